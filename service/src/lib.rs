@@ -1,0 +1,1 @@
+//! A self-hostable messaging service of the protocol that Sampan and the official SDKs speak.

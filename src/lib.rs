@@ -1,0 +1,14 @@
+//! Sampan is a local-first chat engine.
+//!
+//! An app writes to a store on the device and is answered at once; a protocol machine without any
+//! IO decides what follows; one loop carries its decisions to disk, to the wire and to the app.
+//!
+//! The floors, from the ground up (an import only ever points down; `tests/tidy.rs` holds us to it):
+//!
+//! | floor | what it holds |
+//! |---|---|
+//! | [`model`] | what we talk about: ids, times, conversations, messages, receipts, events |
+//! | [`wire`] | what is on the wire: protobuf frames and JSON payloads |
+
+pub mod model;
+pub mod wire;

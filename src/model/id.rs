@@ -1,0 +1,175 @@
+//! The names of things: checked once, then trusted.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Timestamp;
+
+/// A text that cannot be the id it was meant to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} must be {min} to {max} characters long, got {actual}")]
+pub struct InvalidId {
+    /// Which id was meant.
+    pub kind: &'static str,
+    /// The fewest characters it may have.
+    pub min: usize,
+    /// The most characters it may have.
+    pub max: usize,
+    /// How many characters it had.
+    pub actual: usize,
+}
+
+/// Defines a text newtype with a length rule. Cloning one is a reference count, not a copy.
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal..=$max:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The most characters such an id may have.
+            pub const MAX_CHARS: usize = $max;
+
+            /// Checks `text` and makes the id.
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidId`] when the text is too short or too long.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
+                let text = text.as_ref();
+                let actual = text.chars().count();
+                if ($min..=$max).contains(&actual) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(InvalidId { kind: $kind, min: $min, max: $max, actual })
+                }
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:?})"), self.as_str())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: &str) -> Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// An application of the service.
+    AppId, "an app id", 1..=128
+}
+
+text_id! {
+    /// An identity that signs in: 1 to 64 characters, chosen by the app (protocol.md, section 12).
+    ClientId, "a client id", 1..=64
+}
+
+text_id! {
+    /// A device tag: of the devices of one client that share a tag, one is signed in at a time.
+    Tag, "a tag", 1..=64
+}
+
+text_id! {
+    /// A conversation: the service's id, or a local one until the service has made it.
+    ConversationId, "a conversation id", 1..=64
+}
+
+text_id! {
+    /// A message, as the service named it.
+    MessageId, "a message id", 1..=64
+}
+
+text_id! {
+    /// A message, as this device named it when it was enqueued; it is kept for ever.
+    ///
+    /// It travels as the idempotency token of the send, so a retry never makes a second message.
+    LocalId, "a local id", 1..=64
+}
+
+impl ConversationId {
+    /// What the ids of temporary conversations start with (protocol.md, section 5.10).
+    pub const TEMPORARY_PREFIX: &'static str = "_tmp:";
+
+    /// What the ids start with that a device gives to a conversation made offline.
+    pub const LOCAL_PREFIX: &'static str = "local:";
+
+    /// Whether the service made this a temporary conversation.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.as_str().starts_with(Self::TEMPORARY_PREFIX)
+    }
+
+    /// Whether this device made the id; the service does not know it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.as_str().starts_with(Self::LOCAL_PREFIX)
+    }
+}
+
+impl Tag {
+    /// The reserved tag that means "no tag" (protocol.md, section 4.5).
+    pub const DEFAULT: &'static str = "default";
+
+    /// Whether this tag lets one device at most be signed in.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.as_str() != Self::DEFAULT
+    }
+}
+
+/// Where a message the service knows is found: the protocol always names all three.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageRef {
+    /// The conversation the message is in.
+    pub conversation: ConversationId,
+    /// The service's time of the message; it never changes.
+    pub sent_at: Timestamp,
+    /// The service's id of the message.
+    pub id: MessageId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_has_one_to_64_characters_whatever_their_bytes() {
+        assert_eq!(ClientId::new("").unwrap_err().actual, 0);
+        assert!(ClientId::new("船".repeat(64)).is_ok());
+        assert_eq!(ClientId::new("x".repeat(65)).unwrap_err().actual, 65);
+    }
+
+    #[test]
+    fn the_kind_of_a_conversation_id_is_read_off_its_prefix() {
+        let temporary = ConversationId::new("_tmp:1a2b").unwrap();
+        let local = ConversationId::new("local:1a2b").unwrap();
+        assert!(temporary.is_temporary() && !temporary.is_local());
+        assert!(local.is_local() && !local.is_temporary());
+    }
+}
