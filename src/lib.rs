@@ -10,5 +10,12 @@
 //! | [`model`] | what we talk about: ids, times, conversations, messages, receipts, events |
 //! | [`wire`] | what is on the wire: protobuf frames and JSON payloads |
 
+mod config;
+mod error;
 pub mod model;
 pub mod wire;
+
+pub use config::{
+    Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
+};
+pub use error::SampanError;

@@ -3,9 +3,37 @@
 //! Everything here is checked once, where it is made, and trusted from then on: an id that exists
 //! has a legal length, a [`Timestamp`] is milliseconds since the Unix epoch, a [`Json`] parses.
 //! The model names no other floor; how a value looks on disk or on the wire is theirs to say.
+//!
+//! | file | what it defines |
+//! |---|---|
+//! | `id.rs` | the names of things |
+//! | `time.rs` | points in time |
+//! | `json.rs` | JSON text that is known to parse |
+//! | `conversation.rs` | conversations and their kinds |
+//! | `message.rs`, `content.rs` | messages, what they say, how far they got |
+//! | `receipt.rs` | delivery and read marks, unread counts |
+//! | `outbox.rs` | unsent work, as an app sees it |
+//! | `session.rs` | the states of connection and session |
+//! | `event.rs` | what an observer can be told |
 
+mod content;
+mod conversation;
+mod event;
 mod id;
+mod json;
+mod message;
+mod outbox;
+mod receipt;
+mod session;
 mod time;
 
+pub use content::{Attachment, Content, Details};
+pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
+pub use event::{CommitSeq, Event, StoreHealth};
 pub use id::{AppId, ClientId, ConversationId, InvalidId, LocalId, MessageId, MessageRef, Tag};
+pub use json::{InvalidJson, Json};
+pub use message::{Mentions, Message, MessageState, SendFailure};
+pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState};
+pub use receipt::{Receipt, Unread};
+pub use session::{ConnectionState, SessionEnd, SessionState};
 pub use time::{Now, Timestamp};

@@ -1,0 +1,210 @@
+//! What an app configures: addresses, limits and time-outs, each with its unit and default.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::AppId;
+
+/// What an engine needs to know. [`Config::new`] fills in the defaults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The application.
+    pub app_id: AppId,
+    /// The application's key; never shown and never logged.
+    pub app_key: Secret,
+    /// Where the service is.
+    pub server: ServerAddress,
+    /// The folder that holds the stores of all clients, made if missing. On iOS it must be in the
+    /// app's private container.
+    pub store_root: PathBuf,
+    /// What the service does with messages that arrive while a client is offline.
+    pub offline_mode: OfflineMode,
+    /// Whether frames travel as text (base64) where binary ones do not get through.
+    pub payload: PayloadEncoding,
+    /// Whether unencrypted connections are allowed beyond this machine. Default: no.
+    pub insecure: InsecureConnections,
+    /// Paces and limits of the protocol.
+    pub limits: Limits,
+    /// Memory for the caches of all open stores together, in bytes. Default: 16 MiB.
+    pub cache_bytes: u64,
+}
+
+impl Config {
+    /// A configuration with every default.
+    #[must_use]
+    pub fn new(
+        app_id: AppId,
+        app_key: impl Into<String>,
+        server: ServerAddress,
+        store_root: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            app_id,
+            app_key: Secret::new(app_key),
+            server,
+            store_root: store_root.into(),
+            offline_mode: OfflineMode::default(),
+            payload: PayloadEncoding::default(),
+            insecure: InsecureConnections::default(),
+            limits: Limits::default(),
+            cache_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// Where the service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// The base URL of the service, such as `https://chat.example.org`: its router is asked for
+    /// the WebSocket's URL.
+    Router {
+        /// The URL, with scheme and without a path.
+        url: String,
+    },
+    /// The WebSocket's URL itself, such as `wss://chat.example.org/ws`; no router is asked.
+    Socket {
+        /// The URL, with scheme.
+        url: String,
+    },
+}
+
+/// What the service does with messages that arrive while a client is offline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OfflineMode {
+    /// It counts them and tells the counts at sign-in; the engine fetches what it needs.
+    #[default]
+    Unread,
+    /// It pushes up to twenty of them per conversation after sign-in.
+    Push,
+}
+
+/// How frames travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PayloadEncoding {
+    /// As binary messages.
+    #[default]
+    Binary,
+    /// As text messages in base64, a third larger.
+    Text,
+}
+
+/// Whether `ws://` and `http://` are allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InsecureConnections {
+    /// Only to this machine (loopback), as in tests.
+    #[default]
+    LoopbackOnly,
+    /// To any address. Everything, session tokens included, can then be read on the way.
+    Allowed,
+}
+
+/// Paces and limits of the protocol, with the hosted service's values as defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a request may stay unanswered. Default: 20 s, as the official JavaScript SDK.
+    pub request_timeout: Duration,
+    /// How long looking up and shaking hands may take. Default: 20 s.
+    pub connect_timeout: Duration,
+    /// Silence after which a heartbeat is sent. Default: 180 s.
+    pub heartbeat_interval: Duration,
+    /// Silence after which the connection counts as dead. Default: 380 s.
+    pub dead_after: Duration,
+    /// The first pause between attempts to connect; it doubles. Default: 1 s.
+    pub backoff_first: Duration,
+    /// The longest pause between attempts to connect. Default: 300 s.
+    pub backoff_max: Duration,
+    /// How often an outbox entry is sent on a live link without an answer before it fails.
+    /// Default: 8.
+    pub send_tries_max: u32,
+    /// Messages sent per minute and client. Default: 60, the hosted service's limit.
+    pub sends_per_minute: u32,
+    /// History queries per minute and client. Default: 120, the hosted service's limit.
+    pub history_per_minute: u32,
+    /// Other commands per minute and client. Default: 30, the hosted service's limit.
+    pub others_per_minute: u32,
+    /// The count at which the service stops counting unread messages. Default: 100.
+    pub unread_cap: u32,
+    /// Messages fetched per conversation at catch-up; the rest becomes a gap. Default: 100.
+    pub catch_up_max: u32,
+    /// For how long the service is trusted to remember idempotency tokens: an entry in doubt for
+    /// longer is looked for in history first. None: for ever, as `sampan-service` does.
+    /// Default: 3 minutes.
+    pub token_memory: Option<Duration>,
+    /// The most unsent entries per client; enqueueing more is an error. Default: 10,000.
+    pub outbox_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(20),
+            heartbeat_interval: Duration::from_secs(180),
+            dead_after: Duration::from_secs(380),
+            backoff_first: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(300),
+            send_tries_max: 8,
+            sends_per_minute: 60,
+            history_per_minute: 120,
+            others_per_minute: 30,
+            unread_cap: 100,
+            catch_up_max: 100,
+            token_memory: Some(Duration::from_secs(180)),
+            outbox_max: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The limits for `sampan-service` with its defaults: it neither throttles a client nor
+    /// forgets tokens.
+    #[must_use]
+    pub fn unthrottled() -> Self {
+        Self {
+            sends_per_minute: u32::MAX,
+            history_per_minute: u32::MAX,
+            others_per_minute: u32::MAX,
+            token_memory: None,
+            ..Self::default()
+        }
+    }
+}
+
+/// A text that is never shown: keys, tokens, signatures.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` from being shown.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_shows_in_debug_output() {
+        let app = AppId::new("app").unwrap();
+        let server = ServerAddress::Router {
+            url: "https://chat.example.org".into(),
+        };
+        let config = Config::new(app, "hush-hush", server, "/nowhere");
+        assert!(!format!("{config:?}").contains("hush-hush"));
+    }
+}

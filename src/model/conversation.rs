@@ -1,0 +1,121 @@
+//! A conversation: where messages go, and what is known about it.
+
+use super::{ClientId, ConversationId, Json, Message, Timestamp, Unread};
+
+/// The kinds of conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConversationKind {
+    /// Two to 500 members, kept history.
+    #[default]
+    Normal,
+    /// A chat room ("transient" on the wire): no member list, no unread count, no receipts.
+    ChatRoom,
+    /// A service account that members subscribe to ("system" on the wire).
+    Service,
+    /// At most ten members, fixed, and gone after its time.
+    Temporary,
+}
+
+impl ConversationKind {
+    /// The number on the wire, 1 to 4 (the protocol, section 5.1).
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Normal => 1,
+            Self::ChatRoom => 2,
+            Self::Service => 3,
+            Self::Temporary => 4,
+        }
+    }
+
+    /// The kind of a number on the wire, if it is one.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Normal),
+            2 => Some(Self::ChatRoom),
+            3 => Some(Self::Service),
+            4 => Some(Self::Temporary),
+            _ => None,
+        }
+    }
+
+    /// Whether messages in it are counted as unread.
+    #[must_use]
+    pub const fn counts_unread(self) -> bool {
+        !matches!(self, Self::ChatRoom)
+    }
+}
+
+/// What is known about a conversation at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversationInfo {
+    /// Its id: the service's, or a local one while it exists on this device alone.
+    pub id: ConversationId,
+    /// Its kind.
+    pub kind: ConversationKind,
+    /// Its name, shared by all members.
+    pub name: Option<String>,
+    /// Who made it; none until the service has told.
+    pub creator: Option<ClientId>,
+    /// Who is in it; empty for chat rooms.
+    pub members: Vec<ClientId>,
+    /// The app's own attributes: a JSON object.
+    pub attributes: Option<Json>,
+    /// Columns beside the ones above: a JSON object, kept as it came.
+    pub columns: Option<Json>,
+    /// Whether there is one such conversation per set of members.
+    pub unique: bool,
+    /// Whether this client asked not to be notified about it.
+    pub muted: bool,
+    /// When the service made it; none while it exists on this device alone.
+    pub created_at: Option<Timestamp>,
+    /// When it last changed, by the service's clock.
+    pub updated_at: Option<Timestamp>,
+    /// When its last message was sent, by the service's clock.
+    pub last_message_at: Option<Timestamp>,
+    /// The newest message this device knows, local echoes included.
+    pub last_message: Option<Message>,
+    /// What is unread.
+    pub unread: Unread,
+    /// Until when others have received what this client sent.
+    pub delivered_until: Option<Timestamp>,
+    /// Until when others have read what this client sent.
+    pub read_until: Option<Timestamp>,
+    /// How far the service knows it.
+    pub state: ConversationState,
+}
+
+/// How far the service knows a conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ConversationState {
+    /// The service has it.
+    #[default]
+    Live,
+    /// It was made offline and waits in the outbox; messages to it wait behind it.
+    Creating,
+    /// The service refused to make it.
+    CreationFailed {
+        /// Why.
+        failure: super::SendFailure,
+    },
+    /// This client is no longer in it; what was said until then stays readable.
+    Left,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_number_and_comes_back_from_it() {
+        for number in 1..=4 {
+            assert_eq!(
+                ConversationKind::from_number(number).unwrap().number(),
+                number
+            );
+        }
+        assert_eq!(ConversationKind::from_number(0), None);
+        assert_eq!(ConversationKind::from_number(5), None);
+    }
+}

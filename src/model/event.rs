@@ -1,0 +1,131 @@
+//! What an observer can be told.
+
+use super::{
+    ClientId, ConnectionState, ConversationId, ConversationInfo, Message, OutboxEntry,
+    OutboxEntryId, SessionState,
+};
+
+/// The number of a commit in one client's store: it grows by one with each commit.
+///
+/// Events name the commit they come from; a read that shows a later number shows their effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitSeq(pub u64);
+
+/// One thing that happened. Events of one client come in the order of its commits.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "events are made once and handed over; the common ones are the large ones"
+)]
+pub enum Event {
+    /// The engine's connection changed.
+    ConnectionChanged {
+        /// The new state.
+        state: ConnectionState,
+    },
+    /// A client's session changed.
+    SessionChanged {
+        /// Whose session.
+        client: ClientId,
+        /// The new state.
+        state: SessionState,
+    },
+    /// A conversation is new or changed: its members, attributes, unread count or newest message.
+    ConversationChanged {
+        /// Whose view of it.
+        client: ClientId,
+        /// The commit that holds the change.
+        seq: CommitSeq,
+        /// The conversation as that commit left it.
+        conversation: ConversationInfo,
+    },
+    /// A conversation made offline now has the service's id; the old id keeps resolving.
+    ConversationIdAssigned {
+        /// Whose view of it.
+        client: ClientId,
+        /// The commit that holds the change.
+        seq: CommitSeq,
+        /// The id this device gave it.
+        local: ConversationId,
+        /// The service's id.
+        id: ConversationId,
+    },
+    /// A conversation is gone from this device.
+    ConversationRemoved {
+        /// Whose view of it.
+        client: ClientId,
+        /// The commit that holds the change.
+        seq: CommitSeq,
+        /// The conversation.
+        conversation: ConversationId,
+    },
+    /// A message is new on this device: received, found in history, or just enqueued.
+    MessageAdded {
+        /// Whose view of it.
+        client: ClientId,
+        /// The commit that holds it.
+        seq: CommitSeq,
+        /// The message.
+        message: Message,
+    },
+    /// A message changed: acknowledged, delivered, read, edited, recalled or failed.
+    MessageChanged {
+        /// Whose view of it.
+        client: ClientId,
+        /// The commit that holds the change.
+        seq: CommitSeq,
+        /// The message as that commit left it.
+        message: Message,
+    },
+    /// A transient message arrived; it is not kept.
+    TransientMessage {
+        /// Who received it.
+        client: ClientId,
+        /// The message.
+        message: Message,
+    },
+    /// An outbox entry is new or changed.
+    OutboxChanged {
+        /// Whose outbox.
+        client: ClientId,
+        /// The commit that holds the change.
+        seq: CommitSeq,
+        /// The entry as that commit left it.
+        entry: OutboxEntry,
+    },
+    /// An outbox entry is done: acknowledged, cancelled or discarded.
+    OutboxSettled {
+        /// Whose outbox.
+        client: ClientId,
+        /// The commit that holds the change.
+        seq: CommitSeq,
+        /// The entry.
+        entry: OutboxEntryId,
+    },
+    /// A client's store stopped taking writes, or takes them again.
+    StoreHealthChanged {
+        /// Whose store.
+        client: ClientId,
+        /// How it is now.
+        health: StoreHealth,
+    },
+    /// The observer was too slow and missed events: read again what you show.
+    Lagged {
+        /// How many events it missed.
+        missed: u64,
+    },
+}
+
+/// Whether a store takes writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StoreHealth {
+    /// It does.
+    #[default]
+    Good,
+    /// It can only be read: the disk is full, the folder is not writable, or the device failed.
+    /// Sampan probes with growing pauses and goes on by itself when writing works again.
+    ReadOnly {
+        /// What the operating system said.
+        reason: String,
+    },
+}

@@ -1,0 +1,132 @@
+//! A message: who said what, where and when, and how far it got.
+
+use super::{ClientId, Content, ConversationId, LocalId, MessageId, MessageRef, Timestamp};
+
+/// One message of a conversation, as an app shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// The conversation it is in.
+    pub conversation: ConversationId,
+    /// The service's id; none until the service has acknowledged it.
+    pub id: Option<MessageId>,
+    /// The id this device gave it when it was enqueued; kept for ever, none for others' messages.
+    pub local_id: Option<LocalId>,
+    /// Who sent it.
+    pub sender: ClientId,
+    /// The service's time; of an unsent message, this device's when it was enqueued.
+    pub sent_at: Timestamp,
+    /// What it says.
+    pub content: Content,
+    /// Who is called by name.
+    pub mentions: Mentions,
+    /// How far it got.
+    pub state: MessageState,
+    /// When it was last edited or recalled, by the service's clock.
+    pub edited_at: Option<Timestamp>,
+    /// Whether it was for those online only; such a message is not kept.
+    pub transient: bool,
+}
+
+impl Message {
+    /// Where the service finds this message; none while it is unsent.
+    #[must_use]
+    pub fn reference(&self) -> Option<MessageRef> {
+        let id = self.id.clone()?;
+        Some(MessageRef {
+            conversation: self.conversation.clone(),
+            sent_at: self.sent_at,
+            id,
+        })
+    }
+}
+
+/// How far a message got. Others' messages are always `Sent`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageState {
+    /// In the outbox: durable on this device, not acknowledged by the service yet.
+    Pending,
+    /// The service has it.
+    Sent,
+    /// Another member's device has it.
+    Delivered {
+        /// When, by the service's clock.
+        at: Timestamp,
+    },
+    /// Another member has read it.
+    Read {
+        /// When, by the service's clock.
+        at: Timestamp,
+    },
+    /// It failed for good; it stays in the outbox until the app retries or discards it.
+    Failed {
+        /// Why.
+        failure: SendFailure,
+    },
+}
+
+/// Why an outbox entry failed for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendFailure {
+    /// The service refused it; the codes are in `docs/wire.md`.
+    Refused {
+        /// The service's number.
+        code: u16,
+        /// The service's name of the number, or the app's hook's words.
+        reason: String,
+    },
+    /// It was tried as often as allowed on a live link without an answer.
+    TriesExhausted {
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// It may or may not have arrived, and the service no longer knows its token.
+    Ambiguous,
+    /// It can never be sent as it is, such as one larger than a frame.
+    Unsendable {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Who a message calls by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mentions {
+    /// Everybody.
+    pub all: bool,
+    /// These clients.
+    pub clients: Vec<ClientId>,
+}
+
+impl Mentions {
+    /// Whether `client` is called.
+    #[must_use]
+    pub fn include(&self, client: &ClientId) -> bool {
+        self.all || self.clients.contains(client)
+    }
+
+    /// Whether nobody is called.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.clients.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mention_of_all_includes_everybody_and_one_by_name_only_that_client() {
+        let (ann, ben) = (ClientId::new("ann").unwrap(), ClientId::new("ben").unwrap());
+        let all = Mentions {
+            all: true,
+            clients: Vec::new(),
+        };
+        let only_ann = Mentions {
+            all: false,
+            clients: vec![ann.clone()],
+        };
+        assert!(all.include(&ben));
+        assert!(only_ann.include(&ann) && !only_ann.include(&ben));
+    }
+}

@@ -1,0 +1,51 @@
+//! The outbox as an app sees it: what is not acknowledged yet.
+
+use super::{ConversationId, LocalId, SendFailure, Timestamp};
+
+/// One unsent piece of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxEntry {
+    /// Its place in the order of enqueueing; unique in a client's store.
+    pub id: OutboxEntryId,
+    /// The conversation it belongs to.
+    pub conversation: ConversationId,
+    /// What it does.
+    pub kind: OutboxKind,
+    /// The local id of the message it makes, if it makes one.
+    pub local_id: Option<LocalId>,
+    /// When it was enqueued, by this device's clock.
+    pub enqueued_at: Timestamp,
+    /// How often it was sent.
+    pub tries: u32,
+    /// Where it stands.
+    pub state: OutboxState,
+}
+
+/// The number of an outbox entry: they grow in the order of enqueueing and are never used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutboxEntryId(pub u64);
+
+/// What an outbox entry does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OutboxKind {
+    /// Makes a conversation.
+    Create,
+    /// Sends a message.
+    Send,
+    /// Marks a conversation read.
+    Read,
+}
+
+/// Where an outbox entry stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutboxState {
+    /// Waits for its turn.
+    Queued,
+    /// Sent, and not answered yet.
+    InFlight,
+    /// Failed for good: it waits for the app to retry or discard it and blocks nothing.
+    Failed {
+        /// Why.
+        failure: SendFailure,
+    },
+}

@@ -1,0 +1,63 @@
+//! The connection of an engine and the sessions of its clients, as states.
+
+use std::time::Duration;
+
+/// The state of an engine's one connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// Nobody asked for a connection, or the engine is suspended.
+    #[default]
+    Idle,
+    /// Looking the service up or shaking hands.
+    Connecting {
+        /// The attempt since the last success, from 0.
+        attempt: u32,
+    },
+    /// The socket is open.
+    Connected,
+    /// The last attempt failed; the next one is planned.
+    Waiting {
+        /// The attempt that is planned, from 1.
+        attempt: u32,
+        /// How long until it, from when it was planned.
+        delay: Duration,
+    },
+    /// The device has no network; the engine waits for a hint that it is back.
+    Offline,
+}
+
+/// The state of one client's session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SessionState {
+    /// The app did not ask to be online, or asked not to be any more.
+    #[default]
+    Closed,
+    /// Wanted, and not there yet: no connection, or the service has not answered.
+    Opening,
+    /// Signed in; sending and receiving.
+    Open,
+    /// Ended for good until the app connects again.
+    Ended {
+        /// Why.
+        reason: SessionEnd,
+    },
+}
+
+/// Why a session ended and is not reopened by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// Another device with the same tag signed in (code 4111).
+    Conflict,
+    /// The app's operator removed the client (code 4115).
+    Kicked {
+        /// The operator's words.
+        reason: String,
+    },
+    /// The service refuses this client or app; trying again won't help.
+    Refused {
+        /// The service's number, listed in `docs/wire.md`.
+        code: u16,
+        /// The service's name of the number.
+        reason: String,
+    },
+}
