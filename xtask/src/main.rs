@@ -1,3 +1,151 @@
-//! The one entry for people and CI.
+//! The one entry for people and CI: `cargo xtask COMMAND`.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `main.rs` | the table of commands, and help |
+//! | `test.rs` | `cargo xtask test`: runs the suites, sums what they counted |
+//! | `suite.rs` | the table of suites: what each needs, runs and counts |
+//! | `count.rs` | how the counts are read out of a test runner's output |
+//! | `step.rs` | one child process: its log, its time limit, its signs of life |
+//! | `bench.rs` | `cargo xtask bench`: runs a bench program and judges its rows |
+//! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
+//! | `tree.rs` | where the workspace and its build output are |
+//! | `clock.rs` | the only reader of the system's clock here |
+//!
+//! A command that falls short exits with 1, one that was called wrongly with 2.
 
-fn main() {}
+mod bench;
+mod clock;
+mod count;
+mod licence;
+mod policy;
+mod step;
+mod suite;
+mod test;
+mod tree;
+
+use std::process::ExitCode;
+
+/// What a command found: the exit status follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Everything that was asked for holds.
+    Good,
+    /// Something falls short; the command has said what.
+    Short,
+}
+
+/// Why a command could not do its work at all, in words for the person who called it.
+#[derive(Debug)]
+pub(crate) struct Problem(pub(crate) String);
+
+impl Problem {
+    /// A problem with what was being done when it happened.
+    pub(crate) fn while_doing(what: &str, cause: impl std::fmt::Display) -> Self {
+        Self(format!("{what}: {cause}"))
+    }
+}
+
+/// One command of this program.
+struct Command {
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Result<Verdict, Problem>,
+}
+
+/// Every command there is; one that is not here does not exist.
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "test",
+        usage: "test [--list] [SUITE…]",
+        about: "runs all suites, or the named ones; ends with `N passed, M failed, K skipped`",
+        run: test::run,
+    },
+    Command {
+        name: "bench",
+        usage: "bench NAME [--quick] [--json FILE]",
+        about: "runs a bench in release mode; fails when a row misses its target",
+        run: bench::run,
+    },
+    Command {
+        name: "policy",
+        usage: "policy",
+        about: "holds every dependency to the licences, bans and sources of deny.toml",
+        run: policy::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Short) => ExitCode::from(1),
+        Err(Problem(what)) => {
+            eprintln!("xtask: {what}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<Verdict, Problem> {
+    let Some((name, rest)) = arguments.split_first() else {
+        println!("{}", help());
+        return Err(Problem("which command?".to_owned()));
+    };
+    if arguments
+        .iter()
+        .any(|word| matches!(word.as_str(), "--help" | "-h"))
+        || name == "help"
+    {
+        println!("{}", help());
+        return Ok(Verdict::Good);
+    }
+    match COMMANDS.iter().find(|command| command.name == name) {
+        Some(command) => (command.run)(rest),
+        None => {
+            let known: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+            Err(Problem(format!(
+                "no command `{name}`; there are: {}",
+                known.join(", ")
+            )))
+        }
+    }
+}
+
+fn help() -> String {
+    let mut text = String::from("cargo xtask COMMAND\n");
+    for command in COMMANDS {
+        text.push_str(&format!("\n  {}\n      {}\n", command.usage, command.about));
+    }
+    text.push_str(&format!(
+        "\nSuites of `test`: {}\n",
+        suite::names().join(", ")
+    ));
+    text.push_str(&format!("Benches of `bench`: {}\n", bench::names()));
+    text.push_str("\nEnvironment:\n");
+    text.push_str("  CI=true            a missing toolchain fails instead of being skipped\n");
+    text.push_str("  SAMPAN_SWIFT=DIR   the folder of `swift`, where it is not on PATH\n");
+    text.push_str("  CARGO_TARGET_DIR   where builds and logs go (default: target)");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_command_names_those_that_exist() {
+        let Err(Problem(what)) = dispatch(&["tset".to_owned()]) else {
+            panic!("an unknown command was accepted");
+        };
+        assert!(what.contains("test, bench, policy"), "{what}");
+    }
+
+    #[test]
+    fn help_names_every_command_and_every_suite() {
+        let help = help();
+        assert!(COMMANDS.iter().all(|command| help.contains(command.usage)));
+        assert!(suite::names().iter().all(|name| help.contains(name)));
+    }
+}

@@ -1,0 +1,298 @@
+//! The table of suites: what each needs, runs and counts.
+//!
+//! Adding a suite is adding one entry to [`SUITES`]. A suite belongs to a folder or file of the
+//! repository; where that is not there, the suite is not either.
+//!
+//! All Rust steps share one target folder, one profile and one choice of packages, so that
+//! nothing is compiled twice: cargo unifies features over the packages and targets it is asked
+//! for, and another choice would be another build of the same dependencies.
+
+use crate::count::{self, Reader};
+use crate::step::Step;
+use crate::tree::{Tree, cargo};
+use std::path::{Path, PathBuf};
+
+/// A program that a suite cannot run without.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tool {
+    /// Its name on PATH.
+    pub(crate) name: &'static str,
+    /// A variable that may name its folder instead.
+    folder_variable: Option<&'static str>,
+}
+
+/// What it means when a tool is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// Skipped on a person's machine; under `CI=true` a failure, or CI would rot unseen.
+    FailsInCi,
+    /// Skipped everywhere, for the reason given.
+    Excused(&'static str),
+}
+
+/// One suite: a name to ask for, programs to run, and a way to count what they found.
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// The folder or file of the repository it belongs to.
+    home: &'static str,
+    pub(crate) needs: &'static [Tool],
+    pub(crate) absence: Absence,
+    /// The whole suite is given up after so many minutes.
+    pub(crate) minutes: u64,
+    /// Run in order; the first that fails ends the suite.
+    pub(crate) steps: fn(&Tree) -> Vec<Step>,
+    pub(crate) count: Reader,
+}
+
+const NODE: Tool = Tool::on_path("node");
+const NPM: Tool = Tool::on_path("npm");
+const JAVA: Tool = Tool::on_path("java");
+const MAVEN: Tool = Tool::on_path("mvn");
+const CARGO_DENY: Tool = Tool::on_path("cargo-deny");
+
+/// What a suite is unless its entry says otherwise: one check on the whole workspace, with
+/// nothing but cargo.
+const CHECK: Suite = Suite {
+    name: "",
+    about: "",
+    home: "Cargo.toml",
+    needs: &[],
+    absence: Absence::FailsInCi,
+    minutes: 25,
+    steps: |_| Vec::new(),
+    count: count::check,
+};
+
+/// Every suite, in the order they run: the quick complaints first.
+pub(crate) const SUITES: &[Suite] = &[
+    Suite {
+        name: "fmt",
+        about: "rustfmt has nothing to change",
+        steps: |tree| vec![cargo_step(tree, &["fmt", "--all", "--check"])],
+        ..CHECK
+    },
+    Suite {
+        name: "policy",
+        about: "dependencies keep to deny.toml: licences, bans, sources",
+        home: "deny.toml",
+        steps: |tree| vec![Step::new(&tree.root, this_program(), &["policy"])],
+        ..CHECK
+    },
+    Suite {
+        name: "deny",
+        about: "cargo-deny agrees with the policy check",
+        home: "deny.toml",
+        needs: &[CARGO_DENY],
+        absence: Absence::Excused("a second opinion: the suite `policy` reads the same deny.toml"),
+        steps: |tree| {
+            vec![cargo_step(
+                tree,
+                &["deny", "check", "licenses", "bans", "sources"],
+            )]
+        },
+        ..CHECK
+    },
+    Suite {
+        name: "clippy",
+        about: "no warning in any target of the workspace",
+        steps: |tree| {
+            vec![cargo_step(
+                tree,
+                &[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--quiet",
+                    "--",
+                    "-D",
+                    "warnings",
+                ],
+            )]
+        },
+        ..CHECK
+    },
+    Suite {
+        name: "docs",
+        about: "the documentation builds without a warning",
+        steps: |tree| {
+            let step = cargo_step(tree, &["doc", "--workspace", "--no-deps", "--quiet"]);
+            vec![step.with_variable("RUSTDOCFLAGS", "-D warnings")]
+        },
+        ..CHECK
+    },
+    Suite {
+        name: "rust",
+        about: "every Rust test: unit, integration, tidy, conformance, doctests",
+        steps: |tree| {
+            vec![
+                build(tree),
+                cargo_step(tree, &["test", "--workspace", "--no-fail-fast"]),
+            ]
+        },
+        count: count::libtest,
+        ..CHECK
+    },
+    Suite {
+        name: "interop-js",
+        about: "the official JavaScript SDKs as clients of sampan-service",
+        home: "tests/interop/js/package.json",
+        needs: &[NODE, NPM],
+        steps: |tree| {
+            let folder = tree.root.join("tests/interop/js");
+            let test = Step::new(&folder, "node", &["--test", "--test-reporter=tap"]);
+            vec![build(tree), npm_install(&folder), with_service(tree, test)]
+        },
+        count: count::node_tap,
+        ..CHECK
+    },
+    Suite {
+        name: "interop-java",
+        about: "the official Java SDK as a client of sampan-service",
+        home: "tests/interop/java/pom.xml",
+        needs: &[JAVA, MAVEN, NODE],
+        steps: |tree| {
+            let folder = tree.root.join("tests/interop/java");
+            let options = ["-B", "-ntp", "-Dstyle.color=never", "test"];
+            let mut steps = vec![build(tree)];
+            // One of its tests talks to the JavaScript SDK.
+            steps.extend(
+                tree.has("tests/interop/js/package.json")
+                    .map(|_| npm_install(&tree.root.join("tests/interop/js"))),
+            );
+            steps.push(with_service(tree, Step::new(&folder, "mvn", &options)));
+            steps
+        },
+        count: count::surefire,
+        ..CHECK
+    },
+    Suite {
+        name: "quickstart",
+        about: "the README's first command runs to its end",
+        home: "examples/quickstart.rs",
+        steps: |tree| {
+            let program = tree.built("examples/quickstart");
+            vec![
+                build(tree),
+                Step::new(&tree.root, program.to_string_lossy(), &[]),
+            ]
+        },
+        ..CHECK
+    },
+];
+
+/// The names of all suites, for help and for complaints.
+pub(crate) fn names() -> Vec<&'static str> {
+    SUITES.iter().map(|suite| suite.name).collect()
+}
+
+impl Suite {
+    /// Whether the repository has what this suite tests.
+    pub(crate) fn is_home(&self, tree: &Tree) -> bool {
+        tree.has(self.home).is_some()
+    }
+
+    /// The tools it needs and this machine has not.
+    pub(crate) fn missing_tools(&self) -> Vec<&'static str> {
+        let missing = self.needs.iter().filter(|tool| tool.find().is_none());
+        missing.map(|tool| tool.name).collect()
+    }
+}
+
+impl Tool {
+    const fn on_path(name: &'static str) -> Self {
+        Self {
+            name,
+            folder_variable: None,
+        }
+    }
+
+    /// Where it is: in the folder its variable names, or on PATH.
+    pub(crate) fn find(&self) -> Option<PathBuf> {
+        let named = self
+            .folder_variable
+            .and_then(std::env::var_os)
+            .map(PathBuf::from);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = named.into_iter().chain(std::env::split_paths(&path));
+        let file = format!("{}{}", self.name, std::env::consts::EXE_SUFFIX);
+        folders
+            .map(|folder| folder.join(&file))
+            .find(|program| program.is_file())
+    }
+}
+
+impl Tree {
+    /// A file or folder of the repository, if it is there.
+    fn has(&self, home: &str) -> Option<PathBuf> {
+        Some(self.root.join(home)).filter(|path| path.exists())
+    }
+}
+
+fn cargo_step(tree: &Tree, arguments: &[&str]) -> Step {
+    Step::new(&tree.root, cargo(), arguments)
+}
+
+/// Builds everything that the Rust tests, the interop suites and the examples run. The tests are
+/// among its targets so that it selects the same features as `cargo test` does.
+fn build(tree: &Tree) -> Step {
+    let targets = ["--lib", "--bins", "--tests", "--examples"];
+    cargo_step(tree, &[&["build", "--workspace"][..], &targets].concat())
+}
+
+/// Installs what the lock file names.
+fn npm_install(folder: &Path) -> Step {
+    Step::new(
+        folder,
+        "npm",
+        &["ci", "--no-audit", "--no-fund", "--prefer-offline"],
+    )
+}
+
+/// Tells a foreign test where the service's program is.
+fn with_service(tree: &Tree, step: Step) -> Step {
+    step.with_variable(
+        "SAMPAN_SERVICE_BIN",
+        tree.built("sampan-service").to_string_lossy(),
+    )
+}
+
+/// This program, for the suites that are commands of it.
+fn this_program() -> String {
+    std::env::current_exe().map_or_else(
+        |_| "xtask".to_owned(),
+        |path| path.to_string_lossy().into_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_suite_has_a_name_and_a_purpose_of_its_own() {
+        let names: BTreeSet<&str> = names().into_iter().collect();
+        assert_eq!(names.len(), SUITES.len());
+        assert!(
+            SUITES
+                .iter()
+                .all(|suite| !suite.name.is_empty() && !suite.about.is_empty())
+        );
+    }
+
+    #[test]
+    fn every_suite_has_something_to_run() {
+        let tree = Tree {
+            root: PathBuf::from("root"),
+            target: PathBuf::from("target"),
+        };
+        assert!(SUITES.iter().all(|suite| !(suite.steps)(&tree).is_empty()));
+    }
+
+    #[test]
+    fn a_tool_that_is_nowhere_is_reported_missing() {
+        assert!(Tool::on_path("sampan-no-such-program").find().is_none());
+        assert!(Tool::on_path("cargo").find().is_some());
+    }
+}

@@ -1,0 +1,257 @@
+//! `cargo xtask test`: runs the suites and sums what they counted.
+//!
+//! Every suite runs even if an earlier one failed, so that one run tells all. A suite's output
+//! goes to `target/xtask/SUITE.log` and is shown when it fails; one tidy line tells how it went.
+//! The last line of all is `N passed, M failed, K skipped`, for people and for machines.
+
+use crate::clock::Watch;
+use crate::count::Counts;
+use crate::suite::{Absence, SUITES, Suite};
+use crate::tree::Tree;
+use crate::{Problem, Verdict};
+use std::path::Path;
+use std::time::Duration;
+
+/// How much of a failed suite's log is shown; the rest is in the file.
+const SHOWN_LINES: usize = 600;
+
+/// How a suite went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It ran and counted.
+    Ran(Counts),
+    /// It could not run here, and that is no failure.
+    Skipped(String),
+    /// It did not run, or ran and fell short, with what it counted until then.
+    Failed(String, Counts),
+}
+
+/// Whether a missing toolchain may be skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Desk,
+    Ci,
+}
+
+/// Runs the named suites, or all.
+pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
+    if let [option] = arguments
+        && option == "--list"
+    {
+        for suite in SUITES {
+            println!("{:<14} {}", suite.name, suite.about);
+        }
+        return Ok(Verdict::Good);
+    }
+    let tree = Tree::find()?;
+    let mut total = Counts::default();
+    for suite in chosen(arguments)? {
+        if suite.is_home(&tree) {
+            total += run_and_report(suite, &tree)?.counts();
+        }
+    }
+    println!("{total}");
+    Ok(if total.failed == 0 {
+        Verdict::Good
+    } else {
+        Verdict::Short
+    })
+}
+
+/// The suites that were asked for; all of them when none was named.
+fn chosen(names: &[String]) -> Result<Vec<&'static Suite>, Problem> {
+    if let Some(unknown) = names
+        .iter()
+        .find(|&name| SUITES.iter().all(|suite| suite.name != name))
+    {
+        let known = crate::suite::names().join(", ");
+        return Err(Problem(format!("no suite `{unknown}`; there are: {known}")));
+    }
+    let wanted = |suite: &&Suite| names.is_empty() || names.iter().any(|name| suite.name == name);
+    Ok(SUITES.iter().filter(wanted).collect())
+}
+
+/// Runs one suite between a line that announces it and a line that tells how it went.
+fn run_and_report(suite: &Suite, tree: &Tree) -> Result<Outcome, Problem> {
+    println!("  …  {}: {}", suite.name, suite.about);
+    let log = tree.reports()?.join(format!("{}.log", suite.name));
+    if log.exists() {
+        std::fs::remove_file(&log)
+            .map_err(|cause| Problem::while_doing("removing an old log", cause))?;
+    }
+    let watch = Watch::start();
+    let outcome = outcome(suite, tree, &log)?;
+    if matches!(outcome, Outcome::Failed(..)) {
+        show(&log);
+    }
+    println!("{}", outcome.line(suite.name, watch.elapsed()));
+    Ok(outcome)
+}
+
+fn outcome(suite: &Suite, tree: &Tree, log: &Path) -> Result<Outcome, Problem> {
+    let missing = suite.missing_tools();
+    if !missing.is_empty() {
+        return Ok(absent(&missing, suite.absence, place()));
+    }
+    let limit = Duration::from_secs(suite.minutes * 60);
+    let watch = Watch::start();
+    for step in (suite.steps)(tree) {
+        if !step.run(suite.name, log, limit.saturating_sub(watch.elapsed()))? {
+            return Ok(judged(false, (suite.count)(&read(log))));
+        }
+    }
+    Ok(judged(true, (suite.count)(&read(log))))
+}
+
+/// What a missing tool means here.
+fn absent(missing: &[&str], absence: Absence, place: Place) -> Outcome {
+    let what = format!("not installed: {}", missing.join(", "));
+    match (absence, place) {
+        (Absence::Excused(why), _) => Outcome::Skipped(format!("{what} ({why})")),
+        (Absence::FailsInCi, Place::Desk) => Outcome::Skipped(what),
+        (Absence::FailsInCi, Place::Ci) => {
+            Outcome::Failed(format!("{what}, and CI must have it"), Counts::default())
+        }
+    }
+}
+
+/// What the exit of the programs and the counts in their output say together. Neither is believed
+/// alone: a runner that found no test, or that died before it could count, has not passed.
+fn judged(success: bool, counts: Option<Counts>) -> Outcome {
+    match (success, counts) {
+        (true, Some(counts)) if counts.failed == 0 && counts.passed > 0 => Outcome::Ran(counts),
+        (true, Some(counts)) if counts.failed == 0 => {
+            Outcome::Failed("it ran no test".to_owned(), counts)
+        }
+        (true, None) => Outcome::Failed("its output has no count".to_owned(), Counts::default()),
+        (_, counts) => {
+            // A check counts itself as passed when its log is read; its program knows better.
+            let counts = counts
+                .filter(|counts| counts.failed > 0)
+                .unwrap_or_default();
+            Outcome::Failed("see its output above".to_owned(), counts)
+        }
+    }
+}
+
+impl Outcome {
+    /// What it adds to the total. A failure counts at least once.
+    fn counts(&self) -> Counts {
+        match self {
+            Self::Ran(counts) => *counts,
+            Self::Skipped(_) => Counts {
+                skipped: 1,
+                ..Counts::default()
+            },
+            Self::Failed(_, counts) => Counts {
+                failed: counts.failed.max(1),
+                ..*counts
+            },
+        }
+    }
+
+    /// The tidy line.
+    fn line(&self, name: &str, took: Duration) -> String {
+        let (word, what) = match self {
+            Self::Ran(counts) => ("ok", counts.to_string()),
+            Self::Skipped(why) => ("SKIP", why.clone()),
+            Self::Failed(why, _) => ("FAIL", format!("{}: {why}", self.counts())),
+        };
+        format!("{word:>4} {name:<14} {:>7.1} s  {what}", took.as_secs_f64())
+    }
+}
+
+/// Where we run. Every CI service sets `CI`, most to `true`.
+fn place() -> Place {
+    match std::env::var("CI").as_deref() {
+        Ok("true" | "1") => Place::Ci,
+        _ => Place::Desk,
+    }
+}
+
+/// Prints the end of a log.
+fn show(log: &Path) {
+    let text = read(log);
+    let lines: Vec<&str> = text.lines().collect();
+    let hidden = lines.len().saturating_sub(SHOWN_LINES);
+    if hidden > 0 {
+        println!("     | {hidden} earlier lines are in {}", log.display());
+    }
+    for line in lines.into_iter().skip(hidden) {
+        println!("     | {line}");
+    }
+}
+
+/// A log as text, whatever its bytes; a log that was never opened is empty.
+fn read(log: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(passed: u64, failed: u64) -> Counts {
+        Counts {
+            passed,
+            failed,
+            skipped: 0,
+        }
+    }
+
+    #[test]
+    fn a_missing_toolchain_is_a_skip_at_a_desk_and_a_failure_in_ci() {
+        let desk = absent(&["mvn"], Absence::FailsInCi, Place::Desk);
+        assert_eq!(
+            desk.counts(),
+            Counts {
+                skipped: 1,
+                ..Counts::default()
+            }
+        );
+        assert!(desk.line("interop-java", Duration::ZERO).contains("SKIP"));
+        assert!(desk.line("interop-java", Duration::ZERO).contains("mvn"));
+        assert_eq!(
+            absent(&["mvn"], Absence::FailsInCi, Place::Ci).counts(),
+            counts(0, 1)
+        );
+    }
+
+    #[test]
+    fn an_excused_tool_never_fails_the_run() {
+        let outcome = absent(
+            &["cargo-deny"],
+            Absence::Excused("a second opinion"),
+            Place::Ci,
+        );
+        assert_eq!(outcome.counts().failed, 0);
+    }
+
+    #[test]
+    fn a_check_whose_program_failed_counts_as_one_failure() {
+        assert_eq!(judged(false, Some(counts(1, 0))).counts(), counts(0, 1));
+    }
+
+    #[test]
+    fn a_run_with_failed_tests_keeps_its_counts() {
+        assert_eq!(judged(false, Some(counts(40, 2))).counts(), counts(40, 2));
+    }
+
+    #[test]
+    fn a_runner_that_ran_nothing_has_failed() {
+        assert_eq!(judged(true, Some(counts(0, 0))).counts(), counts(0, 1));
+        assert_eq!(judged(true, None).counts(), counts(0, 1));
+    }
+
+    #[test]
+    fn failures_are_failures_even_when_the_program_claims_success() {
+        assert_eq!(judged(true, Some(counts(3, 1))).counts(), counts(3, 1));
+    }
+
+    #[test]
+    fn a_suite_that_does_not_exist_cannot_be_chosen() {
+        assert!(chosen(&["rusty".to_owned()]).is_err());
+        assert_eq!(chosen(&["rust".to_owned()]).unwrap().len(), 1);
+        assert_eq!(chosen(&[]).unwrap().len(), SUITES.len());
+    }
+}
