@@ -1,1 +1,2 @@
 //! A self-hostable messaging service of the protocol that Sampan and the official SDKs speak.
+pub mod storage;

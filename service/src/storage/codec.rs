@@ -1,0 +1,186 @@
+//! How a record becomes bytes: one byte of version, then MessagePack with named fields.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StorageError;
+
+/// The version of all records written by this build.
+const VERSION: u8 = 1;
+
+/// Turns a record into bytes.
+pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StorageError> {
+    let mut out = vec![VERSION];
+    rmp_serde::encode::write_named(&mut out, record).map_err(|_| StorageError::Damaged {
+        what: "a record could not be encoded",
+    })?;
+    Ok(out)
+}
+
+/// Turns bytes into a record; total over damaged bytes.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StorageError> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => rmp_serde::from_slice(rest).map_err(|_| StorageError::Damaged {
+            what: "a record could not be decoded",
+        }),
+        _ => Err(StorageError::Damaged {
+            what: "a record has an unknown version",
+        }),
+    }
+}
+
+/// Ids as text; a text that is no legal id fails the record.
+pub(super) mod text {
+    use std::fmt::Display;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::storage) fn serialize<T, S>(id: &T, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        T: AsRef<str>,
+        S: Serializer,
+    {
+        serializer.serialize_str(id.as_ref())
+    }
+
+    pub(in crate::storage) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: for<'a> TryFrom<&'a str, Error: Display>,
+        D: Deserializer<'de>,
+    {
+        let text = String::deserialize(deserializer)?;
+        T::try_from(text.as_str()).map_err(D::Error::custom)
+    }
+}
+
+/// Ids that may be absent.
+pub(super) mod text_opt {
+    use std::fmt::Display;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in crate::storage) fn serialize<T, S>(
+        id: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error>
+    where
+        T: AsRef<str>,
+        S: Serializer,
+    {
+        id.as_ref().map(AsRef::as_ref).serialize(serializer)
+    }
+
+    pub(in crate::storage) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        T: for<'a> TryFrom<&'a str, Error: Display>,
+        D: Deserializer<'de>,
+    {
+        Option::<String>::deserialize(deserializer)?
+            .map(|text| T::try_from(text.as_str()).map_err(D::Error::custom))
+            .transpose()
+    }
+}
+
+/// Lists of ids.
+pub(super) mod text_list {
+    use std::fmt::Display;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::storage) fn serialize<T, S>(ids: &[T], serializer: S) -> Result<S::Ok, S::Error>
+    where
+        T: AsRef<str>,
+        S: Serializer,
+    {
+        serializer.collect_seq(ids.iter().map(AsRef::as_ref))
+    }
+
+    pub(in crate::storage) fn deserialize<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+    where
+        T: for<'a> TryFrom<&'a str, Error: Display>,
+        D: Deserializer<'de>,
+    {
+        Vec::<String>::deserialize(deserializer)?
+            .iter()
+            .map(|text| T::try_from(text.as_str()).map_err(D::Error::custom))
+            .collect()
+    }
+}
+
+/// Times as milliseconds.
+pub(super) mod millis {
+    use sampan::model::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::storage) fn serialize<S: Serializer>(
+        time: &Timestamp,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(time.as_millis())
+    }
+
+    pub(in crate::storage) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Timestamp, D::Error> {
+        i64::deserialize(deserializer).map(Timestamp::from_millis)
+    }
+}
+
+/// Times that may be absent.
+pub(super) mod millis_opt {
+    use sampan::model::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in crate::storage) fn serialize<S: Serializer>(
+        time: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(Timestamp::as_millis).serialize(serializer)
+    }
+
+    pub(in crate::storage) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<i64>::deserialize(deserializer)?.map(Timestamp::from_millis))
+    }
+}
+
+/// Bytes as bytes: serde's own way for a `Vec<u8>` is a list of numbers, twice as long.
+pub(super) mod bytes {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(in crate::storage) fn serialize<S: Serializer>(
+        bytes: &[u8],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(in crate::storage) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+
+            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}

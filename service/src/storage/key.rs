@@ -1,0 +1,339 @@
+//! The keys of the embedded storage: one function per kind of row.
+//!
+//! | tag | key after the tag | value |
+//! |---|---|---|
+//! | `s` | | the schema number, one byte |
+//! | `t` | app, digest | a session token |
+//! | `x` | time, app, digest | nothing; finds tokens that ended |
+//! | `c` | app, client | what is known of a client |
+//! | `v` | app, conversation | a conversation |
+//! | `u` | app, unique id | the id of the unique conversation |
+//! | `e` | time, app, conversation | nothing; finds temporary conversations that ended |
+//! | `m` | app, conversation, client | a member |
+//! | `b` | app, client, conversation | nothing; finds a client's conversations |
+//! | `d` | app, conversation, time, message | a message |
+//! | `i` | app, conversation, message | the time of a message |
+//! | `k` | app, conversation, sender, token | the place of the message sent with that token |
+//! | `p` | app, conversation, patch time, message | the time of a patched message |
+//! | `q` | app, client, conversation, time, message | nothing; not acknowledged in push mode |
+//! | `n` | app, client, time, sequence | a notification |
+//! | `l` | app, conversation, list, client | nothing; blocked or silenced |
+//!
+//! Texts carry their length in front, so one text is never another's prefix; the last one of a key
+//! may go without, and then sorts by its bytes. Times are big-endian with the sign bit turned, so
+//! byte order is the order of time. The layout does not depend on the machine.
+
+use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
+
+use super::StorageError;
+use super::record::{Ban, Pending, Place};
+
+/// A key under construction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key(Vec<u8>);
+
+impl Key {
+    fn tagged(tag: u8) -> Self {
+        Self(vec![tag])
+    }
+
+    fn text(mut self, text: &str) -> Self {
+        // Ids are at most 64 characters; longer texts (tokens of clients) are cut off by the rules.
+        let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.rest(text)
+    }
+
+    fn rest(mut self, text: &str) -> Self {
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    fn time(mut self, time: Timestamp) -> Self {
+        self.0
+            .extend_from_slice(&(time.as_millis() ^ i64::MIN).to_be_bytes());
+        self
+    }
+
+    fn number(mut self, number: u32) -> Self {
+        self.0.extend_from_slice(&number.to_be_bytes());
+        self
+    }
+
+    /// The first key after this one.
+    pub(super) fn next(mut self) -> Vec<u8> {
+        self.0.push(0);
+        self.0
+    }
+
+    /// The first key that does not start with this one.
+    pub(super) fn end(self) -> Vec<u8> {
+        let mut bytes = self.0;
+        while let Some(last) = bytes.pop() {
+            if last < u8::MAX {
+                bytes.push(last + 1);
+                return bytes;
+            }
+        }
+        vec![u8::MAX]
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+pub(super) fn schema() -> Key {
+    Key::tagged(b's')
+}
+
+pub(super) fn token(app: &AppId, digest: &str) -> Key {
+    Key::tagged(b't').text(app.as_str()).rest(digest)
+}
+
+pub(super) fn token_ends(at: Timestamp) -> Key {
+    Key::tagged(b'x').time(at)
+}
+
+pub(super) fn token_end(at: Timestamp, app: &AppId, digest: &str) -> Key {
+    token_ends(at).text(app.as_str()).rest(digest)
+}
+
+pub(super) fn client(app: &AppId, client: &ClientId) -> Key {
+    Key::tagged(b'c').text(app.as_str()).rest(client.as_str())
+}
+
+pub(super) fn conversations(app: &AppId) -> Key {
+    Key::tagged(b'v').text(app.as_str())
+}
+
+pub(super) fn conversation(app: &AppId, id: &ConversationId) -> Key {
+    conversations(app).rest(id.as_str())
+}
+
+pub(super) fn unique(app: &AppId, unique_id: &str) -> Key {
+    Key::tagged(b'u').text(app.as_str()).rest(unique_id)
+}
+
+pub(super) fn expiries(at: Timestamp) -> Key {
+    Key::tagged(b'e').time(at)
+}
+
+pub(super) fn expiry(at: Timestamp, app: &AppId, id: &ConversationId) -> Key {
+    expiries(at).text(app.as_str()).rest(id.as_str())
+}
+
+pub(super) fn members(app: &AppId, conversation: &ConversationId) -> Key {
+    Key::tagged(b'm')
+        .text(app.as_str())
+        .text(conversation.as_str())
+}
+
+pub(super) fn member(app: &AppId, conversation: &ConversationId, client: &ClientId) -> Key {
+    members(app, conversation).rest(client.as_str())
+}
+
+pub(super) fn memberships(app: &AppId, client: &ClientId) -> Key {
+    Key::tagged(b'b').text(app.as_str()).text(client.as_str())
+}
+
+pub(super) fn membership(app: &AppId, client: &ClientId, conversation: &ConversationId) -> Key {
+    memberships(app, client).rest(conversation.as_str())
+}
+
+pub(super) fn messages(app: &AppId, conversation: &ConversationId) -> Key {
+    Key::tagged(b'd')
+        .text(app.as_str())
+        .text(conversation.as_str())
+}
+
+pub(super) fn messages_at(app: &AppId, conversation: &ConversationId, at: Timestamp) -> Key {
+    messages(app, conversation).time(at)
+}
+
+pub(super) fn message(app: &AppId, conversation: &ConversationId, place: &Place) -> Key {
+    messages_at(app, conversation, place.sent_at).rest(place.id.as_str())
+}
+
+pub(super) fn message_ids(app: &AppId, conversation: &ConversationId) -> Key {
+    Key::tagged(b'i')
+        .text(app.as_str())
+        .text(conversation.as_str())
+}
+
+pub(super) fn message_id(app: &AppId, conversation: &ConversationId, id: &MessageId) -> Key {
+    message_ids(app, conversation).rest(id.as_str())
+}
+
+pub(super) fn sent_tokens(app: &AppId, conversation: &ConversationId) -> Key {
+    Key::tagged(b'k')
+        .text(app.as_str())
+        .text(conversation.as_str())
+}
+
+pub(super) fn sent_token(
+    app: &AppId,
+    conversation: &ConversationId,
+    from: &ClientId,
+    token: &str,
+) -> Key {
+    sent_tokens(app, conversation)
+        .text(from.as_str())
+        .rest(token)
+}
+
+pub(super) fn patches(app: &AppId, conversation: &ConversationId) -> Key {
+    Key::tagged(b'p')
+        .text(app.as_str())
+        .text(conversation.as_str())
+}
+
+pub(super) fn patches_at(app: &AppId, conversation: &ConversationId, at: Timestamp) -> Key {
+    patches(app, conversation).time(at)
+}
+
+pub(super) fn patch(
+    app: &AppId,
+    conversation: &ConversationId,
+    at: Timestamp,
+    id: &MessageId,
+) -> Key {
+    patches_at(app, conversation, at).rest(id.as_str())
+}
+
+pub(super) fn pendings(app: &AppId, client: &ClientId) -> Key {
+    Key::tagged(b'q').text(app.as_str()).text(client.as_str())
+}
+
+pub(super) fn pending(app: &AppId, pending: &Pending) -> Key {
+    pendings(app, &pending.client)
+        .text(pending.conversation.as_str())
+        .time(pending.place.sent_at)
+        .rest(pending.place.id.as_str())
+}
+
+pub(super) fn notifications(app: &AppId, client: &ClientId) -> Key {
+    Key::tagged(b'n').text(app.as_str()).text(client.as_str())
+}
+
+pub(super) fn notifications_at(app: &AppId, client: &ClientId, at: Timestamp) -> Key {
+    notifications(app, client).time(at)
+}
+
+pub(super) fn notification(app: &AppId, client: &ClientId, at: Timestamp, sequence: u32) -> Key {
+    notifications_at(app, client, at).number(sequence)
+}
+
+pub(super) fn bans(app: &AppId, conversation: &ConversationId, ban: Ban) -> Key {
+    let list = match ban {
+        Ban::Blocked => "b",
+        Ban::Silenced => "s",
+    };
+    Key::tagged(b'l')
+        .text(app.as_str())
+        .text(conversation.as_str())
+        .text(list)
+}
+
+pub(super) fn all_bans(app: &AppId, conversation: &ConversationId) -> Key {
+    Key::tagged(b'l')
+        .text(app.as_str())
+        .text(conversation.as_str())
+}
+
+pub(super) fn ban(app: &AppId, conversation: &ConversationId, ban: Ban, client: &ClientId) -> Key {
+    bans(app, conversation, ban).rest(client.as_str())
+}
+
+/// The parts of a key, read from the front; every step fails on a damaged key.
+pub(super) struct Parts<'a>(&'a [u8]);
+
+impl<'a> Parts<'a> {
+    /// Starts behind a prefix of `skip` bytes.
+    pub(super) fn after(key: &'a [u8], skip: usize) -> Result<Self, StorageError> {
+        key.get(skip..).map(Self).ok_or(DAMAGED)
+    }
+
+    /// The next text that carries its length.
+    pub(super) fn text(&mut self) -> Result<&'a str, StorageError> {
+        let (length, rest) = self.0.split_first_chunk::<2>().ok_or(DAMAGED)?;
+        let (text, rest) = rest
+            .split_at_checked(usize::from(u16::from_be_bytes(*length)))
+            .ok_or(DAMAGED)?;
+        self.0 = rest;
+        str::from_utf8(text).map_err(|_| DAMAGED)
+    }
+
+    /// The next time.
+    pub(super) fn time(&mut self) -> Result<Timestamp, StorageError> {
+        let (time, rest) = self.0.split_first_chunk::<8>().ok_or(DAMAGED)?;
+        self.0 = rest;
+        Ok(Timestamp::from_millis(i64::from_be_bytes(*time) ^ i64::MIN))
+    }
+
+    /// The last text.
+    pub(super) fn rest(self) -> Result<&'a str, StorageError> {
+        str::from_utf8(self.0).map_err(|_| DAMAGED)
+    }
+}
+
+const DAMAGED: StorageError = StorageError::Damaged {
+    what: "a key could not be decoded",
+};
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_order_of_message_keys_is_the_order_of_places(
+            a in (any::<i64>(), "[a-z]{1,8}"),
+            b in (any::<i64>(), "[a-z]{1,8}"),
+        ) {
+            let app = AppId::new("app").unwrap();
+            let cid = ConversationId::new("c").unwrap();
+            let place = |(at, id): &(i64, String)| Place {
+                sent_at: Timestamp::from_millis(*at),
+                id: MessageId::new(id).unwrap(),
+            };
+            let (a, b) = (place(&a), place(&b));
+            prop_assert_eq!(message(&app, &cid, &a).cmp(&message(&app, &cid, &b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn a_pending_key_gives_its_parts_back(
+            client in "\\PC{1,64}", cid in "\\PC{1,64}", at in any::<i64>(), id in "\\PC{1,64}",
+        ) {
+            let app = AppId::new("app").unwrap();
+            let client = ClientId::new(client).unwrap();
+            let row = Pending {
+                client: client.clone(),
+                conversation: ConversationId::new(cid).unwrap(),
+                place: Place {
+                    sent_at: Timestamp::from_millis(at),
+                    id: MessageId::new(id).unwrap(),
+                },
+            };
+            let key = pending(&app, &row).into_bytes();
+            let mut parts = Parts::after(&key, pendings(&app, &client).len()).unwrap();
+            prop_assert_eq!(parts.text().unwrap(), row.conversation.as_str());
+            prop_assert_eq!(parts.time().unwrap(), row.place.sent_at);
+            prop_assert_eq!(parts.rest().unwrap(), row.place.id.as_str());
+        }
+
+        #[test]
+        fn any_bytes_are_parts_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let mut parts = Parts(&bytes);
+            let _ = parts.text();
+            let _ = parts.time();
+            let _ = parts.rest();
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The storage in memory: the same rows and the same rules, gone with the process.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::keyed::{Changes, Keyed, Map, Row};
+use super::{Order, StorageError};
+
+/// A [`Storage`](super::Storage) that keeps everything in memory and never waits.
+pub type MemoryStorage = Keyed<MemoryMap>;
+
+impl MemoryStorage {
+    /// An empty storage.
+    ///
+    /// # Errors
+    ///
+    /// None in practice; the signature is that of any storage that opens.
+    pub fn empty() -> Result<Self, StorageError> {
+        Self::open(MemoryMap::default())
+    }
+}
+
+/// Committed rows in a sorted map.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryMap(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Map for MemoryMap {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn range<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+    ) -> Result<Box<dyn Iterator<Item = Result<Row, StorageError>> + 'a>, StorageError> {
+        let rows = self
+            .0
+            .range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)))
+            .map(|(key, value)| Ok((key.clone(), value.clone())));
+        Ok(match order {
+            Order::OldestFirst => Box::new(rows),
+            Order::NewestFirst => Box::new(rows.rev()),
+        })
+    }
+
+    fn commit(&mut self, changes: Changes) -> Result<(), StorageError> {
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.0.insert(key, value),
+                None => self.0.remove(&key),
+            };
+        }
+        Ok(())
+    }
+}

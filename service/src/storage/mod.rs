@@ -1,0 +1,259 @@
+//! Where the service keeps its truth: typed questions, writes as values, one commit a batch.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `record.rs` | the facts that are kept, and [`Write`], the one way to change them |
+//! | `keyed.rs` | [`Storage`] over any ordered map of bytes, with the batch as an overlay |
+//! | `key.rs`, `codec.rs` | how rows are found and written |
+//! | `redb.rs` | the map on disk (docs/decisions/0002-redb.md) |
+//! | `memory.rs` | the map in memory, for simulations and tests |
+//!
+//! The rules a caller keeps: [`Storage::apply`] makes writes visible to reads at once but not
+//! durable; [`Storage::commit`] makes everything applied since the last commit durable, together.
+//! Nobody outside may learn of a write before its commit returned. Questions are asked in the
+//! service's own terms and not as keys and values, so that a relational database can answer them.
+
+mod codec;
+mod key;
+mod keyed;
+mod memory;
+mod record;
+mod redb;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+
+use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
+
+pub use self::memory::MemoryStorage;
+pub use self::record::{
+    Ban, Body, Client, Conversation, Kind, Member, Message, Notification, Pending, Place, Role,
+    Token, Write,
+};
+pub use self::redb::RedbStorage;
+
+/// Why the storage could not answer or keep something.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The database or the disk below it failed.
+    #[error("the database failed: {0}")]
+    Database(Box<::redb::Error>),
+    /// The folder for the data cannot be made or opened.
+    #[error("the data folder cannot be used: {0}")]
+    Folder(#[from] std::io::Error),
+    /// What was read back is not what this service writes.
+    #[error("the data is damaged: {what}")]
+    Damaged {
+        /// Which check failed; never any content.
+        what: &'static str,
+    },
+    /// The data was written by a newer version of the service.
+    #[error("the data has schema {found}, this build knows {known}")]
+    NewerSchema {
+        /// The schema of the data.
+        found: u8,
+        /// The newest schema this build reads.
+        known: u8,
+    },
+}
+
+/// One end of a stretch of history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The time of the message at the end.
+    pub at: Timestamp,
+    /// Its id; without one the time alone counts.
+    pub id: Option<MessageId>,
+    /// Whether the end belongs to the stretch.
+    pub included: bool,
+}
+
+/// A stretch of a conversation's history; an absent end is open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The older end.
+    pub older: Option<Edge>,
+    /// The newer end.
+    pub newer: Option<Edge>,
+}
+
+/// From which end of a stretch to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// From the older end.
+    OldestFirst,
+    /// From the newer end.
+    NewestFirst,
+}
+
+/// The questions the rules ask, and the batch they write.
+///
+/// Reads see what was applied in the current batch. All lists are bounded by the `limit` given.
+///
+/// # Errors
+///
+/// Every method fails with a [`StorageError`] when the database fails or a row is damaged.
+pub trait Storage {
+    /// The live or ended token with this digest.
+    fn token(
+        &self,
+        app: &AppId,
+        digest: &str,
+    ) -> impl Future<Output = Result<Option<Token>, StorageError>>;
+
+    /// Digests of tokens that ended at or before `until`, oldest first.
+    fn ended_tokens(
+        &self,
+        until: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(AppId, String)>, StorageError>>;
+
+    /// What is known of a client beyond its conversations.
+    fn client(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<Option<Client>, StorageError>>;
+
+    /// A conversation by its id.
+    fn conversation(
+        &self,
+        app: &AppId,
+        id: &ConversationId,
+    ) -> impl Future<Output = Result<Option<Conversation>, StorageError>>;
+
+    /// The conversation that has this unique id now.
+    fn unique_conversation(
+        &self,
+        app: &AppId,
+        unique_id: &str,
+    ) -> impl Future<Output = Result<Option<ConversationId>, StorageError>>;
+
+    /// Conversations of the app in the order of their ids, from behind `after`.
+    fn conversations(
+        &self,
+        app: &AppId,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Conversation>, StorageError>>;
+
+    /// Temporary conversations that ended at or before `until`, oldest end first.
+    fn ended_conversations(
+        &self,
+        until: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(AppId, ConversationId)>, StorageError>>;
+
+    /// The members of a conversation, in the order of their ids.
+    fn members(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Member>, StorageError>>;
+
+    /// One member.
+    fn member(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<Option<Member>, StorageError>>;
+
+    /// The conversations a client is a member of, in the order of their ids.
+    fn memberships(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<ConversationId>, StorageError>>;
+
+    /// The message at a place.
+    fn message(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        place: &Place,
+    ) -> impl Future<Output = Result<Option<Message>, StorageError>>;
+
+    /// Where the message with this id stands.
+    fn message_place(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        id: &MessageId,
+    ) -> impl Future<Output = Result<Option<Place>, StorageError>>;
+
+    /// Where the message stands that `from` sent with this token.
+    fn sent_with(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        from: &ClientId,
+        token: &str,
+    ) -> impl Future<Output = Result<Option<Place>, StorageError>>;
+
+    /// Messages of a stretch, in the order asked for.
+    fn messages(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        span: &Span,
+        order: Order,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Message>, StorageError>>;
+
+    /// Messages patched after `since`, in the order of their patches.
+    fn patched_since(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        since: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Message>, StorageError>>;
+
+    /// The queue of a client in push mode: by conversation, then oldest first.
+    fn pending(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Pending>, StorageError>>;
+
+    /// Notifications of a client after `since`, oldest first.
+    fn notifications(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        since: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Notification>, StorageError>>;
+
+    /// The clients on a list of a conversation, in the order of their ids.
+    fn banned(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        ban: Ban,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<ClientId>, StorageError>>;
+
+    /// Whether a client is on a list of a conversation.
+    fn is_banned(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        ban: Ban,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<bool, StorageError>>;
+
+    /// Adds writes to the current batch, in order.
+    fn apply(&mut self, writes: Vec<Write>) -> impl Future<Output = Result<(), StorageError>>;
+
+    /// Makes the current batch durable, all of it or nothing. Costs nothing when it is empty.
+    fn commit(&mut self) -> impl Future<Output = Result<(), StorageError>>;
+
+    /// Forgets the current batch.
+    fn rollback(&mut self);
+}

@@ -1,0 +1,282 @@
+//! What the service knows and keeps: conversations, members, messages, tokens, notifications.
+//!
+//! These are the facts the rules are decided on and the records at rest alike: both change only
+//! when the protocol does. On disk a record is one byte of record version and MessagePack with
+//! named fields, so fields may be added (with a default) and an older build reads on.
+
+use sampan::model::{AppId, ClientId, ConversationId, MessageId, Tag, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::codec::{bytes, millis, millis_opt, text, text_list, text_opt};
+
+/// The kinds of conversations, numbered as on the wire (`convType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Has members; messages are kept.
+    Normal,
+    /// A chat room: has no list of members, only who is inside now.
+    Room,
+    /// A service conversation: made by the operator, clients subscribe.
+    System,
+    /// Has fixed members and a limited life.
+    Temporary,
+}
+
+impl Kind {
+    /// The wire's number of this kind.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Normal => 1,
+            Self::Room => 2,
+            Self::System => 3,
+            Self::Temporary => 4,
+        }
+    }
+}
+
+/// A conversation, without its members and messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Its id: 24 hex digits, or `_tmp:` and such digits.
+    #[serde(with = "text")]
+    pub id: ConversationId,
+    /// Its kind; never changes.
+    pub kind: Kind,
+    /// Who made it.
+    #[serde(with = "text")]
+    pub creator: ClientId,
+    /// What the app stores with it: `name`, `attr` and custom columns.
+    pub columns: Map<String, Value>,
+    /// The id of its set of members, for a unique conversation.
+    pub unique_id: Option<String>,
+    /// When it was made.
+    #[serde(with = "millis")]
+    pub created_at: Timestamp,
+    /// When its columns or members last changed.
+    #[serde(with = "millis")]
+    pub updated_at: Timestamp,
+    /// When a temporary conversation ends.
+    #[serde(with = "millis_opt")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What a member may do in a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// No special rights.
+    #[default]
+    Member,
+    /// May remove, block and silence members.
+    Manager,
+}
+
+/// One client's part in one conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Who.
+    #[serde(with = "text")]
+    pub client: ClientId,
+    /// Since when.
+    #[serde(with = "millis")]
+    pub joined_at: Timestamp,
+    /// With which rights; the creator's are the owner's, whatever stands here.
+    #[serde(default)]
+    pub role: Role,
+    /// Whether the member wants no offline push from this conversation.
+    #[serde(default)]
+    pub muted: bool,
+    /// The member has read every message up to this time.
+    #[serde(with = "millis")]
+    pub read_until: Timestamp,
+    /// When the member last marked something read.
+    #[serde(with = "millis")]
+    pub read_marked_at: Timestamp,
+    /// The newest message of others that reached one of the member's devices.
+    #[serde(with = "millis")]
+    pub received_until: Timestamp,
+    /// The newest message of others that the member read; zero when none.
+    #[serde(with = "millis")]
+    pub seen_until: Timestamp,
+}
+
+/// What a message says, as it travelled.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// Text: a typed-message envelope or anything else.
+    Text(String),
+    /// Bytes that the service does not look into.
+    Binary(#[serde(with = "bytes")] Vec<u8>),
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What people say to each other stays out of logs.
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+        }
+    }
+}
+
+/// A message that was accepted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its id: 22 characters of URL-safe base64.
+    #[serde(with = "text")]
+    pub id: MessageId,
+    /// When it was accepted; strictly increasing within a conversation.
+    #[serde(with = "millis")]
+    pub sent_at: Timestamp,
+    /// Who sent it.
+    #[serde(with = "text")]
+    pub from: ClientId,
+    /// Its content, as last patched.
+    pub body: Body,
+    /// Whether the sender asked for receipts.
+    #[serde(default)]
+    pub wants_receipt: bool,
+    /// Whether everybody is mentioned.
+    #[serde(default)]
+    pub mention_all: bool,
+    /// Who is mentioned.
+    #[serde(default, with = "text_list")]
+    pub mentions: Vec<ClientId>,
+    /// When it was last modified or recalled.
+    #[serde(default, with = "millis_opt")]
+    pub patched_at: Option<Timestamp>,
+    /// Whether it was recalled.
+    #[serde(default)]
+    pub recalled: bool,
+    /// When it first reached somebody else.
+    #[serde(default, with = "millis_opt")]
+    pub delivered_at: Option<Timestamp>,
+    /// When somebody else first read it.
+    #[serde(default, with = "millis_opt")]
+    pub read_at: Option<Timestamp>,
+    /// The sender's idempotency token (`dt`).
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+impl Message {
+    /// Whether `client` is called by this message.
+    #[must_use]
+    pub fn mentions(&self, client: &ClientId) -> bool {
+        self.mention_all || self.mentions.contains(client)
+    }
+
+    /// Where the message stands in its conversation.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            sent_at: self.sent_at,
+            id: self.id.clone(),
+        }
+    }
+}
+
+/// Where a message stands in its conversation: messages are ordered by it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// The message's time.
+    #[serde(with = "millis")]
+    pub sent_at: Timestamp,
+    /// The message's id, which decides among equal times.
+    #[serde(with = "text")]
+    pub id: MessageId,
+}
+
+/// A session token: what it lets its bearer reopen. The token itself is not kept, only its digest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Token {
+    /// Whose session.
+    #[serde(with = "text")]
+    pub client: ClientId,
+    /// The tag the session was opened with.
+    #[serde(with = "text_opt")]
+    pub tag: Option<Tag>,
+    /// The device it was opened on, as that device named itself.
+    pub device: Option<String>,
+    /// When it ends.
+    #[serde(with = "millis")]
+    pub expires_at: Timestamp,
+}
+
+/// What is known of a client beyond its conversations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Client {
+    /// Whether the client ever signed in on a connection in push mode: from then on a queue of
+    /// messages without acknowledgement is kept for it.
+    #[serde(default)]
+    pub push_mode: bool,
+}
+
+/// A notification that can be read again over REST after a broken connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// For whom.
+    #[serde(with = "text")]
+    pub client: ClientId,
+    /// When it was sent (`serverTs`).
+    #[serde(with = "millis")]
+    pub at: Timestamp,
+    /// Its place among those of the same time.
+    pub sequence: u32,
+    /// The flattened command as JSON.
+    pub item: Map<String, Value>,
+}
+
+/// A message that a client in push mode has not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pending {
+    /// Who has to acknowledge it.
+    pub client: ClientId,
+    /// In which conversation.
+    pub conversation: ConversationId,
+    /// Which message.
+    pub place: Place,
+}
+
+/// The two lists a conversation keeps of clients that may not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ban {
+    /// May not join, and gets nothing.
+    Blocked,
+    /// May stay and read, but not send.
+    Silenced,
+}
+
+/// One change of what is kept. A batch of them becomes durable together or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Keeps a token under its digest.
+    PutToken(AppId, String, Token),
+    /// Forgets a token.
+    DropToken(AppId, String),
+    /// Keeps what is known of a client.
+    PutClient(AppId, ClientId, Client),
+    /// Keeps a conversation, new or changed.
+    PutConversation(AppId, Conversation),
+    /// Forgets a conversation with all that belongs to it: members, messages, marks.
+    DropConversation(AppId, ConversationId),
+    /// Keeps a member, new or changed.
+    PutMember(AppId, ConversationId, Member),
+    /// Forgets a member.
+    DropMember(AppId, ConversationId, ClientId),
+    /// Keeps a message, new or changed; its token is kept as long.
+    PutMessage(AppId, ConversationId, Message),
+    /// Queues a message for a client in push mode.
+    PutPending(AppId, Pending),
+    /// Takes a message out of such a queue.
+    DropPending(AppId, Pending),
+    /// Keeps a notification.
+    PutNotification(AppId, Notification),
+    /// Forgets the notifications of a client up to and including a time.
+    DropNotifications(AppId, ClientId, Timestamp),
+    /// Puts a client on a list of a conversation.
+    PutBan(AppId, ConversationId, Ban, ClientId),
+    /// Takes a client off a list.
+    DropBan(AppId, ConversationId, Ban, ClientId),
+}

@@ -1,0 +1,113 @@
+//! The storage on disk: one redb file, one table, one durable transaction a batch.
+
+use std::path::Path;
+
+use ::redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::keyed::{Changes, Keyed, Map, Row};
+use super::{Order, StorageError};
+
+/// All rows; their first byte tells the kinds apart (see `key.rs`).
+const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+
+/// The file in the data folder.
+const FILE: &str = "sampan-service.redb";
+
+/// Memory for pages that were read: enough for the working set of some ten thousand clients, and
+/// small beside what their connections need.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// A [`Storage`](super::Storage) that survives power loss: a commit returns after fsync.
+pub type RedbStorage = Keyed<RedbMap>;
+
+impl RedbStorage {
+    /// Opens the database in `folder`, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Folder`] when the folder cannot be made, [`StorageError::Database`] when
+    /// the file is damaged beyond redb's own repair or another process holds it, and
+    /// [`StorageError::NewerSchema`] when a newer service wrote it.
+    pub fn open_folder(folder: &Path) -> Result<Self, StorageError> {
+        std::fs::create_dir_all(folder)?;
+        Self::open(RedbMap::open(&folder.join(FILE))?)
+    }
+}
+
+/// Committed rows in a redb table.
+#[derive(Debug)]
+pub struct RedbMap {
+    database: Database,
+    /// The newest committed state; replaced after every commit, so reads open no transaction.
+    rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+impl RedbMap {
+    fn open(file: &Path) -> Result<Self, StorageError> {
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(file)?;
+        let first = database.begin_write()?;
+        first.open_table(ROWS)?;
+        first.commit()?;
+        let rows = database.begin_read()?.open_table(ROWS)?;
+        Ok(Self { database, rows })
+    }
+}
+
+impl Map for RedbMap {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(self.rows.get(key)?.map(|value| value.value().to_vec()))
+    }
+
+    fn range<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+        order: Order,
+    ) -> Result<Box<dyn Iterator<Item = Result<Row, StorageError>> + 'a>, StorageError> {
+        let rows = ReadableTable::range::<&[u8]>(&self.rows, from..to)?.map(|row| {
+            let (key, value) = row?;
+            Ok((key.value().to_vec(), value.value().to_vec()))
+        });
+        Ok(match order {
+            Order::OldestFirst => Box::new(rows),
+            Order::NewestFirst => Box::new(rows.rev()),
+        })
+    }
+
+    fn commit(&mut self, changes: Changes) -> Result<(), StorageError> {
+        let write = self.database.begin_write()?;
+        {
+            let mut rows = write.open_table(ROWS)?;
+            for (key, value) in &changes {
+                match value {
+                    Some(value) => rows.insert(key.as_slice(), value.as_slice())?,
+                    None => rows.remove(key.as_slice())?,
+                };
+            }
+        }
+        write.commit()?;
+        self.rows = self.database.begin_read()?.open_table(ROWS)?;
+        Ok(())
+    }
+}
+
+/// One conversion per step of redb, all into its own sum of errors.
+macro_rules! from_redb {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StorageError {
+            fn from(error: $error) -> Self {
+                Self::Database(Box::new(error.into()))
+            }
+        })*
+    };
+}
+
+from_redb!(
+    ::redb::DatabaseError,
+    ::redb::TransactionError,
+    ::redb::TableError,
+    ::redb::StorageError,
+    ::redb::CommitError
+);

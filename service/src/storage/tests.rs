@@ -1,0 +1,283 @@
+//! Both storages against each other, and what outlives a reopening.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use proptest::prelude::*;
+use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
+
+use super::*;
+
+/// Runs a future of an embedded storage, which never waits.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("an embedded storage waits for nobody"),
+    }
+}
+
+fn app() -> AppId {
+    AppId::new("app").unwrap()
+}
+
+fn cid(n: u8) -> ConversationId {
+    ConversationId::new(format!("c{n}")).unwrap()
+}
+
+fn who(n: u8) -> ClientId {
+    ClientId::new(format!("p{n}")).unwrap()
+}
+
+fn at(n: i64) -> Timestamp {
+    Timestamp::from_millis(n)
+}
+
+fn conversation(n: u8, ends: Option<i64>) -> Conversation {
+    Conversation {
+        id: cid(n),
+        kind: if ends.is_some() {
+            Kind::Temporary
+        } else {
+            Kind::Normal
+        },
+        creator: who(0),
+        columns: serde_json::from_str(r#"{"name":"x","attr":{"n":1.5,"list":[1,null]}}"#).unwrap(),
+        unique_id: Some(format!("u{}", n % 2)),
+        created_at: at(1),
+        updated_at: at(2),
+        expires_at: ends.map(at),
+    }
+}
+
+fn member(n: u8, read: i64) -> Member {
+    Member {
+        client: who(n),
+        joined_at: at(1),
+        role: Role::Manager,
+        muted: true,
+        read_until: at(read),
+        read_marked_at: at(read),
+        received_until: at(0),
+        seen_until: at(0),
+    }
+}
+
+fn message(time: i64, n: u8, patched: Option<i64>) -> Message {
+    Message {
+        id: MessageId::new(format!("m{n}")).unwrap(),
+        sent_at: at(time),
+        from: who(n % 3),
+        body: if n.is_multiple_of(2) {
+            Body::Text("hi".into())
+        } else {
+            Body::Binary(vec![0, 255, n])
+        },
+        wants_receipt: true,
+        mention_all: false,
+        mentions: vec![who(1)],
+        patched_at: patched.map(at),
+        recalled: false,
+        delivered_at: None,
+        read_at: Some(at(7)),
+        token: Some(format!("dt{n}")),
+    }
+}
+
+fn writes() -> impl Strategy<Value = Write> {
+    let small = 0u8..3;
+    prop_oneof![
+        (small.clone(), 0i64..5).prop_map(|(n, ends)| Write::PutToken(
+            app(),
+            format!("t{n}"),
+            Token {
+                client: who(n),
+                tag: None,
+                device: Some("d".into()),
+                expires_at: at(ends)
+            },
+        )),
+        small
+            .clone()
+            .prop_map(|n| Write::DropToken(app(), format!("t{n}"))),
+        (small.clone(), prop::option::of(0i64..5))
+            .prop_map(|(n, ends)| Write::PutConversation(app(), conversation(n, ends))),
+        small
+            .clone()
+            .prop_map(|n| Write::DropConversation(app(), cid(n))),
+        (small.clone(), small.clone(), 0i64..5).prop_map(|(c, n, read)| Write::PutMember(
+            app(),
+            cid(c),
+            member(n, read)
+        )),
+        (small.clone(), small.clone()).prop_map(|(c, n)| Write::DropMember(app(), cid(c), who(n))),
+        (small.clone(), 0i64..6, 0u8..6, prop::option::of(0i64..9))
+            .prop_map(|(c, t, n, p)| Write::PutMessage(app(), cid(c), message(t, n, p))),
+        (small.clone(), small.clone(), 0i64..5).prop_map(|(c, n, t)| Write::PutPending(
+            app(),
+            Pending {
+                client: who(n),
+                conversation: cid(c),
+                place: message(t, n, None).place()
+            },
+        )),
+        (small.clone(), small.clone()).prop_map(|(c, n)| Write::PutBan(
+            app(),
+            cid(c),
+            Ban::Silenced,
+            who(n)
+        )),
+        (small.clone(), 0i64..5, 0u32..3).prop_map(|(n, t, sequence)| Write::PutNotification(
+            app(),
+            Notification {
+                client: who(n),
+                at: at(t),
+                sequence,
+                item: serde_json::Map::new()
+            },
+        )),
+        (small, 0i64..5).prop_map(|(n, t)| Write::DropNotifications(app(), who(n), at(t))),
+    ]
+}
+
+/// Everything that can be asked, as one text.
+fn picture(storage: &impl Storage) -> String {
+    let app = app();
+    let mut seen = Vec::new();
+    for n in 0..3 {
+        let (c, p) = (cid(n), who(n));
+        seen.push(format!(
+            "{:?}",
+            now(storage.token(&app, &format!("t{n}"))).unwrap()
+        ));
+        seen.push(format!(
+            "{:?}",
+            now(storage.conversation(&app, &c)).unwrap()
+        ));
+        seen.push(format!("{:?}", now(storage.members(&app, &c, 2)).unwrap()));
+        seen.push(format!(
+            "{:?}",
+            now(storage.memberships(&app, &p, 2)).unwrap()
+        ));
+        seen.push(format!("{:?}", now(storage.pending(&app, &p, 3)).unwrap()));
+        seen.push(format!(
+            "{:?}",
+            now(storage.notifications(&app, &p, at(1), 9)).unwrap()
+        ));
+        seen.push(format!(
+            "{:?}",
+            now(storage.banned(&app, &c, Ban::Silenced, 9)).unwrap()
+        ));
+        seen.push(format!(
+            "{:?}",
+            now(storage.patched_since(&app, &c, at(3), 9)).unwrap()
+        ));
+        seen.push(format!(
+            "{:?}",
+            now(storage.sent_with(&app, &c, &p, "dt1")).unwrap()
+        ));
+        let edge = |time, id: Option<&str>, included| {
+            Some(Edge {
+                at: at(time),
+                id: id.map(|id| MessageId::new(id).unwrap()),
+                included,
+            })
+        };
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            for span in [
+                Span::default(),
+                Span {
+                    older: edge(1, None, false),
+                    newer: edge(4, None, true),
+                },
+                Span {
+                    older: edge(1, Some("m2"), true),
+                    newer: edge(4, Some("m3"), false),
+                },
+                Span {
+                    older: edge(5, None, true),
+                    newer: edge(2, None, true),
+                },
+            ] {
+                let page = now(storage.messages(&app, &c, &span, order, 3)).unwrap();
+                seen.push(format!("{page:?}"));
+            }
+        }
+    }
+    seen.push(format!(
+        "{:?}",
+        now(storage.conversations(&app, Some(&cid(0)), 9)).unwrap()
+    ));
+    seen.push(format!(
+        "{:?}",
+        now(storage.ended_tokens(at(3), 9)).unwrap()
+    ));
+    seen.push(format!(
+        "{:?}",
+        now(storage.ended_conversations(at(3), 9)).unwrap()
+    ));
+    seen.push(format!(
+        "{:?}",
+        now(storage.unique_conversation(&app, "u0")).unwrap()
+    ));
+    seen.join("\n")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn disk_and_memory_answer_alike_before_and_after_commit_rollback_and_reopening(
+        batches in prop::collection::vec((prop::collection::vec(writes(), 0..12), any::<bool>()), 1..6),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut disk = RedbStorage::open_folder(folder.path()).unwrap();
+        let mut memory = MemoryStorage::empty().unwrap();
+        for (batch, keep) in batches {
+            let before = picture(&memory);
+            now(disk.apply(batch.clone())).unwrap();
+            now(memory.apply(batch)).unwrap();
+            let after = picture(&memory);
+            prop_assert_eq!(&after, &picture(&disk));
+            if keep {
+                now(disk.commit()).unwrap();
+                now(memory.commit()).unwrap();
+                prop_assert_eq!(&after, &picture(&memory));
+            } else {
+                disk.rollback();
+                memory.rollback();
+                prop_assert_eq!(&before, &picture(&memory));
+            }
+            drop(disk);
+            disk = RedbStorage::open_folder(folder.path()).unwrap();
+            prop_assert_eq!(picture(&disk), picture(&memory));
+        }
+    }
+}
+
+#[test]
+fn a_message_is_found_by_its_id_and_by_its_token_for_as_long_as_it_is_kept() {
+    let mut storage = MemoryStorage::empty().unwrap();
+    let sent = message(5, 1, None);
+    now(storage.apply(vec![
+        Write::PutConversation(app(), conversation(0, None)),
+        Write::PutMessage(app(), cid(0), sent.clone()),
+    ]))
+    .unwrap();
+    now(storage.commit()).unwrap();
+    let place = now(storage.sent_with(&app(), &cid(0), &sent.from, "dt1")).unwrap();
+    assert_eq!(place, Some(sent.place()));
+    assert_eq!(
+        now(storage.message_place(&app(), &cid(0), &sent.id)).unwrap(),
+        Some(sent.place())
+    );
+    now(storage.apply(vec![Write::DropConversation(app(), cid(0))])).unwrap();
+    assert_eq!(
+        now(storage.sent_with(&app(), &cid(0), &sent.from, "dt1")).unwrap(),
+        None
+    );
+    assert_eq!(
+        now(storage.message_place(&app(), &cid(0), &sent.id)).unwrap(),
+        None
+    );
+}
