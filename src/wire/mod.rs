@@ -2,8 +2,24 @@
 //!
 //! | part | what it holds |
 //! |---|---|
-//! | [`generated`] | the structs of `proto/realtime.proto`, one for each message of the schema |
+//! | [`frame`] | subprotocols; a command as a WebSocket message, and its limits |
+//! | [`command`] | [`Command`]: one enum for everything a frame can be about |
+//! | [`generated`] | the structs of `proto/realtime.proto`, the bodies of commands |
+//! | [`code`] | the numbers by which the service says no |
+//! | [`error`] | why something could not be read |
 
+pub mod code;
+pub mod command;
+pub mod error;
+pub mod frame;
 #[rustfmt::skip] // a test compares the file with what prost writes
 pub mod generated;
 mod redact;
+mod scan;
+
+pub use code::{CloseCode, Retry, ServiceCode};
+pub use command::{Command, Envelope, Serial};
+pub use error::WireError;
+pub use frame::{Direction, Encoding, Frame, OfflineMode, Subprotocol};
+pub use generated::OpType as Op;
+pub use scan::FIELDS_MAX;

@@ -1,0 +1,142 @@
+//! Why a frame, or a piece of JSON in it, could not be read or written.
+
+use super::code::ServiceCode;
+use super::command::Serial;
+use super::frame::Encoding;
+use super::generated::CommandType;
+use crate::error::SampanError;
+
+/// Why a frame, or a piece of JSON in it, could not be read or written.
+///
+/// Nothing here repeats what the frame said: it names fields and numbers, never values. Errors that
+/// come after the frame was parsed carry the serial of the request, so that the answer can too.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// The frame is longer than its direction allows; it was not decoded.
+    #[error("a frame of {actual} bytes is longer than {limit}")]
+    TooLong {
+        /// The most bytes allowed, of the form that was measured.
+        limit: usize,
+        /// How many it has.
+        actual: usize,
+    },
+    /// The frame has more fields than any command needs; it was not decoded.
+    #[error("a frame has more than {limit} fields")]
+    TooManyFields {
+        /// The most fields allowed.
+        limit: usize,
+    },
+    /// A text frame on a binary connection, or the other way round.
+    #[error("the connection speaks {expected} frames")]
+    WrongEncoding {
+        /// What the subprotocol of the connection asks for.
+        expected: Encoding,
+    },
+    /// The text of a frame is not standard base64 with padding.
+    #[error("the text of the frame is not base64")]
+    NotBase64,
+    /// The bytes are not protobuf of the schema.
+    #[error("malformed protobuf: {reason}")]
+    Malformed {
+        /// Where, in terms of the schema.
+        reason: String,
+    },
+    /// The command's number is missing.
+    #[error("the command has no number")]
+    MissingCommand {
+        /// The serial of the request, if it had one.
+        serial: Option<Serial>,
+    },
+    /// The schema has no command of this number.
+    #[error("unknown command {number}")]
+    UnknownCommand {
+        /// The number.
+        number: i32,
+        /// The serial of the request, if it had one.
+        serial: Option<Serial>,
+    },
+    /// The command needs an operation and has none.
+    #[error("{command:?} without an operation")]
+    MissingOp {
+        /// The command.
+        command: CommandType,
+        /// The serial of the request, if it had one.
+        serial: Option<Serial>,
+    },
+    /// The schema has no operation of this number.
+    #[error("{command:?} with unknown operation {number}")]
+    UnknownOp {
+        /// The command.
+        command: CommandType,
+        /// The number.
+        number: i32,
+        /// The serial of the request, if it had one.
+        serial: Option<Serial>,
+    },
+    /// The command's body is missing.
+    #[error("{command:?} without its body")]
+    MissingBody {
+        /// The command.
+        command: CommandType,
+        /// The serial of the request, if it had one.
+        serial: Option<Serial>,
+    },
+    /// A field is missing that the schema requires.
+    #[error("{field} is missing")]
+    MissingField {
+        /// Message and field, as the schema names them.
+        field: &'static str,
+        /// The serial of the request, if it had one.
+        serial: Option<Serial>,
+    },
+    /// A piece of JSON does not parse, or is not what stands in its place.
+    #[error("malformed JSON in {part}: {reason}")]
+    MalformedJson {
+        /// Which piece.
+        part: &'static str,
+        /// What is wrong with it; never its contents.
+        reason: String,
+    },
+}
+
+impl WireError {
+    /// The serial of the request that failed, where the frame could be read that far.
+    #[must_use]
+    pub const fn serial(&self) -> Option<Serial> {
+        match self {
+            Self::MissingCommand { serial }
+            | Self::UnknownCommand { serial, .. }
+            | Self::MissingOp { serial, .. }
+            | Self::UnknownOp { serial, .. }
+            | Self::MissingBody { serial, .. }
+            | Self::MissingField { serial, .. } => *serial,
+            Self::TooLong { .. }
+            | Self::TooManyFields { .. }
+            | Self::WrongEncoding { .. }
+            | Self::NotBase64
+            | Self::Malformed { .. }
+            | Self::MalformedJson { .. } => None,
+        }
+    }
+
+    /// What a service answers to a client that sent such a frame.
+    #[must_use]
+    pub const fn code(&self) -> ServiceCode {
+        match self {
+            Self::TooLong { .. } => ServiceCode::FRAME_TOO_LONG,
+            _ => ServiceCode::UNPARSEABLE_RAW_MESSAGE,
+        }
+    }
+}
+
+impl From<WireError> for SampanError {
+    /// Too long is the app's to mend; anything else unreadable is not.
+    fn from(error: WireError) -> Self {
+        let reason = error.to_string();
+        match error {
+            WireError::TooLong { .. } => Self::InvalidArgument { reason },
+            _ => Self::Internal { reason },
+        }
+    }
+}
