@@ -12,6 +12,7 @@
 //! | `conversation.rs` | conversations and their kinds |
 //! | `message.rs`, `content.rs` | messages, what they say, how far they got |
 //! | `receipt.rs` | delivery and read marks, unread counts |
+//! | `outgoing.rs` | what an app asks to make and to send |
 //! | `outbox.rs` | unsent work, as an app sees it |
 //! | `session.rs` | the states of connection and session |
 //! | `event.rs` | what an observer can be told |
@@ -23,6 +24,7 @@ mod id;
 mod json;
 mod message;
 mod outbox;
+mod outgoing;
 mod receipt;
 mod session;
 mod time;
@@ -34,6 +36,7 @@ pub use id::{AppId, ClientId, ConversationId, InvalidId, LocalId, MessageId, Mes
 pub use json::{InvalidJson, Json};
 pub use message::{Mentions, Message, MessageState, SendFailure};
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState};
+pub use outgoing::{NewConversation, NewMessage, Uniqueness};
 pub use receipt::{Receipt, Unread};
 pub use session::{ConnectionState, SessionEnd, SessionState};
 pub use time::{Now, Timestamp};

@@ -1,0 +1,61 @@
+//! What an app asks for: a conversation to make, a message to send.
+
+use std::time::Duration;
+
+use super::{ClientId, Content, ConversationKind, Json, Mentions};
+
+/// A conversation to make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewConversation {
+    /// Its kind. `Service` conversations are made by the app's server alone.
+    pub kind: ConversationKind,
+    /// Who shall be in it besides the client that makes it; empty for chat rooms.
+    pub members: Vec<ClientId>,
+    /// Its name.
+    pub name: Option<String>,
+    /// The app's own attributes: a JSON object.
+    pub attributes: Option<Json>,
+    /// Whether an existing conversation with the same members will do.
+    pub uniqueness: Uniqueness,
+    /// How long a temporary conversation shall live; none for the service's default.
+    pub lifetime: Option<Duration>,
+}
+
+/// Whether an existing conversation with the same members will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Uniqueness {
+    /// One conversation per set of members: the existing one is returned, as it is.
+    #[default]
+    Unique,
+    /// A new one every time.
+    Separate,
+}
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewMessage {
+    /// What it says.
+    pub content: Content,
+    /// Who is called by name.
+    pub mentions: Mentions,
+    /// What the service pushes to members that are offline: a JSON object, or none for its default.
+    pub push: Option<Json>,
+}
+
+impl NewMessage {
+    /// A message that calls nobody and is pushed as usual.
+    #[must_use]
+    pub fn new(content: Content) -> Self {
+        Self {
+            content,
+            mentions: Mentions::default(),
+            push: None,
+        }
+    }
+
+    /// Words with nothing attached: the commonest message.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(Content::text(text))
+    }
+}
