@@ -9,10 +9,13 @@
 //! |---|---|
 //! | [`model`] | what we talk about: ids, times, conversations, messages, receipts, events |
 //! | [`wire`] | what is on the wire: protobuf frames and JSON payloads |
+//! | [`net`] | moves bytes: the WebSocket and the HTTP requests |
 
 mod config;
 mod error;
 pub mod model;
+#[doc(hidden)]
+pub mod net;
 pub mod wire;
 
 pub use config::{

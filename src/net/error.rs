@@ -1,0 +1,79 @@
+//! Why the network failed, and how that looks from the roof.
+
+use crate::SampanError;
+
+/// Why a connection or a request failed. No variant carries a URL's query or a frame's content.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetError {
+    /// The URL can't be used.
+    #[error("unusable URL: {reason}")]
+    Address {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The connection would leave this machine unencrypted, and the configuration forbids that.
+    #[error("unencrypted connections are allowed to this machine only")]
+    Insecure,
+    /// The name is unknown, or nobody listens there.
+    #[error("unreachable: {reason}")]
+    Unreachable {
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The certificate is not trusted, or TLS failed otherwise.
+    #[error("TLS failed: {reason}")]
+    Tls {
+        /// What the TLS library said.
+        reason: String,
+    },
+    /// The peer answered, but does not speak the protocol that was asked for.
+    #[error("handshake failed: {reason}")]
+    Handshake {
+        /// What was wrong.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("timed out")]
+    TimedOut,
+    /// The open connection broke.
+    #[error("connection broken: {reason}")]
+    Broken {
+        /// What the operating system or the peer did.
+        reason: String,
+    },
+    /// The peer sent more than it may.
+    #[error("too much data: the limit is {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl From<NetError> for SampanError {
+    /// An app acts on few of these: its own URL is wrong, or the service is not reachable now.
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::Address { .. } | NetError::Insecure => Self::InvalidArgument {
+                reason: error.to_string(),
+            },
+            NetError::TimedOut => Self::TimedOut,
+            NetError::Unreachable { .. }
+            | NetError::Tls { .. }
+            | NetError::Handshake { .. }
+            | NetError::Broken { .. }
+            | NetError::TooLarge { .. } => Self::NotConnected,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_failure_is_retryable_and_a_bad_address_is_not() {
+        assert!(SampanError::from(NetError::TimedOut).is_retryable());
+        assert!(!SampanError::from(NetError::Insecure).is_retryable());
+    }
+}

@@ -1,0 +1,143 @@
+//! Moves bytes and thinks nothing: the WebSocket and the HTTP requests.
+//!
+//! ```text
+//!   runtime ── connect ──▶ Transport ──▶ Connection { outgoing, incoming }
+//!                             │               ▲
+//!                             │               └─ one task per socket pumps both ways
+//!                             └── get ──▶ Response            (the router's look-up)
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `address.rs` | URLs, parsed once |
+//! | `stream.rs` | TCP and TLS, and the rule that clear text stays on this machine |
+//! | `websocket.rs` | the handshake and the pump |
+//! | `http.rs` | one GET, with a time-out and a limit on the body |
+//! | `memory.rs` | a transport without sockets, for tests |
+//!
+//! Rules for the caller: a [`Connection`] lives as long as its `outgoing` half; dropping that says
+//! goodbye (close code 1000) and ends the task. Both queues are bounded. A full `incoming` queue stops
+//! reading from the socket until it has room; a full `outgoing` queue refuses the frame, and the
+//! caller treats the connection as dead, since a peer that does not read is not there.
+//!
+//! When to connect, what a close code means and what a frame says is for the floors above.
+
+mod address;
+mod error;
+mod http;
+mod memory;
+mod stream;
+mod websocket;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+pub use error::NetError;
+pub use memory::{MemoryPeer, MemoryTransport};
+pub use stream::Tls;
+pub use websocket::SocketTransport;
+
+/// How many outgoing frames may wait. A catch-up acknowledges some hundred messages at once.
+pub const OUTGOING_FRAMES_MAX: usize = 4096;
+
+/// How many incoming frames may wait before the socket is no longer read.
+pub const INCOMING_FRAMES_MAX: usize = 64;
+
+/// The largest incoming frame in bytes: a history page of 1,000 messages of 5 KB, and some room.
+pub const FRAME_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// The largest HTTP body in bytes: the router's answer has some hundred.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Work of a transport: it belongs to whoever polls it and borrows nothing.
+pub type NetFuture<T> = Pin<Box<dyn Future<Output = Result<T, NetError>> + Send>>;
+
+/// What opens connections: the real one, or one in memory.
+pub trait Transport: Send + Sync + 'static {
+    /// Opens a WebSocket.
+    fn connect(&self, target: Target) -> NetFuture<Connection>;
+
+    /// Asks for `url` by HTTP. It follows no redirects; any status is an answer.
+    fn get(&self, url: String, timeout: Duration) -> NetFuture<Response>;
+}
+
+/// Where to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The WebSocket's URL, with scheme.
+    pub url: String,
+    /// The one subprotocol that is proposed; a peer that does not echo it is not our service.
+    pub subprotocol: String,
+    /// How long name look-up, TCP, TLS and the handshake may take together.
+    pub timeout: Duration,
+}
+
+/// An open connection: two bounded queues. Dropping `outgoing` closes it.
+#[derive(Debug)]
+pub struct Connection {
+    /// Frames to the service.
+    pub outgoing: mpsc::Sender<Frame>,
+    /// Frames from the service, and at last how it ended.
+    pub incoming: mpsc::Receiver<Incoming>,
+}
+
+/// One WebSocket message.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// Bytes.
+    Binary(Vec<u8>),
+    /// Text: base64, on the text subprotocols.
+    Text(String),
+}
+
+impl std::fmt::Debug for Frame {
+    /// Shows the length only: a frame may carry tokens and messages.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+        }
+    }
+}
+
+/// What comes out of a connection.
+#[derive(Debug)]
+pub enum Incoming {
+    /// The service sent a frame.
+    Frame(Frame),
+    /// The connection is over; nothing follows.
+    Closed(Closed),
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The service closed it, with its code where it gave one (`docs/wire.md`).
+    ByPeer {
+        /// The close code.
+        code: Option<u16>,
+    },
+    /// It broke.
+    Broken(NetError),
+}
+
+/// An HTTP answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The body, at most [`BODY_BYTES_MAX`] bytes.
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}

@@ -1,0 +1,193 @@
+//! TCP and TLS streams, and the rule that clear text stays on this machine.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::NetError;
+use super::address::{Address, Security};
+use crate::InsecureConnections;
+
+/// How encrypted connections are made: the certificates that are trusted.
+#[derive(Clone)]
+pub struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// Trusts the roots that browsers trust.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Tls`] when the TLS library refuses its own defaults, which is a bug.
+    pub fn web() -> Result<Self, NetError> {
+        Self::trusting(RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        })
+    }
+
+    /// Trusts `roots` and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Tls`] when the TLS library refuses its own defaults, which is a bug.
+    pub fn trusting(roots: RootCertStore) -> Result<Self, NetError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| NetError::Tls {
+                reason: error.to_string(),
+            })?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls(..)")
+    }
+}
+
+/// A stream to the service, encrypted or not.
+pub(super) enum Stream {
+    Clear(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Opens a stream to `address`.
+pub(super) async fn open(
+    address: &Address,
+    tls: &Tls,
+    insecure: InsecureConnections,
+) -> Result<Stream, NetError> {
+    let tcp = open_tcp(address, insecure).await?;
+    match address.security {
+        Security::Clear => Ok(Stream::Clear(tcp)),
+        Security::Tls => {
+            let name =
+                ServerName::try_from(address.host.clone()).map_err(|_| NetError::Address {
+                    reason: "its host is no name that a certificate can have",
+                })?;
+            let stream = TlsConnector::from(Arc::clone(&tls.0))
+                .connect(name, tcp)
+                .await
+                .map_err(|error| NetError::Tls {
+                    reason: error.to_string(),
+                })?;
+            Ok(Stream::Tls(Box::new(stream)))
+        }
+    }
+}
+
+/// Tries the addresses of the host one after the other.
+async fn open_tcp(address: &Address, insecure: InsecureConnections) -> Result<TcpStream, NetError> {
+    let candidates = lookup_host((address.host.as_str(), address.port))
+        .await
+        .map_err(unreachable)?;
+    let mut failure = NetError::Unreachable {
+        reason: "the name has no address".to_owned(),
+    };
+    for candidate in candidates {
+        if !is_allowed(address.security, candidate, insecure) {
+            failure = NetError::Insecure;
+            continue;
+        }
+        match TcpStream::connect(candidate).await {
+            Ok(stream) => {
+                // A chat's frames are small and wanted now; a platform that can't is slower only.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => failure = unreachable(error),
+        }
+    }
+    Err(failure)
+}
+
+/// Clear text may go to this machine only, unless the app said otherwise. The *address* decides, not
+/// the name: what `localhost` means is up to a file.
+const fn is_allowed(
+    security: Security,
+    candidate: SocketAddr,
+    insecure: InsecureConnections,
+) -> bool {
+    match (security, insecure) {
+        (Security::Tls, _) | (Security::Clear, InsecureConnections::Allowed) => true,
+        (Security::Clear, InsecureConnections::LoopbackOnly) => candidate.ip().is_loopback(),
+    }
+}
+
+fn unreachable(error: io::Error) -> NetError {
+    NetError::Unreachable {
+        reason: error.to_string(),
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clear_text_stays_on_this_machine_unless_the_app_allows_it() {
+        let here: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let there: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        let only_here = InsecureConnections::LoopbackOnly;
+        assert!(is_allowed(Security::Clear, here, only_here));
+        assert!(!is_allowed(Security::Clear, there, only_here));
+        assert!(is_allowed(Security::Tls, there, only_here));
+        assert!(is_allowed(
+            Security::Clear,
+            there,
+            InsecureConnections::Allowed
+        ));
+    }
+}
