@@ -1,7 +1,10 @@
 //! The rules of the service: pure functions, without IO, clocks or randomness of their own.
 
+pub mod app;
+pub mod attributes;
 pub mod column;
 mod date;
 pub mod filter;
 pub mod query;
+pub mod settings;
 mod value;

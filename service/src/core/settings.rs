@@ -1,0 +1,412 @@
+//! What an app wants of the service, and the limits it sets.
+//!
+//! The settings of all apps are one JSON file, by app id; every key is optional and has the default
+//! that stands at its field. A key that does not exist is an error and not silence, so a slip of the
+//! pen is told at the start:
+//!
+//! ```json
+//! {
+//!   "myApp": {
+//!     "signatures": { "login": true },
+//!     "features": { "recall": false },
+//!     "limits": { "members": 2000 },
+//!     "retention": { "messages_days": 180 }
+//!   }
+//! }
+//! ```
+//!
+//! JSON because the service reads it anyway; there is no second format to learn or to link.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+const SECONDS_A_DAY: u64 = 86_400;
+
+/// Why settings cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The file is not JSON, or has a key or a type that does not belong there.
+    #[error("the settings cannot be read: {0}")]
+    Malformed(String),
+    /// A number is out of its range.
+    #[error("the settings of app {app}: {key} must be from {min} to {max}, got {actual}")]
+    OutOfRange {
+        /// The app.
+        app: String,
+        /// The setting, as a dotted path.
+        key: &'static str,
+        /// The least it may be.
+        min: u64,
+        /// The most it may be.
+        max: u64,
+        /// What it was.
+        actual: u64,
+    },
+}
+
+/// The settings of one app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Which operations need a signature of the app's own server.
+    pub signatures: Signatures,
+    /// What members may do.
+    pub features: Features,
+    /// How much of everything there may be.
+    pub limits: Limits,
+    /// How long things are kept.
+    pub retention: Retention,
+}
+
+/// Which operations need a signature. By default none does.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Signatures {
+    /// Opening a session; refused with 4102. Default false.
+    pub login: bool,
+    /// Starting a conversation, adding, joining and removing; refused with 4302. Default false.
+    pub conversation: bool,
+    /// Blocking and unblocking; refused with 4546. Default false.
+    pub blacklist: bool,
+    /// How old a signature may be, in seconds, 1 to 31536000. Default 21600 (6 hours).
+    pub max_age_secs: u64,
+}
+
+/// What members may do. By default everything is on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Features {
+    /// Members have roles: owners and managers may do more, members less. Otherwise answered with
+    /// 4325, and any member may remove others. Default true.
+    pub roles: bool,
+    /// Senders may edit their messages; otherwise refused with 4406. Default true.
+    pub edit: bool,
+    /// Senders may recall their messages; otherwise refused with 4407. Default true.
+    pub recall: bool,
+    /// Conversations have a list of blocked clients; otherwise answered with 4544. Default true.
+    pub blacklist: bool,
+}
+
+/// How much of everything there may be. The length of a command, 5 KiB, is the protocol's.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Members of a conversation, 2 to 10000; one more is refused with 4304. Default 500.
+    pub members: usize,
+    /// Members of a temporary conversation, 2 to 10000. Default 10.
+    pub temporary_members: usize,
+    /// Life of a temporary conversation that names none, in seconds. Default 86400 (a day).
+    pub temporary_ttl_secs: u64,
+    /// Longest life of a temporary conversation, in seconds, 1 to 31536000; a longer one is cut.
+    /// Default 2592000 (30 days).
+    pub temporary_ttl_max_secs: u64,
+    /// Bytes of JSON that the name, the attributes and the custom columns of a conversation may
+    /// take together, 64 to 131072. Default 16384.
+    pub attribute_bytes: usize,
+    /// Messages in one answer about history, 1 to 1000; a larger request is cut. Default 1000.
+    pub history_page: usize,
+    /// Conversations in one answer, 1 to 1000; a larger request is cut. Default 1000.
+    pub query_page: usize,
+    /// Largest unread count that is told, 1 to 1000; above it the count stays there. Default 100.
+    pub unread_count: usize,
+    /// Conversations in one unread notification, 1 to 1000. Default 50.
+    pub unread_conversations: usize,
+    /// Messages of one conversation that are pushed after login in push mode, 1 to 100. Default 20.
+    pub pushed_messages: usize,
+    /// How long a pushed message may stay unacknowledged before it is sent again, in seconds,
+    /// 1 to 3600. Default 30.
+    pub redelivery_secs: u64,
+    /// Life of a session token, in seconds, 60 to 31536000. Default 172800 (2 days).
+    pub session_token_ttl_secs: u64,
+    /// How long a lost connection keeps its place in a chat room, in seconds, 0 to 86400.
+    /// Default 1800 (30 minutes).
+    pub room_return_secs: u64,
+}
+
+/// How long things are kept. By default messages are kept for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days a message is kept, 1 to 36500; absent or null means for ever. Default null.
+    pub messages_days: Option<u64>,
+    /// Days a notification can be read again over REST, 1 to 365. Default 7.
+    pub notifications_days: u64,
+}
+
+/// Reads the settings of all apps, by app id.
+///
+/// # Errors
+///
+/// [`SettingsError`] tells what is wrong, and where.
+pub fn parse_file(text: &str) -> Result<BTreeMap<String, Settings>, SettingsError> {
+    let apps: BTreeMap<String, Settings> =
+        serde_json::from_str(text).map_err(|error| SettingsError::Malformed(error.to_string()))?;
+    apps.iter()
+        .try_for_each(|(app, settings)| settings.check(app))?;
+    Ok(apps)
+}
+
+impl Settings {
+    fn check(&self, app: &str) -> Result<(), SettingsError> {
+        let limits = &self.limits;
+        let year = 365 * SECONDS_A_DAY;
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let ranges = [
+            (
+                "signatures.max_age_secs",
+                self.signatures.max_age_secs,
+                1,
+                year,
+            ),
+            ("limits.members", count(limits.members), 2, 10_000),
+            (
+                "limits.temporary_members",
+                count(limits.temporary_members),
+                2,
+                10_000,
+            ),
+            (
+                "limits.temporary_ttl_max_secs",
+                limits.temporary_ttl_max_secs,
+                1,
+                year,
+            ),
+            (
+                "limits.temporary_ttl_secs",
+                limits.temporary_ttl_secs,
+                1,
+                limits.temporary_ttl_max_secs,
+            ),
+            (
+                "limits.attribute_bytes",
+                count(limits.attribute_bytes),
+                64,
+                131_072,
+            ),
+            ("limits.history_page", count(limits.history_page), 1, 1000),
+            ("limits.query_page", count(limits.query_page), 1, 1000),
+            ("limits.unread_count", count(limits.unread_count), 1, 1000),
+            (
+                "limits.unread_conversations",
+                count(limits.unread_conversations),
+                1,
+                1000,
+            ),
+            (
+                "limits.pushed_messages",
+                count(limits.pushed_messages),
+                1,
+                100,
+            ),
+            ("limits.redelivery_secs", limits.redelivery_secs, 1, 3600),
+            (
+                "limits.session_token_ttl_secs",
+                limits.session_token_ttl_secs,
+                60,
+                year,
+            ),
+            (
+                "limits.room_return_secs",
+                limits.room_return_secs,
+                0,
+                SECONDS_A_DAY,
+            ),
+            (
+                "retention.messages_days",
+                self.retention.messages_days.unwrap_or(1),
+                1,
+                36_500,
+            ),
+            (
+                "retention.notifications_days",
+                self.retention.notifications_days,
+                1,
+                365,
+            ),
+        ];
+        let broken = ranges
+            .into_iter()
+            .find(|(_, actual, min, max)| !(min..=max).contains(&actual));
+        match broken {
+            None => Ok(()),
+            Some((key, actual, min, max)) => Err(SettingsError::OutOfRange {
+                app: app.to_owned(),
+                key,
+                min,
+                max,
+                actual,
+            }),
+        }
+    }
+}
+
+impl Signatures {
+    /// How old a signature may be.
+    #[must_use]
+    pub const fn max_age(&self) -> Duration {
+        Duration::from_secs(self.max_age_secs)
+    }
+}
+
+impl Limits {
+    /// The life of a temporary conversation for which `asked_secs` was asked.
+    #[must_use]
+    pub fn temporary_ttl(&self, asked_secs: Option<i32>) -> Duration {
+        let asked = asked_secs
+            .and_then(|secs| u64::try_from(secs).ok())
+            .filter(|secs| *secs > 0);
+        Duration::from_secs(
+            asked
+                .unwrap_or(self.temporary_ttl_secs)
+                .min(self.temporary_ttl_max_secs),
+        )
+    }
+
+    /// The life of a session token.
+    #[must_use]
+    pub const fn session_token_ttl(&self) -> Duration {
+        Duration::from_secs(self.session_token_ttl_secs)
+    }
+
+    /// How long a pushed message may stay unacknowledged before it is sent again.
+    #[must_use]
+    pub const fn redelivery(&self) -> Duration {
+        Duration::from_secs(self.redelivery_secs)
+    }
+
+    /// How long a lost connection keeps its place in a chat room.
+    #[must_use]
+    pub const fn room_return(&self) -> Duration {
+        Duration::from_secs(self.room_return_secs)
+    }
+}
+
+impl Retention {
+    /// How long a message is kept; `None` means for ever.
+    #[must_use]
+    pub fn messages(&self) -> Option<Duration> {
+        self.messages_days
+            .map(|days| Duration::from_secs(days.saturating_mul(SECONDS_A_DAY)))
+    }
+
+    /// How long a notification can be read again.
+    #[must_use]
+    pub const fn notifications(&self) -> Duration {
+        Duration::from_secs(self.notifications_days.saturating_mul(SECONDS_A_DAY))
+    }
+}
+
+impl Default for Signatures {
+    fn default() -> Self {
+        Self {
+            login: false,
+            conversation: false,
+            blacklist: false,
+            max_age_secs: 21_600,
+        }
+    }
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self {
+            roles: true,
+            edit: true,
+            recall: true,
+            blacklist: true,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            members: 500,
+            temporary_members: 10,
+            temporary_ttl_secs: SECONDS_A_DAY,
+            temporary_ttl_max_secs: 30 * SECONDS_A_DAY,
+            attribute_bytes: 16 * 1024,
+            history_page: 1000,
+            query_page: 1000,
+            unread_count: 100,
+            unread_conversations: 50,
+            pushed_messages: 20,
+            redelivery_secs: 30,
+            session_token_ttl_secs: 2 * SECONDS_A_DAY,
+            room_return_secs: 1800,
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            messages_days: None,
+            notifications_days: 7,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_set_is_open_and_kept_for_ever() {
+        let settings = parse_file(r#"{"a": {}}"#).unwrap().remove("a").unwrap();
+        assert_eq!(settings, Settings::default());
+        assert!(!settings.signatures.login && !settings.signatures.conversation);
+        assert!(settings.features.roles && settings.features.edit && settings.features.recall);
+        assert_eq!(settings.retention.messages(), None);
+        assert_eq!(settings.check("a"), Ok(()));
+    }
+
+    #[test]
+    fn one_key_changes_one_thing() {
+        let text = r#"{"a": {"features": {"recall": false}, "retention": {"messages_days": 180}}, "b": {}}"#;
+        let apps = parse_file(text).unwrap();
+        assert!(!apps["a"].features.recall && apps["a"].features.edit);
+        assert_eq!(
+            apps["a"].retention.messages(),
+            Some(Duration::from_secs(180 * 86_400))
+        );
+        assert_eq!(apps["b"], Settings::default());
+    }
+
+    #[test]
+    fn a_misspelt_key_is_told_by_name() {
+        let error = parse_file(r#"{"a": {"features": {"recal": false}}}"#).unwrap_err();
+        assert!(error.to_string().contains("recal"), "{error}");
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_told_with_its_range() {
+        let error = parse_file(r#"{"a": {"limits": {"history_page": 5000}}}"#).unwrap_err();
+        let text = "the settings of app a: limits.history_page must be from 1 to 1000, got 5000";
+        assert_eq!(error.to_string(), text);
+        assert!(parse_file(r#"{"a": {"limits": {"temporary_ttl_max_secs": 60}}}"#).is_err());
+    }
+
+    #[test]
+    fn a_temporary_conversation_lives_as_long_as_asked_within_the_limit() {
+        let limits = Limits::default();
+        assert_eq!(limits.temporary_ttl(None), Duration::from_secs(86_400));
+        assert_eq!(limits.temporary_ttl(Some(60)), Duration::from_secs(60));
+        assert_eq!(limits.temporary_ttl(Some(-1)), Duration::from_secs(86_400));
+        assert_eq!(
+            limits.temporary_ttl(Some(i32::MAX)),
+            Duration::from_secs(2_592_000)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_settings_or_an_error(text in "(?s).{0,80}") {
+            let _ = parse_file(&text);
+        }
+    }
+}
