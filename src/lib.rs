@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`model`] | what we talk about: ids, times, conversations, messages, receipts, events |
 //! | [`wire`] | what is on the wire: protobuf frames and JSON payloads |
+//! | [`sync`] | decides, purely: the machines of the connection and of each client |
 //! | [`net`] | moves bytes: the WebSocket and the HTTP requests |
 
 mod config;
@@ -16,6 +17,8 @@ mod error;
 pub mod model;
 #[doc(hidden)]
 pub mod net;
+#[doc(hidden)]
+pub mod sync;
 pub mod wire;
 
 pub use config::{

@@ -1,0 +1,35 @@
+//! The state machines: what follows from a frame, a call, a timer. They decide and do nothing.
+//!
+//! ```text
+//!   API calls, signatures ──▶ ┌────────┐ ──▶ writes (overlay), replies, effects, state
+//!                             │ client │
+//!             deliveries ┌──▶ └────────┘ ──┐ requests
+//!                        │    ┌────────┐ ◀─┘
+//!                        └─── │  link  │
+//!   frames, hints, routes ──▶ └────────┘ ──▶ frames, sockets to open and to close
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `link/` | the engine's one connection: back-off, heartbeat, correlation, routing to clients |
+//! | `request.rs` | what the API asks of a client, and what it is answered |
+//! | `step.rs` | what a client is told, and what follows: a [`Step`] |
+//! | `random.rs` | the seeded source of jitter and ids |
+//!
+//! A caller keeps three rules. **Commit first**: what a step writes is committed, as durable as the
+//! step says, before its replies, requests and effects are carried out; if the commit fails, the
+//! step and the machine are dropped and the machine is rebuilt from the store when writing works
+//! again. **One at a time**: inputs are handed in one by one, with a `Now` that never goes back in
+//! `elapsed`. **Nothing in between**: nobody else writes to the client's store.
+//!
+//! Nothing here asks the time, rolls dice it was not given, opens a socket or spawns a task; the
+//! same inputs give the same outputs. States and rules are drawn in `docs/sync.md`.
+
+pub mod link;
+mod random;
+mod request;
+mod step;
+
+pub use random::Randomness;
+pub use request::{HistoryPoint, Reply, Request, RequestError, RequestId, SignIn};
+pub use step::{ClientInput, Durability, Effect, EffectId, Signature, SignedOperation, Step};

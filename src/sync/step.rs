@@ -1,0 +1,188 @@
+//! What a client's machine is told, and what it answers: a step.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::link::{Delivery, LinkRequest, LinkWish};
+use super::request::{Reply, Request, RequestError, RequestId};
+use crate::Secret;
+use crate::model::{ClientId, ConversationId, Message, SessionState};
+
+/// One thing that happened to a client.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientInput {
+    /// The API was called.
+    Requested {
+        /// The number of the call, chosen by the caller.
+        id: RequestId,
+        /// The call.
+        request: Request,
+    },
+    /// The link has something for the client.
+    Delivered(Delivery),
+    /// The app's signer answered.
+    Signed {
+        /// The effect that asked.
+        effect: EffectId,
+        /// The signature, or what the signer said.
+        outcome: Result<Signature, String>,
+    },
+    /// The time that the last step asked for has come.
+    Woke,
+}
+
+/// What follows from one input. The parts are carried out in the order of the fields.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// How durable the writes of this step must be before the rest of it is carried out.
+    pub durability: Durability,
+    /// Answers to API calls. A call is answered when what it wrote is durable.
+    pub replies: Vec<(RequestId, Result<Reply, RequestError>)>,
+    /// Requests for the link, in order.
+    pub requests: Vec<LinkRequest>,
+    /// Acknowledgements for the service: they may leave when all that was written until now is
+    /// durable, cache writes included. Losing one is harmless; sending one early is not.
+    pub acknowledgements: Vec<LinkRequest>,
+    /// Work outside: signatures.
+    pub effects: Vec<Effect>,
+    /// Whether the client needs the link, if that changed.
+    pub wish: Option<LinkWish>,
+    /// The session's state, if it changed.
+    pub session: Option<SessionState>,
+    /// Transient messages: told and not kept.
+    pub transient: Vec<Message>,
+    /// When to wake the machine, counted from the `now` of this step; none for never. A later
+    /// step's answer replaces an earlier one's.
+    pub wake_after: Option<Duration>,
+}
+
+/// How durable writes must be before anything that follows from them happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// The step wrote nothing.
+    #[default]
+    None,
+    /// They may be lost in a crash: the service has them and will be asked again.
+    Cache,
+    /// They must survive a crash before a call returns or a frame leaves.
+    Intent,
+}
+
+impl Step {
+    /// Takes in a later step of the same round, so that both are carried out after one commit.
+    pub fn absorb(&mut self, later: Self) {
+        self.durability = self.durability.max(later.durability);
+        self.replies.extend(later.replies);
+        self.requests.extend(later.requests);
+        self.acknowledgements.extend(later.acknowledgements);
+        self.effects.extend(later.effects);
+        self.wish = later.wish.or(self.wish);
+        self.session = later.session.or_else(|| self.session.take());
+        self.transient.extend(later.transient);
+        self.wake_after = later.wake_after;
+    }
+
+    /// Says that the step wrote something of this durability.
+    pub(crate) fn wrote(&mut self, durability: Durability) {
+        self.durability = self.durability.max(durability);
+    }
+
+    /// Answers an API call.
+    pub(crate) fn reply(&mut self, id: RequestId, answer: Result<Reply, RequestError>) {
+        self.replies.push((id, answer));
+    }
+}
+
+/// The number of an effect; its outcome comes back with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EffectId(pub u64);
+
+/// Work that a machine cannot do itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the app's signer; the outcome comes back as [`ClientInput::Signed`].
+    Sign {
+        /// The number of the effect.
+        effect: EffectId,
+        /// What to sign.
+        operation: SignedOperation,
+    },
+}
+
+/// An operation that the app's own server allows by signing it (docs/wire.md, "Signatures").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignedOperation {
+    /// Signing in.
+    SignIn {
+        /// Who.
+        client: ClientId,
+    },
+    /// Making a conversation.
+    StartConversation {
+        /// Who makes it.
+        client: ClientId,
+        /// Its members, as they are sent.
+        members: Vec<ClientId>,
+    },
+    /// Adding members.
+    AddMembers {
+        /// Who adds them.
+        client: ClientId,
+        /// Where to.
+        conversation: ConversationId,
+        /// Whom.
+        members: Vec<ClientId>,
+    },
+    /// Removing members.
+    RemoveMembers {
+        /// Who removes them.
+        client: ClientId,
+        /// Where from.
+        conversation: ConversationId,
+        /// Whom.
+        members: Vec<ClientId>,
+    },
+}
+
+/// What a signer answers.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The signature: lower-case hexadecimal digits.
+    pub signature: Secret,
+    /// The time that was signed, in milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// The nonce that was signed.
+    pub nonce: String,
+}
+
+impl fmt::Debug for Signature {
+    /// Shows the time only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signature")
+            .field("timestamp", &self.timestamp)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absorbed_step_keeps_the_strictest_durability_and_the_latest_timer() {
+        let mut first = Step {
+            durability: Durability::Intent,
+            wake_after: Some(Duration::from_secs(1)),
+            session: Some(SessionState::Opening),
+            ..Step::default()
+        };
+        first.absorb(Step {
+            durability: Durability::Cache,
+            wake_after: None,
+            ..Step::default()
+        });
+        assert_eq!(first.durability, Durability::Intent);
+        assert_eq!(first.wake_after, None);
+        assert_eq!(first.session, Some(SessionState::Opening));
+    }
+}
