@@ -152,7 +152,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Whether two secrets are the same, in a time that tells nothing but their lengths.
-pub(super) fn same_secret(left: &str, right: &str) -> bool {
+fn same_secret(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }
 

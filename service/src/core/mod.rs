@@ -3,8 +3,8 @@
 pub mod app;
 pub mod attributes;
 pub mod column;
-mod date;
 pub mod filter;
 pub mod query;
 pub mod settings;
+pub mod signature;
 mod value;
