@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::AppId;
 
 /// What an engine needs to know. [`Config::new`] fills in the defaults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, uniffi::Record)]
 pub struct Config {
     /// The application.
     pub app_id: AppId,
@@ -53,7 +53,7 @@ impl Config {
 }
 
 /// Where the service is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum ServerAddress {
     /// The base URL of the service, such as `https://chat.example.org`: its router is asked for
     /// the WebSocket's URL.
@@ -69,7 +69,7 @@ pub enum ServerAddress {
 }
 
 /// What the service does with messages that arrive while a client is offline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum OfflineMode {
     /// It counts them and tells the counts at sign-in; the engine fetches what it needs.
     #[default]
@@ -79,7 +79,7 @@ pub enum OfflineMode {
 }
 
 /// How frames travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum PayloadEncoding {
     /// As binary messages.
     #[default]
@@ -89,7 +89,7 @@ pub enum PayloadEncoding {
 }
 
 /// Whether `ws://` and `http://` are allowed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum InsecureConnections {
     /// Only to this machine (loopback), as in tests.
     #[default]
@@ -99,7 +99,7 @@ pub enum InsecureConnections {
 }
 
 /// Paces and limits of the protocol, with the hosted service's values as defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct Limits {
     /// How long a request may stay unanswered. Default: 20 s, as the official JavaScript SDK.
     pub request_timeout: Duration,

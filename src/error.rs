@@ -6,7 +6,8 @@ use crate::model::{InvalidId, InvalidJson};
 ///
 /// A floor below says in its own files how its failures look from here, so that this file names
 /// none of them.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
 #[non_exhaustive]
 pub enum SampanError {
     /// No retry can mend this call. `reason` names the argument, never its value.
@@ -111,6 +112,15 @@ impl From<InvalidJson> for SampanError {
     fn from(error: InvalidJson) -> Self {
         Self::InvalidArgument {
             reason: error.to_string(),
+        }
+    }
+}
+
+impl From<uniffi::UnexpectedUniFFICallbackError> for SampanError {
+    /// An exception that the app's callback did not declare.
+    fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
+        Self::Callback {
+            reason: error.reason,
         }
     }
 }

@@ -12,8 +12,11 @@
 //! | [`sync`] | decides, purely: the machines of the connection and of each client |
 //! | [`net`] | moves bytes: the WebSocket and the HTTP requests |
 
+uniffi::setup_scaffolding!();
+
 mod config;
 mod error;
+mod ffi;
 pub mod model;
 #[doc(hidden)]
 pub mod net;

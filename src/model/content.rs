@@ -8,7 +8,7 @@ use super::Json;
 ///
 /// The typed kinds travel as a JSON envelope with a type number (`docs/wire.md`); `Plain` is any
 /// other text and `Binary` any bytes. A kind that Sampan does not know arrives as `Custom`, whole.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, uniffi::Enum)]
 pub enum Content {
     /// Words.
     Text {
@@ -147,34 +147,44 @@ impl fmt::Debug for Content {
 }
 
 /// What an app attached to a typed message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Details {
     /// The message's attributes: a JSON object of the app's own.
+    #[uniffi(default)]
     pub attributes: Option<Json>,
     /// Envelope keys beside the reserved ones: a JSON object, kept as it came.
+    #[uniffi(default)]
     pub extra: Option<Json>,
 }
 
 /// A file in the file service, or anywhere else on the web.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, uniffi::Record)]
 pub struct Attachment {
     /// The file service's id; none for a file that exists only by its URL.
+    #[uniffi(default)]
     pub object_id: Option<String>,
     /// Where to download the bytes.
     pub url: String,
     /// The file's name.
+    #[uniffi(default)]
     pub name: Option<String>,
     /// The format, such as `png` or `mp3`.
+    #[uniffi(default)]
     pub format: Option<String>,
     /// How many bytes it has.
+    #[uniffi(default)]
     pub size: Option<u64>,
     /// Pixels across, of a picture or film.
+    #[uniffi(default)]
     pub width: Option<u32>,
     /// Pixels down, of a picture or film.
+    #[uniffi(default)]
     pub height: Option<u32>,
     /// Seconds, of a sound or film.
+    #[uniffi(default)]
     pub duration: Option<f64>,
     /// Keys of the file that nobody here knows: a JSON object, kept as it came.
+    #[uniffi(default)]
     pub extra: Option<Json>,
 }
 

@@ -3,7 +3,7 @@
 use super::{ClientId, ConversationId, Json, Message, Timestamp, Unread};
 
 /// The kinds of conversation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum ConversationKind {
     /// Two to 500 members, kept history.
     #[default]
@@ -48,7 +48,7 @@ impl ConversationKind {
 }
 
 /// What is known about a conversation at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ConversationInfo {
     /// Its id: the service's, or a local one while it exists on this device alone.
     pub id: ConversationId,
@@ -87,7 +87,7 @@ pub struct ConversationInfo {
 }
 
 /// How far the service knows a conversation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum ConversationState {
     /// The service has it.
     #[default]

@@ -12,7 +12,7 @@ use super::{
 pub struct CommitSeq(pub u64);
 
 /// One thing that happened. Events of one client come in the order of its commits.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 #[expect(
     clippy::large_enum_variant,
     reason = "events are made once and handed over; the common ones are the large ones"
@@ -117,7 +117,7 @@ pub enum Event {
 }
 
 /// Whether a store takes writes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum StoreHealth {
     /// It does.
     #[default]

@@ -144,7 +144,7 @@ impl Tag {
 }
 
 /// Where a message the service knows is found: the protocol always names all three.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Record)]
 pub struct MessageRef {
     /// The conversation the message is in.
     pub conversation: ConversationId,

@@ -3,7 +3,7 @@
 use super::{ClientId, Content, ConversationId, LocalId, MessageId, MessageRef, Timestamp};
 
 /// One message of a conversation, as an app shows it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct Message {
     /// The conversation it is in.
     pub conversation: ConversationId,
@@ -41,7 +41,7 @@ impl Message {
 }
 
 /// How far a message got. Others' messages are always `Sent`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum MessageState {
     /// In the outbox: durable on this device, not acknowledged by the service yet.
     Pending,
@@ -65,7 +65,7 @@ pub enum MessageState {
 }
 
 /// Why an outbox entry failed for good.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum SendFailure {
     /// The service refused it; the codes are in `docs/wire.md`.
     Refused {
@@ -89,11 +89,13 @@ pub enum SendFailure {
 }
 
 /// Who a message calls by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Mentions {
     /// Everybody.
+    #[uniffi(default)]
     pub all: bool,
     /// These clients.
+    #[uniffi(default)]
     pub clients: Vec<ClientId>,
 }
 

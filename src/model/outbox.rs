@@ -3,7 +3,7 @@
 use super::{ConversationId, LocalId, SendFailure, Timestamp};
 
 /// One unsent piece of work.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct OutboxEntry {
     /// Its place in the order of enqueueing; unique in a client's store.
     pub id: OutboxEntryId,
@@ -26,7 +26,7 @@ pub struct OutboxEntry {
 pub struct OutboxEntryId(pub u64);
 
 /// What an outbox entry does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum OutboxKind {
     /// Makes a conversation.
     Create,
@@ -37,7 +37,7 @@ pub enum OutboxKind {
 }
 
 /// Where an outbox entry stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum OutboxState {
     /// Waits for its turn.
     Queued,

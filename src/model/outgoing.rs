@@ -5,24 +5,28 @@ use std::time::Duration;
 use super::{ClientId, Content, ConversationKind, Json, Mentions};
 
 /// A conversation to make.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct NewConversation {
     /// Its kind. `Service` conversations are made by the app's server alone.
     pub kind: ConversationKind,
     /// Who shall be in it besides the client that makes it; empty for chat rooms.
+    #[uniffi(default)]
     pub members: Vec<ClientId>,
     /// Its name.
+    #[uniffi(default)]
     pub name: Option<String>,
     /// The app's own attributes: a JSON object.
+    #[uniffi(default)]
     pub attributes: Option<Json>,
     /// Whether an existing conversation with the same members will do.
     pub uniqueness: Uniqueness,
     /// How long a temporary conversation shall live; none for the service's default.
+    #[uniffi(default)]
     pub lifetime: Option<Duration>,
 }
 
 /// Whether an existing conversation with the same members will do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Uniqueness {
     /// One conversation per set of members: the existing one is returned, as it is.
     #[default]
@@ -32,13 +36,15 @@ pub enum Uniqueness {
 }
 
 /// A message to send.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct NewMessage {
     /// What it says.
     pub content: Content,
     /// Who is called by name.
+    #[uniffi(default)]
     pub mentions: Mentions,
     /// What the service pushes to members that are offline: a JSON object, or none for its default.
+    #[uniffi(default)]
     pub push: Option<Json>,
 }
 

@@ -3,7 +3,7 @@
 use super::Timestamp;
 
 /// What a client has not read in one conversation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Unread {
     /// How many messages: own, transient and recalled ones don't count.
     pub count: u32,
@@ -32,7 +32,7 @@ impl Unread {
 /// Until when a conversation's messages were delivered to, and read by, the other side.
 ///
 /// Marks only move forward; a mark covers every message not newer than itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Receipt {
     /// The newest time that was delivered.
     pub delivered_until: Option<Timestamp>,

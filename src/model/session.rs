@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The state of an engine's one connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum ConnectionState {
     /// Nobody asked for a connection, or the engine is suspended.
     #[default]
@@ -27,7 +27,7 @@ pub enum ConnectionState {
 }
 
 /// The state of one client's session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum SessionState {
     /// The app did not ask to be online, or asked not to be any more.
     #[default]
@@ -44,7 +44,7 @@ pub enum SessionState {
 }
 
 /// Why a session ended and is not reopened by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum SessionEnd {
     /// Another device with the same tag signed in (code 4111).
     Conflict,

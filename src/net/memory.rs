@@ -113,13 +113,9 @@ mod tests {
         let mut connection = transport.connect(target.clone()).await.unwrap();
         let mut seen = peer.accept().await.unwrap();
         assert_eq!(seen.target, target);
-        connection
-            .outgoing
-            .send(Frame::Binary(vec![7]))
-            .await
-            .unwrap();
-        assert_eq!(seen.from_engine.recv().await, Some(Frame::Binary(vec![7])));
-        let text = Incoming::Frame(Frame::Text("hi".to_owned()));
+        connection.outgoing.send(Frame::binary(&[7])).await.unwrap();
+        assert_eq!(seen.from_engine.recv().await, Some(Frame::binary(&[7])));
+        let text = Incoming::Frame(Frame::text("hi"));
         seen.to_engine.send(text).await.unwrap();
         assert!(matches!(
             connection.incoming.recv().await,

@@ -35,6 +35,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::wire::{self, Direction, Encoding};
+
 pub use error::NetError;
 pub use memory::{MemoryPeer, MemoryTransport};
 pub use stream::Tls;
@@ -46,8 +48,8 @@ pub const OUTGOING_FRAMES_MAX: usize = 4096;
 /// How many incoming frames may wait before the socket is no longer read.
 pub const INCOMING_FRAMES_MAX: usize = 64;
 
-/// The largest incoming frame in bytes: a history page of 1,000 messages of 5 KB, and some room.
-pub const FRAME_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// The largest incoming frame in bytes: as much as the wire's reader would take, as text.
+pub const FRAME_BYTES_MAX: usize = Direction::ToClient.message_bytes_max(Encoding::Text);
 
 /// The largest HTTP body in bytes: the router's answer has some hundred.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -84,24 +86,8 @@ pub struct Connection {
     pub incoming: mpsc::Receiver<Incoming>,
 }
 
-/// One WebSocket message.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Frame {
-    /// Bytes.
-    Binary(Vec<u8>),
-    /// Text: base64, on the text subprotocols.
-    Text(String),
-}
-
-impl std::fmt::Debug for Frame {
-    /// Shows the length only: a frame may carry tokens and messages.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-        }
-    }
-}
+/// One WebSocket message. It may carry tokens and messages, so its debug form shows the length only.
+pub type Frame = wire::Frame<'static>;
 
 /// What comes out of a connection.
 #[derive(Debug)]

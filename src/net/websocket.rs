@@ -1,5 +1,6 @@
 //! The real transport: WebSockets over TCP or TLS, and the task that pumps one.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -135,8 +136,8 @@ async fn read(
 ) -> Option<Closed> {
     loop {
         let frame = match source.next().await {
-            Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes.into()),
-            Some(Ok(Message::Text(text))) => Frame::Text(text.as_str().to_owned()),
+            Some(Ok(Message::Binary(bytes))) => Frame::Binary(Cow::Owned(bytes.into())),
+            Some(Ok(Message::Text(text))) => Frame::Text(Cow::Owned(text.as_str().to_owned())),
             Some(Ok(Message::Close(frame))) => {
                 return Some(Closed::ByPeer {
                     code: frame.map(|frame| frame.code.into()),
@@ -183,8 +184,8 @@ async fn write(
 
 fn message(frame: Frame) -> Message {
     match frame {
-        Frame::Binary(bytes) => Message::Binary(bytes.into()),
-        Frame::Text(text) => Message::Text(text.into()),
+        Frame::Binary(bytes) => Message::Binary(bytes.into_owned().into()),
+        Frame::Text(text) => Message::Text(text.into_owned().into()),
     }
 }
 
@@ -291,13 +292,13 @@ mod tests {
         let mut connection = transport().connect(target(port)).await.unwrap();
         connection
             .outgoing
-            .send(Frame::Binary(vec![1, 2, 3]))
+            .send(Frame::Binary(vec![1, 2, 3].into()))
             .await
             .unwrap();
         let Some(Incoming::Frame(Frame::Binary(bytes))) = connection.incoming.recv().await else {
             panic!("a frame was expected");
         };
-        assert_eq!(bytes, [4]);
+        assert_eq!(bytes.as_ref(), [4]);
         let Some(Incoming::Closed(closed)) = connection.incoming.recv().await else {
             panic!("the end was expected");
         };

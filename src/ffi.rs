@@ -1,0 +1,87 @@
+//! How checked texts, numbers and times cross into Swift, Kotlin and Python.
+//!
+//! An id is a string there; one that breaks the rule arrives as the call's own error. `uniffi.toml`
+//! turns times into each language's own type.
+
+use std::path::PathBuf;
+
+use crate::model::{
+    AppId, ClientId, CommitSeq, ConversationId, Json, LocalId, MessageId, OutboxEntryId, Tag,
+    Timestamp,
+};
+use crate::{Config, Limits, SampanError, Secret, ServerAddress};
+
+/// A text newtype is a string on the other side, and checked on its way back.
+macro_rules! text {
+    ($($name:ident),*) => {
+        $(uniffi::custom_type!($name, String, {
+            try_lift: |text| Ok($name::new(text).map_err(SampanError::from)?),
+            lower: |value| value.as_str().to_owned(),
+        });)*
+    };
+}
+
+text!(AppId, ClientId, Tag, ConversationId, MessageId, LocalId);
+
+uniffi::custom_type!(Json, String, {
+    try_lift: |text| Ok(Json::parse(text).map_err(SampanError::from)?),
+    lower: |json| json.as_str().to_owned(),
+});
+
+uniffi::custom_type!(Secret, String, {
+    try_lift: |text| Ok(Secret::new(text)),
+    lower: |secret| secret.reveal().to_owned(),
+});
+
+uniffi::custom_type!(Timestamp, i64, {
+    try_lift: |millis| Ok(Timestamp::from_millis(millis)),
+    lower: |time| time.as_millis(),
+});
+
+uniffi::custom_type!(CommitSeq, u64, {
+    try_lift: |number| Ok(CommitSeq(number)),
+    lower: |seq| seq.0,
+});
+
+uniffi::custom_type!(OutboxEntryId, u64, {
+    try_lift: |number| Ok(OutboxEntryId(number)),
+    lower: |id| id.0,
+});
+
+uniffi::custom_type!(PathBuf, String, {
+    remote,
+    try_lift: |text| Ok(PathBuf::from(text)),
+    lower: |path| path.to_string_lossy().into_owned(),
+});
+
+#[uniffi::export]
+impl Config {
+    /// A configuration with every default; `with_defaults` is `Config::new` for other languages.
+    #[uniffi::constructor]
+    #[must_use]
+    pub fn with_defaults(
+        app_id: AppId,
+        app_key: Secret,
+        server: ServerAddress,
+        store_root: PathBuf,
+    ) -> Self {
+        Self::new(app_id, app_key.reveal(), server, store_root)
+    }
+}
+
+#[uniffi::export]
+impl Limits {
+    /// The limits of the hosted service, as `Limits::default` in Rust.
+    #[uniffi::constructor]
+    #[must_use]
+    pub fn hosted() -> Self {
+        Self::default()
+    }
+
+    /// The limits for `sampan-service` with its defaults, as `Limits::unthrottled` in Rust.
+    #[uniffi::constructor]
+    #[must_use]
+    pub fn self_hosted() -> Self {
+        Self::unthrottled()
+    }
+}
