@@ -33,3 +33,6 @@ mod step;
 pub use random::Randomness;
 pub use request::{HistoryPoint, Reply, Request, RequestError, RequestId, SignIn};
 pub use step::{ClientInput, Durability, Effect, EffectId, Signature, SignedOperation, Step};
+
+#[cfg(test)]
+mod tests;

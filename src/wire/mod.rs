@@ -7,7 +7,6 @@
 //! | [`generated`] | the structs of `proto/realtime.proto`, the bodies of commands |
 //! | [`code`] | the numbers by which the service says no |
 //! | [`payload`], [`content`] | what a message carries, and the typed-message envelope |
-//! | [`convert`] | messages, edits and conversations, to and from the model |
 //! | [`row`] | a conversation in the answer of a query |
 //! | [`route`] | answers of the routers |
 //! | [`signature`] | the texts that are signed, and how |
@@ -17,7 +16,6 @@
 pub mod code;
 pub mod command;
 pub mod content;
-pub mod convert;
 pub mod error;
 pub mod frame;
 #[rustfmt::skip] // a test compares the file with what prost writes

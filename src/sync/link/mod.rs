@@ -22,11 +22,17 @@
 //! It does not know what a session is: clients open theirs when they are told
 //! [`Delivery::Connected`].
 
+mod machine;
+mod requests;
+mod route;
+
 use std::time::Duration;
 
 use crate::model::{AppId, ClientId, ConnectionState};
 use crate::wire::{CloseCode, Envelope, Frame, ServiceCode, Subprotocol};
 use crate::{Limits, ServerAddress};
+
+pub use machine::Link;
 
 /// What a link needs to know about the engine.
 #[derive(Clone, Debug)]

@@ -1,0 +1,3 @@
+//! The machines in a simulated world: no sockets, no clock, no chance that is not seeded.
+
+mod link;
