@@ -1,0 +1,108 @@
+//! Holds the sources to the rules of the house: what a machine can check, no reviewer has to.
+//!
+//! | file | rules |
+//! |---|---|
+//! | `tidy/floors.rs` | who may name whom: the floors of the engine, the rooms of the service |
+//! | `tidy/files.rs` | what each file keeps: its opening line, length, names, reasons |
+//! | `tidy/pages.rs` | what manifests and documents keep: a word on each dependency, links, the map |
+//! | `tidy/code.rs` | reads Rust as far as the rules need it |
+//!
+//! Each rule has a test of its own on small bad examples, or it might have stopped seeing anything.
+
+#[path = "tidy/code.rs"]
+mod code;
+#[path = "tidy/files.rs"]
+mod files;
+#[path = "tidy/floors.rs"]
+mod floors;
+#[path = "tidy/pages.rs"]
+mod pages;
+mod repository;
+
+use repository::{root, sources};
+use std::collections::BTreeSet;
+
+fn assert_none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn imports_point_down() {
+    assert_none(&floors::complaints(&sources(&[".rs"])));
+}
+
+#[test]
+fn rust_files_keep_the_rules_of_the_house() {
+    let found: Vec<String> = sources(&[".rs"])
+        .iter()
+        .flat_map(files::rust_complaints)
+        .collect();
+    assert_none(&found);
+}
+
+#[test]
+fn no_text_holds_plans_or_folders_of_one_machine() {
+    let endings = [
+        ".rs", ".md", ".toml", ".proto", ".mjs", ".js", ".java", ".kt", ".swift", ".py", ".sh",
+        "run",
+    ];
+    let found: Vec<String> = sources(&endings)
+        .iter()
+        .flat_map(files::text_complaints)
+        .collect();
+    assert_none(&found);
+}
+
+#[test]
+fn every_dependency_has_a_word_on_why_it_is_there() {
+    let manifests = sources(&["Cargo.toml"]);
+    assert!(manifests.len() >= 3, "the workspace has members");
+    let found: Vec<String> = manifests
+        .iter()
+        .flat_map(pages::manifest_complaints)
+        .collect();
+    assert_none(&found);
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let exists = |path: &str| root().join(path).exists();
+    let pages = sources(&[".md"]);
+    let found: Vec<String> = pages
+        .iter()
+        .flat_map(|page| pages::link_complaints(page, exists))
+        .collect();
+    assert_none(&found);
+}
+
+#[test]
+fn the_map_has_a_heading_for_every_folder() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let sources = sources(&[".rs"]);
+    let folders = sources.iter().filter_map(|source| {
+        let (folder, _) = source.path.strip_prefix("src/")?.split_once('/')?;
+        Some(folder)
+            .filter(|&folder| folder != "bin")
+            .map(|folder| format!("src/{folder}"))
+    });
+    let members = ["service", "xtask", "tests"].map(str::to_owned);
+    let homes: BTreeSet<String> = folders.chain(members).collect();
+    assert_none(&pages::unmapped(&map, &homes));
+}
+
+#[test]
+fn decisions_are_numbered_and_listed() {
+    let pages = sources(&[".md"]);
+    let inside = pages
+        .iter()
+        .filter_map(|page| page.path.strip_prefix("docs/decisions/"));
+    let files: Vec<&str> = inside.filter(|&file| file != "README.md").collect();
+    let list = std::fs::read_to_string(root().join("docs/decisions/README.md")).unwrap();
+    assert_none(&pages::decision_complaints(&list, &files));
+}
+
+#[test]
+fn the_changelog_has_a_place_for_what_is_unreleased() {
+    let changelog = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    assert!(changelog.contains("\n## Unreleased\n"));
+}

@@ -1,0 +1,257 @@
+//! What holds for each file by itself.
+
+use crate::code::code_only;
+use crate::repository::Source;
+
+/// Longer than this, a file holds more than one idea. (600 lines are where a reviewer asks why.)
+const LINES_MAX: usize = 800;
+/// Written by a program, and read by nobody from top to bottom.
+const GENERATED: [&str; 1] = ["src/wire/generated.rs"];
+/// Plans go elsewhere than into the sources. Put together here, or this file would break its rule.
+const PLANS: [&str; 4] = [
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("XX", "X"),
+    concat!("HA", "CK"),
+];
+/// Code that is not there yet.
+const HOLES: [&str; 2] = [concat!("todo", "!"), concat!("unimplemented", "!")];
+/// Folders of the person who wrote a line.
+const HOMES: [&str; 3] = [
+    concat!("/ho", "me/"),
+    concat!("/ro", "ot/"),
+    concat!("/Us", "ers/"),
+];
+/// Names that say nothing about what a type does.
+const EMPTY_NAMES: [&str; 4] = ["Manager", "Helper", "Util", "Utils"];
+
+/// What is wrong with a Rust file.
+pub(crate) fn rust_complaints(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    if !source.text.starts_with("//!") {
+        found.push(format!("{}:1: opens without //!", source.path));
+    }
+    let length = source.text.lines().count();
+    if length > LINES_MAX && !GENERATED.contains(&source.path.as_str()) {
+        found.push(format!(
+            "{}: {length} lines, more than {LINES_MAX}",
+            source.path
+        ));
+    }
+    if GENERATED.contains(&source.path.as_str()) {
+        return found;
+    }
+    let code = code_only(&source.text);
+    let both = code.lines().zip(source.text.lines()).enumerate();
+    for (index, (line, with_literals)) in both {
+        let what = line_complaints(&source.path, line, with_literals);
+        found.extend(what.map(|what| format!("{}:{}: {what}", source.path, index + 1)));
+    }
+    found.extend(reasonless(&source.path, &code));
+    found.extend(nameless_tests(&source.path, &code));
+    found
+}
+
+/// What is wrong with a line of code.
+fn line_complaints<'a>(
+    path: &'a str,
+    line: &'a str,
+    with_literals: &'a str,
+) -> impl Iterator<Item = String> + 'a {
+    let hole = HOLES.iter().find(|hole| line.contains(**hole));
+    let ignored = with_literals.trim_start().starts_with("#[ignore]");
+    let getter = line.contains("fn get_");
+    // A unit test that sleeps is slow or flaky, and a floor that sleeps holds up a thread.
+    let sleeps = is_engine_or_service(path) && line.contains("thread::sleep(");
+    let hole = hole.map(|hole| format!("`{hole}` is no code"));
+    let ignored = ignored.then(|| "an ignored test says why".to_owned());
+    let getter = getter.then(|| "no `get_` in a name".to_owned());
+    let sleeps = sleeps.then(|| "sleeps; time is an input".to_owned());
+    let empty = empty_name(line).map(|name| format!("`{name}` says nothing about what it does"));
+    [hole, ignored, getter, sleeps, empty].into_iter().flatten()
+}
+
+fn is_engine_or_service(path: &str) -> bool {
+    path.starts_with("src/") || path.starts_with("service/src/")
+}
+
+/// The name of a type that is declared here and says nothing.
+fn empty_name(line: &str) -> Option<&str> {
+    let declared = ["struct ", "enum ", "trait "]
+        .iter()
+        .find_map(|kind| line.split_once(kind))?
+        .1;
+    let name = declared
+        .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+        .next()?;
+    EMPTY_NAMES
+        .iter()
+        .any(|empty| name.ends_with(empty))
+        .then_some(name)
+}
+
+/// Lints that are switched off without a reason.
+fn reasonless(path: &str, code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for mark in ["#[allow(", "#![allow(", "#[expect(", "#![expect("] {
+        for (at, _) in code.match_indices(mark) {
+            let attribute = code.get(at..).unwrap_or_default();
+            let attribute = attribute.split(")]").next().unwrap_or_default();
+            if !attribute.contains("reason") {
+                let line = code.get(..at).unwrap_or_default().matches('\n').count() + 1;
+                found.push(format!(
+                    "{path}:{line}: a lint is switched off without a reason"
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Tests whose names are not sentences that could be false.
+fn nameless_tests(path: &str, code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut is_test = false;
+    for (index, line) in code.lines().map(str::trim).enumerate() {
+        is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+        let Some((_, rest)) = line.split_once("fn ").filter(|_| is_test) else {
+            continue;
+        };
+        is_test = false;
+        let name = rest
+            .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+            .next();
+        let name = name.unwrap_or_default();
+        if name.starts_with("test_") || name.split('_').count() < 2 {
+            found.push(format!("{path}:{}: `{name}` is no sentence", index + 1));
+        }
+    }
+    found
+}
+
+/// What is wrong with a text file of any kind.
+pub(crate) fn text_complaints(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, line) in source.text.lines().enumerate() {
+        let at = format!("{}:{}", source.path, index + 1);
+        let is_plan = |word: &str| PLANS.contains(&word);
+        if line
+            .split(|letter: char| !letter.is_alphanumeric())
+            .any(is_plan)
+        {
+            found.push(format!("{at}: plans go elsewhere"));
+        }
+        if HOMES.iter().any(|home| names_folder(line, home)) {
+            found.push(format!("{at}: names a folder of one machine"));
+        }
+    }
+    found
+}
+
+/// Whether a line names an absolute folder, and not the end of a longer path or address.
+fn names_folder(line: &str, home: &str) -> bool {
+    line.match_indices(home).any(|(at, _)| {
+        let before = line.get(..at).unwrap_or_default().chars().next_back();
+        !before.is_some_and(|letter| letter.is_alphanumeric() || ".-_}".contains(letter))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(path: &str, text: &str) -> Source {
+        Source {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    fn rust(text: &str) -> Vec<String> {
+        rust_complaints(&source("src/model/id.rs", &format!("//! Ids.\n{text}")))
+    }
+
+    #[test]
+    fn a_file_that_does_not_say_what_it_is_about_is_found() {
+        assert_eq!(
+            rust_complaints(&source("src/model/id.rs", "use std::fmt;\n")).len(),
+            1
+        );
+        assert_eq!(rust("use std::fmt;\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_file_of_too_many_lines_is_found() {
+        assert_eq!(rust(&"fn a() {}\n".repeat(LINES_MAX)).len(), 1);
+        assert_eq!(rust(&"fn a() {}\n".repeat(LINES_MAX - 1)).len(), 0);
+    }
+
+    #[test]
+    fn code_that_is_not_there_yet_is_found() {
+        for hole in HOLES {
+            assert_eq!(rust(&format!("fn a() {{ {hole}() }}")).len(), 1);
+        }
+    }
+
+    #[test]
+    fn an_ignored_test_without_a_reason_is_found() {
+        assert_eq!(rust("#[test]\n#[ignore]\nfn a_thing_holds() {}").len(), 1);
+        assert_eq!(
+            rust("#[test]\n#[ignore = \"slow\"]\nfn a_thing_holds() {}").len(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_lint_switched_off_without_a_reason_is_found() {
+        assert_eq!(rust("#[allow(dead_code)]\nfn a() {}").len(), 1);
+        assert_eq!(
+            rust("#[expect(\n    dead_code,\n    reason = \"why\"\n)]\nfn a() {}").len(),
+            0
+        );
+    }
+
+    #[test]
+    fn names_that_say_nothing_are_found() {
+        assert_eq!(rust("pub struct ConnectionManager;").len(), 1);
+        assert_eq!(rust("fn get_id() {}").len(), 1);
+        assert_eq!(rust("#[test]\nfn test_the_id_holds() {}").len(), 1);
+        assert_eq!(rust("#[test]\nfn ids() {}").len(), 1);
+    }
+
+    #[test]
+    fn a_unit_test_that_sleeps_is_found() {
+        assert_eq!(rust("fn a() { std::thread::sleep(d); }").len(), 1);
+        let test = source(
+            "tests/it/main.rs",
+            "//! It.\nfn a() { std::thread::sleep(d); }",
+        );
+        assert_eq!(rust_complaints(&test).len(), 0);
+    }
+
+    #[test]
+    fn what_stands_in_a_comment_or_a_string_is_not_code() {
+        assert_eq!(
+            rust("// fn get_id()\nconst A: &str = \"struct FooManager\";"),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn plans_and_folders_of_one_machine_are_found() {
+        let [plan, ..] = PLANS;
+        let [home, ..] = HOMES;
+        assert_eq!(
+            text_complaints(&source("a.md", &format!("{plan}: later"))).len(),
+            1
+        );
+        assert_eq!(
+            text_complaints(&source("a.md", &format!("see {home}someone/x"))).len(),
+            1
+        );
+        assert_eq!(
+            text_complaints(&source("a.md", &format!("example.org{home}page"))).len(),
+            0
+        );
+    }
+}
