@@ -28,6 +28,8 @@ pub mod route;
 pub mod row;
 mod scan;
 pub mod signature;
+#[cfg(test)]
+mod tests;
 
 pub use code::{CloseCode, Retry, ServiceCode};
 pub use command::{Command, Envelope, Serial};
