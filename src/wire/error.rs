@@ -90,6 +90,12 @@ pub enum WireError {
         /// The serial of the request, if it had one.
         serial: Option<Serial>,
     },
+    /// A field holds what it may not, such as an id that is empty or too long.
+    #[error("{field} is not legal")]
+    IllegalField {
+        /// Message and field, as the schema names them.
+        field: &'static str,
+    },
     /// A piece of JSON does not parse, or is not what stands in its place.
     #[error("malformed JSON in {part}: {reason}")]
     MalformedJson {
@@ -116,6 +122,7 @@ impl WireError {
             | Self::WrongEncoding { .. }
             | Self::NotBase64
             | Self::Malformed { .. }
+            | Self::IllegalField { .. }
             | Self::MalformedJson { .. } => None,
         }
     }

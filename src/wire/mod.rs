@@ -7,7 +7,9 @@
 //! | [`generated`] | the structs of `proto/realtime.proto`, the bodies of commands |
 //! | [`code`] | the numbers by which the service says no |
 //! | [`payload`], [`content`] | what a message carries, and the typed-message envelope |
+//! | [`convert`] | messages, edits and conversations, to and from the model |
 //! | [`row`] | a conversation in the answer of a query |
+//! | [`notification`] | notifications that were missed, over HTTP |
 //! | [`route`] | answers of the routers |
 //! | [`signature`] | the texts that are signed, and how |
 //! | [`iso`], [`json`] | dates as text; JSON within a budget |
@@ -16,12 +18,14 @@
 pub mod code;
 pub mod command;
 pub mod content;
+pub mod convert;
 pub mod error;
 pub mod frame;
 #[rustfmt::skip] // a test compares the file with what prost writes
 pub mod generated;
 pub mod iso;
 pub mod json;
+pub mod notification;
 pub mod payload;
 mod redact;
 pub mod route;

@@ -44,11 +44,12 @@ impl Payload {
     }
 
     /// For the two fields of a `direct` command or an unread tuple: text and bytes, one of them
-    /// absent.
+    /// absent. No bytes become empty text, for the bytes' field is never written empty.
     #[must_use]
     pub fn into_fields(self) -> (Option<String>, Option<Vec<u8>>) {
         match self {
             Self::Text(text) => (Some(text), None),
+            Self::Binary(bytes) if bytes.is_empty() => (Some(String::new()), None),
             Self::Binary(bytes) => (None, Some(bytes)),
         }
     }
