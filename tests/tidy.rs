@@ -54,6 +54,13 @@ fn no_text_holds_plans_or_folders_of_one_machine() {
 }
 
 #[test]
+fn lock_files_name_no_host() {
+    let locks = sources(&["package-lock.json"]);
+    let found: Vec<String> = locks.iter().flat_map(files::lock_complaints).collect();
+    assert_none(&found);
+}
+
+#[test]
 fn every_dependency_has_a_word_on_why_it_is_there() {
     let manifests = sources(&["Cargo.toml"]);
     assert!(manifests.len() >= 3, "the workspace has members");

@@ -16,11 +16,13 @@ const PLANS: [&str; 4] = [
 ];
 /// Code that is not there yet.
 const HOLES: [&str; 2] = [concat!("todo", "!"), concat!("unimplemented", "!")];
-/// Folders of the person who wrote a line.
-const HOMES: [&str; 3] = [
+/// Folders of the machine that a line was written on. What is temporary asks the system where.
+const HOMES: [&str; 5] = [
     concat!("/ho", "me/"),
     concat!("/ro", "ot/"),
     concat!("/Us", "ers/"),
+    concat!("/t", "mp/"),
+    concat!("/wo", "rk/"),
 ];
 /// Names that say nothing about what a type does.
 const EMPTY_NAMES: [&str; 4] = ["Manager", "Helper", "Util", "Utils"];
@@ -148,6 +150,19 @@ pub(crate) fn text_complaints(source: &Source) -> Vec<String> {
     found
 }
 
+/// Whether a lock file of npm says from which host each package came: it is checked by its hash,
+/// and the host is a matter of the machine that installs.
+pub(crate) fn lock_complaints(lock: &Source) -> Vec<String> {
+    let found = lock
+        .text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.contains("\"resolved\": \"http"));
+    found
+        .map(|(index, _)| format!("{}:{}: names a host", lock.path, index + 1))
+        .collect()
+}
+
 /// Whether a line names an absolute folder, and not the end of a longer path or address.
 fn names_folder(line: &str, home: &str) -> bool {
     line.match_indices(home).any(|(at, _)| {
@@ -253,5 +268,15 @@ mod tests {
             text_complaints(&source("a.md", &format!("example.org{home}page"))).len(),
             0
         );
+    }
+
+    #[test]
+    fn a_lock_file_that_names_a_host_is_found() {
+        let lock = |text: &str| lock_complaints(&source("a/package-lock.json", text)).len();
+        assert_eq!(
+            lock("  \"resolved\": \"https://example.org/a.tgz\",\n  \"integrity\": \"x\""),
+            1
+        );
+        assert_eq!(lock("  \"resolved\": \"../a\",\n  \"integrity\": \"x\""), 0);
     }
 }
