@@ -1,5 +1,10 @@
 //! What is on the wire: protobuf frames and JSON payloads, to and from plain data.
 //!
+//! ```text
+//!   WebSocket message ─ Frame ─▶ Envelope { serial, peer, … , Command } ─ convert ─▶ model
+//!         text or bytes             one enum, one body each              content, row
+//! ```
+//!
 //! | part | what it holds |
 //! |---|---|
 //! | [`frame`] | subprotocols; a command as a WebSocket message, and its limits |
@@ -14,6 +19,29 @@
 //! | [`signature`] | the texts that are signed, and how |
 //! | [`iso`], [`json`] | dates as text; JSON within a budget |
 //! | [`error`] | why something could not be read |
+//!
+//! What a caller can rely on:
+//!
+//! - Reading is total. Any bytes and any text are a value or a [`WireError`]; nothing panics, and
+//!   what is allocated is bounded by the limits of [`frame`], [`FIELDS_MAX`] and
+//!   [`json::JSON_BYTES_MAX`], which are checked first.
+//! - What was read can be written, and reads the same again. Absent stays absent, unknown JSON
+//!   keys and unknown message types are kept; unknown protobuf fields are not.
+//! - `Debug` shows ids, times and numbers, never words of users, tokens or signatures.
+//!
+//! What it does not do: it opens no socket, knows no state and asks no clock. Whether a command is
+//! legal now, whose it is and what follows is for the floors above, and for `sampan-service`, which
+//! uses this floor as it is. The facts about the protocol stand in `docs/wire.md`.
+//!
+//! ```
+//! use sampan::wire::{Command, Direction, Encoding, Envelope, Frame, Serial};
+//!
+//! let echo = Envelope::new(Command::Echo).with_serial(Serial(7));
+//! let frame = Frame::encode(&echo, Encoding::Text, Direction::ToService)?;
+//! assert_eq!(frame, Frame::text("CA4oBw=="));
+//! assert_eq!(frame.decode(Encoding::Text, Direction::ToService)?, echo);
+//! # Ok::<(), sampan::wire::WireError>(())
+//! ```
 
 pub mod code;
 pub mod command;

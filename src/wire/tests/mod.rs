@@ -7,8 +7,10 @@ use proptest::prelude::*;
 use prost::Message;
 
 use self::sample::{any_envelope, one_of_each_kind};
+use super::frame::{TO_CLIENT_BYTES_MAX, TO_SERVICE_BYTES_MAX};
 use super::generated::{CommandType, GenericCommand, OpType};
-use super::{Command, Direction, Encoding, Envelope, Frame, Serial, WireError};
+use super::json::JSON_BYTES_MAX;
+use super::{Command, Direction, Encoding, Envelope, FIELDS_MAX, Frame, Serial, WireError};
 
 /// Decodes the serialized form of a struct that need not make sense.
 fn decode(generic: &GenericCommand) -> Result<Envelope, WireError> {
@@ -151,6 +153,32 @@ fn text_that_is_not_utf8_is_malformed_and_not_repeated() {
     let error = Envelope::from_bytes(&frame).unwrap_err();
     assert!(matches!(error, WireError::Malformed { .. }), "{error}");
     assert_eq!(error.serial(), None);
+}
+
+#[test]
+fn the_documented_commands_are_those_of_the_schema() {
+    let page = include_str!("../../../docs/wire.md");
+    for envelope in one_of_each_kind() {
+        let kind = envelope.command.kind();
+        let row = format!("\n| {} | {} | ", i32::from(kind), kind.as_str_name());
+        assert!(page.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_documented_limits_are_those_of_the_code() {
+    let page = include_str!("../../../docs/wire.md");
+    for limit in [
+        format!("| a command from a client | {TO_SERVICE_BYTES_MAX} bytes"),
+        format!(
+            "| a command to a client | {} MiB",
+            TO_CLIENT_BYTES_MAX >> 20
+        ),
+        format!("| fields of a command | {FIELDS_MAX} "),
+        format!("| a piece of JSON, parsed | {} MiB", JSON_BYTES_MAX >> 20),
+    ] {
+        assert!(page.contains(&limit), "{limit}");
+    }
 }
 
 proptest! {
