@@ -8,6 +8,7 @@
 //! | floor | what it holds |
 //! |---|---|
 //! | [`model`] | what we talk about: ids, times, conversations, messages, receipts, events |
+//! | [`store`] | what is on disk: records, atomic commits, the outbox and its journal, repair |
 //! | [`wire`] | what is on the wire: protobuf frames and JSON payloads |
 //! | [`sync`] | decides, purely: the machines of the connection and of each client |
 //! | [`net`] | moves bytes: the WebSocket and the HTTP requests |
@@ -20,6 +21,8 @@ mod ffi;
 pub mod model;
 #[doc(hidden)]
 pub mod net;
+#[doc(hidden)]
+pub mod store;
 #[doc(hidden)]
 pub mod sync;
 pub mod wire;

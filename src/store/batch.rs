@@ -1,0 +1,76 @@
+//! Writes as a value: what one commit changes, by kind, each with what was there before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{CommitSeq, ConversationId, LocalId, MessageId, OutboxEntryId};
+
+use super::record_message::MessageRecord;
+use super::{ConversationNumber, ConversationRow, Entry, Position, SessionRow};
+
+/// What one commit changes. Made by an [`Overlay`](super::Overlay), taken by
+/// [`Writer::commit`](super::Writer::commit).
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The commit whose state the batch was made against.
+    pub(super) base: CommitSeq,
+    pub(super) conversations: BTreeMap<ConversationNumber, Change<ConversationRow>>,
+    pub(super) ids: BTreeMap<ConversationId, Option<ConversationNumber>>,
+    pub(super) messages: BTreeMap<ConversationNumber, BTreeMap<Position, Change<MessageRecord>>>,
+    pub(super) outbox: BTreeMap<OutboxEntryId, Change<Arc<Entry>>>,
+    pub(super) locals: BTreeMap<LocalId, (ConversationNumber, Position)>,
+    pub(super) awaiting: BTreeMap<MessageId, Option<(ConversationNumber, Position)>>,
+    pub(super) session: Option<SessionRow>,
+    /// Local ids that the service's took over: (local, service's).
+    pub(super) assigned: Vec<(ConversationId, ConversationId)>,
+    /// The ids that entries name their conversations by; filled in by the writer.
+    pub(super) entry_ids: BTreeMap<ConversationNumber, ConversationId>,
+    pub(super) next_number: u32,
+    pub(super) next_entry: u64,
+}
+
+/// What was, and what is to be; none where there is nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Change<T> {
+    pub(super) before: Option<T>,
+    pub(super) after: Option<T>,
+}
+
+impl Batch {
+    pub(super) fn new(base: CommitSeq, next_number: u32, next_entry: u64) -> Self {
+        Self {
+            base,
+            conversations: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            locals: BTreeMap::new(),
+            awaiting: BTreeMap::new(),
+            session: None,
+            assigned: Vec::new(),
+            entry_ids: BTreeMap::new(),
+            next_number,
+            next_entry,
+        }
+    }
+
+    /// Whether the batch changes nothing; committing it does nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.conversations
+            .values()
+            .all(|change| change.before == change.after)
+            && self.ids.is_empty()
+            && self.messages.is_empty()
+            && self.outbox.is_empty()
+            && self.locals.is_empty()
+            && self.awaiting.is_empty()
+            && self.session.is_none()
+    }
+
+    /// How many messages it writes: a commit of more than about a hundred keeps readers waiting.
+    #[must_use]
+    pub fn message_count(&self) -> usize {
+        self.messages.values().map(BTreeMap::len).sum()
+    }
+}

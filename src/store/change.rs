@@ -1,0 +1,293 @@
+//! What a commit changed, as observers are told: derived from the batch, in one order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    ConversationId, ConversationInfo, LocalId, Message, MessageId, OutboxEntry, OutboxEntryId,
+    Receipt,
+};
+
+use super::batch::Batch;
+use super::kv::Direction;
+use super::{ConversationNumber, ConversationRow, Entry, Position, Snapshot, StoreError};
+
+/// One observable difference. A commit has at most one for each item, in this order: ids, removed
+/// conversations, messages by conversation and position, echoes, conversations, outbox.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "changes are made once and handed over; the common ones are the large ones"
+)]
+pub enum StoreChange {
+    /// A conversation made offline has the service's id now.
+    ConversationIdAssigned {
+        /// The id this device gave it; it keeps resolving.
+        local: ConversationId,
+        /// The service's id.
+        id: ConversationId,
+    },
+    /// A conversation is gone.
+    ConversationRemoved {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// A message is new: received, found, or just enqueued.
+    MessageAdded {
+        /// The message.
+        message: Message,
+    },
+    /// A message is different: acknowledged, delivered, read, edited, recalled or failed.
+    MessageChanged {
+        /// The message as the commit left it.
+        message: Message,
+    },
+    /// A message is gone: an unsent one was discarded, or a stored one removed.
+    MessageRemoved {
+        /// The conversation it was in.
+        conversation: ConversationId,
+        /// Its id, if the service had given it one.
+        id: Option<MessageId>,
+        /// Its local id, if it was made here.
+        local_id: Option<LocalId>,
+    },
+    /// A conversation is new or different, or its newest message is.
+    ConversationChanged {
+        /// The conversation as the commit left it.
+        conversation: ConversationInfo,
+    },
+    /// An outbox entry is new or different.
+    OutboxChanged {
+        /// The entry as the commit left it.
+        entry: OutboxEntry,
+    },
+    /// An outbox entry is done.
+    OutboxSettled {
+        /// Which.
+        entry: OutboxEntryId,
+    },
+}
+
+/// The most messages of a conversation that one receipt reports as changed, newest first; the
+/// conversation's own marks tell the rest.
+const RECEIPT_CHANGES_MAX: usize = 100;
+
+/// Derives the changes of a batch; `after` is the store with the batch applied.
+pub(super) fn changes(batch: &Batch, after: &Snapshot<'_>) -> Result<Vec<StoreChange>, StoreError> {
+    let mut gathered = Gathered {
+        after,
+        rows: BTreeMap::new(),
+        touched: BTreeSet::new(),
+    };
+    let mut changes = Vec::new();
+    for (local, id) in &batch.assigned {
+        let (local, id) = (local.clone(), id.clone());
+        changes.push(StoreChange::ConversationIdAssigned { local, id });
+    }
+    for change in batch.conversations.values() {
+        if let (Some(before), None) = (&change.before, &change.after) {
+            let conversation = before.id.clone();
+            changes.push(StoreChange::ConversationRemoved { conversation });
+        }
+    }
+    gathered.messages(batch, &mut changes)?;
+    gathered.receipts(batch, &mut changes)?;
+    let mut outbox = Vec::new();
+    gathered.outbox(batch, &mut changes, &mut outbox)?;
+    gathered.conversations(batch, &mut changes)?;
+    changes.append(&mut outbox);
+    Ok(changes)
+}
+
+struct Gathered<'a, 's> {
+    after: &'a Snapshot<'s>,
+    rows: BTreeMap<ConversationNumber, Option<ConversationRow>>,
+    /// Conversations whose newest message or echo may be another one now.
+    touched: BTreeSet<ConversationNumber>,
+}
+
+impl Gathered<'_, '_> {
+    fn row(&mut self, number: ConversationNumber) -> Result<Option<&ConversationRow>, StoreError> {
+        if !self.rows.contains_key(&number) {
+            self.rows.insert(number, self.after.conversation(number)?);
+        }
+        Ok(self.rows.get(&number).and_then(Option::as_ref))
+    }
+
+    fn messages(
+        &mut self,
+        batch: &Batch,
+        changes: &mut Vec<StoreChange>,
+    ) -> Result<(), StoreError> {
+        let settled: BTreeSet<&str> = settled_echoes(batch);
+        let after = self.after;
+        for (number, messages) in &batch.messages {
+            self.touched.insert(*number);
+            let Some(row) = self.row(*number)? else {
+                continue;
+            };
+            for (position, change) in messages {
+                let Some(record) = &change.after else {
+                    let local_id = change.before.as_ref().and_then(|b| b.local_id.as_deref());
+                    if change.before.is_some() {
+                        changes.push(StoreChange::MessageRemoved {
+                            conversation: row.id.clone(),
+                            id: Some(position.id.clone()),
+                            local_id: local_id.and_then(|id| LocalId::new(id).ok()),
+                        });
+                    }
+                    continue;
+                };
+                if change.before.as_ref() == Some(record) {
+                    continue;
+                }
+                let Some(message) = after.message_of(row, position, record) else {
+                    continue;
+                };
+                let was_echo = record
+                    .local_id
+                    .as_deref()
+                    .is_some_and(|id| settled.contains(id));
+                changes.push(if change.before.is_some() || was_echo {
+                    StoreChange::MessageChanged { message }
+                } else {
+                    StoreChange::MessageAdded { message }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Own messages that a raised mark covers now.
+    fn receipts(
+        &mut self,
+        batch: &Batch,
+        changes: &mut Vec<StoreChange>,
+    ) -> Result<(), StoreError> {
+        for (number, change) in &batch.conversations {
+            let (Some(before), Some(row)) = (&change.before, &change.after) else {
+                continue;
+            };
+            if before.receipt == row.receipt {
+                continue;
+            }
+            let written = batch.messages.get(number);
+            let held =
+                self.after
+                    .messages(*number, None, Direction::Backward, RECEIPT_CHANGES_MAX)?;
+            let unwritten = held
+                .into_iter()
+                .filter(|(position, _)| written.is_none_or(|w| !w.contains_key(position)));
+            for (position, record) in unwritten {
+                let Some(record) = record else { continue };
+                if newly_covered(before.receipt, row.receipt, &position)
+                    && record.sender == self.after.owner().as_str()
+                {
+                    let message = self.after.message_of(row, &position, &record);
+                    let message = message.map(|message| StoreChange::MessageChanged { message });
+                    changes.extend(message);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn outbox(
+        &mut self,
+        batch: &Batch,
+        changes: &mut Vec<StoreChange>,
+        outbox: &mut Vec<StoreChange>,
+    ) -> Result<(), StoreError> {
+        for (id, change) in &batch.outbox {
+            let (before, entry) = (change.before.as_deref(), change.after.as_deref());
+            let Some(any) = entry.or(before) else {
+                continue;
+            };
+            if any.has_echo() {
+                self.touched.insert(any.conversation);
+            }
+            let after = self.after;
+            let row = self.row(any.conversation)?;
+            match (entry, row) {
+                (Some(entry), Some(row)) => {
+                    if before == Some(entry) {
+                        continue;
+                    }
+                    changes.extend(echo_change(after, row, before, entry));
+                    let entry = entry.view(row.id.clone());
+                    outbox.push(StoreChange::OutboxChanged { entry });
+                }
+                (None, row) => {
+                    if let (true, Some(row)) = (any.has_echo(), row) {
+                        changes.extend(echo_removed(batch, row, any));
+                    }
+                    outbox.push(StoreChange::OutboxSettled { entry: *id });
+                }
+                (Some(_), None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn conversations(
+        &mut self,
+        batch: &Batch,
+        changes: &mut Vec<StoreChange>,
+    ) -> Result<(), StoreError> {
+        let written = batch.conversations.iter().filter(|(_, change)| {
+            change.before.as_ref().map(|row| row.info(None))
+                != change.after.as_ref().map(|row| row.info(None))
+        });
+        self.touched.extend(written.map(|(number, _)| *number));
+        for number in &self.touched {
+            if let Some(conversation) = self.after.info(*number)? {
+                changes.push(StoreChange::ConversationChanged { conversation });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The local ids of the echoes that the batch ends.
+fn settled_echoes(batch: &Batch) -> BTreeSet<&str> {
+    let ended = batch
+        .outbox
+        .values()
+        .filter(|change| change.after.is_none());
+    let ended = ended.filter_map(|change| change.before.as_deref()?.local_id());
+    ended.map(LocalId::as_str).collect()
+}
+
+fn newly_covered(before: Receipt, after: Receipt, position: &Position) -> bool {
+    let covered = |receipt: Receipt| {
+        let covers = |mark: Option<_>| mark.is_some_and(|mark| mark >= position.sent_at);
+        (covers(receipt.delivered_until), covers(receipt.read_until))
+    };
+    covered(before) != covered(after)
+}
+
+fn echo_change(
+    after: &Snapshot<'_>,
+    row: &ConversationRow,
+    before: Option<&Entry>,
+    entry: &Entry,
+) -> Option<StoreChange> {
+    let message = after.echo(entry, &row.id)?;
+    match before.and_then(|before| after.echo(before, &row.id)) {
+        None => Some(StoreChange::MessageAdded { message }),
+        Some(echo) if echo != message => Some(StoreChange::MessageChanged { message }),
+        Some(_) => None,
+    }
+}
+
+/// An ended echo is gone unless the same batch holds the message that it became.
+fn echo_removed(batch: &Batch, row: &ConversationRow, entry: &Entry) -> Option<StoreChange> {
+    let local_id = entry.local_id()?;
+    if batch.locals.contains_key(local_id) {
+        return None;
+    }
+    Some(StoreChange::MessageRemoved {
+        conversation: row.id.clone(),
+        id: None,
+        local_id: Some(local_id.clone()),
+    })
+}

@@ -1,0 +1,256 @@
+//! The embedded database: the only file that names sled.
+//!
+//! sled is fast and its log is atomic, but it needs care, each point measured or read in its
+//! source: a snapshot or configuration file cut off by a kill makes it refuse to open for ever
+//! (we delete such files first, they are only an index); damaged bytes make it panic (we catch
+//! that); on Linux its flush never calls fsync (we do, after every batch, for writes that are not
+//! synced can destroy ones that were); files it creates are never synced (we do after opening);
+//! its background flusher wakes an idle phone or does not exist (we turn it off).
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::StoreError;
+use super::disk::sync_folder;
+use super::kv::{Direction, KeyRange, Kv, KvBatch, is_empty};
+
+/// The embedded database's folder inside the store's.
+pub(super) const TREE_FOLDER: &str = "db";
+
+/// How the database is opened.
+#[derive(Clone, Debug)]
+pub(super) struct DbOptions {
+    /// The folder, made if missing.
+    pub(super) folder: PathBuf,
+    /// The cache, in bytes; the process needs about twice as much.
+    pub(super) cache_bytes: u64,
+    /// How long opening may take before the folder counts as beyond opening.
+    pub(super) open_timeout: Duration,
+}
+
+/// An open database.
+#[derive(Debug)]
+pub(super) struct SledKv {
+    db: sled::Db,
+    /// Our own handle of the data file, for the sync that sled leaves out on Linux.
+    data: File,
+}
+
+impl SledKv {
+    /// Heals the folder, opens the database and makes the files' names durable.
+    ///
+    /// A database that hangs is left to its thread and reported as damaged, so that the caller can
+    /// move the folder away and go on.
+    pub(super) fn open(options: &DbOptions) -> Result<Self, StoreError> {
+        let failed = |e: io::Error| StoreError::io("opening the database", &e);
+        fs::create_dir_all(&options.folder).map_err(failed)?;
+        heal(&options.folder).map_err(failed)?;
+        let (done, opened) = mpsc::sync_channel(1);
+        let config = options.clone();
+        thread::Builder::new()
+            .name("sampan-store-open".to_owned())
+            .spawn(move || {
+                // Nobody waits any more when the open came too late; the database closes then.
+                let _ = done.send(open_caught(&config));
+            })
+            .map_err(failed)?;
+        let db = opened
+            .recv_timeout(options.open_timeout)
+            .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
+        sync_tree(&options.folder).map_err(failed)?;
+        let data = File::open(options.folder.join("db")).map_err(failed)?;
+        Ok(Self { db, data })
+    }
+}
+
+fn open_caught(options: &DbOptions) -> Result<sled::Db, StoreError> {
+    let config = sled::Config::new()
+        .path(&options.folder)
+        .cache_capacity(options.cache_bytes)
+        .flush_every_ms(None);
+    guarded("opening the database", || config.open())
+}
+
+/// Runs a call of sled, its panics turned into damage and its errors into ours.
+fn guarded<T>(
+    during: &'static str,
+    call: impl FnOnce() -> Result<T, sled::Error>,
+) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(error))) => Err(StoreError::io(during, &error)),
+        Ok(Err(sled::Error::Corruption { .. })) => Err(StoreError::damaged("the database")),
+        Ok(Err(error)) => Err(StoreError::damaged(format!("the database: {error}"))),
+        Err(_) => Err(StoreError::damaged(format!(
+            "the database gave up during {during}"
+        ))),
+    }
+}
+
+impl Kv for SledKv {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = guarded("a read", || self.db.get(key))?;
+        Ok(found.map(|value| value.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange<'_>,
+        direction: Direction,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        if is_empty(range) {
+            return Ok(());
+        }
+        guarded("a scan", || {
+            let mut found = self.db.range::<&[u8], _>(range);
+            loop {
+                let next = match direction {
+                    Direction::Forward => found.next(),
+                    Direction::Backward => found.next_back(),
+                };
+                let Some(pair) = next else { return Ok(()) };
+                let (key, value) = pair?;
+                if visit(&key, &value).is_break() {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
+        let mut changes = sled::Batch::default();
+        for (key, value) in &batch.changes {
+            match value {
+                Some(value) => changes.insert(key.as_slice(), value.as_slice()),
+                None => changes.remove(key.as_slice()),
+            }
+        }
+        guarded("the commit", || self.db.apply_batch(changes))
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        guarded("the flush", || self.db.flush())?;
+        if cfg!(target_os = "linux") {
+            self.data
+                .sync_data()
+                .map_err(|e| StoreError::io("the flush", &e))?;
+        }
+        Ok(())
+    }
+
+    fn size_bytes(&self) -> Result<u64, StoreError> {
+        guarded("a read", || self.db.size_on_disk())
+    }
+}
+
+/// Deletes what a kill may have left half written: unfinished or torn snapshots, a torn
+/// configuration. Both are made anew from the log.
+fn heal(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let unfinished = name.starts_with("snap.") && name.ends_with(".generating");
+        let torn = (name.starts_with("snap.") && !is_whole(&entry.path(), 12)?)
+            || (name == "conf" && !is_whole(&entry.path(), 8)?);
+        if unfinished || torn {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the last four bytes of a file are the CRC32 of the rest, less the other bytes of the
+/// `trailer`. sled writes a snapshot with a trailer of 12 bytes (a length and the CRC), and a
+/// configuration, longer than 8 bytes, with one of 4.
+fn is_whole(path: &Path, longer_than: usize) -> io::Result<bool> {
+    let bytes = fs::read(path)?;
+    if bytes.len() <= longer_than {
+        return Ok(false);
+    }
+    let Some((rest, crc)) = bytes.split_last_chunk::<4>() else {
+        return Ok(false);
+    };
+    let uncounted = if longer_than == 12 { 8 } else { 0 };
+    let counted = rest
+        .get(..rest.len().saturating_sub(uncounted))
+        .unwrap_or_default();
+    Ok(crc32fast::hash(counted) == u32::from_le_bytes(*crc))
+}
+
+/// Makes every file of the folder, and the folder's names, durable.
+fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_folder(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_folder(folder)?;
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(folder: &Path) -> DbOptions {
+        DbOptions {
+            folder: folder.to_path_buf(),
+            cache_bytes: 1 << 20,
+            open_timeout: Duration::from_secs(60),
+        }
+    }
+
+    fn put(kv: &SledKv, key: &[u8]) {
+        let mut batch = KvBatch::default();
+        batch.put(key.to_vec(), b"value".to_vec());
+        kv.apply(&batch).unwrap();
+        kv.flush().unwrap();
+    }
+
+    #[test]
+    fn a_torn_snapshot_or_configuration_does_not_stop_it_from_opening() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SledKv::open(&options(folder.path())).unwrap());
+        put(&SledKv::open(&options(folder.path())).unwrap(), b"a");
+        drop(SledKv::open(&options(folder.path())).unwrap());
+        let torn = folder.path().join("snap.FFFFFFFFFFFFFFFF.generating");
+        fs::write(torn, b"half").unwrap();
+        fs::write(folder.path().join("snap.FFFFFFFFFFFFFFFE"), b"").unwrap();
+        fs::write(folder.path().join("conf"), b"not a configuration").unwrap();
+        let kv = SledKv::open(&options(folder.path())).unwrap();
+        assert_eq!(kv.value(b"a").unwrap().as_deref(), Some(&b"value"[..]));
+    }
+
+    #[test]
+    fn it_keeps_its_own_snapshot_and_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            drop(SledKv::open(&options(folder.path())).unwrap());
+        }
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let before = names();
+        assert!(
+            before
+                .iter()
+                .any(|name| name.to_string_lossy().starts_with("snap."))
+        );
+        heal(folder.path()).unwrap();
+        assert_eq!(names(), before);
+    }
+}

@@ -1,0 +1,254 @@
+//! From a batch to bytes: which keys a commit puts and removes.
+
+use crate::model::Timestamp;
+
+use super::batch::{Batch, Change};
+use super::frame::VALUE_MAX;
+use super::key::{self, Tag};
+use super::kv::KvBatch;
+use super::place::HistoryEnd;
+use super::record::{
+    ConversationRecord, IdRecord, MetaRecord, PointerRecord, SessionRecord, TotalsRecord, encode,
+    encode_compact,
+};
+use super::record_entry::EntryRecord;
+use super::row::{Freshness, UnreadTotal};
+use super::shared::Codec;
+use super::{ConversationNumber, ConversationRow, Position, Snapshot, StoreError, UnreadTotals};
+
+/// A batch as bytes, and the counters that go with it.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) changes: KvBatch,
+    pub(super) meta: MetaRecord,
+    pub(super) totals: UnreadTotals,
+}
+
+/// Encodes a batch that the writer prepared.
+pub(super) fn encode_batch(
+    batch: &Batch,
+    meta: MetaRecord,
+    totals: UnreadTotals,
+    codec: &Codec,
+) -> Result<Encoded, StoreError> {
+    let meta = MetaRecord {
+        seq: meta.seq.saturating_add(1),
+        next_number: batch.next_number,
+        next_entry: batch.next_entry,
+        ..meta
+    };
+    let mut encoder = Encoder {
+        codec,
+        seq: meta.seq,
+        changes: KvBatch::default(),
+    };
+    let mut after = totals;
+    for (number, change) in &batch.conversations {
+        encoder.conversation(*number, change)?;
+        after.replace(change.before.as_ref(), change.after.as_ref());
+    }
+    encoder.names(batch)?;
+    for (number, messages) in &batch.messages {
+        for (position, change) in messages {
+            encoder.message(*number, position, change.after.as_ref())?;
+        }
+    }
+    encoder.outbox(batch)?;
+    if let Some(session) = &batch.session {
+        let record = encode(&SessionRecord::of(session))?;
+        encoder.put(key::session(), &record, "session")?;
+    }
+    if after != totals {
+        encoder.put(key::totals(), &encode(&totals_record(after))?, "totals")?;
+    }
+    encoder.put(key::meta(), &encode(&meta)?, "meta")?;
+    Ok(Encoded {
+        changes: encoder.changes,
+        meta,
+        totals: after,
+    })
+}
+
+/// Sets the place in the list of each conversation of a batch.
+pub(super) fn set_activity(batch: &mut Batch, at: &[(ConversationNumber, Timestamp)]) {
+    for (number, activity) in at {
+        let change = batch.conversations.get_mut(number);
+        if let Some(row) = change.and_then(|change| change.after.as_mut()) {
+            row.activity = *activity;
+        }
+    }
+}
+
+/// Where the conversations of a batch stand in the list: by the newest message, by the newest
+/// local echo, or else by when they were made.
+pub(super) fn activities(
+    snapshot: &Snapshot<'_>,
+    batch: &Batch,
+) -> Vec<(ConversationNumber, Timestamp)> {
+    let rows = batch.conversations.iter();
+    let rows = rows.filter_map(|(number, change)| Some((*number, change.after.as_ref()?)));
+    rows.map(|(number, row)| {
+        let echo = snapshot.newest_echo(number).map(|entry| entry.enqueued_at);
+        let last = row.last_message_at.max(echo);
+        (
+            number,
+            last.or(row.created_at)
+                .or(row.updated_at)
+                .unwrap_or(Timestamp::ZERO),
+        )
+    })
+    .collect()
+}
+
+struct Encoder<'a> {
+    codec: &'a Codec,
+    seq: u64,
+    changes: KvBatch,
+}
+
+impl Encoder<'_> {
+    fn put(&mut self, key: Vec<u8>, payload: &[u8], kind: &'static str) -> Result<(), StoreError> {
+        let value = self.codec.seal(&key, payload, self.seq)?;
+        if value.len() > VALUE_MAX {
+            return Err(StoreError::TooLarge {
+                kind,
+                actual: value.len(),
+                limit: VALUE_MAX,
+            });
+        }
+        self.changes.put(key, value);
+        Ok(())
+    }
+
+    fn conversation(
+        &mut self,
+        number: ConversationNumber,
+        change: &Change<ConversationRow>,
+    ) -> Result<(), StoreError> {
+        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        if before == after {
+            return Ok(());
+        }
+        match after {
+            Some(row) => {
+                let record = encode(&ConversationRecord::of(row))?;
+                self.put(key::conversation(number), &record, "conversation")?;
+            }
+            None => self.changes.remove(key::conversation(number)),
+        }
+        let listed = |row: Option<&ConversationRow>| row.map(|row| row.activity);
+        if listed(before) != listed(after) {
+            if let Some(activity) = listed(before) {
+                self.changes.remove(key::list(activity, number));
+            }
+            if let Some(activity) = listed(after) {
+                self.put(key::list(activity, number), &[], "list")?;
+            }
+        }
+        match (before.is_some_and(has_work), after.is_some_and(has_work)) {
+            (false, true) => self.put(key::work(number), &[], "work")?,
+            (true, false) => self.changes.remove(key::work(number)),
+            (true, true) | (false, false) => {}
+        }
+        Ok(())
+    }
+
+    /// The indexes by name: conversation ids, local ids, messages that await receipts.
+    fn names(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        for (id, number) in &batch.ids {
+            let key = key::hashed(Tag::Id, id.as_str(), &self.codec.hash_key);
+            match number {
+                Some(number) => {
+                    let record = IdRecord {
+                        id: id.as_str().to_owned(),
+                        number: number.0,
+                    };
+                    self.put(key, &encode(&record)?, "id")?;
+                }
+                None => self.changes.remove(key),
+            }
+        }
+        for (local, (number, position)) in &batch.locals {
+            let key = key::hashed(Tag::Local, local.as_str(), &self.codec.hash_key);
+            let record = pointer(local.as_str(), *number, position);
+            self.put(key, &encode_compact(&record)?, "local id")?;
+        }
+        for (id, place) in &batch.awaiting {
+            let key = key::hashed(Tag::Awaiting, id.as_str(), &self.codec.hash_key);
+            match place {
+                Some((number, position)) => {
+                    let record = pointer(id.as_str(), *number, position);
+                    self.put(key, &encode_compact(&record)?, "awaiting")?;
+                }
+                None => self.changes.remove(key),
+            }
+        }
+        Ok(())
+    }
+
+    fn message(
+        &mut self,
+        number: ConversationNumber,
+        position: &Position,
+        after: Option<&super::record_message::MessageRecord>,
+    ) -> Result<(), StoreError> {
+        let key = key::message(number, position);
+        match after {
+            Some(record) => self.put(key, &encode_compact(record)?, "message"),
+            None => {
+                self.changes.remove(key);
+                Ok(())
+            }
+        }
+    }
+
+    fn outbox(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        for (id, change) in &batch.outbox {
+            match &change.after {
+                Some(entry) => {
+                    let name = batch.entry_ids.get(&entry.conversation);
+                    let name = name.ok_or(StoreError::NoSuchConversation)?;
+                    let record = encode(&EntryRecord::of(entry, name))?;
+                    self.put(key::outbox(*id), &record, "outbox")?;
+                }
+                None => self.changes.remove(key::outbox(*id)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn has_work(row: &ConversationRow) -> bool {
+    row.freshness == Freshness::Stale || row.history.end() == HistoryEnd::Behind
+}
+
+fn pointer(name: &str, number: ConversationNumber, position: &Position) -> PointerRecord {
+    PointerRecord {
+        name: name.to_owned(),
+        number: number.0,
+        sent_at_ms: position.sent_at.as_millis(),
+        id: position.id.as_str().to_owned(),
+    }
+}
+
+fn totals_record(totals: UnreadTotals) -> TotalsRecord {
+    let each = |t: UnreadTotal| (t.messages, t.conversations, t.mentioning, t.at_least);
+    TotalsRecord {
+        all: each(totals.all),
+        unmuted: each(totals.unmuted),
+    }
+}
+
+/// The totals out of their record.
+pub(super) fn totals_of(record: TotalsRecord) -> UnreadTotals {
+    let each = |(messages, conversations, mentioning, at_least)| UnreadTotal {
+        messages,
+        conversations,
+        mentioning,
+        at_least,
+    };
+    UnreadTotals {
+        all: each(record.all),
+        unmuted: each(record.unmuted),
+    }
+}

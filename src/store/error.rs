@@ -1,0 +1,123 @@
+//! Why a call to the store failed, and how that looks from the roof.
+
+use std::io;
+
+use crate::SampanError;
+
+/// Why a call to the store failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The caller asked for something that cannot be: no retry can mend it.
+    #[error("invalid argument: {reason}")]
+    InvalidArgument {
+        /// Which argument, and what it must be; never its value.
+        reason: String,
+    },
+    /// A record is larger than the store takes.
+    #[error("a {kind} record has {actual} bytes, the store takes {limit}")]
+    TooLarge {
+        /// What kind of record.
+        kind: &'static str,
+        /// How large it is, in bytes.
+        actual: usize,
+        /// The most a record may have, in bytes.
+        limit: usize,
+    },
+    /// The conversation that a write names is not in the store.
+    #[error("no such conversation in the store")]
+    NoSuchConversation,
+    /// Another conversation has the id already.
+    #[error("the conversation id is taken")]
+    IdTaken,
+    /// The operating system refused: the disk is full, the device failed, the folder is not
+    /// writable. Nothing of the batch was stored.
+    #[error("{during} failed: {reason}")]
+    Io {
+        /// What the store was doing.
+        during: &'static str,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// Writing failed before; the store can only be read until [`Writer::probe`] succeeds.
+    ///
+    /// [`Writer::probe`]: super::Writer::probe
+    #[error("the store is read-only: {reason}")]
+    ReadOnly {
+        /// Why writing stopped.
+        reason: String,
+    },
+    /// What is on disk is not what was written.
+    #[error("damaged: {what}")]
+    Damaged {
+        /// What part of the store.
+        what: String,
+    },
+    /// Another process, or another engine of this one, has the store open.
+    #[error("the store is in use")]
+    InUse {
+        /// The process that holds it, where known.
+        holder: Option<u32>,
+    },
+    /// A newer version of Sampan wrote the store; it was not touched.
+    #[error("the store has schema {found}, this version reads up to {supported}")]
+    TooNew {
+        /// The schema found.
+        found: u32,
+        /// The newest schema that this version reads.
+        supported: u32,
+    },
+    /// The key does not open this store, or it is encrypted and no key was given.
+    #[error("the key does not open this store")]
+    WrongKey,
+}
+
+impl StoreError {
+    /// Makes an [`StoreError::Io`] of what the operating system said.
+    pub(super) fn io(during: &'static str, error: &io::Error) -> Self {
+        Self::Io {
+            during,
+            reason: error.to_string(),
+        }
+    }
+
+    /// Makes a [`StoreError::Damaged`].
+    pub(super) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+}
+
+impl From<StoreError> for SampanError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::InvalidArgument { reason } => Self::InvalidArgument { reason },
+            StoreError::TooLarge { .. } | StoreError::IdTaken => Self::InvalidArgument {
+                reason: error.to_string(),
+            },
+            StoreError::NoSuchConversation => Self::NotFound {
+                what: "the conversation".to_owned(),
+            },
+            StoreError::Io { .. } => Self::StoreUnavailable {
+                reason: error.to_string(),
+            },
+            StoreError::ReadOnly { reason } => Self::StoreUnavailable { reason },
+            StoreError::Damaged { .. } => Self::Internal {
+                reason: error.to_string(),
+            },
+            StoreError::InUse { holder } => Self::StoreInUse { holder },
+            StoreError::TooNew { found, supported } => Self::StoreTooNew { found, supported },
+            StoreError::WrongKey => Self::WrongKey,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_a_failure_that_an_app_may_retry() {
+        let full = StoreError::io("the commit", &io::Error::from(io::ErrorKind::StorageFull));
+        assert!(SampanError::from(full).is_retryable());
+        assert!(!SampanError::from(StoreError::WrongKey).is_retryable());
+    }
+}

@@ -1,0 +1,213 @@
+//! The frame around every value, in the tree and in the journal.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0–3 | magic `53 70 F5 A7` |
+//! | 4 | frame version, 1 |
+//! | 5 | flags: bit 0, the payload is encrypted |
+//! | 6 | record version, 1 |
+//! | 7 | zero |
+//! | 8–9 | length of the key |
+//! | 10–13 | length of the payload |
+//! | 14–21 | commit sequence |
+//! | 22–25 | CRC32 (IEEE) of everything but this field |
+//! | 26– | the key, then the payload |
+//!
+//! All numbers are little-endian. A frame names its own key, so that a raw scan of damaged files
+//! finds whole records and knows where they belong, and a value that turns up under another key is
+//! seen. An encrypted payload is a nonce of 24 bytes, then XChaCha20-Poly1305's output; header and
+//! key are authenticated with it.
+
+use super::StoreError;
+use super::cipher::Cipher;
+
+/// What every frame starts with.
+pub(super) const MAGIC: [u8; 4] = [0x53, 0x70, 0xF5, 0xA7];
+
+/// Bytes before the key.
+pub(super) const HEADER: usize = 26;
+
+/// The largest value that goes into the tree, in bytes; above a quarter of a segment the embedded
+/// database would write a file of its own for it.
+pub(super) const VALUE_MAX: usize = 64 * 1024;
+
+const VERSION: u8 = 1;
+const RECORD_VERSION: u8 = 1;
+const ENCRYPTED: u8 = 1;
+const CRC_AT: usize = 22;
+
+/// A whole frame, opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) seq: u64,
+    pub(super) key: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+}
+
+/// Why a frame cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadFrame {
+    /// The bytes are no frame, or not the ones that were written.
+    Damaged,
+    /// It is whole, and encrypted under another key, or a key is needed.
+    Sealed,
+}
+
+/// Puts a payload into a frame.
+pub(super) fn seal(
+    key: &[u8],
+    payload: &[u8],
+    seq: u64,
+    cipher: Option<&Cipher>,
+) -> Result<Vec<u8>, StoreError> {
+    let flags = if cipher.is_some() { ENCRYPTED } else { 0 };
+    let length = payload
+        .len()
+        .saturating_add(cipher.map_or(0, |_| Cipher::OVERHEAD));
+    let mut frame = Vec::with_capacity(HEADER.saturating_add(key.len()).saturating_add(length));
+    frame.extend_from_slice(&MAGIC);
+    frame.extend_from_slice(&[VERSION, flags, RECORD_VERSION, 0]);
+    frame.extend_from_slice(
+        &u16::try_from(key.len())
+            .map_err(|_| oversize(key))?
+            .to_le_bytes(),
+    );
+    frame.extend_from_slice(
+        &u32::try_from(length)
+            .map_err(|_| oversize(payload))?
+            .to_le_bytes(),
+    );
+    frame.extend_from_slice(&seq.to_le_bytes());
+    let sealed = cipher
+        .map(|cipher| cipher.seal(payload, &frame, key))
+        .transpose()?;
+    let payload = sealed.as_deref().unwrap_or(payload);
+    let crc = checksum(&frame, key, payload);
+    frame.extend_from_slice(&crc.to_le_bytes());
+    frame.extend_from_slice(key);
+    frame.extend_from_slice(payload);
+    Ok(frame)
+}
+
+/// Opens the frame at the start of `bytes`; gives its length too, for there may be more behind it.
+pub(super) fn open_first(
+    bytes: &[u8],
+    cipher: Option<&Cipher>,
+) -> Result<(Opened, usize), BadFrame> {
+    let (header, rest) = bytes.split_at_checked(HEADER).ok_or(BadFrame::Damaged)?;
+    let (fields, crc) = header.split_at_checked(CRC_AT).ok_or(BadFrame::Damaged)?;
+    if !fields.starts_with(&MAGIC) || byte(fields, 4)? != VERSION {
+        return Err(BadFrame::Damaged);
+    }
+    let flags = byte(fields, 5)?;
+    let key_length = usize::from(u16::from_le_bytes(array(fields, 8)?));
+    let length = u32::from_le_bytes(array(fields, 10)?);
+    let length = usize::try_from(length).map_err(|_| BadFrame::Damaged)?;
+    let (key, rest) = rest.split_at_checked(key_length).ok_or(BadFrame::Damaged)?;
+    let payload = rest.get(..length).ok_or(BadFrame::Damaged)?;
+    if checksum(fields, key, payload).to_le_bytes() != *crc {
+        return Err(BadFrame::Damaged);
+    }
+    let payload = match (flags & ENCRYPTED != 0, cipher) {
+        (false, None) => payload.to_vec(),
+        (true, Some(cipher)) => cipher.open(payload, fields, key).ok_or(BadFrame::Sealed)?,
+        _ => return Err(BadFrame::Sealed),
+    };
+    let seq = u64::from_le_bytes(array(fields, 14)?);
+    let whole = HEADER.saturating_add(key_length).saturating_add(length);
+    Ok((
+        Opened {
+            seq,
+            key: key.to_vec(),
+            payload,
+        },
+        whole,
+    ))
+}
+
+/// Opens the value stored under `key`: it must be that key's, and nothing behind it.
+pub(super) fn open(key: &[u8], value: &[u8], cipher: Option<&Cipher>) -> Result<Opened, BadFrame> {
+    let (opened, length) = open_first(value, cipher)?;
+    if opened.key == key && length == value.len() {
+        Ok(opened)
+    } else {
+        Err(BadFrame::Damaged)
+    }
+}
+
+fn checksum(fields: &[u8], key: &[u8], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(fields);
+    hasher.update(key);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn byte(bytes: &[u8], at: usize) -> Result<u8, BadFrame> {
+    bytes.get(at).copied().ok_or(BadFrame::Damaged)
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], BadFrame> {
+    let rest = bytes.get(at..).ok_or(BadFrame::Damaged)?;
+    rest.first_chunk::<N>().copied().ok_or(BadFrame::Damaged)
+}
+
+fn oversize(bytes: &[u8]) -> StoreError {
+    StoreError::TooLarge {
+        kind: "framed",
+        actual: bytes.len(),
+        limit: VALUE_MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn cipher(byte: u8) -> Cipher {
+        Cipher::new(&[byte; 32])
+    }
+
+    #[test]
+    fn a_frame_under_another_key_is_refused() {
+        let value = seal(b"m1", b"payload", 7, None).unwrap();
+        assert_eq!(open(b"m1", &value, None).unwrap().payload, b"payload");
+        assert_eq!(open(b"m2", &value, None), Err(BadFrame::Damaged));
+    }
+
+    #[test]
+    fn an_encrypted_frame_shows_nothing_and_opens_only_with_its_key() {
+        let value = seal(b"m1", b"a secret plan", 7, Some(&cipher(1))).unwrap();
+        assert!(!value.windows(6).any(|bytes| bytes == b"secret"));
+        assert_eq!(
+            open(b"m1", &value, Some(&cipher(1))).unwrap().payload,
+            b"a secret plan"
+        );
+        assert_eq!(open(b"m1", &value, Some(&cipher(2))), Err(BadFrame::Sealed));
+        assert_eq!(open(b"m1", &value, None), Err(BadFrame::Sealed));
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_is_seen(
+            payload in proptest::collection::vec(any::<u8>(), 0..80),
+            at in any::<proptest::sample::Index>(),
+            bit in 0u8..8,
+            encrypted in any::<bool>(),
+        ) {
+            let cipher = encrypted.then(|| cipher(3));
+            let mut value = seal(b"key", &payload, 1, cipher.as_ref()).unwrap();
+            let at = at.index(value.len());
+            value[at] ^= 1 << bit;
+            prop_assert!(open(b"key", &value, cipher.as_ref()).is_err());
+        }
+
+        #[test]
+        fn any_bytes_open_or_err(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let mut framed = MAGIC.to_vec();
+            framed.extend_from_slice(&bytes);
+            let _ = (open_first(&bytes, None), open_first(&framed, None));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What is on disk: conversations, messages, the outbox, the session; read by anybody, written by one.
+//!
+//! ```text
+//!   machines ──▶ Overlay ── Batch ──▶ Writer ── one atomic commit ──▶ tree (sled, or in memory)
+//!                  │ reads                │ changes, in commit order
+//!                  ▼                      ▼
+//!                Store ── Snapshot ──▶ pages, lists, counts         observers
+//! ```
+//!
+//! The rules a caller must keep:
+//!
+//! 1. A store has one [`Writer`]; batches are made against the last commit and committed in turn.
+//! 2. Reads go through a [`Snapshot`]: everything in it is one commit's state. Let go of it before
+//!    the same thread commits.
+//! 3. Only after a commit returned may anything be sent or told that depends on it; what is of class
+//!    [`CommitClass::Cache`] is surely durable after [`Writer::sync`].
+//!
+//! One tree holds everything, under keys of a tag byte and big-endian numbers (`key.rs`); every
+//! value carries its own frame with a checksum (`frame.rs`); records are MessagePack (`record.rs`).
+//!
+//! | tag | key | value | written by |
+//! |---|---|---|---|
+//! | 1 | – | schema, commit sequence, next numbers | every commit |
+//! | 2 | – | totals of unread counts | commits that change them |
+//! | 3 | – | the session between connections | session machine |
+//! | `c` | number | conversation row | receiver, sender |
+//! | `i` | hash of a conversation id | id, number | creation, take-over |
+//! | `l` | activity inverted, number inverted | – | derived from the row |
+//! | `m` | number, sent at, message id | message | receiver, history |
+//! | `o` | entry id | outbox entry | app, sender |
+//! | `r` | hash of a message id | place of an own message that awaits receipts | sender |
+//! | `w` | number | – | derived: the row is stale or behind |
+//! | `x` | hash of a local id | place of the message it became | sender |
+//!
+//! The store does not decide: what a message means for unread counts, when a gap is filled or an
+//! entry is sent again is the machines' affair. It never names wire, sync or an async runtime.
+
+mod batch;
+mod change;
+mod cipher;
+mod db;
+mod disk;
+mod disk_memory;
+mod encode;
+mod entry;
+mod error;
+mod frame;
+mod key;
+mod kv;
+mod open;
+mod outbox;
+mod overlay;
+mod place;
+mod record;
+mod record_entry;
+mod record_message;
+mod row;
+mod shared;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod writer;
+
+use std::sync::Arc;
+
+use crate::model::{ClientId, CommitSeq, StoreHealth};
+
+pub use batch::Batch;
+pub use change::StoreChange;
+pub use cipher::StoreKey;
+pub use disk_memory::{Fault, MemoryDisk};
+pub use entry::{CreateIntent, Entry, Intent, ReadIntent, SendIntent};
+pub use error::StoreError;
+pub use open::{OpenReport, Opened, StoreOptions};
+pub use overlay::{Assigned, Overlay, Put};
+pub use place::{ConversationNumber, History, HistoryEnd, HistoryStart, Place, Position, Span};
+pub use row::{ConversationRow, Freshness, SessionRow, UnreadTold, UnreadTotal, UnreadTotals};
+pub use snapshot::{ConversationPage, ListCursor, LocalUnread, Snapshot};
+pub use timeline::{Gap, Page, TimelineItem};
+pub use writer::{Commit, CommitClass, Writer};
+
+use shared::{Shared, Tables};
+
+/// A client's store, to read. Clones are cheap and share it; any thread may read at any time.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+impl Store {
+    /// Everything as the last commit left it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
+            tables: self.shared.read(),
+            shared: &self.shared,
+            batch: None,
+        }
+    }
+
+    /// The client whose store this is.
+    #[must_use]
+    pub fn owner(&self) -> &ClientId {
+        &self.shared.owner
+    }
+
+    /// The last commit.
+    #[must_use]
+    pub fn seq(&self) -> CommitSeq {
+        self.seq_of(&self.shared.read())
+    }
+
+    /// Whether the store takes writes.
+    #[must_use]
+    pub fn health(&self) -> StoreHealth {
+        self.shared.health()
+    }
+
+    /// How many reads met a damaged record since the store was opened. Such a record is dropped,
+    /// never returned; in a timeline a gap stands in its place.
+    #[must_use]
+    pub fn damaged_reads(&self) -> u64 {
+        self.shared.damaged()
+    }
+
+    /// The bytes that the store takes on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when the operating system does not say.
+    pub fn size_bytes(&self) -> Result<u64, StoreError> {
+        self.shared.read().kv.size_bytes()
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as a question to the store")]
+    fn seq_of(&self, tables: &Tables) -> CommitSeq {
+        CommitSeq(tables.meta.seq)
+    }
+}

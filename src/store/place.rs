@@ -1,0 +1,262 @@
+//! Where things are: a conversation's number, a message's position, what of a history is held.
+
+use std::fmt;
+
+use crate::model::{MessageId, OutboxEntryId, Timestamp};
+
+/// A conversation's number in one store. It never changes, not even when the service's id takes
+/// over a local one, and is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConversationNumber(pub u32);
+
+impl fmt::Display for ConversationNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "conversation {}", self.0)
+    }
+}
+
+/// Where a message that the service knows stands in its conversation: the order of a timeline is
+/// the service's time first, then the id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The service's time of the message.
+    pub sent_at: Timestamp,
+    /// The service's id of the message.
+    pub id: MessageId,
+}
+
+/// The place of an item in a timeline: messages by position, then local echoes in outbox order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// A message that the service knows.
+    Message(Position),
+    /// A message in the outbox.
+    Echo(OutboxEntryId),
+}
+
+/// A stretch of history without a hole: every message of the conversation from `from` to `to`,
+/// both included, is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The oldest message of the stretch.
+    pub from: Position,
+    /// The newest message of the stretch.
+    pub to: Position,
+}
+
+/// What of a conversation's history the store holds without holes.
+///
+/// Two neighbours in the store are neighbours in the conversation only if one span covers both;
+/// else a timeline shows a gap between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Oldest first; they neither touch nor overlap.
+    spans: Vec<Span>,
+    /// Whether the oldest held message is the first of the conversation.
+    start: HistoryStart,
+    /// Whether the service may have messages newer than the newest span.
+    end: HistoryEnd,
+}
+
+/// Whether there is older history than what the store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryStart {
+    /// The service may have older messages.
+    #[default]
+    Unknown,
+    /// The service has none older than the oldest in the store.
+    Reached,
+}
+
+/// Whether there is newer history than what the store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryEnd {
+    /// Nothing newer was missed, as far as is known.
+    #[default]
+    Current,
+    /// The service has, or may have, newer messages that were not received.
+    Behind,
+}
+
+impl History {
+    /// The most spans that are kept; the oldest is forgotten beyond that, and its messages count
+    /// as lone ones with gaps around them. 256 spans take about 16 kB in a record.
+    pub const SPANS_MAX: usize = 256;
+
+    /// Makes a history from its parts; spans that overlap are merged.
+    #[must_use]
+    pub fn new(spans: Vec<Span>, start: HistoryStart, end: HistoryEnd) -> Self {
+        let mut history = Self {
+            spans: Vec::new(),
+            start,
+            end,
+        };
+        for span in spans {
+            history.hold(span.from, span.to);
+        }
+        history
+    }
+
+    /// The spans, oldest first.
+    #[must_use]
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// Whether there is older history than the oldest span.
+    #[must_use]
+    pub const fn start(&self) -> HistoryStart {
+        self.start
+    }
+
+    /// Whether there is newer history than the newest span.
+    #[must_use]
+    pub const fn end(&self) -> HistoryEnd {
+        self.end
+    }
+
+    /// Says whether there is older history.
+    pub const fn set_start(&mut self, start: HistoryStart) {
+        self.start = start;
+    }
+
+    /// Says whether there is newer history.
+    pub const fn set_end(&mut self, end: HistoryEnd) {
+        self.end = end;
+    }
+
+    /// Records that every message between the two is held, both included; merges what touches.
+    pub fn hold(&mut self, one: Position, other: Position) {
+        let (mut from, mut to) = if one <= other {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        let mut kept = Vec::with_capacity(self.spans.len().saturating_add(1));
+        for span in std::mem::take(&mut self.spans) {
+            if span.to < from || span.from > to {
+                kept.push(span);
+            } else {
+                from = from.min(span.from);
+                to = to.max(span.to);
+            }
+        }
+        let at = kept.partition_point(|span| span.to < from);
+        kept.insert(at, Span { from, to });
+        if kept.len() > Self::SPANS_MAX {
+            kept.remove(0);
+            self.start = HistoryStart::Unknown;
+        }
+        self.spans = kept;
+    }
+
+    /// Whether one span covers both positions, so that nothing is missing between them.
+    #[must_use]
+    pub fn joins(&self, one: &Position, other: &Position) -> bool {
+        let (from, to) = if one <= other {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        self.span_of(from).is_some_and(|span| *to <= span.to)
+    }
+
+    /// The span that covers a position.
+    #[must_use]
+    pub fn span_of(&self, position: &Position) -> Option<&Span> {
+        let after = self.spans.partition_point(|span| span.to < *position);
+        self.spans.get(after).filter(|span| span.from <= *position)
+    }
+
+    /// The newest span.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Span> {
+        self.spans.last()
+    }
+
+    /// Cuts the spans at a position whose message was lost: what is older and what is newer stay
+    /// held, but no longer together. `older` and `newer` are the held neighbours.
+    pub fn cut(&mut self, lost: &Position, older: Option<Position>, newer: Option<Position>) {
+        let Some(index) = self
+            .spans
+            .iter()
+            .position(|s| s.from <= *lost && *lost <= s.to)
+        else {
+            return;
+        };
+        let span = self.spans.remove(index);
+        let (was_first, was_last) = (index == 0, index == self.spans.len());
+        if let Some(older) = older.filter(|older| span.from <= *older) {
+            self.hold(span.from, older);
+        } else if was_first {
+            self.start = HistoryStart::Unknown;
+        }
+        if let Some(newer) = newer.filter(|newer| *newer <= span.to) {
+            self.hold(newer, span.to);
+        } else if was_last {
+            self.end = HistoryEnd::Behind;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(n: i64) -> Position {
+        Position {
+            sent_at: Timestamp::from_millis(n),
+            id: MessageId::new(format!("m{n:04}")).unwrap(),
+        }
+    }
+
+    #[test]
+    fn spans_that_touch_become_one_and_others_stay_apart() {
+        let mut history = History::default();
+        history.hold(at(1), at(5));
+        history.hold(at(20), at(10));
+        assert!(history.joins(&at(1), &at(5)) && !history.joins(&at(5), &at(10)));
+        history.hold(at(5), at(10));
+        assert_eq!(history.spans().len(), 1);
+        assert!(history.joins(&at(20), &at(1)));
+    }
+
+    #[test]
+    fn a_lost_message_cuts_its_span_in_two() {
+        let mut history = History::default();
+        history.hold(at(1), at(9));
+        history.cut(&at(5), Some(at(4)), Some(at(6)));
+        assert!(history.joins(&at(1), &at(4)) && history.joins(&at(6), &at(9)));
+        assert!(!history.joins(&at(4), &at(6)));
+    }
+
+    #[test]
+    fn a_lost_end_leaves_the_history_behind_and_a_lost_start_unknown() {
+        let mut history = History::default();
+        history.set_start(HistoryStart::Reached);
+        history.hold(at(1), at(9));
+        history.cut(&at(9), Some(at(8)), None);
+        assert_eq!(history.end(), HistoryEnd::Behind);
+        history.cut(&at(1), None, Some(at(2)));
+        assert_eq!(history.start(), HistoryStart::Unknown);
+        assert_eq!(
+            history.spans(),
+            [Span {
+                from: at(2),
+                to: at(8)
+            }]
+        );
+    }
+
+    #[test]
+    fn the_oldest_span_is_forgotten_beyond_the_limit() {
+        let mut history = History::default();
+        history.set_start(HistoryStart::Reached);
+        for n in 0..=i64::try_from(History::SPANS_MAX).unwrap() {
+            history.hold(at(n * 2), at(n * 2));
+        }
+        assert_eq!(history.spans().len(), History::SPANS_MAX);
+        assert_eq!(history.start(), HistoryStart::Unknown);
+        assert!(history.span_of(&at(0)).is_none());
+    }
+}

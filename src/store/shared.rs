@@ -1,0 +1,121 @@
+//! What the readers and the writer of one store share.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::model::{ClientId, StoreHealth};
+
+use super::cipher::Cipher;
+use super::frame::{self, BadFrame};
+use super::key::HashKey;
+use super::kv::Kv;
+use super::open::Hold;
+use super::outbox::Outbox;
+use super::record::MetaRecord;
+use super::{SessionRow, StoreError, UnreadTotals};
+
+/// What readers see, as the last commit left it.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) kv: Arc<dyn Kv>,
+    pub(super) meta: MetaRecord,
+    pub(super) outbox: Outbox,
+    pub(super) totals: UnreadTotals,
+    pub(super) session: SessionRow,
+}
+
+/// How values are framed and names hashed in this store.
+pub(super) struct Codec {
+    pub(super) cipher: Option<Cipher>,
+    pub(super) hash_key: HashKey,
+}
+
+impl Codec {
+    pub(super) fn new(cipher: Option<Cipher>) -> Self {
+        let hash_key = cipher
+            .as_ref()
+            .map(|cipher| *cipher.hash_key())
+            .unwrap_or_default();
+        Self { cipher, hash_key }
+    }
+
+    /// Puts a record's bytes into the frame of its key.
+    pub(super) fn seal(&self, key: &[u8], payload: &[u8], seq: u64) -> Result<Vec<u8>, StoreError> {
+        frame::seal(key, payload, seq, self.cipher.as_ref())
+    }
+
+    /// The record's bytes in the value of a key.
+    pub(super) fn open(&self, key: &[u8], value: &[u8]) -> Result<Vec<u8>, BadFrame> {
+        frame::open(key, value, self.cipher.as_ref()).map(|opened| opened.payload)
+    }
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Codec")
+            .field("encrypted", &self.cipher.is_some())
+            .finish()
+    }
+}
+
+/// Everything that outlives a single call.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) owner: ClientId,
+    pub(super) codec: Codec,
+    tables: RwLock<Tables>,
+    health: Mutex<StoreHealth>,
+    damaged: AtomicU64,
+    /// Dropped last: fields drop in order, and the files must be closed before the folder is free.
+    _hold: Hold,
+}
+
+impl Shared {
+    pub(super) fn new(
+        owner: ClientId,
+        codec: Codec,
+        tables: Tables,
+        health: StoreHealth,
+        hold: Hold,
+    ) -> Self {
+        Self {
+            owner,
+            codec,
+            tables: RwLock::new(tables),
+            health: Mutex::new(health),
+            damaged: AtomicU64::new(0),
+            _hold: hold,
+        }
+    }
+
+    /// The tables to read. A writer that panicked left them whole: it changes them by moves only.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tables to change; waits until every snapshot is gone.
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn health(&self) -> StoreHealth {
+        self.health
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn set_health(&self, health: StoreHealth) {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    /// Counts a record that was dropped because it is damaged.
+    pub(super) fn count_damaged(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,609 @@
+//! Reads: the store as one commit left it, with an overlay's uncommitted writes on top if it is
+//! an overlay's.
+
+use std::ops::{Bound, ControlFlow};
+use std::sync::{Arc, RwLockReadGuard};
+
+use serde::de::DeserializeOwned;
+
+use crate::model::{
+    ClientId, CommitSeq, ConversationId, ConversationInfo, LocalId, Message, MessageId, MessageRef,
+    OutboxEntryId, Timestamp,
+};
+
+use super::batch::Batch;
+use super::key::{self, Tag};
+use super::kv::Direction;
+use super::record::{BadRecord, ConversationRecord, IdRecord, PointerRecord, decode};
+use super::record_message::MessageRecord;
+use super::shared::{Shared, Tables};
+use super::{
+    ConversationNumber, ConversationRow, Entry, Position, SessionRow, StoreError, UnreadTotals,
+};
+
+/// Everything as one commit left it.
+///
+/// While a snapshot lives, the writer waits with applying its next commit: read what belongs
+/// together and let go. Take one at a time in a thread; a second one may wait for a writer that
+/// waits for the first.
+pub struct Snapshot<'a> {
+    pub(super) tables: RwLockReadGuard<'a, Tables>,
+    pub(super) shared: &'a Shared,
+    pub(super) batch: Option<&'a Batch>,
+}
+
+/// Where the list of conversations goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListCursor {
+    /// The activity of the last conversation of the page before.
+    pub activity: Timestamp,
+    /// Its number.
+    pub number: ConversationNumber,
+}
+
+/// A page of the list of conversations, newest activity first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversationPage {
+    /// The conversations.
+    pub conversations: Vec<(ConversationNumber, ConversationInfo)>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<ListCursor>,
+}
+
+/// Unread messages as this device counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocalUnread {
+    /// Others' messages newer than the mark that were not recalled.
+    pub count: u32,
+    /// Whether one of them mentions the client.
+    pub mentioned: bool,
+    /// Whether counting stopped at the limit.
+    pub limited: bool,
+}
+
+impl Snapshot<'_> {
+    /// The most items of a page.
+    pub const PAGE_MAX: usize = 500;
+
+    /// The commit whose state this is.
+    #[must_use]
+    pub fn seq(&self) -> CommitSeq {
+        CommitSeq(self.tables.meta.seq)
+    }
+
+    /// The client whose store this is.
+    #[must_use]
+    pub fn owner(&self) -> &ClientId {
+        &self.shared.owner
+    }
+
+    /// The session between connections.
+    #[must_use]
+    pub fn session(&self) -> &SessionRow {
+        let uncommitted = self.batch.and_then(|batch| batch.session.as_ref());
+        uncommitted.unwrap_or(&self.tables.session)
+    }
+
+    /// The number of a conversation, by its id or by the local id it once had.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn number(&self, id: &ConversationId) -> Result<Option<ConversationNumber>, StoreError> {
+        if let Some(number) = self.batch.and_then(|batch| batch.ids.get(id)) {
+            return Ok(*number);
+        }
+        let key = key::hashed(Tag::Id, id.as_str(), &self.shared.codec.hash_key);
+        let record: Option<IdRecord> = self.record(&key)?;
+        let record = record.filter(|record| record.id == id.as_str());
+        Ok(record.map(|record| ConversationNumber(record.number)))
+    }
+
+    /// A conversation's row.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn conversation(
+        &self,
+        number: ConversationNumber,
+    ) -> Result<Option<ConversationRow>, StoreError> {
+        if let Some(change) = self
+            .batch
+            .and_then(|batch| batch.conversations.get(&number))
+        {
+            return Ok(change.after.clone());
+        }
+        let record: Option<ConversationRecord> = self.record(&key::conversation(number))?;
+        Ok(record.and_then(|record| self.intact(record.row())))
+    }
+
+    /// A conversation's row and number, by its id or by the local id it once had.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn conversation_by_id(
+        &self,
+        id: &ConversationId,
+    ) -> Result<Option<(ConversationNumber, ConversationRow)>, StoreError> {
+        let Some(number) = self.number(id)? else {
+            return Ok(None);
+        };
+        Ok(self.conversation(number)?.map(|row| (number, row)))
+    }
+
+    /// A conversation as an app sees it, with its newest message or local echo.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn info(&self, number: ConversationNumber) -> Result<Option<ConversationInfo>, StoreError> {
+        let Some(row) = self.conversation(number)? else {
+            return Ok(None);
+        };
+        Ok(Some(self.info_of(number, &row)?))
+    }
+
+    pub(super) fn info_of(
+        &self,
+        number: ConversationNumber,
+        row: &ConversationRow,
+    ) -> Result<ConversationInfo, StoreError> {
+        let echo = self
+            .newest_echo(number)
+            .and_then(|entry| self.echo(&entry, &row.id));
+        let last = match echo {
+            Some(echo) => Some(echo),
+            None => self
+                .newest_message_of(number, row)?
+                .map(|(_, message)| message),
+        };
+        Ok(row.info(last))
+    }
+
+    /// A page of the list of conversations, newest activity first, as the last commit left it:
+    /// uncommitted writes of an overlay are not in it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn conversations(
+        &self,
+        after: Option<ListCursor>,
+        limit: usize,
+    ) -> Result<ConversationPage, StoreError> {
+        let limit = limit.clamp(1, Self::PAGE_MAX);
+        let start = after.map(|cursor| key::list(cursor.activity, cursor.number));
+        let prefix = [Tag::List as u8];
+        let from = start
+            .as_deref()
+            .map_or(Bound::Included(&prefix[..]), Bound::Excluded);
+        let mut found = Vec::new();
+        let mut more = false;
+        self.scan(
+            Tag::List,
+            from,
+            Bound::Unbounded,
+            Direction::Forward,
+            &mut |key, _| {
+                more = found.len() == limit;
+                if !more {
+                    found.extend(key::parse_list(key));
+                }
+                if more {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            },
+        )?;
+        let last = found.last().copied().filter(|_| more);
+        let mut conversations = Vec::with_capacity(found.len());
+        for (_, number) in found {
+            if let Some(info) = self.info(number)? {
+                conversations.push((number, info));
+            }
+        }
+        let next = last.map(|(activity, number)| ListCursor { activity, number });
+        Ok(ConversationPage {
+            conversations,
+            next,
+        })
+    }
+
+    /// The conversations that have work to do: stale, or behind. As the last commit left it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn conversations_with_work(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<ConversationNumber>, StoreError> {
+        let mut found = Vec::new();
+        let prefix = [Tag::Work as u8];
+        let from = Bound::Included(&prefix[..]);
+        self.scan(
+            Tag::Work,
+            from,
+            Bound::Unbounded,
+            Direction::Forward,
+            &mut |key, _| {
+                found.extend(key::parse_number(key));
+                if found.len() >= limit {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// The sums of unread counts, as the last commit left them.
+    #[must_use]
+    pub fn unread_totals(&self) -> UnreadTotals {
+        self.tables.totals
+    }
+
+    /// The message at a position.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn message(
+        &self,
+        number: ConversationNumber,
+        position: &Position,
+    ) -> Result<Option<Message>, StoreError> {
+        let Some(row) = self.conversation(number)? else {
+            return Ok(None);
+        };
+        let record = self.message_record(number, position)?;
+        Ok(record.and_then(|record| self.message_of(&row, position, &record)))
+    }
+
+    /// The message that a reference names.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn message_by_ref(&self, at: &MessageRef) -> Result<Option<Message>, StoreError> {
+        let Some(number) = self.number(&at.conversation)? else {
+            return Ok(None);
+        };
+        self.message(
+            number,
+            &Position {
+                sent_at: at.sent_at,
+                id: at.id.clone(),
+            },
+        )
+    }
+
+    /// The message that this device once gave a local id: the echo in the outbox, or the message
+    /// that the service acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn message_by_local_id(&self, id: &LocalId) -> Result<Option<Message>, StoreError> {
+        if let Some(entry) = self
+            .outbox()
+            .into_iter()
+            .find(|entry| entry.local_id() == Some(id))
+        {
+            let row = self.conversation(entry.conversation)?;
+            return Ok(row.and_then(|row| self.echo(&entry, &row.id)));
+        }
+        match self.position_by_local_id(id)? {
+            Some((number, position)) => self.message(number, &position),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the message is that had this local id, once it was acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn position_by_local_id(
+        &self,
+        id: &LocalId,
+    ) -> Result<Option<(ConversationNumber, Position)>, StoreError> {
+        if let Some(place) = self.batch.and_then(|batch| batch.locals.get(id)) {
+            return Ok(Some(place.clone()));
+        }
+        self.pointer(Tag::Local, id.as_str())
+    }
+
+    /// Where an own message is whose receipts are awaited.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn awaiting_receipt(
+        &self,
+        id: &MessageId,
+    ) -> Result<Option<(ConversationNumber, Position)>, StoreError> {
+        if let Some(place) = self.batch.and_then(|batch| batch.awaiting.get(id)) {
+            return Ok(place.clone());
+        }
+        self.pointer(Tag::Awaiting, id.as_str())
+    }
+
+    /// The newest message that the service knows, and where it is; local echoes apart.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn newest_message(
+        &self,
+        number: ConversationNumber,
+    ) -> Result<Option<(Position, Message)>, StoreError> {
+        let Some(row) = self.conversation(number)? else {
+            return Ok(None);
+        };
+        self.newest_message_of(number, &row)
+    }
+
+    pub(super) fn newest_message_of(
+        &self,
+        number: ConversationNumber,
+        row: &ConversationRow,
+    ) -> Result<Option<(Position, Message)>, StoreError> {
+        let newest = self.messages(number, None, Direction::Backward, 1)?;
+        Ok(newest.into_iter().find_map(|(position, record)| {
+            let message = self.message_of(row, &position, record.as_ref()?)?;
+            Some((position, message))
+        }))
+    }
+
+    /// Counts others' messages that are newer than a mark, up to `limit`, newest first. All of
+    /// them when there is no mark.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn count_unread(
+        &self,
+        number: ConversationNumber,
+        read_until: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<LocalUnread, StoreError> {
+        let mut unread = LocalUnread::default();
+        let mut before = None;
+        loop {
+            let page = self.messages(number, before.as_ref(), Direction::Backward, 100)?;
+            let last = page.last().map(|(position, _)| position.clone());
+            for (position, record) in page {
+                if read_until.is_some_and(|mark| position.sent_at <= mark) {
+                    return Ok(unread);
+                }
+                if record
+                    .as_ref()
+                    .is_some_and(|record| record.counts_for(self.owner()))
+                {
+                    if unread.count >= limit {
+                        return Ok(LocalUnread {
+                            limited: true,
+                            ..unread
+                        });
+                    }
+                    unread.count = unread.count.saturating_add(1);
+                    unread.mentioned |= record.is_some_and(|record| record.mentions(self.owner()));
+                }
+            }
+            match last {
+                Some(position) => before = Some(position),
+                None => return Ok(unread),
+            }
+        }
+    }
+
+    /// Every unsent entry, in the order of enqueueing.
+    #[must_use]
+    pub fn outbox(&self) -> Vec<Arc<Entry>> {
+        let mut entries = self.tables.outbox.entries().clone();
+        for (id, change) in self.batch.iter().flat_map(|batch| &batch.outbox) {
+            match &change.after {
+                Some(entry) => entries.insert(*id, Arc::clone(entry)),
+                None => entries.remove(id),
+            };
+        }
+        entries.into_values().collect()
+    }
+
+    /// How many entries are unsent.
+    #[must_use]
+    pub fn outbox_len(&self) -> usize {
+        let committed = self.tables.outbox.entries();
+        self.batch.iter().flat_map(|batch| &batch.outbox).fold(
+            committed.len(),
+            |len, (id, change)| match (committed.contains_key(id), change.after.is_some()) {
+                (false, true) => len.saturating_add(1),
+                (true, false) => len.saturating_sub(1),
+                (true, true) | (false, false) => len,
+            },
+        )
+    }
+
+    /// One unsent entry.
+    #[must_use]
+    pub fn entry(&self, id: OutboxEntryId) -> Option<Arc<Entry>> {
+        if let Some(change) = self.batch.and_then(|batch| batch.outbox.get(&id)) {
+            return change.after.clone();
+        }
+        self.tables.outbox.entries().get(&id).cloned()
+    }
+
+    /// The unsent entries of a conversation, in the order of enqueueing.
+    #[must_use]
+    pub fn outbox_of(&self, number: ConversationNumber) -> Vec<Arc<Entry>> {
+        let written = self.batch.iter().flat_map(|batch| &batch.outbox);
+        let mut ids: std::collections::BTreeSet<_> = self.tables.outbox.of(number).collect();
+        ids.extend(written.map(|(id, _)| *id));
+        let entries = ids.into_iter().filter_map(|id| self.entry(id));
+        entries
+            .filter(|entry| entry.conversation == number)
+            .collect()
+    }
+
+    /// The newest send of a conversation that is in the outbox.
+    pub(super) fn newest_echo(&self, number: ConversationNumber) -> Option<Arc<Entry>> {
+        let is_echo = |entry: &Arc<Entry>| entry.has_echo();
+        if self.batch.is_some_and(|batch| !batch.outbox.is_empty()) {
+            return self.outbox_of(number).into_iter().rfind(is_echo);
+        }
+        let ids = self.tables.outbox.of(number).rev();
+        ids.filter_map(|id| self.tables.outbox.entries().get(&id).cloned())
+            .find(is_echo)
+    }
+
+    /// The local echo of an entry, if it has one.
+    pub(super) fn echo(&self, entry: &Entry, conversation: &ConversationId) -> Option<Message> {
+        entry.echo(conversation.clone(), self.owner().clone())
+    }
+
+    /// Messages from a position on, the position itself left out, uncommitted ones included. A
+    /// damaged record stands as none at its place.
+    pub(super) fn messages(
+        &self,
+        number: ConversationNumber,
+        from: Option<&Position>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<(Position, Option<MessageRecord>)>, StoreError> {
+        let written: Vec<_> = self
+            .batch
+            .iter()
+            .filter_map(|batch| batch.messages.get(&number))
+            .flatten()
+            .filter(|(position, _)| match (from, direction) {
+                (None, _) => true,
+                (Some(from), Direction::Backward) => *position < from,
+                (Some(from), Direction::Forward) => *position > from,
+            })
+            .collect();
+        let enough = limit.saturating_add(written.len());
+        let mut found = self.stored_messages(number, from, direction, enough)?;
+        for (position, change) in written {
+            found.retain(|(at, _)| at != position);
+            if let Some(record) = &change.after {
+                found.push((position.clone(), Some(record.clone())));
+            }
+        }
+        if self.batch.is_some() {
+            found.sort_by(|(a, _), (b, _)| a.cmp(b));
+            if direction == Direction::Backward {
+                found.reverse();
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn stored_messages(
+        &self,
+        number: ConversationNumber,
+        from: Option<&Position>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<(Position, Option<MessageRecord>)>, StoreError> {
+        let all = key::messages_of(number);
+        let end = key::after_prefix(&all).unwrap_or_default();
+        let from = from.map(|position| key::message(number, position));
+        let (low, high) = match (from.as_deref(), direction) {
+            (None, _) => (Bound::Included(&all[..]), Bound::Excluded(&end[..])),
+            (Some(from), Direction::Backward) => (Bound::Included(&all[..]), Bound::Excluded(from)),
+            (Some(from), Direction::Forward) => (Bound::Excluded(from), Bound::Excluded(&end[..])),
+        };
+        let mut found = Vec::with_capacity(limit.min(Self::PAGE_MAX));
+        self.scan(Tag::Message, low, high, direction, &mut |key, value| {
+            if let Ok((_, position)) = key::parse_message(key) {
+                found.push((position, self.opened(key, value)));
+            }
+            if found.len() >= limit {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        Ok(found)
+    }
+
+    pub(super) fn message_record(
+        &self,
+        number: ConversationNumber,
+        position: &Position,
+    ) -> Result<Option<MessageRecord>, StoreError> {
+        let written = self.batch.and_then(|batch| batch.messages.get(&number));
+        if let Some(change) = written.and_then(|messages| messages.get(position)) {
+            return Ok(change.after.clone());
+        }
+        self.record(&key::message(number, position))
+    }
+
+    /// A message out of its record; none when the record spells no message.
+    pub(super) fn message_of(
+        &self,
+        row: &ConversationRow,
+        position: &Position,
+        record: &MessageRecord,
+    ) -> Option<Message> {
+        self.intact(record.message(&row.id, position, self.owner(), row.receipt))
+    }
+
+    fn pointer(
+        &self,
+        tag: Tag,
+        name: &str,
+    ) -> Result<Option<(ConversationNumber, Position)>, StoreError> {
+        let key = key::hashed(tag, name, &self.shared.codec.hash_key);
+        let record: Option<PointerRecord> = self.record(&key)?;
+        let record = record.filter(|record| record.name == name);
+        let place = record.map(|record| {
+            record
+                .position()
+                .map(|position| (ConversationNumber(record.number), position))
+        });
+        Ok(place.and_then(|place| self.intact(place)))
+    }
+
+    /// The record of a key; a damaged one is counted and none.
+    fn record<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
+        let value = self.tables.kv.value(key)?;
+        Ok(value.and_then(|value| self.opened(key, &value)))
+    }
+
+    fn opened<T: DeserializeOwned>(&self, key: &[u8], value: &[u8]) -> Option<T> {
+        let payload = self.shared.codec.open(key, value).map_err(|_| BadRecord);
+        self.intact(payload.and_then(|payload| decode(&payload)))
+    }
+
+    /// Counts what is damaged.
+    fn intact<T>(&self, record: Result<T, BadRecord>) -> Option<T> {
+        if record.is_err() {
+            self.shared.count_damaged();
+        }
+        record.ok()
+    }
+
+    fn scan(
+        &self,
+        tag: Tag,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        direction: Direction,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let after = key::after_prefix(&[tag as u8]).unwrap_or_default();
+        let to = if matches!(to, Bound::Unbounded) {
+            Bound::Excluded(&after[..])
+        } else {
+            to
+        };
+        self.tables.kv.scan((from, to), direction, visit)
+    }
+}

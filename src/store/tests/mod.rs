@@ -1,0 +1,131 @@
+//! Tests of the store as a whole: scenarios, properties against a plain model, damage, crashes.
+
+mod scenario;
+
+use crate::model::{
+    ClientId, Content, ConversationId, LocalId, Mentions, Message, MessageId, MessageState,
+    Timestamp,
+};
+
+use super::{
+    Commit, CommitClass, ConversationNumber, ConversationRow, Freshness, Intent, MemoryDisk,
+    Opened, Overlay, Position, SendIntent, Store, Writer,
+};
+
+pub(super) fn client(name: &str) -> ClientId {
+    ClientId::new(name).unwrap()
+}
+
+pub(super) fn conversation_id(name: &str) -> ConversationId {
+    ConversationId::new(name).unwrap()
+}
+
+pub(super) fn local(name: &str) -> LocalId {
+    LocalId::new(name).unwrap()
+}
+
+pub(super) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+pub(super) fn position(n: i64) -> Position {
+    Position {
+        sent_at: at(n),
+        id: MessageId::new(format!("m{n}")).unwrap(),
+    }
+}
+
+/// A message of `sender` whose id and time are made of `n`.
+pub(super) fn message(sender: &str, n: i64, text: &str) -> Message {
+    Message {
+        conversation: conversation_id("c"),
+        id: Some(position(n).id),
+        local_id: None,
+        sender: client(sender),
+        sent_at: at(n),
+        content: Content::text(text),
+        mentions: Mentions::default(),
+        state: MessageState::Sent,
+        edited_at: None,
+        transient: false,
+    }
+}
+
+pub(super) fn send(text: &str) -> Intent {
+    Intent::Send(SendIntent {
+        content: Content::text(text),
+        mentions: Mentions::default(),
+        receipt: true,
+        transient: false,
+        push: None,
+    })
+}
+
+pub(super) fn row(id: &str) -> ConversationRow {
+    ConversationRow {
+        freshness: Freshness::Fresh,
+        ..ConversationRow::unknown(conversation_id(id))
+    }
+}
+
+/// A store on a disk in memory, which is opened again by `reopen`.
+pub(super) struct Bench {
+    pub(super) disk: MemoryDisk,
+    pub(super) store: Store,
+    pub(super) writer: Writer,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self::on(MemoryDisk::new(1))
+    }
+
+    pub(super) fn on(disk: MemoryDisk) -> Self {
+        let Opened { store, writer, .. } = Store::in_memory(&disk, client("me")).unwrap();
+        Self {
+            disk,
+            store,
+            writer,
+        }
+    }
+
+    /// Closes the store and opens it again.
+    pub(super) fn reopen(self) -> Self {
+        let Self {
+            disk,
+            store,
+            writer,
+        } = self;
+        drop((store, writer));
+        Self::on(disk)
+    }
+
+    /// Cuts the power and opens the store again.
+    pub(super) fn crash(self) -> Self {
+        let Self {
+            disk,
+            store,
+            writer,
+        } = self;
+        drop((store, writer));
+        disk.crash();
+        Self::on(disk)
+    }
+
+    /// Commits what `write` does, durably.
+    pub(super) fn commit<T>(&mut self, write: impl FnOnce(&mut Overlay<'_>) -> T) -> (T, Commit) {
+        let mut overlay = Overlay::new(&self.store);
+        let result = write(&mut overlay);
+        let batch = overlay.into_batch();
+        (
+            result,
+            self.writer.commit(batch, CommitClass::Intent).unwrap(),
+        )
+    }
+
+    /// Adds a conversation.
+    pub(super) fn conversation(&mut self, id: &str) -> ConversationNumber {
+        self.commit(|overlay| overlay.create_conversation(row(id)).unwrap())
+            .0
+    }
+}
