@@ -11,6 +11,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `client/` | one client over its own store: session, outbox, receiver, catch-up |
 //! | `link/` | the engine's one connection: back-off, heartbeat, correlation, routing to clients |
 //! | `request.rs` | what the API asks of a client, and what it is answered |
 //! | `step.rs` | what a client is told, and what follows: a [`Step`] |
@@ -25,13 +26,15 @@
 //! Nothing here asks the time, rolls dice it was not given, opens a socket or spawns a task; the
 //! same inputs give the same outputs. States and rules are drawn in `docs/sync.md`.
 
+mod client;
 pub mod link;
 mod random;
 mod request;
 mod step;
 
+pub use client::{Client, ClientSettings, Signing};
 pub use random::Randomness;
-pub use request::{HistoryPoint, Reply, Request, RequestError, RequestId, SignIn};
+pub use request::{Reply, Request, RequestError, RequestId, SignIn};
 pub use step::{ClientInput, Durability, Effect, EffectId, Signature, SignedOperation, Step};
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use crate::error::SampanError;
 use crate::model::{
-    ConversationId, LocalId, Message, MessageId, NewConversation, NewMessage, OutboxEntryId,
-    Timestamp,
+    ConversationId, LocalId, Message, NewConversation, NewMessage, OutboxEntryId, Timestamp,
 };
+use crate::store::Position;
 use crate::wire::ServiceCode;
 use crate::{Secret, wire};
 
@@ -71,7 +71,7 @@ pub enum Request {
         /// Which conversation.
         conversation: ConversationId,
         /// Older than this message; of a gap, its newer edge. None for the newest page.
-        before: Option<HistoryPoint>,
+        before: Option<Position>,
         /// How many, 1 to 100; more are asked for in several pages.
         limit: u32,
     },
@@ -98,15 +98,6 @@ pub enum SignIn {
     /// The app comes back by itself: if another device took over meanwhile, it keeps the place and
     /// this session ends with a conflict.
     Yield,
-}
-
-/// A message that a page of history is older than.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HistoryPoint {
-    /// The service's time of the message.
-    pub sent_at: Timestamp,
-    /// Its id.
-    pub id: MessageId,
 }
 
 /// What an API call is answered.

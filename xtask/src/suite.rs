@@ -5,8 +5,7 @@
 //!
 //! All Rust steps share one target folder, one profile and one choice of packages, so that
 //! nothing is compiled twice: cargo unifies features over the packages and targets it is asked
-//! for, and another choice would be another build of the same dependencies. That choice is all
-//! packages with all features, so that the generator of the bindings is checked as well.
+//! for, and another choice would be another build of the same dependencies.
 
 use crate::count::{self, Reader};
 use crate::step::Step;
@@ -103,8 +102,8 @@ pub(crate) const SUITES: &[Suite] = &[
                 &[
                     "clippy",
                     "--workspace",
-                    "--all-features",
                     "--all-targets",
+                    "--quiet",
                     "--",
                     "-D",
                     "warnings",
@@ -117,7 +116,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "docs",
         about: "the documentation builds without a warning",
         steps: |tree| {
-            let step = cargo_step(tree, &["doc", "--workspace", "--all-features", "--no-deps"]);
+            let step = cargo_step(tree, &["doc", "--workspace", "--no-deps", "--quiet"]);
             vec![step.with_variable("RUSTDOCFLAGS", "-D warnings")]
         },
         ..CHECK
@@ -128,10 +127,7 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: |tree| {
             vec![
                 build(tree),
-                cargo_step(
-                    tree,
-                    &["test", "--workspace", "--all-features", "--no-fail-fast"],
-                ),
+                cargo_step(tree, &["test", "--workspace", "--no-fail-fast"]),
             ]
         },
         count: count::libtest,
@@ -241,10 +237,7 @@ fn cargo_step(tree: &Tree, arguments: &[&str]) -> Step {
 /// among its targets so that it selects the same features as `cargo test` does.
 fn build(tree: &Tree) -> Step {
     let targets = ["--lib", "--bins", "--tests", "--examples"];
-    cargo_step(
-        tree,
-        &[&["build", "--workspace", "--all-features"][..], &targets].concat(),
-    )
+    cargo_step(tree, &[&["build", "--workspace"][..], &targets].concat())
 }
 
 /// Installs what the lock file names.

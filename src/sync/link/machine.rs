@@ -147,13 +147,14 @@ impl Link {
         let Some(attached) = self.clients.get_mut(&slot) else {
             return;
         };
-        let before = std::mem::replace(&mut attached.wish, wish);
-        if (before, wish) != (LinkWish::Idle, LinkWish::Online) {
+        attached.wish = wish;
+        if wish == LinkWish::Idle {
             return;
         }
         if self.lifecycle == Lifecycle::Refused {
             self.lifecycle = Lifecycle::Active;
         }
+        // Said again even if it was so already: the client may have gone and come in one round.
         if matches!(self.phase, Phase::Connected(_)) {
             step.deliveries.push((slot, Delivery::Connected));
         }

@@ -1,0 +1,566 @@
+//! Asking for history: what was missed, and what the app pages through.
+//!
+//! A page is asked for with its starting message included, so that messages of the same time on both
+//! sides of the border are neither skipped nor repeated, however the service orders them. What a
+//! page covers is recorded as held; a short page is not the end, only one without anything older is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::receiver::raise_receipt;
+use super::{Client, Purpose, Turn, unread};
+use crate::model::{
+    ConversationId, ConversationKind, ConversationState, Message, MessageState, Receipt, Timestamp,
+};
+use crate::store::{
+    ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Position, Put, StoreError,
+};
+use crate::sync::link::Unanswered;
+use crate::sync::step::Durability;
+use crate::sync::{Reply, RequestError, RequestId};
+use crate::wire::generated::LogsCommand;
+use crate::wire::{Command, Retry, ServiceCode, convert};
+
+/// The most messages the service puts into a page.
+const PAGE_MAX: u32 = 100;
+
+/// The most history queries of the catch-up on their way at once.
+const IN_FLIGHT_MAX: usize = 4;
+
+/// The conversations that are behind, and which of them are being caught up with.
+#[derive(Debug, Default)]
+pub(super) struct CatchUp {
+    /// When each was last active: the newest comes first.
+    wanted: BTreeMap<ConversationNumber, Option<Timestamp>>,
+    asked: BTreeSet<ConversationNumber>,
+    focus: Option<ConversationNumber>,
+}
+
+/// A question for a page of history.
+#[derive(Debug)]
+pub(super) struct HistoryQuery {
+    number: ConversationNumber,
+    conversation: ConversationId,
+    start: PageStart,
+    goal: Goal,
+    epoch: u64,
+}
+
+/// Where a page starts, going back in time.
+#[derive(Clone, Debug)]
+enum PageStart {
+    /// At the present.
+    Newest,
+    /// At this message, which is part of the page.
+    At(Position),
+    /// Before the time of this message: a whole page had its time.
+    Before(Position),
+}
+
+/// What a page is for.
+#[derive(Debug)]
+enum Goal {
+    /// To catch up, until it meets what was held before.
+    CatchUp {
+        fetched: u32,
+        joins: Option<Position>,
+    },
+    /// To answer the app.
+    Page {
+        caller: RequestId,
+        wanted: u32,
+        added: u32,
+    },
+}
+
+/// What came of a page.
+struct Gained {
+    oldest: Option<Position>,
+    /// Messages older than the start.
+    older: u32,
+    /// Messages that were not in the store.
+    added: u32,
+    /// How many items the service sent.
+    items: u32,
+}
+
+impl CatchUp {
+    pub(super) fn forget_connection(&mut self) {
+        self.wanted.clear();
+        self.asked.clear();
+    }
+
+    /// The conversation to catch up with next: the one the user looks at, then the newest.
+    fn next(&self, may: impl Fn(ConversationNumber) -> bool) -> Option<ConversationNumber> {
+        let free = |number: &ConversationNumber| !self.asked.contains(number) && may(*number);
+        let focus = self
+            .focus
+            .filter(|it| self.wanted.contains_key(it) && free(it));
+        focus.or_else(|| {
+            let open = self.wanted.iter().filter(|(number, _)| free(number));
+            let newest = open.max_by_key(|(number, active_at)| (**active_at, **number));
+            newest.map(|(number, _)| *number)
+        })
+    }
+}
+
+impl Client {
+    /// Records that a conversation's newest history is missing, and asks for it when its turn comes.
+    pub(super) fn want_history(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+    ) -> Result<(), StoreError> {
+        let Some(row) = turn.overlay.snapshot().conversation(number)? else {
+            return Ok(());
+        };
+        let reachable = row.kind != ConversationKind::ChatRoom
+            && row.state != ConversationState::Left
+            && !row.id.is_local();
+        if !reachable {
+            return Ok(());
+        }
+        if row.history.end() != HistoryEnd::Behind {
+            turn.overlay
+                .update_conversation(number, |row| row.history.set_end(HistoryEnd::Behind))?;
+            turn.step.wrote(Durability::Cache);
+        }
+        self.catch_up.wanted.insert(number, row.last_message_at);
+        Ok(())
+    }
+
+    pub(super) fn focus(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        caller: RequestId,
+        conversation: Option<&ConversationId>,
+    ) -> Result<(), StoreError> {
+        self.catch_up.focus = match conversation {
+            Some(id) => turn.overlay.snapshot().number(id)?,
+            None => None,
+        };
+        turn.step.reply(caller, Ok(Reply::Done));
+        Ok(())
+    }
+
+    pub(super) fn pump_catch_up(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        while self.catch_up.asked.len() < IN_FLIGHT_MAX && self.paces.history.allows(turn.elapsed())
+        {
+            // A message in doubt would appear beside its echo: its doubt is cleared first.
+            let next = self
+                .catch_up
+                .next(|number| !self.sender.clears_doubt(number));
+            let Some(number) = next else { break };
+            let Some(row) = turn.overlay.snapshot().conversation(number)? else {
+                self.catch_up.wanted.remove(&number);
+                continue;
+            };
+            let joins = self.held_before(number, &row);
+            let goal = Goal::CatchUp { fetched: 0, joins };
+            self.catch_up.asked.insert(number);
+            self.ask_page(turn, number, &row.id, PageStart::Newest, goal);
+        }
+        Ok(())
+    }
+
+    /// The newest message that was held before anything of this session came.
+    fn held_before(&self, number: ConversationNumber, row: &ConversationRow) -> Option<Position> {
+        let tail = self.receiver.tail(number);
+        let mut spans = row.history.spans().iter().rev().map(|span| &span.to);
+        spans.find(|to| tail.is_none_or(|tail| *to < tail)).cloned()
+    }
+
+    pub(super) fn catch_up_wake(&self, wakes: &mut Vec<Duration>) {
+        if !self.catch_up.wanted.is_empty() && self.catch_up.asked.len() < IN_FLIGHT_MAX {
+            wakes.push(self.paces.history.ready_at());
+        }
+    }
+
+    pub(super) fn fetch_history(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        caller: RequestId,
+        id: &ConversationId,
+        before: Option<Position>,
+        limit: u32,
+    ) -> Result<(), StoreError> {
+        let known = turn.overlay.snapshot().conversation_by_id(id)?;
+        let error = match known {
+            None => RequestError::UnknownConversation,
+            Some(_) if limit == 0 => RequestError::InvalidArgument {
+                reason: "limit: at least 1".to_owned(),
+            },
+            Some((_, row)) if !self.session.is_open() || row.id.is_local() => {
+                RequestError::NotConnected
+            }
+            Some((number, row)) => {
+                let start = before.map_or(PageStart::Newest, PageStart::At);
+                let goal = Goal::Page {
+                    caller,
+                    wanted: limit,
+                    added: 0,
+                };
+                self.ask_page(turn, number, &row.id, start, goal);
+                return Ok(());
+            }
+        };
+        turn.step.reply(caller, Err(error));
+        Ok(())
+    }
+
+    fn ask_page(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        conversation: &ConversationId,
+        start: PageStart,
+        goal: Goal,
+    ) {
+        let limit = i32::try_from(self.page_limit(&start, &goal)).unwrap_or(i32::MAX);
+        let mut body = LogsCommand {
+            cid: Some(conversation.as_str().to_owned()),
+            l: Some(limit),
+            limit: Some(limit),
+            ..LogsCommand::default()
+        };
+        match &start {
+            PageStart::Newest => {}
+            PageStart::At(position) => {
+                body.t = Some(position.sent_at.as_millis());
+                body.mid = Some(position.id.as_str().to_owned());
+                body.t_included = Some(true);
+            }
+            PageStart::Before(position) => body.t = Some(position.sent_at.as_millis()),
+        }
+        self.paces.history.note(turn.elapsed());
+        let query = HistoryQuery {
+            number,
+            conversation: conversation.clone(),
+            start,
+            goal,
+            epoch: self.epoch,
+        };
+        self.submit(turn, Command::logs(body), Purpose::History(query));
+    }
+
+    /// How many messages to ask for; the starting message takes a place of its own.
+    fn page_limit(&self, start: &PageStart, goal: &Goal) -> u32 {
+        let wanted = match goal {
+            Goal::CatchUp { fetched, .. } => {
+                let most = self.settings.limits.catch_up_max;
+                most.saturating_sub(*fetched)
+            }
+            Goal::Page { wanted, .. } => *wanted,
+        };
+        let own = u32::from(matches!(start, PageStart::At(_)));
+        wanted.saturating_add(own).clamp(1, PAGE_MAX)
+    }
+
+    pub(super) fn history_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        query: HistoryQuery,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        match answer {
+            Answer::Said(envelope) => {
+                self.paces.history.answered();
+                match envelope.command {
+                    Command::Logs(body) => self.page_came(turn, query, *body),
+                    // An answer of another kind is a page without anything.
+                    _ => self.page_came(turn, query, LogsCommand::default()),
+                }
+            }
+            refusal => self.page_failed(turn, &query, refusal),
+        }
+    }
+
+    fn page_failed(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        query: &HistoryQuery,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        if let Answer::Unanswered(Unanswered::TimedOut) = answer {
+            self.paces.history.throttled(turn.elapsed());
+        }
+        if let Goal::Page { caller, .. } = query.goal {
+            turn.step.reply(caller, Err(answer.into_error()));
+            return Ok(());
+        }
+        if query.epoch != self.epoch {
+            return Ok(());
+        }
+        self.catch_up.asked.remove(&query.number);
+        let Answer::Refused { code, .. } = answer else {
+            return Ok(());
+        };
+        match code.retry() {
+            Retry::Later | Retry::AfterOpen => {
+                self.paces.history.throttled(turn.elapsed());
+                Ok(())
+            }
+            // There is nothing to be had; what is here stays.
+            _ => self.give_up(turn, query.number, code),
+        }
+    }
+
+    fn give_up(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        code: ServiceCode,
+    ) -> Result<(), StoreError> {
+        self.catch_up.wanted.remove(&number);
+        turn.step.wrote(Durability::Cache);
+        turn.overlay.update_conversation(number, |row| {
+            row.history.set_end(HistoryEnd::Current);
+            if code == ServiceCode::CONVERSATION_LOG_REJECTED {
+                row.state = ConversationState::Left;
+            }
+        })
+    }
+
+    fn page_came(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        query: HistoryQuery,
+        body: LogsCommand,
+    ) -> Result<(), StoreError> {
+        let known = turn.overlay.snapshot().conversation(query.number)?;
+        if known.is_none() {
+            return self.page_failed(turn, &query, Answer::Unanswered(Unanswered::NotConnected));
+        }
+        let gained = self.keep_page(turn, &query, body)?;
+        let mut end = PageEnd::More;
+        match &query.start {
+            PageStart::Newest => {
+                if gained.oldest.is_none() {
+                    end = PageEnd::Start;
+                }
+            }
+            PageStart::At(position) => {
+                let limit = self.page_limit(&query.start, &query.goal);
+                if gained.older == 0 && gained.items >= limit && limit > 1 {
+                    // Every message of the page has the time of its start: go on before that time.
+                    let (number, start) = (query.number, PageStart::Before(position.clone()));
+                    self.ask_page(turn, number, &query.conversation, start, query.goal);
+                    return Ok(());
+                }
+                if gained.older == 0 {
+                    end = PageEnd::Start;
+                }
+            }
+            PageStart::Before(_) if gained.older == 0 => end = PageEnd::Start,
+            PageStart::Before(_) => {}
+        }
+        if end == PageEnd::Start {
+            self.start_reached(turn, &query)?;
+        }
+        self.go_on(turn, query, &gained, end)
+    }
+
+    /// Stores a page and records what it covers.
+    fn keep_page(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        query: &HistoryQuery,
+        body: LogsCommand,
+    ) -> Result<Gained, StoreError> {
+        let items = u32::try_from(body.logs.len()).unwrap_or(u32::MAX);
+        let mut positions = BTreeSet::new();
+        let mut added: u32 = 0;
+        for item in body.logs {
+            let message = convert::message_from_history(&query.conversation, item, self.me());
+            let Ok(message) = message else { continue };
+            let source = self.receiver.history_source();
+            let Some((position, put)) = self.keep(turn, query.number, &message, source)? else {
+                continue;
+            };
+            added = added.saturating_add(u32::from(put == Put::Added));
+            self.note_history(turn, query, &message, put)?;
+            positions.insert(position);
+        }
+        let start = match &query.start {
+            PageStart::Newest => None,
+            PageStart::At(position) | PageStart::Before(position) => Some(position),
+        };
+        let older = positions
+            .iter()
+            .filter(|position| start.is_none_or(|start| *position < start));
+        let older = u32::try_from(older.count()).unwrap_or(u32::MAX);
+        let oldest = positions.first().cloned();
+        if let (Some(oldest), Some(newest)) = (&oldest, positions.last()) {
+            self.hold_page(turn, query, oldest, newest)?;
+        }
+        Ok(Gained {
+            oldest,
+            older,
+            added,
+            items,
+        })
+    }
+
+    /// What a message of a page tells beside itself: how far own ones got, and that others' are
+    /// received now.
+    fn note_history(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        query: &HistoryQuery,
+        message: &Message,
+        put: Put,
+    ) -> Result<(), StoreError> {
+        let at = Some(message.sent_at);
+        let told = match message.state {
+            MessageState::Read { .. } => Receipt {
+                delivered_until: at,
+                read_until: at,
+            },
+            MessageState::Delivered { .. } => Receipt {
+                delivered_until: at,
+                read_until: None,
+            },
+            _ => Receipt::default(),
+        };
+        raise_receipt(turn, query.number, told)?;
+        let caught_up = matches!(query.goal, Goal::CatchUp { .. }) && put == Put::Added;
+        if caught_up && &message.sender != self.me() && self.session.is_open() {
+            self.note_received(turn, message);
+        }
+        Ok(())
+    }
+
+    /// Records that nothing is missing within a page, between it and where it started, and, if it
+    /// started at the present of this session, between it and what arrived since.
+    fn hold_page(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        query: &HistoryQuery,
+        oldest: &Position,
+        newest: &Position,
+    ) -> Result<(), StoreError> {
+        let mut until = newest.clone();
+        match &query.start {
+            PageStart::At(start) | PageStart::Before(start) => until = until.max(start.clone()),
+            PageStart::Newest if query.epoch == self.epoch => {
+                let tail = self.receiver.tail(query.number).cloned();
+                if let Some(tail) = &tail {
+                    until = until.max(tail.clone());
+                }
+                let from = tail.map_or_else(|| oldest.clone(), |tail| tail.min(oldest.clone()));
+                self.receiver.set_tail(query.number, from);
+            }
+            PageStart::Newest => {}
+        }
+        turn.overlay
+            .update_conversation(query.number, |row| row.history.hold(oldest.clone(), until))
+    }
+
+    /// The service has nothing older. What is held from before stays; what it forgot between
+    /// cannot be had any more, so it is no gap.
+    fn start_reached(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        query: &HistoryQuery,
+    ) -> Result<(), StoreError> {
+        turn.overlay.update_conversation(query.number, |row| {
+            let first = row.history.spans().first().map(|span| span.from.clone());
+            let newest = row.history.newest().map(|span| span.to.clone());
+            let last = match &query.start {
+                PageStart::At(start) | PageStart::Before(start) => Some(start.clone()),
+                // The service has nothing at all.
+                PageStart::Newest => newest,
+            };
+            if let (Some(first), Some(last)) = (first, last) {
+                row.history.hold(first.min(last.clone()), last);
+            }
+            row.history.set_start(HistoryStart::Reached);
+        })?;
+        turn.step.wrote(Durability::Cache);
+        Ok(())
+    }
+
+    fn go_on(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        query: HistoryQuery,
+        gained: &Gained,
+        end: PageEnd,
+    ) -> Result<(), StoreError> {
+        let present = query.epoch == self.epoch;
+        let from_newest = matches!(query.start, PageStart::Newest);
+        let next = gained.oldest.clone().filter(|_| end == PageEnd::More);
+        match query.goal {
+            Goal::CatchUp { fetched, joins } => {
+                let fetched = fetched.saturating_add(gained.older);
+                let row = turn.overlay.snapshot().conversation(query.number)?;
+                let joined = match (&row, &joins, &gained.oldest) {
+                    (Some(row), Some(joins), Some(oldest)) => row.history.joins(joins, oldest),
+                    _ => false,
+                };
+                let enough = joined || fetched >= self.settings.limits.catch_up_max || !present;
+                match next.filter(|_| !enough) {
+                    Some(oldest) => {
+                        let goal = Goal::CatchUp { fetched, joins };
+                        let start = PageStart::At(oldest);
+                        self.ask_page(turn, query.number, &query.conversation, start, goal);
+                        Ok(())
+                    }
+                    None if present => self.caught_up(turn, query.number),
+                    None => Ok(()),
+                }
+            }
+            Goal::Page {
+                caller,
+                wanted,
+                added,
+            } => {
+                let added = added.saturating_add(gained.added);
+                let wanted = wanted.saturating_sub(gained.older);
+                if let Some(oldest) = next.filter(|_| wanted > 0 && present) {
+                    let goal = Goal::Page {
+                        caller,
+                        wanted,
+                        added,
+                    };
+                    let start = PageStart::At(oldest);
+                    self.ask_page(turn, query.number, &query.conversation, start, goal);
+                    return Ok(());
+                }
+                let start_reached = end == PageEnd::Start;
+                let reply = Reply::History {
+                    added,
+                    start_reached,
+                };
+                turn.step.reply(caller, Ok(reply));
+                turn.step.wrote(Durability::Cache);
+                if from_newest && present {
+                    return self.caught_up(turn, query.number);
+                }
+                unread::settle_lower_bound(turn, query.number)
+            }
+        }
+    }
+
+    /// The newest history is here, as far as it is wanted; the rest is a recorded gap.
+    fn caught_up(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+    ) -> Result<(), StoreError> {
+        self.catch_up.asked.remove(&number);
+        self.catch_up.wanted.remove(&number);
+        turn.overlay
+            .update_conversation(number, |row| row.history.set_end(HistoryEnd::Current))?;
+        turn.step.wrote(Durability::Cache);
+        unread::settle_lower_bound(turn, number)
+    }
+}
+
+/// Whether a page leaves anything older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PageEnd {
+    More,
+    Start,
+}

@@ -1,0 +1,479 @@
+//! Asking for conversations: those that changed while this client was away, those that are unknown.
+//!
+//! After the session opened, the client's conversations are listed, newest message first, down to
+//! what was known when the last list was complete; then those whose attributes or members changed
+//! since. What the list shows to be behind is caught up with (`catch_up.rs`).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::doubt::rows;
+use super::{Client, Purpose, Turn};
+use crate::model::{
+    ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Message,
+    Timestamp,
+};
+use crate::store::{ConversationNumber, ConversationRow, Freshness, HistoryEnd, StoreError};
+use crate::sync::step::Durability;
+use crate::sync::{Reply, RequestError, RequestId};
+use crate::wire::generated::{ConvCommand, JsonObjectMessage};
+use crate::wire::{Command, Op, Retry, convert, iso, row};
+
+/// Conversations per page of a list.
+const PAGE: i32 = 50;
+
+/// The most ids in one question: with them the command stays well below 5 KiB.
+const IDS_MAX: usize = 50;
+
+/// The last-message columns are wanted (docs/wire.md, query flags).
+const WITH_LAST_MESSAGE: i32 = 2;
+
+/// How much earlier than the last complete list a new one goes back: clocks of the service's nodes
+/// may differ a little.
+const OVERLAP: Duration = Duration::from_secs(60);
+
+/// The most conversations with unfinished work that are taken up after a list.
+const WORK_MAX: usize = 10_000;
+
+/// What is listed, and what has to be asked for.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    listing: Listing,
+    /// Whether a page of the list is on its way.
+    listing_asked: Asked,
+    wanted: BTreeSet<ConversationNumber>,
+    wanted_asked: Asked,
+    opened_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Asked {
+    #[default]
+    No,
+    Yes,
+}
+
+/// How far the list has come on this connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Listing {
+    /// Not begun, or given up because the service refuses it.
+    #[default]
+    Unknown,
+    /// By newest message; so many rows were seen.
+    ByMessage { seen: i32 },
+    /// By newest change; so many rows were seen.
+    ByChange { seen: i32 },
+    /// Every conversation that changed is known.
+    Complete,
+}
+
+/// A question about conversations.
+#[derive(Debug)]
+pub(super) enum DirectoryQuery {
+    /// A page of the list.
+    List { epoch: u64 },
+    /// Conversations by id.
+    Ids {
+        ids: Vec<ConversationId>,
+        caller: Option<RequestId>,
+    },
+}
+
+impl Directory {
+    pub(super) fn opened(&mut self, at: Timestamp) {
+        self.listing = Listing::ByMessage { seen: 0 };
+        self.opened_at = Some(at);
+    }
+
+    pub(super) fn forget_connection(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Asks for a conversation as soon as the pace allows.
+    pub(super) fn want(&mut self, number: ConversationNumber) {
+        self.wanted.insert(number);
+    }
+
+    /// Whether every conversation that changed while this client was away is known.
+    pub(super) fn is_listed(&self) -> bool {
+        self.listing == Listing::Complete
+    }
+
+    fn lists(&self) -> bool {
+        matches!(
+            self.listing,
+            Listing::ByMessage { .. } | Listing::ByChange { .. }
+        )
+    }
+}
+
+impl Client {
+    pub(super) fn pump_directory(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        if self.directory.lists()
+            && self.directory.listing_asked == Asked::No
+            && self.paces.others.allows(turn.elapsed())
+        {
+            self.ask_list(turn);
+        }
+        if self.directory.wanted_asked == Asked::No
+            && !self.directory.wanted.is_empty()
+            && self.paces.others.allows(turn.elapsed())
+        {
+            self.ask_wanted(turn)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn directory_wake(&self, wakes: &mut Vec<Duration>) {
+        let lists = self.directory.lists() && self.directory.listing_asked == Asked::No;
+        let wants = !self.directory.wanted.is_empty() && self.directory.wanted_asked == Asked::No;
+        if lists || wants {
+            wakes.push(self.paces.others.ready_at());
+        }
+    }
+
+    fn ask_list(&mut self, turn: &mut Turn<'_, '_>) {
+        let me = self.me().as_str();
+        let since = list_since(turn).unwrap_or(Timestamp::ZERO);
+        let (condition, sort, seen) = match self.directory.listing {
+            Listing::ByChange { seen } => {
+                let since = serde_json::json!({"__type": "Date", "iso": iso::format(since)});
+                let condition = serde_json::json!({"m": me, "updatedAt": {"$gt": since}});
+                (condition, "-updatedAt", seen)
+            }
+            Listing::ByMessage { seen } => (serde_json::json!({"m": me}), "-lm", seen),
+            Listing::Unknown | Listing::Complete => return,
+        };
+        let body = ConvCommand {
+            r#where: Some(JsonObjectMessage {
+                data: condition.to_string(),
+            }),
+            sort: Some(sort.to_owned()),
+            limit: Some(PAGE),
+            skip: Some(seen),
+            flag: Some(WITH_LAST_MESSAGE),
+            ..ConvCommand::default()
+        };
+        let epoch = self.epoch;
+        self.directory.listing_asked = Asked::Yes;
+        self.ask_directory(turn, body, DirectoryQuery::List { epoch });
+    }
+
+    fn ask_directory(&mut self, turn: &mut Turn<'_, '_>, body: ConvCommand, query: DirectoryQuery) {
+        self.paces.others.note(turn.elapsed());
+        let command = Command::conv(Op::Query, body);
+        self.submit(turn, command, Purpose::Directory(query));
+    }
+
+    /// Asks for wanted conversations; temporary ones are asked for apart.
+    fn ask_wanted(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        let mut ids: Vec<ConversationId> = Vec::new();
+        for number in self.directory.wanted.clone() {
+            let row = turn.overlay.snapshot().conversation(number)?;
+            let Some(row) = row.filter(|row| !row.id.is_local()) else {
+                self.directory.wanted.remove(&number);
+                continue;
+            };
+            let same = ids
+                .first()
+                .is_none_or(|first| first.is_temporary() == row.id.is_temporary());
+            if same && ids.len() < IDS_MAX {
+                ids.push(row.id);
+                self.directory.wanted.remove(&number);
+            }
+        }
+        if !ids.is_empty() {
+            self.directory.wanted_asked = Asked::Yes;
+            self.ask_ids(turn, ids, None);
+        }
+        Ok(())
+    }
+
+    fn ask_ids(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        ids: Vec<ConversationId>,
+        caller: Option<RequestId>,
+    ) {
+        let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let temporary = ids.first().is_some_and(ConversationId::is_temporary);
+        let condition = serde_json::json!({"objectId": {"$in": texts}});
+        let body = ConvCommand {
+            r#where: (!temporary).then(|| JsonObjectMessage {
+                data: condition.to_string(),
+            }),
+            limit: i32::try_from(ids.len()).ok(),
+            temp_conv_ids: if temporary { texts } else { Vec::new() },
+            flag: Some(WITH_LAST_MESSAGE),
+            ..ConvCommand::default()
+        };
+        self.ask_directory(turn, body, DirectoryQuery::Ids { ids, caller });
+    }
+
+    pub(super) fn fetch_conversations(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        caller: RequestId,
+        ids: Vec<ConversationId>,
+    ) -> Result<(), StoreError> {
+        let mut service_ids = Vec::with_capacity(ids.len());
+        for id in ids {
+            let known = turn.overlay.snapshot().conversation_by_id(&id)?;
+            service_ids.push(known.map_or(id, |(_, row)| row.id));
+        }
+        service_ids.retain(|id| !id.is_local());
+        let first = service_ids.first().map(ConversationId::is_temporary);
+        let mixed = service_ids
+            .iter()
+            .any(|id| Some(id.is_temporary()) != first);
+        let error = if !self.session.is_open() {
+            RequestError::NotConnected
+        } else if service_ids.is_empty() || service_ids.len() > IDS_MAX || mixed {
+            let reason = "conversations: 1 to 50 that the service knows, \
+                          temporary ones apart from others";
+            RequestError::InvalidArgument {
+                reason: reason.to_owned(),
+            }
+        } else {
+            self.ask_ids(turn, service_ids, Some(caller));
+            return Ok(());
+        };
+        turn.step.reply(caller, Err(error));
+        Ok(())
+    }
+
+    pub(super) fn directory_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        query: DirectoryQuery,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        match &answer {
+            Answer::Said(_) => self.paces.others.answered(),
+            Answer::Unanswered(_) => self.paces.others.throttled(turn.elapsed()),
+            Answer::Refused { .. } => {}
+        }
+        match query {
+            DirectoryQuery::List { epoch } if epoch == self.epoch => {
+                self.directory.listing_asked = Asked::No;
+                self.list_answered(turn, answer)
+            }
+            DirectoryQuery::List { .. } => Ok(()),
+            DirectoryQuery::Ids { ids, caller } => self.ids_answered(turn, &ids, caller, answer),
+        }
+    }
+
+    fn list_answered(&mut self, turn: &mut Turn<'_, '_>, answer: Answer) -> Result<(), StoreError> {
+        let envelope = match answer {
+            Answer::Said(envelope) => envelope,
+            Answer::Refused { code, .. } => {
+                if code.retry() == Retry::Later {
+                    self.paces.others.throttled(turn.elapsed());
+                } else {
+                    self.directory.listing = Listing::Unknown;
+                }
+                return Ok(());
+            }
+            // The same page is asked for again, at the pace that is left.
+            Answer::Unanswered(_) => return Ok(()),
+        };
+        let since = list_since(turn);
+        let rows = rows(&envelope);
+        let count = i32::try_from(rows.len()).unwrap_or(i32::MAX);
+        let mut reached_known = rows.is_empty();
+        for row in rows {
+            reached_known |= since.is_some_and(|since| row.last_message_at < Some(since));
+            self.apply_row(turn, row)?;
+        }
+        match self.directory.listing {
+            Listing::ByMessage { .. } if reached_known && since.is_some() => {
+                self.directory.listing = Listing::ByChange { seen: 0 };
+            }
+            Listing::ByMessage { seen } if !reached_known => {
+                let seen = seen.saturating_add(count);
+                self.directory.listing = Listing::ByMessage { seen };
+            }
+            Listing::ByChange { seen } if count > 0 => {
+                let seen = seen.saturating_add(count);
+                self.directory.listing = Listing::ByChange { seen };
+            }
+            _ => self.listed(turn)?,
+        }
+        Ok(())
+    }
+
+    /// Everything that changed is known: what is unfinished from earlier is taken up too.
+    fn listed(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        self.directory.listing = Listing::Complete;
+        let opened_at = self.directory.opened_at;
+        turn.overlay
+            .update_session(|row| row.missed_until = row.missed_until.max(opened_at));
+        turn.step.wrote(Durability::Cache);
+        let unfinished = turn.overlay.snapshot().conversations_with_work(WORK_MAX)?;
+        for number in unfinished {
+            let Some(row) = turn.overlay.snapshot().conversation(number)? else {
+                continue;
+            };
+            if row.freshness == Freshness::Stale {
+                self.directory.want(number);
+            }
+            if row.history.end() == HistoryEnd::Behind {
+                self.want_history(turn, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ids_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        ids: &[ConversationId],
+        caller: Option<RequestId>,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        if caller.is_none() {
+            self.directory.wanted_asked = Asked::No;
+        }
+        let envelope = match answer {
+            Answer::Said(envelope) => envelope,
+            other => {
+                match caller {
+                    Some(caller) => turn.step.reply(caller, Err(other.into_error())),
+                    // They stay stale in the store; unless the question itself is refused, they
+                    // are asked for again.
+                    None if !matches!(other, Answer::Refused { .. }) => {
+                        self.want_ids(turn, ids)?;
+                    }
+                    None => {}
+                }
+                return Ok(());
+            }
+        };
+        let mut found = Vec::new();
+        for row in rows(&envelope) {
+            found.push(row.id.clone());
+            self.apply_row(turn, row)?;
+        }
+        for id in ids.iter().filter(|id| !found.contains(id)) {
+            // The service does not show it to us: asking again would not help.
+            let known = turn.overlay.snapshot().number(id)?;
+            if let Some(number) = known {
+                turn.overlay
+                    .update_conversation(number, |row| row.freshness = Freshness::Fresh)?;
+                turn.step.wrote(Durability::Cache);
+            }
+        }
+        if let Some(caller) = caller {
+            turn.step.reply(caller, Ok(Reply::Conversations { found }));
+        }
+        Ok(())
+    }
+
+    fn want_ids(&mut self, turn: &Turn<'_, '_>, ids: &[ConversationId]) -> Result<(), StoreError> {
+        for id in ids {
+            if let Some(number) = turn.overlay.snapshot().number(id)? {
+                self.directory.want(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over what the service says about a conversation, and catches up with it if it has
+    /// messages that are not here.
+    fn apply_row(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        told: row::ConversationRow,
+    ) -> Result<(), StoreError> {
+        let without_members = told.members.is_none();
+        let info = convert::conversation_info(told, self.me());
+        let known = turn.overlay.snapshot().number(&info.id)?;
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let row = ConversationRow::unknown(info.id.clone());
+                turn.overlay.create_conversation(row)?
+            }
+        };
+        let newest = info.last_message_at;
+        let last = info.last_message.clone();
+        let me = self.settings.client.clone();
+        turn.overlay.update_conversation(number, |row| {
+            if info.updated_at >= row.updated_at {
+                take_over(row, info, without_members, &me);
+            }
+            row.freshness = Freshness::Fresh;
+        })?;
+        turn.step.wrote(Durability::Cache);
+        self.compare_tail(turn, number, newest, last)
+    }
+
+    /// Compares the newest message of the service with the newest of the unbroken history here.
+    fn compare_tail(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        newest: Option<Timestamp>,
+        last: Option<Message>,
+    ) -> Result<(), StoreError> {
+        let Some(message) = last else {
+            return self.tail_reaches(turn, number, newest);
+        };
+        let Some(row) = turn.overlay.snapshot().conversation(number)? else {
+            return Ok(());
+        };
+        if row.kind == ConversationKind::ChatRoom {
+            return Ok(());
+        }
+        let source = self.receiver.history_source();
+        let Some((position, _)) = self.keep(turn, number, &message, source)? else {
+            return Ok(());
+        };
+        if Some(&position) > row.history.newest().map(|span| &span.to) {
+            self.want_history(turn, number)?;
+        }
+        Ok(())
+    }
+}
+
+/// The time back to which a list must go; none for everything.
+fn list_since(turn: &Turn<'_, '_>) -> Option<Timestamp> {
+    let complete_until = turn.overlay.snapshot().session().missed_until?;
+    let overlap = i64::try_from(OVERLAP.as_millis()).unwrap_or(0);
+    let since = complete_until.as_millis().saturating_sub(overlap);
+    Some(Timestamp::from_millis(since))
+}
+
+fn take_over(
+    row: &mut ConversationRow,
+    info: ConversationInfo,
+    without_members: bool,
+    me: &ClientId,
+) {
+    row.kind = info.kind;
+    row.name = info.name;
+    row.creator = info.creator;
+    row.attributes = info.attributes;
+    row.columns = info.columns;
+    row.unique = info.unique;
+    row.muted = info.muted;
+    row.created_at = info.created_at;
+    row.updated_at = info.updated_at;
+    row.last_message_at = row.last_message_at.max(info.last_message_at);
+    if without_members {
+        return;
+    }
+    row.members = info.members;
+    let has_members = matches!(
+        row.kind,
+        ConversationKind::Normal | ConversationKind::Temporary
+    );
+    if has_members {
+        row.state = if row.members.contains(me) {
+            ConversationState::Live
+        } else {
+            ConversationState::Left
+        };
+    }
+}

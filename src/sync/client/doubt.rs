@@ -1,0 +1,379 @@
+//! Entries that may have arrived: looked for before they are sent again.
+//!
+//! A message is sent again with the same token while the service is trusted to remember it, and a
+//! conversation that is one per set of members may be asked for at any time. Everything else is
+//! looked for first: exactly one match settles the entry, none means that it never arrived, and
+//! several are for the app to judge.
+
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::sender::{FlightStep, Found};
+use super::{Client, Purpose, Turn, requeue};
+use crate::model::{
+    ConversationId, ConversationKind, MessageId, OutboxEntryId, SendFailure, Timestamp,
+};
+use crate::store::{CreateIntent, Entry, Intent, Position, SendIntent, StoreError};
+use crate::sync::link::{RequestTag, Unanswered};
+use crate::sync::step::Durability;
+use crate::wire::generated::{ConvCommand, JsonObjectMessage, LogsCommand};
+use crate::wire::row::ConversationRow;
+use crate::wire::{Command, Envelope, Op, Payload, content, convert};
+
+/// How much earlier than by our reckoning of the service's clock an entry may have arrived.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Messages per page of the search.
+const PAGE: i32 = 100;
+
+/// The most pages: a thousand messages of one conversation within the doubt are too many to judge.
+const PAGES_MAX: u32 = 10;
+
+/// Conversations that a search for a creation looks at, newest first.
+const CREATIONS_MAX: i32 = 20;
+
+/// Whether an entry may have arrived, and what the service knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It was never sent, or surely did not arrive.
+    None,
+    /// Sending it again does no harm.
+    Remembered,
+    /// Sending it again could make a second one.
+    Forgotten {
+        /// Since when it is in doubt, by the service's clock.
+        since: Timestamp,
+    },
+}
+
+/// A search under way.
+#[derive(Debug)]
+pub(super) enum Search {
+    /// For a message, in the history of its conversation.
+    Message(MessageSearch),
+    /// For a conversation, among those of the same members.
+    Conversation {
+        /// The entry that is looked for.
+        entry: OutboxEntryId,
+        /// Since when it is in doubt.
+        since: Timestamp,
+    },
+}
+
+/// A search for a message, page by page from old to new.
+#[derive(Debug)]
+pub(super) struct MessageSearch {
+    entry: OutboxEntryId,
+    conversation: ConversationId,
+    /// Where the next page begins.
+    from: SearchPoint,
+    pages: u32,
+    matches: Vec<(MessageId, Timestamp)>,
+}
+
+#[derive(Debug)]
+enum SearchPoint {
+    /// A little before the doubt began.
+    Time(Timestamp),
+    /// The newest message that was looked at.
+    Message(Position),
+}
+
+impl Client {
+    pub(super) fn doubt_of(&self, turn: &Turn<'_, '_>, entry: &Entry) -> Doubt {
+        let Some(since) = entry.in_doubt_since else {
+            return Doubt::None;
+        };
+        let remembered = match &entry.intent {
+            Intent::Send(_) => self.token_is_remembered(turn, since),
+            Intent::Create(intent) => intent.unique || intent.kind == ConversationKind::Temporary,
+            Intent::Read(_) => true,
+        };
+        if remembered {
+            Doubt::Remembered
+        } else {
+            Doubt::Forgotten { since }
+        }
+    }
+
+    fn token_is_remembered(&self, turn: &Turn<'_, '_>, since: Timestamp) -> bool {
+        let Some(memory) = self.settings.limits.token_memory else {
+            return true;
+        };
+        let now = self.service_now(turn.now);
+        let age = now.saturating_since(since);
+        // What is sent now may arrive as late as its time-out. A clock that went back says nothing.
+        let usable = memory.saturating_sub(self.settings.limits.request_timeout);
+        since <= now && age <= usable
+    }
+
+    pub(super) fn search_message(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        conversation: &ConversationId,
+        since: Timestamp,
+    ) {
+        let margin = i64::try_from(MARGIN.as_millis()).unwrap_or(0);
+        let begin = Timestamp::from_millis(since.as_millis().saturating_sub(margin));
+        let search = MessageSearch {
+            entry: entry.id,
+            conversation: conversation.clone(),
+            from: SearchPoint::Time(begin),
+            pages: 0,
+            matches: Vec::new(),
+        };
+        self.ask_search(turn, entry, search);
+    }
+
+    fn ask_search(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry, search: MessageSearch) {
+        if !self.paces.history.allows(turn.elapsed()) {
+            self.sender.release(entry.conversation, entry.id);
+            return;
+        }
+        let (at, mid) = match &search.from {
+            SearchPoint::Time(at) => (*at, None),
+            SearchPoint::Message(position) => (position.sent_at, Some(position.id.to_string())),
+        };
+        let body = LogsCommand {
+            cid: Some(search.conversation.as_str().to_owned()),
+            limit: Some(PAGE),
+            l: Some(PAGE),
+            t: Some(at.as_millis()),
+            mid,
+            t_included: Some(true),
+            direction: Some(crate::wire::generated::logs_command::QueryDirection::New.into()),
+            ..LogsCommand::default()
+        };
+        self.paces.history.note(turn.elapsed());
+        let purpose = Purpose::Search(Search::Message(search));
+        let tag = self.submit(turn, Command::logs(body), purpose);
+        self.sender.depart(entry, FlightStep::Asked(tag));
+    }
+
+    pub(super) fn search_conversation(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        intent: &CreateIntent,
+        since: Timestamp,
+    ) {
+        let me = self.me().as_str();
+        let condition = if intent.kind == ConversationKind::ChatRoom {
+            serde_json::json!({"tr": true, "c": me})
+        } else {
+            let members = self.members_of(intent);
+            let ids: Vec<&str> = members.iter().map(AsRef::as_ref).collect();
+            serde_json::json!({"m": {"$all": ids, "$size": ids.len()}, "c": me})
+        };
+        let body = ConvCommand {
+            r#where: Some(JsonObjectMessage {
+                data: condition.to_string(),
+            }),
+            sort: Some("-createdAt".to_owned()),
+            limit: Some(CREATIONS_MAX),
+            ..ConvCommand::default()
+        };
+        self.paces.others.note(turn.elapsed());
+        let search = Search::Conversation {
+            entry: entry.id,
+            since,
+        };
+        let command = Command::conv(Op::Query, body);
+        let tag = self.submit(turn, command, Purpose::Search(search));
+        self.sender.depart(entry, FlightStep::Asked(tag));
+    }
+
+    pub(super) fn search_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        search: Search,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        let id = match &search {
+            Search::Message(search) => search.entry,
+            Search::Conversation { entry, .. } => *entry,
+        };
+        let Some(entry) = turn.overlay.snapshot().entry(id) else {
+            return Ok(());
+        };
+        if !self.sender.carries(tag, id) {
+            return Ok(());
+        }
+        let envelope = match answer {
+            Answer::Said(envelope) => envelope,
+            Answer::Refused { code, reason } => {
+                self.sender.release(entry.conversation, id);
+                return self.refused(turn, &entry, code, reason);
+            }
+            Answer::Unanswered(reason) => {
+                if reason == Unanswered::TimedOut {
+                    self.paces.history.throttled(turn.elapsed());
+                }
+                self.sender.release(entry.conversation, id);
+                requeue(turn, id);
+                return Ok(());
+            }
+        };
+        match (search, &entry.intent) {
+            (Search::Message(search), Intent::Send(intent)) => {
+                self.message_page(turn, &entry, intent, search, envelope)
+            }
+            (Search::Conversation { since, .. }, Intent::Create(intent)) => {
+                self.creation_page(turn, &entry, intent, since, envelope)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn message_page(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        intent: &SendIntent,
+        mut search: MessageSearch,
+        envelope: Envelope,
+    ) -> Result<(), StoreError> {
+        let Command::Logs(body) = envelope.command else {
+            return self.judge(turn, entry, search);
+        };
+        self.paces.history.answered();
+        let wanted = canonical(&intent.content);
+        let mut newest = None;
+        for item in body.logs {
+            let message = convert::message_from_history(&search.conversation, item, self.me());
+            let Ok(message) = message else { continue };
+            let Some(id) = message.id.clone() else {
+                continue;
+            };
+            let position = Position {
+                sent_at: message.sent_at,
+                id,
+            };
+            if search.has_seen(&position) {
+                continue;
+            }
+            newest = newest.max(Some(position.clone()));
+            let same = &message.sender == self.me()
+                && message.mentions == intent.mentions
+                && content::encode(&message.content) == wanted;
+            if same && !is_claimed(turn, entry, &position)? {
+                search.matches.push((position.id, position.sent_at));
+            }
+        }
+        search.pages = search.pages.saturating_add(1);
+        match newest {
+            // Only an answer without anything new is the end.
+            None => self.judge(turn, entry, search),
+            Some(_) if search.pages >= PAGES_MAX => {
+                self.fail_entry(turn, entry, SendFailure::Ambiguous)
+            }
+            Some(position) => {
+                search.from = SearchPoint::Message(position);
+                self.ask_search(turn, entry, search);
+                Ok(())
+            }
+        }
+    }
+
+    fn judge(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        search: MessageSearch,
+    ) -> Result<(), StoreError> {
+        let mut matches = search.matches.into_iter();
+        match (matches.next(), matches.next()) {
+            (None, _) => {
+                self.clear_doubt(turn, entry);
+                Ok(())
+            }
+            (Some((id, sent_at)), None) => self.settle_send(turn, entry, id, sent_at),
+            (Some(_), Some(_)) => self.fail_entry(turn, entry, SendFailure::Ambiguous),
+        }
+    }
+
+    /// It did not arrive: it is sent as if for the first time.
+    fn clear_doubt(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry) {
+        turn.overlay
+            .update_entry(entry.id, |entry| entry.in_doubt_since = None);
+        turn.step.wrote(Durability::Cache);
+        self.sender.release(entry.conversation, entry.id);
+    }
+
+    fn creation_page(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        intent: &CreateIntent,
+        since: Timestamp,
+        envelope: Envelope,
+    ) -> Result<(), StoreError> {
+        self.paces.others.answered();
+        let mut found = Vec::new();
+        for row in rows(&envelope) {
+            let made_at = row.created_at.unwrap_or(Timestamp::ZERO);
+            let in_time = made_at.saturating_add(MARGIN) >= since;
+            if in_time && is_what_was_wanted(&row, intent) && !is_known(turn, &row.id)? {
+                found.push((row.id, row.created_at));
+            }
+        }
+        let mut found = found.into_iter();
+        match (found.next(), found.next()) {
+            (None, _) => {
+                self.clear_doubt(turn, entry);
+                Ok(())
+            }
+            (Some((id, made_at)), None) => {
+                self.settle_creation(turn, entry, &id, made_at, Found::Existing)
+            }
+            (Some(_), Some(_)) => self.fail_entry(turn, entry, SendFailure::Ambiguous),
+        }
+    }
+}
+
+impl MessageSearch {
+    fn has_seen(&self, position: &Position) -> bool {
+        match &self.from {
+            SearchPoint::Time(_) => false,
+            SearchPoint::Message(seen) => position <= seen,
+        }
+    }
+}
+
+/// What a message says, as it looks after the way through the wire.
+fn canonical(said: &crate::model::Content) -> Payload {
+    content::encode(&content::decode(content::encode(said)))
+}
+
+/// Whether the message is known as what another entry of this device became.
+fn is_claimed(turn: &Turn<'_, '_>, entry: &Entry, position: &Position) -> Result<bool, StoreError> {
+    let held = turn
+        .overlay
+        .snapshot()
+        .message(entry.conversation, position)?;
+    Ok(held.is_some_and(|message| message.local_id.is_some()))
+}
+
+/// Whether another creation of this device became this conversation.
+fn is_known(turn: &Turn<'_, '_>, id: &ConversationId) -> Result<bool, StoreError> {
+    let known = turn.overlay.snapshot().conversation_by_id(id)?;
+    Ok(known.is_some_and(|(_, row)| row.local_id.is_some()))
+}
+
+fn is_what_was_wanted(row: &ConversationRow, intent: &CreateIntent) -> bool {
+    let attributes = row.attributes.clone().map(serde_json::Value::Object);
+    let wanted = intent.attributes.as_ref().map(crate::model::Json::to_value);
+    row.kind == intent.kind && !row.unique && row.name == intent.name && attributes == wanted
+}
+
+/// The conversations that a query answered with.
+pub(super) fn rows(envelope: &Envelope) -> Vec<ConversationRow> {
+    let Command::Conv { body, .. } = &envelope.command else {
+        return Vec::new();
+    };
+    let text = body.results.as_ref().map(|results| results.data.as_str());
+    text.and_then(|text| ConversationRow::decode_results(text).ok())
+        .unwrap_or_default()
+}

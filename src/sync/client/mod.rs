@@ -1,0 +1,453 @@
+//! One client's machine over its own store: session, outbox, receiver, catch-up.
+//!
+//! ```text
+//!                     ┌───────────────────────── Client ─────────────────────────┐
+//!   API call ───────▶ │ outbox      what the app wants is written down           │
+//!   Connected ──────▶ │ session     opens, reopens, ends                         │
+//!   replies ────────▶ │ sender      what is written down is sent, in order       │ ──▶ Step
+//!   notifications ──▶ │ receiver    messages, edits, receipts, unread, members   │
+//!   Woke ───────────▶ │ catch_up    what was missed is fetched; gaps are recorded│
+//!                     └───────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `session.rs` | signing in, staying signed in, being sent away |
+//! | `outbox.rs` | API calls that write: enqueue, retry, discard |
+//! | `sender.rs` | the content lane: one entry in flight per conversation, in order |
+//! | `doubt.rs` | entries that may have arrived: looked for before they are sent again |
+//! | `reads.rs` | the state lane: read marks, coalesced |
+//! | `receiver.rs` | messages, edits and receipts that come in; acknowledging them |
+//! | `unread.rs` | unread counts |
+//! | `members.rs` | what the service tells about conversations |
+//! | `directory.rs` | asking for conversations: those that changed, those unknown |
+//! | `catch_up.rs` | asking for history: what was missed, what the app pages through |
+//! | `pace.rs` | how often commands may be sent |
+//!
+//! The machine's memory holds only what is under way on the present connection. Everything else is
+//! in the store, so a machine that is rebuilt from the store goes on where this one stopped.
+
+mod answer;
+mod catch_up;
+mod directory;
+mod doubt;
+mod members;
+mod outbox;
+mod pace;
+mod reads;
+mod receiver;
+mod sender;
+mod session;
+mod unread;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use self::answer::Answer;
+use self::catch_up::{CatchUp, HistoryQuery};
+use self::directory::{Directory, DirectoryQuery};
+use self::doubt::Search;
+use self::pace::Pace;
+use self::reads::Reads;
+use self::receiver::Receiver;
+use self::sender::Sender;
+use self::session::Session;
+use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
+use super::request::{Reply, Request, RequestError, RequestId};
+use super::step::{ClientInput, Durability, EffectId, Step};
+use super::{Randomness, Signature};
+use crate::Limits;
+use crate::model::{ClientId, Now, OutboxEntryId, OutboxState, SessionState, Tag, Timestamp};
+use crate::store::{Overlay, Store, StoreError};
+use crate::wire::{Command, Envelope};
+
+/// What a client's machine needs to know.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// The identity.
+    pub client: ClientId,
+    /// Of the devices that share it, one is signed in at a time.
+    pub tag: Option<Tag>,
+    /// Name and version, as the service's statistics see it, such as `sampan/0.1.0`.
+    pub user_agent: String,
+    /// Whether operations are signed by the app's server.
+    pub signing: Signing,
+    /// Paces and limits.
+    pub limits: Limits,
+}
+
+/// Whether operations are signed by the app's server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Signing {
+    /// They are not; the app has no signer.
+    #[default]
+    Unsigned,
+    /// The app has a signer: it is asked whenever an operation that needs it is sent.
+    Signed,
+}
+
+/// The machine of one client.
+#[derive(Debug)]
+pub struct Client {
+    settings: ClientSettings,
+    randomness: Randomness,
+    session: Session,
+    sender: Sender,
+    reads: Reads,
+    receiver: Receiver,
+    directory: Directory,
+    catch_up: CatchUp,
+    paces: Paces,
+    pending: BTreeMap<RequestTag, Purpose>,
+    last_tag: u64,
+    last_effect: u64,
+    /// Counts lost sessions: what was asked in an earlier one says nothing about the present.
+    epoch: u64,
+    clock: Option<ServiceClock>,
+    /// Entries that the store has as in flight and no connection knows: a crash came between.
+    interrupted: Vec<OutboxEntryId>,
+}
+
+/// The paces of the kinds of command that the service counts apart.
+#[derive(Debug)]
+struct Paces {
+    sends: Pace,
+    history: Pace,
+    others: Pace,
+}
+
+/// What the service's clock showed at a moment of ours.
+#[derive(Clone, Copy, Debug)]
+struct ServiceClock {
+    shown: Timestamp,
+    at: Duration,
+}
+
+/// Why a request was sent.
+#[derive(Debug)]
+enum Purpose {
+    OpenSession,
+    CloseSession,
+    RefreshToken,
+    Send(OutboxEntryId),
+    Create(OutboxEntryId),
+    Search(Search),
+    ReadBarrier,
+    Directory(DirectoryQuery),
+    History(HistoryQuery),
+    Receipts {
+        conversation: crate::store::ConversationNumber,
+        caller: RequestId,
+    },
+}
+
+/// One input being handled: the time, the store, and the step that grows.
+struct Turn<'a, 's> {
+    now: Now,
+    overlay: &'a mut Overlay<'s>,
+    step: &'a mut Step,
+}
+
+impl Client {
+    /// Makes the machine from what the store holds: unsent entries wait again, in their order.
+    #[must_use]
+    pub fn rebuild(settings: ClientSettings, store: &Store, randomness: Randomness) -> Self {
+        let limits = &settings.limits;
+        let paces = Paces {
+            sends: Pace::new(limits.sends_per_minute),
+            history: Pace::new(limits.history_per_minute),
+            others: Pace::new(limits.others_per_minute),
+        };
+        let entries = store.snapshot().outbox();
+        let in_flight = entries
+            .iter()
+            .filter(|entry| entry.state == OutboxState::InFlight);
+        Self {
+            interrupted: in_flight.map(|entry| entry.id).collect(),
+            sender: Sender::of_entries(&entries),
+            reads: Reads::of_entries(&entries),
+            session: Session::default(),
+            receiver: Receiver::default(),
+            directory: Directory::default(),
+            catch_up: CatchUp::default(),
+            pending: BTreeMap::new(),
+            last_tag: 0,
+            last_effect: 0,
+            epoch: 0,
+            clock: None,
+            settings,
+            randomness,
+            paces,
+        }
+    }
+
+    /// The session's state, as the last step left it.
+    #[must_use]
+    pub fn session_state(&self) -> SessionState {
+        self.session.state()
+    }
+
+    /// One input in, one step out. Writes go to the overlay; whoever drives the machine commits
+    /// them, as durable as the step says, before the rest of the step is carried out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be read. The machine is then of no use: drop it with
+    /// the overlay's writes, and rebuild it.
+    pub fn handle(
+        &mut self,
+        now: Now,
+        input: ClientInput,
+        overlay: &mut Overlay<'_>,
+    ) -> Result<Step, StoreError> {
+        let mut step = Step::default();
+        let before = self.session.state();
+        let turn = &mut Turn {
+            now,
+            overlay,
+            step: &mut step,
+        };
+        self.requeue_interrupted(turn);
+        match input {
+            ClientInput::Requested { id, request } => self.requested(turn, id, request)?,
+            ClientInput::Delivered(delivery) => self.delivered(turn, delivery)?,
+            ClientInput::Signed { effect, outcome } => self.signed(turn, effect, outcome)?,
+            ClientInput::Woke => {}
+        }
+        self.pump(turn)?;
+        let after = self.session.state();
+        if after != before {
+            step.session = Some(after);
+        }
+        step.wake_after = self
+            .next_wake(now.elapsed)
+            .map(|at| at.saturating_sub(now.elapsed));
+        Ok(step)
+    }
+
+    fn requested(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        id: RequestId,
+        request: Request,
+    ) -> Result<(), StoreError> {
+        match request {
+            Request::Connect { mode } => self.connect(turn, id, mode)?,
+            Request::Disconnect => self.disconnect(turn, id)?,
+            Request::FreshToken => self.fresh_token(turn, id),
+            Request::Focus { conversation } => self.focus(turn, id, conversation.as_ref())?,
+            Request::FetchHistory {
+                conversation,
+                before,
+                limit,
+            } => self.fetch_history(turn, id, &conversation, before, limit)?,
+            Request::FetchConversations { conversations } => {
+                self.fetch_conversations(turn, id, conversations)?;
+            }
+            Request::FetchReceipts { conversation } => {
+                self.fetch_receipts(turn, id, &conversation)?;
+            }
+            write => {
+                let answer = self.write(turn, write)?;
+                turn.step.reply(id, answer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls that only write: they are answered when what they wrote is durable.
+    fn write(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        request: Request,
+    ) -> Result<Result<Reply, RequestError>, StoreError> {
+        match request {
+            Request::CreateConversation { conversation } => {
+                self.create_conversation(turn, conversation)
+            }
+            Request::SendMessage {
+                conversation,
+                message,
+            } => self.send_message(turn, &conversation, message),
+            Request::MarkRead {
+                conversation,
+                until,
+            } => self.mark_read(turn, &conversation, until),
+            Request::RetryEntry { entry } => self.retry_entry(turn, entry),
+            Request::DiscardEntry { entry } => self.discard_entry(turn, entry),
+            // All others were taken before.
+            _ => Ok(Ok(Reply::Done)),
+        }
+    }
+
+    fn delivered(&mut self, turn: &mut Turn<'_, '_>, delivery: Delivery) -> Result<(), StoreError> {
+        match delivery {
+            Delivery::Connected => self.link_up(turn),
+            Delivery::Disconnected => self.link_down(turn),
+            Delivery::Refused { code } => {
+                self.end_session(turn, code, code.name().to_owned())?;
+                Ok(())
+            }
+            Delivery::Reply { tag, outcome } => self.answered(turn, tag, outcome),
+            Delivery::Notified(envelope) => {
+                self.observe_clock(turn.now, &envelope);
+                self.notified(turn, envelope)
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        outcome: Result<Envelope, Unanswered>,
+    ) -> Result<(), StoreError> {
+        if let Ok(envelope) = &outcome {
+            self.observe_clock(turn.now, envelope);
+        }
+        let answer = Answer::of(outcome);
+        let Some(purpose) = self.pending.remove(&tag) else {
+            return self.answered_late(turn, tag, answer);
+        };
+        if answer.asks_for_session() && !matches!(purpose, Purpose::OpenSession) {
+            self.session_required(turn)?;
+        }
+        match purpose {
+            Purpose::OpenSession => self.open_answered(turn, tag, answer),
+            Purpose::CloseSession => self.close_answered(turn),
+            Purpose::RefreshToken => {
+                self.refresh_answered(turn, answer);
+                Ok(())
+            }
+            Purpose::Send(entry) => self.send_answered(turn, tag, entry, answer),
+            Purpose::Create(entry) => self.create_answered(turn, tag, entry, answer),
+            Purpose::Search(search) => self.search_answered(turn, tag, search, answer),
+            Purpose::ReadBarrier => self.reads_answered(turn, tag, &answer),
+            Purpose::Directory(query) => self.directory_answered(turn, query, answer),
+            Purpose::History(query) => self.history_answered(turn, query, answer),
+            Purpose::Receipts {
+                conversation,
+                caller,
+            } => self.receipts_answered(turn, conversation, caller, answer),
+        }
+    }
+
+    fn signed(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        effect: EffectId,
+        outcome: Result<Signature, String>,
+    ) -> Result<(), StoreError> {
+        if self.session.awaits(effect) {
+            return self.open_signed(turn, outcome);
+        }
+        self.create_signed(turn, effect, outcome)
+    }
+
+    /// Starts whatever can start now: called after every input.
+    fn pump(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        self.pump_session(turn)?;
+        self.pump_acknowledgements(turn);
+        if !self.session.is_open() {
+            return Ok(());
+        }
+        self.pump_sends(turn)?;
+        self.pump_reads(turn)?;
+        self.pump_directory(turn)?;
+        self.pump_catch_up(turn)
+    }
+
+    /// When the machine may have something to do by itself. What is due already was done just
+    /// now, as far as it could be.
+    fn next_wake(&self, now: Duration) -> Option<Duration> {
+        let mut wakes = Vec::new();
+        self.session.wake(&mut wakes);
+        self.receiver.wake(&mut wakes);
+        if self.session.is_open() {
+            self.sends_wake(&mut wakes);
+            self.reads_wake(&mut wakes);
+            self.directory_wake(&mut wakes);
+            self.catch_up_wake(&mut wakes);
+        }
+        wakes.into_iter().filter(|at| *at > now).min()
+    }
+
+    /// The connection or the session is gone: nothing is in flight any more, and nothing that was
+    /// learnt about being up to date holds.
+    fn forget_connection(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        self.epoch = self.epoch.saturating_add(1);
+        self.requeue_in_flight(turn);
+        self.reads.forget_connection();
+        self.mark_tails_behind(turn)?;
+        self.receiver.forget_connection();
+        self.directory.forget_connection();
+        self.catch_up.forget_connection();
+        Ok(())
+    }
+
+    fn requeue_interrupted(&mut self, turn: &mut Turn<'_, '_>) {
+        for entry in std::mem::take(&mut self.interrupted) {
+            requeue(turn, entry);
+        }
+    }
+
+    /// Sends a request whose answer is awaited.
+    fn submit(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        command: Command,
+        purpose: Purpose,
+    ) -> RequestTag {
+        self.last_tag = self.last_tag.saturating_add(1);
+        let tag = RequestTag(self.last_tag);
+        self.pending.insert(tag, purpose);
+        turn.step.requests.push(LinkRequest {
+            tag: Some(tag),
+            envelope: Envelope::new(command),
+        });
+        tag
+    }
+
+    fn fresh_effect(&mut self) -> EffectId {
+        self.last_effect = self.last_effect.saturating_add(1);
+        EffectId(self.last_effect)
+    }
+
+    fn observe_clock(&mut self, now: Now, envelope: &Envelope) {
+        if let Some(shown) = envelope.server_ts {
+            let at = now.elapsed;
+            self.clock = Some(ServiceClock { shown, at });
+        }
+    }
+
+    /// The time by the service's clock, as far as it is known; else by the device's.
+    fn service_now(&self, now: Now) -> Timestamp {
+        self.clock.map_or(now.wall, |clock| {
+            let since = now.elapsed.saturating_sub(clock.at);
+            clock.shown.saturating_add(since)
+        })
+    }
+
+    fn me(&self) -> &ClientId {
+        &self.settings.client
+    }
+}
+
+impl Turn<'_, '_> {
+    /// The elapsed time, which drives all timers.
+    const fn elapsed(&self) -> Duration {
+        self.now.elapsed
+    }
+}
+
+/// Puts an entry that was in flight back into the queue.
+fn requeue(turn: &mut Turn<'_, '_>, entry: OutboxEntryId) {
+    let changed = turn.overlay.update_entry(entry, |entry| {
+        if entry.state == OutboxState::InFlight {
+            entry.state = OutboxState::Queued;
+        }
+    });
+    if changed {
+        turn.step.wrote(Durability::Cache);
+    }
+}

@@ -1,0 +1,383 @@
+//! API calls that write: what the app wants is written down, and the call is answered when that is
+//! durable. Nothing here needs the service.
+
+use super::{Client, Signing, Turn};
+use crate::model::{
+    ClientId, ConversationId, ConversationKind, ConversationState, LocalId, NewConversation,
+    NewMessage, OutboxEntryId, OutboxState, SendFailure, Uniqueness,
+};
+use crate::store::{
+    ConversationNumber, ConversationRow, CreateIntent, Entry, Freshness, HistoryStart, Intent,
+    SendIntent, StoreError,
+};
+use crate::sync::step::Durability;
+use crate::sync::{Reply, RequestError};
+use crate::wire::convert;
+use crate::wire::frame::TO_SERVICE_BYTES_MAX;
+use crate::wire::generated::{ConvCommand, DirectCommand, JsonObjectMessage};
+use crate::wire::{Command, Envelope, Op, Serial};
+
+/// The most members of a temporary conversation, the client that makes it included.
+const TEMPORARY_MEMBERS_MAX: usize = 10;
+
+/// Bytes that a signature adds to a command: 40 digits, a nonce, a time, and their field numbers.
+const SIGNATURE_BYTES: usize = 128;
+
+/// An answer to a call: the outer error is the store's and fatal, the inner one is the caller's.
+type Answered = Result<Result<Reply, RequestError>, StoreError>;
+
+impl Client {
+    pub(super) fn create_conversation(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        wanted: NewConversation,
+    ) -> Answered {
+        let intent = match self.check_creation(wanted) {
+            Ok(intent) => intent,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.outbox_is_full(turn) {
+            return Ok(Err(self.outbox_full()));
+        }
+        if let Some(existing) = self.waiting_twin(turn, &intent)? {
+            return Ok(Ok(existing));
+        }
+        let id = self.randomness.local_conversation_id();
+        let mut row = ConversationRow::unknown(id.clone());
+        row.kind = intent.kind;
+        row.name.clone_from(&intent.name);
+        row.creator = Some(self.me().clone());
+        row.members = self.members_of(&intent);
+        row.attributes.clone_from(&intent.attributes);
+        row.unique = intent.unique;
+        row.state = ConversationState::Creating;
+        row.freshness = Freshness::Fresh;
+        row.history.set_start(HistoryStart::Reached);
+        let number = turn.overlay.create_conversation(row)?;
+        let entry = self.enqueue(turn, number, Intent::Create(intent))?;
+        Ok(Ok(Reply::Created {
+            conversation: id,
+            entry: Some(entry.0),
+        }))
+    }
+
+    fn check_creation(&self, wanted: NewConversation) -> Result<CreateIntent, RequestError> {
+        let invalid = |reason: &str| {
+            Err(RequestError::InvalidArgument {
+                reason: reason.to_owned(),
+            })
+        };
+        match wanted.kind {
+            ConversationKind::Service => {
+                return invalid("kind: service conversations are made by the app's server");
+            }
+            ConversationKind::ChatRoom if !wanted.members.is_empty() => {
+                return invalid("members: a chat room has no member list");
+            }
+            ConversationKind::Temporary if wanted.members.len() >= TEMPORARY_MEMBERS_MAX => {
+                return invalid("members: a temporary conversation has at most ten");
+            }
+            _ => {}
+        }
+        let lifetime = wanted.lifetime.map(|life| u32::try_from(life.as_secs()));
+        let Ok(lifetime_seconds) = lifetime.transpose() else {
+            return invalid("lifetime: too long");
+        };
+        let intent = CreateIntent {
+            kind: wanted.kind,
+            name: wanted.name,
+            members: wanted.members,
+            attributes: wanted.attributes,
+            // Temporary conversations of the same members are the same one while they live.
+            unique: wanted.uniqueness == Uniqueness::Unique
+                && wanted.kind != ConversationKind::ChatRoom,
+            lifetime_seconds,
+        };
+        let command = self.start_command(&intent);
+        let extra = match self.settings.signing {
+            Signing::Signed => SIGNATURE_BYTES,
+            Signing::Unsigned => 0,
+        };
+        self.check_size(command, extra)?;
+        Ok(intent)
+    }
+
+    /// A unique conversation of the same members that waits to be made already.
+    fn waiting_twin(
+        &self,
+        turn: &Turn<'_, '_>,
+        wanted: &CreateIntent,
+    ) -> Result<Option<Reply>, StoreError> {
+        if !wanted.unique {
+            return Ok(None);
+        }
+        let members = self.members_of(wanted);
+        for entry in self.sender.creations(turn) {
+            let Intent::Create(intent) = &entry.intent else {
+                continue;
+            };
+            let twin =
+                intent.unique && intent.kind == wanted.kind && self.members_of(intent) == members;
+            if !twin {
+                continue;
+            }
+            if let Some(row) = turn.overlay.snapshot().conversation(entry.conversation)? {
+                return Ok(Some(Reply::Created {
+                    conversation: row.id,
+                    entry: Some(entry.id),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The members as they are sent: sorted, each once, with the one who makes it; none for a
+    /// chat room.
+    pub(super) fn members_of(&self, intent: &CreateIntent) -> Vec<ClientId> {
+        if intent.kind == ConversationKind::ChatRoom {
+            return Vec::new();
+        }
+        let mut members = intent.members.clone();
+        members.push(self.me().clone());
+        members.sort();
+        members.dedup();
+        members
+    }
+
+    /// The command that makes a conversation, unsigned.
+    pub(super) fn start_command(&self, intent: &CreateIntent) -> ConvCommand {
+        let mut attributes = serde_json::Map::new();
+        if let Some(name) = &intent.name {
+            attributes.insert("name".to_owned(), name.as_str().into());
+        }
+        if let Some(json) = &intent.attributes {
+            attributes.insert("attr".to_owned(), json.to_value());
+        }
+        let data =
+            (!attributes.is_empty()).then(|| serde_json::Value::Object(attributes).to_string());
+        let temporary = intent.kind == ConversationKind::Temporary;
+        let seconds = intent.lifetime_seconds;
+        ConvCommand {
+            m: self
+                .members_of(intent)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            transient: (intent.kind == ConversationKind::ChatRoom).then_some(true),
+            unique: intent.unique.then_some(true),
+            attr: data.map(|data| JsonObjectMessage { data }),
+            temp_conv: temporary.then_some(true),
+            temp_conv_ttl: seconds
+                .filter(|_| temporary)
+                .and_then(|it| i32::try_from(it).ok()),
+            ..ConvCommand::default()
+        }
+    }
+
+    fn check_size(&self, body: ConvCommand, extra: usize) -> Result<(), RequestError> {
+        let actual = self
+            .size_of(Command::conv(Op::Start, body))
+            .saturating_add(extra);
+        fits(actual)
+    }
+
+    /// How many bytes a command will have with all that the link adds.
+    fn size_of(&self, command: Command) -> usize {
+        let envelope = Envelope::new(command)
+            .with_peer(self.me().as_str())
+            .with_serial(Serial(i32::MAX));
+        envelope.to_bytes().len()
+    }
+
+    pub(super) fn send_message(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        conversation: &ConversationId,
+        message: NewMessage,
+    ) -> Answered {
+        let found = turn.overlay.snapshot().conversation_by_id(conversation)?;
+        let Some((number, row)) = found else {
+            return Ok(Err(RequestError::UnknownConversation));
+        };
+        if row.state == ConversationState::Left {
+            return Ok(Err(RequestError::ConversationClosed));
+        }
+        if self.outbox_is_full(turn) {
+            return Ok(Err(self.outbox_full()));
+        }
+        let intent = SendIntent {
+            content: message.content,
+            mentions: message.mentions,
+            receipt: wants_receipt(&row),
+            transient: false,
+            push: message.push,
+        };
+        // The token is as long as every other, so this one measures the command.
+        let measure = self.randomness.local_id();
+        let body = direct_command(&row.id, &intent, &measure);
+        if let Err(error) = fits(self.size_of(Command::direct(body))) {
+            return Ok(Err(error));
+        }
+        let (entry, token) = self.enqueue(turn, number, Intent::Send(intent))?;
+        let snapshot = turn.overlay.snapshot();
+        let echo = snapshot
+            .entry(entry)
+            .and_then(|it| it.echo(row.id, self.me().clone()));
+        let Some(message) = echo else {
+            return Ok(Err(RequestError::UnknownEntry));
+        };
+        Ok(Ok(Reply::Enqueued {
+            entry,
+            local_id: token,
+            message,
+        }))
+    }
+
+    /// Puts work into the outbox, durably, and into its conversation's lane.
+    fn enqueue(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        intent: Intent,
+    ) -> Result<(OutboxEntryId, LocalId), StoreError> {
+        let token = self.randomness.local_id();
+        let enqueued_at = turn.now.wall;
+        let entry = turn
+            .overlay
+            .enqueue(number, token.clone(), enqueued_at, intent)?;
+        turn.step.wrote(Durability::Intent);
+        self.sender.add(number, entry);
+        Ok((entry, token))
+    }
+
+    pub(super) fn outbox_is_full(&self, turn: &Turn<'_, '_>) -> bool {
+        let entries = turn.overlay.snapshot().outbox_len();
+        u32::try_from(entries).unwrap_or(u32::MAX) >= self.settings.limits.outbox_max
+    }
+
+    pub(super) const fn outbox_full(&self) -> RequestError {
+        RequestError::OutboxFull {
+            max: self.settings.limits.outbox_max,
+        }
+    }
+
+    /// Enqueues a failed entry again, at its old place. The caller knows what an ambiguous one
+    /// means: it is sent again without being looked for.
+    pub(super) fn retry_entry(&mut self, turn: &mut Turn<'_, '_>, id: OutboxEntryId) -> Answered {
+        let Some(entry) = turn.overlay.snapshot().entry(id) else {
+            return Ok(Err(RequestError::UnknownEntry));
+        };
+        if !matches!(entry.state, OutboxState::Failed { .. }) {
+            return Ok(Err(RequestError::EntryOnItsWay));
+        }
+        let ambiguous = OutboxState::Failed {
+            failure: SendFailure::Ambiguous,
+        };
+        let entry_was_ambiguous = entry.state == ambiguous;
+        turn.overlay.update_entry(id, |entry| {
+            entry.state = OutboxState::Queued;
+            entry.tries = 0;
+            if entry_was_ambiguous {
+                entry.in_doubt_since = None;
+            }
+        });
+        turn.step.wrote(Durability::Intent);
+        match entry.intent {
+            Intent::Create(_) => {
+                let state = ConversationState::Creating;
+                turn.overlay
+                    .update_conversation(entry.conversation, |row| row.state = state)?;
+                self.sender.add(entry.conversation, id);
+            }
+            Intent::Send(_) => self.sender.add(entry.conversation, id),
+            Intent::Read(_) => self.reads.add(id),
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    /// Gives up a failed entry, or cancels one that never left this device.
+    pub(super) fn discard_entry(&mut self, turn: &mut Turn<'_, '_>, id: OutboxEntryId) -> Answered {
+        let Some(entry) = turn.overlay.snapshot().entry(id) else {
+            return Ok(Err(RequestError::UnknownEntry));
+        };
+        let failed = matches!(entry.state, OutboxState::Failed { .. });
+        let never_sent = entry.state == OutboxState::Queued && entry.in_doubt_since.is_none();
+        if !failed && (!never_sent || self.sender.is_busy_with(id)) {
+            return Ok(Err(RequestError::EntryOnItsWay));
+        }
+        turn.step.wrote(Durability::Intent);
+        if let Intent::Create(_) = entry.intent {
+            // What waits for the conversation has nowhere to go.
+            self.sender.remove_lane(entry.conversation);
+            turn.overlay.remove_conversation(entry.conversation)?;
+        } else {
+            self.sender.remove(entry.conversation, id);
+            self.reads.remove(id);
+            turn.overlay.settle(id);
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    /// Fails an entry for good: it waits for the app, and blocks nothing behind it.
+    pub(super) fn fail_entry(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        failure: SendFailure,
+    ) -> Result<(), StoreError> {
+        // A refusal says that it did not arrive; silence does not.
+        let certain = matches!(
+            failure,
+            SendFailure::Refused { .. } | SendFailure::Unsendable { .. }
+        );
+        turn.overlay.update_entry(entry.id, |it| {
+            it.state = OutboxState::Failed {
+                failure: failure.clone(),
+            };
+            if certain {
+                it.in_doubt_since = None;
+            }
+        });
+        turn.step.wrote(Durability::Intent);
+        self.sender.remove(entry.conversation, entry.id);
+        if let Intent::Create(_) = entry.intent {
+            turn.overlay
+                .update_conversation(entry.conversation, |row| {
+                    row.state = ConversationState::CreationFailed { failure };
+                })?;
+        }
+        Ok(())
+    }
+}
+
+/// Receipts are for conversations of two: the service sends none for larger ones.
+fn wants_receipt(row: &ConversationRow) -> bool {
+    let kind = matches!(
+        row.kind,
+        ConversationKind::Normal | ConversationKind::Temporary
+    );
+    kind && row.members.len() == 2
+}
+
+fn fits(actual: usize) -> Result<(), RequestError> {
+    let limit = TO_SERVICE_BYTES_MAX;
+    if actual > limit {
+        return Err(RequestError::TooLarge { limit, actual });
+    }
+    Ok(())
+}
+
+/// The command that sends a message.
+pub(super) fn direct_command(
+    conversation: &ConversationId,
+    intent: &SendIntent,
+    token: &LocalId,
+) -> DirectCommand {
+    DirectCommand {
+        r: intent.receipt.then_some(true),
+        transient: intent.transient.then_some(true),
+        dt: Some(token.as_str().to_owned()),
+        push_data: intent.push.as_ref().map(|json| json.as_str().to_owned()),
+        ..convert::direct(conversation, &intent.content, &intent.mentions)
+    }
+}

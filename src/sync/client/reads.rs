@@ -1,0 +1,240 @@
+//! The state lane: read marks, coalesced, never blocking anything.
+//!
+//! The service does not answer a `read`. An echo that follows it on the same connection is answered
+//! when the service has read both, so its answer settles the marks that went before.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::unread;
+use super::{Client, Purpose, Turn, requeue};
+use crate::model::{
+    ConversationId, ConversationState, MessageId, OutboxEntryId, OutboxState, Timestamp,
+};
+use crate::store::{ConversationNumber, Entry, Intent, ReadIntent, StoreError};
+use crate::sync::link::{RequestTag, Unanswered};
+use crate::sync::step::Durability;
+use crate::sync::{Reply, RequestError};
+use crate::wire::Command;
+use crate::wire::generated::{ReadCommand, ReadTuple};
+
+/// The most marks in one command: 30 of them stay well below the 5 KiB of a command.
+const MARKS_MAX: usize = 30;
+
+/// Marks of the same second go together, as in the official JavaScript SDK.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// The read marks that wait, and those that are on their way.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    waiting: BTreeSet<OutboxEntryId>,
+    sent: Option<Sent>,
+    not_before: Duration,
+}
+
+#[derive(Debug)]
+struct Sent {
+    barrier: RequestTag,
+    marks: Vec<(OutboxEntryId, Timestamp)>,
+}
+
+impl Reads {
+    /// The marks among a store's unsent entries.
+    pub(super) fn of_entries(entries: &[Arc<Entry>]) -> Self {
+        let reads = entries.iter().filter(|entry| {
+            let waits = !matches!(entry.state, OutboxState::Failed { .. });
+            waits && matches!(entry.intent, Intent::Read(_))
+        });
+        Self {
+            waiting: reads.map(|entry| entry.id).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn add(&mut self, id: OutboxEntryId) {
+        self.waiting.insert(id);
+    }
+
+    pub(super) fn remove(&mut self, id: OutboxEntryId) {
+        self.waiting.remove(&id);
+    }
+
+    pub(super) fn forget_connection(&mut self) {
+        self.sent = None;
+        self.not_before = Duration::ZERO;
+    }
+}
+
+impl Client {
+    /// Clears the unread count at once and enqueues the mark for the service.
+    pub(super) fn mark_read(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        conversation: &ConversationId,
+        until: Option<Timestamp>,
+    ) -> Result<Result<Reply, RequestError>, StoreError> {
+        let snapshot = turn.overlay.snapshot();
+        let Some((number, row)) = snapshot.conversation_by_id(conversation)? else {
+            return Ok(Err(RequestError::UnknownConversation));
+        };
+        let newest = snapshot.newest_message(number)?;
+        drop(snapshot);
+        let newest_at = newest.as_ref().map(|(position, _)| position.sent_at);
+        let Some(until) = until.or_else(|| newest_at.max(row.last_message_at)) else {
+            return Ok(Ok(Reply::Done));
+        };
+        if row.read_until_self >= Some(until) && row.unread.is_none() {
+            return Ok(Ok(Reply::Done));
+        }
+        if !self.may_hold_mark(turn, number) {
+            return Ok(Err(self.outbox_full()));
+        }
+        unread::read_until(turn, number, until)?;
+        turn.step.wrote(Durability::Intent);
+        let told = row.id.is_local() || row.state == ConversationState::Left;
+        if !told {
+            let others = newest.filter(|(position, message)| {
+                position.sent_at <= until && &message.sender != self.me()
+            });
+            let message = others.map(|(position, _)| position.id);
+            self.enqueue_mark(turn, number, until, message)?;
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    /// A mark that replaces a waiting one takes no room.
+    fn may_hold_mark(&self, turn: &Turn<'_, '_>, number: ConversationNumber) -> bool {
+        !self.outbox_is_full(turn) || waiting_mark(turn, number).is_some()
+    }
+
+    fn enqueue_mark(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        until: Timestamp,
+        message: Option<MessageId>,
+    ) -> Result<(), StoreError> {
+        if let Some(entry) = waiting_mark(turn, number) {
+            turn.overlay.update_entry(entry.id, |entry| {
+                if let Intent::Read(mark) = &mut entry.intent
+                    && mark.until < until
+                {
+                    mark.until = until;
+                    mark.message = message;
+                }
+            });
+            return Ok(());
+        }
+        let token = self.randomness.local_id();
+        let intent = Intent::Read(ReadIntent { until, message });
+        let entry = turn.overlay.enqueue(number, token, turn.now.wall, intent)?;
+        self.reads.add(entry);
+        Ok(())
+    }
+
+    pub(super) fn pump_reads(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        let now = turn.elapsed();
+        let due = self.reads.not_before <= now && self.paces.others.allows(now);
+        if self.reads.sent.is_some() || self.reads.waiting.is_empty() || !due {
+            return Ok(());
+        }
+        let mut marks = Vec::new();
+        let mut tuples = Vec::new();
+        for id in self.reads.waiting.clone() {
+            if marks.len() >= MARKS_MAX {
+                break;
+            }
+            let snapshot = turn.overlay.snapshot();
+            let Some(entry) = snapshot.entry(id) else {
+                self.reads.waiting.remove(&id);
+                continue;
+            };
+            let row = snapshot.conversation(entry.conversation)?;
+            let (Intent::Read(mark), Some(row)) = (&entry.intent, row) else {
+                continue;
+            };
+            if row.id.is_local() {
+                continue;
+            }
+            marks.push((id, mark.until));
+            tuples.push(ReadTuple {
+                cid: row.id.as_str().to_owned(),
+                timestamp: Some(mark.until.as_millis()),
+                mid: mark.message.as_ref().map(ToString::to_string),
+            });
+        }
+        if marks.is_empty() {
+            return Ok(());
+        }
+        Self::tell(
+            turn,
+            Command::Read(ReadCommand {
+                convs: tuples,
+                ..ReadCommand::default()
+            }),
+        );
+        self.paces.others.note(now);
+        let barrier = self.submit(turn, Command::Echo, Purpose::ReadBarrier);
+        self.reads.sent = Some(Sent { barrier, marks });
+        self.reads.not_before = now.saturating_add(GATHER);
+        Ok(())
+    }
+
+    /// When marks may have to be sent.
+    pub(super) fn reads_wake(&self, wakes: &mut Vec<Duration>) {
+        if self.reads.sent.is_none() && !self.reads.waiting.is_empty() {
+            wakes.push(self.reads.not_before);
+            wakes.push(self.paces.others.ready_at());
+        }
+    }
+
+    pub(super) fn reads_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        answer: &Answer,
+    ) -> Result<(), StoreError> {
+        if self
+            .reads
+            .sent
+            .as_ref()
+            .is_none_or(|sent| sent.barrier != tag)
+        {
+            return Ok(());
+        }
+        let marks = self.reads.sent.take().map_or_else(Vec::new, |it| it.marks);
+        match answer {
+            Answer::Said(_) => self.paces.others.answered(),
+            Answer::Unanswered(Unanswered::TimedOut) => {
+                self.paces.others.throttled(turn.elapsed());
+                return Ok(());
+            }
+            Answer::Refused { .. } | Answer::Unanswered(_) => return Ok(()),
+        }
+        for (id, until) in marks {
+            let Some(entry) = turn.overlay.snapshot().entry(id) else {
+                continue;
+            };
+            // A mark that moved on meanwhile waits for the next command.
+            if matches!(&entry.intent, Intent::Read(mark) if mark.until <= until) {
+                turn.overlay.settle(id);
+                self.reads.remove(id);
+                turn.step.wrote(Durability::Cache);
+            } else {
+                requeue(turn, id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The unsent mark of a conversation.
+pub(super) fn waiting_mark(turn: &Turn<'_, '_>, number: ConversationNumber) -> Option<Arc<Entry>> {
+    let entries = turn.overlay.snapshot().outbox_of(number);
+    entries.into_iter().find(|entry| {
+        let waits = !matches!(entry.state, OutboxState::Failed { .. });
+        waits && matches!(entry.intent, Intent::Read(_))
+    })
+}

@@ -1,0 +1,440 @@
+//! What comes in by itself: messages, edits, receipts; and acknowledging messages.
+//!
+//! A message that is known by conversation and id is not added again. Everything that the open
+//! session delivers continues the newest stretch of held history, if that reached the present; if
+//! not, it waits for the catch-up to join it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::unread::{self, Source};
+use super::{Client, Purpose, Turn};
+use crate::model::{ConversationId, ConversationKind, Message, MessageId, Receipt, Timestamp};
+use crate::store::{
+    ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Position, Put, StoreError,
+};
+use crate::sync::link::LinkRequest;
+use crate::sync::step::Durability;
+use crate::sync::{Reply, RequestError, RequestId};
+use crate::wire::generated::{AckCommand, ConvCommand, DirectCommand, PatchCommand, RcpCommand};
+use crate::wire::{Command, Envelope, Op, convert};
+
+/// Acknowledgements of one second go together, as in the official JavaScript SDK.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// How long an own message may overtake one that came before it: for so long the tail of its
+/// conversation is not trusted when the connection breaks.
+const OVERTAKING: Duration = Duration::from_secs(30);
+
+/// What was received on this connection and not acknowledged yet, and where each conversation's
+/// unbroken end begins.
+#[derive(Debug, Default)]
+pub(super) struct Receiver {
+    opened_at: Option<Timestamp>,
+    /// Of each conversation, the oldest message from which on everything is held to the present.
+    tails: BTreeMap<ConversationNumber, Position>,
+    /// When own messages were last acknowledged.
+    sent: BTreeMap<ConversationNumber, Duration>,
+    unacknowledged: BTreeMap<ConversationId, (Timestamp, Timestamp)>,
+    acknowledge_at: Option<Duration>,
+}
+
+impl Receiver {
+    pub(super) fn opened(&mut self, at: Timestamp) {
+        self.opened_at = Some(at);
+    }
+
+    pub(super) fn forget_connection(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn wake(&self, wakes: &mut Vec<Duration>) {
+        wakes.extend(self.acknowledge_at);
+    }
+
+    pub(super) const fn history_source(&self) -> Source {
+        Source::History {
+            opened_at: self.opened_at,
+        }
+    }
+
+    pub(super) fn tail(&self, number: ConversationNumber) -> Option<&Position> {
+        self.tails.get(&number)
+    }
+
+    /// Everything from this position to the present is held.
+    pub(super) fn set_tail(&mut self, number: ConversationNumber, from: Position) {
+        self.tails.insert(number, from);
+    }
+
+    pub(super) fn sent_to(&mut self, number: ConversationNumber, at: Duration) {
+        self.sent.insert(number, at);
+    }
+}
+
+impl Client {
+    pub(super) fn notified(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        envelope: Envelope,
+    ) -> Result<(), StoreError> {
+        match envelope.command {
+            Command::Session {
+                op: Op::Closed,
+                body,
+            } => self.session_closed(turn, &body),
+            // What comes before the session is open, or after its end, belongs to another one.
+            _ if !self.session.is_open() => Ok(()),
+            Command::Direct(body) => self.message_came(turn, *body),
+            Command::Unread(body) => self.unread_told(turn, body),
+            Command::Rcp(body) => receipt_came(turn, &body),
+            Command::Patch {
+                op: Op::Modify,
+                body,
+            } => self.edits_came(turn, body),
+            Command::Conv { op, body } => self.conversation_told(turn, op, &body),
+            _ => Ok(()),
+        }
+    }
+
+    fn message_came(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        body: DirectCommand,
+    ) -> Result<(), StoreError> {
+        let kind = body.conv_type.and_then(ConversationKind::from_number);
+        let pushed_late = body.offline == Some(true);
+        let Ok(message) = convert::message_from_direct(body) else {
+            return Ok(());
+        };
+        if message.transient {
+            turn.step.transient.push(message);
+            return Ok(());
+        }
+        let number = self.known_or_asked_for(turn, &message.conversation, kind)?;
+        let Some((position, put)) = self.keep(turn, number, &message, Source::Live)? else {
+            return Ok(());
+        };
+        if pushed_late {
+            // There may be older ones that the service did not push: history will say.
+            self.hold_alone(turn, number, position)?;
+        } else {
+            self.extend_tail(turn, number, &position, put)?;
+        }
+        // A message that is delivered again was not acknowledged, so this acknowledges it again.
+        if &message.sender != self.me() && kind != Some(ConversationKind::ChatRoom) {
+            self.note_received(turn, &message);
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_received(&mut self, turn: &Turn<'_, '_>, message: &Message) {
+        let at = message.sent_at;
+        let range = self
+            .receiver
+            .unacknowledged
+            .entry(message.conversation.clone())
+            .or_insert((at, at));
+        *range = (range.0.min(at), range.1.max(at));
+        let due = turn.elapsed().saturating_add(GATHER);
+        self.receiver.acknowledge_at.get_or_insert(due);
+    }
+
+    pub(super) fn pump_acknowledgements(&mut self, turn: &mut Turn<'_, '_>) {
+        if self
+            .receiver
+            .acknowledge_at
+            .is_none_or(|at| at > turn.elapsed())
+        {
+            return;
+        }
+        self.receiver.acknowledge_at = None;
+        for (conversation, (from, to)) in std::mem::take(&mut self.receiver.unacknowledged) {
+            let body = AckCommand {
+                cid: Some(conversation.as_str().to_owned()),
+                fromts: Some(from.as_millis()),
+                tots: Some(to.as_millis()),
+                ..AckCommand::default()
+            };
+            turn.step.acknowledgements.push(LinkRequest {
+                tag: None,
+                envelope: Envelope::new(Command::ack(body)),
+            });
+        }
+    }
+
+    /// Puts a message of the service into the store, unless what is held is newer; none for a
+    /// message without id. Unread counts follow.
+    pub(super) fn keep(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        message: &Message,
+        source: Source,
+    ) -> Result<Option<(Position, Put)>, StoreError> {
+        let Some(id) = message.id.clone() else {
+            return Ok(None);
+        };
+        let position = Position {
+            sent_at: message.sent_at,
+            id,
+        };
+        let held = turn.overlay.snapshot().message(number, &position)?;
+        if let Some(held) = &held
+            && held.edited_at > message.edited_at
+        {
+            return Ok(Some((position, Put::Unchanged)));
+        }
+        let put = turn.overlay.put_message(number, message)?;
+        turn.step.wrote(Durability::Cache);
+        let me = self.settings.client.clone();
+        match (put, held) {
+            (Put::Added, _) => turn
+                .overlay
+                .update_conversation(number, |row| unread::count(row, message, &me, source))?,
+            (Put::Changed, Some(before)) if message.content.is_recalled() => turn
+                .overlay
+                .update_conversation(number, |row| unread::discount(row, &before, &me))?,
+            _ => {}
+        }
+        Ok(Some((position, put)))
+    }
+
+    /// A message of the present arrived: it continues what is held, if that reached the present.
+    pub(super) fn extend_tail(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        position: &Position,
+        put: Put,
+    ) -> Result<(), StoreError> {
+        let from = match self.receiver.tail(number) {
+            Some(from) => from.clone(),
+            None => self.begin_tail(turn, number, position)?,
+        };
+        let newer = *position >= from;
+        // One that was overtaken is of the present too; one that is delivered again is not.
+        let overtaken = put == Put::Added && Some(position.sent_at) >= self.receiver.opened_at;
+        if !newer && overtaken {
+            self.receiver.set_tail(number, position.clone());
+        }
+        let other = if newer || overtaken {
+            from
+        } else {
+            position.clone()
+        };
+        turn.overlay
+            .update_conversation(number, |row| row.history.hold(other, position.clone()))?;
+        turn.step.wrote(Durability::Cache);
+        Ok(())
+    }
+
+    /// Where the unbroken end begins that a message continues: at what is held, if nothing can
+    /// have been missed since; at the message itself, if the catch-up has still to say.
+    fn begin_tail(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        position: &Position,
+    ) -> Result<Position, StoreError> {
+        let Some(row) = turn.overlay.snapshot().conversation(number)? else {
+            return Ok(position.clone());
+        };
+        let current = self.is_current(&row);
+        let newest = row.history.newest().map(|span| span.to.clone());
+        let nothing_held = newest.is_none() && row.history.start() == HistoryStart::Unknown;
+        let from = newest
+            .filter(|_| current)
+            .unwrap_or_else(|| position.clone());
+        self.receiver.set_tail(number, from.clone());
+        if !current || nothing_held {
+            self.want_history(turn, number)?;
+        }
+        Ok(from)
+    }
+
+    fn hold_alone(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        position: Position,
+    ) -> Result<(), StoreError> {
+        turn.overlay
+            .update_conversation(number, |row| row.history.hold(position.clone(), position))?;
+        self.want_history(turn, number)
+    }
+
+    /// Whether the held history of a conversation reaches the present: it was not behind when the
+    /// service told which conversations changed.
+    fn is_current(&self, row: &ConversationRow) -> bool {
+        self.directory.is_listed()
+            && row.history.end() == HistoryEnd::Current
+            && row.kind != ConversationKind::ChatRoom
+    }
+
+    /// The service has a message of this time: if it is newer than what is held, history is behind.
+    pub(super) fn tail_reaches(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        newest: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let row = turn.overlay.snapshot().conversation(number)?;
+        let span = row.as_ref().and_then(|row| row.history.newest());
+        let held = span.map(|span| span.to.sent_at);
+        if newest > held {
+            self.want_history(turn, number)?;
+        }
+        Ok(())
+    }
+
+    /// An acknowledgement may overtake a message that is older than what it acknowledges; if the
+    /// connection breaks then, the message is missed though a newer one is held. Conversations
+    /// where that may have happened are caught up with.
+    pub(super) fn mark_tails_behind(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        let since = turn.elapsed().saturating_sub(OVERTAKING);
+        for (number, at) in std::mem::take(&mut self.receiver.sent) {
+            let known = turn.overlay.snapshot().conversation(number)?.is_some();
+            if at >= since && known {
+                turn.overlay.update_conversation(number, |row| {
+                    row.history.set_end(HistoryEnd::Behind);
+                })?;
+                turn.step.wrote(Durability::Cache);
+            }
+        }
+        Ok(())
+    }
+
+    fn edits_came(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        body: PatchCommand,
+    ) -> Result<(), StoreError> {
+        let mut newest = None;
+        for item in body.patches {
+            let Ok(edit) = convert::edit_from_patch(item) else {
+                continue;
+            };
+            newest = newest.max(Some(edit.edited_at));
+            let at = &edit.message;
+            let snapshot = turn.overlay.snapshot();
+            let number = snapshot.number(&at.conversation)?;
+            let held = snapshot.message_by_ref(at)?;
+            drop(snapshot);
+            // An edit of a message that is not here comes with the message, when history is read.
+            if let (Some(number), Some(held)) = (number, held)
+                && held.edited_at < Some(edit.edited_at)
+            {
+                let edited = Message {
+                    content: edit.content,
+                    mentions: edit.mentions,
+                    edited_at: Some(edit.edited_at),
+                    ..held
+                };
+                self.keep(turn, number, &edited, Source::Live)?;
+            }
+        }
+        turn.overlay
+            .update_session(|row| row.last_patch_at = row.last_patch_at.max(newest));
+        turn.step.wrote(Durability::Cache);
+        Ok(())
+    }
+
+    pub(super) fn fetch_receipts(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        caller: RequestId,
+        id: &ConversationId,
+    ) -> Result<(), StoreError> {
+        let Some((conversation, row)) = turn.overlay.snapshot().conversation_by_id(id)? else {
+            let error = RequestError::UnknownConversation;
+            turn.step.reply(caller, Err(error));
+            return Ok(());
+        };
+        if !self.session.is_open() || row.id.is_local() {
+            turn.step.reply(caller, Err(RequestError::NotConnected));
+            return Ok(());
+        }
+        let body = ConvCommand {
+            cid: Some(row.id.as_str().to_owned()),
+            ..ConvCommand::default()
+        };
+        self.paces.others.note(turn.elapsed());
+        let purpose = Purpose::Receipts {
+            conversation,
+            caller,
+        };
+        self.submit(turn, Command::conv(Op::MaxRead, body), purpose);
+        Ok(())
+    }
+
+    pub(super) fn receipts_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        caller: RequestId,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        let Answer::Said(Envelope {
+            command:
+                Command::Conv {
+                    op: Op::MaxRead,
+                    body,
+                },
+            ..
+        }) = answer
+        else {
+            turn.step.reply(caller, Err(answer.into_error()));
+            return Ok(());
+        };
+        let mark = |millis: Option<i64>| millis.filter(|it| *it > 0).map(Timestamp::from_millis);
+        let told = Receipt {
+            delivered_until: mark(body.max_ack_timestamp),
+            read_until: mark(body.max_read_timestamp),
+        };
+        raise_receipt(turn, number, told)?;
+        turn.step.reply(caller, Ok(Reply::Done));
+        Ok(())
+    }
+}
+
+/// A receipt names the newest message that it covers, and not that message's time.
+fn receipt_came(turn: &mut Turn<'_, '_>, body: &RcpCommand) -> Result<(), StoreError> {
+    let Some(Ok(id)) = body.id.as_ref().map(MessageId::new) else {
+        return Ok(());
+    };
+    let place = turn.overlay.snapshot().awaiting_receipt(&id)?;
+    let Some((number, position)) = place else {
+        return Ok(());
+    };
+    let at = Some(position.sent_at);
+    let told = if body.read == Some(true) {
+        turn.overlay.forget_receipt(&id);
+        Receipt {
+            delivered_until: at,
+            read_until: at,
+        }
+    } else {
+        Receipt {
+            delivered_until: at,
+            read_until: None,
+        }
+    };
+    raise_receipt(turn, number, told)
+}
+
+pub(super) fn raise_receipt(
+    turn: &mut Turn<'_, '_>,
+    number: ConversationNumber,
+    told: Receipt,
+) -> Result<(), StoreError> {
+    let known = turn.overlay.snapshot().conversation(number)?;
+    if known.is_some_and(|row| row.receipt.clone().raise(told)) {
+        turn.overlay.update_conversation(number, |row| {
+            row.receipt.raise(told);
+        })?;
+        turn.step.wrote(Durability::Cache);
+    }
+    Ok(())
+}

@@ -1,0 +1,649 @@
+//! The content lane: what is written down is sent, one entry in flight per conversation, in the
+//! order of enqueueing.
+//!
+//! An entry that is sent is *in doubt* from then on: it may have arrived, whatever happens to the
+//! connection. That is durable before the frame leaves. What became of an entry in doubt is found
+//! out by sending it again with the same token, or, when the service may have forgotten the token,
+//! by looking for it first (`doubt.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::doubt::Doubt;
+use super::outbox::direct_command;
+use super::{Client, Purpose, Signing, Turn, requeue};
+use crate::model::{
+    ConversationId, ConversationState, Message, MessageId, MessageState, OutboxEntryId,
+    OutboxState, SendFailure, Timestamp,
+};
+use crate::store::{
+    ConversationNumber, CreateIntent, Entry, Freshness, HistoryStart, Intent, Position, SendIntent,
+    StoreError,
+};
+use crate::sync::link::{RequestTag, Unanswered};
+use crate::sync::step::{Durability, Effect, EffectId, Signature, SignedOperation};
+use crate::wire::generated::AckCommand;
+use crate::wire::{Command, Envelope, Op, Retry, ServiceCode, iso};
+
+/// The most entries in flight over all conversations: enough to fill a slow line, few enough to
+/// be sent again cheaply.
+const IN_FLIGHT_MAX: usize = 16;
+
+/// The most requests that timed out whose late answer is still understood.
+const OVERDUE_MAX: usize = 64;
+
+/// The first pause of a lane after the service refused for the time being; it doubles.
+const REFUSED_PAUSE_FIRST: Duration = Duration::from_secs(2);
+
+/// The longest such pause.
+const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(120);
+
+/// The content lanes and what of them is in flight.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
+    lanes: BTreeMap<ConversationNumber, Lane>,
+    in_flight: BTreeMap<OutboxEntryId, InFlight>,
+    overdue: BTreeMap<RequestTag, OutboxEntryId>,
+}
+
+/// The unsent content of one conversation, failed entries apart.
+#[derive(Debug, Default)]
+struct Lane {
+    queue: BTreeSet<OutboxEntryId>,
+    busy: Option<OutboxEntryId>,
+    not_before: Duration,
+}
+
+/// An entry on its way.
+#[derive(Debug)]
+struct InFlight {
+    step: FlightStep,
+    /// Since when the entry was in doubt before this sending.
+    doubted_before: Option<Timestamp>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FlightStep {
+    /// The app's signer was asked.
+    Signing(EffectId),
+    /// The service was asked.
+    Asked(RequestTag),
+}
+
+impl Sender {
+    /// The lanes of a store's unsent entries.
+    pub(super) fn of_entries(entries: &[Arc<Entry>]) -> Self {
+        let mut sender = Self::default();
+        for entry in entries {
+            let waits = !matches!(entry.state, OutboxState::Failed { .. });
+            if waits && !matches!(entry.intent, Intent::Read(_)) {
+                sender.add(entry.conversation, entry.id);
+            }
+        }
+        sender
+    }
+
+    pub(super) fn add(&mut self, number: ConversationNumber, id: OutboxEntryId) {
+        self.lanes.entry(number).or_default().queue.insert(id);
+    }
+
+    pub(super) fn remove(&mut self, number: ConversationNumber, id: OutboxEntryId) {
+        self.in_flight.remove(&id);
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.queue.remove(&id);
+            lane.busy.take_if(|busy| *busy == id);
+            if lane.queue.is_empty() {
+                self.lanes.remove(&number);
+            }
+        }
+    }
+
+    pub(super) fn remove_lane(&mut self, number: ConversationNumber) {
+        for id in self
+            .lanes
+            .remove(&number)
+            .into_iter()
+            .flat_map(|lane| lane.queue)
+        {
+            self.in_flight.remove(&id);
+        }
+    }
+
+    /// Moves what waits in one conversation to another, in the order of enqueueing.
+    fn move_lane(&mut self, from: ConversationNumber, to: ConversationNumber) {
+        if let Some(lane) = self.lanes.remove(&from) {
+            self.lanes.entry(to).or_default().queue.extend(lane.queue);
+        }
+    }
+
+    pub(super) fn is_busy_with(&self, id: OutboxEntryId) -> bool {
+        self.in_flight.contains_key(&id)
+    }
+
+    /// Whether an entry of the conversation is being cleared of doubt: its message may be in the
+    /// history that would be fetched now.
+    pub(super) fn clears_doubt(&self, number: ConversationNumber) -> bool {
+        let busy = self.lanes.get(&number).and_then(|lane| lane.busy);
+        busy.and_then(|id| self.in_flight.get(&id))
+            .is_some_and(|flight| flight.doubted_before.is_some())
+    }
+
+    /// The creations that wait; each stands at the head of its conversation's lane.
+    pub(super) fn creations(&self, turn: &Turn<'_, '_>) -> Vec<Arc<Entry>> {
+        let snapshot = turn.overlay.snapshot();
+        let heads = self.lanes.values().filter_map(|lane| lane.queue.first());
+        heads
+            .filter_map(|id| snapshot.entry(*id))
+            .filter(|entry| matches!(entry.intent, Intent::Create(_)))
+            .collect()
+    }
+
+    /// Whether this request is the one that carries the entry now.
+    pub(super) fn carries(&self, tag: RequestTag, id: OutboxEntryId) -> bool {
+        let flight = self.in_flight.get(&id);
+        flight.is_some_and(|flight| flight.step == FlightStep::Asked(tag))
+    }
+
+    /// The entry is not on its way any more, but still wants to be sent.
+    pub(super) fn release(&mut self, number: ConversationNumber, id: OutboxEntryId) {
+        self.in_flight.remove(&id);
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.busy.take_if(|busy| *busy == id);
+        }
+    }
+
+    fn postpone(&mut self, number: ConversationNumber, until: Duration) {
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.not_before = until;
+        }
+    }
+
+    /// The entry is on its way, and its lane waits for it.
+    pub(super) fn depart(&mut self, entry: &Entry, step: FlightStep) {
+        let doubted_before = entry.in_doubt_since;
+        let flight = InFlight {
+            step,
+            doubted_before,
+        };
+        self.in_flight.insert(entry.id, flight);
+        if let Some(lane) = self.lanes.get_mut(&entry.conversation) {
+            lane.busy = Some(entry.id);
+        }
+    }
+
+    /// The heads of lanes that may be sent now, oldest first.
+    fn heads(&self, now: Duration) -> Vec<OutboxEntryId> {
+        let free = self
+            .lanes
+            .values()
+            .filter(|lane| lane.busy.is_none() && lane.not_before <= now);
+        let mut heads: Vec<_> = free
+            .filter_map(|lane| lane.queue.first().copied())
+            .collect();
+        heads.sort_unstable();
+        heads
+    }
+}
+
+impl Client {
+    pub(super) fn pump_sends(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        let now = turn.elapsed();
+        if self.sender.lanes.is_empty() {
+            return Ok(());
+        }
+        for id in self.sender.heads(now) {
+            if self.sender.in_flight.len() >= IN_FLIGHT_MAX {
+                break;
+            }
+            let Some(entry) = turn.overlay.snapshot().entry(id) else {
+                continue;
+            };
+            match &entry.intent {
+                Intent::Create(intent) => {
+                    if self.paces.others.allows(now) {
+                        self.dispatch_creation(turn, &entry, intent);
+                    }
+                }
+                Intent::Send(intent) => self.dispatch_message(turn, &entry, intent)?,
+                Intent::Read(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// When the outbox may have something to do by itself.
+    pub(super) fn sends_wake(&self, wakes: &mut Vec<Duration>) {
+        let free = self
+            .sender
+            .lanes
+            .values()
+            .filter(|lane| lane.busy.is_none());
+        let lanes = wakes.len();
+        wakes.extend(free.map(|lane| lane.not_before));
+        if wakes.len() > lanes {
+            wakes.push(self.paces.sends.ready_at());
+            wakes.push(self.paces.others.ready_at());
+            wakes.push(self.paces.history.ready_at());
+        }
+    }
+
+    fn dispatch_message(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        intent: &SendIntent,
+    ) -> Result<(), StoreError> {
+        let Some(row) = turn.overlay.snapshot().conversation(entry.conversation)? else {
+            return Ok(());
+        };
+        if row.id.is_local() {
+            // Its creation failed and waits for the app.
+            return Ok(());
+        }
+        match self.doubt_of(turn, entry) {
+            Doubt::Forgotten { since } => self.search_message(turn, entry, &row.id, since),
+            Doubt::None | Doubt::Remembered => {
+                if self.paces.sends.allows(turn.elapsed()) {
+                    let body = direct_command(&row.id, intent, &entry.token);
+                    self.paces.sends.note(turn.elapsed());
+                    let purpose = Purpose::Send(entry.id);
+                    self.dispatch(turn, entry, Command::direct(body), purpose);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn dispatch_creation(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry, intent: &CreateIntent) {
+        if let Doubt::Forgotten { since } = self.doubt_of(turn, entry) {
+            self.search_conversation(turn, entry, intent, since);
+        } else if self.settings.signing == Signing::Signed {
+            let effect = self.fresh_effect();
+            let client = self.me().clone();
+            let members = self.members_of(intent);
+            turn.step.effects.push(Effect::Sign {
+                effect,
+                operation: SignedOperation::StartConversation { client, members },
+            });
+            self.sender.depart(entry, FlightStep::Signing(effect));
+        } else {
+            self.send_creation(turn, entry, intent, None);
+        }
+    }
+
+    fn send_creation(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        intent: &CreateIntent,
+        signature: Option<Signature>,
+    ) {
+        let mut body = self.start_command(intent);
+        if let Some(signature) = signature {
+            body.t = Some(signature.timestamp);
+            body.n = Some(signature.nonce);
+            body.s = Some(signature.signature.reveal().to_owned());
+        }
+        self.paces.others.note(turn.elapsed());
+        let command = Command::conv(Op::Start, body);
+        self.dispatch(turn, entry, command, Purpose::Create(entry.id));
+    }
+
+    pub(super) fn create_signed(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        effect: EffectId,
+        outcome: Result<Signature, String>,
+    ) -> Result<(), StoreError> {
+        let flights = self.sender.in_flight.iter();
+        let awaited = flights
+            .filter(|(_, flight)| flight.step == FlightStep::Signing(effect))
+            .map(|(id, _)| *id)
+            .next();
+        let Some(entry) = awaited.and_then(|id| turn.overlay.snapshot().entry(id)) else {
+            return Ok(());
+        };
+        let Intent::Create(intent) = &entry.intent else {
+            return Ok(());
+        };
+        match outcome {
+            Ok(signature) => {
+                self.send_creation(turn, &entry, intent, Some(signature));
+                Ok(())
+            }
+            Err(reason) => {
+                self.sender.release(entry.conversation, entry.id);
+                let code = ServiceCode::INTERNAL_ERROR;
+                self.refused(turn, &entry, code, reason)
+            }
+        }
+    }
+
+    /// Lets an entry go: from now on it is in doubt, and that is durable before the frame leaves.
+    fn dispatch(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        command: Command,
+        purpose: Purpose,
+    ) {
+        let now = self.service_now(turn.now);
+        turn.overlay.update_entry(entry.id, |it| {
+            it.tries = it.tries.saturating_add(1);
+            it.in_doubt_since = it.in_doubt_since.or(Some(now));
+            it.state = OutboxState::InFlight;
+        });
+        // A service that never forgets a token may be asked again at any time: then nothing is
+        // lost when a crash loses the doubt.
+        let by_token =
+            matches!(entry.intent, Intent::Send(_)) && self.settings.limits.token_memory.is_none();
+        turn.step.wrote(if by_token {
+            Durability::Cache
+        } else {
+            Durability::Intent
+        });
+        let tag = self.submit(turn, command, purpose);
+        self.sender.depart(entry, FlightStep::Asked(tag));
+    }
+
+    pub(super) fn send_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        id: OutboxEntryId,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = turn.overlay.snapshot().entry(id) else {
+            return Ok(());
+        };
+        let ack = acknowledged(&answer);
+        if let (Intent::Send(_), Some((message_id, sent_at))) = (&entry.intent, ack) {
+            self.paces.sends.answered();
+            return self.settle_send(turn, &entry, message_id, sent_at);
+        }
+        if self.sender.carries(tag, id) {
+            self.not_sent(turn, tag, &entry, answer)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A late acknowledgement settles its entry like one in time; anything else late is nothing.
+    pub(super) fn answered_late(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        let Some(id) = self.sender.overdue.remove(&tag) else {
+            return Ok(());
+        };
+        let entry = turn.overlay.snapshot().entry(id);
+        match entry.as_deref().map(|entry| &entry.intent) {
+            Some(Intent::Send(_)) => self.send_answered(turn, tag, id, answer),
+            Some(Intent::Create(_)) => self.create_answered(turn, tag, id, answer),
+            _ => Ok(()),
+        }
+    }
+
+    /// The service has the message: the echo becomes the message, and keeps its local id.
+    pub(super) fn settle_send(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        id: MessageId,
+        sent_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Intent::Send(intent) = &entry.intent else {
+            return Ok(());
+        };
+        let number = entry.conversation;
+        let position = Position {
+            sent_at,
+            id: id.clone(),
+        };
+        let snapshot = turn.overlay.snapshot();
+        let row = snapshot.conversation(number)?;
+        let held = snapshot.message(number, &position)?;
+        drop(snapshot);
+        let echo = row.and_then(|row| entry.echo(row.id, self.me().clone()));
+        // What came meanwhile from the service is newer than the echo: it may have been edited.
+        let acknowledged = echo.map(|echo| Message {
+            id: Some(id),
+            sent_at,
+            state: MessageState::Sent,
+            ..echo
+        });
+        let message = held.or(acknowledged);
+        self.sender.remove(number, entry.id);
+        turn.step.wrote(Durability::Cache);
+        let Some(message) = message else {
+            turn.overlay.settle(entry.id);
+            return Ok(());
+        };
+        let message = Message {
+            local_id: Some(entry.token.clone()),
+            ..message
+        };
+        let put = turn.overlay.acknowledge(entry.id, number, &message)?;
+        if intent.receipt {
+            turn.overlay.await_receipt(number, position.clone());
+        }
+        self.extend_tail(turn, number, &position, put)?;
+        self.receiver.sent_to(number, turn.elapsed());
+        Ok(())
+    }
+
+    pub(super) fn create_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        id: OutboxEntryId,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = turn.overlay.snapshot().entry(id) else {
+            return Ok(());
+        };
+        if let Answer::Said(Envelope {
+            command:
+                Command::Conv {
+                    op: Op::Started,
+                    body,
+                },
+            ..
+        }) = &answer
+            && let Some(cid) = &body.cid
+            && let Ok(cid) = ConversationId::new(cid)
+        {
+            self.paces.others.answered();
+            let made_at = body.cdate.as_deref().and_then(iso::parse);
+            let found = if body.existing == Some(true) {
+                Found::Existing
+            } else {
+                Found::New
+            };
+            return self.settle_creation(turn, &entry, &cid, made_at, found);
+        }
+        if self.sender.carries(tag, id) {
+            self.not_sent(turn, tag, &entry, answer)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The service has the conversation: its id takes over, and what waited for it goes on.
+    pub(super) fn settle_creation(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        id: &ConversationId,
+        made_at: Option<Timestamp>,
+        found: Found,
+    ) -> Result<(), StoreError> {
+        let from = entry.conversation;
+        let Some(row) = turn.overlay.snapshot().conversation(from)? else {
+            return Ok(());
+        };
+        self.sender.remove(from, entry.id);
+        turn.overlay.settle(entry.id);
+        let number = turn.overlay.assign_id(&row.id, id)?.number();
+        if number != from {
+            self.sender.move_lane(from, number);
+        }
+        turn.overlay.update_conversation(number, |row| {
+            row.created_at = row.created_at.or(made_at);
+            row.updated_at = row.updated_at.max(made_at);
+            row.state = ConversationState::Live;
+            if found == Found::Existing {
+                // What we asked for is not what it has: its name and attributes are asked for.
+                row.freshness = Freshness::Stale;
+                if number == from {
+                    row.history.set_start(HistoryStart::Unknown);
+                }
+            }
+        })?;
+        if found == Found::Existing {
+            self.directory.want(number);
+            self.want_history(turn, number)?;
+        }
+        turn.step.wrote(Durability::Intent);
+        Ok(())
+    }
+
+    /// The entry was refused or is not answered: it waits for another try, or fails.
+    pub(super) fn not_sent(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        entry: &Entry,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        let doubted_before = self
+            .sender
+            .in_flight
+            .get(&entry.id)
+            .and_then(|flight| flight.doubted_before);
+        self.sender.release(entry.conversation, entry.id);
+        match answer {
+            Answer::Refused { code, reason } => self.refused(turn, entry, code, reason),
+            Answer::Unanswered(Unanswered::NotConnected) => {
+                // It did not leave: there is no more doubt than before.
+                turn.overlay.update_entry(entry.id, |it| {
+                    it.tries = it.tries.saturating_sub(1);
+                    it.in_doubt_since = doubted_before;
+                });
+                requeue(turn, entry.id);
+                Ok(())
+            }
+            Answer::Unanswered(Unanswered::ConnectionLost) => {
+                // A broken connection is not the entry's fault.
+                turn.overlay
+                    .update_entry(entry.id, |it| it.tries = it.tries.saturating_sub(1));
+                requeue(turn, entry.id);
+                Ok(())
+            }
+            Answer::Unanswered(Unanswered::TooLong) => {
+                let reason = "it is larger than a command may be".to_owned();
+                self.fail_entry(turn, entry, SendFailure::Unsendable { reason })
+            }
+            Answer::Said(_) | Answer::Unanswered(Unanswered::TimedOut) => {
+                self.timed_out(turn, tag, entry)
+            }
+        }
+    }
+
+    /// No answer on a live link: the service throttles. Slow down and keep the order.
+    fn timed_out(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        entry: &Entry,
+    ) -> Result<(), StoreError> {
+        let now = turn.elapsed();
+        match entry.intent {
+            Intent::Send(_) => self.paces.sends.throttled(now),
+            _ => self.paces.others.throttled(now),
+        }
+        self.sender.overdue.insert(tag, entry.id);
+        while self.sender.overdue.len() > OVERDUE_MAX {
+            self.sender.overdue.pop_first();
+        }
+        if entry.tries >= self.settings.limits.send_tries_max {
+            let tries = entry.tries;
+            return self.fail_entry(turn, entry, SendFailure::TriesExhausted { tries });
+        }
+        requeue(turn, entry.id);
+        Ok(())
+    }
+
+    pub(super) fn refused(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        code: ServiceCode,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        let refusal = SendFailure::Refused {
+            code: u16::from(code),
+            reason,
+        };
+        match code.retry() {
+            Retry::AfterOpen => {
+                turn.overlay
+                    .update_entry(entry.id, |it| it.tries = it.tries.saturating_sub(1));
+                requeue(turn, entry.id);
+                Ok(())
+            }
+            Retry::Later if entry.tries < self.settings.limits.send_tries_max => {
+                let factor = 2_u32.saturating_pow(entry.tries.saturating_sub(1).min(16));
+                let pause = REFUSED_PAUSE_FIRST.saturating_mul(factor);
+                let until = turn.elapsed().saturating_add(pause.min(REFUSED_PAUSE_MAX));
+                self.sender.postpone(entry.conversation, until);
+                // Counted even where nothing was sent, so that a signer that fails for ever ends.
+                if entry.state == OutboxState::Queued {
+                    turn.overlay
+                        .update_entry(entry.id, |it| it.tries = it.tries.saturating_add(1));
+                }
+                requeue(turn, entry.id);
+                Ok(())
+            }
+            Retry::Later | Retry::DropToken | Retry::Never | Retry::DoNotReconnect => {
+                self.fail_entry(turn, entry, refusal)
+            }
+        }
+    }
+
+    /// The connection is gone: what was in flight waits again, in doubt.
+    pub(super) fn requeue_in_flight(&mut self, turn: &mut Turn<'_, '_>) {
+        for id in std::mem::take(&mut self.sender.in_flight).into_keys() {
+            requeue(turn, id);
+        }
+        for lane in self.sender.lanes.values_mut() {
+            lane.busy = None;
+            lane.not_before = Duration::ZERO;
+        }
+    }
+}
+
+/// Whether a conversation was made, or was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    New,
+    Existing,
+}
+
+/// The id and time that an acknowledgement gives a message.
+fn acknowledged(answer: &Answer) -> Option<(MessageId, Timestamp)> {
+    let Answer::Said(Envelope {
+        command: Command::Ack(ack),
+        ..
+    }) = answer
+    else {
+        return None;
+    };
+    let AckCommand { uid, t, .. } = ack.as_ref();
+    let id = MessageId::new(uid.as_deref()?).ok()?;
+    Some((id, Timestamp::from_millis((*t)?)))
+}

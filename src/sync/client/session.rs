@@ -1,0 +1,531 @@
+//! Signing in, staying signed in, being sent away.
+//!
+//! The app's wish to be online outlives connections: the session is opened again whenever the link
+//! is there, with `r` so that another device that took over meanwhile keeps its place, and with the
+//! stored token so that no signature is needed.
+
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::{Client, Purpose, Signing, Turn};
+use crate::Secret;
+use crate::model::{SessionEnd, SessionState, Timestamp};
+use crate::store::StoreError;
+use crate::sync::link::{LinkRequest, LinkWish, RequestTag, Unanswered};
+use crate::sync::step::{Durability, Effect, EffectId, Signature, SignedOperation};
+use crate::sync::{Reply, RequestError, RequestId, SignIn};
+use crate::wire::generated::SessionCommand;
+use crate::wire::{Command, Envelope, Op, Retry, ServiceCode};
+
+/// What this client understands, as bits (docs/wire.md): patches 1, temporary conversations 2,
+/// acknowledged transient messages 8, partial failures 32, notifications without peer 128.
+const CAPABILITIES: i64 = 0x01 | 0x02 | 0x08 | 0x20 | 0x80;
+
+/// A token is not used in the last minute of its life: it could end on the way.
+const TOKEN_MARGIN: Duration = Duration::from_secs(60);
+
+/// The session's state and what belongs to it.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    phase: Phase,
+    link: LinkState,
+    /// How the next opening treats other devices with the same tag.
+    claim: Claim,
+    /// Whether the stored token may be used.
+    token_use: TokenUse,
+    /// Openings that failed for the time being, since the last success.
+    failures: u32,
+    /// Calls that wait for a fresh token.
+    token_callers: Vec<RequestId>,
+}
+
+#[derive(Debug, Default)]
+enum Phase {
+    /// The app does not want to be online.
+    #[default]
+    Closed,
+    /// Wanted; the link is not there.
+    Unlinked,
+    /// The app's signer was asked.
+    Signing { effect: EffectId },
+    /// The service was asked.
+    Opening { tag: RequestTag },
+    /// Signed in.
+    Open,
+    /// The service refused for the time being, or closed the session.
+    Waiting { until: Duration },
+    /// The service was asked to close it.
+    Closing { callers: Vec<RequestId> },
+    /// Over until the app connects again.
+    Ended(SessionEnd),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum LinkState {
+    #[default]
+    Down,
+    Up,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Claim {
+    /// A new sign-in: other devices with the tag are signed out.
+    #[default]
+    New,
+    /// A broken session is opened again: whoever took over meanwhile stays.
+    Again,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum TokenUse {
+    #[default]
+    Allowed,
+    /// The service did not accept it; the next opening goes without.
+    Rejected,
+}
+
+impl Session {
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    pub(super) fn state(&self) -> SessionState {
+        match &self.phase {
+            Phase::Closed | Phase::Closing { .. } => SessionState::Closed,
+            Phase::Unlinked
+            | Phase::Signing { .. }
+            | Phase::Opening { .. }
+            | Phase::Waiting { .. } => SessionState::Opening,
+            Phase::Open => SessionState::Open,
+            Phase::Ended(reason) => SessionState::Ended {
+                reason: reason.clone(),
+            },
+        }
+    }
+
+    pub(super) fn awaits(&self, answered: EffectId) -> bool {
+        matches!(self.phase, Phase::Signing { effect } if effect == answered)
+    }
+
+    pub(super) fn wake(&self, wakes: &mut Vec<Duration>) {
+        if let Phase::Waiting { until } = self.phase {
+            wakes.push(until);
+        }
+    }
+}
+
+impl Client {
+    pub(super) fn connect(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        id: RequestId,
+        mode: SignIn,
+    ) -> Result<(), StoreError> {
+        if let Phase::Closing { callers } = &mut self.session.phase {
+            // The service closes the session before it reads that it is to be opened again.
+            for caller in std::mem::take(callers) {
+                turn.step.reply(caller, Ok(Reply::Done));
+            }
+            self.session.phase = Phase::Closed;
+        }
+        if let Phase::Closed | Phase::Ended(_) = self.session.phase {
+            self.session.claim = match mode {
+                SignIn::TakeOver => Claim::New,
+                SignIn::Yield => Claim::Again,
+            };
+            self.session.failures = 0;
+            self.session.token_use = TokenUse::Allowed;
+            self.session.phase = Phase::Unlinked;
+            turn.step.wish = Some(LinkWish::Online);
+            self.ensure_device_id(turn);
+            if self.session.link == LinkState::Up {
+                self.begin_open(turn);
+            }
+        }
+        turn.step.reply(id, Ok(Reply::Done));
+        Ok(())
+    }
+
+    /// The device keeps one id for ever: by it the service knows a broken session's successor.
+    fn ensure_device_id(&mut self, turn: &mut Turn<'_, '_>) {
+        if turn.overlay.snapshot().session().device_id.is_some() {
+            return;
+        }
+        let device_id = self.randomness.local_id();
+        turn.overlay
+            .update_session(|row| row.device_id = Some(device_id.as_str().to_owned()));
+        turn.step.wrote(Durability::Intent);
+    }
+
+    pub(super) fn disconnect(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        id: RequestId,
+    ) -> Result<(), StoreError> {
+        match &mut self.session.phase {
+            Phase::Closing { callers } => callers.push(id),
+            Phase::Open => {
+                self.forget_connection(turn)?;
+                let body = SessionCommand::default();
+                self.submit(
+                    turn,
+                    Command::session(Op::Close, body),
+                    Purpose::CloseSession,
+                );
+                self.session.phase = Phase::Closing { callers: vec![id] };
+            }
+            _ => {
+                self.leave_link(turn, Phase::Closed);
+                turn.step.reply(id, Ok(Reply::Done));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn close_answered(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        // Answered or not: the app wants to be offline, and the service will notice.
+        if let Phase::Closing { callers } = &mut self.session.phase {
+            for caller in std::mem::take(callers) {
+                turn.step.reply(caller, Ok(Reply::Done));
+            }
+            self.leave_link(turn, Phase::Closed);
+        }
+        Ok(())
+    }
+
+    fn leave_link(&mut self, turn: &mut Turn<'_, '_>, phase: Phase) {
+        self.session.phase = phase;
+        self.session.link = LinkState::Down;
+        turn.step.wish = Some(LinkWish::Idle);
+        self.fail_token_callers(turn, &RequestError::Cancelled);
+    }
+
+    pub(super) fn link_up(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        if self.session.link == LinkState::Up {
+            return Ok(());
+        }
+        match self.session.phase {
+            Phase::Closed | Phase::Ended(_) | Phase::Closing { .. } => {}
+            _ => {
+                self.session.link = LinkState::Up;
+                self.session.failures = 0;
+                self.begin_open(turn);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn link_down(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        self.session.link = LinkState::Down;
+        self.fail_token_callers(turn, &RequestError::Unanswered);
+        match self.session.phase {
+            Phase::Closed | Phase::Ended(_) => return Ok(()),
+            Phase::Closing { .. } => return self.close_answered(turn),
+            _ => self.session.phase = Phase::Unlinked,
+        }
+        self.forget_connection(turn)
+    }
+
+    /// Opens the session: with the token if it is good, else with a signature if the app signs.
+    fn begin_open(&mut self, turn: &mut Turn<'_, '_>) {
+        let token = self.usable_token(turn);
+        if token.is_none() && self.settings.signing == Signing::Signed {
+            let effect = self.fresh_effect();
+            let client = self.me().clone();
+            turn.step.effects.push(Effect::Sign {
+                effect,
+                operation: SignedOperation::SignIn { client },
+            });
+            self.session.phase = Phase::Signing { effect };
+        } else {
+            self.send_open(turn, token, None);
+        }
+    }
+
+    /// The stored token, where this opening may use it: a new sign-in proves itself anew.
+    fn usable_token(&self, turn: &Turn<'_, '_>) -> Option<Secret> {
+        if self.session.claim == Claim::New || self.session.token_use == TokenUse::Rejected {
+            return None;
+        }
+        valid_token(turn)
+    }
+
+    pub(super) fn open_signed(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        outcome: Result<Signature, String>,
+    ) -> Result<(), StoreError> {
+        match outcome {
+            Ok(signature) => self.send_open(turn, None, Some(signature)),
+            // The app's server may be down: that is no reason to give up.
+            Err(_) => self.wait_and_reopen(turn),
+        }
+        Ok(())
+    }
+
+    fn send_open(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        token: Option<Secret>,
+        signature: Option<Signature>,
+    ) {
+        let row = turn.overlay.snapshot().session().clone();
+        let (t, n, s) = signature.map_or((None, None, None), |it| {
+            let signature = it.signature.reveal().to_owned();
+            (Some(it.timestamp), Some(it.nonce), Some(signature))
+        });
+        let tag = self.settings.tag.as_ref();
+        let body = SessionCommand {
+            t,
+            n,
+            s,
+            ua: Some(self.settings.user_agent.clone()),
+            r: Some(self.session.claim == Claim::Again),
+            tag: tag.map(|tag| tag.as_str().to_owned()),
+            device_id: row.device_id.clone(),
+            device_token: row.device_id,
+            st: token.map(|token| token.reveal().to_owned()),
+            last_unread_notif_time: row.last_unread_notif_at.map(Timestamp::as_millis),
+            last_patch_time: row.last_patch_at.map(Timestamp::as_millis),
+            config_bitmap: Some(CAPABILITIES),
+            ..SessionCommand::default()
+        };
+        let command = Command::session(Op::Open, body);
+        let tag = self.submit(turn, command, Purpose::OpenSession);
+        self.session.phase = Phase::Opening { tag };
+    }
+
+    pub(super) fn open_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        if !matches!(self.session.phase, Phase::Opening { tag: awaited } if awaited == tag) {
+            return Ok(());
+        }
+        match answer {
+            Answer::Said(envelope) => match envelope.command {
+                Command::Session {
+                    op: Op::Opened,
+                    body,
+                } => self.opened(turn, envelope.server_ts, &body),
+                _ => self.wait_and_reopen(turn),
+            },
+            Answer::Refused { code, reason } => return self.open_refused(turn, code, reason),
+            Answer::Unanswered(Unanswered::TimedOut) => self.wait_and_reopen(turn),
+            // The link will say that it is gone.
+            Answer::Unanswered(_) => self.session.phase = Phase::Unlinked,
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self, turn: &mut Turn<'_, '_>, at: Option<Timestamp>, body: &SessionCommand) {
+        self.session.phase = Phase::Open;
+        self.session.claim = Claim::Again;
+        self.session.token_use = TokenUse::Allowed;
+        self.session.failures = 0;
+        self.store_token(turn, body);
+        let opened_at = at.unwrap_or_else(|| self.service_now(turn.now));
+        turn.overlay.update_session(|row| {
+            // Edits are told from the first opening on; what is older comes with history.
+            row.last_patch_at = row.last_patch_at.or(Some(opened_at));
+        });
+        turn.step.wrote(Durability::Cache);
+        self.receiver.opened(opened_at);
+        self.directory.opened(opened_at);
+    }
+
+    fn store_token(&self, turn: &mut Turn<'_, '_>, body: &SessionCommand) {
+        let Some(token) = body.st.clone() else {
+            return;
+        };
+        let seconds = u64::try_from(body.st_ttl.unwrap_or(0)).unwrap_or(0);
+        let expires_at = turn.now.wall.saturating_add(Duration::from_secs(seconds));
+        turn.overlay.update_session(|row| {
+            row.token = Some(Secret::new(token));
+            row.token_expires_at = Some(expires_at);
+        });
+        turn.step.wrote(Durability::Cache);
+    }
+
+    fn open_refused(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        code: ServiceCode,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        match code.retry() {
+            Retry::DropToken if self.session.token_use == TokenUse::Allowed => {
+                self.session.token_use = TokenUse::Rejected;
+                forget_token(turn);
+                self.begin_open(turn);
+                Ok(())
+            }
+            Retry::Later | Retry::AfterOpen => {
+                self.wait_and_reopen(turn);
+                Ok(())
+            }
+            Retry::DropToken | Retry::Never | Retry::DoNotReconnect => {
+                self.end_session(turn, code, reason)
+            }
+        }
+    }
+
+    /// The session is over, and only the app can start another.
+    pub(super) fn end_session(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        code: ServiceCode,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        if let Phase::Closed | Phase::Closing { .. } | Phase::Ended(_) = self.session.phase {
+            return Ok(());
+        }
+        let end = match code {
+            ServiceCode::SESSION_CONFLICT => SessionEnd::Conflict,
+            ServiceCode::KICKED_BY_APP => SessionEnd::Kicked { reason },
+            _ => SessionEnd::Refused {
+                code: u16::from(code),
+                reason,
+            },
+        };
+        self.forget_connection(turn)?;
+        self.leave_link(turn, Phase::Ended(end));
+        Ok(())
+    }
+
+    /// The service closed the session by itself.
+    pub(super) fn session_closed(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        body: &SessionCommand,
+    ) -> Result<(), StoreError> {
+        if let Phase::Closed | Phase::Closing { .. } | Phase::Ended(_) = self.session.phase {
+            return Ok(());
+        }
+        let code = ServiceCode::new(body.code.unwrap_or(0));
+        let reason = body
+            .reason
+            .clone()
+            .unwrap_or_else(|| code.name().to_owned());
+        match code.retry() {
+            Retry::DoNotReconnect => self.end_session(turn, code, reason),
+            _ => {
+                self.forget_connection(turn)?;
+                self.wait_and_reopen(turn);
+                Ok(())
+            }
+        }
+    }
+
+    /// A command was refused because the session is not open, though we thought it was.
+    pub(super) fn session_required(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        if self.session.is_open() {
+            self.forget_connection(turn)?;
+            self.begin_open(turn);
+        }
+        Ok(())
+    }
+
+    /// Tries again after a pause that grows as the link's do.
+    fn wait_and_reopen(&mut self, turn: &Turn<'_, '_>) {
+        let limits = &self.settings.limits;
+        let factor = 2_u32.saturating_pow(self.session.failures.min(31));
+        let pause = limits.backoff_first.saturating_mul(factor);
+        let half = pause.min(limits.backoff_max) / 2;
+        let millis = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
+        let jitter = Duration::from_millis(self.randomness.below(millis));
+        self.session.failures = self.session.failures.saturating_add(1);
+        self.session.phase = Phase::Waiting {
+            until: turn.elapsed().saturating_add(half).saturating_add(jitter),
+        };
+    }
+
+    pub(super) fn pump_session(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        if let Phase::Waiting { until } = self.session.phase
+            && until <= turn.elapsed()
+        {
+            self.begin_open(turn);
+        }
+        Ok(())
+    }
+
+    pub(super) fn fresh_token(&mut self, turn: &mut Turn<'_, '_>, id: RequestId) {
+        if let Some(token) = valid_token(turn) {
+            turn.step.reply(id, Ok(Reply::Token { token }));
+            return;
+        }
+        if !self.session.is_open() {
+            turn.step.reply(id, Err(RequestError::NotConnected));
+            return;
+        }
+        self.session.token_callers.push(id);
+        if self.session.token_callers.len() > 1 {
+            return;
+        }
+        // The service knows the session by its connection; the old token is sent even if expired.
+        let old = turn.overlay.snapshot().session().token.clone();
+        let body = SessionCommand {
+            st: old.map(|token| token.reveal().to_owned()),
+            ..SessionCommand::default()
+        };
+        let command = Command::session(Op::Refresh, body);
+        self.submit(turn, command, Purpose::RefreshToken);
+    }
+
+    pub(super) fn refresh_answered(&mut self, turn: &mut Turn<'_, '_>, answer: Answer) {
+        let refreshed = match &answer {
+            Answer::Said(Envelope {
+                command:
+                    Command::Session {
+                        op: Op::Refreshed,
+                        body,
+                    },
+                ..
+            }) if body.st.is_some() => Some(body.clone()),
+            _ => None,
+        };
+        let Some(body) = refreshed else {
+            self.fail_token_callers(turn, &answer.into_error());
+            return;
+        };
+        self.store_token(turn, &body);
+        let token = Secret::new(body.st.unwrap_or_default());
+        for caller in std::mem::take(&mut self.session.token_callers) {
+            let token = token.clone();
+            turn.step.reply(caller, Ok(Reply::Token { token }));
+        }
+    }
+
+    fn fail_token_callers(&mut self, turn: &mut Turn<'_, '_>, error: &RequestError) {
+        for caller in std::mem::take(&mut self.session.token_callers) {
+            turn.step.reply(caller, Err(error.clone()));
+        }
+    }
+
+    /// Sends a command that is not answered.
+    pub(super) fn tell(turn: &mut Turn<'_, '_>, command: Command) {
+        turn.step.requests.push(LinkRequest {
+            tag: None,
+            envelope: Envelope::new(command),
+        });
+    }
+}
+
+/// The stored token, while it is good by this device's clock.
+fn valid_token(turn: &Turn<'_, '_>) -> Option<Secret> {
+    let snapshot = turn.overlay.snapshot();
+    let row = snapshot.session();
+    let good_until = row.token_expires_at?;
+    let wall = turn.now.wall.saturating_add(TOKEN_MARGIN);
+    row.token.clone().filter(|_| wall < good_until)
+}
+
+fn forget_token(turn: &mut Turn<'_, '_>) {
+    turn.overlay.update_session(|row| {
+        row.token = None;
+        row.token_expires_at = None;
+    });
+    turn.step.wrote(Durability::Cache);
+}

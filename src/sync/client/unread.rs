@@ -1,0 +1,302 @@
+//! Unread counts: what the service told, and what was counted here since.
+//!
+//! The service tells a count at sign-in and whenever a device of the client reads. What it told
+//! covers messages up to its newest one; every other's message that comes to the store and is newer
+//! is counted once, when it is added, whichever way it comes. At its cap the service stops counting:
+//! then the messages held here decide, and the count is a lower bound while history is missing.
+
+use super::reads::waiting_mark;
+use super::{Client, Turn};
+use crate::model::{ClientId, ConversationId, ConversationKind, Message, Timestamp, Unread};
+use crate::store::{
+    ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Intent, StoreError, UnreadTold,
+};
+use crate::sync::step::Durability;
+use crate::wire::generated::{UnreadCommand, UnreadTuple};
+
+/// The most messages that are counted one by one; beyond that a count is a lower bound anyway.
+const COUNT_MAX: u32 = 10_000;
+
+/// The way on which a message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Delivered on the open session.
+    Live,
+    /// Found in history, or as the last message of a conversation's row: the service counted it, if
+    /// it is older than the session.
+    History {
+        /// When the session opened, by the service's clock.
+        opened_at: Option<Timestamp>,
+    },
+}
+
+/// Counts a message that was not in the store before.
+pub(super) fn count(row: &mut ConversationRow, message: &Message, me: &ClientId, source: Source) {
+    if !counts(row, message, me) {
+        return;
+    }
+    let told = row.unread_told.and_then(|told| told.newest);
+    let counted_until = match source {
+        Source::Live => told,
+        Source::History { opened_at } => told.max(opened_at),
+    };
+    if Some(message.sent_at) > counted_until {
+        row.unread.count = row.unread.count.saturating_add(1);
+        row.unread.mentioned |= message.mentions.include(me);
+    }
+}
+
+/// Takes a message out of the count that was recalled after it was counted here.
+pub(super) fn discount(row: &mut ConversationRow, before: &Message, me: &ClientId) {
+    let told = row.unread_told.and_then(|told| told.newest);
+    if !counts(row, before, me) || Some(before.sent_at) <= told {
+        return;
+    }
+    row.unread.count = row.unread.count.saturating_sub(1);
+    if row.unread.count == 0 && !row.unread.at_least {
+        row.unread = Unread::NONE;
+    }
+}
+
+fn counts(row: &ConversationRow, message: &Message, me: &ClientId) -> bool {
+    row.kind.counts_unread()
+        && &message.sender != me
+        && !message.transient
+        && !message.content.is_recalled()
+        && Some(message.sent_at) > row.read_until_self
+}
+
+/// Clears what is unread up to a time; the mark never goes back.
+pub(super) fn read_until(
+    turn: &mut Turn<'_, '_>,
+    number: ConversationNumber,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let snapshot = turn.overlay.snapshot();
+    let Some(row) = snapshot.conversation(number)? else {
+        return Ok(());
+    };
+    let mark = row.read_until_self.max(Some(until));
+    let local = snapshot.count_unread(number, mark, COUNT_MAX)?;
+    drop(snapshot);
+    let told = row.unread_told.unwrap_or_default();
+    // What the service counted and is not here cannot be told from what was read: the service
+    // will say, after it has read the mark.
+    let missing = told.newest > mark && row.history.end() == HistoryEnd::Behind;
+    let unread = Unread {
+        count: local.count,
+        at_least: local.limited || missing || (local.count > 0 && !covers(&row, mark)),
+        mentioned: local.mentioned,
+    };
+    let told = UnreadTold {
+        count: unread.count,
+        mentioned: unread.mentioned,
+        newest: told.newest.max(mark),
+        told_at: told.told_at,
+    };
+    turn.overlay.update_conversation(number, |row| {
+        row.read_until_self = mark;
+        row.unread = unread;
+        row.unread_told = Some(told);
+    })
+}
+
+/// Whether nothing newer than the mark is missing here.
+fn covers(row: &ConversationRow, mark: Option<Timestamp>) -> bool {
+    let spans = row.history.spans();
+    let from_start = row.history.start() == HistoryStart::Reached && spans.len() <= 1;
+    let reaches = row
+        .history
+        .newest()
+        .is_some_and(|span| Some(span.from.sent_at) <= mark);
+    row.history.end() == HistoryEnd::Current && (from_start || reaches)
+}
+
+/// Makes a lower bound exact once all that is unread is here.
+pub(super) fn settle_lower_bound(
+    turn: &mut Turn<'_, '_>,
+    number: ConversationNumber,
+) -> Result<(), StoreError> {
+    let snapshot = turn.overlay.snapshot();
+    let Some(row) = snapshot.conversation(number)? else {
+        return Ok(());
+    };
+    if !row.unread.at_least || !covers(&row, row.read_until_self) {
+        return Ok(());
+    }
+    let local = snapshot.count_unread(number, row.read_until_self, COUNT_MAX)?;
+    drop(snapshot);
+    turn.overlay.update_conversation(number, |row| {
+        row.unread.count = local.count;
+        row.unread.at_least = local.limited;
+        row.unread.mentioned = local.count > 0 && (row.unread.mentioned || local.mentioned);
+    })
+}
+
+impl Client {
+    pub(super) fn unread_told(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        body: UnreadCommand,
+    ) -> Result<(), StoreError> {
+        let told_at = body.notif_time.map(Timestamp::from_millis);
+        for tuple in body.convs {
+            self.apply_tuple(turn, tuple, told_at)?;
+        }
+        turn.overlay.update_session(|row| {
+            row.last_unread_notif_at = row.last_unread_notif_at.max(told_at);
+        });
+        turn.step.wrote(Durability::Cache);
+        Ok(())
+    }
+
+    fn apply_tuple(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tuple: UnreadTuple,
+        told_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let Ok(id) = ConversationId::new(&tuple.cid) else {
+            return Ok(());
+        };
+        let kind = tuple.conv_type.and_then(ConversationKind::from_number);
+        let number = self.known_or_asked_for(turn, &id, kind)?;
+        let told = UnreadTold {
+            count: u32::try_from(tuple.unread).unwrap_or(0),
+            mentioned: tuple.mentioned.unwrap_or(false),
+            newest: tuple.timestamp.map(Timestamp::from_millis),
+            told_at: told_at.unwrap_or_else(|| self.service_now(turn.now)),
+        };
+        self.apply_told(turn, number, told)?;
+        self.tail_reaches(turn, number, told.newest)
+    }
+
+    fn apply_told(
+        &self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        told: UnreadTold,
+    ) -> Result<(), StoreError> {
+        let snapshot = turn.overlay.snapshot();
+        let Some(row) = snapshot.conversation(number)? else {
+            return Ok(());
+        };
+        if row.unread_told.is_some_and(|it| it.told_at > told.told_at) {
+            return Ok(());
+        }
+        let newest = told.newest.or(row.last_message_at);
+        // The service has not read the mark yet that waits here.
+        let marked = waiting_mark(turn, number).and_then(|entry| match &entry.intent {
+            Intent::Read(mark) => Some(mark.until),
+            _ => None,
+        });
+        let read_elsewhere = if told.count == 0 { newest } else { None };
+        let mark = row.read_until_self.max(read_elsewhere).max(marked);
+        let covered = told.count == 0 || (marked.is_some() && newest <= marked);
+        let unread = if covered {
+            let local = snapshot.count_unread(number, mark, COUNT_MAX)?;
+            Unread {
+                count: local.count,
+                at_least: local.limited,
+                mentioned: local.mentioned,
+            }
+        } else if told.count < self.settings.limits.unread_cap {
+            let since = snapshot.count_unread(number, newest, COUNT_MAX)?;
+            Unread {
+                count: told.count.saturating_add(since.count),
+                at_least: since.limited,
+                mentioned: told.mentioned || since.mentioned,
+            }
+        } else {
+            let local = snapshot.count_unread(number, mark, COUNT_MAX)?;
+            let exact = covers(&row, mark) && !local.limited;
+            Unread {
+                count: if exact {
+                    local.count
+                } else {
+                    local.count.max(told.count)
+                },
+                at_least: !exact,
+                mentioned: told.mentioned || local.mentioned,
+            }
+        };
+        drop(snapshot);
+        turn.overlay.update_conversation(number, |row| {
+            row.read_until_self = mark;
+            row.unread = unread;
+            row.unread_told = Some(UnreadTold { newest, ..told });
+            row.last_message_at = row.last_message_at.max(newest);
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Content, Mentions, MessageState};
+
+    fn message(from: &str, at: i64) -> Message {
+        Message {
+            conversation: ConversationId::new("c").unwrap(),
+            id: None,
+            local_id: None,
+            sender: ClientId::new(from).unwrap(),
+            sent_at: Timestamp::from_millis(at),
+            content: Content::text("hi"),
+            mentions: Mentions::default(),
+            state: MessageState::Sent,
+            edited_at: None,
+            transient: false,
+        }
+    }
+
+    fn counted(row: &mut ConversationRow, message: &Message, source: Source) -> u32 {
+        let me = ClientId::new("me").unwrap();
+        count(row, message, &me, source);
+        row.unread.count
+    }
+
+    fn row() -> ConversationRow {
+        ConversationRow::unknown(ConversationId::new("c").unwrap())
+    }
+
+    #[test]
+    fn own_transient_recalled_and_read_messages_do_not_count() {
+        let mut row = row();
+        row.read_until_self = Some(Timestamp::from_millis(10));
+        assert_eq!(counted(&mut row, &message("me", 20), Source::Live), 0);
+        assert_eq!(counted(&mut row, &message("ben", 10), Source::Live), 0);
+        let mut other = message("ben", 20);
+        other.transient = true;
+        assert_eq!(counted(&mut row, &other, Source::Live), 0);
+        other.transient = false;
+        other.content = Content::Recalled {
+            caption: None,
+            details: crate::model::Details::default(),
+        };
+        assert_eq!(counted(&mut row, &other, Source::Live), 0);
+        assert_eq!(counted(&mut row, &message("ben", 11), Source::Live), 1);
+    }
+
+    #[test]
+    fn what_the_service_has_counted_is_not_counted_again() {
+        let mut row = row();
+        row.unread_told = Some(UnreadTold {
+            newest: Some(Timestamp::from_millis(30)),
+            ..UnreadTold::default()
+        });
+        assert_eq!(counted(&mut row, &message("ben", 30), Source::Live), 0);
+        assert_eq!(counted(&mut row, &message("ben", 31), Source::Live), 1);
+        let opened_at = Some(Timestamp::from_millis(50));
+        let history = Source::History { opened_at };
+        assert_eq!(counted(&mut row, &message("ben", 50), history), 1);
+        assert_eq!(counted(&mut row, &message("ben", 51), history), 2);
+    }
+
+    #[test]
+    fn a_chat_room_never_counts() {
+        let mut row = row();
+        row.kind = ConversationKind::ChatRoom;
+        assert_eq!(counted(&mut row, &message("ben", 1), Source::Live), 0);
+    }
+}
