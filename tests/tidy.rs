@@ -19,6 +19,7 @@ mod floors;
 mod pages;
 mod repository;
 
+use pages::Named;
 use repository::{root, sources};
 use std::collections::BTreeSet;
 
@@ -80,6 +81,25 @@ fn links_between_documents_lead_somewhere() {
         .flat_map(|page| pages::link_complaints(page, exists))
         .collect();
     assert_none(&found);
+}
+
+#[test]
+fn commands_in_documents_run() {
+    let file = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
+    let commands = file("xtask/src/main.rs");
+    let manifests = sources(&["Cargo.toml"]);
+    // Before the first example there is none to name; from then on, those named are there.
+    let has_examples = root().join("examples").exists();
+    let exists = |kind, name: &str| match kind {
+        Named::Example => !has_examples || root().join(format!("examples/{name}.rs")).exists(),
+        Named::Package => manifests
+            .iter()
+            .any(|one| one.text.contains(&format!("\nname = \"{name}\""))),
+        Named::Command => commands.contains(&format!("name: \"{name}\"")),
+    };
+    let pages = sources(&[".md"]);
+    let complaints = |page| pages::command_complaints(page, exists);
+    assert_none(&pages.iter().flat_map(complaints).collect::<Vec<_>>());
 }
 
 #[test]

@@ -76,8 +76,8 @@ macro_rules! codes {
 }
 
 codes! {
-    0 CLOSED Never "session" "the session was closed normally";
-    1000 CLOSE_NORMAL Never "connection" "the WebSocket was closed normally";
+    0 CLOSED Later "session" "the session was closed normally";
+    1000 CLOSE_NORMAL Later "connection" "the WebSocket was closed normally";
     1006 CLOSE_ABNORMAL Later "connection" "the connection was lost without a close frame";
     4100 APP_NOT_AVAILABLE DoNotReconnect "session, connection" "the app is unknown, suspended or disabled";
     4101 DUPLICATED_LOGIN Never "session" "the same client logged in twice on a push socket";
@@ -173,6 +173,31 @@ impl ServiceCode {
     }
 }
 
+impl ServiceCode {
+    /// Whether it says that too much was sent: what is repeated later must come slower.
+    #[must_use]
+    pub const fn is_rate_limit(self) -> bool {
+        matches!(
+            self,
+            Self::APP_QUOTA_EXCEEDED
+                | Self::MESSAGE_SENT_QUOTA_EXCEEDED
+                | Self::CONVERSATION_API_QUOTA_EXCEEDED
+        )
+    }
+
+    /// Whether it refuses a signature. Signatures age, so one more try with a fresh one is fair,
+    /// where the app has a signer; the same signature never succeeds.
+    #[must_use]
+    pub const fn refuses_signature(self) -> bool {
+        matches!(
+            self,
+            Self::SIGNATURE_FAILED
+                | Self::CONVERSATION_SIGNATURE_FAILED
+                | Self::BLACKLIST_SIGNATURE_FAILED
+        )
+    }
+}
+
 impl From<ServiceCode> for u16 {
     /// The number in the range where all known ones are; one outside it goes to the nearer end.
     fn from(code: ServiceCode) -> Self {
@@ -257,6 +282,26 @@ mod tests {
         );
         assert_eq!(u16::from(ServiceCode::new(-4408)), 0);
         assert_eq!(u16::from(ServiceCode::new(70_000)), u16::MAX);
+    }
+
+    #[test]
+    fn a_rate_limit_is_retried_later_and_a_signature_is_not_repeated() {
+        for CodeEntry { code, name, .. } in CODES {
+            assert_eq!(code.is_rate_limit(), name.contains("QUOTA"), "{name}");
+            assert_eq!(
+                code.refuses_signature(),
+                name.contains("SIGNATURE"),
+                "{name}"
+            );
+            assert!(
+                !code.is_rate_limit() || code.retry() == Retry::Later,
+                "{name}"
+            );
+            assert!(
+                !code.refuses_signature() || code.retry() == Retry::Never,
+                "{name}"
+            );
+        }
     }
 
     #[test]

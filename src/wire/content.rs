@@ -410,6 +410,59 @@ mod tests {
         assert_eq!(written(&content), envelope);
     }
 
+    fn attachment_of(content: &Content) -> &Attachment {
+        match content {
+            Content::Image { attachment, .. }
+            | Content::Audio { attachment, .. }
+            | Content::Video { attachment, .. }
+            | Content::File { attachment, .. } => attachment,
+            _ => panic!("a file, not {content:?}"),
+        }
+    }
+
+    // S156, S157, S158, S160, S164, S168: a link, and what is known about the bytes behind it.
+    #[test]
+    fn each_kind_of_media_has_its_number_and_tells_size_dimensions_and_duration() {
+        for (number, name) in [(-2, "image"), (-3, "audio"), (-4, "video"), (-6, "file")] {
+            let envelope = json!({
+                "_lctype": number,
+                "_lcfile": {
+                    "url": "https://files.example/x",
+                    "metaData": {"size": 9000, "width": 640, "height": 480, "duration": 12.3},
+                },
+            });
+            let content = read(&envelope.to_string());
+            assert_eq!(content.kind_name(), name);
+            let attachment = attachment_of(&content);
+            assert_eq!(attachment.url, "https://files.example/x");
+            assert_eq!(
+                (attachment.size, attachment.duration),
+                (Some(9000), Some(12.3))
+            );
+            assert_eq!(
+                (attachment.width, attachment.height),
+                (Some(640), Some(480))
+            );
+            assert_eq!(written(&content), envelope);
+        }
+    }
+
+    // S155, S159, S161, S162, S163: any typed message may have words and attributes.
+    #[test]
+    fn words_and_attributes_are_read_of_every_kind() {
+        for (number, name) in [(-1, "text"), (-5, "location"), (-127, "recalled")] {
+            let envelope = json!({
+                "_lctype": number,
+                "_lctext": "here",
+                "_lcattrs": {"a": {"b": 1}},
+                "_lcloc": {"longitude": 116.5, "latitude": 39.9},
+            });
+            let content = read(&envelope.to_string());
+            assert_eq!((content.kind_name(), content.words()), (name, Some("here")));
+            assert_eq!(written(&content), envelope);
+        }
+    }
+
     #[test]
     fn size_and_name_are_read_where_older_messages_have_them() {
         let content = read(
@@ -423,6 +476,7 @@ mod tests {
         assert_eq!(attachment.extra, None);
     }
 
+    // S170: what this build does not know reaches the app whole.
     #[test]
     fn an_unknown_type_or_an_envelope_that_lacks_its_file_is_custom_and_unchanged() {
         for text in [

@@ -289,6 +289,7 @@ mod tests {
         );
     }
 
+    // S333, S334
     #[test]
     fn signatures_of_the_first_generation_are_those_of_the_protocol() {
         let peers = &clients(["Jerry", "Bob"]);

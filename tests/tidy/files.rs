@@ -24,6 +24,8 @@ const HOMES: [&str; 5] = [
     concat!("/t", "mp/"),
     concat!("/wo", "rk/"),
 ];
+/// What writes into a terminal.
+const PRINTS: [&str; 2] = ["print!(", "println!("];
 /// Names that say nothing about what a type does.
 const EMPTY_NAMES: [&str; 4] = ["Manager", "Helper", "Util", "Utils"];
 
@@ -65,16 +67,26 @@ fn line_complaints<'a>(
     let getter = line.contains("fn get_");
     // A unit test that sleeps is slow or flaky, and a floor that sleeps holds up a thread.
     let sleeps = is_engine_or_service(path) && line.contains("thread::sleep(");
+    // A library does not write into its host's terminal; it logs through the app's hook.
+    let prints = is_library(path) && PRINTS.iter().any(|print| line.contains(print));
     let hole = hole.map(|hole| format!("`{hole}` is no code"));
     let ignored = ignored.then(|| "an ignored test says why".to_owned());
     let getter = getter.then(|| "no `get_` in a name".to_owned());
     let sleeps = sleeps.then(|| "sleeps; time is an input".to_owned());
+    let prints = prints.then(|| "a library does not print".to_owned());
     let empty = empty_name(line).map(|name| format!("`{name}` says nothing about what it does"));
-    [hole, ignored, getter, sleeps, empty].into_iter().flatten()
+    [hole, ignored, getter, sleeps, prints, empty]
+        .into_iter()
+        .flatten()
 }
 
 fn is_engine_or_service(path: &str) -> bool {
     path.starts_with("src/") || path.starts_with("service/src/")
+}
+
+/// Whether a file is part of a library, and not of a program.
+fn is_library(path: &str) -> bool {
+    is_engine_or_service(path) && !path.starts_with("src/bin/") && path != "service/src/main.rs"
 }
 
 /// The name of a type that is declared here and says nothing.
@@ -242,6 +254,16 @@ mod tests {
             "//! It.\nfn a() { std::thread::sleep(d); }",
         );
         assert_eq!(rust_complaints(&test).len(), 0);
+    }
+
+    #[test]
+    fn a_library_that_prints_is_found() {
+        assert_eq!(rust("fn a() { eprintln!(\"{}\", 1); }").len(), 1);
+        let main = source(
+            "service/src/main.rs",
+            "//! It.\nfn main() { println!(\"on\"); }",
+        );
+        assert_eq!(rust_complaints(&main).len(), 0);
     }
 
     #[test]

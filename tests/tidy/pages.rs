@@ -80,6 +80,47 @@ fn resolved(folder: &str, path: &str) -> String {
     parts.join("/")
 }
 
+/// Commands in a document's blocks of shell that would not run: an example, a package or a command
+/// of xtask that is not there. `exists` answers for a kind and a name.
+pub(crate) fn command_complaints(
+    page: &Source,
+    exists: impl Fn(Named, &str) -> bool,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in shell_lines(&page.text) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let pairs = words.iter().zip(words.iter().skip(1));
+        let named = pairs.filter_map(|(&option, &name)| match option {
+            "--example" => Some((Named::Example, name)),
+            "-p" | "--package" => Some((Named::Package, name)),
+            "xtask" => Some((Named::Command, name)),
+            _ => None,
+        });
+        let missing = named.filter(|&(kind, name)| !exists(kind, name));
+        found.extend(missing.map(|(kind, name)| format!("{}: no {kind:?} `{name}`", page.path)));
+    }
+    found
+}
+
+/// What a command on a page may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Example,
+    Package,
+    Command,
+}
+
+/// The lines of a page's blocks of shell, without their comments.
+fn shell_lines(text: &str) -> Vec<&str> {
+    let blocks = text.split("```").skip(1).step_by(2);
+    let lines = blocks
+        .filter_map(|block| block.strip_prefix("sh\n"))
+        .flat_map(str::lines);
+    lines
+        .map(|line| line.split(" #").next().unwrap_or_default())
+        .collect()
+}
+
 /// Folders of `src/`, and members of the workspace, without a heading in ARCHITECTURE.md.
 pub(crate) fn unmapped(architecture: &str, homes: &BTreeSet<String>) -> Vec<String> {
     let headings: Vec<&str> = architecture
@@ -155,6 +196,22 @@ mod tests {
             0
         );
         assert_eq!(complaints("[a](sync.md)"), 1);
+    }
+
+    #[test]
+    fn a_command_that_would_not_run_is_found() {
+        let exists = |kind, name: &str| (kind, name) == (Named::Command, "test");
+        let page = |line: &str| source("README.md", &format!("```sh\n{line}\n```\n"));
+        let complaints = |line: &str| command_complaints(&page(line), exists).len();
+        assert_eq!(
+            complaints("cargo xtask test   # all of cargo xtask polish"),
+            0
+        );
+        assert_eq!(complaints("cargo xtask polish"), 1);
+        assert_eq!(
+            complaints("cargo run --release --example tour -p nobody"),
+            2
+        );
     }
 
     #[test]

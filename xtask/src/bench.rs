@@ -31,7 +31,12 @@ struct Bench {
 }
 
 /// Every bench there is.
-const BENCHES: &[Bench] = &[];
+const BENCHES: &[Bench] = &[Bench {
+    name: "connections",
+    about: "what an idle connection costs the service",
+    package: "sampan-service",
+    target: "connections",
+}];
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]

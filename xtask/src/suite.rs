@@ -5,7 +5,8 @@
 //!
 //! All Rust steps share one target folder, one profile and one choice of packages, so that
 //! nothing is compiled twice: cargo unifies features over the packages and targets it is asked
-//! for, and another choice would be another build of the same dependencies.
+//! for, and another choice would be another build of the same dependencies. That choice is all
+//! packages with all features, so that the generator of the bindings is checked as well.
 
 use crate::count::{self, Reader};
 use crate::step::Step;
@@ -102,8 +103,8 @@ pub(crate) const SUITES: &[Suite] = &[
                 &[
                     "clippy",
                     "--workspace",
+                    "--all-features",
                     "--all-targets",
-                    "--quiet",
                     "--",
                     "-D",
                     "warnings",
@@ -116,7 +117,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "docs",
         about: "the documentation builds without a warning",
         steps: |tree| {
-            let step = cargo_step(tree, &["doc", "--workspace", "--no-deps", "--quiet"]);
+            let step = cargo_step(tree, &["doc", "--workspace", "--all-features", "--no-deps"]);
             vec![step.with_variable("RUSTDOCFLAGS", "-D warnings")]
         },
         ..CHECK
@@ -127,7 +128,10 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: |tree| {
             vec![
                 build(tree),
-                cargo_step(tree, &["test", "--workspace", "--no-fail-fast"]),
+                cargo_step(
+                    tree,
+                    &["test", "--workspace", "--all-features", "--no-fail-fast"],
+                ),
             ]
         },
         count: count::libtest,
@@ -237,7 +241,10 @@ fn cargo_step(tree: &Tree, arguments: &[&str]) -> Step {
 /// among its targets so that it selects the same features as `cargo test` does.
 fn build(tree: &Tree) -> Step {
     let targets = ["--lib", "--bins", "--tests", "--examples"];
-    cargo_step(tree, &[&["build", "--workspace"][..], &targets].concat())
+    cargo_step(
+        tree,
+        &[&["build", "--workspace", "--all-features"][..], &targets].concat(),
+    )
 }
 
 /// Installs what the lock file names.

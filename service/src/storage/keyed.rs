@@ -217,11 +217,8 @@ impl<M: Map> Keyed<M> {
             if let Some(ends) = row.expires_at {
                 self.drop_row(key::expiry(ends, app, id));
             }
-            // The unique id may belong to a successor by now.
-            if let Some(unique) = row.unique_id.map(|unique_id| key::unique(app, &unique_id))
-                && self.get(&unique)?.as_deref() == Some(id.as_str().as_bytes())
-            {
-                self.drop_row(unique);
+            if let Some(unique_id) = row.unique_id {
+                self.drop_unique(app, &unique_id, id)?;
             }
         }
         let members = key::members(app, id);
@@ -237,6 +234,20 @@ impl<M: Map> Keyed<M> {
         self.drop_under(&key::patches(app, id))?;
         self.drop_under(&key::all_bans(app, id))?;
         self.drop_row(key::conversation(app, id));
+        Ok(())
+    }
+
+    /// Takes a unique id from a conversation; it may belong to a successor by now.
+    fn drop_unique(
+        &mut self,
+        app: &AppId,
+        unique_id: &str,
+        id: &ConversationId,
+    ) -> Result<(), StorageError> {
+        let unique = key::unique(app, unique_id);
+        if self.get(&unique)?.as_deref() == Some(id.as_str().as_bytes()) {
+            self.drop_row(unique);
+        }
         Ok(())
     }
 

@@ -99,6 +99,27 @@ pub struct Member {
     /// The newest message of others that the member read; zero when none.
     #[serde(with = "millis")]
     pub seen_until: Timestamp,
+    /// Whether a queue of unacknowledged messages is kept: the client once signed in in push mode.
+    #[serde(default)]
+    pub queued: bool,
+}
+
+impl Member {
+    /// A client that joins at `at`: nothing before it is unread.
+    #[must_use]
+    pub fn joined(client: &ClientId, at: Timestamp) -> Self {
+        Self {
+            client: client.clone(),
+            joined_at: at,
+            role: Role::Member,
+            muted: false,
+            read_until: at,
+            read_marked_at: Timestamp::ZERO,
+            received_until: Timestamp::ZERO,
+            seen_until: Timestamp::ZERO,
+            queued: false,
+        }
+    }
 }
 
 /// What a message says, as it travelled.

@@ -60,6 +60,7 @@ fn member(n: u8, read: i64) -> Member {
         read_marked_at: at(read),
         received_until: at(0),
         seen_until: at(0),
+        queued: n == 1,
     }
 }
 

@@ -1,0 +1,449 @@
+//! [`Core`]: one input in, effects out; which rule a command belongs to; who hears of what.
+
+use std::time::Duration;
+
+use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
+use sampan::wire::generated::{ReportCommand, SessionCommand};
+use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op, ServiceCode};
+
+use super::app::Apps;
+use super::effect::{
+    Audience, Caller, ConnectionId, Decision, Effect, Gap, Input, Keeping, Notice, SessionId,
+};
+use super::entropy::{Entropy, Names};
+use super::message::message_id;
+use super::refusal::{Failure, Refusal};
+use super::registry::Registry;
+use super::replay;
+use super::stamp::Stamps;
+use crate::storage::{Kind, Notification, Pending, Place, Storage, StorageError, Write};
+
+/// How often what has ended is looked for and forgotten: tokens, temporary conversations.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// The rules over a storage. Deterministic: the same inputs, storage and entropy give the same
+/// effects; it asks no clock and does no IO but the storage's.
+///
+/// The caller hands in inputs one by one, calls [`Core::commit`] once for as many as were waiting,
+/// and carries out their effects only after that. When a commit fails, [`Core::abandon`] says what
+/// is left to do.
+pub struct Core<S> {
+    pub(super) storage: S,
+    pub(super) apps: Apps,
+    pub(super) registry: Registry,
+    pub(super) names: Names,
+    pub(super) stamps: Stamps,
+    sweep_at: Duration,
+    sequence: u32,
+}
+
+impl<S: Storage> Core<S> {
+    /// A service without connections.
+    pub fn new(storage: S, apps: Apps, entropy: Box<dyn Entropy>) -> Self {
+        Self {
+            storage,
+            apps,
+            registry: Registry::default(),
+            names: Names::new(entropy),
+            stamps: Stamps::default(),
+            sweep_at: Duration::ZERO,
+            sequence: 0,
+        }
+    }
+
+    /// Handles one input. Its writes join the current batch; its effects wait for the commit.
+    pub async fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Connected { connection, mode } => self.registry.connect(connection, mode),
+            Input::Received {
+                connection,
+                envelope,
+            } => {
+                self.receive(now, connection, &envelope, &mut effects).await;
+            }
+            Input::Lost { connection } => self.lose(now, connection, &mut effects).await,
+            Input::Asked { ticket, request } => {
+                let answer = Box::new(self.answer_rest(now, &request).await);
+                effects.push(Effect::Answer { ticket, answer });
+            }
+            Input::Woke => self.wake(now, &mut effects).await,
+        }
+        effects
+    }
+
+    /// Makes the current batch durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]: nothing of the batch is kept, its effects must be thrown away, and
+    /// [`Core::abandon`] is due.
+    pub async fn commit(&mut self) -> Result<(), StorageError> {
+        self.storage.commit().await
+    }
+
+    /// After a failed commit: forgets the batch and everybody who is connected. What was promised
+    /// to nobody is undone; clients come back and send again what was never acknowledged.
+    pub fn abandon(&mut self) -> Vec<Effect> {
+        self.storage.rollback();
+        let connections = std::mem::take(&mut self.registry).connections();
+        let code = CloseCode::READ_TIMEOUT;
+        connections
+            .into_iter()
+            .map(|connection| Effect::Close { connection, code })
+            .collect()
+    }
+
+    /// When [`Input::Woke`] is due, in elapsed time.
+    #[must_use]
+    pub fn wake_at(&self) -> Duration {
+        self.registry
+            .next_push()
+            .map_or(self.sweep_at, |at| at.min(self.sweep_at))
+    }
+
+    async fn receive(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        envelope: &Envelope,
+        effects: &mut Vec<Effect>,
+    ) {
+        let result = match &envelope.command {
+            Command::Session { op: Op::Open, body } => {
+                self.open_session(now, connection, envelope, body, effects)
+                    .await
+            }
+            command => match self.unaddressed(command) {
+                Some(decision) => {
+                    self.carry_out(now, connection, envelope, decision, effects)
+                        .await
+                }
+                None => match self.caller(connection, envelope) {
+                    Ok(caller) => self.command(now, &caller, envelope, effects).await,
+                    Err(refusal) => Err(refusal.into()),
+                },
+            },
+        };
+        if let Err(failure) = result {
+            let reply = match failure {
+                Failure::Refused(refusal) => refusal.to_command(),
+                Failure::Storage(error) => {
+                    effects.push(Effect::Report(error.to_string()));
+                    Refusal::from(ServiceCode::INTERNAL_ERROR).to_command()
+                }
+            };
+            let envelope = Box::new(envelope.reply(reply));
+            effects.push(Effect::Send {
+                connection,
+                envelope,
+                gap: Gap::None,
+            });
+        }
+    }
+
+    /// What needs no session: heartbeats, and the logins of devices, which this service only
+    /// tolerates (the protocol, sections 2.4 and 4.12, appendix D).
+    fn unaddressed(&self, command: &Command) -> Option<Decision> {
+        match command {
+            Command::Echo => Some(Decision::reply(Command::Echo)),
+            Command::Login(_) | Command::Goaway | Command::Loggedin(_) | Command::Loggedout => {
+                Some(Decision::silent())
+            }
+            Command::Logout => Some(Decision::reply(Command::Loggedout)),
+            Command::Report { .. } => {
+                let body = ReportCommand::default();
+                Some(Decision::reply(Command::Report {
+                    op: Op::Uploaded,
+                    body,
+                }))
+            }
+            // Acknowledgements of live query and push name ids and no conversation.
+            Command::Ack(body) if body.cid.is_none() => Some(Decision::silent()),
+            _ => None,
+        }
+    }
+
+    /// Whose command it is: without a peer id, that of the connection's only session.
+    fn caller(&self, connection: ConnectionId, envelope: &Envelope) -> Result<Caller, Refusal> {
+        let link = self
+            .registry
+            .link(connection)
+            .ok_or(ServiceCode::SESSION_REQUIRED)?;
+        let client = match envelope.peer_id.as_deref() {
+            Some(peer) if !peer.is_empty() => ClientId::new(peer)
+                .ok()
+                .filter(|client| link.sessions.contains_key(client)),
+            _ => match link.sessions.len() {
+                1 => link.sessions.keys().next().cloned(),
+                _ => None,
+            },
+        };
+        match (client, &link.app) {
+            (Some(client), Some(app)) => Ok(Caller {
+                app: app.clone(),
+                session: SessionId { connection, client },
+            }),
+            _ => Err(ServiceCode::SESSION_REQUIRED.into()),
+        }
+    }
+
+    async fn command(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        envelope: &Envelope,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let decision = match &envelope.command {
+            Command::Session { op, body } => self.session(now, caller, *op, body).await?,
+            Command::Conv { op, body } => self.conversation(now, caller, *op, body).await?,
+            Command::Direct(body) => self.send(now, caller, body).await?,
+            Command::Ack(body) => self.acknowledge(now, caller, body).await?,
+            Command::Read(body) => self.read(now, caller, body).await?,
+            Command::Logs(body) => self.history(now, caller, body).await?,
+            Command::Patch {
+                op: Op::Modify,
+                body,
+            } => self.patch(now, caller, body).await?,
+            Command::Blacklist { op, body } => self.blacklist(now, caller, *op, body).await?,
+            other => return Err(unsupported(other).into()),
+        };
+        self.carry_out(now, caller.session.connection, envelope, decision, effects)
+            .await
+    }
+
+    async fn session(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        op: Op,
+        body: &SessionCommand,
+    ) -> Result<Decision, Failure> {
+        match op {
+            Op::Close => Ok(self.close_session(caller)),
+            Op::Refresh => self.refresh_session(now, caller, body).await,
+            Op::Query => Ok(self.query_sessions(caller, body)),
+            other => Err(unsupported_op("session", other).into()),
+        }
+    }
+
+    /// Applies the writes of a decision, then turns its reply and notices into effects.
+    pub(super) async fn carry_out(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        request: &Envelope,
+        decision: Decision,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let Decision {
+            writes,
+            reply,
+            notices,
+        } = decision;
+        self.storage.apply(writes).await?;
+        if let Some(command) = reply {
+            let mut envelope = Box::new(request.reply(command));
+            envelope.server_ts = server_time_of(&envelope.command, now);
+            effects.push(Effect::Send {
+                connection,
+                envelope,
+                gap: Gap::None,
+            });
+        }
+        self.tell(now, connection, notices, effects).await
+    }
+
+    /// Sends notices to the sessions they are for, and keeps those that can be read again.
+    pub(super) async fn tell(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        notices: Vec<Notice>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let Some(app) = self
+            .registry
+            .link(connection)
+            .and_then(|link| link.app.clone())
+        else {
+            return Ok(());
+        };
+        for notice in notices {
+            let at = self.notice_time(now, &notice);
+            if notice.keeping == Keeping::Replayable {
+                let writes = self.replays(&app, at, &notice);
+                self.storage.apply(writes).await?;
+            }
+            for session in self.audience(&app, &notice.to) {
+                let mut envelope =
+                    Envelope::notification(session.client.as_str(), at, notice.command.clone());
+                self.note_if_pushed(now, &app, &session, &notice.command);
+                envelope.notification_type =
+                    (notice.keeping == Keeping::Replayable).then_some(Envelope::PERMANENT);
+                let connection = session.connection;
+                let envelope = Box::new(envelope);
+                effects.push(Effect::Send {
+                    connection,
+                    envelope,
+                    gap: notice.gap,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A message that went out on a connection in push mode is pushed again until acknowledged.
+    fn note_if_pushed(&mut self, now: Now, app: &AppId, session: &SessionId, command: &Command) {
+        let pushes = self
+            .registry
+            .link(session.connection)
+            .is_some_and(|it| it.mode == OfflineMode::Push);
+        let Command::Direct(body) = command else {
+            return;
+        };
+        let own = body.from_peer_id.as_deref() == Some(session.client.as_str());
+        let kept = body.transient != Some(true) && body.conv_type != Some(Kind::Room.number());
+        if !pushes || own || !kept {
+            return;
+        }
+        let conversation = body
+            .cid
+            .as_deref()
+            .and_then(|cid| ConversationId::new(cid).ok());
+        if let (Some(conversation), Some(id), Some(at)) =
+            (conversation, message_id(body.id.as_deref()), body.timestamp)
+        {
+            let place = Place {
+                sent_at: Timestamp::from_millis(at),
+                id,
+            };
+            let pending = Pending {
+                client: session.client.clone(),
+                conversation,
+                place,
+            };
+            self.note_push(now, app, session, pending);
+        }
+    }
+
+    fn notice_time(&mut self, now: Now, notice: &Notice) -> Timestamp {
+        match notice.keeping {
+            // Clients ask for "everything after" such a time: no two may be the same.
+            Keeping::Replayable => self.stamps.next(now.wall),
+            Keeping::Once => now.wall,
+        }
+    }
+
+    fn replays(&mut self, app: &AppId, at: Timestamp, notice: &Notice) -> Vec<Write> {
+        let (Audience::Clients(clients) | Audience::Others(clients, _)) = &notice.to else {
+            return Vec::new();
+        };
+        let Some(item) = replay::item(&notice.command, at) else {
+            return Vec::new();
+        };
+        let sequence = self.sequence;
+        self.sequence = self.sequence.wrapping_add(1);
+        clients
+            .iter()
+            .map(|client| {
+                let client = client.clone();
+                let kept = Notification {
+                    client,
+                    at,
+                    sequence,
+                    item: item.clone(),
+                };
+                Write::PutNotification(app.clone(), kept)
+            })
+            .collect()
+    }
+
+    fn audience(&self, app: &AppId, audience: &Audience) -> Vec<SessionId> {
+        let of_all = |clients: &[ClientId]| -> Vec<SessionId> {
+            clients
+                .iter()
+                .flat_map(|client| self.registry.sessions_of(app, client))
+                .collect()
+        };
+        match audience {
+            Audience::Clients(clients) => of_all(clients),
+            Audience::Others(clients, except) => {
+                let mut sessions = of_all(clients);
+                sessions.retain(|session| session != except);
+                sessions
+            }
+            Audience::Counting(client) => {
+                let mut sessions = self.registry.sessions_of(app, client);
+                sessions.retain(|session| {
+                    let link = self.registry.link(session.connection);
+                    link.is_some_and(|link| link.mode == OfflineMode::Unread)
+                });
+                sessions
+            }
+            Audience::Session(session) => vec![session.clone()],
+            Audience::Sessions(sessions) => sessions.clone(),
+        }
+    }
+
+    async fn wake(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Err(error) = self.push_again(now, effects).await {
+            effects.push(Effect::Report(error.to_string()));
+        }
+        if now.elapsed >= self.sweep_at {
+            self.sweep_at = now.elapsed.saturating_add(SWEEP_EVERY);
+            if let Err(error) = self.sweep(now).await {
+                effects.push(Effect::Report(error.to_string()));
+            }
+        }
+    }
+
+    /// Forgets what has ended, a bounded number at a time.
+    async fn sweep(&mut self, now: Now) -> Result<(), StorageError> {
+        const AT_ONCE: usize = 256;
+        let tokens = self.storage.ended_tokens(now.wall, AT_ONCE).await?;
+        let over = self
+            .storage
+            .ended_conversations(now.wall, AT_ONCE / 8)
+            .await?;
+        let tokens = tokens
+            .into_iter()
+            .map(|(app, digest)| Write::DropToken(app, digest));
+        let over = over
+            .into_iter()
+            .map(|(app, id)| Write::DropConversation(app, id));
+        self.storage.apply(tokens.chain(over).collect()).await
+    }
+}
+
+/// Replies that clients read the service's time from.
+fn server_time_of(command: &Command, now: Now) -> Option<Timestamp> {
+    match command {
+        Command::Session {
+            op: Op::Opened | Op::Refreshed,
+            ..
+        } => Some(now.wall),
+        _ => None,
+    }
+}
+
+fn unsupported(command: &Command) -> Refusal {
+    let detail = match command.op() {
+        Some(op) => format!(
+            "this service does not serve {} {}",
+            command.kind().as_str_name(),
+            op.as_str_name()
+        ),
+        None => format!(
+            "this service does not serve {}",
+            command.kind().as_str_name()
+        ),
+    };
+    Refusal::because(ServiceCode::UNPARSEABLE_RAW_MESSAGE, detail)
+}
+
+pub(super) fn unsupported_op(kind: &str, op: Op) -> Refusal {
+    let detail = format!("this service does not serve {kind} {}", op.as_str_name());
+    Refusal::because(ServiceCode::UNPARSEABLE_RAW_MESSAGE, detail)
+}

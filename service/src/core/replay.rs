@@ -1,0 +1,91 @@
+//! Notifications that can be read again over HTTP: a command, flattened (the protocol, section
+//! 10.3).
+
+use sampan::model::{AppId, ClientId, Now, Timestamp};
+use sampan::wire::Command;
+use sampan::wire::generated::{ConvCommand, JsonObjectMessage, RcpCommand};
+use serde_json::{Map, Value, json};
+
+use super::machine::Core;
+use super::refusal::Failure;
+use crate::storage::{Storage, Write};
+
+/// The notification as an item of the answer; `None` for what cannot be read again.
+pub(super) fn item(command: &Command, at: Timestamp) -> Option<Map<String, Value>> {
+    let mut item = match command {
+        Command::Conv { op, body } => {
+            let mut item = of_conv(body);
+            item.insert("cmd".to_owned(), "conv".into());
+            // In these answers names of operations have hyphens.
+            item.insert("op".to_owned(), op.as_str_name().replace('_', "-").into());
+            item
+        }
+        Command::Rcp(body) => of_receipt(body),
+        _ => return None,
+    };
+    item.insert("serverTs".to_owned(), at.as_millis().into());
+    item.insert("notificationType".to_owned(), 1.into());
+    Some(item)
+}
+
+fn of_conv(body: &ConvCommand) -> Map<String, Value> {
+    let object = |json: &JsonObjectMessage| serde_json::from_str::<Value>(&json.data).ok();
+    let members = (!body.m.is_empty()).then(|| json!(body.m));
+    let info = body
+        .info
+        .as_ref()
+        .map(|info| json!({ "pid": info.pid, "role": info.role, "infoId": info.info_id }));
+    let columns = [
+        ("cid", body.cid.clone().map(Value::from)),
+        ("initBy", body.init_by.clone().map(Value::from)),
+        ("m", members),
+        ("udate", body.udate.clone().map(Value::from)),
+        ("attr", body.attr.as_ref().and_then(object)),
+        ("attrModified", body.attr_modified.as_ref().and_then(object)),
+        ("info", info),
+        ("tempConv", body.temp_conv.map(Value::from)),
+        ("tempConvTTL", body.temp_conv_ttl.map(Value::from)),
+    ];
+    present(columns)
+}
+
+fn of_receipt(body: &RcpCommand) -> Map<String, Value> {
+    present([
+        ("cmd", Some("rcp".into())),
+        ("id", body.id.clone().map(Value::from)),
+        ("cid", body.cid.clone().map(Value::from)),
+        ("t", body.t.map(Value::from)),
+        ("from", body.from.clone().map(Value::from)),
+        ("read", body.read.map(Value::from)),
+    ])
+}
+
+fn present<const N: usize>(columns: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    let there = columns
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    there.collect()
+}
+
+impl<S: Storage> Core<S> {
+    /// Forgets notifications that are too old to be asked for.
+    pub(super) async fn forget_old_notifications(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        client: &ClientId,
+    ) -> Result<(), Failure> {
+        let kept = self.settings_of(app).retention.notifications();
+        let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+        let until = Timestamp::from_millis(now.wall.as_millis().saturating_sub(kept));
+        let oldest = self
+            .storage
+            .notifications(app, client, Timestamp::ZERO, 1)
+            .await?;
+        if oldest.first().is_some_and(|oldest| oldest.at <= until) {
+            let write = Write::DropNotifications(app.clone(), client.clone(), until);
+            self.storage.apply(vec![write]).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! The program `sampan-service`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use sampan_service::core::app::{Apps, Credentials};
+use sampan_service::core::settings;
+use sampan_service::{Service, ServiceOptions, StorageChoice};
+
+/// A messaging service for apps that use Sampan or the LeanCloud realtime SDKs.
+///
+/// Clients are pointed at it by one URL: the one that is printed when it is ready, or the one given
+/// by --public-url when it stands behind a reverse proxy. Everything acknowledged survives a
+/// killed process and a power cut.
+#[derive(Parser, Debug)]
+#[command(name = "sampan-service", version)]
+struct Arguments {
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(
+        long,
+        env = "SAMPAN_LISTEN",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
+    listen: SocketAddr,
+
+    /// Folder for the data; made if it is not there. One service at a time can use it.
+    #[arg(long, env = "SAMPAN_DATA", value_name = "DIR")]
+    data: PathBuf,
+
+    /// An app to serve: its id, the key its clients have, and the master key its servers have.
+    /// Give it again for each further app; in the environment, apps are separated by commas.
+    #[arg(
+        long = "app",
+        env = "SAMPAN_APPS",
+        value_name = "ID:KEY:MASTERKEY",
+        value_delimiter = ',',
+        hide_env_values = true,
+        required = true
+    )]
+    apps: Vec<Credentials>,
+
+    /// JSON file with settings for each app: signatures, features, limits, retention.
+    #[arg(long, env = "SAMPAN_SETTINGS", value_name = "FILE")]
+    settings: Option<PathBuf>,
+
+    /// URL under which clients reach the service, such as https://chat.example.com behind a
+    /// reverse proxy that encrypts. Without it clients come back to the address they asked.
+    #[arg(long, env = "SAMPAN_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("sampan-service: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), String> {
+    let settings = match &arguments.settings {
+        None => BTreeMap::new(),
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+            settings::parse_file(&text).map_err(|error| format!("{}: {error}", file.display()))?
+        }
+    };
+    let options = ServiceOptions {
+        listen: arguments.listen,
+        storage: StorageChoice::Folder(arguments.data),
+        apps: Apps::new(arguments.apps, settings).map_err(|error| error.to_string())?,
+        public_url: arguments.public_url,
+    };
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: ServiceOptions) -> Result<(), String> {
+    let service = Service::start(options)
+        .await
+        .map_err(|error| error.to_string())?;
+    println!("listening on http://{}", service.addr());
+    stop_signal().await.map_err(|error| error.to_string())?;
+    service.stop().await;
+    Ok(())
+}
+
+/// Waits until the process is asked to end.
+#[cfg(unix)]
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+/// Waits until the process is asked to end.
+#[cfg(not(unix))]
+async fn stop_signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,58 @@
+//! The only reader of clocks in the service.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sampan::model::{Now, Timestamp};
+
+/// Makes [`Now`] from the system's clocks.
+#[derive(Clone, Debug)]
+pub(super) struct Clock {
+    started: Instant,
+}
+
+impl Clock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the file that reads the clocks"
+    )]
+    pub(super) fn start() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the file that reads the clocks"
+    )]
+    pub(super) fn now(&self) -> Now {
+        // A clock before 1970 is no clock: times then start at zero.
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let wall = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+        Now {
+            elapsed: self.started.elapsed(),
+            wall: Timestamp::from_millis(wall),
+        }
+    }
+
+    /// How long it is until `at`, in elapsed time.
+    pub(super) fn until(&self, at: Duration) -> Duration {
+        at.saturating_sub(self.started.elapsed())
+    }
+}
+
+/// Random bytes of the operating system.
+#[derive(Debug)]
+pub(super) struct SystemEntropy;
+
+impl crate::core::Entropy for SystemEntropy {
+    #[expect(
+        clippy::expect_used,
+        reason = "a system without randomness can make no tokens"
+    )]
+    fn fill(&mut self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}

@@ -1,0 +1,402 @@
+//! The HTTP side: routers, the endpoints that SDKs call, and the door to the WebSocket.
+//!
+//! Every answer is JSON and says so, and browsers of any origin may read it: what an app's users
+//! may do is decided by keys and tokens, not by where a page comes from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use sampan::model::{AppId, Timestamp};
+use sampan::wire::Subprotocol;
+use sampan::wire::route::{AppRoute, Route};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
+use super::fanout::LocalFanOut;
+use super::socket;
+use crate::core::app::Apps;
+use crate::core::{ConnectionId, Input, RestAnswer, RestCall, RestRequest, Ticket, signature};
+
+/// How long a router's answer may be kept. The service does not move; an hour is what SDKs assume.
+const ROUTE_TTL_SECS: u64 = 3600;
+
+/// Bytes of a request's body.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What all handlers share.
+pub(super) struct Shared {
+    pub(super) apps: Apps,
+    pub(super) clock: Clock,
+    pub(super) mailbox: mpsc::Sender<Input>,
+    pub(super) outlets: Arc<LocalFanOut>,
+    pub(super) public_url: Option<String>,
+    /// Numbers connections and requests; none is used twice.
+    pub(super) numbers: AtomicU64,
+}
+
+impl Shared {
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+type Parameters = Query<BTreeMap<String, String>>;
+
+/// All routes.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(connect))
+        .route("/v1/route", get(route))
+        .route("/2/route", get(app_route))
+        .route("/1.1/rtm/sign", post(sign))
+        .route("/1.2/rtm/clients/sign", get(sign_by_query))
+        .route("/1.1/rtm/notifications", get(notifications))
+        .route("/1.1/classes/_ConversationMemberInfo", get(member_info))
+        .route("/1.1/installations", post(installation))
+        .route(
+            "/1.1/installations/{id}",
+            get(known_installation).put(known_installation),
+        )
+        .fallback(nothing)
+        .method_not_allowed_fallback(nothing)
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(for_browsers))
+        .with_state(shared)
+}
+
+/// Lets pages of any origin call, and answers their questions whether they may.
+async fn for_browsers(request: axum::extract::Request, next: Next) -> Response {
+    let mut response = match *request.method() {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    let allow = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            "GET, POST, PUT, DELETE, OPTIONS",
+        ),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Content-Type, Authorization, X-LC-Id, X-LC-Key, X-LC-Sign, X-LC-Session, \
+             X-LC-IM-Session-Token, X-LC-Prod, X-LC-UA",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    for (name, value) in allow {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The door to the WebSocket.
+async fn connect(
+    State(shared): State<Arc<Shared>>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else {
+        let about = json!({ "service": "sampan-service", "version": env!("CARGO_PKG_VERSION") });
+        return answer(RestAnswer::ok(about));
+    };
+    let proposed = headers
+        .get(header::SEC_WEBSOCKET_PROTOCOL)
+        .and_then(|it| it.to_str().ok());
+    // Mini programs cannot set the header; they say it in the query, and get no header back.
+    let subprotocol = match proposed {
+        Some(proposed) => Subprotocol::choose(proposed),
+        None => parameters
+            .get("subprotocol")
+            .and_then(|name| Subprotocol::parse(name)),
+    };
+    let Some(subprotocol) = subprotocol else {
+        return answer(RestAnswer::refused(
+            400,
+            400,
+            "no subprotocol of this service is proposed",
+        ));
+    };
+    let upgrade = match proposed {
+        Some(_) => upgrade.protocols([subprotocol.name()]),
+        None => upgrade,
+    };
+    let connection = ConnectionId(shared.number());
+    upgrade
+        .read_buffer_size(socket::BUFFER_BYTES)
+        .write_buffer_size(socket::BUFFER_BYTES)
+        .max_message_size(socket::MESSAGE_BYTES_MAX)
+        .max_frame_size(socket::MESSAGE_BYTES_MAX)
+        .on_upgrade(move |socket| {
+            let (mailbox, outlets) = (shared.mailbox.clone(), Arc::clone(&shared.outlets));
+            socket::serve(socket, connection, subprotocol, mailbox, outlets)
+        })
+}
+
+/// Which WebSocket to use.
+async fn route(
+    State(shared): State<Arc<Shared>>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(unknown) = parameters
+        .get("appId")
+        .filter(|id| shared.apps.find(id).is_none())
+    {
+        let _ = unknown;
+        return answer(RestAnswer::refused(404, 4100, "APP_NOT_AVAILABLE"));
+    }
+    let clear = parameters
+        .get("secure")
+        .is_some_and(|secure| secure == "false" || secure == "0");
+    let server = websocket_url(shared.public_url.as_deref(), &headers, clear);
+    let route = Route {
+        server,
+        secondary: None,
+        ttl_secs: ROUTE_TTL_SECS,
+    };
+    answer(RestAnswer::ok(route.encode()))
+}
+
+/// Which hosts serve an app: this one, for everything.
+async fn app_route(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let host = match &shared.public_url {
+        Some(url) => url
+            .split_once("://")
+            .map_or(url.as_str(), |(_, host)| host)
+            .to_owned(),
+        None => host(&headers),
+    };
+    let route = AppRoute {
+        api_server: host.clone(),
+        rtm_router_server: host,
+        ttl_secs: ROUTE_TTL_SECS,
+    };
+    answer(RestAnswer::ok(route.encode()))
+}
+
+/// The URL under which clients reach the WebSocket. Encryption is the reverse proxy's: only where
+/// the public URL says https is there any to offer.
+fn websocket_url(public_url: Option<&str>, headers: &HeaderMap, clear: bool) -> String {
+    let Some(url) = public_url else {
+        return format!("ws://{}/", host(headers));
+    };
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let scheme = match scheme {
+        "https" | "wss" if !clear => "wss",
+        _ => "ws",
+    };
+    format!("{scheme}://{}/", rest.trim_end_matches('/'))
+}
+
+fn host(headers: &HeaderMap) -> String {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    host.unwrap_or("localhost").to_owned()
+}
+
+async fn sign(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let body: Option<Value> = serde_json::from_slice(&body).ok();
+    let token = body
+        .as_ref()
+        .and_then(|body| body.get("session_token")?.as_str());
+    let Some(session_token) = token.map(str::to_owned) else {
+        return answer(RestAnswer::refused(400, 1, "session_token is missing"));
+    };
+    ask(
+        &shared,
+        &headers,
+        Proof::Key,
+        RestCall::Sign { session_token },
+    )
+    .await
+}
+
+async fn sign_by_query(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Query(parameters): Parameters,
+) -> Response {
+    let Some(session_token) = parameters.get("session_token").cloned() else {
+        return answer(RestAnswer::refused(400, 1, "session_token is missing"));
+    };
+    ask(
+        &shared,
+        &headers,
+        Proof::Key,
+        RestCall::Sign { session_token },
+    )
+    .await
+}
+
+async fn notifications(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Query(parameters): Parameters,
+) -> Response {
+    let since = parameters
+        .get("start_ts")
+        .and_then(|at| at.parse().ok())
+        .unwrap_or(0);
+    let call = RestCall::Notifications {
+        client: parameters.get("client_id").cloned().unwrap_or_default(),
+        token: session_token(&headers),
+        since: Timestamp::from_millis(since),
+    };
+    ask(&shared, &headers, Proof::KeyOrToken, call).await
+}
+
+async fn member_info(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Query(parameters): Parameters,
+) -> Response {
+    let conditions = parameters
+        .get("where")
+        .and_then(|it| serde_json::from_str::<Value>(it).ok());
+    let named = conditions
+        .as_ref()
+        .and_then(|it| it.get("cid")?.as_str())
+        .map(str::to_owned);
+    let call = RestCall::MemberInfo {
+        client: parameters.get("client_id").cloned().unwrap_or_default(),
+        token: session_token(&headers),
+        conversation: named.or_else(|| parameters.get("cid").cloned()),
+    };
+    ask(&shared, &headers, Proof::KeyOrToken, call).await
+}
+
+/// A device announces itself for push. There is no push: it is accepted and forgotten.
+async fn installation(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if let Err(refused) = app_of(&shared, &headers, Proof::Key) {
+        return answer(refused);
+    }
+    let now = sampan::wire::iso::format(shared.clock.now().wall);
+    let id = format!("{:024x}", shared.number());
+    answer(RestAnswer {
+        status: 201,
+        body: json!({ "objectId": id, "createdAt": now }),
+    })
+}
+
+async fn known_installation(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Response {
+    if let Err(refused) = app_of(&shared, &headers, Proof::Key) {
+        return answer(refused);
+    }
+    let now = sampan::wire::iso::format(shared.clock.now().wall);
+    answer(RestAnswer::ok(json!({ "objectId": id, "updatedAt": now })))
+}
+
+async fn nothing() -> Response {
+    answer(RestAnswer::refused(
+        404,
+        1,
+        "this service does not serve this path",
+    ))
+}
+
+fn session_token(headers: &HeaderMap) -> Option<String> {
+    let token = headers.get("X-LC-IM-Session-Token")?.to_str().ok()?;
+    Some(token.to_owned())
+}
+
+/// What a caller has to show.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// The app's key, or a signature made with it.
+    Key,
+    /// That, or a session token, which the core looks at.
+    KeyOrToken,
+}
+
+/// The app of a request whose caller showed what it has to.
+fn app_of(shared: &Shared, headers: &HeaderMap, proof: Proof) -> Result<AppId, RestAnswer> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let unauthorized = || RestAnswer::refused(401, 401, "Unauthorized.");
+    let app = text("X-LC-Id")
+        .and_then(|id| shared.apps.find(id))
+        .ok_or_else(unauthorized)?;
+    let now = shared.clock.now().wall;
+    let by_key = signature::caller(app, text("X-LC-Key"), text("X-LC-Sign"), now).is_some();
+    let by_token = proof == Proof::KeyOrToken && session_token(headers).is_some();
+    if by_key || by_token {
+        Ok(app.credentials.id.clone())
+    } else {
+        Err(unauthorized())
+    }
+}
+
+/// Puts a request to the core and waits for the answer.
+async fn ask(shared: &Shared, headers: &HeaderMap, proof: Proof, call: RestCall) -> Response {
+    let app = match app_of(shared, headers, proof) {
+        Ok(app) => app,
+        Err(refused) => return answer(refused),
+    };
+    let ticket = Ticket(shared.number());
+    let waiting = shared.outlets.expect(ticket);
+    let request = Box::new(RestRequest { app, call });
+    let asked = shared.mailbox.send(Input::Asked { ticket, request }).await;
+    let answered = match asked {
+        Ok(()) => waiting.await.ok(),
+        Err(_) => None,
+    };
+    shared.outlets.forget(ticket);
+    answer(answered.unwrap_or_else(|| RestAnswer::refused(503, 1, "the service is stopping")))
+}
+
+fn answer(answer: RestAnswer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = Response::new(Body::from(answer.body.to_string()));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
+        headers
+    }
+
+    #[test]
+    fn without_a_public_url_clients_come_back_to_the_host_they_asked() {
+        assert_eq!(
+            websocket_url(None, &headers(), false),
+            "ws://127.0.0.1:8080/"
+        );
+    }
+
+    #[test]
+    fn a_public_url_with_https_gives_wss_unless_the_client_wants_it_clear() {
+        let url = Some("https://chat.example/im/");
+        assert_eq!(
+            websocket_url(url, &headers(), false),
+            "wss://chat.example/im/"
+        );
+        assert_eq!(
+            websocket_url(url, &headers(), true),
+            "ws://chat.example/im/"
+        );
+    }
+}

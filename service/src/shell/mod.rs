@@ -1,0 +1,22 @@
+//! The shell around the core: sockets, threads, clocks.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `actor.rs` | the one loop around the core: drain, decide, commit, deliver |
+//! | `socket.rs` | a task per connection |
+//! | `http.rs` | routers and the endpoints that SDKs call |
+//! | `fanout.rs` | the queues of connections, and what happens when one is full |
+//! | `clock.rs` | the only reader of clocks, and the source of randomness |
+//!
+//! The actor has a thread of its own, for a commit waits for the disk; connections and requests
+//! share the runtime. Nothing the actor does waits for a client.
+
+mod actor;
+mod clock;
+mod fanout;
+mod http;
+mod service;
+mod socket;
+
+pub(crate) use self::service::start;
+pub use self::service::{RunningService, ServiceError, ServiceOptions, StorageChoice};

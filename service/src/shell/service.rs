@@ -1,0 +1,185 @@
+//! Starting and stopping a service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task;
+
+use super::actor;
+use super::clock::{Clock, SystemEntropy};
+use super::fanout::{FanOut, LocalFanOut};
+use super::http::{self, Shared};
+use crate::core::Core;
+use crate::core::app::Apps;
+use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError};
+
+/// Where the service keeps its data.
+#[derive(Clone, Debug)]
+pub enum StorageChoice {
+    /// In this folder, which is made if it is not there. One process at a time.
+    Folder(PathBuf),
+    /// In memory: gone when the service stops. For tests.
+    Memory,
+}
+
+/// How a service is started.
+#[derive(Clone, Debug)]
+pub struct ServiceOptions {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where its data are.
+    pub storage: StorageChoice,
+    /// The apps it serves.
+    pub apps: Apps,
+    /// Under which URL clients reach it, where that is not the address they ask; with `https` when
+    /// a reverse proxy encrypts.
+    pub public_url: Option<String>,
+}
+
+/// Why a service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The data cannot be opened.
+    #[error("the data cannot be opened: {0}")]
+    Storage(#[from] StorageError),
+    /// The address cannot be listened on.
+    #[error("{addr} cannot be listened on: {reason}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// A thread cannot be made.
+    #[error("the service's thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A service that listens. Dropping it stops it without waiting; [`RunningService::stop`] waits.
+#[derive(Debug)]
+pub struct RunningService {
+    addr: SocketAddr,
+    outlets: Arc<LocalFanOut>,
+    stop: Option<oneshot::Sender<()>>,
+    server: task::JoinHandle<()>,
+    actor: Option<JoinHandle<()>>,
+}
+
+impl RunningService {
+    /// Where the service listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops listening, ends every connection, and waits until what was accepted is on disk.
+    pub async fn stop(mut self) {
+        self.end();
+        // A panic in the server has been reported by its task; there is nothing left to stop.
+        let _ = (&mut self.server).await;
+        if let Some(actor) = self.actor.take() {
+            let _ = task::spawn_blocking(move || actor.join()).await;
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The server may have ended by itself.
+            let _ = stop.send(());
+        }
+        self.outlets.close_all();
+    }
+}
+
+impl Drop for RunningService {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Starts a service on the current tokio runtime.
+pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, ServiceError> {
+    let addr = options.listen;
+    let listen = |reason| ServiceError::Listen { addr, reason };
+    let listener = TcpListener::bind(addr).await.map_err(listen)?;
+    let addr = listener.local_addr().map_err(listen)?;
+    let (sender, mailbox) = mpsc::channel(actor::MAILBOX);
+    let outlets = Arc::new(LocalFanOut::default());
+    let clock = Clock::start();
+    let start = Start {
+        apps: options.apps.clone(),
+        mailbox,
+        clock: clock.clone(),
+        outlets: Arc::clone(&outlets),
+    };
+    let actor = match options.storage {
+        StorageChoice::Folder(folder) => start.on_thread(RedbStorage::open_folder(&folder)?)?,
+        StorageChoice::Memory => start.on_thread(MemoryStorage::empty()?)?,
+    };
+    let shared = Arc::new(Shared {
+        apps: options.apps,
+        clock,
+        mailbox: sender,
+        outlets: Arc::clone(&outlets),
+        public_url: options.public_url,
+        numbers: AtomicU64::new(1),
+    });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = task::spawn(serve(listener, shared, stopped));
+    Ok(RunningService {
+        addr,
+        outlets,
+        stop: Some(stop),
+        server,
+        actor: Some(actor),
+    })
+}
+
+/// What the actor starts with.
+struct Start {
+    apps: Apps,
+    mailbox: mpsc::Receiver<crate::core::Input>,
+    clock: Clock,
+    outlets: Arc<LocalFanOut>,
+}
+
+impl Start {
+    /// Runs the actor on a thread of its own, within this runtime's reach for its timers.
+    fn on_thread<S: Storage + Send + 'static>(
+        self,
+        storage: S,
+    ) -> Result<JoinHandle<()>, ServiceError> {
+        let runtime = Handle::current();
+        let core = Core::new(storage, self.apps, Box::new(SystemEntropy));
+        let run = move || {
+            let out: Arc<dyn FanOut> = self.outlets;
+            runtime.block_on(actor::run(core, self.mailbox, self.clock, out));
+        };
+        let thread = std::thread::Builder::new().name("sampan-core".to_owned());
+        thread.spawn(run).map_err(ServiceError::Thread)
+    }
+}
+
+/// Serves connections until told to stop.
+async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
+    let listener = listener.tap_io(|stream| {
+        // Small commands must not wait for each other; a socket that refuses is slower, no more.
+        let _ = stream.set_nodelay(true);
+    });
+    let outlets = Arc::clone(&shared.outlets);
+    let served = axum::serve(listener, http::router(shared)).with_graceful_shutdown(async move {
+        // An error means that the handle was dropped: that too asks to stop.
+        let _ = stopped.await;
+        outlets.close_all();
+    });
+    if let Err(error) = served.await {
+        eprintln!("sampan-service: listening ended: {error}");
+    }
+}
