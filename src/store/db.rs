@@ -74,8 +74,22 @@ fn open_caught(options: &DbOptions) -> Result<sled::Db, StoreError> {
         .path(&options.folder)
         .cache_capacity(options.cache_bytes)
         .flush_every_ms(None);
-    guarded("opening the database", || config.open())
+    // A database that was dropped a moment ago may still hold its lock in a thread of its own;
+    // our lock on the store's folder says that nobody else has it.
+    for _ in 0..LOCK_TRIES {
+        match guarded("opening the database", || config.open()) {
+            Err(StoreError::Io { reason, .. }) if reason.contains("could not acquire lock") => {
+                thread::sleep(LOCK_PAUSE);
+            }
+            done => return done,
+        }
+    }
+    Err(StoreError::InUse { holder: None })
 }
+
+/// How often, and after which pauses, a lock that is still held is tried again: 2 s in all.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs a call of sled, its panics turned into damage and its errors into ours.
 fn guarded<T>(
@@ -133,6 +147,10 @@ impl Kv for SledKv {
             }
         }
         guarded("the commit", || self.db.apply_batch(changes))
+    }
+
+    fn wants_each_flushed(&self) -> bool {
+        cfg!(target_os = "linux")
     }
 
     fn flush(&self) -> Result<(), StoreError> {

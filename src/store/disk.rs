@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -32,8 +32,6 @@ pub(super) trait Disk: fmt::Debug + Send + Sync {
 pub(super) trait DiskFile: fmt::Debug + Send {
     /// Its length in bytes.
     fn length(&self) -> io::Result<u64>;
-    /// Reads it from the start to the end.
-    fn read_all(&mut self) -> io::Result<Vec<u8>>;
     /// Writes all of `bytes` at `offset`, growing the file as needed. Not durable yet.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Cuts the file off.
@@ -129,13 +127,6 @@ struct RealFile {
 impl DiskFile for RealFile {
     fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
-    }
-
-    fn read_all(&mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.read_to_end(&mut bytes)?;
-        Ok(bytes)
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {

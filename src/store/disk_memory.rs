@@ -299,10 +299,6 @@ impl DiskFile for MemoryFile {
         Ok(u64::try_from(length).unwrap_or(u64::MAX))
     }
 
-    fn read_all(&mut self) -> io::Result<Vec<u8>> {
-        Ok(self.disk.read(&self.name)?.unwrap_or_default())
-    }
-
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         self.change(|content| content.write(offset, bytes))

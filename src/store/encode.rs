@@ -69,12 +69,25 @@ pub(super) fn encode_batch(
     })
 }
 
-/// Sets the place in the list of each conversation of a batch.
-pub(super) fn set_activity(batch: &mut Batch, at: &[(ConversationNumber, Timestamp)]) {
+/// Sets what each row of a batch counts by itself: its place in the list, and what is held.
+pub(super) fn set_computed(batch: &mut Batch, at: &[(ConversationNumber, Timestamp)]) {
     for (number, activity) in at {
-        let change = batch.conversations.get_mut(number);
-        if let Some(row) = change.and_then(|change| change.after.as_mut()) {
-            row.activity = *activity;
+        let Some(change) = batch.conversations.get_mut(number) else {
+            continue;
+        };
+        let before = change.before.as_ref().map(|row| row.held);
+        let Some(row) = change.after.as_mut() else {
+            continue;
+        };
+        row.activity = *activity;
+        row.held = before.unwrap_or_default();
+        for (position, change) in batch.messages.get(number).into_iter().flatten() {
+            let sent_at_ms = position.sent_at.as_millis();
+            match (change.before.is_some(), change.after.is_some()) {
+                (false, true) => row.held.add(sent_at_ms, &position.id),
+                (true, false) => row.held.subtract(sent_at_ms, &position.id),
+                (true, true) | (false, false) => {}
+            }
         }
     }
 }
@@ -134,7 +147,8 @@ impl Encoder<'_> {
                 let record = encode(&ConversationRecord::of(row))?;
                 self.put(key::conversation(number), &record, "conversation")?;
             }
-            None => self.changes.remove(key::conversation(number)),
+            // A tombstone: a salvage must not bring it back from an older version.
+            None => self.put(key::conversation(number), &[], "conversation")?,
         }
         let listed = |row: Option<&ConversationRow>| row.map(|row| row.activity);
         if listed(before) != listed(after) {
@@ -231,7 +245,8 @@ fn pointer(name: &str, number: ConversationNumber, position: &Position) -> Point
     }
 }
 
-fn totals_record(totals: UnreadTotals) -> TotalsRecord {
+/// The record of the totals.
+pub(super) fn totals_record(totals: UnreadTotals) -> TotalsRecord {
     let each = |t: UnreadTotal| (t.messages, t.conversations, t.mentioning, t.at_least);
     TotalsRecord {
         all: each(totals.all),

@@ -10,12 +10,14 @@
 //! | 8–9 | length of the key |
 //! | 10–13 | length of the payload |
 //! | 14–21 | commit sequence |
-//! | 22–25 | CRC32 (IEEE) of everything but this field |
-//! | 26– | the key, then the payload |
+//! | 22–29 | the store's own random number |
+//! | 30–33 | CRC32 (IEEE) of everything but this field |
+//! | 34– | the key, then the payload |
 //!
 //! All numbers are little-endian. A frame names its own key, so that a raw scan of damaged files
 //! finds whole records and knows where they belong, and a value that turns up under another key is
-//! seen. An encrypted payload is a nonce of 24 bytes, then XChaCha20-Poly1305's output; header and
+//! seen. The store's number keeps apart what must never mix: a file that came from another store,
+//! and bytes in a message that a stranger made to look like a frame. An encrypted payload is a nonce of 24 bytes, then XChaCha20-Poly1305's output; header and
 //! key are authenticated with it.
 
 use super::StoreError;
@@ -25,7 +27,7 @@ use super::cipher::Cipher;
 pub(super) const MAGIC: [u8; 4] = [0x53, 0x70, 0xF5, 0xA7];
 
 /// Bytes before the key.
-pub(super) const HEADER: usize = 26;
+pub(super) const HEADER: usize = 34;
 
 /// The largest value that goes into the tree, in bytes; above a quarter of a segment the embedded
 /// database would write a file of its own for it.
@@ -34,7 +36,16 @@ pub(super) const VALUE_MAX: usize = 64 * 1024;
 const VERSION: u8 = 1;
 const RECORD_VERSION: u8 = 1;
 const ENCRYPTED: u8 = 1;
-const CRC_AT: usize = 22;
+const CRC_AT: usize = 30;
+
+/// What the frames of one store have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Seal<'a> {
+    /// The store's own random number.
+    pub(super) store: u64,
+    /// The cipher of an encrypted store.
+    pub(super) cipher: Option<&'a Cipher>,
+}
 
 /// A whole frame, opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +60,8 @@ pub(super) struct Opened {
 pub(super) enum BadFrame {
     /// The bytes are no frame, or not the ones that were written.
     Damaged,
+    /// It is whole, and another store's.
+    Foreign,
     /// It is whole, and encrypted under another key, or a key is needed.
     Sealed,
 }
@@ -58,8 +71,9 @@ pub(super) fn seal(
     key: &[u8],
     payload: &[u8],
     seq: u64,
-    cipher: Option<&Cipher>,
+    seal: Seal<'_>,
 ) -> Result<Vec<u8>, StoreError> {
+    let cipher = seal.cipher;
     let flags = if cipher.is_some() { ENCRYPTED } else { 0 };
     let length = payload
         .len()
@@ -78,6 +92,7 @@ pub(super) fn seal(
             .to_le_bytes(),
     );
     frame.extend_from_slice(&seq.to_le_bytes());
+    frame.extend_from_slice(&seal.store.to_le_bytes());
     let sealed = cipher
         .map(|cipher| cipher.seal(payload, &frame, key))
         .transpose()?;
@@ -90,10 +105,7 @@ pub(super) fn seal(
 }
 
 /// Opens the frame at the start of `bytes`; gives its length too, for there may be more behind it.
-pub(super) fn open_first(
-    bytes: &[u8],
-    cipher: Option<&Cipher>,
-) -> Result<(Opened, usize), BadFrame> {
+pub(super) fn open_first(bytes: &[u8], seal: Seal<'_>) -> Result<(Opened, usize), BadFrame> {
     let (header, rest) = bytes.split_at_checked(HEADER).ok_or(BadFrame::Damaged)?;
     let (fields, crc) = header.split_at_checked(CRC_AT).ok_or(BadFrame::Damaged)?;
     if !fields.starts_with(&MAGIC) || byte(fields, 4)? != VERSION {
@@ -108,7 +120,10 @@ pub(super) fn open_first(
     if checksum(fields, key, payload).to_le_bytes() != *crc {
         return Err(BadFrame::Damaged);
     }
-    let payload = match (flags & ENCRYPTED != 0, cipher) {
+    if u64::from_le_bytes(array(fields, 22)?) != seal.store {
+        return Err(BadFrame::Foreign);
+    }
+    let payload = match (flags & ENCRYPTED != 0, seal.cipher) {
         (false, None) => payload.to_vec(),
         (true, Some(cipher)) => cipher.open(payload, fields, key).ok_or(BadFrame::Sealed)?,
         _ => return Err(BadFrame::Sealed),
@@ -126,12 +141,28 @@ pub(super) fn open_first(
 }
 
 /// Opens the value stored under `key`: it must be that key's, and nothing behind it.
-pub(super) fn open(key: &[u8], value: &[u8], cipher: Option<&Cipher>) -> Result<Opened, BadFrame> {
-    let (opened, length) = open_first(value, cipher)?;
+pub(super) fn open(key: &[u8], value: &[u8], seal: Seal<'_>) -> Result<Opened, BadFrame> {
+    let (opened, length) = open_first(value, seal)?;
     if opened.key == key && length == value.len() {
         Ok(opened)
     } else {
         Err(BadFrame::Damaged)
+    }
+}
+
+/// The store's number in the whole frame at the start of `bytes`, whoever's it is.
+pub(super) fn store_of(bytes: &[u8]) -> Option<u64> {
+    let fields = bytes.get(..CRC_AT)?;
+    let store = u64::from_le_bytes(array(fields, 22).ok()?);
+    match open_first(
+        bytes,
+        Seal {
+            store,
+            cipher: None,
+        },
+    ) {
+        Ok(_) | Err(BadFrame::Sealed) => Some(store),
+        Err(BadFrame::Damaged | BadFrame::Foreign) => None,
     }
 }
 
@@ -165,27 +196,58 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const PLAIN: Seal<'static> = Seal {
+        store: 5,
+        cipher: None,
+    };
+
+    fn under(cipher: &Cipher) -> Seal<'_> {
+        Seal {
+            store: 5,
+            cipher: Some(cipher),
+        }
+    }
+
     fn cipher(byte: u8) -> Cipher {
         Cipher::new(&[byte; 32])
     }
 
     #[test]
+    fn a_frame_of_another_store_is_refused() {
+        let value = seal(
+            b"m1",
+            b"payload",
+            7,
+            Seal {
+                store: 6,
+                cipher: None,
+            },
+        )
+        .unwrap();
+        assert_eq!(open(b"m1", &value, PLAIN), Err(BadFrame::Foreign));
+        assert_eq!(store_of(&value), Some(6));
+    }
+
+    #[test]
     fn a_frame_under_another_key_is_refused() {
-        let value = seal(b"m1", b"payload", 7, None).unwrap();
-        assert_eq!(open(b"m1", &value, None).unwrap().payload, b"payload");
-        assert_eq!(open(b"m2", &value, None), Err(BadFrame::Damaged));
+        let value = seal(b"m1", b"payload", 7, PLAIN).unwrap();
+        assert_eq!(open(b"m1", &value, PLAIN).unwrap().payload, b"payload");
+        assert_eq!(open(b"m2", &value, PLAIN), Err(BadFrame::Damaged));
     }
 
     #[test]
     fn an_encrypted_frame_shows_nothing_and_opens_only_with_its_key() {
-        let value = seal(b"m1", b"a secret plan", 7, Some(&cipher(1))).unwrap();
+        let value = seal(b"m1", b"a secret plan", 7, under(&cipher(1))).unwrap();
         assert!(!value.windows(6).any(|bytes| bytes == b"secret"));
         assert_eq!(
-            open(b"m1", &value, Some(&cipher(1))).unwrap().payload,
+            open(b"m1", &value, under(&cipher(1))).unwrap().payload,
             b"a secret plan"
         );
-        assert_eq!(open(b"m1", &value, Some(&cipher(2))), Err(BadFrame::Sealed));
-        assert_eq!(open(b"m1", &value, None), Err(BadFrame::Sealed));
+        assert_eq!(
+            open(b"m1", &value, under(&cipher(2))),
+            Err(BadFrame::Sealed)
+        );
+        assert_eq!(open(b"m1", &value, PLAIN), Err(BadFrame::Sealed));
     }
 
     proptest! {
@@ -197,17 +259,18 @@ mod tests {
             encrypted in any::<bool>(),
         ) {
             let cipher = encrypted.then(|| cipher(3));
-            let mut value = seal(b"key", &payload, 1, cipher.as_ref()).unwrap();
+            let in_use = Seal { store: 5, cipher: cipher.as_ref() };
+            let mut value = seal(b"key", &payload, 1, in_use).unwrap();
             let at = at.index(value.len());
             value[at] ^= 1 << bit;
-            prop_assert!(open(b"key", &value, cipher.as_ref()).is_err());
+            prop_assert!(open(b"key", &value, in_use).is_err());
         }
 
         #[test]
         fn any_bytes_open_or_err(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let mut framed = MAGIC.to_vec();
             framed.extend_from_slice(&bytes);
-            let _ = (open_first(&bytes, None), open_first(&framed, None));
+            let _ = (open_first(&bytes, PLAIN), open_first(&framed, PLAIN));
         }
     }
 }

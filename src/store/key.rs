@@ -111,13 +111,6 @@ pub(super) fn messages_of(number: ConversationNumber) -> Vec<u8> {
     numbered(Tag::Message, number)
 }
 
-/// Where the messages start that are newer than a time.
-pub(super) fn messages_after(number: ConversationNumber, time: Timestamp) -> Vec<u8> {
-    let mut key = messages_of(number);
-    key.extend_from_slice(&ordered(time).saturating_add(1).to_be_bytes());
-    key
-}
-
 /// `o` · entry id (8)
 pub(super) fn outbox(id: OutboxEntryId) -> Vec<u8> {
     let mut key = vec![Tag::Outbox as u8];

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::StoreError;
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::frame;
 
 /// An ordered map of bytes with atomic batches.
@@ -22,6 +23,9 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
     /// Applies a batch, all or nothing. Readers see it on return; it is durable after a flush.
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError>;
+    /// Whether every batch must be flushed before the next: where writes that are not synced can
+    /// destroy ones that were.
+    fn wants_each_flushed(&self) -> bool;
     /// Makes everything applied durable.
     fn flush(&self) -> Result<(), StoreError>;
     /// The bytes it takes on disk.
@@ -109,7 +113,8 @@ const REMOVED: u32 = u32::MAX;
 /// simulator. Opening reads the whole log; a torn batch at its end never happened.
 #[derive(Debug)]
 pub(super) struct LogKv {
-    disk: Arc<dyn Disk>,
+    /// Where the log is; none for a tree that is not kept.
+    disk: Option<Arc<dyn Disk>>,
     state: RwLock<LogState>,
 }
 
@@ -119,6 +124,12 @@ struct LogState {
     /// Where the next batch goes.
     end: u64,
 }
+
+/// The log's frames carry batches, whose values carry the store's own frames.
+const LOG: frame::Seal<'static> = frame::Seal {
+    store: 0,
+    cipher: None,
+};
 
 /// The log's name in the folder.
 pub(super) const LOG_FILE: &str = "tree.log";
@@ -132,7 +143,7 @@ impl LogKv {
         let bytes = bytes.unwrap_or_default();
         let mut tree = BTreeMap::new();
         let mut rest = bytes.as_slice();
-        while let Ok((opened, length)) = frame::open_first(rest, None) {
+        while let Ok((opened, length)) = frame::open_first(rest, LOG) {
             let batch = KvBatch::from_bytes(&opened.payload);
             let batch = batch.ok_or_else(|| StoreError::damaged("a batch of the log"))?;
             apply(&mut tree, &batch);
@@ -147,13 +158,32 @@ impl LogKv {
         }
         let state = LogState { tree, end };
         Ok(Self {
-            disk,
+            disk: Some(disk),
             state: RwLock::new(state),
         })
     }
+
+    /// A tree that is not kept.
+    pub(super) fn unlogged() -> Self {
+        let state = LogState {
+            tree: BTreeMap::new(),
+            end: 0,
+        };
+        Self {
+            disk: None,
+            state: RwLock::new(state),
+        }
+    }
+
+    fn log(&self) -> io::Result<Option<Box<dyn DiskFile>>> {
+        self.disk
+            .as_ref()
+            .map(|disk| disk.open(LOG_FILE))
+            .transpose()
+    }
 }
 
-fn cut(disk: &dyn Disk, length: u64) -> std::io::Result<()> {
+fn cut(disk: &dyn Disk, length: u64) -> io::Result<()> {
     let mut file = disk.open(LOG_FILE)?;
     file.truncate(length)?;
     file.sync()
@@ -201,13 +231,12 @@ impl Kv for LogKv {
 
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let bytes = frame::seal(&[], &batch.to_bytes(), 0, None)?;
-        let mut file = self
-            .disk
-            .open(LOG_FILE)
-            .map_err(|e| StoreError::io("the commit", &e))?;
-        file.write_at(state.end, &bytes)
-            .map_err(|e| StoreError::io("the commit", &e))?;
+        let bytes = frame::seal(&[], &batch.to_bytes(), 0, LOG)?;
+        let end = state.end;
+        let written = self
+            .log()
+            .and_then(|log| log.map_or(Ok(()), |mut f| f.write_at(end, &bytes)));
+        written.map_err(|e| StoreError::io("the commit", &e))?;
         state.end = state
             .end
             .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
@@ -215,12 +244,15 @@ impl Kv for LogKv {
         Ok(())
     }
 
+    fn wants_each_flushed(&self) -> bool {
+        false
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
-        let mut file = self
-            .disk
-            .open(LOG_FILE)
-            .map_err(|e| StoreError::io("the flush", &e))?;
-        file.sync().map_err(|e| StoreError::io("the flush", &e))
+        let synced = self
+            .log()
+            .and_then(|log| log.map_or(Ok(()), |mut file| file.sync()));
+        synced.map_err(|e| StoreError::io("the flush", &e))
     }
 
     fn size_bytes(&self) -> Result<u64, StoreError> {

@@ -5,19 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-
 use crate::model::{ClientId, StoreHealth, Timestamp};
 
-use super::db::{DbOptions, SledKv, TREE_FOLDER};
-use super::disk::{FolderLock, LockRefusal};
+use super::db::{DbOptions, TREE_FOLDER};
+use super::disk::{Disk, FolderLock, LockRefusal, RealDisk};
 use super::disk_memory::MemoryDisk;
-use super::encode::totals_of;
-use super::key::{self, Tag};
-use super::kv::{Direction, Kv, LogKv};
+use super::identity::Identity;
+use super::journal::{JOURNAL_FILES, Journal};
+use super::kv::{Kv, LogKv};
 use super::outbox::Outbox;
-use super::record::{MetaRecord, SessionRecord, TotalsRecord, decode};
-use super::record_entry::EntryRecord;
+use super::record::MetaRecord;
+use super::recover::{Check, Ground, TreeSource};
+use super::salvage::{Saved, Scanned, store_of_folder};
 use super::shared::{Codec, Shared, Tables};
 use super::{SessionRow, Store, StoreError, StoreKey, UnreadTotals, Writer};
 
@@ -68,35 +67,119 @@ pub struct Opened {
     pub report: OpenReport,
 }
 
-/// What opening a store found and did.
+/// What opening a store found and did. Nothing of it needs the app to act, but an app may want to
+/// tell its user, or its makers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenReport {
     /// Whether the store was made just now.
     pub created: bool,
+    /// Damaged files that were set aside, and what was saved out of them.
+    pub set_aside: Vec<SetAside>,
+    /// Whether the tree was older than the journal: commits that were durable are gone, as when a
+    /// backup was put back. What was lost is asked for again.
+    pub rolled_back: bool,
+    /// Promises that the tree had not seen yet: the normal traces of a kill.
+    pub intents_replayed: u64,
+    /// Unsent entries that only the journal had.
+    pub entries_recovered: u64,
+    /// Unsent entries that are damaged beyond reading.
+    pub entries_lost: u64,
+    /// Why the store takes no writes, if it takes none.
+    pub read_only: Option<String>,
+}
+
+impl OpenReport {
+    /// Whether anything was damaged.
+    #[must_use]
+    pub const fn found_damage(&self) -> bool {
+        !self.set_aside.is_empty() || self.rolled_back || self.entries_lost > 0
+    }
+}
+
+/// Damaged files that were set aside: they are kept, under another name, for they may hold more
+/// than could be saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SetAside {
+    /// Their name in the store's folder now.
+    pub name: String,
+    /// Conversations that were saved.
+    pub conversations: u64,
+    /// Messages that were saved.
+    pub messages: u64,
+    /// Messages that were saved and dropped again, for nobody knows their conversation any more.
+    pub orphans: u64,
+    /// Conversations of which messages are missing: their history has gaps now.
+    pub torn_histories: u64,
+    /// Places that looked like a record and held none any more.
+    pub broken_records: u64,
+}
+
+impl SetAside {
+    pub(super) fn new(name: String, saved: Saved, scanned: Scanned) -> Self {
+        Self {
+            name,
+            conversations: saved.conversations,
+            messages: saved.messages,
+            orphans: saved.orphans,
+            torn_histories: saved.torn_histories,
+            broken_records: scanned.broken.saturating_add(scanned.unreadable),
+        }
+    }
 }
 
 impl Store {
-    /// Opens the store of a folder, or makes one.
+    /// Opens the store of a folder, or makes one. Blocks; a first open after long use may take
+    /// some hundred milliseconds.
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`] for a second opener, [`StoreError::TooNew`], [`StoreError::WrongKey`],
-    /// [`StoreError::InvalidArgument`] when the folder is no folder. Everything else opens, and
-    /// the report says what happened.
+    /// [`StoreError::InUse`] for a second opener, [`StoreError::TooNew`], [`StoreError::WrongKey`].
+    /// Everything else opens: damaged files are set aside and saved from, a folder that cannot be
+    /// written gives a store that can only be read. The report says what happened.
     pub fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
-        fs::create_dir_all(&options.folder)
-            .map_err(|error| StoreError::io("making the folder", &error))?;
-        let (lock, _) = FolderLock::take(&options.folder).map_err(|refusal| match refusal {
-            LockRefusal::Held(holder) => StoreError::InUse { holder },
-            LockRefusal::Io(error) => StoreError::io("locking the folder", &error),
-        })?;
-        let kv = SledKv::open(&DbOptions {
-            folder: options.folder.join(TREE_FOLDER),
-            cache_bytes: options.cache_bytes,
-            open_timeout: options.open_timeout,
-        })?;
-        open_tree(options.owner.clone(), Arc::new(kv), Hold::Folder(lock))
+        let lock = fs::create_dir_all(&options.folder)
+            .map_err(LockRefusal::Io)
+            .and_then(|()| FolderLock::take(&options.folder));
+        let (hold, unwritable) = match lock {
+            Ok((lock, unwritable)) => (Hold::Folder(lock), unwritable),
+            Err(LockRefusal::Held(holder)) => return Err(StoreError::InUse { holder }),
+            Err(LockRefusal::Io(error)) => (Hold::Nothing, Some(error)),
+        };
+        let ground = Ground {
+            disk: Arc::new(RealDisk::new(&options.folder)),
+            tree: TreeSource::Folder {
+                folder: options.folder.clone(),
+                options: DbOptions {
+                    folder: options.folder.join(TREE_FOLDER),
+                    cache_bytes: options.cache_bytes,
+                    open_timeout: options.open_timeout,
+                },
+            },
+        };
+        let mut report = OpenReport::default();
+        let (identity, unwritten) = identity(&ground, options, &mut report)?;
+        let codec = identity.codec(options.key.as_ref())?;
+        let refused = unwritable.map(|error| StoreError::io("locking the folder", &error));
+        if let Some(error) = refused.or(unwritten) {
+            return Ok(degraded(
+                options.owner.clone(),
+                ground,
+                identity,
+                codec,
+                hold,
+                &error,
+                report,
+            ));
+        }
+        let foundation = Foundation {
+            ground,
+            identity,
+            codec,
+            hold,
+        };
+        foundation.open(options.owner.clone(), options.now, report)
     }
 
     /// Opens a store in memory, or makes one. It lives as long as the disk; opened again on the
@@ -104,8 +187,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`] when it is open already; [`StoreError::Io`] when the disk was told to
-    /// fail.
+    /// [`StoreError::InUse`] when it is open already.
     pub fn in_memory(disk: &MemoryDisk, owner: ClientId) -> Result<Opened, StoreError> {
         if !disk.lock() {
             return Err(StoreError::InUse {
@@ -113,9 +195,193 @@ impl Store {
             });
         }
         let hold = Hold::Memory(MemoryHold(disk.clone()));
-        let kv = LogKv::open(Arc::new(disk.clone()))?;
-        open_tree(owner, Arc::new(kv), hold)
+        let ground = Ground {
+            disk: Arc::new(disk.clone()),
+            tree: TreeSource::Memory,
+        };
+        // A fixed number: runs of a simulator must replay to the byte.
+        let identity = Identity::new(Some(MEMORY_STORE), SCHEMA, None)?;
+        let codec = identity.codec(None)?;
+        let foundation = Foundation {
+            ground,
+            identity,
+            codec,
+            hold,
+        };
+        foundation.open(owner, Timestamp::ZERO, OpenReport::default())
     }
+}
+
+/// The number of every store in memory.
+const MEMORY_STORE: u64 = 0x5361_6D70_616E_2021;
+
+/// What is known before the tree is opened.
+struct Foundation {
+    ground: Ground,
+    identity: Identity,
+    codec: Codec,
+    hold: Hold,
+}
+
+impl Foundation {
+    fn open(
+        self,
+        owner: ClientId,
+        now: Timestamp,
+        mut report: OpenReport,
+    ) -> Result<Opened, StoreError> {
+        let Self {
+            ground,
+            identity,
+            codec,
+            hold,
+        } = self;
+        match ground.open(&codec, Check::Quick, now, &mut report) {
+            Ok((tables, journal)) => {
+                let error = journal.as_ref().err().cloned();
+                report.read_only = error.map(|error| error.to_string());
+                Ok(assemble(
+                    owner,
+                    ground,
+                    identity,
+                    codec,
+                    hold,
+                    tables,
+                    journal.ok(),
+                    report,
+                ))
+            }
+            Err(error @ (StoreError::TooNew { .. } | StoreError::InUse { .. })) => Err(error),
+            Err(error) => Ok(degraded(
+                owner, ground, identity, codec, hold, &error, report,
+            )),
+        }
+    }
+}
+
+/// Reads the store's identity, or makes one. The second part is why it could not be written.
+fn identity(
+    ground: &Ground,
+    options: &StoreOptions,
+    report: &mut OpenReport,
+) -> Result<(Identity, Option<StoreError>), StoreError> {
+    let disk = ground.disk.as_ref();
+    let tree = options.folder.join(TREE_FOLDER);
+    let read = Identity::read(disk);
+    if let Ok(Some(identity)) = read {
+        if identity.schema > SCHEMA {
+            return Err(StoreError::TooNew {
+                found: identity.schema,
+                supported: SCHEMA,
+            });
+        }
+        let whole = identity.clone().restore(disk);
+        return Ok((identity, whole.err()));
+    }
+    // Lost with both copies, or never made: what is encrypted is lost with it, the rest tells its
+    // own number.
+    let store = if options.key.is_none() {
+        store_of_folder(&options.folder)
+    } else {
+        None
+    };
+    let mut identity = Identity::new(store, SCHEMA, options.key.as_ref())?;
+    if store.is_none() && (tree.exists() || has_journal(disk)) {
+        abandon(disk, options.now, report);
+    }
+    let written = identity.write(disk);
+    let error = read
+        .err()
+        .map(|e| StoreError::io("reading the identity", &e))
+        .or(written.err());
+    Ok((identity, error))
+}
+
+fn has_journal(disk: &dyn Disk) -> bool {
+    JOURNAL_FILES
+        .iter()
+        .any(|name| matches!(disk.read(name), Ok(Some(_))))
+}
+
+/// Sets everything aside that no key opens any more.
+fn abandon(disk: &dyn Disk, now: Timestamp, report: &mut OpenReport) {
+    for name in [TREE_FOLDER].into_iter().chain(JOURNAL_FILES) {
+        let aside = format!("{name}.bad-{}", now.as_millis());
+        if disk.rename(name, &aside).is_ok() {
+            report.set_aside.push(SetAside {
+                name: aside,
+                ..SetAside::default()
+            });
+        }
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a store meet here and nowhere else"
+)]
+fn assemble(
+    owner: ClientId,
+    ground: Ground,
+    identity: Identity,
+    codec: Codec,
+    hold: Hold,
+    tables: Tables,
+    journal: Option<Journal>,
+    report: OpenReport,
+) -> Opened {
+    let health = match &report.read_only {
+        Some(reason) => StoreHealth::ReadOnly {
+            reason: reason.clone(),
+        },
+        None => StoreHealth::Good,
+    };
+    let shared = Arc::new(Shared::new(owner, codec, tables, health, hold));
+    let store = Store {
+        shared: Arc::clone(&shared),
+    };
+    let writer = Writer::new(shared, ground, identity, journal);
+    Opened {
+        store,
+        writer,
+        report,
+    }
+}
+
+/// A store that can only be read, because the folder cannot be written: what is readable in it is
+/// held in memory, and what can't be read is missing.
+fn degraded(
+    owner: ClientId,
+    ground: Ground,
+    identity: Identity,
+    codec: Codec,
+    hold: Hold,
+    error: &StoreError,
+    mut report: OpenReport,
+) -> Opened {
+    report.read_only = Some(error.to_string());
+    let tables = ground.peek(&codec).unwrap_or_else(|_| empty_tables());
+    assemble(owner, ground, identity, codec, hold, tables, None, report)
+}
+
+/// Tables over nothing.
+pub(super) fn empty_tables() -> Tables {
+    Tables {
+        kv: memory_tree(),
+        meta: MetaRecord {
+            schema: SCHEMA,
+            next_entry: 1,
+            ..MetaRecord::default()
+        },
+        outbox: Outbox::default(),
+        totals: UnreadTotals::default(),
+        session: SessionRow::default(),
+    }
+}
+
+/// A tree in memory that is not kept.
+pub(super) fn memory_tree() -> Arc<dyn Kv> {
+    Arc::new(LogKv::unlogged())
 }
 
 /// The right to a folder, given back when the last handle of the store is gone.
@@ -125,6 +391,8 @@ pub(super) enum Hold {
     Folder(#[expect(dead_code, reason = "held for its drop")] FolderLock),
     /// A folder in memory.
     Memory(#[expect(dead_code, reason = "held for its drop")] MemoryHold),
+    /// There is no folder.
+    Nothing,
 }
 
 /// The right to a folder in memory.
@@ -135,79 +403,4 @@ impl Drop for MemoryHold {
     fn drop(&mut self) {
         self.0.unlock();
     }
-}
-
-fn open_tree(owner: ClientId, kv: Arc<dyn Kv>, hold: Hold) -> Result<Opened, StoreError> {
-    let codec = Codec::new(None);
-    let meta: Option<MetaRecord> = record(kv.as_ref(), &codec, &key::meta())?;
-    let created = meta.is_none();
-    let meta = meta.unwrap_or(MetaRecord {
-        schema: SCHEMA,
-        next_entry: 1,
-        ..Default::default()
-    });
-    if meta.schema > SCHEMA {
-        return Err(StoreError::TooNew {
-            found: meta.schema,
-            supported: SCHEMA,
-        });
-    }
-    let totals: Option<TotalsRecord> = record(kv.as_ref(), &codec, &key::totals())?;
-    let session: Option<SessionRecord> = record(kv.as_ref(), &codec, &key::session())?;
-    let outbox = outbox(kv.as_ref(), &codec)?;
-    let tables = Tables {
-        kv,
-        meta,
-        outbox,
-        totals: totals.map_or(UnreadTotals::default(), totals_of),
-        session: session.map_or(SessionRow::default(), SessionRecord::row),
-    };
-    let shared = Arc::new(Shared::new(owner, codec, tables, StoreHealth::Good, hold));
-    let store = Store {
-        shared: Arc::clone(&shared),
-    };
-    Ok(Opened {
-        store,
-        writer: Writer::new(shared),
-        report: OpenReport { created },
-    })
-}
-
-fn record<T: DeserializeOwned>(
-    kv: &dyn Kv,
-    codec: &Codec,
-    key: &[u8],
-) -> Result<Option<T>, StoreError> {
-    let Some(value) = kv.value(key)? else {
-        return Ok(None);
-    };
-    let payload = codec
-        .open(key, &value)
-        .map_err(|_| StoreError::damaged("a counter"))?;
-    decode(&payload)
-        .map(Some)
-        .map_err(|_| StoreError::damaged("a counter"))
-}
-
-fn outbox(kv: &dyn Kv, codec: &Codec) -> Result<Outbox, StoreError> {
-    let prefix = [Tag::Outbox as u8];
-    let end = key::after_prefix(&prefix).unwrap_or_default();
-    let range = (
-        std::ops::Bound::Included(&prefix[..]),
-        std::ops::Bound::Excluded(&end[..]),
-    );
-    let mut outbox = Outbox::default();
-    kv.scan(range, Direction::Forward, &mut |key, value| {
-        let id = key::parse_outbox(key).ok();
-        let payload = codec.open(key, value).ok();
-        let record: Option<EntryRecord> = payload.and_then(|payload| decode(&payload).ok());
-        let entry = id
-            .zip(record)
-            .and_then(|(id, record)| record.entry(id).ok());
-        if let Some(entry) = entry {
-            outbox.put(Arc::new(entry));
-        }
-        std::ops::ControlFlow::Continue(())
-    })?;
-    Ok(outbox)
 }

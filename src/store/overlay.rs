@@ -150,7 +150,18 @@ impl<'s> Overlay<'s> {
     ) -> Result<ConversationNumber, StoreError> {
         let known = self.snapshot().number(id)?;
         match known {
-            Some(number) => Ok(number),
+            Some(number) => {
+                if self.snapshot().conversation(number)?.is_none() {
+                    // Its row was damaged: begin anew under the same number.
+                    let row = ConversationRow::unknown(id.clone());
+                    let change = Change {
+                        before: None,
+                        after: Some(row),
+                    };
+                    self.batch.conversations.insert(number, change);
+                }
+                Ok(number)
+            }
             None => self.create_conversation(ConversationRow::unknown(id.clone())),
         }
     }
@@ -331,6 +342,11 @@ impl<'s> Overlay<'s> {
     ) -> Result<bool, StoreError> {
         let before = self.snapshot().message_record(number, position)?;
         let existed = before.is_some();
+        // The row counts what is held; that of a conversation removed by the same batch is gone.
+        match self.load(number) {
+            Ok(()) | Err(StoreError::NoSuchConversation) => {}
+            Err(error) => return Err(error),
+        }
         self.write_message(number, position.clone(), before, None);
         Ok(existed)
     }

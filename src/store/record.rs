@@ -16,6 +16,7 @@ use crate::model::{
 use super::place::{HistoryEnd, HistoryStart};
 use super::record_message::{clients, json, json_text};
 use super::row::{Freshness, UnreadTold};
+use super::salvage::Held;
 use super::{ConversationRow, History, Position, SessionRow, Span, StoreError};
 
 /// The bytes of a record are whole, yet they spell no value: a bug, or damage that the checksum
@@ -156,6 +157,8 @@ pub(super) struct ConversationRecord {
     history_behind: bool,
     stale: bool,
     activity_ms: i64,
+    held_count: u32,
+    held_digest: u64,
 }
 
 /// How far the service knows a conversation.
@@ -247,6 +250,8 @@ impl ConversationRecord {
             history_behind: row.history.end() == HistoryEnd::Behind,
             stale: row.freshness == Freshness::Stale,
             activity_ms: row.activity.as_millis(),
+            held_count: row.held.count,
+            held_digest: row.held.digest,
         }
     }
 
@@ -293,6 +298,10 @@ impl ConversationRecord {
                 Freshness::Fresh
             },
             activity: Timestamp::from_millis(self.activity_ms),
+            held: Held {
+                count: self.held_count,
+                digest: self.held_digest,
+            },
         })
     }
 }

@@ -8,6 +8,7 @@ use crate::model::{
 use crate::Secret;
 
 use super::History;
+use super::salvage::Held;
 
 /// Everything the store keeps about one conversation, its messages apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,8 @@ pub struct ConversationRow {
     pub freshness: Freshness,
     /// Where the conversation stands in the list; computed when the row is committed.
     pub(super) activity: Timestamp,
+    /// Which messages the store holds; computed when the row is committed.
+    pub(super) held: Held,
 }
 
 /// Whether a conversation's row may be out of date.
@@ -110,6 +113,7 @@ impl ConversationRow {
             history: History::default(),
             freshness: Freshness::Stale,
             activity: Timestamp::ZERO,
+            held: Held::default(),
         }
     }
 
@@ -117,6 +121,12 @@ impl ConversationRow {
     #[must_use]
     pub const fn activity(&self) -> Timestamp {
         self.activity
+    }
+
+    /// How many messages of it the store holds.
+    #[must_use]
+    pub const fn held_count(&self) -> u32 {
+        self.held.count
     }
 
     /// The conversation as an app sees it, with its newest message.

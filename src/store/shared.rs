@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use crate::model::{ClientId, StoreHealth};
 
 use super::cipher::Cipher;
-use super::frame::{self, BadFrame};
+use super::frame::{self, BadFrame, Seal};
 use super::key::HashKey;
 use super::kv::Kv;
 use super::open::Hold;
@@ -27,27 +27,41 @@ pub(super) struct Tables {
 
 /// How values are framed and names hashed in this store.
 pub(super) struct Codec {
+    /// The store's own random number, in every frame.
+    pub(super) store: u64,
     pub(super) cipher: Option<Cipher>,
     pub(super) hash_key: HashKey,
 }
 
 impl Codec {
-    pub(super) fn new(cipher: Option<Cipher>) -> Self {
+    pub(super) fn new(store: u64, cipher: Option<Cipher>) -> Self {
         let hash_key = cipher
             .as_ref()
             .map(|cipher| *cipher.hash_key())
             .unwrap_or_default();
-        Self { cipher, hash_key }
+        Self {
+            store,
+            cipher,
+            hash_key,
+        }
+    }
+
+    /// What this store's frames have in common.
+    pub(super) fn frames(&self) -> Seal<'_> {
+        Seal {
+            store: self.store,
+            cipher: self.cipher.as_ref(),
+        }
     }
 
     /// Puts a record's bytes into the frame of its key.
     pub(super) fn seal(&self, key: &[u8], payload: &[u8], seq: u64) -> Result<Vec<u8>, StoreError> {
-        frame::seal(key, payload, seq, self.cipher.as_ref())
+        frame::seal(key, payload, seq, self.frames())
     }
 
     /// The record's bytes in the value of a key.
     pub(super) fn open(&self, key: &[u8], value: &[u8]) -> Result<Vec<u8>, BadFrame> {
-        frame::open(key, value, self.cipher.as_ref()).map(|opened| opened.payload)
+        frame::open(key, value, self.frames()).map(|opened| opened.payload)
     }
 }
 

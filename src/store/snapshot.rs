@@ -200,9 +200,13 @@ impl Snapshot<'_> {
         )?;
         let last = found.last().copied().filter(|_| more);
         let mut conversations = Vec::with_capacity(found.len());
-        for (_, number) in found {
-            if let Some(info) = self.info(number)? {
-                conversations.push((number, info));
+        for (activity, number) in found {
+            // A row that was lost and begun anew may have left its old place behind.
+            let row = self
+                .conversation(number)?
+                .filter(|row| row.activity == activity);
+            if let Some(row) = row {
+                conversations.push((number, self.info_of(number, &row)?));
             }
         }
         let next = last.map(|(activity, number)| ListCursor { activity, number });
@@ -579,6 +583,10 @@ impl Snapshot<'_> {
 
     fn opened<T: DeserializeOwned>(&self, key: &[u8], value: &[u8]) -> Option<T> {
         let payload = self.shared.codec.open(key, value).map_err(|_| BadRecord);
+        if payload.as_ref().is_ok_and(Vec::is_empty) {
+            // The tombstone of a removed conversation.
+            return None;
+        }
         self.intact(payload.and_then(|payload| decode(&payload)))
     }
 

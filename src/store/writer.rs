@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::model::{CommitSeq, StoreHealth};
+use crate::model::{CommitSeq, StoreHealth, Timestamp};
 
 use super::batch::Batch;
 use super::change::changes;
-use super::encode::{activities, encode_batch, set_activity};
-use super::shared::Shared;
-use super::{Snapshot, Store, StoreChange, StoreError};
+use super::encode::{Encoded, activities, encode_batch, set_computed};
+use super::identity::Identity;
+use super::journal::Journal;
+use super::open::empty_tables;
+use super::recover::{Check, Ground};
+use super::shared::{Shared, Tables};
+use super::{OpenReport, Snapshot, Store, StoreChange, StoreError, StoreKey};
 
 /// How soon a commit must be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +37,48 @@ pub struct Commit {
 /// files are let go when the last [`Store`] is gone too.
 #[derive(Debug)]
 pub struct Writer {
+    // Declared first, dropped first: the folder is given back when nothing writes to it any more.
+    journal: Option<Journal>,
+    ground: Ground,
+    identity: Identity,
+    /// What is applied to the tree and not durable there.
+    unsynced: Unsynced,
     shared: Arc<Shared>,
-    /// Whether something applied is not durable yet.
-    unsynced: bool,
 }
 
+/// What is applied to the tree and not durable there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Unsynced {
+    /// Whether there are commits of class cache among it; intents are in the journal.
+    cache: bool,
+    /// The bytes of intents.
+    intent_bytes: usize,
+}
+
+impl Unsynced {
+    const NOTHING: Self = Self {
+        cache: false,
+        intent_bytes: 0,
+    };
+}
+
+/// How many bytes of intents may wait in the tree's buffers: well below a buffer's size, so that
+/// the tree does not write by itself what is not synced.
+const INTENT_BYTES_MAX: usize = 64 * 1024;
+
 impl Writer {
-    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+    pub(super) const fn new(
+        shared: Arc<Shared>,
+        ground: Ground,
+        identity: Identity,
+        journal: Option<Journal>,
+    ) -> Self {
         Self {
+            journal,
+            ground,
+            identity,
+            unsynced: Unsynced::NOTHING,
             shared,
-            unsynced: false,
         }
     }
 
@@ -52,14 +88,19 @@ impl Writer {
     /// # Errors
     ///
     /// [`StoreError::ReadOnly`] after an earlier failure, until [`Writer::probe`] succeeds;
-    /// [`StoreError::Io`] when the disk refuses: nothing was stored, and the store is read-only
-    /// from then on; [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was
-    /// made against another commit than the last.
+    /// [`StoreError::Io`] when the disk refuses: nothing was promised, and the store is read-only
+    /// from then on; [`StoreError::Damaged`] when the tree is found damaged: then too;
+    /// [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was made against
+    /// another commit than the last.
     pub fn commit(&mut self, mut batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
         if let StoreHealth::ReadOnly { reason } = self.shared.health() {
             return Err(StoreError::ReadOnly { reason });
         }
-        let last = CommitSeq(self.shared.read().meta.seq);
+        let (meta, totals) = {
+            let tables = self.shared.read();
+            (tables.meta, tables.totals)
+        };
+        let last = CommitSeq(meta.seq);
         if batch.base != last {
             return Err(StoreError::InvalidArgument {
                 reason: format!(
@@ -75,19 +116,13 @@ impl Writer {
             });
         }
         self.prepare(&mut batch)?;
-        let (meta, totals) = {
-            let tables = self.shared.read();
-            (tables.meta, tables.totals)
-        };
         let encoded = encode_batch(&batch, meta, totals, &self.shared.codec)?;
-        let applied = self.apply(&batch, &encoded, class);
-        if let Err(error) = applied {
-            self.shared.set_health(StoreHealth::ReadOnly {
-                reason: error.to_string(),
-            });
-            return Err(error);
-        }
-        let changes = changes(&batch, &self.snapshot(None))?;
+        let committed = match class {
+            CommitClass::Intent => self.commit_intent(&batch, &encoded),
+            CommitClass::Cache => self.commit_cache(&batch, &encoded),
+        };
+        let told = committed.and_then(|()| changes(&batch, &self.snapshot(None)));
+        let changes = told.map_err(|error| self.fail(error))?;
         Ok(Commit {
             seq: CommitSeq(encoded.meta.seq),
             changes,
@@ -99,92 +134,158 @@ impl Writer {
         let snapshot = self.snapshot(Some(batch));
         let at = activities(&snapshot, batch);
         let mut names = Vec::new();
-        for entry in batch
-            .outbox
-            .values()
-            .filter_map(|change| change.after.as_ref())
-        {
+        let entries = batch.outbox.values();
+        for entry in entries.filter_map(|change| change.after.as_ref()) {
             let row = snapshot.conversation(entry.conversation)?;
             names.extend(row.map(|row| (entry.conversation, row.id)));
         }
         drop(snapshot);
-        set_activity(batch, &at);
+        set_computed(batch, &at);
         batch.entry_ids.extend(names);
         Ok(())
     }
 
-    fn apply(
-        &mut self,
-        batch: &Batch,
-        encoded: &super::encode::Encoded,
-        class: CommitClass,
-    ) -> Result<(), StoreError> {
-        let kv = {
-            let mut tables = self.shared.write();
-            tables.kv.apply(&encoded.changes)?;
-            tables.meta = encoded.meta;
-            tables.totals = encoded.totals;
-            if let Some(session) = &batch.session {
-                tables.session = session.clone();
-            }
-            for (id, change) in &batch.outbox {
-                match &change.after {
-                    Some(entry) => tables.outbox.put(Arc::clone(entry)),
-                    None => tables.outbox.remove(*id),
-                }
-            }
-            Arc::clone(&tables.kv)
+    /// Journal first, durably; then the tree, in memory: it is written with the next flush, and if
+    /// that never comes, the journal is replayed.
+    fn commit_intent(&mut self, batch: &Batch, encoded: &Encoded) -> Result<(), StoreError> {
+        // The journal is replayed on top of the last flush: no other commit may be between them.
+        if self.unsynced.cache || self.unsynced.intent_bytes > INTENT_BYTES_MAX {
+            self.flush_tree()?;
+        }
+        let Some(journal) = &mut self.journal else {
+            return Err(no_journal());
         };
-        self.unsynced = true;
-        // On Linux, writes that are not synced can destroy ones that were: sync them all.
-        if class == CommitClass::Intent || cfg!(target_os = "linux") {
-            kv.flush()?;
-            self.unsynced = false;
+        let (codec, seq) = (&self.shared.codec, encoded.meta.seq);
+        if !journal.has_room_for(&encoded.changes) {
+            flush(&self.shared)?;
+            self.unsynced = Unsynced::NOTHING;
+            journal.restart(codec, seq.saturating_sub(1))?;
+            journal.reserve_for(&encoded.changes)?;
+        }
+        journal.append_intent(codec, &encoded.changes, seq)?;
+        // From here on the promise holds, whatever the tree says: it is in the journal.
+        if let Err(error) = self.apply(batch, encoded) {
+            self.fail(error);
+            remember(&mut self.shared.write(), batch, encoded);
+        }
+        let size = encoded.changes.size();
+        self.unsynced.intent_bytes = self.unsynced.intent_bytes.saturating_add(size);
+        Ok(())
+    }
+
+    /// The tree first; then what the journal has to know about the outbox.
+    fn commit_cache(&mut self, batch: &Batch, encoded: &Encoded) -> Result<(), StoreError> {
+        self.apply(batch, encoded)?;
+        self.unsynced.cache = true;
+        let at_once = self.shared.read().kv.wants_each_flushed();
+        if at_once {
+            self.flush_tree()?;
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.append_outbox(&self.shared.codec, &encoded.changes, encoded.meta.seq);
         }
         Ok(())
     }
 
-    /// Makes every commit so far durable. Cheap when they are.
+    fn apply(&self, batch: &Batch, encoded: &Encoded) -> Result<(), StoreError> {
+        let mut tables = self.shared.write();
+        tables.kv.apply(&encoded.changes)?;
+        remember(&mut tables, batch, encoded);
+        Ok(())
+    }
+
+    fn flush_tree(&mut self) -> Result<(), StoreError> {
+        flush(&self.shared)?;
+        self.unsynced = Unsynced::NOTHING;
+        Ok(())
+    }
+
+    /// Makes the store read-only, unless the failure is the batch's own.
+    fn fail(&self, error: StoreError) -> StoreError {
+        if matches!(error, StoreError::Io { .. } | StoreError::Damaged { .. }) {
+            let reason = error.to_string();
+            self.shared.set_health(StoreHealth::ReadOnly { reason });
+        }
+        error
+    }
+
+    /// Makes every commit so far durable in the tree. Cheap when they are. Call it soon after a
+    /// commit of class cache, before anything that depends on it is acknowledged to the service,
+    /// and before the app is suspended.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] when the disk refuses; the store is read-only from then on.
+    /// [`StoreError::ReadOnly`] after an earlier failure; [`StoreError::Io`] when the disk refuses:
+    /// the store is read-only from then on.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        if !self.unsynced {
-            return Ok(());
+        if let StoreHealth::ReadOnly { reason } = self.shared.health() {
+            return Err(StoreError::ReadOnly { reason });
         }
-        let kv = Arc::clone(&self.shared.read().kv);
-        if let Err(error) = kv.flush() {
-            self.shared.set_health(StoreHealth::ReadOnly {
-                reason: error.to_string(),
-            });
-            return Err(error);
+        if self.unsynced != Unsynced::NOTHING {
+            self.flush_tree().map_err(|error| self.fail(error))?;
         }
-        self.unsynced = false;
-        Ok(())
+        let synced = self.journal.as_mut().map_or(Ok(()), Journal::sync);
+        synced.map_err(|error| self.fail(error))
     }
 
-    /// Tries whether writing works again after a failure. When it does, the store takes writes, and
-    /// what readers see is what is on disk: whoever keeps state in memory builds it anew.
+    /// Whether there are commits that [`Writer::sync`] would write.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.unsynced != Unsynced::NOTHING
+    }
+
+    /// Tries whether writing works again after a failure, by opening the files anew; readers wait
+    /// meanwhile. When it works, the store takes writes, and what readers see is what is on disk:
+    /// whoever keeps state in memory builds it anew. The report says what was found.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] when it does not work yet.
-    pub fn probe(&mut self) -> Result<(), StoreError> {
+    /// [`StoreError::Io`] when it does not work yet; the store can be read as before.
+    pub fn probe(&mut self, now: Timestamp) -> Result<OpenReport, StoreError> {
+        let mut report = OpenReport::default();
         if self.shared.health() == StoreHealth::Good {
-            return Ok(());
+            return Ok(report);
         }
-        let kv = Arc::clone(&self.shared.read().kv);
-        kv.flush()?;
-        self.unsynced = false;
+        self.ground.try_writing()?;
+        let shared = Arc::clone(&self.shared);
+        let mut tables = shared.write();
+        // The old tree must be closed before it can be opened again.
+        self.journal = None;
+        let old = std::mem::replace(&mut *tables, empty_tables());
+        let meta = old.meta;
+        drop(old);
+        let codec = &shared.codec;
+        let opened = self.ground.open(codec, Check::Full, now, &mut report);
+        let (mut opened, journal) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                *tables = self.ground.peek(codec).unwrap_or_else(|_| empty_tables());
+                return Err(error);
+            }
+        };
+        // Numbers that were given out are not given out again.
+        opened.meta.next_entry = opened.meta.next_entry.max(meta.next_entry);
+        opened.meta.next_number = opened.meta.next_number.max(meta.next_number);
+        *tables = opened;
+        drop(tables);
+        self.unsynced = Unsynced::NOTHING;
+        self.journal = Some(journal?);
         self.shared.set_health(StoreHealth::Good);
-        Ok(())
+        Ok(report)
     }
 
-    /// Whether there are commits that are not durable yet.
-    #[must_use]
-    pub const fn is_dirty(&self) -> bool {
-        self.unsynced
+    /// Changes the app's key to an encrypted store: the data stays as it is, its own key is
+    /// wrapped anew. Durable on return.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::WrongKey`] when `old` is not the key, or the store is not encrypted;
+    /// [`StoreError::Io`] when it cannot be written: one of the two keys opens the store then.
+    pub fn change_key(&mut self, old: &StoreKey, new: &StoreKey) -> Result<(), StoreError> {
+        let mut identity = self.identity.rewrapped(old, new)?;
+        identity.write(self.ground.disk.as_ref())?;
+        self.identity = identity;
+        Ok(())
     }
 
     /// The store that this writer writes.
@@ -201,5 +302,39 @@ impl Writer {
             shared: &self.shared,
             batch,
         }
+    }
+}
+
+impl Drop for Writer {
+    /// Leaves nothing behind that the next open must replay. A failure is the next open's to mend.
+    fn drop(&mut self) {
+        let _ = self.sync();
+    }
+}
+
+fn flush(shared: &Shared) -> Result<(), StoreError> {
+    // Not under the lock: readers go on while the disk works.
+    let kv = Arc::clone(&shared.read().kv);
+    kv.flush()
+}
+
+/// Moves what a commit changed into what readers see.
+fn remember(tables: &mut Tables, batch: &Batch, encoded: &Encoded) {
+    tables.meta = encoded.meta;
+    tables.totals = encoded.totals;
+    if let Some(session) = &batch.session {
+        tables.session = session.clone();
+    }
+    for (id, change) in &batch.outbox {
+        match &change.after {
+            Some(entry) => tables.outbox.put(Arc::clone(entry)),
+            None => tables.outbox.remove(*id),
+        }
+    }
+}
+
+fn no_journal() -> StoreError {
+    StoreError::ReadOnly {
+        reason: "there is no journal".to_owned(),
     }
 }

@@ -1,0 +1,501 @@
+//! The journal: what the app was promised, on disk before the call that promised it returns.
+//!
+//! Two files take turns. Each begins with a *start* record, the image of everything unsettled at
+//! that moment, under a generation of its own; the intact start of the highest generation rules.
+//! Behind it come the records of commits: the whole batch of an *intent*, synced before it is
+//! applied to the tree; of any other commit that touches the outbox, the *outbox* part, written
+//! after it and synced with whatever comes next. When a file is full, the tree is flushed and the
+//! other file gets a new start.
+//!
+//! Files are preallocated, so that a sync writes data only. A record is a frame (`frame.rs`) whose
+//! key is the kind and the generation (8 bytes, big-endian) and whose payload is a batch
+//! (`kv.rs`), so it is encrypted when the store is, and found by its magic wherever it lies. What a
+//! file still holds of an older generation is told apart by that number.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use super::StoreError;
+use super::disk::{Disk, DiskFile};
+use super::frame::{self, HEADER, MAGIC};
+use super::key::Tag;
+use super::kv::KvBatch;
+use super::shared::Codec;
+
+/// The journal's two files.
+pub(super) const JOURNAL_FILES: [&str; 2] = ["journal.0", "journal.1"];
+
+/// How large a file is made at first, in bytes: some hundred unsent messages.
+const CAPACITY_FIRST: usize = 256 * 1024;
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// The image of everything unsettled; the first record of a file.
+    Start,
+    /// The whole batch of a commit of class intent.
+    Intent,
+    /// What a commit of class cache changed of the outbox.
+    Outbox,
+}
+
+impl Kind {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Start => b'S',
+            Self::Intent => b'I',
+            Self::Outbox => b'O',
+        }
+    }
+
+    const fn of(byte: u8) -> Option<Self> {
+        match byte {
+            b'S' => Some(Self::Start),
+            b'I' => Some(Self::Intent),
+            b'O' => Some(Self::Outbox),
+            _ => None,
+        }
+    }
+}
+
+/// One intact record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct JournalRecord {
+    pub(super) generation: u64,
+    pub(super) seq: u64,
+    pub(super) kind: Kind,
+    pub(super) batch: KvBatch,
+}
+
+/// Everything intact that the two files hold, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recovered {
+    pub(super) records: Vec<JournalRecord>,
+    /// Records whose start was found and whose rest is damaged; a torn tail is one too.
+    pub(super) broken: usize,
+}
+
+impl Recovered {
+    /// Reads both files; what cannot be read is as good as empty.
+    pub(super) fn read(disk: &dyn Disk, codec: &Codec) -> Self {
+        let mut recovered = Self::default();
+        for name in JOURNAL_FILES {
+            if let Ok(Some(bytes)) = disk.read(name) {
+                recovered.gather(&bytes, codec);
+            }
+        }
+        recovered
+            .records
+            .sort_by_key(|r| (r.generation, r.kind != Kind::Start, r.seq, r.kind));
+        recovered
+    }
+
+    fn gather(&mut self, bytes: &[u8], codec: &Codec) {
+        let mut rest = bytes;
+        while let Some(start) = find_magic(rest) {
+            rest = rest.get(start..).unwrap_or_default();
+            let length = match frame::open_first(rest, codec.frames()) {
+                Ok((opened, length)) => {
+                    match record(&opened) {
+                        Some(record) => self.records.push(record),
+                        None => self.broken = self.broken.saturating_add(1),
+                    }
+                    length
+                }
+                Err(_) => {
+                    self.broken = self.broken.saturating_add(1);
+                    MAGIC.len()
+                }
+            };
+            rest = rest.get(length..).unwrap_or_default();
+        }
+    }
+
+    /// The generation that rules.
+    pub(super) fn generation(&self) -> u64 {
+        self.records
+            .iter()
+            .map(|record| record.generation)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The records of the generation that rules.
+    pub(super) fn current(&self) -> impl Iterator<Item = &JournalRecord> {
+        let generation = self.generation();
+        self.records
+            .iter()
+            .filter(move |record| record.generation == generation)
+    }
+
+    /// What is unsettled, by the journal alone: key to value.
+    pub(super) fn image(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let mut image = BTreeMap::new();
+        for record in &self.records {
+            if record.kind == Kind::Start {
+                image.clear();
+            }
+            fold(&mut image, &record.batch);
+        }
+        image
+    }
+}
+
+fn record(opened: &frame::Opened) -> Option<JournalRecord> {
+    let (kind, generation) = opened.key.split_first()?;
+    Some(JournalRecord {
+        generation: u64::from_be_bytes(generation.try_into().ok()?),
+        seq: opened.seq,
+        kind: Kind::of(*kind)?,
+        batch: KvBatch::from_bytes(&opened.payload)?,
+    })
+}
+
+/// Where the next frame may begin.
+pub(super) fn find_magic(bytes: &[u8]) -> Option<usize> {
+    let [first, ..] = MAGIC;
+    let mut from = 0_usize;
+    loop {
+        let rest = bytes.get(from..)?;
+        let at = rest.iter().position(|byte| *byte == first)?;
+        from = from.saturating_add(at);
+        if bytes.get(from..)?.starts_with(&MAGIC) {
+            return Some(from);
+        }
+        from = from.saturating_add(1);
+    }
+}
+
+/// Whether the journal keeps the rows of a key: those that exist nowhere but on this device.
+pub(super) fn keeps(key: &[u8]) -> bool {
+    Tag::of(key) == Some(Tag::Outbox)
+}
+
+fn fold(image: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &KvBatch) {
+    for (key, value) in batch.changes.iter().filter(|(key, _)| keeps(key)) {
+        match value {
+            Some(value) => image.insert(key.clone(), value.clone()),
+            None => image.remove(key),
+        };
+    }
+}
+
+/// The journal, open to append.
+#[derive(Debug)]
+pub(super) struct Journal {
+    disk: Arc<dyn Disk>,
+    file: Box<dyn DiskFile>,
+    generation: u64,
+    /// Where the next record goes.
+    end: u64,
+    capacity: u64,
+    /// What is unsettled now.
+    image: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Whether an append or sync failed: what the file holds behind its last good record is
+    /// unknown, so nothing more is appended to it.
+    suspect: bool,
+    /// Whether there are records that are not synced yet.
+    unsynced: bool,
+}
+
+impl Journal {
+    /// Starts a new generation with an image; durable on return.
+    pub(super) fn start(
+        disk: Arc<dyn Disk>,
+        codec: &Codec,
+        generation: u64,
+        image: BTreeMap<Vec<u8>, Vec<u8>>,
+        seq: u64,
+    ) -> Result<Self, StoreError> {
+        let [even, odd] = JOURNAL_FILES;
+        let name = if generation.is_multiple_of(2) {
+            even
+        } else {
+            odd
+        };
+        let failed = |error: io::Error| StoreError::io("starting the journal", &error);
+        let file = disk.open(name).map_err(failed)?;
+        let mut journal = Self {
+            disk,
+            file,
+            generation,
+            end: 0,
+            capacity: 0,
+            image,
+            suspect: false,
+            unsynced: false,
+        };
+        let changes = journal
+            .image
+            .iter()
+            .map(|(k, v)| (k.clone(), Some(v.clone())))
+            .collect();
+        let start = journal.frame(codec, Kind::Start, &KvBatch { changes }, seq)?;
+        journal.reserve(start.len()).map_err(failed)?;
+        journal.write(&start).map_err(failed)?;
+        journal.file.sync().map_err(failed)?;
+        journal.disk.sync_folder().map_err(failed)?;
+        journal.unsynced = false;
+        Ok(journal)
+    }
+
+    /// Whether a batch fits into the file; if not, flush the tree and [`Journal::restart`].
+    pub(super) fn has_room_for(&self, batch: &KvBatch) -> bool {
+        let room = self.capacity.saturating_sub(self.end);
+        !self.suspect && u64::try_from(record_size(batch)).is_ok_and(|size| size <= room)
+    }
+
+    /// Starts the next generation in the other file. The tree must have been flushed: the records
+    /// of this generation are not replayed any more.
+    pub(super) fn restart(&mut self, codec: &Codec, seq: u64) -> Result<(), StoreError> {
+        let next = self.generation.saturating_add(1);
+        let image = std::mem::take(&mut self.image);
+        match Self::start(Arc::clone(&self.disk), codec, next, image.clone(), seq) {
+            Ok(journal) => {
+                *self = journal;
+                Ok(())
+            }
+            Err(error) => {
+                // The other file may hold that start all the same: nothing more is appended to
+                // this one, and the next attempt overwrites the other.
+                self.image = image;
+                self.suspect = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes room for a record larger than what a file is made for at first.
+    pub(super) fn reserve_for(&mut self, batch: &KvBatch) -> Result<(), StoreError> {
+        if self.has_room_for(batch) {
+            return Ok(());
+        }
+        let used = usize::try_from(self.end).unwrap_or(usize::MAX);
+        self.reserve(used.saturating_add(record_size(batch)))
+            .map_err(|error| StoreError::io("growing the journal", &error))
+    }
+
+    /// Appends the batch of an intent; durable on return. When it fails, nothing was promised.
+    pub(super) fn append_intent(
+        &mut self,
+        codec: &Codec,
+        batch: &KvBatch,
+        seq: u64,
+    ) -> Result<(), StoreError> {
+        let frame = self.frame(codec, Kind::Intent, batch, seq)?;
+        let end = self.end;
+        let written = self.write(&frame).and_then(|()| self.file.sync());
+        if let Err(error) = written {
+            self.suspect = true;
+            // Best effort: the record must not be replayed, for its call fails.
+            let blank = vec![0; frame.len()];
+            let _ = self
+                .file
+                .write_at(end, &blank)
+                .and_then(|()| self.file.sync());
+            return Err(StoreError::io("the journal", &error));
+        }
+        self.unsynced = false;
+        fold(&mut self.image, batch);
+        Ok(())
+    }
+
+    /// Appends what a commit that is in the tree already changed of the outbox. A failure makes
+    /// the journal restart before the next intent.
+    pub(super) fn append_outbox(&mut self, codec: &Codec, batch: &KvBatch, seq: u64) {
+        let changes = batch.changes.iter().filter(|(key, _)| keeps(key));
+        let changes = changes
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let part = KvBatch { changes };
+        if part.changes.is_empty() {
+            return;
+        }
+        fold(&mut self.image, &part);
+        let fits = self.has_room_for(&part);
+        let frame = self.frame(codec, Kind::Outbox, &part, seq);
+        let written = match frame {
+            Ok(frame) if fits => self.write(&frame).is_ok(),
+            _ => false,
+        };
+        self.suspect |= !written;
+        self.unsynced |= written;
+    }
+
+    /// Makes every record durable.
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        if self.unsynced {
+            self.file.sync().map_err(|error| {
+                self.suspect = true;
+                StoreError::io("the journal", &error)
+            })?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    fn frame(
+        &self,
+        codec: &Codec,
+        kind: Kind,
+        batch: &KvBatch,
+        seq: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        let mut key = vec![kind.byte()];
+        key.extend_from_slice(&self.generation.to_be_bytes());
+        codec.seal(&key, &batch.to_bytes(), seq)
+    }
+
+    fn write(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.file.write_at(self.end, frame)?;
+        self.end = self
+            .end
+            .saturating_add(u64::try_from(frame.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    /// Fills the file up with zeros, real ones, to at least twice the start record.
+    fn reserve(&mut self, start: usize) -> io::Result<()> {
+        let wanted = start
+            .saturating_mul(2)
+            .max(CAPACITY_FIRST)
+            .next_power_of_two();
+        let length = usize::try_from(self.file.length()?).unwrap_or(usize::MAX);
+        if length < wanted {
+            let zeros = vec![0; wanted.saturating_sub(length)];
+            self.file
+                .write_at(u64::try_from(length).unwrap_or(u64::MAX), &zeros)?;
+        }
+        self.capacity = u64::try_from(length.max(wanted)).unwrap_or(u64::MAX);
+        Ok(())
+    }
+}
+
+/// No record of a batch is longer.
+fn record_size(batch: &KvBatch) -> usize {
+    let each = batch.changes.len().saturating_mul(8);
+    let frame = HEADER
+        .saturating_add(16)
+        .saturating_add(super::cipher::Cipher::OVERHEAD);
+    batch.size().saturating_add(each).saturating_add(frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::OutboxEntryId;
+    use crate::store::disk_memory::{Fault, MemoryDisk};
+    use crate::store::key;
+
+    fn codec() -> Codec {
+        Codec::new(7, None)
+    }
+
+    fn entry(n: u64, value: Option<&str>) -> KvBatch {
+        let mut batch = KvBatch::default();
+        let changes = &mut batch.changes;
+        changes.insert(
+            key::outbox(OutboxEntryId(n)),
+            value.map(|v| v.as_bytes().to_vec()),
+        );
+        batch
+    }
+
+    fn journal(disk: &MemoryDisk) -> Journal {
+        Journal::start(Arc::new(disk.clone()), &codec(), 1, BTreeMap::new(), 0).unwrap()
+    }
+
+    fn unsettled(disk: &MemoryDisk) -> Vec<u64> {
+        let image = Recovered::read(disk, &codec()).image();
+        image
+            .keys()
+            .map(|key| key::parse_outbox(key).unwrap().0)
+            .collect()
+    }
+
+    #[test]
+    fn an_intent_survives_a_crash_and_a_settlement_ends_it() {
+        let disk = MemoryDisk::new(3);
+        let mut journal = journal(&disk);
+        journal
+            .append_intent(&codec(), &entry(1, Some("a")), 1)
+            .unwrap();
+        journal
+            .append_intent(&codec(), &entry(2, Some("b")), 2)
+            .unwrap();
+        journal.append_outbox(&codec(), &entry(1, None), 3);
+        journal.sync().unwrap();
+        disk.crash();
+        assert_eq!(unsettled(&disk), [2]);
+    }
+
+    #[test]
+    fn a_crash_in_the_middle_of_a_restart_loses_nothing() {
+        for operation in 0..8 {
+            let disk = MemoryDisk::new(operation);
+            let mut journal = journal(&disk);
+            journal
+                .append_intent(&codec(), &entry(1, Some("a")), 1)
+                .unwrap();
+            disk.set_fault(Some(Fault::From {
+                operation: disk.operations() + operation,
+            }));
+            let _ = journal.restart(&codec(), 1);
+            drop(journal);
+            disk.crash();
+            assert_eq!(unsettled(&disk), [1], "cut at operation {operation}");
+        }
+    }
+
+    #[test]
+    fn a_full_file_says_so_and_the_next_generation_holds_the_image() {
+        let disk = MemoryDisk::new(1);
+        let mut journal = journal(&disk);
+        let text = "x".repeat(10_000);
+        for n in 1..=100 {
+            let batch = entry(n, Some(&text));
+            if !journal.has_room_for(&batch) {
+                journal.restart(&codec(), n).unwrap();
+            }
+            journal.append_intent(&codec(), &batch, n).unwrap();
+        }
+        assert_eq!(unsettled(&disk).len(), 100);
+        assert!(Recovered::read(&disk, &codec()).generation() > 1);
+    }
+
+    #[test]
+    fn a_failed_append_is_not_found_again_and_the_journal_asks_for_a_restart() {
+        let disk = MemoryDisk::new(1);
+        let mut journal = journal(&disk);
+        let sync = disk.operations() + 2;
+        disk.set_fault(Some(Fault::Once { operation: sync }));
+        assert!(
+            journal
+                .append_intent(&codec(), &entry(1, Some("a")), 1)
+                .is_err()
+        );
+        assert!(!journal.has_room_for(&entry(2, Some("b"))));
+        journal.restart(&codec(), 0).unwrap();
+        journal
+            .append_intent(&codec(), &entry(2, Some("b")), 1)
+            .unwrap();
+        assert_eq!(unsettled(&disk), [2]);
+    }
+
+    #[test]
+    fn every_record_but_the_damaged_one_is_recovered() {
+        let disk = MemoryDisk::new(1);
+        let mut journal = journal(&disk);
+        let mut ends = vec![journal.end];
+        for n in 1..=5 {
+            journal
+                .append_intent(&codec(), &entry(n, Some("text")), n)
+                .unwrap();
+            ends.push(journal.end);
+        }
+        let middle = usize::try_from((ends[2] + ends[3]) / 2).unwrap();
+        assert!(disk.damage(JOURNAL_FILES[1], middle));
+        assert_eq!(unsettled(&disk), [1, 2, 4, 5]);
+    }
+}

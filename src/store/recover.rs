@@ -1,0 +1,479 @@
+//! Making an open store out of what is on disk, whatever state that is in.
+//!
+//! 1. The journal is read: every intact record of both files.
+//! 2. The tree is opened. One that cannot be is set aside and a new one is filled with every whole
+//!    record that a raw scan finds.
+//! 3. Intents that the tree has not seen yet are replayed, if they follow right on its last commit.
+//! 4. If the tree was made anew, or is older than the journal says, the journal alone tells what is
+//!    unsettled; else the tree does, which is never behind it.
+//! 5. The journal starts a new generation.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::model::{ConversationId, OutboxEntryId, Timestamp};
+
+use super::db::{DbOptions, SledKv};
+use super::disk::Disk;
+use super::encode::{totals_of, totals_record};
+use super::entry::Entry;
+use super::frame;
+use super::journal::{Journal, Kind, Recovered};
+use super::key::{self, Tag};
+use super::kv::{Direction, Kv, KvBatch, LOG_FILE, LogKv};
+use super::open::{OpenReport, SCHEMA, SetAside, memory_tree};
+use super::outbox::Outbox;
+use super::record::{
+    ConversationRecord, FailureRecord, IdRecord, MetaRecord, SessionRecord, TotalsRecord, decode,
+    encode,
+};
+use super::record_entry::{EntryRecord, EntryStateRecord};
+use super::salvage::{Rebuilt, Salvage, Scanned, scan_folder};
+use super::shared::{Codec, Tables};
+use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadTotals};
+
+/// The file that is written to see whether writing works, and how large it is.
+const PROBE_FILE: &str = "probe";
+const PROBE_BYTES: usize = 1024 * 1024;
+
+/// How many bytes of records, old versions included, are held in memory for a folder that cannot
+/// be written.
+const PEEK_MAX: usize = 64 * 1024 * 1024;
+
+/// What a store stands on.
+#[derive(Debug)]
+pub(super) struct Ground {
+    /// The folder, for everything but the tree.
+    pub(super) disk: Arc<dyn Disk>,
+    /// Where the tree is.
+    pub(super) tree: TreeSource,
+}
+
+/// Where the tree is.
+#[derive(Clone, Debug)]
+pub(super) enum TreeSource {
+    /// In a folder of its own, inside the given one.
+    Folder {
+        /// The store's folder.
+        folder: PathBuf,
+        /// The tree's.
+        options: DbOptions,
+    },
+    /// In memory, logged to the ground's disk.
+    Memory,
+}
+
+/// How carefully the tree is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// Its counters and the outbox: a few reads.
+    Quick,
+    /// Every value.
+    Full,
+}
+
+impl Ground {
+    /// Opens everything, mends what can be mended, and starts the journal anew.
+    pub(super) fn open(
+        &self,
+        codec: &Codec,
+        check: Check,
+        now: Timestamp,
+        report: &mut OpenReport,
+    ) -> Result<(Tables, Result<Journal, StoreError>), StoreError> {
+        let journal = Recovered::read(self.disk.as_ref(), codec);
+        let mut tables = match self.open_tree(codec, check) {
+            Err(StoreError::Damaged { .. }) => {
+                let (mut tables, salvaged) = self.rebuild(codec, now, report)?;
+                restore_outbox(&mut tables, codec, &journal, salvaged, report)?;
+                tables
+            }
+            Err(other) => return Err(other),
+            Ok(mut tables) => {
+                report.created = tables.meta.seq == 0 && journal.records.is_empty();
+                if replay(&mut tables, codec, &journal, report)? == Replay::TreeIsOlder {
+                    report.rolled_back = true;
+                    let in_tree = outbox_rows(tables.kv.as_ref())?;
+                    restore_outbox(&mut tables, codec, &journal, in_tree, report)?;
+                }
+                tables
+            }
+        };
+        tables.kv.flush()?;
+        let image = outbox_rows(tables.kv.as_ref())?;
+        let generation = journal.generation().saturating_add(1);
+        let disk = Arc::clone(&self.disk);
+        tables.outbox = load_outbox(tables.kv.as_ref(), codec)?;
+        let started = Journal::start(disk, codec, generation, image, tables.meta.seq);
+        Ok((tables, started))
+    }
+
+    /// Whether the folder can be written now.
+    pub(super) fn try_writing(&self) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io("trying to write", &error);
+        if let TreeSource::Folder { folder, .. } = &self.tree {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        // As much as a journal takes, so that what follows does not fail half-way.
+        self.disk
+            .replace(PROBE_FILE, &vec![0; PROBE_BYTES])
+            .map_err(failed)?;
+        self.disk.remove(PROBE_FILE).map_err(failed)
+    }
+
+    /// What can be read without writing: the whole records of the tree, in memory, and what the
+    /// journal says is unsettled. At most [`PEEK_MAX`] of a large tree.
+    pub(super) fn peek(&self, codec: &Codec) -> Result<Tables, StoreError> {
+        let kv = memory_tree();
+        let mut salvage = Salvage::new(kv.as_ref(), codec, SCHEMA);
+        let mut bytes = 0_usize;
+        if let TreeSource::Folder { options, .. } = &self.tree {
+            scan_folder(&options.folder, codec, &mut |opened, frame| {
+                bytes = bytes.saturating_add(frame.len());
+                if bytes > PEEK_MAX {
+                    return Err(StoreError::damaged("too large to hold in memory"));
+                }
+                salvage.add(opened, frame)
+            })
+            .map_or_else(|_| Scanned::default(), |scanned| scanned);
+        }
+        let Rebuilt {
+            meta,
+            totals,
+            outbox,
+            ..
+        } = salvage.finish()?;
+        let mut batch = KvBatch::default();
+        put(&mut batch, codec, key::meta(), &encode(&meta)?, meta.seq)?;
+        put(
+            &mut batch,
+            codec,
+            key::totals(),
+            &encode(&totals_record(totals))?,
+            meta.seq,
+        )?;
+        kv.apply(&batch)?;
+        let mut tables = load(kv, codec)?;
+        let journal = Recovered::read(self.disk.as_ref(), codec);
+        let mut unread = OpenReport::default();
+        restore_outbox(&mut tables, codec, &journal, outbox, &mut unread)?;
+        tables.outbox = load_outbox(tables.kv.as_ref(), codec)?;
+        Ok(tables)
+    }
+
+    fn open_tree(&self, codec: &Codec, check: Check) -> Result<Tables, StoreError> {
+        let kv: Arc<dyn Kv> = match &self.tree {
+            TreeSource::Folder { options, .. } => Arc::new(SledKv::open(options)?),
+            TreeSource::Memory => Arc::new(LogKv::open(Arc::clone(&self.disk))?),
+        };
+        let tables = load(kv, codec)?;
+        if check == Check::Full {
+            verify(tables.kv.as_ref(), codec)?;
+        }
+        Ok(tables)
+    }
+
+    /// Sets the tree aside and fills a new one with what a raw scan of the old one finds.
+    fn rebuild(
+        &self,
+        codec: &Codec,
+        now: Timestamp,
+        report: &mut OpenReport,
+    ) -> Result<(Tables, Rows), StoreError> {
+        let name = match &self.tree {
+            TreeSource::Folder { .. } => super::db::TREE_FOLDER,
+            TreeSource::Memory => LOG_FILE,
+        };
+        let aside = set_aside(self.disk.as_ref(), name, now)?;
+        let kv: Arc<dyn Kv> = match &self.tree {
+            TreeSource::Folder { options, .. } => Arc::new(SledKv::open(options)?),
+            TreeSource::Memory => Arc::new(LogKv::open(Arc::clone(&self.disk))?),
+        };
+        let mut salvage = Salvage::new(kv.as_ref(), codec, SCHEMA);
+        let scanned = match &self.tree {
+            TreeSource::Folder { folder, .. } => {
+                scan_folder(&folder.join(&aside), codec, &mut |opened, frame| {
+                    salvage.add(opened, frame)
+                })?
+            }
+            TreeSource::Memory => Scanned::default(),
+        };
+        let Rebuilt {
+            meta,
+            totals,
+            saved,
+            outbox,
+        } = salvage.finish()?;
+        report.set_aside.push(SetAside::new(aside, saved, scanned));
+        let mut batch = KvBatch::default();
+        put(&mut batch, codec, key::meta(), &encode(&meta)?, meta.seq)?;
+        put(
+            &mut batch,
+            codec,
+            key::totals(),
+            &encode(&totals_record(totals))?,
+            meta.seq,
+        )?;
+        kv.apply(&batch)?;
+        kv.flush()?;
+        Ok((load(kv, codec)?, outbox))
+    }
+}
+
+/// Makes the tree's outbox what the journal says is unsettled. A journal that is lost says nothing:
+/// then the rows that were found otherwise are kept, as failed, and the app decides.
+fn restore_outbox(
+    tables: &mut Tables,
+    codec: &Codec,
+    journal: &Recovered,
+    found: Rows,
+    report: &mut OpenReport,
+) -> Result<(), StoreError> {
+    let knows = journal
+        .records
+        .iter()
+        .any(|record| record.kind == Kind::Start);
+    let seq = tables.meta.seq.max(last_seq(journal)).saturating_add(1);
+    tables.meta.seq = seq;
+    let mut batch = KvBatch::default();
+    let in_tree = outbox_rows(tables.kv.as_ref())?;
+    let image = if knows { journal.image() } else { found };
+    for key in in_tree.keys().filter(|key| !image.contains_key(*key)) {
+        batch.remove(key.clone());
+    }
+    for (key, value) in image {
+        let Some((id, mut record)) = entry_record(&key, &value, codec) else {
+            report.entries_lost = report.entries_lost.saturating_add(1);
+            continue;
+        };
+        if !knows {
+            // It may have been settled long ago: the app decides.
+            record.state = EntryStateRecord::Failed(FailureRecord::Ambiguous);
+        }
+        place(tables, codec, &mut record, &mut batch)?;
+        tables.meta.next_entry = tables.meta.next_entry.max(id.0.saturating_add(1));
+        put(&mut batch, codec, key, &encode(&record)?, seq)?;
+        report.entries_recovered = report.entries_recovered.saturating_add(1);
+    }
+    put(&mut batch, codec, key::meta(), &encode(&tables.meta)?, seq)?;
+    tables.kv.apply(&batch)
+}
+
+/// Finds the conversation of a recovered entry, or makes one that is to be asked for.
+fn place(
+    tables: &mut Tables,
+    codec: &Codec,
+    record: &mut EntryRecord,
+    batch: &mut KvBatch,
+) -> Result<(), StoreError> {
+    let bad = || StoreError::damaged("an entry's conversation id");
+    let id = ConversationId::new(&record.conversation_id).map_err(|_| bad())?;
+    let id_key = key::hashed(Tag::Id, id.as_str(), &codec.hash_key);
+    let pending = batch.changes.get(&id_key).cloned().flatten();
+    let known = match pending {
+        Some(value) => Some(value),
+        None => tables.kv.value(&id_key)?,
+    };
+    let known = known.and_then(|value| codec.open(&id_key, &value).ok());
+    if let Some(known) = known.and_then(|payload| decode::<IdRecord>(&payload).ok()) {
+        record.conversation = known.number;
+        return Ok(());
+    }
+    let number = ConversationNumber(tables.meta.next_number);
+    tables.meta.next_number = tables.meta.next_number.saturating_add(1);
+    record.conversation = number.0;
+    let mut row = ConversationRow::unknown(id.clone());
+    if id.is_local() {
+        row.state = crate::model::ConversationState::Creating;
+    }
+    row.activity = Timestamp::from_millis(record.enqueued_at_ms);
+    let seq = tables.meta.seq;
+    let name = IdRecord {
+        id: id.as_str().to_owned(),
+        number: number.0,
+    };
+    put(batch, codec, id_key, &encode(&name)?, seq)?;
+    let record = encode(&ConversationRecord::of(&row))?;
+    put(batch, codec, key::conversation(number), &record, seq)?;
+    put(batch, codec, key::list(row.activity, number), &[], seq)?;
+    put(batch, codec, key::work(number), &[], seq)
+}
+
+/// Rows of the tree: key to value.
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn put(
+    batch: &mut KvBatch,
+    codec: &Codec,
+    key: Vec<u8>,
+    payload: &[u8],
+    seq: u64,
+) -> Result<(), StoreError> {
+    let value = codec.seal(&key, payload, seq)?;
+    batch.put(key, value);
+    Ok(())
+}
+
+/// Gives a damaged file or folder another name; one that nothing has yet.
+fn set_aside(disk: &dyn Disk, name: &str, now: Timestamp) -> Result<String, StoreError> {
+    let failed = |error| StoreError::io("setting damaged files aside", &error);
+    let names = disk.list().map_err(failed)?;
+    let mut aside = format!("{name}.bad-{}", now.as_millis());
+    while names.contains(&aside) {
+        aside.push('x');
+    }
+    disk.rename(name, &aside).map_err(failed)?;
+    disk.sync_folder().map_err(failed)?;
+    Ok(aside)
+}
+
+/// Whether the journal could be replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Replay {
+    /// The tree has everything that was promised.
+    Done,
+    /// The tree lacks commits that were durable: it was damaged, or put back.
+    TreeIsOlder,
+}
+
+/// Applies the intents that the tree has not seen.
+fn replay(
+    tables: &mut Tables,
+    codec: &Codec,
+    journal: &Recovered,
+    report: &mut OpenReport,
+) -> Result<Replay, StoreError> {
+    for record in journal.current() {
+        let seen = tables.meta.seq;
+        match record.kind {
+            Kind::Start if record.seq > seen => return Ok(Replay::TreeIsOlder),
+            Kind::Intent if record.seq > seen.saturating_add(1) => return Ok(Replay::TreeIsOlder),
+            Kind::Intent if record.seq > seen => {
+                tables.kv.apply(&record.batch)?;
+                *tables = load(Arc::clone(&tables.kv), codec)?;
+                report.intents_replayed = report.intents_replayed.saturating_add(1);
+            }
+            // Seen already; or part of a commit that was to be durable only soon, and is lost: its
+            // settlements are undone and will be done again.
+            Kind::Start | Kind::Intent | Kind::Outbox => {}
+        }
+    }
+    Ok(Replay::Done)
+}
+
+fn last_seq(journal: &Recovered) -> u64 {
+    journal
+        .records
+        .iter()
+        .map(|record| record.seq)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Loads what readers need in memory.
+fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError> {
+    let meta: Option<MetaRecord> = record(kv.as_ref(), codec, &key::meta())?;
+    let fresh = MetaRecord {
+        schema: SCHEMA,
+        next_entry: 1,
+        ..MetaRecord::default()
+    };
+    if meta.is_none() && !is_blank(kv.as_ref())? {
+        return Err(StoreError::damaged("the counters"));
+    }
+    let meta = meta.unwrap_or(fresh);
+    if meta.schema > SCHEMA {
+        return Err(StoreError::TooNew {
+            found: meta.schema,
+            supported: SCHEMA,
+        });
+    }
+    let totals: Option<TotalsRecord> = record(kv.as_ref(), codec, &key::totals())?;
+    let session: Option<SessionRecord> = record(kv.as_ref(), codec, &key::session())?;
+    let outbox = load_outbox(kv.as_ref(), codec)?;
+    Ok(Tables {
+        kv,
+        meta,
+        outbox,
+        totals: totals.map_or(UnreadTotals::default(), totals_of),
+        session: session.map_or(SessionRow::default(), SessionRecord::row),
+    })
+}
+
+fn is_blank(kv: &dyn Kv) -> Result<bool, StoreError> {
+    let mut blank = true;
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    kv.scan(all, Direction::Forward, &mut |_, _| {
+        blank = false;
+        ControlFlow::Break(())
+    })?;
+    Ok(blank)
+}
+
+fn record<T: DeserializeOwned>(
+    kv: &dyn Kv,
+    codec: &Codec,
+    key: &[u8],
+) -> Result<Option<T>, StoreError> {
+    let Some(value) = kv.value(key)? else {
+        return Ok(None);
+    };
+    let payload = codec
+        .open(key, &value)
+        .map_err(|_| StoreError::damaged("the counters"))?;
+    decode(&payload)
+        .map(Some)
+        .map_err(|_| StoreError::damaged("the counters"))
+}
+
+/// The outbox's rows, as they are in the tree.
+fn outbox_rows(kv: &dyn Kv) -> Result<Rows, StoreError> {
+    let prefix = [Tag::Outbox as u8];
+    let end = key::after_prefix(&prefix).unwrap_or_default();
+    let range = (Bound::Included(&prefix[..]), Bound::Excluded(&end[..]));
+    let mut rows = BTreeMap::new();
+    kv.scan(range, Direction::Forward, &mut |key, value| {
+        rows.insert(key.to_vec(), value.to_vec());
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
+}
+
+fn entry_record(key: &[u8], value: &[u8], codec: &Codec) -> Option<(OutboxEntryId, EntryRecord)> {
+    let id = key::parse_outbox(key).ok()?;
+    let payload = codec.open(key, value).ok()?;
+    Some((id, decode(&payload).ok()?))
+}
+
+/// The outbox; a row that is damaged makes the tree damaged, for the journal has it whole.
+fn load_outbox(kv: &dyn Kv, codec: &Codec) -> Result<Outbox, StoreError> {
+    let mut outbox = Outbox::default();
+    for (key, value) in outbox_rows(kv)? {
+        let entry: Option<Entry> =
+            entry_record(&key, &value, codec).and_then(|(id, record)| record.entry(id).ok());
+        let entry = entry.ok_or_else(|| StoreError::damaged("the outbox"))?;
+        outbox.put(Arc::new(entry));
+    }
+    Ok(outbox)
+}
+
+/// Looks at every value of the tree.
+fn verify(kv: &dyn Kv, codec: &Codec) -> Result<(), StoreError> {
+    let mut damaged = 0_u64;
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    kv.scan(all, Direction::Forward, &mut |key, value| {
+        if frame::open(key, value, codec.frames()).is_err() {
+            damaged = damaged.saturating_add(1);
+        }
+        ControlFlow::Continue(())
+    })?;
+    if damaged == 0 {
+        Ok(())
+    } else {
+        Err(StoreError::damaged(format!("{damaged} values of the tree")))
+    }
+}

@@ -1,0 +1,476 @@
+//! Saving what is whole out of damaged files: a raw scan for frames, and a tree made of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::ops::{Bound, ControlFlow};
+use std::path::{Path, PathBuf};
+
+use crate::model::{ConversationId, MessageId, OutboxEntryId};
+
+use super::frame::{self, BadFrame, HEADER, Opened, VALUE_MAX};
+use super::journal::find_magic;
+use super::key::{self, KEY_MAX, Tag};
+use super::kv::{Direction, Kv, KvBatch};
+use super::place::{HistoryEnd, HistoryStart};
+use super::record::{ConversationRecord, IdRecord, MetaRecord, SessionRecord, decode, encode};
+use super::row::Freshness;
+use super::shared::Codec;
+use super::{ConversationNumber, ConversationRow, History, StoreError, UnreadTotals};
+
+/// No frame is longer.
+const FRAME_MAX: usize = HEADER + KEY_MAX + VALUE_MAX;
+
+/// How much of a file is read at a time.
+const CHUNK: usize = 1024 * 1024;
+
+/// How many frames are written to the new tree at a time.
+const FRAMES_AT_ONCE: usize = 500;
+
+/// What a scan found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scanned {
+    /// Whole frames, old versions of records included.
+    pub(super) frames: u64,
+    /// Places that begin like a frame and are none any more.
+    pub(super) broken: u64,
+    /// Files that could not be read to their end.
+    pub(super) unreadable: u64,
+}
+
+/// Scans every file of a folder, and of the folders in it, for frames of this store.
+pub(super) fn scan_folder(
+    folder: &Path,
+    codec: &Codec,
+    found: &mut dyn FnMut(&Opened, &[u8]) -> Result<(), StoreError>,
+) -> Result<Scanned, StoreError> {
+    let mut scanned = Scanned::default();
+    for path in files(folder) {
+        let Ok(mut file) = File::open(&path) else {
+            scanned.unreadable = scanned.unreadable.saturating_add(1);
+            continue;
+        };
+        scan(&mut file, codec, &mut scanned, found)?;
+    }
+    Ok(scanned)
+}
+
+/// The store's number as most whole frames of a folder tell it, for a store whose identity is lost.
+pub(super) fn store_of_folder(folder: &Path) -> Option<u64> {
+    let mut votes: BTreeMap<u64, u64> = BTreeMap::new();
+    for path in files(folder) {
+        // The head of a file is enough to know whose it is.
+        let mut head = Vec::new();
+        let file = File::open(path).ok()?;
+        let _ = file.take(4 * CHUNK as u64).read_to_end(&mut head);
+        let mut rest = head.as_slice();
+        while let Some(start) = find_magic(rest) {
+            rest = rest.get(start..).unwrap_or_default();
+            if let Some(store) = frame::store_of(rest) {
+                let votes = votes.entry(store).or_default();
+                *votes = votes.saturating_add(1);
+            }
+            rest = rest.get(1..).unwrap_or_default();
+        }
+    }
+    votes
+        .into_iter()
+        .max_by_key(|(_, votes)| *votes)
+        .map(|(store, _)| store)
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                found.push(path)
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Scans one file, a window at a time.
+fn scan(
+    file: &mut dyn Read,
+    codec: &Codec,
+    scanned: &mut Scanned,
+    found: &mut dyn FnMut(&Opened, &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut window: Vec<u8> = Vec::new();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = match file.read(&mut chunk) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => {
+                scanned.unreadable = scanned.unreadable.saturating_add(1);
+                0
+            }
+        };
+        window.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        let ended = read == 0;
+        let mut from = 0_usize;
+        loop {
+            let rest = window.get(from..).unwrap_or_default();
+            let Some(start) = find_magic(rest) else {
+                // The magic itself may be cut in two by the window's end.
+                from = window
+                    .len()
+                    .saturating_sub(frame::MAGIC.len().saturating_sub(1))
+                    .max(from);
+                break;
+            };
+            from = from.saturating_add(start);
+            let rest = window.get(from..).unwrap_or_default();
+            if rest.len() < FRAME_MAX && !ended {
+                break;
+            }
+            from = from.saturating_add(take(rest, codec, scanned, found)?);
+        }
+        window.drain(..from.min(window.len()));
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes the frame at the start of `rest`, if it is whole; gives how far to go on.
+fn take(
+    rest: &[u8],
+    codec: &Codec,
+    scanned: &mut Scanned,
+    found: &mut dyn FnMut(&Opened, &[u8]) -> Result<(), StoreError>,
+) -> Result<usize, StoreError> {
+    match frame::open_first(rest, codec.frames()) {
+        Ok((opened, length)) => {
+            scanned.frames = scanned.frames.saturating_add(1);
+            found(&opened, rest.get(..length).unwrap_or_default())?;
+            Ok(length)
+        }
+        Err(BadFrame::Damaged | BadFrame::Foreign | BadFrame::Sealed) => {
+            scanned.broken = scanned.broken.saturating_add(1);
+            Ok(frame::MAGIC.len())
+        }
+    }
+}
+
+/// What was saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Saved {
+    pub(super) conversations: u64,
+    pub(super) messages: u64,
+    /// Messages whose conversation is lost.
+    pub(super) orphans: u64,
+    /// Conversations of which messages are missing: their history is unknown now.
+    pub(super) torn_histories: u64,
+}
+
+/// A new tree that is filled with saved frames: of each key the newest.
+pub(super) struct Salvage<'a> {
+    tree: &'a dyn Kv,
+    codec: &'a Codec,
+    waiting: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    /// The newest commit that any frame names, and the largest numbers that any counter held.
+    meta: MetaRecord,
+    /// Outbox rows: the newest commit and frame of each.
+    outbox: BTreeMap<OutboxEntryId, (u64, Vec<u8>)>,
+}
+
+/// What a new tree was filled with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rebuilt {
+    pub(super) meta: MetaRecord,
+    pub(super) totals: UnreadTotals,
+    pub(super) saved: Saved,
+    /// Outbox rows, key to value, not in the tree: whether they are settled is not for the files
+    /// to say.
+    pub(super) outbox: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl<'a> Salvage<'a> {
+    pub(super) fn new(tree: &'a dyn Kv, codec: &'a Codec, schema: u32) -> Self {
+        let meta = MetaRecord {
+            schema,
+            next_entry: 1,
+            ..MetaRecord::default()
+        };
+        Self {
+            tree,
+            codec,
+            waiting: BTreeMap::new(),
+            meta,
+            outbox: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a frame that was found.
+    pub(super) fn add(&mut self, opened: &Opened, frame: &[u8]) -> Result<(), StoreError> {
+        self.meta.seq = self.meta.seq.max(opened.seq);
+        match Tag::of(&opened.key) {
+            Some(Tag::Meta) => {
+                if let Ok(meta) = decode::<MetaRecord>(&opened.payload) {
+                    self.meta.next_number = self.meta.next_number.max(meta.next_number);
+                    self.meta.next_entry = self.meta.next_entry.max(meta.next_entry);
+                }
+            }
+            Some(Tag::Outbox) => {
+                if let Ok(id) = key::parse_outbox(&opened.key) {
+                    let newer = self
+                        .outbox
+                        .get(&id)
+                        .is_none_or(|(seq, _)| *seq <= opened.seq);
+                    if newer {
+                        self.outbox.insert(id, (opened.seq, frame.to_vec()));
+                    }
+                }
+            }
+            // Derived: made anew.
+            Some(Tag::Totals | Tag::List | Tag::Work) | None => {}
+            Some(
+                Tag::Session
+                | Tag::Conversation
+                | Tag::Id
+                | Tag::Message
+                | Tag::Awaiting
+                | Tag::Local,
+            ) => {
+                let waiting = self.waiting.get(&opened.key);
+                if waiting.is_none_or(|(seq, _)| *seq <= opened.seq) {
+                    self.waiting
+                        .insert(opened.key.clone(), (opened.seq, frame.to_vec()));
+                }
+                if self.waiting.len() >= FRAMES_AT_ONCE {
+                    self.write()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, where the tree has nothing newer.
+    fn write(&mut self) -> Result<(), StoreError> {
+        let mut batch = KvBatch::default();
+        for (key, (seq, value)) in std::mem::take(&mut self.waiting) {
+            let there = self.tree.value(&key)?;
+            let there = there.and_then(|value| {
+                frame::open(&key, &value, self.codec.frames())
+                    .ok()
+                    .map(|opened| opened.seq)
+            });
+            if there.is_none_or(|there| there <= seq) {
+                batch.put(key, value);
+            }
+        }
+        self.apply(&batch)
+    }
+
+    /// Finishes: makes the derived records, and lets no history look whole that is not.
+    pub(super) fn finish(mut self) -> Result<Rebuilt, StoreError> {
+        self.write()?;
+        self.meta.seq = self.meta.seq.saturating_add(1);
+        let mut saved = Saved::default();
+        let mut rows = self.rows()?;
+        let held = self.held(&mut rows, &mut saved)?;
+        let mut totals = UnreadTotals::default();
+        for (number, mut row) in rows {
+            let digest = held.get(&number).copied().unwrap_or_default();
+            if row.held != digest {
+                saved.torn_histories = saved.torn_histories.saturating_add(1);
+                row.history = History::new(Vec::new(), HistoryStart::Unknown, HistoryEnd::Behind);
+                row.held = digest;
+            }
+            row.freshness = Freshness::Stale;
+            totals.replace(None, Some(&row));
+            saved.conversations = saved.conversations.saturating_add(1);
+            self.meta.next_number = self.meta.next_number.max(number.0.saturating_add(1));
+            self.write_row(number, &row)?;
+        }
+        self.forget_cursors()?;
+        let entry = self.outbox.keys().next_back().map_or(0, |id| id.0);
+        self.meta.next_entry = self.meta.next_entry.max(entry.saturating_add(1));
+        let outbox = self.outbox.into_iter();
+        let outbox = outbox
+            .map(|(id, (_, value))| (key::outbox(id), value))
+            .collect();
+        Ok(Rebuilt {
+            meta: self.meta,
+            totals,
+            saved,
+            outbox,
+        })
+    }
+
+    /// The saved conversations. One whose row is lost and whose id is known begins anew.
+    fn rows(&self) -> Result<BTreeMap<ConversationNumber, ConversationRow>, StoreError> {
+        let mut rows = BTreeMap::new();
+        let mut removed = BTreeSet::new();
+        let mut named = Vec::new();
+        self.each(Tag::Conversation, &mut |opened| {
+            let number = key::parse_number(&opened.key);
+            if opened.payload.is_empty() {
+                removed.extend(number);
+                return;
+            }
+            let record = decode::<ConversationRecord>(&opened.payload);
+            if let (Ok(number), Ok(Ok(row))) = (number, record.map(ConversationRecord::row)) {
+                rows.insert(number, row);
+            }
+        })?;
+        self.each(Tag::Id, &mut |opened| {
+            named.extend(decode::<IdRecord>(&opened.payload))
+        })?;
+        for name in named {
+            let number = ConversationNumber(name.number);
+            if let (Ok(id), false) = (ConversationId::new(&name.id), removed.contains(&number)) {
+                rows.entry(number)
+                    .or_insert_with(|| ConversationRow::unknown(id));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Which messages each conversation holds. Orphans are removed; times of newest messages are
+    /// raised to what is there.
+    fn held(
+        &self,
+        rows: &mut BTreeMap<ConversationNumber, ConversationRow>,
+        saved: &mut Saved,
+    ) -> Result<BTreeMap<ConversationNumber, Held>, StoreError> {
+        let mut held: BTreeMap<ConversationNumber, Held> = BTreeMap::new();
+        let mut orphans = Vec::new();
+        self.each(Tag::Message, &mut |opened| {
+            let Ok((number, position)) = key::parse_message(&opened.key) else {
+                return;
+            };
+            let Some(row) = rows.get_mut(&number) else {
+                orphans.push(opened.key.clone());
+                return;
+            };
+            row.last_message_at = row.last_message_at.max(Some(position.sent_at));
+            held.entry(number)
+                .or_default()
+                .add(position.sent_at.as_millis(), &position.id);
+            saved.messages = saved.messages.saturating_add(1);
+        })?;
+        saved.orphans = u64::try_from(orphans.len()).unwrap_or(u64::MAX);
+        for keys in orphans.chunks(FRAMES_AT_ONCE) {
+            let mut batch = KvBatch::default();
+            keys.iter().for_each(|key| batch.remove(key.clone()));
+            self.apply(&batch)?;
+        }
+        Ok(held)
+    }
+
+    fn write_row(
+        &self,
+        number: ConversationNumber,
+        row: &ConversationRow,
+    ) -> Result<(), StoreError> {
+        let mut batch = KvBatch::default();
+        let mut put = |key: Vec<u8>, payload: &[u8]| -> Result<(), StoreError> {
+            let value = self.codec.seal(&key, payload, self.meta.seq)?;
+            batch.put(key, value);
+            Ok(())
+        };
+        let activity = row.last_message_at.or(row.created_at).unwrap_or_default();
+        let row = ConversationRow {
+            activity,
+            ..row.clone()
+        };
+        put(
+            key::conversation(number),
+            &encode(&ConversationRecord::of(&row))?,
+        )?;
+        put(key::list(activity, number), &[])?;
+        put(key::work(number), &[])?;
+        let ids: BTreeSet<&ConversationId> = std::iter::once(&row.id)
+            .chain(row.local_id.as_ref())
+            .collect();
+        for id in ids {
+            let record = IdRecord {
+                id: id.as_str().to_owned(),
+                number: number.0,
+            };
+            let key = key::hashed(Tag::Id, id.as_str(), &self.codec.hash_key);
+            put(key, &encode(&record)?)?;
+        }
+        self.apply(&batch)
+    }
+
+    /// Lets the service tell all unread counts again: what was told may be lost.
+    fn forget_cursors(&self) -> Result<(), StoreError> {
+        let key = key::session();
+        let Some(value) = self.tree.value(&key)? else {
+            return Ok(());
+        };
+        let payload = self.codec.open(&key, &value).ok();
+        let record = payload.and_then(|payload| decode::<SessionRecord>(&payload).ok());
+        let mut row = record.unwrap_or_default().row();
+        row.last_unread_notif_at = None;
+        row.missed_until = None;
+        let mut batch = KvBatch::default();
+        let payload = encode(&SessionRecord::of(&row))?;
+        batch.put(key.clone(), self.codec.seal(&key, &payload, self.meta.seq)?);
+        self.apply(&batch)
+    }
+
+    fn each(&self, tag: Tag, visit: &mut dyn FnMut(&Opened)) -> Result<(), StoreError> {
+        let prefix = [tag as u8];
+        let end = key::after_prefix(&prefix).unwrap_or_default();
+        let range = (Bound::Included(&prefix[..]), Bound::Excluded(&end[..]));
+        self.tree
+            .scan(range, Direction::Forward, &mut |key, value| {
+                if let Ok(opened) = frame::open(key, value, self.codec.frames()) {
+                    visit(&opened);
+                }
+                ControlFlow::Continue(())
+            })
+    }
+
+    fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
+        self.tree.apply(batch)?;
+        if self.tree.wants_each_flushed() {
+            self.tree.flush()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A sum over the messages that a conversation holds: equal sums, equal sets. It tells after a
+/// salvage whether messages are missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) count: u32,
+    pub(super) digest: u64,
+}
+
+impl Held {
+    /// Counts a message in.
+    pub(super) fn add(&mut self, sent_at_ms: i64, id: &MessageId) {
+        self.count = self.count.saturating_add(1);
+        self.digest = self.digest.wrapping_add(digest(sent_at_ms, id));
+    }
+
+    /// Counts a message out.
+    pub(super) fn subtract(&mut self, sent_at_ms: i64, id: &MessageId) {
+        self.count = self.count.saturating_sub(1);
+        self.digest = self.digest.wrapping_sub(digest(sent_at_ms, id));
+    }
+}
+
+fn digest(sent_at_ms: i64, id: &MessageId) -> u64 {
+    use std::hash::Hasher;
+    // On disk: the hash must be the same in every build.
+    let mut hasher = siphasher::sip::SipHasher24::new();
+    hasher.write(&sent_at_ms.to_le_bytes());
+    hasher.write(id.as_str().as_bytes());
+    hasher.finish()
+}
