@@ -9,7 +9,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -18,7 +17,7 @@ use std::time::Duration;
 
 use super::StoreError;
 use super::disk::sync_folder;
-use super::kv::{Direction, KeyRange, Kv, KvBatch, is_empty};
+use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
 
 /// The embedded database's folder inside the store's.
 pub(super) const TREE_FOLDER: &str = "db";
@@ -117,7 +116,7 @@ impl Kv for SledKv {
         &self,
         range: KeyRange<'_>,
         direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError> {
         if is_empty(range) {
             return Ok(());

@@ -30,6 +30,10 @@ pub struct Entry {
 
 /// What an outbox entry does. More kinds will come: edit, recall, membership, attributes, mute.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry is a send; boxing it would cost more than it saves"
+)]
 pub enum Intent {
     /// Makes a conversation.
     Create(CreateIntent),

@@ -19,7 +19,7 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
         &self,
         range: KeyRange<'_>,
         direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError>;
     /// Applies a batch, all or nothing. Readers see it on return; it is durable after a flush.
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError>;
@@ -31,6 +31,9 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     /// The bytes it takes on disk.
     fn size_bytes(&self) -> Result<u64, StoreError>;
 }
+
+/// What looks at each key and value of a scan, and may break it off.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
 /// A range of keys.
 pub(super) type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
@@ -208,7 +211,7 @@ impl Kv for LogKv {
         &self,
         range: KeyRange<'_>,
         direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError> {
         if is_empty(range) {
             return Ok(());

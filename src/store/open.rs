@@ -293,7 +293,7 @@ fn identity(
     let error = read
         .err()
         .map(|e| StoreError::io("reading the identity", &e))
-        .or(written.err());
+        .or_else(|| written.err());
     Ok((identity, error))
 }
 

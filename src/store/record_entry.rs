@@ -38,6 +38,10 @@ pub(super) enum EntryStateRecord {
 
 /// What an entry does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry is a send; boxing it would cost more than it saves"
+)]
 pub(super) enum IntentRecord {
     Create {
         kind: i32,

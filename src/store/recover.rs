@@ -132,14 +132,17 @@ impl Ground {
         let mut salvage = Salvage::new(kv.as_ref(), codec, SCHEMA);
         let mut bytes = 0_usize;
         if let TreeSource::Folder { options, .. } = &self.tree {
-            scan_folder(&options.folder, codec, &mut |opened, frame| {
+            let scanned = scan_folder(&options.folder, codec, &mut |opened, frame| {
                 bytes = bytes.saturating_add(frame.len());
                 if bytes > PEEK_MAX {
                     return Err(StoreError::damaged("too large to hold in memory"));
                 }
                 salvage.add(opened, frame)
-            })
-            .map_or_else(|_| Scanned::default(), |scanned| scanned);
+            });
+            // What was gathered until the limit is still worth showing.
+            if !matches!(scanned, Ok(_) | Err(StoreError::Damaged { .. })) {
+                scanned?;
+            }
         }
         let Rebuilt {
             meta,
@@ -399,8 +402,8 @@ fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError> {
         kv,
         meta,
         outbox,
-        totals: totals.map_or(UnreadTotals::default(), totals_of),
-        session: session.map_or(SessionRow::default(), SessionRecord::row),
+        totals: totals.map_or_else(UnreadTotals::default, totals_of),
+        session: session.map_or_else(SessionRow::default, SessionRecord::row),
     })
 }
 

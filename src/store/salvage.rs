@@ -27,6 +27,9 @@ const CHUNK: usize = 1024 * 1024;
 /// How many frames are written to the new tree at a time.
 const FRAMES_AT_ONCE: usize = 500;
 
+/// What takes each whole frame that a scan finds, opened and as it lay there.
+pub(super) type Found<'a> = &'a mut dyn FnMut(&Opened, &[u8]) -> Result<(), StoreError>;
+
 /// What a scan found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scanned {
@@ -42,7 +45,7 @@ pub(super) struct Scanned {
 pub(super) fn scan_folder(
     folder: &Path,
     codec: &Codec,
-    found: &mut dyn FnMut(&Opened, &[u8]) -> Result<(), StoreError>,
+    found: Found<'_>,
 ) -> Result<Scanned, StoreError> {
     let mut scanned = Scanned::default();
     for path in files(folder) {
@@ -101,7 +104,7 @@ fn scan(
     file: &mut dyn Read,
     codec: &Codec,
     scanned: &mut Scanned,
-    found: &mut dyn FnMut(&Opened, &[u8]) -> Result<(), StoreError>,
+    found: Found<'_>,
 ) -> Result<(), StoreError> {
     let mut window: Vec<u8> = Vec::new();
     let mut chunk = vec![0; CHUNK];
@@ -146,7 +149,7 @@ fn take(
     rest: &[u8],
     codec: &Codec,
     scanned: &mut Scanned,
-    found: &mut dyn FnMut(&Opened, &[u8]) -> Result<(), StoreError>,
+    found: Found<'_>,
 ) -> Result<usize, StoreError> {
     match frame::open_first(rest, codec.frames()) {
         Ok((opened, length)) => {

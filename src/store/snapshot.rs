@@ -13,7 +13,7 @@ use crate::model::{
 
 use super::batch::Batch;
 use super::key::{self, Tag};
-use super::kv::Direction;
+use super::kv::{Direction, Visit};
 use super::record::{BadRecord, ConversationRecord, IdRecord, PointerRecord, decode};
 use super::record_message::MessageRecord;
 use super::shared::{Shared, Tables};
@@ -604,7 +604,7 @@ impl Snapshot<'_> {
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
         direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError> {
         let after = key::after_prefix(&[tag as u8]).unwrap_or_default();
         let to = if matches!(to, Bound::Unbounded) {
