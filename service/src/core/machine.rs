@@ -15,6 +15,7 @@ use super::message::message_id;
 use super::refusal::{Failure, Refusal};
 use super::registry::Registry;
 use super::replay;
+use super::retention::Retention;
 use super::stamp::Stamps;
 use crate::storage::{Kind, Notification, Pending, Place, Storage, StorageError, Write};
 
@@ -33,6 +34,7 @@ pub struct Core<S> {
     pub(super) registry: Registry,
     pub(super) names: Names,
     pub(super) stamps: Stamps,
+    pub(super) retention: Retention,
     sweep_at: Duration,
     sequence: u32,
 }
@@ -42,6 +44,7 @@ impl<S: Storage> Core<S> {
     pub fn new(storage: S, apps: Apps, entropy: Box<dyn Entropy>) -> Self {
         Self {
             storage,
+            retention: Retention::new(&apps),
             apps,
             registry: Registry::default(),
             names: Names::new(entropy),
@@ -97,9 +100,10 @@ impl<S: Storage> Core<S> {
     /// When [`Input::Woke`] is due, in elapsed time.
     #[must_use]
     pub fn wake_at(&self) -> Duration {
-        self.registry
-            .next_push()
-            .map_or(self.sweep_at, |at| at.min(self.sweep_at))
+        let next = [self.registry.next_push(), self.retention.due()];
+        next.into_iter()
+            .flatten()
+            .fold(self.sweep_at, Duration::min)
     }
 
     async fn receive(
@@ -396,6 +400,9 @@ impl<S: Storage> Core<S> {
             if let Err(error) = self.sweep(now).await {
                 effects.push(Effect::Report(error.to_string()));
             }
+        }
+        if let Err(error) = self.forget_old(now).await {
+            effects.push(Effect::Report(error.to_string()));
         }
     }
 

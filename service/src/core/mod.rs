@@ -19,6 +19,7 @@
 //! | `search.rs`, `row.rs` | queries of conversations; with `query`, `filter`, `column`, `value` |
 //! | `message.rs`, `patch.rs`, `history.rs` | sending, changing, reading messages |
 //! | `receipt.rs`, `unread.rs` | what arrived, what was read, what was missed |
+//! | `retention.rs` | forgetting messages that are older than their app wants them kept |
 //! | `rest.rs`, `replay.rs` | what is asked over HTTP |
 //! | `app`, `settings`, `signature`, `attributes` | apps, what they want, who may, what they store |
 //!
@@ -47,6 +48,7 @@ mod refusal;
 mod registry;
 mod replay;
 mod rest;
+mod retention;
 mod row;
 mod search;
 mod session;

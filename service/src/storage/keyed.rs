@@ -167,6 +167,9 @@ impl<M: Map> Keyed<M> {
             Write::PutMessage(app, conversation, message) => {
                 self.put_message(&app, &conversation, &message)?;
             }
+            Write::DropMessage(app, conversation, place) => {
+                self.drop_message(&app, &conversation, &place)?;
+            }
             Write::PutPending(app, row) => self.put(key::pending(&app, &row), Vec::new()),
             Write::DropPending(app, row) => self.drop_row(key::pending(&app, &row)),
             Write::PutNotification(app, row) => {
@@ -283,6 +286,28 @@ impl<M: Map> Keyed<M> {
             self.put(key::patch(app, conversation, at, &message.id), time);
         }
         self.put(row, encode(message)?);
+        Ok(())
+    }
+
+    fn drop_message(
+        &mut self,
+        app: &AppId,
+        conversation: &ConversationId,
+        place: &Place,
+    ) -> Result<(), StorageError> {
+        let row = key::message(app, conversation, place);
+        let Some(message) = self.record::<Message>(&row)? else {
+            return Ok(());
+        };
+        if let Some(token) = &message.token {
+            let sent = key::sent_token(app, conversation, &message.from, token);
+            self.drop_row(sent);
+        }
+        if let Some(at) = message.patched_at {
+            self.drop_row(key::patch(app, conversation, at, &message.id));
+        }
+        self.drop_row(key::message_id(app, conversation, &message.id));
+        self.drop_row(row);
         Ok(())
     }
 }

@@ -288,6 +288,8 @@ pub enum Write {
     DropMember(AppId, ConversationId, ClientId),
     /// Keeps a message, new or changed; its token is kept as long.
     PutMessage(AppId, ConversationId, Message),
+    /// Forgets a message, its token and its patch.
+    DropMessage(AppId, ConversationId, Place),
     /// Queues a message for a client in push mode.
     PutPending(AppId, Pending),
     /// Takes a message out of such a queue.

@@ -114,6 +114,11 @@ fn writes() -> impl Strategy<Value = Write> {
         (small.clone(), small.clone()).prop_map(|(c, n)| Write::DropMember(app(), cid(c), who(n))),
         (small.clone(), 0i64..6, 0u8..6, prop::option::of(0i64..9))
             .prop_map(|(c, t, n, p)| Write::PutMessage(app(), cid(c), message(t, n, p))),
+        (small.clone(), 0i64..6, 0u8..6).prop_map(|(c, t, n)| Write::DropMessage(
+            app(),
+            cid(c),
+            message(t, n, None).place()
+        )),
         (small.clone(), small.clone(), 0i64..5).prop_map(|(c, n, t)| Write::PutPending(
             app(),
             Pending {
