@@ -63,4 +63,4 @@ pub use self::effect::{ConnectionId, Effect, Gap, Input, SessionId, Ticket};
 pub use self::entropy::Entropy;
 pub use self::machine::Core;
 pub use self::refusal::Refusal;
-pub use self::rest::{RestAnswer, RestCall, RestRequest};
+pub use self::rest::{Dialect, RestAnswer, RestCall, RestRequest};

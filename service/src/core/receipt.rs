@@ -233,7 +233,8 @@ fn max_read(own: &ClientId, members: &[Member], body: &ConvCommand) -> Command {
         ..ConvCommand::default()
     };
     if body.query_all_members == Some(true) {
-        reply.max_read_tuples = others()
+        reply.max_read_tuples = members
+            .iter()
             .map(|member| MaxReadTuple {
                 pid: Some(member.client.to_string()),
                 max_ack_timestamp: Some(member.received_until.as_millis()),

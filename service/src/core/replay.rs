@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::machine::Core;
 use super::refusal::Failure;
-use crate::storage::{Storage, Write};
+use super::rest::Dialect;
+use crate::storage::{Notification, Storage, Write};
 
 /// The notification as an item of the answer; `None` for what cannot be read again.
 pub(super) fn item(command: &Command, at: Timestamp) -> Option<Map<String, Value>> {
@@ -26,6 +27,22 @@ pub(super) fn item(command: &Command, at: Timestamp) -> Option<Map<String, Value
     item.insert("serverTs".to_owned(), at.as_millis().into());
     item.insert("notificationType".to_owned(), 1.into());
     Some(item)
+}
+
+/// An item as it is told in a dialect; it is kept as documented.
+pub(super) fn written(kept: Notification, dialect: Dialect) -> Value {
+    let mut item = kept.item;
+    if dialect == Dialect::Schema {
+        if let Some(Value::String(op)) = item.get_mut("op") {
+            *op = op.replace('-', "_");
+        }
+        for key in ["attr", "attrModified"] {
+            if let Some(attributes) = item.get_mut(key) {
+                *attributes = json!({ "data": attributes.to_string() });
+            }
+        }
+    }
+    Value::Object(item)
 }
 
 fn of_conv(body: &ConvCommand) -> Map<String, Value> {

@@ -3,13 +3,14 @@
 
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::signature::{SignedAction, SignedOperation};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::machine::Core;
 use super::member::{info_id, role_name};
 use super::refusal::Failure;
+use super::replay;
 use super::token;
-use crate::storage::{Notification, Role, Storage};
+use crate::storage::{Role, Storage};
 
 /// Notifications in one answer; clients ask again while there are more.
 const NOTIFICATIONS_MAX: usize = 500;
@@ -34,6 +35,8 @@ pub enum RestCall {
         token: Option<String>,
         /// Only what came after this time.
         since: Timestamp,
+        /// How the items are to be written.
+        dialect: Dialect,
     },
     /// The members of a conversation that have a role.
     MemberInfo {
@@ -49,6 +52,16 @@ pub enum RestCall {
         /// The account session; whose it is, only the app's own account service knows.
         session_token: String,
     },
+}
+
+/// Two SDKs read the items of missed notifications, and each reads them its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// As documented: operations with hyphens, attributes as objects.
+    Hyphens,
+    /// As the JavaScript SDK looks them up: operations named as in the schema, attributes as the
+    /// text that a command carries. With hyphens it takes most items for commands it doesn't know.
+    Schema,
 }
 
 /// An answer over HTTP.
@@ -86,8 +99,9 @@ impl<S: Storage> Core<S> {
                 client,
                 token,
                 since,
+                dialect,
             } => {
-                self.missed(now, app, client, token.as_deref(), *since)
+                self.missed(now, app, client, token.as_deref(), *since, *dialect)
                     .await
             }
             RestCall::MemberInfo {
@@ -137,6 +151,7 @@ impl<S: Storage> Core<S> {
         client: &str,
         token: Option<&str>,
         since: Timestamp,
+        dialect: Dialect,
     ) -> Result<RestAnswer, Failure> {
         let Some(client) = self.bearer(now, app, client, token).await? else {
             return Ok(unauthorized());
@@ -154,7 +169,8 @@ impl<S: Storage> Core<S> {
         }
         let days = self.settings_of(app).retention.notifications();
         let forgotten = now.wall.saturating_since(since) > days;
-        let items: Vec<Value> = kept.into_iter().map(Notification::into_value).collect();
+        let items = kept.into_iter().map(|one| replay::written(one, dialect));
+        let items: Vec<Value> = items.collect();
         // Two SDKs read the same answer in two places.
         Ok(RestAnswer::ok(json!({
             "hasMore": more,
@@ -232,11 +248,3 @@ fn unauthorized() -> RestAnswer {
     RestAnswer::refused(401, 401, "Unauthorized.")
 }
 
-impl Notification {
-    fn into_value(self) -> Value {
-        let mut item: Map<String, Value> = self.item;
-        item.entry("serverTs")
-            .or_insert_with(|| self.at.as_millis().into());
-        Value::Object(item)
-    }
-}

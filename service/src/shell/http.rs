@@ -254,6 +254,11 @@ async fn notifications(
         client: parameters.get("client_id").cloned().unwrap_or_default(),
         token: session_token(&headers),
         since: Timestamp::from_millis(since),
+        // Only the JavaScript SDK asks for a type.
+        dialect: match parameters.get("notification_type") {
+            Some(_) => Dialect::Schema,
+            None => Dialect::Hyphens,
+        },
     };
     ask(&shared, &headers, Proof::KeyOrToken, call).await
 }

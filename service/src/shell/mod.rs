@@ -5,6 +5,7 @@
 //! | `actor.rs` | the one loop around the core: drain, decide, commit, deliver |
 //! | `socket.rs` | a task per connection |
 //! | `http.rs` | routers and the endpoints that SDKs call |
+//! | `listener.rs` | accepted sockets, closed so that the other side reads why |
 //! | `fanout.rs` | the queues of connections, and what happens when one is full |
 //! | `clock.rs` | the only reader of clocks, and the source of randomness |
 //!
@@ -15,6 +16,7 @@ mod actor;
 mod clock;
 mod fanout;
 mod http;
+mod listener;
 mod service;
 mod socket;
 

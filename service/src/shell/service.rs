@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +15,7 @@ use super::actor;
 use super::clock::{Clock, SystemEntropy};
 use super::fanout::{FanOut, LocalFanOut};
 use super::http::{self, Shared};
+use super::listener::PatientListener;
 use crate::core::Core;
 use crate::core::app::Apps;
 use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError};
@@ -169,10 +169,7 @@ impl Start {
 
 /// Serves connections until told to stop.
 async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
-    let listener = listener.tap_io(|stream| {
-        // Small commands must not wait for each other; a socket that refuses is slower, no more.
-        let _ = stream.set_nodelay(true);
-    });
+    let listener = PatientListener(listener);
     let outlets = Arc::clone(&shared.outlets);
     let served = axum::serve(listener, http::router(shared)).with_graceful_shutdown(async move {
         // An error means that the handle was dropped: that too asks to stop.
