@@ -247,4 +247,3 @@ impl<S: Storage> Core<S> {
 fn unauthorized() -> RestAnswer {
     RestAnswer::refused(401, 401, "Unauthorized.")
 }
-

@@ -25,7 +25,9 @@ use super::clock::Clock;
 use super::fanout::LocalFanOut;
 use super::socket;
 use crate::core::app::Apps;
-use crate::core::{ConnectionId, Input, RestAnswer, RestCall, RestRequest, Ticket, signature};
+use crate::core::{
+    ConnectionId, Dialect, Input, RestAnswer, RestCall, RestRequest, Ticket, signature,
+};
 
 /// How long a router's answer may be kept. The service does not move; an hour is what SDKs assume.
 const ROUTE_TTL_SECS: u64 = 3600;
