@@ -12,22 +12,34 @@
 //! | [`wire`] | what is on the wire: protobuf frames and JSON payloads |
 //! | [`sync`] | decides, purely: the machines of the connection and of each client |
 //! | [`net`] | moves bytes: the WebSocket and the HTTP requests |
+//! | `runtime` | the one loop: commit, then send, then tell; the only clock |
+//! | `api` | what an app may call: [`Engine`], [`Client`], [`Conversation`] |
 
 uniffi::setup_scaffolding!();
 
+mod api;
 mod config;
 mod error;
 mod ffi;
 pub mod model;
 #[doc(hidden)]
 pub mod net;
+mod runtime;
 #[doc(hidden)]
 pub mod store;
 #[doc(hidden)]
 pub mod sync;
 pub mod wire;
 
+pub use api::{
+    Client, ClientOptions, Conversation, ConversationsCursor, ConversationsPage,
+    CreatedConversation, Engine, EventObserver, FetchedHistory, GapEdge, LocalData, LogLevel,
+    LogRecord, LogSink, NetworkChange, Operation, OperationSignature, SentMessage, Signer,
+    Subscription, TimelineGap, TimelineItem, TimelinePage, TimelinePlace, UnreadSum, UnreadSummary,
+    library_version, set_log_sink,
+};
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
 };
 pub use error::SampanError;
+pub use runtime::EventStream;

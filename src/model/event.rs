@@ -1,8 +1,8 @@
 //! What an observer can be told.
 
 use super::{
-    ClientId, ConnectionState, ConversationId, ConversationInfo, Message, OutboxEntry,
-    OutboxEntryId, SessionState,
+    ClientId, ConnectionState, ConversationId, ConversationInfo, LocalId, Message, MessageId,
+    OutboxEntry, OutboxEntryId, SessionState,
 };
 
 /// The number of a commit in one client's store: it grows by one with each commit.
@@ -77,6 +77,19 @@ pub enum Event {
         /// The message as that commit left it.
         message: Message,
     },
+    /// A message is gone: an unsent one was discarded, or a stored one removed.
+    MessageRemoved {
+        /// Whose view of it.
+        client: ClientId,
+        /// The commit that removed it.
+        seq: CommitSeq,
+        /// The conversation it was in.
+        conversation: ConversationId,
+        /// Its id, if the service had given it one.
+        id: Option<MessageId>,
+        /// Its local id, if it was made on this device.
+        local_id: Option<LocalId>,
+    },
     /// A transient message arrived; it is not kept.
     TransientMessage {
         /// Who received it.
@@ -114,6 +127,27 @@ pub enum Event {
         /// How many events it missed.
         missed: u64,
     },
+}
+
+impl Event {
+    /// Whose event it is; none for those of the engine as a whole.
+    #[must_use]
+    pub const fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::SessionChanged { client, .. }
+            | Self::ConversationChanged { client, .. }
+            | Self::ConversationIdAssigned { client, .. }
+            | Self::ConversationRemoved { client, .. }
+            | Self::MessageAdded { client, .. }
+            | Self::MessageChanged { client, .. }
+            | Self::MessageRemoved { client, .. }
+            | Self::TransientMessage { client, .. }
+            | Self::OutboxChanged { client, .. }
+            | Self::OutboxSettled { client, .. }
+            | Self::StoreHealthChanged { client, .. } => Some(client),
+            Self::ConnectionChanged { .. } | Self::Lagged { .. } => None,
+        }
+    }
 }
 
 /// Whether a store takes writes.

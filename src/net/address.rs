@@ -3,6 +3,20 @@
 use hyper::Uri;
 
 use super::NetError;
+use crate::ServerAddress;
+
+/// Checks the address that an app configured, without asking anybody.
+///
+/// # Errors
+///
+/// [`NetError::Address`] when nothing could ever be reached there.
+pub fn check_server(server: &ServerAddress) -> Result<(), NetError> {
+    match server {
+        ServerAddress::Router { url } => Address::http(url),
+        ServerAddress::Socket { url } => Address::websocket(url),
+    }
+    .map(|_| ())
+}
 
 /// A URL that can be connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]

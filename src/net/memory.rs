@@ -76,6 +76,7 @@ impl Transport for MemoryTransport {
         Box::pin(async move {
             let (outgoing, from_engine) = mpsc::channel(OUTGOING_FRAMES_MAX);
             let (to_engine, incoming) = mpsc::channel(INCOMING_FRAMES_MAX);
+            let subprotocol = target.subprotocol.clone();
             let peer = PeerConnection {
                 target,
                 from_engine,
@@ -84,7 +85,11 @@ impl Transport for MemoryTransport {
             opened.send(peer).await.map_err(|_| NetError::Unreachable {
                 reason: "nobody accepts connections".to_owned(),
             })?;
-            Ok(Connection { outgoing, incoming })
+            Ok(Connection {
+                outgoing,
+                incoming,
+                subprotocol,
+            })
         })
     }
 

@@ -37,6 +37,7 @@ use tokio::sync::mpsc;
 
 use crate::wire::{self, Direction, Encoding};
 
+pub use address::check_server;
 pub use error::NetError;
 pub use memory::{MemoryPeer, MemoryTransport};
 pub use stream::Tls;
@@ -84,6 +85,8 @@ pub struct Connection {
     pub outgoing: mpsc::Sender<Frame>,
     /// Frames from the service, and at last how it ended.
     pub incoming: mpsc::Receiver<Incoming>,
+    /// The subprotocol that the service echoed.
+    pub subprotocol: String,
 }
 
 /// One WebSocket message. It may carry tokens and messages, so its debug form shows the length only.

@@ -59,10 +59,16 @@ impl SocketTransport {
         let (socket, _) = client_async_with_config(request, stream, Some(config()))
             .await
             .map_err(handshake_failed)?;
+        // The protocol layer refuses a handshake without the echo, and one with another.
+        let subprotocol = target.subprotocol;
         let (outgoing, to_send) = mpsc::channel(OUTGOING_FRAMES_MAX);
         let (received, incoming) = mpsc::channel(INCOMING_FRAMES_MAX);
         tokio::spawn(pump(socket, to_send, received));
-        Ok(Connection { outgoing, incoming })
+        Ok(Connection {
+            outgoing,
+            incoming,
+            subprotocol,
+        })
     }
 
     async fn ask(self, url: String) -> Result<Response, NetError> {

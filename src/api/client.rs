@@ -1,0 +1,496 @@
+//! A client: one identity, its session, its conversations, its outbox.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::model::{
+    ClientId, ConversationId, NewConversation, OutboxEntry, OutboxEntryId, SessionEnd,
+    SessionState, StoreHealth, Tag,
+};
+use crate::runtime::{AfterSignOut, ClientCore, EventStream, OpenOptions, Runtime, Scope};
+use crate::store::{Store, StoreKey, UnreadTotal, UnreadTotals};
+use crate::sync::{Reply, Request, SignIn};
+use crate::{SampanError, Secret};
+
+use super::conversation::Conversation;
+use super::observer::{EventObserver, Signer, Subscription, signer_of};
+use super::views::{ConversationsCursor, ConversationsPage};
+
+/// The most conversations of one page.
+const PAGE_MAX: u32 = 500;
+
+/// How a client is opened.
+#[derive(Clone, Default, uniffi::Record)]
+pub struct ClientOptions {
+    /// A tag: of the devices of this client that share it, one is signed in at a time.
+    #[uniffi(default)]
+    pub tag: Option<Tag>,
+    /// Signs what the service wants signed; none where it wants nothing signed.
+    #[uniffi(default)]
+    pub signer: Option<Arc<dyn Signer>>,
+    /// The key of the store on this device: 64 hexadecimal digits, from the Keychain or Keystore.
+    /// None for a store that is not encrypted.
+    #[uniffi(default)]
+    pub store_key: Option<Secret>,
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions")
+            .field("tag", &self.tag)
+            .field("signed", &self.signer.is_some())
+            .field("encrypted", &self.store_key.is_some())
+            .finish()
+    }
+}
+
+impl ClientOptions {
+    pub(super) fn checked(self) -> Result<OpenOptions, SampanError> {
+        let key = match &self.store_key {
+            Some(digits) => Some(store_key(digits.reveal())?),
+            None => None,
+        };
+        Ok(OpenOptions {
+            tag: self.tag,
+            key,
+            signer: self.signer.map(signer_of),
+        })
+    }
+}
+
+fn store_key(digits: &str) -> Result<StoreKey, SampanError> {
+    let wrong = || SampanError::InvalidArgument {
+        reason: "a store key is 64 hexadecimal digits".to_owned(),
+    };
+    if digits.len() != 64 {
+        return Err(wrong());
+    }
+    let mut key = [0; 32];
+    for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+    }
+    Ok(StoreKey::new(key))
+}
+
+/// What happens to a client's data on this device when it signs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum LocalData {
+    /// It stays: conversations can be read, and unsent work goes out, when the client is back.
+    Keep,
+    /// It is removed, unsent work included.
+    Wipe,
+}
+
+/// A conversation that was asked for.
+#[derive(Clone, Debug, uniffi::Record)]
+pub struct CreatedConversation {
+    /// The conversation, usable at once.
+    pub conversation: Arc<Conversation>,
+    /// The outbox entry that makes it; none when it existed on this device.
+    pub entry: Option<OutboxEntryId>,
+}
+
+/// One identity on one engine.
+///
+/// It works without a connection: reads answer from this device, writes wait in the outbox.
+#[derive(Debug, uniffi::Object)]
+pub struct Client {
+    runtime: Arc<Runtime>,
+    core: Arc<ClientCore>,
+}
+
+impl Client {
+    pub(super) const fn new(runtime: Arc<Runtime>, core: Arc<ClientCore>) -> Self {
+        Self { runtime, core }
+    }
+
+    /// Reads from the store, on a thread for blocking work.
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, SampanError>> + Send + 'static {
+        read_from(&self.runtime, &self.core, read)
+    }
+
+    async fn request(&self, request: Request) -> Result<Reply, SampanError> {
+        self.runtime.mailbox().request(&self.core.id, request).await
+    }
+}
+
+/// Reads from a client's store, on a thread for blocking work.
+pub(super) fn read_from<T: Send + 'static>(
+    runtime: &Runtime,
+    core: &ClientCore,
+    read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
+) -> impl Future<Output = Result<T, SampanError>> + Send + 'static {
+    let read = core
+        .store()
+        .map(|store| runtime.blocking(move || read(&store)));
+    async move { read?.await }
+}
+
+/// An answer of another kind than the question is a bug.
+pub(super) fn unexpected(reply: &Reply) -> SampanError {
+    log::error!("an unexpected reply: {:?}", std::mem::discriminant(reply));
+    SampanError::Internal {
+        reason: "an unexpected reply".to_owned(),
+    }
+}
+
+#[uniffi::export]
+impl Client {
+    /// The client's id.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        self.core.id.clone()
+    }
+
+    /// Goes online, and stays so over broken connections, until `disconnect`. Returns at once: the
+    /// session's state tells how it goes. Another device with the same tag is signed out.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` while the store takes no writes: the client connects by itself when it
+    /// does again. `Closed` after signing out.
+    pub async fn connect(&self) -> Result<(), SampanError> {
+        let mode = SignIn::TakeOver;
+        self.request(Request::Connect { mode }).await.map(|_| ())
+    }
+
+    /// As `connect`, for an app that comes back by itself: if another device with the same tag
+    /// signed in meanwhile, that one keeps the place and this session ends with a conflict.
+    ///
+    /// # Errors
+    ///
+    /// Those of `connect`.
+    pub async fn reconnect(&self) -> Result<(), SampanError> {
+        let mode = SignIn::Yield;
+        self.request(Request::Connect { mode }).await.map(|_| ())
+    }
+
+    /// Waits until the session is open. It waits as long as there is no connection: set a limit of
+    /// your own where you need one.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` when the session ended, with the service's code (4111 for a conflict, 4115 when the
+    /// operator removed the client); `NotConnected` when nobody asked for a connection; `Closed`.
+    pub async fn opened(&self) -> Result<(), SampanError> {
+        let mut session = self.core.board.watch_session();
+        loop {
+            let state = session.borrow_and_update().clone();
+            match state {
+                SessionState::Open => return Ok(()),
+                SessionState::Closed => return Err(SampanError::NotConnected),
+                SessionState::Ended { reason } => return Err(refused(reason)),
+                SessionState::Opening => {}
+            }
+            session.changed().await.map_err(|_| SampanError::Closed)?;
+        }
+    }
+
+    /// Goes offline: closes the session. Reads and writes go on working; nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` while the store takes no writes; the client is offline then too. `Closed`
+    /// after signing out.
+    pub async fn disconnect(&self) -> Result<(), SampanError> {
+        self.request(Request::Disconnect).await.map(|_| ())
+    }
+
+    /// The session's state now.
+    #[must_use]
+    pub fn session_state(&self) -> SessionState {
+        self.core.board.session()
+    }
+
+    /// Whether the store takes writes now.
+    #[must_use]
+    pub fn store_health(&self) -> StoreHealth {
+        self.core.board.health()
+    }
+
+    /// Signs out: closes the session and the store. Every later call on this client and its
+    /// conversations fails with `Closed`; `Engine.client` opens it anew.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` when it is signed out already; `StoreUnavailable` when its data could not be removed.
+    pub async fn sign_out(&self, data: LocalData) -> Result<(), SampanError> {
+        // The session closes if there is one; without one there is nothing to close.
+        let _ = self.disconnect().await;
+        let after = match data {
+            LocalData::Keep => AfterSignOut::Keep,
+            LocalData::Wipe => AfterSignOut::Wipe,
+        };
+        self.runtime.close_client(&self.core, after).await
+    }
+
+    /// Makes a conversation, online or not. It can be used at once; made offline it has a local id
+    /// that keeps resolving when the service's takes over.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for what the service would refuse; `StoreUnavailable`; `Closed`.
+    pub async fn create_conversation(
+        &self,
+        conversation: NewConversation,
+    ) -> Result<CreatedConversation, SampanError> {
+        let request = Request::CreateConversation { conversation };
+        match self.request(request).await? {
+            Reply::Created {
+                conversation,
+                entry,
+            } => Ok(CreatedConversation {
+                conversation: self.handle(conversation),
+                entry,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// A handle of a conversation that is on this device.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when it is not: `fetch_conversation` asks the service.
+    pub async fn conversation(&self, id: ConversationId) -> Result<Arc<Conversation>, SampanError> {
+        let wanted = id.clone();
+        let known = self.read(move |store| Ok(store.snapshot().number(&wanted)?.is_some()));
+        if known.await? {
+            Ok(self.handle(id))
+        } else {
+            Err(SampanError::NotFound {
+                what: "the conversation".to_owned(),
+            })
+        }
+    }
+
+    /// Asks the service for a conversation and stores it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when the service does not know it either; `NotConnected`, `TimedOut`, `Refused`.
+    pub async fn fetch_conversation(
+        &self,
+        id: ConversationId,
+    ) -> Result<Arc<Conversation>, SampanError> {
+        let conversations = vec![id];
+        let request = Request::FetchConversations { conversations };
+        match self.request(request).await? {
+            Reply::Conversations { found } => {
+                let found = found.into_iter().next();
+                let id = found.ok_or_else(|| SampanError::NotFound {
+                    what: "the conversation".to_owned(),
+                })?;
+                Ok(self.handle(id))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// A page of the conversations on this device, newest activity first: the first page without
+    /// `after`, the next with the `next` of the page before. At most 500 at a time.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    pub async fn conversations(
+        &self,
+        after: Option<ConversationsCursor>,
+        limit: u32,
+    ) -> Result<ConversationsPage, SampanError> {
+        self.read(move |store| {
+            let limit = limit.clamp(1, PAGE_MAX) as usize;
+            let page = store
+                .snapshot()
+                .conversations(after.map(Into::into), limit)?;
+            let infos = page.conversations.into_iter().map(|(_, info)| info);
+            Ok(ConversationsPage {
+                conversations: infos.collect(),
+                next: page.next.map(Into::into),
+            })
+        })
+        .await
+    }
+
+    /// What is unread in all conversations together.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub async fn unread_totals(&self) -> Result<UnreadSummary, SampanError> {
+        self.read(|store| Ok(store.snapshot().unread_totals().into()))
+            .await
+    }
+
+    /// Everything unsent, in the order of enqueueing.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    pub async fn outbox(&self) -> Result<Vec<OutboxEntry>, SampanError> {
+        self.read(|store| {
+            let snapshot = store.snapshot();
+            let mut entries = Vec::new();
+            for entry in snapshot.outbox() {
+                if let Some(row) = snapshot.conversation(entry.conversation)? {
+                    entries.push(entry.view(row.id));
+                }
+            }
+            Ok(entries)
+        })
+        .await
+    }
+
+    /// Enqueues a failed entry again, at its old place. Of an ambiguous one this accepts that the
+    /// message may arrive twice.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `InvalidArgument` when it has not failed; `StoreUnavailable`; `Closed`.
+    pub async fn retry(&self, entry: OutboxEntryId) -> Result<(), SampanError> {
+        self.request(Request::RetryEntry { entry })
+            .await
+            .map(|_| ())
+    }
+
+    /// Gives up a failed entry, or cancels one that was never sent. With a failed creation go the
+    /// conversation and all that waits for it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `InvalidArgument` when it is on its way; `StoreUnavailable`; `Closed`.
+    pub async fn discard(&self, entry: OutboxEntryId) -> Result<(), SampanError> {
+        self.request(Request::DiscardEntry { entry })
+            .await
+            .map(|_| ())
+    }
+
+    /// The conversation that the user looks at now, or none: it catches up before the others.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `Closed`.
+    pub async fn focus(&self, conversation: Option<ConversationId>) -> Result<(), SampanError> {
+        self.request(Request::Focus { conversation })
+            .await
+            .map(|_| ())
+    }
+
+    /// Calls `observer` with this client's events from now on, in batches, on a thread of its own,
+    /// until the subscription ends.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when the system gives no thread.
+    pub fn observe(
+        &self,
+        observer: Arc<dyn EventObserver>,
+    ) -> Result<Arc<Subscription>, SampanError> {
+        let scope = Scope::Client(self.core.id.clone());
+        Subscription::start(self.runtime.subscribe(scope), observer)
+    }
+}
+
+impl Client {
+    /// This client's events from now on, as a stream that ends when the engine does.
+    #[must_use]
+    pub fn events(&self) -> EventStream {
+        EventStream::new(self.runtime.subscribe(Scope::Client(self.core.id.clone())))
+    }
+
+    /// What opening the store found and did.
+    #[must_use]
+    pub fn open_report(&self) -> crate::store::OpenReport {
+        self.core.report.clone()
+    }
+
+    fn handle(&self, id: ConversationId) -> Arc<Conversation> {
+        let (runtime, core) = (Arc::clone(&self.runtime), Arc::clone(&self.core));
+        Arc::new(Conversation::new(runtime, core, id))
+    }
+}
+
+fn refused(end: SessionEnd) -> SampanError {
+    match end {
+        SessionEnd::Conflict => SampanError::Refused {
+            code: CONFLICT,
+            reason: "another device with the same tag signed in".to_owned(),
+        },
+        SessionEnd::Kicked { reason } => SampanError::Refused {
+            code: KICKED,
+            reason,
+        },
+        SessionEnd::Refused { code, reason } => SampanError::Refused { code, reason },
+    }
+}
+
+/// The service's number for a conflict (`docs/wire.md`).
+const CONFLICT: u16 = 4111;
+
+/// The service's number for a client that the operator removed (`docs/wire.md`).
+const KICKED: u16 = 4115;
+
+/// What is unread in all conversations of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
+pub struct UnreadSummary {
+    /// In all conversations.
+    pub all: UnreadSum,
+    /// In those that the client has not muted.
+    pub unmuted: UnreadSum,
+}
+
+/// One sum of unread counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
+pub struct UnreadSum {
+    /// Unread messages.
+    pub messages: u64,
+    /// Conversations with something unread.
+    pub conversations: u32,
+    /// Conversations whose unread messages mention the client.
+    pub mentioning: u32,
+    /// Conversations whose count is only a lower bound.
+    pub at_least: u32,
+}
+
+impl From<UnreadTotals> for UnreadSummary {
+    fn from(totals: UnreadTotals) -> Self {
+        Self {
+            all: totals.all.into(),
+            unmuted: totals.unmuted.into(),
+        }
+    }
+}
+
+impl From<UnreadTotal> for UnreadSum {
+    fn from(total: UnreadTotal) -> Self {
+        Self {
+            messages: total.messages,
+            conversations: total.conversations,
+            mentioning: total.mentioning,
+            at_least: total.at_least,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_key_has_64_hexadecimal_digits_and_nothing_else() {
+        assert!(store_key(&"0aF9".repeat(16)).is_ok());
+        for wrong in [
+            String::new(),
+            "0a".repeat(31),
+            "0g".repeat(32),
+            "é".repeat(32),
+        ] {
+            assert!(store_key(&wrong).is_err(), "{wrong}");
+        }
+    }
+}

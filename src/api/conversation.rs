@@ -1,0 +1,279 @@
+//! A conversation: what is known about it, its timeline, and what is sent to it.
+
+use std::sync::Arc;
+
+use crate::SampanError;
+use crate::model::{
+    ConversationId, ConversationInfo, LocalId, Message, NewMessage, OutboxEntryId, Timestamp,
+};
+use crate::runtime::{ClientCore, Runtime};
+use crate::store::{ConversationNumber, Position, Snapshot};
+use crate::sync::{Reply, Request};
+
+use super::client::{read_from, unexpected};
+use super::views::{TimelineGap, TimelinePage, TimelinePlace};
+
+/// A handle of one conversation of one client. Handles are cheap; two of the same are alike.
+#[derive(Debug, uniffi::Object)]
+pub struct Conversation {
+    runtime: Arc<Runtime>,
+    core: Arc<ClientCore>,
+    id: ConversationId,
+}
+
+/// A message that was accepted.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct SentMessage {
+    /// Its outbox entry.
+    pub entry: OutboxEntryId,
+    /// The id by which this device knows the message for ever.
+    pub local_id: LocalId,
+    /// The message as the timeline shows it now: pending.
+    pub message: Message,
+}
+
+/// What a page of history brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct FetchedHistory {
+    /// How many of its messages were not on this device before.
+    pub added: u32,
+    /// Whether the conversation has nothing older.
+    pub start_reached: bool,
+}
+
+impl Conversation {
+    pub(super) const fn new(
+        runtime: Arc<Runtime>,
+        core: Arc<ClientCore>,
+        id: ConversationId,
+    ) -> Self {
+        Self { runtime, core, id }
+    }
+
+    /// Reads what belongs to the conversation, under whichever id it has by now.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Snapshot<'_>, ConversationNumber) -> Result<T, SampanError> + Send + 'static,
+    ) -> Result<T, SampanError> {
+        let id = self.id.clone();
+        let work = read_from(&self.runtime, &self.core, move |store| {
+            let snapshot = store.snapshot();
+            let number = snapshot.number(&id)?.ok_or_else(gone)?;
+            read(&snapshot, number)
+        });
+        work.await
+    }
+
+    async fn request(&self, request: Request) -> Result<Reply, SampanError> {
+        self.runtime.mailbox().request(&self.core.id, request).await
+    }
+
+    async fn fetch(
+        &self,
+        before: Option<Position>,
+        limit: u32,
+    ) -> Result<FetchedHistory, SampanError> {
+        let request = Request::FetchHistory {
+            conversation: self.id.clone(),
+            before,
+            limit,
+        };
+        match self.request(request).await? {
+            Reply::History {
+                added,
+                start_reached,
+            } => Ok(FetchedHistory {
+                added,
+                start_reached,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+#[uniffi::export]
+impl Conversation {
+    /// The id by which the handle was made. A conversation made offline has another one in its info
+    /// once the service has made it; both keep resolving.
+    #[must_use]
+    pub fn id(&self) -> ConversationId {
+        self.id.clone()
+    }
+
+    /// What is known about it on this device.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `Closed`.
+    pub async fn info(&self) -> Result<ConversationInfo, SampanError> {
+        self.read(|snapshot, number| snapshot.info(number)?.ok_or_else(gone))
+            .await
+    }
+
+    /// Sends words. Returns when the message is durable in the outbox, online or not.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when the message is too large, the conversation takes none, or the outbox is
+    /// full; `StoreUnavailable` when it can't be made durable now; `NotFound`; `Closed`.
+    pub async fn send_text(&self, text: String) -> Result<SentMessage, SampanError> {
+        self.send(NewMessage::text(text)).await
+    }
+
+    /// Sends a message. Returns when it is durable in the outbox, online or not.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send_text`.
+    pub async fn send(&self, message: NewMessage) -> Result<SentMessage, SampanError> {
+        let conversation = self.id.clone();
+        let request = Request::SendMessage {
+            conversation,
+            message,
+        };
+        match self.request(request).await? {
+            Reply::Enqueued {
+                entry,
+                local_id,
+                message,
+            } => Ok(SentMessage {
+                entry,
+                local_id,
+                message,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// A page of the timeline on this device: the newest items without `before`, else those before
+    /// that place; oldest first, at most 500. Missing history shows as gaps.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `Closed`.
+    pub async fn page(
+        &self,
+        before: Option<TimelinePlace>,
+        limit: u32,
+    ) -> Result<TimelinePage, SampanError> {
+        self.read(move |snapshot, number| {
+            let before = before.map(Into::into);
+            let page = snapshot.page_before(number, before.as_ref(), limit as usize)?;
+            Ok(page.into())
+        })
+        .await
+    }
+
+    /// A page of the timeline on this device that goes forward: the oldest items without `after`,
+    /// else those after that place; oldest first, at most 500.
+    ///
+    /// # Errors
+    ///
+    /// Those of `page`.
+    pub async fn page_after(
+        &self,
+        after: Option<TimelinePlace>,
+        limit: u32,
+    ) -> Result<TimelinePage, SampanError> {
+        self.read(move |snapshot, number| {
+            let after = after.map(Into::into);
+            let page = snapshot.page_after(number, after.as_ref(), limit as usize)?;
+            Ok(page.into())
+        })
+        .await
+    }
+
+    /// Asks the service for older history than this device holds without a hole, and stores it.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `Closed`.
+    pub async fn fetch_older(&self, limit: u32) -> Result<FetchedHistory, SampanError> {
+        let before = self.read(|snapshot, number| {
+            let row = snapshot.conversation(number)?.ok_or_else(gone)?;
+            Ok(row.history.newest().map(|span| span.from.clone()))
+        });
+        let before = before.await?;
+        self.fetch(before, limit).await
+    }
+
+    /// Asks the service for a page of the history that is missing at a gap, from its newer edge
+    /// backwards, and stores it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fetch_older`.
+    pub async fn fetch_gap(
+        &self,
+        gap: TimelineGap,
+        limit: u32,
+    ) -> Result<FetchedHistory, SampanError> {
+        let before = gap.newer.map(|edge| Position {
+            sent_at: edge.sent_at,
+            id: edge.id,
+        });
+        self.fetch(before, limit).await
+    }
+
+    /// Marks it read: clears the unread count here at once, and tells the service when it can.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when the mark can't be made durable now; `NotFound`; `Closed`.
+    pub async fn mark_read(&self) -> Result<(), SampanError> {
+        self.mark(None).await
+    }
+
+    /// Marks it read up to and including a message of that time.
+    ///
+    /// # Errors
+    ///
+    /// Those of `mark_read`.
+    pub async fn mark_read_until(&self, until: Timestamp) -> Result<(), SampanError> {
+        self.mark(Some(until)).await
+    }
+
+    /// Asks the service how far the others received and read it, and stores the marks.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `Closed`.
+    pub async fn fetch_receipts(&self) -> Result<(), SampanError> {
+        let conversation = self.id.clone();
+        self.request(Request::FetchReceipts { conversation })
+            .await
+            .map(|_| ())
+    }
+
+    /// The message that this device once gave a local id, wherever it is by now.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `StoreUnavailable`; `Closed`.
+    pub async fn message_by_local_id(&self, id: LocalId) -> Result<Message, SampanError> {
+        self.read(move |snapshot, _| {
+            let message = snapshot.message_by_local_id(&id)?;
+            message.ok_or_else(|| SampanError::NotFound {
+                what: "the message".to_owned(),
+            })
+        })
+        .await
+    }
+}
+
+impl Conversation {
+    async fn mark(&self, until: Option<Timestamp>) -> Result<(), SampanError> {
+        let conversation = self.id.clone();
+        let request = Request::MarkRead {
+            conversation,
+            until,
+        };
+        self.request(request).await.map(|_| ())
+    }
+}
+
+fn gone() -> SampanError {
+    SampanError::NotFound {
+        what: "the conversation".to_owned(),
+    }
+}

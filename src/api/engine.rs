@@ -1,0 +1,152 @@
+//! The engine: one app, one connection, any number of clients.
+
+use std::sync::Arc;
+
+use crate::model::{ClientId, ConnectionState};
+use crate::runtime::{EventStream, Runtime, Scope};
+use crate::sync::link::NetworkHint;
+use crate::{Config, SampanError};
+
+use super::client::{Client, ClientOptions};
+use super::observer::{EventObserver, Subscription};
+
+/// One app's engine: it owns a thread, the one connection to the service, and the clients' stores.
+///
+/// Dropping the last handle (the engine's, and those of all its clients and conversations) stops it;
+/// `shutdown` does the same and waits until everything is closed.
+#[derive(Debug, uniffi::Object)]
+pub struct Engine {
+    runtime: Arc<Runtime>,
+}
+
+/// What the operating system says about the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum NetworkChange {
+    /// There is none: the engine stops trying until it hears otherwise.
+    Lost,
+    /// There is one (again): the engine tries at once.
+    Back,
+    /// It is another one than before, such as mobile data after Wi-Fi: the engine reconnects.
+    Switched,
+}
+
+#[uniffi::export]
+impl Engine {
+    /// Starts an engine. It needs no network and opens no socket until a client connects.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when the server's address can't be one.
+    #[uniffi::constructor]
+    pub fn open(config: Config) -> Result<Arc<Self>, SampanError> {
+        let runtime = Runtime::start(config)?;
+        Ok(Arc::new(Self { runtime }))
+    }
+
+    /// Opens the store of a client, without connecting: what is on this device can be read at once.
+    ///
+    /// The same id again gives the same client.
+    ///
+    /// # Errors
+    ///
+    /// `TagMismatch` when the client is open with another tag; `StoreInUse`, `StoreTooNew`,
+    /// `WrongKey` or `InvalidArgument` when its store can't be opened. A store that is damaged or
+    /// can't be written opens all the same: see `Client.open_report` and `Client.store_health`.
+    pub async fn client(
+        &self,
+        id: ClientId,
+        options: ClientOptions,
+    ) -> Result<Arc<Client>, SampanError> {
+        let options = options.checked()?;
+        let core = self.runtime.open_client(id, options).await?;
+        Ok(Arc::new(Client::new(Arc::clone(&self.runtime), core)))
+    }
+
+    /// The clients that have data on this device, in order of their ids. Clients with an encrypted
+    /// store are not listed: their names are part of what is kept secret.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` after `shutdown`.
+    pub async fn local_accounts(&self) -> Result<Vec<ClientId>, SampanError> {
+        self.runtime.local_accounts().await
+    }
+
+    /// The connection's state now.
+    #[must_use]
+    pub fn connection_state(&self) -> ConnectionState {
+        self.runtime.board().connection()
+    }
+
+    /// Calls `observer` with the events of all clients from now on, in batches, on a thread of its
+    /// own, until the subscription ends.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when the system gives no thread.
+    pub fn observe(
+        &self,
+        observer: Arc<dyn EventObserver>,
+    ) -> Result<Arc<Subscription>, SampanError> {
+        Subscription::start(self.runtime.subscribe(Scope::Engine), observer)
+    }
+
+    /// Tells what the operating system says about the network. Without it the engine finds out by
+    /// itself, later.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` after `shutdown`.
+    pub async fn network_changed(&self, change: NetworkChange) -> Result<(), SampanError> {
+        let hint = match change {
+            NetworkChange::Lost => NetworkHint::Unavailable,
+            NetworkChange::Back => NetworkHint::Available,
+            NetworkChange::Switched => NetworkHint::Changed,
+        };
+        self.runtime.mailbox().network(hint).await
+    }
+
+    /// Closes the connection and brings everything to disk: the app goes to the background. Reads
+    /// and writes go on working; nothing is sent until `resume`.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` after `shutdown`.
+    pub async fn suspend(&self) -> Result<(), SampanError> {
+        self.runtime.mailbox().suspend().await
+    }
+
+    /// Connects again, if a client wants to be online: the app is back.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` after `shutdown`.
+    pub async fn resume(&self) -> Result<(), SampanError> {
+        self.runtime.mailbox().resume().await
+    }
+
+    /// Stops everything. On return the connection and all stores are closed and observers have been
+    /// given their last events to deliver; every later call fails with `Closed`.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` when it was shut down before.
+    pub async fn shutdown(&self) -> Result<(), SampanError> {
+        self.runtime.shutdown().await
+    }
+}
+
+impl Engine {
+    /// The events of all clients from now on, as a stream that ends when the engine does.
+    #[must_use]
+    pub fn events(&self) -> EventStream {
+        EventStream::new(self.runtime.subscribe(Scope::Engine))
+    }
+}
+
+/// The version of this library, such as `0.1.0`.
+#[uniffi::export]
+#[must_use]
+pub fn library_version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}

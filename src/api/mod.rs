@@ -1,0 +1,38 @@
+//! The roof: what an app may call, in Rust and, through UniFFI, in Swift, Kotlin and Python.
+//!
+//! ```text
+//!   Engine ── client(id) ──▶ Client ── conversation(id) ──▶ Conversation
+//!     │ observe                │ observe                       │ send, page, mark read
+//!     └────────▶ Subscription ◀┘                               └──▶ store (reads), loop (writes)
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `engine.rs` | [`Engine`]: open, clients, suspend, resume, shutdown |
+//! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
+//! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
+//! | `observer.rs` | [`EventObserver`], [`Signer`], [`Subscription`] |
+//! | `views.rs` | what reads answer: pages and their items |
+//! | `log.rs` | [`LogSink`] |
+//!
+//! Rules that hold for every call: reads answer from the store and never wait for the network; writes
+//! return when their intent is durable on this device; a call that needs the service says so and
+//! fails with a typed error when there is no session. Asynchronous calls may be awaited on any
+//! executor, and dropping one loses its answer only.
+
+mod client;
+mod conversation;
+mod engine;
+mod log;
+mod observer;
+mod views;
+
+pub use client::{Client, ClientOptions, CreatedConversation, LocalData, UnreadSum, UnreadSummary};
+pub use conversation::{Conversation, FetchedHistory, SentMessage};
+pub use engine::{Engine, NetworkChange, library_version};
+pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
+pub use observer::{EventObserver, Operation, OperationSignature, Signer, Subscription};
+pub use views::{
+    ConversationsCursor, ConversationsPage, GapEdge, TimelineGap, TimelineItem, TimelinePage,
+    TimelinePlace,
+};

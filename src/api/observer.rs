@@ -1,0 +1,176 @@
+//! What an app implements: observers and signers; and the handle that ends an observation.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::{ClientId, ConversationId, Event};
+use crate::runtime::{self, Queue};
+use crate::sync::{Signature, SignedOperation};
+use crate::{SampanError, Secret};
+
+/// Told what happens, in batches and in order.
+///
+/// It is called on a thread of Sampan's, never on the app's main thread, and never two batches at a
+/// time. It may call anything, also what ends its own subscription. An observer that fails is logged
+/// and called again with the next batch. One that is too slow gets `Event.Lagged` instead of what it
+/// missed, and reads again what it shows. An observer that holds the engine or client that holds it
+/// keeps both alive: hold them weakly, or cancel the subscription.
+#[uniffi::export(foreign)]
+pub trait EventObserver: Send + Sync {
+    /// Takes the events of one or more commits.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the app reports is logged; nothing else follows from it.
+    fn on_events(&self, events: Vec<Event>) -> Result<(), SampanError>;
+}
+
+/// An observation. It ends when this is cancelled or dropped.
+#[derive(Debug, uniffi::Object)]
+pub struct Subscription {
+    queue: Arc<Queue>,
+}
+
+impl Subscription {
+    pub(super) fn start(
+        queue: Arc<Queue>,
+        observer: Arc<dyn EventObserver>,
+    ) -> Result<Arc<Self>, SampanError> {
+        let subscription = Arc::new(Self {
+            queue: Arc::clone(&queue),
+        });
+        runtime::notify(queue, move |events| observer.on_events(events))?;
+        Ok(subscription)
+    }
+}
+
+#[uniffi::export]
+impl Subscription {
+    /// Ends the observation: no batch begins after this. One that is being delivered may still be
+    /// running on its thread when this returns.
+    pub fn cancel(&self) {
+        self.queue.cancel();
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.queue.cancel();
+    }
+}
+
+/// Asks the app's own server to sign what a client wants to do.
+///
+/// It is asked when an operation is sent, never when it is enqueued. It may take its time; after 60
+/// seconds the operation counts as failed and is tried again later.
+#[uniffi::export(foreign)]
+#[async_trait::async_trait]
+pub trait Signer: Send + Sync {
+    /// Brings the signature of one operation.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the app reports; the operation waits and is tried again.
+    async fn sign(&self, operation: Operation) -> Result<OperationSignature, SampanError>;
+}
+
+/// What is to be signed; how is in the service's documentation.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum Operation {
+    /// Signing in.
+    SignIn {
+        /// Who.
+        client: ClientId,
+    },
+    /// Making a conversation.
+    StartConversation {
+        /// Who makes it.
+        client: ClientId,
+        /// Its members, as they are sent.
+        members: Vec<ClientId>,
+    },
+    /// Adding members.
+    AddMembers {
+        /// Who adds them.
+        client: ClientId,
+        /// Where to.
+        conversation: ConversationId,
+        /// Whom.
+        members: Vec<ClientId>,
+    },
+    /// Removing members.
+    RemoveMembers {
+        /// Who removes them.
+        client: ClientId,
+        /// Where from.
+        conversation: ConversationId,
+        /// Whom.
+        members: Vec<ClientId>,
+    },
+}
+
+/// What a signer answers.
+#[derive(Clone, uniffi::Record)]
+pub struct OperationSignature {
+    /// The signature: lower-case hexadecimal digits.
+    pub signature: Secret,
+    /// The time that was signed, in milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// The nonce that was signed.
+    pub nonce: String,
+}
+
+impl fmt::Debug for OperationSignature {
+    /// Shows the time only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OperationSignature")
+            .field("timestamp", &self.timestamp)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The app's signer, as the loop calls it.
+pub(super) fn signer_of(signer: Arc<dyn Signer>) -> runtime::Signer {
+    Arc::new(move |operation| {
+        let signer = Arc::clone(&signer);
+        Box::pin(async move {
+            match signer.sign(operation.into()).await {
+                Ok(answer) => Ok(Signature {
+                    signature: answer.signature,
+                    timestamp: answer.timestamp,
+                    nonce: answer.nonce,
+                }),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    })
+}
+
+impl From<SignedOperation> for Operation {
+    fn from(operation: SignedOperation) -> Self {
+        match operation {
+            SignedOperation::SignIn { client } => Self::SignIn { client },
+            SignedOperation::StartConversation { client, members } => {
+                Self::StartConversation { client, members }
+            }
+            SignedOperation::AddMembers {
+                client,
+                conversation,
+                members,
+            } => Self::AddMembers {
+                client,
+                conversation,
+                members,
+            },
+            SignedOperation::RemoveMembers {
+                client,
+                conversation,
+                members,
+            } => Self::RemoveMembers {
+                client,
+                conversation,
+                members,
+            },
+        }
+    }
+}

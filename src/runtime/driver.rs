@@ -1,0 +1,438 @@
+//! The loop: drain, commit, send, tell.
+//!
+//! ```text
+//!   calls, frames, timers ──▶ machines (writes pile up) ──▶ one commit a client
+//!            ▲                                                     │
+//!            └──────────── deliveries ◀── link ◀── requests ◀──────┤
+//!                                          │                       ├──▶ answers
+//!                                          └──▶ sockets            └──▶ events
+//! ```
+//!
+//! It holds no policy: what follows from an input is for the machines to say, and how durable it must
+//! be. A round goes on until nothing is left to do without waiting. Every queue it reads is bounded,
+//! and it takes a bounded number of inputs before it commits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::clock::{self, Clock};
+use super::mailbox::{Answer, Command, EngineBoard, Newcomer};
+use super::publish::Publisher;
+use super::seat::{Released, Seat, Slots};
+use super::sockets::Sockets;
+use crate::model::{ClientId, Event, Now};
+use crate::net::Transport;
+use crate::store::StoreError;
+use crate::sync::link::{ClientSlot, Delivery, Link, LinkInput, LinkOptions, LinkStep};
+use crate::sync::{ClientInput, EffectId, Signature, SignedOperation};
+use crate::wire::{self, Encoding, Subprotocol};
+use crate::{Config, OfflineMode, PayloadEncoding};
+
+/// How many inputs one round takes before it commits.
+const ROUND_MAX: usize = 256;
+
+/// How long the app's signer may take. It asks the app's own server, over whatever network there is.
+const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A signer's answer, and whose it is.
+type Signed = (ClientSlot, EffectId, Result<Signature, String>);
+
+/// The loop's state. One thread owns it.
+pub(super) struct Driver {
+    config: Config,
+    clock: Clock,
+    mailbox: mpsc::Receiver<Command>,
+    link: Link,
+    link_wake_at: Option<Duration>,
+    sockets: Sockets,
+    seats: BTreeMap<ClientSlot, Seat>,
+    slots: Slots,
+    signing: JoinSet<Signed>,
+    deliveries: VecDeque<(ClientSlot, Delivery)>,
+    publisher: Publisher,
+    board: Arc<EngineBoard>,
+}
+
+/// What the loop waits for.
+enum Input {
+    Command(Command),
+    Link(LinkInput),
+    Signed(Signed),
+    /// A time that somebody asked for has come.
+    Timer,
+}
+
+/// Whether the loop goes on.
+enum Flow {
+    Continue,
+    Stop(Option<Answer<()>>),
+}
+
+impl Driver {
+    pub(super) fn new(
+        config: Config,
+        transport: Arc<dyn Transport>,
+        mailbox: mpsc::Receiver<Command>,
+        publisher: Publisher,
+        board: Arc<EngineBoard>,
+    ) -> Self {
+        let options = LinkOptions {
+            app_id: config.app_id.clone(),
+            server: config.server.clone(),
+            subprotocol: subprotocol(&config),
+            limits: config.limits.clone(),
+        };
+        Self {
+            clock: Clock::start(),
+            mailbox,
+            link: Link::new(options, clock::randomness()),
+            link_wake_at: None,
+            sockets: Sockets::new(transport, config.app_id.clone(), config.limits.clone()),
+            seats: BTreeMap::new(),
+            slots: Slots::default(),
+            signing: JoinSet::new(),
+            deliveries: VecDeque::new(),
+            publisher,
+            board,
+            config,
+        }
+    }
+
+    /// Runs until the API asks for the end or is gone.
+    pub(super) async fn run(mut self) {
+        let done = loop {
+            let mut input = Some(self.wait().await);
+            let mut flow = Flow::Continue;
+            let mut taken = 0;
+            while let Some(next) = input {
+                flow = self.take(next);
+                taken += 1;
+                let full = taken >= ROUND_MAX || matches!(flow, Flow::Stop(_));
+                input = if full { None } else { self.next_waiting() };
+            }
+            self.settle();
+            if let Flow::Stop(done) = flow {
+                break done;
+            }
+        };
+        self.flush_all();
+        self.settle();
+        self.sockets.disconnect_any();
+        self.sockets.goodbye().await;
+        // The stores close before the caller hears of it: the folders are free then.
+        let Self {
+            seats, publisher, ..
+        } = self;
+        drop(seats);
+        publisher.end();
+        if let Some(done) = done {
+            // A caller that left is not told.
+            let _ = done.send(());
+        }
+    }
+
+    /// Waits for the next input. With no timer armed, an idle engine sleeps.
+    async fn wait(&mut self) -> Input {
+        let pause = self
+            .deadline()
+            .map(|at| at.saturating_sub(self.clock.elapsed()));
+        tokio::select! {
+            command = self.mailbox.recv() => match command {
+                Some(command) => Input::Command(command),
+                None => Input::Command(Command::Shutdown { done: None }),
+            },
+            input = self.sockets.next() => Input::Link(input),
+            Some(Ok(signed)) = self.signing.join_next() => Input::Signed(signed),
+            () = sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Timer,
+        }
+    }
+
+    /// The next input that is there already.
+    fn next_waiting(&mut self) -> Option<Input> {
+        if let Ok(command) = self.mailbox.try_recv() {
+            return Some(Input::Command(command));
+        }
+        if let Some(input) = self.sockets.try_next() {
+            return Some(Input::Link(input));
+        }
+        match self.signing.try_join_next() {
+            Some(Ok(signed)) => Some(Input::Signed(signed)),
+            Some(Err(_)) | None => None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let seats = self.seats.values().filter_map(Seat::deadline);
+        seats.chain(self.link_wake_at).min()
+    }
+
+    /// Hands one input to whom it concerns.
+    fn take(&mut self, input: Input) -> Flow {
+        let now = self.clock.now();
+        match input {
+            Input::Command(command) => return self.obey(now, command),
+            Input::Link(input) => self.tell_link(now, input),
+            Input::Signed((slot, effect, outcome)) => {
+                self.tell_seat(now, slot, |seat| {
+                    seat.handle(now, ClientInput::Signed { effect, outcome })
+                });
+            }
+            // The timers are looked at in every round anyway.
+            Input::Timer => {}
+        }
+        Flow::Continue
+    }
+
+    fn obey(&mut self, now: Now, command: Command) -> Flow {
+        match command {
+            Command::Attach { newcomer, done } => {
+                self.attach(now, *newcomer);
+                // A caller that left is not told; nor below.
+                let _ = done.send(());
+            }
+            Command::Request {
+                client,
+                request,
+                done,
+            } => match self.slot_of(&client) {
+                Some(slot) => self.tell_seat(now, slot, |seat| seat.call(now, *request, done)),
+                // The answer's sender is dropped, which says that the client is closed.
+                None => drop(done),
+            },
+            Command::Detach { client, done } => {
+                self.settle();
+                if let Some(slot) = self.slot_of(&client) {
+                    self.flush_seat(slot);
+                    self.settle();
+                    self.seats.remove(&slot);
+                    self.tell_link(now, LinkInput::Detach { slot });
+                }
+                let _ = done.send(());
+            }
+            Command::Network(hint) => self.tell_link(now, LinkInput::Network(hint)),
+            Command::Suspend { done } => {
+                self.tell_link(now, LinkInput::Suspend);
+                self.settle();
+                self.flush_all();
+                let goodbye = self.sockets.goodbye();
+                tokio::spawn(async move {
+                    goodbye.await;
+                    let _ = done.send(());
+                });
+            }
+            Command::Resume => self.tell_link(now, LinkInput::Resume),
+            Command::Shutdown { done } => return Flow::Stop(done),
+        }
+        Flow::Continue
+    }
+
+    fn attach(&mut self, now: Now, newcomer: Newcomer) {
+        let seat = Seat::new(now, newcomer, self.config.limits.clone());
+        self.seat(now, seat);
+    }
+
+    /// Gives a seat a number on the link.
+    fn seat(&mut self, now: Now, seat: Seat) -> ClientSlot {
+        let slot = self.slots.take();
+        let client = seat.client().clone();
+        self.seats.insert(slot, seat);
+        self.tell_link(now, LinkInput::Attach { slot, client });
+        slot
+    }
+
+    fn slot_of(&self, client: &ClientId) -> Option<ClientSlot> {
+        let mut seats = self.seats.iter();
+        seats
+            .find(|(_, seat)| seat.client() == client)
+            .map(|(slot, _)| *slot)
+    }
+
+    /// Works until nothing is left to do without waiting.
+    fn settle(&mut self) {
+        self.fire_timers();
+        loop {
+            let now = self.clock.now();
+            while let Some((slot, delivery)) = self.deliveries.pop_front() {
+                self.tell_seat(now, slot, |seat| {
+                    seat.handle(now, ClientInput::Delivered(delivery))
+                });
+            }
+            let touched: Vec<_> = self
+                .seats
+                .iter()
+                .filter(|(_, seat)| seat.is_touched())
+                .map(|(slot, _)| *slot)
+                .collect();
+            if touched.is_empty() {
+                return;
+            }
+            for slot in touched {
+                self.commit(now, slot);
+            }
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let now = self.clock.now();
+        if self.link_wake_at.take_if(|at| *at <= now.elapsed).is_some() {
+            self.tell_link(now, LinkInput::Woke);
+        }
+        let slots: Vec<_> = self.seats.keys().copied().collect();
+        for slot in slots {
+            self.tell_seat(now, slot, |seat| seat.wake(now));
+            self.release(now, slot, |seat| seat.flush_if_due(now));
+            let events = self
+                .seats
+                .get_mut(&slot)
+                .and_then(|seat| seat.probe_if_due(now));
+            if let Some(events) = events {
+                self.publisher.publish(&events);
+                self.reseat(now, slot);
+            }
+        }
+    }
+
+    /// Gives a client whose machine was rebuilt a new place on the link, which knows it no longer.
+    fn reseat(&mut self, now: Now, slot: ClientSlot) {
+        if let Some(seat) = self.seats.remove(&slot) {
+            let slot = self.seat(now, seat);
+            self.tell_seat(now, slot, |seat| seat.reconnect(now));
+        }
+    }
+
+    fn commit(&mut self, now: Now, slot: ClientSlot) {
+        self.release(now, slot, |seat| seat.commit(now));
+    }
+
+    fn flush_seat(&mut self, slot: ClientSlot) {
+        let now = self.clock.now();
+        self.release(now, slot, Seat::flush);
+    }
+
+    fn flush_all(&mut self) {
+        let slots: Vec<_> = self.seats.keys().copied().collect();
+        for slot in slots {
+            self.flush_seat(slot);
+        }
+    }
+
+    /// Does something with a seat's store, and carries out what that releases.
+    fn release(
+        &mut self,
+        now: Now,
+        slot: ClientSlot,
+        work: impl FnOnce(&mut Seat) -> Result<Released, StoreError>,
+    ) {
+        let Some(seat) = self.seats.get_mut(&slot) else {
+            return;
+        };
+        match work(seat) {
+            Ok(released) => self.carry_out(now, slot, released),
+            Err(error) => self.fail(now, slot, &error),
+        }
+    }
+
+    /// Send, then tell.
+    fn carry_out(&mut self, now: Now, slot: ClientSlot, released: Released) {
+        for request in released.requests {
+            self.tell_link(now, LinkInput::Submit { slot, request });
+        }
+        for (effect, operation) in released.signatures {
+            self.sign(slot, effect, operation);
+        }
+        if let Some(wish) = released.wish {
+            self.tell_link(now, LinkInput::Wish { slot, wish });
+        }
+        self.publisher.publish(&released.events);
+    }
+
+    /// Hands an input to the link and carries out what follows.
+    fn tell_link(&mut self, now: Now, input: LinkInput) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let LinkStep {
+                effects,
+                deliveries,
+                state,
+                wake_after,
+            } = self.link.handle(now, input);
+            self.link_wake_at = wake_after.map(|after| now.elapsed + after);
+            self.deliveries.extend(deliveries);
+            for effect in effects {
+                inputs.extend(self.sockets.carry_out(effect));
+            }
+            if let Some(state) = state {
+                self.board.connection.send_replace(state.clone());
+                self.publisher
+                    .publish(&[Event::ConnectionChanged { state }]);
+            }
+        }
+    }
+
+    /// Hands a seat something; one whose store fails loses its machine.
+    fn tell_seat(
+        &mut self,
+        now: Now,
+        slot: ClientSlot,
+        tell: impl FnOnce(&mut Seat) -> Result<(), StoreError>,
+    ) {
+        let Some(seat) = self.seats.get_mut(&slot) else {
+            return;
+        };
+        if let Err(error) = tell(seat) {
+            self.fail(now, slot, &error);
+        }
+    }
+
+    /// After a failed write nothing the machine wanted happens: it is dropped, and the socket with
+    /// it, on which the service believes it present.
+    fn fail(&mut self, now: Now, slot: ClientSlot, error: &StoreError) {
+        if let Some(seat) = self.seats.get_mut(&slot) {
+            let events = seat.fail(now, error);
+            self.publisher.publish(&events);
+        }
+        self.tell_link(now, LinkInput::Detach { slot });
+        if let Some(connection) = self.sockets.disconnect_any() {
+            let close = None;
+            self.tell_link(now, LinkInput::Disconnected { connection, close });
+        }
+    }
+
+    /// Asks the app's signer, beside the loop.
+    fn sign(&mut self, slot: ClientSlot, effect: EffectId, operation: SignedOperation) {
+        let signer = self.seats.get(&slot).and_then(Seat::signer).cloned();
+        self.signing.spawn(async move {
+            let Some(signer) = signer else {
+                return (slot, effect, Err("the app gave no signer".to_owned()));
+            };
+            // An app's code that panics fails this signature and nothing else.
+            let asked = std::panic::AssertUnwindSafe(async move { signer(operation).await });
+            let outcome = match timeout(SIGN_TIMEOUT, asked.catch_unwind()).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => Err("the signer panicked".to_owned()),
+                Err(_) => Err("the signer did not answer in time".to_owned()),
+            };
+            (slot, effect, outcome)
+        });
+    }
+}
+
+/// The subprotocol that the configuration asks for.
+const fn subprotocol(config: &Config) -> Subprotocol {
+    Subprotocol {
+        encoding: match config.payload {
+            PayloadEncoding::Binary => Encoding::Binary,
+            PayloadEncoding::Text => Encoding::Text,
+        },
+        offline_mode: match config.offline_mode {
+            OfflineMode::Unread => wire::OfflineMode::Unread,
+            OfflineMode::Push => wire::OfflineMode::Push,
+        },
+    }
+}

@@ -1,0 +1,185 @@
+//! What the loop is asked by the API, and the handle by which it is asked.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::SampanError;
+use crate::model::{ClientId, ConnectionState, SessionState, StoreHealth};
+use crate::store::{Store, Writer};
+use crate::sync::link::NetworkHint;
+use crate::sync::{Reply, Request, Signature, SignedOperation};
+
+/// How many calls may wait for the loop; more callers wait for room.
+pub(super) const MAILBOX_MAX: usize = 1024;
+
+/// Asks the app's own server for a signature; the text of a failure goes back to the caller.
+pub(crate) type Signer =
+    Arc<dyn Fn(SignedOperation) -> BoxFuture<'static, Result<Signature, String>> + Send + Sync>;
+
+/// Where a call's answer goes. A caller that left is not told.
+pub(super) type Answer<T> = oneshot::Sender<T>;
+
+/// One thing the API asks of the loop.
+pub(super) enum Command {
+    /// Let a client take part.
+    Attach {
+        /// The client with all that belongs to it.
+        newcomer: Box<Newcomer>,
+        /// Told when it takes part.
+        done: Answer<()>,
+    },
+    /// Ask a client's machine.
+    Request {
+        /// Whose machine.
+        client: ClientId,
+        /// What.
+        request: Box<Request>,
+        /// The answer.
+        done: Answer<Result<Reply, SampanError>>,
+    },
+    /// Let a client go, and give its store up.
+    Detach {
+        /// Which.
+        client: ClientId,
+        /// Told when the loop holds nothing of it any more.
+        done: Answer<()>,
+    },
+    /// The operating system said something about the network.
+    Network(NetworkHint),
+    /// The app goes to the background.
+    Suspend {
+        /// Told when the socket is closed and all is on disk.
+        done: Answer<()>,
+    },
+    /// The app is back.
+    Resume,
+    /// Stop for good.
+    Shutdown {
+        /// Told when all is on disk and every store is closed; nobody when the API is gone.
+        done: Option<Answer<()>>,
+    },
+}
+
+/// A client that comes to the loop.
+pub(super) struct Newcomer {
+    pub(super) client: ClientId,
+    pub(super) tag: Option<crate::model::Tag>,
+    pub(super) store: Store,
+    pub(super) writer: Writer,
+    pub(super) signer: Option<Signer>,
+    pub(super) board: Arc<ClientBoard>,
+}
+
+/// The readable state of the engine; the loop alone writes it.
+#[derive(Debug, Default)]
+pub(crate) struct EngineBoard {
+    pub(super) connection: watch::Sender<ConnectionState>,
+}
+
+impl EngineBoard {
+    /// The connection's state now.
+    pub(crate) fn connection(&self) -> ConnectionState {
+        self.connection.borrow().clone()
+    }
+}
+
+/// The readable state of one client; the loop alone writes it.
+#[derive(Debug, Default)]
+pub(crate) struct ClientBoard {
+    pub(super) session: watch::Sender<SessionState>,
+    pub(super) health: watch::Sender<StoreHealth>,
+}
+
+impl ClientBoard {
+    /// The session's state now.
+    pub(crate) fn session(&self) -> SessionState {
+        self.session.borrow().clone()
+    }
+
+    /// The session's state, to wait for a change of.
+    pub(crate) fn watch_session(&self) -> watch::Receiver<SessionState> {
+        self.session.subscribe()
+    }
+
+    /// Whether the store takes writes now.
+    pub(crate) fn health(&self) -> StoreHealth {
+        self.health.borrow().clone()
+    }
+}
+
+/// Asks the loop. When the last mailbox is gone, the loop ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox {
+    sender: mpsc::Sender<Command>,
+}
+
+impl Mailbox {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel(MAILBOX_MAX);
+        (Self { sender }, receiver)
+    }
+
+    /// Asks a client's machine and waits for its answer.
+    pub(crate) async fn request(
+        &self,
+        client: &ClientId,
+        request: Request,
+    ) -> Result<Reply, SampanError> {
+        let client = client.clone();
+        let request = Box::new(request);
+        self.ask(|done| Command::Request {
+            client,
+            request,
+            done,
+        })
+        .await?
+    }
+
+    /// Lets a client take part.
+    pub(super) async fn attach(&self, newcomer: Newcomer) -> Result<(), SampanError> {
+        let newcomer = Box::new(newcomer);
+        self.ask(|done| Command::Attach { newcomer, done }).await
+    }
+
+    /// Lets a client go; on return the loop holds nothing of its store.
+    pub(super) async fn detach(&self, client: ClientId) -> Result<(), SampanError> {
+        self.ask(|done| Command::Detach { client, done }).await
+    }
+
+    /// Passes on what the operating system said about the network.
+    pub(crate) async fn network(&self, hint: NetworkHint) -> Result<(), SampanError> {
+        self.tell(Command::Network(hint)).await
+    }
+
+    /// Stops the socket and brings everything to disk.
+    pub(crate) async fn suspend(&self) -> Result<(), SampanError> {
+        self.ask(|done| Command::Suspend { done }).await
+    }
+
+    /// Goes on after [`Mailbox::suspend`].
+    pub(crate) async fn resume(&self) -> Result<(), SampanError> {
+        self.tell(Command::Resume).await
+    }
+
+    /// Stops the loop for good.
+    pub(crate) async fn shutdown(&self) -> Result<(), SampanError> {
+        self.ask(|done| Command::Shutdown { done: Some(done) })
+            .await
+    }
+
+    async fn tell(&self, command: Command) -> Result<(), SampanError> {
+        self.sender
+            .send(command)
+            .await
+            .map_err(|_| SampanError::Closed)
+    }
+
+    /// A caller that stops waiting loses the answer only: the work is in the mailbox.
+    async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, SampanError> {
+        let (done, answer) = oneshot::channel();
+        self.tell(command(done)).await?;
+        answer.await.map_err(|_| SampanError::Closed)
+    }
+}

@@ -1,0 +1,303 @@
+//! The one loop that ties the machines, the network and the stores together.
+//!
+//! ```text
+//!   api ──▶ Mailbox ──▶ Driver (a thread of its own) ──▶ stores, sockets
+//!    ▲                     │
+//!    └──── Publisher ◀─────┘      events, through a bounded queue per subscriber
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mailbox.rs` | what the loop is asked, and the state that anybody may read |
+//! | `driver.rs` | the loop: drain, commit, send, tell |
+//! | `seat.rs` | one client's machine and store at the loop; what a failed commit leads to |
+//! | `sockets.rs` | what the link asks of the network |
+//! | `publish.rs` | events to subscribers |
+//! | `events.rs` | what the store says changed, as events |
+//! | `account.rs` | the folders of clients |
+//! | `clock.rs` | the only reader of clocks and entropy |
+//!
+//! Reads do not pass here: they go from the API to the store, on a thread for blocking work. Dropping
+//! the last handle ends the loop, from whatever thread that happens: nothing waits for it then, and
+//! what was promised is on disk already. [`Runtime::shutdown`] waits.
+
+mod account;
+mod clock;
+mod driver;
+mod events;
+mod mailbox;
+mod publish;
+mod seat;
+mod sockets;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+
+use crate::model::{ClientId, Tag};
+use crate::net::{self, SocketTransport, Tls, Transport};
+use crate::store::{OpenReport, Store, StoreKey, StoreOptions};
+use crate::{Config, SampanError};
+
+use driver::Driver;
+use mailbox::Newcomer;
+use publish::Publisher;
+
+pub(crate) use mailbox::{ClientBoard, EngineBoard, Mailbox, Signer};
+pub use publish::EventStream;
+pub(crate) use publish::{Queue, Scope, notify};
+
+/// Threads for reads and for opening stores: reads are short, and opening is rare.
+const BLOCKING_THREADS_MAX: usize = 4;
+
+/// How long reads in progress may keep the engine's thread at its end.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A running loop, and the clients that take part in it.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    config: Config,
+    mailbox: Mailbox,
+    publisher: Publisher,
+    board: Arc<EngineBoard>,
+    blocking: Handle,
+    /// Held while a client is opened or closed: one at a time, so that an id has one store.
+    clients: tokio::sync::Mutex<BTreeMap<ClientId, Arc<ClientCore>>>,
+}
+
+/// How a client is opened.
+#[derive(Clone, Default)]
+pub(crate) struct OpenOptions {
+    pub(crate) tag: Option<Tag>,
+    pub(crate) key: Option<StoreKey>,
+    pub(crate) signer: Option<Signer>,
+}
+
+/// What happens to a client's data on this device when it signs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterSignOut {
+    Keep,
+    Wipe,
+}
+
+/// One open client.
+#[derive(Debug)]
+pub(crate) struct ClientCore {
+    pub(crate) id: ClientId,
+    pub(crate) board: Arc<ClientBoard>,
+    pub(crate) report: OpenReport,
+    tag: Option<Tag>,
+    folder: PathBuf,
+    /// None once the client signed out or the engine was shut down.
+    store: Mutex<Option<Store>>,
+}
+
+impl ClientCore {
+    /// The store to read from.
+    pub(crate) fn store(&self) -> Result<Store, SampanError> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.clone().ok_or(SampanError::Closed)
+    }
+
+    fn close(&self) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Runtime {
+    /// Starts the loop. It opens no socket and no store.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::InvalidArgument`] for a server address that can't be one.
+    pub(crate) fn start(config: Config) -> Result<Arc<Self>, SampanError> {
+        net::check_server(&config.server)?;
+        let transport = SocketTransport::new(Tls::web()?, config.insecure);
+        Self::start_with(config, Arc::new(transport))
+    }
+
+    /// Starts the loop over a given transport.
+    pub(crate) fn start_with(
+        config: Config,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Arc<Self>, SampanError> {
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .thread_name("sampan-store")
+            .build()
+            .map_err(|error| internal("no runtime", &error))?;
+        let (mailbox, waiting) = Mailbox::new();
+        let publisher = Publisher::default();
+        let board = Arc::new(EngineBoard::default());
+        let blocking = runtime.handle().clone();
+        let driver = Driver::new(
+            config.clone(),
+            transport,
+            waiting,
+            publisher.clone(),
+            Arc::clone(&board),
+        );
+        let subscribers = publisher.clone();
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run()))).is_err() {
+                log::error!("the engine's loop panicked; every call fails from now on");
+                subscribers.end();
+            }
+            runtime.shutdown_timeout(END_TIMEOUT);
+        };
+        std::thread::Builder::new()
+            .name("sampan-engine".to_owned())
+            .spawn(run)
+            .map_err(|error| internal("no thread", &error))?;
+        Ok(Arc::new(Self {
+            config,
+            mailbox,
+            publisher,
+            board,
+            blocking,
+            clients: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    pub(crate) const fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    pub(crate) fn board(&self) -> &EngineBoard {
+        &self.board
+    }
+
+    /// Subscribes to events.
+    pub(crate) fn subscribe(&self, scope: Scope) -> Arc<Queue> {
+        self.publisher.subscribe(scope)
+    }
+
+    /// Opens a client's store and lets the client take part, or finds the one that does already.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::TagMismatch`] when it is open with another tag; those of opening a store.
+    pub(crate) async fn open_client(
+        &self,
+        id: ClientId,
+        options: OpenOptions,
+    ) -> Result<Arc<ClientCore>, SampanError> {
+        let mut clients = self.clients.lock().await;
+        if let Some(core) = clients.get(&id) {
+            return if core.tag == options.tag {
+                Ok(Arc::clone(core))
+            } else {
+                Err(SampanError::TagMismatch)
+            };
+        }
+        let folder = account::folder(&self.config.store_root, &self.config.app_id, &id);
+        let mut how = StoreOptions::new(&folder, id.clone(), clock::wall());
+        how.cache_bytes = self.config.cache_bytes;
+        how.key = options.key;
+        let app = self.config.app_id.clone();
+        let opened = self.blocking(move || {
+            let opened = Store::open(&how)?;
+            if how.key.is_none() {
+                // A folder that can't be written has its own report; the list lacks it then.
+                let _ = account::remember(&how.folder, &app, &how.owner);
+            }
+            Ok(opened)
+        });
+        let opened = opened.await?;
+        let core = Arc::new(ClientCore {
+            id: id.clone(),
+            board: Arc::default(),
+            report: opened.report,
+            tag: options.tag.clone(),
+            folder,
+            store: Mutex::new(Some(opened.store.clone())),
+        });
+        let newcomer = Newcomer {
+            client: id.clone(),
+            tag: options.tag,
+            store: opened.store,
+            writer: opened.writer,
+            signer: options.signer,
+            board: Arc::clone(&core.board),
+        };
+        self.mailbox.attach(newcomer).await?;
+        clients.insert(id, Arc::clone(&core));
+        Ok(core)
+    }
+
+    /// Lets a client go and closes its store.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::Closed`] when it is gone already; [`SampanError::StoreUnavailable`] when its
+    /// data could not be removed.
+    pub(crate) async fn close_client(
+        &self,
+        core: &ClientCore,
+        after: AfterSignOut,
+    ) -> Result<(), SampanError> {
+        let mut clients = self.clients.lock().await;
+        core.store()?;
+        self.mailbox.detach(core.id.clone()).await?;
+        core.close();
+        clients.remove(&core.id);
+        if after == AfterSignOut::Keep {
+            return Ok(());
+        }
+        let folder = core.folder.clone();
+        let wipe = self.blocking(move || {
+            account::wipe(&folder).map_err(|error| SampanError::StoreUnavailable {
+                reason: error.to_string(),
+            })
+        });
+        wipe.await
+    }
+
+    /// The clients that have a store under the root.
+    pub(crate) async fn local_accounts(&self) -> Result<Vec<ClientId>, SampanError> {
+        let root = self.config.store_root.clone();
+        let app = self.config.app_id.clone();
+        self.blocking(move || Ok(account::list(&root, &app))).await
+    }
+
+    /// Stops the loop and closes every store; on return the folders are free.
+    pub(crate) async fn shutdown(&self) -> Result<(), SampanError> {
+        let mut clients = self.clients.lock().await;
+        self.mailbox.shutdown().await?;
+        for core in clients.values() {
+            core.close();
+        }
+        clients.clear();
+        Ok(())
+    }
+
+    /// Runs blocking work on a thread for it. The caller may wait on any executor.
+    pub(crate) fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, SampanError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, SampanError>> + Send + 'static {
+        let task = self.blocking.spawn_blocking(work);
+        async move {
+            match task.await {
+                Ok(outcome) => outcome,
+                Err(error) if error.is_panic() => Err(SampanError::Internal {
+                    reason: "a read panicked".to_owned(),
+                }),
+                Err(_) => Err(SampanError::Closed),
+            }
+        }
+    }
+}
+
+fn internal(what: &str, error: &std::io::Error) -> SampanError {
+    SampanError::Internal {
+        reason: format!("{what} for the engine: {error}"),
+    }
+}

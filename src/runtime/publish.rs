@@ -1,0 +1,354 @@
+//! Events to subscribers: one bounded queue each, and what a slow one gets.
+//!
+//! The loop pushes a batch of events into every subscriber's queue and goes on; it never waits for
+//! one and never runs an app's code. A queue that is full is emptied and holds one
+//! [`Event::Lagged`] instead: the subscriber reads again what it shows. An observer's callback runs
+//! on a thread of its own; a stream is polled by whoever holds it.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use futures_util::Stream;
+
+use crate::SampanError;
+use crate::model::{ClientId, Event};
+
+/// How many events may wait for one subscriber. A catch-up of a busy account makes some thousand.
+pub(crate) const QUEUE_MAX: usize = 8192;
+
+/// How many events one callback gets at most: enough that the cost of a call does not matter, and
+/// little enough that an app can show something meanwhile.
+pub(crate) const BATCH_MAX: usize = 512;
+
+/// Whose events a subscriber gets.
+#[derive(Clone, Debug)]
+pub(crate) enum Scope {
+    /// All of the engine's.
+    Engine,
+    /// Those of one client, and those that concern the connection.
+    Client(ClientId),
+}
+
+impl Scope {
+    fn includes(&self, event: &Event) -> bool {
+        match (self, event.client()) {
+            (Self::Engine, _) | (Self::Client(_), None) => true,
+            (Self::Client(mine), Some(client)) => mine == client,
+        }
+    }
+}
+
+/// Hands events to the subscribers of one engine. Cloning it shares them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Publisher {
+    queues: Arc<Mutex<Vec<Weak<Queue>>>>,
+}
+
+impl Publisher {
+    /// Subscribes; events of later commits arrive in the queue.
+    pub(crate) fn subscribe(&self, scope: Scope) -> Arc<Queue> {
+        let queue = Arc::new(Queue {
+            scope,
+            state: Mutex::new(QueueState::default()),
+            filled: Condvar::new(),
+        });
+        lock(&self.queues).push(Arc::downgrade(&queue));
+        queue
+    }
+
+    /// Hands over what happened. Subscribers that are gone are forgotten.
+    pub(crate) fn publish(&self, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        lock(&self.queues).retain(|queue| {
+            let Some(queue) = queue.upgrade() else {
+                return false;
+            };
+            queue.push(events);
+            true
+        });
+    }
+
+    /// Ends all subscriptions, once what waits for them is taken.
+    pub(crate) fn end(&self) {
+        for queue in lock(&self.queues).drain(..) {
+            if let Some(queue) = queue.upgrade() {
+                queue.end();
+            }
+        }
+    }
+}
+
+/// What waits for one subscriber.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    scope: Scope,
+    state: Mutex<QueueState>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    events: VecDeque<Event>,
+    waker: Option<Waker>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Open,
+    /// Nothing new comes; what is there may be taken.
+    Ended,
+    /// The subscriber does not want any more.
+    Cancelled,
+}
+
+impl Queue {
+    fn push(&self, events: &[Event]) {
+        let mut state = lock(&self.state);
+        if state.phase != Phase::Open {
+            return;
+        }
+        for event in events.iter().filter(|event| self.scope.includes(event)) {
+            state.push(event);
+        }
+        self.wake(state);
+    }
+
+    fn end(&self) {
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Open {
+            state.phase = Phase::Ended;
+        }
+        self.wake(state);
+    }
+
+    /// Ends the subscription: what waits is thrown away.
+    pub(crate) fn cancel(&self) {
+        let mut state = lock(&self.state);
+        state.phase = Phase::Cancelled;
+        state.events.clear();
+        self.wake(state);
+    }
+
+    /// Wakes the subscriber, without the lock: a waker may do what it likes.
+    fn wake(&self, mut state: MutexGuard<'_, QueueState>) {
+        let waker = state.waker.take();
+        drop(state);
+        self.filled.notify_one();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits for events; none when the subscription is over.
+    fn wait(&self) -> Option<Vec<Event>> {
+        let mut state = lock(&self.state);
+        loop {
+            if !state.events.is_empty() {
+                let count = state.events.len().min(BATCH_MAX);
+                return Some(state.events.drain(..count).collect());
+            }
+            if state.phase != Phase::Open {
+                return None;
+            }
+            state = self
+                .filled
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl QueueState {
+    /// Appends an event, or makes one notice of all that waited when there is no room.
+    fn push(&mut self, event: &Event) {
+        if self.events.len() < QUEUE_MAX {
+            self.events.push_back(event.clone());
+            return;
+        }
+        let missed = self.events.drain(..).map(|event| match event {
+            Event::Lagged { missed } => missed,
+            _ => 1,
+        });
+        let missed = missed.sum::<u64>() + 1;
+        self.events.push_back(Event::Lagged { missed });
+    }
+}
+
+/// Runs `callback` with each batch of events, on a thread of its own, until the queue ends.
+///
+/// A callback that panics or fails is logged and called again with the next batch.
+pub(crate) fn notify(
+    queue: Arc<Queue>,
+    callback: impl Fn(Vec<Event>) -> Result<(), SampanError> + Send + 'static,
+) -> Result<(), SampanError> {
+    let run = move || {
+        while let Some(events) = queue.wait() {
+            match catch_unwind(AssertUnwindSafe(|| callback(events))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => log::warn!("an observer failed: {error}"),
+                Err(_) => log::warn!("an observer panicked"),
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("sampan-notifier".to_owned())
+        .spawn(run)
+        .map(|_| ())
+        .map_err(|error| SampanError::Internal {
+            reason: format!("no thread for the observer: {error}"),
+        })
+}
+
+/// Events as a stream: it ends when the engine does. Dropping it unsubscribes.
+///
+/// It may be polled on any executor. One that is polled too rarely gets [`Event::Lagged`].
+#[derive(Debug)]
+pub struct EventStream {
+    queue: Arc<Queue>,
+}
+
+impl EventStream {
+    pub(crate) const fn new(queue: Arc<Queue>) -> Self {
+        Self { queue }
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let mut state = lock(&self.queue.state);
+        if let Some(event) = state.events.pop_front() {
+            return Poll::Ready(Some(event));
+        }
+        if state.phase != Phase::Open {
+            return Poll::Ready(None);
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// The sections under these locks are short and leave the data whole, even if one panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::StreamExt;
+
+    use super::*;
+    use crate::model::{CommitSeq, ConnectionState, OutboxEntryId};
+
+    fn settled(client: &str, entry: u64) -> Event {
+        Event::OutboxSettled {
+            client: ClientId::new(client).unwrap(),
+            seq: CommitSeq(entry),
+            entry: OutboxEntryId(entry),
+        }
+    }
+
+    #[test]
+    fn a_slow_subscriber_gets_one_notice_and_what_came_after_it() {
+        let publisher = Publisher::default();
+        let queue = publisher.subscribe(Scope::Engine);
+        let many: Vec<_> = (0..=QUEUE_MAX as u64).map(|n| settled("ann", n)).collect();
+        publisher.publish(&many);
+        publisher.publish(&[settled("ann", 7)]);
+        let missed = many.len() as u64;
+        let expected = vec![Event::Lagged { missed }, settled("ann", 7)];
+        assert_eq!(queue.wait(), Some(expected));
+    }
+
+    #[test]
+    fn notices_of_a_very_slow_subscriber_add_up() {
+        let publisher = Publisher::default();
+        let queue = publisher.subscribe(Scope::Engine);
+        let many: Vec<_> = (0..QUEUE_MAX as u64).map(|n| settled("ann", n)).collect();
+        for _ in 0..3 {
+            publisher.publish(&many);
+        }
+        let told: u64 = std::iter::from_fn(|| {
+            publisher.end();
+            queue.end();
+            queue.wait()
+        })
+        .flatten()
+        .map(|event| match event {
+            Event::Lagged { missed } => missed,
+            _ => 1,
+        })
+        .sum();
+        assert_eq!(told, 3 * QUEUE_MAX as u64);
+    }
+
+    #[test]
+    fn a_clients_subscriber_hears_of_that_client_and_the_connection_only() {
+        let publisher = Publisher::default();
+        let queue = publisher.subscribe(Scope::Client(ClientId::new("ann").unwrap()));
+        let connected = Event::ConnectionChanged {
+            state: ConnectionState::Connected,
+        };
+        publisher.publish(&[settled("ann", 1), settled("ben", 2), connected.clone()]);
+        assert_eq!(queue.wait(), Some(vec![settled("ann", 1), connected]));
+    }
+
+    #[test]
+    fn an_observer_that_panics_or_fails_gets_the_next_batch() {
+        let publisher = Publisher::default();
+        let queue = publisher.subscribe(Scope::Engine);
+        let (seen, heard) = mpsc::channel();
+        notify(queue, move |events| {
+            seen.send(events.len()).unwrap();
+            match events.len() {
+                1 => panic!("the app is broken"),
+                2 => Err(SampanError::Closed),
+                _ => Ok(()),
+            }
+        })
+        .unwrap();
+        for count in [1, 2, 3] {
+            publisher.publish(&vec![settled("ann", 1); count]);
+            assert_eq!(heard.recv().unwrap(), count);
+        }
+        publisher.end();
+        assert!(heard.recv().is_err(), "its thread ends with the engine");
+    }
+
+    #[test]
+    fn a_callback_may_cancel_its_own_subscription() {
+        let publisher = Publisher::default();
+        let queue = publisher.subscribe(Scope::Engine);
+        let own = Arc::clone(&queue);
+        let (seen, heard) = mpsc::channel();
+        notify(queue, move |events| {
+            own.cancel();
+            seen.send(events.len()).unwrap();
+            Ok(())
+        })
+        .unwrap();
+        publisher.publish(&[settled("ann", 1)]);
+        assert_eq!(heard.recv().unwrap(), 1);
+        assert!(heard.recv().is_err(), "it ended by itself");
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_the_engine_after_what_waited() {
+        let publisher = Publisher::default();
+        let mut stream = EventStream::new(publisher.subscribe(Scope::Engine));
+        publisher.publish(&[settled("ann", 1)]);
+        publisher.end();
+        assert_eq!(stream.next().await, Some(settled("ann", 1)));
+        assert_eq!(stream.next().await, None);
+    }
+}

@@ -1,0 +1,297 @@
+//! Carries out what the link asks of the network, and brings back what comes of it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+use crate::Limits;
+use crate::model::AppId;
+use crate::net::{Closed, Connection, Incoming, NetError, Target, Transport};
+use crate::sync::link::{ConnectionNumber, LinkEffect, LinkInput, LookUpNumber};
+use crate::wire::{CloseCode, Frame};
+
+/// The status of an HTTP answer that holds what was asked for.
+const OK: u16 = 200;
+
+/// How long a closed socket may take to say goodbye when somebody waits for that.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The engine's sockets: at most one open, at most one being opened, some being closed.
+pub(super) struct Sockets {
+    transport: Arc<dyn Transport>,
+    app_id: AppId,
+    limits: Limits,
+    tasks: JoinSet<Finished>,
+    opening: Option<(ConnectionNumber, AbortHandle)>,
+    open: Option<(ConnectionNumber, Connection)>,
+    closing: JoinSet<()>,
+}
+
+/// Work that a task did.
+enum Finished {
+    Opened(ConnectionNumber, Result<Connection, NetError>),
+    Routed(LookUpNumber, Option<Vec<u8>>),
+}
+
+impl Sockets {
+    pub(super) fn new(transport: Arc<dyn Transport>, app_id: AppId, limits: Limits) -> Self {
+        Self {
+            transport,
+            app_id,
+            limits,
+            tasks: JoinSet::new(),
+            opening: None,
+            open: None,
+            closing: JoinSet::new(),
+        }
+    }
+
+    /// Carries out one effect. What comes of it, if anything, comes out of [`Sockets::next`]; a
+    /// socket that can't take a frame any more is answered with its end at once.
+    pub(super) fn carry_out(&mut self, effect: LinkEffect) -> Option<LinkInput> {
+        match effect {
+            LinkEffect::LookUp { lookup, base } => {
+                self.look_up(lookup, &base);
+                None
+            }
+            LinkEffect::Connect {
+                connection,
+                url,
+                subprotocol,
+            } => {
+                let target = Target {
+                    url,
+                    subprotocol: subprotocol.name().to_owned(),
+                    timeout: self.limits.connect_timeout,
+                };
+                self.connect(connection, target);
+                None
+            }
+            LinkEffect::Disconnect { connection } => {
+                self.disconnect(connection);
+                None
+            }
+            LinkEffect::Send { connection, frame } => self.send(connection, frame),
+        }
+    }
+
+    /// Closes whatever is open; says which socket that was, if there was one.
+    pub(super) fn disconnect_any(&mut self) -> Option<ConnectionNumber> {
+        let opening = self.opening.as_ref().map(|(number, _)| *number);
+        let open = self.open.as_ref().map(|(number, _)| *number);
+        let number = open.or(opening)?;
+        self.disconnect(number);
+        Some(number)
+    }
+
+    /// A future that is done when all closed sockets have said goodbye, or have had the time to.
+    pub(super) fn goodbye(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let mut closing = std::mem::take(&mut self.closing);
+        async move {
+            let all = async { while closing.join_next().await.is_some() {} };
+            // A peer that takes no goodbye notices without it.
+            let _ = timeout(GOODBYE_TIMEOUT, all).await;
+        }
+    }
+
+    /// Waits for the next thing that comes from the network. It may be dropped while it waits.
+    pub(super) async fn next(&mut self) -> LinkInput {
+        loop {
+            tokio::select! {
+                Some(finished) = self.tasks.join_next() => {
+                    // A task that was aborted has nothing to say.
+                    let finished = finished.ok().and_then(|finished| self.take(finished));
+                    if let Some(input) = finished {
+                        return input;
+                    }
+                }
+                (connection, incoming) = receive(&mut self.open) => {
+                    return self.received(connection, incoming);
+                }
+                // Keeps the set of closed sockets from growing; nobody asked.
+                Some(_) = self.closing.join_next() => {}
+                else => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The next thing that came already.
+    pub(super) fn try_next(&mut self) -> Option<LinkInput> {
+        while let Some(finished) = self.tasks.try_join_next() {
+            let input = finished.ok().and_then(|finished| self.take(finished));
+            if input.is_some() {
+                return input;
+            }
+        }
+        let (number, connection) = self.open.as_mut()?;
+        let number = *number;
+        let incoming = connection.incoming.try_recv().ok()?;
+        Some(self.received(number, Some(incoming)))
+    }
+
+    fn look_up(&mut self, lookup: LookUpNumber, base: &str) {
+        let url = route_url(base, &self.app_id);
+        let question = self.transport.get(url, self.limits.connect_timeout);
+        self.tasks.spawn(async move {
+            let answer = match question.await {
+                Ok(response) if response.status == OK => Some(response.body),
+                Ok(response) => {
+                    log::warn!("the router answered with HTTP status {}", response.status);
+                    None
+                }
+                Err(error) => {
+                    log::warn!("the router was not reached: {error}");
+                    None
+                }
+            };
+            Finished::Routed(lookup, answer)
+        });
+    }
+
+    fn connect(&mut self, number: ConnectionNumber, target: Target) {
+        let work = self.transport.connect(target);
+        let task = self
+            .tasks
+            .spawn(async move { Finished::Opened(number, work.await) });
+        self.opening = Some((number, task));
+    }
+
+    fn disconnect(&mut self, number: ConnectionNumber) {
+        if let Some((_, task)) = self.opening.take_if(|(opening, _)| *opening == number) {
+            task.abort();
+        }
+        if let Some((_, connection)) = self.open.take_if(|(open, _)| *open == number) {
+            let Connection {
+                outgoing,
+                mut incoming,
+                subprotocol: _,
+            } = connection;
+            drop(outgoing);
+            // The pump ends after its goodbye; its queue ends with it.
+            self.closing
+                .spawn(async move { while incoming.recv().await.is_some() {} });
+        }
+    }
+
+    fn send(&mut self, number: ConnectionNumber, frame: Frame<'static>) -> Option<LinkInput> {
+        let (open, connection) = self.open.as_ref()?;
+        if *open != number {
+            return None;
+        }
+        if connection.outgoing.try_send(frame).is_ok() {
+            return None;
+        }
+        // Full: the peer does not read. Closed: its end is on the way; a second one does no harm.
+        log::warn!("the connection takes no more frames");
+        self.disconnect(number);
+        Some(ended(number, None))
+    }
+
+    fn take(&mut self, finished: Finished) -> Option<LinkInput> {
+        match finished {
+            Finished::Routed(lookup, answer) => Some(LinkInput::Routed { lookup, answer }),
+            Finished::Opened(number, outcome) => {
+                // One that is not wanted any more is dropped, and thereby closed.
+                self.opening.take_if(|(opening, _)| *opening == number)?;
+                Some(self.opened(number, outcome))
+            }
+        }
+    }
+
+    fn opened(
+        &mut self,
+        number: ConnectionNumber,
+        outcome: Result<Connection, NetError>,
+    ) -> LinkInput {
+        match outcome {
+            Ok(connection) => {
+                let subprotocol = Some(connection.subprotocol.clone());
+                self.open = Some((number, connection));
+                LinkInput::Connected {
+                    connection: number,
+                    subprotocol,
+                }
+            }
+            Err(error) => {
+                log::warn!("no connection: {error}");
+                ended(number, None)
+            }
+        }
+    }
+
+    fn received(&mut self, number: ConnectionNumber, incoming: Option<Incoming>) -> LinkInput {
+        let close = match incoming {
+            Some(Incoming::Frame(frame)) => {
+                return LinkInput::Received {
+                    connection: number,
+                    frame,
+                };
+            }
+            Some(Incoming::Closed(Closed::ByPeer { code })) => code.map(CloseCode),
+            Some(Incoming::Closed(Closed::Broken(error))) => {
+                log::warn!("{error}");
+                None
+            }
+            None => None,
+        };
+        self.disconnect(number);
+        ended(number, close)
+    }
+}
+
+/// The router's question (the protocol, section 1.3). A clear-text address wants a clear-text socket.
+fn route_url(base: &str, app: &AppId) -> String {
+    let base = base.trim_end_matches('/');
+    let secure = !base.starts_with("http://");
+    let app = percent_encoded(app.as_str());
+    format!("{base}/v1/route?appId={app}&secure={secure}")
+}
+
+/// Escapes what a query may not hold as it is.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+const fn ended(connection: ConnectionNumber, close: Option<CloseCode>) -> LinkInput {
+    LinkInput::Disconnected { connection, close }
+}
+
+/// The next thing on the open connection; without one it waits for ever.
+async fn receive(
+    open: &mut Option<(ConnectionNumber, Connection)>,
+) -> (ConnectionNumber, Option<Incoming>) {
+    match open {
+        Some((number, connection)) => (*number, connection.incoming.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_routers_question_escapes_the_app_and_asks_for_what_the_address_is() {
+        let app = AppId::new("a b&c-MdYXbMMI").unwrap();
+        assert_eq!(
+            route_url("http://127.0.0.1:8080/", &app),
+            "http://127.0.0.1:8080/v1/route?appId=a%20b%26c-MdYXbMMI&secure=false"
+        );
+        let app = AppId::new("app").unwrap();
+        assert_eq!(
+            route_url("https://chat.example.org", &app),
+            "https://chat.example.org/v1/route?appId=app&secure=true"
+        );
+    }
+}
