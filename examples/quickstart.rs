@@ -1,0 +1,303 @@
+//! The whole of Sampan in some seconds: `cargo run --release --example quickstart`.
+//!
+//! It starts the service in this process, fills it with real history, signs a fresh device in, goes
+//! offline, sends, is killed, comes back, and shows that what was sent arrives exactly once.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use sampan::model::{AppId, ClientId, ConversationId, ConversationInfo, Event, MessageState};
+use sampan::{Client, ClientOptions, Config, Engine, Limits, ServerAddress, TimelineItem};
+use sampan_service::{RunningService, Service, ServiceOptions, StorageChoice};
+use support::history::{self, Recorded, Stage};
+use support::show::Stopwatch;
+use support::{Outcome, show};
+use tokio::time::timeout;
+
+/// The participant whose device this is; everybody in the excerpt talked to them.
+const ME: &str = "43aeb2a3-6086-4d97-ae04-a47553aa179a";
+
+const APP: &str = "quickstart";
+const KEY: &str = "quickstart-key";
+
+/// Silence after which a device counts as in sync.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// How long anything here may take before it counts as broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is sent offline.
+const WORDS: [&str; 3] = [
+    "I am writing this in a tunnel.",
+    "There is no network here at all.",
+    "And now the battery dies, too …",
+];
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [] => tell().await,
+        [flag, store, conversation] if flag == "--send-and-wait" => {
+            send_and_wait(Path::new(store), conversation).await
+        }
+        _ => Err("usage: cargo run --release --example quickstart".into()),
+    }
+}
+
+async fn tell() -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    let me = ClientId::new(ME)?;
+    heading("A service, in this process");
+    let service = service(folder.path()).await?;
+    let server = format!("http://{}", service.addr());
+    line(&format!("listening on {server}"));
+
+    heading("Real history, played into it by its authors");
+    let conversations = history::read(&fixture(), usize::MAX)?;
+    play(&service, &conversations).await?;
+
+    heading(&format!("A fresh device signs in as {}", show::name(&me)));
+    let store = folder.path().join("phone");
+    let engine = Engine::open(config(&server, &store)?)?;
+    let phone = engine.client(me.clone(), ClientOptions::default()).await?;
+    let began = Stopwatch::start();
+    phone.connect().await?;
+    let list = synced(&phone, conversations.len()).await?;
+    line(&format!(
+        "in sync after {}: {} conversations, {} unread messages, {} on disk",
+        show::took(began.elapsed()),
+        list.len(),
+        show::grouped(phone.unread_totals().await?.all.messages),
+        show::bytes(show::folder_bytes(&store)),
+    ));
+    table(&list, &me);
+    let chat = list.first().ok_or("no conversation")?;
+    transcript(&phone, &chat.id, 5).await?;
+
+    heading("The phone goes offline, sends, and is killed");
+    engine.shutdown().await?;
+    send_in_a_process_that_dies(&store, &chat.id)?;
+
+    heading("It starts again, still offline");
+    let engine = Engine::open(config(&server, &store)?)?;
+    let phone = engine.client(me.clone(), ClientOptions::default()).await?;
+    line(&format!(
+        "{} messages wait in the outbox",
+        phone.outbox().await?.len()
+    ));
+    transcript(&phone, &chat.id, 4).await?;
+
+    heading("It goes online; the other side watches");
+    let other = other_member(chat, &me)?;
+    let watch = Engine::open(config(&server, &folder.path().join("laptop"))?)?;
+    let laptop = watch
+        .client(other.clone(), ClientOptions::default())
+        .await?;
+    laptop.connect().await?;
+    timeout(PATIENCE, laptop.opened()).await??;
+    let watching = tokio::spawn(arrivals(Arc::clone(&laptop), me.clone()));
+    phone.connect().await?;
+    let arrived = timeout(PATIENCE, watching).await???;
+    transcript(&phone, &chat.id, 4).await?;
+    line(&format!("{}'s laptop received:", show::name(&other)));
+    for text in &arrived {
+        line(&format!("    {text}"));
+    }
+    let exactly_once = arrived.iter().map(String::as_str).eq(WORDS);
+    line(if exactly_once {
+        "each exactly once, in order."
+    } else {
+        "which is not what was sent!"
+    });
+    engine.shutdown().await?;
+    watch.shutdown().await?;
+    service.stop().await;
+    println!();
+    if exactly_once {
+        Ok(())
+    } else {
+        Err("messages were lost or doubled".into())
+    }
+}
+
+async fn service(folder: &Path) -> Outcome<RunningService> {
+    let app = format!("{APP}:{KEY}:quickstart-master-key").parse()?;
+    let storage = StorageChoice::Folder(folder.join("service"));
+    Ok(Service::start(ServiceOptions::on_loopback(app, storage)).await?)
+}
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/chitchat/excerpt.jsonl")
+}
+
+fn config(server: &str, store: &Path) -> Outcome<Config> {
+    let server = ServerAddress::Router {
+        url: server.to_owned(),
+    };
+    let mut config = Config::new(AppId::new(APP)?, KEY, server, store);
+    config.limits = Limits::unthrottled();
+    Ok(config)
+}
+
+async fn play(service: &RunningService, conversations: &[Recorded]) -> Outcome<()> {
+    let url = support::socket_url(service, APP).await?;
+    let began = Stopwatch::start();
+    let stage = Stage::set(&url, &AppId::new(APP)?, conversations).await?;
+    let played = AtomicU64::new(0);
+    stage.play(conversations, &played).await?;
+    let messages = played.into_inner();
+    line(&format!(
+        "{} messages of {} people in {} conversations, in {} ({})",
+        show::grouped(messages),
+        stage.authors(),
+        conversations.len(),
+        show::took(began.elapsed()),
+        show::rate(messages, began.elapsed()),
+    ));
+    Ok(())
+}
+
+/// Waits until a device has all conversations and nothing changes any more.
+async fn synced(client: &Client, conversations: usize) -> Outcome<Vec<ConversationInfo>> {
+    let mut events = client.events();
+    timeout(PATIENCE, client.opened()).await??;
+    let began = Stopwatch::start();
+    loop {
+        // An event says that something is still on its way.
+        while timeout(QUIET, events.next()).await.is_ok() {}
+        let list = client.conversations(None, 500).await?.conversations;
+        if list.len() >= conversations {
+            return Ok(list);
+        }
+        if began.elapsed() > PATIENCE {
+            return Err("the device did not get in sync".into());
+        }
+    }
+}
+
+/// Runs this program again as a process that sends offline and is killed in the middle of its life.
+fn send_in_a_process_that_dies(store: &Path, conversation: &ConversationId) -> Outcome<()> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("--send-and-wait")
+        .arg(store)
+        .arg(conversation.as_str())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let said = child.stdout.take().ok_or("no output")?;
+    for said in BufReader::new(said).lines().take(WORDS.len()) {
+        line(&said?);
+    }
+    child.kill()?;
+    let status = child.wait()?;
+    line(&format!("killed: {status}"));
+    Ok(())
+}
+
+/// What the process does that is killed: it never connects, and says when each send has returned.
+async fn send_and_wait(store: &Path, conversation: &str) -> Outcome<()> {
+    let engine = Engine::open(config("http://127.0.0.1:9", store)?)?;
+    let client = engine
+        .client(ClientId::new(ME)?, ClientOptions::default())
+        .await?;
+    let conversation = client
+        .conversation(ConversationId::new(conversation)?)
+        .await?;
+    for words in WORDS {
+        let began = Stopwatch::start();
+        conversation.send_text(words.to_owned()).await?;
+        println!(
+            "sent offline, durable after {}: {words}",
+            show::took(began.elapsed())
+        );
+        std::io::stdout().flush()?;
+    }
+    std::future::pending().await
+}
+
+/// What arrives from `sender` until nothing has arrived for a while.
+async fn arrivals(client: Arc<Client>, sender: ClientId) -> Outcome<Vec<String>> {
+    let mut events = client.events();
+    let mut arrived = Vec::new();
+    while arrived.len() < WORDS.len() {
+        collect(events.next().await, &sender, &mut arrived);
+    }
+    // Whatever comes now came twice.
+    while let Ok(event) = timeout(QUIET, events.next()).await {
+        collect(event, &sender, &mut arrived);
+    }
+    Ok(arrived)
+}
+
+fn collect(event: Option<Event>, sender: &ClientId, arrived: &mut Vec<String>) {
+    if let Some(Event::MessageAdded { message, .. }) = event
+        && message.sender == *sender
+        && let Some(words) = message.content.words()
+        && WORDS.contains(&words)
+    {
+        arrived.push(words.to_owned());
+    }
+}
+
+fn other_member(chat: &ConversationInfo, me: &ClientId) -> Outcome<ClientId> {
+    let other = chat.members.iter().find(|member| *member != me);
+    Ok(other.ok_or("nobody to talk to")?.clone())
+}
+
+fn heading(text: &str) {
+    println!("\n● {text}");
+}
+
+fn line(text: &str) {
+    println!("  {text}");
+}
+
+/// The list of conversations, as an app would show it.
+fn table(list: &[ConversationInfo], me: &ClientId) {
+    println!();
+    println!("  {:<8} {:>6}   newest", "with", "unread");
+    for info in list {
+        let other = info.members.iter().find(|member| *member != me);
+        println!(
+            "  {:<8} {:>6}   {}",
+            other.map(show::name).unwrap_or_default(),
+            show::unread(info.unread),
+            show::newest(info, 64),
+        );
+    }
+}
+
+/// The newest lines of a conversation, out of the store.
+async fn transcript(client: &Client, conversation: &ConversationId, count: u32) -> Outcome<()> {
+    let page = client
+        .conversation(conversation.clone())
+        .await?
+        .page(None, count)
+        .await?;
+    println!();
+    for item in &page.items {
+        let Some(message) = item.message() else {
+            println!("           ┄ older history is at the service ┄");
+            continue;
+        };
+        let state = match (&message.state, item) {
+            (MessageState::Failed { .. }, _) => "failed",
+            (_, TimelineItem::Echo { .. }) => "pending",
+            _ => "",
+        };
+        println!(
+            "  {:>7}  {:<58} {state}",
+            show::name(&message.sender),
+            show::cut(message.content.words().unwrap_or("…"), 58),
+        );
+    }
+    println!();
+    Ok(())
+}
