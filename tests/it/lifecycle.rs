@@ -1,0 +1,192 @@
+//! Suspend and resume, sign-out, accounts, observers, tags.
+
+use std::sync::{Arc, Mutex, mpsc};
+
+use futures_util::StreamExt;
+use sampan::model::{ConnectionState, Event, SessionEnd, SessionState, Tag};
+use sampan::{ClientOptions, Engine, EventObserver, LocalData, SampanError, Subscription};
+
+use crate::place::{PATIENCE, Place, id};
+
+/// Suspending closes the socket and keeps reads and writes going; resuming sends what was written.
+#[tokio::test]
+async fn what_is_written_while_suspended_goes_out_after_resuming() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let talk = ann.talk_to("ben").await;
+    let service_id = ann.service_id(&talk).await;
+    ann.engine.suspend().await.unwrap();
+    assert_eq!(ann.engine.connection_state(), ConnectionState::Idle);
+    talk.send_text("from the background".into()).await.unwrap();
+    assert_eq!(
+        ann.lines(&service_id).await.unwrap(),
+        ["ann: from the background (pending)"]
+    );
+    ann.engine.resume().await.unwrap();
+    ben.sees(&service_id, &["ann: from the background"]).await;
+}
+
+/// S030: after signing out nothing works until the client is opened anew; wiped data are gone.
+#[tokio::test]
+async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to("ben").await;
+    ann.has_sent_everything().await;
+    let id_of_talk = ann.service_id(&talk).await;
+    ann.client.sign_out(LocalData::Keep).await.unwrap();
+    assert_eq!(talk.info().await.unwrap_err(), SampanError::Closed);
+    assert_eq!(ann.client.connect().await.unwrap_err(), SampanError::Closed);
+    assert_eq!(ann.engine.local_accounts().await.unwrap(), [id("ann")]);
+
+    let again = ann
+        .engine
+        .client(id("ann"), ClientOptions::default())
+        .await
+        .unwrap();
+    assert!(
+        again.conversation(id_of_talk.clone()).await.is_ok(),
+        "kept data are there"
+    );
+    again.sign_out(LocalData::Wipe).await.unwrap();
+    assert!(ann.engine.local_accounts().await.unwrap().is_empty());
+    let fresh = ann
+        .engine
+        .client(id("ann"), ClientOptions::default())
+        .await
+        .unwrap();
+    assert!(matches!(
+        fresh.conversation(id_of_talk).await,
+        Err(SampanError::NotFound { .. })
+    ));
+}
+
+/// S027, S028: the same id is the same client; another tag is an error; another id another client.
+#[tokio::test]
+async fn an_id_has_one_client_and_one_tag_on_an_engine() {
+    let place = Place::new().await;
+    let engine = Engine::open(place.config("phone")).unwrap();
+    let ann = engine
+        .client(id("ann"), ClientOptions::default())
+        .await
+        .unwrap();
+    let again = engine
+        .client(id("ann"), ClientOptions::default())
+        .await
+        .unwrap();
+    let wanted = sampan::model::NewConversation::default();
+    let made = ann.create_conversation(wanted).await.unwrap();
+    assert!(again.conversation(made.conversation.id()).await.is_ok());
+    let tagged = ClientOptions {
+        tag: Some(Tag::new("mobile").unwrap()),
+        ..ClientOptions::default()
+    };
+    assert_eq!(
+        engine.client(id("ann"), tagged).await.unwrap_err(),
+        SampanError::TagMismatch
+    );
+    let ben = engine
+        .client(id("ben"), ClientOptions::default())
+        .await
+        .unwrap();
+    assert!(ben.conversation(made.conversation.id()).await.is_err());
+}
+
+/// A device with the same tag takes the place of the first, which is told and does not fight back.
+#[tokio::test]
+async fn a_second_device_with_the_same_tag_ends_the_first_ones_session() {
+    let place = Place::new().await;
+    let tagged = || ClientOptions {
+        tag: Some(Tag::new("mobile").unwrap()),
+        ..ClientOptions::default()
+    };
+    let first = Engine::open(place.config("old phone")).unwrap();
+    let old = first.client(id("ann"), tagged()).await.unwrap();
+    old.connect().await.unwrap();
+    old.opened().await.unwrap();
+    let mut events = old.events();
+    let second = Engine::open(place.config("new phone")).unwrap();
+    let new = second.client(id("ann"), tagged()).await.unwrap();
+    new.connect().await.unwrap();
+    new.opened().await.unwrap();
+    let ended = async {
+        loop {
+            let event = events.next().await.expect("the engine runs");
+            if let Event::SessionChanged { state, .. } = event
+                && state != SessionState::Open
+            {
+                return state;
+            }
+        }
+    };
+    let reason = SessionEnd::Conflict;
+    let state = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    assert_eq!(state, SessionState::Ended { reason });
+    assert!(matches!(
+        old.opened().await,
+        Err(SampanError::Refused { code: 4111, .. })
+    ));
+}
+
+/// Holds the last handles of everything and lets go of them inside a callback.
+struct LastHandle {
+    held: Mutex<Option<(Arc<Engine>, Arc<Subscription>)>>,
+    told: mpsc::Sender<()>,
+}
+
+impl EventObserver for LastHandle {
+    fn on_events(&self, _events: Vec<Event>) -> Result<(), SampanError> {
+        drop(self.held.lock().unwrap().take());
+        let _ = self.told.send(());
+        Ok(())
+    }
+}
+
+/// Dropping the last handle inside a callback stops everything and waits for nobody.
+#[tokio::test]
+async fn the_last_handle_can_be_dropped_inside_a_callback() {
+    let place = Place::new().await;
+    let ann = place.device("phone", "ann").await;
+    let (told, heard) = mpsc::channel();
+    let observer = Arc::new(LastHandle {
+        held: Mutex::new(None),
+        told,
+    });
+    let subscription = ann.engine.observe(observer.clone()).unwrap();
+    let (engine, client) = (ann.engine, ann.client);
+    let mut events = client.events();
+    *observer.held.lock().unwrap() = Some((engine, subscription));
+    drop(observer);
+    client.connect().await.unwrap();
+    drop(client);
+    let end = async { while events.next().await.is_some() {} };
+    tokio::time::timeout(PATIENCE, end)
+        .await
+        .expect("the engine ends");
+    heard.recv().expect("the observer was called");
+    assert!(heard.recv().is_err(), "and not again");
+}
+
+/// The events of a client come in the order of its commits.
+#[tokio::test]
+async fn events_come_in_the_order_of_commits() {
+    let place = Place::new().await;
+    let ann = place.device("phone", "ann").await;
+    let mut events = ann.client.events();
+    let talk = ann.talk_to("ben").await;
+    for number in 0..20 {
+        talk.send_text(format!("line {number}")).await.unwrap();
+    }
+    ann.engine.shutdown().await.unwrap();
+    let (mut seqs, mut lines) = (Vec::new(), Vec::new());
+    while let Some(event) = events.next().await {
+        if let Event::MessageAdded { seq, message, .. } = event {
+            seqs.push(seq);
+            lines.push(message.content.words().unwrap().to_owned());
+        }
+    }
+    assert!(seqs.is_sorted());
+    let said: Vec<_> = (0..20).map(|number| format!("line {number}")).collect();
+    assert_eq!(lines, said);
+}

@@ -1,0 +1,28 @@
+//! The engine against the service, over real sockets on loopback.
+//!
+//! | module | what it proves |
+//! |---|---|
+//! | `chat.rs` | two devices talk, offline and back; unread counts, read marks, receipts |
+//! | `offline.rs` | what is done without a connection, and what comes of it |
+//! | `patches.rs` | edits and recalls by others are shown |
+//! | `lifecycle.rs` | suspend and resume, sign-out, accounts, observers, tags |
+//! | `refusals.rs` | bad input: typed errors, and nothing else happens |
+//! | `strangers.rs` | services that talk garbage, never answer, or send us away |
+//! | `kill.rs` | a process that is killed right after a send returned loses nothing |
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't set its scene fails there and then"
+)]
+
+#[path = "../../examples/support/mod.rs"]
+mod support;
+
+mod chat;
+mod kill;
+mod lifecycle;
+mod offline;
+mod patches;
+mod place;
+mod refusals;
+mod strangers;

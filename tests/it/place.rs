@@ -1,0 +1,189 @@
+//! A service with devices around it.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use sampan::model::{AppId, ClientId, ConversationId, Message, NewConversation};
+use sampan::{
+    Client, ClientOptions, Config, Conversation, Engine, Limits, SampanError, ServerAddress,
+};
+use sampan_service::{RunningService, Service, ServiceOptions};
+use tokio::time::timeout;
+
+use crate::support::{raw::RawConnection, socket_url};
+
+/// How long anything may take before the test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+const APP: &str = "it";
+
+/// A service and a folder for the stores of its clients.
+pub(crate) struct Place {
+    pub(crate) service: RunningService,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+/// An engine with one client.
+pub(crate) struct Device {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) client: Arc<Client>,
+}
+
+impl Place {
+    pub(crate) async fn new() -> Self {
+        let app = "it:it-key:it-master-key".parse().unwrap();
+        let service = Service::start(ServiceOptions::in_memory(app))
+            .await
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Self { service, folder }
+    }
+
+    /// The configuration of a device, which has a folder of its own.
+    pub(crate) fn config(&self, device: &str) -> Config {
+        let server = ServerAddress::Router {
+            url: format!("http://{}", self.service.addr()),
+        };
+        config(server, &self.folder.path().join(device))
+    }
+
+    /// A device that is not connected yet.
+    pub(crate) async fn device(&self, device: &str, client: &str) -> Device {
+        Device::open(self.config(device), client).await
+    }
+
+    /// A device with an open session.
+    pub(crate) async fn online(&self, device: &str, client: &str) -> Device {
+        let device = self.device(device, client).await;
+        device.go_online().await;
+        device
+    }
+
+    /// A raw connection on which `client` is signed in.
+    pub(crate) async fn raw(&self, client: &str) -> (RawConnection, ClientId) {
+        let url = socket_url(&self.service, APP).await.unwrap();
+        let raw = RawConnection::open(&url, app()).await.unwrap();
+        let client = id(client);
+        raw.sign_in(&client).await.unwrap();
+        (raw, client)
+    }
+}
+
+impl Device {
+    pub(crate) async fn open(config: Config, client: &str) -> Self {
+        let engine = Engine::open(config).unwrap();
+        let client = engine.client(id(client), ClientOptions::default()).await;
+        Self {
+            engine,
+            client: client.unwrap(),
+        }
+    }
+
+    pub(crate) async fn go_online(&self) {
+        self.client.connect().await.unwrap();
+        let opened = timeout(PATIENCE, self.client.opened()).await;
+        opened.expect("the session opens in time").unwrap();
+    }
+
+    /// A conversation with one other client.
+    pub(crate) async fn talk_to(&self, other: &str) -> Arc<Conversation> {
+        let wanted = NewConversation {
+            members: vec![id(other)],
+            ..NewConversation::default()
+        };
+        let created = self.client.create_conversation(wanted).await.unwrap();
+        created.conversation
+    }
+
+    /// Waits until this device knows a conversation and everything it says there is true.
+    pub(crate) async fn sees(&self, conversation: &ConversationId, lines: &[&str]) {
+        self.until(&format!("{lines:?} in the timeline"), || async {
+            Some(self.lines(conversation).await.ok()? == lines).filter(|same| *same)
+        })
+        .await;
+    }
+
+    /// The timeline as text, oldest first: `sender: words`, with the state of unsent ones.
+    pub(crate) async fn lines(
+        &self,
+        conversation: &ConversationId,
+    ) -> Result<Vec<String>, SampanError> {
+        let conversation = self.client.conversation(conversation.clone()).await?;
+        let page = conversation.page(None, 100).await?;
+        let lines = page.items.iter().map(|item| match item.message() {
+            Some(message) => line(message),
+            None => "(gap)".to_owned(),
+        });
+        Ok(lines.collect())
+    }
+
+    /// Asks again after each event until there is an answer.
+    pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
+        &self,
+        what: &str,
+        ask: impl Fn() -> F,
+    ) -> T {
+        let mut events = self.engine.events();
+        let search = async {
+            loop {
+                if let Some(found) = ask().await {
+                    return found;
+                }
+                // Some state changes without an event; then asking again now and then will do.
+                let _ = timeout(Duration::from_millis(100), events.next()).await;
+            }
+        };
+        timeout(PATIENCE, search)
+            .await
+            .unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    }
+
+    /// Waits until nothing is unsent.
+    pub(crate) async fn has_sent_everything(&self) {
+        self.until("an empty outbox", || async {
+            self.client.outbox().await.unwrap().is_empty().then_some(())
+        })
+        .await;
+    }
+
+    /// The service's id of a conversation, once it has one.
+    pub(crate) async fn service_id(&self, conversation: &Conversation) -> ConversationId {
+        self.until("the service's id", || async {
+            let id = conversation.info().await.ok()?.id;
+            (!id.is_local()).then_some(id)
+        })
+        .await
+    }
+}
+
+/// A message as a line: `ann: hello`.
+pub(crate) fn line(message: &Message) -> String {
+    use sampan::model::MessageState;
+    let words = match message.content.words() {
+        Some(words) => words,
+        None => message.content.kind_name(),
+    };
+    let state = match &message.state {
+        MessageState::Pending => " (pending)",
+        MessageState::Failed { .. } => " (failed)",
+        _ => "",
+    };
+    format!("{}: {words}{state}", message.sender)
+}
+
+pub(crate) fn config(server: ServerAddress, store: &Path) -> Config {
+    let mut config = Config::new(app(), "it-key", server, store);
+    config.limits = Limits::unthrottled();
+    config
+}
+
+pub(crate) fn app() -> AppId {
+    AppId::new(APP).unwrap()
+}
+
+pub(crate) fn id(client: &str) -> ClientId {
+    ClientId::new(client).unwrap()
+}
