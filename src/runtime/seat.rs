@@ -318,7 +318,7 @@ impl Seat {
             return None;
         }
         let pause = failed.pause;
-        if let Err(error) = self.writer.probe() {
+        if let Err(error) = self.writer.probe(now.wall) {
             self.rest(now, error.into(), (pause * 2).min(PROBE_MAX));
             return None;
         }

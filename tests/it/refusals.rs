@@ -1,9 +1,9 @@
 //! Bad input: typed errors, and nothing else happens.
 
-use sampan::model::ConversationId;
+use sampan::model::{ConversationId, StoreHealth};
 use sampan::{ClientOptions, Engine, SampanError, ServerAddress};
 
-use crate::place::{Place, config, id};
+use crate::place::{Device, Place, config, id};
 
 /// A conversation that is not on the device: not found here; the service does not know it either.
 #[tokio::test]
@@ -68,6 +68,35 @@ async fn a_store_that_is_open_refuses_a_second_opener_and_names_the_first() {
             .client(id("ann"), ClientOptions::default())
             .await
             .is_ok()
+    );
+}
+
+/// A folder that can't be written opens all the same: reads answer, writes fail with a typed error.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_unwritable_folder_opens_and_its_writes_fail_with_a_typed_error() {
+    let place = Place::new().await;
+    let mut unwritable = place.config("phone");
+    // Nobody can make a folder there, not even the superuser.
+    unwritable.store_root = "/proc/no-such-folder".into();
+    let ann = Device::open(unwritable, "ann").await;
+    assert!(matches!(
+        ann.client.store_health(),
+        StoreHealth::ReadOnly { .. }
+    ));
+    assert!(
+        ann.client
+            .conversations(None, 10)
+            .await
+            .unwrap()
+            .conversations
+            .is_empty()
+    );
+    let wanted = sampan::model::NewConversation::default();
+    let refusal = ann.client.create_conversation(wanted).await.unwrap_err();
+    assert!(
+        matches!(refusal, SampanError::StoreUnavailable { .. }),
+        "{refusal}"
     );
 }
 
