@@ -137,13 +137,17 @@ impl<S: Storage> Core<S> {
         let conversation = self.known(now, &caller.app, body.cid.as_deref()).await?;
         let members = self.all_members(&caller.app, &conversation).await?;
         let limit = app.settings.limits.attribute_bytes;
+        let to = match conversation.kind {
+            Kind::Room => Audience::Sessions(self.registry.inside(&caller.app, &conversation.id)),
+            _ => Audience::Clients(members.iter().map(|member| member.client.clone()).collect()),
+        };
         Ok(decide_update(
             now,
             caller,
             conversation,
             &members,
             body,
-            limit,
+            (limit, to),
         )?)
     }
 
@@ -451,7 +455,7 @@ fn decide_update(
     mut conversation: Conversation,
     members: &[Member],
     body: &ConvCommand,
-    limit: usize,
+    (limit, to): (usize, Audience),
 ) -> Result<Decision, Refusal> {
     match conversation.kind {
         Kind::Temporary => return Err(ServiceCode::NORMAL_CONVERSATION_REQUIRED.into()),
@@ -492,7 +496,6 @@ fn decide_update(
         attr_modified: modified,
         ..about(now, &conversation, caller.client())
     };
-    let to = Audience::Clients(members.iter().map(|member| member.client.clone()).collect());
     Ok(Decision {
         reply: Some(Command::conv(Op::Updated, reply)),
         notices: vec![Notice::replayable(to, Command::conv(Op::Updated, told)).apart()],

@@ -1,5 +1,6 @@
 //! [`Core`]: one input in, effects out; which rule a command belongs to; who hears of what.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
@@ -35,6 +36,8 @@ pub struct Core<S> {
     pub(super) names: Names,
     pub(super) stamps: Stamps,
     pub(super) retention: Retention,
+    /// How far the sweep for old messages has come, per app.
+    pub(super) swept: BTreeMap<AppId, ConversationId>,
     sweep_at: Duration,
     sequence: u32,
 }
@@ -49,6 +52,7 @@ impl<S: Storage> Core<S> {
             registry: Registry::default(),
             names: Names::new(entropy),
             stamps: Stamps::default(),
+            swept: BTreeMap::new(),
             sweep_at: Duration::ZERO,
             sequence: 0,
         }
@@ -130,6 +134,8 @@ impl<S: Storage> Core<S> {
             },
         };
         if let Err(failure) = result {
+            let awaited = envelope.serial.is_some()
+                || !matches!(envelope.command, Command::Ack(_) | Command::Read(_));
             let reply = match failure {
                 Failure::Refused(refusal) => refusal.to_command(),
                 Failure::Storage(error) => {
@@ -137,12 +143,15 @@ impl<S: Storage> Core<S> {
                     Refusal::from(ServiceCode::INTERNAL_ERROR).to_command()
                 }
             };
-            let envelope = Box::new(envelope.reply(reply));
-            effects.push(Effect::Send {
-                connection,
-                envelope,
-                gap: Gap::None,
-            });
+            if awaited {
+                let envelope = Box::new(envelope.reply(reply));
+                let gap = Gap::None;
+                effects.push(Effect::Send {
+                    connection,
+                    envelope,
+                    gap,
+                });
+            }
         }
     }
 
@@ -404,23 +413,6 @@ impl<S: Storage> Core<S> {
         if let Err(error) = self.forget_old(now).await {
             effects.push(Effect::Report(error.to_string()));
         }
-    }
-
-    /// Forgets what has ended, a bounded number at a time.
-    async fn sweep(&mut self, now: Now) -> Result<(), StorageError> {
-        const AT_ONCE: usize = 256;
-        let tokens = self.storage.ended_tokens(now.wall, AT_ONCE).await?;
-        let over = self
-            .storage
-            .ended_conversations(now.wall, AT_ONCE / 8)
-            .await?;
-        let tokens = tokens
-            .into_iter()
-            .map(|(app, digest)| Write::DropToken(app, digest));
-        let over = over
-            .into_iter()
-            .map(|(app, id)| Write::DropConversation(app, id));
-        self.storage.apply(tokens.chain(over).collect()).await
     }
 }
 

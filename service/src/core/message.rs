@@ -58,7 +58,7 @@ impl<S: Storage> Core<S> {
         body: &DirectCommand,
     ) -> Result<Decision, Failure> {
         let known = self.known(now, &caller.app, body.cid.as_deref()).await;
-        let conversation = known.map_err(no_target)?;
+        let conversation = known.map_err(|failure| no_target(failure, body.cid.as_deref()))?;
         if let Some(earlier) = self.repeated(caller, &conversation.id, body).await? {
             return Ok(Decision::reply(accepted(body, &earlier)));
         }
@@ -124,9 +124,12 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// Sending to what does not exist is a wrong target; over is over.
-fn no_target(failure: Failure) -> Failure {
+/// Sending to what does not exist is a wrong target. A temporary conversation that is over is not
+/// found: that is how SDKs know that its time has come.
+fn no_target(failure: Failure, cid: Option<&str>) -> Failure {
+    let temporary = cid.is_some_and(|cid| cid.starts_with(ConversationId::TEMPORARY_PREFIX));
     match failure {
+        Failure::Refused(_) if temporary => ServiceCode::CONVERSATION_NOT_FOUND.into(),
         Failure::Refused(_) => ServiceCode::INVALID_MESSAGING_TARGET.into(),
         storage @ Failure::Storage(_) => storage,
     }

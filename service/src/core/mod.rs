@@ -20,6 +20,7 @@
 //! | `message.rs`, `patch.rs`, `history.rs` | sending, changing, reading messages |
 //! | `receipt.rs`, `unread.rs` | what arrived, what was read, what was missed |
 //! | `retention.rs` | forgetting messages that are older than their app wants them kept |
+//! | `sweep.rs` | what is forgotten, and when |
 //! | `rest.rs`, `replay.rs` | what is asked over HTTP |
 //! | `app`, `settings`, `signature`, `attributes` | apps, what they want, who may, what they store |
 //!
@@ -55,6 +56,9 @@ mod session;
 pub mod settings;
 pub mod signature;
 mod stamp;
+mod sweep;
+#[cfg(test)]
+mod tests;
 mod token;
 mod unread;
 mod value;

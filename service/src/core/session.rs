@@ -419,8 +419,13 @@ impl<S: Storage> Core<S> {
             .storage
             .members(&app, &will.conversation, usize::MAX)
             .await?;
-        let clients = members.into_iter().map(|member| member.client).collect();
-        let to = Audience::Others(clients, id.clone());
+        let to = match self.registry.inside(&app, &will.conversation) {
+            inside if members.is_empty() => Audience::Sessions(inside),
+            _ => {
+                let clients = members.into_iter().map(|member| member.client).collect();
+                Audience::Others(clients, id.clone())
+            }
+        };
         self.tell(
             now,
             id.connection,

@@ -16,6 +16,9 @@ use super::{Edge, Order, Span, Storage, StorageError};
 /// The schema that this build writes.
 const SCHEMA: u8 = 1;
 
+/// Messages that one write forgets.
+const DROPPED_AT_ONCE: usize = 1000;
+
 /// A key with its value.
 pub(super) type Row = (Vec<u8>, Vec<u8>);
 
@@ -170,6 +173,7 @@ impl<M: Map> Keyed<M> {
             Write::DropMessage(app, conversation, place) => {
                 self.drop_message(&app, &conversation, &place)?;
             }
+            Write::DropMessages(app, id, until) => self.drop_messages(&app, &id, until)?,
             Write::PutPending(app, row) => self.put(key::pending(&app, &row), Vec::new()),
             Write::DropPending(app, row) => self.drop_row(key::pending(&app, &row)),
             Write::PutNotification(app, row) => {
@@ -189,6 +193,28 @@ impl<M: Map> Keyed<M> {
             Write::DropBan(app, conversation, ban, client) => {
                 self.drop_row(key::ban(&app, &conversation, ban, &client));
             }
+        }
+        Ok(())
+    }
+
+    fn drop_messages(
+        &mut self,
+        app: &AppId,
+        conversation: &ConversationId,
+        until: Timestamp,
+    ) -> Result<(), StorageError> {
+        let from = key::messages(app, conversation).into_bytes();
+        let to = key::messages_at(app, conversation, until).end();
+        for (row, value) in self.rows(&from, &to, Order::OldestFirst, DROPPED_AT_ONCE)? {
+            let message: Message = decode(&value)?;
+            self.drop_row(key::message_id(app, conversation, &message.id));
+            if let Some(token) = &message.token {
+                self.drop_row(key::sent_token(app, conversation, &message.from, token));
+            }
+            if let Some(at) = message.patched_at {
+                self.drop_row(key::patch(app, conversation, at, &message.id));
+            }
+            self.batch.insert(row, None);
         }
         Ok(())
     }
