@@ -1,3 +1,7 @@
 //! The machines in a simulated world: no sockets, no clock, no chance that is not seeded.
 
+mod catch_up;
+mod chat;
 mod link;
+mod service;
+mod world;

@@ -1,0 +1,739 @@
+//! A small honest model of the service: what the machines may rely on, and nothing more.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::model::Timestamp;
+use crate::wire::generated::{
+    AckCommand, ConvCommand, DirectCommand, ErrorCommand, JsonObjectMessage, LogItem, LogsCommand,
+    PatchCommand, PatchItem, RcpCommand, ReadCommand, SessionCommand, UnreadCommand, UnreadTuple,
+};
+use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
+
+/// The number of a socket at the service.
+pub(super) type Socket = u64;
+
+/// Frames that leave, with the socket they leave on, in order.
+pub(super) type Outgoing = Vec<(Socket, Envelope)>;
+
+/// The model.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) conversations: BTreeMap<String, Conversation>,
+    sessions: BTreeMap<Socket, Session>,
+    /// Who was acknowledged which message for which token.
+    tokens: BTreeMap<(String, String, String), (String, i64)>,
+    session_tokens: BTreeMap<String, String>,
+    next: u64,
+    /// Whether idempotency tokens are forgotten at once.
+    pub(super) forgets_tokens: bool,
+    /// Messages of the same span of so many milliseconds have the same time; 1 makes all differ.
+    pub(super) granularity: i64,
+    /// The count at which it stops counting unread messages.
+    pub(super) unread_cap: usize,
+    /// Whether every message is delivered twice.
+    pub(super) delivers_twice: bool,
+    /// Commands that are refused: the kind, and the code.
+    pub(super) refuses: Option<(crate::wire::generated::CommandType, ServiceCode)>,
+    /// How many of the next messages are left unanswered, and not taken.
+    pub(super) ignores: u32,
+}
+
+/// One conversation.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    pub(super) members: Vec<String>,
+    creator: String,
+    name: Option<String>,
+    attributes: Option<Value>,
+    unique: bool,
+    created_at: i64,
+    updated_at: i64,
+    /// Sorted by time and id.
+    pub(super) messages: Vec<Stored>,
+    read: BTreeMap<String, i64>,
+}
+
+/// One stored message.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) at: i64,
+    pub(super) id: String,
+    pub(super) from: String,
+    pub(super) text: String,
+    edited_at: Option<i64>,
+    receipt: bool,
+}
+
+#[derive(Debug)]
+struct Session {
+    client: String,
+    device: Option<String>,
+    tag: Option<String>,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            conversations: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            session_tokens: BTreeMap::new(),
+            next: 0,
+            forgets_tokens: false,
+            granularity: 1,
+            unread_cap: 100,
+            delivers_twice: false,
+            refuses: None,
+            ignores: 0,
+        }
+    }
+}
+
+impl Service {
+    pub(super) fn disconnect(&mut self, socket: Socket) {
+        self.sessions.remove(&socket);
+    }
+
+    /// Forgets all session tokens, as a restart without its database would.
+    pub(super) fn forget_sessions(&mut self) {
+        self.session_tokens.clear();
+    }
+
+    pub(super) fn handle(&mut self, now: i64, socket: Socket, request: Envelope) -> Outgoing {
+        if let Some((kind, code)) = self.refuses
+            && request.command.kind() == kind
+        {
+            let error = ErrorCommand {
+                code: code.number(),
+                reason: code.name().to_owned(),
+                ..ErrorCommand::default()
+            };
+            return vec![(socket, request.reply(Command::Error(error)))];
+        }
+        let client = match (&request.command, self.sessions.get(&socket)) {
+            (Command::Session { op: Op::Open, .. } | Command::Echo, _) => String::new(),
+            (_, Some(session)) => session.client.clone(),
+            (_, None) => {
+                let code = ServiceCode::SESSION_REQUIRED;
+                let error = ErrorCommand {
+                    code: code.number(),
+                    reason: code.name().to_owned(),
+                    ..ErrorCommand::default()
+                };
+                return vec![(socket, request.reply(Command::Error(error)))];
+            }
+        };
+        let reply = |command| (socket, request.reply(command));
+        match &request.command {
+            Command::Echo => vec![reply(Command::Echo)],
+            Command::Session { op: Op::Open, body } => self.open(now, socket, &request, body),
+            Command::Session { op: Op::Close, .. } => {
+                self.sessions.remove(&socket);
+                vec![reply(Command::session(
+                    Op::Closed,
+                    SessionCommand::default(),
+                ))]
+            }
+            Command::Session {
+                op: Op::Refresh, ..
+            } => {
+                let body = self.token(&client);
+                vec![reply(Command::session(Op::Refreshed, body))]
+            }
+            Command::Direct(body) => self.direct(now, socket, &client, &request, body),
+            Command::Ack(body) => self.received(now, &client, body),
+            Command::Read(body) => self.read(now, &client, body),
+            Command::Logs(body) => vec![reply(self.logs(&client, body))],
+            Command::Conv { op, body } => self.conv(now, socket, &client, &request, *op, body),
+            _ => Vec::new(),
+        }
+    }
+
+    fn fresh(&mut self, prefix: &str) -> String {
+        self.next += 1;
+        // Ids are in no order, as the service's are.
+        let mixed = self.next.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        format!("{prefix}{mixed:016x}")
+    }
+
+    fn token(&mut self, client: &str) -> SessionCommand {
+        let token = self.fresh("st");
+        self.session_tokens.insert(token.clone(), client.to_owned());
+        SessionCommand {
+            st: Some(token),
+            st_ttl: Some(86_400),
+            ..SessionCommand::default()
+        }
+    }
+
+    fn open(
+        &mut self,
+        now: i64,
+        socket: Socket,
+        request: &Envelope,
+        body: &SessionCommand,
+    ) -> Outgoing {
+        let refuse = |code: ServiceCode| {
+            let error = ErrorCommand {
+                code: code.number(),
+                reason: code.name().to_owned(),
+                ..ErrorCommand::default()
+            };
+            vec![(socket, request.reply(Command::Error(error)))]
+        };
+        let client = request.peer_id.clone().unwrap();
+        if let Some(token) = &body.st
+            && self.session_tokens.get(token) != Some(&client)
+        {
+            return refuse(ServiceCode::SESSION_TOKEN_EXPIRED);
+        }
+        let mut out = Vec::new();
+        let others: Vec<Socket> = self
+            .sessions
+            .iter()
+            .filter(|(other, session)| {
+                let same_tag = body.tag.is_some() && session.tag == body.tag;
+                **other != socket && session.client == client && same_tag
+            })
+            .map(|(other, _)| *other)
+            .collect();
+        for other in others {
+            let zombie = self.sessions[&other].device == body.device_id;
+            if !zombie && body.r == Some(true) {
+                return refuse(ServiceCode::SESSION_CONFLICT);
+            }
+            self.sessions.remove(&other);
+            if !zombie {
+                let conflict = SessionCommand {
+                    code: Some(ServiceCode::SESSION_CONFLICT.number()),
+                    ..SessionCommand::default()
+                };
+                let command = Command::session(Op::Closed, conflict);
+                out.push((other, notification(&client, now, command)));
+            }
+        }
+        let session = Session {
+            client: client.clone(),
+            device: body.device_id.clone(),
+            tag: body.tag.clone(),
+        };
+        self.sessions.insert(socket, session);
+        let token = self.token(&client);
+        let opened = Envelope {
+            server_ts: Some(Timestamp::from_millis(now)),
+            ..request.reply(Command::session(Op::Opened, token))
+        };
+        out.push((socket, opened));
+        out.extend(self.unread_at_open(now, socket, &client));
+        out.extend(self.edits_at_open(now, socket, &client, body.last_patch_time));
+        out
+    }
+
+    fn unread_at_open(&self, now: i64, socket: Socket, client: &str) -> Outgoing {
+        let mine = self.conversations.iter().filter(|(_, it)| it.has(client));
+        let convs: Vec<UnreadTuple> = mine
+            .filter(|(_, it)| it.unread(client) > 0)
+            .map(|(cid, it)| it.tuple(cid, client, self.unread_cap))
+            .collect();
+        if convs.is_empty() {
+            return Vec::new();
+        }
+        let body = UnreadCommand {
+            convs,
+            notif_time: Some(now),
+        };
+        vec![(socket, notification(client, now, Command::Unread(body)))]
+    }
+
+    fn edits_at_open(
+        &self,
+        now: i64,
+        socket: Socket,
+        client: &str,
+        since: Option<i64>,
+    ) -> Outgoing {
+        let Some(since) = since else {
+            return Vec::new();
+        };
+        let mine = self.conversations.iter().filter(|(_, it)| it.has(client));
+        let patches: Vec<PatchItem> = mine
+            .flat_map(|(cid, it)| it.messages.iter().map(move |message| (cid, message)))
+            .filter(|(_, message)| message.edited_at > Some(since))
+            .map(|(cid, message)| message.patch(cid))
+            .collect();
+        if patches.is_empty() {
+            return Vec::new();
+        }
+        let body = PatchCommand {
+            patches,
+            last_patch_time: None,
+        };
+        vec![(
+            socket,
+            notification(client, now, Command::patch(Op::Modify, body)),
+        )]
+    }
+
+    fn direct(
+        &mut self,
+        now: i64,
+        socket: Socket,
+        client: &str,
+        request: &Envelope,
+        body: &DirectCommand,
+    ) -> Outgoing {
+        if self.ignores > 0 {
+            self.ignores -= 1;
+            return Vec::new();
+        }
+        let cid = body.cid.clone().unwrap();
+        let ack = |id: &str, at: i64| AckCommand {
+            uid: Some(id.to_owned()),
+            t: Some(at),
+            cid: Some(cid.clone()),
+            ..AckCommand::default()
+        };
+        let token = (cid.clone(), client.to_owned(), body.dt.clone().unwrap());
+        if let Some((id, at)) = self.tokens.get(&token).filter(|_| !self.forgets_tokens) {
+            return vec![(socket, request.reply(Command::ack(ack(id, *at))))];
+        }
+        let id = self.fresh("m");
+        let granularity = self.granularity;
+        let Some(conversation) = self.conversations.get_mut(&cid).filter(|it| it.has(client))
+        else {
+            let code = ServiceCode::INVALID_MESSAGING_TARGET;
+            let refusal = AckCommand {
+                code: Some(code.number()),
+                reason: Some(code.name().to_owned()),
+                ..AckCommand::default()
+            };
+            return vec![(socket, request.reply(Command::ack(refusal)))];
+        };
+        let message = Stored {
+            at: conversation.next_time(now, granularity),
+            id: id.clone(),
+            from: client.to_owned(),
+            text: body.msg.clone().unwrap(),
+            edited_at: None,
+            receipt: body.r == Some(true),
+        };
+        let at = message.at;
+        conversation.insert(message.clone());
+        let members = conversation.members.clone();
+        self.tokens.insert(token, (id.clone(), at));
+        let mut out = vec![(socket, request.reply(Command::ack(ack(&id, at))))];
+        let copies = if self.delivers_twice { 2 } else { 1 };
+        for (other, session) in &self.sessions {
+            if *other != socket && members.contains(&session.client) {
+                let command = Command::direct(message.direct(&cid));
+                let envelope = notification(&session.client, now, command);
+                out.extend((0..copies).map(|_| (*other, envelope.clone())));
+            }
+        }
+        out
+    }
+
+    /// A message by somebody who is on no device of the world.
+    pub(super) fn post(&mut self, now: i64, cid: &str, from: &str, text: &str) -> Outgoing {
+        let socket = Socket::MAX;
+        let session = Session {
+            client: from.to_owned(),
+            device: None,
+            tag: None,
+        };
+        self.sessions.insert(socket, session);
+        let body = DirectCommand {
+            cid: Some(cid.to_owned()),
+            msg: Some(text.to_owned()),
+            dt: Some(self.fresh("dt")),
+            ..DirectCommand::default()
+        };
+        let envelope = Envelope::new(Command::direct(body));
+        let mut out = self.handle(now, socket, envelope);
+        self.sessions.remove(&socket);
+        out.retain(|(to, _)| *to != socket);
+        out
+    }
+
+    /// An edit by the sender from a device outside the world.
+    pub(super) fn edit(&mut self, now: i64, cid: &str, id: &str, text: &str) -> Outgoing {
+        let conversation = self.conversations.get_mut(cid).unwrap();
+        let message = conversation
+            .messages
+            .iter_mut()
+            .find(|it| it.id == id)
+            .unwrap();
+        message.text = text.to_owned();
+        message.edited_at = Some(now);
+        let body = PatchCommand {
+            patches: vec![message.patch(cid)],
+            last_patch_time: None,
+        };
+        let members = conversation.members.clone();
+        self.tell(now, &members, &Command::patch(Op::Modify, body))
+    }
+
+    fn tell(&self, now: i64, members: &[String], command: &Command) -> Outgoing {
+        let online = self.sessions.iter();
+        online
+            .filter(|(_, session)| members.contains(&session.client))
+            .map(|(socket, it)| (*socket, notification(&it.client, now, command.clone())))
+            .collect()
+    }
+
+    fn received(&self, now: i64, client: &str, body: &AckCommand) -> Outgoing {
+        let (from, to) = (body.fromts.unwrap_or(0), body.tots.unwrap_or(i64::MAX));
+        self.receipts(now, client, body.cid.as_ref().unwrap(), from, to, None)
+    }
+
+    fn receipts(
+        &self,
+        now: i64,
+        client: &str,
+        cid: &str,
+        from: i64,
+        to: i64,
+        read: Option<bool>,
+    ) -> Outgoing {
+        let Some(conversation) = self.conversations.get(cid) else {
+            return Vec::new();
+        };
+        let covered = conversation
+            .messages
+            .iter()
+            .filter(|it| it.receipt && it.from != client && (from..=to).contains(&it.at));
+        let mut out = Vec::new();
+        for message in covered {
+            let body = RcpCommand {
+                id: Some(message.id.clone()),
+                cid: Some(cid.to_owned()),
+                t: Some(now),
+                read,
+                from: Some(client.to_owned()),
+            };
+            out.extend(self.tell(
+                now,
+                std::slice::from_ref(&message.from),
+                &Command::Rcp(body),
+            ));
+        }
+        out
+    }
+
+    fn read(&mut self, now: i64, client: &str, body: &ReadCommand) -> Outgoing {
+        let mut out = Vec::new();
+        for mark in &body.convs {
+            let cap = self.unread_cap;
+            let Some(conversation) = self.conversations.get_mut(&mark.cid) else {
+                continue;
+            };
+            let until = mark.timestamp.unwrap_or(i64::MAX);
+            let before = conversation.read.insert(client.to_owned(), until);
+            let until = until.max(before.unwrap_or(0));
+            conversation.read.insert(client.to_owned(), until);
+            let body = UnreadCommand {
+                convs: vec![conversation.tuple(&mark.cid, client, cap)],
+                notif_time: Some(now),
+            };
+            let me = [client.to_owned()];
+            out.extend(self.tell(now, &me, &Command::Unread(body)));
+            out.extend(self.receipts(now, client, &mark.cid, 0, until, Some(true)));
+        }
+        out
+    }
+
+    fn logs(&self, client: &str, body: &LogsCommand) -> Command {
+        let conversation = self.conversations.get(body.cid.as_ref().unwrap());
+        let Some(conversation) = conversation.filter(|it| it.has(client)) else {
+            let code = ServiceCode::CONVERSATION_LOG_REJECTED;
+            return Command::Error(ErrorCommand {
+                code: code.number(),
+                reason: code.name().to_owned(),
+                ..ErrorCommand::default()
+            });
+        };
+        let limit = usize::try_from(body.limit.unwrap()).unwrap();
+        let included = body.t_included == Some(true);
+        let compare = |message: &&Stored| {
+            let start = body.t.map(|t| match &body.mid {
+                Some(mid) => (message.at, &message.id).cmp(&(t, mid)),
+                None => message.at.cmp(&t),
+            });
+            (start, included)
+        };
+        let newer = body.direction == Some(2);
+        let mut page: Vec<&Stored> = conversation
+            .messages
+            .iter()
+            .filter(|message| match (compare(message), newer) {
+                ((None, _), _) => true,
+                ((Some(order), included), _) if order.is_eq() => included,
+                ((Some(order), _), true) => order.is_gt(),
+                ((Some(order), _), false) => order.is_lt(),
+            })
+            .collect();
+        if newer {
+            page.truncate(limit);
+        } else {
+            page.drain(..page.len().saturating_sub(limit));
+        }
+        Command::logs(LogsCommand {
+            logs: page.into_iter().map(Stored::item).collect(),
+            ..LogsCommand::default()
+        })
+    }
+
+    fn conv(
+        &mut self,
+        now: i64,
+        socket: Socket,
+        client: &str,
+        request: &Envelope,
+        op: Op,
+        body: &ConvCommand,
+    ) -> Outgoing {
+        match op {
+            Op::Start => self.start(now, socket, client, request, body),
+            Op::Query => {
+                let results = self.query(body);
+                let body = ConvCommand {
+                    results: Some(JsonObjectMessage { data: results }),
+                    ..ConvCommand::default()
+                };
+                vec![(socket, request.reply(Command::conv(Op::Results, body)))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn start(
+        &mut self,
+        now: i64,
+        socket: Socket,
+        client: &str,
+        request: &Envelope,
+        body: &ConvCommand,
+    ) -> Outgoing {
+        let unique = body.unique == Some(true);
+        let existing = self.conversations.iter();
+        let found = existing.filter(|(_, it)| unique && it.unique && it.members == body.m);
+        let found = found.map(|(cid, it)| (cid.clone(), it.created_at)).next();
+        let started = |cid: &str, at: i64, existing: bool| {
+            let body = ConvCommand {
+                cid: Some(cid.to_owned()),
+                cdate: Some(iso::format(Timestamp::from_millis(at))),
+                existing: existing.then_some(true),
+                ..ConvCommand::default()
+            };
+            (socket, request.reply(Command::conv(Op::Started, body)))
+        };
+        if let Some((cid, at)) = found {
+            return vec![started(&cid, at, true)];
+        }
+        let cid = self.fresh("c");
+        let data = body.attr.as_ref().map(|attr| attr.data.as_str());
+        let data: Value = data.map_or(Value::Null, |it| serde_json::from_str(it).unwrap());
+        let conversation = Conversation {
+            members: body.m.clone(),
+            creator: client.to_owned(),
+            name: data["name"].as_str().map(ToOwned::to_owned),
+            attributes: data.get("attr").cloned(),
+            unique,
+            created_at: now,
+            updated_at: now,
+            ..Conversation::default()
+        };
+        self.conversations.insert(cid.clone(), conversation);
+        let mut out = vec![started(&cid, now, false)];
+        out.extend(self.tell_members(now, &cid, client, Op::Joined, &body.m));
+        out
+    }
+
+    fn tell_members(&self, now: i64, cid: &str, by: &str, op: Op, members: &[String]) -> Outgoing {
+        let body = ConvCommand {
+            cid: Some(cid.to_owned()),
+            init_by: Some(by.to_owned()),
+            udate: Some(iso::format(Timestamp::from_millis(now))),
+            ..ConvCommand::default()
+        };
+        self.tell(now, members, &Command::conv(op, body))
+    }
+
+    /// Somebody outside the world makes a conversation.
+    pub(super) fn found(&mut self, now: i64, members: &[&str]) -> (String, Outgoing) {
+        let cid = self.fresh("c");
+        let members: Vec<String> = members.iter().map(|it| (*it).to_owned()).collect();
+        let conversation = Conversation {
+            members: members.clone(),
+            created_at: now,
+            updated_at: now,
+            ..Conversation::default()
+        };
+        self.conversations.insert(cid.clone(), conversation);
+        let out = self.tell_members(now, &cid, "nobody", Op::Joined, &members);
+        (cid, out)
+    }
+
+    /// Somebody outside the world removes a member.
+    pub(super) fn remove(&mut self, now: i64, cid: &str, member: &str) -> Outgoing {
+        let conversation = self.conversations.get_mut(cid).unwrap();
+        conversation.members.retain(|it| it != member);
+        conversation.updated_at = now;
+        self.tell_members(now, cid, "nobody", Op::Left, &[member.to_owned()])
+    }
+
+    fn query(&self, body: &ConvCommand) -> String {
+        let data = body.r#where.as_ref().map_or("{}", |it| it.data.as_str());
+        let condition: Value = serde_json::from_str(data).unwrap();
+        let matching = self.conversations.iter();
+        let mut found: Vec<(&String, &Conversation)> = matching
+            .filter(|(cid, it)| it.matches(cid, &condition))
+            .collect();
+        let key = body.sort.clone().unwrap_or_default();
+        found.sort_by_key(|(cid, it)| {
+            let by = match key.as_str() {
+                "-updatedAt" => it.updated_at,
+                "-createdAt" => it.created_at,
+                _ => it.messages.last().map_or(0, |message| message.at),
+            };
+            (std::cmp::Reverse(by), (*cid).clone())
+        });
+        let skip = usize::try_from(body.skip.unwrap_or(0)).unwrap();
+        let limit = usize::try_from(body.limit.unwrap_or(10)).unwrap();
+        let rows = found.into_iter().skip(skip).take(limit);
+        Value::Array(rows.map(|(cid, it)| it.row(cid)).collect()).to_string()
+    }
+}
+
+impl Conversation {
+    fn has(&self, client: &str) -> bool {
+        self.members.iter().any(|member| member == client)
+    }
+
+    fn next_time(&self, now: i64, granularity: i64) -> i64 {
+        let last = self.messages.last().map_or(0, |message| message.at);
+        if granularity > 1 {
+            (now - now.rem_euclid(granularity)).max(last)
+        } else {
+            now.max(last + 1)
+        }
+    }
+
+    fn insert(&mut self, message: Stored) {
+        self.messages.push(message);
+        self.messages
+            .sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+    }
+
+    pub(super) fn unread(&self, client: &str) -> usize {
+        let mark = self.read.get(client).copied().unwrap_or(0);
+        let others = self.messages.iter();
+        others
+            .filter(|it| it.from != client && it.at > mark)
+            .count()
+    }
+
+    fn tuple(&self, cid: &str, client: &str, cap: usize) -> UnreadTuple {
+        let newest = self.messages.last();
+        UnreadTuple {
+            cid: cid.to_owned(),
+            unread: i32::try_from(self.unread(client).min(cap)).unwrap(),
+            mid: newest.map(|it| it.id.clone()),
+            timestamp: newest.map(|it| it.at),
+            from: newest.map(|it| it.from.clone()),
+            data: newest.map(|it| it.text.clone()),
+            ..UnreadTuple::default()
+        }
+    }
+
+    fn matches(&self, cid: &str, condition: &Value) -> bool {
+        condition.as_object().unwrap().iter().all(|(key, wanted)| {
+            let members = json!(self.members);
+            match key.as_str() {
+                "m" => match wanted {
+                    Value::String(member) => self.has(member),
+                    other => {
+                        other["$all"] == members
+                            && other["$size"] == members.as_array().unwrap().len()
+                    }
+                },
+                "c" => wanted == &json!(self.creator),
+                "objectId" => wanted["$in"].as_array().unwrap().contains(&json!(cid)),
+                "updatedAt" => {
+                    let since = iso::parse(wanted["$gt"]["iso"].as_str().unwrap()).unwrap();
+                    self.updated_at > since.as_millis()
+                }
+                other => panic!("the model knows no condition on {other}"),
+            }
+        })
+    }
+
+    fn row(&self, cid: &str) -> Value {
+        let date = |at: i64| iso::format(Timestamp::from_millis(at));
+        let mut row = json!({
+            "objectId": cid, "m": self.members, "c": self.creator, "unique": self.unique,
+            "createdAt": date(self.created_at), "updatedAt": date(self.updated_at),
+        });
+        if let Some(name) = &self.name {
+            row["name"] = json!(name);
+        }
+        if let Some(attributes) = &self.attributes {
+            row["attr"] = attributes.clone();
+        }
+        if let Some(last) = self.messages.last() {
+            row["lm"] = json!({"__type": "Date", "iso": date(last.at)});
+            row["msg"] = json!(last.text);
+            row["bin"] = json!(false);
+            row["msg_mid"] = json!(last.id);
+            row["msg_from"] = json!(last.from);
+            row["msg_timestamp"] = json!(last.at);
+            if let Some(edited_at) = last.edited_at {
+                row["patch_timestamp"] = json!(edited_at);
+            }
+        }
+        row
+    }
+}
+
+impl Stored {
+    fn direct(&self, cid: &str) -> DirectCommand {
+        DirectCommand {
+            cid: Some(cid.to_owned()),
+            id: Some(self.id.clone()),
+            from_peer_id: Some(self.from.clone()),
+            timestamp: Some(self.at),
+            msg: Some(self.text.clone()),
+            conv_type: Some(1),
+            ..DirectCommand::default()
+        }
+    }
+
+    fn item(&self) -> LogItem {
+        LogItem {
+            from: Some(self.from.clone()),
+            data: Some(self.text.clone()),
+            timestamp: Some(self.at),
+            msg_id: Some(self.id.clone()),
+            patch_timestamp: self.edited_at,
+            ..LogItem::default()
+        }
+    }
+
+    fn patch(&self, cid: &str) -> PatchItem {
+        PatchItem {
+            cid: Some(cid.to_owned()),
+            mid: Some(self.id.clone()),
+            timestamp: Some(self.at),
+            from: Some(self.from.clone()),
+            data: Some(self.text.clone().into_bytes()),
+            patch_timestamp: self.edited_at,
+            ..PatchItem::default()
+        }
+    }
+}
+
+fn notification(client: &str, now: i64, command: Command) -> Envelope {
+    Envelope::notification(client, Timestamp::from_millis(now), command)
+}

@@ -1,0 +1,742 @@
+//! The world of the scenarios: devices, a model service, a network that fails on demand, and a
+//! clock that jumps from event to event.
+//!
+//! A device does what the runtime does: drain, commit, send. A frame is lost only with its
+//! connection, as over TCP.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::service::{Outgoing, Service, Socket};
+use crate::model::{
+    AppId, ClientId, Content, ConversationId, LocalId, MessageState, NewConversation, NewMessage,
+    Now, OutboxEntryId, OutboxState, SessionState, Tag, Timestamp, Uniqueness,
+};
+use crate::store::{
+    CommitClass, ConversationRow, MemoryDisk, Opened, Overlay, Position, Store, TimelineItem,
+    Writer,
+};
+use crate::sync::link::{
+    ClientSlot, ConnectionNumber, Link, LinkEffect, LinkInput, LinkOptions, LinkStep, NetworkHint,
+};
+use crate::sync::{
+    Client, ClientInput, ClientSettings, Durability, Randomness, Reply, Request, RequestError,
+    RequestId, SignIn, Signing, Step,
+};
+use crate::wire::{Direction, Encoding, Envelope, Frame, Subprotocol};
+use crate::{Limits, ServerAddress};
+
+const SLOT: ClientSlot = ClientSlot(1);
+
+/// The wall clock at the beginning of every world.
+const EPOCH: i64 = 1_700_000_000_000;
+
+/// What answers an API call.
+pub(super) type Answer = Result<Reply, RequestError>;
+
+/// One of the world's devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Device(pub(super) usize);
+
+pub(super) struct World {
+    now: Duration,
+    pub(super) service: Service,
+    machines: Vec<Machine>,
+    events: BTreeMap<(Duration, u64), Happening>,
+    last_event: u64,
+    randomness: Randomness,
+    limits: Limits,
+}
+
+/// A device: a client with its store, and a link.
+struct Machine {
+    name: String,
+    tag: Option<Tag>,
+    disk: MemoryDisk,
+    opened: Option<(Store, Writer)>,
+    client: Option<Client>,
+    link: Link,
+    client_wake: Option<Duration>,
+    link_wake: Option<Duration>,
+    network: Reach,
+    /// The open socket, and until when each direction is busy: frames keep their order.
+    socket: Option<(ConnectionNumber, Duration, Duration)>,
+    answers: BTreeMap<RequestId, Answer>,
+    last_request: u64,
+    /// How many frames the device sent in all.
+    sent: usize,
+    transient: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Reachable,
+    Unreachable,
+    /// The next frames from the service are lost, and the connection with them.
+    LosesAnswers,
+}
+
+#[derive(Debug)]
+enum Happening {
+    ToService(Device, ConnectionNumber, Frame<'static>),
+    ToDevice(Device, ConnectionNumber, Frame<'static>),
+    Connected(Device, ConnectionNumber),
+    Disconnected(Device, ConnectionNumber),
+}
+
+impl World {
+    pub(super) fn seeded(seed: u64) -> Self {
+        Self::with_limits(seed, Limits::default())
+    }
+
+    pub(super) fn with_limits(seed: u64, limits: Limits) -> Self {
+        Self {
+            now: Duration::ZERO,
+            service: Service::default(),
+            machines: Vec::new(),
+            events: BTreeMap::new(),
+            last_event: 0,
+            randomness: Randomness::seeded(seed),
+            limits,
+        }
+    }
+
+    /// Devices of these clients, online and settled.
+    pub(super) fn devices<const N: usize>(&mut self, names: [&str; N]) -> [Device; N] {
+        let devices = names.map(|name| self.device(name, None));
+        for device in devices {
+            self.connect(device);
+        }
+        self.settle();
+        devices
+    }
+
+    /// A device that was never online.
+    pub(super) fn device(&mut self, name: &str, tag: Option<&str>) -> Device {
+        let device = Device(self.machines.len());
+        let link = self.new_link();
+        self.machines.push(Machine {
+            name: name.to_owned(),
+            tag: tag.map(|tag| Tag::new(tag).unwrap()),
+            disk: MemoryDisk::new(self.randomness.next_u64()),
+            opened: None,
+            client: None,
+            link,
+            client_wake: None,
+            link_wake: None,
+            network: Reach::Reachable,
+            socket: None,
+            answers: BTreeMap::new(),
+            last_request: 0,
+            sent: 0,
+            transient: Vec::new(),
+        });
+        self.boot(device);
+        device
+    }
+
+    fn new_link(&mut self) -> Link {
+        let options = LinkOptions {
+            app_id: AppId::new("app").unwrap(),
+            server: ServerAddress::Socket {
+                url: "wss://service".into(),
+            },
+            subprotocol: Subprotocol::DEFAULT,
+            limits: self.limits.clone(),
+        };
+        Link::new(options, Randomness::seeded(self.randomness.next_u64()))
+    }
+
+    /// Opens the store and builds the machines from it.
+    fn boot(&mut self, device: Device) {
+        let link = self.new_link();
+        let seed = self.randomness.next_u64();
+        let limits = self.limits.clone();
+        let machine = &mut self.machines[device.0];
+        let client = ClientId::new(&machine.name).unwrap();
+        let Opened { store, writer, .. } = Store::in_memory(&machine.disk, client.clone()).unwrap();
+        let settings = ClientSettings {
+            client: client.clone(),
+            tag: machine.tag.clone(),
+            user_agent: "sampan/test".to_owned(),
+            signing: Signing::Unsigned,
+            limits,
+        };
+        machine.client = Some(Client::rebuild(settings, &store, Randomness::seeded(seed)));
+        machine.opened = Some((store, writer));
+        machine.link = link;
+        machine.client_wake = None;
+        machine.link_wake = None;
+        self.link(device, LinkInput::Attach { slot: SLOT, client });
+    }
+
+    // What apps do.
+
+    pub(super) fn call(&mut self, device: Device, request: Request) -> RequestId {
+        let machine = &mut self.machines[device.0];
+        machine.last_request += 1;
+        let id = RequestId(machine.last_request);
+        self.client(device, vec![ClientInput::Requested { id, request }]);
+        id
+    }
+
+    pub(super) fn answer(&self, device: Device, id: RequestId) -> Option<&Answer> {
+        self.machines[device.0].answers.get(&id)
+    }
+
+    /// A call that is answered at once.
+    pub(super) fn ask(&mut self, device: Device, request: Request) -> Answer {
+        let id = self.call(device, request);
+        self.answer(device, id).expect("an answer at once").clone()
+    }
+
+    /// A call that is answered later, or never.
+    pub(super) fn ask_later(&mut self, device: Device, request: Request) -> RequestId {
+        self.call(device, request)
+    }
+
+    pub(super) fn connect(&mut self, device: Device) {
+        let mode = SignIn::TakeOver;
+        self.ask(device, Request::Connect { mode }).unwrap();
+    }
+
+    pub(super) fn create(&mut self, device: Device, members: &[&str]) -> ConversationId {
+        let conversation = NewConversation {
+            members: members
+                .iter()
+                .map(|it| ClientId::new(it).unwrap())
+                .collect(),
+            uniqueness: Uniqueness::Separate,
+            ..NewConversation::default()
+        };
+        self.create_as(device, conversation)
+    }
+
+    pub(super) fn create_as(
+        &mut self,
+        device: Device,
+        conversation: NewConversation,
+    ) -> ConversationId {
+        match self.ask(device, Request::CreateConversation { conversation }) {
+            Ok(Reply::Created { conversation, .. }) => conversation,
+            other => panic!("no conversation: {other:?}"),
+        }
+    }
+
+    pub(super) fn say(
+        &mut self,
+        device: Device,
+        conversation: &ConversationId,
+        text: &str,
+    ) -> (OutboxEntryId, LocalId) {
+        let request = Request::SendMessage {
+            conversation: conversation.clone(),
+            message: NewMessage::new(Content::Plain { text: text.into() }),
+        };
+        match self.ask(device, request) {
+            Ok(Reply::Enqueued {
+                entry, local_id, ..
+            }) => (entry, local_id),
+            other => panic!("not enqueued: {other:?}"),
+        }
+    }
+
+    pub(super) fn mark_read(&mut self, device: Device, conversation: &ConversationId) {
+        let request = Request::MarkRead {
+            conversation: conversation.clone(),
+            until: None,
+        };
+        self.ask(device, request).unwrap();
+    }
+
+    // What befalls them.
+
+    /// The device loses the network; it is told at once.
+    pub(super) fn partition(&mut self, device: Device) {
+        self.machines[device.0].network = Reach::Unreachable;
+        self.cut(device);
+    }
+
+    /// The network is back, and the operating system says so.
+    pub(super) fn repair(&mut self, device: Device) {
+        self.machines[device.0].network = Reach::Reachable;
+        self.link(device, LinkInput::Network(NetworkHint::Available));
+    }
+
+    /// Breaks the device's connection; frames under way are lost.
+    pub(super) fn cut(&mut self, device: Device) {
+        let machine = &mut self.machines[device.0];
+        if let Some((connection, ..)) = machine.socket.take() {
+            self.service.disconnect(socket(device, connection));
+            self.schedule(self.now, Happening::Disconnected(device, connection));
+        }
+    }
+
+    /// The connection breaks when the service next answers: it acts, and the answer is lost.
+    pub(super) fn lose_next_answer(&mut self, device: Device) {
+        self.machines[device.0].network = Reach::LosesAnswers;
+    }
+
+    /// Frames from the service are that late for a while.
+    pub(super) fn slow_answers(&mut self, device: Device, by: Duration) {
+        if let Some((_, _, down)) = &mut self.machines[device.0].socket {
+            *down = self.now + by;
+        }
+    }
+
+    /// Kills the app, loses what was not synced, and starts it again, offline.
+    pub(super) fn crash(&mut self, device: Device) {
+        self.cut(device);
+        let machine = &mut self.machines[device.0];
+        machine.opened = None;
+        machine.client = None;
+        machine.disk.crash();
+        self.boot(device);
+    }
+
+    /// Kills the app in the moment after a commit and before what follows from it, then starts it.
+    pub(super) fn kill_after_commit_of(&mut self, device: Device, request: Request) {
+        let machine = &mut self.machines[device.0];
+        machine.last_request += 1;
+        let id = RequestId(machine.last_request);
+        self.commit(device, vec![ClientInput::Requested { id, request }]);
+        self.crash(device);
+    }
+
+    // Time.
+
+    pub(super) fn wall(&self) -> i64 {
+        EPOCH + i64::try_from(self.now.as_millis()).unwrap()
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.next_time().is_some_and(|at| at <= until) {
+            self.step();
+        }
+        self.now = until;
+    }
+
+    /// Lets time pass until nothing is under way: ten minutes, in which heartbeats alone go on.
+    pub(super) fn settle(&mut self) {
+        self.pass(Duration::from_secs(600));
+    }
+
+    /// Lets a second pass: enough for frames, too little for timers.
+    pub(super) fn moment(&mut self) {
+        self.pass(Duration::from_secs(1));
+    }
+
+    fn next_time(&self) -> Option<Duration> {
+        let wakes = self.machines.iter();
+        let wakes = wakes.flat_map(|machine| [machine.client_wake, machine.link_wake]);
+        let event = self.events.keys().next().map(|(at, _)| *at);
+        wakes.chain([event]).flatten().min()
+    }
+
+    /// One thing happens.
+    pub(super) fn step(&mut self) -> bool {
+        let Some(at) = self.next_time() else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        if let Some(entry) = self.events.first_entry()
+            && entry.key().0 <= self.now
+        {
+            let happening = entry.remove();
+            self.happen(happening);
+            return true;
+        }
+        for index in 0..self.machines.len() {
+            let device = Device(index);
+            let machine = &mut self.machines[index];
+            if machine.link_wake.is_some_and(|at| at <= self.now) {
+                machine.link_wake = None;
+                self.link(device, LinkInput::Woke);
+                return true;
+            }
+            if machine.client_wake.is_some_and(|at| at <= self.now) {
+                machine.client_wake = None;
+                self.client(device, vec![ClientInput::Woke]);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// One thing happens; true once the device's session is open.
+    pub(super) fn step_until_open(&mut self, device: Device) -> bool {
+        self.step();
+        self.session(device) == SessionState::Open
+    }
+
+    fn schedule(&mut self, at: Duration, happening: Happening) {
+        self.last_event += 1;
+        self.events.insert((at, self.last_event), happening);
+    }
+
+    fn latency(&mut self) -> Duration {
+        Duration::from_millis(5 + self.randomness.below(40))
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::ToService(device, connection, frame) => {
+                if self.is_open(device, connection) {
+                    let request = frame
+                        .decode(Encoding::Binary, Direction::ToService)
+                        .unwrap();
+                    let wall = self.wall();
+                    let out = self
+                        .service
+                        .handle(wall, socket(device, connection), request);
+                    self.deliver(out);
+                }
+            }
+            Happening::ToDevice(device, connection, frame) => {
+                if self.is_open(device, connection) {
+                    self.link(device, LinkInput::Received { connection, frame });
+                }
+            }
+            Happening::Connected(device, connection) => {
+                if self.machines[device.0].network == Reach::Unreachable {
+                    let close = None;
+                    self.link(device, LinkInput::Disconnected { connection, close });
+                    return;
+                }
+                self.machines[device.0].socket = Some((connection, self.now, self.now));
+                let subprotocol = Some(Subprotocol::DEFAULT.name().to_owned());
+                self.link(
+                    device,
+                    LinkInput::Connected {
+                        connection,
+                        subprotocol,
+                    },
+                );
+            }
+            Happening::Disconnected(device, connection) => {
+                let close = None;
+                self.link(device, LinkInput::Disconnected { connection, close });
+            }
+        }
+    }
+
+    fn is_open(&self, device: Device, connection: ConnectionNumber) -> bool {
+        let socket = self.machines[device.0].socket;
+        socket.is_some_and(|(open, ..)| open == connection)
+    }
+
+    /// Sends the service's frames on their way.
+    pub(super) fn deliver(&mut self, out: Outgoing) {
+        for (to, envelope) in out {
+            let Some((device, connection)) = self.device_of(to) else {
+                continue;
+            };
+            if self.machines[device.0].network == Reach::LosesAnswers {
+                self.machines[device.0].network = Reach::Reachable;
+                self.cut(device);
+                continue;
+            }
+            let frame = encode(&envelope);
+            let at = self.now + self.latency();
+            let Some((open, _, down)) = &mut self.machines[device.0].socket else {
+                continue;
+            };
+            if *open == connection {
+                let at = at.max(*down);
+                *down = at;
+                self.schedule(at, Happening::ToDevice(device, connection, frame));
+            }
+        }
+    }
+
+    fn device_of(&self, to: Socket) -> Option<(Device, ConnectionNumber)> {
+        let index = usize::try_from(to >> 32).unwrap();
+        (index < self.machines.len())
+            .then(|| (Device(index), ConnectionNumber(to & u64::from(u32::MAX))))
+    }
+
+    // The device's loop: drain, commit, send.
+
+    fn link(&mut self, device: Device, input: LinkInput) {
+        let now = self.clock();
+        let step = self.machines[device.0].link.handle(now, input);
+        self.carry_out_link(device, step);
+    }
+
+    fn carry_out_link(&mut self, device: Device, step: LinkStep) {
+        let machine = &mut self.machines[device.0];
+        machine.link_wake = step.wake_after.map(|after| self.now + after);
+        for effect in step.effects {
+            self.effect(device, effect);
+        }
+        let inputs: Vec<ClientInput> = step
+            .deliveries
+            .into_iter()
+            .map(|(_, delivery)| ClientInput::Delivered(delivery))
+            .collect();
+        if !inputs.is_empty() {
+            self.client(device, inputs);
+        }
+    }
+
+    fn effect(&mut self, device: Device, effect: LinkEffect) {
+        match effect {
+            LinkEffect::LookUp { .. } => panic!("no router in this world"),
+            LinkEffect::Connect { connection, .. } => {
+                let at = self.now + self.latency();
+                self.schedule(at, Happening::Connected(device, connection));
+            }
+            LinkEffect::Disconnect { connection } => {
+                self.service.disconnect(socket(device, connection));
+                self.machines[device.0]
+                    .socket
+                    .take_if(|(open, ..)| *open == connection);
+            }
+            LinkEffect::Send { connection, frame } => {
+                let at = self.now + self.latency();
+                let machine = &mut self.machines[device.0];
+                machine.sent += 1;
+                if let Some((_, up, _)) = &mut machine.socket {
+                    let at = at.max(*up);
+                    *up = at;
+                    self.schedule(at, Happening::ToService(device, connection, frame));
+                }
+            }
+        }
+    }
+
+    fn client(&mut self, device: Device, inputs: Vec<ClientInput>) {
+        let step = self.commit(device, inputs);
+        let machine = &mut self.machines[device.0];
+        machine.client_wake = step.wake_after.map(|after| self.now + after);
+        machine.answers.extend(step.replies);
+        for message in &step.transient {
+            let words = message.content.words().unwrap_or_default();
+            machine.transient.push(words.to_owned());
+        }
+        let mut follow = VecDeque::new();
+        if let Some(wish) = step.wish {
+            follow.push_back(LinkInput::Wish { slot: SLOT, wish });
+        }
+        for request in step.requests {
+            follow.push_back(LinkInput::Submit {
+                slot: SLOT,
+                request,
+            });
+        }
+        if !step.acknowledgements.is_empty() {
+            machine.opened.as_mut().unwrap().1.sync().unwrap();
+        }
+        for request in step.acknowledgements {
+            follow.push_back(LinkInput::Submit {
+                slot: SLOT,
+                request,
+            });
+        }
+        for input in follow {
+            self.link(device, input);
+        }
+    }
+
+    /// Handles the inputs of a round and commits what they wrote.
+    fn commit(&mut self, device: Device, inputs: Vec<ClientInput>) -> Step {
+        let now = self.clock();
+        let machine = &mut self.machines[device.0];
+        let (store, writer) = machine.opened.as_mut().unwrap();
+        let client = machine.client.as_mut().unwrap();
+        let mut overlay = Overlay::new(store);
+        let mut step = Step::default();
+        for input in inputs {
+            step.absorb(client.handle(now, input, &mut overlay).unwrap());
+        }
+        let batch = overlay.into_batch();
+        let class = match step.durability {
+            Durability::None => {
+                assert!(batch.is_empty(), "a step that wrote said that it did not");
+                return step;
+            }
+            Durability::Cache => CommitClass::Cache,
+            Durability::Intent => CommitClass::Intent,
+        };
+        writer.commit(batch, class).unwrap();
+        step
+    }
+
+    fn clock(&self) -> Now {
+        Now {
+            elapsed: self.now,
+            wall: Timestamp::from_millis(self.wall()),
+        }
+    }
+
+    // What can be seen.
+
+    pub(super) fn store(&self, device: Device) -> &Store {
+        &self.machines[device.0].opened.as_ref().unwrap().0
+    }
+
+    pub(super) fn session(&self, device: Device) -> SessionState {
+        self.machines[device.0]
+            .client
+            .as_ref()
+            .unwrap()
+            .session_state()
+    }
+
+    pub(super) fn sent_frames(&self, device: Device) -> usize {
+        self.machines[device.0].sent
+    }
+
+    pub(super) fn row(&self, device: Device, id: &ConversationId) -> ConversationRow {
+        let snapshot = self.store(device).snapshot();
+        snapshot
+            .conversation_by_id(id)
+            .unwrap()
+            .expect("a conversation")
+            .1
+    }
+
+    pub(super) fn unread(&self, device: Device, id: &ConversationId) -> (u32, bool) {
+        let unread = self.row(device, id).unread;
+        (unread.count, unread.at_least)
+    }
+
+    /// The service's id of a conversation.
+    pub(super) fn service_id(&self, device: Device, id: &ConversationId) -> ConversationId {
+        self.row(device, id).id
+    }
+
+    fn items(&self, device: Device, id: &ConversationId) -> Vec<TimelineItem> {
+        let snapshot = self.store(device).snapshot();
+        let Some(number) = snapshot.number(id).unwrap() else {
+            return Vec::new();
+        };
+        snapshot.page_before(number, None, 500).unwrap().items
+    }
+
+    /// The timeline as text: a line a message, `~` for a gap.
+    pub(super) fn timeline(&self, device: Device, id: &ConversationId) -> Vec<String> {
+        let line = |item: &TimelineItem| match item.message() {
+            None => "~".to_owned(),
+            Some(message) => {
+                let state = match &message.state {
+                    MessageState::Pending => " …",
+                    MessageState::Failed { .. } => " !",
+                    _ => "",
+                };
+                let words = message.content.words().unwrap_or("?");
+                format!("{}: {words}{state}", message.sender)
+            }
+        };
+        self.items(device, id).iter().map(line).collect()
+    }
+
+    /// The position of the oldest message of the timeline's newest unbroken stretch.
+    pub(super) fn newer_edge_of_gap(
+        &self,
+        device: Device,
+        id: &ConversationId,
+    ) -> Option<Position> {
+        let items = self.items(device, id);
+        items.into_iter().rev().find_map(|item| match item {
+            TimelineItem::Gap(gap) => gap.newer,
+            _ => None,
+        })
+    }
+
+    /// The unsent entries: their kinds and states.
+    pub(super) fn outbox(&self, device: Device) -> Vec<String> {
+        let entries = self.store(device).snapshot().outbox();
+        let line = |state: &OutboxState| match state {
+            OutboxState::Queued => "queued".to_owned(),
+            OutboxState::InFlight => "in flight".to_owned(),
+            OutboxState::Failed { failure } => format!("failed: {failure:?}"),
+        };
+        let lines = entries.iter();
+        lines
+            .map(|entry| format!("{:?} {}", entry.intent.kind(), line(&entry.state)))
+            .collect()
+    }
+
+    /// What the service has of a conversation.
+    pub(super) fn truth(&self, id: &ConversationId) -> Vec<String> {
+        let conversation = &self.service.conversations[id.as_str()];
+        let lines = conversation.messages.iter();
+        lines
+            .map(|it| format!("{}: {}", it.from, it.text))
+            .collect()
+    }
+
+    /// A message by a client that is on no device of the world.
+    pub(super) fn post(&mut self, id: &ConversationId, from: &str, text: &str) {
+        let wall = self.wall();
+        let out = self.service.post(wall, id.as_str(), from, text);
+        self.deliver(out);
+    }
+
+    /// Somebody outside the world makes a conversation.
+    pub(super) fn found(&mut self, members: &[&str]) -> ConversationId {
+        let wall = self.wall();
+        let (cid, out) = self.service.found(wall, members);
+        self.deliver(out);
+        ConversationId::new(cid).unwrap()
+    }
+
+    /// The sender edits a message on a device outside the world.
+    pub(super) fn edit(&mut self, id: &ConversationId, before: &str, after: &str) {
+        let wall = self.wall();
+        let conversation = &self.service.conversations[id.as_str()];
+        let mut messages = conversation.messages.iter();
+        let message = messages.find(|it| it.text == before).unwrap().id.clone();
+        let out = self.service.edit(wall, id.as_str(), &message, after);
+        self.deliver(out);
+    }
+
+    /// Somebody outside the world removes a member.
+    pub(super) fn remove_member(&mut self, id: &ConversationId, member: &str) {
+        let wall = self.wall();
+        let out = self.service.remove(wall, id.as_str(), member);
+        self.deliver(out);
+    }
+
+    /// How far a message got, as the sender's device shows it.
+    pub(super) fn state_of(&self, device: Device, id: &ConversationId, text: &str) -> String {
+        let items = self.items(device, id);
+        let mut messages = items.iter().filter_map(TimelineItem::message);
+        let found = messages.find(|it| it.content.words() == Some(text));
+        match &found.expect("the message").state {
+            MessageState::Delivered { .. } => "delivered".to_owned(),
+            MessageState::Read { .. } => "read".to_owned(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// Asks for a page of history and lets it come.
+    pub(super) fn fetch(
+        &mut self,
+        device: Device,
+        id: &ConversationId,
+        before: Option<Position>,
+        limit: u32,
+    ) -> Answer {
+        let request = Request::FetchHistory {
+            conversation: id.clone(),
+            before,
+            limit,
+        };
+        let call = self.call(device, request);
+        self.pass(Duration::from_secs(10));
+        self.answer(device, call).expect("an answer").clone()
+    }
+}
+
+/// The service's number of a device's connection.
+fn socket(device: Device, connection: ConnectionNumber) -> Socket {
+    (u64::try_from(device.0).unwrap() << 32) | connection.0
+}
+
+fn encode(envelope: &Envelope) -> Frame<'static> {
+    Frame::encode(envelope, Encoding::Binary, Direction::ToClient).unwrap()
+}
