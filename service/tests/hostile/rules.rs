@@ -162,12 +162,10 @@ async fn a_conversation_that_does_not_exist_is_told() {
         "",
         &"x".repeat(1000),
     ] {
-        assert_eq!(
-            refusal(&tom.say(id, "hello").await),
-            Some(4401),
-            "{} bytes",
-            id.len()
-        );
+        // A temporary conversation may have been there: it is over.
+        let code = if id.starts_with("_tmp:") { 4303 } else { 4401 };
+        let said = refusal(&tom.say(id, "hello").await);
+        assert_eq!(said, Some(code), "{} bytes", id.len());
         let update = ConvCommand {
             cid: Some(id.to_owned()),
             attr: Some(JsonObjectMessage {
