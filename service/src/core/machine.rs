@@ -1,6 +1,5 @@
 //! [`Core`]: one input in, effects out; which rule a command belongs to; who hears of what.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
@@ -36,8 +35,6 @@ pub struct Core<S> {
     pub(super) names: Names,
     pub(super) stamps: Stamps,
     pub(super) retention: Retention,
-    /// How far the sweep for old messages has come, per app.
-    pub(super) swept: BTreeMap<AppId, ConversationId>,
     sweep_at: Duration,
     sequence: u32,
 }
@@ -52,7 +49,6 @@ impl<S: Storage> Core<S> {
             registry: Registry::default(),
             names: Names::new(entropy),
             stamps: Stamps::default(),
-            swept: BTreeMap::new(),
             sweep_at: Duration::ZERO,
             sequence: 0,
         }

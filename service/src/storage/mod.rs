@@ -3,7 +3,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `record.rs` | the facts that are kept, and [`Write`], the one way to change them |
-//! | `keyed.rs` | [`Storage`] over any ordered map of bytes, with the batch as an overlay |
+//! | `keyed.rs` | an ordered map of bytes, with the batch as an overlay |
+//! | `question.rs`, `write.rs` | [`Storage`] over such a map |
 //! | `key.rs`, `codec.rs` | how rows are found and written |
 //! | `redb.rs` | the map on disk (docs/decisions/0002-redb.md) |
 //! | `memory.rs` | the map in memory, for simulations and tests |
@@ -17,10 +18,12 @@ mod codec;
 mod key;
 mod keyed;
 mod memory;
+mod question;
 mod record;
 mod redb;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::future::Future;
 

@@ -290,9 +290,6 @@ pub enum Write {
     PutMessage(AppId, ConversationId, Message),
     /// Forgets a message, its token and its patch.
     DropMessage(AppId, ConversationId, Place),
-    /// Forgets messages of a conversation up to and including a time, with their tokens; a bounded
-    /// number at once, the oldest.
-    DropMessages(AppId, ConversationId, Timestamp),
     /// Queues a message for a client in push mode.
     PutPending(AppId, Pending),
     /// Takes a message out of such a queue.

@@ -119,7 +119,6 @@ fn writes() -> impl Strategy<Value = Write> {
             cid(c),
             message(t, n, None).place()
         )),
-        (small.clone(), 0i64..5).prop_map(|(c, t)| Write::DropMessages(app(), cid(c), at(t))),
         (small.clone(), small.clone(), 0i64..5).prop_map(|(c, n, t)| Write::PutPending(
             app(),
             Pending {

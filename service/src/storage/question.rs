@@ -1,0 +1,319 @@
+//! The questions of [`Storage`], answered from rows.
+
+use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
+use serde::de::DeserializeOwned;
+
+use super::codec::decode;
+use super::key::{self, Parts};
+use super::keyed::{DAMAGED_ID, Keyed, Map, Row};
+use super::record::{
+    Ban, Client, Conversation, Member, Message, Notification, Pending, Place, Token, Write,
+};
+use super::{Edge, Order, Span, Storage, StorageError};
+
+impl<M: Map> Storage for Keyed<M> {
+    async fn token(&self, app: &AppId, digest: &str) -> Result<Option<Token>, StorageError> {
+        self.record(&key::token(app, digest))
+    }
+
+    async fn ended_tokens(
+        &self,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(AppId, String)>, StorageError> {
+        let from = key::token_ends(Timestamp::from_millis(i64::MIN)).into_bytes();
+        let to = key::token_ends(until).end();
+        let skip = key::token_ends(until).len();
+        let mut ended = Vec::new();
+        for (key, _) in self.rows(&from, &to, Order::OldestFirst, limit)? {
+            let mut parts = Parts::after(&key, skip)?;
+            let app = AppId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
+            ended.push((app, parts.rest()?.to_owned()));
+        }
+        Ok(ended)
+    }
+
+    async fn client(&self, app: &AppId, client: &ClientId) -> Result<Option<Client>, StorageError> {
+        self.record(&key::client(app, client))
+    }
+
+    async fn conversation(
+        &self,
+        app: &AppId,
+        id: &ConversationId,
+    ) -> Result<Option<Conversation>, StorageError> {
+        self.record(&key::conversation(app, id))
+    }
+
+    async fn unique_conversation(
+        &self,
+        app: &AppId,
+        unique_id: &str,
+    ) -> Result<Option<ConversationId>, StorageError> {
+        self.get(&key::unique(app, unique_id))?
+            .map(|bytes| {
+                let text = str::from_utf8(&bytes).map_err(|_| DAMAGED_ID)?;
+                ConversationId::new(text).map_err(|_| DAMAGED_ID)
+            })
+            .transpose()
+    }
+
+    async fn conversations(
+        &self,
+        app: &AppId,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<Conversation>, StorageError> {
+        let all = key::conversations(app);
+        let from = match after {
+            Some(id) => key::conversation(app, id).next(),
+            None => all.clone().into_bytes(),
+        };
+        records(&self.rows(&from, &all.end(), Order::OldestFirst, limit)?)
+    }
+
+    async fn ended_conversations(
+        &self,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(AppId, ConversationId)>, StorageError> {
+        let from = key::expiries(Timestamp::from_millis(i64::MIN)).into_bytes();
+        let to = key::expiries(until).end();
+        let skip = key::expiries(until).len();
+        let mut ended = Vec::new();
+        for (key, _) in self.rows(&from, &to, Order::OldestFirst, limit)? {
+            let mut parts = Parts::after(&key, skip)?;
+            let app = AppId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
+            let id = ConversationId::new(parts.rest()?).map_err(|_| DAMAGED_ID)?;
+            ended.push((app, id));
+        }
+        Ok(ended)
+    }
+
+    async fn members(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        limit: usize,
+    ) -> Result<Vec<Member>, StorageError> {
+        records(&self.under(&key::members(app, conversation), limit)?)
+    }
+
+    async fn member(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        client: &ClientId,
+    ) -> Result<Option<Member>, StorageError> {
+        self.record(&key::member(app, conversation, client))
+    }
+
+    async fn memberships(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StorageError> {
+        let prefix = key::memberships(app, client);
+        self.under(&prefix, limit)?
+            .iter()
+            .map(|(key, _)| {
+                let id = Parts::after(key, prefix.len())?.rest()?;
+                ConversationId::new(id).map_err(|_| DAMAGED_ID)
+            })
+            .collect()
+    }
+
+    async fn message(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        place: &Place,
+    ) -> Result<Option<Message>, StorageError> {
+        self.record(&key::message(app, conversation, place))
+    }
+
+    async fn message_place(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        id: &MessageId,
+    ) -> Result<Option<Place>, StorageError> {
+        self.get(&key::message_id(app, conversation, id))?
+            .map(|bytes| {
+                Ok(Place {
+                    sent_at: time_of(&bytes)?,
+                    id: id.clone(),
+                })
+            })
+            .transpose()
+    }
+
+    async fn sent_with(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        from: &ClientId,
+        token: &str,
+    ) -> Result<Option<Place>, StorageError> {
+        self.record(&key::sent_token(app, conversation, from, token))
+    }
+
+    async fn messages(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        span: &Span,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Message>, StorageError> {
+        let (from, to) = span_keys(app, conversation, span);
+        records(&self.rows(&from, &to, order, limit)?)
+    }
+
+    async fn patched_since(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Message>, StorageError> {
+        let from = key::patches_at(app, conversation, since).end();
+        let to = key::patches(app, conversation).end();
+        let skip = key::patches_at(app, conversation, since).len();
+        let mut patched = Vec::new();
+        for (key, time) in self.rows(&from, &to, Order::OldestFirst, limit)? {
+            let id = Parts::after(&key, skip)?.rest()?;
+            let id = MessageId::new(id).map_err(|_| DAMAGED_ID)?;
+            let place = Place {
+                sent_at: time_of(&time)?,
+                id,
+            };
+            patched.extend(self.record::<Message>(&key::message(app, conversation, &place))?);
+        }
+        Ok(patched)
+    }
+
+    async fn pending(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        limit: usize,
+    ) -> Result<Vec<Pending>, StorageError> {
+        let prefix = key::pendings(app, client);
+        let mut queue = Vec::new();
+        for (key, _) in self.under(&prefix, limit)? {
+            let mut parts = Parts::after(&key, prefix.len())?;
+            let conversation = ConversationId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
+            let sent_at = parts.time()?;
+            let id = MessageId::new(parts.rest()?).map_err(|_| DAMAGED_ID)?;
+            let place = Place { sent_at, id };
+            queue.push(Pending {
+                client: client.clone(),
+                conversation,
+                place,
+            });
+        }
+        Ok(queue)
+    }
+
+    async fn notifications(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Notification>, StorageError> {
+        let from = key::notifications_at(app, client, since).end();
+        let to = key::notifications(app, client).end();
+        records(&self.rows(&from, &to, Order::OldestFirst, limit)?)
+    }
+
+    async fn banned(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        ban: Ban,
+        limit: usize,
+    ) -> Result<Vec<ClientId>, StorageError> {
+        let prefix = key::bans(app, conversation, ban);
+        self.under(&prefix, limit)?
+            .iter()
+            .map(|(key, _)| {
+                let client = Parts::after(key, prefix.len())?.rest()?;
+                ClientId::new(client).map_err(|_| DAMAGED_ID)
+            })
+            .collect()
+    }
+
+    async fn is_banned(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        ban: Ban,
+        client: &ClientId,
+    ) -> Result<bool, StorageError> {
+        Ok(self
+            .get(&key::ban(app, conversation, ban, client))?
+            .is_some())
+    }
+
+    async fn apply(&mut self, writes: Vec<Write>) -> Result<(), StorageError> {
+        writes.into_iter().try_for_each(|write| self.write(write))
+    }
+
+    async fn commit(&mut self) -> Result<(), StorageError> {
+        self.commit_now()
+    }
+
+    fn rollback(&mut self) {
+        self.batch.clear();
+    }
+}
+
+/// A time that is a value.
+fn time_of(bytes: &[u8]) -> Result<Timestamp, StorageError> {
+    <[u8; 8]>::try_from(bytes)
+        .map(|bytes| Timestamp::from_millis(i64::from_be_bytes(bytes)))
+        .map_err(|_| StorageError::Damaged {
+            what: "a time could not be decoded",
+        })
+}
+
+fn records<T: DeserializeOwned>(rows: &[Row]) -> Result<Vec<T>, StorageError> {
+    rows.iter().map(|(_, value)| decode(value)).collect()
+}
+
+/// Where a stretch begins and ends, as keys.
+fn span_keys(app: &AppId, conversation: &ConversationId, span: &Span) -> (Vec<u8>, Vec<u8>) {
+    let at = |edge: &Edge| key::messages_at(app, conversation, edge.at);
+    let exactly = |edge: &Edge, id: &MessageId| {
+        key::message(
+            app,
+            conversation,
+            &Place {
+                sent_at: edge.at,
+                id: id.clone(),
+            },
+        )
+    };
+    let from = match &span.older {
+        None => key::messages(app, conversation).into_bytes(),
+        Some(edge) => match (&edge.id, edge.included) {
+            (None, true) => at(edge).into_bytes(),
+            (None, false) => at(edge).end(),
+            (Some(id), true) => exactly(edge, id).into_bytes(),
+            (Some(id), false) => exactly(edge, id).next(),
+        },
+    };
+    let to = match &span.newer {
+        None => key::messages(app, conversation).end(),
+        Some(edge) => match (&edge.id, edge.included) {
+            (None, true) => at(edge).end(),
+            (None, false) => at(edge).into_bytes(),
+            (Some(id), true) => exactly(edge, id).next(),
+            (Some(id), false) => exactly(edge, id).into_bytes(),
+        },
+    };
+    (from, to)
+}

@@ -1,0 +1,186 @@
+//! What each write does to the rows.
+
+use sampan::model::{AppId, ClientId, ConversationId};
+
+use super::codec::encode;
+use super::key::{self, Parts};
+use super::keyed::{DAMAGED_ID, Keyed, Map};
+use super::record::{Conversation, Message, Place, Token, Write};
+use super::{Order, StorageError};
+
+impl<M: Map> Keyed<M> {
+    /// Adds one write to the batch.
+    pub(super) fn write(&mut self, write: Write) -> Result<(), StorageError> {
+        match write {
+            Write::PutToken(app, digest, token) => {
+                self.drop_token(&app, &digest)?;
+                self.put(key::token_end(token.expires_at, &app, &digest), Vec::new());
+                self.put(key::token(&app, &digest), encode(&token)?);
+            }
+            Write::DropToken(app, digest) => self.drop_token(&app, &digest)?,
+            Write::PutClient(app, id, client) => {
+                self.put(key::client(&app, &id), encode(&client)?);
+            }
+            Write::PutConversation(app, conversation) => {
+                self.put_conversation(&app, &conversation)?;
+            }
+            Write::DropConversation(app, id) => self.drop_conversation(&app, &id)?,
+            Write::PutMember(app, conversation, member) => {
+                let belongs = key::membership(&app, &member.client, &conversation);
+                self.put(belongs, Vec::new());
+                self.put(
+                    key::member(&app, &conversation, &member.client),
+                    encode(&member)?,
+                );
+            }
+            Write::DropMember(app, conversation, client) => {
+                self.drop_row(key::membership(&app, &client, &conversation));
+                self.drop_row(key::member(&app, &conversation, &client));
+            }
+            Write::PutMessage(app, conversation, message) => {
+                self.put_message(&app, &conversation, &message)?;
+            }
+            Write::DropMessage(app, conversation, place) => {
+                self.drop_message(&app, &conversation, &place)?;
+            }
+            Write::PutPending(app, row) => self.put(key::pending(&app, &row), Vec::new()),
+            Write::DropPending(app, row) => self.drop_row(key::pending(&app, &row)),
+            Write::PutNotification(app, row) => {
+                let key = key::notification(&app, &row.client, row.at, row.sequence);
+                self.put(key, encode(&row)?);
+            }
+            Write::DropNotifications(app, client, until) => {
+                let from = key::notifications(&app, &client).into_bytes();
+                let to = key::notifications_at(&app, &client, until).end();
+                for (key, _) in self.rows(&from, &to, Order::OldestFirst, usize::MAX)? {
+                    self.batch.insert(key, None);
+                }
+            }
+            Write::PutBan(app, conversation, ban, client) => {
+                self.put(key::ban(&app, &conversation, ban, &client), Vec::new());
+            }
+            Write::DropBan(app, conversation, ban, client) => {
+                self.drop_row(key::ban(&app, &conversation, ban, &client));
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_token(&mut self, app: &AppId, digest: &str) -> Result<(), StorageError> {
+        if let Some(token) = self.record::<Token>(&key::token(app, digest))? {
+            self.drop_row(key::token_end(token.expires_at, app, digest));
+        }
+        self.drop_row(key::token(app, digest));
+        Ok(())
+    }
+
+    fn put_conversation(&mut self, app: &AppId, row: &Conversation) -> Result<(), StorageError> {
+        if let Some(unique_id) = &row.unique_id {
+            self.put(
+                key::unique(app, unique_id),
+                row.id.as_str().as_bytes().to_vec(),
+            );
+        }
+        if let Some(ends) = row.expires_at {
+            self.put(key::expiry(ends, app, &row.id), Vec::new());
+        }
+        self.put(key::conversation(app, &row.id), encode(row)?);
+        Ok(())
+    }
+
+    fn drop_conversation(&mut self, app: &AppId, id: &ConversationId) -> Result<(), StorageError> {
+        if let Some(row) = self.record::<Conversation>(&key::conversation(app, id))? {
+            if let Some(ends) = row.expires_at {
+                self.drop_row(key::expiry(ends, app, id));
+            }
+            if let Some(unique_id) = row.unique_id {
+                self.drop_unique(app, &unique_id, id)?;
+            }
+        }
+        let members = key::members(app, id);
+        for (row, _) in self.under(&members, usize::MAX)? {
+            let client = Parts::after(&row, members.len())?.rest()?;
+            let client = ClientId::new(client).map_err(|_| DAMAGED_ID)?;
+            self.drop_row(key::membership(app, &client, id));
+        }
+        self.drop_under(&members)?;
+        self.drop_under(&key::messages(app, id))?;
+        self.drop_under(&key::message_ids(app, id))?;
+        self.drop_under(&key::sent_tokens(app, id))?;
+        self.drop_under(&key::patches(app, id))?;
+        self.drop_under(&key::all_bans(app, id))?;
+        self.drop_row(key::conversation(app, id));
+        Ok(())
+    }
+
+    /// Takes a unique id from a conversation; it may belong to a successor by now.
+    fn drop_unique(
+        &mut self,
+        app: &AppId,
+        unique_id: &str,
+        id: &ConversationId,
+    ) -> Result<(), StorageError> {
+        let unique = key::unique(app, unique_id);
+        if self.get(&unique)?.as_deref() == Some(id.as_str().as_bytes()) {
+            self.drop_row(unique);
+        }
+        Ok(())
+    }
+
+    fn put_message(
+        &mut self,
+        app: &AppId,
+        conversation: &ConversationId,
+        message: &Message,
+    ) -> Result<(), StorageError> {
+        let place = message.place();
+        let row = key::message(app, conversation, &place);
+        let before = self.record::<Message>(&row)?;
+        match before {
+            None => {
+                let time = message.sent_at.as_millis().to_be_bytes().to_vec();
+                self.put(key::message_id(app, conversation, &message.id), time);
+                if let Some(token) = &message.token {
+                    let sent = key::sent_token(app, conversation, &message.from, token);
+                    self.put(sent, encode(&place)?);
+                }
+            }
+            Some(before) => {
+                if let Some(at) = before
+                    .patched_at
+                    .filter(|at| Some(*at) != message.patched_at)
+                {
+                    self.drop_row(key::patch(app, conversation, at, &message.id));
+                }
+            }
+        }
+        if let Some(at) = message.patched_at {
+            let time = message.sent_at.as_millis().to_be_bytes().to_vec();
+            self.put(key::patch(app, conversation, at, &message.id), time);
+        }
+        self.put(row, encode(message)?);
+        Ok(())
+    }
+
+    fn drop_message(
+        &mut self,
+        app: &AppId,
+        conversation: &ConversationId,
+        place: &Place,
+    ) -> Result<(), StorageError> {
+        let row = key::message(app, conversation, place);
+        let Some(message) = self.record::<Message>(&row)? else {
+            return Ok(());
+        };
+        if let Some(token) = &message.token {
+            let sent = key::sent_token(app, conversation, &message.from, token);
+            self.drop_row(sent);
+        }
+        if let Some(at) = message.patched_at {
+            self.drop_row(key::patch(app, conversation, at, &message.id));
+        }
+        self.drop_row(key::message_id(app, conversation, &message.id));
+        self.drop_row(row);
+        Ok(())
+    }
+}
