@@ -4,7 +4,8 @@
 //! that moment, under a generation of its own; the intact start of the highest generation rules.
 //! Behind it come the records of commits: the whole batch of an *intent*, synced before it is
 //! applied to the tree; of any other commit that touches the outbox, the *outbox* part, written
-//! after it and synced with whatever comes next. When a file is full, the tree is flushed and the
+//! after it and synced with whatever comes next; and after each flush of the tree a *mark* that
+//! says how far it is durable, so that a tree that comes back older is seen. When a file is full, the tree is flushed and the
 //! other file gets a new start.
 //!
 //! Files are preallocated, so that a sync writes data only. A record is a frame (`frame.rs`) whose
@@ -38,6 +39,8 @@ pub(super) enum Kind {
     Intent,
     /// What a commit of class cache changed of the outbox.
     Outbox,
+    /// The tree is durable up to this commit.
+    Mark,
 }
 
 impl Kind {
@@ -46,6 +49,7 @@ impl Kind {
             Self::Start => b'S',
             Self::Intent => b'I',
             Self::Outbox => b'O',
+            Self::Mark => b'M',
         }
     }
 
@@ -54,6 +58,7 @@ impl Kind {
             b'S' => Some(Self::Start),
             b'I' => Some(Self::Intent),
             b'O' => Some(Self::Outbox),
+            b'M' => Some(Self::Mark),
             _ => None,
         }
     }
@@ -195,6 +200,8 @@ pub(super) struct Journal {
     /// Whether an append or sync failed: what the file holds behind its last good record is
     /// unknown, so nothing more is appended to it.
     suspect: bool,
+    /// How long the record is whose append failed: it may be in the file all the same.
+    unpromised: usize,
     /// Whether there are records that are not synced yet.
     unsynced: bool,
 }
@@ -224,6 +231,7 @@ impl Journal {
             capacity: 0,
             image,
             suspect: false,
+            unpromised: 0,
             unsynced: false,
         };
         let changes = journal
@@ -288,17 +296,41 @@ impl Journal {
         let written = self.write(&frame).and_then(|()| self.file.sync());
         if let Err(error) = written {
             self.suspect = true;
-            // Best effort: the record must not be replayed, for its call fails.
-            let blank = vec![0; frame.len()];
-            let _ = self
-                .file
-                .write_at(end, &blank)
-                .and_then(|()| self.file.sync());
+            self.end = end;
+            self.unpromised = frame.len();
+            // The record must not be replayed, for its call fails. If the disk refuses this too,
+            // a probe tries again; should the power be cut before, it may turn up.
+            let _ = self.forget_unpromised();
             return Err(StoreError::io("the journal", &error));
         }
         self.unsynced = false;
         fold(&mut self.image, batch);
         Ok(())
+    }
+
+    /// Overwrites the record of an append that failed.
+    pub(super) fn forget_unpromised(&mut self) -> Result<(), StoreError> {
+        if self.unpromised > 0 {
+            let blank = vec![0; self.unpromised];
+            let blanked = self
+                .file
+                .write_at(self.end, &blank)
+                .and_then(|()| self.file.sync());
+            blanked.map_err(|error| StoreError::io("the journal", &error))?;
+            self.unpromised = 0;
+        }
+        Ok(())
+    }
+
+    /// Notes that the tree is durable up to a commit. The note itself need not last: one that is
+    /// lost is only a comparison less.
+    pub(super) fn mark(&mut self, codec: &Codec, seq: u64) {
+        let nothing = KvBatch::default();
+        if self.has_room_for(&nothing)
+            && let Ok(frame) = self.frame(codec, Kind::Mark, &nothing, seq)
+        {
+            self.suspect |= self.write(&frame).is_err();
+        }
     }
 
     /// Appends what a commit that is in the tree already changed of the outbox. A failure makes

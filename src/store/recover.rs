@@ -32,7 +32,7 @@ use super::record::{
     encode,
 };
 use super::record_entry::{EntryRecord, EntryStateRecord};
-use super::salvage::{Rebuilt, Salvage, Scanned, scan_folder};
+use super::salvage::{Rebuilt, Salvage, scan_bytes, scan_folder};
 use super::shared::{Codec, Tables};
 use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadTotals};
 
@@ -86,20 +86,16 @@ impl Ground {
         report: &mut OpenReport,
     ) -> Result<(Tables, Result<Journal, StoreError>), StoreError> {
         let journal = Recovered::read(self.disk.as_ref(), codec);
-        let mut tables = match self.open_tree(codec, check) {
-            Err(StoreError::Damaged { .. }) => {
+        let whole = match self.open_tree(codec, check) {
+            Ok(tables) => self.replayed(tables, codec, &journal, report)?,
+            Err(StoreError::Damaged { .. }) => None,
+            Err(other) => return Err(other),
+        };
+        let mut tables = match whole {
+            Some(tables) => tables,
+            None => {
                 let (mut tables, salvaged) = self.rebuild(codec, now, report)?;
                 restore_outbox(&mut tables, codec, &journal, salvaged, report)?;
-                tables
-            }
-            Err(other) => return Err(other),
-            Ok(mut tables) => {
-                report.created = tables.meta.seq == 0 && journal.records.is_empty();
-                if replay(&mut tables, codec, &journal, report)? == Replay::TreeIsOlder {
-                    report.rolled_back = true;
-                    let in_tree = outbox_rows(tables.kv.as_ref())?;
-                    restore_outbox(&mut tables, codec, &journal, in_tree, report)?;
-                }
                 tables
             }
         };
@@ -110,6 +106,37 @@ impl Ground {
         tables.outbox = load_outbox(tables.kv.as_ref(), codec)?;
         let started = Journal::start(disk, codec, generation, image, tables.meta.seq);
         Ok((tables, started))
+    }
+
+    /// Replays the journal on a tree that opened. None when the tree is not what it was: older than
+    /// the journal says, or empty over files that are not.
+    fn replayed(
+        &self,
+        mut tables: Tables,
+        codec: &Codec,
+        journal: &Recovered,
+        report: &mut OpenReport,
+    ) -> Result<Option<Tables>, StoreError> {
+        let blank = tables.meta.seq == 0;
+        report.created = blank && journal.records.is_empty();
+        if replay(&mut tables, codec, journal, report)? == Replay::TreeIsOlder
+            || (blank && self.holds_records(codec))
+        {
+            report.rolled_back = true;
+            report.created = false;
+            return Ok(None);
+        }
+        Ok(Some(tables))
+    }
+
+    /// Whether a raw scan finds a record in the tree's files.
+    fn holds_records(&self, codec: &Codec) -> bool {
+        let TreeSource::Folder { options, .. } = &self.tree else {
+            return false;
+        };
+        let found = StoreError::damaged("found one");
+        let scanned = scan_folder(&options.folder, codec, &mut |_, _| Err(found.clone()));
+        scanned.is_err()
     }
 
     /// Whether the folder can be written now.
@@ -203,7 +230,13 @@ impl Ground {
                     salvage.add(opened, frame)
                 })?
             }
-            TreeSource::Memory => Scanned::default(),
+            TreeSource::Memory => {
+                let log = self.disk.read(&aside);
+                let log = log.map_err(|e| StoreError::io("reading the log", &e))?;
+                scan_bytes(&log.unwrap_or_default(), codec, &mut |opened, frame| {
+                    salvage.add(opened, frame)
+                })?
+            }
         };
         let Rebuilt {
             meta,
@@ -353,7 +386,7 @@ fn replay(
     for record in journal.current() {
         let seen = tables.meta.seq;
         match record.kind {
-            Kind::Start if record.seq > seen => return Ok(Replay::TreeIsOlder),
+            Kind::Start | Kind::Mark if record.seq > seen => return Ok(Replay::TreeIsOlder),
             Kind::Intent if record.seq > seen.saturating_add(1) => return Ok(Replay::TreeIsOlder),
             Kind::Intent if record.seq > seen => {
                 tables.kv.apply(&record.batch)?;
@@ -362,7 +395,7 @@ fn replay(
             }
             // Seen already; or part of a commit that was to be durable only soon, and is lost: its
             // settlements are undone and will be done again.
-            Kind::Start | Kind::Intent | Kind::Outbox => {}
+            Kind::Start | Kind::Intent | Kind::Outbox | Kind::Mark => {}
         }
     }
     Ok(Replay::Done)

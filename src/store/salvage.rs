@@ -58,6 +58,17 @@ pub(super) fn scan_folder(
     Ok(scanned)
 }
 
+/// Scans bytes for frames of this store.
+pub(super) fn scan_bytes(
+    mut bytes: &[u8],
+    codec: &Codec,
+    found: Found<'_>,
+) -> Result<Scanned, StoreError> {
+    let mut scanned = Scanned::default();
+    scan(&mut bytes, codec, &mut scanned, found)?;
+    Ok(scanned)
+}
+
 /// The store's number as most whole frames of a folder tell it, for a store whose identity is lost.
 pub(super) fn store_of_folder(folder: &Path) -> Option<u64> {
     let mut votes: BTreeMap<u64, u64> = BTreeMap::new();

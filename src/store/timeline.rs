@@ -9,10 +9,6 @@ use super::{ConversationNumber, ConversationRow, Place, Position, Snapshot, Stor
 
 /// One item of a timeline.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every item is a message; boxing them all to shrink the gaps would cost more"
-)]
 pub enum TimelineItem {
     /// A message that the service knows.
     Message {

@@ -88,8 +88,9 @@ impl Writer {
     /// # Errors
     ///
     /// [`StoreError::ReadOnly`] after an earlier failure, until [`Writer::probe`] succeeds;
-    /// [`StoreError::Io`] when the disk refuses: nothing was promised, and the store is read-only
-    /// from then on; [`StoreError::Damaged`] when the tree is found damaged: then too;
+    /// [`StoreError::Io`] when the disk refuses: nothing was stored, and the store is read-only
+    /// from then on (only if the power is cut before the disk works again, an intent whose call
+    /// failed may turn up after all); [`StoreError::Damaged`] when the tree is found damaged: then too;
     /// [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was made against
     /// another commit than the last.
     pub fn commit(&mut self, mut batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
@@ -197,6 +198,10 @@ impl Writer {
     fn flush_tree(&mut self) -> Result<(), StoreError> {
         flush(&self.shared)?;
         self.unsynced = Unsynced::NOTHING;
+        if let Some(journal) = &mut self.journal {
+            let seq = self.shared.read().meta.seq;
+            journal.mark(&self.shared.codec, seq);
+        }
         Ok(())
     }
 
@@ -247,6 +252,9 @@ impl Writer {
             return Ok(report);
         }
         self.ground.try_writing()?;
+        if let Some(journal) = &mut self.journal {
+            journal.forget_unpromised()?;
+        }
         let shared = Arc::clone(&self.shared);
         let mut tables = shared.write();
         // The old tree must be closed before it can be opened again.

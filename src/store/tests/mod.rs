@@ -1,5 +1,9 @@
 //! Tests of the store as a whole: scenarios, properties against a plain model, damage, crashes.
 
+mod damage;
+mod faults;
+mod kill;
+mod model;
 mod scenario;
 
 use crate::model::{
