@@ -137,7 +137,8 @@ impl Gathered<'_, '_> {
                     }
                     continue;
                 };
-                if change.before.as_ref() == Some(record) {
+                let before = change.before.as_ref();
+                if before.is_some_and(|before| before.shows_same(record)) {
                     continue;
                 }
                 let Some(message) = after.message_of(row, position, record) else {

@@ -33,6 +33,13 @@ pub(super) struct DbOptions {
     pub(super) open_timeout: Duration,
 }
 
+impl DbOptions {
+    /// The file that holds the data.
+    pub(super) fn data_file(&self) -> PathBuf {
+        self.folder.join("db")
+    }
+}
+
 /// An open database.
 #[derive(Debug)]
 pub(super) struct SledKv {
@@ -63,7 +70,7 @@ impl SledKv {
             .recv_timeout(options.open_timeout)
             .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
         sync_tree(&options.folder).map_err(failed)?;
-        let data = File::open(options.folder.join("db")).map_err(failed)?;
+        let data = File::open(options.data_file()).map_err(failed)?;
         Ok(Self { db, data })
     }
 }

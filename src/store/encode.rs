@@ -69,25 +69,12 @@ pub(super) fn encode_batch(
     })
 }
 
-/// Sets what each row of a batch counts by itself: its place in the list, and what is held.
-pub(super) fn set_computed(batch: &mut Batch, at: &[(ConversationNumber, Timestamp)]) {
+/// Sets the place in the list of each conversation of a batch.
+pub(super) fn set_activity(batch: &mut Batch, at: &[(ConversationNumber, Timestamp)]) {
     for (number, activity) in at {
-        let Some(change) = batch.conversations.get_mut(number) else {
-            continue;
-        };
-        let before = change.before.as_ref().map(|row| row.held);
-        let Some(row) = change.after.as_mut() else {
-            continue;
-        };
-        row.activity = *activity;
-        row.held = before.unwrap_or_default();
-        for (position, change) in batch.messages.get(number).into_iter().flatten() {
-            let sent_at_ms = position.sent_at.as_millis();
-            match (change.before.is_some(), change.after.is_some()) {
-                (false, true) => row.held.add(sent_at_ms, &position.id),
-                (true, false) => row.held.subtract(sent_at_ms, &position.id),
-                (true, true) | (false, false) => {}
-            }
+        let change = batch.conversations.get_mut(number);
+        if let Some(row) = change.and_then(|change| change.after.as_mut()) {
+            row.activity = *activity;
         }
     }
 }

@@ -49,6 +49,7 @@ mod identity;
 mod journal;
 mod key;
 mod kv;
+mod links;
 mod open;
 mod outbox;
 mod overlay;
@@ -59,6 +60,7 @@ mod record_message;
 mod recover;
 mod row;
 mod salvage;
+mod segments;
 mod shared;
 mod snapshot;
 #[cfg(test)]

@@ -309,6 +309,7 @@ impl<'s> Overlay<'s> {
         if record.local_id.is_none() {
             record.local_id = before.as_ref().and_then(|before| before.local_id.clone());
         }
+        record.older = before.as_ref().and_then(|before| before.older);
         if before.as_ref() == Some(&record) {
             return Ok(Put::Unchanged);
         }

@@ -13,10 +13,10 @@ use crate::model::{
     MessageId, Receipt, SendFailure, Timestamp, Unread,
 };
 
+use super::links::Held;
 use super::place::{HistoryEnd, HistoryStart};
 use super::record_message::{clients, json, json_text};
 use super::row::{Freshness, UnreadTold};
-use super::salvage::Held;
 use super::{ConversationRow, History, Position, SessionRow, Span, StoreError};
 
 /// The bytes of a record are whole, yet they spell no value: a bug, or damage that the checksum
@@ -158,7 +158,7 @@ pub(super) struct ConversationRecord {
     stale: bool,
     activity_ms: i64,
     held_count: u32,
-    held_digest: u64,
+    newest: Option<(i64, String)>,
 }
 
 /// How far the service knows a conversation.
@@ -251,7 +251,11 @@ impl ConversationRecord {
             stale: row.freshness == Freshness::Stale,
             activity_ms: row.activity.as_millis(),
             held_count: row.held.count,
-            held_digest: row.held.digest,
+            newest: row
+                .held
+                .newest
+                .as_ref()
+                .map(|newest| (newest.sent_at.as_millis(), newest.id.as_str().to_owned())),
         }
     }
 
@@ -300,7 +304,7 @@ impl ConversationRecord {
             activity: Timestamp::from_millis(self.activity_ms),
             held: Held {
                 count: self.held_count,
-                digest: self.held_digest,
+                newest: self.newest.map(|(ms, id)| position(ms, &id)).transpose()?,
             },
         })
     }
@@ -315,23 +319,24 @@ fn span_record(span: &Span) -> (i64, String, i64, String) {
     )
 }
 
+fn position(ms: i64, id: &str) -> Result<Position, BadRecord> {
+    Ok(Position {
+        sent_at: Timestamp::from_millis(ms),
+        id: MessageId::new(id)?,
+    })
+}
+
 fn history(
     spans: &[(i64, String, i64, String)],
     start_reached: bool,
     behind: bool,
 ) -> Result<History, BadRecord> {
-    let position = |ms: &i64, id: &String| -> Result<Position, BadRecord> {
-        Ok(Position {
-            sent_at: Timestamp::from_millis(*ms),
-            id: MessageId::new(id)?,
-        })
-    };
     let spans = spans
         .iter()
         .map(|(from_ms, from_id, to_ms, to_id)| {
             Ok(Span {
-                from: position(from_ms, from_id)?,
-                to: position(to_ms, to_id)?,
+                from: position(*from_ms, from_id)?,
+                to: position(*to_ms, to_id)?,
             })
         })
         .collect::<Result<Vec<_>, BadRecord>>()?;

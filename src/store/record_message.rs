@@ -24,6 +24,9 @@ pub(super) struct MessageRecord {
     pub(super) delivered_at_ms: Option<i64>,
     pub(super) read_at_ms: Option<i64>,
     pub(super) edited_at_ms: Option<i64>,
+    /// The link to the older neighbour (`links.rs`).
+    #[serde(default)]
+    pub(super) older: Option<u32>,
 }
 
 /// What a message says; which fields are used depends on the kind.
@@ -97,6 +100,7 @@ impl MessageRecord {
             delivered_at_ms: delivered_at,
             read_at_ms: read_at,
             edited_at_ms: message.edited_at.map(Timestamp::as_millis),
+            older: None,
         }
     }
 
@@ -142,6 +146,15 @@ impl MessageRecord {
             (None, Some(at)) => MessageState::Delivered { at },
             (None, None) => MessageState::Sent,
         }
+    }
+
+    /// Whether a reader sees the same: the link is nobody's but the store's.
+    pub(super) fn shows_same(&self, other: &Self) -> bool {
+        let unlinked = |record: &Self| Self {
+            older: None,
+            ..record.clone()
+        };
+        unlinked(self) == unlinked(other)
     }
 
     /// Whether it counts as unread for `owner`: others' messages that were not recalled do.

@@ -33,6 +33,7 @@ use super::record::{
 };
 use super::record_entry::{EntryRecord, EntryStateRecord};
 use super::salvage::{Rebuilt, Salvage, scan_bytes, scan_folder};
+use super::segments::{Tail, look};
 use super::shared::{Codec, Tables};
 use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadTotals};
 
@@ -86,7 +87,15 @@ impl Ground {
         report: &mut OpenReport,
     ) -> Result<(Tables, Result<Journal, StoreError>), StoreError> {
         let journal = Recovered::read(self.disk.as_ref(), codec);
-        let whole = match self.open_tree(codec, check) {
+        let looked = match &self.tree {
+            TreeSource::Folder { options, .. } => look(&options.data_file()),
+            TreeSource::Memory => Ok(Tail::default()),
+        };
+        let (tail, opened) = match looked {
+            Ok(tail) => (tail, self.open_tree(codec, check)),
+            Err(error) => (Tail::default(), Err(error)),
+        };
+        let whole = match opened {
             Ok(tables) => self.replayed(tables, codec, &journal, report)?,
             Err(StoreError::Damaged { .. }) => None,
             Err(other) => return Err(other),
@@ -94,7 +103,7 @@ impl Ground {
         let mut tables = match whole {
             Some(tables) => tables,
             None => {
-                let (mut tables, salvaged) = self.rebuild(codec, now, report)?;
+                let (mut tables, salvaged) = self.rebuild(codec, &tail, now, report)?;
                 restore_outbox(&mut tables, codec, &journal, salvaged, report)?;
                 tables
             }
@@ -211,6 +220,7 @@ impl Ground {
     fn rebuild(
         &self,
         codec: &Codec,
+        tail: &Tail,
         now: Timestamp,
         report: &mut OpenReport,
     ) -> Result<(Tables, Rows), StoreError> {
@@ -226,6 +236,8 @@ impl Ground {
         let mut salvage = Salvage::new(kv.as_ref(), codec, SCHEMA);
         let scanned = match &self.tree {
             TreeSource::Folder { folder, .. } => {
+                tail.keep(&folder.join(&aside))
+                    .map_err(|e| StoreError::io("setting damaged files aside", &e))?;
                 scan_folder(&folder.join(&aside), codec, &mut |opened, frame| {
                     salvage.add(opened, frame)
                 })?

@@ -8,7 +8,7 @@ use crate::model::{
 use crate::Secret;
 
 use super::History;
-use super::salvage::Held;
+use super::links::Held;
 
 /// Everything the store keeps about one conversation, its messages apart.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,17 +6,18 @@ use std::io::{self, Read};
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 
-use crate::model::{ConversationId, MessageId, OutboxEntryId};
+use crate::model::{ConversationId, OutboxEntryId};
 
 use super::frame::{self, BadFrame, HEADER, Opened, VALUE_MAX};
 use super::journal::find_magic;
 use super::key::{self, KEY_MAX, Tag};
 use super::kv::{Direction, Kv, KvBatch};
-use super::place::{HistoryEnd, HistoryStart};
+use super::links::Held;
+use super::place::HistoryEnd;
 use super::record::{ConversationRecord, IdRecord, MetaRecord, SessionRecord, decode, encode};
 use super::row::Freshness;
 use super::shared::Codec;
-use super::{ConversationNumber, ConversationRow, History, StoreError, UnreadTotals};
+use super::{ConversationNumber, ConversationRow, StoreError, UnreadTotals};
 
 /// No frame is longer.
 const FRAME_MAX: usize = HEADER + KEY_MAX + VALUE_MAX;
@@ -182,7 +183,7 @@ pub(super) struct Saved {
     pub(super) messages: u64,
     /// Messages whose conversation is lost.
     pub(super) orphans: u64,
-    /// Conversations of which messages are missing: their history is unknown now.
+    /// Conversations of which messages are missing: links show where.
     pub(super) torn_histories: u64,
 }
 
@@ -291,14 +292,14 @@ impl<'a> Salvage<'a> {
         self.meta.seq = self.meta.seq.saturating_add(1);
         let mut saved = Saved::default();
         let mut rows = self.rows()?;
-        let held = self.held(&mut rows, &mut saved)?;
+        let mut held = self.held(&mut rows, &mut saved)?;
         let mut totals = UnreadTotals::default();
         for (number, mut row) in rows {
-            let digest = held.get(&number).copied().unwrap_or_default();
-            if row.held != digest {
+            let held = held.remove(&number).unwrap_or_default();
+            if row.held != held {
                 saved.torn_histories = saved.torn_histories.saturating_add(1);
-                row.history = History::new(Vec::new(), HistoryStart::Unknown, HistoryEnd::Behind);
-                row.held = digest;
+                row.history.set_end(HistoryEnd::Behind);
+                row.held.count = held.count;
             }
             row.freshness = Freshness::Stale;
             totals.replace(None, Some(&row));
@@ -368,9 +369,9 @@ impl<'a> Salvage<'a> {
                 return;
             };
             row.last_message_at = row.last_message_at.max(Some(position.sent_at));
-            held.entry(number)
-                .or_default()
-                .add(position.sent_at.as_millis(), &position.id);
+            let held = held.entry(number).or_default();
+            held.count = held.count.saturating_add(1);
+            held.newest = held.newest.take().max(Some(position));
             saved.messages = saved.messages.saturating_add(1);
         })?;
         saved.orphans = u64::try_from(orphans.len()).unwrap_or(u64::MAX);
@@ -456,35 +457,4 @@ impl<'a> Salvage<'a> {
             Ok(())
         }
     }
-}
-
-/// A sum over the messages that a conversation holds: equal sums, equal sets. It tells after a
-/// salvage whether messages are missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) count: u32,
-    pub(super) digest: u64,
-}
-
-impl Held {
-    /// Counts a message in.
-    pub(super) fn add(&mut self, sent_at_ms: i64, id: &MessageId) {
-        self.count = self.count.saturating_add(1);
-        self.digest = self.digest.wrapping_add(digest(sent_at_ms, id));
-    }
-
-    /// Counts a message out.
-    pub(super) fn subtract(&mut self, sent_at_ms: i64, id: &MessageId) {
-        self.count = self.count.saturating_sub(1);
-        self.digest = self.digest.wrapping_sub(digest(sent_at_ms, id));
-    }
-}
-
-fn digest(sent_at_ms: i64, id: &MessageId) -> u64 {
-    use std::hash::Hasher;
-    // On disk: the hash must be the same in every build.
-    let mut hasher = siphasher::sip::SipHasher24::new();
-    hasher.write(&sent_at_ms.to_le_bytes());
-    hasher.write(id.as_str().as_bytes());
-    hasher.finish()
 }

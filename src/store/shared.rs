@@ -124,6 +124,17 @@ impl Shared {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
     }
 
+    /// Notes a read that found the tree damaged: nothing more is written to it until a probe has
+    /// mended it.
+    pub(super) fn noting<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error @ StoreError::Damaged { .. }) = &read {
+            self.set_health(StoreHealth::ReadOnly {
+                reason: error.to_string(),
+            });
+        }
+        read
+    }
+
     /// Counts a record that was dropped because it is damaged.
     pub(super) fn count_damaged(&self) {
         self.damaged.fetch_add(1, Ordering::Relaxed);

@@ -577,7 +577,7 @@ impl Snapshot<'_> {
 
     /// The record of a key; a damaged one is counted and none.
     fn record<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
-        let value = self.tables.kv.value(key)?;
+        let value = self.shared.noting(self.tables.kv.value(key))?;
         Ok(value.and_then(|value| self.opened(key, &value)))
     }
 
@@ -612,6 +612,7 @@ impl Snapshot<'_> {
         } else {
             to
         };
-        self.tables.kv.scan((from, to), direction, visit)
+        let scanned = self.tables.kv.scan((from, to), direction, visit);
+        self.shared.noting(scanned)
     }
 }

@@ -3,6 +3,7 @@
 use crate::model::{Message, OutboxEntryId};
 
 use super::kv::Direction;
+use super::links::link;
 use super::place::{HistoryEnd, HistoryStart};
 use super::record_message::MessageRecord;
 use super::{ConversationNumber, ConversationRow, Place, Position, Snapshot, StoreError};
@@ -110,7 +111,7 @@ impl Snapshot<'_> {
             self.messages(number, anchor, Direction::Backward, room.saturating_add(1))?;
         let more = held.len() > room;
         let neighbour = if more { held.pop() } else { None };
-        let mut weave = Weave::new(self, &row, neighbour);
+        let mut weave = Weave::new(self, (number, &row), neighbour);
         weave.extend(held.into_iter().rev());
         if anchor.is_none() {
             weave.close();
@@ -162,7 +163,7 @@ impl Snapshot<'_> {
             Some(position) => Some((position.clone(), self.message_record(number, position)?)),
             None => None,
         };
-        let mut weave = Weave::new(self, &row, neighbour);
+        let mut weave = Weave::new(self, (number, &row), neighbour);
         weave.extend(held);
         if more {
             return Ok(Page {
@@ -208,6 +209,8 @@ struct Weave<'a, 's> {
     last: Option<Position>,
     /// Whether a message behind `last` is lost, for its record is damaged.
     broken: bool,
+    /// Whether links are to be compared: those of uncommitted messages are not made yet.
+    linked: bool,
     items: Vec<TimelineItem>,
 }
 
@@ -215,7 +218,7 @@ impl<'a, 's> Weave<'a, 's> {
     /// Begins behind a neighbour that is no part of the page; none at the start of what is held.
     fn new(
         snapshot: &'a Snapshot<'s>,
-        row: &'a ConversationRow,
+        (number, row): (ConversationNumber, &'a ConversationRow),
         neighbour: Option<(Position, Option<MessageRecord>)>,
     ) -> Self {
         let broken = matches!(&neighbour, Some((_, None)));
@@ -225,23 +228,23 @@ impl<'a, 's> Weave<'a, 's> {
             row,
             last,
             broken,
+            linked: snapshot
+                .batch
+                .is_none_or(|batch| !batch.messages.contains_key(&number)),
             items: Vec::new(),
         }
     }
 
     fn extend(&mut self, held: impl IntoIterator<Item = (Position, Option<MessageRecord>)>) {
         for (position, record) in held {
+            let older = record.as_ref().and_then(|record| record.older);
             let message =
                 record.and_then(|record| self.snapshot.message_of(self.row, &position, &record));
             let Some(message) = message else {
                 self.broken = true;
                 continue;
             };
-            let joined = match &self.last {
-                Some(last) => self.row.history.joins(last, &position),
-                None => self.row.history.start() == HistoryStart::Reached,
-            };
-            if self.broken || !joined {
+            if self.broken || !self.joins(&position, older) {
                 let older = self.last.take();
                 self.items.push(TimelineItem::Gap(Gap {
                     older,
@@ -254,10 +257,24 @@ impl<'a, 's> Weave<'a, 's> {
         }
     }
 
+    /// Whether nothing is missing before a message: its span and its link must agree.
+    fn joins(&self, position: &Position, older: Option<u32>) -> bool {
+        let history = &self.row.history;
+        match &self.last {
+            Some(last) => {
+                history.joins(last, position) && (!self.linked || older == Some(link(last)))
+            }
+            None => history.start() == HistoryStart::Reached && (!self.linked || older.is_none()),
+        }
+    }
+
     /// Ends at the newest that is held.
     fn close(&mut self) {
-        let empty = self.last.is_none() && self.row.history.start() == HistoryStart::Unknown;
-        if self.broken || empty || self.row.history.end() == HistoryEnd::Behind {
+        let start = self.row.history.start();
+        let empty = self.last.is_none() && start == HistoryStart::Unknown;
+        let behind = self.row.history.end() == HistoryEnd::Behind;
+        let lost = self.linked && self.last < self.row.held.newest;
+        if self.broken || empty || behind || lost {
             let gap = Gap {
                 older: self.last.clone(),
                 newer: None,

@@ -6,9 +6,10 @@ use crate::model::{CommitSeq, StoreHealth, Timestamp};
 
 use super::batch::Batch;
 use super::change::changes;
-use super::encode::{Encoded, activities, encode_batch, set_computed};
+use super::encode::{Encoded, activities, encode_batch, set_activity};
 use super::identity::Identity;
 use super::journal::Journal;
+use super::links::links;
 use super::open::empty_tables;
 use super::recover::{Check, Ground};
 use super::shared::{Shared, Tables};
@@ -134,6 +135,7 @@ impl Writer {
     fn prepare(&self, batch: &mut Batch) -> Result<(), StoreError> {
         let snapshot = self.snapshot(Some(batch));
         let at = activities(&snapshot, batch);
+        let links = links(&snapshot, batch)?;
         let mut names = Vec::new();
         let entries = batch.outbox.values();
         for entry in entries.filter_map(|change| change.after.as_ref()) {
@@ -141,7 +143,8 @@ impl Writer {
             names.extend(row.map(|row| (entry.conversation, row.id)));
         }
         drop(snapshot);
-        set_computed(batch, &at);
+        set_activity(batch, &at);
+        links.write(batch);
         batch.entry_ids.extend(names);
         Ok(())
     }

@@ -182,6 +182,7 @@ fn torture(spoil_case: impl Fn(&Path, u64), least_unsent: usize) {
         copy(whole.path(), copied.path());
         spoil_case(copied.path(), case);
         let seen = read_all(copied.path(), None);
+        println!("case {case}: {} {:?}", seen.messages, seen.report);
         assert!(seen.unsent >= least_unsent, "case {case}: {seen:?}");
         // What was mended stays mended.
         let again = read_all(copied.path(), None);

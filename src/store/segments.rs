@@ -1,0 +1,133 @@
+//! A look at the embedded database's file before it is opened: opening destroys evidence.
+//!
+//! Where its log is torn, the database takes the tear for the end, goes back to the state before
+//! it and overwrites what is behind with zeros. After a kill that is right; after damage it throws
+//! whole records away. So the file is looked at first: a segment whose header is damaged says that
+//! the file must not be opened, and the segments that opening may overwrite are kept in memory
+//! until it is known that the database came back as it was.
+//!
+//! The file is a row of segments of 512 KiB. A segment's header has 20 bytes: a CRC32 of the other
+//! sixteen (inverted), its place in the log, and the place up to which the log was durable when
+//! the segment was begun (both 8 bytes, little-endian, xor `0x7FFF_FFFF_FFFF_FFFF`).
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::StoreError;
+
+/// The size of a segment, in bytes; the database's default, which its own configuration pins.
+const SEGMENT: u64 = 512 * 1024;
+
+/// The size of a segment's header, in bytes.
+const HEADER: usize = 20;
+
+/// The most segments that are kept: those at the log's end, 2 MiB.
+const KEPT_MAX: usize = 4;
+
+/// Bytes of the file that opening may overwrite.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    /// Where they were, and what they were.
+    pub(super) segments: Vec<(u64, Vec<u8>)>,
+}
+
+/// What a segment's header says.
+enum Header {
+    /// Where the segment is in the log, and up to where the log was durable.
+    Whole { place: i64, durable: i64 },
+    /// Nothing was written there, or it was wiped.
+    Blank,
+    /// It was written, and is not what was written.
+    Damaged,
+}
+
+/// Looks at the data file; keeps what opening may overwrite.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] when a header is: the file must not be opened. [`StoreError::Io`].
+pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
+    let failed = |error: io::Error| StoreError::io("looking at the database", &error);
+    let mut file = match File::open(data_file) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tail::default()),
+        Err(error) => return Err(failed(error)),
+    };
+    let length = file.metadata().map_err(failed)?.len();
+    let mut whole = Vec::new();
+    let mut offset = 0_u64;
+    while offset.saturating_add(SEGMENT) <= length {
+        match header(&mut file, offset).map_err(failed)? {
+            Header::Whole { place, durable } => whole.push((place, durable, offset)),
+            Header::Blank => {}
+            Header::Damaged => return Err(StoreError::damaged("a segment of the database")),
+        }
+        offset = offset.saturating_add(SEGMENT);
+    }
+    let durable = whole
+        .iter()
+        .map(|(_, durable, _)| *durable)
+        .max()
+        .unwrap_or(0);
+    let size = i64::try_from(SEGMENT).unwrap_or(i64::MAX);
+    let from = durable.div_euclid(size).saturating_mul(size);
+    let mut at_end: Vec<_> = whole
+        .into_iter()
+        .filter(|(place, ..)| *place >= from)
+        .collect();
+    at_end.sort_unstable();
+    let over = at_end.len().saturating_sub(KEPT_MAX);
+    let mut tail = Tail::default();
+    for (_, _, offset) in at_end.into_iter().skip(over) {
+        let bytes = read_at(&mut file, offset, SEGMENT).map_err(failed)?;
+        tail.segments.push((offset, bytes));
+    }
+    Ok(tail)
+}
+
+fn header(file: &mut File, offset: u64) -> io::Result<Header> {
+    let bytes = read_at(file, offset, HEADER as u64)?;
+    let parts = bytes.split_first_chunk::<4>();
+    let Some((crc, fields)) = parts else {
+        return Ok(Header::Blank);
+    };
+    let mut numbers = fields
+        .chunks_exact(8)
+        .filter_map(|bytes| bytes.first_chunk::<8>());
+    let mut number = || {
+        numbers
+            .next()
+            .map(|bytes| i64::from_le_bytes(*bytes) ^ i64::MAX)
+    };
+    let (Some(place), Some(durable)) = (number(), number()) else {
+        return Ok(Header::Blank);
+    };
+    if !crc32fast::hash(fields) == u32::from_le_bytes(*crc) {
+        return Ok(Header::Whole { place, durable });
+    }
+    let first = bytes.first();
+    let blank = bytes.iter().all(|byte| Some(byte) == first);
+    Ok(if blank {
+        Header::Blank
+    } else {
+        Header::Damaged
+    })
+}
+
+fn read_at(file: &mut File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl Tail {
+    /// Puts the bytes beside the damaged file, so that a scan of the folder finds them.
+    pub(super) fn keep(&self, folder: &Path) -> io::Result<()> {
+        for (offset, bytes) in &self.segments {
+            std::fs::write(folder.join(format!("segment-{offset}")), bytes)?;
+        }
+        Ok(())
+    }
+}
