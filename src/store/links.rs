@@ -179,7 +179,7 @@ impl Links {
             let messages = batch.messages.entry(number).or_default();
             let change = match (messages.get_mut(&position), record) {
                 (Some(change), _) => change,
-                (None, Some(record)) => messages.entry(position).or_insert(Change {
+                (None, Some(record)) => messages.entry(position).or_insert_with(|| Change {
                     before: Some(record.clone()),
                     after: Some(record),
                 }),

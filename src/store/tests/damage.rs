@@ -90,10 +90,7 @@ fn read_all(folder: &Path, key: Option<u8>) -> Seen {
         };
         let mut before = None;
         let mut last = None;
-        loop {
-            let Ok(page) = snapshot.page_before(number, before.as_ref(), 100) else {
-                break;
-            };
+        while let Ok(page) = snapshot.page_before(number, before.as_ref(), 100) {
             for item in page.items.iter().rev() {
                 match item {
                     TimelineItem::Gap(_) => last = None,

@@ -59,7 +59,7 @@ fn victim() {
                 .put_message(number, &message("other", n * 100 + m, "hello"))
                 .unwrap();
         }
-        let settled = id.0 % 2 == 0;
+        let settled = id.0.is_multiple_of(2);
         if settled {
             overlay.settle(id);
         }

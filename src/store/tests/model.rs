@@ -161,7 +161,7 @@ impl Model {
         let mut listed = Vec::new();
         let mut total = 0;
         for (number, info) in snapshot.conversations(None, 100).unwrap().conversations {
-            let name: u8 = info.id.as_str()[1..].parse().unwrap();
+            let name: u8 = named(&info.id);
             let items = snapshot.page_before(number, None, 100).unwrap().items;
             let forwards = snapshot.page_after(number, None, 100).unwrap().items;
             assert_eq!(items, forwards);
@@ -187,7 +187,7 @@ impl Model {
         for entry in snapshot.outbox() {
             let row = snapshot.conversation(entry.conversation).unwrap().unwrap();
             let echo = snapshot.echo(&entry, &row.id).unwrap();
-            let name: u8 = row.id.as_str()[1..].parse().unwrap();
+            let name: u8 = named(&row.id);
             let text = echo.content.words().unwrap().to_owned();
             model.outbox.insert(entry.id.0, (name, text, entry.tries));
         }
@@ -199,6 +199,11 @@ impl Model {
             .map(|t| t.reveal().to_owned());
         model
     }
+}
+
+/// The number in a conversation's id.
+fn named(id: &crate::model::ConversationId) -> u8 {
+    id.as_str().trim_start_matches('c').parse().unwrap()
 }
 
 /// Compares, local ids apart; those are asked for one by one, if their message is still there.
