@@ -20,7 +20,7 @@
 //! | `message.rs`, `patch.rs`, `history.rs` | sending, changing, reading messages |
 //! | `receipt.rs`, `unread.rs` | what arrived, what was read, what was missed |
 //! | `retention.rs` | forgetting messages that are older than their app wants them kept |
-//! | `sweep.rs` | what is forgotten, and when |
+//! | `sweep.rs` | forgetting tokens and temporary conversations that ended |
 //! | `rest.rs`, `replay.rs` | what is asked over HTTP |
 //! | `app`, `settings`, `signature`, `attributes` | apps, what they want, who may, what they store |
 //!
