@@ -54,34 +54,26 @@ uniffi::custom_type!(PathBuf, String, {
     lower: |path| path.to_string_lossy().into_owned(),
 });
 
+/// A configuration with every default: `Config::new` for other languages, where records have no
+/// constructors of their own.
 #[uniffi::export]
-impl Config {
-    /// A configuration with every default; `with_defaults` is `Config::new` for other languages.
-    #[uniffi::constructor]
-    #[must_use]
-    pub fn with_defaults(
-        app_id: AppId,
-        app_key: Secret,
-        server: ServerAddress,
-        store_root: PathBuf,
-    ) -> Self {
-        Self::new(app_id, app_key.reveal(), server, store_root)
-    }
+fn default_config(
+    app_id: AppId,
+    app_key: Secret,
+    server: ServerAddress,
+    store_root: PathBuf,
+) -> Config {
+    Config::new(app_id, app_key.reveal(), server, store_root)
 }
 
+/// The limits of the hosted service: `Limits::default` for other languages.
 #[uniffi::export]
-impl Limits {
-    /// The limits of the hosted service, as `Limits::default` in Rust.
-    #[uniffi::constructor]
-    #[must_use]
-    pub fn hosted() -> Self {
-        Self::default()
-    }
+fn hosted_limits() -> Limits {
+    Limits::default()
+}
 
-    /// The limits for `sampan-service` with its defaults, as `Limits::unthrottled` in Rust.
-    #[uniffi::constructor]
-    #[must_use]
-    pub fn self_hosted() -> Self {
-        Self::unthrottled()
-    }
+/// The limits for `sampan-service` with its defaults: `Limits::unthrottled` for other languages.
+#[uniffi::export]
+fn self_hosted_limits() -> Limits {
+    Limits::unthrottled()
 }

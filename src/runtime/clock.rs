@@ -1,6 +1,8 @@
 //! The only reader of the system's clocks, and of its entropy.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 use crate::model::{Now, Timestamp};
 use crate::sync::Randomness;
@@ -12,11 +14,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts counting.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this file is where the engine reads the clocks"
-    )]
+    /// Starts counting. It is the clock by which the loop sleeps, so a test can move both at once.
     pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
