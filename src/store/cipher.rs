@@ -18,6 +18,11 @@ impl StoreKey {
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
+
+    /// The cipher of what is encrypted under the app's key itself: the inbox.
+    pub(super) fn cipher(&self) -> Cipher {
+        Cipher::new(&self.0)
+    }
 }
 
 impl fmt::Debug for StoreKey {

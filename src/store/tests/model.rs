@@ -202,7 +202,7 @@ impl Model {
 }
 
 /// The number in a conversation's id.
-fn named(id: &crate::model::ConversationId) -> u8 {
+fn named(id: &ConversationId) -> u8 {
     id.as_str().trim_start_matches('c').parse().unwrap()
 }
 
