@@ -41,7 +41,8 @@ struct Arguments {
         hide_env_values = true,
         required = true
     )]
-    apps: Vec<Credentials>,
+    // Read later: a complaint of the flags themselves would repeat the keys.
+    apps: Vec<String>,
 
     /// JSON file with settings for each app: signatures, features, limits, retention.
     #[arg(long, env = "SAMPAN_SETTINGS", value_name = "FILE")]
@@ -72,10 +73,14 @@ fn run(arguments: Arguments) -> Result<(), String> {
             settings::parse_file(&text).map_err(|error| format!("{}: {error}", file.display()))?
         }
     };
+    let apps = arguments.apps.iter().map(|app| app.parse::<Credentials>());
+    let apps = apps
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
     let options = ServiceOptions {
         listen: arguments.listen,
         storage: StorageChoice::Folder(arguments.data),
-        apps: Apps::new(arguments.apps, settings).map_err(|error| error.to_string())?,
+        apps: Apps::new(apps, settings).map_err(|error| error.to_string())?,
         public_url: arguments.public_url,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
