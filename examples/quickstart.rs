@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use sampan::model::{AppId, ClientId, ConversationId, ConversationInfo, Event, MessageState};
-use sampan::{Client, ClientOptions, Config, Engine, Limits, ServerAddress, TimelineItem};
+use sampan::{Client, ClientOptions, Config, Engine, Limits, ServerAddress};
 use sampan_service::{RunningService, Service, ServiceOptions, StorageChoice};
 use support::history::{self, Recorded, Stage};
 use support::show::Stopwatch;
@@ -287,16 +287,15 @@ async fn transcript(client: &Client, conversation: &ConversationId, count: u32) 
             println!("           ┄ older history is at the service ┄");
             continue;
         };
-        let state = match (&message.state, item) {
-            (MessageState::Failed { .. }, _) => "failed",
-            (_, TimelineItem::Echo { .. }) => "pending",
+        let state = match &message.state {
+            MessageState::Pending => "⧖ pending",
+            MessageState::Failed { .. } => "✗ failed",
+            _ if message.local_id.is_some() => "✓ sent",
             _ => "",
         };
-        println!(
-            "  {:>7}  {:<58} {state}",
-            show::name(&message.sender),
-            show::cut(message.content.words().unwrap_or("…"), 58),
-        );
+        let words = show::cut(message.content.words().unwrap_or("…"), 58);
+        let said = format!("  {:>7}  {words:<58} {state}", show::name(&message.sender));
+        println!("{}", said.trim_end());
     }
     println!();
     Ok(())

@@ -43,3 +43,9 @@ pub use config::{
 };
 pub use error::SampanError;
 pub use runtime::EventStream;
+pub use store::{OpenReport, SetAside};
+
+/// The page that a newcomer reads first: its example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,7 +9,7 @@ use crate::model::{
     SessionState, StoreHealth, Tag,
 };
 use crate::runtime::{AfterSignOut, ClientCore, EventStream, OpenOptions, Runtime, Scope};
-use crate::store::{Store, StoreKey, UnreadTotal, UnreadTotals};
+use crate::store::{OpenReport, Store, StoreKey, UnreadTotal, UnreadTotals};
 use crate::sync::{Reply, Request, SignIn};
 use crate::{SampanError, Secret};
 
@@ -213,6 +213,12 @@ impl Client {
         self.core.board.health()
     }
 
+    /// What opening the store found and did: damage that was set aside, and what was saved.
+    #[must_use]
+    pub fn open_report(&self) -> OpenReport {
+        self.core.report.clone()
+    }
+
     /// Signs out: closes the session and the store. Every later call on this client and its
     /// conversations fails with `Closed`; `Engine.client` opens it anew.
     ///
@@ -401,12 +407,6 @@ impl Client {
     #[must_use]
     pub fn events(&self) -> EventStream {
         EventStream::new(self.runtime.subscribe(Scope::Client(self.core.id.clone())))
-    }
-
-    /// What opening the store found and did.
-    #[must_use]
-    pub fn open_report(&self) -> crate::store::OpenReport {
-        self.core.report.clone()
     }
 
     fn handle(&self, id: ConversationId) -> Arc<Conversation> {

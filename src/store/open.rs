@@ -69,7 +69,7 @@ pub struct Opened {
 
 /// What opening a store found and did. Nothing of it needs the app to act, but an app may want to
 /// tell its user, or its makers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 #[non_exhaustive]
 pub struct OpenReport {
     /// Whether the store was made just now.
@@ -99,7 +99,7 @@ impl OpenReport {
 
 /// Damaged files that were set aside: they are kept, under another name, for they may hold more
 /// than could be saved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 #[non_exhaustive]
 pub struct SetAside {
     /// Their name in the store's folder now.
