@@ -118,7 +118,7 @@ impl<S: Storage> Core<S> {
                 self.open_session(now, connection, envelope, body, effects)
                     .await
             }
-            command => match self.unaddressed(command) {
+            command => match self.unaddressed(connection, envelope, command) {
                 Some(decision) => {
                     self.carry_out(now, connection, envelope, decision, effects)
                         .await
@@ -151,14 +151,27 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// What needs no session: heartbeats, and the logins of devices, which this service only
-    /// tolerates (the protocol, sections 2.4 and 4.12, appendix D).
-    fn unaddressed(&self, command: &Command) -> Option<Decision> {
+    /// What needs no session: heartbeats, and the logins of devices, of which this service takes
+    /// only the app (the protocol, sections 2.4 and 4.12, appendix D).
+    fn unaddressed(
+        &mut self,
+        connection: ConnectionId,
+        envelope: &Envelope,
+        command: &Command,
+    ) -> Option<Decision> {
         match command {
             Command::Echo => Some(Decision::reply(Command::Echo)),
-            Command::Login(_) | Command::Goaway | Command::Loggedin(_) | Command::Loggedout => {
+            Command::Login(_) => {
+                // The Java SDK 6 names its app here and nowhere else.
+                if let Some(app) = envelope.app_id.as_deref()
+                    && self.apps.find(app).is_some()
+                    && let Ok(app) = AppId::new(app)
+                {
+                    self.registry.name_app(connection, app);
+                }
                 Some(Decision::silent())
             }
+            Command::Goaway | Command::Loggedin(_) | Command::Loggedout => Some(Decision::silent()),
             Command::Logout => Some(Decision::reply(Command::Loggedout)),
             Command::Report { .. } => {
                 let body = ReportCommand::default();

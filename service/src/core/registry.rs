@@ -122,6 +122,13 @@ impl Registry {
             .get_mut(&id.client)
     }
 
+    /// The app that a connection names before its first session; what it named once stays.
+    pub(super) fn name_app(&mut self, connection: ConnectionId, app: AppId) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.app.get_or_insert(app);
+        }
+    }
+
     /// Signs a client in; an earlier session of it on the connection gives way.
     pub(super) fn open(&mut self, app: &AppId, id: &SessionId, session: Session) {
         let Some(link) = self.links.get_mut(&id.connection) else {

@@ -306,9 +306,14 @@ impl<S: Storage> Core<S> {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Failure> {
         let since = request.last_unread_notif_time.filter(|at| *at > 0);
+        // A client that was never told a count has counted by itself what came while it was online.
+        let seen = request.last_patch_time.filter(|at| *at > 0 && request.r());
         let mode = self.registry.link(id.connection).map(|link| link.mode);
         let mut notices: Vec<Notice> = match mode.unwrap_or(OfflineMode::Unread) {
-            OfflineMode::Unread => self.unread_snapshot(now, app, id, since).await?,
+            OfflineMode::Unread => {
+                self.unread_snapshot(now, app, id, since, since.or(seen))
+                    .await?
+            }
             OfflineMode::Push if repeated => Vec::new(),
             OfflineMode::Push => self.push_offline(now, app, id).await?,
         };

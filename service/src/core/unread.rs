@@ -123,30 +123,32 @@ impl<S: Storage> Core<S> {
         Ok(own)
     }
 
-    /// The unread notification after a login: what changed since the client's last one.
+    /// The unread notification after a login: what came since the client's last one, or all that is
+    /// unread, and what was read on another device since `read_since`.
     pub(super) async fn unread_snapshot(
         &self,
         now: Now,
         app: &AppId,
         id: &SessionId,
         since: Option<i64>,
+        read_since: Option<i64>,
     ) -> Result<Vec<Notice>, Failure> {
         let limits = self.settings_of(app).limits;
         let since = since.map(Timestamp::from_millis);
+        let read_since = read_since.map(Timestamp::from_millis);
         let mut tuples = Vec::new();
         for (conversation, member) in self.own_conversations(now, app, &id.client).await? {
             let tuple = self
                 .unread_of(app, &conversation, &member, limits.unread_count)
                 .await?;
             let newest = tuple.timestamp.map(Timestamp::from_millis);
-            let told = match since {
+            let is_news = match since {
                 None => tuple.unread > 0,
-                // A count that another device cleared meanwhile is news too.
-                Some(since) => {
-                    newest.is_some_and(|at| at >= since) || member.read_marked_at >= since
-                }
+                Some(since) => newest.is_some_and(|at| at >= since),
             };
-            if told {
+            // A count that another device cleared meanwhile is news too.
+            let was_read = read_since.is_some_and(|since| member.read_marked_at >= since);
+            if is_news || was_read {
                 tuples.push((newest.unwrap_or(member.read_marked_at), tuple));
             }
         }
