@@ -1,0 +1,119 @@
+// A `sampan-service` process of its own for one test file: started on a free port with a data folder of its own,
+// restarted or killed at will, always gone at the end.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { within } from './wait.mjs';
+
+const REPOSITORY = fileURLToPath(new URL('../../../../', import.meta.url));
+const running = new Set();
+process.on('exit', () => running.forEach(child => child.kill('SIGKILL')));
+
+/** Where the binary is: `SAMPAN_SERVICE_BIN`, or what `cargo build -p sampan-service` leaves. */
+function binary() {
+  const target = process.env.CARGO_TARGET_DIR ?? path.join(REPOSITORY, 'target');
+  const found = process.env.SAMPAN_SERVICE_BIN ?? path.join(target, 'debug', 'sampan-service');
+  if (!existsSync(found)) {
+    throw new Error(`no service at ${found}: run \`cargo build -p sampan-service\` or set SAMPAN_SERVICE_BIN`);
+  }
+  return found;
+}
+
+/** A service process and what is needed to reach it. Its data folder and its port outlive a restart. */
+export class Service {
+  appId = 'interop-app-0123456789ab';
+  appKey = 'interop-key';
+  masterKey = 'interop-master';
+  #folder;
+  #settings;
+  #port = 0;
+  #child;
+  #log = '';
+
+  /** Starts a service. `settings` are those of its app, if they are not to be the defaults. */
+  static async start({ settings } = {}) {
+    const service = new Service();
+    service.#folder = await mkdtemp(path.join(tmpdir(), 'sampan-interop-'));
+    if (settings !== undefined) {
+      service.#settings = path.join(service.#folder, 'settings.json');
+      await writeFile(service.#settings, JSON.stringify({ [service.appId]: settings }));
+    }
+    await service.#spawn();
+    return service;
+  }
+
+  /** The base URL of router and REST. */
+  get url() {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** What the process has said on its standard error so far. */
+  get log() {
+    return this.#log;
+  }
+
+  /** Ends the process as an operator would (SIGTERM) and waits until it is gone. Returns its exit code. */
+  async stop() {
+    return this.#end('SIGTERM');
+  }
+
+  /** Ends the process as a crash would: no warning, no clean-up. */
+  async kill() {
+    return this.#end('SIGKILL');
+  }
+
+  /** Starts the process again, on the same port and with the same data. */
+  async startAgain() {
+    await this.#spawn();
+  }
+
+  /** Ends the process and forgets its data. */
+  async discard() {
+    if (this.#child) await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #spawn() {
+    const args = ['--listen', `127.0.0.1:${this.#port}`, '--data', path.join(this.#folder, 'data')];
+    args.push('--app', `${this.appId}:${this.appKey}:${this.masterKey}`);
+    if (this.#settings) args.push('--settings', this.#settings);
+    const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    child.stderr.setEncoding('utf8').on('data', text => {
+      this.#log += text;
+      if (process.env.SAMPAN_LOG) process.stderr.write(text);
+    });
+    this.#child = child;
+    this.#port = await within(this.#announcedPort(child), 'the service says where it listens', 30_000);
+  }
+
+  #announcedPort(child) {
+    return new Promise((resolve, reject) => {
+      let said = '';
+      child.stdout.setEncoding('utf8').on('data', text => {
+        said += text;
+        const address = /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(said);
+        if (address) resolve(Number(address[1]));
+      });
+      child.once('error', reject);
+      child.once('exit', code => reject(new Error(`the service ended with ${code}: ${said}${this.#log}`)));
+    });
+  }
+
+  async #end(signal) {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    const [code] = await within(gone, `the service ends after ${signal}`, 15_000);
+    return code;
+  }
+}

@@ -1,0 +1,74 @@
+// A device with SDK 5.0.0-rc.8 that another process drives: one JSON request a line on standard input, one answer a line on
+// standard output. The tests of the Java SDK use it as the other side.
+
+import { createInterface } from 'node:readline';
+
+import { Device } from './lib/world.mjs';
+
+let person;
+
+const deeds = {
+  async login({ url, appId, appKey, clientId, tag }) {
+    person = await new Device(5, { server: url, appId, appKey, ssl: false }).login(clientId, { tag });
+    return {};
+  },
+  async start({ members, ...options }) {
+    return { cid: (await person.startWith(members, options)).id };
+  },
+  async find({ cid }) {
+    const { name, members, creator } = await person.find(cid);
+    return { name, members, creator };
+  },
+  async say({ cid, text, receipt }) {
+    const { id, timestamp } = await person.say(cid, text, { receipt });
+    return { id, timestamp: +timestamp };
+  },
+  async hears({ text }) {
+    const { id, from, cid, timestamp, mentioned } = await person.hears(text);
+    return { id, from, cid, timestamp: +timestamp, mentioned };
+  },
+  async edit({ cid, id, timestamp, text }) {
+    const conversation = await person.find(cid);
+    await conversation.update({ id, timestamp: new Date(timestamp) }, new person.sdk.TextMessage(text));
+    return {};
+  },
+  async recall({ cid, id, timestamp }) {
+    await (await person.find(cid)).recall({ id, timestamp: new Date(timestamp) });
+    return {};
+  },
+  async add({ cid, members }) {
+    await (await person.find(cid)).add(members);
+    return {};
+  },
+  async remove({ cid, members }) {
+    await (await person.find(cid)).remove(members);
+    return {};
+  },
+  async read({ cid }) {
+    await (await person.find(cid)).read();
+    return {};
+  },
+  async unread({ cid, count }) {
+    await person.events.next('unreadmessagescountupdate', list => list.some(seen => seen.id === cid && seen.unreadMessagesCount === count));
+    return {};
+  },
+  async event({ name }) {
+    const [payload] = await person.events.next(name);
+    return { id: payload?.id, text: payload?.text, members: payload?.members, by: payload?.invitedBy ?? payload?.kickedBy ?? payload?.updatedBy };
+  },
+  async history({ cid }) {
+    return { texts: await person.history(cid) };
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { do: deed, ...details } = JSON.parse(line);
+  let answer;
+  try {
+    answer = await deeds[deed](details);
+  } catch (error) {
+    answer = { error: `${error.code ?? ''} ${error.message}` };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+process.exit(0);
