@@ -436,3 +436,53 @@ const fn subprotocol(config: &Config) -> Subprotocol {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ServerAddress;
+    use crate::model::AppId;
+    use crate::net::MemoryTransport;
+    use crate::runtime::mailbox::{ClientBoard, Mailbox};
+    use crate::store::{MemoryDisk, Store};
+    use crate::sync::Request;
+
+    #[tokio::test]
+    async fn an_idle_loop_without_a_connection_wants_no_wake() {
+        let server = ServerAddress::Socket {
+            url: "ws://memory/".to_owned(),
+        };
+        let config = Config::new(AppId::new("app").unwrap(), "key", server, "/nowhere");
+        let (transport, _peer) = MemoryTransport::pair();
+        let (_mailbox, waiting) = Mailbox::new();
+        let board = Arc::new(EngineBoard::default());
+        let transport = Arc::new(transport);
+        let mut driver = Driver::new(config, transport, waiting, Publisher::default(), board);
+        let ann = ClientId::new("ann").unwrap();
+        let opened = Store::in_memory(&MemoryDisk::new(7), ann.clone()).unwrap();
+        let newcomer = Newcomer {
+            client: ann.clone(),
+            tag: None,
+            store: opened.store,
+            writer: opened.writer,
+            signer: None,
+            board: Arc::new(ClientBoard::default()),
+        };
+        driver.attach(driver.clock.now(), newcomer);
+        let (done, answer) = tokio::sync::oneshot::channel();
+        let conversation = crate::model::NewConversation::default();
+        driver.take(Input::Command(Command::Request {
+            client: ann,
+            request: Box::new(Request::CreateConversation { conversation }),
+            done,
+        }));
+        driver.settle();
+        answer.await.unwrap().unwrap();
+        driver.flush_all();
+        assert_eq!(
+            driver.deadline(),
+            None,
+            "unsent work waits for a connection, not for time"
+        );
+    }
+}

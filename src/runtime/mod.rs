@@ -29,6 +29,8 @@ mod mailbox;
 mod publish;
 mod seat;
 mod sockets;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,0 +1,176 @@
+//! The loop over a store in memory and a transport in memory: what a failing disk leads to.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use tokio::time::{Duration, timeout};
+
+use super::driver::Driver;
+use super::mailbox::{ClientBoard, EngineBoard, Mailbox, Newcomer};
+use super::publish::{EventStream, Publisher, Scope};
+use crate::model::{
+    AppId, ClientId, ConversationId, Event, NewConversation, NewMessage, StoreHealth,
+};
+use crate::net::{MemoryPeer, MemoryTransport};
+use crate::store::{Fault, MemoryDisk, Store};
+use crate::sync::{Reply, Request, SignIn};
+use crate::{Config, SampanError, ServerAddress};
+
+/// A loop with one client on a disk that fails on demand.
+struct Scene {
+    mailbox: Mailbox,
+    events: EventStream,
+    disk: MemoryDisk,
+    peer: MemoryPeer,
+    ann: ClientId,
+    store: Store,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let ann = ClientId::new("ann").unwrap();
+        let server = ServerAddress::Socket {
+            url: "ws://memory/".to_owned(),
+        };
+        let config = Config::new(AppId::new("app").unwrap(), "key", server, "/nowhere");
+        let (transport, peer) = MemoryTransport::pair();
+        let (mailbox, waiting) = Mailbox::new();
+        let publisher = Publisher::default();
+        let events = EventStream::new(publisher.subscribe(Scope::Engine));
+        let board = Arc::new(EngineBoard::default());
+        let driver = Driver::new(config, Arc::new(transport), waiting, publisher, board);
+        tokio::spawn(driver.run());
+        let disk = MemoryDisk::new(7);
+        let opened = Store::in_memory(&disk, ann.clone()).unwrap();
+        let store = opened.store.clone();
+        let newcomer = Newcomer {
+            client: ann.clone(),
+            tag: None,
+            store: opened.store,
+            writer: opened.writer,
+            signer: None,
+            board: Arc::new(ClientBoard::default()),
+        };
+        mailbox.attach(newcomer).await.unwrap();
+        Self {
+            mailbox,
+            events,
+            disk,
+            peer,
+            ann,
+            store,
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Result<Reply, SampanError> {
+        self.mailbox.request(&self.ann, request).await
+    }
+
+    async fn talk(&self) -> ConversationId {
+        let conversation = NewConversation {
+            members: vec![ClientId::new("ben").unwrap()],
+            ..NewConversation::default()
+        };
+        match self.ask(Request::CreateConversation { conversation }).await {
+            Ok(Reply::Created { conversation, .. }) => conversation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn say(&self, conversation: &ConversationId, words: &str) -> Result<Reply, SampanError> {
+        let conversation = conversation.clone();
+        let message = NewMessage::text(words);
+        self.ask(Request::SendMessage {
+            conversation,
+            message,
+        })
+        .await
+    }
+
+    /// Lets every write from now on fail, or none.
+    fn fail_writes(&self, fails: bool) {
+        let operation = self.disk.operations() + 1;
+        self.disk
+            .set_fault(fails.then_some(Fault::From { operation }));
+    }
+
+    async fn health(&mut self) -> StoreHealth {
+        let told = async {
+            loop {
+                if let Event::StoreHealthChanged { health, .. } = self.events.next().await.unwrap()
+                {
+                    return health;
+                }
+            }
+        };
+        timeout(Duration::from_secs(300), told).await.unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_is_told_and_reads_go_on_until_writing_works_again() {
+    let mut scene = Scene::new().await;
+    let talk = scene.talk().await;
+    scene.say(&talk, "one").await.unwrap();
+    scene.fail_writes(true);
+    let refusal = scene.say(&talk, "two").await.unwrap_err();
+    assert!(
+        matches!(refusal, SampanError::StoreUnavailable { .. }),
+        "{refusal}"
+    );
+    assert!(matches!(scene.health().await, StoreHealth::ReadOnly { .. }));
+    let refusal = scene.say(&talk, "three").await.unwrap_err();
+    assert!(
+        matches!(refusal, SampanError::StoreUnavailable { .. }),
+        "{refusal}"
+    );
+    assert_eq!(
+        scene.store.snapshot().outbox_len(),
+        2,
+        "reads answer as before"
+    );
+    scene.fail_writes(false);
+    assert_eq!(scene.health().await, StoreHealth::Good);
+    scene.say(&talk, "four").await.unwrap();
+    let snapshot = scene.store.snapshot();
+    assert_eq!(
+        snapshot.outbox_len(),
+        3,
+        "what failed was not stored, what was promised was"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failed_write_the_socket_is_closed_and_opened_again_once_writing_works() {
+    let mut scene = Scene::new().await;
+    let talk = scene.talk().await;
+    let mode = SignIn::TakeOver;
+    scene.ask(Request::Connect { mode }).await.unwrap();
+    let mut first = scene.peer.accept().await.unwrap();
+    assert!(
+        first.from_engine.recv().await.is_some(),
+        "a session is asked for"
+    );
+    scene.fail_writes(true);
+    scene.say(&talk, "lost").await.unwrap_err();
+    assert_eq!(first.from_engine.recv().await, None, "the socket is closed");
+    scene.fail_writes(false);
+    let mut second = scene.peer.accept().await.unwrap();
+    assert!(
+        second.from_engine.recv().await.is_some(),
+        "and a session asked for again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_left_is_closed_and_the_others_are_not() {
+    let scene = Scene::new().await;
+    scene.mailbox.detach(scene.ann.clone()).await.unwrap();
+    let refusal = scene.ask(Request::Disconnect).await.unwrap_err();
+    assert_eq!(refusal, SampanError::Closed);
+    scene.mailbox.shutdown().await.unwrap();
+    assert_eq!(
+        scene.mailbox.resume().await.unwrap_err(),
+        SampanError::Closed
+    );
+}
