@@ -14,7 +14,8 @@ use crate::model::{
     ConversationId, ConversationKind, ConversationState, Message, MessageState, Receipt, Timestamp,
 };
 use crate::store::{
-    ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Position, Put, StoreError,
+    ConversationNumber, ConversationRow, History, HistoryEnd, HistoryStart, Position, Put,
+    StoreError,
 };
 use crate::sync::link::Unanswered;
 use crate::sync::step::Durability;
@@ -123,7 +124,7 @@ impl Client {
         }
         if row.history.end() != HistoryEnd::Behind {
             turn.overlay
-                .update_conversation(number, |row| row.history.set_end(HistoryEnd::Behind))?;
+                .update_conversation(number, |row| fall_behind(&mut row.history))?;
             turn.step.wrote(Durability::Cache);
         }
         self.catch_up.wanted.insert(number, row.last_message_at);
@@ -555,6 +556,15 @@ impl Client {
             .update_conversation(number, |row| row.history.set_end(HistoryEnd::Current))?;
         turn.step.wrote(Durability::Cache);
         unread::settle_lower_bound(turn, number)
+    }
+}
+
+/// The service has newer messages than what is held. Where nothing is held, the beginning is
+/// among what is missing.
+pub(super) fn fall_behind(history: &mut History) {
+    history.set_end(HistoryEnd::Behind);
+    if history.spans().is_empty() {
+        history.set_start(HistoryStart::Unknown);
     }
 }
 

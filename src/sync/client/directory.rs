@@ -14,7 +14,9 @@ use crate::model::{
     ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Message,
     Timestamp,
 };
-use crate::store::{ConversationNumber, ConversationRow, Freshness, HistoryEnd, StoreError};
+use crate::store::{
+    ConversationNumber, ConversationRow, Freshness, HistoryEnd, HistoryStart, StoreError,
+};
 use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError, RequestId};
 use crate::wire::generated::{ConvCommand, JsonObjectMessage};
@@ -307,8 +309,11 @@ impl Client {
     fn listed(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
         self.directory.listing = Listing::Complete;
         let opened_at = self.directory.opened_at;
-        turn.overlay
-            .update_session(|row| row.missed_until = row.missed_until.max(opened_at));
+        turn.overlay.update_session(|row| {
+            row.missed_until = row.missed_until.max(opened_at);
+            // What the service tells about unread messages at sign-in comes before the list.
+            row.last_unread_notif_at = row.last_unread_notif_at.max(opened_at);
+        });
         turn.step.wrote(Durability::Cache);
         let unfinished = turn.overlay.snapshot().conversations_with_work(WORK_MAX)?;
         for number in unfinished {
@@ -418,6 +423,9 @@ impl Client {
         last: Option<Message>,
     ) -> Result<(), StoreError> {
         let Some(message) = last else {
+            if newest.is_none() {
+                return nothing_said(turn, number);
+            }
             return self.tail_reaches(turn, number, newest);
         };
         let Some(row) = turn.overlay.snapshot().conversation(number)? else {
@@ -435,6 +443,16 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Nothing was ever said in a conversation: then its whole history is here.
+fn nothing_said(turn: &mut Turn<'_, '_>, number: ConversationNumber) -> Result<(), StoreError> {
+    turn.overlay.update_conversation(number, |row| {
+        if row.history.spans().is_empty() {
+            row.history.set_start(HistoryStart::Reached);
+            row.history.set_end(HistoryEnd::Current);
+        }
+    })
 }
 
 /// The time back to which a list must go; none for everything.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::catch_up::fall_behind;
 use super::unread::{self, Source};
 use super::{Client, Purpose, Turn};
 use crate::model::{ConversationId, ConversationKind, Message, MessageId, Receipt, Timestamp};
@@ -298,7 +299,7 @@ impl Client {
             let known = turn.overlay.snapshot().conversation(number)?.is_some();
             if at >= since && known {
                 turn.overlay.update_conversation(number, |row| {
-                    row.history.set_end(HistoryEnd::Behind);
+                    fall_behind(&mut row.history);
                 })?;
                 turn.step.wrote(Durability::Cache);
             }
@@ -324,7 +325,7 @@ impl Client {
             drop(snapshot);
             // An edit of a message that is not here comes with the message, when history is read.
             if let (Some(number), Some(held)) = (number, held)
-                && held.edited_at < Some(edit.edited_at)
+                && held.edited_at <= Some(edit.edited_at)
             {
                 let edited = Message {
                     content: edit.content,

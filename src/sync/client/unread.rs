@@ -167,8 +167,8 @@ impl Client {
             newest: tuple.timestamp.map(Timestamp::from_millis),
             told_at: told_at.unwrap_or_else(|| self.service_now(turn.now)),
         };
-        self.apply_told(turn, number, told)?;
-        self.tail_reaches(turn, number, told.newest)
+        self.tail_reaches(turn, number, told.newest)?;
+        self.apply_told(turn, number, told)
     }
 
     fn apply_told(

@@ -3,5 +3,6 @@
 mod catch_up;
 mod chat;
 mod link;
+mod schedules;
 mod service;
 mod world;

@@ -53,6 +53,8 @@ pub(super) struct Conversation {
     /// Sorted by time and id.
     pub(super) messages: Vec<Stored>,
     read: BTreeMap<String, i64>,
+    /// When the mark was last moved, by the service's clock.
+    marked_at: BTreeMap<String, i64>,
 }
 
 /// One stored message.
@@ -226,17 +228,32 @@ impl Service {
             ..request.reply(Command::session(Op::Opened, token))
         };
         out.push((socket, opened));
-        out.extend(self.unread_at_open(now, socket, &client));
+        out.extend(self.unread_at_open(now, socket, &client, body.last_unread_notif_time));
         out.extend(self.edits_at_open(now, socket, &client, body.last_patch_time));
         out
     }
 
-    fn unread_at_open(&self, now: i64, socket: Socket, client: &str) -> Outgoing {
+    /// What changed since the client's last notification: also counts that were cleared.
+    fn unread_at_open(
+        &self,
+        now: i64,
+        socket: Socket,
+        client: &str,
+        since: Option<i64>,
+    ) -> Outgoing {
         let mine = self.conversations.iter().filter(|(_, it)| it.has(client));
-        let convs: Vec<UnreadTuple> = mine
-            .filter(|(_, it)| it.unread(client) > 0)
-            .map(|(cid, it)| it.tuple(cid, client, self.unread_cap))
-            .collect();
+        let tuples = mine.filter_map(|(cid, it)| {
+            let tuple = it.tuple(cid, client, self.unread_cap);
+            let told = match since {
+                None => tuple.unread > 0,
+                Some(since) => {
+                    tuple.timestamp >= Some(since)
+                        || it.marked_at.get(client).is_some_and(|at| *at >= since)
+                }
+            };
+            told.then_some(tuple)
+        });
+        let convs: Vec<UnreadTuple> = tuples.collect();
         if convs.is_empty() {
             return Vec::new();
         }
@@ -433,6 +450,7 @@ impl Service {
             let before = conversation.read.insert(client.to_owned(), until);
             let until = until.max(before.unwrap_or(0));
             conversation.read.insert(client.to_owned(), until);
+            conversation.marked_at.insert(client.to_owned(), now);
             let body = UnreadCommand {
                 convs: vec![conversation.tuple(&mark.cid, client, cap)],
                 notif_time: Some(now),
@@ -636,7 +654,9 @@ impl Conversation {
     }
 
     fn tuple(&self, cid: &str, client: &str, cap: usize) -> UnreadTuple {
-        let newest = self.messages.last();
+        let mark = self.read.get(client).copied().unwrap_or(0);
+        let mut others = self.messages.iter().rev();
+        let newest = others.find(|it| it.from != client && it.at > mark);
         UnreadTuple {
             cid: cid.to_owned(),
             unread: i32::try_from(self.unread(client).min(cap)).unwrap(),
