@@ -13,15 +13,13 @@ use super::disk_memory::MemoryDisk;
 use super::identity::Identity;
 use super::journal::{JOURNAL_FILES, Journal};
 use super::kv::{Kv, LogKv};
+use super::migrate::SCHEMA;
 use super::outbox::Outbox;
 use super::record::MetaRecord;
 use super::recover::{Check, Ground, TreeSource};
 use super::salvage::{Saved, Scanned, store_of_folder};
 use super::shared::{Codec, Shared, Tables};
 use super::{SessionRow, Store, StoreError, StoreKey, UnreadTotals, Writer};
-
-/// The schema that this version writes.
-pub(super) const SCHEMA: u32 = 1;
 
 /// Where a client's store is, and how it is opened.
 #[derive(Clone, Debug)]
@@ -232,12 +230,17 @@ impl Foundation {
     ) -> Result<Opened, StoreError> {
         let Self {
             ground,
-            identity,
+            mut identity,
             codec,
             hold,
         } = self;
         match ground.open(&codec, Check::Quick, now, &mut report) {
             Ok((tables, journal)) => {
+                if identity.schema < SCHEMA {
+                    identity.schema = SCHEMA;
+                    // Should this fail, the next open does it: the tree itself is brought forward.
+                    let _ = identity.write(ground.disk.as_ref());
+                }
                 let error = journal.as_ref().err().cloned();
                 report.read_only = error.map(|error| error.to_string());
                 Ok(assemble(

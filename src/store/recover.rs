@@ -25,7 +25,8 @@ use super::frame;
 use super::journal::{Journal, Kind, Recovered};
 use super::key::{self, Tag};
 use super::kv::{Direction, Kv, KvBatch, LOG_FILE, LogKv};
-use super::open::{OpenReport, SCHEMA, SetAside, memory_tree};
+use super::migrate::{SCHEMA, migrate};
+use super::open::{OpenReport, SetAside, memory_tree};
 use super::outbox::Outbox;
 use super::record::{
     ConversationRecord, FailureRecord, IdRecord, MetaRecord, SessionRecord, TotalsRecord, decode,
@@ -433,13 +434,7 @@ fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError> {
     if meta.is_none() && !is_blank(kv.as_ref())? {
         return Err(StoreError::damaged("the counters"));
     }
-    let meta = meta.unwrap_or(fresh);
-    if meta.schema > SCHEMA {
-        return Err(StoreError::TooNew {
-            found: meta.schema,
-            supported: SCHEMA,
-        });
-    }
+    let meta = migrate(kv.as_ref(), codec, meta.unwrap_or(fresh))?;
     let totals: Option<TotalsRecord> = record(kv.as_ref(), codec, &key::totals())?;
     let session: Option<SessionRecord> = record(kv.as_ref(), codec, &key::session())?;
     let outbox = load_outbox(kv.as_ref(), codec)?;

@@ -57,7 +57,7 @@ pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
     let length = file.metadata().map_err(failed)?.len();
     let mut whole = Vec::new();
     let mut offset = 0_u64;
-    while offset.saturating_add(SEGMENT) <= length {
+    while offset.saturating_add(HEADER as u64) <= length {
         match header(&mut file, offset).map_err(failed)? {
             Header::Whole { place, durable } => whole.push((place, durable, offset)),
             Header::Blank => {}

@@ -7,19 +7,15 @@ use std::sync::{Arc, RwLockReadGuard};
 use serde::de::DeserializeOwned;
 
 use crate::model::{
-    ClientId, CommitSeq, ConversationId, ConversationInfo, LocalId, Message, MessageId, MessageRef,
-    OutboxEntryId, Timestamp,
+    ClientId, CommitSeq, ConversationId, ConversationInfo, Message, OutboxEntryId, Timestamp,
 };
 
 use super::batch::Batch;
 use super::key::{self, Tag};
 use super::kv::{Direction, Visit};
-use super::record::{BadRecord, ConversationRecord, IdRecord, PointerRecord, decode};
-use super::record_message::MessageRecord;
+use super::record::{BadRecord, ConversationRecord, IdRecord, decode};
 use super::shared::{Shared, Tables};
-use super::{
-    ConversationNumber, ConversationRow, Entry, Position, SessionRow, StoreError, UnreadTotals,
-};
+use super::{ConversationNumber, ConversationRow, Entry, SessionRow, StoreError, UnreadTotals};
 
 /// Everything as one commit left it.
 ///
@@ -48,17 +44,6 @@ pub struct ConversationPage {
     pub conversations: Vec<(ConversationNumber, ConversationInfo)>,
     /// Where the next page begins; none when this was the last.
     pub next: Option<ListCursor>,
-}
-
-/// Unread messages as this device counts them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LocalUnread {
-    /// Others' messages newer than the mark that were not recalled.
-    pub count: u32,
-    /// Whether one of them mentions the client.
-    pub mentioned: bool,
-    /// Whether counting stopped at the limit.
-    pub limited: bool,
 }
 
 impl Snapshot<'_> {
@@ -251,161 +236,6 @@ impl Snapshot<'_> {
         self.tables.totals
     }
 
-    /// The message at a position.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
-    pub fn message(
-        &self,
-        number: ConversationNumber,
-        position: &Position,
-    ) -> Result<Option<Message>, StoreError> {
-        let Some(row) = self.conversation(number)? else {
-            return Ok(None);
-        };
-        let record = self.message_record(number, position)?;
-        Ok(record.and_then(|record| self.message_of(&row, position, &record)))
-    }
-
-    /// The message that a reference names.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
-    pub fn message_by_ref(&self, at: &MessageRef) -> Result<Option<Message>, StoreError> {
-        let Some(number) = self.number(&at.conversation)? else {
-            return Ok(None);
-        };
-        self.message(
-            number,
-            &Position {
-                sent_at: at.sent_at,
-                id: at.id.clone(),
-            },
-        )
-    }
-
-    /// The message that this device once gave a local id: the echo in the outbox, or the message
-    /// that the service acknowledged.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
-    pub fn message_by_local_id(&self, id: &LocalId) -> Result<Option<Message>, StoreError> {
-        if let Some(entry) = self
-            .outbox()
-            .into_iter()
-            .find(|entry| entry.local_id() == Some(id))
-        {
-            let row = self.conversation(entry.conversation)?;
-            return Ok(row.and_then(|row| self.echo(&entry, &row.id)));
-        }
-        match self.position_by_local_id(id)? {
-            Some((number, position)) => self.message(number, &position),
-            None => Ok(None),
-        }
-    }
-
-    /// Where the message is that had this local id, once it was acknowledged.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
-    pub fn position_by_local_id(
-        &self,
-        id: &LocalId,
-    ) -> Result<Option<(ConversationNumber, Position)>, StoreError> {
-        if let Some(place) = self.batch.and_then(|batch| batch.locals.get(id)) {
-            return Ok(Some(place.clone()));
-        }
-        self.pointer(Tag::Local, id.as_str())
-    }
-
-    /// Where an own message is whose receipts are awaited.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
-    pub fn awaiting_receipt(
-        &self,
-        id: &MessageId,
-    ) -> Result<Option<(ConversationNumber, Position)>, StoreError> {
-        if let Some(place) = self.batch.and_then(|batch| batch.awaiting.get(id)) {
-            return Ok(place.clone());
-        }
-        self.pointer(Tag::Awaiting, id.as_str())
-    }
-
-    /// The newest message that the service knows, and where it is; local echoes apart.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
-    pub fn newest_message(
-        &self,
-        number: ConversationNumber,
-    ) -> Result<Option<(Position, Message)>, StoreError> {
-        let Some(row) = self.conversation(number)? else {
-            return Ok(None);
-        };
-        self.newest_message_of(number, &row)
-    }
-
-    pub(super) fn newest_message_of(
-        &self,
-        number: ConversationNumber,
-        row: &ConversationRow,
-    ) -> Result<Option<(Position, Message)>, StoreError> {
-        let newest = self.messages(number, None, Direction::Backward, 1)?;
-        Ok(newest.into_iter().find_map(|(position, record)| {
-            let message = self.message_of(row, &position, record.as_ref()?)?;
-            Some((position, message))
-        }))
-    }
-
-    /// Counts others' messages that are newer than a mark, up to `limit`, newest first. All of
-    /// them when there is no mark.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
-    pub fn count_unread(
-        &self,
-        number: ConversationNumber,
-        read_until: Option<Timestamp>,
-        limit: u32,
-    ) -> Result<LocalUnread, StoreError> {
-        let mut unread = LocalUnread::default();
-        let mut before = None;
-        loop {
-            let page = self.messages(number, before.as_ref(), Direction::Backward, 100)?;
-            let last = page.last().map(|(position, _)| position.clone());
-            for (position, record) in page {
-                if read_until.is_some_and(|mark| position.sent_at <= mark) {
-                    return Ok(unread);
-                }
-                if record
-                    .as_ref()
-                    .is_some_and(|record| record.counts_for(self.owner()))
-                {
-                    if unread.count >= limit {
-                        return Ok(LocalUnread {
-                            limited: true,
-                            ..unread
-                        });
-                    }
-                    unread.count = unread.count.saturating_add(1);
-                    unread.mentioned |= record.is_some_and(|record| record.mentions(self.owner()));
-                }
-            }
-            match last {
-                Some(position) => before = Some(position),
-                None => return Ok(unread),
-            }
-        }
-    }
-
     /// Every unsent entry, in the order of enqueueing.
     #[must_use]
     pub fn outbox(&self) -> Vec<Arc<Entry>> {
@@ -470,118 +300,13 @@ impl Snapshot<'_> {
         entry.echo(conversation.clone(), self.owner().clone())
     }
 
-    /// Messages from a position on, the position itself left out, uncommitted ones included. A
-    /// damaged record stands as none at its place.
-    pub(super) fn messages(
-        &self,
-        number: ConversationNumber,
-        from: Option<&Position>,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<(Position, Option<MessageRecord>)>, StoreError> {
-        let written: Vec<_> = self
-            .batch
-            .iter()
-            .filter_map(|batch| batch.messages.get(&number))
-            .flatten()
-            .filter(|(position, _)| match (from, direction) {
-                (None, _) => true,
-                (Some(from), Direction::Backward) => *position < from,
-                (Some(from), Direction::Forward) => *position > from,
-            })
-            .collect();
-        let enough = limit.saturating_add(written.len());
-        let mut found = self.stored_messages(number, from, direction, enough)?;
-        for (position, change) in written {
-            found.retain(|(at, _)| at != position);
-            if let Some(record) = &change.after {
-                found.push((position.clone(), Some(record.clone())));
-            }
-        }
-        if self.batch.is_some() {
-            found.sort_by(|(a, _), (b, _)| a.cmp(b));
-            if direction == Direction::Backward {
-                found.reverse();
-            }
-        }
-        found.truncate(limit);
-        Ok(found)
-    }
-
-    fn stored_messages(
-        &self,
-        number: ConversationNumber,
-        from: Option<&Position>,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<(Position, Option<MessageRecord>)>, StoreError> {
-        let all = key::messages_of(number);
-        let end = key::after_prefix(&all).unwrap_or_default();
-        let from = from.map(|position| key::message(number, position));
-        let (low, high) = match (from.as_deref(), direction) {
-            (None, _) => (Bound::Included(&all[..]), Bound::Excluded(&end[..])),
-            (Some(from), Direction::Backward) => (Bound::Included(&all[..]), Bound::Excluded(from)),
-            (Some(from), Direction::Forward) => (Bound::Excluded(from), Bound::Excluded(&end[..])),
-        };
-        let mut found = Vec::with_capacity(limit.min(Self::PAGE_MAX));
-        self.scan(Tag::Message, low, high, direction, &mut |key, value| {
-            if let Ok((_, position)) = key::parse_message(key) {
-                found.push((position, self.opened(key, value)));
-            }
-            if found.len() >= limit {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        })?;
-        Ok(found)
-    }
-
-    pub(super) fn message_record(
-        &self,
-        number: ConversationNumber,
-        position: &Position,
-    ) -> Result<Option<MessageRecord>, StoreError> {
-        let written = self.batch.and_then(|batch| batch.messages.get(&number));
-        if let Some(change) = written.and_then(|messages| messages.get(position)) {
-            return Ok(change.after.clone());
-        }
-        self.record(&key::message(number, position))
-    }
-
-    /// A message out of its record; none when the record spells no message.
-    pub(super) fn message_of(
-        &self,
-        row: &ConversationRow,
-        position: &Position,
-        record: &MessageRecord,
-    ) -> Option<Message> {
-        self.intact(record.message(&row.id, position, self.owner(), row.receipt))
-    }
-
-    fn pointer(
-        &self,
-        tag: Tag,
-        name: &str,
-    ) -> Result<Option<(ConversationNumber, Position)>, StoreError> {
-        let key = key::hashed(tag, name, &self.shared.codec.hash_key);
-        let record: Option<PointerRecord> = self.record(&key)?;
-        let record = record.filter(|record| record.name == name);
-        let place = record.map(|record| {
-            record
-                .position()
-                .map(|position| (ConversationNumber(record.number), position))
-        });
-        Ok(place.and_then(|place| self.intact(place)))
-    }
-
     /// The record of a key; a damaged one is counted and none.
-    fn record<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
+    pub(super) fn record<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
         let value = self.shared.noting(self.tables.kv.value(key))?;
         Ok(value.and_then(|value| self.opened(key, &value)))
     }
 
-    fn opened<T: DeserializeOwned>(&self, key: &[u8], value: &[u8]) -> Option<T> {
+    pub(super) fn opened<T: DeserializeOwned>(&self, key: &[u8], value: &[u8]) -> Option<T> {
         let payload = self.shared.codec.open(key, value).map_err(|_| BadRecord);
         if payload.as_ref().is_ok_and(Vec::is_empty) {
             // The tombstone of a removed conversation.
@@ -591,14 +316,14 @@ impl Snapshot<'_> {
     }
 
     /// Counts what is damaged.
-    fn intact<T>(&self, record: Result<T, BadRecord>) -> Option<T> {
+    pub(super) fn intact<T>(&self, record: Result<T, BadRecord>) -> Option<T> {
         if record.is_err() {
             self.shared.count_damaged();
         }
         record.ok()
     }
 
-    fn scan(
+    pub(super) fn scan(
         &self,
         tag: Tag,
         from: Bound<&[u8]>,

@@ -1,0 +1,118 @@
+//! A committed store of each released schema is opened, and shows what was written then.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::Secret;
+use crate::model::{Attachment, Details, Json, Unread};
+use crate::store::{HistoryStart, StoreOptions, TimelineItem};
+
+fn fixture(schema: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-{schema}"))
+}
+
+fn options(folder: &Path) -> StoreOptions {
+    StoreOptions::new(folder, client("me"), at(1_700_000_000_000))
+}
+
+/// Something of everything that schema 1 can hold.
+fn write(overlay: &mut Overlay<'_>) {
+    let number = overlay.create_conversation(row("c")).unwrap();
+    let mut second = message("other", 2, "");
+    second.content = Content::Image {
+        attachment: Attachment {
+            url: "https://files.example.org/1.png".to_owned(),
+            size: Some(12_345),
+            width: Some(640),
+            ..Attachment::default()
+        },
+        caption: Some("a boat".to_owned()),
+        details: Details {
+            attributes: Some(Json::parse("{\"mood\":\"calm\"}").unwrap()),
+            extra: None,
+        },
+    };
+    second.mentions.clients.push(client("me"));
+    overlay
+        .put_message(number, &message("me", 1, "hello"))
+        .unwrap();
+    overlay.put_message(number, &second).unwrap();
+    overlay
+        .update_conversation(number, |row| {
+            row.name = Some("harbour".to_owned());
+            row.members = vec![client("me"), client("other")];
+            row.unread = Unread {
+                count: 1,
+                at_least: false,
+                mentioned: true,
+            };
+            row.history.hold(position(1), position(2));
+            row.history.set_start(HistoryStart::Reached);
+        })
+        .unwrap();
+    let made = overlay.create_conversation(row("local:1")).unwrap();
+    overlay
+        .assign_id(&conversation_id("local:1"), &conversation_id("d"))
+        .unwrap();
+    overlay
+        .enqueue(made, local("l1"), at(3), send("unsent"))
+        .unwrap();
+    overlay.update_session(|session| session.token = Some(Secret::new("token")));
+}
+
+/// Writes the fixture of the current schema anew; run by hand when a schema is released.
+#[test]
+#[ignore = "writes the fixture of the schema"]
+fn write_fixture() {
+    let folder = fixture(crate::store::migrate::SCHEMA);
+    assert!(
+        !folder.exists(),
+        "a released schema's fixture is never written again"
+    );
+    let mut opened = Store::open(&options(&folder)).unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    write(&mut overlay);
+    opened
+        .writer
+        .commit(overlay.into_batch(), CommitClass::Intent)
+        .unwrap();
+    drop(opened);
+    fs::remove_file(folder.join("lock")).unwrap();
+}
+
+#[test]
+fn the_fixture_of_each_released_schema_opens_and_shows_what_was_written() {
+    for schema in 1..=crate::store::migrate::SCHEMA {
+        let folder = tempfile::tempdir().unwrap();
+        super::damage::copy(&fixture(schema), folder.path());
+        let opened = Store::open(&options(folder.path())).unwrap();
+        assert!(!opened.report.found_damage() && !opened.report.created);
+        let snapshot = opened.store.snapshot();
+        let (number, row) = snapshot
+            .conversation_by_id(&conversation_id("c"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(row.name.as_deref(), Some("harbour"));
+        assert_eq!(snapshot.unread_totals().all.mentioning, 1);
+        let page = snapshot.page_before(number, None, 10).unwrap();
+        let words: Vec<_> = page
+            .items
+            .iter()
+            .map(|item| item.message().unwrap())
+            .collect();
+        assert_eq!(words[0].content.words(), Some("hello"));
+        let Content::Image { attachment, .. } = &words[1].content else {
+            panic!()
+        };
+        assert_eq!(attachment.size, Some(12_345));
+        let by_old_id = snapshot
+            .conversation_by_id(&conversation_id("local:1"))
+            .unwrap();
+        let (made, row) = by_old_id.unwrap();
+        assert_eq!(row.id, conversation_id("d"));
+        let page = snapshot.page_before(made, None, 10).unwrap();
+        assert!(matches!(page.items.last(), Some(TimelineItem::Echo { .. })));
+        assert_eq!(snapshot.session().token, Some(Secret::new("token")));
+    }
+}
