@@ -173,30 +173,6 @@ impl History {
     pub fn newest(&self) -> Option<&Span> {
         self.spans.last()
     }
-
-    /// Cuts the spans at a position whose message was lost: what is older and what is newer stay
-    /// held, but no longer together. `older` and `newer` are the held neighbours.
-    pub fn cut(&mut self, lost: &Position, older: Option<Position>, newer: Option<Position>) {
-        let Some(index) = self
-            .spans
-            .iter()
-            .position(|s| s.from <= *lost && *lost <= s.to)
-        else {
-            return;
-        };
-        let span = self.spans.remove(index);
-        let (was_first, was_last) = (index == 0, index == self.spans.len());
-        if let Some(older) = older.filter(|older| span.from <= *older) {
-            self.hold(span.from, older);
-        } else if was_first {
-            self.start = HistoryStart::Unknown;
-        }
-        if let Some(newer) = newer.filter(|newer| *newer <= span.to) {
-            self.hold(newer, span.to);
-        } else if was_last {
-            self.end = HistoryEnd::Behind;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -219,33 +195,6 @@ mod tests {
         history.hold(at(5), at(10));
         assert_eq!(history.spans().len(), 1);
         assert!(history.joins(&at(20), &at(1)));
-    }
-
-    #[test]
-    fn a_lost_message_cuts_its_span_in_two() {
-        let mut history = History::default();
-        history.hold(at(1), at(9));
-        history.cut(&at(5), Some(at(4)), Some(at(6)));
-        assert!(history.joins(&at(1), &at(4)) && history.joins(&at(6), &at(9)));
-        assert!(!history.joins(&at(4), &at(6)));
-    }
-
-    #[test]
-    fn a_lost_end_leaves_the_history_behind_and_a_lost_start_unknown() {
-        let mut history = History::default();
-        history.set_start(HistoryStart::Reached);
-        history.hold(at(1), at(9));
-        history.cut(&at(9), Some(at(8)), None);
-        assert_eq!(history.end(), HistoryEnd::Behind);
-        history.cut(&at(1), None, Some(at(2)));
-        assert_eq!(history.start(), HistoryStart::Unknown);
-        assert_eq!(
-            history.spans(),
-            [Span {
-                from: at(2),
-                to: at(8)
-            }]
-        );
     }
 
     #[test]

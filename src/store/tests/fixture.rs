@@ -85,7 +85,7 @@ fn write_fixture() {
 fn the_fixture_of_each_released_schema_opens_and_shows_what_was_written() {
     for schema in 1..=crate::store::migrate::SCHEMA {
         let folder = tempfile::tempdir().unwrap();
-        super::damage::copy(&fixture(schema), folder.path());
+        damage::copy(&fixture(schema), folder.path());
         let opened = Store::open(&options(folder.path())).unwrap();
         assert!(!opened.report.found_damage() && !opened.report.created);
         let snapshot = opened.store.snapshot();
