@@ -148,6 +148,7 @@ check('S071 who is not a member may not change a conversation: 4309', async () =
 check('S078 S079 a member mutes a conversation for herself, and unmutes it', async () => {
   const [alice, bob] = await world.people('alice', 'bob');
   const conversation = await alice.startWith([bob]);
+  await bob.find(conversation);
   await within(conversation.mute(), 'muted');
   assert.deepEqual((await bob.client.getConversation(conversation.id, true)).mutedMembers, [alice.id]);
   await within(conversation.unmute(), 'unmuted');

@@ -8,6 +8,8 @@ export async function within(promise, what, ms = PATIENCE) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`waited ${ms} ms in vain: ${what}`)), ms);
+    // What nobody waits for any more must not keep the process; the service does while tests run.
+    timer.unref();
   });
   try {
     return await Promise.race([promise, late]);

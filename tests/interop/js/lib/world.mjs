@@ -134,8 +134,13 @@ export class Device {
     this.realtime.resume();
   }
 
+  /** Closes the connection and forgets the SDK's timers, which would keep the process for their 20 seconds. */
   dispose() {
-    this.realtime._openPromise?.then(connection => connection.can('close') && connection.close(), () => {});
+    const close = connection => {
+      if (connection.can('close')) connection.close();
+      Object.values(connection._commands).forEach(({ timeout }) => clearTimeout(timeout));
+    };
+    this.realtime._openPromise?.then(close, () => {});
   }
 }
 
