@@ -48,14 +48,24 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
     for suite in chosen(arguments)? {
         if suite.is_home(&tree) {
             total += run_and_report(suite, &tree)?.counts();
+        } else if !arguments.is_empty() {
+            return Err(Problem(format!(
+                "`{}` tests what is not in this tree",
+                suite.name
+            )));
         }
     }
     println!("{total}");
-    Ok(if total.failed == 0 {
+    Ok(verdict(total))
+}
+
+/// A run of no suite has shown nothing.
+fn verdict(total: Counts) -> Verdict {
+    if total.failed == 0 && total.passed + total.skipped > 0 {
         Verdict::Good
     } else {
         Verdict::Short
-    })
+    }
 }
 
 /// The suites that were asked for; all of them when none was named.
@@ -246,6 +256,13 @@ mod tests {
     #[test]
     fn failures_are_failures_even_when_the_program_claims_success() {
         assert_eq!(judged(true, Some(counts(3, 1))).counts(), counts(3, 1));
+    }
+
+    #[test]
+    fn a_run_of_nothing_is_no_success() {
+        assert_eq!(verdict(counts(0, 0)), Verdict::Short);
+        assert_eq!(verdict(counts(1, 1)), Verdict::Short);
+        assert_eq!(verdict(counts(1, 0)), Verdict::Good);
     }
 
     #[test]
