@@ -8,6 +8,7 @@
 //! | `lifecycle.rs` | suspend and resume, sign-out, accounts, observers, tags |
 //! | `refusals.rs` | bad input: typed errors, and nothing else happens |
 //! | `strangers.rs` | services that talk garbage, never answer, or send us away |
+//! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
 #![expect(
@@ -19,6 +20,7 @@
 mod support;
 
 mod chat;
+mod interop;
 mod kill;
 mod lifecycle;
 mod offline;

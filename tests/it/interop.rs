@@ -1,0 +1,173 @@
+//! The engine and the official JavaScript SDK talk through the service, both ways.
+//!
+//! The SDK runs in a process of its own (`tests/interop/js/peer.mjs`) that takes one deed a line. Without
+//! Node or without the packages the tests say so and do nothing; under `CI=true` they fail.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use sampan::model::{ConversationId, NewConversation};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::place::{PATIENCE, Place, id};
+
+/// A device with the official SDK.
+struct Peer {
+    _process: Child,
+    deeds: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Peer {
+    /// Signs a client in with the SDK; none where the SDK can't run.
+    async fn sign_in(place: &Place, client: &str) -> Option<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/js");
+        if !can_run(&folder) {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "CI runs the official SDKs"
+            );
+            eprintln!("skipped: no Node, or no packages in tests/interop/js (npm ci)");
+            return None;
+        }
+        let mut process = Command::new("node")
+            .arg("peer.mjs")
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let deeds = process.stdin.take().unwrap();
+        let answers = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut peer = Self {
+            _process: process,
+            deeds,
+            answers,
+        };
+        let url = format!("http://{}", place.service.addr());
+        let login = json!({ "url": url, "appId": "it", "appKey": "it-key", "clientId": client });
+        peer.does("login", login).await;
+        Some(peer)
+    }
+
+    /// Has the SDK do something and waits for what comes of it.
+    async fn does(&mut self, deed: &str, mut details: Value) -> Value {
+        details["do"] = deed.into();
+        let line = format!("{details}\n");
+        self.deeds.write_all(line.as_bytes()).await.unwrap();
+        self.deeds.flush().await.unwrap();
+        let answer = timeout(PATIENCE, self.answers.next_line()).await;
+        let answer = answer.expect("the SDK answers in time").unwrap().unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert!(answer.get("error").is_none(), "{deed}: {answer}");
+        answer
+    }
+}
+
+fn can_run(folder: &Path) -> bool {
+    let node = std::process::Command::new("node").arg("--version").output();
+    node.is_ok() && folder.join("node_modules").exists()
+}
+
+/// The engine makes the conversation; both send, both receive, both see one history.
+#[tokio::test]
+async fn sampan_starts_a_conversation_and_chats_with_the_javascript_sdk() {
+    let place = Place::new().await;
+    let Some(mut js) = Peer::sign_in(&place, "js").await else {
+        return;
+    };
+    let ann = place.online("phone", "ann").await;
+    let wanted = NewConversation {
+        members: vec![id("js")],
+        name: Some("Tea".to_owned()),
+        ..NewConversation::default()
+    };
+    let talk = ann
+        .client
+        .create_conversation(wanted)
+        .await
+        .unwrap()
+        .conversation;
+    talk.send_text("is the kettle on?".into()).await.unwrap();
+    let heard = js
+        .does("hears", json!({ "text": "is the kettle on?" }))
+        .await;
+    assert_eq!(heard["from"], "ann");
+    let service_id = ann.service_id(&talk).await;
+    assert_eq!(heard["cid"], service_id.as_str());
+    let found = js.does("find", json!({ "cid": service_id.as_str() })).await;
+    assert_eq!(
+        (&found["name"], &found["creator"]),
+        (&json!("Tea"), &json!("ann"))
+    );
+    let said = json!({ "cid": service_id.as_str(), "text": "it is" });
+    js.does("say", said).await;
+    ann.sees(&service_id, &["ann: is the kettle on?", "js: it is"])
+        .await;
+    let history = js
+        .does("history", json!({ "cid": service_id.as_str() }))
+        .await;
+    assert_eq!(history["texts"], json!(["is the kettle on?", "it is"]));
+}
+
+/// The SDK makes the conversation; what it says while the engine is away is counted, read and cleared;
+/// what it edits and recalls is shown.
+#[tokio::test]
+async fn what_the_javascript_sdk_says_edits_and_recalls_while_sampan_is_away_is_shown_afterwards() {
+    let place = Place::new().await;
+    let Some(mut js) = Peer::sign_in(&place, "js").await else {
+        return;
+    };
+    let ann = place.online("phone", "ann").await;
+    let started = js
+        .does("start", json!({ "members": ["ann"], "name": "Tea" }))
+        .await;
+    let cid = started["cid"].clone();
+    let talk = ConversationId::new(cid.as_str().unwrap()).unwrap();
+    js.does("say", json!({ "cid": cid, "text": "one" })).await;
+    ann.sees(&talk, &["js: one"]).await;
+    let conversation = ann.client.conversation(talk.clone()).await.unwrap();
+    conversation.mark_read().await.unwrap();
+    ann.has_sent_everything().await;
+    ann.client.disconnect().await.unwrap();
+    let two = js.does("say", json!({ "cid": cid, "text": "tow" })).await;
+    let three = js.does("say", json!({ "cid": cid, "text": "three" })).await;
+    let edit = json!({ "cid": cid, "id": two["id"], "timestamp": two["timestamp"], "text": "two" });
+    js.does("edit", edit).await;
+    ann.go_online().await;
+    ann.sees(&talk, &["js: one", "js: two", "js: three"]).await;
+    ann.until("two unread messages", || async {
+        (conversation.info().await.ok()?.unread.count == 2).then_some(())
+    })
+    .await;
+    conversation.mark_read().await.unwrap();
+    assert!(conversation.info().await.unwrap().unread.is_none());
+    let recall = json!({ "cid": cid, "id": three["id"], "timestamp": three["timestamp"] });
+    js.does("recall", recall).await;
+    ann.sees(&talk, &["js: one", "js: two", "js: recalled"])
+        .await;
+}
+
+/// What the engine says while the SDK is away counts as unread there, and is in its history.
+#[tokio::test]
+async fn what_sampan_says_while_the_javascript_sdk_is_away_is_unread_there() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to("js").await;
+    for words in ["one", "two", "three"] {
+        talk.send_text(words.into()).await.unwrap();
+    }
+    ann.has_sent_everything().await;
+    let service_id = ann.service_id(&talk).await;
+    let Some(mut js) = Peer::sign_in(&place, "js").await else {
+        return;
+    };
+    let cid = service_id.as_str();
+    js.does("unread", json!({ "cid": cid, "count": 3 })).await;
+    let history = js.does("history", json!({ "cid": cid })).await;
+    assert_eq!(history["texts"], json!(["one", "two", "three"]));
+}
