@@ -20,7 +20,7 @@ pub struct Entry {
     pub enqueued_at: Timestamp,
     /// How often it was sent.
     pub tries: u32,
-    /// Since when it may have reached the service without an answer, by this device's clock.
+    /// Since when it may have reached the service without an answer, by the service's clock.
     pub in_doubt_since: Option<Timestamp>,
     /// Where it stands.
     pub state: OutboxState,

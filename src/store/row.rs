@@ -167,7 +167,8 @@ pub struct SessionRow {
     pub last_unread_notif_at: Option<Timestamp>,
     /// The newest patch that was applied.
     pub last_patch_at: Option<Timestamp>,
-    /// How far missed notifications were fetched.
+    /// Until when, by the service's clock, every change of the client's conversations is known: the
+    /// next list goes back to here.
     pub missed_until: Option<Timestamp>,
 }
 

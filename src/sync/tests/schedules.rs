@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{Device, World};
+use crate::Limits;
 use crate::model::{ClientId, ConversationId, NewConversation, Uniqueness};
 
 /// One thing that an app does, or that befalls a device. Numbers pick among what there is.
@@ -60,8 +61,12 @@ struct Play {
 }
 
 impl Play {
-    fn new(seed: u64, twice: bool) -> Self {
-        let mut world = World::seeded(seed);
+    fn new(seed: u64, twice: bool, catch_up_max: u32) -> Self {
+        let limits = Limits {
+            catch_up_max,
+            ..Limits::default()
+        };
+        let mut world = World::with_limits(seed, limits);
         world.service.delivers_twice = twice;
         let devices = [
             world.device("ann", Some("phone")),
@@ -188,7 +193,7 @@ impl Play {
     fn page_through(&mut self, room: usize) {
         let Some(id) = self.public(room) else { return };
         for device in self.devices {
-            for _ in 0..9 {
+            for _ in 0..30 {
                 if let Some(edge) = self.world.newer_edge_of_gap(device, &id) {
                     self.world.fetch(device, &id, Some(edge), 20).unwrap();
                 }
@@ -254,9 +259,10 @@ proptest! {
     fn any_interleaving_converges_nothing_is_lost_and_nothing_comes_twice(
         seed in any::<u64>(),
         twice in any::<bool>(),
+        catch_up_max in 2..100_u32,
         actions in prop::collection::vec(action(), 1..80),
     ) {
-        let mut play = Play::new(seed, twice);
+        let mut play = Play::new(seed, twice, catch_up_max);
         for action in &actions {
             play.act(action);
         }
@@ -271,7 +277,7 @@ proptest! {
         cut in 0..400_usize,
         who in 0..3_usize,
     ) {
-        let mut play = Play::new(seed, false);
+        let mut play = Play::new(seed, false, 100);
         for action in &actions {
             play.act(action);
         }
