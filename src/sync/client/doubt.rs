@@ -8,7 +8,8 @@
 use std::time::Duration;
 
 use super::answer::Answer;
-use super::sender::{FlightStep, Found};
+use super::creation::Found;
+use super::sender::FlightStep;
 use super::{Client, Purpose, Turn, requeue};
 use crate::model::{
     ConversationId, ConversationKind, MessageId, OutboxEntryId, SendFailure, Timestamp,

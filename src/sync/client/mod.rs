@@ -15,6 +15,7 @@
 //! | `session.rs` | signing in, staying signed in, being sent away |
 //! | `outbox.rs` | API calls that write: enqueue, retry, discard |
 //! | `sender.rs` | the content lane: one entry in flight per conversation, in order |
+//! | `creation.rs` | creations, and the service's id taking over a local one |
 //! | `doubt.rs` | entries that may have arrived: looked for before they are sent again |
 //! | `reads.rs` | the state lane: read marks, coalesced |
 //! | `receiver.rs` | messages, edits and receipts that come in; acknowledging them |
@@ -29,6 +30,7 @@
 
 mod answer;
 mod catch_up;
+mod creation;
 mod directory;
 mod doubt;
 mod members;

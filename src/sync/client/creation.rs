@@ -1,0 +1,163 @@
+//! Making conversations: the creations of the content lane, and the service's id taking over.
+
+use super::answer::Answer;
+use super::doubt::Doubt;
+use super::sender::FlightStep;
+use super::{Client, Purpose, Signing, Turn};
+use crate::model::{ConversationId, ConversationState, OutboxEntryId, Timestamp};
+use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, Intent, StoreError};
+use crate::sync::link::RequestTag;
+use crate::sync::step::{Durability, Effect, EffectId, Signature, SignedOperation};
+use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
+
+/// Whether a conversation was made, or was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    New,
+    Existing,
+}
+
+impl Client {
+    /// Starts a creation: looked for if in doubt, signed if the app signs, else sent.
+    pub(super) fn dispatch_creation(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        intent: &CreateIntent,
+    ) {
+        if let Doubt::Forgotten { since } = self.doubt_of(turn, entry) {
+            self.search_conversation(turn, entry, intent, since);
+        } else if self.settings.signing == Signing::Signed {
+            let effect = self.fresh_effect();
+            let client = self.me().clone();
+            let members = self.members_of(intent);
+            turn.step.effects.push(Effect::Sign {
+                effect,
+                operation: SignedOperation::StartConversation { client, members },
+            });
+            self.sender.depart(entry, FlightStep::Signing(effect));
+        } else {
+            self.send_creation(turn, entry, intent, None);
+        }
+    }
+
+    fn send_creation(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        intent: &CreateIntent,
+        signature: Option<Signature>,
+    ) {
+        let mut body = self.start_command(intent);
+        if let Some(signature) = signature {
+            body.t = Some(signature.timestamp);
+            body.n = Some(signature.nonce);
+            body.s = Some(signature.signature.reveal().to_owned());
+        }
+        self.paces.others.note(turn.elapsed());
+        let command = Command::conv(Op::Start, body);
+        self.dispatch(turn, entry, command, Purpose::Create(entry.id));
+    }
+
+    pub(super) fn create_signed(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        effect: EffectId,
+        outcome: Result<Signature, String>,
+    ) -> Result<(), StoreError> {
+        let awaited = self.sender.signing(effect);
+        let Some(entry) = awaited.and_then(|id| turn.overlay.snapshot().entry(id)) else {
+            return Ok(());
+        };
+        let Intent::Create(intent) = &entry.intent else {
+            return Ok(());
+        };
+        match outcome {
+            Ok(signature) => {
+                self.send_creation(turn, &entry, intent, Some(signature));
+                Ok(())
+            }
+            Err(reason) => {
+                self.sender.release(entry.conversation, entry.id);
+                let code = ServiceCode::INTERNAL_ERROR;
+                self.refused(turn, &entry, code, reason)
+            }
+        }
+    }
+
+    pub(super) fn create_answered(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        id: OutboxEntryId,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = turn.overlay.snapshot().entry(id) else {
+            return Ok(());
+        };
+        if let Answer::Said(Envelope {
+            command:
+                Command::Conv {
+                    op: Op::Started,
+                    body,
+                },
+            ..
+        }) = &answer
+            && let Some(cid) = &body.cid
+            && let Ok(cid) = ConversationId::new(cid)
+        {
+            self.paces.others.answered();
+            let made_at = body.cdate.as_deref().and_then(iso::parse);
+            let found = if body.existing == Some(true) {
+                Found::Existing
+            } else {
+                Found::New
+            };
+            return self.settle_creation(turn, &entry, &cid, made_at, found);
+        }
+        if self.sender.carries(tag, id) {
+            self.not_sent(turn, tag, &entry, answer)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The service has the conversation: its id takes over, and what waited for it goes on.
+    pub(super) fn settle_creation(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        id: &ConversationId,
+        made_at: Option<Timestamp>,
+        found: Found,
+    ) -> Result<(), StoreError> {
+        let from = entry.conversation;
+        let Some(row) = turn.overlay.snapshot().conversation(from)? else {
+            return Ok(());
+        };
+        self.sender.remove(from, entry.id);
+        turn.overlay.settle(entry.id);
+        let number = turn.overlay.assign_id(&row.id, id)?.number();
+        if number != from {
+            self.sender.move_lane(from, number);
+        }
+        turn.overlay.update_conversation(number, |row| {
+            row.created_at = row.created_at.or(made_at);
+            row.updated_at = row.updated_at.max(made_at);
+            row.state = ConversationState::Live;
+            if found == Found::Existing {
+                // What we asked for is not what it has: its name and attributes are asked for.
+                row.freshness = Freshness::Stale;
+                if number == from {
+                    row.history.set_start(HistoryStart::Unknown);
+                }
+            }
+        })?;
+        if found == Found::Existing {
+            self.directory.want(number);
+            self.want_history(turn, number)?;
+        }
+        turn.step.wrote(Durability::Intent);
+        Ok(())
+    }
+}
