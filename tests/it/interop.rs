@@ -56,7 +56,8 @@ impl Peer {
 
     /// Has the SDK do something and waits for what comes of it.
     async fn does(&mut self, deed: &str, mut details: Value) -> Value {
-        details["do"] = deed.into();
+        let named = details.as_object_mut().unwrap();
+        named.insert("do".to_owned(), deed.into());
         let line = format!("{details}\n");
         self.deeds.write_all(line.as_bytes()).await.unwrap();
         self.deeds.flush().await.unwrap();

@@ -62,7 +62,7 @@ async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
     ));
 }
 
-/// S027, S028: the same id is the same client; another tag is an error; another id another client.
+/// S022, S027, S028: the same id is the same client; another tag is an error; another id another client.
 #[tokio::test]
 async fn an_id_has_one_client_and_one_tag_on_an_engine() {
     let place = Place::new().await;

@@ -3,6 +3,8 @@
 //! | module | what it proves |
 //! |---|---|
 //! | `chat.rs` | two devices talk, offline and back; unread counts, read marks, receipts |
+//! | `conversations.rs` | properties, lists, unread counts |
+//! | `sessions.rs` | what is told when, and to whom |
 //! | `offline.rs` | what is done without a connection, and what comes of it |
 //! | `patches.rs` | edits and recalls by others are shown |
 //! | `lifecycle.rs` | suspend and resume, sign-out, accounts, observers, tags |
@@ -20,6 +22,7 @@
 mod support;
 
 mod chat;
+mod conversations;
 mod interop;
 mod kill;
 mod lifecycle;
@@ -27,4 +30,5 @@ mod offline;
 mod patches;
 mod place;
 mod refusals;
+mod sessions;
 mod strangers;

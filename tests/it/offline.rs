@@ -150,7 +150,7 @@ async fn history_beyond_what_is_held_shows_as_a_gap_that_can_be_filled() {
     );
 }
 
-/// S063: `Uniqueness::Separate` makes a new conversation every time.
+/// S063, S064, S069: `Uniqueness::Separate` makes a new conversation every time.
 #[tokio::test]
 async fn separate_conversations_with_the_same_members_stay_separate() {
     let place = Place::new().await;

@@ -1,0 +1,130 @@
+//! Conversations as their members see them: properties, lists, unread counts.
+
+use futures_util::StreamExt;
+use sampan::model::{Event, Json, NewConversation, Uniqueness};
+
+use crate::place::{Place, id};
+
+/// S062, S071, S074, S075, S081, S136, S139, S140: name, attributes, members and creator reach the
+/// other member, and the conversation is in their list.
+#[tokio::test]
+async fn every_property_of_a_conversation_reaches_its_members() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let wanted = NewConversation {
+        members: vec![id("ben"), id("cem")],
+        name: Some("Tea".to_owned()),
+        attributes: Some(Json::parse(r#"{"topic":"kettles"}"#).unwrap()),
+        uniqueness: Uniqueness::Separate,
+        ..NewConversation::default()
+    };
+    let made = ann.client.create_conversation(wanted).await.unwrap();
+    made.conversation.send_text("welcome".into()).await.unwrap();
+    let service_id = ann.service_id(&made.conversation).await;
+    ben.sees(&service_id, &["ann: welcome"]).await;
+    let info = ben
+        .until("name and members", || async {
+            let talk = ben.client.conversation(service_id.clone()).await.ok()?;
+            let info = talk.info().await.ok()?;
+            (info.name.is_some() && info.members.len() == 3).then_some(info)
+        })
+        .await;
+    assert_eq!(info.id, service_id);
+    assert_eq!(info.name.as_deref(), Some("Tea"));
+    assert_eq!(info.creator, Some(id("ann")));
+    assert!(info.members.contains(&id("cem")));
+    assert!(info.created_at.is_some());
+    let attributes = info.attributes.expect("the attributes came").to_value();
+    assert_eq!(attributes["topic"], "kettles");
+    let list = ben.client.conversations(None, 10).await.unwrap();
+    assert_eq!(list.conversations.len(), 1);
+    assert!(list.next.is_none());
+}
+
+/// S082, S138: a conversation is fetched by its id; one that nobody knows is not found.
+#[tokio::test]
+async fn a_conversation_is_fetched_by_its_id_from_the_service() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to("ben").await;
+    let service_id = ann.service_id(&talk).await;
+    let ben = place.online("laptop", "ben").await;
+    let fetched = ben
+        .client
+        .fetch_conversation(service_id.clone())
+        .await
+        .unwrap();
+    assert_eq!(fetched.info().await.unwrap().creator, Some(id("ann")));
+    let again = ben.client.conversation(service_id.clone()).await.unwrap();
+    assert_eq!(
+        again.info().await.unwrap().id,
+        service_id,
+        "it is known from now on"
+    );
+}
+
+/// S205, S214, S215, S216: live messages raise the count, own ones don't, and only reading clears it;
+/// an event tells, with the conversation.
+#[tokio::test]
+async fn live_messages_raise_the_count_and_only_reading_clears_it() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let talk = ann.talk_to("ben").await;
+    let mut events = ben.client.events();
+    for words in ["one", "two", "three"] {
+        talk.send_text(words.into()).await.unwrap();
+    }
+    let service_id = ann.service_id(&talk).await;
+    loop {
+        let event = events.next().await.expect("the engine runs");
+        if let Event::ConversationChanged { conversation, .. } = event
+            && conversation.unread.count == 3
+        {
+            assert_eq!(conversation.id, service_id);
+            break;
+        }
+    }
+    let handle = ben.client.conversation(service_id.clone()).await.unwrap();
+    handle.send_text("four".into()).await.unwrap();
+    ben.has_sent_everything().await;
+    ben.engine.suspend().await.unwrap();
+    ben.engine.resume().await.unwrap();
+    assert_eq!(
+        handle.info().await.unwrap().unread.count,
+        3,
+        "neither answering nor leaving clears"
+    );
+    handle.mark_read().await.unwrap();
+    assert_eq!(handle.info().await.unwrap().unread.count, 0);
+    assert_eq!(
+        talk.info().await.unwrap().unread.count,
+        1,
+        "ben's answer counts for ann"
+    );
+}
+
+/// S208: reading on one device clears the count on the other.
+#[tokio::test]
+async fn reading_on_one_device_clears_the_count_on_the_other() {
+    let place = Place::new().await;
+    let phone = place.online("phone", "ben").await;
+    let tablet = place.online("tablet", "ben").await;
+    let ann = place.online("laptop", "ann").await;
+    let talk = ann.talk_to("ben").await;
+    talk.send_text("hello".into()).await.unwrap();
+    let service_id = ann.service_id(&talk).await;
+    for device in [&phone, &tablet] {
+        device.sees(&service_id, &["ann: hello"]).await;
+        assert_eq!(device.client.unread_totals().await.unwrap().all.messages, 1);
+    }
+    let read = phone.client.conversation(service_id).await.unwrap();
+    read.mark_read().await.unwrap();
+    tablet
+        .until("a cleared count", || async {
+            let totals = tablet.client.unread_totals().await.ok()?;
+            (totals.all.messages == 0).then_some(())
+        })
+        .await;
+}
