@@ -36,6 +36,13 @@ const deeds = {
     await (await person.find(cid)).recall({ id, timestamp: new Date(timestamp) });
     return {};
   },
+  async rename({ cid, name, attr }) {
+    const conversation = await person.find(cid);
+    conversation.name = name;
+    Object.entries(attr).forEach(([key, value]) => conversation.set(`attr.${key}`, value));
+    await conversation.save();
+    return {};
+  },
   async add({ cid, members }) {
     await (await person.find(cid)).add(members);
     return {};

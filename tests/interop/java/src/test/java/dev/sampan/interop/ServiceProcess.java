@@ -1,0 +1,93 @@
+/** A `sampan-service` process with a data folder of its own, restarted or killed at will. */
+package dev.sampan.interop;
+
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+final class ServiceProcess {
+  static final String APP_ID = "interop-app-0123456789ab";
+  static final String APP_KEY = "interop-key";
+  private static final Pattern LISTENING = Pattern.compile("listening on http://127\\.0\\.0\\.1:(\\d+)");
+
+  private final Path folder;
+  private int port;
+  private Process process;
+
+  private ServiceProcess(Path folder) {
+    this.folder = folder;
+  }
+
+  /** Starts a service on a free port. It ends with this JVM. */
+  static ServiceProcess start() throws Exception {
+    ServiceProcess service = new ServiceProcess(Files.createTempDirectory("sampan-interop-"));
+    Runtime.getRuntime().addShutdownHook(new Thread(service::discard));
+    service.startAgain();
+    return service;
+  }
+
+  String url() {
+    return "http://127.0.0.1:" + port;
+  }
+
+  /** Starts the process again, on the same port and with the same data. */
+  void startAgain() throws Exception {
+    List<String> command =
+        List.of(
+            binary(), "--listen", "127.0.0.1:" + port, "--data", folder.resolve("data").toString(),
+            "--app", APP_ID + ":" + APP_KEY + ":interop-master");
+    File log = folder.resolve("service.log").toFile();
+    process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.appendTo(log)).start();
+    CompletableFuture<Integer> listening = new CompletableFuture<>();
+    Thread reader = new Thread(() -> readAddress(process, listening), "service output");
+    reader.setDaemon(true);
+    reader.start();
+    port = listening.get(30, TimeUnit.SECONDS);
+  }
+
+  /** Ends the process as a crash would. */
+  void kill() throws InterruptedException {
+    process.destroyForcibly().waitFor(15, TimeUnit.SECONDS);
+  }
+
+  private void discard() {
+    process.destroyForcibly();
+  }
+
+  /** Where the binary is: `SAMPAN_SERVICE_BIN`, or what `cargo build -p sampan-service` leaves. */
+  private static String binary() {
+    String named = System.getenv("SAMPAN_SERVICE_BIN");
+    if (named != null) return named;
+    String target = System.getenv("CARGO_TARGET_DIR");
+    Path folder = target != null ? Path.of(target) : repository().resolve("target");
+    Path built = folder.resolve("debug").resolve("sampan-service");
+    if (Files.exists(built)) return built.toString();
+    throw new IllegalStateException("no service at " + built + ": run `cargo build -p sampan-service` or set SAMPAN_SERVICE_BIN");
+  }
+
+  /** The root of the repository: this project stands three folders below it. */
+  static Path repository() {
+    return Path.of(System.getProperty("interop.basedir")).resolve("../../..").normalize();
+  }
+
+  private static void readAddress(Process process, CompletableFuture<Integer> listening) {
+    try (BufferedReader output = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+      for (String line = output.readLine(); line != null; line = output.readLine()) {
+        Matcher address = LISTENING.matcher(line);
+        if (address.find()) listening.complete(Integer.valueOf(address.group(1)));
+      }
+      listening.completeExceptionally(new IllegalStateException("the service ended before it listened"));
+    } catch (IOException error) {
+      listening.completeExceptionally(error);
+    }
+  }
+}
