@@ -5,4 +5,5 @@ mod chat;
 mod link;
 mod schedules;
 mod service;
+mod session;
 mod world;

@@ -4,27 +4,28 @@
 //! A device does what the runtime does: drain, commit, send. A frame is lost only with its
 //! connection, as over TCP.
 
+mod view;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::service::{Outgoing, Service, Socket};
 use crate::model::{
     AppId, ClientId, Content, ConversationId, LocalId, MessageState, NewConversation, NewMessage,
-    Now, OutboxEntryId, OutboxState, SessionState, Tag, Timestamp, Uniqueness,
+    Now, OutboxEntryId, SessionState, Tag, Timestamp, Uniqueness,
 };
 use crate::store::{
-    CommitClass, ConversationRow, MemoryDisk, Opened, Overlay, Position, Store, TimelineItem,
-    Writer,
+    CommitClass, MemoryDisk, Opened, Overlay, Position, Store, TimelineItem, Writer,
 };
 use crate::sync::link::{
     ClientSlot, ConnectionNumber, Link, LinkEffect, LinkInput, LinkOptions, LinkStep, NetworkHint,
 };
 use crate::sync::{
-    Client, ClientInput, ClientSettings, Durability, Randomness, Reply, Request, RequestError,
-    RequestId, SignIn, Signing, Step,
+    Client, ClientInput, ClientSettings, Durability, Effect, EffectId, Randomness, Reply, Request,
+    RequestError, RequestId, SignIn, Signature, Signing, Step,
 };
 use crate::wire::{Direction, Encoding, Envelope, Frame, Subprotocol};
-use crate::{Limits, ServerAddress};
+use crate::{Limits, Secret, ServerAddress};
 
 const SLOT: ClientSlot = ClientSlot(1);
 
@@ -66,6 +67,16 @@ struct Machine {
     /// How many frames the device sent in all.
     sent: usize,
     transient: Vec<String>,
+    signer: Signer,
+}
+
+/// What an app's signer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signer {
+    /// There is none.
+    Absent,
+    Signs,
+    Fails,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +93,7 @@ enum Happening {
     ToDevice(Device, ConnectionNumber, Frame<'static>),
     Connected(Device, ConnectionNumber),
     Disconnected(Device, ConnectionNumber),
+    Signed(Device, EffectId),
 }
 
 impl World {
@@ -130,9 +142,18 @@ impl World {
             last_request: 0,
             sent: 0,
             transient: Vec::new(),
+            signer: Signer::Absent,
         });
         self.boot(device);
         device
+    }
+
+    /// Gives the app a signer, or another one, and starts it anew if it had none.
+    pub(super) fn set_signer(&mut self, device: Device, signer: Signer) {
+        let before = std::mem::replace(&mut self.machines[device.0].signer, signer);
+        if before == Signer::Absent {
+            self.crash(device);
+        }
     }
 
     fn new_link(&mut self) -> Link {
@@ -155,11 +176,15 @@ impl World {
         let machine = &mut self.machines[device.0];
         let client = ClientId::new(&machine.name).unwrap();
         let Opened { store, writer, .. } = Store::in_memory(&machine.disk, client.clone()).unwrap();
+        let signing = match machine.signer {
+            Signer::Absent => Signing::Unsigned,
+            Signer::Signs | Signer::Fails => Signing::Signed,
+        };
         let settings = ClientSettings {
             client: client.clone(),
             tag: machine.tag.clone(),
             user_agent: "sampan/test".to_owned(),
-            signing: Signing::Unsigned,
+            signing,
             limits,
         };
         machine.client = Some(Client::rebuild(settings, &store, Randomness::seeded(seed)));
@@ -419,7 +444,23 @@ impl World {
                 let close = None;
                 self.link(device, LinkInput::Disconnected { connection, close });
             }
+            Happening::Signed(device, effect) => {
+                let outcome = match self.machines[device.0].signer {
+                    Signer::Signs => Ok(Signature {
+                        signature: Secret::new("signed"),
+                        timestamp: self.wall(),
+                        nonce: "nonce".to_owned(),
+                    }),
+                    Signer::Absent | Signer::Fails => Err("the app's server is down".to_owned()),
+                };
+                self.client(device, vec![ClientInput::Signed { effect, outcome }]);
+            }
         }
+    }
+
+    /// Whether any machine of the device wants to be woken by anything but the heartbeat.
+    pub(super) fn is_asleep(&self, device: Device) -> bool {
+        self.machines[device.0].client_wake.is_none()
     }
 
     fn is_open(&self, device: Device, connection: ConnectionNumber) -> bool {
@@ -535,6 +576,10 @@ impl World {
                 request,
             });
         }
+        for Effect::Sign { effect, .. } in step.effects {
+            let at = self.now + self.latency();
+            self.schedule(at, Happening::Signed(device, effect));
+        }
         for input in follow {
             self.link(device, input);
         }
@@ -569,104 +614,6 @@ impl World {
             elapsed: self.now,
             wall: Timestamp::from_millis(self.wall()),
         }
-    }
-
-    // What can be seen.
-
-    pub(super) fn store(&self, device: Device) -> &Store {
-        &self.machines[device.0].opened.as_ref().unwrap().0
-    }
-
-    pub(super) fn session(&self, device: Device) -> SessionState {
-        self.machines[device.0]
-            .client
-            .as_ref()
-            .unwrap()
-            .session_state()
-    }
-
-    pub(super) fn sent_frames(&self, device: Device) -> usize {
-        self.machines[device.0].sent
-    }
-
-    pub(super) fn row(&self, device: Device, id: &ConversationId) -> ConversationRow {
-        let snapshot = self.store(device).snapshot();
-        snapshot
-            .conversation_by_id(id)
-            .unwrap()
-            .expect("a conversation")
-            .1
-    }
-
-    pub(super) fn unread(&self, device: Device, id: &ConversationId) -> (u32, bool) {
-        let unread = self.row(device, id).unread;
-        (unread.count, unread.at_least)
-    }
-
-    /// The service's id of a conversation.
-    pub(super) fn service_id(&self, device: Device, id: &ConversationId) -> ConversationId {
-        self.row(device, id).id
-    }
-
-    fn items(&self, device: Device, id: &ConversationId) -> Vec<TimelineItem> {
-        let snapshot = self.store(device).snapshot();
-        let Some(number) = snapshot.number(id).unwrap() else {
-            return Vec::new();
-        };
-        snapshot.page_before(number, None, 500).unwrap().items
-    }
-
-    /// The timeline as text: a line a message, `~` for a gap.
-    pub(super) fn timeline(&self, device: Device, id: &ConversationId) -> Vec<String> {
-        let line = |item: &TimelineItem| match item.message() {
-            None => "~".to_owned(),
-            Some(message) => {
-                let state = match &message.state {
-                    MessageState::Pending => " …",
-                    MessageState::Failed { .. } => " !",
-                    _ => "",
-                };
-                let words = message.content.words().unwrap_or("?");
-                format!("{}: {words}{state}", message.sender)
-            }
-        };
-        self.items(device, id).iter().map(line).collect()
-    }
-
-    /// The position of the oldest message of the timeline's newest unbroken stretch.
-    pub(super) fn newer_edge_of_gap(
-        &self,
-        device: Device,
-        id: &ConversationId,
-    ) -> Option<Position> {
-        let items = self.items(device, id);
-        items.into_iter().rev().find_map(|item| match item {
-            TimelineItem::Gap(gap) => gap.newer,
-            _ => None,
-        })
-    }
-
-    /// The unsent entries: their kinds and states.
-    pub(super) fn outbox(&self, device: Device) -> Vec<String> {
-        let entries = self.store(device).snapshot().outbox();
-        let line = |state: &OutboxState| match state {
-            OutboxState::Queued => "queued".to_owned(),
-            OutboxState::InFlight => "in flight".to_owned(),
-            OutboxState::Failed { failure } => format!("failed: {failure:?}"),
-        };
-        let lines = entries.iter();
-        lines
-            .map(|entry| format!("{:?} {}", entry.intent.kind(), line(&entry.state)))
-            .collect()
-    }
-
-    /// What the service has of a conversation.
-    pub(super) fn truth(&self, id: &ConversationId) -> Vec<String> {
-        let conversation = &self.service.conversations[id.as_str()];
-        let lines = conversation.messages.iter();
-        lines
-            .map(|it| format!("{}: {}", it.from, it.text))
-            .collect()
     }
 
     /// A message by a client that is on no device of the world.

@@ -1,12 +1,14 @@
 //! A small honest model of the service: what the machines may rely on, and nothing more.
 
+mod conversation;
+
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::model::Timestamp;
 use crate::wire::generated::{
-    AckCommand, ConvCommand, DirectCommand, ErrorCommand, JsonObjectMessage, LogItem, LogsCommand,
+    AckCommand, ConvCommand, DirectCommand, ErrorCommand, JsonObjectMessage, LogsCommand,
     PatchCommand, PatchItem, RcpCommand, ReadCommand, SessionCommand, UnreadCommand, UnreadTuple,
 };
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
@@ -36,6 +38,8 @@ pub(super) struct Service {
     pub(super) delivers_twice: bool,
     /// Commands that are refused: the kind, and the code.
     pub(super) refuses: Option<(crate::wire::generated::CommandType, ServiceCode)>,
+    /// Whether openings without token and creations must be signed.
+    pub(super) wants_signatures: bool,
     /// How many of the next messages are left unanswered, and not taken.
     pub(super) ignores: u32,
 }
@@ -88,6 +92,7 @@ impl Default for Service {
             unread_cap: 100,
             delivers_twice: false,
             refuses: None,
+            wants_signatures: false,
             ignores: 0,
         }
     }
@@ -190,6 +195,9 @@ impl Service {
             && self.session_tokens.get(token) != Some(&client)
         {
             return refuse(ServiceCode::SESSION_TOKEN_EXPIRED);
+        }
+        if self.wants_signatures && body.st.is_none() && body.s.is_none() {
+            return refuse(ServiceCode::SIGNATURE_FAILED);
         }
         let mut out = Vec::new();
         let others: Vec<Socket> = self
@@ -514,6 +522,17 @@ impl Service {
     ) -> Outgoing {
         match op {
             Op::Start => self.start(now, socket, client, request, body),
+            Op::MaxRead => {
+                let cid = body.cid.clone().unwrap();
+                let read = self.conversations[&cid].read.iter();
+                let others = read.filter(|(member, _)| *member != client);
+                let body = ConvCommand {
+                    max_read_timestamp: others.map(|(_, at)| *at).min(),
+                    cid: Some(cid),
+                    ..ConvCommand::default()
+                };
+                vec![(socket, request.reply(Command::conv(Op::MaxRead, body)))]
+            }
             Op::Query => {
                 let results = self.query(body);
                 let body = ConvCommand {
@@ -534,6 +553,15 @@ impl Service {
         request: &Envelope,
         body: &ConvCommand,
     ) -> Outgoing {
+        if self.wants_signatures && body.s.is_none() {
+            let code = ServiceCode::CONVERSATION_SIGNATURE_FAILED;
+            let error = ErrorCommand {
+                code: code.number(),
+                reason: code.name().to_owned(),
+                ..ErrorCommand::default()
+            };
+            return vec![(socket, request.reply(Command::Error(error)))];
+        }
         let unique = body.unique == Some(true);
         let existing = self.conversations.iter();
         let found = existing.filter(|(_, it)| unique && it.unique && it.members == body.m);
@@ -622,135 +650,6 @@ impl Service {
         let limit = usize::try_from(body.limit.unwrap_or(10)).unwrap();
         let rows = found.into_iter().skip(skip).take(limit);
         Value::Array(rows.map(|(cid, it)| it.row(cid)).collect()).to_string()
-    }
-}
-
-impl Conversation {
-    fn has(&self, client: &str) -> bool {
-        self.members.iter().any(|member| member == client)
-    }
-
-    fn next_time(&self, now: i64, granularity: i64) -> i64 {
-        let last = self.messages.last().map_or(0, |message| message.at);
-        if granularity > 1 {
-            (now - now.rem_euclid(granularity)).max(last)
-        } else {
-            now.max(last + 1)
-        }
-    }
-
-    fn insert(&mut self, message: Stored) {
-        self.messages.push(message);
-        self.messages
-            .sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
-    }
-
-    pub(super) fn unread(&self, client: &str) -> usize {
-        let mark = self.read.get(client).copied().unwrap_or(0);
-        let others = self.messages.iter();
-        others
-            .filter(|it| it.from != client && it.at > mark)
-            .count()
-    }
-
-    fn tuple(&self, cid: &str, client: &str, cap: usize) -> UnreadTuple {
-        let mark = self.read.get(client).copied().unwrap_or(0);
-        let mut others = self.messages.iter().rev();
-        let newest = others.find(|it| it.from != client && it.at > mark);
-        UnreadTuple {
-            cid: cid.to_owned(),
-            unread: i32::try_from(self.unread(client).min(cap)).unwrap(),
-            mid: newest.map(|it| it.id.clone()),
-            timestamp: newest.map(|it| it.at),
-            from: newest.map(|it| it.from.clone()),
-            data: newest.map(|it| it.text.clone()),
-            ..UnreadTuple::default()
-        }
-    }
-
-    fn matches(&self, cid: &str, condition: &Value) -> bool {
-        condition.as_object().unwrap().iter().all(|(key, wanted)| {
-            let members = json!(self.members);
-            match key.as_str() {
-                "m" => match wanted {
-                    Value::String(member) => self.has(member),
-                    other => {
-                        other["$all"] == members
-                            && other["$size"] == members.as_array().unwrap().len()
-                    }
-                },
-                "c" => wanted == &json!(self.creator),
-                "objectId" => wanted["$in"].as_array().unwrap().contains(&json!(cid)),
-                "updatedAt" => {
-                    let since = iso::parse(wanted["$gt"]["iso"].as_str().unwrap()).unwrap();
-                    self.updated_at > since.as_millis()
-                }
-                other => panic!("the model knows no condition on {other}"),
-            }
-        })
-    }
-
-    fn row(&self, cid: &str) -> Value {
-        let date = |at: i64| iso::format(Timestamp::from_millis(at));
-        let mut row = json!({
-            "objectId": cid, "m": self.members, "c": self.creator, "unique": self.unique,
-            "createdAt": date(self.created_at), "updatedAt": date(self.updated_at),
-        });
-        if let Some(name) = &self.name {
-            row["name"] = json!(name);
-        }
-        if let Some(attributes) = &self.attributes {
-            row["attr"] = attributes.clone();
-        }
-        if let Some(last) = self.messages.last() {
-            row["lm"] = json!({"__type": "Date", "iso": date(last.at)});
-            row["msg"] = json!(last.text);
-            row["bin"] = json!(false);
-            row["msg_mid"] = json!(last.id);
-            row["msg_from"] = json!(last.from);
-            row["msg_timestamp"] = json!(last.at);
-            if let Some(edited_at) = last.edited_at {
-                row["patch_timestamp"] = json!(edited_at);
-            }
-        }
-        row
-    }
-}
-
-impl Stored {
-    fn direct(&self, cid: &str) -> DirectCommand {
-        DirectCommand {
-            cid: Some(cid.to_owned()),
-            id: Some(self.id.clone()),
-            from_peer_id: Some(self.from.clone()),
-            timestamp: Some(self.at),
-            msg: Some(self.text.clone()),
-            conv_type: Some(1),
-            ..DirectCommand::default()
-        }
-    }
-
-    fn item(&self) -> LogItem {
-        LogItem {
-            from: Some(self.from.clone()),
-            data: Some(self.text.clone()),
-            timestamp: Some(self.at),
-            msg_id: Some(self.id.clone()),
-            patch_timestamp: self.edited_at,
-            ..LogItem::default()
-        }
-    }
-
-    fn patch(&self, cid: &str) -> PatchItem {
-        PatchItem {
-            cid: Some(cid.to_owned()),
-            mid: Some(self.id.clone()),
-            timestamp: Some(self.at),
-            from: Some(self.from.clone()),
-            data: Some(self.text.clone().into_bytes()),
-            patch_timestamp: self.edited_at,
-            ..PatchItem::default()
-        }
     }
 }
 

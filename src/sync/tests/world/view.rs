@@ -1,0 +1,123 @@
+//! What can be seen of a world.
+
+use super::{Device, World};
+use crate::model::{ConversationId, MessageState, OutboxState, SessionState};
+use crate::store::{ConversationRow, Position, Store, TimelineItem};
+
+impl World {
+    pub(in crate::sync::tests) fn store(&self, device: Device) -> &Store {
+        &self.machines[device.0].opened.as_ref().unwrap().0
+    }
+
+    pub(in crate::sync::tests) fn session(&self, device: Device) -> SessionState {
+        self.machines[device.0]
+            .client
+            .as_ref()
+            .unwrap()
+            .session_state()
+    }
+
+    pub(in crate::sync::tests) fn sent_frames(&self, device: Device) -> usize {
+        self.machines[device.0].sent
+    }
+
+    pub(in crate::sync::tests) fn row(
+        &self,
+        device: Device,
+        id: &ConversationId,
+    ) -> ConversationRow {
+        let snapshot = self.store(device).snapshot();
+        snapshot
+            .conversation_by_id(id)
+            .unwrap()
+            .expect("a conversation")
+            .1
+    }
+
+    pub(in crate::sync::tests) fn unread(
+        &self,
+        device: Device,
+        id: &ConversationId,
+    ) -> (u32, bool) {
+        let unread = self.row(device, id).unread;
+        (unread.count, unread.at_least)
+    }
+
+    /// The service's id of a conversation.
+    pub(in crate::sync::tests) fn service_id(
+        &self,
+        device: Device,
+        id: &ConversationId,
+    ) -> ConversationId {
+        self.row(device, id).id
+    }
+
+    pub(in crate::sync::tests) fn items(
+        &self,
+        device: Device,
+        id: &ConversationId,
+    ) -> Vec<TimelineItem> {
+        let snapshot = self.store(device).snapshot();
+        let Some(number) = snapshot.number(id).unwrap() else {
+            return Vec::new();
+        };
+        snapshot.page_before(number, None, 500).unwrap().items
+    }
+
+    /// The timeline as text: a line a message, `~` for a gap.
+    pub(in crate::sync::tests) fn timeline(
+        &self,
+        device: Device,
+        id: &ConversationId,
+    ) -> Vec<String> {
+        let line = |item: &TimelineItem| match item.message() {
+            None => "~".to_owned(),
+            Some(message) => {
+                let state = match &message.state {
+                    MessageState::Pending => " …",
+                    MessageState::Failed { .. } => " !",
+                    _ => "",
+                };
+                let words = message.content.words().unwrap_or("?");
+                format!("{}: {words}{state}", message.sender)
+            }
+        };
+        self.items(device, id).iter().map(line).collect()
+    }
+
+    /// The position of the oldest message of the timeline's newest unbroken stretch.
+    pub(in crate::sync::tests) fn newer_edge_of_gap(
+        &self,
+        device: Device,
+        id: &ConversationId,
+    ) -> Option<Position> {
+        let items = self.items(device, id);
+        items.into_iter().rev().find_map(|item| match item {
+            TimelineItem::Gap(gap) => gap.newer,
+            _ => None,
+        })
+    }
+
+    /// The unsent entries: their kinds and states.
+    pub(in crate::sync::tests) fn outbox(&self, device: Device) -> Vec<String> {
+        let entries = self.store(device).snapshot().outbox();
+        let line = |state: &OutboxState| match state {
+            OutboxState::Queued => "queued".to_owned(),
+            OutboxState::InFlight => "in flight".to_owned(),
+            OutboxState::Failed { failure } => format!("failed: {failure:?}"),
+        };
+        let lines = entries.iter();
+        lines
+            .map(|entry| format!("{:?} {}", entry.intent.kind(), line(&entry.state)))
+            .collect()
+    }
+
+    /// What the service has of a conversation.
+    pub(in crate::sync::tests) fn truth(&self, id: &ConversationId) -> Vec<String> {
+        let conversation = &self.service.conversations[id.as_str()];
+        let lines = conversation.messages.iter();
+        lines
+            .map(|it| format!("{}: {}", it.from, it.text))
+            .collect()
+    }
+}
