@@ -1,0 +1,215 @@
+//! A device that another process drives: one JSON deed a line on standard input, one answer a line on
+//! standard output. The tests of the Java SDK use it as the other side, as they use the JavaScript SDK.
+//!
+//! `{"do": "login", "url": …, "appId": …, "appKey": …, "clientId": …}` comes first; then `start`, `say`,
+//! `hears`, `shows`, `read`, `unread`, `leave` (go offline) and `return` (go online again).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use sampan::model::{AppId, ClientId, ConversationId, Message, NewConversation, Uniqueness};
+use sampan::{Client, ClientOptions, Config, Conversation, Engine, Limits, ServerAddress};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
+
+/// Any failure: it is the answer then.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A signed-in device. The folder goes when it goes.
+struct Device {
+    engine: Arc<Engine>,
+    client: Arc<Client>,
+    _folder: tempfile::TempDir,
+}
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut device = None;
+    while let Some(line) = lines.next_line().await? {
+        let details: Value = serde_json::from_str(&line)?;
+        let answer = match &device {
+            None => match Device::login(&details).await {
+                Ok(signed_in) => {
+                    device = Some(signed_in);
+                    json!({})
+                }
+                Err(error) => json!({ "error": error.to_string() }),
+            },
+            Some(device) => match device.does(&details).await {
+                Ok(answer) => answer,
+                Err(error) => json!({ "error": error.to_string() }),
+            },
+        };
+        println!("{answer}");
+    }
+    Ok(())
+}
+
+impl Device {
+    async fn login(details: &Value) -> Outcome<Self> {
+        let folder = tempfile::tempdir()?;
+        let server = ServerAddress::Router {
+            url: text(details, "url")?.to_owned(),
+        };
+        let app = AppId::new(text(details, "appId")?)?;
+        let mut config = Config::new(app, text(details, "appKey")?, server, folder.path());
+        config.limits = Limits::unthrottled();
+        let engine = Engine::open(config)?;
+        let id = ClientId::new(text(details, "clientId")?)?;
+        let client = engine.client(id, ClientOptions::default()).await?;
+        let device = Self {
+            engine,
+            client,
+            _folder: folder,
+        };
+        device.go_online().await?;
+        Ok(device)
+    }
+
+    async fn go_online(&self) -> Outcome<()> {
+        self.client.connect().await?;
+        timeout(PATIENCE, self.client.opened()).await??;
+        Ok(())
+    }
+
+    async fn does(&self, details: &Value) -> Outcome<Value> {
+        match text(details, "do")? {
+            "start" => self.start(details).await,
+            "say" => self.say(details).await,
+            "hears" => self.hears(text(details, "text")?).await,
+            "shows" => self.shows(details).await,
+            "read" => {
+                self.conversation(details).await?.mark_read().await?;
+                Ok(json!({}))
+            }
+            "unread" => self.unread(details).await,
+            "leave" => {
+                self.client.disconnect().await?;
+                Ok(json!({}))
+            }
+            "return" => {
+                self.go_online().await?;
+                Ok(json!({}))
+            }
+            other => Err(format!("no such deed: {other}").into()),
+        }
+    }
+
+    async fn start(&self, details: &Value) -> Outcome<Value> {
+        let members = details.get("members").and_then(Value::as_array);
+        let members = members.ok_or("members are missing")?.iter();
+        let ids = members.map(|id| ClientId::new(id.as_str().unwrap_or_default()));
+        let wanted = NewConversation {
+            members: ids.collect::<Result<_, _>>()?,
+            name: details
+                .get("name")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            uniqueness: Uniqueness::Separate,
+            ..NewConversation::default()
+        };
+        let talk = self.client.create_conversation(wanted).await?.conversation;
+        let id = self.until(async || {
+            let id = talk.info().await.ok()?.id;
+            (!id.is_local()).then_some(id)
+        });
+        Ok(json!({ "cid": id.await?.as_str() }))
+    }
+
+    async fn say(&self, details: &Value) -> Outcome<Value> {
+        let talk = self.conversation(details).await?;
+        let sent = talk.send_text(text(details, "text")?.to_owned()).await?;
+        let message = self.until(async || {
+            let message = talk.message_by_local_id(sent.local_id.clone()).await.ok()?;
+            message.id.is_some().then_some(message)
+        });
+        Ok(described(&message.await?))
+    }
+
+    /// Waits until some conversation's newest message is another's with these words.
+    async fn hears(&self, words: &str) -> Outcome<Value> {
+        let me = self.client.id();
+        let heard = self.until(async || {
+            let list = self
+                .client
+                .conversations(None, 100)
+                .await
+                .ok()?
+                .conversations;
+            let mut newest = list.into_iter().filter_map(|info| info.last_message);
+            newest.find(|message| message.sender != me && message.content.words() == Some(words))
+        });
+        Ok(described(&heard.await?))
+    }
+
+    /// Waits until the timeline says exactly these words; a recalled message says `(recalled)`.
+    async fn shows(&self, details: &Value) -> Outcome<Value> {
+        let talk = self.conversation(details).await?;
+        let wanted = details.get("texts").ok_or("texts are missing")?;
+        let shown = self.until(async || {
+            let page = talk.page(None, 100).await.ok()?;
+            let words = page.items.iter().map(|item| match item.message() {
+                Some(message) => message.content.words().unwrap_or("(recalled)").to_owned(),
+                None => "(gap)".to_owned(),
+            });
+            let shown = Value::from_iter(words);
+            (shown == *wanted).then_some(shown)
+        });
+        Ok(json!({ "texts": shown.await? }))
+    }
+
+    async fn unread(&self, details: &Value) -> Outcome<Value> {
+        let talk = self.conversation(details).await?;
+        let wanted = details.get("count").and_then(Value::as_u64);
+        let counted = self.until(async || {
+            let count = u64::from(talk.info().await.ok()?.unread.count);
+            (Some(count) == wanted).then_some(count)
+        });
+        Ok(json!({ "count": counted.await? }))
+    }
+
+    async fn conversation(&self, details: &Value) -> Outcome<Arc<Conversation>> {
+        let id = ConversationId::new(text(details, "cid")?)?;
+        match self.client.conversation(id.clone()).await {
+            Ok(known) => Ok(known),
+            Err(_) => Ok(self.client.fetch_conversation(id).await?),
+        }
+    }
+
+    /// Asks again after each event until there is an answer.
+    async fn until<T>(&self, ask: impl AsyncFn() -> Option<T>) -> Outcome<T> {
+        let mut events = self.engine.events();
+        let search = async {
+            loop {
+                if let Some(found) = ask().await {
+                    return found;
+                }
+                // What changes without an event is asked for now and then.
+                let _ = timeout(Duration::from_millis(200), events.next()).await;
+            }
+        };
+        Ok(timeout(PATIENCE, search)
+            .await
+            .map_err(|_| "it did not happen in time")?)
+    }
+}
+
+fn described(message: &Message) -> Value {
+    json!({
+        "id": message.id.as_ref().map(ToString::to_string),
+        "from": message.sender.as_str(),
+        "cid": message.conversation.as_str(),
+        "timestamp": message.sent_at.as_millis(),
+    })
+}
+
+fn text<'a>(details: &'a Value, key: &str) -> Outcome<&'a str> {
+    let found = details.get(key).and_then(Value::as_str);
+    Ok(found.ok_or_else(|| format!("{key} is missing"))?)
+}
