@@ -1,57 +1,15 @@
-/** A device with the official JavaScript SDK: a child process (`tests/interop/js/peer.mjs`), driven line by line. */
+/** A device with the official JavaScript SDK: `tests/interop/js/peer.mjs`. */
 package dev.sampan.interop;
 
-import com.alibaba.fastjson.JSON;
-import com.alibaba.fastjson.JSONObject;
-import java.io.BufferedReader;
-import java.io.IOException;
-import java.io.InputStreamReader;
-import java.io.UncheckedIOException;
-import java.io.Writer;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
-import java.util.HashMap;
-import java.util.Map;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
+import java.util.List;
 
-final class NodePeer implements AutoCloseable {
-  private final Process process;
-  private final Writer input;
-  private final BufferedReader output;
-
+final class NodePeer extends Peer {
   /** Starts the process and logs `clientId` in on it. */
   NodePeer(ServiceProcess service, String clientId) throws Exception {
-    Path script = ServiceProcess.repository().resolve("tests/interop/js/peer.mjs");
-    process = new ProcessBuilder("node", script.toString()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
-    input = process.outputWriter(StandardCharsets.UTF_8);
-    output = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
-    ask("login", Map.of("url", service.url(), "appId", ServiceProcess.APP_ID, "appKey", ServiceProcess.APP_KEY, "clientId", clientId));
+    super(List.of("node", script()), service, clientId);
   }
 
-  /** Has the peer do something and returns its answer. Fails with what the peer's SDK failed with. */
-  JSONObject ask(String what, Map<String, Object> details) throws Exception {
-    JSONObject request = new JSONObject(new HashMap<>(details)).fluentPut("do", what);
-    input.write(request.toJSONString() + "\n");
-    input.flush();
-    CompletableFuture<String> line = CompletableFuture.supplyAsync(this::readLine);
-    String answer = line.get(2 * Sdk.PATIENCE_SECONDS, TimeUnit.SECONDS);
-    if (answer == null) throw new IllegalStateException("the peer ended");
-    JSONObject fields = JSON.parseObject(answer);
-    if (fields.containsKey("error")) throw new IllegalStateException("the peer failed to " + what + ": " + fields.getString("error"));
-    return fields;
-  }
-
-  private String readLine() {
-    try {
-      return output.readLine();
-    } catch (IOException error) {
-      throw new UncheckedIOException(error);
-    }
-  }
-
-  @Override
-  public void close() {
-    process.destroy();
+  private static String script() {
+    return ServiceProcess.repository().resolve("tests/interop/js/peer.mjs").toString();
   }
 }

@@ -64,7 +64,7 @@ final class ServiceProcess {
   }
 
   /** Where the binary is: `SAMPAN_SERVICE_BIN`, or what `cargo build -p sampan-service` leaves. */
-  private static String binary() {
+  static String binary() {
     String named = System.getenv("SAMPAN_SERVICE_BIN");
     if (named != null) return named;
     String target = System.getenv("CARGO_TARGET_DIR");
