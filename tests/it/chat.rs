@@ -5,7 +5,7 @@ use sampan::{OfflineMode, PayloadEncoding};
 
 use crate::place::{Device, Place};
 
-/// S003, S004, S020, S026, S060, S061, S087: sign in with an id alone, make a conversation, send, receive, in both directions.
+/// S003, S004, S020, S026, S040, S060, S061, S087: sign in with an id alone, make a conversation, send, receive, in both directions.
 #[tokio::test]
 async fn two_devices_chat_and_both_timelines_are_the_same() {
     let place = Place::new().await;
@@ -22,7 +22,7 @@ async fn two_devices_chat_and_both_timelines_are_the_same() {
     assert_eq!(ann.client.session_state(), SessionState::Open);
 }
 
-/// What was said while a device was away is there when it is back, in order, and counted.
+/// S210: what was said while a device was away is there when it is back, in order, and counted.
 #[tokio::test]
 async fn what_was_said_while_away_is_there_afterwards_and_counted_until_it_is_read() {
     let place = Place::new().await;
@@ -61,7 +61,7 @@ async fn what_was_said_while_away_is_there_afterwards_and_counted_until_it_is_re
     assert_eq!(ben.client.unread_totals().await.unwrap().all.messages, 0);
 }
 
-/// Own messages from another device reach the timeline and raise no unread count.
+/// S310, S312: own messages from another device reach the timeline and raise no unread count.
 #[tokio::test]
 async fn a_second_device_of_the_same_client_shows_what_the_first_one_sent() {
     let place = Place::new().await;
@@ -100,7 +100,7 @@ async fn text_frames_carry_the_same_chat_as_binary_ones() {
     ann.sees(&id, &["ann: hello", "ben: hi ann"]).await;
 }
 
-/// S007: the service pushes what was missed, where the app chose that.
+/// S007, S209: the service pushes what was missed, where the app chose that.
 #[tokio::test]
 async fn messages_missed_while_away_are_pushed_where_the_app_chose_that() {
     let place = Place::new().await;

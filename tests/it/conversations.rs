@@ -5,7 +5,7 @@ use sampan::model::{Event, Json, NewConversation, Uniqueness};
 
 use crate::place::{Place, id};
 
-/// S062, S071, S074, S075, S081, S136, S139, S140: name, attributes, members and creator reach the
+/// S060, S062, S071, S074, S075, S081, S136, S139, S140: name, attributes, members and creator reach the
 /// other member, and the conversation is in their list.
 #[tokio::test]
 async fn every_property_of_a_conversation_reaches_its_members() {
@@ -42,7 +42,7 @@ async fn every_property_of_a_conversation_reaches_its_members() {
     assert!(list.next.is_none());
 }
 
-/// S082, S138: a conversation is fetched by its id; one that nobody knows is not found.
+/// S082, S086, S138: a conversation is fetched by its id; one that nobody knows is not found.
 #[tokio::test]
 async fn a_conversation_is_fetched_by_its_id_from_the_service() {
     let place = Place::new().await;
@@ -105,7 +105,7 @@ async fn live_messages_raise_the_count_and_only_reading_clears_it() {
     );
 }
 
-/// S208: reading on one device clears the count on the other.
+/// S208, S311: reading on one device clears the count on the other.
 #[tokio::test]
 async fn reading_on_one_device_clears_the_count_on_the_other() {
     let place = Place::new().await;

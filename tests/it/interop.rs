@@ -74,7 +74,7 @@ fn can_run(folder: &Path) -> bool {
     node.is_ok() && folder.join("node_modules").exists()
 }
 
-/// The engine makes the conversation; both send, both receive, both see one history.
+/// S267: the engine makes the conversation; both send, both receive, both see one history.
 #[tokio::test]
 async fn sampan_starts_a_conversation_and_chats_with_the_javascript_sdk() {
     let place = Place::new().await;

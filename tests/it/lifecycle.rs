@@ -93,7 +93,7 @@ async fn an_id_has_one_client_and_one_tag_on_an_engine() {
     assert!(ben.conversation(made.conversation.id()).await.is_err());
 }
 
-/// A device with the same tag takes the place of the first, which is told and does not fight back.
+/// S305, S307, S309, S360: a device with the same tag takes the place of the first, which is told and does not fight back.
 #[tokio::test]
 async fn a_second_device_with_the_same_tag_ends_the_first_ones_session() {
     let place = Place::new().await;

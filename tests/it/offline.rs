@@ -4,7 +4,7 @@ use sampan::model::{ConversationState, NewConversation};
 
 use crate::place::{Device, Place, id};
 
-/// A conversation made offline is usable at once; its messages go out in order behind it.
+/// S190: a conversation made offline is usable at once; its messages go out in order behind it.
 #[tokio::test]
 async fn a_conversation_made_offline_and_its_messages_go_out_in_order_on_connecting() {
     let place = Place::new().await;
@@ -61,7 +61,7 @@ async fn the_outbox_survives_a_restart_and_goes_out_once() {
     ben.sees(&service_id, &["ann: before the restart"]).await;
 }
 
-/// S063: a unique conversation made offline that the service knows already becomes that one.
+/// S063, S085: a unique conversation made offline that the service knows already becomes that one.
 #[tokio::test]
 async fn a_unique_conversation_made_offline_becomes_the_one_that_exists() {
     let place = Place::new().await;
@@ -100,7 +100,7 @@ async fn a_discarded_message_is_gone_and_is_not_sent() {
     ben.sees(&service_id, &["ann: hello"]).await;
 }
 
-/// No silent holes: history beyond what catch-up fetches is a gap, and paging fills it.
+/// S262, S263, S367, S374: no silent holes: history beyond what catch-up fetches is a gap, and paging fills it.
 #[tokio::test]
 async fn history_beyond_what_is_held_shows_as_a_gap_that_can_be_filled() {
     let place = Place::new().await;

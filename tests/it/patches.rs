@@ -2,7 +2,7 @@
 
 use crate::place::{Place, id};
 
-/// An edit and a recall that happen while the device looks on.
+/// S162, S227, S228: an edit and a recall that happen while the device looks on.
 #[tokio::test]
 async fn an_edit_and_a_recall_change_what_is_shown() {
     let place = Place::new().await;
@@ -21,7 +21,7 @@ async fn an_edit_and_a_recall_change_what_is_shown() {
     ann.sees(&talk, &["ben: hello", "ben: recalled"]).await;
 }
 
-/// The same while the device was away: catch-up brings it.
+/// S227, S228: the same while the device was away: catch-up brings it.
 #[tokio::test]
 async fn an_edit_and_a_recall_during_an_absence_are_shown_afterwards() {
     let place = Place::new().await;

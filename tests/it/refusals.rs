@@ -21,7 +21,7 @@ async fn an_unknown_conversation_is_not_found_here_nor_at_the_service() {
     ));
 }
 
-/// A message that no frame can carry is refused at once and not enqueued.
+/// S177, S347: a message that no frame can carry is refused at once and not enqueued.
 #[tokio::test]
 async fn a_message_too_large_for_a_frame_is_refused_at_once() {
     let place = Place::new().await;

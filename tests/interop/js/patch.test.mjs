@@ -114,6 +114,7 @@ check('S230 the last message of a conversation and the unread one show the edit'
   assert.ok(found.lastMessage.updatedAt > found.lastMessage.timestamp);
 });
 
+// S361
 check('S224 the message of somebody else can be neither edited nor recalled: 4403', async () => {
   const { bob, his, sent } = await said();
   const pointer = { id: sent.id, timestamp: sent.timestamp };

@@ -59,6 +59,7 @@ async function room() {
   return { alice, bob, carol, made, his };
 }
 
+// S111
 check('S067 S108 S109 a chat room has no list of members, and counts who is inside', async () => {
   const { alice, bob, carol, made } = await room();
   assert.equal(await made.count(), 2);
@@ -99,6 +100,7 @@ check('S110 who left a chat room hears nothing and misses nothing', async () => 
   assert.equal((await again.find(made)).unreadMessagesCount, 0);
 });
 
+// S356
 check('S112 entering another chat room leaves the first', async () => {
   const { alice, bob, carol, made } = await room();
   const other = await carol.client.createChatRoom({ name: 'the beach' });

@@ -105,6 +105,7 @@ check('S031 a heartbeat is answered', async () => {
   assert.equal(echo.cmd, CommandType.echo);
 });
 
+// S352
 check('S057 S058 S059 of the first 20 ids that are asked for, those online are named', async () => {
   const [alice, bob] = await world.people('alice', 'bob');
   const strangers = Array.from({ length: 19 }, (_, index) => `nobody-${index}`);

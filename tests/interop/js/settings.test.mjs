@@ -78,6 +78,7 @@ check('S223 edits and recalls can be forbidden: 4406 and 4407', async () => {
   assert.deepEqual(await bob.history(conversation), ['for ever']);
 });
 
+// S346
 check('S083 a conversation with more members than allowed is refused with 4304', async () => {
   const [alice] = await Promise.all(world.names('alice').map(name => login(name)));
   await refusedWith(4304, alice.client.createConversation({ members: ['b', 'c', 'd'], unique: false }));
