@@ -19,6 +19,10 @@
 //! return when their intent is durable on this device; a call that needs the service says so and
 //! fails with a typed error when there is no session. Asynchronous calls may be awaited on any
 //! executor, and dropping one loses its answer only.
+//!
+//! A panic in an observer, a signer or the embedded database is caught and reported. In a host that is
+//! built with `panic = "abort"` nothing can be caught: such a panic ends the process, and what was
+//! promised is in the outbox at the next start.
 
 mod client;
 mod conversation;

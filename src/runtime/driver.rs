@@ -301,6 +301,8 @@ impl Driver {
     /// Gives a client whose machine was rebuilt a new place on the link, which knows it no longer.
     fn reseat(&mut self, now: Now, slot: ClientSlot) {
         if let Some(seat) = self.seats.remove(&slot) {
+            // One that could not be written from the start is on the link under its old number.
+            self.tell_link(now, LinkInput::Detach { slot });
             let slot = self.seat(now, seat);
             self.tell_seat(now, slot, |seat| seat.reconnect(now));
         }
