@@ -31,12 +31,20 @@ struct Bench {
 }
 
 /// Every bench there is.
-const BENCHES: &[Bench] = &[Bench {
-    name: "connections",
-    about: "what an idle connection costs the service",
-    package: "sampan-service",
-    target: "connections",
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "connections",
+        about: "what an idle connection costs the service",
+        package: "sampan-service",
+        target: "connections",
+    },
+    Bench {
+        name: "store",
+        about: "what storing, reading, enqueueing and opening cost",
+        package: "sampan",
+        target: "store",
+    },
+];
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
