@@ -56,14 +56,19 @@ uniffi::custom_type!(PathBuf, String, {
 
 /// A configuration with every default: `Config::new` for other languages, where records have no
 /// constructors of their own.
+///
+/// # Errors
+///
+/// `InvalidArgument` when the app id can't be one. Without it, a bad id would end the app: a text
+/// that can't be lifted has nowhere to go in a function that never fails.
 #[uniffi::export]
 fn default_config(
     app_id: AppId,
     app_key: Secret,
     server: ServerAddress,
     store_root: PathBuf,
-) -> Config {
-    Config::new(app_id, app_key.reveal(), server, store_root)
+) -> Result<Config, SampanError> {
+    Ok(Config::new(app_id, app_key.reveal(), server, store_root))
 }
 
 /// The limits of the hosted service: `Limits::default` for other languages.

@@ -93,6 +93,39 @@ pub(crate) fn surefire(log: &str) -> Option<Counts> {
         }))
 }
 
+/// Python's unittest: `Ran 4 tests in 0.5s`, then `OK (skipped=1)` or
+/// `FAILED (failures=1, errors=2, skipped=1)`.
+pub(crate) fn python(log: &str) -> Option<Counts> {
+    let ran = log.lines().rev().find(|line| line.starts_with("Ran "))?;
+    let ran = number_after(ran, "Ran ")?;
+    let verdict = |line: &&str| line.starts_with("OK") || line.starts_with("FAILED");
+    let verdict = log.lines().rev().find(verdict)?;
+    let of = |word: &str| number_after(verdict, word).unwrap_or(0);
+    let failed = of("failures=") + of("errors=");
+    Some(Counts {
+        passed: ran.saturating_sub(failed + of("skipped=")),
+        failed,
+        skipped: of("skipped="),
+    })
+}
+
+/// XCTest: each suite ends with `Executed 5 tests, with 1 failure (0 unexpected) in …`, the suite
+/// of all suites last.
+pub(crate) fn xctest(log: &str) -> Option<Counts> {
+    let mut lines = log.lines().rev().map(str::trim);
+    let totals = lines.find(|line| line.starts_with("Executed "))?;
+    let ran = number_after(totals, "Executed ")?;
+    let skipped = number_before(totals, " test skipped")
+        .or_else(|| number_before(totals, " tests skipped"))
+        .unwrap_or(0);
+    let failed = number_before(totals, " failure")?;
+    Some(Counts {
+        passed: ran.saturating_sub(failed + skipped),
+        failed,
+        skipped,
+    })
+}
+
 fn sum(counts: impl Iterator<Item = Counts>) -> Option<Counts> {
     counts.reduce(|mut total, one| {
         total += one;
@@ -160,5 +193,21 @@ mod tests {
             [ERROR] Tests run: 3, Failures: 1, Errors: 1, Skipped: 0, Time elapsed: 0.3 s <<< FAILURE!\n\
             [INFO] Results:\n[ERROR] Tests run: 7, Failures: 1, Errors: 1, Skipped: 1\n";
         assert_eq!(surefire(log), counts(4, 2, 1));
+    }
+
+    #[test]
+    fn a_python_error_is_a_failure_and_a_skipped_test_has_not_passed() {
+        let log = "test_a ... ok\n\nRan 6 tests in 0.123s\n\nOK (skipped=2)\n";
+        assert_eq!(python(log), counts(4, 0, 2));
+        let log = "Ran 6 tests in 0.123s\n\nFAILED (failures=1, errors=2, skipped=1)\n";
+        assert_eq!(python(log), counts(2, 3, 1));
+    }
+
+    #[test]
+    fn the_last_of_the_swift_totals_counts() {
+        let log = "\t Executed 2 tests, with 0 failures (0 unexpected) in 0.1 (0.1) seconds\n\
+            Test Suite 'All tests' failed at 2026-01-01.\n\
+            \t Executed 5 tests, with 1 test skipped and 1 failure (0 unexpected) in 0.3 seconds\n";
+        assert_eq!(xctest(log), counts(3, 1, 1));
     }
 }

@@ -7,6 +7,7 @@
 //! | `suite.rs` | the table of suites: what each needs, runs and counts |
 //! | `count.rs` | how the counts are read out of a test runner's output |
 //! | `step.rs` | one child process: its log, its time limit, its signs of life |
+//! | `bindings.rs` | `cargo xtask bindings`: generates the code of other languages |
 //! | `bench.rs` | `cargo xtask bench`: runs a bench program and judges its rows |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
 //! | `tree.rs` | where the workspace and its build output are |
@@ -15,6 +16,7 @@
 //! A command that falls short exits with 1, one that was called wrongly with 2.
 
 mod bench;
+mod bindings;
 mod clock;
 mod count;
 mod licence;
@@ -67,6 +69,12 @@ const COMMANDS: &[Command] = &[
         usage: "bench NAME [--quick] [--json FILE]",
         about: "runs a bench in release mode; fails when a row misses its target",
         run: bench::run,
+    },
+    Command {
+        name: "bindings",
+        usage: "bindings swift|kotlin|python…",
+        about: "generates the code of other languages from the library",
+        run: bindings::run,
     },
     Command {
         name: "policy",

@@ -50,6 +50,11 @@ const NODE: Tool = Tool::on_path("node");
 const NPM: Tool = Tool::on_path("npm");
 const JAVA: Tool = Tool::on_path("java");
 const MAVEN: Tool = Tool::on_path("mvn");
+const PYTHON: Tool = Tool::on_path("python3");
+const SWIFT: Tool = Tool {
+    name: "swift",
+    folder_variable: Some("SAMPAN_SWIFT"),
+};
 const CARGO_DENY: Tool = Tool::on_path("cargo-deny");
 
 /// What a suite is unless its entry says otherwise: one check on the whole workspace, with
@@ -171,6 +176,56 @@ pub(crate) const SUITES: &[Suite] = &[
         ..CHECK
     },
     Suite {
+        name: "python",
+        about: "the smoke test: the library driven from Python",
+        home: "bindings/smoke/test_chat.py",
+        needs: &[PYTHON],
+        steps: |tree| {
+            let folder = tree.root.join("bindings/smoke");
+            let module = crate::bindings::generated_python(tree);
+            let test = Step::new(&folder, "python3", &["-m", "unittest", "-v"])
+                .with_variable("SAMPAN_PYTHON", module.to_string_lossy())
+                .with_variable("PYTHONDONTWRITEBYTECODE", "1");
+            vec![bindings(tree, "python"), with_service(tree, test)]
+        },
+        count: count::python,
+        ..CHECK
+    },
+    Suite {
+        name: "kotlin",
+        about: "the library and its layer in Kotlin, on the JVM",
+        home: "bindings/kotlin/pom.xml",
+        needs: &[JAVA, MAVEN],
+        steps: |tree| {
+            let folder = tree.root.join("bindings/kotlin");
+            let native = format!("-Dnative={}", libraries(tree));
+            let options = ["-B", "-ntp", "-Dstyle.color=never", &native, "test"];
+            let test = Step::new(&folder, "mvn", &options);
+            vec![bindings(tree, "kotlin"), with_service(tree, test)]
+        },
+        count: count::surefire,
+        ..CHECK
+    },
+    Suite {
+        name: "swift",
+        about: "the library and its layer in Swift",
+        home: "bindings/swift/Package.swift",
+        needs: &[SWIFT],
+        steps: |tree| {
+            let folder = tree.root.join("bindings/swift");
+            let swift = SWIFT.find().unwrap_or_else(|| PathBuf::from(SWIFT.name));
+            let libraries = libraries(tree);
+            let search = format!("-L{libraries}");
+            let options = ["test", "-Xlinker", &search];
+            let test = Step::new(&folder, swift.to_string_lossy(), &options)
+                .with_variable("LD_LIBRARY_PATH", &libraries)
+                .with_variable("DYLD_LIBRARY_PATH", &libraries);
+            vec![bindings(tree, "swift"), with_service(tree, test)]
+        },
+        count: count::xctest,
+        ..CHECK
+    },
+    Suite {
         name: "quickstart",
         about: "the README's first command runs to its end",
         home: "examples/quickstart.rs",
@@ -240,11 +295,23 @@ fn cargo_step(tree: &Tree, arguments: &[&str]) -> Step {
 /// Builds everything that the Rust tests, the interop suites and the examples run. The tests are
 /// among its targets so that it selects the same features as `cargo test` does.
 fn build(tree: &Tree) -> Step {
-    let targets = ["--lib", "--bins", "--tests", "--examples"];
-    cargo_step(
-        tree,
-        &[&["build", "--workspace", "--all-features"][..], &targets].concat(),
-    )
+    cargo_step(tree, BUILD)
+}
+
+/// What [`build`] tells cargo; whoever builds otherwise builds a second time.
+pub(crate) const BUILD: &[&str] = &[
+    "build",
+    "--workspace",
+    "--all-features",
+    "--lib",
+    "--bins",
+    "--tests",
+    "--examples",
+];
+
+/// Generates the code of one language; it builds the library first.
+fn bindings(tree: &Tree, language: &str) -> Step {
+    Step::new(&tree.root, this_program(), &["bindings", language])
 }
 
 /// Installs what the lock file names.
@@ -262,6 +329,11 @@ fn with_service(tree: &Tree, step: Step) -> Step {
         "SAMPAN_SERVICE_BIN",
         tree.built("sampan-service").to_string_lossy(),
     )
+}
+
+/// The folder of the built library.
+fn libraries(tree: &Tree) -> String {
+    tree.target.join("debug").to_string_lossy().into_owned()
 }
 
 /// This program, for the suites that are commands of it.

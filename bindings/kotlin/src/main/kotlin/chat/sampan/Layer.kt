@@ -1,0 +1,57 @@
+// What Kotlin expects and no generator gives: events as a Flow, and defaults to leave out.
+//
+// Nothing here names how the library is called, so that this can change.
+package chat.sampan
+
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.channels.awaitClose
+import kotlinx.coroutines.channels.trySendBlocking
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.buffer
+import kotlinx.coroutines.flow.callbackFlow
+import kotlinx.coroutines.flow.transform
+
+/** The events of this client from now on; see [Engine.events]. */
+fun Client.events(): Flow<Event> = eventFlow(::observe)
+
+/**
+ * The events of all clients from now on. Each collection is a subscription of its own, which begins
+ * and ends with it.
+ *
+ * A collector that is slower than the events gets [Event.Lagged] instead of what it missed, and
+ * reads again what it shows.
+ */
+fun Engine.events(): Flow<Event> = eventFlow(::observe)
+
+/** Opens the store of a client without a tag, a signer or a key. */
+suspend fun Engine.client(id: ClientId): Client = client(id, ClientOptions())
+
+/** Asks for a conversation of the usual kind: one per set of members. */
+suspend fun Client.createConversation(
+    vararg members: ClientId,
+    name: String? = null,
+    attributes: Json? = null,
+): CreatedConversation = createConversation(
+    NewConversation(
+        kind = ConversationKind.NORMAL,
+        members = members.toList(),
+        name = name,
+        attributes = attributes,
+        uniqueness = Uniqueness.UNIQUE,
+    ),
+)
+
+/**
+ * The observer waits, on its own thread, until the collector takes a batch: so it is the engine's
+ * queue that fills when a collector is slow, and the engine that says what was missed.
+ */
+private fun eventFlow(subscribe: (EventObserver) -> Subscription): Flow<Event> =
+    callbackFlow<List<Event>> {
+        val relay = object : EventObserver {
+            override fun onEvents(events: List<Event>) {
+                trySendBlocking(events)
+            }
+        }
+        val subscription = subscribe(relay)
+        awaitClose { subscription.use(Subscription::cancel) }
+    }.buffer(Channel.RENDEZVOUS).transform { batch -> batch.forEach { emit(it) } }

@@ -1,0 +1,140 @@
+// The engine from Kotlin on the JVM, against a real service.
+package chat.sampan
+
+import java.nio.file.Path
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.mapNotNull
+import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+
+class ChatTest {
+    @TempDir
+    lateinit var folder: Path
+
+    @Test
+    fun `what one client sends another receives and reads`() = chat {
+        ServiceProcess(folder.resolve("service")).use { service ->
+            val phone = engine(folder, "phone", service.url)
+            val laptop = engine(folder, "laptop", service.url)
+            val ann = phone.online("ann")
+            val ben = laptop.online("ben")
+            // Undispatched: the collection has begun when `async` returns.
+            val told = async(start = CoroutineStart.UNDISPATCHED) {
+                ben.events().mapNotNull { it.words() }.first()
+            }
+            val created = ann.createConversation("ben", name = "Boats")
+            val sent = created.conversation.sendText("hello from Kotlin")
+            assertEquals(MessageState.Pending, sent.message.state)
+            assertEquals("hello from Kotlin", told.await())
+
+            val info = ben.conversations(null, 10u).conversations.single()
+            assertEquals("Boats", info.name)
+            ben.conversation(info.id).use { talk ->
+                val items = talk.page(null, 10u).items
+                assertEquals(listOf("hello from Kotlin"), items.mapNotNull { it.words() })
+                assertEquals(1uL, ben.unreadTotals().all.messages)
+                talk.markRead()
+                assertEquals(0uL, ben.unreadTotals().all.messages)
+            }
+            phone.shutdown()
+            laptop.shutdown()
+            assertEquals(SampanException.Closed::class, failure { ann.outbox() }::class)
+        }
+    }
+
+    @Test
+    fun `events come one by one and in order`() = chat {
+        engine(folder, "phone").use { engine ->
+            val ann = engine.client("ann")
+            val heard = async(start = CoroutineStart.UNDISPATCHED) {
+                ann.events().mapNotNull { it.words() }.take(3).toList()
+            }
+            val talk = ann.createConversation("ben").conversation
+            val texts = listOf("one", "two", "three")
+            texts.forEach { talk.sendText(it) }
+            assertEquals(texts, heard.await())
+            engine.shutdown()
+        }
+    }
+
+    @Test
+    fun `a call that may last ends when its coroutine is cancelled`() = chat {
+        engine(folder, "phone").use { engine ->
+            val ann = engine.client("ann")
+            ann.connect()
+            // Nobody listens there, so the session never opens.
+            val waiting = launch(start = CoroutineStart.UNDISPATCHED) { ann.opened() }
+            waiting.cancelAndJoin()
+            assertTrue(waiting.isCancelled)
+            engine.shutdown()
+        }
+    }
+
+    @Test
+    fun `an observer that throws is called again`() = chat {
+        engine(folder, "phone").use { engine ->
+            val ann = engine.client("ann")
+            val heard = Channel<String>(Channel.UNLIMITED)
+            val subscription = ann.observe(object : EventObserver {
+                override fun onEvents(events: List<Event>) {
+                    events.mapNotNull { it.words() }.forEach { heard.trySend(it) }
+                    error("an app that does not know what to do")
+                }
+            })
+            val talk = ann.createConversation("ben").conversation
+            for (text in listOf("one", "two")) {
+                talk.sendText(text)
+                assertEquals(text, heard.receive())
+            }
+            subscription.use { it.cancel() }
+            engine.shutdown()
+        }
+    }
+
+    @Test
+    fun `errors have their own types and say what is wrong`() = chat {
+        engine(folder, "phone").use { engine ->
+            assertEquals(
+                "invalid argument: a client id must be 1 to 64 characters long, got 0",
+                failure { engine.client("") }.toString(),
+            )
+            assertThrows(SampanException.InvalidArgument::class.java) {
+                defaultConfig("", "key", ServerAddress.Router("http://x.org"), "x")
+            }
+            val ann = engine.client("ann")
+            val unknown = "5a0000000000000000000000"
+            val gone = failure { ann.conversation(unknown) } as SampanException.NotFound
+            assertEquals("the conversation", gone.what)
+            assertTrue(failure { ann.fetchConversation(unknown) } is SampanException.NotConnected)
+            val desk = ClientOptions(tag = "desk")
+            assertTrue(failure { engine.client("ann", desk) } is SampanException.TagMismatch)
+            engine.shutdown()
+        }
+    }
+
+    private fun chat(test: suspend kotlinx.coroutines.CoroutineScope.() -> Unit) = runBlocking {
+        withTimeout(60.seconds) { test() }
+    }
+
+    private suspend fun failure(call: suspend () -> Any): SampanException {
+        try {
+            call()
+        } catch (error: SampanException) {
+            return error
+        }
+        throw AssertionError("it threw nothing")
+    }
+}

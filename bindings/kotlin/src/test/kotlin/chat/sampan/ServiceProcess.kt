@@ -1,0 +1,50 @@
+// A service of the test's own.
+package chat.sampan
+
+import java.nio.file.Path
+import java.util.concurrent.TimeUnit
+
+/**
+ * `sampan-service` in a process of its own, on a free port; its program is named by
+ * SAMPAN_SERVICE_BIN.
+ */
+class ServiceProcess(data: Path) : AutoCloseable {
+    private val process = ProcessBuilder(
+        System.getenv("SAMPAN_SERVICE_BIN"),
+        "--listen", "127.0.0.1:0",
+        "--data", data.toString(),
+        "--app", "kotlin:kotlin-key:kotlin-master",
+    ).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+
+    val url: String = process.inputReader().readLine().substringAfterLast(' ')
+
+    override fun close() {
+        process.destroy()
+        process.waitFor(20, TimeUnit.SECONDS)
+    }
+}
+
+/** An engine with a folder of its own; without a URL it finds nobody. */
+fun engine(folder: Path, device: String, url: String = "http://127.0.0.1:9"): Engine {
+    val root = folder.resolve(device).toString()
+    val config = defaultConfig("kotlin", "kotlin-key", ServerAddress.Router(url), root)
+    return Engine.open(config.copy(limits = selfHostedLimits()))
+}
+
+/** A client with an open session. */
+suspend fun Engine.online(id: ClientId): Client = client(id).also {
+    it.connect()
+    it.opened()
+}
+
+/** The words of a message that was added; null for any other event. */
+fun Event.words(): String? = (this as? Event.MessageAdded)?.message?.words()
+
+/** The words of a message; null for a gap. */
+fun TimelineItem.words(): String? = when (this) {
+    is TimelineItem.Message -> message.words()
+    is TimelineItem.Echo -> message.words()
+    is TimelineItem.Gap -> null
+}
+
+private fun Message.words(): String? = (content as? Content.Text)?.text

@@ -1,0 +1,39 @@
+// swift-tools-version: 6.2
+//
+// Sampan for Swift, from the sources of the repository. What UniFFI generates from the built
+// library is compiled along and never committed: `cargo xtask bindings swift` puts it under target/.
+
+import PackageDescription
+
+let package = Package(
+    name: "Sampan",
+    platforms: [.iOS(.v15), .macOS(.v12)],
+    products: [.library(name: "Sampan", targets: ["Sampan"])],
+    targets: [
+        // The C functions of the library, as the generated header declares them.
+        .target(
+            name: "SampanFFI",
+            path: "target/SampanFFI",
+            linkerSettings: [.linkedLibrary("sampan")]
+        ),
+        // The generated Swift. It is not ready for the Swift 6 language mode where an app
+        // implements something asynchronous (`Signer`).
+        .target(
+            name: "SampanCore",
+            dependencies: ["SampanFFI"],
+            path: "target/SampanCore",
+            swiftSettings: [.swiftLanguageMode(.v5)]
+        ),
+        // What is written by hand: what Swift expects and no generator gives.
+        .target(
+            name: "Sampan",
+            dependencies: ["SampanCore"],
+            swiftSettings: [.treatAllWarnings(as: .error)]
+        ),
+        .testTarget(
+            name: "SampanTests",
+            dependencies: ["Sampan"],
+            swiftSettings: [.treatAllWarnings(as: .error)]
+        ),
+    ]
+)

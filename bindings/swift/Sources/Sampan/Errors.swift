@@ -1,0 +1,9 @@
+// What an error says to people.
+
+import Foundation
+@_exported import SampanCore
+
+extension SampanError: LocalizedError {
+    /// The text that the Rust error has, instead of the case's debug form.
+    public var errorDescription: String? { description }
+}

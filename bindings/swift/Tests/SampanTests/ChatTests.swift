@@ -1,0 +1,185 @@
+// The engine from Swift, against a real service.
+
+import Foundation
+import Sampan
+import XCTest
+
+final class ChatTests: XCTestCase {
+    func testWhatOneClientSendsAnotherReceivesAndReads() async throws {
+        let scratch = try Scratch()
+        let service = try ServiceProcess(data: scratch.folder.appendingPathComponent("service"))
+        let phone = try scratch.engine("phone", url: service.url)
+        let laptop = try scratch.engine("laptop", url: service.url)
+        let ann = try await online(phone, "ann")
+        let ben = try await online(laptop, "ben")
+        let told = Task { await ben.events.first(where: { words($0) == "hello from Swift" }) }
+
+        let created = try await ann.createConversation(
+            conversation: NewConversation(with: "ben", name: "Boats"))
+        let sent = try await created.conversation.sendText(text: "hello from Swift")
+        XCTAssertEqual(sent.message.state, .pending)
+        try await within(20) { while try await !ann.outbox().isEmpty { await Task.yield() } }
+        // The subscription may have begun after the message came: then it is in the store.
+        let found = try await within(20) {
+            while true {
+                let page = try await ben.conversations(after: nil, limit: 10)
+                if let info = page.conversations.first, info.unread.count == 1 { return info }
+                try await Task.sleep(nanoseconds: 20_000_000)
+            }
+        }
+        XCTAssertEqual(found.name, "Boats")
+        let talk = try await ben.conversation(id: found.id)
+        let items = try await talk.page(before: nil, limit: 10).items
+        XCTAssertEqual(items.compactMap(words), ["hello from Swift"])
+        try await talk.markRead()
+        let unread = try await ben.unreadTotals().all.messages
+        XCTAssertEqual(unread, 0)
+        told.cancel()
+        _ = await told.value
+
+        try await phone.shutdown()
+        try await laptop.shutdown()
+        await XCTAssertThrowsErrorAsync(try await ann.outbox()) { XCTAssertEqual($0, .Closed) }
+    }
+
+    func testEventsComeOneByOneAndInOrder() async throws {
+        let scratch = try Scratch()
+        let engine = try scratch.engine("phone")
+        let ann = try await engine.client("ann")
+        var events = ann.events.makeAsyncIterator()
+        let created = try await ann.createConversation(conversation: NewConversation(with: "ben"))
+        for number in 1...3 {
+            _ = try await created.conversation.sendText(text: "message \(number)")
+        }
+        var heard: [String] = []
+        while heard.count < 3, let event = await events.next() {
+            words(event).map { heard.append($0) }
+        }
+        XCTAssertEqual(heard, ["message 1", "message 2", "message 3"])
+        try await engine.shutdown()
+    }
+
+    func testALoopOverEventsEndsWhenItsTaskIsCancelled() async throws {
+        let scratch = try Scratch()
+        let engine = try scratch.engine("phone")
+        let ann = try await engine.client("ann")
+        let loop = Task { for await _ in ann.events {} }
+        loop.cancel()
+        try await within(20) { await loop.value }
+        try await engine.shutdown()
+    }
+
+    func testAnObserverThatThrowsIsCalledAgain() async throws {
+        let scratch = try Scratch()
+        let engine = try scratch.engine("phone")
+        let ann = try await engine.client("ann")
+        let notebook = Notebook()
+        let subscription = try ann.observe(observer: notebook)
+        let created = try await ann.createConversation(conversation: NewConversation(with: "ben"))
+        for text in ["one", "two"] {
+            _ = try await created.conversation.sendText(text: text)
+            try await within(20) {
+                while !notebook.heard.contains(text) {
+                    try await Task.sleep(nanoseconds: 5_000_000)
+                }
+            }
+        }
+        subscription.cancel()
+        try await engine.shutdown()
+    }
+
+    func testErrorsHaveTheirOwnCasesAndSayWhatIsWrong() async throws {
+        let scratch = try Scratch()
+        let engine = try scratch.engine("phone")
+        await XCTAssertThrowsErrorAsync(try await engine.client("")) { error in
+            XCTAssertEqual(
+                error.localizedDescription,
+                "invalid argument: a client id must be 1 to 64 characters long, got 0")
+        }
+        XCTAssertThrowsError(
+            try defaultConfig(
+                appId: "", appKey: "key", server: .router(url: "http://x.org"), storeRoot: "x"))
+        let ann = try await engine.client("ann")
+        let unknown = "5a0000000000000000000000"
+        await XCTAssertThrowsErrorAsync(try await ann.conversation(id: unknown)) {
+            XCTAssertEqual($0, .NotFound(what: "the conversation"))
+        }
+        await XCTAssertThrowsErrorAsync(try await ann.fetchConversation(id: unknown)) {
+            XCTAssertEqual($0, .NotConnected)
+        }
+        let desk = ClientOptions(tag: "desk")
+        await XCTAssertThrowsErrorAsync(try await engine.client(id: "ann", options: desk)) {
+            XCTAssertEqual($0, .TagMismatch)
+        }
+        try await engine.shutdown()
+    }
+}
+
+/// Writes down the words it is told, and throws each time.
+private final class Notebook: EventObserver, @unchecked Sendable {
+    private let lock = NSLock()
+    private var texts: [String] = []
+
+    var heard: [String] { lock.withLock { texts } }
+
+    func onEvents(events: [Event]) throws {
+        lock.withLock { texts += events.compactMap(words) }
+        throw CocoaError(.featureUnsupported)
+    }
+}
+
+private func online(_ engine: Engine, _ name: String) async throws -> Client {
+    let client = try await engine.client(name)
+    try await client.connect()
+    try await within(20) { try await client.opened() }
+    return client
+}
+
+private func words(_ event: Event) -> String? {
+    guard case .messageAdded(_, _, let message) = event else { return nil }
+    return words(message)
+}
+
+private func words(_ item: TimelineItem) -> String? {
+    switch item {
+    case .message(_, let message), .echo(_, _, let message): words(message)
+    case .gap: nil
+    }
+}
+
+private func words(_ message: Message) -> String? {
+    guard case .text(let text, _) = message.content else { return nil }
+    return text
+}
+
+private struct TookTooLong: Error {}
+
+/// Fails the test when something takes longer than so many seconds.
+private func within<Value: Sendable>(
+    _ seconds: UInt64, _ work: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+    try await withThrowingTaskGroup(of: Value.self) { group in
+        group.addTask(operation: work)
+        group.addTask {
+            try await Task.sleep(nanoseconds: seconds * 1_000_000_000)
+            throw TookTooLong()
+        }
+        defer { group.cancelAll() }
+        guard let value = try await group.next() else { throw TookTooLong() }
+        return value
+    }
+}
+
+private func XCTAssertThrowsErrorAsync(
+    _ call: @autoclosure () async throws -> some Any, _ look: (SampanError) -> Void,
+    line: UInt = #line
+) async {
+    do {
+        _ = try await call()
+        XCTFail("it threw nothing", line: line)
+    } catch let error as SampanError {
+        look(error)
+    } catch {
+        XCTFail("another error: \(error)", line: line)
+    }
+}
