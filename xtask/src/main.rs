@@ -147,7 +147,7 @@ mod tests {
         let Err(Problem(what)) = dispatch(&["tset".to_owned()]) else {
             panic!("an unknown command was accepted");
         };
-        assert!(what.contains("test, bench, policy"), "{what}");
+        assert!(what.contains("test, bench, bindings, policy"), "{what}");
     }
 
     #[test]
