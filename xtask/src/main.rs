@@ -10,6 +10,7 @@
 //! | `bindings.rs` | `cargo xtask bindings`: generates the code of other languages |
 //! | `bench.rs` | `cargo xtask bench`: runs a bench program and judges its rows |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
+//! | `surface.rs` | `cargo xtask surface`: what the generated code offers, beside what it offered |
 //! | `tree.rs` | where the workspace and its build output are |
 //! | `clock.rs` | the only reader of the system's clock here |
 //!
@@ -23,6 +24,7 @@ mod licence;
 mod policy;
 mod step;
 mod suite;
+mod surface;
 mod test;
 mod tree;
 
@@ -75,6 +77,12 @@ const COMMANDS: &[Command] = &[
         usage: "bindings swift|kotlin|python…",
         about: "generates the code of other languages from the library",
         run: bindings::run,
+    },
+    Command {
+        name: "surface",
+        usage: "surface",
+        about: "compares what Swift and Kotlin offer with bindings/surface",
+        run: surface::run,
     },
     Command {
         name: "policy",
@@ -147,7 +155,10 @@ mod tests {
         let Err(Problem(what)) = dispatch(&["tset".to_owned()]) else {
             panic!("an unknown command was accepted");
         };
-        assert!(what.contains("test, bench, bindings, policy"), "{what}");
+        assert!(
+            what.contains("test, bench, bindings, surface, policy"),
+            "{what}"
+        );
     }
 
     #[test]

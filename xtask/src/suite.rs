@@ -192,6 +192,13 @@ pub(crate) const SUITES: &[Suite] = &[
         ..CHECK
     },
     Suite {
+        name: "surface",
+        about: "Swift and Kotlin offer what bindings/surface says",
+        home: "bindings/surface/swift.txt",
+        steps: |tree| vec![Step::new(&tree.root, this_program(), &["surface"])],
+        ..CHECK
+    },
+    Suite {
         name: "kotlin",
         about: "the library and its layer in Kotlin, on the JVM",
         home: "bindings/kotlin/pom.xml",

@@ -23,7 +23,8 @@ final class ServiceProcess {
     }
 
     deinit {
-        process.terminate()
+        // A worker thread of Swift's holds the polite signals back, and its child inherits that.
+        kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }
 }

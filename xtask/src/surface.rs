@@ -1,0 +1,238 @@
+//! `cargo xtask surface`: what the generated Swift and Kotlin offer, beside what they offered before.
+//!
+//! `bindings/surface/` holds the declarations that an app can name, one a line, in the order of the
+//! generated code. A change of the Rust items shows there in the words of each language, where a
+//! reviewer sees it. `SAMPAN_REGENERATE=1` writes the files anew.
+
+use std::fs;
+
+use crate::tree::Tree;
+use crate::{Problem, Verdict};
+
+/// How a language declares what an app can name.
+struct Language {
+    name: &'static str,
+    /// The generated file, in the repository.
+    generated: &'static str,
+    /// How declarations begin at the top of a file.
+    tops: &'static [&'static str],
+    /// How declarations begin inside of one.
+    members: &'static [&'static str],
+}
+
+const LANGUAGES: [Language; 2] = [
+    Language {
+        name: "swift",
+        generated: "bindings/swift/target/SampanCore/SampanCore.swift",
+        tops: &[
+            "public protocol ",
+            "public struct ",
+            "public enum ",
+            "enum ",
+            "public func ",
+            "public typealias ",
+        ],
+        members: &["func ", "case ", "public let "],
+    },
+    Language {
+        name: "kotlin",
+        generated: "bindings/kotlin/target/generated/chat/sampan/sampan.kt",
+        tops: &[
+            "public interface ",
+            "data class ",
+            "sealed class ",
+            "enum class ",
+            "fun ",
+            "public typealias ",
+        ],
+        members: &["fun ", "suspend fun ", "data class ", "object ", "class "],
+    },
+];
+
+/// The generator's own machinery, which an app never names.
+const MACHINERY: [&str; 6] = [
+    "FfiConverter",
+    "ffi",
+    "Uniffi",
+    "uniffi",
+    "RustBuffer",
+    "ForeignBytes",
+];
+
+/// Compares what is generated with what is written down, or writes it down.
+pub(crate) fn run(_arguments: &[String]) -> Result<Verdict, Problem> {
+    let tree = Tree::find()?;
+    crate::bindings::run(&["swift".to_owned(), "kotlin".to_owned()])?;
+    let regenerate = std::env::var_os("SAMPAN_REGENERATE").is_some();
+    let mut verdict = Verdict::Good;
+    for language in &LANGUAGES {
+        let code = fs::read_to_string(tree.root.join(language.generated))
+            .map_err(|cause| Problem::while_doing("reading generated code", cause))?;
+        let now = language.surface(&code);
+        let file = format!("bindings/surface/{}.txt", language.name);
+        let path = tree.root.join(&file);
+        if regenerate {
+            fs::write(&path, now)
+                .map_err(|cause| Problem::while_doing("writing a surface", cause))?;
+        } else if !same(&file, &fs::read_to_string(&path).unwrap_or_default(), &now) {
+            verdict = Verdict::Short;
+        }
+    }
+    Ok(verdict)
+}
+
+/// Says where two surfaces part.
+fn same(file: &str, before: &str, now: &str) -> bool {
+    let gone = before
+        .lines()
+        .filter(|&line| now.lines().all(|new| new != line));
+    let new = now
+        .lines()
+        .filter(|&line| before.lines().all(|old| old != line));
+    let changes: Vec<String> = gone
+        .map(|line| format!("- {line}"))
+        .chain(new.map(|line| format!("+ {line}")))
+        .collect();
+    if before != now {
+        println!("{file} is not what is generated now (SAMPAN_REGENERATE=1 renews it):");
+        println!("{}", changes.join("\n"));
+    }
+    before == now
+}
+
+impl Language {
+    /// The declarations, each on a line of its own; members are indented.
+    fn surface(&self, code: &str) -> String {
+        let mut surface = String::new();
+        let mut braces = 0;
+        let mut inside = false;
+        let mut open: Option<String> = None;
+        for line in without_comments(code) {
+            let (before, line) = (braces, line.trim());
+            braces += balance(line, '{', '}');
+            // Swift puts the access level of some enums on a line of its own.
+            let joined = match open.take() {
+                Some(start) => format!("{start} {line}"),
+                None => line.to_owned(),
+            };
+            let top = before == 0 && starts(&joined, self.tops);
+            let member = before == 1 && inside && self.is_member(&joined);
+            if before == 0 && top {
+                inside = !MACHINERY.iter().any(|word| joined.contains(word));
+            } else if before == 0
+                && starts(
+                    line,
+                    &[
+                        "extension ",
+                        "open class ",
+                        "private ",
+                        "fileprivate ",
+                        "final class ",
+                    ],
+                )
+            {
+                inside = false;
+            }
+            if !(inside && (top || member)) {
+                continue;
+            }
+            // A declaration may take several lines.
+            if balance(&joined, '(', ')') > 0 {
+                open = Some(joined);
+            } else {
+                surface.push_str(&tidy(&joined, if top { "" } else { "    " }));
+            }
+        }
+        surface
+    }
+
+    fn is_member(&self, line: &str) -> bool {
+        let constant = line.trim_end_matches([',', ';']);
+        let is_constant = !constant.is_empty()
+            && constant
+                .chars()
+                .all(|letter| letter.is_ascii_uppercase() || letter == '_');
+        starts(line, self.members) || is_constant
+    }
+}
+
+fn starts(line: &str, beginnings: &[&str]) -> bool {
+    beginnings
+        .iter()
+        .any(|beginning| line.starts_with(beginning))
+}
+
+/// The lines of code that are not empty, without the documentation between them.
+fn without_comments(code: &str) -> impl Iterator<Item = String> {
+    let mut comment = false;
+    code.lines().filter_map(move |line| {
+        let mut kept = String::new();
+        let mut rest = line;
+        while !rest.is_empty() {
+            let (mark, skipped) = if comment { ("*/", true) } else { ("/*", false) };
+            let (before, after) = rest
+                .split_once(mark)
+                .map_or((rest, None), |(before, after)| {
+                    comment = !comment;
+                    (before, Some(after))
+                });
+            if !skipped {
+                kept.push_str(before);
+            }
+            rest = after.unwrap_or_default();
+        }
+        let is_code = !kept.trim().is_empty() && !kept.trim().starts_with("//");
+        is_code.then_some(kept)
+    })
+}
+
+/// How many more of one bracket a line has than of the other.
+fn balance(line: &str, open: char, close: char) -> i32 {
+    line.chars().fold(0, |sum, letter| {
+        sum + i32::from(letter == open) - i32::from(letter == close)
+    })
+}
+
+/// One declaration as a line, without its body and the generator's spacing.
+fn tidy(declaration: &str, indent: &str) -> String {
+    let words: Vec<&str> = declaration.split_whitespace().collect();
+    let line = words.join(" ").replace('`', "").replace(" ,", ",");
+    let line = line
+        .replace("( ", "(")
+        .replace(" )", ")")
+        .replace("kotlin.", "");
+    let line = line.trim_end_matches(['{', ' ']);
+    format!("{indent}{line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn surface(name: &str, code: &str) -> String {
+        let language = LANGUAGES.iter().find(|language| language.name == name);
+        language.unwrap().surface(code)
+    }
+
+    #[test]
+    fn a_swift_surface_has_declarations_and_no_machinery_or_documentation() {
+        let code = "/**\n * A { place.\n */\npublic enum Place: Equatable {\n    case here\n    case there(\
+            /**\n * How far.\n */far: UInt32\n    )\n}\npublic struct FfiConverterPlace {\n    func no() {}\n}\n\
+            public func find(id: Id)throws  -> Place  {\n    return try! no()\n}\n";
+        assert_eq!(
+            surface("swift", code),
+            "public enum Place: Equatable\n    case here\n    case there(far: UInt32)\n\
+             public func find(id: Id)throws -> Place\n"
+        );
+    }
+
+    #[test]
+    fn a_kotlin_surface_has_constants_and_fields_on_one_line_each() {
+        let code = "enum class Data {\n    KEEP,\n    WIPE;\n    companion object\n}\n\
+            data class Sum (\n    /**\n * Unread. */\n    val `messages`: kotlin.ULong\n    ,\n    val `n`: Int\n){\n}\n";
+        assert_eq!(
+            surface("kotlin", code),
+            "enum class Data\n    KEEP,\n    WIPE;\ndata class Sum (val messages: ULong, val n: Int)\n"
+        );
+    }
+}
