@@ -71,11 +71,13 @@ async fn tell() -> Outcome<()> {
     let began = Stopwatch::start();
     phone.connect().await?;
     let list = synced(&phone, conversations.len()).await?;
+    let unread = phone.unread_totals().await?.all;
     line(&format!(
-        "in sync after {}: {} conversations, {} unread messages, {} on disk",
+        "in sync after {}: {} conversations, {}{} unread messages, {} on disk",
         show::took(began.elapsed()),
         list.len(),
-        show::grouped(phone.unread_totals().await?.all.messages),
+        show::grouped(unread.messages),
+        if unread.at_least > 0 { "+" } else { "" },
         show::bytes(show::folder_bytes(&store)),
     ));
     table(&list, &me);

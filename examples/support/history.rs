@@ -11,13 +11,16 @@ use sampan::model::{AppId, ClientId, ConversationId};
 use serde::Deserialize;
 
 use super::Outcome;
-use super::raw::RawConnection;
+use super::raw::{Posted, RawConnection};
 
 /// How many identities share one connection.
 const CLIENTS_PER_CONNECTION: usize = 32;
 
 /// How many conversations are played at a time; each is played in order.
 const CONVERSATIONS_AT_A_TIME: usize = 192;
+
+/// How many messages of one conversation may be on their way at a time.
+const MESSAGES_ON_THE_WAY: usize = 32;
 
 /// One recorded conversation.
 #[derive(Clone, Debug, Deserialize)]
@@ -72,8 +75,11 @@ impl Stage {
         };
         for group in authors.chunks(CLIENTS_PER_CONNECTION) {
             let mut connection = RawConnection::open(url, app.clone()).await?;
+            stream::iter(group.iter().map(|author| connection.sign_in(author)))
+                .buffer_unordered(CLIENTS_PER_CONNECTION)
+                .try_collect::<Vec<()>>()
+                .await?;
             for author in group {
-                connection.sign_in(author).await?;
                 stage.places.insert(author.clone(), stage.connections.len());
             }
             // What the others say is heard and not listened to.
@@ -115,11 +121,20 @@ impl Stage {
             .of(creator)?
             .start_conversation(creator, &members, &name);
         let conversation = started.await?;
+        let mut on_the_way = Vec::new();
+        let mut last_place = None;
         for (_, author, text) in &recorded.messages {
             let author = members.get(*author).ok_or("a message without an author")?;
-            self.of(author)?.say(author, &conversation, text).await?;
-            played.fetch_add(1, Ordering::Relaxed);
+            let place = self.places.get(author);
+            // Order holds on one connection only: before another one goes on, the first one's are waited for.
+            if place != last_place || on_the_way.len() >= MESSAGES_ON_THE_WAY {
+                arrived(&mut on_the_way, played).await?;
+                last_place = place;
+            }
+            let connection = self.of(author)?;
+            on_the_way.push(connection.post_text(author, &conversation, text).await?);
         }
+        arrived(&mut on_the_way, played).await?;
         Ok(conversation)
     }
 
@@ -131,4 +146,13 @@ impl Stage {
         let connection = self.connections.get(*place).ok_or("no such connection")?;
         Ok(connection)
     }
+}
+
+/// Waits until the service has all of these messages.
+async fn arrived(on_the_way: &mut Vec<Posted>, played: &AtomicU64) -> Outcome<()> {
+    for posted in on_the_way.drain(..) {
+        posted.acknowledged().await?;
+        played.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
 }

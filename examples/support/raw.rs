@@ -38,6 +38,31 @@ pub(crate) struct RawConnection {
     pub(crate) notifications: mpsc::UnboundedReceiver<Envelope>,
 }
 
+/// A command that is on its way.
+pub(crate) struct Posted(oneshot::Receiver<Envelope>);
+
+impl Posted {
+    /// Waits for the answer; a refusal is an error.
+    pub(crate) async fn answer(self) -> Outcome<Envelope> {
+        let answer = timeout(ANSWER_TIMEOUT, self.0).await??;
+        match answer.command {
+            Command::Error(refusal) => Err(Box::new(Unexpected(format!("{refusal:?}")))),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Waits until the service has the message that was posted.
+    pub(crate) async fn acknowledged(self) -> Outcome<(MessageId, Timestamp)> {
+        match self.answer().await?.command {
+            Command::Ack(ack) if ack.code.is_none() => Ok((
+                MessageId::new(ack.uid.as_deref().unwrap_or_default())?,
+                Timestamp::from_millis(ack.t.unwrap_or_default()),
+            )),
+            other => Err(Box::new(Unexpected(format!("{other:?}")))),
+        }
+    }
+}
+
 /// What the service answered that should not have refused.
 #[derive(Debug)]
 pub(crate) struct Unexpected(pub(crate) String);
@@ -94,6 +119,11 @@ impl RawConnection {
 
     /// Sends a command and waits for its answer; a refusal is an error.
     pub(crate) async fn ask(&self, client: &ClientId, command: Command) -> Outcome<Envelope> {
+        self.post(client, command).await?.answer().await
+    }
+
+    /// Sends a command; what is posted on one connection arrives in order.
+    pub(crate) async fn post(&self, client: &ClientId, command: Command) -> Outcome<Posted> {
         let serial = {
             let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
             *serial += 1;
@@ -112,11 +142,7 @@ impl RawConnection {
         }
         let frame = Frame::encode(&envelope, Encoding::Binary, Direction::ToService)?;
         self.outgoing.send(frame).await?;
-        let answer = timeout(ANSWER_TIMEOUT, answer).await??;
-        match answer.command {
-            Command::Error(refusal) => Err(Box::new(Unexpected(format!("{refusal:?}")))),
-            _ => Ok(answer),
-        }
+        Ok(Posted(answer))
     }
 
     /// Signs a client in.
@@ -160,17 +186,25 @@ impl RawConnection {
         conversation: &ConversationId,
         text: &str,
     ) -> Outcome<MessageRef> {
+        let posted = self.post_text(sender, conversation, text).await?;
+        let (id, sent_at) = posted.acknowledged().await?;
+        Ok(MessageRef {
+            conversation: conversation.clone(),
+            sent_at,
+            id,
+        })
+    }
+
+    /// Sends a text.
+    pub(crate) async fn post_text(
+        &self,
+        sender: &ClientId,
+        conversation: &ConversationId,
+        text: &str,
+    ) -> Outcome<Posted> {
         let content = Content::text(text);
         let body = convert::direct(conversation, &content, &Mentions::default());
-        let answer = self.ask(sender, Command::direct(body)).await?;
-        match answer.command {
-            Command::Ack(ack) if ack.code.is_none() => Ok(MessageRef {
-                conversation: conversation.clone(),
-                sent_at: Timestamp::from_millis(ack.t.unwrap_or_default()),
-                id: MessageId::new(ack.uid.as_deref().unwrap_or_default())?,
-            }),
-            other => Err(Box::new(Unexpected(format!("{other:?}")))),
-        }
+        self.post(sender, Command::direct(body)).await
     }
 
     /// Replaces what a message says.
