@@ -356,3 +356,29 @@ fn many_conversations_are_all_listed_and_caught_up_with() {
         assert_eq!(world.unread(ann, room), (1, false));
     }
 }
+
+#[test]
+fn a_message_that_is_delivered_again_does_not_undo_its_edit() {
+    let (mut world, ann, room) = ann_with_a_room(49, Limits::default());
+    world.post(&room, "ben", "helo");
+    world.moment();
+    world.edit(&room, "helo", "hello");
+    world.moment();
+    world.deliver_again(&room, 0, "helo");
+    world.moment();
+    assert_eq!(world.timeline(ann, &room), ["ben: hello"]);
+}
+
+#[test]
+fn a_message_that_an_acknowledgement_overtook_is_found_after_the_connection_broke() {
+    let (mut world, ann, room) = ann_with_a_room(50, Limits::default());
+    world.say(ann, &room, "before");
+    world.settle();
+    world.post_unheard(&room, "ben", "overtaken");
+    world.say(ann, &room, "after");
+    world.moment();
+    assert_eq!(world.timeline(ann, &room), ["ann: before", "ann: after"]);
+    world.cut(ann);
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+}

@@ -382,6 +382,16 @@ impl Service {
         out
     }
 
+    /// A message, delivered again with the words it had when it was sent.
+    pub(super) fn again(&self, now: i64, cid: &str, index: usize, text: &str) -> Outgoing {
+        let conversation = &self.conversations[cid];
+        let body = DirectCommand {
+            msg: Some(text.to_owned()),
+            ..conversation.messages[index].direct(cid)
+        };
+        self.tell(now, &conversation.members, &Command::direct(body))
+    }
+
     /// An edit by the sender from a device outside the world.
     pub(super) fn edit(&mut self, now: i64, cid: &str, id: &str, text: &str) -> Outgoing {
         let conversation = self.conversations.get_mut(cid).unwrap();

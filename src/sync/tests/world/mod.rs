@@ -623,6 +623,19 @@ impl World {
         self.deliver(out);
     }
 
+    /// The same, but the frames that tell of it are still on their way when their connections break.
+    pub(super) fn post_unheard(&mut self, id: &ConversationId, from: &str, text: &str) {
+        let wall = self.wall();
+        self.service.post(wall, id.as_str(), from, text);
+    }
+
+    /// The service delivers a message again as it was when it was sent.
+    pub(super) fn deliver_again(&mut self, id: &ConversationId, index: usize, text: &str) {
+        let wall = self.wall();
+        let out = self.service.again(wall, id.as_str(), index, text);
+        self.deliver(out);
+    }
+
     /// Somebody outside the world makes a conversation.
     pub(super) fn found(&mut self, members: &[&str]) -> ConversationId {
         let wall = self.wall();
