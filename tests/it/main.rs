@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `chat.rs` | two devices talk, offline and back; unread counts, read marks, receipts |
 //! | `conversations.rs` | properties, lists, unread counts |
+//! | `messages.rs` | every kind of content, mentions, marks; limits of members and ids |
 //! | `sessions.rs` | what is told when, and to whom |
 //! | `offline.rs` | what is done without a connection, and what comes of it |
 //! | `patches.rs` | edits and recalls by others are shown |
@@ -26,6 +27,7 @@ mod conversations;
 mod interop;
 mod kill;
 mod lifecycle;
+mod messages;
 mod offline;
 mod patches;
 mod place;
