@@ -382,3 +382,20 @@ fn a_message_that_an_acknowledgement_overtook_is_found_after_the_connection_brok
     world.settle();
     assert_eq!(world.timeline(ann, &room), world.truth(&room));
 }
+
+#[test]
+fn a_count_that_was_cleared_offline_never_flickers_back() {
+    let (mut world, ann, room) = ann_with_a_room(51, Limits::default());
+    world.partition(ann);
+    world.post(&room, "ben", "one");
+    world.repair(ann);
+    world.settle();
+    assert_eq!(world.unread(ann, &room), (1, false));
+    world.partition(ann);
+    world.mark_read(ann, &room);
+    world.repair(ann);
+    for _ in 0..200 {
+        world.step();
+        assert_eq!(world.unread(ann, &room), (0, false));
+    }
+}
