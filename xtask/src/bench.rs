@@ -33,6 +33,12 @@ struct Bench {
 /// Every bench there is.
 const BENCHES: &[Bench] = &[
     Bench {
+        name: "spine",
+        about: "the engine's main paths, beside a raw file and the JavaScript SDK",
+        package: "sampan",
+        target: "spine",
+    },
+    Bench {
         name: "connections",
         about: "what an idle connection costs the service",
         package: "sampan-service",
