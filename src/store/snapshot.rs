@@ -284,15 +284,27 @@ impl Snapshot<'_> {
             .collect()
     }
 
-    /// The newest send of a conversation that is in the outbox.
+    /// The newest send of a conversation that is in the outbox. Every enqueueing asks for it, and an
+    /// outbox may hold thousands: it is looked for from the newest on.
     pub(super) fn newest_echo(&self, number: ConversationNumber) -> Option<Arc<Entry>> {
-        let is_echo = |entry: &Arc<Entry>| entry.has_echo();
-        if self.batch.is_some_and(|batch| !batch.outbox.is_empty()) {
-            return self.outbox_of(number).into_iter().rfind(is_echo);
-        }
-        let ids = self.tables.outbox.of(number).rev();
-        ids.filter_map(|id| self.tables.outbox.entries().get(&id).cloned())
-            .find(is_echo)
+        let outbox = &self.tables.outbox;
+        let is_written = |id: &OutboxEntryId| {
+            self.batch
+                .is_some_and(|batch| batch.outbox.contains_key(id))
+        };
+        let ids = outbox.of(number).rev().filter(|id| !is_written(id));
+        let held = ids
+            .filter_map(|id| outbox.entries().get(&id))
+            .find(|entry| entry.has_echo());
+        let changes = self.batch.iter().flat_map(|batch| batch.outbox.values());
+        let written = changes
+            .rev()
+            .filter_map(|change| change.after.as_ref())
+            .find(|entry| entry.conversation == number && entry.has_echo());
+        held.into_iter()
+            .chain(written)
+            .max_by_key(|entry| entry.id)
+            .cloned()
     }
 
     /// The local echo of an entry, if it has one.
