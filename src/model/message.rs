@@ -49,12 +49,14 @@ pub enum MessageState {
     Sent,
     /// Another member's device has it.
     Delivered {
-        /// When, by the service's clock.
+        /// When, by the service's clock; where the service told only how far the conversation got,
+        /// the message's own time.
         at: Timestamp,
     },
     /// Another member has read it.
     Read {
-        /// When, by the service's clock.
+        /// When, by the service's clock; where the service told only how far the conversation got,
+        /// the message's own time.
         at: Timestamp,
     },
     /// It failed for good; it stays in the outbox until the app retries or discards it.

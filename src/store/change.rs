@@ -172,13 +172,17 @@ impl Gathered<'_, '_> {
                 continue;
             }
             let written = batch.messages.get(number);
+            let is_told = |position: &Position| {
+                let change = written.and_then(|written| written.get(position));
+                change.is_some_and(|change| match (&change.before, &change.after) {
+                    (Some(before), Some(after)) => !before.shows_same(after),
+                    _ => true,
+                })
+            };
             let held =
                 self.after
                     .messages(*number, None, Direction::Backward, RECEIPT_CHANGES_MAX)?;
-            let unwritten = held
-                .into_iter()
-                .filter(|(position, _)| written.is_none_or(|w| !w.contains_key(position)));
-            for (position, record) in unwritten {
+            for (position, record) in held.into_iter().filter(|(at, _)| !is_told(at)) {
                 let Some(record) = record else { continue };
                 if newly_covered(before.receipt, row.receipt, &position)
                     && record.sender == self.after.owner().as_str()

@@ -109,6 +109,24 @@ impl MemoryDisk {
         true
     }
 
+    /// A copy of the files as a reader sees them now, on a disk of its own: a backup. Nobody has
+    /// it open, and nothing is wrong with it.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let state = self.state();
+        let mut files = state.files.clone();
+        files.values_mut().for_each(Content::sync);
+        let copy = State {
+            files,
+            seed: state.seed,
+            operations: state.operations,
+            ..State::default()
+        };
+        Self {
+            state: Arc::new(Mutex::new(copy)),
+        }
+    }
+
     /// The names and lengths of the files, in order.
     #[must_use]
     pub fn files(&self) -> Vec<(String, usize)> {

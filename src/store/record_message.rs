@@ -136,9 +136,12 @@ impl MessageRecord {
     }
 
     /// How far an own message got: by its own marks, or by its conversation's, whichever is more.
+    ///
+    /// A conversation's mark moves on with every receipt and says nothing about when an earlier
+    /// message arrived: there the message's own time stands, which moves no more.
     fn state(&self, sent_at: Timestamp, receipt: Receipt) -> MessageState {
         let own = |ms: Option<i64>| ms.map(Timestamp::from_millis);
-        let covering = |mark: Option<Timestamp>| mark.filter(|mark| *mark >= sent_at);
+        let covering = |mark: Option<Timestamp>| mark.filter(|it| *it >= sent_at).map(|_| sent_at);
         let read = own(self.read_at_ms).or_else(|| covering(receipt.read_until));
         let delivered = own(self.delivered_at_ms).or_else(|| covering(receipt.delivered_until));
         match (read, delivered) {

@@ -9,6 +9,7 @@
 //! | `step.rs` | one child process: its log, its time limit, its signs of life |
 //! | `bindings.rs` | `cargo xtask bindings`: generates the code of other languages |
 //! | `bench.rs` | `cargo xtask bench`: runs a bench program and judges its rows |
+//! | `sim.rs` | `cargo xtask sim`: builds and runs the simulator |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
 //! | `surface.rs` | `cargo xtask surface`: what the generated code offers, beside what it offered |
 //! | `tree.rs` | where the workspace and its build output are |
@@ -22,6 +23,7 @@ mod clock;
 mod count;
 mod licence;
 mod policy;
+mod sim;
 mod step;
 mod suite;
 mod surface;
@@ -83,6 +85,12 @@ const COMMANDS: &[Command] = &[
         usage: "surface",
         about: "compares what Swift and Kotlin offer with bindings/surface",
         run: surface::run,
+    },
+    Command {
+        name: "sim",
+        usage: "sim [--seeds N] [--from S] [--seconds T] | --shrink S | --planted",
+        about: "runs the simulator on all cores; ends with one line of counts (docs/proof.md)",
+        run: sim::run,
     },
     Command {
         name: "policy",
@@ -156,7 +164,7 @@ mod tests {
             panic!("an unknown command was accepted");
         };
         assert!(
-            what.contains("test, bench, bindings, surface, policy"),
+            what.contains("test, bench, bindings, surface, sim, policy"),
             "{what}"
         );
     }

@@ -106,6 +106,16 @@ impl<S: Storage> Core<S> {
             .fold(self.sweep_at, Duration::min)
     }
 
+    /// The storage, to read what was committed.
+    pub const fn storage(&self) -> &S {
+        &self.storage
+    }
+
+    /// Ends, and gives the storage back; what was not committed is still in its batch.
+    pub fn into_storage(self) -> S {
+        self.storage
+    }
+
     async fn receive(
         &mut self,
         now: Now,

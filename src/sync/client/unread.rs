@@ -43,6 +43,11 @@ pub(super) fn count(row: &mut ConversationRow, message: &Message, me: &ClientId,
     if Some(message.sent_at) > counted_until {
         row.unread.count = row.unread.count.saturating_add(1);
         row.unread.mentioned |= message.mentions.include(me);
+    } else if Some(message.sent_at) > told {
+        // The service knew it at sign-in: what it told, or did not tell, covers it. It was not
+        // counted here, so it must not be taken out of the count either.
+        let covering = row.unread_told.get_or_insert_default();
+        covering.newest = Some(message.sent_at);
     }
 }
 
@@ -254,6 +259,17 @@ mod tests {
         let me = ClientId::new("me").unwrap();
         count(row, message, &me, source);
         row.unread.count
+    }
+
+    #[test]
+    fn a_recall_of_what_was_never_counted_takes_nothing_from_the_count() {
+        let (mut row, me) = (row(), ClientId::new("me").unwrap());
+        let opened_at = Some(Timestamp::from_millis(50));
+        let old = message("ann", 10);
+        assert_eq!(counted(&mut row, &old, Source::History { opened_at }), 0);
+        assert_eq!(counted(&mut row, &message("ben", 60), Source::Live), 1);
+        discount(&mut row, &old, &me);
+        assert_eq!(row.unread.count, 1);
     }
 
     fn row() -> ConversationRow {

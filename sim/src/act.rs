@@ -1,0 +1,397 @@
+//! What apps do in the world, and what strikes it.
+
+use std::time::Duration;
+
+use sampan::model::{
+    ClientId, Content, ConversationId, ConversationInfo, ConversationState, Mentions,
+    NewConversation, NewMessage, OutboxEntryId, Uniqueness,
+};
+use sampan::store::{Position, TimelineItem};
+use sampan::sync::link::LinkInput;
+use sampan::sync::{Request, SignIn};
+use sampan::wire::{Command, Envelope};
+
+use crate::action::Action;
+use crate::device::Device;
+use crate::dice::nth;
+use crate::fault::Fault;
+use crate::ledger::Call;
+use crate::mirror::whole_timeline;
+use crate::server::Broken;
+use crate::world::{Happening, World};
+
+impl World {
+    /// An app does something, or a user at another program.
+    pub(crate) fn act(&mut self, number: usize) -> Result<(), Broken> {
+        let Some(action) = self.plan.actions.get(number).map(|at| at.what) else {
+            return Ok(());
+        };
+        let bytes = number.to_le_bytes();
+        self.trace
+            .note(self.now, "act", number, &bytes, || format!("{action:?}"));
+        match action {
+            Action::Connect { device } => {
+                let mode = SignIn::TakeOver;
+                self.call(device, Request::Connect { mode }, Call::Other)
+            }
+            Action::Disconnect { device } => self.call(device, Request::Disconnect, Call::Other),
+            Action::CreateUnique { device, pick } => {
+                self.create(device, Some(pick), Uniqueness::Unique)
+            }
+            Action::CreateSeparate { device } => self.create(device, None, Uniqueness::Separate),
+            Action::Send {
+                device,
+                pick,
+                many,
+                calling,
+            } => self.send(device, pick, many, calling),
+            Action::MarkRead { device, pick } => {
+                let until = None;
+                self.on_conversation(device, pick, |conversation| Request::MarkRead {
+                    conversation,
+                    until,
+                })
+            }
+            Action::FetchHistory {
+                device,
+                pick,
+                limit,
+            } => self.fetch_history(device, pick, limit),
+            Action::Focus { device, pick } => {
+                self.on_conversation(device, pick, |it| Request::Focus {
+                    conversation: Some(it),
+                })
+            }
+            Action::FetchReceipts { device, pick } => {
+                self.on_conversation(device, pick, |conversation| Request::FetchReceipts {
+                    conversation,
+                })
+            }
+            Action::Retry { device, pick } => match self.entry(device, pick) {
+                Some(entry) => {
+                    self.call(device, Request::RetryEntry { entry }, Call::Retry { entry })
+                }
+                None => Ok(()),
+            },
+            Action::Discard { device, pick } => match self.entry(device, pick) {
+                Some(entry) => self.call(
+                    device,
+                    Request::DiscardEntry { entry },
+                    Call::Discard { entry },
+                ),
+                None => Ok(()),
+            },
+            Action::Suspend { device, lasting } => {
+                self.with_device(device, |it, now| it.link(now, LinkInput::Suspend))?;
+                self.with_device(device, Device::flush)?;
+                self.plan_for(self.now + lasting, Happening::Resume(device));
+                Ok(())
+            }
+            other => self.other_acts(other),
+        }
+    }
+
+    fn call(&mut self, device: usize, request: Request, call: Call) -> Result<(), Broken> {
+        if let Some(until) = self.busy(device) {
+            // A call waits in the mailbox of a loop that waits for its disk; it is simply later.
+            self.devices
+                .get_mut(device)
+                .into_iter()
+                .for_each(|it| it.busy_until = until.min(self.now));
+        }
+        self.with_device(device, |it, now| it.call(now, request, call))
+    }
+
+    /// A number that no other has, for words and names.
+    pub(crate) fn fresh(&mut self) -> u64 {
+        self.fresh += 1;
+        self.fresh
+    }
+
+    /// All users but one: those with devices, and the one without.
+    fn all_but(&self, client: &ClientId) -> Result<Vec<ClientId>, Broken> {
+        let mut users = Vec::new();
+        for user in 0..=self.plan.shape.users {
+            users.push(Self::user_name(user)?);
+        }
+        users.retain(|user| user != client);
+        Ok(users)
+    }
+
+    fn create(
+        &mut self,
+        device: usize,
+        pick: Option<u64>,
+        uniqueness: Uniqueness,
+    ) -> Result<(), Broken> {
+        let Some(client) = self.devices.get(device).map(|it| it.client().clone()) else {
+            return Ok(());
+        };
+        let others = self.all_but(&client)?;
+        let members = match pick.and_then(|pick| nth(&others, pick)) {
+            Some(one) => vec![one.clone()],
+            None => others,
+        };
+        let name = format!("c{}", self.fresh());
+        let conversation = NewConversation {
+            members,
+            name: Some(name.clone()),
+            uniqueness,
+            ..NewConversation::default()
+        };
+        let call = match uniqueness {
+            Uniqueness::Unique => Call::CreateUnique,
+            Uniqueness::Separate => Call::Create { name },
+        };
+        self.call(device, Request::CreateConversation { conversation }, call)
+    }
+
+    fn send(&mut self, device: usize, pick: u64, many: u8, calling: bool) -> Result<(), Broken> {
+        let usable = |info: &ConversationInfo| {
+            matches!(
+                info.state,
+                ConversationState::Live | ConversationState::Creating
+            )
+        };
+        let mut conversations = self.conversations(device);
+        conversations.retain(usable);
+        let Some(info) = nth(&conversations, pick) else {
+            return Ok(());
+        };
+        let conversation = info.id.clone();
+        for _ in 0..many {
+            let number = self.fresh();
+            let words = format!("d{device}.{number}");
+            let message = NewMessage {
+                mentions: Mentions {
+                    all: calling,
+                    clients: Vec::new(),
+                },
+                ..NewMessage::new(Content::text(words.clone()))
+            };
+            let conversation = conversation.clone();
+            let request = Request::SendMessage {
+                conversation,
+                message,
+            };
+            self.call(device, request, Call::Send { words, number })?;
+        }
+        Ok(())
+    }
+
+    /// What the app shows as its list of conversations.
+    fn conversations(&self, device: usize) -> Vec<ConversationInfo> {
+        let desk = self.devices.get(device).and_then(Device::desk);
+        let page = desk.and_then(|desk| desk.store().snapshot().conversations(None, 100).ok());
+        let listed = page.map(|page| page.conversations).unwrap_or_default();
+        listed.into_iter().map(|(_, info)| info).collect()
+    }
+
+    fn on_conversation(
+        &mut self,
+        device: usize,
+        pick: u64,
+        request: impl FnOnce(ConversationId) -> Request,
+    ) -> Result<(), Broken> {
+        let conversations = self.conversations(device);
+        match nth(&conversations, pick) {
+            Some(info) => self.call(device, request(info.id.clone()), Call::Other),
+            None => Ok(()),
+        }
+    }
+
+    /// The app pages back: behind its newest gap, else behind the oldest message it holds.
+    fn fetch_history(&mut self, device: usize, pick: u64, limit: u32) -> Result<(), Broken> {
+        let conversations = self.conversations(device);
+        let Some(info) = nth(&conversations, pick) else {
+            return Ok(());
+        };
+        let before = self.gap_of(device, &info.id);
+        let conversation = info.id.clone();
+        let request = Request::FetchHistory {
+            conversation,
+            before,
+            limit,
+        };
+        self.call(device, request, Call::Other)
+    }
+
+    fn gap_of(&self, device: usize, conversation: &ConversationId) -> Option<Position> {
+        let store = self.devices.get(device)?.desk()?.store();
+        let snapshot = store.snapshot();
+        let number = snapshot.number(conversation).ok()??;
+        let items = whole_timeline(&snapshot, number).ok()?;
+        items.into_iter().rev().find_map(|item| match item {
+            TimelineItem::Gap(gap) => gap.newer,
+            _ => None,
+        })
+    }
+
+    fn entry(&self, device: usize, pick: u64) -> Option<OutboxEntryId> {
+        let store = self.devices.get(device)?.desk()?.store();
+        let entries: Vec<_> = store.snapshot().outbox();
+        nth(&entries, pick).map(|entry| entry.id)
+    }
+
+    /// Something goes wrong.
+    pub(crate) fn strike(&mut self, number: usize) -> Result<(), Broken> {
+        let Some(fault) = self.plan.faults.get(number).map(|at| at.what) else {
+            return Ok(());
+        };
+        let bytes = number.to_le_bytes();
+        self.trace
+            .note(self.now, "fault", number, &bytes, || format!("{fault:?}"));
+        self.counts.faults += 1;
+        match fault {
+            Fault::Break { device } => {
+                for id in self.network.all_of(device) {
+                    self.close_down(id, None);
+                    self.lose(id)?;
+                }
+            }
+            Fault::HalfOpen { device } => self.deafen(device),
+            Fault::Split { device, lasting } => {
+                self.deafen(device);
+                let until = self.now + lasting;
+                self.weather(device, |weather| weather.split_until = until);
+            }
+            Fault::Kick { device } => self.kick(device)?,
+            Fault::GoAway { device } => {
+                for id in self.network.all_of(device) {
+                    self.send_down(id, Envelope::new(Command::Goaway));
+                }
+            }
+            Fault::Hint { device, hint } => {
+                self.with_device(device, |it, now| it.link(now, LinkInput::Network(hint)))?;
+            }
+            Fault::RouterDown { lasting } => self.router_down_until = self.now + lasting,
+            Fault::RefuseHandshakes { lasting } => self.refuse_until = self.now + lasting,
+            Fault::ServiceCrash { lasting } => self.crash_service(lasting),
+            Fault::ServiceDiskFull => self.service_disk_full = true,
+            Fault::ServiceClockJump { seconds } => self.service_skew += i64::from(seconds),
+            other => return self.strike_device(other),
+        }
+        Ok(())
+    }
+
+    /// Faults of a device's line, disk, clock and power.
+    fn strike_device(&mut self, fault: Fault) -> Result<(), Broken> {
+        let now = self.now;
+        match fault {
+            Fault::Lag {
+                device,
+                lag,
+                lasting,
+            } => self.weather(device, |weather| {
+                weather.lag = lag;
+                weather.lag_until = now + lasting;
+            }),
+            Fault::Reorder { device, lasting } => {
+                self.weather(device, |weather| weather.reorder_until = now + lasting);
+            }
+            Fault::Duplicate { device, lasting } => {
+                self.weather(device, |weather| weather.duplicate_until = now + lasting);
+            }
+            Fault::Ignore { device, lasting } => {
+                self.weather(device, |weather| weather.ignore_until = now + lasting);
+            }
+            Fault::Mute { device, lasting } => {
+                self.weather(device, |weather| weather.mute_until = now + lasting);
+            }
+            Fault::Refuse {
+                device,
+                code,
+                lasting,
+            } => self.weather(device, |weather| {
+                weather.refuse = code;
+                weather.refuse_until = now + lasting;
+            }),
+            Fault::ForgetToken { device } => {
+                self.weather(device, |weather| weather.forget_token = true);
+            }
+            Fault::SlowDisk {
+                device,
+                pause,
+                lasting,
+            } => self.weather(device, |weather| {
+                weather.slow_disk = pause;
+                weather.slow_disk_until = now + lasting;
+            }),
+            Fault::Crash { device } => {
+                self.cut_power(device)?;
+                self.plan_for(now + Duration::from_secs(2), Happening::Boot(device));
+            }
+            Fault::CrashAtWrite { device, after } => {
+                if let Some(it) = self.devices.get_mut(device) {
+                    it.crash_on_failure = true;
+                    it.break_disk(Some(after));
+                }
+            }
+            Fault::DiskFull {
+                device,
+                after,
+                lasting,
+            } => {
+                if let Some(it) = self.devices.get_mut(device) {
+                    it.break_disk(Some(after));
+                }
+                self.plan_for(now + lasting, Happening::MendDisk(device));
+            }
+            Fault::Backup { device } => {
+                let place = self.ledger.place();
+                if let Some(it) = self.devices.get_mut(device) {
+                    it.backup = Some((it.disk.duplicate(), place));
+                }
+            }
+            Fault::Restore { device } => self.restore(device)?,
+            Fault::ClockJump { device, seconds } => {
+                if let Some(it) = self.devices.get_mut(device) {
+                    it.skew += seconds;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn weather(&mut self, device: usize, change: impl FnOnce(&mut crate::network::Weather)) {
+        if let Some(weather) = self.network.weather.get_mut(device) {
+            change(weather);
+        }
+    }
+
+    fn deafen(&mut self, device: usize) {
+        let sockets = self.network.sockets.values_mut();
+        for socket in sockets.filter(|socket| socket.device == device) {
+            socket.deaf = true;
+        }
+    }
+
+    fn crash_service(&mut self, lasting: Duration) {
+        if !self.server.is_up() {
+            return;
+        }
+        self.server.stop();
+        self.others.clear();
+        let sockets: Vec<_> = self.network.sockets.keys().copied().collect();
+        for id in sockets {
+            self.close_down(id, None);
+            self.network.sockets.remove(&id);
+        }
+        self.plan_for(self.now + lasting, Happening::ServiceUp);
+    }
+
+    /// The device's files become those of the copy. What it promised since is lost with them.
+    fn restore(&mut self, device: usize) -> Result<(), Broken> {
+        let Some((copy, place)) = self.devices.get(device).and_then(|it| it.backup.clone()) else {
+            return Ok(());
+        };
+        self.cut_power(device)?;
+        if let Some(it) = self.devices.get_mut(device) {
+            it.disk = copy.duplicate();
+        }
+        self.ledger.overwritten(device, place);
+        self.plan_for(self.now + Duration::from_secs(2), Happening::Boot(device));
+        Ok(())
+    }
+}

@@ -1,0 +1,228 @@
+//! What apps do, and people at other programs.
+
+use std::time::Duration;
+
+use crate::dice::Dice;
+use crate::plan::{At, Shape};
+
+/// One thing that somebody does. A `pick` chooses among what there is when it happens; where there
+/// is nothing to choose from, nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The app goes online, taking over from other devices with its tag.
+    Connect {
+        /// Which device.
+        device: usize,
+    },
+    /// The app goes offline.
+    Disconnect {
+        /// Which device.
+        device: usize,
+    },
+    /// Asks for the one conversation with another user, or with all.
+    CreateUnique {
+        /// Which device.
+        device: usize,
+        /// With whom.
+        pick: u64,
+    },
+    /// Makes a conversation with all users, whatever there is already.
+    CreateSeparate {
+        /// Which device.
+        device: usize,
+    },
+    /// Sends messages, one right after the other.
+    Send {
+        /// Which device.
+        device: usize,
+        /// To which conversation.
+        pick: u64,
+        /// How many.
+        many: u8,
+        /// Whether they call everybody.
+        calling: bool,
+    },
+    /// Marks a conversation read.
+    MarkRead {
+        /// Which device.
+        device: usize,
+        /// Which conversation.
+        pick: u64,
+    },
+    /// Pages back in a conversation: through its newest gap, or behind its oldest message.
+    FetchHistory {
+        /// Which device.
+        device: usize,
+        /// Which conversation.
+        pick: u64,
+        /// How many messages.
+        limit: u32,
+    },
+    /// Looks at a conversation.
+    Focus {
+        /// Which device.
+        device: usize,
+        /// Which conversation.
+        pick: u64,
+    },
+    /// Asks how far others have read.
+    FetchReceipts {
+        /// Which device.
+        device: usize,
+        /// Which conversation.
+        pick: u64,
+    },
+    /// Enqueues a failed entry again.
+    Retry {
+        /// Which device.
+        device: usize,
+        /// Which entry.
+        pick: u64,
+    },
+    /// Gives an entry up.
+    Discard {
+        /// Which device.
+        device: usize,
+        /// Which entry.
+        pick: u64,
+    },
+    /// The app goes to the background for a time.
+    Suspend {
+        /// Which device.
+        device: usize,
+        /// How long.
+        lasting: Duration,
+    },
+    /// A user at another program sends a message.
+    OtherSends {
+        /// Which user.
+        user: usize,
+        /// To which conversation.
+        pick: u64,
+        /// Whether it calls everybody.
+        calling: bool,
+    },
+    /// A user at another program edits a message of their own.
+    OtherEdits {
+        /// Which user.
+        user: usize,
+        /// Which message.
+        pick: u64,
+    },
+    /// A user at another program recalls a message of their own.
+    OtherRecalls {
+        /// Which user.
+        user: usize,
+        /// Which message.
+        pick: u64,
+    },
+    /// A user at another program reads a conversation.
+    OtherReads {
+        /// Which user.
+        user: usize,
+        /// Which conversation.
+        pick: u64,
+    },
+    /// A user at another program adds somebody to a conversation.
+    OtherAdds {
+        /// Which user.
+        user: usize,
+        /// Which conversation.
+        pick: u64,
+        /// Whom: the number of a user.
+        whom: usize,
+    },
+    /// A user at another program removes somebody from a conversation, or leaves it.
+    OtherRemoves {
+        /// Which user.
+        user: usize,
+        /// Which conversation.
+        pick: u64,
+        /// Whom: the number of a user.
+        whom: usize,
+    },
+    /// A user at another program renames a conversation.
+    OtherRenames {
+        /// Which user.
+        user: usize,
+        /// Which conversation.
+        pick: u64,
+    },
+}
+
+/// The actions of a seed, by time.
+pub(crate) fn actions(seed: u64, shape: &Shape) -> Vec<At<Action>> {
+    let mut dice = Dice::stream(seed, "actions");
+    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
+    let many = dice.between(30, 120);
+    let mut actions: Vec<At<Action>> = Vec::new();
+    for device in 0..shape.devices {
+        // Most apps go online when they start; some are used offline first.
+        let latest = if dice.chance(700) { 2_000 } else { millis / 2 };
+        let at = dice.millis(0, latest);
+        let what = Action::Connect { device };
+        actions.push(At { at, what });
+    }
+    for _ in 0..many {
+        let at = Duration::from_millis(dice.below(millis));
+        let what = action(&mut dice, shape);
+        actions.push(At { at, what });
+    }
+    actions.retain(|action| action.at < shape.chaos);
+    actions.sort_by_key(|action| action.at);
+    actions
+}
+
+fn action(dice: &mut Dice, shape: &Shape) -> Action {
+    let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
+    let pick = dice.number();
+    if dice.chance(250) {
+        return other(dice, shape, pick);
+    }
+    match dice.below(100) {
+        0..40 => Action::Send {
+            device,
+            pick,
+            many: if dice.chance(100) { 8 } else { 1 },
+            calling: dice.chance(150),
+        },
+        40..48 => Action::CreateUnique { device, pick },
+        48..54 => Action::CreateSeparate { device },
+        54..66 => Action::MarkRead { device, pick },
+        66..74 => Action::FetchHistory {
+            device,
+            pick,
+            limit: u32::try_from(dice.between(1, 40)).unwrap_or(20),
+        },
+        74..79 => Action::Focus { device, pick },
+        79..82 => Action::FetchReceipts { device, pick },
+        82..86 => Action::Retry { device, pick },
+        86..90 => Action::Discard { device, pick },
+        90..94 => Action::Disconnect { device },
+        94..98 => Action::Connect { device },
+        _ => Action::Suspend {
+            device,
+            lasting: dice.millis(100, 60_000),
+        },
+    }
+}
+
+fn other(dice: &mut Dice, shape: &Shape, pick: u64) -> Action {
+    // One user more than have devices: somebody who is never an engine.
+    let users = shape.users + 1;
+    let user = usize::try_from(dice.number()).unwrap_or(0) % users;
+    let whom = usize::try_from(dice.number()).unwrap_or(0) % users;
+    match dice.below(100) {
+        0..45 => Action::OtherSends {
+            user,
+            pick,
+            calling: dice.chance(150),
+        },
+        45..57 => Action::OtherEdits { user, pick },
+        57..67 => Action::OtherRecalls { user, pick },
+        67..77 => Action::OtherReads { user, pick },
+        77..85 => Action::OtherAdds { user, pick, whom },
+        85..92 => Action::OtherRemoves { user, pick, whom },
+        _ => Action::OtherRenames { user, pick },
+    }
+}

@@ -1,0 +1,381 @@
+//! The promises, as checks: at every step where that is possible, and when the world is at rest.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sampan::model::{
+    ClientId, Content, ConversationInfo, ConversationState, OutboxState, SessionState, Timestamp,
+};
+use sampan::store::{ConversationNumber, Position, Snapshot, StoreError, TimelineItem};
+use sampan::wire::{Payload, content};
+use sampan_service::storage::{Body, Message};
+
+use crate::device::Device;
+use crate::ledger::{Fate, Promise};
+use crate::mirror::whole_timeline;
+use crate::server::{Broken, Held, Truth};
+use crate::world::World;
+
+/// Every so many commits of a device what its observer was told is compared with its store.
+const COMPARE_EVERY: u64 = 64;
+
+/// Something that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which promise, in a word.
+    pub check: &'static str,
+    /// What was found.
+    pub what: String,
+}
+
+impl Violation {
+    pub(crate) const fn new(check: &'static str, what: String) -> Self {
+        Self { check, what }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.check, self.what)
+    }
+}
+
+/// After each step of a device, now and then.
+pub(crate) fn device_step(world: &mut World, index: usize) {
+    if world.counts.commits.is_multiple_of(COMPARE_EVERY) {
+        told_equals_held(world, index);
+    }
+}
+
+/// Everything that must hold when the world is at rest.
+pub(crate) fn everything(world: &mut World) -> Result<(), Broken> {
+    let truth = world.server.truth()?;
+    world.counts.messages = 0;
+    for held in truth.conversations.values() {
+        let many = u64::try_from(held.messages.len()).unwrap_or(u64::MAX);
+        world.counts.messages += many;
+    }
+    promises_kept(world, &truth);
+    nothing_twice(world, &truth);
+    order_kept(world, &truth);
+    for index in 0..world.devices.len() {
+        told_equals_held(world, index);
+        outbox_settled(world, index);
+        if let Err(error) = device_equals_truth(world, index, &truth) {
+            world.violate("readable", format!("device {index}: {error}"));
+        }
+    }
+    Ok(())
+}
+
+fn told_equals_held(world: &mut World, index: usize) {
+    let desk = world.devices.get(index).and_then(Device::desk);
+    let difference = desk.and_then(|desk| desk.mirror.difference(desk.store()));
+    if let Some(difference) = difference {
+        world.violate("told", format!("device {index}: {difference}"));
+    }
+}
+
+/// Where the messages with a token are in the truth.
+fn with_token<'a>(truth: &'a Truth, promise: &Promise) -> Vec<&'a Message> {
+    let messages = truth.conversations.values().flat_map(|it| &it.messages);
+    messages
+        .filter(|message| message.token.as_deref() == Some(promise.local_id.as_str()))
+        .collect()
+}
+
+/// Nothing that was promised is lost: it is at the service, or it failed and the app can see that.
+fn promises_kept(world: &mut World, truth: &Truth) {
+    let mut lost = Vec::new();
+    for promise in world
+        .ledger
+        .messages
+        .iter()
+        .filter(|it| it.fate == Fate::Due)
+    {
+        let arrived = with_token(truth, promise).len();
+        let state = outbox_state(world, promise.device, promise);
+        if arrived == 0 && state.is_none() {
+            lost.push(format!("{} of device {}", promise.words, promise.device));
+        }
+    }
+    for made in world
+        .ledger
+        .conversations
+        .iter()
+        .filter(|it| it.fate == Fate::Due)
+    {
+        let Some(name) = &made.name else { continue };
+        let named = named(truth, name);
+        let device = world.devices.get(made.device).and_then(Device::desk);
+        let waits = device.is_some_and(|desk| {
+            let outbox = desk.store().snapshot().outbox();
+            outbox.iter().any(|entry| entry.id == made.entry)
+        });
+        if named == 0 && !waits {
+            lost.push(format!("{name} of device {}", made.device));
+        }
+    }
+    for what in lost {
+        world.violate("lost", what);
+    }
+}
+
+fn named(truth: &Truth, name: &str) -> usize {
+    let conversations = truth.conversations.values();
+    conversations
+        .filter(|held| {
+            let column = held.conversation.columns.get("name");
+            column.and_then(|column| column.as_str()) == Some(name)
+        })
+        .count()
+}
+
+fn outbox_state(world: &World, device: usize, promise: &Promise) -> Option<OutboxState> {
+    let desk = world.devices.get(device)?.desk()?;
+    let entries = desk.store().snapshot().outbox();
+    let found = entries
+        .iter()
+        .find(|entry| entry.local_id() == Some(&promise.local_id));
+    found.map(|entry| entry.state.clone())
+}
+
+/// Nothing that was asked for once is there twice, at the service or in a timeline.
+fn nothing_twice(world: &mut World, truth: &Truth) {
+    let mut words: BTreeMap<String, u32> = BTreeMap::new();
+    let messages = truth.conversations.values().flat_map(|it| &it.messages);
+    for text in messages.filter_map(|it| Some(content_of(it).words()?.to_owned())) {
+        *words.entry(text).or_default() += 1;
+    }
+    let twice: Vec<_> = words.into_iter().filter(|(_, many)| *many > 1).collect();
+    for (text, many) in twice {
+        world.violate("twice", format!("{text} is there {many} times"));
+    }
+    let made: Vec<_> = world
+        .ledger
+        .conversations
+        .iter()
+        .filter_map(|it| it.name.clone())
+        .collect();
+    for name in made {
+        let many = named(truth, &name);
+        if many > 1 {
+            world.violate(
+                "twice",
+                format!("conversation {name} is there {many} times"),
+            );
+        }
+    }
+}
+
+/// What a device sent to a conversation arrived in the order in which it was promised. Two
+/// conversations of a device may turn out to be one: between them there was no order.
+fn order_kept(world: &mut World, truth: &Truth) {
+    let mut last: BTreeMap<(usize, String), (Position, String)> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    let mut asked: Vec<_> = world.ledger.messages.iter().collect();
+    asked.sort_by_key(|promise| promise.number);
+    for promise in asked.into_iter().filter(|it| !it.retried) {
+        for held in truth.conversations.values() {
+            let token = Some(promise.local_id.as_str());
+            let Some(message) = held.messages.iter().find(|it| it.token.as_deref() == token) else {
+                continue;
+            };
+            let position = Position {
+                sent_at: message.sent_at,
+                id: message.id.clone(),
+            };
+            // A failed entry that was not retried may have arrived at any time before it failed.
+            if outbox_state(world, promise.device, promise).is_some() {
+                continue;
+            }
+            let key = (promise.device, promise.conversation.to_string());
+            if let Some((earlier, words)) = last.get(&key)
+                && *earlier > position
+            {
+                wrong.push(format!("{words} was sent before {}", promise.words));
+            }
+            last.insert(key, (position, promise.words.clone()));
+        }
+    }
+    for what in wrong {
+        world.violate("order", what);
+    }
+}
+
+/// No entry is stuck while its cause is gone.
+fn outbox_settled(world: &mut World, index: usize) {
+    if !world.is_online_device(index) {
+        return;
+    }
+    let session = world.session_of(index);
+    if session != SessionState::Open {
+        world.violate("online", format!("device {index} is {session:?}"));
+        return;
+    }
+    let Some(desk) = world.devices.get(index).and_then(Device::desk) else {
+        return;
+    };
+    let entries = desk.store().snapshot().outbox();
+    let stuck: Vec<_> = entries
+        .iter()
+        .filter(|entry| !matches!(entry.state, OutboxState::Failed { .. }))
+        .filter(|entry| !entries.iter().any(|other| waits_for(entry, other)))
+        .map(|entry| format!("device {index}: {:?} {:?}", entry.id, entry.state))
+        .collect();
+    for what in stuck {
+        world.violate("stuck", what);
+    }
+}
+
+/// Whether an entry waits for a creation that failed: the app has to decide about that first.
+fn waits_for(entry: &sampan::store::Entry, other: &sampan::store::Entry) -> bool {
+    let failed = matches!(other.state, OutboxState::Failed { .. });
+    let creates = matches!(other.intent, sampan::store::Intent::Create(_));
+    failed && creates && entry.conversation == other.conversation
+}
+
+/// A device that is online shows what the service holds: timelines, counts, marks.
+fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result<(), StoreError> {
+    if world.session_of(index) != SessionState::Open {
+        return Ok(());
+    }
+    let Some(desk) = world.devices.get(index).and_then(Device::desk) else {
+        return Ok(());
+    };
+    let mut found = Vec::new();
+    let client = desk.client().clone();
+    let snapshot = desk.store().snapshot();
+    let cap = world.plan.shape.unread_cap;
+    for held in truth.of(&client) {
+        let id = &held.conversation.id;
+        match snapshot.conversation_by_id(id)? {
+            Some((number, row)) => {
+                let info = row.info(None);
+                timeline_equals(&snapshot, number, held, &mut found)?;
+                counts_equal(&info, held, &client, cap, &mut found);
+                if info.state == ConversationState::Left {
+                    found.push(("members", format!("{id}: shown as left by a member")));
+                }
+            }
+            None => {
+                // Not known to be a conversation of the client: only what is unread tells.
+                if held.unread(&client).is_some_and(|unread| unread.count > 0) {
+                    found.push(("missing", format!("{id} is not on the device")));
+                }
+            }
+        }
+    }
+    drop(snapshot);
+    for (check, what) in found {
+        world.violate(check, format!("device {index}: {what}"));
+    }
+    Ok(())
+}
+
+/// A timeline is the service's, with gaps where it is not.
+fn timeline_equals(
+    snapshot: &Snapshot<'_>,
+    number: ConversationNumber,
+    held: &Held,
+    found: &mut Vec<(&'static str, String)>,
+) -> Result<(), StoreError> {
+    let id = &held.conversation.id;
+    let mut sorted: Vec<&Message> = held.messages.iter().collect();
+    sorted.sort_by_key(|message| (message.sent_at, message.id.clone()));
+    let mut expected = sorted.into_iter().peekable();
+    let mut after_gap = false;
+    for item in whole_timeline(snapshot, number)? {
+        let (position, message) = match item {
+            TimelineItem::Gap(_) => {
+                after_gap = true;
+                continue;
+            }
+            TimelineItem::Echo { .. } => continue,
+            TimelineItem::Message { position, message } => (position, message),
+        };
+        let before = |it: &&Message| (it.sent_at, &it.id) < (position.sent_at, &position.id);
+        let mut skipped = 0;
+        while expected.next_if(before).is_some() {
+            skipped += 1;
+        }
+        if skipped > 0 && !after_gap {
+            found.push((
+                "hole",
+                format!("{id}: {skipped} before {position:?} and no gap"),
+            ));
+        }
+        after_gap = false;
+        let same = |it: &&Message| it.sent_at == position.sent_at && it.id == position.id;
+        match expected.next_if(same) {
+            None => found.push((
+                "timeline",
+                format!("{id}: {position:?} is not at the service"),
+            )),
+            Some(truth) => {
+                let content = content_of(truth);
+                if message.sender != truth.from {
+                    found.push(("timeline", format!("{id}: {position:?} is another's")));
+                }
+                if message.content != content {
+                    let recalled = truth.recalled;
+                    let what = format!("{id}: {position:?} (recalled: {recalled}) says otherwise");
+                    found.push(("timeline", what));
+                }
+            }
+        }
+    }
+    let missing = expected.count();
+    if missing > 0 && !after_gap {
+        found.push((
+            "hole",
+            format!("{id}: the newest {missing} are missing and no gap"),
+        ));
+    }
+    Ok(())
+}
+
+/// Unread and mention counts are the service's, up to what it tells: at its cap it stops counting,
+/// and does not say from where. A device then counts from its own read mark, and cannot know what
+/// another device of the user has read.
+fn counts_equal(
+    info: &ConversationInfo,
+    held: &Held,
+    client: &ClientId,
+    cap: u32,
+    found: &mut Vec<(&'static str, String)>,
+) {
+    let id = &held.conversation.id;
+    let Some(truth) = held.unread(client) else {
+        return;
+    };
+    let shown = info.unread;
+    let capped = truth.count >= cap;
+    let least = truth.count.saturating_sub(truth.recalled);
+    let fits = if capped {
+        shown.count >= cap.min(least)
+    } else {
+        // The service counts recalled messages, a device that saw the recall does not.
+        let enough = shown.at_least || shown.count >= least;
+        enough && shown.count <= truth.count
+    };
+    if !fits {
+        found.push(("unread", format!("{id}: shows {shown:?}, of {truth:?}")));
+    }
+    let certain = !capped && !truth.patched;
+    if certain && shown.mentioned != truth.mentioned {
+        found.push(("mention", format!("{id}: shows {shown:?}, of {truth:?}")));
+    }
+    let ahead = |mark: Option<Timestamp>| mark.is_some_and(|it| it > held.newest());
+    if ahead(info.delivered_until) || ahead(info.read_until) {
+        found.push(("receipt", format!("{id}: a mark is ahead of every message")));
+    }
+}
+
+fn content_of(message: &Message) -> Content {
+    let payload = match &message.body {
+        Body::Text(text) => Payload::Text(text.clone()),
+        Body::Binary(bytes) => Payload::Binary(bytes.clone()),
+    };
+    content::decode(payload)
+}

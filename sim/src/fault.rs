@@ -1,0 +1,315 @@
+//! What goes wrong, and how often. A script names the same faults as a seed draws.
+
+use std::time::Duration;
+
+use sampan::sync::link::NetworkHint;
+
+use crate::dice::Dice;
+use crate::plan::{At, Shape};
+
+/// One thing that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The device reaches nobody: sockets go deaf, new ones never open.
+    Split {
+        /// Which device.
+        device: usize,
+        /// How long.
+        lasting: Duration,
+    },
+    /// The device's socket breaks; both ends notice.
+    Break {
+        /// Which device.
+        device: usize,
+    },
+    /// The device's socket goes deaf for good; neither end is told.
+    HalfOpen {
+        /// Which device.
+        device: usize,
+    },
+    /// Frames from and to the device take long.
+    Lag {
+        /// Which device.
+        device: usize,
+        /// How long, at most.
+        lag: Duration,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// Some answers to the device arrive after what was sent later.
+    Reorder {
+        /// Which device.
+        device: usize,
+        /// How long.
+        lasting: Duration,
+    },
+    /// Some frames arrive at the device twice.
+    Duplicate {
+        /// Which device.
+        device: usize,
+        /// How long.
+        lasting: Duration,
+    },
+    /// The service does not see some requests of the device, as when it throttles without a word.
+    Ignore {
+        /// Which device.
+        device: usize,
+        /// How long.
+        lasting: Duration,
+    },
+    /// The service does what the device asks and some of its answers are lost.
+    Mute {
+        /// Which device.
+        device: usize,
+        /// How long.
+        lasting: Duration,
+    },
+    /// The service refuses some requests of the device with a number.
+    Refuse {
+        /// Which device.
+        device: usize,
+        /// The number.
+        code: i32,
+        /// How long.
+        lasting: Duration,
+    },
+    /// The service no longer knows the device's session token.
+    ForgetToken {
+        /// Which device.
+        device: usize,
+    },
+    /// An operator sends the client away.
+    Kick {
+        /// Which device.
+        device: usize,
+    },
+    /// The service asks the device to look it up anew.
+    GoAway {
+        /// Which device.
+        device: usize,
+    },
+    /// The operating system says something about the network, true or not.
+    Hint {
+        /// Which device.
+        device: usize,
+        /// What.
+        hint: NetworkHint,
+    },
+    /// Nobody can ask the router.
+    RouterDown {
+        /// How long.
+        lasting: Duration,
+    },
+    /// Handshakes are refused.
+    RefuseHandshakes {
+        /// How long.
+        lasting: Duration,
+    },
+    /// The device loses its power between two inputs.
+    Crash {
+        /// Which device.
+        device: usize,
+    },
+    /// The device loses its power between two operations of its disk.
+    CrashAtWrite {
+        /// Which device.
+        device: usize,
+        /// How many operations from now.
+        after: u64,
+    },
+    /// The device's files are copied away.
+    Backup {
+        /// Which device.
+        device: usize,
+    },
+    /// The device's files are replaced by the copy, if there is one.
+    Restore {
+        /// Which device.
+        device: usize,
+    },
+    /// The device's disk refuses to write.
+    DiskFull {
+        /// Which device.
+        device: usize,
+        /// How many operations still succeed.
+        after: u64,
+        /// How long.
+        lasting: Duration,
+    },
+    /// Every commit of the device takes long.
+    SlowDisk {
+        /// Which device.
+        device: usize,
+        /// How long a commit takes.
+        pause: Duration,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// The device's wall clock jumps.
+    ClockJump {
+        /// Which device.
+        device: usize,
+        /// By how many seconds.
+        seconds: i64,
+    },
+    /// The service loses its power and comes back.
+    ServiceCrash {
+        /// How long it is away.
+        lasting: Duration,
+    },
+    /// The service's disk refuses one commit: everybody is disconnected, the batch is lost.
+    ServiceDiskFull,
+    /// The service's wall clock jumps forward. Backwards it must not: the times it gives out are
+    /// what clients come back with, and an operator keeps it from going back.
+    ServiceClockJump {
+        /// By how many seconds.
+        seconds: u32,
+    },
+}
+
+impl Fault {
+    /// The name of its kind, for shrinking and for people.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Split { .. } => "split",
+            Self::Break { .. } => "break",
+            Self::HalfOpen { .. } => "half-open",
+            Self::Lag { .. } => "lag",
+            Self::Reorder { .. } => "reorder",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Ignore { .. } => "ignore",
+            Self::Mute { .. } => "mute",
+            Self::Refuse { .. } => "refuse",
+            Self::ForgetToken { .. } => "forget-token",
+            Self::Kick { .. } => "kick",
+            Self::GoAway { .. } => "go-away",
+            Self::Hint { .. } => "hint",
+            Self::RouterDown { .. } => "router-down",
+            Self::RefuseHandshakes { .. } => "refuse-handshakes",
+            Self::Crash { .. } => "crash",
+            Self::CrashAtWrite { .. } => "crash-at-write",
+            Self::Backup { .. } => "backup",
+            Self::Restore { .. } => "restore",
+            Self::DiskFull { .. } => "disk-full",
+            Self::SlowDisk { .. } => "slow-disk",
+            Self::ClockJump { .. } => "clock-jump",
+            Self::ServiceCrash { .. } => "service-crash",
+            Self::ServiceDiskFull => "service-disk-full",
+            Self::ServiceClockJump { .. } => "service-clock-jump",
+        }
+    }
+}
+
+/// How often a kind of fault strikes in a run: at most so many times, each with a chance of one in
+/// two, in so many runs of a thousand.
+struct Rate {
+    runs_in_thousand: u64,
+    at_most: u64,
+    draw: fn(&mut Dice, usize) -> Fault,
+}
+
+const fn rate(runs_in_thousand: u64, at_most: u64, draw: fn(&mut Dice, usize) -> Fault) -> Rate {
+    Rate {
+        runs_in_thousand,
+        at_most,
+        draw,
+    }
+}
+
+/// The numbers that a service in trouble answers with: for a time, for ever, for the session.
+const CODES: [i32; 10] = [4116, 4318, 4113, 4200, 4201, 4300, 4311, 4401, 4402, 4105];
+
+#[rustfmt::skip] // a table: one kind a line
+const RATES: &[Rate] = &[
+    rate(500, 3, |dice, device| Fault::Split { device, lasting: dice.millis(500, 90_000) }),
+    rate(600, 4, |_, device| Fault::Break { device }),
+    rate(250, 2, |_, device| Fault::HalfOpen { device }),
+    rate(400, 2, |dice, device| Fault::Lag { device, lag: dice.millis(200, 15_000), lasting: dice.millis(1_000, 60_000) }),
+    rate(300, 2, |dice, device| Fault::Reorder { device, lasting: dice.millis(1_000, 60_000) }),
+    rate(400, 3, |dice, device| Fault::Duplicate { device, lasting: dice.millis(1_000, 120_000) }),
+    rate(250, 2, |dice, device| Fault::Ignore { device, lasting: dice.millis(1_000, 60_000) }),
+    rate(400, 2, |dice, device| Fault::Mute { device, lasting: dice.millis(1_000, 60_000) }),
+    rate(250, 2, |dice, device| Fault::Refuse { device, code: code(dice), lasting: dice.millis(1_000, 30_000) }),
+    rate(200, 2, |_, device| Fault::ForgetToken { device }),
+    rate(80, 1, |_, device| Fault::Kick { device }),
+    rate(200, 2, |_, device| Fault::GoAway { device }),
+    rate(200, 3, |dice, device| Fault::Hint { device, hint: hint(dice) }),
+    rate(150, 1, |dice, _| Fault::RouterDown { lasting: dice.millis(1_000, 60_000) }),
+    rate(150, 1, |dice, _| Fault::RefuseHandshakes { lasting: dice.millis(1_000, 60_000) }),
+    rate(400, 3, |_, device| Fault::Crash { device }),
+    rate(500, 3, |dice, device| Fault::CrashAtWrite { device, after: dice.between(1, 30) }),
+    rate(120, 2, |_, device| Fault::Backup { device }),
+    rate(120, 1, |_, device| Fault::Restore { device }),
+    rate(200, 2, |dice, device| Fault::DiskFull { device, after: dice.below(10), lasting: dice.millis(500, 60_000) }),
+    rate(150, 2, |dice, device| Fault::SlowDisk { device, pause: dice.millis(20, 4_000), lasting: dice.millis(1_000, 60_000) }),
+    rate(250, 2, |dice, device| Fault::ClockJump { device, seconds: jump(dice) }),
+    rate(250, 2, |dice, _| Fault::ServiceCrash { lasting: dice.millis(10, 20_000) }),
+    rate(150, 2, |_, _| Fault::ServiceDiskFull),
+    rate(100, 1, |dice, _| Fault::ServiceClockJump { seconds: ahead(dice) }),
+];
+
+fn code(dice: &mut Dice) -> i32 {
+    crate::dice::nth(&CODES, dice.number())
+        .copied()
+        .unwrap_or(4200)
+}
+
+fn hint(dice: &mut Dice) -> NetworkHint {
+    match dice.below(3) {
+        0 => NetworkHint::Unavailable,
+        1 => NetworkHint::Available,
+        _ => NetworkHint::Changed,
+    }
+}
+
+/// Up to a few days, forwards or backwards.
+fn jump(dice: &mut Dice) -> i64 {
+    let seconds = i64::try_from(dice.below(400_000)).unwrap_or(0);
+    if dice.chance(500) { seconds } else { -seconds }
+}
+
+/// Up to ten minutes.
+fn ahead(dice: &mut Dice) -> u32 {
+    u32::try_from(dice.below(600)).unwrap_or(0)
+}
+
+/// The faults of a seed, by time.
+pub(crate) fn faults(seed: u64, shape: &Shape) -> Vec<At<Fault>> {
+    let mut dice = Dice::stream(seed, "faults");
+    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
+    let mut faults = Vec::new();
+    // Some runs are calm, so that what breaks without any fault is seen as such.
+    if dice.chance(50) {
+        return faults;
+    }
+    for rate in RATES {
+        if !dice.chance(rate.runs_in_thousand) {
+            continue;
+        }
+        for _ in 0..rate.at_most {
+            if dice.chance(500) {
+                let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
+                let at = Duration::from_millis(dice.below(millis));
+                let what = (rate.draw)(&mut dice, device);
+                faults.push(At { at, what });
+            }
+        }
+    }
+    faults.sort_by_key(|fault| fault.at);
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_kind_of_fault_strikes_within_a_few_hundred_seeds() {
+        let drawn = (0..400).flat_map(|seed| Plan::of_seed(seed).faults);
+        let kinds: BTreeSet<_> = drawn.map(|fault| fault.what.kind()).collect();
+        assert_eq!(kinds.len(), RATES.len());
+    }
+}

@@ -1,0 +1,171 @@
+//! What apps asked for and were promised: the other half of what is measured at the end.
+
+use sampan::model::{ConversationId, LocalId, OutboxEntryId};
+use sampan::sync::{Reply, RequestError};
+
+/// An API call, as the app remembers it until it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// A message with these words, which no other message has.
+    Send { words: String, number: u64 },
+    /// A conversation with this name, which no other has.
+    Create { name: String },
+    /// The one conversation of some users.
+    CreateUnique,
+    /// Giving up an entry.
+    Discard { entry: OutboxEntryId },
+    /// Trying an entry again.
+    Retry { entry: OutboxEntryId },
+    /// Anything else.
+    Other,
+}
+
+/// A message that the app was promised.
+#[derive(Clone, Debug)]
+pub(crate) struct Promise {
+    pub(crate) device: usize,
+    /// Its place in the order in which the app asked.
+    pub(crate) number: u64,
+    pub(crate) words: String,
+    pub(crate) conversation: ConversationId,
+    pub(crate) local_id: LocalId,
+    pub(crate) entry: OutboxEntryId,
+    pub(crate) fate: Fate,
+    /// Whether the app has retried it: it may stand behind what was enqueued later.
+    pub(crate) retried: bool,
+}
+
+/// A conversation that the app was promised.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub(crate) device: usize,
+    /// The name that no other has; none of one that may have existed before.
+    pub(crate) name: Option<String>,
+    /// The id it had when it was promised.
+    pub(crate) conversation: ConversationId,
+    pub(crate) entry: OutboxEntryId,
+    pub(crate) fate: Fate,
+}
+
+/// What became of a promise, as far as the app has a say in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It must be kept.
+    Due,
+    /// The app took it back.
+    TakenBack,
+    /// The device was restored from a copy that is older.
+    Overwritten,
+}
+
+/// Every promise of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) messages: Vec<Promise>,
+    pub(crate) conversations: Vec<Made>,
+    pub(crate) answers: u64,
+}
+
+impl Ledger {
+    /// Writes down what a device answered.
+    pub(crate) fn answered(
+        &mut self,
+        device: usize,
+        call: Call,
+        answer: Result<Reply, RequestError>,
+    ) {
+        self.answers += 1;
+        match (call, answer) {
+            (
+                Call::Send { words, number },
+                Ok(Reply::Enqueued {
+                    entry,
+                    local_id,
+                    message,
+                }),
+            ) => self.messages.push(Promise {
+                device,
+                number,
+                words,
+                conversation: message.conversation,
+                local_id,
+                entry,
+                fate: Fate::Due,
+                retried: false,
+            }),
+            (
+                call @ (Call::Create { .. } | Call::CreateUnique),
+                Ok(Reply::Created {
+                    entry: Some(entry),
+                    conversation,
+                }),
+            ) => self.conversations.push(Made {
+                device,
+                name: match call {
+                    Call::Create { name } => Some(name),
+                    _ => None,
+                },
+                conversation,
+                entry,
+                fate: Fate::Due,
+            }),
+            (call, Ok(_)) => self.unheard(device, &call),
+            _ => {}
+        }
+    }
+
+    /// Writes down that a call was made and perhaps never answered: what it takes back may be gone,
+    /// what it asks for is not promised.
+    pub(crate) fn unheard(&mut self, device: usize, call: &Call) {
+        match call {
+            Call::Discard { entry } => self.taken_back(device, *entry),
+            Call::Retry { entry } => {
+                let due = self.due(device);
+                due.filter(|promise| promise.entry == *entry)
+                    .for_each(|promise| promise.retried = true);
+            }
+            Call::Send { .. } | Call::Create { .. } | Call::CreateUnique | Call::Other => {}
+        }
+    }
+
+    /// With a creation that is given up goes everything that waited for it.
+    fn taken_back(&mut self, device: usize, entry: OutboxEntryId) {
+        let due = self.due(device).filter(|promise| promise.entry == entry);
+        due.for_each(|promise| promise.fate = Fate::TakenBack);
+        let made = self.conversations.iter_mut();
+        let made = made.filter(|made| made.device == device && made.fate == Fate::Due);
+        let mut dropped = Vec::new();
+        for made in made.filter(|made| made.entry == entry) {
+            made.fate = Fate::TakenBack;
+            dropped.push(made.conversation.clone());
+        }
+        for conversation in dropped {
+            let due = self.due(device);
+            due.filter(|promise| promise.conversation == conversation)
+                .for_each(|promise| promise.fate = Fate::TakenBack);
+        }
+    }
+
+    /// The device holds an older state from now on: what it promised and did not deliver since is
+    /// nobody's fault.
+    pub(crate) fn overwritten(&mut self, device: usize, since: (usize, usize)) {
+        let messages = self.messages.iter_mut().skip(since.0);
+        messages
+            .filter(|promise| promise.device == device && promise.fate == Fate::Due)
+            .for_each(|promise| promise.fate = Fate::Overwritten);
+        let made = self.conversations.iter_mut().skip(since.1);
+        made.filter(|made| made.device == device && made.fate == Fate::Due)
+            .for_each(|made| made.fate = Fate::Overwritten);
+    }
+
+    /// How far the ledger is written.
+    pub(crate) const fn place(&self) -> (usize, usize) {
+        (self.messages.len(), self.conversations.len())
+    }
+
+    fn due(&mut self, device: usize) -> impl Iterator<Item = &mut Promise> {
+        self.messages
+            .iter_mut()
+            .filter(move |promise| promise.device == device && promise.fate == Fate::Due)
+    }
+}

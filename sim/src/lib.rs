@@ -1,0 +1,61 @@
+//! Many devices of Sampan, a service, every fault, one seed: a deterministic simulator.
+//!
+//! ```text
+//!   plan ──▶ world: one queue, one clock, one thread
+//!              │
+//!              ├─ devices   the engine's link and client machines, over a store on a faulty disk
+//!              ├─ network   sockets that lag, break, go deaf; answers lost, late, twice
+//!              ├─ server    the service's real rules over its storage in memory
+//!              ├─ others    users at other programs, who edit, recall, add and remove
+//!              └─ checks    at rest: nothing lost, nothing twice, in order, no silent hole, …
+//! ```
+//!
+//! A seed makes a [`Plan`]: what apps do and what goes wrong, written down before the run. The same
+//! plan gives the same [`Trace`], to the byte. A plan that fails can be [shrunk](shrink) to one that
+//! a person can read, or written by hand as a test. [`Mutation`]s are planted faults that prove that
+//! the checks notice.
+//!
+//! What is modelled and what is not stands in `docs/proof.md`.
+//!
+//! ```
+//! use sampan_sim::{Plan, Telling, run};
+//!
+//! let outcome = run(&Plan::of_seed(7), Telling::Silent);
+//! assert!(outcome.violations.is_empty(), "{:?}", outcome.violations);
+//! ```
+
+mod act;
+mod action;
+mod carry;
+mod check;
+mod desk;
+mod device;
+mod dice;
+mod fault;
+mod ledger;
+mod mirror;
+mod mutation;
+mod network;
+mod other;
+mod plan;
+mod seam;
+mod server;
+mod shrink;
+mod trace;
+mod world;
+
+pub use action::Action;
+pub use check::Violation;
+pub use dice::Dice;
+pub use fault::Fault;
+pub use mutation::Mutation;
+pub use plan::{At, Pace, Plan, Shape, Signer, Tags};
+pub use shrink::{Shrunk, shrink};
+pub use trace::{Telling, Trace};
+pub use world::{Counts, Outcome};
+
+/// Carries a plan out, to the end and through all checks.
+#[must_use]
+pub fn run(plan: &Plan, telling: Telling) -> Outcome {
+    world::run(plan, telling)
+}

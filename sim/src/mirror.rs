@@ -1,0 +1,256 @@
+//! An observer that knows only what it was told, and must end up with what the store holds.
+
+use std::collections::BTreeMap;
+
+use sampan::model::{
+    ConversationId, ConversationInfo, LocalId, Message, MessageId, MessageState, OutboxEntry,
+    OutboxEntryId, Timestamp, Unread,
+};
+use sampan::store::{Place, Store, StoreChange, StoreError, TimelineItem};
+
+/// A replayed view of a store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Mirror {
+    conversations: BTreeMap<ConversationId, ConversationInfo>,
+    messages: BTreeMap<(ConversationId, Name), Message>,
+    outbox: BTreeMap<OutboxEntryId, OutboxEntry>,
+}
+
+/// What an app knows a message by: the id it gave it, else the service's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Local(LocalId),
+    Service(MessageId),
+}
+
+impl Mirror {
+    /// Reads everything, as an app does when it starts. A store that can't be read is empty.
+    pub(crate) fn of(store: &Store) -> Self {
+        Self::read(store).unwrap_or_default()
+    }
+
+    fn read(store: &Store) -> Result<Self, StoreError> {
+        let mut mirror = Self::default();
+        let snapshot = store.snapshot();
+        let mut cursor = None;
+        loop {
+            let page = snapshot.conversations(cursor, 100)?;
+            for (number, info) in page.conversations {
+                for item in timeline(store_page(&snapshot, number)?) {
+                    if let Some(message) = item.message() {
+                        mirror.put(message.clone());
+                    }
+                }
+                mirror.conversations.insert(info.id.clone(), info);
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        for entry in snapshot.outbox() {
+            if let Some(row) = snapshot.conversation(entry.conversation)? {
+                mirror.outbox.insert(entry.id, entry.view(row.id));
+            }
+        }
+        Ok(mirror)
+    }
+
+    /// Applies one change, as an app does.
+    pub(crate) fn apply(&mut self, change: StoreChange) {
+        match change {
+            StoreChange::ConversationIdAssigned { local, id } => self.rename(&local, &id),
+            StoreChange::ConversationRemoved { conversation } => {
+                self.conversations.remove(&conversation);
+                self.messages.retain(|(at, _), _| *at != conversation);
+            }
+            StoreChange::MessageAdded { message } | StoreChange::MessageChanged { message } => {
+                self.put(message);
+            }
+            StoreChange::MessageRemoved {
+                conversation,
+                id,
+                local_id,
+            } => {
+                let name = name(local_id, id);
+                if let Some(name) = name {
+                    self.messages.remove(&(conversation, name));
+                }
+            }
+            StoreChange::ConversationChanged { conversation } => {
+                self.conversations
+                    .insert(conversation.id.clone(), conversation);
+            }
+            StoreChange::OutboxChanged { entry } => {
+                self.outbox.insert(entry.id, entry);
+            }
+            StoreChange::OutboxSettled { entry } => {
+                self.outbox.remove(&entry);
+            }
+        }
+    }
+
+    fn put(&mut self, message: Message) {
+        // An own message may have come back in history before its echo was known to be the same.
+        if let (Some(_), Some(id)) = (&message.local_id, &message.id) {
+            let known = (message.conversation.clone(), Name::Service(id.clone()));
+            self.messages.remove(&known);
+        }
+        if let Some(name) = name(message.local_id.clone(), message.id.clone()) {
+            self.messages
+                .insert((message.conversation.clone(), name), message);
+        }
+    }
+
+    fn rename(&mut self, local: &ConversationId, id: &ConversationId) {
+        if let Some(mut info) = self.conversations.remove(local) {
+            info.id = id.clone();
+            if let Some(last) = &mut info.last_message {
+                last.conversation = id.clone();
+            }
+            // There may be a conversation with that id already: then the two have become one.
+            self.conversations.entry(id.clone()).or_insert(info);
+        }
+        let moved: Vec<_> = self
+            .messages
+            .keys()
+            .filter(|(at, _)| at == local)
+            .cloned()
+            .collect();
+        for key in moved {
+            if let Some(mut message) = self.messages.remove(&key) {
+                message.conversation = id.clone();
+                self.messages.insert((id.clone(), key.1), message);
+            }
+        }
+        for entry in self.outbox.values_mut() {
+            if entry.conversation == *local {
+                entry.conversation = id.clone();
+            }
+        }
+    }
+
+    /// What differs from the store, in words; none when nothing does.
+    pub(crate) fn difference(&self, store: &Store) -> Option<String> {
+        let held = match Self::read(store) {
+            Ok(held) => held.with_marks(store),
+            Err(error) => return Some(format!("the store cannot be read: {error}")),
+        };
+        self.clone().with_marks(store).difference_of(&held)
+    }
+
+    /// With the conversations' marks applied to own messages, as an app does that shows more of
+    /// them than one receipt reports.
+    fn with_marks(mut self, store: &Store) -> Self {
+        for message in self.messages.values_mut() {
+            let info = self.conversations.get(&message.conversation);
+            let Some(info) = info.filter(|_| message.sender == *store.owner()) else {
+                continue;
+            };
+            let at = message.sent_at;
+            let covers = |mark: Option<Timestamp>| mark.is_some_and(|mark| mark >= at);
+            match &message.state {
+                MessageState::Sent | MessageState::Delivered { .. } if covers(info.read_until) => {
+                    message.state = MessageState::Read { at };
+                }
+                MessageState::Sent if covers(info.delivered_until) => {
+                    message.state = MessageState::Delivered { at };
+                }
+                _ => {}
+            }
+        }
+        self
+    }
+
+    /// Without what a device may learn more exactly when it asks again: when own messages arrived,
+    /// when a conversation changed last, the order of its members, whether the service counts a recalled message as unread.
+    pub(crate) fn without_times(mut self) -> Self {
+        for message in self.messages.values_mut() {
+            forget_times(message);
+        }
+        for info in self.conversations.values_mut() {
+            info.updated_at = None;
+            info.unread = Unread::NONE;
+            info.members.sort();
+            info.last_message.iter_mut().for_each(forget_times);
+        }
+        self
+    }
+
+    /// What differs from another view, in words.
+    pub(crate) fn difference_of(&self, held: &Self) -> Option<String> {
+        first_difference("conversation", &self.conversations, &held.conversations)
+            .or_else(|| first_difference("message", &self.messages, &held.messages))
+            .or_else(|| first_difference("outbox entry", &self.outbox, &held.outbox))
+    }
+}
+
+fn forget_times(message: &mut Message) {
+    match &mut message.state {
+        MessageState::Delivered { at } | MessageState::Read { at } => *at = message.sent_at,
+        MessageState::Pending | MessageState::Sent | MessageState::Failed { .. } => {}
+    }
+}
+
+fn name(local_id: Option<LocalId>, id: Option<MessageId>) -> Option<Name> {
+    local_id.map(Name::Local).or_else(|| id.map(Name::Service))
+}
+
+fn first_difference<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+    what: &str,
+    told: &BTreeMap<K, V>,
+    held: &BTreeMap<K, V>,
+) -> Option<String> {
+    for (key, value) in told {
+        match held.get(key) {
+            None => return Some(format!("{what} {key:?} was told and is not held")),
+            Some(other) if other != value => {
+                let (told, held) = apart(&format!("{value:?}"), &format!("{other:?}"));
+                return Some(format!("{what} {key:?}: told …{told}, held …{held}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let untold = held.keys().find(|key| !told.contains_key(key))?;
+    Some(format!("{what} {untold:?} is held and was not told"))
+}
+
+/// Where two descriptions part, and a little of each from there.
+fn apart(told: &str, held: &str) -> (String, String) {
+    const SHOWN: usize = 90;
+    let same = told.chars().zip(held.chars());
+    let same = same.take_while(|(a, b)| a == b).count().saturating_sub(30);
+    let part = |text: &str| text.chars().skip(same).take(SHOWN).collect();
+    (part(told), part(held))
+}
+
+fn store_page(
+    snapshot: &sampan::store::Snapshot<'_>,
+    number: sampan::store::ConversationNumber,
+) -> Result<Vec<sampan::store::Page>, StoreError> {
+    let mut pages = Vec::new();
+    let mut before: Option<Place> = None;
+    loop {
+        let page = snapshot.page_before(number, before.as_ref(), 50)?;
+        before = page.items.iter().find_map(TimelineItem::place);
+        let more = page.more && before.is_some();
+        pages.push(page);
+        if !more {
+            return Ok(pages);
+        }
+    }
+}
+
+/// The items of a whole timeline, oldest first, out of its pages, newest first.
+pub(crate) fn timeline(pages: Vec<sampan::store::Page>) -> Vec<TimelineItem> {
+    let pages = pages.into_iter().rev();
+    pages.flat_map(|page| page.items).collect()
+}
+
+/// The whole timeline of a conversation, oldest first.
+pub(crate) fn whole_timeline(
+    snapshot: &sampan::store::Snapshot<'_>,
+    number: sampan::store::ConversationNumber,
+) -> Result<Vec<TimelineItem>, StoreError> {
+    Ok(timeline(store_page(snapshot, number)?))
+}

@@ -1,0 +1,67 @@
+//! Planted faults: small ways of being wrong that the checks must notice.
+//!
+//! They are planted at the seams that the simulator owns (the loop that commits and sends, the
+//! frames, the observer, the service's shell), so that nothing in Sampan knows of them.
+
+/// One planted fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mutation {
+    /// Intents are committed without waiting for the disk, and answered.
+    IntentNotSynced,
+    /// Now and then a commit of the cache class is forgotten; what follows from it is carried out.
+    LostCacheCommit,
+    /// Now and then a commit of the intent class is forgotten; the call is answered.
+    LostIntentCommit,
+    /// Now and then a change is not told to observers.
+    LostChange,
+    /// The machine's timers never ring.
+    LostTimer,
+    /// After a failed commit the machine goes on as if nothing had happened.
+    KeptMachine,
+    /// Messages leave without their idempotency token.
+    LostToken,
+    /// Calls of the app are handed in out of order.
+    SwappedCalls,
+    /// Sessions open with a cursor of unread notifications from the future.
+    UnreadCursorAhead,
+    /// Sessions open with a cursor of patches from the future.
+    PatchCursorAhead,
+    /// Read marks never reach the service.
+    LostReadMark,
+    /// Now and then a live message is swallowed on the way.
+    LostMessage,
+    /// Pages of history lack their second message.
+    ShortPage,
+    /// Edits and recalls are swallowed on the way.
+    LostPatch,
+    /// Unread counts arrive one too high.
+    WrongUnread,
+    /// Live messages arrive with another time than the service gave them.
+    WrongTime,
+    /// The service answers and delivers before it commits, and crashes lose the batch.
+    ServiceTellsFirst,
+    /// Acknowledgements of messages never arrive.
+    LostAcknowledgement,
+}
+
+impl Mutation {
+    /// Every planted fault.
+    pub const ALL: &[Self] = &[
+        Self::IntentNotSynced,
+        Self::LostCacheCommit,
+        Self::LostIntentCommit,
+        Self::LostChange,
+        Self::LostTimer,
+        Self::KeptMachine,
+        Self::LostToken,
+        Self::UnreadCursorAhead,
+        Self::PatchCursorAhead,
+        Self::LostReadMark,
+        Self::LostMessage,
+        Self::LostPatch,
+        Self::WrongUnread,
+        Self::WrongTime,
+        Self::ServiceTellsFirst,
+        Self::LostAcknowledgement,
+    ];
+}

@@ -1,0 +1,51 @@
+//! The planted faults of the frames: what a broken client would send, or fail to understand.
+
+use sampan::wire::{Command, Envelope, Op};
+
+use crate::mutation::Mutation;
+
+/// Farther than any run goes: about twelve days of milliseconds.
+const AHEAD_MILLIS: i64 = 1_000_000_000;
+
+/// Changes a command on its way to the service. None when it never arrives.
+pub(crate) fn up(mutation: Mutation, mut envelope: Envelope) -> Option<Envelope> {
+    match (mutation, &mut envelope.command) {
+        (Mutation::LostToken, Command::Direct(body)) => body.dt = None,
+        (Mutation::UnreadCursorAhead, Command::Session { op: Op::Open, body }) => {
+            ahead(&mut body.last_unread_notif_time);
+        }
+        (Mutation::PatchCursorAhead, Command::Session { op: Op::Open, body }) => {
+            ahead(&mut body.last_patch_time);
+        }
+        (Mutation::LostReadMark, Command::Read(_)) => return None,
+        _ => {}
+    }
+    Some(envelope)
+}
+
+/// Changes a command on its way to the device; `count` counts them. None when it never arrives.
+pub(crate) fn down(mutation: Mutation, count: u64, mut envelope: Envelope) -> Option<Envelope> {
+    let is_answer = envelope.serial.is_some();
+    match (mutation, &mut envelope.command) {
+        (Mutation::LostMessage, Command::Direct(_)) if count.is_multiple_of(7) => return None,
+        (Mutation::ShortPage, Command::Logs(body)) if body.logs.len() > 2 => {
+            body.logs.remove(1);
+        }
+        (Mutation::LostPatch, Command::Patch { op: Op::Modify, .. }) if !is_answer => return None,
+        (Mutation::WrongUnread, Command::Unread(body)) => {
+            for tuple in &mut body.convs {
+                tuple.unread += 1;
+            }
+        }
+        (Mutation::WrongTime, Command::Direct(body)) => {
+            body.timestamp = body.timestamp.map(|at| at + 1);
+        }
+        (Mutation::LostAcknowledgement, Command::Ack(_)) => return None,
+        _ => {}
+    }
+    Some(envelope)
+}
+
+fn ahead(cursor: &mut Option<i64>) {
+    *cursor = cursor.map(|at| at + AHEAD_MILLIS);
+}

@@ -1,0 +1,80 @@
+//! What happened, as a hash that any run has and as lines that a reader asked for.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The record of a run. Two runs of the same plan have the same hash, or the simulator is broken.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    hash: u64,
+    lines: Option<Vec<String>>,
+}
+
+/// Whether a run keeps lines to read, or only the hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Telling {
+    /// The hash only: quick.
+    #[default]
+    Silent,
+    /// Every step as a line.
+    Lines,
+}
+
+impl Trace {
+    pub(crate) fn new(telling: Telling) -> Self {
+        let lines = match telling {
+            Telling::Silent => None,
+            Telling::Lines => Some(Vec::new()),
+        };
+        Self {
+            hash: 0xcbf2_9ce4_8422_2325,
+            lines,
+        }
+    }
+
+    /// Notes one thing: when, what, whose, and the bytes that make it what it is.
+    pub(crate) fn note(
+        &mut self,
+        at: Duration,
+        what: &'static str,
+        whose: usize,
+        bytes: &[u8],
+        line: impl FnOnce() -> String,
+    ) {
+        self.fold(&at.as_nanos().to_le_bytes());
+        self.fold(what.as_bytes());
+        self.fold(&whose.to_le_bytes());
+        self.fold(bytes);
+        if let Some(lines) = &mut self.lines {
+            let seconds = at.as_secs_f64();
+            lines.push(format!("{seconds:>10.3}  {what:<9} {}", line()));
+        }
+    }
+
+    fn fold(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    /// The hash over everything noted.
+    #[must_use]
+    pub const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The lines, if they were asked for.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        self.lines.as_deref().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.lines() {
+            writeln!(f, "{line}")?;
+        }
+        write!(f, "trace {:016x}", self.hash)
+    }
+}

@@ -1,0 +1,474 @@
+//! The world: one queue of what will happen, one clock, one thread.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sampan::Limits;
+use sampan::model::{ClientId, Now, SessionState, Tag, Timestamp};
+use sampan::sync::link::{ClientSlot, ConnectionNumber, LinkInput, LookUpNumber, NetworkHint};
+use sampan::sync::{ClientInput, EffectId, Request, SignIn, Signing};
+use sampan::wire::{CloseCode, Frame};
+use sampan_service::core::{ConnectionId, Input};
+
+use crate::check::{self, Violation};
+use crate::desk::Identity;
+use crate::device::Device;
+use crate::dice::Dice;
+use crate::ledger::{Call, Ledger};
+use crate::mirror::Mirror;
+use crate::network::Network;
+use crate::plan::{Pace, Plan, Signer, Tags};
+use crate::server::{Broken, Server, app};
+use crate::trace::{Telling, Trace};
+
+/// What the wall clocks show when a run begins.
+const START_MILLIS: i64 = 1_700_000_000_000;
+
+/// How long nothing may happen before the world counts as at rest: longer than every pause after
+/// which a device tries again.
+const REST: Duration = Duration::from_secs(400);
+
+/// How long a healed world may take to come to rest.
+const PATIENCE: Duration = Duration::from_secs(3 * 3600);
+
+/// The most steps of a run: a bound on work and memory, far above what any run needs.
+const STEPS_MAX: u64 = 400_000;
+
+/// How long the service keeps a connection on which it hears nothing, as its shell does.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(400);
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Act(usize),
+    Strike(usize),
+    Routed {
+        device: usize,
+        boot: u32,
+        lookup: LookUpNumber,
+    },
+    Handshake {
+        device: usize,
+        boot: u32,
+        number: ConnectionNumber,
+    },
+    Up {
+        socket: ConnectionId,
+        frame: Frame<'static>,
+    },
+    UpClosed {
+        socket: ConnectionId,
+    },
+    Down {
+        to: Address,
+        frame: Frame<'static>,
+    },
+    DownClosed {
+        to: Address,
+        close: Option<CloseCode>,
+    },
+    Patience {
+        socket: ConnectionId,
+    },
+    Signed {
+        device: usize,
+        boot: u32,
+        slot: ClientSlot,
+        effect: EffectId,
+    },
+    Boot(usize),
+    MendDisk(usize),
+    Resume(usize),
+    ServiceUp,
+}
+
+/// The device's end of a socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Address {
+    pub(crate) device: usize,
+    pub(crate) boot: u32,
+    pub(crate) number: ConnectionNumber,
+    pub(crate) socket: ConnectionId,
+}
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What does not hold; nothing when all is well.
+    pub violations: Vec<Violation>,
+    /// What happened.
+    pub trace: Trace,
+    /// How much happened.
+    pub counts: Counts,
+}
+
+/// How much happened in a run, or in many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Things that happened.
+    pub steps: u64,
+    /// Frames that arrived.
+    pub frames: u64,
+    /// Commits of devices.
+    pub commits: u64,
+    /// Messages that the service holds at the end.
+    pub messages: u64,
+    /// Answers to apps.
+    pub answers: u64,
+    /// Faults that struck.
+    pub faults: u64,
+    /// Power cuts of devices, those of the final check included.
+    pub crashes: u64,
+    /// Virtual milliseconds.
+    pub millis: u64,
+}
+
+impl Counts {
+    /// Adds what happened in another run.
+    pub const fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.frames += other.frames;
+        self.commits += other.commits;
+        self.messages += other.messages;
+        self.answers += other.answers;
+        self.faults += other.faults;
+        self.crashes += other.crashes;
+        self.millis += other.millis;
+    }
+}
+
+/// Everything there is in a run.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) now: Duration,
+    queue: BTreeMap<(Duration, u64), Happening>,
+    queued: u64,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) server: Server,
+    pub(crate) service_skew: i64,
+    pub(crate) network: Network,
+    pub(crate) ledger: Ledger,
+    pub(crate) trace: Trace,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) counts: Counts,
+    /// The connections of users at other programs.
+    pub(crate) others: BTreeMap<usize, ConnectionId>,
+    /// When something last happened that was not a heartbeat.
+    pub(crate) busy_at: Duration,
+    pub(crate) router_down_until: Duration,
+    pub(crate) refuse_until: Duration,
+    pub(crate) service_disk_full: bool,
+    /// Frames that went down, for the planted faults.
+    pub(crate) downs: u64,
+    /// Numbers for words and names that nobody else uses.
+    pub(crate) fresh: u64,
+    pub(crate) healed: bool,
+    pub(crate) dice: Dice,
+}
+
+/// Carries a plan out, to the end and through all checks.
+pub(crate) fn run(plan: &Plan, telling: Telling) -> Outcome {
+    let trace = Trace::new(telling);
+    match World::new(plan, trace.clone()) {
+        Ok(world) => world.run(),
+        Err(Broken(what)) => Outcome {
+            violations: vec![Violation::new("simulator", what)],
+            trace,
+            counts: Counts::default(),
+        },
+    }
+}
+
+impl World {
+    fn new(plan: &Plan, trace: Trace) -> Result<Self, Broken> {
+        let shape = &plan.shape;
+        let mut devices = Vec::new();
+        for index in 0..shape.devices {
+            let identity = identity(plan, index)?;
+            devices.push(Device::new(index, plan.seed, app()?, identity));
+        }
+        let mut world = Self {
+            now: Duration::ZERO,
+            queue: BTreeMap::new(),
+            queued: 0,
+            devices,
+            server: Server::new(plan.seed, shape)?,
+            service_skew: 0,
+            network: Network::new(plan.seed, shape.devices),
+            ledger: Ledger::default(),
+            trace,
+            violations: Vec::new(),
+            counts: Counts::default(),
+            others: BTreeMap::new(),
+            busy_at: Duration::ZERO,
+            router_down_until: Duration::ZERO,
+            refuse_until: Duration::ZERO,
+            service_disk_full: false,
+            downs: 0,
+            fresh: 0,
+            healed: false,
+            dice: Dice::stream(plan.seed, "world"),
+            plan: plan.clone(),
+        };
+        world.import()?;
+        Ok(world)
+    }
+
+    fn run(mut self) -> Outcome {
+        if let Err(Broken(what)) = self.live() {
+            self.violate("simulator", what);
+        }
+        self.counts.millis = u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX);
+        self.counts.answers = self.ledger.answers;
+        Outcome {
+            violations: self.violations,
+            trace: self.trace,
+            counts: self.counts,
+        }
+    }
+
+    /// Chaos, healing, rest, checks; then every device loses its power, comes back, and must be
+    /// what it was.
+    fn live(&mut self) -> Result<(), Broken> {
+        for index in 0..self.devices.len() {
+            self.boot(index)?;
+        }
+        for (number, action) in self.plan.actions.iter().enumerate() {
+            let key = (action.at, self.queued);
+            self.queue.insert(key, Happening::Act(number));
+            self.queued += 1;
+        }
+        for (number, fault) in self.plan.faults.iter().enumerate() {
+            let key = (fault.at, self.queued);
+            self.queue.insert(key, Happening::Strike(number));
+            self.queued += 1;
+        }
+        self.run_until(self.plan.shape.chaos)?;
+        self.heal()?;
+        self.come_to_rest()?;
+        check::everything(self)?;
+        if !self.violations.is_empty() {
+            return Ok(());
+        }
+        let before: Vec<_> = self.devices.iter().map(snapshot_of).collect();
+        for index in 0..self.devices.len() {
+            self.cut_power(index)?;
+            self.boot(index)?;
+        }
+        self.connect_all()?;
+        self.come_to_rest()?;
+        check::everything(self)?;
+        for (device, before) in self.devices.iter().zip(before) {
+            let difference = device
+                .desk()
+                .and_then(|desk| before?.difference_of(&Mirror::of(desk.store()).without_times()));
+            if let Some(difference) = difference {
+                let what = format!("device {}: {difference}", device.index);
+                self.violations.push(Violation::new("rebuilt", what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets everything happen until a time.
+    fn run_until(&mut self, until: Duration) -> Result<(), Broken> {
+        while let Some(at) = self.next_time().filter(|at| *at <= until) {
+            if !self.step(at)? {
+                return Ok(());
+            }
+        }
+        self.now = self.now.max(until);
+        Ok(())
+    }
+
+    /// Lets everything happen until nothing does any more.
+    fn come_to_rest(&mut self) -> Result<(), Broken> {
+        let deadline = self.now + PATIENCE;
+        self.busy_at = self.now;
+        while let Some(at) = self.next_time() {
+            if at > self.busy_at + REST {
+                self.now = self.busy_at + REST;
+                return Ok(());
+            }
+            if at > deadline {
+                self.violate("rest", "the healed world does not come to rest".to_owned());
+                return Ok(());
+            }
+            if !self.step(at)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn next_time(&self) -> Option<Duration> {
+        let queued = self.queue.keys().next().map(|(at, _)| *at);
+        let devices = self.devices.iter().filter_map(Device::deadline);
+        let service = self.server.wake_at();
+        devices.chain(queued).chain(service).min()
+    }
+
+    /// One thing happens. False when the run has to end.
+    fn step(&mut self, at: Duration) -> Result<bool, Broken> {
+        self.now = self.now.max(at);
+        self.counts.steps += 1;
+        if self.counts.steps > STEPS_MAX {
+            self.violate("bounded", format!("more than {STEPS_MAX} steps"));
+            return Ok(false);
+        }
+        let key = self.queue.keys().next().copied();
+        if let Some(key) = key.filter(|(at, _)| *at <= self.now) {
+            if let Some(happening) = self.queue.remove(&key) {
+                self.happen(happening)?;
+            }
+            return Ok(self.violations.len() < 10);
+        }
+        if self.server.wake_at().is_some_and(|at| at <= self.now) {
+            self.service(Input::Woke)?;
+            return Ok(true);
+        }
+        let due = |device: &Device| device.deadline().is_some_and(|at| at <= self.now);
+        if let Some(index) = self.devices.iter().position(due) {
+            self.with_device(index, |device, now| device.wake(now))?;
+        }
+        Ok(self.violations.len() < 10)
+    }
+
+    /// Plans something.
+    pub(crate) fn plan_for(&mut self, at: Duration, what: Happening) {
+        self.queue.insert((at, self.queued), what);
+        self.queued += 1;
+    }
+
+    /// Whether the happening has to wait for a device whose disk is slow.
+    pub(crate) fn busy(&self, device: usize) -> Option<Duration> {
+        let device = self.devices.get(device)?;
+        Some(device.busy_until).filter(|until| *until > self.now)
+    }
+
+    pub(crate) fn violate(&mut self, check: &'static str, what: String) {
+        self.violations.push(Violation::new(check, what));
+    }
+
+    /// What a device's clocks show.
+    pub(crate) fn device_now(&self, index: usize) -> Now {
+        let skew = self.devices.get(index).map_or(0, |device| device.skew);
+        self.clocks(skew)
+    }
+
+    /// What the service's clocks show.
+    pub(crate) fn service_now(&self) -> Now {
+        self.clocks(self.service_skew)
+    }
+
+    fn clocks(&self, skew: i64) -> Now {
+        let elapsed = i64::try_from(self.now.as_millis()).unwrap_or(i64::MAX);
+        Now {
+            elapsed: self.now,
+            wall: Timestamp::from_millis(START_MILLIS + elapsed + skew * 1000),
+        }
+    }
+
+    /// Everything that was wrong is mended, and every app wants to be online.
+    fn heal(&mut self) -> Result<(), Broken> {
+        self.healed = true;
+        self.trace
+            .note(self.now, "heal", 0, &[], || "everything heals".to_owned());
+        for weather in &mut self.network.weather {
+            *weather = crate::network::Weather::default();
+        }
+        self.router_down_until = Duration::ZERO;
+        self.refuse_until = Duration::ZERO;
+        self.service_disk_full = false;
+        if !self.server.is_up() {
+            self.happen(Happening::ServiceUp)?;
+        }
+        for index in 0..self.devices.len() {
+            if let Some(device) = self.devices.get_mut(index) {
+                device.crash_on_failure = false;
+                device.break_disk(None);
+            }
+            let available = LinkInput::Network(NetworkHint::Available);
+            self.with_device(index, |device, now| device.link(now, available))?;
+            self.with_device(index, |device, now| device.link(now, LinkInput::Resume))?;
+        }
+        self.connect_all()
+    }
+
+    /// Every app goes online; of devices that push each other off, the last of each user.
+    fn connect_all(&mut self) -> Result<(), Broken> {
+        let users = self.plan.shape.users;
+        let many = self.devices.len();
+        for index in 0..many {
+            let stays = self.plan.shape.tags == Tags::None || index + users >= many;
+            let request = if stays {
+                Request::Connect {
+                    mode: SignIn::TakeOver,
+                }
+            } else {
+                Request::Disconnect
+            };
+            self.with_device(index, |device, now| device.call(now, request, Call::Other))?;
+        }
+        Ok(())
+    }
+
+    /// The devices that are to be online when everything has healed.
+    pub(crate) fn is_online_device(&self, index: usize) -> bool {
+        let online = index + self.plan.shape.users >= self.devices.len();
+        self.plan.shape.tags == Tags::None || online
+    }
+
+    /// Which user a device belongs to, by number.
+    pub(crate) fn user_name(user: usize) -> Result<ClientId, Broken> {
+        ClientId::new(format!("u{user}")).map_err(|error| Broken(error.to_string()))
+    }
+
+    /// The session's state of a device, as the app knows it.
+    pub(crate) fn session_of(&self, index: usize) -> SessionState {
+        let desk = self.devices.get(index).and_then(Device::desk);
+        desk.map_or(SessionState::Closed, |desk| desk.session.clone())
+    }
+
+    /// A device hands an input to its loop, and the world carries out what follows.
+    pub(crate) fn answer_signed(
+        &mut self,
+        device: usize,
+        slot: ClientSlot,
+        input: ClientInput,
+    ) -> Result<(), Broken> {
+        self.with_device(device, |it, now| it.client_input(now, slot, input))
+    }
+}
+
+fn snapshot_of(device: &Device) -> Option<Mirror> {
+    device
+        .desk()
+        .map(|desk| Mirror::of(desk.store()).without_times())
+}
+
+fn identity(plan: &Plan, index: usize) -> Result<Identity, Broken> {
+    let shape = &plan.shape;
+    let limits = match shape.pace {
+        Pace::Hosted => Limits::default(),
+        Pace::Unthrottled => Limits::unthrottled(),
+    };
+    let tag = match shape.tags {
+        Tags::None => None,
+        Tags::Shared => Some(Tag::new("phone").map_err(|error| Broken(error.to_string()))?),
+    };
+    Ok(Identity {
+        client: World::user_name(index % shape.users.max(1))?,
+        tag,
+        signing: match shape.signer {
+            Signer::None => Signing::Unsigned,
+            Signer::Slow => Signing::Signed,
+        },
+        limits: Limits {
+            unread_cap: shape.unread_cap,
+            catch_up_max: shape.catch_up_max,
+            ..limits
+        },
+        mutation: plan.mutation,
+    })
+}

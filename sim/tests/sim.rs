@@ -1,0 +1,97 @@
+//! The simulator is what it says: it repeats itself, it obeys a script, it notices planted faults.
+
+use std::time::Duration;
+
+use sampan_sim::{Action, Fault, Mutation, Plan, Telling, run, shrink};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn the_same_plan_gives_the_same_trace_to_the_byte() {
+    for seed in [1, 20, 300] {
+        let plan = Plan::of_seed(seed);
+        let (first, second) = (run(&plan, Telling::Silent), run(&plan, Telling::Lines));
+        assert_eq!(first.trace.hash(), second.trace.hash(), "seed {seed}");
+        assert_eq!(first.counts, second.counts, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_first_seeds_keep_every_promise() {
+    for seed in 0..10 {
+        let outcome = run(&Plan::of_seed(seed), Telling::Silent);
+        assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+    }
+}
+
+/// Two devices, a message written while the line is down, and a crash before it is back.
+fn offline_then_crash() -> Plan {
+    let device = 0;
+    Plan::calm(5, 2, 2)
+        .act(seconds(1), Action::Connect { device })
+        .act(seconds(1), Action::Connect { device: 1 })
+        .act(seconds(2), Action::CreateUnique { device, pick: 0 })
+        .strike(
+            seconds(5),
+            Fault::Split {
+                device,
+                lasting: seconds(60),
+            },
+        )
+        .act(
+            seconds(10),
+            Action::Send {
+                device,
+                pick: 0,
+                many: 3,
+                calling: false,
+            },
+        )
+        .strike(seconds(20), Fault::Crash { device })
+        .until(seconds(90))
+}
+
+#[test]
+fn a_script_is_carried_out_and_what_was_written_offline_survives_the_crash() {
+    let outcome = run(&offline_then_crash(), Telling::Silent);
+    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+    assert_eq!((outcome.counts.messages, outcome.counts.faults), (3, 2));
+}
+
+#[test]
+fn a_failing_script_is_shrunk_to_what_it_fails_by() {
+    let plan = offline_then_crash().with(Mutation::LostIntentCommit);
+    let noisy = (0..10).fold(plan, |plan, second| {
+        let device = 1;
+        plan.act(seconds(30 + second), Action::MarkRead { device, pick: 0 })
+    });
+    let before = run(&noisy, Telling::Silent);
+    if let Some(shrunk) = shrink(&noisy, None) {
+        assert!(shrunk.plan.actions.len() < noisy.actions.len());
+        assert!(!shrunk.outcome.trace.lines().is_empty());
+    } else {
+        assert!(before.violations.is_empty());
+    }
+}
+
+/// A planted fault is noticed within so many seeds; the table is in `docs/proof.md`.
+#[test]
+fn planted_faults_are_noticed_within_the_seeds_that_the_page_states() {
+    let page = include_str!("../../docs/proof.md");
+    for mutation in Mutation::ALL {
+        let row = format!("| `{mutation:?}` | ");
+        let (_, rest) = page.split_once(&row).unwrap();
+        let seeds: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+        // Those that take long are hunted by `cargo xtask sim --planted`.
+        if seeds > 12 {
+            continue;
+        }
+        let noticed = (0..seeds).any(|seed| {
+            let plan = Plan::of_seed(seed).with(*mutation);
+            !run(&plan, Telling::Silent).violations.is_empty()
+        });
+        assert!(noticed, "{mutation:?} within {seeds} seeds");
+    }
+}
