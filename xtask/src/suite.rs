@@ -132,13 +132,14 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "rust",
         about: "every Rust test: unit, integration, tidy, conformance, doctests",
         steps: |tree| {
-            vec![
-                build(tree),
-                cargo_step(
-                    tree,
-                    &["test", "--workspace", "--all-features", "--no-fail-fast"],
-                ),
-            ]
+            let test = ["test", "--workspace", "--all-features", "--no-fail-fast"];
+            let mut steps = vec![build(tree)];
+            // Some of them talk to the JavaScript SDK; without npm they say that they can't.
+            let scripts = tree.has("tests/interop/js/package.json");
+            let installed = scripts.filter(|_| NPM.find().is_some());
+            steps.extend(installed.map(|_| npm_install(&tree.root.join("tests/interop/js"))));
+            steps.push(cargo_step(tree, &test));
+            steps
         },
         count: count::libtest,
         ..CHECK
