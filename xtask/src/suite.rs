@@ -83,7 +83,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "policy",
         about: "dependencies keep to deny.toml: licences, bans, sources",
         home: "deny.toml",
-        steps: |tree| vec![Step::new(&tree.root, this_program(), &["policy"])],
+        steps: |tree| vec![Step::new(&tree.root, this_program(tree), &["policy"])],
         ..CHECK
     },
     Suite {
@@ -197,7 +197,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "surface",
         about: "Swift and Kotlin offer what bindings/surface says",
         home: "bindings/surface/swift.txt",
-        steps: |tree| vec![Step::new(&tree.root, this_program(), &["surface"])],
+        steps: |tree| vec![Step::new(&tree.root, this_program(tree), &["surface"])],
         ..CHECK
     },
     Suite {
@@ -331,7 +331,7 @@ pub(crate) const BUILD: &[&str] = &[
 
 /// Generates the code of one language; it builds the library first.
 fn bindings(tree: &Tree, language: &str) -> Step {
-    Step::new(&tree.root, this_program(), &["bindings", language])
+    Step::new(&tree.root, this_program(tree), &["bindings", language])
 }
 
 /// Installs what the lock file names.
@@ -356,12 +356,10 @@ fn libraries(tree: &Tree) -> String {
     tree.target.join("debug").to_string_lossy().into_owned()
 }
 
-/// This program, for the suites that are commands of it.
-fn this_program() -> String {
-    std::env::current_exe().map_or_else(
-        |_| "xtask".to_owned(),
-        |path| path.to_string_lossy().into_owned(),
-    )
+/// This program, for the suites that are commands of it: by the place it is built at, because a
+/// build of the workspace may have replaced the file that runs now.
+fn this_program(tree: &Tree) -> String {
+    tree.built("xtask").to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
