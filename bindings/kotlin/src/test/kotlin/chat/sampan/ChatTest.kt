@@ -2,11 +2,13 @@
 package chat.sampan
 
 import java.nio.file.Path
+import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.mapNotNull
 import kotlinx.coroutines.flow.take
@@ -40,7 +42,7 @@ class ChatTest {
             assertEquals(MessageState.Pending, sent.message.state)
             assertEquals("hello from Kotlin", told.await())
 
-            val info = ben.conversations(null, 10u).conversations.single()
+            val info = ben.named()
             assertEquals("Boats", info.name)
             ben.conversation(info.id).use { talk ->
                 val items = talk.page(null, 10u).items
@@ -122,6 +124,18 @@ class ChatTest {
             val desk = ClientOptions(tag = "desk")
             assertTrue(failure { engine.client("ann", desk) } is SampanException.TagMismatch)
             engine.shutdown()
+        }
+    }
+
+    /**
+     * The client's one conversation, as soon as the service has told what it is called: a message
+     * may come before that, and then the conversation is in the list without a name.
+     */
+    private suspend fun Client.named(): ConversationInfo {
+        while (true) {
+            val info = conversations(null, 10u).conversations.single()
+            if (info.name != null) return info
+            delay(20.milliseconds)
         }
     }
 
