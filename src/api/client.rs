@@ -1,7 +1,6 @@
 //! A client: one identity, its session, its conversations, its outbox.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use crate::model::{
@@ -107,28 +106,16 @@ impl Client {
     }
 
     /// Reads from the store, on a thread for blocking work.
-    fn read<T: Send + 'static>(
+    async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
-    ) -> impl Future<Output = Result<T, SampanError>> + Send + 'static {
-        read_from(&self.runtime, &self.core, read)
+    ) -> Result<T, SampanError> {
+        self.runtime.read(&self.core, read).await
     }
 
     async fn request(&self, request: Request) -> Result<Reply, SampanError> {
         self.runtime.mailbox().request(&self.core.id, request).await
     }
-}
-
-/// Reads from a client's store, on a thread for blocking work.
-pub(super) fn read_from<T: Send + 'static>(
-    runtime: &Runtime,
-    core: &ClientCore,
-    read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
-) -> impl Future<Output = Result<T, SampanError>> + Send + 'static {
-    let read = core
-        .store()
-        .map(|store| runtime.blocking(move || read(&store)));
-    async move { read?.await }
 }
 
 /// An answer of another kind than the question is a bug.
@@ -216,7 +203,7 @@ impl Client {
     /// What opening the store found and did: damage that was set aside, and what was saved.
     #[must_use]
     pub fn open_report(&self) -> OpenReport {
-        self.core.report.clone()
+        self.core.door.report()
     }
 
     /// Signs out: closes the session and the store. Every later call on this client and its

@@ -7,10 +7,10 @@ use crate::model::{
     ConversationId, ConversationInfo, LocalId, Message, NewMessage, OutboxEntryId, Timestamp,
 };
 use crate::runtime::{ClientCore, Runtime};
-use crate::store::{ConversationNumber, Position, Snapshot};
+use crate::store::{ConversationNumber, Position, Snapshot, Store};
 use crate::sync::{Reply, Request};
 
-use super::client::{read_from, unexpected};
+use super::client::unexpected;
 use super::views::{TimelineGap, TimelinePage, TimelinePlace};
 
 /// A handle of one conversation of one client. Handles are cheap; two of the same are alike.
@@ -56,12 +56,12 @@ impl Conversation {
         read: impl FnOnce(&Snapshot<'_>, ConversationNumber) -> Result<T, SampanError> + Send + 'static,
     ) -> Result<T, SampanError> {
         let id = self.id.clone();
-        let work = read_from(&self.runtime, &self.core, move |store| {
+        let work = move |store: &Store| {
             let snapshot = store.snapshot();
             let number = snapshot.number(&id)?.ok_or_else(gone)?;
             read(&snapshot, number)
-        });
-        work.await
+        };
+        self.runtime.read(&self.core, work).await
     }
 
     async fn request(&self, request: Request) -> Result<Reply, SampanError> {

@@ -106,8 +106,13 @@ impl Engine {
         self.runtime.mailbox().network(hint).await
     }
 
-    /// Closes the connection and brings everything to disk: the app goes to the background. Reads
-    /// and writes go on working; nothing is sent until `resume`.
+    /// Closes the connection, brings everything to disk and closes every file: the app goes to the
+    /// background. On return no file of a store is open and no lock is held; nothing is sent until
+    /// `resume`.
+    ///
+    /// Reads and writes work in the background too: a call opens its client's store again, which
+    /// takes some ten milliseconds, and the store is closed again a second later, or by another
+    /// `suspend`, whose return says so. A write that returned is as durable as ever.
     ///
     /// # Errors
     ///
@@ -116,7 +121,9 @@ impl Engine {
         self.runtime.mailbox().suspend().await
     }
 
-    /// Connects again, if a client wants to be online: the app is back.
+    /// Opens the stores and connects again, if a client wants to be online: the app is back. Returns
+    /// at once. A store that does not open, because another process has it, is tried again until
+    /// it does; `Client.store_health` and an event tell, and calls fail with the reason meanwhile.
     ///
     /// # Errors
     ///

@@ -18,12 +18,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use super::clock::{self, Clock};
 use super::mailbox::{Answer, Command, EngineBoard, Newcomer};
 use super::publish::Publisher;
+use super::rest::{LINGER, Outcome, Reopened, Resting};
 use super::seat::{Released, Seat, Slots};
 use super::sockets::Sockets;
 use crate::model::{ClientId, Event, Now};
@@ -53,10 +54,23 @@ pub(super) struct Driver {
     sockets: Sockets,
     seats: BTreeMap<ClientSlot, Seat>,
     slots: Slots,
+    /// Clients whose stores are shut.
+    resting: Resting,
+    lifecycle: Lifecycle,
     signing: JoinSet<Signed>,
     deliveries: VecDeque<(ClientSlot, Delivery)>,
     publisher: Publisher,
     board: Arc<EngineBoard>,
+}
+
+/// Where the app is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifecycle {
+    Foreground,
+    /// In the background, where stores are shut; those that were opened again are so at the time.
+    Background {
+        rest_at: Option<Duration>,
+    },
 }
 
 /// What the loop waits for.
@@ -64,6 +78,7 @@ enum Input {
     Command(Command),
     Link(LinkInput),
     Signed(Signed),
+    Reopened(Box<Reopened>),
     /// A time that somebody asked for has come.
     Timer,
 }
@@ -96,6 +111,8 @@ impl Driver {
             sockets: Sockets::new(transport, config.app_id.clone(), config.limits.clone()),
             seats: BTreeMap::new(),
             slots: Slots::default(),
+            resting: Resting::default(),
+            lifecycle: Lifecycle::Foreground,
             signing: JoinSet::new(),
             deliveries: VecDeque::new(),
             publisher,
@@ -117,6 +134,7 @@ impl Driver {
                 input = if full { None } else { self.next_waiting() };
             }
             self.settle();
+            self.rest_if_due();
             if let Flow::Stop(done) = flow {
                 break done;
             }
@@ -125,12 +143,13 @@ impl Driver {
         self.settle();
         self.sockets.disconnect_any();
         self.sockets.goodbye().await;
-        // The stores close before the caller hears of it: the folders are free then.
-        let Self {
-            seats, publisher, ..
-        } = self;
-        drop(seats);
-        publisher.end();
+        self.resting.forget_all();
+        // The stores close before the caller hears of it.
+        for (_, seat) in std::mem::take(&mut self.seats) {
+            seat.door().close();
+            drop(seat);
+        }
+        self.publisher.end();
         if let Some(done) = done {
             // A caller that left is not told.
             let _ = done.send(());
@@ -149,6 +168,7 @@ impl Driver {
             },
             input = self.sockets.next() => Input::Link(input),
             Some(Ok(signed)) = self.signing.join_next() => Input::Signed(signed),
+            reopened = self.resting.next() => Input::Reopened(Box::new(reopened)),
             () = sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Timer,
         }
     }
@@ -161,6 +181,9 @@ impl Driver {
         if let Some(input) = self.sockets.try_next() {
             return Some(Input::Link(input));
         }
+        if let Some(reopened) = self.resting.try_next() {
+            return Some(Input::Reopened(Box::new(reopened)));
+        }
         match self.signing.try_join_next() {
             Some(Ok(signed)) => Some(Input::Signed(signed)),
             Some(Err(_)) | None => None,
@@ -168,8 +191,13 @@ impl Driver {
     }
 
     fn deadline(&self) -> Option<Duration> {
+        let rest_at = match self.lifecycle {
+            Lifecycle::Background { rest_at } => rest_at,
+            Lifecycle::Foreground => None,
+        };
+        let others = [self.link_wake_at, rest_at, self.resting.deadline()];
         let seats = self.seats.values().filter_map(Seat::deadline);
-        seats.chain(self.link_wake_at).min()
+        seats.chain(others.into_iter().flatten()).min()
     }
 
     /// Hands one input to whom it concerns.
@@ -183,6 +211,7 @@ impl Driver {
                     seat.handle(now, ClientInput::Signed { effect, outcome })
                 });
             }
+            Input::Reopened(reopened) => self.reopened(now, *reopened),
             // The timers are looked at in every round anyway.
             Input::Timer => {}
         }
@@ -202,39 +231,118 @@ impl Driver {
                 done,
             } => match self.slot_of(&client) {
                 Some(slot) => self.tell_seat(now, slot, |seat| seat.call(now, *request, done)),
-                // The answer's sender is dropped, which says that the client is closed.
-                None => drop(done),
+                None => self.resting.call(&client, *request, done),
+            },
+            Command::Wake { client, done } => match self.slot_of(&client) {
+                // A caller that left is not told.
+                Some(_) => drop(done.send(Ok(()))),
+                None => self.resting.wake(&client, done),
             },
             Command::Detach { client, done } => {
                 self.settle();
+                self.resting.forget(&client);
                 if let Some(slot) = self.slot_of(&client) {
                     self.flush_seat(slot);
                     self.settle();
-                    self.seats.remove(&slot);
+                    if let Some(seat) = self.seats.remove(&slot) {
+                        seat.door().close();
+                    }
                     self.tell_link(now, LinkInput::Detach { slot });
                 }
                 let _ = done.send(());
             }
             Command::Network(hint) => self.tell_link(now, LinkInput::Network(hint)),
-            Command::Suspend { done } => {
-                self.tell_link(now, LinkInput::Suspend);
-                self.settle();
-                self.flush_all();
-                let goodbye = self.sockets.goodbye();
-                tokio::spawn(async move {
-                    goodbye.await;
-                    let _ = done.send(());
-                });
-            }
-            Command::Resume => self.tell_link(now, LinkInput::Resume),
+            Command::Suspend { done } => self.suspend(now, done),
+            Command::Resume => self.resume(now),
             Command::Shutdown { done } => return Flow::Stop(done),
         }
         Flow::Continue
     }
 
-    fn attach(&mut self, now: Now, newcomer: Newcomer) {
+    /// Closes the socket and shuts every store; the caller hears when no file is open.
+    fn suspend(&mut self, now: Now, done: Answer<()>) {
+        self.tell_link(now, LinkInput::Suspend);
+        self.settle();
+        self.lifecycle = Lifecycle::Background { rest_at: None };
+        self.rest_all();
+        self.resting.stop_retrying();
+        let goodbye = self.sockets.goodbye();
+        let doors: Vec<_> = self.resting.doors().map(Arc::clone).collect();
+        tokio::spawn(async move {
+            goodbye.await;
+            for door in doors {
+                door.freed().await;
+            }
+            // A caller that left is not told.
+            let _ = done.send(());
+        });
+    }
+
+    fn resume(&mut self, now: Now) {
+        self.lifecycle = Lifecycle::Foreground;
+        self.tell_link(now, LinkInput::Resume);
+        self.resting.wake_all();
+    }
+
+    /// Shuts the stores that were opened in the background, if it is time.
+    fn rest_if_due(&mut self) {
+        let now = self.clock.now();
+        if let Lifecycle::Background { rest_at } = &mut self.lifecycle
+            && rest_at.take_if(|at| *at <= now.elapsed).is_some()
+        {
+            self.rest_all();
+        }
+    }
+
+    /// Brings everything to disk and gives the stores up; the clients rest without them.
+    fn rest_all(&mut self) {
+        self.flush_all();
+        self.settle();
+        let now = self.clock.now();
+        for (slot, seat) in std::mem::take(&mut self.seats) {
+            let (guest, keys) = seat.leave();
+            self.resting.rest(guest);
+            // Closing the files blocks.
+            spawn_blocking(move || drop(keys));
+            self.tell_link(now, LinkInput::Detach { slot });
+        }
+    }
+
+    /// Takes a client back whose store was opened again, and does what waited for that.
+    fn reopened(&mut self, now: Now, reopened: Reopened) {
+        let back = match self.resting.opened(now, reopened) {
+            Outcome::Back(back) => *back,
+            Outcome::Refused(event) => return self.publisher.publish(&[*event]),
+            Outcome::Nothing => return,
+        };
+        let board = Arc::clone(&back.newcomer.guest.board);
+        let before = board.health();
+        let slot = self.attach(now, back.newcomer);
+        if board.health() != before
+            && let Some(seat) = self.seats.get(&slot)
+        {
+            self.publisher.publish(&[Event::StoreHealthChanged {
+                client: seat.client().clone(),
+                health: board.health(),
+            }]);
+        }
+        self.tell_seat(now, slot, |seat| seat.reconnect(now));
+        for call in back.calls {
+            self.tell_seat(now, slot, |seat| seat.call(now, call.request, call.done));
+        }
+        for done in back.reads {
+            // A caller that left is not told.
+            let _ = done.send(Ok(()));
+        }
+    }
+
+    /// Lets a client take part. In the background it rests again soon.
+    fn attach(&mut self, now: Now, newcomer: Newcomer) -> ClientSlot {
+        if let Lifecycle::Background { rest_at } = &mut self.lifecycle {
+            rest_at.get_or_insert(now.elapsed + LINGER);
+        }
         let seat = Seat::new(now, newcomer, self.config.limits.clone());
-        self.seat(now, seat);
+        self.seat(now, seat)
     }
 
     /// Gives a seat a number on the link.
@@ -283,6 +391,7 @@ impl Driver {
         if self.link_wake_at.take_if(|at| *at <= now.elapsed).is_some() {
             self.tell_link(now, LinkInput::Woke);
         }
+        self.resting.retry_due(now);
         let slots: Vec<_> = self.seats.keys().copied().collect();
         for slot in slots {
             self.tell_seat(now, slot, |seat| seat.wake(now));
@@ -445,8 +554,8 @@ mod tests {
     use crate::ServerAddress;
     use crate::model::AppId;
     use crate::net::MemoryTransport;
-    use crate::runtime::mailbox::{ClientBoard, Mailbox};
-    use crate::store::{MemoryDisk, Store};
+    use crate::runtime::mailbox::Mailbox;
+    use crate::store::MemoryDisk;
     use crate::sync::Request;
 
     #[tokio::test]
@@ -461,15 +570,7 @@ mod tests {
         let transport = Arc::new(transport);
         let mut driver = Driver::new(config, transport, waiting, Publisher::default(), board);
         let ann = ClientId::new("ann").unwrap();
-        let opened = Store::in_memory(&MemoryDisk::new(7), ann.clone()).unwrap();
-        let newcomer = Newcomer {
-            client: ann.clone(),
-            tag: None,
-            store: opened.store,
-            writer: opened.writer,
-            signer: None,
-            board: Arc::new(ClientBoard::default()),
-        };
+        let newcomer = Newcomer::in_memory(&MemoryDisk::new(7), &ann);
         driver.attach(driver.clock.now(), newcomer);
         let (done, answer) = tokio::sync::oneshot::channel();
         let conversation = crate::model::NewConversation::default();

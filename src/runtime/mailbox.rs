@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::door::Keys;
+use super::rest::Guest;
 use crate::SampanError;
 use crate::model::{ClientId, ConnectionState, SessionState, StoreHealth};
-use crate::store::{Store, Writer};
 use crate::sync::link::NetworkHint;
 use crate::sync::{Reply, Request, Signature, SignedOperation};
 
@@ -39,6 +40,13 @@ pub(super) enum Command {
         /// The answer.
         done: Answer<Result<Reply, SampanError>>,
     },
+    /// Open a client's store again for a read.
+    Wake {
+        /// Whose.
+        client: ClientId,
+        /// Told when reads find it.
+        done: Answer<Result<(), SampanError>>,
+    },
     /// Let a client go, and give its store up.
     Detach {
         /// Which.
@@ -50,7 +58,7 @@ pub(super) enum Command {
     Network(NetworkHint),
     /// The app goes to the background.
     Suspend {
-        /// Told when the socket is closed and all is on disk.
+        /// Told when the socket is closed, all is on disk and no file is open.
         done: Answer<()>,
     },
     /// The app is back.
@@ -62,14 +70,31 @@ pub(super) enum Command {
     },
 }
 
-/// A client that comes to the loop.
+/// A client that comes to the loop, with its open store.
 pub(super) struct Newcomer {
-    pub(super) client: ClientId,
-    pub(super) tag: Option<crate::model::Tag>,
-    pub(super) store: Store,
-    pub(super) writer: Writer,
-    pub(super) signer: Option<Signer>,
-    pub(super) board: Arc<ClientBoard>,
+    pub(super) guest: Guest,
+    pub(super) keys: Keys,
+}
+
+#[cfg(test)]
+impl Newcomer {
+    /// A client with a store in memory.
+    pub(super) fn in_memory(disk: &crate::store::MemoryDisk, client: &ClientId) -> Self {
+        let (disk, owner) = (disk.clone(), client.clone());
+        let door = super::door::Door::new(Box::new(move || {
+            Ok(crate::store::Store::in_memory(&disk, owner.clone())?)
+        }));
+        let keys = door.open().unwrap();
+        let guest = Guest {
+            client: client.clone(),
+            tag: None,
+            signer: None,
+            board: Arc::default(),
+            door,
+            wishes: super::rest::Wishes::default(),
+        };
+        Self { guest, keys }
+    }
 }
 
 /// The readable state of the engine; the loop alone writes it.
@@ -137,6 +162,12 @@ impl Mailbox {
         .await?
     }
 
+    /// Has a client's store opened again, for a read.
+    pub(crate) async fn wake(&self, client: &ClientId) -> Result<(), SampanError> {
+        let client = client.clone();
+        self.ask(|done| Command::Wake { client, done }).await?
+    }
+
     /// Lets a client take part.
     pub(super) async fn attach(&self, newcomer: Newcomer) -> Result<(), SampanError> {
         let newcomer = Box::new(newcomer);
@@ -153,7 +184,7 @@ impl Mailbox {
         self.tell(Command::Network(hint)).await
     }
 
-    /// Stops the socket and brings everything to disk.
+    /// Stops the socket, brings everything to disk and shuts the stores' files.
     pub(crate) async fn suspend(&self) -> Result<(), SampanError> {
         self.ask(|done| Command::Suspend { done }).await
     }

@@ -10,6 +10,8 @@
 //! |---|---|
 //! | `mailbox.rs` | what the loop is asked, and the state that anybody may read |
 //! | `driver.rs` | the loop: drain, commit, send, tell |
+//! | `door.rs` | the way to a client's store: readers pass, the loop opens and shuts |
+//! | `rest.rs` | clients whose stores are shut while the app is in the background |
 //! | `seat.rs` | one client's machine and store at the loop; what a failed commit leads to |
 //! | `sockets.rs` | what the link asks of the network |
 //! | `publish.rs` | events to subscribers |
@@ -23,10 +25,12 @@
 
 mod account;
 mod clock;
+mod door;
 mod driver;
 mod events;
 mod mailbox;
 mod publish;
+mod rest;
 mod seat;
 mod sockets;
 #[cfg(test)]
@@ -35,20 +39,22 @@ mod tests;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
 use crate::model::{ClientId, Tag};
 use crate::net::{self, SocketTransport, Tls, Transport};
-use crate::store::{OpenReport, Store, StoreKey, StoreOptions};
+use crate::store::{Store, StoreKey, StoreOptions};
 use crate::{Config, SampanError};
 
+use door::{Door, Opener, Shut};
 use driver::Driver;
 use mailbox::Newcomer;
 use publish::Publisher;
+use rest::{Guest, Wishes};
 
 pub(crate) use mailbox::{ClientBoard, EngineBoard, Mailbox, Signer};
 pub use publish::EventStream;
@@ -92,23 +98,9 @@ pub(crate) enum AfterSignOut {
 pub(crate) struct ClientCore {
     pub(crate) id: ClientId,
     pub(crate) board: Arc<ClientBoard>,
-    pub(crate) report: OpenReport,
+    pub(crate) door: Arc<Door>,
     tag: Option<Tag>,
     folder: PathBuf,
-    /// None once the client signed out or the engine was shut down.
-    store: Mutex<Option<Store>>,
-}
-
-impl ClientCore {
-    /// The store to read from.
-    pub(crate) fn store(&self) -> Result<Store, SampanError> {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.clone().ok_or(SampanError::Closed)
-    }
-
-    fn close(&self) {
-        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
 }
 
 impl Runtime {
@@ -200,38 +192,46 @@ impl Runtime {
             };
         }
         let folder = account::folder(&self.config.store_root, &self.config.app_id, &id);
-        let mut how = StoreOptions::new(&folder, id.clone(), clock::wall());
-        how.cache_bytes = self.config.cache_bytes;
-        how.key = options.key;
+        let door = Door::new(self.opener(&id, &folder, options.key));
+        let opening = Arc::clone(&door);
+        let keys = self.blocking(move || opening.open()).await?;
+        let core = Arc::new(ClientCore {
+            id: id.clone(),
+            board: Arc::default(),
+            door: Arc::clone(&door),
+            tag: options.tag.clone(),
+            folder,
+        });
+        let guest = Guest {
+            client: id.clone(),
+            tag: options.tag,
+            signer: options.signer,
+            board: Arc::clone(&core.board),
+            door,
+            wishes: Wishes::default(),
+        };
+        let newcomer = Newcomer { guest, keys };
+        self.mailbox.attach(newcomer).await?;
+        clients.insert(id, Arc::clone(&core));
+        Ok(core)
+    }
+
+    /// How a client's store is opened, the first time and after each rest.
+    fn opener(&self, id: &ClientId, folder: &Path, key: Option<StoreKey>) -> Opener {
         let app = self.config.app_id.clone();
-        let opened = self.blocking(move || {
+        let mut how = StoreOptions::new(folder, id.clone(), clock::wall());
+        how.cache_bytes = self.config.cache_bytes;
+        how.key = key;
+        Box::new(move || {
+            let mut how = how.clone();
+            how.now = clock::wall();
             let opened = Store::open(&how)?;
             if how.key.is_none() {
                 // A folder that can't be written has its own report; the list lacks it then.
                 let _ = account::remember(&how.folder, &app, &how.owner);
             }
             Ok(opened)
-        });
-        let opened = opened.await?;
-        let core = Arc::new(ClientCore {
-            id: id.clone(),
-            board: Arc::default(),
-            report: opened.report,
-            tag: options.tag.clone(),
-            folder,
-            store: Mutex::new(Some(opened.store.clone())),
-        });
-        let newcomer = Newcomer {
-            client: id.clone(),
-            tag: options.tag,
-            store: opened.store,
-            writer: opened.writer,
-            signer: options.signer,
-            board: Arc::clone(&core.board),
-        };
-        self.mailbox.attach(newcomer).await?;
-        clients.insert(id, Arc::clone(&core));
-        Ok(core)
+        })
     }
 
     /// Lets a client go and closes its store.
@@ -246,10 +246,12 @@ impl Runtime {
         after: AfterSignOut,
     ) -> Result<(), SampanError> {
         let mut clients = self.clients.lock().await;
-        core.store()?;
+        if core.door.is_closed() {
+            return Err(SampanError::Closed);
+        }
         self.mailbox.detach(core.id.clone()).await?;
-        core.close();
         clients.remove(&core.id);
+        core.door.freed().await;
         if after == AfterSignOut::Keep {
             return Ok(());
         }
@@ -273,11 +275,29 @@ impl Runtime {
     pub(crate) async fn shutdown(&self) -> Result<(), SampanError> {
         let mut clients = self.clients.lock().await;
         self.mailbox.shutdown().await?;
-        for core in clients.values() {
-            core.close();
+        for core in std::mem::take(&mut *clients).values() {
+            core.door.freed().await;
         }
-        clients.clear();
         Ok(())
+    }
+
+    /// Reads from a client's store, on a thread for blocking work. A store that is shut because the
+    /// app is in the background is opened for it.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        core: &ClientCore,
+        read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
+    ) -> Result<T, SampanError> {
+        loop {
+            match core.door.read() {
+                Ok(reading) => {
+                    let work = self.blocking(move || read(reading.store()));
+                    return work.await;
+                }
+                Err(Shut::Closed) => return Err(SampanError::Closed),
+                Err(Shut::Resting) => self.mailbox.wake(&core.id).await?,
+            }
+        }
     }
 
     /// Runs blocking work on a thread for it. The caller may wait on any executor.

@@ -12,14 +12,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::door::{Door, Inside, Keys};
 use super::mailbox::{Answer, ClientBoard, Newcomer, Signer};
+use super::rest::{Guest, Wishes};
 use super::{clock, events};
 use crate::model::{ClientId, Event, Now, SessionState, StoreHealth, Tag};
 use crate::store::{Batch, CommitClass, Overlay, Store, StoreError, Writer};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
     Client as Machine, ClientInput, ClientSettings, Durability, EffectId, Reply, Request,
-    RequestId, SignIn, SignedOperation, Signing, Step,
+    RequestId, SignedOperation, Signing, Step,
 };
 use crate::{Limits, SampanError};
 
@@ -47,9 +49,12 @@ pub(super) struct Seat {
     board: Arc<ClientBoard>,
     calls: BTreeMap<RequestId, Answer<Result<Reply, SampanError>>>,
     next_call: u64,
-    /// What the app asked for last: to be online, or not. A rebuilt machine is told.
-    online: Option<SignIn>,
+    /// What the app asked for last. A rebuilt machine is told.
+    wishes: Wishes,
     phase: Phase,
+    door: Arc<Door>,
+    /// Goes last: the files are free then.
+    inside: Inside,
 }
 
 enum Phase {
@@ -86,22 +91,25 @@ pub(super) struct Released {
 impl Seat {
     /// Builds the machine from the store. A store that can't be written is probed from the start.
     pub(super) fn new(now: Now, newcomer: Newcomer, limits: Limits) -> Self {
+        let Newcomer { guest, keys } = newcomer;
         let mut seat = Self {
-            client: newcomer.client,
-            tag: newcomer.tag,
+            client: guest.client,
+            tag: guest.tag,
             limits,
-            store: newcomer.store,
-            writer: newcomer.writer,
-            signer: newcomer.signer,
-            board: newcomer.board,
+            store: keys.store,
+            writer: keys.writer,
+            signer: guest.signer,
+            board: guest.board,
             calls: BTreeMap::new(),
             next_call: 0,
-            online: None,
+            wishes: guest.wishes,
             phase: Phase::Failed(Failed {
                 reason: SampanError::Closed,
                 pause: PROBE_FIRST,
                 probe_at: now.elapsed,
             }),
+            door: guest.door,
+            inside: keys.inside,
         };
         let health = seat.store.health();
         seat.board.health.send_replace(health.clone());
@@ -122,6 +130,34 @@ impl Seat {
         self.signer.as_ref()
     }
 
+    pub(super) const fn door(&self) -> &Arc<Door> {
+        &self.door
+    }
+
+    /// Gives the store up: what is left is the client, and the store's last handles, whose drop
+    /// blocks. Calls that wait for an answer of the service hear that it won't come.
+    pub(super) fn leave(self) -> (Guest, Keys) {
+        for (_, done) in self.calls {
+            // A caller that left is not told.
+            let _ = done.send(Err(SampanError::NotConnected));
+        }
+        self.door.rest();
+        let guest = Guest {
+            client: self.client,
+            tag: self.tag,
+            signer: self.signer,
+            board: self.board,
+            door: self.door,
+            wishes: self.wishes,
+        };
+        let keys = Keys {
+            store: self.store,
+            writer: self.writer,
+            inside: self.inside,
+        };
+        (guest, keys)
+    }
+
     /// Whether the machine has answered something that is not carried out yet.
     pub(super) fn is_touched(&self) -> bool {
         matches!(&self.phase, Phase::Working(working) if working.step.is_some())
@@ -135,8 +171,9 @@ impl Seat {
         done: Answer<Result<Reply, SampanError>>,
     ) -> Result<(), StoreError> {
         match &request {
-            Request::Connect { mode } => self.online = Some(*mode),
-            Request::Disconnect => self.online = None,
+            Request::Connect { mode } => self.wishes.online = Some(*mode),
+            Request::Disconnect => self.wishes.online = None,
+            Request::Focus { conversation } => self.wishes.focus.clone_from(conversation),
             _ => {}
         }
         if let Phase::Failed(failed) = &self.phase {
@@ -214,6 +251,7 @@ impl Seat {
         // A caller that has its answer may ask for the state at once, so the state comes first.
         if let Some(state) = &step.session {
             self.board.session.send_replace(state.clone());
+            self.wishes.follow(state);
         }
         for (id, answer) in step.replies {
             if let Some(done) = self.calls.remove(&id) {
@@ -300,7 +338,7 @@ impl Seat {
             },
             &mut events,
         );
-        let session = match self.online {
+        let session = match self.wishes.online {
             Some(_) => SessionState::Opening,
             None => SessionState::Closed,
         };
@@ -329,16 +367,23 @@ impl Seat {
         Some(events)
     }
 
-    /// Tells a rebuilt machine what the app wants. It comes back by itself, so it does not push
-    /// another device off its place.
+    /// Tells a rebuilt machine what the app wants. One that was signed in comes back by itself, so it
+    /// does not push another device off its place.
     pub(super) fn reconnect(&mut self, now: Now) -> Result<(), StoreError> {
-        if self.online.is_none() {
-            return Ok(());
+        let Wishes { online, focus } = self.wishes.clone();
+        if let Some(mode) = online {
+            self.want(now, Request::Connect { mode })?;
         }
+        if focus.is_some() {
+            let conversation = focus;
+            self.want(now, Request::Focus { conversation })?;
+        }
+        Ok(())
+    }
+
+    /// Asks the machine for something in the app's name; nobody waits for the answer.
+    fn want(&mut self, now: Now, request: Request) -> Result<(), StoreError> {
         let id = self.next_call();
-        let request = Request::Connect {
-            mode: SignIn::Yield,
-        };
         self.handle(now, ClientInput::Requested { id, request })
     }
 

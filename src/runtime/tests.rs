@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use tokio::time::{Duration, timeout};
 
 use super::driver::Driver;
-use super::mailbox::{ClientBoard, EngineBoard, Mailbox, Newcomer};
+use super::mailbox::{EngineBoard, Mailbox, Newcomer};
 use super::publish::{EventStream, Publisher, Scope};
 use crate::model::{
     AppId, ClientId, ConversationId, Event, NewConversation, NewMessage, StoreHealth,
@@ -41,16 +41,8 @@ impl Scene {
         let driver = Driver::new(config, Arc::new(transport), waiting, publisher, board);
         tokio::spawn(driver.run());
         let disk = MemoryDisk::new(7);
-        let opened = Store::in_memory(&disk, ann.clone()).unwrap();
-        let store = opened.store.clone();
-        let newcomer = Newcomer {
-            client: ann.clone(),
-            tag: None,
-            store: opened.store,
-            writer: opened.writer,
-            signer: None,
-            board: Arc::new(ClientBoard::default()),
-        };
+        let newcomer = Newcomer::in_memory(&disk, &ann);
+        let store = newcomer.keys.store.clone();
         mailbox.attach(newcomer).await.unwrap();
         Self {
             mailbox,

@@ -7,7 +7,7 @@
 //! synced can destroy ones that were); files it creates are never synced (we do after opening);
 //! its background flusher wakes an idle phone or does not exist (we turn it off).
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,26 @@ pub(super) struct SledKv {
     db: sled::Db,
     /// Our own handle of the data file, for the sync that sled leaves out on Linux.
     data: File,
+    /// Dropped last.
+    _end: UntilClosed,
+}
+
+/// Waits, when it is dropped, until a database that was dropped before it has closed its data file:
+/// sled does that on threads of its own, and whoever closes a store wants to know that it is.
+#[derive(Debug)]
+struct UntilClosed(PathBuf);
+
+impl Drop for UntilClosed {
+    fn drop(&mut self) {
+        for _ in 0..LOCK_TRIES {
+            // sled holds the file's lock as long as it has it open. One that was moved away or
+            // can't be opened any more is not waited for.
+            match File::open(&self.0).map(|file| file.try_lock()) {
+                Ok(Err(TryLockError::WouldBlock)) => thread::sleep(LOCK_PAUSE),
+                _ => return,
+            }
+        }
+    }
 }
 
 impl SledKv {
@@ -71,7 +91,8 @@ impl SledKv {
             .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
         sync_tree(&options.folder).map_err(failed)?;
         let data = File::open(options.data_file()).map_err(failed)?;
-        Ok(Self { db, data })
+        let _end = UntilClosed(options.data_file());
+        Ok(Self { db, data, _end })
     }
 }
 
@@ -94,8 +115,8 @@ fn open_caught(options: &DbOptions) -> Result<sled::Db, StoreError> {
 }
 
 /// How often, and after which pauses, a lock that is still held is tried again: 2 s in all.
-const LOCK_TRIES: u32 = 100;
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
+const LOCK_TRIES: u32 = 400;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Runs a call of sled, its panics turned into damage and its errors into ours.
 fn guarded<T>(

@@ -9,6 +9,7 @@
 //! | `offline.rs` | what is done without a connection, and what comes of it |
 //! | `patches.rs` | edits and recalls by others are shown |
 //! | `lifecycle.rs` | suspend and resume, sign-out, accounts, observers, tags |
+//! | `suspend.rs` | the app in the background: files are shut, calls work all the same |
 //! | `refusals.rs` | bad input: typed errors, and nothing else happens |
 //! | `strangers.rs` | services that talk garbage, never answer, or send us away |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
@@ -34,3 +35,4 @@ mod place;
 mod refusals;
 mod sessions;
 mod strangers;
+mod suspend;

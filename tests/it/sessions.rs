@@ -40,7 +40,7 @@ async fn opening_and_closing_are_answered_and_told() {
     is_told(&mut events, SessionState::Closed).await;
 }
 
-/// S041, S046, S047, S301, S303: in the background the session is paused, in the foreground it opens by itself.
+/// S041, S046, S047, S303: in the background the session is paused, in the foreground it opens by itself.
 #[tokio::test]
 async fn a_suspended_session_is_paused_and_opens_again_by_itself() {
     let place = Place::new().await;

@@ -1,0 +1,278 @@
+//! Clients whose stores are shut while the app is in the background.
+//!
+//! A suspended engine has no file open. Whatever needs a store opens it again, in the background too:
+//! a read asks for it, a call waits here until it is there. What is opened in the background is shut
+//! again after [`LINGER`], so that an app which only looked something up is as clean as before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::door::{Door, Keys};
+use super::mailbox::{Answer, ClientBoard, Newcomer, Signer};
+use crate::SampanError;
+use crate::model::{ClientId, ConversationId, Event, Now, SessionState, StoreHealth, Tag};
+use crate::sync::{Reply, Request, SignIn};
+
+/// How long a store that was opened in the background stays open: long enough for the handful of
+/// calls that answer a notification, short enough that it is shut before the system freezes the app.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// The first pause before a store that did not open after a resume is tried again; it doubles.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest such pause.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// A client without its store.
+pub(super) struct Guest {
+    pub(super) client: ClientId,
+    pub(super) tag: Option<Tag>,
+    pub(super) signer: Option<Signer>,
+    pub(super) board: Arc<ClientBoard>,
+    pub(super) door: Arc<Door>,
+    pub(super) wishes: Wishes,
+}
+
+/// What the app asked for last, for the machine that is built next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wishes {
+    /// To be online, or not.
+    pub(super) online: Option<SignIn>,
+    /// The conversation that the user looks at.
+    pub(super) focus: Option<ConversationId>,
+}
+
+impl Wishes {
+    /// What a session's state makes of them: one that was open comes back by itself, one that was
+    /// ended does not.
+    pub(super) fn follow(&mut self, state: &SessionState) {
+        match state {
+            SessionState::Open => self.online = self.online.map(|_| SignIn::Yield),
+            SessionState::Ended { .. } => self.online = None,
+            SessionState::Opening | SessionState::Closed => {}
+        }
+    }
+}
+
+/// A store that was opened again, or why not.
+pub(super) type Reopened = (ClientId, Result<Keys, SampanError>);
+
+/// A call that waits for a store.
+pub(super) struct WaitingCall {
+    pub(super) request: Request,
+    pub(super) done: Answer<Result<Reply, SampanError>>,
+}
+
+/// The clients at rest.
+#[derive(Default)]
+pub(super) struct Resting {
+    clients: BTreeMap<ClientId, Rested>,
+    opening: JoinSet<Reopened>,
+}
+
+struct Rested {
+    guest: Guest,
+    calls: Vec<WaitingCall>,
+    reads: Vec<Answer<Result<(), SampanError>>>,
+    is_opening: bool,
+    pause: Duration,
+    retry_at: Option<Duration>,
+}
+
+impl Resting {
+    /// Takes a client whose store was given up.
+    pub(super) fn rest(&mut self, guest: Guest) {
+        let rested = Rested {
+            calls: Vec::new(),
+            reads: Vec::new(),
+            is_opening: false,
+            pause: RETRY_FIRST,
+            retry_at: None,
+            guest,
+        };
+        self.clients.insert(rested.guest.client.clone(), rested);
+    }
+
+    /// The doors of all clients at rest.
+    pub(super) fn doors(&self) -> impl Iterator<Item = &Arc<Door>> {
+        self.clients.values().map(|rested| &rested.guest.door)
+    }
+
+    /// Opens a client's store for a call. One that is not here is closed: its answer is dropped.
+    pub(super) fn call(
+        &mut self,
+        client: &ClientId,
+        request: Request,
+        done: Answer<Result<Reply, SampanError>>,
+    ) {
+        if let Some(rested) = self.clients.get_mut(client) {
+            rested.calls.push(WaitingCall { request, done });
+            rested.open(&mut self.opening);
+        }
+    }
+
+    /// Opens a client's store for a read.
+    pub(super) fn wake(&mut self, client: &ClientId, done: Answer<Result<(), SampanError>>) {
+        if let Some(rested) = self.clients.get_mut(client) {
+            rested.reads.push(done);
+            rested.open(&mut self.opening);
+        }
+    }
+
+    /// Opens all stores: the app is back.
+    pub(super) fn wake_all(&mut self) {
+        for rested in self.clients.values_mut() {
+            rested.open(&mut self.opening);
+        }
+    }
+
+    /// Forgets a client; what waits for it is dropped, which says that it is closed.
+    pub(super) fn forget(&mut self, client: &ClientId) {
+        if let Some(rested) = self.clients.remove(client) {
+            rested.guest.door.close();
+        }
+    }
+
+    /// Forgets all clients.
+    pub(super) fn forget_all(&mut self) {
+        for (_, rested) in std::mem::take(&mut self.clients) {
+            rested.guest.door.close();
+        }
+    }
+
+    /// The next store that was opened, or did not open; waits for ever where none is being opened.
+    pub(super) async fn next(&mut self) -> Reopened {
+        loop {
+            match self.opening.join_next().await {
+                Some(Ok(reopened)) => return reopened,
+                // Opening catches its own panics; a task that died all the same is one less.
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The next one that is there already.
+    pub(super) fn try_next(&mut self) -> Option<Reopened> {
+        self.opening.try_join_next()?.ok()
+    }
+
+    /// Takes what came of opening. With a store, the client is handed back with all that waits for
+    /// it; without one, everybody who waits is told why.
+    pub(super) fn opened(&mut self, now: Now, reopened: Reopened) -> Outcome {
+        let (client, outcome) = reopened;
+        let Some(mut rested) = self.clients.remove(&client) else {
+            // It signed out meanwhile; the store is shut again beside the loop.
+            spawn_blocking(move || drop(outcome));
+            return Outcome::Nothing;
+        };
+        match outcome {
+            Ok(keys) => Outcome::Back(Box::new(rested.back(keys))),
+            Err(error) => {
+                log::warn!("the store of {client} did not open again: {error}");
+                let event = rested.refuse(now, &error);
+                self.clients.insert(client, rested);
+                Outcome::Refused(Box::new(event))
+            }
+        }
+    }
+
+    /// When a store that did not open is tried again.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let times = self.clients.values().filter_map(|rested| rested.retry_at);
+        times.min()
+    }
+
+    /// Tries those again whose time has come.
+    pub(super) fn retry_due(&mut self, now: Now) {
+        for rested in self.clients.values_mut() {
+            if rested.retry_at.take_if(|at| *at <= now.elapsed).is_some() {
+                rested.open(&mut self.opening);
+            }
+        }
+    }
+
+    /// While the app is in the background nothing is tried again: only a need opens a store.
+    pub(super) fn stop_retrying(&mut self) {
+        for rested in self.clients.values_mut() {
+            rested.retry_at = None;
+        }
+    }
+}
+
+/// What came of opening a store again.
+pub(super) enum Outcome {
+    Back(Box<Back>),
+    /// The store did not open; the event says so.
+    Refused(Box<Event>),
+    /// Nobody is interested any more.
+    Nothing,
+}
+
+/// A client that has its store again, and what waits for it.
+pub(super) struct Back {
+    pub(super) newcomer: Newcomer,
+    pub(super) calls: Vec<WaitingCall>,
+    pub(super) reads: Vec<Answer<Result<(), SampanError>>>,
+}
+
+impl Rested {
+    fn open(&mut self, opening: &mut JoinSet<Reopened>) {
+        if self.is_opening {
+            return;
+        }
+        self.is_opening = true;
+        self.retry_at = None;
+        let client = self.guest.client.clone();
+        let door = Arc::clone(&self.guest.door);
+        let announced = door.announce();
+        opening.spawn(async move {
+            // A read of before the rest may still hold the old store.
+            door.emptied().await;
+            let opened = spawn_blocking(move || door.open()).await;
+            drop(announced);
+            let opened = opened.unwrap_or_else(|_| {
+                Err(SampanError::Internal {
+                    reason: "opening the store panicked".to_owned(),
+                })
+            });
+            (client, opened)
+        });
+    }
+
+    fn back(self, keys: Keys) -> Back {
+        let newcomer = Newcomer {
+            guest: self.guest,
+            keys,
+        };
+        Back {
+            newcomer,
+            calls: self.calls,
+            reads: self.reads,
+        }
+    }
+
+    fn refuse(&mut self, now: Now, error: &SampanError) -> Event {
+        self.is_opening = false;
+        self.retry_at = Some(now.elapsed + self.pause);
+        self.pause = (self.pause * 2).min(RETRY_MAX);
+        // A caller that left is not told.
+        for call in self.calls.drain(..) {
+            let _ = call.done.send(Err(error.clone()));
+        }
+        for done in self.reads.drain(..) {
+            let _ = done.send(Err(error.clone()));
+        }
+        let health = StoreHealth::ReadOnly {
+            reason: error.to_string(),
+        };
+        self.guest.board.health.send_replace(health.clone());
+        Event::StoreHealthChanged {
+            client: self.guest.client.clone(),
+            health,
+        }
+    }
+}
