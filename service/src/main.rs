@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use sampan_service::core::app::{Apps, Credentials};
 use sampan_service::core::settings;
 use sampan_service::{Service, ServiceOptions, StorageChoice};
+
+/// How long clients may take to leave after they were told that the service stops: they ask the
+/// router where to go, and an SDK that is cut off while it asks makes a fuss.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// A messaging service for apps that use Sampan or the LeanCloud realtime SDKs.
 ///
@@ -93,6 +98,11 @@ async fn serve(options: ServiceOptions) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     println!("listening on http://{}", service.addr());
     stop_signal().await.map_err(|error| error.to_string())?;
+    tokio::select! {
+        () = service.drain(DRAIN) => {}
+        // Asked twice: at once, then.
+        _ = stop_signal() => {}
+    }
     service.stop().await;
     Ok(())
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use sampan::model::{ClientId, Now};
+use sampan::model::{ClientId, ConversationId, Now};
 use sampan::wire::generated::{BlacklistCommand, ConvCommand, ErrorCommand};
 use sampan::wire::signature::SignedAction;
 use sampan::wire::{Command, Op, ServiceCode};
 
-use super::conversation::{about, client_ids, later};
-use super::effect::{Audience, Caller, Decision, Notice};
+use super::conversation::{about, client_ids};
+use super::effect::{Audience, Caller, Decision, Keeping, Notice};
 use super::machine::{Core, unsupported_op};
-use super::member::{Rank, rank, renew_unique_id, tell_change};
+use super::member::{Leaving, Rank, rank, take_out};
 use super::refusal::{Failure, Refusal};
 use crate::storage::{Ban, Conversation, Kind, Member, Storage, Write};
 
@@ -27,6 +27,8 @@ struct BanFacts {
     members: Vec<Member>,
     targets: BTreeSet<ClientId>,
     listed: BTreeSet<ClientId>,
+    /// Who is inside, for a chat room: it has no members.
+    inside: BTreeSet<ClientId>,
     roles: bool,
     /// Whether another conversation has the unique id that the changed set of members would have.
     taken: bool,
@@ -87,6 +89,9 @@ impl<S: Storage> Core<S> {
                     .await?;
                 let (mut decision, allowed, failed) =
                     decide_ban(now, caller, facts, Ban::Blocked, change)?;
+                if change == Change::Put {
+                    self.put_outside(caller, &id, &allowed);
+                }
                 reply.allowed_pids = allowed;
                 reply.failed_pids = failed;
                 decision.reply = Some(Command::blacklist(done, reply));
@@ -109,6 +114,18 @@ impl<S: Storage> Core<S> {
                 Ok(Decision::reply(Command::blacklist(Op::CheckResult, reply)))
             }
             other => Err(unsupported_op("blacklist", other).into()),
+        }
+    }
+
+    /// Takes blocked clients out of a chat room: who is blocked cannot be inside.
+    fn put_outside(&mut self, caller: &Caller, room: &ConversationId, blocked: &[String]) {
+        for session in self.registry.inside(&caller.app, room) {
+            if blocked
+                .iter()
+                .any(|client| client == session.client.as_str())
+            {
+                self.registry.leave_room(&caller.app, &session);
+            }
         }
     }
 
@@ -164,7 +181,7 @@ impl<S: Storage> Core<S> {
     async fn listed(
         &self,
         caller: &Caller,
-        id: &sampan::model::ConversationId,
+        id: &ConversationId,
         ban: Ban,
         asked: &[String],
     ) -> Result<Vec<String>, Failure> {
@@ -202,6 +219,12 @@ impl<S: Storage> Core<S> {
             taken: owner.is_some_and(|owner| owner != conversation.id),
             roles: self.settings_of(app).features.roles,
             listed: listed.into_iter().collect(),
+            inside: self
+                .registry
+                .inside(app, &conversation.id)
+                .into_iter()
+                .map(|session| session.client)
+                .collect(),
             conversation,
             members,
             targets,
@@ -223,6 +246,7 @@ fn decide_ban(
         members,
         targets,
         listed,
+        inside,
         roles,
         taken,
     } = facts;
@@ -273,8 +297,11 @@ fn decide_ban(
         .cloned()
         .collect();
     if !changed.is_empty() {
-        let everybody = members.iter().map(|member| member.client.clone()).collect();
-        let told = tell_ban(
+        let everybody = match conversation.kind {
+            Kind::Room => inside.into_iter().collect(),
+            _ => members.iter().map(|member| member.client.clone()).collect(),
+        };
+        let [single, mut plural] = tell_ban(
             now,
             &conversation,
             operator,
@@ -283,38 +310,23 @@ fn decide_ban(
             &changed,
             everybody,
         );
-        decision.notices.extend(told);
+        if conversation.kind == Kind::Room {
+            // Who comes into a room later has missed nothing.
+            plural.keeping = Keeping::Once;
+        }
+        decision.notices.extend([single, plural]);
     }
     let is_member = |client: &&ClientId| members.iter().any(|member| member.client == **client);
     let removed: Vec<ClientId> = match (ban, change) {
         (Ban::Blocked, Change::Put) => allowed.iter().filter(is_member).cloned().collect(),
         _ => Vec::new(),
     };
-    if !removed.is_empty() {
-        conversation.updated_at = later(conversation.updated_at, now.wall);
-        let rest = members.iter().map(|member| member.client.clone());
-        let rest: BTreeSet<ClientId> = rest.filter(|client| !removed.contains(client)).collect();
-        renew_unique_id(&mut conversation, &rest, taken);
-        for client in &removed {
-            let id = conversation.id.clone();
-            decision
-                .writes
-                .push(Write::DropMember(app.clone(), id, client.clone()));
-        }
-        decision
-            .writes
-            .push(Write::PutConversation(app.clone(), conversation.clone()));
-        let ops = (Op::Left, Op::MembersLeft);
-        let rest = rest.into_iter().collect();
-        decision.notices.extend(tell_change(
-            now,
-            &conversation,
-            operator,
-            ops,
-            removed,
-            rest,
-        ));
-    }
+    let leaving = Leaving {
+        members: &members,
+        removed,
+        taken,
+    };
+    take_out(now, caller, &mut conversation, leaving, &mut decision);
     let allowed = allowed.iter().map(ToString::to_string).collect();
     Ok((decision, allowed, failures))
 }

@@ -178,17 +178,21 @@ impl<S: Storage> Core<S> {
         if conversation.kind == Kind::Temporary {
             return Err(ServiceCode::NORMAL_CONVERSATION_REQUIRED.into());
         }
+        let reply = ConvCommand {
+            cid: body.cid.clone(),
+            udate: Some(iso::format(conversation.updated_at)),
+            ..ConvCommand::default()
+        };
+        if conversation.kind == Kind::Room {
+            // Nothing is pushed from a chat room: there is nothing to keep.
+            return Ok(Decision::reply(Command::conv(Op::Updated, reply)));
+        }
         let member = self
             .storage
             .member(&caller.app, &conversation.id, caller.client())
             .await?;
         let mut member = member.ok_or(ServiceCode::CONVERSATION_UPDATE_REJECTED)?;
         member.muted = muted;
-        let reply = ConvCommand {
-            cid: body.cid.clone(),
-            udate: Some(iso::format(conversation.updated_at)),
-            ..ConvCommand::default()
-        };
         Ok(Decision {
             writes: vec![Write::PutMember(
                 caller.app.clone(),

@@ -54,6 +54,8 @@ pub enum Input {
     },
     /// The time has come that [`Core::wake_at`](super::Core::wake_at) named.
     Woke,
+    /// The service is about to end: every connection is told to discover another one.
+    Leaving,
 }
 
 /// Everything the core can want done. Effects may be carried out only after the commit of the

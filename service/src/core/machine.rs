@@ -35,6 +35,8 @@ pub struct Core<S> {
     pub(super) names: Names,
     pub(super) stamps: Stamps,
     pub(super) retention: Retention,
+    /// The client whose notifications the last sweep ended with.
+    pub(super) swept: Option<(AppId, ClientId)>,
     sweep_at: Duration,
     sequence: u32,
 }
@@ -49,6 +51,7 @@ impl<S: Storage> Core<S> {
             registry: Registry::default(),
             names: Names::new(entropy),
             stamps: Stamps::default(),
+            swept: None,
             sweep_at: Duration::ZERO,
             sequence: 0,
         }
@@ -71,6 +74,7 @@ impl<S: Storage> Core<S> {
                 effects.push(Effect::Answer { ticket, answer });
             }
             Input::Woke => self.wake(now, &mut effects).await,
+            Input::Leaving => effects.extend(self.farewells(now)),
         }
         effects
     }
@@ -417,6 +421,29 @@ impl<S: Storage> Core<S> {
             Audience::Session(session) => vec![session.clone()],
             Audience::Sessions(sessions) => sessions.clone(),
         }
+    }
+
+    /// `goaway` to every connection, once each: an SDK that hears it twice trips over the second.
+    fn farewells(&self, now: Now) -> Vec<Effect> {
+        let farewell = |connection| {
+            // One SDK opens again the session of the client that the command names.
+            let client = self.registry.sessions_on(connection).into_iter().next();
+            let envelope = match client {
+                Some(id) => Envelope::notification(id.client.as_str(), now.wall, Command::Goaway),
+                None => Envelope::new(Command::Goaway),
+            };
+            let (envelope, gap) = (Box::new(envelope), Gap::None);
+            Effect::Send {
+                connection,
+                envelope,
+                gap,
+            }
+        };
+        self.registry
+            .connections()
+            .into_iter()
+            .map(farewell)
+            .collect()
     }
 
     async fn wake(&mut self, now: Now, effects: &mut Vec<Effect>) {

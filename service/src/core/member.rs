@@ -354,38 +354,13 @@ fn decide_remove(now: Now, caller: &Caller, facts: MemberFacts<'_>) -> Result<De
         }
     }
     let mut conversation = facts.conversation;
-    let mut remaining: BTreeSet<ClientId> = facts
-        .members
-        .iter()
-        .map(|member| member.client.clone())
-        .collect();
-    for client in &removed {
-        remaining.remove(client);
-    }
     let mut decision = Decision::silent();
-    if !removed.is_empty() {
-        conversation.updated_at = later(conversation.updated_at, now.wall);
-        renew_unique_id(&mut conversation, &remaining, facts.taken);
-        for client in &removed {
-            let (app, id) = (caller.app.clone(), conversation.id.clone());
-            decision
-                .writes
-                .push(Write::DropMember(app, id, client.clone()));
-        }
-        decision.writes.push(Write::PutConversation(
-            caller.app.clone(),
-            conversation.clone(),
-        ));
-        let rest = remaining.into_iter().collect();
-        decision.notices.extend(tell_change(
-            now,
-            &conversation,
-            operator,
-            (Op::Left, Op::MembersLeft),
-            removed,
-            rest,
-        ));
-    }
+    let leaving = Leaving {
+        members: &facts.members,
+        removed,
+        taken: facts.taken,
+    };
+    take_out(now, caller, &mut conversation, leaving, &mut decision);
     decision.reply = Some(changed(
         now,
         Op::Removed,
@@ -396,13 +371,52 @@ fn decide_remove(now: Now, caller: &Caller, facts: MemberFacts<'_>) -> Result<De
     Ok(decision)
 }
 
+/// Members that go, and what their going is decided on.
+pub(super) struct Leaving<'a> {
+    pub(super) members: &'a [Member],
+    pub(super) removed: Vec<ClientId>,
+    /// Whether another conversation has the unique id that those who stay would have.
+    pub(super) taken: bool,
+}
+
+/// Takes members out of a conversation and tells everybody, if there are any to take out.
+pub(super) fn take_out(
+    now: Now,
+    caller: &Caller,
+    conversation: &mut Conversation,
+    leaving: Leaving<'_>,
+    decision: &mut Decision,
+) {
+    if leaving.removed.is_empty() {
+        return;
+    }
+    let clients = leaving.members.iter().map(|member| member.client.clone());
+    let staying: BTreeSet<ClientId> = clients
+        .filter(|client| !leaving.removed.contains(client))
+        .collect();
+    conversation.updated_at = later(conversation.updated_at, now.wall);
+    renew_unique_id(conversation, &staying, leaving.taken);
+    let app = &caller.app;
+    let dropped = leaving
+        .removed
+        .iter()
+        .map(|client| Write::DropMember(app.clone(), conversation.id.clone(), client.clone()));
+    decision.writes.extend(dropped);
+    let changed = Write::PutConversation(app.clone(), conversation.clone());
+    decision.writes.push(changed);
+    decision.notices.extend(tell_change(
+        now,
+        conversation,
+        caller.client(),
+        (Op::Left, Op::MembersLeft),
+        leaving.removed,
+        staying.into_iter().collect(),
+    ));
+}
+
 /// A unique conversation is found by its members of now; where another one already is, it keeps
 /// being found and this one becomes a plain conversation.
-pub(super) fn renew_unique_id(
-    conversation: &mut Conversation,
-    members: &BTreeSet<ClientId>,
-    taken: bool,
-) {
+fn renew_unique_id(conversation: &mut Conversation, members: &BTreeSet<ClientId>, taken: bool) {
     let kind = conversation.kind;
     conversation.unique_id = conversation
         .unique_id
@@ -412,7 +426,7 @@ pub(super) fn renew_unique_id(
 }
 
 /// What a change of members tells: to those it happens to, and to the others.
-pub(super) fn tell_change(
+fn tell_change(
     now: Now,
     conversation: &Conversation,
     operator: &ClientId,

@@ -63,7 +63,12 @@ impl<S: Storage> Core<S> {
         at: Timestamp,
         decision: &mut Decision,
     ) -> Result<(), Failure> {
-        let conversation = self.known(now, &caller.app, item.cid.as_deref()).await?;
+        let known = self.known(now, &caller.app, item.cid.as_deref()).await;
+        let conversation = known.map_err(|failure| match failure {
+            // A message of a wrong conversation is a message that is not there.
+            Failure::Refused(_) => ServiceCode::MESSAGE_NOT_FOUND.into(),
+            storage @ Failure::Storage(_) => storage,
+        })?;
         let id = message_id(item.mid.as_deref()).ok_or(ServiceCode::MESSAGE_NOT_FOUND)?;
         let sent_at = Timestamp::from_millis(item.timestamp.unwrap_or_default());
         let place = Place { sent_at, id };

@@ -1,15 +1,13 @@
 //! Notifications that can be read again over HTTP: a command, flattened (the protocol, section
 //! 10.3).
 
-use sampan::model::{AppId, ClientId, Now, Timestamp};
+use sampan::model::Timestamp;
 use sampan::wire::Command;
 use sampan::wire::generated::{ConvCommand, JsonObjectMessage, RcpCommand};
 use serde_json::{Map, Value, json};
 
-use super::machine::Core;
-use super::refusal::Failure;
 use super::rest::Dialect;
-use crate::storage::{Notification, Storage, Write};
+use crate::storage::Notification;
 
 /// The notification as an item of the answer; `None` for what cannot be read again.
 pub(super) fn item(command: &Command, at: Timestamp) -> Option<Map<String, Value>> {
@@ -82,27 +80,4 @@ fn present<const N: usize>(columns: [(&str, Option<Value>); N]) -> Map<String, V
         .into_iter()
         .filter_map(|(key, value)| Some((key.to_owned(), value?)));
     there.collect()
-}
-
-impl<S: Storage> Core<S> {
-    /// Forgets notifications that are too old to be asked for.
-    pub(super) async fn forget_old_notifications(
-        &mut self,
-        now: Now,
-        app: &AppId,
-        client: &ClientId,
-    ) -> Result<(), Failure> {
-        let kept = self.settings_of(app).retention.notifications();
-        let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
-        let until = Timestamp::from_millis(now.wall.as_millis().saturating_sub(kept));
-        let oldest = self
-            .storage
-            .notifications(app, client, Timestamp::ZERO, 1)
-            .await?;
-        if oldest.first().is_some_and(|oldest| oldest.at <= until) {
-            let write = Write::DropNotifications(app.clone(), client.clone(), until);
-            self.storage.apply(vec![write]).await?;
-        }
-        Ok(())
-    }
 }

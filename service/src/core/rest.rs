@@ -9,6 +9,7 @@ use super::machine::Core;
 use super::member::{info_id, role_name};
 use super::refusal::Failure;
 use super::replay;
+use super::sweep::NOTIFICATIONS_KEPT_MAX;
 use super::token;
 use crate::storage::{Role, Storage};
 
@@ -168,7 +169,12 @@ impl<S: Storage> Core<S> {
             kept.retain(|one| Some(one.at) != last);
         }
         let days = self.settings_of(app).retention.notifications();
-        let forgotten = now.wall.saturating_since(since) > days;
+        let dropped = self
+            .storage
+            .notified_before(app, &client, NOTIFICATIONS_KEPT_MAX - 1)
+            .await?;
+        let forgotten =
+            now.wall.saturating_since(since) > days || dropped.is_some_and(|at| at > since);
         let items = kept.into_iter().map(|one| replay::written(one, dialect));
         let items: Vec<Value> = items.collect();
         // Two SDKs read the same answer in two places.

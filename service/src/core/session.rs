@@ -326,7 +326,7 @@ impl<S: Storage> Core<S> {
         if let Some(first) = notices.first_mut() {
             first.gap = Gap::Moment;
         }
-        self.forget_old_notifications(now, app, &id.client).await?;
+        self.forget_notifications(now, app, &id.client).await?;
         self.tell(now, id.connection, notices, effects).await
     }
 

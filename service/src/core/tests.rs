@@ -11,6 +11,8 @@ use sampan::wire::generated::{
 };
 use sampan::wire::{Command, Envelope, OfflineMode, Op, Serial};
 
+mod forgetting;
+
 use super::app::{Apps, Credentials};
 use super::settings;
 use super::*;

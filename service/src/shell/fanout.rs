@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sampan::wire::CloseCode;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::core::{ConnectionId, Effect, Gap, RestAnswer, Ticket};
 
@@ -72,7 +72,11 @@ pub(super) struct LocalFanOut {
     /// Held for a map operation or a push into a queue, never across a wait.
     outlets: Mutex<HashMap<ConnectionId, Outlet>>,
     tickets: Mutex<HashMap<Ticket, oneshot::Sender<RestAnswer>>>,
+    /// No new connection is taken; those that stand go on.
+    leaving: AtomicBool,
     stopping: AtomicBool,
+    /// Told whenever the last connection has gone.
+    emptied: Notify,
 }
 
 impl LocalFanOut {
@@ -97,7 +101,33 @@ impl LocalFanOut {
 
     /// Forgets a connection.
     pub(super) fn close(&self, connection: ConnectionId) {
-        lock(&self.outlets).remove(&connection);
+        let mut outlets = lock(&self.outlets);
+        outlets.remove(&connection);
+        if outlets.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// From now on no new connection is taken.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether new connections are turned away.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no connection is left.
+    pub(super) async fn empty(&self) {
+        loop {
+            // Made before the look: who goes in between is not missed.
+            let emptied = self.emptied.notified();
+            if lock(&self.outlets).is_empty() {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     /// Lets every connection end, and those that still come.

@@ -113,6 +113,10 @@ async fn connect(
         let about = json!({ "service": "sampan-service", "version": env!("CARGO_PKG_VERSION") });
         return answer(RestAnswer::ok(about));
     };
+    if shared.outlets.is_leaving() {
+        // Whoever was just told to go elsewhere must not come back here.
+        return answer(RestAnswer::refused(503, 1, "the service is stopping"));
+    }
     let proposed = headers
         .get(header::SEC_WEBSOCKET_PROTOCOL)
         .and_then(|it| it.to_str().ok());

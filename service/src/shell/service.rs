@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -16,8 +17,8 @@ use super::clock::{Clock, SystemEntropy};
 use super::fanout::{FanOut, LocalFanOut};
 use super::http::{self, Shared};
 use super::listener::PatientListener;
-use crate::core::Core;
 use crate::core::app::Apps;
+use crate::core::{Core, Input};
 use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError};
 
 /// Where the service keeps its data.
@@ -67,6 +68,8 @@ pub enum ServiceError {
 pub struct RunningService {
     addr: SocketAddr,
     outlets: Arc<LocalFanOut>,
+    /// Gone once the service ends: the actor runs for as long as somebody could tell it something.
+    mailbox: Option<mpsc::Sender<Input>>,
     stop: Option<oneshot::Sender<()>>,
     server: task::JoinHandle<()>,
     actor: Option<JoinHandle<()>>,
@@ -77,6 +80,19 @@ impl RunningService {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Tells every client to go elsewhere (`goaway`) and waits until all have gone, or for
+    /// `patience`. Routers and REST go on answering, for clients ask them where to go; new sockets
+    /// are turned away. [`RunningService::stop`] is due afterwards.
+    pub async fn drain(&self, patience: Duration) {
+        self.outlets.leave();
+        if let Some(mailbox) = &self.mailbox {
+            // A core that has ended has nobody to tell.
+            let _ = mailbox.send(Input::Leaving).await;
+        }
+        // Who stays longer is cut off by `stop`, and comes back by itself.
+        let _ = tokio::time::timeout(patience, self.outlets.empty()).await;
     }
 
     /// Stops listening, ends every connection, and waits until what was accepted is on disk.
@@ -94,6 +110,7 @@ impl RunningService {
             // The server may have ended by itself.
             let _ = stop.send(());
         }
+        self.mailbox = None;
         self.outlets.close_all();
     }
 }
@@ -126,7 +143,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
     let shared = Arc::new(Shared {
         apps: options.apps,
         clock,
-        mailbox: sender,
+        mailbox: sender.clone(),
         outlets: Arc::clone(&outlets),
         public_url: options.public_url,
         numbers: AtomicU64::new(1),
@@ -136,6 +153,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
     Ok(RunningService {
         addr,
         outlets,
+        mailbox: Some(sender),
         stop: Some(stop),
         server,
         actor: Some(actor),
@@ -145,7 +163,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
 /// What the actor starts with.
 struct Start {
     apps: Apps,
-    mailbox: mpsc::Receiver<crate::core::Input>,
+    mailbox: mpsc::Receiver<Input>,
     clock: Clock,
     outlets: Arc<LocalFanOut>,
 }

@@ -216,8 +216,12 @@ pub(super) fn pending(app: &AppId, pending: &Pending) -> Key {
         .rest(pending.place.id.as_str())
 }
 
+pub(super) fn all_notifications() -> Key {
+    Key::tagged(b'n')
+}
+
 pub(super) fn notifications(app: &AppId, client: &ClientId) -> Key {
-    Key::tagged(b'n').text(app.as_str()).text(client.as_str())
+    all_notifications().text(app.as_str()).text(client.as_str())
 }
 
 pub(super) fn notifications_at(app: &AppId, client: &ClientId, at: Timestamp) -> Key {

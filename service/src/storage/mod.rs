@@ -233,6 +233,22 @@ pub trait Storage {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Notification>, StorageError>>;
 
+    /// Clients for whom notifications are kept, by app and id, from behind `after`.
+    fn notified(
+        &self,
+        after: Option<&(AppId, ClientId)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(AppId, ClientId)>, StorageError>>;
+
+    /// The time of the newest notification of a client that `newer` others came after; none if
+    /// so many are not kept.
+    fn notified_before(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        newer: usize,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StorageError>>;
+
     /// The clients on a list of a conversation, in the order of their ids.
     fn banned(
         &self,

@@ -229,6 +229,45 @@ impl<M: Map> Storage for Keyed<M> {
         records(&self.rows(&from, &to, Order::OldestFirst, limit)?)
     }
 
+    async fn notified(
+        &self,
+        after: Option<&(AppId, ClientId)>,
+        limit: usize,
+    ) -> Result<Vec<(AppId, ClientId)>, StorageError> {
+        let all = key::all_notifications();
+        let mut from = match after {
+            Some((app, client)) => key::notifications(app, client).end(),
+            None => all.clone().into_bytes(),
+        };
+        let to = all.clone().end();
+        let mut clients = Vec::new();
+        while clients.len() < limit {
+            // One row of each client, and on behind its last.
+            let rows = self.rows(&from, &to, Order::OldestFirst, 1)?;
+            let Some((row, _)) = rows.first() else { break };
+            let mut parts = Parts::after(row, all.len())?;
+            let app = AppId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
+            let client = ClientId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
+            from = key::notifications(&app, &client).end();
+            clients.push((app, client));
+        }
+        Ok(clients)
+    }
+
+    async fn notified_before(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        newer: usize,
+    ) -> Result<Option<Timestamp>, StorageError> {
+        let prefix = key::notifications(app, client);
+        let (from, to) = (prefix.clone().into_bytes(), prefix.clone().end());
+        let rows = self.rows(&from, &to, Order::NewestFirst, newer.saturating_add(1))?;
+        rows.get(newer)
+            .map(|(row, _)| Parts::after(row, prefix.len())?.time())
+            .transpose()
+    }
+
     async fn banned(
         &self,
         app: &AppId,

@@ -75,6 +75,12 @@ impl<M: Map> Keyed<M> {
     }
 
     fn put_conversation(&mut self, app: &AppId, row: &Conversation) -> Result<(), StorageError> {
+        let before = self.record::<Conversation>(&key::conversation(app, &row.id))?;
+        if let Some(unique_id) = before.and_then(|before| before.unique_id)
+            && row.unique_id.as_ref() != Some(&unique_id)
+        {
+            self.drop_unique(app, &unique_id, &row.id)?;
+        }
         if let Some(unique_id) = &row.unique_id {
             self.put(
                 key::unique(app, unique_id),

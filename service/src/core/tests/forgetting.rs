@@ -1,0 +1,73 @@
+//! What is kept for clients that never come for it.
+
+use sampan::model::{AppId, ClientId};
+
+use super::*;
+use crate::core::sweep::NOTIFICATIONS_KEPT_MAX;
+use crate::storage::Storage as _;
+
+/// A change of attributes: one notification for every member.
+fn rename(cid: &str, name: &str) -> Command {
+    let data = format!(r#"{{"name":"{name}"}}"#);
+    let attr = sampan::wire::generated::JsonObjectMessage { data };
+    let body = ConvCommand {
+        cid: Some(cid.to_owned()),
+        attr: Some(attr),
+        ..ConvCommand::default()
+    };
+    Command::conv(Op::Update, body)
+}
+
+/// How many notifications are kept for a client.
+fn kept(world: &World, client: &str) -> usize {
+    let app = AppId::new("myApp").unwrap();
+    let client = ClientId::new(client).unwrap();
+    let storage = world.core.storage();
+    now(storage.notifications(&app, &client, Timestamp::ZERO, usize::MAX))
+        .unwrap()
+        .len()
+}
+
+#[test]
+fn the_notifications_of_who_never_signs_in_are_bounded() {
+    let mut world = World::with("{}");
+    world.open(1, "Tom", OfflineMode::Unread);
+    let cid = world.start(1, with_members(&["Tom", "ghost"]));
+    for n in 0..NOTIFICATIONS_KEPT_MAX + 200 {
+        world.ask(1, rename(&cid, &n.to_string()));
+        world.sent.clear();
+    }
+    assert!(kept(&world, "ghost") > NOTIFICATIONS_KEPT_MAX);
+    world.wait(Duration::from_secs(60));
+    assert_eq!(kept(&world, "ghost"), NOTIFICATIONS_KEPT_MAX);
+}
+
+#[test]
+fn the_notifications_of_who_never_signs_in_are_forgotten_when_they_are_old() {
+    let mut world = World::with(r#"{"retention":{"notifications_days":1}}"#);
+    world.open(1, "Tom", OfflineMode::Unread);
+    let ghosts: Vec<String> = (0..200).map(|n| format!("ghost-{n}")).collect();
+    let names: Vec<&str> = ghosts.iter().map(String::as_str).chain(["Tom"]).collect();
+    world.start(1, with_members(&names));
+    assert_eq!(kept(&world, "ghost-199"), 2);
+    world.at += Duration::from_secs(25 * 3600);
+    for _ in 0..4 {
+        world.wait(Duration::from_secs(60));
+    }
+    let left: usize = ghosts.iter().map(|ghost| kept(&world, ghost)).sum();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_unique_conversation_that_grew_is_no_longer_that_of_the_pair() {
+    let mut world = World::with("{}");
+    world.open(1, "Tom", OfflineMode::Unread);
+    let unique = |members: &[&str]| ConvCommand {
+        unique: Some(true),
+        ..with_members(members)
+    };
+    let pair = world.start(1, unique(&["Tom", "Jerry"]));
+    world.ask(1, Command::conv(Op::Add, about(&pair, &["Bob"])));
+    assert_eq!(world.start(1, unique(&["Tom", "Jerry", "Bob"])), pair);
+    assert_ne!(world.start(1, unique(&["Tom", "Jerry"])), pair);
+}
