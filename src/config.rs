@@ -27,6 +27,12 @@ pub struct Config {
     pub limits: Limits,
     /// Memory for the caches of all open stores together, in bytes. Default: 16 MiB.
     pub cache_bytes: u64,
+    /// The folder in which extensions of the app leave work (`ExtensionInbox`), in a place that
+    /// both processes reach. Per client it takes at most 1000 files of 32 KiB; it is read when a
+    /// client opens, on `Engine.resume` and on `Client.import_inbox`, never in between. Default:
+    /// none.
+    #[uniffi(default)]
+    pub inbox_folder: Option<PathBuf>,
 }
 
 impl Config {
@@ -48,6 +54,7 @@ impl Config {
             insecure: InsecureConnections::default(),
             limits: Limits::default(),
             cache_bytes: 16 * 1024 * 1024,
+            inbox_folder: None,
         }
     }
 }

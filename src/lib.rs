@@ -33,16 +33,16 @@ pub mod wire;
 
 pub use api::{
     Client, ClientOptions, Conversation, ConversationsCursor, ConversationsPage,
-    CreatedConversation, Engine, EventObserver, FetchedHistory, GapEdge, LocalData, LogLevel,
-    LogRecord, LogSink, NetworkChange, Operation, OperationSignature, SentMessage, Signer,
-    Subscription, TimelineGap, TimelineItem, TimelinePage, TimelinePlace, UnreadSum, UnreadSummary,
-    library_version, set_log_sink,
+    CreatedConversation, Engine, EventObserver, ExtensionInbox, FetchedHistory, GapEdge, LocalData,
+    LogLevel, LogRecord, LogSink, NetworkChange, Operation, OperationSignature, SentMessage,
+    Signer, Subscription, TimelineGap, TimelineItem, TimelinePage, TimelinePlace, UnreadSum,
+    UnreadSummary, library_version, set_log_sink,
 };
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
 };
 pub use error::SampanError;
-pub use runtime::EventStream;
+pub use runtime::{EventStream, InboxReport};
 pub use store::{OpenReport, SetAside};
 
 /// The page that a newcomer reads first: its example is compiled and run.

@@ -152,6 +152,25 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
             subscription.cancel()
         await engine.shutdown()
 
+    # D09: what an extension leaves is unsent work of the app.
+    async def test_what_an_extension_left_is_in_the_outbox_when_the_client_opens(self):
+        inbox = os.path.join(self.folder, "inbox")
+        server = sampan.ServerAddress.ROUTER("http://127.0.0.1:9")
+        config = sampan.default_config("smoke", "smoke-key", server, self.folder + "/phone")
+        config.inbox_folder = inbox
+        talk = "5a0000000000000000000000"
+        left = sampan.ExtensionInbox.open(inbox, "smoke", "ann", None)
+        local_id = left.send_text(talk, "from an extension")
+        engine = sampan.Engine.open(config)
+        ann = await engine.client("ann", sampan.ClientOptions())
+        self.assertEqual([entry.local_id for entry in await ann.outbox()], [local_id])
+        self.assertEqual(ann.inbox_report().imported, 1)
+        left.mark_read(talk, 1_700_000_000_000)
+        self.assertEqual((await ann.import_inbox()).imported, 1)
+        with self.assertRaises(sampan.SampanError.WrongKey):
+            await ann.change_store_key("0" * 64, "1" * 64)
+        await engine.shutdown()
+
     async def test_errors_have_their_own_types_and_say_what_is_wrong(self):
         engine = self.engine("phone")
         with self.assertRaises(sampan.SampanError.InvalidArgument) as caught:

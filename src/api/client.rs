@@ -7,7 +7,9 @@ use crate::model::{
     ClientId, ConversationId, NewConversation, OutboxEntry, OutboxEntryId, SessionEnd,
     SessionState, StoreHealth, Tag,
 };
-use crate::runtime::{AfterSignOut, ClientCore, EventStream, OpenOptions, Runtime, Scope};
+use crate::runtime::{
+    AfterSignOut, ClientCore, EventStream, InboxReport, OpenOptions, Runtime, Scope,
+};
 use crate::store::{OpenReport, Store, StoreKey, UnreadTotal, UnreadTotals};
 use crate::sync::{Reply, Request, SignIn};
 use crate::{SampanError, Secret};
@@ -58,7 +60,7 @@ impl ClientOptions {
     }
 }
 
-fn store_key(digits: &str) -> Result<StoreKey, SampanError> {
+pub(super) fn store_key(digits: &str) -> Result<StoreKey, SampanError> {
     let wrong = || SampanError::InvalidArgument {
         reason: "a store key is 64 hexadecimal digits".to_owned(),
     };
@@ -204,6 +206,40 @@ impl Client {
     #[must_use]
     pub fn open_report(&self) -> OpenReport {
         self.core.door.report()
+    }
+
+    /// Changes the key of the store on this device: both are 64 hexadecimal digits. Durable on
+    /// return; the data stay as they are, for the key only wraps theirs. Extensions need the new key
+    /// from then on. A store that was made without a key stays without.
+    ///
+    /// # Errors
+    ///
+    /// `WrongKey` when `old` is not the key, or the store has none; `InvalidArgument` for what is no
+    /// key; `StoreUnavailable` when it could not be written: keep both keys then, one of the two
+    /// opens the store. `Closed`.
+    pub async fn change_store_key(&self, old: Secret, new: Secret) -> Result<(), SampanError> {
+        let (old, new) = (store_key(old.reveal())?, store_key(new.reveal())?);
+        let mailbox = self.runtime.mailbox();
+        mailbox.change_key(&self.core.id, old, new).await
+    }
+
+    /// Takes what extensions of the app left in the inbox folder: call it when one says that there
+    /// is something. Opening a client and resuming do the same by themselves. Everything that is
+    /// reported as imported is durable.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when the folder can't be read, or while the store takes no writes: what
+    /// was left stays, and is taken when it does again. `Closed`.
+    pub async fn import_inbox(&self) -> Result<InboxReport, SampanError> {
+        self.runtime.mailbox().import(&self.core.id).await
+    }
+
+    /// What was found in the inbox folder since the client was opened: `imported` and `damaged` are
+    /// sums, `locked` and `left` are as the last look found them.
+    #[must_use]
+    pub fn inbox_report(&self) -> InboxReport {
+        self.core.board.inbox()
     }
 
     /// Signs out: closes the session and the store. Every later call on this client and its

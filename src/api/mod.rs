@@ -11,6 +11,7 @@
 //! | `engine.rs` | [`Engine`]: open, clients, suspend, resume, shutdown |
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
+//! | `inbox.rs` | [`ExtensionInbox`]: what an extension of the app leaves |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`Subscription`] |
 //! | `views.rs` | what reads answer: pages and their items |
 //! | `log.rs` | [`LogSink`] |
@@ -27,6 +28,7 @@
 mod client;
 mod conversation;
 mod engine;
+mod inbox;
 mod log;
 mod observer;
 mod views;
@@ -34,6 +36,7 @@ mod views;
 pub use client::{Client, ClientOptions, CreatedConversation, LocalData, UnreadSum, UnreadSummary};
 pub use conversation::{Conversation, FetchedHistory, SentMessage};
 pub use engine::{Engine, NetworkChange, library_version};
+pub use inbox::ExtensionInbox;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use observer::{EventObserver, Operation, OperationSignature, Signer, Subscription};
 pub use views::{

@@ -231,12 +231,40 @@ impl Driver {
                 done,
             } => match self.slot_of(&client) {
                 Some(slot) => self.tell_seat(now, slot, |seat| seat.call(now, *request, done)),
-                None => self.resting.call(&client, *request, done),
+                None => self.defer(Command::Request {
+                    client,
+                    request,
+                    done,
+                }),
             },
             Command::Wake { client, done } => match self.slot_of(&client) {
                 // A caller that left is not told.
                 Some(_) => drop(done.send(Ok(()))),
                 None => self.resting.wake(&client, done),
+            },
+            Command::Import { client, done } => match self.slot_of(&client) {
+                Some(slot) => self.tell_seat(now, slot, |seat| seat.import(now, Some(done))),
+                None => self.defer(Command::Import { client, done }),
+            },
+            Command::ChangeKey {
+                client,
+                old,
+                new,
+                done,
+            } => match self.slot_of(&client) {
+                Some(slot) => {
+                    // What was left under the old key is read under it.
+                    self.import_at_once(now, slot);
+                    if let Some(seat) = self.seats.get_mut(&slot) {
+                        let _ = done.send(seat.change_key(&old, &new));
+                    }
+                }
+                None => self.defer(Command::ChangeKey {
+                    client,
+                    old,
+                    new,
+                    done,
+                }),
             },
             Command::Detach { client, done } => {
                 self.settle();
@@ -281,6 +309,9 @@ impl Driver {
     fn resume(&mut self, now: Now) {
         self.lifecycle = Lifecycle::Foreground;
         self.tell_link(now, LinkInput::Resume);
+        self.seats
+            .values_mut()
+            .for_each(|seat| seat.import_soon(now));
         self.resting.wake_all();
     }
 
@@ -327,8 +358,9 @@ impl Driver {
             }]);
         }
         self.tell_seat(now, slot, |seat| seat.reconnect(now));
-        for call in back.calls {
-            self.tell_seat(now, slot, |seat| seat.call(now, call.request, call.done));
+        for command in back.commands {
+            // What needs a store never stops the loop.
+            let _ = self.obey(now, command);
         }
         for done in back.reads {
             // A caller that left is not told.
@@ -342,7 +374,29 @@ impl Driver {
             rest_at.get_or_insert(now.elapsed + LINGER);
         }
         let seat = Seat::new(now, newcomer, self.config.limits.clone());
-        self.seat(now, seat)
+        let slot = self.seat(now, seat);
+        // Whoever opened the client finds in the outbox what was left for it.
+        self.import_at_once(now, slot);
+        slot
+    }
+
+    /// Takes everything that other processes of the app left for a client.
+    fn import_at_once(&mut self, now: Now, slot: ClientSlot) {
+        if let Some(seat) = self.seats.get_mut(&slot) {
+            seat.import_soon(now);
+        }
+        while self.seats.get(&slot).is_some_and(Seat::imports_now) {
+            self.tell_seat(now, slot, |seat| seat.import_if_due(now));
+            self.commit(now, slot);
+        }
+    }
+
+    /// Opens a client's store for a command that needs it, and keeps the command until then. Those
+    /// of a client that is not here are dropped with their answers: it is closed.
+    fn defer(&mut self, command: Command) {
+        if let Some(client) = command.client().cloned() {
+            self.resting.defer(&client, command);
+        }
     }
 
     /// Gives a seat a number on the link.
@@ -395,6 +449,7 @@ impl Driver {
         let slots: Vec<_> = self.seats.keys().copied().collect();
         for slot in slots {
             self.tell_seat(now, slot, |seat| seat.wake(now));
+            self.tell_seat(now, slot, |seat| seat.import_if_due(now));
             self.release(now, slot, |seat| seat.flush_if_due(now));
             let events = self
                 .seats

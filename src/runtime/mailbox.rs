@@ -6,9 +6,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::door::Keys;
+use super::inbox::InboxReport;
 use super::rest::Guest;
 use crate::SampanError;
 use crate::model::{ClientId, ConnectionState, SessionState, StoreHealth};
+use crate::store::StoreKey;
 use crate::sync::link::NetworkHint;
 use crate::sync::{Reply, Request, Signature, SignedOperation};
 
@@ -47,6 +49,24 @@ pub(super) enum Command {
         /// Told when reads find it.
         done: Answer<Result<(), SampanError>>,
     },
+    /// Take what other processes of the app left for a client.
+    Import {
+        /// Whose inbox.
+        client: ClientId,
+        /// What was found.
+        done: Answer<Result<InboxReport, SampanError>>,
+    },
+    /// Change the key of a client's store.
+    ChangeKey {
+        /// Whose store.
+        client: ClientId,
+        /// The key as it is.
+        old: StoreKey,
+        /// The key as it is to be.
+        new: StoreKey,
+        /// Told when the change is durable.
+        done: Answer<Result<(), SampanError>>,
+    },
     /// Let a client go, and give its store up.
     Detach {
         /// Which.
@@ -68,6 +88,42 @@ pub(super) enum Command {
         /// Told when all is on disk and every store is closed; nobody when the API is gone.
         done: Option<Answer<()>>,
     },
+}
+
+impl Command {
+    /// The client whose store it needs.
+    pub(super) const fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Request { client, .. }
+            | Self::Import { client, .. }
+            | Self::ChangeKey { client, .. }
+            | Self::Wake { client, .. } => Some(client),
+            Self::Attach { .. }
+            | Self::Detach { .. }
+            | Self::Network(_)
+            | Self::Suspend { .. }
+            | Self::Resume
+            | Self::Shutdown { .. } => None,
+        }
+    }
+
+    /// Tells whoever waits for an answer why there is none. A caller that left is not told.
+    pub(super) fn refuse(self, error: &SampanError) {
+        match self {
+            Self::Request { done, .. } => drop(done.send(Err(error.clone()))),
+            Self::Import { done, .. } => drop(done.send(Err(error.clone()))),
+            Self::Wake { done, .. } | Self::ChangeKey { done, .. } => {
+                drop(done.send(Err(error.clone())));
+            }
+            // These wait for no store.
+            Self::Attach { .. }
+            | Self::Detach { .. }
+            | Self::Network(_)
+            | Self::Suspend { .. }
+            | Self::Resume
+            | Self::Shutdown { .. } => {}
+        }
+    }
 }
 
 /// A client that comes to the loop, with its open store.
@@ -92,6 +148,8 @@ impl Newcomer {
             board: Arc::default(),
             door,
             wishes: super::rest::Wishes::default(),
+            imports: super::inbox::Imports::default(),
+            key: Arc::default(),
         };
         Self { guest, keys }
     }
@@ -115,6 +173,7 @@ impl EngineBoard {
 pub(crate) struct ClientBoard {
     pub(super) session: watch::Sender<SessionState>,
     pub(super) health: watch::Sender<StoreHealth>,
+    pub(super) inbox: watch::Sender<InboxReport>,
 }
 
 impl ClientBoard {
@@ -131,6 +190,11 @@ impl ClientBoard {
     /// Whether the store takes writes now.
     pub(crate) fn health(&self) -> StoreHealth {
         self.health.borrow().clone()
+    }
+
+    /// What was found in the inbox since the client was opened.
+    pub(crate) fn inbox(&self) -> InboxReport {
+        *self.inbox.borrow()
     }
 }
 
@@ -166,6 +230,29 @@ impl Mailbox {
     pub(crate) async fn wake(&self, client: &ClientId) -> Result<(), SampanError> {
         let client = client.clone();
         self.ask(|done| Command::Wake { client, done }).await?
+    }
+
+    /// Takes what other processes of the app left.
+    pub(crate) async fn import(&self, client: &ClientId) -> Result<InboxReport, SampanError> {
+        let client = client.clone();
+        self.ask(|done| Command::Import { client, done }).await?
+    }
+
+    /// Changes the key of a client's store.
+    pub(crate) async fn change_key(
+        &self,
+        client: &ClientId,
+        old: StoreKey,
+        new: StoreKey,
+    ) -> Result<(), SampanError> {
+        let client = client.clone();
+        self.ask(|done| Command::ChangeKey {
+            client,
+            old,
+            new,
+            done,
+        })
+        .await?
     }
 
     /// Lets a client take part.

@@ -14,6 +14,7 @@
 //! | `rest.rs` | clients whose stores are shut while the app is in the background |
 //! | `seat.rs` | one client's machine and store at the loop; what a failed commit leads to |
 //! | `sockets.rs` | what the link asks of the network |
+//! | `inbox.rs` | what other processes of the app left |
 //! | `publish.rs` | events to subscribers |
 //! | `events.rs` | what the store says changed, as events |
 //! | `account.rs` | the folders of clients |
@@ -28,6 +29,7 @@ mod clock;
 mod door;
 mod driver;
 mod events;
+mod inbox;
 mod mailbox;
 mod publish;
 mod rest;
@@ -40,7 +42,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -52,10 +54,13 @@ use crate::{Config, SampanError};
 
 use door::{Door, Opener, Shut};
 use driver::Driver;
+use inbox::Imports;
 use mailbox::Newcomer;
 use publish::Publisher;
-use rest::{Guest, Wishes};
+use rest::{Guest, SharedKey, Wishes};
 
+pub use inbox::InboxReport;
+pub(crate) use inbox::{inbox_of, leave};
 pub(crate) use mailbox::{ClientBoard, EngineBoard, Mailbox, Signer};
 pub use publish::EventStream;
 pub(crate) use publish::{Queue, Scope, notify};
@@ -192,7 +197,10 @@ impl Runtime {
             };
         }
         let folder = account::folder(&self.config.store_root, &self.config.app_id, &id);
-        let door = Door::new(self.opener(&id, &folder, options.key));
+        let inbox = self.config.inbox_folder.as_deref();
+        let inbox = inbox.map(|root| inbox_of(root, &self.config.app_id, &id, options.key.clone()));
+        let key = SharedKey::new(Mutex::new(options.key));
+        let door = Door::new(self.opener(&id, &folder, Arc::clone(&key)));
         let opening = Arc::clone(&door);
         let keys = self.blocking(move || opening.open()).await?;
         let core = Arc::new(ClientCore {
@@ -209,6 +217,8 @@ impl Runtime {
             board: Arc::clone(&core.board),
             door,
             wishes: Wishes::default(),
+            imports: Imports::new(inbox),
+            key,
         };
         let newcomer = Newcomer { guest, keys };
         self.mailbox.attach(newcomer).await?;
@@ -217,13 +227,13 @@ impl Runtime {
     }
 
     /// How a client's store is opened, the first time and after each rest.
-    fn opener(&self, id: &ClientId, folder: &Path, key: Option<StoreKey>) -> Opener {
+    fn opener(&self, id: &ClientId, folder: &Path, key: SharedKey) -> Opener {
         let app = self.config.app_id.clone();
         let mut how = StoreOptions::new(folder, id.clone(), clock::wall());
         how.cache_bytes = self.config.cache_bytes;
-        how.key = key;
         Box::new(move || {
             let mut how = how.clone();
+            how.key = key.lock().unwrap_or_else(PoisonError::into_inner).clone();
             how.now = clock::wall();
             let opened = Store::open(&how)?;
             if how.key.is_none() {

@@ -5,16 +5,18 @@
 //! again after [`LINGER`], so that an app which only looked something up is as clean as before.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::door::{Door, Keys};
-use super::mailbox::{Answer, ClientBoard, Newcomer, Signer};
+use super::inbox::Imports;
+use super::mailbox::{Answer, ClientBoard, Command, Newcomer, Signer};
 use crate::SampanError;
 use crate::model::{ClientId, ConversationId, Event, Now, SessionState, StoreHealth, Tag};
-use crate::sync::{Reply, Request, SignIn};
+use crate::store::StoreKey;
+use crate::sync::SignIn;
 
 /// How long a store that was opened in the background stays open: long enough for the handful of
 /// calls that answer a notification, short enough that it is shut before the system freezes the app.
@@ -34,7 +36,13 @@ pub(super) struct Guest {
     pub(super) board: Arc<ClientBoard>,
     pub(super) door: Arc<Door>,
     pub(super) wishes: Wishes,
+    pub(super) imports: Imports,
+    /// The key of the store, as it is by now.
+    pub(super) key: SharedKey,
 }
+
+/// A store's key, shared with what opens the store.
+pub(super) type SharedKey = Arc<Mutex<Option<StoreKey>>>;
 
 /// What the app asked for last, for the machine that is built next.
 #[derive(Clone, Debug, Default)]
@@ -60,12 +68,6 @@ impl Wishes {
 /// A store that was opened again, or why not.
 pub(super) type Reopened = (ClientId, Result<Keys, SampanError>);
 
-/// A call that waits for a store.
-pub(super) struct WaitingCall {
-    pub(super) request: Request,
-    pub(super) done: Answer<Result<Reply, SampanError>>,
-}
-
 /// The clients at rest.
 #[derive(Default)]
 pub(super) struct Resting {
@@ -75,7 +77,7 @@ pub(super) struct Resting {
 
 struct Rested {
     guest: Guest,
-    calls: Vec<WaitingCall>,
+    commands: Vec<Command>,
     reads: Vec<Answer<Result<(), SampanError>>>,
     is_opening: bool,
     pause: Duration,
@@ -86,7 +88,7 @@ impl Resting {
     /// Takes a client whose store was given up.
     pub(super) fn rest(&mut self, guest: Guest) {
         let rested = Rested {
-            calls: Vec::new(),
+            commands: Vec::new(),
             reads: Vec::new(),
             is_opening: false,
             pause: RETRY_FIRST,
@@ -101,15 +103,11 @@ impl Resting {
         self.clients.values().map(|rested| &rested.guest.door)
     }
 
-    /// Opens a client's store for a call. One that is not here is closed: its answer is dropped.
-    pub(super) fn call(
-        &mut self,
-        client: &ClientId,
-        request: Request,
-        done: Answer<Result<Reply, SampanError>>,
-    ) {
+    /// Opens a client's store for a command. One that is not here is closed: the command is dropped,
+    /// and its answer with it.
+    pub(super) fn defer(&mut self, client: &ClientId, command: Command) {
         if let Some(rested) = self.clients.get_mut(client) {
-            rested.calls.push(WaitingCall { request, done });
+            rested.commands.push(command);
             rested.open(&mut self.opening);
         }
     }
@@ -215,7 +213,7 @@ pub(super) enum Outcome {
 /// A client that has its store again, and what waits for it.
 pub(super) struct Back {
     pub(super) newcomer: Newcomer,
-    pub(super) calls: Vec<WaitingCall>,
+    pub(super) commands: Vec<Command>,
     pub(super) reads: Vec<Answer<Result<(), SampanError>>>,
 }
 
@@ -250,7 +248,7 @@ impl Rested {
         };
         Back {
             newcomer,
-            calls: self.calls,
+            commands: self.commands,
             reads: self.reads,
         }
     }
@@ -260,8 +258,8 @@ impl Rested {
         self.retry_at = Some(now.elapsed + self.pause);
         self.pause = (self.pause * 2).min(RETRY_MAX);
         // A caller that left is not told.
-        for call in self.calls.drain(..) {
-            let _ = call.done.send(Err(error.clone()));
+        for command in self.commands.drain(..) {
+            command.refuse(error);
         }
         for done in self.reads.drain(..) {
             let _ = done.send(Err(error.clone()));

@@ -9,15 +9,16 @@
 //! [`Seat::commit`] makes the batch durable and hands out what may be done now that it is.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::door::{Door, Inside, Keys};
+use super::inbox::{Asked, Imported, Imports};
 use super::mailbox::{Answer, ClientBoard, Newcomer, Signer};
-use super::rest::{Guest, Wishes};
+use super::rest::{Guest, SharedKey, Wishes};
 use super::{clock, events};
 use crate::model::{ClientId, Event, Now, SessionState, StoreHealth, Tag};
-use crate::store::{Batch, CommitClass, Overlay, Store, StoreError, Writer};
+use crate::store::{Batch, CommitClass, Overlay, Store, StoreError, StoreKey, Writer};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
     Client as Machine, ClientInput, ClientSettings, Durability, EffectId, Reply, Request,
@@ -46,6 +47,10 @@ pub(super) struct Seat {
     store: Store,
     writer: Writer,
     signer: Option<Signer>,
+    imports: Imports,
+    /// When the inbox is to be looked at; none until somebody says that there may be something.
+    import_at: Option<Duration>,
+    key: SharedKey,
     board: Arc<ClientBoard>,
     calls: BTreeMap<RequestId, Answer<Result<Reply, SampanError>>>,
     next_call: u64,
@@ -99,6 +104,9 @@ impl Seat {
             store: keys.store,
             writer: keys.writer,
             signer: guest.signer,
+            imports: guest.imports,
+            import_at: None,
+            key: guest.key,
             board: guest.board,
             calls: BTreeMap::new(),
             next_call: 0,
@@ -149,6 +157,8 @@ impl Seat {
             board: self.board,
             door: self.door,
             wishes: self.wishes,
+            imports: self.imports,
+            key: self.key,
         };
         let keys = Keys {
             store: self.store,
@@ -205,10 +215,58 @@ impl Seat {
         Ok(())
     }
 
+    /// Takes what other processes of the app left; `asked` is told when that is durable.
+    pub(super) fn import(&mut self, now: Now, asked: Option<Asked>) -> Result<(), StoreError> {
+        asked.into_iter().for_each(|asked| self.imports.wait(asked));
+        if let Phase::Failed(failed) = &self.phase {
+            self.imports.fail(&failed.reason);
+            return Ok(());
+        }
+        self.import_at = None;
+        let id = self.next_call();
+        match self.imports.fetch(id, now.wall) {
+            Some(dropped) => {
+                let request = Request::Import { dropped };
+                self.handle(now, ClientInput::Requested { id, request })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Has the inbox looked at in this round.
+    pub(super) fn import_soon(&mut self, now: Now) {
+        if self.imports.has_inbox() {
+            self.import_at = Some(now.elapsed);
+        }
+    }
+
+    /// Whether there may be something in the inbox that can be taken now.
+    pub(super) const fn imports_now(&self) -> bool {
+        self.import_at.is_some() && matches!(self.phase, Phase::Working(_))
+    }
+
+    /// Takes what other processes left, if it is time.
+    pub(super) fn import_if_due(&mut self, now: Now) -> Result<(), StoreError> {
+        if self.imports_now() && self.import_at.is_some_and(|at| at <= now.elapsed) {
+            self.import(now, None)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Changes the key of the store, and of the inbox with it.
+    pub(super) fn change_key(&mut self, old: &StoreKey, new: &StoreKey) -> Result<(), SampanError> {
+        self.writer.change_key(old, new)?;
+        self.imports.change_key(new);
+        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        *key = Some(new.clone());
+        Ok(())
+    }
+
     /// When the seat wants to be looked at again.
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.phase {
-            Phase::Working(working) => [working.wake_at, working.flush_at]
+            Phase::Working(working) => [working.wake_at, working.flush_at, self.import_at]
                 .into_iter()
                 .flatten()
                 .min(),
@@ -254,6 +312,12 @@ impl Seat {
             self.wishes.follow(state);
         }
         for (id, answer) in step.replies {
+            if let Some(imported) = self.imports.finish(id, &answer) {
+                match imported {
+                    Imported::More => self.import_at = Some(now.elapsed),
+                    Imported::All(total) => drop(self.board.inbox.send_replace(total)),
+                }
+            }
             if let Some(done) = self.calls.remove(&id) {
                 // A caller that left is not told.
                 let _ = done.send(answer.map_err(SampanError::from));
@@ -330,6 +394,7 @@ impl Seat {
             // A caller that left is not told.
             let _ = done.send(Err(reason.clone()));
         }
+        self.imports.fail(&reason);
         self.rest(now, reason, PROBE_FIRST);
         let mut events = Vec::new();
         self.set_health(
@@ -408,6 +473,7 @@ impl Seat {
             flush_at: None,
             acknowledgements: Vec::new(),
         }));
+        self.import_soon(now);
     }
 
     fn rest(&mut self, now: Now, reason: SampanError, pause: Duration) {

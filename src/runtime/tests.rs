@@ -1,18 +1,21 @@
 //! The loop over a store in memory and a transport in memory: what a failing disk leads to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tokio::time::{Duration, timeout};
 
 use super::driver::Driver;
+use super::inbox::{Imports, leave};
 use super::mailbox::{EngineBoard, Mailbox, Newcomer};
 use super::publish::{EventStream, Publisher, Scope};
 use crate::model::{
-    AppId, ClientId, ConversationId, Event, NewConversation, NewMessage, StoreHealth,
+    AppId, ClientId, Content, ConversationId, Event, Mentions, NewConversation, NewMessage,
+    StoreHealth, Timestamp,
 };
 use crate::net::{MemoryPeer, MemoryTransport};
-use crate::store::{Fault, MemoryDisk, Store};
+use crate::store::{Fault, Inbox, Intent, MemoryDisk, SendIntent, Store};
 use crate::sync::{Reply, Request, SignIn};
 use crate::{Config, SampanError, ServerAddress};
 
@@ -28,6 +31,10 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::on(MemoryDisk::new(7), None).await
+    }
+
+    async fn on(disk: MemoryDisk, inbox: Option<Inbox>) -> Self {
         let ann = ClientId::new("ann").unwrap();
         let server = ServerAddress::Socket {
             url: "ws://memory/".to_owned(),
@@ -40,8 +47,8 @@ impl Scene {
         let board = Arc::new(EngineBoard::default());
         let driver = Driver::new(config, Arc::new(transport), waiting, publisher, board);
         tokio::spawn(driver.run());
-        let disk = MemoryDisk::new(7);
-        let newcomer = Newcomer::in_memory(&disk, &ann);
+        let mut newcomer = Newcomer::in_memory(&disk, &ann);
+        newcomer.guest.imports = Imports::new(inbox);
         let store = newcomer.keys.store.clone();
         mailbox.attach(newcomer).await.unwrap();
         Self {
@@ -152,6 +159,37 @@ async fn after_a_failed_write_the_socket_is_closed_and_opened_again_once_writing
         second.from_engine.recv().await.is_some(),
         "and a session asked for again"
     );
+}
+
+/// The loop is cut off at any disk operation while it takes what was left; then it starts again.
+#[tokio::test(start_paused = true)]
+async fn what_was_left_is_enqueued_once_wherever_the_import_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let ann = ClientId::new("ann").unwrap();
+    let talk = ConversationId::new("5f0000000000000000000000").unwrap();
+    for nth in 1..=40 {
+        let disk = MemoryDisk::new(nth);
+        drop(Store::in_memory(&disk, ann.clone()).unwrap());
+        let inbox = Inbox::new(folder.path().join(nth.to_string()), ann.clone(), None);
+        let intent = Intent::Send(SendIntent {
+            content: Content::text("left"),
+            mentions: Mentions::default(),
+            receipt: false,
+            transient: false,
+            push: None,
+        });
+        leave(&inbox, talk.clone(), intent).unwrap();
+        let operation = disk.operations() + nth;
+        disk.set_fault(Some(Fault::From { operation }));
+        let scene = Scene::on(disk.clone(), Some(inbox.clone())).await;
+        scene.mailbox.shutdown().await.unwrap();
+        drop(scene);
+        disk.crash();
+        let scene = Scene::on(disk, Some(inbox.clone())).await;
+        assert_eq!(scene.store.snapshot().outbox_len(), 1, "operation {nth}");
+        let waiting = inbox.read(10, &BTreeSet::new(), Timestamp::ZERO).unwrap();
+        assert_eq!(waiting.dropped, [], "operation {nth}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,12 @@ pub enum StoreError {
         /// Why writing stopped.
         reason: String,
     },
+    /// The inbox holds as many files as it may: the engine has not fetched any for long.
+    #[error("the inbox holds {max} files, the most it may: open the app, which empties it")]
+    InboxFull {
+        /// The most files that may wait.
+        max: usize,
+    },
     /// What is on disk is not what was written.
     #[error("damaged: {what}")]
     Damaged {
@@ -96,7 +102,7 @@ impl From<StoreError> for SampanError {
             StoreError::NoSuchConversation => Self::NotFound {
                 what: "the conversation".to_owned(),
             },
-            StoreError::Io { .. } => Self::StoreUnavailable {
+            StoreError::Io { .. } | StoreError::InboxFull { .. } => Self::StoreUnavailable {
                 reason: error.to_string(),
             },
             StoreError::ReadOnly { reason } => Self::StoreUnavailable { reason },

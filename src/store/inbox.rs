@@ -7,24 +7,30 @@
 //! that is found twice is known by its token.
 //!
 //! A file is one frame (`frame.rs`) under the key `intent`, encrypted under the app's key if the
-//! app gives one. Its name is the time, 20 digits, then a hash of the token: names sort in the
-//! order of dropping and reveal nothing.
+//! app gives one. Its name is the time, 20 digits, or a later one where the newest file has that
+//! already, then a hash of the token: names sort in the order of dropping and reveal nothing.
+//!
+//! Nothing here grows without bound: a file has at most 32 KiB, a folder at most 1000 waiting files,
+//! and of files that are set aside the newest hundred are kept. What an extension left half written
+//! when it was killed was never promised, and is removed after a day.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClientId, ConversationId, LocalId, OutboxEntryId, Timestamp};
+use crate::model::{ClientId, ConversationId, LocalId, Timestamp};
 
 use super::cipher::Cipher;
 use super::disk::{Disk, RealDisk};
-use super::frame::{self, Seal};
+use super::frame::{self, BadFrame, Seal};
 use super::key::{self, Tag};
 use super::record::{decode, encode};
 use super::record_entry::IntentRecord;
-use super::{Intent, Overlay, StoreError, StoreKey};
+use super::{Intent, Snapshot, StoreError, StoreKey};
 
 /// What a whole file's name ends with.
 const SUFFIX: &str = ".intent";
@@ -32,9 +38,22 @@ const SUFFIX: &str = ".intent";
 /// What a file that cannot be read is renamed to end with; it is not looked at again.
 const DAMAGED: &str = ".damaged";
 
-/// The most bytes that a file may have: a frame on the wire has at most 5 kB, attributes and push
-/// payload beside it.
-const FILE_MAX: u64 = 64 * 1024;
+/// The most bytes that a file may have. A command on the wire has at most 5 kB; and what an inbox
+/// takes must surely fit into a record of the store, or one file would block all behind it.
+const FILE_MAX: u64 = 32 * 1024;
+
+/// The most files that may wait in a folder: a day of an app that is never opened.
+pub(super) const WAITING_MAX: usize = 1000;
+
+/// The most files that are kept of those that were set aside.
+const DAMAGED_MAX: usize = 100;
+
+/// What a file is called until it is whole, at its end.
+const UNFINISHED: &str = ".new";
+
+/// For how long an unfinished file may still be one that is being written, in milliseconds: a day,
+/// for clocks jump.
+const UNFINISHED_FOR_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The key of the frame in each file.
 const KEY: &[u8] = b"intent";
@@ -42,8 +61,6 @@ const KEY: &[u8] = b"intent";
 /// Work that another process leaves for the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropped {
-    /// The client whose work it is.
-    pub owner: ClientId,
     /// The conversation it belongs to, by either of its ids.
     pub conversation: ConversationId,
     /// Its idempotency token, made by whoever drops it; of a send, the message's local id too.
@@ -63,10 +80,11 @@ struct DroppedRecord {
     intent: IntentRecord,
 }
 
-/// A folder for intents of other processes.
+/// A folder for what other processes leave for one client.
 #[derive(Clone, Debug)]
 pub struct Inbox {
     folder: PathBuf,
+    owner: ClientId,
     key: Option<StoreKey>,
 }
 
@@ -77,15 +95,33 @@ pub struct InboxContent {
     pub dropped: Vec<(String, Dropped)>,
     /// How many files could not be read; they were set aside.
     pub damaged: u64,
+    /// How many files are whole and under another key than the inbox's; they stay where they are.
+    pub locked: u64,
+    /// Whether there are more files than were asked for.
+    pub more: bool,
+}
+
+/// What a file turned out to be.
+enum Found {
+    Whole(Box<Dropped>),
+    Locked,
+    Damaged,
+    /// Somebody removed it meanwhile.
+    Gone,
 }
 
 impl Inbox {
     /// Uses a folder, made when the first intent is dropped. The key is the app's, the same in
     /// both processes.
     #[must_use]
-    pub fn new(folder: impl Into<PathBuf>, key: Option<StoreKey>) -> Self {
+    pub fn new(folder: impl Into<PathBuf>, owner: ClientId, key: Option<StoreKey>) -> Self {
         let folder = folder.into();
-        Self { folder, key }
+        Self { folder, owner, key }
+    }
+
+    /// Takes another key from now on.
+    pub fn change_key(&mut self, key: StoreKey) {
+        self.key = Some(key);
     }
 
     /// Leaves work for the engine; durable on return. Opens no store and holds no lock: this is
@@ -93,12 +129,26 @@ impl Inbox {
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooLarge`]; [`StoreError::Io`] when it cannot be written.
+    /// [`StoreError::InvalidArgument`] for an intent other than a send or a read mark;
+    /// [`StoreError::TooLarge`]; [`StoreError::InboxFull`] when the engine has not fetched anything
+    /// for long; [`StoreError::Io`] when it cannot be written.
     pub fn drop_intent(&self, dropped: &Dropped) -> Result<(), StoreError> {
+        if !is_for_inboxes(&dropped.intent) {
+            return Err(StoreError::InvalidArgument {
+                reason: "intent: an inbox takes messages and read marks".to_owned(),
+            });
+        }
         let failed = |error: io::Error| StoreError::io("writing to the inbox", &error);
         fs::create_dir_all(&self.folder).map_err(failed)?;
+        let disk = RealDisk::new(&self.folder);
+        let names = disk.list().map_err(failed)?;
+        let waiting: Vec<_> = names.iter().filter(|it| it.ends_with(SUFFIX)).collect();
+        if waiting.len() >= WAITING_MAX {
+            return Err(StoreError::InboxFull { max: WAITING_MAX });
+        }
+        let name = name_of(dropped, waiting.last().map(|newest| newest.as_str()));
         let record = DroppedRecord {
-            owner: dropped.owner.as_str().to_owned(),
+            owner: self.owner.as_str().to_owned(),
             conversation: dropped.conversation.as_str().to_owned(),
             token: dropped.token.as_str().to_owned(),
             dropped_at_ms: dropped.dropped_at.as_millis(),
@@ -116,33 +166,41 @@ impl Inbox {
                 limit,
             });
         }
-        let disk = RealDisk::new(&self.folder);
-        disk.replace(&name_of(dropped), &bytes).map_err(failed)
+        disk.replace(&name, &bytes).map_err(failed)
     }
 
-    /// Reads what lies in the folder, oldest first, at most `limit` files. Files that cannot be
-    /// read are set aside. No folder is an empty inbox.
+    /// Reads what lies in the folder, oldest first, at most `limit` files but those named in
+    /// `except`. Files that cannot be read are set aside. No folder is an empty inbox.
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`] when the folder cannot be read.
-    pub fn read(&self, limit: usize) -> Result<InboxContent, StoreError> {
+    pub fn read(
+        &self,
+        limit: usize,
+        except: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<InboxContent, StoreError> {
         let disk = RealDisk::new(&self.folder);
         let names = match disk.list() {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(StoreError::io("reading the inbox", &error)),
         };
+        self.tidy(&disk, &names, now);
         let cipher = self.cipher();
         let mut content = InboxContent::default();
-        for name in names
-            .into_iter()
-            .filter(|name| name.ends_with(SUFFIX))
-            .take(limit)
-        {
-            match read_file(&self.folder.join(&name), cipher.as_ref()) {
-                Some(dropped) => content.dropped.push((name, dropped)),
-                None => {
+        let whole = names.into_iter().filter(|name| name.ends_with(SUFFIX));
+        for name in whole.filter(|name| !except.contains(name)) {
+            if content.dropped.len() >= limit {
+                content.more = true;
+                break;
+            }
+            match self.read_file(&name, cipher.as_ref()) {
+                Found::Whole(dropped) => content.dropped.push((name, *dropped)),
+                Found::Locked => content.locked = content.locked.saturating_add(1),
+                Found::Gone => {}
+                Found::Damaged => {
                     content.damaged = content.damaged.saturating_add(1);
                     // Kept for whoever looks for it; where it can't be renamed it is met again.
                     let _ = disk.rename(&name, &format!("{name}{DAMAGED}"));
@@ -150,6 +208,22 @@ impl Inbox {
             }
         }
         Ok(content)
+    }
+
+    /// Removes what nobody needs any more. A failure leaves it for the next time.
+    fn tidy(&self, disk: &RealDisk, names: &[String], now: Timestamp) {
+        let damaged: Vec<_> = names.iter().filter(|it| it.ends_with(DAMAGED)).collect();
+        let over = damaged.len().saturating_sub(DAMAGED_MAX);
+        for name in damaged.into_iter().take(over) {
+            let _ = disk.remove(name);
+        }
+        for name in names.iter().filter(|it| it.ends_with(UNFINISHED)) {
+            let written = changed_at(&self.folder.join(name));
+            let age = written.map(|at| now.as_millis().saturating_sub(at.as_millis()));
+            if age.is_some_and(|age| age > UNFINISHED_FOR_MS) {
+                let _ = disk.remove(name);
+            }
+        }
     }
 
     /// Removes a file: its intent is committed.
@@ -163,33 +237,41 @@ impl Inbox {
             .map_err(|error| StoreError::io("clearing the inbox", &error))
     }
 
+    fn read_file(&self, name: &str, cipher: Option<&Cipher>) -> Found {
+        let bytes = match small_file(&self.folder.join(name)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Gone,
+            Err(_) => return Found::Damaged,
+        };
+        let opened = match frame::open(KEY, &bytes, seal(cipher)) {
+            Ok(opened) => opened,
+            Err(BadFrame::Sealed) => return Found::Locked,
+            Err(BadFrame::Damaged | BadFrame::Foreign) => return Found::Damaged,
+        };
+        let record = decode::<DroppedRecord>(&opened.payload).ok();
+        // A file that somebody moved here from another client's folder is not this client's work.
+        let own = record.filter(|record| record.owner == self.owner.as_str());
+        match own.and_then(DroppedRecord::dropped) {
+            Some(dropped) => Found::Whole(Box::new(dropped)),
+            None => Found::Damaged,
+        }
+    }
+
     fn cipher(&self) -> Option<Cipher> {
         self.key.as_ref().map(StoreKey::cipher)
     }
 }
 
-impl Overlay<'_> {
-    /// Enqueues work that another process left. None when it was enqueued before: its token is in
-    /// the outbox, or names a message already.
+impl Snapshot<'_> {
+    /// Whether work of that token was enqueued before: it is in the outbox, or names a message
+    /// already.
     ///
     /// # Errors
     ///
     /// Read errors.
-    pub fn import(&mut self, dropped: &Dropped) -> Result<Option<OutboxEntryId>, StoreError> {
-        let snapshot = self.snapshot();
-        let waiting = snapshot
-            .outbox()
-            .iter()
-            .any(|entry| entry.token == dropped.token);
-        let known = waiting || snapshot.position_by_local_id(&dropped.token)?.is_some();
-        drop(snapshot);
-        if known {
-            return Ok(None);
-        }
-        let number = self.conversation_or_unknown(&dropped.conversation)?;
-        let (token, intent) = (dropped.token.clone(), dropped.intent.clone());
-        self.enqueue(number, token, dropped.dropped_at, intent)
-            .map(Some)
+    pub fn knows_token(&self, token: &LocalId) -> Result<bool, StoreError> {
+        let waits = self.outbox().iter().any(|entry| entry.token == *token);
+        Ok(waits || self.position_by_local_id(token)?.is_some())
     }
 }
 
@@ -198,8 +280,11 @@ fn seal(cipher: Option<&Cipher>) -> Seal<'_> {
     Seal { store: 0, cipher }
 }
 
-fn name_of(dropped: &Dropped) -> String {
-    let millis = dropped.dropped_at.as_millis().max(0);
+/// A name behind that of the newest file, whatever the clock says: names tell the order.
+fn name_of(dropped: &Dropped, newest: Option<&str>) -> String {
+    let newest = newest.and_then(|name| name.get(..20)?.parse::<i64>().ok());
+    let after = newest.map_or(0, |millis| millis.saturating_add(1));
+    let millis = dropped.dropped_at.as_millis().max(after);
     let hash = key::hashed(
         Tag::Outbox,
         dropped.token.as_str(),
@@ -209,30 +294,50 @@ fn name_of(dropped: &Dropped) -> String {
     format!("{millis:020}-{hash}{SUFFIX}")
 }
 
-fn read_file(path: &Path, cipher: Option<&Cipher>) -> Option<Dropped> {
-    if fs::metadata(path).ok()?.len() > FILE_MAX {
-        return None;
+fn small_file(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.len() > FILE_MAX {
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
-    let bytes = fs::read(path).ok()?;
-    let opened = frame::open(KEY, &bytes, seal(cipher)).ok()?;
-    let record: DroppedRecord = decode(&opened.payload).ok()?;
-    Some(Dropped {
-        owner: ClientId::new(&record.owner).ok()?,
-        conversation: ConversationId::new(&record.conversation).ok()?,
-        token: LocalId::new(&record.token).ok()?,
-        dropped_at: Timestamp::from_millis(record.dropped_at_ms),
-        intent: record.intent.intent().ok()?,
-    })
+    fs::read(path)
+}
+
+impl DroppedRecord {
+    fn dropped(self) -> Option<Dropped> {
+        let intent = self.intent.intent().ok()?;
+        Some(Dropped {
+            conversation: ConversationId::new(&self.conversation).ok()?,
+            token: LocalId::new(&self.token).ok()?,
+            dropped_at: Timestamp::from_millis(self.dropped_at_ms),
+            intent: Some(intent).filter(is_for_inboxes)?,
+        })
+    }
+}
+
+/// Conversations are made by the app itself.
+const fn is_for_inboxes(intent: &Intent) -> bool {
+    match intent {
+        Intent::Send(_) | Intent::Read(_) => true,
+        Intent::Create(_) => false,
+    }
+}
+
+/// When a file was written last.
+fn changed_at(path: &Path) -> Option<Timestamp> {
+    let changed = fs::metadata(path).ok()?.modified().ok()?;
+    let since = changed.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(
+        i64::try_from(since.as_millis()).ok()?,
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::tests::{Bench, at, client, conversation_id, local, send};
+    use crate::store::{CreateIntent, ReadIntent};
 
     fn dropped(n: i64) -> Dropped {
         Dropped {
-            owner: client("me"),
             conversation: conversation_id("c"),
             token: local(&format!("x{n}")),
             dropped_at: at(n),
@@ -240,63 +345,171 @@ mod tests {
         }
     }
 
+    fn inbox(folder: &Path, key: Option<StoreKey>) -> Inbox {
+        Inbox::new(folder, client("me"), key)
+    }
+
     fn key(byte: u8) -> Option<StoreKey> {
         Some(StoreKey::new([byte; 32]))
     }
 
+    fn read(inbox: &Inbox) -> InboxContent {
+        inbox.read(10, &BTreeSet::new(), at(1000)).unwrap()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        RealDisk::new(folder).list().unwrap()
+    }
+
     #[test]
-    fn what_was_dropped_is_read_back_oldest_first() {
+    fn what_was_dropped_is_read_back_in_that_order_whatever_the_clock_says() {
         let folder = tempfile::tempdir().unwrap();
         for key in [None, key(1)] {
-            let inbox = Inbox::new(folder.path().join(format!("{key:?}")), key);
-            assert_eq!(inbox.read(10).unwrap(), InboxContent::default());
-            inbox.drop_intent(&dropped(20)).unwrap();
-            inbox.drop_intent(&dropped(3)).unwrap();
-            let content = inbox.read(10).unwrap();
+            let own = inbox(&folder.path().join(format!("{key:?}")), key);
+            assert_eq!(read(&own), InboxContent::default());
+            own.drop_intent(&dropped(20)).unwrap();
+            own.drop_intent(&dropped(3)).unwrap();
+            own.drop_intent(&dropped(4)).unwrap();
+            let content = read(&own);
             let read: Vec<_> = content
                 .dropped
                 .into_iter()
                 .map(|(_, dropped)| dropped)
                 .collect();
-            assert_eq!(read, [dropped(3), dropped(20)]);
+            assert_eq!(read, [dropped(20), dropped(3), dropped(4)]);
         }
     }
 
     #[test]
-    fn a_file_that_is_found_twice_is_enqueued_once_even_after_it_was_acknowledged() {
+    fn a_token_is_known_while_its_work_waits_and_after_it_was_acknowledged() {
         let mut bench = Bench::new();
-        let (first, _) = bench.commit(|o| o.import(&dropped(1)).unwrap());
-        let (second, _) = bench.commit(|o| o.import(&dropped(1)).unwrap());
-        assert!(first.is_some() && second.is_none());
-        bench.commit(|o| {
-            let number = o.snapshot().number(&conversation_id("c")).unwrap().unwrap();
-            let sent = crate::store::tests::message("me", 9, "from outside 1");
-            o.acknowledge(first.unwrap(), number, &sent).unwrap()
-        });
-        let (third, _) = bench.commit(|o| o.import(&dropped(1)).unwrap());
-        assert_eq!(third, None);
+        let number = bench.conversation("c");
+        let Dropped { token, intent, .. } = dropped(1);
+        assert!(!bench.store.snapshot().knows_token(&token).unwrap());
+        let (entry, _) = bench.commit(|o| o.enqueue(number, token.clone(), at(1), intent).unwrap());
+        assert!(bench.store.snapshot().knows_token(&token).unwrap());
+        let sent = crate::store::tests::message("me", 9, "from outside 1");
+        bench.commit(|o| o.acknowledge(entry, number, &sent).unwrap());
+        assert!(bench.store.snapshot().knows_token(&token).unwrap());
     }
 
     #[test]
-    fn a_damaged_file_and_one_under_another_key_are_set_aside() {
+    fn a_damaged_file_is_set_aside_and_one_under_another_key_waits_for_it() {
         let folder = tempfile::tempdir().unwrap();
-        Inbox::new(folder.path(), key(1))
+        inbox(folder.path(), key(1))
             .drop_intent(&dropped(1))
             .unwrap();
-        let inbox = Inbox::new(folder.path(), key(2));
+        let own = inbox(folder.path(), key(2));
         fs::write(folder.path().join("00000000000000000009-x.intent"), b"half").unwrap();
+        let huge = vec![0; usize::try_from(FILE_MAX).unwrap() + 1];
+        fs::write(folder.path().join("00000000000000000010-x.intent"), huge).unwrap();
         fs::write(folder.path().join("unfinished.intent.new"), b"half").unwrap();
-        assert_eq!(inbox.read(10).unwrap().damaged, 2);
-        assert_eq!(inbox.read(10).unwrap(), InboxContent::default());
+        let content = read(&own);
+        assert_eq!((content.damaged, content.locked), (2, 1));
+        let content = read(&own);
+        assert_eq!((content.damaged, content.locked), (0, 1));
+        let content = read(&inbox(folder.path(), key(1)));
+        assert_eq!(content.dropped[0].1, dropped(1));
+        let content = read(&Inbox::new(folder.path(), client("other"), key(1)));
+        assert_eq!(content.damaged, 1, "it is another client's");
     }
 
     #[test]
-    fn a_removed_file_is_not_read_again() {
+    fn any_flipped_byte_of_a_file_is_seen() {
         let folder = tempfile::tempdir().unwrap();
-        let inbox = Inbox::new(folder.path(), None);
-        inbox.drop_intent(&dropped(1)).unwrap();
-        let name = inbox.read(10).unwrap().dropped.remove(0).0;
-        inbox.remove(&name).unwrap();
-        assert_eq!(inbox.read(10).unwrap(), InboxContent::default());
+        let own = inbox(folder.path(), None);
+        own.drop_intent(&dropped(1)).unwrap();
+        let name = names(folder.path()).remove(0);
+        let path = folder.path().join(&name);
+        let whole = fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] = !bytes[at];
+            fs::write(&path, bytes).unwrap();
+            let found = own.read_file(&name, None);
+            assert!(matches!(found, Found::Damaged), "byte {at}");
+        }
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(matches!(own.read_file(&name, None), Found::Damaged));
+        }
+    }
+
+    #[test]
+    fn a_removed_file_is_not_read_again_and_neither_is_an_excepted_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = inbox(folder.path(), None);
+        own.drop_intent(&dropped(1)).unwrap();
+        let name = read(&own).dropped.remove(0).0;
+        let except = BTreeSet::from([name.clone()]);
+        let content = own.read(10, &except, at(1)).unwrap();
+        assert_eq!(content, InboxContent::default());
+        own.remove(&name).unwrap();
+        assert_eq!(read(&own), InboxContent::default());
+    }
+
+    #[test]
+    fn an_inbox_takes_messages_and_read_marks_and_no_creations() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = inbox(folder.path(), None);
+        let intent = Intent::Read(ReadIntent {
+            until: at(5),
+            message: None,
+        });
+        let mark = Dropped {
+            intent,
+            ..dropped(1)
+        };
+        own.drop_intent(&mark).unwrap();
+        assert_eq!(read(&own).dropped[0].1, mark);
+        let intent = Intent::Create(CreateIntent {
+            kind: crate::model::ConversationKind::Normal,
+            name: None,
+            members: Vec::new(),
+            attributes: None,
+            unique: false,
+            lifetime_seconds: None,
+        });
+        let creation = Dropped {
+            intent,
+            ..dropped(2)
+        };
+        let refused = own.drop_intent(&creation).unwrap_err();
+        assert!(matches!(refused, StoreError::InvalidArgument { .. }));
+    }
+
+    #[test]
+    fn a_full_inbox_refuses_and_one_that_holds_more_than_was_asked_for_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = inbox(folder.path(), None);
+        for n in 0..3 {
+            own.drop_intent(&dropped(n)).unwrap();
+        }
+        let content = own.read(2, &BTreeSet::new(), at(9)).unwrap();
+        assert!(content.more && content.dropped.len() == 2);
+        for n in 3..i64::try_from(WAITING_MAX).unwrap() {
+            fs::write(folder.path().join(name_of(&dropped(n), None)), b"").unwrap();
+        }
+        let refused = own.drop_intent(&dropped(5000)).unwrap_err();
+        assert_eq!(refused, StoreError::InboxFull { max: WAITING_MAX });
+    }
+
+    #[test]
+    fn what_was_set_aside_does_not_pile_up_and_what_was_left_half_written_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = inbox(folder.path(), None);
+        for n in 0..DAMAGED_MAX + 5 {
+            let name = format!("{n:020}-x{SUFFIX}{DAMAGED}");
+            fs::write(folder.path().join(name), b"half").unwrap();
+        }
+        let half = folder.path().join(format!("x{SUFFIX}{UNFINISHED}"));
+        fs::write(&half, b"half").unwrap();
+        let written = changed_at(&half).unwrap();
+        own.read(10, &BTreeSet::new(), written).unwrap();
+        assert_eq!(names(folder.path()).len(), DAMAGED_MAX + 1);
+        let later = Timestamp::from_millis(written.as_millis() + UNFINISHED_FOR_MS + 1);
+        own.read(10, &BTreeSet::new(), later).unwrap();
+        assert_eq!(names(folder.path()).len(), DAMAGED_MAX);
+        assert!(names(folder.path())[0].starts_with("00000000000000000005"));
     }
 }

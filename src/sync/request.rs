@@ -4,7 +4,7 @@ use crate::error::SampanError;
 use crate::model::{
     ConversationId, LocalId, Message, NewConversation, NewMessage, OutboxEntryId, Timestamp,
 };
-use crate::store::Position;
+use crate::store::{Dropped, Position};
 use crate::wire::ServiceCode;
 use crate::{Secret, wire};
 
@@ -59,6 +59,11 @@ pub enum Request {
     DiscardEntry {
         /// Which entry.
         entry: OutboxEntryId,
+    },
+    /// Enqueue what another process of the app left, each piece once: it is known by its token.
+    Import {
+        /// The pieces, in the order in which they were left.
+        dropped: Vec<Dropped>,
     },
     /// Prefer one conversation when catching up: the one the user looks at.
     Focus {
@@ -124,6 +129,13 @@ pub enum Reply {
         local_id: LocalId,
         /// The local echo.
         message: Message,
+    },
+    /// What was left by another process is durable in the outbox, or was before.
+    Imported {
+        /// How many pieces were not known before.
+        imported: u32,
+        /// The tokens of those that the outbox has no room for.
+        left: Vec<LocalId>,
     },
     /// The page is stored.
     History {

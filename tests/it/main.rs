@@ -8,9 +8,11 @@
 //! | `sessions.rs` | what is told when, and to whom |
 //! | `offline.rs` | what is done without a connection, and what comes of it |
 //! | `patches.rs` | edits and recalls by others are shown |
+//! | `extension.rs` | what an extension of the app leaves for it |
 //! | `lifecycle.rs` | suspend and resume, sign-out, accounts, observers, tags |
 //! | `suspend.rs` | the app in the background: files are shut, calls work all the same |
 //! | `refusals.rs` | bad input: typed errors, and nothing else happens |
+//! | `store.rs` | the store through the API: second openers, newer schemas, keys |
 //! | `strangers.rs` | services that talk garbage, never answer, or send us away |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
@@ -25,6 +27,7 @@ mod support;
 
 mod chat;
 mod conversations;
+mod extension;
 mod interop;
 mod kill;
 mod lifecycle;
@@ -34,5 +37,6 @@ mod patches;
 mod place;
 mod refusals;
 mod sessions;
+mod store;
 mod strangers;
 mod suspend;

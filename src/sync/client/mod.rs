@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `session.rs` | signing in, staying signed in, being sent away |
 //! | `outbox.rs` | API calls that write: enqueue, retry, discard |
+//! | `inbox.rs` | what another process of the app left to be enqueued |
 //! | `sender.rs` | the content lane: one entry in flight per conversation, in order |
 //! | `creation.rs` | creations, and the service's id taking over a local one |
 //! | `doubt.rs` | entries that may have arrived: looked for before they are sent again |
@@ -33,6 +34,7 @@ mod catch_up;
 mod creation;
 mod directory;
 mod doubt;
+mod inbox;
 mod members;
 mod outbox;
 mod pace;
@@ -277,6 +279,7 @@ impl Client {
             } => self.mark_read(turn, &conversation, until),
             Request::RetryEntry { entry } => self.retry_entry(turn, entry),
             Request::DiscardEntry { entry } => self.discard_entry(turn, entry),
+            Request::Import { dropped } => self.import(turn, dropped),
             // All others were taken before.
             _ => Ok(Ok(Reply::Done)),
         }

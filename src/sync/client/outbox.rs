@@ -4,7 +4,7 @@
 use super::{Client, Signing, Turn};
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, LocalId, NewConversation,
-    NewMessage, OutboxEntryId, OutboxState, SendFailure, Uniqueness,
+    NewMessage, OutboxEntryId, OutboxState, SendFailure, Timestamp, Uniqueness,
 };
 use crate::store::{
     ConversationNumber, ConversationRow, CreateIntent, Entry, Freshness, HistoryStart, Intent,
@@ -182,7 +182,7 @@ impl Client {
     }
 
     /// How many bytes a command will have with all that the link adds.
-    fn size_of(&self, command: Command) -> usize {
+    pub(super) fn size_of(&self, command: Command) -> usize {
         let envelope = Envelope::new(command)
             .with_peer(self.me().as_str())
             .with_serial(Serial(i32::MAX));
@@ -242,12 +242,23 @@ impl Client {
     ) -> Result<(OutboxEntryId, LocalId), StoreError> {
         let token = self.randomness.local_id();
         let enqueued_at = turn.now.wall;
-        let entry = turn
-            .overlay
-            .enqueue(number, token.clone(), enqueued_at, intent)?;
+        let entry = self.enqueue_as(turn, number, token.clone(), enqueued_at, intent)?;
+        Ok((entry, token))
+    }
+
+    /// As `enqueue`, under a token and a time that were chosen before.
+    pub(super) fn enqueue_as(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        token: LocalId,
+        enqueued_at: Timestamp,
+        intent: Intent,
+    ) -> Result<OutboxEntryId, StoreError> {
+        let entry = turn.overlay.enqueue(number, token, enqueued_at, intent)?;
         turn.step.wrote(Durability::Intent);
         self.sender.add(number, entry);
-        Ok((entry, token))
+        Ok(entry)
     }
 
     pub(super) fn outbox_is_full(&self, turn: &Turn<'_, '_>) -> bool {
@@ -351,7 +362,7 @@ impl Client {
 }
 
 /// Receipts are for conversations of two: the service sends none for larger ones.
-fn wants_receipt(row: &ConversationRow) -> bool {
+pub(super) fn wants_receipt(row: &ConversationRow) -> bool {
     let kind = matches!(
         row.kind,
         ConversationKind::Normal | ConversationKind::Temporary
@@ -359,7 +370,7 @@ fn wants_receipt(row: &ConversationRow) -> bool {
     kind && row.members.len() == 2
 }
 
-fn fits(actual: usize) -> Result<(), RequestError> {
+pub(super) fn fits(actual: usize) -> Result<(), RequestError> {
     let limit = TO_SERVICE_BYTES_MAX;
     if actual > limit {
         return Err(RequestError::TooLarge { limit, actual });

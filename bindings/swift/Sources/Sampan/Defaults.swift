@@ -9,7 +9,8 @@ extension Config {
         payload: PayloadEncoding? = nil,
         insecure: InsecureConnections? = nil,
         limits: Limits? = nil,
-        cacheBytes: UInt64? = nil
+        cacheBytes: UInt64? = nil,
+        inboxFolder: PathBuf? = nil
     ) -> Config {
         Config(
             appId: appId,
@@ -20,7 +21,8 @@ extension Config {
             payload: payload ?? self.payload,
             insecure: insecure ?? self.insecure,
             limits: limits ?? self.limits,
-            cacheBytes: cacheBytes ?? self.cacheBytes
+            cacheBytes: cacheBytes ?? self.cacheBytes,
+            inboxFolder: inboxFolder ?? self.inboxFolder
         )
     }
 }

@@ -91,6 +91,25 @@ final class ChatTests: XCTestCase {
         try await engine.shutdown()
     }
 
+    // D09: what an extension leaves is unsent work of the app.
+    func testWhatAnExtensionLeftIsInTheOutboxWhenTheClientOpens() async throws {
+        let scratch = try Scratch()
+        let inbox = scratch.folder.appendingPathComponent("inbox").path
+        let config = try scratch.config("phone").with(inboxFolder: inbox)
+        let left = try ExtensionInbox.open(
+            folder: inbox, appId: config.appId, client: "ann", storeKey: nil)
+        let talk = "5a0000000000000000000000"
+        let localId = try left.sendText(conversation: talk, text: "from an extension")
+        let engine = try Engine.open(config: config)
+        let ann = try await engine.client("ann")
+        let waiting = try await ann.outbox()
+        XCTAssertEqual(waiting.map(\.localId), [localId])
+        XCTAssertEqual(ann.inboxReport().imported, 1)
+        let found = try await ann.importInbox()
+        XCTAssertEqual(found.imported, 0)
+        try await engine.shutdown()
+    }
+
     func testErrorsHaveTheirOwnCasesAndSayWhatIsWrong() async throws {
         let scratch = try Scratch()
         let engine = try scratch.engine("phone")

@@ -44,9 +44,13 @@ final class Scratch {
 
     /// An engine with a folder of its own; without a URL it finds nobody.
     func engine(_ device: String, url: String = "http://127.0.0.1:9") throws -> Engine {
+        try Engine.open(config: config(device, url: url))
+    }
+
+    func config(_ device: String, url: String = "http://127.0.0.1:9") throws -> Config {
         let root = folder.appendingPathComponent(device).path
         let config = try defaultConfig(
             appId: "swift", appKey: "swift-key", server: .router(url: url), storeRoot: root)
-        return try Engine.open(config: config.with(limits: selfHostedLimits()))
+        return config.with(limits: selfHostedLimits())
     }
 }

@@ -106,6 +106,24 @@ class ChatTest {
         }
     }
 
+    // D09: what an extension leaves is unsent work of the app.
+    @Test
+    fun `what an extension left is in the outbox when the client opens`() = chat {
+        val inbox = folder.resolve("inbox").toString()
+        val config = config(folder, "phone").copy(inboxFolder = inbox)
+        val talk = "5a0000000000000000000000"
+        val localId = ExtensionInbox.open(inbox, config.appId, "ann", null).use { left ->
+            left.sendText(talk, "from an extension")
+        }
+        Engine.open(config).use { engine ->
+            val ann = engine.client("ann")
+            assertEquals(listOf(localId), ann.outbox().map { it.localId })
+            assertEquals(1uL, ann.inboxReport().imported)
+            assertEquals(0uL, ann.importInbox().imported)
+            engine.shutdown()
+        }
+    }
+
     @Test
     fun `errors have their own types and say what is wrong`() = chat {
         engine(folder, "phone").use { engine ->

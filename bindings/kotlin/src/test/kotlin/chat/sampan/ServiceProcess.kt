@@ -25,10 +25,13 @@ class ServiceProcess(data: Path) : AutoCloseable {
 }
 
 /** An engine with a folder of its own; without a URL it finds nobody. */
-fun engine(folder: Path, device: String, url: String = "http://127.0.0.1:9"): Engine {
+fun engine(folder: Path, device: String, url: String = "http://127.0.0.1:9"): Engine =
+    Engine.open(config(folder, device, url))
+
+fun config(folder: Path, device: String, url: String = "http://127.0.0.1:9"): Config {
     val root = folder.resolve(device).toString()
     val config = defaultConfig("kotlin", "kotlin-key", ServerAddress.Router(url), root)
-    return Engine.open(config.copy(limits = selfHostedLimits()))
+    return config.copy(limits = selfHostedLimits())
 }
 
 /** A client with an open session. */

@@ -1,0 +1,100 @@
+//! What an extension of the app calls: it leaves work for the engine and opens nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{AppId, ClientId, ConversationId, LocalId, NewMessage, Timestamp};
+use crate::runtime::{inbox_of, leave};
+use crate::store::{Inbox, Intent, ReadIntent, SendIntent};
+use crate::{SampanError, Secret};
+
+use super::client::store_key;
+
+/// A folder in which an extension of the app (a share sheet, the reply field of a notification)
+/// leaves work for the engine.
+///
+/// It opens no store, starts no thread and holds no lock, so an extension may be killed at any
+/// moment, and may run while the app does. The engine takes what it finds when its client opens,
+/// when it resumes, and when `Client.import_inbox` is called; each piece once.
+#[derive(Debug, uniffi::Object)]
+pub struct ExtensionInbox {
+    inbox: Inbox,
+}
+
+#[uniffi::export]
+impl ExtensionInbox {
+    /// Names the inbox of one client. `folder` is the `inbox_folder` of the app's `Config`, in a
+    /// place that both processes reach, such as the container of an app group; `store_key` is that
+    /// of the client's `ClientOptions`, if it has one. Nothing is read or written yet.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when the key is not 64 hexadecimal digits.
+    #[uniffi::constructor]
+    pub fn open(
+        folder: PathBuf,
+        app_id: AppId,
+        client: ClientId,
+        store_key: Option<Secret>,
+    ) -> Result<Arc<Self>, SampanError> {
+        let key = parse(store_key.as_ref())?;
+        let inbox = inbox_of(&folder, &app_id, &client, key);
+        Ok(Arc::new(Self { inbox }))
+    }
+
+    /// Leaves words for a conversation. Returns when they are durable, after some milliseconds of
+    /// disk work on the calling thread; gives the local id that the message will have.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send`.
+    pub fn send_text(
+        &self,
+        conversation: ConversationId,
+        text: String,
+    ) -> Result<LocalId, SampanError> {
+        self.send(conversation, NewMessage::text(text))
+    }
+
+    /// Leaves a message for a conversation, as `send_text` does words. A message that turns out to
+    /// be one that the service can't take becomes a failed entry of the outbox.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a message of more than 32 KiB; `StoreUnavailable` when it can't be made
+    /// durable, or when 1000 pieces of work wait already.
+    pub fn send(
+        &self,
+        conversation: ConversationId,
+        message: NewMessage,
+    ) -> Result<LocalId, SampanError> {
+        let intent = SendIntent {
+            content: message.content,
+            mentions: message.mentions,
+            receipt: false,
+            transient: false,
+            push: message.push,
+        };
+        leave(&self.inbox, conversation, Intent::Send(intent))
+    }
+
+    /// Leaves a read mark for a conversation: up to and including a message of that time, by the
+    /// service's clock. Returns when it is durable.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable`, as of `send`.
+    pub fn mark_read(
+        &self,
+        conversation: ConversationId,
+        until: Timestamp,
+    ) -> Result<(), SampanError> {
+        let message = None;
+        let intent = Intent::Read(ReadIntent { until, message });
+        leave(&self.inbox, conversation, intent).map(|_| ())
+    }
+}
+
+fn parse(digits: Option<&Secret>) -> Result<Option<crate::store::StoreKey>, SampanError> {
+    digits.map(|digits| store_key(digits.reveal())).transpose()
+}

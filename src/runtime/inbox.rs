@@ -1,0 +1,202 @@
+//! What other processes of the app left for a client: fetched, enqueued, then removed.
+//!
+//! Nothing looks at the folder by itself while the engine runs: it is read when the client opens,
+//! when the app is back from the background, when the store takes writes again, and when the app
+//! says so. A file is removed when the commit that enqueued it is durable; a kill between the two
+//! leaves a file whose token the store knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::mailbox::Answer;
+use super::{account, clock};
+use crate::SampanError;
+use crate::model::{AppId, ClientId, ConversationId, LocalId, Timestamp};
+use crate::store::{Dropped, Inbox, Intent, StoreKey};
+use crate::sync::{Reply, RequestError, RequestId};
+
+/// How many files are taken at a time: they are in memory together, and in one commit.
+const FILES_AT_ONCE: usize = 50;
+
+/// What was found in the folder that other processes of the app leave their work in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
+#[non_exhaustive]
+pub struct InboxReport {
+    /// Pieces of work that were put into the outbox, or done.
+    pub imported: u64,
+    /// Files that could not be read. They are kept, under names that end in `.damaged`.
+    pub damaged: u64,
+    /// Whole files under another key than the client's store key. They stay until the client is
+    /// opened with it.
+    pub locked: u64,
+    /// Pieces of work that stay in the folder for now, because the outbox is full.
+    pub left: u64,
+}
+
+/// Who waits for an import.
+pub(super) type Asked = Answer<Result<InboxReport, SampanError>>;
+
+/// The inbox of a client's app id, under the folder that the app chose.
+pub(crate) fn inbox_of(
+    root: &Path,
+    app: &AppId,
+    client: &ClientId,
+    key: Option<StoreKey>,
+) -> Inbox {
+    Inbox::new(account::folder(root, app, client), client.clone(), key)
+}
+
+/// Leaves work in an inbox; durable on return. Gives its token.
+pub(crate) fn leave(
+    inbox: &Inbox,
+    conversation: ConversationId,
+    intent: Intent,
+) -> Result<LocalId, SampanError> {
+    let token = clock::randomness().local_id();
+    inbox.drop_intent(&Dropped {
+        conversation,
+        token: token.clone(),
+        dropped_at: clock::wall(),
+        intent,
+    })?;
+    Ok(token)
+}
+
+/// One client's inbox at the loop.
+#[derive(Debug, Default)]
+pub(super) struct Imports {
+    inbox: Option<Inbox>,
+    under_way: BTreeMap<RequestId, Import>,
+    /// Who is told when the folder has been read to its end, and what was found until now.
+    waiting: Vec<Asked>,
+    found: InboxReport,
+    /// Files whose work is enqueued and that could not be removed: not to be enqueued again, even
+    /// if the app discards it.
+    stuck: BTreeSet<String>,
+    /// What was found since the client was opened.
+    total: InboxReport,
+}
+
+/// Files that the machine was handed, until what it made of them is durable.
+#[derive(Debug)]
+struct Import {
+    files: Vec<(String, LocalId)>,
+    more: bool,
+}
+
+/// Whether an import is at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Imported {
+    /// There are more files to fetch.
+    More,
+    /// The folder has been read; this was found since the client was opened.
+    All(InboxReport),
+}
+
+impl Imports {
+    pub(super) fn new(inbox: Option<Inbox>) -> Self {
+        Self {
+            inbox,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the app chose a folder.
+    pub(super) const fn has_inbox(&self) -> bool {
+        self.inbox.is_some()
+    }
+
+    /// From now on files are read under another key.
+    pub(super) fn change_key(&mut self, key: &StoreKey) {
+        if let Some(inbox) = &mut self.inbox {
+            inbox.change_key(key.clone());
+        }
+    }
+
+    /// Tells somebody when the folder has been read.
+    pub(super) fn wait(&mut self, asked: Asked) {
+        self.waiting.push(asked);
+    }
+
+    /// Reads the folder. What is found is the machine's to enqueue, under the given number; none
+    /// when there is no folder, or it can't be read.
+    pub(super) fn fetch(&mut self, id: RequestId, now: Timestamp) -> Option<Vec<Dropped>> {
+        let Some(inbox) = &self.inbox else {
+            self.answer(&Ok(InboxReport::default()));
+            return None;
+        };
+        self.stuck.retain(|name| inbox.remove(name).is_err());
+        let content = match inbox.read(FILES_AT_ONCE, &self.stuck, now) {
+            Ok(content) => content,
+            Err(error) => {
+                log::warn!("the inbox can't be read: {error}");
+                self.answer(&Err(error.into()));
+                return None;
+            }
+        };
+        if content.damaged > 0 {
+            log::warn!("{} files of the inbox are damaged", content.damaged);
+        }
+        self.found.damaged = self.found.damaged.saturating_add(content.damaged);
+        self.found.locked = content.locked;
+        let names = content.dropped.iter();
+        let files = names.map(|(name, work)| (name.clone(), work.token.clone()));
+        let import = Import {
+            files: files.collect(),
+            more: content.more,
+        };
+        self.under_way.insert(id, import);
+        let dropped = content.dropped.into_iter();
+        Some(dropped.map(|(_, work)| work).collect())
+    }
+
+    /// The machine answered and what it wrote is durable: the files go. None when the answer is to
+    /// something else.
+    pub(super) fn finish(
+        &mut self,
+        id: RequestId,
+        reply: &Result<Reply, RequestError>,
+    ) -> Option<Imported> {
+        let import = self.under_way.remove(&id)?;
+        let inbox = self.inbox.as_ref()?;
+        // An import is never refused.
+        let Ok(Reply::Imported { imported, left }) = reply else {
+            return None;
+        };
+        for (name, token) in &import.files {
+            if left.contains(token) {
+                continue;
+            }
+            if let Err(error) = inbox.remove(name) {
+                log::warn!("a file stays in the inbox: {error}");
+                self.stuck.insert(name.clone());
+            }
+        }
+        let imported = u64::from(*imported);
+        self.found.imported = self.found.imported.saturating_add(imported);
+        self.found.left = u64::try_from(left.len()).unwrap_or(u64::MAX);
+        if import.more && left.is_empty() {
+            return Some(Imported::More);
+        }
+        let found = std::mem::take(&mut self.found);
+        self.total.imported = self.total.imported.saturating_add(found.imported);
+        self.total.damaged = self.total.damaged.saturating_add(found.damaged);
+        (self.total.locked, self.total.left) = (found.locked, found.left);
+        self.answer(&Ok(found));
+        Some(Imported::All(self.total))
+    }
+
+    /// The store takes no writes: the files stay, and are fetched when it does again.
+    pub(super) fn fail(&mut self, reason: &SampanError) {
+        self.under_way.clear();
+        self.found = InboxReport::default();
+        self.answer(&Err(reason.clone()));
+    }
+
+    /// Tells whoever waits; a caller that left is not told.
+    fn answer(&mut self, outcome: &Result<InboxReport, SampanError>) {
+        for asked in std::mem::take(&mut self.waiting) {
+            let _ = asked.send(outcome.clone());
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What another process of the app left: enqueued as if the app had asked, each piece once.
+//!
+//! Whoever left it was told that it is safe. So what cannot be done is not dropped: a message that
+//! can never be sent becomes a failed entry, which the app sees, and what the outbox has no room for
+//! stays where it is.
+
+use super::outbox::{direct_command, fits, wants_receipt};
+use super::{Client, Turn};
+use crate::model::{ConversationState, SendFailure};
+use crate::store::{Dropped, Intent, SendIntent, StoreError};
+use crate::sync::{Reply, RequestError};
+use crate::wire::Command;
+
+/// What became of one piece of work.
+enum Import {
+    /// It is in the outbox, or done.
+    Taken,
+    /// It was enqueued before.
+    Known,
+    /// The outbox is full.
+    NoRoom,
+}
+
+impl Client {
+    /// Enqueues work that another process left. Tokens of what the outbox has no room for come
+    /// back in the reply.
+    pub(super) fn import(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        dropped: Vec<Dropped>,
+    ) -> Result<Result<Reply, RequestError>, StoreError> {
+        let mut imported = 0_u32;
+        let mut left = Vec::new();
+        for work in dropped {
+            let token = work.token.clone();
+            match self.import_one(turn, work)? {
+                Import::Taken => imported = imported.saturating_add(1),
+                Import::Known => {}
+                Import::NoRoom => left.push(token),
+            }
+        }
+        Ok(Ok(Reply::Imported { imported, left }))
+    }
+
+    fn import_one(&mut self, turn: &mut Turn<'_, '_>, work: Dropped) -> Result<Import, StoreError> {
+        if turn.overlay.snapshot().knows_token(&work.token)? {
+            return Ok(Import::Known);
+        }
+        // A push may have told of a conversation that this device has not heard of otherwise.
+        let number = turn.overlay.conversation_or_unknown(&work.conversation)?;
+        match work.intent.clone() {
+            Intent::Send(intent) => self.import_send(turn, number, &work, intent),
+            Intent::Read(mark) => {
+                let marked = self.mark_read(turn, &work.conversation, Some(mark.until))?;
+                Ok(match marked {
+                    Err(RequestError::OutboxFull { .. }) => Import::NoRoom,
+                    Ok(_) | Err(_) => Import::Taken,
+                })
+            }
+            // An inbox holds none.
+            Intent::Create(_) => Ok(Import::Known),
+        }
+    }
+
+    fn import_send(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: crate::store::ConversationNumber,
+        work: &Dropped,
+        intent: SendIntent,
+    ) -> Result<Import, StoreError> {
+        if self.outbox_is_full(turn) {
+            return Ok(Import::NoRoom);
+        }
+        let Some(row) = turn.overlay.snapshot().conversation(number)? else {
+            return Ok(Import::NoRoom);
+        };
+        let intent = SendIntent {
+            receipt: wants_receipt(&row),
+            ..intent
+        };
+        let body = direct_command(&row.id, &intent, &work.token);
+        let flaw = match fits(self.size_of(Command::direct(body))) {
+            _ if row.state == ConversationState::Left => {
+                Some("the conversation was left".to_owned())
+            }
+            Err(error) => Some(error.to_string()),
+            Ok(()) => None,
+        };
+        let (token, intent) = (work.token.clone(), Intent::Send(intent));
+        let id = self.enqueue_as(turn, number, token, work.dropped_at, intent)?;
+        let entry = turn.overlay.snapshot().entry(id);
+        if let (Some(reason), Some(entry)) = (flaw, entry) {
+            self.fail_entry(turn, &entry, SendFailure::Unsendable { reason })?;
+        }
+        Ok(Import::Taken)
+    }
+}
