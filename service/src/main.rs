@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use sampan_service::core::app::{Apps, Credentials};
 use sampan_service::core::settings;
-use sampan_service::{Service, ServiceOptions, StorageChoice};
+use sampan_service::{Service, ServiceError, ServiceOptions, StorageChoice};
 
 /// How long clients may take to leave after they were told that the service stops: they ask the
 /// router where to go, and an SDK that is cut off while it asks makes a fuss.
@@ -21,7 +21,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// by --public-url when it stands behind a reverse proxy. Everything acknowledged survives a
 /// killed process and a power cut.
 #[derive(Parser, Debug)]
-#[command(name = "sampan-service", version)]
+#[command(name = "sampan-service", version, after_help = EXAMPLES)]
 struct Arguments {
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(
@@ -55,8 +55,31 @@ struct Arguments {
 
     /// URL under which clients reach the service, such as https://chat.example.com behind a
     /// reverse proxy that encrypts. Without it clients come back to the address they asked.
-    #[arg(long, env = "SAMPAN_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "SAMPAN_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     public_url: Option<String>,
+}
+
+/// What --help ends with.
+const EXAMPLES: &str = "\
+Examples:
+  A service to try things out on, on this machine only:
+    sampan-service --data ./data --app myApp:myKey:myMasterKey
+  Behind a reverse proxy that does TLS for chat.example.com, keys not visible to other users:
+    SAMPAN_APPS=myApp:myKey:myMasterKey sampan-service --data /var/lib/sampan \\
+      --settings /etc/sampan.json --public-url https://chat.example.com
+
+It prints one line, `listening on http://ADDR:PORT`, when it is ready. SIGTERM or Ctrl-C stops it: clients are told
+to go, and after five seconds at most it ends with code 0. It ends with code 2 when a flag is wrong, and with 1
+when it cannot start.";
+
+/// Checks that clients can be sent to a URL: its scheme tells them whether to encrypt.
+fn public_url(text: &str) -> Result<String, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let known = matches!(scheme, "http" | "https" | "ws" | "wss");
+    match known && !rest.is_empty() && !rest.contains(['?', '#', ' ']) {
+        true => Ok(text.to_owned()),
+        false => Err("it must look like https://HOST, with http, https, ws or wss".to_owned()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -82,6 +105,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
     let apps = apps
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.to_string())?;
+    let folder = arguments.data.clone();
     let options = ServiceOptions {
         listen: arguments.listen,
         storage: StorageChoice::Folder(arguments.data),
@@ -89,15 +113,18 @@ fn run(arguments: Arguments) -> Result<(), String> {
         public_url: arguments.public_url,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    runtime.block_on(serve(options))
+    runtime
+        .block_on(serve(options))
+        .map_err(|error| match error {
+            ServiceError::Storage(_) => format!("{}: {error}", folder.display()),
+            _ => error.to_string(),
+        })
 }
 
-async fn serve(options: ServiceOptions) -> Result<(), String> {
-    let service = Service::start(options)
-        .await
-        .map_err(|error| error.to_string())?;
+async fn serve(options: ServiceOptions) -> Result<(), ServiceError> {
+    let service = Service::start(options).await?;
     println!("listening on http://{}", service.addr());
-    stop_signal().await.map_err(|error| error.to_string())?;
+    stop_signal().await.map_err(ServiceError::Signal)?;
     tokio::select! {
         () = service.drain(DRAIN) => {}
         // Asked twice: at once, then.

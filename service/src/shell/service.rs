@@ -58,6 +58,9 @@ pub enum ServiceError {
         /// What the system said.
         reason: std::io::Error,
     },
+    /// The system does not tell when the service is to end.
+    #[error("signals cannot be waited for: {0}")]
+    Signal(std::io::Error),
     /// A thread cannot be made.
     #[error("the service's thread cannot be started: {0}")]
     Thread(std::io::Error),

@@ -45,6 +45,9 @@ pub enum StorageError {
     /// The folder for the data cannot be made or opened.
     #[error("the data folder cannot be used: {0}")]
     Folder(#[from] std::io::Error),
+    /// Another process has the data open.
+    #[error("another process uses this data")]
+    InUse,
     /// What was read back is not what this service writes.
     #[error("the data is damaged: {what}")]
     Damaged {

@@ -46,7 +46,11 @@ impl RedbMap {
     fn open(file: &Path) -> Result<Self, StorageError> {
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
-            .create(file)?;
+            .create(file)
+            .map_err(|error| match error {
+                ::redb::DatabaseError::DatabaseAlreadyOpen => StorageError::InUse,
+                other => other.into(),
+            })?;
         let first = database.begin_write()?;
         first.open_table(ROWS)?;
         first.commit()?;

@@ -8,8 +8,10 @@
     reason = "what fails in a test's tools fails the test"
 )]
 
+mod crowd;
 mod flood;
 mod kill;
+mod operator;
 mod program;
 mod raw;
 mod rules;

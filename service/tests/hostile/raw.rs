@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use sampan::wire::generated::{ConvCommand, DirectCommand, SessionCommand};
+use sampan::wire::generated::{ConvCommand, DirectCommand, LogItem, LogsCommand, SessionCommand};
 use sampan::wire::{Command, Direction, Encoding, Envelope, Frame, Op, Serial};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -99,6 +99,33 @@ impl RawClient {
                 body,
             } => body.cid.unwrap(),
             other => panic!("the conversation was not started: {other:?}"),
+        }
+    }
+
+    /// The newest messages of a conversation, at most as many as one page has.
+    pub(crate) async fn history(&mut self, conversation: &str, limit: i32) -> Vec<LogItem> {
+        let body = LogsCommand {
+            cid: Some(conversation.to_owned()),
+            l: Some(limit),
+            ..LogsCommand::default()
+        };
+        match self.request(Command::logs(body)).await {
+            Command::Logs(body) => body.logs,
+            other => panic!("no history: {other:?}"),
+        }
+    }
+
+    /// The number of the refusal that comes next on a connection of text frames.
+    pub(crate) async fn text_refusal(&mut self) -> i32 {
+        loop {
+            let Some(Ok(message)) = patiently(self.socket.next()).await else {
+                panic!("the connection ended");
+            };
+            if let Message::Text(text) = message {
+                let frame = Frame::text(text.as_str());
+                let envelope = frame.decode(Encoding::Text, Direction::ToClient).unwrap();
+                return refusal(&envelope.command).unwrap();
+            }
         }
     }
 
