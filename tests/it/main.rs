@@ -14,6 +14,7 @@
 //! | `refusals.rs` | bad input: typed errors, and nothing else happens |
 //! | `store.rs` | the store through the API: second openers, newer schemas, keys |
 //! | `strangers.rs` | services that talk garbage, never answer, or send us away |
+//! | `signer.rs` | an app whose own server signs: promptly, slowly, wrongly, or not at all |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
@@ -37,6 +38,7 @@ mod patches;
 mod place;
 mod refusals;
 mod sessions;
+mod signer;
 mod store;
 mod strangers;
 mod suspend;

@@ -10,6 +10,7 @@ use sampan::model::{AppId, ClientId, ConversationId, Message, NewConversation};
 use sampan::{
     Client, ClientOptions, Config, Conversation, Engine, Limits, SampanError, ServerAddress,
 };
+use sampan_service::core::app::{Apps, Credentials};
 use sampan_service::{RunningService, Service, ServiceOptions};
 use tokio::time::timeout;
 
@@ -38,6 +39,17 @@ impl Place {
         let service = Service::start(ServiceOptions::in_memory(app))
             .await
             .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Self { service, folder }
+    }
+
+    /// A service whose app has settings of its own.
+    pub(crate) async fn with_settings(settings: &str) -> Self {
+        let credentials: Credentials = "it:it-key:it-master-key".parse().unwrap();
+        let settings = serde_json::from_str(settings).unwrap();
+        let mut options = ServiceOptions::in_memory(credentials.clone());
+        options.apps = Apps::new([credentials], [(APP.to_owned(), settings)].into()).unwrap();
+        let service = Service::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         Self { service, folder }
     }
