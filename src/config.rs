@@ -23,6 +23,8 @@ pub struct Config {
     pub payload: PayloadEncoding,
     /// Whether unencrypted connections are allowed beyond this machine. Default: no.
     pub insecure: InsecureConnections,
+    /// Which certificates the service may show. Default: those that browsers trust.
+    pub trust: TrustedRoots,
     /// Paces and limits of the protocol.
     pub limits: Limits,
     /// Memory for the caches of all open stores together, in bytes. Default: 16 MiB.
@@ -52,6 +54,7 @@ impl Config {
             offline_mode: OfflineMode::default(),
             payload: PayloadEncoding::default(),
             insecure: InsecureConnections::default(),
+            trust: TrustedRoots::default(),
             limits: Limits::default(),
             cache_bytes: 16 * 1024 * 1024,
             inbox_folder: None,
@@ -103,6 +106,20 @@ pub enum InsecureConnections {
     LoopbackOnly,
     /// To any address. Everything, session tokens included, can then be read on the way.
     Allowed,
+}
+
+/// Which authorities may have signed the service's certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
+pub enum TrustedRoots {
+    /// Those that browsers trust, as they were when this version of Sampan was made. What a user
+    /// or an administrator added to the device is not among them.
+    #[default]
+    Web,
+    /// These and no others: for a service whose certificate an authority of your own signed.
+    Only {
+        /// Their certificates: one or more PEM blocks.
+        pem: String,
+    },
 }
 
 /// Paces and limits of the protocol, with the hosted service's values as defaults.

@@ -40,6 +40,7 @@ pub use api::{
 };
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
+    TrustedRoots,
 };
 pub use error::SampanError;
 pub use runtime::{EventStream, InboxReport};

@@ -6,11 +6,15 @@ The generated module `sampan` and the library lie in the folder that SAMPAN_PYTH
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.environ["SAMPAN_PYTHON"])
@@ -18,14 +22,19 @@ sys.path.insert(0, os.environ["SAMPAN_PYTHON"])
 import sampan  # noqa: E402
 
 # How long anything may take before a test fails, in seconds.
-PATIENCE = 20
+PATIENCE = 60
 
 
 @contextlib.contextmanager
-def service(folder):
-    """A service of its own on a free port; gives its URL."""
+def service(folder, settings=None):
+    """A service of its own on a free port; gives its URL. `settings` are those of its app."""
     command = [os.environ["SAMPAN_SERVICE_BIN"], "--listen", "127.0.0.1:0", "--data",
                os.path.join(folder, "service"), "--app", "smoke:smoke-key:smoke-master-key"]
+    if settings is not None:
+        file = os.path.join(folder, "settings.json")
+        with open(file, "w", encoding="utf-8") as text:
+            json.dump({"smoke": settings}, text)
+        command += ["--settings", file]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield child.stdout.readline().rsplit(" ", 1)[-1].strip()
@@ -59,6 +68,38 @@ class Notebook(sampan.EventObserver):
                 return self.arrived.wait_for(lambda: holds(self.events), PATIENCE)
         if not await asyncio.to_thread(wait):
             raise AssertionError(f"waited in vain; heard {[str(event) for event in self.events]}")
+
+
+class Office(sampan.Signer):
+    """The app's own server, which has the master key; it fails as often as it was told to."""
+
+    def __init__(self, failures):
+        self.failures = failures
+        self.asked = []
+
+    async def sign(self, operation):
+        self.asked.append(operation)
+        if len(self.asked) <= self.failures:
+            raise RuntimeError("the office is closed")
+        now = int(time.time() * 1000)
+        members = "" if operation.is_SIGN_IN() else ":".join(sorted(operation.members))
+        text = f"smoke:{operation.client}:{members}:{now}:n"
+        signature = hmac.new(b"smoke-master-key", text.encode(), hashlib.sha1).hexdigest()
+        return sampan.OperationSignature(signature=signature, timestamp=now, nonce="n")
+
+
+class Notes(sampan.LogSink):
+    """Keeps what it is told, and fails each time, which nobody hears of."""
+
+    def __init__(self):
+        self.records = []
+        self.warned = threading.Event()
+
+    def log(self, record):
+        self.records.append(record)
+        if record.level == sampan.LogLevel.WARN:
+            self.warned.set()
+        raise RuntimeError("an app that does not know what to do")
 
 
 def words_of(page):
@@ -187,6 +228,57 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
             await ann.fetch_conversation("5a0000000000000000000000")
         with self.assertRaises(sampan.SampanError.TagMismatch):
             await engine.client("ann", sampan.ClientOptions(tag="desk"))
+        await engine.shutdown()
+
+    async def test_a_signer_brings_what_the_service_wants_signed_and_is_asked_again(self):
+        settings = {"signatures": {"login": True, "conversation": True}}
+        url = self.enterContext(service(self.folder, settings))
+        office = Office(failures=1)
+        # The signer is called on the engine's thread, which has no event loop of its own.
+        sampan.uniffi_set_event_loop(asyncio.get_running_loop())
+        self.addCleanup(sampan.uniffi_set_event_loop, None)
+        engine = self.engine("phone", url)
+        ann = await engine.client("ann", sampan.ClientOptions(signer=office))
+        created = await ann.create_conversation(sampan.NewConversation(
+            kind=sampan.ConversationKind.NORMAL, members=["ben"],
+            uniqueness=sampan.Uniqueness.UNIQUE))
+        self.assertEqual(office.asked, [], "nothing is signed before it is sent")
+        await ann.connect()
+        await asyncio.wait_for(ann.opened(), PATIENCE)
+
+        async def everything_is_sent():
+            while await ann.outbox():
+                await asyncio.sleep(0.02)
+        await asyncio.wait_for(everything_is_sent(), PATIENCE)
+        self.assertEqual([operation.is_SIGN_IN() for operation in office.asked],
+                         [True, True, False])
+        self.assertTrue((await created.conversation.info()).state.is_LIVE())
+        await engine.shutdown()
+
+    async def test_notes_reach_the_sink_and_hold_no_secrets(self):
+        notes = Notes()
+        sampan.set_log_sink(notes, sampan.LogLevel.DEBUG)
+        engine = self.engine("phone")
+        ann = await engine.client("ann", sampan.ClientOptions())
+        await ann.connect()
+        self.assertTrue(await asyncio.to_thread(notes.warned.wait, PATIENCE))
+        for record in list(notes.records):
+            self.assertTrue(record.target.startswith("sampan"), record.target)
+            self.assertNotIn("smoke-key", record.text)
+        self.assertTrue(engine.connection_failure().is_UNREACHABLE())
+        await engine.shutdown()
+
+    async def test_a_call_that_may_last_ends_when_it_is_cancelled(self):
+        engine = self.engine("phone")
+        ann = await engine.client("ann", sampan.ClientOptions())
+        await ann.connect()
+        # Nobody listens there, so the session never opens.
+        waiting = asyncio.create_task(ann.opened())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await asyncio.wait_for(waiting, PATIENCE)
+        self.assertEqual(await ann.outbox(), [], "everything else goes on")
         await engine.shutdown()
 
     # S017: the version is one call.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{ClientId, ConnectionState};
+use crate::model::{ClientId, ConnectionFailure, ConnectionState};
 use crate::runtime::{EventStream, Runtime, Scope};
 use crate::sync::link::NetworkHint;
 use crate::{Config, SampanError};
@@ -36,7 +36,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` when the server's address can't be one.
+    /// `InvalidArgument` when the server's address can't be one, or the trusted certificates can't
+    /// be read.
     #[uniffi::constructor]
     pub fn open(config: Config) -> Result<Arc<Self>, SampanError> {
         let runtime = Runtime::start(config)?;
@@ -76,6 +77,13 @@ impl Engine {
     #[must_use]
     pub fn connection_state(&self) -> ConnectionState {
         self.runtime.board().connection()
+    }
+
+    /// Why connecting failed last; none while connected, and before the first failure. The engine
+    /// tries again by itself: this is for telling the user, or finding out what is wrong.
+    #[must_use]
+    pub fn connection_failure(&self) -> Option<ConnectionFailure> {
+        self.runtime.board().failure()
     }
 
     /// Calls `observer` with the events of all clients from now on, in batches, on a thread of its

@@ -1,8 +1,8 @@
 //! What an observer can be told.
 
 use super::{
-    ClientId, ConnectionState, ConversationId, ConversationInfo, LocalId, Message, MessageId,
-    OutboxEntry, OutboxEntryId, SessionState,
+    ClientId, ConnectionFailure, ConnectionState, ConversationId, ConversationInfo, LocalId,
+    Message, MessageId, OutboxEntry, OutboxEntryId, SessionState,
 };
 
 /// The number of a commit in one client's store: it grows by one with each commit.
@@ -22,6 +22,12 @@ pub enum Event {
     ConnectionChanged {
         /// The new state.
         state: ConnectionState,
+    },
+    /// Connecting failed, or the connection broke; the state that follows tells when it is tried
+    /// again. `Engine.connection_failure` remembers it.
+    ConnectionFailed {
+        /// Why.
+        failure: ConnectionFailure,
     },
     /// A client's session changed.
     SessionChanged {
@@ -145,7 +151,9 @@ impl Event {
             | Self::OutboxChanged { client, .. }
             | Self::OutboxSettled { client, .. }
             | Self::StoreHealthChanged { client, .. } => Some(client),
-            Self::ConnectionChanged { .. } | Self::Lagged { .. } => None,
+            Self::ConnectionChanged { .. }
+            | Self::ConnectionFailed { .. }
+            | Self::Lagged { .. } => None,
         }
     }
 }

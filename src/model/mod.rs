@@ -38,5 +38,5 @@ pub use message::{Mentions, Message, MessageState, SendFailure};
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState};
 pub use outgoing::{NewConversation, NewMessage, Uniqueness};
 pub use receipt::{Receipt, Unread};
-pub use session::{ConnectionState, SessionEnd, SessionState};
+pub use session::{ConnectionFailure, ConnectionState, SessionEnd, SessionState};
 pub use time::{Now, Timestamp};

@@ -26,6 +26,33 @@ pub enum ConnectionState {
     Offline,
 }
 
+/// Why connecting failed. The engine tries again all the same: certificates are renewed and services
+/// come back. An app may want to tell its user, or its makers.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[non_exhaustive]
+pub enum ConnectionFailure {
+    /// The name is unknown, nobody listens there, or the connection broke.
+    Unreachable {
+        /// What the operating system said.
+        reason: String,
+    },
+    /// Nobody answered within `Limits.connect_timeout`.
+    TimedOut,
+    /// The certificate is not trusted, or TLS failed otherwise: nothing was sent.
+    Untrusted {
+        /// What the TLS library said.
+        reason: String,
+    },
+    /// The connection would leave this machine unencrypted, which `Config.insecure` forbids: nothing
+    /// was sent.
+    Insecure,
+    /// Somebody answered who is not the service: a proxy's sign-in page, or a wrong address.
+    NotTheService {
+        /// What was wrong, such as an HTTP status.
+        reason: String,
+    },
+}
+
 /// The state of one client's session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum SessionState {

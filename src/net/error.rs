@@ -1,6 +1,7 @@
 //! Why the network failed, and how that looks from the roof.
 
 use crate::SampanError;
+use crate::model::ConnectionFailure;
 
 /// Why a connection or a request failed. No variant carries a URL's query or a frame's content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +16,12 @@ pub enum NetError {
     /// The connection would leave this machine unencrypted, and the configuration forbids that.
     #[error("unencrypted connections are allowed to this machine only")]
     Insecure,
+    /// The certificates that the app trusts can't be read.
+    #[error("trusted certificates: {reason}")]
+    Roots {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// The name is unknown, or nobody listens there.
     #[error("unreachable: {reason}")]
     Unreachable {
@@ -54,15 +61,32 @@ impl From<NetError> for SampanError {
     /// An app acts on few of these: its own URL is wrong, or the service is not reachable now.
     fn from(error: NetError) -> Self {
         match error {
-            NetError::Address { .. } | NetError::Insecure => Self::InvalidArgument {
-                reason: error.to_string(),
-            },
+            NetError::Address { .. } | NetError::Roots { .. } | NetError::Insecure => {
+                Self::InvalidArgument {
+                    reason: error.to_string(),
+                }
+            }
             NetError::TimedOut => Self::TimedOut,
             NetError::Unreachable { .. }
             | NetError::Tls { .. }
             | NetError::Handshake { .. }
             | NetError::Broken { .. }
             | NetError::TooLarge { .. } => Self::NotConnected,
+        }
+    }
+}
+
+impl From<&NetError> for ConnectionFailure {
+    fn from(error: &NetError) -> Self {
+        let reason = error.to_string();
+        match error {
+            NetError::TimedOut => Self::TimedOut,
+            NetError::Insecure => Self::Insecure,
+            NetError::Tls { .. } | NetError::Roots { .. } => Self::Untrusted { reason },
+            NetError::Unreachable { .. } | NetError::Broken { .. } => Self::Unreachable { reason },
+            NetError::Address { .. } | NetError::Handshake { .. } | NetError::TooLarge { .. } => {
+                Self::NotTheService { reason }
+            }
         }
     }
 }

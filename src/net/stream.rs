@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
@@ -15,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::NetError;
 use super::address::{Address, Security};
-use crate::InsecureConnections;
+use crate::{InsecureConnections, TrustedRoots};
 
 /// How encrypted connections are made: the certificates that are trusted.
 #[derive(Clone)]
@@ -31,6 +32,18 @@ impl Tls {
         Self::trusting(RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         })
+    }
+
+    /// Trusts what the app configured.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Roots`] when the app's own certificates can't be read; those of [`Tls::web`].
+    pub fn configured(trust: &TrustedRoots) -> Result<Self, NetError> {
+        match trust {
+            TrustedRoots::Web => Self::web(),
+            TrustedRoots::Only { pem } => Self::trusting(roots_of(pem)?),
+        }
     }
 
     /// Trusts `roots` and nothing else.
@@ -49,6 +62,22 @@ impl Tls {
             .with_no_client_auth();
         Ok(Self(Arc::new(config)))
     }
+}
+
+/// The certificates in a text of one or more PEM blocks.
+fn roots_of(pem: &str) -> Result<RootCertStore, NetError> {
+    let unreadable = |reason: String| NetError::Roots { reason };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| unreadable(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(unreadable("there is no PEM certificate in it".to_owned()));
+    }
+    Ok(roots)
 }
 
 impl std::fmt::Debug for Tls {

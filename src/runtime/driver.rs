@@ -26,7 +26,7 @@ use super::mailbox::{Answer, Command, EngineBoard, Newcomer};
 use super::publish::Publisher;
 use super::rest::{LINGER, Outcome, Reopened, Resting};
 use super::seat::{Released, Seat, Slots};
-use super::sockets::Sockets;
+use super::sockets::{Failures, Sockets};
 use crate::model::{ClientId, Event, Now};
 use crate::net::Transport;
 use crate::store::StoreError;
@@ -108,7 +108,12 @@ impl Driver {
             mailbox,
             link: Link::new(options, clock::randomness()),
             link_wake_at: None,
-            sockets: Sockets::new(transport, config.app_id.clone(), config.limits.clone()),
+            sockets: Sockets::new(
+                transport,
+                config.app_id.clone(),
+                config.limits.clone(),
+                Failures::new(Arc::clone(&board), publisher.clone()),
+            ),
             seats: BTreeMap::new(),
             slots: Slots::default(),
             resting: Resting::default(),

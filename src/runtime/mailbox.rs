@@ -9,7 +9,7 @@ use super::door::Keys;
 use super::inbox::InboxReport;
 use super::rest::Guest;
 use crate::SampanError;
-use crate::model::{ClientId, ConnectionState, SessionState, StoreHealth};
+use crate::model::{ClientId, ConnectionFailure, ConnectionState, SessionState, StoreHealth};
 use crate::store::StoreKey;
 use crate::sync::link::NetworkHint;
 use crate::sync::{Reply, Request, Signature, SignedOperation};
@@ -159,12 +159,18 @@ impl Newcomer {
 #[derive(Debug, Default)]
 pub(crate) struct EngineBoard {
     pub(super) connection: watch::Sender<ConnectionState>,
+    pub(super) failure: watch::Sender<Option<ConnectionFailure>>,
 }
 
 impl EngineBoard {
     /// The connection's state now.
     pub(crate) fn connection(&self) -> ConnectionState {
         self.connection.borrow().clone()
+    }
+
+    /// Why connecting failed last, if it is not connected since.
+    pub(crate) fn failure(&self) -> Option<ConnectionFailure> {
+        self.failure.borrow().clone()
     }
 }
 

@@ -113,10 +113,11 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SampanError::InvalidArgument`] for a server address that can't be one.
+    /// [`SampanError::InvalidArgument`] for a server address that can't be one, or certificates that
+    /// can't be read.
     pub(crate) fn start(config: Config) -> Result<Arc<Self>, SampanError> {
         net::check_server(&config.server)?;
-        let transport = SocketTransport::new(Tls::web()?, config.insecure);
+        let transport = SocketTransport::new(Tls::configured(&config.trust)?, config.insecure);
         Self::start_with(config, Arc::new(transport))
     }
 

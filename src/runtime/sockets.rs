@@ -7,8 +7,10 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::mailbox::EngineBoard;
+use super::publish::Publisher;
 use crate::Limits;
-use crate::model::AppId;
+use crate::model::{AppId, ConnectionFailure, Event};
 use crate::net::{Closed, Connection, Incoming, NetError, Target, Transport};
 use crate::sync::link::{ConnectionNumber, LinkEffect, LinkInput, LookUpNumber};
 use crate::wire::{CloseCode, Frame};
@@ -28,16 +30,45 @@ pub(super) struct Sockets {
     opening: Option<(ConnectionNumber, AbortHandle)>,
     open: Option<(ConnectionNumber, Connection)>,
     closing: JoinSet<()>,
+    failures: Failures,
+}
+
+/// Where it is told why connecting failed: to whoever watches, and to whoever asks later.
+pub(super) struct Failures {
+    board: Arc<EngineBoard>,
+    publisher: Publisher,
+}
+
+impl Failures {
+    pub(super) const fn new(board: Arc<EngineBoard>, publisher: Publisher) -> Self {
+        Self { board, publisher }
+    }
+
+    fn tell(&self, failure: ConnectionFailure) {
+        self.board.failure.send_replace(Some(failure.clone()));
+        self.publisher
+            .publish(&[Event::ConnectionFailed { failure }]);
+    }
+
+    /// All is well again.
+    fn forget(&self) {
+        self.board.failure.send_replace(None);
+    }
 }
 
 /// Work that a task did.
 enum Finished {
     Opened(ConnectionNumber, Result<Connection, NetError>),
-    Routed(LookUpNumber, Option<Vec<u8>>),
+    Routed(LookUpNumber, Result<Vec<u8>, ConnectionFailure>),
 }
 
 impl Sockets {
-    pub(super) fn new(transport: Arc<dyn Transport>, app_id: AppId, limits: Limits) -> Self {
+    pub(super) fn new(
+        transport: Arc<dyn Transport>,
+        app_id: AppId,
+        limits: Limits,
+        failures: Failures,
+    ) -> Self {
         Self {
             transport,
             app_id,
@@ -46,6 +77,7 @@ impl Sockets {
             opening: None,
             open: None,
             closing: JoinSet::new(),
+            failures,
         }
     }
 
@@ -137,14 +169,16 @@ impl Sockets {
         let question = self.transport.get(url, self.limits.connect_timeout);
         self.tasks.spawn(async move {
             let answer = match question.await {
-                Ok(response) if response.status == OK => Some(response.body),
+                Ok(response) if response.status == OK => Ok(response.body),
                 Ok(response) => {
-                    log::warn!("the router answered with HTTP status {}", response.status);
-                    None
+                    let reason =
+                        format!("the router answered with HTTP status {}", response.status);
+                    log::warn!("{reason}");
+                    Err(ConnectionFailure::NotTheService { reason })
                 }
                 Err(error) => {
                     log::warn!("the router was not reached: {error}");
-                    None
+                    Err(ConnectionFailure::from(&error))
                 }
             };
             Finished::Routed(lookup, answer)
@@ -192,7 +226,10 @@ impl Sockets {
 
     fn take(&mut self, finished: Finished) -> Option<LinkInput> {
         match finished {
-            Finished::Routed(lookup, answer) => Some(LinkInput::Routed { lookup, answer }),
+            Finished::Routed(lookup, answer) => {
+                let answer = answer.map_err(|failure| self.failures.tell(failure)).ok();
+                Some(LinkInput::Routed { lookup, answer })
+            }
             Finished::Opened(number, outcome) => {
                 // One that is not wanted any more is dropped, and thereby closed.
                 self.opening.take_if(|(opening, _)| *opening == number)?;
@@ -208,6 +245,7 @@ impl Sockets {
     ) -> LinkInput {
         match outcome {
             Ok(connection) => {
+                self.failures.forget();
                 let subprotocol = Some(connection.subprotocol.clone());
                 self.open = Some((number, connection));
                 LinkInput::Connected {
@@ -217,6 +255,7 @@ impl Sockets {
             }
             Err(error) => {
                 log::warn!("no connection: {error}");
+                self.failures.tell(ConnectionFailure::from(&error));
                 ended(number, None)
             }
         }
@@ -233,6 +272,7 @@ impl Sockets {
             Some(Incoming::Closed(Closed::ByPeer { code })) => code.map(CloseCode),
             Some(Incoming::Closed(Closed::Broken(error))) => {
                 log::warn!("{error}");
+                self.failures.tell(ConnectionFailure::from(&error));
                 None
             }
             None => None,

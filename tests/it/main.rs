@@ -15,6 +15,8 @@
 //! | `store.rs` | the store through the API: second openers, newer schemas, keys |
 //! | `strangers.rs` | services that talk garbage, never answer, or send us away |
 //! | `signer.rs` | an app whose own server signs: promptly, slowly, wrongly, or not at all |
+//! | `reconnect.rs` | a connection that breaks: what is told, tried, and there afterwards |
+//! | `tls.rs` | which certificates are believed, and what an app is told of others |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
@@ -26,6 +28,7 @@
 #[path = "../../examples/support/mod.rs"]
 mod support;
 
+mod cable;
 mod chat;
 mod conversations;
 mod extension;
@@ -36,9 +39,11 @@ mod messages;
 mod offline;
 mod patches;
 mod place;
+mod reconnect;
 mod refusals;
 mod sessions;
 mod signer;
 mod store;
 mod strangers;
 mod suspend;
+mod tls;

@@ -16,10 +16,13 @@ use tokio::time::timeout;
 
 use crate::support::{raw::RawConnection, socket_url};
 
-/// How long anything may take before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take before the test fails: a machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const APP: &str = "it";
+
+/// The app's id, key and master key.
+const CREDENTIALS: &str = "it:it-key:it-master-key";
 
 /// A service and a folder for the stores of its clients.
 pub(crate) struct Place {
@@ -35,23 +38,24 @@ pub(crate) struct Device {
 
 impl Place {
     pub(crate) async fn new() -> Self {
-        let app = "it:it-key:it-master-key".parse().unwrap();
-        let service = Service::start(ServiceOptions::in_memory(app))
-            .await
-            .unwrap();
+        Self::with(|_| {}).await
+    }
+
+    /// A service with some options changed.
+    pub(crate) async fn with(change: impl FnOnce(&mut ServiceOptions)) -> Self {
+        let mut options = ServiceOptions::in_memory(CREDENTIALS.parse().unwrap());
+        change(&mut options);
+        let service = Service::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         Self { service, folder }
     }
 
     /// A service whose app has settings of its own.
     pub(crate) async fn with_settings(settings: &str) -> Self {
-        let credentials: Credentials = "it:it-key:it-master-key".parse().unwrap();
-        let settings = serde_json::from_str(settings).unwrap();
-        let mut options = ServiceOptions::in_memory(credentials.clone());
-        options.apps = Apps::new([credentials], [(APP.to_owned(), settings)].into()).unwrap();
-        let service = Service::start(options).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        Self { service, folder }
+        let credentials: Credentials = CREDENTIALS.parse().unwrap();
+        let settings = [(APP.to_owned(), serde_json::from_str(settings).unwrap())];
+        let apps = Apps::new([credentials], settings.into()).unwrap();
+        Self::with(|options| options.apps = apps).await
     }
 
     /// The configuration of a device, which has a folder of its own.

@@ -70,10 +70,11 @@ fn swift(tree: &Tree) -> Result<(), Problem> {
     make(&headers)?;
     make(&package.join("SampanCore"))?;
     let file = |name: &str| fresh.join(name);
-    copy(
-        &file("SampanCore.swift"),
-        &package.join("SampanCore/SampanCore.swift"),
-    )?;
+    let core = file("SampanCore.swift");
+    let failed = |cause| Problem::while_doing("making the generated Swift cancellable", cause);
+    let code = fs::read_to_string(&core).map_err(failed)?;
+    fs::write(&core, crate::swift::cancellable(&code)?).map_err(failed)?;
+    copy(&core, &package.join("SampanCore/SampanCore.swift"))?;
     copy(&file("SampanFFI.h"), &headers.join("SampanFFI.h"))?;
     copy(
         &file("SampanFFI.modulemap"),

@@ -27,6 +27,7 @@ mod sim;
 mod step;
 mod suite;
 mod surface;
+mod swift;
 mod test;
 mod tree;
 

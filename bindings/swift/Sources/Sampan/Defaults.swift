@@ -8,6 +8,7 @@ extension Config {
         offlineMode: OfflineMode? = nil,
         payload: PayloadEncoding? = nil,
         insecure: InsecureConnections? = nil,
+        trust: TrustedRoots? = nil,
         limits: Limits? = nil,
         cacheBytes: UInt64? = nil,
         inboxFolder: PathBuf? = nil
@@ -20,6 +21,7 @@ extension Config {
             offlineMode: offlineMode ?? self.offlineMode,
             payload: payload ?? self.payload,
             insecure: insecure ?? self.insecure,
+            trust: trust ?? self.trust,
             limits: limits ?? self.limits,
             cacheBytes: cacheBytes ?? self.cacheBytes,
             inboxFolder: inboxFolder ?? self.inboxFolder

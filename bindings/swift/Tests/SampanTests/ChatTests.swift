@@ -18,10 +18,10 @@ final class ChatTests: XCTestCase {
             conversation: NewConversation(with: "ben", name: "Boats"))
         let sent = try await created.conversation.sendText(text: "hello from Swift")
         XCTAssertEqual(sent.message.state, .pending)
-        try await within(20) { while try await !ann.outbox().isEmpty { await Task.yield() } }
+        try await within { while try await !ann.outbox().isEmpty { await Task.yield() } }
         // The subscription may have begun after the message came: then it is in the store.
         // A message may come before what its conversation is called: that is asked for then.
-        let found = try await within(20) {
+        let found = try await within {
             while true {
                 let page = try await ben.conversations(after: nil, limit: 10)
                 if let info = page.conversations.first, info.unread.count == 1, info.name != nil {
@@ -68,7 +68,7 @@ final class ChatTests: XCTestCase {
         let ann = try await engine.client("ann")
         let loop = Task { for await _ in ann.events {} }
         loop.cancel()
-        try await within(20) { await loop.value }
+        try await within { await loop.value }
         try await engine.shutdown()
     }
 
@@ -81,7 +81,7 @@ final class ChatTests: XCTestCase {
         let created = try await ann.createConversation(conversation: NewConversation(with: "ben"))
         for text in ["one", "two"] {
             _ = try await created.conversation.sendText(text: text)
-            try await within(20) {
+            try await within {
                 while !notebook.heard.contains(text) {
                     try await Task.sleep(nanoseconds: 5_000_000)
                 }
@@ -153,7 +153,7 @@ private final class Notebook: EventObserver, @unchecked Sendable {
 private func online(_ engine: Engine, _ name: String) async throws -> Client {
     let client = try await engine.client(name)
     try await client.connect()
-    try await within(20) { try await client.opened() }
+    try await within { try await client.opened() }
     return client
 }
 
@@ -172,36 +172,4 @@ private func words(_ item: TimelineItem) -> String? {
 private func words(_ message: Message) -> String? {
     guard case .text(let text, _) = message.content else { return nil }
     return text
-}
-
-private struct TookTooLong: Error {}
-
-/// Fails the test when something takes longer than so many seconds.
-private func within<Value: Sendable>(
-    _ seconds: UInt64, _ work: @escaping @Sendable () async throws -> Value
-) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value.self) { group in
-        group.addTask(operation: work)
-        group.addTask {
-            try await Task.sleep(nanoseconds: seconds * 1_000_000_000)
-            throw TookTooLong()
-        }
-        defer { group.cancelAll() }
-        guard let value = try await group.next() else { throw TookTooLong() }
-        return value
-    }
-}
-
-private func XCTAssertThrowsErrorAsync(
-    _ call: @autoclosure () async throws -> some Any, _ look: (SampanError) -> Void,
-    line: UInt = #line
-) async {
-    do {
-        _ = try await call()
-        XCTFail("it threw nothing", line: line)
-    } catch let error as SampanError {
-        look(error)
-    } catch {
-        XCTFail("another error: \(error)", line: line)
-    }
 }

@@ -9,12 +9,18 @@ final class ServiceProcess {
     let url: String
     private let process = Process()
 
-    init(data: URL) throws {
+    /// `settings` is the JSON of the service's settings file.
+    init(data: URL, settings: String? = nil) throws {
         let program = ProcessInfo.processInfo.environment["SAMPAN_SERVICE_BIN"] ?? ""
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = [
             "--listen", "127.0.0.1:0", "--data", data.path, "--app", "swift:swift-key:swift-master",
         ]
+        if let settings {
+            let file = data.appendingPathExtension("json")
+            try settings.write(to: file, atomically: true, encoding: .utf8)
+            process.arguments? += ["--settings", file.path]
+        }
         let output = Pipe()
         process.standardOutput = output
         try process.run()

@@ -3,17 +3,20 @@ package chat.sampan
 
 import java.nio.file.Path
 import java.util.concurrent.TimeUnit
+import kotlin.io.path.writeText
 
 /**
  * `sampan-service` in a process of its own, on a free port; its program is named by
- * SAMPAN_SERVICE_BIN.
+ * SAMPAN_SERVICE_BIN. `settings` is the JSON of its settings file.
  */
-class ServiceProcess(data: Path) : AutoCloseable {
+class ServiceProcess(data: Path, settings: String? = null) : AutoCloseable {
     private val process = ProcessBuilder(
-        System.getenv("SAMPAN_SERVICE_BIN"),
-        "--listen", "127.0.0.1:0",
-        "--data", data.toString(),
-        "--app", "kotlin:kotlin-key:kotlin-master",
+        listOf(
+            System.getenv("SAMPAN_SERVICE_BIN"),
+            "--listen", "127.0.0.1:0",
+            "--data", data.toString(),
+            "--app", "kotlin:kotlin-key:kotlin-master",
+        ) + settingsFlag(data, settings),
     ).redirectError(ProcessBuilder.Redirect.INHERIT).start()
 
     val url: String = process.inputReader().readLine().substringAfterLast(' ')
@@ -22,6 +25,12 @@ class ServiceProcess(data: Path) : AutoCloseable {
         process.destroy()
         process.waitFor(20, TimeUnit.SECONDS)
     }
+}
+
+private fun settingsFlag(data: Path, settings: String?): List<String> {
+    if (settings == null) return emptyList()
+    val file = data.resolveSibling("settings.json")
+    return listOf("--settings", file.writeText(settings).let { file.toString() })
 }
 
 /** An engine with a folder of its own; without a URL it finds nobody. */

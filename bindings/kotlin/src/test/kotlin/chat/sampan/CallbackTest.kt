@@ -1,0 +1,118 @@
+// What an app implements: a signer, and where notes go; and times as they cross.
+package chat.sampan
+
+import java.nio.file.Path
+import java.time.Duration
+import java.time.Instant
+import java.util.Collections
+import java.util.concurrent.atomic.AtomicInteger
+import javax.crypto.Mac
+import javax.crypto.spec.SecretKeySpec
+import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+
+class CallbackTest {
+    @TempDir
+    lateinit var folder: Path
+
+    @Test
+    fun `a signer brings what the service wants signed and is asked again after it threw`() = test {
+        val settings = """{"kotlin":{"signatures":{"login":true,"conversation":true}}}"""
+        ServiceProcess(folder.resolve("service"), settings).use { service ->
+            val office = Office(failures = 1)
+            val engine = engine(folder, "phone", service.url)
+            val ann = engine.client("ann", ClientOptions(signer = office))
+            val talk = ann.createConversation("ben").conversation
+            assertEquals(emptyList<Operation>(), office.asked)
+            ann.connect()
+            ann.opened()
+            until { ann.outbox().isEmpty() }
+            val signIn = Operation.SignIn("ann")
+            val start = Operation.StartConversation("ann", listOf("ann", "ben"))
+            assertEquals(listOf(signIn, signIn, start), office.asked)
+            assertEquals(ConversationState.Live, talk.info().state)
+            engine.shutdown()
+        }
+    }
+
+    @Test
+    fun `notes reach the app's sink and hold no secrets`() = test {
+        val notes = Collections.synchronizedList(mutableListOf<LogRecord>())
+        setLogSink(
+            object : LogSink {
+                override fun log(record: LogRecord) {
+                    notes.add(record)
+                    error("an app that does not know what to do")
+                }
+            },
+            LogLevel.DEBUG,
+        )
+        val engine = engine(folder, "phone")
+        val ann = engine.client("ann")
+        ann.createConversation("ben").conversation.sendText("nobody else's business")
+        ann.connect()
+        // Nobody listens there, which is worth a note, and a reason that can be asked for.
+        until { notes.toList().any { it.level == LogLevel.WARN } }
+        for (note in notes.toList()) {
+            assertTrue(note.target.startsWith("sampan"), note.target)
+            assertFalse("kotlin-key" in note.text, note.text)
+            assertFalse("business" in note.text, note.text)
+        }
+        assertTrue(engine.connectionFailure() is ConnectionFailure.Unreachable)
+        engine.shutdown()
+    }
+
+    @Test
+    fun `times are instants and come back as they were`() = test {
+        val engine = engine(folder, "phone")
+        val ann = engine.client("ann")
+        val talk = ann.createConversation("ben").conversation
+        val sent = talk.sendText("now").message
+        assertTrue(Duration.between(sent.sentAt, Instant.now()).abs() < Duration.ofMinutes(10))
+        talk.markReadUntil(sent.sentAt)
+        talk.markReadUntil(Instant.ofEpochMilli(Long.MAX_VALUE))
+        engine.shutdown()
+    }
+
+    private fun test(body: suspend CoroutineScope.() -> Unit) = runBlocking {
+        withTimeout(60.seconds) { body() }
+    }
+
+    private suspend fun until(holds: suspend () -> Boolean) {
+        while (!holds()) delay(10.milliseconds)
+    }
+}
+
+/** The app's own server, which has the master key; it throws as often as it was told to. */
+private class Office(failures: Int) : Signer {
+    val asked: MutableList<Operation> = Collections.synchronizedList(mutableListOf())
+    private val failures = AtomicInteger(failures)
+
+    override suspend fun sign(operation: Operation): OperationSignature {
+        asked.add(operation)
+        check(failures.getAndDecrement() <= 0) { "the office is closed" }
+        val now = Instant.now().toEpochMilli()
+        val text = when (operation) {
+            is Operation.SignIn -> "kotlin:${operation.client}::$now:n"
+            is Operation.StartConversation ->
+                "kotlin:${operation.client}:${operation.members.sorted().joinToString(":")}:$now:n"
+            else -> error("the engine asks for nothing else yet")
+        }
+        return OperationSignature(hmac("kotlin-master", text), now, "n")
+    }
+}
+
+private fun hmac(key: String, text: String): String {
+    val mac = Mac.getInstance("HmacSHA1")
+    mac.init(SecretKeySpec(key.toByteArray(), "HmacSHA1"))
+    return mac.doFinal(text.toByteArray()).joinToString("") { "%02x".format(it) }
+}

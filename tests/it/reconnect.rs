@@ -1,0 +1,165 @@
+//! A connection that breaks: what is told, when it is tried again, and what is there afterwards.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use sampan::model::{ConnectionState, Event, SessionState};
+use sampan::{EventStream, NetworkChange, ServerAddress};
+use tokio::time::timeout;
+
+use crate::cable::Cable;
+use crate::place::{Device, PATIENCE, Place, config};
+
+/// A service at the end of a cable, and a device with a session over it.
+struct Scene {
+    place: Place,
+    cable: Cable,
+    ann: Device,
+}
+
+impl Scene {
+    async fn new(backoff_first: Duration) -> Self {
+        let place = Place::new().await;
+        let cable = Cable::lay(None).await;
+        cable.plug_into(place.service.addr());
+        let url = format!("http://{}", cable.addr);
+        let folder = place.folder.path().join("far phone");
+        let mut config = config(ServerAddress::Router { url }, &folder);
+        config.limits.backoff_first = backoff_first;
+        let ann = Device::open(config, "ann").await;
+        ann.go_online().await;
+        Self { place, cable, ann }
+    }
+}
+
+/// The next event that concerns connection or session, as a word.
+async fn next(events: &mut EventStream) -> String {
+    let told = async {
+        loop {
+            match events.next().await.expect("the engine runs") {
+                Event::ConnectionChanged { state } => {
+                    return match state {
+                        ConnectionState::Idle => "idle".to_owned(),
+                        ConnectionState::Offline => "offline".to_owned(),
+                        ConnectionState::Connected => "connected".to_owned(),
+                        ConnectionState::Connecting { attempt } => format!("connecting {attempt}"),
+                        ConnectionState::Waiting { attempt, .. } => format!("waiting {attempt}"),
+                    };
+                }
+                Event::SessionChanged { state, .. } => return format!("session {state:?}"),
+                _ => {}
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.expect("it is told in time")
+}
+
+/// Skips until something is told, and returns all that was told on the way.
+async fn until(events: &mut EventStream, wanted: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    loop {
+        told.push(next(events).await);
+        if told.last().is_some_and(|last| last == wanted) {
+            return told;
+        }
+    }
+}
+
+/// S292, S293, S294, S295, S297, S298: lost, planned, trying, back; and the session after the
+/// connection, each told once.
+#[tokio::test]
+async fn a_lost_connection_is_told_planned_tried_and_restored_and_the_session_follows() {
+    let scene = Scene::new(Duration::from_millis(20)).await;
+    let mut events = scene.ann.client.events();
+    scene.cable.cut();
+    // Both are told; which comes first does not matter.
+    let lost = [next(&mut events).await, next(&mut events).await];
+    for told in ["waiting 1", "session Opening"] {
+        assert!(lost.iter().any(|it| it == told), "{lost:?}");
+    }
+    until(&mut events, "waiting 2").await;
+    scene.cable.mend();
+    let back = until(&mut events, "session Open").await;
+    let place = |wanted: &str| back.iter().rposition(|told| told == wanted);
+    assert!(place("connected") < place("session Open"), "{back:?}");
+    assert!(back.iter().any(|told| told.starts_with("connecting")));
+
+    let ben = scene.place.online("laptop", "ben").await;
+    let talk = scene.ann.talk_to("ben").await;
+    talk.send_text("back again".into()).await.unwrap();
+    let service_id = scene.ann.service_id(&talk).await;
+    ben.sees(&service_id, &["ann: back again"]).await;
+    scene.ann.engine.shutdown().await.unwrap();
+}
+
+/// S300: the pauses grow, each from half of its length on: 1, 2, 4 … times the first.
+#[tokio::test]
+async fn the_pauses_between_attempts_grow() {
+    let first = Duration::from_millis(20);
+    let scene = Scene::new(first).await;
+    let mut events = scene.ann.engine.events();
+    scene.cable.cut();
+    let mut expected = 1;
+    while expected < 6 {
+        let event = timeout(PATIENCE, events.next()).await.unwrap().unwrap();
+        if let Event::ConnectionChanged {
+            state: ConnectionState::Waiting { attempt, delay },
+        } = event
+        {
+            let longest = first * 2_u32.pow(attempt - 1);
+            assert_eq!(attempt, expected);
+            assert!(delay >= longest / 2 && delay <= longest, "{delay:?}");
+            expected += 1;
+        }
+    }
+}
+
+/// S296, S299: what the operating system says ends a pause or starts one; the count begins anew.
+#[tokio::test]
+async fn the_network_going_and_coming_is_told_and_ends_a_pause_at_once() {
+    // An hour: who waits for a pause to end by itself waits in vain.
+    let scene = Scene::new(Duration::from_secs(3600)).await;
+    let engine = &scene.ann.engine;
+    let mut events = engine.events();
+    scene.cable.cut();
+    until(&mut events, "waiting 1").await;
+    scene.cable.mend();
+    engine.network_changed(NetworkChange::Back).await.unwrap();
+    let back = until(&mut events, "session Open").await;
+    assert!(back.contains(&"connecting 0".to_owned()), "{back:?}");
+
+    scene.cable.cut();
+    until(&mut events, "waiting 1").await;
+    engine.network_changed(NetworkChange::Lost).await.unwrap();
+    until(&mut events, "offline").await;
+    scene.cable.mend();
+    engine.network_changed(NetworkChange::Back).await.unwrap();
+    until(&mut events, "session Open").await;
+    assert_eq!(scene.ann.client.session_state(), SessionState::Open);
+}
+
+/// C22, C79: nothing stays in the outbox because the connection broke while it was sent, and nothing
+/// arrives twice.
+#[tokio::test]
+async fn what_is_sent_while_the_cable_breaks_again_and_again_arrives_once_and_in_order() {
+    let scene = Scene::new(Duration::from_millis(5)).await;
+    let ben = scene.place.online("laptop", "ben").await;
+    let talk = scene.ann.talk_to("ben").await;
+    let mut said = Vec::new();
+    for round in 0..8 {
+        for number in 0..5 {
+            let words = format!("{round}.{number}");
+            talk.send_text(words.clone()).await.unwrap();
+            said.push(format!("ann: {words}"));
+        }
+        scene.cable.cut();
+        talk.send_text(format!("{round} cut")).await.unwrap();
+        said.push(format!("ann: {round} cut"));
+        scene.cable.mend();
+    }
+    scene.ann.has_sent_everything().await;
+    let service_id = scene.ann.service_id(&talk).await;
+    let said: Vec<_> = said.iter().map(String::as_str).collect();
+    ben.sees(&service_id, &said).await;
+    scene.ann.sees(&service_id, &said).await;
+}
