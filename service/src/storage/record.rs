@@ -114,7 +114,7 @@ impl Member {
             role: Role::Member,
             muted: false,
             read_until: at,
-            read_marked_at: Timestamp::ZERO,
+            read_marked_at: at,
             received_until: Timestamp::ZERO,
             seen_until: Timestamp::ZERO,
             queued: false,

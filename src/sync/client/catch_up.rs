@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::answer::Answer;
 use super::receiver::raise_receipt;
-use super::{Client, Purpose, Turn, unread};
+use super::refusals::Refusals;
+use super::{Client, Purpose, Turn};
 use crate::model::{
     ConversationId, ConversationKind, ConversationState, Message, MessageState, Receipt, Timestamp,
 };
@@ -21,7 +22,7 @@ use crate::sync::link::Unanswered;
 use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError, RequestId};
 use crate::wire::generated::LogsCommand;
-use crate::wire::{Command, Retry, ServiceCode, convert};
+use crate::wire::{Command, ServiceCode, convert};
 
 /// The most messages the service puts into a page.
 const PAGE_MAX: u32 = 100;
@@ -35,6 +36,7 @@ pub(super) struct CatchUp {
     /// When each was last active: the newest comes first.
     wanted: BTreeMap<ConversationNumber, Option<Timestamp>>,
     asked: BTreeSet<ConversationNumber>,
+    refused: BTreeMap<ConversationNumber, Refusals>,
     focus: Option<ConversationNumber>,
 }
 
@@ -90,6 +92,7 @@ impl CatchUp {
     pub(super) fn forget_connection(&mut self) {
         self.wanted.clear();
         self.asked.clear();
+        self.refused.clear();
     }
 
     /// The conversation to catch up with next: the one the user looks at, then the newest.
@@ -149,9 +152,12 @@ impl Client {
         while self.catch_up.asked.len() < IN_FLIGHT_MAX && self.paces.history.allows(turn.elapsed())
         {
             // A message in doubt would appear beside its echo: its doubt is cleared first.
-            let next = self
-                .catch_up
-                .next(|number| !self.sender.clears_doubt(number));
+            let now = turn.elapsed();
+            let next = self.catch_up.next(|number| {
+                let refused = self.catch_up.refused.get(&number);
+                let hold = refused.is_some_and(|refused| refused.hold(now));
+                !hold && !self.sender.clears_doubt(number)
+            });
             let Some(number) = next else { break };
             let Some(row) = turn.overlay.snapshot().conversation(number)? else {
                 self.catch_up.wanted.remove(&number);
@@ -167,14 +173,17 @@ impl Client {
 
     /// The newest message that was held before anything of this session came.
     fn held_before(&self, number: ConversationNumber, row: &ConversationRow) -> Option<Position> {
-        let tail = self.receiver.tail(number);
+        let tail = self.tails.of(number);
         let mut spans = row.history.spans().iter().rev().map(|span| &span.to);
         spans.find(|to| tail.is_none_or(|tail| *to < tail)).cloned()
     }
 
     pub(super) fn catch_up_wake(&self, wakes: &mut Vec<Duration>) {
         if !self.catch_up.wanted.is_empty() && self.catch_up.asked.len() < IN_FLIGHT_MAX {
-            wakes.push(self.paces.history.ready_at());
+            let pace = self.paces.history.ready_at();
+            wakes.push(pace);
+            let refused = self.catch_up.refused.values();
+            wakes.extend(refused.map(|refused| refused.not_before().max(pace)));
         }
     }
 
@@ -297,29 +306,33 @@ impl Client {
         let Answer::Refused { code, .. } = answer else {
             return Ok(());
         };
-        match code.retry() {
-            Retry::Later | Retry::AfterOpen => {
-                self.paces.history.throttled(turn.elapsed());
-                Ok(())
-            }
-            // There is nothing to be had; what is here stays.
-            _ => self.give_up(turn, query.number, code),
+        if is_out_of_reach(code) {
+            return self.left_unread(turn, query.number);
         }
+        if code.is_rate_limit() {
+            self.paces.history.throttled(turn.elapsed());
+        }
+        let refused = self.catch_up.refused.entry(query.number).or_default();
+        if !refused.bear(turn.elapsed(), code) {
+            // It stays behind, and the timeline says so, until the next session.
+            self.catch_up.wanted.remove(&query.number);
+        }
+        Ok(())
     }
 
-    fn give_up(
+    /// The history is not for this client any more: what is here stays, and nothing is said about
+    /// what may come.
+    fn left_unread(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
-        code: ServiceCode,
     ) -> Result<(), StoreError> {
         self.catch_up.wanted.remove(&number);
+        self.tails.end(number);
         turn.step.wrote(Durability::Cache);
         turn.overlay.update_conversation(number, |row| {
             row.history.set_end(HistoryEnd::Current);
-            if code == ServiceCode::CONVERSATION_LOG_REJECTED {
-                row.state = ConversationState::Left;
-            }
+            row.state = ConversationState::Left;
         })
     }
 
@@ -445,12 +458,12 @@ impl Client {
         match &query.start {
             PageStart::At(start) | PageStart::Before(start) => until = until.max(start.clone()),
             PageStart::Newest if query.epoch == self.epoch => {
-                let tail = self.receiver.tail(query.number).cloned();
+                let tail = self.tails.of(query.number).cloned();
                 if let Some(tail) = &tail {
                     until = until.max(tail.clone());
                 }
                 let from = tail.map_or_else(|| oldest.clone(), |tail| tail.min(oldest.clone()));
-                self.receiver.set_tail(query.number, from);
+                self.tails.begin(query.number, from);
             }
             PageStart::Newest => {}
         }
@@ -539,7 +552,7 @@ impl Client {
                 if from_newest && present {
                     return self.caught_up(turn, query.number);
                 }
-                unread::settle_lower_bound(turn, query.number)
+                self.settle_lower_bound(turn, query.number)
             }
         }
     }
@@ -552,10 +565,11 @@ impl Client {
     ) -> Result<(), StoreError> {
         self.catch_up.asked.remove(&number);
         self.catch_up.wanted.remove(&number);
+        self.catch_up.refused.remove(&number);
         turn.overlay
             .update_conversation(number, |row| row.history.set_end(HistoryEnd::Current))?;
         turn.step.wrote(Durability::Cache);
-        unread::settle_lower_bound(turn, number)
+        self.settle_lower_bound(turn, number)
     }
 }
 
@@ -566,6 +580,16 @@ pub(super) fn fall_behind(history: &mut History) {
     if history.spans().is_empty() {
         history.set_start(HistoryStart::Unknown);
     }
+}
+
+/// Whether a refusal says that the client is not in the conversation, or that it is over.
+fn is_out_of_reach(code: ServiceCode) -> bool {
+    matches!(
+        code,
+        ServiceCode::CONVERSATION_LOG_REJECTED
+            | ServiceCode::CONVERSATION_NOT_FOUND
+            | ServiceCode::TEMPORARY_CONVERSATION_EXPIRED
+    )
 }
 
 /// Whether a page leaves anything older.

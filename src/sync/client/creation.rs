@@ -25,8 +25,8 @@ impl Client {
         entry: &Entry,
         intent: &CreateIntent,
     ) {
-        if let Doubt::Forgotten { since } = self.doubt_of(turn, entry) {
-            self.search_conversation(turn, entry, intent, since);
+        if let Doubt::Forgotten { .. } = self.doubt_of(turn, entry) {
+            self.search_conversation(turn, entry, intent);
         } else if self.settings.signing == Signing::Signed {
             let effect = self.fresh_effect();
             let client = self.me().clone();
@@ -48,7 +48,7 @@ impl Client {
         intent: &CreateIntent,
         signature: Option<Signature>,
     ) {
-        let mut body = self.start_command(intent);
+        let mut body = self.start_command(intent, &entry.token);
         if let Some(signature) = signature {
             body.t = Some(signature.timestamp);
             body.n = Some(signature.nonce);

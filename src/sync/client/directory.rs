@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use super::answer::Answer;
 use super::doubt::rows;
+use super::outbox::TOKEN_COLUMN;
+use super::refusals::Refusals;
+use super::tail::Taken;
 use super::{Client, Purpose, Turn};
 use crate::model::{
-    ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Message,
+    ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Json, Message,
     Timestamp,
 };
 use crate::store::{
@@ -20,7 +23,7 @@ use crate::store::{
 use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError, RequestId};
 use crate::wire::generated::{ConvCommand, JsonObjectMessage};
-use crate::wire::{Command, Op, Retry, convert, iso, row};
+use crate::wire::{Command, Op, convert, iso, row};
 
 /// Conversations per page of a list.
 const PAGE: i32 = 50;
@@ -46,6 +49,9 @@ pub(super) struct Directory {
     listing_asked: Asked,
     wanted: BTreeSet<ConversationNumber>,
     wanted_asked: Asked,
+    refusals: Refusals,
+    /// How often the list was begun again: a page that was asked for before counts no more.
+    restarts: u32,
     opened_at: Option<Timestamp>,
 }
 
@@ -74,7 +80,12 @@ enum Listing {
 #[derive(Debug)]
 pub(super) enum DirectoryQuery {
     /// A page of the list.
-    List { epoch: u64 },
+    List {
+        /// The session it was asked in.
+        epoch: u64,
+        /// How often the list had been begun again then.
+        restarts: u32,
+    },
     /// Conversations by id.
     Ids {
         ids: Vec<ConversationId>,
@@ -90,6 +101,15 @@ impl Directory {
 
     pub(super) fn forget_connection(&mut self) {
         *self = Self::default();
+    }
+
+    /// A conversation left the list that is being read: those behind it moved up by one, so that the
+    /// next page would skip one.
+    pub(super) fn begin_again(&mut self) {
+        if self.lists() {
+            self.listing = Listing::ByMessage { seen: 0 };
+            self.restarts = self.restarts.wrapping_add(1);
+        }
     }
 
     /// Asks for a conversation as soon as the pace allows.
@@ -112,6 +132,9 @@ impl Directory {
 
 impl Client {
     pub(super) fn pump_directory(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        if self.directory.refusals.hold(turn.elapsed()) {
+            return Ok(());
+        }
         if self.directory.lists()
             && self.directory.listing_asked == Asked::No
             && self.paces.others.allows(turn.elapsed())
@@ -131,7 +154,8 @@ impl Client {
         let lists = self.directory.lists() && self.directory.listing_asked == Asked::No;
         let wants = !self.directory.wanted.is_empty() && self.directory.wanted_asked == Asked::No;
         if lists || wants {
-            wakes.push(self.paces.others.ready_at());
+            let pace = self.paces.others.ready_at();
+            wakes.push(pace.max(self.directory.refusals.not_before()));
         }
     }
 
@@ -157,9 +181,12 @@ impl Client {
             flag: Some(WITH_LAST_MESSAGE),
             ..ConvCommand::default()
         };
-        let epoch = self.epoch;
+        let query = DirectoryQuery::List {
+            epoch: self.epoch,
+            restarts: self.directory.restarts,
+        };
         self.directory.listing_asked = Asked::Yes;
-        self.ask_directory(turn, body, DirectoryQuery::List { epoch });
+        self.ask_directory(turn, body, query);
     }
 
     fn ask_directory(&mut self, turn: &mut Turn<'_, '_>, body: ConvCommand, query: DirectoryQuery) {
@@ -252,14 +279,24 @@ impl Client {
         answer: Answer,
     ) -> Result<(), StoreError> {
         match &answer {
-            Answer::Said(_) => self.paces.others.answered(),
+            Answer::Said(_) => {
+                self.paces.others.answered();
+                self.directory.refusals = Refusals::default();
+            }
             Answer::Unanswered(_) => self.paces.others.throttled(turn.elapsed()),
+            Answer::Refused { code, .. } if code.is_rate_limit() => {
+                self.paces.others.throttled(turn.elapsed());
+            }
             Answer::Refused { .. } => {}
         }
         match query {
-            DirectoryQuery::List { epoch } if epoch == self.epoch => {
+            DirectoryQuery::List { epoch, restarts } if epoch == self.epoch => {
                 self.directory.listing_asked = Asked::No;
-                self.list_answered(turn, answer)
+                if restarts == self.directory.restarts {
+                    self.list_answered(turn, answer)
+                } else {
+                    Ok(())
+                }
             }
             DirectoryQuery::List { .. } => Ok(()),
             DirectoryQuery::Ids { ids, caller } => self.ids_answered(turn, &ids, caller, answer),
@@ -270,9 +307,7 @@ impl Client {
         let envelope = match answer {
             Answer::Said(envelope) => envelope,
             Answer::Refused { code, .. } => {
-                if code.retry() == Retry::Later {
-                    self.paces.others.throttled(turn.elapsed());
-                } else {
+                if !self.directory.refusals.bear(turn.elapsed(), code) {
                     self.directory.listing = Listing::Unknown;
                 }
                 return Ok(());
@@ -345,12 +380,18 @@ impl Client {
             other => {
                 match caller {
                     Some(caller) => turn.step.reply(caller, Err(other.into_error())),
-                    // They stay stale in the store; unless the question itself is refused, they
-                    // are asked for again.
-                    None if !matches!(other, Answer::Refused { .. }) => {
-                        self.want_ids(turn, ids)?;
+                    // They stay stale in the store, and are asked for again.
+                    None => {
+                        let again = match other {
+                            Answer::Refused { code, .. } => {
+                                self.directory.refusals.bear(turn.elapsed(), code)
+                            }
+                            _ => true,
+                        };
+                        if again {
+                            self.want_ids(turn, ids)?;
+                        }
                     }
-                    None => {}
                 }
                 return Ok(());
             }
@@ -404,13 +445,20 @@ impl Client {
         let newest = info.last_message_at;
         let last = info.last_message.clone();
         let me = self.settings.client.clone();
+        let mut away = false;
         turn.overlay.update_conversation(number, |row| {
+            away = row.state == ConversationState::Left;
             if info.updated_at >= row.updated_at {
                 take_over(row, info, without_members, &me);
             }
             row.freshness = Freshness::Fresh;
+            away |= row.state == ConversationState::Left;
         })?;
         turn.step.wrote(Durability::Cache);
+        if away {
+            // What was said while this client was not in it did not come here.
+            self.tails.end(number);
+        }
         self.compare_tail(turn, number, newest, last)
     }
 
@@ -438,15 +486,16 @@ impl Client {
         let Some((position, _)) = self.keep(turn, number, &message, source)? else {
             return Ok(());
         };
-        if Some(&position) > row.history.newest().map(|span| &span.to) {
-            self.want_history(turn, number)?;
-        }
-        Ok(())
+        self.join(turn, number, &position, Taken::Sometime)
     }
 }
 
 /// Nothing was ever said in a conversation: then its whole history is here.
 fn nothing_said(turn: &mut Turn<'_, '_>, number: ConversationNumber) -> Result<(), StoreError> {
+    // What came after the service answered may be here already.
+    if turn.overlay.snapshot().newest_message(number)?.is_some() {
+        return Ok(());
+    }
     turn.overlay.update_conversation(number, |row| {
         if row.history.spans().is_empty() {
             row.history.set_start(HistoryStart::Reached);
@@ -463,6 +512,19 @@ fn list_since(turn: &Turn<'_, '_>) -> Option<Timestamp> {
     Some(Timestamp::from_millis(since))
 }
 
+/// The columns without the one by which a creation is found again: that is no affair of the app's.
+fn without_token(columns: Json) -> Option<Json> {
+    let mut value = columns.to_value();
+    let map = value.as_object_mut()?;
+    if map.remove(TOKEN_COLUMN).is_none() {
+        return Some(columns);
+    }
+    if map.is_empty() {
+        return None;
+    }
+    Some(Json::from_value(&value))
+}
+
 fn take_over(
     row: &mut ConversationRow,
     info: ConversationInfo,
@@ -473,7 +535,7 @@ fn take_over(
     row.name = info.name;
     row.creator = info.creator;
     row.attributes = info.attributes;
-    row.columns = info.columns;
+    row.columns = info.columns.and_then(without_token);
     row.unique = info.unique;
     row.muted = info.muted;
     row.created_at = info.created_at;

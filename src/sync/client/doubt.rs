@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::answer::Answer;
 use super::creation::Found;
+use super::outbox::{TOKEN_COLUMN, is_one_per_members};
 use super::sender::FlightStep;
+use super::tail::Taken;
 use super::{Client, Purpose, Turn, requeue};
 use crate::model::{
     ConversationId, ConversationKind, MessageId, OutboxEntryId, SendFailure, Timestamp,
@@ -30,8 +32,8 @@ const PAGE: i32 = 100;
 /// The most pages: a thousand messages of one conversation within the doubt are too many to judge.
 const PAGES_MAX: u32 = 10;
 
-/// Conversations that a search for a creation looks at, newest first.
-const CREATIONS_MAX: i32 = 20;
+/// Conversations that a search for a creation asks for: two are one too many already.
+const CREATIONS_MAX: i32 = 2;
 
 /// Whether an entry may have arrived, and what the service knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +54,10 @@ pub(super) enum Doubt {
 pub(super) enum Search {
     /// For a message, in the history of its conversation.
     Message(MessageSearch),
-    /// For a conversation, among those of the same members.
+    /// For a conversation, by the token that it was made with.
     Conversation {
         /// The entry that is looked for.
         entry: OutboxEntryId,
-        /// Since when it is in doubt.
-        since: Timestamp,
     },
 }
 
@@ -87,7 +87,7 @@ impl Client {
         };
         let remembered = match &entry.intent {
             Intent::Send(_) => self.token_is_remembered(turn, since),
-            Intent::Create(intent) => intent.unique || intent.kind == ConversationKind::Temporary,
+            Intent::Create(intent) => is_one_per_members(intent),
             Intent::Read(_) => true,
         };
         if remembered {
@@ -157,15 +157,15 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
         intent: &CreateIntent,
-        since: Timestamp,
     ) {
         let me = self.me().as_str();
-        let condition = if intent.kind == ConversationKind::ChatRoom {
-            serde_json::json!({"tr": true, "c": me})
-        } else {
-            let members = self.members_of(intent);
-            let ids: Vec<&str> = members.iter().map(AsRef::as_ref).collect();
-            serde_json::json!({"m": {"$all": ids, "$size": ids.len()}, "c": me})
+        let token = entry.token.as_str();
+        let condition = match intent.kind {
+            // A query without `tr` answers no chat rooms.
+            ConversationKind::ChatRoom => {
+                serde_json::json!({TOKEN_COLUMN: token, "c": me, "tr": true})
+            }
+            _ => serde_json::json!({TOKEN_COLUMN: token, "c": me}),
         };
         let body = ConvCommand {
             r#where: Some(JsonObjectMessage {
@@ -176,10 +176,7 @@ impl Client {
             ..ConvCommand::default()
         };
         self.paces.others.note(turn.elapsed());
-        let search = Search::Conversation {
-            entry: entry.id,
-            since,
-        };
+        let search = Search::Conversation { entry: entry.id };
         let command = Command::conv(Op::Query, body);
         let tag = self.submit(turn, command, Purpose::Search(search));
         self.sender.depart(entry, FlightStep::Asked(tag));
@@ -194,7 +191,7 @@ impl Client {
     ) -> Result<(), StoreError> {
         let id = match &search {
             Search::Message(search) => search.entry,
-            Search::Conversation { entry, .. } => *entry,
+            Search::Conversation { entry } => *entry,
         };
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(());
@@ -221,8 +218,8 @@ impl Client {
             (Search::Message(search), Intent::Send(intent)) => {
                 self.message_page(turn, &entry, intent, search, envelope)
             }
-            (Search::Conversation { since, .. }, Intent::Create(intent)) => {
-                self.creation_page(turn, &entry, intent, since, envelope)
+            (Search::Conversation { .. }, Intent::Create(_)) => {
+                self.creation_page(turn, &entry, &envelope)
             }
             _ => Ok(()),
         }
@@ -290,7 +287,9 @@ impl Client {
                 self.clear_doubt(turn, entry);
                 Ok(())
             }
-            (Some((id, sent_at)), None) => self.settle_send(turn, entry, id, sent_at),
+            (Some((id, sent_at)), None) => {
+                self.settle_send(turn, entry, id, sent_at, Taken::Sometime)
+            }
             (Some(_), Some(_)) => self.fail_entry(turn, entry, SendFailure::Ambiguous),
         }
     }
@@ -307,27 +306,17 @@ impl Client {
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
-        intent: &CreateIntent,
-        since: Timestamp,
-        envelope: Envelope,
+        envelope: &Envelope,
     ) -> Result<(), StoreError> {
         self.paces.others.answered();
-        let mut found = Vec::new();
-        for row in rows(&envelope) {
-            let made_at = row.created_at.unwrap_or(Timestamp::ZERO);
-            let in_time = made_at.saturating_add(MARGIN) >= since;
-            if in_time && is_what_was_wanted(&row, intent) && !is_known(turn, &row.id)? {
-                found.push((row.id, row.created_at));
-            }
-        }
-        let mut found = found.into_iter();
+        let mut found = rows(envelope).into_iter();
         match (found.next(), found.next()) {
             (None, _) => {
                 self.clear_doubt(turn, entry);
                 Ok(())
             }
-            (Some((id, made_at)), None) => {
-                self.settle_creation(turn, entry, &id, made_at, Found::Existing)
+            (Some(row), None) => {
+                self.settle_creation(turn, entry, &row.id, row.created_at, Found::Existing)
             }
             (Some(_), Some(_)) => self.fail_entry(turn, entry, SendFailure::Ambiguous),
         }
@@ -355,18 +344,6 @@ fn is_claimed(turn: &Turn<'_, '_>, entry: &Entry, position: &Position) -> Result
         .snapshot()
         .message(entry.conversation, position)?;
     Ok(held.is_some_and(|message| message.local_id.is_some()))
-}
-
-/// Whether another creation of this device became this conversation.
-fn is_known(turn: &Turn<'_, '_>, id: &ConversationId) -> Result<bool, StoreError> {
-    let known = turn.overlay.snapshot().conversation_by_id(id)?;
-    Ok(known.is_some_and(|(_, row)| row.local_id.is_some()))
-}
-
-fn is_what_was_wanted(row: &ConversationRow, intent: &CreateIntent) -> bool {
-    let attributes = row.attributes.clone().map(serde_json::Value::Object);
-    let wanted = intent.attributes.as_ref().map(crate::model::Json::to_value);
-    row.kind == intent.kind && !row.unique && row.name == intent.name && attributes == wanted
 }
 
 /// The conversations that a query answered with.

@@ -3,7 +3,7 @@
 //! Each change carries the time it happened; one that is older than what is known is not applied,
 //! so a notification may come twice, late, or after the answer of a query that shows its effect.
 
-use super::{Client, Turn};
+use super::{Client, Turn, unread};
 use crate::model::{ClientId, ConversationId, ConversationKind, ConversationState, Timestamp};
 use crate::store::{ConversationNumber, ConversationRow, Freshness, StoreError};
 use crate::sync::step::Durability;
@@ -81,7 +81,11 @@ impl Client {
         if !is_news(&row, changed_at) {
             return Ok(());
         }
-        let came_back = row.state == ConversationState::Left;
+        // Whoever is told of the making of a conversation was not away. All others may have been
+        // removed while they were offline, where nothing tells them.
+        let was_known = !row.history.spans().is_empty();
+        let came_back = row.state == ConversationState::Left
+            || (was_known && row.created_at.is_none_or(|at| Some(at) < changed_at));
         let me = self.settings.client.clone();
         turn.overlay.update_conversation(number, |row| {
             row.state = ConversationState::Live;
@@ -94,7 +98,12 @@ impl Client {
             row.updated_at = row.updated_at.max(changed_at);
         })?;
         turn.step.wrote(Durability::Cache);
+        if let Some(at) = changed_at {
+            // What was said before is not unread for who comes.
+            unread::read_until(turn, number, at)?;
+        }
         if came_back {
+            self.tails.end(number);
             self.directory.want(number);
             self.want_history(turn, number)?;
         }
@@ -112,7 +121,13 @@ impl Client {
         self.members_changed(turn, id, changed_at, |row| {
             row.state = ConversationState::Left;
             row.members.retain(|member| *member != me);
-        })
+        })?;
+        // What is said from now on does not come here.
+        if let Some(number) = turn.overlay.snapshot().number(id)? {
+            self.tails.end(number);
+        }
+        self.directory.begin_again();
+        Ok(())
     }
 
     fn members_changed(

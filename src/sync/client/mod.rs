@@ -19,12 +19,15 @@
 //! | `creation.rs` | creations, and the service's id taking over a local one |
 //! | `doubt.rs` | entries that may have arrived: looked for before they are sent again |
 //! | `reads.rs` | the state lane: read marks, coalesced |
-//! | `receiver.rs` | messages, edits and receipts that come in; acknowledging them |
+//! | `receiver.rs` | messages and receipts that come in; acknowledging them |
+//! | `edits.rs` | edits and recalls that come in, also before their message |
+//! | `tail.rs` | what of that continues the history that is held |
 //! | `unread.rs` | unread counts |
 //! | `members.rs` | what the service tells about conversations |
 //! | `directory.rs` | asking for conversations: those that changed, those unknown |
 //! | `catch_up.rs` | asking for history: what was missed, what the app pages through |
 //! | `pace.rs` | how often commands may be sent |
+//! | `refusals.rs` | how often what is refused is asked for again |
 //!
 //! The machine's memory holds only what is under way on the present connection. Everything else is
 //! in the store, so a machine that is rebuilt from the store goes on where this one stopped.
@@ -34,14 +37,17 @@ mod catch_up;
 mod creation;
 mod directory;
 mod doubt;
+mod edits;
 mod inbox;
 mod members;
 mod outbox;
 mod pace;
 mod reads;
 mod receiver;
+mod refusals;
 mod sender;
 mod session;
+mod tail;
 mod unread;
 
 use std::collections::BTreeMap;
@@ -51,11 +57,13 @@ use self::answer::Answer;
 use self::catch_up::{CatchUp, HistoryQuery};
 use self::directory::{Directory, DirectoryQuery};
 use self::doubt::Search;
+use self::edits::EarlyEdits;
 use self::pace::Pace;
 use self::reads::Reads;
 use self::receiver::Receiver;
 use self::sender::Sender;
 use self::session::Session;
+use self::tail::Tails;
 use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
 use super::request::{Reply, Request, RequestError, RequestId};
 use super::step::{ClientInput, Durability, EffectId, Step};
@@ -99,6 +107,8 @@ pub struct Client {
     sender: Sender,
     reads: Reads,
     receiver: Receiver,
+    tails: Tails,
+    early_edits: EarlyEdits,
     directory: Directory,
     catch_up: CatchUp,
     paces: Paces,
@@ -172,6 +182,8 @@ impl Client {
             reads: Reads::of_entries(&entries),
             session: Session::default(),
             receiver: Receiver::default(),
+            tails: Tails::default(),
+            early_edits: EarlyEdits::default(),
             directory: Directory::default(),
             catch_up: CatchUp::default(),
             pending: BTreeMap::new(),
@@ -383,8 +395,9 @@ impl Client {
         self.epoch = self.epoch.saturating_add(1);
         self.requeue_in_flight(turn);
         self.reads.forget_connection();
-        self.mark_tails_behind(turn)?;
+        self.forget_tails(turn)?;
         self.receiver.forget_connection();
+        self.early_edits.forget_connection();
         self.directory.forget_connection();
         self.catch_up.forget_connection();
         Ok(())

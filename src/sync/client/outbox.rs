@@ -20,6 +20,9 @@ use crate::wire::{Command, Envelope, Op, Serial};
 /// The most members of a temporary conversation, the client that makes it included.
 const TEMPORARY_MEMBERS_MAX: usize = 10;
 
+/// The column that holds the token of the entry that made a conversation.
+pub(super) const TOKEN_COLUMN: &str = "sampan_token";
+
 /// Bytes that a signature adds to a command: 40 digits, a nonce, a time, and their field numbers.
 const SIGNATURE_BYTES: usize = 128;
 
@@ -61,7 +64,7 @@ impl Client {
         }))
     }
 
-    fn check_creation(&self, wanted: NewConversation) -> Result<CreateIntent, RequestError> {
+    fn check_creation(&mut self, wanted: NewConversation) -> Result<CreateIntent, RequestError> {
         let invalid = |reason: &str| {
             Err(RequestError::InvalidArgument {
                 reason: reason.to_owned(),
@@ -93,7 +96,9 @@ impl Client {
                 && wanted.kind != ConversationKind::ChatRoom,
             lifetime_seconds,
         };
-        let command = self.start_command(&intent);
+        // A token is as long as every other, so this one measures the command.
+        let measure = self.randomness.local_id();
+        let command = self.start_command(&intent, &measure);
         let extra = match self.settings.signing {
             Signing::Signed => SIGNATURE_BYTES,
             Signing::Unsigned => 0,
@@ -144,9 +149,13 @@ impl Client {
         members
     }
 
-    /// The command that makes a conversation, unsigned.
-    pub(super) fn start_command(&self, intent: &CreateIntent) -> ConvCommand {
+    /// The command that makes a conversation, unsigned. One that could be made twice carries the
+    /// entry's token as a column, by which it is found again.
+    pub(super) fn start_command(&self, intent: &CreateIntent, token: &LocalId) -> ConvCommand {
         let mut attributes = serde_json::Map::new();
+        if !is_one_per_members(intent) {
+            attributes.insert(TOKEN_COLUMN.to_owned(), token.as_str().into());
+        }
         if let Some(name) = &intent.name {
             attributes.insert("name".to_owned(), name.as_str().into());
         }
@@ -306,11 +315,16 @@ impl Client {
         Ok(Ok(Reply::Done))
     }
 
-    /// Gives up a failed entry, or cancels one that never left this device.
+    /// Gives up a failed entry, or cancels one that never left this device. A read mark is neither:
+    /// the count that it cleared is gone.
     pub(super) fn discard_entry(&mut self, turn: &mut Turn<'_, '_>, id: OutboxEntryId) -> Answered {
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(Err(RequestError::UnknownEntry));
         };
+        if let Intent::Read(_) = entry.intent {
+            let reason = "entry: a read mark cannot be taken back".to_owned();
+            return Ok(Err(RequestError::InvalidArgument { reason }));
+        }
         let failed = matches!(entry.state, OutboxState::Failed { .. });
         let never_sent = entry.state == OutboxState::Queued && entry.in_doubt_since.is_none();
         if !failed && (!never_sent || self.sender.is_busy_with(id)) {
@@ -323,7 +337,6 @@ impl Client {
             turn.overlay.remove_conversation(entry.conversation)?;
         } else {
             self.sender.remove(entry.conversation, id);
-            self.reads.remove(id);
             turn.overlay.settle(id);
         }
         Ok(Ok(Reply::Done))
@@ -336,18 +349,10 @@ impl Client {
         entry: &Entry,
         failure: SendFailure,
     ) -> Result<(), StoreError> {
-        // A refusal says that it did not arrive; silence does not.
-        let certain = matches!(
-            failure,
-            SendFailure::Refused { .. } | SendFailure::Unsendable { .. }
-        );
         turn.overlay.update_entry(entry.id, |it| {
             it.state = OutboxState::Failed {
                 failure: failure.clone(),
             };
-            if certain {
-                it.in_doubt_since = None;
-            }
         });
         turn.step.wrote(Durability::Intent);
         self.sender.remove(entry.conversation, entry.id);
@@ -359,6 +364,11 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Whether the service makes such a conversation once per set of members, however often it is asked.
+pub(super) fn is_one_per_members(intent: &CreateIntent) -> bool {
+    intent.unique || intent.kind == ConversationKind::Temporary
 }
 
 /// Receipts are for conversations of two: the service sends none for larger ones.

@@ -222,6 +222,8 @@ impl Client {
                 turn.overlay.settle(id);
                 self.reads.remove(id);
                 turn.step.wrote(Durability::Cache);
+                // The service has told by now what is unread behind the mark.
+                self.settle_lower_bound(turn, entry.conversation)?;
             } else {
                 requeue(turn, id);
             }

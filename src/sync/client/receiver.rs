@@ -1,42 +1,30 @@
-//! What comes in by itself: messages, edits, receipts; and acknowledging messages.
+//! What comes in by itself: messages, receipts; and acknowledging messages.
 //!
-//! A message that is known by conversation and id is not added again. Everything that the open
-//! session delivers continues the newest stretch of held history, if that reached the present; if
-//! not, it waits for the catch-up to join it.
+//! A message that is known by conversation and id is not added again. Whether it continues the
+//! history that is held is decided in `tail.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::answer::Answer;
-use super::catch_up::fall_behind;
+use super::tail::Taken;
 use super::unread::{self, Source};
 use super::{Client, Purpose, Turn};
 use crate::model::{ConversationId, ConversationKind, Message, MessageId, Receipt, Timestamp};
-use crate::store::{
-    ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Position, Put, StoreError,
-};
+use crate::store::{ConversationNumber, Position, Put, StoreError};
 use crate::sync::link::LinkRequest;
 use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError, RequestId};
-use crate::wire::generated::{AckCommand, ConvCommand, DirectCommand, PatchCommand, RcpCommand};
+use crate::wire::generated::{AckCommand, ConvCommand, DirectCommand, RcpCommand};
 use crate::wire::{Command, Envelope, Op, convert};
 
 /// Acknowledgements of one second go together, as in the official JavaScript SDK.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// How long an own message may overtake one that came before it: for so long the tail of its
-/// conversation is not trusted when the connection breaks.
-const OVERTAKING: Duration = Duration::from_secs(30);
-
-/// What was received on this connection and not acknowledged yet, and where each conversation's
-/// unbroken end begins.
+/// What was received on this connection and not acknowledged yet.
 #[derive(Debug, Default)]
 pub(super) struct Receiver {
     opened_at: Option<Timestamp>,
-    /// Of each conversation, the oldest message from which on everything is held to the present.
-    tails: BTreeMap<ConversationNumber, Position>,
-    /// When own messages were last acknowledged.
-    sent: BTreeMap<ConversationNumber, Duration>,
     unacknowledged: BTreeMap<ConversationId, (Timestamp, Timestamp)>,
     acknowledge_at: Option<Duration>,
 }
@@ -58,19 +46,6 @@ impl Receiver {
         Source::History {
             opened_at: self.opened_at,
         }
-    }
-
-    pub(super) fn tail(&self, number: ConversationNumber) -> Option<&Position> {
-        self.tails.get(&number)
-    }
-
-    /// Everything from this position to the present is held.
-    pub(super) fn set_tail(&mut self, number: ConversationNumber, from: Position) {
-        self.tails.insert(number, from);
-    }
-
-    pub(super) fn sent_to(&mut self, number: ConversationNumber, at: Duration) {
-        self.sent.insert(number, at);
     }
 }
 
@@ -117,12 +92,13 @@ impl Client {
         let Some((position, put)) = self.keep(turn, number, &message, Source::Live)? else {
             return Ok(());
         };
-        if pushed_late {
-            // There may be older ones that the service did not push: history will say.
-            self.hold_alone(turn, number, position)?;
-        } else {
-            self.extend_tail(turn, number, &position, put)?;
-        }
+        // Before one that is pushed late there may be others that the service did not push, and one
+        // that was here before is delivered again.
+        let taken = match put {
+            Put::Added if !pushed_late => self.tails.taken(message.sent_at),
+            _ => Taken::Sometime,
+        };
+        self.join(turn, number, &position, taken)?;
         // A message that is delivered again was not acknowledged, so this acknowledges it again.
         if &message.sender != self.me() && kind != Some(ConversationKind::ChatRoom) {
             self.note_received(turn, &message);
@@ -177,6 +153,7 @@ impl Client {
         let Some(id) = message.id.clone() else {
             return Ok(None);
         };
+        let message = &self.early_edits.apply(message.clone());
         let position = Position {
             sent_at: message.sent_at,
             id,
@@ -200,146 +177,6 @@ impl Client {
             _ => {}
         }
         Ok(Some((position, put)))
-    }
-
-    /// A message of the present arrived: it continues what is held, if that reached the present.
-    pub(super) fn extend_tail(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        number: ConversationNumber,
-        position: &Position,
-        put: Put,
-    ) -> Result<(), StoreError> {
-        let from = match self.receiver.tail(number) {
-            Some(from) => from.clone(),
-            None => self.begin_tail(turn, number, position)?,
-        };
-        let newer = *position >= from;
-        // One that was overtaken is of the present too; one that is delivered again is not.
-        let overtaken = put == Put::Added && Some(position.sent_at) >= self.receiver.opened_at;
-        if !newer && overtaken {
-            self.receiver.set_tail(number, position.clone());
-        }
-        let other = if newer || overtaken {
-            from
-        } else {
-            position.clone()
-        };
-        turn.overlay
-            .update_conversation(number, |row| row.history.hold(other, position.clone()))?;
-        turn.step.wrote(Durability::Cache);
-        Ok(())
-    }
-
-    /// Where the unbroken end begins that a message continues: at what is held, if nothing can
-    /// have been missed since; at the message itself, if the catch-up has still to say.
-    fn begin_tail(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        number: ConversationNumber,
-        position: &Position,
-    ) -> Result<Position, StoreError> {
-        let Some(row) = turn.overlay.snapshot().conversation(number)? else {
-            return Ok(position.clone());
-        };
-        let current = self.is_current(&row);
-        let newest = row.history.newest().map(|span| span.to.clone());
-        let nothing_held = newest.is_none() && row.history.start() == HistoryStart::Unknown;
-        let from = newest
-            .filter(|_| current)
-            .unwrap_or_else(|| position.clone());
-        self.receiver.set_tail(number, from.clone());
-        if !current || nothing_held {
-            self.want_history(turn, number)?;
-        }
-        Ok(from)
-    }
-
-    fn hold_alone(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        number: ConversationNumber,
-        position: Position,
-    ) -> Result<(), StoreError> {
-        turn.overlay
-            .update_conversation(number, |row| row.history.hold(position.clone(), position))?;
-        self.want_history(turn, number)
-    }
-
-    /// Whether the held history of a conversation reaches the present: it was not behind when the
-    /// service told which conversations changed.
-    fn is_current(&self, row: &ConversationRow) -> bool {
-        self.directory.is_listed()
-            && row.history.end() == HistoryEnd::Current
-            && row.kind != ConversationKind::ChatRoom
-    }
-
-    /// The service has a message of this time: if it is newer than what is held, history is behind.
-    pub(super) fn tail_reaches(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        number: ConversationNumber,
-        newest: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        let row = turn.overlay.snapshot().conversation(number)?;
-        let span = row.as_ref().and_then(|row| row.history.newest());
-        let held = span.map(|span| span.to.sent_at);
-        if newest > held {
-            self.want_history(turn, number)?;
-        }
-        Ok(())
-    }
-
-    /// An acknowledgement may overtake a message that is older than what it acknowledges; if the
-    /// connection breaks then, the message is missed though a newer one is held. Conversations
-    /// where that may have happened are caught up with.
-    pub(super) fn mark_tails_behind(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
-        let since = turn.elapsed().saturating_sub(OVERTAKING);
-        for (number, at) in std::mem::take(&mut self.receiver.sent) {
-            let known = turn.overlay.snapshot().conversation(number)?.is_some();
-            if at >= since && known {
-                turn.overlay.update_conversation(number, |row| {
-                    fall_behind(&mut row.history);
-                })?;
-                turn.step.wrote(Durability::Cache);
-            }
-        }
-        Ok(())
-    }
-
-    fn edits_came(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        body: PatchCommand,
-    ) -> Result<(), StoreError> {
-        let mut newest = None;
-        for item in body.patches {
-            let Ok(edit) = convert::edit_from_patch(item) else {
-                continue;
-            };
-            newest = newest.max(Some(edit.edited_at));
-            let at = &edit.message;
-            let snapshot = turn.overlay.snapshot();
-            let number = snapshot.number(&at.conversation)?;
-            let held = snapshot.message_by_ref(at)?;
-            drop(snapshot);
-            // An edit of a message that is not here comes with the message, when history is read.
-            if let (Some(number), Some(held)) = (number, held)
-                && held.edited_at <= Some(edit.edited_at)
-            {
-                let edited = Message {
-                    content: edit.content,
-                    mentions: edit.mentions,
-                    edited_at: Some(edit.edited_at),
-                    ..held
-                };
-                self.keep(turn, number, &edited, Source::Live)?;
-            }
-        }
-        turn.overlay
-            .update_session(|row| row.last_patch_at = row.last_patch_at.max(newest));
-        turn.step.wrote(Durability::Cache);
-        Ok(())
     }
 
     pub(super) fn fetch_receipts(

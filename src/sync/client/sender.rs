@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::doubt::Doubt;
 use super::outbox::direct_command;
+use super::tail::Taken;
 use super::{Client, Purpose, Turn, requeue};
 use crate::model::{
     Message, MessageId, MessageState, OutboxEntryId, OutboxState, SendFailure, Timestamp,
@@ -42,6 +43,9 @@ pub(super) struct Sender {
     lanes: BTreeMap<ConversationNumber, Lane>,
     in_flight: BTreeMap<OutboxEntryId, InFlight>,
     overdue: BTreeMap<RequestTag, OutboxEntryId>,
+    /// Entries that left for the first time on the present session: if the service has them, it
+    /// took them since the session opened.
+    first_sent: BTreeSet<OutboxEntryId>,
 }
 
 /// The unsent content of one conversation, failed entries apart.
@@ -87,6 +91,7 @@ impl Sender {
 
     pub(super) fn remove(&mut self, number: ConversationNumber, id: OutboxEntryId) {
         self.in_flight.remove(&id);
+        self.first_sent.remove(&id);
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.queue.remove(&id);
             lane.busy.take_if(|busy| *busy == id);
@@ -104,6 +109,7 @@ impl Sender {
             .flat_map(|lane| lane.queue)
         {
             self.in_flight.remove(&id);
+            self.first_sent.remove(&id);
         }
     }
 
@@ -282,6 +288,9 @@ impl Client {
         } else {
             Durability::Intent
         });
+        if entry.in_doubt_since.is_none() {
+            self.sender.first_sent.insert(entry.id);
+        }
         let tag = self.submit(turn, command, purpose);
         self.sender.depart(entry, FlightStep::Asked(tag));
     }
@@ -299,7 +308,12 @@ impl Client {
         let ack = acknowledged(&answer);
         if let (Intent::Send(_), Some((message_id, sent_at))) = (&entry.intent, ack) {
             self.paces.sends.answered();
-            return self.settle_send(turn, &entry, message_id, sent_at);
+            let taken = if self.sender.first_sent.contains(&id) {
+                self.tails.taken(sent_at)
+            } else {
+                Taken::Sometime
+            };
+            return self.settle_send(turn, &entry, message_id, sent_at, taken);
         }
         if self.sender.carries(tag, id) {
             self.not_sent(turn, tag, &entry, answer)
@@ -333,6 +347,7 @@ impl Client {
         entry: &Entry,
         id: MessageId,
         sent_at: Timestamp,
+        taken: Taken,
     ) -> Result<(), StoreError> {
         let Intent::Send(intent) = &entry.intent else {
             return Ok(());
@@ -361,16 +376,16 @@ impl Client {
             turn.overlay.settle(entry.id);
             return Ok(());
         };
-        let message = Message {
+        let message = self.early_edits.apply(Message {
             local_id: Some(entry.token.clone()),
             ..message
-        };
-        let put = turn.overlay.acknowledge(entry.id, number, &message)?;
+        });
+        turn.overlay.acknowledge(entry.id, number, &message)?;
         if intent.receipt {
             turn.overlay.await_receipt(number, position.clone());
         }
-        self.extend_tail(turn, number, &position, put)?;
-        self.receiver.sent_to(number, turn.elapsed());
+        self.join(turn, number, &position, taken)?;
+        self.tails.acknowledged(number, turn.elapsed());
         Ok(())
     }
 
@@ -389,7 +404,15 @@ impl Client {
             .and_then(|flight| flight.doubted_before);
         self.sender.release(entry.conversation, entry.id);
         match answer {
-            Answer::Refused { code, reason } => self.refused(turn, entry, code, reason),
+            Answer::Refused { code, reason } => {
+                // This sending did not arrive, unless the service was in trouble; of earlier ones
+                // a refusal says nothing.
+                if code.retry() != Retry::Later {
+                    turn.overlay
+                        .update_entry(entry.id, |it| it.in_doubt_since = doubted_before);
+                }
+                self.refused(turn, entry, code, reason)
+            }
             Answer::Unanswered(Unanswered::NotConnected) => {
                 // It did not leave: there is no more doubt than before.
                 turn.overlay.update_entry(entry.id, |it| {
@@ -407,6 +430,8 @@ impl Client {
                 Ok(())
             }
             Answer::Unanswered(Unanswered::TooLong) => {
+                turn.overlay
+                    .update_entry(entry.id, |it| it.in_doubt_since = doubted_before);
                 let reason = "it is larger than a command may be".to_owned();
                 self.fail_entry(turn, entry, SendFailure::Unsendable { reason })
             }
@@ -482,6 +507,7 @@ impl Client {
         for id in std::mem::take(&mut self.sender.in_flight).into_keys() {
             requeue(turn, id);
         }
+        self.sender.first_sent.clear();
         for lane in self.sender.lanes.values_mut() {
             lane.busy = None;
             lane.not_before = Duration::ZERO;

@@ -333,6 +333,7 @@ impl Client {
         });
         turn.step.wrote(Durability::Cache);
         self.receiver.opened(opened_at);
+        self.tails.opened(at);
         self.directory.opened(opened_at);
     }
 

@@ -83,8 +83,10 @@ pub(super) fn read_until(
     };
     let mark = row.read_until_self.max(Some(until));
     let local = snapshot.count_unread(number, mark, COUNT_MAX)?;
-    drop(snapshot);
     let told = row.unread_told.unwrap_or_default();
+    let newest = told.newest.max(mark);
+    let since = snapshot.count_unread(number, newest, COUNT_MAX)?;
+    drop(snapshot);
     // What the service counted and is not here cannot be told from what was read: the service
     // will say, after it has read the mark.
     let missing = told.newest > mark && row.history.end() == HistoryEnd::Behind;
@@ -94,9 +96,9 @@ pub(super) fn read_until(
         mentioned: local.mentioned,
     };
     let told = UnreadTold {
-        count: unread.count,
+        count: local.count.saturating_sub(since.count),
         mentioned: unread.mentioned,
-        newest: told.newest.max(mark),
+        newest,
         told_at: told.told_at,
     };
     turn.overlay.update_conversation(number, |row| {
@@ -115,27 +117,6 @@ fn covers(row: &ConversationRow, mark: Option<Timestamp>) -> bool {
         .newest()
         .is_some_and(|span| Some(span.from.sent_at) <= mark);
     row.history.end() == HistoryEnd::Current && (from_start || reaches)
-}
-
-/// Makes a lower bound exact once all that is unread is here.
-pub(super) fn settle_lower_bound(
-    turn: &mut Turn<'_, '_>,
-    number: ConversationNumber,
-) -> Result<(), StoreError> {
-    let snapshot = turn.overlay.snapshot();
-    let Some(row) = snapshot.conversation(number)? else {
-        return Ok(());
-    };
-    if !row.unread.at_least || !covers(&row, row.read_until_self) {
-        return Ok(());
-    }
-    let local = snapshot.count_unread(number, row.read_until_self, COUNT_MAX)?;
-    drop(snapshot);
-    turn.overlay.update_conversation(number, |row| {
-        row.unread.count = local.count;
-        row.unread.at_least = local.limited;
-        row.unread.mentioned = local.count > 0 && (row.unread.mentioned || local.mentioned);
-    })
 }
 
 impl Client {
@@ -189,49 +170,103 @@ impl Client {
         if row.unread_told.is_some_and(|it| it.told_at > told.told_at) {
             return Ok(());
         }
-        let newest = told.newest.or(row.last_message_at);
-        // The service has not read the mark yet that waits here.
-        let marked = waiting_mark(turn, number).and_then(|entry| match &entry.intent {
-            Intent::Read(mark) => Some(mark.until),
-            _ => None,
-        });
+        // What came since the service told this is not covered by it, also if it tells it twice.
+        let newest = told
+            .newest
+            .or_else(|| row.last_message_at.min(Some(told.told_at)));
         let read_elsewhere = if told.count == 0 { newest } else { None };
+        let marked = marked_until(turn, number);
         let mark = row.read_until_self.max(read_elsewhere).max(marked);
-        let covered = told.count == 0 || (marked.is_some() && newest <= marked);
-        let unread = if covered {
-            let local = snapshot.count_unread(number, mark, COUNT_MAX)?;
-            Unread {
-                count: local.count,
-                at_least: local.limited,
-                mentioned: local.mentioned,
-            }
-        } else if told.count < self.settings.limits.unread_cap {
-            let since = snapshot.count_unread(number, newest, COUNT_MAX)?;
-            Unread {
-                count: told.count.saturating_add(since.count),
-                at_least: since.limited,
-                mentioned: told.mentioned || since.mentioned,
+        drop(snapshot);
+        let told = if marked.is_some() && newest <= marked {
+            // All that it counted is read, and it has not heard that yet.
+            UnreadTold {
+                count: 0,
+                mentioned: false,
+                newest: marked,
+                ..told
             }
         } else {
-            let local = snapshot.count_unread(number, mark, COUNT_MAX)?;
-            let exact = covers(&row, mark) && !local.limited;
+            UnreadTold { newest, ..told }
+        };
+        turn.overlay.update_conversation(number, |row| {
+            row.read_until_self = mark;
+            row.unread_told = Some(told);
+            row.last_message_at = row.last_message_at.max(newest);
+        })?;
+        self.recount(turn, number)
+    }
+
+    /// Makes a lower bound exact once all that is unread is here, or the service has said more.
+    pub(super) fn settle_lower_bound(
+        &self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+    ) -> Result<(), StoreError> {
+        let row = turn.overlay.snapshot().conversation(number)?;
+        if row.is_some_and(|row| row.unread.at_least) {
+            self.recount(turn, number)?;
+        }
+        Ok(())
+    }
+
+    /// Counts anew from what the service told and from what is here. The service counts from its
+    /// mark and this client from its own: whichever is further is right, so the smaller count is.
+    fn recount(
+        &self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+    ) -> Result<(), StoreError> {
+        let marked = marked_until(turn, number).is_some();
+        let snapshot = turn.overlay.snapshot();
+        let Some(row) = snapshot.conversation(number)? else {
+            return Ok(());
+        };
+        let told = row.unread_told.unwrap_or_default();
+        let local = snapshot.count_unread(number, row.read_until_self, COUNT_MAX)?;
+        let since = snapshot.count_unread(number, told.newest, COUNT_MAX)?;
+        drop(snapshot);
+        let by_service = Unread {
+            count: told.count.saturating_add(since.count),
+            at_least: since.limited,
+            mentioned: told.mentioned || since.mentioned,
+        };
+        let exact = covers(&row, row.read_until_self) && !local.limited;
+        let at_cap = told.count >= self.settings.limits.unread_cap;
+        let unread = if at_cap {
+            let least = if exact { 0 } else { by_service.count };
             Unread {
-                count: if exact {
-                    local.count
-                } else {
-                    local.count.max(told.count)
-                },
+                count: local.count.max(least),
                 at_least: !exact,
                 mentioned: told.mentioned || local.mentioned,
             }
+        } else if exact && local.count < by_service.count {
+            Unread {
+                count: local.count,
+                at_least: false,
+                mentioned: local.mentioned,
+            }
+        } else if marked && !exact && told.count > 0 {
+            // The service may have counted what the waiting mark covers, but not that alone.
+            Unread {
+                count: local.count.clamp(1, by_service.count),
+                at_least: true,
+                mentioned: local.mentioned,
+            }
+        } else {
+            by_service
         };
-        drop(snapshot);
-        turn.overlay.update_conversation(number, |row| {
-            row.read_until_self = mark;
-            row.unread = unread;
-            row.unread_told = Some(UnreadTold { newest, ..told });
-            row.last_message_at = row.last_message_at.max(newest);
-        })
+        turn.overlay
+            .update_conversation(number, |row| row.unread = unread)
+    }
+}
+
+/// How far the mark goes that waits for the service to read it.
+fn marked_until(turn: &Turn<'_, '_>, number: ConversationNumber) -> Option<Timestamp> {
+    let entry = waiting_mark(turn, number)?;
+    match &entry.intent {
+        Intent::Read(mark) => Some(mark.until),
+        _ => None,
     }
 }
 

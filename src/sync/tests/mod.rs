@@ -2,6 +2,8 @@
 
 mod catch_up;
 mod chat;
+mod counts;
+mod holes;
 mod link;
 mod schedules;
 mod service;

@@ -14,6 +14,8 @@ impl Conversation {
 
     pub(super) fn next_time(&self, now: i64, granularity: i64) -> i64 {
         let last = self.messages.last().map_or(0, |message| message.at);
+        // Later than the last change of members: who joined then counts it as unread.
+        let last = last.max(self.updated_at);
         if granularity > 1 {
             (now - now.rem_euclid(granularity)).max(last)
         } else {
@@ -51,16 +53,16 @@ impl Conversation {
     }
 
     pub(super) fn matches(&self, cid: &str, condition: &Value) -> bool {
-        condition.as_object().unwrap().iter().all(|(key, wanted)| {
-            let members = json!(self.members);
-            match key.as_str() {
+        condition
+            .as_object()
+            .unwrap()
+            .iter()
+            .all(|(key, wanted)| match key.as_str() {
                 "m" => match wanted {
                     Value::String(member) => self.has(member),
-                    other => {
-                        other["$all"] == members
-                            && other["$size"] == members.as_array().unwrap().len()
-                    }
+                    other => panic!("the model knows no members like {other}"),
                 },
+                "sampan_token" => wanted == &json!(self.token),
                 "c" => wanted == &json!(self.creator),
                 "objectId" => wanted["$in"].as_array().unwrap().contains(&json!(cid)),
                 "updatedAt" => {
@@ -68,8 +70,7 @@ impl Conversation {
                     self.updated_at > since.as_millis()
                 }
                 other => panic!("the model knows no condition on {other}"),
-            }
-        })
+            })
     }
 
     pub(super) fn row(&self, cid: &str) -> Value {
@@ -83,6 +84,9 @@ impl Conversation {
         }
         if let Some(attributes) = &self.attributes {
             row["attr"] = attributes.clone();
+        }
+        if let Some(token) = &self.token {
+            row["sampan_token"] = json!(token);
         }
         if let Some(last) = self.messages.last() {
             row["lm"] = json!({"__type": "Date", "iso": date(last.at)});

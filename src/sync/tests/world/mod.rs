@@ -24,6 +24,7 @@ use crate::sync::{
     Client, ClientInput, ClientSettings, Durability, Effect, EffectId, Randomness, Reply, Request,
     RequestError, RequestId, SignIn, Signature, Signing, Step,
 };
+use crate::wire::generated::UnreadTuple;
 use crate::wire::{Direction, Encoding, Envelope, Frame, Subprotocol};
 use crate::{Limits, Secret, ServerAddress};
 
@@ -658,6 +659,20 @@ impl World {
     pub(super) fn remove_member(&mut self, id: &ConversationId, member: &str) {
         let wall = self.wall();
         let out = self.service.remove(wall, id.as_str(), member);
+        self.deliver(out);
+    }
+
+    /// Somebody outside the world adds a member.
+    pub(super) fn add_member(&mut self, id: &ConversationId, member: &str) {
+        let wall = self.wall();
+        let out = self.service.add(wall, id.as_str(), member);
+        self.deliver(out);
+    }
+
+    /// The service tells a client an unread count, of the time when it counted.
+    pub(super) fn tell_unread(&mut self, client: &str, tuple: UnreadTuple, told_at: i64) {
+        let wall = self.wall();
+        let out = self.service.tell_unread(wall, client, tuple, told_at);
         self.deliver(out);
     }
 

@@ -34,6 +34,16 @@ impl World {
             .1
     }
 
+    /// How many conversations a device knows, of the first hundred.
+    pub(in crate::sync::tests) fn known(&self, device: Device) -> usize {
+        let snapshot = self.store(device).snapshot();
+        snapshot
+            .conversations(None, 100)
+            .unwrap()
+            .conversations
+            .len()
+    }
+
     pub(in crate::sync::tests) fn unread(
         &self,
         device: Device,

@@ -1,0 +1,109 @@
+//! Edits and recalls by others, and by this client's other devices.
+//!
+//! An edit may come before its message: an own one whose acknowledgement is late or lost, one that
+//! an answer on its way holds as it was before. So an edit of what is not here is remembered until
+//! the session ends. Where it may be of an own message that is still in doubt, the cursor for missed
+//! edits stays before it, so that the service tells it again after a crash.
+
+use std::collections::BTreeMap;
+
+use super::unread::Source;
+use super::{Client, Turn};
+use crate::model::{Message, MessageId, Timestamp};
+use crate::store::{ConversationNumber, Intent, StoreError};
+use crate::sync::step::Durability;
+use crate::wire::convert::{self, Edit};
+use crate::wire::generated::PatchCommand;
+
+/// The most edits without their message that are remembered: at 5 KiB each a little over 1 MB.
+const EARLY_MAX: usize = 256;
+
+/// The edits whose message is not here.
+#[derive(Debug, Default)]
+pub(super) struct EarlyEdits(BTreeMap<MessageId, (ConversationNumber, Edit)>);
+
+impl EarlyEdits {
+    pub(super) fn forget_connection(&mut self) {
+        self.0.clear();
+    }
+
+    fn add(&mut self, number: ConversationNumber, edit: Edit) {
+        let known = self.0.get(&edit.message.id);
+        let older = known.is_some_and(|(_, known)| known.edited_at > edit.edited_at);
+        if !older && self.0.len() < EARLY_MAX {
+            self.0.insert(edit.message.id.clone(), (number, edit));
+        }
+    }
+
+    /// The message as it was edited before it came.
+    pub(super) fn apply(&mut self, message: Message) -> Message {
+        let Some(id) = &message.id else {
+            return message;
+        };
+        match self.0.remove(id) {
+            Some((_, edit)) if message.edited_at < Some(edit.edited_at) => edited(message, edit),
+            _ => message,
+        }
+    }
+}
+
+impl Client {
+    pub(super) fn edits_came(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        body: PatchCommand,
+    ) -> Result<(), StoreError> {
+        let mut newest = None;
+        for item in body.patches {
+            let Ok(edit) = convert::edit_from_patch(item) else {
+                continue;
+            };
+            newest = newest.max(Some(edit.edited_at));
+            self.edit_came(turn, edit)?;
+        }
+        let newest = newest.min(self.doubtful_edit(turn).or(newest));
+        turn.overlay
+            .update_session(|row| row.last_patch_at = row.last_patch_at.max(newest));
+        turn.step.wrote(Durability::Cache);
+        Ok(())
+    }
+
+    fn edit_came(&mut self, turn: &mut Turn<'_, '_>, edit: Edit) -> Result<(), StoreError> {
+        let at = &edit.message;
+        let snapshot = turn.overlay.snapshot();
+        let number = snapshot.number(&at.conversation)?;
+        let held = snapshot.message_by_ref(at)?;
+        drop(snapshot);
+        match (number, held) {
+            (Some(number), Some(held)) if held.edited_at <= Some(edit.edited_at) => {
+                self.keep(turn, number, &edited(held, edit), Source::Live)?;
+            }
+            (Some(number), None) => self.early_edits.add(number, edit),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The time before the oldest edit that may be of an own message in doubt.
+    fn doubtful_edit(&self, turn: &Turn<'_, '_>) -> Option<Timestamp> {
+        let snapshot = turn.overlay.snapshot();
+        let doubtful = self.early_edits.0.values().filter(|(number, edit)| {
+            let own = edit.sender.as_ref().is_none_or(|it| it == self.me());
+            let mut unsent = snapshot.outbox_of(*number).into_iter();
+            own && unsent.any(|entry| {
+                matches!(entry.intent, Intent::Send(_)) && entry.in_doubt_since.is_some()
+            })
+        });
+        let oldest = doubtful.map(|(_, edit)| edit.edited_at).min()?;
+        Some(Timestamp::from_millis(oldest.as_millis().saturating_sub(1)))
+    }
+}
+
+fn edited(message: Message, edit: Edit) -> Message {
+    Message {
+        content: edit.content,
+        mentions: edit.mentions,
+        edited_at: Some(edit.edited_at),
+        ..message
+    }
+}

@@ -1,0 +1,70 @@
+//! What the service refuses that this client asks for by itself: asked again, later and later, and
+//! not for ever.
+
+use std::time::Duration;
+
+use crate::wire::{Retry, ServiceCode};
+
+/// The first pause after a refusal; it doubles with each further one.
+const PAUSE_FIRST: Duration = Duration::from_secs(5);
+
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(120);
+
+/// How often a refusal for good is borne in one session: hooks and plans of an app change, but what
+/// is not allowed is not asked for all day.
+const BORNE_MAX: u32 = 6;
+
+/// The refusals of one kind of question since its last answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Refusals {
+    for_now: u32,
+    for_good: u32,
+    not_before: Duration,
+}
+
+impl Refusals {
+    /// Notes a refusal; false when it is time to give up until the next session.
+    pub(super) fn bear(&mut self, now: Duration, code: ServiceCode) -> bool {
+        let factor = 2_u32.saturating_pow(self.for_now.saturating_add(self.for_good).min(16));
+        self.not_before = now.saturating_add(PAUSE_FIRST.saturating_mul(factor).min(PAUSE_MAX));
+        match code.retry() {
+            Retry::Later | Retry::AfterOpen => {
+                self.for_now = self.for_now.saturating_add(1);
+                true
+            }
+            Retry::DropToken | Retry::Never | Retry::DoNotReconnect => {
+                self.for_good = self.for_good.saturating_add(1);
+                self.for_good < BORNE_MAX
+            }
+        }
+    }
+
+    /// Whether it is too early to ask again.
+    pub(super) fn hold(&self, now: Duration) -> bool {
+        now < self.not_before
+    }
+
+    /// From when on it may be asked again.
+    pub(super) const fn not_before(&self) -> Duration {
+        self.not_before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_good_is_borne_a_few_times_and_one_for_now_always() {
+        let mut refusals = Refusals::default();
+        let borne = (0..20)
+            .take_while(|_| refusals.bear(Duration::ZERO, ServiceCode::CONVERSATION_QUERY_FAILED));
+        assert_eq!(borne.count(), 5);
+        let mut refusals = Refusals::default();
+        for _ in 0..50 {
+            assert!(refusals.bear(Duration::ZERO, ServiceCode::INTERNAL_ERROR));
+        }
+        assert_eq!(refusals.not_before(), PAUSE_MAX);
+    }
+}

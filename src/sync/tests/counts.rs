@@ -1,0 +1,154 @@
+//! Unread counts: right at rest, and never wrong on the way where that can be known.
+
+use std::time::Duration;
+
+use super::world::{Device, World};
+use crate::Limits;
+use crate::model::{ConversationId, Timestamp};
+use crate::sync::{Request, RequestError};
+use crate::wire::generated::UnreadTuple;
+
+/// Ann on two devices, in a room with ben.
+fn two_devices(seed: u64, limits: Limits) -> (World, Device, Device, ConversationId) {
+    let mut world = World::with_limits(seed, limits);
+    let phone = world.device("ann", Some("phone"));
+    let laptop = world.device("ann", Some("laptop"));
+    world.connect(phone);
+    world.connect(laptop);
+    let room = world.found(&["ann", "ben"]);
+    world.settle();
+    (world, phone, laptop, room)
+}
+
+fn mark_until(world: &mut World, device: Device, room: &ConversationId, until: i64) {
+    let request = Request::MarkRead {
+        conversation: room.clone(),
+        until: Some(Timestamp::from_millis(until)),
+    };
+    world.ask(device, request).unwrap();
+}
+
+fn truth(world: &World, room: &ConversationId) -> u32 {
+    let unread = world.service.conversations[room.as_str()].unread("ann");
+    u32::try_from(unread).unwrap()
+}
+
+#[test]
+fn a_mark_that_waits_holds_against_a_count_that_another_device_changed() {
+    let (mut world, phone, laptop, room) = two_devices(201, Limits::default());
+    world.post(&room, "ben", "one");
+    let one = world.wall();
+    world.pass(Duration::from_secs(1));
+    world.post(&room, "ben", "two");
+    world.settle();
+    world.partition(phone);
+    world.mark_read(phone, &room);
+    mark_until(&mut world, laptop, &room, one);
+    world.settle();
+    assert_eq!(world.unread(laptop, &room), (1, false));
+    world.repair(phone);
+    for _ in 0..300 {
+        world.step();
+        assert_eq!(world.unread(phone, &room), (0, false));
+    }
+    assert_eq!(world.unread(laptop, &room), (0, false));
+}
+
+#[test]
+fn what_comes_behind_a_mark_that_waits_is_counted_and_what_it_covers_is_not() {
+    let (mut world, phone, _, room) = two_devices(202, Limits::default());
+    world.post(&room, "ben", "one");
+    world.post(&room, "ben", "two");
+    world.settle();
+    world.partition(phone);
+    world.mark_read(phone, &room);
+    world.pass(Duration::from_secs(1));
+    world.post(&room, "ben", "three");
+    world.repair(phone);
+    for _ in 0..300 {
+        world.step();
+        assert!(world.unread(phone, &room).0 <= 1);
+    }
+    assert_eq!(world.unread(phone, &room), (1, false));
+    assert_eq!(truth(&world, &room), 1);
+}
+
+#[test]
+fn a_count_that_is_told_twice_does_not_cover_what_came_in_between() {
+    let (mut world, phone, _, room) = two_devices(203, Limits::default());
+    let told_at = world.wall();
+    let nothing = UnreadTuple {
+        cid: room.as_str().to_owned(),
+        ..UnreadTuple::default()
+    };
+    world.tell_unread("ann", nothing.clone(), told_at);
+    world.pass(Duration::from_secs(1));
+    world.post(&room, "ben", "one");
+    world.moment();
+    assert_eq!(world.unread(phone, &room), (1, false));
+    world.tell_unread("ann", nothing, told_at);
+    world.settle();
+    assert_eq!(world.unread(phone, &room), (1, false));
+}
+
+#[test]
+fn nothing_that_was_said_before_this_client_came_is_unread() {
+    let (mut world, phone, _, room) = two_devices(204, Limits::default());
+    world.post(&room, "ben", "one");
+    world.moment();
+    assert_eq!(world.unread(phone, &room), (1, false));
+    world.remove_member(&room, "ann");
+    world.moment();
+    world.post(&room, "ben", "two");
+    world.pass(Duration::from_secs(1));
+    world.add_member(&room, "ann");
+    world.settle();
+    assert_eq!(world.unread(phone, &room), (0, false));
+    world.post(&room, "ben", "three");
+    world.settle();
+    assert_eq!(world.unread(phone, &room), (1, false));
+    assert_eq!(truth(&world, &room), 1);
+}
+
+#[test]
+fn who_comes_back_while_offline_gets_the_count_of_what_came_since() {
+    for unread in [0, 3, 9] {
+        let limits = Limits {
+            unread_cap: 10,
+            ..Limits::default()
+        };
+        let (mut world, phone, _, room) = two_devices(205, limits);
+        world.service.unread_cap = 10;
+        world.post(&room, "ben", "one");
+        world.moment();
+        world.remove_member(&room, "ann");
+        world.settle();
+        world.partition(phone);
+        world.pass(Duration::from_secs(1));
+        world.add_member(&room, "ann");
+        for n in 0..unread {
+            world.pass(Duration::from_secs(1));
+            world.post(&room, "ben", &n.to_string());
+        }
+        world.repair(phone);
+        world.settle();
+        assert_eq!(world.unread(phone, &room), (unread, false));
+        assert_eq!(truth(&world, &room), unread);
+    }
+}
+
+#[test]
+fn a_read_mark_cannot_be_taken_back() {
+    let (mut world, phone, _, room) = two_devices(206, Limits::default());
+    world.post(&room, "ben", "one");
+    world.settle();
+    world.partition(phone);
+    world.mark_read(phone, &room);
+    let entry = world.store(phone).snapshot().outbox()[0].id;
+    let answer = world.ask(phone, Request::DiscardEntry { entry });
+    assert!(matches!(answer, Err(RequestError::InvalidArgument { .. })));
+    world.repair(phone);
+    world.settle();
+    assert_eq!(world.unread(phone, &room), (0, false));
+    assert_eq!(truth(&world, &room), 0);
+}

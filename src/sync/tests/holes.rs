@@ -1,0 +1,216 @@
+//! No silent hole: where messages are missing, the timeline shows a gap.
+
+use std::time::Duration;
+
+use super::world::{Device, World};
+use crate::Limits;
+use crate::model::ConversationId;
+use crate::store::HistoryEnd;
+use crate::wire::ServiceCode;
+use crate::wire::generated::CommandType;
+
+/// Ann and ben in a room that both know, with a catch-up that ends soon.
+fn ann_with_a_room(seed: u64) -> (World, Device, ConversationId) {
+    let limits = Limits {
+        catch_up_max: 4,
+        ..Limits::default()
+    };
+    let mut world = World::with_limits(seed, limits);
+    let [ann] = world.devices(["ann"]);
+    let room = world.found(&["ann", "ben"]);
+    world.post(&room, "ben", "hello");
+    world.settle();
+    (world, ann, room)
+}
+
+fn post_many(world: &mut World, room: &ConversationId, many: u32) {
+    for n in 0..many {
+        world.post(room, "ben", &n.to_string());
+    }
+}
+
+/// What is shown is the truth, but for gaps; after paging through them it is the truth.
+fn check(world: &mut World, device: Device, room: &ConversationId) {
+    let truth = world.truth(room);
+    let shown = world.timeline(device, room);
+    let mut rest = truth.iter();
+    for (index, line) in shown.iter().enumerate() {
+        let gap = index > 0 && shown[index - 1] == "~";
+        if line != "~" {
+            let skipped = rest.position(|it| it == line).expect("only what was said");
+            assert!(gap || skipped == 0, "a hole before {line} in {shown:?}");
+        }
+    }
+    while let Some(edge) = world.newer_edge_of_gap(device, room) {
+        world.fetch(device, room, Some(edge), 20).unwrap();
+    }
+    assert_eq!(world.timeline(device, room), truth);
+}
+
+#[test]
+fn a_message_acknowledged_with_an_old_time_is_not_joined_to_what_comes_next() {
+    let (mut world, ann, room) = ann_with_a_room(101);
+    world.lose_next_answer(ann);
+    world.say(ann, &room, "arrived");
+    world.pass(Duration::from_millis(200));
+    world.partition(ann);
+    post_many(&mut world, &room, 20);
+    world.pass(Duration::from_secs(60));
+    world.repair(ann);
+    while !world.step_until_open(ann) {}
+    world.pass(Duration::from_millis(100));
+    world.post(&room, "ben", "live");
+    world.settle();
+    assert!(world.timeline(ann, &room).contains(&"~".to_owned()));
+    check(&mut world, ann, &room);
+}
+
+#[test]
+fn a_message_acknowledged_with_an_old_time_needs_no_gap_if_the_catch_up_reaches_it() {
+    let (mut world, ann, room) = ann_with_a_room(102);
+    world.lose_next_answer(ann);
+    world.say(ann, &room, "arrived");
+    world.pass(Duration::from_millis(200));
+    world.partition(ann);
+    post_many(&mut world, &room, 2);
+    world.pass(Duration::from_secs(60));
+    world.repair(ann);
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+}
+
+#[test]
+fn a_repeated_sending_that_is_taken_now_is_not_joined_over_what_was_said_before_the_session() {
+    let (mut world, ann, room) = ann_with_a_room(103);
+    world.partition(ann);
+    world.say(ann, &room, "late");
+    post_many(&mut world, &room, 20);
+    world.repair(ann);
+    world.settle();
+    check(&mut world, ann, &room);
+}
+
+#[test]
+fn what_was_said_while_this_client_was_removed_is_a_gap_and_not_joined_over() {
+    let (mut world, ann, room) = ann_with_a_room(104);
+    world.post(&room, "ben", "before");
+    world.moment();
+    world.remove_member(&room, "ann");
+    world.moment();
+    post_many(&mut world, &room, 20);
+    world.add_member(&room, "ann");
+    world.moment();
+    world.post(&room, "ben", "after");
+    world.settle();
+    assert!(world.timeline(ann, &room).contains(&"~".to_owned()));
+    check(&mut world, ann, &room);
+}
+
+#[test]
+fn history_that_is_refused_stays_behind_and_is_asked_for_again() {
+    let (mut world, ann, room) = ann_with_a_room(105);
+    world.partition(ann);
+    post_many(&mut world, &room, 2);
+    let code = ServiceCode::MESSAGE_REJECTED_BY_APP;
+    world.service.refuses = Some((CommandType::Logs, code));
+    world.repair(ann);
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.row(ann, &room).history.end(), HistoryEnd::Behind);
+    world.post(&room, "ben", "live");
+    world.moment();
+    assert!(world.timeline(ann, &room).contains(&"~".to_owned()));
+    world.service.refuses = None;
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+}
+
+#[test]
+fn history_that_is_refused_for_ever_is_not_asked_for_all_day() {
+    let (mut world, ann, room) = ann_with_a_room(106);
+    world.partition(ann);
+    post_many(&mut world, &room, 3);
+    let code = ServiceCode::MESSAGE_REJECTED_BY_APP;
+    world.service.refuses = Some((CommandType::Logs, code));
+    world.repair(ann);
+    world.pass(Duration::from_secs(3600));
+    let asked = world.sent_frames(ann);
+    world.pass(Duration::from_secs(170));
+    assert!(world.sent_frames(ann) <= asked + 1, "a heartbeat at most");
+    assert_eq!(world.row(ann, &room).history.end(), HistoryEnd::Behind);
+}
+
+#[test]
+fn conversations_that_the_service_refuses_to_list_for_a_while_are_listed_later() {
+    let (mut world, ann, room) = ann_with_a_room(107);
+    world.partition(ann);
+    post_many(&mut world, &room, 3);
+    let code = ServiceCode::CONVERSATION_QUERY_FAILED;
+    world.service.refuses = Some((CommandType::Conv, code));
+    world.repair(ann);
+    world.pass(Duration::from_secs(20));
+    world.service.refuses = None;
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+    let new = world.found(&["ann", "ben"]);
+    world.settle();
+    assert_eq!(world.row(ann, &new).members.len(), 2);
+}
+
+#[test]
+fn a_conversation_that_leaves_the_list_while_it_is_read_hides_no_other() {
+    let mut world = World::seeded(108);
+    let ann = world.device("ann", None);
+    let rooms: Vec<_> = (0..60).map(|_| world.found(&["ann", "ben"])).collect();
+    for room in rooms.iter().rev() {
+        world.pass(Duration::from_millis(10));
+        world.post(room, "ben", "hello");
+    }
+    world.connect(ann);
+    // The first page has come, and one of its conversations goes.
+    while world.known(ann) == 0 {
+        world.step();
+    }
+    world.remove_member(&rooms[3], "ann");
+    world.settle();
+    for room in rooms.iter().filter(|room| **room != rooms[3]) {
+        assert_eq!(world.timeline(ann, room), ["ben: hello"]);
+    }
+}
+
+#[test]
+fn who_was_removed_while_offline_and_comes_back_is_shown_no_hole() {
+    let (mut world, ann, room) = ann_with_a_room(109);
+    world.partition(ann);
+    world.remove_member(&room, "ann");
+    world.moment();
+    world.repair(ann);
+    world.settle();
+    post_many(&mut world, &room, 20);
+    world.pass(Duration::from_secs(1));
+    world.add_member(&room, "ann");
+    world.moment();
+    world.post(&room, "ben", "after");
+    world.settle();
+    assert_eq!(world.unread(ann, &room), (1, false));
+    check(&mut world, ann, &room);
+}
+
+#[test]
+fn an_edit_that_comes_before_the_acknowledgement_of_its_message_is_not_lost() {
+    for crashes in [false, true] {
+        let (mut world, ann, room) = ann_with_a_room(110);
+        world.service.forgets_answers = 1;
+        world.say(ann, &room, "said");
+        world.pass(Duration::from_millis(500));
+        world.edit(&room, "said", "edited");
+        world.pass(Duration::from_secs(1));
+        assert_eq!(world.timeline(ann, &room), ["ben: hello", "ann: said …"]);
+        if crashes {
+            world.crash(ann);
+            world.connect(ann);
+        }
+        world.settle();
+        assert!(world.outbox(ann).is_empty());
+        assert_eq!(world.timeline(ann, &room), world.truth(&room));
+    }
+}
