@@ -6,6 +6,7 @@ use super::batch::{Batch, Change};
 use super::frame::VALUE_MAX;
 use super::key::{self, Tag};
 use super::kv::KvBatch;
+use super::pack_changes::{PackChange, PackChanges};
 use super::place::HistoryEnd;
 use super::record::{
     ConversationRecord, IdRecord, MetaRecord, PointerRecord, SessionRecord, TotalsRecord, encode,
@@ -27,6 +28,7 @@ pub(super) struct Encoded {
 /// Encodes a batch that the writer prepared.
 pub(super) fn encode_batch(
     batch: &Batch,
+    packs: &PackChanges,
     meta: MetaRecord,
     totals: UnreadTotals,
     codec: &Codec,
@@ -48,10 +50,8 @@ pub(super) fn encode_batch(
         after.replace(change.before.as_ref(), change.after.as_ref());
     }
     encoder.names(batch)?;
-    for (number, messages) in &batch.messages {
-        for (position, change) in messages {
-            encoder.message(*number, position, change.after.as_ref())?;
-        }
+    for change in &packs.packs {
+        encoder.pack(change)?;
     }
     encoder.outbox(batch)?;
     if let Some(session) = &batch.session {
@@ -187,17 +187,11 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    fn message(
-        &mut self,
-        number: ConversationNumber,
-        position: &Position,
-        after: Option<&super::record_message::MessageRecord>,
-    ) -> Result<(), StoreError> {
-        let key = key::message(number, position);
-        match after {
-            Some(record) => self.put(key, &encode_compact(record)?, "message"),
+    fn pack(&mut self, change: &PackChange) -> Result<(), StoreError> {
+        match &change.after {
+            Some((payload, _)) => self.put(change.key.clone(), payload, "pack"),
             None => {
-                self.changes.remove(key);
+                self.changes.remove(change.key.clone());
                 Ok(())
             }
         }

@@ -1,7 +1,8 @@
 //! Keys of the tree: one tag byte, then big-endian numbers, so that byte order is the order read.
 //!
-//! A key holds numbers, times, message ids and keyed hashes; no text that people wrote and no
-//! conversation or client id, so an encrypted store's keys reveal none.
+//! A key holds numbers, times and keyed hashes, and of a message id at most what tells two messages
+//! of one millisecond apart; no text that people wrote and no conversation or client id, so an
+//! encrypted store's keys reveal none.
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
@@ -21,14 +22,16 @@ pub(super) enum Tag {
     Totals = 2,
     /// The session between connections. One record.
     Session = 3,
+    /// Some neighbouring messages, by conversation and a lower bound of their positions.
+    Pack = b'b',
     /// A conversation, by number.
     Conversation = b'c',
     /// Conversation id to number, by keyed hash.
     Id = b'i',
     /// The list: conversations by activity, newest first.
     List = b'l',
-    /// A message, by conversation, time and id.
-    Message = b'm',
+    /// A single message, by conversation, time and id: how schema 1 kept them.
+    Single = b'm',
     /// An outbox entry, by its id.
     Outbox = b'o',
     /// Own message id to place, while its receipts are awaited, by keyed hash.
@@ -40,15 +43,16 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    /// Every tag, in byte order. `b'b'` is reserved for sealed blocks of messages.
-    pub(super) const ALL: [Self; 11] = [
+    /// Every tag, in byte order.
+    pub(super) const ALL: [Self; 12] = [
         Self::Meta,
         Self::Totals,
         Self::Session,
+        Self::Pack,
         Self::Conversation,
         Self::Id,
         Self::List,
-        Self::Message,
+        Self::Single,
         Self::Outbox,
         Self::Awaiting,
         Self::Work,
@@ -99,16 +103,46 @@ pub(super) fn list(activity: Timestamp, number: ConversationNumber) -> Vec<u8> {
 }
 
 /// `m` · number (4) · sent at (8) · message id
-pub(super) fn message(number: ConversationNumber, position: &Position) -> Vec<u8> {
-    let mut key = messages_of(number);
-    key.extend_from_slice(&ordered(position.sent_at).to_be_bytes());
-    key.extend_from_slice(position.id.as_str().as_bytes());
+#[cfg(test)]
+pub(super) fn single(number: ConversationNumber, position: &Position) -> Vec<u8> {
+    let mut key = numbered(Tag::Single, number);
+    key.extend_from_slice(&place(position));
     key
 }
 
-/// What the keys of all messages of a conversation start with.
-pub(super) fn messages_of(number: ConversationNumber) -> Vec<u8> {
-    numbered(Tag::Message, number)
+/// `b` · number (4) · a lower bound of the pack's positions, see [`separator`]; empty for the first
+/// pack of a conversation.
+pub(super) fn pack(number: ConversationNumber, bound: &[u8]) -> Vec<u8> {
+    let mut key = packs_of(number);
+    key.extend_from_slice(bound);
+    key
+}
+
+/// What the keys of all packs of a conversation start with.
+pub(super) fn packs_of(number: ConversationNumber) -> Vec<u8> {
+    numbered(Tag::Pack, number)
+}
+
+/// Where a position is among the packs of a conversation: the last pack whose key is not greater
+/// has the position, if any has.
+pub(super) fn among_packs(number: ConversationNumber, position: &Position) -> Vec<u8> {
+    pack(number, &place(position))
+}
+
+/// The fewest bytes that are greater than the place of `before` and not greater than that of
+/// `first`, which comes later: so short that they seldom hold more than a rough time.
+pub(super) fn separator(before: &Position, first: &Position) -> Vec<u8> {
+    let (before, mut bound) = (place(before), place(first));
+    let same = before.iter().zip(&bound).take_while(|(a, b)| a == b);
+    bound.truncate(same.count().saturating_add(1));
+    bound
+}
+
+/// A position as bytes whose order is the order of positions.
+fn place(position: &Position) -> Vec<u8> {
+    let mut place = ordered(position.sent_at).to_be_bytes().to_vec();
+    place.extend_from_slice(position.id.as_str().as_bytes());
+    place
 }
 
 /// `o` · entry id (8)
@@ -140,9 +174,16 @@ pub(super) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// The conversation and position that a message key names.
-pub(super) fn parse_message(key: &[u8]) -> Result<(ConversationNumber, Position), BadRecord> {
-    let rest = key.strip_prefix(&[Tag::Message as u8]).ok_or(BadRecord)?;
+/// The conversation that the key of a pack names.
+pub(super) fn parse_pack(key: &[u8]) -> Result<ConversationNumber, BadRecord> {
+    let rest = key.strip_prefix(&[Tag::Pack as u8]).ok_or(BadRecord)?;
+    let (number, _) = rest.split_first_chunk::<4>().ok_or(BadRecord)?;
+    Ok(ConversationNumber(u32::from_be_bytes(*number)))
+}
+
+/// The conversation and position that the key of a single message names.
+pub(super) fn parse_single(key: &[u8]) -> Result<(ConversationNumber, Position), BadRecord> {
+    let rest = key.strip_prefix(&[Tag::Single as u8]).ok_or(BadRecord)?;
     let (number, rest) = rest.split_first_chunk::<4>().ok_or(BadRecord)?;
     let (time, id) = rest.split_first_chunk::<8>().ok_or(BadRecord)?;
     let id = std::str::from_utf8(id).map_err(|_| BadRecord)?;
@@ -205,15 +246,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn message_keys_come_back_and_sort_as_their_positions(
+        fn places_among_packs_sort_as_their_positions(
             a in position(), b in position(), n in any::<u32>(), m in any::<u32>()
         ) {
             let (n, m) = (ConversationNumber(n), ConversationNumber(m));
-            let (key_a, key_b) = (message(n, &a), message(m, &b));
-            prop_assert_eq!(parse_message(&key_a).unwrap(), (n, a.clone()));
-            prop_assert_eq!(key_a.cmp(&key_b), (n, a.clone()).cmp(&(m, b)));
-            prop_assert!(key_a.starts_with(&messages_of(n)));
+            let (key_a, key_b) = (among_packs(n, &a), among_packs(m, &b));
+            prop_assert_eq!(parse_pack(&key_a), Ok(n));
+            prop_assert_eq!(parse_single(&single(n, &a)), Ok((n, a.clone())));
+            prop_assert!(key_a.starts_with(&packs_of(n)));
             prop_assert!(key_a.len() <= KEY_MAX);
+            prop_assert_eq!(key_a.cmp(&key_b), (n, a).cmp(&(m, b)));
+        }
+
+        #[test]
+        fn a_separator_lies_behind_the_one_and_not_behind_the_other(
+            a in position(), b in position(), same_time in any::<bool>()
+        ) {
+            let b = if same_time { Position { sent_at: a.sent_at, ..b } } else { b };
+            prop_assume!(a != b);
+            let (a, b) = if a < b { (a, b) } else { (b, a) };
+            let bound = separator(&a, &b);
+            prop_assert!(place(&a) < bound && bound <= place(&b));
         }
 
         #[test]
@@ -233,7 +286,7 @@ mod tests {
 
         #[test]
         fn no_key_makes_a_parser_panic(key in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = (parse_message(&key), parse_number(&key), parse_list(&key), parse_outbox(&key));
+            let _ = (parse_single(&key), parse_pack(&key), parse_number(&key), parse_list(&key), parse_outbox(&key));
         }
     }
 

@@ -1,7 +1,5 @@
 //! Reads of messages: by their place, by their ids, the newest, the unread.
 
-use std::ops::{Bound, ControlFlow};
-
 use crate::model::{LocalId, Message, MessageId, MessageRef, Timestamp};
 
 use super::key::{self, Tag};
@@ -215,35 +213,6 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    fn stored_messages(
-        &self,
-        number: ConversationNumber,
-        from: Option<&Position>,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<(Position, Option<MessageRecord>)>, StoreError> {
-        let all = key::messages_of(number);
-        let end = key::after_prefix(&all).unwrap_or_default();
-        let from = from.map(|position| key::message(number, position));
-        let (low, high) = match (from.as_deref(), direction) {
-            (None, _) => (Bound::Included(&all[..]), Bound::Excluded(&end[..])),
-            (Some(from), Direction::Backward) => (Bound::Included(&all[..]), Bound::Excluded(from)),
-            (Some(from), Direction::Forward) => (Bound::Excluded(from), Bound::Excluded(&end[..])),
-        };
-        let mut found = Vec::with_capacity(limit.min(Self::PAGE_MAX));
-        self.scan(Tag::Message, low, high, direction, &mut |key, value| {
-            if let Ok((_, position)) = key::parse_message(key) {
-                found.push((position, self.opened(key, value)));
-            }
-            if found.len() >= limit {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        })?;
-        Ok(found)
-    }
-
     pub(super) fn message_record(
         &self,
         number: ConversationNumber,
@@ -253,7 +222,7 @@ impl Snapshot<'_> {
         if let Some(change) = written.and_then(|messages| messages.get(position)) {
             return Ok(change.after.clone());
         }
-        self.record(&key::message(number, position))
+        self.stored_message(number, position)
     }
 
     /// A message out of its record; none when the record spells no message.

@@ -23,10 +23,10 @@
 //! | 1 | – | schema, commit sequence, next numbers | every commit |
 //! | 2 | – | totals of unread counts | commits that change them |
 //! | 3 | – | the session between connections | session machine |
+//! | `b` | number, lower bound of positions | some neighbouring messages | receiver, history, sealing |
 //! | `c` | number | conversation row | receiver, sender |
 //! | `i` | hash of a conversation id | id, number | creation, take-over |
 //! | `l` | activity inverted, number inverted | – | derived from the row |
-//! | `m` | number, sent at, message id | message | receiver, history |
 //! | `o` | entry id | outbox entry | app, sender |
 //! | `r` | hash of a message id | place of an own message that awaits receipts | sender |
 //! | `w` | number | – | derived: the row is stale or behind |
@@ -36,6 +36,7 @@
 //! entry is sent again is the machines' affair. It never names wire, sync or an async runtime.
 
 mod batch;
+mod cache;
 mod change;
 mod cipher;
 mod db;
@@ -56,6 +57,10 @@ mod migrate;
 mod open;
 mod outbox;
 mod overlay;
+mod pack;
+mod pack_changes;
+mod pack_shape;
+mod packs;
 mod place;
 mod record;
 mod record_entry;
@@ -63,9 +68,12 @@ mod record_message;
 mod recover;
 mod row;
 mod salvage;
+mod salvage_packs;
+mod seal;
 mod segments;
 mod shared;
 mod snapshot;
+mod squeeze;
 #[cfg(test)]
 mod tests;
 mod timeline;

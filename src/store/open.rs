@@ -15,6 +15,7 @@ use super::journal::{JOURNAL_FILES, Journal};
 use super::kv::{Kv, LogKv};
 use super::migrate::SCHEMA;
 use super::outbox::Outbox;
+use super::packs::{PACK_CACHE, PackCache};
 use super::record::MetaRecord;
 use super::recover::{Check, Ground, TreeSource};
 use super::salvage::{Saved, Scanned, store_of_folder};
@@ -379,6 +380,7 @@ pub(super) fn empty_tables() -> Tables {
         outbox: Outbox::default(),
         totals: UnreadTotals::default(),
         session: SessionRow::default(),
+        packs: PackCache::new(PACK_CACHE),
     }
 }
 

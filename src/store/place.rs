@@ -150,6 +150,30 @@ impl History {
         self.spans = kept;
     }
 
+    /// Records that nothing is known to be held between the two, both left out; none stands for the
+    /// beginning or the end of the conversation.
+    pub fn forget(&mut self, older: Option<&Position>, newer: Option<&Position>) {
+        if older.is_none() {
+            self.start = HistoryStart::Unknown;
+        }
+        if newer.is_none() {
+            self.end = HistoryEnd::Behind;
+        }
+        let mut kept = Vec::with_capacity(self.spans.len().saturating_add(1));
+        for Span { from, to } in std::mem::take(&mut self.spans) {
+            if let Some(older) = older.filter(|older| from <= **older) {
+                let to = to.clone().min(older.clone());
+                let from = from.clone();
+                kept.push(Span { from, to });
+            }
+            if let Some(newer) = newer.filter(|newer| **newer <= to) {
+                let from = from.max(newer.clone());
+                kept.push(Span { from, to });
+            }
+        }
+        self.spans = kept;
+    }
+
     /// Whether one span covers both positions, so that nothing is missing between them.
     #[must_use]
     pub fn joins(&self, one: &Position, other: &Position) -> bool {
@@ -195,6 +219,32 @@ mod tests {
         history.hold(at(5), at(10));
         assert_eq!(history.spans().len(), 1);
         assert!(history.joins(&at(20), &at(1)));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_a_hole_between_its_ends() {
+        let held = |spans: &[(i64, i64)]| {
+            let spans = spans.iter().map(|(from, to)| Span {
+                from: at(*from),
+                to: at(*to),
+            });
+            spans.collect::<Vec<_>>()
+        };
+        let mut history = History::default();
+        history.set_start(HistoryStart::Reached);
+        history.hold(at(1), at(20));
+        history.hold(at(30), at(40));
+        history.forget(Some(&at(5)), Some(&at(9)));
+        assert_eq!(history.spans(), held(&[(1, 5), (9, 20), (30, 40)]));
+        history.forget(Some(&at(10)), Some(&at(35)));
+        assert_eq!(history.spans(), held(&[(1, 5), (9, 10), (35, 40)]));
+        assert_eq!(history.start(), HistoryStart::Reached);
+        history.forget(None, Some(&at(9)));
+        assert_eq!(history.spans(), held(&[(9, 10), (35, 40)]));
+        assert_eq!(history.start(), HistoryStart::Unknown);
+        history.forget(Some(&at(36)), None);
+        assert_eq!(history.spans(), held(&[(9, 10), (35, 36)]));
+        assert_eq!(history.end(), HistoryEnd::Behind);
     }
 
     #[test]

@@ -159,6 +159,7 @@ pub(super) struct ConversationRecord {
     activity_ms: i64,
     held_count: u32,
     newest: Option<(i64, String)>,
+    hot_count: u32,
 }
 
 /// How far the service knows a conversation.
@@ -251,6 +252,7 @@ impl ConversationRecord {
             stale: row.freshness == Freshness::Stale,
             activity_ms: row.activity.as_millis(),
             held_count: row.held.count,
+            hot_count: row.held.hot,
             newest: row
                 .held
                 .newest
@@ -304,6 +306,7 @@ impl ConversationRecord {
             activity: Timestamp::from_millis(self.activity_ms),
             held: Held {
                 count: self.held_count,
+                hot: self.hot_count,
                 newest: self.newest.map(|(ms, id)| position(ms, &id)).transpose()?,
             },
         })

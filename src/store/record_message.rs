@@ -13,7 +13,7 @@ use crate::model::{
 use super::Position;
 use super::record::BadRecord;
 
-/// A message that the service knows. Its conversation, time and id are in the key.
+/// A message that the service knows. Its time and id are in its pack (`pack.rs`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct MessageRecord {
     pub(super) sender: String,
@@ -24,8 +24,8 @@ pub(super) struct MessageRecord {
     pub(super) delivered_at_ms: Option<i64>,
     pub(super) read_at_ms: Option<i64>,
     pub(super) edited_at_ms: Option<i64>,
-    /// The link to the older neighbour (`links.rs`).
-    #[serde(default)]
+    /// The link to the older neighbour (`links.rs`), as the pack tells it.
+    #[serde(skip)]
     pub(super) older: Option<u32>,
 }
 

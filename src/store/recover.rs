@@ -28,6 +28,7 @@ use super::kv::{Direction, Kv, KvBatch, LOG_FILE, LogKv};
 use super::migrate::{SCHEMA, migrate};
 use super::open::{OpenReport, SetAside, memory_tree};
 use super::outbox::Outbox;
+use super::packs::{PACK_CACHE, PackCache};
 use super::record::{
     ConversationRecord, FailureRecord, IdRecord, MetaRecord, SessionRecord, TotalsRecord, decode,
     encode,
@@ -96,8 +97,9 @@ impl Ground {
             Ok(tail) => (tail, self.open_tree(codec, check)),
             Err(error) => (Tail::default(), Err(error)),
         };
-        let whole = match opened {
-            Ok(tables) => self.replayed(tables, codec, &journal, report)?,
+        let whole = opened.and_then(|tables| self.replayed(tables, codec, &journal, report));
+        let whole = match whole.and_then(|tables| tables.map(|t| forward(t, codec)).transpose()) {
+            Ok(tables) => tables,
             Err(StoreError::Damaged { .. }) => None,
             Err(other) => return Err(other),
         };
@@ -423,6 +425,16 @@ fn last_seq(journal: &Recovered) -> u64 {
         .unwrap_or(0)
 }
 
+/// Brings a tree to the schema of this version. Not before the journal was replayed: its intents
+/// are of the schema that the tree had.
+fn forward(tables: Tables, codec: &Codec) -> Result<Tables, StoreError> {
+    if tables.meta.schema >= SCHEMA {
+        return Ok(tables);
+    }
+    migrate(tables.kv.as_ref(), codec, tables.meta)?;
+    load(tables.kv, codec)
+}
+
 /// Loads what readers need in memory.
 fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError> {
     let meta: Option<MetaRecord> = record(kv.as_ref(), codec, &key::meta())?;
@@ -434,7 +446,13 @@ fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError> {
     if meta.is_none() && !is_blank(kv.as_ref())? {
         return Err(StoreError::damaged("the counters"));
     }
-    let meta = migrate(kv.as_ref(), codec, meta.unwrap_or(fresh))?;
+    let meta = meta.unwrap_or(fresh);
+    if meta.schema > SCHEMA {
+        return Err(StoreError::TooNew {
+            found: meta.schema,
+            supported: SCHEMA,
+        });
+    }
     let totals: Option<TotalsRecord> = record(kv.as_ref(), codec, &key::totals())?;
     let session: Option<SessionRecord> = record(kv.as_ref(), codec, &key::session())?;
     let outbox = load_outbox(kv.as_ref(), codec)?;
@@ -444,6 +462,7 @@ fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError> {
         outbox,
         totals: totals.map_or_else(UnreadTotals::default, totals_of),
         session: session.map_or_else(SessionRow::default, SessionRecord::row),
+        packs: PackCache::new(PACK_CACHE),
     })
 }
 

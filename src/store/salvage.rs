@@ -13,9 +13,11 @@ use super::journal::find_magic;
 use super::key::{self, KEY_MAX, Tag};
 use super::kv::{Direction, Kv, KvBatch};
 use super::links::Held;
+use super::pack::{Form, Pack};
 use super::place::HistoryEnd;
 use super::record::{ConversationRecord, IdRecord, MetaRecord, SessionRecord, decode, encode};
 use super::row::Freshness;
+use super::salvage_packs::{packed_single, repack, staged};
 use super::shared::Codec;
 use super::{ConversationNumber, ConversationRow, StoreError, UnreadTotals};
 
@@ -191,7 +193,7 @@ pub(super) struct Saved {
 pub(super) struct Salvage<'a> {
     tree: &'a dyn Kv,
     codec: &'a Codec,
-    waiting: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    waiting: BTreeMap<Vec<u8>, (Rank, Vec<u8>)>,
     /// The newest commit that any frame names, and the largest numbers that any counter held.
     meta: MetaRecord,
     /// Outbox rows: the newest commit and frame of each.
@@ -248,23 +250,31 @@ impl<'a> Salvage<'a> {
             }
             // Derived: made anew.
             Some(Tag::Totals | Tag::List | Tag::Work) | None => {}
-            Some(
-                Tag::Session
-                | Tag::Conversation
-                | Tag::Id
-                | Tag::Message
-                | Tag::Awaiting
-                | Tag::Local,
-            ) => {
-                let waiting = self.waiting.get(&opened.key);
-                if waiting.is_none_or(|(seq, _)| *seq <= opened.seq) {
-                    self.waiting
-                        .insert(opened.key.clone(), (opened.seq, frame.to_vec()));
-                }
-                if self.waiting.len() >= FRAMES_AT_ONCE {
-                    self.write()?;
+            Some(Tag::Session | Tag::Conversation | Tag::Id | Tag::Awaiting | Tag::Local) => {
+                let rank = (opened.seq, Form::Hot);
+                self.wait(opened.key.clone(), rank, frame.to_vec())?;
+            }
+            Some(Tag::Pack) => {
+                let rank = (opened.seq, Pack::form_of(&opened.payload));
+                self.wait(staged(&opened.key), rank, frame.to_vec())?;
+            }
+            Some(Tag::Single) => {
+                if let Ok((key, payload)) = packed_single(opened, self.codec) {
+                    let frame = self.codec.seal(&key, &payload, opened.seq)?;
+                    self.wait(staged(&key), (opened.seq, Form::Hot), frame)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, key: Vec<u8>, rank: Rank, frame: Vec<u8>) -> Result<(), StoreError> {
+        let waiting = self.waiting.get(&key);
+        if waiting.is_none_or(|(newest, _)| *newest <= rank) {
+            self.waiting.insert(key, (rank, frame));
+        }
+        if self.waiting.len() >= FRAMES_AT_ONCE {
+            self.write()?;
         }
         Ok(())
     }
@@ -272,14 +282,10 @@ impl<'a> Salvage<'a> {
     /// Writes what waits, where the tree has nothing newer.
     fn write(&mut self) -> Result<(), StoreError> {
         let mut batch = KvBatch::default();
-        for (key, (seq, value)) in std::mem::take(&mut self.waiting) {
+        for (key, (rank, value)) in std::mem::take(&mut self.waiting) {
             let there = self.tree.value(&key)?;
-            let there = there.and_then(|value| {
-                frame::open(&key, &value, self.codec.frames())
-                    .ok()
-                    .map(|opened| opened.seq)
-            });
-            if there.is_none_or(|there| there <= seq) {
+            let there = there.and_then(|there| rank_of(&there, self.codec));
+            if there.is_none_or(|there| there <= rank) {
                 batch.put(key, value);
             }
         }
@@ -292,10 +298,11 @@ impl<'a> Salvage<'a> {
         self.meta.seq = self.meta.seq.saturating_add(1);
         let mut saved = Saved::default();
         let mut rows = self.rows()?;
-        let mut held = self.held(&mut rows, &mut saved)?;
+        let mut held = self.unpack(&mut rows, &mut saved)?;
         let mut totals = UnreadTotals::default();
         for (number, mut row) in rows {
             let held = held.remove(&number).unwrap_or_default();
+            row.held.hot = 0;
             if row.held != held {
                 saved.torn_histories = saved.torn_histories.saturating_add(1);
                 row.history.set_end(HistoryEnd::Behind);
@@ -351,36 +358,24 @@ impl<'a> Salvage<'a> {
         Ok(rows)
     }
 
-    /// Which messages each conversation holds. Orphans are removed; times of newest messages are
-    /// raised to what is there.
-    fn held(
+    /// Puts the messages that were found into packs; gives what each conversation holds. Times of
+    /// newest messages are raised to what is there.
+    fn unpack(
         &self,
         rows: &mut BTreeMap<ConversationNumber, ConversationRow>,
         saved: &mut Saved,
     ) -> Result<BTreeMap<ConversationNumber, Held>, StoreError> {
-        let mut held: BTreeMap<ConversationNumber, Held> = BTreeMap::new();
-        let mut orphans = Vec::new();
-        self.each(Tag::Message, &mut |opened| {
-            let Ok((number, position)) = key::parse_message(&opened.key) else {
-                return;
-            };
-            let Some(row) = rows.get_mut(&number) else {
-                orphans.push(opened.key.clone());
-                return;
-            };
-            row.last_message_at = row.last_message_at.max(Some(position.sent_at));
-            let held = held.entry(number).or_default();
-            held.count = held.count.saturating_add(1);
-            held.newest = held.newest.take().max(Some(position));
-            saved.messages = saved.messages.saturating_add(1);
-        })?;
-        saved.orphans = u64::try_from(orphans.len()).unwrap_or(u64::MAX);
-        for keys in orphans.chunks(FRAMES_AT_ONCE) {
-            let mut batch = KvBatch::default();
-            keys.iter().for_each(|key| batch.remove(key.clone()));
-            self.apply(&batch)?;
+        let known = rows.keys().copied().collect();
+        let repacked = repack(self.tree, self.codec, self.meta.seq, &known)?;
+        for (number, held) in &repacked.held {
+            saved.messages = saved.messages.saturating_add(held.count.into());
+            if let Some(row) = rows.get_mut(number) {
+                let newest = held.newest.as_ref().map(|newest| newest.sent_at);
+                row.last_message_at = row.last_message_at.max(newest);
+            }
         }
-        Ok(held)
+        saved.orphans = repacked.orphans;
+        Ok(repacked.held)
     }
 
     fn write_row(
@@ -450,11 +445,28 @@ impl<'a> Salvage<'a> {
     }
 
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
-        self.tree.apply(batch)?;
-        if self.tree.wants_each_flushed() {
-            self.tree.flush()
-        } else {
-            Ok(())
-        }
+        apply(self.tree, batch)
     }
+}
+
+/// Applies a batch, and flushes it where that must be.
+pub(super) fn apply(tree: &dyn Kv, batch: &KvBatch) -> Result<(), StoreError> {
+    tree.apply(batch)?;
+    if tree.wants_each_flushed() {
+        tree.flush()?;
+    }
+    Ok(())
+}
+
+/// Of two frames of one key, the greater is the newer: by commit, and by form, for sealing has no
+/// commit of its own.
+type Rank = (u64, Form);
+
+fn rank_of(frame: &[u8], codec: &Codec) -> Option<Rank> {
+    let (opened, _) = frame::open_first(frame, codec.frames()).ok()?;
+    let form = match Tag::of(&opened.key) {
+        Some(Tag::Pack) => Pack::form_of(&opened.payload),
+        _ => Form::Hot,
+    };
+    Some((opened.seq, form))
 }

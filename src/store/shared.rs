@@ -12,7 +12,9 @@ use super::key::HashKey;
 use super::kv::Kv;
 use super::open::Hold;
 use super::outbox::Outbox;
+use super::packs::PackCache;
 use super::record::MetaRecord;
+use super::squeeze::Squeeze;
 use super::{SessionRow, StoreError, UnreadTotals};
 
 /// What readers see, as the last commit left it.
@@ -23,6 +25,8 @@ pub(super) struct Tables {
     pub(super) outbox: Outbox,
     pub(super) totals: UnreadTotals,
     pub(super) session: SessionRow,
+    /// Packs as they were read or written last.
+    pub(super) packs: PackCache,
 }
 
 /// How values are framed and names hashed in this store.
@@ -31,6 +35,7 @@ pub(super) struct Codec {
     pub(super) store: u64,
     pub(super) cipher: Option<Cipher>,
     pub(super) hash_key: HashKey,
+    pub(super) squeeze: Squeeze,
 }
 
 impl Codec {
@@ -43,6 +48,7 @@ impl Codec {
             store,
             cipher,
             hash_key,
+            squeeze: Squeeze::default(),
         }
     }
 

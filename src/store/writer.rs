@@ -1,5 +1,6 @@
 //! The one writer of a store: commits batches, atomically and in order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{CommitSeq, StoreHealth, Timestamp};
@@ -9,11 +10,15 @@ use super::change::changes;
 use super::encode::{Encoded, activities, encode_batch, set_activity};
 use super::identity::Identity;
 use super::journal::Journal;
-use super::links::links;
+use super::links::{held, set_held};
 use super::open::empty_tables;
+use super::pack_changes::{PackChange, PackChanges, pack_changes};
+use super::pack_shape::SEALED_COUNT;
+use super::packs::Keyed;
 use super::recover::{Check, Ground};
+use super::seal::{HOT_MAX, sealing};
 use super::shared::{Shared, Tables};
-use super::{OpenReport, Snapshot, Store, StoreChange, StoreError, StoreKey};
+use super::{ConversationNumber, OpenReport, Snapshot, Store, StoreChange, StoreError, StoreKey};
 
 /// How soon a commit must be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub struct Writer {
     identity: Identity,
     /// What is applied to the tree and not durable there.
     unsynced: Unsynced,
+    /// Conversations with so many hot messages that the older ones are to be sealed.
+    to_seal: BTreeSet<ConversationNumber>,
     shared: Arc<Shared>,
 }
 
@@ -79,6 +86,7 @@ impl Writer {
             ground,
             identity,
             unsynced: Unsynced::NOTHING,
+            to_seal: BTreeSet::new(),
             shared,
         }
     }
@@ -117,11 +125,11 @@ impl Writer {
                 changes: Vec::new(),
             });
         }
-        self.prepare(&mut batch)?;
-        let encoded = encode_batch(&batch, meta, totals, &self.shared.codec)?;
+        let packs = self.prepare(&mut batch)?;
+        let encoded = encode_batch(&batch, &packs, meta, totals, &self.shared.codec)?;
         let committed = match class {
-            CommitClass::Intent => self.commit_intent(&batch, &encoded),
-            CommitClass::Cache => self.commit_cache(&batch, &encoded),
+            CommitClass::Intent => self.commit_intent(&batch, &packs, &encoded),
+            CommitClass::Cache => self.commit_cache(&batch, &packs, &encoded),
         };
         let told = committed.and_then(|()| changes(&batch, &self.snapshot(None)));
         let changes = told.map_err(|error| self.fail(error))?;
@@ -131,11 +139,12 @@ impl Writer {
         })
     }
 
-    /// Fills in what the records need beside the batch itself.
-    fn prepare(&self, batch: &mut Batch) -> Result<(), StoreError> {
+    /// Fills in what the records need beside the batch itself, and computes what it does to packs.
+    fn prepare(&self, batch: &mut Batch) -> Result<PackChanges, StoreError> {
+        let packs = pack_changes(&self.snapshot(None), batch)?;
         let snapshot = self.snapshot(Some(batch));
         let at = activities(&snapshot, batch);
-        let links = links(&snapshot, batch)?;
+        let held = held(&snapshot, batch, &packs)?;
         let mut names = Vec::new();
         let entries = batch.outbox.values();
         for entry in entries.filter_map(|change| change.after.as_ref()) {
@@ -144,14 +153,19 @@ impl Writer {
         }
         drop(snapshot);
         set_activity(batch, &at);
-        links.write(batch);
+        set_held(batch, held, &packs);
         batch.entry_ids.extend(names);
-        Ok(())
+        Ok(packs)
     }
 
     /// Journal first, durably; then the tree, in memory: it is written with the next flush, and if
     /// that never comes, the journal is replayed.
-    fn commit_intent(&mut self, batch: &Batch, encoded: &Encoded) -> Result<(), StoreError> {
+    fn commit_intent(
+        &mut self,
+        batch: &Batch,
+        packs: &PackChanges,
+        encoded: &Encoded,
+    ) -> Result<(), StoreError> {
         // The journal is replayed on top of the last flush: no other commit may be between them.
         if self.unsynced.cache || self.unsynced.intent_bytes > INTENT_BYTES_MAX {
             self.flush_tree()?;
@@ -168,7 +182,7 @@ impl Writer {
         }
         journal.append_intent(codec, &encoded.changes, seq)?;
         // From here on the promise holds, whatever the tree says: it is in the journal.
-        if let Err(error) = self.apply(batch, encoded) {
+        if let Err(error) = self.apply(batch, packs, encoded) {
             self.fail(error);
             remember(&mut self.shared.write(), batch, encoded);
         }
@@ -178,9 +192,15 @@ impl Writer {
     }
 
     /// The tree first; then what the journal has to know about the outbox.
-    fn commit_cache(&mut self, batch: &Batch, encoded: &Encoded) -> Result<(), StoreError> {
-        self.apply(batch, encoded)?;
+    fn commit_cache(
+        &mut self,
+        batch: &Batch,
+        packs: &PackChanges,
+        encoded: &Encoded,
+    ) -> Result<(), StoreError> {
+        self.apply(batch, packs, encoded)?;
         self.unsynced.cache = true;
+        self.seal_some(batch.message_count())?;
         let at_once = self.shared.read().kv.wants_each_flushed();
         if at_once {
             self.flush_tree()?;
@@ -191,10 +211,45 @@ impl Writer {
         Ok(())
     }
 
-    fn apply(&self, batch: &Batch, encoded: &Encoded) -> Result<(), StoreError> {
+    fn apply(
+        &mut self,
+        batch: &Batch,
+        packs: &PackChanges,
+        encoded: &Encoded,
+    ) -> Result<(), StoreError> {
         let mut tables = self.shared.write();
         tables.kv.apply(&encoded.changes)?;
         remember(&mut tables, batch, encoded);
+        remember_packs(&tables, &packs.packs);
+        drop(tables);
+        for (number, change) in &batch.conversations {
+            let hot = change.after.as_ref().map_or(0, |row| row.held.hot);
+            if hot >= HOT_MAX {
+                self.to_seal.insert(*number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals older messages of conversations that have too many hot ones: about as many messages as
+    /// the commit brought, so that it keeps up and no commit takes long.
+    fn seal_some(&mut self, messages: usize) -> Result<(), StoreError> {
+        for _ in 0..messages.div_ceil(SEALED_COUNT).saturating_add(1) {
+            let Some(number) = self.to_seal.pop_first() else {
+                return Ok(());
+            };
+            let Some(sealing) = sealing(&self.snapshot(None), number)? else {
+                continue;
+            };
+            let tables = self.shared.write();
+            tables.kv.apply(&sealing.changes)?;
+            remember_packs(&tables, &sealing.packs);
+            drop(tables);
+            self.unsynced.cache = true;
+            if sealing.more {
+                self.to_seal.insert(number);
+            }
+        }
         Ok(())
     }
 
@@ -341,6 +396,18 @@ fn remember(tables: &mut Tables, batch: &Batch, encoded: &Encoded) {
             Some(entry) => tables.outbox.put(Arc::clone(entry)),
             None => tables.outbox.remove(*id),
         }
+    }
+}
+
+/// Takes over which packs readers find in memory.
+fn remember_packs(tables: &Tables, packs: &[PackChange]) {
+    for change in packs {
+        tables.packs.forget(change.number, &change.key);
+    }
+    for change in packs.iter().filter(|change| change.tail) {
+        let pack = change.after.as_ref().map(|(_, pack)| Arc::clone(pack));
+        let key = change.key.clone();
+        tables.packs.put_tail(change.number, Keyed { key, pack });
     }
 }
 

@@ -425,7 +425,7 @@ fn a_store_of_a_newer_schema_is_refused_and_not_touched() {
     let refused = Store::open(&options(folder.path(), None)).unwrap_err();
     let newer = crate::store::StoreError::TooNew {
         found: 99,
-        supported: 1,
+        supported: crate::store::migrate::SCHEMA,
     };
     assert_eq!(refused, newer);
     assert_eq!(fs::read(data_file(folder.path())).unwrap(), before);

@@ -5,6 +5,7 @@ mod faults;
 mod fixture;
 mod kill;
 mod model;
+mod packs;
 mod scenario;
 
 use crate::model::{

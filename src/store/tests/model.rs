@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::Secret;
 use crate::model::Unread;
-use crate::store::{StoreOptions, TimelineItem};
+use crate::store::{Snapshot, StoreOptions, TimelineItem};
 
 /// What a store ought to hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +27,10 @@ enum Op {
     Remove(u8),
     Put(u8, i64, String),
     Take(u8, i64),
+    /// Many messages at once, as a page of history or a long absence brings them.
+    Run(u8, i64, i64),
+    /// Many removed at once.
+    TakeRun(u8, i64, i64),
     Unread(u8, u32),
     Enqueue(u8, String),
     Try(u8),
@@ -43,13 +47,17 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => c.clone().prop_map(Op::Create),
         1 => c.clone().prop_map(Op::Remove),
-        8 => (c.clone(), 1..20_i64, "[a-z]{1,5}").prop_map(|(c, t, x)| Op::Put(c, t, x)),
-        2 => (c.clone(), 1..20_i64).prop_map(|(c, t)| Op::Take(c, t)),
+        4 => (c.clone(), 1..20_i64, "[a-z]{1,5}").prop_map(|(c, t, x)| Op::Put(c, t, x)),
+        4 => (c.clone(), 1..250_i64, "[a-z]{1,5}").prop_map(|(c, t, x)| Op::Put(c, t, x)),
+        1 => (c.clone(), 1..20_i64).prop_map(|(c, t)| Op::Take(c, t)),
+        2 => (c.clone(), 1..250_i64).prop_map(|(c, t)| Op::Take(c, t)),
+        3 => (c.clone(), 1..200_i64, 1..50_i64).prop_map(|(c, t, n)| Op::Run(c, t, n)),
+        1 => (c.clone(), 1..200_i64, 1..50_i64).prop_map(|(c, t, n)| Op::TakeRun(c, t, n)),
         2 => (c.clone(), 0..9_u32).prop_map(|(c, n)| Op::Unread(c, n)),
         5 => (c.clone(), "[a-z]{1,5}").prop_map(|(c, x)| Op::Enqueue(c, x)),
         2 => any::<u8>().prop_map(Op::Try),
         2 => any::<u8>().prop_map(Op::Settle),
-        3 => (any::<u8>(), 1..40_i64).prop_map(|(e, t)| Op::Acknowledge(e, t)),
+        3 => (any::<u8>(), 1..260_i64).prop_map(|(e, t)| Op::Acknowledge(e, t)),
         1 => "[a-z]{1,5}".prop_map(Op::Token),
         1 => Just(Op::Sync),
         2 => Just(Op::Reopen),
@@ -102,6 +110,16 @@ impl Model {
                 let number = number(overlay, c).unwrap();
                 let existed = overlay.remove_message(number, &position(*t)).unwrap();
                 assert_eq!(existed, held.1.remove(t).is_some());
+            }
+            Op::Run(c, from, many) => {
+                for t in *from..from + many {
+                    self.apply(&Op::Put(*c, t, format!("run{from}")), overlay);
+                }
+            }
+            Op::TakeRun(c, from, many) => {
+                for t in *from..from + many {
+                    self.apply(&Op::Take(*c, t), overlay);
+                }
             }
             Op::Unread(c, count) => {
                 let Some(held) = self.conversations.get_mut(c) else {
@@ -162,9 +180,10 @@ impl Model {
         let mut total = 0;
         for (number, info) in snapshot.conversations(None, 100).unwrap().conversations {
             let name: u8 = named(&info.id);
-            let items = snapshot.page_before(number, None, 100).unwrap().items;
-            let forwards = snapshot.page_after(number, None, 100).unwrap().items;
+            let items = snapshot.page_before(number, None, 500).unwrap().items;
+            let forwards = snapshot.page_after(number, None, 500).unwrap().items;
             assert_eq!(items, forwards);
+            check_pages(&snapshot, number, &items);
             let mut messages = BTreeMap::new();
             for item in &items {
                 if let TimelineItem::Message { position, message } = item {
@@ -199,6 +218,23 @@ impl Model {
             .map(|t| t.reveal().to_owned());
         model
     }
+}
+
+/// Pages of any size, in both directions, are parts of the whole timeline.
+fn check_pages(snapshot: &Snapshot<'_>, number: ConversationNumber, items: &[TimelineItem]) {
+    let places: Vec<_> = items.iter().filter_map(TimelineItem::place).collect();
+    let middle = places.len() / 2;
+    let Some(place) = places.get(middle) else {
+        return;
+    };
+    let shown = |page: crate::store::Page| -> Vec<_> {
+        page.items.iter().filter_map(TimelineItem::place).collect()
+    };
+    let before = snapshot.page_before(number, Some(place), 45).unwrap();
+    assert_eq!(shown(before), places[middle.saturating_sub(45)..middle]);
+    let after = snapshot.page_after(number, Some(place), 45).unwrap();
+    let end = places.len().min(middle + 46);
+    assert_eq!(shown(after), places[middle + 1..end]);
 }
 
 /// The number in a conversation's id.

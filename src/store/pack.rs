@@ -1,0 +1,319 @@
+//! A pack: some neighbouring messages of one conversation, in one value of the tree.
+//!
+//! What the embedded database costs, it costs by the key. So messages share one: the newest in
+//! *hot* packs of a few, of which the last is written anew as messages come, and all others in
+//! *sealed* packs of some dozens, compressed. `docs/store.md` has the bytes.
+
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::model::{MessageId, Timestamp};
+
+use super::record::{BadRecord, decode};
+use super::record_message::MessageRecord;
+use super::squeeze::Squeeze;
+use super::{Position, StoreError};
+
+/// Some neighbouring messages of one conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pack {
+    pub(super) form: Form,
+    /// The link to the message before the first (`links.rs`).
+    pub(super) older: Option<u32>,
+    /// The messages, oldest first; never none.
+    pub(super) slots: Vec<Slot>,
+}
+
+/// Whether a pack still grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
+    /// A few of the newest messages, not compressed.
+    Hot,
+    /// Older messages, compressed if that makes them smaller.
+    Sealed,
+}
+
+/// A message in a pack.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) position: Position,
+    /// Its record, encoded.
+    pub(super) record: Bytes,
+}
+
+impl std::fmt::Debug for Slot {
+    /// Names the place only: what people write never reaches logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Slot({:?})", self.position)
+    }
+}
+
+/// No pack has more bytes before compression: above that, a single message has its own. It bounds
+/// what is allocated for a pack whose bytes may have been tampered with.
+pub(super) const RAW_MAX: usize = 256 * 1024;
+
+// The first byte of a payload.
+const SEALED: u8 = 1;
+const COMPRESSED: u8 = 2;
+
+/// What a message costs in memory beside its bytes, roughly: a slot, an id, a share of the buffers.
+const SLOT_COST: usize = 120;
+
+impl Slot {
+    /// Its share of a pack's bytes.
+    pub(super) fn size(&self) -> usize {
+        let id = self.position.id.as_str().len();
+        self.record.len().saturating_add(id).saturating_add(6)
+    }
+}
+
+impl Pack {
+    /// The last message's position.
+    pub(super) fn last(&self) -> Option<&Position> {
+        self.slots.last().map(|slot| &slot.position)
+    }
+
+    /// Where a position is, or would be.
+    pub(super) fn search(&self, position: &Position) -> Result<usize, usize> {
+        self.slots
+            .binary_search_by(|slot| slot.position.cmp(position))
+    }
+
+    /// The record of the message at an index, with the link to its older neighbour.
+    pub(super) fn record(&self, index: usize) -> Result<MessageRecord, BadRecord> {
+        let slot = self.slots.get(index).ok_or(BadRecord)?;
+        let mut record: MessageRecord = decode(&slot.record)?;
+        record.older = match index
+            .checked_sub(1)
+            .and_then(|before| self.slots.get(before))
+        {
+            Some(before) => Some(super::links::link(&before.position)),
+            None => self.older,
+        };
+        Ok(record)
+    }
+
+    /// What it takes in memory, roughly.
+    pub(super) fn cost(&self) -> usize {
+        let each = self
+            .slots
+            .iter()
+            .map(|slot| slot.size().saturating_add(SLOT_COST));
+        each.fold(SLOT_COST, usize::saturating_add)
+    }
+
+    /// The payload of its value.
+    pub(super) fn encode(&self, squeeze: &Squeeze) -> Result<Vec<u8>, StoreError> {
+        let sealed = self.form == Form::Sealed;
+        let mut plain = vec![if sealed { SEALED } else { 0 }];
+        self.encode_body(&mut plain);
+        if !sealed {
+            return Ok(plain);
+        }
+        let body = plain.get(1..).unwrap_or_default();
+        let mut squeezed = vec![SEALED | COMPRESSED];
+        squeezed.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
+        squeezed.extend(squeeze.compress(body)?);
+        Ok(if squeezed.len() < plain.len() {
+            squeezed
+        } else {
+            plain
+        })
+    }
+
+    /// The columns: links, times, lengths, ids, records.
+    fn encode_body(&self, to: &mut Vec<u8>) {
+        to.put_u32_le(self.older.unwrap_or(0));
+        put_number(to, self.slots.len() as u64);
+        let mut before = 0_i64;
+        for slot in &self.slots {
+            let millis = slot.position.sent_at.as_millis();
+            // Differences wrap, so that any two times have one.
+            put_number(to, zigzag(millis.wrapping_sub(before)));
+            before = millis;
+        }
+        for slot in &self.slots {
+            put_number(to, slot.position.id.as_str().len() as u64);
+            put_number(to, slot.record.len() as u64);
+        }
+        for slot in &self.slots {
+            to.extend_from_slice(slot.position.id.as_str().as_bytes());
+        }
+        for slot in &self.slots {
+            to.extend_from_slice(&slot.record);
+        }
+    }
+
+    /// The form of the pack that a payload spells.
+    pub(super) fn form_of(payload: &[u8]) -> Form {
+        match payload.first() {
+            Some(flags) if flags & SEALED != 0 => Form::Sealed,
+            _ => Form::Hot,
+        }
+    }
+
+    /// Reads a payload back.
+    pub(super) fn decode(payload: Vec<u8>, squeeze: &Squeeze) -> Result<Self, BadRecord> {
+        let mut rest = Bytes::from(payload);
+        let form = Self::form_of(&rest);
+        let flags = rest.try_get_u8().map_err(|_| BadRecord)?;
+        if flags & COMPRESSED != 0 {
+            let length = rest.try_get_u32_le().map_err(|_| BadRecord)?;
+            let length = usize::try_from(length).map_err(|_| BadRecord)?;
+            if length > RAW_MAX {
+                return Err(BadRecord);
+            }
+            rest = Bytes::from(squeeze.expand(&rest, length)?);
+        }
+        Self::decode_body(form, rest)
+    }
+
+    fn decode_body(form: Form, mut rest: Bytes) -> Result<Self, BadRecord> {
+        let older = rest.try_get_u32_le().map_err(|_| BadRecord)?;
+        let count = take_length(&mut rest)?;
+        // Each message takes three bytes at least: no more is allocated than there can be.
+        if count == 0 || count > rest.len() {
+            return Err(BadRecord);
+        }
+        let mut times = Vec::with_capacity(count);
+        let mut before = 0_i64;
+        for _ in 0..count {
+            before = before.wrapping_add(unzigzag(take_number(&mut rest)?));
+            times.push(before);
+        }
+        let mut lengths = Vec::with_capacity(count);
+        for _ in 0..count {
+            lengths.push((take_length(&mut rest)?, take_length(&mut rest)?));
+        }
+        let mut ids = Vec::with_capacity(count);
+        for (length, _) in &lengths {
+            let id = take_bytes(&mut rest, *length)?;
+            let id = std::str::from_utf8(&id).map_err(|_| BadRecord)?;
+            ids.push(MessageId::new(id)?);
+        }
+        let mut slots = Vec::with_capacity(count);
+        for ((millis, id), (_, length)) in times.into_iter().zip(ids).zip(lengths) {
+            let position = Position {
+                sent_at: Timestamp::from_millis(millis),
+                id,
+            };
+            let record = take_bytes(&mut rest, length)?;
+            slots.push(Slot { position, record });
+        }
+        let in_order = slots.is_sorted_by(|a, b| a.position < b.position);
+        if !in_order || !rest.is_empty() {
+            return Err(BadRecord);
+        }
+        let older = Some(older).filter(|older| *older != 0);
+        Ok(Self { form, older, slots })
+    }
+}
+
+/// Writes a number, seven bits a byte, the lowest first.
+fn put_number(to: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        to.push((number & 0x7F) as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
+fn take_number(from: &mut Bytes) -> Result<u64, BadRecord> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = from.try_get_u8().map_err(|_| BadRecord)?;
+        number |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Ok(number);
+        }
+    }
+    Err(BadRecord)
+}
+
+fn take_length(from: &mut Bytes) -> Result<usize, BadRecord> {
+    usize::try_from(take_number(from)?).map_err(|_| BadRecord)
+}
+
+fn take_bytes(from: &mut Bytes, length: usize) -> Result<Bytes, BadRecord> {
+    if length > from.len() {
+        return Err(BadRecord);
+    }
+    Ok(from.split_to(length))
+}
+
+/// Small for differences that are small, whatever their sign.
+const fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}
+
+const fn unzigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn slots() -> impl Strategy<Value = Vec<Slot>> {
+        let slot = (
+            any::<i64>(),
+            "[a-z]{1,4}",
+            proptest::collection::vec(any::<u8>(), 0..60),
+        );
+        proptest::collection::vec(slot, 1..50).prop_map(|slots| {
+            let mut slots: Vec<_> = slots
+                .into_iter()
+                .map(|(ms, id, record)| Slot {
+                    position: Position {
+                        sent_at: Timestamp::from_millis(ms),
+                        id: MessageId::new(id).unwrap(),
+                    },
+                    record: Bytes::from(record),
+                })
+                .collect();
+            slots.sort_by(|a, b| a.position.cmp(&b.position));
+            slots.dedup_by(|a, b| a.position == b.position);
+            slots
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_pack_comes_back_from_its_payload(
+            slots in slots(), sealed in any::<bool>(), older in proptest::option::of(1..u32::MAX)
+        ) {
+            let squeeze = Squeeze::default();
+            let form = if sealed { Form::Sealed } else { Form::Hot };
+            let pack = Pack { form, older, slots };
+            let payload = pack.encode(&squeeze).unwrap();
+            prop_assert_eq!(Pack::decode(payload, &squeeze), Ok(pack));
+        }
+
+        #[test]
+        fn a_payload_that_is_cut_or_changed_is_a_pack_or_none(
+            slots in slots(), sealed in any::<bool>(), byte in any::<u8>(),
+            at in any::<proptest::sample::Index>(), cut in any::<proptest::sample::Index>(),
+        ) {
+            let squeeze = Squeeze::default();
+            let form = if sealed { Form::Sealed } else { Form::Hot };
+            let mut payload = Pack { form, older: None, slots }.encode(&squeeze).unwrap();
+            let at = at.index(payload.len());
+            payload[at] = byte;
+            let _ = Pack::decode(payload.clone(), &squeeze);
+            payload.truncate(cut.index(payload.len()));
+            let _ = Pack::decode(payload, &squeeze);
+        }
+
+        #[test]
+        fn any_bytes_are_a_pack_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Pack::decode(bytes, &Squeeze::default());
+        }
+    }
+
+    #[test]
+    fn a_pack_that_claims_to_be_huge_is_refused_before_it_is_expanded() {
+        let mut payload = vec![SEALED | COMPRESSED];
+        payload.put_u32_le(u32::MAX);
+        assert_eq!(Pack::decode(payload, &Squeeze::default()), Err(BadRecord));
+    }
+}

@@ -1,0 +1,159 @@
+//! Sealing: hot packs that are no longer the newest become sealed ones.
+//!
+//! It is a batch of its own, after the commit that made the messages too many, and readers see the
+//! same before and after. It takes no commit number: what a conversation holds does not change. A
+//! kill before it leaves hot packs, which the conversation's next commit finds again.
+
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use super::key;
+use super::kv::{Direction, KvBatch};
+use super::links::link;
+use super::pack::{Form, Slot};
+use super::pack_changes::PackChange;
+use super::pack_shape::{SEALED_COUNT, SEALED_RAW, seal};
+use super::packs::Keyed;
+use super::record::{ConversationRecord, encode};
+use super::{ConversationNumber, ConversationRow, Snapshot, StoreError};
+
+/// A conversation with this many hot messages has its older ones sealed; as many as a screen or two
+/// shows stay, for they are read most.
+pub(super) const HOT_MAX: u32 = 64;
+const HOT_KEPT: usize = 32;
+
+/// How many packs are looked through: one for each hot message, should they be large, and some.
+const LOOKED_AT_MAX: usize = 72;
+
+/// A step of sealing.
+#[derive(Debug, Default)]
+pub(super) struct Sealing {
+    pub(super) changes: KvBatch,
+    /// The packs that are written or removed.
+    pub(super) packs: Vec<PackChange>,
+    /// The row, with its new count of hot messages.
+    pub(super) row: Option<ConversationRow>,
+    /// Whether the conversation still has more than enough hot messages.
+    pub(super) more: bool,
+}
+
+/// Computes the next step for a conversation; none when there is nothing to do.
+pub(super) fn sealing(
+    stored: &Snapshot<'_>,
+    number: ConversationNumber,
+) -> Result<Option<Sealing>, StoreError> {
+    let Some(mut row) = stored.conversation(number)? else {
+        return Ok(None);
+    };
+    let packs = hot_packs(stored, number)?;
+    let count = |packs: &[Keyed]| packs.iter().map(hot_of).fold(0, usize::saturating_add);
+    let hot = count(&packs);
+    let mut sealing = Sealing::default();
+    let taken = run(&packs, hot.saturating_sub(HOT_KEPT));
+    let left = hot.saturating_sub(count(taken));
+    seal_run(stored, number, taken, &mut sealing)?;
+    row.held.hot = u32::try_from(left).unwrap_or(u32::MAX);
+    sealing.more = !taken.is_empty() && row.held.hot >= HOT_MAX;
+    let codec = &stored.shared.codec;
+    let seq = stored.tables.meta.seq;
+    let key = key::conversation(number);
+    let record = encode(&ConversationRecord::of(&row))?;
+    let value = codec.seal(&key, &record, seq)?;
+    sealing.changes.put(key, value);
+    sealing.row = Some(row);
+    Ok(Some(sealing))
+}
+
+/// The newest packs of a conversation, oldest first, back to its oldest hot one.
+fn hot_packs(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Vec<Keyed>, StoreError> {
+    let mut packs = Vec::new();
+    stored.visit_packs(
+        number,
+        Bound::Unbounded,
+        Direction::Backward,
+        &mut |keyed| {
+            packs.push(keyed);
+            if packs.len() < LOOKED_AT_MAX {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        },
+    )?;
+    packs.reverse();
+    let first = packs.iter().position(|keyed| hot_of(keyed) > 0);
+    packs.drain(..first.unwrap_or(packs.len()));
+    Ok(packs)
+}
+
+fn hot_of(keyed: &Keyed) -> usize {
+    let pack = keyed.pack.as_ref().filter(|pack| pack.form == Form::Hot);
+    pack.map_or(0, |pack| pack.slots.len())
+}
+
+/// The first packs that become one: hot ones, each the neighbour of the one before, of at most
+/// `limit` messages together.
+fn run(packs: &[Keyed], limit: usize) -> &[Keyed] {
+    let limit = limit.min(SEALED_COUNT);
+    let (mut count, mut bytes) = (0_usize, 0_usize);
+    let mut behind = None;
+    let fits = packs.iter().take_while(|keyed| {
+        let Some(pack) = keyed.pack.as_ref().filter(|_| hot_of(keyed) > 0) else {
+            return false;
+        };
+        let joined = count == 0 || pack.older == behind;
+        behind = pack.last().map(link);
+        count = count.saturating_add(pack.slots.len());
+        let size = pack.slots.iter().map(Slot::size);
+        let size = size.fold(0, usize::saturating_add);
+        bytes = bytes.saturating_add(size);
+        joined && count <= limit && (bytes <= SEALED_RAW || bytes == size)
+    });
+    let many = fits.count();
+    packs.get(..many).unwrap_or_default()
+}
+
+fn seal_run(
+    stored: &Snapshot<'_>,
+    number: ConversationNumber,
+    taken: &[Keyed],
+    sealing: &mut Sealing,
+) -> Result<(), StoreError> {
+    let Some(first) = taken.first() else {
+        return Ok(());
+    };
+    let packs = || taken.iter().filter_map(|keyed| keyed.pack.as_ref());
+    let slots: Vec<Slot> = packs()
+        .flat_map(|pack| pack.slots.iter().cloned())
+        .collect();
+    let older = packs().next().and_then(|pack| pack.older);
+    let codec = &stored.shared.codec;
+    let seq = stored.tables.meta.seq;
+    for keyed in taken {
+        sealing.changes.remove(keyed.key.clone());
+        sealing.packs.push(PackChange {
+            number,
+            key: keyed.key.clone(),
+            after: None,
+            tail: false,
+        });
+    }
+    let mut behind = None;
+    for (pack, payload) in seal(slots, older, &codec.squeeze)? {
+        let place = pack.slots.first().map(|slot| &slot.position);
+        let key = match (&behind, place) {
+            (Some(behind), Some(place)) => key::pack(number, &key::separator(behind, place)),
+            _ => first.key.clone(),
+        };
+        behind = pack.last().cloned();
+        let value = codec.seal(&key, &payload, seq)?;
+        sealing.changes.put(key.clone(), value);
+        sealing.packs.push(PackChange {
+            number,
+            key,
+            after: Some((payload, Arc::new(pack))),
+            tail: false,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! Packs seen from outside: whatever is done to sealed messages is done to the right ones, nothing
+//! is lost or repeated, and nobody sees the sealing.
+
+use super::*;
+use crate::store::key::{self, Tag};
+use crate::store::kv::Direction;
+use crate::store::pack::{Form, Pack};
+use crate::store::{Fault, HistoryStart, StoreChange, TimelineItem};
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+/// Commits messages of class cache, held together with the one before them.
+fn receive(bench: &mut Bench, number: ConversationNumber, times: std::ops::Range<i64>) {
+    let mut overlay = Overlay::new(&bench.store);
+    put(&mut overlay, number, times.clone());
+    let hold = |row: &mut ConversationRow| {
+        let before = position((times.start - 1).max(0));
+        row.history.hold(before, position(times.end - 1));
+    };
+    overlay.update_conversation(number, hold).unwrap();
+    let batch = overlay.into_batch();
+    bench.writer.commit(batch, CommitClass::Cache).unwrap();
+}
+
+/// Puts messages, held as one span.
+fn put(overlay: &mut Overlay<'_>, number: ConversationNumber, times: std::ops::Range<i64>) {
+    let (from, to) = (position(times.start), position(times.end - 1));
+    for n in times {
+        let text = format!("text {n}");
+        overlay
+            .put_message(number, &message("other", n, &text))
+            .unwrap();
+    }
+    let hold = |row: &mut ConversationRow| row.history.hold(from, to);
+    overlay.update_conversation(number, hold).unwrap();
+}
+
+/// Times and texts, oldest first, and where gaps are.
+fn shown(store: &Store, number: ConversationNumber) -> Vec<String> {
+    let snapshot = store.snapshot();
+    let mut shown = Vec::new();
+    let mut before = None;
+    loop {
+        let page = snapshot.page_before(number, before.as_ref(), 33).unwrap();
+        let items = page.items.iter().map(|item| match item {
+            TimelineItem::Message { position, message } => {
+                let words = message.content.words().unwrap();
+                format!("{} {words}", position.sent_at.as_millis())
+            }
+            TimelineItem::Echo { .. } => "echo".to_owned(),
+            TimelineItem::Gap(_) => "gap".to_owned(),
+        });
+        shown.splice(0..0, items);
+        before = page.items.iter().find_map(TimelineItem::place);
+        if !page.more {
+            return shown;
+        }
+    }
+}
+
+fn texts(times: impl IntoIterator<Item = i64>) -> Vec<String> {
+    times.into_iter().map(|n| format!("{n} text {n}")).collect()
+}
+
+fn packs(store: &Store, number: ConversationNumber) -> Vec<Arc<Pack>> {
+    let mut packs = Vec::new();
+    let snapshot = store.snapshot();
+    let visit = &mut |keyed: crate::store::packs::Keyed| {
+        packs.extend(keyed.pack);
+        ControlFlow::Continue(())
+    };
+    snapshot
+        .visit_packs(number, Bound::Unbounded, Direction::Forward, visit)
+        .unwrap();
+    packs
+}
+
+fn sealed(store: &Store, number: ConversationNumber) -> usize {
+    let packs = packs(store, number);
+    packs
+        .iter()
+        .filter(|pack| pack.form == Form::Sealed)
+        .count()
+}
+
+/// A conversation of 200 messages, of which most are sealed, from the first one on.
+fn long(bench: &mut Bench) -> ConversationNumber {
+    let number = bench.conversation("c");
+    bench.commit(|o| {
+        o.update_conversation(number, |row| row.history.set_start(HistoryStart::Reached))
+            .unwrap();
+    });
+    for from in (0..200).step_by(10) {
+        receive(bench, number, from..from + 10);
+    }
+    assert!(sealed(&bench.store, number) >= 4);
+    number
+}
+
+#[test]
+fn older_messages_are_sealed_the_newest_are_not_and_all_are_shown() {
+    let mut bench = Bench::new();
+    let number = long(&mut bench);
+    let packs = packs(&bench.store, number);
+    let hot: usize = packs
+        .iter()
+        .filter(|pack| pack.form == Form::Hot)
+        .map(|pack| pack.slots.len())
+        .sum();
+    assert!((32..80).contains(&hot), "{hot} hot messages");
+    assert!(packs.len() < 20, "{} packs", packs.len());
+    assert_eq!(shown(&bench.store, number), texts(0..200));
+    let bench = bench.reopen();
+    assert_eq!(shown(&bench.store, number), texts(0..200));
+}
+
+#[test]
+fn an_edit_a_recall_and_a_removal_reach_sealed_messages() {
+    let mut bench = Bench::new();
+    let number = long(&mut bench);
+    let (_, commit) = bench.commit(|o| {
+        o.put_message(number, &message("other", 3, "edited"))
+            .unwrap();
+        assert!(o.remove_message(number, &position(40)).unwrap());
+        assert!(!o.remove_message(number, &position(1_000)).unwrap());
+    });
+    assert!(matches!(
+        &commit.changes[..2],
+        [
+            StoreChange::MessageChanged { .. },
+            StoreChange::MessageRemoved { .. }
+        ]
+    ));
+    let mut expected = texts(0..200);
+    expected[3] = "3 edited".to_owned();
+    expected.remove(40);
+    assert_eq!(shown(&bench.store, number), expected);
+    let bench = bench.crash();
+    assert_eq!(shown(&bench.store, number), expected);
+    let row = bench.store.snapshot().conversation(number).unwrap();
+    assert_eq!(row.unwrap().held_count(), 199);
+}
+
+#[test]
+fn messages_older_than_a_sealed_pack_come_into_their_place() {
+    let mut bench = Bench::new();
+    let number = bench.conversation("c");
+    for from in (1_000..1_200).step_by(10) {
+        receive(&mut bench, number, from..from + 10);
+    }
+    // Pages of history, newest first, and one from their middle again, edited.
+    for from in [900, 800, 700, 0] {
+        receive(&mut bench, number, from..from + 100);
+    }
+    bench.commit(|o| {
+        o.update_conversation(number, |row| {
+            row.history.hold(position(700), position(1_199))
+        })
+        .unwrap();
+        o.put_message(number, &message("other", 850, "late"))
+            .unwrap();
+    });
+    let mut expected = texts(700..1_200);
+    expected[150] = "850 late".to_owned();
+    let mut all = vec!["gap".to_owned()];
+    all.extend(texts(0..100));
+    all.push("gap".to_owned());
+    all.extend(expected);
+    assert_eq!(shown(&bench.store, number), all);
+    for pack in packs(&bench.store, number) {
+        assert!(pack.slots.len() <= 48);
+    }
+}
+
+#[test]
+fn sealing_is_not_seen_by_anybody() {
+    let mut bench = Bench::new();
+    let number = bench.conversation("c");
+    let mut was_sealed = 0;
+    for n in 0..200 {
+        let before = bench.store.seq();
+        let mut overlay = Overlay::new(&bench.store);
+        put(&mut overlay, number, n..n + 1);
+        let batch = overlay.into_batch();
+        let commit = bench.writer.commit(batch, CommitClass::Cache).unwrap();
+        assert_eq!(
+            (commit.seq.0, bench.store.seq()),
+            (before.0 + 1, commit.seq)
+        );
+        assert_eq!(commit.changes.len(), 2, "a message and its conversation");
+        let now = sealed(&bench.store, number);
+        assert!(now == was_sealed || now == was_sealed + 1);
+        was_sealed = now;
+    }
+    assert!(was_sealed >= 4);
+}
+
+#[test]
+fn a_removed_conversation_leaves_no_pack_behind() {
+    let mut bench = Bench::new();
+    let number = long(&mut bench);
+    bench.commit(|o| o.remove_conversation(number).unwrap());
+    assert!(packs(&bench.store, number).is_empty());
+    let again = bench.conversation("c");
+    assert_ne!(again, number);
+    receive(&mut bench, again, 5..8);
+    assert_eq!(shown(&bench.reopen().store, again)[1..], texts(5..8));
+}
+
+/// Breaks the value of the pack that has a message, as damage would.
+fn break_pack(bench: &Bench, number: ConversationNumber, n: i64) {
+    let tables = bench.store.shared.read();
+    let place = key::among_packs(number, &position(n));
+    let low = [Tag::Pack as u8];
+    let range = (Bound::Included(&low[..]), Bound::Included(&place[..]));
+    let mut broken = crate::store::kv::KvBatch::default();
+    let visit = &mut |key: &[u8], value: &[u8]| {
+        let mut value = value.to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        broken.put(key.to_vec(), value);
+        ControlFlow::Break(())
+    };
+    tables.kv.scan(range, Direction::Backward, visit).unwrap();
+    tables.kv.apply(&broken).unwrap();
+    for key in broken.changes.keys() {
+        tables.packs.forget(number, key);
+    }
+}
+
+/// No two messages may be shown as neighbours that are none.
+fn has_no_silent_hole(shown: &[String]) -> bool {
+    let times = shown.iter().map(|item| {
+        let first = item.split(' ').next().unwrap();
+        first.parse::<i64>().ok()
+    });
+    let times: Vec<_> = times.collect();
+    times.windows(2).all(|pair| match pair {
+        [Some(a), Some(b)] => a + 1 == *b,
+        _ => true,
+    })
+}
+
+#[test]
+fn a_damaged_pack_is_a_gap_that_heals_when_its_messages_come_again() {
+    for broken in [0, 100, 199] {
+        let mut bench = Bench::new();
+        let number = long(&mut bench);
+        break_pack(&bench, number, broken);
+        let before = shown(&bench.store, number);
+        assert!(before.len() < 200 && before.contains(&"gap".to_owned()));
+        assert!(has_no_silent_hole(&before), "{broken}: {before:?}");
+        // One message comes into the hole, one behind everything: still no hole is hidden.
+        bench.commit(|o| put(o, number, broken..broken + 1));
+        receive(&mut bench, number, 200..201);
+        let partly = shown(&bench.store, number);
+        assert!(has_no_silent_hole(&partly), "{broken}: {partly:?}");
+        // The service tells all of it again.
+        receive(&mut bench, number, 0..201);
+        bench.commit(|o| {
+            o.update_conversation(number, |row| {
+                row.history.set_start(HistoryStart::Reached);
+                row.history.set_end(crate::store::HistoryEnd::Current);
+            })
+            .unwrap();
+        });
+        assert_eq!(shown(&bench.store, number), texts(0..201), "{broken}");
+    }
+}
+
+#[test]
+fn a_pack_that_is_older_than_it_was_shows_as_a_gap_also_behind_new_messages() {
+    let mut bench = Bench::new();
+    let number = bench.conversation("c");
+    receive(&mut bench, number, 0..3);
+    let old = {
+        let tables = bench.store.shared.read();
+        let key = key::packs_of(number);
+        (key.clone(), tables.kv.value(&key).unwrap().unwrap())
+    };
+    receive(&mut bench, number, 3..6);
+    {
+        let tables = bench.store.shared.read();
+        let mut batch = crate::store::kv::KvBatch::default();
+        batch.put(old.0.clone(), old.1);
+        tables.kv.apply(&batch).unwrap();
+        tables.packs.forget(number, &old.0);
+    }
+    let shown_now = shown(&bench.store, number);
+    assert_eq!(shown_now.last().unwrap(), "gap", "{shown_now:?}");
+    receive(&mut bench, number, 6..8);
+    let mut expected = vec!["gap".to_owned()];
+    expected.extend(texts(0..3));
+    expected.push("gap".to_owned());
+    expected.extend(texts(6..8));
+    assert_eq!(shown(&bench.store, number), expected);
+}
+
+#[test]
+fn a_cut_at_any_operation_of_sealing_loses_nothing_and_repeats_nothing() {
+    for nth in 1..=60 {
+        let mut bench = Bench::on(MemoryDisk::new(nth));
+        let number = bench.conversation("c");
+        receive(&mut bench, number, 0..60);
+        bench.writer.sync().unwrap();
+        let operation = bench.disk.operations() + nth;
+        bench.disk.set_fault(Some(Fault::From { operation }));
+        let mut accepted = 60;
+        for n in 60..90 {
+            let mut overlay = Overlay::new(&bench.store);
+            put(&mut overlay, number, n..n + 1);
+            let hold = |row: &mut ConversationRow| row.history.hold(position(0), position(n));
+            overlay.update_conversation(number, hold).unwrap();
+            let batch = overlay.into_batch();
+            if bench.writer.commit(batch, CommitClass::Cache).is_err() {
+                break;
+            }
+            if bench.writer.sync().is_err() {
+                break;
+            }
+            accepted = n + 1;
+        }
+        let bench = bench.crash();
+        let shown = shown(&bench.store, number);
+        let kept = i64::try_from(shown.len()).unwrap() - 1;
+        assert!(kept >= accepted, "operation {nth}: {kept} of {accepted}");
+        assert_eq!(shown[1..], texts(0..kept), "operation {nth}");
+    }
+}
