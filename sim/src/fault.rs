@@ -159,11 +159,10 @@ pub enum Fault {
     },
     /// The service's disk refuses one commit: everybody is disconnected, the batch is lost.
     ServiceDiskFull,
-    /// The service's wall clock jumps forward. Backwards it must not: the times it gives out are
-    /// what clients come back with, and an operator keeps it from going back.
+    /// The service's wall clock jumps, forwards or back.
     ServiceClockJump {
         /// By how many seconds.
-        seconds: u32,
+        seconds: i32,
     },
 }
 
@@ -246,7 +245,7 @@ const RATES: &[Rate] = &[
     rate(250, 2, |dice, device| Fault::ClockJump { device, seconds: jump(dice) }),
     rate(250, 2, |dice, _| Fault::ServiceCrash { lasting: dice.millis(10, 20_000) }),
     rate(150, 2, |_, _| Fault::ServiceDiskFull),
-    rate(100, 1, |dice, _| Fault::ServiceClockJump { seconds: ahead(dice) }),
+    rate(150, 2, |dice, _| Fault::ServiceClockJump { seconds: shift(dice) }),
 ];
 
 fn code(dice: &mut Dice) -> i32 {
@@ -269,9 +268,10 @@ fn jump(dice: &mut Dice) -> i64 {
     if dice.chance(500) { seconds } else { -seconds }
 }
 
-/// Up to ten minutes.
-fn ahead(dice: &mut Dice) -> u32 {
-    u32::try_from(dice.below(600)).unwrap_or(0)
+/// Up to ten minutes, forwards or back.
+fn shift(dice: &mut Dice) -> i32 {
+    let seconds = i32::try_from(dice.below(600)).unwrap_or(0);
+    if dice.chance(500) { seconds } else { -seconds }
 }
 
 /// The faults of a seed, by time.

@@ -82,7 +82,7 @@ impl<S: Storage> Core<S> {
                     }
                 };
                 let signature = (body.t, body.n.as_deref(), body.s.as_deref());
-                super::permit::check(&app, now, caller.client(), action, signature)?;
+                super::permit::check(&app, self.stamps.wall(), caller.client(), action, signature)?;
                 let targets = sent.iter().cloned().collect();
                 let facts = self
                     .ban_facts(caller, conversation, targets, Ban::Blocked)

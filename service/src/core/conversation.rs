@@ -80,7 +80,7 @@ impl<S: Storage> Core<S> {
         let sent = client_ids(&body.m)?;
         permit_conversation(
             &app,
-            now,
+            self.stamps.wall(),
             caller,
             SignedAction::Start { members: &sent },
             body,
@@ -510,13 +510,13 @@ fn decide_update(
 /// Checks the signature of a conversation's operation, where the app asks for one.
 pub(super) fn permit_conversation(
     app: &App,
-    now: Now,
+    wall: Timestamp,
     caller: &Caller,
     action: SignedAction<'_>,
     body: &ConvCommand,
 ) -> Result<(), Refusal> {
     let sent = (body.t, body.n.as_deref(), body.s.as_deref());
-    super::permit::check(app, now, caller.client(), action, sent)
+    super::permit::check(app, wall, caller.client(), action, sent)
 }
 
 /// A time of change: now, and strictly later than the change before.

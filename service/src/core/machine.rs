@@ -60,6 +60,7 @@ impl<S: Storage> Core<S> {
     /// Handles one input. Its writes join the current batch; its effects wait for the commit.
     pub async fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let now = self.read_clock(now, &mut effects).await;
         match input {
             Input::Connected { connection, mode } => self.registry.connect(connection, mode),
             Input::Received {
@@ -86,7 +87,28 @@ impl<S: Storage> Core<S> {
     /// [`StorageError`]: nothing of the batch is kept, its effects must be thrown away, and
     /// [`Core::abandon`] is due.
     pub async fn commit(&mut self) -> Result<(), StorageError> {
-        self.storage.commit().await
+        let clock = self.stamps.to_keep(self.storage.has_changes());
+        if let Some(clock) = clock {
+            self.storage.apply(vec![Write::PutClock(clock)]).await?;
+        }
+        self.storage.commit().await?;
+        if let Some(clock) = clock {
+            self.stamps.is_kept(clock);
+        }
+        Ok(())
+    }
+
+    /// The time by the service's own clock, which goes on from where it was before a restart.
+    async fn read_clock(&mut self, now: Now, effects: &mut Vec<Effect>) -> Now {
+        if self.stamps.is_unread() {
+            match self.storage.clock().await {
+                Ok(clock) => self
+                    .stamps
+                    .go_on_from(clock.unwrap_or_default(), now.elapsed),
+                Err(error) => effects.push(Effect::Report(error.to_string())),
+            }
+        }
+        self.stamps.read(now)
     }
 
     /// After a failed commit: forgets the batch and everybody who is connected. What was promised
@@ -367,7 +389,7 @@ impl<S: Storage> Core<S> {
     fn notice_time(&mut self, now: Now, notice: &Notice) -> Timestamp {
         match notice.keeping {
             // Clients ask for "everything after" such a time: no two may be the same.
-            Keeping::Replayable => self.stamps.next(now.wall),
+            Keeping::Replayable => self.stamps.next(),
             Keeping::Once => now.wall,
         }
     }

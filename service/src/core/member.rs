@@ -72,7 +72,7 @@ impl<S: Storage> Core<S> {
             conversation: &conversation.id,
             members: &sent,
         };
-        permit_conversation(&app, now, caller, action, body)?;
+        permit_conversation(&app, self.stamps.wall(), caller, action, body)?;
         let targets: BTreeSet<ClientId> = sent.into_iter().collect();
         match conversation.kind {
             Kind::Room => self.enter(now, caller, &conversation, &targets).await,
@@ -100,7 +100,7 @@ impl<S: Storage> Core<S> {
                 conversation: &conversation.id,
                 members: &sent,
             };
-            permit_conversation(&app, now, caller, action, body)?;
+            permit_conversation(&app, self.stamps.wall(), caller, action, body)?;
         }
         match conversation.kind {
             Kind::Room => {

@@ -83,7 +83,7 @@ impl<S: Storage> Core<S> {
             .first()
             .map(|last| last.sent_at)
             .max(Some(conversation.updated_at));
-        let sent_at = self.stamps.message(app, id, floor, now.wall);
+        let sent_at = self.stamps.message(app, id, floor);
         let message_id = self
             .names
             .message()

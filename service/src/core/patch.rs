@@ -41,7 +41,7 @@ impl<S: Storage> Core<S> {
             return Err(ServiceCode::MESSAGE_NOT_FOUND.into());
         }
         for item in &body.patches {
-            last = self.stamps.next(now.wall);
+            last = self.stamps.next();
             self.patch_one(now, caller, &app, item, last, &mut decision)
                 .await?;
         }

@@ -183,8 +183,8 @@ impl<S: Storage> Core<S> {
         };
         let reply = Command::session(Op::Opened, body);
         let mut reply = Box::new(envelope.reply(reply).with_peer(id.client.as_str()));
-        // Clients start their patch time here: a patch of this millisecond must come after it.
-        reply.server_ts = Some(self.stamps.next(now.wall));
+        // Clients ask for what came after this: it must come after it by its time too.
+        reply.server_ts = Some(self.stamps.opening());
         effects.push(Effect::Send {
             connection,
             envelope: reply,
@@ -227,7 +227,7 @@ impl<S: Storage> Core<S> {
                 .map_err(|_| ServiceCode::INVALID_LOGIN)?,
         };
         let sent = (request.t, request.n.as_deref(), request.s.as_deref());
-        super::permit::check(app, now, &client, SignedAction::Login, sent)?;
+        super::permit::check(app, self.stamps.wall(), &client, SignedAction::Login, sent)?;
         Ok((client, None))
     }
 

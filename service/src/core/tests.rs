@@ -1,5 +1,6 @@
 //! The core without a shell: inputs by hand, time by hand, storage in memory.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -11,6 +12,7 @@ use sampan::wire::generated::{
 };
 use sampan::wire::{Command, Envelope, OfflineMode, Op, Serial};
 
+mod clock;
 mod forgetting;
 
 use super::app::{Apps, Credentials};
@@ -34,30 +36,41 @@ impl Entropy for Counting {
     }
 }
 
+/// One app with these settings.
+fn apps(settings: &str) -> Apps {
+    let credentials: Credentials = "myApp:key:master".parse().unwrap();
+    let settings = settings::parse_file(&format!(r#"{{"myApp":{settings}}}"#)).unwrap();
+    Apps::new([credentials], settings).unwrap()
+}
+
 /// A service whose clock stands until it is moved.
 struct World {
     core: Core<MemoryStorage>,
     at: Duration,
+    /// How far its wall clock was set back.
+    behind: Duration,
     /// What was sent, on which connection.
     sent: Vec<(u64, Envelope)>,
 }
 
 impl World {
     fn with(settings: &str) -> Self {
-        let credentials: Credentials = "myApp:key:master".parse().unwrap();
-        let settings = settings::parse_file(&format!(r#"{{"myApp":{settings}}}"#)).unwrap();
-        let apps = Apps::new([credentials], settings).unwrap();
-        let storage = MemoryStorage::empty().unwrap();
-        let core = Core::new(storage, apps, Box::new(Counting(0)));
+        let core = Core::new(
+            MemoryStorage::empty().unwrap(),
+            apps(settings),
+            Box::new(Counting(0)),
+        );
         Self {
             core,
             at: Duration::from_secs(1_000_000),
+            behind: Duration::ZERO,
             sent: Vec::new(),
         }
     }
 
     fn input(&mut self, input: Input) -> Vec<Effect> {
-        let wall = Timestamp::from_millis(i64::try_from(self.at.as_millis()).unwrap());
+        let wall = self.at.saturating_sub(self.behind);
+        let wall = Timestamp::from_millis(i64::try_from(wall.as_millis()).unwrap());
         let effects = now(self.core.handle(
             Now {
                 elapsed: self.at,

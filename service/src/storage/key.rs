@@ -3,6 +3,7 @@
 //! | tag | key after the tag | value |
 //! |---|---|---|
 //! | `s` | | the schema number, one byte |
+//! | `w` | | how far the clock came: two times of eight bytes |
 //! | `t` | app, digest | a session token |
 //! | `x` | time, app, digest | nothing; finds tokens that ended |
 //! | `c` | app, client | what is known of a client |
@@ -89,6 +90,10 @@ impl Key {
 
 pub(super) fn schema() -> Key {
     Key::tagged(b's')
+}
+
+pub(super) fn clock() -> Key {
+    Key::tagged(b'w')
 }
 
 pub(super) fn token(app: &AppId, digest: &str) -> Key {

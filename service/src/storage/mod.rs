@@ -31,8 +31,8 @@ use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
 pub use self::memory::MemoryStorage;
 pub use self::record::{
-    Ban, Body, Client, Conversation, Kind, Member, Message, Notification, Pending, Place, Role,
-    Token, Write,
+    Ban, Body, Client, Clock, Conversation, Kind, Member, Message, Notification, Pending, Place,
+    Role, Token, Write,
 };
 pub use self::redb::RedbStorage;
 
@@ -269,6 +269,12 @@ pub trait Storage {
         ban: Ban,
         client: &ClientId,
     ) -> impl Future<Output = Result<bool, StorageError>>;
+
+    /// How far the service's clock came; none in new data.
+    fn clock(&self) -> impl Future<Output = Result<Option<Clock>, StorageError>>;
+
+    /// Whether the current batch holds anything.
+    fn has_changes(&self) -> bool;
 
     /// Adds writes to the current batch, in order.
     fn apply(&mut self, writes: Vec<Write>) -> impl Future<Output = Result<(), StorageError>>;

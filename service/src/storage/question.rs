@@ -7,7 +7,7 @@ use super::codec::decode;
 use super::key::{self, Parts};
 use super::keyed::{DAMAGED_ID, Keyed, Map, Row};
 use super::record::{
-    Ban, Client, Conversation, Member, Message, Notification, Pending, Place, Token, Write,
+    Ban, Client, Clock, Conversation, Member, Message, Notification, Pending, Place, Token, Write,
 };
 use super::{Edge, Order, Span, Storage, StorageError};
 
@@ -295,6 +295,21 @@ impl<M: Map> Storage for Keyed<M> {
         Ok(self
             .get(&key::ban(app, conversation, ban, client))?
             .is_some())
+    }
+
+    async fn clock(&self) -> Result<Option<Clock>, StorageError> {
+        let Some(bytes) = self.get(&key::clock())? else {
+            return Ok(None);
+        };
+        let (shown, last) = bytes.split_at_checked(8).unwrap_or_default();
+        Ok(Some(Clock {
+            shown: time_of(shown)?,
+            last: time_of(last)?,
+        }))
+    }
+
+    fn has_changes(&self) -> bool {
+        !self.batch.is_empty()
     }
 
     async fn apply(&mut self, writes: Vec<Write>) -> Result<(), StorageError> {

@@ -269,9 +269,20 @@ pub enum Ban {
     Silenced,
 }
 
+/// How far the service's clock came: what was told lies no later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// The newest time of messages and openings.
+    pub shown: Timestamp,
+    /// The newest time of changes.
+    pub last: Timestamp,
+}
+
 /// One change of what is kept. A batch of them becomes durable together or not at all.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
+    /// Keeps how far the service's clock came.
+    PutClock(Clock),
     /// Keeps a token under its digest.
     PutToken(AppId, String, Token),
     /// Forgets a token.

@@ -12,6 +12,11 @@ impl<M: Map> Keyed<M> {
     /// Adds one write to the batch.
     pub(super) fn write(&mut self, write: Write) -> Result<(), StorageError> {
         match write {
+            Write::PutClock(clock) => {
+                let times = [clock.shown, clock.last];
+                let bytes = times.map(|time| time.as_millis().to_be_bytes());
+                self.put(key::clock(), bytes.concat());
+            }
             Write::PutToken(app, digest, token) => {
                 self.drop_token(&app, &digest)?;
                 self.put(key::token_end(token.expires_at, &app, &digest), Vec::new());
