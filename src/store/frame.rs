@@ -104,40 +104,75 @@ pub(super) fn seal(
     Ok(frame)
 }
 
+/// A whole frame, its payload as it lies there.
+#[derive(Clone, Copy)]
+pub(super) struct Whole<'a> {
+    fields: &'a [u8],
+    pub(super) key: &'a [u8],
+    payload: &'a [u8],
+    pub(super) seq: u64,
+    /// The number of the store that it belongs to.
+    pub(super) store: u64,
+    pub(super) is_encrypted: bool,
+}
+
+impl<'a> Whole<'a> {
+    /// The frame at the start of `bytes`, whoever's it is; there may be more behind it.
+    pub(super) fn first(bytes: &'a [u8]) -> Result<Self, BadFrame> {
+        let (header, rest) = bytes.split_at_checked(HEADER).ok_or(BadFrame::Damaged)?;
+        let (fields, crc) = header.split_at_checked(CRC_AT).ok_or(BadFrame::Damaged)?;
+        if !fields.starts_with(&MAGIC) || byte(fields, 4)? != VERSION {
+            return Err(BadFrame::Damaged);
+        }
+        let key_length = usize::from(u16::from_le_bytes(array(fields, 8)?));
+        let length = u32::from_le_bytes(array(fields, 10)?);
+        let length = usize::try_from(length).map_err(|_| BadFrame::Damaged)?;
+        let (key, rest) = rest.split_at_checked(key_length).ok_or(BadFrame::Damaged)?;
+        let payload = rest.get(..length).ok_or(BadFrame::Damaged)?;
+        if checksum(fields, key, payload).to_le_bytes() != *crc {
+            return Err(BadFrame::Damaged);
+        }
+        Ok(Self {
+            fields,
+            key,
+            payload,
+            seq: u64::from_le_bytes(array(fields, 14)?),
+            store: u64::from_le_bytes(array(fields, 22)?),
+            is_encrypted: byte(fields, 5)? & ENCRYPTED != 0,
+        })
+    }
+
+    /// Its length in bytes.
+    pub(super) const fn length(&self) -> usize {
+        HEADER
+            .saturating_add(self.key.len())
+            .saturating_add(self.payload.len())
+    }
+
+    /// What it holds, if it is of the given store.
+    fn open(&self, seal: Seal<'_>) -> Result<Opened, BadFrame> {
+        if self.store != seal.store {
+            return Err(BadFrame::Foreign);
+        }
+        let payload = match (self.is_encrypted, seal.cipher) {
+            (false, None) => self.payload.to_vec(),
+            (true, Some(cipher)) => cipher
+                .open(self.payload, self.fields, self.key)
+                .ok_or(BadFrame::Sealed)?,
+            _ => return Err(BadFrame::Sealed),
+        };
+        Ok(Opened {
+            seq: self.seq,
+            key: self.key.to_vec(),
+            payload,
+        })
+    }
+}
+
 /// Opens the frame at the start of `bytes`; gives its length too, for there may be more behind it.
 pub(super) fn open_first(bytes: &[u8], seal: Seal<'_>) -> Result<(Opened, usize), BadFrame> {
-    let (header, rest) = bytes.split_at_checked(HEADER).ok_or(BadFrame::Damaged)?;
-    let (fields, crc) = header.split_at_checked(CRC_AT).ok_or(BadFrame::Damaged)?;
-    if !fields.starts_with(&MAGIC) || byte(fields, 4)? != VERSION {
-        return Err(BadFrame::Damaged);
-    }
-    let flags = byte(fields, 5)?;
-    let key_length = usize::from(u16::from_le_bytes(array(fields, 8)?));
-    let length = u32::from_le_bytes(array(fields, 10)?);
-    let length = usize::try_from(length).map_err(|_| BadFrame::Damaged)?;
-    let (key, rest) = rest.split_at_checked(key_length).ok_or(BadFrame::Damaged)?;
-    let payload = rest.get(..length).ok_or(BadFrame::Damaged)?;
-    if checksum(fields, key, payload).to_le_bytes() != *crc {
-        return Err(BadFrame::Damaged);
-    }
-    if u64::from_le_bytes(array(fields, 22)?) != seal.store {
-        return Err(BadFrame::Foreign);
-    }
-    let payload = match (flags & ENCRYPTED != 0, seal.cipher) {
-        (false, None) => payload.to_vec(),
-        (true, Some(cipher)) => cipher.open(payload, fields, key).ok_or(BadFrame::Sealed)?,
-        _ => return Err(BadFrame::Sealed),
-    };
-    let seq = u64::from_le_bytes(array(fields, 14)?);
-    let whole = HEADER.saturating_add(key_length).saturating_add(length);
-    Ok((
-        Opened {
-            seq,
-            key: key.to_vec(),
-            payload,
-        },
-        whole,
-    ))
+    let whole = Whole::first(bytes)?;
+    Ok((whole.open(seal)?, whole.length()))
 }
 
 /// Opens the value stored under `key`: it must be that key's, and nothing behind it.
@@ -152,18 +187,7 @@ pub(super) fn open(key: &[u8], value: &[u8], seal: Seal<'_>) -> Result<Opened, B
 
 /// The store's number in the whole frame at the start of `bytes`, whoever's it is.
 pub(super) fn store_of(bytes: &[u8]) -> Option<u64> {
-    let fields = bytes.get(..CRC_AT)?;
-    let store = u64::from_le_bytes(array(fields, 22).ok()?);
-    match open_first(
-        bytes,
-        Seal {
-            store,
-            cipher: None,
-        },
-    ) {
-        Ok(_) | Err(BadFrame::Sealed) => Some(store),
-        Err(BadFrame::Damaged | BadFrame::Foreign) => None,
-    }
+    Whole::first(bytes).ok().map(|whole| whole.store)
 }
 
 fn checksum(fields: &[u8], key: &[u8], payload: &[u8]) -> u32 {

@@ -99,6 +99,18 @@ impl Identity {
         Ok(newest)
     }
 
+    /// How many copies say the same as this one.
+    pub(super) fn whole_copies(&self, disk: &dyn Disk) -> usize {
+        let bytes = self.bytes().ok();
+        let copies = IDENTITY_FILES.map(|name| disk.read(name).ok().flatten());
+        copies.iter().filter(|copy| **copy == bytes).count()
+    }
+
+    /// Whether payloads are encrypted.
+    pub(super) const fn is_encrypted(&self) -> bool {
+        self.wrapped.is_some()
+    }
+
     /// Writes a copy again that is missing, damaged or older.
     pub(super) fn restore(self, disk: &dyn Disk) -> Result<(), StoreError> {
         let bytes = self.bytes()?;

@@ -53,7 +53,17 @@ impl Kind {
         }
     }
 
-    const fn of(byte: u8) -> Option<Self> {
+    /// Its name, for people.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Intent => "intent",
+            Self::Outbox => "outbox",
+            Self::Mark => "mark",
+        }
+    }
+
+    pub(super) const fn of(byte: u8) -> Option<Self> {
         match byte {
             b'S' => Some(Self::Start),
             b'I' => Some(Self::Intent),

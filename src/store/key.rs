@@ -59,6 +59,24 @@ impl Tag {
         Self::Local,
     ];
 
+    /// Its name, for people.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "counters",
+            Self::Totals => "unread totals",
+            Self::Session => "session",
+            Self::Pack => "packs",
+            Self::Conversation => "conversations",
+            Self::Id => "conversation ids",
+            Self::List => "list",
+            Self::Single => "single messages",
+            Self::Outbox => "outbox",
+            Self::Awaiting => "awaiting receipts",
+            Self::Work => "work",
+            Self::Local => "local ids",
+        }
+    }
+
     /// The tag that a key starts with.
     pub(super) fn of(key: &[u8]) -> Option<Self> {
         let first = *key.first()?;

@@ -96,7 +96,8 @@ pub(super) fn store_of_folder(folder: &Path) -> Option<u64> {
         .map(|(store, _)| store)
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// Every file of a folder, and of the folders in it, in order.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -113,12 +114,26 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Scans one file, a window at a time.
 fn scan(
     file: &mut dyn Read,
     codec: &Codec,
     scanned: &mut Scanned,
     found: Found<'_>,
+) -> Result<(), StoreError> {
+    let mut unreadable = 0;
+    let walked = walk(file, &mut unreadable, &mut |rest| {
+        take(rest, codec, scanned, found)
+    });
+    scanned.unreadable = scanned.unreadable.saturating_add(unreadable);
+    walked
+}
+
+/// Goes through one file, a window at a time, from one place that begins like a frame to the next.
+/// The visitor sees all bytes that a frame there may have, and says how far to go on.
+pub(super) fn walk(
+    file: &mut dyn Read,
+    unreadable: &mut u64,
+    visit: &mut dyn FnMut(&[u8]) -> Result<usize, StoreError>,
 ) -> Result<(), StoreError> {
     let mut window: Vec<u8> = Vec::new();
     let mut chunk = vec![0; CHUNK];
@@ -127,7 +142,7 @@ fn scan(
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => {
-                scanned.unreadable = scanned.unreadable.saturating_add(1);
+                *unreadable = unreadable.saturating_add(1);
                 0
             }
         };
@@ -149,7 +164,7 @@ fn scan(
             if rest.len() < FRAME_MAX && !ended {
                 break;
             }
-            from = from.saturating_add(take(rest, codec, scanned, found)?);
+            from = from.saturating_add(visit(rest)?);
         }
         window.drain(..from.min(window.len()));
         if ended {

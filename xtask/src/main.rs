@@ -10,6 +10,7 @@
 //! | `bindings.rs` | `cargo xtask bindings`: generates the code of other languages |
 //! | `bench.rs` | `cargo xtask bench`: runs a bench program and judges its rows |
 //! | `sim.rs` | `cargo xtask sim`: builds and runs the simulator |
+//! | `inspect.rs` | `cargo xtask store-inspect`: what a store's folder holds |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
 //! | `surface.rs` | `cargo xtask surface`: what the generated code offers, beside what it offered |
 //! | `tree.rs` | where the workspace and its build output are |
@@ -21,6 +22,7 @@ mod bench;
 mod bindings;
 mod clock;
 mod count;
+mod inspect;
 mod licence;
 mod policy;
 mod sim;
@@ -94,6 +96,12 @@ const COMMANDS: &[Command] = &[
         run: sim::run,
     },
     Command {
+        name: "store-inspect",
+        usage: "store-inspect DIR [--json] [--key-file FILE]",
+        about: "shows what a store's folder holds, without changing it; fails when something is wrong",
+        run: inspect::run,
+    },
+    Command {
         name: "policy",
         usage: "policy",
         about: "holds every dependency to the licences, bans and sources of deny.toml",
@@ -165,7 +173,7 @@ mod tests {
             panic!("an unknown command was accepted");
         };
         assert!(
-            what.contains("test, bench, bindings, surface, sim, policy"),
+            what.contains("test, bench, bindings, surface, sim, store-inspect, policy"),
             "{what}"
         );
     }

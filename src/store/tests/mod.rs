@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 mod fixture;
+mod inspect;
 mod kill;
 mod model;
 mod packs;
