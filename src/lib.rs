@@ -24,7 +24,8 @@ mod ffi;
 pub mod model;
 #[doc(hidden)]
 pub mod net;
-mod runtime;
+#[doc(hidden)]
+pub mod runtime;
 #[doc(hidden)]
 pub mod store;
 #[doc(hidden)]

@@ -12,8 +12,9 @@ use sampan::sync::{Request, SignIn};
 use sampan::wire::{Command, Envelope};
 
 use crate::action::Action;
-use crate::device::Device;
+use crate::desk::{Desk, SlowDisk};
 use crate::dice::nth;
+use crate::drive::OFF;
 use crate::fault::Fault;
 use crate::ledger::Call;
 use crate::mirror::whole_timeline;
@@ -81,25 +82,9 @@ impl World {
                 ),
                 None => Ok(()),
             },
-            Action::Suspend { device, lasting } => {
-                self.with_device(device, |it, now| it.link(now, LinkInput::Suspend))?;
-                self.with_device(device, Device::flush)?;
-                self.plan_for(self.now + lasting, Happening::Resume(device));
-                Ok(())
-            }
+            Action::Suspend { device, lasting } => self.suspend(device, lasting),
             other => self.other_acts(other),
         }
-    }
-
-    fn call(&mut self, device: usize, request: Request, call: Call) -> Result<(), Broken> {
-        if let Some(until) = self.busy(device) {
-            // A call waits in the mailbox of a loop that waits for its disk; it is simply later.
-            self.devices
-                .get_mut(device)
-                .into_iter()
-                .for_each(|it| it.busy_until = until.min(self.now));
-        }
-        self.with_device(device, |it, now| it.call(now, request, call))
     }
 
     /// A number that no other has, for words and names.
@@ -124,7 +109,7 @@ impl World {
         pick: Option<u64>,
         uniqueness: Uniqueness,
     ) -> Result<(), Broken> {
-        let Some(client) = self.devices.get(device).map(|it| it.client().clone()) else {
+        let Some(client) = self.desks.get(device).map(|it| it.client().clone()) else {
             return Ok(());
         };
         let others = self.all_but(&client)?;
@@ -181,8 +166,8 @@ impl World {
 
     /// What the app shows as its list of conversations.
     fn conversations(&self, device: usize) -> Vec<ConversationInfo> {
-        let desk = self.devices.get(device).and_then(Device::desk);
-        let page = desk.and_then(|desk| desk.store().snapshot().conversations(None, 100).ok());
+        let store = self.desks.get(device).and_then(Desk::store);
+        let page = store.and_then(|store| store.snapshot().conversations(None, 100).ok());
         let listed = page.map(|page| page.conversations).unwrap_or_default();
         listed.into_iter().map(|(_, info)| info).collect()
     }
@@ -217,7 +202,7 @@ impl World {
     }
 
     fn gap_of(&self, device: usize, conversation: &ConversationId) -> Option<Position> {
-        let store = self.devices.get(device)?.desk()?.store();
+        let store = self.desks.get(device)?.store()?;
         let snapshot = store.snapshot();
         let number = snapshot.number(conversation).ok()??;
         let items = whole_timeline(&snapshot, number).ok()?;
@@ -228,7 +213,7 @@ impl World {
     }
 
     fn entry(&self, device: usize, pick: u64) -> Option<OutboxEntryId> {
-        let store = self.devices.get(device)?.desk()?.store();
+        let store = self.desks.get(device)?.store()?;
         let entries: Vec<_> = store.snapshot().outbox();
         nth(&entries, pick).map(|entry| entry.id)
     }
@@ -244,7 +229,7 @@ impl World {
         self.counts.faults += 1;
         match fault {
             Fault::Break { device } => {
-                for id in self.network.all_of(device) {
+                for id in self.network.all_of(self.engine_of(device)) {
                     self.close_down(id, None);
                     self.lose(id)?;
                 }
@@ -257,12 +242,13 @@ impl World {
             }
             Fault::Kick { device } => self.kick(device)?,
             Fault::GoAway { device } => {
-                for id in self.network.all_of(device) {
+                for id in self.network.all_of(self.engine_of(device)) {
                     self.send_down(id, Envelope::new(Command::Goaway));
                 }
             }
             Fault::Hint { device, hint } => {
-                self.with_device(device, |it, now| it.link(now, LinkInput::Network(hint)))?;
+                let engine = self.engine_of(device);
+                self.with_engine(engine, |it, now| it.link(now, LinkInput::Network(hint)))?;
             }
             Fault::RouterDown { lasting } => self.router_down_until = self.now + lasting,
             Fault::RefuseHandshakes { lasting } => self.refuse_until = self.now + lasting,
@@ -314,38 +300,39 @@ impl World {
                 pause,
                 lasting,
             } => self.weather(device, |weather| {
-                weather.slow_disk = pause;
-                weather.slow_disk_until = now + lasting;
+                let until = now + lasting;
+                weather.slow_disk = SlowDisk { pause, until };
             }),
             Fault::Crash { device } => {
-                self.cut_power(device)?;
-                self.plan_for(now + Duration::from_secs(2), Happening::Boot(device));
+                let engine = self.engine_of(device);
+                self.cut_power(engine)?;
+                self.plan_for(now + OFF, Happening::Boot(engine));
             }
             Fault::CrashAtWrite { device, after } => {
-                if let Some(it) = self.devices.get_mut(device) {
+                let engine = self.engine_of(device);
+                if let Some(it) = self.engines.get_mut(engine) {
                     it.crash_on_failure = true;
-                    it.break_disk(Some(after));
                 }
+                self.break_disk(device, after);
             }
             Fault::DiskFull {
                 device,
                 after,
                 lasting,
             } => {
-                if let Some(it) = self.devices.get_mut(device) {
-                    it.break_disk(Some(after));
-                }
+                self.break_disk(device, after);
                 self.plan_for(now + lasting, Happening::MendDisk(device));
             }
             Fault::Backup { device } => {
                 let place = self.ledger.place();
-                if let Some(it) = self.devices.get_mut(device) {
+                if let Some(it) = self.desks.get_mut(device) {
                     it.backup = Some((it.disk.duplicate(), place));
                 }
             }
             Fault::Restore { device } => self.restore(device)?,
             Fault::ClockJump { device, seconds } => {
-                if let Some(it) = self.devices.get_mut(device) {
+                let engine = self.engine_of(device);
+                if let Some(it) = self.engines.get_mut(engine) {
                     it.skew += seconds;
                 }
             }
@@ -355,14 +342,22 @@ impl World {
     }
 
     fn weather(&mut self, device: usize, change: impl FnOnce(&mut crate::network::Weather)) {
-        if let Some(weather) = self.network.weather.get_mut(device) {
+        let engine = self.engine_of(device);
+        if let Some(weather) = self.network.weather.get_mut(engine) {
             change(weather);
         }
     }
 
+    fn break_disk(&self, device: usize, after: u64) {
+        if let Some(desk) = self.desks.get(device) {
+            desk.break_disk(Some(after));
+        }
+    }
+
     fn deafen(&mut self, device: usize) {
+        let engine = self.engine_of(device);
         let sockets = self.network.sockets.values_mut();
-        for socket in sockets.filter(|socket| socket.device == device) {
+        for socket in sockets.filter(|socket| socket.engine == engine) {
             socket.deaf = true;
         }
     }
@@ -383,15 +378,16 @@ impl World {
 
     /// The device's files become those of the copy. What it promised since is lost with them.
     fn restore(&mut self, device: usize) -> Result<(), Broken> {
-        let Some((copy, place)) = self.devices.get(device).and_then(|it| it.backup.clone()) else {
+        let Some((copy, place)) = self.desks.get(device).and_then(|it| it.backup.clone()) else {
             return Ok(());
         };
-        self.cut_power(device)?;
-        if let Some(it) = self.devices.get_mut(device) {
+        let engine = self.engine_of(device);
+        self.cut_power(engine)?;
+        if let Some(it) = self.desks.get_mut(device) {
             it.disk = copy.duplicate();
         }
         self.ledger.overwritten(device, place);
-        self.plan_for(self.now + Duration::from_secs(2), Happening::Boot(device));
+        self.plan_for(self.now + OFF, Happening::Boot(engine));
         Ok(())
     }
 }

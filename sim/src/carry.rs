@@ -1,41 +1,25 @@
 //! Carrying out: what devices, service and network want done, and what comes of it.
 
-use std::time::Duration;
-
 use sampan::Secret;
-use sampan::model::Now;
-use sampan::sync::ClientInput;
-use sampan::sync::Signature;
 use sampan::sync::link::{ConnectionNumber, LinkInput};
+use sampan::sync::{Request, SignIn, Signature};
 use sampan::wire::generated::SessionCommand;
 use sampan::wire::route::Route;
-use sampan::wire::{
-    CloseCode, Command, Direction, Encoding, Envelope, Frame, OfflineMode, Op, Subprotocol,
-};
+use sampan::wire::{CloseCode, Command, Direction, Encoding, Envelope, Frame, Op, Subprotocol};
 use sampan_service::core::{ConnectionId, Effect, Input};
 
-use crate::check;
-use crate::device::{Device, Out};
+use crate::ledger::Call;
 use crate::mutation::Mutation;
 use crate::network::Meddling;
 use crate::seam;
 use crate::server::Broken;
 use crate::world::{Address, Happening, READ_TIMEOUT, World};
 
-/// How long a device is off after a power cut.
-const OFF: Duration = Duration::from_secs(2);
-
 impl World {
     /// Something planned happens.
     pub(crate) fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
-        let device = match &happening {
-            Happening::Routed { device, .. }
-            | Happening::Handshake { device, .. }
-            | Happening::Signed { device, .. } => Some(*device),
-            Happening::Down { to, .. } | Happening::DownClosed { to, .. } => Some(to.device),
-            _ => None,
-        };
-        if let Some(until) = device.and_then(|device| self.busy(device)) {
+        let engine = happening.engine();
+        if let Some(until) = engine.and_then(|engine| self.busy(engine)) {
             self.plan_for(until, happening);
             return Ok(());
         }
@@ -43,30 +27,30 @@ impl World {
             Happening::Act(number) => self.act(number),
             Happening::Strike(number) => self.strike(number),
             Happening::Routed {
-                device,
+                engine,
                 boot,
                 lookup,
             } => {
                 let answer = (self.router_down_until <= self.now).then(route);
                 let input = LinkInput::Routed { lookup, answer };
-                self.tell_link(device, boot, input)
+                self.tell_link(engine, boot, input)
             }
             Happening::Handshake {
-                device,
+                engine,
                 boot,
                 number,
-            } => self.shake_hands(device, boot, number),
+            } => self.shake_hands(engine, boot, number),
             Happening::Up { socket, frame } => self.arrive_up(socket, &frame),
             Happening::UpClosed { socket } => self.lose(socket),
             Happening::Down { to, frame } => self.arrive_down(to, frame),
             Happening::DownClosed { to, close } => {
                 let connection = to.number;
                 let input = LinkInput::Disconnected { connection, close };
-                self.tell_link(to.device, to.boot, input)
+                self.tell_link(to.engine, to.boot, input)
             }
             Happening::Patience { socket } => self.lose_patience(socket),
             Happening::Signed {
-                device,
+                engine,
                 boot,
                 slot,
                 effect,
@@ -80,21 +64,24 @@ impl World {
                         nonce: "nonce".to_owned(),
                     })
                 };
-                if self.is_boot(device, boot) {
-                    let input = ClientInput::Signed { effect, outcome };
-                    return self.answer_signed(device, slot, input);
+                if !self.is_boot(engine, boot) {
+                    return Ok(());
                 }
-                Ok(())
+                self.with_engine(engine, |it, now| it.signed(now, slot, effect, outcome))
             }
-            Happening::Boot(device) => self.boot(device),
+            Happening::Boot(engine) => self.boot(engine),
+            Happening::Ask(device) => {
+                let mode = SignIn::TakeOver;
+                self.call(device, Request::Connect { mode }, Call::Other)
+            }
             Happening::MendDisk(device) => {
-                if let Some(device) = self.devices.get_mut(device) {
-                    device.break_disk(None);
+                if let Some(desk) = self.desks.get(device) {
+                    desk.break_disk(None);
                 }
                 Ok(())
             }
-            Happening::Resume(device) => {
-                self.with_device(device, |it, now| it.link(now, LinkInput::Resume))
+            Happening::Resume(engine) => {
+                self.with_engine(engine, |it, now| it.link(now, LinkInput::Resume))
             }
             Happening::ServiceUp => {
                 self.server.start();
@@ -104,212 +91,49 @@ impl World {
         }
     }
 
-    fn is_boot(&self, device: usize, boot: u32) -> bool {
-        self.devices.get(device).is_some_and(|it| it.boot == boot)
+    fn is_boot(&self, engine: usize, boot: u32) -> bool {
+        self.engines
+            .get(engine)
+            .is_some_and(|it| it.boot == boot && it.is_on())
     }
 
-    fn tell_link(&mut self, device: usize, boot: u32, input: LinkInput) -> Result<(), Broken> {
-        if !self.is_boot(device, boot) {
+    fn tell_link(&mut self, engine: usize, boot: u32, input: LinkInput) -> Result<(), Broken> {
+        if !self.is_boot(engine, boot) {
             return Ok(());
         }
-        self.with_device(device, |it, now| it.link(now, input))
-    }
-
-    /// Switches a device on, now or as soon as its disk lets it.
-    pub(crate) fn boot(&mut self, index: usize) -> Result<(), Broken> {
-        let now = self.device_now(index);
-        let Some(device) = self.devices.get_mut(index) else {
-            return Ok(());
-        };
-        if device.desk().is_some() {
-            return Ok(());
-        }
-        self.busy_at = self.now;
-        self.trace
-            .note(self.now, "boot", index, &[], || format!("device {index}"));
-        if !device.start(now) {
-            let at = self.now + Duration::from_secs(1);
-            self.plan_for(at, Happening::Boot(index));
-            return Ok(());
-        }
-        // An app that was online when it died goes online when it starts.
-        let online = device.boot > 1;
-        if online {
-            let mode = sampan::sync::SignIn::Yield;
-            let request = sampan::sync::Request::Connect { mode };
-            let call = crate::ledger::Call::Other;
-            self.with_device(index, |it, now| it.call(now, request, call))?;
-        }
-        Ok(())
-    }
-
-    /// Cuts a device's power: its sockets break.
-    pub(crate) fn cut_power(&mut self, index: usize) -> Result<(), Broken> {
-        self.counts.crashes += 1;
-        self.trace
-            .note(self.now, "crash", index, &[], || format!("device {index}"));
-        if let Some(device) = self.devices.get_mut(index) {
-            device.cut_power();
-            for call in std::mem::take(&mut device.unheard) {
-                self.ledger.unheard(index, &call);
-            }
-        }
-        for socket in self.network.all_of(index) {
-            match self.network.up(self.now, socket) {
-                Some(at) => self.plan_for(at, Happening::UpClosed { socket }),
-                None => {
-                    // A deaf socket stays, and the service finds out by itself.
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands something to a device and carries out what follows.
-    pub(crate) fn with_device(
-        &mut self,
-        index: usize,
-        work: impl FnOnce(&mut Device, Now) -> Vec<Out>,
-    ) -> Result<(), Broken> {
-        let now = self.device_now(index);
-        let Some(device) = self.devices.get_mut(index) else {
-            return Ok(());
-        };
-        let out = work(device, now);
-        let boot = device.boot;
-        for call in std::mem::take(&mut device.unheard) {
-            self.ledger.unheard(index, &call);
-        }
-        for out in out {
-            self.carry_out(index, boot, out)?;
-        }
-        check::device_step(self, index);
-        Ok(())
-    }
-
-    fn carry_out(&mut self, index: usize, boot: u32, out: Out) -> Result<(), Broken> {
-        let from = self.busy(index).unwrap_or(self.now);
-        match out {
-            Out::LookUp(lookup) => {
-                self.trace.note(self.now, "look-up", index, &[], || {
-                    format!("device {index}")
-                });
-                if !self.network.is_split(self.now, index) {
-                    let at = from + self.network.delay(self.now, index) * 2;
-                    let device = index;
-                    self.plan_for(
-                        at,
-                        Happening::Routed {
-                            device,
-                            boot,
-                            lookup,
-                        },
-                    );
-                }
-            }
-            Out::Connect(number) => {
-                if !self.network.is_split(self.now, index) {
-                    let at = from + self.network.delay(self.now, index) * 2;
-                    let device = index;
-                    self.plan_for(
-                        at,
-                        Happening::Handshake {
-                            device,
-                            boot,
-                            number,
-                        },
-                    );
-                }
-            }
-            Out::Disconnect(number) => {
-                if let Some(socket) = self.network.of(index, boot, number)
-                    && let Some(at) = self.network.up(from, socket)
-                {
-                    self.plan_for(at, Happening::UpClosed { socket });
-                }
-            }
-            Out::Send(number, frame) => {
-                if let Some(socket) = self.network.of(index, boot, number)
-                    && let Some(at) = self.network.up(from, socket)
-                {
-                    self.plan_for(at, Happening::Up { socket, frame });
-                }
-            }
-            Out::Answer(call, answer) => {
-                self.trace.note(self.now, "answer", index, &[], || {
-                    format!("device {index}: {call:?} -> {answer:?}")
-                });
-                self.ledger.answered(index, call, *answer);
-            }
-            Out::Sign(slot, effect) => {
-                let at = from + self.dice.millis(5, 5_000);
-                let device = index;
-                self.plan_for(
-                    at,
-                    Happening::Signed {
-                        device,
-                        boot,
-                        slot,
-                        effect,
-                    },
-                );
-            }
-            Out::Committed(changes) => self.committed(index, changes),
-            Out::Session(state) => {
-                self.trace.note(self.now, "session", index, &[], || {
-                    format!("device {index}: {state:?}")
-                });
-            }
-            Out::Died => {
-                self.cut_power(index)?;
-                self.plan_for(self.now + OFF, Happening::Boot(index));
-            }
-            Out::Spinning => self.violate("bounded", format!("device {index} spins")),
-        }
-        Ok(())
-    }
-
-    fn committed(&mut self, index: usize, changes: usize) {
-        self.counts.commits += 1;
-        self.busy_at = self.now;
-        let bytes = changes.to_le_bytes();
-        self.trace.note(self.now, "commit", index, &bytes, || {
-            format!("device {index}: {changes} changes")
-        });
-        let weather = self.network.weather(index);
-        if weather.slow_disk_until > self.now
-            && let Some(device) = self.devices.get_mut(index)
-        {
-            device.busy_until = self.now + weather.slow_disk;
-        }
+        self.with_engine(engine, |it, now| it.link(now, input))
     }
 
     fn shake_hands(
         &mut self,
-        device: usize,
+        engine: usize,
         boot: u32,
         number: ConnectionNumber,
     ) -> Result<(), Broken> {
-        if !self.is_boot(device, boot) || self.network.is_split(self.now, device) {
+        if !self.is_boot(engine, boot) || self.network.is_split(self.now, engine) {
             return Ok(());
         }
         if self.refuse_until > self.now || !self.server.is_up() {
             let close = None;
             let connection = number;
             let input = LinkInput::Disconnected { connection, close };
-            return self.tell_link(device, boot, input);
+            return self.tell_link(engine, boot, input);
         }
-        let connection = self.network.open(self.now, device, boot, number);
+        let connection = self.network.open(self.now, engine, boot, number);
         let patience = self.now + READ_TIMEOUT;
         let socket = connection;
         self.plan_for(patience, Happening::Patience { socket });
-        let mode = OfflineMode::Unread;
+        let mode = self.plan.shape.offline_mode();
         self.service(Input::Connected { connection, mode })?;
+        let subprotocol = Subprotocol {
+            offline_mode: mode,
+            ..Subprotocol::DEFAULT
+        };
         let input = LinkInput::Connected {
             connection: number,
-            subprotocol: Some(Subprotocol::DEFAULT.name().to_owned()),
+            subprotocol: Some(subprotocol.name().to_owned()),
         };
-        self.tell_link(device, boot, input)
+        self.tell_link(engine, boot, input)
     }
 
     /// A frame of a device reaches the service.
@@ -318,7 +142,7 @@ impl World {
             return Ok(());
         };
         socket.heard_at = self.now;
-        let device = socket.device;
+        let engine = socket.engine;
         self.counts.frames += 1;
         let decoded = frame.decode(Encoding::Binary, Direction::ToService);
         let mut envelope = decoded.map_err(|error| Broken(format!("a bad frame: {error}")))?;
@@ -326,13 +150,13 @@ impl World {
             self.busy_at = self.now;
         }
         let bytes = frame_bytes(frame);
-        self.trace.note(self.now, "up", device, bytes, || {
+        self.trace.note(self.now, "up", engine, bytes, || {
             format!(
-                "device {device} -> service {id:?}: {}",
+                "engine {engine} -> service {id:?}: {}",
                 described(&envelope)
             )
         });
-        match self.network.meddle(self.now, device, &mut envelope) {
+        match self.network.meddle(self.now, engine, &mut envelope) {
             Meddling::None => {}
             Meddling::Ignored => return Ok(()),
             Meddling::Answered(envelope) => {
@@ -363,15 +187,19 @@ impl World {
             return Ok(());
         }
         self.counts.frames += 1;
-        let device = to.device;
+        let engine = to.engine;
         let bytes = frame_bytes(&frame);
-        self.trace.note(self.now, "down", device, bytes, || {
+        self.trace.note(self.now, "down", engine, bytes, || {
             let decoded = frame.decode(Encoding::Binary, Direction::ToClient);
             let line = decoded.map_or_else(|error| error.to_string(), |it| described(&it));
-            format!("service -> device {device} {:?}: {line}", to.socket)
+            format!("service -> engine {engine} {:?}: {line}", to.socket)
         });
         let connection = to.number;
-        self.tell_link(device, to.boot, LinkInput::Received { connection, frame })
+        self.tell_link(
+            to.engine,
+            to.boot,
+            LinkInput::Received { connection, frame },
+        )
     }
 
     /// The service hears nothing of a socket any more.
@@ -408,7 +236,7 @@ impl World {
     fn address(&self, id: ConnectionId) -> Option<Address> {
         let socket = self.network.sockets.get(&id)?;
         Some(Address {
-            device: socket.device,
+            engine: socket.engine,
             boot: socket.boot,
             number: socket.number,
             socket: id,
@@ -478,11 +306,11 @@ impl World {
 
     /// An operator sends a client away: its session is closed, and it is told why.
     pub(crate) fn kick(&mut self, device: usize) -> Result<(), Broken> {
-        for id in self.network.all_of(device) {
-            let Some(client) = self.devices.get(device).map(Device::client) else {
-                continue;
-            };
-            let peer = client.as_str().to_owned();
+        let Some(peer) = self.desks.get(device).map(|it| it.client().to_string()) else {
+            return Ok(());
+        };
+        for id in self.network.all_of(self.engine_of(device)) {
+            let peer = peer.clone();
             let body = SessionCommand {
                 code: Some(4115),
                 reason: Some("KICKED_BY_APP".to_owned()),

@@ -10,7 +10,7 @@ use sampan::store::{ConversationNumber, Position, Snapshot, StoreError, Timeline
 use sampan::wire::{Payload, content};
 use sampan_service::storage::{Body, Message};
 
-use crate::device::Device;
+use crate::desk::Desk;
 use crate::ledger::{Fate, Promise};
 use crate::mirror::whole_timeline;
 use crate::server::{Broken, Held, Truth};
@@ -40,8 +40,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// After each step of a device, now and then.
-pub(crate) fn device_step(world: &mut World, index: usize) {
+/// After a commit of a device, now and then.
+pub(crate) fn told_now_and_then(world: &mut World, index: usize) {
     if world.counts.commits.is_multiple_of(COMPARE_EVERY) {
         told_equals_held(world, index);
     }
@@ -58,7 +58,7 @@ pub(crate) fn everything(world: &mut World) -> Result<(), Broken> {
     promises_kept(world, &truth);
     nothing_twice(world, &truth);
     order_kept(world, &truth);
-    for index in 0..world.devices.len() {
+    for index in 0..world.desks.len() {
         told_equals_held(world, index);
         outbox_settled(world, index);
         if let Err(error) = device_equals_truth(world, index, &truth) {
@@ -69,8 +69,8 @@ pub(crate) fn everything(world: &mut World) -> Result<(), Broken> {
 }
 
 fn told_equals_held(world: &mut World, index: usize) {
-    let desk = world.devices.get(index).and_then(Device::desk);
-    let difference = desk.and_then(|desk| desk.mirror.difference(desk.store()));
+    let desk = world.desks.get(index);
+    let difference = desk.and_then(|desk| desk.mirror.difference(desk.store()?));
     if let Some(difference) = difference {
         world.violate("told", format!("device {index}: {difference}"));
     }
@@ -107,9 +107,9 @@ fn promises_kept(world: &mut World, truth: &Truth) {
     {
         let Some(name) = &made.name else { continue };
         let named = named(truth, name);
-        let device = world.devices.get(made.device).and_then(Device::desk);
-        let waits = device.is_some_and(|desk| {
-            let outbox = desk.store().snapshot().outbox();
+        let store = world.desks.get(made.device).and_then(Desk::store);
+        let waits = store.is_some_and(|store| {
+            let outbox = store.snapshot().outbox();
             outbox.iter().any(|entry| entry.id == made.entry)
         });
         if named == 0 && !waits {
@@ -132,8 +132,7 @@ fn named(truth: &Truth, name: &str) -> usize {
 }
 
 fn outbox_state(world: &World, device: usize, promise: &Promise) -> Option<OutboxState> {
-    let desk = world.devices.get(device)?.desk()?;
-    let entries = desk.store().snapshot().outbox();
+    let entries = world.desks.get(device)?.store()?.snapshot().outbox();
     let found = entries
         .iter()
         .find(|entry| entry.local_id() == Some(&promise.local_id));
@@ -213,10 +212,10 @@ fn outbox_settled(world: &mut World, index: usize) {
         world.violate("online", format!("device {index} is {session:?}"));
         return;
     }
-    let Some(desk) = world.devices.get(index).and_then(Device::desk) else {
+    let Some(store) = world.desks.get(index).and_then(Desk::store) else {
         return;
     };
-    let entries = desk.store().snapshot().outbox();
+    let entries = store.snapshot().outbox();
     let stuck: Vec<_> = entries
         .iter()
         .filter(|entry| !matches!(entry.state, OutboxState::Failed { .. }))
@@ -240,12 +239,16 @@ fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result
     if world.session_of(index) != SessionState::Open {
         return Ok(());
     }
-    let Some(desk) = world.devices.get(index).and_then(Device::desk) else {
+    let Some((desk, store)) = world
+        .desks
+        .get(index)
+        .and_then(|it| Some((it, it.store()?)))
+    else {
         return Ok(());
     };
     let mut found = Vec::new();
     let client = desk.client().clone();
-    let snapshot = desk.store().snapshot();
+    let snapshot = store.snapshot();
     let cap = world.plan.shape.unread_cap;
     for held in truth.of(&client) {
         let id = &held.conversation.id;

@@ -1,7 +1,8 @@
 //! What apps asked for and were promised: the other half of what is measured at the end.
 
+use sampan::SampanError;
 use sampan::model::{ConversationId, LocalId, OutboxEntryId};
-use sampan::sync::{Reply, RequestError};
+use sampan::sync::Reply;
 
 /// An API call, as the app remembers it until it is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Ledger {
         &mut self,
         device: usize,
         call: Call,
-        answer: Result<Reply, RequestError>,
+        answer: Result<Reply, SampanError>,
     ) {
         self.answers += 1;
         match (call, answer) {

@@ -3,7 +3,7 @@
 //! ```text
 //!   plan ──▶ world: one queue, one clock, one thread
 //!              │
-//!              ├─ devices   the engine's link and client machines, over a store on a faulty disk
+//!              ├─ devices   the engine's own loop, link and client machines, over stores on faulty disks
 //!              ├─ network   sockets that lag, break, go deaf; answers lost, late, twice
 //!              ├─ server    the service's real rules over its storage in memory
 //!              ├─ others    users at other programs, who edit, recall, add and remove
@@ -29,8 +29,9 @@ mod action;
 mod carry;
 mod check;
 mod desk;
-mod device;
 mod dice;
+mod drive;
+mod engine;
 mod fault;
 mod ledger;
 mod mirror;
@@ -49,7 +50,7 @@ pub use check::Violation;
 pub use dice::Dice;
 pub use fault::Fault;
 pub use mutation::Mutation;
-pub use plan::{At, Pace, Plan, Shape, Signer, Tags};
+pub use plan::{At, Offline, Pace, Plan, Shape, Sharing, Signer, Tags};
 pub use shrink::{Shrunk, shrink};
 pub use trace::{Telling, Trace};
 pub use world::{Counts, Outcome};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use sampan::model::{
-    ConversationId, ConversationInfo, LocalId, Message, MessageId, MessageState, OutboxEntry,
-    OutboxEntryId, Timestamp, Unread,
+    ConversationId, ConversationInfo, Event, LocalId, Message, MessageId, MessageState,
+    OutboxEntry, OutboxEntryId, Timestamp, Unread,
 };
-use sampan::store::{Place, Store, StoreChange, StoreError, TimelineItem};
+use sampan::store::{Place, Store, StoreError, TimelineItem};
 
 /// A replayed view of a store.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,36 +57,38 @@ impl Mirror {
     }
 
     /// Applies one change, as an app does.
-    pub(crate) fn apply(&mut self, change: StoreChange) {
-        match change {
-            StoreChange::ConversationIdAssigned { local, id } => self.rename(&local, &id),
-            StoreChange::ConversationRemoved { conversation } => {
+    pub(crate) fn apply(&mut self, event: Event) {
+        match event {
+            Event::ConversationIdAssigned { local, id, .. } => self.rename(&local, &id),
+            Event::ConversationRemoved { conversation, .. } => {
                 self.conversations.remove(&conversation);
                 self.messages.retain(|(at, _), _| *at != conversation);
             }
-            StoreChange::MessageAdded { message } | StoreChange::MessageChanged { message } => {
+            Event::MessageAdded { message, .. } | Event::MessageChanged { message, .. } => {
                 self.put(message);
             }
-            StoreChange::MessageRemoved {
+            Event::MessageRemoved {
                 conversation,
                 id,
                 local_id,
+                ..
             } => {
-                let name = name(local_id, id);
-                if let Some(name) = name {
+                if let Some(name) = name(local_id, id) {
                     self.messages.remove(&(conversation, name));
                 }
             }
-            StoreChange::ConversationChanged { conversation } => {
+            Event::ConversationChanged { conversation, .. } => {
                 self.conversations
                     .insert(conversation.id.clone(), conversation);
             }
-            StoreChange::OutboxChanged { entry } => {
+            Event::OutboxChanged { entry, .. } => {
                 self.outbox.insert(entry.id, entry);
             }
-            StoreChange::OutboxSettled { entry } => {
+            Event::OutboxSettled { entry, .. } => {
                 self.outbox.remove(&entry);
             }
+            // What is not kept shows in no store.
+            _ => {}
         }
     }
 

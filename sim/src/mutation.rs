@@ -14,10 +14,14 @@ pub enum Mutation {
     LostIntentCommit,
     /// Now and then a change is not told to observers.
     LostChange,
-    /// The machine's timers never ring.
+    /// No timer rings.
     LostTimer,
-    /// After a failed commit the machine goes on as if nothing had happened.
-    KeptMachine,
+    /// A commit that failed is taken for one that succeeded.
+    BelievedCommit,
+    /// What was committed as cache is never brought to disk, and acknowledged all the same.
+    NeverSynced,
+    /// The service's messages are acknowledged before they are on disk.
+    EarlyAcknowledgement,
     /// Messages leave without their idempotency token.
     LostToken,
     /// Calls of the app are handed in out of order.
@@ -52,12 +56,14 @@ impl Mutation {
         Self::LostIntentCommit,
         Self::LostChange,
         Self::LostTimer,
-        Self::KeptMachine,
+        Self::BelievedCommit,
         Self::LostToken,
+        Self::SwappedCalls,
         Self::UnreadCursorAhead,
         Self::PatchCursorAhead,
         Self::LostReadMark,
         Self::LostMessage,
+        Self::ShortPage,
         Self::LostPatch,
         Self::WrongUnread,
         Self::WrongTime,

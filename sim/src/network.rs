@@ -1,4 +1,4 @@
-//! The network between devices and service: sockets that keep the order of what they carry, until
+//! The network between engines and service: sockets that keep the order of what they carry, until
 //! something goes wrong with them.
 
 use std::collections::BTreeMap;
@@ -9,9 +9,10 @@ use sampan::wire::generated::{AckCommand, ErrorCommand};
 use sampan::wire::{Command, Envelope, Op, ServiceCode};
 use sampan_service::core::ConnectionId;
 
+use crate::desk::SlowDisk;
 use crate::dice::Dice;
 
-/// What goes on around one device. Each condition holds until a time; a past one is none.
+/// What goes on around one engine. Each condition holds until a time; a past one is none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Weather {
     pub(crate) split_until: Duration,
@@ -23,15 +24,14 @@ pub(crate) struct Weather {
     pub(crate) mute_until: Duration,
     pub(crate) refuse: i32,
     pub(crate) refuse_until: Duration,
-    pub(crate) slow_disk: Duration,
-    pub(crate) slow_disk_until: Duration,
+    pub(crate) slow_disk: SlowDisk,
     pub(crate) forget_token: bool,
 }
 
 /// One socket, from the handshake on.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    pub(crate) device: usize,
+    pub(crate) engine: usize,
     pub(crate) boot: u32,
     pub(crate) number: ConnectionNumber,
     /// A deaf socket carries nothing, and neither end is told.
@@ -39,7 +39,7 @@ pub(crate) struct Socket {
     /// When the last frame in each direction arrives: none overtakes another.
     up_at: Duration,
     down_at: Duration,
-    /// When the service last heard from the device.
+    /// When the service last heard from the engine.
     pub(crate) heard_at: Duration,
 }
 
@@ -52,11 +52,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64, devices: usize) -> Self {
-        let dice = (0..devices).map(|device| Dice::stream(seed, &format!("network {device}")));
+    pub(crate) fn new(seed: u64, engines: usize) -> Self {
+        let dice = (0..engines).map(|engine| Dice::stream(seed, &format!("network {engine}")));
         Self {
             sockets: BTreeMap::new(),
-            weather: vec![Weather::default(); devices],
+            weather: vec![Weather::default(); engines],
             dice: dice.collect(),
             next: 0,
         }
@@ -71,13 +71,13 @@ impl Network {
     pub(crate) fn open(
         &mut self,
         now: Duration,
-        device: usize,
+        engine: usize,
         boot: u32,
         number: ConnectionNumber,
     ) -> ConnectionId {
         let id = self.fresh();
         let socket = Socket {
-            device,
+            engine,
             boot,
             number,
             deaf: false,
@@ -89,37 +89,37 @@ impl Network {
         id
     }
 
-    /// The connection of a device's socket.
+    /// The connection of a engine's socket.
     pub(crate) fn of(
         &self,
-        device: usize,
+        engine: usize,
         boot: u32,
         number: ConnectionNumber,
     ) -> Option<ConnectionId> {
         let found = self.sockets.iter().find(|(_, socket)| {
-            socket.device == device && socket.boot == boot && socket.number == number
+            socket.engine == engine && socket.boot == boot && socket.number == number
         });
         found.map(|(id, _)| *id)
     }
 
-    /// Every connection of a device.
-    pub(crate) fn all_of(&self, device: usize) -> Vec<ConnectionId> {
-        let found = self.sockets.iter().filter(|(_, it)| it.device == device);
+    /// Every connection of a engine.
+    pub(crate) fn all_of(&self, engine: usize) -> Vec<ConnectionId> {
+        let found = self.sockets.iter().filter(|(_, it)| it.engine == engine);
         found.map(|(id, _)| *id).collect()
     }
 
-    pub(crate) fn is_split(&self, now: Duration, device: usize) -> bool {
-        self.weather(device).split_until > now
+    pub(crate) fn is_split(&self, now: Duration, engine: usize) -> bool {
+        self.weather(engine).split_until > now
     }
 
-    pub(crate) fn weather(&self, device: usize) -> Weather {
-        self.weather.get(device).cloned().unwrap_or_default()
+    pub(crate) fn weather(&self, engine: usize) -> Weather {
+        self.weather.get(engine).cloned().unwrap_or_default()
     }
 
-    /// How long something takes to or from a device.
-    pub(crate) fn delay(&mut self, now: Duration, device: usize) -> Duration {
-        let weather = self.weather(device);
-        let Some(dice) = self.dice.get_mut(device) else {
+    /// How long something takes to or from a engine.
+    pub(crate) fn delay(&mut self, now: Duration, engine: usize) -> Duration {
+        let weather = self.weather(engine);
+        let Some(dice) = self.dice.get_mut(engine) else {
             return Duration::ZERO;
         };
         let usual = dice.millis(5, 80);
@@ -132,24 +132,24 @@ impl Network {
     }
 
     /// One of two, under the condition.
-    pub(crate) fn strikes(&mut self, now: Duration, device: usize, until: Duration) -> bool {
+    pub(crate) fn strikes(&mut self, now: Duration, engine: usize, until: Duration) -> bool {
         until > now
             && self
                 .dice
-                .get_mut(device)
+                .get_mut(engine)
                 .is_some_and(|dice| dice.chance(500))
     }
 
-    /// When a frame from the device arrives at the service; none if it never does.
+    /// When a frame from the engine arrives at the service; none if it never does.
     pub(crate) fn up(&mut self, now: Duration, id: ConnectionId) -> Option<Duration> {
-        let device = self.sockets.get(&id)?.device;
-        let delay = self.delay(now, device);
+        let engine = self.sockets.get(&id)?.engine;
+        let delay = self.delay(now, engine);
         let socket = self.sockets.get_mut(&id).filter(|socket| !socket.deaf)?;
         socket.up_at = socket.up_at.max(now + delay);
         Some(socket.up_at)
     }
 
-    /// When a frame from the service arrives at the device, once or twice; never if the socket is
+    /// When a frame from the service arrives at the engine, once or twice; never if the socket is
     /// deaf. An answer may be overtaken by what is sent after it.
     pub(crate) fn down(
         &mut self,
@@ -157,19 +157,19 @@ impl Network {
         id: ConnectionId,
         envelope: &Envelope,
     ) -> Vec<Duration> {
-        let Some(device) = self.sockets.get(&id).map(|socket| socket.device) else {
+        let Some(engine) = self.sockets.get(&id).map(|socket| socket.engine) else {
             return Vec::new();
         };
-        let weather = self.weather(device);
+        let weather = self.weather(engine);
         let is_answer = envelope.serial.is_some();
         let opened = matches!(envelope.command, Command::Session { .. });
-        if is_answer && !opened && self.strikes(now, device, weather.mute_until) {
+        if is_answer && !opened && self.strikes(now, engine, weather.mute_until) {
             return Vec::new();
         }
-        let delay = self.delay(now, device);
-        let late = is_answer && !opened && self.strikes(now, device, weather.reorder_until);
-        let twice = self.strikes(now, device, weather.duplicate_until);
-        let extra = self.delay(now, device) * 20;
+        let delay = self.delay(now, engine);
+        let late = is_answer && !opened && self.strikes(now, engine, weather.reorder_until);
+        let twice = self.strikes(now, engine, weather.duplicate_until);
+        let extra = self.delay(now, engine) * 20;
         let Some(socket) = self.sockets.get_mut(&id).filter(|socket| !socket.deaf) else {
             return Vec::new();
         };
@@ -187,18 +187,18 @@ impl Network {
         arrivals
     }
 
-    /// What the service's front does with a request of the device instead of serving it.
+    /// What the service's front does with a request of the engine instead of serving it.
     pub(crate) fn meddle(
         &mut self,
         now: Duration,
-        device: usize,
+        engine: usize,
         envelope: &mut Envelope,
     ) -> Meddling {
-        let weather = self.weather(device);
+        let weather = self.weather(engine);
         if let Command::Session { op: Op::Open, body } = &mut envelope.command {
             if weather.forget_token && body.st.is_some() {
                 body.st = Some("a token that nobody knows".to_owned());
-                if let Some(weather) = self.weather.get_mut(device) {
+                if let Some(weather) = self.weather.get_mut(engine) {
                     weather.forget_token = false;
                 }
             }
@@ -207,10 +207,10 @@ impl Network {
         if envelope.serial.is_none() || matches!(envelope.command, Command::Echo) {
             return Meddling::None;
         }
-        if self.strikes(now, device, weather.ignore_until) {
+        if self.strikes(now, engine, weather.ignore_until) {
             return Meddling::Ignored;
         }
-        if self.strikes(now, device, weather.refuse_until) {
+        if self.strikes(now, engine, weather.refuse_until) {
             return Meddling::Answered(Box::new(refusal(envelope, weather.refuse)));
         }
         Meddling::None

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use sampan::wire::OfflineMode;
+
 use crate::action::{Action, actions};
 use crate::dice::Dice;
 use crate::fault::{Fault, faults};
@@ -46,6 +48,10 @@ pub struct Shape {
     pub chaos: Duration,
     /// Messages that the conversation of all users holds before the run, some at equal times.
     pub imported: usize,
+    /// Whether clients share engines, and so connections.
+    pub sharing: Sharing,
+    /// What the service does about messages that a user missed.
+    pub offline: Offline,
     /// Whether devices of one user share a tag, so that one of them is signed in at a time.
     pub tags: Tags,
     /// The life of session tokens.
@@ -58,6 +64,24 @@ pub struct Shape {
     pub pace: Pace,
     /// Whether the app has a signer, which takes its time and fails now and then.
     pub signer: Signer,
+}
+
+/// Whether clients share engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each has an engine of its own.
+    None,
+    /// Two by two they share an engine: its connection, its clock, its power.
+    Pairs,
+}
+
+/// What the service does about messages that a user missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offline {
+    /// It tells how many there are (`lc.protobuf2.3`).
+    Unread,
+    /// It pushes them, once (`lc.protobuf2.1`).
+    Push,
 }
 
 /// Whether devices of one user share a tag.
@@ -112,6 +136,8 @@ impl Plan {
         };
         let shape = Shape {
             imported: 0,
+            sharing: Sharing::None,
+            offline: Offline::Unread,
             tags: Tags::None,
             token_ttl: Duration::from_secs(86_400),
             unread_cap: 100,
@@ -161,6 +187,29 @@ impl Plan {
 }
 
 impl Shape {
+    /// How many engines there are.
+    pub(crate) const fn engines(&self) -> usize {
+        match self.sharing {
+            Sharing::None => self.devices,
+            Sharing::Pairs => self.devices.div_ceil(2),
+        }
+    }
+
+    /// The engine on which a client runs. Two clients of one engine are of different users.
+    pub(crate) const fn engine_of(&self, device: usize) -> usize {
+        match self.sharing {
+            Sharing::None => device,
+            Sharing::Pairs => device / 2,
+        }
+    }
+
+    pub(crate) const fn offline_mode(&self) -> OfflineMode {
+        match self.offline {
+            Offline::Unread => OfflineMode::Unread,
+            Offline::Push => OfflineMode::Push,
+        }
+    }
+
     fn of_seed(seed: u64) -> Self {
         let mut dice = Dice::stream(seed, "shape");
         let users = usize::try_from(dice.between(2, 3)).unwrap_or(2);
@@ -175,6 +224,12 @@ impl Shape {
                 2 => 60,
                 _ => 150,
             },
+            sharing: if Dice::stream(seed, "sharing").chance(250) {
+                Sharing::Pairs
+            } else {
+                Sharing::None
+            },
+            offline: Offline::Unread,
             tags: if dice.chance(150) {
                 Tags::Shared
             } else {

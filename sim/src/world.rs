@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use sampan::Limits;
 use sampan::model::{ClientId, Now, SessionState, Tag, Timestamp};
+use sampan::store::MemoryDisk;
 use sampan::sync::link::{ClientSlot, ConnectionNumber, LinkInput, LookUpNumber, NetworkHint};
-use sampan::sync::{ClientInput, EffectId, Request, SignIn, Signing};
+use sampan::sync::{EffectId, Request, SignIn, Signing};
 use sampan::wire::{CloseCode, Frame};
 use sampan_service::core::{ConnectionId, Input};
 
 use crate::check::{self, Violation};
-use crate::desk::Identity;
-use crate::device::Device;
+use crate::desk::{Desk, Identity};
 use crate::dice::Dice;
+use crate::engine::{Engine, Setup};
 use crate::ledger::{Call, Ledger};
 use crate::mirror::Mirror;
 use crate::network::Network;
-use crate::plan::{Pace, Plan, Signer, Tags};
+use crate::plan::{Pace, Plan, Shape, Signer, Tags};
 use crate::server::{Broken, Server, app};
 use crate::trace::{Telling, Trace};
 
@@ -43,12 +44,12 @@ pub(crate) enum Happening {
     Act(usize),
     Strike(usize),
     Routed {
-        device: usize,
+        engine: usize,
         boot: u32,
         lookup: LookUpNumber,
     },
     Handshake {
-        device: usize,
+        engine: usize,
         boot: u32,
         number: ConnectionNumber,
     },
@@ -71,21 +72,36 @@ pub(crate) enum Happening {
         socket: ConnectionId,
     },
     Signed {
-        device: usize,
+        engine: usize,
         boot: u32,
         slot: ClientSlot,
         effect: EffectId,
     },
     Boot(usize),
+    /// The user of a device asks to be online.
+    Ask(usize),
     MendDisk(usize),
     Resume(usize),
     ServiceUp,
 }
 
-/// The device's end of a socket.
+impl Happening {
+    /// The engine that it is handed to; none when it concerns the world.
+    pub(crate) const fn engine(&self) -> Option<usize> {
+        match self {
+            Self::Routed { engine, .. }
+            | Self::Handshake { engine, .. }
+            | Self::Signed { engine, .. } => Some(*engine),
+            Self::Down { to, .. } | Self::DownClosed { to, .. } => Some(to.engine),
+            _ => None,
+        }
+    }
+}
+
+/// The engine's end of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Address {
-    pub(crate) device: usize,
+    pub(crate) engine: usize,
     pub(crate) boot: u32,
     pub(crate) number: ConnectionNumber,
     pub(crate) socket: ConnectionId,
@@ -143,7 +159,11 @@ pub(crate) struct World {
     pub(crate) now: Duration,
     queue: BTreeMap<(Duration, u64), Happening>,
     queued: u64,
-    pub(crate) devices: Vec<Device>,
+    /// The clients, and the engines on which they run.
+    pub(crate) desks: Vec<Desk>,
+    pub(crate) engines: Vec<Engine>,
+    /// An engine that was handed something and has not acted on it: more waits for it.
+    pub(crate) unsettled: Option<usize>,
     pub(crate) server: Server,
     pub(crate) service_skew: i64,
     pub(crate) network: Network,
@@ -182,19 +202,30 @@ pub(crate) fn run(plan: &Plan, telling: Telling) -> Outcome {
 impl World {
     fn new(plan: &Plan, trace: Trace) -> Result<Self, Broken> {
         let shape = &plan.shape;
-        let mut devices = Vec::new();
+        let mut desks = Vec::new();
+        let mut disks = Dice::stream(plan.seed, "disks");
         for index in 0..shape.devices {
-            let identity = identity(plan, index)?;
-            devices.push(Device::new(index, plan.seed, app()?, identity));
+            let disk = MemoryDisk::new(disks.number());
+            desks.push(Desk::new(index, identity(plan, index)?, disk));
         }
+        let setup = Setup {
+            app: app()?,
+            limits: limits(shape),
+            mode: shape.offline_mode(),
+            mutation: plan.mutation,
+        };
+        let engines = 0..shape.engines();
+        let engine = |index| Engine::new(index, plan.seed, setup.clone());
         let mut world = Self {
             now: Duration::ZERO,
             queue: BTreeMap::new(),
             queued: 0,
-            devices,
+            desks,
+            engines: engines.map(engine).collect(),
+            unsettled: None,
             server: Server::new(plan.seed, shape)?,
             service_skew: 0,
-            network: Network::new(plan.seed, shape.devices),
+            network: Network::new(plan.seed, shape.engines()),
             ledger: Ledger::default(),
             trace,
             violations: Vec::new(),
@@ -230,7 +261,7 @@ impl World {
     /// Chaos, healing, rest, checks; then every device loses its power, comes back, and must be
     /// what it was.
     fn live(&mut self) -> Result<(), Broken> {
-        for index in 0..self.devices.len() {
+        for index in 0..self.engines.len() {
             self.boot(index)?;
         }
         for (number, action) in self.plan.actions.iter().enumerate() {
@@ -250,20 +281,19 @@ impl World {
         if !self.violations.is_empty() {
             return Ok(());
         }
-        let before: Vec<_> = self.devices.iter().map(snapshot_of).collect();
-        for index in 0..self.devices.len() {
+        let before: Vec<_> = self.desks.iter().map(snapshot_of).collect();
+        for index in 0..self.engines.len() {
             self.cut_power(index)?;
             self.boot(index)?;
         }
         self.connect_all()?;
         self.come_to_rest()?;
         check::everything(self)?;
-        for (device, before) in self.devices.iter().zip(before) {
-            let difference = device
-                .desk()
-                .and_then(|desk| before?.difference_of(&Mirror::of(desk.store()).without_times()));
+        for (desk, before) in self.desks.iter().zip(before) {
+            let now = snapshot_of(desk);
+            let difference = now.and_then(|now| before?.difference_of(&now));
             if let Some(difference) = difference {
-                let what = format!("device {}: {difference}", device.index);
+                let what = format!("device {}: {difference}", desk.index);
                 self.violations.push(Violation::new("rebuilt", what));
             }
         }
@@ -303,9 +333,9 @@ impl World {
 
     fn next_time(&self) -> Option<Duration> {
         let queued = self.queue.keys().next().map(|(at, _)| *at);
-        let devices = self.devices.iter().filter_map(Device::deadline);
+        let engines = self.engines.iter().filter_map(Engine::deadline);
         let service = self.server.wake_at();
-        devices.chain(queued).chain(service).min()
+        engines.chain(queued).chain(service).min()
     }
 
     /// One thing happens. False when the run has to end.
@@ -321,17 +351,26 @@ impl World {
             if let Some(happening) = self.queue.remove(&key) {
                 self.happen(happening)?;
             }
+            if let Some(index) = self.unsettled.filter(|index| !self.next_is_for(*index)) {
+                self.settle(index)?;
+            }
             return Ok(self.violations.len() < 10);
         }
         if self.server.wake_at().is_some_and(|at| at <= self.now) {
             self.service(Input::Woke)?;
             return Ok(true);
         }
-        let due = |device: &Device| device.deadline().is_some_and(|at| at <= self.now);
-        if let Some(index) = self.devices.iter().position(due) {
-            self.with_device(index, |device, now| device.wake(now))?;
+        let due = |engine: &Engine| engine.deadline().is_some_and(|at| at <= self.now);
+        if let Some(index) = self.engines.iter().position(due) {
+            self.settle(index)?;
         }
         Ok(self.violations.len() < 10)
+    }
+
+    /// Whether the next thing that happens is there already, and is handed to this engine.
+    pub(crate) fn next_is_for(&self, engine: usize) -> bool {
+        let next = self.queue.first_key_value();
+        next.is_some_and(|((at, _), it)| *at <= self.now && it.engine() == Some(engine))
     }
 
     /// Plans something.
@@ -340,19 +379,19 @@ impl World {
         self.queued += 1;
     }
 
-    /// Whether the happening has to wait for a device whose disk is slow.
-    pub(crate) fn busy(&self, device: usize) -> Option<Duration> {
-        let device = self.devices.get(device)?;
-        Some(device.busy_until).filter(|until| *until > self.now)
+    /// Whether a happening has to wait for an engine whose disk is slow.
+    pub(crate) fn busy(&self, engine: usize) -> Option<Duration> {
+        let engine = self.engines.get(engine)?;
+        Some(engine.busy_until).filter(|until| *until > self.now)
     }
 
     pub(crate) fn violate(&mut self, check: &'static str, what: String) {
         self.violations.push(Violation::new(check, what));
     }
 
-    /// What a device's clocks show.
-    pub(crate) fn device_now(&self, index: usize) -> Now {
-        let skew = self.devices.get(index).map_or(0, |device| device.skew);
+    /// What the clocks of an engine's device show.
+    pub(crate) fn engine_now(&self, index: usize) -> Now {
+        let skew = self.engines.get(index).map_or(0, |engine| engine.skew);
         self.clocks(skew)
     }
 
@@ -383,14 +422,13 @@ impl World {
         if !self.server.is_up() {
             self.happen(Happening::ServiceUp)?;
         }
-        for index in 0..self.devices.len() {
-            if let Some(device) = self.devices.get_mut(index) {
-                device.crash_on_failure = false;
-                device.break_disk(None);
-            }
-            let available = LinkInput::Network(NetworkHint::Available);
-            self.with_device(index, |device, now| device.link(now, available))?;
-            self.with_device(index, |device, now| device.link(now, LinkInput::Resume))?;
+        self.desks.iter().for_each(|desk| desk.break_disk(None));
+        for index in 0..self.engines.len() {
+            self.with_engine(index, |engine, now| {
+                engine.crash_on_failure = false;
+                engine.link(now, LinkInput::Network(NetworkHint::Available));
+                engine.link(now, LinkInput::Resume);
+            })?;
         }
         self.connect_all()
     }
@@ -398,7 +436,7 @@ impl World {
     /// Every app goes online; of devices that push each other off, the last of each user.
     fn connect_all(&mut self) -> Result<(), Broken> {
         let users = self.plan.shape.users;
-        let many = self.devices.len();
+        let many = self.desks.len();
         for index in 0..many {
             let stays = self.plan.shape.tags == Tags::None || index + users >= many;
             let request = if stays {
@@ -408,14 +446,14 @@ impl World {
             } else {
                 Request::Disconnect
             };
-            self.with_device(index, |device, now| device.call(now, request, Call::Other))?;
+            self.call(index, request, Call::Other)?;
         }
         Ok(())
     }
 
     /// The devices that are to be online when everything has healed.
     pub(crate) fn is_online_device(&self, index: usize) -> bool {
-        let online = index + self.plan.shape.users >= self.devices.len();
+        let online = index + self.plan.shape.users >= self.desks.len();
         self.plan.shape.tags == Tags::None || online
     }
 
@@ -426,33 +464,29 @@ impl World {
 
     /// The session's state of a device, as the app knows it.
     pub(crate) fn session_of(&self, index: usize) -> SessionState {
-        let desk = self.devices.get(index).and_then(Device::desk);
+        let desk = self.desks.get(index);
         desk.map_or(SessionState::Closed, |desk| desk.session.clone())
     }
-
-    /// A device hands an input to its loop, and the world carries out what follows.
-    pub(crate) fn answer_signed(
-        &mut self,
-        device: usize,
-        slot: ClientSlot,
-        input: ClientInput,
-    ) -> Result<(), Broken> {
-        self.with_device(device, |it, now| it.client_input(now, slot, input))
-    }
 }
 
-fn snapshot_of(device: &Device) -> Option<Mirror> {
-    device
-        .desk()
-        .map(|desk| Mirror::of(desk.store()).without_times())
+fn snapshot_of(desk: &Desk) -> Option<Mirror> {
+    desk.store().map(|store| Mirror::of(store).without_times())
 }
 
-fn identity(plan: &Plan, index: usize) -> Result<Identity, Broken> {
-    let shape = &plan.shape;
+fn limits(shape: &Shape) -> Limits {
     let limits = match shape.pace {
         Pace::Hosted => Limits::default(),
         Pace::Unthrottled => Limits::unthrottled(),
     };
+    Limits {
+        unread_cap: shape.unread_cap,
+        catch_up_max: shape.catch_up_max,
+        ..limits
+    }
+}
+
+fn identity(plan: &Plan, index: usize) -> Result<Identity, Broken> {
+    let shape = &plan.shape;
     let tag = match shape.tags {
         Tags::None => None,
         Tags::Shared => Some(Tag::new("phone").map_err(|error| Broken(error.to_string()))?),
@@ -464,11 +498,7 @@ fn identity(plan: &Plan, index: usize) -> Result<Identity, Broken> {
             Signer::None => Signing::Unsigned,
             Signer::Slow => Signing::Signed,
         },
-        limits: Limits {
-            unread_cap: shape.unread_cap,
-            catch_up_max: shape.catch_up_max,
-            ..limits
-        },
+        limits: limits(shape),
         mutation: plan.mutation,
     })
 }

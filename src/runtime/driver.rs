@@ -1,19 +1,16 @@
-//! The loop: drain, commit, send, tell.
+//! The engine's thread: waits for calls, frames, timers and signatures, and hands them to the rounds.
 //!
 //! ```text
-//!   calls, frames, timers ──▶ machines (writes pile up) ──▶ one commit a client
-//!            ▲                                                     │
-//!            └──────────── deliveries ◀── link ◀── requests ◀──────┤
-//!                                          │                       ├──▶ answers
-//!                                          └──▶ sockets            └──▶ events
+//!   mailbox, sockets, signers, timers ──▶ Driver ──▶ Rounds (commit, send, tell)
+//!                                                       │
+//!                    sockets, publisher, boards ◀── Wiring (the ports)
 //! ```
 //!
-//! It holds no policy: what follows from an input is for the machines to say, and how durable it must
-//! be. A round goes on until nothing is left to do without waiting. Every queue it reads is bounded,
-//! and it takes a bounded number of inputs before it commits.
+//! Every queue it reads is bounded, and it takes a bounded number of inputs before they are
+//! committed. What follows from an input stands in `rounds.rs`.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -22,18 +19,23 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use super::clock::{self, Clock};
+use super::door::{Inside, Keys};
+use super::inbox::{Asked, Imported};
 use super::mailbox::{Answer, Command, EngineBoard, Newcomer};
 use super::publish::Publisher;
-use super::rest::{LINGER, Outcome, Reopened, Resting};
-use super::seat::{Released, Seat, Slots};
+use super::rest::{Guest, LINGER, Outcome, Reopened, Resting};
+use super::rounds::{Left, Ports, Rounds};
+use super::seat::{Arrival, Commits, Departure};
 use super::sockets::{Failures, Sockets};
-use crate::model::{ClientId, Event, Now};
+use crate::model::{ClientId, ConnectionState, Event, Now, SessionState, StoreHealth, Timestamp};
 use crate::net::Transport;
-use crate::store::StoreError;
-use crate::sync::link::{ClientSlot, Delivery, Link, LinkInput, LinkOptions, LinkStep};
-use crate::sync::{ClientInput, EffectId, Signature, SignedOperation};
+use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, StoreKey, Writer};
+use crate::sync::link::{ClientSlot, LinkEffect, LinkInput, LinkOptions};
+use crate::sync::{
+    EffectId, Randomness, Reply, RequestError, RequestId, Signature, SignedOperation, Signing,
+};
 use crate::wire::{self, Encoding, Subprotocol};
-use crate::{Config, OfflineMode, PayloadEncoding};
+use crate::{Config, OfflineMode, PayloadEncoding, SampanError};
 
 /// How many inputs one round takes before it commits.
 const ROUND_MAX: usize = 256;
@@ -47,20 +49,21 @@ type Signed = (ClientSlot, EffectId, Result<Signature, String>);
 /// The loop's state. One thread owns it.
 pub(super) struct Driver {
     config: Config,
-    clock: Clock,
     mailbox: mpsc::Receiver<Command>,
-    link: Link,
-    link_wake_at: Option<Duration>,
-    sockets: Sockets,
-    seats: BTreeMap<ClientSlot, Seat>,
-    slots: Slots,
+    rounds: Rounds<Wiring>,
     /// Clients whose stores are shut.
     resting: Resting,
     lifecycle: Lifecycle,
+}
+
+/// The world around the rounds: clocks, sockets, signers, and those who wait or watch.
+struct Wiring {
+    clock: Clock,
+    sockets: Sockets,
     signing: JoinSet<Signed>,
-    deliveries: VecDeque<(ClientSlot, Delivery)>,
     publisher: Publisher,
     board: Arc<EngineBoard>,
+    guests: BTreeMap<ClientId, Guest>,
 }
 
 /// Where the app is.
@@ -71,6 +74,12 @@ enum Lifecycle {
     Background {
         rest_at: Option<Duration>,
     },
+}
+
+/// A store's writer, and the claim on its folder, which goes last.
+struct ClaimedWriter {
+    writer: Writer,
+    _inside: Inside,
 }
 
 /// What the loop waits for.
@@ -103,25 +112,24 @@ impl Driver {
             subprotocol: subprotocol(&config),
             limits: config.limits.clone(),
         };
-        Self {
+        let wiring = Wiring {
             clock: Clock::start(),
-            mailbox,
-            link: Link::new(options, clock::randomness()),
-            link_wake_at: None,
             sockets: Sockets::new(
                 transport,
                 config.app_id.clone(),
                 config.limits.clone(),
                 Failures::new(Arc::clone(&board), publisher.clone()),
             ),
-            seats: BTreeMap::new(),
-            slots: Slots::default(),
-            resting: Resting::default(),
-            lifecycle: Lifecycle::Foreground,
             signing: JoinSet::new(),
-            deliveries: VecDeque::new(),
             publisher,
             board,
+            guests: BTreeMap::new(),
+        };
+        Self {
+            mailbox,
+            rounds: Rounds::new(wiring, options),
+            resting: Resting::default(),
+            lifecycle: Lifecycle::Foreground,
             config,
         }
     }
@@ -138,23 +146,24 @@ impl Driver {
                 let full = taken >= ROUND_MAX || matches!(flow, Flow::Stop(_));
                 input = if full { None } else { self.next_waiting() };
             }
-            self.settle();
+            self.resting.retry_due(self.rounds.ports().now());
+            self.rounds.settle();
             self.rest_if_due();
             if let Flow::Stop(done) = flow {
                 break done;
             }
         };
-        self.flush_all();
-        self.settle();
-        self.sockets.disconnect_any();
-        self.sockets.goodbye().await;
+        self.rounds.flush_all();
+        self.rounds.settle();
+        let sockets = &mut self.rounds.ports_mut().sockets;
+        sockets.disconnect_any();
+        sockets.goodbye().await;
         self.resting.forget_all();
         // The stores close before the caller hears of it.
-        for (_, seat) in std::mem::take(&mut self.seats) {
-            seat.door().close();
-            drop(seat);
+        for guest in self.rounds.ports().guests.values() {
+            guest.door.close();
         }
-        self.publisher.end();
+        self.rounds.into_ports().publisher.end();
         if let Some(done) = done {
             // A caller that left is not told.
             let _ = done.send(());
@@ -163,35 +172,23 @@ impl Driver {
 
     /// Waits for the next input. With no timer armed, an idle engine sleeps.
     async fn wait(&mut self) -> Input {
-        let pause = self
-            .deadline()
-            .map(|at| at.saturating_sub(self.clock.elapsed()));
+        let deadline = self.deadline();
+        let Wiring {
+            clock,
+            sockets,
+            signing,
+            ..
+        } = self.rounds.ports_mut();
+        let pause = deadline.map(|at| at.saturating_sub(clock.elapsed()));
         tokio::select! {
             command = self.mailbox.recv() => match command {
                 Some(command) => Input::Command(command),
                 None => Input::Command(Command::Shutdown { done: None }),
             },
-            input = self.sockets.next() => Input::Link(input),
-            Some(Ok(signed)) = self.signing.join_next() => Input::Signed(signed),
+            input = sockets.next() => Input::Link(input),
+            Some(Ok(signed)) = signing.join_next() => Input::Signed(signed),
             reopened = self.resting.next() => Input::Reopened(Box::new(reopened)),
             () = sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Timer,
-        }
-    }
-
-    /// The next input that is there already.
-    fn next_waiting(&mut self) -> Option<Input> {
-        if let Ok(command) = self.mailbox.try_recv() {
-            return Some(Input::Command(command));
-        }
-        if let Some(input) = self.sockets.try_next() {
-            return Some(Input::Link(input));
-        }
-        if let Some(reopened) = self.resting.try_next() {
-            return Some(Input::Reopened(Box::new(reopened)));
-        }
-        match self.signing.try_join_next() {
-            Some(Ok(signed)) => Some(Input::Signed(signed)),
-            Some(Err(_)) | None => None,
         }
     }
 
@@ -200,33 +197,45 @@ impl Driver {
             Lifecycle::Background { rest_at } => rest_at,
             Lifecycle::Foreground => None,
         };
-        let others = [self.link_wake_at, rest_at, self.resting.deadline()];
-        let seats = self.seats.values().filter_map(Seat::deadline);
-        seats.chain(others.into_iter().flatten()).min()
+        let times = [self.rounds.deadline(), rest_at, self.resting.deadline()];
+        times.into_iter().flatten().min()
+    }
+
+    /// The next input that is there already.
+    fn next_waiting(&mut self) -> Option<Input> {
+        if let Ok(command) = self.mailbox.try_recv() {
+            return Some(Input::Command(command));
+        }
+        let wiring = self.rounds.ports_mut();
+        if let Some(input) = wiring.sockets.try_next() {
+            return Some(Input::Link(input));
+        }
+        if let Some(reopened) = self.resting.try_next() {
+            return Some(Input::Reopened(Box::new(reopened)));
+        }
+        match wiring.signing.try_join_next() {
+            Some(Ok(signed)) => Some(Input::Signed(signed)),
+            Some(Err(_)) | None => None,
+        }
     }
 
     /// Hands one input to whom it concerns.
     fn take(&mut self, input: Input) -> Flow {
-        let now = self.clock.now();
         match input {
-            Input::Command(command) => return self.obey(now, command),
-            Input::Link(input) => self.tell_link(now, input),
-            Input::Signed((slot, effect, outcome)) => {
-                self.tell_seat(now, slot, |seat| {
-                    seat.handle(now, ClientInput::Signed { effect, outcome })
-                });
-            }
-            Input::Reopened(reopened) => self.reopened(now, *reopened),
+            Input::Command(command) => return self.obey(command),
+            Input::Link(input) => self.rounds.link(input),
+            Input::Signed((slot, effect, outcome)) => self.rounds.signed(slot, effect, outcome),
+            Input::Reopened(reopened) => self.reopened(*reopened),
             // The timers are looked at in every round anyway.
             Input::Timer => {}
         }
         Flow::Continue
     }
 
-    fn obey(&mut self, now: Now, command: Command) -> Flow {
+    fn obey(&mut self, command: Command) -> Flow {
         match command {
             Command::Attach { newcomer, done } => {
-                self.attach(now, *newcomer);
+                self.attach(*newcomer);
                 // A caller that left is not told; nor below.
                 let _ = done.send(());
             }
@@ -234,72 +243,105 @@ impl Driver {
                 client,
                 request,
                 done,
-            } => match self.slot_of(&client) {
-                Some(slot) => self.tell_seat(now, slot, |seat| seat.call(now, *request, done)),
-                None => self.defer(Command::Request {
-                    client,
-                    request,
-                    done,
-                }),
-            },
-            Command::Wake { client, done } => match self.slot_of(&client) {
-                // A caller that left is not told.
-                Some(_) => drop(done.send(Ok(()))),
-                None => self.resting.wake(&client, done),
-            },
-            Command::Import { client, done } => match self.slot_of(&client) {
-                Some(slot) => self.tell_seat(now, slot, |seat| seat.import(now, Some(done))),
-                None => self.defer(Command::Import { client, done }),
-            },
+            } => {
+                // One that rests has its store opened for the call; one that is neither here nor
+                // there is closed, which the answer's sender says when it is dropped.
+                if self.rounds.has(&client) {
+                    drop(self.rounds.call(&client, *request, done));
+                } else {
+                    self.defer(Command::Request {
+                        client,
+                        request,
+                        done,
+                    });
+                }
+            }
+            Command::Import { client, done } => self.import(client, done),
             Command::ChangeKey {
                 client,
                 old,
                 new,
                 done,
-            } => match self.slot_of(&client) {
-                Some(slot) => {
-                    // What was left under the old key is read under it.
-                    self.import_at_once(now, slot);
-                    if let Some(seat) = self.seats.get_mut(&slot) {
-                        let _ = done.send(seat.change_key(&old, &new));
-                    }
+            } => {
+                if self.rounds.has(&client) {
+                    // A caller that left is not told.
+                    let _ = done.send(self.change_key(&client, &old, &new));
+                } else {
+                    self.defer(Command::ChangeKey {
+                        client,
+                        old,
+                        new,
+                        done,
+                    });
                 }
-                None => self.defer(Command::ChangeKey {
-                    client,
-                    old,
-                    new,
-                    done,
-                }),
-            },
+            }
+            Command::Wake { client, done } => {
+                if self.rounds.has(&client) {
+                    drop(done.send(Ok(())));
+                } else {
+                    self.resting.wake(&client, done);
+                }
+            }
             Command::Detach { client, done } => {
-                self.settle();
                 self.resting.forget(&client);
-                if let Some(slot) = self.slot_of(&client) {
-                    self.flush_seat(slot);
-                    self.settle();
-                    if let Some(seat) = self.seats.remove(&slot) {
-                        seat.door().close();
-                    }
-                    self.tell_link(now, LinkInput::Detach { slot });
+                self.rounds.detach(&client);
+                if let Some(guest) = self.rounds.ports_mut().guests.remove(&client) {
+                    guest.door.close();
                 }
                 let _ = done.send(());
             }
-            Command::Network(hint) => self.tell_link(now, LinkInput::Network(hint)),
-            Command::Suspend { done } => self.suspend(now, done),
-            Command::Resume => self.resume(now),
+            Command::Network(hint) => self.rounds.link(LinkInput::Network(hint)),
+            Command::Suspend { done } => self.suspend(done),
+            Command::Resume => self.resume(),
             Command::Shutdown { done } => return Flow::Stop(done),
         }
         Flow::Continue
     }
 
+    /// Opens a client's store for a command that needs it, and keeps the command until then. Those
+    /// of a client that is not here are dropped with their answers: it is closed.
+    fn defer(&mut self, command: Command) {
+        if let Some(client) = command.client().cloned() {
+            self.resting.defer(&client, command);
+        }
+    }
+
+    fn import(&mut self, client: ClientId, done: Asked) {
+        match self.rounds.ports_mut().guests.get_mut(&client) {
+            Some(guest) => {
+                guest.imports.wait(done);
+                self.rounds.import(&client);
+            }
+            None => self.defer(Command::Import { client, done }),
+        }
+    }
+
+    /// Changes the key of a store, and of the inbox with it.
+    fn change_key(
+        &mut self,
+        client: &ClientId,
+        old: &StoreKey,
+        new: &StoreKey,
+    ) -> Result<(), SampanError> {
+        if let Some(writer) = self.rounds.changing_key(client) {
+            writer.writer.change_key(old, new)?;
+        }
+        if let Some(guest) = self.rounds.ports_mut().guests.get_mut(client) {
+            guest.imports.change_key(new);
+            let mut key = guest.key.lock().unwrap_or_else(PoisonError::into_inner);
+            *key = Some(new.clone());
+        }
+        Ok(())
+    }
+
     /// Closes the socket and shuts every store; the caller hears when no file is open.
-    fn suspend(&mut self, now: Now, done: Answer<()>) {
-        self.tell_link(now, LinkInput::Suspend);
-        self.settle();
+    fn suspend(&mut self, done: Answer<()>) {
+        self.rounds.link(LinkInput::Suspend);
+        self.rounds.settle();
         self.lifecycle = Lifecycle::Background { rest_at: None };
         self.rest_all();
         self.resting.stop_retrying();
-        let goodbye = self.sockets.goodbye();
+        let goodbye = self.rounds.ports_mut().sockets.goodbye();
         let doors: Vec<_> = self.resting.doors().map(Arc::clone).collect();
         tokio::spawn(async move {
             goodbye.await;
@@ -311,18 +353,16 @@ impl Driver {
         });
     }
 
-    fn resume(&mut self, now: Now) {
+    fn resume(&mut self) {
         self.lifecycle = Lifecycle::Foreground;
-        self.tell_link(now, LinkInput::Resume);
-        self.seats
-            .values_mut()
-            .for_each(|seat| seat.import_soon(now));
+        self.rounds.link(LinkInput::Resume);
+        self.rounds.import_soon();
         self.resting.wake_all();
     }
 
     /// Shuts the stores that were opened in the background, if it is time.
     fn rest_if_due(&mut self) {
-        let now = self.clock.now();
+        let now = self.rounds.ports().now();
         if let Lifecycle::Background { rest_at } = &mut self.lifecycle
             && rest_at.take_if(|at| *at <= now.elapsed).is_some()
         {
@@ -332,40 +372,46 @@ impl Driver {
 
     /// Brings everything to disk and gives the stores up; the clients rest without them.
     fn rest_all(&mut self) {
-        self.flush_all();
-        self.settle();
-        let now = self.clock.now();
-        for (slot, seat) in std::mem::take(&mut self.seats) {
-            let (guest, keys) = seat.leave();
-            self.resting.rest(guest);
+        for departure in self.rounds.detach_all() {
+            let Departure {
+                client,
+                wishes,
+                store,
+                writer,
+            } = departure;
+            if let Some(mut guest) = self.rounds.ports_mut().guests.remove(&client) {
+                guest.wishes = wishes;
+                guest.door.rest();
+                self.resting.rest(guest);
+            }
             // Closing the files blocks.
-            spawn_blocking(move || drop(keys));
-            self.tell_link(now, LinkInput::Detach { slot });
+            spawn_blocking(move || {
+                drop(store);
+                drop(writer);
+            });
         }
     }
 
     /// Takes a client back whose store was opened again, and does what waited for that.
-    fn reopened(&mut self, now: Now, reopened: Reopened) {
+    fn reopened(&mut self, reopened: Reopened) {
+        let now = self.rounds.ports().now();
         let back = match self.resting.opened(now, reopened) {
             Outcome::Back(back) => *back,
-            Outcome::Refused(event) => return self.publisher.publish(&[*event]),
+            Outcome::Refused(event) => return self.rounds.ports_mut().publish(vec![*event]),
             Outcome::Nothing => return,
         };
         let board = Arc::clone(&back.newcomer.guest.board);
+        let client = back.newcomer.guest.client.clone();
         let before = board.health();
-        let slot = self.attach(now, back.newcomer);
-        if board.health() != before
-            && let Some(seat) = self.seats.get(&slot)
-        {
-            self.publisher.publish(&[Event::StoreHealthChanged {
-                client: seat.client().clone(),
-                health: board.health(),
-            }]);
+        self.attach(back.newcomer);
+        let health = board.health();
+        if health != before {
+            let changed = Event::StoreHealthChanged { client, health };
+            self.rounds.ports_mut().publish(vec![changed]);
         }
-        self.tell_seat(now, slot, |seat| seat.reconnect(now));
         for command in back.commands {
             // What needs a store never stops the loop.
-            let _ = self.obey(now, command);
+            let _ = self.obey(command);
         }
         for done in back.reads {
             // A caller that left is not told.
@@ -374,210 +420,103 @@ impl Driver {
     }
 
     /// Lets a client take part. In the background it rests again soon.
-    fn attach(&mut self, now: Now, newcomer: Newcomer) -> ClientSlot {
+    fn attach(&mut self, newcomer: Newcomer) {
+        let now = self.rounds.ports().now();
         if let Lifecycle::Background { rest_at } = &mut self.lifecycle {
             rest_at.get_or_insert(now.elapsed + LINGER);
         }
-        let seat = Seat::new(now, newcomer, self.config.limits.clone());
-        let slot = self.seat(now, seat);
-        // Whoever opened the client finds in the outbox what was left for it.
-        self.import_at_once(now, slot);
-        slot
-    }
-
-    /// Takes everything that other processes of the app left for a client.
-    fn import_at_once(&mut self, now: Now, slot: ClientSlot) {
-        if let Some(seat) = self.seats.get_mut(&slot) {
-            seat.import_soon(now);
-        }
-        while self.seats.get(&slot).is_some_and(Seat::imports_now) {
-            self.tell_seat(now, slot, |seat| seat.import_if_due(now));
-            self.commit(now, slot);
-        }
-    }
-
-    /// Opens a client's store for a command that needs it, and keeps the command until then. Those
-    /// of a client that is not here are dropped with their answers: it is closed.
-    fn defer(&mut self, command: Command) {
-        if let Some(client) = command.client().cloned() {
-            self.resting.defer(&client, command);
-        }
-    }
-
-    /// Gives a seat a number on the link.
-    fn seat(&mut self, now: Now, seat: Seat) -> ClientSlot {
-        let slot = self.slots.take();
-        let client = seat.client().clone();
-        self.seats.insert(slot, seat);
-        self.tell_link(now, LinkInput::Attach { slot, client });
-        slot
-    }
-
-    fn slot_of(&self, client: &ClientId) -> Option<ClientSlot> {
-        let mut seats = self.seats.iter();
-        seats
-            .find(|(_, seat)| seat.client() == client)
-            .map(|(slot, _)| *slot)
-    }
-
-    /// Works until nothing is left to do without waiting.
-    fn settle(&mut self) {
-        self.fire_timers();
-        loop {
-            let now = self.clock.now();
-            while let Some((slot, delivery)) = self.deliveries.pop_front() {
-                self.tell_seat(now, slot, |seat| {
-                    seat.handle(now, ClientInput::Delivered(delivery))
-                });
-            }
-            let touched: Vec<_> = self
-                .seats
-                .iter()
-                .filter(|(_, seat)| seat.is_touched())
-                .map(|(slot, _)| *slot)
-                .collect();
-            if touched.is_empty() {
-                return;
-            }
-            for slot in touched {
-                self.commit(now, slot);
-            }
-        }
-    }
-
-    fn fire_timers(&mut self) {
-        let now = self.clock.now();
-        if self.link_wake_at.take_if(|at| *at <= now.elapsed).is_some() {
-            self.tell_link(now, LinkInput::Woke);
-        }
-        self.resting.retry_due(now);
-        let slots: Vec<_> = self.seats.keys().copied().collect();
-        for slot in slots {
-            self.tell_seat(now, slot, |seat| seat.wake(now));
-            self.tell_seat(now, slot, |seat| seat.import_if_due(now));
-            self.release(now, slot, |seat| seat.flush_if_due(now));
-            let events = self
-                .seats
-                .get_mut(&slot)
-                .and_then(|seat| seat.probe_if_due(now));
-            if let Some(events) = events {
-                self.publisher.publish(&events);
-                self.reseat(now, slot);
-            }
-        }
-    }
-
-    /// Gives a client whose machine was rebuilt a new place on the link, which knows it no longer.
-    fn reseat(&mut self, now: Now, slot: ClientSlot) {
-        if let Some(seat) = self.seats.remove(&slot) {
-            // One that could not be written from the start is on the link under its old number.
-            self.tell_link(now, LinkInput::Detach { slot });
-            let slot = self.seat(now, seat);
-            self.tell_seat(now, slot, |seat| seat.reconnect(now));
-        }
-    }
-
-    fn commit(&mut self, now: Now, slot: ClientSlot) {
-        self.release(now, slot, |seat| seat.commit(now));
-    }
-
-    fn flush_seat(&mut self, slot: ClientSlot) {
-        let now = self.clock.now();
-        self.release(now, slot, Seat::flush);
-    }
-
-    fn flush_all(&mut self) {
-        let slots: Vec<_> = self.seats.keys().copied().collect();
-        for slot in slots {
-            self.flush_seat(slot);
-        }
-    }
-
-    /// Does something with a seat's store, and carries out what that releases.
-    fn release(
-        &mut self,
-        now: Now,
-        slot: ClientSlot,
-        work: impl FnOnce(&mut Seat) -> Result<Released, StoreError>,
-    ) {
-        let Some(seat) = self.seats.get_mut(&slot) else {
-            return;
+        let Newcomer { guest, keys } = newcomer;
+        let Keys {
+            store,
+            writer,
+            inside,
+        } = keys;
+        let arrival = Arrival {
+            client: guest.client.clone(),
+            tag: guest.tag.clone(),
+            signing: match guest.signer {
+                Some(_) => Signing::Signed,
+                None => Signing::Unsigned,
+            },
+            limits: self.config.limits.clone(),
+            wishes: guest.wishes.clone(),
+            store,
+            writer: ClaimedWriter {
+                writer,
+                _inside: inside,
+            },
         };
-        match work(seat) {
-            Ok(released) => self.carry_out(now, slot, released),
-            Err(error) => self.fail(now, slot, &error),
+        let guests = &mut self.rounds.ports_mut().guests;
+        guests.insert(guest.client.clone(), guest);
+        self.rounds.attach(arrival);
+    }
+}
+
+impl Commits for ClaimedWriter {
+    fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
+        self.writer.commit(batch, class)
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.writer.sync()
+    }
+
+    fn probe(&mut self, wall: Timestamp) -> Result<OpenReport, StoreError> {
+        self.writer.probe(wall)
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.writer.is_dirty()
+    }
+}
+
+impl Ports for Wiring {
+    type Writer = ClaimedWriter;
+    type Call = Answer<Result<Reply, SampanError>>;
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn randomness(&mut self) -> Randomness {
+        clock::randomness()
+    }
+
+    fn carry_out(&mut self, effect: LinkEffect) -> Option<LinkInput> {
+        self.sockets.carry_out(effect)
+    }
+
+    fn connection_changed(&mut self, state: &ConnectionState) {
+        self.board.connection.send_replace(state.clone());
+    }
+
+    fn session_changed(&mut self, client: &ClientId, state: &SessionState) {
+        if let Some(guest) = self.guests.get(client) {
+            guest.board.session.send_replace(state.clone());
         }
     }
 
-    /// Send, then tell.
-    fn carry_out(&mut self, now: Now, slot: ClientSlot, released: Released) {
-        for request in released.requests {
-            self.tell_link(now, LinkInput::Submit { slot, request });
-        }
-        for (effect, operation) in released.signatures {
-            self.sign(slot, effect, operation);
-        }
-        if let Some(wish) = released.wish {
-            self.tell_link(now, LinkInput::Wish { slot, wish });
-        }
-        self.publisher.publish(&released.events);
-    }
-
-    /// Hands an input to the link and carries out what follows.
-    fn tell_link(&mut self, now: Now, input: LinkInput) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let LinkStep {
-                effects,
-                deliveries,
-                state,
-                wake_after,
-            } = self.link.handle(now, input);
-            self.link_wake_at = wake_after.map(|after| now.elapsed + after);
-            self.deliveries.extend(deliveries);
-            for effect in effects {
-                inputs.extend(self.sockets.carry_out(effect));
-            }
-            if let Some(state) = state {
-                self.board.connection.send_replace(state.clone());
-                self.publisher
-                    .publish(&[Event::ConnectionChanged { state }]);
-            }
+    fn health_changed(&mut self, client: &ClientId, health: &StoreHealth) {
+        if let Some(guest) = self.guests.get(client) {
+            guest.board.health.send_replace(health.clone());
         }
     }
 
-    /// Hands a seat something; one whose store fails loses its machine.
-    fn tell_seat(
-        &mut self,
-        now: Now,
-        slot: ClientSlot,
-        tell: impl FnOnce(&mut Seat) -> Result<(), StoreError>,
-    ) {
-        let Some(seat) = self.seats.get_mut(&slot) else {
-            return;
-        };
-        if let Err(error) = tell(seat) {
-            self.fail(now, slot, &error);
-        }
-    }
-
-    /// After a failed write nothing the machine wanted happens: it is dropped, and the socket with
-    /// it, on which the service believes it present.
-    fn fail(&mut self, now: Now, slot: ClientSlot, error: &StoreError) {
-        if let Some(seat) = self.seats.get_mut(&slot) {
-            let events = seat.fail(now, error);
-            self.publisher.publish(&events);
-        }
-        self.tell_link(now, LinkInput::Detach { slot });
-        if let Some(connection) = self.sockets.disconnect_any() {
-            let close = None;
-            self.tell_link(now, LinkInput::Disconnected { connection, close });
-        }
+    fn answer(&mut self, call: Self::Call, answer: Result<Reply, SampanError>) {
+        // A caller that left is not told.
+        let _ = call.send(answer);
     }
 
     /// Asks the app's signer, beside the loop.
-    fn sign(&mut self, slot: ClientSlot, effect: EffectId, operation: SignedOperation) {
-        let signer = self.seats.get(&slot).and_then(Seat::signer).cloned();
+    fn sign(
+        &mut self,
+        slot: ClientSlot,
+        client: &ClientId,
+        effect: EffectId,
+        operation: SignedOperation,
+    ) {
+        let guest = self.guests.get(client);
+        let signer = guest.and_then(|guest| guest.signer.clone());
         self.signing.spawn(async move {
             let Some(signer) = signer else {
                 return (slot, effect, Err("the app gave no signer".to_owned()));
@@ -591,6 +530,40 @@ impl Driver {
             };
             (slot, effect, outcome)
         });
+    }
+
+    fn fetch_left(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {
+        let now = self.now();
+        let guest = self.guests.get_mut(client)?;
+        guest.imports.fetch(id, now.wall)
+    }
+
+    fn left_taken(
+        &mut self,
+        client: &ClientId,
+        id: RequestId,
+        reply: &Result<Reply, RequestError>,
+    ) -> Left {
+        let guest = self.guests.get_mut(client);
+        let board = guest.and_then(|guest| Some((guest.imports.finish(id, reply)?, &guest.board)));
+        match board {
+            Some((Imported::More, _)) => Left::More,
+            Some((Imported::All(total), board)) => {
+                board.inbox.send_replace(total);
+                Left::Nothing
+            }
+            None => Left::Nothing,
+        }
+    }
+
+    fn left_untaken(&mut self, client: &ClientId, reason: &SampanError) {
+        if let Some(guest) = self.guests.get_mut(client) {
+            guest.imports.fail(reason);
+        }
+    }
+
+    fn publish(&mut self, events: Vec<Event>) {
+        self.publisher.publish(&events);
     }
 }
 
@@ -631,7 +604,7 @@ mod tests {
         let mut driver = Driver::new(config, transport, waiting, Publisher::default(), board);
         let ann = ClientId::new("ann").unwrap();
         let newcomer = Newcomer::in_memory(&MemoryDisk::new(7), &ann);
-        driver.attach(driver.clock.now(), newcomer);
+        driver.attach(newcomer);
         let (done, answer) = tokio::sync::oneshot::channel();
         let conversation = crate::model::NewConversation::default();
         driver.take(Input::Command(Command::Request {
@@ -639,9 +612,9 @@ mod tests {
             request: Box::new(Request::CreateConversation { conversation }),
             done,
         }));
-        driver.settle();
+        driver.rounds.settle();
         answer.await.unwrap().unwrap();
-        driver.flush_all();
+        driver.rounds.flush_all();
         assert_eq!(
             driver.deadline(),
             None,

@@ -101,11 +101,6 @@ impl Imports {
         }
     }
 
-    /// Whether the app chose a folder.
-    pub(super) const fn has_inbox(&self) -> bool {
-        self.inbox.is_some()
-    }
-
     /// From now on files are read under another key.
     pub(super) fn change_key(&mut self, key: &StoreKey) {
         if let Some(inbox) = &mut self.inbox {

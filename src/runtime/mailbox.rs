@@ -147,7 +147,7 @@ impl Newcomer {
             signer: None,
             board: Arc::default(),
             door,
-            wishes: super::rest::Wishes::default(),
+            wishes: super::seat::Wishes::default(),
             imports: super::inbox::Imports::default(),
             key: Arc::default(),
         };

@@ -1,7 +1,7 @@
 //! The one loop that ties the machines, the network and the stores together.
 //!
 //! ```text
-//!   api ──▶ Mailbox ──▶ Driver (a thread of its own) ──▶ stores, sockets
+//!   api ──▶ Mailbox ──▶ Driver (a thread of its own) ──▶ Rounds ──▶ stores, sockets
 //!    ▲                     │
 //!    └──── Publisher ◀─────┘      events, through a bounded queue per subscriber
 //! ```
@@ -9,7 +9,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mailbox.rs` | what the loop is asked, and the state that anybody may read |
-//! | `driver.rs` | the loop: drain, commit, send, tell |
+//! | `driver.rs` | the engine's thread: waits, and hands what came to the rounds |
+//! | `rounds.rs` | the loop's work: drain, commit, send, tell; the simulator drives it too |
 //! | `door.rs` | the way to a client's store: readers pass, the loop opens and shuts |
 //! | `rest.rs` | clients whose stores are shut while the app is in the background |
 //! | `seat.rs` | one client's machine and store at the loop; what a failed commit leads to |
@@ -33,6 +34,7 @@ mod inbox;
 mod mailbox;
 mod publish;
 mod rest;
+mod rounds;
 mod seat;
 mod sockets;
 #[cfg(test)]
@@ -57,13 +59,17 @@ use driver::Driver;
 use inbox::Imports;
 use mailbox::Newcomer;
 use publish::Publisher;
-use rest::{Guest, SharedKey, Wishes};
+use rest::{Guest, SharedKey};
 
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave};
 pub(crate) use mailbox::{ClientBoard, EngineBoard, Mailbox, Signer};
 pub use publish::EventStream;
 pub(crate) use publish::{Queue, Scope, notify};
+#[doc(hidden)]
+pub use rounds::{Left, Ports, Progress, Rounds};
+#[doc(hidden)]
+pub use seat::{Arrival, Commits, Departure, Wishes};
 
 /// Threads for reads and for opening stores: reads are short, and opening is rare.
 const BLOCKING_THREADS_MAX: usize = 4;

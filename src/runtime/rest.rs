@@ -13,10 +13,10 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::door::{Door, Keys};
 use super::inbox::Imports;
 use super::mailbox::{Answer, ClientBoard, Command, Newcomer, Signer};
+use super::seat::Wishes;
 use crate::SampanError;
-use crate::model::{ClientId, ConversationId, Event, Now, SessionState, StoreHealth, Tag};
+use crate::model::{ClientId, Event, Now, StoreHealth, Tag};
 use crate::store::StoreKey;
-use crate::sync::SignIn;
 
 /// How long a store that was opened in the background stays open: long enough for the handful of
 /// calls that answer a notification, short enough that it is shut before the system freezes the app.
@@ -43,27 +43,6 @@ pub(super) struct Guest {
 
 /// A store's key, shared with what opens the store.
 pub(super) type SharedKey = Arc<Mutex<Option<StoreKey>>>;
-
-/// What the app asked for last, for the machine that is built next.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Wishes {
-    /// To be online, or not.
-    pub(super) online: Option<SignIn>,
-    /// The conversation that the user looks at.
-    pub(super) focus: Option<ConversationId>,
-}
-
-impl Wishes {
-    /// What a session's state makes of them: one that was open comes back by itself, one that was
-    /// ended does not.
-    pub(super) fn follow(&mut self, state: &SessionState) {
-        match state {
-            SessionState::Open => self.online = self.online.map(|_| SignIn::Yield),
-            SessionState::Ended { .. } => self.online = None,
-            SessionState::Opening | SessionState::Closed => {}
-        }
-    }
-}
 
 /// A store that was opened again, or why not.
 pub(super) type Reopened = (ClientId, Result<Keys, SampanError>);

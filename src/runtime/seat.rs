@@ -7,22 +7,22 @@
 //!
 //! Inputs of a round go to the machine one by one and pile up in one batch and one step;
 //! [`Seat::commit`] makes the batch durable and hands out what may be done now that it is.
+//!
+//! A seat knows no clock, no chance and no thread, and it is indifferent to what a call's answer is
+//! given to: the engine and the simulator use the same seats.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::door::{Door, Inside, Keys};
-use super::inbox::{Asked, Imported, Imports};
-use super::mailbox::{Answer, ClientBoard, Newcomer, Signer};
-use super::rest::{Guest, SharedKey, Wishes};
-use super::{clock, events};
-use crate::model::{ClientId, Event, Now, SessionState, StoreHealth, Tag};
-use crate::store::{Batch, CommitClass, Overlay, Store, StoreError, StoreKey, Writer};
+use super::events;
+use crate::model::{
+    ClientId, ConversationId, Event, Now, SessionState, StoreHealth, Tag, Timestamp,
+};
+use crate::store::{Batch, Commit, CommitClass, OpenReport, Overlay, Store, StoreError};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
-    Client as Machine, ClientInput, ClientSettings, Durability, EffectId, Reply, Request,
-    RequestId, SignedOperation, Signing, Step,
+    Client as Machine, ClientInput, ClientSettings, Durability, EffectId, Randomness, Reply,
+    Request, RequestError, RequestId, SignIn, SignedOperation, Signing, Step,
 };
 use crate::{Limits, SampanError};
 
@@ -39,27 +39,104 @@ const PROBE_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause before writing is tried again.
 const PROBE_MAX: Duration = Duration::from_secs(60);
 
-/// A client's place at the loop.
-pub(super) struct Seat {
+/// Where a seat's commits go: the store's writer, or what a simulator puts around it.
+pub trait Commits {
+    /// Commits a batch, as [`crate::store::Writer::commit`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::store::Writer::commit`].
+    fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError>;
+
+    /// Brings to disk what was committed, as [`crate::store::Writer::sync`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::store::Writer::sync`].
+    fn sync(&mut self) -> Result<(), StoreError>;
+
+    /// Tries whether the disk takes writes again, as [`crate::store::Writer::probe`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::store::Writer::probe`].
+    fn probe(&mut self, wall: Timestamp) -> Result<OpenReport, StoreError>;
+
+    /// Whether something committed waits for the disk.
+    fn is_dirty(&self) -> bool;
+}
+
+/// A client that comes to the loop.
+#[derive(Debug)]
+pub struct Arrival<W> {
+    /// Who.
+    pub client: ClientId,
+    /// Of the devices that share it, one is signed in at a time.
+    pub tag: Option<Tag>,
+    /// Whether operations are signed by the app's server.
+    pub signing: Signing,
+    /// Paces and limits.
+    pub limits: Limits,
+    /// What the app asked for before, if it took part before.
+    pub wishes: Wishes,
+    /// Its store, to read from.
+    pub store: Store,
+    /// Where its commits go.
+    pub writer: W,
+}
+
+/// A client that left the loop: what the app wants of it, and what its store was held by.
+#[derive(Debug)]
+pub struct Departure<W> {
+    /// Who.
+    pub client: ClientId,
+    /// For the machine that is built next.
+    pub wishes: Wishes,
+    /// Its store. It goes before the writer, which may hold a claim on the folder.
+    pub store: Store,
+    /// Where its commits went.
+    pub writer: W,
+}
+
+/// What the app asked for last, for the machine that is built next.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// To be online, or not.
+    pub online: Option<SignIn>,
+    /// The conversation that the user looks at.
+    pub focus: Option<ConversationId>,
+}
+
+impl Wishes {
+    /// What a session's state makes of them: one that was open comes back by itself, one that was
+    /// ended does not.
+    fn follow(&mut self, state: &SessionState) {
+        match state {
+            SessionState::Open => self.online = self.online.map(|_| SignIn::Yield),
+            SessionState::Ended { .. } => self.online = None,
+            SessionState::Opening | SessionState::Closed => {}
+        }
+    }
+}
+
+/// A client's place at the loop. `C` is what a call's answer is given to.
+pub(super) struct Seat<C, W> {
     client: ClientId,
     tag: Option<Tag>,
+    signing: Signing,
     limits: Limits,
+    /// Goes before the writer, which may hold a claim on the folder.
     store: Store,
-    writer: Writer,
-    signer: Option<Signer>,
-    imports: Imports,
-    /// When the inbox is to be looked at; none until somebody says that there may be something.
+    writer: W,
+    calls: BTreeMap<RequestId, C>,
+    /// Calls that hand the machine what other processes of the app left.
+    imports: BTreeSet<RequestId>,
+    /// When that is to be looked for; none until somebody says that there may be something.
     import_at: Option<Duration>,
-    key: SharedKey,
-    board: Arc<ClientBoard>,
-    calls: BTreeMap<RequestId, Answer<Result<Reply, SampanError>>>,
     next_call: u64,
     /// What the app asked for last. A rebuilt machine is told.
     wishes: Wishes,
     phase: Phase,
-    door: Arc<Door>,
-    /// Goes last: the files are free then.
-    inside: Inside,
 }
 
 enum Phase {
@@ -84,45 +161,61 @@ struct Failed {
     probe_at: Duration,
 }
 
-/// What may be done once a commit has succeeded, in this order.
-#[derive(Default)]
-pub(super) struct Released {
+/// What may be done once a commit has succeeded, or must be once one has failed, in this order.
+pub(super) struct Released<C> {
+    /// Readable state: a caller that has its answer may ask for it at once, so it comes first.
+    pub(super) session: Option<SessionState>,
+    pub(super) health: Option<StoreHealth>,
+    /// What came of what other processes of the app left.
+    pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
+    /// Why nothing comes of it now.
+    pub(super) not_imported: Option<SampanError>,
+    pub(super) answers: Vec<(C, Result<Reply, SampanError>)>,
     pub(super) requests: Vec<LinkRequest>,
     pub(super) signatures: Vec<(EffectId, SignedOperation)>,
     pub(super) wish: Option<LinkWish>,
     pub(super) events: Vec<Event>,
 }
 
-impl Seat {
+impl<C> Default for Released<C> {
+    fn default() -> Self {
+        Self {
+            session: None,
+            health: None,
+            imported: Vec::new(),
+            not_imported: None,
+            answers: Vec::new(),
+            requests: Vec::new(),
+            signatures: Vec::new(),
+            wish: None,
+            events: Vec::new(),
+        }
+    }
+}
+
+impl<C, W: Commits> Seat<C, W> {
     /// Builds the machine from the store. A store that can't be written is probed from the start.
-    pub(super) fn new(now: Now, newcomer: Newcomer, limits: Limits) -> Self {
-        let Newcomer { guest, keys } = newcomer;
+    pub(super) fn new(now: Now, arrival: Arrival<W>, randomness: Randomness) -> Self {
         let mut seat = Self {
-            client: guest.client,
-            tag: guest.tag,
-            limits,
-            store: keys.store,
-            writer: keys.writer,
-            signer: guest.signer,
-            imports: guest.imports,
-            import_at: None,
-            key: guest.key,
-            board: guest.board,
+            client: arrival.client,
+            tag: arrival.tag,
+            signing: arrival.signing,
+            limits: arrival.limits,
+            store: arrival.store,
+            writer: arrival.writer,
             calls: BTreeMap::new(),
+            imports: BTreeSet::new(),
+            import_at: None,
             next_call: 0,
-            wishes: guest.wishes,
+            wishes: arrival.wishes,
             phase: Phase::Failed(Failed {
                 reason: SampanError::Closed,
                 pause: PROBE_FIRST,
                 probe_at: now.elapsed,
             }),
-            door: guest.door,
-            inside: keys.inside,
         };
-        let health = seat.store.health();
-        seat.board.health.send_replace(health.clone());
-        match health {
-            StoreHealth::Good => seat.rebuild(now),
+        match seat.store.health() {
+            StoreHealth::Good => seat.rebuild(now, randomness),
             StoreHealth::ReadOnly { reason } => {
                 seat.rest(now, SampanError::StoreUnavailable { reason }, PROBE_FIRST);
             }
@@ -134,38 +227,20 @@ impl Seat {
         &self.client
     }
 
-    pub(super) const fn signer(&self) -> Option<&Signer> {
-        self.signer.as_ref()
+    /// Whether the store takes writes.
+    pub(super) fn health(&self) -> StoreHealth {
+        self.store.health()
     }
 
-    pub(super) const fn door(&self) -> &Arc<Door> {
-        &self.door
-    }
-
-    /// Gives the store up: what is left is the client, and the store's last handles, whose drop
-    /// blocks. Calls that wait for an answer of the service hear that it won't come.
-    pub(super) fn leave(self) -> (Guest, Keys) {
-        for (_, done) in self.calls {
-            // A caller that left is not told.
-            let _ = done.send(Err(SampanError::NotConnected));
-        }
-        self.door.rest();
-        let guest = Guest {
+    /// Gives the store up. Calls that wait for an answer of the service hear that it won't come.
+    pub(super) fn leave(self) -> (Departure<W>, Vec<C>) {
+        let departure = Departure {
             client: self.client,
-            tag: self.tag,
-            signer: self.signer,
-            board: self.board,
-            door: self.door,
             wishes: self.wishes,
-            imports: self.imports,
-            key: self.key,
-        };
-        let keys = Keys {
             store: self.store,
             writer: self.writer,
-            inside: self.inside,
         };
-        (guest, keys)
+        (departure, self.calls.into_values().collect())
     }
 
     /// Whether the machine has answered something that is not carried out yet.
@@ -178,8 +253,8 @@ impl Seat {
         &mut self,
         now: Now,
         request: Request,
-        done: Answer<Result<Reply, SampanError>>,
-    ) -> Result<(), StoreError> {
+        call: C,
+    ) -> Result<Released<C>, StoreError> {
         match &request {
             Request::Connect { mode } => self.wishes.online = Some(*mode),
             Request::Disconnect => self.wishes.online = None,
@@ -187,13 +262,16 @@ impl Seat {
             _ => {}
         }
         if let Phase::Failed(failed) = &self.phase {
-            // A caller that left is not told.
-            let _ = done.send(Err(failed.reason.clone()));
-            return Ok(());
+            let answers = vec![(call, Err(failed.reason.clone()))];
+            return Ok(Released {
+                answers,
+                ..Released::default()
+            });
         }
         let id = self.next_call();
-        self.calls.insert(id, done);
-        self.handle(now, ClientInput::Requested { id, request })
+        self.calls.insert(id, call);
+        self.handle(now, ClientInput::Requested { id, request })?;
+        Ok(Released::default())
     }
 
     /// Hands an input to the machine; without one the input is lost, as it was with the machine.
@@ -215,52 +293,35 @@ impl Seat {
         Ok(())
     }
 
-    /// Takes what other processes of the app left; `asked` is told when that is durable.
-    pub(super) fn import(&mut self, now: Now, asked: Option<Asked>) -> Result<(), StoreError> {
-        asked.into_iter().for_each(|asked| self.imports.wait(asked));
+    /// Has it looked for what other processes left, in this round.
+    pub(super) const fn import_soon(&mut self, now: Now) {
+        self.import_at = Some(now.elapsed);
+    }
+
+    /// Whether it is to be looked for, and can be taken.
+    pub(super) fn imports_now(&self, now: Now) -> bool {
+        let is_due = self.import_at.is_some_and(|at| at <= now.elapsed);
+        is_due && matches!(self.phase, Phase::Working(_))
+    }
+
+    /// Begins to take what other processes left: gives the number of the request that hands it over.
+    ///
+    /// # Errors
+    ///
+    /// Why the store takes no writes.
+    pub(super) fn begin_import(&mut self) -> Result<RequestId, SampanError> {
         if let Phase::Failed(failed) = &self.phase {
-            self.imports.fail(&failed.reason);
-            return Ok(());
+            return Err(failed.reason.clone());
         }
         self.import_at = None;
         let id = self.next_call();
-        match self.imports.fetch(id, now.wall) {
-            Some(dropped) => {
-                let request = Request::Import { dropped };
-                self.handle(now, ClientInput::Requested { id, request })
-            }
-            None => Ok(()),
-        }
+        self.imports.insert(id);
+        Ok(id)
     }
 
-    /// Has the inbox looked at in this round.
-    pub(super) fn import_soon(&mut self, now: Now) {
-        if self.imports.has_inbox() {
-            self.import_at = Some(now.elapsed);
-        }
-    }
-
-    /// Whether there may be something in the inbox that can be taken now.
-    pub(super) const fn imports_now(&self) -> bool {
-        self.import_at.is_some() && matches!(self.phase, Phase::Working(_))
-    }
-
-    /// Takes what other processes left, if it is time.
-    pub(super) fn import_if_due(&mut self, now: Now) -> Result<(), StoreError> {
-        if self.imports_now() && self.import_at.is_some_and(|at| at <= now.elapsed) {
-            self.import(now, None)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Changes the key of the store, and of the inbox with it.
-    pub(super) fn change_key(&mut self, old: &StoreKey, new: &StoreKey) -> Result<(), SampanError> {
-        self.writer.change_key(old, new)?;
-        self.imports.change_key(new);
-        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        *key = Some(new.clone());
-        Ok(())
+    /// For what is no commit: a change of the key.
+    pub(super) const fn writer_mut(&mut self) -> &mut W {
+        &mut self.writer
     }
 
     /// When the seat wants to be looked at again.
@@ -286,7 +347,7 @@ impl Seat {
     }
 
     /// Commits what the round wrote, answers the calls that waited for it, and hands out the rest.
-    pub(super) fn commit(&mut self, now: Now) -> Result<Released, StoreError> {
+    pub(super) fn commit(&mut self, now: Now) -> Result<Released<C>, StoreError> {
         let Phase::Working(working) = &mut self.phase else {
             return Ok(Released::default());
         };
@@ -306,34 +367,25 @@ impl Seat {
                 working.flush_at = Some(now.elapsed + FLUSH_AFTER);
             }
         }
-        // A caller that has its answer may ask for the state at once, so the state comes first.
         if let Some(state) = &step.session {
-            self.board.session.send_replace(state.clone());
             self.wishes.follow(state);
         }
-        for (id, answer) in step.replies {
-            if let Some(imported) = self.imports.finish(id, &answer) {
-                match imported {
-                    Imported::More => self.import_at = Some(now.elapsed),
-                    Imported::All(total) => drop(self.board.inbox.send_replace(total)),
-                }
-            }
-            if let Some(done) = self.calls.remove(&id) {
-                // A caller that left is not told.
-                let _ = done.send(answer.map_err(SampanError::from));
-            }
-        }
+        let mut imports = |reply: &(RequestId, _)| self.imports.remove(&reply.0);
+        let (imported, replies) = step.replies.into_iter().partition(|it| imports(it));
         let mut released = Released {
+            imported,
+            answers: answers(&mut self.calls, replies),
             requests: step.requests,
             signatures: step.effects.into_iter().map(signature).collect(),
             wish: step.wish,
             events,
+            ..Released::default()
         };
         working.acknowledgements.extend(step.acknowledgements);
         if working.flush_at.is_none() {
             released.requests.append(&mut working.acknowledgements);
         }
-        self.tell(step.session, step.transient, &mut released.events);
+        self.tell(step.session, step.transient, &mut released);
         Ok(released)
     }
 
@@ -341,25 +393,24 @@ impl Seat {
         &self,
         session: Option<SessionState>,
         transient: Vec<crate::model::Message>,
-        events: &mut Vec<Event>,
+        released: &mut Released<C>,
     ) {
         let client = &self.client;
-        events.extend(
-            transient
-                .into_iter()
-                .map(|message| Event::TransientMessage {
-                    client: client.clone(),
-                    message,
-                }),
-        );
+        let transient = transient.into_iter();
+        released
+            .events
+            .extend(transient.map(|message| Event::TransientMessage {
+                client: client.clone(),
+                message,
+            }));
         if let Some(state) = session {
-            self.set_session(state, events);
+            self.set_session(state, released);
         }
     }
 
     /// Brings what was committed to disk if it is time, and releases the acknowledgements that
     /// waited for that.
-    pub(super) fn flush_if_due(&mut self, now: Now) -> Result<Released, StoreError> {
+    pub(super) fn flush_if_due(&mut self, now: Now) -> Result<Released<C>, StoreError> {
         match &self.phase {
             Phase::Working(working) if working.flush_at.is_some_and(|at| at <= now.elapsed) => {
                 self.flush()
@@ -369,7 +420,7 @@ impl Seat {
     }
 
     /// Brings what was committed to disk now.
-    pub(super) fn flush(&mut self) -> Result<Released, StoreError> {
+    pub(super) fn flush(&mut self) -> Result<Released<C>, StoreError> {
         let Phase::Working(working) = &mut self.phase else {
             return Ok(Released::default());
         };
@@ -384,52 +435,50 @@ impl Seat {
     }
 
     /// Drops the machine after a failed write: nothing that it said since the last commit happened.
-    pub(super) fn fail(&mut self, now: Now, error: &StoreError) -> Vec<Event> {
+    pub(super) fn fail(&mut self, now: Now, error: &StoreError) -> Released<C> {
         log::warn!(
             "the store of {} stopped taking writes: {error}",
             self.client
         );
         let reason = SampanError::from(error.clone());
-        for (_, done) in std::mem::take(&mut self.calls) {
-            // A caller that left is not told.
-            let _ = done.send(Err(reason.clone()));
-        }
-        self.imports.fail(&reason);
+        let calls = std::mem::take(&mut self.calls).into_values();
+        let mut released = Released {
+            answers: calls.map(|call| (call, Err(reason.clone()))).collect(),
+            not_imported: Some(reason.clone()),
+            ..Released::default()
+        };
         self.rest(now, reason, PROBE_FIRST);
-        let mut events = Vec::new();
-        self.set_health(
-            StoreHealth::ReadOnly {
-                reason: error.to_string(),
-            },
-            &mut events,
-        );
+        let reason = error.to_string();
+        self.set_health(StoreHealth::ReadOnly { reason }, &mut released);
         let session = match self.wishes.online {
             Some(_) => SessionState::Opening,
             None => SessionState::Closed,
         };
-        self.set_session(session, &mut events);
-        events
+        self.set_session(session, &mut released);
+        released
     }
 
-    /// Tries to write, if it is time. True when writing works again: then there is a new machine,
-    /// which knows nothing of the link yet.
-    pub(super) fn probe_if_due(&mut self, now: Now) -> Option<Vec<Event>> {
+    /// Whether it is time to try whether writing works again.
+    pub(super) fn is_probe_due(&self, now: Now) -> bool {
+        matches!(&self.phase, Phase::Failed(failed) if failed.probe_at <= now.elapsed)
+    }
+
+    /// Tries to write. When writing works again there is a new machine, which knows nothing of the
+    /// link yet, and something to tell.
+    pub(super) fn probe(&mut self, now: Now, randomness: Randomness) -> Option<Released<C>> {
         let Phase::Failed(failed) = &self.phase else {
             return None;
         };
-        if failed.probe_at > now.elapsed {
-            return None;
-        }
         let pause = failed.pause;
         if let Err(error) = self.writer.probe(now.wall) {
             self.rest(now, error.into(), (pause * 2).min(PROBE_MAX));
             return None;
         }
         log::info!("the store of {} takes writes again", self.client);
-        self.rebuild(now);
-        let mut events = Vec::new();
-        self.set_health(StoreHealth::Good, &mut events);
-        Some(events)
+        self.rebuild(now, randomness);
+        let mut released = Released::default();
+        self.set_health(StoreHealth::Good, &mut released);
+        Some(released)
     }
 
     /// Tells a rebuilt machine what the app wants. One that was signed in comes back by itself, so it
@@ -452,20 +501,16 @@ impl Seat {
         self.handle(now, ClientInput::Requested { id, request })
     }
 
-    fn rebuild(&mut self, now: Now) {
-        let signing = match self.signer {
-            Some(_) => Signing::Signed,
-            None => Signing::Unsigned,
-        };
+    fn rebuild(&mut self, now: Now, randomness: Randomness) {
         let settings = ClientSettings {
             client: self.client.clone(),
             tag: self.tag.clone(),
             user_agent: USER_AGENT.to_owned(),
-            signing,
+            signing: self.signing,
             limits: self.limits.clone(),
         };
         self.phase = Phase::Working(Box::new(Working {
-            machine: Machine::rebuild(settings, &self.store, clock::randomness()),
+            machine: Machine::rebuild(settings, &self.store, randomness),
             batch: None,
             step: None,
             // A machine that has just been made may have work; it says so when it is asked.
@@ -473,6 +518,7 @@ impl Seat {
             flush_at: None,
             acknowledgements: Vec::new(),
         }));
+        self.imports.clear();
         self.import_soon(now);
     }
 
@@ -490,21 +536,32 @@ impl Seat {
         id
     }
 
-    fn set_session(&self, state: SessionState, events: &mut Vec<Event>) {
-        self.board.session.send_replace(state.clone());
-        events.push(Event::SessionChanged {
+    fn set_session(&self, state: SessionState, released: &mut Released<C>) {
+        released.session = Some(state.clone());
+        released.events.push(Event::SessionChanged {
             client: self.client.clone(),
             state,
         });
     }
 
-    fn set_health(&self, health: StoreHealth, events: &mut Vec<Event>) {
-        self.board.health.send_replace(health.clone());
-        events.push(Event::StoreHealthChanged {
+    fn set_health(&self, health: StoreHealth, released: &mut Released<C>) {
+        released.health = Some(health.clone());
+        released.events.push(Event::StoreHealthChanged {
             client: self.client.clone(),
             health,
         });
     }
+}
+
+/// The answers of a step, with what each is given to.
+fn answers<C>(
+    calls: &mut BTreeMap<RequestId, C>,
+    replies: Vec<(RequestId, Result<Reply, RequestError>)>,
+) -> Vec<(C, Result<Reply, SampanError>)> {
+    let answer = |(id, answer): (_, Result<_, RequestError>)| {
+        Some((calls.remove(&id)?, answer.map_err(SampanError::from)))
+    };
+    replies.into_iter().filter_map(answer).collect()
 }
 
 fn signature(effect: crate::sync::Effect) -> (EffectId, SignedOperation) {

@@ -1,0 +1,286 @@
+//! Driving the engines: their power, their calls, and what they want done in the world.
+
+use std::time::Duration;
+
+use sampan::SampanError;
+use sampan::model::{Now, SessionState};
+use sampan::sync::link::LinkInput;
+use sampan::sync::{Reply, Request, SignIn};
+
+use crate::check;
+use crate::engine::{Engine, Out};
+use crate::ledger::Call;
+use crate::server::Broken;
+use crate::world::{Happening, World};
+
+/// How long a device is off after a power cut.
+pub(crate) const OFF: Duration = Duration::from_secs(2);
+
+/// How often a user asks again when a session has ended in a healed world.
+const ASKED_AGAIN_MAX: u32 = 3;
+
+impl World {
+    /// The engine on which a client runs.
+    pub(crate) const fn engine_of(&self, device: usize) -> usize {
+        self.plan.shape.engine_of(device)
+    }
+
+    /// The clients of an engine.
+    pub(crate) fn devices_of(&self, engine: usize) -> Vec<usize> {
+        let all = 0..self.desks.len();
+        all.filter(|device| self.engine_of(*device) == engine)
+            .collect()
+    }
+
+    /// Switches an engine on, now or as soon as its disks let it.
+    pub(crate) fn boot(&mut self, index: usize) -> Result<(), Broken> {
+        let now = self.engine_now(index);
+        let mine = self.devices_of(index);
+        let Some(engine) = self.engines.get_mut(index).filter(|it| !it.is_on()) else {
+            return Ok(());
+        };
+        self.busy_at = self.now;
+        self.trace
+            .note(self.now, "boot", index, &[], || format!("engine {index}"));
+        let desks = self.desks.iter_mut();
+        let desks = desks.filter(|desk| mine.contains(&desk.index));
+        if !engine.start(now, desks) {
+            let left = engine.cut_power();
+            for device in &mine {
+                self.desks.get_mut(*device).into_iter().for_each(|it| {
+                    it.close();
+                });
+            }
+            self.carry_out_all(index, 0, left)?;
+            let at = self.now + Duration::from_secs(1);
+            self.plan_for(at, Happening::Boot(index));
+            return Ok(());
+        }
+        // An app that was online when it died goes online when it starts.
+        if engine.boot > 1 {
+            for device in mine {
+                let mode = SignIn::Yield;
+                self.call(device, Request::Connect { mode }, Call::Other)?;
+            }
+        }
+        self.settle(index)
+    }
+
+    /// Cuts an engine's power: its sockets break.
+    pub(crate) fn cut_power(&mut self, index: usize) -> Result<(), Broken> {
+        self.counts.crashes += 1;
+        self.trace
+            .note(self.now, "crash", index, &[], || format!("engine {index}"));
+        let left = self.engines.get_mut(index).map(Engine::cut_power);
+        for device in self.devices_of(index) {
+            if let Some(desk) = self.desks.get_mut(device) {
+                desk.cut_power();
+            }
+        }
+        self.carry_out_all(index, 0, left.unwrap_or_default())?;
+        for socket in self.network.all_of(index) {
+            // A deaf socket stays, and the service finds out by itself.
+            if let Some(at) = self.network.up(self.now, socket) {
+                self.plan_for(at, Happening::UpClosed { socket });
+            }
+        }
+        Ok(())
+    }
+
+    /// The app of a client calls.
+    pub(crate) fn call(
+        &mut self,
+        device: usize,
+        request: Request,
+        call: Call,
+    ) -> Result<(), Broken> {
+        let index = self.engine_of(device);
+        let now = self.engine_now(index);
+        let (engine, desk) = (self.engines.get_mut(index), self.desks.get_mut(device));
+        if let (Some(engine), Some(desk)) = (engine, desk) {
+            // A call waits in the mailbox of a loop that waits for its disk; it is simply later.
+            engine.busy_until = engine.busy_until.min(self.now);
+            engine.call(now, desk, request, call);
+        }
+        self.settle_unless_more(index)
+    }
+
+    /// Hands something to an engine and carries out what follows.
+    pub(crate) fn with_engine(
+        &mut self,
+        index: usize,
+        work: impl FnOnce(&mut Engine, Now),
+    ) -> Result<(), Broken> {
+        let now = self.engine_now(index);
+        if let Some(engine) = self.engines.get_mut(index) {
+            work(engine, now);
+        }
+        self.settle_unless_more(index)
+    }
+
+    /// What waits already is drained before anything is committed.
+    fn settle_unless_more(&mut self, index: usize) -> Result<(), Broken> {
+        if self.next_is_for(index) {
+            self.unsettled = Some(index);
+            return Ok(());
+        }
+        self.settle(index)
+    }
+
+    /// An engine works until nothing is left to do without waiting.
+    pub(crate) fn settle(&mut self, index: usize) -> Result<(), Broken> {
+        self.unsettled.take_if(|unsettled| *unsettled == index);
+        let now = self.engine_now(index);
+        let Some(engine) = self.engines.get_mut(index) else {
+            return Ok(());
+        };
+        let out = engine.settle(now);
+        let boot = engine.boot;
+        self.carry_out_all(index, boot, out)
+    }
+
+    fn carry_out_all(&mut self, index: usize, boot: u32, out: Vec<Out>) -> Result<(), Broken> {
+        for out in out {
+            self.carry_out(index, boot, out)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, index: usize, boot: u32, out: Out) -> Result<(), Broken> {
+        match out {
+            Out::Answer {
+                device,
+                call,
+                answer,
+            } => self.answered(device, call, *answer),
+            Out::Unheard { device, call } => self.ledger.unheard(device, &call),
+            Out::Committed { device, changes } => self.committed(index, device, changes),
+            Out::Session(device, state) => {
+                self.trace.note(self.now, "session", device, &[], || {
+                    format!("device {device}: {state:?}")
+                });
+                let ended = matches!(state, SessionState::Ended { .. });
+                if let Some(desk) = self.desks.get_mut(device) {
+                    desk.session = state;
+                }
+                if ended {
+                    self.ask_again(device);
+                }
+            }
+            Out::Told(device, events) => {
+                if let Some(desk) = self.desks.get_mut(device) {
+                    desk.told(events);
+                }
+                check::told_now_and_then(self, device);
+            }
+            Out::Died => {
+                self.cut_power(index)?;
+                self.plan_for(self.now + OFF, Happening::Boot(index));
+            }
+            Out::Spinning => self.violate("bounded", format!("engine {index} spins")),
+            network => self.ask_network(index, boot, network),
+        }
+        Ok(())
+    }
+
+    /// What an engine wants of the network and of the app's own server.
+    fn ask_network(&mut self, engine: usize, boot: u32, out: Out) {
+        let from = self.busy(engine).unwrap_or(self.now);
+        let reachable = !self.network.is_split(self.now, engine);
+        match out {
+            Out::LookUp(lookup) => {
+                self.trace.note(self.now, "look-up", engine, &[], || {
+                    format!("engine {engine}")
+                });
+                if reachable {
+                    let at = from + self.network.delay(self.now, engine) * 2;
+                    let happening = Happening::Routed {
+                        engine,
+                        boot,
+                        lookup,
+                    };
+                    self.plan_for(at, happening);
+                }
+            }
+            Out::Connect(number) if reachable => {
+                let at = from + self.network.delay(self.now, engine) * 2;
+                let happening = Happening::Handshake {
+                    engine,
+                    boot,
+                    number,
+                };
+                self.plan_for(at, happening);
+            }
+            Out::Disconnect(number) => {
+                if let Some(socket) = self.network.of(engine, boot, number)
+                    && let Some(at) = self.network.up(from, socket)
+                {
+                    self.plan_for(at, Happening::UpClosed { socket });
+                }
+            }
+            Out::Send(number, frame) => {
+                if let Some(socket) = self.network.of(engine, boot, number)
+                    && let Some(at) = self.network.up(from, socket)
+                {
+                    self.plan_for(at, Happening::Up { socket, frame });
+                }
+            }
+            Out::Sign(slot, effect) => {
+                let at = from + self.dice.millis(5, 5_000);
+                let happening = Happening::Signed {
+                    engine,
+                    boot,
+                    slot,
+                    effect,
+                };
+                self.plan_for(at, happening);
+            }
+            _ => {}
+        }
+    }
+
+    /// When everything has healed, a user whose session ended asks to be online once more. That may
+    /// take more than once: what the service still held of sessions of before pushes them off.
+    fn ask_again(&mut self, device: usize) {
+        let online = self.healed && self.is_online_device(device);
+        if let Some(desk) = self.desks.get_mut(device).filter(|_| online)
+            && desk.asked_again < ASKED_AGAIN_MAX
+        {
+            desk.asked_again += 1;
+            self.plan_for(self.now + Duration::from_secs(1), Happening::Ask(device));
+        }
+    }
+
+    fn answered(&mut self, device: usize, call: Call, answer: Result<Reply, SampanError>) {
+        self.trace.note(self.now, "answer", device, &[], || {
+            format!("device {device}: {call:?} -> {answer:?}")
+        });
+        self.ledger.answered(device, call, answer);
+    }
+
+    fn committed(&mut self, index: usize, device: usize, changes: usize) {
+        self.counts.commits += 1;
+        self.busy_at = self.now;
+        let bytes = changes.to_le_bytes();
+        self.trace.note(self.now, "commit", device, &bytes, || {
+            format!("device {device}: {changes} changes")
+        });
+        let slow = self.network.weather(index).slow_disk;
+        if slow.until > self.now
+            && let Some(engine) = self.engines.get_mut(index)
+        {
+            engine.busy_until = self.now + slow.pause;
+        }
+    }
+
+    /// The app of a client goes to the background for a time, and its engine with it.
+    pub(crate) fn suspend(&mut self, device: usize, lasting: Duration) -> Result<(), Broken> {
+        let index = self.engine_of(device);
+        self.with_engine(index, |it, now| {
+            it.link(now, LinkInput::Suspend);
+            it.flush(now);
+        })?;
+        self.plan_for(self.now + lasting, Happening::Resume(index));
+        Ok(())
+    }
+}

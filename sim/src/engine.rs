@@ -1,0 +1,345 @@
+//! An engine on a device: the real rounds of the loop over a network, disks and clocks that fail,
+//! with a power switch.
+//!
+//! What it wants done in the world comes out in the order in which it wanted it: sockets, frames,
+//! answers to apps, what observers are told.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sampan::model::{AppId, ClientId, ConnectionState, Event, Now, SessionState, StoreHealth};
+use sampan::runtime::{Left, Ports, Progress, Rounds};
+use sampan::store::Dropped;
+use sampan::sync::link::{
+    ClientSlot, ConnectionNumber, LinkEffect, LinkInput, LinkOptions, LookUpNumber,
+};
+use sampan::sync::{
+    EffectId, Randomness, Reply, Request, RequestError, RequestId, Signature, SignedOperation,
+};
+use sampan::wire::{Frame, OfflineMode, Subprotocol};
+use sampan::{Limits, SampanError, ServerAddress};
+
+use crate::desk::{Caller, Desk, DeskWriter};
+use crate::dice::Dice;
+use crate::ledger::Call;
+use crate::mutation::Mutation;
+
+/// Rounds that one input may cause before the engine counts as spinning.
+const ROUNDS_MAX: u32 = 1_000;
+
+/// What an engine wants done in the world, in order.
+#[derive(Debug)]
+pub(crate) enum Out {
+    LookUp(LookUpNumber),
+    Connect(ConnectionNumber),
+    Disconnect(ConnectionNumber),
+    Send(ConnectionNumber, Frame<'static>),
+    Sign(ClientSlot, EffectId),
+    Answer {
+        device: usize,
+        call: Call,
+        answer: Box<Result<Reply, SampanError>>,
+    },
+    /// Nobody will answer the call.
+    Unheard {
+        device: usize,
+        call: Call,
+    },
+    Committed {
+        device: usize,
+        changes: usize,
+    },
+    Session(usize, SessionState),
+    Told(usize, Vec<Event>),
+    /// The power failed in the middle of a write.
+    Died,
+    /// It went on without end.
+    Spinning,
+}
+
+/// Where everything that is wanted is written down.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wants(Rc<RefCell<Vec<Out>>>);
+
+impl Wants {
+    pub(crate) fn push(&self, out: Out) {
+        self.0.borrow_mut().push(out);
+    }
+
+    fn take(&self) -> Vec<Out> {
+        std::mem::take(&mut *self.0.borrow_mut())
+    }
+}
+
+/// What engines are set up with.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) app: AppId,
+    pub(crate) limits: Limits,
+    pub(crate) mode: OfflineMode,
+    pub(crate) mutation: Option<Mutation>,
+}
+
+/// An engine, running or off.
+pub(crate) struct Engine {
+    setup: Setup,
+    rounds: Option<Rounds<Wiring>>,
+    wants: Wants,
+    /// Counts its lives: what was on the way to an earlier one finds nobody.
+    pub(crate) boot: u32,
+    dice: Dice,
+    /// How far its wall clock is off, in seconds.
+    pub(crate) skew: i64,
+    /// Until when its disk keeps it from doing anything else.
+    pub(crate) busy_until: Duration,
+    /// Whether a failing disk is a power cut.
+    pub(crate) crash_on_failure: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(index: usize, seed: u64, setup: Setup) -> Self {
+        Self {
+            setup,
+            rounds: None,
+            wants: Wants::default(),
+            boot: 0,
+            dice: Dice::stream(seed, &format!("device {index}")),
+            skew: 0,
+            busy_until: Duration::ZERO,
+            crash_on_failure: false,
+        }
+    }
+
+    pub(crate) const fn is_on(&self) -> bool {
+        self.rounds.is_some()
+    }
+
+    /// Switches it on with its clients. False when a disk does not let its store open yet.
+    pub(crate) fn start<'a>(
+        &mut self,
+        now: Now,
+        desks: impl Iterator<Item = &'a mut Desk>,
+    ) -> bool {
+        let mut arrivals = Vec::new();
+        let mut devices = BTreeMap::new();
+        for desk in desks {
+            let Ok(arrival) = desk.open(&self.wants) else {
+                return false;
+            };
+            devices.insert(desk.client().clone(), desk.index);
+            arrivals.push(arrival);
+        }
+        let ports = Wiring {
+            now,
+            dice: Dice::stream(self.dice.number(), "life"),
+            devices,
+            crash_on_failure: self.crash_on_failure,
+            died: false,
+            wants: self.wants.clone(),
+        };
+        let mut rounds = Rounds::new(ports, self.options());
+        for arrival in arrivals {
+            rounds.attach(arrival);
+        }
+        self.rounds = Some(rounds);
+        self.boot += 1;
+        true
+    }
+
+    fn options(&self) -> LinkOptions {
+        LinkOptions {
+            app_id: self.setup.app.clone(),
+            server: ServerAddress::Router {
+                url: "https://router".to_owned(),
+            },
+            subprotocol: Subprotocol {
+                offline_mode: self.setup.mode,
+                ..Subprotocol::DEFAULT
+            },
+            limits: self.setup.limits.clone(),
+        }
+    }
+
+    /// Cuts the power. What it wanted and nobody carried out is not wanted any more, but for calls
+    /// that nobody will answer.
+    pub(crate) fn cut_power(&mut self) -> Vec<Out> {
+        self.rounds = None;
+        self.crash_on_failure = false;
+        let mut left = self.wants.take();
+        left.retain(|out| matches!(out, Out::Unheard { .. }));
+        left
+    }
+
+    /// When it wants to be looked at again.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        if self.setup.mutation == Some(Mutation::LostTimer) {
+            return None;
+        }
+        let rounds = self.rounds.as_ref()?;
+        Some(rounds.deadline()?.max(self.busy_until))
+    }
+
+    /// The app of a client calls.
+    pub(crate) fn call(&mut self, now: Now, desk: &mut Desk, request: Request, call: Call) {
+        for (request, call) in desk.calls(request, call) {
+            let caller = Caller::new(desk, call, &self.wants);
+            let client = desk.client().clone();
+            self.take(now, |rounds| {
+                // One that comes back is dropped, and with it the hope of an answer.
+                let _ = rounds.call(&client, request, caller);
+            });
+        }
+    }
+
+    /// Something happened to the connection.
+    pub(crate) fn link(&mut self, now: Now, input: LinkInput) {
+        self.take(now, |rounds| rounds.link(input));
+    }
+
+    /// A client's signer answered.
+    pub(crate) fn signed(
+        &mut self,
+        now: Now,
+        slot: ClientSlot,
+        effect: EffectId,
+        outcome: Result<Signature, String>,
+    ) {
+        self.take(now, |rounds| rounds.signed(slot, effect, outcome));
+    }
+
+    /// Everything is brought to disk, as when the app goes to the background.
+    pub(crate) fn flush(&mut self, now: Now) {
+        self.take(now, |rounds| {
+            rounds.settle();
+            rounds.flush_all();
+        });
+    }
+
+    fn take(&mut self, now: Now, work: impl FnOnce(&mut Rounds<Wiring>)) {
+        if let Some(rounds) = &mut self.rounds {
+            let ports = rounds.ports_mut();
+            ports.now = now;
+            ports.crash_on_failure = self.crash_on_failure;
+            work(rounds);
+        }
+    }
+
+    /// What follows from all that was handed in, and what that wants done in the world.
+    pub(crate) fn settle(&mut self, now: Now) -> Vec<Out> {
+        let rings = self.setup.mutation != Some(Mutation::LostTimer);
+        let mut left = ROUNDS_MAX;
+        self.take(now, |rounds| {
+            if rings {
+                rounds.fire_timers();
+            }
+            while left > 0 && rounds.round() == Progress::Made {
+                left -= 1;
+            }
+        });
+        if left == 0 {
+            self.wants.push(Out::Spinning);
+        }
+        if self.rounds.as_ref().is_some_and(|it| it.ports().died) {
+            self.wants.push(Out::Died);
+        }
+        self.wants.take()
+    }
+}
+
+/// The world around an engine's rounds.
+struct Wiring {
+    now: Now,
+    dice: Dice,
+    devices: BTreeMap<ClientId, usize>,
+    crash_on_failure: bool,
+    /// The power failed: nothing that follows happens.
+    died: bool,
+    wants: Wants,
+}
+
+impl Wiring {
+    fn want(&self, out: Out) {
+        if !self.died {
+            self.wants.push(out);
+        }
+    }
+
+    fn device(&self, client: &ClientId) -> usize {
+        self.devices.get(client).copied().unwrap_or(usize::MAX)
+    }
+}
+
+impl Ports for Wiring {
+    type Writer = DeskWriter;
+    type Call = Caller;
+
+    fn now(&self) -> Now {
+        self.now
+    }
+
+    fn randomness(&mut self) -> Randomness {
+        self.dice.source()
+    }
+
+    fn carry_out(&mut self, effect: LinkEffect) -> Option<LinkInput> {
+        self.want(match effect {
+            LinkEffect::LookUp { lookup, .. } => Out::LookUp(lookup),
+            LinkEffect::Connect { connection, .. } => Out::Connect(connection),
+            LinkEffect::Disconnect { connection } => Out::Disconnect(connection),
+            LinkEffect::Send { connection, frame } => Out::Send(connection, frame),
+        });
+        None
+    }
+
+    fn connection_changed(&mut self, _state: &ConnectionState) {}
+
+    fn session_changed(&mut self, client: &ClientId, state: &SessionState) {
+        self.want(Out::Session(self.device(client), state.clone()));
+    }
+
+    /// The first word of a failed commit.
+    fn health_changed(&mut self, _client: &ClientId, health: &StoreHealth) {
+        self.died |= self.crash_on_failure && *health != StoreHealth::Good;
+    }
+
+    fn answer(&mut self, call: Caller, answer: Result<Reply, SampanError>) {
+        if !self.died {
+            call.answer(answer);
+        }
+    }
+
+    fn sign(
+        &mut self,
+        slot: ClientSlot,
+        _client: &ClientId,
+        effect: EffectId,
+        _operation: SignedOperation,
+    ) {
+        self.want(Out::Sign(slot, effect));
+    }
+
+    /// No other process of the app runs here.
+    fn fetch_left(&mut self, _client: &ClientId, _id: RequestId) -> Option<Vec<Dropped>> {
+        None
+    }
+
+    fn left_taken(
+        &mut self,
+        _client: &ClientId,
+        _id: RequestId,
+        _reply: &Result<Reply, RequestError>,
+    ) -> Left {
+        Left::Nothing
+    }
+
+    fn left_untaken(&mut self, _client: &ClientId, _reason: &SampanError) {}
+
+    fn publish(&mut self, events: Vec<Event>) {
+        let client = events.iter().find_map(Event::client);
+        if let Some(client) = client {
+            self.want(Out::Told(self.device(client), events));
+        }
+    }
+}
