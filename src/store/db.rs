@@ -231,7 +231,7 @@ fn is_whole(path: &Path, longer_than: usize) -> io::Result<bool> {
 }
 
 /// Makes every file of the folder, and the folder's names, durable.
-fn sync_tree(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_tree(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {

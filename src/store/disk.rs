@@ -18,12 +18,14 @@ pub(super) trait Disk: fmt::Debug + Send + Sync {
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
     /// Makes a file hold `bytes`, all or nothing, durable on return.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
-    /// Removes a file if there is one.
+    /// Removes a file, or a folder with everything in it, if there is one.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Gives a file or folder another name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// The names of everything in the folder, in order.
     fn list(&self) -> io::Result<Vec<String>>;
+    /// The names of everything in the folder, and the bytes it takes, folders with all in them.
+    fn sizes(&self) -> io::Result<Vec<(String, u64)>>;
     /// Makes what was created and renamed in the folder durable.
     fn sync_folder(&self) -> io::Result<()>;
 }
@@ -86,7 +88,13 @@ impl Disk for RealDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(name)) {
+        let path = self.path(name);
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        };
+        match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -105,9 +113,43 @@ impl Disk for RealDisk {
         Ok(names)
     }
 
+    fn sizes(&self) -> io::Result<Vec<(String, u64)>> {
+        let names = self.list()?.into_iter();
+        names
+            .map(|name| {
+                let bytes = size_of(&self.path(&name))?;
+                Ok((name, bytes))
+            })
+            .collect()
+    }
+
     fn sync_folder(&self) -> io::Result<()> {
         sync_folder(&self.folder)
     }
+}
+
+/// The bytes of a file, or of all files in a folder. What goes away meanwhile has none.
+fn size_of(path: &Path) -> io::Result<u64> {
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let kind = match fs::symlink_metadata(path) {
+        Ok(kind) => kind,
+        Err(error) if is_gone(&error) => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    if !kind.is_dir() {
+        return Ok(kind.len());
+    }
+    let mut bytes = 0_u64;
+    match fs::read_dir(path) {
+        Ok(entries) => {
+            for entry in entries {
+                bytes = bytes.saturating_add(size_of(&entry?.path())?);
+            }
+        }
+        Err(error) if is_gone(&error) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(bytes)
 }
 
 /// Makes the names in a folder durable; other systems than Unix cannot open a folder to sync it.

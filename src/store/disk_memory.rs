@@ -287,6 +287,11 @@ impl Disk for MemoryDisk {
         Ok(self.state().files.keys().cloned().collect())
     }
 
+    fn sizes(&self) -> io::Result<Vec<(String, u64)>> {
+        let sized = |(name, bytes)| (name, u64::try_from(bytes).unwrap_or(u64::MAX));
+        Ok(self.files().into_iter().map(sized).collect())
+    }
+
     fn sync_folder(&self) -> io::Result<()> {
         self.state().begin()
     }

@@ -22,6 +22,8 @@ pub(super) enum Tag {
     Totals = 2,
     /// The session between connections. One record.
     Session = 3,
+    /// How much of the tree is alive, counted some time ago. One record.
+    Census = 4,
     /// Some neighbouring messages, by conversation and a lower bound of their positions.
     Pack = b'b',
     /// A conversation, by number.
@@ -44,10 +46,11 @@ pub(super) enum Tag {
 
 impl Tag {
     /// Every tag, in byte order.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Meta,
         Self::Totals,
         Self::Session,
+        Self::Census,
         Self::Pack,
         Self::Conversation,
         Self::Id,
@@ -65,6 +68,7 @@ impl Tag {
             Self::Meta => "counters",
             Self::Totals => "unread totals",
             Self::Session => "session",
+            Self::Census => "census",
             Self::Pack => "packs",
             Self::Conversation => "conversations",
             Self::Id => "conversation ids",
@@ -100,6 +104,10 @@ pub(super) fn totals() -> Vec<u8> {
 
 pub(super) fn session() -> Vec<u8> {
     vec![Tag::Session as u8]
+}
+
+pub(super) fn census() -> Vec<u8> {
+    vec![Tag::Census as u8]
 }
 
 /// `c` · number (4)
@@ -197,6 +205,17 @@ pub(super) fn parse_pack(key: &[u8]) -> Result<ConversationNumber, BadRecord> {
     let rest = key.strip_prefix(&[Tag::Pack as u8]).ok_or(BadRecord)?;
     let (number, _) = rest.split_first_chunk::<4>().ok_or(BadRecord)?;
     Ok(ConversationNumber(u32::from_be_bytes(*number)))
+}
+
+/// About the time of the messages at a pack's bound; none of a conversation's first pack, which has
+/// an empty one.
+pub(super) fn pack_time(key: &[u8]) -> Option<Timestamp> {
+    let bound = key.get(5..).filter(|bound| !bound.is_empty())?;
+    let mut time = [0; 8];
+    for (to, from) in time.iter_mut().zip(bound) {
+        *to = *from;
+    }
+    Some(from_ordered(u64::from_be_bytes(time)))
 }
 
 /// The conversation and position that the key of a single message names.

@@ -118,6 +118,8 @@ const REMOVED: u32 = u32::MAX;
 pub(super) struct LogKv {
     /// Where the log is; none for a tree that is not kept.
     disk: Option<Arc<dyn Disk>>,
+    /// The log's name in the folder.
+    name: String,
     state: RwLock<LogState>,
 }
 
@@ -134,14 +136,14 @@ const LOG: frame::Seal<'static> = frame::Seal {
     cipher: None,
 };
 
-/// The log's name in the folder.
+/// The log's name in the folder, but for one that is being copied.
 pub(super) const LOG_FILE: &str = "tree.log";
 
 impl LogKv {
-    /// Opens the log, or begins one.
-    pub(super) fn open(disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
+    /// Opens the log of that name, or begins one.
+    pub(super) fn open(disk: Arc<dyn Disk>, name: &str) -> Result<Self, StoreError> {
         let bytes = disk
-            .read(LOG_FILE)
+            .read(name)
             .map_err(|e| StoreError::io("reading the log", &e))?;
         let bytes = bytes.unwrap_or_default();
         let mut tree = BTreeMap::new();
@@ -157,11 +159,12 @@ impl LogKv {
         let end = u64::try_from(end).unwrap_or(u64::MAX);
         if torn {
             // What is behind a torn batch must not be taken for a later one after the next append.
-            cut(disk.as_ref(), end).map_err(|e| StoreError::io("mending the log", &e))?;
+            cut(disk.as_ref(), name, end).map_err(|e| StoreError::io("mending the log", &e))?;
         }
         let state = LogState { tree, end };
         Ok(Self {
             disk: Some(disk),
+            name: name.to_owned(),
             state: RwLock::new(state),
         })
     }
@@ -174,6 +177,7 @@ impl LogKv {
         };
         Self {
             disk: None,
+            name: String::new(),
             state: RwLock::new(state),
         }
     }
@@ -181,13 +185,13 @@ impl LogKv {
     fn log(&self) -> io::Result<Option<Box<dyn DiskFile>>> {
         self.disk
             .as_ref()
-            .map(|disk| disk.open(LOG_FILE))
+            .map(|disk| disk.open(&self.name))
             .transpose()
     }
 }
 
-fn cut(disk: &dyn Disk, length: u64) -> io::Result<()> {
-    let mut file = disk.open(LOG_FILE)?;
+fn cut(disk: &dyn Disk, name: &str, length: u64) -> io::Result<()> {
+    let mut file = disk.open(name)?;
     file.truncate(length)?;
     file.sync()
 }

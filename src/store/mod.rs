@@ -23,6 +23,7 @@
 //! | 1 | – | schema, commit sequence, next numbers | every commit |
 //! | 2 | – | totals of unread counts | commits that change them |
 //! | 3 | – | the session between connections | session machine |
+//! | 4 | – | how much of the tree is alive, counted some time ago | keeping it small |
 //! | `b` | number, lower bound of positions | some neighbouring messages | receiver, history, sealing |
 //! | `c` | number | conversation row | receiver, sender |
 //! | `i` | hash of a conversation id | id, number | creation, take-over |
@@ -39,12 +40,14 @@ mod batch;
 mod cache;
 mod change;
 mod cipher;
+mod compact;
 mod db;
 mod disk;
 mod disk_memory;
 mod encode;
 mod entry;
 mod error;
+mod evict;
 mod frame;
 mod identity;
 mod inbox;
@@ -76,9 +79,12 @@ mod segments;
 mod shared;
 mod snapshot;
 mod squeeze;
+mod tend;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod twin;
+mod usage;
 mod writer;
 
 use std::sync::Arc;
@@ -100,7 +106,9 @@ pub use overlay::{Assigned, Overlay, Put};
 pub use place::{ConversationNumber, History, HistoryEnd, HistoryStart, Place, Position, Span};
 pub use row::{ConversationRow, Freshness, SessionRow, UnreadTold, UnreadTotal, UnreadTotals};
 pub use snapshot::{ConversationPage, ListCursor, Snapshot};
+pub use tend::Tended;
 pub use timeline::{Gap, Page, TimelineItem};
+pub use usage::StorageUsage;
 pub use writer::{Commit, CommitClass, Writer};
 
 use shared::{Shared, Tables};

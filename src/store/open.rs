@@ -31,6 +31,9 @@ pub struct StoreOptions {
     pub owner: ClientId,
     /// Memory for the cache, in bytes; the process needs about twice as much.
     pub cache_bytes: u64,
+    /// The most bytes that the store should take on disk; none for no limit. [`Writer::tend`] keeps
+    /// to it as far as what must stay leaves it: see `docs/store.md`.
+    pub disk_budget: Option<u64>,
     /// The key of an encrypted store; none for one that is not.
     pub key: Option<StoreKey>,
     /// The time now, to name what is set aside.
@@ -41,13 +44,14 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// Options with every default: a cache of 16 MiB, no encryption.
+    /// Options with every default: a cache of 16 MiB, no disk budget, no encryption.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>, owner: ClientId, now: Timestamp) -> Self {
         Self {
             folder: folder.into(),
             owner,
             cache_bytes: 16 * 1024 * 1024,
+            disk_budget: None,
             key: None,
             now,
             open_timeout: Duration::from_secs(60),
@@ -178,7 +182,9 @@ impl Store {
             codec,
             hold,
         };
-        foundation.open(options.owner.clone(), options.now, report)
+        let mut opened = foundation.open(options.owner.clone(), options.now, report)?;
+        opened.writer.set_disk_budget(options.disk_budget);
+        Ok(opened)
     }
 
     /// Opens a store in memory, or makes one. It lives as long as the disk; opened again on the
@@ -340,7 +346,8 @@ fn assemble(
         },
         None => StoreHealth::Good,
     };
-    let shared = Arc::new(Shared::new(owner, codec, tables, health, hold));
+    let disk = Arc::clone(&ground.disk);
+    let shared = Arc::new(Shared::new(owner, codec, tables, health, disk, hold));
     let store = Store {
         shared: Arc::clone(&shared),
     };
@@ -364,7 +371,7 @@ fn degraded(
     mut report: OpenReport,
 ) -> Opened {
     report.read_only = Some(error.to_string());
-    let tables = ground.peek(&codec).unwrap_or_else(|_| empty_tables());
+    let tables = ground.readable(&codec);
     assemble(owner, ground, identity, codec, hold, tables, None, report)
 }
 

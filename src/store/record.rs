@@ -67,6 +67,18 @@ pub(super) struct TotalsRecord {
     pub(super) unmuted: (u64, u32, u32, u32),
 }
 
+/// How much of the tree is alive, as it was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct CensusRecord {
+    /// The bytes of keys and values.
+    pub(super) live: u64,
+    /// The bytes that the tree took on disk then.
+    pub(super) file: u64,
+    /// What a compacted tree takes on disk, in thousandths of what is alive; zero: not known yet.
+    pub(super) spread: u64,
+}
+
 /// A conversation id and its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct IdRecord {

@@ -17,16 +17,17 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{ConversationId, OutboxEntryId, Timestamp};
 
-use super::db::{DbOptions, SledKv};
+use super::compact::Which;
+use super::db::DbOptions;
 use super::disk::Disk;
 use super::encode::{totals_of, totals_record};
 use super::entry::Entry;
 use super::frame;
 use super::journal::{Journal, Kind, Recovered};
 use super::key::{self, Tag};
-use super::kv::{Direction, Kv, KvBatch, LOG_FILE, LogKv};
+use super::kv::{Direction, Kv, KvBatch};
 use super::migrate::{SCHEMA, migrate};
-use super::open::{OpenReport, SetAside, memory_tree};
+use super::open::{OpenReport, SetAside, empty_tables, memory_tree};
 use super::outbox::Outbox;
 use super::packs::{PACK_CACHE, PackCache};
 use super::record::{
@@ -88,6 +89,7 @@ impl Ground {
         now: Timestamp,
         report: &mut OpenReport,
     ) -> Result<(Tables, Result<Journal, StoreError>), StoreError> {
+        self.settle_swap()?;
         let journal = Recovered::read(self.disk.as_ref(), codec);
         let looked = match &self.tree {
             TreeSource::Folder { options, .. } => look(&options.data_file()),
@@ -103,6 +105,9 @@ impl Ground {
             Err(StoreError::Damaged { .. }) => None,
             Err(other) => return Err(other),
         };
+        if whole.is_some() {
+            self.remove_old();
+        }
         let mut tables = match whole {
             Some(tables) => tables,
             None => {
@@ -164,14 +169,25 @@ impl Ground {
         self.disk.remove(PROBE_FILE).map_err(failed)
     }
 
+    /// What can be read without opening anything, if anything can.
+    pub(super) fn readable(&self, codec: &Codec) -> Tables {
+        self.peek(codec).unwrap_or_else(|_| empty_tables())
+    }
+
     /// What can be read without writing: the whole records of the tree, in memory, and what the
     /// journal says is unsettled. At most [`PEEK_MAX`] of a large tree.
-    pub(super) fn peek(&self, codec: &Codec) -> Result<Tables, StoreError> {
+    fn peek(&self, codec: &Codec) -> Result<Tables, StoreError> {
         let kv = memory_tree();
         let mut salvage = Salvage::new(kv.as_ref(), codec, SCHEMA);
         let mut bytes = 0_usize;
-        if let TreeSource::Folder { options, .. } = &self.tree {
-            let scanned = scan_folder(&options.folder, codec, &mut |opened, frame| {
+        if let TreeSource::Folder { folder, options } = &self.tree {
+            let old = folder.join(self.tree_name(Which::Old));
+            let tree = if options.folder.exists() {
+                &options.folder
+            } else {
+                &old
+            };
+            let scanned = scan_folder(tree, codec, &mut |opened, frame| {
                 bytes = bytes.saturating_add(frame.len());
                 if bytes > PEEK_MAX {
                     return Err(StoreError::damaged("too large to hold in memory"));
@@ -208,11 +224,7 @@ impl Ground {
     }
 
     fn open_tree(&self, codec: &Codec, check: Check) -> Result<Tables, StoreError> {
-        let kv: Arc<dyn Kv> = match &self.tree {
-            TreeSource::Folder { options, .. } => Arc::new(SledKv::open(options)?),
-            TreeSource::Memory => Arc::new(LogKv::open(Arc::clone(&self.disk))?),
-        };
-        let tables = load(kv, codec)?;
+        let tables = load(self.open_kv(Which::Tree)?, codec)?;
         if check == Check::Full {
             verify(tables.kv.as_ref(), codec)?;
         }
@@ -227,15 +239,8 @@ impl Ground {
         now: Timestamp,
         report: &mut OpenReport,
     ) -> Result<(Tables, Rows), StoreError> {
-        let name = match &self.tree {
-            TreeSource::Folder { .. } => super::db::TREE_FOLDER,
-            TreeSource::Memory => LOG_FILE,
-        };
-        let aside = set_aside(self.disk.as_ref(), name, now)?;
-        let kv: Arc<dyn Kv> = match &self.tree {
-            TreeSource::Folder { options, .. } => Arc::new(SledKv::open(options)?),
-            TreeSource::Memory => Arc::new(LogKv::open(Arc::clone(&self.disk))?),
-        };
+        let aside = set_aside(self.disk.as_ref(), &self.tree_name(Which::Tree), now)?;
+        let kv = self.open_kv(Which::Tree)?;
         let mut salvage = Salvage::new(kv.as_ref(), codec, SCHEMA);
         let scanned = match &self.tree {
             TreeSource::Folder { folder, .. } => {

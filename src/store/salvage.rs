@@ -264,7 +264,7 @@ impl<'a> Salvage<'a> {
                 }
             }
             // Derived: made anew.
-            Some(Tag::Totals | Tag::List | Tag::Work) | None => {}
+            Some(Tag::Totals | Tag::Census | Tag::List | Tag::Work) | None => {}
             Some(Tag::Session | Tag::Conversation | Tag::Id | Tag::Awaiting | Tag::Local) => {
                 let rank = (opened.seq, Form::Hot);
                 self.wait(opened.key.clone(), rank, frame.to_vec())?;

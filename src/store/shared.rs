@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use crate::model::{ClientId, StoreHealth};
 
 use super::cipher::Cipher;
+use super::disk::Disk;
 use super::frame::{self, BadFrame, Seal};
 use super::key::HashKey;
 use super::kv::Kv;
@@ -87,6 +88,10 @@ pub(super) struct Shared {
     tables: RwLock<Tables>,
     health: Mutex<StoreHealth>,
     damaged: AtomicU64,
+    /// The store's folder, to ask what it takes.
+    pub(super) disk: Arc<dyn Disk>,
+    /// The most bytes that the store should take on disk; all ones for no limit.
+    budget: AtomicU64,
     /// Dropped last: fields drop in order, and the files must be closed before the folder is free.
     _hold: Hold,
 }
@@ -97,6 +102,7 @@ impl Shared {
         codec: Codec,
         tables: Tables,
         health: StoreHealth,
+        disk: Arc<dyn Disk>,
         hold: Hold,
     ) -> Self {
         Self {
@@ -105,6 +111,8 @@ impl Shared {
             tables: RwLock::new(tables),
             health: Mutex::new(health),
             damaged: AtomicU64::new(0),
+            disk,
+            budget: AtomicU64::new(u64::MAX),
             _hold: hold,
         }
     }
@@ -139,6 +147,16 @@ impl Shared {
             });
         }
         read
+    }
+
+    /// The most bytes that the store should take on disk.
+    pub(super) fn budget(&self) -> Option<u64> {
+        Some(self.budget.load(Ordering::Relaxed)).filter(|bytes| *bytes < u64::MAX)
+    }
+
+    pub(super) fn set_budget(&self, bytes: Option<u64>) {
+        let bytes = bytes.unwrap_or(u64::MAX);
+        self.budget.store(bytes, Ordering::Relaxed);
     }
 
     /// Counts a record that was dropped because it is damaged.

@@ -10,6 +10,7 @@ use super::change::changes;
 use super::encode::{Encoded, activities, encode_batch, set_activity};
 use super::identity::Identity;
 use super::journal::Journal;
+use super::kv::KvBatch;
 use super::links::{held, set_held};
 use super::open::empty_tables;
 use super::pack_changes::{PackChange, PackChanges, pack_changes};
@@ -18,6 +19,7 @@ use super::packs::Keyed;
 use super::recover::{Check, Ground};
 use super::seal::{HOT_MAX, sealing};
 use super::shared::{Shared, Tables};
+use super::tend::Tending;
 use super::{ConversationNumber, OpenReport, Snapshot, Store, StoreChange, StoreError, StoreKey};
 
 /// How soon a commit must be durable.
@@ -45,13 +47,15 @@ pub struct Commit {
 pub struct Writer {
     // Declared first, dropped first: the folder is given back when nothing writes to it any more.
     journal: Option<Journal>,
-    ground: Ground,
+    pub(super) ground: Ground,
     identity: Identity,
     /// What is applied to the tree and not durable there.
     unsynced: Unsynced,
     /// Conversations with so many hot messages that the older ones are to be sealed.
     to_seal: BTreeSet<ConversationNumber>,
-    shared: Arc<Shared>,
+    /// What is known of the store's size, and done about it.
+    pub(super) tending: Tending,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What is applied to the tree and not durable there.
@@ -75,7 +79,7 @@ impl Unsynced {
 const INTENT_BYTES_MAX: usize = 64 * 1024;
 
 impl Writer {
-    pub(super) const fn new(
+    pub(super) fn new(
         shared: Arc<Shared>,
         ground: Ground,
         identity: Identity,
@@ -87,6 +91,7 @@ impl Writer {
             identity,
             unsynced: Unsynced::NOTHING,
             to_seal: BTreeSet::new(),
+            tending: Tending::default(),
             shared,
         }
     }
@@ -253,6 +258,19 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes a record that no reader sees, beside the commits; durable with the next sync.
+    pub(super) fn write_aside(&mut self, key: Vec<u8>, payload: &[u8]) -> Result<(), StoreError> {
+        let tables = self.shared.write();
+        let mut changes = KvBatch::default();
+        let value = self.shared.codec.seal(&key, payload, tables.meta.seq)?;
+        changes.put(key, value);
+        let applied = tables.kv.apply(&changes);
+        drop(tables);
+        applied.map_err(|error| self.fail(error))?;
+        self.unsynced.cache = true;
+        Ok(())
+    }
+
     fn flush_tree(&mut self) -> Result<(), StoreError> {
         flush(&self.shared)?;
         self.unsynced = Unsynced::NOTHING;
@@ -316,6 +334,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut tables = shared.write();
         // The old tree must be closed before it can be opened again.
+        self.forget_tending();
         self.journal = None;
         let old = std::mem::replace(&mut *tables, empty_tables());
         let meta = old.meta;
@@ -325,7 +344,7 @@ impl Writer {
         let (mut opened, journal) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                *tables = self.ground.peek(codec).unwrap_or_else(|_| empty_tables());
+                *tables = self.ground.readable(codec);
                 return Err(error);
             }
         };

@@ -1,5 +1,6 @@
 //! Tests of the store as a whole: scenarios, properties against a plain model, damage, crashes.
 
+mod budget;
 mod damage;
 mod faults;
 mod fixture;

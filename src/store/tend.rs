@@ -1,0 +1,270 @@
+//! Keeping a store small: what its writer does about its size between commits, a little at a time.
+//!
+//! ```text
+//!   too large? ──▶ count what is alive ──▶ evict old messages ──▶ compact ──▶ done
+//!                                          (over a budget only)
+//! ```
+//!
+//! Whoever drives the writer asks [`Writer::wants_tending`] now and then and calls [`Writer::tend`]
+//! until it is done, best while nothing else is to do. Each call takes some milliseconds; the one in
+//! which a compacted tree takes its place takes some ten, and readers wait for that one.
+
+use std::sync::Arc;
+
+use crate::model::{ConversationId, StoreHealth};
+
+use super::compact::{Compaction, Progress, Swapped};
+use super::evict::{Evictor, Found};
+use super::key;
+use super::record::{CensusRecord, decode, encode};
+use super::usage::{Census, Count, Need, need};
+use super::{CommitClass, StoreError, Writer};
+
+/// Whether there is more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tended {
+    /// There is: call again, soon.
+    More,
+    /// There is not, until the store has grown.
+    Done,
+}
+
+/// What a writer knows of its store's size.
+#[derive(Debug, Default)]
+pub(super) struct Tending {
+    census: Option<Census>,
+    /// Whether it was looked for what an earlier count said.
+    recalled: bool,
+    counting: Option<Count>,
+    evictor: Evictor,
+    compaction: Option<Compaction>,
+    /// Somebody asked for a compaction.
+    wanted: bool,
+    /// The size at which nothing more could be done; it is tried again when the tree has grown.
+    given_up_at: Option<u64>,
+}
+
+impl Tending {
+    /// Whether a size is so near to one at which nothing could be done that trying again is idle.
+    fn has_given_up(&self, file: u64) -> bool {
+        self.given_up_at
+            .is_some_and(|at| file < at.saturating_add(at / 8).max(1))
+    }
+}
+
+impl Writer {
+    /// Whether the store is larger than it should be, so that [`Writer::tend`] has something to do.
+    /// Cheap: it asks for the size of a file.
+    #[must_use]
+    pub fn wants_tending(&self) -> bool {
+        let tending = &self.tending;
+        if tending.wanted || tending.compaction.is_some() {
+            return true;
+        }
+        match self.tree_bytes() {
+            Ok(file) => {
+                !tending.has_given_up(file)
+                    && need(file, tending.census, self.shared.budget()) != Need::Nothing
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The most bytes that the store should take on disk; none for no limit.
+    pub fn set_disk_budget(&mut self, bytes: Option<u64>) {
+        self.shared.set_budget(bytes);
+        self.tending.given_up_at = None;
+    }
+
+    /// Has the store compacted by the next calls of [`Writer::tend`], whatever its size.
+    pub fn want_compaction(&mut self) {
+        self.tending.wanted = true;
+    }
+
+    /// Whether a compaction that was asked for is not done yet.
+    #[must_use]
+    pub const fn wants_compaction(&self) -> bool {
+        self.tending.wanted
+    }
+
+    /// Does a little about the store's size. Nothing of a conversation in view is evicted. What is
+    /// evicted is a commit of class cache with a number of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ReadOnly`] after an earlier failure; [`StoreError::Io`] when the disk refuses.
+    /// If the store takes no writes then, its health says so; else nothing but a compaction failed,
+    /// for which there may be no room: it is tried again when the store has grown.
+    pub fn tend(&mut self, in_view: &[ConversationId]) -> Result<Tended, StoreError> {
+        if let StoreHealth::ReadOnly { reason } = self.shared.health() {
+            return Err(StoreError::ReadOnly { reason });
+        }
+        if self.tending.compaction.is_some() {
+            return self.go_on_compacting();
+        }
+        if self.tending.wanted {
+            return self.begin_compacting();
+        }
+        self.recall()?;
+        let file = self.tree_bytes()?;
+        if self.tending.has_given_up(file) {
+            return Ok(Tended::Done);
+        }
+        match need(file, self.tending.census, self.shared.budget()) {
+            Need::Nothing => Ok(Tended::Done),
+            Need::Census => self.count(file),
+            Need::Evict { .. } => self.evict(in_view, file),
+            Need::Compact => self.begin_compacting(),
+        }
+    }
+
+    /// Compacts the store now, and blocks until that is done.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Writer::tend`].
+    pub fn compact(&mut self) -> Result<(), StoreError> {
+        self.want_compaction();
+        while self.wants_compaction() {
+            self.tend(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is under way: the tree is another one now.
+    pub(super) fn forget_tending(&mut self) {
+        self.tending = Tending {
+            wanted: self.tending.wanted,
+            ..Tending::default()
+        };
+    }
+
+    fn tree_bytes(&self) -> Result<u64, StoreError> {
+        self.shared.read().kv.size_bytes()
+    }
+
+    /// Takes over what was counted before the store was opened.
+    fn recall(&mut self) -> Result<(), StoreError> {
+        if !self.tending.recalled {
+            let value = self.shared.read().kv.value(&key::census())?;
+            let codec = &self.shared.codec;
+            let payload = value.and_then(|value| codec.open(&key::census(), &value).ok());
+            let record = payload.and_then(|payload| decode::<CensusRecord>(&payload).ok());
+            self.tending.census = record.map(Census::of_record);
+            self.tending.recalled = true;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, file: u64) -> Result<Tended, StoreError> {
+        let mut count = self.tending.counting.take().unwrap_or_default();
+        let tables = self.shared.read();
+        let ended = count.go_on(tables.kv.as_ref(), &self.shared.codec);
+        drop(tables);
+        if self.shared.noting(ended)? {
+            let census = Census::new(count.live, file, self.tending.census);
+            self.remember(census)?;
+        } else {
+            self.tending.counting = Some(count);
+        }
+        Ok(Tended::More)
+    }
+
+    /// Writes down what is alive, for the next who opens the store.
+    fn remember(&mut self, census: Census) -> Result<(), StoreError> {
+        self.tending.census = Some(census);
+        let key = key::census();
+        let payload = encode(&census.record())?;
+        self.write_aside(key, &payload)
+    }
+
+    fn evict(&mut self, in_view: &[ConversationId], file: u64) -> Result<Tended, StoreError> {
+        let store = self.store();
+        match self.tending.evictor.step(&store, in_view)? {
+            Found::Looking => {}
+            Found::Evicted { batch, bytes } => {
+                // Observers are told nothing: what they were shown stays right.
+                self.commit(*batch, CommitClass::Cache)?;
+                if let Some(census) = &mut self.tending.census {
+                    census.live = census.live.saturating_sub(bytes);
+                }
+            }
+            Found::Nothing => {
+                // What is left has to stay. A compaction gives back what can be.
+                let shrinks = self.tending.census.is_some_and(|it| it.would_shrink(file));
+                if shrinks {
+                    return self.begin_compacting();
+                }
+                self.tending.given_up_at = Some(file);
+                return Ok(Tended::Done);
+            }
+        }
+        Ok(Tended::More)
+    }
+
+    fn begin_compacting(&mut self) -> Result<Tended, StoreError> {
+        let tree = Arc::clone(&self.shared.read().kv);
+        let begun = Compaction::begin(&self.ground, tree);
+        let compaction = begun.map_err(|error| self.give_up(error))?;
+        self.shared.write().kv = compaction.both();
+        self.tending.compaction = Some(compaction);
+        Ok(Tended::More)
+    }
+
+    fn go_on_compacting(&mut self) -> Result<Tended, StoreError> {
+        let Some(mut compaction) = self.tending.compaction.take() else {
+            return Ok(Tended::More);
+        };
+        let stepped = compaction.step(&self.ground);
+        let ready = match self.shared.noting(stepped) {
+            Ok(Progress::More) => {
+                self.tending.compaction = Some(compaction);
+                return Ok(Tended::More);
+            }
+            Ok(Progress::Ready) => compaction.settle(&self.ground),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ready {
+            compaction.abandon(&self.ground, &mut self.shared.write());
+            return Err(self.give_up(error));
+        }
+        self.take_over(compaction)?;
+        Ok(Tended::More)
+    }
+
+    /// Lets the copy be the tree.
+    fn take_over(&mut self, compaction: Compaction) -> Result<(), StoreError> {
+        let live = compaction.live();
+        let mut tables = self.shared.write();
+        let swapped = compaction.swap(&self.ground, &mut tables);
+        if swapped.is_err() {
+            // Nothing is open any more. What can be read without opening is shown until a probe
+            // has mended it.
+            *tables = self.ground.readable(&self.shared.codec);
+        }
+        drop(tables);
+        match swapped {
+            Ok(Swapped::Done) => {}
+            Ok(Swapped::Undone(error)) => return Err(self.give_up(error)),
+            Err(error) => {
+                self.give_up(error.clone());
+                let reason = error.to_string();
+                self.shared.set_health(StoreHealth::ReadOnly { reason });
+                return Err(error);
+            }
+        }
+        self.ground.remove_old();
+        self.tending.wanted = false;
+        self.tending.counting = None;
+        self.tending.recalled = true;
+        let file = self.tree_bytes()?;
+        self.remember(Census::compacted(live, file))
+    }
+
+    /// A compaction failed, most likely for want of room: not again until the store has grown.
+    fn give_up(&mut self, error: StoreError) -> StoreError {
+        self.tending.wanted = false;
+        self.tending.given_up_at = self.tree_bytes().ok();
+        error
+    }
+}
