@@ -74,7 +74,7 @@ impl SledKv {
     /// A database that hangs is left to its thread and reported as damaged, so that the caller can
     /// move the folder away and go on.
     pub(super) fn open(options: &DbOptions) -> Result<Self, StoreError> {
-        let failed = |e: io::Error| StoreError::io("opening the database", &e);
+        let failed = |e: io::Error| io_or_damage("opening the database", &e);
         fs::create_dir_all(&options.folder).map_err(failed)?;
         heal(&options.folder).map_err(failed)?;
         let (done, opened) = mpsc::sync_channel(1);
@@ -125,12 +125,28 @@ fn guarded<T>(
 ) -> Result<T, StoreError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(sled::Error::Io(error))) => Err(StoreError::io(during, &error)),
+        Ok(Err(sled::Error::Io(error))) => Err(io_or_damage(during, &error)),
         Ok(Err(sled::Error::Corruption { .. })) => Err(StoreError::damaged("the database")),
         Ok(Err(error)) => Err(StoreError::damaged(format!("the database: {error}"))),
         Err(_) => Err(StoreError::damaged(format!(
             "the database gave up during {during}"
         ))),
+    }
+}
+
+/// A failure of the files: what they lack, and what stands in their place, is damage; all else the
+/// operating system's refusal.
+pub(super) fn io_or_damage(during: &'static str, error: &io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::AlreadyExists
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::InvalidData => {
+            StoreError::damaged(format!("the database's files: {error}"))
+        }
+        _ => StoreError::io(during, error),
     }
 }
 

@@ -185,9 +185,11 @@ pub(super) fn open(key: &[u8], value: &[u8], seal: Seal<'_>) -> Result<Opened, B
     }
 }
 
-/// The store's number in the whole frame at the start of `bytes`, whoever's it is.
+/// The store's number in the whole frame at the start of `bytes`, whoever's it is; none for a frame
+/// that belongs to no store.
 pub(super) fn store_of(bytes: &[u8]) -> Option<u64> {
-    Whole::first(bytes).ok().map(|whole| whole.store)
+    let whole = Whole::first(bytes).ok();
+    whole.map(|whole| whole.store).filter(|store| *store != 0)
 }
 
 fn checksum(fields: &[u8], key: &[u8], payload: &[u8]) -> u32 {

@@ -67,12 +67,18 @@ impl Identity {
 
     /// Reads the newer intact copy; none when there is none.
     pub(super) fn read(disk: &dyn Disk) -> io::Result<Option<Self>> {
-        let mut newest: Option<Self> = None;
+        Ok(Self::copies(disk)?.into_iter().next().map(|(_, copy)| copy))
+    }
+
+    /// Reads the intact copies, each with its file's name, the newer first.
+    pub(super) fn copies(disk: &dyn Disk) -> io::Result<Vec<(&'static str, Self)>> {
+        let mut copies = Vec::new();
         for name in IDENTITY_FILES {
-            let Some(bytes) = disk.read(name)? else {
-                continue;
+            let bytes = match disk.read(name) {
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
+                read => read?,
             };
-            let Ok(opened) = frame::open(KEY, &bytes, FRAMES) else {
+            let Some(opened) = bytes.and_then(|bytes| frame::open(KEY, &bytes, FRAMES).ok()) else {
                 continue;
             };
             let Ok(record) = decode::<IdentityRecord>(&opened.payload) else {
@@ -83,20 +89,16 @@ impl Identity {
                 schema,
                 wrapped,
             } = record;
-            let found = Self {
+            let copy = Self {
                 store,
                 schema,
                 wrapped,
                 version: opened.seq,
             };
-            if newest
-                .as_ref()
-                .is_none_or(|newest| newest.version < found.version)
-            {
-                newest = Some(found);
-            }
+            copies.push((name, copy));
         }
-        Ok(newest)
+        copies.sort_by_key(|(_, copy)| std::cmp::Reverse(copy.version));
+        Ok(copies)
     }
 
     /// How many copies say the same as this one.

@@ -179,7 +179,7 @@ impl Inspection {
             }
         }
         if self.identity.is_readable {
-            let image = Recovered::read(disk, codec).image();
+            let image = Recovered::read(disk, codec).unwrap_or_default().image();
             found.unsettled = u64::try_from(image.len()).ok();
         }
     }

@@ -89,21 +89,41 @@ pub(super) struct Recovered {
     pub(super) records: Vec<JournalRecord>,
     /// Records whose start was found and whose rest is damaged; a torn tail is one too.
     pub(super) broken: usize,
+    /// The files that hold something, and nothing that tells what is unsettled.
+    pub(super) unread: Vec<&'static str>,
 }
 
 impl Recovered {
-    /// Reads both files; what cannot be read is as good as empty.
-    pub(super) fn read(disk: &dyn Disk, codec: &Codec) -> Self {
+    /// Reads both files.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses: that is not to be taken for a journal that says nothing.
+    pub(super) fn read(disk: &dyn Disk, codec: &Codec) -> io::Result<Self> {
         let mut recovered = Self::default();
         for name in JOURNAL_FILES {
-            if let Ok(Some(bytes)) = disk.read(name) {
-                recovered.gather(&bytes, codec);
+            let bytes = disk.read(name)?.unwrap_or_default();
+            let before = recovered.records.len();
+            recovered.gather(&bytes, codec);
+            let mut found = recovered.records.iter().skip(before);
+            if !found.any(|r| r.kind == Kind::Start) && bytes.iter().any(|byte| *byte != 0) {
+                recovered.unread.push(name);
             }
         }
         recovered
             .records
             .sort_by_key(|r| (r.generation, r.kind != Kind::Start, r.seq, r.kind));
-        recovered
+        Ok(recovered)
+    }
+
+    /// Whether a file holds something that tells nothing.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_lost() || !self.unread.is_empty()
+    }
+
+    /// Whether no file tells what was unsettled at any time.
+    pub(super) fn is_lost(&self) -> bool {
+        !self.records.iter().any(|record| record.kind == Kind::Start)
     }
 
     fn gather(&mut self, bytes: &[u8], codec: &Codec) {
@@ -449,7 +469,7 @@ mod tests {
     }
 
     fn unsettled(disk: &MemoryDisk) -> Vec<u64> {
-        let image = Recovered::read(disk, &codec()).image();
+        let image = Recovered::read(disk, &codec()).unwrap().image();
         image
             .keys()
             .map(|key| key::parse_outbox(key).unwrap().0)
@@ -503,7 +523,7 @@ mod tests {
             journal.append_intent(&codec(), &batch, n).unwrap();
         }
         assert_eq!(unsettled(&disk).len(), 100);
-        assert!(Recovered::read(&disk, &codec()).generation() > 1);
+        assert!(Recovered::read(&disk, &codec()).unwrap().generation() > 1);
     }
 
     #[test]

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use crate::model::{ClientId, StoreHealth, Timestamp};
 
+use super::claim::{Claim, claim, make_way};
 use super::db::{DbOptions, TREE_FOLDER};
-use super::disk::{Disk, FolderLock, LockRefusal, RealDisk};
+use super::disk::{FolderLock, LockRefusal, RealDisk};
 use super::disk_memory::MemoryDisk;
 use super::identity::Identity;
-use super::journal::{JOURNAL_FILES, Journal};
+use super::journal::Journal;
 use super::kv::{Kv, LogKv};
 use super::migrate::SCHEMA;
 use super::outbox::Outbox;
 use super::packs::{PACK_CACHE, PackCache};
 use super::record::MetaRecord;
 use super::recover::{Check, Ground, TreeSource};
-use super::salvage::{Saved, Scanned, store_of_folder};
+use super::salvage::{Saved, Scanned};
 use super::shared::{Codec, Shared, Tables};
 use super::{SessionRow, Store, StoreError, StoreKey, UnreadTotals, Writer};
 
@@ -84,6 +85,9 @@ pub struct OpenReport {
     pub rolled_back: bool,
     /// Promises that the tree had not seen yet: the normal traces of a kill.
     pub intents_replayed: u64,
+    /// Whether the journal was gone or unreadable: promises that it alone held are lost, and nobody
+    /// can say how many.
+    pub journal_lost: bool,
     /// Unsent entries that only the journal had.
     pub entries_recovered: u64,
     /// Unsent entries that are damaged beyond reading.
@@ -96,7 +100,7 @@ impl OpenReport {
     /// Whether anything was damaged.
     #[must_use]
     pub const fn found_damage(&self) -> bool {
-        !self.set_aside.is_empty() || self.rolled_back || self.entries_lost > 0
+        !self.set_aside.is_empty() || self.rolled_back || self.journal_lost || self.entries_lost > 0
     }
 }
 
@@ -142,6 +146,9 @@ impl Store {
     /// Everything else opens: damaged files are set aside and saved from, a folder that cannot be
     /// written gives a store that can only be read. The report says what happened.
     pub fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
+        let mut report = OpenReport::default();
+        let disk = Arc::new(RealDisk::new(&options.folder));
+        make_way(&options.folder, disk.as_ref(), options.now, &mut report);
         let lock = fs::create_dir_all(&options.folder)
             .map_err(LockRefusal::Io)
             .and_then(|()| FolderLock::take(&options.folder));
@@ -151,7 +158,7 @@ impl Store {
             Err(LockRefusal::Io(error)) => (Hold::Nothing, Some(error)),
         };
         let ground = Ground {
-            disk: Arc::new(RealDisk::new(&options.folder)),
+            disk,
             tree: TreeSource::Folder {
                 folder: options.folder.clone(),
                 options: DbOptions {
@@ -161,8 +168,10 @@ impl Store {
                 },
             },
         };
-        let mut report = OpenReport::default();
-        let (identity, unwritten) = identity(&ground, options, &mut report)?;
+        let Claim {
+            identity,
+            unwritten,
+        } = claim(ground.disk.as_ref(), options, &mut report)?;
         let codec = identity.codec(options.key.as_ref())?;
         let refused = unwritable.map(|error| StoreError::io("locking the folder", &error));
         if let Some(error) = refused.or(unwritten) {
@@ -265,63 +274,6 @@ impl Foundation {
             Err(error) => Ok(degraded(
                 owner, ground, identity, codec, hold, &error, report,
             )),
-        }
-    }
-}
-
-/// Reads the store's identity, or makes one. The second part is why it could not be written.
-fn identity(
-    ground: &Ground,
-    options: &StoreOptions,
-    report: &mut OpenReport,
-) -> Result<(Identity, Option<StoreError>), StoreError> {
-    let disk = ground.disk.as_ref();
-    let tree = options.folder.join(TREE_FOLDER);
-    let read = Identity::read(disk);
-    if let Ok(Some(identity)) = read {
-        if identity.schema > SCHEMA {
-            return Err(StoreError::TooNew {
-                found: identity.schema,
-                supported: SCHEMA,
-            });
-        }
-        let whole = identity.clone().restore(disk);
-        return Ok((identity, whole.err()));
-    }
-    // Lost with both copies, or never made: what is encrypted is lost with it, the rest tells its
-    // own number.
-    let store = if options.key.is_none() {
-        store_of_folder(&options.folder)
-    } else {
-        None
-    };
-    let mut identity = Identity::new(store, SCHEMA, options.key.as_ref())?;
-    if store.is_none() && (tree.exists() || has_journal(disk)) {
-        abandon(disk, options.now, report);
-    }
-    let written = identity.write(disk);
-    let error = read
-        .err()
-        .map(|e| StoreError::io("reading the identity", &e))
-        .or_else(|| written.err());
-    Ok((identity, error))
-}
-
-fn has_journal(disk: &dyn Disk) -> bool {
-    JOURNAL_FILES
-        .iter()
-        .any(|name| matches!(disk.read(name), Ok(Some(_))))
-}
-
-/// Sets everything aside that no key opens any more.
-fn abandon(disk: &dyn Disk, now: Timestamp, report: &mut OpenReport) {
-    for name in [TREE_FOLDER].into_iter().chain(JOURNAL_FILES) {
-        let aside = format!("{name}.bad-{}", now.as_millis());
-        if disk.rename(name, &aside).is_ok() {
-            report.set_aside.push(SetAside {
-                name: aside,
-                ..SetAside::default()
-            });
         }
     }
 }

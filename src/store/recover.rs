@@ -2,7 +2,7 @@
 //!
 //! 1. The journal is read: every intact record of both files.
 //! 2. The tree is opened. One that cannot be is set aside and a new one is filled with every whole
-//!    record that a raw scan finds.
+//!    record that a raw scan finds (`rebuild.rs`).
 //! 3. Intents that the tree has not seen yet are replayed, if they follow right on its last commit.
 //! 4. If the tree was made anew, or is older than the journal says, the journal alone tells what is
 //!    unsettled; else the tree does, which is never behind it.
@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{ConversationId, OutboxEntryId, Timestamp};
 
+use super::claim::set_aside;
 use super::compact::Which;
 use super::db::DbOptions;
 use super::disk::Disk;
@@ -27,21 +28,22 @@ use super::journal::{Journal, Kind, Recovered};
 use super::key::{self, Tag};
 use super::kv::{Direction, Kv, KvBatch};
 use super::migrate::{SCHEMA, migrate};
-use super::open::{OpenReport, SetAside, empty_tables, memory_tree};
+use super::open::{OpenReport, empty_tables, memory_tree};
 use super::outbox::Outbox;
 use super::packs::{PACK_CACHE, PackCache};
+use super::rebuild::Unfinished;
 use super::record::{
     ConversationRecord, FailureRecord, IdRecord, MetaRecord, SessionRecord, TotalsRecord, decode,
     encode,
 };
 use super::record_entry::{EntryRecord, EntryStateRecord};
-use super::salvage::{Rebuilt, Salvage, scan_bytes, scan_folder};
+use super::salvage::{Rebuilt, Salvage, scan_folder};
 use super::segments::{Tail, look};
 use super::shared::{Codec, Tables};
 use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadTotals};
 
 /// The file that is written to see whether writing works, and how large it is.
-const PROBE_FILE: &str = "probe";
+pub(super) const PROBE_FILE: &str = "probe";
 const PROBE_BYTES: usize = 1024 * 1024;
 
 /// How many bytes of records, old versions included, are held in memory for a folder that cannot
@@ -90,16 +92,24 @@ impl Ground {
         report: &mut OpenReport,
     ) -> Result<(Tables, Result<Journal, StoreError>), StoreError> {
         self.settle_swap()?;
-        let journal = Recovered::read(self.disk.as_ref(), codec);
+        let disk = self.disk.as_ref();
+        let journal = Recovered::read(disk, codec);
+        let journal = journal.map_err(|e| StoreError::io("reading the journal", &e))?;
+        let unfinished = Unfinished::read(disk)?;
         let looked = match &self.tree {
             TreeSource::Folder { options, .. } => look(&options.data_file()),
             TreeSource::Memory => Ok(Tail::default()),
         };
         let (tail, opened) = match looked {
-            Ok(tail) => (tail, self.open_tree(codec, check)),
+            Ok(tail) if unfinished == Unfinished::default() => (tail, self.open_tree(codec, check)),
+            Ok(_) => (
+                Tail::default(),
+                Err(StoreError::damaged("a tree half filled")),
+            ),
             Err(error) => (Tail::default(), Err(error)),
         };
-        let whole = opened.and_then(|tables| self.replayed(tables, codec, &journal, report));
+        let whole =
+            opened.and_then(|tables| self.replayed(tables, codec, (&journal, &tail), report));
         let whole = match whole.and_then(|tables| tables.map(|t| forward(t, codec)).transpose()) {
             Ok(tables) => tables,
             Err(StoreError::Damaged { .. }) => None,
@@ -111,12 +121,21 @@ impl Ground {
         let mut tables = match whole {
             Some(tables) => tables,
             None => {
-                let (mut tables, salvaged) = self.rebuild(codec, &tail, now, report)?;
+                let found = (&tail, &journal, unfinished);
+                let (mut tables, salvaged) = self.rebuild(codec, found, now, report)?;
                 restore_outbox(&mut tables, codec, &journal, salvaged, report)?;
+                tables.kv.flush()?;
+                Unfinished::finish(disk)?;
                 tables
             }
         };
         tables.kv.flush()?;
+        if lacks_promises(&journal, tables.meta.seq) {
+            report.journal_lost = true;
+            for name in &journal.unread {
+                set_aside(disk, name, now, report);
+            }
+        }
         let image = outbox_rows(tables.kv.as_ref())?;
         let generation = journal.generation().saturating_add(1);
         let disk = Arc::clone(&self.disk);
@@ -131,13 +150,15 @@ impl Ground {
         &self,
         mut tables: Tables,
         codec: &Codec,
-        journal: &Recovered,
+        (journal, tail): (&Recovered, &Tail),
         report: &mut OpenReport,
     ) -> Result<Option<Tables>, StoreError> {
         let blank = tables.meta.seq == 0;
         report.created = blank && journal.records.is_empty();
         if replay(&mut tables, codec, journal, report)? == Replay::TreeIsOlder
             || (blank && self.holds_records(codec))
+            // A damaged journal does not say how far the tree was; what the tree's files held does.
+            || (journal.is_damaged() && tail.newest_commit(codec) > tables.meta.seq)
         {
             report.rolled_back = true;
             report.created = false;
@@ -178,25 +199,29 @@ impl Ground {
     /// journal says is unsettled. At most [`PEEK_MAX`] of a large tree.
     fn peek(&self, codec: &Codec) -> Result<Tables, StoreError> {
         let kv = memory_tree();
-        let mut salvage = Salvage::new(kv.as_ref(), codec, SCHEMA);
+        let mut salvage = Salvage::new(Arc::clone(&kv), codec, SCHEMA, BTreeMap::new());
         let mut bytes = 0_usize;
         if let TreeSource::Folder { folder, options } = &self.tree {
+            let unfinished = Unfinished::read(self.disk.as_ref()).unwrap_or_default();
+            let aside = unfinished.0.iter().map(|name| folder.join(name));
             let old = folder.join(self.tree_name(Which::Old));
             let tree = if options.folder.exists() {
-                &options.folder
+                options.folder.clone()
             } else {
-                &old
+                old
             };
-            let scanned = scan_folder(tree, codec, &mut |opened, frame| {
-                bytes = bytes.saturating_add(frame.len());
-                if bytes > PEEK_MAX {
-                    return Err(StoreError::damaged("too large to hold in memory"));
+            for source in std::iter::once(tree).chain(aside) {
+                let scanned = scan_folder(&source, codec, &mut |opened, frame| {
+                    bytes = bytes.saturating_add(frame.len());
+                    if bytes > PEEK_MAX {
+                        return Err(StoreError::damaged("too large to hold in memory"));
+                    }
+                    salvage.add(opened, frame)
+                });
+                // What was gathered until the limit is still worth showing.
+                if !matches!(scanned, Ok(_) | Err(StoreError::Damaged { .. })) {
+                    scanned?;
                 }
-                salvage.add(opened, frame)
-            });
-            // What was gathered until the limit is still worth showing.
-            if !matches!(scanned, Ok(_) | Err(StoreError::Damaged { .. })) {
-                scanned?;
             }
         }
         let Rebuilt {
@@ -206,17 +231,10 @@ impl Ground {
             ..
         } = salvage.finish()?;
         let mut batch = KvBatch::default();
-        put(&mut batch, codec, key::meta(), &encode(&meta)?, meta.seq)?;
-        put(
-            &mut batch,
-            codec,
-            key::totals(),
-            &encode(&totals_record(totals))?,
-            meta.seq,
-        )?;
+        put_counters(&mut batch, codec, &meta, totals)?;
         kv.apply(&batch)?;
         let mut tables = load(kv, codec)?;
-        let journal = Recovered::read(self.disk.as_ref(), codec);
+        let journal = Recovered::read(self.disk.as_ref(), codec).unwrap_or_default();
         let mut unread = OpenReport::default();
         restore_outbox(&mut tables, codec, &journal, outbox, &mut unread)?;
         tables.outbox = load_outbox(tables.kv.as_ref(), codec)?;
@@ -229,54 +247,6 @@ impl Ground {
             verify(tables.kv.as_ref(), codec)?;
         }
         Ok(tables)
-    }
-
-    /// Sets the tree aside and fills a new one with what a raw scan of the old one finds.
-    fn rebuild(
-        &self,
-        codec: &Codec,
-        tail: &Tail,
-        now: Timestamp,
-        report: &mut OpenReport,
-    ) -> Result<(Tables, Rows), StoreError> {
-        let aside = set_aside(self.disk.as_ref(), &self.tree_name(Which::Tree), now)?;
-        let kv = self.open_kv(Which::Tree)?;
-        let mut salvage = Salvage::new(kv.as_ref(), codec, SCHEMA);
-        let scanned = match &self.tree {
-            TreeSource::Folder { folder, .. } => {
-                tail.keep(&folder.join(&aside))
-                    .map_err(|e| StoreError::io("setting damaged files aside", &e))?;
-                scan_folder(&folder.join(&aside), codec, &mut |opened, frame| {
-                    salvage.add(opened, frame)
-                })?
-            }
-            TreeSource::Memory => {
-                let log = self.disk.read(&aside);
-                let log = log.map_err(|e| StoreError::io("reading the log", &e))?;
-                scan_bytes(&log.unwrap_or_default(), codec, &mut |opened, frame| {
-                    salvage.add(opened, frame)
-                })?
-            }
-        };
-        let Rebuilt {
-            meta,
-            totals,
-            saved,
-            outbox,
-        } = salvage.finish()?;
-        report.set_aside.push(SetAside::new(aside, saved, scanned));
-        let mut batch = KvBatch::default();
-        put(&mut batch, codec, key::meta(), &encode(&meta)?, meta.seq)?;
-        put(
-            &mut batch,
-            codec,
-            key::totals(),
-            &encode(&totals_record(totals))?,
-            meta.seq,
-        )?;
-        kv.apply(&batch)?;
-        kv.flush()?;
-        Ok((load(kv, codec)?, outbox))
     }
 }
 
@@ -360,7 +330,19 @@ fn place(
 }
 
 /// Rows of the tree: key to value.
-type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Puts what is counted over the whole store.
+pub(super) fn put_counters(
+    batch: &mut KvBatch,
+    codec: &Codec,
+    meta: &MetaRecord,
+    totals: UnreadTotals,
+) -> Result<(), StoreError> {
+    put(batch, codec, key::meta(), &encode(meta)?, meta.seq)?;
+    let totals = encode(&totals_record(totals))?;
+    put(batch, codec, key::totals(), &totals, meta.seq)
+}
 
 fn put(
     batch: &mut KvBatch,
@@ -372,19 +354,6 @@ fn put(
     let value = codec.seal(&key, payload, seq)?;
     batch.put(key, value);
     Ok(())
-}
-
-/// Gives a damaged file or folder another name; one that nothing has yet.
-fn set_aside(disk: &dyn Disk, name: &str, now: Timestamp) -> Result<String, StoreError> {
-    let failed = |error| StoreError::io("setting damaged files aside", &error);
-    let names = disk.list().map_err(failed)?;
-    let mut aside = format!("{name}.bad-{}", now.as_millis());
-    while names.contains(&aside) {
-        aside.push('x');
-    }
-    disk.rename(name, &aside).map_err(failed)?;
-    disk.sync_folder().map_err(failed)?;
-    Ok(aside)
 }
 
 /// Whether the journal could be replayed.
@@ -430,6 +399,13 @@ fn last_seq(journal: &Recovered) -> u64 {
         .unwrap_or(0)
 }
 
+/// Whether promises may have been in the journal that are not there any more, given the last commit
+/// of the tree. A start that a power cut has torn is no such loss: the tree was flushed before it,
+/// and nothing was promised since.
+fn lacks_promises(journal: &Recovered, seq: u64) -> bool {
+    journal.is_lost() && seq > 0 || journal.is_damaged() && seq > last_seq(journal)
+}
+
 /// Brings a tree to the schema of this version. Not before the journal was replayed: its intents
 /// are of the schema that the tree had.
 fn forward(tables: Tables, codec: &Codec) -> Result<Tables, StoreError> {
@@ -441,7 +417,7 @@ fn forward(tables: Tables, codec: &Codec) -> Result<Tables, StoreError> {
 }
 
 /// Loads what readers need in memory.
-fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError> {
+pub(super) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError> {
     let meta: Option<MetaRecord> = record(kv.as_ref(), codec, &key::meta())?;
     let fresh = MetaRecord {
         schema: SCHEMA,
@@ -510,7 +486,11 @@ fn outbox_rows(kv: &dyn Kv) -> Result<Rows, StoreError> {
     Ok(rows)
 }
 
-fn entry_record(key: &[u8], value: &[u8], codec: &Codec) -> Option<(OutboxEntryId, EntryRecord)> {
+pub(super) fn entry_record(
+    key: &[u8],
+    value: &[u8],
+    codec: &Codec,
+) -> Option<(OutboxEntryId, EntryRecord)> {
     let id = key::parse_outbox(key).ok()?;
     let payload = codec.open(key, value).ok()?;
     Some((id, decode(&payload).ok()?))

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::model::{ConversationId, OutboxEntryId};
 
@@ -78,7 +79,7 @@ pub(super) fn store_of_folder(folder: &Path) -> Option<u64> {
     for path in files(folder) {
         // The head of a file is enough to know whose it is.
         let mut head = Vec::new();
-        let file = File::open(path).ok()?;
+        let Ok(file) = File::open(path) else { continue };
         let _ = file.take(4 * CHUNK as u64).read_to_end(&mut head);
         let mut rest = head.as_slice();
         while let Some(start) = find_magic(rest) {
@@ -98,6 +99,10 @@ pub(super) fn store_of_folder(folder: &Path) -> Option<u64> {
 
 /// Every file of a folder, and of the folders in it, in order.
 pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    // A file may stand where a folder belongs.
+    if folder.is_file() {
+        return vec![folder.to_path_buf()];
+    }
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -206,8 +211,10 @@ pub(super) struct Saved {
 
 /// A new tree that is filled with saved frames: of each key the newest.
 pub(super) struct Salvage<'a> {
-    tree: &'a dyn Kv,
+    tree: Arc<dyn Kv>,
     codec: &'a Codec,
+    /// Ids of conversations that are known otherwise, by their numbers.
+    names: BTreeMap<u32, ConversationId>,
     waiting: BTreeMap<Vec<u8>, (Rank, Vec<u8>)>,
     /// The newest commit that any frame names, and the largest numbers that any counter held.
     meta: MetaRecord,
@@ -227,7 +234,12 @@ pub(super) struct Rebuilt {
 }
 
 impl<'a> Salvage<'a> {
-    pub(super) fn new(tree: &'a dyn Kv, codec: &'a Codec, schema: u32) -> Self {
+    pub(super) fn new(
+        tree: Arc<dyn Kv>,
+        codec: &'a Codec,
+        schema: u32,
+        names: BTreeMap<u32, ConversationId>,
+    ) -> Self {
         let meta = MetaRecord {
             schema,
             next_entry: 1,
@@ -236,10 +248,16 @@ impl<'a> Salvage<'a> {
         Self {
             tree,
             codec,
+            names,
             waiting: BTreeMap::new(),
             meta,
             outbox: BTreeMap::new(),
         }
+    }
+
+    /// The tree that is filled.
+    pub(super) fn tree(&self) -> Arc<dyn Kv> {
+        Arc::clone(&self.tree)
     }
 
     /// Takes a frame that was found.
@@ -370,6 +388,13 @@ impl<'a> Salvage<'a> {
                     .or_insert_with(|| ConversationRow::unknown(id));
             }
         }
+        for (number, id) in &self.names {
+            let number = ConversationNumber(*number);
+            if !removed.contains(&number) && !rows.values().any(|row| row.id == *id) {
+                rows.entry(number)
+                    .or_insert_with(|| ConversationRow::unknown(id.clone()));
+            }
+        }
         Ok(rows)
     }
 
@@ -381,7 +406,7 @@ impl<'a> Salvage<'a> {
         saved: &mut Saved,
     ) -> Result<BTreeMap<ConversationNumber, Held>, StoreError> {
         let known = rows.keys().copied().collect();
-        let repacked = repack(self.tree, self.codec, self.meta.seq, &known)?;
+        let repacked = repack(self.tree.as_ref(), self.codec, self.meta.seq, &known)?;
         for (number, held) in &repacked.held {
             saved.messages = saved.messages.saturating_add(held.count.into());
             if let Some(row) = rows.get_mut(number) {
@@ -460,7 +485,7 @@ impl<'a> Salvage<'a> {
     }
 
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
-        apply(self.tree, batch)
+        apply(self.tree.as_ref(), batch)
     }
 }
 

@@ -6,6 +6,10 @@
 //! the file must not be opened, and the segments that opening may overwrite are kept in memory
 //! until it is known that the database came back as it was.
 //!
+//! A page too large for a segment has a file of its own in `blobs`, named by its place in the log:
+//! a CRC32 of the rest comes first. Opening removes those behind a tear, so they are looked at and
+//! kept in the same way.
+//!
 //! The file is a row of segments of 512 KiB. A segment's header has 20 bytes: a CRC32 of the other
 //! sixteen (inverted), its place in the log, and the place up to which the log was durable when
 //! the segment was begun (both 8 bytes, little-endian, xor `0x7FFF_FFFF_FFFF_FFFF`).
@@ -15,6 +19,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::StoreError;
+use super::db::io_or_damage;
+use super::salvage::scan_bytes;
+use super::shared::Codec;
 
 /// The size of a segment, in bytes; the database's default, which its own configuration pins.
 const SEGMENT: u64 = 512 * 1024;
@@ -30,7 +37,12 @@ const KEPT_MAX: usize = 4;
 pub(super) struct Tail {
     /// Where they were, and what they were.
     pub(super) segments: Vec<(u64, Vec<u8>)>,
+    /// Pages with files of their own: their names, and what they were.
+    pub(super) blobs: Vec<(i64, Vec<u8>)>,
 }
+
+/// The most bytes of pages with files of their own that are kept.
+const BLOBS_MAX: usize = 4 * 1024 * 1024;
 
 /// What a segment's header says.
 enum Header {
@@ -48,10 +60,12 @@ enum Header {
 ///
 /// [`StoreError::Damaged`] when a header is: the file must not be opened. [`StoreError::Io`].
 pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
-    let failed = |error: io::Error| StoreError::io("looking at the database", &error);
+    let failed = |error: io::Error| io_or_damage("looking at the database", &error);
     let mut file = match File::open(data_file) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tail::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return refuse_remains(data_file);
+        }
         Err(error) => return Err(failed(error)),
     };
     let length = file.metadata().map_err(failed)?.len();
@@ -64,6 +78,9 @@ pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
             Header::Damaged => return Err(StoreError::damaged("a segment of the database")),
         }
         offset = offset.saturating_add(SEGMENT);
+    }
+    if whole.is_empty() {
+        return refuse_remains(data_file);
     }
     let durable = whole
         .iter()
@@ -83,7 +100,60 @@ pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
         let bytes = read_at(&mut file, offset, SEGMENT).map_err(failed)?;
         tail.segments.push((offset, bytes));
     }
+    if let Some(folder) = data_file.parent() {
+        tail.blobs = look_at_blobs(&folder.join("blobs"), durable)?;
+    }
     Ok(tail)
+}
+
+/// Where the log is gone, or empty: whatever pages are left beside it, opening would remove.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] when there are any.
+fn refuse_remains(data_file: &Path) -> Result<Tail, StoreError> {
+    let pages = data_file.parent().map(|folder| folder.join("blobs"));
+    let mut pages = pages
+        .into_iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok());
+    if pages.any(|mut pages| pages.next().is_some()) {
+        return Err(StoreError::damaged("the database has pages and no log"));
+    }
+    Ok(Tail::default())
+}
+
+/// Looks at the pages with files of their own; gives those that opening may remove.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] when one that was durable is not whole: the log counts as torn where it
+/// is, and opening would throw away what is behind.
+fn look_at_blobs(folder: &Path, durable: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if let Some(place) = name.to_str().and_then(|name| name.parse::<i64>().ok()) {
+            found.push((place, entry.path()));
+        }
+    }
+    found.sort();
+    let mut kept = Vec::new();
+    let mut size = 0_usize;
+    for (place, path) in found.into_iter().rev() {
+        let bytes = std::fs::read(path);
+        let bytes = bytes.map_err(|error| io_or_damage("looking at the database", &error))?;
+        let whole = bytes
+            .split_first_chunk::<4>()
+            .is_some_and(|(crc, rest)| crc32fast::hash(rest) == u32::from_le_bytes(*crc));
+        if !whole && place < durable {
+            return Err(StoreError::damaged("a page of the database"));
+        }
+        size = size.saturating_add(bytes.len());
+        if whole && size <= BLOBS_MAX {
+            kept.push((place, bytes));
+        }
+    }
+    Ok(kept)
 }
 
 fn header(file: &mut File, offset: u64) -> io::Result<Header> {
@@ -123,10 +193,27 @@ fn read_at(file: &mut File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
 }
 
 impl Tail {
+    /// The newest commit of which there is a whole frame; 0 for none.
+    pub(super) fn newest_commit(&self, codec: &Codec) -> u64 {
+        let mut newest = 0_u64;
+        for (_, bytes) in &self.segments {
+            let scanned = scan_bytes(bytes, codec, &mut |opened, _| {
+                newest = newest.max(opened.seq);
+                Ok(())
+            });
+            // Nothing fails here: what is found is only looked at.
+            debug_assert!(scanned.is_ok());
+        }
+        newest
+    }
+
     /// Puts the bytes beside the damaged file, so that a scan of the folder finds them.
     pub(super) fn keep(&self, folder: &Path) -> io::Result<()> {
         for (offset, bytes) in &self.segments {
             std::fs::write(folder.join(format!("segment-{offset}")), bytes)?;
+        }
+        for (place, bytes) in &self.blobs {
+            std::fs::write(folder.join(format!("page-{place}")), bytes)?;
         }
         Ok(())
     }

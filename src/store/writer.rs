@@ -7,6 +7,7 @@ use crate::model::{CommitSeq, StoreHealth, Timestamp};
 
 use super::batch::Batch;
 use super::change::changes;
+use super::claim::confirm;
 use super::encode::{Encoded, activities, encode_batch, set_activity};
 use super::identity::Identity;
 use super::journal::Journal;
@@ -16,7 +17,7 @@ use super::open::empty_tables;
 use super::pack_changes::{PackChange, PackChanges, pack_changes};
 use super::pack_shape::SEALED_COUNT;
 use super::packs::Keyed;
-use super::recover::{Check, Ground};
+use super::recover::{Check, Ground, TreeSource};
 use super::seal::{HOT_MAX, sealing};
 use super::shared::{Shared, Tables};
 use super::tend::Tending;
@@ -328,6 +329,9 @@ impl Writer {
             return Ok(report);
         }
         self.ground.try_writing()?;
+        if let TreeSource::Folder { .. } = self.ground.tree {
+            confirm(self.ground.disk.as_ref(), &mut self.identity)?;
+        }
         if let Some(journal) = &mut self.journal {
             journal.forget_unpromised()?;
         }

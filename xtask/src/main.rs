@@ -11,6 +11,7 @@
 //! | `bench.rs` | `cargo xtask bench`: runs a bench program and judges its rows |
 //! | `sim.rs` | `cargo xtask sim`: builds and runs the simulator |
 //! | `inspect.rs` | `cargo xtask store-inspect`: what a store's folder holds |
+//! | `torture.rs` | `cargo xtask torture`: the long runs that maltreat the store |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
 //! | `surface.rs` | `cargo xtask surface`: what the generated code offers, beside what it offered |
 //! | `tree.rs` | where the workspace and its build output are |
@@ -31,6 +32,7 @@ mod suite;
 mod surface;
 mod swift;
 mod test;
+mod torture;
 mod tree;
 
 use std::process::ExitCode;
@@ -100,6 +102,12 @@ const COMMANDS: &[Command] = &[
         usage: "store-inspect DIR [--json] [--key-file FILE]",
         about: "shows what a store's folder holds, without changing it; fails when something is wrong",
         run: inspect::run,
+    },
+    Command {
+        name: "torture",
+        usage: "torture store [--rounds N] [--from S] [--kind K]",
+        about: "kills, damages and fills up the store for long; ends with its counts (docs/store.md)",
+        run: torture::run,
     },
     Command {
         name: "policy",
@@ -173,7 +181,7 @@ mod tests {
             panic!("an unknown command was accepted");
         };
         assert!(
-            what.contains("test, bench, bindings, surface, sim, store-inspect, policy"),
+            what.contains("test, bench, bindings, surface, sim, store-inspect, torture, policy"),
             "{what}"
         );
     }

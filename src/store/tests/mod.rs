@@ -5,10 +5,10 @@ mod damage;
 mod faults;
 mod fixture;
 mod inspect;
-mod kill;
 mod model;
 mod packs;
 mod scenario;
+mod torture;
 
 use crate::model::{
     ClientId, Content, ConversationId, LocalId, Mentions, Message, MessageId, MessageState,

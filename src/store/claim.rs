@@ -1,0 +1,176 @@
+//! Whose the files of a folder are: which identity is the store's, and what is in the way.
+//!
+//! Files get lost, damaged, and mixed up with those of another store by backups and by hand. An
+//! identity alone is believed only as far as the records agree: the number in their frames says
+//! whose they are. What turns out to be another store's is set aside, never overwritten.
+
+use std::fs;
+use std::path::Path;
+
+use crate::model::Timestamp;
+
+use super::db::TREE_FOLDER;
+use super::disk::{Disk, LOCK_FILE};
+use super::identity::{IDENTITY_FILES, Identity};
+use super::journal::{JOURNAL_FILES, find_magic};
+use super::migrate::SCHEMA;
+use super::open::{OpenReport, SetAside, StoreOptions};
+use super::rebuild::UNFINISHED_FILE;
+use super::recover::PROBE_FILE;
+use super::salvage::store_of_folder;
+use super::{StoreError, frame};
+
+/// An identity, and whether the folder knows it.
+pub(super) struct Claim {
+    pub(super) identity: Identity,
+    /// Why the folder does not hold it, if it does not.
+    pub(super) unwritten: Option<StoreError>,
+}
+
+/// Finds the store's identity, or makes one.
+///
+/// # Errors
+///
+/// [`StoreError::TooNew`]; nothing was touched then.
+pub(super) fn claim(
+    disk: &dyn Disk,
+    options: &StoreOptions,
+    report: &mut OpenReport,
+) -> Result<Claim, StoreError> {
+    let key = options.key.as_ref();
+    let copies = match Identity::copies(disk) {
+        Ok(copies) => copies,
+        // It may be readable again: nothing is made in its place, and nothing is written.
+        Err(error) => {
+            return Ok(Claim {
+                identity: Identity::new(None, SCHEMA, key)?,
+                unwritten: Some(StoreError::io("reading the identity", &error)),
+            });
+        }
+    };
+    let own = number(disk, &options.folder, copies.first().map(|(_, copy)| copy));
+    let is_own = |copy: &Identity| own.is_none_or(|own| own == copy.store);
+    let found = copies.iter().map(|(_, copy)| copy);
+    let found = found.clone().find(|copy| is_own(copy)).cloned();
+    if let Some(found) = &found
+        && found.schema > SCHEMA
+    {
+        return Err(StoreError::TooNew {
+            found: found.schema,
+            supported: SCHEMA,
+        });
+    }
+    let strangers = copies.iter().filter(|(_, copy)| match &found {
+        Some(found) => copy.store != found.store,
+        None => true,
+    });
+    for (name, _) in strangers {
+        set_aside(disk, name, options.now, report);
+    }
+    if let Some(identity) = found {
+        let unwritten = identity.clone().restore(disk).err();
+        return Ok(Claim {
+            identity,
+            unwritten,
+        });
+    }
+    // Lost with both copies, or never made: what is encrypted is lost with it, the rest tells its
+    // own number.
+    let store = own.filter(|_| key.is_none());
+    if store.is_none() && (options.folder.join(TREE_FOLDER).exists() || has_journal(disk)) {
+        for name in [TREE_FOLDER].into_iter().chain(JOURNAL_FILES) {
+            set_aside(disk, name, options.now, report);
+        }
+    }
+    let mut identity = Identity::new(store, SCHEMA, key)?;
+    let unwritten = identity.write(disk).err();
+    Ok(Claim {
+        identity,
+        unwritten,
+    })
+}
+
+/// Makes sure that the folder holds an identity with which somebody is about to write to it.
+///
+/// # Errors
+///
+/// [`StoreError::Io`] when it cannot be written, or the folder holds another one.
+pub(super) fn confirm(disk: &dyn Disk, identity: &mut Identity) -> Result<(), StoreError> {
+    let copies = Identity::copies(disk);
+    let copies = copies.map_err(|error| StoreError::io("reading the identity", &error))?;
+    match copies.first() {
+        None => identity.write(disk),
+        Some(_) if copies.iter().any(|(_, copy)| copy.store == identity.store) => Ok(()),
+        Some(_) => Err(StoreError::Io {
+            during: "reading the identity",
+            reason: "it could not be read before: the store must be opened anew".to_owned(),
+        }),
+    }
+}
+
+/// The number of the store whose records the folder holds; none when it holds none.
+fn number(disk: &dyn Disk, folder: &Path, newest: Option<&Identity>) -> Option<u64> {
+    let voices: Vec<u64> = JOURNAL_FILES
+        .iter()
+        .filter_map(|name| first_voice(&disk.read(name).ok()??))
+        .collect();
+    if let Some(newest) = newest
+        && !voices.is_empty()
+        && voices.iter().all(|voice| *voice == newest.store)
+    {
+        return Some(newest.store);
+    }
+    // The tree's word first: it holds more than a journal, and more would be lost with it.
+    store_of_folder(&folder.join(TREE_FOLDER)).or_else(|| voices.first().copied())
+}
+
+/// The store's number in the first whole frame of a file.
+fn first_voice(bytes: &[u8]) -> Option<u64> {
+    let mut rest = bytes;
+    loop {
+        rest = rest.get(find_magic(rest)?..)?;
+        if let Some(store) = frame::store_of(rest) {
+            return Some(store);
+        }
+        rest = rest.get(1..)?;
+    }
+}
+
+fn has_journal(disk: &dyn Disk) -> bool {
+    JOURNAL_FILES
+        .iter()
+        .any(|name| matches!(disk.read(name), Ok(Some(_))))
+}
+
+/// Gives what is of no use and may be somebody's treasure another name.
+pub(super) fn set_aside(disk: &dyn Disk, name: &str, now: Timestamp, report: &mut OpenReport) {
+    let taken = disk.list().unwrap_or_default();
+    let aside = aside_name(&taken, name, now);
+    if disk.rename(name, &aside).is_ok() {
+        report.set_aside.push(SetAside {
+            name: aside,
+            ..SetAside::default()
+        });
+    }
+}
+
+/// A name for what is set aside that nothing has yet.
+pub(super) fn aside_name(taken: &[String], name: &str, now: Timestamp) -> String {
+    let mut aside = format!("{name}.bad-{}", now.as_millis());
+    while taken.contains(&aside) {
+        aside.push('x');
+    }
+    aside
+}
+
+/// Sets folders aside that stand where files of the store belong.
+pub(super) fn make_way(folder: &Path, disk: &dyn Disk, now: Timestamp, report: &mut OpenReport) {
+    let own = [LOCK_FILE, PROBE_FILE, UNFINISHED_FILE];
+    for name in own.into_iter().chain(IDENTITY_FILES).chain(JOURNAL_FILES) {
+        for name in [name.to_owned(), format!("{name}.new")] {
+            if fs::symlink_metadata(folder.join(&name)).is_ok_and(|found| found.is_dir()) {
+                set_aside(disk, &name, now, report);
+            }
+        }
+    }
+}
