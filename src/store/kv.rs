@@ -74,7 +74,8 @@ impl KvBatch {
     /// Writes the batch as bytes: per change a key length (2), a value length (4, all ones for a
     /// removal), the key and the value.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.size());
+        let lengths = self.changes.len().saturating_mul(2 + 4);
+        let mut bytes = Vec::with_capacity(self.size().saturating_add(lengths));
         for (key, value) in &self.changes {
             let key_length = u16::try_from(key.len()).unwrap_or(u16::MAX);
             let value_length = value.as_ref().map_or(REMOVED, |value| {

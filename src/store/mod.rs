@@ -86,6 +86,7 @@ mod tend;
 mod tests;
 mod timeline;
 mod twin;
+mod unapplied;
 mod usage;
 mod writer;
 

@@ -21,6 +21,7 @@ use super::record::MetaRecord;
 use super::recover::{Check, Ground, TreeSource};
 use super::salvage::{Saved, Scanned};
 use super::shared::{Codec, Shared, Tables};
+use super::unapplied::Unapplied;
 use super::{SessionRow, Store, StoreError, StoreKey, UnreadTotals, Writer};
 
 /// Where a client's store is, and how it is opened.
@@ -340,6 +341,7 @@ pub(super) fn empty_tables() -> Tables {
         totals: UnreadTotals::default(),
         session: SessionRow::default(),
         packs: PackCache::new(PACK_CACHE),
+        unapplied: Unapplied::default(),
     }
 }
 

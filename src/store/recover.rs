@@ -40,6 +40,7 @@ use super::record_entry::{EntryRecord, EntryStateRecord};
 use super::salvage::{Rebuilt, Salvage, scan_folder};
 use super::segments::{Tail, look};
 use super::shared::{Codec, Tables};
+use super::unapplied::Unapplied;
 use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadTotals};
 
 /// The file that is written to see whether writing works, and how large it is.
@@ -155,8 +156,10 @@ impl Ground {
     ) -> Result<Option<Tables>, StoreError> {
         let blank = tables.meta.seq == 0;
         report.created = blank && journal.records.is_empty();
-        if replay(&mut tables, codec, journal, report)? == Replay::TreeIsOlder
-            || (blank && self.holds_records(codec))
+        // Before anything is replayed, for that is in the files at once.
+        let is_emptied = blank && self.holds_records(codec);
+        if is_emptied
+            || replay(&mut tables, codec, journal, report)? == Replay::TreeIsOlder
             // A damaged journal does not say how far the tree was; what the tree's files held does.
             || (journal.is_damaged() && tail.newest_commit(codec) > tables.meta.seq)
         {
@@ -444,6 +447,7 @@ pub(super) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError>
         totals: totals.map_or_else(UnreadTotals::default, totals_of),
         session: session.map_or_else(SessionRow::default, SessionRecord::row),
         packs: PackCache::new(PACK_CACHE),
+        unapplied: Unapplied::default(),
     })
 }
 

@@ -10,24 +10,50 @@ use super::cipher::Cipher;
 use super::disk::Disk;
 use super::frame::{self, BadFrame, Seal};
 use super::key::HashKey;
-use super::kv::Kv;
+use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit};
 use super::open::Hold;
 use super::outbox::Outbox;
 use super::packs::PackCache;
 use super::record::MetaRecord;
 use super::squeeze::Squeeze;
+use super::unapplied::Unapplied;
 use super::{SessionRow, StoreError, UnreadTotals};
 
 /// What readers see, as the last commit left it.
 #[derive(Debug)]
 pub(super) struct Tables {
     pub(super) kv: Arc<dyn Kv>,
+    /// What lies over it: see there. Reads go through [`Tables::value`] and [`Tables::scan`].
+    pub(super) unapplied: Unapplied,
     pub(super) meta: MetaRecord,
     pub(super) outbox: Outbox,
     pub(super) totals: UnreadTotals,
     pub(super) session: SessionRow,
     /// Packs as they were read or written last.
     pub(super) packs: PackCache,
+}
+
+impl Tables {
+    /// The value of a key.
+    pub(super) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.unapplied.value(self.kv.as_ref(), key)
+    }
+
+    /// Visits the keys of a range, in the given direction, until the visitor breaks off.
+    pub(super) fn scan(
+        &self,
+        range: KeyRange<'_>,
+        direction: Direction,
+        visit: Visit<'_>,
+    ) -> Result<(), StoreError> {
+        self.unapplied
+            .scan(self.kv.as_ref(), range, direction, visit)
+    }
+
+    /// Applies a batch, and before it whatever the tree has not been told yet.
+    pub(super) fn apply(&mut self, batch: &KvBatch) -> Result<(), StoreError> {
+        self.unapplied.apply_with(batch, self.kv.as_ref())
+    }
 }
 
 /// How values are framed and names hashed in this store.

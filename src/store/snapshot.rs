@@ -314,7 +314,7 @@ impl Snapshot<'_> {
 
     /// The record of a key; a damaged one is counted and none.
     pub(super) fn record<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
-        let value = self.shared.noting(self.tables.kv.value(key))?;
+        let value = self.shared.noting(self.tables.value(key))?;
         Ok(value.and_then(|value| self.opened(key, &value)))
     }
 
@@ -349,7 +349,7 @@ impl Snapshot<'_> {
         } else {
             to
         };
-        let scanned = self.tables.kv.scan((from, to), direction, visit);
+        let scanned = self.tables.scan((from, to), direction, visit);
         self.shared.noting(scanned)
     }
 }

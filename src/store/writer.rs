@@ -50,7 +50,7 @@ pub struct Writer {
     journal: Option<Journal>,
     pub(super) ground: Ground,
     identity: Identity,
-    /// What is applied to the tree and not durable there.
+    /// What was committed and is not durable in the tree.
     unsynced: Unsynced,
     /// Conversations with so many hot messages that the older ones are to be sealed.
     to_seal: BTreeSet<ConversationNumber>,
@@ -59,7 +59,7 @@ pub struct Writer {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What is applied to the tree and not durable there.
+/// What was committed and is not durable in the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Unsynced {
     /// Whether there are commits of class cache among it; intents are in the journal.
@@ -75,8 +75,8 @@ impl Unsynced {
     };
 }
 
-/// How many bytes of intents may wait in the tree's buffers: well below a buffer's size, so that
-/// the tree does not write by itself what is not synced.
+/// How many bytes of intents may wait for the tree: well below the size of its buffers, so that it
+/// does not write by itself what is not synced, and little to go through for a reader.
 const INTENT_BYTES_MAX: usize = 64 * 1024;
 
 impl Writer {
@@ -133,16 +133,14 @@ impl Writer {
         }
         let packs = self.prepare(&mut batch)?;
         let encoded = encode_batch(&batch, &packs, meta, totals, &self.shared.codec)?;
+        let seq = CommitSeq(encoded.meta.seq);
         let committed = match class {
-            CommitClass::Intent => self.commit_intent(&batch, &packs, &encoded),
-            CommitClass::Cache => self.commit_cache(&batch, &packs, &encoded),
+            CommitClass::Intent => self.commit_intent(&batch, &packs, encoded),
+            CommitClass::Cache => self.commit_cache(&batch, &packs, encoded),
         };
         let told = committed.and_then(|()| changes(&batch, &self.snapshot(None)));
         let changes = told.map_err(|error| self.fail(error))?;
-        Ok(Commit {
-            seq: CommitSeq(encoded.meta.seq),
-            changes,
-        })
+        Ok(Commit { seq, changes })
     }
 
     /// Fills in what the records need beside the batch itself, and computes what it does to packs.
@@ -164,36 +162,37 @@ impl Writer {
         Ok(packs)
     }
 
-    /// Journal first, durably; then the tree, in memory: it is written with the next flush, and if
-    /// that never comes, the journal is replayed.
+    /// Journal first, durably; the tree is told with the next commit or flush, and if that never
+    /// comes, the journal is replayed.
     fn commit_intent(
         &mut self,
         batch: &Batch,
         packs: &PackChanges,
-        encoded: &Encoded,
+        encoded: Encoded,
     ) -> Result<(), StoreError> {
         // The journal is replayed on top of the last flush: no other commit may be between them.
         if self.unsynced.cache || self.unsynced.intent_bytes > INTENT_BYTES_MAX {
             self.flush_tree()?;
         }
-        let Some(journal) = &mut self.journal else {
-            return Err(no_journal());
-        };
+        let journal = self.journal.as_ref().ok_or_else(no_journal)?;
+        let is_full = !journal.has_room_for(&encoded.changes);
+        if is_full {
+            self.flush_tree()?;
+        }
+        let journal = self.journal.as_mut().ok_or_else(no_journal)?;
         let (codec, seq) = (&self.shared.codec, encoded.meta.seq);
-        if !journal.has_room_for(&encoded.changes) {
-            flush(&self.shared)?;
-            self.unsynced = Unsynced::NOTHING;
+        if is_full {
             journal.restart(codec, seq.saturating_sub(1))?;
             journal.reserve_for(&encoded.changes)?;
         }
         journal.append_intent(codec, &encoded.changes, seq)?;
-        // From here on the promise holds, whatever the tree says: it is in the journal.
-        if let Err(error) = self.apply(batch, packs, encoded) {
-            self.fail(error);
-            remember(&mut self.shared.write(), batch, encoded);
-        }
         let size = encoded.changes.size();
         self.unsynced.intent_bytes = self.unsynced.intent_bytes.saturating_add(size);
+        let mut tables = self.shared.write();
+        remember(&mut tables, batch, packs, &encoded);
+        tables.unapplied.add(encoded.changes);
+        drop(tables);
+        self.note_hot(batch);
         Ok(())
     }
 
@@ -202,10 +201,14 @@ impl Writer {
         &mut self,
         batch: &Batch,
         packs: &PackChanges,
-        encoded: &Encoded,
+        encoded: Encoded,
     ) -> Result<(), StoreError> {
-        self.apply(batch, packs, encoded)?;
+        let mut tables = self.shared.write();
+        tables.apply(&encoded.changes)?;
+        remember(&mut tables, batch, packs, &encoded);
+        drop(tables);
         self.unsynced.cache = true;
+        self.note_hot(batch);
         self.seal_some(batch.message_count())?;
         let at_once = self.shared.read().kv.wants_each_flushed();
         if at_once {
@@ -217,24 +220,14 @@ impl Writer {
         Ok(())
     }
 
-    fn apply(
-        &mut self,
-        batch: &Batch,
-        packs: &PackChanges,
-        encoded: &Encoded,
-    ) -> Result<(), StoreError> {
-        let mut tables = self.shared.write();
-        tables.kv.apply(&encoded.changes)?;
-        remember(&mut tables, batch, encoded);
-        remember_packs(&tables, &packs.packs);
-        drop(tables);
+    /// Notes which conversations have so many hot messages now that the older ones are to be sealed.
+    fn note_hot(&mut self, batch: &Batch) {
         for (number, change) in &batch.conversations {
             let hot = change.after.as_ref().map_or(0, |row| row.held.hot);
             if hot >= HOT_MAX {
                 self.to_seal.insert(*number);
             }
         }
-        Ok(())
     }
 
     /// Seals older messages of conversations that have too many hot ones: about as many messages as
@@ -247,8 +240,8 @@ impl Writer {
             let Some(sealing) = sealing(&self.snapshot(None), number)? else {
                 continue;
             };
-            let tables = self.shared.write();
-            tables.kv.apply(&sealing.changes)?;
+            let mut tables = self.shared.write();
+            tables.apply(&sealing.changes)?;
             remember_packs(&tables, &sealing.packs);
             drop(tables);
             self.unsynced.cache = true;
@@ -261,11 +254,11 @@ impl Writer {
 
     /// Writes a record that no reader sees, beside the commits; durable with the next sync.
     pub(super) fn write_aside(&mut self, key: Vec<u8>, payload: &[u8]) -> Result<(), StoreError> {
-        let tables = self.shared.write();
+        let mut tables = self.shared.write();
         let mut changes = KvBatch::default();
         let value = self.shared.codec.seal(&key, payload, tables.meta.seq)?;
         changes.put(key, value);
-        let applied = tables.kv.apply(&changes);
+        let applied = tables.apply(&changes);
         drop(tables);
         applied.map_err(|error| self.fail(error))?;
         self.unsynced.cache = true;
@@ -273,7 +266,10 @@ impl Writer {
     }
 
     fn flush_tree(&mut self) -> Result<(), StoreError> {
-        flush(&self.shared)?;
+        self.shared.write().apply(&KvBatch::default())?;
+        // Not under the lock: readers go on while the disk works.
+        let kv = Arc::clone(&self.shared.read().kv);
+        kv.flush()?;
         self.unsynced = Unsynced::NOTHING;
         if let Some(journal) = &mut self.journal {
             let seq = self.shared.read().meta.seq;
@@ -401,14 +397,9 @@ impl Drop for Writer {
     }
 }
 
-fn flush(shared: &Shared) -> Result<(), StoreError> {
-    // Not under the lock: readers go on while the disk works.
-    let kv = Arc::clone(&shared.read().kv);
-    kv.flush()
-}
-
 /// Moves what a commit changed into what readers see.
-fn remember(tables: &mut Tables, batch: &Batch, encoded: &Encoded) {
+fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &Encoded) {
+    remember_packs(tables, &packs.packs);
     tables.meta = encoded.meta;
     tables.totals = encoded.totals;
     if let Some(session) = &batch.session {

@@ -7,6 +7,7 @@ mod fixture;
 mod inspect;
 mod model;
 mod packs;
+mod promise;
 mod scenario;
 mod torture;
 
