@@ -23,7 +23,7 @@
 //!
 //! Reads do not pass here: they go from the API to the store, on a thread for blocking work. Dropping
 //! the last handle ends the loop, from whatever thread that happens: nothing waits for it then, and
-//! what was promised is on disk already. [`Runtime::shutdown`] waits.
+//! what was promised is on disk already. `Runtime::shutdown` waits.
 
 mod account;
 mod clock;
