@@ -114,6 +114,7 @@ pub(super) struct SessionRecord {
     last_unread_notif_ms: Option<i64>,
     last_patch_ms: Option<i64>,
     missed_until_ms: Option<i64>,
+    settled_until_ms: Option<i64>,
 }
 
 impl SessionRecord {
@@ -125,6 +126,7 @@ impl SessionRecord {
             last_unread_notif_ms: millis(row.last_unread_notif_at),
             last_patch_ms: millis(row.last_patch_at),
             missed_until_ms: millis(row.missed_until),
+            settled_until_ms: millis(row.settled_until),
         }
     }
 
@@ -136,6 +138,7 @@ impl SessionRecord {
             last_unread_notif_at: time(self.last_unread_notif_ms),
             last_patch_at: time(self.last_patch_ms),
             missed_until: time(self.missed_until_ms),
+            settled_until: time(self.settled_until_ms),
         }
     }
 }

@@ -170,6 +170,9 @@ pub struct SessionRow {
     /// Until when, by the service's clock, every change of the client's conversations is known: the
     /// next list goes back to here.
     pub missed_until: Option<Timestamp>,
+    /// Own messages up to this time overtook nothing: what was on its way when they were
+    /// acknowledged had time to come.
+    pub settled_until: Option<Timestamp>,
 }
 
 /// Unread counts over all conversations.

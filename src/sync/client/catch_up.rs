@@ -15,8 +15,7 @@ use crate::model::{
     ConversationId, ConversationKind, ConversationState, Message, MessageState, Receipt, Timestamp,
 };
 use crate::store::{
-    ConversationNumber, ConversationRow, History, HistoryEnd, HistoryStart, Position, Put,
-    StoreError,
+    ConversationNumber, History, HistoryEnd, HistoryStart, Position, Put, StoreError,
 };
 use crate::sync::link::Unanswered;
 use crate::sync::step::Durability;
@@ -163,19 +162,12 @@ impl Client {
                 self.catch_up.wanted.remove(&number);
                 continue;
             };
-            let joins = self.held_before(number, &row);
+            let joins = self.sure_end(turn, number, &row)?;
             let goal = Goal::CatchUp { fetched: 0, joins };
             self.catch_up.asked.insert(number);
             self.ask_page(turn, number, &row.id, PageStart::Newest, goal);
         }
         Ok(())
-    }
-
-    /// The newest message that was held before anything of this session came.
-    fn held_before(&self, number: ConversationNumber, row: &ConversationRow) -> Option<Position> {
-        let tail = self.tails.of(number);
-        let mut spans = row.history.spans().iter().rev().map(|span| &span.to);
-        spans.find(|to| tail.is_none_or(|tail| *to < tail)).cloned()
     }
 
     pub(super) fn catch_up_wake(&self, wakes: &mut Vec<Duration>) {
@@ -205,6 +197,9 @@ impl Client {
                 RequestError::NotConnected
             }
             Some((number, row)) => {
+                if before.is_none() {
+                    self.sure_end(turn, number, &row)?;
+                }
                 let start = before.map_or(PageStart::Newest, PageStart::At);
                 let goal = Goal::Page {
                     caller,

@@ -82,7 +82,10 @@ enum SearchPoint {
 
 impl Client {
     pub(super) fn doubt_of(&self, turn: &Turn<'_, '_>, entry: &Entry) -> Doubt {
-        let Some(since) = entry.in_doubt_since else {
+        let inherited = matches!(&entry.intent, Intent::Create(intent)
+            if !is_one_per_members(intent) && self.sender.is_inherited(entry.id));
+        let since = entry.in_doubt_since;
+        let Some(since) = since.or_else(|| inherited.then_some(entry.enqueued_at)) else {
             return Doubt::None;
         };
         let remembered = match &entry.intent {
@@ -299,6 +302,7 @@ impl Client {
         turn.overlay
             .update_entry(entry.id, |entry| entry.in_doubt_since = None);
         turn.step.wrote(Durability::Cache);
+        self.sender.looked_for(entry.id);
         self.sender.release(entry.conversation, entry.id);
     }
 

@@ -368,6 +368,7 @@ impl Client {
         if !self.session.is_open() {
             return Ok(());
         }
+        self.pump_tails(turn);
         self.pump_sends(turn)?;
         self.pump_reads(turn)?;
         self.pump_directory(turn)?;
@@ -381,6 +382,7 @@ impl Client {
         self.session.wake(&mut wakes);
         self.receiver.wake(&mut wakes);
         if self.session.is_open() {
+            self.tails.wake(&mut wakes);
             self.sends_wake(&mut wakes);
             self.reads_wake(&mut wakes);
             self.directory_wake(&mut wakes);

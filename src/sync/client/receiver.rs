@@ -34,8 +34,12 @@ impl Receiver {
         self.opened_at = Some(at);
     }
 
+    /// When the session opened stays known: history that was asked for may come after its end.
     pub(super) fn forget_connection(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            opened_at: self.opened_at,
+            ..Self::default()
+        };
     }
 
     pub(super) fn wake(&self, wakes: &mut Vec<Duration>) {

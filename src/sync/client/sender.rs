@@ -46,6 +46,9 @@ pub(super) struct Sender {
     /// Entries that left for the first time on the present session: if the service has them, it
     /// took them since the session opened.
     first_sent: BTreeSet<OutboxEntryId>,
+    /// Entries from before the machine was built. The store may have been restored from a copy that
+    /// is older than what this device did since: they may have been sent though nothing says so.
+    inherited: BTreeSet<OutboxEntryId>,
 }
 
 /// The unsent content of one conversation, failed entries apart.
@@ -80,6 +83,7 @@ impl Sender {
             let waits = !matches!(entry.state, OutboxState::Failed { .. });
             if waits && !matches!(entry.intent, Intent::Read(_)) {
                 sender.add(entry.conversation, entry.id);
+                sender.inherited.insert(entry.id);
             }
         }
         sender
@@ -92,6 +96,7 @@ impl Sender {
     pub(super) fn remove(&mut self, number: ConversationNumber, id: OutboxEntryId) {
         self.in_flight.remove(&id);
         self.first_sent.remove(&id);
+        self.inherited.remove(&id);
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.queue.remove(&id);
             lane.busy.take_if(|busy| *busy == id);
@@ -110,6 +115,7 @@ impl Sender {
         {
             self.in_flight.remove(&id);
             self.first_sent.remove(&id);
+            self.inherited.remove(&id);
         }
     }
 
@@ -118,6 +124,15 @@ impl Sender {
         if let Some(lane) = self.lanes.remove(&from) {
             self.lanes.entry(to).or_default().queue.extend(lane.queue);
         }
+    }
+
+    pub(super) fn is_inherited(&self, id: OutboxEntryId) -> bool {
+        self.inherited.contains(&id)
+    }
+
+    /// The entry was looked for: what it was before does not matter any more.
+    pub(super) fn looked_for(&mut self, id: OutboxEntryId) {
+        self.inherited.remove(&id);
     }
 
     pub(super) fn is_busy_with(&self, id: OutboxEntryId) -> bool {
@@ -385,7 +400,7 @@ impl Client {
             turn.overlay.await_receipt(number, position.clone());
         }
         self.join(turn, number, &position, taken)?;
-        self.tails.acknowledged(number, turn.elapsed());
+        self.tails.acknowledged(number, sent_at, turn.elapsed());
         Ok(())
     }
 

@@ -309,7 +309,7 @@ impl Client {
                 Command::Session {
                     op: Op::Opened,
                     body,
-                } => self.opened(turn, envelope.server_ts, &body),
+                } => return self.opened(turn, envelope.server_ts, &body),
                 _ => self.wait_and_reopen(turn),
             },
             Answer::Refused { code, reason } => return self.open_refused(turn, code, reason),
@@ -320,7 +320,12 @@ impl Client {
         Ok(())
     }
 
-    fn opened(&mut self, turn: &mut Turn<'_, '_>, at: Option<Timestamp>, body: &SessionCommand) {
+    fn opened(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        at: Option<Timestamp>,
+        body: &SessionCommand,
+    ) -> Result<(), StoreError> {
         self.session.phase = Phase::Open;
         self.session.claim = Claim::Again;
         self.session.token_use = TokenUse::Allowed;
@@ -335,6 +340,7 @@ impl Client {
         self.receiver.opened(opened_at);
         self.tails.opened(at);
         self.directory.opened(opened_at);
+        self.suspect_the_past(turn)
     }
 
     fn store_token(&self, turn: &mut Turn<'_, '_>, body: &SessionCommand) {

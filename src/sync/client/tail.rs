@@ -15,14 +15,15 @@ use std::time::Duration;
 
 use super::catch_up::fall_behind;
 use super::{Client, Turn};
-use crate::model::{ConversationKind, ConversationState, Timestamp};
+use crate::model::{ConversationKind, ConversationState, Message, Timestamp};
 use crate::store::{
-    ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Position, StoreError,
+    ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Place, Position, Span,
+    StoreError, TimelineItem,
 };
 use crate::sync::step::Durability;
 
-/// How long an own message may overtake one that came before it: for so long the tail of its
-/// conversation is not trusted when the connection breaks.
+/// How long an own acknowledgement may overtake a message that is older than what it acknowledges:
+/// for so long the tail of its conversation is not trusted when the connection breaks.
 const OVERTAKING: Duration = Duration::from_secs(30);
 
 /// When the service took a message, as far as the way on which it came proves it.
@@ -43,7 +44,27 @@ pub(super) struct Tails {
     from: BTreeMap<ConversationNumber, Position>,
     /// When own messages were last acknowledged.
     acknowledged: BTreeMap<ConversationNumber, Duration>,
+    /// The newest own message that was acknowledged and is not known to have overtaken nothing, and
+    /// when that will be known.
+    unsettled: Option<(Timestamp, Duration)>,
+    past: Past,
 }
+
+/// Whether what an earlier process left is told from what this machine did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Past {
+    /// No session was open since the machine was built: nobody may have noticed how the last
+    /// connection ended.
+    #[default]
+    Unseen,
+    Seen,
+}
+
+/// The most conversations, newest first, that are looked at for what a killed process left.
+const LEFT_MAX: usize = 100;
+
+/// The most own messages at the end of a conversation that are told apart.
+const RUN_MAX: usize = 100;
 
 impl Tails {
     pub(super) const fn opened(&mut self, at: Option<Timestamp>) {
@@ -74,8 +95,22 @@ impl Tails {
         }
     }
 
-    pub(super) fn acknowledged(&mut self, number: ConversationNumber, at: Duration) {
+    pub(super) fn acknowledged(
+        &mut self,
+        number: ConversationNumber,
+        sent_at: Timestamp,
+        at: Duration,
+    ) {
         self.acknowledged.insert(number, at);
+        let newest = self
+            .unsettled
+            .map_or(sent_at, |(newest, _)| newest.max(sent_at));
+        self.unsettled = Some((newest, at.saturating_add(OVERTAKING)));
+    }
+
+    /// When it is known that own messages overtook nothing.
+    pub(super) fn wake(&self, wakes: &mut Vec<Duration>) {
+        wakes.extend(self.unsettled.map(|(_, due)| due));
     }
 }
 
@@ -206,6 +241,9 @@ impl Client {
     pub(super) fn forget_tails(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
         let since = turn.elapsed().saturating_sub(OVERTAKING);
         let tails = std::mem::take(&mut self.tails);
+        self.tails.past = tails.past;
+        // From here on the store says by itself where something may have been overtaken.
+        settle(turn, tails.unsettled.map(|(newest, _)| newest));
         for (number, at) in tails.acknowledged {
             let known = turn.overlay.snapshot().conversation(number)?.is_some();
             if at >= since && known {
@@ -216,6 +254,123 @@ impl Client {
             }
         }
         Ok(())
+    }
+}
+
+impl Client {
+    /// Notes that own messages overtook nothing, when there was time enough for what they might have.
+    pub(super) fn pump_tails(&mut self, turn: &mut Turn<'_, '_>) {
+        let now = turn.elapsed();
+        let settled = self.tails.unsettled.take_if(|(_, due)| *due <= now);
+        settle(turn, settled.map(|(newest, _)| newest));
+    }
+
+    /// The first session since the machine was built: the process before may have been killed right
+    /// after an acknowledgement, when nothing noted that it may have overtaken a message. Where an
+    /// own message is the newest, not settled, and about as new as anything held, that may be so.
+    pub(super) fn suspect_the_past(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        if std::mem::replace(&mut self.tails.past, Past::Seen) == Past::Seen {
+            return Ok(());
+        }
+        let snapshot = turn.overlay.snapshot();
+        let settled = snapshot.session().settled_until;
+        let newest = snapshot.conversations(None, LEFT_MAX)?;
+        drop(snapshot);
+        let mut ends = Vec::new();
+        for (number, info) in newest.conversations {
+            ends.extend(info.last_message.map(|message| (number, message)));
+        }
+        let life = ends.iter().map(|(_, message)| message.sent_at).max();
+        for (number, message) in ends {
+            let age = life.unwrap_or_default().saturating_since(message.sent_at);
+            let unsettled = Some(message.sent_at) > settled && age <= OVERTAKING;
+            if unsettled && self.was_acknowledged_here(&message) {
+                turn.overlay
+                    .update_conversation(number, |row| fall_behind(&mut row.history))?;
+                turn.step.wrote(Durability::Cache);
+            }
+        }
+        settle(turn, life);
+        Ok(())
+    }
+
+    /// What the catch-up of a conversation has to meet: the newest of what is surely held without
+    /// holes; none for nothing. Own messages at the end are taken out of what is held, for what they
+    /// overtook is known only when history was read around them.
+    pub(super) fn sure_end(
+        &self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        row: &ConversationRow,
+    ) -> Result<Option<Position>, StoreError> {
+        let Some(span) = self.span_before_tail(number, row) else {
+            return Ok(None);
+        };
+        let (run, before) = self.own_run(turn, number, &span)?;
+        if run == 0 || row.history.end() == HistoryEnd::Current {
+            return Ok(Some(span.to));
+        }
+        let spans = row.history.spans().iter().rev();
+        let mut earlier = spans.filter(|it| it.to < span.from).map(|it| it.to.clone());
+        let sure = before.or_else(|| earlier.next());
+        turn.overlay.update_conversation(number, |row| {
+            row.history.forget(sure.as_ref(), Some(&span.to));
+        })?;
+        turn.step.wrote(Durability::Cache);
+        Ok(sure)
+    }
+
+    /// How many own messages of the last moments stand at the end of a stretch, and the message of
+    /// the stretch before them.
+    fn own_run(
+        &self,
+        turn: &Turn<'_, '_>,
+        number: ConversationNumber,
+        span: &Span,
+    ) -> Result<(usize, Option<Position>), StoreError> {
+        let snapshot = turn.overlay.snapshot();
+        let newest = snapshot.message(number, &span.to)?;
+        let before = Place::Message(span.to.clone());
+        let page = snapshot.page_before(number, Some(&before), RUN_MAX)?;
+        let older = page.items.into_iter().rev().filter_map(|item| match item {
+            TimelineItem::Message { position, message } => Some((position, message)),
+            _ => None,
+        });
+        let newest = newest.map(|message| (span.to.clone(), message));
+        let mut run = 0;
+        for (position, message) in newest.into_iter().chain(older) {
+            let age = span.to.sent_at.saturating_since(position.sent_at);
+            if position < span.from {
+                break;
+            }
+            if age > OVERTAKING || !self.was_acknowledged_here(&message) {
+                return Ok((run, Some(position)));
+            }
+            run = run.saturating_add(1);
+        }
+        Ok((run, None))
+    }
+
+    fn was_acknowledged_here(&self, message: &Message) -> bool {
+        &message.sender == self.me() && message.local_id.is_some() && message.id.is_some()
+    }
+
+    /// The newest stretch that was held before anything of this session came.
+    fn span_before_tail(&self, number: ConversationNumber, row: &ConversationRow) -> Option<Span> {
+        let tail = self.tails.of(number);
+        let mut spans = row.history.spans().iter().rev();
+        spans
+            .find(|span| tail.is_none_or(|tail| span.to < *tail))
+            .cloned()
+    }
+}
+
+/// Own messages up to this time need not be suspected any more.
+fn settle(turn: &mut Turn<'_, '_>, newest: Option<Timestamp>) {
+    if newest > turn.overlay.snapshot().session().settled_until {
+        turn.overlay
+            .update_session(|row| row.settled_until = newest);
+        turn.step.wrote(Durability::Cache);
     }
 }
 

@@ -429,3 +429,22 @@ fn an_idle_connected_device_sends_heartbeats_and_nothing_else() {
     world.pass(Duration::from_secs(1810));
     assert_eq!(world.sent_frames(ann) - sent, 10);
 }
+
+#[test]
+fn a_creation_from_a_restored_copy_of_the_store_is_looked_for_before_it_is_sent() {
+    let mut world = World::seeded(31);
+    let [ann] = world.devices(["ann"]);
+    world.partition(ann);
+    world.moment();
+    let room = world.create(ann, &["ben"]);
+    world.say(ann, &room, "hello");
+    let copy = world.copy_of_disk(ann);
+    world.repair(ann);
+    world.settle();
+    assert_eq!(world.service.conversations.len(), 1);
+    world.restore(ann, &copy);
+    world.connect(ann);
+    world.settle();
+    assert_eq!(world.service.conversations.len(), 1);
+    assert_eq!(world.timeline(ann, &room), ["ann: hello"]);
+}

@@ -152,3 +152,24 @@ fn a_read_mark_cannot_be_taken_back() {
     assert_eq!(world.unread(phone, &room), (0, false));
     assert_eq!(truth(&world, &room), 0);
 }
+
+#[test]
+fn history_that_comes_after_the_session_was_closed_is_not_counted_as_new() {
+    for millis in (0..300).step_by(10) {
+        let (mut world, phone, laptop, _) = two_devices(207, Limits::default());
+        world.partition(phone);
+        let room = world.found(&["ann", "ben"]);
+        world.post(&room, "ben", "one");
+        world.settle();
+        world.mark_read(laptop, &room);
+        world.settle();
+        world.repair(phone);
+        while !world.step_until_open(phone) {}
+        world.pass(Duration::from_millis(millis));
+        world.ask_later(phone, Request::Disconnect);
+        world.pass(Duration::from_secs(5));
+        world.connect(phone);
+        world.settle();
+        assert_eq!(world.unread(phone, &room), (0, false), "after {millis} ms");
+    }
+}

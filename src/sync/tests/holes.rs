@@ -214,3 +214,47 @@ fn an_edit_that_comes_before_the_acknowledgement_of_its_message_is_not_lost() {
         assert_eq!(world.timeline(ann, &room), world.truth(&room));
     }
 }
+
+#[test]
+fn a_message_that_an_own_acknowledgement_overtook_is_not_hidden_by_a_kill_or_a_broken_connection() {
+    for (many, killed) in [(0, false), (20, false), (0, true), (20, true)] {
+        let (mut world, ann, room) = ann_with_a_room(111);
+        world.pass(Duration::from_secs(60));
+        // It is still on its way when the own message is acknowledged, and never comes.
+        world.post_unheard(&room, "ben", "overtaken");
+        world.say(ann, &room, "first");
+        world.moment();
+        world.say(ann, &room, "second");
+        world.moment();
+        assert!(world.outbox(ann).is_empty());
+        if killed {
+            world.crash(ann);
+        } else {
+            world.partition(ann);
+        }
+        post_many(&mut world, &room, many);
+        if killed {
+            world.connect(ann);
+        } else {
+            world.repair(ann);
+        }
+        world.settle();
+        let gaps = world.timeline(ann, &room).contains(&"~".to_owned());
+        assert_eq!(gaps, many > 0);
+        check(&mut world, ann, &room);
+    }
+}
+
+#[test]
+fn own_messages_at_the_end_cost_a_new_conversation_no_gap() {
+    let mut world = World::seeded(112);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.say(ann, &room, "one");
+    world.say(ann, &room, "two");
+    world.moment();
+    world.crash(ann);
+    world.connect(ann);
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), ["ann: one", "ann: two"]);
+}

@@ -320,6 +320,22 @@ impl World {
         self.boot(device);
     }
 
+    /// What a backup of the device's files holds.
+    pub(super) fn copy_of_disk(&self, device: Device) -> MemoryDisk {
+        self.machines[device.0].disk.duplicate()
+    }
+
+    /// Starts the app anew with files from a backup.
+    pub(super) fn restore(&mut self, device: Device, copy: &MemoryDisk) {
+        self.cut(device);
+        let machine = &mut self.machines[device.0];
+        machine.opened = None;
+        machine.client = None;
+        machine.disk = copy.duplicate();
+        machine.disk.crash();
+        self.boot(device);
+    }
+
     /// Kills the app in the moment after a commit and before what follows from it, then starts it.
     pub(super) fn kill_after_commit_of(&mut self, device: Device, request: Request) {
         let machine = &mut self.machines[device.0];
