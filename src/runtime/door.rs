@@ -111,7 +111,7 @@ impl Door {
         })
     }
 
-    /// What the first opening found; a later one replaces it if it found damage.
+    /// What the first opening found; a later one, or a probe, replaces it if it found damage.
     pub(crate) fn report(&self) -> OpenReport {
         self.report
             .lock()
@@ -195,6 +195,15 @@ impl fmt::Debug for Door {
         f.debug_struct("Door")
             .field("usage", &*self.usage.borrow())
             .finish_non_exhaustive()
+    }
+}
+
+impl Inside {
+    /// Notes what a probe found, if it found damage.
+    pub(super) fn note(&self, report: &OpenReport) {
+        if report.found_damage() {
+            self.0.note(report.clone());
+        }
     }
 }
 

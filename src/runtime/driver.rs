@@ -79,7 +79,7 @@ enum Lifecycle {
 /// A store's writer, and the claim on its folder, which goes last.
 struct ClaimedWriter {
     writer: Writer,
-    _inside: Inside,
+    inside: Inside,
 }
 
 /// What the loop waits for.
@@ -441,10 +441,7 @@ impl Driver {
             limits: self.config.limits.clone(),
             wishes: guest.wishes.clone(),
             store,
-            writer: ClaimedWriter {
-                writer,
-                _inside: inside,
-            },
+            writer: ClaimedWriter { writer, inside },
         };
         let guests = &mut self.rounds.ports_mut().guests;
         guests.insert(guest.client.clone(), guest);
@@ -462,7 +459,10 @@ impl Commits for ClaimedWriter {
     }
 
     fn probe(&mut self, wall: Timestamp) -> Result<OpenReport, StoreError> {
-        self.writer.probe(wall)
+        let report = self.writer.probe(wall)?;
+        // The damage that a probe mended is the app's to know, as if opening had found it.
+        self.inside.note(&report);
+        Ok(report)
     }
 
     fn is_dirty(&self) -> bool {

@@ -22,6 +22,7 @@ struct State {
     files: BTreeMap<String, Content>,
     seed: u64,
     operations: u64,
+    accesses: u64,
     fault: Option<Fault>,
     locked: bool,
 }
@@ -55,6 +56,17 @@ pub enum Fault {
         /// The number of the first operation that fails.
         operation: u64,
     },
+    /// The access of this number fails once, whatever it is: reading, looking and opening too.
+    AnyOnce {
+        /// The number of the access.
+        access: u64,
+    },
+    /// Every access from this number on fails, as of a device that is gone, until the fault is
+    /// taken away.
+    AnyFrom {
+        /// The number of the first access that fails.
+        access: u64,
+    },
 }
 
 impl MemoryDisk {
@@ -74,6 +86,12 @@ impl MemoryDisk {
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// How often anything was asked of the disk: operations, and reading, looking and opening.
+    #[must_use]
+    pub fn accesses(&self) -> u64 {
+        self.state().accesses
     }
 
     /// Makes operations fail; none mends the disk.
@@ -169,10 +187,24 @@ impl State {
         let fails = match self.fault {
             Some(Fault::Once { operation }) => self.operations == operation,
             Some(Fault::From { operation }) => self.operations >= operation,
-            None => false,
+            Some(Fault::AnyOnce { .. } | Fault::AnyFrom { .. }) | None => false,
         };
         if fails {
-            Err(io::Error::from(io::ErrorKind::StorageFull))
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        self.access()
+    }
+
+    /// Counts an access, and fails it if it is to fail.
+    fn access(&mut self) -> io::Result<()> {
+        self.accesses = self.accesses.saturating_add(1);
+        let fails = match self.fault {
+            Some(Fault::AnyOnce { access }) => self.accesses == access,
+            Some(Fault::AnyFrom { access }) => self.accesses >= access,
+            Some(Fault::Once { .. } | Fault::From { .. }) | None => false,
+        };
+        if fails {
+            Err(io::Error::other("the device does not answer"))
         } else {
             Ok(())
         }
@@ -244,7 +276,10 @@ fn next(seed: &mut u64) -> u64 {
 
 impl Disk for MemoryDisk {
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        self.state().files.entry(name.to_owned()).or_default();
+        let mut state = self.state();
+        state.access()?;
+        state.files.entry(name.to_owned()).or_default();
+        drop(state);
         Ok(Box::new(MemoryFile {
             disk: self.clone(),
             name: name.to_owned(),
@@ -252,11 +287,9 @@ impl Disk for MemoryDisk {
     }
 
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        Ok(self
-            .state()
-            .files
-            .get(name)
-            .map(|content| content.now.clone()))
+        let mut state = self.state();
+        state.access()?;
+        Ok(state.files.get(name).map(|content| content.now.clone()))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -284,7 +317,9 @@ impl Disk for MemoryDisk {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.state().files.keys().cloned().collect())
+        let mut state = self.state();
+        state.access()?;
+        Ok(state.files.keys().cloned().collect())
     }
 
     fn sizes(&self) -> io::Result<Vec<(String, u64)>> {
@@ -314,7 +349,8 @@ impl MemoryFile {
 
 impl DiskFile for MemoryFile {
     fn length(&self) -> io::Result<u64> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
+        state.access()?;
         let length = state
             .files
             .get(&self.name)

@@ -16,7 +16,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -54,6 +54,9 @@ const UNFINISHED: &str = ".new";
 /// For how long an unfinished file may still be one that is being written, in milliseconds: a day,
 /// for clocks jump.
 const UNFINISHED_FOR_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What a file holds whose work is committed and that could not be removed.
+const TAKEN: &[u8] = b"taken";
 
 /// The key of the frame in each file.
 const KEY: &[u8] = b"intent";
@@ -106,6 +109,8 @@ enum Found {
     Whole(Box<Dropped>),
     Locked,
     Damaged,
+    /// Its work was committed before.
+    Taken,
     /// Somebody removed it meanwhile.
     Gone,
 }
@@ -199,6 +204,10 @@ impl Inbox {
             match self.read_file(&name, cipher.as_ref()) {
                 Found::Whole(dropped) => content.dropped.push((name, *dropped)),
                 Found::Locked => content.locked = content.locked.saturating_add(1),
+                // Where it still can't be removed it is met again, and is still taken.
+                Found::Taken => {
+                    let _ = disk.remove(&name);
+                }
                 Found::Gone => {}
                 Found::Damaged => {
                     content.damaged = content.damaged.saturating_add(1);
@@ -226,15 +235,30 @@ impl Inbox {
         }
     }
 
-    /// Removes a file: its intent is committed.
+    /// Removes a file: its intent is committed. One that cannot be removed is marked as taken, for
+    /// its token is forgotten once the app has discarded what came of it.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`]; the file is then imported again, and known by its token.
+    /// [`StoreError::Io`] when that fails too; the file is then imported again, and known by its
+    /// token as long as the outbox or a message has it.
     pub fn remove(&self, name: &str) -> Result<(), StoreError> {
         let disk = RealDisk::new(&self.folder);
-        disk.remove(name)
-            .map_err(|error| StoreError::io("clearing the inbox", &error))
+        let removed = disk
+            .remove(name)
+            .or_else(|error| self.mark(name).map_err(|_| error));
+        removed.map_err(|error| StoreError::io("clearing the inbox", &error))
+    }
+
+    /// Marks a file as taken, which takes no change of the folder.
+    fn mark(&self, name: &str) -> io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .truncate(true)
+            .open(self.folder.join(name))?;
+        file.write_all(TAKEN)?;
+        file.sync_all()
     }
 
     fn read_file(&self, name: &str, cipher: Option<&Cipher>) -> Found {
@@ -243,6 +267,9 @@ impl Inbox {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Gone,
             Err(_) => return Found::Damaged,
         };
+        if bytes == TAKEN {
+            return Found::Taken;
+        }
         let opened = match frame::open(KEY, &bytes, seal(cipher)) {
             Ok(opened) => opened,
             Err(BadFrame::Sealed) => return Found::Locked,
@@ -391,6 +418,16 @@ mod tests {
         let sent = crate::store::tests::message("me", 9, "from outside 1");
         bench.commit(|o| o.acknowledge(entry, number, &sent).unwrap());
         assert!(bench.store.snapshot().knows_token(&token).unwrap());
+    }
+
+    #[test]
+    fn a_file_whose_work_was_committed_and_that_could_not_be_removed_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = inbox(folder.path(), key(1));
+        own.drop_intent(&dropped(1)).unwrap();
+        own.mark(&names(folder.path())[0]).unwrap();
+        assert_eq!(read(&own), InboxContent::default());
+        assert_eq!(names(folder.path()), [""; 0]);
     }
 
     #[test]

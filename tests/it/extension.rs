@@ -1,13 +1,16 @@
 //! What an extension of the app leaves while the app is closed, suspended or running.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sampan::model::{ConversationId, MessageState, OutboxState, SendFailure, Timestamp};
 use sampan::{ClientOptions, Config, Engine, ExtensionInbox, SampanError, Secret};
 
-use crate::place::{Device, Place, app, id};
+use crate::place::{Device, Place, app, config as config_of, id, line};
 
 const KEY: &str = "6b1f00000000000000000000000000000000000000000000000000000000aa01";
 
@@ -247,4 +250,72 @@ async fn without_an_inbox_folder_there_is_nothing_to_import() {
     let until = Timestamp::from_millis(1);
     let conversation = ConversationId::new("5f0000000000000000000000").unwrap();
     nowhere.mark_read(conversation, until).unwrap();
+}
+
+/// Names the folder of the process that is killed.
+const FOLDER: &str = "SAMPAN_TEST_INBOX_FOLDER";
+
+fn offline(root: &Path) -> Config {
+    let url = "http://127.0.0.1:9".into();
+    let mut config = config_of(sampan::ServerAddress::Router { url }, &root.join("phone"));
+    config.inbox_folder = Some(root.join("inbox"));
+    config
+}
+
+/// Run by the test below in a process of its own: opens the client, which imports.
+#[tokio::test]
+#[ignore = "the process that a test kills"]
+async fn importer() {
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
+    println!("{IMPORTING}");
+    let ann = Device::open(offline(Path::new(&folder)), "ann").await;
+    loop {
+        ann.client.import_inbox().await.unwrap();
+    }
+}
+
+/// What the importer says before it begins.
+const IMPORTING: &str = "importing now";
+
+/// D09: a process that is killed at any moment of an import imports each piece of work once.
+#[tokio::test]
+async fn an_import_that_is_killed_takes_everything_once() {
+    let root = tempfile::tempdir().unwrap();
+    let ann = Device::open(offline(root.path()), "ann").await;
+    let talk = ann.talk_to("ben").await.id();
+    ann.engine.shutdown().await.unwrap();
+    let left = extension(&root.path().join("inbox"), "ann");
+    let mut expected = Vec::new();
+    for round in 0..8_u64 {
+        for number in 0..15 {
+            let words = format!("round {round}, line {number}");
+            left.send_text(talk.clone(), words.clone()).unwrap();
+            expected.push(format!("ann: {words} (pending)"));
+        }
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "extension::importer", "--ignored", "--nocapture"])
+            .env(FOLDER, root.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(said.any(|line| line.unwrap().contains(IMPORTING)));
+        // Opening and importing take some tens of milliseconds.
+        tokio::time::sleep(Duration::from_millis(round * 9)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let ann = Device::open(offline(root.path()), "ann").await;
+    let page = ann.client.conversation(talk).await.unwrap();
+    let page = page.page(None, 500).await.unwrap();
+    let shown: Vec<_> = page
+        .items
+        .iter()
+        .filter_map(|it| it.message())
+        .map(line)
+        .collect();
+    assert_eq!(shown, expected);
+    assert!(files(&root.path().join("inbox")).is_empty());
 }

@@ -13,6 +13,8 @@
 //! | `suspend.rs` | the app in the background: files are shut, calls work all the same |
 //! | `refusals.rs` | bad input: typed errors, and nothing else happens |
 //! | `store.rs` | the store through the API: second openers, newer schemas, keys |
+//! | `damage.rs` | damaged stores: the app starts, is told, loses nothing unsent, and history comes back |
+//! | `full.rs` | a disk that is full, and has space again |
 //! | `strangers.rs` | services that talk garbage, never answer, or send us away |
 //! | `signer.rs` | an app whose own server signs: promptly, slowly, wrongly, or not at all |
 //! | `reconnect.rs` | a connection that breaks: what is told, tried, and there afterwards |
@@ -31,7 +33,9 @@ mod support;
 mod cable;
 mod chat;
 mod conversations;
+mod damage;
 mod extension;
+mod full;
 mod interop;
 mod kill;
 mod lifecycle;

@@ -32,6 +32,25 @@ const KINDS: &[Kind] = &[
         filter: "store::tests::torture::damage",
         rounds: 2_000,
     },
+    Kind {
+        name: "fault",
+        target: LIBRARY,
+        filter: "store::tests::torture::fault",
+        // Each round refuses more than two thousand operations.
+        rounds: 8,
+    },
+    Kind {
+        name: "full",
+        target: LIBRARY,
+        filter: "store::tests::torture::full",
+        rounds: 200,
+    },
+    Kind {
+        name: "engine",
+        target: &["-p", "sampan", "--test", "it"],
+        filter: "damage::",
+        rounds: 300,
+    },
 ];
 
 /// Runs the kinds asked for, or all.

@@ -430,3 +430,112 @@ fn a_store_of_a_newer_schema_is_refused_and_not_touched() {
     assert_eq!(refused, newer);
     assert_eq!(fs::read(data_file(folder.path())).unwrap(), before);
 }
+
+#[test]
+fn an_identity_of_another_store_is_set_aside_and_its_own_copy_rules() {
+    let other = tempfile::tempdir().unwrap();
+    build(other.path(), None);
+    // The stranger's copy was written more often, so it looks newer.
+    let disk = crate::store::disk::RealDisk::new(other.path());
+    let mut stranger = crate::store::identity::Identity::read(&disk)
+        .unwrap()
+        .unwrap();
+    (0..3).for_each(|_| stranger.write(&disk).unwrap());
+    for names in [&["store.0"][..], &["store.1"], &["store.0", "store.1"]] {
+        let folder = tempfile::tempdir().unwrap();
+        build(folder.path(), None);
+        for name in names {
+            fs::copy(other.path().join(name), folder.path().join(name)).unwrap();
+        }
+        let seen = read_all(folder.path(), None);
+        let told: Vec<_> = seen.report.set_aside.iter().map(|it| &it.name).collect();
+        assert_eq!(told.len(), names.len(), "{told:?}");
+        assert!(told.iter().all(|name| name.starts_with("store.")));
+        let all = (CONVERSATIONS * MESSAGES, UNSENT);
+        assert_eq!((seen.messages, seen.unsent), all);
+        assert!(!read_all(folder.path(), None).report.found_damage());
+    }
+}
+
+#[test]
+fn a_rebuild_that_was_cut_off_goes_on_with_what_it_had_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    build(folder.path(), None);
+    let inside = |name: &str| folder.path().join(name);
+    // As a kill leaves it: the tree has another name, and the new one has nothing yet.
+    fs::write(inside("unfinished"), "db.bad-5\n").unwrap();
+    fs::rename(inside("db"), inside("db.bad-5")).unwrap();
+    fs::create_dir(inside("db")).unwrap();
+    let seen = read_all(folder.path(), None);
+    let all = (CONVERSATIONS * MESSAGES, UNSENT);
+    assert_eq!((seen.messages, seen.unsent), all, "{:?}", seen.report);
+    assert!(!inside("unfinished").exists());
+    assert!(!read_all(folder.path(), None).report.found_damage());
+}
+
+#[test]
+fn a_store_whose_folder_could_be_made_only_later_keeps_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, b"in the way").unwrap();
+    let path = file.join("store");
+    let mut opened = Store::open(&options(&path, Some(1))).unwrap();
+    fs::remove_file(&file).unwrap();
+    opened.writer.probe(at(78)).unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    overlay.create_conversation(row("c")).unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Intent).unwrap();
+    drop(opened);
+    let opened = Store::open(&options(&path, Some(1))).unwrap();
+    assert!(!opened.report.found_damage(), "{:?}", opened.report);
+    let snapshot = opened.store.snapshot();
+    assert!(snapshot.number(&conversation_id("c")).unwrap().is_some());
+}
+
+#[test]
+fn an_identity_that_cannot_be_read_now_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    build(folder.path(), Some(1));
+    let disk = Unreadable(crate::store::disk::RealDisk::new(folder.path()));
+    let mut report = OpenReport::default();
+    let options = options(folder.path(), Some(1));
+    let claim = crate::store::claim::claim(&disk, &options, &mut report).unwrap();
+    assert!(claim.unwritten.is_some());
+    assert_eq!(report, OpenReport::default());
+    // Nor may what was made up in its place be written over it later.
+    let mut made_up = claim.identity;
+    assert!(crate::store::claim::confirm(&disk.0, &mut made_up).is_err());
+    assert_eq!(read_all(folder.path(), Some(1)).unsent, UNSENT);
+}
+
+/// A folder whose files cannot be read, as of a phone that was not unlocked yet.
+#[derive(Debug)]
+struct Unreadable(crate::store::disk::RealDisk);
+
+impl crate::store::disk::Disk for Unreadable {
+    fn open(&self, name: &str) -> std::io::Result<Box<dyn crate::store::disk::DiskFile>> {
+        self.0.open(name)
+    }
+    fn read(&self, _: &str) -> std::io::Result<Option<Vec<u8>>> {
+        Err(std::io::ErrorKind::PermissionDenied.into())
+    }
+    fn replace(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.replace(name, bytes)
+    }
+    fn remove(&self, name: &str) -> std::io::Result<()> {
+        self.0.remove(name)
+    }
+    fn rename(&self, from: &str, to: &str) -> std::io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn list(&self) -> std::io::Result<Vec<String>> {
+        self.0.list()
+    }
+    fn sizes(&self) -> std::io::Result<Vec<(String, u64)>> {
+        self.0.sizes()
+    }
+    fn sync_folder(&self) -> std::io::Result<()> {
+        self.0.sync_folder()
+    }
+}

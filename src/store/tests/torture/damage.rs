@@ -103,7 +103,7 @@ fn spoilt_files_harm_nothing_that_is_whole_elsewhere() {
     let foreign = Arc::new(Subject::new(Kind::Closed));
     let mut tally = Tally::default();
     let mut sums = Sums::default();
-    for seed in seeds(32) {
+    for seed in seeds(24) {
         let subject = Arc::clone(&subjects[usize::try_from(seed).unwrap() % subjects.len()]);
         let foreign = Arc::clone(&foreign);
         let what = format!("seed {seed}, {:?}", subject.kind);

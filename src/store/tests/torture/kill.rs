@@ -285,7 +285,7 @@ fn what_a_killed_process_acknowledged_is_there_afterwards() {
     let mut folder = tempfile::tempdir().unwrap();
     let mut promised = Promised::default();
     let (mut kept, mut stored) = (0, 0);
-    for seed in seeds(12) {
+    for seed in seeds(10) {
         if seed.is_multiple_of(LIVES) {
             folder = tempfile::tempdir().unwrap();
             promised = Promised::default();

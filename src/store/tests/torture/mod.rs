@@ -5,6 +5,8 @@
 //! | `kill.rs` | processes killed while they open, recover, migrate, write and seal |
 //! | `damage.rs` | files flipped, zeroed, cut, deleted, swapped, put back; one seed a case |
 //! | `spoil.rs` | the ways in which a file is spoilt |
+//! | `fault.rs` | every n-th operation of the disk refused |
+//! | `full.rs` | a disk that is really full |
 //! | `elder.rs` | a store of an older schema, to be brought forward |
 //! | `subject.rs` | the stores that are spoilt, and what must be left of them |
 //!
@@ -14,6 +16,8 @@
 
 mod damage;
 mod elder;
+mod fault;
+mod full;
 mod kill;
 mod spoil;
 mod subject;
