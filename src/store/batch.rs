@@ -14,7 +14,7 @@ use super::{ConversationNumber, ConversationRow, Entry, Position, SessionRow};
 pub struct Batch {
     /// The commit whose state the batch was made against.
     pub(super) base: CommitSeq,
-    pub(super) conversations: BTreeMap<ConversationNumber, Change<ConversationRow>>,
+    pub(super) conversations: BTreeMap<ConversationNumber, Change<Arc<ConversationRow>>>,
     pub(super) ids: BTreeMap<ConversationId, Option<ConversationNumber>>,
     pub(super) messages: BTreeMap<ConversationNumber, BTreeMap<Position, Change<MessageRecord>>>,
     pub(super) outbox: BTreeMap<OutboxEntryId, Change<Arc<Entry>>>,
@@ -66,6 +66,12 @@ impl Batch {
             && self.locals.is_empty()
             && self.awaiting.is_empty()
             && self.session.is_none()
+    }
+
+    /// The row of a conversation of the batch as it is to be, to be changed; none when it is removed.
+    pub(super) fn row_mut(&mut self, number: ConversationNumber) -> Option<&mut ConversationRow> {
+        let change = self.conversations.get_mut(&number)?;
+        change.after.as_mut().map(Arc::make_mut)
     }
 
     /// How many messages it writes: a commit of more than about a hundred keeps readers waiting.

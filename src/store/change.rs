@@ -1,6 +1,6 @@
 //! What a commit changed, as observers are told: derived from the batch, in one order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::model::{
     ConversationId, ConversationInfo, LocalId, Message, MessageId, OutboxEntry, OutboxEntryId,
@@ -75,7 +75,6 @@ const RECEIPT_CHANGES_MAX: usize = 100;
 pub(super) fn changes(batch: &Batch, after: &Snapshot<'_>) -> Result<Vec<StoreChange>, StoreError> {
     let mut gathered = Gathered {
         after,
-        rows: BTreeMap::new(),
         touched: BTreeSet::new(),
     };
     let mut changes = Vec::new();
@@ -100,19 +99,11 @@ pub(super) fn changes(batch: &Batch, after: &Snapshot<'_>) -> Result<Vec<StoreCh
 
 struct Gathered<'a, 's> {
     after: &'a Snapshot<'s>,
-    rows: BTreeMap<ConversationNumber, Option<ConversationRow>>,
     /// Conversations whose newest message or echo may be another one now.
     touched: BTreeSet<ConversationNumber>,
 }
 
 impl Gathered<'_, '_> {
-    fn row(&mut self, number: ConversationNumber) -> Result<Option<&ConversationRow>, StoreError> {
-        if !self.rows.contains_key(&number) {
-            self.rows.insert(number, self.after.conversation(number)?);
-        }
-        Ok(self.rows.get(&number).and_then(Option::as_ref))
-    }
-
     fn messages(
         &mut self,
         batch: &Batch,
@@ -122,9 +113,10 @@ impl Gathered<'_, '_> {
         let after = self.after;
         for (number, messages) in &batch.messages {
             self.touched.insert(*number);
-            let Some(row) = self.row(*number)? else {
+            let Some(row) = after.row(*number)? else {
                 continue;
             };
+            let row = &row;
             for (position, change) in messages {
                 let Some(record) = &change.after else {
                     let local_id = change.before.as_ref().and_then(|b| b.local_id.as_deref());
@@ -211,8 +203,8 @@ impl Gathered<'_, '_> {
                 self.touched.insert(any.conversation);
             }
             let after = self.after;
-            let row = self.row(any.conversation)?;
-            match (entry, row) {
+            let row = after.row(any.conversation)?;
+            match (entry, row.as_deref()) {
                 (Some(entry), Some(row)) => {
                     if before == Some(entry) {
                         continue;
@@ -239,16 +231,37 @@ impl Gathered<'_, '_> {
         changes: &mut Vec<StoreChange>,
     ) -> Result<(), StoreError> {
         let written = batch.conversations.iter().filter(|(_, change)| {
-            change.before.as_ref().map(|row| row.info(None))
-                != change.after.as_ref().map(|row| row.info(None))
+            match (&change.before, &change.after) {
+                (Some(before), Some(after)) => !before.shows_same(after),
+                (before, after) => before.is_some() || after.is_some(),
+            }
         });
         self.touched.extend(written.map(|(number, _)| *number));
         for number in &self.touched {
-            if let Some(conversation) = self.after.info(*number)? {
-                changes.push(StoreChange::ConversationChanged { conversation });
-            }
+            let Some(row) = self.after.row(*number)? else {
+                continue;
+            };
+            let conversation = match self.newest_of(batch, *number, &row) {
+                Some(message) => row.info(Some(message)),
+                None => self.after.info_of(*number, &row)?,
+            };
+            changes.push(StoreChange::ConversationChanged { conversation });
         }
         Ok(())
+    }
+
+    /// The newest message of a conversation, if the batch itself has it and no echo stands behind.
+    fn newest_of(
+        &self,
+        batch: &Batch,
+        number: ConversationNumber,
+        row: &ConversationRow,
+    ) -> Option<Message> {
+        let (position, change) = batch.messages.get(&number)?.last_key_value()?;
+        if row.held.newest.as_ref() != Some(position) || self.after.newest_echo(number).is_some() {
+            return None;
+        }
+        self.after.message_of(row, position, change.after.as_ref()?)
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a batch to bytes: which keys a commit puts and removes.
 
+use std::sync::Arc;
+
 use crate::model::Timestamp;
 
 use super::batch::{Batch, Change};
@@ -47,7 +49,7 @@ pub(super) fn encode_batch(
     let mut after = totals;
     for (number, change) in &batch.conversations {
         encoder.conversation(*number, change)?;
-        after.replace(change.before.as_ref(), change.after.as_ref());
+        after.replace(change.before.as_deref(), change.after.as_deref());
     }
     encoder.names(batch)?;
     for change in &packs.packs {
@@ -72,8 +74,7 @@ pub(super) fn encode_batch(
 /// Sets the place in the list of each conversation of a batch.
 pub(super) fn set_activity(batch: &mut Batch, at: &[(ConversationNumber, Timestamp)]) {
     for (number, activity) in at {
-        let change = batch.conversations.get_mut(number);
-        if let Some(row) = change.and_then(|change| change.after.as_mut()) {
+        if let Some(row) = batch.row_mut(*number) {
             row.activity = *activity;
         }
     }
@@ -123,15 +124,15 @@ impl Encoder<'_> {
     fn conversation(
         &mut self,
         number: ConversationNumber,
-        change: &Change<ConversationRow>,
+        change: &Change<Arc<ConversationRow>>,
     ) -> Result<(), StoreError> {
-        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        let (before, after) = (change.before.as_deref(), change.after.as_deref());
         if before == after {
             return Ok(());
         }
         match after {
             Some(row) => {
-                let record = encode(&ConversationRecord::of(row))?;
+                let record = encode_compact(&ConversationRecord::of(row))?;
                 self.put(key::conversation(number), &record, "conversation")?;
             }
             // A tombstone: a salvage must not bring it back from an older version.

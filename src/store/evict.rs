@@ -159,7 +159,7 @@ fn walk(
 ) -> Result<Option<ConversationNumber>, StoreError> {
     let mut number = first;
     for _ in 0..WALK {
-        let from = key::packs_of(number);
+        let from = key::packs_of(Form::Sealed, number);
         let mut keys: Vec<Vec<u8>> = Vec::new();
         stored.scan(
             Tag::Pack,

@@ -233,7 +233,7 @@ impl One {
         one.is_damaged = !is_own || whole.length() != value.len();
         let tag = Tag::of(key);
         if whole.is_encrypted && codec.cipher.is_none() {
-            if tag == Some(Tag::Pack) {
+            if matches!(tag, Some(Tag::Pack | Tag::Hot)) {
                 one.messages = None;
             }
             return (Form::Hot, one);
@@ -243,7 +243,7 @@ impl One {
             return (Form::Hot, one);
         };
         match tag {
-            Some(Tag::Pack) => {
+            Some(Tag::Pack | Tag::Hot) => {
                 let form = Pack::form_of(&payload);
                 match Pack::decode(payload, &codec.squeeze) {
                     Ok(pack) => one.messages = u64::try_from(pack.slots.len()).ok(),
@@ -287,7 +287,7 @@ impl Tally {
         self.messages = self.messages.saturating_add(messages);
         self.unread_packs |= one.messages.is_none();
         let number = match tag {
-            Some(Tag::Pack) => key::parse_pack(key).ok(),
+            Some(Tag::Pack | Tag::Hot) => key::parse_pack(key).ok(),
             Some(Tag::Single) => key::parse_single(key).ok().map(|(number, _)| number),
             _ => None,
         };

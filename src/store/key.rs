@@ -9,6 +9,7 @@ use std::hash::Hasher;
 
 use crate::model::{MessageId, OutboxEntryId, Timestamp};
 
+use super::pack::Form;
 use super::record::BadRecord;
 use super::{ConversationNumber, Position};
 
@@ -24,10 +25,13 @@ pub(super) enum Tag {
     Session = 3,
     /// How much of the tree is alive, counted some time ago. One record.
     Census = 4,
-    /// Some neighbouring messages, by conversation and a lower bound of their positions.
+    /// Some neighbouring messages, sealed, by conversation and a lower bound of their positions.
     Pack = b'b',
     /// A conversation, by number.
     Conversation = b'c',
+    /// A few of the newest messages, hot, by the same: apart, so that what is written again and
+    /// again lies in small pages of the tree.
+    Hot = b'h',
     /// Conversation id to number, by keyed hash.
     Id = b'i',
     /// The list: conversations by activity, newest first.
@@ -46,13 +50,14 @@ pub(super) enum Tag {
 
 impl Tag {
     /// Every tag, in byte order.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Meta,
         Self::Totals,
         Self::Session,
         Self::Census,
         Self::Pack,
         Self::Conversation,
+        Self::Hot,
         Self::Id,
         Self::List,
         Self::Single,
@@ -70,6 +75,7 @@ impl Tag {
             Self::Session => "session",
             Self::Census => "census",
             Self::Pack => "packs",
+            Self::Hot => "hot packs",
             Self::Conversation => "conversations",
             Self::Id => "conversation ids",
             Self::List => "list",
@@ -136,23 +142,54 @@ pub(super) fn single(number: ConversationNumber, position: &Position) -> Vec<u8>
     key
 }
 
-/// `b` · number (4) · a lower bound of the pack's positions, see [`separator`]; empty for the first
-/// pack of a conversation.
-pub(super) fn pack(number: ConversationNumber, bound: &[u8]) -> Vec<u8> {
-    let mut key = packs_of(number);
+/// `b` or `h` · number (4) · a lower bound of the pack's positions, see [`separator`]; empty for the
+/// first pack of a conversation.
+pub(super) fn pack(section: Form, number: ConversationNumber, bound: &[u8]) -> Vec<u8> {
+    let mut key = packs_of(section, number);
     key.extend_from_slice(bound);
     key
 }
 
-/// What the keys of all packs of a conversation start with.
-pub(super) fn packs_of(number: ConversationNumber) -> Vec<u8> {
-    numbered(Tag::Pack, number)
+/// What the keys of the sealed, or hot, packs of a conversation start with.
+pub(super) fn packs_of(section: Form, number: ConversationNumber) -> Vec<u8> {
+    numbered(section_tag(section), number)
 }
 
-/// Where a position is among the packs of a conversation: the last pack whose key is not greater
+/// The tag of the keys of sealed, or hot, packs.
+pub(super) const fn section_tag(section: Form) -> Tag {
+    match section {
+        Form::Sealed => Tag::Pack,
+        Form::Hot => Tag::Hot,
+    }
+}
+
+/// The section that the key of a pack is in.
+pub(super) fn section_of(key: &[u8]) -> Form {
+    match Tag::of(key) {
+        Some(Tag::Hot) => Form::Hot,
+        _ => Form::Sealed,
+    }
+}
+
+/// The same place in another section.
+pub(super) fn in_section(section: Form, key: &[u8]) -> Vec<u8> {
+    let mut key = key.to_vec();
+    if let Some(tag) = key.first_mut() {
+        *tag = section_tag(section) as u8;
+    }
+    key
+}
+
+/// Conversation and bound of a pack's key: hot packs lie behind the sealed ones, so that these
+/// have one order over both.
+pub(super) fn range_of(key: &[u8]) -> &[u8] {
+    key.get(1..).unwrap_or_default()
+}
+
+/// Where a position is among the packs of a conversation: the last pack whose range is not greater
 /// has the position, if any has.
 pub(super) fn among_packs(number: ConversationNumber, position: &Position) -> Vec<u8> {
-    pack(number, &place(position))
+    pack(Form::Sealed, number, &place(position))
 }
 
 /// The fewest bytes that are greater than the place of `before` and not greater than that of
@@ -202,8 +239,13 @@ pub(super) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// The conversation that the key of a pack names.
 pub(super) fn parse_pack(key: &[u8]) -> Result<ConversationNumber, BadRecord> {
-    let rest = key.strip_prefix(&[Tag::Pack as u8]).ok_or(BadRecord)?;
-    let (number, _) = rest.split_first_chunk::<4>().ok_or(BadRecord)?;
+    let sections = [Form::Sealed, Form::Hot].map(section_tag);
+    let tag = Tag::of(key).filter(|tag| sections.contains(tag));
+    let rest = key.strip_prefix(&[tag.ok_or(BadRecord)? as u8]);
+    let (number, _) = rest
+        .ok_or(BadRecord)?
+        .split_first_chunk::<4>()
+        .ok_or(BadRecord)?;
     Ok(ConversationNumber(u32::from_be_bytes(*number)))
 }
 
@@ -290,7 +332,7 @@ mod tests {
             let (key_a, key_b) = (among_packs(n, &a), among_packs(m, &b));
             prop_assert_eq!(parse_pack(&key_a), Ok(n));
             prop_assert_eq!(parse_single(&single(n, &a)), Ok((n, a.clone())));
-            prop_assert!(key_a.starts_with(&packs_of(n)));
+            prop_assert!(key_a.starts_with(&packs_of(Form::Sealed, n)));
             prop_assert!(key_a.len() <= KEY_MAX);
             prop_assert_eq!(key_a.cmp(&key_b), (n, a).cmp(&(m, b)));
         }

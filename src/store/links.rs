@@ -47,7 +47,7 @@ pub(super) fn held(
     let mut all = BTreeMap::new();
     for (number, messages) in &batch.messages {
         let row = batch.conversations.get(number);
-        let before = row.and_then(|change| change.before.as_ref());
+        let before = row.and_then(|change| change.before.as_deref());
         let mut held = before.map(|row| row.held.clone()).unwrap_or_default();
         let mut newest_removed = false;
         for (position, change) in messages {
@@ -81,14 +81,12 @@ pub(super) fn set_held(
     packs: &PackChanges,
 ) {
     for (number, older, newer) in &packs.lost {
-        let change = batch.conversations.get_mut(number);
-        if let Some(row) = change.and_then(|change| change.after.as_mut()) {
+        if let Some(row) = batch.row_mut(*number) {
             row.history.forget(older.as_ref(), newer.as_ref());
         }
     }
     for (number, held) in held {
-        let change = batch.conversations.get_mut(&number);
-        if let Some(row) = change.and_then(|change| change.after.as_mut()) {
+        if let Some(row) = batch.row_mut(number) {
             row.held = held;
         }
     }

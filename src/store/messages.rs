@@ -30,7 +30,7 @@ impl Snapshot<'_> {
         number: ConversationNumber,
         position: &Position,
     ) -> Result<Option<Message>, StoreError> {
-        let Some(row) = self.conversation(number)? else {
+        let Some(row) = self.row(number)? else {
             return Ok(None);
         };
         let record = self.message_record(number, position)?;
@@ -67,7 +67,7 @@ impl Snapshot<'_> {
             .into_iter()
             .find(|entry| entry.local_id() == Some(id))
         {
-            let row = self.conversation(entry.conversation)?;
+            let row = self.row(entry.conversation)?;
             return Ok(row.and_then(|row| self.echo(&entry, &row.id)));
         }
         match self.position_by_local_id(id)? {
@@ -115,7 +115,7 @@ impl Snapshot<'_> {
         &self,
         number: ConversationNumber,
     ) -> Result<Option<(Position, Message)>, StoreError> {
-        let Some(row) = self.conversation(number)? else {
+        let Some(row) = self.row(number)? else {
             return Ok(None);
         };
         self.newest_message_of(number, &row)

@@ -9,7 +9,7 @@
 //! | schema | since | what changed |
 //! |---|---|---|
 //! | 1 | – | the first: a key for each message (`m`) |
-//! | 2 | 0.1.0 | messages share keys, in packs (`b`) |
+//! | 2 | 0.1.0 | messages share keys, in packs (`b`, `h`) |
 //!
 //! A store folder of each released schema is kept in `tests/fixtures/`, and a test opens it. A
 //! field that is only added, with a default, needs no step.
@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::key::{self, Tag};
 use super::kv::{Direction, Kv, KvBatch, Visit};
-use super::pack::{Pack, Slot};
+use super::pack::{Form, Pack, Slot};
 use super::pack_shape::{Linked, lay};
 use super::record::{BadRecord, MetaRecord, decode, encode, encode_compact};
 use super::record_message::{ContentRecord, MessageRecord};
@@ -173,7 +173,7 @@ fn last_packed(
     let mut last = None;
     scan(
         kv,
-        &key::packs_of(number),
+        &key::packs_of(Form::Sealed, number),
         Direction::Backward,
         &mut |key, value| {
             let payload = codec.open(key, value).ok();
@@ -301,7 +301,7 @@ mod tests {
         let mut torn = 0;
         scan(
             tree,
-            &key::packs_of(number),
+            &key::packs_of(Form::Sealed, number),
             Direction::Forward,
             &mut |key, value| {
                 let payload = codec.open(key, value).unwrap();

@@ -24,8 +24,9 @@
 //! | 2 | – | totals of unread counts | commits that change them |
 //! | 3 | – | the session between connections | session machine |
 //! | 4 | – | how much of the tree is alive, counted some time ago | keeping it small |
-//! | `b` | number, lower bound of positions | some neighbouring messages | receiver, history, sealing |
+//! | `b` | number, lower bound of positions | some neighbouring messages, sealed | sealing, history |
 //! | `c` | number | conversation row | receiver, sender |
+//! | `h` | number, lower bound of positions | a few of the newest messages | receiver, sender |
 //! | `i` | hash of a conversation id | id, number | creation, take-over |
 //! | `l` | activity inverted, number inverted | – | derived from the row |
 //! | `o` | entry id | outbox entry | app, sender |

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::model::{ClientId, StoreHealth, Timestamp};
 
+use super::cache::Cache;
 use super::claim::{Claim, claim, make_way};
 use super::db::{DbOptions, TREE_FOLDER};
 use super::disk::{FolderLock, LockRefusal, RealDisk};
@@ -20,7 +21,7 @@ use super::packs::{PACK_CACHE, PackCache};
 use super::record::MetaRecord;
 use super::recover::{Check, Ground, TreeSource};
 use super::salvage::{Saved, Scanned};
-use super::shared::{Codec, Shared, Tables};
+use super::shared::{Codec, ROW_CACHE, Shared, Tables};
 use super::unapplied::Unapplied;
 use super::{SessionRow, Store, StoreError, StoreKey, UnreadTotals, Writer};
 
@@ -340,6 +341,7 @@ pub(super) fn empty_tables() -> Tables {
         outbox: Outbox::default(),
         totals: UnreadTotals::default(),
         session: SessionRow::default(),
+        rows: Cache::new(ROW_CACHE),
         packs: PackCache::new(PACK_CACHE),
         unapplied: Unapplied::default(),
     }

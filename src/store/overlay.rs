@@ -133,7 +133,7 @@ impl<'s> Overlay<'s> {
             number,
             Change {
                 before: None,
-                after: Some(row),
+                after: Some(Arc::new(row)),
             },
         );
         Ok(number)
@@ -151,12 +151,12 @@ impl<'s> Overlay<'s> {
         let known = self.snapshot().number(id)?;
         match known {
             Some(number) => {
-                if self.snapshot().conversation(number)?.is_none() {
+                if self.snapshot().row(number)?.is_none() {
                     // Its row was damaged: begin anew under the same number.
                     let row = ConversationRow::unknown(id.clone());
                     let change = Change {
                         before: None,
-                        after: Some(row),
+                        after: Some(Arc::new(row)),
                     };
                     self.batch.conversations.insert(number, change);
                 }
@@ -178,8 +178,7 @@ impl<'s> Overlay<'s> {
         update: impl FnOnce(&mut ConversationRow),
     ) -> Result<(), StoreError> {
         self.load(number)?;
-        let change = self.batch.conversations.get_mut(&number);
-        let row = change.and_then(|change| change.after.as_mut());
+        let row = self.row_mut(number);
         let row = row.ok_or(StoreError::NoSuchConversation)?;
         let ids = (row.id.clone(), row.local_id.clone());
         update(row);
@@ -212,8 +211,7 @@ impl<'s> Overlay<'s> {
             return Ok(Assigned::MergedInto(other));
         }
         self.load(number)?;
-        let change = self.batch.conversations.get_mut(&number);
-        let row = change.and_then(|change| change.after.as_mut());
+        let row = self.row_mut(number);
         let row = row.ok_or(StoreError::NoSuchConversation)?;
         row.local_id = Some(local.clone());
         row.id = id.clone();
@@ -239,12 +237,7 @@ impl<'s> Overlay<'s> {
         }
         self.remove_conversation(from)?;
         self.load(to)?;
-        if let Some(row) = self
-            .batch
-            .conversations
-            .get_mut(&to)
-            .and_then(|c| c.after.as_mut())
-        {
+        if let Some(row) = self.row_mut(to) {
             row.local_id.get_or_insert_with(|| local.clone());
         }
         self.batch.ids.insert(local.clone(), Some(to));
@@ -263,9 +256,9 @@ impl<'s> Overlay<'s> {
             after = change.after.take();
         }
         let Some(row) = after else { return Ok(()) };
-        self.batch.ids.insert(row.id, None);
-        if let Some(local) = row.local_id {
-            self.batch.ids.insert(local, None);
+        self.batch.ids.insert(row.id.clone(), None);
+        if let Some(local) = &row.local_id {
+            self.batch.ids.insert(local.clone(), None);
         }
         let unsent = self.snapshot().outbox_of(number);
         for entry in unsent {
@@ -508,13 +501,18 @@ impl<'s> Overlay<'s> {
         if self.batch.conversations.contains_key(&number) {
             return Ok(());
         }
-        let row = self.snapshot().conversation(number)?;
+        let row = self.snapshot().row(number)?;
         let row = row.ok_or(StoreError::NoSuchConversation)?;
         let change = Change {
-            before: Some(row.clone()),
+            before: Some(Arc::clone(&row)),
             after: Some(row),
         };
         self.batch.conversations.insert(number, change);
         Ok(())
+    }
+
+    /// The row of a conversation that is in the batch, to be changed.
+    fn row_mut(&mut self, number: ConversationNumber) -> Option<&mut ConversationRow> {
+        self.batch.row_mut(number)
     }
 }

@@ -14,11 +14,11 @@ use bytes::Bytes;
 
 use super::batch::{Batch, Change};
 use super::frame::VALUE_MAX;
-use super::key::{self, Tag};
+use super::key;
 use super::kv::Direction;
 use super::links::link;
 use super::pack::{Form, Pack, Slot};
-use super::pack_shape::shape;
+use super::pack_shape::{HOT_COUNT, shape};
 use super::packs::Keyed;
 use super::record::encode_compact;
 use super::record_message::MessageRecord;
@@ -65,7 +65,7 @@ pub(super) fn pack_changes(
         if row.is_some_and(|row| row.after.is_none()) {
             continue;
         }
-        let before = row.and_then(|row| row.before.as_ref());
+        let before = row.and_then(|row| row.before.as_deref());
         let newest = before.and_then(|row| row.held.newest.clone());
         Packer {
             stored,
@@ -86,19 +86,22 @@ impl PackChanges {
         number: ConversationNumber,
     ) -> Result<(), StoreError> {
         let packs = &mut self.packs;
-        let low = key::packs_of(number);
-        let high = key::after_prefix(&low).unwrap_or_default();
-        let (low, high) = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
-        let direction = Direction::Forward;
-        stored.scan(Tag::Pack, low, high, direction, &mut |key, _| {
-            packs.push(PackChange {
-                number,
-                key: key.to_vec(),
-                after: None,
-                tail: false,
-            });
-            ControlFlow::Continue(())
-        })
+        for section in [Form::Sealed, Form::Hot] {
+            let low = key::packs_of(section, number);
+            let high = key::after_prefix(&low).unwrap_or_default();
+            let (low, high) = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
+            let (tag, direction) = (key::section_tag(section), Direction::Forward);
+            stored.scan(tag, low, high, direction, &mut |key, _| {
+                packs.push(PackChange {
+                    number,
+                    key: key.to_vec(),
+                    after: None,
+                    tail: false,
+                });
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -167,7 +170,10 @@ impl Packer<'_, '_> {
         next: Option<&Keyed>,
     ) -> Vec<Changed> {
         let is_before_next = |(position, _): &Changed| {
-            next.is_none_or(|next| key::among_packs(self.number, position) < next.key)
+            next.is_none_or(|next| {
+                let place = key::among_packs(self.number, position);
+                key::range_of(&place) < key::range_of(&next.key)
+            })
         };
         std::iter::from_fn(|| changed.next_if(is_before_next)).collect()
     }
@@ -180,7 +186,12 @@ impl Packer<'_, '_> {
             if next.is_none() && self.newest.is_some() {
                 return self.append_behind_hole(None, group);
             }
-            let key = key::pack(self.number, &[]);
+            let section = match next.as_ref().map(|next| key::section_of(&next.key)) {
+                Some(Form::Hot) if group.len() > HOT_COUNT => Form::Sealed,
+                Some(section) => section,
+                None => Form::Hot,
+            };
+            let key = key::pack(section, self.number, &[]);
             return self.write(Ground::nothing(key, next), merge(&[], group));
         };
         let Some(pack) = pack else {
@@ -196,6 +207,7 @@ impl Packer<'_, '_> {
             older: relinked.unwrap_or(pack.older),
             last: last.cloned(),
             before: Some(pack),
+            damaged: false,
             key,
             next,
         };
@@ -222,7 +234,7 @@ impl Packer<'_, '_> {
             last
         };
         let bound = older.as_ref().map(|older| key::separator(older, first));
-        let key = key::pack(self.number, &bound.unwrap_or_default());
+        let key = key::pack(Form::Hot, self.number, &bound.unwrap_or_default());
         let mut ground = Ground::nothing(key, None);
         ground.older = older.as_ref().map(link);
         self.write(ground, slots)
@@ -251,6 +263,7 @@ impl Packer<'_, '_> {
         let first = first.map(|slot| slot.position.clone());
         self.changes.lost.push((self.number, last.clone(), first));
         let mut ground = Ground::nothing(key, next);
+        ground.damaged = true;
         ground.older = last.as_ref().map(link);
         self.write(ground, slots)
     }
@@ -260,6 +273,7 @@ impl Packer<'_, '_> {
         let Ground {
             key,
             before,
+            damaged,
             older,
             last,
             next,
@@ -277,21 +291,32 @@ impl Packer<'_, '_> {
             }
             return Ok(());
         }
-        let form = before.as_ref().map(|pack| pack.form);
+        let section = key::section_of(&key);
         let squeeze = &self.stored.shared.codec.squeeze;
-        let packs = shape(slots, older, (form, last.as_ref()), next.is_none(), squeeze)?;
+        let packs = shape(
+            slots,
+            older,
+            (section, last.as_ref()),
+            next.is_none(),
+            squeeze,
+        )?;
         let hot = packs.iter().map(|(pack, _)| hot_of(pack)).sum();
         self.count_hot(hot, hot_before);
         let many = packs.len();
-        let mut key = Some(key);
+        let moves = packs.first().is_some_and(|(pack, _)| pack.form != section);
+        if moves && (before.is_some() || damaged) {
+            self.push(key.clone(), None, false);
+        }
+        let mut first_key = Some(key);
         let mut behind: Option<Position> = None;
         for (index, (pack, payload)) in packs.into_iter().enumerate() {
             let first = pack.slots.first().map(|slot| &slot.position);
             let bound = behind.zip(first);
             let bound = bound.map(|(behind, first)| key::separator(&behind, first));
-            let key = key
-                .take()
-                .unwrap_or_else(|| key::pack(self.number, &bound.unwrap_or_default()));
+            let key = match first_key.take() {
+                Some(key) => key::in_section(pack.form, &key),
+                None => key::pack(pack.form, self.number, &bound.unwrap_or_default()),
+            };
             behind = pack.last().cloned();
             if index == 0 && before.as_deref() == Some(&pack) {
                 continue;
@@ -345,6 +370,8 @@ impl Packer<'_, '_> {
 struct Ground {
     key: Vec<u8>,
     before: Option<Arc<Pack>>,
+    /// Whether a damaged pack is under the key.
+    damaged: bool,
     /// The link to the message before the range.
     older: Option<u32>,
     /// The last message that was in the range.
@@ -358,6 +385,7 @@ impl Ground {
         Self {
             key,
             before: None,
+            damaged: false,
             older: None,
             last: None,
             next,

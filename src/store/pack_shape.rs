@@ -7,7 +7,7 @@ use super::squeeze::Squeeze;
 use super::{ConversationNumber, Position, StoreError};
 
 /// The most messages of a hot pack, and the most bytes: it is written anew with each message.
-const HOT_COUNT: usize = 8;
+pub(super) const HOT_COUNT: usize = 8;
 const HOT_BYTES: usize = 4 * 1024;
 
 /// How many messages a sealed pack begins with, and how many it may grow to by late ones.
@@ -22,18 +22,19 @@ const SEALED_BYTES: usize = 6 * 1024 + 512;
 /// A pack and its payload.
 pub(super) type Encoded = (Pack, Vec<u8>);
 
-/// Puts the messages of a range into packs: at the end of a conversation into hot ones, elsewhere
-/// into ones like the pack that was there.
+/// Puts the messages of a range into packs: of the hot section into hot ones, of the sealed one into
+/// sealed ones, but for what comes behind everything: that is hot.
 pub(super) fn shape(
     mut slots: Vec<Slot>,
     older: Option<u32>,
-    (form, last): (Option<Form>, Option<&Position>),
+    (section, last): (Form, Option<&Position>),
     is_tail: bool,
     squeeze: &Squeeze,
 ) -> Result<Vec<Encoded>, StoreError> {
-    let few = slots.len() <= HOT_COUNT.saturating_mul(2);
-    match (form, is_tail) {
-        (Some(Form::Sealed), true) => {
+    match (section, is_tail) {
+        (Form::Hot, _) => heat(slots, older, squeeze),
+        (Form::Sealed, false) => seal(slots, older, squeeze),
+        (Form::Sealed, true) => {
             let kept = slots.partition_point(|slot| Some(&slot.position) <= last);
             let appended = slots.split_off(kept);
             let behind = slots.last().map(|slot| link(&slot.position)).or(older);
@@ -41,9 +42,6 @@ pub(super) fn shape(
             packs.extend(heat(appended, behind, squeeze)?);
             Ok(packs)
         }
-        (_, true) => heat(slots, older, squeeze),
-        (Some(Form::Hot) | None, false) if few => heat(slots, older, squeeze),
-        (_, false) => seal(slots, older, squeeze),
     }
 }
 
@@ -143,7 +141,10 @@ pub(super) fn lay(
             let first = pack.slots.first().map(|slot| &slot.position);
             let bound = before.as_ref().zip(first);
             let bound = bound.map(|(before, first)| key::separator(before, first));
-            laid.push((key::pack(number, &bound.unwrap_or_default()), payload));
+            laid.push((
+                key::pack(Form::Sealed, number, &bound.unwrap_or_default()),
+                payload,
+            ));
             before = pack.last().cloned();
         }
     }

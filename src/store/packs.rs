@@ -4,9 +4,9 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use super::cache::Cache;
-use super::key::{self, Tag};
+use super::key;
 use super::kv::Direction;
-use super::pack::Pack;
+use super::pack::{Form, Pack};
 use super::record::BadRecord;
 use super::record_message::MessageRecord;
 use super::{ConversationNumber, Position, Snapshot, StoreError};
@@ -20,7 +20,7 @@ pub(super) struct Keyed {
 
 /// The most bytes of packs that are kept in memory: enough for the last packs of a thousand
 /// conversations that messages come to.
-pub(super) const PACK_CACHE: usize = 4 * 1024 * 1024;
+pub(super) const PACK_CACHE: usize = 8 * 1024 * 1024;
 
 /// Packs as they were read or written last.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl PackCache {
     pub(super) fn forget(&self, number: ConversationNumber, key: &[u8]) {
         self.others.remove(key);
         let tail = self.tails.value(&number);
-        if tail.is_some_and(|tail| key >= tail.key.as_slice()) {
+        if tail.is_some_and(|tail| key::range_of(key) >= key::range_of(&tail.key)) {
             self.tails.remove(&number);
         }
     }
@@ -58,7 +58,7 @@ impl PackCache {
 
 impl Snapshot<'_> {
     /// Visits the packs of a conversation from `from`, a key of its own range, in the given
-    /// direction, until the visitor breaks off.
+    /// direction, until the visitor breaks off: the sealed ones are the older ones.
     pub(super) fn visit_packs(
         &self,
         number: ConversationNumber,
@@ -66,19 +66,53 @@ impl Snapshot<'_> {
         direction: Direction,
         visit: &mut dyn FnMut(Keyed) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let all = key::packs_of(number);
+        let sections = match direction {
+            Direction::Forward => [Form::Sealed, Form::Hot],
+            Direction::Backward => [Form::Hot, Form::Sealed],
+        };
+        for section in sections {
+            if self
+                .visit_section(section, number, from, direction, visit)?
+                .is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the sealed, or the hot, packs of a conversation; tells whether the visitor broke off.
+    pub(super) fn visit_section(
+        &self,
+        section: Form,
+        number: ConversationNumber,
+        from: Bound<&[u8]>,
+        direction: Direction,
+        visit: &mut dyn FnMut(Keyed) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let all = key::packs_of(section, number);
         let end = key::after_prefix(&all).unwrap_or_default();
+        let from = from.map(|from| key::in_section(section, from));
+        let from = match &from {
+            Bound::Included(from) => Bound::Included(&from[..]),
+            Bound::Excluded(from) => Bound::Excluded(&from[..]),
+            Bound::Unbounded => Bound::Unbounded,
+        };
         let (low, high) = match direction {
             Direction::Forward if from != Bound::Unbounded => (from, Bound::Excluded(&end[..])),
             Direction::Backward if from != Bound::Unbounded => (Bound::Included(&all[..]), from),
             _ => (Bound::Included(&all[..]), Bound::Excluded(&end[..])),
         };
-        self.scan(Tag::Pack, low, high, direction, &mut |key, value| {
-            visit(Keyed {
+        let tag = key::section_tag(section);
+        let mut flow = ControlFlow::Continue(());
+        self.scan(tag, low, high, direction, &mut |key, value| {
+            flow = visit(Keyed {
                 key: key.to_vec(),
                 pack: self.opened_pack(number, key, value),
-            })
-        })
+            });
+            flow
+        })?;
+        Ok(flow)
     }
 
     /// The first pack that a visit finds.
@@ -116,7 +150,7 @@ impl Snapshot<'_> {
     ) -> Result<Option<Keyed>, StoreError> {
         let place = key::among_packs(number, position);
         match self.tail(number)? {
-            Some(tail) if tail.key <= place => Ok(Some(tail)),
+            Some(tail) if key::range_of(&tail.key) <= key::range_of(&place) => Ok(Some(tail)),
             Some(_) => self.first_pack(number, Bound::Included(&place), Direction::Backward),
             None => Ok(None),
         }

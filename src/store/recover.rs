@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{ConversationId, OutboxEntryId, Timestamp};
 
+use super::cache::Cache;
 use super::claim::set_aside;
 use super::compact::Which;
 use super::db::DbOptions;
@@ -39,7 +40,7 @@ use super::record::{
 use super::record_entry::{EntryRecord, EntryStateRecord};
 use super::salvage::{Rebuilt, Salvage, scan_folder};
 use super::segments::{Tail, look};
-use super::shared::{Codec, Tables};
+use super::shared::{Codec, ROW_CACHE, Tables};
 use super::unapplied::Unapplied;
 use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadTotals};
 
@@ -446,6 +447,7 @@ pub(super) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError>
         outbox,
         totals: totals.map_or_else(UnreadTotals::default, totals_of),
         session: session.map_or_else(SessionRow::default, SessionRecord::row),
+        rows: Cache::new(ROW_CACHE),
         packs: PackCache::new(PACK_CACHE),
         unapplied: Unapplied::default(),
     })

@@ -7,8 +7,8 @@ use crate::model::{
 
 use crate::Secret;
 
-use super::History;
 use super::links::Held;
+use super::{History, Position};
 
 /// Everything the store keeps about one conversation, its messages apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +121,52 @@ impl ConversationRow {
     #[must_use]
     pub const fn activity(&self) -> Timestamp {
         self.activity
+    }
+
+    /// Whether an app sees the same of both, their messages apart.
+    pub(super) fn shows_same(&self, other: &Self) -> bool {
+        let marks = |row: &Self| {
+            (
+                row.created_at,
+                row.updated_at,
+                row.last_message_at,
+                row.receipt,
+            )
+        };
+        let kinds = |row: &Self| (row.kind, row.unique, row.muted, row.unread);
+        marks(self) == marks(other)
+            && kinds(self) == kinds(other)
+            && self.id == other.id
+            && self.name == other.name
+            && self.creator == other.creator
+            && self.members == other.members
+            && self.attributes == other.attributes
+            && self.columns == other.columns
+            && self.state == other.state
+    }
+
+    /// What it takes in memory, roughly, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        let text = |text: Option<&str>| text.map_or(0, str::len);
+        let json = |json: &Option<Json>| text(json.as_ref().map(Json::as_str));
+        // An id's text is shared, with two counts before it.
+        let ids = self
+            .members
+            .iter()
+            .map(|id| id.as_str().len().saturating_add(32));
+        let members = ids.fold(0, usize::saturating_add);
+        let spans = self
+            .history
+            .spans()
+            .len()
+            .saturating_mul(2 * (size_of::<Position>() + 40));
+        size_of::<Self>()
+            .saturating_add(200)
+            .saturating_add(text(self.name.as_deref()))
+            .saturating_add(json(&self.attributes))
+            .saturating_add(json(&self.columns))
+            .saturating_add(members)
+            .saturating_add(spans)
     }
 
     /// How many messages of it the store holds.

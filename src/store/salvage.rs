@@ -287,7 +287,7 @@ impl<'a> Salvage<'a> {
                 let rank = (opened.seq, Form::Hot);
                 self.wait(opened.key.clone(), rank, frame.to_vec())?;
             }
-            Some(Tag::Pack) => {
+            Some(Tag::Pack | Tag::Hot) => {
                 let rank = (opened.seq, Pack::form_of(&opened.payload));
                 self.wait(staged(&opened.key), rank, frame.to_vec())?;
             }
@@ -505,7 +505,7 @@ type Rank = (u64, Form);
 fn rank_of(frame: &[u8], codec: &Codec) -> Option<Rank> {
     let (opened, _) = frame::open_first(frame, codec.frames()).ok()?;
     let form = match Tag::of(&opened.key) {
-        Some(Tag::Pack) => Pack::form_of(&opened.payload),
+        Some(Tag::Pack | Tag::Hot) => Pack::form_of(&opened.payload),
         _ => Form::Hot,
     };
     Some((opened.seq, form))

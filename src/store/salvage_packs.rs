@@ -164,7 +164,8 @@ impl Shelf<'_> {
             self.window.number = Some(number);
         }
         let end = self.window.end.as_ref();
-        if end.is_some_and(|end| key::among_packs(number, end).as_slice() < key) {
+        let end = end.map(|end| key::among_packs(number, end));
+        if end.is_some_and(|end| key::range_of(&end) < key::range_of(key)) {
             self.close()?;
         }
         let last = pack.1.last().cloned();

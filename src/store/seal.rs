@@ -14,16 +14,13 @@ use super::pack::{Form, Slot};
 use super::pack_changes::PackChange;
 use super::pack_shape::{SEALED_COUNT, SEALED_RAW, seal};
 use super::packs::Keyed;
-use super::record::{ConversationRecord, encode};
+use super::record::{ConversationRecord, encode_compact};
 use super::{ConversationNumber, ConversationRow, Snapshot, StoreError};
 
-/// A conversation with this many hot messages has its older ones sealed; as many as a screen or two
-/// shows stay, for they are read most.
-pub(super) const HOT_MAX: u32 = 64;
-const HOT_KEPT: usize = 32;
-
-/// How many packs are looked through: one for each hot message, should they be large, and some.
-const LOOKED_AT_MAX: usize = 72;
+/// A conversation with this many hot messages has its older ones sealed; about as many as a screen
+/// shows stay, for they are read most. More of them would not fit the database's cache.
+pub(super) const HOT_MAX: u32 = 48;
+const HOT_KEPT: usize = 16;
 
 /// A step of sealing.
 #[derive(Debug, Default)]
@@ -32,7 +29,7 @@ pub(super) struct Sealing {
     /// The packs that are written or removed.
     pub(super) packs: Vec<PackChange>,
     /// The row, with its new count of hot messages.
-    pub(super) row: Option<ConversationRow>,
+    pub(super) row: Option<Arc<ConversationRow>>,
     /// Whether the conversation still has more than enough hot messages.
     pub(super) more: bool,
 }
@@ -42,13 +39,21 @@ pub(super) fn sealing(
     stored: &Snapshot<'_>,
     number: ConversationNumber,
 ) -> Result<Option<Sealing>, StoreError> {
-    let Some(mut row) = stored.conversation(number)? else {
+    let Some(row) = stored.row(number)? else {
         return Ok(None);
     };
-    let packs = hot_packs(stored, number)?;
+    let mut row = (*row).clone();
+    let packs = oldest_hot(stored, number)?;
     let count = |packs: &[Keyed]| packs.iter().map(hot_of).fold(0, usize::saturating_add);
-    let hot = count(&packs);
+    let counted = count(&packs.keyed);
+    let hot = if packs.all {
+        counted
+    } else {
+        counted.max(usize::try_from(row.held.hot).unwrap_or(usize::MAX))
+    };
+    let packs = packs.keyed;
     let mut sealing = Sealing::default();
+    let packs = leave_damaged(stored, packs, &mut sealing)?;
     let taken = run(&packs, hot.saturating_sub(HOT_KEPT));
     let left = hot.saturating_sub(count(taken));
     seal_run(stored, number, taken, &mut sealing)?;
@@ -57,32 +62,56 @@ pub(super) fn sealing(
     let codec = &stored.shared.codec;
     let seq = stored.tables.meta.seq;
     let key = key::conversation(number);
-    let record = encode(&ConversationRecord::of(&row))?;
+    let record = encode_compact(&ConversationRecord::of(&row))?;
     let value = codec.seal(&key, &record, seq)?;
     sealing.changes.put(key, value);
-    sealing.row = Some(row);
+    sealing.row = Some(Arc::new(row));
     Ok(Some(sealing))
 }
 
-/// The newest packs of a conversation, oldest first, back to its oldest hot one.
-fn hot_packs(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Vec<Keyed>, StoreError> {
+/// The oldest hot packs of a conversation.
+#[derive(Default)]
+struct Oldest {
+    keyed: Vec<Keyed>,
+    /// Whether there are no others.
+    all: bool,
+}
+
+/// The oldest hot packs of a conversation, enough to be sealed together.
+fn oldest_hot(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Oldest, StoreError> {
     let mut packs = Vec::new();
-    stored.visit_packs(
-        number,
-        Bound::Unbounded,
-        Direction::Backward,
-        &mut |keyed| {
-            packs.push(keyed);
-            if packs.len() < LOOKED_AT_MAX {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        },
-    )?;
-    packs.reverse();
-    let first = packs.iter().position(|keyed| hot_of(keyed) > 0);
-    packs.drain(..first.unwrap_or(packs.len()));
+    let mut many = 0_usize;
+    let (from, direction) = (Bound::Unbounded, Direction::Forward);
+    let flow = stored.visit_section(Form::Hot, number, from, direction, &mut |keyed| {
+        many = many.saturating_add(hot_of(&keyed));
+        packs.push(keyed);
+        if many < SEALED_COUNT {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(Oldest {
+        keyed: packs,
+        all: flow.is_continue(),
+    })
+}
+
+/// Moves damaged packs that are older than every hot one among the sealed ones, as they are: the
+/// sections of a conversation never overlap.
+fn leave_damaged(
+    stored: &Snapshot<'_>,
+    mut packs: Vec<Keyed>,
+    sealing: &mut Sealing,
+) -> Result<Vec<Keyed>, StoreError> {
+    let whole = packs.iter().position(|keyed| keyed.pack.is_some());
+    for Keyed { key, .. } in packs.drain(..whole.unwrap_or(0)) {
+        if let Some(value) = stored.shared.noting(stored.tables.value(&key))? {
+            let moved = key::in_section(Form::Sealed, &key);
+            sealing.changes.put(moved, value);
+            sealing.changes.remove(key);
+        }
+    }
     Ok(packs)
 }
 
@@ -142,8 +171,10 @@ fn seal_run(
     for (pack, payload) in seal(slots, older, &codec.squeeze)? {
         let place = pack.slots.first().map(|slot| &slot.position);
         let key = match (&behind, place) {
-            (Some(behind), Some(place)) => key::pack(number, &key::separator(behind, place)),
-            _ => first.key.clone(),
+            (Some(behind), Some(place)) => {
+                key::pack(Form::Sealed, number, &key::separator(behind, place))
+            }
+            _ => key::in_section(Form::Sealed, &first.key),
         };
         behind = pack.last().cloned();
         let value = codec.seal(&key, &payload, seq)?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use crate::model::{ClientId, StoreHealth};
 
+use super::cache::Cache;
 use super::cipher::Cipher;
 use super::disk::Disk;
 use super::frame::{self, BadFrame, Seal};
@@ -17,7 +18,11 @@ use super::packs::PackCache;
 use super::record::MetaRecord;
 use super::squeeze::Squeeze;
 use super::unapplied::Unapplied;
-use super::{SessionRow, StoreError, UnreadTotals};
+use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadTotals};
+
+/// The most bytes of conversations' rows that are kept in memory: those of a thousand and more that
+/// messages come to.
+pub(super) const ROW_CACHE: usize = 4 * 1024 * 1024;
 
 /// What readers see, as the last commit left it.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub(super) struct Tables {
     pub(super) outbox: Outbox,
     pub(super) totals: UnreadTotals,
     pub(super) session: SessionRow,
+    /// Conversations' rows as they were read or written last.
+    pub(super) rows: Cache<ConversationNumber, Arc<ConversationRow>>,
     /// Packs as they were read or written last.
     pub(super) packs: PackCache,
 }

@@ -93,14 +93,30 @@ impl Snapshot<'_> {
         &self,
         number: ConversationNumber,
     ) -> Result<Option<ConversationRow>, StoreError> {
+        Ok(self.row(number)?.map(Arc::unwrap_or_clone))
+    }
+
+    /// A conversation's row, shared with whoever else has read it.
+    pub(super) fn row(
+        &self,
+        number: ConversationNumber,
+    ) -> Result<Option<Arc<ConversationRow>>, StoreError> {
         if let Some(change) = self
             .batch
             .and_then(|batch| batch.conversations.get(&number))
         {
             return Ok(change.after.clone());
         }
+        if let Some(row) = self.tables.rows.value(&number) {
+            return Ok(Some(row));
+        }
         let record: Option<ConversationRecord> = self.record(&key::conversation(number))?;
-        Ok(record.and_then(|record| self.intact(record.row())))
+        let row = record.and_then(|record| self.intact(record.row()));
+        let row = row.map(Arc::new);
+        if let Some(row) = &row {
+            self.tables.rows.put(number, Arc::clone(row), row.cost());
+        }
+        Ok(row)
     }
 
     /// A conversation's row and number, by its id or by the local id it once had.
@@ -124,7 +140,7 @@ impl Snapshot<'_> {
     ///
     /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
     pub fn info(&self, number: ConversationNumber) -> Result<Option<ConversationInfo>, StoreError> {
-        let Some(row) = self.conversation(number)? else {
+        let Some(row) = self.row(number)? else {
             return Ok(None);
         };
         Ok(Some(self.info_of(number, &row)?))
@@ -187,9 +203,7 @@ impl Snapshot<'_> {
         let mut conversations = Vec::with_capacity(found.len());
         for (activity, number) in found {
             // A row that was lost and begun anew may have left its old place behind.
-            let row = self
-                .conversation(number)?
-                .filter(|row| row.activity == activity);
+            let row = self.row(number)?.filter(|row| row.activity == activity);
             if let Some(row) = row {
                 conversations.push((number, self.info_of(number, &row)?));
             }

@@ -83,9 +83,7 @@ impl Snapshot<'_> {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let limit = limit.clamp(1, Self::PAGE_MAX);
-        let row = self
-            .conversation(number)?
-            .ok_or(StoreError::NoSuchConversation)?;
+        let row = self.row(number)?.ok_or(StoreError::NoSuchConversation)?;
         let mut echoes = self.echoes(number, &row);
         let anchor = match before {
             None => None,
@@ -137,9 +135,7 @@ impl Snapshot<'_> {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let limit = limit.clamp(1, Self::PAGE_MAX);
-        let row = self
-            .conversation(number)?
-            .ok_or(StoreError::NoSuchConversation)?;
+        let row = self.row(number)?.ok_or(StoreError::NoSuchConversation)?;
         let mut echoes = self.echoes(number, &row);
         let anchor = match after {
             None => None,

@@ -242,6 +242,9 @@ impl Writer {
             };
             let mut tables = self.shared.write();
             tables.apply(&sealing.changes)?;
+            if let Some(row) = &sealing.row {
+                tables.rows.put(number, Arc::clone(row), row.cost());
+            }
             remember_packs(&tables, &sealing.packs);
             drop(tables);
             self.unsynced.cache = true;
@@ -399,6 +402,7 @@ impl Drop for Writer {
 
 /// Moves what a commit changed into what readers see.
 fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &Encoded) {
+    remember_rows(tables, batch);
     remember_packs(tables, &packs.packs);
     tables.meta = encoded.meta;
     tables.totals = encoded.totals;
@@ -409,6 +413,16 @@ fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &E
         match &change.after {
             Some(entry) => tables.outbox.put(Arc::clone(entry)),
             None => tables.outbox.remove(*id),
+        }
+    }
+}
+
+/// Takes over which rows readers find in memory.
+fn remember_rows(tables: &Tables, batch: &Batch) {
+    for (number, change) in &batch.conversations {
+        match &change.after {
+            Some(row) => tables.rows.put(*number, Arc::clone(row), row.cost()),
+            None => tables.rows.remove(number),
         }
     }
 }

@@ -533,7 +533,7 @@ fn grown(folder: &std::path::Path, budget: Option<u64>, upto: i64) -> Opened {
 fn a_budget_is_kept_on_a_real_disk_and_the_newest_messages_stay() {
     let folder = tempfile::tempdir().unwrap();
     let budget = 4 << 20;
-    let mut opened = grown(folder.path(), Some(budget), 4_000);
+    let mut opened = grown(folder.path(), Some(budget), 8_000);
     let before = opened.store.usage().unwrap();
     assert!(before.file_bytes > budget, "{before:?}");
     assert!(opened.writer.wants_tending());
@@ -557,7 +557,7 @@ fn a_budget_is_kept_on_a_real_disk_and_the_newest_messages_stay() {
     assert_eq!(usage.messages, after.messages);
     let snapshot = opened.store.snapshot();
     for (number, info) in snapshot.conversations(None, 10).unwrap().conversations {
-        assert_eq!(info.last_message.unwrap().sent_at, at(3_999));
+        assert_eq!(info.last_message.unwrap().sent_at, at(7_999));
         let page = snapshot.page_after(number, None, 20).unwrap();
         assert!(matches!(page.items.first(), Some(TimelineItem::Gap(_))));
     }

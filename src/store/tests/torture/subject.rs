@@ -231,7 +231,7 @@ impl Subject {
             return Raw::default();
         }
         scan_folder(&folder.join("db"), &codec, &mut |opened, _| {
-            if let (Some(Tag::Pack), Ok(number)) =
+            if let (Some(Tag::Pack | Tag::Hot), Ok(number)) =
                 (Tag::of(&opened.key), key::parse_pack(&opened.key))
                 && let Ok(pack) = Pack::decode(opened.payload.clone(), &codec.squeeze)
             {
