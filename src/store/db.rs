@@ -3,8 +3,8 @@
 //! sled is fast and its log is atomic, but it needs care, each point measured or read in its
 //! source: a snapshot or configuration file cut off by a kill makes it refuse to open for ever
 //! (we delete such files first, they are only an index); damaged bytes make it panic (we catch
-//! that); on Linux its flush never calls fsync (we do, after every batch, for writes that are not
-//! synced can destroy ones that were); files it creates are never synced (we do after opening);
+//! that); on Linux its flush never calls fsync (we do, after every batch and before the next, for
+//! writes that are not synced can destroy ones that were: `syncer.rs`); files it creates are never synced (we do after opening);
 //! its background flusher wakes an idle phone or does not exist (we turn it off).
 
 use std::fs::{self, File, TryLockError};
@@ -18,6 +18,7 @@ use std::time::Duration;
 use super::StoreError;
 use super::disk::sync_folder;
 use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
+use super::syncer::Syncer;
 
 /// The embedded database's folder inside the store's.
 pub(super) const TREE_FOLDER: &str = "db";
@@ -44,8 +45,8 @@ impl DbOptions {
 #[derive(Debug)]
 pub(super) struct SledKv {
     db: sled::Db,
-    /// Our own handle of the data file, for the sync that sled leaves out on Linux.
-    data: File,
+    /// The sync that sled leaves out on Linux; none elsewhere.
+    syncer: Option<Syncer>,
     /// Dropped last.
     _end: UntilClosed,
 }
@@ -90,9 +91,14 @@ impl SledKv {
             .recv_timeout(options.open_timeout)
             .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
         sync_tree(&options.folder).map_err(failed)?;
-        let data = File::open(options.data_file()).map_err(failed)?;
+        let syncer = if cfg!(target_os = "linux") {
+            let data = File::open(options.data_file()).map_err(failed)?;
+            Some(Syncer::start(data).map_err(failed)?)
+        } else {
+            None
+        };
         let _end = UntilClosed(options.data_file());
-        Ok(Self { db, data, _end })
+        Ok(Self { db, syncer, _end })
     }
 }
 
@@ -189,6 +195,11 @@ impl Kv for SledKv {
                 None => changes.remove(key.as_slice()),
             }
         }
+        self.synced()?;
+        // Also a batch that failed may have written something.
+        if let Some(syncer) = &self.syncer {
+            syncer.note_written();
+        }
         guarded("the commit", || self.db.apply_batch(changes))
     }
 
@@ -196,18 +207,27 @@ impl Kv for SledKv {
         cfg!(target_os = "linux")
     }
 
-    fn flush(&self) -> Result<(), StoreError> {
+    fn begin_flush(&self) -> Result<(), StoreError> {
         guarded("the flush", || self.db.flush())?;
-        if cfg!(target_os = "linux") {
-            self.data
-                .sync_data()
-                .map_err(|e| StoreError::io("the flush", &e))?;
-        }
-        Ok(())
+        let begun = self.syncer.as_ref().map_or(Ok(()), Syncer::begin);
+        begun.map_err(|e| StoreError::io("the flush", &e))
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.begin_flush()?;
+        self.synced()
     }
 
     fn size_bytes(&self) -> Result<u64, StoreError> {
         guarded("a read", || self.db.size_on_disk())
+    }
+}
+
+impl SledKv {
+    /// Waits for the sync that is under way.
+    fn synced(&self) -> Result<(), StoreError> {
+        let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::wait);
+        synced.map_err(|e| StoreError::io("the flush", &e))
     }
 }
 

@@ -26,6 +26,11 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     /// Whether every batch must be flushed before the next: where writes that are not synced can
     /// destroy ones that were.
     fn wants_each_flushed(&self) -> bool;
+    /// Begins to make everything applied durable, and need not wait until it is: the next batch is
+    /// applied when it is, and fails if that failed.
+    fn begin_flush(&self) -> Result<(), StoreError> {
+        self.flush()
+    }
     /// Makes everything applied durable.
     fn flush(&self) -> Result<(), StoreError>;
     /// The bytes it takes on disk.

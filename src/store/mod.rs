@@ -82,6 +82,7 @@ mod segments;
 mod shared;
 mod snapshot;
 mod squeeze;
+mod syncer;
 mod tend;
 #[cfg(test)]
 mod tests;

@@ -210,9 +210,10 @@ impl Writer {
         self.unsynced.cache = true;
         self.note_hot(batch);
         self.seal_some(batch.message_count())?;
-        let at_once = self.shared.read().kv.wants_each_flushed();
-        if at_once {
-            self.flush_tree()?;
+        // Not under the lock: readers go on while the disk works.
+        let kv = Arc::clone(&self.shared.read().kv);
+        if kv.wants_each_flushed() {
+            kv.begin_flush()?;
         }
         if let Some(journal) = &mut self.journal {
             journal.append_outbox(&self.shared.codec, &encoded.changes, encoded.meta.seq);
