@@ -27,7 +27,9 @@ pub struct Config {
     pub trust: TrustedRoots,
     /// Paces and limits of the protocol.
     pub limits: Limits,
-    /// Memory for the caches of all open stores together, in bytes. Default: 16 MiB.
+    /// Memory for the caches of all stores together, in bytes: a store has an even part of it for
+    /// those open when it is opened, and 1 MiB at least. The process needs about twice as much, and
+    /// some MiB for each store: `docs/store.md`. Default: 16 MiB.
     pub cache_bytes: u64,
     /// The folder in which extensions of the app leave work (`ExtensionInbox`), in a place that
     /// both processes reach. Per client it takes at most 1000 files of 32 KiB; it is read when a
@@ -35,6 +37,13 @@ pub struct Config {
     /// none.
     #[uniffi(default)]
     pub inbox_folder: Option<PathBuf>,
+    /// The most bytes that the stores of all open clients should take on disk together: beyond it
+    /// the oldest messages go, and leave a gap that paging back fetches again. Unsent work, the newest
+    /// messages of each conversation, the one in view (`Client.focus`) and unread mentions stay
+    /// whatever it is; `docs/store.md` says what counts. A few MiB are taken by an empty store.
+    /// Default: none.
+    #[uniffi(default)]
+    pub disk_budget: Option<u64>,
 }
 
 impl Config {
@@ -58,6 +67,7 @@ impl Config {
             limits: Limits::default(),
             cache_bytes: 16 * 1024 * 1024,
             inbox_folder: None,
+            disk_budget: None,
         }
     }
 }

@@ -45,7 +45,7 @@ pub use config::{
 };
 pub use error::SampanError;
 pub use runtime::{EventStream, InboxReport};
-pub use store::{OpenReport, SetAside};
+pub use store::{OpenReport, SetAside, StorageUsage};
 
 /// The page that a newcomer reads first: its example is compiled and run.
 #[cfg(doctest)]

@@ -199,6 +199,7 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
         server = sampan.ServerAddress.ROUTER("http://127.0.0.1:9")
         config = sampan.default_config("smoke", "smoke-key", server, self.folder + "/phone")
         config.inbox_folder = inbox
+        config.disk_budget = 64 << 20
         talk = "5a0000000000000000000000"
         left = sampan.ExtensionInbox.open(inbox, "smoke", "ann", None)
         local_id = left.send_text(talk, "from an extension")
@@ -208,6 +209,10 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(ann.inbox_report().imported, 1)
         left.mark_read(talk, 1_700_000_000_000)
         self.assertEqual((await ann.import_inbox()).imported, 1)
+        await ann.compact()
+        usage = await ann.storage_usage()
+        self.assertEqual((usage.unsent, usage.budget_bytes), (2, 64 << 20))
+        self.assertLess(usage.live_bytes, usage.file_bytes)
         with self.assertRaises(sampan.SampanError.WrongKey):
             await ann.change_store_key("0" * 64, "1" * 64)
         await engine.shutdown()

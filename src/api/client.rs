@@ -10,7 +10,7 @@ use crate::model::{
 use crate::runtime::{
     AfterSignOut, ClientCore, EventStream, InboxReport, OpenOptions, Runtime, Scope,
 };
-use crate::store::{OpenReport, Store, StoreKey, UnreadTotal, UnreadTotals};
+use crate::store::{OpenReport, StorageUsage, Store, StoreKey, UnreadTotal, UnreadTotals};
 use crate::sync::{Reply, Request, SignIn};
 use crate::{SampanError, Secret};
 
@@ -221,6 +221,28 @@ impl Client {
         let (old, new) = (store_key(old.reveal())?, store_key(new.reveal())?);
         let mailbox = self.runtime.mailbox();
         mailbox.change_key(&self.core.id, old, new).await
+    }
+
+    /// What the client takes on this device's disk, and what for. Everything is looked at, beside the
+    /// engine's work: about a second where a million messages are held.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    pub async fn storage_usage(&self) -> Result<StorageUsage, SampanError> {
+        self.read(|store| Ok(store.usage()?)).await
+    }
+
+    /// Gives disk space back now, where the engine by itself would wait until much can be given
+    /// back: the store is written anew, in small parts beside its work. Reads and writes go on; the
+    /// device needs room for both meanwhile. Returns when it is done.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when there is no room for it, while the store takes no writes, or when the
+    /// app goes to the background before it is done: nothing is lost then. `Closed`.
+    pub async fn compact(&self) -> Result<(), SampanError> {
+        self.runtime.mailbox().compact(&self.core.id).await
     }
 
     /// Takes what extensions of the app left in the inbox folder: call it when one says that there

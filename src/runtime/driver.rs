@@ -27,9 +27,13 @@ use super::rest::{Guest, LINGER, Outcome, Reopened, Resting};
 use super::rounds::{Left, Ports, Rounds};
 use super::seat::{Arrival, Commits, Departure};
 use super::sockets::{Failures, Sockets};
-use crate::model::{ClientId, ConnectionState, Event, Now, SessionState, StoreHealth, Timestamp};
+use crate::model::{
+    ClientId, ConnectionState, ConversationId, Event, Now, SessionState, StoreHealth, Timestamp,
+};
 use crate::net::Transport;
-use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, StoreKey, Writer};
+use crate::store::{
+    Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, StoreKey, Tended, Writer,
+};
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput, LinkOptions};
 use crate::sync::{
     EffectId, Randomness, Reply, RequestError, RequestId, Signature, SignedOperation, Signing,
@@ -125,9 +129,11 @@ impl Driver {
             board,
             guests: BTreeMap::new(),
         };
+        let mut rounds = Rounds::new(wiring, options);
+        rounds.set_disk_budget(config.disk_budget);
         Self {
             mailbox,
-            rounds: Rounds::new(wiring, options),
+            rounds,
             resting: Resting::default(),
             lifecycle: Lifecycle::Foreground,
             config,
@@ -257,6 +263,7 @@ impl Driver {
                 }
             }
             Command::Import { client, done } => self.import(client, done),
+            Command::Compact { client, done } => self.compact(client, done),
             Command::ChangeKey {
                 client,
                 old,
@@ -313,6 +320,16 @@ impl Driver {
                 self.rounds.import(&client);
             }
             None => self.defer(Command::Import { client, done }),
+        }
+    }
+
+    fn compact(&mut self, client: ClientId, done: Answer<Result<(), SampanError>>) {
+        match self.rounds.ports_mut().guests.get_mut(&client) {
+            Some(guest) => {
+                guest.compactions.push(done);
+                self.rounds.compact(&client);
+            }
+            None => self.defer(Command::Compact { client, done }),
         }
     }
 
@@ -381,6 +398,9 @@ impl Driver {
             } = departure;
             if let Some(mut guest) = self.rounds.ports_mut().guests.remove(&client) {
                 guest.wishes = wishes;
+                guest.tell_compacted(&Err(SampanError::StoreUnavailable {
+                    reason: "the app went to the background".to_owned(),
+                }));
                 guest.door.rest();
                 self.resting.rest(guest);
             }
@@ -467,6 +487,26 @@ impl Commits for ClaimedWriter {
 
     fn is_dirty(&self) -> bool {
         self.writer.is_dirty()
+    }
+
+    fn wants_tending(&self) -> bool {
+        self.writer.wants_tending()
+    }
+
+    fn tend(&mut self, in_view: &[ConversationId]) -> Result<Tended, StoreError> {
+        self.writer.tend(in_view)
+    }
+
+    fn want_compaction(&mut self) {
+        self.writer.want_compaction();
+    }
+
+    fn wants_compaction(&self) -> bool {
+        self.writer.wants_compaction()
+    }
+
+    fn set_disk_budget(&mut self, bytes: Option<u64>) {
+        self.writer.set_disk_budget(bytes);
     }
 }
 
@@ -559,6 +599,12 @@ impl Ports for Wiring {
     fn left_untaken(&mut self, client: &ClientId, reason: &SampanError) {
         if let Some(guest) = self.guests.get_mut(client) {
             guest.imports.fail(reason);
+        }
+    }
+
+    fn compacted(&mut self, client: &ClientId, outcome: Result<(), SampanError>) {
+        if let Some(guest) = self.guests.get_mut(client) {
+            guest.tell_compacted(&outcome);
         }
     }
 

@@ -56,6 +56,13 @@ pub(super) enum Command {
         /// What was found.
         done: Answer<Result<InboxReport, SampanError>>,
     },
+    /// Compact a client's store.
+    Compact {
+        /// Whose.
+        client: ClientId,
+        /// Told when it is done.
+        done: Answer<Result<(), SampanError>>,
+    },
     /// Change the key of a client's store.
     ChangeKey {
         /// Whose store.
@@ -96,6 +103,7 @@ impl Command {
         match self {
             Self::Request { client, .. }
             | Self::Import { client, .. }
+            | Self::Compact { client, .. }
             | Self::ChangeKey { client, .. }
             | Self::Wake { client, .. } => Some(client),
             Self::Attach { .. }
@@ -112,7 +120,7 @@ impl Command {
         match self {
             Self::Request { done, .. } => drop(done.send(Err(error.clone()))),
             Self::Import { done, .. } => drop(done.send(Err(error.clone()))),
-            Self::Wake { done, .. } | Self::ChangeKey { done, .. } => {
+            Self::Wake { done, .. } | Self::Compact { done, .. } | Self::ChangeKey { done, .. } => {
                 drop(done.send(Err(error.clone())));
             }
             // These wait for no store.
@@ -150,6 +158,7 @@ impl Newcomer {
             wishes: super::seat::Wishes::default(),
             imports: super::inbox::Imports::default(),
             key: Arc::default(),
+            compactions: Vec::new(),
         };
         Self { guest, keys }
     }
@@ -242,6 +251,12 @@ impl Mailbox {
     pub(crate) async fn import(&self, client: &ClientId) -> Result<InboxReport, SampanError> {
         let client = client.clone();
         self.ask(|done| Command::Import { client, done }).await?
+    }
+
+    /// Compacts a client's store.
+    pub(crate) async fn compact(&self, client: &ClientId) -> Result<(), SampanError> {
+        let client = client.clone();
+        self.ask(|done| Command::Compact { client, done }).await?
     }
 
     /// Changes the key of a client's store.

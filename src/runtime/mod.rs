@@ -44,6 +44,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +72,9 @@ pub use rounds::{Left, Ports, Progress, Rounds};
 #[doc(hidden)]
 pub use seat::{Arrival, Commits, Departure, Wishes};
 
+/// No store's cache is smaller, in bytes, however many there are.
+const CACHE_MIN: u64 = 1024 * 1024;
+
 /// Threads for reads and for opening stores: reads are short, and opening is rare.
 const BLOCKING_THREADS_MAX: usize = 4;
 
@@ -85,6 +89,8 @@ pub(crate) struct Runtime {
     publisher: Publisher,
     board: Arc<EngineBoard>,
     blocking: Handle,
+    /// How many stores share the cache.
+    sharers: Arc<AtomicU64>,
     /// Held while a client is opened or closed: one at a time, so that an id has one store.
     clients: tokio::sync::Mutex<BTreeMap<ClientId, Arc<ClientCore>>>,
 }
@@ -168,6 +174,7 @@ impl Runtime {
             publisher,
             board,
             blocking,
+            sharers: Arc::default(),
             clients: tokio::sync::Mutex::default(),
         }))
     }
@@ -207,6 +214,7 @@ impl Runtime {
         let inbox = self.config.inbox_folder.as_deref();
         let inbox = inbox.map(|root| inbox_of(root, &self.config.app_id, &id, options.key.clone()));
         let key = SharedKey::new(Mutex::new(options.key));
+        self.share_caches(clients.len().saturating_add(1));
         let door = Door::new(self.opener(&id, &folder, Arc::clone(&key)));
         let opening = Arc::clone(&door);
         let keys = self.blocking(move || opening.open()).await?;
@@ -226,6 +234,7 @@ impl Runtime {
             wishes: Wishes::default(),
             imports: Imports::new(inbox),
             key,
+            compactions: Vec::new(),
         };
         let newcomer = Newcomer { guest, keys };
         self.mailbox.attach(newcomer).await?;
@@ -233,13 +242,22 @@ impl Runtime {
         Ok(core)
     }
 
+    /// A store's cache is an even part of what there is for those open when it is opened.
+    fn share_caches(&self, clients: usize) {
+        let clients = u64::try_from(clients).unwrap_or(u64::MAX);
+        self.sharers.store(clients, Ordering::Relaxed);
+    }
+
     /// How a client's store is opened, the first time and after each rest.
     fn opener(&self, id: &ClientId, folder: &Path, key: SharedKey) -> Opener {
         let app = self.config.app_id.clone();
-        let mut how = StoreOptions::new(folder, id.clone(), clock::wall());
-        how.cache_bytes = self.config.cache_bytes;
+        let how = StoreOptions::new(folder, id.clone(), clock::wall());
+        let cache_bytes = self.config.cache_bytes;
+        let sharers = Arc::clone(&self.sharers);
         Box::new(move || {
             let mut how = how.clone();
+            let sharers = sharers.load(Ordering::Relaxed).max(1);
+            how.cache_bytes = (cache_bytes / sharers).max(CACHE_MIN);
             how.key = key.lock().unwrap_or_else(PoisonError::into_inner).clone();
             how.now = clock::wall();
             let opened = Store::open(&how)?;
@@ -268,6 +286,7 @@ impl Runtime {
         }
         self.mailbox.detach(core.id.clone()).await?;
         clients.remove(&core.id);
+        self.share_caches(clients.len());
         core.door.freed().await;
         if after == AfterSignOut::Keep {
             return Ok(());

@@ -39,6 +39,18 @@ pub(super) struct Guest {
     pub(super) imports: Imports,
     /// The key of the store, as it is by now.
     pub(super) key: SharedKey,
+    /// Who waits for a compaction.
+    pub(super) compactions: Vec<Answer<Result<(), SampanError>>>,
+}
+
+impl Guest {
+    /// Tells whoever waits for a compaction what came of it.
+    pub(super) fn tell_compacted(&mut self, outcome: &Result<(), SampanError>) {
+        for done in self.compactions.drain(..) {
+            // A caller that left is not told.
+            let _ = done.send(outcome.clone());
+        }
+    }
 }
 
 /// A store's key, shared with what opens the store.

@@ -81,6 +81,9 @@ pub trait Ports {
     /// It can't be taken now: the store takes no writes.
     fn left_untaken(&mut self, client: &ClientId, reason: &SampanError);
 
+    /// A compaction that was asked for by [`Rounds::compact`] is done, or can't be.
+    fn compacted(&mut self, _client: &ClientId, _outcome: Result<(), SampanError>) {}
+
     /// Tells observers, in this order.
     fn publish(&mut self, events: Vec<Event>);
 }
@@ -112,6 +115,8 @@ pub struct Rounds<P: Ports> {
     seats: BTreeMap<ClientSlot, Seat<P::Call, P::Writer>>,
     slots: Slots,
     deliveries: VecDeque<(ClientSlot, Delivery)>,
+    /// The most bytes that all stores together should take; none for no limit.
+    disk_budget: Option<u64>,
     ports: P,
 }
 
@@ -125,6 +130,7 @@ impl<P: Ports> Rounds<P> {
             seats: BTreeMap::new(),
             slots: Slots::default(),
             deliveries: VecDeque::new(),
+            disk_budget: None,
             ports,
         }
     }
@@ -150,6 +156,11 @@ impl<P: Ports> Rounds<P> {
         seats.chain(self.link_wake_at).min()
     }
 
+    /// The most bytes that the stores of all clients here should take together; none for no limit.
+    pub const fn set_disk_budget(&mut self, bytes: Option<u64>) {
+        self.disk_budget = bytes;
+    }
+
     /// Lets a client take part. Whoever lets it finds in its outbox what was left for it; its machine
     /// is told what the app asked for before.
     pub fn attach(&mut self, arrival: Arrival<P::Writer>) {
@@ -157,6 +168,7 @@ impl<P: Ports> Rounds<P> {
         let seat = Seat::new(now, arrival, self.ports.randomness());
         self.ports.health_changed(seat.client(), &seat.health());
         let slot = self.seat(seat);
+        self.share_disk();
         self.import_at_once(slot);
         self.tell_seat(slot, |seat, now| seat.reconnect(now));
     }
@@ -175,6 +187,7 @@ impl<P: Ports> Rounds<P> {
         self.release(slot, |seat, _| seat.flush());
         self.settle();
         self.seats.remove(&slot);
+        self.share_disk();
         self.link(LinkInput::Detach { slot });
     }
 
@@ -226,6 +239,16 @@ impl<P: Ports> Rounds<P> {
         self.seats
             .values_mut()
             .for_each(|seat| seat.import_soon(now));
+    }
+
+    /// Has a client's store compacted in the background; what comes of it the ports are told.
+    pub fn compact(&mut self, client: &ClientId) {
+        let now = self.ports.now();
+        let slot = self.slot_of(client);
+        let seat = slot.and_then(|slot| self.seats.get_mut(&slot));
+        if let Some(Err(reason)) = seat.map(|seat| seat.compact_soon(now)) {
+            self.ports.compacted(client, Err(reason));
+        }
     }
 
     /// The writer of a client whose key changes. What was left for it under the old key is taken
@@ -310,7 +333,31 @@ impl<P: Ports> Rounds<P> {
             self.tell_seat(slot, |seat, now| seat.wake(now));
             self.import_if_due(slot);
             self.release(slot, |seat, now| seat.flush_if_due(now));
+            self.tend_if_due(slot);
             self.probe_if_due(slot);
+        }
+    }
+
+    fn tend_if_due(&mut self, slot: ClientSlot) {
+        let now = self.ports.now();
+        if self.seats.get(&slot).is_some_and(|it| it.tends_now(now)) {
+            self.share_disk();
+            self.release(slot, |seat, now| seat.tend(now));
+        }
+    }
+
+    /// Shares the disk budget out: to each store what the others leave, and an even part at least.
+    fn share_disk(&mut self) {
+        let Some(budget) = self.disk_budget else {
+            return;
+        };
+        let sizes: Vec<_> = self.seats.values().map(Seat::store_bytes).collect();
+        let all = sizes.iter().copied().fold(0, u64::saturating_add);
+        let even = budget / u64::try_from(sizes.len()).unwrap_or(1).max(1);
+        for (seat, size) in self.seats.values_mut().zip(sizes) {
+            let others = all.saturating_sub(size);
+            let share = budget.saturating_sub(others).max(even);
+            seat.set_disk_budget(Some(share));
         }
     }
 
@@ -444,6 +491,9 @@ impl<P: Ports> Rounds<P> {
             if self.ports.left_taken(&client, *id, reply) == Left::More {
                 self.import_again(slot);
             }
+        }
+        if let Some(outcome) = released.compacted {
+            self.ports.compacted(&client, outcome);
         }
         for (call, answer) in released.answers {
             self.ports.answer(call, answer);

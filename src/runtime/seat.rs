@@ -18,7 +18,7 @@ use super::events;
 use crate::model::{
     ClientId, ConversationId, Event, Now, SessionState, StoreHealth, Tag, Timestamp,
 };
-use crate::store::{Batch, Commit, CommitClass, OpenReport, Overlay, Store, StoreError};
+use crate::store::{Batch, Commit, CommitClass, OpenReport, Overlay, Store, StoreError, Tended};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
     Client as Machine, ClientInput, ClientSettings, Durability, EffectId, Randomness, Reply,
@@ -29,6 +29,12 @@ use crate::{Limits, SampanError};
 /// How long writes of the cache class may wait for the disk. The service's messages are
 /// acknowledged after that; it is short, and gathers a catch-up into a few flushes.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
+
+/// How long after a flush something is done about the store's size, if it is too large.
+const TEND_AFTER: Duration = Duration::from_millis(500);
+
+/// The pause between two steps of that: each takes some milliseconds, and calls wait for it.
+const TEND_PAUSE: Duration = Duration::from_millis(10);
 
 /// What the service's statistics see.
 const USER_AGENT: &str = concat!("sampan/", env!("CARGO_PKG_VERSION"));
@@ -64,6 +70,31 @@ pub trait Commits {
 
     /// Whether something committed waits for the disk.
     fn is_dirty(&self) -> bool;
+
+    /// Whether the store is larger than it should be, as [`crate::store::Writer::wants_tending`].
+    fn wants_tending(&self) -> bool {
+        false
+    }
+
+    /// Does a little about the store's size, as [`crate::store::Writer::tend`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::store::Writer::tend`].
+    fn tend(&mut self, _in_view: &[ConversationId]) -> Result<Tended, StoreError> {
+        Ok(Tended::Done)
+    }
+
+    /// Has the store compacted by tending, as [`crate::store::Writer::want_compaction`] does.
+    fn want_compaction(&mut self) {}
+
+    /// Whether that is not done yet.
+    fn wants_compaction(&self) -> bool {
+        false
+    }
+
+    /// The most bytes that the store should take, as [`crate::store::Writer::set_disk_budget`].
+    fn set_disk_budget(&mut self, _bytes: Option<u64>) {}
 }
 
 /// A client that comes to the loop.
@@ -151,6 +182,8 @@ struct Working {
     step: Option<Step>,
     wake_at: Option<Duration>,
     flush_at: Option<Duration>,
+    /// When something is to be done about the store's size.
+    tend_at: Option<Duration>,
     /// They leave when everything written is on disk.
     acknowledgements: Vec<LinkRequest>,
 }
@@ -170,6 +203,8 @@ pub(super) struct Released<C> {
     pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
     /// Why nothing comes of it now.
     pub(super) not_imported: Option<SampanError>,
+    /// What came of a compaction that the app asked for.
+    pub(super) compacted: Option<Result<(), SampanError>>,
     pub(super) answers: Vec<(C, Result<Reply, SampanError>)>,
     pub(super) requests: Vec<LinkRequest>,
     pub(super) signatures: Vec<(EffectId, SignedOperation)>,
@@ -184,6 +219,7 @@ impl<C> Default for Released<C> {
             health: None,
             imported: Vec::new(),
             not_imported: None,
+            compacted: None,
             answers: Vec::new(),
             requests: Vec::new(),
             signatures: Vec::new(),
@@ -327,10 +363,10 @@ impl<C, W: Commits> Seat<C, W> {
     /// When the seat wants to be looked at again.
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.phase {
-            Phase::Working(working) => [working.wake_at, working.flush_at, self.import_at]
-                .into_iter()
-                .flatten()
-                .min(),
+            Phase::Working(working) => {
+                let own = [working.wake_at, working.flush_at, working.tend_at];
+                own.into_iter().chain([self.import_at]).flatten().min()
+            }
             Phase::Failed(failed) => Some(failed.probe_at),
         }
     }
@@ -413,7 +449,11 @@ impl<C, W: Commits> Seat<C, W> {
     pub(super) fn flush_if_due(&mut self, now: Now) -> Result<Released<C>, StoreError> {
         match &self.phase {
             Phase::Working(working) if working.flush_at.is_some_and(|at| at <= now.elapsed) => {
-                self.flush()
+                let released = self.flush()?;
+                if self.writer.wants_tending() {
+                    self.tend_soon(now, TEND_AFTER);
+                }
+                Ok(released)
             }
             Phase::Working(_) | Phase::Failed(_) => Ok(Released::default()),
         }
@@ -434,6 +474,73 @@ impl<C, W: Commits> Seat<C, W> {
         })
     }
 
+    /// Has something done about the store's size, after a pause or when it was to be done before.
+    fn tend_soon(&mut self, now: Now, pause: Duration) {
+        if let Phase::Working(working) = &mut self.phase {
+            let at = now.elapsed + pause;
+            working.tend_at = Some(working.tend_at.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    /// Has the store compacted, from now on.
+    ///
+    /// # Errors
+    ///
+    /// Why the store takes no writes.
+    pub(super) fn compact_soon(&mut self, now: Now) -> Result<(), SampanError> {
+        if let Phase::Failed(failed) = &self.phase {
+            return Err(failed.reason.clone());
+        }
+        self.writer.want_compaction();
+        self.tend_soon(now, Duration::ZERO);
+        Ok(())
+    }
+
+    /// Whether it is time to do something about the store's size.
+    pub(super) fn tends_now(&self, now: Now) -> bool {
+        matches!(&self.phase, Phase::Working(it) if it.tend_at.is_some_and(|at| at <= now.elapsed))
+    }
+
+    /// What the store takes, and what it should take at most.
+    pub(super) fn store_bytes(&self) -> u64 {
+        self.store.size_bytes().unwrap_or_default()
+    }
+
+    pub(super) fn set_disk_budget(&mut self, bytes: Option<u64>) {
+        self.writer.set_disk_budget(bytes);
+    }
+
+    /// Does a little about the store's size, unless something waits to be committed.
+    pub(super) fn tend(&mut self, now: Now) -> Result<Released<C>, StoreError> {
+        let mut released = Released::default();
+        let Phase::Working(working) = &mut self.phase else {
+            return Ok(released);
+        };
+        working.tend_at = Some(now.elapsed + TEND_PAUSE);
+        if working.batch.is_some() || working.step.is_some() {
+            return Ok(released);
+        }
+        let was_wanted = self.writer.wants_compaction();
+        let in_view: Vec<_> = self.wishes.focus.iter().cloned().collect();
+        let tended = self.writer.tend(&in_view);
+        if tended != Ok(Tended::More) {
+            working.tend_at = None;
+        }
+        if self.writer.is_dirty() && working.flush_at.is_none() {
+            working.flush_at = Some(now.elapsed + FLUSH_AFTER);
+        }
+        if was_wanted && !self.writer.wants_compaction() {
+            let outcome = tended.clone().map(drop);
+            released.compacted = Some(outcome.map_err(SampanError::from));
+        }
+        match tended {
+            Err(error) if self.store.health() != StoreHealth::Good => return Err(error),
+            Err(error) => log::warn!("the store of {} stays large: {error}", self.client),
+            Ok(_) => {}
+        }
+        Ok(released)
+    }
+
     /// Drops the machine after a failed write: nothing that it said since the last commit happened.
     pub(super) fn fail(&mut self, now: Now, error: &StoreError) -> Released<C> {
         log::warn!(
@@ -445,6 +552,7 @@ impl<C, W: Commits> Seat<C, W> {
         let mut released = Released {
             answers: calls.map(|call| (call, Err(reason.clone()))).collect(),
             not_imported: Some(reason.clone()),
+            compacted: Some(Err(reason.clone())),
             ..Released::default()
         };
         self.rest(now, reason, PROBE_FIRST);
@@ -516,6 +624,10 @@ impl<C, W: Commits> Seat<C, W> {
             // A machine that has just been made may have work; it says so when it is asked.
             wake_at: Some(now.elapsed),
             flush_at: None,
+            tend_at: self
+                .writer
+                .wants_tending()
+                .then(|| now.elapsed + TEND_AFTER),
             acknowledgements: Vec::new(),
         }));
         self.imports.clear();

@@ -271,7 +271,7 @@ impl Step<'_, '_> {
         if holds_unread_mention(&snapshot, &row, pack) {
             return Ok(next(pack.last().cloned()));
         }
-        let value = snapshot.tables.kv.value(&front.key)?;
+        let value = snapshot.tables.value(&front.key)?;
         let value = value.map_or(0, |value| value.len().saturating_add(front.key.len()));
         let after = run.iter().skip(1).find_map(|keyed| keyed.pack.as_ref());
         let after = after.and_then(|pack| pack.slots.first());

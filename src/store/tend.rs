@@ -73,7 +73,6 @@ impl Writer {
     /// The most bytes that the store should take on disk; none for no limit.
     pub fn set_disk_budget(&mut self, bytes: Option<u64>) {
         self.shared.set_budget(bytes);
-        self.tending.given_up_at = None;
     }
 
     /// Has the store compacted by the next calls of [`Writer::tend`], whatever its size.
@@ -146,7 +145,7 @@ impl Writer {
     /// Takes over what was counted before the store was opened.
     fn recall(&mut self) -> Result<(), StoreError> {
         if !self.tending.recalled {
-            let value = self.shared.read().kv.value(&key::census())?;
+            let value = self.shared.read().value(&key::census())?;
             let codec = &self.shared.codec;
             let payload = value.and_then(|value| codec.open(&key::census(), &value).ok());
             let record = payload.and_then(|payload| decode::<CensusRecord>(&payload).ok());
@@ -159,7 +158,7 @@ impl Writer {
     fn count(&mut self, file: u64) -> Result<Tended, StoreError> {
         let mut count = self.tending.counting.take().unwrap_or_default();
         let tables = self.shared.read();
-        let ended = count.go_on(tables.kv.as_ref(), &self.shared.codec);
+        let ended = count.go_on(&tables, &self.shared.codec);
         drop(tables);
         if self.shared.noting(ended)? {
             let census = Census::new(count.live, file, self.tending.census);

@@ -3,9 +3,9 @@
 use std::ops::{Bound, ControlFlow};
 
 use super::key::Tag;
-use super::kv::{Direction, Kv};
+use super::kv::Direction;
 use super::record::{CensusRecord, ConversationRecord, decode};
-use super::shared::Codec;
+use super::shared::{Codec, Tables};
 use super::{Store, StoreError};
 
 /// What a store takes on this device's disk, and what for.
@@ -47,11 +47,11 @@ pub(super) struct Count {
 
 impl Count {
     /// Counts some more. True when nothing is left.
-    pub(super) fn go_on(&mut self, kv: &dyn Kv, codec: &Codec) -> Result<bool, StoreError> {
+    pub(super) fn go_on(&mut self, tables: &Tables, codec: &Codec) -> Result<bool, StoreError> {
         let from = std::mem::take(&mut self.from);
         let (mut keys, mut bytes, mut ended) = (0_usize, 0_usize, true);
         let range = (Bound::Excluded(&from[..]), Bound::Unbounded);
-        kv.scan(range, Direction::Forward, &mut |key, value| {
+        tables.scan(range, Direction::Forward, &mut |key, value| {
             if keys >= KEYS_AT_ONCE || bytes >= BYTES_AT_ONCE {
                 ended = false;
                 return ControlFlow::Break(());
@@ -91,7 +91,7 @@ impl Store {
         let mut count = Count::default();
         loop {
             let tables = self.shared.read();
-            let counted = count.go_on(tables.kv.as_ref(), &self.shared.codec);
+            let counted = count.go_on(&tables, &self.shared.codec);
             if self.shared.noting(counted)? {
                 break;
             }

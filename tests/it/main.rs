@@ -12,6 +12,7 @@
 //! | `lifecycle.rs` | suspend and resume, sign-out, accounts, observers, tags |
 //! | `suspend.rs` | the app in the background: files are shut, calls work all the same |
 //! | `refusals.rs` | bad input: typed errors, and nothing else happens |
+//! | `budget.rs` | what the store takes on the disk: told, given back, within a budget |
 //! | `store.rs` | the store through the API: second openers, newer schemas, keys |
 //! | `damage.rs` | damaged stores: the app starts, is told, loses nothing unsent, and history comes back |
 //! | `full.rs` | a disk that is full, and has space again |
@@ -30,6 +31,7 @@
 #[path = "../../examples/support/mod.rs"]
 mod support;
 
+mod budget;
 mod cable;
 mod chat;
 mod conversations;

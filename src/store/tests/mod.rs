@@ -1,6 +1,7 @@
 //! Tests of the store as a whole: scenarios, properties against a plain model, damage, crashes.
 
 mod budget;
+mod budget_kill;
 mod damage;
 mod faults;
 mod fixture;

@@ -123,7 +123,7 @@ impl Client {
         position: &Position,
         taken: Taken,
     ) -> Result<(), StoreError> {
-        let tail = self.tails.of(number).cloned();
+        let tail = self.tail_held(turn, number)?;
         let other = match (tail, taken) {
             (Some(from), _) if *position >= from => from,
             // It was overtaken by the message that began the tail.
@@ -138,6 +138,24 @@ impl Client {
             .update_conversation(number, |row| row.history.hold(other, position.clone()))?;
         turn.step.wrote(Durability::Cache);
         Ok(())
+    }
+
+    /// Where the unbroken end begins. Its oldest messages may have been evicted since: then it begins
+    /// at what is left of it.
+    fn tail_held(
+        &self,
+        turn: &Turn<'_, '_>,
+        number: ConversationNumber,
+    ) -> Result<Option<Position>, StoreError> {
+        let Some(from) = self.tails.of(number).cloned() else {
+            return Ok(None);
+        };
+        let row = turn.overlay.snapshot().conversation(number)?;
+        let newest = row.as_ref().and_then(|row| row.history.newest());
+        Ok(Some(match newest {
+            Some(span) if span.from > from => span.from.clone(),
+            _ => from,
+        }))
     }
 
     /// Where the unbroken end begins that a message continues: at what is held, if nothing can

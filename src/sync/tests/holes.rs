@@ -6,6 +6,7 @@ use super::world::{Device, World};
 use crate::Limits;
 use crate::model::ConversationId;
 use crate::store::HistoryEnd;
+use crate::sync::Reply;
 use crate::wire::ServiceCode;
 use crate::wire::generated::CommandType;
 
@@ -257,4 +258,37 @@ fn own_messages_at_the_end_cost_a_new_conversation_no_gap() {
     world.connect(ann);
     world.settle();
     assert_eq!(world.timeline(ann, &room), ["ann: one", "ann: two"]);
+}
+
+#[test]
+fn what_was_evicted_is_no_part_of_what_a_live_message_continues_and_paging_back_fetches_it() {
+    let (mut world, ann, room) = ann_with_a_room(103);
+    post_many(&mut world, &room, 300);
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+    world.evict(ann);
+    let left = world.timeline(ann, &room);
+    assert!(left.len() < 200 && left[0] == "~", "{left:?}");
+    world.post(&room, "ben", "live");
+    world.settle();
+    // An app pages back from what is held to the present.
+    for _ in 0..20 {
+        let before = world.held_from(ann, &room);
+        assert_eq!(
+            world
+                .timeline(ann, &room)
+                .iter()
+                .filter(|it| *it == "~")
+                .count(),
+            1
+        );
+        if let Ok(Reply::History {
+            start_reached: true,
+            ..
+        }) = world.fetch(ann, &room, before, 20)
+        {
+            break;
+        }
+    }
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
 }

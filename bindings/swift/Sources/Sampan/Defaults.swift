@@ -11,7 +11,8 @@ extension Config {
         trust: TrustedRoots? = nil,
         limits: Limits? = nil,
         cacheBytes: UInt64? = nil,
-        inboxFolder: PathBuf? = nil
+        inboxFolder: PathBuf? = nil,
+        diskBudget: UInt64? = nil
     ) -> Config {
         Config(
             appId: appId,
@@ -24,7 +25,8 @@ extension Config {
             trust: trust ?? self.trust,
             limits: limits ?? self.limits,
             cacheBytes: cacheBytes ?? self.cacheBytes,
-            inboxFolder: inboxFolder ?? self.inboxFolder
+            inboxFolder: inboxFolder ?? self.inboxFolder,
+            diskBudget: diskBudget ?? self.diskBudget
         )
     }
 }

@@ -95,7 +95,8 @@ final class ChatTests: XCTestCase {
     func testWhatAnExtensionLeftIsInTheOutboxWhenTheClientOpens() async throws {
         let scratch = try Scratch()
         let inbox = scratch.folder.appendingPathComponent("inbox").path
-        let config = try scratch.config("phone").with(inboxFolder: inbox)
+        let config = try scratch.config("phone").with(
+            inboxFolder: inbox, diskBudget: 64 << 20)
         let left = try ExtensionInbox.open(
             folder: inbox, appId: config.appId, client: "ann", storeKey: nil)
         let talk = "5a0000000000000000000000"
@@ -107,6 +108,10 @@ final class ChatTests: XCTestCase {
         XCTAssertEqual(ann.inboxReport().imported, 1)
         let found = try await ann.importInbox()
         XCTAssertEqual(found.imported, 0)
+        try await ann.compact()
+        let usage = try await ann.storageUsage()
+        XCTAssertEqual(usage.unsent, 1)
+        XCTAssertEqual(usage.budgetBytes, config.diskBudget)
         try await engine.shutdown()
     }
 

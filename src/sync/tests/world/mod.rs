@@ -15,7 +15,7 @@ use crate::model::{
     Now, OutboxEntryId, SessionState, Tag, Timestamp, Uniqueness,
 };
 use crate::store::{
-    CommitClass, MemoryDisk, Opened, Overlay, Position, Store, TimelineItem, Writer,
+    CommitClass, MemoryDisk, Opened, Overlay, Position, Store, Tended, TimelineItem, Writer,
 };
 use crate::sync::link::{
     ClientSlot, ConnectionNumber, Link, LinkEffect, LinkInput, LinkOptions, LinkStep, NetworkHint,
@@ -334,6 +334,21 @@ impl World {
         machine.disk = copy.duplicate();
         machine.disk.crash();
         self.boot(device);
+    }
+
+    /// Has all messages evicted from a device that may go, as under a budget that nothing can keep.
+    pub(super) fn evict(&mut self, device: Device) {
+        let (_, writer) = self.machines[device.0].opened.as_mut().unwrap();
+        writer.set_disk_budget(Some(1));
+        while writer.tend(&[]).unwrap() == Tended::More {}
+        writer.set_disk_budget(None);
+    }
+
+    /// The oldest message that a device holds without a hole up to the newest.
+    pub(super) fn held_from(&self, device: Device, id: &ConversationId) -> Option<Position> {
+        let (store, _) = self.machines[device.0].opened.as_ref().unwrap();
+        let (_, row) = store.snapshot().conversation_by_id(id).unwrap()?;
+        row.history.newest().map(|span| span.from.clone())
     }
 
     /// Kills the app in the moment after a commit and before what follows from it, then starts it.

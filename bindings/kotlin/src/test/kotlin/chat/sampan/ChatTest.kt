@@ -110,7 +110,7 @@ class ChatTest {
     @Test
     fun `what an extension left is in the outbox when the client opens`() = chat {
         val inbox = folder.resolve("inbox").toString()
-        val config = config(folder, "phone").copy(inboxFolder = inbox)
+        val config = config(folder, "phone").copy(inboxFolder = inbox, diskBudget = 64uL * 1024uL * 1024uL)
         val talk = "5a0000000000000000000000"
         val localId = ExtensionInbox.open(inbox, config.appId, "ann", null).use { left ->
             left.sendText(talk, "from an extension")
@@ -120,6 +120,10 @@ class ChatTest {
             assertEquals(listOf(localId), ann.outbox().map { it.localId })
             assertEquals(1uL, ann.inboxReport().imported)
             assertEquals(0uL, ann.importInbox().imported)
+            ann.compact()
+            val usage = ann.storageUsage()
+            assertEquals(1uL, usage.unsent)
+            assertEquals(config.diskBudget, usage.budgetBytes)
             engine.shutdown()
         }
     }
