@@ -24,7 +24,7 @@ use super::inbox::{Asked, Imported};
 use super::mailbox::{Answer, Command, EngineBoard, Newcomer};
 use super::publish::Publisher;
 use super::rest::{Guest, LINGER, Outcome, Reopened, Resting};
-use super::rounds::{Left, Ports, Rounds};
+use super::rounds::{Left, Ports, Progress, Rounds};
 use super::seat::{Arrival, Commits, Departure};
 use super::sockets::{Failures, Sockets};
 use crate::model::{
@@ -41,7 +41,8 @@ use crate::sync::{
 use crate::wire::{self, Encoding, Subprotocol};
 use crate::{Config, OfflineMode, PayloadEncoding, SampanError};
 
-/// How many inputs one round takes before it commits.
+/// How many inputs are taken before all that follows from them is carried out, and how many calls
+/// meanwhile.
 const ROUND_MAX: usize = 256;
 
 /// How long the app's signer may take. It asks the app's own server, over whatever network there is.
@@ -153,7 +154,7 @@ impl Driver {
                 input = if full { None } else { self.next_waiting() };
             }
             self.resting.retry_due(self.rounds.ports().now());
-            self.rounds.settle();
+            flow = self.settle(flow);
             self.rest_if_due();
             if let Flow::Stop(done) = flow {
                 break done;
@@ -174,6 +175,20 @@ impl Driver {
             // A caller that left is not told.
             let _ = done.send(());
         }
+    }
+
+    /// Carries out all that follows. Calls that come meanwhile are taken up between two commits.
+    fn settle(&mut self, mut flow: Flow) -> Flow {
+        self.rounds.fire_timers();
+        let mut left = ROUND_MAX;
+        while self.rounds.round() == Progress::Made {
+            let takes_more = left > 0 && matches!(flow, Flow::Continue);
+            if takes_more && let Ok(command) = self.mailbox.try_recv() {
+                flow = self.obey(command);
+                left -= 1;
+            }
+        }
+        flow
     }
 
     /// Waits for the next input. With no timer armed, an idle engine sleeps.

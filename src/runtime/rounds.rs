@@ -304,12 +304,16 @@ impl<P: Ports> Rounds<P> {
         while self.round() == Progress::Made {}
     }
 
-    /// One round: hands over what the link delivered, then commits what was written, sends, tells.
+    /// One round: hands over some of what the link delivered, unless something waits to be committed
+    /// already; then commits what was written, sends, tells. So what the app asked for waits for no
+    /// more than one commit of what the service brought, and is no part of it.
     pub fn round(&mut self) -> Progress {
-        while let Some((slot, delivery)) = self.deliveries.pop_front() {
+        let mut is_full = self.seats.values().any(Seat::is_touched);
+        while !is_full && let Some((slot, delivery)) = self.deliveries.pop_front() {
             self.tell_seat(slot, |seat, now| {
                 seat.handle(now, ClientInput::Delivered(delivery))
             });
+            is_full = self.seats.get(&slot).is_some_and(Seat::is_laden);
         }
         let touched = self.seats.iter().filter(|(_, seat)| seat.is_touched());
         let touched: Vec<_> = touched.map(|(slot, _)| *slot).collect();

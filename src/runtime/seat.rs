@@ -36,6 +36,10 @@ const TEND_AFTER: Duration = Duration::from_millis(500);
 /// The pause between two steps of that: each takes some milliseconds, and calls wait for it.
 const TEND_PAUSE: Duration = Duration::from_millis(10);
 
+/// How many messages a round writes before it commits: while a commit is under way, calls wait, and
+/// readers for a part of it.
+const MESSAGES_MAX: usize = 100;
+
 /// What the service's statistics see.
 const USER_AGENT: &str = concat!("sampan/", env!("CARGO_PKG_VERSION"));
 
@@ -282,6 +286,15 @@ impl<C, W: Commits> Seat<C, W> {
     /// Whether the machine has answered something that is not carried out yet.
     pub(super) fn is_touched(&self) -> bool {
         matches!(&self.phase, Phase::Working(working) if working.step.is_some())
+    }
+
+    /// Whether it has written as much as one commit should have.
+    pub(super) fn is_laden(&self) -> bool {
+        let Phase::Working(working) = &self.phase else {
+            return false;
+        };
+        let written = working.batch.as_ref().map_or(0, Batch::message_count);
+        written >= MESSAGES_MAX
     }
 
     /// Takes a call of the API. While the store takes no writes the answer is at once that.

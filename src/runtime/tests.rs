@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Duration, timeout};
 
 use super::driver::Driver;
@@ -14,9 +15,11 @@ use crate::model::{
     AppId, ClientId, Content, ConversationId, Event, Mentions, NewConversation, NewMessage,
     StoreHealth, Timestamp,
 };
-use crate::net::{MemoryPeer, MemoryTransport};
+use crate::net::{Incoming, MemoryPeer, MemoryTransport};
 use crate::store::{Fault, Inbox, Intent, MemoryDisk, SendIntent, Store};
 use crate::sync::{Reply, Request, SignIn};
+use crate::wire::generated::{DirectCommand, SessionCommand};
+use crate::wire::{Command, Direction, Encoding, Envelope, Frame, Op};
 use crate::{Config, SampanError, ServerAddress};
 
 /// A loop with one client on a disk that fails on demand.
@@ -203,4 +206,67 @@ async fn a_client_that_left_is_closed_and_the_others_are_not() {
         scene.mailbox.resume().await.unwrap_err(),
         SampanError::Closed
     );
+}
+
+/// Plays the service: answers the request for a session, then sends messages without a pause.
+async fn send_many(
+    from_engine: &mut Receiver<Frame<'static>>,
+    to_engine: &Sender<Incoming>,
+    ann: &ClientId,
+    many: i64,
+) {
+    let frame = from_engine.recv().await.unwrap();
+    let request = frame
+        .decode(Encoding::Binary, Direction::ToService)
+        .unwrap();
+    let opened = SessionCommand {
+        st: Some("token".to_owned()),
+        st_ttl: Some(3600),
+        ..SessionCommand::default()
+    };
+    let opened = request.reply(Command::session(Op::Opened, opened));
+    let message = |n: i64| {
+        let direct = DirectCommand {
+            cid: Some("c".to_owned()),
+            id: Some(format!("m{n}")),
+            from_peer_id: Some("ben".to_owned()),
+            timestamp: Some(n),
+            msg: Some("hello".to_owned()),
+            conv_type: Some(1),
+            ..DirectCommand::default()
+        };
+        Envelope::notification(
+            ann.as_str(),
+            Timestamp::from_millis(n),
+            Command::direct(direct),
+        )
+    };
+    for envelope in std::iter::once(opened).chain((1..=many).map(message)) {
+        let frame = Frame::encode(&envelope, Encoding::Binary, Direction::ToClient).unwrap();
+        to_engine.try_send(Incoming::Frame(frame)).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_app_says_is_not_one_commit_with_what_the_service_brought_meanwhile() {
+    let mut scene = Scene::new().await;
+    let talk = scene.talk().await;
+    let mode = SignIn::TakeOver;
+    scene.ask(Request::Connect { mode }).await.unwrap();
+    let mut connection = scene.peer.accept().await.unwrap();
+    // Both are there when the loop looks next.
+    let ann = scene.ann.clone();
+    send_many(&mut connection.from_engine, &connection.to_engine, &ann, 40).await;
+    scene.say(&talk, "mine").await.unwrap();
+    let (mut said, mut brought) = (BTreeSet::new(), Vec::new());
+    while brought.len() < 40 || said.is_empty() {
+        match scene.events.next().await.unwrap() {
+            Event::MessageAdded { seq, message, .. } if message.sender == ann => {
+                said.insert(seq);
+            }
+            Event::MessageAdded { seq, .. } => brought.push(seq),
+            _ => {}
+        }
+    }
+    assert!(brought.iter().all(|seq| !said.contains(seq)));
 }
