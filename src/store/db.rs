@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::StoreError;
 use super::disk::sync_folder;
+use super::journal::find_magic;
 use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
 use super::syncer::Syncer;
 
@@ -241,6 +242,10 @@ fn heal(folder: &Path) -> io::Result<()> {
         let unfinished = name.starts_with("snap.") && name.ends_with(".generating");
         let torn = (name.starts_with("snap.") && !is_whole(&entry.path(), 12)?)
             || (name == "conf" && !is_whole(&entry.path(), 8)?);
+        if torn && find_magic(&fs::read(entry.path())?).is_some() {
+            // Files changed places: what stands here is no index, and is not to be lost.
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         if unfinished || torn {
             fs::remove_file(entry.path())?;
         }
@@ -311,6 +316,17 @@ mod tests {
         fs::write(folder.path().join("conf"), b"not a configuration").unwrap();
         let kv = SledKv::open(&options(folder.path())).unwrap();
         assert_eq!(kv.value(b"a").unwrap().as_deref(), Some(&b"value"[..]));
+    }
+
+    #[test]
+    fn records_that_stand_where_the_configuration_belongs_are_not_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SledKv::open(&options(folder.path())).unwrap());
+        let conf = folder.path().join("conf");
+        fs::write(&conf, [&b"log"[..], &crate::store::frame::MAGIC].concat()).unwrap();
+        let refused = SledKv::open(&options(folder.path()));
+        assert!(matches!(refused, Err(StoreError::Damaged { .. })));
+        assert!(conf.exists());
     }
 
     #[test]

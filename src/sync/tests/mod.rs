@@ -5,6 +5,7 @@ mod chat;
 mod counts;
 mod holes;
 mod link;
+mod salvage;
 mod schedules;
 mod service;
 mod session;
