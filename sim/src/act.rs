@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use sampan::model::{
-    ClientId, Content, ConversationId, ConversationInfo, ConversationState, Mentions,
+    ClientId, Content, ConversationId, ConversationInfo, ConversationState, LocalId, Mentions,
     NewConversation, NewMessage, OutboxEntryId, Uniqueness,
 };
-use sampan::store::{Position, TimelineItem};
+use sampan::store::{Dropped, Intent, Position, SendIntent, TimelineItem};
 use sampan::sync::link::LinkInput;
 use sampan::sync::{Request, SignIn};
-use sampan::wire::{Command, Envelope};
+use sampan::wire::{CloseCode, Command, Envelope};
 
 use crate::action::Action;
-use crate::desk::{Desk, SlowDisk};
+use crate::desk::{Backup, Desk, SlowDisk};
 use crate::dice::nth;
 use crate::drive::OFF;
 use crate::fault::Fault;
@@ -78,10 +78,27 @@ impl World {
                 Some(entry) => self.call(
                     device,
                     Request::DiscardEntry { entry },
-                    Call::Discard { entry },
+                    Call::Discard {
+                        entry,
+                        message: self.message_of(device, entry),
+                    },
                 ),
                 None => Ok(()),
             },
+            Action::Leave { device, pick, many } => {
+                self.leave(device, pick, many);
+                Ok(())
+            }
+            Action::Import { device } => {
+                let engine = self.engine_of(device);
+                let client = self.desks.get(device).map(|it| it.client().clone());
+                match client {
+                    Some(client) => self.with_engine(engine, |it, now| it.import(now, &client)),
+                    None => Ok(()),
+                }
+            }
+            Action::FetchConversations { device, pick } => self.fetch_conversations(device, pick),
+            Action::FreshToken { device } => self.call(device, Request::FreshToken, Call::Other),
             Action::Suspend { device, lasting } => self.suspend(device, lasting),
             other => self.other_acts(other),
         }
@@ -218,6 +235,55 @@ impl World {
         nth(&entries, pick).map(|entry| entry.id)
     }
 
+    fn message_of(&self, device: usize, entry: OutboxEntryId) -> Option<LocalId> {
+        let store = self.desks.get(device)?.store()?;
+        let entries = store.snapshot().outbox();
+        let found = entries.iter().find(|it| it.id == entry)?;
+        found.local_id().cloned()
+    }
+
+    /// Another process of the app leaves messages in the inbox; the engine is not told.
+    fn leave(&mut self, device: usize, pick: u64, many: u8) {
+        let mut conversations = self.conversations(device);
+        conversations.retain(|info| info.state == ConversationState::Live);
+        let (Some(info), Some(desk)) = (nth(&conversations, pick), self.desks.get(device)) else {
+            return;
+        };
+        let inbox = desk.inbox.clone();
+        let now = self.engine_now(self.engine_of(device));
+        for _ in 0..many {
+            let number = self.fresh();
+            let words = format!("x{device}.{number}");
+            let work = Dropped {
+                conversation: info.id.clone(),
+                token: self.dice.source().local_id(),
+                dropped_at: now.wall,
+                intent: Intent::Send(SendIntent {
+                    content: Content::text(words.clone()),
+                    mentions: Mentions::default(),
+                    receipt: false,
+                    transient: false,
+                    push: None,
+                }),
+            };
+            self.ledger.left(device, number, words, &work);
+            inbox.leave(work);
+        }
+    }
+
+    fn fetch_conversations(&mut self, device: usize, pick: u64) -> Result<(), Broken> {
+        let truth = self.server.truth()?;
+        let ids: Vec<_> = truth.conversations.into_keys().collect();
+        match nth(&ids, pick).cloned() {
+            Some(id) => {
+                let conversations = vec![id];
+                let request = Request::FetchConversations { conversations };
+                self.call(device, request, Call::Other)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Something goes wrong.
     pub(crate) fn strike(&mut self, number: usize) -> Result<(), Broken> {
         let Some(fault) = self.plan.faults.get(number).map(|at| at.what) else {
@@ -231,6 +297,12 @@ impl World {
             Fault::Break { device } => {
                 for id in self.network.all_of(self.engine_of(device)) {
                     self.close_down(id, None);
+                    self.lose(id)?;
+                }
+            }
+            Fault::Close { device, code } => {
+                for id in self.network.all_of(self.engine_of(device)) {
+                    self.close_down(id, Some(CloseCode(code)));
                     self.lose(id)?;
                 }
             }
@@ -250,9 +322,14 @@ impl World {
                 let engine = self.engine_of(device);
                 self.with_engine(engine, |it, now| it.link(now, LinkInput::Network(hint)))?;
             }
-            Fault::RouterDown { lasting } => self.router_down_until = self.now + lasting,
+            Fault::Router { trouble, lasting } => {
+                self.router_trouble = Some((trouble, self.now + lasting));
+            }
             Fault::RefuseHandshakes { lasting } => self.refuse_until = self.now + lasting,
             Fault::ServiceCrash { lasting } => self.crash_service(lasting),
+            Fault::ServiceCrashAtCommit { part, lasting } => {
+                self.service_crash_at_commit = Some((part, lasting));
+            }
             Fault::ServiceDiskFull => self.service_disk_full = true,
             Fault::ServiceClockJump { seconds } => self.service_skew += i64::from(seconds),
             other => return self.strike_device(other),
@@ -292,6 +369,14 @@ impl World {
                 weather.refuse = code;
                 weather.refuse_until = now + lasting;
             }),
+            Fault::RefuseSignIn {
+                device,
+                code,
+                lasting,
+            } => self.weather(device, |weather| {
+                weather.refuse_sign_in = code;
+                weather.refuse_sign_in_until = now + lasting;
+            }),
             Fault::ForgetToken { device } => {
                 self.weather(device, |weather| weather.forget_token = true);
             }
@@ -307,6 +392,16 @@ impl World {
                 let engine = self.engine_of(device);
                 self.cut_power(engine)?;
                 self.plan_for(now + OFF, Happening::Boot(engine));
+            }
+            Fault::CrashAt {
+                device,
+                moment,
+                after,
+            } => {
+                let engine = self.engine_of(device);
+                if let Some(it) = self.engines.get_mut(engine) {
+                    it.crash_at = Some((moment, after));
+                }
             }
             Fault::CrashAtWrite { device, after } => {
                 let engine = self.engine_of(device);
@@ -326,7 +421,11 @@ impl World {
             Fault::Backup { device } => {
                 let place = self.ledger.place();
                 if let Some(it) = self.desks.get_mut(device) {
-                    it.backup = Some((it.disk.duplicate(), place));
+                    it.backup = Some(Backup {
+                        disk: it.disk.duplicate(),
+                        left: it.inbox.all(),
+                        place,
+                    });
                 }
             }
             Fault::Restore { device } => self.restore(device)?,
@@ -362,7 +461,7 @@ impl World {
         }
     }
 
-    fn crash_service(&mut self, lasting: Duration) {
+    pub(crate) fn crash_service(&mut self, lasting: Duration) {
         if !self.server.is_up() {
             return;
         }
@@ -378,15 +477,17 @@ impl World {
 
     /// The device's files become those of the copy. What it promised since is lost with them.
     fn restore(&mut self, device: usize) -> Result<(), Broken> {
-        let Some((copy, place)) = self.desks.get(device).and_then(|it| it.backup.clone()) else {
+        let Some(copy) = self.desks.get(device).and_then(|it| it.backup.clone()) else {
             return Ok(());
         };
         let engine = self.engine_of(device);
         self.cut_power(engine)?;
         if let Some(it) = self.desks.get_mut(device) {
-            it.disk = copy.duplicate();
+            it.disk = copy.disk.duplicate();
+            it.inbox.replace(copy.left);
+            it.forget_acknowledged();
         }
-        self.ledger.overwritten(device, place);
+        self.ledger.overwritten(device, copy.place);
         self.plan_for(self.now + OFF, Happening::Boot(engine));
         Ok(())
     }

@@ -86,6 +86,33 @@ pub enum Action {
         /// Which entry.
         pick: u64,
     },
+    /// Another process of the app leaves messages for the engine, which finds them when it is told,
+    /// or when it starts.
+    Leave {
+        /// On which device.
+        device: usize,
+        /// To which conversation.
+        pick: u64,
+        /// How many.
+        many: u8,
+    },
+    /// The app tells the engine that something may have been left.
+    Import {
+        /// Which device.
+        device: usize,
+    },
+    /// Asks for a conversation by its id, whether it is known here or not.
+    FetchConversations {
+        /// Which device.
+        device: usize,
+        /// Which of all conversations.
+        pick: u64,
+    },
+    /// Asks for a session token.
+    FreshToken {
+        /// Which device.
+        device: usize,
+    },
     /// The app goes to the background for a time.
     Suspend {
         /// Which device.
@@ -150,6 +177,37 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The device on which it happens; none of what users at other programs do.
+    pub(crate) const fn device(&self) -> Option<usize> {
+        match self {
+            Self::Connect { device }
+            | Self::Disconnect { device }
+            | Self::CreateUnique { device, .. }
+            | Self::CreateSeparate { device }
+            | Self::Send { device, .. }
+            | Self::MarkRead { device, .. }
+            | Self::FetchHistory { device, .. }
+            | Self::Focus { device, .. }
+            | Self::FetchReceipts { device, .. }
+            | Self::Retry { device, .. }
+            | Self::Discard { device, .. }
+            | Self::Leave { device, .. }
+            | Self::Import { device }
+            | Self::FetchConversations { device, .. }
+            | Self::FreshToken { device }
+            | Self::Suspend { device, .. } => Some(*device),
+            Self::OtherSends { .. }
+            | Self::OtherEdits { .. }
+            | Self::OtherRecalls { .. }
+            | Self::OtherReads { .. }
+            | Self::OtherAdds { .. }
+            | Self::OtherRemoves { .. }
+            | Self::OtherRenames { .. } => None,
+        }
+    }
+}
+
 /// The actions of a seed, by time.
 pub(crate) fn actions(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let mut dice = Dice::stream(seed, "actions");
@@ -180,12 +238,19 @@ fn action(dice: &mut Dice, shape: &Shape) -> Action {
         return other(dice, shape, pick);
     }
     match dice.below(100) {
-        0..40 => Action::Send {
+        0..36 => Action::Send {
             device,
             pick,
             many: if dice.chance(100) { 8 } else { 1 },
             calling: dice.chance(150),
         },
+        36..38 => Action::Leave {
+            device,
+            pick,
+            many: u8::try_from(dice.between(1, 5)).unwrap_or(1),
+        },
+        38..39 => Action::Import { device },
+        39..40 => Action::FetchConversations { device, pick },
         40..48 => Action::CreateUnique { device, pick },
         48..54 => Action::CreateSeparate { device },
         54..66 => Action::MarkRead { device, pick },
@@ -198,7 +263,8 @@ fn action(dice: &mut Dice, shape: &Shape) -> Action {
         79..82 => Action::FetchReceipts { device, pick },
         82..86 => Action::Retry { device, pick },
         86..90 => Action::Discard { device, pick },
-        90..94 => Action::Disconnect { device },
+        90..93 => Action::Disconnect { device },
+        93..94 => Action::FreshToken { device },
         94..98 => Action::Connect { device },
         _ => Action::Suspend {
             device,

@@ -8,12 +8,21 @@ use sampan::wire::route::Route;
 use sampan::wire::{CloseCode, Command, Direction, Encoding, Envelope, Frame, Op, Subprotocol};
 use sampan_service::core::{ConnectionId, Effect, Input};
 
+use crate::engine::{Engine, SERVICE};
+use crate::fault::{CommitPart, RouterTrouble};
+use crate::front::Meddling;
 use crate::ledger::Call;
 use crate::mutation::Mutation;
-use crate::network::Meddling;
 use crate::seam;
 use crate::server::Broken;
-use crate::world::{Address, Happening, READ_TIMEOUT, World};
+use crate::trace::terse;
+use crate::world::{Address, Happening, Place, READ_TIMEOUT, World};
+
+/// The most requests on a socket that may wait for answers, lost ones included.
+const UNANSWERED_MAX: usize = 500;
+
+/// Where a router in trouble sends engines.
+const NOWHERE: &str = "wss://nowhere";
 
 impl World {
     /// Something planned happens.
@@ -31,7 +40,12 @@ impl World {
                 boot,
                 lookup,
             } => {
-                let answer = (self.router_down_until <= self.now).then(route);
+                let answer = match self.router_trouble() {
+                    Some(RouterTrouble::Down) => None,
+                    Some(RouterTrouble::Nonsense) => Some(b"<html>come in</html>".to_vec()),
+                    Some(RouterTrouble::Elsewhere) => Some(route(NOWHERE, Some(SERVICE))),
+                    Some(RouterTrouble::Slow) | None => Some(route(SERVICE, None)),
+                };
                 let input = LinkInput::Routed { lookup, answer };
                 self.tell_link(engine, boot, input)
             }
@@ -39,7 +53,8 @@ impl World {
                 engine,
                 boot,
                 number,
-            } => self.shake_hands(engine, boot, number),
+                place,
+            } => self.shake_hands(engine, boot, number, place),
             Happening::Up { socket, frame } => self.arrive_up(socket, &frame),
             Happening::UpClosed { socket } => self.lose(socket),
             Happening::Down { to, frame } => self.arrive_down(to, frame),
@@ -80,14 +95,25 @@ impl World {
                 }
                 Ok(())
             }
-            Happening::Resume(engine) => {
-                self.with_engine(engine, |it, now| it.link(now, LinkInput::Resume))
-            }
+            Happening::Resume(engine) => self.with_engine(engine, Engine::resume),
             Happening::ServiceUp => {
                 self.server.start();
                 self.busy_at = self.now;
                 Ok(())
             }
+        }
+    }
+
+    /// What is wrong with the router now.
+    pub(crate) fn router_trouble(&self) -> Option<RouterTrouble> {
+        let (trouble, until) = self.router_trouble?;
+        (until > self.now).then_some(trouble)
+    }
+
+    /// Says so when something of an engine is larger than anything should be.
+    pub(crate) fn bounded(&mut self, engine: usize, what: &str, many: usize, most: usize) {
+        if many > most {
+            self.violate("bounded", format!("engine {engine}: {many} {what}"));
         }
     }
 
@@ -109,11 +135,16 @@ impl World {
         engine: usize,
         boot: u32,
         number: ConnectionNumber,
+        place: Place,
     ) -> Result<(), Broken> {
         if !self.is_boot(engine, boot) || self.network.is_split(self.now, engine) {
             return Ok(());
         }
-        if self.refuse_until > self.now || !self.server.is_up() {
+        let elsewhere = place == Place::Nowhere;
+        if elsewhere || self.refuse_until > self.now || !self.server.is_up() {
+            self.trace.note(self.now, "refused", engine, &[], || {
+                format!("engine {engine}: nobody shakes hands")
+            });
             let close = None;
             let connection = number;
             let input = LinkInput::Disconnected { connection, close };
@@ -146,13 +177,25 @@ impl World {
         self.counts.frames += 1;
         let decoded = frame.decode(Encoding::Binary, Direction::ToService);
         let mut envelope = decoded.map_err(|error| Broken(format!("a bad frame: {error}")))?;
+        if envelope.serial.is_some() {
+            socket.unanswered += 1;
+            let unanswered = socket.unanswered;
+            self.bounded(
+                engine,
+                "frames without an answer",
+                unanswered,
+                UNANSWERED_MAX,
+            );
+            self.counts.most_unanswered = self.counts.most_unanswered.max(unanswered);
+        }
         if !matches!(envelope.command, Command::Echo) {
             self.busy_at = self.now;
         }
         let bytes = frame_bytes(frame);
         self.trace.note(self.now, "up", engine, bytes, || {
             format!(
-                "engine {engine} -> service {id:?}: {}",
+                "engine {engine} -> service, socket {}: {}",
+                id.0,
                 described(&envelope)
             )
         });
@@ -168,13 +211,16 @@ impl World {
             Some(mutation) => seam::up(mutation, envelope),
             None => Some(envelope),
         };
-        match envelope {
-            Some(envelope) => self.service(Input::Received {
+        let mutation = self.plan.mutation;
+        let again = envelope.as_ref().zip(mutation);
+        let again = again.and_then(|(it, planted)| seam::again(planted, self.counts.frames, it));
+        for envelope in envelope.into_iter().chain(again) {
+            self.service(Input::Received {
                 connection: id,
                 envelope: Box::new(envelope),
-            }),
-            None => Ok(()),
+            })?;
         }
+        Ok(())
     }
 
     fn arrive_down(&mut self, to: Address, frame: Frame<'static>) -> Result<(), Broken> {
@@ -192,7 +238,7 @@ impl World {
         self.trace.note(self.now, "down", engine, bytes, || {
             let decoded = frame.decode(Encoding::Binary, Direction::ToClient);
             let line = decoded.map_or_else(|error| error.to_string(), |it| described(&it));
-            format!("service -> engine {engine} {:?}: {line}", to.socket)
+            format!("service -> engine {engine}, socket {}: {line}", to.socket.0)
         });
         let connection = to.number;
         self.tell_link(
@@ -255,6 +301,15 @@ impl World {
             let effects = self.server.abandon();
             return self.carry_out_effects(effects);
         }
+        let tells = effects.iter().any(|it| matches!(it, Effect::Send { .. }));
+        if let Some((part, lasting)) = self.service_crash_at_commit.take_if(|_| tells) {
+            if part == CommitPart::All {
+                self.server.commit()?;
+            }
+            // Nobody hears of it.
+            self.crash_service(lasting);
+            return Ok(());
+        }
         if self.plan.mutation != Some(Mutation::ServiceTellsFirst) || !self.downs.is_multiple_of(3)
         {
             self.server.commit()?;
@@ -290,7 +345,16 @@ impl World {
             Some(mutation) => seam::down(mutation, self.downs, envelope),
             None => Some(envelope),
         };
-        let Some(envelope) = envelope else { return };
+        let Some(mut envelope) = envelope else { return };
+        if let Some(socket) = self.network.sockets.get_mut(&id) {
+            let answers = usize::from(envelope.serial.is_some());
+            socket.unanswered = socket.unanswered.saturating_sub(answers);
+        }
+        if let Command::Logs(page) = &mut envelope.command
+            && self.network.shuffles(self.now, to.engine)
+        {
+            page.logs.reverse();
+        }
         if !matches!(envelope.command, Command::Echo) {
             self.busy_at = self.now;
         }
@@ -348,13 +412,15 @@ fn described(envelope: &Envelope) -> String {
     let serial = envelope
         .serial
         .map_or_else(String::new, |serial| format!("#{serial} "));
-    format!("{serial}{:?}", envelope.command)
+    let command = terse(&format!("{:?}", envelope.command));
+    let peer = envelope.peer_id.as_deref().unwrap_or_default();
+    format!("{serial}{peer} {command}")
 }
 
-fn route() -> Vec<u8> {
+fn route(server: &str, secondary: Option<&str>) -> Vec<u8> {
     let route = Route {
-        server: "wss://service".to_owned(),
-        secondary: None,
+        server: server.to_owned(),
+        secondary: secondary.map(str::to_owned),
         ttl_secs: 3600,
     };
     route.encode().to_string().into_bytes()

@@ -13,11 +13,15 @@ use sampan_service::storage::{Body, Message};
 use crate::desk::Desk;
 use crate::ledger::{Fate, Promise};
 use crate::mirror::whole_timeline;
+use crate::plan::Offline;
 use crate::server::{Broken, Held, Truth};
 use crate::world::World;
 
 /// Every so many commits of a device what its observer was told is compared with its store.
 const COMPARE_EVERY: u64 = 64;
+
+/// The most bytes that a device may have on its disk, far above what any run gives it to hold.
+const BYTES_MAX: usize = 16 << 20;
 
 /// Something that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +51,14 @@ pub(crate) fn told_now_and_then(world: &mut World, index: usize) {
     }
 }
 
+/// After a power cut a device still has what it acknowledged to the service.
+pub(crate) fn acknowledged_is_held(world: &mut World, index: usize) {
+    let desk = world.desks.get_mut(index);
+    for lost in desk.map(Desk::lost_after_acknowledging).unwrap_or_default() {
+        world.violate("acknowledged", format!("device {index}: {lost}"));
+    }
+}
+
 /// Everything that must hold when the world is at rest.
 pub(crate) fn everything(world: &mut World) -> Result<(), Broken> {
     let truth = world.server.truth()?;
@@ -61,6 +73,7 @@ pub(crate) fn everything(world: &mut World) -> Result<(), Broken> {
     for index in 0..world.desks.len() {
         told_equals_held(world, index);
         outbox_settled(world, index);
+        disk_is_small(world, index);
         if let Err(error) = device_equals_truth(world, index, &truth) {
             world.violate("readable", format!("device {index}: {error}"));
         }
@@ -74,6 +87,14 @@ fn told_equals_held(world: &mut World, index: usize) {
     if let Some(difference) = difference {
         world.violate("told", format!("device {index}: {difference}"));
     }
+}
+
+/// What a device holds on its disk has to do with what there is to hold.
+fn disk_is_small(world: &mut World, index: usize) {
+    let bytes = world.desks.get(index).map_or(0, Desk::bytes_on_disk);
+    world.counts.most_bytes = world.counts.most_bytes.max(bytes);
+    let engine = world.engine_of(index);
+    world.bounded(engine, "bytes on the disk of a device", bytes, BYTES_MAX);
 }
 
 /// Where the messages with a token are in the truth.
@@ -95,7 +116,10 @@ fn promises_kept(world: &mut World, truth: &Truth) {
     {
         let arrived = with_token(truth, promise).len();
         let state = outbox_state(world, promise.device, promise);
-        if arrived == 0 && state.is_none() {
+        let desk = world.desks.get(promise.device);
+        let left = desk.is_some_and(|desk| desk.inbox.holds(&promise.local_id));
+        // What was left for a client may stay in the inbox while its outbox is full, and only then.
+        if arrived == 0 && state.is_none() && !left {
             lost.push(format!("{} of device {}", promise.words, promise.device));
         }
     }
@@ -174,7 +198,7 @@ fn order_kept(world: &mut World, truth: &Truth) {
     let mut wrong = Vec::new();
     let mut asked: Vec<_> = world.ledger.messages.iter().collect();
     asked.sort_by_key(|promise| promise.number);
-    for promise in asked.into_iter().filter(|it| !it.retried) {
+    for promise in asked.into_iter().filter(|it| !it.loose) {
         for held in truth.conversations.values() {
             let token = Some(promise.local_id.as_str());
             let Some(message) = held.messages.iter().find(|it| it.token.as_deref() == token) else {
@@ -216,11 +240,15 @@ fn outbox_settled(world: &mut World, index: usize) {
         return;
     };
     let entries = store.snapshot().outbox();
+    let inbox = world.desks.get(index).map(|desk| desk.inbox.all());
+    let untaken = inbox.into_iter().flatten();
+    let untaken = untaken.map(|work| format!("device {index}: {} in the inbox", work.token));
     let stuck: Vec<_> = entries
         .iter()
         .filter(|entry| !matches!(entry.state, OutboxState::Failed { .. }))
         .filter(|entry| !entries.iter().any(|other| waits_for(entry, other)))
         .map(|entry| format!("device {index}: {:?} {:?}", entry.id, entry.state))
+        .chain(untaken)
         .collect();
     for what in stuck {
         world.violate("stuck", what);
@@ -250,20 +278,25 @@ fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result
     let client = desk.client().clone();
     let snapshot = store.snapshot();
     let cap = world.plan.shape.unread_cap;
+    // In push mode the service counts for nobody: a device counts what it saw.
+    let tells = world.plan.shape.offline == Offline::Unread;
     for held in truth.of(&client) {
         let id = &held.conversation.id;
         match snapshot.conversation_by_id(id)? {
             Some((number, row)) => {
                 let info = row.info(None);
                 timeline_equals(&snapshot, number, held, &mut found)?;
-                counts_equal(&info, held, &client, cap, &mut found);
+                if tells {
+                    counts_equal(&info, held, &client, cap, &mut found);
+                }
+                marks_hold(&info, held, &mut found);
                 if info.state == ConversationState::Left {
                     found.push(("members", format!("{id}: shown as left by a member")));
                 }
             }
             None => {
                 // Not known to be a conversation of the client: only what is unread tells.
-                if held.unread(&client).is_some_and(|unread| unread.count > 0) {
+                if tells && held.unread(&client).is_some_and(|unread| unread.count > 0) {
                     found.push(("missing", format!("{id} is not on the device")));
                 }
             }
@@ -369,6 +402,11 @@ fn counts_equal(
     if certain && shown.mentioned != truth.mentioned {
         found.push(("mention", format!("{id}: shows {shown:?}, of {truth:?}")));
     }
+}
+
+/// Receipts cover messages that there are.
+fn marks_hold(info: &ConversationInfo, held: &Held, found: &mut Vec<(&'static str, String)>) {
+    let id = &held.conversation.id;
     let ahead = |mark: Option<Timestamp>| mark.is_some_and(|it| it > held.newest());
     if ahead(info.delivered_until) || ahead(info.read_until) {
         found.push(("receipt", format!("{id}: a mark is ahead of every message")));

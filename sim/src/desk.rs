@@ -3,22 +3,73 @@
 //! Its machine runs in the engine's own rounds; here is what stands around them: the writer, in
 //! which faults can be planted, and the observer.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sampan::Limits;
 use sampan::SampanError;
-use sampan::model::{ClientId, CommitSeq, Event, SessionState, StoreHealth, Tag, Timestamp};
+use sampan::model::{
+    ClientId, CommitSeq, ConversationId, Event, LocalId, SessionState, StoreHealth, Tag, Timestamp,
+};
 use sampan::runtime::{Arrival, Commits, Wishes};
 use sampan::store::{
-    Batch, Commit, CommitClass, Fault as DiskFault, MemoryDisk, OpenReport, Opened, Store,
-    StoreError, Writer,
+    Batch, Commit, CommitClass, Dropped, Fault as DiskFault, MemoryDisk, OpenReport, Opened,
+    Position, Store, StoreError, TimelineItem, Writer,
 };
 use sampan::sync::{Reply, Request, Signing};
+use sampan::wire::generated::AckCommand;
 
 use crate::engine::{Out, Wants};
 use crate::ledger::Call;
 use crate::mirror::Mirror;
 use crate::mutation::Mutation;
+
+/// A copy of a device's files, and how far the ledger was written then.
+#[derive(Clone, Debug)]
+pub(crate) struct Backup {
+    pub(crate) disk: MemoryDisk,
+    pub(crate) left: Vec<Dropped>,
+    pub(crate) place: (usize, usize),
+}
+
+/// The folder in which another process of the app leaves work. Each file is durable when its author
+/// goes on, and another process may look at it at any time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inbox(Rc<RefCell<Vec<Dropped>>>);
+
+impl Inbox {
+    pub(crate) fn leave(&self, work: Dropped) {
+        self.0.borrow_mut().push(work);
+    }
+
+    /// The oldest of what is there, but for some.
+    pub(crate) fn read(&self, but: &BTreeSet<LocalId>, many: usize) -> Vec<Dropped> {
+        let left = self.0.borrow();
+        let new = left.iter().filter(|work| !but.contains(&work.token));
+        new.take(many).cloned().collect()
+    }
+
+    pub(crate) fn remove(&self, token: &LocalId) {
+        self.0.borrow_mut().retain(|work| work.token != *token);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Dropped> {
+        self.0.borrow().clone()
+    }
+
+    pub(crate) fn replace(&self, with: Vec<Dropped>) {
+        *self.0.borrow_mut() = with;
+    }
+
+    pub(crate) fn holds(&self, token: &LocalId) -> bool {
+        self.0.borrow().iter().any(|work| work.token == *token)
+    }
+}
+
+/// How many of the newest messages of a conversation are looked at when it is acknowledged.
+const ACKNOWLEDGED_AT_ONCE: usize = 20;
 
 /// Who a desk is for, over all its lives.
 #[derive(Clone, Debug)]
@@ -35,10 +86,13 @@ pub(crate) struct Desk {
     pub(crate) index: usize,
     identity: Identity,
     pub(crate) disk: MemoryDisk,
-    /// The copy of its files, and how far the ledger was written then.
-    pub(crate) backup: Option<(MemoryDisk, (usize, usize))>,
+    pub(crate) backup: Option<Backup>,
+    /// What another process of the app left for the engine.
+    pub(crate) inbox: Inbox,
     /// Of the present life.
     store: Option<Store>,
+    /// Messages that the service was told to be safe here, since the last power cut.
+    acknowledged: BTreeSet<(ConversationId, Position)>,
     pub(crate) mirror: Mirror,
     pub(crate) session: SessionState,
     /// How often the user asked to be online again after everything had healed.
@@ -58,7 +112,9 @@ impl Desk {
             identity,
             disk,
             backup: None,
+            inbox: Inbox::default(),
             store: None,
+            acknowledged: BTreeSet::new(),
             mirror: Mirror::default(),
             session: SessionState::Closed,
             asked_again: 0,
@@ -108,6 +164,51 @@ impl Desk {
         })
     }
 
+    /// Writes down which messages an acknowledgement to the service covers.
+    pub(crate) fn acknowledges(&mut self, body: &AckCommand) {
+        let millis = body.fromts.zip(body.tots);
+        let (Some(store), Some((from, to)), Some(cid)) = (&self.store, millis, &body.cid) else {
+            return;
+        };
+        let Ok(conversation) = ConversationId::new(cid) else {
+            return;
+        };
+        let snapshot = store.snapshot();
+        let Ok(Some(number)) = snapshot.number(&conversation) else {
+            return;
+        };
+        let covered = snapshot.page_before(number, None, ACKNOWLEDGED_AT_ONCE);
+        let items = covered.map(|page| page.items).unwrap_or_default();
+        for item in items {
+            if let TimelineItem::Message { position, .. } = item
+                && (from..=to).contains(&position.sent_at.as_millis())
+            {
+                self.acknowledged.insert((conversation.clone(), position));
+            }
+        }
+    }
+
+    /// What the service was told to be safe here and is not, after a power cut.
+    pub(crate) fn lost_after_acknowledging(&mut self) -> Vec<String> {
+        let acknowledged = std::mem::take(&mut self.acknowledged);
+        let Some(store) = &self.store else {
+            return Vec::new();
+        };
+        let snapshot = store.snapshot();
+        let held = |(conversation, position): &(ConversationId, Position)| {
+            let number = snapshot.number(conversation).ok().flatten();
+            number.is_some_and(|it| matches!(snapshot.message(it, position), Ok(Some(_))))
+        };
+        let lost = acknowledged.iter().filter(|it| !held(it));
+        lost.map(|(conversation, position)| format!("{conversation}: {position:?}"))
+            .collect()
+    }
+
+    /// The files were replaced by older ones: what was safe is not.
+    pub(crate) fn forget_acknowledged(&mut self) {
+        self.acknowledged.clear();
+    }
+
     /// Lets the store of a life that did not begin go.
     pub(crate) fn close(&mut self) {
         self.store = None;
@@ -119,6 +220,11 @@ impl Desk {
         self.held_back = None;
         self.session = SessionState::Closed;
         self.disk.crash();
+    }
+
+    /// How long all its files are together.
+    pub(crate) fn bytes_on_disk(&self) -> usize {
+        self.disk.files().iter().map(|(_, length)| length).sum()
     }
 
     /// Lets operations of the disk fail from so many on; none mends it.

@@ -1,20 +1,29 @@
 //! Driving the engines: their power, their calls, and what they want done in the world.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sampan::SampanError;
 use sampan::model::{Now, SessionState};
 use sampan::sync::link::LinkInput;
 use sampan::sync::{Reply, Request, SignIn};
+use sampan::wire::{Command, Direction, Encoding, Frame};
 
 use crate::check;
 use crate::engine::{Engine, Out};
+use crate::fault::RouterTrouble;
 use crate::ledger::Call;
 use crate::server::Broken;
 use crate::world::{Happening, World};
 
 /// How long a device is off after a power cut.
 pub(crate) const OFF: Duration = Duration::from_secs(2);
+
+/// The most things that may follow from what an engine takes at once.
+const EFFECTS_MAX: usize = 2_000;
+
+/// How long a slow router takes: longer than an engine waits for it.
+const TOO_LATE: Duration = Duration::from_secs(25);
 
 /// How often a user asks again when a session has ended in a healed world.
 const ASKED_AGAIN_MAX: u32 = 3;
@@ -56,8 +65,12 @@ impl World {
             self.plan_for(at, Happening::Boot(index));
             return Ok(());
         }
+        let boot = engine.boot;
+        for device in &mine {
+            check::acknowledged_is_held(self, *device);
+        }
         // An app that was online when it died goes online when it starts.
-        if engine.boot > 1 {
+        if boot > 1 {
             for device in mine {
                 let mode = SignIn::Yield;
                 self.call(device, Request::Connect { mode }, Call::Other)?;
@@ -140,10 +153,37 @@ impl World {
     }
 
     fn carry_out_all(&mut self, index: usize, boot: u32, out: Vec<Out>) -> Result<(), Broken> {
-        for out in out {
-            self.carry_out(index, boot, out)?;
+        let many = out.len();
+        self.counts.most_effects = self.counts.most_effects.max(many);
+        self.bounded(index, "effects of one input", many, EFFECTS_MAX);
+        let mut told = BTreeSet::new();
+        let mut out = out.into_iter();
+        while let Some(next) = out.next() {
+            if let Out::Told(device, _) = &next {
+                told.insert(*device);
+            }
+            let engine = self.engines.get_mut(index);
+            let dies = engine.is_some_and(|engine| engine.dies_after(&next));
+            self.carry_out(index, boot, next)?;
+            if dies {
+                out.for_each(|never| self.never_happens(never));
+                self.cut_power(index)?;
+                self.plan_for(self.now + OFF, Happening::Boot(index));
+                return Ok(());
+            }
+        }
+        // Only now do observers know of every commit that was made.
+        for device in told {
+            check::told_now_and_then(self, device);
         }
         Ok(())
+    }
+
+    /// What an engine wanted and its power failed before.
+    fn never_happens(&mut self, out: Out) {
+        if let Out::Answer { device, call, .. } | Out::Unheard { device, call } = out {
+            self.ledger.unheard(device, &call);
+        }
     }
 
     fn carry_out(&mut self, index: usize, boot: u32, out: Out) -> Result<(), Broken> {
@@ -155,6 +195,11 @@ impl World {
             } => self.answered(device, call, *answer),
             Out::Unheard { device, call } => self.ledger.unheard(device, &call),
             Out::Committed { device, changes } => self.committed(index, device, changes),
+            Out::Taken(device, tokens) => {
+                if let Some(desk) = self.desks.get(device) {
+                    tokens.iter().for_each(|token| desk.inbox.remove(token));
+                }
+            }
             Out::Session(device, state) => {
                 self.trace.note(self.now, "session", device, &[], || {
                     format!("device {device}: {state:?}")
@@ -171,7 +216,6 @@ impl World {
                 if let Some(desk) = self.desks.get_mut(device) {
                     desk.told(events);
                 }
-                check::told_now_and_then(self, device);
             }
             Out::Died => {
                 self.cut_power(index)?;
@@ -193,7 +237,10 @@ impl World {
                     format!("engine {engine}")
                 });
                 if reachable {
-                    let at = from + self.network.delay(self.now, engine) * 2;
+                    let mut at = from + self.network.delay(self.now, engine) * 2;
+                    if self.router_trouble() == Some(RouterTrouble::Slow) {
+                        at += TOO_LATE;
+                    }
                     let happening = Happening::Routed {
                         engine,
                         boot,
@@ -202,12 +249,13 @@ impl World {
                     self.plan_for(at, happening);
                 }
             }
-            Out::Connect(number) if reachable => {
+            Out::Connect(number, place) if reachable => {
                 let at = from + self.network.delay(self.now, engine) * 2;
                 let happening = Happening::Handshake {
                     engine,
                     boot,
                     number,
+                    place,
                 };
                 self.plan_for(at, happening);
             }
@@ -219,6 +267,7 @@ impl World {
                 }
             }
             Out::Send(number, frame) => {
+                self.note_acknowledgement(engine, &frame);
                 if let Some(socket) = self.network.of(engine, boot, number)
                     && let Some(at) = self.network.up(from, socket)
                 {
@@ -248,6 +297,22 @@ impl World {
         {
             desk.asked_again += 1;
             self.plan_for(self.now + Duration::from_secs(1), Happening::Ask(device));
+        }
+    }
+
+    /// From now on the service believes that messages are safe on a device.
+    fn note_acknowledgement(&mut self, engine: usize, frame: &Frame<'static>) {
+        let Ok(envelope) = frame.decode(Encoding::Binary, Direction::ToService) else {
+            return;
+        };
+        let (Command::Ack(body), Some(peer)) = (&envelope.command, &envelope.peer_id) else {
+            return;
+        };
+        let here = self.devices_of(engine);
+        let mut desks = self.desks.iter_mut();
+        let desk = desks.find(|it| here.contains(&it.index) && it.client().as_str() == peer);
+        if let Some(desk) = desk {
+            desk.acknowledges(body);
         }
     }
 

@@ -5,11 +5,13 @@
 //! answers to apps, what observers are told.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sampan::model::{AppId, ClientId, ConnectionState, Event, Now, SessionState, StoreHealth};
+use sampan::model::{
+    AppId, ClientId, ConnectionState, Event, LocalId, Now, SessionState, StoreHealth,
+};
 use sampan::runtime::{Left, Ports, Progress, Rounds};
 use sampan::store::Dropped;
 use sampan::sync::link::{
@@ -21,10 +23,15 @@ use sampan::sync::{
 use sampan::wire::{Frame, OfflineMode, Subprotocol};
 use sampan::{Limits, SampanError, ServerAddress};
 
-use crate::desk::{Caller, Desk, DeskWriter};
+use crate::desk::{Caller, Desk, DeskWriter, Inbox};
 use crate::dice::Dice;
+use crate::fault::Moment;
 use crate::ledger::Call;
 use crate::mutation::Mutation;
+use crate::world::Place;
+
+/// Where the service is.
+pub(crate) const SERVICE: &str = "wss://service";
 
 /// Rounds that one input may cause before the engine counts as spinning.
 const ROUNDS_MAX: u32 = 1_000;
@@ -33,7 +40,7 @@ const ROUNDS_MAX: u32 = 1_000;
 #[derive(Debug)]
 pub(crate) enum Out {
     LookUp(LookUpNumber),
-    Connect(ConnectionNumber),
+    Connect(ConnectionNumber, Place),
     Disconnect(ConnectionNumber),
     Send(ConnectionNumber, Frame<'static>),
     Sign(ClientSlot, EffectId),
@@ -51,12 +58,33 @@ pub(crate) enum Out {
         device: usize,
         changes: usize,
     },
+    /// What was left is in the outbox: the files go.
+    Taken(usize, Vec<LocalId>),
     Session(usize, SessionState),
     Told(usize, Vec<Event>),
     /// The power failed in the middle of a write.
     Died,
     /// It went on without end.
     Spinning,
+}
+
+impl Out {
+    /// Whether it is what a moment follows.
+    fn is(&self, moment: Moment) -> bool {
+        match self {
+            Self::Answer { answer, .. } => {
+                let promises = matches!(
+                    **answer,
+                    Ok(Reply::Enqueued { .. } | Reply::Created { .. } | Reply::Imported { .. })
+                );
+                moment == Moment::Promised && promises
+            }
+            Self::Send(..) => moment == Moment::Sent,
+            Self::Committed { .. } => moment == Moment::Committed,
+            Self::Told(..) => moment == Moment::Told,
+            _ => false,
+        }
+    }
 }
 
 /// Where everything that is wanted is written down.
@@ -96,6 +124,10 @@ pub(crate) struct Engine {
     pub(crate) busy_until: Duration,
     /// Whether a failing disk is a power cut.
     pub(crate) crash_on_failure: bool,
+    /// After how many of which effects the power fails.
+    pub(crate) crash_at: Option<(Moment, u32)>,
+    /// How often it rang since the world was last busy, and when that was.
+    rings: (Duration, u32),
 }
 
 impl Engine {
@@ -109,7 +141,38 @@ impl Engine {
             skew: 0,
             busy_until: Duration::ZERO,
             crash_on_failure: false,
+            crash_at: None,
+            rings: (Duration::ZERO, 0),
         }
+    }
+
+    /// It wants to be looked at, by itself. Counted anew whenever the world was busy meanwhile.
+    pub(crate) fn rang(&mut self, busy_at: Duration) {
+        if self.rings.0 != busy_at {
+            self.rings = (busy_at, 0);
+        }
+        self.rings.1 += 1;
+    }
+
+    /// How often it rang since the world was last busy.
+    pub(crate) const fn rings(&self) -> u32 {
+        self.rings.1
+    }
+
+    /// Whether the power fails right after this.
+    pub(crate) fn dies_after(&mut self, out: &Out) -> bool {
+        let Some((moment, left)) = &mut self.crash_at else {
+            return false;
+        };
+        if !out.is(*moment) {
+            return false;
+        }
+        *left = left.saturating_sub(1);
+        let dies = *left == 0;
+        if dies {
+            self.crash_at = None;
+        }
+        dies
     }
 
     pub(crate) const fn is_on(&self) -> bool {
@@ -124,17 +187,26 @@ impl Engine {
     ) -> bool {
         let mut arrivals = Vec::new();
         let mut devices = BTreeMap::new();
+        let mut visits = BTreeMap::new();
         for desk in desks {
             let Ok(arrival) = desk.open(&self.wants) else {
                 return false;
             };
             devices.insert(desk.client().clone(), desk.index);
+            let visit = Visit {
+                inbox: desk.inbox.clone(),
+                under_way: BTreeMap::new(),
+                done: BTreeSet::new(),
+            };
+            visits.insert(desk.client().clone(), visit);
             arrivals.push(arrival);
         }
         let ports = Wiring {
             now,
             dice: Dice::stream(self.dice.number(), "life"),
+            mutation: self.setup.mutation,
             devices,
+            visits,
             crash_on_failure: self.crash_on_failure,
             died: false,
             wants: self.wants.clone(),
@@ -167,6 +239,7 @@ impl Engine {
     pub(crate) fn cut_power(&mut self) -> Vec<Out> {
         self.rounds = None;
         self.crash_on_failure = false;
+        self.crash_at = None;
         let mut left = self.wants.take();
         left.retain(|out| matches!(out, Out::Unheard { .. }));
         left
@@ -178,7 +251,12 @@ impl Engine {
             return None;
         }
         let rounds = self.rounds.as_ref()?;
-        Some(rounds.deadline()?.max(self.busy_until))
+        let mut deadline = rounds.deadline();
+        if self.setup.mutation == Some(Mutation::BusyTimer) {
+            let soon = rounds.ports().now.elapsed + Duration::from_secs(20);
+            deadline = Some(deadline.map_or(soon, |at| at.min(soon)));
+        }
+        Some(deadline?.max(self.busy_until))
     }
 
     /// The app of a client calls.
@@ -191,6 +269,19 @@ impl Engine {
                 let _ = rounds.call(&client, request, caller);
             });
         }
+    }
+
+    /// The app says that something was left for it.
+    pub(crate) fn import(&mut self, now: Now, client: &ClientId) {
+        self.take(now, |rounds| rounds.import(client));
+    }
+
+    /// The app is back from the background: what was left meanwhile is looked for.
+    pub(crate) fn resume(&mut self, now: Now) {
+        self.take(now, |rounds| {
+            rounds.link(LinkInput::Resume);
+            rounds.import_soon();
+        });
     }
 
     /// Something happened to the connection.
@@ -248,11 +339,24 @@ impl Engine {
     }
 }
 
+/// How many files of an inbox are taken at once.
+const FILES_AT_ONCE: usize = 3;
+
+/// What an engine knows of an inbox, for one life.
+struct Visit {
+    inbox: Inbox,
+    under_way: BTreeMap<RequestId, Vec<LocalId>>,
+    /// In the outbox, and perhaps still in the folder.
+    done: BTreeSet<LocalId>,
+}
+
 /// The world around an engine's rounds.
 struct Wiring {
     now: Now,
     dice: Dice,
+    mutation: Option<Mutation>,
     devices: BTreeMap<ClientId, usize>,
+    visits: BTreeMap<ClientId, Visit>,
     crash_on_failure: bool,
     /// The power failed: nothing that follows happens.
     died: bool,
@@ -286,7 +390,17 @@ impl Ports for Wiring {
     fn carry_out(&mut self, effect: LinkEffect) -> Option<LinkInput> {
         self.want(match effect {
             LinkEffect::LookUp { lookup, .. } => Out::LookUp(lookup),
-            LinkEffect::Connect { connection, .. } => Out::Connect(connection),
+            LinkEffect::Connect {
+                connection, url, ..
+            } => {
+                let there = url.starts_with(SERVICE);
+                let place = if there {
+                    Place::Service
+                } else {
+                    Place::Nowhere
+                };
+                Out::Connect(connection, place)
+            }
             LinkEffect::Disconnect { connection } => Out::Disconnect(connection),
             LinkEffect::Send { connection, frame } => Out::Send(connection, frame),
         });
@@ -320,21 +434,41 @@ impl Ports for Wiring {
         self.want(Out::Sign(slot, effect));
     }
 
-    /// No other process of the app runs here.
-    fn fetch_left(&mut self, _client: &ClientId, _id: RequestId) -> Option<Vec<Dropped>> {
-        None
+    fn fetch_left(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {
+        let visit = self.visits.get_mut(client)?;
+        let dropped = visit.inbox.read(&visit.done, FILES_AT_ONCE);
+        let tokens = dropped.iter().map(|work| work.token.clone()).collect();
+        visit.under_way.insert(id, tokens);
+        if self.mutation == Some(Mutation::ForgottenImport) {
+            return Some(Vec::new());
+        }
+        Some(dropped)
     }
 
     fn left_taken(
         &mut self,
-        _client: &ClientId,
-        _id: RequestId,
-        _reply: &Result<Reply, RequestError>,
+        client: &ClientId,
+        id: RequestId,
+        reply: &Result<Reply, RequestError>,
     ) -> Left {
-        Left::Nothing
+        let device = self.device(client);
+        let visit = self.visits.get_mut(client);
+        let (Some(visit), Ok(Reply::Imported { left, .. })) = (visit, reply) else {
+            return Left::Nothing;
+        };
+        let mut tokens = visit.under_way.remove(&id).unwrap_or_default();
+        let more = tokens.len() == FILES_AT_ONCE && left.is_empty();
+        tokens.retain(|token| !left.contains(token));
+        visit.done.extend(tokens.iter().cloned());
+        self.want(Out::Taken(device, tokens));
+        if more { Left::More } else { Left::Nothing }
     }
 
-    fn left_untaken(&mut self, _client: &ClientId, _reason: &SampanError) {}
+    fn left_untaken(&mut self, client: &ClientId, _reason: &SampanError) {
+        if let Some(visit) = self.visits.get_mut(client) {
+            visit.under_way.clear();
+        }
+    }
 
     fn publish(&mut self, events: Vec<Event>) {
         let client = events.iter().find_map(Event::client);

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use sampan::sync::link::NetworkHint;
 
-use crate::dice::Dice;
+use sampan::wire::code::CODES;
+
+use crate::dice::{Dice, nth};
 use crate::plan::{At, Shape};
 
 /// One thing that goes wrong.
@@ -73,6 +75,22 @@ pub enum Fault {
         /// How long.
         lasting: Duration,
     },
+    /// The service refuses some sign-ins of the device with a number.
+    RefuseSignIn {
+        /// Which device.
+        device: usize,
+        /// The number.
+        code: i32,
+        /// How long.
+        lasting: Duration,
+    },
+    /// The service closes the device's socket with a number.
+    Close {
+        /// Which device.
+        device: usize,
+        /// The number.
+        code: u16,
+    },
     /// The service no longer knows the device's session token.
     ForgetToken {
         /// Which device.
@@ -95,8 +113,10 @@ pub enum Fault {
         /// What.
         hint: NetworkHint,
     },
-    /// Nobody can ask the router.
-    RouterDown {
+    /// The router does not help.
+    Router {
+        /// How not.
+        trouble: RouterTrouble,
         /// How long.
         lasting: Duration,
     },
@@ -109,6 +129,15 @@ pub enum Fault {
     Crash {
         /// Which device.
         device: usize,
+    },
+    /// The device loses its power in the middle of what follows from an input.
+    CrashAt {
+        /// Which device.
+        device: usize,
+        /// Right after what.
+        moment: Moment,
+        /// How many of those from now.
+        after: u32,
     },
     /// The device loses its power between two operations of its disk.
     CrashAtWrite {
@@ -157,6 +186,13 @@ pub enum Fault {
         /// How long it is away.
         lasting: Duration,
     },
+    /// The service loses its power at its next commit.
+    ServiceCrashAtCommit {
+        /// Whether the commit is on disk. Nobody was told of it.
+        part: CommitPart,
+        /// How long it is away.
+        lasting: Duration,
+    },
     /// The service's disk refuses one commit: everybody is disconnected, the batch is lost.
     ServiceDiskFull,
     /// The service's wall clock jumps, forwards or back.
@@ -166,7 +202,45 @@ pub enum Fault {
     },
 }
 
+/// How a router does not help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouterTrouble {
+    /// It can't be asked.
+    Down,
+    /// It answers when nobody waits any more.
+    Slow,
+    /// What it says means nothing.
+    Nonsense,
+    /// It names a service that is not there, and the real one as the second.
+    Elsewhere,
+}
+
+/// A moment between two effects of one input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The app was answered that its write is safe.
+    Promised,
+    /// A frame has left.
+    Sent,
+    /// A commit has returned.
+    Committed,
+    /// Observers were told.
+    Told,
+}
+
+/// How far a commit of the service has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitPart {
+    /// Nothing of it is on disk.
+    Nothing,
+    /// All of it is.
+    All,
+}
+
 impl Fault {
+    /// How many kinds there are.
+    pub const KINDS: usize = RATES.len() + 3;
+
     /// The name of its kind, for shrinking and for people.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -180,13 +254,21 @@ impl Fault {
             Self::Ignore { .. } => "ignore",
             Self::Mute { .. } => "mute",
             Self::Refuse { .. } => "refuse",
+            Self::RefuseSignIn { .. } => "refuse-sign-in",
+            Self::Close { .. } => "close",
             Self::ForgetToken { .. } => "forget-token",
             Self::Kick { .. } => "kick",
             Self::GoAway { .. } => "go-away",
             Self::Hint { .. } => "hint",
-            Self::RouterDown { .. } => "router-down",
+            Self::Router { trouble, .. } => match trouble {
+                RouterTrouble::Down => "router-down",
+                RouterTrouble::Slow => "router-slow",
+                RouterTrouble::Nonsense => "router-nonsense",
+                RouterTrouble::Elsewhere => "router-elsewhere",
+            },
             Self::RefuseHandshakes { .. } => "refuse-handshakes",
             Self::Crash { .. } => "crash",
+            Self::CrashAt { .. } => "crash-at",
             Self::CrashAtWrite { .. } => "crash-at-write",
             Self::Backup { .. } => "backup",
             Self::Restore { .. } => "restore",
@@ -194,8 +276,46 @@ impl Fault {
             Self::SlowDisk { .. } => "slow-disk",
             Self::ClockJump { .. } => "clock-jump",
             Self::ServiceCrash { .. } => "service-crash",
+            Self::ServiceCrashAtCommit { .. } => "service-crash-at-commit",
             Self::ServiceDiskFull => "service-disk-full",
             Self::ServiceClockJump { .. } => "service-clock-jump",
+        }
+    }
+}
+
+impl Fault {
+    /// The device that it strikes; none of what strikes the service or the router.
+    pub(crate) const fn device(&self) -> Option<usize> {
+        match self {
+            Self::Split { device, .. }
+            | Self::Break { device }
+            | Self::HalfOpen { device }
+            | Self::Lag { device, .. }
+            | Self::Reorder { device, .. }
+            | Self::Duplicate { device, .. }
+            | Self::Ignore { device, .. }
+            | Self::Mute { device, .. }
+            | Self::Refuse { device, .. }
+            | Self::RefuseSignIn { device, .. }
+            | Self::Close { device, .. }
+            | Self::ForgetToken { device }
+            | Self::Kick { device }
+            | Self::GoAway { device }
+            | Self::Hint { device, .. }
+            | Self::Crash { device }
+            | Self::CrashAt { device, .. }
+            | Self::CrashAtWrite { device, .. }
+            | Self::Backup { device }
+            | Self::Restore { device }
+            | Self::DiskFull { device, .. }
+            | Self::SlowDisk { device, .. }
+            | Self::ClockJump { device, .. } => Some(*device),
+            Self::Router { .. }
+            | Self::RefuseHandshakes { .. }
+            | Self::ServiceCrash { .. }
+            | Self::ServiceCrashAtCommit { .. }
+            | Self::ServiceDiskFull
+            | Self::ServiceClockJump { .. } => None,
         }
     }
 }
@@ -216,9 +336,7 @@ const fn rate(runs_in_thousand: u64, at_most: u64, draw: fn(&mut Dice, usize) ->
     }
 }
 
-/// The numbers that a service in trouble answers with: for a time, for ever, for the session.
-const CODES: [i32; 10] = [4116, 4318, 4113, 4200, 4201, 4300, 4311, 4401, 4402, 4105];
-
+/// Every kind by its rate; of the router there are four kinds in one.
 #[rustfmt::skip] // a table: one kind a line
 const RATES: &[Rate] = &[
     rate(500, 3, |dice, device| Fault::Split { device, lasting: dice.millis(500, 90_000) }),
@@ -230,13 +348,16 @@ const RATES: &[Rate] = &[
     rate(250, 2, |dice, device| Fault::Ignore { device, lasting: dice.millis(1_000, 60_000) }),
     rate(400, 2, |dice, device| Fault::Mute { device, lasting: dice.millis(1_000, 60_000) }),
     rate(250, 2, |dice, device| Fault::Refuse { device, code: code(dice), lasting: dice.millis(1_000, 30_000) }),
+    rate(150, 2, |dice, device| Fault::RefuseSignIn { device, code: code(dice), lasting: dice.millis(1_000, 30_000) }),
+    rate(150, 2, |dice, device| Fault::Close { device, code: close_code(dice) }),
     rate(200, 2, |_, device| Fault::ForgetToken { device }),
     rate(80, 1, |_, device| Fault::Kick { device }),
     rate(200, 2, |_, device| Fault::GoAway { device }),
     rate(200, 3, |dice, device| Fault::Hint { device, hint: hint(dice) }),
-    rate(150, 1, |dice, _| Fault::RouterDown { lasting: dice.millis(1_000, 60_000) }),
+    rate(250, 2, |dice, _| Fault::Router { trouble: trouble(dice), lasting: dice.millis(1_000, 60_000) }),
     rate(150, 1, |dice, _| Fault::RefuseHandshakes { lasting: dice.millis(1_000, 60_000) }),
     rate(400, 3, |_, device| Fault::Crash { device }),
+    rate(400, 3, |dice, device| Fault::CrashAt { device, moment: moment(dice), after: after(dice) }),
     rate(500, 3, |dice, device| Fault::CrashAtWrite { device, after: dice.between(1, 30) }),
     rate(120, 2, |_, device| Fault::Backup { device }),
     rate(120, 1, |_, device| Fault::Restore { device }),
@@ -244,14 +365,57 @@ const RATES: &[Rate] = &[
     rate(150, 2, |dice, device| Fault::SlowDisk { device, pause: dice.millis(20, 4_000), lasting: dice.millis(1_000, 60_000) }),
     rate(250, 2, |dice, device| Fault::ClockJump { device, seconds: jump(dice) }),
     rate(250, 2, |dice, _| Fault::ServiceCrash { lasting: dice.millis(10, 20_000) }),
+    rate(250, 2, |dice, _| Fault::ServiceCrashAtCommit { part: part(dice), lasting: dice.millis(10, 20_000) }),
     rate(150, 2, |_, _| Fault::ServiceDiskFull),
     rate(150, 2, |dice, _| Fault::ServiceClockJump { seconds: shift(dice) }),
 ];
 
+/// Any number that the service is known to answer with; now and then one that nobody knows.
 fn code(dice: &mut Dice) -> i32 {
-    crate::dice::nth(&CODES, dice.number())
-        .copied()
-        .unwrap_or(4200)
+    let pick = dice.number();
+    if dice.chance(50) {
+        return 4999;
+    }
+    let known: Vec<i32> = CODES.iter().map(|entry| entry.code.number()).collect();
+    let known: Vec<i32> = known.into_iter().filter(|code| *code >= 4100).collect();
+    nth(&known, pick).copied().unwrap_or(4200)
+}
+
+/// Any number that the service closes sockets with, but for those after which a client must not come
+/// back by itself.
+fn close_code(dice: &mut Dice) -> u16 {
+    const CODES: [u16; 6] = [1000, 1006, 4107, 4108, 4109, 4114];
+    nth(&CODES, dice.number()).copied().unwrap_or(1006)
+}
+
+fn trouble(dice: &mut Dice) -> RouterTrouble {
+    match dice.below(4) {
+        0 => RouterTrouble::Down,
+        1 => RouterTrouble::Slow,
+        2 => RouterTrouble::Nonsense,
+        _ => RouterTrouble::Elsewhere,
+    }
+}
+
+fn moment(dice: &mut Dice) -> Moment {
+    match dice.below(6) {
+        0..3 => Moment::Promised,
+        3 => Moment::Sent,
+        4 => Moment::Committed,
+        _ => Moment::Told,
+    }
+}
+
+fn after(dice: &mut Dice) -> u32 {
+    u32::try_from(dice.between(1, 6)).unwrap_or(1)
+}
+
+fn part(dice: &mut Dice) -> CommitPart {
+    if dice.chance(500) {
+        CommitPart::All
+    } else {
+        CommitPart::Nothing
+    }
 }
 
 fn hint(dice: &mut Dice) -> NetworkHint {
@@ -310,6 +474,6 @@ mod tests {
     fn every_kind_of_fault_strikes_within_a_few_hundred_seeds() {
         let drawn = (0..400).flat_map(|seed| Plan::of_seed(seed).faults);
         let kinds: BTreeSet<_> = drawn.map(|fault| fault.what.kind()).collect();
-        assert_eq!(kinds.len(), RATES.len());
+        assert_eq!(kinds.len(), Fault::KINDS);
     }
 }

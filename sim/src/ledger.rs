@@ -2,6 +2,7 @@
 
 use sampan::SampanError;
 use sampan::model::{ConversationId, LocalId, OutboxEntryId};
+use sampan::store::Dropped;
 use sampan::sync::Reply;
 
 /// An API call, as the app remembers it until it is answered.
@@ -14,7 +15,10 @@ pub(crate) enum Call {
     /// The one conversation of some users.
     CreateUnique,
     /// Giving up an entry.
-    Discard { entry: OutboxEntryId },
+    Discard {
+        entry: OutboxEntryId,
+        message: Option<LocalId>,
+    },
     /// Trying an entry again.
     Retry { entry: OutboxEntryId },
     /// Anything else.
@@ -30,10 +34,11 @@ pub(crate) struct Promise {
     pub(crate) words: String,
     pub(crate) conversation: ConversationId,
     pub(crate) local_id: LocalId,
-    pub(crate) entry: OutboxEntryId,
+    /// None of one that another process of the app left: it gets its entry later.
+    pub(crate) entry: Option<OutboxEntryId>,
     pub(crate) fate: Fate,
-    /// Whether the app has retried it: it may stand behind what was enqueued later.
-    pub(crate) retried: bool,
+    /// Whether it may stand behind what was asked for later: it was left in the inbox, or retried.
+    pub(crate) loose: bool,
 }
 
 /// A conversation that the app was promised.
@@ -90,9 +95,9 @@ impl Ledger {
                 words,
                 conversation: message.conversation,
                 local_id,
-                entry,
+                entry: Some(entry),
                 fate: Fate::Due,
-                retried: false,
+                loose: false,
             }),
             (
                 call @ (Call::Create { .. } | Call::CreateUnique),
@@ -115,23 +120,39 @@ impl Ledger {
         }
     }
 
+    /// Writes down what another process of the app was promised: it is in the inbox.
+    pub(crate) fn left(&mut self, device: usize, number: u64, words: String, work: &Dropped) {
+        self.messages.push(Promise {
+            device,
+            number,
+            words,
+            conversation: work.conversation.clone(),
+            local_id: work.token.clone(),
+            entry: None,
+            fate: Fate::Due,
+            loose: true,
+        });
+    }
+
     /// Writes down that a call was made and perhaps never answered: what it takes back may be gone,
     /// what it asks for is not promised.
     pub(crate) fn unheard(&mut self, device: usize, call: &Call) {
         match call {
-            Call::Discard { entry } => self.taken_back(device, *entry),
+            Call::Discard { entry, message } => self.taken_back(device, *entry, message.as_ref()),
             Call::Retry { entry } => {
                 let due = self.due(device);
-                due.filter(|promise| promise.entry == *entry)
-                    .for_each(|promise| promise.retried = true);
+                due.filter(|promise| promise.entry == Some(*entry))
+                    .for_each(|promise| promise.loose = true);
             }
             Call::Send { .. } | Call::Create { .. } | Call::CreateUnique | Call::Other => {}
         }
     }
 
     /// With a creation that is given up goes everything that waited for it.
-    fn taken_back(&mut self, device: usize, entry: OutboxEntryId) {
-        let due = self.due(device).filter(|promise| promise.entry == entry);
+    fn taken_back(&mut self, device: usize, entry: OutboxEntryId, message: Option<&LocalId>) {
+        let due = self
+            .due(device)
+            .filter(|promise| promise.entry == Some(entry) || Some(&promise.local_id) == message);
         due.for_each(|promise| promise.fate = Fate::TakenBack);
         let made = self.conversations.iter_mut();
         let made = made.filter(|made| made.device == device && made.fate == Fate::Due);

@@ -24,6 +24,11 @@
 //! assert!(outcome.violations.is_empty(), "{:?}", outcome.violations);
 //! ```
 
+/// The page for app teams: its example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod act;
 mod action;
 mod carry;
@@ -33,6 +38,7 @@ mod dice;
 mod drive;
 mod engine;
 mod fault;
+mod front;
 mod ledger;
 mod mirror;
 mod mutation;
@@ -48,9 +54,9 @@ mod world;
 pub use action::Action;
 pub use check::Violation;
 pub use dice::Dice;
-pub use fault::Fault;
+pub use fault::{CommitPart, Fault, Moment, RouterTrouble};
 pub use mutation::Mutation;
-pub use plan::{At, Offline, Pace, Plan, Shape, Sharing, Signer, Tags};
+pub use plan::{At, Limiter, Offline, Pace, Plan, Shape, Sharing, Signer, Tags};
 pub use shrink::{Shrunk, shrink};
 pub use trace::{Telling, Trace};
 pub use world::{Counts, Outcome};

@@ -2,6 +2,10 @@
 
 mod clock;
 
+/// Half of what a run does is small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -144,6 +148,11 @@ fn report(sum: &Sum, took: Duration) -> bool {
     }
     let counts = sum.counts;
     let rate = per_second(sum.runs, took);
+    println!(
+        "at most {} wakes at rest, {} frames unanswered on a socket, {} effects of an input, {} bytes on a \
+         disk",
+        counts.most_rings, counts.most_unanswered, counts.most_effects, counts.most_bytes,
+    );
     println!(
         "{} seeds, {} failed, {rate} seeds/s: {} steps, {} frames, {} commits, {} messages, \
          {} answers, {} faults, {} power cuts, {} virtual hours",

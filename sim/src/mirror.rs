@@ -179,6 +179,13 @@ impl Mirror {
         self
     }
 
+    /// Without messages that another view does not have.
+    pub(crate) fn within(mut self, other: &Self) -> Self {
+        let known = |key: &(ConversationId, Name)| other.messages.contains_key(key);
+        self.messages.retain(|key, _| known(key));
+        self
+    }
+
     /// What differs from another view, in words.
     pub(crate) fn difference_of(&self, held: &Self) -> Option<String> {
         first_difference("conversation", &self.conversations, &held.conversations)

@@ -46,6 +46,16 @@ pub enum Mutation {
     ServiceTellsFirst,
     /// Acknowledgements of messages never arrive.
     LostAcknowledgement,
+    /// An engine wakes every few seconds, for nothing.
+    BusyTimer,
+    /// What another process of the app left is removed from the inbox and not enqueued.
+    ForgottenImport,
+    /// Now and then a message leaves twice, the second time without its token.
+    SentTwice,
+    /// What is unread is never told at sign-in.
+    LostUnread,
+    /// Live messages arrive under another name.
+    WrongSender,
 }
 
 impl Mutation {
@@ -57,6 +67,8 @@ impl Mutation {
         Self::LostChange,
         Self::LostTimer,
         Self::BelievedCommit,
+        Self::NeverSynced,
+        Self::EarlyAcknowledgement,
         Self::LostToken,
         Self::SwappedCalls,
         Self::UnreadCursorAhead,
@@ -69,5 +81,10 @@ impl Mutation {
         Self::WrongTime,
         Self::ServiceTellsFirst,
         Self::LostAcknowledgement,
+        Self::BusyTimer,
+        Self::ForgottenImport,
+        Self::SentTwice,
+        Self::LostUnread,
+        Self::WrongSender,
     ];
 }

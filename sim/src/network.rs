@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sampan::sync::link::ConnectionNumber;
-use sampan::wire::generated::{AckCommand, ErrorCommand};
-use sampan::wire::{Command, Envelope, Op, ServiceCode};
+use sampan::wire::{Command, Envelope};
 use sampan_service::core::ConnectionId;
 
 use crate::desk::SlowDisk;
 use crate::dice::Dice;
+use crate::front::Counters;
+use crate::plan::Limiter;
 
 /// What goes on around one engine. Each condition holds until a time; a past one is none.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,8 @@ pub(crate) struct Weather {
     pub(crate) mute_until: Duration,
     pub(crate) refuse: i32,
     pub(crate) refuse_until: Duration,
+    pub(crate) refuse_sign_in: i32,
+    pub(crate) refuse_sign_in_until: Duration,
     pub(crate) slow_disk: SlowDisk,
     pub(crate) forget_token: bool,
 }
@@ -39,6 +42,8 @@ pub(crate) struct Socket {
     /// When the last frame in each direction arrives: none overtakes another.
     up_at: Duration,
     down_at: Duration,
+    /// Requests on it that were not answered yet.
+    pub(crate) unanswered: usize,
     /// When the service last heard from the engine.
     pub(crate) heard_at: Duration,
 }
@@ -47,16 +52,20 @@ pub(crate) struct Socket {
 pub(crate) struct Network {
     pub(crate) sockets: BTreeMap<ConnectionId, Socket>,
     pub(crate) weather: Vec<Weather>,
+    pub(crate) limiter: Limiter,
+    pub(crate) counters: Counters,
     dice: Vec<Dice>,
     next: u64,
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64, engines: usize) -> Self {
+    pub(crate) fn new(seed: u64, engines: usize, limiter: Limiter) -> Self {
         let dice = (0..engines).map(|engine| Dice::stream(seed, &format!("network {engine}")));
         Self {
             sockets: BTreeMap::new(),
             weather: vec![Weather::default(); engines],
+            limiter,
+            counters: Counters::default(),
             dice: dice.collect(),
             next: 0,
         }
@@ -83,6 +92,7 @@ impl Network {
             deaf: false,
             up_at: now,
             down_at: now,
+            unanswered: 0,
             heard_at: now,
         };
         self.sockets.insert(id, socket);
@@ -140,6 +150,12 @@ impl Network {
                 .is_some_and(|dice| dice.chance(500))
     }
 
+    /// Whether a page of history comes in another order than the service's.
+    pub(crate) fn shuffles(&mut self, now: Duration, engine: usize) -> bool {
+        let until = self.weather(engine).reorder_until;
+        self.strikes(now, engine, until)
+    }
+
     /// When a frame from the engine arrives at the service; none if it never does.
     pub(crate) fn up(&mut self, now: Duration, id: ConnectionId) -> Option<Duration> {
         let engine = self.sockets.get(&id)?.engine;
@@ -186,57 +202,4 @@ impl Network {
         }
         arrivals
     }
-
-    /// What the service's front does with a request of the engine instead of serving it.
-    pub(crate) fn meddle(
-        &mut self,
-        now: Duration,
-        engine: usize,
-        envelope: &mut Envelope,
-    ) -> Meddling {
-        let weather = self.weather(engine);
-        if let Command::Session { op: Op::Open, body } = &mut envelope.command {
-            if weather.forget_token && body.st.is_some() {
-                body.st = Some("a token that nobody knows".to_owned());
-                if let Some(weather) = self.weather.get_mut(engine) {
-                    weather.forget_token = false;
-                }
-            }
-            return Meddling::None;
-        }
-        if envelope.serial.is_none() || matches!(envelope.command, Command::Echo) {
-            return Meddling::None;
-        }
-        if self.strikes(now, engine, weather.ignore_until) {
-            return Meddling::Ignored;
-        }
-        if self.strikes(now, engine, weather.refuse_until) {
-            return Meddling::Answered(Box::new(refusal(envelope, weather.refuse)));
-        }
-        Meddling::None
-    }
-}
-
-/// What becomes of a request before the service sees it.
-pub(crate) enum Meddling {
-    None,
-    Ignored,
-    Answered(Box<Envelope>),
-}
-
-fn refusal(request: &Envelope, code: i32) -> Envelope {
-    let reason = ServiceCode::new(code).name().to_owned();
-    let command = match &request.command {
-        Command::Direct(_) => Command::ack(AckCommand {
-            code: Some(code),
-            reason: Some(reason),
-            ..AckCommand::default()
-        }),
-        _ => Command::Error(ErrorCommand {
-            code,
-            reason,
-            ..ErrorCommand::default()
-        }),
-    };
-    request.reply(command)
 }

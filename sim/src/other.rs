@@ -15,6 +15,7 @@ use sampan_service::storage::{Body, Conversation, Kind, Member, Message, Write};
 use crate::action::Action;
 use crate::dice::nth;
 use crate::server::{APP, Broken, Held, app};
+use crate::trace::terse;
 use crate::world::World;
 
 impl World {
@@ -74,7 +75,7 @@ impl World {
         let bytes = envelope.to_bytes();
         self.busy_at = self.now;
         self.trace.note(self.now, "other", user, &bytes, || {
-            format!("{client}: {:?}", envelope.command)
+            format!("{client}: {}", terse(&format!("{:?}", envelope.command)))
         });
         let envelope = Box::new(envelope);
         self.service(Input::Received {

@@ -62,6 +62,8 @@ pub struct Shape {
     pub catch_up_max: u32,
     /// How the outbox paces itself.
     pub pace: Pace,
+    /// What the service does with requests above the hosted service's limits.
+    pub limiter: Limiter,
     /// Whether the app has a signer, which takes its time and fails now and then.
     pub signer: Signer,
 }
@@ -100,6 +102,17 @@ pub enum Pace {
     Hosted,
     /// Without limits, against a service that never forgets a token.
     Unthrottled,
+}
+
+/// What the service does with requests above the hosted service's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limiter {
+    /// It has none.
+    None,
+    /// It answers them with a number.
+    Told,
+    /// It does not answer them at all.
+    Silent,
 }
 
 /// Whether the app has a signer.
@@ -143,6 +156,7 @@ impl Plan {
             unread_cap: 100,
             catch_up_max: 100,
             pace: Pace::Unthrottled,
+            limiter: Limiter::None,
             signer: Signer::None,
             ..shape
         };
@@ -176,6 +190,17 @@ impl Plan {
     pub fn until(mut self, at: Duration) -> Self {
         self.shape.chaos = at;
         self
+    }
+
+    /// Takes the last device away, and all that happens on it.
+    pub(crate) fn without_last_device(&mut self) {
+        let last = self.shape.devices.saturating_sub(1);
+        if last < self.shape.users {
+            return;
+        }
+        self.shape.devices = last;
+        self.actions.retain(|it| it.what.device() != Some(last));
+        self.faults.retain(|it| it.what.device() != Some(last));
     }
 
     /// Plants a fault.
@@ -213,6 +238,11 @@ impl Shape {
     fn of_seed(seed: u64) -> Self {
         let mut dice = Dice::stream(seed, "shape");
         let users = usize::try_from(dice.between(2, 3)).unwrap_or(2);
+        let pace = if Dice::stream(seed, "pace").chance(500) {
+            Pace::Hosted
+        } else {
+            Pace::Unthrottled
+        };
         let devices = users + usize::try_from(dice.below(3)).unwrap_or(0);
         Self {
             users,
@@ -229,7 +259,11 @@ impl Shape {
             } else {
                 Sharing::None
             },
-            offline: Offline::Unread,
+            offline: if Dice::stream(seed, "offline").chance(120) {
+                Offline::Push
+            } else {
+                Offline::Unread
+            },
             tags: if dice.chance(150) {
                 Tags::Shared
             } else {
@@ -238,11 +272,12 @@ impl Shape {
             token_ttl: Duration::from_secs(if dice.chance(300) { 60 } else { 172_800 }),
             unread_cap: if dice.chance(300) { 5 } else { 100 },
             catch_up_max: if dice.chance(400) { 10 } else { 100 },
-            pace: if dice.chance(500) {
-                Pace::Hosted
-            } else {
-                Pace::Unthrottled
+            limiter: match Dice::stream(seed, "limiter").below(3) {
+                0 if pace == Pace::Hosted => Limiter::Told,
+                1 if pace == Pace::Hosted => Limiter::Silent,
+                _ => Limiter::None,
             },
+            pace,
             signer: if dice.chance(150) {
                 Signer::Slow
             } else {

@@ -7,6 +7,20 @@ use crate::mutation::Mutation;
 /// Farther than any run goes: about twelve days of milliseconds.
 const AHEAD_MILLIS: i64 = 1_000_000_000;
 
+/// The command that leaves a second time; `count` counts them.
+pub(crate) fn again(mutation: Mutation, count: u64, envelope: &Envelope) -> Option<Envelope> {
+    if mutation != Mutation::SentTwice || !count.is_multiple_of(5) {
+        return None;
+    }
+    let mut again = envelope.clone();
+    let Command::Direct(body) = &mut again.command else {
+        return None;
+    };
+    body.dt = None;
+    again.serial = None;
+    Some(again)
+}
+
 /// Changes a command on its way to the service. None when it never arrives.
 pub(crate) fn up(mutation: Mutation, mut envelope: Envelope) -> Option<Envelope> {
     match (mutation, &mut envelope.command) {
@@ -40,7 +54,13 @@ pub(crate) fn down(mutation: Mutation, count: u64, mut envelope: Envelope) -> Op
         (Mutation::WrongTime, Command::Direct(body)) => {
             body.timestamp = body.timestamp.map(|at| at + 1);
         }
-        (Mutation::LostAcknowledgement, Command::Ack(_)) => return None,
+        (Mutation::LostAcknowledgement, Command::Ack(_))
+        | (Mutation::LostUnread, Command::Unread(_)) => {
+            return None;
+        }
+        (Mutation::WrongSender, Command::Direct(body)) => {
+            body.from_peer_id = Some("u0".to_owned());
+        }
         _ => {}
     }
     Some(envelope)

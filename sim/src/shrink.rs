@@ -1,8 +1,11 @@
-//! Making a failing plan small: fewer kinds of fault, fewer faults, fewer actions.
+//! Making a failing plan small: fewer kinds of fault, fewer faults, fewer actions, fewer devices, and
+//! none of the circumstances that have nothing to do with it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::plan::{At, Plan};
+use crate::action::Action;
+use crate::plan::{At, Limiter, Offline, Pace, Plan, Sharing, Signer, Tags};
 use crate::trace::Telling;
 use crate::world::{Outcome, run};
 
@@ -41,7 +44,9 @@ pub fn shrink(plan: &Plan, check: Option<&str>) -> Option<Shrunk> {
     search.thin(|plan| &mut plan.faults);
     search.thin(|plan| &mut plan.actions);
     search.thin(|plan| &mut plan.faults);
-    search.attempt(|plan| plan.shape.imported = 0);
+    search.simplify();
+    search.thin(|plan| &mut plan.actions);
+    search.tidy();
     let outcome = run(&search.plan, Telling::Lines);
     Some(Shrunk {
         plan: search.plan,
@@ -74,6 +79,44 @@ impl Search {
             self.plan = plan;
         }
         same
+    }
+
+    /// Takes away circumstances, and devices that nobody uses.
+    fn simplify(&mut self) {
+        self.attempt(|plan| plan.shape.imported = 0);
+        self.attempt(|plan| plan.shape.imported = plan.shape.imported.min(3));
+        self.attempt(|plan| plan.shape.sharing = Sharing::None);
+        self.attempt(|plan| plan.shape.tags = Tags::None);
+        self.attempt(|plan| plan.shape.signer = Signer::None);
+        self.attempt(|plan| plan.shape.offline = Offline::Unread);
+        self.attempt(|plan| plan.shape.limiter = Limiter::None);
+        self.attempt(|plan| plan.shape.pace = Pace::Unthrottled);
+        self.attempt(|plan| plan.shape.token_ttl = Duration::from_secs(172_800));
+        self.attempt(|plan| plan.shape.unread_cap = 100);
+        self.attempt(|plan| plan.shape.catch_up_max = 100);
+        while self.attempt(Plan::without_last_device) {}
+        self.attempt(|plan| {
+            for action in &mut plan.actions {
+                if let Action::Send { many, .. } | Action::Leave { many, .. } = &mut action.what {
+                    *many = 1;
+                }
+            }
+        });
+    }
+
+    /// Lets things happen at whole seconds, and the chaos end with the last of them.
+    fn tidy(&mut self) {
+        self.attempt(|plan| {
+            let whole = |at: &mut Duration| *at = Duration::from_secs(at.as_secs() + 1);
+            plan.actions.iter_mut().for_each(|it| whole(&mut it.at));
+            plan.faults.iter_mut().for_each(|it| whole(&mut it.at));
+            plan.shape.chaos += Duration::from_secs(1);
+        });
+        self.attempt(|plan| {
+            let times = plan.actions.iter().map(|it| it.at);
+            let times = times.chain(plan.faults.iter().map(|it| it.at));
+            plan.shape.chaos = times.max().unwrap_or_default() + Duration::from_secs(1);
+        });
     }
 
     /// Takes away halves, then quarters, down to single ones.

@@ -70,11 +70,62 @@ impl Trace {
     }
 }
 
+/// A description without the fields that say nothing: no `name: None`, no `names: []`.
+pub(crate) fn terse(described: &str) -> String {
+    let mut terse = String::new();
+    for part in described.split(", ") {
+        let (before, field) = part.rsplit_once("{ ").unwrap_or(("", part));
+        let (name, value) = field.split_once(": ").unwrap_or(("", field));
+        let end = ["None", "[]"]
+            .into_iter()
+            .find_map(|it| value.strip_prefix(it));
+        let end = end.filter(|end| !name.is_empty() && end.chars().all(|it| " })]".contains(it)));
+        if !before.is_empty() {
+            separate(&mut terse);
+            terse.push_str(before);
+            terse.push_str("{ ");
+        }
+        match end {
+            Some(end) if terse.ends_with("{ ") => terse.push_str(end.trim_start()),
+            Some(end) => terse.push_str(end),
+            None => {
+                separate(&mut terse);
+                terse.push_str(field);
+            }
+        }
+    }
+    terse
+}
+
+/// Between two fields there is a comma; after an opening brace there is none.
+fn separate(terse: &mut String) {
+    if !terse.is_empty() && !terse.ends_with("{ ") {
+        terse.push_str(", ");
+    }
+}
+
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in self.lines() {
             writeln!(f, "{line}")?;
         }
         write!(f, "trace {:016x}", self.hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_not_told() {
+        let told = |text| terse(text);
+        assert_eq!(told("A { a: None, b: 1, c: [] }"), "A { b: 1 }");
+        assert_eq!(
+            told("A { a: Some(B { c: None }), d: 2 }"),
+            "A { a: Some(B { }), d: 2 }"
+        );
+        assert_eq!(told("A(B { a: 1, b: None, c: None })"), "A(B { a: 1 })");
+        assert_eq!(told("Echo"), "Echo");
     }
 }

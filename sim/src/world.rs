@@ -15,10 +15,11 @@ use crate::check::{self, Violation};
 use crate::desk::{Desk, Identity};
 use crate::dice::Dice;
 use crate::engine::{Engine, Setup};
+use crate::fault::{CommitPart, RouterTrouble};
 use crate::ledger::{Call, Ledger};
 use crate::mirror::Mirror;
 use crate::network::Network;
-use crate::plan::{Pace, Plan, Shape, Signer, Tags};
+use crate::plan::{Offline, Pace, Plan, Shape, Signer, Tags};
 use crate::server::{Broken, Server, app};
 use crate::trace::{Telling, Trace};
 
@@ -29,6 +30,10 @@ const START_MILLIS: i64 = 1_700_000_000_000;
 /// which a device tries again.
 const REST: Duration = Duration::from_secs(400);
 
+/// How often an engine may wake by itself in that time: for its heartbeats, for the time-outs of
+/// their answers, and for what it had put off.
+const RINGS_MAX: u32 = 12;
+
 /// How long a healed world may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 
@@ -37,6 +42,13 @@ const STEPS_MAX: u64 = 400_000;
 
 /// How long the service keeps a connection on which it hears nothing, as its shell does.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(400);
+
+/// Where a socket leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Service,
+    Nowhere,
+}
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -52,6 +64,8 @@ pub(crate) enum Happening {
         engine: usize,
         boot: u32,
         number: ConnectionNumber,
+        /// Whether that is where the service is.
+        place: Place,
     },
     Up {
         socket: ConnectionId,
@@ -137,11 +151,19 @@ pub struct Counts {
     pub crashes: u64,
     /// Virtual milliseconds.
     pub millis: u64,
+    /// The most wakes of an engine while nothing happened.
+    pub most_rings: u32,
+    /// The most frames of one socket that waited for an answer.
+    pub most_unanswered: usize,
+    /// The most things that followed from one input of an engine.
+    pub most_effects: usize,
+    /// The most bytes on the disk of a device.
+    pub most_bytes: usize,
 }
 
 impl Counts {
     /// Adds what happened in another run.
-    pub const fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.steps += other.steps;
         self.frames += other.frames;
         self.commits += other.commits;
@@ -150,6 +172,10 @@ impl Counts {
         self.faults += other.faults;
         self.crashes += other.crashes;
         self.millis += other.millis;
+        self.most_rings = self.most_rings.max(other.most_rings);
+        self.most_unanswered = self.most_unanswered.max(other.most_unanswered);
+        self.most_effects = self.most_effects.max(other.most_effects);
+        self.most_bytes = self.most_bytes.max(other.most_bytes);
     }
 }
 
@@ -175,7 +201,8 @@ pub(crate) struct World {
     pub(crate) others: BTreeMap<usize, ConnectionId>,
     /// When something last happened that was not a heartbeat.
     pub(crate) busy_at: Duration,
-    pub(crate) router_down_until: Duration,
+    pub(crate) router_trouble: Option<(RouterTrouble, Duration)>,
+    pub(crate) service_crash_at_commit: Option<(CommitPart, Duration)>,
     pub(crate) refuse_until: Duration,
     pub(crate) service_disk_full: bool,
     /// Frames that went down, for the planted faults.
@@ -225,14 +252,15 @@ impl World {
             unsettled: None,
             server: Server::new(plan.seed, shape)?,
             service_skew: 0,
-            network: Network::new(plan.seed, shape.engines()),
+            network: Network::new(plan.seed, shape.engines(), shape.limiter),
             ledger: Ledger::default(),
             trace,
             violations: Vec::new(),
             counts: Counts::default(),
             others: BTreeMap::new(),
             busy_at: Duration::ZERO,
-            router_down_until: Duration::ZERO,
+            router_trouble: None,
+            service_crash_at_commit: None,
             refuse_until: Duration::ZERO,
             service_disk_full: false,
             downs: 0,
@@ -290,8 +318,13 @@ impl World {
         self.come_to_rest()?;
         check::everything(self)?;
         for (desk, before) in self.desks.iter().zip(before) {
-            let now = snapshot_of(desk);
-            let difference = now.and_then(|now| before?.difference_of(&now));
+            let pushed = self.plan.shape.offline == Offline::Push;
+            let difference = snapshot_of(desk).and_then(|now| {
+                let before = before?;
+                // At each sign-in the service pushes more of what was missed.
+                let now = if pushed { now.within(&before) } else { now };
+                before.difference_of(&now)
+            });
             if let Some(difference) = difference {
                 let what = format!("device {}: {difference}", desk.index);
                 self.violations.push(Violation::new("rebuilt", what));
@@ -318,6 +351,7 @@ impl World {
         while let Some(at) = self.next_time() {
             if at > self.busy_at + REST {
                 self.now = self.busy_at + REST;
+                self.is_quiet();
                 return Ok(());
             }
             if at > deadline {
@@ -329,6 +363,18 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// At rest an engine wakes for its heartbeats and for nothing else.
+    fn is_quiet(&mut self) {
+        let rings: Vec<_> = self.engines.iter().map(Engine::rings).collect();
+        for (index, rings) in rings.into_iter().enumerate() {
+            self.counts.most_rings = self.counts.most_rings.max(rings);
+            if rings > RINGS_MAX {
+                let what = format!("engine {index} woke {rings} times while nothing happened");
+                self.violate("idle", what);
+            }
+        }
     }
 
     fn next_time(&self) -> Option<Duration> {
@@ -362,6 +408,10 @@ impl World {
         }
         let due = |engine: &Engine| engine.deadline().is_some_and(|at| at <= self.now);
         if let Some(index) = self.engines.iter().position(due) {
+            let busy_at = self.busy_at;
+            if let Some(engine) = self.engines.get_mut(index) {
+                engine.rang(busy_at);
+            }
             self.settle(index)?;
         }
         Ok(self.violations.len() < 10)
@@ -416,7 +466,8 @@ impl World {
         for weather in &mut self.network.weather {
             *weather = crate::network::Weather::default();
         }
-        self.router_down_until = Duration::ZERO;
+        self.router_trouble = None;
+        self.service_crash_at_commit = None;
         self.refuse_until = Duration::ZERO;
         self.service_disk_full = false;
         if !self.server.is_up() {
@@ -426,8 +477,9 @@ impl World {
         for index in 0..self.engines.len() {
             self.with_engine(index, |engine, now| {
                 engine.crash_on_failure = false;
+                engine.crash_at = None;
                 engine.link(now, LinkInput::Network(NetworkHint::Available));
-                engine.link(now, LinkInput::Resume);
+                engine.resume(now);
             })?;
         }
         self.connect_all()

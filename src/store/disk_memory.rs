@@ -220,9 +220,14 @@ impl Content {
         });
     }
 
+    /// Takes as long as what was written since the last time, not as long as the file.
     fn sync(&mut self) {
-        self.durable.clone_from(&self.now);
-        self.unsynced.clear();
+        for change in std::mem::take(&mut self.unsynced) {
+            match change {
+                Unsynced::Write { offset, bytes } => overwrite(&mut self.durable, offset, &bytes),
+                Unsynced::Truncate { length } => self.durable.truncate(length),
+            }
+        }
     }
 
     /// Each unsynced write is lost, kept, or kept in part; later ones may survive earlier ones.
@@ -296,8 +301,11 @@ impl Disk for MemoryDisk {
         let mut state = self.state();
         state.begin()?;
         let content = state.files.entry(name.to_owned()).or_default();
-        content.now = bytes.to_vec();
-        content.sync();
+        *content = Content {
+            now: bytes.to_vec(),
+            durable: bytes.to_vec(),
+            unsynced: Vec::new(),
+        };
         Ok(())
     }
 

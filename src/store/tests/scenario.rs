@@ -371,6 +371,48 @@ fn a_receipt_raises_the_state_of_the_own_messages_it_covers() {
 }
 
 #[test]
+fn a_receipt_of_a_message_of_the_same_commit_is_told_with_it() {
+    let mut bench = Bench::new();
+    let number = bench.conversation("c");
+    let covered = |o: &mut Overlay<'_>, n| {
+        o.put_message(number, &message("me", n, "x")).unwrap();
+        let receipt = Receipt {
+            delivered_until: Some(at(n)),
+            read_until: None,
+        };
+        o.update_conversation(number, |row| {
+            row.receipt.raise(receipt);
+        })
+        .unwrap();
+    };
+    let told = |commit: crate::store::Commit| -> Vec<_> {
+        let changes = commit.changes.into_iter();
+        changes
+            .filter_map(|change| match change {
+                StoreChange::MessageAdded { message } | StoreChange::MessageChanged { message } => {
+                    Some((message.sent_at, message.state))
+                }
+                _ => None,
+            })
+            .collect()
+    };
+    let ((), commit) = bench.commit(|o| covered(o, 1));
+    assert_eq!(
+        told(commit),
+        [(at(1), MessageState::Delivered { at: at(1) })]
+    );
+    // The next receipt says nothing new of the first message: its time stays, and nobody is told.
+    let ((), commit) = bench.commit(|o| covered(o, 2));
+    assert_eq!(
+        told(commit),
+        [(at(2), MessageState::Delivered { at: at(2) })]
+    );
+    let first = bench.store.snapshot().message(number, &position(1));
+    let first = first.unwrap().unwrap();
+    assert_eq!(first.state, MessageState::Delivered { at: at(1) });
+}
+
+#[test]
 fn an_overlay_sees_its_own_writes_and_nobody_else_does() {
     let mut bench = Bench::new();
     let number = bench.conversation("c");

@@ -1,0 +1,199 @@
+//! What stands before the service: requests that are refused, ignored or throttled, and never reach
+//! its rules.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use sampan::wire::generated::{AckCommand, ErrorCommand, SessionCommand};
+use sampan::wire::{Command, Envelope, Op, Retry, ServiceCode};
+
+use crate::network::Network;
+use crate::plan::Limiter;
+
+/// The window in which the hosted service counts requests.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// What becomes of a request before the service sees it.
+pub(crate) enum Meddling {
+    /// It reaches the service.
+    None,
+    /// It does not, and nobody is told.
+    Ignored,
+    /// It does not, and is answered with a number.
+    Answered(Box<Envelope>),
+}
+
+/// The kinds of request that the hosted service counts, each by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Send,
+    History,
+    Other,
+}
+
+impl Class {
+    const fn of(command: &Command) -> Self {
+        match command {
+            Command::Direct(_) => Self::Send,
+            Command::Logs(_) => Self::History,
+            _ => Self::Other,
+        }
+    }
+
+    /// How many of them a client has in a minute.
+    const fn allowed(self) -> usize {
+        match self {
+            Self::Send => 60,
+            Self::History => 120,
+            Self::Other => 30,
+        }
+    }
+
+    const fn code(self) -> ServiceCode {
+        match self {
+            Self::Send => ServiceCode::MESSAGE_SENT_QUOTA_EXCEEDED,
+            Self::History | Self::Other => ServiceCode::CONVERSATION_API_QUOTA_EXCEEDED,
+        }
+    }
+}
+
+/// When each client on each device asked, within the window.
+#[derive(Debug, Default)]
+pub(crate) struct Counters(BTreeMap<(usize, String, Class), VecDeque<Duration>>);
+
+impl Counters {
+    /// Counts a request; false when it is one too many.
+    fn admit(&mut self, now: Duration, engine: usize, peer: &str, class: Class) -> bool {
+        let asked = self.0.entry((engine, peer.to_owned(), class)).or_default();
+        while asked.front().is_some_and(|at| *at + WINDOW <= now) {
+            asked.pop_front();
+        }
+        if asked.len() >= class.allowed() {
+            return false;
+        }
+        asked.push_back(now);
+        true
+    }
+}
+
+impl Network {
+    /// What the service's front does with a request of an engine instead of serving it.
+    pub(crate) fn meddle(
+        &mut self,
+        now: Duration,
+        engine: usize,
+        envelope: &mut Envelope,
+    ) -> Meddling {
+        let weather = self.weather(engine);
+        if let Command::Session { op: Op::Open, body } = &mut envelope.command {
+            if weather.forget_token && body.st.is_some() {
+                body.st = Some("a token that nobody knows".to_owned());
+                if let Some(weather) = self.weather.get_mut(engine) {
+                    weather.forget_token = false;
+                }
+            }
+            if self.strikes(now, engine, weather.refuse_sign_in_until) {
+                let code = ServiceCode::new(weather.refuse_sign_in);
+                return Meddling::Answered(Box::new(signed_off(envelope, code)));
+            }
+            return Meddling::None;
+        }
+        let counted = envelope.serial.is_some()
+            && !matches!(envelope.command, Command::Echo | Command::Session { .. });
+        if !counted {
+            return Meddling::None;
+        }
+        if self.strikes(now, engine, weather.ignore_until) {
+            return Meddling::Ignored;
+        }
+        let code = ServiceCode::new(weather.refuse);
+        if could_answer(code, &envelope.command) && self.strikes(now, engine, weather.refuse_until)
+        {
+            return Meddling::Answered(Box::new(refusal(envelope, code)));
+        }
+        self.limit(now, engine, envelope)
+    }
+
+    fn limit(&mut self, now: Duration, engine: usize, envelope: &Envelope) -> Meddling {
+        let class = Class::of(&envelope.command);
+        let peer = envelope.peer_id.as_deref().unwrap_or_default();
+        match self.limiter {
+            Limiter::None => Meddling::None,
+            _ if self.counters.admit(now, engine, peer, class) => Meddling::None,
+            Limiter::Silent => Meddling::Ignored,
+            Limiter::Told => Meddling::Answered(Box::new(refusal(envelope, class.code()))),
+        }
+    }
+}
+
+/// Whether a service that means what it says could answer a command with a code. A code that will
+/// pass may come up anywhere; one that is for ever only where it belongs, and not where it would be a
+/// lie about who is a member of what.
+fn could_answer(code: ServiceCode, command: &Command) -> bool {
+    let Some(entry) = code.entry() else {
+        return true;
+    };
+    let belongs = match command {
+        _ if entry.place.contains("any command") => return true,
+        Command::Direct(_) => "message",
+        Command::Logs(_) => "history",
+        Command::Conv { .. } => "conversation",
+        _ => return entry.retry == Retry::Later,
+    };
+    let asks_for_more = matches!(
+        command,
+        Command::Direct(_) | Command::Conv { op: Op::Start, .. }
+    );
+    entry.place.contains(belongs) && (asks_for_more || entry.retry == Retry::Later)
+}
+
+fn refusal(request: &Envelope, code: ServiceCode) -> Envelope {
+    let reason = code.name().to_owned();
+    let code = code.number();
+    let command = match &request.command {
+        Command::Direct(_) => Command::ack(AckCommand {
+            code: Some(code),
+            reason: Some(reason),
+            ..AckCommand::default()
+        }),
+        _ => Command::Error(ErrorCommand {
+            code,
+            reason,
+            ..ErrorCommand::default()
+        }),
+    };
+    request.reply(command)
+}
+
+/// The two ways in which a sign-in is refused: as the end of a session, or as an error.
+fn signed_off(request: &Envelope, code: ServiceCode) -> Envelope {
+    if code.number() % 2 == 0 {
+        return refusal(request, code);
+    }
+    request.reply(Command::session(
+        Op::Closed,
+        SessionCommand {
+            code: Some(code.number()),
+            reason: Some(code.name().to_owned()),
+            ..SessionCommand::default()
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_ask_again_when_the_oldest_request_is_a_minute_old() {
+        let mut counters = Counters::default();
+        let at = Duration::from_secs;
+        for _ in 0..30 {
+            assert!(counters.admit(at(1), 0, "ann", Class::Other));
+        }
+        assert!(!counters.admit(at(60), 0, "ann", Class::Other));
+        assert!(counters.admit(at(60), 0, "ann", Class::Send));
+        assert!(counters.admit(at(60), 1, "ann", Class::Other));
+        assert!(counters.admit(at(61), 0, "ann", Class::Other));
+    }
+}
