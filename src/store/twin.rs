@@ -205,6 +205,10 @@ impl Kv for Twin {
         self.tree.wants_each_flushed()
     }
 
+    fn begin_flush(&self) -> Result<(), StoreError> {
+        self.tree.begin_flush()
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         self.tree.flush()
     }
