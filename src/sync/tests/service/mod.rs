@@ -1,6 +1,8 @@
 //! A small honest model of the service: what the machines may rely on, and nothing more.
 
 mod conversation;
+mod outside;
+mod session;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +11,7 @@ use serde_json::Value;
 use crate::model::Timestamp;
 use crate::wire::generated::{
     AckCommand, ConvCommand, DirectCommand, ErrorCommand, JsonObjectMessage, LogsCommand,
-    PatchCommand, PatchItem, RcpCommand, ReadCommand, SessionCommand, UnreadCommand, UnreadTuple,
+    RcpCommand, ReadCommand, SessionCommand, UnreadCommand,
 };
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
 
@@ -180,132 +182,6 @@ impl Service {
         }
     }
 
-    fn open(
-        &mut self,
-        now: i64,
-        socket: Socket,
-        request: &Envelope,
-        body: &SessionCommand,
-    ) -> Outgoing {
-        let refuse = |code: ServiceCode| {
-            let error = ErrorCommand {
-                code: code.number(),
-                reason: code.name().to_owned(),
-                ..ErrorCommand::default()
-            };
-            vec![(socket, request.reply(Command::Error(error)))]
-        };
-        let client = request.peer_id.clone().unwrap();
-        if let Some(token) = &body.st
-            && self.session_tokens.get(token) != Some(&client)
-        {
-            return refuse(ServiceCode::SESSION_TOKEN_EXPIRED);
-        }
-        if self.wants_signatures && body.st.is_none() && body.s.is_none() {
-            return refuse(ServiceCode::SIGNATURE_FAILED);
-        }
-        let mut out = Vec::new();
-        let others: Vec<Socket> = self
-            .sessions
-            .iter()
-            .filter(|(other, session)| {
-                let same_tag = body.tag.is_some() && session.tag == body.tag;
-                **other != socket && session.client == client && same_tag
-            })
-            .map(|(other, _)| *other)
-            .collect();
-        for other in others {
-            let zombie = self.sessions[&other].device == body.device_id;
-            if !zombie && body.r == Some(true) {
-                return refuse(ServiceCode::SESSION_CONFLICT);
-            }
-            self.sessions.remove(&other);
-            if !zombie {
-                let conflict = SessionCommand {
-                    code: Some(ServiceCode::SESSION_CONFLICT.number()),
-                    ..SessionCommand::default()
-                };
-                let command = Command::session(Op::Closed, conflict);
-                out.push((other, notification(&client, now, command)));
-            }
-        }
-        let session = Session {
-            client: client.clone(),
-            device: body.device_id.clone(),
-            tag: body.tag.clone(),
-        };
-        self.sessions.insert(socket, session);
-        let token = self.token(&client);
-        let opened = Envelope {
-            server_ts: Some(Timestamp::from_millis(now)),
-            ..request.reply(Command::session(Op::Opened, token))
-        };
-        out.push((socket, opened));
-        out.extend(self.unread_at_open(now, socket, &client, body.last_unread_notif_time));
-        out.extend(self.edits_at_open(now, socket, &client, body.last_patch_time));
-        out
-    }
-
-    /// What changed since the client's last notification: also counts that were cleared.
-    fn unread_at_open(
-        &self,
-        now: i64,
-        socket: Socket,
-        client: &str,
-        since: Option<i64>,
-    ) -> Outgoing {
-        let mine = self.conversations.iter().filter(|(_, it)| it.has(client));
-        let tuples = mine.filter_map(|(cid, it)| {
-            let tuple = it.tuple(cid, client, self.unread_cap);
-            let told = match since {
-                None => tuple.unread > 0,
-                Some(since) => {
-                    tuple.timestamp >= Some(since)
-                        || it.marked_at.get(client).is_some_and(|at| *at >= since)
-                }
-            };
-            told.then_some(tuple)
-        });
-        let convs: Vec<UnreadTuple> = tuples.collect();
-        if convs.is_empty() {
-            return Vec::new();
-        }
-        let body = UnreadCommand {
-            convs,
-            notif_time: Some(now),
-        };
-        vec![(socket, notification(client, now, Command::Unread(body)))]
-    }
-
-    fn edits_at_open(
-        &self,
-        now: i64,
-        socket: Socket,
-        client: &str,
-        since: Option<i64>,
-    ) -> Outgoing {
-        let Some(since) = since else {
-            return Vec::new();
-        };
-        let mine = self.conversations.iter().filter(|(_, it)| it.has(client));
-        let patches: Vec<PatchItem> = mine
-            .flat_map(|(cid, it)| it.messages.iter().map(move |message| (cid, message)))
-            .filter(|(_, message)| message.edited_at > Some(since))
-            .map(|(cid, message)| message.patch(cid))
-            .collect();
-        if patches.is_empty() {
-            return Vec::new();
-        }
-        let body = PatchCommand {
-            patches,
-            last_patch_time: None,
-        };
-        vec![(
-            socket,
-            notification(client, now, Command::patch(Op::Modify, body)),
-        )]
-    }
-
     fn direct(
         &mut self,
         now: i64,
@@ -367,56 +243,6 @@ impl Service {
             }
         }
         out
-    }
-
-    /// A message by somebody who is on no device of the world.
-    pub(super) fn post(&mut self, now: i64, cid: &str, from: &str, text: &str) -> Outgoing {
-        let socket = Socket::MAX;
-        let session = Session {
-            client: from.to_owned(),
-            device: None,
-            tag: None,
-        };
-        self.sessions.insert(socket, session);
-        let body = DirectCommand {
-            cid: Some(cid.to_owned()),
-            msg: Some(text.to_owned()),
-            dt: Some(self.fresh("dt")),
-            ..DirectCommand::default()
-        };
-        let envelope = Envelope::new(Command::direct(body));
-        let mut out = self.handle(now, socket, envelope);
-        self.sessions.remove(&socket);
-        out.retain(|(to, _)| *to != socket);
-        out
-    }
-
-    /// A message, delivered again with the words it had when it was sent.
-    pub(super) fn again(&self, now: i64, cid: &str, index: usize, text: &str) -> Outgoing {
-        let conversation = &self.conversations[cid];
-        let body = DirectCommand {
-            msg: Some(text.to_owned()),
-            ..conversation.messages[index].direct(cid)
-        };
-        self.tell(now, &conversation.members, &Command::direct(body))
-    }
-
-    /// An edit by the sender from a device outside the world.
-    pub(super) fn edit(&mut self, now: i64, cid: &str, id: &str, text: &str) -> Outgoing {
-        let conversation = self.conversations.get_mut(cid).unwrap();
-        let message = conversation
-            .messages
-            .iter_mut()
-            .find(|it| it.id == id)
-            .unwrap();
-        message.text = text.to_owned();
-        message.edited_at = Some(now);
-        let body = PatchCommand {
-            patches: vec![message.patch(cid)],
-            last_patch_time: None,
-        };
-        let members = conversation.members.clone();
-        self.tell(now, &members, &Command::patch(Op::Modify, body))
     }
 
     fn tell(&self, now: i64, members: &[String], command: &Command) -> Outgoing {
@@ -625,55 +451,6 @@ impl Service {
             ..ConvCommand::default()
         };
         self.tell(now, members, &Command::conv(op, body))
-    }
-
-    /// Somebody outside the world makes a conversation.
-    pub(super) fn found(&mut self, now: i64, members: &[&str]) -> (String, Outgoing) {
-        let cid = self.fresh("c");
-        let members: Vec<String> = members.iter().map(|it| (*it).to_owned()).collect();
-        let conversation = Conversation {
-            members: members.clone(),
-            created_at: now,
-            updated_at: now,
-            ..Conversation::default()
-        };
-        self.conversations.insert(cid.clone(), conversation);
-        let out = self.tell_members(now, &cid, "nobody", Op::Joined, &members);
-        (cid, out)
-    }
-
-    /// Somebody outside the world removes a member.
-    pub(super) fn remove(&mut self, now: i64, cid: &str, member: &str) -> Outgoing {
-        let conversation = self.conversations.get_mut(cid).unwrap();
-        conversation.members.retain(|it| it != member);
-        conversation.updated_at = now;
-        self.tell_members(now, cid, "nobody", Op::Left, &[member.to_owned()])
-    }
-
-    /// Somebody outside the world adds a member: nothing that was said before is unread for it.
-    pub(super) fn add(&mut self, now: i64, cid: &str, member: &str) -> Outgoing {
-        let conversation = self.conversations.get_mut(cid).unwrap();
-        conversation.members.push(member.to_owned());
-        conversation.updated_at = now.max(conversation.updated_at + 1);
-        let at = conversation.updated_at;
-        conversation.read.insert(member.to_owned(), at);
-        conversation.marked_at.insert(member.to_owned(), at);
-        self.tell_members(at, cid, "nobody", Op::Joined, &[member.to_owned()])
-    }
-
-    /// An unread count, told to all of a client's devices.
-    pub(super) fn tell_unread(
-        &self,
-        now: i64,
-        client: &str,
-        tuple: UnreadTuple,
-        told_at: i64,
-    ) -> Outgoing {
-        let body = UnreadCommand {
-            convs: vec![tuple],
-            notif_time: Some(told_at),
-        };
-        self.tell(now, &[client.to_owned()], &Command::Unread(body))
     }
 
     fn query(&self, body: &ConvCommand) -> String {

@@ -4,9 +4,11 @@
 //! A device does what the runtime does: drain, commit, send. A frame is lost only with its
 //! connection, as over TCP.
 
+mod device;
+mod outside;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::service::{Outgoing, Service, Socket};
@@ -14,17 +16,12 @@ use crate::model::{
     AppId, ClientId, Content, ConversationId, LocalId, MessageState, NewConversation, NewMessage,
     Now, OutboxEntryId, SessionState, Tag, Timestamp, Uniqueness,
 };
-use crate::store::{
-    CommitClass, MemoryDisk, Opened, Overlay, Position, Store, Tended, TimelineItem, Writer,
-};
-use crate::sync::link::{
-    ClientSlot, ConnectionNumber, Link, LinkEffect, LinkInput, LinkOptions, LinkStep, NetworkHint,
-};
+use crate::store::{MemoryDisk, Opened, Position, Store, Tended, TimelineItem, Writer};
+use crate::sync::link::{ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions, NetworkHint};
 use crate::sync::{
-    Client, ClientInput, ClientSettings, Durability, Effect, EffectId, Randomness, Reply, Request,
-    RequestError, RequestId, SignIn, Signature, Signing, Step,
+    Client, ClientInput, ClientSettings, EffectId, Randomness, Reply, Request, RequestError,
+    RequestId, SignIn, Signature, Signing,
 };
-use crate::wire::generated::UnreadTuple;
 use crate::wire::{Direction, Encoding, Envelope, Frame, Subprotocol};
 use crate::{Limits, Secret, ServerAddress};
 
@@ -530,181 +527,11 @@ impl World {
             .then(|| (Device(index), ConnectionNumber(to & u64::from(u32::MAX))))
     }
 
-    // The device's loop: drain, commit, send.
-
-    fn link(&mut self, device: Device, input: LinkInput) {
-        let now = self.clock();
-        let step = self.machines[device.0].link.handle(now, input);
-        self.carry_out_link(device, step);
-    }
-
-    fn carry_out_link(&mut self, device: Device, step: LinkStep) {
-        let machine = &mut self.machines[device.0];
-        machine.link_wake = step.wake_after.map(|after| self.now + after);
-        for effect in step.effects {
-            self.effect(device, effect);
-        }
-        let inputs: Vec<ClientInput> = step
-            .deliveries
-            .into_iter()
-            .map(|(_, delivery)| ClientInput::Delivered(delivery))
-            .collect();
-        if !inputs.is_empty() {
-            self.client(device, inputs);
-        }
-    }
-
-    fn effect(&mut self, device: Device, effect: LinkEffect) {
-        match effect {
-            LinkEffect::LookUp { .. } => panic!("no router in this world"),
-            LinkEffect::Connect { connection, .. } => {
-                let at = self.now + self.latency();
-                self.schedule(at, Happening::Connected(device, connection));
-            }
-            LinkEffect::Disconnect { connection } => {
-                self.service.disconnect(socket(device, connection));
-                self.machines[device.0]
-                    .socket
-                    .take_if(|(open, ..)| *open == connection);
-            }
-            LinkEffect::Send { connection, frame } => {
-                let at = self.now + self.latency();
-                let machine = &mut self.machines[device.0];
-                machine.sent += 1;
-                if let Some((_, up, _)) = &mut machine.socket {
-                    let at = at.max(*up);
-                    *up = at;
-                    self.schedule(at, Happening::ToService(device, connection, frame));
-                }
-            }
-        }
-    }
-
-    fn client(&mut self, device: Device, inputs: Vec<ClientInput>) {
-        let step = self.commit(device, inputs);
-        let machine = &mut self.machines[device.0];
-        machine.client_wake = step.wake_after.map(|after| self.now + after);
-        machine.answers.extend(step.replies);
-        for message in &step.transient {
-            let words = message.content.words().unwrap_or_default();
-            machine.transient.push(words.to_owned());
-        }
-        let mut follow = VecDeque::new();
-        if let Some(wish) = step.wish {
-            follow.push_back(LinkInput::Wish { slot: SLOT, wish });
-        }
-        for request in step.requests {
-            follow.push_back(LinkInput::Submit {
-                slot: SLOT,
-                request,
-            });
-        }
-        if !step.acknowledgements.is_empty() {
-            machine.opened.as_mut().unwrap().1.sync().unwrap();
-        }
-        for request in step.acknowledgements {
-            follow.push_back(LinkInput::Submit {
-                slot: SLOT,
-                request,
-            });
-        }
-        for Effect::Sign { effect, .. } in step.effects {
-            let at = self.now + self.latency();
-            self.schedule(at, Happening::Signed(device, effect));
-        }
-        for input in follow {
-            self.link(device, input);
-        }
-    }
-
-    /// Handles the inputs of a round and commits what they wrote.
-    fn commit(&mut self, device: Device, inputs: Vec<ClientInput>) -> Step {
-        let now = self.clock();
-        let machine = &mut self.machines[device.0];
-        let (store, writer) = machine.opened.as_mut().unwrap();
-        let client = machine.client.as_mut().unwrap();
-        let mut overlay = Overlay::new(store);
-        let mut step = Step::default();
-        for input in inputs {
-            step.absorb(client.handle(now, input, &mut overlay).unwrap());
-        }
-        let batch = overlay.into_batch();
-        let class = match step.durability {
-            Durability::None => {
-                assert!(batch.is_empty(), "a step that wrote said that it did not");
-                return step;
-            }
-            Durability::Cache => CommitClass::Cache,
-            Durability::Intent => CommitClass::Intent,
-        };
-        writer.commit(batch, class).unwrap();
-        step
-    }
-
     fn clock(&self) -> Now {
         Now {
             elapsed: self.now,
             wall: Timestamp::from_millis(self.wall()),
         }
-    }
-
-    /// A message by a client that is on no device of the world.
-    pub(super) fn post(&mut self, id: &ConversationId, from: &str, text: &str) {
-        let wall = self.wall();
-        let out = self.service.post(wall, id.as_str(), from, text);
-        self.deliver(out);
-    }
-
-    /// The same, but the frames that tell of it are still on their way when their connections break.
-    pub(super) fn post_unheard(&mut self, id: &ConversationId, from: &str, text: &str) {
-        let wall = self.wall();
-        self.service.post(wall, id.as_str(), from, text);
-    }
-
-    /// The service delivers a message again as it was when it was sent.
-    pub(super) fn deliver_again(&mut self, id: &ConversationId, index: usize, text: &str) {
-        let wall = self.wall();
-        let out = self.service.again(wall, id.as_str(), index, text);
-        self.deliver(out);
-    }
-
-    /// Somebody outside the world makes a conversation.
-    pub(super) fn found(&mut self, members: &[&str]) -> ConversationId {
-        let wall = self.wall();
-        let (cid, out) = self.service.found(wall, members);
-        self.deliver(out);
-        ConversationId::new(cid).unwrap()
-    }
-
-    /// The sender edits a message on a device outside the world.
-    pub(super) fn edit(&mut self, id: &ConversationId, before: &str, after: &str) {
-        let wall = self.wall();
-        let conversation = &self.service.conversations[id.as_str()];
-        let mut messages = conversation.messages.iter();
-        let message = messages.find(|it| it.text == before).unwrap().id.clone();
-        let out = self.service.edit(wall, id.as_str(), &message, after);
-        self.deliver(out);
-    }
-
-    /// Somebody outside the world removes a member.
-    pub(super) fn remove_member(&mut self, id: &ConversationId, member: &str) {
-        let wall = self.wall();
-        let out = self.service.remove(wall, id.as_str(), member);
-        self.deliver(out);
-    }
-
-    /// Somebody outside the world adds a member.
-    pub(super) fn add_member(&mut self, id: &ConversationId, member: &str) {
-        let wall = self.wall();
-        let out = self.service.add(wall, id.as_str(), member);
-        self.deliver(out);
-    }
-
-    /// The service tells a client an unread count, of the time when it counted.
-    pub(super) fn tell_unread(&mut self, client: &str, tuple: UnreadTuple, told_at: i64) {
-        let wall = self.wall();
-        let out = self.service.tell_unread(wall, client, tuple, told_at);
-        self.deliver(out);
     }
 
     /// How far a message got, as the sender's device shows it.

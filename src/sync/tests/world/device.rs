@@ -1,0 +1,119 @@
+//! A device's loop: drain, commit, send.
+
+use std::collections::VecDeque;
+
+use super::{Device, Happening, SLOT, World, socket};
+use crate::store::{CommitClass, Overlay};
+use crate::sync::link::{LinkEffect, LinkInput, LinkStep};
+use crate::sync::{ClientInput, Durability, Effect, Step};
+
+impl World {
+    pub(super) fn link(&mut self, device: Device, input: LinkInput) {
+        let now = self.clock();
+        let step = self.machines[device.0].link.handle(now, input);
+        self.carry_out_link(device, step);
+    }
+
+    fn carry_out_link(&mut self, device: Device, step: LinkStep) {
+        let machine = &mut self.machines[device.0];
+        machine.link_wake = step.wake_after.map(|after| self.now + after);
+        for effect in step.effects {
+            self.effect(device, effect);
+        }
+        let inputs: Vec<ClientInput> = step
+            .deliveries
+            .into_iter()
+            .map(|(_, delivery)| ClientInput::Delivered(delivery))
+            .collect();
+        if !inputs.is_empty() {
+            self.client(device, inputs);
+        }
+    }
+
+    fn effect(&mut self, device: Device, effect: LinkEffect) {
+        match effect {
+            LinkEffect::LookUp { .. } => panic!("no router in this world"),
+            LinkEffect::Connect { connection, .. } => {
+                let at = self.now + self.latency();
+                self.schedule(at, Happening::Connected(device, connection));
+            }
+            LinkEffect::Disconnect { connection } => {
+                self.service.disconnect(socket(device, connection));
+                self.machines[device.0]
+                    .socket
+                    .take_if(|(open, ..)| *open == connection);
+            }
+            LinkEffect::Send { connection, frame } => {
+                let at = self.now + self.latency();
+                let machine = &mut self.machines[device.0];
+                machine.sent += 1;
+                if let Some((_, up, _)) = &mut machine.socket {
+                    let at = at.max(*up);
+                    *up = at;
+                    self.schedule(at, Happening::ToService(device, connection, frame));
+                }
+            }
+        }
+    }
+
+    pub(super) fn client(&mut self, device: Device, inputs: Vec<ClientInput>) {
+        let step = self.commit(device, inputs);
+        let machine = &mut self.machines[device.0];
+        machine.client_wake = step.wake_after.map(|after| self.now + after);
+        machine.answers.extend(step.replies);
+        for message in &step.transient {
+            let words = message.content.words().unwrap_or_default();
+            machine.transient.push(words.to_owned());
+        }
+        let mut follow = VecDeque::new();
+        if let Some(wish) = step.wish {
+            follow.push_back(LinkInput::Wish { slot: SLOT, wish });
+        }
+        for request in step.requests {
+            follow.push_back(LinkInput::Submit {
+                slot: SLOT,
+                request,
+            });
+        }
+        if !step.acknowledgements.is_empty() {
+            machine.opened.as_mut().unwrap().1.sync().unwrap();
+        }
+        for request in step.acknowledgements {
+            follow.push_back(LinkInput::Submit {
+                slot: SLOT,
+                request,
+            });
+        }
+        for Effect::Sign { effect, .. } in step.effects {
+            let at = self.now + self.latency();
+            self.schedule(at, Happening::Signed(device, effect));
+        }
+        for input in follow {
+            self.link(device, input);
+        }
+    }
+
+    /// Handles the inputs of a round and commits what they wrote.
+    pub(super) fn commit(&mut self, device: Device, inputs: Vec<ClientInput>) -> Step {
+        let now = self.clock();
+        let machine = &mut self.machines[device.0];
+        let (store, writer) = machine.opened.as_mut().unwrap();
+        let client = machine.client.as_mut().unwrap();
+        let mut overlay = Overlay::new(store);
+        let mut step = Step::default();
+        for input in inputs {
+            step.absorb(client.handle(now, input, &mut overlay).unwrap());
+        }
+        let batch = overlay.into_batch();
+        let class = match step.durability {
+            Durability::None => {
+                assert!(batch.is_empty(), "a step that wrote said that it did not");
+                return step;
+            }
+            Durability::Cache => CommitClass::Cache,
+            Durability::Intent => CommitClass::Intent,
+        };
+        writer.commit(batch, class).unwrap();
+        step
+    }
+}
