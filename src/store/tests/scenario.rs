@@ -385,7 +385,7 @@ fn a_receipt_of_a_message_of_the_same_commit_is_told_with_it() {
         })
         .unwrap();
     };
-    let told = |commit: crate::store::Commit| -> Vec<_> {
+    let told = |commit: Commit| -> Vec<_> {
         let changes = commit.changes.into_iter();
         changes
             .filter_map(|change| match change {
