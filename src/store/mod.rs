@@ -79,6 +79,7 @@ mod salvage;
 mod salvage_packs;
 mod seal;
 mod segments;
+mod settle;
 mod shared;
 mod snapshot;
 mod squeeze;

@@ -20,7 +20,7 @@ pub(super) struct Keyed {
 
 /// The most bytes of packs that are kept in memory: enough for the last packs of a thousand
 /// conversations that messages come to.
-pub(super) const PACK_CACHE: usize = 8 * 1024 * 1024;
+pub(super) const PACK_CACHE: usize = 6 * 1024 * 1024;
 
 /// Packs as they were read or written last.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ use super::{ConversationNumber, ConversationRow, Snapshot, StoreError};
 
 /// A conversation with this many hot messages has its older ones sealed; about as many as a screen
 /// shows stay, for they are read most. More of them would not fit the database's cache.
-pub(super) const HOT_MAX: u32 = 48;
-const HOT_KEPT: usize = 16;
+pub(super) const HOT_MAX: u32 = 56;
+const HOT_KEPT: usize = 24;
 
 /// A step of sealing.
 #[derive(Debug, Default)]

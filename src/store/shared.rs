@@ -22,7 +22,7 @@ use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadT
 
 /// The most bytes of conversations' rows that are kept in memory: those of a thousand and more that
 /// messages come to.
-pub(super) const ROW_CACHE: usize = 4 * 1024 * 1024;
+pub(super) const ROW_CACHE: usize = 3 * 1024 * 1024;
 
 /// What readers see, as the last commit left it.
 #[derive(Debug)]

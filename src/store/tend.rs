@@ -17,6 +17,7 @@ use super::compact::{Compaction, Progress, Swapped};
 use super::evict::{Evictor, Found};
 use super::key;
 use super::record::{CensusRecord, decode, encode};
+use super::settle::Unsettled;
 use super::usage::{Census, Count, Need, need};
 use super::{CommitClass, StoreError, Writer};
 
@@ -58,7 +59,7 @@ impl Writer {
     #[must_use]
     pub fn wants_tending(&self) -> bool {
         let tending = &self.tending;
-        if tending.wanted || tending.compaction.is_some() {
+        if tending.wanted || tending.compaction.is_some() || self.unsettled.is_much() {
             return true;
         }
         match self.tree_bytes() {
@@ -107,14 +108,22 @@ impl Writer {
         self.recall()?;
         let file = self.tree_bytes()?;
         if self.tending.has_given_up(file) {
-            return Ok(Tended::Done);
+            return self.rest();
         }
         match need(file, self.tending.census, self.shared.budget()) {
-            Need::Nothing => Ok(Tended::Done),
+            Need::Nothing => self.rest(),
             Need::Census => self.count(file),
             Need::Evict { .. } => self.evict(in_view, file),
             Need::Compact => self.begin_compacting(),
         }
+    }
+
+    /// The size is right; what is left is to make the next opening cheap.
+    fn rest(&mut self) -> Result<Tended, StoreError> {
+        if self.unsettled.is_much() {
+            self.settle()?;
+        }
+        Ok(Tended::Done)
     }
 
     /// Compacts the store now, and blocks until that is done.
@@ -254,6 +263,7 @@ impl Writer {
         }
         self.ground.remove_old();
         self.tending.wanted = false;
+        self.unsettled = Unsettled::default();
         self.tending.counting = None;
         self.tending.recalled = true;
         let file = self.tree_bytes()?;

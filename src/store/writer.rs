@@ -19,6 +19,7 @@ use super::pack_shape::SEALED_COUNT;
 use super::packs::Keyed;
 use super::recover::{Check, Ground, TreeSource};
 use super::seal::{HOT_MAX, sealing};
+use super::settle::Unsettled;
 use super::shared::{Shared, Tables};
 use super::tend::Tending;
 use super::{ConversationNumber, OpenReport, Snapshot, Store, StoreChange, StoreError, StoreKey};
@@ -52,6 +53,8 @@ pub struct Writer {
     identity: Identity,
     /// What was committed and is not durable in the tree.
     unsynced: Unsynced,
+    /// What was committed since the tree was opened.
+    pub(super) unsettled: Unsettled,
     /// Conversations with so many hot messages that the older ones are to be sealed.
     to_seal: BTreeSet<ConversationNumber>,
     /// What is known of the store's size, and done about it.
@@ -91,6 +94,7 @@ impl Writer {
             ground,
             identity,
             unsynced: Unsynced::NOTHING,
+            unsettled: Unsettled(0),
             to_seal: BTreeSet::new(),
             tending: Tending::default(),
             shared,
@@ -134,6 +138,7 @@ impl Writer {
         let packs = self.prepare(&mut batch)?;
         let encoded = encode_batch(&batch, &packs, meta, totals, &self.shared.codec)?;
         let seq = CommitSeq(encoded.meta.seq);
+        self.unsettled.add(encoded.changes.size());
         let committed = match class {
             CommitClass::Intent => self.commit_intent(&batch, &packs, encoded),
             CommitClass::Cache => self.commit_cache(&batch, &packs, encoded),
@@ -357,6 +362,7 @@ impl Writer {
         opened.meta.next_number = opened.meta.next_number.max(meta.next_number);
         *tables = opened;
         drop(tables);
+        self.unsettled = Unsettled::default();
         self.unsynced = Unsynced::NOTHING;
         self.journal = Some(journal?);
         self.shared.set_health(StoreHealth::Good);

@@ -107,7 +107,7 @@ fn older_messages_are_sealed_the_newest_are_not_and_all_are_shown() {
         .filter(|pack| pack.form == Form::Hot)
         .map(|pack| pack.slots.len())
         .sum();
-    assert!((16..64).contains(&hot), "{hot} hot messages");
+    assert!((24..72).contains(&hot), "{hot} hot messages");
     assert!(packs.len() < 20, "{} packs", packs.len());
     assert_eq!(shown(&bench.store, number), texts(0..200));
     let bench = bench.reopen();

@@ -1,0 +1,118 @@
+//! Settling: a tree into which much came is opened anew, so that the next opening is cheap.
+//!
+//! The embedded database writes its snapshot, an index of its file, when it is opened and never else.
+//! Whoever opens it later reads what was written behind the last one. So after a large sync the tree
+//! is shut and opened once, while the engine has nothing else to do; readers wait as long as an
+//! opening takes.
+
+use super::compact::Which;
+use super::open::memory_tree;
+use super::{StoreError, Writer};
+use crate::model::StoreHealth;
+
+/// So many bytes of keys and values, committed since the tree was opened, are worth it: some ten
+/// thousand messages, which would cost the next opening some ten milliseconds.
+const MUCH: usize = 8 * 1024 * 1024;
+
+/// How much was committed since the tree was opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unsettled(pub(super) usize);
+
+impl Unsettled {
+    /// Adds so many bytes of keys and values.
+    pub(super) const fn add(&mut self, bytes: usize) {
+        self.0 = self.0.saturating_add(bytes);
+    }
+
+    /// Whether it is worth opening the tree anew.
+    pub(super) const fn is_much(self) -> bool {
+        self.0 >= MUCH
+    }
+}
+
+impl Writer {
+    /// Opens the tree anew. No compaction may be under way.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        self.sync()?;
+        self.unsettled = Unsettled::default();
+        let mut tables = self.shared.write();
+        // The last handle of the tree: it is closed before it is opened again.
+        tables.kv = memory_tree();
+        let opened = self.ground.open_kv(Which::Tree);
+        let failed = match opened {
+            Ok(tree) => {
+                tables.kv = tree;
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        // Nothing is open any more. What can be read without opening is shown until a probe has
+        // mended it.
+        *tables = self.ground.readable(&self.shared.codec);
+        drop(tables);
+        let reason = failed.to_string();
+        self.shared.set_health(StoreHealth::ReadOnly { reason });
+        Err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::store::tests::{at, client, message, row};
+    use crate::store::{CommitClass, Opened, Overlay, Store, StoreOptions, Tended};
+
+    fn snapshots(folder: &Path) -> BTreeSet<String> {
+        let entries = fs::read_dir(folder.join("db")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("snap.")).collect()
+    }
+
+    #[test]
+    fn a_tree_into_which_much_came_has_a_new_snapshot_once_it_was_tended() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(folder.path(), client("me"), at(1));
+        let Opened {
+            store, mut writer, ..
+        } = Store::open(&options).unwrap();
+        let mut overlay = Overlay::new(&store);
+        let number = overlay.create_conversation(row("c")).unwrap();
+        writer
+            .commit(overlay.into_batch(), CommitClass::Intent)
+            .unwrap();
+        let before = snapshots(folder.path());
+        for from in (0..2_000).step_by(100) {
+            let mut overlay = Overlay::new(&store);
+            for n in from..from + 100 {
+                overlay
+                    .put_message(number, &message("other", n, "hello"))
+                    .unwrap();
+            }
+            let batch = overlay.into_batch();
+            writer.commit(batch, CommitClass::Cache).unwrap();
+        }
+        assert!(writer.unsettled.0 > 0 && !writer.wants_tending());
+        writer.unsettled.add(MUCH);
+        assert!(writer.wants_tending());
+        while writer.tend(&[]).unwrap() == Tended::More {}
+        assert!(!writer.wants_tending());
+        let after = snapshots(folder.path());
+        assert!(!after.is_empty() && after != before, "{before:?} {after:?}");
+        // It goes on.
+        let mut overlay = Overlay::new(&store);
+        overlay
+            .put_message(number, &message("other", 2_000, "hello"))
+            .unwrap();
+        let batch = overlay.into_batch();
+        writer.commit(batch, CommitClass::Cache).unwrap();
+        drop((store, writer));
+        let opened = Store::open(&options).unwrap();
+        assert!(!opened.report.found_damage());
+        let row = opened.store.snapshot().conversation(number).unwrap();
+        assert_eq!(row.unwrap().held_count(), 2_001);
+    }
+}
