@@ -88,7 +88,9 @@ pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
         .max()
         .unwrap_or(0);
     let size = i64::try_from(SEGMENT).unwrap_or(i64::MAX);
-    let from = durable.div_euclid(size).saturating_mul(size);
+    // A tear that is older than the database's own snapshot is not met by opening.
+    let open_to_tears = durable.min(snapshot_place(data_file));
+    let from = open_to_tears.div_euclid(size).saturating_mul(size);
     let mut at_end: Vec<_> = whole
         .into_iter()
         .filter(|(place, ..)| *place >= from)
@@ -104,6 +106,18 @@ pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
         tail.blobs = look_at_blobs(&folder.join("blobs"), durable)?;
     }
     Ok(tail)
+}
+
+/// The place in the log of the database's newest snapshot, which its name tells; 0 without one.
+fn snapshot_place(data_file: &Path) -> i64 {
+    let entries = data_file
+        .parent()
+        .and_then(|folder| std::fs::read_dir(folder).ok());
+    let places = entries.into_iter().flatten().flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        i64::from_str_radix(name.to_str()?.strip_prefix("snap.")?, 16).ok()
+    });
+    places.max().unwrap_or(0)
 }
 
 /// Where the log is gone, or empty: whatever pages are left beside it, opening would remove.

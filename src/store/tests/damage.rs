@@ -323,6 +323,25 @@ fn salvage_saves_nearly_every_record_that_is_whole() {
 }
 
 #[test]
+fn what_is_behind_a_tear_in_an_older_segment_is_saved_although_opening_overwrites_it() {
+    let folder = tempfile::tempdir().unwrap();
+    build(folder.path(), None);
+    let mut segments = 0;
+    spoil(&data_file(folder.path()), |bytes| {
+        segments = bytes.len() / (512 * 1024);
+        bytes[200_000..200_512].fill(0);
+    });
+    assert!(segments >= 1, "the tear is in an older segment");
+    let seen = read_all(folder.path(), None);
+    assert!(seen.report.found_damage());
+    assert!(
+        seen.messages * 100 >= CONVERSATIONS * MESSAGES * 97,
+        "{seen:?}"
+    );
+    assert_eq!(seen.unsent, UNSENT);
+}
+
+#[test]
 fn an_encrypted_store_shows_nothing_without_its_key_and_all_with_it() {
     let folder = tempfile::tempdir().unwrap();
     build(folder.path(), Some(1));
