@@ -32,7 +32,7 @@ pub struct StoreOptions {
     pub folder: PathBuf,
     /// The client whose store it is.
     pub owner: ClientId,
-    /// Memory for the tree's cache, in bytes; the process needs about twice as much, and 12 MiB for
+    /// Memory for the tree's cache, in bytes; the process needs about twice as much, and 9 MiB for
     /// messages read last: `docs/store.md` has the bounds.
     pub cache_bytes: u64,
     /// The most bytes that the store should take on disk; none for no limit. [`Writer::tend`] keeps
