@@ -196,7 +196,7 @@ impl Kv for SledKv {
                 None => changes.remove(key.as_slice()),
             }
         }
-        self.synced()?;
+        self.wait_flushed()?;
         // Also a batch that failed may have written something.
         if let Some(syncer) = &self.syncer {
             syncer.note_written();
@@ -214,21 +214,18 @@ impl Kv for SledKv {
         begun.map_err(|e| StoreError::io("the flush", &e))
     }
 
+    fn wait_flushed(&self) -> Result<(), StoreError> {
+        let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::wait);
+        synced.map_err(|e| StoreError::io("the flush", &e))
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         self.begin_flush()?;
-        self.synced()
+        self.wait_flushed()
     }
 
     fn size_bytes(&self) -> Result<u64, StoreError> {
         guarded("a read", || self.db.size_on_disk())
-    }
-}
-
-impl SledKv {
-    /// Waits for the sync that is under way.
-    fn synced(&self) -> Result<(), StoreError> {
-        let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::wait);
-        synced.map_err(|e| StoreError::io("the flush", &e))
     }
 }
 

@@ -31,6 +31,10 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     fn begin_flush(&self) -> Result<(), StoreError> {
         self.flush()
     }
+    /// Waits for a flush that was begun: the next batch is applied without a wait then.
+    fn wait_flushed(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Makes everything applied durable.
     fn flush(&self) -> Result<(), StoreError>;
     /// The bytes it takes on disk.

@@ -209,6 +209,10 @@ impl Kv for Twin {
         self.tree.begin_flush()
     }
 
+    fn wait_flushed(&self) -> Result<(), StoreError> {
+        self.tree.wait_flushed()
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         self.tree.flush()
     }

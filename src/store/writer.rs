@@ -208,6 +208,9 @@ impl Writer {
         packs: &PackChanges,
         encoded: Encoded,
     ) -> Result<(), StoreError> {
+        // Not under the lock: readers go on while the disk works.
+        let kv = Arc::clone(&self.shared.read().kv);
+        kv.wait_flushed()?;
         let mut tables = self.shared.write();
         tables.apply(&encoded.changes)?;
         remember(&mut tables, batch, packs, &encoded);
@@ -215,10 +218,14 @@ impl Writer {
         self.unsynced.cache = true;
         self.note_hot(batch);
         self.seal_some(batch.message_count())?;
-        // Not under the lock: readers go on while the disk works.
-        let kv = Arc::clone(&self.shared.read().kv);
         if kv.wants_each_flushed() {
-            kv.begin_flush()?;
+            // The next large commit takes long enough to make ready that its sync is over by then. An
+            // intent that follows a small one should find nothing to wait for.
+            if batch.message_count() < SEALED_COUNT {
+                self.flush_tree()?;
+            } else {
+                kv.begin_flush()?;
+            }
         }
         if let Some(journal) = &mut self.journal {
             journal.append_outbox(&self.shared.codec, &encoded.changes, encoded.meta.seq);
@@ -275,9 +282,10 @@ impl Writer {
     }
 
     fn flush_tree(&mut self) -> Result<(), StoreError> {
-        self.shared.write().apply(&KvBatch::default())?;
         // Not under the lock: readers go on while the disk works.
         let kv = Arc::clone(&self.shared.read().kv);
+        kv.wait_flushed()?;
+        self.shared.write().apply(&KvBatch::default())?;
         kv.flush()?;
         self.unsynced = Unsynced::NOTHING;
         if let Some(journal) = &mut self.journal {
