@@ -190,10 +190,12 @@ impl Desk {
 
     /// What the service was told to be safe here and is not, after a power cut.
     pub(crate) fn lost_after_acknowledging(&mut self) -> Vec<String> {
-        let acknowledged = std::mem::take(&mut self.acknowledged);
-        let Some(store) = &self.store else {
+        // A store whose disk refuses to work when it opens shows what it holds later.
+        let good = self.store.as_ref();
+        let Some(store) = good.filter(|store| store.health() == StoreHealth::Good) else {
             return Vec::new();
         };
+        let acknowledged = std::mem::take(&mut self.acknowledged);
         let snapshot = store.snapshot();
         let held = |(conversation, position): &(ConversationId, Position)| {
             let number = snapshot.number(conversation).ok().flatten();
