@@ -83,7 +83,7 @@ impl Client {
         }
         // Whoever is told of the making of a conversation was not away. All others may have been
         // removed while they were offline, where nothing tells them.
-        let was_known = !row.history.spans().is_empty();
+        let was_known = row.created_at.is_some() || !row.history.spans().is_empty();
         let came_back = row.state == ConversationState::Left
             || (was_known && row.created_at.is_none_or(|at| Some(at) < changed_at));
         let me = self.settings.client.clone();

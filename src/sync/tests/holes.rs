@@ -197,6 +197,24 @@ fn who_was_removed_while_offline_and_comes_back_is_shown_no_hole() {
 }
 
 #[test]
+fn what_was_said_in_an_empty_room_while_this_client_was_removed_is_not_hidden() {
+    let mut world = World::seeded(112);
+    let [ann] = world.devices(["ann"]);
+    let room = world.found(&["ann", "ben"]);
+    world.settle();
+    world.partition(ann);
+    world.remove_member(&room, "ann");
+    world.moment();
+    world.repair(ann);
+    world.settle();
+    post_many(&mut world, &room, 3);
+    world.pass(Duration::from_secs(1));
+    world.add_member(&room, "ann");
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+}
+
+#[test]
 fn an_edit_that_comes_before_the_acknowledgement_of_its_message_is_not_lost() {
     for crashes in [false, true] {
         let (mut world, ann, room) = ann_with_a_room(110);
