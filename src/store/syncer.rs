@@ -12,7 +12,9 @@ use std::thread;
 /// What syncs a file.
 #[derive(Debug)]
 pub(super) struct Syncer {
-    to: mpsc::SyncSender<()>,
+    /// None only while it is dropped: that ends the thread.
+    to: Option<mpsc::SyncSender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
     progress: Mutex<Progress>,
 }
 
@@ -31,7 +33,7 @@ impl Syncer {
     pub(super) fn start(file: File) -> io::Result<Self> {
         let (to, asked) = mpsc::sync_channel::<()>(1);
         let (done, results) = mpsc::sync_channel(1);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("sampan-store-sync".to_owned())
             .spawn(move || while asked.recv().is_ok() && done.send(file.sync_data()).is_ok() {})?;
         let progress = Mutex::new(Progress {
@@ -39,7 +41,11 @@ impl Syncer {
             running: false,
             written: true,
         });
-        Ok(Self { to, progress })
+        Ok(Self {
+            to: Some(to),
+            thread: Some(thread),
+            progress,
+        })
     }
 
     /// Notes that the next sync has something to do.
@@ -52,7 +58,8 @@ impl Syncer {
         let mut progress = self.lock();
         progress.wait()?;
         if progress.written {
-            self.to.send(()).map_err(|_| ended())?;
+            let to = self.to.as_ref().ok_or_else(ended)?;
+            to.send(()).map_err(|_| ended())?;
             progress.running = true;
             progress.written = false;
         }
@@ -83,9 +90,11 @@ impl Progress {
 }
 
 impl Drop for Syncer {
-    /// Nothing touches the file any more when its owner is gone.
+    /// The file is closed when its owner is gone: the thread has it, so the thread has ended.
     fn drop(&mut self) {
         let _ = self.wait();
+        self.to = None;
+        let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
 
@@ -108,6 +117,24 @@ mod tests {
         assert!(syncer.wait().is_ok());
         syncer.begin().unwrap();
         assert!(syncer.wait().is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_file_is_closed_when_the_syncer_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree");
+        let is_open = || {
+            let handles = std::fs::read_dir("/proc/self/fd").unwrap();
+            let mut files = handles.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
+            files.any(|file| file == path)
+        };
+        for _ in 0..200 {
+            let syncer = Syncer::start(File::create(&path).unwrap()).unwrap();
+            syncer.begin().unwrap();
+            drop(syncer);
+            assert!(!is_open());
+        }
     }
 
     #[test]
