@@ -155,7 +155,7 @@ impl Newcomer {
             signer: None,
             board: Arc::default(),
             door,
-            wishes: super::seat::Wishes::default(),
+            wishes: super::arrival::Wishes::default(),
             imports: super::inbox::Imports::default(),
             key: Arc::default(),
             compactions: Vec::new(),

@@ -10,6 +10,8 @@
 //! |---|---|
 //! | `mailbox.rs` | what the loop is asked, and the state that anybody may read |
 //! | `driver.rs` | the engine's thread: waits, and hands what came to the rounds |
+//! | `wiring.rs` | the world around the rounds as the engine has it: clock, sockets, signers, writers |
+//! | `arrival.rs` | what a client brings to the loop and takes along |
 //! | `rounds.rs` | the loop's work: drain, commit, send, tell; the simulator drives it too |
 //! | `door.rs` | the way to a client's store: readers pass, the loop opens and shuts |
 //! | `rest.rs` | clients whose stores are shut while the app is in the background |
@@ -26,6 +28,7 @@
 //! what was promised is on disk already. `Runtime::shutdown` waits.
 
 mod account;
+mod arrival;
 mod clock;
 mod door;
 mod driver;
@@ -39,6 +42,7 @@ mod seat;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod wiring;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -62,6 +66,8 @@ use mailbox::Newcomer;
 use publish::Publisher;
 use rest::{Guest, SharedKey};
 
+#[doc(hidden)]
+pub use arrival::{Arrival, Commits, Departure, Wishes};
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave};
 pub(crate) use mailbox::{ClientBoard, EngineBoard, Mailbox, Signer};
@@ -69,8 +75,6 @@ pub use publish::EventStream;
 pub(crate) use publish::{Queue, Scope, notify};
 #[doc(hidden)]
 pub use rounds::{Left, Ports, Progress, Rounds};
-#[doc(hidden)]
-pub use seat::{Arrival, Commits, Departure, Wishes};
 
 /// No store's cache is smaller, in bytes, however many there are.
 const CACHE_MIN: u64 = 1024 * 1024;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::task::{JoinSet, spawn_blocking};
 
+use super::arrival::Wishes;
 use super::door::{Door, Keys};
 use super::inbox::Imports;
 use super::mailbox::{Answer, ClientBoard, Command, Newcomer, Signer};
-use super::seat::Wishes;
 use crate::SampanError;
 use crate::model::{ClientId, Event, Now, StoreHealth, Tag};
 use crate::store::StoreKey;

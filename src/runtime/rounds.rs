@@ -16,7 +16,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::seat::{Arrival, Commits, Departure, Released, Seat, Slots};
+use super::arrival::{Arrival, Commits, Departure};
+use super::seat::{Released, Seat, Slots};
 use crate::SampanError;
 use crate::model::{ClientId, ConnectionState, Event, Now, SessionState, StoreHealth};
 use crate::store::{Dropped, StoreError};

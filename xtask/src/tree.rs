@@ -1,6 +1,6 @@
 //! Where the workspace and its build output are.
 
-use crate::Problem;
+use crate::{Problem, Verdict};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -72,4 +72,19 @@ pub(crate) fn root() -> PathBuf {
     package
         .parent()
         .map_or_else(|| package.clone(), Path::to_path_buf)
+}
+
+/// Runs a program of the workspace through `cargo`, with the arguments given; it says itself what it
+/// found, and ends with 1 where that is not good.
+pub(crate) fn run_program(cargo_words: &[&str], arguments: &[String]) -> Result<Verdict, Problem> {
+    let status = Command::new(cargo())
+        .args(cargo_words)
+        .args(arguments)
+        .status()
+        .map_err(|error| Problem::while_doing("running cargo", error))?;
+    match status.code() {
+        Some(0) => Ok(Verdict::Good),
+        Some(1) => Ok(Verdict::Short),
+        _ => Err(Problem(format!("the program ended with {status}"))),
+    }
 }

@@ -1,0 +1,114 @@
+//! What a client brings to the loop, and what it takes along: its store, where its commits go, and
+//! what the app wants of it.
+//!
+//! The engine brings a store's writer; the simulator brings one that it can break.
+
+use crate::Limits;
+use crate::model::{ClientId, ConversationId, SessionState, Tag, Timestamp};
+use crate::store::{Batch, Commit, CommitClass, OpenReport, Store, StoreError, Tended};
+use crate::sync::{SignIn, Signing};
+
+/// Where a seat's commits go: the store's writer, or what a simulator puts around it.
+pub trait Commits {
+    /// Commits a batch, as [`crate::store::Writer::commit`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::store::Writer::commit`].
+    fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError>;
+
+    /// Brings to disk what was committed, as [`crate::store::Writer::sync`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::store::Writer::sync`].
+    fn sync(&mut self) -> Result<(), StoreError>;
+
+    /// Tries whether the disk takes writes again, as [`crate::store::Writer::probe`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::store::Writer::probe`].
+    fn probe(&mut self, wall: Timestamp) -> Result<OpenReport, StoreError>;
+
+    /// Whether something committed waits for the disk.
+    fn is_dirty(&self) -> bool;
+
+    /// Whether the store is larger than it should be, as [`crate::store::Writer::wants_tending`].
+    fn wants_tending(&self) -> bool {
+        false
+    }
+
+    /// Does a little about the store's size, as [`crate::store::Writer::tend`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::store::Writer::tend`].
+    fn tend(&mut self, _in_view: &[ConversationId]) -> Result<Tended, StoreError> {
+        Ok(Tended::Done)
+    }
+
+    /// Has the store compacted by tending, as [`crate::store::Writer::want_compaction`] does.
+    fn want_compaction(&mut self) {}
+
+    /// Whether that is not done yet.
+    fn wants_compaction(&self) -> bool {
+        false
+    }
+
+    /// The most bytes that the store should take, as [`crate::store::Writer::set_disk_budget`].
+    fn set_disk_budget(&mut self, _bytes: Option<u64>) {}
+}
+
+/// A client that comes to the loop.
+#[derive(Debug)]
+pub struct Arrival<W> {
+    /// Who.
+    pub client: ClientId,
+    /// Of the devices that share it, one is signed in at a time.
+    pub tag: Option<Tag>,
+    /// Whether operations are signed by the app's server.
+    pub signing: Signing,
+    /// Paces and limits.
+    pub limits: Limits,
+    /// What the app asked for before, if it took part before.
+    pub wishes: Wishes,
+    /// Its store, to read from.
+    pub store: Store,
+    /// Where its commits go.
+    pub writer: W,
+}
+
+/// A client that left the loop: what the app wants of it, and what its store was held by.
+#[derive(Debug)]
+pub struct Departure<W> {
+    /// Who.
+    pub client: ClientId,
+    /// For the machine that is built next.
+    pub wishes: Wishes,
+    /// Its store. It goes before the writer, which may hold a claim on the folder.
+    pub store: Store,
+    /// Where its commits went.
+    pub writer: W,
+}
+
+/// What the app asked for last, for the machine that is built next.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// To be online, or not.
+    pub online: Option<SignIn>,
+    /// The conversation that the user looks at.
+    pub focus: Option<ConversationId>,
+}
+
+impl Wishes {
+    /// What a session's state makes of them: one that was open comes back by itself, one that was
+    /// ended does not.
+    pub(super) fn follow(&mut self, state: &SessionState) {
+        match state {
+            SessionState::Open => self.online = self.online.map(|_| SignIn::Yield),
+            SessionState::Ended { .. } => self.online = None,
+            SessionState::Opening | SessionState::Closed => {}
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The world around the rounds, as the engine has it: the clock, sockets, signers, the stores' writers,
+//! and those who wait or watch. The simulator has its own (`sim/src/engine.rs`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::arrival::Commits;
+use super::clock::{self, Clock};
+use super::door::Inside;
+use super::inbox::Imported;
+use super::mailbox::{Answer, EngineBoard};
+use super::publish::Publisher;
+use super::rest::Guest;
+use super::rounds::{Left, Ports};
+use super::sockets::Sockets;
+use crate::SampanError;
+use crate::model::{
+    ClientId, ConnectionState, ConversationId, Event, Now, SessionState, StoreHealth, Timestamp,
+};
+use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
+use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
+use crate::sync::{
+    EffectId, Randomness, Reply, RequestError, RequestId, Signature, SignedOperation,
+};
+
+/// How long the app's signer may take. It asks the app's own server, over whatever network there is.
+const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A signer's answer, and whose it is.
+pub(super) type Signed = (ClientSlot, EffectId, Result<Signature, String>);
+
+/// The world around the rounds: clocks, sockets, signers, and those who wait or watch.
+pub(super) struct Wiring {
+    pub(super) clock: Clock,
+    pub(super) sockets: Sockets,
+    pub(super) signing: JoinSet<Signed>,
+    pub(super) publisher: Publisher,
+    pub(super) board: Arc<EngineBoard>,
+    pub(super) guests: BTreeMap<ClientId, Guest>,
+}
+
+/// A store's writer, and the claim on its folder, which goes last.
+pub(super) struct ClaimedWriter {
+    pub(super) writer: Writer,
+    pub(super) inside: Inside,
+}
+
+impl Commits for ClaimedWriter {
+    fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
+        self.writer.commit(batch, class)
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.writer.sync()
+    }
+
+    fn probe(&mut self, wall: Timestamp) -> Result<OpenReport, StoreError> {
+        let report = self.writer.probe(wall)?;
+        // The damage that a probe mended is the app's to know, as if opening had found it.
+        self.inside.note(&report);
+        Ok(report)
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.writer.is_dirty()
+    }
+
+    fn wants_tending(&self) -> bool {
+        self.writer.wants_tending()
+    }
+
+    fn tend(&mut self, in_view: &[ConversationId]) -> Result<Tended, StoreError> {
+        self.writer.tend(in_view)
+    }
+
+    fn want_compaction(&mut self) {
+        self.writer.want_compaction();
+    }
+
+    fn wants_compaction(&self) -> bool {
+        self.writer.wants_compaction()
+    }
+
+    fn set_disk_budget(&mut self, bytes: Option<u64>) {
+        self.writer.set_disk_budget(bytes);
+    }
+}
+
+impl Ports for Wiring {
+    type Writer = ClaimedWriter;
+    type Call = Answer<Result<Reply, SampanError>>;
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn randomness(&mut self) -> Randomness {
+        clock::randomness()
+    }
+
+    fn carry_out(&mut self, effect: LinkEffect) -> Option<LinkInput> {
+        self.sockets.carry_out(effect)
+    }
+
+    fn connection_changed(&mut self, state: &ConnectionState) {
+        self.board.connection.send_replace(state.clone());
+    }
+
+    fn session_changed(&mut self, client: &ClientId, state: &SessionState) {
+        if let Some(guest) = self.guests.get(client) {
+            guest.board.session.send_replace(state.clone());
+        }
+    }
+
+    fn health_changed(&mut self, client: &ClientId, health: &StoreHealth) {
+        if let Some(guest) = self.guests.get(client) {
+            guest.board.health.send_replace(health.clone());
+        }
+    }
+
+    fn answer(&mut self, call: Self::Call, answer: Result<Reply, SampanError>) {
+        // A caller that left is not told.
+        let _ = call.send(answer);
+    }
+
+    /// Asks the app's signer, beside the loop.
+    fn sign(
+        &mut self,
+        slot: ClientSlot,
+        client: &ClientId,
+        effect: EffectId,
+        operation: SignedOperation,
+    ) {
+        let guest = self.guests.get(client);
+        let signer = guest.and_then(|guest| guest.signer.clone());
+        self.signing.spawn(async move {
+            let Some(signer) = signer else {
+                return (slot, effect, Err("the app gave no signer".to_owned()));
+            };
+            // An app's code that panics fails this signature and nothing else.
+            let asked = std::panic::AssertUnwindSafe(async move { signer(operation).await });
+            let outcome = match timeout(SIGN_TIMEOUT, asked.catch_unwind()).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => Err("the signer panicked".to_owned()),
+                Err(_) => Err("the signer did not answer in time".to_owned()),
+            };
+            (slot, effect, outcome)
+        });
+    }
+
+    fn fetch_left(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {
+        let now = self.now();
+        let guest = self.guests.get_mut(client)?;
+        guest.imports.fetch(id, now.wall)
+    }
+
+    fn left_taken(
+        &mut self,
+        client: &ClientId,
+        id: RequestId,
+        reply: &Result<Reply, RequestError>,
+    ) -> Left {
+        let guest = self.guests.get_mut(client);
+        let board = guest.and_then(|guest| Some((guest.imports.finish(id, reply)?, &guest.board)));
+        match board {
+            Some((Imported::More, _)) => Left::More,
+            Some((Imported::All(total), board)) => {
+                board.inbox.send_replace(total);
+                Left::Nothing
+            }
+            None => Left::Nothing,
+        }
+    }
+
+    fn left_untaken(&mut self, client: &ClientId, reason: &SampanError) {
+        if let Some(guest) = self.guests.get_mut(client) {
+            guest.imports.fail(reason);
+        }
+    }
+
+    fn compacted(&mut self, client: &ClientId, outcome: Result<(), SampanError>) {
+        if let Some(guest) = self.guests.get_mut(client) {
+            guest.tell_compacted(&outcome);
+        }
+    }
+
+    fn publish(&mut self, events: Vec<Event>) {
+        self.publisher.publish(&events);
+    }
+}
