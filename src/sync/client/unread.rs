@@ -170,10 +170,15 @@ impl Client {
         if row.unread_told.is_some_and(|it| it.told_at > told.told_at) {
             return Ok(());
         }
-        // What came since the service told this is not covered by it, also if it tells it twice.
-        let newest = told
-            .newest
-            .or_else(|| row.last_message_at.min(Some(told.told_at)));
+        // What came since the service told this is not covered by it, also if it tells it twice:
+        // a telling that comes again covers what it covered the first time.
+        let again = row
+            .unread_told
+            .filter(|it| (it.told_at, it.count) == (told.told_at, told.count));
+        let newest = told.newest.or_else(|| match again {
+            Some(first) => first.newest,
+            None => row.last_message_at.min(Some(told.told_at)),
+        });
         let read_elsewhere = if told.count == 0 { newest } else { None };
         let marked = marked_until(turn, number);
         let mark = row.read_until_self.max(read_elsewhere).max(marked);

@@ -92,6 +92,23 @@ fn a_count_that_is_told_twice_does_not_cover_what_came_in_between() {
 }
 
 #[test]
+fn a_count_that_is_told_twice_does_not_cover_what_was_said_in_its_millisecond() {
+    let (mut world, phone, _, room) = two_devices(205, Limits::default());
+    let told_at = world.wall();
+    let nothing = UnreadTuple {
+        cid: room.as_str().to_owned(),
+        ..UnreadTuple::default()
+    };
+    world.tell_unread("ann", nothing.clone(), told_at);
+    world.post(&room, "ben", "one");
+    world.moment();
+    assert_eq!(world.unread(phone, &room), (1, false));
+    world.tell_unread("ann", nothing, told_at);
+    world.settle();
+    assert_eq!(world.unread(phone, &room), (1, false));
+}
+
+#[test]
 fn nothing_that_was_said_before_this_client_came_is_unread() {
     let (mut world, phone, _, room) = two_devices(204, Limits::default());
     world.post(&room, "ben", "one");
