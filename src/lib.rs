@@ -35,15 +35,16 @@ pub mod wire;
 pub use api::{
     Client, ClientOptions, Conversation, ConversationsCursor, ConversationsPage,
     CreatedConversation, Engine, EventObserver, ExtensionInbox, FetchedHistory, GapEdge, LocalData,
-    LogLevel, LogRecord, LogSink, NetworkChange, Operation, OperationSignature, SentMessage,
-    Signer, Subscription, TimelineGap, TimelineItem, TimelinePage, TimelinePlace, UnreadSum,
-    UnreadSummary, library_version, set_log_sink,
+    LogLevel, LogRecord, LogSink, NetworkChange, OperationSignature, SentMessage, Signer,
+    Subscription, TimelineGap, TimelineItem, TimelinePage, TimelinePlace, UnreadSum, UnreadSummary,
+    library_version, set_log_sink,
 };
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
     TrustedRoots,
 };
 pub use error::SampanError;
+pub use model::Operation;
 pub use runtime::{EventStream, InboxReport};
 pub use store::{OpenReport, SetAside, StorageUsage};
 

@@ -10,16 +10,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sampan::model::{
-    AppId, ClientId, ConnectionState, Event, LocalId, Now, SessionState, StoreHealth,
+    AppId, ClientId, ConnectionState, Event, LocalId, Now, Operation, SessionState, StoreHealth,
 };
 use sampan::runtime::{Left, Ports, Progress, Rounds};
 use sampan::store::Dropped;
 use sampan::sync::link::{
     ClientSlot, ConnectionNumber, LinkEffect, LinkInput, LinkOptions, LookUpNumber,
 };
-use sampan::sync::{
-    EffectId, Randomness, Reply, Request, RequestError, RequestId, Signature, SignedOperation,
-};
+use sampan::sync::{EffectId, Randomness, Reply, Request, RequestError, RequestId, Signature};
 use sampan::wire::{Frame, OfflineMode, Subprotocol};
 use sampan::{Limits, SampanError, ServerAddress};
 
@@ -429,7 +427,7 @@ impl Ports for Wiring {
         slot: ClientSlot,
         _client: &ClientId,
         effect: EffectId,
-        _operation: SignedOperation,
+        _operation: Operation,
     ) {
         self.want(Out::Sign(slot, effect));
     }

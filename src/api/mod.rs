@@ -38,7 +38,7 @@ pub use conversation::{Conversation, FetchedHistory, SentMessage};
 pub use engine::{Engine, NetworkChange, library_version};
 pub use inbox::ExtensionInbox;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
-pub use observer::{EventObserver, Operation, OperationSignature, Signer, Subscription};
+pub use observer::{EventObserver, OperationSignature, Signer, Subscription};
 pub use views::{
     ConversationsCursor, ConversationsPage, GapEdge, TimelineGap, TimelineItem, TimelinePage,
     TimelinePlace,

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{ClientId, ConversationId, Event};
+use crate::model::{Event, Operation};
 use crate::runtime::{self, Queue};
-use crate::sync::{Signature, SignedOperation};
+use crate::sync::Signature;
 use crate::{SampanError, Secret};
 
 /// Told what happens, in batches and in order.
@@ -74,41 +74,6 @@ pub trait Signer: Send + Sync {
     async fn sign(&self, operation: Operation) -> Result<OperationSignature, SampanError>;
 }
 
-/// What is to be signed; how is in the service's documentation.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
-pub enum Operation {
-    /// Signing in.
-    SignIn {
-        /// Who.
-        client: ClientId,
-    },
-    /// Making a conversation.
-    StartConversation {
-        /// Who makes it.
-        client: ClientId,
-        /// Its members, as they are sent.
-        members: Vec<ClientId>,
-    },
-    /// Adding members.
-    AddMembers {
-        /// Who adds them.
-        client: ClientId,
-        /// Where to.
-        conversation: ConversationId,
-        /// Whom.
-        members: Vec<ClientId>,
-    },
-    /// Removing members.
-    RemoveMembers {
-        /// Who removes them.
-        client: ClientId,
-        /// Where from.
-        conversation: ConversationId,
-        /// Whom.
-        members: Vec<ClientId>,
-    },
-}
-
 /// What a signer answers.
 #[derive(Clone, uniffi::Record)]
 pub struct OperationSignature {
@@ -134,7 +99,7 @@ pub(super) fn signer_of(signer: Arc<dyn Signer>) -> runtime::Signer {
     Arc::new(move |operation| {
         let signer = Arc::clone(&signer);
         Box::pin(async move {
-            match signer.sign(operation.into()).await {
+            match signer.sign(operation).await {
                 Ok(answer) => Ok(Signature {
                     signature: answer.signature,
                     timestamp: answer.timestamp,
@@ -144,33 +109,4 @@ pub(super) fn signer_of(signer: Arc<dyn Signer>) -> runtime::Signer {
             }
         })
     })
-}
-
-impl From<SignedOperation> for Operation {
-    fn from(operation: SignedOperation) -> Self {
-        match operation {
-            SignedOperation::SignIn { client } => Self::SignIn { client },
-            SignedOperation::StartConversation { client, members } => {
-                Self::StartConversation { client, members }
-            }
-            SignedOperation::AddMembers {
-                client,
-                conversation,
-                members,
-            } => Self::AddMembers {
-                client,
-                conversation,
-                members,
-            },
-            SignedOperation::RemoveMembers {
-                client,
-                conversation,
-                members,
-            } => Self::RemoveMembers {
-                client,
-                conversation,
-                members,
-            },
-        }
-    }
 }

@@ -12,6 +12,7 @@
 //! | `conversation.rs` | conversations and their kinds |
 //! | `message.rs`, `content.rs` | messages, what they say, how far they got |
 //! | `receipt.rs` | delivery and read marks, unread counts |
+//! | `operation.rs` | what the app's own server allows by signing it |
 //! | `outgoing.rs` | what an app asks to make and to send |
 //! | `outbox.rs` | unsent work, as an app sees it |
 //! | `session.rs` | the states of connection and session |
@@ -23,6 +24,7 @@ mod event;
 mod id;
 mod json;
 mod message;
+mod operation;
 mod outbox;
 mod outgoing;
 mod receipt;
@@ -35,6 +37,7 @@ pub use event::{CommitSeq, Event, StoreHealth};
 pub use id::{AppId, ClientId, ConversationId, InvalidId, LocalId, MessageId, MessageRef, Tag};
 pub use json::{InvalidJson, Json};
 pub use message::{Mentions, Message, MessageState, SendFailure};
+pub use operation::Operation;
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState};
 pub use outgoing::{NewConversation, NewMessage, Uniqueness};
 pub use receipt::{Receipt, Unread};

@@ -9,17 +9,19 @@ use super::door::Keys;
 use super::inbox::InboxReport;
 use super::rest::Guest;
 use crate::SampanError;
-use crate::model::{ClientId, ConnectionFailure, ConnectionState, SessionState, StoreHealth};
+use crate::model::{
+    ClientId, ConnectionFailure, ConnectionState, Operation, SessionState, StoreHealth,
+};
 use crate::store::StoreKey;
 use crate::sync::link::NetworkHint;
-use crate::sync::{Reply, Request, Signature, SignedOperation};
+use crate::sync::{Reply, Request, Signature};
 
 /// How many calls may wait for the loop; more callers wait for room.
 pub(super) const MAILBOX_MAX: usize = 1024;
 
 /// Asks the app's own server for a signature; the text of a failure goes back to the caller.
 pub(crate) type Signer =
-    Arc<dyn Fn(SignedOperation) -> BoxFuture<'static, Result<Signature, String>> + Send + Sync>;
+    Arc<dyn Fn(Operation) -> BoxFuture<'static, Result<Signature, String>> + Send + Sync>;
 
 /// Where a call's answer goes. A caller that left is not told.
 pub(super) type Answer<T> = oneshot::Sender<T>;

@@ -19,14 +19,13 @@ use std::time::Duration;
 use super::arrival::{Arrival, Commits, Departure};
 use super::seat::{Released, Seat, Slots};
 use crate::SampanError;
-use crate::model::{ClientId, ConnectionState, Event, Now, SessionState, StoreHealth};
+use crate::model::{ClientId, ConnectionState, Event, Now, Operation, SessionState, StoreHealth};
 use crate::store::{Dropped, StoreError};
 use crate::sync::link::{
     ClientSlot, ConnectionNumber, Delivery, Link, LinkEffect, LinkInput, LinkOptions, LinkStep,
 };
 use crate::sync::{
     ClientInput, EffectId, Randomness, Reply, Request, RequestError, RequestId, Signature,
-    SignedOperation,
 };
 
 /// What the rounds ask of the world around them. Nothing here waits.
@@ -59,13 +58,7 @@ pub trait Ports {
     fn answer(&mut self, call: Self::Call, answer: Result<Reply, SampanError>);
 
     /// Asks a client's signer; the outcome is handed to [`Rounds::signed`].
-    fn sign(
-        &mut self,
-        slot: ClientSlot,
-        client: &ClientId,
-        effect: EffectId,
-        operation: SignedOperation,
-    );
+    fn sign(&mut self, slot: ClientSlot, client: &ClientId, effect: EffectId, operation: Operation);
 
     /// Looks for what other processes of the app left for a client; what is found is the machine's to
     /// enqueue, under the given number. None when nobody leaves anything, or it can't be read.

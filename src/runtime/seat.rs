@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use super::arrival::{Arrival, Commits, Departure, Wishes};
 use super::events;
-use crate::model::{ClientId, Event, Now, SessionState, StoreHealth, Tag};
+use crate::model::{ClientId, Event, Now, Operation, SessionState, StoreHealth, Tag};
 use crate::store::{Batch, CommitClass, Overlay, Store, StoreError, Tended};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
     Client as Machine, ClientInput, ClientSettings, Durability, EffectId, Randomness, Reply,
-    Request, RequestError, RequestId, SignedOperation, Signing, Step,
+    Request, RequestError, RequestId, Signing, Step,
 };
 use crate::{Limits, SampanError};
 
@@ -105,7 +105,7 @@ pub(super) struct Released<C> {
     pub(super) compacted: Option<Result<(), SampanError>>,
     pub(super) answers: Vec<(C, Result<Reply, SampanError>)>,
     pub(super) requests: Vec<LinkRequest>,
-    pub(super) signatures: Vec<(EffectId, SignedOperation)>,
+    pub(super) signatures: Vec<(EffectId, Operation)>,
     pub(super) wish: Option<LinkWish>,
     pub(super) events: Vec<Event>,
 }
@@ -583,7 +583,7 @@ fn answers<C>(
     replies.into_iter().filter_map(answer).collect()
 }
 
-fn signature(effect: crate::sync::Effect) -> (EffectId, SignedOperation) {
+fn signature(effect: crate::sync::Effect) -> (EffectId, Operation) {
     match effect {
         crate::sync::Effect::Sign { effect, operation } => (effect, operation),
     }

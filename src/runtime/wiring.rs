@@ -20,13 +20,12 @@ use super::rounds::{Left, Ports};
 use super::sockets::Sockets;
 use crate::SampanError;
 use crate::model::{
-    ClientId, ConnectionState, ConversationId, Event, Now, SessionState, StoreHealth, Timestamp,
+    ClientId, ConnectionState, ConversationId, Event, Now, Operation, SessionState, StoreHealth,
+    Timestamp,
 };
 use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
-use crate::sync::{
-    EffectId, Randomness, Reply, RequestError, RequestId, Signature, SignedOperation,
-};
+use crate::sync::{EffectId, Randomness, Reply, RequestError, RequestId, Signature};
 
 /// How long the app's signer may take. It asks the app's own server, over whatever network there is.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -134,7 +133,7 @@ impl Ports for Wiring {
         slot: ClientSlot,
         client: &ClientId,
         effect: EffectId,
-        operation: SignedOperation,
+        operation: Operation,
     ) {
         let guest = self.guests.get(client);
         let signer = guest.and_then(|guest| guest.signer.clone());

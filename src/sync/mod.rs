@@ -35,7 +35,7 @@ mod step;
 pub use client::{Client, ClientSettings, Signing};
 pub use random::Randomness;
 pub use request::{Reply, Request, RequestError, RequestId, SignIn};
-pub use step::{ClientInput, Durability, Effect, EffectId, Signature, SignedOperation, Step};
+pub use step::{ClientInput, Durability, Effect, EffectId, Signature, Step};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::link::{Delivery, LinkRequest, LinkWish};
 use super::request::{Reply, Request, RequestError, RequestId};
 use crate::Secret;
-use crate::model::{ClientId, ConversationId, Message, SessionState};
+use crate::model::{Message, Operation, SessionState};
 
 /// One thing that happened to a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,42 +105,7 @@ pub enum Effect {
         /// The number of the effect.
         effect: EffectId,
         /// What to sign.
-        operation: SignedOperation,
-    },
-}
-
-/// An operation that the app's own server allows by signing it (docs/wire.md, "Signatures").
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SignedOperation {
-    /// Signing in.
-    SignIn {
-        /// Who.
-        client: ClientId,
-    },
-    /// Making a conversation.
-    StartConversation {
-        /// Who makes it.
-        client: ClientId,
-        /// Its members, as they are sent.
-        members: Vec<ClientId>,
-    },
-    /// Adding members.
-    AddMembers {
-        /// Who adds them.
-        client: ClientId,
-        /// Where to.
-        conversation: ConversationId,
-        /// Whom.
-        members: Vec<ClientId>,
-    },
-    /// Removing members.
-    RemoveMembers {
-        /// Who removes them.
-        client: ClientId,
-        /// Where from.
-        conversation: ConversationId,
-        /// Whom.
-        members: Vec<ClientId>,
+        operation: Operation,
     },
 }
 

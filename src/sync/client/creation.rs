@@ -4,10 +4,10 @@ use super::answer::Answer;
 use super::doubt::Doubt;
 use super::sender::FlightStep;
 use super::{Client, Purpose, Signing, Turn};
-use crate::model::{ConversationId, ConversationState, OutboxEntryId, Timestamp};
+use crate::model::{ConversationId, ConversationState, Operation, OutboxEntryId, Timestamp};
 use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, Intent, StoreError};
 use crate::sync::link::RequestTag;
-use crate::sync::step::{Durability, Effect, EffectId, Signature, SignedOperation};
+use crate::sync::step::{Durability, Effect, EffectId, Signature};
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
 
 /// Whether a conversation was made, or was there.
@@ -33,7 +33,7 @@ impl Client {
             let members = self.members_of(intent);
             turn.step.effects.push(Effect::Sign {
                 effect,
-                operation: SignedOperation::StartConversation { client, members },
+                operation: Operation::StartConversation { client, members },
             });
             self.sender.depart(entry, FlightStep::Signing(effect));
         } else {

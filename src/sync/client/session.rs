@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::{Client, Purpose, Signing, Turn};
 use crate::Secret;
-use crate::model::{SessionEnd, SessionState, Timestamp};
+use crate::model::{Operation, SessionEnd, SessionState, Timestamp};
 use crate::store::StoreError;
 use crate::sync::link::{LinkRequest, LinkWish, RequestTag, Unanswered};
-use crate::sync::step::{Durability, Effect, EffectId, Signature, SignedOperation};
+use crate::sync::step::{Durability, Effect, EffectId, Signature};
 use crate::sync::{Reply, RequestError, RequestId, SignIn};
 use crate::wire::generated::SessionCommand;
 use crate::wire::{Command, Envelope, Op, Retry, ServiceCode};
@@ -234,7 +234,7 @@ impl Client {
             let client = self.me().clone();
             turn.step.effects.push(Effect::Sign {
                 effect,
-                operation: SignedOperation::SignIn { client },
+                operation: Operation::SignIn { client },
             });
             self.session.phase = Phase::Signing { effect };
         } else {
