@@ -341,7 +341,7 @@ async fn whatever_happens_to_a_file_the_app_starts_with_its_unsent_work() {
     println!("torture engine, each file: {reports} reports of damage");
 }
 
-/// Random damage, and then the network: unsent work arrives once, history and counts come back.
+/// D04: random damage, and then the network: unsent work arrives once, history and counts come back.
 #[tokio::test]
 async fn after_damage_the_chat_goes_on_and_history_comes_back_from_the_service() {
     let mut scene = Scene::new().await;

@@ -53,6 +53,7 @@ impl Drop for SmallDisk {
     }
 }
 
+/// D03: on a real small disk.
 #[tokio::test]
 async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() {
     let place = Place::new().await;

@@ -36,7 +36,7 @@ async fn child_that_sends_until_it_is_killed() {
     }
 }
 
-/// SIGKILL at different moments: whatever was said to be sent is there, once and in order.
+/// D02: SIGKILL at different moments: whatever was said to be sent is there, once and in order.
 #[tokio::test]
 async fn nothing_that_was_sent_is_lost_when_the_process_is_killed() {
     let place = Place::new().await;

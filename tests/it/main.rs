@@ -6,6 +6,7 @@
 //! | `conversations.rs` | properties, lists, unread counts |
 //! | `messages.rs` | every kind of content, mentions, marks; limits of members and ids |
 //! | `sessions.rs` | what is told when, and to whom |
+//! | `moving.rs` | the same store at another service |
 //! | `offline.rs` | what is done without a connection, and what comes of it |
 //! | `patches.rs` | edits and recalls by others are shown |
 //! | `extension.rs` | what an extension of the app leaves for it |
@@ -42,6 +43,7 @@ mod interop;
 mod kill;
 mod lifecycle;
 mod messages;
+mod moving;
 mod offline;
 mod patches;
 mod place;

@@ -46,6 +46,7 @@ fn texts(store: &Store) -> Vec<String> {
         .collect()
 }
 
+/// D03: the disk refuses at any point.
 #[test]
 fn any_refused_operation_is_a_typed_error_and_what_was_accepted_stays() {
     for nth in 1..=60 {

@@ -259,6 +259,7 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
+    /// D02: kills, cuts and lost answers anywhere.
     #[test]
     fn any_interleaving_converges_nothing_is_lost_and_nothing_comes_twice(
         seed in any::<u64>(),
