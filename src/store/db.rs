@@ -204,6 +204,19 @@ impl Kv for SledKv {
         guarded("the commit", || self.db.apply_batch(changes))
     }
 
+    fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
+        if let Some(syncer) = &self.syncer {
+            syncer.note_written();
+        }
+        // A batch of sled's would be applied in the order of a hash.
+        batch.changes.iter().try_for_each(|(key, value)| {
+            guarded("a copy", || match value {
+                Some(value) => self.db.insert(key, value.as_slice()).map(drop),
+                None => self.db.remove(key).map(drop),
+            })
+        })
+    }
+
     fn wants_each_flushed(&self) -> bool {
         cfg!(target_os = "linux")
     }

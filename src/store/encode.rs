@@ -39,6 +39,9 @@ pub(super) fn encode_batch(
         seq: meta.seq.saturating_add(1),
         next_number: batch.next_number,
         next_entry: batch.next_entry,
+        arrived: meta
+            .arrived
+            .saturating_add(u64::try_from(batch.message_count()).unwrap_or(u64::MAX)),
         ..meta
     };
     let mut encoder = Encoder {

@@ -36,6 +36,7 @@ pub(super) const VALUE_MAX: usize = 64 * 1024;
 const VERSION: u8 = 1;
 const RECORD_VERSION: u8 = 1;
 const ENCRYPTED: u8 = 1;
+const SEQ_AT: usize = 14;
 const CRC_AT: usize = 30;
 
 /// What the frames of one store have in common.
@@ -183,6 +184,13 @@ pub(super) fn open(key: &[u8], value: &[u8], seal: Seal<'_>) -> Result<Opened, B
     } else {
         Err(BadFrame::Damaged)
     }
+}
+
+/// The commit that a value was written in, or behind, by its header; none when it is too short.
+pub(super) fn seq_of(value: &[u8]) -> Option<u64> {
+    let (_, from) = value.split_at_checked(SEQ_AT)?;
+    let (seq, _) = from.split_first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*seq))
 }
 
 /// The store's number in the whole frame at the start of `bytes`, whoever's it is; none for a frame

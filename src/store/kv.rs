@@ -23,6 +23,11 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
     /// Applies a batch, all or nothing. Readers see it on return; it is durable after a flush.
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError>;
+    /// Applies a batch to a tree that nobody relies on yet: in the order of keys, and maybe not at
+    /// once. Readers see it on return.
+    fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
+        self.apply(batch)
+    }
     /// Whether every batch must be flushed before the next: where writes that are not synced can
     /// destroy ones that were.
     fn wants_each_flushed(&self) -> bool;

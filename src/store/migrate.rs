@@ -264,6 +264,7 @@ mod tests {
         seq: 9,
         next_number: 3,
         next_entry: 1,
+        arrived: 0,
     };
 
     /// Two conversations as schema 1 kept them; of each the message 300 vanished.

@@ -69,6 +69,7 @@ mod pack_changes;
 mod pack_shape;
 mod packs;
 mod place;
+mod quiet;
 mod rebuild;
 mod record;
 mod record_entry;

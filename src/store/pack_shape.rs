@@ -17,7 +17,7 @@ const SEALED_COUNT_MAX: usize = 48;
 /// The most bytes of a sealed pack before compression, and after: the database keeps up to sixteen
 /// values in a page, and a page of more than 128 KiB gets a file of its own.
 pub(super) const SEALED_RAW: usize = 24 * 1024;
-const SEALED_BYTES: usize = 6 * 1024 + 512;
+pub(super) const SEALED_BYTES: usize = 6 * 1024 + 512;
 
 /// A pack and its payload.
 pub(super) type Encoded = (Pack, Vec<u8>);

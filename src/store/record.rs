@@ -58,6 +58,9 @@ pub(super) struct MetaRecord {
     pub(super) seq: u64,
     pub(super) next_number: u32,
     pub(super) next_entry: u64,
+    /// How many messages commits brought or changed: what is done for so many is due by it.
+    #[serde(default)]
+    pub(super) arrived: u64,
 }
 
 /// The totals of unread counts.
@@ -77,6 +80,8 @@ pub(super) struct CensusRecord {
     pub(super) file: u64,
     /// What a compacted tree takes on disk, in thousandths of what is alive; zero: not known yet.
     pub(super) spread: u64,
+    /// How many messages had come when quiet conversations were sealed last.
+    pub(super) quieted: u64,
 }
 
 /// A conversation id and its number.

@@ -59,14 +59,24 @@ pub(super) fn sealing(
     seal_run(stored, number, taken, &mut sealing)?;
     row.held.hot = u32::try_from(left).unwrap_or(u32::MAX);
     sealing.more = !taken.is_empty() && row.held.hot >= HOT_MAX;
-    let codec = &stored.shared.codec;
-    let seq = stored.tables.meta.seq;
+    put_row(stored, number, Arc::new(row), &mut sealing)?;
+    Ok(Some(sealing))
+}
+
+/// Writes the row of a conversation whose packs are sealed, with its new count of hot messages.
+pub(super) fn put_row(
+    stored: &Snapshot<'_>,
+    number: ConversationNumber,
+    row: Arc<ConversationRow>,
+    sealing: &mut Sealing,
+) -> Result<(), StoreError> {
     let key = key::conversation(number);
     let record = encode_compact(&ConversationRecord::of(&row))?;
-    let value = codec.seal(&key, &record, seq)?;
+    let seq = stored.tables.meta.seq;
+    let value = stored.shared.codec.seal(&key, &record, seq)?;
     sealing.changes.put(key, value);
-    sealing.row = Some(Arc::new(row));
-    Ok(Some(sealing))
+    sealing.row = Some(row);
+    Ok(())
 }
 
 /// The oldest hot packs of a conversation.
@@ -99,7 +109,7 @@ fn oldest_hot(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Oldes
 
 /// Moves damaged packs that are older than every hot one among the sealed ones, as they are: the
 /// sections of a conversation never overlap.
-fn leave_damaged(
+pub(super) fn leave_damaged(
     stored: &Snapshot<'_>,
     mut packs: Vec<Keyed>,
     sealing: &mut Sealing,
@@ -115,7 +125,7 @@ fn leave_damaged(
     Ok(packs)
 }
 
-fn hot_of(keyed: &Keyed) -> usize {
+pub(super) fn hot_of(keyed: &Keyed) -> usize {
     let pack = keyed.pack.as_ref().filter(|pack| pack.form == Form::Hot);
     pack.map_or(0, |pack| pack.slots.len())
 }
@@ -142,7 +152,8 @@ fn run(packs: &[Keyed], limit: usize) -> &[Keyed] {
     packs.get(..many).unwrap_or_default()
 }
 
-fn seal_run(
+/// Makes sealed packs of some that are neighbours, under the key of the first.
+pub(super) fn seal_run(
     stored: &Snapshot<'_>,
     number: ConversationNumber,
     taken: &[Keyed],

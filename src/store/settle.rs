@@ -85,7 +85,7 @@ mod tests {
             .commit(overlay.into_batch(), CommitClass::Intent)
             .unwrap();
         let before = snapshots(folder.path());
-        for from in (0..2_000).step_by(100) {
+        for from in (0..1_900).step_by(100) {
             let mut overlay = Overlay::new(&store);
             for n in from..from + 100 {
                 overlay
@@ -105,7 +105,7 @@ mod tests {
         // It goes on.
         let mut overlay = Overlay::new(&store);
         overlay
-            .put_message(number, &message("other", 2_000, "hello"))
+            .put_message(number, &message("other", 1_900, "hello"))
             .unwrap();
         let batch = overlay.into_batch();
         writer.commit(batch, CommitClass::Cache).unwrap();
@@ -113,6 +113,6 @@ mod tests {
         let opened = Store::open(&options).unwrap();
         assert!(!opened.report.found_damage());
         let row = opened.store.snapshot().conversation(number).unwrap();
-        assert_eq!(row.unwrap().held_count(), 2_001);
+        assert_eq!(row.unwrap().held_count(), 1_901);
     }
 }

@@ -1,6 +1,7 @@
 //! Keeping a store small: what its writer does about its size between commits, a little at a time.
 //!
 //! ```text
+//!   much came? ──▶ seal quiet conversations
 //!   too large? ──▶ count what is alive ──▶ evict old messages ──▶ compact ──▶ done
 //!                                          (over a budget only)
 //! ```
@@ -16,6 +17,7 @@ use crate::model::{ConversationId, StoreHealth};
 use super::compact::{Compaction, Progress, Swapped};
 use super::evict::{Evictor, Found};
 use super::key;
+use super::quiet::{self, Quieting};
 use super::record::{CensusRecord, decode, encode};
 use super::settle::Unsettled;
 use super::usage::{Census, Count, Need, need};
@@ -37,6 +39,9 @@ pub(super) struct Tending {
     /// Whether it was looked for what an earlier count said.
     recalled: bool,
     counting: Option<Count>,
+    /// How many messages had come when quiet conversations were sealed last.
+    quieted: u64,
+    quieting: Option<Quieting>,
     evictor: Evictor,
     compaction: Option<Compaction>,
     /// Somebody asked for a compaction.
@@ -62,13 +67,25 @@ impl Writer {
         if tending.wanted || tending.compaction.is_some() || self.unsettled.is_much() {
             return true;
         }
+        let (census, quieted) = if tending.recalled {
+            (tending.census, tending.quieted)
+        } else {
+            self.recalled().unwrap_or_default()
+        };
+        if tending.quieting.is_some() || quiet::is_due(self.arrived(), quieted) {
+            return true;
+        }
         match self.tree_bytes() {
             Ok(file) => {
                 !tending.has_given_up(file)
-                    && need(file, tending.census, self.shared.budget()) != Need::Nothing
+                    && need(file, census, self.shared.budget()) != Need::Nothing
             }
             Err(_) => false,
         }
+    }
+
+    fn arrived(&self) -> u64 {
+        self.shared.read().meta.arrived
     }
 
     /// The most bytes that the store should take on disk; none for no limit.
@@ -102,10 +119,14 @@ impl Writer {
         if self.tending.compaction.is_some() {
             return self.go_on_compacting();
         }
+        self.recall()?;
+        if self.tending.quieting.is_some() || quiet::is_due(self.arrived(), self.tending.quieted) {
+            let quieted = self.quieten(in_view);
+            return quieted.map_err(|error| self.fail(error));
+        }
         if self.tending.wanted {
             return self.begin_compacting();
         }
-        self.recall()?;
         let file = self.tree_bytes()?;
         if self.tending.has_given_up(file) {
             return self.rest();
@@ -139,6 +160,16 @@ impl Writer {
         Ok(())
     }
 
+    /// Seals quiet conversations now, all but so many of the list's first.
+    #[cfg(test)]
+    pub(super) fn quieten_beside(&mut self, lively: usize) -> Result<(), StoreError> {
+        self.tending.quieting = Some(Quieting::beside(&self.store(), lively)?);
+        while self.tending.quieting.is_some() {
+            self.quieten(&[])?;
+        }
+        Ok(())
+    }
+
     /// Forgets what is under way: the tree is another one now.
     pub(super) fn forget_tending(&mut self) {
         self.tending = Tending {
@@ -154,14 +185,42 @@ impl Writer {
     /// Takes over what was counted before the store was opened.
     fn recall(&mut self) -> Result<(), StoreError> {
         if !self.tending.recalled {
-            let value = self.shared.read().value(&key::census())?;
-            let codec = &self.shared.codec;
-            let payload = value.and_then(|value| codec.open(&key::census(), &value).ok());
-            let record = payload.and_then(|payload| decode::<CensusRecord>(&payload).ok());
-            self.tending.census = record.map(Census::of_record);
+            (self.tending.census, self.tending.quieted) = self.recalled()?;
             self.tending.recalled = true;
         }
         Ok(())
+    }
+
+    /// What was counted, and how many messages had come when quiet conversations were sealed last.
+    fn recalled(&self) -> Result<(Option<Census>, u64), StoreError> {
+        let value = self.shared.read().value(&key::census())?;
+        let codec = &self.shared.codec;
+        let payload = value.and_then(|value| codec.open(&key::census(), &value).ok());
+        let record = payload.and_then(|payload| decode::<CensusRecord>(&payload).ok());
+        let quieted = record.map_or(0, |record| record.quieted);
+        let counted = record.filter(|record| record.file > 0);
+        Ok((counted.map(Census::of_record), quieted))
+    }
+
+    /// Seals some quiet conversations.
+    fn quieten(&mut self, in_view: &[ConversationId]) -> Result<Tended, StoreError> {
+        let store = self.store();
+        let mut quieting = match self.tending.quieting.take() {
+            Some(quieting) => quieting,
+            None => Quieting::begin(&store)?,
+        };
+        let quieted = quieting.step(&store, in_view)?;
+        if !quieted.sealings.is_empty() {
+            self.put_sealed(quieted.sealings)?;
+            self.begin_flush()?;
+        }
+        if quieted.ended {
+            self.tending.quieted = quieting.arrived;
+            self.write_down()?;
+        } else {
+            self.tending.quieting = Some(quieting);
+        }
+        Ok(Tended::More)
     }
 
     fn count(&mut self, file: u64) -> Result<Tended, StoreError> {
@@ -181,9 +240,19 @@ impl Writer {
     /// Writes down what is alive, for the next who opens the store.
     fn remember(&mut self, census: Census) -> Result<(), StoreError> {
         self.tending.census = Some(census);
-        let key = key::census();
-        let payload = encode(&census.record())?;
-        self.write_aside(key, &payload)
+        self.write_down()
+    }
+
+    fn write_down(&mut self) -> Result<(), StoreError> {
+        let quieted = self.tending.quieted;
+        let record = match self.tending.census {
+            Some(census) => census.record(quieted),
+            None => CensusRecord {
+                quieted,
+                ..CensusRecord::default()
+            },
+        };
+        self.write_aside(key::census(), &encode(&record)?)
     }
 
     fn evict(&mut self, in_view: &[ConversationId], file: u64) -> Result<Tended, StoreError> {

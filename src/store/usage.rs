@@ -122,14 +122,17 @@ fn is_set_aside(name: &str) -> bool {
 }
 
 /// A tree that is smaller is left alone, however little of it is alive.
-const SMALL: u64 = 64 * 1024 * 1024;
+const SMALL: u64 = 16 * 1024 * 1024;
 
 /// What the smallest tree takes on disk.
 const FLOOR: u64 = 2 * 1024 * 1024;
 
-/// What a compacted tree takes in thousandths of what is alive, until it was measured: keys and
-/// values share segments of 512 KiB with pages that were written anew meanwhile.
-const SPREAD: u64 = 1_700;
+/// What a compacted tree takes beside that at most, however much is alive: segments that its copying
+/// left free, which the next messages fill.
+const FREE_MAX: u64 = 6 * 1024 * 1024;
+
+/// What a compacted tree takes in thousandths of what is alive, until it was measured.
+const SPREAD: u64 = 1_150;
 
 /// What is to be done about a tree's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,15 +167,16 @@ impl Census {
         Self {
             live: record.live,
             file: record.file,
-            spread: spread.clamp(1_000, 8_000),
+            spread: spread.clamp(1_000, 32_000),
         }
     }
 
-    pub(super) const fn record(self) -> CensusRecord {
+    pub(super) const fn record(self, quieted: u64) -> CensusRecord {
         CensusRecord {
             live: self.live,
             file: self.file,
             spread: self.spread,
+            quieted,
         }
     }
 
@@ -186,11 +190,12 @@ impl Census {
     }
 
     pub(super) fn compacted(live: u64, file: u64) -> Self {
-        let spread = file.saturating_sub(FLOOR).saturating_mul(1_000) / live.max(1);
+        let spread = file.saturating_sub(beside(live)).saturating_mul(1_000) / live.max(1);
         Self::of_record(CensusRecord {
             live,
             file,
             spread: spread.max(1_000),
+            quieted: 0,
         })
     }
 
@@ -202,27 +207,31 @@ impl Census {
     /// What the tree would take if it were compacted.
     fn expected(self) -> u64 {
         let spread = self.live.saturating_mul(self.spread) / 1_000;
-        spread.saturating_add(FLOOR)
+        spread.saturating_add(beside(self.live))
     }
 }
 
+/// What a compacted tree takes beside what is alive.
+fn beside(live: u64) -> u64 {
+    FLOOR.saturating_add(live.min(FREE_MAX))
+}
+
 /// Decides what is to be done about a tree that takes `file` bytes. A budget is kept with a quarter
-/// to spare, so that the work is done now and then and not all the time.
+/// to spare, and without one a third has to come of it, so that the work is done now and then and not
+/// all the time: a compaction writes twice what is alive.
 pub(super) fn need(file: u64, census: Option<Census>, budget: Option<u64>) -> Need {
     let over = budget.filter(|budget| file > *budget);
     if over.is_none() && file <= SMALL {
         return Need::Nothing;
     }
-    // So often as the tree has grown by a quarter; without a budget it only has to be much too large.
-    let parts = if over.is_some() { 4 } else { 1 };
-    let counted = census.filter(|it| file < it.file.saturating_add(it.file / parts).max(1));
+    // So often as the tree has grown by a quarter.
+    let counted = census.filter(|it| file < it.file.saturating_add(it.file / 4).max(1));
     let Some(census) = counted else {
         return Need::Census;
     };
     let expected = census.expected();
     let Some(budget) = over else {
-        let much = census.live.saturating_mul(3);
-        return if file > much && expected < file / 2 {
+        return if expected <= file / 3 * 2 {
             Need::Compact
         } else {
             Need::Nothing
@@ -253,27 +262,40 @@ mod tests {
     }
 
     #[test]
-    fn a_small_tree_is_left_alone_and_a_large_one_is_counted_once() {
-        assert_eq!(need(64 * MB, None, None), Need::Nothing);
-        assert_eq!(need(65 * MB, None, None), Need::Census);
-        assert_eq!(need(65 * MB, census(60 * MB, 65 * MB), None), Need::Nothing);
-        assert_eq!(
-            need(120 * MB, census(60 * MB, 65 * MB), None),
-            Need::Nothing
-        );
-        assert_eq!(need(131 * MB, census(60 * MB, 65 * MB), None), Need::Census);
+    fn a_small_tree_is_left_alone_and_a_large_one_is_counted_as_often_as_it_has_grown() {
+        assert_eq!(need(16 * MB, None, None), Need::Nothing);
+        assert_eq!(need(17 * MB, None, None), Need::Census);
+        let counted = census(60 * MB, 80 * MB);
+        assert_eq!(need(80 * MB, counted, None), Need::Nothing);
+        assert_eq!(need(99 * MB, counted, None), Need::Nothing);
+        assert_eq!(need(100 * MB, counted, None), Need::Census);
     }
 
     #[test]
-    fn a_tree_of_which_less_than_a_third_is_alive_is_compacted() {
-        assert_eq!(need(90 * MB, census(31 * MB, 90 * MB), None), Need::Nothing);
-        assert_eq!(need(90 * MB, census(20 * MB, 90 * MB), None), Need::Compact);
+    fn a_tree_is_compacted_if_that_gives_a_third_of_it_back() {
+        assert_eq!(need(90 * MB, census(46 * MB, 90 * MB), None), Need::Nothing);
+        assert_eq!(need(90 * MB, census(45 * MB, 90 * MB), None), Need::Compact);
+    }
+
+    #[test]
+    fn what_was_compacted_is_not_compacted_again_before_it_has_grown_by_half() {
+        for (live, file) in [(1, 20), (10, 17), (40, 49), (40, 80), (400, 450)] {
+            let compacted = Some(Census::compacted(live * MB, file * MB));
+            for more in 0..50 {
+                let file = (file + file * more / 100) * MB;
+                let need = need(file, compacted, None);
+                assert_ne!(need, Need::Compact, "{live} in {file}");
+            }
+        }
     }
 
     #[test]
     fn over_the_budget_it_is_compacted_if_that_is_enough_and_else_old_messages_go() {
         let budget = Some(40 * MB);
-        assert_eq!(need(40 * MB, None, budget), Need::Nothing);
+        assert_eq!(
+            need(40 * MB, census(30 * MB, 40 * MB), budget),
+            Need::Nothing
+        );
         assert_eq!(need(41 * MB, None, budget), Need::Census);
         assert_eq!(
             need(41 * MB, census(15 * MB, 41 * MB), budget),
@@ -294,7 +316,7 @@ mod tests {
             need(45 * MB, Some(measured), budget),
             Need::Evict { .. }
         ));
-        let record = measured.record();
+        let record = measured.record(7);
         assert_eq!(Census::of_record(record), measured);
     }
 }

@@ -18,7 +18,7 @@ use super::pack_changes::{PackChange, PackChanges, pack_changes};
 use super::pack_shape::SEALED_COUNT;
 use super::packs::Keyed;
 use super::recover::{Check, Ground, TreeSource};
-use super::seal::{HOT_MAX, sealing};
+use super::seal::{HOT_MAX, Sealing, sealing};
 use super::settle::Unsettled;
 use super::shared::{Shared, Tables};
 use super::tend::Tending;
@@ -253,24 +253,45 @@ impl Writer {
             let Some(sealing) = sealing(&self.snapshot(None), number)? else {
                 continue;
             };
-            let mut tables = self.shared.write();
-            tables.apply(&sealing.changes)?;
-            if let Some(row) = &sealing.row {
-                tables.rows.put(number, Arc::clone(row), row.cost());
-            }
-            remember_packs(&tables, &sealing.packs);
-            drop(tables);
-            self.unsynced.cache = true;
-            if sealing.more {
+            let more = sealing.more;
+            self.put_sealed(vec![(number, sealing)])?;
+            if more {
                 self.to_seal.insert(number);
             }
         }
         Ok(())
     }
 
-    /// Writes a record that no reader sees, beside the commits; durable with the next sync.
+    /// Writes sealed packs, in one batch behind the last commit.
+    pub(super) fn put_sealed(
+        &mut self,
+        sealings: Vec<(ConversationNumber, Sealing)>,
+    ) -> Result<(), StoreError> {
+        let mut changes = KvBatch::default();
+        let mut packs = Vec::new();
+        let mut tables = self.shared.write();
+        for (number, sealing) in sealings {
+            changes.changes.extend(sealing.changes.changes);
+            packs.extend(sealing.packs);
+            if let Some(row) = sealing.row {
+                let cost = row.cost();
+                tables.rows.put(number, row, cost);
+            }
+        }
+        tables.apply(&changes)?;
+        remember_packs(&tables, &packs);
+        drop(tables);
+        self.unsynced.cache = true;
+        Ok(())
+    }
+
+    /// Writes a record that no reader sees, beside the commits; durable with the next sync. Before the
+    /// first commit nothing is: a tree without counters counts as damaged.
     pub(super) fn write_aside(&mut self, key: Vec<u8>, payload: &[u8]) -> Result<(), StoreError> {
         let mut tables = self.shared.write();
+        if tables.meta.seq == 0 {
+            return Ok(());
+        }
         let mut changes = KvBatch::default();
         let value = self.shared.codec.seal(&key, payload, tables.meta.seq)?;
         changes.put(key, value);
@@ -278,6 +299,15 @@ impl Writer {
         drop(tables);
         applied.map_err(|error| self.fail(error))?;
         self.unsynced.cache = true;
+        Ok(())
+    }
+
+    /// Begins to make what was written beside the commits durable, where each write has to be.
+    pub(super) fn begin_flush(&self) -> Result<(), StoreError> {
+        let kv = Arc::clone(&self.shared.read().kv);
+        if kv.wants_each_flushed() {
+            kv.begin_flush()?;
+        }
         Ok(())
     }
 
@@ -296,7 +326,7 @@ impl Writer {
     }
 
     /// Makes the store read-only, unless the failure is the batch's own.
-    fn fail(&self, error: StoreError) -> StoreError {
+    pub(super) fn fail(&self, error: StoreError) -> StoreError {
         if matches!(error, StoreError::Io { .. } | StoreError::Damaged { .. }) {
             let reason = error.to_string();
             self.shared.set_health(StoreHealth::ReadOnly { reason });

@@ -9,6 +9,7 @@ mod inspect;
 mod model;
 mod packs;
 mod promise;
+mod quiet;
 mod scenario;
 mod torture;
 

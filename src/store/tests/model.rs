@@ -38,6 +38,8 @@ enum Op {
     Acknowledge(u8, i64),
     Token(String),
     Sync,
+    /// Quiet conversations are sealed: all of them.
+    Quieten,
     Reopen,
     Crash,
 }
@@ -60,6 +62,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (any::<u8>(), 1..260_i64).prop_map(|(e, t)| Op::Acknowledge(e, t)),
         1 => "[a-z]{1,5}".prop_map(Op::Token),
         1 => Just(Op::Sync),
+        2 => Just(Op::Quieten),
         2 => Just(Op::Reopen),
         2 => Just(Op::Crash),
     ]
@@ -168,7 +171,7 @@ impl Model {
                 overlay.update_session(|row| row.token = Some(Secret::new(token.clone())));
                 self.token = Some(token.clone());
             }
-            Op::Sync | Op::Reopen | Op::Crash => {}
+            Op::Sync | Op::Quieten | Op::Reopen | Op::Crash => {}
         }
     }
 
@@ -302,6 +305,10 @@ proptest! {
             for op in &ops {
                 match op {
                     Op::Sync => bench.writer.sync().unwrap(),
+                    Op::Quieten => {
+                        bench.writer.quieten_beside(0).unwrap();
+                        continue;
+                    }
                     Op::Reopen => bench = bench.reopen(),
                     Op::Crash => {
                         // A writer that is dropped syncs; a power cut gives it no time to.
@@ -346,6 +353,9 @@ proptest! {
                 drop(opened);
                 opened = Store::open(&options).unwrap();
                 prop_assert!(!opened.report.found_damage() && opened.report.read_only.is_none());
+            }
+            if ops.iter().any(|op| matches!(op, Op::Quieten)) {
+                opened.writer.quieten_beside(0).unwrap();
             }
             check(&opened.store, &model);
         }

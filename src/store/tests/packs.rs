@@ -10,7 +10,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 /// Commits messages of class cache, held together with the one before them.
-fn receive(bench: &mut Bench, number: ConversationNumber, times: std::ops::Range<i64>) {
+pub(super) fn receive(bench: &mut Bench, number: ConversationNumber, times: std::ops::Range<i64>) {
     let mut overlay = Overlay::new(&bench.store);
     put(&mut overlay, number, times.clone());
     let hold = |row: &mut ConversationRow| {
@@ -36,7 +36,7 @@ fn put(overlay: &mut Overlay<'_>, number: ConversationNumber, times: std::ops::R
 }
 
 /// Times and texts, oldest first, and where gaps are.
-fn shown(store: &Store, number: ConversationNumber) -> Vec<String> {
+pub(super) fn shown(store: &Store, number: ConversationNumber) -> Vec<String> {
     let snapshot = store.snapshot();
     let mut shown = Vec::new();
     let mut before = None;
@@ -58,11 +58,11 @@ fn shown(store: &Store, number: ConversationNumber) -> Vec<String> {
     }
 }
 
-fn texts(times: impl IntoIterator<Item = i64>) -> Vec<String> {
+pub(super) fn texts(times: impl IntoIterator<Item = i64>) -> Vec<String> {
     times.into_iter().map(|n| format!("{n} text {n}")).collect()
 }
 
-fn packs(store: &Store, number: ConversationNumber) -> Vec<Arc<Pack>> {
+pub(super) fn packs(store: &Store, number: ConversationNumber) -> Vec<Arc<Pack>> {
     let mut packs = Vec::new();
     let snapshot = store.snapshot();
     let visit = &mut |keyed: crate::store::packs::Keyed| {
@@ -75,7 +75,7 @@ fn packs(store: &Store, number: ConversationNumber) -> Vec<Arc<Pack>> {
     packs
 }
 
-fn sealed(store: &Store, number: ConversationNumber) -> usize {
+pub(super) fn sealed(store: &Store, number: ConversationNumber) -> usize {
     let packs = packs(store, number);
     packs
         .iter()
@@ -208,7 +208,7 @@ fn a_removed_conversation_leaves_no_pack_behind() {
 }
 
 /// Breaks the value of the pack that has a message, as damage would.
-fn break_pack(bench: &Bench, number: ConversationNumber, n: i64) {
+pub(super) fn break_pack(bench: &Bench, number: ConversationNumber, n: i64) {
     let snapshot = bench.store.snapshot();
     let covering = snapshot.covering(number, &position(n)).unwrap();
     let key = covering.unwrap().key;
