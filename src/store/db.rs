@@ -4,8 +4,9 @@
 //! source: a snapshot or configuration file cut off by a kill makes it refuse to open for ever
 //! (we delete such files first, they are only an index); damaged bytes make it panic (we catch
 //! that); on Linux its flush never calls fsync (we do, after every batch and before the next, for
-//! writes that are not synced can destroy ones that were: `syncer.rs`); files it creates are never synced (we do after opening);
-//! its background flusher wakes an idle phone or does not exist (we turn it off).
+//! writes that are not synced can destroy ones that were: `syncer.rs`); files it creates are never
+//! synced (we do after opening, beside the first reads); its background flusher wakes an idle phone
+//! or does not exist (we turn it off).
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -46,8 +47,8 @@ impl DbOptions {
 #[derive(Debug)]
 pub(super) struct SledKv {
     db: sled::Db,
-    /// The sync that sled leaves out on Linux; none elsewhere.
-    syncer: Option<Syncer>,
+    /// The sync that sled leaves out: after opening everywhere, after a flush on Linux.
+    syncer: Syncer,
     /// Dropped last.
     _end: UntilClosed,
 }
@@ -71,7 +72,8 @@ impl Drop for UntilClosed {
 }
 
 impl SledKv {
-    /// Heals the folder, opens the database and makes the files' names durable.
+    /// Heals the folder, opens the database and begins to make it durable, the files' names too:
+    /// what opening wrote. The next batch waits for that, and reads do not.
     ///
     /// A database that hangs is left to its thread and reported as damaged, so that the caller can
     /// move the folder away and go on.
@@ -91,13 +93,9 @@ impl SledKv {
         let db = opened
             .recv_timeout(options.open_timeout)
             .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
-        sync_tree(&options.folder).map_err(failed)?;
-        let syncer = if cfg!(target_os = "linux") {
-            let data = File::open(options.data_file()).map_err(failed)?;
-            Some(Syncer::start(data).map_err(failed)?)
-        } else {
-            None
-        };
+        let data = File::open(options.data_file()).map_err(failed)?;
+        let folder = options.folder.clone();
+        let syncer = Syncer::start(data, move || sync_tree(&folder)).map_err(failed)?;
         let _end = UntilClosed(options.data_file());
         Ok(Self { db, syncer, _end })
     }
@@ -197,16 +195,16 @@ impl Kv for SledKv {
             }
         }
         self.wait_flushed()?;
-        // Also a batch that failed may have written something.
-        if let Some(syncer) = &self.syncer {
-            syncer.note_written();
+        // Also a batch that failed may have written something. Elsewhere sled syncs by itself.
+        if self.wants_each_flushed() {
+            self.syncer.note_written();
         }
         guarded("the commit", || self.db.apply_batch(changes))
     }
 
     fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
-        if let Some(syncer) = &self.syncer {
-            syncer.note_written();
+        if self.wants_each_flushed() {
+            self.syncer.note_written();
         }
         // A batch of sled's would be applied in the order of a hash.
         batch.changes.iter().try_for_each(|(key, value)| {
@@ -223,12 +221,12 @@ impl Kv for SledKv {
 
     fn begin_flush(&self) -> Result<(), StoreError> {
         guarded("the flush", || self.db.flush())?;
-        let begun = self.syncer.as_ref().map_or(Ok(()), Syncer::begin);
+        let begun = self.syncer.begin();
         begun.map_err(|e| StoreError::io("the flush", &e))
     }
 
     fn wait_flushed(&self) -> Result<(), StoreError> {
-        let synced = self.syncer.as_ref().map_or(Ok(()), Syncer::wait);
+        let synced = self.syncer.wait();
         synced.map_err(|e| StoreError::io("the flush", &e))
     }
 

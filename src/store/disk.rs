@@ -270,8 +270,12 @@ fn lock_file(folder: &Path) -> Result<File, LockRefusal> {
         }
     }
     let pid = format!("{}\n", std::process::id());
-    file.set_len(0).map_err(LockRefusal::Io)?;
+    let length = u64::try_from(pid.len()).unwrap_or(0);
     file.write_all(pid.as_bytes()).map_err(LockRefusal::Io)?;
+    // Only a longer one is cut: some file systems write a file out that was emptied and filled.
+    if file.metadata().is_ok_and(|found| found.len() > length) {
+        file.set_len(length).map_err(LockRefusal::Io)?;
+    }
     Ok(file)
 }
 

@@ -6,7 +6,8 @@
 //! applied to the tree; of any other commit that touches the outbox, the *outbox* part, written
 //! after it and synced with whatever comes next; and after each flush of the tree a *mark* that
 //! says how far it is durable, so that a tree that comes back older is seen. When a file is full, the tree is flushed and the
-//! other file gets a new start.
+//! other file gets a new start; so it is before the first commit after an opening, for until then
+//! there is nothing to write.
 //!
 //! Files are preallocated, so that a sync writes data only. A record is a frame (`frame.rs`) whose
 //! key is the kind and the generation (8 bytes, big-endian) and whose payload is a batch
@@ -177,6 +178,16 @@ impl Recovered {
     }
 }
 
+/// The file whose turn it is with a generation.
+const fn file_of(generation: u64) -> &'static str {
+    let [even, odd] = JOURNAL_FILES;
+    if generation.is_multiple_of(2) {
+        even
+    } else {
+        odd
+    }
+}
+
 fn record(opened: &frame::Opened) -> Option<JournalRecord> {
     let (kind, generation) = opened.key.split_first()?;
     Some(JournalRecord {
@@ -187,12 +198,19 @@ fn record(opened: &frame::Opened) -> Option<JournalRecord> {
     })
 }
 
+/// How many bytes are looked at together for the first byte of a frame.
+const STRIDE: usize = 4096;
+
 /// Where the next frame may begin.
 pub(super) fn find_magic(bytes: &[u8]) -> Option<usize> {
     let [first, ..] = MAGIC;
     let mut from = 0_usize;
     loop {
-        let rest = bytes.get(from..)?;
+        let mut rest = bytes.get(from..)?;
+        // Files are made of zeros mostly: a look at many bytes at once passes over them.
+        let strides = rest.chunks(STRIDE).take_while(|it| !it.contains(&first));
+        from = from.saturating_add(strides.map(<[u8]>::len).sum());
+        rest = bytes.get(from..)?;
         let at = rest.iter().position(|byte| *byte == first)?;
         from = from.saturating_add(at);
         if bytes.get(from..)?.starts_with(&MAGIC) {
@@ -237,23 +255,16 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Starts a new generation with an image; durable on return.
-    pub(super) fn start(
+    /// A journal that a store just opened may need, or not: the next generation begins with
+    /// [`Journal::restart`], and has room for nothing before.
+    pub(super) fn waiting(
         disk: Arc<dyn Disk>,
-        codec: &Codec,
         generation: u64,
         image: BTreeMap<Vec<u8>, Vec<u8>>,
-        seq: u64,
     ) -> Result<Self, StoreError> {
-        let [even, odd] = JOURNAL_FILES;
-        let name = if generation.is_multiple_of(2) {
-            even
-        } else {
-            odd
-        };
-        let failed = |error: io::Error| StoreError::io("starting the journal", &error);
-        let file = disk.open(name).map_err(failed)?;
-        let mut journal = Self {
+        let file = disk.open(file_of(generation));
+        let file = file.map_err(|error| StoreError::io("opening the journal", &error))?;
+        Ok(Self {
             disk,
             file,
             generation,
@@ -263,7 +274,24 @@ impl Journal {
             suspect: false,
             unpromised: 0,
             unsynced: false,
-        };
+        })
+    }
+
+    /// Whether this generation has not begun: nothing may be appended to its file.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.capacity == 0
+    }
+
+    /// Starts a new generation with an image; durable on return.
+    pub(super) fn start(
+        disk: Arc<dyn Disk>,
+        codec: &Codec,
+        generation: u64,
+        image: BTreeMap<Vec<u8>, Vec<u8>>,
+        seq: u64,
+    ) -> Result<Self, StoreError> {
+        let failed = |error: io::Error| StoreError::io("starting the journal", &error);
+        let mut journal = Self::waiting(disk, generation, image)?;
         let changes = journal
             .image
             .iter()

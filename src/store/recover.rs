@@ -6,7 +6,8 @@
 //! 3. Intents that the tree has not seen yet are replayed, if they follow right on its last commit.
 //! 4. If the tree was made anew, or is older than the journal says, the journal alone tells what is
 //!    unsettled; else the tree does, which is never behind it.
-//! 5. The journal starts a new generation.
+//! 5. The journal starts a new generation: at once if anything was amiss, replayed or migrated, else
+//!    with the first commit, so that what is only read costs no write.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -112,7 +113,12 @@ impl Ground {
         };
         let whole =
             opened.and_then(|tables| self.replayed(tables, codec, (&journal, &tail), report));
-        let whole = match whole.and_then(|tables| tables.map(|t| forward(t, codec)).transpose()) {
+        let mut is_old = false;
+        let whole = whole.and_then(|tables| {
+            is_old = tables.as_ref().is_some_and(|t| t.meta.schema < SCHEMA);
+            tables.map(|t| forward(t, codec)).transpose()
+        });
+        let whole = match whole {
             Ok(tables) => tables,
             Err(StoreError::Damaged { .. }) => None,
             Err(other) => return Err(other),
@@ -120,6 +126,8 @@ impl Ground {
         if whole.is_some() {
             self.remove_old();
         }
+        let is_same = !is_old && report.intents_replayed == 0;
+        let is_ordinary = whole.is_some() && !journal.is_damaged() && is_same;
         let mut tables = match whole {
             Some(tables) => tables,
             None => {
@@ -131,7 +139,9 @@ impl Ground {
                 tables
             }
         };
-        tables.kv.flush()?;
+        if !is_ordinary {
+            tables.kv.flush()?;
+        }
         if lacks_promises(&journal, tables.meta.seq) {
             report.journal_lost = true;
             for name in &journal.unread {
@@ -139,10 +149,15 @@ impl Ground {
             }
         }
         let image = outbox_rows(tables.kv.as_ref())?;
-        let generation = journal.generation().saturating_add(1);
+        let generation = journal.generation();
         let disk = Arc::clone(&self.disk);
         tables.outbox = load_outbox(tables.kv.as_ref(), codec)?;
-        let started = Journal::start(disk, codec, generation, image, tables.meta.seq);
+        let started = if is_ordinary {
+            Journal::waiting(disk, generation, image)
+        } else {
+            let next = generation.saturating_add(1);
+            Journal::start(disk, codec, next, image, tables.meta.seq)
+        };
         Ok((tables, started))
     }
 

@@ -15,7 +15,7 @@
 //! the segment was begun (both 8 bytes, little-endian, xor `0x7FFF_FFFF_FFFF_FFFF`).
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::Path;
 
 use super::StoreError;
@@ -61,7 +61,7 @@ enum Header {
 /// [`StoreError::Damaged`] when a header is: the file must not be opened. [`StoreError::Io`].
 pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
     let failed = |error: io::Error| io_or_damage("looking at the database", &error);
-    let mut file = match File::open(data_file) {
+    let file = match File::open(data_file) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return refuse_remains(data_file);
@@ -72,7 +72,7 @@ pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
     let mut whole = Vec::new();
     let mut offset = 0_u64;
     while offset.saturating_add(HEADER as u64) <= length {
-        match header(&mut file, offset).map_err(failed)? {
+        match header(&file, offset).map_err(failed)? {
             Header::Whole { place, durable } => whole.push((place, durable, offset)),
             Header::Blank => {}
             Header::Damaged => return Err(StoreError::damaged("a segment of the database")),
@@ -99,7 +99,9 @@ pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
     let over = at_end.len().saturating_sub(KEPT_MAX);
     let mut tail = Tail::default();
     for (_, _, offset) in at_end.into_iter().skip(over) {
-        let bytes = read_at(&mut file, offset, SEGMENT).map_err(failed)?;
+        let size = SEGMENT.min(length.saturating_sub(offset));
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        read_at(&file, offset, &mut bytes).map_err(failed)?;
         tail.segments.push((offset, bytes));
     }
     if let Some(folder) = data_file.parent() {
@@ -170,10 +172,11 @@ fn look_at_blobs(folder: &Path, durable: i64) -> Result<Vec<(i64, Vec<u8>)>, Sto
     Ok(kept)
 }
 
-fn header(file: &mut File, offset: u64) -> io::Result<Header> {
-    let bytes = read_at(file, offset, HEADER as u64)?;
-    let parts = bytes.split_first_chunk::<4>();
-    let Some((crc, fields)) = parts else {
+fn header(file: &File, offset: u64) -> io::Result<Header> {
+    // A large store has thousands: each is one read into memory that is there already.
+    let mut bytes = [0; HEADER];
+    read_at(file, offset, &mut bytes)?;
+    let Some((crc, fields)) = bytes.split_first_chunk::<4>() else {
         return Ok(Header::Blank);
     };
     let mut numbers = fields
@@ -199,11 +202,15 @@ fn header(file: &mut File, offset: u64) -> io::Result<Header> {
     })
 }
 
-fn read_at(file: &mut File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(offset))?;
-    file.take(length).read_to_end(&mut bytes)?;
-    Ok(bytes)
+#[cfg(unix)]
+fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, into, offset)
+}
+
+#[cfg(not(unix))]
+fn read_at(mut file: &File, offset: u64, into: &mut [u8]) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
+    io::Read::read_exact(&mut file, into)
 }
 
 impl Tail {

@@ -2,7 +2,10 @@
 //!
 //! Nothing is written to the file while a sync is under way: a write that is not synced may stand on
 //! ground that is not synced either, and a power cut would take both. What goes on meanwhile is all
-//! the work in memory before the next write.
+//! the work in memory before the next write, and every read.
+//!
+//! The first sync covers everything that opening left behind, names included; it begins at once, and
+//! whoever opened the store to read does not wait for it.
 
 use std::fs::File;
 use std::io;
@@ -28,24 +31,39 @@ struct Progress {
 }
 
 impl Syncer {
-    /// Begins with a file of which nothing is known to be durable. The thread sleeps between syncs
-    /// and ends with the syncer.
-    pub(super) fn start(file: File) -> io::Result<Self> {
+    /// Begins the first sync of a file of which nothing is known to be durable: `whole` makes it
+    /// so, and whatever belongs to it. One that failed is tried again by the next. The thread sleeps
+    /// between syncs and ends with the syncer.
+    pub(super) fn start(
+        file: File,
+        whole: impl Fn() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Self> {
         let (to, asked) = mpsc::sync_channel::<()>(1);
         let (done, results) = mpsc::sync_channel(1);
+        let mut is_whole = false;
+        let mut sync = move || {
+            if is_whole {
+                return file.sync_data();
+            }
+            let synced = whole();
+            is_whole = synced.is_ok();
+            synced
+        };
         let thread = thread::Builder::new()
             .name("sampan-store-sync".to_owned())
-            .spawn(move || while asked.recv().is_ok() && done.send(file.sync_data()).is_ok() {})?;
+            .spawn(move || while asked.recv().is_ok() && done.send(sync()).is_ok() {})?;
         let progress = Mutex::new(Progress {
             results,
             running: false,
             written: true,
         });
-        Ok(Self {
+        let syncer = Self {
             to: Some(to),
             thread: Some(thread),
             progress,
-        })
+        };
+        syncer.begin()?;
+        Ok(syncer)
     }
 
     /// Notes that the next sync has something to do.
@@ -111,7 +129,10 @@ mod tests {
     fn a_sync_that_failed_is_told_once_and_tried_again() {
         // Neither the one end of a channel nor the other can be synced.
         let (end, _other) = io::pipe().unwrap();
-        let syncer = Syncer::start(File::from(std::os::fd::OwnedFd::from(end))).unwrap();
+        let end = File::from(std::os::fd::OwnedFd::from(end));
+        let syncer = Syncer::start(end, || Ok(())).unwrap();
+        syncer.wait().unwrap();
+        syncer.note_written();
         syncer.begin().unwrap();
         assert!(syncer.wait().is_err());
         assert!(syncer.wait().is_ok());
@@ -130,17 +151,41 @@ mod tests {
             files.any(|file| file == path)
         };
         for _ in 0..200 {
-            let syncer = Syncer::start(File::create(&path).unwrap()).unwrap();
-            syncer.begin().unwrap();
+            let syncer = Syncer::start(File::create(&path).unwrap(), || Ok(())).unwrap();
             drop(syncer);
             assert!(!is_open());
         }
     }
 
     #[test]
-    fn a_file_to_which_nothing_was_written_is_not_synced_again() {
-        let syncer = Syncer::start(tempfile::tempfile().unwrap()).unwrap();
+    fn the_first_sync_covers_everything_and_is_tried_until_it_succeeds() {
+        let (said, asked) = mpsc::channel();
+        let failures = Mutex::new(2);
+        let whole = move || {
+            said.send(()).unwrap();
+            let mut left = failures.lock().unwrap();
+            *left -= 1;
+            if *left >= 0 {
+                return Err(io::Error::other("not yet"));
+            }
+            Ok(())
+        };
+        let syncer = Syncer::start(tempfile::tempfile().unwrap(), whole).unwrap();
+        assert!(syncer.wait().is_err());
         syncer.begin().unwrap();
+        assert!(syncer.wait().is_err());
+        syncer.begin().unwrap();
+        syncer.wait().unwrap();
+        syncer.note_written();
+        syncer.begin().unwrap();
+        syncer.wait().unwrap();
+        drop(syncer);
+        assert_eq!(asked.iter().count(), 3);
+    }
+
+    #[test]
+    fn a_file_to_which_nothing_was_written_is_not_synced_again() {
+        let syncer = Syncer::start(tempfile::tempfile().unwrap(), || Ok(())).unwrap();
         syncer.wait().unwrap();
         syncer.begin().unwrap();
         assert!(!syncer.lock().running);

@@ -139,13 +139,26 @@ impl Writer {
         let encoded = encode_batch(&batch, &packs, meta, totals, &self.shared.codec)?;
         let seq = CommitSeq(encoded.meta.seq);
         self.unsettled.add(encoded.changes.size());
-        let committed = match class {
+        let begun = self.begin_journal();
+        let committed = begun.and_then(|()| match class {
             CommitClass::Intent => self.commit_intent(&batch, &packs, encoded),
             CommitClass::Cache => self.commit_cache(&batch, &packs, encoded),
-        };
+        });
         let told = committed.and_then(|()| changes(&batch, &self.snapshot(None)));
         let changes = told.map_err(|error| self.fail(error))?;
         Ok(Commit { seq, changes })
+    }
+
+    /// Starts the generation of the journal that an opening left to the first commit: the tree is
+    /// durable first, for what came before is not replayed any more.
+    fn begin_journal(&mut self) -> Result<(), StoreError> {
+        if !self.journal.as_ref().is_some_and(Journal::is_waiting) {
+            return Ok(());
+        }
+        self.flush_tree()?;
+        let seq = self.shared.read().meta.seq;
+        let journal = self.journal.as_mut().ok_or_else(no_journal)?;
+        journal.restart(&self.shared.codec, seq)
     }
 
     /// Fills in what the records need beside the batch itself, and computes what it does to packs.
@@ -346,6 +359,7 @@ impl Writer {
         if let StoreHealth::ReadOnly { reason } = self.shared.health() {
             return Err(StoreError::ReadOnly { reason });
         }
+        self.begin_journal().map_err(|error| self.fail(error))?;
         if self.unsynced != Unsynced::NOTHING {
             self.flush_tree().map_err(|error| self.fail(error))?;
         }
@@ -403,6 +417,8 @@ impl Writer {
         self.unsettled = Unsettled::default();
         self.unsynced = Unsynced::NOTHING;
         self.journal = Some(journal?);
+        // A journal that can't be written must not be found out by the next commit.
+        self.begin_journal()?;
         self.shared.set_health(StoreHealth::Good);
         Ok(report)
     }
@@ -441,7 +457,11 @@ impl Writer {
 impl Drop for Writer {
     /// Leaves nothing behind that the next open must replay. A failure is the next open's to mend.
     fn drop(&mut self) {
-        let _ = self.sync();
+        // What was only read is left as it was.
+        let is_waiting = self.journal.as_ref().is_some_and(Journal::is_waiting);
+        if self.is_dirty() || !is_waiting {
+            let _ = self.sync();
+        }
     }
 }
 
