@@ -8,15 +8,15 @@ use super::batch::{Batch, Change};
 use super::frame::VALUE_MAX;
 use super::key::{self, Tag};
 use super::kv::KvBatch;
-use super::pack_changes::{PackChange, PackChanges};
+use super::pack_changes::{PackChange, PackChanges, TailAfter};
 use super::place::HistoryEnd;
 use super::record::{
-    ConversationRecord, IdRecord, MetaRecord, PointerRecord, SessionRecord, TotalsRecord, encode,
-    encode_compact,
+    IdRecord, MetaRecord, PointerRecord, SessionRecord, TotalsRecord, encode, encode_compact,
 };
 use super::record_entry::EntryRecord;
 use super::row::{Freshness, UnreadTotal};
 use super::shared::Codec;
+use super::tail::join;
 use super::{ConversationNumber, ConversationRow, Position, Snapshot, StoreError, UnreadTotals};
 
 /// A batch as bytes, and the counters that go with it.
@@ -51,7 +51,7 @@ pub(super) fn encode_batch(
     };
     let mut after = totals;
     for (number, change) in &batch.conversations {
-        encoder.conversation(*number, change)?;
+        encoder.conversation(*number, change, packs.tails.get(number))?;
         after.replace(change.before.as_deref(), change.after.as_deref());
     }
     encoder.names(batch)?;
@@ -128,15 +128,17 @@ impl Encoder<'_> {
         &mut self,
         number: ConversationNumber,
         change: &Change<Arc<ConversationRow>>,
+        tail: Option<&TailAfter>,
     ) -> Result<(), StoreError> {
         let (before, after) = (change.before.as_deref(), change.after.as_deref());
-        if before == after {
+        if before == after && !tail.is_some_and(|tail| tail.is_changed) {
             return Ok(());
         }
         match after {
             Some(row) => {
-                let record = encode_compact(&ConversationRecord::of(row))?;
-                self.put(key::conversation(number), &record, "conversation")?;
+                let tail = tail.and_then(|after| after.tail.as_ref());
+                let payload = join(row, tail)?;
+                self.put(key::conversation(number), &payload, "conversation")?;
             }
             // A tombstone: a salvage must not bring it back from an older version.
             None => self.put(key::conversation(number), &[], "conversation")?,
@@ -193,7 +195,7 @@ impl Encoder<'_> {
 
     fn pack(&mut self, change: &PackChange) -> Result<(), StoreError> {
         match &change.after {
-            Some((payload, _)) => self.put(change.key.clone(), payload, "pack"),
+            Some(payload) => self.put(change.key.clone(), payload, "pack"),
             None => {
                 self.changes.remove(change.key.clone());
                 Ok(())

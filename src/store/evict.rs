@@ -256,7 +256,7 @@ impl Step<'_, '_> {
         let next = |before| {
             Some(Front {
                 age: (key::pack_time(&second.key).unwrap_or(front.age.0), number),
-                key: second.key.clone(),
+                key: second.key.to_vec(),
                 before,
                 fresh: true,
             })

@@ -7,6 +7,7 @@ use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::StoreError;
@@ -19,6 +20,7 @@ use super::record::{MetaRecord, decode};
 use super::salvage::{files, walk};
 use super::segments::look;
 use super::shared::Codec;
+use super::tail::Parts;
 
 /// How many conversations are named.
 const LARGEST: usize = 10;
@@ -233,7 +235,7 @@ impl One {
         one.is_damaged = !is_own || whole.length() != value.len();
         let tag = Tag::of(key);
         if whole.is_encrypted && codec.cipher.is_none() {
-            if matches!(tag, Some(Tag::Pack | Tag::Hot)) {
+            if matches!(tag, Some(Tag::Pack | Tag::Hot | Tag::Conversation)) {
                 one.messages = None;
             }
             return (Form::Hot, one);
@@ -251,6 +253,7 @@ impl One {
                 }
                 return (form, one);
             }
+            Some(Tag::Conversation) => one.count_tail(&payload),
             Some(Tag::Single) => one.messages = Some(1),
             Some(Tag::Meta) => {
                 let meta = decode::<MetaRecord>(&payload);
@@ -259,6 +262,19 @@ impl One {
             _ => {}
         }
         (Form::Hot, one)
+    }
+
+    /// Counts the messages that lie with a conversation's row.
+    fn count_tail(&mut self, payload: &[u8]) {
+        let parts = Parts::of(payload);
+        let tail = parts.map(|parts| parts.tail);
+        let pack = tail
+            .map(|tail| tail.map(|(_, payload)| Pack::decode_hot(Bytes::copy_from_slice(payload))));
+        match pack {
+            Ok(Some(Ok(pack))) => self.messages = u64::try_from(pack.slots.len()).ok(),
+            Ok(None) => {}
+            Ok(Some(Err(_))) | Err(_) => self.is_damaged = true,
+        }
     }
 }
 
@@ -288,6 +304,8 @@ impl Tally {
         self.unread_packs |= one.messages.is_none();
         let number = match tag {
             Some(Tag::Pack | Tag::Hot) => key::parse_pack(key).ok(),
+            // A row alone is no message's record.
+            Some(Tag::Conversation) if messages > 0 => key::parse_number(key).ok(),
             Some(Tag::Single) => key::parse_single(key).ok().map(|(number, _)| number),
             _ => None,
         };

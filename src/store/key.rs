@@ -27,10 +27,10 @@ pub(super) enum Tag {
     Census = 4,
     /// Some neighbouring messages, sealed, by conversation and a lower bound of their positions.
     Pack = b'b',
-    /// A conversation, by number.
+    /// A conversation with its newest messages, by number.
     Conversation = b'c',
-    /// A few of the newest messages, hot, by the same: apart, so that what is written again and
-    /// again lies in small pages of the tree.
+    /// A few of the newer messages, hot, by the same: apart, so that they lie in small pages of the
+    /// tree.
     Hot = b'h',
     /// Conversation id to number, by keyed hash.
     Id = b'i',
@@ -186,6 +186,11 @@ pub(super) fn range_of(key: &[u8]) -> &[u8] {
     key.get(1..).unwrap_or_default()
 }
 
+/// The bound of a pack's key.
+pub(super) fn bound_of(key: &[u8]) -> &[u8] {
+    key.get(5..).unwrap_or_default()
+}
+
 /// Where a position is among the packs of a conversation: the last pack whose range is not greater
 /// has the position, if any has.
 pub(super) fn among_packs(number: ConversationNumber, position: &Position) -> Vec<u8> {
@@ -252,7 +257,7 @@ pub(super) fn parse_pack(key: &[u8]) -> Result<ConversationNumber, BadRecord> {
 /// About the time of the messages at a pack's bound; none of a conversation's first pack, which has
 /// an empty one.
 pub(super) fn pack_time(key: &[u8]) -> Option<Timestamp> {
-    let bound = key.get(5..).filter(|bound| !bound.is_empty())?;
+    let bound = Some(bound_of(key)).filter(|bound| !bound.is_empty())?;
     let mut time = [0; 8];
     for (to, from) in time.iter_mut().zip(bound) {
         *to = *from;

@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | 1 | – | the first: a key for each message (`m`) |
 //! | 2 | 0.1.0 | messages share keys, in packs (`b`, `h`) |
+//! | 3 | 0.1.0 | a conversation's newest messages may lie in its own value (`c`), behind the row |
 //!
 //! A store folder of each released schema is kept in `tests/fixtures/`, and a test opens it. A
 //! field that is only added, with a default, needs no step.
@@ -30,13 +31,13 @@ use super::shared::Codec;
 use super::{ConversationNumber, Position, StoreError};
 
 /// The schema that this version writes.
-pub(super) const SCHEMA: u32 = 2;
+pub(super) const SCHEMA: u32 = 3;
 
 /// Brings a tree forward by one schema and writes the counters with the next number.
 type Step = fn(&dyn Kv, &Codec, MetaRecord) -> Result<MetaRecord, StoreError>;
 
 /// The step from each older schema, beginning with that from 1.
-const STEPS: [Step; 1] = [pack_singles];
+const STEPS: [Step; 2] = [pack_singles, shorten];
 
 /// Brings a tree to [`SCHEMA`].
 ///
@@ -116,7 +117,17 @@ fn pack_singles(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<MetaReco
         }
         apply(kv, &batch)?;
     }
-    let meta = MetaRecord { schema: 2, ..meta };
+    put_schema(kv, codec, MetaRecord { schema: 2, ..meta })
+}
+
+/// From 2 to 3: takes keys away that every message cost. A conversation gets its tail with the next
+/// message that comes: a value without one is what it was.
+fn shorten(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<MetaRecord, StoreError> {
+    put_schema(kv, codec, MetaRecord { schema: 3, ..meta })
+}
+
+/// Ends a step: the counters say which schema the tree has.
+fn put_schema(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<MetaRecord, StoreError> {
     let mut batch = KvBatch::default();
     let value = codec.seal(&key::meta(), &encode(&meta)?, meta.seq)?;
     batch.put(key::meta(), value);
@@ -326,14 +337,14 @@ mod tests {
     fn messages_of_schema_1_come_into_packs_whole_whenever_it_is_killed() {
         let codec = Codec::new(4, None);
         let expected: Vec<_> = (0..700).filter(|n| *n != 300).map(place).collect();
-        for batches in 0..9 {
+        for batches in 0..10 {
             let tree = singles(&codec);
             let killed = Killed {
                 tree: &tree,
                 batches_left: AtomicU64::new(batches),
             };
             let first = migrate(&killed, &codec, META);
-            assert_eq!(first.is_ok(), batches >= 7, "after {batches}");
+            assert_eq!(first.is_ok(), batches >= 8, "after {batches}");
             migrate(&tree, &codec, META).unwrap();
             for number in [ConversationNumber(1), ConversationNumber(2)] {
                 let (held, torn) = unpacked(&tree, &codec, number);
@@ -341,7 +352,10 @@ mod tests {
                 assert_eq!(torn, 1, "the lost message shows, after {batches}");
             }
             let payload = codec.open(&key::meta(), &tree.value(&key::meta()).unwrap().unwrap());
-            assert_eq!(decode::<MetaRecord>(&payload.unwrap()).unwrap().schema, 2);
+            assert_eq!(
+                decode::<MetaRecord>(&payload.unwrap()).unwrap().schema,
+                SCHEMA
+            );
         }
     }
 }

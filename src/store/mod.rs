@@ -25,8 +25,8 @@
 //! | 3 | – | the session between connections | session machine |
 //! | 4 | – | how much of the tree is alive, counted some time ago | keeping it small |
 //! | `b` | number, lower bound of positions | some neighbouring messages, sealed | sealing, history |
-//! | `c` | number | conversation row | receiver, sender |
-//! | `h` | number, lower bound of positions | a few of the newest messages | receiver, sender |
+//! | `c` | number | conversation row, and its newest messages: the tail | receiver, sender |
+//! | `h` | number, lower bound of positions | a few of the newer messages: a tail that was full | receiver, sender |
 //! | `i` | hash of a conversation id | id, number | creation, take-over |
 //! | `l` | activity inverted, number inverted | – | derived from the row |
 //! | `o` | entry id | outbox entry | app, sender |
@@ -67,6 +67,7 @@ mod overlay;
 mod pack;
 mod pack_changes;
 mod pack_shape;
+mod packer;
 mod packs;
 mod place;
 mod quiet;
@@ -85,6 +86,7 @@ mod shared;
 mod snapshot;
 mod squeeze;
 mod syncer;
+mod tail;
 mod tend;
 #[cfg(test)]
 mod tests;

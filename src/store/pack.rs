@@ -1,8 +1,9 @@
 //! A pack: some neighbouring messages of one conversation, in one value of the tree.
 //!
 //! What the embedded database costs, it costs by the key. So messages share one: the newest in
-//! *hot* packs of a few, of which the last is written anew as messages come, and all others in
-//! *sealed* packs of some dozens, compressed. `docs/store.md` has the bytes.
+//! *hot* packs of a few, of which the last lies with the conversation's row (`tail.rs`) and is written
+//! anew as messages come, and all others in *sealed* packs of some dozens, compressed.
+//! `docs/store.md` has the bytes.
 
 use bytes::{Buf, BufMut, Bytes};
 
@@ -26,7 +27,7 @@ pub(super) struct Pack {
 /// Whether a pack still grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Form {
-    /// A few of the newest messages, not compressed.
+    /// A few of the newest messages, not compressed. The last one is the tail.
     Hot,
     /// Older messages, compressed if that makes them smaller.
     Sealed,
@@ -52,6 +53,7 @@ impl std::fmt::Debug for Slot {
 pub(super) const RAW_MAX: usize = 256 * 1024;
 
 // The first byte of a payload.
+const HOT: u8 = 0;
 const SEALED: u8 = 1;
 const COMPRESSED: u8 = 2;
 
@@ -103,12 +105,13 @@ impl Pack {
 
     /// The payload of its value.
     pub(super) fn encode(&self, squeeze: &Squeeze) -> Result<Vec<u8>, StoreError> {
-        let sealed = self.form == Form::Sealed;
-        let mut plain = vec![if sealed { SEALED } else { 0 }];
-        self.encode_body(&mut plain);
-        if !sealed {
+        let mut plain = Vec::with_capacity(self.room());
+        if self.form == Form::Hot {
+            self.encode_hot(&mut plain);
             return Ok(plain);
         }
+        plain.push(SEALED);
+        self.encode_body(&mut plain);
         let body = plain.get(1..).unwrap_or_default();
         let mut squeezed = vec![SEALED | COMPRESSED];
         squeezed.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
@@ -118,6 +121,18 @@ impl Pack {
         } else {
             plain
         })
+    }
+
+    /// Writes the payload of a hot pack.
+    pub(super) fn encode_hot(&self, to: &mut Vec<u8>) {
+        to.push(HOT);
+        self.encode_body(to);
+    }
+
+    /// Enough bytes for the payload before compression, mostly.
+    fn room(&self) -> usize {
+        let each = self.slots.iter().map(|slot| slot.size().saturating_add(8));
+        each.fold(16, usize::saturating_add)
     }
 
     /// The columns: links, times, lengths, ids, records.
@@ -148,6 +163,14 @@ impl Pack {
         match payload.first() {
             Some(flags) if flags & SEALED != 0 => Form::Sealed,
             _ => Form::Hot,
+        }
+    }
+
+    /// Reads the payload of a hot pack back.
+    pub(super) fn decode_hot(mut payload: Bytes) -> Result<Self, BadRecord> {
+        match payload.try_get_u8() {
+            Ok(HOT) => Self::decode_body(Form::Hot, payload),
+            _ => Err(BadRecord),
         }
     }
 
@@ -209,7 +232,7 @@ impl Pack {
 }
 
 /// Writes a number, seven bits a byte, the lowest first.
-fn put_number(to: &mut Vec<u8>, mut number: u64) {
+pub(super) fn put_number(to: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         to.push((number & 0x7F) as u8 | 0x80);
         number >>= 7;
@@ -217,7 +240,7 @@ fn put_number(to: &mut Vec<u8>, mut number: u64) {
     to.push(number as u8);
 }
 
-fn take_number(from: &mut Bytes) -> Result<u64, BadRecord> {
+fn take_number(from: &mut impl Buf) -> Result<u64, BadRecord> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let byte = from.try_get_u8().map_err(|_| BadRecord)?;
@@ -229,7 +252,7 @@ fn take_number(from: &mut Bytes) -> Result<u64, BadRecord> {
     Err(BadRecord)
 }
 
-fn take_length(from: &mut Bytes) -> Result<usize, BadRecord> {
+pub(super) fn take_length(from: &mut impl Buf) -> Result<usize, BadRecord> {
     usize::try_from(take_number(from)?).map_err(|_| BadRecord)
 }
 

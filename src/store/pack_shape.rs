@@ -6,7 +6,7 @@ use super::pack::{Form, Pack, Slot};
 use super::squeeze::Squeeze;
 use super::{ConversationNumber, Position, StoreError};
 
-/// The most messages of a hot pack, and the most bytes: it is written anew with each message.
+/// The most messages of a hot pack, and the most bytes: a tail is written anew with each message.
 pub(super) const HOT_COUNT: usize = 8;
 const HOT_BYTES: usize = 4 * 1024;
 
@@ -19,42 +19,63 @@ const SEALED_COUNT_MAX: usize = 48;
 pub(super) const SEALED_RAW: usize = 24 * 1024;
 pub(super) const SEALED_BYTES: usize = 6 * 1024 + 512;
 
-/// A pack and its payload.
+/// A sealed pack and its payload.
 pub(super) type Encoded = (Pack, Vec<u8>);
 
-/// Puts the messages of a range into packs: of the hot section into hot ones, of the sealed one into
-/// sealed ones, but for what comes behind everything: that is hot.
-pub(super) fn shape(
-    mut slots: Vec<Slot>,
-    older: Option<u32>,
-    (section, last): (Form, Option<&Position>),
-    is_tail: bool,
-    squeeze: &Squeeze,
-) -> Result<Vec<Encoded>, StoreError> {
-    match (section, is_tail) {
-        (Form::Hot, _) => heat(slots, older, squeeze),
-        (Form::Sealed, false) => seal(slots, older, squeeze),
-        (Form::Sealed, true) => {
-            let kept = slots.partition_point(|slot| Some(&slot.position) <= last);
-            let appended = slots.split_off(kept);
-            let behind = slots.last().map(|slot| link(&slot.position)).or(older);
-            let mut packs = seal(slots, older, squeeze)?;
-            packs.extend(heat(appended, behind, squeeze)?);
-            Ok(packs)
+/// A pack that is to be written. What a sealed one takes is known only once it is compressed.
+#[derive(Debug)]
+pub(super) enum Shaped {
+    Hot(Pack),
+    Sealed(Pack, Vec<u8>),
+}
+
+impl Shaped {
+    pub(super) const fn pack(&self) -> &Pack {
+        match self {
+            Self::Hot(pack) | Self::Sealed(pack, _) => pack,
         }
+    }
+
+    /// The pack and its payload.
+    pub(super) fn encoded(self, squeeze: &Squeeze) -> Result<Encoded, StoreError> {
+        Ok(match self {
+            Self::Hot(pack) => {
+                let payload = pack.encode(squeeze)?;
+                (pack, payload)
+            }
+            Self::Sealed(pack, payload) => (pack, payload),
+        })
     }
 }
 
-/// Hot packs, each full but the last.
-fn heat(
-    slots: Vec<Slot>,
-    mut older: Option<u32>,
+/// Puts the messages of a range into packs of its section; those from the `kept`th on come behind
+/// everything, and are hot whatever the section.
+pub(super) fn shape(
+    mut slots: Vec<Slot>,
+    kept: usize,
+    older: Option<u32>,
+    section: Form,
     squeeze: &Squeeze,
-) -> Result<Vec<Encoded>, StoreError> {
+) -> Result<Vec<Shaped>, StoreError> {
+    let appended = slots.split_off(kept.min(slots.len()));
+    let behind = slots.last().map(|slot| link(&slot.position)).or(older);
     let mut packs = Vec::new();
+    match section {
+        Form::Hot => heat(slots, older, &mut packs),
+        Form::Sealed => {
+            let sealed = seal(slots, older, squeeze)?.into_iter();
+            packs.extend(sealed.map(|(pack, payload)| Shaped::Sealed(pack, payload)));
+        }
+    }
+    heat(appended, behind, &mut packs);
+    Ok(packs)
+}
+
+/// Hot packs, each full but the last.
+fn heat(slots: Vec<Slot>, mut older: Option<u32>, packs: &mut Vec<Shaped>) {
     let mut rest = slots.into_iter().peekable();
     while rest.peek().is_some() {
-        let mut slots: Vec<Slot> = Vec::new();
+        let mut slots: Vec<Slot> = Vec::with_capacity(HOT_COUNT.min(rest.len()));
         let mut bytes = 0_usize;
         while let Some(slot) = rest.next_if(|slot| {
             bytes = bytes.saturating_add(slot.size());
@@ -63,18 +84,19 @@ fn heat(
             slots.push(slot);
         }
         let behind = slots.last().map(|slot| link(&slot.position));
-        let pack = Pack {
+        packs.push(Shaped::Hot(Pack {
             form: Form::Hot,
             older,
             slots,
-        };
-        packs.push((pack.encode(squeeze)?, pack));
+        }));
         older = behind;
     }
-    Ok(packs
-        .into_iter()
-        .map(|(bytes, pack)| (pack, bytes))
-        .collect())
+}
+
+/// Whether a pack is small enough to be a tail: one message may be larger than a hot pack.
+pub(super) fn fits_tail(pack: &Pack) -> bool {
+    let bytes = pack.slots.iter().map(Slot::size);
+    pack.form == Form::Hot && bytes.fold(0, usize::saturating_add) <= HOT_BYTES
 }
 
 /// Sealed packs of about the same number of messages, none too large.

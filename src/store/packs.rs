@@ -3,30 +3,44 @@
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::cache::Cache;
 use super::key;
 use super::kv::Direction;
 use super::pack::{Form, Pack};
 use super::record::BadRecord;
 use super::record_message::MessageRecord;
+use super::tail::Tail;
 use super::{ConversationNumber, Position, Snapshot, StoreError};
 
 /// A pack of the tree by its key; none in place of a damaged one.
 #[derive(Clone, Debug)]
 pub(super) struct Keyed {
-    pub(super) key: Vec<u8>,
+    /// Its key; of a tail, the one that it has once it is a hot pack of its own.
+    pub(super) key: Bytes,
     pub(super) pack: Option<Arc<Pack>>,
+    pub(super) home: Home,
 }
 
-/// The most bytes of packs that are kept in memory: enough for the last packs of a thousand
-/// conversations that messages come to.
+/// Where a pack lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// Under its own key.
+    Own,
+    /// With the row of its conversation: the tail.
+    Row,
+}
+
+/// The most bytes of packs that are kept in memory: enough for the tails of a thousand conversations
+/// that messages come to.
 pub(super) const PACK_CACHE: usize = 6 * 1024 * 1024;
 
 /// Packs as they were read or written last.
 #[derive(Debug)]
 pub(super) struct PackCache {
-    /// The last pack of a conversation: what grows, and what is read first.
-    tails: Cache<ConversationNumber, Keyed>,
+    /// What grows, and what is read first; none of a conversation that has none.
+    tails: Cache<ConversationNumber, Option<Tail>>,
     /// Other packs, by key.
     others: Cache<Vec<u8>, Arc<Pack>>,
 }
@@ -41,24 +55,36 @@ impl PackCache {
         }
     }
 
-    pub(super) fn put_tail(&self, number: ConversationNumber, tail: Keyed) {
-        let cost = tail.pack.as_ref().map_or(0, |pack| pack.cost());
+    /// A conversation's tail, if it is known whether there is one.
+    pub(super) fn tail(&self, number: ConversationNumber) -> Option<Option<Tail>> {
+        self.tails.value(&number)
+    }
+
+    /// Takes note of a tail, or that there is none.
+    pub(super) fn put_tail(&self, number: ConversationNumber, tail: Option<Tail>) {
+        let cost = tail.as_ref().map_or(100, Tail::cost);
         self.tails.put(number, tail, cost);
     }
 
     /// Takes note of a change: the pack of a key was written, or removed.
-    pub(super) fn forget(&self, number: ConversationNumber, key: &[u8]) {
+    pub(super) fn forget(&self, key: &[u8]) {
         self.others.remove(key);
-        let tail = self.tails.value(&number);
-        if tail.is_some_and(|tail| key::range_of(key) >= key::range_of(&tail.key)) {
-            self.tails.remove(&number);
-        }
+    }
+
+    /// Takes note that nothing is known of a tail any more.
+    #[cfg(test)]
+    pub(super) fn forget_tail(&self, number: ConversationNumber) {
+        self.tails.remove(&number);
     }
 }
 
+/// From one key to another.
+type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 impl Snapshot<'_> {
     /// Visits the packs of a conversation from `from`, a key of its own range, in the given
-    /// direction, until the visitor breaks off: the sealed ones are the older ones.
+    /// direction, until the visitor breaks off. The sealed ones are the oldest, the tail is the
+    /// newest: a pack that lies behind it belongs to a past that the row knows nothing of.
     pub(super) fn visit_packs(
         &self,
         number: ConversationNumber,
@@ -66,49 +92,73 @@ impl Snapshot<'_> {
         direction: Direction,
         visit: &mut dyn FnMut(Keyed) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let sections = match direction {
-            Direction::Forward => [Form::Sealed, Form::Hot],
-            Direction::Backward => [Form::Hot, Form::Sealed],
-        };
-        for section in sections {
-            if self
-                .visit_section(section, number, from, direction, visit)?
-                .is_break()
-            {
-                break;
+        let tail = self.tail(number)?;
+        let is_in = |tail: &&Tail| reaches(from, direction, &tail.key);
+        let visited = tail.as_ref().filter(is_in);
+        let end = tail.as_ref();
+        let end = end.map_or(Bound::Unbounded, |tail| Bound::Excluded(&tail.key[..]));
+        match direction {
+            Direction::Forward => {
+                for section in [Form::Sealed, Form::Hot] {
+                    let range = (from, end);
+                    let flow = self.visit_section(section, number, range, direction, visit)?;
+                    if flow.is_break() {
+                        return Ok(());
+                    }
+                }
+                if let Some(tail) = visited {
+                    let _ = visit(self.opened_tail(number, tail));
+                }
+            }
+            Direction::Backward => {
+                let mut to = from;
+                if let Some(tail) = visited {
+                    if visit(self.opened_tail(number, tail)).is_break() {
+                        return Ok(());
+                    }
+                    to = end;
+                }
+                for section in [Form::Hot, Form::Sealed] {
+                    let range = (Bound::Unbounded, to);
+                    let flow = self.visit_section(section, number, range, direction, visit)?;
+                    if flow.is_break() {
+                        return Ok(());
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// Visits the sealed, or the hot, packs of a conversation; tells whether the visitor broke off.
+    /// Visits the sealed, or the hot, packs of a conversation under keys of their own; tells whether
+    /// the visitor broke off.
     pub(super) fn visit_section(
         &self,
         section: Form,
         number: ConversationNumber,
-        from: Bound<&[u8]>,
+        (low, high): Range<'_>,
         direction: Direction,
         visit: &mut dyn FnMut(Keyed) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let all = key::packs_of(section, number);
         let end = key::after_prefix(&all).unwrap_or_default();
-        let from = from.map(|from| key::in_section(section, from));
-        let from = match &from {
-            Bound::Included(from) => Bound::Included(&from[..]),
-            Bound::Excluded(from) => Bound::Excluded(&from[..]),
-            Bound::Unbounded => Bound::Unbounded,
+        let low = low.map(|low| key::in_section(section, low));
+        let high = high.map(|high| key::in_section(section, high));
+        let low = match &low {
+            Bound::Unbounded => Bound::Included(&all[..]),
+            low => low.as_ref().map(Vec::as_slice),
         };
-        let (low, high) = match direction {
-            Direction::Forward if from != Bound::Unbounded => (from, Bound::Excluded(&end[..])),
-            Direction::Backward if from != Bound::Unbounded => (Bound::Included(&all[..]), from),
-            _ => (Bound::Included(&all[..]), Bound::Excluded(&end[..])),
+        let high = match &high {
+            Bound::Unbounded => Bound::Excluded(&end[..]),
+            high => high.as_ref().map(Vec::as_slice),
         };
         let tag = key::section_tag(section);
         let mut flow = ControlFlow::Continue(());
         self.scan(tag, low, high, direction, &mut |key, value| {
             flow = visit(Keyed {
-                key: key.to_vec(),
-                pack: self.opened_pack(number, key, value),
+                key: Bytes::copy_from_slice(key),
+                pack: self.opened_pack(key, value),
+                home: Home::Own,
             });
             flow
         })?;
@@ -130,44 +180,25 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// The last pack of a conversation.
-    pub(super) fn tail(&self, number: ConversationNumber) -> Result<Option<Keyed>, StoreError> {
-        if let Some(tail) = self.tables.packs.tails.value(&number) {
-            return Ok(Some(tail));
-        }
-        let tail = self.first_pack(number, Bound::Unbounded, Direction::Backward)?;
-        if let Some(tail) = &tail {
-            self.tables.packs.put_tail(number, tail.clone());
-        }
-        Ok(tail)
-    }
-
     /// The pack that has a position, if any has.
     pub(super) fn covering(
         &self,
         number: ConversationNumber,
         position: &Position,
     ) -> Result<Option<Keyed>, StoreError> {
+        let tail = self.tail(number)?;
         let place = key::among_packs(number, position);
-        match self.tail(number)? {
-            Some(tail) if key::range_of(&tail.key) <= key::range_of(&place) => Ok(Some(tail)),
-            Some(_) => self.first_pack(number, Bound::Included(&place), Direction::Backward),
-            None => Ok(None),
+        match tail {
+            Some(tail) if key::range_of(&tail.key) <= key::range_of(&place) => {
+                Ok(Some(self.opened_tail(number, &tail)))
+            }
+            _ => self.first_pack(number, Bound::Included(&place), Direction::Backward),
         }
     }
 
     /// A pack out of its value; a damaged one is counted and none.
-    fn opened_pack(
-        &self,
-        number: ConversationNumber,
-        key: &[u8],
-        value: &[u8],
-    ) -> Option<Arc<Pack>> {
+    fn opened_pack(&self, key: &[u8], value: &[u8]) -> Option<Arc<Pack>> {
         let cache = &self.tables.packs;
-        let tail = cache.tails.value(&number).filter(|tail| tail.key == key);
-        if let Some(pack) = tail.and_then(|tail| tail.pack) {
-            return Some(pack);
-        }
         if let Some(pack) = cache.others.value(key) {
             return Some(pack);
         }
@@ -213,7 +244,7 @@ impl Snapshot<'_> {
         let place = from.map(|from| key::among_packs(number, from));
         let first = match (&place, direction) {
             (None, _) => None,
-            (Some(place), Direction::Backward) => Some(place.clone()),
+            (Some(place), Direction::Backward) => Some(Bytes::copy_from_slice(place)),
             (Some(place), Direction::Forward) => {
                 // The messages behind it begin in its own pack.
                 let cover = self.first_pack(number, Bound::Included(place), Direction::Backward)?;
@@ -222,8 +253,8 @@ impl Snapshot<'_> {
         };
         let start = match (&first, direction) {
             (None, _) => Bound::Unbounded,
-            (Some(key), Direction::Backward) => Bound::Excluded(key.as_slice()),
-            (Some(key), Direction::Forward) => Bound::Included(key.as_slice()),
+            (Some(key), Direction::Backward) => Bound::Excluded(&key[..]),
+            (Some(key), Direction::Forward) => Bound::Included(&key[..]),
         };
         self.visit_packs(number, start, direction, &mut |keyed| {
             if let Some(pack) = &keyed.pack {
@@ -269,5 +300,17 @@ impl Snapshot<'_> {
                 (start..pack.slots.len()).take(room).for_each(&mut one);
             }
         }
+    }
+}
+
+/// Whether a visit from a key in a direction comes to another key.
+fn reaches(from: Bound<&[u8]>, direction: Direction, key: &[u8]) -> bool {
+    let key = key::range_of(key);
+    match (from.map(key::range_of), direction) {
+        (Bound::Unbounded, _) => true,
+        (Bound::Included(from), Direction::Forward) => from <= key,
+        (Bound::Excluded(from), Direction::Forward) => from < key,
+        (Bound::Included(from), Direction::Backward) => key <= from,
+        (Bound::Excluded(from), Direction::Backward) => key < from,
     }
 }

@@ -3,8 +3,8 @@
 //! Sealing (`seal.rs`) begins when a conversation has so many hot messages, and most never do. So
 //! when some thousand messages have come since it was last done, all conversations are gone through,
 //! some at a time, while nothing else is to do: but for those on the first pages of the list and
-//! those in view, all hot packs of a conversation but its last become sealed ones. A sealed pack
-//! before them that has room takes them in, so that many short visits leave no crowd of small packs.
+//! those in view, all hot packs of a conversation become sealed ones; its tail, which grows, stays. A
+//! sealed pack before them that has room takes them in, so that many short visits leave no crowd of small packs.
 //!
 //! Like sealing it takes no commit number, for readers see the same before and after, and a kill
 //! leaves hot packs, which the next time finds again.
@@ -23,6 +23,7 @@ use super::pack::Form;
 use super::pack_shape::{SEALED_BYTES, SEALED_COUNT};
 use super::packs::Keyed;
 use super::seal::{Sealing, hot_of, leave_damaged, put_row, seal_run};
+use super::tail::Tail;
 use super::{ConversationNumber, Snapshot, Store, StoreError};
 
 /// So many messages have to come before it is done again: what is hot until then is some hundred KiB.
@@ -148,13 +149,16 @@ fn next_hot(
     Ok(found)
 }
 
-/// What seals a conversation but for its last pack; none when there is nothing to do.
+/// What seals a conversation but for its tail, or its last pack if it has none; none when there is nothing to do.
 fn quiet(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Option<Sealing>, StoreError> {
     let Some(row) = stored.row(number)? else {
         return Ok(None);
     };
-    let mut packs = hot_packs(stored, number)?;
-    packs.pop();
+    let tail = stored.tail(number)?;
+    let (mut packs, all) = hot_packs(stored, number, tail.as_ref())?;
+    if tail.is_none() || !all {
+        packs.pop();
+    }
     let many = packs.len();
     let mut sealing = Sealing::default();
     let packs = leave_damaged(stored, packs, &mut sealing)?;
@@ -180,12 +184,18 @@ fn quiet(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Option<Sea
     Ok(Some(sealing))
 }
 
-/// The oldest hot packs of a conversation, as many as a step seals and one more.
-fn hot_packs(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Vec<Keyed>, StoreError> {
+/// The oldest hot packs of a conversation, as many as a step seals and one more; and whether there are
+/// no others before the tail.
+fn hot_packs(
+    stored: &Snapshot<'_>,
+    number: ConversationNumber,
+    tail: Option<&Tail>,
+) -> Result<(Vec<Keyed>, bool), StoreError> {
     let mut packs: Vec<Keyed> = Vec::new();
     let mut many = 0_usize;
-    let (from, direction) = (Bound::Unbounded, Direction::Forward);
-    let _ = stored.visit_section(Form::Hot, number, from, direction, &mut |keyed| {
+    let end = tail.map_or(Bound::Unbounded, |tail| Bound::Excluded(&tail.key[..]));
+    let (range, direction) = ((Bound::Unbounded, end), Direction::Forward);
+    let flow = stored.visit_section(Form::Hot, number, range, direction, &mut |keyed| {
         let is_enough = many >= MESSAGES_AT_ONCE;
         many = many.saturating_add(hot_of(&keyed));
         packs.push(keyed);
@@ -195,7 +205,7 @@ fn hot_packs(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Vec<Ke
             ControlFlow::Continue(())
         }
     })?;
-    Ok(packs)
+    Ok((packs, flow.is_continue()))
 }
 
 /// How many of the first packs are neighbours, each of the one before.
@@ -217,8 +227,8 @@ fn is_joined(one: &Keyed, next: Option<&Keyed>) -> bool {
 /// the newer.
 fn roomy(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Option<Keyed>, StoreError> {
     let mut found = None;
-    let (from, direction) = (Bound::Unbounded, Direction::Backward);
-    let _ = stored.visit_section(Form::Sealed, number, from, direction, &mut |keyed| {
+    let (range, direction) = ((Bound::Unbounded, Bound::Unbounded), Direction::Backward);
+    let _ = stored.visit_section(Form::Sealed, number, range, direction, &mut |keyed| {
         found = Some(keyed);
         ControlFlow::Break(())
     })?;

@@ -16,10 +16,11 @@ use super::kv::{Direction, Kv, KvBatch};
 use super::links::Held;
 use super::pack::{Form, Pack};
 use super::place::HistoryEnd;
-use super::record::{ConversationRecord, IdRecord, MetaRecord, SessionRecord, decode, encode};
+use super::record::{IdRecord, MetaRecord, SessionRecord, decode, encode};
 use super::row::Freshness;
 use super::salvage_packs::{packed_single, repack, staged};
 use super::shared::Codec;
+use super::tail::{Parts, join};
 use super::{ConversationNumber, ConversationRow, StoreError, UnreadTotals};
 
 /// No frame is longer.
@@ -283,9 +284,14 @@ impl<'a> Salvage<'a> {
             }
             // Derived: made anew.
             Some(Tag::Totals | Tag::Census | Tag::List | Tag::Work) | None => {}
-            Some(Tag::Session | Tag::Conversation | Tag::Id | Tag::Awaiting | Tag::Local) => {
+            Some(Tag::Session | Tag::Id | Tag::Awaiting | Tag::Local) => {
                 let rank = (opened.seq, Form::Hot);
                 self.wait(opened.key.clone(), rank, frame.to_vec())?;
+            }
+            Some(Tag::Conversation) => {
+                let rank = (opened.seq, Form::Hot);
+                self.wait(opened.key.clone(), rank, frame.to_vec())?;
+                self.add_tail(opened)?;
             }
             Some(Tag::Pack | Tag::Hot) => {
                 let rank = (opened.seq, Pack::form_of(&opened.payload));
@@ -299,6 +305,19 @@ impl<'a> Salvage<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes the tail that lies with a conversation's row, as the hot pack that it would become: the
+    /// newest row need not have the newest word on every message that a tail once held.
+    fn add_tail(&mut self, opened: &Opened) -> Result<(), StoreError> {
+        let parts = Parts::of(&opened.payload).ok();
+        let tail = parts.and_then(|parts| parts.tail);
+        let (Some((bound, payload)), Ok(number)) = (tail, key::parse_number(&opened.key)) else {
+            return Ok(());
+        };
+        let key = key::pack(Form::Hot, number, bound);
+        let frame = self.codec.seal(&key, payload, opened.seq)?;
+        self.wait(staged(&key), (opened.seq, Form::Hot), frame)
     }
 
     fn wait(&mut self, key: Vec<u8>, rank: Rank, frame: Vec<u8>) -> Result<(), StoreError> {
@@ -373,8 +392,8 @@ impl<'a> Salvage<'a> {
                 removed.extend(number);
                 return;
             }
-            let record = decode::<ConversationRecord>(&opened.payload);
-            if let (Ok(number), Ok(Ok(row))) = (number, record.map(ConversationRecord::row)) {
+            let row = Parts::of(&opened.payload).and_then(|parts| parts.row());
+            if let (Ok(number), Ok(row)) = (number, row) {
                 rows.insert(number, row);
             }
         })?;
@@ -434,10 +453,8 @@ impl<'a> Salvage<'a> {
             activity,
             ..row.clone()
         };
-        put(
-            key::conversation(number),
-            &encode(&ConversationRecord::of(&row))?,
-        )?;
+        // Its messages are in packs of their own, the newest too.
+        put(key::conversation(number), &join(&row, None)?)?;
         put(key::list(activity, number), &[])?;
         put(key::work(number), &[])?;
         let ids: BTreeSet<&ConversationId> = std::iter::once(&row.id)

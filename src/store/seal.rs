@@ -1,4 +1,4 @@
-//! Sealing: hot packs that are no longer the newest become sealed ones.
+//! Sealing: hot packs that are no longer the newest become sealed ones; the tail, which grows, never does.
 //!
 //! It is a batch of its own, after the commit that made the messages too many, and readers see the
 //! same before and after. It takes no commit number: what a conversation holds does not change. A
@@ -11,10 +11,9 @@ use super::key;
 use super::kv::{Direction, KvBatch};
 use super::links::link;
 use super::pack::{Form, Slot};
-use super::pack_changes::PackChange;
 use super::pack_shape::{SEALED_COUNT, SEALED_RAW, seal};
 use super::packs::Keyed;
-use super::record::{ConversationRecord, encode_compact};
+use super::tail::{Tail, join};
 use super::{ConversationNumber, ConversationRow, Snapshot, StoreError};
 
 /// A conversation with this many hot messages has its older ones sealed; about as many as a screen
@@ -26,8 +25,8 @@ const HOT_KEPT: usize = 24;
 #[derive(Debug, Default)]
 pub(super) struct Sealing {
     pub(super) changes: KvBatch,
-    /// The packs that are written or removed.
-    pub(super) packs: Vec<PackChange>,
+    /// The keys of packs that are written or removed.
+    pub(super) packs: Vec<Vec<u8>>,
     /// The row, with its new count of hot messages.
     pub(super) row: Option<Arc<ConversationRow>>,
     /// Whether the conversation still has more than enough hot messages.
@@ -43,9 +42,12 @@ pub(super) fn sealing(
         return Ok(None);
     };
     let mut row = (*row).clone();
-    let packs = oldest_hot(stored, number)?;
+    let tail = stored.tail(number)?;
+    let packs = oldest_hot(stored, number, tail.as_ref())?;
     let count = |packs: &[Keyed]| packs.iter().map(hot_of).fold(0, usize::saturating_add);
-    let counted = count(&packs.keyed);
+    let newest = tail.as_ref().map(|tail| stored.opened_tail(number, tail));
+    let counted = count(&packs.keyed).saturating_add(newest.as_ref().map_or(0, hot_of));
+    // The tail is never sealed: it is what grows.
     let hot = if packs.all {
         counted
     } else {
@@ -71,9 +73,10 @@ pub(super) fn put_row(
     sealing: &mut Sealing,
 ) -> Result<(), StoreError> {
     let key = key::conversation(number);
-    let record = encode_compact(&ConversationRecord::of(&row))?;
+    let tail = stored.tail(number)?;
     let seq = stored.tables.meta.seq;
-    let value = stored.shared.codec.seal(&key, &record, seq)?;
+    let payload = join(&row, tail.as_ref())?;
+    let value = stored.shared.codec.seal(&key, &payload, seq)?;
     sealing.changes.put(key, value);
     sealing.row = Some(row);
     Ok(())
@@ -88,11 +91,16 @@ struct Oldest {
 }
 
 /// The oldest hot packs of a conversation, enough to be sealed together.
-fn oldest_hot(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Oldest, StoreError> {
+fn oldest_hot(
+    stored: &Snapshot<'_>,
+    number: ConversationNumber,
+    tail: Option<&Tail>,
+) -> Result<Oldest, StoreError> {
     let mut packs = Vec::new();
     let mut many = 0_usize;
-    let (from, direction) = (Bound::Unbounded, Direction::Forward);
-    let flow = stored.visit_section(Form::Hot, number, from, direction, &mut |keyed| {
+    let end = tail.map_or(Bound::Unbounded, |tail| Bound::Excluded(&tail.key[..]));
+    let (range, direction) = ((Bound::Unbounded, end), Direction::Forward);
+    let flow = stored.visit_section(Form::Hot, number, range, direction, &mut |keyed| {
         many = many.saturating_add(hot_of(&keyed));
         packs.push(keyed);
         if many < SEALED_COUNT {
@@ -119,7 +127,7 @@ pub(super) fn leave_damaged(
         if let Some(value) = stored.shared.noting(stored.tables.value(&key))? {
             let moved = key::in_section(Form::Sealed, &key);
             sealing.changes.put(moved, value);
-            sealing.changes.remove(key);
+            sealing.changes.remove(key.to_vec());
         }
     }
     Ok(packs)
@@ -170,13 +178,8 @@ pub(super) fn seal_run(
     let codec = &stored.shared.codec;
     let seq = stored.tables.meta.seq;
     for keyed in taken {
-        sealing.changes.remove(keyed.key.clone());
-        sealing.packs.push(PackChange {
-            number,
-            key: keyed.key.clone(),
-            after: None,
-            tail: false,
-        });
+        sealing.changes.remove(keyed.key.to_vec());
+        sealing.packs.push(keyed.key.to_vec());
     }
     let mut behind = None;
     for (pack, payload) in seal(slots, older, &codec.squeeze)? {
@@ -190,12 +193,7 @@ pub(super) fn seal_run(
         behind = pack.last().cloned();
         let value = codec.seal(&key, &payload, seq)?;
         sealing.changes.put(key.clone(), value);
-        sealing.packs.push(PackChange {
-            number,
-            key,
-            after: Some((payload, Arc::new(pack))),
-            tail: false,
-        });
+        sealing.packs.push(key);
     }
     Ok(())
 }

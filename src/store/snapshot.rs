@@ -13,7 +13,7 @@ use crate::model::{
 use super::batch::Batch;
 use super::key::{self, Tag};
 use super::kv::{Direction, Visit};
-use super::record::{BadRecord, ConversationRecord, IdRecord, decode};
+use super::record::{BadRecord, IdRecord, decode};
 use super::shared::{Shared, Tables};
 use super::{ConversationNumber, ConversationRow, Entry, SessionRow, StoreError, UnreadTotals};
 
@@ -110,9 +110,7 @@ impl Snapshot<'_> {
         if let Some(row) = self.tables.rows.value(&number) {
             return Ok(Some(row));
         }
-        let record: Option<ConversationRecord> = self.record(&key::conversation(number))?;
-        let row = record.and_then(|record| self.intact(record.row()));
-        let row = row.map(Arc::new);
+        let row = self.stored_row(number)?.map(Arc::new);
         if let Some(row) = &row {
             self.tables.rows.put(number, Arc::clone(row), row.cost());
         }
@@ -334,10 +332,6 @@ impl Snapshot<'_> {
 
     pub(super) fn opened<T: DeserializeOwned>(&self, key: &[u8], value: &[u8]) -> Option<T> {
         let payload = self.shared.codec.open(key, value).map_err(|_| BadRecord);
-        if payload.as_ref().is_ok_and(Vec::is_empty) {
-            // The tombstone of a removed conversation.
-            return None;
-        }
         self.intact(payload.and_then(|payload| decode(&payload)))
     }
 

@@ -4,8 +4,9 @@ use std::ops::{Bound, ControlFlow};
 
 use super::key::Tag;
 use super::kv::Direction;
-use super::record::{CensusRecord, ConversationRecord, decode};
+use super::record::CensusRecord;
 use super::shared::{Codec, Tables};
+use super::tail::Parts;
 use super::{Store, StoreError};
 
 /// What a store takes on this device's disk, and what for.
@@ -72,8 +73,7 @@ impl Count {
     /// A removed conversation has no payload, and a damaged one is not counted.
     fn conversation(&mut self, key: &[u8], value: &[u8], codec: &Codec) {
         let payload = codec.open(key, value).unwrap_or_default();
-        let row = decode::<ConversationRecord>(&payload).ok();
-        if let Some(row) = row.and_then(|record| record.row().ok()) {
+        if let Ok(row) = Parts::of(&payload).and_then(|parts| parts.row()) {
             self.conversations = self.conversations.saturating_add(1);
             self.messages = self.messages.saturating_add(row.held_count().into());
         }

@@ -14,9 +14,8 @@ use super::journal::Journal;
 use super::kv::KvBatch;
 use super::links::{held, set_held};
 use super::open::empty_tables;
-use super::pack_changes::{PackChange, PackChanges, pack_changes};
+use super::pack_changes::{PackChanges, pack_changes};
 use super::pack_shape::SEALED_COUNT;
-use super::packs::Keyed;
 use super::recover::{Check, Ground, TreeSource};
 use super::seal::{HOT_MAX, Sealing, sealing};
 use super::settle::Unsettled;
@@ -292,7 +291,9 @@ impl Writer {
             }
         }
         tables.apply(&changes)?;
-        remember_packs(&tables, &packs);
+        for key in &packs {
+            tables.packs.forget(key);
+        }
         drop(tables);
         self.unsynced.cache = true;
         Ok(())
@@ -468,7 +469,7 @@ impl Drop for Writer {
 /// Moves what a commit changed into what readers see.
 fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &Encoded) {
     remember_rows(tables, batch);
-    remember_packs(tables, &packs.packs);
+    remember_packs(tables, packs);
     tables.meta = encoded.meta;
     tables.totals = encoded.totals;
     if let Some(session) = &batch.session {
@@ -493,14 +494,14 @@ fn remember_rows(tables: &Tables, batch: &Batch) {
 }
 
 /// Takes over which packs readers find in memory.
-fn remember_packs(tables: &Tables, packs: &[PackChange]) {
-    for change in packs {
-        tables.packs.forget(change.number, &change.key);
+fn remember_packs(tables: &Tables, packs: &PackChanges) {
+    for change in &packs.packs {
+        tables.packs.forget(&change.key);
     }
-    for change in packs.iter().filter(|change| change.tail) {
-        let pack = change.after.as_ref().map(|(_, pack)| Arc::clone(pack));
-        let key = change.key.clone();
-        tables.packs.put_tail(change.number, Keyed { key, pack });
+    for (number, after) in &packs.tails {
+        if after.is_changed {
+            tables.packs.put_tail(*number, after.tail.clone());
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod packs;
 mod promise;
 mod quiet;
 mod scenario;
+mod tails;
 mod torture;
 
 use crate::model::{

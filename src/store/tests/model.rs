@@ -51,6 +51,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => c.clone().prop_map(Op::Remove),
         4 => (c.clone(), 1..20_i64, "[a-z]{1,5}").prop_map(|(c, t, x)| Op::Put(c, t, x)),
         4 => (c.clone(), 1..250_i64, "[a-z]{1,5}").prop_map(|(c, t, x)| Op::Put(c, t, x)),
+        // Some fill a pack by themselves.
+        1 => (c.clone(), 1..250_i64, 1_000..6_000_usize)
+            .prop_map(|(c, t, n)| Op::Put(c, t, "x".repeat(n))),
         1 => (c.clone(), 1..20_i64).prop_map(|(c, t)| Op::Take(c, t)),
         2 => (c.clone(), 1..250_i64).prop_map(|(c, t)| Op::Take(c, t)),
         3 => (c.clone(), 1..200_i64, 1..50_i64).prop_map(|(c, t, n)| Op::Run(c, t, n)),

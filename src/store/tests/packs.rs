@@ -5,6 +5,7 @@ use super::*;
 use crate::store::key;
 use crate::store::kv::Direction;
 use crate::store::pack::{Form, Pack};
+use crate::store::packs::Home;
 use crate::store::{Fault, HistoryStart, StoreChange, TimelineItem};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -23,7 +24,11 @@ pub(super) fn receive(bench: &mut Bench, number: ConversationNumber, times: std:
 }
 
 /// Puts messages, held as one span.
-fn put(overlay: &mut Overlay<'_>, number: ConversationNumber, times: std::ops::Range<i64>) {
+pub(super) fn put(
+    overlay: &mut Overlay<'_>,
+    number: ConversationNumber,
+    times: std::ops::Range<i64>,
+) {
     let (from, to) = (position(times.start), position(times.end - 1));
     for n in times {
         let text = format!("text {n}");
@@ -84,7 +89,7 @@ pub(super) fn sealed(store: &Store, number: ConversationNumber) -> usize {
 }
 
 /// A conversation of 200 messages, of which most are sealed, from the first one on.
-fn long(bench: &mut Bench) -> ConversationNumber {
+pub(super) fn long(bench: &mut Bench) -> ConversationNumber {
     let number = bench.conversation("c");
     bench.commit(|o| {
         o.update_conversation(number, |row| row.history.set_start(HistoryStart::Reached))
@@ -207,22 +212,32 @@ fn a_removed_conversation_leaves_no_pack_behind() {
     assert_eq!(shown(&bench.reopen().store, again)[1..], texts(5..8));
 }
 
-/// Breaks the value of the pack that has a message, as damage would.
+/// Breaks the value that has a message, as damage would.
 pub(super) fn break_pack(bench: &Bench, number: ConversationNumber, n: i64) {
     let snapshot = bench.store.snapshot();
-    let covering = snapshot.covering(number, &position(n)).unwrap();
-    let key = covering.unwrap().key;
-    let tables = &snapshot.tables;
-    let mut value = tables.kv.value(&key).unwrap().unwrap();
+    let covering = snapshot.covering(number, &position(n)).unwrap().unwrap();
+    let key = match covering.home {
+        Home::Own => covering.key.to_vec(),
+        Home::Row => key::conversation(number),
+    };
+    let mut value = snapshot.tables.kv.value(&key).unwrap().unwrap();
     *value.last_mut().unwrap() ^= 1;
-    let mut broken = crate::store::kv::KvBatch::default();
-    broken.put(key.clone(), value);
-    tables.kv.apply(&broken).unwrap();
-    tables.packs.forget(number, &key);
+    drop(snapshot);
+    put_value(bench, number, key, value);
+}
+
+/// Puts a value into the tree behind the store's back; the row stays known, the messages do not.
+pub(super) fn put_value(bench: &Bench, number: ConversationNumber, key: Vec<u8>, value: Vec<u8>) {
+    let tables = bench.store.shared.read();
+    let mut batch = crate::store::kv::KvBatch::default();
+    batch.put(key.clone(), value);
+    tables.kv.apply(&batch).unwrap();
+    tables.packs.forget(&key);
+    tables.packs.forget_tail(number);
 }
 
 /// No two messages may be shown as neighbours that are none.
-fn has_no_silent_hole(shown: &[String]) -> bool {
+pub(super) fn has_no_silent_hole(shown: &[String]) -> bool {
     let times = shown.iter().map(|item| {
         let first = item.split(' ').next().unwrap();
         first.parse::<i64>().ok()
@@ -292,18 +307,13 @@ fn a_pack_that_is_older_than_it_was_shows_as_a_gap_also_behind_new_messages() {
     let number = bench.conversation("c");
     receive(&mut bench, number, 0..3);
     let old = {
+        bench.writer.sync().unwrap();
         let tables = bench.store.shared.read();
-        let key = key::packs_of(Form::Hot, number);
+        let key = key::conversation(number);
         (key.clone(), tables.kv.value(&key).unwrap().unwrap())
     };
     receive(&mut bench, number, 3..6);
-    {
-        let tables = bench.store.shared.read();
-        let mut batch = crate::store::kv::KvBatch::default();
-        batch.put(old.0.clone(), old.1);
-        tables.kv.apply(&batch).unwrap();
-        tables.packs.forget(number, &old.0);
-    }
+    put_value(&bench, number, old.0, old.1);
     let shown_now = shown(&bench.store, number);
     assert_eq!(shown_now.last().unwrap(), "gap", "{shown_now:?}");
     receive(&mut bench, number, 6..8);

@@ -14,6 +14,7 @@ use crate::store::key::{self, Tag};
 use crate::store::pack::Pack;
 use crate::store::salvage::scan_folder;
 use crate::store::shared::Codec;
+use crate::store::tail::Parts;
 use crate::store::tests::damage::copy;
 use crate::store::tests::*;
 use crate::store::{OpenReport, StoreError, StoreKey, StoreOptions, TimelineItem};
@@ -231,9 +232,19 @@ impl Subject {
             return Raw::default();
         }
         scan_folder(&folder.join("db"), &codec, &mut |opened, _| {
-            if let (Some(Tag::Pack | Tag::Hot), Ok(number)) =
-                (Tag::of(&opened.key), key::parse_pack(&opened.key))
-                && let Ok(pack) = Pack::decode(opened.payload.clone(), &codec.squeeze)
+            let tail = || Parts::of(&opened.payload).ok()?.tail;
+            let (number, payload) = match Tag::of(&opened.key) {
+                Some(Tag::Pack | Tag::Hot) => {
+                    (key::parse_pack(&opened.key), Some(&opened.payload[..]))
+                }
+                Some(Tag::Conversation) => {
+                    let payload = tail().map(|(_, payload)| payload);
+                    (key::parse_number(&opened.key), payload)
+                }
+                _ => return Ok(()),
+            };
+            if let (Ok(number), Some(payload)) = (number, payload)
+                && let Ok(pack) = Pack::decode(payload.to_vec(), &codec.squeeze)
             {
                 let slots = pack.slots.iter();
                 let times = slots.map(|slot| slot.position.sent_at.as_millis());

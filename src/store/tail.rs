@@ -1,0 +1,238 @@
+//! The tail of a conversation: its newest messages, in one value with its row.
+//!
+//! A message that comes changes two things: its conversation's row, and the last pack. What the
+//! embedded database costs, it costs by the key, so both lie under one. They are read apart: whoever
+//! asks for the row does not look at the messages, and the other way round.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0 | 1: a tail follows. A row alone has no such byte; it begins with 128 or more |
+//! | number | length of the row's record |
+//! | number | length of the tail's bound |
+//! | bytes | the record, the bound, then the payload of a hot pack to the end |
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::key;
+use super::pack::{Form, Pack, put_number, take_length};
+use super::packs::{Home, Keyed};
+use super::record::{BadRecord, ConversationRecord, decode, encode_compact};
+use super::{ConversationNumber, ConversationRow, Snapshot, StoreError};
+
+/// The first byte of a value with a tail. Records are MessagePack maps or arrays, which begin
+/// otherwise.
+const WITH_TAIL: u8 = 1;
+
+/// A conversation whose row takes more has no tail, so that the two fit a value in any case, and a
+/// large row is not much larger for it.
+pub(super) const ROW_MAX: usize = 32 * 1024;
+
+/// What the payload of a conversation's value consists of.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    /// The record of the row.
+    record: &'a [u8],
+    /// The tail, if there is one: its bound, and its payload.
+    pub(super) tail: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Parts<'a> {
+    /// Takes a payload apart; looks into neither part.
+    pub(super) fn of(payload: &'a [u8]) -> Result<Self, BadRecord> {
+        let Some((&WITH_TAIL, mut rest)) = payload.split_first() else {
+            return Ok(Self {
+                record: payload,
+                tail: None,
+            });
+        };
+        let record = take_length(&mut rest)?;
+        let bound = take_length(&mut rest)?;
+        let (record, rest) = rest.split_at_checked(record).ok_or(BadRecord)?;
+        let tail = rest.split_at_checked(bound).ok_or(BadRecord)?;
+        Ok(Self {
+            record,
+            tail: Some(tail),
+        })
+    }
+
+    /// The row.
+    pub(super) fn row(&self) -> Result<ConversationRow, BadRecord> {
+        decode::<ConversationRecord>(self.record)?.row()
+    }
+}
+
+/// The payload of a conversation's value.
+pub(super) fn join(row: &ConversationRow, tail: Option<&Tail>) -> Result<Vec<u8>, StoreError> {
+    let record = encode_compact(&ConversationRecord::of(row))?;
+    let Some(tail) = tail else {
+        return Ok(record);
+    };
+    let bound = key::bound_of(&tail.key);
+    let lengths = 1 + 2 * 5;
+    let size = record.len().saturating_add(bound.len());
+    let size = size.saturating_add(tail.cost()).saturating_add(lengths);
+    let mut payload = Vec::with_capacity(size);
+    payload.push(WITH_TAIL);
+    put_number(&mut payload, record.len() as u64);
+    put_number(&mut payload, bound.len() as u64);
+    payload.extend_from_slice(&record);
+    payload.extend_from_slice(bound);
+    match &tail.lies {
+        Lies::Closed(bytes) => payload.extend_from_slice(bytes),
+        Lies::Open(pack) => pack.encode_hot(&mut payload),
+    }
+    Ok(payload)
+}
+
+/// The newest messages of a conversation.
+#[derive(Clone)]
+pub(super) struct Tail {
+    /// The key that it has once it is a hot pack of its own.
+    pub(super) key: Bytes,
+    lies: Lies,
+}
+
+#[derive(Clone)]
+enum Lies {
+    /// As in a value that was whole: nobody has asked for its messages yet.
+    Closed(Bytes),
+    /// Decoded, or just made.
+    Open(Arc<Pack>),
+}
+
+impl fmt::Debug for Tail {
+    /// Names the place only: what people write never reaches logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tail({:?})", self.key)
+    }
+}
+
+impl Tail {
+    /// A tail that was just made.
+    pub(super) const fn new(key: Bytes, pack: Arc<Pack>) -> Self {
+        Self {
+            key,
+            lies: Lies::Open(pack),
+        }
+    }
+
+    /// The tail of a conversation out of its value.
+    fn of(number: ConversationNumber, parts: &Parts<'_>) -> Option<Self> {
+        let (bound, payload) = parts.tail?;
+        Some(Self {
+            key: Bytes::from(key::pack(Form::Hot, number, bound)),
+            lies: Lies::Closed(Bytes::copy_from_slice(payload)),
+        })
+    }
+
+    /// Its messages.
+    fn pack(&self) -> Result<Arc<Pack>, BadRecord> {
+        match &self.lies {
+            Lies::Closed(payload) => Pack::decode_hot(payload.clone()).map(Arc::new),
+            Lies::Open(pack) => Ok(Arc::clone(pack)),
+        }
+    }
+
+    /// Whether somebody has asked for its messages.
+    #[cfg(test)]
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.lies, Lies::Open(_))
+    }
+
+    /// What it takes in memory, roughly.
+    pub(super) fn cost(&self) -> usize {
+        let inner = match &self.lies {
+            Lies::Closed(payload) => payload.len(),
+            Lies::Open(pack) => pack.cost(),
+        };
+        inner.saturating_add(self.key.len()).saturating_add(100)
+    }
+}
+
+impl Snapshot<'_> {
+    /// A conversation's row, from its value; none when there is none, or it was removed, or is damaged.
+    pub(super) fn stored_row(
+        &self,
+        number: ConversationNumber,
+    ) -> Result<Option<ConversationRow>, StoreError> {
+        let Some(payload) = self.conversation_payload(number)?.whole() else {
+            return Ok(None);
+        };
+        let Some(parts) = self.intact(Parts::of(&payload)) else {
+            return Ok(None);
+        };
+        // Whoever asks for a row mostly asks for the newest messages next.
+        let tails = &self.tables.packs;
+        if tails.tail(number).is_none() {
+            tails.put_tail(number, Tail::of(number, &parts));
+        }
+        Ok(self.intact(parts.row()))
+    }
+
+    /// The tail of a conversation, if it has one.
+    pub(super) fn tail(&self, number: ConversationNumber) -> Result<Option<Tail>, StoreError> {
+        if let Some(tail) = self.tables.packs.tail(number) {
+            return Ok(tail);
+        }
+        let tail = match self.conversation_payload(number)? {
+            Payload::Whole(payload) => {
+                let Some(parts) = self.intact(Parts::of(&payload)) else {
+                    return Ok(None);
+                };
+                Tail::of(number, &parts)
+            }
+            Payload::None => None,
+            // Not remembered: it is still to be noticed by the next who asks.
+            Payload::Damaged => return Ok(None),
+        };
+        self.tables.packs.put_tail(number, tail.clone());
+        Ok(tail)
+    }
+
+    /// A tail with its messages; damaged ones are counted and none.
+    pub(super) fn opened_tail(&self, number: ConversationNumber, tail: &Tail) -> Keyed {
+        let pack = self.intact(tail.pack());
+        if let (Some(pack), Lies::Closed(_)) = (&pack, &tail.lies) {
+            let open = Tail::new(tail.key.clone(), Arc::clone(pack));
+            self.tables.packs.put_tail(number, Some(open));
+        }
+        Keyed {
+            key: tail.key.clone(),
+            pack,
+            home: Home::Row,
+        }
+    }
+
+    fn conversation_payload(&self, number: ConversationNumber) -> Result<Payload, StoreError> {
+        let key = key::conversation(number);
+        let Some(value) = self.shared.noting(self.tables.value(&key))? else {
+            return Ok(Payload::None);
+        };
+        let payload = self.shared.codec.open(&key, &value).map_err(|_| BadRecord);
+        Ok(match self.intact(payload) {
+            None => Payload::Damaged,
+            // The tombstone of a removed conversation.
+            Some(payload) if payload.is_empty() => Payload::None,
+            Some(payload) => Payload::Whole(payload),
+        })
+    }
+}
+
+/// What lies under a conversation's key.
+enum Payload {
+    None,
+    Damaged,
+    Whole(Vec<u8>),
+}
+
+impl Payload {
+    fn whole(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Whole(payload) => Some(payload),
+            Self::None | Self::Damaged => None,
+        }
+    }
+}
