@@ -8,6 +8,7 @@ use super::batch::{Batch, Change};
 use super::frame::VALUE_MAX;
 use super::key::{self, Tag};
 use super::kv::KvBatch;
+use super::list::Moves;
 use super::pack_changes::{PackChange, PackChanges, TailAfter};
 use super::place::HistoryEnd;
 use super::record::{
@@ -15,7 +16,7 @@ use super::record::{
 };
 use super::record_entry::EntryRecord;
 use super::row::{Freshness, UnreadTotal};
-use super::shared::Codec;
+use super::shared::{Codec, Tables};
 use super::tail::join;
 use super::{ConversationNumber, ConversationRow, Position, Snapshot, StoreError, UnreadTotals};
 
@@ -25,16 +26,19 @@ pub(super) struct Encoded {
     pub(super) changes: KvBatch,
     pub(super) meta: MetaRecord,
     pub(super) totals: UnreadTotals,
+    /// What it moves in the list.
+    pub(super) moves: Moves,
 }
 
 /// Encodes a batch that the writer prepared.
 pub(super) fn encode_batch(
     batch: &Batch,
     packs: &PackChanges,
-    meta: MetaRecord,
-    totals: UnreadTotals,
+    tables: &Tables,
     codec: &Codec,
 ) -> Result<Encoded, StoreError> {
+    let (meta, totals) = (tables.meta, tables.totals);
+    let moves = tables.list.moves(batch);
     let meta = MetaRecord {
         seq: meta.seq.saturating_add(1),
         next_number: batch.next_number,
@@ -42,6 +46,7 @@ pub(super) fn encode_batch(
         arrived: meta
             .arrived
             .saturating_add(u64::try_from(batch.message_count()).unwrap_or(u64::MAX)),
+        list: Some(tables.list.print_with(&moves)),
         ..meta
     };
     let mut encoder = Encoder {
@@ -66,11 +71,15 @@ pub(super) fn encode_batch(
     if after != totals {
         encoder.put(key::totals(), &encode(&totals_record(after))?, "totals")?;
     }
+    if let Some((key, record)) = tables.list.record_of(&moves) {
+        encoder.put(key, &record, "list")?;
+    }
     encoder.put(key::meta(), &encode(&meta)?, "meta")?;
     Ok(Encoded {
         changes: encoder.changes,
         meta,
         totals: after,
+        moves,
     })
 }
 
@@ -142,15 +151,6 @@ impl Encoder<'_> {
             }
             // A tombstone: a salvage must not bring it back from an older version.
             None => self.put(key::conversation(number), &[], "conversation")?,
-        }
-        let listed = |row: Option<&ConversationRow>| row.map(|row| row.activity);
-        if listed(before) != listed(after) {
-            if let Some(activity) = listed(before) {
-                self.changes.remove(key::list(activity, number));
-            }
-            if let Some(activity) = listed(after) {
-                self.put(key::list(activity, number), &[], "list")?;
-            }
         }
         match (before.is_some_and(has_work), after.is_some_and(has_work)) {
             (false, true) => self.put(key::work(number), &[], "work")?,

@@ -25,6 +25,8 @@ pub(super) enum Tag {
     Session = 3,
     /// How much of the tree is alive, counted some time ago. One record.
     Census = 4,
+    /// What each of the last commits moved in the list, by slot.
+    Moves = 5,
     /// Some neighbouring messages, sealed, by conversation and a lower bound of their positions.
     Pack = b'b',
     /// A conversation with its newest messages, by number.
@@ -34,7 +36,9 @@ pub(super) enum Tag {
     Hot = b'h',
     /// Conversation id to number, by keyed hash.
     Id = b'i',
-    /// The list: conversations by activity, newest first.
+    /// A page of the list: where some conversations stand, by their numbers.
+    ListPage = b'k',
+    /// The list, a key for each conversation: how schemas 1 and 2 kept it.
     List = b'l',
     /// A single message, by conversation, time and id: how schema 1 kept them.
     Single = b'm',
@@ -50,15 +54,17 @@ pub(super) enum Tag {
 
 impl Tag {
     /// Every tag, in byte order.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Meta,
         Self::Totals,
         Self::Session,
         Self::Census,
+        Self::Moves,
         Self::Pack,
         Self::Conversation,
         Self::Hot,
         Self::Id,
+        Self::ListPage,
         Self::List,
         Self::Single,
         Self::Outbox,
@@ -74,11 +80,13 @@ impl Tag {
             Self::Totals => "unread totals",
             Self::Session => "session",
             Self::Census => "census",
+            Self::Moves => "list moves",
             Self::Pack => "packs",
             Self::Hot => "hot packs",
             Self::Conversation => "conversations",
             Self::Id => "conversation ids",
-            Self::List => "list",
+            Self::ListPage => "list",
+            Self::List => "list keys",
             Self::Single => "single messages",
             Self::Outbox => "outbox",
             Self::Awaiting => "awaiting receipts",
@@ -126,7 +134,18 @@ pub(super) fn work(number: ConversationNumber) -> Vec<u8> {
     numbered(Tag::Work, number)
 }
 
+/// `05` · slot (1)
+pub(super) fn moves(slot: u8) -> Vec<u8> {
+    vec![Tag::Moves as u8, slot]
+}
+
+/// `k` · number of the page (4)
+pub(super) fn list_page(page: u32) -> Vec<u8> {
+    numbered(Tag::ListPage, ConversationNumber(page))
+}
+
 /// `l` · activity (8, inverted: newest first) · number (4, inverted)
+#[cfg(test)]
 pub(super) fn list(activity: Timestamp, number: ConversationNumber) -> Vec<u8> {
     let mut key = vec![Tag::List as u8];
     key.extend_from_slice(&(!ordered(activity)).to_be_bytes());
@@ -285,13 +304,11 @@ pub(super) fn parse_number(key: &[u8]) -> Result<ConversationNumber, BadRecord> 
     Ok(ConversationNumber(u32::from_be_bytes(number)))
 }
 
-/// The activity and number that a list key names.
-pub(super) fn parse_list(key: &[u8]) -> Result<(Timestamp, ConversationNumber), BadRecord> {
-    let rest = key.strip_prefix(&[Tag::List as u8]).ok_or(BadRecord)?;
-    let (time, rest) = rest.split_first_chunk::<8>().ok_or(BadRecord)?;
-    let number = <[u8; 4]>::try_from(rest).map_err(|_| BadRecord)?;
-    let activity = from_ordered(!u64::from_be_bytes(*time));
-    Ok((activity, ConversationNumber(!u32::from_be_bytes(number))))
+/// The slot that the key of a record of moves names.
+pub(super) fn parse_moves(key: &[u8]) -> Result<u8, BadRecord> {
+    let slot = key.strip_prefix(&[Tag::Moves as u8]).ok_or(BadRecord)?;
+    let [slot] = <[u8; 1]>::try_from(slot).map_err(|_| BadRecord)?;
+    Ok(slot)
 }
 
 /// The entry that an outbox key names.
@@ -354,11 +371,8 @@ mod tests {
         }
 
         #[test]
-        fn list_keys_sort_newest_first(a in any::<i64>(), b in any::<i64>(), n in any::<u32>()) {
-            let (a, b) = (Timestamp::from_millis(a), Timestamp::from_millis(b));
-            let number = ConversationNumber(n);
-            prop_assert_eq!(parse_list(&list(a, number)).unwrap(), (a, number));
-            prop_assert_eq!(list(a, number).cmp(&list(b, number)), b.cmp(&a));
+        fn keys_of_moves_name_their_slots(slot in any::<u8>()) {
+            prop_assert_eq!(parse_moves(&moves(slot)).unwrap(), slot);
         }
 
         #[test]
@@ -370,7 +384,7 @@ mod tests {
 
         #[test]
         fn no_key_makes_a_parser_panic(key in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = (parse_single(&key), parse_pack(&key), parse_number(&key), parse_list(&key), parse_outbox(&key));
+            let _ = (parse_single(&key), parse_pack(&key), parse_number(&key), parse_moves(&key), parse_outbox(&key));
         }
     }
 

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 1 | – | the first: a key for each message (`m`) |
 //! | 2 | 0.1.0 | messages share keys, in packs (`b`, `h`) |
-//! | 3 | 0.1.0 | a conversation's newest messages may lie in its own value (`c`), behind the row |
+//! | 3 | 0.1.0 | the list has no key for each conversation (`l`) any more, but pages (`k`); the newest messages may lie behind the row (`c`) |
 //!
 //! A store folder of each released schema is kept in `tests/fixtures/`, and a test opens it. A
 //! field that is only added, with a default, needs no step.
@@ -90,6 +90,9 @@ pub(super) fn single(position: Position, payload: &[u8]) -> Result<Linked, BadRe
 const AT_ONCE: usize = 256;
 const BYTES_AT_ONCE: usize = 512 * 1024;
 
+/// How many keys are removed in one batch.
+const KEYS_AT_ONCE: usize = 1024;
+
 /// From 1 to 2: puts single messages into packs, oldest first, some at a time. A message is always
 /// in one of the two places, so the step goes on after a kill where it was.
 fn pack_singles(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<MetaRecord, StoreError> {
@@ -123,7 +126,28 @@ fn pack_singles(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<MetaReco
 /// From 2 to 3: takes keys away that every message cost. A conversation gets its tail with the next
 /// message that comes: a value without one is what it was.
 fn shorten(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<MetaRecord, StoreError> {
+    remove_list_keys(kv)?;
     put_schema(kv, codec, MetaRecord { schema: 3, ..meta })
+}
+
+/// Removes the keys of the list, some at a time; whoever opens the store makes the list anew.
+fn remove_list_keys(kv: &dyn Kv) -> Result<(), StoreError> {
+    loop {
+        let mut batch = KvBatch::default();
+        let prefix = [Tag::List as u8];
+        scan(kv, &prefix, Direction::Forward, &mut |key, _| {
+            batch.remove(key.to_vec());
+            if batch.changes.len() < KEYS_AT_ONCE {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        if batch.changes.is_empty() {
+            return Ok(());
+        }
+        apply(kv, &batch)?;
+    }
 }
 
 /// Ends a step: the counters say which schema the tree has.
@@ -211,8 +235,11 @@ fn scan(
 mod tests {
     use super::*;
     use crate::model::{MessageId, Timestamp};
+    use crate::store::ConversationRow;
     use crate::store::kv::{KeyRange, LogKv};
-    use crate::store::tests::message;
+    use crate::store::list::List;
+    use crate::store::record::ConversationRecord;
+    use crate::store::tests::{message, row};
     use std::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
@@ -276,6 +303,7 @@ mod tests {
         next_number: 3,
         next_entry: 1,
         arrived: 0,
+        list: None,
     };
 
     /// Two conversations as schema 1 kept them; of each the message 300 vanished.
@@ -331,6 +359,61 @@ mod tests {
         )
         .unwrap();
         (held, torn)
+    }
+
+    /// A tree of schema 2 with many conversations: keys of the list, of which some are left over from
+    /// rows that were lost.
+    fn listed(codec: &Codec, many: u32) -> LogKv {
+        let tree = LogKv::unlogged();
+        let mut batch = KvBatch::default();
+        for n in 0..many {
+            let number = ConversationNumber(n);
+            let activity = Timestamp::from_millis((n * 7 % 1_000).into());
+            let row = ConversationRow {
+                activity,
+                ..row(&format!("c{n}"))
+            };
+            let record = encode_compact(&ConversationRecord::of(&row)).unwrap();
+            let mut put = |key: Vec<u8>, payload: &[u8]| {
+                batch.put(key.clone(), codec.seal(&key, payload, 5).unwrap());
+            };
+            put(key::conversation(number), &record);
+            put(key::list(activity, number), &[]);
+            if n % 10 == 0 {
+                put(key::list(Timestamp::from_millis(5_000), number), &[]);
+            }
+        }
+        tree.apply(&batch).unwrap();
+        tree
+    }
+
+    #[test]
+    fn the_list_of_schema_2_is_whole_after_it_whenever_it_is_killed() {
+        let codec = Codec::new(4, None);
+        let meta = MetaRecord { schema: 2, ..META };
+        for batches in 0..5 {
+            let tree = listed(&codec, 2_000);
+            let killed = Killed {
+                tree: &tree,
+                batches_left: AtomicU64::new(batches),
+            };
+            let first = migrate(&killed, &codec, meta);
+            assert_eq!(first.is_ok(), batches >= 4, "after {batches}");
+            migrate(&tree, &codec, meta).unwrap();
+            let mut left = 0;
+            let list_keys = [Tag::List as u8];
+            scan(&tree, &list_keys, Direction::Forward, &mut |_, _| {
+                left += 1;
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            assert_eq!(left, 0, "after {batches}");
+            let list = List::load(&tree, &codec, &META).unwrap();
+            let (page, more) = list.page(None, 3);
+            let numbers: Vec<_> = page.iter().map(|(_, number)| number.0).collect();
+            assert_eq!((numbers, more), (vec![1857, 857, 1714], true));
+            assert_eq!(list.print().count, 2_000);
+        }
     }
 
     #[test]

@@ -24,11 +24,12 @@
 //! | 2 | – | totals of unread counts | commits that change them |
 //! | 3 | – | the session between connections | session machine |
 //! | 4 | – | how much of the tree is alive, counted some time ago | keeping it small |
+//! | 5 | slot | where a commit moved conversations in the list | derived from the rows |
 //! | `b` | number, lower bound of positions | some neighbouring messages, sealed | sealing, history |
 //! | `c` | number | conversation row, and its newest messages: the tail | receiver, sender |
 //! | `h` | number, lower bound of positions | a few of the newer messages: a tail that was full | receiver, sender |
 //! | `i` | hash of a conversation id | id, number | creation, take-over |
-//! | `l` | activity inverted, number inverted | – | derived from the row |
+//! | `k` | number of the page | where some conversations stand in the list | derived from the rows |
 //! | `o` | entry id | outbox entry | app, sender |
 //! | `r` | hash of a message id | place of an own message that awaits receipts | sender |
 //! | `w` | number | – | derived: the row is stale or behind |
@@ -59,6 +60,8 @@ mod journal;
 mod key;
 mod kv;
 mod links;
+mod list;
+mod listed;
 mod messages;
 mod migrate;
 mod open;

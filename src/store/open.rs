@@ -15,6 +15,7 @@ use super::disk_memory::MemoryDisk;
 use super::identity::Identity;
 use super::journal::Journal;
 use super::kv::{Kv, LogKv};
+use super::list::{List, Print};
 use super::migrate::SCHEMA;
 use super::outbox::Outbox;
 use super::packs::{PACK_CACHE, PackCache};
@@ -337,11 +338,13 @@ pub(super) fn empty_tables() -> Tables {
         meta: MetaRecord {
             schema: SCHEMA,
             next_entry: 1,
+            list: Some(Print::default()),
             ..MetaRecord::default()
         },
         outbox: Outbox::default(),
         totals: UnreadTotals::default(),
         session: SessionRow::default(),
+        list: List::default(),
         rows: Cache::new(ROW_CACHE),
         packs: PackCache::new(PACK_CACHE),
         unapplied: Unapplied::default(),

@@ -240,7 +240,8 @@ pub(super) fn put_number(to: &mut Vec<u8>, mut number: u64) {
     to.push(number as u8);
 }
 
-fn take_number(from: &mut impl Buf) -> Result<u64, BadRecord> {
+/// Reads what [`put_number`] wrote.
+pub(super) fn take_number(from: &mut impl Buf) -> Result<u64, BadRecord> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let byte = from.try_get_u8().map_err(|_| BadRecord)?;
@@ -264,11 +265,12 @@ fn take_bytes(from: &mut Bytes, length: usize) -> Result<Bytes, BadRecord> {
 }
 
 /// Small for differences that are small, whatever their sign.
-const fn zigzag(number: i64) -> u64 {
+pub(super) const fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)) as u64
 }
 
-const fn unzigzag(number: u64) -> i64 {
+/// The number that [`zigzag`] made small.
+pub(super) const fn unzigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 

@@ -14,6 +14,7 @@ use crate::model::{
 };
 
 use super::links::Held;
+use super::list::Print;
 use super::place::{HistoryEnd, HistoryStart};
 use super::record_message::{clients, json, json_text};
 use super::row::{Freshness, UnreadTold};
@@ -61,6 +62,9 @@ pub(super) struct MetaRecord {
     /// How many messages commits brought or changed: what is done for so many is due by it.
     #[serde(default)]
     pub(super) arrived: u64,
+    /// What the list of conversations comes to; none when it is to be made from the rows.
+    #[serde(default)]
+    pub(super) list: Option<Print>,
 }
 
 /// The totals of unread counts.
@@ -237,6 +241,11 @@ pub(super) fn texts(ids: &[ClientId]) -> Vec<String> {
 }
 
 impl ConversationRecord {
+    /// Where the conversation stands in the list.
+    pub(super) const fn activity(&self) -> Timestamp {
+        Timestamp::from_millis(self.activity_ms)
+    }
+
     /// The stored form of a row.
     pub(super) fn of(row: &ConversationRow) -> Self {
         Self {

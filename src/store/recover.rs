@@ -29,6 +29,7 @@ use super::frame;
 use super::journal::{Journal, Kind, Recovered};
 use super::key::{self, Tag};
 use super::kv::{Direction, Kv, KvBatch};
+use super::list::{List, Print};
 use super::migrate::{SCHEMA, migrate};
 use super::open::{OpenReport, empty_tables, memory_tree};
 use super::outbox::Outbox;
@@ -139,7 +140,12 @@ impl Ground {
                 tables
             }
         };
-        if !is_ordinary {
+        let is_list_new = tables.list.unwritten.is_all;
+        if is_list_new {
+            let Tables { kv, list, meta, .. } = &mut tables;
+            list.write_all(kv.as_ref(), codec, meta)?;
+        }
+        if is_list_new || !is_ordinary {
             tables.kv.flush()?;
         }
         if lacks_promises(&journal, tables.meta.seq) {
@@ -344,7 +350,7 @@ fn place(
     put(batch, codec, id_key, &encode(&name)?, seq)?;
     let record = encode(&ConversationRecord::of(&row))?;
     put(batch, codec, key::conversation(number), &record, seq)?;
-    put(batch, codec, key::list(row.activity, number), &[], seq)?;
+    tables.list.make_unrecorded(number, row.activity);
     put(batch, codec, key::work(number), &[], seq)
 }
 
@@ -391,20 +397,24 @@ fn replay(
     journal: &Recovered,
     report: &mut OpenReport,
 ) -> Result<Replay, StoreError> {
+    let before = tables.meta.seq;
+    let mut seen = before;
     for record in journal.current() {
-        let seen = tables.meta.seq;
         match record.kind {
             Kind::Start | Kind::Mark if record.seq > seen => return Ok(Replay::TreeIsOlder),
             Kind::Intent if record.seq > seen.saturating_add(1) => return Ok(Replay::TreeIsOlder),
             Kind::Intent if record.seq > seen => {
                 tables.kv.apply(&record.batch)?;
-                *tables = load(Arc::clone(&tables.kv), codec)?;
+                seen = record.seq;
                 report.intents_replayed = report.intents_replayed.saturating_add(1);
             }
             // Seen already; or part of a commit that was to be durable only soon, and is lost: its
             // settlements are undone and will be done again.
             Kind::Start | Kind::Intent | Kind::Outbox | Kind::Mark => {}
         }
+    }
+    if seen > before {
+        *tables = load(Arc::clone(&tables.kv), codec)?;
     }
     Ok(Replay::Done)
 }
@@ -441,6 +451,7 @@ pub(super) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError>
     let fresh = MetaRecord {
         schema: SCHEMA,
         next_entry: 1,
+        list: Some(Print::default()),
         ..MetaRecord::default()
     };
     if meta.is_none() && !is_blank(kv.as_ref())? {
@@ -456,12 +467,19 @@ pub(super) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError>
     let totals: Option<TotalsRecord> = record(kv.as_ref(), codec, &key::totals())?;
     let session: Option<SessionRecord> = record(kv.as_ref(), codec, &key::session())?;
     let outbox = load_outbox(kv.as_ref(), codec)?;
+    let list = if meta.schema == SCHEMA {
+        List::load(kv.as_ref(), codec, &meta)?
+    } else {
+        // Made when the tree has been brought forward.
+        List::default()
+    };
     Ok(Tables {
         kv,
         meta,
         outbox,
         totals: totals.map_or_else(UnreadTotals::default, totals_of),
         session: session.map_or_else(SessionRow::default, SessionRecord::row),
+        list,
         rows: Cache::new(ROW_CACHE),
         packs: PackCache::new(PACK_CACHE),
         unapplied: Unapplied::default(),

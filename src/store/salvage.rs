@@ -283,7 +283,10 @@ impl<'a> Salvage<'a> {
                 }
             }
             // Derived: made anew.
-            Some(Tag::Totals | Tag::Census | Tag::List | Tag::Work) | None => {}
+            Some(
+                Tag::Totals | Tag::Census | Tag::Moves | Tag::ListPage | Tag::List | Tag::Work,
+            )
+            | None => {}
             Some(Tag::Session | Tag::Id | Tag::Awaiting | Tag::Local) => {
                 let rank = (opened.seq, Form::Hot);
                 self.wait(opened.key.clone(), rank, frame.to_vec())?;
@@ -455,7 +458,6 @@ impl<'a> Salvage<'a> {
         };
         // Its messages are in packs of their own, the newest too.
         put(key::conversation(number), &join(&row, None)?)?;
-        put(key::list(activity, number), &[])?;
         put(key::work(number), &[])?;
         let ids: BTreeSet<&ConversationId> = std::iter::once(&row.id)
             .chain(row.local_id.as_ref())

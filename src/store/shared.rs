@@ -12,6 +12,7 @@ use super::disk::Disk;
 use super::frame::{self, BadFrame, Seal};
 use super::key::HashKey;
 use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit};
+use super::list::List;
 use super::open::Hold;
 use super::outbox::Outbox;
 use super::packs::PackCache;
@@ -34,6 +35,8 @@ pub(super) struct Tables {
     pub(super) outbox: Outbox,
     pub(super) totals: UnreadTotals,
     pub(super) session: SessionRow,
+    /// The order of the conversations.
+    pub(super) list: List,
     /// Conversations' rows as they were read or written last.
     pub(super) rows: Cache<ConversationNumber, Arc<ConversationRow>>,
     /// Packs as they were read or written last.

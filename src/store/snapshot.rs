@@ -173,36 +173,12 @@ impl Snapshot<'_> {
         limit: usize,
     ) -> Result<ConversationPage, StoreError> {
         let limit = limit.clamp(1, Self::PAGE_MAX);
-        let start = after.map(|cursor| key::list(cursor.activity, cursor.number));
-        let prefix = [Tag::List as u8];
-        let from = start
-            .as_deref()
-            .map_or(Bound::Included(&prefix[..]), Bound::Excluded);
-        let mut found = Vec::new();
-        let mut more = false;
-        self.scan(
-            Tag::List,
-            from,
-            Bound::Unbounded,
-            Direction::Forward,
-            &mut |key, _| {
-                more = found.len() == limit;
-                if !more {
-                    found.extend(key::parse_list(key));
-                }
-                if more {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            },
-        )?;
+        let (found, more) = self.tables.list.page(after, limit);
         let last = found.last().copied().filter(|_| more);
         let mut conversations = Vec::with_capacity(found.len());
-        for (activity, number) in found {
-            // A row that was lost and begun anew may have left its old place behind.
-            let row = self.row(number)?.filter(|row| row.activity == activity);
-            if let Some(row) = row {
+        for (_, number) in found {
+            // One whose row is damaged is not shown.
+            if let Some(row) = self.row(number)? {
                 conversations.push((number, self.info_of(number, &row)?));
             }
         }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::model::Timestamp;
+
 use super::key;
 use super::pack::{Form, Pack, put_number, take_length};
 use super::packs::{Home, Keyed};
@@ -56,6 +58,11 @@ impl<'a> Parts<'a> {
             record,
             tail: Some(tail),
         })
+    }
+
+    /// Where the conversation stands in the list.
+    pub(super) fn activity(&self) -> Result<Timestamp, BadRecord> {
+        Ok(decode::<ConversationRecord>(self.record)?.activity())
     }
 
     /// The row.

@@ -115,11 +115,7 @@ impl Writer {
         if let StoreHealth::ReadOnly { reason } = self.shared.health() {
             return Err(StoreError::ReadOnly { reason });
         }
-        let (meta, totals) = {
-            let tables = self.shared.read();
-            (tables.meta, tables.totals)
-        };
-        let last = CommitSeq(meta.seq);
+        let last = CommitSeq(self.shared.read().meta.seq);
         if batch.base != last {
             return Err(StoreError::InvalidArgument {
                 reason: format!(
@@ -134,8 +130,11 @@ impl Writer {
                 changes: Vec::new(),
             });
         }
+        if self.shared.read().list.unwritten.is_too_much() {
+            self.flush_tree().map_err(|error| self.fail(error))?;
+        }
         let packs = self.prepare(&mut batch)?;
-        let encoded = encode_batch(&batch, &packs, meta, totals, &self.shared.codec)?;
+        let encoded = encode_batch(&batch, &packs, &self.shared.read(), &self.shared.codec)?;
         let seq = CommitSeq(encoded.meta.seq);
         self.unsettled.add(encoded.changes.size());
         let begun = self.begin_journal();
@@ -230,6 +229,9 @@ impl Writer {
         self.unsynced.cache = true;
         self.note_hot(batch);
         self.seal_some(batch.message_count())?;
+        if self.shared.read().list.unwritten.is_much() {
+            self.apply_with_list()?;
+        }
         if kv.wants_each_flushed() {
             // The next large commit takes long enough to make ready that its sync is over by then. An
             // intent that follows a small one should find nothing to wait for.
@@ -299,6 +301,22 @@ impl Writer {
         Ok(())
     }
 
+    /// Tells the tree what it was not told yet, and the list's pages if there is much that they lack.
+    fn apply_with_list(&self) -> Result<(), StoreError> {
+        let mut tables = self.shared.write();
+        let mut pages = KvBatch::default();
+        let is_much = tables.list.unwritten.is_much();
+        if is_much {
+            let (list, seq) = (&tables.list, tables.meta.seq);
+            list.put_pages(&mut pages, &self.shared.codec, seq)?;
+        }
+        tables.apply(&pages)?;
+        if is_much {
+            tables.list.wrote_pages();
+        }
+        Ok(())
+    }
+
     /// Writes a record that no reader sees, beside the commits; durable with the next sync. Before the
     /// first commit nothing is: a tree without counters counts as damaged.
     pub(super) fn write_aside(&mut self, key: Vec<u8>, payload: &[u8]) -> Result<(), StoreError> {
@@ -329,7 +347,7 @@ impl Writer {
         // Not under the lock: readers go on while the disk works.
         let kv = Arc::clone(&self.shared.read().kv);
         kv.wait_flushed()?;
-        self.shared.write().apply(&KvBatch::default())?;
+        self.apply_with_list()?;
         kv.flush()?;
         self.unsynced = Unsynced::NOTHING;
         if let Some(journal) = &mut self.journal {
@@ -472,6 +490,7 @@ fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &E
     remember_packs(tables, packs);
     tables.meta = encoded.meta;
     tables.totals = encoded.totals;
+    tables.list.make_recorded(&encoded.moves);
     if let Some(session) = &batch.session {
         tables.session = session.clone();
     }

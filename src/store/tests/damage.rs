@@ -80,6 +80,7 @@ struct Seen {
 /// may hide a hole.
 fn read_all(folder: &Path, key: Option<u8>) -> Seen {
     let opened = Store::open(&options(folder, key)).unwrap();
+    check_list(&opened.store);
     let snapshot = opened.store.snapshot();
     let mut messages = 0;
     for c in 0..CONVERSATIONS {

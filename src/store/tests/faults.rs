@@ -37,6 +37,7 @@ fn send_until_refused(bench: &mut Bench, number: ConversationNumber, upto: usize
 }
 
 fn texts(store: &Store) -> Vec<String> {
+    check_list(store);
     let snapshot = store.snapshot();
     let entries = snapshot.outbox().into_iter();
     entries

@@ -128,6 +128,7 @@ fn the_fixture_of_each_released_schema_opens_and_shows_what_was_written() {
         damage::copy(&fixture(schema), folder.path());
         let opened = Store::open(&options(folder.path())).unwrap();
         assert!(!opened.report.found_damage() && !opened.report.created);
+        check_list(&opened.store);
         let snapshot = opened.store.snapshot();
         let (number, row) = snapshot
             .conversation_by_id(&conversation_id("c"))

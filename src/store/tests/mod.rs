@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod fixture;
 mod inspect;
+mod listed;
 mod model;
 mod packs;
 mod promise;
@@ -21,7 +22,7 @@ use crate::model::{
 
 use super::{
     Commit, CommitClass, ConversationNumber, ConversationRow, Freshness, Intent, MemoryDisk,
-    Opened, Overlay, Position, SendIntent, Store, Writer,
+    Opened, Overlay, Position, SendIntent, Snapshot, Store, Writer,
 };
 
 pub(super) fn client(name: &str) -> ClientId {
@@ -139,5 +140,48 @@ impl Bench {
     pub(super) fn conversation(&mut self, id: &str) -> ConversationNumber {
         self.commit(|overlay| overlay.create_conversation(row(id)).unwrap())
             .0
+    }
+}
+
+/// A copy of a folder's files, as a kill would leave them.
+pub(super) fn left_by_a_kill(folder: &std::path::Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for path in crate::store::salvage::files(folder) {
+        let to = copy.path().join(path.strip_prefix(folder).unwrap());
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(path, to).unwrap();
+    }
+    copy
+}
+
+/// The list has every conversation that can be read, each once, in the order of the rows' activity;
+/// however it is paged. A store in which a read fails is not looked at further.
+pub(super) fn check_list(store: &Store) {
+    if let Ok((listed, expected)) = listed_and_expected(&store.snapshot()) {
+        assert_eq!(listed, expected);
+    }
+}
+
+type Listed = Vec<(Timestamp, ConversationNumber)>;
+
+fn listed_and_expected(snapshot: &Snapshot<'_>) -> Result<(Listed, Listed), super::StoreError> {
+    let mut expected = Vec::new();
+    for number in (0..snapshot.tables.meta.next_number).map(ConversationNumber) {
+        let row = snapshot.row(number)?;
+        expected.extend(row.map(|row| (row.activity, number)));
+    }
+    expected.sort_unstable_by(|a, b| b.cmp(a));
+    let mut listed = Vec::new();
+    let mut after = None;
+    loop {
+        let page = snapshot.conversations(after, 7)?;
+        for (number, _) in &page.conversations {
+            let row = snapshot.row(*number)?;
+            listed.extend(row.map(|row| (row.activity, *number)));
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok((listed, expected));
+        }
     }
 }

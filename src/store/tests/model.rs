@@ -250,6 +250,7 @@ fn named(id: &ConversationId) -> u8 {
 
 /// Compares, local ids apart; those are asked for one by one, if their message is still there.
 fn check(store: &Store, model: &Model) {
+    check_list(store);
     let snapshot = store.snapshot();
     for (id, (c, t)) in &model.locals {
         let held = model

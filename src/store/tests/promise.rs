@@ -84,17 +84,6 @@ fn a_promise_holds_and_is_seen_when_the_tree_can_no_longer_be_told() {
     assert_eq!(seen(&bench.store), before);
 }
 
-/// A copy of a folder's files, as a kill would leave them.
-fn left_by_a_kill(folder: &std::path::Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for path in crate::store::salvage::files(folder) {
-        let to = copy.path().join(path.strip_prefix(folder).unwrap());
-        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::copy(path, to).unwrap();
-    }
-    copy
-}
-
 #[test]
 fn a_new_store_that_was_killed_before_its_first_flush_is_not_taken_for_damaged() {
     let folder = tempfile::tempdir().unwrap();
@@ -116,5 +105,6 @@ fn a_new_store_that_was_killed_before_its_first_flush_is_not_taken_for_damaged()
     let again = Store::open(&options(copy.path())).unwrap();
     assert!(!again.report.found_damage(), "{:?}", again.report);
     assert_eq!(again.report.intents_replayed, 2);
+    check_list(&again.store);
     assert_eq!(again.store.snapshot().outbox_len(), 2);
 }

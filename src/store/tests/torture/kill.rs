@@ -86,6 +86,12 @@ fn victim() {
                 .put_message(number, &message("other", m, "hello"))
                 .unwrap();
         }
+        // The list is moved by each: another one comes first.
+        let beside = conversation_id(&format!("d{}", n % 9));
+        let beside = overlay.conversation_or_unknown(&beside).unwrap();
+        overlay
+            .put_message(beside, &message("other", n, "hello"))
+            .unwrap();
         let settled = id.0.is_multiple_of(2);
         if settled {
             println!("settling {}", id.0);
@@ -194,6 +200,7 @@ impl Promised {
         if opened.report.read_only.is_some() || opened.report.found_damage() && !damaged {
             return Err(format!("{:?}", opened.report));
         }
+        check_list(&opened.store);
         let snapshot = opened.store.snapshot();
         let left: BTreeSet<u64> = snapshot.outbox().iter().map(|entry| entry.id.0).collect();
         let lost: Vec<_> = self.unsettled.difference(&left).collect();
