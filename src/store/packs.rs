@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::ahead::Ahead;
 use super::cache::Cache;
 use super::key;
 use super::kv::Direction;
@@ -43,6 +44,8 @@ pub(super) struct PackCache {
     tails: Cache<ConversationNumber, Option<Tail>>,
     /// Other packs, by key.
     others: Cache<Vec<u8>, Arc<Pack>>,
+    /// Sealed packs as they lie in the tree, for whoever pages back.
+    pub(super) ahead: Ahead,
 }
 
 impl PackCache {
@@ -52,6 +55,7 @@ impl PackCache {
         Self {
             tails: Cache::new(limit / 3 * 2),
             others: Cache::new(limit / 3),
+            ahead: Ahead::default(),
         }
     }
 
@@ -69,6 +73,7 @@ impl PackCache {
     /// Takes note of a change: the pack of a key was written, or removed.
     pub(super) fn forget(&self, key: &[u8]) {
         self.others.remove(key);
+        self.ahead.forget(key);
     }
 
     /// Takes note that nothing is known of a tail any more.
@@ -154,14 +159,20 @@ impl Snapshot<'_> {
         };
         let tag = key::section_tag(section);
         let mut flow = ControlFlow::Continue(());
-        self.scan(tag, low, high, direction, &mut |key, value| {
+        let mut each = |key: &[u8], value: &[u8]| {
             flow = visit(Keyed {
                 key: Bytes::copy_from_slice(key),
                 pack: self.opened_pack(key, value),
                 home: Home::Own,
             });
             flow
-        })?;
+        };
+        match (section, direction) {
+            (Form::Sealed, Direction::Backward) if low == Bound::Included(&all[..]) => {
+                self.visit_ahead(number, (low, high), &mut each)?;
+            }
+            _ => self.scan(tag, low, high, direction, &mut each)?,
+        }
         Ok(flow)
     }
 
