@@ -3,7 +3,7 @@
 //! The embedded database writes its snapshot, an index of its file, when it is opened and never else.
 //! Whoever opens it later reads what was written behind the last one. So after a large sync the tree
 //! is shut and opened once, while the engine has nothing else to do; readers wait as long as an
-//! opening takes.
+//! opening takes. A store that is closed before there was time for it does so at last.
 
 use super::compact::Which;
 use super::open::memory_tree;
@@ -31,6 +31,15 @@ impl Unsettled {
 }
 
 impl Writer {
+    /// Opens the tree anew before it is closed, if much came and nothing is amiss. A failure is the
+    /// next opening's to mend.
+    pub(super) fn settle_at_last(&mut self) {
+        let is_good = self.shared.health() == StoreHealth::Good;
+        if self.unsettled.is_much() && is_good && !self.tending.is_compacting() {
+            let _ = self.settle();
+        }
+    }
+
     /// Opens the tree anew. No compaction may be under way.
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
         self.sync()?;
@@ -70,6 +79,35 @@ mod tests {
         let entries = fs::read_dir(folder.join("db")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with("snap.")).collect()
+    }
+
+    #[test]
+    fn a_store_that_is_closed_right_after_much_came_has_a_new_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(folder.path(), client("me"), at(1));
+        let mut opened = Store::open(&options).unwrap();
+        let mut overlay = Overlay::new(&opened.store);
+        overlay.create_conversation(row("c")).unwrap();
+        let batch = overlay.into_batch();
+        opened.writer.commit(batch, CommitClass::Cache).unwrap();
+        let before = snapshots(folder.path());
+        opened.writer.unsettled.add(MUCH);
+        drop(opened);
+        let after = snapshots(folder.path());
+        assert!(!after.is_empty() && after != before, "{before:?} {after:?}");
+        let opened = Store::open(&options).unwrap();
+        assert!(!opened.report.found_damage());
+        assert_eq!(
+            opened
+                .store
+                .snapshot()
+                .conversations(None, 9)
+                .unwrap()
+                .conversations
+                .len(),
+            1
+        );
+        assert_eq!(snapshots(folder.path()), after, "nothing was left to read");
     }
 
     #[test]

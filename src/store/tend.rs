@@ -51,6 +51,11 @@ pub(super) struct Tending {
 }
 
 impl Tending {
+    /// Whether a compaction is under way.
+    pub(super) const fn is_compacting(&self) -> bool {
+        self.compaction.is_some()
+    }
+
     /// Whether a size is so near to one at which nothing could be done that trying again is idle.
     fn has_given_up(&self, file: u64) -> bool {
         self.given_up_at

@@ -481,6 +481,7 @@ impl Drop for Writer {
         if self.is_dirty() || !is_waiting {
             let _ = self.sync();
         }
+        self.settle_at_last();
     }
 }
 
