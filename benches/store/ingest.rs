@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::Loaded;
+use crate::measure::Samples;
+use crate::open::copy_folder;
 use crate::ours::cache_megabytes;
 use crate::rows::{SQLITE, Target, at_most_beside, beside, megabytes, to_f64};
-use crate::subject::{Answer, Ask, Class, Worker};
+use crate::subject::{Answer, Ask, Class, Setting, Worker};
 use crate::support::Outcome;
 use crate::support::show::{bytes, folder_bytes, grouped};
 use crate::workload::{BATCH, Text};
@@ -60,7 +62,7 @@ pub(crate) fn pair(
         ));
     }
     if class == Class::Soon {
-        rows.push(disk(&loaded, text, &many));
+        rows.extend(disk(&loaded, text, &many)?);
     }
     if text == Text::Words && class == Class::Soon {
         rows.push(at_most_beside(
@@ -76,18 +78,77 @@ pub(crate) fn pair(
     Ok(loaded)
 }
 
-fn disk(loaded: &Loaded, text: Text, many: &str) -> Value {
+/// What both take on disk: as the load left them, and after they had time to do what they do while the
+/// app has nothing for them to do. That is done to a copy, for the rest is measured as it was loaded.
+fn disk(loaded: &Loaded, text: Text, many: &str) -> Outcome<Vec<Value>> {
     let (what, most) = match text {
         Text::Words => ("words", 0.75),
         Text::Real => ("real history", 0.75),
         Text::Random => ("incompressible bytes", 1.5),
     };
-    beside(
-        &format!("disk after {many} of {what}"),
-        (megabytes(folder_bytes(&loaded.ours.folder)), "MB"),
-        (megabytes(folder_bytes(&loaded.peer.folder)), SQLITE),
-        Target::AtMost(most),
-    )
+    let row = |when: &str, loaded: &Loaded, target| {
+        beside(
+            &format!("disk after {many} of {what}, {when}"),
+            (megabytes(folder_bytes(&loaded.ours.folder)), "MB"),
+            (megabytes(folder_bytes(&loaded.peer.folder)), SQLITE),
+            target,
+        )
+    };
+    let at_once = row("right after the load", loaded, Target::Nothing);
+    let rested = loaded.rested()?;
+    let later = row("after a rest", &rested, Target::AtMost(most));
+    let mut rows = vec![at_once, later];
+    if text == Text::Words {
+        rows.push(newest(&rested)?);
+    }
+    for setting in [&rested.ours, &rested.peer] {
+        std::fs::remove_dir_all(&setting.folder)?;
+    }
+    Ok(rows)
+}
+
+/// What resting costs the newest pages: those of quiet conversations are compressed.
+fn newest(rested: &Loaded) -> Outcome<Value> {
+    let mut times = [Samples::default(), Samples::default()];
+    for (setting, times) in [&rested.ours, &rested.peer].into_iter().zip(&mut times) {
+        let mut worker = Worker::start(setting)?;
+        // The first pages fill the caches.
+        for is_measured in [false, true] {
+            let answer = worker.ask(Ask::Newest(1_000))?;
+            let nanos = answer.nanos.iter().filter(|_| is_measured);
+            nanos.for_each(|nanos| times.add(Duration::from_nanos(*nanos)));
+        }
+        worker.end()?;
+    }
+    let [mut ours, mut peer] = times;
+    Ok(beside(
+        "newest 20 after a rest, p50",
+        (ours.percentile_ms(50), "ms"),
+        (peer.percentile_ms(50), SQLITE),
+        Target::Nothing,
+    ))
+}
+
+impl Loaded {
+    /// Copies of both stores, which had time to do what they do when there is nothing else to do.
+    fn rested(&self) -> Outcome<Self> {
+        let rest = |setting: &Setting| -> Outcome<Setting> {
+            let rested = Setting {
+                folder: setting.folder.with_extension("rested"),
+                ..setting.clone()
+            };
+            copy_folder(&setting.folder, &rested.folder)?;
+            let mut worker = Worker::start(&rested)?;
+            let took = worker.ask(Ask::Rest)?.sum();
+            worker.end()?;
+            eprintln!("{:?} rested for {took:.1?}", rested.kind);
+            Ok(rested)
+        };
+        Ok(Self {
+            ours: rest(&self.ours)?,
+            peer: rest(&self.peer)?,
+        })
+    }
 }
 
 /// Loads both stores, in turns.

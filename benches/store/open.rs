@@ -139,7 +139,7 @@ fn open(setting: &Setting) -> Outcome<Opening> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

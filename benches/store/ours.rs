@@ -7,7 +7,7 @@ use std::time::Duration;
 use sampan::model::{ClientId, Message, Timestamp};
 use sampan::store::{
     CommitClass, ConversationNumber, ConversationRow, Freshness, Opened, Overlay, Place, Position,
-    Store, StoreOptions, Writer,
+    Store, StoreOptions, Tended, Writer,
 };
 
 use crate::subject::{Class, PAGE, Setting, Subject};
@@ -107,6 +107,11 @@ impl Subject for Ours {
 
     fn finish(&mut self) -> Outcome<()> {
         Ok(self.writer.sync()?)
+    }
+
+    fn rest(&mut self) -> Outcome<()> {
+        while self.writer.wants_tending() && self.writer.tend(&[])? == Tended::More {}
+        self.finish()
     }
 
     fn list(&mut self) -> Outcome<usize> {

@@ -56,6 +56,8 @@ pub(crate) trait Subject {
     fn ingest(&mut self, batch: &[Delivered]) -> Outcome<()>;
     /// Makes everything durable.
     fn finish(&mut self) -> Outcome<()>;
+    /// Does what the store does by itself while the app has nothing for it to do.
+    fn rest(&mut self) -> Outcome<()>;
     /// Reads the first twenty conversations of the list, each with its newest message; the place of the first.
     fn list(&mut self) -> Outcome<usize>;
     /// Reads the newest page of a conversation; how many messages.
@@ -81,6 +83,8 @@ pub(crate) enum Ask {
     Ingest(u64),
     /// Make everything durable.
     Finish,
+    /// Do what is done while nothing else is to do.
+    Rest,
     /// Read this many newest pages.
     Newest(u32),
     /// Read the long conversation.
@@ -143,6 +147,11 @@ fn obey(
         Ask::Finish => {
             let began = Stopwatch::start();
             subject.finish()?;
+            note(began.elapsed());
+        }
+        Ask::Rest => {
+            let began = Stopwatch::start();
+            subject.rest()?;
             note(began.elapsed());
         }
         Ask::Newest(pages) => {

@@ -124,6 +124,10 @@ impl Twin {
             Stage::Settle(stretch, upto) => (self.settle(&copy, stretch, upto)?, 0),
             Stage::End => (Stage::End, 0),
         };
+        if std::mem::discriminant(&copy.stage) != std::mem::discriminant(&next) {
+            // Segments are free again once what took their place is written.
+            copy.open()?.begin_flush().map_err(|e| of_copy(&e))?;
+        }
         copy.stage = next;
         Ok(match copy.stage {
             Stage::End => Stride::Last(bytes),

@@ -132,7 +132,7 @@ const FLOOR: u64 = 2 * 1024 * 1024;
 const FREE_MAX: u64 = 6 * 1024 * 1024;
 
 /// What a compacted tree takes in thousandths of what is alive, until it was measured.
-const SPREAD: u64 = 1_150;
+const SPREAD: u64 = 1_080;
 
 /// What is to be done about a tree's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,7 +217,7 @@ fn beside(live: u64) -> u64 {
 }
 
 /// Decides what is to be done about a tree that takes `file` bytes. A budget is kept with a quarter
-/// to spare, and without one a third has to come of it, so that the work is done now and then and not
+/// to spare, and without one a quarter has to come of it, so that the work is done now and then and not
 /// all the time: a compaction writes twice what is alive.
 pub(super) fn need(file: u64, census: Option<Census>, budget: Option<u64>) -> Need {
     let over = budget.filter(|budget| file > *budget);
@@ -231,7 +231,7 @@ pub(super) fn need(file: u64, census: Option<Census>, budget: Option<u64>) -> Ne
     };
     let expected = census.expected();
     let Some(budget) = over else {
-        return if expected <= file / 3 * 2 {
+        return if expected <= file / 4 * 3 {
             Need::Compact
         } else {
             Need::Nothing
@@ -265,23 +265,23 @@ mod tests {
     fn a_small_tree_is_left_alone_and_a_large_one_is_counted_as_often_as_it_has_grown() {
         assert_eq!(need(16 * MB, None, None), Need::Nothing);
         assert_eq!(need(17 * MB, None, None), Need::Census);
-        let counted = census(60 * MB, 80 * MB);
+        let counted = census(70 * MB, 80 * MB);
         assert_eq!(need(80 * MB, counted, None), Need::Nothing);
         assert_eq!(need(99 * MB, counted, None), Need::Nothing);
         assert_eq!(need(100 * MB, counted, None), Need::Census);
     }
 
     #[test]
-    fn a_tree_is_compacted_if_that_gives_a_third_of_it_back() {
-        assert_eq!(need(90 * MB, census(46 * MB, 90 * MB), None), Need::Nothing);
-        assert_eq!(need(90 * MB, census(45 * MB, 90 * MB), None), Need::Compact);
+    fn a_tree_is_compacted_if_that_gives_a_quarter_of_it_back() {
+        assert_eq!(need(80 * MB, census(49 * MB, 80 * MB), None), Need::Nothing);
+        assert_eq!(need(80 * MB, census(48 * MB, 80 * MB), None), Need::Compact);
     }
 
     #[test]
-    fn what_was_compacted_is_not_compacted_again_before_it_has_grown_by_half() {
+    fn what_was_compacted_is_not_compacted_again_before_it_has_grown_by_a_third() {
         for (live, file) in [(1, 20), (10, 17), (40, 49), (40, 80), (400, 450)] {
             let compacted = Some(Census::compacted(live * MB, file * MB));
-            for more in 0..50 {
+            for more in 0..33 {
                 let file = (file + file * more / 100) * MB;
                 let need = need(file, compacted, None);
                 assert_ne!(need, Need::Compact, "{live} in {file}");
