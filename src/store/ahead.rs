@@ -12,9 +12,6 @@ use super::key::{self, Tag};
 use super::kv::{Direction, KeyRange, Visit};
 use super::{ConversationNumber, Snapshot, StoreError};
 
-/// The most bytes of packs read ahead that are kept in memory: the ways back of some conversations.
-const AHEAD_CACHE: usize = 512 * 1024;
-
 /// How many packs a first look takes: the one that was asked for, and the one that mostly is next.
 const FIRST_COUNT: usize = 2;
 
@@ -28,13 +25,12 @@ const BYTES_MAX: usize = 128 * 1024;
 #[derive(Debug)]
 pub(super) struct Ahead(Cache<ConversationNumber, Arc<Run>>);
 
-impl Default for Ahead {
-    fn default() -> Self {
-        Self(Cache::new(AHEAD_CACHE))
-    }
-}
-
 impl Ahead {
+    /// Keeps the ways back of some conversations, in a share of the memory for caches.
+    pub(super) fn sharing(cache_bytes: u64, parts: u64) -> Self {
+        Self(Cache::sharing(cache_bytes, parts))
+    }
+
     /// Takes note of a change: a pack of a key was written, or removed.
     pub(super) fn forget(&self, key: &[u8]) {
         if let (Some(Tag::Pack), Ok(number)) = (Tag::of(key), key::parse_pack(key)) {

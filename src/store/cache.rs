@@ -36,6 +36,12 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         }
     }
 
+    /// Keeps so many thirty-seconds of what the tree's cache may take.
+    pub(super) fn sharing(cache_bytes: u64, parts: u64) -> Self {
+        let limit = cache_bytes.saturating_mul(parts) / 32;
+        Self::new(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
     /// The value of a key, if it was kept.
     pub(super) fn value<Q>(&self, key: &Q) -> Option<V>
     where
@@ -110,6 +116,20 @@ mod tests {
         }
         let kept = (0..1_000_u32).filter(|n| cache.value(n).is_some()).count();
         assert!(kept <= 10, "{kept} values of 10 bytes each");
+    }
+
+    #[test]
+    fn what_is_kept_is_a_part_of_the_memory_that_was_given() {
+        for cache_bytes in [1_u64 << 20, 16 << 20] {
+            let cache = Cache::sharing(cache_bytes, 6);
+            for n in 0..4_000_u32 {
+                cache.put(n, n, 1_024);
+            }
+            let kept = (0..4_000_u32).filter(|n| cache.value(n).is_some());
+            let kept = kept.count() as u64 * 1_024;
+            let most = cache_bytes / 32 * 6;
+            assert!(kept <= most && kept >= most / 3, "{kept} of {most}");
+        }
     }
 
     #[test]

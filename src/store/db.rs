@@ -49,6 +49,7 @@ pub(super) struct SledKv {
     db: sled::Db,
     /// The sync that sled leaves out: after opening everywhere, after a flush on Linux.
     syncer: Syncer,
+    cache_bytes: u64,
     /// Dropped last.
     _end: UntilClosed,
 }
@@ -97,7 +98,13 @@ impl SledKv {
         let folder = options.folder.clone();
         let syncer = Syncer::start(data, move || sync_tree(&folder)).map_err(failed)?;
         let _end = UntilClosed(options.data_file());
-        Ok(Self { db, syncer, _end })
+        let cache_bytes = options.cache_bytes;
+        Ok(Self {
+            db,
+            syncer,
+            cache_bytes,
+            _end,
+        })
     }
 }
 
@@ -237,6 +244,10 @@ impl Kv for SledKv {
 
     fn size_bytes(&self) -> Result<u64, StoreError> {
         guarded("a read", || self.db.size_on_disk())
+    }
+
+    fn cache_bytes(&self) -> u64 {
+        self.cache_bytes
     }
 }
 

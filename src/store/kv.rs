@@ -44,7 +44,14 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     fn flush(&self) -> Result<(), StoreError>;
     /// The bytes it takes on disk.
     fn size_bytes(&self) -> Result<u64, StoreError>;
+    /// The memory for its cache, in bytes: what is kept decoded beside it is measured by it.
+    fn cache_bytes(&self) -> u64 {
+        CACHE_BYTES
+    }
 }
+
+/// The memory for the tree's cache unless something else is asked for, in bytes.
+pub(super) const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What looks at each key and value of a scan, and may break it off.
 pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;

@@ -14,15 +14,15 @@ use super::disk::{FolderLock, LockRefusal, RealDisk};
 use super::disk_memory::MemoryDisk;
 use super::identity::Identity;
 use super::journal::Journal;
-use super::kv::{Kv, LogKv};
+use super::kv::{CACHE_BYTES, Kv, LogKv};
 use super::list::{List, Print};
 use super::migrate::SCHEMA;
 use super::outbox::Outbox;
-use super::packs::{PACK_CACHE, PackCache};
+use super::packs::PackCache;
 use super::record::MetaRecord;
 use super::recover::{Check, Ground, TreeSource};
 use super::salvage::{Saved, Scanned};
-use super::shared::{Codec, ROW_CACHE, Shared, Tables};
+use super::shared::{Codec, ROW_SHARE, Shared, Tables};
 use super::unapplied::Unapplied;
 use super::{SessionRow, Store, StoreError, StoreKey, UnreadTotals, Writer};
 
@@ -33,8 +33,8 @@ pub struct StoreOptions {
     pub folder: PathBuf,
     /// The client whose store it is.
     pub owner: ClientId,
-    /// Memory for the tree's cache, in bytes; the process needs about twice as much, and 9 MiB for
-    /// messages read last: `docs/store.md` has the bounds.
+    /// Memory for the tree's cache, in bytes; the process needs about twice as much, and six tenths
+    /// of it for what is kept decoded: `docs/store.md` has the bounds.
     pub cache_bytes: u64,
     /// The most bytes that the store should take on disk; none for no limit. [`Writer::tend`] keeps
     /// to it as far as what must stay leaves it: see `docs/store.md`.
@@ -55,7 +55,7 @@ impl StoreOptions {
         Self {
             folder: folder.into(),
             owner,
-            cache_bytes: 16 * 1024 * 1024,
+            cache_bytes: CACHE_BYTES,
             disk_budget: None,
             key: None,
             now,
@@ -345,8 +345,8 @@ pub(super) fn empty_tables() -> Tables {
         totals: UnreadTotals::default(),
         session: SessionRow::default(),
         list: List::default(),
-        rows: Cache::new(ROW_CACHE),
-        packs: PackCache::new(PACK_CACHE),
+        rows: Cache::sharing(CACHE_BYTES, ROW_SHARE),
+        packs: PackCache::new(CACHE_BYTES),
         unapplied: Unapplied::default(),
     }
 }

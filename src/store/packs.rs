@@ -33,9 +33,12 @@ pub(super) enum Home {
     Row,
 }
 
-/// The most bytes of packs that are kept in memory: enough for the tails of a thousand conversations
-/// that messages come to.
-pub(super) const PACK_CACHE: usize = 6 * 1024 * 1024;
+/// How much of packs is kept in memory, in parts of the tree's cache: of tails 4 MiB beside 16 MiB,
+/// those of a thousand conversations that messages come to; of others 2 MiB; and 512 KiB ahead of
+/// whoever pages back.
+const TAIL_SHARE: u64 = 8;
+const OTHER_SHARE: u64 = 4;
+const AHEAD_SHARE: u64 = 1;
 
 /// Packs as they were read or written last.
 #[derive(Debug)]
@@ -49,13 +52,12 @@ pub(super) struct PackCache {
 }
 
 impl PackCache {
-    /// Keeps at most `limit` bytes: two thirds of them tails, for ingest needs one for each
-    /// conversation that messages come to.
-    pub(super) fn new(limit: usize) -> Self {
+    /// Keeps what its shares of a cache of so many bytes allow.
+    pub(super) fn new(cache_bytes: u64) -> Self {
         Self {
-            tails: Cache::new(limit / 3 * 2),
-            others: Cache::new(limit / 3),
-            ahead: Ahead::default(),
+            tails: Cache::sharing(cache_bytes, TAIL_SHARE),
+            others: Cache::sharing(cache_bytes, OTHER_SHARE),
+            ahead: Ahead::sharing(cache_bytes, AHEAD_SHARE),
         }
     }
 

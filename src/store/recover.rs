@@ -33,7 +33,7 @@ use super::list::{List, Print};
 use super::migrate::{SCHEMA, migrate};
 use super::open::{OpenReport, empty_tables, memory_tree};
 use super::outbox::Outbox;
-use super::packs::{PACK_CACHE, PackCache};
+use super::packs::PackCache;
 use super::rebuild::Unfinished;
 use super::record::{
     ConversationRecord, FailureRecord, IdRecord, MetaRecord, SessionRecord, TotalsRecord, decode,
@@ -42,7 +42,7 @@ use super::record::{
 use super::record_entry::{EntryRecord, EntryStateRecord};
 use super::salvage::{Rebuilt, Salvage, scan_folder};
 use super::segments::{Tail, look};
-use super::shared::{Codec, ROW_CACHE, Tables};
+use super::shared::{Codec, ROW_SHARE, Tables};
 use super::unapplied::Unapplied;
 use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadTotals};
 
@@ -473,6 +473,7 @@ pub(super) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError>
         // Made when the tree has been brought forward.
         List::default()
     };
+    let cache_bytes = kv.cache_bytes();
     Ok(Tables {
         kv,
         meta,
@@ -480,8 +481,8 @@ pub(super) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError>
         totals: totals.map_or_else(UnreadTotals::default, totals_of),
         session: session.map_or_else(SessionRow::default, SessionRecord::row),
         list,
-        rows: Cache::new(ROW_CACHE),
-        packs: PackCache::new(PACK_CACHE),
+        rows: Cache::sharing(cache_bytes, ROW_SHARE),
+        packs: PackCache::new(cache_bytes),
         unapplied: Unapplied::default(),
     })
 }

@@ -21,9 +21,9 @@ use super::squeeze::Squeeze;
 use super::unapplied::Unapplied;
 use super::{ConversationNumber, ConversationRow, SessionRow, StoreError, UnreadTotals};
 
-/// The most bytes of conversations' rows that are kept in memory: those of a thousand and more that
-/// messages come to.
-pub(super) const ROW_CACHE: usize = 3 * 1024 * 1024;
+/// How much of conversations' rows is kept in memory, in parts of the tree's cache: 3 MiB beside
+/// 16 MiB, those of a thousand and more that messages come to.
+pub(super) const ROW_SHARE: u64 = 6;
 
 /// What readers see, as the last commit left it.
 #[derive(Debug)]

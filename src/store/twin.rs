@@ -328,6 +328,10 @@ impl Kv for Twin {
     fn size_bytes(&self) -> Result<u64, StoreError> {
         self.tree.size_bytes()
     }
+
+    fn cache_bytes(&self) -> u64 {
+        self.tree.cache_bytes()
+    }
 }
 
 /// Some neighbouring keys of a tree with their values.

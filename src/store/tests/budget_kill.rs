@@ -49,7 +49,28 @@ fn receive(opened: &mut Opened, number: ConversationNumber, times: std::ops::Ran
     opened.writer.commit(batch, CommitClass::Cache).unwrap();
 }
 
-/// Run by the test below in a process of its own: compacts over and over, and says after each
+/// So many conversations of so many messages, which are sealed as quiet ones.
+const SHORT: i64 = 40;
+const SHORT_OF: i64 = 30;
+
+fn short_conversations(opened: &mut Opened) -> Vec<ConversationNumber> {
+    let mut numbers = Vec::new();
+    for n in 0..SHORT {
+        let mut overlay = Overlay::new(&opened.store);
+        let id = format!("short{n}");
+        let number = overlay.create_conversation(row(&id)).unwrap();
+        overlay
+            .update_conversation(number, |row| row.history.set_start(HistoryStart::Reached))
+            .unwrap();
+        let batch = overlay.into_batch();
+        opened.writer.commit(batch, CommitClass::Cache).unwrap();
+        receive(opened, number, 0..SHORT_OF);
+        numbers.push(number);
+    }
+    numbers
+}
+
+/// Run by the test below in a process of its own: seals and compacts over and over, and says after each
 /// commit of class intent what it was.
 #[test]
 #[ignore = "the process that a test kills"]
@@ -61,6 +82,9 @@ fn compacting_victim() {
     let number = opened.store.snapshot().number(&conversation_id("c"));
     let number = number.unwrap().unwrap();
     for n in 0.. {
+        if n % 16 == 5 {
+            opened.writer.quieten_beside(0).unwrap();
+        }
         opened.writer.want_compaction();
         assert_eq!(opened.writer.tend(&[]).unwrap(), Tended::More);
         if n % 8 == 0 {
@@ -94,6 +118,7 @@ fn a_process_killed_while_it_compacts_leaves_a_whole_store() {
     for from in (0..MANY).step_by(100) {
         receive(&mut opened, number, from..from + 100);
     }
+    let short = short_conversations(&mut opened);
     drop(opened);
     let mut acknowledged = std::collections::BTreeSet::new();
     for round in 0..rounds() {
@@ -122,7 +147,16 @@ fn a_process_killed_while_it_compacts_leaves_a_whole_store() {
         assert!(acknowledged.is_subset(&unsent), "round {round}");
         drop(snapshot);
         let usage = opened.store.usage().unwrap();
-        assert_eq!(usage.messages, u64::try_from(MANY).unwrap());
+        assert_eq!(
+            usage.messages,
+            u64::try_from(MANY + SHORT_OF * SHORT).unwrap()
+        );
+        let snapshot = opened.store.snapshot();
+        for number in &short {
+            let page = snapshot.page_before(*number, None, 100).unwrap();
+            assert_eq!(page.items.len(), usize::try_from(SHORT_OF).unwrap());
+        }
+        drop(snapshot);
         let mut names: Vec<_> = std::fs::read_dir(folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
