@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{CommitSeq, ConversationId, LocalId, MessageId, OutboxEntryId};
 
-use super::record_message::MessageRecord;
+use super::stored::StoredMessage;
 use super::{ConversationNumber, ConversationRow, Entry, Position, SessionRow};
 
 /// What one commit changes. Made by an [`Overlay`](super::Overlay), taken by
@@ -16,7 +16,8 @@ pub struct Batch {
     pub(super) base: CommitSeq,
     pub(super) conversations: BTreeMap<ConversationNumber, Change<Arc<ConversationRow>>>,
     pub(super) ids: BTreeMap<ConversationId, Option<ConversationNumber>>,
-    pub(super) messages: BTreeMap<ConversationNumber, BTreeMap<Position, Change<MessageRecord>>>,
+    pub(super) messages:
+        BTreeMap<ConversationNumber, BTreeMap<Position, Change<Arc<StoredMessage>>>>,
     pub(super) outbox: BTreeMap<OutboxEntryId, Change<Arc<Entry>>>,
     pub(super) locals: BTreeMap<LocalId, (ConversationNumber, Position)>,
     pub(super) awaiting: BTreeMap<MessageId, Option<(ConversationNumber, Position)>>,

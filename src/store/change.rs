@@ -77,7 +77,11 @@ pub(super) fn changes(batch: &Batch, after: &Snapshot<'_>) -> Result<Vec<StoreCh
         after,
         touched: BTreeSet::new(),
     };
-    let mut changes = Vec::new();
+    // One for each message, and one for each conversation; they are large, and moved when it grows.
+    let many = batch
+        .message_count()
+        .saturating_add(batch.conversations.len());
+    let mut changes = Vec::with_capacity(many);
     for (local, id) in &batch.assigned {
         let (local, id) = (local.clone(), id.clone());
         changes.push(StoreChange::ConversationIdAssigned { local, id });
@@ -109,7 +113,7 @@ impl Gathered<'_, '_> {
         batch: &Batch,
         changes: &mut Vec<StoreChange>,
     ) -> Result<(), StoreError> {
-        let settled: BTreeSet<&str> = settled_echoes(batch);
+        let settled = settled_echoes(batch);
         let after = self.after;
         for (number, messages) in &batch.messages {
             self.touched.insert(*number);
@@ -118,28 +122,24 @@ impl Gathered<'_, '_> {
             };
             let row = &row;
             for (position, change) in messages {
-                let Some(record) = &change.after else {
-                    let local_id = change.before.as_ref().and_then(|b| b.local_id.as_deref());
+                let Some(stored) = change.after.as_deref() else {
+                    let local_id = change.before.as_ref().and_then(|b| b.local_id.clone());
                     if change.before.is_some() {
                         changes.push(StoreChange::MessageRemoved {
                             conversation: row.id.clone(),
                             id: Some(position.id.clone()),
-                            local_id: local_id.and_then(|id| LocalId::new(id).ok()),
+                            local_id,
                         });
                     }
                     continue;
                 };
                 let before = change.before.as_ref();
-                if before.is_some_and(|before| before.shows_same(record)) {
+                if before.is_some_and(|before| before.shows_same(stored)) {
                     continue;
                 }
-                let Some(message) = after.message_of(row, position, record) else {
-                    continue;
-                };
-                let was_echo = record
-                    .local_id
-                    .as_deref()
-                    .is_some_and(|id| settled.contains(id));
+                let local_id = stored.local_id.as_ref();
+                let was_echo = local_id.is_some_and(|id| settled.contains(id));
+                let message = after.message_of(row, position, stored.clone());
                 changes.push(if change.before.is_some() || was_echo {
                     StoreChange::MessageChanged { message }
                 } else {
@@ -174,14 +174,13 @@ impl Gathered<'_, '_> {
             let held =
                 self.after
                     .messages(*number, None, Direction::Backward, RECEIPT_CHANGES_MAX)?;
-            for (position, record) in held.into_iter().filter(|(at, _)| !is_told(at)) {
-                let Some(record) = record else { continue };
+            for (position, stored) in held.into_iter().filter(|(at, _)| !is_told(at)) {
+                let Some(stored) = stored else { continue };
                 if newly_covered(before.receipt, row.receipt, &position)
-                    && record.sender == self.after.owner().as_str()
+                    && stored.sender == *self.after.owner()
                 {
-                    let message = self.after.message_of(row, &position, &record);
-                    let message = message.map(|message| StoreChange::MessageChanged { message });
-                    changes.extend(message);
+                    let message = self.after.message_of(row, &position, stored);
+                    changes.push(StoreChange::MessageChanged { message });
                 }
             }
         }
@@ -261,18 +260,19 @@ impl Gathered<'_, '_> {
         if row.held.newest.as_ref() != Some(position) || self.after.newest_echo(number).is_some() {
             return None;
         }
-        self.after.message_of(row, position, change.after.as_ref()?)
+        let stored = change.after.as_deref()?.clone();
+        Some(self.after.message_of(row, position, stored))
     }
 }
 
 /// The local ids of the echoes that the batch ends.
-fn settled_echoes(batch: &Batch) -> BTreeSet<&str> {
+fn settled_echoes(batch: &Batch) -> BTreeSet<&LocalId> {
     let ended = batch
         .outbox
         .values()
         .filter(|change| change.after.is_none());
     let ended = ended.filter_map(|change| change.before.as_deref()?.local_id());
-    ended.map(LocalId::as_str).collect()
+    ended.collect()
 }
 
 fn newly_covered(before: Receipt, after: Receipt, position: &Position) -> bool {

@@ -20,6 +20,8 @@
 //! and bytes in a message that a stranger made to look like a frame. An encrypted payload is a nonce of 24 bytes, then XChaCha20-Poly1305's output; header and
 //! key are authenticated with it.
 
+use std::borrow::Cow;
+
 use super::StoreError;
 use super::cipher::Cipher;
 
@@ -152,21 +154,26 @@ impl<'a> Whole<'a> {
 
     /// What it holds, if it is of the given store.
     fn open(&self, seal: Seal<'_>) -> Result<Opened, BadFrame> {
-        if self.store != seal.store {
-            return Err(BadFrame::Foreign);
-        }
-        let payload = match (self.is_encrypted, seal.cipher) {
-            (false, None) => self.payload.to_vec(),
-            (true, Some(cipher)) => cipher
-                .open(self.payload, self.fields, self.key)
-                .ok_or(BadFrame::Sealed)?,
-            _ => return Err(BadFrame::Sealed),
-        };
         Ok(Opened {
             seq: self.seq,
             key: self.key.to_vec(),
-            payload,
+            payload: self.payload(seal)?.into_owned(),
         })
+    }
+
+    /// The payload, if it is of the given store; as it lies there, if it is not encrypted.
+    fn payload(&self, seal: Seal<'_>) -> Result<Cow<'a, [u8]>, BadFrame> {
+        if self.store != seal.store {
+            return Err(BadFrame::Foreign);
+        }
+        match (self.is_encrypted, seal.cipher) {
+            (false, None) => Ok(Cow::Borrowed(self.payload)),
+            (true, Some(cipher)) => {
+                let opened = cipher.open(self.payload, self.fields, self.key);
+                opened.map(Cow::Owned).ok_or(BadFrame::Sealed)
+            }
+            _ => Err(BadFrame::Sealed),
+        }
     }
 }
 
@@ -191,6 +198,21 @@ pub(super) fn seq_of(value: &[u8]) -> Option<u64> {
     let (_, from) = value.split_at_checked(SEQ_AT)?;
     let (seq, _) = from.split_first_chunk::<8>()?;
     Some(u64::from_le_bytes(*seq))
+}
+
+/// The payload of the value stored under `key`, as [`open`] finds it: most reads want nothing else.
+pub(super) fn payload<'a>(
+    key: &[u8],
+    value: &'a [u8],
+    seal: Seal<'_>,
+) -> Result<Cow<'a, [u8]>, BadFrame> {
+    let whole = Whole::first(value)?;
+    let payload = whole.payload(seal)?;
+    if whole.key == key && whole.length() == value.len() {
+        Ok(payload)
+    } else {
+        Err(BadFrame::Damaged)
+    }
 }
 
 /// The store's number in the whole frame at the start of `bytes`, whoever's it is; none for a frame
@@ -287,17 +309,20 @@ mod tests {
     proptest! {
         #[test]
         fn any_flipped_bit_is_seen(
-            payload in proptest::collection::vec(any::<u8>(), 0..80),
+            bytes in proptest::collection::vec(any::<u8>(), 0..80),
             at in any::<proptest::sample::Index>(),
             bit in 0u8..8,
             encrypted in any::<bool>(),
         ) {
             let cipher = encrypted.then(|| cipher(3));
             let in_use = Seal { store: 5, cipher: cipher.as_ref() };
-            let mut value = seal(b"key", &payload, 1, in_use).unwrap();
+            let mut value = seal(b"key", &bytes, 1, in_use).unwrap();
+            let was = payload(b"key", &value, in_use).map(Cow::into_owned);
+            prop_assert_eq!(was.as_ref(), Ok(&bytes));
             let at = at.index(value.len());
             value[at] ^= 1 << bit;
             prop_assert!(open(b"key", &value, in_use).is_err());
+            prop_assert!(payload(b"key", &value, in_use).is_err());
         }
 
         #[test]
@@ -305,6 +330,8 @@ mod tests {
             let mut framed = MAGIC.to_vec();
             framed.extend_from_slice(&bytes);
             let _ = (open_first(&bytes, PLAIN), open_first(&framed, PLAIN));
+            let opened = open(b"key", &framed, PLAIN).map(|opened| opened.payload);
+            prop_assert_eq!(payload(b"key", &framed, PLAIN).map(Cow::into_owned), opened);
         }
     }
 }

@@ -75,12 +75,12 @@ pub struct Dropped {
 }
 
 #[derive(Serialize, Deserialize)]
-struct DroppedRecord {
+struct DroppedRecord<'a> {
     owner: String,
     conversation: String,
     token: String,
     dropped_at_ms: i64,
-    intent: IntentRecord,
+    intent: IntentRecord<'a>,
 }
 
 /// A folder for what other processes leave for one client.
@@ -328,7 +328,7 @@ fn small_file(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-impl DroppedRecord {
+impl DroppedRecord<'_> {
     fn dropped(self) -> Option<Dropped> {
         let intent = self.intent.intent().ok()?;
         Some(Dropped {

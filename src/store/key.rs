@@ -147,7 +147,8 @@ pub(super) fn list_page(page: u32) -> Vec<u8> {
 /// `l` · activity (8, inverted: newest first) · number (4, inverted)
 #[cfg(test)]
 pub(super) fn list(activity: Timestamp, number: ConversationNumber) -> Vec<u8> {
-    let mut key = vec![Tag::List as u8];
+    let mut key = Vec::with_capacity(13);
+    key.push(Tag::List as u8);
     key.extend_from_slice(&(!ordered(activity)).to_be_bytes());
     key.extend_from_slice(&(!number.0).to_be_bytes());
     key
@@ -164,9 +165,7 @@ pub(super) fn single(number: ConversationNumber, position: &Position) -> Vec<u8>
 /// `b` or `h` · number (4) · a lower bound of the pack's positions, see [`separator`]; empty for the
 /// first pack of a conversation.
 pub(super) fn pack(section: Form, number: ConversationNumber, bound: &[u8]) -> Vec<u8> {
-    let mut key = packs_of(section, number);
-    key.extend_from_slice(bound);
-    key
+    numbered_with(section_tag(section), number, bound)
 }
 
 /// What the keys of the sealed, or hot, packs of a conversation start with.
@@ -227,8 +226,10 @@ pub(super) fn separator(before: &Position, first: &Position) -> Vec<u8> {
 
 /// A position as bytes whose order is the order of positions.
 fn place(position: &Position) -> Vec<u8> {
-    let mut place = ordered(position.sent_at).to_be_bytes().to_vec();
-    place.extend_from_slice(position.id.as_str().as_bytes());
+    let id = position.id.as_str().as_bytes();
+    let mut place = Vec::with_capacity(id.len().saturating_add(8));
+    place.extend_from_slice(&ordered(position.sent_at).to_be_bytes());
+    place.extend_from_slice(id);
     place
 }
 
@@ -319,8 +320,15 @@ pub(super) fn parse_outbox(key: &[u8]) -> Result<OutboxEntryId, BadRecord> {
 }
 
 fn numbered(tag: Tag, number: ConversationNumber) -> Vec<u8> {
-    let mut key = vec![tag as u8];
+    numbered_with(tag, number, &[])
+}
+
+/// Room for all of it at once: a key that grows bit by bit is allocated three times.
+fn numbered_with(tag: Tag, number: ConversationNumber, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(rest.len().saturating_add(5));
+    key.push(tag as u8);
     key.extend_from_slice(&number.0.to_be_bytes());
+    key.extend_from_slice(rest);
     key
 }
 

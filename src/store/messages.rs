@@ -1,11 +1,13 @@
 //! Reads of messages: by their place, by their ids, the newest, the unread.
 
+use std::sync::Arc;
+
 use crate::model::{LocalId, Message, MessageId, MessageRef, Timestamp};
 
 use super::key::{self, Tag};
 use super::kv::Direction;
 use super::record::PointerRecord;
-use super::record_message::MessageRecord;
+use super::stored::StoredMessage;
 use super::{ConversationNumber, ConversationRow, Position, Snapshot, StoreError};
 
 /// Unread messages as this device counts them.
@@ -34,7 +36,8 @@ impl Snapshot<'_> {
             return Ok(None);
         };
         let record = self.message_record(number, position)?;
-        Ok(record.and_then(|record| self.message_of(&row, position, &record)))
+        let record = record.map(Arc::unwrap_or_clone);
+        Ok(record.map(|record| self.message_of(&row, position, record)))
     }
 
     /// The message that a reference names.
@@ -128,7 +131,7 @@ impl Snapshot<'_> {
     ) -> Result<Option<(Position, Message)>, StoreError> {
         let newest = self.messages(number, None, Direction::Backward, 1)?;
         Ok(newest.into_iter().find_map(|(position, record)| {
-            let message = self.message_of(row, &position, record.as_ref()?)?;
+            let message = self.message_of(row, &position, record?);
             Some((position, message))
         }))
     }
@@ -183,7 +186,7 @@ impl Snapshot<'_> {
         from: Option<&Position>,
         direction: Direction,
         limit: usize,
-    ) -> Result<Vec<(Position, Option<MessageRecord>)>, StoreError> {
+    ) -> Result<Vec<(Position, Option<StoredMessage>)>, StoreError> {
         let written: Vec<_> = self
             .batch
             .iter()
@@ -200,7 +203,7 @@ impl Snapshot<'_> {
         for (position, change) in written {
             found.retain(|(at, _)| at != position);
             if let Some(record) = &change.after {
-                found.push((position.clone(), Some(record.clone())));
+                found.push((position.clone(), Some((**record).clone())));
             }
         }
         if self.batch.is_some() {
@@ -217,22 +220,22 @@ impl Snapshot<'_> {
         &self,
         number: ConversationNumber,
         position: &Position,
-    ) -> Result<Option<MessageRecord>, StoreError> {
+    ) -> Result<Option<Arc<StoredMessage>>, StoreError> {
         let written = self.batch.and_then(|batch| batch.messages.get(&number));
         if let Some(change) = written.and_then(|messages| messages.get(position)) {
             return Ok(change.after.clone());
         }
-        self.stored_message(number, position)
+        Ok(self.stored_message(number, position)?.map(Arc::new))
     }
 
-    /// A message out of its record; none when the record spells no message.
+    /// A stored message as an app sees it.
     pub(super) fn message_of(
         &self,
         row: &ConversationRow,
         position: &Position,
-        record: &MessageRecord,
-    ) -> Option<Message> {
-        self.intact(record.message(&row.id, position, self.owner(), row.receipt))
+        stored: StoredMessage,
+    ) -> Message {
+        stored.message(&row.id, position, self.owner(), row.receipt)
     }
 
     fn pointer(

@@ -55,12 +55,15 @@ pub(super) fn migrate(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<()
 
 /// A message as schema 1 kept it.
 #[derive(Deserialize)]
-struct SingleRecord {
-    sender: String,
-    local_id: Option<String>,
-    content: ContentRecord,
+struct SingleRecord<'a> {
+    sender: &'a str,
+    #[serde(borrow)]
+    local_id: Option<&'a str>,
+    #[serde(borrow)]
+    content: ContentRecord<'a>,
     mention_all: bool,
-    mentions: Vec<String>,
+    #[serde(borrow)]
+    mentions: Vec<&'a str>,
     delivered_at_ms: Option<i64>,
     read_at_ms: Option<i64>,
     edited_at_ms: Option<i64>,
@@ -70,7 +73,7 @@ struct SingleRecord {
 
 /// A message of schema 1, as it goes into a pack.
 pub(super) fn single(position: Position, payload: &[u8]) -> Result<Linked, BadRecord> {
-    let single: SingleRecord = decode(payload)?;
+    let single: SingleRecord<'_> = decode(payload)?;
     let record = MessageRecord {
         sender: single.sender,
         local_id: single.local_id,
@@ -80,7 +83,6 @@ pub(super) fn single(position: Position, payload: &[u8]) -> Result<Linked, BadRe
         delivered_at_ms: single.delivered_at_ms,
         read_at_ms: single.read_at_ms,
         edited_at_ms: single.edited_at_ms,
-        older: None,
     };
     let record = Bytes::from(encode_compact(&record).map_err(|_| BadRecord)?);
     Ok((Slot { position, record }, single.older))
@@ -312,7 +314,8 @@ mod tests {
         let mut batch = KvBatch::default();
         for number in [ConversationNumber(1), ConversationNumber(2)] {
             for n in (0..700).filter(|n| *n != 300) {
-                let content = MessageRecord::of(&message("other", n, "hello")).content;
+                let message = message("other", n, "hello");
+                let content = ContentRecord::of(&message.content);
                 let older = (n > 0).then(|| crate::store::links::link(&place(n - 1)));
                 let nothing: (Option<i64>, Option<i64>, Option<i64>) = (None, None, None);
                 let record = (
@@ -350,8 +353,8 @@ mod tests {
                 assert!(key <= first.as_slice());
                 torn += usize::from(pack.older != held.last().map(crate::store::links::link));
                 for index in 0..pack.slots.len() {
-                    let words = pack.record(index).unwrap();
-                    assert_eq!(words.sender, "other");
+                    let message = pack.message(index).unwrap();
+                    assert_eq!(message.sender.as_str(), "other");
                 }
                 held.extend(pack.slots.into_iter().map(|slot| slot.position));
                 ControlFlow::Continue(())
@@ -434,7 +437,8 @@ mod tests {
                 assert_eq!(held, expected, "after {batches}");
                 assert_eq!(torn, 1, "the lost message shows, after {batches}");
             }
-            let payload = codec.open(&key::meta(), &tree.value(&key::meta()).unwrap().unwrap());
+            let value = tree.value(&key::meta()).unwrap().unwrap();
+            let payload = codec.open(&key::meta(), &value);
             assert_eq!(
                 decode::<MetaRecord>(&payload.unwrap()).unwrap().schema,
                 SCHEMA

@@ -89,6 +89,7 @@ mod settle;
 mod shared;
 mod snapshot;
 mod squeeze;
+mod stored;
 mod syncer;
 mod tail;
 mod tend;

@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 use super::batch::{Batch, Change};
-use super::record_message::MessageRecord;
+use super::stored::StoredMessage;
 use super::{
     ConversationNumber, ConversationRow, Entry, Intent, Position, SessionRow, Snapshot, Store,
     StoreError,
@@ -298,13 +298,13 @@ impl<'s> Overlay<'s> {
             id,
         };
         let before = self.snapshot().message_record(number, &position)?;
-        let mut record = MessageRecord::of(message);
-        if record.local_id.is_none() {
-            record.local_id = before.as_ref().and_then(|before| before.local_id.clone());
-        }
-        record.older = before.as_ref().and_then(|before| before.older);
-        if before.as_ref() == Some(&record) {
-            return Ok(Put::Unchanged);
+        let mut stored = StoredMessage::of(message);
+        if let Some(before) = &before {
+            stored.local_id = stored.local_id.or_else(|| before.local_id.clone());
+            stored.older = before.older;
+            if **before == stored {
+                return Ok(Put::Unchanged);
+            }
         }
         if let Some(local) = &message.local_id {
             self.batch
@@ -320,7 +320,7 @@ impl<'s> Overlay<'s> {
         } else {
             Put::Added
         };
-        self.write_message(number, position, before, Some(record));
+        self.write_message(number, position, before, Some(Arc::new(stored)));
         Ok(put)
     }
 
@@ -349,8 +349,8 @@ impl<'s> Overlay<'s> {
         &mut self,
         number: ConversationNumber,
         position: Position,
-        before: Option<MessageRecord>,
-        after: Option<MessageRecord>,
+        before: Option<Arc<StoredMessage>>,
+        after: Option<Arc<StoredMessage>>,
     ) {
         let messages = self.batch.messages.entry(number).or_default();
         // What was there before the whole batch stays what was before.

@@ -5,13 +5,16 @@
 //! anew as messages come, and all others in *sealed* packs of some dozens, compressed.
 //! `docs/store.md` has the bytes.
 
+use std::borrow::Cow;
+
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::model::{MessageId, Timestamp};
 
-use super::record::{BadRecord, decode};
+use super::record::BadRecord;
 use super::record_message::MessageRecord;
 use super::squeeze::Squeeze;
+use super::stored::StoredMessage;
 use super::{Position, StoreError};
 
 /// Some neighbouring messages of one conversation.
@@ -80,18 +83,18 @@ impl Pack {
             .binary_search_by(|slot| slot.position.cmp(position))
     }
 
-    /// The record of the message at an index, with the link to its older neighbour.
-    pub(super) fn record(&self, index: usize) -> Result<MessageRecord, BadRecord> {
+    /// The message at an index, with the link to its older neighbour.
+    pub(super) fn message(&self, index: usize) -> Result<StoredMessage, BadRecord> {
         let slot = self.slots.get(index).ok_or(BadRecord)?;
-        let mut record: MessageRecord = decode(&slot.record)?;
-        record.older = match index
+        let mut message = MessageRecord::decode(&slot.record)?;
+        message.older = match index
             .checked_sub(1)
             .and_then(|before| self.slots.get(before))
         {
             Some(before) => Some(super::links::link(&before.position)),
             None => self.older,
         };
-        Ok(record)
+        Ok(message)
     }
 
     /// What it takes in memory, roughly.
@@ -113,9 +116,11 @@ impl Pack {
         plain.push(SEALED);
         self.encode_body(&mut plain);
         let body = plain.get(1..).unwrap_or_default();
-        let mut squeezed = vec![SEALED | COMPRESSED];
+        let compressed = squeeze.compress(body)?;
+        let mut squeezed = Vec::with_capacity(compressed.len().saturating_add(5));
+        squeezed.push(SEALED | COMPRESSED);
         squeezed.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
-        squeezed.extend(squeeze.compress(body)?);
+        squeezed.extend(compressed);
         Ok(if squeezed.len() < plain.len() {
             squeezed
         } else {
@@ -175,19 +180,24 @@ impl Pack {
     }
 
     /// Reads a payload back.
-    pub(super) fn decode(payload: Vec<u8>, squeeze: &Squeeze) -> Result<Self, BadRecord> {
-        let mut rest = Bytes::from(payload);
-        let form = Self::form_of(&rest);
-        let flags = rest.try_get_u8().map_err(|_| BadRecord)?;
-        if flags & COMPRESSED != 0 {
+    pub(super) fn decode<'a>(
+        payload: impl Into<Cow<'a, [u8]>>,
+        squeeze: &Squeeze,
+    ) -> Result<Self, BadRecord> {
+        let payload = payload.into();
+        let form = Self::form_of(&payload);
+        let (flags, mut rest) = payload.split_first().ok_or(BadRecord)?;
+        let body = if flags & COMPRESSED != 0 {
             let length = rest.try_get_u32_le().map_err(|_| BadRecord)?;
             let length = usize::try_from(length).map_err(|_| BadRecord)?;
             if length > RAW_MAX {
                 return Err(BadRecord);
             }
-            rest = Bytes::from(squeeze.expand(&rest, length)?);
-        }
-        Self::decode_body(form, rest)
+            Bytes::from(squeeze.expand(rest, length)?)
+        } else {
+            Bytes::copy_from_slice(rest)
+        };
+        Self::decode_body(form, body)
     }
 
     fn decode_body(form: Form, mut rest: Bytes) -> Result<Self, BadRecord> {

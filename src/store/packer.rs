@@ -21,13 +21,17 @@ use super::pack::{Form, Pack, Slot};
 use super::pack_changes::{PackChange, PackChanges, TailAfter};
 use super::pack_shape::{HOT_COUNT, Shaped, fits_tail, shape};
 use super::packs::{Home, Keyed};
-use super::record::encode_compact;
+use super::record::encode_onto;
 use super::record_message::MessageRecord;
+use super::stored::StoredMessage;
 use super::tail::{ROW_MAX, Tail};
 use super::{ConversationNumber, ConversationRow, Position, Snapshot, StoreError};
 
 /// The largest message; a message of more than a pack's bytes sits alone.
 const MESSAGE_MAX: usize = VALUE_MAX - 1024;
+
+/// What most records of messages fit in, in bytes.
+const RECORD_USUAL: usize = 512;
 
 /// A changed message: its place, and its record if it is there from now on.
 type Changed = (Position, Option<Bytes>);
@@ -75,12 +79,14 @@ impl<'a, 's> Packer<'a, 's> {
     /// Puts changed messages into their packs.
     pub(super) fn pack(
         &mut self,
-        messages: &BTreeMap<Position, Change<MessageRecord>>,
+        messages: &BTreeMap<Position, Change<Arc<StoredMessage>>>,
     ) -> Result<(), StoreError> {
         let mut changed = Vec::with_capacity(messages.len());
+        let mut scratch = Vec::with_capacity(RECORD_USUAL);
         for (position, change) in messages {
-            let record = change.after.as_ref().map(encoded).transpose()?;
-            changed.push((position.clone(), record));
+            let after = change.after.as_deref();
+            let record = after.map(|message| encoded(message, &mut scratch));
+            changed.push((position.clone(), record.transpose()?));
         }
         let mut changed = changed.into_iter().peekable();
         while let Some((position, _)) = changed.peek() {
@@ -428,8 +434,11 @@ fn hot_of(pack: &Pack) -> usize {
     }
 }
 
-fn encoded(record: &MessageRecord) -> Result<Bytes, StoreError> {
-    let bytes = encode_compact(record)?;
+/// A message's record, written by way of `scratch`: what stays in memory is as long as it must be.
+fn encoded(message: &StoredMessage, scratch: &mut Vec<u8>) -> Result<Bytes, StoreError> {
+    scratch.clear();
+    encode_onto(&MessageRecord::of(message), scratch)?;
+    let bytes = scratch.as_slice();
     if bytes.len() > MESSAGE_MAX {
         return Err(StoreError::TooLarge {
             kind: "message",
@@ -437,7 +446,7 @@ fn encoded(record: &MessageRecord) -> Result<Bytes, StoreError> {
             limit: MESSAGE_MAX,
         });
     }
-    Ok(Bytes::from(bytes))
+    Ok(Bytes::copy_from_slice(bytes))
 }
 
 /// The messages of a pack with the changes of its range; both in order.

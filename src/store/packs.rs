@@ -11,7 +11,7 @@ use super::key;
 use super::kv::Direction;
 use super::pack::{Form, Pack};
 use super::record::BadRecord;
-use super::record_message::MessageRecord;
+use super::stored::StoredMessage;
 use super::tail::Tail;
 use super::{ConversationNumber, Position, Snapshot, StoreError};
 
@@ -225,12 +225,12 @@ impl Snapshot<'_> {
         Some(pack)
     }
 
-    /// The committed record of a message.
+    /// A committed message.
     pub(super) fn stored_message(
         &self,
         number: ConversationNumber,
         position: &Position,
-    ) -> Result<Option<MessageRecord>, StoreError> {
+    ) -> Result<Option<StoredMessage>, StoreError> {
         let keyed = self.covering(number, position)?;
         let Some(pack) = keyed.and_then(|keyed| keyed.pack) else {
             return Ok(None);
@@ -240,7 +240,7 @@ impl Snapshot<'_> {
             Some(last) if last < position => None,
             _ => pack.search(position).ok(),
         };
-        Ok(index.and_then(|index| self.intact(pack.record(index))))
+        Ok(index.and_then(|index| self.intact(pack.message(index))))
     }
 
     /// Committed messages from a position on, the position itself left out. A message whose record
@@ -252,7 +252,7 @@ impl Snapshot<'_> {
         from: Option<&Position>,
         direction: Direction,
         limit: usize,
-    ) -> Result<Vec<(Position, Option<MessageRecord>)>, StoreError> {
+    ) -> Result<Vec<(Position, Option<StoredMessage>)>, StoreError> {
         let mut found = Vec::with_capacity(limit.min(Self::PAGE_MAX));
         let place = from.map(|from| key::among_packs(number, from));
         let first = match (&place, direction) {
@@ -289,13 +289,13 @@ impl Snapshot<'_> {
         from: Option<&Position>,
         direction: Direction,
         limit: usize,
-        found: &mut Vec<(Position, Option<MessageRecord>)>,
+        found: &mut Vec<(Position, Option<StoredMessage>)>,
     ) {
         let room = limit.saturating_sub(found.len());
         let mut one = |index: usize| {
             if let Some(slot) = pack.slots.get(index) {
-                let record = self.intact(pack.record(index));
-                found.push((slot.position.clone(), record));
+                let message = self.intact(pack.message(index));
+                found.push((slot.position.clone(), message));
             }
         };
         match direction {

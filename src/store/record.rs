@@ -4,19 +4,18 @@
 //! only ever added, always with `#[serde(default)]`; the model's types are not serializable on
 //! purpose, for disk, wire and app change for different reasons.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
 use crate::model::{
-    ClientId, ConversationId, ConversationKind, ConversationState, InvalidId, InvalidJson,
+    ClientId, ConversationId, ConversationKind, ConversationState, InvalidId, InvalidJson, Json,
     MessageId, Receipt, SendFailure, Timestamp, Unread,
 };
 
 use super::links::Held;
 use super::list::Print;
 use super::place::{HistoryEnd, HistoryStart};
-use super::record_message::{clients, json, json_text};
+use super::record_message::{clients, json};
 use super::row::{Freshness, UnreadTold};
 use super::{ConversationRow, History, Position, SessionRow, Span, StoreError};
 
@@ -44,11 +43,20 @@ pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
 
 /// Encodes a frequent record: as an array.
 pub(super) fn encode_compact<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
-    rmp_serde::to_vec(record).map_err(|_| StoreError::damaged("a record cannot be encoded"))
+    // Most have a few hundred bytes: room for them at once spares growing from nothing.
+    let mut bytes = Vec::with_capacity(512);
+    encode_onto(record, &mut bytes)?;
+    Ok(bytes)
 }
 
-/// Decodes either form.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadRecord> {
+/// Encodes a frequent record behind what is there already.
+pub(super) fn encode_onto<T: Serialize>(record: &T, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
+    rmp_serde::encode::write(bytes, record)
+        .map_err(|_| StoreError::damaged("a record cannot be encoded"))
+}
+
+/// Decodes either form. A record may borrow its texts from the bytes.
+pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, BadRecord> {
     rmp_serde::from_slice(bytes).map_err(|_| BadRecord)
 }
 
@@ -152,18 +160,24 @@ impl SessionRecord {
     }
 }
 
-/// A conversation.
-#[derive(Clone, Default, Serialize, Deserialize)]
+/// A conversation. Its texts are borrowed: from the row that is written, or from the bytes read.
+#[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct ConversationRecord {
-    id: String,
-    local_id: Option<String>,
+pub(super) struct ConversationRecord<'a> {
+    id: &'a str,
+    #[serde(borrow)]
+    local_id: Option<&'a str>,
     kind: i32,
-    name: Option<String>,
-    creator: Option<String>,
-    members: Vec<String>,
-    attributes: Option<String>,
-    columns: Option<String>,
+    #[serde(borrow)]
+    name: Option<&'a str>,
+    #[serde(borrow)]
+    creator: Option<&'a str>,
+    #[serde(borrow)]
+    members: Vec<&'a str>,
+    #[serde(borrow)]
+    attributes: Option<&'a str>,
+    #[serde(borrow)]
+    columns: Option<&'a str>,
     unique: bool,
     muted: bool,
     created_at_ms: Option<i64>,
@@ -175,19 +189,23 @@ pub(super) struct ConversationRecord {
     state: StateRecord,
     read_until_self_ms: Option<i64>,
     unread_told: Option<(u32, bool, Option<i64>, i64)>,
-    /// From time, from id, to time, to id.
-    spans: Vec<(i64, String, i64, String)>,
+    #[serde(borrow)]
+    spans: Vec<SpanRecord<'a>>,
     history_start_reached: bool,
     history_behind: bool,
     stale: bool,
     activity_ms: i64,
     held_count: u32,
-    newest: Option<(i64, String)>,
+    #[serde(borrow)]
+    newest: Option<(i64, &'a str)>,
     hot_count: u32,
 }
 
+/// From time, from id, to time, to id.
+type SpanRecord<'a> = (i64, &'a str, i64, &'a str);
+
 /// How far the service knows a conversation.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 enum StateRecord {
     #[default]
     Live,
@@ -240,23 +258,23 @@ pub(super) fn texts(ids: &[ClientId]) -> Vec<String> {
     ids.iter().map(|id| id.as_str().to_owned()).collect()
 }
 
-impl ConversationRecord {
+impl<'a> ConversationRecord<'a> {
     /// Where the conversation stands in the list.
     pub(super) const fn activity(&self) -> Timestamp {
         Timestamp::from_millis(self.activity_ms)
     }
 
     /// The stored form of a row.
-    pub(super) fn of(row: &ConversationRow) -> Self {
+    pub(super) fn of(row: &'a ConversationRow) -> Self {
         Self {
-            id: row.id.as_str().to_owned(),
-            local_id: row.local_id.as_ref().map(|id| id.as_str().to_owned()),
+            id: row.id.as_str(),
+            local_id: row.local_id.as_ref().map(ConversationId::as_str),
             kind: row.kind.number(),
-            name: row.name.clone(),
-            creator: row.creator.as_ref().map(|id| id.as_str().to_owned()),
-            members: texts(&row.members),
-            attributes: json_text(row.attributes.as_ref()),
-            columns: json_text(row.columns.as_ref()),
+            name: row.name.as_deref(),
+            creator: row.creator.as_ref().map(ClientId::as_str),
+            members: row.members.iter().map(ClientId::as_str).collect(),
+            attributes: row.attributes.as_ref().map(Json::as_str),
+            columns: row.columns.as_ref().map(Json::as_str),
             unique: row.unique,
             muted: row.muted,
             created_at_ms: millis(row.created_at),
@@ -286,7 +304,7 @@ impl ConversationRecord {
                 .held
                 .newest
                 .as_ref()
-                .map(|newest| (newest.sent_at.as_millis(), newest.id.as_str().to_owned())),
+                .map(|newest| (newest.sent_at.as_millis(), newest.id.as_str())),
         }
     }
 
@@ -294,14 +312,14 @@ impl ConversationRecord {
     pub(super) fn row(self) -> Result<ConversationRow, BadRecord> {
         let (count, at_least, mentioned) = self.unread;
         Ok(ConversationRow {
-            id: ConversationId::new(&self.id)?,
+            id: ConversationId::new(self.id)?,
             local_id: self.local_id.map(ConversationId::new).transpose()?,
             kind: ConversationKind::from_number(self.kind).ok_or(BadRecord)?,
-            name: self.name,
+            name: self.name.map(str::to_owned),
             creator: self.creator.map(ClientId::new).transpose()?,
             members: clients(&self.members)?,
-            attributes: json(self.attributes.as_ref())?,
-            columns: json(self.columns.as_ref())?,
+            attributes: json(self.attributes)?,
+            columns: json(self.columns)?,
             unique: self.unique,
             muted: self.muted,
             created_at: time(self.created_at_ms),
@@ -336,18 +354,18 @@ impl ConversationRecord {
             held: Held {
                 count: self.held_count,
                 hot: self.hot_count,
-                newest: self.newest.map(|(ms, id)| position(ms, &id)).transpose()?,
+                newest: self.newest.map(|(ms, id)| position(ms, id)).transpose()?,
             },
         })
     }
 }
 
-fn span_record(span: &Span) -> (i64, String, i64, String) {
+fn span_record(span: &Span) -> SpanRecord<'_> {
     (
         span.from.sent_at.as_millis(),
-        span.from.id.as_str().to_owned(),
+        span.from.id.as_str(),
         span.to.sent_at.as_millis(),
-        span.to.id.as_str().to_owned(),
+        span.to.id.as_str(),
     )
 }
 
@@ -359,7 +377,7 @@ fn position(ms: i64, id: &str) -> Result<Position, BadRecord> {
 }
 
 fn history(
-    spans: &[(i64, String, i64, String)],
+    spans: &[SpanRecord<'_>],
     start_reached: bool,
     behind: bool,
 ) -> Result<History, BadRecord> {

@@ -3,19 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ConversationId, ConversationKind, LocalId, Mentions, MessageId, OutboxEntryId, OutboxState,
-    Timestamp,
+    ConversationId, ConversationKind, Json, LocalId, Mentions, MessageId, OutboxEntryId,
+    OutboxState, Timestamp,
 };
 
 use super::entry::{CreateIntent, Intent, ReadIntent, SendIntent};
 use super::record::{BadRecord, FailureRecord, millis, texts, time};
-use super::record_message::{ContentRecord, clients, json, json_text};
+use super::record_message::{ContentRecord, clients, json};
 use super::{ConversationNumber, Entry};
 
 /// An outbox entry. It names its conversation by id too, so that it can be saved out of the
 /// journal when everything else is lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct EntryRecord {
+pub(super) struct EntryRecord<'a> {
     pub(super) conversation: u32,
     pub(super) conversation_id: String,
     pub(super) token: String,
@@ -25,7 +25,7 @@ pub(super) struct EntryRecord {
     #[serde(default)]
     pub(super) in_doubt_since_ms: Option<i64>,
     pub(super) state: EntryStateRecord,
-    pub(super) intent: IntentRecord,
+    pub(super) intent: IntentRecord<'a>,
 }
 
 /// Where an entry stands.
@@ -42,7 +42,7 @@ pub(super) enum EntryStateRecord {
     clippy::large_enum_variant,
     reason = "nearly every entry is a send; boxing it would cost more than it saves"
 )]
-pub(super) enum IntentRecord {
+pub(super) enum IntentRecord<'a> {
     Create {
         kind: i32,
         name: Option<String>,
@@ -52,7 +52,7 @@ pub(super) enum IntentRecord {
         lifetime_seconds: Option<u32>,
     },
     Send {
-        content: ContentRecord,
+        content: ContentRecord<'a>,
         mention_all: bool,
         mentions: Vec<String>,
         receipt: bool,
@@ -65,9 +65,9 @@ pub(super) enum IntentRecord {
     },
 }
 
-impl EntryRecord {
+impl<'a> EntryRecord<'a> {
     /// The stored form of an entry.
-    pub(super) fn of(entry: &Entry, conversation_id: &ConversationId) -> Self {
+    pub(super) fn of(entry: &'a Entry, conversation_id: &ConversationId) -> Self {
         Self {
             conversation: entry.conversation.0,
             conversation_id: conversation_id.as_str().to_owned(),
@@ -107,15 +107,19 @@ impl EntryRecord {
     }
 }
 
-impl IntentRecord {
+fn json_text(json: &Json) -> String {
+    json.as_str().to_owned()
+}
+
+impl<'a> IntentRecord<'a> {
     /// The stored form of an intent.
-    pub(super) fn of(intent: &Intent) -> Self {
+    pub(super) fn of(intent: &'a Intent) -> Self {
         match intent {
             Intent::Create(create) => Self::Create {
                 kind: create.kind.number(),
                 name: create.name.clone(),
                 members: texts(&create.members),
-                attributes: json_text(create.attributes.as_ref()),
+                attributes: create.attributes.as_ref().map(json_text),
                 unique: create.unique,
                 lifetime_seconds: create.lifetime_seconds,
             },
@@ -125,7 +129,7 @@ impl IntentRecord {
                 mentions: texts(&send.mentions.clients),
                 receipt: send.receipt,
                 transient: send.transient,
-                push: json_text(send.push.as_ref()),
+                push: send.push.as_ref().map(json_text),
             },
             Intent::Read(read) => Self::Read {
                 until_ms: read.until.as_millis(),
@@ -148,7 +152,7 @@ impl IntentRecord {
                 kind: ConversationKind::from_number(kind).ok_or(BadRecord)?,
                 name,
                 members: clients(&members)?,
-                attributes: json(attributes.as_ref())?,
+                attributes: json(attributes)?,
                 unique,
                 lifetime_seconds,
             }),
@@ -167,7 +171,7 @@ impl IntentRecord {
                 },
                 receipt,
                 transient,
-                push: json(push.as_ref())?,
+                push: json(push)?,
             }),
             Self::Read { until_ms, message } => Intent::Read(ReadIntent {
                 until: Timestamp::from_millis(until_ms),

@@ -3,47 +3,47 @@
 //! Fields are only ever added at the end, each with `#[serde(default)]`; a field that changes its
 //! meaning needs a new record version in the frame (`frame.rs`) and a step in `migrate.rs`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use serde_bytes::Bytes;
 
-use crate::model::{
-    Attachment, ClientId, Content, ConversationId, Details, Json, LocalId, Mentions, Message,
-    MessageState, Receipt, Timestamp,
-};
+use crate::model::{Attachment, ClientId, Content, Details, Json, LocalId, Mentions};
 
-use super::Position;
-use super::record::BadRecord;
+use super::record::{BadRecord, decode, millis, time};
+use super::stored::StoredMessage;
 
-/// A message that the service knows. Its time and id are in its pack (`pack.rs`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct MessageRecord {
-    pub(super) sender: String,
-    pub(super) local_id: Option<String>,
-    pub(super) content: ContentRecord,
+/// A message that the service knows; its time and id are in its pack (`pack.rs`). Its texts are
+/// borrowed: from the message that is written, or from the bytes read.
+#[derive(Serialize, Deserialize)]
+pub(super) struct MessageRecord<'a> {
+    pub(super) sender: &'a str,
+    #[serde(borrow)]
+    pub(super) local_id: Option<&'a str>,
+    pub(super) content: ContentRecord<'a>,
     pub(super) mention_all: bool,
-    pub(super) mentions: Vec<String>,
+    #[serde(borrow)]
+    pub(super) mentions: Vec<&'a str>,
     pub(super) delivered_at_ms: Option<i64>,
     pub(super) read_at_ms: Option<i64>,
     pub(super) edited_at_ms: Option<i64>,
-    /// The link to the older neighbour (`links.rs`), as the pack tells it.
-    #[serde(skip)]
-    pub(super) older: Option<u32>,
 }
 
-/// What a message says; which fields are used depends on the kind.
+/// What a message says; which fields are used depends on the kind. Borrowed from the content that
+/// is written; what is read has texts of its own, which become the content's.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct ContentRecord {
+pub(super) struct ContentRecord<'a> {
     kind: u8,
-    words: Option<String>,
-    attributes: Option<String>,
-    extra: Option<String>,
-    attachment: Option<AttachmentRecord>,
+    words: Option<Cow<'a, str>>,
+    attributes: Option<Cow<'a, str>>,
+    extra: Option<Cow<'a, str>>,
+    attachment: Option<AttachmentRecord<'a>>,
     place: Option<(f64, f64)>,
     custom: Option<i32>,
-    #[serde(with = "serde_bytes")]
-    data: Option<Vec<u8>>,
+    data: Option<Cow<'a, Bytes>>,
 }
 
-impl std::fmt::Debug for ContentRecord {
+impl std::fmt::Debug for ContentRecord<'_> {
     /// Names the kind only: what people write never reaches logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ContentRecord(kind {})", self.kind)
@@ -52,16 +52,16 @@ impl std::fmt::Debug for ContentRecord {
 
 /// A file that a message points to.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-struct AttachmentRecord {
-    object_id: Option<String>,
-    url: String,
-    name: Option<String>,
-    format: Option<String>,
+struct AttachmentRecord<'a> {
+    object_id: Option<Cow<'a, str>>,
+    url: Cow<'a, str>,
+    name: Option<Cow<'a, str>>,
+    format: Option<Cow<'a, str>>,
     size: Option<u64>,
     width: Option<u32>,
     height: Option<u32>,
     duration: Option<f64>,
-    extra: Option<String>,
+    extra: Option<Cow<'a, str>>,
 }
 
 // The numbers of the kinds on disk; never given another meaning.
@@ -76,117 +76,71 @@ const CUSTOM: u8 = 8;
 const PLAIN: u8 = 9;
 const BINARY: u8 = 10;
 
-impl MessageRecord {
+impl<'a> MessageRecord<'a> {
     /// The stored form of a message.
-    pub(super) fn of(message: &Message) -> Self {
-        let (delivered_at, read_at) = match &message.state {
-            MessageState::Delivered { at } => (Some(at.as_millis()), None),
-            MessageState::Read { at } => (None, Some(at.as_millis())),
-            MessageState::Pending | MessageState::Sent | MessageState::Failed { .. } => {
-                (None, None)
-            }
-        };
+    pub(super) fn of(message: &'a StoredMessage) -> Self {
         Self {
-            sender: message.sender.as_str().to_owned(),
-            local_id: message.local_id.as_ref().map(|id| id.as_str().to_owned()),
+            sender: message.sender.as_str(),
+            local_id: message.local_id.as_ref().map(LocalId::as_str),
             content: ContentRecord::of(&message.content),
             mention_all: message.mentions.all,
             mentions: message
                 .mentions
                 .clients
                 .iter()
-                .map(|id| id.as_str().to_owned())
+                .map(ClientId::as_str)
                 .collect(),
-            delivered_at_ms: delivered_at,
-            read_at_ms: read_at,
-            edited_at_ms: message.edited_at.map(Timestamp::as_millis),
-            older: None,
+            delivered_at_ms: millis(message.delivered_at),
+            read_at_ms: millis(message.read_at),
+            edited_at_ms: millis(message.edited_at),
         }
     }
 
-    /// The message, as the receipts of its conversation make it look.
-    pub(super) fn message(
-        &self,
-        conversation: &ConversationId,
-        position: &Position,
-        owner: &ClientId,
-        receipt: Receipt,
-    ) -> Result<Message, BadRecord> {
-        let sender = ClientId::new(&self.sender)?;
-        let state = if sender == *owner {
-            self.state(position.sent_at, receipt)
-        } else {
-            MessageState::Sent
-        };
-        Ok(Message {
-            conversation: conversation.clone(),
-            id: Some(position.id.clone()),
-            local_id: self.local_id.as_ref().map(LocalId::new).transpose()?,
-            sender,
-            sent_at: position.sent_at,
-            content: self.content.content()?,
+    /// Reads a message out of its bytes.
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<StoredMessage, BadRecord> {
+        let record: Self = decode(bytes)?;
+        Ok(StoredMessage {
+            sender: ClientId::new(record.sender)?,
+            local_id: record.local_id.map(LocalId::new).transpose()?,
+            content: record.content.content()?,
             mentions: Mentions {
-                all: self.mention_all,
-                clients: clients(&self.mentions)?,
+                all: record.mention_all,
+                clients: clients(&record.mentions)?,
             },
-            state,
-            edited_at: self.edited_at_ms.map(Timestamp::from_millis),
-            transient: false,
-        })
-    }
-
-    /// How far an own message got: by its own marks, or by its conversation's, whichever is more.
-    ///
-    /// A conversation's mark moves on with every receipt and says nothing about when an earlier
-    /// message arrived: there the message's own time stands, which moves no more.
-    fn state(&self, sent_at: Timestamp, receipt: Receipt) -> MessageState {
-        let own = |ms: Option<i64>| ms.map(Timestamp::from_millis);
-        let covering = |mark: Option<Timestamp>| mark.filter(|it| *it >= sent_at).map(|_| sent_at);
-        let read = own(self.read_at_ms).or_else(|| covering(receipt.read_until));
-        let delivered = own(self.delivered_at_ms).or_else(|| covering(receipt.delivered_until));
-        match (read, delivered) {
-            (Some(at), _) => MessageState::Read { at },
-            (None, Some(at)) => MessageState::Delivered { at },
-            (None, None) => MessageState::Sent,
-        }
-    }
-
-    /// Whether a reader sees the same: the link is nobody's but the store's.
-    pub(super) fn shows_same(&self, other: &Self) -> bool {
-        let unlinked = |record: &Self| Self {
+            delivered_at: time(record.delivered_at_ms),
+            read_at: time(record.read_at_ms),
+            edited_at: time(record.edited_at_ms),
             older: None,
-            ..record.clone()
-        };
-        unlinked(self) == unlinked(other)
-    }
-
-    /// Whether it counts as unread for `owner`: others' messages that were not recalled do.
-    pub(super) fn counts_for(&self, owner: &ClientId) -> bool {
-        self.sender != owner.as_str() && self.content.kind != RECALLED
-    }
-
-    /// Whether it mentions `owner`.
-    pub(super) fn mentions(&self, owner: &ClientId) -> bool {
-        self.mention_all || self.mentions.iter().any(|id| id == owner.as_str())
+        })
     }
 }
 
 /// Client ids out of a record.
-pub(super) fn clients(texts: &[String]) -> Result<Vec<ClientId>, BadRecord> {
+pub(super) fn clients(texts: &[impl AsRef<str>]) -> Result<Vec<ClientId>, BadRecord> {
     texts.iter().map(|text| Ok(ClientId::new(text)?)).collect()
 }
 
 /// JSON out of a record.
-pub(super) fn json(text: Option<&String>) -> Result<Option<Json>, BadRecord> {
-    Ok(text.map(|text| Json::parse(text.as_str())).transpose()?)
+pub(super) fn json(text: Option<impl Into<String>>) -> Result<Option<Json>, BadRecord> {
+    Ok(text.map(Json::parse).transpose()?)
 }
 
-/// The text of some JSON.
-pub(super) fn json_text(json: Option<&Json>) -> Option<String> {
-    json.map(|json| json.as_str().to_owned())
+/// The text of some JSON, borrowed.
+fn text_of(json: Option<&Json>) -> Option<Cow<'_, str>> {
+    json.map(|json| json.as_str().into())
 }
 
-impl ContentRecord {
+/// A text, borrowed.
+fn lent(text: Option<&String>) -> Option<Cow<'_, str>> {
+    text.map(|text| text.as_str().into())
+}
+
+/// A text of its own.
+fn own(text: Option<Cow<'_, str>>) -> Option<String> {
+    text.map(Cow::into_owned)
+}
+
+impl<'a> ContentRecord<'a> {
     const fn bare(kind: u8) -> Self {
         Self {
             kind,
@@ -200,16 +154,16 @@ impl ContentRecord {
         }
     }
 
-    fn typed(kind: u8, words: Option<&String>, details: &Details) -> Self {
+    fn typed(kind: u8, words: Option<&'a String>, details: &'a Details) -> Self {
         Self {
-            words: words.cloned(),
-            attributes: json_text(details.attributes.as_ref()),
-            extra: json_text(details.extra.as_ref()),
+            words: lent(words),
+            attributes: text_of(details.attributes.as_ref()),
+            extra: text_of(details.extra.as_ref()),
             ..Self::bare(kind)
         }
     }
 
-    fn file(kind: u8, at: &Attachment, words: Option<&String>, details: &Details) -> Self {
+    fn file(kind: u8, at: &'a Attachment, words: Option<&'a String>, details: &'a Details) -> Self {
         Self {
             attachment: Some(AttachmentRecord::of(at)),
             ..Self::typed(kind, words, details)
@@ -217,7 +171,7 @@ impl ContentRecord {
     }
 
     /// The stored form of a content.
-    pub(super) fn of(content: &Content) -> Self {
+    pub(super) fn of(content: &'a Content) -> Self {
         match content {
             Content::Text { text, details } => Self::typed(TEXT, Some(text), details),
             Content::Image {
@@ -254,119 +208,114 @@ impl ContentRecord {
             }
             Content::Custom { kind, envelope } => Self {
                 custom: Some(*kind),
-                extra: json_text(Some(envelope)),
+                extra: text_of(Some(envelope)),
                 ..Self::bare(CUSTOM)
             },
             Content::Plain { text } => Self {
-                words: Some(text.clone()),
+                words: lent(Some(text)),
                 ..Self::bare(PLAIN)
             },
             Content::Binary { data } => Self {
-                data: Some(data.clone()),
+                data: Some(Cow::Borrowed(Bytes::new(data))),
                 ..Self::bare(BINARY)
             },
         }
     }
 
-    fn details(&self) -> Result<Details, BadRecord> {
-        Ok(Details {
-            attributes: json(self.attributes.as_ref())?,
-            extra: json(self.extra.as_ref())?,
-        })
-    }
-
-    fn file_parts(&self) -> Result<(Attachment, Option<String>, Details), BadRecord> {
-        let attachment = self.attachment.as_ref().ok_or(BadRecord)?.attachment()?;
-        Ok((attachment, self.words.clone(), self.details()?))
-    }
-
     /// The content.
-    pub(super) fn content(&self) -> Result<Content, BadRecord> {
+    pub(super) fn content(self) -> Result<Content, BadRecord> {
+        let words = own(self.words);
+        let (attributes, extra) = (json(self.attributes)?, json(self.extra)?);
+        let details = Details { attributes, extra };
         Ok(match self.kind {
             TEXT => Content::Text {
-                text: self.words.clone().ok_or(BadRecord)?,
-                details: self.details()?,
+                text: words.ok_or(BadRecord)?,
+                details,
             },
             IMAGE | AUDIO | VIDEO | FILE => {
-                let (attachment, caption, details) = self.file_parts()?;
-                match self.kind {
-                    IMAGE => Content::Image {
-                        attachment,
-                        caption,
-                        details,
-                    },
-                    AUDIO => Content::Audio {
-                        attachment,
-                        caption,
-                        details,
-                    },
-                    VIDEO => Content::Video {
-                        attachment,
-                        caption,
-                        details,
-                    },
-                    _ => Content::File {
-                        attachment,
-                        caption,
-                        details,
-                    },
-                }
+                let attachment = self.attachment.ok_or(BadRecord)?.attachment()?;
+                file(self.kind, attachment, words, details)
             }
             LOCATION => {
                 let (latitude, longitude) = self.place.ok_or(BadRecord)?;
-                let (caption, details) = (self.words.clone(), self.details()?);
                 Content::Location {
                     latitude,
                     longitude,
-                    caption,
+                    caption: words,
                     details,
                 }
             }
             RECALLED => Content::Recalled {
-                caption: self.words.clone(),
-                details: self.details()?,
+                caption: words,
+                details,
             },
             CUSTOM => Content::Custom {
                 kind: self.custom.ok_or(BadRecord)?,
-                envelope: json(self.extra.as_ref())?.ok_or(BadRecord)?,
+                envelope: details.extra.ok_or(BadRecord)?,
             },
             PLAIN => Content::Plain {
-                text: self.words.clone().ok_or(BadRecord)?,
+                text: words.ok_or(BadRecord)?,
             },
             BINARY => Content::Binary {
-                data: self.data.clone().ok_or(BadRecord)?,
+                data: self.data.ok_or(BadRecord)?.into_owned().into_vec(),
             },
             _ => return Err(BadRecord),
         })
     }
 }
 
-impl AttachmentRecord {
-    fn of(attachment: &Attachment) -> Self {
+/// The content of a kind that has a file.
+fn file(kind: u8, attachment: Attachment, caption: Option<String>, details: Details) -> Content {
+    match kind {
+        IMAGE => Content::Image {
+            attachment,
+            caption,
+            details,
+        },
+        AUDIO => Content::Audio {
+            attachment,
+            caption,
+            details,
+        },
+        VIDEO => Content::Video {
+            attachment,
+            caption,
+            details,
+        },
+        _ => Content::File {
+            attachment,
+            caption,
+            details,
+        },
+    }
+}
+
+impl<'a> AttachmentRecord<'a> {
+    fn of(attachment: &'a Attachment) -> Self {
         Self {
-            object_id: attachment.object_id.clone(),
-            url: attachment.url.clone(),
-            name: attachment.name.clone(),
-            format: attachment.format.clone(),
+            object_id: lent(attachment.object_id.as_ref()),
+            url: attachment.url.as_str().into(),
+            name: lent(attachment.name.as_ref()),
+            format: lent(attachment.format.as_ref()),
             size: attachment.size,
             width: attachment.width,
             height: attachment.height,
             duration: attachment.duration,
-            extra: json_text(attachment.extra.as_ref()),
+            extra: text_of(attachment.extra.as_ref()),
         }
     }
 
-    fn attachment(&self) -> Result<Attachment, BadRecord> {
+    fn attachment(self) -> Result<Attachment, BadRecord> {
         Ok(Attachment {
-            object_id: self.object_id.clone(),
-            url: self.url.clone(),
-            name: self.name.clone(),
-            format: self.format.clone(),
+            object_id: own(self.object_id),
+            url: self.url.into_owned(),
+            name: own(self.name),
+            format: own(self.format),
             size: self.size,
             width: self.width,
             height: self.height,
             duration: self.duration,
-            extra: json(self.extra.as_ref())?,
+            extra: json(self.extra)?,
         })
     }
 }

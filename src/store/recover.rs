@@ -318,7 +318,7 @@ fn restore_outbox(
 fn place(
     tables: &mut Tables,
     codec: &Codec,
-    record: &mut EntryRecord,
+    record: &mut EntryRecord<'_>,
     batch: &mut KvBatch,
 ) -> Result<(), StoreError> {
     let bad = || StoreError::damaged("an entry's conversation id");
@@ -329,7 +329,8 @@ fn place(
         Some(value) => Some(value),
         None => tables.kv.value(&id_key)?,
     };
-    let known = known.and_then(|value| codec.open(&id_key, &value).ok());
+    let known = known.as_deref();
+    let known = known.and_then(|value| codec.open(&id_key, value).ok());
     if let Some(known) = known.and_then(|payload| decode::<IdRecord>(&payload).ok()) {
         record.conversation = known.number;
         return Ok(());
@@ -530,7 +531,7 @@ pub(super) fn entry_record(
     key: &[u8],
     value: &[u8],
     codec: &Codec,
-) -> Option<(OutboxEntryId, EntryRecord)> {
+) -> Option<(OutboxEntryId, EntryRecord<'static>)> {
     let id = key::parse_outbox(key).ok()?;
     let payload = codec.open(key, value).ok()?;
     Some((id, decode(&payload).ok()?))

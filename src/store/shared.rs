@@ -1,5 +1,6 @@
 //! What the readers and the writer of one store share.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -103,8 +104,8 @@ impl Codec {
     }
 
     /// The record's bytes in the value of a key.
-    pub(super) fn open(&self, key: &[u8], value: &[u8]) -> Result<Vec<u8>, BadFrame> {
-        frame::open(key, value, self.frames()).map(|opened| opened.payload)
+    pub(super) fn open<'a>(&self, key: &[u8], value: &'a [u8]) -> Result<Cow<'a, [u8]>, BadFrame> {
+        frame::payload(key, value, self.frames())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads: the store as one commit left it, with an overlay's uncommitted writes on top if it is
 //! an overlay's.
 
+use std::borrow::Cow;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -303,12 +304,13 @@ impl Snapshot<'_> {
     /// The record of a key; a damaged one is counted and none.
     pub(super) fn record<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
         let value = self.shared.noting(self.tables.value(key))?;
-        Ok(value.and_then(|value| self.opened(key, &value)))
+        Ok(value.and_then(|value| self.intact(decode(&self.payload(key, &value)?))))
     }
 
-    pub(super) fn opened<T: DeserializeOwned>(&self, key: &[u8], value: &[u8]) -> Option<T> {
+    /// The payload in the value of a key; a damaged one is counted and none.
+    fn payload<'v>(&self, key: &[u8], value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
         let payload = self.shared.codec.open(key, value).map_err(|_| BadRecord);
-        self.intact(payload.and_then(|payload| decode(&payload)))
+        self.intact(payload)
     }
 
     /// Counts what is damaged.

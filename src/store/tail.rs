@@ -62,12 +62,12 @@ impl<'a> Parts<'a> {
 
     /// Where the conversation stands in the list.
     pub(super) fn activity(&self) -> Result<Timestamp, BadRecord> {
-        Ok(decode::<ConversationRecord>(self.record)?.activity())
+        Ok(decode::<ConversationRecord<'_>>(self.record)?.activity())
     }
 
     /// The row.
     pub(super) fn row(&self) -> Result<ConversationRow, BadRecord> {
-        decode::<ConversationRecord>(self.record)?.row()
+        decode::<ConversationRecord<'_>>(self.record)?.row()
     }
 }
 
@@ -223,7 +223,7 @@ impl Snapshot<'_> {
             None => Payload::Damaged,
             // The tombstone of a removed conversation.
             Some(payload) if payload.is_empty() => Payload::None,
-            Some(payload) => Payload::Whole(payload),
+            Some(payload) => Payload::Whole(payload.into_owned()),
         })
     }
 }

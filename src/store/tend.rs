@@ -200,7 +200,8 @@ impl Writer {
     fn recalled(&self) -> Result<(Option<Census>, u64), StoreError> {
         let value = self.shared.read().value(&key::census())?;
         let codec = &self.shared.codec;
-        let payload = value.and_then(|value| codec.open(&key::census(), &value).ok());
+        let value = value.as_deref();
+        let payload = value.and_then(|value| codec.open(&key::census(), value).ok());
         let record = payload.and_then(|payload| decode::<CensusRecord>(&payload).ok());
         let quieted = record.map_or(0, |record| record.quieted);
         let counted = record.filter(|record| record.file > 0);

@@ -1,11 +1,13 @@
 //! Pages of a conversation: messages, local echoes, and the gaps where history is missing.
 
+use std::sync::Arc;
+
 use crate::model::{Message, OutboxEntryId};
 
 use super::kv::Direction;
 use super::links::link;
 use super::place::{HistoryEnd, HistoryStart};
-use super::record_message::MessageRecord;
+use super::stored::StoredMessage;
 use super::{ConversationNumber, ConversationRow, Place, Position, Snapshot, StoreError};
 
 /// One item of a timeline.
@@ -156,7 +158,10 @@ impl Snapshot<'_> {
         held.truncate(limit);
         let room = limit.saturating_sub(held.len());
         let neighbour = match anchor {
-            Some(position) => Some((position.clone(), self.message_record(number, position)?)),
+            Some(position) => {
+                let stored = self.message_record(number, position)?;
+                Some((position.clone(), stored.map(Arc::unwrap_or_clone)))
+            }
             None => None,
         };
         let mut weave = Weave::new(self, (number, &row), neighbour);
@@ -215,7 +220,7 @@ impl<'a, 's> Weave<'a, 's> {
     fn new(
         snapshot: &'a Snapshot<'s>,
         (number, row): (ConversationNumber, &'a ConversationRow),
-        neighbour: Option<(Position, Option<MessageRecord>)>,
+        neighbour: Option<(Position, Option<StoredMessage>)>,
     ) -> Self {
         let broken = matches!(&neighbour, Some((_, None)));
         let last = neighbour.filter(|_| !broken).map(|(position, _)| position);
@@ -231,16 +236,13 @@ impl<'a, 's> Weave<'a, 's> {
         }
     }
 
-    fn extend(&mut self, held: impl IntoIterator<Item = (Position, Option<MessageRecord>)>) {
-        for (position, record) in held {
-            let older = record.as_ref().and_then(|record| record.older);
-            let message =
-                record.and_then(|record| self.snapshot.message_of(self.row, &position, &record));
-            let Some(message) = message else {
+    fn extend(&mut self, held: impl IntoIterator<Item = (Position, Option<StoredMessage>)>) {
+        for (position, stored) in held {
+            let Some(stored) = stored else {
                 self.broken = true;
                 continue;
             };
-            if self.broken || !self.joins(&position, older) {
+            if self.broken || !self.joins(&position, stored.older) {
                 let older = self.last.take();
                 self.items.push(TimelineItem::Gap(Gap {
                     older,
@@ -249,6 +251,7 @@ impl<'a, 's> Weave<'a, 's> {
             }
             self.broken = false;
             self.last = Some(position.clone());
+            let message = self.snapshot.message_of(self.row, &position, stored);
             self.items.push(TimelineItem::Message { position, message });
         }
     }

@@ -10,7 +10,7 @@ use crate::store::key;
 use crate::store::kv::{Kv, KvBatch};
 use crate::store::links::{Held, link};
 use crate::store::record::{ConversationRecord, MetaRecord, decode, encode, encode_compact};
-use crate::store::record_message::MessageRecord;
+use crate::store::record_message::ContentRecord;
 use crate::store::shared::Codec;
 use crate::store::tests::*;
 use crate::store::{StoreOptions, TimelineItem};
@@ -62,7 +62,8 @@ pub(super) fn elder(folder: &Path) {
 fn unpack(tree: &SledKv, codec: &Codec, number: ConversationNumber, seq: u64) {
     let row_key = key::conversation(number);
     let value = tree.value(&row_key).unwrap().unwrap();
-    let record: ConversationRecord = decode(&codec.open(&row_key, &value).unwrap()).unwrap();
+    let payload = codec.open(&row_key, &value).unwrap();
+    let record: ConversationRecord<'_> = decode(&payload).unwrap();
     let mut row = record.row().unwrap();
     row.held = Held {
         count: u32::try_from(MESSAGES).unwrap(),
@@ -73,7 +74,8 @@ fn unpack(tree: &SledKv, codec: &Codec, number: ConversationNumber, seq: u64) {
     put(tree, codec, row_key, &record, seq);
     let mut batch = KvBatch::default();
     for n in 0..MESSAGES {
-        let content = MessageRecord::of(&message("other", n, "hello")).content;
+        let message = message("other", n, "hello");
+        let content = ContentRecord::of(&message.content);
         let nothing = None::<i64>;
         let older = (n > 0).then(|| link(&position(n - 1)));
         let record = (
