@@ -117,15 +117,15 @@ impl<'a, 's> Packer<'a, 's> {
     }
 
     fn place(&self, position: &Position) -> Result<Place, StoreError> {
-        let place = key::among_packs(self.number, position);
         if let Some(tail) = &self.tail_before
-            && key::range_of(&tail.key) <= key::range_of(&place)
+            && tail.covers(self.number, position)
         {
             return Ok(Place {
                 cover: Some(self.stored.opened_tail(self.number, tail)),
                 next: None,
             });
         }
+        let place = key::among_packs(self.number, position);
         let first = |from, direction| self.stored.first_pack(self.number, from, direction);
         Ok(Place {
             cover: first(Bound::Included(&place[..]), Direction::Backward)?,
@@ -281,10 +281,12 @@ impl<'a, 's> Packer<'a, 's> {
         let is_last = appends && packs.last().is_some_and(|last| fits_tail(last.pack()));
         let tail = if is_last { packs.pop() } else { None };
         let own = ground.home == Home::Own;
-        if !own && !packs.is_empty() {
-            // Behind a tail there is nothing, unless damage put its value back to an older one.
-            self.changes
-                .remove_from(self.stored, &ground.key, self.number)?;
+        if let Some(tail) = self
+            .tail_before
+            .clone()
+            .filter(|_| !own && !packs.is_empty())
+        {
+            self.clear_behind(&tail)?;
         }
         let mut keys = Keys {
             first: Some(&ground.key),
@@ -306,8 +308,12 @@ impl<'a, 's> Packer<'a, 's> {
         }
         match tail {
             Some(Shaped::Hot(pack)) => {
-                let key = keys.next(&pack);
-                self.tail_after = Some(Some(Tail::new(key, Arc::new(pack))));
+                let (key, pack) = (keys.next(&pack), Arc::new(pack));
+                let tail = match &self.tail_before {
+                    Some(tail) if tail.key == key => tail.with(pack),
+                    _ => Tail::new(key, pack),
+                };
+                self.tail_after = Some(Some(tail));
             }
             _ if !own => self.tail_after = Some(None),
             _ => {}
@@ -325,11 +331,19 @@ impl<'a, 's> Packer<'a, 's> {
 
     /// Makes a tail a hot pack of its own; a damaged one is dropped.
     fn move_out(&mut self, tail: &Tail) -> Result<(), StoreError> {
-        self.changes
-            .remove_from(self.stored, &tail.key, self.number)?;
+        self.clear_behind(tail)?;
         if let Some(pack) = self.stored.opened_tail(self.number, tail).pack {
             let payload = pack.encode(&self.stored.shared.codec.squeeze)?;
             self.push(&tail.key, Some(payload));
+        }
+        Ok(())
+    }
+
+    /// Removes what lies behind a tail that gives its range up: it is of another past.
+    fn clear_behind(&mut self, tail: &Tail) -> Result<(), StoreError> {
+        if tail.may_be_overtaken() {
+            self.changes
+                .remove_from(self.stored, &tail.key, self.number)?;
         }
         Ok(())
     }
@@ -355,7 +369,10 @@ impl<'a, 's> Packer<'a, 's> {
                 let payload = pack.encode(&self.stored.shared.codec.squeeze)?;
                 self.push(&next.key, Some(payload));
             }
-            Home::Row => self.tail_after = Some(Some(Tail::new(next.key, Arc::new(pack)))),
+            Home::Row => {
+                let tail = self.tail().map(|tail| tail.with(Arc::new(pack)));
+                self.tail_after = Some(tail);
+            }
         }
         Ok(None)
     }

@@ -199,14 +199,13 @@ impl Snapshot<'_> {
         number: ConversationNumber,
         position: &Position,
     ) -> Result<Option<Keyed>, StoreError> {
-        let tail = self.tail(number)?;
-        let place = key::among_packs(number, position);
-        match tail {
-            Some(tail) if key::range_of(&tail.key) <= key::range_of(&place) => {
-                Ok(Some(self.opened_tail(number, &tail)))
-            }
-            _ => self.first_pack(number, Bound::Included(&place), Direction::Backward),
+        if let Some(tail) = self.tail(number)?
+            && tail.covers(number, position)
+        {
+            return Ok(Some(self.opened_tail(number, &tail)));
         }
+        let place = key::among_packs(number, position);
+        self.first_pack(number, Bound::Included(&place), Direction::Backward)
     }
 
     /// A pack out of its value; a damaged one is counted and none.

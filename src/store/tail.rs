@@ -22,7 +22,7 @@ use super::key;
 use super::pack::{Form, Pack, put_number, take_length};
 use super::packs::{Home, Keyed};
 use super::record::{BadRecord, ConversationRecord, decode, encode_compact};
-use super::{ConversationNumber, ConversationRow, Snapshot, StoreError};
+use super::{ConversationNumber, ConversationRow, Position, Snapshot, StoreError};
 
 /// The first byte of a value with a tail. Records are MessagePack maps or arrays, which begin
 /// otherwise.
@@ -100,6 +100,15 @@ pub(super) struct Tail {
     /// The key that it has once it is a hot pack of its own.
     pub(super) key: Bytes,
     lies: Lies,
+    behind: Behind,
+}
+
+/// What lies behind a tail. There should be nothing; damage that puts a value back to an older one
+/// may say otherwise, but happens while the store is not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Unknown,
+    Nothing,
 }
 
 #[derive(Clone)]
@@ -118,12 +127,42 @@ impl fmt::Debug for Tail {
 }
 
 impl Tail {
-    /// A tail that was just made.
+    /// A tail that was just made, with nothing behind it.
     pub(super) const fn new(key: Bytes, pack: Arc<Pack>) -> Self {
         Self {
             key,
             lies: Lies::Open(pack),
+            behind: Behind::Nothing,
         }
+    }
+
+    /// The same tail with other messages.
+    pub(super) fn with(&self, pack: Arc<Pack>) -> Self {
+        Self {
+            key: self.key.clone(),
+            lies: Lies::Open(pack),
+            behind: self.behind,
+        }
+    }
+
+    /// Whether a pack may lie behind it.
+    pub(super) fn may_be_overtaken(&self) -> bool {
+        self.behind == Behind::Unknown
+    }
+
+    /// Whether a position is in its range.
+    pub(super) fn covers(&self, number: ConversationNumber, position: &Position) -> bool {
+        // For messages that come, no key has to be made.
+        if let Lies::Open(pack) = &self.lies
+            && pack
+                .slots
+                .first()
+                .is_some_and(|it| it.position <= *position)
+        {
+            return true;
+        }
+        let place = key::among_packs(number, position);
+        key::range_of(&self.key) <= key::range_of(&place)
     }
 
     /// The tail of a conversation out of its value.
@@ -132,6 +171,7 @@ impl Tail {
         Some(Self {
             key: Bytes::from(key::pack(Form::Hot, number, bound)),
             lies: Lies::Closed(Bytes::copy_from_slice(payload)),
+            behind: Behind::Unknown,
         })
     }
 
@@ -203,7 +243,7 @@ impl Snapshot<'_> {
     pub(super) fn opened_tail(&self, number: ConversationNumber, tail: &Tail) -> Keyed {
         let pack = self.intact(tail.pack());
         if let (Some(pack), Lies::Closed(_)) = (&pack, &tail.lies) {
-            let open = Tail::new(tail.key.clone(), Arc::clone(pack));
+            let open = tail.with(Arc::clone(pack));
             self.tables.packs.put_tail(number, Some(open));
         }
         Keyed {
