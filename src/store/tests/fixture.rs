@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::Secret;
 use crate::model::{Attachment, Details, Json, Unread};
+use crate::store::migrate::SCHEMA;
 use crate::store::{HistoryStart, StoreOptions, TimelineItem};
-
-/// The newest schema of which there is a fixture.
-const RELEASED: u32 = 2;
 
 fn fixture(schema: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-{schema}"))
@@ -78,6 +76,45 @@ fn write_packs(overlay: &mut Overlay<'_>) {
         .unwrap();
 }
 
+/// What schema 3 added: the newest messages beside the row, behind a message that is too large for it.
+fn write_tail(overlay: &mut Overlay<'_>) {
+    let number = overlay.create_conversation(row("f")).unwrap();
+    for n in 1..=4 {
+        overlay
+            .put_message(number, &message("other", n, &of_tail(n)))
+            .unwrap();
+    }
+    overlay
+        .update_conversation(number, |row| {
+            row.history.hold(position(1), position(4));
+            row.history.set_start(HistoryStart::Reached);
+        })
+        .unwrap();
+}
+
+fn of_tail(n: i64) -> String {
+    let times = if n == 2 { 1_000 } else { 1 };
+    format!("message {n}").repeat(times)
+}
+
+fn check_tail(store: &Store) {
+    let snapshot = store.snapshot();
+    let found = snapshot.conversation_by_id(&conversation_id("f")).unwrap();
+    let (number, _) = found.unwrap();
+    let tail = snapshot.tail(number).unwrap().unwrap();
+    let pack = snapshot.opened_tail(number, &tail).pack.unwrap();
+    assert_eq!(pack.slots.len(), 2);
+    let page = snapshot.page_before(number, None, 10).unwrap();
+    let words = page.items.iter().map(|item| {
+        let message = item.message().unwrap();
+        message.content.words().unwrap().to_owned()
+    });
+    assert_eq!(
+        words.collect::<Vec<_>>(),
+        [1, 2, 3, 4].map(of_tail).to_vec()
+    );
+}
+
 const MANY: i64 = 100;
 
 fn check_packs(store: &Store) {
@@ -99,7 +136,7 @@ fn check_packs(store: &Store) {
 #[test]
 #[ignore = "writes the fixture of the schema"]
 fn write_fixture() {
-    let folder = fixture(crate::store::migrate::SCHEMA);
+    let folder = fixture(SCHEMA);
     assert!(
         !folder.exists(),
         "a released schema's fixture is never written again"
@@ -113,6 +150,7 @@ fn write_fixture() {
         .unwrap();
     let mut overlay = Overlay::new(&opened.store);
     write_packs(&mut overlay);
+    write_tail(&mut overlay);
     opened
         .writer
         .commit(overlay.into_batch(), CommitClass::Cache)
@@ -121,9 +159,31 @@ fn write_fixture() {
     fs::remove_file(folder.join("lock")).unwrap();
 }
 
+/// Messages come to a store that was brought forward, behind those that it had.
+fn goes_on(mut opened: Opened, folder: &Path) {
+    let mut overlay = Overlay::new(&opened.store);
+    let found = overlay.snapshot().number(&conversation_id("c")).unwrap();
+    let number = found.unwrap();
+    for n in 3..=30 {
+        overlay
+            .put_message(number, &message("other", n, "since"))
+            .unwrap();
+    }
+    let hold = |row: &mut ConversationRow| row.history.hold(position(2), position(30));
+    overlay.update_conversation(number, hold).unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Cache).unwrap();
+    drop(opened);
+    let again = Store::open(&options(folder)).unwrap();
+    assert!(!again.report.found_damage());
+    let page = again.store.snapshot().page_before(number, None, 50);
+    let items = page.unwrap().items;
+    assert_eq!(items.len(), 30, "no message is lost, and no gap is shown");
+}
+
 #[test]
 fn the_fixture_of_each_released_schema_opens_and_shows_what_was_written() {
-    for schema in 1..=RELEASED {
+    for schema in 1..=SCHEMA {
         let folder = tempfile::tempdir().unwrap();
         damage::copy(&fixture(schema), folder.path());
         let opened = Store::open(&options(folder.path())).unwrap();
@@ -159,5 +219,9 @@ fn the_fixture_of_each_released_schema_opens_and_shows_what_was_written() {
         if schema >= 2 {
             check_packs(&opened.store);
         }
+        if schema >= 3 {
+            check_tail(&opened.store);
+        }
+        goes_on(opened, folder.path());
     }
 }
