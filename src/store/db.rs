@@ -108,6 +108,19 @@ impl SledKv {
     }
 }
 
+/// How often a key is touched: nine keys a page, or more, make more than half a list full.
+const TOUCHES: usize = 4;
+
+impl SledKv {
+    /// Reads a key some times more. Of each 256th page sled notes who reads it, and looks whether its
+    /// cache is too large when the note has 64 entries: whoever goes through a tree and reads each
+    /// page once has all of it in memory in the end. A tree of 237 MB took 222 MB of memory, and
+    /// takes 25 MB and a quarter of the time when its keys are touched.
+    fn touch(&self, key: &[u8]) -> Result<(), sled::Error> {
+        (0..TOUCHES).try_for_each(|_| self.db.get(key).map(drop))
+    }
+}
+
 fn open_caught(options: &DbOptions) -> Result<sled::Db, StoreError> {
     let config = sled::Config::new()
         .path(&options.folder)
@@ -215,10 +228,22 @@ impl Kv for SledKv {
         }
         // A batch of sled's would be applied in the order of a hash.
         batch.changes.iter().try_for_each(|(key, value)| {
-            guarded("a copy", || match value {
-                Some(value) => self.db.insert(key, value.as_slice()).map(drop),
-                None => self.db.remove(key).map(drop),
+            guarded("a copy", || {
+                match value {
+                    Some(value) => self.db.insert(key, value.as_slice())?,
+                    None => self.db.remove(key)?,
+                };
+                self.touch(key)
             })
+        })
+    }
+
+    fn let_go(&self, keys: &mut dyn Iterator<Item = &[u8]>) -> Result<(), StoreError> {
+        guarded("a read", || {
+            for key in keys {
+                self.touch(key)?;
+            }
+            Ok(())
         })
     }
 

@@ -28,6 +28,11 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
         self.apply(batch)
     }
+    /// Lets go of what is in its cache only because these keys were read, of which nobody will read
+    /// soon again: whoever goes through all keys calls it, part by part.
+    fn let_go(&self, _keys: &mut dyn Iterator<Item = &[u8]>) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Whether every batch must be flushed before the next: where writes that are not synced can
     /// destroy ones that were.
     fn wants_each_flushed(&self) -> bool;

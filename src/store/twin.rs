@@ -309,6 +309,10 @@ impl Kv for Twin {
         Ok(())
     }
 
+    fn let_go(&self, keys: &mut dyn Iterator<Item = &[u8]>) -> Result<(), StoreError> {
+        self.tree.let_go(keys)
+    }
+
     fn wants_each_flushed(&self) -> bool {
         self.tree.wants_each_flushed()
     }
@@ -362,6 +366,7 @@ impl Part {
             ControlFlow::Continue(())
         })?;
         part.bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        tree.let_go(&mut part.pairs.iter().map(|(key, _)| key.as_slice()))?;
         Ok(part)
     }
 

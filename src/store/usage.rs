@@ -51,6 +51,7 @@ impl Count {
     pub(super) fn go_on(&mut self, tables: &Tables, codec: &Codec) -> Result<bool, StoreError> {
         let from = std::mem::take(&mut self.from);
         let (mut keys, mut bytes, mut ended) = (0_usize, 0_usize, true);
+        let mut seen = Vec::new();
         let range = (Bound::Excluded(&from[..]), Bound::Unbounded);
         tables.scan(range, Direction::Forward, &mut |key, value| {
             if keys >= KEYS_AT_ONCE || bytes >= BYTES_AT_ONCE {
@@ -60,11 +61,13 @@ impl Count {
             keys = keys.saturating_add(1);
             bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
             self.from = key.to_vec();
+            seen.push(key.to_vec());
             if Tag::of(key) == Some(Tag::Conversation) {
                 self.conversation(key, value, codec);
             }
             ControlFlow::Continue(())
         })?;
+        tables.kv.let_go(&mut seen.iter().map(Vec::as_slice))?;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.live = self.live.saturating_add(bytes);
         Ok(ended)
