@@ -28,6 +28,8 @@ pub(super) struct Encoded {
     pub(super) totals: UnreadTotals,
     /// What it moves in the list.
     pub(super) moves: Moves,
+    /// The slot of the record of that.
+    pub(super) slot: Option<u8>,
 }
 
 /// Encodes a batch that the writer prepared.
@@ -71,8 +73,10 @@ pub(super) fn encode_batch(
     if after != totals {
         encoder.put(key::totals(), &encode(&totals_record(after))?, "totals")?;
     }
-    if let Some((key, record)) = tables.list.record_of(&moves) {
-        encoder.put(key, &record, "list")?;
+    let record = tables.list.record_of(&moves);
+    let slot = record.as_ref().map(|record| record.slot);
+    if let Some(record) = record {
+        encoder.put(record.key, &record.payload, "list")?;
     }
     encoder.put(key::meta(), &encode(&meta)?, "meta")?;
     Ok(Encoded {
@@ -80,6 +84,7 @@ pub(super) fn encode_batch(
         meta,
         totals: after,
         moves,
+        slot,
     })
 }
 
@@ -92,8 +97,7 @@ pub(super) fn set_activity(batch: &mut Batch, at: &[(ConversationNumber, Timesta
     }
 }
 
-/// Where the conversations of a batch stand in the list: by the newest message, by the newest
-/// local echo, or else by when they were made.
+/// Where the conversations of a batch stand in the list.
 pub(super) fn activities(
     snapshot: &Snapshot<'_>,
     batch: &Batch,
@@ -102,13 +106,7 @@ pub(super) fn activities(
     let rows = rows.filter_map(|(number, change)| Some((*number, change.after.as_ref()?)));
     rows.map(|(number, row)| {
         let echo = snapshot.newest_echo(number).map(|entry| entry.enqueued_at);
-        let last = row.last_message_at.max(echo);
-        (
-            number,
-            last.or(row.created_at)
-                .or(row.updated_at)
-                .unwrap_or(Timestamp::ZERO),
-        )
+        (number, row.activity_with(echo))
     })
     .collect()
 }
@@ -140,7 +138,12 @@ impl Encoder<'_> {
         tail: Option<&TailAfter>,
     ) -> Result<(), StoreError> {
         let (before, after) = (change.before.as_deref(), change.after.as_deref());
-        if before == after && !tail.is_some_and(|tail| tail.is_changed) {
+        // What moved in the list and changed in nothing else is written there alone.
+        let is_same = match (before, after) {
+            (Some(before), Some(after)) => before.is_same_but_for_activity(after),
+            (before, after) => before.is_none() && after.is_none(),
+        };
+        if is_same && !tail.is_some_and(|tail| tail.is_changed) {
             return Ok(());
         }
         match after {

@@ -174,7 +174,9 @@ impl Inspection {
             let count = found.records.entry(kind.name()).or_default();
             *count = count.saturating_add(1);
             found.seq = found.seq.max(seq);
-            if kind == Kind::Intent && self.tree.seq.is_some_and(|tree| seq > tree) {
+            if matches!(kind, Kind::Intent | Kind::Apart)
+                && self.tree.seq.is_some_and(|tree| seq > tree)
+            {
                 found.not_in_tree = found.not_in_tree.saturating_add(1);
             }
         }

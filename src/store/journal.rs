@@ -36,8 +36,11 @@ const CAPACITY_FIRST: usize = 256 * 1024;
 pub(super) enum Kind {
     /// The image of everything unsettled; the first record of a file.
     Start,
-    /// The whole batch of a commit of class intent.
+    /// The whole batch of a commit of class intent; it follows on the commit before it.
     Intent,
+    /// The same of one that changes the outbox alone: it can follow on the last commit that was
+    /// durable when it was made.
+    Apart,
     /// What a commit of class cache changed of the outbox.
     Outbox,
     /// The tree is durable up to this commit.
@@ -49,6 +52,7 @@ impl Kind {
         match self {
             Self::Start => b'S',
             Self::Intent => b'I',
+            Self::Apart => b'A',
             Self::Outbox => b'O',
             Self::Mark => b'M',
         }
@@ -59,6 +63,7 @@ impl Kind {
         match self {
             Self::Start => "start",
             Self::Intent => "intent",
+            Self::Apart => "intent apart",
             Self::Outbox => "outbox",
             Self::Mark => "mark",
         }
@@ -68,6 +73,7 @@ impl Kind {
         match byte {
             b'S' => Some(Self::Start),
             b'I' => Some(Self::Intent),
+            b'A' => Some(Self::Apart),
             b'O' => Some(Self::Outbox),
             b'M' => Some(Self::Mark),
             _ => None,
@@ -81,6 +87,8 @@ pub(super) struct JournalRecord {
     pub(super) generation: u64,
     pub(super) seq: u64,
     pub(super) kind: Kind,
+    /// The commit that it can follow on, if it stands apart; else the one before its own.
+    pub(super) base: u64,
     pub(super) batch: KvBatch,
 }
 
@@ -190,11 +198,20 @@ const fn file_of(generation: u64) -> &'static str {
 
 fn record(opened: &frame::Opened) -> Option<JournalRecord> {
     let (kind, generation) = opened.key.split_first()?;
+    let kind = Kind::of(*kind)?;
+    let (base, batch) = match kind {
+        Kind::Apart => {
+            let (base, batch) = opened.payload.split_first_chunk::<8>()?;
+            (u64::from_le_bytes(*base), batch)
+        }
+        _ => (opened.seq.saturating_sub(1), opened.payload.as_slice()),
+    };
     Some(JournalRecord {
         generation: u64::from_be_bytes(generation.try_into().ok()?),
         seq: opened.seq,
-        kind: Kind::of(*kind)?,
-        batch: KvBatch::from_bytes(&opened.payload)?,
+        kind,
+        base,
+        batch: KvBatch::from_bytes(batch)?,
     })
 }
 
@@ -297,7 +314,8 @@ impl Journal {
             .iter()
             .map(|(k, v)| (k.clone(), Some(v.clone())))
             .collect();
-        let start = journal.frame(codec, Kind::Start, &KvBatch { changes }, seq)?;
+        let image = KvBatch { changes }.to_bytes();
+        let start = journal.frame(codec, Kind::Start, &image, seq)?;
         journal.reserve(start.len()).map_err(failed)?;
         journal.write(&start).map_err(failed)?;
         journal.file.sync().map_err(failed)?;
@@ -342,14 +360,23 @@ impl Journal {
             .map_err(|error| StoreError::io("growing the journal", &error))
     }
 
-    /// Appends the batch of an intent; durable on return. When it fails, nothing was promised.
+    /// Appends the batch of an intent; durable on return. When it fails, nothing was promised. With a
+    /// `base`, it can follow on that commit as well as on the one before it.
     pub(super) fn append_intent(
         &mut self,
         codec: &Codec,
         batch: &KvBatch,
         seq: u64,
+        base: Option<u64>,
     ) -> Result<(), StoreError> {
-        let frame = self.frame(codec, Kind::Intent, batch, seq)?;
+        let batch_bytes = batch.to_bytes();
+        let frame = match base {
+            None => self.frame(codec, Kind::Intent, &batch_bytes, seq),
+            Some(base) => {
+                let payload = [&base.to_le_bytes(), batch_bytes.as_slice()].concat();
+                self.frame(codec, Kind::Apart, &payload, seq)
+            }
+        }?;
         let end = self.end;
         let written = self.write(&frame).and_then(|()| self.file.sync());
         if let Err(error) = written {
@@ -385,7 +412,7 @@ impl Journal {
     pub(super) fn mark(&mut self, codec: &Codec, seq: u64) {
         let nothing = KvBatch::default();
         if self.has_room_for(&nothing)
-            && let Ok(frame) = self.frame(codec, Kind::Mark, &nothing, seq)
+            && let Ok(frame) = self.frame(codec, Kind::Mark, &[], seq)
         {
             self.suspect |= self.write(&frame).is_err();
         }
@@ -404,7 +431,7 @@ impl Journal {
         }
         fold(&mut self.image, &part);
         let fits = self.has_room_for(&part);
-        let frame = self.frame(codec, Kind::Outbox, &part, seq);
+        let frame = self.frame(codec, Kind::Outbox, &part.to_bytes(), seq);
         let written = match frame {
             Ok(frame) if fits => self.write(&frame).is_ok(),
             _ => false,
@@ -429,12 +456,12 @@ impl Journal {
         &self,
         codec: &Codec,
         kind: Kind,
-        batch: &KvBatch,
+        payload: &[u8],
         seq: u64,
     ) -> Result<Vec<u8>, StoreError> {
         let mut key = vec![kind.byte()];
         key.extend_from_slice(&self.generation.to_be_bytes());
-        codec.seal(&key, &batch.to_bytes(), seq)
+        codec.seal(&key, payload, seq)
     }
 
     fn write(&mut self, frame: &[u8]) -> io::Result<()> {
@@ -466,7 +493,7 @@ impl Journal {
 fn record_size(batch: &KvBatch) -> usize {
     let each = batch.changes.len().saturating_mul(8);
     let frame = HEADER
-        .saturating_add(16)
+        .saturating_add(16 + 8)
         .saturating_add(super::cipher::Cipher::OVERHEAD);
     batch.size().saturating_add(each).saturating_add(frame)
 }
@@ -509,10 +536,10 @@ mod tests {
         let disk = MemoryDisk::new(3);
         let mut journal = journal(&disk);
         journal
-            .append_intent(&codec(), &entry(1, Some("a")), 1)
+            .append_intent(&codec(), &entry(1, Some("a")), 1, None)
             .unwrap();
         journal
-            .append_intent(&codec(), &entry(2, Some("b")), 2)
+            .append_intent(&codec(), &entry(2, Some("b")), 2, None)
             .unwrap();
         journal.append_outbox(&codec(), &entry(1, None), 3);
         journal.sync().unwrap();
@@ -526,7 +553,7 @@ mod tests {
             let disk = MemoryDisk::new(operation);
             let mut journal = journal(&disk);
             journal
-                .append_intent(&codec(), &entry(1, Some("a")), 1)
+                .append_intent(&codec(), &entry(1, Some("a")), 1, None)
                 .unwrap();
             disk.set_fault(Some(Fault::From {
                 operation: disk.operations() + operation,
@@ -548,7 +575,7 @@ mod tests {
             if !journal.has_room_for(&batch) {
                 journal.restart(&codec(), n).unwrap();
             }
-            journal.append_intent(&codec(), &batch, n).unwrap();
+            journal.append_intent(&codec(), &batch, n, None).unwrap();
         }
         assert_eq!(unsettled(&disk).len(), 100);
         assert!(Recovered::read(&disk, &codec()).unwrap().generation() > 1);
@@ -562,13 +589,13 @@ mod tests {
         disk.set_fault(Some(Fault::Once { operation: sync }));
         assert!(
             journal
-                .append_intent(&codec(), &entry(1, Some("a")), 1)
+                .append_intent(&codec(), &entry(1, Some("a")), 1, None)
                 .is_err()
         );
         assert!(!journal.has_room_for(&entry(2, Some("b"))));
         journal.restart(&codec(), 0).unwrap();
         journal
-            .append_intent(&codec(), &entry(2, Some("b")), 1)
+            .append_intent(&codec(), &entry(2, Some("b")), 1, None)
             .unwrap();
         assert_eq!(unsettled(&disk), [2]);
     }
@@ -580,7 +607,7 @@ mod tests {
         let mut ends = vec![journal.end];
         for n in 1..=5 {
             journal
-                .append_intent(&codec(), &entry(n, Some("text")), n)
+                .append_intent(&codec(), &entry(n, Some("text")), n, None)
                 .unwrap();
             ends.push(journal.end);
         }

@@ -58,6 +58,14 @@ pub(super) struct Print {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moves(pub(super) BTreeMap<ConversationNumber, Option<Timestamp>>);
 
+/// What a commit writes of its moves.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) slot: u8,
+    pub(super) key: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+}
+
 /// So many numbers share a page.
 pub(super) const PAGE_NUMBERS: u32 = 128;
 
@@ -93,6 +101,11 @@ impl List {
         let page = found.by_ref().take(limit);
         let page = page.map(|(Reverse(activity), Reverse(number))| (*activity, *number));
         (page.collect(), found.next().is_some())
+    }
+
+    /// Where a conversation stands.
+    pub(super) fn activity(&self, number: ConversationNumber) -> Option<Timestamp> {
+        self.places.get(&number).copied()
     }
 
     /// The conversations of a page of the tree, by number.

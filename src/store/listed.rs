@@ -21,7 +21,8 @@ use crate::model::Timestamp;
 use super::frame::{self, Opened};
 use super::key::{self, Tag};
 use super::kv::{Direction, Kv, KvBatch};
-use super::list::{List, Moves, Unwritten};
+use super::list::{List, Moves, Record, Unwritten};
+use super::outbox::Outbox;
 use super::pack::{put_number, take_number, unzigzag, zigzag};
 use super::record::{BadRecord, MetaRecord, encode};
 use super::shared::Codec;
@@ -99,25 +100,23 @@ impl Unwritten {
 }
 
 impl List {
-    /// The record that a commit writes of what it moves: key and payload; none if it moves nothing.
-    pub(super) fn record_of(&self, moves: &Moves) -> Option<(Vec<u8>, Vec<u8>)> {
-        let key = key::moves(self.unwritten.next_slot);
-        (!moves.0.is_empty()).then(|| (key, moves.encode()))
+    /// The record that a commit writes of what it moves; none if it moves nothing.
+    pub(super) fn record_of(&self, moves: &Moves) -> Option<Record> {
+        let slot = self.unwritten.next_slot;
+        (!moves.0.is_empty()).then(|| Record {
+            slot,
+            key: key::moves(slot),
+            payload: moves.encode(),
+        })
     }
 
-    /// Makes the moves of a commit whose record of them is written.
-    pub(super) fn make_recorded(&mut self, moves: &Moves) {
-        if !moves.0.is_empty() {
+    /// Makes the moves of a commit whose record of them is written, in this slot.
+    pub(super) fn make_recorded(&mut self, moves: &Moves, slot: Option<u8>) {
+        if let Some(slot) = slot {
             self.make(moves);
-            let slot = &mut self.unwritten.next_slot;
-            *slot = slot.saturating_add(1);
+            // Pages that were written meanwhile do not hold these moves.
+            self.unwritten.next_slot = slot.saturating_add(1);
         }
-    }
-
-    /// Places a conversation whose row is written otherwise, before the store is open.
-    pub(super) fn make_unrecorded(&mut self, number: ConversationNumber, activity: Timestamp) {
-        self.make(&Moves(BTreeMap::from([(number, Some(activity))])));
-        self.unwritten.is_all = true;
     }
 
     /// Adds to a batch the pages that lack something. Call [`List::wrote_pages`] when it is applied.
@@ -146,12 +145,18 @@ impl List {
     }
 
     /// Puts together the list of a tree with these counters. One that the tree does not tell, or
-    /// tells wrongly, is made from the conversations' rows and is [`Unwritten::is_all`].
+    /// tells wrongly, is made from the conversations' rows and the outbox, and is
+    /// [`Unwritten::is_all`].
     ///
     /// # Errors
     ///
     /// Those of reading.
-    pub(super) fn load(kv: &dyn Kv, codec: &Codec, meta: &MetaRecord) -> Result<Self, StoreError> {
+    pub(super) fn load(
+        kv: &dyn Kv,
+        codec: &Codec,
+        meta: &MetaRecord,
+        outbox: &Outbox,
+    ) -> Result<Self, StoreError> {
         let (mut found, mut pages_at) = (Found::default(), 0);
         let mut places = BTreeMap::new();
         found.read(kv, codec, Tag::ListPage, &mut |page| {
@@ -177,14 +182,32 @@ impl List {
         if found.is_whole && meta.list == Some(list.print()) {
             return Ok(list);
         }
-        let mut list = Self::of(of_rows(kv, codec)?);
-        list.unwritten = Unwritten {
-            pages: list.pages(),
+        let mut list = Self::default();
+        list.unwritten.wrong = found.keys;
+        list.make_anew(kv, codec, outbox)?;
+        Ok(list)
+    }
+
+    /// Makes the list from the conversations' rows and the outbox.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub(super) fn make_anew(
+        &mut self,
+        kv: &dyn Kv,
+        codec: &Codec,
+        outbox: &Outbox,
+    ) -> Result<(), StoreError> {
+        let wrong = std::mem::take(&mut self.unwritten.wrong);
+        *self = Self::of(of_rows(kv, codec, outbox)?);
+        self.unwritten = Unwritten {
+            pages: self.pages(),
             next_slot: 0,
-            wrong: found.keys,
+            wrong,
             is_all: true,
         };
-        Ok(list)
+        Ok(())
     }
 
     /// Writes a list that was made from the rows, with the counters that tell it.
@@ -240,17 +263,20 @@ impl Found {
     }
 }
 
-/// Where the conversations stand as their own rows say. One whose row is damaged stands nowhere.
+/// Where the conversations stand as their own rows and echoes say. One whose row is damaged stands
+/// nowhere.
 fn of_rows(
     kv: &dyn Kv,
     codec: &Codec,
+    outbox: &Outbox,
 ) -> Result<BTreeMap<ConversationNumber, Timestamp>, StoreError> {
     let mut places = BTreeMap::new();
     each(kv, Tag::Conversation, &mut |key, value| {
         let payload = codec.open(key, value).unwrap_or_default();
-        let activity = Parts::of(&payload).and_then(|parts| parts.activity());
-        if let (Ok(number), Ok(activity)) = (key::parse_number(key), activity) {
-            places.insert(number, activity);
+        let row = Parts::of(&payload).and_then(|parts| parts.row());
+        if let (Ok(number), Ok(row)) = (key::parse_number(key), row) {
+            let echo = outbox.newest_echo(number).map(|entry| entry.enqueued_at);
+            places.insert(number, row.activity_with(echo));
         }
     })?;
     Ok(places)
@@ -310,7 +336,7 @@ mod tests {
             for (number, ms) in moves {
                 let record = ms.map_or_else(Vec::new, |ms| {
                     let row = ConversationRow {
-                        activity: Timestamp::from_millis(ms),
+                        last_message_at: Some(Timestamp::from_millis(ms)),
                         ..row("c")
                     };
                     join(&row, None).unwrap()
@@ -323,10 +349,12 @@ mod tests {
             });
             let moves = Moves(moves.collect());
             self.meta.list = Some(self.list.print_with(&moves));
-            if let Some((key, record)) = self.list.record_of(&moves) {
-                put(key, &record);
+            let record = self.list.record_of(&moves);
+            let slot = record.as_ref().map(|record| record.slot);
+            if let Some(record) = record {
+                put(record.key, &record.payload);
             }
-            self.list.make_recorded(&moves);
+            self.list.make_recorded(&moves, slot);
             self.kv.apply(&batch).unwrap();
             if self.list.unwritten.is_much() {
                 self.write_pages();
@@ -342,7 +370,7 @@ mod tests {
         }
 
         fn loaded(&self) -> List {
-            List::load(&self.kv, &self.codec, &self.meta).unwrap()
+            List::load(&self.kv, &self.codec, &self.meta, &Outbox::default()).unwrap()
         }
 
         /// The list's records.

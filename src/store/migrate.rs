@@ -240,6 +240,7 @@ mod tests {
     use crate::store::ConversationRow;
     use crate::store::kv::{KeyRange, LogKv};
     use crate::store::list::List;
+    use crate::store::outbox::Outbox;
     use crate::store::record::ConversationRecord;
     use crate::store::tests::{message, row};
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -373,7 +374,7 @@ mod tests {
             let number = ConversationNumber(n);
             let activity = Timestamp::from_millis((n * 7 % 1_000).into());
             let row = ConversationRow {
-                activity,
+                last_message_at: Some(activity),
                 ..row(&format!("c{n}"))
             };
             let record = encode_compact(&ConversationRecord::of(&row)).unwrap();
@@ -411,7 +412,7 @@ mod tests {
             })
             .unwrap();
             assert_eq!(left, 0, "after {batches}");
-            let list = List::load(&tree, &codec, &META).unwrap();
+            let list = List::load(&tree, &codec, &META, &Outbox::default()).unwrap();
             let (page, more) = list.page(None, 3);
             let numbers: Vec<_> = page.iter().map(|(_, number)| number.0).collect();
             assert_eq!((numbers, more), (vec![1857, 857, 1714], true));

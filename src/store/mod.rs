@@ -38,6 +38,7 @@
 //! The store does not decide: what a message means for unread counts, when a gap is filled or an
 //! entry is sent again is the machines' affair. It never names wire, sync or an async runtime.
 
+mod afloat;
 mod ahead;
 mod batch;
 mod cache;

@@ -31,6 +31,13 @@ impl Outbox {
             .copied()
     }
 
+    /// The newest entry of a conversation that has an echo.
+    pub(super) fn newest_echo(&self, conversation: ConversationNumber) -> Option<&Arc<Entry>> {
+        let ids = self.of(conversation).rev();
+        let mut entries = ids.filter_map(|id| self.entries.get(&id));
+        entries.find(|entry| entry.has_echo())
+    }
+
     /// Puts an entry in, in place of the one of the same id.
     pub(super) fn put(&mut self, entry: Arc<Entry>) {
         self.remove(entry.id);

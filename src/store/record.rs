@@ -259,11 +259,6 @@ pub(super) fn texts(ids: &[ClientId]) -> Vec<String> {
 }
 
 impl<'a> ConversationRecord<'a> {
-    /// Where the conversation stands in the list.
-    pub(super) const fn activity(&self) -> Timestamp {
-        Timestamp::from_millis(self.activity_ms)
-    }
-
     /// The stored form of a row.
     pub(super) fn of(row: &'a ConversationRow) -> Self {
         Self {

@@ -142,6 +142,7 @@ impl Ground {
         };
         let is_list_new = tables.list.unwritten.is_all;
         if is_list_new {
+            make_list(&mut tables, codec)?;
             let Tables { kv, list, meta, .. } = &mut tables;
             list.write_all(kv.as_ref(), codec, meta)?;
         }
@@ -262,7 +263,7 @@ impl Ground {
         let journal = Recovered::read(self.disk.as_ref(), codec).unwrap_or_default();
         let mut unread = OpenReport::default();
         restore_outbox(&mut tables, codec, &journal, outbox, &mut unread)?;
-        tables.outbox = load_outbox(tables.kv.as_ref(), codec)?;
+        make_list(&mut tables, codec)?;
         Ok(tables)
     }
 
@@ -273,6 +274,13 @@ impl Ground {
         }
         Ok(tables)
     }
+}
+
+/// Makes the list from the rows and from the outbox that the tree has now.
+fn make_list(tables: &mut Tables, codec: &Codec) -> Result<(), StoreError> {
+    let kv = tables.kv.as_ref();
+    tables.outbox = load_outbox(kv, codec)?;
+    tables.list.make_anew(kv, codec, &tables.outbox)
 }
 
 /// Makes the tree's outbox what the journal says is unsettled. A journal that is lost says nothing:
@@ -351,7 +359,6 @@ fn place(
     put(batch, codec, id_key, &encode(&name)?, seq)?;
     let record = encode(&ConversationRecord::of(&row))?;
     put(batch, codec, key::conversation(number), &record, seq)?;
-    tables.list.make_unrecorded(number, row.activity);
     put(batch, codec, key::work(number), &[], seq)
 }
 
@@ -404,14 +411,16 @@ fn replay(
         match record.kind {
             Kind::Start | Kind::Mark if record.seq > seen => return Ok(Replay::TreeIsOlder),
             Kind::Intent if record.seq > seen.saturating_add(1) => return Ok(Replay::TreeIsOlder),
-            Kind::Intent if record.seq > seen => {
+            // It stands on commits that were durable then, and on none that was not.
+            Kind::Apart if record.base > before => return Ok(Replay::TreeIsOlder),
+            Kind::Intent | Kind::Apart if record.seq > seen => {
                 tables.kv.apply(&record.batch)?;
                 seen = record.seq;
                 report.intents_replayed = report.intents_replayed.saturating_add(1);
             }
             // Seen already; or part of a commit that was to be durable only soon, and is lost: its
             // settlements are undone and will be done again.
-            Kind::Start | Kind::Intent | Kind::Outbox | Kind::Mark => {}
+            Kind::Start | Kind::Intent | Kind::Apart | Kind::Outbox | Kind::Mark => {}
         }
     }
     if seen > before {
@@ -469,7 +478,7 @@ pub(super) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError>
     let session: Option<SessionRecord> = record(kv.as_ref(), codec, &key::session())?;
     let outbox = load_outbox(kv.as_ref(), codec)?;
     let list = if meta.schema == SCHEMA {
-        List::load(kv.as_ref(), codec, &meta)?
+        List::load(kv.as_ref(), codec, &meta, &outbox)?
     } else {
         // Made when the tree has been brought forward.
         List::default()

@@ -123,6 +123,26 @@ impl ConversationRow {
         self.activity
     }
 
+    /// Where the conversation is to stand, given when its newest local echo was made: by that, by its
+    /// newest message, or else by when it was made.
+    pub(super) fn activity_with(&self, echo: Option<Timestamp>) -> Timestamp {
+        let last = self.last_message_at.max(echo);
+        let made = self.created_at.or(self.updated_at);
+        last.or(made).unwrap_or(Timestamp::ZERO)
+    }
+
+    /// Whether both are the same wherever they stand in the list.
+    pub(super) fn is_same_but_for_activity(&self, other: &Self) -> bool {
+        // What comes moves both: mostly there is nothing to compare further.
+        self.last_message_at == other.last_message_at
+            && (self == other || *self == other.clone().with_activity(self.activity))
+    }
+
+    /// The same, elsewhere in the list.
+    pub(super) fn with_activity(self, activity: Timestamp) -> Self {
+        Self { activity, ..self }
+    }
+
     /// Whether an app sees the same of both, their messages apart.
     pub(super) fn shows_same(&self, other: &Self) -> bool {
         let marks = |row: &Self| {

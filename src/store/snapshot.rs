@@ -111,7 +111,12 @@ impl Snapshot<'_> {
         if let Some(row) = self.tables.rows.value(&number) {
             return Ok(Some(row));
         }
-        let row = self.stored_row(number)?.map(Arc::new);
+        let row = self.stored_row(number)?;
+        let row = row.map(|row| {
+            // What moved it alone is not in its value.
+            let activity = self.tables.list.activity(number).unwrap_or(row.activity);
+            Arc::new(row.with_activity(activity))
+        });
         if let Some(row) = &row {
             self.tables.rows.put(number, Arc::clone(row), row.cost());
         }

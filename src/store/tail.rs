@@ -16,8 +16,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::Timestamp;
-
 use super::key;
 use super::pack::{Form, Pack, put_number, take_length};
 use super::packs::{Home, Keyed};
@@ -58,11 +56,6 @@ impl<'a> Parts<'a> {
             record,
             tail: Some(tail),
         })
-    }
-
-    /// Where the conversation stands in the list.
-    pub(super) fn activity(&self) -> Result<Timestamp, BadRecord> {
-        Ok(decode::<ConversationRecord<'_>>(self.record)?.activity())
     }
 
     /// The row.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{CommitSeq, StoreHealth, Timestamp};
 
+use super::afloat::Afloat;
 use super::batch::Batch;
 use super::change::changes;
 use super::claim::confirm;
@@ -52,6 +53,8 @@ pub struct Writer {
     identity: Identity,
     /// What was committed and is not durable in the tree.
     unsynced: Unsynced,
+    /// What of it a power cut may take.
+    afloat: Afloat,
     /// What was committed since the tree was opened.
     pub(super) unsettled: Unsettled,
     /// Conversations with so many hot messages that the older ones are to be sealed.
@@ -88,11 +91,13 @@ impl Writer {
         identity: Identity,
         journal: Option<Journal>,
     ) -> Self {
+        let afloat = Afloat::behind(&shared.read().meta);
         Self {
             journal,
             ground,
             identity,
             unsynced: Unsynced::NOTHING,
+            afloat,
             unsettled: Unsettled(0),
             to_seal: BTreeSet::new(),
             tending: Tending::default(),
@@ -186,8 +191,11 @@ impl Writer {
         packs: &PackChanges,
         encoded: Encoded,
     ) -> Result<(), StoreError> {
-        // The journal is replayed on top of the last flush: no other commit may be between them.
-        if self.unsynced.cache || self.unsynced.intent_bytes > INTENT_BYTES_MAX {
+        // The journal is replayed on top of what a power cut left: on what is not durable now, an
+        // intent may not stand.
+        let is_apart = self.unsynced.cache && self.afloat.spares(batch, &encoded.changes);
+        let must_flush = self.unsynced.cache && !is_apart;
+        if must_flush || self.unsynced.intent_bytes > INTENT_BYTES_MAX {
             self.flush_tree()?;
         }
         let journal = self.journal.as_ref().ok_or_else(no_journal)?;
@@ -201,7 +209,11 @@ impl Writer {
             journal.restart(codec, seq.saturating_sub(1))?;
             journal.reserve_for(&encoded.changes)?;
         }
-        journal.append_intent(codec, &encoded.changes, seq)?;
+        let base = self.unsynced.cache.then(|| self.afloat.base());
+        journal.append_intent(codec, &encoded.changes, seq, base)?;
+        if base.is_none() {
+            self.afloat.promised(&encoded.meta);
+        }
         let size = encoded.changes.size();
         self.unsynced.intent_bytes = self.unsynced.intent_bytes.saturating_add(size);
         let mut tables = self.shared.write();
@@ -222,8 +234,10 @@ impl Writer {
         // Not under the lock: readers go on while the disk works.
         let kv = Arc::clone(&self.shared.read().kv);
         kv.wait_flushed()?;
+        self.afloat.synced();
         let mut tables = self.shared.write();
         tables.apply(&encoded.changes)?;
+        self.afloat.told(&encoded.changes);
         remember(&mut tables, batch, packs, &encoded);
         drop(tables);
         self.unsynced.cache = true;
@@ -239,6 +253,7 @@ impl Writer {
                 self.flush_tree()?;
             } else {
                 kv.begin_flush()?;
+                self.afloat.begun(&encoded.meta);
             }
         }
         if let Some(journal) = &mut self.journal {
@@ -338,7 +353,7 @@ impl Writer {
     pub(super) fn begin_flush(&self) -> Result<(), StoreError> {
         let kv = Arc::clone(&self.shared.read().kv);
         if kv.wants_each_flushed() {
-            kv.begin_flush()?;
+            kv.begin_flush().map_err(|error| self.fail(error))?;
         }
         Ok(())
     }
@@ -350,6 +365,7 @@ impl Writer {
         self.apply_with_list()?;
         kv.flush()?;
         self.unsynced = Unsynced::NOTHING;
+        self.afloat = Afloat::behind(&self.shared.read().meta);
         if let Some(journal) = &mut self.journal {
             let seq = self.shared.read().meta.seq;
             journal.mark(&self.shared.codec, seq);
@@ -435,6 +451,7 @@ impl Writer {
         drop(tables);
         self.unsettled = Unsettled::default();
         self.unsynced = Unsynced::NOTHING;
+        self.afloat = Afloat::behind(&self.shared.read().meta);
         self.journal = Some(journal?);
         // A journal that can't be written must not be found out by the next commit.
         self.begin_journal()?;
@@ -454,6 +471,16 @@ impl Writer {
         identity.write(self.ground.disk.as_ref())?;
         self.identity = identity;
         Ok(())
+    }
+
+    /// The commit that a power cut goes back to at most, but for intents behind it.
+    #[cfg(test)]
+    pub(super) fn durable_seq(&self) -> u64 {
+        if self.unsynced.cache {
+            self.afloat.base()
+        } else {
+            self.shared.read().meta.seq
+        }
     }
 
     /// The store that this writer writes.
@@ -491,7 +518,7 @@ fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &E
     remember_packs(tables, packs);
     tables.meta = encoded.meta;
     tables.totals = encoded.totals;
-    tables.list.make_recorded(&encoded.moves);
+    tables.list.make_recorded(&encoded.moves, encoded.slot);
     if let Some(session) = &batch.session {
         tables.session = session.clone();
     }

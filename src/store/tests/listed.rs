@@ -62,6 +62,8 @@ fn the_list_is_right_after_a_power_cut_behind_any_number_of_promises() {
         let bench = bench.crash();
         check_list(&bench.store);
         assert_eq!(first(&bench.store), at(promises));
+        let slots = bench.store.shared.read().list.unwritten.next_slot;
+        assert!(slots > 0, "it was not made from the rows");
     }
 }
 

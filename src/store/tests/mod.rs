@@ -167,8 +167,9 @@ type Listed = Vec<(Timestamp, ConversationNumber)>;
 fn listed_and_expected(snapshot: &Snapshot<'_>) -> Result<(Listed, Listed), super::StoreError> {
     let mut expected = Vec::new();
     for number in (0..snapshot.tables.meta.next_number).map(ConversationNumber) {
+        let echo = snapshot.newest_echo(number).map(|entry| entry.enqueued_at);
         let row = snapshot.row(number)?;
-        expected.extend(row.map(|row| (row.activity, number)));
+        expected.extend(row.map(|row| (row.activity_with(echo), number)));
     }
     expected.sort_unstable_by(|a, b| b.cmp(a));
     let mut listed = Vec::new();

@@ -1,6 +1,6 @@
 //! The store against a plain model, operation by operation, reopened and cut at any step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -178,6 +178,38 @@ impl Model {
         }
     }
 
+    /// Does to an older state what an intent did that stands apart from the commits between: it
+    /// changed the outbox alone, and what it found there was there already.
+    fn follow(&mut self, before: &Self, after: &Self) {
+        assert_eq!(before.conversations, after.conversations);
+        assert_eq!(
+            (&before.token, &before.locals),
+            (&after.token, &after.locals)
+        );
+        let ids: BTreeSet<u64> = before
+            .outbox
+            .keys()
+            .chain(after.outbox.keys())
+            .copied()
+            .collect();
+        for id in ids {
+            let (was, is) = (before.outbox.get(&id), after.outbox.get(&id));
+            if was == is {
+                continue;
+            }
+            assert_eq!(self.outbox.get(&id), was);
+            match is {
+                Some(entry) => {
+                    assert!(self.conversations.contains_key(&entry.0));
+                    self.outbox.insert(id, entry.clone());
+                }
+                None => {
+                    self.outbox.remove(&id);
+                }
+            }
+        }
+    }
+
     /// What a store does hold, and whether all its views of it agree.
     fn of(store: &Store) -> Self {
         let snapshot = store.snapshot();
@@ -281,8 +313,8 @@ fn check(store: &Store, model: &Model) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Intents survive every crash, and with them all that was committed before; of later cache
-    /// commits a prefix does.
+    /// Intents survive every crash, and with them all that they stand on; of other commits a prefix
+    /// does.
     #[test]
     fn the_store_is_the_model_whatever_is_done_to_it(
         seed in any::<u64>(),
@@ -292,8 +324,9 @@ proptest! {
         let mut bench = Bench::on(MemoryDisk::new(seed));
         let mut model = Model::default();
         // The states that a crash may leave, the newest last.
-        let mut possible = vec![model.clone()];
+        let mut possible = vec![(bench.store.seq().0, model.clone())];
         for (ops, intent) in steps {
+            let before = model.clone();
             let mut overlay = Overlay::new(&bench.store);
             for op in &ops {
                 model.apply(op, &mut overlay);
@@ -301,11 +334,15 @@ proptest! {
             let batch = overlay.into_batch();
             let empty = batch.is_empty();
             let class = if intent { CommitClass::Intent } else { CommitClass::Cache };
-            bench.writer.commit(batch, class).unwrap();
-            possible.push(model.clone());
+            let seq = bench.writer.commit(batch, class).unwrap().seq.0;
             if intent && !empty {
-                possible.drain(..possible.len() - 1);
+                let durable = bench.writer.durable_seq();
+                possible.retain(|(seq, _)| *seq >= durable);
+                for (_, older) in &mut possible {
+                    older.follow(&before, &model);
+                }
             }
+            possible.push((seq, model.clone()));
             for op in &ops {
                 match op {
                     Op::Sync => bench.writer.sync().unwrap(),
@@ -319,16 +356,16 @@ proptest! {
                         bench.disk.set_fault(Some(crate::store::Fault::From { operation: 0 }));
                         bench = bench.crash();
                         let left = Model::of(&bench.store);
-                        let is_left = |m: &&Model| {
-                            left == Model { locals: BTreeMap::new(), ..(*m).clone() }
+                        let is_left = |possible: &&(u64, Model)| {
+                            left == Model { locals: BTreeMap::new(), ..possible.1.clone() }
                         };
                         let found = possible.iter().rev().find(is_left);
                         prop_assert!(found.is_some(), "{left:?} is none of {possible:?}");
-                        model = found.unwrap().clone();
+                        model = found.unwrap().1.clone();
                     }
                     _ => continue,
                 }
-                possible = vec![model.clone()];
+                possible = vec![(bench.store.seq().0, model.clone())];
             }
             check(&bench.store, &model);
         }

@@ -2,6 +2,7 @@
 //! takes nothing away.
 
 use super::*;
+use crate::store::disk::Disk;
 use crate::store::kv::LOG_FILE;
 use crate::store::{Fault, StoreOptions};
 
@@ -107,4 +108,200 @@ fn a_new_store_that_was_killed_before_its_first_flush_is_not_taken_for_damaged()
     assert_eq!(again.report.intents_replayed, 2);
     check_list(&again.store);
     assert_eq!(again.store.snapshot().outbox_len(), 2);
+}
+
+/// Conversations `a` and `b` and an entry, all durable; then a message that is not.
+fn afloat(seed: u64) -> (Bench, ConversationNumber) {
+    let mut bench = Bench::on(MemoryDisk::new(seed));
+    let number = bench.conversation("a");
+    bench.conversation("b");
+    bench.commit(|o| {
+        o.enqueue(number, local("first"), at(1), send("first"))
+            .unwrap()
+    });
+    bench.writer.sync().unwrap();
+    soon(&mut bench, |overlay| {
+        overlay
+            .put_message(number, &message("other", 5, "hello"))
+            .unwrap();
+    });
+    (bench, number)
+}
+
+fn soon(bench: &mut Bench, write: impl FnOnce(&mut Overlay<'_>)) {
+    let mut overlay = Overlay::new(&bench.store);
+    write(&mut overlay);
+    let batch = overlay.into_batch();
+    bench.writer.commit(batch, CommitClass::Cache).unwrap();
+}
+
+/// Cuts the power at once.
+fn cut(bench: Bench) -> Bench {
+    let operation = bench.disk.operations();
+    bench.disk.set_fault(Some(Fault::From { operation }));
+    bench.crash()
+}
+
+/// The local ids of what is unsent.
+fn unsent(store: &Store) -> Vec<String> {
+    let outbox = store.snapshot().outbox();
+    let tokens = outbox.iter().map(|entry| entry.token.as_str().to_owned());
+    tokens.collect()
+}
+
+#[test]
+fn a_promise_over_commits_that_are_not_synced_writes_no_tree_and_survives_a_power_cut() {
+    for seed in 1..40 {
+        let (mut bench, number) = afloat(seed);
+        let before = told(&bench.disk);
+        bench.commit(|o| {
+            o.enqueue(number, local("second"), at(9), send("second"))
+                .unwrap()
+        });
+        assert_eq!(told(&bench.disk), before);
+        assert_eq!(bench.writer.durable_seq(), bench.store.seq().0 - 2);
+        let bench = cut(bench);
+        assert_eq!(unsent(&bench.store), ["first", "second"]);
+        assert_eq!(seen(&bench.store)[0].0, conversation_id("a"));
+        check_list(&bench.store);
+    }
+}
+
+#[test]
+fn a_settlement_that_a_power_cut_takes_leaves_later_promises_whole() {
+    let mut undone = 0;
+    for seed in 1..40 {
+        let (mut bench, number) = afloat(seed);
+        let first = bench.store.snapshot().outbox()[0].id;
+        soon(&mut bench, |overlay| overlay.settle(first));
+        bench.commit(|o| {
+            o.enqueue(number, local("second"), at(9), send("second"))
+                .unwrap()
+        });
+        assert!(bench.writer.durable_seq() < bench.store.seq().0);
+        let mut bench = cut(bench);
+        let mut left = unsent(&bench.store);
+        undone += usize::from(left == ["first", "second"]);
+        assert!(left == ["second"] || left == ["first", "second"]);
+        // It goes on from there.
+        bench.commit(|o| {
+            o.enqueue(number, local("third"), at(10), send("third"))
+                .unwrap()
+        });
+        let bench = cut(bench);
+        left.push("third".to_owned());
+        assert_eq!(unsent(&bench.store), left);
+        check_list(&bench.store);
+    }
+    assert!((1..39).contains(&undone), "both were seen");
+}
+
+#[test]
+fn a_promise_that_stands_on_what_is_not_synced_waits_until_it_is() {
+    let stands: [fn(&mut Bench, ConversationNumber); 4] = [
+        // On a conversation that was just made.
+        |bench, _| {
+            let mut made = None;
+            soon(bench, |o| made = o.create_conversation(row("new")).ok());
+            let made = made.unwrap();
+            bench.commit(|o| o.enqueue(made, local("l"), at(9), send("unsent")).unwrap());
+        },
+        // On an entry that was just changed.
+        |bench, _| {
+            let id = bench.store.snapshot().outbox()[0].id;
+            soon(bench, |o| {
+                assert!(o.update_entry(id, |entry| entry.tries += 1))
+            });
+            bench.commit(|o| assert!(o.update_entry(id, |entry| entry.tries += 1)));
+        },
+        // On messages: a mark of what was read.
+        |bench, number| {
+            let read = |row: &mut ConversationRow| row.read_until_self = Some(at(5));
+            bench.commit(|o| o.update_conversation(number, read).unwrap());
+        },
+        // On everything that came: a cursor.
+        |bench, _| {
+            bench.commit(|o| o.update_session(|row| row.last_patch_at = Some(at(5))));
+        },
+    ];
+    for stand in stands {
+        let (mut bench, number) = afloat(1);
+        stand(&mut bench, number);
+        assert_eq!(bench.writer.durable_seq(), bench.store.seq().0);
+        let before = seen(&bench.store);
+        let bench = cut(bench);
+        assert_eq!(seen(&bench.store), before);
+    }
+}
+
+#[test]
+fn a_tree_that_is_older_than_what_a_promise_stands_on_is_not_taken_for_one_that_lost_its_last_commits()
+ {
+    let (mut bench, number) = afloat(1);
+    let old = bench.disk.read(LOG_FILE).unwrap().unwrap();
+    for n in 0..3 {
+        soon(&mut bench, |overlay| {
+            overlay
+                .put_message(number, &message("other", 10 + n, "hello"))
+                .unwrap();
+        });
+    }
+    bench.writer.sync().unwrap();
+    soon(&mut bench, |overlay| {
+        overlay
+            .put_message(number, &message("other", 20, "hello"))
+            .unwrap();
+    });
+    bench.commit(|o| {
+        o.enqueue(number, local("second"), at(9), send("second"))
+            .unwrap()
+    });
+    let bench = cut(bench);
+    let Bench {
+        disk,
+        store,
+        writer,
+    } = bench;
+    drop((store, writer));
+    disk.replace(LOG_FILE, &old).unwrap();
+    let opened = Store::in_memory(&disk, client("me")).unwrap();
+    assert!(opened.report.rolled_back, "{:?}", opened.report);
+    assert_eq!(unsent(&opened.store), ["first", "second"]);
+}
+
+#[test]
+fn a_promise_does_not_wait_for_the_sync_of_a_large_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = |folder| StoreOptions::new(folder, client("me"), at(0));
+    let mut opened = Store::open(&options(folder.path())).unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    let number = overlay.create_conversation(row("a")).unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Intent).unwrap();
+    for round in 0..3_u8 {
+        let mut overlay = Overlay::new(&opened.store);
+        for n in 0..100 {
+            let n = i64::from(round) * 100 + n;
+            overlay
+                .put_message(number, &message("other", n, "hello"))
+                .unwrap();
+        }
+        let batch = overlay.into_batch();
+        opened.writer.commit(batch, CommitClass::Cache).unwrap();
+        let mut overlay = Overlay::new(&opened.store);
+        let token = local(&format!("l{round}"));
+        overlay
+            .enqueue(number, token, at(1), send("unsent"))
+            .unwrap();
+        let batch = overlay.into_batch();
+        opened.writer.commit(batch, CommitClass::Intent).unwrap();
+        if cfg!(target_os = "linux") {
+            assert!(opened.writer.durable_seq() < opened.store.seq().0);
+        }
+    }
+    let copy = left_by_a_kill(folder.path());
+    let again = Store::open(&options(copy.path())).unwrap();
+    assert!(!again.report.found_damage(), "{:?}", again.report);
+    assert_eq!(unsent(&again.store), ["l0", "l1", "l2"]);
+    check_list(&again.store);
 }
