@@ -17,6 +17,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::thread;
 
 use super::StoreError;
 use super::db::io_or_damage;
@@ -28,6 +29,11 @@ const SEGMENT: u64 = 512 * 1024;
 
 /// The size of a segment's header, in bytes.
 const HEADER: usize = 20;
+
+/// A file of so many segments is read by some threads at once: an app's store is mostly opened with
+/// nothing of it in memory, and a device answers many reads as quickly as one.
+const MANY: u64 = 64;
+const READERS: u64 = 8;
 
 /// The most segments that are kept: those at the log's end, 2 MiB.
 const KEPT_MAX: usize = 4;
@@ -70,14 +76,12 @@ pub(super) fn look(data_file: &Path) -> Result<Tail, StoreError> {
     };
     let length = file.metadata().map_err(failed)?.len();
     let mut whole = Vec::new();
-    let mut offset = 0_u64;
-    while offset.saturating_add(HEADER as u64) <= length {
-        match header(&file, offset).map_err(failed)? {
+    for (offset, header) in headers(&file, length).map_err(failed)? {
+        match header {
             Header::Whole { place, durable } => whole.push((place, durable, offset)),
             Header::Blank => {}
             Header::Damaged => return Err(StoreError::damaged("a segment of the database")),
         }
-        offset = offset.saturating_add(SEGMENT);
     }
     if whole.is_empty() {
         return refuse_remains(data_file);
@@ -172,6 +176,38 @@ fn look_at_blobs(folder: &Path, durable: i64) -> Result<Vec<(i64, Vec<u8>)>, Sto
     Ok(kept)
 }
 
+/// The headers of a file of so many bytes, each with its place in the file.
+fn headers(file: &File, length: u64) -> io::Result<Vec<(u64, Header)>> {
+    let count = match length.checked_sub(HEADER as u64) {
+        Some(rest) => rest / SEGMENT + 1,
+        None => 0,
+    };
+    let read = |from: u64, to: u64| -> io::Result<Vec<(u64, Header)>> {
+        let offsets = (from..to).map(|index| index.saturating_mul(SEGMENT));
+        offsets
+            .map(|offset| Ok((offset, header(file, offset)?)))
+            .collect()
+    };
+    if count < MANY || !cfg!(unix) {
+        return read(0, count);
+    }
+    let share = count.div_ceil(READERS);
+    thread::scope(|scope| {
+        let shares = (0..READERS).map(|reader| {
+            let from = share.saturating_mul(reader).min(count);
+            let to = from.saturating_add(share).min(count);
+            let named = thread::Builder::new().name("sampan-store-look".to_owned());
+            named.spawn_scoped(scope, move || read(from, to))
+        });
+        let mut found = Vec::new();
+        for reading in shares.collect::<Vec<_>>() {
+            let read = reading?.join();
+            found.extend(read.map_err(|_| io::Error::other("a reader gave up"))??);
+        }
+        Ok(found)
+    })
+}
+
 fn header(file: &File, offset: u64) -> io::Result<Header> {
     // A large store has thousands: each is one read into memory that is there already.
     let mut bytes = [0; HEADER];
@@ -237,5 +273,59 @@ impl Tail {
             std::fs::write(folder.join(format!("page-{place}")), bytes)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of whole segments with nothing but their headers.
+    fn file_of(segments: u64) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let file = File::create(&path).unwrap();
+        file.set_len(segments * SEGMENT).unwrap();
+        for index in 0..segments {
+            let place = i64::try_from(index * SEGMENT).unwrap();
+            let fields = [place, 0].map(|number| (number ^ i64::MAX).to_le_bytes());
+            let fields = fields.concat();
+            let crc = !crc32fast::hash(&fields);
+            overwrite(&path, index, &[&crc.to_le_bytes()[..], &fields].concat());
+        }
+        (folder, path)
+    }
+
+    fn overwrite(path: &Path, segment: u64, bytes: &[u8]) {
+        let mut file = File::options().write(true).open(path).unwrap();
+        io::Seek::seek(&mut file, io::SeekFrom::Start(segment * SEGMENT)).unwrap();
+        io::Write::write_all(&mut file, bytes).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_header_is_seen_wherever_it_is_in_a_small_or_a_large_file() {
+        for segments in [1, MANY - 1, MANY, 2 * MANY + 1] {
+            let (_folder, path) = file_of(segments);
+            let kept = look(&path).unwrap().segments;
+            assert_eq!(kept.len(), usize::try_from(segments.min(4)).unwrap());
+            for damaged in [0, segments / 2, segments - 1] {
+                let (_folder, path) = file_of(segments);
+                overwrite(&path, damaged, b"no header");
+                let found = look(&path);
+                assert!(
+                    matches!(found, Err(StoreError::Damaged { .. })),
+                    "{damaged}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_segments_at_the_end_of_the_log_are_kept_wherever_they_lie() {
+        let (_folder, path) = file_of(2 * MANY);
+        let kept = look(&path).unwrap().segments.into_iter();
+        let first = (2 * MANY - 4) * SEGMENT;
+        let expected = (0..4).map(|n| first + n * SEGMENT);
+        assert!(kept.map(|(offset, _)| offset).eq(expected));
     }
 }
