@@ -37,6 +37,30 @@ pub(super) fn link(position: &Position) -> u32 {
     u32::from_le_bytes([a, b, c, d]).max(1)
 }
 
+/// What a message says of the one before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Older {
+    /// There is none.
+    #[default]
+    None,
+    /// It is in the same pack, here: no hash is needed to know it.
+    Beside(Position),
+    /// It is in another pack, or was; this is the link to it.
+    Linked(u32),
+}
+
+impl Older {
+    /// Whether the message before is the one at a position, or none.
+    pub(super) fn is(&self, position: Option<&Position>) -> bool {
+        match (self, position) {
+            (Self::None, None) => true,
+            (Self::Beside(beside), Some(position)) => beside == position,
+            (Self::Linked(older), Some(position)) => *older == link(position),
+            _ => false,
+        }
+    }
+}
+
 /// What each conversation that a batch changes messages of holds afterwards; `snapshot` is the
 /// store with the batch on top.
 pub(super) fn held(

@@ -301,7 +301,7 @@ impl<'s> Overlay<'s> {
         let mut stored = StoredMessage::of(message);
         if let Some(before) = &before {
             stored.local_id = stored.local_id.or_else(|| before.local_id.clone());
-            stored.older = before.older;
+            stored.older = before.older.clone();
             if **before == stored {
                 return Ok(Put::Unchanged);
             }

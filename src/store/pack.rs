@@ -11,6 +11,7 @@ use bytes::{Buf, BufMut, Bytes};
 
 use crate::model::{MessageId, Timestamp};
 
+use super::links::Older;
 use super::record::BadRecord;
 use super::record_message::MessageRecord;
 use super::squeeze::Squeeze;
@@ -87,12 +88,11 @@ impl Pack {
     pub(super) fn message(&self, index: usize) -> Result<StoredMessage, BadRecord> {
         let slot = self.slots.get(index).ok_or(BadRecord)?;
         let mut message = MessageRecord::decode(&slot.record)?;
-        message.older = match index
-            .checked_sub(1)
-            .and_then(|before| self.slots.get(before))
-        {
-            Some(before) => Some(super::links::link(&before.position)),
-            None => self.older,
+        let before = index.checked_sub(1).and_then(|at| self.slots.get(at));
+        message.older = match (before, self.older) {
+            (Some(before), _) => Older::Beside(before.position.clone()),
+            (None, Some(link)) => Older::Linked(link),
+            (None, None) => Older::None,
         };
         Ok(message)
     }

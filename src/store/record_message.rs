@@ -10,6 +10,7 @@ use serde_bytes::Bytes;
 
 use crate::model::{Attachment, ClientId, Content, Details, Json, LocalId, Mentions};
 
+use super::links::Older;
 use super::record::{BadRecord, decode, millis, time};
 use super::stored::StoredMessage;
 
@@ -110,7 +111,7 @@ impl<'a> MessageRecord<'a> {
             delivered_at: time(record.delivered_at_ms),
             read_at: time(record.read_at_ms),
             edited_at: time(record.edited_at_ms),
-            older: None,
+            older: Older::None,
         })
     }
 }

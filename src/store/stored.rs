@@ -5,6 +5,7 @@ use crate::model::{
 };
 
 use super::Position;
+use super::links::Older;
 
 /// A message that the service knows, its place apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +17,8 @@ pub(super) struct StoredMessage {
     pub(super) delivered_at: Option<Timestamp>,
     pub(super) read_at: Option<Timestamp>,
     pub(super) edited_at: Option<Timestamp>,
-    /// The link to the older neighbour (`links.rs`), as the pack tells it.
-    pub(super) older: Option<u32>,
+    /// The older neighbour, as the pack tells it.
+    pub(super) older: Older,
 }
 
 impl StoredMessage {
@@ -38,7 +39,7 @@ impl StoredMessage {
             delivered_at,
             read_at,
             edited_at: message.edited_at,
-            older: None,
+            older: Older::None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Message, OutboxEntryId};
 
 use super::kv::Direction;
-use super::links::link;
+use super::links::Older;
 use super::place::{HistoryEnd, HistoryStart};
 use super::stored::StoredMessage;
 use super::{ConversationNumber, ConversationRow, Place, Position, Snapshot, StoreError};
@@ -237,12 +237,15 @@ impl<'a, 's> Weave<'a, 's> {
     }
 
     fn extend(&mut self, held: impl IntoIterator<Item = (Position, Option<StoredMessage>)>) {
+        let held = held.into_iter();
+        // Items are large, and moved when there are more of them than there is room for.
+        self.items.reserve(held.size_hint().0.saturating_add(2));
         for (position, stored) in held {
             let Some(stored) = stored else {
                 self.broken = true;
                 continue;
             };
-            if self.broken || !self.joins(&position, stored.older) {
+            if self.broken || !self.joins(&position, &stored.older) {
                 let older = self.last.take();
                 self.items.push(TimelineItem::Gap(Gap {
                     older,
@@ -257,14 +260,13 @@ impl<'a, 's> Weave<'a, 's> {
     }
 
     /// Whether nothing is missing before a message: its span and its link must agree.
-    fn joins(&self, position: &Position, older: Option<u32>) -> bool {
+    fn joins(&self, position: &Position, older: &Older) -> bool {
         let history = &self.row.history;
-        match &self.last {
-            Some(last) => {
-                history.joins(last, position) && (!self.linked || older == Some(link(last)))
-            }
-            None => history.start() == HistoryStart::Reached && (!self.linked || older.is_none()),
-        }
+        let is_held = match &self.last {
+            Some(last) => history.joins(last, position),
+            None => history.start() == HistoryStart::Reached,
+        };
+        is_held && (!self.linked || older.is(self.last.as_ref()))
     }
 
     /// Ends at the newest that is held.
