@@ -12,11 +12,12 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use super::StoreError;
+use super::clean::Cleaner;
 use super::disk::sync_folder;
 use super::journal::find_magic;
 use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
@@ -46,6 +47,8 @@ impl DbOptions {
 /// An open database.
 #[derive(Debug)]
 pub(super) struct SledKv {
+    // Dropped before the database, for it holds a part of it.
+    cleaner: Arc<Cleaner>,
     db: sled::Db,
     /// The sync that sled leaves out: after opening everywhere, after a flush on Linux.
     syncer: Syncer,
@@ -96,10 +99,16 @@ impl SledKv {
             .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
         let data = File::open(options.data_file()).map_err(failed)?;
         let folder = options.folder.clone();
-        let syncer = Syncer::start(data, move || sync_tree(&folder)).map_err(failed)?;
+        let cleaner = Arc::new(Cleaner::default());
+        let before = {
+            let (db, cleaner) = (db.clone(), Arc::clone(&cleaner));
+            move || flushed(&db, &cleaner).map_err(io::Error::other)
+        };
+        let syncer = Syncer::start(data, move || sync_tree(&folder), before).map_err(failed)?;
         let _end = UntilClosed(options.data_file());
         let cache_bytes = options.cache_bytes;
         Ok(Self {
+            cleaner,
             db,
             syncer,
             cache_bytes,
@@ -157,6 +166,30 @@ fn guarded<T>(
             "the database gave up during {during}"
         ))),
     }
+}
+
+/// Writes out what is in the database's buffers, and moves what is to be moved before.
+fn flushed(db: &sled::Db, cleaner: &Cleaner) -> Result<(), StoreError> {
+    let mut tree = None;
+    guarded("the flush", || {
+        cleaner.clean(|change| {
+            if tree.is_none() {
+                tree = Some(db.open_tree(CLEANING)?);
+            }
+            tree.iter()
+                .try_for_each(|tree| tree.insert([], &[change]).map(drop))
+        })?;
+        db.flush().map(drop)
+    })
+}
+
+/// The tree in which nothing is ever looked up: see `clean.rs`.
+const CLEANING: &str = "cleaning";
+
+/// A failure of the flush, or of the sync behind it.
+fn of_flush(error: io::Error) -> StoreError {
+    let told = error.downcast::<StoreError>();
+    told.unwrap_or_else(|error| StoreError::io("the flush", &error))
 }
 
 /// A failure of the files: what they lack, and what stands in their place, is damage; all else the
@@ -219,6 +252,7 @@ impl Kv for SledKv {
         if self.wants_each_flushed() {
             self.syncer.note_written();
         }
+        self.cleaner.owe(batch.size());
         guarded("the commit", || self.db.apply_batch(changes))
     }
 
@@ -252,14 +286,14 @@ impl Kv for SledKv {
     }
 
     fn begin_flush(&self) -> Result<(), StoreError> {
-        guarded("the flush", || self.db.flush())?;
-        let begun = self.syncer.begin();
-        begun.map_err(|e| StoreError::io("the flush", &e))
+        if !self.wants_each_flushed() {
+            flushed(&self.db, &self.cleaner)?;
+        }
+        self.syncer.begin().map_err(of_flush)
     }
 
     fn wait_flushed(&self) -> Result<(), StoreError> {
-        let synced = self.syncer.wait();
-        synced.map_err(|e| StoreError::io("the flush", &e))
+        self.syncer.wait().map_err(of_flush)
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -360,6 +394,38 @@ mod tests {
         fs::write(folder.path().join("conf"), b"not a configuration").unwrap();
         let kv = SledKv::open(&options(folder.path())).unwrap();
         assert_eq!(kv.value(b"a").unwrap().as_deref(), Some(&b"value"[..]));
+    }
+
+    /// Changes some of many values again and again, as messages do that come to conversations, and
+    /// adds some that stay; gives the size of the file.
+    fn filled(cleaner: Option<&Cleaner>) -> u64 {
+        let folder = tempfile::tempdir().unwrap();
+        let db = open_caught(&options(folder.path())).unwrap();
+        for round in 0..2_000_u32 {
+            let mut batch = sled::Batch::default();
+            for n in 0..25 {
+                let key = (round * 7_919 + n * 17) % 500;
+                batch.insert(&key.to_be_bytes(), vec![0; 1_300]);
+            }
+            for n in 0..6 {
+                let key = [(round * 31 + n * 83) % 500, round];
+                batch.insert(key.map(u32::to_be_bytes).concat(), vec![0; 1_900]);
+            }
+            db.apply_batch(batch).unwrap();
+            if let Some(cleaner) = cleaner {
+                cleaner.owe(25 * 1_300 + 6 * 1_900);
+                flushed(&db, cleaner).unwrap();
+            }
+            db.flush().unwrap();
+        }
+        db.size_on_disk().unwrap()
+    }
+
+    #[test]
+    fn what_is_dead_in_the_file_is_used_again_while_much_is_written() {
+        let cleaned = filled(Some(&Cleaner::default()));
+        let left = filled(None);
+        assert!(cleaned < left / 10 * 9, "{cleaned} instead of {left}");
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod cache;
 mod change;
 mod cipher;
 mod claim;
+mod clean;
 mod compact;
 mod db;
 mod disk;

@@ -127,8 +127,8 @@ fn is_set_aside(name: &str) -> bool {
 /// A tree that is smaller is left alone, however little of it is alive.
 const SMALL: u64 = 16 * 1024 * 1024;
 
-/// What the smallest tree takes on disk.
-const FLOOR: u64 = 2 * 1024 * 1024;
+/// What the smallest tree takes on disk: a segment.
+const FLOOR: u64 = 512 * 1024;
 
 /// What a compacted tree takes beside that at most, however much is alive: segments that its copying
 /// left free, which the next messages fill.
@@ -242,7 +242,8 @@ pub(super) fn need(file: u64, census: Option<Census>, budget: Option<u64>) -> Ne
     };
     let low = budget / 4 * 3;
     if expected > low {
-        let bytes = expected.saturating_sub(low).saturating_mul(1_000) / census.spread;
+        let excess = expected.saturating_sub(low).saturating_mul(1_000);
+        let bytes = excess.div_ceil(census.spread);
         return Need::Evict {
             bytes: bytes.max(1),
         };
@@ -276,8 +277,8 @@ mod tests {
 
     #[test]
     fn a_tree_is_compacted_if_that_gives_a_quarter_of_it_back() {
-        assert_eq!(need(80 * MB, census(49 * MB, 80 * MB), None), Need::Nothing);
-        assert_eq!(need(80 * MB, census(48 * MB, 80 * MB), None), Need::Compact);
+        assert_eq!(need(80 * MB, census(50 * MB, 80 * MB), None), Need::Nothing);
+        assert_eq!(need(80 * MB, census(49 * MB, 80 * MB), None), Need::Compact);
     }
 
     #[test]

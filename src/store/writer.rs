@@ -248,8 +248,9 @@ impl Writer {
         }
         if kv.wants_each_flushed() {
             // The next large commit takes long enough to make ready that its sync is over by then. An
-            // intent that follows a small one should find nothing to wait for.
-            if batch.message_count() < SEALED_COUNT {
+            // intent that follows a small one should find nothing to wait for; and the tree must not
+            // be behind what the journal says of the outbox.
+            if batch.message_count() < SEALED_COUNT || !batch.outbox.is_empty() {
                 self.flush_tree()?;
             } else {
                 kv.begin_flush()?;
@@ -275,20 +276,22 @@ impl Writer {
     /// Seals older messages of conversations that have too many hot ones: about as many messages as
     /// the commit brought, so that it keeps up and no commit takes long.
     fn seal_some(&mut self, messages: usize) -> Result<(), StoreError> {
+        let mut sealings = Vec::new();
+        let mut unfinished = Vec::new();
         for _ in 0..messages.div_ceil(SEALED_COUNT).saturating_add(1) {
             let Some(number) = self.to_seal.pop_first() else {
-                return Ok(());
+                break;
             };
-            let Some(sealing) = sealing(&self.snapshot(None), number)? else {
-                continue;
-            };
-            let more = sealing.more;
-            self.put_sealed(vec![(number, sealing)])?;
-            if more {
-                self.to_seal.insert(number);
+            if let Some(sealing) = sealing(&self.snapshot(None), number)? {
+                unfinished.extend(sealing.more.then_some(number));
+                sealings.push((number, sealing));
             }
         }
-        Ok(())
+        self.to_seal.extend(unfinished);
+        if sealings.is_empty() {
+            return Ok(());
+        }
+        self.put_sealed(sealings)
     }
 
     /// Writes sealed packs, in one batch behind the last commit.
@@ -311,9 +314,11 @@ impl Writer {
         for key in &packs {
             tables.packs.forget(key);
         }
+        let kv = Arc::clone(&tables.kv);
         drop(tables);
         self.unsynced.cache = true;
-        Ok(())
+        let written = changes.changes.iter().filter(|(_, value)| value.is_some());
+        kv.let_go(&mut written.map(|(key, _)| key.as_slice()))
     }
 
     /// Tells the tree what it was not told yet, and the list's pages if there is much that they lack.
