@@ -12,7 +12,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl DbOptions {
 #[derive(Debug)]
 pub(super) struct SledKv {
     // Dropped before the database, for it holds a part of it.
-    cleaner: Arc<Cleaner>,
+    cleaner: Cleaner,
     db: sled::Db,
     /// The sync that sled leaves out: after opening everywhere, after a flush on Linux.
     syncer: Syncer,
@@ -99,16 +99,11 @@ impl SledKv {
             .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
         let data = File::open(options.data_file()).map_err(failed)?;
         let folder = options.folder.clone();
-        let cleaner = Arc::new(Cleaner::default());
-        let before = {
-            let (db, cleaner) = (db.clone(), Arc::clone(&cleaner));
-            move || flushed(&db, &cleaner).map_err(io::Error::other)
-        };
-        let syncer = Syncer::start(data, move || sync_tree(&folder), before).map_err(failed)?;
+        let syncer = Syncer::start(data, move || sync_tree(&folder)).map_err(failed)?;
         let _end = UntilClosed(options.data_file());
         let cache_bytes = options.cache_bytes;
         Ok(Self {
-            cleaner,
+            cleaner: Cleaner::default(),
             db,
             syncer,
             cache_bytes,
@@ -185,12 +180,6 @@ fn flushed(db: &sled::Db, cleaner: &Cleaner) -> Result<(), StoreError> {
 
 /// The tree in which nothing is ever looked up: see `clean.rs`.
 const CLEANING: &str = "cleaning";
-
-/// A failure of the flush, or of the sync behind it.
-fn of_flush(error: io::Error) -> StoreError {
-    let told = error.downcast::<StoreError>();
-    told.unwrap_or_else(|error| StoreError::io("the flush", &error))
-}
 
 /// A failure of the files: what they lack, and what stands in their place, is damage; all else the
 /// operating system's refusal.
@@ -286,14 +275,14 @@ impl Kv for SledKv {
     }
 
     fn begin_flush(&self) -> Result<(), StoreError> {
-        if !self.wants_each_flushed() {
-            flushed(&self.db, &self.cleaner)?;
-        }
-        self.syncer.begin().map_err(of_flush)
+        flushed(&self.db, &self.cleaner)?;
+        let begun = self.syncer.begin();
+        begun.map_err(|e| StoreError::io("the flush", &e))
     }
 
     fn wait_flushed(&self) -> Result<(), StoreError> {
-        self.syncer.wait().map_err(of_flush)
+        let synced = self.syncer.wait();
+        synced.map_err(|e| StoreError::io("the flush", &e))
     }
 
     fn flush(&self) -> Result<(), StoreError> {

@@ -248,9 +248,8 @@ impl Writer {
         }
         if kv.wants_each_flushed() {
             // The next large commit takes long enough to make ready that its sync is over by then. An
-            // intent that follows a small one should find nothing to wait for; and the tree must not
-            // be behind what the journal says of the outbox.
-            if batch.message_count() < SEALED_COUNT || !batch.outbox.is_empty() {
+            // intent that follows a small one should find nothing to wait for.
+            if batch.message_count() < SEALED_COUNT {
                 self.flush_tree()?;
             } else {
                 kv.begin_flush()?;
