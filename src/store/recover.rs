@@ -407,15 +407,20 @@ fn replay(
 ) -> Result<Replay, StoreError> {
     let before = tables.meta.seq;
     let mut seen = before;
+    // Up to here no commit is missing: an intent that stands apart may follow on a missing one.
+    let mut whole = before;
     for record in journal.current() {
         match record.kind {
-            Kind::Start | Kind::Mark if record.seq > seen => return Ok(Replay::TreeIsOlder),
-            Kind::Intent if record.seq > seen.saturating_add(1) => return Ok(Replay::TreeIsOlder),
+            Kind::Start | Kind::Mark if record.seq > whole => return Ok(Replay::TreeIsOlder),
+            Kind::Intent if record.seq > whole.saturating_add(1) => return Ok(Replay::TreeIsOlder),
             // It stands on commits that were durable then, and on none that was not.
             Kind::Apart if record.base > before => return Ok(Replay::TreeIsOlder),
             Kind::Intent | Kind::Apart if record.seq > seen => {
                 tables.kv.apply(&record.batch)?;
                 seen = record.seq;
+                if record.seq == whole.saturating_add(1) {
+                    whole = record.seq;
+                }
                 report.intents_replayed = report.intents_replayed.saturating_add(1);
             }
             // Seen already; or part of a commit that was to be durable only soon, and is lost: its

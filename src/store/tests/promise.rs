@@ -269,6 +269,34 @@ fn a_tree_that_is_older_than_what_a_promise_stands_on_is_not_taken_for_one_that_
     assert_eq!(unsent(&opened.store), ["first", "second"]);
 }
 
+/// What stands apart can follow on a commit that is missing; what was durable behind it can't.
+#[test]
+fn a_tree_that_lost_a_synced_commit_under_a_promise_that_stands_apart_is_noticed() {
+    let (mut bench, number) = afloat(1);
+    bench.writer.sync().unwrap();
+    let old = bench.disk.read(LOG_FILE).unwrap().unwrap();
+    soon(&mut bench, |overlay| {
+        overlay
+            .put_message(number, &message("other", 10, "hello"))
+            .unwrap();
+    });
+    bench.commit(|o| {
+        o.enqueue(number, local("second"), at(9), send("second"))
+            .unwrap()
+    });
+    bench.writer.sync().unwrap();
+    let Bench {
+        disk,
+        store,
+        writer,
+    } = bench;
+    drop((store, writer));
+    disk.replace(LOG_FILE, &old).unwrap();
+    let opened = Store::in_memory(&disk, client("me")).unwrap();
+    assert!(opened.report.rolled_back, "{:?}", opened.report);
+    assert_eq!(unsent(&opened.store), ["first", "second"]);
+}
+
 #[test]
 fn a_promise_does_not_wait_for_the_sync_of_a_large_commit() {
     let folder = tempfile::tempdir().unwrap();
