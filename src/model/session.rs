@@ -1,5 +1,6 @@
 //! The connection of an engine and the sessions of its clients, as states.
 
+use std::fmt;
 use std::time::Duration;
 
 /// The state of an engine's one connection.
@@ -51,6 +52,18 @@ pub enum ConnectionFailure {
         /// What was wrong, such as an HTTP status.
         reason: String,
     },
+}
+
+impl fmt::Display for ConnectionFailure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => out.write_str("nobody answered in time"),
+            Self::Insecure => out.write_str("the connection would be unencrypted"),
+            Self::Unreachable { reason }
+            | Self::Untrusted { reason }
+            | Self::NotTheService { reason } => out.write_str(reason),
+        }
+    }
 }
 
 /// The state of one client's session.

@@ -44,10 +44,13 @@ impl Failures {
         Self { board, publisher }
     }
 
-    fn tell(&self, failure: ConnectionFailure) {
+    /// The note comes last: an app that acts on it finds everything else in its place.
+    fn tell(&self, what: &str, failure: ConnectionFailure) {
+        let note = format!("{what}: {failure}");
         self.board.failure.send_replace(Some(failure.clone()));
         self.publisher
             .publish(&[Event::ConnectionFailed { failure }]);
+        log::warn!("{note}");
     }
 
     /// All is well again.
@@ -173,13 +176,9 @@ impl Sockets {
                 Ok(response) => {
                     let reason =
                         format!("the router answered with HTTP status {}", response.status);
-                    log::warn!("{reason}");
                     Err(ConnectionFailure::NotTheService { reason })
                 }
-                Err(error) => {
-                    log::warn!("the router was not reached: {error}");
-                    Err(ConnectionFailure::from(&error))
-                }
+                Err(error) => Err(ConnectionFailure::from(&error)),
             };
             Finished::Routed(lookup, answer)
         });
@@ -227,7 +226,9 @@ impl Sockets {
     fn take(&mut self, finished: Finished) -> Option<LinkInput> {
         match finished {
             Finished::Routed(lookup, answer) => {
-                let answer = answer.map_err(|failure| self.failures.tell(failure)).ok();
+                let answer = answer
+                    .map_err(|failure| self.failures.tell("no answer from the router", failure))
+                    .ok();
                 Some(LinkInput::Routed { lookup, answer })
             }
             Finished::Opened(number, outcome) => {
@@ -254,8 +255,8 @@ impl Sockets {
                 }
             }
             Err(error) => {
-                log::warn!("no connection: {error}");
-                self.failures.tell(ConnectionFailure::from(&error));
+                self.failures
+                    .tell("no connection", ConnectionFailure::from(&error));
                 ended(number, None)
             }
         }
@@ -271,8 +272,8 @@ impl Sockets {
             }
             Some(Incoming::Closed(Closed::ByPeer { code })) => code.map(CloseCode),
             Some(Incoming::Closed(Closed::Broken(error))) => {
-                log::warn!("{error}");
-                self.failures.tell(ConnectionFailure::from(&error));
+                self.failures
+                    .tell("the connection ended", ConnectionFailure::from(&error));
                 None
             }
             None => None,
