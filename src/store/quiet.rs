@@ -22,8 +22,7 @@ use super::links::link;
 use super::pack::Form;
 use super::pack_shape::{SEALED_BYTES, SEALED_COUNT};
 use super::packs::Keyed;
-use super::seal::{Sealing, hot_of, leave_damaged, put_row, seal_run};
-use super::tail::Tail;
+use super::seal::{Sealing, hot_of, leave_damaged, oldest_hot, put_row, seal_run};
 use super::{ConversationNumber, Snapshot, Store, StoreError};
 
 /// So many messages have to come before it is done again: what is hot until then is some hundred KiB.
@@ -155,8 +154,10 @@ fn quiet(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Option<Sea
         return Ok(None);
     };
     let tail = stored.tail(number)?;
-    let (mut packs, all) = hot_packs(stored, number, tail.as_ref())?;
-    if tail.is_none() || !all {
+    // With one more than is sealed, what is left out is never the last of all.
+    let oldest = oldest_hot(stored, number, tail.as_ref(), MESSAGES_AT_ONCE + 1)?;
+    let mut packs = oldest.keyed;
+    if tail.is_none() || !oldest.all {
         packs.pop();
     }
     let many = packs.len();
@@ -182,30 +183,6 @@ fn quiet(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Option<Sea
     row.held.hot = u32::try_from(hot).unwrap_or(u32::MAX);
     put_row(stored, number, Arc::new(row), &mut sealing)?;
     Ok(Some(sealing))
-}
-
-/// The oldest hot packs of a conversation, as many as a step seals and one more; and whether there are
-/// no others before the tail.
-fn hot_packs(
-    stored: &Snapshot<'_>,
-    number: ConversationNumber,
-    tail: Option<&Tail>,
-) -> Result<(Vec<Keyed>, bool), StoreError> {
-    let mut packs: Vec<Keyed> = Vec::new();
-    let mut many = 0_usize;
-    let end = tail.map_or(Bound::Unbounded, |tail| Bound::Excluded(&tail.key[..]));
-    let (range, direction) = ((Bound::Unbounded, end), Direction::Forward);
-    let flow = stored.visit_section(Form::Hot, number, range, direction, &mut |keyed| {
-        let is_enough = many >= MESSAGES_AT_ONCE;
-        many = many.saturating_add(hot_of(&keyed));
-        packs.push(keyed);
-        if is_enough {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })?;
-    Ok((packs, flow.is_continue()))
 }
 
 /// How many of the first packs are neighbours, each of the one before.

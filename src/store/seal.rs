@@ -43,7 +43,7 @@ pub(super) fn sealing(
     };
     let mut row = (*row).clone();
     let tail = stored.tail(number)?;
-    let packs = oldest_hot(stored, number, tail.as_ref())?;
+    let packs = oldest_hot(stored, number, tail.as_ref(), SEALED_COUNT)?;
     let count = |packs: &[Keyed]| packs.iter().map(hot_of).fold(0, usize::saturating_add);
     let newest = tail.as_ref().map(|tail| stored.opened_tail(number, tail));
     let counted = count(&packs.keyed).saturating_add(newest.as_ref().map_or(0, hot_of));
@@ -84,17 +84,18 @@ pub(super) fn put_row(
 
 /// The oldest hot packs of a conversation.
 #[derive(Default)]
-struct Oldest {
-    keyed: Vec<Keyed>,
-    /// Whether there are no others.
-    all: bool,
+pub(super) struct Oldest {
+    pub(super) keyed: Vec<Keyed>,
+    /// Whether there are no others before the tail.
+    pub(super) all: bool,
 }
 
-/// The oldest hot packs of a conversation, enough to be sealed together.
-fn oldest_hot(
+/// The oldest hot packs of a conversation, with as many messages as asked for, if there are so many.
+pub(super) fn oldest_hot(
     stored: &Snapshot<'_>,
     number: ConversationNumber,
     tail: Option<&Tail>,
+    messages: usize,
 ) -> Result<Oldest, StoreError> {
     let mut packs = Vec::new();
     let mut many = 0_usize;
@@ -103,7 +104,7 @@ fn oldest_hot(
     let flow = stored.visit_section(Form::Hot, number, range, direction, &mut |keyed| {
         many = many.saturating_add(hot_of(&keyed));
         packs.push(keyed);
-        if many < SEALED_COUNT {
+        if many < messages {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
@@ -126,8 +127,9 @@ pub(super) fn leave_damaged(
     for Keyed { key, .. } in packs.drain(..whole.unwrap_or(0)) {
         if let Some(value) = stored.shared.noting(stored.tables.value(&key))? {
             let moved = key::in_section(Form::Sealed, &key);
-            sealing.changes.put(moved, value);
+            sealing.changes.put(moved.clone(), value);
             sealing.changes.remove(key.to_vec());
+            sealing.packs.extend([moved, key.to_vec()]);
         }
     }
     Ok(packs)

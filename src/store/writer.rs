@@ -299,23 +299,25 @@ impl Writer {
         sealings: Vec<(ConversationNumber, Sealing)>,
     ) -> Result<(), StoreError> {
         let mut changes = KvBatch::default();
-        let mut packs = Vec::new();
-        let mut tables = self.shared.write();
+        let (mut packs, mut rows) = (Vec::new(), Vec::new());
         for (number, sealing) in sealings {
             changes.changes.extend(sealing.changes.changes);
             packs.extend(sealing.packs);
-            if let Some(row) = sealing.row {
-                let cost = row.cost();
-                tables.rows.put(number, row, cost);
-            }
+            rows.extend(sealing.row.map(|row| (number, row)));
         }
+        let mut tables = self.shared.write();
         tables.apply(&changes)?;
+        for (number, row) in rows {
+            let cost = row.cost();
+            tables.rows.put(number, row, cost);
+        }
         for key in &packs {
             tables.packs.forget(key);
         }
         let kv = Arc::clone(&tables.kv);
         drop(tables);
         self.unsynced.cache = true;
+        // What is sealed is seldom read again: in the tree's cache it takes the place of what is.
         let written = changes.changes.iter().filter(|(_, value)| value.is_some());
         kv.let_go(&mut written.map(|(key, _)| key.as_slice()))
     }
