@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use super::ConversationNumber;
 use super::batch::Batch;
-use super::journal::keeps;
 use super::key::Tag;
 use super::kv::KvBatch;
 use super::record::MetaRecord;
+use super::recovered::keeps;
 
 /// What is not synced.
 #[derive(Debug)]

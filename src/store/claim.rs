@@ -12,11 +12,11 @@ use crate::model::Timestamp;
 use super::db::TREE_FOLDER;
 use super::disk::{Disk, LOCK_FILE};
 use super::identity::{IDENTITY_FILES, Identity};
-use super::journal::{JOURNAL_FILES, find_magic};
 use super::migrate::SCHEMA;
 use super::open::{OpenReport, SetAside, StoreOptions};
 use super::rebuild::UNFINISHED_FILE;
 use super::recover::PROBE_FILE;
+use super::recovered::JOURNAL_FILES;
 use super::salvage::store_of_folder;
 use super::{StoreError, frame};
 
@@ -128,7 +128,7 @@ fn number(disk: &dyn Disk, folder: &Path, newest: Option<&Identity>) -> Option<u
 fn first_voice(bytes: &[u8]) -> Option<u64> {
     let mut rest = bytes;
     loop {
-        rest = rest.get(find_magic(rest)?..)?;
+        rest = rest.get(frame::find_magic(rest)?..)?;
         if let Some(store) = frame::store_of(rest) {
             return Some(store);
         }

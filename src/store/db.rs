@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::StoreError;
 use super::clean::Cleaner;
 use super::disk::sync_folder;
-use super::journal::find_magic;
+use super::frame;
 use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
 use super::syncer::Syncer;
 
@@ -309,7 +309,7 @@ fn heal(folder: &Path) -> io::Result<()> {
         let unfinished = name.starts_with("snap.") && name.ends_with(".generating");
         let torn = (name.starts_with("snap.") && !is_whole(&entry.path(), 12)?)
             || (name == "conf" && !is_whole(&entry.path(), 8)?);
-        if torn && find_magic(&fs::read(entry.path())?).is_some() {
+        if torn && frame::find_magic(&fs::read(entry.path())?).is_some() {
             // Files changed places: what stands here is no index, and is not to be lost.
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -422,7 +422,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         drop(SledKv::open(&options(folder.path())).unwrap());
         let conf = folder.path().join("conf");
-        fs::write(&conf, [&b"log"[..], &crate::store::frame::MAGIC].concat()).unwrap();
+        fs::write(&conf, [&b"log"[..], &frame::MAGIC].concat()).unwrap();
         let refused = SledKv::open(&options(folder.path()));
         assert!(matches!(refused, Err(StoreError::Damaged { .. })));
         assert!(conf.exists());

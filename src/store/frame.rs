@@ -247,6 +247,28 @@ fn oversize(bytes: &[u8]) -> StoreError {
     }
 }
 
+/// How many bytes are looked at together for the first byte of a frame.
+const STRIDE: usize = 4096;
+
+/// Where the next frame may begin.
+pub(super) fn find_magic(bytes: &[u8]) -> Option<usize> {
+    let [first, ..] = MAGIC;
+    let mut from = 0_usize;
+    loop {
+        let mut rest = bytes.get(from..)?;
+        // Files are made of zeros mostly: a look at many bytes at once passes over them.
+        let strides = rest.chunks(STRIDE).take_while(|it| !it.contains(&first));
+        from = from.saturating_add(strides.map(<[u8]>::len).sum());
+        rest = bytes.get(from..)?;
+        let at = rest.iter().position(|byte| *byte == first)?;
+        from = from.saturating_add(at);
+        if bytes.get(from..)?.starts_with(&MAGIC) {
+            return Some(from);
+        }
+        from = from.saturating_add(1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

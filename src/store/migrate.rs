@@ -26,7 +26,7 @@ use super::pack::{Form, Pack, Slot};
 use super::pack_shape::{Linked, lay};
 use super::record::{BadRecord, MetaRecord, decode, encode, encode_compact};
 use super::record_message::{ContentRecord, MessageRecord};
-use super::salvage::apply;
+use super::salvage::{apply, remove_all};
 use super::shared::Codec;
 use super::{ConversationNumber, Position, StoreError};
 
@@ -92,9 +92,6 @@ pub(super) fn single(position: Position, payload: &[u8]) -> Result<Linked, BadRe
 const AT_ONCE: usize = 256;
 const BYTES_AT_ONCE: usize = 512 * 1024;
 
-/// How many keys are removed in one batch.
-const KEYS_AT_ONCE: usize = 1024;
-
 /// From 1 to 2: puts single messages into packs, oldest first, some at a time. A message is always
 /// in one of the two places, so the step goes on after a kill where it was.
 fn pack_singles(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<MetaRecord, StoreError> {
@@ -128,28 +125,9 @@ fn pack_singles(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<MetaReco
 /// From 2 to 3: takes keys away that every message cost. A conversation gets its tail with the next
 /// message that comes: a value without one is what it was.
 fn shorten(kv: &dyn Kv, codec: &Codec, meta: MetaRecord) -> Result<MetaRecord, StoreError> {
-    remove_list_keys(kv)?;
+    // Whoever opens the store makes the list anew.
+    remove_all(kv, &[Tag::List as u8])?;
     put_schema(kv, codec, MetaRecord { schema: 3, ..meta })
-}
-
-/// Removes the keys of the list, some at a time; whoever opens the store makes the list anew.
-fn remove_list_keys(kv: &dyn Kv) -> Result<(), StoreError> {
-    loop {
-        let mut batch = KvBatch::default();
-        let prefix = [Tag::List as u8];
-        scan(kv, &prefix, Direction::Forward, &mut |key, _| {
-            batch.remove(key.to_vec());
-            if batch.changes.len() < KEYS_AT_ONCE {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
-        if batch.changes.is_empty() {
-            return Ok(());
-        }
-        apply(kv, &batch)?;
-    }
 }
 
 /// Ends a step: the counters say which schema the tree has.

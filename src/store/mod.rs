@@ -82,6 +82,7 @@ mod record;
 mod record_entry;
 mod record_message;
 mod recover;
+mod recovered;
 mod row;
 mod salvage;
 mod salvage_packs;

@@ -26,7 +26,7 @@ use super::disk::Disk;
 use super::encode::{totals_of, totals_record};
 use super::entry::Entry;
 use super::frame;
-use super::journal::{Journal, Kind, Recovered};
+use super::journal::Journal;
 use super::key::{self, Tag};
 use super::kv::{Direction, Kv, KvBatch};
 use super::list::{List, Print};
@@ -40,6 +40,7 @@ use super::record::{
     encode,
 };
 use super::record_entry::{EntryRecord, EntryStateRecord};
+use super::recovered::{Kind, Recovered};
 use super::salvage::{Rebuilt, Salvage, scan_folder};
 use super::segments::{Tail, look};
 use super::shared::{Codec, ROW_SHARE, Tables};

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use crate::model::{ConversationId, OutboxEntryId};
 
 use super::frame::{self, BadFrame, HEADER, Opened, VALUE_MAX};
-use super::journal::find_magic;
 use super::key::{self, KEY_MAX, Tag};
 use super::kv::{Direction, Kv, KvBatch};
 use super::links::Held;
@@ -83,7 +82,7 @@ pub(super) fn store_of_folder(folder: &Path) -> Option<u64> {
         let Ok(file) = File::open(path) else { continue };
         let _ = file.take(4 * CHUNK as u64).read_to_end(&mut head);
         let mut rest = head.as_slice();
-        while let Some(start) = find_magic(rest) {
+        while let Some(start) = frame::find_magic(rest) {
             rest = rest.get(start..).unwrap_or_default();
             if let Some(store) = frame::store_of(rest) {
                 let votes = votes.entry(store).or_default();
@@ -157,7 +156,7 @@ pub(super) fn walk(
         let mut from = 0_usize;
         loop {
             let rest = window.get(from..).unwrap_or_default();
-            let Some(start) = find_magic(rest) else {
+            let Some(start) = frame::find_magic(rest) else {
                 // The magic itself may be cut in two by the window's end.
                 from = window
                     .len()
@@ -516,6 +515,29 @@ pub(super) fn apply(tree: &dyn Kv, batch: &KvBatch) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+/// Removes all keys that begin with a prefix, some at a time.
+pub(super) fn remove_all(tree: &dyn Kv, prefix: &[u8]) -> Result<(), StoreError> {
+    let end = key::after_prefix(prefix).unwrap_or_default();
+    let range = (Bound::Included(prefix), Bound::Excluded(&end[..]));
+    loop {
+        let mut batch = KvBatch::default();
+        tree.scan(range, Direction::Forward, &mut |key, _| {
+            batch.remove(key.to_vec());
+            if batch.changes.len() < REMOVED_AT_ONCE {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        if batch.changes.is_empty() {
+            return Ok(());
+        }
+        apply(tree, &batch)?;
+    }
+}
+
+const REMOVED_AT_ONCE: usize = 1024;
 
 /// Of two frames of one key, the greater is the newer: by commit, and by form, for sealing has no
 /// commit of its own.

@@ -17,7 +17,7 @@ use super::migrate::single;
 use super::pack::{Form, Pack};
 use super::pack_shape::{Linked, lay};
 use super::record::BadRecord;
-use super::salvage::apply;
+use super::salvage::{apply, remove_all};
 use super::shared::Codec;
 use super::{ConversationNumber, Position, StoreError};
 
@@ -87,7 +87,7 @@ pub(super) fn repack(
         }
     }
     shelf.finish()?;
-    clear(tree)?;
+    remove_all(tree, &[SHELF])?;
     Ok(shelf.repacked)
 }
 
@@ -105,27 +105,6 @@ fn next_staged(tree: &dyn Kv, codec: &Codec, taken: &[u8]) -> Result<Option<Stag
         ControlFlow::Break(())
     })?;
     Ok(found)
-}
-
-/// Removes everything from the shelf, some at a time.
-fn clear(tree: &dyn Kv) -> Result<(), StoreError> {
-    let end = key::after_prefix(&[SHELF]).unwrap_or_default();
-    loop {
-        let mut batch = KvBatch::default();
-        let range = (Bound::Included(&[SHELF][..]), Bound::Excluded(&end[..]));
-        tree.scan(range, Direction::Forward, &mut |key, _| {
-            batch.remove(key.to_vec());
-            if batch.changes.len() < AT_ONCE {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
-        if batch.changes.is_empty() {
-            return Ok(());
-        }
-        apply(tree, &batch)?;
-    }
 }
 
 struct Shelf<'a> {
