@@ -116,7 +116,8 @@ fn held(kind: &Kind, rounds: u64, from: u64) -> Result<bool, Problem> {
         .output()
         .map_err(|error| Problem::while_doing("running cargo", error))?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let counted = said.lines().filter(|line| tells(line));
+    let lines = said.lines().map(without_progress);
+    let counted = lines.filter(|line| tells(line));
     let lines: Vec<&str> = counted.collect();
     for line in &lines {
         println!("{line}");
@@ -130,6 +131,11 @@ fn held(kind: &Kind, rounds: u64, from: u64) -> Result<bool, Problem> {
         }
     }
     Ok(output.status.success() && counts)
+}
+
+/// A line without the characters that tell of tests that passed or were ignored before it.
+fn without_progress(line: &str) -> &str {
+    line.trim_start_matches(['.', 'i'])
 }
 
 /// Whether a line is a count or a failed case.
