@@ -48,7 +48,7 @@ pub(super) fn claim(
             });
         }
     };
-    let own = number(disk, &options.folder, copies.first().map(|(_, copy)| copy));
+    let own = number(disk, &options.folder, &copies);
     let is_own = |copy: &Identity| own.is_none_or(|own| own == copy.store);
     let found = copies.iter().map(|(_, copy)| copy);
     let found = found.clone().find(|copy| is_own(copy)).cloned();
@@ -109,19 +109,23 @@ pub(super) fn confirm(disk: &dyn Disk, identity: &mut Identity) -> Result<(), St
 }
 
 /// The number of the store whose records the folder holds; none when it holds none.
-fn number(disk: &dyn Disk, folder: &Path, newest: Option<&Identity>) -> Option<u64> {
+fn number(disk: &dyn Disk, folder: &Path, copies: &[(&'static str, Identity)]) -> Option<u64> {
     let voices: Vec<u64> = JOURNAL_FILES
         .iter()
         .filter_map(|name| first_voice(&disk.read(name).ok()??))
         .collect();
-    if let Some(newest) = newest
+    if let Some((_, newest)) = copies.first()
         && !voices.is_empty()
         && voices.iter().all(|voice| *voice == newest.store)
     {
         return Some(newest.store);
     }
-    // The tree's word first: it holds more than a journal, and more would be lost with it.
-    store_of_folder(&folder.join(TREE_FOLDER)).or_else(|| voices.first().copied())
+    // The tree's word first: it holds more than a journal, and more would be lost with it. Of two
+    // journals' words the one that is an identity's.
+    store_of_folder(&folder.join(TREE_FOLDER)).or_else(|| {
+        let is_known = |voice: &&u64| copies.iter().any(|(_, copy)| copy.store == **voice);
+        voices.iter().find(is_known).or(voices.first()).copied()
+    })
 }
 
 /// The store's number in the first whole frame of a file.

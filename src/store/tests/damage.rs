@@ -294,6 +294,21 @@ fn a_tree_of_another_store_is_not_taken_for_ones_own() {
 }
 
 #[test]
+fn a_journal_of_another_store_beside_ones_own_takes_no_promise_along() {
+    for key in [None, Some(1)] {
+        let other = tempfile::tempdir().unwrap();
+        build(other.path(), None);
+        let own = tempfile::tempdir().unwrap();
+        build(own.path(), key);
+        fs::copy(other.path().join("journal.1"), own.path().join("journal.0")).unwrap();
+        spoil(&data_file(own.path()), |bytes| bytes.fill(0xEE));
+        let seen = read_all(own.path(), key);
+        assert_eq!((seen.messages, seen.unsent), (0, UNSENT));
+        assert!(!seen.report.created && seen.report.found_damage());
+    }
+}
+
+#[test]
 fn salvage_saves_nearly_every_record_that_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     build(folder.path(), None);
