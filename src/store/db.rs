@@ -12,7 +12,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use super::disk::sync_folder;
 use super::frame;
 use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
 use super::syncer::Syncer;
+use super::unapplied::{scan_over, value_over};
+use super::underway::{Load, Underway};
 
 /// The embedded database's folder inside the store's.
 pub(super) const TREE_FOLDER: &str = "db";
@@ -47,9 +49,9 @@ impl DbOptions {
 /// An open database.
 #[derive(Debug)]
 pub(super) struct SledKv {
-    // Dropped before the database, for it holds a part of it.
-    cleaner: Cleaner,
+    cleaner: Arc<Cleaner>,
     db: sled::Db,
+    underway: Underway,
     /// The sync that sled leaves out: after opening everywhere, after a flush on Linux.
     syncer: Syncer,
     cache_bytes: u64,
@@ -99,12 +101,20 @@ impl SledKv {
             .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
         let data = File::open(options.data_file()).map_err(failed)?;
         let folder = options.folder.clone();
-        let syncer = Syncer::start(data, move || sync_tree(&folder)).map_err(failed)?;
+        let cleaner = Arc::new(Cleaner::default());
+        let underway = Underway::default();
+        let before = {
+            let (db, cleaner) = (db.clone(), Arc::clone(&cleaner));
+            let underway = underway.clone();
+            move || arrived(&db, &cleaner, &underway).map_err(io::Error::other)
+        };
+        let syncer = Syncer::start(data, move || sync_tree(&folder), before).map_err(failed)?;
         let _end = UntilClosed(options.data_file());
         let cache_bytes = options.cache_bytes;
         Ok(Self {
-            cleaner: Cleaner::default(),
+            cleaner,
             db,
+            underway,
             syncer,
             cache_bytes,
             _end,
@@ -115,14 +125,36 @@ impl SledKv {
 /// How often a key is touched: nine keys a page, or more, make more than half a list full.
 const TOUCHES: usize = 4;
 
-impl SledKv {
-    /// Reads a key some times more. Of each 256th page sled notes who reads it, and looks whether its
-    /// cache is too large when the note has 64 entries: whoever goes through a tree and reads each
-    /// page once has all of it in memory in the end. A tree of 237 MB took 222 MB of memory, and
-    /// takes 25 MB and a quarter of the time when its keys are touched.
-    fn touch(&self, key: &[u8]) -> Result<(), sled::Error> {
-        (0..TOUCHES).try_for_each(|_| self.db.get(key).map(drop))
+/// Reads a key some times more. Of each 256th page sled notes who reads it, and looks whether its
+/// cache is too large when the note has 64 entries: whoever goes through a tree and reads each
+/// page once has all of it in memory in the end. A tree of 237 MB took 222 MB of memory, and
+/// takes 25 MB and a quarter of the time when its keys are touched.
+fn touch(db: &sled::Db, key: &[u8]) -> Result<(), sled::Error> {
+    (0..TOUCHES).try_for_each(|_| db.get(key).map(drop))
+}
+
+/// Applies batches, each over the one before it, in one of sled's.
+fn apply(db: &sled::Db, batches: &[&KvBatch]) -> Result<(), StoreError> {
+    let mut changes = sled::Batch::default();
+    for (key, value) in batches.iter().flat_map(|batch| &batch.changes) {
+        match value {
+            Some(value) => changes.insert(key.as_slice(), value.as_slice()),
+            None => changes.remove(key.as_slice()),
+        }
     }
+    guarded("the commit", || db.apply_batch(changes))
+}
+
+/// Puts what is under way into the database, and writes out all of it.
+fn arrived(db: &sled::Db, cleaner: &Cleaner, underway: &Underway) -> Result<(), StoreError> {
+    if let Some(load) = underway.load() {
+        apply(db, &[&load.batch])?;
+        underway.arrived();
+        guarded("a read", || {
+            load.seldom.iter().try_for_each(|key| touch(db, key))
+        })?;
+    }
+    flushed(db, cleaner)
 }
 
 fn open_caught(options: &DbOptions) -> Result<sled::Db, StoreError> {
@@ -181,6 +213,12 @@ fn flushed(db: &sled::Db, cleaner: &Cleaner) -> Result<(), StoreError> {
 /// The tree in which nothing is ever looked up: see `clean.rs`.
 const CLEANING: &str = "cleaning";
 
+/// A failure of the flush, or of the sync behind it.
+fn of_flush(error: io::Error) -> StoreError {
+    let told = error.downcast::<StoreError>();
+    told.unwrap_or_else(|error| StoreError::io("the flush", &error))
+}
+
 /// A failure of the files: what they lack, and what stands in their place, is damage; all else the
 /// operating system's refusal.
 pub(super) fn io_or_damage(during: &'static str, error: &io::Error) -> StoreError {
@@ -197,10 +235,42 @@ pub(super) fn io_or_damage(during: &'static str, error: &io::Error) -> StoreErro
     }
 }
 
+/// Visits the keys of a range.
+fn scan(
+    db: &sled::Db,
+    range: KeyRange<'_>,
+    direction: Direction,
+    visit: Visit<'_>,
+) -> Result<(), StoreError> {
+    if is_empty(range) {
+        return Ok(());
+    }
+    guarded("a scan", || {
+        let mut found = db.range::<&[u8], _>(range);
+        loop {
+            let next = match direction {
+                Direction::Forward => found.next(),
+                Direction::Backward => found.next_back(),
+            };
+            let Some(pair) = next else { return Ok(()) };
+            let (key, value) = pair?;
+            if visit(&key, &value).is_break() {
+                return Ok(());
+            }
+        }
+    })
+}
+
 impl Kv for SledKv {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = guarded("a read", || self.db.get(key))?;
-        Ok(found.map(|value| value.to_vec()))
+        let below = || {
+            let found = guarded("a read", || self.db.get(key))?;
+            Ok(found.map(|value| value.to_vec()))
+        };
+        match self.underway.load() {
+            Some(load) => value_over(&load.batch.changes, key, below),
+            None => below(),
+        }
     }
 
     fn scan(
@@ -209,40 +279,40 @@ impl Kv for SledKv {
         direction: Direction,
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
-        if is_empty(range) {
-            return Ok(());
+        let below = |visit: Visit<'_>| scan(&self.db, range, direction, visit);
+        match self.underway.load() {
+            Some(load) => scan_over(&load.batch.changes, range, direction, visit, below),
+            None => below(visit),
         }
-        guarded("a scan", || {
-            let mut found = self.db.range::<&[u8], _>(range);
-            loop {
-                let next = match direction {
-                    Direction::Forward => found.next(),
-                    Direction::Backward => found.next_back(),
-                };
-                let Some(pair) = next else { return Ok(()) };
-                let (key, value) = pair?;
-                if visit(&key, &value).is_break() {
-                    return Ok(());
-                }
-            }
-        })
     }
 
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
-        let mut changes = sled::Batch::default();
-        for (key, value) in &batch.changes {
-            match value {
-                Some(value) => changes.insert(key.as_slice(), value.as_slice()),
-                None => changes.remove(key.as_slice()),
-            }
-        }
         self.wait_flushed()?;
         // Also a batch that failed may have written something. Elsewhere sled syncs by itself.
         if self.wants_each_flushed() {
             self.syncer.note_written();
         }
         self.cleaner.owe(batch.size());
-        guarded("the commit", || self.db.apply_batch(changes))
+        let Some(before) = self.underway.load() else {
+            return apply(&self.db, &[batch]);
+        };
+        // It failed, and is told now: it comes first.
+        apply(&self.db, &[&before.batch, batch])?;
+        self.underway.arrived();
+        Ok(())
+    }
+
+    fn begin_apply(&self, load: Load) -> Result<(), StoreError> {
+        self.wait_flushed()?;
+        // One that is still under way failed, and comes first.
+        if !self.wants_each_flushed() || self.underway.load().is_some() {
+            self.apply(&load.batch)?;
+            return self.let_go(&mut load.seldom.iter().map(Vec::as_slice));
+        }
+        self.syncer.note_written();
+        self.cleaner.owe(load.batch.size());
+        self.underway.send(load);
+        self.syncer.begin().map_err(of_flush)
     }
 
     fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
@@ -256,7 +326,7 @@ impl Kv for SledKv {
                     Some(value) => self.db.insert(key, value.as_slice())?,
                     None => self.db.remove(key)?,
                 };
-                self.touch(key)
+                touch(&self.db, key)
             })
         })
     }
@@ -264,7 +334,7 @@ impl Kv for SledKv {
     fn let_go(&self, keys: &mut dyn Iterator<Item = &[u8]>) -> Result<(), StoreError> {
         guarded("a read", || {
             for key in keys {
-                self.touch(key)?;
+                touch(&self.db, key)?;
             }
             Ok(())
         })
@@ -275,14 +345,14 @@ impl Kv for SledKv {
     }
 
     fn begin_flush(&self) -> Result<(), StoreError> {
-        flushed(&self.db, &self.cleaner)?;
-        let begun = self.syncer.begin();
-        begun.map_err(|e| StoreError::io("the flush", &e))
+        if !self.wants_each_flushed() {
+            flushed(&self.db, &self.cleaner)?;
+        }
+        self.syncer.begin().map_err(of_flush)
     }
 
     fn wait_flushed(&self) -> Result<(), StoreError> {
-        let synced = self.syncer.wait();
-        synced.map_err(|e| StoreError::io("the flush", &e))
+        self.syncer.wait().map_err(of_flush)
     }
 
     fn flush(&self) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::StoreError;
 use super::disk::{Disk, DiskFile};
 use super::frame;
+use super::underway::Load;
 
 /// An ordered map of bytes with atomic batches.
 pub(super) trait Kv: fmt::Debug + Send + Sync {
@@ -23,6 +24,12 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
     /// Applies a batch, all or nothing. Readers see it on return; it is durable after a flush.
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError>;
+    /// Applies a batch, or begins to, and may begin to flush it too. Readers see it on return, all of it
+    /// or nothing; [`Kv::wait_flushed`] says if it failed.
+    fn begin_apply(&self, load: Load) -> Result<(), StoreError> {
+        self.apply(&load.batch)?;
+        self.let_go(&mut load.seldom.iter().map(Vec::as_slice))
+    }
     /// Applies a batch to a tree that nobody relies on yet: in the order of keys, and maybe not at
     /// once. Readers see it on return.
     fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {

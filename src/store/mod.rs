@@ -101,6 +101,7 @@ mod tests;
 mod timeline;
 mod twin;
 mod unapplied;
+mod underway;
 mod usage;
 mod writer;
 

@@ -61,6 +61,17 @@ impl Tables {
             .scan(self.kv.as_ref(), range, direction, visit)
     }
 
+    /// Lays the list's pages over the tree, if there is much that they lack.
+    pub(super) fn put_list_pages(&mut self, codec: &Codec) -> Result<(), StoreError> {
+        if self.list.unwritten.is_much() {
+            let mut pages = KvBatch::default();
+            self.list.put_pages(&mut pages, codec, self.meta.seq)?;
+            self.unapplied.add(pages);
+            self.list.wrote_pages();
+        }
+        Ok(())
+    }
+
     /// Applies a batch, and before it whatever the tree has not been told yet.
     pub(super) fn apply(&mut self, batch: &KvBatch) -> Result<(), StoreError> {
         self.unapplied.apply_with(batch, self.kv.as_ref())

@@ -1,4 +1,4 @@
-//! Syncs a file on a thread of its own, so that whoever commits can go on with what comes next.
+//! Writes out and syncs a file on a thread of its own, so that whoever commits can go on.
 //!
 //! Nothing is written to the file while a sync is under way: a write that is not synced may stand on
 //! ground that is not synced either, and a power cut would take both. What goes on meanwhile is all
@@ -32,16 +32,18 @@ struct Progress {
 
 impl Syncer {
     /// Begins the first sync of a file of which nothing is known to be durable: `whole` makes it
-    /// so, and whatever belongs to it. One that failed is tried again by the next. The thread sleeps
-    /// between syncs and ends with the syncer.
+    /// so, and whatever belongs to it. One that failed is tried again by the next. `before` is done
+    /// before each sync, on the same thread, which sleeps between syncs and ends with the syncer.
     pub(super) fn start(
         file: File,
         whole: impl Fn() -> io::Result<()> + Send + 'static,
+        before: impl Fn() -> io::Result<()> + Send + 'static,
     ) -> io::Result<Self> {
         let (to, asked) = mpsc::sync_channel::<()>(1);
         let (done, results) = mpsc::sync_channel(1);
         let mut is_whole = false;
         let mut sync = move || {
+            before()?;
             if is_whole {
                 return file.sync_data();
             }
@@ -130,7 +132,7 @@ mod tests {
         // Neither the one end of a channel nor the other can be synced.
         let (end, _other) = io::pipe().unwrap();
         let end = File::from(std::os::fd::OwnedFd::from(end));
-        let syncer = Syncer::start(end, || Ok(())).unwrap();
+        let syncer = Syncer::start(end, || Ok(()), || Ok(())).unwrap();
         syncer.wait().unwrap();
         syncer.note_written();
         syncer.begin().unwrap();
@@ -151,7 +153,7 @@ mod tests {
             files.any(|file| file == path)
         };
         for _ in 0..200 {
-            let syncer = Syncer::start(File::create(&path).unwrap(), || Ok(())).unwrap();
+            let syncer = Syncer::start(File::create(&path).unwrap(), || Ok(()), || Ok(())).unwrap();
             drop(syncer);
             assert!(!is_open());
         }
@@ -170,7 +172,7 @@ mod tests {
             }
             Ok(())
         };
-        let syncer = Syncer::start(tempfile::tempfile().unwrap(), whole).unwrap();
+        let syncer = Syncer::start(tempfile::tempfile().unwrap(), whole, || Ok(())).unwrap();
         assert!(syncer.wait().is_err());
         syncer.begin().unwrap();
         assert!(syncer.wait().is_err());
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_file_to_which_nothing_was_written_is_not_synced_again() {
-        let syncer = Syncer::start(tempfile::tempfile().unwrap(), || Ok(())).unwrap();
+        let syncer = Syncer::start(tempfile::tempfile().unwrap(), || Ok(()), || Ok(())).unwrap();
         syncer.wait().unwrap();
         syncer.begin().unwrap();
         assert!(!syncer.lock().running);

@@ -217,7 +217,7 @@ impl Writer {
         };
         let quieted = quieting.step(&store, in_view)?;
         if !quieted.sealings.is_empty() {
-            self.put_sealed(quieted.sealings)?;
+            self.put_sealed(quieted.sealings);
             self.begin_flush()?;
         }
         if quieted.ended {

@@ -126,7 +126,7 @@ impl Twin {
         };
         if std::mem::discriminant(&copy.stage) != std::mem::discriminant(&next) {
             // Segments are free again once what took their place is written.
-            copy.open()?.begin_flush().map_err(|e| of_copy(&e))?;
+            copy.open()?.flush().map_err(|e| of_copy(&e))?;
         }
         copy.stage = next;
         Ok(match copy.stage {

@@ -13,7 +13,7 @@ use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
 /// Changes that lie over the tree: the last word on each key.
 #[derive(Debug, Default)]
 pub(super) struct Unapplied {
-    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    changes: Changes,
 }
 
 impl Unapplied {
@@ -43,12 +43,16 @@ impl Unapplied {
         Ok(())
     }
 
+    /// Gives everything away, to be put into the tree.
+    pub(super) fn take(&mut self) -> KvBatch {
+        KvBatch {
+            changes: std::mem::take(&mut self.changes),
+        }
+    }
+
     /// The value of a key, as a reader is to see it.
     pub(super) fn value(&self, kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.changes.get(key) {
-            Some(value) => Ok(value.clone()),
-            None => kv.value(key),
-        }
+        value_over(&self.changes, key, || kv.value(key))
     }
 
     /// Visits the keys of a range, as a reader is to see them.
@@ -59,46 +63,75 @@ impl Unapplied {
         direction: Direction,
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
-        if is_empty(range) {
-            return Ok(());
-        }
-        let over = self.changes.range::<[u8], _>(range);
-        let mut over: Vec<(&[u8], Option<&[u8]>)> = over
-            .map(|(key, value)| (key.as_slice(), value.as_deref()))
-            .collect();
-        if over.is_empty() {
-            return kv.scan(range, direction, visit);
-        }
-        // The next one is the last, to be taken off.
-        if direction == Direction::Forward {
-            over.reverse();
-        }
-        let is_due = |over: &[u8], key: &[u8]| match direction {
-            Direction::Forward => over <= key,
-            Direction::Backward => over >= key,
-        };
-        let mut flow = ControlFlow::Continue(());
-        kv.scan(range, direction, &mut |key, value| {
-            let mut is_replaced = false;
-            while let Some((first, change)) = over.pop_if(|(first, _)| is_due(first, key)) {
-                is_replaced |= first == key;
-                flow = change.map_or(flow, |value| visit(first, value));
-                if flow.is_break() {
-                    return flow;
-                }
-            }
-            if !is_replaced {
-                flow = visit(key, value);
-            }
-            flow
-        })?;
-        while flow.is_continue()
-            && let Some((key, change)) = over.pop()
-        {
-            flow = change.map_or(flow, |value| visit(key, value));
-        }
-        Ok(())
+        scan_over(&self.changes, range, direction, visit, |visit| {
+            kv.scan(range, direction, visit)
+        })
     }
+}
+
+/// The last word on each key; none removes it.
+type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// The value of a key under changes, which `below` does not know.
+pub(super) fn value_over(
+    changes: &Changes,
+    key: &[u8],
+    below: impl FnOnce() -> Result<Option<Vec<u8>>, StoreError>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    match changes.get(key) {
+        Some(value) => Ok(value.clone()),
+        None => below(),
+    }
+}
+
+/// Visits the keys of a range under changes, of which `below`, which visits the same range, knows
+/// nothing or a part.
+pub(super) fn scan_over(
+    changes: &Changes,
+    range: KeyRange<'_>,
+    direction: Direction,
+    visit: Visit<'_>,
+    below: impl FnOnce(Visit<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    if is_empty(range) {
+        return Ok(());
+    }
+    let over = changes.range::<[u8], _>(range);
+    let mut over: Vec<(&[u8], Option<&[u8]>)> = over
+        .map(|(key, value)| (key.as_slice(), value.as_deref()))
+        .collect();
+    if over.is_empty() {
+        return below(visit);
+    }
+    // The next one is the last, to be taken off.
+    if direction == Direction::Forward {
+        over.reverse();
+    }
+    let is_due = |over: &[u8], key: &[u8]| match direction {
+        Direction::Forward => over <= key,
+        Direction::Backward => over >= key,
+    };
+    let mut flow = ControlFlow::Continue(());
+    below(&mut |key, value| {
+        let mut is_replaced = false;
+        while let Some((first, change)) = over.pop_if(|(first, _)| is_due(first, key)) {
+            is_replaced |= first == key;
+            flow = change.map_or(flow, |value| visit(first, value));
+            if flow.is_break() {
+                return flow;
+            }
+        }
+        if !is_replaced {
+            flow = visit(key, value);
+        }
+        flow
+    })?;
+    while flow.is_continue()
+        && let Some((key, change)) = over.pop()
+    {
+        flow = change.map_or(flow, |value| visit(key, value));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::claim::confirm;
 use super::encode::{Encoded, activities, encode_batch, set_activity};
 use super::identity::Identity;
 use super::journal::Journal;
-use super::kv::KvBatch;
+use super::kv::{Kv, KvBatch};
 use super::links::{held, set_held};
 use super::open::empty_tables;
 use super::pack_changes::{PackChanges, pack_changes};
@@ -22,6 +22,7 @@ use super::seal::{HOT_MAX, Sealing, sealing};
 use super::settle::Unsettled;
 use super::shared::{Shared, Tables};
 use super::tend::Tending;
+use super::underway::Load;
 use super::{ConversationNumber, OpenReport, Snapshot, Store, StoreChange, StoreError, StoreKey};
 
 /// How soon a commit must be durable.
@@ -59,6 +60,9 @@ pub struct Writer {
     pub(super) unsettled: Unsettled,
     /// Conversations with so many hot messages that the older ones are to be sealed.
     to_seal: BTreeSet<ConversationNumber>,
+    /// The packs that were sealed and the tree was not told of: what is sealed is seldom read again,
+    /// and in the tree's cache it would take the place of what is.
+    sealed: Vec<Vec<u8>>,
     /// What is known of the store's size, and done about it.
     pub(super) tending: Tending,
     pub(super) shared: Arc<Shared>,
@@ -100,6 +104,7 @@ impl Writer {
             afloat,
             unsettled: Unsettled(0),
             to_seal: BTreeSet::new(),
+            sealed: Vec::new(),
             tending: Tending::default(),
             shared,
         }
@@ -235,6 +240,12 @@ impl Writer {
         let kv = Arc::clone(&self.shared.read().kv);
         kv.wait_flushed()?;
         self.afloat.synced();
+        // The next large commit takes long enough to make ready that the tree has this one by then, and
+        // durably. An intent that follows a small one should find nothing to wait for; and the tree
+        // must not be behind what the journal says of the outbox.
+        if batch.message_count() >= SEALED_COUNT && batch.outbox.is_empty() {
+            return self.commit_later(batch, packs, encoded, kv.as_ref());
+        }
         let mut tables = self.shared.write();
         tables.apply(&encoded.changes)?;
         self.afloat.told(&encoded.changes);
@@ -243,21 +254,42 @@ impl Writer {
         self.unsynced.cache = true;
         self.note_hot(batch);
         self.seal_some(batch.message_count())?;
-        if self.shared.read().list.unwritten.is_much() {
-            self.apply_with_list()?;
-        }
+        self.apply_with_list()?;
         if kv.wants_each_flushed() {
-            // The next large commit takes long enough to make ready that its sync is over by then. An
-            // intent that follows a small one should find nothing to wait for.
-            if batch.message_count() < SEALED_COUNT {
-                self.flush_tree()?;
-            } else {
-                kv.begin_flush()?;
-                self.afloat.begun(&encoded.meta);
-            }
+            self.flush_tree()?;
         }
         if let Some(journal) = &mut self.journal {
             journal.append_outbox(&self.shared.codec, &encoded.changes, encoded.meta.seq);
+        }
+        Ok(())
+    }
+
+    /// Readers see it at once, and all that goes with it is on its way into the tree.
+    fn commit_later(
+        &mut self,
+        batch: &Batch,
+        packs: &PackChanges,
+        encoded: Encoded,
+        kv: &dyn Kv,
+    ) -> Result<(), StoreError> {
+        self.afloat.told(&encoded.changes);
+        let mut tables = self.shared.write();
+        remember(&mut tables, batch, packs, &encoded);
+        tables.unapplied.add(encoded.changes);
+        drop(tables);
+        self.unsynced.cache = true;
+        self.note_hot(batch);
+        self.seal_some(batch.message_count())?;
+        let mut tables = self.shared.write();
+        tables.put_list_pages(&self.shared.codec)?;
+        let load = Load {
+            batch: tables.unapplied.take(),
+            seldom: std::mem::take(&mut self.sealed),
+        };
+        kv.begin_apply(load)?;
+        drop(tables);
+        if kv.wants_each_flushed() {
+            self.afloat.begun(&encoded.meta);
         }
         Ok(())
     }
@@ -287,55 +319,42 @@ impl Writer {
             }
         }
         self.to_seal.extend(unfinished);
-        if sealings.is_empty() {
-            return Ok(());
-        }
-        self.put_sealed(sealings)
+        self.put_sealed(sealings);
+        Ok(())
     }
 
-    /// Writes sealed packs, in one batch behind the last commit.
-    pub(super) fn put_sealed(
-        &mut self,
-        sealings: Vec<(ConversationNumber, Sealing)>,
-    ) -> Result<(), StoreError> {
-        let mut changes = KvBatch::default();
-        let (mut packs, mut rows) = (Vec::new(), Vec::new());
-        for (number, sealing) in sealings {
-            changes.changes.extend(sealing.changes.changes);
-            packs.extend(sealing.packs);
-            rows.extend(sealing.row.map(|row| (number, row)));
+    /// Lays sealed packs over the tree, behind the last commit; it is told with whatever comes next.
+    pub(super) fn put_sealed(&mut self, sealings: Vec<(ConversationNumber, Sealing)>) {
+        if sealings.is_empty() {
+            return;
         }
         let mut tables = self.shared.write();
-        tables.apply(&changes)?;
-        for (number, row) in rows {
-            let cost = row.cost();
-            tables.rows.put(number, row, cost);
+        for (number, sealing) in sealings {
+            let written = sealing.changes.changes.iter();
+            let written = written.filter(|(_, value)| value.is_some());
+            self.sealed.extend(written.map(|(key, _)| key.clone()));
+            tables.unapplied.add(sealing.changes);
+            for key in &sealing.packs {
+                tables.packs.forget(key);
+            }
+            if let Some(row) = sealing.row {
+                let cost = row.cost();
+                tables.rows.put(number, row, cost);
+            }
         }
-        for key in &packs {
-            tables.packs.forget(key);
-        }
-        let kv = Arc::clone(&tables.kv);
         drop(tables);
         self.unsynced.cache = true;
-        // What is sealed is seldom read again: in the tree's cache it takes the place of what is.
-        let written = changes.changes.iter().filter(|(_, value)| value.is_some());
-        kv.let_go(&mut written.map(|(key, _)| key.as_slice()))
     }
 
     /// Tells the tree what it was not told yet, and the list's pages if there is much that they lack.
-    fn apply_with_list(&self) -> Result<(), StoreError> {
+    fn apply_with_list(&mut self) -> Result<(), StoreError> {
         let mut tables = self.shared.write();
-        let mut pages = KvBatch::default();
-        let is_much = tables.list.unwritten.is_much();
-        if is_much {
-            let (list, seq) = (&tables.list, tables.meta.seq);
-            list.put_pages(&mut pages, &self.shared.codec, seq)?;
-        }
-        tables.apply(&pages)?;
-        if is_much {
-            tables.list.wrote_pages();
-        }
-        Ok(())
+        tables.put_list_pages(&self.shared.codec)?;
+        tables.apply(&KvBatch::default())?;
+        let kv = Arc::clone(&tables.kv);
+        drop(tables);
+        let sealed = std::mem::take(&mut self.sealed);
+        kv.let_go(&mut sealed.iter().map(Vec::as_slice))
     }
 
     /// Writes a record that no reader sees, beside the commits; durable with the next sync. Before the
@@ -355,8 +374,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins to make what was written beside the commits durable, where each write has to be.
-    pub(super) fn begin_flush(&self) -> Result<(), StoreError> {
+    /// Tells the tree what lies over it, and begins to make that durable where each write has to be.
+    pub(super) fn begin_flush(&mut self) -> Result<(), StoreError> {
+        self.apply_with_list().map_err(|error| self.fail(error))?;
         let kv = Arc::clone(&self.shared.read().kv);
         if kv.wants_each_flushed() {
             kv.begin_flush().map_err(|error| self.fail(error))?;
@@ -457,6 +477,7 @@ impl Writer {
         drop(tables);
         self.unsettled = Unsettled::default();
         self.unsynced = Unsynced::NOTHING;
+        self.sealed.clear();
         self.afloat = Afloat::behind(&self.shared.read().meta);
         self.journal = Some(journal?);
         // A journal that can't be written must not be found out by the next commit.

@@ -1,0 +1,45 @@
+//! A batch on its way into the tree: readers see it before it is there.
+//!
+//! A large commit is put into the tree by the thread that syncs, while the next one is made ready.
+//! Until then it lies over the tree, as what the tree was not told lies over it (`unapplied.rs`):
+//! a reader sees all of it or nothing, however much of it the tree has.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::kv::KvBatch;
+
+/// A batch, and what is done when it is there.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    pub(super) batch: KvBatch,
+    /// Keys that nobody will read soon: the cache lets go of them.
+    pub(super) seldom: Vec<Vec<u8>>,
+}
+
+/// What is on its way, if anything is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Underway(Arc<RwLock<Option<Arc<Load>>>>);
+
+impl Underway {
+    /// Sends a batch on its way.
+    pub(super) fn send(&self, load: Load) {
+        self.put(Some(Arc::new(load)));
+    }
+
+    /// What is on its way; one that did not come through still is.
+    pub(super) fn load(&self) -> Option<Arc<Load>> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The tree has it.
+    pub(super) fn arrived(&self) {
+        self.put(None);
+    }
+
+    fn put(&self, load: Option<Arc<Load>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = load;
+    }
+}
