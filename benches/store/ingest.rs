@@ -23,7 +23,7 @@ const PEAK_MAX_MEGABYTES: f64 = 64.0;
 
 /// What one store did.
 #[derive(Default)]
-struct Done {
+pub(crate) struct Done {
     messages: u64,
     took: Duration,
     peak: u64,
@@ -152,7 +152,7 @@ impl Loaded {
 }
 
 /// Loads both stores, in turns.
-fn load(loaded: &Loaded) -> Outcome<(Done, Done)> {
+pub(crate) fn load(loaded: &Loaded) -> Outcome<(Done, Done)> {
     let mut workers = [Worker::start(&loaded.ours)?, Worker::start(&loaded.peer)?];
     let mut done = [Done::default(), Done::default()];
     let mut all = 0;

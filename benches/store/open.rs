@@ -60,7 +60,8 @@ struct Openings {
 
 pub(crate) fn rows(large: &Loaded, small: &Path, pace: Pace) -> Outcome<Vec<Value>> {
     let few = (Text::Words, Class::Soon, pace.small);
-    let small = ingest::pair(small, few, &mut Vec::new())?;
+    let small = Loaded::in_folder(small, few);
+    ingest::load(&small)?;
     eprintln!("opening, {TIMES} times each");
     let (ours, few) = (openings(&large.ours)?, openings(&small.ours)?);
     let peer = openings(&large.peer)?;

@@ -424,6 +424,8 @@ pub(super) fn sync_tree(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::{Bound, ControlFlow};
+
     use super::*;
 
     fn options(folder: &Path) -> DbOptions {
@@ -453,6 +455,48 @@ mod tests {
         fs::write(folder.path().join("conf"), b"not a configuration").unwrap();
         let kv = SledKv::open(&options(folder.path())).unwrap();
         assert_eq!(kv.value(b"a").unwrap().as_deref(), Some(&b"value"[..]));
+    }
+
+    /// Many values that are all the same.
+    fn many(value: u8) -> Load {
+        let mut batch = KvBatch::default();
+        for key in 0..200_u8 {
+            batch.put(vec![key], vec![value; 300]);
+        }
+        Load {
+            seldom: vec![vec![7]],
+            batch,
+        }
+    }
+
+    fn seen(kv: &SledKv) -> Vec<Vec<u8>> {
+        let mut seen = Vec::new();
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        kv.scan(all, Direction::Backward, &mut |_, value| {
+            seen.push(value.to_vec());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        seen
+    }
+
+    #[test]
+    fn a_batch_on_its_way_is_seen_whole_and_is_there_when_the_database_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let kv = SledKv::open(&options(folder.path())).unwrap();
+        for value in 0..40 {
+            kv.begin_apply(many(value)).unwrap();
+            assert_eq!(kv.value(&[7]).unwrap(), Some(vec![value; 300]));
+            assert_eq!(seen(&kv), vec![vec![value; 300]; 200]);
+            if value % 3 == 0 {
+                kv.wait_flushed().unwrap();
+                assert_eq!(seen(&kv), vec![vec![value; 300]; 200]);
+            }
+        }
+        kv.begin_apply(many(40)).unwrap();
+        drop(kv);
+        let kv = SledKv::open(&options(folder.path())).unwrap();
+        assert_eq!(seen(&kv), vec![vec![40; 300]; 200]);
     }
 
     /// Changes some of many values again and again, as messages do that come to conversations, and

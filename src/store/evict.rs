@@ -351,7 +351,7 @@ fn holds_unread_mention(stored: &Snapshot<'_>, row: &ConversationRow, pack: &Pac
     let slots = pack.slots.iter().enumerate();
     let mut unread = slots.filter(|(_, slot)| is_unread(&slot.position));
     unread.any(|(index, _)| {
-        let message = pack.message(index);
+        let message = pack.message(index, &[]);
         message.is_ok_and(|message| message.counts_for(owner) && message.mentions(owner))
     })
 }

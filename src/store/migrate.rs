@@ -332,7 +332,7 @@ mod tests {
                 assert!(key <= first.as_slice());
                 torn += usize::from(pack.older != held.last().map(crate::store::links::link));
                 for index in 0..pack.slots.len() {
-                    let message = pack.message(index).unwrap();
+                    let message = pack.message(index, &[]).unwrap();
                     assert_eq!(message.sender.as_str(), "other");
                 }
                 held.extend(pack.slots.into_iter().map(|slot| slot.position));

@@ -84,10 +84,20 @@ impl Pack {
             .binary_search_by(|slot| slot.position.cmp(position))
     }
 
-    /// The message at an index, with the link to its older neighbour.
-    pub(super) fn message(&self, index: usize) -> Result<StoredMessage, BadRecord> {
+    /// The message at an index, with the link to its older neighbour. `near` are some that may have
+    /// the same sender.
+    pub(super) fn message(
+        &self,
+        index: usize,
+        near: &[(Position, Option<StoredMessage>)],
+    ) -> Result<StoredMessage, BadRecord> {
         let slot = self.slots.get(index).ok_or(BadRecord)?;
-        let mut message = MessageRecord::decode(&slot.record)?;
+        let mut near = near.iter().filter_map(|(_, message)| message.as_ref());
+        let known = |sender: &str| {
+            let same = near.find(|message| message.sender.as_str() == sender);
+            same.map(|message| message.sender.clone())
+        };
+        let mut message = MessageRecord::decode(&slot.record, known)?;
         let before = index.checked_sub(1).and_then(|at| self.slots.get(at));
         message.older = match (before, self.older) {
             (Some(before), _) => Older::Beside(before.position.clone()),
@@ -207,33 +217,37 @@ impl Pack {
         if count == 0 || count > rest.len() {
             return Err(BadRecord);
         }
-        let mut times = Vec::with_capacity(count);
+        // Time, length of the id, length of the record.
+        let mut heads = Vec::with_capacity(count);
         let mut before = 0_i64;
         for _ in 0..count {
             before = before.wrapping_add(unzigzag(take_number(&mut rest)?));
-            times.push(before);
+            heads.push((before, 0, 0));
         }
-        let mut lengths = Vec::with_capacity(count);
-        for _ in 0..count {
-            lengths.push((take_length(&mut rest)?, take_length(&mut rest)?));
+        let mut all_ids = 0_usize;
+        for (_, id, record) in &mut heads {
+            *id = take_length(&mut rest)?;
+            *record = take_length(&mut rest)?;
+            all_ids = all_ids.saturating_add(*id);
         }
-        let mut ids = Vec::with_capacity(count);
-        for (length, _) in &lengths {
-            let id = take_bytes(&mut rest, *length)?;
-            let id = std::str::from_utf8(&id).map_err(|_| BadRecord)?;
-            ids.push(MessageId::new(id)?);
-        }
-        let mut slots = Vec::with_capacity(count);
-        for ((millis, id), (_, length)) in times.into_iter().zip(ids).zip(lengths) {
+        let ids = take_bytes(&mut rest, all_ids)?;
+        let mut ids = &ids[..];
+        let mut slots: Vec<Slot> = Vec::with_capacity(count);
+        for (millis, id, record) in heads {
+            let (id, later) = ids.split_at_checked(id).ok_or(BadRecord)?;
+            ids = later;
+            let id = std::str::from_utf8(id).map_err(|_| BadRecord)?;
             let position = Position {
                 sent_at: Timestamp::from_millis(millis),
-                id,
+                id: MessageId::new(id)?,
             };
-            let record = take_bytes(&mut rest, length)?;
+            if slots.last().is_some_and(|last| last.position >= position) {
+                return Err(BadRecord);
+            }
+            let record = take_bytes(&mut rest, record)?;
             slots.push(Slot { position, record });
         }
-        let in_order = slots.is_sorted_by(|a, b| a.position < b.position);
-        if !in_order || !rest.is_empty() {
+        if !rest.is_empty() {
             return Err(BadRecord);
         }
         let older = Some(older).filter(|older| *older != 0);

@@ -34,10 +34,10 @@ pub(super) enum Home {
 }
 
 /// How much of packs is kept in memory, in parts of the tree's cache: of tails 4 MiB beside 16 MiB,
-/// those of a thousand conversations that messages come to; of others 2 MiB; and 512 KiB ahead of
-/// whoever pages back.
+/// those of a thousand conversations that messages come to; of sealed ones 2 MiB; and 512 KiB ahead of
+/// whoever pages back. Hot packs are as quick to read as to look up.
 const TAIL_SHARE: u64 = 8;
-const OTHER_SHARE: u64 = 4;
+const SEALED_SHARE: u64 = 4;
 const AHEAD_SHARE: u64 = 1;
 
 /// Packs as they were read or written last.
@@ -45,8 +45,8 @@ const AHEAD_SHARE: u64 = 1;
 pub(super) struct PackCache {
     /// What grows, and what is read first; none of a conversation that has none.
     tails: Cache<ConversationNumber, Option<Tail>>,
-    /// Other packs, by key.
-    others: Cache<Vec<u8>, Arc<Pack>>,
+    /// Sealed packs, expanded, by key.
+    sealed: Cache<Vec<u8>, Arc<Pack>>,
     /// Sealed packs as they lie in the tree, for whoever pages back.
     pub(super) ahead: Ahead,
 }
@@ -56,7 +56,7 @@ impl PackCache {
     pub(super) fn new(cache_bytes: u64) -> Self {
         Self {
             tails: Cache::sharing(cache_bytes, TAIL_SHARE),
-            others: Cache::sharing(cache_bytes, OTHER_SHARE),
+            sealed: Cache::sharing(cache_bytes, SEALED_SHARE),
             ahead: Ahead::sharing(cache_bytes, AHEAD_SHARE),
         }
     }
@@ -74,7 +74,7 @@ impl PackCache {
 
     /// Takes note of a change: the pack of a key was written, or removed.
     pub(super) fn forget(&self, key: &[u8]) {
-        self.others.remove(key);
+        self.sealed.remove(key);
         self.ahead.forget(key);
     }
 
@@ -84,6 +84,9 @@ impl PackCache {
         self.tails.remove(&number);
     }
 }
+
+/// How many messages of a page are looked at for the sender of the next.
+const NEAR: usize = 4;
 
 /// From one key to another.
 type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
@@ -164,7 +167,7 @@ impl Snapshot<'_> {
         let mut each = |key: &[u8], value: &[u8]| {
             flow = visit(Keyed {
                 key: Bytes::copy_from_slice(key),
-                pack: self.opened_pack(key, value),
+                pack: self.opened_pack(section, key, value),
                 home: Home::Own,
             });
             flow
@@ -208,19 +211,22 @@ impl Snapshot<'_> {
         self.first_pack(number, Bound::Included(&place), Direction::Backward)
     }
 
-    /// A pack out of its value; a damaged one is counted and none.
-    fn opened_pack(&self, key: &[u8], value: &[u8]) -> Option<Arc<Pack>> {
-        let cache = &self.tables.packs;
-        if let Some(pack) = cache.others.value(key) {
+    /// A pack out of its value; a damaged one is counted and none. Sealed ones are kept, for they have
+    /// to be expanded.
+    fn opened_pack(&self, section: Form, key: &[u8], value: &[u8]) -> Option<Arc<Pack>> {
+        let cache = &self.tables.packs.sealed;
+        if section == Form::Sealed
+            && let Some(pack) = cache.value(key)
+        {
             return Some(pack);
         }
         let codec = &self.shared.codec;
         let payload = codec.open(key, value).map_err(|_| BadRecord);
         let pack = payload.and_then(|payload| Pack::decode(payload, &codec.squeeze));
         let pack = Arc::new(self.intact(pack)?);
-        cache
-            .others
-            .put(key.to_vec(), Arc::clone(&pack), pack.cost());
+        if section == Form::Sealed {
+            cache.put(key.to_vec(), Arc::clone(&pack), pack.cost());
+        }
         Some(pack)
     }
 
@@ -239,7 +245,7 @@ impl Snapshot<'_> {
             Some(last) if last < position => None,
             _ => pack.search(position).ok(),
         };
-        Ok(index.and_then(|index| self.intact(pack.message(index))))
+        Ok(index.and_then(|index| self.intact(pack.message(index, &[]))))
     }
 
     /// Committed messages from a position on, the position itself left out. A message whose record
@@ -293,7 +299,9 @@ impl Snapshot<'_> {
         let room = limit.saturating_sub(found.len());
         let mut one = |index: usize| {
             if let Some(slot) = pack.slots.get(index) {
-                let message = self.intact(pack.message(index));
+                let near = found.len().saturating_sub(NEAR);
+                let near = found.get(near..).unwrap_or_default();
+                let message = self.intact(pack.message(index, near));
                 found.push((slot.position.clone(), message));
             }
         };

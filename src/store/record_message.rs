@@ -97,11 +97,18 @@ impl<'a> MessageRecord<'a> {
         }
     }
 
-    /// Reads a message out of its bytes.
-    pub(super) fn decode(bytes: &'a [u8]) -> Result<StoredMessage, BadRecord> {
+    /// Reads a message out of its bytes. `known` may have its sender already: few write many messages,
+    /// and an id costs an allocation.
+    pub(super) fn decode(
+        bytes: &'a [u8],
+        known: impl FnOnce(&str) -> Option<ClientId>,
+    ) -> Result<StoredMessage, BadRecord> {
         let record: Self = decode(bytes)?;
         Ok(StoredMessage {
-            sender: ClientId::new(record.sender)?,
+            sender: match known(record.sender) {
+                Some(sender) => sender,
+                None => ClientId::new(record.sender)?,
+            },
             local_id: record.local_id.map(LocalId::new).transpose()?,
             content: record.content.content()?,
             mentions: Mentions {

@@ -276,11 +276,7 @@ impl Writer {
         let mut tables = self.shared.write();
         remember(&mut tables, batch, packs, &encoded);
         tables.unapplied.add(encoded.changes);
-        drop(tables);
         self.unsynced.cache = true;
-        self.note_hot(batch);
-        self.seal_some(batch.message_count())?;
-        let mut tables = self.shared.write();
         tables.put_list_pages(&self.shared.codec)?;
         let load = Load {
             batch: tables.unapplied.take(),
@@ -291,7 +287,9 @@ impl Writer {
         if kv.wants_each_flushed() {
             self.afloat.begun(&encoded.meta);
         }
-        Ok(())
+        // Beside the way into the tree, of which it is told with the next batch.
+        self.note_hot(batch);
+        self.seal_some(batch.message_count())
     }
 
     /// Notes which conversations have so many hot messages now that the older ones are to be sealed.
