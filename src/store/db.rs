@@ -302,15 +302,19 @@ impl Kv for SledKv {
         Ok(())
     }
 
-    fn begin_apply(&self, load: Load) -> Result<(), StoreError> {
+    fn begin_apply(&self, mut load: Load) -> Result<(), StoreError> {
         self.wait_flushed()?;
-        // One that is still under way failed, and comes first.
-        if !self.wants_each_flushed() || self.underway.load().is_some() {
+        if !self.wants_each_flushed() {
             self.apply(&load.batch)?;
             return self.let_go(&mut load.seldom.iter().map(Vec::as_slice));
         }
         self.syncer.note_written();
         self.cleaner.owe(load.batch.size());
+        // One that is still under way failed, and comes first.
+        if let Some(before) = self.underway.load() {
+            let later = std::mem::replace(&mut load.batch, before.batch.clone());
+            load.batch.changes.extend(later.changes);
+        }
         self.underway.send(load);
         self.syncer.begin().map_err(of_flush)
     }

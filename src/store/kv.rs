@@ -24,11 +24,15 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
     /// Applies a batch, all or nothing. Readers see it on return; it is durable after a flush.
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError>;
-    /// Applies a batch, or begins to, and may begin to flush it too. Readers see it on return, all of it
-    /// or nothing; [`Kv::wait_flushed`] says if it failed.
+    /// Applies a batch, or begins to, and begins to flush it where each batch must be. Readers see it on
+    /// return, all of it or nothing; [`Kv::wait_flushed`] says if it failed.
     fn begin_apply(&self, load: Load) -> Result<(), StoreError> {
         self.apply(&load.batch)?;
-        self.let_go(&mut load.seldom.iter().map(Vec::as_slice))
+        self.let_go(&mut load.seldom.iter().map(Vec::as_slice))?;
+        if self.wants_each_flushed() {
+            self.begin_flush()?;
+        }
+        Ok(())
     }
     /// Applies a batch to a tree that nobody relies on yet: in the order of keys, and maybe not at
     /// once. Readers see it on return.

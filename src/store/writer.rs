@@ -56,6 +56,8 @@ pub struct Writer {
     unsynced: Unsynced,
     /// What of it a power cut may take.
     afloat: Afloat,
+    /// The last commit, if it is on its way into the tree, and behind it nothing but sealed packs.
+    on_its_way: Option<u64>,
     /// What was committed since the tree was opened.
     pub(super) unsettled: Unsettled,
     /// Conversations with so many hot messages that the older ones are to be sealed.
@@ -102,6 +104,7 @@ impl Writer {
             identity,
             unsynced: Unsynced::NOTHING,
             afloat,
+            on_its_way: None,
             unsettled: Unsettled(0),
             to_seal: BTreeSet::new(),
             sealed: Vec::new(),
@@ -286,6 +289,7 @@ impl Writer {
         drop(tables);
         if kv.wants_each_flushed() {
             self.afloat.begun(&encoded.meta);
+            self.on_its_way = Some(encoded.meta.seq);
         }
         // Beside the way into the tree, of which it is told with the next batch.
         self.note_hot(batch);
@@ -346,6 +350,7 @@ impl Writer {
 
     /// Tells the tree what it was not told yet, and the list's pages if there is much that they lack.
     fn apply_with_list(&mut self) -> Result<(), StoreError> {
+        self.on_its_way = None;
         let mut tables = self.shared.write();
         tables.put_list_pages(&self.shared.codec)?;
         tables.apply(&KvBatch::default())?;
@@ -367,6 +372,7 @@ impl Writer {
         changes.put(key, value);
         let applied = tables.apply(&changes);
         drop(tables);
+        self.on_its_way = None;
         applied.map_err(|error| self.fail(error))?;
         self.unsynced.cache = true;
         Ok(())
@@ -386,8 +392,14 @@ impl Writer {
         // Not under the lock: readers go on while the disk works.
         let kv = Arc::clone(&self.shared.read().kv);
         kv.wait_flushed()?;
-        self.apply_with_list()?;
-        kv.flush()?;
+        let tables = self.shared.read();
+        let is_there = self.on_its_way == Some(tables.meta.seq) && !tables.list.unwritten.is_much();
+        drop(tables);
+        // Sealed packs say nothing new: they can wait for the next batch.
+        if !is_there {
+            self.apply_with_list()?;
+            kv.flush()?;
+        }
         self.unsynced = Unsynced::NOTHING;
         self.afloat = Afloat::behind(&self.shared.read().meta);
         if let Some(journal) = &mut self.journal {
@@ -476,6 +488,7 @@ impl Writer {
         self.unsettled = Unsettled::default();
         self.unsynced = Unsynced::NOTHING;
         self.sealed.clear();
+        self.on_its_way = None;
         self.afloat = Afloat::behind(&self.shared.read().meta);
         self.journal = Some(journal?);
         // A journal that can't be written must not be found out by the next commit.
