@@ -124,7 +124,11 @@ fn number(disk: &dyn Disk, folder: &Path, copies: &[(&'static str, Identity)]) -
     // journals' words the one that is an identity's.
     store_of_folder(&folder.join(TREE_FOLDER)).or_else(|| {
         let is_known = |voice: &&u64| copies.iter().any(|(_, copy)| copy.store == **voice);
-        voices.iter().find(is_known).or_else(|| voices.first()).copied()
+        voices
+            .iter()
+            .find(is_known)
+            .or_else(|| voices.first())
+            .copied()
     })
 }
 
