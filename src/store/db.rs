@@ -20,7 +20,7 @@ use super::StoreError;
 use super::clean::Cleaner;
 use super::disk::sync_folder;
 use super::frame;
-use super::kv::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
+use super::kv::{Beside, Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
 use super::syncer::Syncer;
 use super::unapplied::{scan_over, value_over};
 use super::underway::{Load, Underway};
@@ -302,21 +302,8 @@ impl Kv for SledKv {
         Ok(())
     }
 
-    fn begin_apply(&self, mut load: Load) -> Result<(), StoreError> {
-        self.wait_flushed()?;
-        if !self.wants_each_flushed() {
-            self.apply(&load.batch)?;
-            return self.let_go(&mut load.seldom.iter().map(Vec::as_slice));
-        }
-        self.syncer.note_written();
-        self.cleaner.owe(load.batch.size());
-        // One that is still under way failed, and comes first.
-        if let Some(before) = self.underway.load() {
-            let later = std::mem::replace(&mut load.batch, before.batch.clone());
-            load.batch.changes.extend(later.changes);
-        }
-        self.underway.send(load);
-        self.syncer.begin().map_err(of_flush)
+    fn beside(&self) -> Option<&dyn Beside> {
+        self.wants_each_flushed().then_some(self)
     }
 
     fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
@@ -370,6 +357,21 @@ impl Kv for SledKv {
 
     fn cache_bytes(&self) -> u64 {
         self.cache_bytes
+    }
+}
+
+impl Beside for SledKv {
+    fn begin_apply(&self, mut load: Load) -> Result<(), StoreError> {
+        self.wait_flushed()?;
+        self.syncer.note_written();
+        self.cleaner.owe(load.batch.size());
+        // One that is still under way failed, and comes first.
+        if let Some(before) = self.underway.load() {
+            let later = std::mem::replace(&mut load.batch, before.batch.clone());
+            load.batch.changes.extend(later.changes);
+        }
+        self.underway.send(load);
+        self.syncer.begin().map_err(of_flush)
     }
 }
 

@@ -24,15 +24,9 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
     /// Applies a batch, all or nothing. Readers see it on return; it is durable after a flush.
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError>;
-    /// Applies a batch, or begins to, and begins to flush it where each batch must be. Readers see it on
-    /// return, all of it or nothing; [`Kv::wait_flushed`] says if it failed.
-    fn begin_apply(&self, load: Load) -> Result<(), StoreError> {
-        self.apply(&load.batch)?;
-        self.let_go(&mut load.seldom.iter().map(Vec::as_slice))?;
-        if self.wants_each_flushed() {
-            self.begin_flush()?;
-        }
-        Ok(())
+    /// The thread of its own that applies batches, if it has one.
+    fn beside(&self) -> Option<&dyn Beside> {
+        None
     }
     /// Applies a batch to a tree that nobody relies on yet: in the order of keys, and maybe not at
     /// once. Readers see it on return.
@@ -64,6 +58,13 @@ pub(super) trait Kv: fmt::Debug + Send + Sync {
     fn cache_bytes(&self) -> u64 {
         CACHE_BYTES
     }
+}
+
+/// A tree with a thread that applies batches and flushes them.
+pub(super) trait Beside {
+    /// Sends a batch on its way. Readers see it on return, all of it or nothing; [`Kv::wait_flushed`]
+    /// says if it failed.
+    fn begin_apply(&self, load: Load) -> Result<(), StoreError>;
 }
 
 /// The memory for the tree's cache unless something else is asked for, in bytes.

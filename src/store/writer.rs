@@ -12,7 +12,7 @@ use super::claim::confirm;
 use super::encode::{Encoded, activities, encode_batch, set_activity};
 use super::identity::Identity;
 use super::journal::Journal;
-use super::kv::{Kv, KvBatch};
+use super::kv::{Beside, KvBatch};
 use super::links::{held, set_held};
 use super::open::empty_tables;
 use super::pack_changes::{PackChanges, pack_changes};
@@ -246,8 +246,9 @@ impl Writer {
         // The next large commit takes long enough to make ready that the tree has this one by then, and
         // durably. An intent that follows a small one should find nothing to wait for; and the tree
         // must not be behind what the journal says of the outbox.
-        if batch.message_count() >= SEALED_COUNT && batch.outbox.is_empty() {
-            return self.commit_later(batch, packs, encoded, kv.as_ref());
+        let is_large = batch.message_count() >= SEALED_COUNT && batch.outbox.is_empty();
+        if is_large && let Some(beside) = kv.beside() {
+            return self.commit_later(batch, packs, encoded, beside);
         }
         let mut tables = self.shared.write();
         tables.apply(&encoded.changes)?;
@@ -273,7 +274,7 @@ impl Writer {
         batch: &Batch,
         packs: &PackChanges,
         encoded: Encoded,
-        kv: &dyn Kv,
+        beside: &dyn Beside,
     ) -> Result<(), StoreError> {
         self.afloat.told(&encoded.changes);
         let mut tables = self.shared.write();
@@ -285,12 +286,10 @@ impl Writer {
             batch: tables.unapplied.take(),
             seldom: std::mem::take(&mut self.sealed),
         };
-        kv.begin_apply(load)?;
+        beside.begin_apply(load)?;
         drop(tables);
-        if kv.wants_each_flushed() {
-            self.afloat.begun(&encoded.meta);
-            self.on_its_way = Some(encoded.meta.seq);
-        }
+        self.afloat.begun(&encoded.meta);
+        self.on_its_way = Some(encoded.meta.seq);
         // Beside the way into the tree, of which it is told with the next batch.
         self.note_hot(batch);
         self.seal_some(batch.message_count())
