@@ -200,9 +200,10 @@ impl Writer {
         encoded: Encoded,
     ) -> Result<(), StoreError> {
         // The journal is replayed on top of what a power cut left: on what is not durable now, an
-        // intent may not stand.
-        let is_apart = self.unsynced.cache && self.afloat.spares(batch, &encoded.changes);
-        let must_flush = self.unsynced.cache && !is_apart;
+        // intent may not stand, nor on sealed packs that the tree was not told of.
+        let is_afloat = self.unsynced.cache || !self.sealed.is_empty();
+        let is_apart = is_afloat && self.afloat.spares(batch, &encoded.changes);
+        let must_flush = is_afloat && !is_apart;
         if must_flush || self.unsynced.intent_bytes > INTENT_BYTES_MAX {
             self.flush_tree()?;
         }
@@ -217,7 +218,8 @@ impl Writer {
             journal.restart(codec, seq.saturating_sub(1))?;
             journal.reserve_for(&encoded.changes)?;
         }
-        let base = self.unsynced.cache.then(|| self.afloat.base());
+        let is_afloat = self.unsynced.cache || !self.sealed.is_empty();
+        let base = is_afloat.then(|| self.afloat.base());
         journal.append_intent(codec, &encoded.changes, seq, base)?;
         if base.is_none() {
             self.afloat.promised(&encoded.meta);
@@ -391,21 +393,32 @@ impl Writer {
         // Not under the lock: readers go on while the disk works.
         let kv = Arc::clone(&self.shared.read().kv);
         kv.wait_flushed()?;
-        let tables = self.shared.read();
-        let is_there = self.on_its_way == Some(tables.meta.seq) && !tables.list.unwritten.is_much();
-        drop(tables);
-        // Sealed packs say nothing new: they can wait for the next batch.
-        if !is_there {
-            self.apply_with_list()?;
-            kv.flush()?;
+        self.apply_with_list()?;
+        kv.flush()?;
+        self.note_durable();
+        Ok(())
+    }
+
+    /// Makes every commit durable in the tree. Sealed packs say nothing new: behind a commit that is on its
+    /// way they wait for the next batch.
+    fn reach_tree(&mut self) -> Result<(), StoreError> {
+        let kv = Arc::clone(&self.shared.read().kv);
+        kv.wait_flushed()?;
+        if self.on_its_way != Some(self.shared.read().meta.seq) {
+            return self.flush_tree();
         }
+        self.note_durable();
+        Ok(())
+    }
+
+    /// Notes that the tree is durable up to the last commit.
+    fn note_durable(&mut self) {
         self.unsynced = Unsynced::NOTHING;
         self.afloat = Afloat::behind(&self.shared.read().meta);
         if let Some(journal) = &mut self.journal {
             let seq = self.shared.read().meta.seq;
             journal.mark(&self.shared.codec, seq);
         }
-        Ok(())
     }
 
     /// Makes the store read-only, unless the failure is the batch's own.
@@ -431,7 +444,7 @@ impl Writer {
         }
         self.begin_journal().map_err(|error| self.fail(error))?;
         if self.unsynced != Unsynced::NOTHING {
-            self.flush_tree().map_err(|error| self.fail(error))?;
+            self.reach_tree().map_err(|error| self.fail(error))?;
         }
         let synced = self.journal.as_mut().map_or(Ok(()), Journal::sync);
         synced.map_err(|error| self.fail(error))

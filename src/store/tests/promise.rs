@@ -4,7 +4,7 @@
 use super::*;
 use crate::store::disk::Disk;
 use crate::store::kv::LOG_FILE;
-use crate::store::{Fault, StoreOptions};
+use crate::store::{Fault, StoreOptions, TimelineItem};
 
 /// How many bytes the tree's log has.
 fn told(disk: &MemoryDisk) -> usize {
@@ -327,4 +327,42 @@ fn a_promise_does_not_wait_for_the_sync_of_a_large_commit() {
     assert!(!again.report.found_damage(), "{:?}", again.report);
     assert_eq!(unsent(&again.store), ["l0", "l1", "l2"]);
     check_list(&again.store);
+}
+
+/// What is sealed beside a commit waits for the next: a promise that builds on it does not.
+#[test]
+fn a_promise_about_what_was_just_sealed_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = |folder| StoreOptions::new(folder, client("me"), at(0));
+    let mut opened = Store::open(&options(folder.path())).unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    let number = overlay.create_conversation(row("a")).unwrap();
+    for n in 1..=100 {
+        overlay
+            .put_message(number, &message("other", n, "hello"))
+            .unwrap();
+    }
+    let hold = |row: &mut ConversationRow| row.history.hold(position(1), position(100));
+    overlay.update_conversation(number, hold).unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Cache).unwrap();
+    opened.writer.sync().unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    overlay
+        .put_message(number, &message("other", 3, "edited"))
+        .unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Intent).unwrap();
+    let copy = left_by_a_kill(folder.path());
+    let again = Store::open(&options(copy.path())).unwrap();
+    assert!(!again.report.found_damage(), "{:?}", again.report);
+    let page = again
+        .store
+        .snapshot()
+        .page_before(number, None, 200)
+        .unwrap();
+    let words = page.items.iter().filter_map(TimelineItem::message);
+    let words: Vec<_> = words.filter_map(|it| it.content.words()).collect();
+    assert_eq!(words.len(), 100);
+    assert_eq!((words[1], words[2], words[3]), ("hello", "edited", "hello"));
 }
