@@ -6,17 +6,16 @@ use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::generated::{ReportCommand, SessionCommand};
 use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op, ServiceCode};
 
-use super::app::Apps;
-use super::effect::{
-    Audience, Caller, ConnectionId, Decision, Effect, Gap, Input, Keeping, Notice, SessionId,
-};
-use super::entropy::{Entropy, Names};
-use super::message::message_id;
-use super::refusal::{Failure, Refusal};
-use super::registry::Registry;
-use super::replay;
-use super::retention::Retention;
-use super::stamp::Stamps;
+use super::apps::app::Apps;
+use super::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
+use super::exchange::fields::message_id;
+use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
+use super::exchange::refusal::{Failure, Refusal};
+use super::state::clock::Stamps;
+use super::state::entropy::{Entropy, Names};
+use super::state::registry::Registry;
+use super::state::replay;
+use super::upkeep::retention::Retention;
 use crate::storage::{Kind, Notification, Pending, Place, Storage, StorageError, Write};
 
 /// How often what has ended is looked for and forgotten: tokens, temporary conversations.

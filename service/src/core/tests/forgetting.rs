@@ -3,7 +3,7 @@
 use sampan::model::{AppId, ClientId};
 
 use super::*;
-use crate::core::sweep::NOTIFICATIONS_KEPT_MAX;
+use crate::core::upkeep::sweep::NOTIFICATIONS_KEPT_MAX;
 use crate::storage::Storage as _;
 
 /// A change of attributes: one notification for every member.

@@ -1,0 +1,7 @@
+//! The apps that are served: their keys and settings, and the signatures and tokens made with the keys.
+
+pub mod app;
+pub mod settings;
+pub mod signature;
+pub(in crate::core) mod signature_check;
+pub(in crate::core) mod token;

@@ -1,0 +1,25 @@
+//! Signatures on commands, where the app's settings ask for them.
+
+use sampan::model::{ClientId, Timestamp};
+use sampan::wire::signature::SignedAction;
+
+use super::app::App;
+use super::signature::{self, Presented};
+use crate::core::exchange::refusal::Refusal;
+
+/// What stands beside a command: time, nonce and signature, as far as they were sent.
+pub(in crate::core) type Sent<'a> = (Option<i64>, Option<&'a str>, Option<&'a str>);
+
+/// Refuses an operation that must be signed and is not, with the operation's own code. `wall` is
+/// the machine's clock: the app's server signs by its own.
+pub(in crate::core) fn check(
+    app: &App,
+    wall: Timestamp,
+    client: &ClientId,
+    action: SignedAction<'_>,
+    (t, n, s): Sent<'_>,
+) -> Result<(), Refusal> {
+    let presented = Presented::from_fields(t, n, s);
+    signature::check(app, client, action, presented, wall)
+        .map_err(|error| Refusal::because(signature::refusal(&action), error.to_string()))
+}

@@ -1,0 +1,19 @@
+//! Session tokens: what is kept of them, and how long they live.
+
+use std::time::Duration;
+
+use sampan::wire::signature::hmac_sha1_hex;
+
+use super::app::App;
+
+/// Under what a token is kept: its HMAC with the app's master key. Whoever reads the data cannot
+/// sign in with it, and a new master key ends all sessions.
+pub(in crate::core) fn digest(app: &App, token: &str) -> String {
+    hmac_sha1_hex(app.credentials.master_key.expose(), token)
+}
+
+/// A life in whole seconds as the wire has it: below what some SDKs multiply by 1000 in 32 bits.
+pub(in crate::core) fn seconds(life: Duration) -> i32 {
+    const MAX: i32 = 2_147_482;
+    i32::try_from(life.as_secs()).unwrap_or(MAX).min(MAX)
+}

@@ -1,0 +1,102 @@
+//! The outcome of a decision: changes to keep, a reply, and notices with those who hear them.
+
+use sampan::model::{AppId, ClientId};
+use sampan::wire::Command;
+
+use super::input::{Gap, SessionId};
+use crate::storage::Write;
+
+/// Who hears of something.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::core) enum Audience {
+    /// Every session of these clients.
+    Clients(Vec<ClientId>),
+    /// Every session of these clients but the one that caused it.
+    Others(Vec<ClientId>, SessionId),
+    /// The sessions of a client on connections in unread mode.
+    Counting(ClientId),
+    /// One session.
+    Session(SessionId),
+    /// These sessions.
+    Sessions(Vec<SessionId>),
+}
+
+/// A notification and who gets it.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::core) struct Notice {
+    pub(in crate::core) to: Audience,
+    pub(in crate::core) command: Command,
+    pub(in crate::core) keeping: Keeping,
+    pub(in crate::core) gap: Gap,
+}
+
+/// Whether a notification can be read again over HTTP by clients that missed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::core) enum Keeping {
+    /// It is sent to who is online, and that is all.
+    Once,
+    /// It is kept for every client it is addressed to.
+    Replayable,
+}
+
+impl Notice {
+    pub(in crate::core) fn once(to: Audience, command: Command) -> Self {
+        Self {
+            to,
+            command,
+            keeping: Keeping::Once,
+            gap: Gap::None,
+        }
+    }
+
+    pub(in crate::core) fn replayable(to: Audience, command: Command) -> Self {
+        Self {
+            to,
+            command,
+            keeping: Keeping::Replayable,
+            gap: Gap::None,
+        }
+    }
+
+    pub(in crate::core) fn apart(mut self) -> Self {
+        self.gap = Gap::Moment;
+        self
+    }
+}
+
+/// What a command leads to: changes to keep, an answer, and who else hears of it.
+#[derive(Debug, Default, PartialEq)]
+pub(in crate::core) struct Decision {
+    /// Applied first, together.
+    pub(in crate::core) writes: Vec<Write>,
+    /// Goes to who asked, before every notice.
+    pub(in crate::core) reply: Option<Command>,
+    /// Go out in order.
+    pub(in crate::core) notices: Vec<Notice>,
+}
+
+impl Decision {
+    pub(in crate::core) fn silent() -> Self {
+        Self::default()
+    }
+
+    pub(in crate::core) fn reply(command: Command) -> Self {
+        Self {
+            reply: Some(command),
+            ..Self::default()
+        }
+    }
+}
+
+/// Who sent a command.
+#[derive(Clone, Debug)]
+pub(in crate::core) struct Caller {
+    pub(in crate::core) app: AppId,
+    pub(in crate::core) session: SessionId,
+}
+
+impl Caller {
+    pub(in crate::core) fn client(&self) -> &ClientId {
+        &self.session.client
+    }
+}

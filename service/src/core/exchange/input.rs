@@ -1,0 +1,102 @@
+//! What goes into the core and what comes out of it.
+
+use sampan::model::ClientId;
+use sampan::wire::{CloseCode, Envelope, OfflineMode};
+
+use super::request::{RestAnswer, RestRequest};
+
+/// A connection, as the shell numbered it; a number is never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// A session: one client on one connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The client.
+    pub client: ClientId,
+}
+
+/// A request over HTTP that waits for its answer, as the shell numbered it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Everything the core can be told.
+#[derive(Debug)]
+pub enum Input {
+    /// A connection stands.
+    Connected {
+        /// Which.
+        connection: ConnectionId,
+        /// What its subprotocol asks for after a login.
+        mode: OfflineMode,
+    },
+    /// A command arrived.
+    Received {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The command.
+        envelope: Box<Envelope>,
+    },
+    /// A connection is gone, however it ended.
+    Lost {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// A request over HTTP.
+    Asked {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// What is asked.
+        request: Box<RestRequest>,
+    },
+    /// The time has come that [`Core::wake_at`](crate::core::Core::wake_at) named.
+    Woke,
+    /// The service is about to end: every connection is told to discover another one.
+    Leaving,
+}
+
+/// Everything the core can want done. Effects may be carried out only after the commit of the
+/// batch they belong to, and per connection in the order given.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send a command.
+    Send {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The command.
+        envelope: Box<Envelope>,
+        /// How far from what was sent before it.
+        gap: Gap,
+    },
+    /// Close a connection, after everything sent to it before.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// The code for the close frame.
+        code: CloseCode,
+    },
+    /// Answer a request over HTTP.
+    Answer {
+        /// Which.
+        ticket: Ticket,
+        /// The answer.
+        answer: Box<RestAnswer>,
+    },
+    /// Tell the operator of a fault; the text has no content of users.
+    Report(String),
+}
+
+/// How far a command has to stay from the one before it on the same connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gap {
+    /// As close as it gets.
+    #[default]
+    None,
+    /// In a write of its own, a moment later. Some SDKs act on a reply only after they have read
+    /// everything that arrived with it: the JavaScript one shows a stale value when a change's
+    /// notification comes in the same segment as its reply, the C# one registers a client a
+    /// moment after `opened` and loses what comes before that.
+    Moment,
+}

@@ -1,0 +1,7 @@
+//! The words of the core: inputs and effects, decisions, refusals, and the fields of commands.
+
+pub(in crate::core) mod decision;
+pub(in crate::core) mod fields;
+pub(in crate::core) mod input;
+pub(in crate::core) mod refusal;
+pub(in crate::core) mod request;

@@ -1,0 +1,79 @@
+//! Requests over HTTP that the core answers, and their answers. All others are the shell's.
+
+use sampan::model::{AppId, Timestamp};
+use serde_json::{Value, json};
+
+/// A request over HTTP.
+#[derive(Clone, Debug)]
+pub struct RestRequest {
+    /// The app whose key came with the request.
+    pub app: AppId,
+    /// What is asked.
+    pub call: RestCall,
+}
+
+/// What can be asked over HTTP.
+#[derive(Clone, Debug)]
+pub enum RestCall {
+    /// What a client missed while its connection was broken.
+    Notifications {
+        /// Who asks.
+        client: String,
+        /// The session token of that client.
+        token: Option<String>,
+        /// Only what came after this time.
+        since: Timestamp,
+        /// How the items are to be written.
+        dialect: Dialect,
+    },
+    /// The members of a conversation that have a role.
+    MemberInfo {
+        /// Who asks.
+        client: String,
+        /// The session token of that client.
+        token: Option<String>,
+        /// The conversation.
+        conversation: Option<String>,
+    },
+    /// A signature for a login with an account session.
+    Sign {
+        /// The account session; whose it is, only the app's own account service knows.
+        session_token: String,
+    },
+}
+
+/// Two SDKs read the items of missed notifications, and each reads them its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// As documented: operations with hyphens, attributes as objects.
+    Hyphens,
+    /// As the JavaScript SDK looks them up: operations named as in the schema, attributes as the
+    /// text that a command carries. With hyphens it takes most items for commands it doesn't know.
+    Schema,
+}
+
+/// An answer over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestAnswer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Value,
+}
+
+impl RestAnswer {
+    /// An answer with a body.
+    #[must_use]
+    pub fn ok(body: Value) -> Self {
+        Self { status: 200, body }
+    }
+
+    /// A refusal, in the form of all of them.
+    #[must_use]
+    pub fn refused(status: u16, code: i32, error: &str) -> Self {
+        Self {
+            status,
+            body: json!({ "code": code, "error": error }),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The part of the HTTP interface that needs the core: what a signed-in client reads, and the
+//! signing for account users. Everything else is the shell's.
+
+use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
+use sampan::wire::signature::{SignedAction, SignedOperation};
+use serde_json::{Value, json};
+
+use crate::core::apps::token;
+use crate::core::conversations::member::{info_id, role_name};
+use crate::core::exchange::refusal::Failure;
+use crate::core::exchange::request::{Dialect, RestAnswer, RestCall, RestRequest};
+use crate::core::machine::Core;
+use crate::core::state::replay;
+use crate::core::upkeep::sweep::NOTIFICATIONS_KEPT_MAX;
+use crate::storage::{Role, Storage};
+
+/// Notifications in one answer; clients ask again while there are more.
+const NOTIFICATIONS_MAX: usize = 500;
+
+impl<S: Storage> Core<S> {
+    /// Answers a request; whoever asked has shown the app's key.
+    pub(in crate::core) async fn answer_rest(
+        &mut self,
+        now: Now,
+        request: &RestRequest,
+    ) -> RestAnswer {
+        let app = &request.app;
+        let answer = match &request.call {
+            RestCall::Notifications {
+                client,
+                token,
+                since,
+                dialect,
+            } => {
+                self.missed(now, app, client, token.as_deref(), *since, *dialect)
+                    .await
+            }
+            RestCall::MemberInfo {
+                client,
+                token,
+                conversation,
+            } => {
+                self.member_info(now, app, client, token.as_deref(), conversation.as_deref())
+                    .await
+            }
+            RestCall::Sign { session_token } => Ok(self.sign(now, app, session_token)),
+        };
+        match answer {
+            Ok(answer) => answer,
+            Err(Failure::Refused(refusal)) => {
+                RestAnswer::refused(400, refusal.code.number(), refusal.code.name())
+            }
+            Err(Failure::Storage(_)) => RestAnswer::refused(500, 1, "internal error"),
+        }
+    }
+
+    /// The client that a session token belongs to, if it is the one that asks.
+    async fn bearer(
+        &self,
+        now: Now,
+        app: &AppId,
+        client: &str,
+        token: Option<&str>,
+    ) -> Result<Option<ClientId>, Failure> {
+        let (Some(text), Some(served)) = (token, self.apps.find(app.as_str())) else {
+            return Ok(None);
+        };
+        let found = self
+            .storage
+            .token(app, &token::digest(served, text))
+            .await?;
+        let live = found.filter(|found| found.expires_at > now.wall);
+        Ok(live
+            .map(|found| found.client)
+            .filter(|it| it.as_str() == client))
+    }
+
+    async fn missed(
+        &self,
+        now: Now,
+        app: &AppId,
+        client: &str,
+        token: Option<&str>,
+        since: Timestamp,
+        dialect: Dialect,
+    ) -> Result<RestAnswer, Failure> {
+        let Some(client) = self.bearer(now, app, client, token).await? else {
+            return Ok(unauthorized());
+        };
+        let limit = NOTIFICATIONS_MAX + 1;
+        let mut kept = self
+            .storage
+            .notifications(app, &client, since, limit)
+            .await?;
+        let more = kept.len() == limit;
+        if more {
+            // The next page starts after a time: one time must not be cut in two.
+            let last = kept.last().map(|last| last.at);
+            kept.retain(|one| Some(one.at) != last);
+        }
+        let days = self.settings_of(app).retention.notifications();
+        let dropped = self
+            .storage
+            .notified_before(app, &client, NOTIFICATIONS_KEPT_MAX - 1)
+            .await?;
+        let forgotten =
+            now.wall.saturating_since(since) > days || dropped.is_some_and(|at| at > since);
+        let items = kept.into_iter().map(|one| replay::written(one, dialect));
+        let items: Vec<Value> = items.collect();
+        // Two SDKs read the same answer in two places.
+        Ok(RestAnswer::ok(json!({
+            "hasMore": more,
+            "notifications": items,
+            "permanent": { "notifications": items, "hasMore": more },
+            "droppable": { "invalidLocalConvCache": forgotten, "notifications": [] },
+        })))
+    }
+
+    async fn member_info(
+        &self,
+        now: Now,
+        app: &AppId,
+        client: &str,
+        token: Option<&str>,
+        conversation: Option<&str>,
+    ) -> Result<RestAnswer, Failure> {
+        let Some(_) = self.bearer(now, app, client, token).await? else {
+            return Ok(unauthorized());
+        };
+        let Some(id) = conversation.and_then(|id| ConversationId::new(id).ok()) else {
+            return Ok(RestAnswer::ok(json!({ "results": [] })));
+        };
+        let Some(conversation) = self.storage.conversation(app, &id).await? else {
+            return Ok(RestAnswer::ok(json!({ "results": [] })));
+        };
+        let members = self.all_members(app, &conversation).await?;
+        let rows = members.iter().filter(|member| member.role != Role::Member);
+        let rows: Vec<Value> = rows
+            .map(|member| {
+                json!({
+                    "objectId": info_id(&conversation, &member.client),
+                    "cid": id.as_str(),
+                    "clientId": member.client.as_str(),
+                    "role": role_name(member.role),
+                })
+            })
+            .collect();
+        Ok(RestAnswer::ok(json!({ "results": rows })))
+    }
+
+    /// Without accounts of its own, this service takes the account session for the id of the
+    /// account. An app that relies on signatures has a server of its own that signs.
+    fn sign(&mut self, now: Now, app: &AppId, session_token: &str) -> RestAnswer {
+        let (Some(served), Ok(client)) =
+            (self.apps.find(app.as_str()), ClientId::new(session_token))
+        else {
+            return unauthorized();
+        };
+        if served.settings.signatures.login {
+            // Whoever asks shows nothing that the app's own server would have checked.
+            return RestAnswer::refused(403, 403, "this service has no accounts to sign for");
+        }
+        let master_key = served.credentials.master_key.expose().to_owned();
+        let nonce = self.names.object();
+        let timestamp = now.wall.as_millis();
+        let operation = SignedOperation {
+            app_id: app,
+            client_id: &client,
+            action: SignedAction::Login,
+            timestamp,
+            nonce: &nonce,
+        };
+        let signature = operation.sign(&master_key);
+        RestAnswer::ok(json!({
+            "signature": signature,
+            "timestamp": timestamp,
+            "nonce": nonce,
+            "client_id": client.as_str(),
+        }))
+    }
+}
+
+fn unauthorized() -> RestAnswer {
+    RestAnswer::refused(401, 401, "Unauthorized.")
+}

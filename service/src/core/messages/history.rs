@@ -1,0 +1,197 @@
+//! History: pages of a conversation's messages, in both directions.
+
+use sampan::model::{Now, Timestamp};
+use sampan::wire::generated::logs_command::QueryDirection;
+use sampan::wire::generated::{LogItem, LogsCommand};
+use sampan::wire::{Command, ServiceCode};
+use serde_json::Value;
+
+use crate::core::exchange::decision::{Caller, Decision};
+use crate::core::exchange::fields::message_id;
+use crate::core::exchange::fields::text_of;
+use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::machine::Core;
+use crate::storage::{Body, Conversation, Edge, Kind, Message, Order, Span, Storage};
+
+/// The page of a query that does not say how long it should be.
+const DEFAULT_LIMIT: usize = 20;
+
+/// Messages that one query by type may look at.
+const SCANNED_MAX: usize = 10_000;
+
+/// Bytes of one answer's messages: more is left for the next page, at least one message comes.
+const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A page of history that is asked for.
+#[derive(Debug, PartialEq)]
+struct Page {
+    span: Span,
+    order: Order,
+    limit: usize,
+    /// Only messages whose envelope has this type.
+    of_type: Option<i32>,
+}
+
+impl Page {
+    /// Reads a request; zeros and empty texts mean absent, as some SDKs write them.
+    fn read(body: &LogsCommand, longest: usize) -> Result<Self, Refusal> {
+        let limit = match body.l.or(body.limit) {
+            None => DEFAULT_LIMIT,
+            Some(limit) => usize::try_from(limit).map_err(|_| {
+                Refusal::because(
+                    ServiceCode::CONVERSATION_LOG_FAILED,
+                    "the limit is negative",
+                )
+            })?,
+        };
+        let edge = |at: Option<i64>, id: Option<&str>, included: Option<bool>| {
+            at.filter(|at| *at != 0).map(|at| Edge {
+                at: Timestamp::from_millis(at),
+                id: message_id(id),
+                included: included == Some(true),
+            })
+        };
+        let start = edge(body.t, body.mid.as_deref(), body.t_included);
+        let end = edge(body.tt, body.tmid.as_deref(), body.tt_included);
+        let newer_first = body
+            .direction
+            .is_none_or(|it| it != QueryDirection::New as i32);
+        let (span, order) = if newer_first {
+            (
+                Span {
+                    older: end,
+                    newer: start,
+                },
+                Order::NewestFirst,
+            )
+        } else {
+            (
+                Span {
+                    older: start,
+                    newer: end,
+                },
+                Order::OldestFirst,
+            )
+        };
+        Ok(Self {
+            span,
+            order,
+            limit: limit.min(longest),
+            of_type: body.lctype,
+        })
+    }
+}
+
+impl<S: Storage> Core<S> {
+    pub(in crate::core) async fn history(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        body: &LogsCommand,
+    ) -> Result<Decision, Failure> {
+        let limits = self.app_of(caller)?.settings.limits;
+        let conversation = self.known(now, &caller.app, body.cid.as_deref()).await?;
+        if matches!(conversation.kind, Kind::Normal | Kind::Temporary) {
+            let own = self
+                .storage
+                .member(&caller.app, &conversation.id, caller.client())
+                .await?;
+            if own.is_none() {
+                return Err(ServiceCode::CONVERSATION_LOG_REJECTED.into());
+            }
+        }
+        let page = Page::read(body, limits.history_page)?;
+        let messages = self.page(caller, &conversation, page).await?;
+        let logs = messages
+            .iter()
+            .map(|message| item(&conversation, message))
+            .collect();
+        let reply = LogsCommand {
+            cid: body.cid.clone(),
+            logs,
+            ..LogsCommand::default()
+        };
+        Ok(Decision::reply(Command::logs(reply)))
+    }
+
+    /// The messages of a page, oldest first.
+    async fn page(
+        &self,
+        caller: &Caller,
+        conversation: &Conversation,
+        mut page: Page,
+    ) -> Result<Vec<Message>, Failure> {
+        let (mut found, mut scanned, mut bytes) = (Vec::new(), 0, 0);
+        'pages: while found.len() < page.limit && scanned < SCANNED_MAX {
+            let wanted = match page.of_type {
+                None => page.limit - found.len(),
+                Some(_) => page.limit.max(200),
+            };
+            let (app, id) = (&caller.app, &conversation.id);
+            let next = self
+                .storage
+                .messages(app, id, &page.span, page.order, wanted)
+                .await?;
+            let Some(last) = next.last() else { break };
+            let beyond = Some(Edge {
+                at: last.sent_at,
+                id: Some(last.id.clone()),
+                included: false,
+            });
+            match page.order {
+                Order::NewestFirst => page.span.newer = beyond,
+                Order::OldestFirst => page.span.older = beyond,
+            }
+            scanned += next.len();
+            let exhausted = next.len() < wanted;
+            for message in next.into_iter().filter(|it| is_of_type(it, page.of_type)) {
+                bytes += size(&message);
+                if !found.is_empty() && (bytes > ANSWER_BYTES_MAX || found.len() >= page.limit) {
+                    break 'pages;
+                }
+                found.push(message);
+            }
+            if exhausted {
+                break;
+            }
+        }
+        if page.order == Order::NewestFirst {
+            found.reverse();
+        }
+        Ok(found)
+    }
+}
+
+fn size(message: &Message) -> usize {
+    match &message.body {
+        Body::Text(text) => text.len(),
+        Body::Binary(bytes) => bytes.len() * 4 / 3,
+    }
+}
+
+/// Whether a message's envelope has the type asked for.
+fn is_of_type(message: &Message, of_type: Option<i32>) -> bool {
+    let Some(of_type) = of_type else { return true };
+    let Body::Text(text) = &message.body else {
+        return false;
+    };
+    let envelope = serde_json::from_str::<Value>(text).ok();
+    envelope.and_then(|it| it.get("_lctype")?.as_i64()) == Some(i64::from(of_type))
+}
+
+fn item(conversation: &Conversation, message: &Message) -> LogItem {
+    let (data, binary) = text_of(&message.body);
+    LogItem {
+        from: Some(message.from.to_string()),
+        data: Some(data),
+        timestamp: Some(message.sent_at.as_millis()),
+        msg_id: Some(message.id.to_string()),
+        ack_at: message.delivered_at.map(Timestamp::as_millis),
+        read_at: message.read_at.map(Timestamp::as_millis),
+        patch_timestamp: message.patched_at.map(Timestamp::as_millis),
+        mention_all: message.mention_all.then_some(true),
+        mention_pids: message.mentions.iter().map(ToString::to_string).collect(),
+        bin: Some(binary),
+        conv_type: Some(conversation.kind.number()),
+    }
+}

@@ -1,0 +1,225 @@
+//! Edits and recalls: of one's own messages, told at once and caught up after a login.
+
+use sampan::model::{AppId, ClientId, Now, Timestamp};
+use sampan::wire::generated::{PatchCommand, PatchItem};
+use sampan::wire::{Command, Op, ServiceCode};
+
+use crate::core::apps::app::App;
+use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
+use crate::core::exchange::fields::message_id;
+use crate::core::exchange::input::SessionId;
+use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::machine::Core;
+use crate::storage::{Body, Conversation, Kind, Message, Place, Storage, Write};
+
+/// What a recalled message says: every client can parse it (the protocol, section 6.12).
+const RECALLED: &str = r#"{"_lctype":-127}"#;
+
+/// Messages that one command may change; SDKs send one.
+const ITEMS_MAX: usize = 20;
+
+/// Missed patches told after a login, of one conversation and in all: the rest shows in history.
+const MISSED_OF_ONE_MAX: usize = 100;
+const MISSED_MAX: usize = 1000;
+
+/// Missed patches in one command.
+const MISSED_AT_ONCE: usize = 50;
+
+/// Conversations of one client that are looked at for missed patches.
+const MEMBERSHIPS_MAX: usize = 10_000;
+
+impl<S: Storage> Core<S> {
+    pub(in crate::core) async fn patch(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        body: &PatchCommand,
+    ) -> Result<Decision, Failure> {
+        let app = self.app_of(caller)?;
+        let mut decision = Decision::silent();
+        let mut last = Timestamp::ZERO;
+        if body.patches.is_empty() || body.patches.len() > ITEMS_MAX {
+            return Err(ServiceCode::MESSAGE_NOT_FOUND.into());
+        }
+        for item in &body.patches {
+            last = self.stamps.next();
+            self.patch_one(now, caller, &app, item, last, &mut decision)
+                .await?;
+        }
+        let last_patch_time = Some(last.as_millis());
+        let reply = PatchCommand {
+            last_patch_time,
+            ..PatchCommand::default()
+        };
+        decision.reply = Some(Command::patch(Op::Modified, reply));
+        Ok(decision)
+    }
+
+    async fn patch_one(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        app: &App,
+        item: &PatchItem,
+        at: Timestamp,
+        decision: &mut Decision,
+    ) -> Result<(), Failure> {
+        let known = self.known(now, &caller.app, item.cid.as_deref()).await;
+        let conversation = known.map_err(|failure| match failure {
+            // A message of a wrong conversation is a message that is not there.
+            Failure::Refused(_) => ServiceCode::MESSAGE_NOT_FOUND.into(),
+            storage @ Failure::Storage(_) => storage,
+        })?;
+        let id = message_id(item.mid.as_deref()).ok_or(ServiceCode::MESSAGE_NOT_FOUND)?;
+        let sent_at = Timestamp::from_millis(item.timestamp.unwrap_or_default());
+        let place = Place { sent_at, id };
+        let message = self
+            .storage
+            .message(&caller.app, &conversation.id, &place)
+            .await?;
+        let message = message.ok_or(ServiceCode::MESSAGE_NOT_FOUND)?;
+        let patched = decide_patch(caller.client(), app, item, message, at)?;
+        let audience = match conversation.kind {
+            Kind::Room => Audience::Sessions(
+                self.registry
+                    .inside(&caller.app, &conversation.id)
+                    .into_iter()
+                    .filter(|session| *session != caller.session)
+                    .collect(),
+            ),
+            _ => {
+                let members = self.all_members(&caller.app, &conversation).await?;
+                let clients = members.into_iter().map(|member| member.client).collect();
+                Audience::Others(clients, caller.session.clone())
+            }
+        };
+        let told = PatchCommand {
+            patches: vec![told(&conversation, &patched)],
+            ..PatchCommand::default()
+        };
+        decision
+            .notices
+            .push(Notice::once(audience, Command::patch(Op::Modify, told)));
+        let write = Write::PutMessage(caller.app.clone(), conversation.id, patched);
+        decision.writes.push(write);
+        Ok(())
+    }
+
+    /// After a login: the patches in the client's conversations that are newer than `since`.
+    pub(in crate::core) async fn missed_patches(
+        &self,
+        app: &AppId,
+        id: &SessionId,
+        since: i64,
+    ) -> Result<Vec<Notice>, Failure> {
+        let since = Timestamp::from_millis(since);
+        let mut items = Vec::new();
+        for cid in self
+            .storage
+            .memberships(app, &id.client, MEMBERSHIPS_MAX)
+            .await?
+        {
+            let patched = self
+                .storage
+                .patched_since(app, &cid, since, MISSED_OF_ONE_MAX)
+                .await?;
+            if patched.is_empty() {
+                continue;
+            }
+            let Some(conversation) = self.storage.conversation(app, &cid).await? else {
+                continue;
+            };
+            items.extend(patched.iter().map(|message| told(&conversation, message)));
+            if items.len() >= MISSED_MAX {
+                break;
+            }
+        }
+        items.sort_by_key(|item| item.patch_timestamp);
+        let command = |items: &[PatchItem]| {
+            let body = PatchCommand {
+                patches: items.to_vec(),
+                ..PatchCommand::default()
+            };
+            Notice::once(
+                Audience::Session(id.clone()),
+                Command::patch(Op::Modify, body),
+            )
+        };
+        Ok(items.chunks(MISSED_AT_ONCE).map(command).collect())
+    }
+}
+
+/// The message as it is after the patch.
+fn decide_patch(
+    client: &ClientId,
+    app: &App,
+    item: &PatchItem,
+    mut message: Message,
+    at: Timestamp,
+) -> Result<Message, Refusal> {
+    if message.from != *client {
+        return Err(ServiceCode::MESSAGE_OWNERSHIP_REQUIRED.into());
+    }
+    let features = &app.settings.features;
+    if item.recall == Some(true) {
+        if !features.recall {
+            return Err(ServiceCode::MESSAGE_RECALL_DISABLED.into());
+        }
+        message.body = Body::Text(RECALLED.to_owned());
+        message.recalled = true;
+        message.mention_all = false;
+        message.mentions.clear();
+    } else {
+        if !features.edit {
+            return Err(ServiceCode::MESSAGE_EDIT_DISABLED.into());
+        }
+        if message.recalled {
+            let detail = "the message was recalled";
+            return Err(Refusal::because(ServiceCode::MESSAGE_EDIT_DISABLED, detail));
+        }
+        message.body = new_body(item, &message.body)?;
+        message.mention_all = item.mention_all == Some(true);
+        message.mentions = item
+            .mention_pids
+            .iter()
+            .filter_map(|it| ClientId::new(it).ok())
+            .collect();
+    }
+    message.patched_at = Some(at);
+    Ok(message)
+}
+
+/// The new content. One SDK writes raw bytes into the text field of a binary message's patch.
+fn new_body(item: &PatchItem, before: &Body) -> Result<Body, Refusal> {
+    let missing = || Refusal::because(ServiceCode::MESSAGE_NOT_FOUND, "there is no new content");
+    match (&item.binary_msg, &item.data) {
+        (Some(bytes), _) => Ok(Body::Binary(bytes.clone())),
+        (None, None) => Err(missing()),
+        (None, Some(data)) => Ok(match (before, str::from_utf8(data)) {
+            (Body::Text(_), Ok(text)) => Body::Text(text.to_owned()),
+            _ => Body::Binary(data.clone()),
+        }),
+    }
+}
+
+/// A patch as receivers hear of it.
+fn told(conversation: &Conversation, message: &Message) -> PatchItem {
+    let (data, binary_msg) = match &message.body {
+        Body::Text(text) => (Some(text.clone().into_bytes()), None),
+        Body::Binary(bytes) => (None, Some(bytes.clone())),
+    };
+    PatchItem {
+        cid: Some(conversation.id.to_string()),
+        mid: Some(message.id.to_string()),
+        timestamp: Some(message.sent_at.as_millis()),
+        recall: Some(message.recalled),
+        data,
+        binary_msg,
+        patch_timestamp: message.patched_at.map(Timestamp::as_millis),
+        from: Some(message.from.to_string()),
+        mention_all: message.mention_all.then_some(true),
+        mention_pids: message.mentions.iter().map(ToString::to_string).collect(),
+        patch_code: None,
+        patch_reason: None,
+    }
+}

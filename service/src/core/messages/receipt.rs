@@ -1,0 +1,306 @@
+//! What reached whom, and what was read: acknowledgements, read marks, receipts, `max_read`.
+
+use std::collections::BTreeMap;
+
+use sampan::model::{ClientId, Now, Timestamp};
+use sampan::wire::generated::{
+    AckCommand, ConvCommand, MaxReadTuple, RcpCommand, ReadCommand, ReadTuple,
+};
+use sampan::wire::{Command, Op, ServiceCode};
+
+use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
+use crate::core::exchange::fields::message_id;
+use crate::core::exchange::refusal::Failure;
+use crate::core::machine::Core;
+use crate::storage::{
+    Conversation, Edge, Kind, Member, Message, Order, Pending, Span, Storage, Write,
+};
+
+/// Messages that one acknowledgement or read mark touches: the newest of those it covers. The
+/// marks of the member cover all; this bounds only which messages learn when they arrived.
+const TOUCHED_MAX: usize = 200;
+
+/// Conversations that one `read` may name.
+const READ_MAX: usize = 500;
+
+/// Which mark a message gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Delivered,
+    Read,
+}
+
+impl<S: Storage> Core<S> {
+    /// `ack` of a receiver: no reply, whatever it says.
+    pub(in crate::core) async fn acknowledge(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        body: &AckCommand,
+    ) -> Result<Decision, Failure> {
+        let Ok(conversation) = self.known(now, &caller.app, body.cid.as_deref()).await else {
+            return Ok(Decision::silent());
+        };
+        let id = &conversation.id;
+        let Some(mut member) = self
+            .storage
+            .member(&caller.app, id, caller.client())
+            .await?
+        else {
+            return Ok(Decision::silent());
+        };
+        let messages = self.acknowledged(caller, &conversation, body).await?;
+        let mut decision = Decision::silent();
+        let others = messages
+            .iter()
+            .filter(|message| message.from != member.client);
+        let newest = others.clone().map(|message| message.sent_at).max();
+        if let Some(newest) = newest.filter(|newest| *newest > member.received_until) {
+            member.received_until = newest;
+            let put = Write::PutMember(caller.app.clone(), id.clone(), member.clone());
+            decision.writes.push(put);
+        }
+        for message in others {
+            let place = message.place();
+            self.registry
+                .acknowledged(&caller.app, caller.client(), id, &place);
+            if member.queued {
+                let client = member.client.clone();
+                let pending = Pending {
+                    client,
+                    conversation: id.clone(),
+                    place,
+                };
+                decision
+                    .writes
+                    .push(Write::DropPending(caller.app.clone(), pending));
+            }
+        }
+        mark(
+            now,
+            caller,
+            &conversation,
+            messages,
+            Mark::Delivered,
+            &mut decision,
+        );
+        Ok(decision)
+    }
+
+    /// The messages that an acknowledgement covers, newest first.
+    async fn acknowledged(
+        &self,
+        caller: &Caller,
+        conversation: &Conversation,
+        body: &AckCommand,
+    ) -> Result<Vec<Message>, Failure> {
+        let (app, id) = (&caller.app, &conversation.id);
+        if let Some(mid) = message_id(body.mid.as_deref()) {
+            let Some(place) = self.storage.message_place(app, id, &mid).await? else {
+                return Ok(Vec::new());
+            };
+            return Ok(self
+                .storage
+                .message(app, id, &place)
+                .await?
+                .into_iter()
+                .collect());
+        }
+        let Some(newer) = body.tots.filter(|at| *at > 0) else {
+            return Ok(Vec::new());
+        };
+        let edge = |at: i64| Edge {
+            at: Timestamp::from_millis(at),
+            id: None,
+            included: true,
+        };
+        let older = body.fromts.filter(|at| *at > 0).map(edge);
+        let span = Span {
+            older,
+            newer: Some(edge(newer)),
+        };
+        Ok(self
+            .storage
+            .messages(app, id, &span, Order::NewestFirst, TOUCHED_MAX)
+            .await?)
+    }
+
+    /// `read`: raises the client's marks; no reply, but the new counts to all its devices.
+    pub(in crate::core) async fn read(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        body: &ReadCommand,
+    ) -> Result<Decision, Failure> {
+        let whole = body.cid.iter().chain(&body.cids);
+        let whole = whole.map(|cid| ReadTuple {
+            cid: cid.clone(),
+            ..ReadTuple::default()
+        });
+        let tuples = whole.chain(body.convs.iter().cloned()).take(READ_MAX);
+        let mut decision = Decision::silent();
+        let mut counts = Vec::new();
+        for tuple in tuples.collect::<Vec<_>>() {
+            counts.extend(self.read_one(now, caller, &tuple, &mut decision).await?);
+        }
+        if !counts.is_empty() {
+            let command = super::unread::notification(now, counts);
+            decision.notices.push(Notice::once(
+                Audience::Counting(caller.client().clone()),
+                command,
+            ));
+        }
+        Ok(decision)
+    }
+
+    async fn read_one(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        tuple: &ReadTuple,
+        decision: &mut Decision,
+    ) -> Result<Option<sampan::wire::generated::UnreadTuple>, Failure> {
+        let app = &caller.app;
+        let Ok(conversation) = self.known(now, app, Some(&tuple.cid)).await else {
+            return Ok(None);
+        };
+        let id = &conversation.id;
+        let Some(mut member) = self.storage.member(app, id, caller.client()).await? else {
+            return Ok(None);
+        };
+        let newer = tuple.timestamp.filter(|at| *at > 0).map(|at| Edge {
+            at: Timestamp::from_millis(at),
+            id: None,
+            included: true,
+        });
+        // Those before the mark were marked when it was set: only what lies behind it is new.
+        let older = Some(Edge {
+            at: member.read_until,
+            id: None,
+            included: false,
+        });
+        let span = Span { older, newer };
+        let read = self
+            .storage
+            .messages(app, id, &span, Order::NewestFirst, TOUCHED_MAX)
+            .await?;
+        if let Some(newest) = read.first() {
+            member.read_until = member.read_until.max(newest.sent_at);
+        }
+        let others = read.iter().find(|message| message.from != member.client);
+        if let Some(newest) = others {
+            member.seen_until = member.seen_until.max(newest.sent_at);
+            member.received_until = member.received_until.max(newest.sent_at);
+        }
+        member.read_marked_at = now.wall;
+        let put = Write::PutMember(app.clone(), id.clone(), member.clone());
+        // The count is taken from what stands after this mark, within the same batch.
+        let limits = self.app_of(caller)?.settings.limits;
+        let tuple = self
+            .unread_of(app, &conversation, &member, limits.unread_count)
+            .await?;
+        // At once, not with the decision: the same command may name the conversation again.
+        self.storage.apply(vec![put]).await?;
+        mark(now, caller, &conversation, read, Mark::Read, decision);
+        Ok(Some(tuple))
+    }
+
+    pub(in crate::core) async fn max_read(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        body: &ConvCommand,
+    ) -> Result<Decision, Failure> {
+        let conversation = self.known(now, &caller.app, body.cid.as_deref()).await?;
+        if matches!(conversation.kind, Kind::Room | Kind::System) {
+            return Err(ServiceCode::NORMAL_CONVERSATION_REQUIRED.into());
+        }
+        let members = self.all_members(&caller.app, &conversation).await?;
+        if !members
+            .iter()
+            .any(|member| member.client == *caller.client())
+        {
+            return Err(ServiceCode::CONVERSATION_MEMBERSHIP_REQUIRED.into());
+        }
+        Ok(Decision::reply(max_read(caller.client(), &members, body)))
+    }
+}
+
+fn max_read(own: &ClientId, members: &[Member], body: &ConvCommand) -> Command {
+    let others = || members.iter().filter(|member| member.client != *own);
+    let mut reply = ConvCommand {
+        cid: body.cid.clone(),
+        ..ConvCommand::default()
+    };
+    if body.query_all_members == Some(true) {
+        reply.max_read_tuples = members
+            .iter()
+            .map(|member| MaxReadTuple {
+                pid: Some(member.client.to_string()),
+                max_ack_timestamp: Some(member.received_until.as_millis()),
+                max_read_timestamp: Some(member.seen_until.as_millis()),
+            })
+            .collect();
+    } else {
+        // Of more than one other member: what all of them have.
+        let least = |of: fn(&Member) -> Timestamp| others().map(of).min().unwrap_or_default();
+        reply.max_ack_timestamp = Some(least(|member| member.received_until).as_millis());
+        reply.max_read_timestamp = Some(least(|member| member.seen_until).as_millis());
+    }
+    Command::conv(Op::MaxRead, reply)
+}
+
+/// Marks messages of others as arrived or read, and tells senders who asked.
+fn mark(
+    now: Now,
+    caller: &Caller,
+    conversation: &Conversation,
+    messages: Vec<Message>,
+    mark: Mark,
+    decision: &mut Decision,
+) {
+    let mut told: BTreeMap<ClientId, Vec<Message>> = BTreeMap::new();
+    for mut message in messages
+        .into_iter()
+        .filter(|it| it.from != *caller.client())
+    {
+        let missing =
+            message.delivered_at.is_none() || (mark == Mark::Read && message.read_at.is_none());
+        if !missing {
+            continue;
+        }
+        message.delivered_at.get_or_insert(now.wall);
+        if mark == Mark::Read {
+            message.read_at.get_or_insert(now.wall);
+        }
+        if message.wants_receipt {
+            told.entry(message.from.clone())
+                .or_default()
+                .push(message.clone());
+        }
+        let id = conversation.id.clone();
+        decision
+            .writes
+            .push(Write::PutMessage(caller.app.clone(), id, message));
+    }
+    for (sender, messages) in told {
+        // Oldest first; of what was read, one receipt for the newest covers all before it.
+        let count = match mark {
+            Mark::Delivered => messages.len(),
+            Mark::Read => 1,
+        };
+        for message in messages.iter().take(count).rev() {
+            let receipt = RcpCommand {
+                id: Some(message.id.to_string()),
+                cid: Some(conversation.id.to_string()),
+                t: Some(now.wall.as_millis()),
+                read: (mark == Mark::Read).then_some(true),
+                from: Some(caller.client().to_string()),
+            };
+            let to = Audience::Clients(vec![sender.clone()]);
+            decision
+                .notices
+                .push(Notice::replayable(to, Command::Rcp(receipt)));
+        }
+    }
+}

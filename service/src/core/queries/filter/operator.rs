@@ -1,0 +1,246 @@
+//! What can be asked of one column, and the asking.
+
+use std::cmp::Ordering;
+
+use sampan::model::Timestamp;
+use serde_json::{Map, Value};
+
+use super::pattern::Pattern;
+use super::{Budget, FilterError};
+use crate::core::columns::value;
+
+/// How many characters of an unknown operator an error repeats.
+const SHOWN_CHARS: usize = 32;
+
+/// One question about the values of a column.
+#[derive(Clone, Debug)]
+pub(super) enum Test {
+    Equal(Operand),
+    NotEqual(Operand),
+    Less(Operand),
+    LessOrEqual(Operand),
+    Greater(Operand),
+    GreaterOrEqual(Operand),
+    Exists,
+    Missing,
+    In(Vec<Operand>),
+    NotIn(Vec<Operand>),
+    All(Vec<Operand>),
+    Size(usize),
+    Matches(Pattern),
+}
+
+/// A value to compare with; a date is read once, here, and not for every row.
+#[derive(Clone, Debug)]
+pub(super) enum Operand {
+    Date(Timestamp),
+    Value(Value),
+}
+
+/// Reads what stands behind a column: operators, or a value it must be equal to.
+pub(super) fn parse_tests(value: Value, budget: &mut Budget) -> Result<Vec<Test>, FilterError> {
+    match value {
+        Value::Object(object) if object.keys().any(|key| key.starts_with('$')) => {
+            parse_operators(object, budget)
+        }
+        value => {
+            budget.take_test()?;
+            Ok(vec![Test::Equal(Operand::parse(value)?)])
+        }
+    }
+}
+
+/// The error for an operator that is not supported; its name is shown, cut to a sane length.
+pub(super) fn unknown(operator: &str) -> FilterError {
+    const GEO: [&str; 13] = [
+        "$near",
+        "$nearSphere",
+        "$within",
+        "$geoWithin",
+        "$geoIntersects",
+        "$box",
+        "$centerSphere",
+        "$maxDistance",
+        "$minDistance",
+        "$maxDistanceInMiles",
+        "$maxDistanceInKilometers",
+        "$maxDistanceInRadians",
+        "$polygon",
+    ];
+    let shown = operator.chars().take(SHOWN_CHARS).collect();
+    if GEO.contains(&operator) {
+        FilterError::Geo(shown)
+    } else {
+        FilterError::UnknownOperator(shown)
+    }
+}
+
+fn parse_operators(
+    object: Map<String, Value>,
+    budget: &mut Budget,
+) -> Result<Vec<Test>, FilterError> {
+    let mut tests = Vec::new();
+    let options = object.get("$options").cloned();
+    if options.is_some() && !object.contains_key("$regex") {
+        return Err(FilterError::Operand {
+            operator: "$options",
+            wanted: "a $regex beside it",
+        });
+    }
+    for (operator, value) in object {
+        if operator == "$options" {
+            continue;
+        }
+        budget.take_test()?;
+        tests.push(match operator.as_str() {
+            "$eq" => Test::Equal(Operand::parse(value)?),
+            "$ne" => Test::NotEqual(Operand::parse(value)?),
+            "$lt" => Test::Less(Operand::parse(value)?),
+            "$lte" => Test::LessOrEqual(Operand::parse(value)?),
+            "$gt" => Test::Greater(Operand::parse(value)?),
+            "$gte" => Test::GreaterOrEqual(Operand::parse(value)?),
+            "$exists" => exists(&value)?,
+            "$in" => Test::In(list("$in", value, budget)?),
+            "$nin" => Test::NotIn(list("$nin", value, budget)?),
+            "$all" => Test::All(list("$all", value, budget)?),
+            "$size" => Test::Size(size(&value)?),
+            "$regex" => Test::Matches(pattern(&value, options.as_ref(), budget)?),
+            other => return Err(unknown(other)),
+        });
+    }
+    Ok(tests)
+}
+
+fn exists(value: &Value) -> Result<Test, FilterError> {
+    match value {
+        Value::Bool(true) => Ok(Test::Exists),
+        Value::Bool(false) => Ok(Test::Missing),
+        _ => Err(FilterError::Operand {
+            operator: "$exists",
+            wanted: "true or false",
+        }),
+    }
+}
+
+fn list(
+    operator: &'static str,
+    value: Value,
+    budget: &mut Budget,
+) -> Result<Vec<Operand>, FilterError> {
+    let Value::Array(values) = value else {
+        return Err(FilterError::Operand {
+            operator,
+            wanted: "a list",
+        });
+    };
+    budget.take_listed(values.len())?;
+    values.into_iter().map(Operand::parse).collect()
+}
+
+fn size(value: &Value) -> Result<usize, FilterError> {
+    let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
+    size.ok_or(FilterError::Operand {
+        operator: "$size",
+        wanted: "a whole number from 0",
+    })
+}
+
+fn pattern(
+    value: &Value,
+    options: Option<&Value>,
+    budget: &mut Budget,
+) -> Result<Pattern, FilterError> {
+    const WANTED: &str = "a text";
+    budget.take_pattern()?;
+    let text = value.as_str();
+    let text = text.ok_or(FilterError::Operand {
+        operator: "$regex",
+        wanted: WANTED,
+    })?;
+    let options = options.map_or(Some(""), Value::as_str);
+    let options = options.ok_or(FilterError::Operand {
+        operator: "$options",
+        wanted: WANTED,
+    })?;
+    Ok(Pattern::parse(text, options)?)
+}
+
+impl Test {
+    /// Whether the test holds for the values that a row has in the column.
+    pub(super) fn holds(&self, values: &[&Value]) -> bool {
+        match self {
+            Self::Equal(operand) => operand.is_among(values),
+            Self::NotEqual(operand) => !operand.is_among(values),
+            Self::In(operands) => operands.iter().any(|operand| operand.is_among(values)),
+            Self::NotIn(operands) => !operands.iter().any(|operand| operand.is_among(values)),
+            Self::All(operands) => {
+                !operands.is_empty() && operands.iter().all(|operand| operand.is_among(values))
+            }
+            Self::Less(operand) => operand.is_ordered(values, Ordering::is_lt),
+            Self::LessOrEqual(operand) => operand.is_ordered(values, Ordering::is_le),
+            Self::Greater(operand) => operand.is_ordered(values, Ordering::is_gt),
+            Self::GreaterOrEqual(operand) => operand.is_ordered(values, Ordering::is_ge),
+            Self::Exists => !values.is_empty(),
+            Self::Missing => values.is_empty(),
+            Self::Size(size) => values
+                .iter()
+                .any(|value| value.as_array().is_some_and(|array| array.len() == *size)),
+            Self::Matches(pattern) => any(values, |value| {
+                value.as_str().is_some_and(|text| pattern.is_match(text))
+            }),
+        }
+    }
+}
+
+impl Operand {
+    fn parse(value: Value) -> Result<Self, FilterError> {
+        match &value {
+            Value::Object(object) if value::claims_to_be_a_date(object) => {
+                value::date_object(&value)
+                    .map(Self::Date)
+                    .ok_or(FilterError::Date)
+            }
+            _ => Ok(Self::Value(value)),
+        }
+    }
+
+    /// The text to compare with, if it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Value(value) => value.as_str(),
+            Self::Date(_) => None,
+        }
+    }
+
+    fn is_among(&self, values: &[&Value]) -> bool {
+        let is_null = matches!(self, Self::Value(Value::Null));
+        (is_null && values.is_empty()) || any(values, |value| self.is(value))
+    }
+
+    fn is(&self, stored: &Value) -> bool {
+        match self {
+            Self::Date(at) => value::instant(stored) == Some(*at),
+            Self::Value(value) => value::same(stored, value),
+        }
+    }
+
+    fn is_ordered(&self, values: &[&Value], wanted: fn(Ordering) -> bool) -> bool {
+        any(values, |stored| {
+            let order = match self {
+                Self::Date(at) => value::instant(stored).map(|stored| stored.cmp(at)),
+                Self::Value(value) => value::compare(stored, value),
+            };
+            order.is_some_and(wanted)
+        })
+    }
+}
+
+/// Whether a value, or an element of an array among the values, satisfies `holds`.
+fn any(values: &[&Value], holds: impl Fn(&Value) -> bool) -> bool {
+    values.iter().any(|value| {
+        holds(value)
+            || value
+                .as_array()
+                .is_some_and(|elements| elements.iter().any(&holds))
+    })
+}

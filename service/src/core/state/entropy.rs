@@ -1,0 +1,87 @@
+//! Randomness as an input: the shell passes the system's, a simulation a seeded one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sampan::model::{ClientId, ConversationId, InvalidId, MessageId};
+
+/// A source of random bytes. In a running service it must be unpredictable: session tokens are
+/// made of it.
+pub trait Entropy: Send {
+    /// Fills `bytes`.
+    fn fill(&mut self, bytes: &mut [u8]);
+}
+
+/// Makes ids and tokens out of random bytes.
+pub(in crate::core) struct Names(Box<dyn Entropy>);
+
+impl Names {
+    pub(in crate::core) fn new(entropy: Box<dyn Entropy>) -> Self {
+        Self(entropy)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.fill(&mut bytes);
+        bytes
+    }
+
+    /// 22 characters: the form of message ids in the protocol, section 6.10.
+    pub(in crate::core) fn message(&mut self) -> Result<MessageId, InvalidId> {
+        MessageId::new(URL_SAFE_NO_PAD.encode(self.bytes::<16>()))
+    }
+
+    /// 24 lower-case hex digits: an object id.
+    pub(in crate::core) fn conversation(&mut self) -> Result<ConversationId, InvalidId> {
+        ConversationId::new(hex(&self.bytes::<12>()))
+    }
+
+    /// The prefix that all SDKs know temporary conversations by, and 32 hex digits.
+    pub(in crate::core) fn temporary(&mut self) -> Result<ConversationId, InvalidId> {
+        let digits = hex(&self.bytes::<16>());
+        ConversationId::new(format!("{}{digits}", ConversationId::TEMPORARY_PREFIX))
+    }
+
+    /// The id of a client that gave none.
+    pub(in crate::core) fn client(&mut self) -> Result<ClientId, InvalidId> {
+        ClientId::new(URL_SAFE_NO_PAD.encode(self.bytes::<16>()))
+    }
+
+    /// A session token: 192 bits, nobody guesses it.
+    pub(in crate::core) fn token(&mut self) -> String {
+        URL_SAFE_NO_PAD.encode(self.bytes::<24>())
+    }
+
+    /// A nonce or an object id of something that is not a conversation.
+    pub(in crate::core) fn object(&mut self) -> String {
+        hex(&self.bytes::<12>())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Ones;
+    impl Entropy for Ones {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(1);
+        }
+    }
+
+    #[test]
+    fn ids_have_the_forms_that_sdks_know() {
+        let mut names = Names::new(Box::new(Ones));
+        assert_eq!(names.message().unwrap().as_str().len(), 22);
+        assert_eq!(names.conversation().unwrap().as_str(), "01".repeat(12));
+        assert!(names.temporary().unwrap().is_temporary());
+    }
+}

@@ -1,0 +1,310 @@
+//! Who is connected and signed in, right now. It lives in memory: after a restart every client
+//! signs in again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sampan::model::{AppId, ClientId, ConversationId, Tag};
+use sampan::wire::{Command, OfflineMode};
+
+use crate::core::exchange::input::{ConnectionId, SessionId};
+use crate::storage::{Pending, Place};
+
+/// Messages that one session waits for acknowledgements of; the next login pushes the others.
+const PUSHED_MAX: usize = 1000;
+
+/// Chat rooms remembered for clients whose connections broke; no more than these come back to one.
+const DEPARTED_MAX: usize = 10_000;
+
+/// A connection and the sessions on it.
+#[derive(Debug)]
+pub(in crate::core) struct Link {
+    pub(in crate::core) mode: OfflineMode,
+    /// Named by the first session, and the same for all that follow.
+    pub(in crate::core) app: Option<AppId>,
+    pub(in crate::core) sessions: BTreeMap<ClientId, Session>,
+}
+
+/// A client that is signed in on a connection.
+#[derive(Clone, Debug, Default)]
+pub(in crate::core) struct Session {
+    pub(in crate::core) tag: Option<Tag>,
+    pub(in crate::core) device: Option<String>,
+    /// The digest of the token the session was given last.
+    pub(in crate::core) token: String,
+    /// The message to send when the session is lost, ready to go, and who hears it.
+    pub(in crate::core) will: Option<Box<Will>>,
+    /// The chat room the client is inside.
+    pub(in crate::core) room: Option<ConversationId>,
+    /// Messages pushed and not acknowledged yet, by the time to push them again.
+    pub(in crate::core) pushed: BTreeMap<(Duration, u64), Pushed>,
+}
+
+/// A message that waits for its sender to vanish.
+#[derive(Clone, Debug)]
+pub(in crate::core) struct Will {
+    pub(in crate::core) conversation: ConversationId,
+    pub(in crate::core) command: Command,
+}
+
+/// A message that was pushed and may have to be pushed again.
+#[derive(Clone, Debug)]
+pub(in crate::core) struct Pushed {
+    pub(in crate::core) pending: Pending,
+    pub(in crate::core) tries_left: u32,
+}
+
+/// Where a client was when its connection broke.
+#[derive(Debug)]
+struct Departed {
+    room: ConversationId,
+    until: Duration,
+}
+
+/// All connections and sessions.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Registry {
+    links: BTreeMap<ConnectionId, Link>,
+    online: BTreeMap<AppId, BTreeMap<ClientId, BTreeSet<ConnectionId>>>,
+    rooms: BTreeMap<(AppId, ConversationId), BTreeSet<SessionId>>,
+    departed: BTreeMap<(AppId, ClientId), Departed>,
+    /// Sessions that wait to push something again, by the earliest time.
+    due: BTreeSet<(Duration, SessionId)>,
+    pushes: u64,
+}
+
+impl Registry {
+    pub(in crate::core) fn connect(&mut self, connection: ConnectionId, mode: OfflineMode) {
+        let link = Link {
+            mode,
+            app: None,
+            sessions: BTreeMap::new(),
+        };
+        self.links.insert(connection, link);
+    }
+
+    pub(in crate::core) fn link(&self, connection: ConnectionId) -> Option<&Link> {
+        self.links.get(&connection)
+    }
+
+    pub(in crate::core) fn connections(&self) -> Vec<ConnectionId> {
+        self.links.keys().copied().collect()
+    }
+
+    /// The sessions on a connection.
+    pub(in crate::core) fn sessions_on(&self, connection: ConnectionId) -> Vec<SessionId> {
+        let clients = self
+            .links
+            .get(&connection)
+            .into_iter()
+            .flat_map(|link| link.sessions.keys());
+        clients
+            .map(|client| SessionId {
+                connection,
+                client: client.clone(),
+            })
+            .collect()
+    }
+
+    /// Forgets a connection that has no sessions any more.
+    pub(in crate::core) fn disconnect(&mut self, connection: ConnectionId) {
+        self.links.remove(&connection);
+    }
+
+    pub(in crate::core) fn session(&self, id: &SessionId) -> Option<&Session> {
+        self.links.get(&id.connection)?.sessions.get(&id.client)
+    }
+
+    pub(in crate::core) fn session_mut(&mut self, id: &SessionId) -> Option<&mut Session> {
+        self.links
+            .get_mut(&id.connection)?
+            .sessions
+            .get_mut(&id.client)
+    }
+
+    /// The app that a connection names before its first session; what it named once stays.
+    pub(in crate::core) fn name_app(&mut self, connection: ConnectionId, app: AppId) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.app.get_or_insert(app);
+        }
+    }
+
+    /// Signs a client in; an earlier session of it on the connection gives way.
+    pub(in crate::core) fn open(&mut self, app: &AppId, id: &SessionId, session: Session) {
+        let Some(link) = self.links.get_mut(&id.connection) else {
+            return;
+        };
+        link.app = Some(app.clone());
+        link.sessions.insert(id.client.clone(), session);
+        let clients = self.online.entry(app.clone()).or_default();
+        clients
+            .entry(id.client.clone())
+            .or_default()
+            .insert(id.connection);
+    }
+
+    /// Signs a client out and gives back what its session held.
+    pub(in crate::core) fn close(&mut self, id: &SessionId) -> Option<(AppId, Session)> {
+        let link = self.links.get_mut(&id.connection)?;
+        let app = link.app.clone()?;
+        let session = link.sessions.remove(&id.client)?;
+        if let Some(clients) = self.online.get_mut(&app)
+            && let Some(connections) = clients.get_mut(&id.client)
+        {
+            connections.remove(&id.connection);
+            if connections.is_empty() {
+                clients.remove(&id.client);
+            }
+        }
+        if let Some(room) = &session.room {
+            self.leave(&app, room, id);
+        }
+        Some((app, session))
+    }
+
+    pub(in crate::core) fn is_online(&self, app: &AppId, client: &ClientId) -> bool {
+        self.online
+            .get(app)
+            .is_some_and(|clients| clients.contains_key(client))
+    }
+
+    /// The sessions of a client, on whatever connections.
+    pub(in crate::core) fn sessions_of(&self, app: &AppId, client: &ClientId) -> Vec<SessionId> {
+        let connections = self.online.get(app).and_then(|clients| clients.get(client));
+        connections
+            .into_iter()
+            .flatten()
+            .map(|connection| SessionId {
+                connection: *connection,
+                client: client.clone(),
+            })
+            .collect()
+    }
+
+    fn leave(&mut self, app: &AppId, room: &ConversationId, id: &SessionId) {
+        let key = (app.clone(), room.clone());
+        if let Some(inside) = self.rooms.get_mut(&key) {
+            inside.remove(id);
+            if inside.is_empty() {
+                self.rooms.remove(&key);
+            }
+        }
+    }
+
+    /// Puts a session into a chat room, out of the one it was in: a client is in one at most.
+    pub(in crate::core) fn enter_room(
+        &mut self,
+        app: &AppId,
+        room: &ConversationId,
+        id: &SessionId,
+    ) {
+        self.leave_room(app, id);
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
+        session.room = Some(room.clone());
+        self.rooms
+            .entry((app.clone(), room.clone()))
+            .or_default()
+            .insert(id.clone());
+    }
+
+    /// Takes a session out of its chat room.
+    pub(in crate::core) fn leave_room(&mut self, app: &AppId, id: &SessionId) {
+        if let Some(room) = self.session_mut(id).and_then(|session| session.room.take()) {
+            self.leave(app, &room, id);
+        }
+    }
+
+    /// The sessions inside a chat room.
+    pub(in crate::core) fn inside(&self, app: &AppId, room: &ConversationId) -> Vec<SessionId> {
+        let key = (app.clone(), room.clone());
+        self.rooms
+            .get(&key)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// Keeps the place of a client whose connection broke.
+    pub(in crate::core) fn depart(
+        &mut self,
+        app: &AppId,
+        client: &ClientId,
+        room: ConversationId,
+        now: Duration,
+        until: Duration,
+    ) {
+        if self.departed.len() >= DEPARTED_MAX {
+            self.departed.retain(|_, departed| departed.until > now);
+        }
+        if self.departed.len() < DEPARTED_MAX {
+            self.departed
+                .insert((app.clone(), client.clone()), Departed { room, until });
+        }
+    }
+
+    /// The chat room that a client comes back to.
+    pub(in crate::core) fn come_back(
+        &mut self,
+        app: &AppId,
+        client: &ClientId,
+        now: Duration,
+    ) -> Option<ConversationId> {
+        let departed = self.departed.remove(&(app.clone(), client.clone()))?;
+        (departed.until > now).then_some(departed.room)
+    }
+
+    /// Notes that a message has to be pushed again at `at` unless it is acknowledged before.
+    pub(in crate::core) fn await_ack(&mut self, id: &SessionId, at: Duration, pushed: Pushed) {
+        self.pushes += 1;
+        let number = self.pushes;
+        if let Some(session) = self.session_mut(id)
+            && session.pushed.len() < PUSHED_MAX
+        {
+            session.pushed.insert((at, number), pushed);
+            self.due.insert((at, id.clone()));
+        }
+    }
+
+    /// A message reached a client: none of its sessions pushes it again.
+    pub(in crate::core) fn acknowledged(
+        &mut self,
+        app: &AppId,
+        client: &ClientId,
+        conversation: &ConversationId,
+        place: &Place,
+    ) {
+        for id in self.sessions_of(app, client) {
+            if let Some(session) = self.session_mut(&id) {
+                session.pushed.retain(|_, pushed| {
+                    let pending = &pushed.pending;
+                    pending.conversation != *conversation || pending.place != *place
+                });
+            }
+        }
+    }
+
+    /// When something has to be pushed again.
+    pub(in crate::core) fn next_push(&self) -> Option<Duration> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Takes what has to be pushed again by now.
+    pub(in crate::core) fn take_due(&mut self, now: Duration) -> Vec<(SessionId, Pushed)> {
+        let mut taken = Vec::new();
+        while let Some((at, id)) = self.due.first().cloned().filter(|(at, _)| *at <= now) {
+            self.due.remove(&(at, id.clone()));
+            let Some(session) = self.session_mut(&id) else {
+                continue;
+            };
+            let later = session
+                .pushed
+                .split_off(&(at.saturating_add(Duration::from_nanos(1)), 0));
+            let due = std::mem::replace(&mut session.pushed, later);
+            taken.extend(due.into_values().map(|pushed| (id.clone(), pushed)));
+        }
+        taken
+    }
+}
