@@ -6,21 +6,25 @@ mod clock;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clock::Stopwatch;
-use sampan_sim::{Counts, Mutation, Plan, Telling, Violation, run, shrink};
+use sampan_sim::{Counts, Mutation, Outcome, Plan, Telling, Violation, run, shrink};
+
+/// A run of many seeds ends early when so many have failed.
+const FAILURES_MAX: usize = 50;
 
 /// What is asked for when it is asked wrongly.
 const USAGE: &str = "\
 usage: sampan-sim [--seeds N] [--from S] [--seconds T]   runs seeds S, S+1, … on all cores
        sampan-sim --seed S [--trace]                     runs one seed; with its trace
        sampan-sim --shrink S [--check NAME]              makes a failing seed small and tells it
-       sampan-sim --planted [--seeds N]                  hunts every planted fault";
+       sampan-sim --planted                              hunts every planted fault";
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -43,6 +47,16 @@ struct Sum {
     failures: Vec<(u64, Vec<Violation>)>,
 }
 
+impl Sum {
+    fn add(&mut self, seed: u64, outcome: Outcome) {
+        self.runs += 1;
+        self.counts.add(&outcome.counts);
+        if !outcome.violations.is_empty() {
+            self.failures.push((seed, outcome.violations));
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let asked = match asked(std::env::args().skip(1)) {
         Ok(asked) => asked,
@@ -54,7 +68,7 @@ fn main() -> ExitCode {
     let good = match (asked.shrink, asked.seed) {
         (Some(seed), _) => explain(seed, asked.check.as_deref()),
         (None, Some(seed)) => one(seed, asked.trace),
-        (None, None) if asked.planted => planted(asked.seeds.unwrap_or(300)),
+        (None, None) if asked.planted => planted(),
         (None, None) => many(&asked),
     };
     if good {
@@ -106,27 +120,18 @@ fn many(asked: &Asked) -> bool {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let sum = Mutex::new(Sum::default());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let over = limit.is_some_and(|limit| watch.elapsed() >= limit);
-                    if number >= seeds || over {
-                        return;
-                    }
-                    let seed = asked.from.saturating_add(number);
-                    let outcome = run(&Plan::of_seed(seed), Telling::Silent);
-                    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-                    sum.runs += 1;
-                    sum.counts.add(&outcome.counts);
-                    if !outcome.violations.is_empty() {
-                        sum.failures.push((seed, outcome.violations));
-                        stop.store(sum.failures.len() >= 50, Ordering::Relaxed);
-                    }
-                }
-            });
+    on_all_cores(|| {
+        while !stop.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let over = limit.is_some_and(|limit| watch.elapsed() >= limit);
+            if number >= seeds || over {
+                return;
+            }
+            let seed = asked.from.saturating_add(number);
+            let outcome = run(&Plan::of_seed(seed), Telling::Silent);
+            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.add(seed, outcome);
+            stop.store(sum.failures.len() >= FAILURES_MAX, Ordering::Relaxed);
         }
     });
     report(
@@ -208,27 +213,42 @@ fn explain(seed: u64, check: Option<&str>) -> bool {
     false
 }
 
-/// For each planted fault, how many seeds it takes until a check notices.
-fn planted(seeds: u64) -> bool {
-    let mut all = true;
-    println!("| planted fault | seeds until noticed | noticed as |");
-    println!("|---|---|---|");
-    for mutation in Mutation::ALL {
-        let found = (0..seeds).find_map(|seed| {
-            let plan = Plan::of_seed(seed);
-            let planted = run(&plan.clone().with(*mutation), Telling::Silent);
-            let violation = planted.violations.into_iter().next()?;
-            // A seed that fails without the planted fault proves nothing about it.
-            let sound = run(&plan, Telling::Silent).violations.is_empty();
-            sound.then_some((seed, violation.check))
-        });
-        match found {
-            Some((seed, check)) => println!("| {mutation:?} | {} | {check} |", seed + 1),
-            None => {
-                println!("| {mutation:?} | not within {seeds} | |");
-                all = false;
-            }
+/// Hunts every planted fault on all cores. Good is: each was noticed within its limit.
+fn planted() -> bool {
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(BTreeMap::new());
+    on_all_cores(|| {
+        while let Some(&mutation) = Mutation::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let seed = mutation.hunt();
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.insert(mutation, seed);
         }
+    });
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("| planted fault | noticed by seed | at most | noticed as |");
+    println!("|---|---|---|---|");
+    for (mutation, seed) in &found {
+        let seed = seed.map_or_else(|| "NOT NOTICED".to_owned(), |seed| seed.to_string());
+        println!(
+            "| {mutation:?} | {seed} | {} | {} |",
+            mutation.limit(),
+            mutation.check()
+        );
     }
-    all
+    let noticed = found.values().filter(|seed| seed.is_some()).count();
+    println!(
+        "{noticed} of {} planted faults noticed",
+        Mutation::ALL.len()
+    );
+    noticed == Mutation::ALL.len()
+}
+
+/// Runs `work` once on every core, and waits for all of them.
+fn on_all_cores(work: impl Fn() + Sync) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(&work);
+        }
+    });
 }

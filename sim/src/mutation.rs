@@ -3,6 +3,10 @@
 //! They are planted at the seams that the simulator owns (the loop that commits and sends, the
 //! frames, the observer, the service's shell), so that nothing in Sampan knows of them.
 
+use crate::plan::Plan;
+use crate::trace::Telling;
+use crate::world::run;
+
 /// One planted fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mutation {
@@ -87,4 +91,55 @@ impl Mutation {
         Self::LostUnread,
         Self::WrongSender,
     ];
+
+    /// The number of seeds, from seed 0, within which [`Mutation::check`] must notice, and the name of
+    /// that check. The number leaves room: other plans under the same seeds notice a little later.
+    const fn limit_and_check(self) -> (u64, &'static str) {
+        match self {
+            Self::IntentNotSynced => (60, "lost"),
+            Self::LostCacheCommit => (4, "stuck"),
+            Self::LostIntentCommit | Self::LostToken => (4, "lost"),
+            Self::LostChange | Self::WrongTime => (4, "told"),
+            Self::LostTimer => (4, "online"),
+            Self::BelievedCommit => (40, "stuck"),
+            Self::NeverSynced | Self::EarlyAcknowledgement => (40, "acknowledged"),
+            Self::SwappedCalls => (4, "order"),
+            Self::UnreadCursorAhead => (12, "unread"),
+            Self::PatchCursorAhead => (12, "timeline"),
+            Self::LostReadMark | Self::WrongUnread | Self::LostUnread | Self::WrongSender => {
+                (4, "unread")
+            }
+            Self::LostMessage | Self::ShortPage | Self::LostAcknowledgement => (4, "hole"),
+            Self::LostPatch => (4, "timeline"),
+            Self::ServiceTellsFirst => (120, "lost"),
+            Self::BusyTimer => (4, "idle"),
+            Self::ForgottenImport => (12, "lost"),
+            Self::SentTwice => (4, "twice"),
+        }
+    }
+
+    /// The number of seeds, from seed 0, within which the planted fault must be noticed.
+    #[must_use]
+    pub const fn limit(self) -> u64 {
+        self.limit_and_check().0
+    }
+
+    /// The name of the check that must notice.
+    #[must_use]
+    pub const fn check(self) -> &'static str {
+        self.limit_and_check().1
+    }
+
+    /// The first seed below [`Mutation::limit`] whose plan breaks [`Mutation::check`] with the planted
+    /// fault, and keeps every promise without it. None is a check that notices nothing.
+    #[must_use]
+    pub fn hunt(self) -> Option<u64> {
+        (0..self.limit()).find(|&seed| {
+            let plan = Plan::of_seed(seed);
+            let planted = run(&plan.clone().with(self), Telling::Silent).violations;
+            // A seed that fails without the planted fault proves nothing about it.
+            planted.iter().any(|it| it.check == self.check())
+                && run(&plan, Telling::Silent).violations.is_empty()
+        })
+    }
 }
