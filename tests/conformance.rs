@@ -1,15 +1,21 @@
 //! Holds docs/conformance.md to the sources: every row is there once, a row that is done names
 //! checks that exist and carry its id, and a check that carries an id is named by that row.
 //!
+//! Whether the named checks ran and held is not read from sources: `cargo xtask conformance` holds
+//! the done rows to the reports of the test runners.
+//!
 //! The grammar of references is at the top of that page. `SAMPAN_REGENERATE=1 cargo test --test
 //! conformance` writes the checks that the sources have into the open rows; what is done is for a
 //! person to say.
 
 #[path = "conformance/checks.rs"]
 mod checks;
+#[path = "conformance/page.rs"]
+mod page;
 mod repository;
 
-use checks::{Case, Check, ids_in};
+use checks::Check;
+use page::{Row, State, all_ids, rows};
 use repository::{Source, sources};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,80 +23,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const NOT_APPLICABLE_MAX: usize = 45;
 /// How many checks are written into a row by themselves: enough to find the rest.
 const NAMED_MAX: usize = 3;
-
-// ── The page ─────────────────────────────────────────────────────────────────────────────────
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Done,
-    NotApplicable,
-    Open,
-}
-
-/// One line of the page.
-#[derive(Debug)]
-struct Row {
-    id: String,
-    state: State,
-    /// The third cell: references, or the reason.
-    cell: String,
-}
-
-/// Every id there is, in order.
-fn all_ids() -> Vec<String> {
-    let guides = (1..=378).map(|number| format!("S{number:03}"));
-    guides
-        .chain((1..=15).map(|number| format!("D{number:02}")))
-        .collect()
-}
-
-/// The rows of a page. A line that looks like a row and is none is a complaint.
-fn rows(page: &str) -> (Vec<Row>, Vec<String>) {
-    let (mut rows, mut complaints) = (Vec::new(), Vec::new());
-    for line in page.lines() {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let ["", id, state, cell, text, ""] = cells.as_slice() else {
-            if line.starts_with("| S") || line.starts_with("| D") {
-                complaints.push(format!("not four cells: {line}"));
-            }
-            continue;
-        };
-        if ids_in(id, Case::Upper).len() != 1 {
-            continue;
-        }
-        let state = match *state {
-            "done" => State::Done,
-            "n/a" => State::NotApplicable,
-            "open" => State::Open,
-            other => {
-                complaints.push(format!("{id}: `{other}` is no state"));
-                continue;
-            }
-        };
-        if text.is_empty() {
-            complaints.push(format!("{id}: it does not say what the capability is"));
-        }
-        rows.push(Row {
-            id: (*id).to_owned(),
-            state,
-            cell: (*cell).to_owned(),
-        });
-    }
-    (rows, complaints)
-}
-
-impl Row {
-    /// The references of the third cell; a reason has none.
-    fn references(&self) -> Vec<&str> {
-        if self.state == State::NotApplicable || self.cell.is_empty() {
-            Vec::new()
-        } else if self.cell.contains('`') {
-            self.cell.split('`').skip(1).step_by(2).collect()
-        } else {
-            vec![&self.cell]
-        }
-    }
-}
 
 // ── The two together ─────────────────────────────────────────────────────────────────────────
 

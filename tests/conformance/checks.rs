@@ -10,6 +10,8 @@ pub(crate) struct Check {
     pub(crate) name: String,
     /// The rows whose ids stand in its name or in the comment above it.
     pub(crate) ids: BTreeSet<String>,
+    /// Whether the name is only the beginning of the name under which it runs.
+    pub(crate) is_beginning: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,7 @@ impl Language {
                     file: source.path.clone(),
                     name,
                     ids,
+                    is_beginning: false,
                 });
                 above.clear();
             } else if self.above.iter().any(|start| line.starts_with(start)) {
@@ -142,13 +145,14 @@ fn javascript_checks(source: &Source) -> Vec<Check> {
     let mut rest = source.text.as_str();
     while !rest.is_empty() {
         let line = rest.split('\n').next().unwrap_or_default();
-        if let Some(name) = javascript_title(rest) {
+        if let Some((name, is_beginning)) = javascript_title(rest) {
             let mut ids = ids_in(&above, Case::Upper);
             ids.extend(ids_in(&name, Case::Upper));
             found.push(Check {
                 file: source.path.clone(),
                 name,
                 ids,
+                is_beginning,
             });
         }
         let text = line.trim();
@@ -165,8 +169,9 @@ fn javascript_checks(source: &Source) -> Vec<Check> {
     found
 }
 
-/// The title, when a call of a test starts on the first line of `text`.
-fn javascript_title(text: &str) -> Option<String> {
+/// The title, when a call of a test starts on the first line of `text`, and whether the source makes
+/// more of it.
+fn javascript_title(text: &str) -> Option<(String, bool)> {
     let text = text.trim_start_matches([' ', '\t']);
     let text = text.strip_prefix("await ").unwrap_or(text);
     let call = ["test(", "it(", "check("]
@@ -182,8 +187,10 @@ fn javascript_title(text: &str) -> Option<String> {
     while let Some(letter) = letters.next() {
         match letter {
             '\\' => title.extend(letters.next()),
-            '$' if quote == '`' && letters.peek() == Some(&'{') => return Some(title),
-            letter if letter == quote => return Some(title),
+            '$' if quote == '`' && letters.peek() == Some(&'{') => {
+                return Some((title, true));
+            }
+            letter if letter == quote => return Some((title, false)),
             letter => title.push(letter),
         }
     }

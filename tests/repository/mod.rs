@@ -20,9 +20,12 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-/// The root of the workspace.
+/// The root of the workspace: the folder of its lock file, above the package that reads it.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = package.ancestors();
+    let root = folders.find(|folder| folder.join("Cargo.lock").exists());
+    root.unwrap_or(package).to_path_buf()
 }
 
 /// Every text file whose name ends in one of `endings`, sorted by path.

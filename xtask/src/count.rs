@@ -46,6 +46,16 @@ pub(crate) fn check(_log: &str) -> Option<Counts> {
     })
 }
 
+/// A command of this program that counts by itself: its last line is [`Counts`] as text.
+pub(crate) fn own(log: &str) -> Option<Counts> {
+    let totals = log.lines().next_back()?;
+    Some(Counts {
+        passed: number_before(totals, " passed, ")?,
+        failed: number_before(totals, " failed, ")?,
+        skipped: number_before(totals, " skipped")?,
+    })
+}
+
 /// libtest: every test binary ends with `test result: ok. 5 passed; 0 failed; 1 ignored; …`.
 pub(crate) fn libtest(log: &str) -> Option<Counts> {
     sum(log.lines().filter_map(|line| {
@@ -171,6 +181,13 @@ mod tests {
             test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
             test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s\n";
         assert_eq!(libtest(log), counts(12, 2, 1));
+    }
+
+    #[test]
+    fn what_this_program_counts_is_read_from_its_last_line() {
+        let log = "S001: no\n3 passed, 1 failed, 2 skipped\n";
+        assert_eq!(own(log), counts(3, 1, 2));
+        assert_eq!(own("xtask: it broke\n"), None);
     }
 
     #[test]

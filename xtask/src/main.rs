@@ -6,6 +6,8 @@
 //! | `test.rs` | `cargo xtask test`: runs the suites, sums what they counted |
 //! | `suite.rs` | the table of suites: what each needs, runs and counts |
 //! | `count.rs` | how the counts are read out of a test runner's output |
+//! | `ran.rs` | the tests that ran, one by one, read out of the runners' reports |
+//! | `conformance.rs` | `cargo xtask conformance`: holds done rows to the tests that passed |
 //! | `step.rs` | one child process: its log, its time limit, its signs of life |
 //! | `bindings.rs` | `cargo xtask bindings`: generates the code of other languages |
 //! | `bench.rs` | `cargo xtask bench`: runs a bench program and judges its rows |
@@ -19,13 +21,25 @@
 //!
 //! A command that falls short exits with 1, one that was called wrongly with 2.
 
+// What tests/conformance.rs reads as well.
+#[allow(dead_code, reason = "the test of the repository reads the rest")]
+#[path = "../../tests/conformance/checks.rs"]
+mod checks;
+#[allow(dead_code, reason = "the test of the repository reads the rest")]
+#[path = "../../tests/conformance/page.rs"]
+mod page;
+#[path = "../../tests/repository/mod.rs"]
+mod repository;
+
 mod bench;
 mod bindings;
 mod clock;
+mod conformance;
 mod count;
 mod inspect;
 mod licence;
 mod policy;
+mod ran;
 mod sim;
 mod step;
 mod suite;
@@ -110,6 +124,12 @@ const COMMANDS: &[Command] = &[
         run: torture::run,
     },
     Command {
+        name: "conformance",
+        usage: "conformance",
+        about: "holds the done rows of docs/conformance.md to the tests that passed in the last run of `test`",
+        run: conformance::run,
+    },
+    Command {
         name: "policy",
         usage: "policy",
         about: "holds every dependency to the licences, bans and sources of deny.toml",
@@ -181,7 +201,9 @@ mod tests {
             panic!("an unknown command was accepted");
         };
         assert!(
-            what.contains("test, bench, bindings, surface, sim, store-inspect, torture, policy"),
+            what.contains(
+                "test, bench, bindings, surface, sim, store-inspect, torture, conformance, policy"
+            ),
             "{what}"
         );
     }

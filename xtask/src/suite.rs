@@ -9,6 +9,7 @@
 //! packages with all features, so that the generator of the bindings is checked as well.
 
 use crate::count::{self, Reader};
+use crate::ran::{self, Report};
 use crate::sim;
 use crate::step::Step;
 use crate::tree::{Tree, cargo};
@@ -45,6 +46,8 @@ pub(crate) struct Suite {
     /// Run in order; the first that fails ends the suite.
     pub(crate) steps: fn(&Tree) -> Vec<Step>,
     pub(crate) count: Reader,
+    /// Which tests ran, one by one, where its runner can tell.
+    pub(crate) report: Option<Report>,
 }
 
 const NODE: Tool = Tool::on_path("node");
@@ -69,6 +72,7 @@ const CHECK: Suite = Suite {
     minutes: 25,
     steps: |_| Vec::new(),
     count: count::check,
+    report: None,
 };
 
 /// Every suite, in the order they run: the quick complaints first.
@@ -132,7 +136,17 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "rust",
         about: "every Rust test: unit, integration, tidy, conformance, doctests",
         steps: |tree| {
-            let test = ["test", "--workspace", "--all-features", "--no-fail-fast"];
+            let test = [
+                "test",
+                "--workspace",
+                "--all-features",
+                "--no-fail-fast",
+                // Says which source each test program was built from.
+                "--message-format=json-render-diagnostics",
+                "--",
+                // Shows what a test said that passed without having run.
+                "--show-output",
+            ];
             let mut steps = vec![build(tree)];
             // Some of them talk to the JavaScript SDK; without npm they say that they can't.
             let scripts = tree.has("tests/interop/js/package.json");
@@ -142,6 +156,12 @@ pub(crate) const SUITES: &[Suite] = &[
             steps
         },
         count: count::libtest,
+        report: Some(Report {
+            ending: ".rs",
+            folder: "",
+            leaves: None,
+            read: ran::libtest,
+        }),
         ..CHECK
     },
     Suite {
@@ -151,10 +171,26 @@ pub(crate) const SUITES: &[Suite] = &[
         needs: &[NODE, NPM],
         steps: |tree| {
             let folder = tree.root.join("tests/interop/js");
-            let test = Step::new(&folder, "node", &["--test", "--test-reporter=tap"]);
+            let destination = ran::node_report(tree);
+            let destination = destination.to_string_lossy();
+            let report = format!("--test-reporter-destination={destination}");
+            let options = [
+                "--test",
+                "--test-reporter=tap",
+                "--test-reporter-destination=stdout",
+                "--test-reporter=./lib/report.mjs",
+                &report,
+            ];
+            let test = Step::new(&folder, "node", &options);
             vec![build(tree), npm_install(&folder), with_service(tree, test)]
         },
         count: count::node_tap,
+        report: Some(Report {
+            ending: ".mjs",
+            folder: "tests/interop/js/",
+            leaves: Some(ran::node_report),
+            read: ran::node,
+        }),
         ..CHECK
     },
     Suite {
@@ -175,6 +211,12 @@ pub(crate) const SUITES: &[Suite] = &[
             steps
         },
         count: count::surefire,
+        report: Some(Report {
+            ending: ".java",
+            folder: "tests/interop/java/",
+            leaves: Some(ran::java_reports),
+            read: ran::java,
+        }),
         ..CHECK
     },
     Suite {
@@ -191,6 +233,12 @@ pub(crate) const SUITES: &[Suite] = &[
             vec![bindings(tree, "python"), with_service(tree, test)]
         },
         count: count::python,
+        report: Some(Report {
+            ending: ".py",
+            folder: "bindings/smoke/",
+            leaves: None,
+            read: ran::python,
+        }),
         ..CHECK
     },
     Suite {
@@ -213,6 +261,12 @@ pub(crate) const SUITES: &[Suite] = &[
             vec![bindings(tree, "kotlin"), with_service(tree, test)]
         },
         count: count::surefire,
+        report: Some(Report {
+            ending: ".kt",
+            folder: "bindings/kotlin/",
+            leaves: Some(ran::kotlin_reports),
+            read: ran::kotlin,
+        }),
         ..CHECK
     },
     Suite {
@@ -232,6 +286,12 @@ pub(crate) const SUITES: &[Suite] = &[
             vec![bindings(tree, "swift"), with_service(tree, test)]
         },
         count: count::xctest,
+        report: Some(Report {
+            ending: ".swift",
+            folder: "bindings/swift/",
+            leaves: None,
+            read: ran::swift,
+        }),
         ..CHECK
     },
     Suite {
@@ -255,6 +315,14 @@ pub(crate) const SUITES: &[Suite] = &[
                 Step::new(&tree.root, program.to_string_lossy(), &[]),
             ]
         },
+        ..CHECK
+    },
+    Suite {
+        name: "conformance",
+        about: "the checks of every done row passed in this run (docs/conformance.md)",
+        home: "docs/conformance.md",
+        steps: |tree| vec![Step::new(&tree.root, this_program(tree), &["conformance"])],
+        count: count::own,
         ..CHECK
     },
 ];
