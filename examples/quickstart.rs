@@ -8,13 +8,13 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use sampan::model::{AppId, ClientId, ConversationId, ConversationInfo, Event, MessageState};
-use sampan::{Client, ClientOptions, Config, Engine, Limits, ServerAddress};
+use sampan::model::{AppId, ClientId, ConversationId, ConversationInfo, Count, MessageState};
+use sampan::{
+    Client, ClientOptions, ClientState, Config, Engine, Limits, ServerAddress, SyncState,
+};
 use sampan_service::{RunningService, Service, ServiceOptions, StorageChoice};
 use support::history::{self, Recorded, Stage};
 use support::show::Stopwatch;
@@ -26,9 +26,6 @@ const ME: &str = "43aeb2a3-6086-4d97-ae04-a47553aa179a";
 
 const APP: &str = "quickstart";
 const KEY: &str = "quickstart-key";
-
-/// Silence after which a device counts as in sync.
-const QUIET: Duration = Duration::from_millis(300);
 
 /// How long anything here may take before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,7 +67,7 @@ async fn tell() -> Outcome<()> {
     let phone = engine.client(me.clone(), ClientOptions::default()).await?;
     let began = Stopwatch::start();
     phone.connect().await?;
-    let list = synced(&phone, conversations.len()).await?;
+    let list = synced(&phone).await?;
     let unread = phone.unread_totals().await?.all;
     line(&format!(
         "in sync after {}: {} conversations, {}{} unread messages, {} on disk",
@@ -105,9 +102,9 @@ async fn tell() -> Outcome<()> {
         .await?;
     laptop.connect().await?;
     timeout(PATIENCE, laptop.opened()).await??;
-    let watching = tokio::spawn(arrivals(Arc::clone(&laptop), me.clone()));
     phone.connect().await?;
-    let arrived = timeout(PATIENCE, watching).await???;
+    until(&phone, |state| state.outbox.waiting == Count(0)).await?;
+    let arrived = at_the_service(&laptop, &chat.id, &me).await?;
     transcript(&phone, &chat.id, 4).await?;
     line(&format!("{}'s laptop received:", show::name(&other)));
     for text in &arrived {
@@ -167,22 +164,23 @@ async fn play(service: &RunningService, conversations: &[Recorded]) -> Outcome<(
     Ok(())
 }
 
-/// Waits until a device has all conversations and nothing changes any more.
-async fn synced(client: &Client, conversations: usize) -> Outcome<Vec<ConversationInfo>> {
-    let mut events = client.events();
-    timeout(PATIENCE, client.opened()).await??;
-    let began = Stopwatch::start();
-    loop {
-        // An event says that something is still on its way.
-        while timeout(QUIET, events.next()).await.is_ok() {}
-        let list = client.conversations(None, 500).await?.conversations;
-        if list.len() >= conversations {
-            return Ok(list);
-        }
-        if began.elapsed() > PATIENCE {
-            return Err("the device did not get in sync".into());
-        }
+/// Waits until a device is in sync, and answers its conversations.
+async fn synced(client: &Client) -> Outcome<Vec<ConversationInfo>> {
+    until(client, |state| {
+        matches!(state.sync, SyncState::Current { .. })
+    })
+    .await?;
+    Ok(client.conversations(None, 500).await?.conversations)
+}
+
+/// Follows a client's state until it is as wanted.
+async fn until(client: &Client, wanted: impl Fn(&ClientState) -> bool) -> Outcome<()> {
+    let mut state = client.state();
+    while !wanted(&state) {
+        let next = timeout(PATIENCE, client.next_state(state.version)).await??;
+        state = next.ok_or("the client was closed")?;
     }
+    Ok(())
 }
 
 /// Runs this program again as a process that sends offline and is killed in the middle of its life.
@@ -224,28 +222,24 @@ async fn send_and_wait(store: &Path, conversation: &str) -> Outcome<()> {
     std::future::pending().await
 }
 
-/// What arrives from `sender` until nothing has arrived for a while.
-async fn arrivals(client: Arc<Client>, sender: ClientId) -> Outcome<Vec<String>> {
-    let mut events = client.events();
-    let mut arrived = Vec::new();
-    while arrived.len() < WORDS.len() {
-        collect(events.next().await, &sender, &mut arrived);
-    }
-    // Whatever comes now came twice.
-    while let Ok(event) = timeout(QUIET, events.next()).await {
-        collect(event, &sender, &mut arrived);
-    }
-    Ok(arrived)
-}
-
-fn collect(event: Option<Event>, sender: &ClientId, arrived: &mut Vec<String>) {
-    if let Some(Event::MessageAdded { message, .. }) = event
-        && message.sender == *sender
-        && let Some(words) = message.content.words()
-        && WORDS.contains(&words)
-    {
-        arrived.push(words.to_owned());
-    }
+/// What the service has of what `sender` sent, oldest first: everything is acknowledged by now.
+async fn at_the_service(
+    client: &Client,
+    chat: &ConversationId,
+    sender: &ClientId,
+) -> Outcome<Vec<String>> {
+    until(client, |state| {
+        matches!(state.sync, SyncState::Current { .. })
+    })
+    .await?;
+    let chat = client.conversation(chat.clone()).await?;
+    chat.fetch_older(20).await?;
+    let page = chat.page(None, 20).await?;
+    let messages = page.items.iter().filter_map(|item| item.message());
+    let theirs = messages.filter(|message| message.sender == *sender);
+    let words = theirs.filter_map(|message| message.content.words());
+    let sent = words.filter(|words| WORDS.contains(words));
+    Ok(sent.map(str::to_owned).collect())
 }
 
 fn other_member(chat: &ConversationInfo, me: &ClientId) -> Outcome<ClientId> {

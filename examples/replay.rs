@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sampan::model::{AppId, ClientId, ConversationInfo};
-use sampan::{Client, ClientOptions, Config, Engine, Limits, ServerAddress};
+use sampan::{Client, ClientOptions, Config, Engine, Limits, ServerAddress, SyncState};
 use sampan_service::{Service, ServiceOptions, StorageChoice};
 use support::history::{self, Recorded, Stage};
 use support::show::Stopwatch;
@@ -108,23 +108,21 @@ fn busiest(conversations: &[Recorded]) -> Outcome<(ClientId, u64)> {
     Ok((ClientId::new(id)?, count))
 }
 
-/// Pages through every conversation down to its beginning, as it becomes known.
+/// Pages through every conversation down to its beginning, once all of them are known.
 async fn fetch_everything(client: &Client, stored: &AtomicU64) -> Outcome<()> {
+    let mut state = client.state();
+    while !matches!(state.sync, SyncState::Current { .. }) {
+        let next = client.next_state(state.version).await?;
+        state = next.ok_or("the client was closed")?;
+    }
     let mut list = Vec::new();
     let mut after = None;
-    // The list is whole when it has not grown for a while.
-    let mut known = usize::MAX;
-    while known != list.len() || list.is_empty() {
-        known = list.len();
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        list.clear();
-        loop {
-            let page = client.conversations(after, 500).await?;
-            list.extend(page.conversations);
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+    loop {
+        let page = client.conversations(after, 500).await?;
+        list.extend(page.conversations);
+        after = page.next;
+        if after.is_none() {
+            break;
         }
     }
     stream::iter(list.iter().map(|info| fetch_one(client, info, stored)))

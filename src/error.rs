@@ -1,6 +1,6 @@
 //! Why a call failed, sorted by what an app can do about it.
 
-use crate::model::{InvalidId, InvalidJson};
+use crate::model::{InvalidId, InvalidJson, InvalidKey};
 
 /// Why a call failed, sorted by what an app can do about it.
 ///
@@ -110,6 +110,14 @@ impl From<InvalidId> for SampanError {
 
 impl From<InvalidJson> for SampanError {
     fn from(error: InvalidJson) -> Self {
+        Self::InvalidArgument {
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl From<InvalidKey> for SampanError {
+    fn from(error: InvalidKey) -> Self {
         Self::InvalidArgument {
             reason: error.to_string(),
         }

@@ -6,9 +6,10 @@
 use std::path::PathBuf;
 
 use crate::model::{
-    AppId, ClientId, CommitSeq, ConversationId, Json, LocalId, MessageId, OutboxEntryId, Tag,
-    Timestamp,
+    AppId, ClientId, CommitSeq, ConversationId, ConversationKey, Count, ItemKey, Json, LocalId,
+    MessageId, MessageKey, OutboxEntryId, Tag, Timestamp,
 };
+use crate::views::Version;
 use crate::{Config, Limits, SampanError, Secret, ServerAddress};
 
 /// A text newtype is a string on the other side, and checked on its way back.
@@ -46,6 +47,31 @@ uniffi::custom_type!(CommitSeq, u64, {
 uniffi::custom_type!(OutboxEntryId, u64, {
     try_lift: |number| Ok(OutboxEntryId(number)),
     lower: |id| id.0,
+});
+
+uniffi::custom_type!(MessageKey, String, {
+    try_lift: |text| Ok(MessageKey::parse(&text).map_err(SampanError::from)?),
+    lower: |key| key.to_string(),
+});
+
+uniffi::custom_type!(ItemKey, String, {
+    try_lift: |text| Ok(ItemKey::parse(&text).map_err(SampanError::from)?),
+    lower: |key| key.to_string(),
+});
+
+uniffi::custom_type!(ConversationKey, u64, {
+    try_lift: |number| Ok(ConversationKey(number)),
+    lower: |key| key.0,
+});
+
+uniffi::custom_type!(Version, u64, {
+    try_lift: |number| Ok(Version(number)),
+    lower: |version| version.0,
+});
+
+uniffi::custom_type!(Count, u64, {
+    try_lift: |number| Ok(Count(number)),
+    lower: |count| count.0,
 });
 
 uniffi::custom_type!(PathBuf, String, {

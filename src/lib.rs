@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`model`] | what we talk about: ids, times, conversations, messages, receipts, events |
 //! | [`store`] | what is on disk: records, atomic commits, the outbox and its journal, repair |
+//! | [`views`] | what an app watches: windows over the store, and what changed in them |
 //! | [`wire`] | what is on the wire: protobuf frames and JSON payloads |
 //! | [`sync`] | decides, purely: the machines of the connection and of each client |
 //! | [`net`] | moves bytes: the WebSocket and the HTTP requests |
@@ -30,14 +31,15 @@ pub mod runtime;
 pub mod store;
 #[doc(hidden)]
 pub mod sync;
+pub mod views;
 pub mod wire;
 
 pub use api::{
     Client, ClientOptions, Conversation, ConversationsCursor, ConversationsPage,
     CreatedConversation, Engine, EventObserver, ExtensionInbox, FetchedHistory, GapEdge, LocalData,
     LogLevel, LogRecord, LogSink, NetworkChange, OperationSignature, SentMessage, Signer,
-    Subscription, TimelineGap, TimelineItem, TimelinePage, TimelinePlace, UnreadSum, UnreadSummary,
-    library_version, set_log_sink,
+    Subscription, TimelineGap, TimelineItem, TimelinePage, TimelinePlace, library_version,
+    set_log_sink,
 };
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
@@ -47,6 +49,9 @@ pub use error::SampanError;
 pub use model::Operation;
 pub use runtime::{EventStream, InboxReport};
 pub use store::{OpenReport, SetAside, StorageUsage};
+pub use views::{
+    Blocker, ClientState, LinkState, OutboxSummary, SyncState, UnreadSum, UnreadSummary, Version,
+};
 
 /// The page that a newcomer reads first: its example is compiled and run.
 #[cfg(doctest)]

@@ -10,8 +10,9 @@ use crate::model::{
 use crate::runtime::{
     AfterSignOut, ClientCore, EventStream, InboxReport, OpenOptions, Runtime, Scope,
 };
-use crate::store::{OpenReport, StorageUsage, Store, StoreKey, UnreadTotal, UnreadTotals};
+use crate::store::{OpenReport, StorageUsage, Store, StoreKey};
 use crate::sync::{Reply, Request, SignIn};
+use crate::views::{ClientState, UnreadSummary, Version};
 use crate::{SampanError, Secret};
 
 use super::conversation::Conversation;
@@ -188,6 +189,25 @@ impl Client {
     /// after signing out.
     pub async fn disconnect(&self) -> Result<(), SampanError> {
         self.request(Request::Disconnect).await.map(|_| ())
+    }
+
+    /// How it is now, in one value: for a banner, a badge, a first frame. Quick: it reads what is in
+    /// memory, and waits at most for a write that is under way.
+    #[must_use]
+    pub fn state(&self) -> ClientState {
+        self.runtime.client_state(&self.core)
+    }
+
+    /// Waits until the state is another one than that of this version, and answers the newest: what
+    /// lay between is not told. Zero is the version of who has none yet. Any number may wait, and a
+    /// call that is cancelled loses nothing. None when the client signed out or the engine was shut
+    /// down.
+    ///
+    /// # Errors
+    ///
+    /// None of its own: in Swift a cancelled task throws out of it.
+    pub async fn next_state(&self, have: Version) -> Result<Option<ClientState>, SampanError> {
+        Ok(self.runtime.next_client_state(&self.core, have).await)
     }
 
     /// The session's state now.
@@ -479,48 +499,6 @@ const CONFLICT: u16 = 4111;
 
 /// The service's number for a client that the operator removed (`docs/wire.md`).
 const KICKED: u16 = 4115;
-
-/// What is unread in all conversations of a client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
-pub struct UnreadSummary {
-    /// In all conversations.
-    pub all: UnreadSum,
-    /// In those that the client has not muted.
-    pub unmuted: UnreadSum,
-}
-
-/// One sum of unread counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
-pub struct UnreadSum {
-    /// Unread messages.
-    pub messages: u64,
-    /// Conversations with something unread.
-    pub conversations: u32,
-    /// Conversations whose unread messages mention the client.
-    pub mentioning: u32,
-    /// Conversations whose count is only a lower bound.
-    pub at_least: u32,
-}
-
-impl From<UnreadTotals> for UnreadSummary {
-    fn from(totals: UnreadTotals) -> Self {
-        Self {
-            all: totals.all.into(),
-            unmuted: totals.unmuted.into(),
-        }
-    }
-}
-
-impl From<UnreadTotal> for UnreadSum {
-    fn from(total: UnreadTotal) -> Self {
-        Self {
-            messages: total.messages,
-            conversations: total.conversations,
-            mentioning: total.mentioning,
-            at_least: total.at_least,
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

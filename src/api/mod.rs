@@ -33,7 +33,7 @@ mod log;
 mod observer;
 mod views;
 
-pub use client::{Client, ClientOptions, CreatedConversation, LocalData, UnreadSum, UnreadSummary};
+pub use client::{Client, ClientOptions, CreatedConversation, LocalData};
 pub use conversation::{Conversation, FetchedHistory, SentMessage};
 pub use engine::{Engine, NetworkChange, library_version};
 pub use inbox::ExtensionInbox;

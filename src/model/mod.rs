@@ -7,6 +7,8 @@
 //! | file | what it defines |
 //! |---|---|
 //! | `id.rs` | the names of things |
+//! | `key.rs` | the keys of what views show |
+//! | `count.rs` | how many |
 //! | `time.rs` | points in time |
 //! | `json.rs` | JSON text that is known to parse |
 //! | `conversation.rs` | conversations and their kinds |
@@ -20,9 +22,11 @@
 
 mod content;
 mod conversation;
+mod count;
 mod event;
 mod id;
 mod json;
+mod key;
 mod message;
 mod operation;
 mod outbox;
@@ -33,9 +37,11 @@ mod time;
 
 pub use content::{Attachment, Content, Details};
 pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
+pub use count::Count;
 pub use event::{CommitSeq, Event, StoreHealth};
 pub use id::{AppId, ClientId, ConversationId, InvalidId, LocalId, MessageId, MessageRef, Tag};
 pub use json::{InvalidJson, Json};
+pub use key::{ConversationKey, InvalidKey, ItemKey, MessageKey, Named};
 pub use message::{Mentions, Message, MessageState, SendFailure};
 pub use operation::Operation;
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState};

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::marks::Marks;
 use crate::SampanError;
 use crate::store::{OpenReport, Opened, Store, Writer};
 
@@ -25,6 +26,7 @@ pub(crate) struct Door {
     state: Mutex<State>,
     report: Mutex<OpenReport>,
     usage: watch::Sender<Usage>,
+    marks: Marks,
 }
 
 enum State {
@@ -86,6 +88,7 @@ impl Door {
             state: Mutex::new(State::Resting),
             report: Mutex::default(),
             usage: watch::Sender::default(),
+            marks: Marks::default(),
         })
     }
 
@@ -149,6 +152,12 @@ impl Door {
     /// Shuts the door for good; whoever is inside may finish.
     pub(super) fn close(&self) {
         *self.state() = State::Closed;
+        self.marks.raise();
+    }
+
+    /// What those wait for who watch the store.
+    pub(crate) const fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     pub(crate) fn is_closed(&self) -> bool {

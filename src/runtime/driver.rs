@@ -343,6 +343,7 @@ impl Driver {
         self.rounds.link(LinkInput::Suspend);
         self.rounds.settle();
         self.lifecycle = Lifecycle::Background { rest_at: None };
+        self.rounds.ports().board.is_away.send_replace(true);
         self.rest_all();
         self.resting.stop_retrying();
         let goodbye = self.rounds.ports_mut().sockets.goodbye();
@@ -359,6 +360,7 @@ impl Driver {
 
     fn resume(&mut self) {
         self.lifecycle = Lifecycle::Foreground;
+        self.rounds.ports().board.is_away.send_replace(false);
         self.rounds.link(LinkInput::Resume);
         self.rounds.import_soon();
         self.resting.wake_all();

@@ -10,11 +10,12 @@ use super::inbox::InboxReport;
 use super::rest::Guest;
 use crate::SampanError;
 use crate::model::{
-    ClientId, ConnectionFailure, ConnectionState, Operation, SessionState, StoreHealth,
+    ClientId, ConnectionFailure, ConnectionState, Operation, SessionState, StoreHealth, Timestamp,
 };
 use crate::store::StoreKey;
 use crate::sync::link::NetworkHint;
 use crate::sync::{Reply, Request, Signature};
+use crate::views::SyncState;
 
 /// How many calls may wait for the loop; more callers wait for room.
 pub(super) const MAILBOX_MAX: usize = 1024;
@@ -171,6 +172,10 @@ impl Newcomer {
 pub(crate) struct EngineBoard {
     pub(super) connection: watch::Sender<ConnectionState>,
     pub(super) failure: watch::Sender<Option<ConnectionFailure>>,
+    /// When connecting is tried again, while that is planned; by the device's clock.
+    pub(super) retry_at: watch::Sender<Timestamp>,
+    /// Whether the app is in the background.
+    pub(super) is_away: watch::Sender<bool>,
 }
 
 impl EngineBoard {
@@ -190,6 +195,7 @@ impl EngineBoard {
 pub(crate) struct ClientBoard {
     pub(super) session: watch::Sender<SessionState>,
     pub(super) health: watch::Sender<StoreHealth>,
+    pub(super) sync: watch::Sender<SyncState>,
     pub(super) inbox: watch::Sender<InboxReport>,
 }
 
@@ -207,6 +213,11 @@ impl ClientBoard {
     /// Whether the store takes writes now.
     pub(crate) fn health(&self) -> StoreHealth {
         self.health.borrow().clone()
+    }
+
+    /// Whether this device has what the service has.
+    pub(crate) fn sync(&self) -> SyncState {
+        *self.sync.borrow()
     }
 
     /// What was found in the inbox since the client was opened.

@@ -20,6 +20,9 @@
 //! | `inbox.rs` | what other processes of the app left |
 //! | `publish.rs` | events to subscribers |
 //! | `events.rs` | what the store says changed, as events |
+//! | `client_state.rs` | how a client is, in one value |
+//! | `progress.rs` | what is told of a catch-up |
+//! | `marks.rs` | what those wait for who watch a store |
 //! | `account.rs` | the folders of clients |
 //! | `clock.rs` | the only reader of clocks and entropy |
 //!
@@ -29,12 +32,15 @@
 
 mod account;
 mod arrival;
+mod client_state;
 mod clock;
 mod door;
 mod driver;
 mod events;
 mod inbox;
 mod mailbox;
+mod marks;
+mod progress;
 mod publish;
 mod rest;
 mod rounds;
@@ -59,6 +65,7 @@ use crate::net::{self, SocketTransport, Tls, Transport};
 use crate::store::{Store, StoreKey, StoreOptions};
 use crate::{Config, SampanError};
 
+use client_state::Told;
 use door::{Door, Opener, Shut};
 use driver::Driver;
 use inbox::Imports;
@@ -122,6 +129,8 @@ pub(crate) struct ClientCore {
     pub(crate) door: Arc<Door>,
     tag: Option<Tag>,
     folder: PathBuf,
+    /// The state that was told last.
+    told: Told,
 }
 
 impl Runtime {
@@ -228,6 +237,7 @@ impl Runtime {
             door: Arc::clone(&door),
             tag: options.tag.clone(),
             folder,
+            told: Told::default(),
         });
         let guest = Guest {
             client: id.clone(),

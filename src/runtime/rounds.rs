@@ -27,6 +27,7 @@ use crate::sync::link::{
 use crate::sync::{
     ClientInput, EffectId, Randomness, Reply, Request, RequestError, RequestId, Signature,
 };
+use crate::views::SyncState;
 
 /// What the rounds ask of the world around them. Nothing here waits.
 pub trait Ports {
@@ -53,6 +54,12 @@ pub trait Ports {
 
     /// Makes it readable whether a client's store takes writes.
     fn health_changed(&mut self, client: &ClientId, health: &StoreHealth);
+
+    /// Makes it readable how far a client has come with what it missed.
+    fn sync_changed(&mut self, _client: &ClientId, _state: SyncState) {}
+
+    /// A client's store has another state than before: those who watch it look again.
+    fn committed(&mut self, _client: &ClientId) {}
 
     /// Answers a call.
     fn answer(&mut self, call: Self::Call, answer: Result<Reply, SampanError>);
@@ -331,6 +338,7 @@ impl<P: Ports> Rounds<P> {
             self.tell_seat(slot, |seat, now| seat.wake(now));
             self.import_if_due(slot);
             self.release(slot, |seat, now| seat.flush_if_due(now));
+            self.release(slot, |seat, now| Ok(seat.tell_progress_if_due(now)));
             self.tend_if_due(slot);
             self.probe_if_due(slot);
         }
@@ -481,6 +489,12 @@ impl<P: Ports> Rounds<P> {
         }
         if let Some(session) = &released.session {
             self.ports.session_changed(&client, session);
+        }
+        if let Some(sync) = released.sync {
+            self.ports.sync_changed(&client, sync);
+        }
+        if released.committed {
+            self.ports.committed(&client);
         }
         if let Some(reason) = &released.not_imported {
             self.ports.left_untaken(&client, reason);

@@ -16,13 +16,15 @@ use std::time::Duration;
 
 use super::arrival::{Arrival, Commits, Departure, Wishes};
 use super::events;
+use super::progress::Telling;
 use crate::model::{ClientId, Event, Now, Operation, SessionState, StoreHealth, Tag};
 use crate::store::{Batch, CommitClass, Overlay, Store, StoreError, Tended};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
-    Client as Machine, ClientInput, ClientSettings, Durability, EffectId, Randomness, Reply,
-    Request, RequestError, RequestId, Signing, Step,
+    Client as Machine, ClientInput, ClientSettings, Durability, EffectId, Progress, Randomness,
+    Reply, Request, RequestError, RequestId, Signing, Step,
 };
+use crate::views::SyncState;
 use crate::{Limits, SampanError};
 
 /// How long writes of the cache class may wait for the disk. The service's messages are
@@ -65,6 +67,8 @@ pub(super) struct Seat<C, W> {
     next_call: u64,
     /// What the app asked for last. A rebuilt machine is told.
     wishes: Wishes,
+    /// What was told of the catch-up.
+    telling: Telling,
     phase: Phase,
 }
 
@@ -97,6 +101,9 @@ pub(super) struct Released<C> {
     /// Readable state: a caller that has its answer may ask for it at once, so it comes first.
     pub(super) session: Option<SessionState>,
     pub(super) health: Option<StoreHealth>,
+    pub(super) sync: Option<SyncState>,
+    /// Whether the store has another state than before.
+    pub(super) committed: bool,
     /// What came of what other processes of the app left.
     pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
     /// Why nothing comes of it now.
@@ -115,6 +122,8 @@ impl<C> Default for Released<C> {
         Self {
             session: None,
             health: None,
+            sync: None,
+            committed: false,
             imported: Vec::new(),
             not_imported: None,
             compacted: None,
@@ -142,6 +151,7 @@ impl<C, W: Commits> Seat<C, W> {
             import_at: None,
             next_call: 0,
             wishes: arrival.wishes,
+            telling: Telling::default(),
             phase: Phase::Failed(Failed {
                 reason: SampanError::Closed,
                 pause: PROBE_FIRST,
@@ -272,7 +282,8 @@ impl<C, W: Commits> Seat<C, W> {
         match &self.phase {
             Phase::Working(working) => {
                 let own = [working.wake_at, working.flush_at, working.tend_at];
-                own.into_iter().chain([self.import_at]).flatten().min()
+                let other = [self.import_at, self.telling.due_at()];
+                own.into_iter().chain(other).flatten().min()
             }
             Phase::Failed(failed) => Some(failed.probe_at),
         }
@@ -298,12 +309,14 @@ impl<C, W: Commits> Seat<C, W> {
             return Ok(Released::default());
         };
         let mut events = Vec::new();
+        let mut committed = false;
         if let Some(batch) = working.batch.take().filter(|batch| !batch.is_empty()) {
             let class = match step.durability {
                 Durability::Intent => CommitClass::Intent,
                 Durability::None | Durability::Cache => CommitClass::Cache,
             };
             let commit = self.writer.commit(batch, class)?;
+            committed = true;
             let changes = commit.changes.into_iter();
             events.extend(changes.map(|change| events::of(&self.client, commit.seq, change)));
             if self.writer.is_dirty() && working.flush_at.is_none() {
@@ -316,6 +329,8 @@ impl<C, W: Commits> Seat<C, W> {
         let mut imports = |reply: &(RequestId, _)| self.imports.remove(&reply.0);
         let (imported, replies) = step.replies.into_iter().partition(|it| imports(it));
         let mut released = Released {
+            sync: self.telling.note(now, working.machine.progress()),
+            committed,
             imported,
             answers: answers(&mut self.calls, replies),
             requests: step.requests,
@@ -330,6 +345,16 @@ impl<C, W: Commits> Seat<C, W> {
         }
         self.tell(step.session, step.transient, &mut released);
         Ok(released)
+    }
+
+    /// Tells how far the machine has come, if it is time.
+    pub(super) fn tell_progress_if_due(&mut self, now: Now) -> Released<C> {
+        let due = self.telling.due_at().is_some_and(|at| at <= now.elapsed);
+        let mut released = Released::default();
+        if let (true, Phase::Working(working)) = (due, &self.phase) {
+            released.sync = self.telling.note(now, working.machine.progress());
+        }
+        released
     }
 
     fn tell(
@@ -457,6 +482,7 @@ impl<C, W: Commits> Seat<C, W> {
         let reason = SampanError::from(error.clone());
         let calls = std::mem::take(&mut self.calls).into_values();
         let mut released = Released {
+            sync: self.telling.note(now, Progress::Unknown),
             answers: calls.map(|call| (call, Err(reason.clone()))).collect(),
             not_imported: Some(reason.clone()),
             compacted: Some(Err(reason.clone())),

@@ -26,6 +26,7 @@ use crate::model::{
 use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
 use crate::sync::{EffectId, Randomness, Reply, RequestError, RequestId, Signature};
+use crate::views::SyncState;
 
 /// How long the app's signer may take. It asks the app's own server, over whatever network there is.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -107,6 +108,10 @@ impl Ports for Wiring {
     }
 
     fn connection_changed(&mut self, state: &ConnectionState) {
+        if let ConnectionState::Waiting { delay, .. } = state {
+            let retry_at = self.clock.now().wall.saturating_add(*delay);
+            self.board.retry_at.send_replace(retry_at);
+        }
         self.board.connection.send_replace(state.clone());
     }
 
@@ -119,6 +124,18 @@ impl Ports for Wiring {
     fn health_changed(&mut self, client: &ClientId, health: &StoreHealth) {
         if let Some(guest) = self.guests.get(client) {
             guest.board.health.send_replace(health.clone());
+        }
+    }
+
+    fn sync_changed(&mut self, client: &ClientId, state: SyncState) {
+        if let Some(guest) = self.guests.get(client) {
+            guest.board.sync.send_replace(state);
+        }
+    }
+
+    fn committed(&mut self, client: &ClientId) {
+        if let Some(guest) = self.guests.get(client) {
+            guest.door.marks().raise();
         }
     }
 

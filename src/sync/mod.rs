@@ -32,7 +32,7 @@ mod random;
 mod request;
 mod step;
 
-pub use client::{Client, ClientSettings, Signing};
+pub use client::{Client, ClientSettings, Progress, Signing};
 pub use random::Randomness;
 pub use request::{Reply, Request, RequestError, RequestId, SignIn};
 pub use step::{ClientInput, Durability, Effect, EffectId, Signature, Step};

@@ -22,6 +22,7 @@
 //! | `reconnect.rs` | a connection that breaks: what is told, tried, and there afterwards |
 //! | `tls.rs` | which certificates are believed, and what an app is told of others |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
+//! | `views_state.rs` | the one small state of a client |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
 #![expect(
@@ -55,3 +56,4 @@ mod store;
 mod strangers;
 mod suspend;
 mod tls;
+mod views_state;

@@ -34,6 +34,8 @@ const IN_FLIGHT_MAX: usize = 4;
 pub(super) struct CatchUp {
     /// When each was last active: the newest comes first.
     wanted: BTreeMap<ConversationNumber, Option<Timestamp>>,
+    /// How many were behind since the session opened, those included that no longer are.
+    ever_wanted: u32,
     asked: BTreeSet<ConversationNumber>,
     refused: BTreeMap<ConversationNumber, Refusals>,
     focus: Option<ConversationNumber>,
@@ -90,8 +92,22 @@ struct Gained {
 impl CatchUp {
     pub(super) fn forget_connection(&mut self) {
         self.wanted.clear();
+        self.ever_wanted = 0;
         self.asked.clear();
         self.refused.clear();
+    }
+
+    /// How many conversations were caught up with since the session opened, and how many are behind.
+    pub(super) fn counts(&self) -> (u32, u32) {
+        let left = u32::try_from(self.wanted.len()).unwrap_or(u32::MAX);
+        (self.ever_wanted.saturating_sub(left), left)
+    }
+
+    /// Notes that a conversation is behind.
+    fn want(&mut self, number: ConversationNumber, active_at: Option<Timestamp>) {
+        if self.wanted.insert(number, active_at).is_none() {
+            self.ever_wanted = self.ever_wanted.saturating_add(1);
+        }
     }
 
     /// The conversation to catch up with next: the one the user looks at, then the newest.
@@ -129,7 +145,7 @@ impl Client {
                 .update_conversation(number, |row| fall_behind(&mut row.history))?;
             turn.step.wrote(Durability::Cache);
         }
-        self.catch_up.wanted.insert(number, row.last_message_at);
+        self.catch_up.want(number, row.last_message_at);
         Ok(())
     }
 

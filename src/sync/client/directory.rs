@@ -122,6 +122,19 @@ impl Directory {
         self.listing == Listing::Complete
     }
 
+    /// Whether the service refused to list what changed.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.listing == Listing::Unknown
+    }
+
+    /// How many conversations have to be asked for by their ids; those that are on their way count as
+    /// one.
+    pub(super) fn unknown(&self) -> u32 {
+        let asked = u32::from(self.wanted_asked == Asked::Yes);
+        let wanted = u32::try_from(self.wanted.len()).unwrap_or(u32::MAX);
+        wanted.saturating_add(asked)
+    }
+
     fn lists(&self) -> bool {
         matches!(
             self.listing,

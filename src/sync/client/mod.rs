@@ -26,6 +26,7 @@
 //! | `members.rs` | what the service tells about conversations |
 //! | `directory.rs` | asking for conversations: those that changed, those unknown |
 //! | `catch_up.rs` | asking for history: what was missed, what the app pages through |
+//! | `progress.rs` | how far it has come with what was missed |
 //! | `pace.rs` | how often commands may be sent |
 //! | `refusals.rs` | how often what is refused is asked for again |
 //!
@@ -42,6 +43,7 @@ mod inbox;
 mod members;
 mod outbox;
 mod pace;
+mod progress;
 mod reads;
 mod receiver;
 mod refusals;
@@ -59,6 +61,7 @@ use self::directory::{Directory, DirectoryQuery};
 use self::doubt::Search;
 use self::edits::EarlyEdits;
 use self::pace::Pace;
+pub use self::progress::Progress;
 use self::reads::Reads;
 use self::receiver::Receiver;
 use self::sender::Sender;

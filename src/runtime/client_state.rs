@@ -1,0 +1,131 @@
+//! The one small state of a client, put together from what the loop lets anybody read.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::mailbox::{ClientBoard, EngineBoard};
+use super::{ClientCore, Runtime};
+use crate::model::{ConnectionState, SessionState, StoreHealth};
+use crate::store::{Store, StoreError};
+use crate::views::{ClientState, LinkState, OutboxSummary, Reach, Version};
+
+/// The state that was told last: a newer version is another one.
+#[derive(Debug, Default)]
+pub(super) struct Told(Mutex<ClientState>);
+
+/// Everything that may change a client's state, watched from one moment on.
+struct Changes {
+    connection: watch::Receiver<ConnectionState>,
+    is_away: watch::Receiver<bool>,
+    session: watch::Receiver<SessionState>,
+    health: watch::Receiver<StoreHealth>,
+    sync: watch::Receiver<crate::views::SyncState>,
+    commits: watch::Receiver<u64>,
+}
+
+impl Runtime {
+    /// How a client is now. It reads what is in memory and waits at most for a commit under way. A
+    /// store that is shut, because the app is in the background, counts as it was.
+    pub(crate) fn client_state(&self, core: &ClientCore) -> ClientState {
+        let mut told = core.told.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = ClientState {
+            link: link(&self.board, &core.board),
+            sync: core.board.sync(),
+            store: core.board.health(),
+            ..told.clone()
+        };
+        if let Ok(reading) = core.door.read() {
+            // What can't be read now stays as it was; the store's health says why.
+            let reach = reach(&state);
+            let _ = read(reading.store(), reach, &mut state);
+        }
+        if state != *told {
+            state.version = told.version.next();
+            *told = state;
+        }
+        told.clone()
+    }
+
+    /// Waits until a client's state is another one than that of this version; none when the client
+    /// is closed.
+    pub(crate) async fn next_client_state(
+        &self,
+        core: &ClientCore,
+        have: Version,
+    ) -> Option<ClientState> {
+        loop {
+            let changes = Changes::from_now_on(&self.board, core);
+            if core.door.is_closed() {
+                return None;
+            }
+            let state = self.client_state(core);
+            if state.version != have {
+                return Some(state);
+            }
+            changes.any().await?;
+        }
+    }
+}
+
+impl Changes {
+    fn from_now_on(engine: &EngineBoard, core: &ClientCore) -> Self {
+        Self {
+            connection: engine.connection.subscribe(),
+            is_away: engine.is_away.subscribe(),
+            session: core.board.session.subscribe(),
+            health: core.board.health.subscribe(),
+            sync: core.board.sync.subscribe(),
+            commits: core.door.marks().watch(),
+        }
+    }
+
+    /// Waits for the next one; none when none can come any more.
+    async fn any(mut self) -> Option<()> {
+        let changed: Result<(), watch::error::RecvError> = tokio::select! {
+            changed = self.connection.changed() => changed,
+            changed = self.is_away.changed() => changed,
+            changed = self.session.changed() => changed,
+            changed = self.health.changed() => changed,
+            changed = self.sync.changed() => changed,
+            changed = self.commits.changed() => changed,
+        };
+        changed.ok()
+    }
+}
+
+fn read(store: &Store, reach: Reach, state: &mut ClientState) -> Result<(), StoreError> {
+    let snapshot = store.snapshot();
+    state.unread = snapshot.unread_totals().into();
+    state.outbox = OutboxSummary::of(&snapshot, reach)?;
+    Ok(())
+}
+
+/// What keeps a client from sending.
+fn reach(state: &ClientState) -> Reach {
+    match (&state.store, &state.link) {
+        (StoreHealth::ReadOnly { .. }, _) => Reach::ReadOnly,
+        (StoreHealth::Good, LinkState::Online) => Reach::Online,
+        (StoreHealth::Good, _) => Reach::Offline,
+    }
+}
+
+/// Connection and session in one.
+fn link(engine: &EngineBoard, client: &ClientBoard) -> LinkState {
+    match client.session() {
+        SessionState::Closed => LinkState::Off,
+        SessionState::Ended { reason } => LinkState::Ended { reason },
+        SessionState::Open => LinkState::Online,
+        SessionState::Opening if *engine.is_away.borrow() => LinkState::Background,
+        SessionState::Opening => match engine.connection() {
+            ConnectionState::Offline => LinkState::NoNetwork,
+            ConnectionState::Waiting { .. } => LinkState::Waiting {
+                retry_at: *engine.retry_at.borrow(),
+                failure: engine.failure(),
+            },
+            ConnectionState::Idle
+            | ConnectionState::Connecting { .. }
+            | ConnectionState::Connected => LinkState::Connecting,
+        },
+    }
+}

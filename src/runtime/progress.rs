@@ -1,0 +1,99 @@
+//! What a client's place at the loop tells of its catch-up: not each step, and with a time.
+
+use std::time::Duration;
+
+use crate::model::{Count, Now, Timestamp};
+use crate::sync::Progress;
+use crate::views::SyncState;
+
+/// A count that goes up is told at most four times a second.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What was told of a client's catch-up, and when.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    told: SyncState,
+    told_at: Duration,
+    /// When something that was held back is to be told.
+    due_at: Option<Duration>,
+}
+
+impl Telling {
+    /// When there is something to tell that was held back.
+    pub(super) const fn due_at(&self) -> Option<Duration> {
+        self.due_at
+    }
+
+    /// Takes how far the machine has come; answers what is to be told of it now.
+    pub(super) fn note(&mut self, now: Now, progress: Progress) -> Option<SyncState> {
+        let next = self.state(now.wall, progress);
+        self.due_at = None;
+        if next == self.told {
+            return None;
+        }
+        let counts = |state| matches!(state, SyncState::CatchingUp { .. });
+        let free_at = self.told_at.saturating_add(PAUSE);
+        if counts(next) && counts(self.told) && now.elapsed < free_at {
+            self.due_at = Some(free_at);
+            return None;
+        }
+        self.told = next;
+        self.told_at = now.elapsed;
+        Some(next)
+    }
+
+    /// Who is up to date stays so until the session ends: what comes from then on comes by itself.
+    fn state(&self, wall: Timestamp, progress: Progress) -> SyncState {
+        match (progress, self.told) {
+            (Progress::Unknown, _) => SyncState::Unknown,
+            (_, current @ SyncState::Current { .. }) => current,
+            (Progress::Current, _) => SyncState::Current { since: wall },
+            (Progress::CatchingUp { done, total }, _) => SyncState::CatchingUp {
+                done: Count::from(done),
+                total: Count::from(total),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Now {
+        Now {
+            elapsed: Duration::from_millis(millis),
+            wall: Timestamp::from_millis(i64::try_from(millis).unwrap()),
+        }
+    }
+
+    fn behind(done: u32) -> Progress {
+        Progress::CatchingUp { done, total: 9 }
+    }
+
+    #[test]
+    fn counts_are_told_four_times_a_second_and_the_end_at_once() {
+        let mut telling = Telling::default();
+        let mut told = Vec::new();
+        for step in 0..=8 {
+            told.extend(telling.note(at(u64::from(step) * 100), behind(step)));
+        }
+        assert_eq!(told.len(), 3, "at 0, 300 and 600 ms: {told:?}");
+        assert_eq!(telling.due_at(), Some(Duration::from_millis(850)));
+        let current = SyncState::Current {
+            since: Timestamp::from_millis(801),
+        };
+        assert_eq!(telling.note(at(801), Progress::Current), Some(current));
+        assert_eq!(telling.due_at(), None);
+    }
+
+    #[test]
+    fn current_lasts_until_the_session_ends() {
+        let mut telling = Telling::default();
+        telling.note(at(1), Progress::Current);
+        assert_eq!(telling.note(at(2), behind(1)), None);
+        let ended = telling.note(at(3), Progress::Unknown);
+        assert_eq!(ended, Some(SyncState::Unknown));
+        assert!(telling.note(at(4), behind(1)).is_some());
+    }
+}

@@ -1,0 +1,34 @@
+//! What an app watches: windows over the store, each with a version, and what changed since one.
+//!
+//! ```text
+//!   commit ──▶ marks views dirty (a flag; no queue, no copy)
+//!   app: next(have = 17) ──▶ waits while 17 is the newest version
+//!                            reads the window at one commit, compares it with that of version 17,
+//!                            answers { version 18, edits }
+//! ```
+//!
+//! A view keeps its last few windows. A collector that holds one of them is given edits; any other is
+//! given everything anew. So a collector may be as slow as it likes, may be cancelled, and may ask
+//! again: an answer that nobody received is computed again.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `windows.rs` | [`Version`], the last windows of a view |
+//! | `diff.rs` | the difference of two windows by key, and its application |
+//! | `delivery.rs` | how far an own message got, and what holds it up |
+//! | `client_state.rs` | [`ClientState`]: the banner, the badge, support |
+//!
+//! This floor reads snapshots of the store and knows no clock, no thread and no network; whoever
+//! drives a view waits and wakes.
+
+mod client_state;
+mod delivery;
+mod diff;
+mod windows;
+
+pub use client_state::{
+    ClientState, LinkState, OutboxSummary, SyncState, UnreadSum, UnreadSummary,
+};
+pub use delivery::{Blocker, Reach};
+pub use diff::{Edit, Keyed, apply, difference};
+pub use windows::{Version, Windows};
