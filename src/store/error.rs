@@ -40,7 +40,7 @@ pub enum StoreError {
     },
     /// Writing failed before; the store can only be read until [`Writer::probe`] succeeds.
     ///
-    /// [`Writer::probe`]: super::Writer::probe
+    /// [`Writer::probe`]: crate::store::writer::Writer::probe
     #[error("the store is read-only: {reason}")]
     ReadOnly {
         /// Why writing stopped.
@@ -79,7 +79,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Makes an [`StoreError::Io`] of what the operating system said.
-    pub(super) fn io(during: &'static str, error: &io::Error) -> Self {
+    pub(in crate::store) fn io(during: &'static str, error: &io::Error) -> Self {
         Self::Io {
             during,
             reason: error.to_string(),
@@ -87,7 +87,7 @@ impl StoreError {
     }
 
     /// Makes a [`StoreError::Damaged`].
-    pub(super) fn damaged(what: impl Into<String>) -> Self {
+    pub(in crate::store) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
     }
 }

@@ -15,8 +15,8 @@
 //! 3. Only after a commit returned may anything be sent or told that depends on it; what is of class
 //!    [`CommitClass::Cache`] is surely durable after [`Writer::sync`].
 //!
-//! One tree holds everything, under keys of a tag byte and big-endian numbers (`key.rs`); every
-//! value carries its own frame with a checksum (`frame.rs`); records are MessagePack (`record.rs`).
+//! One tree holds everything, under keys of a tag byte and big-endian numbers (`format/key.rs`); every
+//! value carries its own frame with a checksum (`format/frame.rs`); records are MessagePack (`format/record.rs`).
 //!
 //! | tag | key | value | written by |
 //! |---|---|---|---|
@@ -38,152 +38,48 @@
 //! The store does not decide: what a message means for unread counts, when a gap is filled or an
 //! entry is sent again is the machines' affair. It never names wire, sync or an async runtime.
 
-mod afloat;
-mod ahead;
-mod batch;
-mod cache;
-mod change;
-mod cipher;
-mod claim;
-mod clean;
-mod compact;
-mod db;
 mod disk;
-mod disk_memory;
-mod encode;
-mod entry;
 mod error;
-mod evict;
-mod frame;
-mod identity;
-mod inbox;
+mod extension_inbox;
+mod format;
 mod inspect;
-mod inspect_tree;
 mod journal;
-mod key;
-mod kv;
-mod links;
-mod list;
-mod listed;
-mod messages;
-mod migrate;
+mod maintain;
 mod open;
-mod outbox;
-mod overlay;
-mod pack;
-mod pack_changes;
-mod pack_shape;
-mod packer;
-mod packs;
-mod place;
-mod quiet;
-mod rebuild;
-mod record;
-mod record_entry;
-mod record_message;
-mod recover;
-mod recovered;
-mod row;
-mod salvage;
-mod salvage_packs;
-mod seal;
-mod segments;
-mod settle;
-mod shared;
-mod snapshot;
-mod squeeze;
-mod stored;
-mod syncer;
-mod tail;
-mod tend;
+mod read;
+mod recovery;
+mod state;
 #[cfg(test)]
 mod tests;
-mod timeline;
-mod twin;
-mod unapplied;
-mod underway;
-mod usage;
+mod tree;
+mod types;
+mod write;
 mod writer;
 
-use std::sync::Arc;
-
-use crate::model::{ClientId, CommitSeq, StoreHealth};
-
-pub use batch::Batch;
-pub use change::StoreChange;
-pub use cipher::StoreKey;
-pub use disk_memory::{Fault, MemoryDisk};
-pub use entry::{CreateIntent, Entry, Intent, ReadIntent, SendIntent};
+pub use disk::memory::{Fault, MemoryDisk};
 pub use error::StoreError;
-pub use inbox::{Dropped, Inbox, InboxContent};
+pub use extension_inbox::{Dropped, Inbox, InboxContent};
+pub use format::cipher::StoreKey;
+pub use inspect::tree::{ConversationFound, KindFound, TreeFound};
 pub use inspect::{IdentityFound, Inspection, JournalFound, inspect};
-pub use inspect_tree::{ConversationFound, KindFound, TreeFound};
-pub use messages::LocalUnread;
-pub use open::{OpenReport, Opened, SetAside, StoreOptions};
-pub use overlay::{Assigned, Overlay, Put};
-pub use place::{ConversationNumber, History, HistoryEnd, HistoryStart, Place, Position, Span};
-pub use row::{ConversationRow, Freshness, SessionRow, UnreadTold, UnreadTotal, UnreadTotals};
-pub use snapshot::{ConversationPage, ListCursor, Snapshot};
-pub use tend::Tended;
-pub use timeline::{Gap, Page, TimelineItem};
-pub use usage::StorageUsage;
-pub use writer::{Commit, CommitClass, Writer};
-
-use shared::{Shared, Tables};
-
-/// A client's store, to read. Clones are cheap and share it; any thread may read at any time.
-#[derive(Clone, Debug)]
-pub struct Store {
-    shared: Arc<Shared>,
-}
-
-impl Store {
-    /// Everything as the last commit left it.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot {
-            tables: self.shared.read(),
-            shared: &self.shared,
-            batch: None,
-        }
-    }
-
-    /// The client whose store this is.
-    #[must_use]
-    pub fn owner(&self) -> &ClientId {
-        &self.shared.owner
-    }
-
-    /// The last commit.
-    #[must_use]
-    pub fn seq(&self) -> CommitSeq {
-        self.seq_of(&self.shared.read())
-    }
-
-    /// Whether the store takes writes.
-    #[must_use]
-    pub fn health(&self) -> StoreHealth {
-        self.shared.health()
-    }
-
-    /// How many reads met a damaged record since the store was opened. Such a record is dropped,
-    /// never returned; in a timeline a gap stands in its place.
-    #[must_use]
-    pub fn damaged_reads(&self) -> u64 {
-        self.shared.damaged()
-    }
-
-    /// The bytes that the store takes on disk.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] when the operating system does not say.
-    pub fn size_bytes(&self) -> Result<u64, StoreError> {
-        self.shared.read().kv.size_bytes()
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as a question to the store")]
-    fn seq_of(&self, tables: &Tables) -> CommitSeq {
-        CommitSeq(tables.meta.seq)
-    }
-}
+pub use maintain::Tended;
+pub use maintain::usage::StorageUsage;
+pub use open::Opened;
+pub use read::messages::LocalUnread;
+pub use read::snapshot::{ConversationPage, Snapshot};
+pub use read::store::Store;
+pub use read::timeline::{Gap, Page, TimelineItem};
+pub use recovery::options::StoreOptions;
+pub use recovery::report::{OpenReport, SetAside};
+pub use types::batch::Batch;
+pub use types::conversation::{
+    ConversationRow, Freshness, ListCursor, SessionRow, UnreadTold, UnreadTotal, UnreadTotals,
+};
+pub use types::entry::{CreateIntent, Entry, Intent, ReadIntent, SendIntent};
+pub use types::position::{
+    ConversationNumber, History, HistoryEnd, HistoryStart, Place, Position, Span,
+};
+pub use write::change::StoreChange;
+pub use write::commit::{Commit, CommitClass};
+pub use write::overlay::{Assigned, Overlay, Put};
+pub use writer::Writer;

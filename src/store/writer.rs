@@ -1,115 +1,46 @@
-//! The one writer of a store: commits batches, atomically and in order.
+//! The one writer of a store.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{CommitSeq, StoreHealth, Timestamp};
-
-use super::afloat::Afloat;
-use super::batch::Batch;
-use super::change::changes;
-use super::claim::confirm;
-use super::encode::{Encoded, activities, encode_batch, set_activity};
-use super::identity::Identity;
-use super::journal::Journal;
-use super::kv::{Beside, KvBatch};
-use super::links::{held, set_held};
-use super::open::empty_tables;
-use super::pack_changes::{PackChanges, pack_changes};
-use super::pack_shape::SEALED_COUNT;
-use super::recover::{Check, Ground, TreeSource};
-use super::seal::{HOT_MAX, Sealing, sealing};
-use super::settle::Unsettled;
-use super::shared::{Shared, Tables};
-use super::tend::Tending;
-use super::underway::Load;
-use super::{ConversationNumber, OpenReport, Snapshot, Store, StoreChange, StoreError, StoreKey};
-
-/// How soon a commit must be durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitClass {
-    /// What the app was promised: durable before the call returns.
-    Intent,
-    /// What the service has too: durable soon, at the latest after [`Writer::sync`]. Call that
-    /// before anything that depends on it is acknowledged to the service.
-    Cache,
-}
-
-/// What a commit did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Commit {
-    /// Its number; of an empty batch, the number of the commit before.
-    pub seq: CommitSeq,
-    /// What observers are to be told.
-    pub changes: Vec<StoreChange>,
-}
+use crate::model::{ConversationId, StoreHealth, Timestamp};
+use crate::store::disk::identity::Identity;
+use crate::store::error::StoreError;
+use crate::store::format::cipher::StoreKey;
+use crate::store::journal::Journal;
+use crate::store::maintain::{Maintenance, Tended, Tending};
+use crate::store::read::store::Store;
+use crate::store::recovery::identify::confirm;
+use crate::store::recovery::recover::Check;
+use crate::store::recovery::report::OpenReport;
+use crate::store::state::{Shared, empty_tables};
+use crate::store::tree::location::{Ground, TreeSource};
+use crate::store::types::batch::Batch;
+use crate::store::write::commit::{Commit, CommitClass, Committer};
 
 /// The one writer of a store. It is not `Clone`, and dropping it does not close the store: the
 /// files are let go when the last [`Store`] is gone too.
 #[derive(Debug)]
 pub struct Writer {
-    // Declared first, dropped first: the folder is given back when nothing writes to it any more.
-    journal: Option<Journal>,
-    pub(super) ground: Ground,
-    identity: Identity,
-    /// What was committed and is not durable in the tree.
-    unsynced: Unsynced,
-    /// What of it a power cut may take.
-    afloat: Afloat,
-    /// The last commit, if it is on its way into the tree, and behind it nothing but sealed packs.
-    on_its_way: Option<u64>,
-    /// What was committed since the tree was opened.
-    pub(super) unsettled: Unsettled,
-    /// Conversations with so many hot messages that the older ones are to be sealed.
-    to_seal: BTreeSet<ConversationNumber>,
-    /// The packs that were sealed and the tree was not told of: what is sealed is seldom read again,
-    /// and in the tree's cache it would take the place of what is.
-    sealed: Vec<Vec<u8>>,
     /// What is known of the store's size, and done about it.
-    pub(super) tending: Tending,
-    pub(super) shared: Arc<Shared>,
+    tending: Tending,
+    ground: Ground,
+    identity: Identity,
+    // Dropped last: it may hold the last right to the folder.
+    committer: Committer,
 }
-
-/// What was committed and is not durable in the tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Unsynced {
-    /// Whether there are commits of class cache among it; intents are in the journal.
-    cache: bool,
-    /// The bytes of intents.
-    intent_bytes: usize,
-}
-
-impl Unsynced {
-    const NOTHING: Self = Self {
-        cache: false,
-        intent_bytes: 0,
-    };
-}
-
-/// How many bytes of intents may wait for the tree: well below the size of its buffers, so that it
-/// does not write by itself what is not synced, and little to go through for a reader.
-const INTENT_BYTES_MAX: usize = 64 * 1024;
 
 impl Writer {
-    pub(super) fn new(
+    pub(in crate::store) fn new(
         shared: Arc<Shared>,
         ground: Ground,
         identity: Identity,
         journal: Option<Journal>,
     ) -> Self {
-        let afloat = Afloat::behind(&shared.read().meta);
         Self {
-            journal,
+            tending: Tending::default(),
             ground,
             identity,
-            unsynced: Unsynced::NOTHING,
-            afloat,
-            on_its_way: None,
-            unsettled: Unsettled(0),
-            to_seal: BTreeSet::new(),
-            sealed: Vec::new(),
-            tending: Tending::default(),
-            shared,
+            committer: Committer::new(shared, journal),
         }
     }
 
@@ -124,310 +55,8 @@ impl Writer {
     /// failed may turn up after all); [`StoreError::Damaged`] when the tree is found damaged: then too;
     /// [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was made against
     /// another commit than the last.
-    pub fn commit(&mut self, mut batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
-        if let StoreHealth::ReadOnly { reason } = self.shared.health() {
-            return Err(StoreError::ReadOnly { reason });
-        }
-        let last = CommitSeq(self.shared.read().meta.seq);
-        if batch.base != last {
-            return Err(StoreError::InvalidArgument {
-                reason: format!(
-                    "a batch made against {:?} cannot follow {last:?}",
-                    batch.base
-                ),
-            });
-        }
-        if batch.is_empty() {
-            return Ok(Commit {
-                seq: last,
-                changes: Vec::new(),
-            });
-        }
-        if self.shared.read().list.unwritten.is_too_much() {
-            self.flush_tree().map_err(|error| self.fail(error))?;
-        }
-        let packs = self.prepare(&mut batch)?;
-        let encoded = encode_batch(&batch, &packs, &self.shared.read(), &self.shared.codec)?;
-        let seq = CommitSeq(encoded.meta.seq);
-        self.unsettled.add(encoded.changes.size());
-        let begun = self.begin_journal();
-        let committed = begun.and_then(|()| match class {
-            CommitClass::Intent => self.commit_intent(&batch, &packs, encoded),
-            CommitClass::Cache => self.commit_cache(&batch, &packs, encoded),
-        });
-        let told = committed.and_then(|()| changes(&batch, &self.snapshot(None)));
-        let changes = told.map_err(|error| self.fail(error))?;
-        Ok(Commit { seq, changes })
-    }
-
-    /// Starts the generation of the journal that an opening left to the first commit: the tree is
-    /// durable first, for what came before is not replayed any more.
-    fn begin_journal(&mut self) -> Result<(), StoreError> {
-        if !self.journal.as_ref().is_some_and(Journal::is_waiting) {
-            return Ok(());
-        }
-        self.flush_tree()?;
-        let seq = self.shared.read().meta.seq;
-        let journal = self.journal.as_mut().ok_or_else(no_journal)?;
-        journal.restart(&self.shared.codec, seq)
-    }
-
-    /// Fills in what the records need beside the batch itself, and computes what it does to packs.
-    fn prepare(&self, batch: &mut Batch) -> Result<PackChanges, StoreError> {
-        let packs = pack_changes(&self.snapshot(None), batch)?;
-        let snapshot = self.snapshot(Some(batch));
-        let at = activities(&snapshot, batch);
-        let held = held(&snapshot, batch, &packs)?;
-        let mut names = Vec::new();
-        let entries = batch.outbox.values();
-        for entry in entries.filter_map(|change| change.after.as_ref()) {
-            let row = snapshot.conversation(entry.conversation)?;
-            names.extend(row.map(|row| (entry.conversation, row.id)));
-        }
-        drop(snapshot);
-        set_activity(batch, &at);
-        set_held(batch, held, &packs);
-        batch.entry_ids.extend(names);
-        Ok(packs)
-    }
-
-    /// Journal first, durably; the tree is told with the next commit or flush, and if that never
-    /// comes, the journal is replayed.
-    fn commit_intent(
-        &mut self,
-        batch: &Batch,
-        packs: &PackChanges,
-        encoded: Encoded,
-    ) -> Result<(), StoreError> {
-        // The journal is replayed on top of what a power cut left: on what is not durable now, an
-        // intent may not stand, nor on sealed packs that the tree was not told of.
-        let is_afloat = self.unsynced.cache || !self.sealed.is_empty();
-        let is_apart = is_afloat && self.afloat.spares(batch, &encoded.changes);
-        let must_flush = is_afloat && !is_apart;
-        if must_flush || self.unsynced.intent_bytes > INTENT_BYTES_MAX {
-            self.flush_tree()?;
-        }
-        let journal = self.journal.as_ref().ok_or_else(no_journal)?;
-        let is_full = !journal.has_room_for(&encoded.changes);
-        if is_full {
-            self.flush_tree()?;
-        }
-        let journal = self.journal.as_mut().ok_or_else(no_journal)?;
-        let (codec, seq) = (&self.shared.codec, encoded.meta.seq);
-        if is_full {
-            journal.restart(codec, seq.saturating_sub(1))?;
-            journal.reserve_for(&encoded.changes)?;
-        }
-        let is_afloat = self.unsynced.cache || !self.sealed.is_empty();
-        let base = is_afloat.then(|| self.afloat.base());
-        journal.append_intent(codec, &encoded.changes, seq, base)?;
-        if base.is_none() {
-            self.afloat.promised(&encoded.meta);
-        }
-        let size = encoded.changes.size();
-        self.unsynced.intent_bytes = self.unsynced.intent_bytes.saturating_add(size);
-        let mut tables = self.shared.write();
-        remember(&mut tables, batch, packs, &encoded);
-        tables.unapplied.add(encoded.changes);
-        drop(tables);
-        self.note_hot(batch);
-        Ok(())
-    }
-
-    /// The tree first; then what the journal has to know about the outbox.
-    fn commit_cache(
-        &mut self,
-        batch: &Batch,
-        packs: &PackChanges,
-        encoded: Encoded,
-    ) -> Result<(), StoreError> {
-        // Not under the lock: readers go on while the disk works.
-        let kv = Arc::clone(&self.shared.read().kv);
-        kv.wait_flushed()?;
-        self.afloat.synced();
-        // The next large commit takes long enough to make ready that the tree has this one by then, and
-        // durably. An intent that follows a small one should find nothing to wait for; and the tree
-        // must not be behind what the journal says of the outbox.
-        let is_large = batch.message_count() >= SEALED_COUNT && batch.outbox.is_empty();
-        if is_large && let Some(beside) = kv.beside() {
-            return self.commit_later(batch, packs, encoded, beside);
-        }
-        let mut tables = self.shared.write();
-        tables.apply(&encoded.changes)?;
-        self.afloat.told(&encoded.changes);
-        remember(&mut tables, batch, packs, &encoded);
-        drop(tables);
-        self.unsynced.cache = true;
-        self.note_hot(batch);
-        self.seal_some(batch.message_count())?;
-        self.apply_with_list()?;
-        if kv.wants_each_flushed() {
-            self.flush_tree()?;
-        }
-        if let Some(journal) = &mut self.journal {
-            journal.append_outbox(&self.shared.codec, &encoded.changes, encoded.meta.seq);
-        }
-        Ok(())
-    }
-
-    /// Readers see it at once, and all that goes with it is on its way into the tree.
-    fn commit_later(
-        &mut self,
-        batch: &Batch,
-        packs: &PackChanges,
-        encoded: Encoded,
-        beside: &dyn Beside,
-    ) -> Result<(), StoreError> {
-        self.afloat.told(&encoded.changes);
-        let mut tables = self.shared.write();
-        remember(&mut tables, batch, packs, &encoded);
-        tables.unapplied.add(encoded.changes);
-        self.unsynced.cache = true;
-        tables.put_list_pages(&self.shared.codec)?;
-        let load = Load {
-            batch: tables.unapplied.take(),
-            seldom: std::mem::take(&mut self.sealed),
-        };
-        beside.begin_apply(load)?;
-        drop(tables);
-        self.afloat.begun(&encoded.meta);
-        self.on_its_way = Some(encoded.meta.seq);
-        // Beside the way into the tree, of which it is told with the next batch.
-        self.note_hot(batch);
-        self.seal_some(batch.message_count())
-    }
-
-    /// Notes which conversations have so many hot messages now that the older ones are to be sealed.
-    fn note_hot(&mut self, batch: &Batch) {
-        for (number, change) in &batch.conversations {
-            let hot = change.after.as_ref().map_or(0, |row| row.held.hot);
-            if hot >= HOT_MAX {
-                self.to_seal.insert(*number);
-            }
-        }
-    }
-
-    /// Seals older messages of conversations that have too many hot ones: about as many messages as
-    /// the commit brought, so that it keeps up and no commit takes long.
-    fn seal_some(&mut self, messages: usize) -> Result<(), StoreError> {
-        let mut sealings = Vec::new();
-        let mut unfinished = Vec::new();
-        for _ in 0..messages.div_ceil(SEALED_COUNT).saturating_add(1) {
-            let Some(number) = self.to_seal.pop_first() else {
-                break;
-            };
-            if let Some(sealing) = sealing(&self.snapshot(None), number)? {
-                unfinished.extend(sealing.more.then_some(number));
-                sealings.push((number, sealing));
-            }
-        }
-        self.to_seal.extend(unfinished);
-        self.put_sealed(sealings);
-        Ok(())
-    }
-
-    /// Lays sealed packs over the tree, behind the last commit; it is told with whatever comes next.
-    pub(super) fn put_sealed(&mut self, sealings: Vec<(ConversationNumber, Sealing)>) {
-        if sealings.is_empty() {
-            return;
-        }
-        let mut tables = self.shared.write();
-        for (number, sealing) in sealings {
-            let written = sealing.changes.changes.iter();
-            let written = written.filter(|(_, value)| value.is_some());
-            self.sealed.extend(written.map(|(key, _)| key.clone()));
-            tables.unapplied.add(sealing.changes);
-            for key in &sealing.packs {
-                tables.packs.forget(key);
-            }
-            if let Some(row) = sealing.row {
-                let cost = row.cost();
-                tables.rows.put(number, row, cost);
-            }
-        }
-        drop(tables);
-        self.unsynced.cache = true;
-    }
-
-    /// Tells the tree what it was not told yet, and the list's pages if there is much that they lack.
-    fn apply_with_list(&mut self) -> Result<(), StoreError> {
-        self.on_its_way = None;
-        let mut tables = self.shared.write();
-        tables.put_list_pages(&self.shared.codec)?;
-        tables.apply(&KvBatch::default())?;
-        let kv = Arc::clone(&tables.kv);
-        drop(tables);
-        let sealed = std::mem::take(&mut self.sealed);
-        kv.let_go(&mut sealed.iter().map(Vec::as_slice))
-    }
-
-    /// Writes a record that no reader sees, beside the commits; durable with the next sync. Before the
-    /// first commit nothing is: a tree without counters counts as damaged.
-    pub(super) fn write_aside(&mut self, key: Vec<u8>, payload: &[u8]) -> Result<(), StoreError> {
-        let mut tables = self.shared.write();
-        if tables.meta.seq == 0 {
-            return Ok(());
-        }
-        let mut changes = KvBatch::default();
-        let value = self.shared.codec.seal(&key, payload, tables.meta.seq)?;
-        changes.put(key, value);
-        let applied = tables.apply(&changes);
-        drop(tables);
-        self.on_its_way = None;
-        applied.map_err(|error| self.fail(error))?;
-        self.unsynced.cache = true;
-        Ok(())
-    }
-
-    /// Tells the tree what lies over it, and begins to make that durable where each write has to be.
-    pub(super) fn begin_flush(&mut self) -> Result<(), StoreError> {
-        self.apply_with_list().map_err(|error| self.fail(error))?;
-        let kv = Arc::clone(&self.shared.read().kv);
-        if kv.wants_each_flushed() {
-            kv.begin_flush().map_err(|error| self.fail(error))?;
-        }
-        Ok(())
-    }
-
-    fn flush_tree(&mut self) -> Result<(), StoreError> {
-        // Not under the lock: readers go on while the disk works.
-        let kv = Arc::clone(&self.shared.read().kv);
-        kv.wait_flushed()?;
-        self.apply_with_list()?;
-        kv.flush()?;
-        self.note_durable();
-        Ok(())
-    }
-
-    /// Makes every commit durable in the tree. Sealed packs say nothing new: behind a commit that is on its
-    /// way they wait for the next batch.
-    fn reach_tree(&mut self) -> Result<(), StoreError> {
-        let kv = Arc::clone(&self.shared.read().kv);
-        kv.wait_flushed()?;
-        if self.on_its_way != Some(self.shared.read().meta.seq) {
-            return self.flush_tree();
-        }
-        self.note_durable();
-        Ok(())
-    }
-
-    /// Notes that the tree is durable up to the last commit.
-    fn note_durable(&mut self) {
-        self.unsynced = Unsynced::NOTHING;
-        self.afloat = Afloat::behind(&self.shared.read().meta);
-        if let Some(journal) = &mut self.journal {
-            let seq = self.shared.read().meta.seq;
-            journal.mark(&self.shared.codec, seq);
-        }
-    }
-
-    /// Makes the store read-only, unless the failure is the batch's own.
-    pub(super) fn fail(&self, error: StoreError) -> StoreError {
-        if matches!(error, StoreError::Io { .. } | StoreError::Damaged { .. }) {
-            let reason = error.to_string();
-            self.shared.set_health(StoreHealth::ReadOnly { reason });
-        }
-        error
+    pub fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
+        self.committer.commit(batch, class)
     }
 
     /// Makes every commit so far durable in the tree. Cheap when they are. Call it soon after a
@@ -439,21 +68,13 @@ impl Writer {
     /// [`StoreError::ReadOnly`] after an earlier failure; [`StoreError::Io`] when the disk refuses:
     /// the store is read-only from then on.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        if let StoreHealth::ReadOnly { reason } = self.shared.health() {
-            return Err(StoreError::ReadOnly { reason });
-        }
-        self.begin_journal().map_err(|error| self.fail(error))?;
-        if self.unsynced != Unsynced::NOTHING {
-            self.reach_tree().map_err(|error| self.fail(error))?;
-        }
-        let synced = self.journal.as_mut().map_or(Ok(()), Journal::sync);
-        synced.map_err(|error| self.fail(error))
+        self.committer.sync()
     }
 
     /// Whether there are commits that [`Writer::sync`] would write.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        self.unsynced != Unsynced::NOTHING
+        self.committer.is_dirty()
     }
 
     /// Tries whether writing works again after a failure, by opening the files anew; readers wait
@@ -465,21 +86,18 @@ impl Writer {
     /// [`StoreError::Io`] when it does not work yet; the store can be read as before.
     pub fn probe(&mut self, now: Timestamp) -> Result<OpenReport, StoreError> {
         let mut report = OpenReport::default();
-        if self.shared.health() == StoreHealth::Good {
+        if self.committer.shared.health() == StoreHealth::Good {
             return Ok(report);
         }
         self.ground.try_writing()?;
         if let TreeSource::Folder { .. } = self.ground.tree {
             confirm(self.ground.disk.as_ref(), &mut self.identity)?;
         }
-        if let Some(journal) = &mut self.journal {
-            journal.forget_unpromised()?;
-        }
-        let shared = Arc::clone(&self.shared);
+        self.committer.close_journal()?;
+        let shared = Arc::clone(&self.committer.shared);
         let mut tables = shared.write();
         // The old tree must be closed before it can be opened again.
-        self.forget_tending();
-        self.journal = None;
+        self.tending.forget();
         let old = std::mem::replace(&mut *tables, empty_tables());
         let meta = old.meta;
         drop(old);
@@ -497,15 +115,8 @@ impl Writer {
         opened.meta.next_number = opened.meta.next_number.max(meta.next_number);
         *tables = opened;
         drop(tables);
-        self.unsettled = Unsettled::default();
-        self.unsynced = Unsynced::NOTHING;
-        self.sealed.clear();
-        self.on_its_way = None;
-        self.afloat = Afloat::behind(&self.shared.read().meta);
-        self.journal = Some(journal?);
-        // A journal that can't be written must not be found out by the next commit.
-        self.begin_journal()?;
-        self.shared.set_health(StoreHealth::Good);
+        self.committer.go_on_with(journal?)?;
+        shared.set_health(StoreHealth::Good);
         Ok(report)
     }
 
@@ -523,29 +134,83 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether the store is larger than it should be, so that [`Writer::tend`] has something to do.
+    /// Cheap: it asks for the size of a file.
+    #[must_use]
+    pub fn wants_tending(&self) -> bool {
+        self.tending.is_wanted(&self.committer)
+    }
+
+    /// The most bytes that the store should take on disk; none for no limit.
+    pub fn set_disk_budget(&mut self, bytes: Option<u64>) {
+        self.committer.shared.set_budget(bytes);
+    }
+
+    /// Has the store compacted by the next calls of [`Writer::tend`], whatever its size.
+    pub fn want_compaction(&mut self) {
+        self.tending.want_compaction();
+    }
+
+    /// Whether a compaction that was asked for is not done yet.
+    #[must_use]
+    pub const fn wants_compaction(&self) -> bool {
+        self.tending.wants_compaction()
+    }
+
+    /// Does a little about the store's size. Nothing of a conversation in view is evicted. What is
+    /// evicted is a commit of class cache with a number of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ReadOnly`] after an earlier failure; [`StoreError::Io`] when the disk refuses.
+    /// If the store takes no writes then, its health says so; else nothing but a compaction failed,
+    /// for which there may be no room: it is tried again when the store has grown.
+    pub fn tend(&mut self, in_view: &[ConversationId]) -> Result<Tended, StoreError> {
+        self.maintenance().step(in_view)
+    }
+
+    /// Compacts the store now, and blocks until that is done.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Writer::tend`].
+    pub fn compact(&mut self) -> Result<(), StoreError> {
+        self.want_compaction();
+        while self.wants_compaction() {
+            self.tend(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Seals quiet conversations now, all but so many of the list's first.
+    #[cfg(test)]
+    pub(in crate::store) fn quieten_beside(&mut self, lively: usize) -> Result<(), StoreError> {
+        self.maintenance().quieten_beside(lively)
+    }
+
     /// The commit that a power cut goes back to at most, but for intents behind it.
     #[cfg(test)]
-    pub(super) fn durable_seq(&self) -> u64 {
-        if self.unsynced.cache {
-            self.afloat.base()
-        } else {
-            self.shared.read().meta.seq
-        }
+    pub(in crate::store) fn durable_seq(&self) -> u64 {
+        self.committer.durable_seq()
+    }
+
+    /// How much was committed since the tree was opened.
+    #[cfg(test)]
+    pub(in crate::store) fn unsettled(&mut self) -> &mut crate::store::write::commit::Unsettled {
+        &mut self.committer.unsettled
     }
 
     /// The store that this writer writes.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store {
-            shared: Arc::clone(&self.shared),
-        }
+        self.committer.store()
     }
 
-    fn snapshot<'a>(&'a self, batch: Option<&'a Batch>) -> Snapshot<'a> {
-        Snapshot {
-            tables: self.shared.read(),
-            shared: &self.shared,
-            batch,
+    fn maintenance(&mut self) -> Maintenance<'_> {
+        Maintenance {
+            tending: &mut self.tending,
+            committer: &mut self.committer,
+            ground: &self.ground,
         }
     }
 }
@@ -553,57 +218,7 @@ impl Writer {
 impl Drop for Writer {
     /// Leaves nothing behind that the next open must replay. A failure is the next open's to mend.
     fn drop(&mut self) {
-        // What was only read is left as it was.
-        let is_waiting = self.journal.as_ref().is_some_and(Journal::is_waiting);
-        if self.is_dirty() || !is_waiting {
-            let _ = self.sync();
-        }
-        self.settle_at_last();
-    }
-}
-
-/// Moves what a commit changed into what readers see.
-fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &Encoded) {
-    remember_rows(tables, batch);
-    remember_packs(tables, packs);
-    tables.meta = encoded.meta;
-    tables.totals = encoded.totals;
-    tables.list.make_recorded(&encoded.moves, encoded.slot);
-    if let Some(session) = &batch.session {
-        tables.session = session.clone();
-    }
-    for (id, change) in &batch.outbox {
-        match &change.after {
-            Some(entry) => tables.outbox.put(Arc::clone(entry)),
-            None => tables.outbox.remove(*id),
-        }
-    }
-}
-
-/// Takes over which rows readers find in memory.
-fn remember_rows(tables: &Tables, batch: &Batch) {
-    for (number, change) in &batch.conversations {
-        match &change.after {
-            Some(row) => tables.rows.put(*number, Arc::clone(row), row.cost()),
-            None => tables.rows.remove(number),
-        }
-    }
-}
-
-/// Takes over which packs readers find in memory.
-fn remember_packs(tables: &Tables, packs: &PackChanges) {
-    for change in &packs.packs {
-        tables.packs.forget(&change.key);
-    }
-    for (number, after) in &packs.tails {
-        if after.is_changed {
-            tables.packs.put_tail(*number, after.tail.clone());
-        }
-    }
-}
-
-fn no_journal() -> StoreError {
-    StoreError::ReadOnly {
-        reason: "there is no journal".to_owned(),
+        self.committer.sync_at_last();
+        self.maintenance().settle_at_last();
     }
 }

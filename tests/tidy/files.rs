@@ -25,7 +25,7 @@ const HOMES: [&str; 5] = [
     concat!("/wo", "rk/"),
 ];
 /// Waits, briefly and a bounded number of times, for the lock of a database that was just dropped.
-const MAY_SLEEP: [&str; 1] = ["src/store/db.rs"];
+const MAY_SLEEP: [&str; 1] = ["src/store/tree/sled.rs"];
 /// What writes into a terminal.
 const PRINTS: [&str; 2] = ["print!(", "println!("];
 /// Names that say nothing about what a type does.

@@ -109,7 +109,7 @@ const RULES: [Rule; 11] = [
 
 /// Crates that one file alone may name, so that a change of mind touches one file.
 const SOLE_HOMES: [(&str, &str); 2] = [
-    ("sled", "src/store/db.rs"),
+    ("sled", "src/store/tree/sled.rs"),
     ("redb", "service/src/storage/redb.rs"),
 ];
 
@@ -334,7 +334,7 @@ mod tests {
         );
         assert_eq!(found("src/sync/random.rs", "use rand;").len(), 1);
         assert_eq!(found("src/store/key.rs", "use sled::IVec;").len(), 1);
-        assert_eq!(found("src/store/db.rs", "use sled::IVec;").len(), 0);
+        assert_eq!(found("src/store/tree/sled.rs", "use sled::IVec;").len(), 0);
         assert_eq!(
             found("service/src/storage/mod.rs", "use redb::Database;").len(),
             1

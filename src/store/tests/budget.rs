@@ -7,8 +7,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{StoreHealth, Unread};
-use crate::store::evict::{Evictor, Found, KEPT};
-use crate::store::{Fault, HistoryStart, StoreError, StoreOptions, Tended, TimelineItem};
+use crate::store::disk::memory::Fault;
+use crate::store::error::StoreError;
+use crate::store::maintain::Tended;
+use crate::store::maintain::evict::{Evictor, Found, KEPT};
+use crate::store::read::timeline::TimelineItem;
+use crate::store::recovery::options::StoreOptions;
+use crate::store::types::position::HistoryStart;
 
 /// Commits messages of class cache, in order, as one span with the one before them.
 fn receive(bench: &mut Bench, number: ConversationNumber, times: std::ops::Range<i64>) {

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::*;
-use crate::store::{HistoryStart, StoreOptions, Tended};
+use crate::store::maintain::Tended;
+use crate::store::recovery::options::StoreOptions;
+use crate::store::types::position::HistoryStart;
 
 /// Names the folder for the process that is killed, or measured.
 const FOLDER: &str = "SAMPAN_TEST_BUDGET_FOLDER";

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::store::{OpenReport, StoreKey, StoreOptions, TimelineItem};
+use crate::store::format::cipher::StoreKey;
+use crate::store::read::timeline::TimelineItem;
+use crate::store::recovery::options::StoreOptions;
+use crate::store::recovery::report::OpenReport;
 
 const CONVERSATIONS: i64 = 5;
 const MESSAGES: i64 = 400;
@@ -376,7 +379,10 @@ fn an_encrypted_store_shows_nothing_without_its_key_and_all_with_it() {
     }
     for key in [None, Some(2)] {
         let refused = Store::open(&options(folder.path(), key));
-        assert_eq!(refused.unwrap_err(), crate::store::StoreError::WrongKey);
+        assert_eq!(
+            refused.unwrap_err(),
+            crate::store::error::StoreError::WrongKey
+        );
     }
     let seen = read_all(folder.path(), Some(1));
     assert_eq!(
@@ -431,7 +437,7 @@ fn a_folder_that_cannot_be_made_gives_a_store_that_reads_and_refuses_to_write() 
         .commit(overlay.into_batch(), CommitClass::Intent);
     assert!(matches!(
         refused,
-        Err(crate::store::StoreError::ReadOnly { .. })
+        Err(crate::store::error::StoreError::ReadOnly { .. })
     ));
     // Once the way is free, a probe makes it an ordinary store.
     fs::remove_file(&file).unwrap();
@@ -448,19 +454,20 @@ fn a_folder_that_cannot_be_made_gives_a_store_that_reads_and_refuses_to_write() 
 fn a_store_of_a_newer_schema_is_refused_and_not_touched() {
     let folder = tempfile::tempdir().unwrap();
     build(folder.path(), None);
-    let mut identity =
-        crate::store::identity::Identity::read(&crate::store::disk::RealDisk::new(folder.path()))
-            .unwrap()
-            .unwrap();
+    let mut identity = crate::store::disk::identity::Identity::read(
+        &crate::store::disk::RealDisk::new(folder.path()),
+    )
+    .unwrap()
+    .unwrap();
     identity.schema = 99;
     identity
         .write(&crate::store::disk::RealDisk::new(folder.path()))
         .unwrap();
     let before = fs::read(data_file(folder.path())).unwrap();
     let refused = Store::open(&options(folder.path(), None)).unwrap_err();
-    let newer = crate::store::StoreError::TooNew {
+    let newer = crate::store::error::StoreError::TooNew {
         found: 99,
-        supported: crate::store::migrate::SCHEMA,
+        supported: crate::store::format::record::SCHEMA,
     };
     assert_eq!(refused, newer);
     assert_eq!(fs::read(data_file(folder.path())).unwrap(), before);
@@ -472,7 +479,7 @@ fn an_identity_of_another_store_is_set_aside_and_its_own_copy_rules() {
     build(other.path(), None);
     // The stranger's copy was written more often, so it looks newer.
     let disk = crate::store::disk::RealDisk::new(other.path());
-    let mut stranger = crate::store::identity::Identity::read(&disk)
+    let mut stranger = crate::store::disk::identity::Identity::read(&disk)
         .unwrap()
         .unwrap();
     (0..3).for_each(|_| stranger.write(&disk).unwrap());
@@ -535,12 +542,12 @@ fn an_identity_that_cannot_be_read_now_is_not_replaced() {
     let disk = Unreadable(crate::store::disk::RealDisk::new(folder.path()));
     let mut report = OpenReport::default();
     let options = options(folder.path(), Some(1));
-    let claim = crate::store::claim::claim(&disk, &options, &mut report).unwrap();
+    let claim = crate::store::recovery::identify::claim(&disk, &options, &mut report).unwrap();
     assert!(claim.unwritten.is_some());
     assert_eq!(report, OpenReport::default());
     // Nor may what was made up in its place be written over it later.
     let mut made_up = claim.identity;
-    assert!(crate::store::claim::confirm(&disk.0, &mut made_up).is_err());
+    assert!(crate::store::recovery::identify::confirm(&disk.0, &mut made_up).is_err());
     assert_eq!(read_all(folder.path(), Some(1)).unsent, UNSENT);
 }
 

@@ -3,8 +3,9 @@
 use super::*;
 use crate::model::StoreHealth;
 use crate::store::disk::Disk;
-use crate::store::kv::LOG_FILE;
-use crate::store::{Fault, StoreError};
+use crate::store::disk::memory::Fault;
+use crate::store::error::StoreError;
+use crate::store::tree::memory::LOG_FILE;
 
 /// Sends until the fault strikes, and gives how many sends were accepted.
 fn send_until_refused(bench: &mut Bench, number: ConversationNumber, upto: usize) -> usize {

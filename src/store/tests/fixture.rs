@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::Secret;
 use crate::model::{Attachment, Details, Json, Unread};
-use crate::store::migrate::SCHEMA;
-use crate::store::{HistoryStart, StoreOptions, TimelineItem};
+use crate::store::format::record::SCHEMA;
+use crate::store::read::timeline::TimelineItem;
+use crate::store::recovery::options::StoreOptions;
+use crate::store::types::position::HistoryStart;
 
 fn fixture(schema: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-{schema}"))

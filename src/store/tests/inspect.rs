@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::store::{Inspection, StoreKey, StoreOptions, inspect};
+use crate::store::format::cipher::StoreKey;
+use crate::store::inspect;
+use crate::store::inspect::Inspection;
+use crate::store::recovery::options::StoreOptions;
 
 const MESSAGES: i64 = 150;
 
@@ -40,7 +43,7 @@ fn commit(writer: &mut Writer, overlay: Overlay<'_>, class: CommitClass) {
 
 /// Every file of a folder, with what is in it.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let files = crate::store::salvage::files(folder);
+    let files = crate::store::recovery::scan::files(folder);
     let read = |path: PathBuf| (path.clone(), fs::read(path).unwrap());
     files.into_iter().map(read).collect()
 }

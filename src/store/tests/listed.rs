@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::store::key;
-use crate::store::kv::KvBatch;
-use crate::store::{Fault, StoreOptions};
+use crate::store::disk::memory::Fault;
+use crate::store::format::key;
+use crate::store::recovery::options::StoreOptions;
+use crate::store::tree::KvBatch;
 
 const CONVERSATIONS: i64 = 20;
 

@@ -20,10 +20,16 @@ use crate::model::{
     Timestamp,
 };
 
-use super::{
-    Commit, CommitClass, ConversationNumber, ConversationRow, Freshness, Intent, MemoryDisk,
-    Opened, Overlay, Position, SendIntent, Snapshot, Store, Writer,
-};
+use crate::store::disk::memory::MemoryDisk;
+use crate::store::open::Opened;
+use crate::store::read::snapshot::Snapshot;
+use crate::store::read::store::Store;
+use crate::store::types::conversation::{ConversationRow, Freshness};
+use crate::store::types::entry::{Intent, SendIntent};
+use crate::store::types::position::{ConversationNumber, Position};
+use crate::store::write::commit::{Commit, CommitClass};
+use crate::store::write::overlay::Overlay;
+use crate::store::writer::Writer;
 
 pub(super) fn client(name: &str) -> ClientId {
     ClientId::new(name).unwrap()
@@ -146,7 +152,7 @@ impl Bench {
 /// A copy of a folder's files, as a kill would leave them.
 pub(super) fn left_by_a_kill(folder: &std::path::Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for path in crate::store::salvage::files(folder) {
+    for path in crate::store::recovery::scan::files(folder) {
         let to = copy.path().join(path.strip_prefix(folder).unwrap());
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(path, to).unwrap();
@@ -164,7 +170,9 @@ pub(super) fn check_list(store: &Store) {
 
 type Listed = Vec<(Timestamp, ConversationNumber)>;
 
-fn listed_and_expected(snapshot: &Snapshot<'_>) -> Result<(Listed, Listed), super::StoreError> {
+fn listed_and_expected(
+    snapshot: &Snapshot<'_>,
+) -> Result<(Listed, Listed), crate::store::error::StoreError> {
     let mut expected = Vec::new();
     for number in (0..snapshot.tables.meta.next_number).map(ConversationNumber) {
         let echo = snapshot.newest_echo(number).map(|entry| entry.enqueued_at);

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::Secret;
 use crate::model::Unread;
-use crate::store::{Snapshot, StoreOptions, TimelineItem};
+use crate::store::read::snapshot::Snapshot;
+use crate::store::read::timeline::TimelineItem;
+use crate::store::recovery::options::StoreOptions;
 
 /// What a store ought to hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -265,7 +267,7 @@ fn check_pages(snapshot: &Snapshot<'_>, number: ConversationNumber, items: &[Tim
     let Some(place) = places.get(middle) else {
         return;
     };
-    let shown = |page: crate::store::Page| -> Vec<_> {
+    let shown = |page: crate::store::read::timeline::Page| -> Vec<_> {
         page.items.iter().filter_map(TimelineItem::place).collect()
     };
     let before = snapshot.page_before(number, Some(place), 45).unwrap();
@@ -353,7 +355,7 @@ proptest! {
                     Op::Reopen => bench = bench.reopen(),
                     Op::Crash => {
                         // A writer that is dropped syncs; a power cut gives it no time to.
-                        bench.disk.set_fault(Some(crate::store::Fault::From { operation: 0 }));
+                        bench.disk.set_fault(Some(crate::store::disk::memory::Fault::From { operation: 0 }));
                         bench = bench.crash();
                         let left = Model::of(&bench.store);
                         let is_left = |possible: &&(u64, Model)| {

@@ -2,11 +2,14 @@
 //! is lost or repeated, and nobody sees the sealing.
 
 use super::*;
-use crate::store::key;
-use crate::store::kv::Direction;
-use crate::store::pack::{Form, Pack};
-use crate::store::packs::Home;
-use crate::store::{Fault, HistoryStart, StoreChange, TimelineItem};
+use crate::store::disk::memory::Fault;
+use crate::store::format::key;
+use crate::store::format::pack::{Form, Pack};
+use crate::store::read::packs::Home;
+use crate::store::read::timeline::TimelineItem;
+use crate::store::tree::Direction;
+use crate::store::types::position::HistoryStart;
+use crate::store::write::change::StoreChange;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
@@ -70,7 +73,7 @@ pub(super) fn texts(times: impl IntoIterator<Item = i64>) -> Vec<String> {
 pub(super) fn packs(store: &Store, number: ConversationNumber) -> Vec<Arc<Pack>> {
     let mut packs = Vec::new();
     let snapshot = store.snapshot();
-    let visit = &mut |keyed: crate::store::packs::Keyed| {
+    let visit = &mut |keyed: crate::store::read::packs::Keyed| {
         packs.extend(keyed.pack);
         ControlFlow::Continue(())
     };
@@ -229,7 +232,7 @@ pub(super) fn break_pack(bench: &Bench, number: ConversationNumber, n: i64) {
 /// Puts a value into the tree behind the store's back; the row stays known, the messages do not.
 pub(super) fn put_value(bench: &Bench, number: ConversationNumber, key: Vec<u8>, value: Vec<u8>) {
     let tables = bench.store.shared.read();
-    let mut batch = crate::store::kv::KvBatch::default();
+    let mut batch = crate::store::tree::KvBatch::default();
     batch.put(key.clone(), value);
     tables.kv.apply(&batch).unwrap();
     tables.packs.forget(&key);
@@ -268,7 +271,8 @@ fn a_damaged_pack_is_a_gap_that_heals_when_its_messages_come_again() {
         bench.commit(|o| {
             o.update_conversation(number, |row| {
                 row.history.set_start(HistoryStart::Reached);
-                row.history.set_end(crate::store::HistoryEnd::Current);
+                row.history
+                    .set_end(crate::store::types::position::HistoryEnd::Current);
             })
             .unwrap();
         });

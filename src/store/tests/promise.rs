@@ -3,8 +3,10 @@
 
 use super::*;
 use crate::store::disk::Disk;
-use crate::store::kv::LOG_FILE;
-use crate::store::{Fault, StoreOptions, TimelineItem};
+use crate::store::disk::memory::Fault;
+use crate::store::read::timeline::TimelineItem;
+use crate::store::recovery::options::StoreOptions;
+use crate::store::tree::memory::LOG_FILE;
 
 /// How many bytes the tree's log has.
 fn told(disk: &MemoryDisk) -> usize {

@@ -2,8 +2,10 @@
 
 use super::packs::{break_pack, packs, receive, sealed, shown, texts};
 use super::*;
-use crate::store::pack::Form;
-use crate::store::{Fault, HistoryEnd, HistoryStart, Tended};
+use crate::store::disk::memory::Fault;
+use crate::store::format::pack::Form;
+use crate::store::maintain::Tended;
+use crate::store::types::position::{HistoryEnd, HistoryStart};
 
 /// A conversation that is held from its beginning, with some messages.
 fn conversation(bench: &mut Bench, id: &str, upto: i64) -> ConversationNumber {

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::model::{OutboxKind, Receipt, SendFailure, Unread};
-use crate::store::{
-    Assigned, Gap, HistoryEnd, HistoryStart, Place, Put, StoreChange, StoreError, TimelineItem,
-};
+use crate::store::error::StoreError;
+use crate::store::read::timeline::{Gap, TimelineItem};
+use crate::store::types::position::{HistoryEnd, HistoryStart, Place};
+use crate::store::write::change::StoreChange;
+use crate::store::write::overlay::{Assigned, Put};
 
 /// A page as short text: `m3` for a message, `~text` for an echo, `?` for a gap.
 fn page(bench: &Bench, number: ConversationNumber, before: Option<i64>, limit: usize) -> String {
@@ -301,7 +303,7 @@ fn unread_totals_follow_every_change_of_a_row() {
     bench.commit(|o| o.remove_conversation(b).unwrap());
     assert_eq!(
         bench.store.snapshot().unread_totals(),
-        crate::store::UnreadTotals::default()
+        crate::store::types::conversation::UnreadTotals::default()
     );
 }
 

@@ -5,12 +5,13 @@ use std::ops::{Bound, ControlFlow};
 
 use super::packs::{has_no_silent_hole, long, put, put_value, receive, shown, texts};
 use super::*;
-use crate::store::HistoryStart;
-use crate::store::frame::VALUE_MAX;
-use crate::store::key::{self, Tag};
-use crate::store::kv::Direction;
-use crate::store::pack::Form;
-use crate::store::packs::Home;
+use crate::store::format::frame::VALUE_MAX;
+use crate::store::format::key;
+use crate::store::format::key::Tag;
+use crate::store::format::pack::Form;
+use crate::store::read::packs::Home;
+use crate::store::tree::Direction;
+use crate::store::types::position::HistoryStart;
 
 /// Where the packs of a conversation lie, and how many messages they have, the oldest first.
 fn homes(store: &Store, number: ConversationNumber) -> Vec<(Home, usize)> {

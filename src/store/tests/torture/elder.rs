@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use super::kill::times;
-use crate::store::db::{DbOptions, SledKv};
 use crate::store::disk::RealDisk;
-use crate::store::identity::Identity;
-use crate::store::key;
-use crate::store::kv::{Kv, KvBatch};
-use crate::store::links::{Held, link};
-use crate::store::record::{ConversationRecord, MetaRecord, decode, encode, encode_compact};
-use crate::store::record_message::ContentRecord;
-use crate::store::shared::Codec;
+use crate::store::disk::identity::Identity;
+use crate::store::format::codec::Codec;
+use crate::store::format::key;
+use crate::store::format::messagepack::{decode, encode, encode_compact};
+use crate::store::format::record::{ConversationRecord, MetaRecord};
+use crate::store::format::record_message::ContentRecord;
+use crate::store::read::timeline::TimelineItem;
+use crate::store::recovery::options::StoreOptions;
 use crate::store::tests::*;
-use crate::store::{StoreOptions, TimelineItem};
+use crate::store::tree::sled::{DbOptions, SledKv};
+use crate::store::tree::{Kv, KvBatch};
+use crate::store::types::conversation::Held;
+use crate::store::types::link::link;
 
 /// How many messages each of the two conversations has.
 pub(super) const MESSAGES: i64 = 1_500;

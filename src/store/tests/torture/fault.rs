@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 
 use super::{Tally, seeds};
 use crate::model::StoreHealth;
+use crate::store::disk::memory::Fault;
+use crate::store::error::StoreError;
+use crate::store::read::timeline::TimelineItem;
 use crate::store::tests::*;
-use crate::store::{Fault, StoreError, TimelineItem};
 
 /// The operations that are refused, one after the other.
 const OPERATIONS: u64 = 500;

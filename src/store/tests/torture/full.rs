@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 
 use super::{Dice, Tally, seeds};
 use crate::model::StoreHealth;
+use crate::store::error::StoreError;
+use crate::store::recovery::options::StoreOptions;
 use crate::store::tests::*;
-use crate::store::{StoreError, StoreOptions};
 
 /// Names the folder for the process.
 const FOLDER: &str = "SAMPAN_TEST_FULL_FOLDER";

@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use super::elder::{MESSAGES, elder, unharmed};
 use super::{Dice, Tally, seeds};
+use crate::store::error::StoreError;
+use crate::store::read::timeline::TimelineItem;
+use crate::store::recovery::options::StoreOptions;
 use crate::store::tests::damage::copy;
 use crate::store::tests::*;
-use crate::store::{StoreError, StoreOptions, TimelineItem};
 
 /// Names the folder for the process that is killed.
 const FOLDER: &str = "SAMPAN_TEST_KILL_FOLDER";

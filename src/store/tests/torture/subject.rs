@@ -8,16 +8,21 @@ use std::time::Duration;
 use super::Dice;
 use crate::model::{OutboxState, StoreHealth};
 use crate::store::disk::RealDisk;
-use crate::store::identity::Identity;
-use crate::store::key::{self, Tag};
-use crate::store::pack::Pack;
-use crate::store::recovered::Recovered;
-use crate::store::salvage::scan_folder;
-use crate::store::shared::Codec;
-use crate::store::tail::Parts;
+use crate::store::disk::identity::Identity;
+use crate::store::error::StoreError;
+use crate::store::format::cipher::StoreKey;
+use crate::store::format::codec::Codec;
+use crate::store::format::conversation_value::Parts;
+use crate::store::format::key;
+use crate::store::format::key::Tag;
+use crate::store::format::pack::Pack;
+use crate::store::journal::reader::Recovered;
+use crate::store::read::timeline::TimelineItem;
+use crate::store::recovery::options::StoreOptions;
+use crate::store::recovery::report::OpenReport;
+use crate::store::recovery::scan::scan_folder;
 use crate::store::tests::damage::copy;
 use crate::store::tests::*;
-use crate::store::{OpenReport, StoreError, StoreKey, StoreOptions, TimelineItem};
 
 const CONVERSATIONS: i64 = 4;
 
@@ -394,7 +399,7 @@ impl Subject {
     }
 }
 
-fn commit(opened: &mut Opened, batch: crate::store::Batch, class: CommitClass) {
+fn commit(opened: &mut Opened, batch: crate::store::types::batch::Batch, class: CommitClass) {
     opened.writer.commit(batch, class).unwrap();
 }
 

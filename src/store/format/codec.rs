@@ -1,0 +1,59 @@
+//! How the values of one store are framed, and names hashed.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::store::error::StoreError;
+use crate::store::format::cipher::{Cipher, HashKey};
+use crate::store::format::compress::Squeeze;
+use crate::store::format::frame::{self, BadFrame, Seal};
+
+/// How values are framed and names hashed in this store.
+pub(crate) struct Codec {
+    /// The store's own random number, in every frame.
+    pub(crate) store: u64,
+    pub(crate) cipher: Option<Cipher>,
+    pub(crate) hash_key: HashKey,
+    pub(crate) squeeze: Squeeze,
+}
+
+impl Codec {
+    pub(crate) fn new(store: u64, cipher: Option<Cipher>) -> Self {
+        let hash_key = cipher
+            .as_ref()
+            .map(|cipher| *cipher.hash_key())
+            .unwrap_or_default();
+        Self {
+            store,
+            cipher,
+            hash_key,
+            squeeze: Squeeze::default(),
+        }
+    }
+
+    /// What this store's frames have in common.
+    pub(crate) fn frames(&self) -> Seal<'_> {
+        Seal {
+            store: self.store,
+            cipher: self.cipher.as_ref(),
+        }
+    }
+
+    /// Puts a record's bytes into the frame of its key.
+    pub(crate) fn seal(&self, key: &[u8], payload: &[u8], seq: u64) -> Result<Vec<u8>, StoreError> {
+        frame::seal(key, payload, seq, self.frames())
+    }
+
+    /// The record's bytes in the value of a key.
+    pub(crate) fn open<'a>(&self, key: &[u8], value: &'a [u8]) -> Result<Cow<'a, [u8]>, BadFrame> {
+        frame::payload(key, value, self.frames())
+    }
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Codec")
+            .field("encrypted", &self.cipher.is_some())
+            .finish()
+    }
+}

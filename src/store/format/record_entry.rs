@@ -1,0 +1,182 @@
+//! The stored form of outbox entries; the journal and the inbox hold the same records.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    ConversationId, ConversationKind, Json, LocalId, Mentions, MessageId, OutboxEntryId,
+    OutboxState, Timestamp,
+};
+use crate::store::format::messagepack::{BadRecord, clients, json, millis, texts, time};
+use crate::store::format::record::FailureRecord;
+use crate::store::format::record_message::ContentRecord;
+use crate::store::types::entry::{CreateIntent, Entry, Intent, ReadIntent, SendIntent};
+use crate::store::types::position::ConversationNumber;
+
+/// An outbox entry. It names its conversation by id too, so that it can be saved out of the
+/// journal when everything else is lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EntryRecord<'a> {
+    pub(crate) conversation: u32,
+    pub(crate) conversation_id: String,
+    pub(crate) token: String,
+    pub(crate) enqueued_at_ms: i64,
+    #[serde(default)]
+    pub(crate) tries: u32,
+    #[serde(default)]
+    pub(crate) in_doubt_since_ms: Option<i64>,
+    pub(crate) state: EntryStateRecord,
+    pub(crate) intent: IntentRecord<'a>,
+}
+
+/// Where an entry stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum EntryStateRecord {
+    Queued,
+    InFlight,
+    Failed(FailureRecord),
+}
+
+/// What an entry does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry is a send; boxing it would cost more than it saves"
+)]
+pub(crate) enum IntentRecord<'a> {
+    Create {
+        kind: i32,
+        name: Option<String>,
+        members: Vec<String>,
+        attributes: Option<String>,
+        unique: bool,
+        lifetime_seconds: Option<u32>,
+    },
+    Send {
+        content: ContentRecord<'a>,
+        mention_all: bool,
+        mentions: Vec<String>,
+        receipt: bool,
+        transient: bool,
+        push: Option<String>,
+    },
+    Read {
+        until_ms: i64,
+        message: Option<String>,
+    },
+}
+
+impl<'a> EntryRecord<'a> {
+    /// The stored form of an entry.
+    pub(crate) fn of(entry: &'a Entry, conversation_id: &ConversationId) -> Self {
+        Self {
+            conversation: entry.conversation.0,
+            conversation_id: conversation_id.as_str().to_owned(),
+            token: entry.token.as_str().to_owned(),
+            enqueued_at_ms: entry.enqueued_at.as_millis(),
+            tries: entry.tries,
+            in_doubt_since_ms: millis(entry.in_doubt_since),
+            state: match &entry.state {
+                OutboxState::Queued => EntryStateRecord::Queued,
+                OutboxState::InFlight => EntryStateRecord::InFlight,
+                OutboxState::Failed { failure } => {
+                    EntryStateRecord::Failed(FailureRecord::of(failure))
+                }
+            },
+            intent: IntentRecord::of(&entry.intent),
+        }
+    }
+
+    /// The entry of the given number.
+    pub(crate) fn entry(self, id: OutboxEntryId) -> Result<Entry, BadRecord> {
+        Ok(Entry {
+            id,
+            conversation: ConversationNumber(self.conversation),
+            token: LocalId::new(&self.token)?,
+            enqueued_at: Timestamp::from_millis(self.enqueued_at_ms),
+            tries: self.tries,
+            in_doubt_since: time(self.in_doubt_since_ms),
+            state: match self.state {
+                EntryStateRecord::Queued => OutboxState::Queued,
+                EntryStateRecord::InFlight => OutboxState::InFlight,
+                EntryStateRecord::Failed(failure) => OutboxState::Failed {
+                    failure: failure.failure(),
+                },
+            },
+            intent: self.intent.intent()?,
+        })
+    }
+}
+
+fn json_text(json: &Json) -> String {
+    json.as_str().to_owned()
+}
+
+impl<'a> IntentRecord<'a> {
+    /// The stored form of an intent.
+    pub(crate) fn of(intent: &'a Intent) -> Self {
+        match intent {
+            Intent::Create(create) => Self::Create {
+                kind: create.kind.number(),
+                name: create.name.clone(),
+                members: texts(&create.members),
+                attributes: create.attributes.as_ref().map(json_text),
+                unique: create.unique,
+                lifetime_seconds: create.lifetime_seconds,
+            },
+            Intent::Send(send) => Self::Send {
+                content: ContentRecord::of(&send.content),
+                mention_all: send.mentions.all,
+                mentions: texts(&send.mentions.clients),
+                receipt: send.receipt,
+                transient: send.transient,
+                push: send.push.as_ref().map(json_text),
+            },
+            Intent::Read(read) => Self::Read {
+                until_ms: read.until.as_millis(),
+                message: read.message.as_ref().map(|id| id.as_str().to_owned()),
+            },
+        }
+    }
+
+    /// The intent.
+    pub(crate) fn intent(self) -> Result<Intent, BadRecord> {
+        Ok(match self {
+            Self::Create {
+                kind,
+                name,
+                members,
+                attributes,
+                unique,
+                lifetime_seconds,
+            } => Intent::Create(CreateIntent {
+                kind: ConversationKind::from_number(kind).ok_or(BadRecord)?,
+                name,
+                members: clients(&members)?,
+                attributes: json(attributes)?,
+                unique,
+                lifetime_seconds,
+            }),
+            Self::Send {
+                content,
+                mention_all,
+                mentions,
+                receipt,
+                transient,
+                push,
+            } => Intent::Send(SendIntent {
+                content: content.content()?,
+                mentions: Mentions {
+                    all: mention_all,
+                    clients: clients(&mentions)?,
+                },
+                receipt,
+                transient,
+                push: json(push)?,
+            }),
+            Self::Read { until_ms, message } => Intent::Read(ReadIntent {
+                until: Timestamp::from_millis(until_ms),
+                message: message.map(MessageId::new).transpose()?,
+            }),
+        })
+    }
+}

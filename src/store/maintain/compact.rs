@@ -1,0 +1,154 @@
+//! Compaction: the tree is copied into a new one, which takes its place.
+//!
+//! The embedded database never gives space back; a copy takes what is alive. It is made in small
+//! parts while commits go on (`tree/copying.rs`), made durable, opened anew from the disk and compared with
+//! the tree, and then changes places with it:
+//!
+//! ```text
+//!   tree   copy            copying; a kill leaves a copy that the next open removes
+//!   old    copy            the tree was renamed; a kill: the next open renames it back
+//!   old    tree            the copy was renamed; a kill: the next open removes the old one
+//!          tree
+//! ```
+//!
+//! Readers wait while the two change places, some ten milliseconds, and never else.
+
+use std::sync::Arc;
+
+use crate::store::error::StoreError;
+use crate::store::state::Tables;
+use crate::store::tree::Kv;
+use crate::store::tree::copying::{Stride, Twin};
+use crate::store::tree::location::{Ground, Which};
+use crate::store::tree::memory::memory_tree;
+
+/// A compaction under way.
+#[derive(Debug)]
+pub(crate) struct Compaction {
+    twin: Arc<Twin>,
+    phase: Phase,
+    /// The bytes of keys and values that were copied.
+    live: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Copying,
+    /// It is to be opened anew, from what is on disk.
+    Copied,
+    /// Compared up to this key.
+    Comparing(Vec<u8>),
+}
+
+/// What follows a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Another one.
+    More,
+    /// The copy can take the tree's place.
+    Ready,
+}
+
+/// What became of a change of places.
+#[derive(Debug)]
+pub(crate) enum Swapped {
+    /// The copy is the tree.
+    Done,
+    /// The tree is what it was, for this reason.
+    Undone(StoreError),
+}
+
+impl Compaction {
+    /// Begins with an empty copy; from the next commit on, commits must go to [`Compaction::both`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when no new tree can be made.
+    pub(crate) fn begin(ground: &Ground, tree: Arc<dyn Kv>) -> Result<Self, StoreError> {
+        ground.remove_tree(Which::Copy)?;
+        let copy = ground.open_copy()?;
+        let twin = Arc::new(Twin::new(tree, copy));
+        Ok(Self {
+            twin,
+            phase: Phase::Copying,
+            live: 0,
+        })
+    }
+
+    /// The tree and its copy as one.
+    pub(crate) fn both(&self) -> Arc<dyn Kv> {
+        Arc::clone(&self.twin) as Arc<dyn Kv>
+    }
+
+    /// Does a little: some milliseconds, and once some ten, when the copy is opened anew.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] when the tree is; [`StoreError::Io`] for whatever is wrong with the
+    /// copy: then [`Compaction::abandon`] it.
+    pub(crate) fn step(&mut self, ground: &Ground) -> Result<Progress, StoreError> {
+        match &self.phase {
+            Phase::Copying => match self.twin.copy_some()? {
+                Stride::More(bytes) => self.live = self.live.saturating_add(bytes),
+                Stride::Last(bytes) => {
+                    self.live = self.live.saturating_add(bytes);
+                    self.phase = Phase::Copied;
+                }
+            },
+            Phase::Copied => {
+                self.twin.shut_copy()?;
+                self.twin.open_copy(ground.open_copy()?);
+                self.phase = Phase::Comparing(Vec::new());
+            }
+            Phase::Comparing(from) => match self.twin.compare_some(from)? {
+                Some(next) => self.phase = Phase::Comparing(next),
+                None => return Ok(Progress::Ready),
+            },
+        }
+        Ok(Progress::More)
+    }
+
+    /// The bytes of keys and values that were copied.
+    pub(crate) const fn live(&self) -> u64 {
+        self.live
+    }
+
+    /// Makes the copy durable, so that it can take the tree's place.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when that fails.
+    pub(crate) fn settle(&self, ground: &Ground) -> Result<(), StoreError> {
+        self.twin.shut_copy()?;
+        ground.sync_copy()
+    }
+
+    /// Puts the copy in the tree's place, or the tree back where that fails. Readers wait meanwhile:
+    /// the caller holds the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when no tree is open any more: there is nothing
+    /// to read then.
+    pub(crate) fn swap(self, ground: &Ground, tables: &mut Tables) -> Result<Swapped, StoreError> {
+        // The last handles of the old tree: it is closed before its folder is renamed.
+        tables.kv = memory_tree();
+        drop(self.twin);
+        let swapped = ground.swap();
+        if swapped.is_err() {
+            ground.settle_swap()?;
+        }
+        tables.kv = ground.open_kv(Which::Tree)?;
+        Ok(match swapped {
+            Ok(()) => Swapped::Done,
+            Err(error) => Swapped::Undone(error),
+        })
+    }
+
+    /// Gives it up: the tree goes on alone, and the copy is removed, now or by the next open.
+    pub(crate) fn abandon(self, ground: &Ground, tables: &mut Tables) {
+        tables.kv = self.twin.tree();
+        drop(self.twin);
+        let _ = ground.remove_tree(Which::Copy);
+    }
+}

@@ -1,0 +1,145 @@
+//! Settling: a tree into which much came is opened anew, so that the next opening is cheap.
+//!
+//! The embedded database writes its snapshot, an index of its file, when it is opened and never else.
+//! Whoever opens it later reads what was written behind the last one. So after a large sync the tree
+//! is shut and opened once, while the engine has nothing else to do; readers wait as long as an
+//! opening takes. A store that is closed before there was time for it does so at last.
+
+use crate::model::StoreHealth;
+use crate::store::error::StoreError;
+use crate::store::maintain::Maintenance;
+use crate::store::tree::location::Which;
+use crate::store::tree::memory::memory_tree;
+use crate::store::write::commit::Unsettled;
+
+impl Maintenance<'_> {
+    /// Opens the tree anew before it is closed, if much came and nothing is amiss. A failure is the
+    /// next opening's to mend.
+    pub(crate) fn settle_at_last(&mut self) {
+        let is_good = self.committer.shared.health() == StoreHealth::Good;
+        if self.committer.unsettled.is_much() && is_good && !self.tending.is_compacting() {
+            let _ = self.settle();
+        }
+    }
+
+    /// Opens the tree anew. No compaction may be under way.
+    pub(crate) fn settle(&mut self) -> Result<(), StoreError> {
+        self.committer.sync()?;
+        self.committer.unsettled = Unsettled::default();
+        let mut tables = self.committer.shared.write();
+        // The last handle of the tree: it is closed before it is opened again.
+        tables.kv = memory_tree();
+        let opened = self.ground.open_kv(Which::Tree);
+        let failed = match opened {
+            Ok(tree) => {
+                tables.kv = tree;
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        // Nothing is open any more. What can be read without opening is shown until a probe has
+        // mended it.
+        *tables = self.ground.readable(&self.committer.shared.codec);
+        drop(tables);
+        let reason = failed.to_string();
+        self.committer
+            .shared
+            .set_health(StoreHealth::ReadOnly { reason });
+        Err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::write::commit::MUCH;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use crate::store::maintain::Tended;
+    use crate::store::open::Opened;
+    use crate::store::read::store::Store;
+    use crate::store::recovery::options::StoreOptions;
+    use crate::store::tests::{at, client, message, row};
+    use crate::store::write::commit::CommitClass;
+    use crate::store::write::overlay::Overlay;
+
+    fn snapshots(folder: &Path) -> BTreeSet<String> {
+        let entries = fs::read_dir(folder.join("db")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("snap.")).collect()
+    }
+
+    #[test]
+    fn a_store_that_is_closed_right_after_much_came_has_a_new_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(folder.path(), client("me"), at(1));
+        let mut opened = Store::open(&options).unwrap();
+        let mut overlay = Overlay::new(&opened.store);
+        overlay.create_conversation(row("c")).unwrap();
+        let batch = overlay.into_batch();
+        opened.writer.commit(batch, CommitClass::Cache).unwrap();
+        let before = snapshots(folder.path());
+        opened.writer.unsettled().add(MUCH);
+        drop(opened);
+        let after = snapshots(folder.path());
+        assert!(!after.is_empty() && after != before, "{before:?} {after:?}");
+        let opened = Store::open(&options).unwrap();
+        assert!(!opened.report.found_damage());
+        assert_eq!(
+            opened
+                .store
+                .snapshot()
+                .conversations(None, 9)
+                .unwrap()
+                .conversations
+                .len(),
+            1
+        );
+        assert_eq!(snapshots(folder.path()), after, "nothing was left to read");
+    }
+
+    #[test]
+    fn a_tree_into_which_much_came_has_a_new_snapshot_once_it_was_tended() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(folder.path(), client("me"), at(1));
+        let Opened {
+            store, mut writer, ..
+        } = Store::open(&options).unwrap();
+        let mut overlay = Overlay::new(&store);
+        let number = overlay.create_conversation(row("c")).unwrap();
+        writer
+            .commit(overlay.into_batch(), CommitClass::Intent)
+            .unwrap();
+        let before = snapshots(folder.path());
+        for from in (0..1_900).step_by(100) {
+            let mut overlay = Overlay::new(&store);
+            for n in from..from + 100 {
+                overlay
+                    .put_message(number, &message("other", n, "hello"))
+                    .unwrap();
+            }
+            let batch = overlay.into_batch();
+            writer.commit(batch, CommitClass::Cache).unwrap();
+        }
+        assert!(writer.unsettled().0 > 0 && !writer.wants_tending());
+        writer.unsettled().add(MUCH);
+        assert!(writer.wants_tending());
+        while writer.tend(&[]).unwrap() == Tended::More {}
+        assert!(!writer.wants_tending());
+        let after = snapshots(folder.path());
+        assert!(!after.is_empty() && after != before, "{before:?} {after:?}");
+        // It goes on.
+        let mut overlay = Overlay::new(&store);
+        overlay
+            .put_message(number, &message("other", 1_900, "hello"))
+            .unwrap();
+        let batch = overlay.into_batch();
+        writer.commit(batch, CommitClass::Cache).unwrap();
+        drop((store, writer));
+        let opened = Store::open(&options).unwrap();
+        assert!(!opened.report.found_damage());
+        let row = opened.store.snapshot().conversation(number).unwrap();
+        assert_eq!(row.unwrap().held_count(), 1_901);
+    }
+}

@@ -1,0 +1,65 @@
+//! A store to read.
+
+use std::sync::Arc;
+
+use crate::model::{ClientId, CommitSeq, StoreHealth};
+use crate::store::error::StoreError;
+use crate::store::read::snapshot::Snapshot;
+use crate::store::state::{Shared, Tables};
+
+/// A client's store, to read. Clones are cheap and share it; any thread may read at any time.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(in crate::store) shared: Arc<Shared>,
+}
+
+impl Store {
+    /// Everything as the last commit left it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
+            tables: self.shared.read(),
+            shared: &self.shared,
+            batch: None,
+        }
+    }
+
+    /// The client whose store this is.
+    #[must_use]
+    pub fn owner(&self) -> &ClientId {
+        &self.shared.owner
+    }
+
+    /// The last commit.
+    #[must_use]
+    pub fn seq(&self) -> CommitSeq {
+        self.seq_of(&self.shared.read())
+    }
+
+    /// Whether the store takes writes.
+    #[must_use]
+    pub fn health(&self) -> StoreHealth {
+        self.shared.health()
+    }
+
+    /// How many reads met a damaged record since the store was opened. Such a record is dropped,
+    /// never returned; in a timeline a gap stands in its place.
+    #[must_use]
+    pub fn damaged_reads(&self) -> u64 {
+        self.shared.damaged()
+    }
+
+    /// The bytes that the store takes on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when the operating system does not say.
+    pub fn size_bytes(&self) -> Result<u64, StoreError> {
+        self.shared.read().kv.size_bytes()
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as a question to the store")]
+    pub(in crate::store) fn seq_of(&self, tables: &Tables) -> CommitSeq {
+        CommitSeq(tables.meta.seq)
+    }
+}

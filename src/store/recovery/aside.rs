@@ -1,0 +1,26 @@
+//! Setting aside: what is of no use and may be somebody's treasure gets another name.
+
+use crate::model::Timestamp;
+use crate::store::disk::Disk;
+use crate::store::recovery::report::{OpenReport, SetAside};
+
+/// Gives what is of no use and may be somebody's treasure another name.
+pub(crate) fn set_aside(disk: &dyn Disk, name: &str, now: Timestamp, report: &mut OpenReport) {
+    let taken = disk.list().unwrap_or_default();
+    let aside = aside_name(&taken, name, now);
+    if disk.rename(name, &aside).is_ok() {
+        report.set_aside.push(SetAside {
+            name: aside,
+            ..SetAside::default()
+        });
+    }
+}
+
+/// A name for what is set aside that nothing has yet.
+pub(crate) fn aside_name(taken: &[String], name: &str, now: Timestamp) -> String {
+    let mut aside = format!("{name}.bad-{}", now.as_millis());
+    while taken.contains(&aside) {
+        aside.push('x');
+    }
+    aside
+}

@@ -1,0 +1,70 @@
+//! Cleaning: what makes the embedded database use again what is dead in its file.
+//!
+//! The database writes to segments of 512 KiB. When half of one is dead, what is alive in it is to
+//! move elsewhere, and then the segment can be written again; but it moves one page only each time
+//! that it writes some page as a whole, which is every tenth change of a page. What a chat writes
+//! are mostly changes that add to a page without that, so the moving falls behind and the file
+//! grows to several times what is alive, until it is compacted. A value in a tree of its own that is
+//! written ten times is such a write, and hardly costs anything but the page that moves.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A page moves for so many bytes of keys and values that are written.
+const BYTES_A_PAGE: usize = 12 * 1024;
+
+/// The most pages that move before a sync: together with a batch about a segment is written then, so
+/// no segment is written again before the sync that makes durable what moved out of it.
+const PAGES_MAX: usize = 8;
+
+/// How many changes of a page make the database write it as a whole.
+const CHANGES: u8 = 10;
+
+/// Moves as much as is owed for what was written.
+#[derive(Debug, Default)]
+pub(crate) struct Cleaner {
+    owed: AtomicUsize,
+}
+
+impl Cleaner {
+    /// Takes note of bytes that are written.
+    pub(crate) fn owe(&self, bytes: usize) {
+        self.owed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Moves what is owed: `write` writes a value of the tree of its own. It belongs to the next sync.
+    pub(crate) fn clean<E>(&self, mut write: impl FnMut(u8) -> Result<(), E>) -> Result<(), E> {
+        let owed = self.owed.swap(0, Ordering::Relaxed);
+        self.owe(owed % BYTES_A_PAGE);
+        for _ in 0..(owed / BYTES_A_PAGE).min(PAGES_MAX) {
+            (0..CHANGES).try_for_each(&mut write)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(cleaner: &Cleaner) -> usize {
+        let mut count = 0;
+        let counted = cleaner.clean(|_| {
+            count += 1;
+            Ok::<(), ()>(())
+        });
+        counted.unwrap();
+        count
+    }
+
+    #[test]
+    fn a_page_moves_for_so_many_bytes_and_only_some_at_once() {
+        let cleaner = Cleaner::default();
+        cleaner.owe(BYTES_A_PAGE - 1);
+        assert_eq!(written(&cleaner), 0);
+        cleaner.owe(1);
+        assert_eq!(written(&cleaner), usize::from(CHANGES));
+        assert_eq!(written(&cleaner), 0);
+        cleaner.owe(100 * BYTES_A_PAGE);
+        assert_eq!(written(&cleaner), PAGES_MAX * usize::from(CHANGES));
+    }
+}

@@ -1,0 +1,571 @@
+//! The embedded database: the only file that names sled.
+//!
+//! sled is fast and its log is atomic, but it needs care, each point measured or read in its
+//! source: a snapshot or configuration file cut off by a kill makes it refuse to open for ever
+//! (we delete such files first, they are only an index); damaged bytes make it panic (we catch
+//! that); on Linux its flush never calls fsync (we do, after every batch and before the next, for
+//! writes that are not synced can destroy ones that were: `tree/sync_thread.rs`); files it creates are never
+//! synced (we do after opening, beside the first reads); its background flusher wakes an idle phone
+//! or does not exist (we turn it off).
+
+use std::fs::{self, File, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use std::{io, thread};
+
+use crate::store::disk::sync_folder;
+use crate::store::error::StoreError;
+use crate::store::format::frame;
+use crate::store::tree::in_flight::Underway;
+use crate::store::tree::pending::{scan_over, value_over};
+use crate::store::tree::segment_cleaner::Cleaner;
+use crate::store::tree::sync_thread::Syncer;
+use crate::store::tree::{Beside, Direction, KeyRange, Kv, KvBatch, Load, Visit, is_empty};
+
+/// The embedded database's folder inside the store's.
+pub(crate) const TREE_FOLDER: &str = "db";
+
+/// How the database is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct DbOptions {
+    /// The folder, made if missing.
+    pub(crate) folder: PathBuf,
+    /// The cache, in bytes; the process needs about twice as much.
+    pub(crate) cache_bytes: u64,
+    /// How long opening may take before the folder counts as beyond opening.
+    pub(crate) open_timeout: Duration,
+}
+
+impl DbOptions {
+    /// The file that holds the data.
+    pub(crate) fn data_file(&self) -> PathBuf {
+        self.folder.join("db")
+    }
+}
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) struct SledKv {
+    cleaner: Arc<Cleaner>,
+    db: sled::Db,
+    underway: Underway,
+    /// The sync that sled leaves out: after opening everywhere, after a flush on Linux.
+    syncer: Syncer,
+    cache_bytes: u64,
+    /// Dropped last.
+    _end: UntilClosed,
+}
+
+/// Waits, when it is dropped, until a database that was dropped before it has closed its data file:
+/// sled does that on threads of its own, and whoever closes a store wants to know that it is.
+#[derive(Debug)]
+struct UntilClosed(PathBuf);
+
+impl Drop for UntilClosed {
+    fn drop(&mut self) {
+        for _ in 0..LOCK_TRIES {
+            // sled holds the file's lock as long as it has it open. One that was moved away or
+            // can't be opened any more is not waited for.
+            match File::open(&self.0).map(|file| file.try_lock()) {
+                Ok(Err(TryLockError::WouldBlock)) => thread::sleep(LOCK_PAUSE),
+                _ => return,
+            }
+        }
+    }
+}
+
+impl SledKv {
+    /// Heals the folder, opens the database and begins to make it durable, the files' names too:
+    /// what opening wrote. The next batch waits for that, and reads do not.
+    ///
+    /// A database that hangs is left to its thread and reported as damaged, so that the caller can
+    /// move the folder away and go on.
+    pub(crate) fn open(options: &DbOptions) -> Result<Self, StoreError> {
+        let failed = |e: io::Error| io_or_damage("opening the database", &e);
+        fs::create_dir_all(&options.folder).map_err(failed)?;
+        heal(&options.folder).map_err(failed)?;
+        let (done, opened) = mpsc::sync_channel(1);
+        let config = options.clone();
+        thread::Builder::new()
+            .name("sampan-store-open".to_owned())
+            .spawn(move || {
+                // Nobody waits any more when the open came too late; the database closes then.
+                let _ = done.send(open_caught(&config));
+            })
+            .map_err(failed)?;
+        let db = opened
+            .recv_timeout(options.open_timeout)
+            .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
+        let data = File::open(options.data_file()).map_err(failed)?;
+        let folder = options.folder.clone();
+        let cleaner = Arc::new(Cleaner::default());
+        let underway = Underway::default();
+        let before = {
+            let (db, cleaner) = (db.clone(), Arc::clone(&cleaner));
+            let underway = underway.clone();
+            move || arrived(&db, &cleaner, &underway).map_err(io::Error::other)
+        };
+        let syncer = Syncer::start(data, move || sync_tree(&folder), before).map_err(failed)?;
+        let _end = UntilClosed(options.data_file());
+        let cache_bytes = options.cache_bytes;
+        Ok(Self {
+            cleaner,
+            db,
+            underway,
+            syncer,
+            cache_bytes,
+            _end,
+        })
+    }
+}
+
+/// How often a key is touched: nine keys a page, or more, make more than half a list full.
+const TOUCHES: usize = 4;
+
+/// Reads a key some times more. Of each 256th page sled notes who reads it, and looks whether its
+/// cache is too large when the note has 64 entries: whoever goes through a tree and reads each
+/// page once has all of it in memory in the end. A tree of 237 MB took 222 MB of memory, and
+/// takes 25 MB and a quarter of the time when its keys are touched.
+fn touch(db: &sled::Db, key: &[u8]) -> Result<(), sled::Error> {
+    (0..TOUCHES).try_for_each(|_| db.get(key).map(drop))
+}
+
+/// Applies batches, each over the one before it, in one of sled's.
+fn apply(db: &sled::Db, batches: &[&KvBatch]) -> Result<(), StoreError> {
+    let mut changes = sled::Batch::default();
+    for (key, value) in batches.iter().flat_map(|batch| &batch.changes) {
+        match value {
+            Some(value) => changes.insert(key.as_slice(), value.as_slice()),
+            None => changes.remove(key.as_slice()),
+        }
+    }
+    guarded("the commit", || db.apply_batch(changes))
+}
+
+/// Puts what is under way into the database, and writes out all of it.
+fn arrived(db: &sled::Db, cleaner: &Cleaner, underway: &Underway) -> Result<(), StoreError> {
+    if let Some(load) = underway.load() {
+        apply(db, &[&load.batch])?;
+        underway.arrived();
+        guarded("a read", || {
+            load.seldom.iter().try_for_each(|key| touch(db, key))
+        })?;
+    }
+    flushed(db, cleaner)
+}
+
+fn open_caught(options: &DbOptions) -> Result<sled::Db, StoreError> {
+    let config = sled::Config::new()
+        .path(&options.folder)
+        .cache_capacity(options.cache_bytes)
+        .flush_every_ms(None);
+    // A database that was dropped a moment ago may still hold its lock in a thread of its own;
+    // our lock on the store's folder says that nobody else has it.
+    for _ in 0..LOCK_TRIES {
+        match guarded("opening the database", || config.open()) {
+            Err(StoreError::Io { reason, .. }) if reason.contains("could not acquire lock") => {
+                thread::sleep(LOCK_PAUSE);
+            }
+            done => return done,
+        }
+    }
+    Err(StoreError::InUse { holder: None })
+}
+
+/// How often, and after which pauses, a lock that is still held is tried again: 2 s in all.
+const LOCK_TRIES: u32 = 400;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Runs a call of sled, its panics turned into damage and its errors into ours.
+fn guarded<T>(
+    during: &'static str,
+    call: impl FnOnce() -> Result<T, sled::Error>,
+) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(error))) => Err(io_or_damage(during, &error)),
+        Ok(Err(sled::Error::Corruption { .. })) => Err(StoreError::damaged("the database")),
+        Ok(Err(error)) => Err(StoreError::damaged(format!("the database: {error}"))),
+        Err(_) => Err(StoreError::damaged(format!(
+            "the database gave up during {during}"
+        ))),
+    }
+}
+
+/// Writes out what is in the database's buffers, and moves what is to be moved before.
+fn flushed(db: &sled::Db, cleaner: &Cleaner) -> Result<(), StoreError> {
+    let mut tree = None;
+    guarded("the flush", || {
+        cleaner.clean(|change| {
+            if tree.is_none() {
+                tree = Some(db.open_tree(CLEANING)?);
+            }
+            tree.iter()
+                .try_for_each(|tree| tree.insert([], &[change]).map(drop))
+        })?;
+        db.flush().map(drop)
+    })
+}
+
+/// The tree in which nothing is ever looked up: see `tree/segment_cleaner.rs`.
+const CLEANING: &str = "cleaning";
+
+/// A failure of the flush, or of the sync behind it.
+fn of_flush(error: io::Error) -> StoreError {
+    let told = error.downcast::<StoreError>();
+    told.unwrap_or_else(|error| StoreError::io("the flush", &error))
+}
+
+/// A failure of the files: what they lack, and what stands in their place, is damage; all else the
+/// operating system's refusal.
+pub(crate) fn io_or_damage(during: &'static str, error: &io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::AlreadyExists
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::InvalidData => {
+            StoreError::damaged(format!("the database's files: {error}"))
+        }
+        _ => StoreError::io(during, error),
+    }
+}
+
+/// Visits the keys of a range.
+fn scan(
+    db: &sled::Db,
+    range: KeyRange<'_>,
+    direction: Direction,
+    visit: Visit<'_>,
+) -> Result<(), StoreError> {
+    if is_empty(range) {
+        return Ok(());
+    }
+    guarded("a scan", || {
+        let mut found = db.range::<&[u8], _>(range);
+        loop {
+            let next = match direction {
+                Direction::Forward => found.next(),
+                Direction::Backward => found.next_back(),
+            };
+            let Some(pair) = next else { return Ok(()) };
+            let (key, value) = pair?;
+            if visit(&key, &value).is_break() {
+                return Ok(());
+            }
+        }
+    })
+}
+
+impl Kv for SledKv {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let below = || {
+            let found = guarded("a read", || self.db.get(key))?;
+            Ok(found.map(|value| value.to_vec()))
+        };
+        match self.underway.load() {
+            Some(load) => value_over(&load.batch.changes, key, below),
+            None => below(),
+        }
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange<'_>,
+        direction: Direction,
+        visit: Visit<'_>,
+    ) -> Result<(), StoreError> {
+        let below = |visit: Visit<'_>| scan(&self.db, range, direction, visit);
+        match self.underway.load() {
+            Some(load) => scan_over(&load.batch.changes, range, direction, visit, below),
+            None => below(visit),
+        }
+    }
+
+    fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
+        self.wait_flushed()?;
+        // Also a batch that failed may have written something. Elsewhere sled syncs by itself.
+        if self.wants_each_flushed() {
+            self.syncer.note_written();
+        }
+        self.cleaner.owe(batch.size());
+        let Some(before) = self.underway.load() else {
+            return apply(&self.db, &[batch]);
+        };
+        // It failed, and is told now: it comes first.
+        apply(&self.db, &[&before.batch, batch])?;
+        self.underway.arrived();
+        Ok(())
+    }
+
+    fn beside(&self) -> Option<&dyn Beside> {
+        self.wants_each_flushed().then_some(self)
+    }
+
+    fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
+        if self.wants_each_flushed() {
+            self.syncer.note_written();
+        }
+        // A batch of sled's would be applied in the order of a hash.
+        batch.changes.iter().try_for_each(|(key, value)| {
+            guarded("a copy", || {
+                match value {
+                    Some(value) => self.db.insert(key, value.as_slice())?,
+                    None => self.db.remove(key)?,
+                };
+                touch(&self.db, key)
+            })
+        })
+    }
+
+    fn let_go(&self, keys: &mut dyn Iterator<Item = &[u8]>) -> Result<(), StoreError> {
+        guarded("a read", || {
+            for key in keys {
+                touch(&self.db, key)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn wants_each_flushed(&self) -> bool {
+        cfg!(target_os = "linux")
+    }
+
+    fn begin_flush(&self) -> Result<(), StoreError> {
+        if !self.wants_each_flushed() {
+            flushed(&self.db, &self.cleaner)?;
+        }
+        self.syncer.begin().map_err(of_flush)
+    }
+
+    fn wait_flushed(&self) -> Result<(), StoreError> {
+        self.syncer.wait().map_err(of_flush)
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.begin_flush()?;
+        self.wait_flushed()
+    }
+
+    fn size_bytes(&self) -> Result<u64, StoreError> {
+        guarded("a read", || self.db.size_on_disk())
+    }
+
+    fn cache_bytes(&self) -> u64 {
+        self.cache_bytes
+    }
+}
+
+impl Beside for SledKv {
+    fn begin_apply(&self, mut load: Load) -> Result<(), StoreError> {
+        self.wait_flushed()?;
+        self.syncer.note_written();
+        self.cleaner.owe(load.batch.size());
+        // One that is still under way failed, and comes first.
+        if let Some(before) = self.underway.load() {
+            let later = std::mem::replace(&mut load.batch, before.batch.clone());
+            load.batch.changes.extend(later.changes);
+        }
+        self.underway.send(load);
+        self.syncer.begin().map_err(of_flush)
+    }
+}
+
+/// Deletes what a kill may have left half written: unfinished or torn snapshots, a torn
+/// configuration. Both are made anew from the log.
+fn heal(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let unfinished = name.starts_with("snap.") && name.ends_with(".generating");
+        let torn = (name.starts_with("snap.") && !is_whole(&entry.path(), 12)?)
+            || (name == "conf" && !is_whole(&entry.path(), 8)?);
+        if torn && frame::find_magic(&fs::read(entry.path())?).is_some() {
+            // Files changed places: what stands here is no index, and is not to be lost.
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if unfinished || torn {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the last four bytes of a file are the CRC32 of the rest, less the other bytes of the
+/// `trailer`. sled writes a snapshot with a trailer of 12 bytes (a length and the CRC), and a
+/// configuration, longer than 8 bytes, with one of 4.
+fn is_whole(path: &Path, longer_than: usize) -> io::Result<bool> {
+    let bytes = fs::read(path)?;
+    if bytes.len() <= longer_than {
+        return Ok(false);
+    }
+    let Some((rest, crc)) = bytes.split_last_chunk::<4>() else {
+        return Ok(false);
+    };
+    let uncounted = if longer_than == 12 { 8 } else { 0 };
+    let counted = rest
+        .get(..rest.len().saturating_sub(uncounted))
+        .unwrap_or_default();
+    Ok(crc32fast::hash(counted) == u32::from_le_bytes(*crc))
+}
+
+/// Makes every file of the folder, and the folder's names, durable.
+pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_folder(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_folder(folder)?;
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::{Bound, ControlFlow};
+
+    use super::*;
+
+    fn options(folder: &Path) -> DbOptions {
+        DbOptions {
+            folder: folder.to_path_buf(),
+            cache_bytes: 1 << 20,
+            open_timeout: Duration::from_secs(60),
+        }
+    }
+
+    fn put(kv: &SledKv, key: &[u8]) {
+        let mut batch = KvBatch::default();
+        batch.put(key.to_vec(), b"value".to_vec());
+        kv.apply(&batch).unwrap();
+        kv.flush().unwrap();
+    }
+
+    #[test]
+    fn a_torn_snapshot_or_configuration_does_not_stop_it_from_opening() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SledKv::open(&options(folder.path())).unwrap());
+        put(&SledKv::open(&options(folder.path())).unwrap(), b"a");
+        drop(SledKv::open(&options(folder.path())).unwrap());
+        let torn = folder.path().join("snap.FFFFFFFFFFFFFFFF.generating");
+        fs::write(torn, b"half").unwrap();
+        fs::write(folder.path().join("snap.FFFFFFFFFFFFFFFE"), b"").unwrap();
+        fs::write(folder.path().join("conf"), b"not a configuration").unwrap();
+        let kv = SledKv::open(&options(folder.path())).unwrap();
+        assert_eq!(kv.value(b"a").unwrap().as_deref(), Some(&b"value"[..]));
+    }
+
+    /// Many values that are all the same.
+    fn many(value: u8) -> Load {
+        let mut batch = KvBatch::default();
+        for key in 0..200_u8 {
+            batch.put(vec![key], vec![value; 300]);
+        }
+        Load {
+            seldom: vec![vec![7]],
+            batch,
+        }
+    }
+
+    fn seen(kv: &SledKv) -> Vec<Vec<u8>> {
+        let mut seen = Vec::new();
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        kv.scan(all, Direction::Backward, &mut |_, value| {
+            seen.push(value.to_vec());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        seen
+    }
+
+    #[test]
+    fn a_batch_on_its_way_is_seen_whole_and_is_there_when_the_database_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let kv = SledKv::open(&options(folder.path())).unwrap();
+        for value in 0..40 {
+            kv.begin_apply(many(value)).unwrap();
+            assert_eq!(kv.value(&[7]).unwrap(), Some(vec![value; 300]));
+            assert_eq!(seen(&kv), vec![vec![value; 300]; 200]);
+            if value % 3 == 0 {
+                kv.wait_flushed().unwrap();
+                assert_eq!(seen(&kv), vec![vec![value; 300]; 200]);
+            }
+        }
+        kv.begin_apply(many(40)).unwrap();
+        drop(kv);
+        let kv = SledKv::open(&options(folder.path())).unwrap();
+        assert_eq!(seen(&kv), vec![vec![40; 300]; 200]);
+    }
+
+    /// Changes some of many values again and again, as messages do that come to conversations, and
+    /// adds some that stay; gives the size of the file.
+    fn filled(cleaner: Option<&Cleaner>) -> u64 {
+        let folder = tempfile::tempdir().unwrap();
+        let db = open_caught(&options(folder.path())).unwrap();
+        for round in 0..2_000_u32 {
+            let mut batch = sled::Batch::default();
+            for n in 0..25 {
+                let key = (round * 7_919 + n * 17) % 500;
+                batch.insert(&key.to_be_bytes(), vec![0; 1_300]);
+            }
+            for n in 0..6 {
+                let key = [(round * 31 + n * 83) % 500, round];
+                batch.insert(key.map(u32::to_be_bytes).concat(), vec![0; 1_900]);
+            }
+            db.apply_batch(batch).unwrap();
+            if let Some(cleaner) = cleaner {
+                cleaner.owe(25 * 1_300 + 6 * 1_900);
+                flushed(&db, cleaner).unwrap();
+            }
+            db.flush().unwrap();
+        }
+        db.size_on_disk().unwrap()
+    }
+
+    #[test]
+    fn what_is_dead_in_the_file_is_used_again_while_much_is_written() {
+        let cleaned = filled(Some(&Cleaner::default()));
+        let left = filled(None);
+        assert!(cleaned < left / 10 * 9, "{cleaned} instead of {left}");
+    }
+
+    #[test]
+    fn records_that_stand_where_the_configuration_belongs_are_not_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SledKv::open(&options(folder.path())).unwrap());
+        let conf = folder.path().join("conf");
+        fs::write(&conf, [&b"log"[..], &frame::MAGIC].concat()).unwrap();
+        let refused = SledKv::open(&options(folder.path()));
+        assert!(matches!(refused, Err(StoreError::Damaged { .. })));
+        assert!(conf.exists());
+    }
+
+    #[test]
+    fn it_keeps_its_own_snapshot_and_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            drop(SledKv::open(&options(folder.path())).unwrap());
+        }
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let before = names();
+        assert!(
+            before
+                .iter()
+                .any(|name| name.to_string_lossy().starts_with("snap."))
+        );
+        heal(folder.path()).unwrap();
+        assert_eq!(names(), before);
+    }
+}

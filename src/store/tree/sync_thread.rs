@@ -1,0 +1,198 @@
+//! Writes out and syncs a file on a thread of its own, so that whoever commits can go on.
+//!
+//! Nothing is written to the file while a sync is under way: a write that is not synced may stand on
+//! ground that is not synced either, and a power cut would take both. What goes on meanwhile is all
+//! the work in memory before the next write, and every read.
+//!
+//! The first sync covers everything that opening left behind, names included; it begins at once, and
+//! whoever opened the store to read does not wait for it.
+
+use std::fs::File;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::{io, thread};
+
+/// What syncs a file.
+#[derive(Debug)]
+pub(crate) struct Syncer {
+    /// None only while it is dropped: that ends the thread.
+    to: Option<mpsc::SyncSender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    results: mpsc::Receiver<io::Result<()>>,
+    /// Whether a sync is under way.
+    running: bool,
+    /// Whether something was written that no sync covers.
+    written: bool,
+}
+
+impl Syncer {
+    /// Begins the first sync of a file of which nothing is known to be durable: `whole` makes it
+    /// so, and whatever belongs to it. One that failed is tried again by the next. `before` is done
+    /// before each sync, on the same thread, which sleeps between syncs and ends with the syncer.
+    pub(crate) fn start(
+        file: File,
+        whole: impl Fn() -> io::Result<()> + Send + 'static,
+        before: impl Fn() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Self> {
+        let (to, asked) = mpsc::sync_channel::<()>(1);
+        let (done, results) = mpsc::sync_channel(1);
+        let mut is_whole = false;
+        let mut sync = move || {
+            before()?;
+            if is_whole {
+                return file.sync_data();
+            }
+            let synced = whole();
+            is_whole = synced.is_ok();
+            synced
+        };
+        let thread = thread::Builder::new()
+            .name("sampan-store-sync".to_owned())
+            .spawn(move || while asked.recv().is_ok() && done.send(sync()).is_ok() {})?;
+        let progress = Mutex::new(Progress {
+            results,
+            running: false,
+            written: true,
+        });
+        let syncer = Self {
+            to: Some(to),
+            thread: Some(thread),
+            progress,
+        };
+        syncer.begin()?;
+        Ok(syncer)
+    }
+
+    /// Notes that the next sync has something to do.
+    pub(crate) fn note_written(&self) {
+        self.lock().written = true;
+    }
+
+    /// Begins a sync if anything was written since the last one, for which it waits.
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        let mut progress = self.lock();
+        progress.wait()?;
+        if progress.written {
+            let to = self.to.as_ref().ok_or_else(ended)?;
+            to.send(()).map_err(|_| ended())?;
+            progress.running = true;
+            progress.written = false;
+        }
+        Ok(())
+    }
+
+    /// Waits for the sync that is under way, if one is.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        self.lock().wait()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    fn wait(&mut self) -> io::Result<()> {
+        if !self.running {
+            return Ok(());
+        }
+        self.running = false;
+        let synced = self.results.recv().map_err(|_| ended()).flatten();
+        // What a failed sync was to cover is still not durable.
+        self.written |= synced.is_err();
+        synced
+    }
+}
+
+impl Drop for Syncer {
+    /// The file is closed when its owner is gone: the thread has it, so the thread has ended.
+    fn drop(&mut self) {
+        let _ = self.wait();
+        self.to = None;
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the thread that syncs has ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_sync_that_failed_is_told_once_and_tried_again() {
+        // Neither the one end of a channel nor the other can be synced.
+        let (end, _other) = io::pipe().unwrap();
+        let end = File::from(std::os::fd::OwnedFd::from(end));
+        let syncer = Syncer::start(end, || Ok(()), || Ok(())).unwrap();
+        syncer.wait().unwrap();
+        syncer.note_written();
+        syncer.begin().unwrap();
+        assert!(syncer.wait().is_err());
+        assert!(syncer.wait().is_ok());
+        syncer.begin().unwrap();
+        assert!(syncer.wait().is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_file_is_closed_when_the_syncer_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree");
+        let is_open = || {
+            let handles = std::fs::read_dir("/proc/self/fd").unwrap();
+            let mut files = handles.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
+            files.any(|file| file == path)
+        };
+        for _ in 0..200 {
+            let syncer = Syncer::start(File::create(&path).unwrap(), || Ok(()), || Ok(())).unwrap();
+            drop(syncer);
+            assert!(!is_open());
+        }
+    }
+
+    #[test]
+    fn the_first_sync_covers_everything_and_is_tried_until_it_succeeds() {
+        let (said, asked) = mpsc::channel();
+        let failures = Mutex::new(2);
+        let whole = move || {
+            said.send(()).unwrap();
+            let mut left = failures.lock().unwrap();
+            *left -= 1;
+            if *left >= 0 {
+                return Err(io::Error::other("not yet"));
+            }
+            Ok(())
+        };
+        let syncer = Syncer::start(tempfile::tempfile().unwrap(), whole, || Ok(())).unwrap();
+        assert!(syncer.wait().is_err());
+        syncer.begin().unwrap();
+        assert!(syncer.wait().is_err());
+        syncer.begin().unwrap();
+        syncer.wait().unwrap();
+        syncer.note_written();
+        syncer.begin().unwrap();
+        syncer.wait().unwrap();
+        drop(syncer);
+        assert_eq!(asked.iter().count(), 3);
+    }
+
+    #[test]
+    fn a_file_to_which_nothing_was_written_is_not_synced_again() {
+        let syncer = Syncer::start(tempfile::tempfile().unwrap(), || Ok(()), || Ok(())).unwrap();
+        syncer.wait().unwrap();
+        syncer.begin().unwrap();
+        assert!(!syncer.lock().running);
+        syncer.note_written();
+        syncer.begin().unwrap();
+        assert!(syncer.lock().running);
+        syncer.wait().unwrap();
+    }
+}

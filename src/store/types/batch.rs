@@ -1,0 +1,87 @@
+//! Writes as a value: what one commit changes, by kind, each with what was there before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{CommitSeq, ConversationId, LocalId, MessageId, OutboxEntryId};
+use crate::store::types::conversation::{ConversationRow, SessionRow};
+use crate::store::types::entry::Entry;
+use crate::store::types::message::StoredMessage;
+use crate::store::types::position::{ConversationNumber, Position};
+
+/// What one commit changes. Made by an [`Overlay`](crate::store::write::overlay::Overlay), taken by
+/// [`Writer::commit`](crate::store::writer::Writer::commit).
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The commit whose state the batch was made against.
+    pub(in crate::store) base: CommitSeq,
+    pub(in crate::store) conversations: BTreeMap<ConversationNumber, Change<Arc<ConversationRow>>>,
+    pub(in crate::store) ids: BTreeMap<ConversationId, Option<ConversationNumber>>,
+    pub(in crate::store) messages:
+        BTreeMap<ConversationNumber, BTreeMap<Position, Change<Arc<StoredMessage>>>>,
+    pub(in crate::store) outbox: BTreeMap<OutboxEntryId, Change<Arc<Entry>>>,
+    pub(in crate::store) locals: BTreeMap<LocalId, (ConversationNumber, Position)>,
+    pub(in crate::store) awaiting: BTreeMap<MessageId, Option<(ConversationNumber, Position)>>,
+    pub(in crate::store) session: Option<SessionRow>,
+    /// Local ids that the service's took over: (local, service's).
+    pub(in crate::store) assigned: Vec<(ConversationId, ConversationId)>,
+    /// The ids that entries name their conversations by; filled in by the writer.
+    pub(in crate::store) entry_ids: BTreeMap<ConversationNumber, ConversationId>,
+    pub(in crate::store) next_number: u32,
+    pub(in crate::store) next_entry: u64,
+}
+
+/// What was, and what is to be; none where there is nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Change<T> {
+    pub(crate) before: Option<T>,
+    pub(crate) after: Option<T>,
+}
+
+impl Batch {
+    pub(in crate::store) fn new(base: CommitSeq, next_number: u32, next_entry: u64) -> Self {
+        Self {
+            base,
+            conversations: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            locals: BTreeMap::new(),
+            awaiting: BTreeMap::new(),
+            session: None,
+            assigned: Vec::new(),
+            entry_ids: BTreeMap::new(),
+            next_number,
+            next_entry,
+        }
+    }
+
+    /// Whether the batch changes nothing; committing it does nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.conversations
+            .values()
+            .all(|change| change.before == change.after)
+            && self.ids.is_empty()
+            && self.messages.is_empty()
+            && self.outbox.is_empty()
+            && self.locals.is_empty()
+            && self.awaiting.is_empty()
+            && self.session.is_none()
+    }
+
+    /// The row of a conversation of the batch as it is to be, to be changed; none when it is removed.
+    pub(in crate::store) fn row_mut(
+        &mut self,
+        number: ConversationNumber,
+    ) -> Option<&mut ConversationRow> {
+        let change = self.conversations.get_mut(&number)?;
+        change.after.as_mut().map(Arc::make_mut)
+    }
+
+    /// How many messages it writes: a commit of more than about a hundred keeps readers waiting.
+    #[must_use]
+    pub fn message_count(&self) -> usize {
+        self.messages.values().map(BTreeMap::len).sum()
+    }
+}

@@ -1,0 +1,325 @@
+//! The rows of rare things: a conversation, the session, the totals.
+
+use crate::Secret;
+use crate::model::{
+    ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Json, Message,
+    Receipt, Timestamp, Unread,
+};
+use crate::store::types::position::{ConversationNumber, History, Position};
+
+/// Everything the store keeps about one conversation, its messages apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversationRow {
+    /// Its id now: the service's, or the local one while it exists on this device alone.
+    pub id: ConversationId,
+    /// The id this device gave it, if it was made here; it keeps resolving.
+    pub local_id: Option<ConversationId>,
+    /// Its kind.
+    pub kind: ConversationKind,
+    /// Its name, shared by all members.
+    pub name: Option<String>,
+    /// Who made it.
+    pub creator: Option<ClientId>,
+    /// Who is in it.
+    pub members: Vec<ClientId>,
+    /// The app's own attributes: a JSON object.
+    pub attributes: Option<Json>,
+    /// Columns beside the known ones: a JSON object.
+    pub columns: Option<Json>,
+    /// Whether there is one such conversation per set of members.
+    pub unique: bool,
+    /// Whether this client asked not to be notified about it.
+    pub muted: bool,
+    /// When the service made it.
+    pub created_at: Option<Timestamp>,
+    /// When it last changed, by the service's clock.
+    pub updated_at: Option<Timestamp>,
+    /// When its last message was sent, by the service's clock. Putting a newer message raises it.
+    pub last_message_at: Option<Timestamp>,
+    /// What is unread, as it is shown.
+    pub unread: Unread,
+    /// How far others received and read what this client sent.
+    pub receipt: Receipt,
+    /// How far the service knows it.
+    pub state: ConversationState,
+    /// How far this client has read, by the service's clock: the mark only moves forward.
+    pub read_until_self: Option<Timestamp>,
+    /// What the service last counted as unread, and when it said so.
+    pub unread_told: Option<UnreadTold>,
+    /// What of the history is held without holes.
+    pub history: History,
+    /// Whether what is known about it may be out of date.
+    pub freshness: Freshness,
+    /// Where the conversation stands in the list; computed when the row is committed.
+    pub(in crate::store) activity: Timestamp,
+    /// Which messages the store holds; computed when the row is committed.
+    pub(in crate::store) held: Held,
+}
+
+/// Whether a conversation's row may be out of date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// It is as the service last told.
+    #[default]
+    Fresh,
+    /// It has to be asked for again: it is known by its id only, or changed while offline.
+    Stale,
+}
+
+/// What the service said about unread messages of a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnreadTold {
+    /// How many, up to its cap.
+    pub count: u32,
+    /// Whether one of them mentions the client.
+    pub mentioned: bool,
+    /// The time of the newest message it counted.
+    pub newest: Option<Timestamp>,
+    /// The notification's own time.
+    pub told_at: Timestamp,
+}
+
+impl ConversationRow {
+    /// A conversation of which only the id is known, to be asked for.
+    #[must_use]
+    pub fn unknown(id: ConversationId) -> Self {
+        let kind = if id.is_temporary() {
+            ConversationKind::Temporary
+        } else {
+            ConversationKind::Normal
+        };
+        Self {
+            local_id: id.is_local().then(|| id.clone()),
+            id,
+            kind,
+            name: None,
+            creator: None,
+            members: Vec::new(),
+            attributes: None,
+            columns: None,
+            unique: false,
+            muted: false,
+            created_at: None,
+            updated_at: None,
+            last_message_at: None,
+            unread: Unread::NONE,
+            receipt: Receipt::default(),
+            state: ConversationState::Live,
+            read_until_self: None,
+            unread_told: None,
+            history: History::default(),
+            freshness: Freshness::Stale,
+            activity: Timestamp::ZERO,
+            held: Held::default(),
+        }
+    }
+
+    /// Where the conversation stands in the list: newest first by this time.
+    #[must_use]
+    pub const fn activity(&self) -> Timestamp {
+        self.activity
+    }
+
+    /// Where the conversation is to stand, given when its newest local echo was made: by that, by its
+    /// newest message, or else by when it was made.
+    pub(in crate::store) fn activity_with(&self, echo: Option<Timestamp>) -> Timestamp {
+        let last = self.last_message_at.max(echo);
+        let made = self.created_at.or(self.updated_at);
+        last.or(made).unwrap_or(Timestamp::ZERO)
+    }
+
+    /// Whether both are the same wherever they stand in the list.
+    pub(in crate::store) fn is_same_but_for_activity(&self, other: &Self) -> bool {
+        // What comes moves both: mostly there is nothing to compare further.
+        self.last_message_at == other.last_message_at
+            && (self == other || *self == other.clone().with_activity(self.activity))
+    }
+
+    /// The same, elsewhere in the list.
+    pub(in crate::store) fn with_activity(self, activity: Timestamp) -> Self {
+        Self { activity, ..self }
+    }
+
+    /// Whether an app sees the same of both, their messages apart.
+    pub(in crate::store) fn shows_same(&self, other: &Self) -> bool {
+        let marks = |row: &Self| {
+            (
+                row.created_at,
+                row.updated_at,
+                row.last_message_at,
+                row.receipt,
+            )
+        };
+        let kinds = |row: &Self| (row.kind, row.unique, row.muted, row.unread);
+        marks(self) == marks(other)
+            && kinds(self) == kinds(other)
+            && self.id == other.id
+            && self.name == other.name
+            && self.creator == other.creator
+            && self.members == other.members
+            && self.attributes == other.attributes
+            && self.columns == other.columns
+            && self.state == other.state
+    }
+
+    /// What it takes in memory, roughly, in bytes.
+    pub(in crate::store) fn cost(&self) -> usize {
+        let text = |text: Option<&str>| text.map_or(0, str::len);
+        let json = |json: &Option<Json>| text(json.as_ref().map(Json::as_str));
+        // An id's text is shared, with two counts before it.
+        let ids = self
+            .members
+            .iter()
+            .map(|id| id.as_str().len().saturating_add(32));
+        let members = ids.fold(0, usize::saturating_add);
+        let spans = self
+            .history
+            .spans()
+            .len()
+            .saturating_mul(2 * (size_of::<Position>() + 40));
+        size_of::<Self>()
+            .saturating_add(200)
+            .saturating_add(text(self.name.as_deref()))
+            .saturating_add(json(&self.attributes))
+            .saturating_add(json(&self.columns))
+            .saturating_add(members)
+            .saturating_add(spans)
+    }
+
+    /// How many messages of it the store holds.
+    #[must_use]
+    pub const fn held_count(&self) -> u32 {
+        self.held.count
+    }
+
+    /// The conversation as an app sees it, with its newest message.
+    #[must_use]
+    pub fn info(&self, last_message: Option<Message>) -> ConversationInfo {
+        ConversationInfo {
+            id: self.id.clone(),
+            kind: self.kind,
+            name: self.name.clone(),
+            creator: self.creator.clone(),
+            members: self.members.clone(),
+            attributes: self.attributes.clone(),
+            columns: self.columns.clone(),
+            unique: self.unique,
+            muted: self.muted,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            last_message_at: self.last_message_at,
+            last_message,
+            unread: self.unread,
+            delivered_until: self.receipt.delivered_until,
+            read_until: self.receipt.read_until,
+            state: self.state.clone(),
+        }
+    }
+}
+
+/// What a client keeps of its session between connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The session token that reopens the session without a signature.
+    pub token: Option<Secret>,
+    /// Until when the token is good, by this device's clock.
+    pub token_expires_at: Option<Timestamp>,
+    /// The device id that goes with every opening.
+    pub device_id: Option<String>,
+    /// The newest unread notification that was applied.
+    pub last_unread_notif_at: Option<Timestamp>,
+    /// The newest patch that was applied.
+    pub last_patch_at: Option<Timestamp>,
+    /// Until when, by the service's clock, every change of the client's conversations is known: the
+    /// next list goes back to here.
+    pub missed_until: Option<Timestamp>,
+    /// Own messages up to this time overtook nothing: what was on its way when they were
+    /// acknowledged had time to come.
+    pub settled_until: Option<Timestamp>,
+}
+
+/// Unread counts over all conversations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnreadTotals {
+    /// Of all conversations.
+    pub all: UnreadTotal,
+    /// Of those that the client has not muted.
+    pub unmuted: UnreadTotal,
+}
+
+/// One sum of unread counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnreadTotal {
+    /// Unread messages.
+    pub messages: u64,
+    /// Conversations with something unread.
+    pub conversations: u32,
+    /// Conversations whose unread messages mention the client.
+    pub mentioning: u32,
+    /// Conversations whose count is only a lower bound.
+    pub at_least: u32,
+}
+
+impl UnreadTotals {
+    /// Takes a conversation's old contribution away and adds its new one.
+    pub(in crate::store) fn replace(
+        &mut self,
+        old: Option<&ConversationRow>,
+        new: Option<&ConversationRow>,
+    ) {
+        if let Some(row) = old {
+            self.each(row, UnreadTotal::subtract);
+        }
+        if let Some(row) = new {
+            self.each(row, UnreadTotal::add);
+        }
+    }
+
+    fn each(&mut self, row: &ConversationRow, apply: fn(&mut UnreadTotal, Unread)) {
+        apply(&mut self.all, row.unread);
+        if !row.muted {
+            apply(&mut self.unmuted, row.unread);
+        }
+    }
+}
+
+impl UnreadTotal {
+    fn add(&mut self, unread: Unread) {
+        self.messages = self.messages.saturating_add(unread.count.into());
+        self.conversations = self
+            .conversations
+            .saturating_add(u32::from(!unread.is_none()));
+        self.mentioning = self.mentioning.saturating_add(u32::from(unread.mentioned));
+        self.at_least = self.at_least.saturating_add(u32::from(unread.at_least));
+    }
+
+    fn subtract(&mut self, unread: Unread) {
+        self.messages = self.messages.saturating_sub(unread.count.into());
+        self.conversations = self
+            .conversations
+            .saturating_sub(u32::from(!unread.is_none()));
+        self.mentioning = self.mentioning.saturating_sub(u32::from(unread.mentioned));
+        self.at_least = self.at_least.saturating_sub(u32::from(unread.at_least));
+    }
+}
+
+/// What a conversation's row knows of the messages it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// How many there are.
+    pub(crate) count: u32,
+    /// The newest of them.
+    pub(crate) newest: Option<Position>,
+    /// How many of them are in hot packs; sealing begins when they are many. It is made right by
+    /// sealing, should damage have made it wrong.
+    pub(crate) hot: u32,
+}
+
+/// Where the list of conversations goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListCursor {
+    /// The activity of the last conversation of the page before.
+    pub activity: Timestamp,
+    /// Its number.
+    pub number: ConversationNumber,
+}

@@ -1,0 +1,153 @@
+//! Outbox entries: what the app was promised, as the machines work on it.
+
+use crate::model::{
+    ClientId, Content, ConversationId, ConversationKind, Json, LocalId, Mentions, Message,
+    MessageState, OutboxEntry, OutboxEntryId, OutboxKind, OutboxState, Timestamp,
+};
+use crate::store::types::position::ConversationNumber;
+
+/// One piece of unsent work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its place in the order of enqueueing; never used again.
+    pub id: OutboxEntryId,
+    /// The conversation it belongs to.
+    pub conversation: ConversationNumber,
+    /// Its idempotency token; of a send, the message's local id too.
+    pub token: LocalId,
+    /// When it was enqueued, by this device's clock.
+    pub enqueued_at: Timestamp,
+    /// How often it was sent.
+    pub tries: u32,
+    /// Since when it may have reached the service without an answer, by the service's clock.
+    pub in_doubt_since: Option<Timestamp>,
+    /// Where it stands.
+    pub state: OutboxState,
+    /// What it does.
+    pub intent: Intent,
+}
+
+/// What an outbox entry does. More kinds will come: edit, recall, membership, attributes, mute.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry is a send; boxing it would cost more than it saves"
+)]
+pub enum Intent {
+    /// Makes a conversation.
+    Create(CreateIntent),
+    /// Sends a message.
+    Send(SendIntent),
+    /// Marks a conversation read.
+    Read(ReadIntent),
+}
+
+/// Makes a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateIntent {
+    /// Its kind.
+    pub kind: ConversationKind,
+    /// Its name.
+    pub name: Option<String>,
+    /// Who is in it beside this client.
+    pub members: Vec<ClientId>,
+    /// The app's own attributes: a JSON object.
+    pub attributes: Option<Json>,
+    /// Whether a conversation of the same members is used if there is one.
+    pub unique: bool,
+    /// How long a temporary one lives, in seconds; none for the service's default.
+    pub lifetime_seconds: Option<u32>,
+}
+
+/// Sends a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendIntent {
+    /// What it says.
+    pub content: Content,
+    /// Who is called by name.
+    pub mentions: Mentions,
+    /// Whether the sender wants to be told when it is delivered and read.
+    pub receipt: bool,
+    /// Whether it is for those online only.
+    pub transient: bool,
+    /// What a push notification shows: a JSON object.
+    pub push: Option<Json>,
+}
+
+/// Marks a conversation read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadIntent {
+    /// Up to and including this time, by the service's clock.
+    pub until: Timestamp,
+    /// The newest message that was read, if it is another's.
+    pub message: Option<crate::model::MessageId>,
+}
+
+impl Intent {
+    /// The kind, as an app sees it.
+    #[must_use]
+    pub const fn kind(&self) -> OutboxKind {
+        match self {
+            Self::Create(_) => OutboxKind::Create,
+            Self::Send(_) => OutboxKind::Send,
+            Self::Read(_) => OutboxKind::Read,
+        }
+    }
+}
+
+impl Entry {
+    /// The local id of the message it makes, if it makes one.
+    #[must_use]
+    pub fn local_id(&self) -> Option<&LocalId> {
+        matches!(self.intent, Intent::Send(_)).then_some(&self.token)
+    }
+
+    /// Whether a timeline shows it: sends that are kept are shown, transient ones are not.
+    #[must_use]
+    pub const fn has_echo(&self) -> bool {
+        matches!(&self.intent, Intent::Send(send) if !send.transient)
+    }
+
+    /// The entry as an app sees it.
+    #[must_use]
+    pub fn view(&self, conversation: ConversationId) -> OutboxEntry {
+        OutboxEntry {
+            id: self.id,
+            conversation,
+            kind: self.intent.kind(),
+            local_id: self.local_id().cloned(),
+            enqueued_at: self.enqueued_at,
+            tries: self.tries,
+            state: self.state.clone(),
+        }
+    }
+
+    /// The local echo of a send: the message as a timeline shows it until it is acknowledged.
+    /// A transient message has none: it is in no timeline.
+    #[must_use]
+    pub fn echo(&self, conversation: ConversationId, sender: ClientId) -> Option<Message> {
+        let Intent::Send(send) = &self.intent else {
+            return None;
+        };
+        if send.transient {
+            return None;
+        }
+        Some(Message {
+            conversation,
+            id: None,
+            local_id: Some(self.token.clone()),
+            sender,
+            sent_at: self.enqueued_at,
+            content: send.content.clone(),
+            mentions: send.mentions.clone(),
+            state: match &self.state {
+                OutboxState::Queued | OutboxState::InFlight => MessageState::Pending,
+                OutboxState::Failed { failure } => MessageState::Failed {
+                    failure: failure.clone(),
+                },
+            },
+            edited_at: None,
+            transient: false,
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! A message as the store works on it: of the model's types, between its record and the app.
+
+use crate::model::{
+    ClientId, Content, ConversationId, LocalId, Mentions, Message, MessageState, Receipt, Timestamp,
+};
+use crate::store::types::link::Older;
+use crate::store::types::position::Position;
+
+/// A message that the service knows, its place apart.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StoredMessage {
+    pub(crate) sender: ClientId,
+    pub(crate) local_id: Option<LocalId>,
+    pub(crate) content: Content,
+    pub(crate) mentions: Mentions,
+    pub(crate) delivered_at: Option<Timestamp>,
+    pub(crate) read_at: Option<Timestamp>,
+    pub(crate) edited_at: Option<Timestamp>,
+    /// The older neighbour, as the pack tells it.
+    pub(crate) older: Older,
+}
+
+impl StoredMessage {
+    /// What is kept of a message.
+    pub(crate) fn of(message: &Message) -> Self {
+        let (delivered_at, read_at) = match message.state {
+            MessageState::Delivered { at } => (Some(at), None),
+            MessageState::Read { at } => (None, Some(at)),
+            MessageState::Pending | MessageState::Sent | MessageState::Failed { .. } => {
+                (None, None)
+            }
+        };
+        Self {
+            sender: message.sender.clone(),
+            local_id: message.local_id.clone(),
+            content: message.content.clone(),
+            mentions: message.mentions.clone(),
+            delivered_at,
+            read_at,
+            edited_at: message.edited_at,
+            older: Older::None,
+        }
+    }
+
+    /// The message, as the receipts of its conversation make it look.
+    pub(crate) fn message(
+        self,
+        conversation: &ConversationId,
+        position: &Position,
+        owner: &ClientId,
+        receipt: Receipt,
+    ) -> Message {
+        let state = if self.sender == *owner {
+            self.state(position.sent_at, receipt)
+        } else {
+            MessageState::Sent
+        };
+        Message {
+            conversation: conversation.clone(),
+            id: Some(position.id.clone()),
+            local_id: self.local_id,
+            sender: self.sender,
+            sent_at: position.sent_at,
+            content: self.content,
+            mentions: self.mentions,
+            state,
+            edited_at: self.edited_at,
+            transient: false,
+        }
+    }
+
+    /// How far an own message got: by its own marks, or by its conversation's, whichever is more.
+    ///
+    /// A conversation's mark moves on with every receipt and says nothing about when an earlier
+    /// message arrived: there the message's own time stands, which moves no more.
+    fn state(&self, sent_at: Timestamp, receipt: Receipt) -> MessageState {
+        let covering = |mark: Option<Timestamp>| mark.filter(|it| *it >= sent_at).map(|_| sent_at);
+        let read = self.read_at.or_else(|| covering(receipt.read_until));
+        let delivered = self
+            .delivered_at
+            .or_else(|| covering(receipt.delivered_until));
+        match (read, delivered) {
+            (Some(at), _) => MessageState::Read { at },
+            (None, Some(at)) => MessageState::Delivered { at },
+            (None, None) => MessageState::Sent,
+        }
+    }
+
+    /// Whether a reader sees the same: the link is nobody's but the store's.
+    pub(crate) fn shows_same(&self, other: &Self) -> bool {
+        // Taken apart, so that a new field is not forgotten here.
+        let Self {
+            sender,
+            local_id,
+            content,
+            mentions,
+            delivered_at,
+            read_at,
+            edited_at,
+            older: _,
+        } = self;
+        *sender == other.sender
+            && *local_id == other.local_id
+            && *content == other.content
+            && *mentions == other.mentions
+            && *delivered_at == other.delivered_at
+            && *read_at == other.read_at
+            && *edited_at == other.edited_at
+    }
+
+    /// Whether it counts as unread for `owner`: others' messages that were not recalled do.
+    pub(crate) fn counts_for(&self, owner: &ClientId) -> bool {
+        self.sender != *owner && !self.content.is_recalled()
+    }
+
+    /// Whether it mentions `owner`.
+    pub(crate) fn mentions(&self, owner: &ClientId) -> bool {
+        self.mentions.all || self.mentions.clients.contains(owner)
+    }
+}

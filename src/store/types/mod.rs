@@ -1,0 +1,8 @@
+//! What the store holds, as plain values: positions, conversations, messages, outbox entries, batches.
+
+pub(super) mod batch;
+pub(super) mod conversation;
+pub(super) mod entry;
+pub(super) mod link;
+pub(super) mod message;
+pub(super) mod position;

@@ -1,0 +1,12 @@
+//! Writes: from what machines ask for to the bytes of a commit.
+
+pub(super) mod change;
+pub(super) mod commit;
+pub(super) mod encode;
+pub(super) mod links;
+pub(super) mod overlay;
+pub(super) mod pack_changes;
+pub(super) mod packs_of_batch;
+pub(super) mod packs_of_conversation;
+pub(super) mod seal;
+pub(super) mod unsynced;

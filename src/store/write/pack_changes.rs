@@ -1,0 +1,80 @@
+//! What a batch does to packs: which are written anew, which are split, which go.
+//!
+//! A pure function of what the store holds and what the batch says, so a commit stays one atomic
+//! batch. How the messages of one conversation come into their packs: `write/packs_of_conversation.rs`.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+
+use crate::store::error::StoreError;
+use crate::store::format::conversation_value::Tail;
+use crate::store::format::key;
+use crate::store::format::pack::Form;
+use crate::store::read::snapshot::Snapshot;
+use crate::store::tree::Direction;
+use crate::store::types::position::{ConversationNumber, Position};
+
+/// What a commit does to packs.
+#[derive(Debug, Default)]
+pub(crate) struct PackChanges {
+    /// Each pack under its own key that is written, or removed; of two changes of a key the later.
+    pub(crate) packs: Vec<PackChange>,
+    /// The tail of each conversation of the batch, for it lies in one value with the row.
+    pub(crate) tails: BTreeMap<ConversationNumber, TailAfter>,
+    /// By how much the hot messages of each conversation become more.
+    pub(crate) hot: BTreeMap<ConversationNumber, i64>,
+    /// Where packs are damaged that a message was written to: between the two nothing is held.
+    pub(crate) lost: Vec<(ConversationNumber, Option<Position>, Option<Position>)>,
+}
+
+/// A pack that is written, or removed.
+#[derive(Debug)]
+pub(crate) struct PackChange {
+    pub(crate) key: Vec<u8>,
+    /// The payload; none removes the pack.
+    pub(crate) after: Option<Vec<u8>>,
+}
+
+/// The tail of a conversation as a commit leaves it.
+#[derive(Debug)]
+pub(crate) struct TailAfter {
+    pub(crate) tail: Option<Tail>,
+    /// Whether it is another one than before.
+    pub(crate) is_changed: bool,
+}
+
+impl PackChanges {
+    pub(crate) fn remove_all(
+        &mut self,
+        stored: &Snapshot<'_>,
+        number: ConversationNumber,
+    ) -> Result<(), StoreError> {
+        for section in [Form::Sealed, Form::Hot] {
+            self.remove_from(stored, &key::packs_of(section, number), number)?;
+        }
+        let gone = TailAfter {
+            tail: None,
+            is_changed: true,
+        };
+        self.tails.insert(number, gone);
+        Ok(())
+    }
+
+    /// Removes the packs of a conversation from a key on, to the end of the key's section.
+    pub(crate) fn remove_from(
+        &mut self,
+        stored: &Snapshot<'_>,
+        from: &[u8],
+        number: ConversationNumber,
+    ) -> Result<(), StoreError> {
+        let section = key::section_of(from);
+        let end = key::after_prefix(&key::packs_of(section, number)).unwrap_or_default();
+        let (low, high) = (Bound::Included(from), Bound::Excluded(&end[..]));
+        let (tag, direction) = (key::section_tag(section), Direction::Forward);
+        stored.scan(tag, low, high, direction, &mut |key, _| {
+            let key = key.to_vec();
+            self.packs.push(PackChange { key, after: None });
+            ControlFlow::Continue(())
+        })
+    }
+}

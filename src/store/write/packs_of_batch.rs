@@ -1,0 +1,42 @@
+//! What a batch does to packs: which are written anew, which are split, which go.
+//!
+//! A pure function of what the store holds and what the batch says, so a commit stays one atomic
+//! batch. How the messages of one conversation come into their packs: `packs_of_conversation.rs`.
+
+use crate::store::error::StoreError;
+use crate::store::read::snapshot::Snapshot;
+use crate::store::types::batch::Batch;
+use crate::store::write::pack_changes::PackChanges;
+use crate::store::write::packs_of_conversation::Packer;
+
+/// Computes what a batch does to packs; `stored` is the store without the batch.
+pub(crate) fn pack_changes(
+    stored: &Snapshot<'_>,
+    batch: &Batch,
+) -> Result<PackChanges, StoreError> {
+    let mut changes = PackChanges::default();
+    for (number, change) in &batch.conversations {
+        let Some(row) = &change.after else {
+            if change.before.is_some() {
+                changes.remove_all(stored, *number)?;
+            }
+            continue;
+        };
+        let before = change.before.as_deref();
+        let newest = before.and_then(|row| row.held.newest.clone());
+        let mut packer = Packer::new(stored, *number, newest, &mut changes)?;
+        if let Some(messages) = batch.messages.get(number) {
+            packer.pack(messages)?;
+        }
+        let tail = packer.finish(row)?;
+        changes.tails.insert(*number, tail);
+    }
+    // Of conversations whose rows are lost, messages can be removed alone; the tail is lost with the
+    // row.
+    for (number, messages) in &batch.messages {
+        if !batch.conversations.contains_key(number) {
+            Packer::new(stored, *number, None, &mut changes)?.pack(messages)?;
+        }
+    }
+    Ok(changes)
+}
