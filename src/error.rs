@@ -72,6 +72,12 @@ pub enum SampanError {
     /// The client is open on this engine already, with another tag.
     #[error("the client is open with another tag")]
     TagMismatch,
+    /// The system gives this process no more threads or descriptors. Nothing happened.
+    #[error("the system is out of resources: {reason}")]
+    NoResources {
+        /// Which resource is missing.
+        reason: String,
+    },
     /// A bug in Sampan; nothing was lost. Please report it.
     #[error("internal error: {reason}")]
     Internal {
@@ -85,7 +91,10 @@ impl SampanError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::NotConnected | Self::TimedOut | Self::StoreUnavailable { .. } => true,
+            Self::NotConnected
+            | Self::TimedOut
+            | Self::StoreUnavailable { .. }
+            | Self::NoResources { .. } => true,
             Self::InvalidArgument { .. }
             | Self::NotFound { .. }
             | Self::Refused { .. }

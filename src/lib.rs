@@ -31,6 +31,7 @@ pub mod runtime;
 pub mod store;
 #[doc(hidden)]
 pub mod sync;
+mod threads;
 pub mod views;
 pub mod wire;
 

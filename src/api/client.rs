@@ -169,15 +169,16 @@ impl Client {
     /// operator removed the client); `NotConnected` when nobody asked for a connection; `Closed`.
     pub async fn opened(&self) -> Result<(), SampanError> {
         let mut session = self.core.board.watch_session();
-        loop {
-            let state = session.borrow_and_update().clone();
-            match state {
-                SessionState::Open => return Ok(()),
-                SessionState::Closed => return Err(SampanError::NotConnected),
-                SessionState::Ended { reason } => return Err(refused(reason)),
-                SessionState::Opening => {}
-            }
-            session.changed().await.map_err(|_| SampanError::Closed)?;
+        let decided = session.wait_for(|state| *state != SessionState::Opening);
+        let state = self
+            .runtime
+            .outside(decided)
+            .await
+            .map(|state| state.clone());
+        match state.map_err(|_| SampanError::Closed)? {
+            SessionState::Ended { reason } => Err(refused(reason)),
+            SessionState::Open => Ok(()),
+            SessionState::Closed | SessionState::Opening => Err(SampanError::NotConnected),
         }
     }
 
@@ -207,7 +208,8 @@ impl Client {
     ///
     /// None of its own: in Swift a cancelled task throws out of it.
     pub async fn next_state(&self, have: Version) -> Result<Option<ClientState>, SampanError> {
-        Ok(self.runtime.next_client_state(&self.core, have).await)
+        let next = self.runtime.next_client_state(&self.core, have);
+        Ok(self.runtime.outside(next).await)
     }
 
     /// The session's state now.
@@ -297,7 +299,8 @@ impl Client {
             LocalData::Keep => AfterSignOut::Keep,
             LocalData::Wipe => AfterSignOut::Wipe,
         };
-        self.runtime.close_client(&self.core, after).await
+        let closed = self.runtime.close_client(&self.core, after);
+        self.runtime.outside(closed).await
     }
 
     /// Makes a conversation, online or not. It can be used at once; made offline it has a local id
@@ -457,7 +460,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `Internal` when the system gives no thread.
+    /// `NoResources` when the system gives no thread.
     pub fn observe(
         &self,
         observer: Arc<dyn EventObserver>,

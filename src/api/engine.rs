@@ -37,7 +37,7 @@ impl Engine {
     /// # Errors
     ///
     /// `InvalidArgument` when the server's address can't be one, or the trusted certificates can't
-    /// be read.
+    /// be read; `NoResources` when the system gives no thread or no descriptor.
     #[uniffi::constructor]
     pub fn open(config: Config) -> Result<Arc<Self>, SampanError> {
         let runtime = Runtime::start(config)?;
@@ -59,7 +59,8 @@ impl Engine {
         options: ClientOptions,
     ) -> Result<Arc<Client>, SampanError> {
         let options = options.checked()?;
-        let core = self.runtime.open_client(id, options).await?;
+        let opened = self.runtime.open_client(id, options);
+        let core = self.runtime.outside(opened).await?;
         Ok(Arc::new(Client::new(Arc::clone(&self.runtime), core)))
     }
 
@@ -91,7 +92,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Internal` when the system gives no thread.
+    /// `NoResources` when the system gives no thread.
     pub fn observe(
         &self,
         observer: Arc<dyn EventObserver>,
@@ -147,7 +148,7 @@ impl Engine {
     ///
     /// `Closed` when it was shut down before.
     pub async fn shutdown(&self) -> Result<(), SampanError> {
-        self.runtime.shutdown().await
+        self.runtime.outside(self.runtime.shutdown()).await
     }
 }
 

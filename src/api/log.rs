@@ -1,15 +1,22 @@
 //! Where Sampan's own notes go.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::SampanError;
+use crate::threads::Threads;
+
+/// How many notes may wait for the sink.
+const NOTES_MAX: usize = 1024;
 
 /// Takes Sampan's notes: what may happen as `Warn`, bugs as `Error`. Ids are in them; keys, tokens
 /// and what people write never are.
 ///
-/// It is called on whatever thread has something to say and must not call Sampan back.
+/// It is called on a thread of its own, one note at a time and in order, and may call Sampan. Of a sink
+/// that is slow at most 1024 notes wait; later ones are left out, and the next one says how many.
 #[uniffi::export(foreign)]
 pub trait LogSink: Send + Sync {
     /// Takes one note.
@@ -53,7 +60,11 @@ pub enum LogLevel {
 #[uniffi::export]
 pub fn set_log_sink(sink: Arc<dyn LogSink>, level: LogLevel) -> Result<(), SampanError> {
     let forward = FORWARD.get_or_init(Forward::default);
-    *forward.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+    let mut place = forward.sink.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = place.replace(sink);
+    drop(place);
+    // Dropping the app's object is code of the app: not under the lock.
+    drop(before);
     let mut installed = forward
         .installed
         .lock()
@@ -91,10 +102,30 @@ impl LogLevel {
 /// The process has one logger by the `log` crate's design; it forwards to the app's sink.
 static FORWARD: OnceLock<Forward> = OnceLock::new();
 
-#[derive(Default)]
+/// Hands notes to the app's sink, on a thread that comes and goes with them.
 struct Forward {
     sink: Mutex<Option<Arc<dyn LogSink>>>,
     installed: Mutex<bool>,
+    thread: Threads,
+    backlog: Arc<Backlog>,
+}
+
+/// The notes that wait for the sink, and those that were left out.
+#[derive(Default)]
+struct Backlog {
+    waiting: AtomicUsize,
+    left_out: AtomicU64,
+}
+
+impl Default for Forward {
+    fn default() -> Self {
+        Self {
+            sink: Mutex::default(),
+            installed: Mutex::default(),
+            thread: Threads::new("sampan-log", 1),
+            backlog: Arc::default(),
+        }
+    }
 }
 
 impl Log for Forward {
@@ -108,59 +139,129 @@ impl Log for Forward {
         if !self.enabled(record.metadata()) {
             return;
         }
-        // The app's code does not run under the lock.
-        let sink = self
-            .sink
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(sink) = sink {
-            // A sink that fails has nowhere to be reported to.
-            let _ = sink.log(LogRecord {
-                level: LogLevel::of(record.level()),
-                target: record.target().to_owned(),
-                text: record.args().to_string(),
-            });
+        let place = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let sink = place.clone();
+        drop(place);
+        let Some(sink) = sink else {
+            return;
+        };
+        let backlog = Arc::clone(&self.backlog);
+        if backlog.waiting.fetch_add(1, Ordering::Relaxed) >= NOTES_MAX {
+            backlog.waiting.fetch_sub(1, Ordering::Relaxed);
+            backlog.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
         }
+        let note = LogRecord {
+            level: LogLevel::of(record.level()),
+            target: record.target().to_owned(),
+            text: record.args().to_string(),
+        };
+        // Without a thread for it, a note is lost: there is nowhere to say so.
+        let _ = self.thread.run(Box::new(move || {
+            backlog.waiting.fetch_sub(1, Ordering::Relaxed);
+            let left_out = backlog.left_out.swap(0, Ordering::Relaxed);
+            if left_out > 0 {
+                tell(&*sink, left_out_note(left_out));
+            }
+            tell(&*sink, note);
+        }));
     }
 
     fn flush(&self) {}
 }
 
+/// A sink that fails, or panics, has nowhere to be reported to.
+fn tell(sink: &dyn LogSink, note: LogRecord) {
+    let _ = catch_unwind(AssertUnwindSafe(|| sink.log(note)));
+}
+
+fn left_out_note(count: u64) -> LogRecord {
+    LogRecord {
+        level: LogLevel::Warn,
+        target: "sampan".to_owned(),
+        text: format!("{count} notes were left out: the sink is too slow"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
     use super::*;
 
-    #[derive(Default)]
-    struct Notes(Mutex<Vec<LogRecord>>);
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Tells each note and its thread; waits for leave before each where it was told to.
+    struct Notes {
+        told: Mutex<Sender<(LogRecord, String)>>,
+        leave: Option<Mutex<Receiver<()>>>,
+    }
 
     impl LogSink for Notes {
         fn log(&self, record: LogRecord) -> Result<(), SampanError> {
-            self.0.lock().unwrap().push(record);
+            let thread = std::thread::current().name().unwrap_or_default().to_owned();
+            self.told.lock().unwrap().send((record, thread)).unwrap();
+            if let Some(leave) = &self.leave {
+                let _ = leave.lock().unwrap().recv();
+            }
             Err(SampanError::Closed)
         }
     }
 
-    #[test]
-    fn a_sink_gets_sampans_notes_and_those_only() {
-        let notes = Arc::new(Notes::default());
-        let forward = Forward {
-            sink: Mutex::new(Some(notes.clone())),
-            installed: Mutex::new(true),
+    fn forward(leave: Option<Receiver<()>>) -> (Forward, Receiver<(LogRecord, String)>) {
+        let (told, heard) = channel();
+        let notes = Notes {
+            told: Mutex::new(told),
+            leave: leave.map(Mutex::new),
         };
-        for target in ["sampan::net", "sampan", "sampanish", "hyper::client"] {
-            let said = format_args!("hello").to_string();
-            forward.log(
-                &Record::builder()
-                    .target(target)
-                    .level(Level::Warn)
-                    .args(format_args!("{said}"))
-                    .build(),
-            );
+        let forward = Forward::default();
+        *forward.sink.lock().unwrap() = Some(Arc::new(notes));
+        (forward, heard)
+    }
+
+    fn say(forward: &Forward, target: &str, text: &str) {
+        forward.log(
+            &Record::builder()
+                .target(target)
+                .level(Level::Warn)
+                .args(format_args!("{text}"))
+                .build(),
+        );
+    }
+
+    #[test]
+    fn a_sink_gets_sampans_notes_and_those_only_on_a_thread_of_its_own() {
+        let (forward, heard) = forward(None);
+        for target in ["sampan::net", "sampanish", "hyper::client", "sampan"] {
+            say(&forward, target, "hello");
         }
-        let notes = notes.0.lock().unwrap();
-        let targets: Vec<_> = notes.iter().map(|note| note.target.as_str()).collect();
-        assert_eq!(targets, ["sampan::net", "sampan"]);
-        assert_eq!(notes.first().unwrap().text, "hello");
+        for target in ["sampan::net", "sampan"] {
+            let (note, thread) = heard.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(
+                (note.target.as_str(), note.text.as_str()),
+                (target, "hello")
+            );
+            assert_eq!(thread, "sampan-log");
+        }
+        drop(forward);
+        assert!(heard.recv().is_err(), "nothing else was told");
+    }
+
+    #[test]
+    fn a_sink_that_blocks_holds_up_nobody_and_hears_how_many_notes_were_left_out() {
+        let (go, leave) = channel();
+        let (forward, heard) = forward(Some(leave));
+        say(&forward, "sampan", "0");
+        heard.recv_timeout(PATIENCE).unwrap();
+        for n in 1..=NOTES_MAX + 7 {
+            say(&forward, "sampan", &n.to_string());
+        }
+        drop(go);
+        let text = |_| heard.recv_timeout(PATIENCE).unwrap().0.text;
+        let texts: Vec<_> = (0..=NOTES_MAX).map(text).collect();
+        assert_eq!(texts[0], "7 notes were left out: the sink is too slow");
+        let expected: Vec<_> = (1..=NOTES_MAX).map(|n| n.to_string()).collect();
+        assert_eq!(texts[1..], expected);
     }
 }

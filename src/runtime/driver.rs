@@ -14,10 +14,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::arrival::{Arrival, Departure};
+use super::callers::Callers;
 use super::clock::Clock;
 use super::door::Keys;
 use super::inbox::Asked;
@@ -32,12 +33,30 @@ use crate::net::Transport;
 use crate::store::StoreKey;
 use crate::sync::Signing;
 use crate::sync::link::{LinkInput, LinkOptions};
+use crate::threads::Threads;
 use crate::wire::{self, Encoding, Subprotocol};
 use crate::{Config, OfflineMode, PayloadEncoding, SampanError};
 
 /// How many inputs are taken before all that follows from them is carried out, and how many calls
 /// meanwhile.
 const ROUND_MAX: usize = 256;
+
+/// What the loop tells to: readable states, subscribers, callers.
+pub(super) struct Outward {
+    pub(super) board: Arc<EngineBoard>,
+    pub(super) publisher: Publisher,
+    pub(super) callers: Callers,
+}
+
+impl Outward {
+    pub(super) fn new(callers: Callers) -> Self {
+        Self {
+            board: Arc::default(),
+            publisher: Publisher::new(callers.clone()),
+            callers,
+        }
+    }
+}
 
 /// The loop's state. One thread owns it.
 pub(super) struct Driver {
@@ -46,6 +65,8 @@ pub(super) struct Driver {
     rounds: Rounds<Wiring>,
     /// Clients whose stores are shut.
     resting: Resting,
+    /// Where files are opened and closed.
+    files: Threads,
     lifecycle: Lifecycle,
 }
 
@@ -80,9 +101,14 @@ impl Driver {
         config: Config,
         transport: Arc<dyn Transport>,
         mailbox: mpsc::Receiver<Command>,
-        publisher: Publisher,
-        board: Arc<EngineBoard>,
+        outward: Outward,
+        files: Threads,
     ) -> Self {
+        let Outward {
+            board,
+            publisher,
+            callers,
+        } = outward;
         let options = LinkOptions {
             app_id: config.app_id.clone(),
             server: config.server.clone(),
@@ -98,6 +124,7 @@ impl Driver {
                 Failures::new(Arc::clone(&board), publisher.clone()),
             ),
             signing: JoinSet::new(),
+            callers,
             publisher,
             board,
             guests: BTreeMap::new(),
@@ -107,7 +134,8 @@ impl Driver {
         Self {
             mailbox,
             rounds,
-            resting: Resting::default(),
+            resting: Resting::new(files.clone()),
+            files,
             lifecycle: Lifecycle::Foreground,
             config,
         }
@@ -393,11 +421,11 @@ impl Driver {
                 guest.door.rest();
                 self.resting.rest(guest);
             }
-            // Closing the files blocks.
-            spawn_blocking(move || {
+            // Closing the files blocks. Without a thread for it they are closed here.
+            let _ = self.files.run(Box::new(move || {
                 drop(store);
                 drop(writer);
-            });
+            }));
         }
     }
 
@@ -443,7 +471,7 @@ impl Driver {
         let arrival = Arrival {
             client: guest.client.clone(),
             tag: guest.tag.clone(),
-            signing: match guest.signer {
+            signing: match guest.signer.get() {
                 Some(_) => Signing::Signed,
                 None => Signing::Unsigned,
             },
@@ -489,10 +517,10 @@ mod tests {
         };
         let config = Config::new(AppId::new("app").unwrap(), "key", server, "/nowhere");
         let (transport, _peer) = MemoryTransport::pair();
-        let (_mailbox, waiting) = Mailbox::new();
-        let board = Arc::new(EngineBoard::default());
-        let transport = Arc::new(transport);
-        let mut driver = Driver::new(config, transport, waiting, Publisher::default(), board);
+        let (_mailbox, waiting) = Mailbox::new(Callers::inline());
+        let outward = Outward::new(Callers::inline());
+        let files = Threads::new("files", 1);
+        let mut driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
         let ann = ClientId::new("ann").unwrap();
         let newcomer = Newcomer::in_memory(&MemoryDisk::new(7), &ann);
         driver.attach(newcomer);

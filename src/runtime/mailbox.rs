@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::callers::Callers;
 use super::door::Keys;
 use super::inbox::InboxReport;
 use super::rest::Guest;
@@ -23,6 +24,32 @@ pub(super) const MAILBOX_MAX: usize = 1024;
 /// Asks the app's own server for a signature; the text of a failure goes back to the caller.
 pub(crate) type Signer =
     Arc<dyn Fn(Operation) -> BoxFuture<'static, Result<Signature, String>> + Send + Sync>;
+
+/// An app's signer at the loop. The app's object is used and dropped on caller threads only.
+pub(super) struct GuestSigner {
+    signer: Option<Signer>,
+    callers: Callers,
+}
+
+impl GuestSigner {
+    pub(super) fn new(signer: Option<Signer>, callers: &Callers) -> Self {
+        let callers = callers.clone();
+        Self { signer, callers }
+    }
+
+    /// The app's signer, for a future that runs on caller threads; none if the app gave none.
+    pub(super) fn get(&self) -> Option<Signer> {
+        self.signer.clone()
+    }
+}
+
+impl Drop for GuestSigner {
+    fn drop(&mut self) {
+        if let Some(signer) = self.signer.take() {
+            self.callers.run(move || drop(signer));
+        }
+    }
+}
 
 /// Where a call's answer goes. A caller that left is not told.
 pub(super) type Answer<T> = oneshot::Sender<T>;
@@ -155,7 +182,7 @@ impl Newcomer {
         let guest = Guest {
             client: client.clone(),
             tag: None,
-            signer: None,
+            signer: GuestSigner::new(None, &Callers::inline()),
             board: Arc::default(),
             door,
             wishes: super::arrival::Wishes::default(),
@@ -230,12 +257,13 @@ impl ClientBoard {
 #[derive(Clone, Debug)]
 pub(crate) struct Mailbox {
     sender: mpsc::Sender<Command>,
+    callers: Callers,
 }
 
 impl Mailbox {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
+    pub(super) fn new(callers: Callers) -> (Self, mpsc::Receiver<Command>) {
         let (sender, receiver) = mpsc::channel(MAILBOX_MAX);
-        (Self { sender }, receiver)
+        (Self { sender, callers }, receiver)
     }
 
     /// Asks a client's machine and waits for its answer.
@@ -322,16 +350,15 @@ impl Mailbox {
     }
 
     async fn tell(&self, command: Command) -> Result<(), SampanError> {
-        self.sender
-            .send(command)
-            .await
-            .map_err(|_| SampanError::Closed)
+        let told = self.callers.outside(self.sender.send(command)).await;
+        told.map_err(|_| SampanError::Closed)
     }
 
     /// A caller that stops waiting loses the answer only: the work is in the mailbox.
     async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, SampanError> {
         let (done, answer) = oneshot::channel();
         self.tell(command(done)).await?;
-        answer.await.map_err(|_| SampanError::Closed)
+        let answer = self.callers.outside(answer).await;
+        answer.map_err(|_| SampanError::Closed)
     }
 }

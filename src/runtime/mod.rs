@@ -9,6 +9,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mailbox.rs` | what the loop is asked, and the state that anybody may read |
+//! | `callers.rs` | the threads that wake callers and ask signers: app code runs there |
 //! | `driver.rs` | the engine's thread: waits, and hands what came to the rounds |
 //! | `wiring.rs` | the world around the rounds as the engine has it: clock, sockets, signers, writers |
 //! | `arrival.rs` | what a client brings to the loop and takes along |
@@ -26,12 +27,14 @@
 //! | `account.rs` | the folders of clients |
 //! | `clock.rs` | the only reader of clocks and entropy |
 //!
-//! Reads do not pass here: they go from the API to the store, on a thread for blocking work. Dropping
+//! Reads do not pass here: they go from the API to the store, on threads of their own. No code of the
+//! app runs on the loop or on a thread for reads, the continuation of a call included. Dropping
 //! the last handle ends the loop, from whatever thread that happens: nothing waits for it then, and
 //! what was promised is on disk already. `Runtime::shutdown` waits.
 
 mod account;
 mod arrival;
+mod callers;
 mod client_state;
 mod clock;
 mod door;
@@ -51,25 +54,27 @@ mod tests;
 mod wiring;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 use crate::model::{ClientId, Tag};
 use crate::net::{self, SocketTransport, Tls, Transport};
 use crate::store::{Store, StoreKey, StoreOptions};
+use crate::threads::{NoThread, Threads};
 use crate::{Config, SampanError};
 
+use callers::{Callers, Outside};
 use client_state::Told;
 use door::{Door, Opener, Shut};
-use driver::Driver;
+use driver::{Driver, Outward};
 use inbox::Imports;
-use mailbox::Newcomer;
+use mailbox::{GuestSigner, Newcomer};
 use publish::Publisher;
 use rest::{Guest, SharedKey};
 
@@ -86,8 +91,11 @@ pub use rounds::{Left, Ports, Progress, Rounds};
 /// No store's cache is smaller, in bytes, however many there are.
 const CACHE_MIN: u64 = 1024 * 1024;
 
-/// Threads for reads and for opening stores: reads are short, and opening is rare.
-const BLOCKING_THREADS_MAX: usize = 4;
+/// Threads for reads: they are short, and the disk serves few at a time.
+const READ_THREADS_MAX: usize = 4;
+
+/// Threads for opening and closing stores, which is rare and may last.
+const FILE_THREADS_MAX: usize = 4;
 
 /// How long reads in progress may keep the engine's thread at its end.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -99,7 +107,9 @@ pub(crate) struct Runtime {
     mailbox: Mailbox,
     publisher: Publisher,
     board: Arc<EngineBoard>,
-    blocking: Handle,
+    callers: Callers,
+    reads: Threads,
+    files: Threads,
     /// How many stores share the cache.
     sharers: Arc<AtomicU64>,
     /// Held while a client is opened or closed: one at a time, so that an id has one store.
@@ -151,42 +161,21 @@ impl Runtime {
         config: Config,
         transport: Arc<dyn Transport>,
     ) -> Result<Arc<Self>, SampanError> {
-        let runtime = Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .max_blocking_threads(BLOCKING_THREADS_MAX)
-            .thread_name("sampan-store")
-            .build()
-            .map_err(|error| internal("no runtime", &error))?;
-        let (mailbox, waiting) = Mailbox::new();
-        let publisher = Publisher::default();
-        let board = Arc::new(EngineBoard::default());
-        let blocking = runtime.handle().clone();
-        let driver = Driver::new(
-            config.clone(),
-            transport,
-            waiting,
-            publisher.clone(),
-            Arc::clone(&board),
-        );
-        let subscribers = publisher.clone();
-        let run = move || {
-            if catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run()))).is_err() {
-                log::error!("the engine's loop panicked; every call fails from now on");
-                subscribers.end();
-            }
-            runtime.shutdown_timeout(END_TIMEOUT);
-        };
-        std::thread::Builder::new()
-            .name("sampan-engine".to_owned())
-            .spawn(run)
-            .map_err(|error| internal("no thread", &error))?;
+        let callers = Callers::start()?;
+        let (mailbox, waiting) = Mailbox::new(callers.clone());
+        let outward = Outward::new(callers.clone());
+        let (publisher, board) = (outward.publisher.clone(), Arc::clone(&outward.board));
+        let files = Threads::new("sampan-files", FILE_THREADS_MAX);
+        let driver = Driver::new(config.clone(), transport, waiting, outward, files.clone());
+        start_loop(driver, publisher.clone())?;
         Ok(Arc::new(Self {
             config,
             mailbox,
             publisher,
             board,
-            blocking,
+            callers,
+            reads: Threads::new("sampan-read", READ_THREADS_MAX),
+            files,
             sharers: Arc::default(),
             clients: tokio::sync::Mutex::default(),
         }))
@@ -230,7 +219,7 @@ impl Runtime {
         self.share_caches(clients.len().saturating_add(1));
         let door = Door::new(self.opener(&id, &folder, Arc::clone(&key)));
         let opening = Arc::clone(&door);
-        let keys = self.blocking(move || opening.open()).await?;
+        let keys = blocking(&self.files, move || opening.open()).await?;
         let core = Arc::new(ClientCore {
             id: id.clone(),
             board: Arc::default(),
@@ -242,7 +231,7 @@ impl Runtime {
         let guest = Guest {
             client: id.clone(),
             tag: options.tag,
-            signer: options.signer,
+            signer: GuestSigner::new(options.signer, &self.callers),
             board: Arc::clone(&core.board),
             door,
             wishes: Wishes::default(),
@@ -306,7 +295,7 @@ impl Runtime {
             return Ok(());
         }
         let folder = core.folder.clone();
-        let wipe = self.blocking(move || {
+        let wipe = blocking(&self.files, move || {
             account::wipe(&folder).map_err(|error| SampanError::StoreUnavailable {
                 reason: error.to_string(),
             })
@@ -318,7 +307,7 @@ impl Runtime {
     pub(crate) async fn local_accounts(&self) -> Result<Vec<ClientId>, SampanError> {
         let root = self.config.store_root.clone();
         let app = self.config.app_id.clone();
-        self.blocking(move || Ok(account::list(&root, &app))).await
+        self.reading(move || Ok(account::list(&root, &app))).await
     }
 
     /// Stops the loop and closes every store; on return the folders are free.
@@ -341,8 +330,7 @@ impl Runtime {
         loop {
             match core.door.read() {
                 Ok(reading) => {
-                    let work = self.blocking(move || read(reading.store()));
-                    return work.await;
+                    return self.reading(move || read(reading.store())).await;
                 }
                 Err(Shut::Closed) => return Err(SampanError::Closed),
                 Err(Shut::Resting) => self.mailbox.wake(&core.id).await?,
@@ -350,26 +338,66 @@ impl Runtime {
         }
     }
 
-    /// Runs blocking work on a thread for it. The caller may wait on any executor.
-    pub(crate) fn blocking<T: Send + 'static>(
+    /// Runs a read on a thread for it. The caller may wait on any executor.
+    fn reading<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, SampanError> + Send + 'static,
-    ) -> impl Future<Output = Result<T, SampanError>> + Send + 'static {
-        let task = self.blocking.spawn_blocking(work);
-        async move {
-            match task.await {
-                Ok(outcome) => outcome,
-                Err(error) if error.is_panic() => Err(SampanError::Internal {
-                    reason: "a read panicked".to_owned(),
-                }),
-                Err(_) => Err(SampanError::Closed),
-            }
-        }
+        read: impl FnOnce() -> Result<T, SampanError> + Send + 'static,
+    ) -> Outside<impl Future<Output = Result<T, SampanError>> + Send + 'static> {
+        self.callers.outside(blocking(&self.reads, read))
+    }
+
+    /// A future for the app to poll: it wakes the app on a thread where that harms nobody.
+    pub(crate) fn outside<F: Future>(&self, inner: F) -> Outside<F> {
+        self.callers.outside(inner)
     }
 }
 
-fn internal(what: &str, error: &std::io::Error) -> SampanError {
-    SampanError::Internal {
-        reason: format!("{what} for the engine: {error}"),
+/// Runs `driver` on a thread of its own, with a tokio runtime that never leaves that thread: one may
+/// not be dropped where asynchronous code of the app runs.
+fn start_loop(driver: Driver, subscribers: Publisher) -> Result<(), SampanError> {
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let run = move || {
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = begun.send(Err(SampanError::NoResources {
+                    reason: error.to_string(),
+                }));
+                return;
+            }
+        };
+        let _ = begun.send(Ok(()));
+        if catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run()))).is_err() {
+            log::error!("the engine's loop panicked; every call fails from now on");
+            subscribers.end();
+        }
+        runtime.shutdown_timeout(END_TIMEOUT);
+    };
+    std::thread::Builder::new()
+        .name("sampan-engine".to_owned())
+        .spawn(run)
+        .map_err(|_| NoThread)?;
+    // The thread says one of the two at once.
+    has_begun.recv().unwrap_or(Err(SampanError::Closed))
+}
+
+/// Runs blocking work on one of `threads`.
+fn blocking<T: Send + 'static>(
+    threads: &Threads,
+    work: impl FnOnce() -> Result<T, SampanError> + Send + 'static,
+) -> impl Future<Output = Result<T, SampanError>> + Send + 'static {
+    let (done, outcome) = oneshot::channel();
+    let started = threads.run(Box::new(move || {
+        let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            Err(SampanError::Internal {
+                reason: "work on the store panicked".to_owned(),
+            })
+        });
+        // A caller that left is not told.
+        let _ = done.send(outcome);
+    }));
+    async move {
+        started?;
+        outcome.await.unwrap_or(Err(SampanError::Closed))
     }
 }

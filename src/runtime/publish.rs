@@ -13,8 +13,10 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
 
+use super::callers::Callers;
 use crate::SampanError;
 use crate::model::{ClientId, Event};
+use crate::threads::NoThread;
 
 /// How many events may wait for one subscriber. A catch-up of a busy account makes some thousand.
 pub(crate) const QUEUE_MAX: usize = 8192;
@@ -42,18 +44,27 @@ impl Scope {
 }
 
 /// Hands events to the subscribers of one engine. Cloning it shares them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Publisher {
     queues: Arc<Mutex<Vec<Weak<Queue>>>>,
+    callers: Callers,
 }
 
 impl Publisher {
+    pub(super) fn new(callers: Callers) -> Self {
+        Self {
+            queues: Arc::default(),
+            callers,
+        }
+    }
+
     /// Subscribes; events of later commits arrive in the queue.
     pub(crate) fn subscribe(&self, scope: Scope) -> Arc<Queue> {
         let queue = Arc::new(Queue {
             scope,
             state: Mutex::new(QueueState::default()),
             filled: Condvar::new(),
+            callers: self.callers.clone(),
         });
         lock(&self.queues).push(Arc::downgrade(&queue));
         queue
@@ -89,6 +100,7 @@ pub(crate) struct Queue {
     scope: Scope,
     state: Mutex<QueueState>,
     filled: Condvar,
+    callers: Callers,
 }
 
 #[derive(Debug, Default)]
@@ -136,13 +148,13 @@ impl Queue {
         self.wake(state);
     }
 
-    /// Wakes the subscriber, without the lock: a waker may do what it likes.
+    /// Wakes the subscriber, without the lock; a stream's waker on a caller thread.
     fn wake(&self, mut state: MutexGuard<'_, QueueState>) {
         let waker = state.waker.take();
         drop(state);
         self.filled.notify_one();
         if let Some(waker) = waker {
-            waker.wake();
+            self.callers.wake(waker);
         }
     }
 
@@ -201,9 +213,7 @@ pub(crate) fn notify(
         .name("sampan-notifier".to_owned())
         .spawn(run)
         .map(|_| ())
-        .map_err(|error| SampanError::Internal {
-            reason: format!("no thread for the observer: {error}"),
-        })
+        .map_err(|_| NoThread.into())
 }
 
 /// Events as a stream: it ends when the engine does. Dropping it unsubscribes.
@@ -220,19 +230,33 @@ impl EventStream {
     }
 }
 
+impl Drop for EventStream {
+    /// The app's waker goes with the stream, and is not left to the thread that looks next.
+    fn drop(&mut self) {
+        let mut state = lock(&self.queue.state);
+        let waker = state.waker.take();
+        drop(state);
+        drop(waker);
+    }
+}
+
 impl Stream for EventStream {
     type Item = Event;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        // Cloning and dropping a waker is code of the app: not under the lock.
+        let mut waker = Some(context.waker().clone());
         let mut state = lock(&self.queue.state);
-        if let Some(event) = state.events.pop_front() {
-            return Poll::Ready(Some(event));
-        }
-        if state.phase != Phase::Open {
-            return Poll::Ready(None);
-        }
-        state.waker = Some(context.waker().clone());
-        Poll::Pending
+        let polled = if let Some(event) = state.events.pop_front() {
+            Poll::Ready(Some(event))
+        } else if state.phase == Phase::Open {
+            std::mem::swap(&mut state.waker, &mut waker);
+            Poll::Pending
+        } else {
+            Poll::Ready(None)
+        };
+        drop(state);
+        polled
     }
 }
 
@@ -260,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_slow_subscriber_gets_one_notice_and_what_came_after_it() {
-        let publisher = Publisher::default();
+        let publisher = Publisher::new(Callers::inline());
         let queue = publisher.subscribe(Scope::Engine);
         let many: Vec<_> = (0..=QUEUE_MAX as u64).map(|n| settled("ann", n)).collect();
         publisher.publish(&many);
@@ -272,7 +296,7 @@ mod tests {
 
     #[test]
     fn notices_of_a_very_slow_subscriber_add_up() {
-        let publisher = Publisher::default();
+        let publisher = Publisher::new(Callers::inline());
         let queue = publisher.subscribe(Scope::Engine);
         let many: Vec<_> = (0..QUEUE_MAX as u64).map(|n| settled("ann", n)).collect();
         for _ in 0..3 {
@@ -294,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_clients_subscriber_hears_of_that_client_and_the_connection_only() {
-        let publisher = Publisher::default();
+        let publisher = Publisher::new(Callers::inline());
         let queue = publisher.subscribe(Scope::Client(ClientId::new("ann").unwrap()));
         let connected = Event::ConnectionChanged {
             state: ConnectionState::Connected,
@@ -305,7 +329,7 @@ mod tests {
 
     #[test]
     fn an_observer_that_panics_or_fails_gets_the_next_batch() {
-        let publisher = Publisher::default();
+        let publisher = Publisher::new(Callers::inline());
         let queue = publisher.subscribe(Scope::Engine);
         let (seen, heard) = mpsc::channel();
         notify(queue, move |events| {
@@ -327,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_callback_may_cancel_its_own_subscription() {
-        let publisher = Publisher::default();
+        let publisher = Publisher::new(Callers::inline());
         let queue = publisher.subscribe(Scope::Engine);
         let own = Arc::clone(&queue);
         let (seen, heard) = mpsc::channel();
@@ -344,7 +368,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_ends_with_the_engine_after_what_waited() {
-        let publisher = Publisher::default();
+        let publisher = Publisher::new(Callers::inline());
         let mut stream = EventStream::new(publisher.subscribe(Scope::Engine));
         publisher.publish(&[settled("ann", 1)]);
         publisher.end();

@@ -8,15 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 
 use super::arrival::Wishes;
+use super::blocking;
 use super::door::{Door, Keys};
 use super::inbox::Imports;
-use super::mailbox::{Answer, ClientBoard, Command, Newcomer, Signer};
+use super::mailbox::{Answer, ClientBoard, Command, GuestSigner, Newcomer};
 use crate::SampanError;
 use crate::model::{ClientId, Event, Now, StoreHealth, Tag};
 use crate::store::StoreKey;
+use crate::threads::Threads;
 
 /// How long a store that was opened in the background stays open: long enough for the handful of
 /// calls that answer a notification, short enough that it is shut before the system freezes the app.
@@ -32,7 +34,7 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Guest {
     pub(super) client: ClientId,
     pub(super) tag: Option<Tag>,
-    pub(super) signer: Option<Signer>,
+    pub(super) signer: GuestSigner,
     pub(super) board: Arc<ClientBoard>,
     pub(super) door: Arc<Door>,
     pub(super) wishes: Wishes,
@@ -60,10 +62,15 @@ pub(super) type SharedKey = Arc<Mutex<Option<StoreKey>>>;
 pub(super) type Reopened = (ClientId, Result<Keys, SampanError>);
 
 /// The clients at rest.
-#[derive(Default)]
 pub(super) struct Resting {
     clients: BTreeMap<ClientId, Rested>,
-    opening: JoinSet<Reopened>,
+    opening: Openings,
+}
+
+/// Stores that are being opened again.
+struct Openings {
+    tasks: JoinSet<Reopened>,
+    threads: Threads,
 }
 
 struct Rested {
@@ -76,6 +83,17 @@ struct Rested {
 }
 
 impl Resting {
+    /// Nobody rests. Stores are opened on `threads`.
+    pub(super) fn new(threads: Threads) -> Self {
+        Self {
+            clients: BTreeMap::new(),
+            opening: Openings {
+                tasks: JoinSet::new(),
+                threads,
+            },
+        }
+    }
+
     /// Takes a client whose store was given up.
     pub(super) fn rest(&mut self, guest: Guest) {
         let rested = Rested {
@@ -135,7 +153,7 @@ impl Resting {
     /// The next store that was opened, or did not open; waits for ever where none is being opened.
     pub(super) async fn next(&mut self) -> Reopened {
         loop {
-            match self.opening.join_next().await {
+            match self.opening.tasks.join_next().await {
                 Some(Ok(reopened)) => return reopened,
                 // Opening catches its own panics; a task that died all the same is one less.
                 Some(Err(_)) => {}
@@ -146,7 +164,7 @@ impl Resting {
 
     /// The next one that is there already.
     pub(super) fn try_next(&mut self) -> Option<Reopened> {
-        self.opening.try_join_next()?.ok()
+        self.opening.tasks.try_join_next()?.ok()
     }
 
     /// Takes what came of opening. With a store, the client is handed back with all that waits for
@@ -154,8 +172,8 @@ impl Resting {
     pub(super) fn opened(&mut self, now: Now, reopened: Reopened) -> Outcome {
         let (client, outcome) = reopened;
         let Some(mut rested) = self.clients.remove(&client) else {
-            // It signed out meanwhile; the store is shut again beside the loop.
-            spawn_blocking(move || drop(outcome));
+            // It signed out meanwhile; the store is shut again beside the loop, if there is a thread.
+            let _ = self.opening.threads.run(Box::new(move || drop(outcome)));
             return Outcome::Nothing;
         };
         match outcome {
@@ -209,7 +227,7 @@ pub(super) struct Back {
 }
 
 impl Rested {
-    fn open(&mut self, opening: &mut JoinSet<Reopened>) {
+    fn open(&mut self, opening: &mut Openings) {
         if self.is_opening {
             return;
         }
@@ -218,16 +236,12 @@ impl Rested {
         let client = self.guest.client.clone();
         let door = Arc::clone(&self.guest.door);
         let announced = door.announce();
-        opening.spawn(async move {
+        let threads = opening.threads.clone();
+        opening.tasks.spawn(async move {
             // A read of before the rest may still hold the old store.
             door.emptied().await;
-            let opened = spawn_blocking(move || door.open()).await;
+            let opened = blocking(&threads, move || door.open()).await;
             drop(announced);
-            let opened = opened.unwrap_or_else(|_| {
-                Err(SampanError::Internal {
-                    reason: "opening the store panicked".to_owned(),
-                })
-            });
             (client, opened)
         });
     }

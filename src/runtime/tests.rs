@@ -7,10 +7,11 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Duration, timeout};
 
-use super::driver::Driver;
+use super::callers::Callers;
+use super::driver::{Driver, Outward};
 use super::inbox::{Imports, leave};
-use super::mailbox::{EngineBoard, Mailbox, Newcomer};
-use super::publish::{EventStream, Publisher, Scope};
+use super::mailbox::{Mailbox, Newcomer};
+use super::publish::{EventStream, Scope};
 use crate::model::{
     AppId, ClientId, Content, ConversationId, Event, Mentions, NewConversation, NewMessage,
     StoreHealth, Timestamp,
@@ -18,6 +19,7 @@ use crate::model::{
 use crate::net::{Incoming, MemoryPeer, MemoryTransport};
 use crate::store::{Fault, Inbox, Intent, MemoryDisk, SendIntent, Store};
 use crate::sync::{Reply, Request, SignIn};
+use crate::threads::Threads;
 use crate::wire::generated::{DirectCommand, SessionCommand};
 use crate::wire::{Command, Direction, Encoding, Envelope, Frame, Op};
 use crate::{Config, SampanError, ServerAddress};
@@ -44,11 +46,11 @@ impl Scene {
         };
         let config = Config::new(AppId::new("app").unwrap(), "key", server, "/nowhere");
         let (transport, peer) = MemoryTransport::pair();
-        let (mailbox, waiting) = Mailbox::new();
-        let publisher = Publisher::default();
-        let events = EventStream::new(publisher.subscribe(Scope::Engine));
-        let board = Arc::new(EngineBoard::default());
-        let driver = Driver::new(config, Arc::new(transport), waiting, publisher, board);
+        let (mailbox, waiting) = Mailbox::new(Callers::inline());
+        let outward = Outward::new(Callers::inline());
+        let events = EventStream::new(outward.publisher.subscribe(Scope::Engine));
+        let files = Threads::new("files", 1);
+        let driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
         tokio::spawn(driver.run());
         let mut newcomer = Newcomer::in_memory(&disk, &ann);
         newcomer.guest.imports = Imports::new(inbox);

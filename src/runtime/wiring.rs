@@ -2,18 +2,22 @@
 //! and those who wait or watch. The simulator has its own (`sim/src/engine.rs`).
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::arrival::Commits;
+use super::callers::Callers;
 use super::clock::{self, Clock};
 use super::door::Inside;
 use super::inbox::Imported;
-use super::mailbox::{Answer, EngineBoard};
+use super::mailbox::{Answer, EngineBoard, Signer};
 use super::publish::Publisher;
 use super::rest::Guest;
 use super::rounds::{Left, Ports};
@@ -39,6 +43,7 @@ pub(super) struct Wiring {
     pub(super) clock: Clock,
     pub(super) sockets: Sockets,
     pub(super) signing: JoinSet<Signed>,
+    pub(super) callers: Callers,
     pub(super) publisher: Publisher,
     pub(super) board: Arc<EngineBoard>,
     pub(super) guests: BTreeMap<ClientId, Guest>,
@@ -88,6 +93,28 @@ impl Commits for ClaimedWriter {
 
     fn set_disk_budget(&mut self, bytes: Option<u64>) {
         self.writer.set_disk_budget(bytes);
+    }
+}
+
+/// Asks the app's signer, and gives up after [`SIGN_TIMEOUT`].
+async fn ask(callers: &Callers, signer: Signer, operation: Operation) -> Result<Signature, String> {
+    let (mut done, outcome) = oneshot::channel();
+    let work = async move {
+        // An app's code that panics fails this signature and nothing else.
+        let asked = AssertUnwindSafe(async move { signer(operation).await });
+        let outcome = tokio::select! {
+            outcome = asked.catch_unwind() => outcome,
+            // Nobody waits any more: the app's future is dropped here, not on the loop.
+            () = done.closed() => return,
+        };
+        // One that came too late is not wanted.
+        let _ = done.send(outcome.unwrap_or_else(|_| Err("the signer panicked".to_owned())));
+    };
+    callers.spawn(&Handle::current(), Box::pin(work));
+    match timeout(SIGN_TIMEOUT, outcome).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err("the signer is gone".to_owned()),
+        Err(_) => Err("the signer did not answer in time".to_owned()),
     }
 }
 
@@ -144,7 +171,7 @@ impl Ports for Wiring {
         let _ = call.send(answer);
     }
 
-    /// Asks the app's signer, beside the loop.
+    /// Asks the app's signer, on caller threads.
     fn sign(
         &mut self,
         slot: ClientSlot,
@@ -153,17 +180,12 @@ impl Ports for Wiring {
         operation: Operation,
     ) {
         let guest = self.guests.get(client);
-        let signer = guest.and_then(|guest| guest.signer.clone());
+        let signer = guest.and_then(|guest| guest.signer.get());
+        let callers = self.callers.clone();
         self.signing.spawn(async move {
-            let Some(signer) = signer else {
-                return (slot, effect, Err("the app gave no signer".to_owned()));
-            };
-            // An app's code that panics fails this signature and nothing else.
-            let asked = std::panic::AssertUnwindSafe(async move { signer(operation).await });
-            let outcome = match timeout(SIGN_TIMEOUT, asked.catch_unwind()).await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) => Err("the signer panicked".to_owned()),
-                Err(_) => Err("the signer did not answer in time".to_owned()),
+            let outcome = match signer {
+                Some(signer) => ask(&callers, signer, operation).await,
+                None => Err("the app gave no signer".to_owned()),
             };
             (slot, effect, outcome)
         });

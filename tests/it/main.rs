@@ -2,6 +2,7 @@
 //!
 //! | module | what it proves |
 //! |---|---|
+//! | `calls.rs` | every asynchronous call: where its caller is woken, what a cancelled one leaves |
 //! | `chat.rs` | two devices talk, offline and back; unread counts, read marks, receipts |
 //! | `conversations.rs` | properties, lists, unread counts |
 //! | `messages.rs` | every kind of content, mentions, marks; limits of members and ids |
@@ -35,6 +36,7 @@ mod support;
 
 mod budget;
 mod cable;
+mod calls;
 mod chat;
 mod conversations;
 mod damage;

@@ -1,17 +1,24 @@
 // What an app implements: a signer, and where notes go; and times as they cross.
 package chat.sampan
 
+import java.io.File
 import java.nio.file.Path
 import java.time.Duration
 import java.time.Instant
 import java.util.Collections
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicInteger
 import javax.crypto.Mac
 import javax.crypto.spec.SecretKeySpec
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.GlobalScope
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -82,6 +89,43 @@ class CallbackTest {
         talk.markReadUntil(Instant.ofEpochMilli(Long.MAX_VALUE))
         engine.shutdown()
     }
+
+    @Test
+    fun `a resumed call runs on no thread that another call needs`() = test {
+        val engine = engine(folder, "phone")
+        val ann = engine.client("ann")
+        val talk = ann.createConversation("ben").conversation
+        val threads = mutableListOf<String>()
+        val inner = CompletableDeferred<SentMessage>()
+        val stay = CountDownLatch(1)
+        val resumed = CountDownLatch(30)
+        // Unconfined: whatever follows a call runs where the call was woken.
+        GlobalScope.launch(Dispatchers.Unconfined) {
+            talk.sendText("one")
+            threads.add(nativeThread())
+            talk.page(null, 10u)
+            threads.add(nativeThread())
+            inner.complete(runBlocking { talk.sendText("from inside a resumed call") })
+        }
+        assertEquals(MessageState.Pending, inner.await().message.state)
+        assertEquals(listOf("sampan-caller", "sampan-caller"), threads)
+        // Slow code of the app in many resumed calls at once holds up nobody.
+        repeat(30) {
+            GlobalScope.launch(Dispatchers.Unconfined) {
+                ann.unreadTotals()
+                resumed.countDown()
+                stay.await()
+            }
+        }
+        assertTrue(resumed.await(60, TimeUnit.SECONDS))
+        talk.sendText("beside them")
+        assertEquals(3, talk.page(null, 10u).items.size)
+        stay.countDown()
+        engine.shutdown()
+    }
+
+    /** The name that the engine gave the thread; the JVM has its own for it. */
+    private fun nativeThread() = File("/proc/thread-self/comm").readText().trim()
 
     private fun test(body: suspend CoroutineScope.() -> Unit) = runBlocking {
         withTimeout(60.seconds) { body() }
