@@ -6,6 +6,7 @@ use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::generated::{ReportCommand, SessionCommand};
 use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op, ServiceCode};
 
+use super::access::{Operation, Who};
 use super::apps::app::Apps;
 use super::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use super::exchange::fields::message_id;
@@ -148,20 +149,15 @@ impl<S: Storage> Core<S> {
         envelope: &Envelope,
         effects: &mut Vec<Effect>,
     ) {
-        let result = match &envelope.command {
-            Command::Session { op: Op::Open, body } => {
-                self.open_session(now, connection, envelope, body, effects)
+        let command = &envelope.command;
+        let result = match Operation::of(command, None).map(Operation::who) {
+            Some(Who::Anyone) => {
+                self.without_session(now, connection, envelope, effects)
                     .await
             }
-            command => match self.unaddressed(connection, envelope, command) {
-                Some(decision) => {
-                    self.carry_out(now, connection, envelope, decision, effects)
-                        .await
-                }
-                None => match self.caller(connection, envelope) {
-                    Ok(caller) => self.command(now, &caller, envelope, effects).await,
-                    Err(refusal) => Err(refusal.into()),
-                },
+            _ => match self.caller(connection, envelope) {
+                Ok(caller) => self.command(now, &caller, envelope, effects).await,
+                Err(refusal) => Err(refusal.into()),
             },
         };
         if let Err(failure) = result {
@@ -186,16 +182,22 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// What needs no session: heartbeats, and the logins of devices, of which this service takes
-    /// only the app (the protocol, sections 2.4 and 4.12, appendix D).
-    fn unaddressed(
+    /// What needs no session: opening one, heartbeats, and the logins of devices, of which this
+    /// service takes only the app (the protocol, sections 2.4 and 4.12, appendix D).
+    async fn without_session(
         &mut self,
+        now: Now,
         connection: ConnectionId,
         envelope: &Envelope,
-        command: &Command,
-    ) -> Option<Decision> {
-        match command {
-            Command::Echo => Some(Decision::reply(Command::Echo)),
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let decision = match &envelope.command {
+            Command::Session { body, .. } => {
+                return self
+                    .open_session(now, connection, envelope, body, effects)
+                    .await;
+            }
+            Command::Echo => Decision::reply(Command::Echo),
             Command::Login(_) => {
                 // The Java SDK 6 names its app here and nowhere else.
                 if let Some(app) = envelope.app_id.as_deref()
@@ -204,21 +206,18 @@ impl<S: Storage> Core<S> {
                 {
                     self.registry.name_app(connection, app);
                 }
-                Some(Decision::silent())
+                Decision::silent()
             }
-            Command::Goaway | Command::Loggedin(_) | Command::Loggedout => Some(Decision::silent()),
-            Command::Logout => Some(Decision::reply(Command::Loggedout)),
+            Command::Logout => Decision::reply(Command::Loggedout),
             Command::Report { .. } => {
                 let body = ReportCommand::default();
-                Some(Decision::reply(Command::Report {
-                    op: Op::Uploaded,
-                    body,
-                }))
+                let op = Op::Uploaded;
+                Decision::reply(Command::Report { op, body })
             }
-            // Acknowledgements of live query and push name ids and no conversation.
-            Command::Ack(body) if body.cid.is_none() => Some(Decision::silent()),
-            _ => None,
-        }
+            _ => Decision::silent(),
+        };
+        self.carry_out(now, connection, envelope, decision, effects)
+            .await
     }
 
     /// Whose command it is: without a peer id, that of the connection's only session.
@@ -252,18 +251,23 @@ impl<S: Storage> Core<S> {
         envelope: &Envelope,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Failure> {
-        let decision = match &envelope.command {
-            Command::Session { op, body } => self.session(now, caller, *op, body).await?,
-            Command::Conv { op, body } => self.conversation(now, caller, *op, body).await?,
+        let command = &envelope.command;
+        let Some(operation) = Operation::of(command, Some(caller.client())) else {
+            return Err(unsupported(command).into());
+        };
+        let decision = match command {
+            Command::Session { body, .. } => self.session(now, caller, operation, body).await?,
+            Command::Conv { op, body } => {
+                self.conversation(now, caller, operation, *op, body).await?
+            }
+            Command::Blacklist { op, body } => {
+                self.blacklist(now, caller, operation, *op, body).await?
+            }
             Command::Direct(body) => self.send(now, caller, body).await?,
             Command::Ack(body) => self.acknowledge(now, caller, body).await?,
             Command::Read(body) => self.read(now, caller, body).await?,
             Command::Logs(body) => self.history(now, caller, body).await?,
-            Command::Patch {
-                op: Op::Modify,
-                body,
-            } => self.patch(now, caller, body).await?,
-            Command::Blacklist { op, body } => self.blacklist(now, caller, *op, body).await?,
+            Command::Patch { body, .. } => self.patch(now, caller, body).await?,
             other => return Err(unsupported(other).into()),
         };
         self.carry_out(now, caller.session.connection, envelope, decision, effects)
@@ -274,14 +278,13 @@ impl<S: Storage> Core<S> {
         &mut self,
         now: Now,
         caller: &Caller,
-        op: Op,
+        operation: Operation,
         body: &SessionCommand,
     ) -> Result<Decision, Failure> {
-        match op {
-            Op::Close => Ok(self.close_session(caller)),
-            Op::Refresh => self.refresh_session(now, caller, body).await,
-            Op::Query => Ok(self.query_sessions(caller, body)),
-            other => Err(unsupported_op("session", other).into()),
+        match operation {
+            Operation::CloseSession => Ok(self.close_session(caller)),
+            Operation::RefreshSession => self.refresh_session(now, caller, body).await,
+            _ => Ok(self.query_sessions(caller, body)),
         }
     }
 

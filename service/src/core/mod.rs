@@ -16,6 +16,7 @@
 //! | `columns/` | the attributes of conversations |
 //! | `state/` | who is connected and signed in, the clock, ids, notifications that are read again |
 //! | `machine.rs` | [`Core`]: which rule a command belongs to, and who hears of what |
+//! | `access.rs`, `gate.rs` | who may do what: one table, and the one way to a conversation |
 //! | `conversations/` | conversations, who belongs to them, who may not |
 //! | `messages/` | sending, changing, reading messages; what arrived, was read, was missed |
 //! | `queries/` | queries of conversations |
@@ -30,10 +31,12 @@
 //! hears after its login, for both happen in one step. Every request of the schema is answered, or
 //! is one that the protocol leaves without an answer: `ack`, `read`, `login`, `goaway`.
 
+pub mod access;
 mod apps;
 mod columns;
 mod conversations;
 mod exchange;
+mod gate;
 mod http;
 mod machine;
 mod messages;

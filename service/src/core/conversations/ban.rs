@@ -7,13 +7,17 @@ use sampan::wire::generated::{BlacklistCommand, ConvCommand, ErrorCommand};
 use sampan::wire::signature::SignedAction;
 use sampan::wire::{Command, Op, ServiceCode};
 
-use super::conversation::about;
-use super::member::{Leaving, Rank, rank, take_out};
+use super::member::{failed, take_out};
+use super::notices::about;
+use crate::core::access::{Operation, Rank, rank};
+use crate::core::apps::app::App;
+use crate::core::apps::signature_check;
 use crate::core::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use crate::core::exchange::fields::client_ids;
-use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::exchange::refusal::Failure;
+use crate::core::gate::{Admitted, Crowd};
 use crate::core::machine::{Core, unsupported_op};
-use crate::storage::{Ban, Conversation, Kind, Member, Storage, Write};
+use crate::storage::{Ban, Conversation, Kind, Storage, Write};
 
 /// Clients on one list of a conversation.
 const LIST_MAX: usize = 1000;
@@ -25,14 +29,13 @@ const PAGE_MAX: usize = 100;
 /// What a change of a list is decided on.
 struct BanFacts {
     conversation: Conversation,
-    members: Vec<Member>,
+    crowd: Crowd,
     targets: BTreeSet<ClientId>,
     listed: BTreeSet<ClientId>,
-    /// Who is inside, for a chat room: it has no members.
-    inside: BTreeSet<ClientId>,
+    /// The rank of who changes the list.
+    rank: Rank,
+    /// Whether the app has roles.
     roles: bool,
-    /// Whether another conversation has the unique id that the changed set of members would have.
-    taken: bool,
 }
 
 /// Whether clients are put on a list or taken off.
@@ -48,6 +51,7 @@ impl<S: Storage> Core<S> {
         &mut self,
         now: Now,
         caller: &Caller,
+        operation: Operation,
         op: Op,
         body: &BlacklistCommand,
     ) -> Result<Decision, Failure> {
@@ -55,82 +59,98 @@ impl<S: Storage> Core<S> {
         if !app.settings.features.blacklist {
             return Err(ServiceCode::BLACKLIST_FEATURE_DISABLED.into());
         }
-        let conversation = self
-            .known(now, &caller.app, body.src_cid.as_deref())
+        let own = (&caller.app, caller.client());
+        let admitted = self
+            .admit(now, own, operation, body.src_cid.as_deref())
             .await?;
-        let id = conversation.id.clone();
-        let mut reply = BlacklistCommand {
-            src_cid: body.src_cid.clone(),
-            ..BlacklistCommand::default()
-        };
         match op {
-            Op::Block | Op::Unblock => {
-                let sent = client_ids(&body.to_pids)?;
-                let (action, change, done) = match op {
-                    Op::Block => {
-                        let action = SignedAction::Block {
-                            conversation: &id,
-                            members: &sent,
-                        };
-                        (action, Change::Put, Op::Blocked)
-                    }
-                    _ => {
-                        let action = SignedAction::Unblock {
-                            conversation: &id,
-                            members: &sent,
-                        };
-                        (action, Change::Take, Op::Unblocked)
-                    }
-                };
-                let signature = (body.t, body.n.as_deref(), body.s.as_deref());
-                crate::core::apps::signature_check::check(
-                    &app,
-                    self.stamps.wall(),
-                    caller.client(),
-                    action,
-                    signature,
-                )?;
-                let targets = sent.iter().cloned().collect();
-                let facts = self
-                    .ban_facts(caller, conversation, targets, Ban::Blocked)
-                    .await?;
-                let (mut decision, allowed, failed) =
-                    decide_ban(now, caller, facts, Ban::Blocked, change)?;
-                if change == Change::Put {
-                    self.put_outside(caller, &id, &allowed);
-                }
-                reply.allowed_pids = allowed;
-                reply.failed_pids = failed;
-                decision.reply = Some(Command::blacklist(done, reply));
-                Ok(decision)
+            Op::Block => {
+                self.block(now, caller, &app, admitted, Change::Put, body)
+                    .await
+            }
+            Op::Unblock => {
+                self.block(now, caller, &app, admitted, Change::Take, body)
+                    .await
             }
             Op::Query => {
-                let listed = self
-                    .storage
-                    .banned(&caller.app, &id, Ban::Blocked, LIST_MAX)
+                let id = &admitted.conversation.id;
+                let (limit, next) = (body.limit, body.next.as_deref());
+                let (blocked_pids, next) = self
+                    .list_page(caller, id, Ban::Blocked, limit, next)
                     .await?;
-                let (page, next) = page(&listed, body.limit, body.next.as_deref());
-                reply.blocked_pids = page;
-                reply.next = next;
+                let reply = BlacklistCommand {
+                    src_cid: body.src_cid.clone(),
+                    blocked_pids,
+                    next,
+                    ..BlacklistCommand::default()
+                };
                 Ok(Decision::reply(Command::blacklist(Op::QueryResult, reply)))
             }
             Op::CheckBlock => {
-                reply.blocked_pids = self
-                    .listed(caller, &id, Ban::Blocked, &body.to_pids)
-                    .await?;
+                let id = &admitted.conversation.id;
+                let reply = BlacklistCommand {
+                    src_cid: body.src_cid.clone(),
+                    blocked_pids: self.listed(caller, id, Ban::Blocked, &body.to_pids).await?,
+                    ..BlacklistCommand::default()
+                };
                 Ok(Decision::reply(Command::blacklist(Op::CheckResult, reply)))
             }
             other => Err(unsupported_op("blacklist", other).into()),
         }
     }
 
+    async fn block(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        app: &App,
+        admitted: Admitted,
+        change: Change,
+        body: &BlacklistCommand,
+    ) -> Result<Decision, Failure> {
+        let sent = client_ids(&body.to_pids)?;
+        let id = admitted.conversation.id.clone();
+        let (conversation, members) = (&id, sent.as_slice());
+        let (action, done) = match change {
+            Change::Put => {
+                let action = SignedAction::Block {
+                    conversation,
+                    members,
+                };
+                (action, Op::Blocked)
+            }
+            Change::Take => {
+                let action = SignedAction::Unblock {
+                    conversation,
+                    members,
+                };
+                (action, Op::Unblocked)
+            }
+        };
+        let signature = (body.t, body.n.as_deref(), body.s.as_deref());
+        signature_check::check(app, self.stamps.wall(), caller.client(), action, signature)?;
+        let facts = self
+            .ban_facts(caller, admitted, &sent, Ban::Blocked)
+            .await?;
+        let outcome = decide_ban(now, caller, facts, Ban::Blocked, change);
+        if change == Change::Put {
+            self.put_outside(caller, &id, &outcome.allowed);
+        }
+        let reply = BlacklistCommand {
+            src_cid: body.src_cid.clone(),
+            allowed_pids: outcome.allowed.iter().map(ToString::to_string).collect(),
+            failed_pids: outcome.failed,
+            ..BlacklistCommand::default()
+        };
+        let mut decision = outcome.decision;
+        decision.reply = Some(Command::blacklist(done, reply));
+        Ok(decision)
+    }
+
     /// Takes blocked clients out of a chat room: who is blocked cannot be inside.
-    fn put_outside(&mut self, caller: &Caller, room: &ConversationId, blocked: &[String]) {
+    fn put_outside(&mut self, caller: &Caller, room: &ConversationId, blocked: &[ClientId]) {
         for session in self.registry.inside(&caller.app, room) {
-            if blocked
-                .iter()
-                .any(|client| client == session.client.as_str())
-            {
+            if blocked.contains(&session.client) {
                 self.registry.leave_room(&caller.app, &session);
             }
         }
@@ -141,11 +161,13 @@ impl<S: Storage> Core<S> {
         &mut self,
         now: Now,
         caller: &Caller,
+        operation: Operation,
         op: Op,
         body: &ConvCommand,
     ) -> Result<Decision, Failure> {
-        let conversation = self.known(now, &caller.app, body.cid.as_deref()).await?;
-        let id = conversation.id.clone();
+        let own = (&caller.app, caller.client());
+        let admitted = self.admit(now, own, operation, body.cid.as_deref()).await?;
+        let id = admitted.conversation.id.clone();
         let mut reply = ConvCommand {
             cid: body.cid.clone(),
             ..ConvCommand::default()
@@ -156,25 +178,22 @@ impl<S: Storage> Core<S> {
                     Op::AddShutup => (Change::Put, Op::ShutupAdded),
                     _ => (Change::Take, Op::ShutupRemoved),
                 };
-                let targets = client_ids(&body.m)?.into_iter().collect();
+                let targets = client_ids(&body.m)?;
                 let facts = self
-                    .ban_facts(caller, conversation, targets, Ban::Silenced)
+                    .ban_facts(caller, admitted, &targets, Ban::Silenced)
                     .await?;
-                let (mut decision, allowed, failed) =
-                    decide_ban(now, caller, facts, Ban::Silenced, change)?;
-                reply.allowed_pids = allowed;
-                reply.failed_pids = failed;
+                let outcome = decide_ban(now, caller, facts, Ban::Silenced, change);
+                reply.allowed_pids = outcome.allowed.iter().map(ToString::to_string).collect();
+                reply.failed_pids = outcome.failed;
+                let mut decision = outcome.decision;
                 decision.reply = Some(Command::conv(done, reply));
                 Ok(decision)
             }
             Op::QueryShutup => {
-                let listed = self
-                    .storage
-                    .banned(&caller.app, &id, Ban::Silenced, LIST_MAX)
+                let (limit, next) = (body.limit, body.next.as_deref());
+                (reply.m, reply.next) = self
+                    .list_page(caller, &id, Ban::Silenced, limit, next)
                     .await?;
-                let (page, next) = page(&listed, body.limit, body.next.as_deref());
-                reply.m = page;
-                reply.next = next;
                 Ok(Decision::reply(Command::conv(Op::ShutupResult, reply)))
             }
             _ => {
@@ -182,6 +201,20 @@ impl<S: Storage> Core<S> {
                 Ok(Decision::reply(Command::conv(Op::CheckResult, reply)))
             }
         }
+    }
+
+    /// A page of a list, and the cursor of the next one.
+    async fn list_page(
+        &self,
+        caller: &Caller,
+        id: &ConversationId,
+        ban: Ban,
+        limit: Option<i32>,
+        next: Option<&str>,
+    ) -> Result<(Vec<String>, Option<String>), Failure> {
+        let app = &caller.app;
+        let listed = self.storage.banned(app, id, ban, LIST_MAX).await?;
+        Ok(page(&listed, limit, next))
     }
 
     /// Those of the clients asked about who are on a list.
@@ -208,72 +241,85 @@ impl<S: Storage> Core<S> {
     async fn ban_facts(
         &self,
         caller: &Caller,
-        conversation: Conversation,
-        targets: BTreeSet<ClientId>,
+        admitted: Admitted,
+        targets: &[ClientId],
         ban: Ban,
     ) -> Result<BanFacts, Failure> {
-        let app = &caller.app;
-        let members = self.all_members(app, &conversation).await?;
-        let listed = self
-            .storage
-            .banned(app, &conversation.id, ban, LIST_MAX)
-            .await?;
-        let stay = members.iter().map(|member| member.client.clone());
-        let stay: BTreeSet<ClientId> = stay.filter(|client| !targets.contains(client)).collect();
-        let next = super::conversation::unique_id(conversation.kind, &stay);
-        let owner = self.storage.unique_conversation(app, &next).await?;
+        let (app, conversation) = (&caller.app, admitted.conversation);
+        let id = &conversation.id;
+        let listed = self.storage.banned(app, id, ban, LIST_MAX).await?;
         Ok(BanFacts {
-            taken: owner.is_some_and(|owner| owner != conversation.id),
-            roles: self.settings_of(app).features.roles,
+            crowd: self.crowd(app, &conversation).await?,
+            targets: targets.iter().cloned().collect(),
             listed: listed.into_iter().collect(),
-            inside: self
-                .registry
-                .inside(app, &conversation.id)
-                .into_iter()
-                .map(|session| session.client)
-                .collect(),
+            rank: admitted.standing.rank,
+            roles: admitted.standing.roles,
             conversation,
-            members,
-            targets,
         })
     }
 }
 
-type Outcome = (Decision, Vec<String>, Vec<ErrorCommand>);
+/// What a change of a list leads to; the reply is the command's to make.
+struct Outcome {
+    decision: Decision,
+    allowed: Vec<ClientId>,
+    failed: Vec<ErrorCommand>,
+}
 
-fn decide_ban(
-    now: Now,
-    caller: &Caller,
-    facts: BanFacts,
+fn decide_ban(now: Now, caller: &Caller, facts: BanFacts, ban: Ban, change: Change) -> Outcome {
+    let (allowed, failed) = sort_out(caller.client(), &facts, ban, change);
+    let mut decision = Decision::silent();
+    let (app, id) = (&caller.app, &facts.conversation.id);
+    decision.writes.extend(allowed.iter().map(|client| {
+        let (app, id, client) = (app.clone(), id.clone(), client.clone());
+        match change {
+            Change::Put => Write::PutBan(app, id, ban, client),
+            Change::Take => Write::DropBan(app, id, ban, client),
+        }
+    }));
+    let changed: Vec<ClientId> = allowed
+        .iter()
+        .filter(|client| facts.listed.contains(client) == (change == Change::Take))
+        .cloned()
+        .collect();
+    if !changed.is_empty() {
+        let notices = tell_ban(now, caller.client(), &facts, ban, change, &changed);
+        decision.notices.extend(notices);
+    }
+    if (ban, change) == (Ban::Blocked, Change::Put) {
+        let members = facts.crowd.members();
+        let is_member = |client: &&ClientId| members.iter().any(|it| it.client == **client);
+        let removed = allowed.iter().filter(is_member).cloned().collect();
+        let mut conversation = facts.conversation.clone();
+        take_out(
+            now,
+            caller,
+            &mut conversation,
+            members,
+            removed,
+            &mut decision,
+        );
+    }
+    Outcome {
+        decision,
+        allowed,
+        failed,
+    }
+}
+
+/// Parts the clients that a change is for from those for whom it fails.
+fn sort_out(
+    operator: &ClientId,
+    facts: &BanFacts,
     ban: Ban,
     change: Change,
-) -> Result<Outcome, Refusal> {
-    let BanFacts {
-        mut conversation,
-        members,
-        targets,
-        listed,
-        inside,
-        roles,
-        taken,
-    } = facts;
-    if matches!(conversation.kind, Kind::Temporary | Kind::System) {
-        return Err(ServiceCode::NORMAL_CONVERSATION_REQUIRED.into());
-    }
-    let operator = caller.client();
-    let own = match conversation.kind {
-        // A chat room has no members: its creator keeps order.
-        Kind::Room if conversation.creator == *operator => Rank::Owner,
-        _ => rank(&conversation, &members, operator),
-    };
-    let least = if roles { Rank::Manager } else { Rank::Member };
-    if own < least {
-        return Err(ServiceCode::CONVERSATION_OPERATION_UNAUTHORIZED.into());
-    }
+) -> (Vec<ClientId>, Vec<ErrorCommand>) {
     let (mut allowed, mut failures) = (Vec::new(), Vec::new());
-    for target in &targets {
-        let above = change == Change::Put && rank(&conversation, &members, target) >= own;
-        let full = change == Change::Put && listed.len() + allowed.len() >= LIST_MAX;
+    for target in &facts.targets {
+        let own = facts.crowd.members().iter().find(|it| it.client == *target);
+        let theirs = rank(&facts.conversation, own, target);
+        let above = change == Change::Put && facts.roles && theirs >= facts.rank;
+        let full = change == Change::Put && facts.listed.len() + allowed.len() >= LIST_MAX;
         let code = match (above || target == operator, full) {
             (true, _) => ServiceCode::CONVERSATION_OPERATION_UNAUTHORIZED,
             (false, true) if ban == Ban::Blocked => ServiceCode::BLACKLIST_FULL,
@@ -283,69 +329,18 @@ fn decide_ban(
                 continue;
             }
         };
-        let pids = vec![target.to_string()];
-        failures.push(ErrorCommand {
-            pids,
-            ..Refusal::from(code).to_error()
-        });
+        failures.push(failed(code, std::slice::from_ref(target)));
     }
-    let mut decision = Decision::silent();
-    let app = &caller.app;
-    for client in &allowed {
-        let (app, id, client) = (app.clone(), conversation.id.clone(), client.clone());
-        decision.writes.push(match change {
-            Change::Put => Write::PutBan(app, id, ban, client),
-            Change::Take => Write::DropBan(app, id, ban, client),
-        });
-    }
-    let changed: Vec<ClientId> = allowed
-        .iter()
-        .filter(|client| listed.contains(client) == (change == Change::Take))
-        .cloned()
-        .collect();
-    if !changed.is_empty() {
-        let everybody = match conversation.kind {
-            Kind::Room => inside.into_iter().collect(),
-            _ => members.iter().map(|member| member.client.clone()).collect(),
-        };
-        let [single, mut plural] = tell_ban(
-            now,
-            &conversation,
-            operator,
-            ban,
-            change,
-            &changed,
-            everybody,
-        );
-        if conversation.kind == Kind::Room {
-            // Who comes into a room later has missed nothing.
-            plural.keeping = Keeping::Once;
-        }
-        decision.notices.extend([single, plural]);
-    }
-    let is_member = |client: &&ClientId| members.iter().any(|member| member.client == **client);
-    let removed: Vec<ClientId> = match (ban, change) {
-        (Ban::Blocked, Change::Put) => allowed.iter().filter(is_member).cloned().collect(),
-        _ => Vec::new(),
-    };
-    let leaving = Leaving {
-        members: &members,
-        removed,
-        taken,
-    };
-    take_out(now, caller, &mut conversation, leaving, &mut decision);
-    let allowed = allowed.iter().map(ToString::to_string).collect();
-    Ok((decision, allowed, failures))
+    (allowed, failures)
 }
 
 fn tell_ban(
     now: Now,
-    conversation: &Conversation,
     operator: &ClientId,
+    facts: &BanFacts,
     ban: Ban,
     change: Change,
     changed: &[ClientId],
-    everybody: Vec<ClientId>,
 ) -> [Notice; 2] {
     let (single, plural) = match (ban, change) {
         (Ban::Blocked, Change::Put) => (Op::Blocked, Op::MembersBlocked),
@@ -353,15 +348,19 @@ fn tell_ban(
         (Ban::Silenced, Change::Put) => (Op::Shutuped, Op::MembersShutuped),
         (Ban::Silenced, Change::Take) => (Op::Unshutuped, Op::MembersUnshutuped),
     };
-    let about = about(now, conversation, operator);
+    let about = about(now, &facts.conversation, operator);
     let m = changed.iter().map(ToString::to_string).collect();
     let told = Command::conv(plural, ConvCommand { m, ..about.clone() });
+    let everybody = facts.crowd.clients().into_iter().collect();
+    let mut everybody = Notice::replayable(Audience::Clients(everybody), told);
+    if facts.conversation.kind == Kind::Room {
+        // A client that comes into a room later has missed nothing.
+        everybody.keeping = Keeping::Once;
+    }
+    let those = Audience::Clients(changed.to_vec());
     [
-        Notice::replayable(
-            Audience::Clients(changed.to_vec()),
-            Command::conv(single, about),
-        ),
-        Notice::replayable(Audience::Clients(everybody), told),
+        Notice::replayable(those, Command::conv(single, about)),
+        everybody,
     ]
 }
 

@@ -1,5 +1,10 @@
 //! Conversations, their members, and their lists of blocked and silenced clients.
 
-pub(in crate::core) mod ban;
-pub(in crate::core) mod conversation;
-pub(in crate::core) mod member;
+mod ban;
+mod conversation;
+mod inquiry;
+mod member;
+pub(in crate::core) mod notices;
+pub(in crate::core) mod role;
+mod start;
+mod update;

@@ -1,13 +1,15 @@
 //! The part of the HTTP interface that needs the core: what a signed-in client reads, and the
 //! signing for account users. Everything else is the shell's.
 
-use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
+use sampan::model::{AppId, ClientId, Now, Timestamp};
+use sampan::wire::ServiceCode;
 use sampan::wire::signature::{SignedAction, SignedOperation};
 use serde_json::{Value, json};
 
+use crate::core::access::Operation;
 use crate::core::apps::token;
-use crate::core::conversations::member::{info_id, role_name};
-use crate::core::exchange::refusal::Failure;
+use crate::core::conversations::role::{info_id, role_name};
+use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::exchange::request::{Dialect, RestAnswer, RestCall, RestRequest};
 use crate::core::machine::Core;
 use crate::core::state::replay;
@@ -48,7 +50,7 @@ impl<S: Storage> Core<S> {
         match answer {
             Ok(answer) => answer,
             Err(Failure::Refused(refusal)) => {
-                RestAnswer::refused(400, refusal.code.number(), refusal.code.name())
+                RestAnswer::refused(status(&refusal), refusal.code.number(), refusal.code.name())
             }
             Err(Failure::Storage(_)) => RestAnswer::refused(500, 1, "internal error"),
         }
@@ -124,22 +126,32 @@ impl<S: Storage> Core<S> {
         token: Option<&str>,
         conversation: Option<&str>,
     ) -> Result<RestAnswer, Failure> {
-        let Some(_) = self.bearer(now, app, client, token).await? else {
+        let Some(client) = self.bearer(now, app, client, token).await? else {
             return Ok(unauthorized());
         };
-        let Some(id) = conversation.and_then(|id| ConversationId::new(id).ok()) else {
-            return Ok(RestAnswer::ok(json!({ "results": [] })));
+        let own = (app, &client);
+        let conversation = match self
+            .admit(now, own, Operation::ListRoles, conversation)
+            .await
+        {
+            Ok(admitted) => admitted.conversation,
+            Err(Failure::Refused(refusal))
+                if refusal.code == ServiceCode::CONVERSATION_NOT_FOUND =>
+            {
+                return Ok(RestAnswer::ok(json!({ "results": [] })));
+            }
+            Err(failure) => return Err(failure),
         };
-        let Some(conversation) = self.storage.conversation(app, &id).await? else {
-            return Ok(RestAnswer::ok(json!({ "results": [] })));
-        };
-        let members = self.all_members(app, &conversation).await?;
-        let rows = members.iter().filter(|member| member.role != Role::Member);
+        let crowd = self.crowd(app, &conversation).await?;
+        let rows = crowd
+            .members()
+            .iter()
+            .filter(|member| member.role != Role::Member);
         let rows: Vec<Value> = rows
             .map(|member| {
                 json!({
                     "objectId": info_id(&conversation, &member.client),
-                    "cid": id.as_str(),
+                    "cid": conversation.id.as_str(),
                     "clientId": member.client.as_str(),
                     "role": role_name(member.role),
                 })
@@ -177,6 +189,16 @@ impl<S: Storage> Core<S> {
             "nonce": nonce,
             "client_id": client.as_str(),
         }))
+    }
+}
+
+/// The status of a refusal: 403 where the caller is known and may not, 400 otherwise.
+fn status(refusal: &Refusal) -> u16 {
+    match refusal.code {
+        ServiceCode::CONVERSATION_MEMBERSHIP_REQUIRED
+        | ServiceCode::CONVERSATION_OPERATION_UNAUTHORIZED
+        | ServiceCode::BLOCKED_BY_CONV => 403,
+        _ => 400,
     }
 }
 

@@ -6,12 +6,13 @@ use sampan::wire::generated::{LogItem, LogsCommand};
 use sampan::wire::{Command, ServiceCode};
 use serde_json::Value;
 
+use crate::core::access::Operation;
 use crate::core::exchange::decision::{Caller, Decision};
 use crate::core::exchange::fields::message_id;
 use crate::core::exchange::fields::text_of;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
-use crate::storage::{Body, Conversation, Edge, Kind, Message, Order, Span, Storage};
+use crate::storage::{Body, Conversation, Edge, Message, Order, Span, Storage};
 
 /// The page of a query that does not say how long it should be.
 const DEFAULT_LIMIT: usize = 20;
@@ -90,16 +91,11 @@ impl<S: Storage> Core<S> {
         body: &LogsCommand,
     ) -> Result<Decision, Failure> {
         let limits = self.app_of(caller)?.settings.limits;
-        let conversation = self.known(now, &caller.app, body.cid.as_deref()).await?;
-        if matches!(conversation.kind, Kind::Normal | Kind::Temporary) {
-            let own = self
-                .storage
-                .member(&caller.app, &conversation.id, caller.client())
-                .await?;
-            if own.is_none() {
-                return Err(ServiceCode::CONVERSATION_LOG_REJECTED.into());
-            }
-        }
+        let own = (&caller.app, caller.client());
+        let admitted = self
+            .admit(now, own, Operation::ReadHistory, body.cid.as_deref())
+            .await?;
+        let conversation = admitted.conversation;
         let page = Page::read(body, limits.history_page)?;
         let messages = self.page(caller, &conversation, page).await?;
         let logs = messages

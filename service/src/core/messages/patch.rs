@@ -4,13 +4,14 @@ use sampan::model::{AppId, ClientId, Now, Timestamp};
 use sampan::wire::generated::{PatchCommand, PatchItem};
 use sampan::wire::{Command, Op, ServiceCode};
 
+use crate::core::access::Operation;
 use crate::core::apps::app::App;
 use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
 use crate::core::exchange::fields::message_id;
 use crate::core::exchange::input::SessionId;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
-use crate::storage::{Body, Conversation, Kind, Message, Place, Storage, Write};
+use crate::storage::{Body, Conversation, Message, Place, Storage, Write};
 
 /// What a recalled message says: every client can parse it (the protocol, section 6.12).
 const RECALLED: &str = r#"{"_lctype":-127}"#;
@@ -64,12 +65,11 @@ impl<S: Storage> Core<S> {
         at: Timestamp,
         decision: &mut Decision,
     ) -> Result<(), Failure> {
-        let known = self.known(now, &caller.app, item.cid.as_deref()).await;
-        let conversation = known.map_err(|failure| match failure {
-            // A message of a wrong conversation is a message that is not there.
-            Failure::Refused(_) => ServiceCode::MESSAGE_NOT_FOUND.into(),
-            storage @ Failure::Storage(_) => storage,
-        })?;
+        let own = (&caller.app, caller.client());
+        let admitted = self
+            .admit(now, own, Operation::Change, item.cid.as_deref())
+            .await?;
+        let conversation = admitted.conversation;
         let id = message_id(item.mid.as_deref()).ok_or(ServiceCode::MESSAGE_NOT_FOUND)?;
         let sent_at = Timestamp::from_millis(item.timestamp.unwrap_or_default());
         let place = Place { sent_at, id };
@@ -79,20 +79,8 @@ impl<S: Storage> Core<S> {
             .await?;
         let message = message.ok_or(ServiceCode::MESSAGE_NOT_FOUND)?;
         let patched = decide_patch(caller.client(), app, item, message, at)?;
-        let audience = match conversation.kind {
-            Kind::Room => Audience::Sessions(
-                self.registry
-                    .inside(&caller.app, &conversation.id)
-                    .into_iter()
-                    .filter(|session| *session != caller.session)
-                    .collect(),
-            ),
-            _ => {
-                let members = self.all_members(&caller.app, &conversation).await?;
-                let clients = members.into_iter().map(|member| member.client).collect();
-                Audience::Others(clients, caller.session.clone())
-            }
-        };
+        let crowd = self.crowd(&caller.app, &conversation).await?;
+        let audience = crowd.audience_without(&caller.session);
         let told = PatchCommand {
             patches: vec![told(&conversation, &patched)],
             ..PatchCommand::default()

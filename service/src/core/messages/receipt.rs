@@ -6,15 +6,15 @@ use sampan::model::{ClientId, Now, Timestamp};
 use sampan::wire::generated::{
     AckCommand, ConvCommand, MaxReadTuple, RcpCommand, ReadCommand, ReadTuple,
 };
-use sampan::wire::{Command, Op, ServiceCode};
+use sampan::wire::{Command, Op};
 
+use crate::core::access::Operation;
 use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
 use crate::core::exchange::fields::message_id;
 use crate::core::exchange::refusal::Failure;
+use crate::core::gate::Admitted;
 use crate::core::machine::Core;
-use crate::storage::{
-    Conversation, Edge, Kind, Member, Message, Order, Pending, Span, Storage, Write,
-};
+use crate::storage::{Conversation, Edge, Member, Message, Order, Pending, Span, Storage, Write};
 
 /// Messages that one acknowledgement or read mark touches: the newest of those it covers. The
 /// marks of the member cover all; this bounds only which messages learn when they arrived.
@@ -38,17 +38,20 @@ impl<S: Storage> Core<S> {
         caller: &Caller,
         body: &AckCommand,
     ) -> Result<Decision, Failure> {
-        let Ok(conversation) = self.known(now, &caller.app, body.cid.as_deref()).await else {
-            return Ok(Decision::silent());
+        let own = (&caller.app, caller.client());
+        let (conversation, mut member) = match self
+            .admit(now, own, Operation::Acknowledge, body.cid.as_deref())
+            .await
+        {
+            Ok(Admitted {
+                conversation,
+                member: Some(member),
+                ..
+            }) => (conversation, member),
+            Ok(_) | Err(Failure::Refused(_)) => return Ok(Decision::silent()),
+            Err(failure) => return Err(failure),
         };
         let id = &conversation.id;
-        let Some(mut member) = self
-            .storage
-            .member(&caller.app, id, caller.client())
-            .await?
-        else {
-            return Ok(Decision::silent());
-        };
         let messages = self.acknowledged(caller, &conversation, body).await?;
         let mut decision = Decision::silent();
         let others = messages
@@ -161,13 +164,20 @@ impl<S: Storage> Core<S> {
         decision: &mut Decision,
     ) -> Result<Option<sampan::wire::generated::UnreadTuple>, Failure> {
         let app = &caller.app;
-        let Ok(conversation) = self.known(now, app, Some(&tuple.cid)).await else {
-            return Ok(None);
+        let own = (app, caller.client());
+        let (conversation, mut member) = match self
+            .admit(now, own, Operation::MarkRead, Some(&tuple.cid))
+            .await
+        {
+            Ok(Admitted {
+                conversation,
+                member: Some(member),
+                ..
+            }) => (conversation, member),
+            Ok(_) | Err(Failure::Refused(_)) => return Ok(None),
+            Err(failure) => return Err(failure),
         };
         let id = &conversation.id;
-        let Some(mut member) = self.storage.member(app, id, caller.client()).await? else {
-            return Ok(None);
-        };
         let newer = tuple.timestamp.filter(|at| *at > 0).map(|at| Edge {
             at: Timestamp::from_millis(at),
             id: None,
@@ -211,18 +221,13 @@ impl<S: Storage> Core<S> {
         caller: &Caller,
         body: &ConvCommand,
     ) -> Result<Decision, Failure> {
-        let conversation = self.known(now, &caller.app, body.cid.as_deref()).await?;
-        if matches!(conversation.kind, Kind::Room | Kind::System) {
-            return Err(ServiceCode::NORMAL_CONVERSATION_REQUIRED.into());
-        }
-        let members = self.all_members(&caller.app, &conversation).await?;
-        if !members
-            .iter()
-            .any(|member| member.client == *caller.client())
-        {
-            return Err(ServiceCode::CONVERSATION_MEMBERSHIP_REQUIRED.into());
-        }
-        Ok(Decision::reply(max_read(caller.client(), &members, body)))
+        let own = (&caller.app, caller.client());
+        let admitted = self
+            .admit(now, own, Operation::AskMarks, body.cid.as_deref())
+            .await?;
+        let crowd = self.crowd(&caller.app, &admitted.conversation).await?;
+        let reply = max_read(caller.client(), crowd.members(), body);
+        Ok(Decision::reply(reply))
     }
 }
 

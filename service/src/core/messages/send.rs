@@ -4,28 +4,33 @@ use sampan::model::{ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::generated::{AckCommand, DirectCommand};
 use sampan::wire::{Command, ServiceCode};
 
-use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
+use crate::core::access::Operation;
+use crate::core::exchange::decision::{Caller, Decision, Notice};
 use crate::core::exchange::fields::parts;
-use crate::core::exchange::input::SessionId;
 use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::gate::Crowd;
 use crate::core::machine::Core;
 use crate::core::state::registry::Will;
 use crate::storage::{
-    Ban, Body, Conversation, Kind, Member, Message, Order, Pending, Place, Span, Storage, Write,
+    Body, Conversation, Kind, Message, Order, Pending, Place, Span, Storage, Write,
 };
 
 /// Characters of an idempotency token; SDKs send a uuid.
 const TOKEN_BYTES_MAX: usize = 128;
 
-/// What sending is decided on.
+/// What sending is decided on: the gate let the sender in.
 struct SendFacts {
     conversation: Conversation,
-    members: Vec<Member>,
-    /// The sessions inside, for a chat room.
-    inside: Vec<SessionId>,
-    blocked: bool,
-    silenced: bool,
+    crowd: Crowd,
     place: Place,
+}
+
+/// What sending leads to.
+enum Sent {
+    /// The message is on its way.
+    Message(Decision),
+    /// The message waits for its sender's connection to break.
+    Will(Decision, Will),
 }
 
 impl<S: Storage> Core<S> {
@@ -59,22 +64,17 @@ impl<S: Storage> Core<S> {
         caller: &Caller,
         body: &DirectCommand,
     ) -> Result<Decision, Failure> {
-        let known = self.known(now, &caller.app, body.cid.as_deref()).await;
-        let conversation = known.map_err(|failure| no_target(failure, body.cid.as_deref()))?;
-        if let Some(earlier) = self.repeated(caller, &conversation.id, body).await? {
+        if let Some(earlier) = self.repeated(caller, body).await? {
             return Ok(Decision::reply(accepted(body, &earlier)));
         }
         let app = &caller.app;
+        let own = (app, caller.client());
+        let admitted = self
+            .admit(now, own, Operation::Send, body.cid.as_deref())
+            .await?;
+        let conversation = admitted.conversation;
         let id = &conversation.id;
-        let members = self.all_members(app, &conversation).await?;
-        let blocked = self
-            .storage
-            .is_banned(app, id, Ban::Blocked, caller.client())
-            .await?;
-        let silenced = self
-            .storage
-            .is_banned(app, id, Ban::Silenced, caller.client())
-            .await?;
+        let crowd = self.crowd(app, &conversation).await?;
         let newest = Span::default();
         let last = self
             .storage
@@ -90,50 +90,44 @@ impl<S: Storage> Core<S> {
             .names
             .message()
             .map_err(|_| ServiceCode::INTERNAL_ERROR)?;
-        let facts = SendFacts {
-            inside: self.registry.inside(app, id),
-            place: Place {
-                sent_at,
-                id: message_id,
-            },
-            conversation,
-            members,
-            blocked,
-            silenced,
+        let place = Place {
+            sent_at,
+            id: message_id,
         };
-        let (decision, will) = decide_send(caller, body, facts)?;
-        if let (Some(will), Some(session)) = (will, self.registry.session_mut(&caller.session)) {
-            session.will = Some(Box::new(will));
+        let facts = SendFacts {
+            conversation,
+            crowd,
+            place,
+        };
+        match decide_send(caller, body, facts)? {
+            Sent::Message(decision) => Ok(decision),
+            Sent::Will(decision, will) => {
+                if let Some(session) = self.registry.session_mut(&caller.session) {
+                    session.will = Some(Box::new(will));
+                }
+                Ok(decision)
+            }
         }
-        Ok(decision)
     }
 
     /// The place of the message that this very send made before, if it did.
     async fn repeated(
         &self,
         caller: &Caller,
-        conversation: &ConversationId,
         body: &DirectCommand,
     ) -> Result<Option<Place>, Failure> {
+        let cid = body.cid.as_deref();
+        let Some(conversation) = cid.and_then(|cid| ConversationId::new(cid).ok()) else {
+            return Ok(None);
+        };
         let Some(token) = token_of(body)? else {
             return Ok(None);
         };
-        let app = &caller.app;
+        let (app, sender) = (&caller.app, caller.client());
         Ok(self
             .storage
-            .sent_with(app, conversation, caller.client(), &token)
+            .sent_with(app, &conversation, sender, &token)
             .await?)
-    }
-}
-
-/// Sending to what does not exist is a wrong target. A temporary conversation that is over is not
-/// found: that is how SDKs know that its time has come.
-fn no_target(failure: Failure, cid: Option<&str>) -> Failure {
-    let temporary = cid.is_some_and(|cid| cid.starts_with(ConversationId::TEMPORARY_PREFIX));
-    match failure {
-        Failure::Refused(_) if temporary => ServiceCode::CONVERSATION_NOT_FOUND.into(),
-        Failure::Refused(_) => ServiceCode::INVALID_MESSAGING_TARGET.into(),
-        storage @ Failure::Storage(_) => storage,
     }
 }
 
@@ -153,103 +147,88 @@ fn token_of(body: &DirectCommand) -> Result<Option<String>, Refusal> {
     }
 }
 
-fn decide_send(
-    caller: &Caller,
-    body: &DirectCommand,
-    facts: SendFacts,
-) -> Result<(Decision, Option<Will>), Refusal> {
-    let sender = caller.client();
-    let kind = facts.conversation.kind;
-    if facts.blocked {
-        return Err(ServiceCode::BLOCKED_BY_CONV.into());
-    }
-    let is_member = facts.members.iter().any(|member| member.client == *sender);
-    if matches!(kind, Kind::Normal | Kind::Temporary) && !is_member {
-        return Err(ServiceCode::INVALID_MESSAGING_TARGET.into());
-    }
-    if facts.silenced {
-        return Err(ServiceCode::SILIENCED.into());
-    }
+fn decide_send(caller: &Caller, body: &DirectCommand, facts: SendFacts) -> Result<Sent, Refusal> {
+    let SendFacts {
+        conversation,
+        crowd,
+        place,
+    } = facts;
     let transient = body.transient == Some(true);
-    let will = body.will == Some(true);
-    let message = Message {
-        id: facts.place.id.clone(),
-        sent_at: facts.place.sent_at,
+    let is_will = body.will == Some(true);
+    let message = message(caller.client(), body, conversation.kind, place.clone())?;
+    let mut down = direct(&conversation, &message);
+    down.transient = (transient || is_will).then_some(true);
+    let mut decision = Decision::reply(accepted(body, &place));
+    if is_will {
+        let will = Will {
+            conversation: conversation.id,
+            command: Command::direct(down),
+        };
+        return Ok(Sent::Will(decision, will));
+    }
+    let is_service = conversation.kind == Kind::System;
+    if !is_service {
+        let to = crowd.audience_without(&caller.session);
+        let notice = Notice::once(to, Command::direct(down));
+        decision.notices.push(notice);
+    }
+    // What clients say to a service is its operator's to read, not the other subscribers'.
+    if !transient && !is_service {
+        let queued = queue(caller, &conversation.id, &crowd, &place);
+        decision.writes.extend(queued);
+        let put = Write::PutMessage(caller.app.clone(), conversation.id, message);
+        decision.writes.push(put);
+    }
+    Ok(Sent::Message(decision))
+}
+
+/// The message that a command sends.
+fn message(
+    sender: &ClientId,
+    body: &DirectCommand,
+    kind: Kind,
+    place: Place,
+) -> Result<Message, Refusal> {
+    let transient = body.transient == Some(true) || body.will == Some(true);
+    let mentions = body.mention_pids.iter();
+    Ok(Message {
+        id: place.id,
+        sent_at: place.sent_at,
         from: sender.clone(),
         body: match (&body.binary_msg, &body.msg) {
             (Some(bytes), _) => Body::Binary(bytes.clone()),
             (None, text) => Body::Text(text.clone().unwrap_or_default()),
         },
-        wants_receipt: body.r == Some(true) && kind != Kind::Room && !transient && !will,
+        wants_receipt: body.r == Some(true) && kind != Kind::Room && !transient,
         mention_all: body.mention_all == Some(true),
-        mentions: body
-            .mention_pids
-            .iter()
-            .filter_map(|it| ClientId::new(it).ok())
-            .collect(),
+        mentions: mentions.filter_map(|it| ClientId::new(it).ok()).collect(),
         patched_at: None,
         recalled: false,
         delivered_at: None,
         read_at: None,
         token: token_of(body)?,
-    };
-    let mut down = direct(&facts.conversation, &message);
-    down.transient = (transient || will).then_some(true);
-    let reply = accepted(body, &facts.place);
-    if will {
-        let conversation = facts.conversation.id;
-        let command = Command::direct(down);
-        return Ok((
-            Decision::reply(reply),
-            Some(Will {
-                conversation,
-                command,
-            }),
-        ));
-    }
-    let mut decision = Decision::reply(reply);
-    let to = match kind {
-        Kind::Normal | Kind::Temporary => {
-            let clients = facts
-                .members
-                .iter()
-                .map(|member| member.client.clone())
-                .collect();
-            Audience::Others(clients, caller.session.clone())
-        }
-        Kind::Room => {
-            let inside = facts.inside.into_iter();
-            Audience::Sessions(inside.filter(|it| *it != caller.session).collect())
-        }
-        // What clients say to a service is its operator's to read, not the other subscribers'.
-        Kind::System => Audience::Sessions(Vec::new()),
-    };
-    decision
-        .notices
-        .push(Notice::once(to, Command::direct(down)));
-    if !transient && kind != Kind::System {
-        let queued = facts
-            .members
-            .iter()
-            .filter(|it| it.queued && it.client != *sender);
-        for member in queued {
-            let client = member.client.clone();
-            let conversation = facts.conversation.id.clone();
-            let pending = Pending {
-                client,
-                conversation,
-                place: facts.place.clone(),
-            };
-            decision
-                .writes
-                .push(Write::PutPending(caller.app.clone(), pending));
-        }
-        let id = facts.conversation.id;
-        decision
-            .writes
-            .push(Write::PutMessage(caller.app.clone(), id, message));
-    }
-    Ok((decision, None))
+    })
+}
+
+/// The rows of the queues of those members for whom one is kept.
+fn queue(
+    caller: &Caller,
+    conversation: &ConversationId,
+    crowd: &Crowd,
+    place: &Place,
+) -> Vec<Write> {
+    let queued = crowd
+        .members()
+        .iter()
+        .filter(|it| it.queued && it.client != *caller.client());
+    let pending = queued.map(|member| Pending {
+        client: member.client.clone(),
+        conversation: conversation.clone(),
+        place: place.clone(),
+    });
+    pending
+        .map(|row| Write::PutPending(caller.app.clone(), row))
+        .collect()
 }
 
 /// A message on its way down.

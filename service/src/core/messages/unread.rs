@@ -7,6 +7,7 @@ use sampan::wire::Command;
 use sampan::wire::generated::{UnreadCommand, UnreadTuple};
 
 use super::send::direct;
+use crate::core::access::Operation;
 use crate::core::apps::settings::Settings;
 use crate::core::exchange::decision::{Audience, Notice};
 use crate::core::exchange::fields::parts;
@@ -192,14 +193,19 @@ impl<S: Storage> Core<S> {
             let over = queue.len().saturating_sub(QUEUE_MAX);
             let dropped = queue.drain(..over);
             writes.extend(dropped.map(|row| Write::DropPending(app.clone(), row)));
-            let Some(conversation) = self.storage.conversation(app, &conversation).await? else {
-                writes.extend(
-                    queue
-                        .into_iter()
-                        .map(|row| Write::DropPending(app.clone(), row)),
-                );
-                continue;
+            let own = (app, &id.client);
+            let cid = Some(conversation.as_str());
+            let admitted = match self.admit(now, own, Operation::PushAgain, cid).await {
+                Ok(admitted) => admitted,
+                Err(Failure::Refused(_)) => {
+                    // The client is no member any more, or the conversation is over.
+                    let rows = queue.into_iter();
+                    writes.extend(rows.map(|row| Write::DropPending(app.clone(), row)));
+                    continue;
+                }
+                Err(failure) => return Err(failure),
             };
+            let conversation = admitted.conversation;
             let more = queue.len() > limits.pushed_messages;
             let skipped = queue.len().saturating_sub(limits.pushed_messages);
             for row in queue.into_iter().skip(skipped) {
@@ -291,12 +297,18 @@ impl<S: Storage> Core<S> {
                 continue;
             };
             let row = &pushed.pending;
-            let conversation = self.storage.conversation(&app, &row.conversation).await?;
+            let own = (&app, &id.client);
+            let cid = Some(row.conversation.as_str());
+            let conversation = match self.admit(now, own, Operation::PushAgain, cid).await {
+                Ok(admitted) => admitted.conversation,
+                Err(Failure::Refused(_)) => continue,
+                Err(Failure::Storage(error)) => return Err(error),
+            };
             let message = self
                 .storage
                 .message(&app, &row.conversation, &row.place)
                 .await?;
-            let (Some(conversation), Some(message)) = (conversation, message) else {
+            let Some(message) = message else {
                 continue;
             };
             let command = Command::direct(direct(&conversation, &message));

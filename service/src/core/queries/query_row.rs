@@ -4,13 +4,15 @@ use sampan::model::{Now, Timestamp};
 use sampan::wire::iso;
 use serde_json::{Map, Value, json};
 
-use crate::core::conversations::conversation::seconds_left;
+use crate::core::conversations::notices::seconds_left;
 use crate::core::exchange::fields::text_of;
 use crate::storage::{Conversation, Kind, Member, Message};
 
 /// A conversation with what its row is made of.
 #[derive(Clone, Debug)]
 pub(in crate::core) struct Row {
+    /// The conversation, without its columns.
+    pub(in crate::core) conversation: Conversation,
     /// The columns that conditions and orders may name, and that are told.
     pub(in crate::core) columns: Map<String, Value>,
     last: Option<Message>,
@@ -20,12 +22,12 @@ impl Row {
     /// Makes the row that `own`, the asking client's membership, is told.
     pub(in crate::core) fn new(
         now: Now,
-        conversation: Conversation,
+        mut conversation: Conversation,
         members: &[Member],
         own: Option<&Member>,
         last: Option<Message>,
     ) -> Self {
-        let mut columns = conversation.columns;
+        let mut columns = std::mem::take(&mut conversation.columns);
         let mut put = |key: &str, value: Value| {
             columns.insert(key.to_owned(), value);
         };
@@ -34,7 +36,7 @@ impl Row {
         put("conv_type", conversation.kind.number().into());
         put("createdAt", iso::format(conversation.created_at).into());
         put("updatedAt", iso::format(conversation.updated_at).into());
-        if let Some(unique_id) = conversation.unique_id {
+        if let Some(unique_id) = conversation.unique_id.clone() {
             put("unique", true.into());
             put("uniqueId", unique_id.into());
         }
@@ -67,7 +69,11 @@ impl Row {
                 }
             }
         }
-        Self { columns, last }
+        Self {
+            conversation,
+            columns,
+            last,
+        }
     }
 
     /// The row as it is told.

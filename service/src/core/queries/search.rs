@@ -9,6 +9,7 @@ use sampan::wire::{Command, Op, ServiceCode};
 use super::filter::Candidates;
 use super::query::{ConversationQuery, QueryFields};
 use super::query_row::Row;
+use crate::core::access::Operation;
 use crate::core::exchange::decision::{Caller, Decision};
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
@@ -62,15 +63,36 @@ impl<S: Storage> Core<S> {
             self.rows(now, caller, found).await?
         };
         let detail = query.detail;
+        let rows = self.readable(caller, rows, detail.last_message).await?;
         let rows = rows
             .into_iter()
-            .map(|row| row.into_value(detail.members, detail.last_message));
+            .map(|(row, is_readable)| row.into_value(detail.members, is_readable));
         let results = Some(JsonObjectMessage { data: array(rows) });
         let reply = ConvCommand {
             results,
             ..ConvCommand::default()
         };
         Ok(Decision::reply(Command::conv(Op::Results, reply)))
+    }
+
+    /// The rows of a page, each with whether its last message is told: to those only who may read
+    /// the history.
+    async fn readable(
+        &self,
+        caller: &Caller,
+        rows: Vec<Row>,
+        wanted: bool,
+    ) -> Result<Vec<(Row, bool)>, Failure> {
+        let own = (&caller.app, caller.client());
+        let mut told = Vec::with_capacity(rows.len());
+        for row in rows {
+            let is_readable = wanted
+                && self
+                    .allows(own, Operation::ReadHistory, &row.conversation)
+                    .await?;
+            told.push((row, is_readable));
+        }
+        Ok(told)
     }
 
     async fn rows(
@@ -81,7 +103,7 @@ impl<S: Storage> Core<S> {
     ) -> Result<Vec<Row>, Failure> {
         let mut rows = Vec::with_capacity(found.len());
         for conversation in found {
-            let members = self.all_members(&caller.app, &conversation).await?;
+            let crowd = self.crowd(&caller.app, &conversation).await?;
             let own = match conversation.kind {
                 Kind::System => {
                     let id = &conversation.id;
@@ -103,7 +125,13 @@ impl<S: Storage> Core<S> {
                 )
                 .await?;
             let last = last.into_iter().next();
-            rows.push(Row::new(now, conversation, &members, own.as_ref(), last));
+            rows.push(Row::new(
+                now,
+                conversation,
+                crowd.members(),
+                own.as_ref(),
+                last,
+            ));
         }
         Ok(rows)
     }
@@ -155,13 +183,14 @@ impl<S: Storage> Core<S> {
     ) -> Result<Vec<Conversation>, Failure> {
         let mut found = Vec::new();
         for id in ids.iter().take(TEMPORARY_MAX) {
-            match self.known(now, app, Some(id)).await {
-                Ok(conversation) if conversation.kind == Kind::Temporary => {
-                    found.push(conversation);
-                }
-                Ok(_) | Err(Failure::Refused(_)) => {}
-                Err(failure) => return Err(failure),
-            }
+            let Ok(id) = ConversationId::new(id) else {
+                continue;
+            };
+            let conversation = self.storage.conversation(app, &id).await?;
+            found.extend(conversation.filter(|found| {
+                let is_live = found.expires_at.is_none_or(|ends| ends > now.wall);
+                found.kind == Kind::Temporary && is_live
+            }));
         }
         Ok(found)
     }

@@ -9,9 +9,10 @@ use sampan::wire::generated::SessionCommand;
 use sampan::wire::signature::SignedAction;
 use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op, ServiceCode};
 
+use crate::core::access::Operation;
 use crate::core::apps::app::App;
 use crate::core::apps::token;
-use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
+use crate::core::exchange::decision::{Caller, Decision, Notice};
 use crate::core::exchange::input::{ConnectionId, Effect, Gap, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
@@ -174,9 +175,7 @@ impl<S: Storage> Core<S> {
         session.device = opening.device;
         session.token = digest;
         self.registry.open(&app_id, &id, session);
-        if let Some(room) = self.registry.come_back(&app_id, &id.client, now.elapsed) {
-            self.registry.enter_room(&app_id, &room, &id);
-        }
+        self.return_to_room(now, &app_id, &id).await?;
         let body = SessionCommand {
             st: Some(text),
             st_ttl: Some(ttl),
@@ -194,6 +193,26 @@ impl<S: Storage> Core<S> {
         let repeated = already.is_some();
         self.welcome(now, &app_id, &id, request, repeated, effects)
             .await
+    }
+
+    /// Puts a client back into the chat room that its broken connection was inside, unless it was
+    /// blocked there meanwhile.
+    async fn return_to_room(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        id: &SessionId,
+    ) -> Result<(), Failure> {
+        let Some(room) = self.registry.come_back(app, &id.client, now.elapsed) else {
+            return Ok(());
+        };
+        let (own, cid) = ((app, &id.client), Some(room.as_str()));
+        match self.admit(now, own, Operation::ReturnToRoom, cid).await {
+            Ok(_) => self.registry.enter_room(app, &room, id),
+            Err(Failure::Refused(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
     }
 
     /// Checks who signs in: by a token, else by name and, where the app asks for it, signature.
@@ -431,17 +450,14 @@ impl<S: Storage> Core<S> {
         let Some(will) = session.will else {
             return Ok(());
         };
-        let members = self
-            .storage
-            .members(&app, &will.conversation, usize::MAX)
-            .await?;
-        let to = match self.registry.inside(&app, &will.conversation) {
-            inside if members.is_empty() => Audience::Sessions(inside),
-            _ => {
-                let clients = members.into_iter().map(|member| member.client).collect();
-                Audience::Others(clients, id.clone())
-            }
+        let (own, cid) = ((&app, &id.client), Some(will.conversation.as_str()));
+        let conversation = match self.admit(now, own, Operation::DeliverWill, cid).await {
+            Ok(admitted) => admitted.conversation,
+            Err(Failure::Refused(_)) => return Ok(()),
+            Err(failure) => return Err(failure),
         };
+        let crowd = self.crowd(&app, &conversation).await?;
+        let to = crowd.audience_without(id);
         self.tell(
             now,
             id.connection,

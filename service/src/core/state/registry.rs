@@ -216,6 +216,22 @@ impl Registry {
         }
     }
 
+    /// The chat room that a session is inside.
+    pub(in crate::core) fn room_of(&self, id: &SessionId) -> Option<&ConversationId> {
+        self.session(id)?.room.as_ref()
+    }
+
+    /// Whether a session of a client is inside a chat room.
+    pub(in crate::core) fn is_inside(
+        &self,
+        app: &AppId,
+        room: &ConversationId,
+        client: &ClientId,
+    ) -> bool {
+        let sessions = self.sessions_of(app, client);
+        sessions.iter().any(|id| self.room_of(id) == Some(room))
+    }
+
     /// The sessions inside a chat room.
     pub(in crate::core) fn inside(&self, app: &AppId, room: &ConversationId) -> Vec<SessionId> {
         let key = (app.clone(), room.clone());

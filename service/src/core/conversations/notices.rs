@@ -1,0 +1,51 @@
+//! Common parts of what is told about a conversation, and of the commands about one.
+
+use sampan::model::{ClientId, Now, Timestamp};
+use sampan::wire::generated::ConvCommand;
+use sampan::wire::signature::SignedAction;
+
+use crate::core::apps::app::App;
+use crate::core::apps::signature_check;
+use crate::core::columns::attributes::AttributeError;
+use crate::core::exchange::decision::Caller;
+use crate::core::exchange::refusal::Refusal;
+use crate::storage::Conversation;
+
+/// What every notification about a conversation says.
+pub(in crate::core) fn about(now: Now, conversation: &Conversation, by: &ClientId) -> ConvCommand {
+    let temporary = conversation.expires_at.map(|ends| seconds_left(now, ends));
+    ConvCommand {
+        cid: Some(conversation.id.to_string()),
+        init_by: Some(by.to_string()),
+        temp_conv: temporary.map(|_| true),
+        temp_conv_ttl: temporary,
+        ..ConvCommand::default()
+    }
+}
+
+/// Seconds until a temporary conversation ends, rounded up: it is live, so at least one.
+pub(in crate::core) fn seconds_left(now: Now, ends: Timestamp) -> i32 {
+    let left = ends.saturating_since(now.wall).as_millis().div_ceil(1000);
+    i32::try_from(left).unwrap_or(i32::MAX)
+}
+
+/// Checks the signature of a conversation's operation, where the app asks for one.
+pub(in crate::core) fn check_signature(
+    app: &App,
+    wall: Timestamp,
+    caller: &Caller,
+    action: SignedAction<'_>,
+    body: &ConvCommand,
+) -> Result<(), Refusal> {
+    let sent = (body.t, body.n.as_deref(), body.s.as_deref());
+    signature_check::check(app, wall, caller.client(), action, sent)
+}
+
+/// A time of change: now, and strictly later than the change before.
+pub(in crate::core) fn later(before: Timestamp, wall: Timestamp) -> Timestamp {
+    wall.max(before.saturating_add(std::time::Duration::from_millis(1)))
+}
+
+pub(in crate::core) fn refuse_attributes(error: AttributeError) -> Refusal {
+    Refusal::because(error.code(), error.to_string())
+}

@@ -1,0 +1,80 @@
+//! Changing the attributes of a conversation.
+
+use sampan::model::Now;
+use sampan::wire::generated::{ConvCommand, JsonObjectMessage};
+use sampan::wire::{Command, Op, iso};
+use serde_json::Value;
+
+use super::notices::{about, later, refuse_attributes};
+use crate::core::access::Operation;
+use crate::core::columns::attributes::Changes;
+use crate::core::exchange::decision::{Caller, Decision, Notice};
+use crate::core::exchange::fields::json;
+use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::gate::Crowd;
+use crate::core::machine::Core;
+use crate::storage::{Conversation, Storage, Write};
+
+impl<S: Storage> Core<S> {
+    pub(in crate::core) async fn update(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        body: &ConvCommand,
+    ) -> Result<Decision, Failure> {
+        let limit = self.app_of(caller)?.settings.limits.attribute_bytes;
+        let own = (&caller.app, caller.client());
+        let admitted = self
+            .admit(now, own, Operation::Update, body.cid.as_deref())
+            .await?;
+        let crowd = self.crowd(&caller.app, &admitted.conversation).await?;
+        Ok(decide_update(
+            now,
+            caller,
+            admitted.conversation,
+            &crowd,
+            limit,
+            body,
+        )?)
+    }
+}
+
+fn decide_update(
+    now: Now,
+    caller: &Caller,
+    mut conversation: Conversation,
+    crowd: &Crowd,
+    limit: usize,
+    body: &ConvCommand,
+) -> Result<Decision, Refusal> {
+    let text = body.attr.as_ref().map_or("{}", |attr| attr.data.as_str());
+    let changes = Changes::parse(text).map_err(refuse_attributes)?;
+    let changed = changes
+        .apply(&conversation.columns, limit)
+        .map_err(refuse_attributes)?;
+    conversation.columns = changed.columns;
+    conversation.updated_at = later(conversation.updated_at, now.wall);
+    let modified = Some(json(Value::Object(changed.modified)));
+    let udate = Some(iso::format(conversation.updated_at));
+    let reply = ConvCommand {
+        cid: body.cid.clone(),
+        udate: udate.clone(),
+        attr_modified: modified.clone(),
+        ..ConvCommand::default()
+    };
+    let told = ConvCommand {
+        udate,
+        attr: Some(JsonObjectMessage {
+            data: text.to_owned(),
+        }),
+        attr_modified: modified,
+        ..about(now, &conversation, caller.client())
+    };
+    Ok(Decision {
+        reply: Some(Command::conv(Op::Updated, reply)),
+        notices: vec![
+            Notice::replayable(crowd.audience(), Command::conv(Op::Updated, told)).apart(),
+        ],
+        writes: vec![Write::PutConversation(caller.app.clone(), conversation)],
+    })
+}

@@ -1,0 +1,186 @@
+//! The one way to a conversation: who asks for it says for what, and is let in or refused.
+
+use std::collections::BTreeSet;
+
+use sampan::model::{AppId, ClientId, ConversationId, Now};
+
+use super::access::{Operation, Rank, Rights, Standing, Who, rank};
+use super::exchange::decision::Audience;
+use super::exchange::input::SessionId;
+use super::exchange::refusal::Failure;
+use super::machine::Core;
+use crate::storage::{Ban, Conversation, Kind, Member, Storage};
+
+/// A conversation that a client was let into for an operation.
+#[derive(Clone, Debug)]
+pub(super) struct Admitted {
+    pub(super) conversation: Conversation,
+    /// The client's own row among the members.
+    pub(super) member: Option<Member>,
+    pub(super) standing: Standing,
+}
+
+/// Who is in a conversation: its members, or for a chat room the sessions inside.
+#[derive(Clone, Debug)]
+pub(super) enum Crowd {
+    Members(Vec<Member>),
+    Inside(Vec<SessionId>),
+}
+
+impl Crowd {
+    /// The members; nobody for a chat room.
+    pub(super) fn members(&self) -> &[Member] {
+        match self {
+            Self::Members(members) => members,
+            Self::Inside(_) => &[],
+        }
+    }
+
+    /// The clients, each once, in the order of their ids.
+    pub(super) fn clients(&self) -> BTreeSet<ClientId> {
+        match self {
+            Self::Members(members) => members.iter().map(|it| it.client.clone()).collect(),
+            Self::Inside(sessions) => sessions.iter().map(|it| it.client.clone()).collect(),
+        }
+    }
+
+    /// Everybody who hears of what happens in the conversation.
+    pub(super) fn audience(&self) -> Audience {
+        match self {
+            Self::Members(_) => Audience::Clients(self.clients().into_iter().collect()),
+            Self::Inside(sessions) => Audience::Sessions(sessions.clone()),
+        }
+    }
+
+    /// Everybody but the session that caused it.
+    pub(super) fn audience_without(&self, cause: &SessionId) -> Audience {
+        match self {
+            Self::Members(_) => {
+                Audience::Others(self.clients().into_iter().collect(), cause.clone())
+            }
+            Self::Inside(sessions) => {
+                let others = sessions.iter().filter(|session| *session != cause);
+                Audience::Sessions(others.cloned().collect())
+            }
+        }
+    }
+}
+
+impl<S: Storage> Core<S> {
+    /// Lets a client into the conversation that a command names, if the table of operations says so.
+    pub(super) async fn admit(
+        &self,
+        now: Now,
+        (app, client): (&AppId, &ClientId),
+        operation: Operation,
+        cid: Option<&str>,
+    ) -> Result<Admitted, Failure> {
+        let Some(conversation) = self.live(now, app, cid).await? else {
+            let temporary = cid.is_some_and(|it| it.starts_with(ConversationId::TEMPORARY_PREFIX));
+            return Err(operation.missing(temporary).into());
+        };
+        let rights = rights_of(operation);
+        let member = self.storage.member(app, &conversation.id, client).await?;
+        let standing = self
+            .standing(app, client, &conversation, member.as_ref(), rights)
+            .await?;
+        rights.decide(standing)?;
+        Ok(Admitted {
+            conversation,
+            member,
+            standing,
+        })
+    }
+
+    /// Whether a client may do something in a conversation that was found without being named.
+    pub(super) async fn allows(
+        &self,
+        (app, client): (&AppId, &ClientId),
+        operation: Operation,
+        conversation: &Conversation,
+    ) -> Result<bool, Failure> {
+        let rights = rights_of(operation);
+        let member = self.storage.member(app, &conversation.id, client).await?;
+        let standing = self
+            .standing(app, client, conversation, member.as_ref(), rights)
+            .await?;
+        Ok(rights.decide(standing).is_ok())
+    }
+
+    async fn standing(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        conversation: &Conversation,
+        member: Option<&Member>,
+        rights: Rights,
+    ) -> Result<Standing, Failure> {
+        let id = &conversation.id;
+        let blocked = rights.asks_blocked()
+            && self
+                .storage
+                .is_banned(app, id, Ban::Blocked, client)
+                .await?;
+        let silenced = rights.asks_silenced()
+            && self
+                .storage
+                .is_banned(app, id, Ban::Silenced, client)
+                .await?;
+        let rank = match conversation.kind {
+            Kind::Room if conversation.creator == *client => Rank::Owner,
+            Kind::Room if self.registry.is_inside(app, id, client) => Rank::Member,
+            Kind::Room => Rank::Outside,
+            _ => rank(conversation, member, client),
+        };
+        Ok(Standing {
+            kind: conversation.kind,
+            rank,
+            blocked,
+            silenced,
+            roles: self.settings_of(app).features.roles,
+        })
+    }
+
+    /// The conversation that a command names, if it is there and its time is not over.
+    async fn live(
+        &self,
+        now: Now,
+        app: &AppId,
+        cid: Option<&str>,
+    ) -> Result<Option<Conversation>, Failure> {
+        let Some(id) = cid.and_then(|cid| ConversationId::new(cid).ok()) else {
+            return Ok(None);
+        };
+        let found = self.storage.conversation(app, &id).await?;
+        Ok(found.filter(|found| found.expires_at.is_none_or(|ends| ends > now.wall)))
+    }
+
+    /// Who is in a conversation. The subscribers of a service conversation are too many to list.
+    pub(super) async fn crowd(
+        &self,
+        app: &AppId,
+        conversation: &Conversation,
+    ) -> Result<Crowd, Failure> {
+        Ok(match conversation.kind {
+            Kind::Normal | Kind::Temporary => Crowd::Members(
+                self.storage
+                    .members(app, &conversation.id, usize::MAX)
+                    .await?,
+            ),
+            Kind::Room => Crowd::Inside(self.registry.inside(app, &conversation.id)),
+            Kind::System => Crowd::Members(Vec::new()),
+        })
+    }
+}
+
+/// The row of an operation that happens within a conversation. For another operation there is no
+/// conversation to be let into: nobody is.
+fn rights_of(operation: Operation) -> Rights {
+    match operation.who() {
+        Who::Within(rights) => rights,
+        _ => {
+            debug_assert!(false, "{operation:?} happens within no conversation");
+            Rights::NOBODY
+        }
+    }
+}
