@@ -12,6 +12,7 @@ use sampan::wire::generated::{
 };
 use sampan::wire::{Command, Envelope, OfflineMode, Op, Serial};
 
+mod access;
 mod clock;
 mod forgetting;
 
@@ -51,6 +52,10 @@ struct World {
     behind: Duration,
     /// What was sent, on which connection.
     sent: Vec<(u64, Envelope)>,
+    /// The token that each client was given last.
+    tokens: BTreeMap<String, String>,
+    /// The connections that were closed.
+    closed: Vec<u64>,
 }
 
 impl World {
@@ -65,6 +70,8 @@ impl World {
             at: Duration::from_secs(1_000_000),
             behind: Duration::ZERO,
             sent: Vec::new(),
+            tokens: BTreeMap::new(),
+            closed: Vec::new(),
         }
     }
 
@@ -90,10 +97,17 @@ impl World {
                     envelope,
                     ..
                 } => {
+                    if let (Command::Session { body, .. }, Some(client)) =
+                        (&envelope.command, &envelope.peer_id)
+                        && let Some(token) = &body.st
+                    {
+                        self.tokens.insert(client.clone(), token.clone());
+                    }
                     self.sent.push((connection.0, *envelope));
                 }
                 Effect::Report(text) => panic!("{text}"),
-                Effect::Close { .. } | Effect::Answer { .. } => {}
+                Effect::Close { connection, .. } => self.closed.push(connection.0),
+                Effect::Answer { .. } => {}
             }
         }
     }
@@ -131,6 +145,19 @@ impl World {
             .iter()
             .rposition(|(to, envelope)| *to == connection && envelope.serial == Some(Serial(7)));
         self.sent.remove(reply.expect("a reply")).1.command
+    }
+
+    /// Asks over HTTP.
+    fn http(&mut self, call: RestCall) -> RestAnswer {
+        let app = sampan::model::AppId::new("myApp").unwrap();
+        let request = Box::new(RestRequest { app, call });
+        let ticket = Ticket(1);
+        let effects = self.input(Input::Asked { ticket, request });
+        let answer = effects.into_iter().find_map(|effect| match effect {
+            Effect::Answer { answer, .. } => Some(*answer),
+            _ => None,
+        });
+        answer.expect("an answer")
     }
 
     /// Starts a conversation and forgets who was told.

@@ -10,20 +10,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use sampan::model::{AppId, Timestamp};
 use sampan::wire::Subprotocol;
 use sampan::wire::route::{AppRoute, Route};
+use sampan::wire::signature::KeyKind;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
 use super::fanout::LocalFanOut;
 use super::socket;
+use crate::core::access::{Operation, Who};
 use crate::core::app::Apps;
 use crate::core::{
     ConnectionId, Dialect, Input, RestAnswer, RestCall, RestRequest, Ticket, signature,
@@ -54,26 +56,74 @@ impl Shared {
 
 type Parameters = Query<BTreeMap<String, String>>;
 
-/// All routes.
-pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/", get(connect))
-        .route("/v1/route", get(route))
-        .route("/2/route", get(app_route))
-        .route("/1.1/rtm/sign", post(sign))
-        .route("/1.2/rtm/clients/sign", get(sign_by_query))
-        .route("/1.1/rtm/notifications", get(notifications))
-        .route("/1.1/classes/_ConversationMemberInfo", get(member_info))
-        .route("/1.1/installations", post(installation))
-        .route(
+/// All routes, each with the operation that its path is for: who may ask is decided by the table
+/// of operations before a handler runs.
+fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 9] {
+    [
+        ("/", Operation::Discover, get(connect)),
+        ("/v1/route", Operation::Discover, get(route)),
+        ("/2/route", Operation::Discover, get(app_route)),
+        ("/1.1/rtm/sign", Operation::SignAccount, post(sign)),
+        (
+            "/1.2/rtm/clients/sign",
+            Operation::SignAccount,
+            get(sign_by_query),
+        ),
+        (
+            "/1.1/rtm/notifications",
+            Operation::ReadNotifications,
+            get(notifications),
+        ),
+        (
+            "/1.1/classes/_ConversationMemberInfo",
+            Operation::ReadMemberInfo,
+            get(member_info),
+        ),
+        (
+            "/1.1/installations",
+            Operation::AnnounceInstallation,
+            post(installation),
+        ),
+        (
             "/1.1/installations/{id}",
+            Operation::AnnounceInstallation,
             get(known_installation).put(known_installation),
-        )
+        ),
+    ]
+}
+
+/// The router of all routes.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    let mut router = Router::new();
+    for (path, operation, handler) in routes() {
+        let gate = middleware::from_fn_with_state((Arc::clone(&shared), operation), admit);
+        router = router.route(path, handler.route_layer(gate));
+    }
+    router
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(for_browsers))
         .with_state(shared)
+}
+
+/// The gate of a route: lets a request through whose caller has shown what the operation asks for,
+/// and tells the handler the app.
+async fn admit(
+    State((shared, operation)): State<(Arc<Shared>, Operation)>,
+    mut request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    if operation.who() == Who::Anyone {
+        return next.run(request).await;
+    }
+    match app_of(&shared, request.headers(), operation.who()) {
+        Ok(app) => {
+            request.extensions_mut().insert(app);
+            next.run(request).await
+        }
+        Err(refused) => answer(refused),
+    }
 }
 
 /// Lets pages of any origin call, and answers their questions whether they may.
@@ -213,7 +263,11 @@ fn host(headers: &HeaderMap) -> String {
     host.unwrap_or("localhost").to_owned()
 }
 
-async fn sign(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn sign(
+    State(shared): State<Arc<Shared>>,
+    Extension(app): Extension<AppId>,
+    body: Bytes,
+) -> Response {
     let body: Option<Value> = serde_json::from_slice(&body).ok();
     let token = body
         .as_ref()
@@ -221,34 +275,23 @@ async fn sign(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
     let Some(session_token) = token.map(str::to_owned) else {
         return answer(RestAnswer::refused(400, 1, "session_token is missing"));
     };
-    ask(
-        &shared,
-        &headers,
-        Proof::Key,
-        RestCall::Sign { session_token },
-    )
-    .await
+    ask(&shared, app, RestCall::Sign { session_token }).await
 }
 
 async fn sign_by_query(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    Extension(app): Extension<AppId>,
     Query(parameters): Parameters,
 ) -> Response {
     let Some(session_token) = parameters.get("session_token").cloned() else {
         return answer(RestAnswer::refused(400, 1, "session_token is missing"));
     };
-    ask(
-        &shared,
-        &headers,
-        Proof::Key,
-        RestCall::Sign { session_token },
-    )
-    .await
+    ask(&shared, app, RestCall::Sign { session_token }).await
 }
 
 async fn notifications(
     State(shared): State<Arc<Shared>>,
+    Extension(app): Extension<AppId>,
     headers: HeaderMap,
     Query(parameters): Parameters,
 ) -> Response {
@@ -266,11 +309,12 @@ async fn notifications(
             None => Dialect::Hyphens,
         },
     };
-    ask(&shared, &headers, Proof::KeyOrToken, call).await
+    ask(&shared, app, call).await
 }
 
 async fn member_info(
     State(shared): State<Arc<Shared>>,
+    Extension(app): Extension<AppId>,
     headers: HeaderMap,
     Query(parameters): Parameters,
 ) -> Response {
@@ -286,14 +330,11 @@ async fn member_info(
         token: session_token(&headers),
         conversation: named.or_else(|| parameters.get("cid").cloned()),
     };
-    ask(&shared, &headers, Proof::KeyOrToken, call).await
+    ask(&shared, app, call).await
 }
 
 /// A device announces itself for push. There is no push: it is accepted and forgotten.
-async fn installation(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    if let Err(refused) = app_of(&shared, &headers, Proof::Key) {
-        return answer(refused);
-    }
+async fn installation(State(shared): State<Arc<Shared>>) -> Response {
     let now = sampan::wire::iso::format(shared.clock.now().wall);
     let id = format!("{:024x}", shared.number());
     answer(RestAnswer {
@@ -302,14 +343,7 @@ async fn installation(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> 
     })
 }
 
-async fn known_installation(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Response {
-    if let Err(refused) = app_of(&shared, &headers, Proof::Key) {
-        return answer(refused);
-    }
+async fn known_installation(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
     let now = sampan::wire::iso::format(shared.clock.now().wall);
     answer(RestAnswer::ok(json!({ "objectId": id, "updatedAt": now })))
 }
@@ -327,38 +361,32 @@ fn session_token(headers: &HeaderMap) -> Option<String> {
     Some(token.to_owned())
 }
 
-/// What a caller has to show.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Proof {
-    /// The app's key, or a signature made with it.
-    Key,
-    /// That, or a session token, which the core looks at.
-    KeyOrToken,
-}
-
-/// The app of a request whose caller showed what it has to.
-fn app_of(shared: &Shared, headers: &HeaderMap, proof: Proof) -> Result<AppId, RestAnswer> {
+/// The app of a request whose caller has shown what it has to.
+fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<AppId, RestAnswer> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let unauthorized = || RestAnswer::refused(401, 401, "Unauthorized.");
     let app = text("X-LC-Id")
         .and_then(|id| shared.apps.find(id))
         .ok_or_else(unauthorized)?;
     let now = shared.clock.now().wall;
-    let by_key = signature::caller(app, text("X-LC-Key"), text("X-LC-Sign"), now).is_some();
-    let by_token = proof == Proof::KeyOrToken && session_token(headers).is_some();
-    if by_key || by_token {
-        Ok(app.credentials.id.clone())
-    } else {
-        Err(unauthorized())
+    let key = signature::caller(app, text("X-LC-Key"), text("X-LC-Sign"), now);
+    let is_shown = match who {
+        Who::Anyone => true,
+        Who::AppKey => key.is_some(),
+        Who::MasterKey => key == Some(KeyKind::Master),
+        // Whose token it is and whether it is live, the core finds out.
+        Who::TokenHolder => session_token(headers).is_some(),
+        // These need a connection.
+        Who::SignedIn | Who::Within(_) => false,
+    };
+    match is_shown {
+        true => Ok(app.credentials.id.clone()),
+        false => Err(unauthorized()),
     }
 }
 
 /// Puts a request to the core and waits for the answer.
-async fn ask(shared: &Shared, headers: &HeaderMap, proof: Proof, call: RestCall) -> Response {
-    let app = match app_of(shared, headers, proof) {
-        Ok(app) => app,
-        Err(refused) => return answer(refused),
-    };
+async fn ask(shared: &Shared, app: AppId, call: RestCall) -> Response {
     let ticket = Ticket(shared.number());
     let waiting = shared.outlets.expect(ticket);
     let request = Box::new(RestRequest { app, call });
@@ -388,6 +416,20 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
         headers
+    }
+
+    /// Every operation that a request over HTTP can be for has a path, and no other has one.
+    #[test]
+    fn each_operation_over_http_has_a_route() {
+        let mut served: Vec<Operation> = routes().iter().map(|(_, it, _)| *it).collect();
+        served.sort_unstable();
+        served.dedup();
+        let over_http = |it: &&Operation| {
+            let by_key = matches!(it.who(), Who::AppKey | Who::TokenHolder | Who::MasterKey);
+            by_key || **it == Operation::Discover
+        };
+        let all: Vec<Operation> = Operation::ALL.iter().filter(over_http).copied().collect();
+        assert_eq!(served, all);
     }
 
     #[test]
