@@ -38,6 +38,8 @@ pub(super) struct CatchUp {
     ever_wanted: u32,
     asked: BTreeSet<ConversationNumber>,
     refused: BTreeMap<ConversationNumber, Refusals>,
+    /// Where the service refused history because this client is not in the conversation.
+    out_of_reach: BTreeSet<ConversationNumber>,
     focus: Option<ConversationNumber>,
 }
 
@@ -48,7 +50,10 @@ pub(super) struct HistoryQuery {
     conversation: ConversationId,
     start: PageStart,
     goal: Goal,
+    /// The session it was asked in.
     epoch: u64,
+    /// How often the tail of the conversation had ended then.
+    absences: u64,
 }
 
 /// Where a page starts, going back in time.
@@ -95,6 +100,19 @@ impl CatchUp {
         self.ever_wanted = 0;
         self.asked.clear();
         self.refused.clear();
+        self.out_of_reach.clear();
+    }
+
+    /// History is not asked for any more.
+    pub(super) fn give_up(&mut self, number: ConversationNumber) {
+        if self.wanted.remove(&number).is_some() {
+            self.ever_wanted = self.ever_wanted.saturating_sub(1);
+        }
+    }
+
+    /// History that was refused may be had now.
+    pub(super) fn within_reach(&mut self, number: ConversationNumber) {
+        self.out_of_reach.remove(&number);
     }
 
     /// How many conversations were caught up with since the session opened, and how many are behind.
@@ -126,6 +144,8 @@ impl CatchUp {
 
 impl Client {
     /// Records that a conversation's newest history is missing, and asks for it when its turn comes.
+    /// If this client is taken to be out of the conversation, the row is asked for instead: it tells
+    /// whether it came back.
     pub(super) fn want_history(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -134,10 +154,7 @@ impl Client {
         let Some(row) = turn.overlay.snapshot().conversation(number)? else {
             return Ok(());
         };
-        let reachable = row.kind != ConversationKind::ChatRoom
-            && row.state != ConversationState::Left
-            && !row.id.is_local();
-        if !reachable {
+        if row.kind == ConversationKind::ChatRoom || row.id.is_local() {
             return Ok(());
         }
         if row.history.end() != HistoryEnd::Behind {
@@ -145,7 +162,11 @@ impl Client {
                 .update_conversation(number, |row| fall_behind(&mut row.history))?;
             turn.step.wrote(Durability::Cache);
         }
-        self.catch_up.want(number, row.last_message_at);
+        if row.state != ConversationState::Left {
+            self.catch_up.want(number, row.last_message_at);
+        } else if !self.catch_up.out_of_reach.contains(&number) {
+            self.directory.want(number);
+        }
         Ok(())
     }
 
@@ -261,6 +282,7 @@ impl Client {
             start,
             goal,
             epoch: self.epoch,
+            absences: self.tails.absences(number),
         };
         self.submit(turn, Command::logs(body), Purpose::History(query));
     }
@@ -314,6 +336,9 @@ impl Client {
             return Ok(());
         }
         self.catch_up.asked.remove(&query.number);
+        if !self.reaches_the_present(query) {
+            return Ok(());
+        }
         let Answer::Refused { code, .. } = answer else {
             return Ok(());
         };
@@ -331,20 +356,24 @@ impl Client {
         Ok(())
     }
 
-    /// The history is not for this client any more: what is here stays, and nothing is said about
-    /// what may come.
+    /// The history is not for this client any more: what is here stays. What the service was known
+    /// to have beyond it stays a gap.
     fn left_unread(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
     ) -> Result<(), StoreError> {
-        self.catch_up.wanted.remove(&number);
-        self.tails.end(number);
+        self.went_out(number);
+        self.catch_up.out_of_reach.insert(number);
         turn.step.wrote(Durability::Cache);
-        turn.overlay.update_conversation(number, |row| {
-            row.history.set_end(HistoryEnd::Current);
-            row.state = ConversationState::Left;
-        })
+        turn.overlay
+            .update_conversation(number, |row| row.state = ConversationState::Left)
+    }
+
+    /// Whether a page that starts at the present started at the present of this session, and this
+    /// client was in the conversation ever since.
+    fn reaches_the_present(&self, query: &HistoryQuery) -> bool {
+        query.epoch == self.epoch && query.absences == self.tails.absences(query.number)
     }
 
     fn page_came(
@@ -466,9 +495,12 @@ impl Client {
         newest: &Position,
     ) -> Result<(), StoreError> {
         let mut until = newest.clone();
+        let row = turn.overlay.snapshot().conversation(query.number)?;
+        let out = row.is_none_or(|row| row.state == ConversationState::Left);
+        let present = self.reaches_the_present(query) && !out;
         match &query.start {
             PageStart::At(start) | PageStart::Before(start) => until = until.max(start.clone()),
-            PageStart::Newest if query.epoch == self.epoch => {
+            PageStart::Newest if present => {
                 let tail = self.tails.of(query.number).cloned();
                 if let Some(tail) = &tail {
                     until = until.max(tail.clone());
@@ -513,7 +545,7 @@ impl Client {
         gained: &Gained,
         end: PageEnd,
     ) -> Result<(), StoreError> {
-        let present = query.epoch == self.epoch;
+        let present = self.reaches_the_present(&query);
         let from_newest = matches!(query.start, PageStart::Newest);
         let next = gained.oldest.clone().filter(|_| end == PageEnd::More);
         match query.goal {
@@ -533,7 +565,13 @@ impl Client {
                         Ok(())
                     }
                     None if present => self.caught_up(turn, query.number),
-                    None => Ok(()),
+                    None => {
+                        // It is asked for anew if this client came back meanwhile.
+                        if query.epoch == self.epoch {
+                            self.catch_up.asked.remove(&query.number);
+                        }
+                        Ok(())
+                    }
                 }
             }
             Goal::Page {

@@ -141,6 +141,8 @@ impl Client {
         if number != from {
             self.sender.move_lane(from, number);
         }
+        let known = turn.overlay.snapshot().conversation(number)?;
+        let was_out = known.is_some_and(|row| row.state == ConversationState::Left);
         turn.overlay.update_conversation(number, |row| {
             row.created_at = row.created_at.or(made_at);
             row.updated_at = row.updated_at.max(made_at);
@@ -155,7 +157,10 @@ impl Client {
         })?;
         if found == Found::Existing {
             self.directory.want(number);
-            self.want_history(turn, number)?;
+        }
+        if found == Found::Existing || was_out {
+            // Whether this client was in it all the time is not known.
+            self.came_back(turn, number, None)?;
         }
         turn.step.wrote(Durability::Intent);
         Ok(())

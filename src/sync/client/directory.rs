@@ -371,7 +371,8 @@ impl Client {
             if row.freshness == Freshness::Stale {
                 self.directory.want(number);
             }
-            if row.history.end() == HistoryEnd::Behind {
+            // Where this client is out of it, the list has said so by not naming it.
+            if row.history.end() == HistoryEnd::Behind && row.state != ConversationState::Left {
                 self.want_history(turn, number)?;
             }
         }
@@ -458,19 +459,20 @@ impl Client {
         let newest = info.last_message_at;
         let last = info.last_message.clone();
         let me = self.settings.client.clone();
-        let mut away = false;
+        let (mut before, mut after) = Default::default();
         turn.overlay.update_conversation(number, |row| {
-            away = row.state == ConversationState::Left;
+            before = row.state.clone();
             if info.updated_at >= row.updated_at {
                 take_over(row, info, without_members, &me);
             }
             row.freshness = Freshness::Fresh;
-            away |= row.state == ConversationState::Left;
+            after = row.state.clone();
         })?;
         turn.step.wrote(Durability::Cache);
-        if away {
-            // What was said while this client was not in it did not come here.
-            self.tails.end(number);
+        match (before, after) {
+            (_, ConversationState::Left) => self.went_out(number),
+            (ConversationState::Left, _) => self.came_back(turn, number, None)?,
+            _ => {}
         }
         self.compare_tail(turn, number, newest, last)
     }
@@ -510,9 +512,9 @@ fn nothing_said(turn: &mut Turn<'_, '_>, number: ConversationNumber) -> Result<(
         return Ok(());
     }
     turn.overlay.update_conversation(number, |row| {
-        if row.history.spans().is_empty() {
+        // Where something may have been said while this client was out of it, history will tell.
+        if row.history.spans().is_empty() && row.history.end() == HistoryEnd::Current {
             row.history.set_start(HistoryStart::Reached);
-            row.history.set_end(HistoryEnd::Current);
         }
     })
 }

@@ -3,8 +3,8 @@
 //! Each change carries the time it happened; one that is older than what is known is not applied,
 //! so a notification may come twice, late, or after the answer of a query that shows its effect.
 
-use super::{Client, Turn, unread};
-use crate::model::{ClientId, ConversationId, ConversationKind, ConversationState, Timestamp};
+use super::{Client, Turn};
+use crate::model::{ClientId, ConversationId, ConversationKind, Timestamp};
 use crate::store::{ConversationNumber, ConversationRow, Freshness, StoreError};
 use crate::sync::step::Durability;
 use crate::wire::generated::ConvCommand;
@@ -52,103 +52,56 @@ impl Client {
                 let number = self.known_or_asked_for(turn, &id, kind)?;
                 self.joined(turn, number, changed_at)
             }
-            Op::Left => self.left(turn, &id, changed_at),
-            Op::MembersJoined => self.members_changed(turn, &id, changed_at, |row| {
-                for member in &members {
-                    if !row.members.contains(member) {
-                        row.members.push(member.clone());
-                    }
-                }
-            }),
-            Op::MembersLeft => self.members_changed(turn, &id, changed_at, |row| {
-                row.members.retain(|member| !members.contains(member));
-            }),
+            Op::Left => {
+                let number = self.known_or_asked_for(turn, &id, None)?;
+                self.left(turn, number, changed_at)
+            }
+            Op::MembersJoined => {
+                let number = self.known_or_asked_for(turn, &id, kind)?;
+                self.members_joined(turn, number, changed_at, &members)
+            }
+            Op::MembersLeft => {
+                let number = self.known_or_asked_for(turn, &id, None)?;
+                self.members_left(turn, number, changed_at, &members)
+            }
             Op::Updated => self.ask_again(turn, &id),
             _ => Ok(()),
         }
     }
 
-    /// This client is in the conversation now.
-    fn joined(
+    fn members_joined(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
         changed_at: Option<Timestamp>,
+        members: &[ClientId],
     ) -> Result<(), StoreError> {
-        let Some(row) = turn.overlay.snapshot().conversation(number)? else {
-            return Ok(());
-        };
-        if !is_news(&row, changed_at) {
-            return Ok(());
+        if members.contains(self.me()) {
+            self.joined_once(turn, number, changed_at)?;
         }
-        // Whoever is told of the making of a conversation was not away. All others may have been
-        // removed while they were offline, where nothing tells them.
-        let was_known = row.created_at.is_some() || !row.history.spans().is_empty();
-        let came_back = row.state == ConversationState::Left
-            || (was_known && row.created_at.is_none_or(|at| Some(at) < changed_at));
-        let me = self.settings.client.clone();
-        turn.overlay.update_conversation(number, |row| {
-            row.state = ConversationState::Live;
-            if row.kind != ConversationKind::ChatRoom && !row.members.contains(&me) {
-                row.members.push(me);
+        members_changed(turn, number, changed_at, |row| {
+            for member in members {
+                if !row.members.contains(member) {
+                    row.members.push(member.clone());
+                }
             }
-            if came_back {
-                row.freshness = Freshness::Stale;
-            }
-            row.updated_at = row.updated_at.max(changed_at);
         })?;
-        turn.step.wrote(Durability::Cache);
-        if let Some(at) = changed_at {
-            // What was said before is not unread for who comes.
-            unread::read_until(turn, number, at)?;
-        }
-        if came_back {
-            self.tails.end(number);
-            self.directory.want(number);
-            self.want_history(turn, number)?;
-        }
         Ok(())
     }
 
-    /// This client is not in the conversation any more; what was said until now stays.
-    fn left(
+    fn members_left(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        id: &ConversationId,
+        number: ConversationNumber,
         changed_at: Option<Timestamp>,
+        members: &[ClientId],
     ) -> Result<(), StoreError> {
-        let me = self.settings.client.clone();
-        self.members_changed(turn, id, changed_at, |row| {
-            row.state = ConversationState::Left;
-            row.members.retain(|member| *member != me);
-        })?;
-        // What is said from now on does not come here.
-        if let Some(number) = turn.overlay.snapshot().number(id)? {
-            self.tails.end(number);
+        if members.contains(self.me()) {
+            self.left(turn, number, changed_at)?;
         }
-        self.directory.begin_again();
-        Ok(())
-    }
-
-    fn members_changed(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        id: &ConversationId,
-        changed_at: Option<Timestamp>,
-        change: impl FnOnce(&mut ConversationRow),
-    ) -> Result<(), StoreError> {
-        let number = self.known_or_asked_for(turn, id, None)?;
-        let Some(row) = turn.overlay.snapshot().conversation(number)? else {
-            return Ok(());
-        };
-        if !is_news(&row, changed_at) {
-            return Ok(());
-        }
-        turn.overlay.update_conversation(number, |row| {
-            change(row);
-            row.updated_at = row.updated_at.max(changed_at);
+        members_changed(turn, number, changed_at, |row| {
+            row.members.retain(|member| !members.contains(member));
         })?;
-        turn.step.wrote(Durability::Cache);
         Ok(())
     }
 
@@ -167,9 +120,28 @@ impl Client {
     }
 }
 
+/// Applies a change unless it is older than what is known; says whether it was applied.
+pub(super) fn members_changed(
+    turn: &mut Turn<'_, '_>,
+    number: ConversationNumber,
+    changed_at: Option<Timestamp>,
+    change: impl FnOnce(&mut ConversationRow),
+) -> Result<bool, StoreError> {
+    let known = turn.overlay.snapshot().conversation(number)?;
+    if !known.is_some_and(|row| is_news(&row, changed_at)) {
+        return Ok(false);
+    }
+    turn.overlay.update_conversation(number, |row| {
+        change(row);
+        row.updated_at = row.updated_at.max(changed_at);
+    })?;
+    turn.step.wrote(Durability::Cache);
+    Ok(true)
+}
+
 /// Whether a change is not older than what is known. Several notifications of one change carry the
 /// same time.
-fn is_news(row: &ConversationRow, changed_at: Option<Timestamp>) -> bool {
+pub(super) fn is_news(row: &ConversationRow, changed_at: Option<Timestamp>) -> bool {
     changed_at.is_none() || changed_at >= row.updated_at
 }
 

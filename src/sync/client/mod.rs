@@ -24,6 +24,7 @@
 //! | `tail.rs` | what of that continues the history that is held |
 //! | `unread.rs` | unread counts |
 //! | `members.rs` | what the service tells about conversations |
+//! | `presence.rs` | being out of a conversation, and coming back |
 //! | `directory.rs` | asking for conversations: those that changed, those unknown |
 //! | `catch_up.rs` | asking for history: what was missed, what the app pages through |
 //! | `progress.rs` | how far it has come with what was missed |
@@ -43,6 +44,7 @@ mod inbox;
 mod members;
 mod outbox;
 mod pace;
+mod presence;
 mod progress;
 mod reads;
 mod receiver;

@@ -42,6 +42,9 @@ pub(super) struct Tails {
     opened_at: Option<Timestamp>,
     /// Of each conversation, the oldest message from which on everything is held to the present.
     from: BTreeMap<ConversationNumber, Position>,
+    /// How often this client went out of a conversation on this session, or was found to have been
+    /// out of it.
+    absences: BTreeMap<ConversationNumber, u64>,
     /// When own messages were last acknowledged.
     acknowledged: BTreeMap<ConversationNumber, Duration>,
     /// The newest own message that was acknowledged and is not known to have overtaken nothing, and
@@ -83,6 +86,14 @@ impl Tails {
     /// What is said now does not come here any more.
     pub(super) fn end(&mut self, number: ConversationNumber) {
         self.from.remove(&number);
+        let absences = self.absences.entry(number).or_default();
+        *absences = absences.wrapping_add(1);
+    }
+
+    /// How often the tail of a conversation has ended. A page of history that was asked for before
+    /// the tail last ended does not reach the present.
+    pub(super) fn absences(&self, number: ConversationNumber) -> u64 {
+        self.absences.get(&number).copied().unwrap_or(0)
     }
 
     /// A message that came as only one of the present does. One that has an older time than the
@@ -124,6 +135,7 @@ impl Client {
         taken: Taken,
     ) -> Result<(), StoreError> {
         let tail = self.tail_held(turn, number)?;
+        let taken = self.taken_in(turn, number, position, taken)?;
         let other = match (tail, taken) {
             (Some(from), _) if *position >= from => from,
             // It was overtaken by the message that began the tail.
@@ -138,6 +150,21 @@ impl Client {
             .update_conversation(number, |row| row.history.hold(other, position.clone()))?;
         turn.step.wrote(Durability::Cache);
         Ok(())
+    }
+
+    /// A message that is pushed after this client went out of its conversation, and that was taken
+    /// before, proves nothing: what followed it was not pushed.
+    fn taken_in(
+        &self,
+        turn: &Turn<'_, '_>,
+        number: ConversationNumber,
+        position: &Position,
+        taken: Taken,
+    ) -> Result<Taken, StoreError> {
+        let row = turn.overlay.snapshot().conversation(number)?;
+        let out = row.filter(|row| row.state == ConversationState::Left);
+        let before = out.is_some_and(|row| Some(position.sent_at) <= row.updated_at);
+        Ok(if before { Taken::Sometime } else { taken })
     }
 
     /// Where the unbroken end begins. Its oldest messages may have been evicted since: then it begins
@@ -171,6 +198,8 @@ impl Client {
         };
         let reaches_present = self.reaches_present(&row);
         let newest = row.history.newest().map(|span| span.to.clone());
+        // What is missed is recorded before the message is: where nothing is held, its beginning
+        // is missing too.
         let from = newest
             .filter(|_| reaches_present)
             .unwrap_or_else(|| position.clone());
@@ -209,7 +238,7 @@ impl Client {
         row: &ConversationRow,
     ) -> Result<(), StoreError> {
         if row.history.spans().is_empty() && row.kind == ConversationKind::ChatRoom {
-            // Where nothing is held, the beginning is among what is missing.
+            // A chat room is not caught up with, so that only its beginning can be missing.
             turn.overlay.update_conversation(number, |row| {
                 let end = row.history.end();
                 fall_behind(&mut row.history);
@@ -242,13 +271,6 @@ impl Client {
         let held = span.map(|span| span.to.sent_at);
         if newest > held {
             self.want_history(turn, number)?;
-        }
-        let left = row.is_some_and(|row| row.state == ConversationState::Left);
-        if newest > held && left {
-            // This client is in it again, or was when that was said: the list will tell.
-            turn.overlay
-                .update_conversation(number, |row| fall_behind(&mut row.history))?;
-            turn.step.wrote(Durability::Cache);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod chat;
 mod counts;
 mod holes;
 mod link;
+mod presence;
 mod salvage;
 mod schedules;
 mod service;

@@ -1,5 +1,7 @@
 //! The model's conversations and messages, and what they look like on the wire.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Conversation, Stored};
@@ -10,6 +12,12 @@ use crate::wire::iso;
 impl Conversation {
     pub(super) fn has(&self, client: &str) -> bool {
         self.members.iter().any(|member| member == client)
+    }
+
+    /// Whether these are its members, in any order.
+    pub(super) fn is_of(&self, members: &[String]) -> bool {
+        let set = |members: &[String]| members.iter().cloned().collect::<BTreeSet<_>>();
+        set(&self.members) == set(members)
     }
 
     pub(super) fn next_time(&self, now: i64, granularity: i64) -> i64 {

@@ -409,7 +409,7 @@ impl Service {
         }
         let unique = body.unique == Some(true);
         let existing = self.conversations.iter();
-        let found = existing.filter(|(_, it)| unique && it.unique && it.members == body.m);
+        let found = existing.filter(|(_, it)| unique && it.unique && it.is_of(&body.m));
         let found = found.map(|(cid, it)| (cid.clone(), it.created_at)).next();
         let started = |cid: &str, at: i64, existing: bool| {
             let body = ConvCommand {

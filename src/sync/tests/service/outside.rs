@@ -1,8 +1,11 @@
 //! What clients do that are on no device of the world.
 
 use super::{Conversation, Outgoing, Service, Session, Socket};
-use crate::wire::generated::{DirectCommand, PatchCommand, UnreadCommand, UnreadTuple};
-use crate::wire::{Command, Envelope, Op};
+use crate::model::Timestamp;
+use crate::wire::generated::{
+    ConvCommand, DirectCommand, PatchCommand, UnreadCommand, UnreadTuple,
+};
+use crate::wire::{Command, Envelope, Op, iso};
 
 impl Service {
     /// A message by somebody who is on no device of the world.
@@ -109,6 +112,29 @@ impl Service {
         conversation.read.insert(member.to_owned(), at);
         conversation.marked_at.insert(member.to_owned(), at);
         self.tell_members(at, cid, "nobody", Op::Joined, &[member.to_owned()])
+    }
+
+    /// A client is told of its last coming or going, by its name among the members or by itself.
+    pub(in crate::sync::tests) fn tell_change(
+        &self,
+        now: i64,
+        cid: &str,
+        member: &str,
+        op: Op,
+        timed: bool,
+    ) -> Outgoing {
+        let at = self.conversations[cid].updated_at;
+        let body = ConvCommand {
+            cid: Some(cid.to_owned()),
+            m: vec![member.to_owned()],
+            udate: timed.then(|| iso::format(Timestamp::from_millis(at))),
+            ..ConvCommand::default()
+        };
+        self.tell(now, &[member.to_owned()], &Command::conv(op, body))
+    }
+
+    pub(in crate::sync::tests) fn make_unique(&mut self, cid: &str) {
+        self.conversations.get_mut(cid).unwrap().unique = true;
     }
 
     /// An unread count, told to all of a client's devices.

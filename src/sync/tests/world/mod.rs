@@ -85,6 +85,10 @@ enum Reach {
     LosesAnswers,
 }
 
+/// A frame that was held back.
+#[derive(Debug)]
+pub(super) struct Held(Happening);
+
 #[derive(Debug)]
 enum Happening {
     ToService(Device, ConnectionNumber, Frame<'static>),
@@ -543,6 +547,32 @@ impl World {
             MessageState::Delivered { .. } => "delivered".to_owned(),
             MessageState::Read { .. } => "read".to_owned(),
             other => format!("{other:?}"),
+        }
+    }
+
+    /// Takes the frames for a device that are on their way off it; they come when they are released.
+    pub(super) fn hold_back_frames(&mut self, device: Device) -> Vec<Held> {
+        let held: Vec<_> = self
+            .events
+            .extract_if(
+                ..,
+                |_, it| matches!(it, Happening::ToDevice(to, ..) if *to == device),
+            )
+            .collect();
+        held.into_iter().map(|(_, it)| Held(it)).collect()
+    }
+
+    pub(super) fn release_frames(&mut self, held: Vec<Held>) {
+        for Held(happening) in held {
+            self.schedule(self.now, happening);
+        }
+    }
+
+    pub(super) fn history_request(&self, id: &ConversationId, limit: u32) -> Request {
+        Request::FetchHistory {
+            conversation: id.clone(),
+            before: None,
+            limit,
         }
     }
 

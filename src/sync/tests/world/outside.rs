@@ -1,8 +1,10 @@
 //! What happens outside the devices: others speak, edit, come and go.
 
+use super::super::service::Outgoing;
 use super::World;
 use crate::model::ConversationId;
-use crate::wire::generated::UnreadTuple;
+use crate::wire::generated::{CommandType, UnreadTuple};
+use crate::wire::{Op, ServiceCode};
 
 impl World {
     /// A message by a client that is on no device of the world.
@@ -65,6 +67,62 @@ impl World {
         let wall = self.wall();
         let out = self.service.add(wall, id.as_str(), member);
         self.deliver(out);
+    }
+
+    /// The same, and nobody is told.
+    pub(in crate::sync::tests) fn remove_quietly(&mut self, id: &ConversationId, member: &str) {
+        let wall = self.wall();
+        self.service.remove(wall, id.as_str(), member);
+    }
+
+    /// Somebody outside the world adds a member; the word of that is still to be delivered.
+    pub(in crate::sync::tests) fn add_member_quietly(
+        &mut self,
+        id: &ConversationId,
+        member: &str,
+    ) -> Outgoing {
+        let wall = self.wall();
+        self.service.add(wall, id.as_str(), member)
+    }
+
+    /// A client is told, in the list of members, that it came or went by the last change.
+    pub(in crate::sync::tests) fn tell_of_members(
+        &mut self,
+        id: &ConversationId,
+        member: &str,
+        op: Op,
+    ) {
+        let wall = self.wall();
+        let out = self
+            .service
+            .tell_change(wall, id.as_str(), member, op, true);
+        self.deliver(out);
+    }
+
+    /// A client is told of the last change, and not when it was.
+    pub(in crate::sync::tests) fn tell_without_time(
+        &mut self,
+        id: &ConversationId,
+        member: &str,
+        op: Op,
+    ) {
+        let wall = self.wall();
+        let out = self
+            .service
+            .tell_change(wall, id.as_str(), member, op, false);
+        self.deliver(out);
+    }
+
+    /// The service refuses commands of a kind.
+    pub(in crate::sync::tests) fn refuse(&mut self, kind: CommandType, code: ServiceCode) {
+        self.service.refuses = Some((kind, code));
+    }
+
+    /// Somebody outside the world makes a unique conversation.
+    pub(in crate::sync::tests) fn found_unique(&mut self, members: &[&str]) -> ConversationId {
+        let room = self.found(members);
+        self.service.make_unique(room.as_str());
+        room
     }
 
     /// The service tells a client an unread count, of the time when it counted.

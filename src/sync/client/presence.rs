@@ -1,0 +1,179 @@
+//! Being in a conversation, out of it, and in it again.
+//!
+//! While this client is out of a conversation, nothing that is said there comes here, and nothing
+//! tells it later how much that was. So everything that shows that it was out, by whichever way that
+//! is learnt, goes through the two functions of this file: [`Client::went_out`] and
+//! [`Client::came_back`].
+//!
+//! 1. Going out ends the tail. Pages of history that were asked for before do not reach the present.
+//! 2. Coming back puts the conversation behind, in the store, also if nothing is held of it, and asks
+//!    for its history. Messages from before the return and from after it are not neighbours.
+//! 3. A live message in a conversation that this client is taken to be out of is joined to nothing
+//!    older, puts the conversation behind, and has its row asked for: the row tells whether this
+//!    client came back (`tail.rs`, `want_history`).
+
+use super::members::{is_news, members_changed};
+use super::{Client, Turn, unread};
+use crate::model::{ConversationKind, ConversationState, MessageId, Timestamp};
+use crate::store::{
+    ConversationNumber, ConversationRow, Freshness, HistoryStart, Place, Position, Span,
+    StoreError, TimelineItem,
+};
+use crate::sync::step::Durability;
+
+impl Client {
+    /// This client is told that it is in a conversation.
+    pub(super) fn joined(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        changed_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let Some(row) = turn.overlay.snapshot().conversation(number)? else {
+            return Ok(());
+        };
+        if !is_news(&row, changed_at) {
+            return Ok(());
+        }
+        let was_out = may_have_been_out(&row, changed_at);
+        let me = self.settings.client.clone();
+        turn.overlay.update_conversation(number, |row| {
+            row.state = ConversationState::Live;
+            if row.kind != ConversationKind::ChatRoom && !row.members.contains(&me) {
+                row.members.push(me);
+            }
+            if was_out {
+                row.freshness = Freshness::Stale;
+            }
+            row.updated_at = row.updated_at.max(changed_at);
+        })?;
+        turn.step.wrote(Durability::Cache);
+        if let Some(at) = changed_at {
+            // What was said before is not unread for a client that comes into a conversation.
+            unread::read_until(turn, number, at)?;
+        }
+        if was_out {
+            self.directory.want(number);
+            self.came_back(turn, number, changed_at)?;
+        }
+        Ok(())
+    }
+
+    /// The same, where another notification of the same change may have told it before.
+    pub(super) fn joined_once(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        changed_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let row = turn.overlay.snapshot().conversation(number)?;
+        let known = row.is_some_and(|row| {
+            row.state == ConversationState::Live && row.updated_at >= changed_at
+        });
+        if known {
+            return Ok(());
+        }
+        self.joined(turn, number, changed_at)
+    }
+
+    /// This client is told that it is not in a conversation any more. What was said until then
+    /// stays.
+    pub(super) fn left(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        changed_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let me = self.settings.client.clone();
+        members_changed(turn, number, changed_at, |row| {
+            row.state = ConversationState::Left;
+            row.members.retain(|member| *member != me);
+        })?;
+        self.went_out(number);
+        self.directory.begin_again();
+        Ok(())
+    }
+
+    /// This client is out of a conversation, or was: what is said there does not come here.
+    pub(super) fn went_out(&mut self, number: ConversationNumber) {
+        self.tails.end(number);
+        self.catch_up.give_up(number);
+    }
+
+    /// This client is in a conversation that it was out of, or may have been, until `since`, where
+    /// that is known.
+    pub(super) fn came_back(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        since: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let tail = self.tails.of(number).cloned();
+        self.tails.end(number);
+        self.catch_up.within_reach(number);
+        let begins = match since {
+            Some(since) => {
+                Self::part_at(turn, number, since)?;
+                tail.filter(|tail| tail.sent_at >= since)
+            }
+            None => tail,
+        };
+        if let Some(begins) = begins {
+            self.tails.begin(number, begins);
+        }
+        self.want_history(turn, number)
+    }
+
+    /// Messages from before a time and from after it are no neighbours, though one span holds both:
+    /// those from after it came before this client was told that it had been out.
+    fn part_at(
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        since: Timestamp,
+    ) -> Result<(), StoreError> {
+        let snapshot = turn.overlay.snapshot();
+        let Some(row) = snapshot.conversation(number)? else {
+            return Ok(());
+        };
+        let mut spans = row.history.spans().iter();
+        let parted = |span: &Span| span.from.sent_at < since && span.to.sent_at >= since;
+        if !spans.any(parted) {
+            return Ok(());
+        }
+        // The smallest id: before all messages of that time.
+        let Ok(id) = MessageId::new("\0") else {
+            return Ok(());
+        };
+        let at = Place::Message(Position { sent_at: since, id });
+        let before = snapshot.page_before(number, Some(&at), 1)?.items;
+        let after = snapshot.page_after(number, Some(&at), 1)?.items;
+        drop(snapshot);
+        let before = before.iter().rev().find_map(position);
+        let after = after.iter().find_map(position);
+        turn.overlay
+            .update_conversation(number, |row| row.history.forget(before, after))?;
+        turn.step.wrote(Durability::Cache);
+        Ok(())
+    }
+}
+
+fn position(item: &TimelineItem) -> Option<&Position> {
+    match item {
+        TimelineItem::Message { position, .. } => Some(position),
+        TimelineItem::Gap(_) | TimelineItem::Echo { .. } => None,
+    }
+}
+
+/// Whether a client that is told that it came into a conversation may have missed messages there.
+/// A client that is told of the making of a conversation was not away. All others may have been
+/// removed while they were offline, where nothing tells them.
+fn may_have_been_out(row: &ConversationRow, changed_at: Option<Timestamp>) -> bool {
+    let known = row.created_at.is_some()
+        || !row.history.spans().is_empty()
+        || row.history.start() == HistoryStart::Reached;
+    let made_now = match (row.created_at, changed_at) {
+        (Some(created_at), Some(changed_at)) => changed_at <= created_at,
+        _ => false,
+    };
+    row.state == ConversationState::Left || (known && !made_now)
+}
