@@ -168,6 +168,13 @@ pub enum Action {
         /// Whom: the number of a user.
         whom: usize,
     },
+    /// A user at another program says something in a conversation whose members may change.
+    OtherSpeaks {
+        /// Which user.
+        user: usize,
+        /// Which conversation, of those whose members may change.
+        pick: u64,
+    },
     /// A user at another program renames a conversation.
     OtherRenames {
         /// Which user.
@@ -203,6 +210,7 @@ impl Action {
             | Self::OtherReads { .. }
             | Self::OtherAdds { .. }
             | Self::OtherRemoves { .. }
+            | Self::OtherSpeaks { .. }
             | Self::OtherRenames { .. } => None,
         }
     }
@@ -226,8 +234,43 @@ pub(crate) fn actions(seed: u64, shape: &Shape) -> Vec<At<Action>> {
         let what = action(&mut dice, shape);
         actions.push(At { at, what });
     }
+    actions.extend(absences(seed, shape));
     actions.retain(|action| action.at < shape.chaos);
     actions.sort_by_key(|action| action.at);
+    actions
+}
+
+/// Users are removed from a conversation and added again; meanwhile something is said there, and
+/// right after too. Half of those who are removed are offline when they are added, and are spoken to
+/// in the moment in which they come online.
+fn absences(seed: u64, shape: &Shape) -> Vec<At<Action>> {
+    let mut dice = Dice::stream(seed, "absences");
+    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
+    let mut actions = Vec::new();
+    for _ in 0..dice.below(4) {
+        let mut at = Duration::from_millis(dice.below(millis));
+        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
+        let whom = device % shape.users;
+        let user = (whom + 1) % shape.users;
+        let pick = dice.number();
+        let offline = dice.chance(500);
+        let mut then = |what, dice: &mut Dice, latest| {
+            at += dice.millis(1, latest);
+            actions.push(At { at, what });
+        };
+        then(Action::OtherRemoves { user, pick, whom }, &mut dice, 1);
+        if offline {
+            then(Action::Disconnect { device }, &mut dice, 3_000);
+        }
+        for _ in 0..dice.below(3) {
+            then(Action::OtherSpeaks { user, pick }, &mut dice, 3_000);
+        }
+        then(Action::OtherAdds { user, pick, whom }, &mut dice, 3_000);
+        if offline {
+            then(Action::Connect { device }, &mut dice, 3_000);
+        }
+        then(Action::OtherSpeaks { user, pick }, &mut dice, 300);
+    }
     actions
 }
 

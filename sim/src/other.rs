@@ -14,9 +14,19 @@ use sampan_service::storage::{Body, Conversation, Kind, Member, Message, Write};
 
 use crate::action::Action;
 use crate::dice::nth;
-use crate::server::{APP, Broken, Held, app};
+use crate::server::{APP, Broken, Held, Truth, app};
 use crate::trace::terse;
 use crate::world::World;
+
+/// One of a user's conversations whose members may change. The imported conversation keeps its
+/// members, so that there is always one for all.
+fn changeable<'a>(truth: &'a Truth, client: &ClientId, pick: u64) -> Option<&'a Held> {
+    let own = truth.of(client).into_iter();
+    let own: Vec<_> = own
+        .filter(|held| held.conversation.unique_id.is_none())
+        .collect();
+    nth(&own, pick).copied()
+}
 
 impl World {
     /// A user at another program does something.
@@ -39,6 +49,7 @@ impl World {
             Action::OtherRemoves { user, pick, whom } => {
                 self.other_changes_members(user, pick, whom, Op::Remove)
             }
+            Action::OtherSpeaks { user, pick } => self.other_speaks(user, pick),
             Action::OtherRenames { user, pick } => self.other_renames(user, pick),
             _ => Ok(()),
         }
@@ -95,6 +106,20 @@ impl World {
         let Some(held) = nth(&truth.of(&client), pick).copied() else {
             return self.other_starts(user);
         };
+        self.other_says_in(user, held, calling)
+    }
+
+    /// Says something in a conversation whose members may change.
+    fn other_speaks(&mut self, user: usize, pick: u64) -> Result<(), Broken> {
+        let client = Self::user_name(user)?;
+        let truth = self.server.truth()?;
+        match changeable(&truth, &client, pick) {
+            Some(held) => self.other_says_in(user, held, false),
+            None => Ok(()),
+        }
+    }
+
+    fn other_says_in(&mut self, user: usize, held: &Held, calling: bool) -> Result<(), Broken> {
         let words = format!("o{user}.{}", self.fresh());
         let (msg, binary_msg) = content::encode(&Content::text(words)).into_fields();
         let command = Command::direct(DirectCommand {
@@ -179,10 +204,7 @@ impl World {
     ) -> Result<(), Broken> {
         let client = Self::user_name(user)?;
         let truth = self.server.truth()?;
-        // The imported conversation keeps its members, so that there is always one for all.
-        let changeable = |held: &&Held| held.conversation.unique_id.is_none();
-        let own: Vec<_> = truth.of(&client).into_iter().filter(changeable).collect();
-        let Some(held) = nth(&own, pick).copied() else {
+        let Some(held) = changeable(&truth, &client, pick) else {
             return Ok(());
         };
         let body = ConvCommand {
