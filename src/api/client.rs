@@ -175,6 +175,9 @@ impl Client {
             .outside(decided)
             .await
             .map(|state| state.clone());
+        if self.core.door.is_closed() {
+            return Err(SampanError::Closed);
+        }
         match state.map_err(|_| SampanError::Closed)? {
             SessionState::Ended { reason } => Err(refused(reason)),
             SessionState::Open => Ok(()),
@@ -182,7 +185,8 @@ impl Client {
         }
     }
 
-    /// Goes offline: closes the session. Reads and writes go on working; nothing is sent.
+    /// Goes offline at once: closes the session. Reads and writes go on working; nothing is sent. The
+    /// service is told where the line is good, and not waited for.
     ///
     /// # Errors
     ///
@@ -287,20 +291,19 @@ impl Client {
     }
 
     /// Signs out: closes the session and the store. Every later call on this client and its
-    /// conversations fails with `Closed`; `Engine.client` opens it anew.
+    /// conversations fails with `Closed`; `Engine.client` opens it anew. The service is told where the
+    /// line is good, and not waited for. Once begun it is carried to its end, also when the call is
+    /// cancelled; the same call again joins it.
     ///
     /// # Errors
     ///
     /// `Closed` when it is signed out already; `StoreUnavailable` when its data could not be removed.
     pub async fn sign_out(&self, data: LocalData) -> Result<(), SampanError> {
-        // The session closes if there is one; without one there is nothing to close.
-        let _ = self.disconnect().await;
         let after = match data {
             LocalData::Keep => AfterSignOut::Keep,
             LocalData::Wipe => AfterSignOut::Wipe,
         };
-        let closed = self.runtime.close_client(&self.core, after);
-        self.runtime.outside(closed).await
+        self.runtime.close_client(&self.core, after).await
     }
 
     /// Makes a conversation, online or not. It can be used at once; made offline it has a local id

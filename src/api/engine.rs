@@ -46,7 +46,8 @@ impl Engine {
 
     /// Opens the store of a client, without connecting: what is on this device can be read at once.
     ///
-    /// The same id again gives the same client.
+    /// The same id again gives the same client. Once begun, opening is carried to its end, also when
+    /// the call is cancelled; the same call again joins it.
     ///
     /// # Errors
     ///
@@ -59,8 +60,7 @@ impl Engine {
         options: ClientOptions,
     ) -> Result<Arc<Client>, SampanError> {
         let options = options.checked()?;
-        let opened = self.runtime.open_client(id, options);
-        let core = self.runtime.outside(opened).await?;
+        let core = self.runtime.open_client(id, options).await?;
         Ok(Arc::new(Client::new(Arc::clone(&self.runtime), core)))
     }
 
@@ -148,7 +148,7 @@ impl Engine {
     ///
     /// `Closed` when it was shut down before.
     pub async fn shutdown(&self) -> Result<(), SampanError> {
-        self.runtime.outside(self.runtime.shutdown()).await
+        self.runtime.shutdown().await
     }
 }
 

@@ -95,6 +95,9 @@ impl Door {
     /// Opens the store and lets readers in. It blocks; the caller makes sure that nobody is inside.
     pub(super) fn open(self: &Arc<Self>) -> Result<Keys, SampanError> {
         let inside = self.enter();
+        if self.is_closed() {
+            return Err(SampanError::Closed);
+        }
         let Opened {
             store,
             writer,

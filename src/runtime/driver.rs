@@ -10,7 +10,7 @@
 //! committed. What follows from an input stands in `rounds.rs`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use super::arrival::{Arrival, Departure};
 use super::callers::Callers;
+use super::clients::{ClientCore, Clients, Finished, Next};
 use super::clock::Clock;
 use super::door::Keys;
 use super::inbox::Asked;
@@ -28,12 +29,13 @@ use super::rest::{LINGER, Outcome, Reopened, Resting};
 use super::rounds::{Ports, Progress, Rounds};
 use super::sockets::{Failures, Sockets};
 use super::wiring::{ClaimedWriter, Signed, Wiring};
-use crate::model::{ClientId, Event};
+use crate::model::{ClientId, ConnectionState, Event, SessionState};
 use crate::net::Transport;
 use crate::store::StoreKey;
 use crate::sync::Signing;
 use crate::sync::link::{LinkInput, LinkOptions};
 use crate::threads::Threads;
+use crate::views::SyncState;
 use crate::wire::{self, Encoding, Subprotocol};
 use crate::{Config, OfflineMode, PayloadEncoding, SampanError};
 
@@ -42,10 +44,13 @@ use crate::{Config, OfflineMode, PayloadEncoding, SampanError};
 const ROUND_MAX: usize = 256;
 
 /// What the loop tells to: readable states, subscribers, callers.
+#[derive(Clone)]
 pub(super) struct Outward {
     pub(super) board: Arc<EngineBoard>,
     pub(super) publisher: Publisher,
     pub(super) callers: Callers,
+    /// Every client that is open, whether it works or rests.
+    open: Arc<Mutex<BTreeMap<ClientId, Arc<ClientCore>>>>,
 }
 
 impl Outward {
@@ -54,7 +59,45 @@ impl Outward {
             board: Arc::default(),
             publisher: Publisher::new(callers.clone()),
             callers,
+            open: Arc::default(),
         }
+    }
+
+    fn opened(&self, core: &Arc<ClientCore>) {
+        self.clients().insert(core.id.clone(), Arc::clone(core));
+    }
+
+    /// A client is closed for good: readers, those who wait for its session, and observers hear it.
+    fn closed(&self, core: &ClientCore) {
+        self.clients().remove(&core.id);
+        core.door.close();
+        core.board.sync.send_replace(SyncState::default());
+        if core.board.session.send_replace(SessionState::Closed) != SessionState::Closed {
+            self.publisher.publish(&[Event::SessionChanged {
+                client: core.id.clone(),
+                state: SessionState::Closed,
+            }]);
+        }
+    }
+
+    /// The loop is over, in order or by a panic: everybody hears it who waits or watches.
+    pub(super) fn end(&self) {
+        self.board.set_over();
+        let open = std::mem::take(&mut *self.clients());
+        for core in open.values() {
+            self.closed(core);
+        }
+        if self.board.connection.send_replace(ConnectionState::Idle) != ConnectionState::Idle {
+            let state = ConnectionState::Idle;
+            self.publisher
+                .publish(&[Event::ConnectionChanged { state }]);
+        }
+        self.publisher.end();
+    }
+
+    /// The sections under this lock change the map and nothing else.
+    fn clients(&self) -> MutexGuard<'_, BTreeMap<ClientId, Arc<ClientCore>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,6 +106,8 @@ pub(super) struct Driver {
     config: Config,
     mailbox: mpsc::Receiver<Command>,
     rounds: Rounds<Wiring>,
+    outward: Outward,
+    clients: Clients,
     /// Clients whose stores are shut.
     resting: Resting,
     /// Where files are opened and closed.
@@ -86,6 +131,7 @@ enum Input {
     Link(LinkInput),
     Signed(Signed),
     Reopened(Box<Reopened>),
+    Client(Finished),
     /// A time that somebody asked for has come.
     Timer,
 }
@@ -108,7 +154,9 @@ impl Driver {
             board,
             publisher,
             callers,
-        } = outward;
+            ..
+        } = outward.clone();
+        let clients = Clients::new(config.clone(), files.clone(), callers.clone());
         let options = LinkOptions {
             app_id: config.app_id.clone(),
             server: config.server.clone(),
@@ -134,6 +182,8 @@ impl Driver {
         Self {
             mailbox,
             rounds,
+            outward,
+            clients,
             resting: Resting::new(files.clone()),
             files,
             lifecycle: Lifecycle::Foreground,
@@ -165,13 +215,20 @@ impl Driver {
         let sockets = &mut self.rounds.ports_mut().sockets;
         sockets.disconnect_any();
         sockets.goodbye().await;
-        self.resting.forget_all();
-        // The stores close before the caller hears of it.
-        for guest in self.rounds.ports().guests.values() {
-            guest.door.close();
-        }
-        self.rounds.into_ports().publisher.end();
-        if let Some(done) = done {
+        self.outward.end();
+        let Self {
+            mailbox,
+            rounds,
+            resting,
+            clients,
+            ..
+        } = self;
+        // The stores close before the callers hear of it. Calls that wait are dropped, which says that
+        // the engine is closed.
+        drop(rounds.into_ports());
+        drop(resting);
+        clients.end().await;
+        for done in done.into_iter().chain(other_ends(mailbox)) {
             // A caller that left is not told.
             let _ = done.send(());
         }
@@ -209,6 +266,7 @@ impl Driver {
             input = sockets.next() => Input::Link(input),
             Some(Ok(signed)) = signing.join_next() => Input::Signed(signed),
             reopened = self.resting.next() => Input::Reopened(Box::new(reopened)),
+            finished = self.clients.next() => Input::Client(finished),
             () = sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Timer,
         }
     }
@@ -234,6 +292,9 @@ impl Driver {
         if let Some(reopened) = self.resting.try_next() {
             return Some(Input::Reopened(Box::new(reopened)));
         }
+        if let Some(finished) = self.clients.try_next() {
+            return Some(Input::Client(finished));
+        }
         match wiring.signing.try_join_next() {
             Some(Ok(signed)) => Some(Input::Signed(signed)),
             Some(Err(_)) | None => None,
@@ -247,6 +308,7 @@ impl Driver {
             Input::Link(input) => self.rounds.link(input),
             Input::Signed((slot, effect, outcome)) => self.rounds.signed(slot, effect, outcome),
             Input::Reopened(reopened) => self.reopened(*reopened),
+            Input::Client(finished) => self.finished(finished),
             // The timers are looked at in every round anyway.
             Input::Timer => {}
         }
@@ -255,11 +317,11 @@ impl Driver {
 
     fn obey(&mut self, command: Command) -> Flow {
         match command {
-            Command::Attach { newcomer, done } => {
-                self.attach(*newcomer);
-                // A caller that left is not told; nor below.
-                let _ = done.send(());
-            }
+            Command::Open {
+                client,
+                options,
+                done,
+            } => self.clients.open(client, *options, done),
             Command::Request {
                 client,
                 request,
@@ -299,18 +361,16 @@ impl Driver {
             }
             Command::Wake { client, done } => {
                 if self.rounds.has(&client) {
+                    // A caller that left is not told.
                     drop(done.send(Ok(())));
                 } else {
                     self.resting.wake(&client, done);
                 }
             }
-            Command::Detach { client, done } => {
-                self.resting.forget(&client);
-                self.rounds.detach(&client);
-                if let Some(guest) = self.rounds.ports_mut().guests.remove(&client) {
-                    guest.door.close();
+            Command::SignOut { core, after, done } => {
+                if self.clients.sign_out(&core, after, done) {
+                    self.give_up(&core);
                 }
-                let _ = done.send(());
             }
             Command::Network(hint) => self.rounds.link(LinkInput::Network(hint)),
             Command::Suspend { done } => self.suspend(done),
@@ -318,6 +378,26 @@ impl Driver {
             Command::Shutdown { done } => return Flow::Stop(done),
         }
         Flow::Continue
+    }
+
+    /// A client signs out: the loop lets go of everything that it has of the client.
+    fn give_up(&mut self, core: &Arc<ClientCore>) {
+        self.resting.forget(&core.id);
+        self.rounds.sign_out(&core.id);
+        self.rounds.ports_mut().guests.remove(&core.id);
+        self.outward.closed(core);
+        self.clients.given_up(core);
+    }
+
+    /// A client was opened or closed beside the loop.
+    fn finished(&mut self, finished: Finished) {
+        if let Next::Attach(newcomer, core, waiting) = self.clients.finished(finished) {
+            self.attach(*newcomer);
+            for done in waiting {
+                // A caller that left is not told.
+                let _ = done.send(Ok(Arc::clone(&core)));
+            }
+        }
     }
 
     /// Opens a client's store for a command that needs it, and keeps the command until then. Those
@@ -418,7 +498,7 @@ impl Driver {
                 guest.tell_compacted(&Err(SampanError::StoreUnavailable {
                     reason: "the app went to the background".to_owned(),
                 }));
-                guest.door.rest();
+                guest.core.door.rest();
                 self.resting.rest(guest);
             }
             // Closing the files blocks. Without a thread for it they are closed here.
@@ -437,12 +517,12 @@ impl Driver {
             Outcome::Refused(event) => return self.rounds.ports_mut().publish(vec![*event]),
             Outcome::Nothing => return,
         };
-        let board = Arc::clone(&back.newcomer.guest.board);
-        let client = back.newcomer.guest.client.clone();
-        let before = board.health();
+        let core = Arc::clone(&back.newcomer.guest.core);
+        let before = core.board.health();
         self.attach(back.newcomer);
-        let health = board.health();
+        let health = core.board.health();
         if health != before {
+            let client = core.id.clone();
             let changed = Event::StoreHealthChanged { client, health };
             self.rounds.ports_mut().publish(vec![changed]);
         }
@@ -456,6 +536,13 @@ impl Driver {
         }
     }
 
+    /// Lets a client take part that was opened in memory.
+    #[cfg(test)]
+    pub(super) fn admit(&mut self, newcomer: Newcomer) {
+        self.clients.add(&newcomer.guest.core);
+        self.attach(newcomer);
+    }
+
     /// Lets a client take part. In the background it rests again soon.
     fn attach(&mut self, newcomer: Newcomer) {
         let now = self.rounds.ports().now();
@@ -463,14 +550,15 @@ impl Driver {
             rest_at.get_or_insert(now.elapsed + LINGER);
         }
         let Newcomer { guest, keys } = newcomer;
+        self.outward.opened(&guest.core);
         let Keys {
             store,
             writer,
             inside,
         } = keys;
         let arrival = Arrival {
-            client: guest.client.clone(),
-            tag: guest.tag.clone(),
+            client: guest.core.id.clone(),
+            tag: guest.core.tag.clone(),
             signing: match guest.signer.get() {
                 Some(_) => Signing::Signed,
                 None => Signing::Unsigned,
@@ -481,9 +569,20 @@ impl Driver {
             writer: ClaimedWriter { writer, inside },
         };
         let guests = &mut self.rounds.ports_mut().guests;
-        guests.insert(guest.client.clone(), guest);
+        guests.insert(guest.core.id.clone(), guest);
         self.rounds.attach(arrival);
     }
+}
+
+/// Who else asked for the end, while it came.
+fn other_ends(mut mailbox: mpsc::Receiver<Command>) -> Vec<Answer<()>> {
+    mailbox.close();
+    let commands = std::iter::from_fn(|| mailbox.try_recv().ok());
+    let ends = commands.filter_map(|command| match command {
+        Command::Shutdown { done } => done,
+        _ => None,
+    });
+    ends.collect()
 }
 
 /// The subprotocol that the configuration asks for.
@@ -523,7 +622,7 @@ mod tests {
         let mut driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
         let ann = ClientId::new("ann").unwrap();
         let newcomer = Newcomer::in_memory(&MemoryDisk::new(7), &ann);
-        driver.attach(newcomer);
+        driver.admit(newcomer);
         let (done, answer) = tokio::sync::oneshot::channel();
         let conversation = crate::model::NewConversation::default();
         driver.take(Input::Command(Command::Request {

@@ -1,14 +1,17 @@
 //! What the loop is asked by the API, and the handle by which it is asked.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::callers::Callers;
+use super::clients::{ClientCore, Opened, SignedOut};
 use super::door::Keys;
 use super::inbox::InboxReport;
 use super::rest::Guest;
+use super::{AfterSignOut, OpenOptions};
 use crate::SampanError;
 use crate::model::{
     ClientId, ConnectionFailure, ConnectionState, Operation, SessionState, StoreHealth, Timestamp,
@@ -56,12 +59,14 @@ pub(super) type Answer<T> = oneshot::Sender<T>;
 
 /// One thing the API asks of the loop.
 pub(super) enum Command {
-    /// Let a client take part.
-    Attach {
-        /// The client with all that belongs to it.
-        newcomer: Box<Newcomer>,
-        /// Told when it takes part.
-        done: Answer<()>,
+    /// Open a client, or find the one that is open.
+    Open {
+        /// Which.
+        client: ClientId,
+        /// How.
+        options: Box<OpenOptions>,
+        /// Told when the client takes part, or why it does not.
+        done: Opened,
     },
     /// Ask a client's machine.
     Request {
@@ -104,12 +109,14 @@ pub(super) enum Command {
         /// Told when the change is durable.
         done: Answer<Result<(), SampanError>>,
     },
-    /// Let a client go, and give its store up.
-    Detach {
-        /// Which.
-        client: ClientId,
-        /// Told when the loop holds nothing of it any more.
-        done: Answer<()>,
+    /// Close a client for good.
+    SignOut {
+        /// Which, of all that ever had its id.
+        core: Arc<ClientCore>,
+        /// What becomes of its data.
+        after: AfterSignOut,
+        /// Told when no file of it is open, and its data are wiped if that was asked for.
+        done: SignedOut,
     },
     /// The operating system said something about the network.
     Network(NetworkHint),
@@ -136,8 +143,8 @@ impl Command {
             | Self::Compact { client, .. }
             | Self::ChangeKey { client, .. }
             | Self::Wake { client, .. } => Some(client),
-            Self::Attach { .. }
-            | Self::Detach { .. }
+            Self::Open { .. }
+            | Self::SignOut { .. }
             | Self::Network(_)
             | Self::Suspend { .. }
             | Self::Resume
@@ -154,8 +161,8 @@ impl Command {
                 drop(done.send(Err(error.clone())));
             }
             // These wait for no store.
-            Self::Attach { .. }
-            | Self::Detach { .. }
+            Self::Open { .. }
+            | Self::SignOut { .. }
             | Self::Network(_)
             | Self::Suspend { .. }
             | Self::Resume
@@ -180,11 +187,14 @@ impl Newcomer {
         }));
         let keys = door.open().unwrap();
         let guest = Guest {
-            client: client.clone(),
-            tag: None,
+            core: Arc::new(ClientCore {
+                id: client.clone(),
+                board: ClientBoard::default(),
+                door,
+                tag: None,
+                told: super::client_state::Told::default(),
+            }),
             signer: GuestSigner::new(None, &Callers::inline()),
-            board: Arc::default(),
-            door,
             wishes: super::arrival::Wishes::default(),
             imports: super::inbox::Imports::default(),
             key: Arc::default(),
@@ -203,9 +213,20 @@ pub(crate) struct EngineBoard {
     pub(super) retry_at: watch::Sender<Timestamp>,
     /// Whether the app is in the background.
     pub(super) is_away: watch::Sender<bool>,
+    /// Whether the loop has ended.
+    is_over: AtomicBool,
 }
 
 impl EngineBoard {
+    /// Whether the loop has ended: nothing is answered any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_over(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+
     /// The connection's state now.
     pub(crate) fn connection(&self) -> ConnectionState {
         self.connection.borrow().clone()
@@ -317,15 +338,30 @@ impl Mailbox {
         .await?
     }
 
-    /// Lets a client take part.
-    pub(super) async fn attach(&self, newcomer: Newcomer) -> Result<(), SampanError> {
-        let newcomer = Box::new(newcomer);
-        self.ask(|done| Command::Attach { newcomer, done }).await
+    /// Opens a client, or finds the one that is open.
+    pub(crate) async fn open(
+        &self,
+        client: ClientId,
+        options: OpenOptions,
+    ) -> Result<Arc<ClientCore>, SampanError> {
+        let options = Box::new(options);
+        self.ask(|done| Command::Open {
+            client,
+            options,
+            done,
+        })
+        .await?
     }
 
-    /// Lets a client go; on return the loop holds nothing of its store.
-    pub(super) async fn detach(&self, client: ClientId) -> Result<(), SampanError> {
-        self.ask(|done| Command::Detach { client, done }).await
+    /// Closes a client for good; on return its files are free, or gone.
+    pub(crate) async fn sign_out(
+        &self,
+        core: &Arc<ClientCore>,
+        after: AfterSignOut,
+    ) -> Result<(), SampanError> {
+        let core = Arc::clone(core);
+        self.ask(|done| Command::SignOut { core, after, done })
+            .await?
     }
 
     /// Passes on what the operating system said about the network.
@@ -343,7 +379,7 @@ impl Mailbox {
         self.tell(Command::Resume).await
     }
 
-    /// Stops the loop for good.
+    /// Stops the loop for good; on return every file is free.
     pub(crate) async fn shutdown(&self) -> Result<(), SampanError> {
         self.ask(|done| Command::Shutdown { done: Some(done) })
             .await

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `mailbox.rs` | what the loop is asked, and the state that anybody may read |
 //! | `callers.rs` | the threads that wake callers and ask signers: app code runs there |
+//! | `clients.rs` | where each client stands: being opened, open, being closed |
 //! | `driver.rs` | the engine's thread: waits, and hands what came to the rounds |
 //! | `wiring.rs` | the world around the rounds as the engine has it: clock, sockets, signers, writers |
 //! | `arrival.rs` | what a client brings to the loop and takes along |
@@ -36,6 +37,7 @@ mod account;
 mod arrival;
 mod callers;
 mod client_state;
+mod clients;
 mod clock;
 mod door;
 mod driver;
@@ -53,11 +55,8 @@ mod sockets;
 mod tests;
 mod wiring;
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
@@ -65,31 +64,25 @@ use tokio::sync::oneshot;
 
 use crate::model::{ClientId, Tag};
 use crate::net::{self, SocketTransport, Tls, Transport};
-use crate::store::{Store, StoreKey, StoreOptions};
+use crate::store::{Store, StoreKey};
 use crate::threads::{NoThread, Threads};
 use crate::{Config, SampanError};
 
 use callers::{Callers, Outside};
-use client_state::Told;
-use door::{Door, Opener, Shut};
+use door::Shut;
 use driver::{Driver, Outward};
-use inbox::Imports;
-use mailbox::{GuestSigner, Newcomer};
 use publish::Publisher;
-use rest::{Guest, SharedKey};
 
 #[doc(hidden)]
 pub use arrival::{Arrival, Commits, Departure, Wishes};
+pub(crate) use clients::ClientCore;
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave};
-pub(crate) use mailbox::{ClientBoard, EngineBoard, Mailbox, Signer};
+pub(crate) use mailbox::{EngineBoard, Mailbox, Signer};
 pub use publish::EventStream;
 pub(crate) use publish::{Queue, Scope, notify};
 #[doc(hidden)]
 pub use rounds::{Left, Ports, Progress, Rounds};
-
-/// No store's cache is smaller, in bytes, however many there are.
-const CACHE_MIN: u64 = 1024 * 1024;
 
 /// Threads for reads: they are short, and the disk serves few at a time.
 const READ_THREADS_MAX: usize = 4;
@@ -109,11 +102,6 @@ pub(crate) struct Runtime {
     board: Arc<EngineBoard>,
     callers: Callers,
     reads: Threads,
-    files: Threads,
-    /// How many stores share the cache.
-    sharers: Arc<AtomicU64>,
-    /// Held while a client is opened or closed: one at a time, so that an id has one store.
-    clients: tokio::sync::Mutex<BTreeMap<ClientId, Arc<ClientCore>>>,
 }
 
 /// How a client is opened.
@@ -129,18 +117,6 @@ pub(crate) struct OpenOptions {
 pub(crate) enum AfterSignOut {
     Keep,
     Wipe,
-}
-
-/// One open client.
-#[derive(Debug)]
-pub(crate) struct ClientCore {
-    pub(crate) id: ClientId,
-    pub(crate) board: Arc<ClientBoard>,
-    pub(crate) door: Arc<Door>,
-    tag: Option<Tag>,
-    folder: PathBuf,
-    /// The state that was told last.
-    told: Told,
 }
 
 impl Runtime {
@@ -166,8 +142,8 @@ impl Runtime {
         let outward = Outward::new(callers.clone());
         let (publisher, board) = (outward.publisher.clone(), Arc::clone(&outward.board));
         let files = Threads::new("sampan-files", FILE_THREADS_MAX);
-        let driver = Driver::new(config.clone(), transport, waiting, outward, files.clone());
-        start_loop(driver, publisher.clone())?;
+        let driver = Driver::new(config.clone(), transport, waiting, outward.clone(), files);
+        start_loop(driver, outward)?;
         Ok(Arc::new(Self {
             config,
             mailbox,
@@ -175,9 +151,6 @@ impl Runtime {
             board,
             callers,
             reads: Threads::new("sampan-read", READ_THREADS_MAX),
-            files,
-            sharers: Arc::default(),
-            clients: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -204,72 +177,7 @@ impl Runtime {
         id: ClientId,
         options: OpenOptions,
     ) -> Result<Arc<ClientCore>, SampanError> {
-        let mut clients = self.clients.lock().await;
-        if let Some(core) = clients.get(&id) {
-            return if core.tag == options.tag {
-                Ok(Arc::clone(core))
-            } else {
-                Err(SampanError::TagMismatch)
-            };
-        }
-        let folder = account::folder(&self.config.store_root, &self.config.app_id, &id);
-        let inbox = self.config.inbox_folder.as_deref();
-        let inbox = inbox.map(|root| inbox_of(root, &self.config.app_id, &id, options.key.clone()));
-        let key = SharedKey::new(Mutex::new(options.key));
-        self.share_caches(clients.len().saturating_add(1));
-        let door = Door::new(self.opener(&id, &folder, Arc::clone(&key)));
-        let opening = Arc::clone(&door);
-        let keys = blocking(&self.files, move || opening.open()).await?;
-        let core = Arc::new(ClientCore {
-            id: id.clone(),
-            board: Arc::default(),
-            door: Arc::clone(&door),
-            tag: options.tag.clone(),
-            folder,
-            told: Told::default(),
-        });
-        let guest = Guest {
-            client: id.clone(),
-            tag: options.tag,
-            signer: GuestSigner::new(options.signer, &self.callers),
-            board: Arc::clone(&core.board),
-            door,
-            wishes: Wishes::default(),
-            imports: Imports::new(inbox),
-            key,
-            compactions: Vec::new(),
-        };
-        let newcomer = Newcomer { guest, keys };
-        self.mailbox.attach(newcomer).await?;
-        clients.insert(id, Arc::clone(&core));
-        Ok(core)
-    }
-
-    /// A store's cache is an even part of what there is for those open when it is opened.
-    fn share_caches(&self, clients: usize) {
-        let clients = u64::try_from(clients).unwrap_or(u64::MAX);
-        self.sharers.store(clients, Ordering::Relaxed);
-    }
-
-    /// How a client's store is opened, the first time and after each rest.
-    fn opener(&self, id: &ClientId, folder: &Path, key: SharedKey) -> Opener {
-        let app = self.config.app_id.clone();
-        let how = StoreOptions::new(folder, id.clone(), clock::wall());
-        let cache_bytes = self.config.cache_bytes;
-        let sharers = Arc::clone(&self.sharers);
-        Box::new(move || {
-            let mut how = how.clone();
-            let sharers = sharers.load(Ordering::Relaxed).max(1);
-            how.cache_bytes = (cache_bytes / sharers).max(CACHE_MIN);
-            how.key = key.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            how.now = clock::wall();
-            let opened = Store::open(&how)?;
-            if how.key.is_none() {
-                // A folder that can't be written has its own report; the list lacks it then.
-                let _ = account::remember(&how.folder, &app, &how.owner);
-            }
-            Ok(opened)
-        })
+        self.mailbox.open(id, options).await
     }
 
     /// Lets a client go and closes its store.
@@ -280,31 +188,17 @@ impl Runtime {
     /// data could not be removed.
     pub(crate) async fn close_client(
         &self,
-        core: &ClientCore,
+        core: &Arc<ClientCore>,
         after: AfterSignOut,
     ) -> Result<(), SampanError> {
-        let mut clients = self.clients.lock().await;
-        if core.door.is_closed() {
-            return Err(SampanError::Closed);
-        }
-        self.mailbox.detach(core.id.clone()).await?;
-        clients.remove(&core.id);
-        self.share_caches(clients.len());
-        core.door.freed().await;
-        if after == AfterSignOut::Keep {
-            return Ok(());
-        }
-        let folder = core.folder.clone();
-        let wipe = blocking(&self.files, move || {
-            account::wipe(&folder).map_err(|error| SampanError::StoreUnavailable {
-                reason: error.to_string(),
-            })
-        });
-        wipe.await
+        self.mailbox.sign_out(core, after).await
     }
 
     /// The clients that have a store under the root.
     pub(crate) async fn local_accounts(&self) -> Result<Vec<ClientId>, SampanError> {
+        if self.board.is_over() {
+            return Err(SampanError::Closed);
+        }
         let root = self.config.store_root.clone();
         let app = self.config.app_id.clone();
         self.reading(move || Ok(account::list(&root, &app))).await
@@ -312,12 +206,7 @@ impl Runtime {
 
     /// Stops the loop and closes every store; on return the folders are free.
     pub(crate) async fn shutdown(&self) -> Result<(), SampanError> {
-        let mut clients = self.clients.lock().await;
-        self.mailbox.shutdown().await?;
-        for core in std::mem::take(&mut *clients).values() {
-            core.door.freed().await;
-        }
-        Ok(())
+        self.mailbox.shutdown().await
     }
 
     /// Reads from a client's store, on a thread for blocking work. A store that is shut because the
@@ -354,7 +243,7 @@ impl Runtime {
 
 /// Runs `driver` on a thread of its own, with a tokio runtime that never leaves that thread: one may
 /// not be dropped where asynchronous code of the app runs.
-fn start_loop(driver: Driver, subscribers: Publisher) -> Result<(), SampanError> {
+fn start_loop(driver: Driver, outward: Outward) -> Result<(), SampanError> {
     let (begun, has_begun) = std::sync::mpsc::channel();
     let run = move || {
         let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -369,7 +258,7 @@ fn start_loop(driver: Driver, subscribers: Publisher) -> Result<(), SampanError>
         let _ = begun.send(Ok(()));
         if catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run()))).is_err() {
             log::error!("the engine's loop panicked; every call fails from now on");
-            subscribers.end();
+            outward.end();
         }
         runtime.shutdown_timeout(END_TIMEOUT);
     };

@@ -12,11 +12,12 @@ use tokio::task::JoinSet;
 
 use super::arrival::Wishes;
 use super::blocking;
+use super::clients::ClientCore;
 use super::door::{Door, Keys};
 use super::inbox::Imports;
-use super::mailbox::{Answer, ClientBoard, Command, GuestSigner, Newcomer};
+use super::mailbox::{Answer, Command, GuestSigner, Newcomer};
 use crate::SampanError;
-use crate::model::{ClientId, Event, Now, StoreHealth, Tag};
+use crate::model::{ClientId, Event, Now, StoreHealth};
 use crate::store::StoreKey;
 use crate::threads::Threads;
 
@@ -32,11 +33,8 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// A client without its store.
 pub(super) struct Guest {
-    pub(super) client: ClientId,
-    pub(super) tag: Option<Tag>,
+    pub(super) core: Arc<ClientCore>,
     pub(super) signer: GuestSigner,
-    pub(super) board: Arc<ClientBoard>,
-    pub(super) door: Arc<Door>,
     pub(super) wishes: Wishes,
     pub(super) imports: Imports,
     /// The key of the store, as it is by now.
@@ -104,12 +102,12 @@ impl Resting {
             retry_at: None,
             guest,
         };
-        self.clients.insert(rested.guest.client.clone(), rested);
+        self.clients.insert(rested.guest.core.id.clone(), rested);
     }
 
     /// The doors of all clients at rest.
     pub(super) fn doors(&self) -> impl Iterator<Item = &Arc<Door>> {
-        self.clients.values().map(|rested| &rested.guest.door)
+        self.clients.values().map(|rested| &rested.guest.core.door)
     }
 
     /// Opens a client's store for a command. One that is not here is closed: the command is dropped,
@@ -138,16 +136,7 @@ impl Resting {
 
     /// Forgets a client; what waits for it is dropped, which says that it is closed.
     pub(super) fn forget(&mut self, client: &ClientId) {
-        if let Some(rested) = self.clients.remove(client) {
-            rested.guest.door.close();
-        }
-    }
-
-    /// Forgets all clients.
-    pub(super) fn forget_all(&mut self) {
-        for (_, rested) in std::mem::take(&mut self.clients) {
-            rested.guest.door.close();
-        }
+        self.clients.remove(client);
     }
 
     /// The next store that was opened, or did not open; waits for ever where none is being opened.
@@ -233,8 +222,8 @@ impl Rested {
         }
         self.is_opening = true;
         self.retry_at = None;
-        let client = self.guest.client.clone();
-        let door = Arc::clone(&self.guest.door);
+        let client = self.guest.core.id.clone();
+        let door = Arc::clone(&self.guest.core.door);
         let announced = door.announce();
         let threads = opening.threads.clone();
         opening.tasks.spawn(async move {
@@ -272,9 +261,9 @@ impl Rested {
         let health = StoreHealth::ReadOnly {
             reason: error.to_string(),
         };
-        self.guest.board.health.send_replace(health.clone());
+        self.guest.core.board.health.send_replace(health.clone());
         Event::StoreHealthChanged {
-            client: self.guest.client.clone(),
+            client: self.guest.core.id.clone(),
             health,
         }
     }

@@ -179,12 +179,15 @@ impl<P: Ports> Rounds<P> {
         self.slot_of(client).is_some()
     }
 
-    /// Lets a client go: all that it was promised is on disk by then, or its disk has failed.
-    pub fn detach(&mut self, client: &ClientId) {
-        self.settle();
+    /// Lets a client go that signs out: all that it was promised is on disk by then, or its disk has
+    /// failed. The service is told where the line is good; its answer is not waited for.
+    pub fn sign_out(&mut self, client: &ClientId) {
         let Some(slot) = self.slot_of(client) else {
             return;
         };
+        self.settle();
+        self.tell_seat(slot, Seat::say_goodbye);
+        self.settle();
         self.release(slot, |seat, _| seat.flush());
         self.settle();
         self.seats.remove(&slot);

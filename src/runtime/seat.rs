@@ -536,6 +536,12 @@ impl<C, W: Commits> Seat<C, W> {
         Ok(())
     }
 
+    /// Tells the service that the session is over, if there is one.
+    pub(super) fn say_goodbye(&mut self, now: Now) -> Result<(), StoreError> {
+        self.wishes.online = None;
+        self.want(now, Request::Disconnect)
+    }
+
     /// Asks the machine for something in the app's name; nobody waits for the answer.
     fn want(&mut self, now: Now, request: Request) -> Result<(), StoreError> {
         let id = self.next_call();

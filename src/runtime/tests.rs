@@ -12,11 +12,14 @@ use super::driver::{Driver, Outward};
 use super::inbox::{Imports, leave};
 use super::mailbox::{Mailbox, Newcomer};
 use super::publish::{EventStream, Scope};
+use super::{AfterSignOut, ClientCore, OpenOptions, Runtime};
 use crate::model::{
     AppId, ClientId, Content, ConversationId, Event, Mentions, NewConversation, NewMessage,
-    StoreHealth, Timestamp,
+    SessionState, StoreHealth, Timestamp,
 };
-use crate::net::{Incoming, MemoryPeer, MemoryTransport};
+use crate::net::{
+    Connection, Incoming, MemoryPeer, MemoryTransport, NetFuture, Response, Target, Transport,
+};
 use crate::store::{Fault, Inbox, Intent, MemoryDisk, SendIntent, Store};
 use crate::sync::{Reply, Request, SignIn};
 use crate::threads::Threads;
@@ -31,6 +34,7 @@ struct Scene {
     disk: MemoryDisk,
     peer: MemoryPeer,
     ann: ClientId,
+    core: Arc<ClientCore>,
     store: Store,
 }
 
@@ -50,18 +54,20 @@ impl Scene {
         let outward = Outward::new(Callers::inline());
         let events = EventStream::new(outward.publisher.subscribe(Scope::Engine));
         let files = Threads::new("files", 1);
-        let driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
-        tokio::spawn(driver.run());
+        let mut driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
         let mut newcomer = Newcomer::in_memory(&disk, &ann);
         newcomer.guest.imports = Imports::new(inbox);
         let store = newcomer.keys.store.clone();
-        mailbox.attach(newcomer).await.unwrap();
+        let core = Arc::clone(&newcomer.guest.core);
+        driver.admit(newcomer);
+        tokio::spawn(driver.run());
         Self {
             mailbox,
             events,
             disk,
             peer,
             ann,
+            core,
             store,
         }
     }
@@ -200,7 +206,8 @@ async fn what_was_left_is_enqueued_once_wherever_the_import_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_left_is_closed_and_the_others_are_not() {
     let scene = Scene::new().await;
-    scene.mailbox.detach(scene.ann.clone()).await.unwrap();
+    let signed_out = scene.mailbox.sign_out(&scene.core, AfterSignOut::Keep);
+    signed_out.await.unwrap();
     let refusal = scene.ask(Request::Disconnect).await.unwrap_err();
     assert_eq!(refusal, SampanError::Closed);
     scene.mailbox.shutdown().await.unwrap();
@@ -271,4 +278,73 @@ async fn what_an_app_says_is_not_one_commit_with_what_the_service_brought_meanwh
         }
     }
     assert!(brought.iter().all(|seq| !said.contains(seq)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn going_offline_on_a_line_that_is_dead_does_not_wait_for_the_service() {
+    let mut scene = Scene::new().await;
+    let mode = SignIn::TakeOver;
+    scene.ask(Request::Connect { mode }).await.unwrap();
+    let mut connection = scene.peer.accept().await.unwrap();
+    let ann = scene.ann.clone();
+    send_many(&mut connection.from_engine, &connection.to_engine, &ann, 0).await;
+    let mut session = scene.core.board.watch_session();
+    session
+        .wait_for(|state| *state == SessionState::Open)
+        .await
+        .unwrap();
+    // From here on the service says nothing.
+    let at_once = Duration::from_secs(1);
+    let offline = timeout(at_once, scene.ask(Request::Disconnect)).await;
+    assert_eq!(offline.expect("it is offline at once"), Ok(Reply::Done));
+    assert_eq!(scene.core.board.session(), SessionState::Closed);
+    scene.ask(Request::Connect { mode }).await.unwrap();
+    let signed_out = scene.mailbox.sign_out(&scene.core, AfterSignOut::Keep);
+    let signed_out = timeout(at_once, signed_out).await;
+    assert_eq!(signed_out.expect("it is signed out at once"), Ok(()));
+}
+
+/// A transport that brings the loop down.
+struct Faulty;
+
+impl Transport for Faulty {
+    fn connect(&self, _: Target) -> NetFuture<Connection> {
+        panic!("a fault in the loop");
+    }
+
+    fn get(&self, _: String, _: Duration) -> NetFuture<Response> {
+        panic!("a fault in the loop");
+    }
+}
+
+#[tokio::test]
+async fn a_loop_that_panics_tells_everybody_who_waits_or_watches() {
+    let root = tempfile::tempdir().unwrap();
+    let server = ServerAddress::Socket {
+        url: "ws://memory/".to_owned(),
+    };
+    let config = Config::new(AppId::new("app").unwrap(), "key", server, root.path());
+    let runtime = Runtime::start_with(config, Arc::new(Faulty)).unwrap();
+    let ann = ClientId::new("ann").unwrap();
+    let core = runtime.open_client(ann.clone(), OpenOptions::default());
+    let core = core.await.unwrap();
+    let events = EventStream::new(runtime.subscribe(Scope::Engine));
+    let mode = SignIn::TakeOver;
+    // Its answer may be lost with the loop.
+    let _ = runtime
+        .mailbox()
+        .request(&ann, Request::Connect { mode })
+        .await;
+    let events: Vec<_> = events.collect().await;
+    let closed = Event::SessionChanged {
+        client: ann.clone(),
+        state: SessionState::Closed,
+    };
+    assert_eq!(events.last(), Some(&closed), "{events:?}");
+    assert!(core.door.is_closed());
+    assert_eq!(core.board.session(), SessionState::Closed);
+    assert!(runtime.board().is_over());
+    assert_eq!(runtime.shutdown().await, Err(SampanError::Closed));
+    // What was open is free again.
+    core.door.freed().await;
 }

@@ -144,25 +144,25 @@ impl Ports for Wiring {
 
     fn session_changed(&mut self, client: &ClientId, state: &SessionState) {
         if let Some(guest) = self.guests.get(client) {
-            guest.board.session.send_replace(state.clone());
+            guest.core.board.session.send_replace(state.clone());
         }
     }
 
     fn health_changed(&mut self, client: &ClientId, health: &StoreHealth) {
         if let Some(guest) = self.guests.get(client) {
-            guest.board.health.send_replace(health.clone());
+            guest.core.board.health.send_replace(health.clone());
         }
     }
 
     fn sync_changed(&mut self, client: &ClientId, state: SyncState) {
         if let Some(guest) = self.guests.get(client) {
-            guest.board.sync.send_replace(state);
+            guest.core.board.sync.send_replace(state);
         }
     }
 
     fn committed(&mut self, client: &ClientId) {
         if let Some(guest) = self.guests.get(client) {
-            guest.door.marks().raise();
+            guest.core.door.marks().raise();
         }
     }
 
@@ -204,7 +204,8 @@ impl Ports for Wiring {
         reply: &Result<Reply, RequestError>,
     ) -> Left {
         let guest = self.guests.get_mut(client);
-        let board = guest.and_then(|guest| Some((guest.imports.finish(id, reply)?, &guest.board)));
+        let board =
+            guest.and_then(|guest| Some((guest.imports.finish(id, reply)?, &guest.core.board)));
         match board {
             Some((Imported::More, _)) => Left::More,
             Some((Imported::All(total), board)) => {

@@ -10,6 +10,7 @@
 //! | `moving.rs` | the same store at another service |
 //! | `offline.rs` | what is done without a connection, and what comes of it |
 //! | `patches.rs` | edits and recalls by others are shown |
+//! | `endings.rs` | what ends, and who hears it; calls that are given up half-way |
 //! | `extension.rs` | what an extension of the app leaves for it |
 //! | `lifecycle.rs` | suspend and resume, sign-out, accounts, observers, tags |
 //! | `suspend.rs` | the app in the background: files are shut, calls work all the same |
@@ -40,6 +41,7 @@ mod calls;
 mod chat;
 mod conversations;
 mod damage;
+mod endings;
 mod extension;
 mod full;
 mod interop;

@@ -55,7 +55,7 @@ enum Phase {
     /// The service refused for the time being, or closed the session.
     Waiting { until: Duration },
     /// The service was asked to close it.
-    Closing { callers: Vec<RequestId> },
+    Closing,
     /// Over until the app connects again.
     Ended(SessionEnd),
 }
@@ -91,7 +91,7 @@ impl Session {
 
     pub(super) fn state(&self) -> SessionState {
         match &self.phase {
-            Phase::Closed | Phase::Closing { .. } => SessionState::Closed,
+            Phase::Closed | Phase::Closing => SessionState::Closed,
             Phase::Unlinked
             | Phase::Signing { .. }
             | Phase::Opening { .. }
@@ -121,11 +121,8 @@ impl Client {
         id: RequestId,
         mode: SignIn,
     ) -> Result<(), StoreError> {
-        if let Phase::Closing { callers } = &mut self.session.phase {
+        if matches!(self.session.phase, Phase::Closing) {
             // The service closes the session before it reads that it is to be opened again.
-            for caller in std::mem::take(callers) {
-                turn.step.reply(caller, Ok(Reply::Done));
-            }
             self.session.phase = Phase::Closed;
         }
         if let Phase::Closed | Phase::Ended(_) = self.session.phase {
@@ -162,8 +159,8 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         id: RequestId,
     ) -> Result<(), StoreError> {
-        match &mut self.session.phase {
-            Phase::Closing { callers } => callers.push(id),
+        match self.session.phase {
+            Phase::Closing => {}
             Phase::Open => {
                 self.forget_connection(turn)?;
                 let body = SessionCommand::default();
@@ -172,22 +169,18 @@ impl Client {
                     Command::session(Op::Close, body),
                     Purpose::CloseSession,
                 );
-                self.session.phase = Phase::Closing { callers: vec![id] };
+                self.session.phase = Phase::Closing;
             }
-            _ => {
-                self.leave_link(turn, Phase::Closed);
-                turn.step.reply(id, Ok(Reply::Done));
-            }
+            _ => self.leave_link(turn, Phase::Closed),
         }
+        // The app is offline from now on, whether or not the service hears it.
+        turn.step.reply(id, Ok(Reply::Done));
         Ok(())
     }
 
     pub(super) fn close_answered(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
         // Answered or not: the app wants to be offline, and the service will notice.
-        if let Phase::Closing { callers } = &mut self.session.phase {
-            for caller in std::mem::take(callers) {
-                turn.step.reply(caller, Ok(Reply::Done));
-            }
+        if matches!(self.session.phase, Phase::Closing) {
             self.leave_link(turn, Phase::Closed);
         }
         Ok(())
@@ -205,7 +198,7 @@ impl Client {
             return Ok(());
         }
         match self.session.phase {
-            Phase::Closed | Phase::Ended(_) | Phase::Closing { .. } => {}
+            Phase::Closed | Phase::Ended(_) | Phase::Closing => {}
             _ => {
                 self.session.link = LinkState::Up;
                 self.session.failures = 0;
@@ -220,7 +213,7 @@ impl Client {
         self.fail_token_callers(turn, &RequestError::Unanswered);
         match self.session.phase {
             Phase::Closed | Phase::Ended(_) => return Ok(()),
-            Phase::Closing { .. } => return self.close_answered(turn),
+            Phase::Closing => return self.close_answered(turn),
             _ => self.session.phase = Phase::Unlinked,
         }
         self.forget_connection(turn)
@@ -386,7 +379,7 @@ impl Client {
         code: ServiceCode,
         reason: String,
     ) -> Result<(), StoreError> {
-        if let Phase::Closed | Phase::Closing { .. } | Phase::Ended(_) = self.session.phase {
+        if let Phase::Closed | Phase::Closing | Phase::Ended(_) = self.session.phase {
             return Ok(());
         }
         let end = match code {
@@ -408,7 +401,7 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         body: &SessionCommand,
     ) -> Result<(), StoreError> {
-        if let Phase::Closed | Phase::Closing { .. } | Phase::Ended(_) = self.session.phase {
+        if let Phase::Closed | Phase::Closing | Phase::Ended(_) = self.session.phase {
             return Ok(());
         }
         let code = ServiceCode::new(body.code.unwrap_or(0));

@@ -1,0 +1,386 @@
+//! The clients of an engine, and where each of them stands.
+//!
+//! ```text
+//!         open               opened               sign out            files are free, wiped
+//!   none ─────▶ Opening ─────────────▶ Open ─────────────────▶ Closing ─────────────────────▶ none
+//!                  └── did not open ──▶ none
+//! ```
+//!
+//! The loop owns these states, so a call that has begun is carried to its end whether or not its
+//! caller still waits, and the same call again joins it. A client that is open may be at work or at
+//! rest (`rest.rs`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+
+use super::account;
+use super::arrival::Wishes;
+use super::callers::Callers;
+use super::client_state::Told;
+use super::door::{Door, Keys, Opener};
+use super::inbox::{Imports, inbox_of};
+use super::mailbox::{Answer, ClientBoard, GuestSigner, Newcomer};
+use super::rest::{Guest, SharedKey};
+use super::{AfterSignOut, OpenOptions, blocking, clock};
+use crate::model::{ClientId, Tag};
+use crate::store::{Store, StoreOptions};
+use crate::threads::Threads;
+use crate::{Config, SampanError};
+
+/// No store's cache is smaller, in bytes, however many there are.
+const CACHE_MIN: u64 = 1024 * 1024;
+
+/// One open client, as the API holds it.
+#[derive(Debug)]
+pub(crate) struct ClientCore {
+    pub(crate) id: ClientId,
+    pub(crate) board: ClientBoard,
+    pub(crate) door: Arc<Door>,
+    pub(super) tag: Option<Tag>,
+    /// The state that was told last.
+    pub(super) told: Told,
+}
+
+/// Told when a client is open, or why it is not.
+pub(super) type Opened = Answer<Result<Arc<ClientCore>, SampanError>>;
+
+/// Told when a client is closed, and its data are wiped if that was asked for.
+pub(super) type SignedOut = Answer<Result<(), SampanError>>;
+
+/// The clients of one engine.
+pub(super) struct Clients {
+    config: Config,
+    files: Threads,
+    callers: Callers,
+    states: BTreeMap<ClientId, State>,
+    tasks: JoinSet<Finished>,
+    /// How many stores share the cache.
+    sharers: Arc<AtomicU64>,
+}
+
+enum State {
+    Opening {
+        core: Arc<ClientCore>,
+        waiting: Vec<Opened>,
+    },
+    Open(Arc<ClientCore>),
+    Closing(Closing),
+}
+
+struct Closing {
+    core: Arc<ClientCore>,
+    wipe: Wipe,
+    waiting: Vec<SignedOut>,
+    /// Those who want the client opened anew when it is closed.
+    next: Vec<(OpenOptions, Opened)>,
+}
+
+/// Whether a client's data are removed when it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wipe {
+    /// They stay.
+    No,
+    /// They are to be removed, and are not yet.
+    Wanted,
+    /// They are being removed.
+    Begun,
+}
+
+/// What a task beside the loop did.
+pub(super) enum Finished {
+    /// A store was opened, or was not.
+    Opened(Box<(Guest, Result<Keys, SampanError>)>),
+    /// Nobody uses a client's files any more, and what was to be wiped is gone.
+    Closed(ClientId, Result<(), SampanError>),
+}
+
+/// What the loop does about something that finished.
+pub(super) enum Next {
+    /// A client takes part now; then those who wait for it are told.
+    Attach(Box<Newcomer>, Arc<ClientCore>, Vec<Opened>),
+    /// Nothing.
+    Nothing,
+}
+
+impl Clients {
+    pub(super) fn new(config: Config, files: Threads, callers: Callers) -> Self {
+        Self {
+            config,
+            files,
+            callers,
+            states: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            sharers: Arc::default(),
+        }
+    }
+
+    /// Opens a client, or finds the one that is open. One that is being closed is opened anew
+    /// afterwards.
+    pub(super) fn open(&mut self, id: ClientId, options: OpenOptions, done: Opened) {
+        match self.states.get_mut(&id) {
+            None => self.begin_opening(id, options, done),
+            Some(State::Open(core)) => tell(done, same(core, &options)),
+            Some(State::Opening { core, waiting }) => match same(core, &options) {
+                Ok(_) => waiting.push(done),
+                error => tell(done, error),
+            },
+            Some(State::Closing(closing)) => closing.next.push((options, done)),
+        }
+    }
+
+    fn begin_opening(&mut self, id: ClientId, options: OpenOptions, done: Opened) {
+        let key = SharedKey::new(Mutex::new(options.key.clone()));
+        let inbox = self.config.inbox_folder.as_deref();
+        let inbox = inbox.map(|root| inbox_of(root, &self.config.app_id, &id, options.key));
+        let core = Arc::new(ClientCore {
+            id: id.clone(),
+            board: ClientBoard::default(),
+            door: Door::new(self.opener(&id, Arc::clone(&key))),
+            tag: options.tag,
+            told: Told::default(),
+        });
+        let guest = Guest {
+            core: Arc::clone(&core),
+            signer: GuestSigner::new(options.signer, &self.callers),
+            wishes: Wishes::default(),
+            imports: Imports::new(inbox),
+            key,
+            compactions: Vec::new(),
+        };
+        let door = Arc::clone(&core.door);
+        let waiting = vec![done];
+        self.states.insert(id, State::Opening { core, waiting });
+        self.share_caches();
+        let opened = blocking(&self.files, move || door.open());
+        self.tasks
+            .spawn(async move { Finished::Opened(Box::new((guest, opened.await))) });
+    }
+
+    /// A store's cache is an even part of what there is for those open when it is opened.
+    fn share_caches(&self) {
+        let clients = u64::try_from(self.states.len()).unwrap_or(u64::MAX);
+        self.sharers.store(clients, Ordering::Relaxed);
+    }
+
+    /// How a client's store is opened, the first time and after each rest.
+    fn opener(&self, id: &ClientId, key: SharedKey) -> Opener {
+        let app = self.config.app_id.clone();
+        let folder = account::folder(&self.config.store_root, &app, id);
+        let how = StoreOptions::new(&folder, id.clone(), clock::wall());
+        let cache_bytes = self.config.cache_bytes;
+        let sharers = Arc::clone(&self.sharers);
+        Box::new(move || {
+            let mut how = how.clone();
+            let sharers = sharers.load(Ordering::Relaxed).max(1);
+            how.cache_bytes = (cache_bytes / sharers).max(CACHE_MIN);
+            how.key = key.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            how.now = clock::wall();
+            let opened = Store::open(&how)?;
+            if how.key.is_none() {
+                // A folder that can't be written has its own report; the list lacks it then.
+                let _ = account::remember(&how.folder, &app, &how.owner);
+            }
+            Ok(opened)
+        })
+    }
+
+    /// Notes that a client is open which was opened elsewhere, in memory.
+    #[cfg(test)]
+    pub(super) fn add(&mut self, core: &Arc<ClientCore>) {
+        let state = State::Open(Arc::clone(core));
+        self.states.insert(core.id.clone(), state);
+    }
+
+    /// Begins to close an open client: true when the loop is to give it up now, and to say so by
+    /// [`Clients::given_up`]. One that is being closed already is joined; a handle of an earlier
+    /// opening is closed for ever.
+    pub(super) fn sign_out(
+        &mut self,
+        core: &Arc<ClientCore>,
+        after: AfterSignOut,
+        done: SignedOut,
+    ) -> bool {
+        let wipe = match after {
+            AfterSignOut::Keep => Wipe::No,
+            AfterSignOut::Wipe => Wipe::Wanted,
+        };
+        match self.states.get_mut(&core.id) {
+            Some(State::Closing(closing)) if Arc::ptr_eq(&closing.core, core) => {
+                if closing.wipe == Wipe::No {
+                    closing.wipe = wipe;
+                }
+                closing.waiting.push(done);
+                false
+            }
+            Some(State::Open(open)) if Arc::ptr_eq(open, core) => {
+                let closing = Closing {
+                    core: Arc::clone(core),
+                    wipe,
+                    waiting: vec![done],
+                    next: Vec::new(),
+                };
+                self.states.insert(core.id.clone(), State::Closing(closing));
+                true
+            }
+            _ => {
+                tell(done, Err(SampanError::Closed));
+                false
+            }
+        }
+    }
+
+    /// The loop holds nothing of a client any more: waits until its files are free.
+    pub(super) fn given_up(&mut self, core: &ClientCore) {
+        let (id, door) = (core.id.clone(), Arc::clone(&core.door));
+        self.tasks.spawn(async move {
+            door.freed().await;
+            Finished::Closed(id, Ok(()))
+        });
+    }
+
+    /// The next thing that finished; waits for ever where nothing is under way.
+    pub(super) async fn next(&mut self) -> Finished {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(finished)) => return finished,
+                // No task panics: the work on files catches its own.
+                Some(Err(error)) => debug_assert!(error.is_cancelled(), "{error}"),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The next thing that finished already.
+    pub(super) fn try_next(&mut self) -> Option<Finished> {
+        self.tasks.try_join_next()?.ok()
+    }
+
+    /// Takes what finished to those who wait for it.
+    pub(super) fn finished(&mut self, finished: Finished) -> Next {
+        match finished {
+            Finished::Opened(opened) => self.opened(*opened),
+            Finished::Closed(id, outcome) => {
+                self.closed(id, &outcome);
+                Next::Nothing
+            }
+        }
+    }
+
+    fn opened(&mut self, (guest, outcome): (Guest, Result<Keys, SampanError>)) -> Next {
+        let core = Arc::clone(&guest.core);
+        let Some(State::Opening { waiting, .. }) = self.states.remove(&core.id) else {
+            debug_assert!(false, "only a client that is being opened is opened");
+            return Next::Nothing;
+        };
+        match outcome {
+            Ok(keys) => {
+                let state = State::Open(Arc::clone(&core));
+                self.states.insert(core.id.clone(), state);
+                Next::Attach(Box::new(Newcomer { guest, keys }), core, waiting)
+            }
+            Err(error) => {
+                self.share_caches();
+                for done in waiting {
+                    tell(done, Err(error.clone()));
+                }
+                Next::Nothing
+            }
+        }
+    }
+
+    fn closed(&mut self, id: ClientId, outcome: &Result<(), SampanError>) {
+        match self.states.remove(&id) {
+            Some(State::Closing(mut closing)) if closing.wipe == Wipe::Wanted => {
+                closing.wipe = Wipe::Begun;
+                self.states.insert(id.clone(), State::Closing(closing));
+                self.begin_wiping(id);
+            }
+            Some(State::Closing(closing)) => {
+                self.share_caches();
+                for done in closing.waiting {
+                    tell(done, outcome.clone());
+                }
+                for (options, done) in closing.next {
+                    self.open(id.clone(), options, done);
+                }
+            }
+            other => {
+                debug_assert!(
+                    other.is_none(),
+                    "only a client that is being closed is closed"
+                );
+            }
+        }
+    }
+
+    fn begin_wiping(&mut self, id: ClientId) {
+        let folders = self.folders(&id);
+        let wiped = blocking(&self.files, move || {
+            // All are tried; the first failure is told.
+            let outcomes: Vec<_> = folders.iter().map(|folder| account::wipe(folder)).collect();
+            let outcome: Result<(), _> = outcomes.into_iter().collect();
+            outcome.map_err(|error| SampanError::StoreUnavailable {
+                reason: error.to_string(),
+            })
+        });
+        self.tasks
+            .spawn(async move { Finished::Closed(id, wiped.await) });
+    }
+
+    /// Every folder that holds something of a client, in the order in which they are wiped: the
+    /// store last, for it tells whose the rest was.
+    fn folders(&self, id: &ClientId) -> Vec<PathBuf> {
+        let roots = [
+            self.config.inbox_folder.as_ref(),
+            Some(&self.config.store_root),
+        ];
+        let roots = roots.into_iter().flatten();
+        roots
+            .map(|root| account::folder(root, &self.config.app_id, id))
+            .collect()
+    }
+
+    /// The loop ends: waits until all files are free and what was to be wiped is gone.
+    pub(super) async fn end(mut self) {
+        let ids: Vec<_> = self.states.keys().cloned().collect();
+        for id in ids {
+            if let Some(State::Open(core)) = self.states.get(&id) {
+                core.door.freed().await;
+            }
+        }
+        while let Some(finished) = self.tasks.join_next().await {
+            match finished {
+                // It has no one to serve any more.
+                Ok(Finished::Opened(opened)) => drop(opened),
+                Ok(Finished::Closed(id, outcome)) => self.closed_at_the_end(id, &outcome),
+                Err(error) => debug_assert!(error.is_cancelled(), "{error}"),
+            }
+        }
+    }
+
+    fn closed_at_the_end(&mut self, id: ClientId, outcome: &Result<(), SampanError>) {
+        if let Some(State::Closing(closing)) = self.states.get_mut(&id) {
+            // Nobody is served any more who wants it opened.
+            closing.next.clear();
+            self.closed(id, outcome);
+        }
+    }
+}
+
+/// The open client, if it was opened in this way.
+fn same(core: &Arc<ClientCore>, options: &OpenOptions) -> Result<Arc<ClientCore>, SampanError> {
+    if core.tag == options.tag {
+        Ok(Arc::clone(core))
+    } else {
+        Err(SampanError::TagMismatch)
+    }
+}
+
+/// A caller that left is not told.
+fn tell<T>(done: Answer<T>, outcome: T) {
+    let _ = done.send(outcome);
+}
