@@ -1,0 +1,163 @@
+//! `sampan-migrate crawl`.
+
+use std::process::ExitCode;
+
+use tokio::sync::watch;
+
+use super::{CrawlArguments, LEFT};
+use crate::core::pace::Limits;
+use crate::core::slice::DAY_MS;
+use crate::crawl::{self, CrawlError, Options, Progress, Report};
+use crate::http::{MasterKey, Server, ServerOptions};
+
+/// The variable that holds the master key.
+const KEY_VARIABLE: &str = "SAMPAN_MASTER_KEY";
+
+pub(super) fn run(arguments: &CrawlArguments) -> Result<ExitCode, String> {
+    let server = Server::new(ServerOptions {
+        url: arguments.server.clone(),
+        app: arguments.app.clone(),
+        key: key(arguments)?,
+        timeout: arguments.pace.timeout,
+        may_be_clear: arguments.pace.insecure,
+    });
+    let server = server.map_err(|error| error.to_string())?;
+    let options = options(arguments);
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    let done = runtime.block_on(until_interrupted(server, &options));
+    match done {
+        Ok(report) => Ok(tell(&report)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The master key, from the file or the environment.
+fn key(arguments: &CrawlArguments) -> Result<MasterKey, String> {
+    let (text, home) = match &arguments.master_key_file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file);
+            (
+                text.map_err(|error| format!("{}: {error}", file.display()))?,
+                file.display().to_string(),
+            )
+        }
+        None => {
+            let text = std::env::var(KEY_VARIABLE);
+            let missing = |_| {
+                format!("no master key: set {KEY_VARIABLE}, or name a file with --master-key-file")
+            };
+            (text.map_err(missing)?, KEY_VARIABLE.to_owned())
+        }
+    };
+    // Some consoles show the key with the mark that makes it a master key.
+    let text = text.trim().trim_end_matches(",master");
+    MasterKey::new(text).ok_or_else(|| format!("{home} does not hold a master key"))
+}
+
+fn options(arguments: &CrawlArguments) -> Options {
+    let pace = &arguments.pace;
+    let now = crate::clock::wall_millis();
+    Options {
+        archive: arguments.archive.clone(),
+        keeps_addresses: arguments.keep_addresses,
+        since: arguments.days.map_or(0, |days| {
+            now.saturating_sub(i64::from(days) * DAY_MS).max(0)
+        }),
+        slice_ms: i64::try_from(pace.slice.as_millis())
+            .unwrap_or(i64::MAX)
+            .max(1),
+        workers: pace.workers.clamp(1, 64),
+        limits: Limits {
+            start: pace.start_rate,
+            ceiling: pace.max_rate,
+            cool_down: pace.cool_down,
+        },
+        tries: pace.tries,
+        retry_wait: pace.retry_wait,
+        settle: pace.settle,
+        again: arguments.again,
+        tables: if arguments.no_tables {
+            Vec::new()
+        } else {
+            arguments.tables.clone()
+        },
+        check_percent: arguments.check,
+        attachments: arguments
+            .attachments
+            .then(|| arguments.attachment_max.saturating_mul(1024 * 1024)),
+        follow: arguments.follow,
+    }
+}
+
+/// Crawls until it is done or somebody presses Ctrl-C; then it still saves what it has.
+async fn until_interrupted(server: Server, options: &Options) -> Result<Report, CrawlError> {
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("stopping; what was read is being saved");
+            stop.send_replace(true);
+            // Asked twice: at once, then. A killed run loses nothing either.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(130);
+            }
+        }
+        // Without a handler nobody can ask: the sender stays, and so does the run.
+        std::future::pending::<()>().await;
+    });
+    crawl::run(server, options, &Progress::shown(), stopped).await
+}
+
+fn tell(report: &Report) -> ExitCode {
+    let recovered = &report.recovered;
+    if recovered.pages > 0 {
+        println!(
+            "{} pages taken over from a run that was cut off",
+            recovered.pages
+        );
+    }
+    if recovered.again > 0 {
+        println!(
+            "{} files were damaged or missing; their part was asked for again",
+            recovered.again
+        );
+    }
+    for path in &recovered.set_aside {
+        println!("set aside, for it could not be read: {}", path.display());
+    }
+    println!(
+        "{} messages on {} pages; {} answers had to be asked for again",
+        report.rows, report.pages, report.troubles
+    );
+    for check in &report.checks {
+        println!(
+            "compared {} {} conversations with {} messages: {} were missing in the history of the app{}",
+            check.conversations,
+            check.kind,
+            check.messages,
+            check.missing,
+            if check.missing > 0 {
+                ", so all of this kind were read by themselves"
+            } else {
+                ""
+            }
+        );
+    }
+    if let Some(files) = &report.attachments {
+        println!(
+            "attachments: {} saved, {} are gone or too large, {} to be tried again",
+            files.kept, files.gone, files.failed
+        );
+    }
+    for note in report.notes.iter().chain(&report.failed) {
+        println!("note: {note}");
+    }
+    let is_left = report.left > 0 || report.attachments.is_some_and(|files| files.failed > 0);
+    if is_left {
+        println!(
+            "{} slices are left; run the same command again",
+            report.left
+        );
+        return ExitCode::from(LEFT);
+    }
+    ExitCode::SUCCESS
+}

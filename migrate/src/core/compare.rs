@@ -1,0 +1,170 @@
+//! Several readings of one message: which content counts, and what happened to the message between
+//! them. A page of history has no mark of an edit, so only a later reading shows one.
+
+use std::collections::BTreeMap;
+
+use super::row::Row;
+
+/// A reading, as far as comparing goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// The message.
+    pub row: Row,
+    /// The pass that read it.
+    pub pass: u32,
+    /// When the service said so.
+    pub as_of: i64,
+}
+
+/// A reading of the whole app's history that is finished: what it does not have was not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Complete {
+    /// The pass.
+    pub pass: u32,
+    /// The first millisecond that it read. Behind the oldest row that it found, or before what the
+    /// service keeps, nothing can be told.
+    pub older: i64,
+    /// The first millisecond that it did not.
+    pub newer: i64,
+    /// When it was begun.
+    pub started_at: i64,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// A later reading has other content.
+    Edited,
+    /// A later reading says that it was recalled.
+    Recalled,
+    /// A later, complete reading does not have it.
+    Deleted,
+}
+
+/// A message as the archive knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merged {
+    /// The reading that counts.
+    pub latest: Seen,
+    /// What happened to it.
+    pub change: Option<Change>,
+}
+
+/// Joins the readings of one millisecond into messages, in the order of their conversations and ids.
+/// The order of the readings does not matter, and a reading that comes twice counts once.
+#[must_use]
+pub fn merge(readings: impl IntoIterator<Item = Seen>, complete: &[Complete]) -> Vec<Merged> {
+    let mut messages: BTreeMap<(String, String), Vec<Seen>> = BTreeMap::new();
+    for seen in readings {
+        let key = (seen.row.conversation.clone(), seen.row.id.clone());
+        messages.entry(key).or_default().push(seen);
+    }
+    messages
+        .into_values()
+        .filter_map(|seen| merged(seen, complete))
+        .collect()
+}
+
+fn merged(mut seen: Vec<Seen>, complete: &[Complete]) -> Option<Merged> {
+    seen.sort_by(|a, b| (a.as_of, a.pass, &a.row.raw).cmp(&(b.as_of, b.pass, &b.row.raw)));
+    let differs = seen.windows(2).any(|pair| match pair {
+        [a, b] => a.row.data != b.row.data,
+        _ => false,
+    });
+    let latest = seen.pop()?;
+    let is_gone = complete.iter().any(|pass| {
+        let (at, newest) = (latest.row.at, latest.pass);
+        let has = seen.iter().any(|one| one.pass == pass.pass);
+        // It was read by the pass before, and this later one covers its time without finding it.
+        !has && pass.pass > newest
+            && pass.started_at > latest.as_of
+            && pass.older <= at
+            && at < pass.newer
+    });
+    let change = match (is_gone, latest.row.is_recalled(), differs) {
+        (true, _, _) => Some(Change::Deleted),
+        (_, true, _) => Some(Change::Recalled),
+        (_, _, true) => Some(Change::Edited),
+        _ => None,
+    };
+    Some(Merged { latest, change })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seen(id: &str, data: &str, pass: u32) -> Seen {
+        let data = serde_json::Value::from(data);
+        let raw = format!(r#"{{"timestamp":50,"msg-id":"{id}","to":"c","data":{data}}}"#);
+        Seen {
+            row: Row::read(&raw).unwrap(),
+            pass,
+            as_of: i64::from(pass) * 100,
+        }
+    }
+
+    fn complete(pass: u32, older: i64) -> Complete {
+        Complete {
+            pass,
+            older,
+            newer: 90,
+            started_at: i64::from(pass) * 100,
+        }
+    }
+
+    #[test]
+    fn the_later_reading_counts_and_shows_the_edit() {
+        let found = merge([seen("a", "new", 2), seen("a", "old", 1)], &[]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].latest.row.data.as_deref(), Some("new"));
+        assert_eq!(found[0].change, Some(Change::Edited));
+    }
+
+    #[test]
+    fn a_recall_is_told_from_an_edit() {
+        let found = merge(
+            [seen("a", "old", 1), seen("a", r#"{"_lctype":-127}"#, 2)],
+            &[],
+        );
+        assert_eq!(found[0].change, Some(Change::Recalled));
+    }
+
+    #[test]
+    fn a_message_that_a_complete_later_pass_lacks_was_deleted() {
+        let change = |passes: &[Complete]| merge([seen("a", "x", 1)], passes)[0].change;
+        assert_eq!(
+            change(&[complete(1, 0), complete(2, 0)]),
+            Some(Change::Deleted)
+        );
+        assert_eq!(change(&[complete(2, 51)]), None, "its time was not covered");
+        assert_eq!(change(&[complete(1, 0)]), None, "no later pass");
+    }
+
+    #[test]
+    fn one_id_in_two_conversations_is_two_messages() {
+        let mut other = seen("a", "x", 1);
+        other.row.conversation = "d".into();
+        assert_eq!(merge([seen("a", "x", 1), other], &[]).len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_and_number_of_readings_do_not_matter(
+            picks in proptest::collection::vec((0_usize..3, 0_usize..3, 1_u32..4), 1..12),
+            turn in 0_usize..12,
+        ) {
+            let words = ["x", "y", r#"{"_lctype":-127}"#];
+            let readings: Vec<Seen> =
+                picks.iter().map(|(id, data, pass)| seen(["a", "b", "c"][*id], words[*data], *pass)).collect();
+            let passes = [complete(1, 0), complete(3, 0)];
+            let expected = merge(readings.clone(), &passes);
+            let mut turned = readings.clone();
+            turned.rotate_left(turn % readings.len());
+            turned.extend(readings);
+            prop_assert_eq!(merge(turned, &passes), expected);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How fast requests may follow each other: slow at first, twice as fast after each quiet while, half
+//! as fast after trouble, and not at all for a while after the service said "too many".
+//!
+//! Times are given, as time since the start. No limit on history reads is documented, so the pace
+//! finds it out, and stays below a ceiling that the operator can move.
+
+use std::time::Duration;
+
+/// The pace never falls below this, however much trouble there is.
+const SLOWEST_PER_MINUTE: f64 = 6.0;
+
+/// What an operator can set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Requests a minute at the start.
+    pub start: f64,
+    /// The most requests a minute.
+    pub ceiling: f64,
+    /// How long nothing is asked after "too many requests", and how long it must stay quiet before
+    /// the pace doubles.
+    pub cool_down: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            start: 60.0,
+            ceiling: 600.0,
+            cool_down: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The pace of all requests of a run.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    limits: Limits,
+    per_minute: f64,
+    /// When the next request may start.
+    next: Duration,
+    /// Until when nothing is asked.
+    held_until: Option<Duration>,
+    /// Since when it has been quiet.
+    quiet_since: Duration,
+    /// The last slow-down; trouble of requests that were on their way then counts once.
+    slowed_at: Option<Duration>,
+}
+
+impl Pace {
+    /// A pace at the start of a run.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let start = limits
+            .start
+            .clamp(SLOWEST_PER_MINUTE, limits.ceiling.max(SLOWEST_PER_MINUTE));
+        Self {
+            limits,
+            per_minute: start,
+            next: Duration::ZERO,
+            held_until: None,
+            quiet_since: Duration::ZERO,
+            slowed_at: None,
+        }
+    }
+
+    /// Requests a minute, now.
+    #[must_use]
+    pub fn per_minute(&self) -> f64 {
+        self.per_minute
+    }
+
+    /// Until when nothing is asked, not even by who has a place already.
+    #[must_use]
+    pub fn held_until(&self) -> Option<Duration> {
+        self.held_until
+    }
+
+    /// Takes the next place in the row, and tells when it comes.
+    pub fn reserve(&mut self, now: Duration) -> Duration {
+        let at = self.next.max(now);
+        self.next = at + Duration::from_secs_f64(60.0 / self.per_minute);
+        at
+    }
+
+    /// A request was answered well.
+    pub fn succeeded(&mut self, now: Duration) {
+        let ceiling = self.limits.ceiling.max(SLOWEST_PER_MINUTE);
+        if now.saturating_sub(self.quiet_since) >= self.limits.cool_down
+            && self.per_minute < ceiling
+        {
+            self.per_minute = (self.per_minute * 2.0).min(ceiling);
+            self.quiet_since = now;
+        }
+    }
+
+    /// A request that started at `started` was refused as one too many. Nothing is asked until the
+    /// cool-down, or what the service asks for, has passed.
+    pub fn limited(&mut self, started: Duration, now: Duration, asked: Option<Duration>) {
+        self.slow_down(started, now);
+        let wait = self
+            .limits
+            .cool_down
+            .max(asked.unwrap_or_default().min(Duration::from_secs(3600)));
+        self.next = self.next.max(now + wait);
+        self.held_until = self.held_until.max(Some(now + wait));
+        self.quiet_since = self.quiet_since.max(now + wait);
+    }
+
+    /// A request that started at `started` met a service that does not feel well.
+    pub fn failed(&mut self, started: Duration, now: Duration) {
+        self.slow_down(started, now);
+        self.quiet_since = self.quiet_since.max(now);
+    }
+
+    fn slow_down(&mut self, started: Duration, now: Duration) {
+        if self.slowed_at.is_some_and(|at| started <= at) {
+            return;
+        }
+        self.per_minute = (self.per_minute / 2.0).max(SLOWEST_PER_MINUTE);
+        self.slowed_at = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn requests_keep_their_distance() {
+        let mut pace = Pace::new(Limits::default());
+        assert_eq!(pace.reserve(secs(5)), secs(5));
+        assert_eq!(pace.reserve(secs(5)), secs(6));
+        assert_eq!(pace.reserve(secs(5)), secs(7));
+    }
+
+    #[test]
+    fn a_quiet_minute_doubles_the_pace_up_to_the_ceiling() {
+        let mut pace = Pace::new(Limits::default());
+        pace.succeeded(secs(59));
+        assert_eq!(pace.per_minute(), 60.0);
+        for minute in 1..=9 {
+            pace.succeeded(secs(60 * minute));
+        }
+        assert_eq!(pace.per_minute(), 600.0);
+    }
+
+    #[test]
+    fn too_many_requests_stop_everything_for_a_minute_and_halve_the_pace_once() {
+        let mut pace = Pace::new(Limits::default());
+        pace.limited(secs(9), secs(10), None);
+        pace.limited(secs(9), secs(11), None);
+        assert_eq!(pace.per_minute(), 30.0);
+        assert_eq!(pace.held_until(), Some(secs(71)));
+        assert_eq!(pace.reserve(secs(12)), secs(71));
+        pace.succeeded(secs(100));
+        assert_eq!(pace.per_minute(), 30.0, "the quiet begins after the stop");
+        pace.succeeded(secs(131));
+        assert_eq!(pace.per_minute(), 60.0);
+    }
+
+    #[test]
+    fn what_the_service_asks_for_is_waited_for_if_it_is_longer() {
+        let mut pace = Pace::new(Limits::default());
+        pace.limited(secs(0), secs(1), Some(secs(120)));
+        assert_eq!(pace.reserve(secs(2)), secs(121));
+    }
+
+    #[test]
+    fn trouble_never_stops_a_crawl_for_good() {
+        let mut pace = Pace::new(Limits::default());
+        for second in 1..100 {
+            pace.failed(secs(second), secs(second));
+        }
+        assert_eq!(pace.per_minute(), SLOWEST_PER_MINUTE);
+    }
+}

@@ -1,0 +1,153 @@
+//! One message as a page of history has it.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::page::Fields;
+
+/// The fields of a row that moving needs. What else a row has stays in its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// When the service took the message, in milliseconds since 1970.
+    pub at: i64,
+    /// The id of the message.
+    pub id: String,
+    /// The conversation, by the id that clients use.
+    pub conversation: String,
+    /// Who sent it.
+    pub from: Option<String>,
+    /// The content: text, or base64 for a binary message.
+    pub data: Option<String>,
+    /// Whether the content is binary.
+    pub is_binary: bool,
+    /// Whether the row is of the first generation of conversations.
+    pub is_legacy: bool,
+    /// When it first reached somebody.
+    pub delivered_at: Option<i64>,
+    /// The row as it came.
+    pub raw: String,
+}
+
+/// Why a row is no message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// It is no JSON object.
+    #[error("the row is no JSON object")]
+    NoObject,
+    /// A field that a message cannot be without is missing or of another type.
+    #[error("the row has no usable `{0}`")]
+    Field(&'static str),
+}
+
+impl Row {
+    /// Reads a row.
+    ///
+    /// # Errors
+    ///
+    /// [`RowError`] when it has no time, no id or no conversation.
+    pub fn read(raw: &str) -> Result<Self, RowError> {
+        let Fields(fields) = serde_json::from_str(raw).map_err(|_| RowError::NoObject)?;
+        let find = |name: &str| {
+            fields
+                .iter()
+                .rev()
+                .find(|field| field.0 == name)
+                .map(|field| field.1)
+        };
+        let at = typed::<i64>(find("timestamp")).ok_or(RowError::Field("timestamp"))?;
+        let id = text(find("msg-id")).ok_or(RowError::Field("msg-id"))?;
+        // `to` is the id that clients use; `conv-id` may be a form of the service's own.
+        let is_modern = typed::<bool>(find("is-conv")) != Some(false);
+        let conversation = text(find("to")).or_else(|| text(find("conv-id")).filter(|_| is_modern));
+        Ok(Self {
+            at,
+            id,
+            conversation: conversation.ok_or(RowError::Field("to"))?,
+            from: text(find("from")),
+            data: typed(find("data")),
+            is_binary: typed(find("bin")).unwrap_or(false),
+            is_legacy: !is_modern,
+            delivered_at: typed(find("ack-at")).filter(|at| *at > 0),
+            raw: raw.to_owned(),
+        })
+    }
+
+    /// Whether the content says that the message was recalled.
+    #[must_use]
+    pub fn is_recalled(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Envelope {
+            #[serde(rename = "_lctype")]
+            kind: i64,
+        }
+        let Some(data) = self.data.as_deref().filter(|_| !self.is_binary) else {
+            return false;
+        };
+        // Cheap first: most content is no recall.
+        data.contains("-127")
+            && serde_json::from_str::<Envelope>(data).is_ok_and(|envelope| envelope.kind == -127)
+    }
+}
+
+fn typed<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+fn text(value: Option<&RawValue>) -> Option<String> {
+    typed::<String>(value).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_row_names_its_conversation_as_clients_do() {
+        let row = Row::read(
+            r#"{"timestamp":1,"msg-id":"m","conv-id":"c00000000","to":"c","from":"a","data":"x","is-conv":true}"#,
+        );
+        assert_eq!(row.unwrap().conversation, "c");
+        let row = Row::read(r#"{"timestamp":1,"msg-id":"m","conv-id":"c"}"#).unwrap();
+        assert_eq!((row.conversation.as_str(), row.data), ("c", None));
+    }
+
+    #[test]
+    fn a_row_says_what_it_lacks() {
+        assert_eq!(Row::read("[]"), Err(RowError::NoObject));
+        assert_eq!(
+            Row::read(r#"{"msg-id":"m","to":"c"}"#),
+            Err(RowError::Field("timestamp"))
+        );
+        assert_eq!(
+            Row::read(r#"{"timestamp":1,"to":"c"}"#),
+            Err(RowError::Field("msg-id"))
+        );
+        assert_eq!(
+            Row::read(r#"{"timestamp":1,"msg-id":"m"}"#),
+            Err(RowError::Field("to"))
+        );
+    }
+
+    #[test]
+    fn a_recall_is_known_by_its_type_and_not_by_its_words() {
+        let row = |data: &str| {
+            let data = serde_json::Value::from(data);
+            Row::read(&format!(
+                r#"{{"timestamp":1,"msg-id":"m","to":"c","data":{data}}}"#
+            ))
+            .unwrap()
+        };
+        assert!(row(r#"{"_lctype":-127}"#).is_recalled());
+        assert!(!row(r#"{"_lctype":-1,"_lctext":"-127"}"#).is_recalled());
+        assert!(!row("-127").is_recalled());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_row_or_an_error(raw in "(?s).{0,60}") {
+            let _ = Row::read(&raw);
+        }
+    }
+}
