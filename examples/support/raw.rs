@@ -155,6 +155,44 @@ impl RawConnection {
         self.ask(client, command).await.map(|_| ())
     }
 
+    /// Which of these clients are online.
+    pub(crate) async fn online(
+        &self,
+        asker: &ClientId,
+        clients: &[ClientId],
+    ) -> Outcome<Vec<ClientId>> {
+        let body = SessionCommand {
+            session_peer_ids: clients.iter().map(ToString::to_string).collect(),
+            ..SessionCommand::default()
+        };
+        let answer = self.ask(asker, Command::session(Op::Query, body)).await?;
+        match answer.command {
+            Command::Session { body, .. } => {
+                let online = body.online_session_peer_ids.iter();
+                Ok(online
+                    .map(|id| ClientId::new(id))
+                    .collect::<Result<_, _>>()?)
+            }
+            other => Err(Box::new(Unexpected(format!("{other:?}")))),
+        }
+    }
+
+    /// Adds members to a conversation, or removes them.
+    pub(crate) async fn change_members(
+        &self,
+        client: &ClientId,
+        conversation: &ConversationId,
+        op: Op,
+        members: &[ClientId],
+    ) -> Outcome<()> {
+        let body = ConvCommand {
+            cid: Some(conversation.as_str().to_owned()),
+            m: members.iter().map(ToString::to_string).collect(),
+            ..ConvCommand::default()
+        };
+        self.ask(client, Command::conv(op, body)).await.map(|_| ())
+    }
+
     /// Makes a conversation with a name; always a new one.
     pub(crate) async fn start_conversation(
         &self,

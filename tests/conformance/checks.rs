@@ -331,6 +331,8 @@ mod tests {
                 .map(|check| check.name)
                 .collect::<Vec<_>>()
         };
+        let begun = checks(&source_at("a.mjs", "test(`S001 to ${name}`, f)"));
+        assert!(begun.iter().all(|check| check.is_beginning));
         let javascript =
             "// S001\ncheck('S002 it\\'s sent', async () => {\n  it(\n    `S003 to ${name}`)";
         assert_eq!(

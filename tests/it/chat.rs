@@ -5,7 +5,7 @@ use sampan::{OfflineMode, PayloadEncoding};
 
 use crate::place::{Device, Place};
 
-/// S003, S004, S020, S026, S040, S060, S061, S087: sign in with an id alone, make a conversation, send, receive, in both directions.
+/// S003, S020, S026, S060, S061: sign in with an id alone, make a conversation, send, receive, in both directions.
 #[tokio::test]
 async fn two_devices_chat_and_both_timelines_are_the_same() {
     let place = Place::new().await;
@@ -61,7 +61,7 @@ async fn what_was_said_while_away_is_there_afterwards_and_counted_until_it_is_re
     assert_eq!(ben.client.unread_totals().await.unwrap().all.messages, 0);
 }
 
-/// S310, S312: own messages from another device reach the timeline and raise no unread count.
+/// S306, S312: own messages from another device reach the timeline and raise no unread count.
 #[tokio::test]
 async fn a_second_device_of_the_same_client_shows_what_the_first_one_sent() {
     let place = Place::new().await;
@@ -82,6 +82,28 @@ async fn a_second_device_of_the_same_client_shows_what_the_first_one_sent() {
     assert!(info.unread.is_none(), "{:?}", info.unread);
 }
 
+/// S040, S087: one message reaches every other member, and nobody else.
+#[tokio::test]
+async fn a_message_reaches_every_other_member_of_a_conversation() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let cem = place.online("tablet", "cem").await;
+    let dan = place.online("watch", "dan").await;
+    let talk = ann.talk_to_all(&["ben", "cem"]).await;
+    talk.send_text("to you two".into()).await.unwrap();
+    let service_id = ann.service_id(&talk).await;
+    for member in [&ben, &cem] {
+        member.sees(&service_id, &["ann: to you two"]).await;
+    }
+    // What is said to dan comes after it, so that dan would have heard it by then.
+    let other = ann.talk_to("dan").await;
+    other.send_text("to you".into()).await.unwrap();
+    let other = ann.service_id(&other).await;
+    dan.sees(&other, &["ann: to you"]).await;
+    assert!(dan.client.conversation(service_id).await.is_err());
+}
+
 /// S005: text frames instead of binary ones carry the same chat.
 #[tokio::test]
 async fn text_frames_carry_the_same_chat_as_binary_ones() {
@@ -100,7 +122,7 @@ async fn text_frames_carry_the_same_chat_as_binary_ones() {
     ann.sees(&id, &["ann: hello", "ben: hi ann"]).await;
 }
 
-/// S007, S209: the service pushes what was missed, where the app chose that.
+/// S209: the service pushes what was missed, where the app chose that.
 #[tokio::test]
 async fn messages_missed_while_away_are_pushed_where_the_app_chose_that() {
     let place = Place::new().await;
@@ -139,7 +161,7 @@ async fn an_acknowledged_message_keeps_its_local_id() {
     assert_eq!(found.state, MessageState::Sent);
 }
 
-/// Several clients of one engine share its connection.
+/// S028: several clients of one engine share its connection.
 #[tokio::test]
 async fn two_clients_of_one_engine_talk_over_one_connection() {
     let place = Place::new().await;

@@ -5,12 +5,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use sampan::model::{ConversationId, MessageState, OutboxState, SendFailure, Timestamp};
 use sampan::{ClientOptions, Config, Engine, ExtensionInbox, SampanError, Secret};
 
-use crate::place::{Device, Place, app, config as config_of, id, line};
+use crate::place::{Device, Place, app, config as config_of, id, in_time, line};
 
 const KEY: &str = "6b1f00000000000000000000000000000000000000000000000000000000aa01";
 
@@ -286,14 +285,16 @@ async fn an_import_that_is_killed_takes_everything_once() {
     let ann = Device::open(offline(root.path()), "ann").await;
     let talk = ann.talk_to("ben").await.id();
     ann.engine.shutdown().await.unwrap();
-    let left = extension(&root.path().join("inbox"), "ann");
-    let mut expected = Vec::new();
+    let inbox = root.path().join("inbox");
+    let left = extension(&inbox, "ann");
+    let (mut expected, mut amidst) = (Vec::new(), 0);
     for round in 0..8_u64 {
-        for number in 0..15 {
+        for number in 0..40 {
             let words = format!("round {round}, line {number}");
             left.send_text(talk.clone(), words.clone()).unwrap();
             expected.push(format!("ann: {words} (pending)"));
         }
+        let full = files(&inbox).len();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "extension::importer", "--ignored", "--nocapture"])
             .env(FOLDER, root.path())
@@ -302,11 +303,21 @@ async fn an_import_that_is_killed_takes_everything_once() {
             .unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(said.any(|line| line.unwrap().contains(IMPORTING)));
-        // Opening and importing take some tens of milliseconds.
-        tokio::time::sleep(Duration::from_millis(round * 9)).await;
+        // The kill falls when so many of the files are gone: before, in the midst of and after an
+        // import, whatever the machine's speed.
+        let goal = full.saturating_sub(usize::try_from(round).unwrap() * 2);
+        in_time("an import", async {
+            while files(&inbox).len() > goal {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         child.kill().unwrap();
         child.wait().unwrap();
+        let left = files(&inbox).len();
+        amidst += usize::from(left > 0 && left < full);
     }
+    assert!(amidst > 0, "no kill fell into an import");
     let ann = Device::open(offline(root.path()), "ann").await;
     let page = ann.client.conversation(talk).await.unwrap();
     let page = page.page(None, 500).await.unwrap();

@@ -6,9 +6,9 @@ use futures_util::StreamExt;
 use sampan::model::{ConnectionState, Event, SessionEnd, SessionState, Tag};
 use sampan::{ClientOptions, Engine, EventObserver, LocalData, SampanError, Subscription};
 
-use crate::place::{PATIENCE, Place, id};
+use crate::place::{Device, Place, heard, id, in_time};
 
-/// Suspending closes the socket and keeps reads and writes going; resuming sends what was written.
+/// S304: suspending closes the socket and keeps reads and writes going; resuming sends what was written.
 #[tokio::test]
 async fn what_is_written_while_suspended_goes_out_after_resuming() {
     let place = Place::new().await;
@@ -16,6 +16,7 @@ async fn what_is_written_while_suspended_goes_out_after_resuming() {
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
     let service_id = ann.service_id(&talk).await;
+    assert_eq!(ann.engine.connection_state(), ConnectionState::Connected);
     ann.engine.suspend().await.unwrap();
     assert_eq!(ann.engine.connection_state(), ConnectionState::Idle);
     talk.send_text("from the background".into()).await.unwrap();
@@ -27,7 +28,32 @@ async fn what_is_written_while_suspended_goes_out_after_resuming() {
     ben.sees(&service_id, &["ann: from the background"]).await;
 }
 
-/// S030: after signing out nothing works until the client is opened anew; wiped data are gone.
+/// S030: after signing out the service no longer has the client online, though its connection serves
+/// another client and stays.
+#[tokio::test]
+async fn after_signing_out_the_service_has_the_client_online_no_more() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let options = ClientOptions::default();
+    let client = ann.engine.client(id("cem"), options).await.unwrap();
+    let cem = Device {
+        engine: ann.engine.clone(),
+        client,
+    };
+    cem.go_online().await;
+    let (raw, ben) = place.raw("ben").await;
+    let both = [id("ann"), id("cem")];
+    assert_eq!(raw.online(&ben, &both).await.unwrap(), both);
+    ann.client.sign_out(LocalData::Keep).await.unwrap();
+    let left = cem.until("the end of ann's session at the service", || async {
+        let online = raw.online(&ben, &both).await.unwrap();
+        (online.len() == 1).then_some(online)
+    });
+    assert_eq!(left.await, [id("cem")]);
+    assert_eq!(cem.client.session_state(), SessionState::Open);
+}
+
+/// After signing out nothing works until the client is opened anew; wiped data are gone.
 #[tokio::test]
 async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
     let place = Place::new().await;
@@ -62,7 +88,7 @@ async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
     ));
 }
 
-/// S022, S027, S028: the same id is the same client; another tag is an error; another id another client.
+/// S022, S027: the same id is the same client; another tag is an error; another id another client.
 #[tokio::test]
 async fn an_id_has_one_client_and_one_tag_on_an_engine() {
     let place = Place::new().await;
@@ -104,29 +130,60 @@ async fn a_second_device_with_the_same_tag_ends_the_first_ones_session() {
     let first = Engine::open(place.config("old phone")).unwrap();
     let old = first.client(id("ann"), tagged()).await.unwrap();
     old.connect().await.unwrap();
-    old.opened().await.unwrap();
+    in_time("the first session", old.opened()).await.unwrap();
     let mut events = old.events();
     let second = Engine::open(place.config("new phone")).unwrap();
     let new = second.client(id("ann"), tagged()).await.unwrap();
     new.connect().await.unwrap();
-    new.opened().await.unwrap();
-    let ended = async {
-        loop {
-            let event = events.next().await.expect("the engine runs");
-            if let Event::SessionChanged { state, .. } = event
-                && state != SessionState::Open
-            {
-                return state;
-            }
-        }
+    in_time("the second session", new.opened()).await.unwrap();
+    let ended = |event| match event {
+        Event::SessionChanged { state, .. } => (state != SessionState::Open).then_some(state),
+        _ => None,
     };
     let reason = SessionEnd::Conflict;
-    let state = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    let state = Device::is_told(&mut events, "the end of the first session", ended).await;
     assert_eq!(state, SessionState::Ended { reason });
     assert!(matches!(
         old.opened().await,
         Err(SampanError::Refused { code: 4111, .. })
     ));
+    // The newcomer stays: what it asks the service for is answered.
+    let talk = new
+        .create_conversation(sampan::model::NewConversation::default())
+        .await;
+    let talk = talk.unwrap().conversation;
+    let newcomer = Device {
+        engine: second,
+        client: new,
+    };
+    newcomer.service_id(&talk).await;
+    assert_eq!(newcomer.client.session_state(), SessionState::Open);
+}
+
+/// S308: devices with different tags are signed in side by side, and both hear.
+#[tokio::test]
+async fn devices_with_different_tags_are_signed_in_side_by_side() {
+    let place = Place::new().await;
+    let mut devices = Vec::new();
+    for tag in ["mobile", "desk"] {
+        let engine = Engine::open(place.config(tag)).unwrap();
+        let options = ClientOptions {
+            tag: Some(Tag::new(tag).unwrap()),
+            ..ClientOptions::default()
+        };
+        let client = engine.client(id("ann"), options).await.unwrap();
+        let device = Device { engine, client };
+        device.go_online().await;
+        devices.push(device);
+    }
+    let ben = place.online("laptop", "ben").await;
+    let talk = ben.talk_to("ann").await;
+    talk.send_text("to both".into()).await.unwrap();
+    let service_id = ben.service_id(&talk).await;
+    for device in &devices {
+        device.sees(&service_id, &["ben: to both"]).await;
+        assert_eq!(device.client.session_state(), SessionState::Open);
+    }
 }
 
 /// Holds the last handles of everything and lets go of them inside a callback.
@@ -148,7 +205,7 @@ impl EventObserver for LastHandle {
 async fn the_last_handle_can_be_dropped_inside_a_callback() {
     let place = Place::new().await;
     let ann = place.device("phone", "ann").await;
-    let (told, heard) = mpsc::channel();
+    let (told, words) = mpsc::channel();
     let observer = Arc::new(LastHandle {
         held: Mutex::new(None),
         told,
@@ -161,11 +218,9 @@ async fn the_last_handle_can_be_dropped_inside_a_callback() {
     client.connect().await.unwrap();
     drop(client);
     let end = async { while events.next().await.is_some() {} };
-    tokio::time::timeout(PATIENCE, end)
-        .await
-        .expect("the engine ends");
-    heard.recv().expect("the observer was called");
-    assert!(heard.recv().is_err(), "and not again");
+    in_time("the end of the engine", end).await;
+    heard(&words, "a call of the observer").expect("the observer was called");
+    assert!(heard(&words, "its end").is_none(), "and not again");
 }
 
 /// The events of a client come in the order of its commits.

@@ -22,6 +22,12 @@
 //! | `strangers.rs` | services that talk garbage, never answer, or send us away |
 //! | `signer.rs` | an app whose own server signs: promptly, slowly, wrongly, or not at all |
 //! | `reconnect.rs` | a connection that breaks: what is told, tried, and there afterwards |
+//! | `kinds.rs` | chat rooms, temporary and service conversations |
+//! | `receipts.rs` | pending, sent, delivered; where there are no receipts |
+//! | `failures.rs` | messages that failed: kept, sent again, taken out |
+//! | `paging.rs` | pages of history, from either end |
+//! | `unread.rs` | counts after a sign-in, and what clears them |
+//! | `hearing.rs` | what a subscriber hears |
 //! | `tls.rs` | which certificates are believed, and what an app is told of others |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `views_state.rs` | the one small state of a client |
@@ -43,15 +49,20 @@ mod conversations;
 mod damage;
 mod endings;
 mod extension;
+mod failures;
 mod full;
+mod hearing;
 mod interop;
 mod kill;
+mod kinds;
 mod lifecycle;
 mod messages;
 mod moving;
 mod offline;
+mod paging;
 mod patches;
 mod place;
+mod receipts;
 mod reconnect;
 mod refusals;
 mod sessions;
@@ -60,4 +71,5 @@ mod store;
 mod strangers;
 mod suspend;
 mod tls;
+mod unread;
 mod views_state;

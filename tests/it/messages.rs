@@ -102,7 +102,7 @@ async fn messages(device: &Device, talk: &ConversationId, count: usize) -> Vec<M
     device.until("the messages", ask).await
 }
 
-/// S147, S149, S155–S161, S163, S164, S166–S168, S170, S313–S315: every kind arrives as it was sent, live
+/// S147, S149, S155–S161, S163, S164, S167, S168, S170, S313–S315: every kind arrives as it was sent, live
 /// and in history: addresses, sizes, captions, attributes; a kind that nobody registered whole and raw.
 #[tokio::test]
 async fn every_kind_of_content_arrives_as_it_was_sent() {
@@ -176,7 +176,7 @@ async fn mentions_travel_with_every_kind_and_raise_the_flag_of_those_meant() {
     }
 }
 
-/// S174, S188, S198, S199: sender and receiver agree on id and time; reading is confirmed for the whole
+/// S174, S176, S188, S198, S199, S373: sender and receiver agree on id and time; reading is confirmed for the whole
 /// conversation, and the sender learns the mark.
 #[tokio::test]
 async fn both_sides_agree_on_id_and_time_and_the_sender_learns_what_was_read() {

@@ -1,6 +1,8 @@
 //! Edits and recalls by others are shown, live and after an absence.
 
-use crate::place::{Place, id};
+use sampan::model::Event;
+
+use crate::place::{Device, Place, id};
 
 /// S162, S227, S228: an edit and a recall that happen while the device looks on.
 #[tokio::test]
@@ -19,6 +21,46 @@ async fn an_edit_and_a_recall_change_what_is_shown() {
     raw.edit(&ben, &first, "hello").await.unwrap();
     raw.recall(&ben, &second).await.unwrap();
     ann.sees(&talk, &["ben: hello", "ben: recalled"]).await;
+}
+
+/// S230: when an edit is told, the stored message says the new words already.
+#[tokio::test]
+async fn when_an_edit_is_told_the_stored_message_is_changed_already() {
+    let place = Place::new().await;
+    let (raw, ben) = place.raw("ben").await;
+    let ann = place.online("phone", "ann").await;
+    let members = [ben.clone(), id("ann")];
+    let talk = raw
+        .start_conversation(&ben, &members, "talk")
+        .await
+        .unwrap();
+    for number in 0..10 {
+        let said = raw.say(&ben, &talk, "helo").await.unwrap();
+        let wanted = said.id.clone();
+        ann.until("the message", || async {
+            ann.client.conversation(talk.clone()).await.ok()?;
+            let messages = ann.messages(&talk).await;
+            messages
+                .iter()
+                .any(|it| it.id.as_ref() == Some(&wanted))
+                .then_some(())
+        })
+        .await;
+        let mut events = ann.client.events();
+        let words = format!("hello {number}");
+        raw.edit(&ben, &said, &words).await.unwrap();
+        Device::is_told(&mut events, "the edit", |event| match event {
+            Event::MessageChanged { message, .. } => {
+                (message.id == Some(wanted.clone())).then_some(())
+            }
+            _ => None,
+        })
+        .await;
+        assert_eq!(
+            ann.lines(&talk).await.unwrap().last(),
+            Some(&format!("ben: {words}"))
+        );
+    }
 }
 
 /// S227, S228: the same while the device was away: catch-up brings it.

@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use sampan::model::{AppId, ClientId, ConversationId, Message, NewConversation};
+use sampan::model::{AppId, ClientId, ConversationId, Event, Message, NewConversation, Uniqueness};
 use sampan::{
-    Client, ClientOptions, Config, Conversation, Engine, Limits, SampanError, ServerAddress,
+    Client, ClientOptions, Config, Conversation, Engine, EventStream, Limits, SampanError,
+    ServerAddress,
 };
 use sampan_service::core::app::{Apps, Credentials};
 use sampan_service::{RunningService, Service, ServiceOptions};
@@ -18,6 +19,21 @@ use crate::support::{raw::RawConnection, socket_url};
 
 /// How long anything may take before the test fails: a machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for what must come. A test that waits otherwise would hang where it should fail.
+pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    let waited = timeout(PATIENCE, wait).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// Waits for a word from another thread; none when nobody is left to say one.
+pub(crate) fn heard<T>(words: &mpsc::Receiver<T>, what: &str) -> Option<T> {
+    match words.recv_timeout(PATIENCE) {
+        Ok(word) => Some(word),
+        Err(mpsc::RecvTimeoutError::Disconnected) => None,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("waited in vain for {what}"),
+    }
+}
 
 const APP: &str = "it";
 
@@ -100,8 +116,65 @@ impl Device {
 
     pub(crate) async fn go_online(&self) {
         self.client.connect().await.unwrap();
-        let opened = timeout(PATIENCE, self.client.opened()).await;
-        opened.expect("the session opens in time").unwrap();
+        self.is_online().await;
+    }
+
+    /// Waits until the session is open.
+    pub(crate) async fn is_online(&self) {
+        in_time("an open session", self.client.opened())
+            .await
+            .unwrap();
+    }
+
+    /// Waits for the first event of the client that `pick` makes something of.
+    pub(crate) async fn is_told<T>(
+        events: &mut EventStream,
+        what: &str,
+        mut pick: impl FnMut(Event) -> Option<T>,
+    ) -> T {
+        let told = async {
+            loop {
+                let event = events.next().await.expect("the engine runs");
+                if let Some(found) = pick(event) {
+                    return found;
+                }
+            }
+        };
+        in_time(what, told).await
+    }
+
+    /// The messages of a conversation, without gaps, oldest first.
+    pub(crate) async fn messages(&self, conversation: &ConversationId) -> Vec<Message> {
+        let conversation = self
+            .client
+            .conversation(conversation.clone())
+            .await
+            .unwrap();
+        let page = conversation.page(None, 500).await.unwrap();
+        page.items
+            .iter()
+            .filter_map(|item| item.message())
+            .cloned()
+            .collect()
+    }
+
+    /// A conversation that is on this device.
+    pub(crate) async fn handle(&self, conversation: &ConversationId) -> Arc<Conversation> {
+        self.client
+            .conversation(conversation.clone())
+            .await
+            .unwrap()
+    }
+
+    /// A conversation with several others; a new one every time.
+    pub(crate) async fn talk_to_all(&self, others: &[&str]) -> Arc<Conversation> {
+        let wanted = NewConversation {
+            members: others.iter().copied().map(id).collect(),
+            uniqueness: Uniqueness::Separate,
+            ..NewConversation::default()
+        };
+        let created = self.client.create_conversation(wanted).await.unwrap();
+        created.conversation
     }
 
     /// A conversation with one other client.
@@ -152,9 +225,7 @@ impl Device {
                 let _ = timeout(Duration::from_millis(100), events.next()).await;
             }
         };
-        timeout(PATIENCE, search)
-            .await
-            .unwrap_or_else(|_| panic!("waited in vain for {what}"))
+        in_time(what, search).await
     }
 
     /// Waits until nothing is unsent.

@@ -8,7 +8,7 @@ use sampan::{EventStream, NetworkChange, ServerAddress};
 use tokio::time::timeout;
 
 use crate::cable::Cable;
-use crate::place::{Device, PATIENCE, Place, config};
+use crate::place::{Device, PATIENCE, Place, config, id, in_time};
 
 /// A service at the end of a cable, and a device with a session over it.
 struct Scene {
@@ -46,12 +46,13 @@ async fn next(events: &mut EventStream) -> String {
                         ConnectionState::Waiting { attempt, .. } => format!("waiting {attempt}"),
                     };
                 }
+                Event::ConnectionFailed { .. } => return "failed".to_owned(),
                 Event::SessionChanged { state, .. } => return format!("session {state:?}"),
                 _ => {}
             }
         }
     };
-    timeout(PATIENCE, told).await.expect("it is told in time")
+    in_time("a word of the connection or session", told).await
 }
 
 /// Skips until something is told, and returns all that was told on the way.
@@ -65,26 +66,41 @@ async fn until(events: &mut EventStream, wanted: &str) -> Vec<String> {
     }
 }
 
-/// S292, S293, S294, S295, S297, S298: lost, planned, trying, back; and the session after the
+/// S041, S292, S293, S294, S295, S297, S298, S302: lost, planned, trying, back; and the session after the
 /// connection, each told once.
 #[tokio::test]
 async fn a_lost_connection_is_told_planned_tried_and_restored_and_the_session_follows() {
     let scene = Scene::new(Duration::from_millis(20)).await;
     let mut events = scene.ann.client.events();
+    let mut of_engine = scene.ann.engine.events();
     scene.cable.cut();
+    let mut told = Vec::new();
     // Both are told; which comes first does not matter, and the end of the signing in may still
     // be told before them.
     let mut awaited = vec!["waiting 1", "session Opening"];
     while !awaited.is_empty() {
-        let told = next(&mut events).await;
-        awaited.retain(|it| *it != told);
+        let one = next(&mut events).await;
+        awaited.retain(|it| *it != one);
+        told.push(one);
     }
-    until(&mut events, "waiting 2").await;
+    told.extend(until(&mut events, "waiting 2").await);
     scene.cable.mend();
     let back = until(&mut events, "session Open").await;
     let place = |wanted: &str| back.iter().rposition(|told| told == wanted);
-    assert!(place("connected") < place("session Open"), "{back:?}");
+    let connected = place("connected").expect("the connection is told");
+    assert!(connected < back.len() - 1, "the session follows: {back:?}");
+    // The engine's subscriber was told the same of the connection, in the same order.
+    let of_connection = |told: &&String| !told.starts_with("session");
+    let by_client: Vec<_> = told.iter().chain(&back).filter(of_connection).collect();
+    let by_engine = until(&mut of_engine, "session Open").await;
+    let by_engine: Vec<_> = by_engine.iter().filter(of_connection).collect();
+    assert_eq!(by_client, by_engine);
     assert!(back.iter().any(|told| told.starts_with("connecting")));
+    let failed = |told: &String| told == "failed";
+    assert!(
+        told.iter().any(failed),
+        "an error is told before it opens again: {told:?}"
+    );
 
     let ben = scene.place.online("laptop", "ben").await;
     let talk = scene.ann.talk_to("ben").await;
@@ -138,6 +154,93 @@ async fn the_network_going_and_coming_is_told_and_ends_a_pause_at_once() {
     engine.network_changed(NetworkChange::Back).await.unwrap();
     until(&mut events, "session Open").await;
     assert_eq!(scene.ann.client.session_state(), SessionState::Open);
+}
+
+/// S367: what is said while the network is cut is there when it is back.
+#[tokio::test]
+async fn what_is_said_while_the_network_is_cut_is_there_when_it_is_back() {
+    let scene = Scene::new(Duration::from_millis(20)).await;
+    let (raw, ben) = scene.place.raw("ben").await;
+    let members = [ben.clone(), id("ann")];
+    let talk = raw
+        .start_conversation(&ben, &members, "talk")
+        .await
+        .unwrap();
+    raw.say(&ben, &talk, "before").await.unwrap();
+    scene.ann.sees(&talk, &["ben: before"]).await;
+    let mut events = scene.ann.client.events();
+    scene.cable.cut();
+    until(&mut events, "waiting 1").await;
+    for words in ["one", "two"] {
+        raw.say(&ben, &talk, words).await.unwrap();
+    }
+    assert_eq!(scene.ann.lines(&talk).await.unwrap(), ["ben: before"]);
+    scene.cable.mend();
+    scene
+        .ann
+        .sees(&talk, &["ben: before", "ben: one", "ben: two"])
+        .await;
+}
+
+/// S202, S203: the connection breaks again and again between a delivery and its acknowledgement: the
+/// service repeats what was not acknowledged, and each message is shown once.
+#[tokio::test]
+async fn what_is_delivered_again_after_a_break_is_shown_once() {
+    let scene = Scene::new(Duration::from_millis(5)).await;
+    let (raw, ben) = scene.place.raw("ben").await;
+    let members = [ben.clone(), id("ann")];
+    let talk = raw
+        .start_conversation(&ben, &members, "talk")
+        .await
+        .unwrap();
+    let mut said = Vec::new();
+    for round in 0..10 {
+        let mut events = scene.ann.client.events();
+        for number in 0..4 {
+            let words = format!("{round}.{number}");
+            raw.say(&ben, &talk, &words).await.unwrap();
+            said.push(format!("ben: {words}"));
+        }
+        // One of them has arrived, and the acknowledgements are on their way or not yet.
+        Device::is_told(&mut events, "a message", |event| {
+            matches!(event, Event::MessageAdded { .. }).then_some(())
+        })
+        .await;
+        scene.cable.cut();
+        scene.cable.mend();
+    }
+    let said: Vec<_> = said.iter().map(String::as_str).collect();
+    scene.ann.sees(&talk, &said).await;
+    // Once more from the service: nothing is added.
+    let talk = scene.ann.handle(&talk).await;
+    scene.ann.is_online().await;
+    while !talk.fetch_older(100).await.unwrap().start_reached {}
+    assert_eq!(scene.ann.messages(&talk.id()).await.len(), said.len());
+}
+
+/// Another network than before, and the app's own wish: the engine connects anew, and goes on.
+#[tokio::test]
+async fn another_network_and_the_apps_wish_make_the_engine_connect_anew() {
+    // An hour: no pause ends by itself.
+    let scene = Scene::new(Duration::from_secs(3600)).await;
+    for by_network in [true, false] {
+        let before = scene.cable.connections();
+        let mut events = scene.ann.client.events();
+        if by_network {
+            let switched = NetworkChange::Switched;
+            scene.ann.engine.network_changed(switched).await.unwrap();
+        } else {
+            scene.cable.cut();
+            until(&mut events, "waiting 1").await;
+            scene.cable.mend();
+            scene.ann.client.reconnect().await.unwrap();
+        }
+        until(&mut events, "session Open").await;
+        assert!(scene.cable.connections() > before);
+        let talk = scene.ann.talk_to("ben").await;
+        talk.send_text("still here".into()).await.unwrap();
+        scene.ann.has_sent_everything().await;
+    }
 }
 
 /// C22, C79: nothing stays in the outbox because the connection broke while it was sent, and nothing

@@ -2,26 +2,19 @@
 
 use std::sync::{Arc, mpsc};
 
-use futures_util::StreamExt;
 use sampan::model::{Event, SessionState};
-use sampan::{Engine, EventObserver, EventStream, SampanError, library_version};
-use tokio::time::timeout;
+use sampan::{EventObserver, EventStream, SampanError, library_version};
 
-use crate::place::{PATIENCE, Place};
+use crate::place::{Device, Place, heard, id};
 
 /// Waits until a session's state is told.
 async fn is_told(events: &mut EventStream, expected: SessionState) {
-    let told = async {
-        loop {
-            let event = events.next().await.expect("the engine runs");
-            if matches!(event, Event::SessionChanged { state, .. } if state == expected) {
-                return;
-            }
-        }
+    let what = format!("{expected:?}");
+    let same = |event| match event {
+        Event::SessionChanged { state, .. } => (state == expected).then_some(()),
+        _ => None,
     };
-    timeout(PATIENCE, told)
-        .await
-        .unwrap_or_else(|_| panic!("{expected:?} is told in time"));
+    Device::is_told(events, &what, same).await;
 }
 
 /// S021, S024, S034, S035, S044: making a client does not connect it; opening is answered and told, and so
@@ -34,7 +27,7 @@ async fn opening_and_closing_are_answered_and_told() {
     assert_eq!(ann.client.session_state(), SessionState::Closed);
     ann.client.connect().await.unwrap();
     is_told(&mut events, SessionState::Opening).await;
-    ann.client.opened().await.unwrap();
+    ann.is_online().await;
     is_told(&mut events, SessionState::Open).await;
     ann.client.disconnect().await.unwrap();
     is_told(&mut events, SessionState::Closed).await;
@@ -72,13 +65,14 @@ async fn a_cancelled_subscriber_hears_no_more_and_the_others_do() {
     let one = ann.client.observe(Arc::new(Counter(first))).unwrap();
     let _two = ann.client.observe(Arc::new(Counter(second))).unwrap();
     ann.talk_to("ben").await;
-    heard_first.recv().expect("the first is told");
-    heard_second.recv().expect("the second is told");
+    heard(&heard_first, "a word to the first").expect("the first is told");
+    heard(&heard_second, "a word to the second").expect("the second is told");
     one.cancel();
     // The first one's thread ends, and its end of the channel with it.
-    while heard_first.recv().is_ok() {}
+    while heard(&heard_first, "the end of the first").is_some() {}
+    while heard_second.try_recv().is_ok() {}
     ann.talk_to("cem").await;
-    heard_second.recv().expect("the second is still told");
+    heard(&heard_second, "a word to the second").expect("the second is still told");
 }
 
 /// S017: the library tells its version.
@@ -92,20 +86,15 @@ fn the_library_tells_its_version() {
 async fn two_engines_of_one_process_keep_apart() {
     let place = Place::new().await;
     let one = place.online("phone", "ann").await;
-    let two = Engine::open(place.config("another phone")).unwrap();
-    let same = two
-        .client(one.client.id(), sampan::ClientOptions::default())
-        .await
-        .unwrap();
-    one.talk_to("ben").await;
-    assert!(same.outbox().await.unwrap().is_empty());
-    assert!(
-        same.conversations(None, 10)
-            .await
-            .unwrap()
-            .conversations
-            .is_empty()
-    );
-    two.shutdown().await.unwrap();
+    let two = place.online("another phone", "cem").await;
+    let talk = one.talk_to("ben").await;
+    talk.send_text("not for cem".into()).await.unwrap();
+    one.has_sent_everything().await;
+    let theirs = two.client.conversations(None, 10).await.unwrap();
+    assert!(theirs.conversations.is_empty());
+    assert_eq!(two.engine.local_accounts().await.unwrap(), [id("cem")]);
+    two.engine.shutdown().await.unwrap();
     assert_eq!(one.client.session_state(), SessionState::Open);
+    talk.send_text("and on".into()).await.unwrap();
+    one.has_sent_everything().await;
 }

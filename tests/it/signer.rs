@@ -12,7 +12,7 @@ use sampan::wire::signature::{SignedAction, SignedOperation};
 use sampan::{ClientOptions, Engine, Operation, OperationSignature, SampanError, Secret, Signer};
 use tokio::sync::Semaphore;
 
-use crate::place::{Device, Place, app, id};
+use crate::place::{Device, Place, app, id, in_time};
 
 /// The setting of an app that wants everything signed.
 const EVERYTHING: &str = r#"{"signatures":{"login":true,"conversation":true}}"#;
@@ -123,7 +123,7 @@ async fn device(place: &Place, name: &str, client: &str, signer: Option<Arc<Offi
     Device { engine, client }
 }
 
-/// Where everything has to be signed, signing in and making conversations work, and nothing is asked
+/// S329: where everything has to be signed, signing in and making conversations work, and nothing is asked
 /// for twice.
 #[tokio::test]
 async fn where_the_app_wants_signatures_the_signer_brings_them() {
@@ -151,7 +151,7 @@ async fn where_the_app_wants_signatures_the_signer_brings_them() {
     );
 }
 
-/// An app that wants signatures refuses a client without a signer, and says with which code.
+/// S331: an app that wants signatures refuses a client without a signer, and says with which code.
 #[tokio::test]
 async fn without_a_signer_the_session_is_refused_and_work_waits() {
     let place = Place::with_settings(EVERYTHING).await;
@@ -159,7 +159,9 @@ async fn without_a_signer_the_session_is_refused_and_work_waits() {
     let talk = ann.talk_to("ben").await;
     talk.send_text("unsigned".into()).await.unwrap();
     ann.client.connect().await.unwrap();
-    let refusal = ann.client.opened().await.unwrap_err();
+    let refusal = in_time("the refusal", ann.client.opened())
+        .await
+        .unwrap_err();
     assert!(
         matches!(refusal, SampanError::Refused { code: 4102, .. }),
         "{refusal}"
@@ -187,7 +189,7 @@ async fn a_slow_signer_holds_up_neither_reads_nor_writes() {
     assert_eq!(ann.client.session_state(), SessionState::Opening);
     assert_eq!(ann.lines(&talk.id()).await.unwrap(), ["ann: one (pending)"]);
     office.permits.add_permits(1);
-    ann.client.opened().await.unwrap();
+    ann.is_online().await;
     ann.until("a question about the conversation", is_asked(2))
         .await;
     talk.send_text("two".into()).await.unwrap();
@@ -230,14 +232,16 @@ async fn a_conversation_whose_signature_fails_is_tried_again() {
     ann.sees(&service_id, &["ann: patience"]).await;
 }
 
-/// A wrong signature is the service's refusal, with its number; the app decides what follows.
+/// S331: a wrong signature is the service's refusal, with its number; the app decides what follows.
 #[tokio::test]
 async fn a_wrong_signature_is_refused_with_the_services_number() {
     let place = Place::with_settings(EVERYTHING).await;
     let office = Office::new(Mood::Wrong);
     let ann = device(&place, "phone", "ann", Some(Arc::clone(&office))).await;
     ann.client.connect().await.unwrap();
-    let refusal = ann.client.opened().await.unwrap_err();
+    let refusal = in_time("the refusal", ann.client.opened())
+        .await
+        .unwrap_err();
     assert!(
         matches!(refusal, SampanError::Refused { code: 4102, .. }),
         "{refusal}"

@@ -9,19 +9,16 @@ use sampan::{ClientOptions, Conversation, Engine, LocalData, SampanError};
 
 use crate::place::{Device, Place, id};
 
-/// The files below a folder that this process has open.
-#[cfg(target_os = "linux")]
+/// The files below a folder that this process has open. Linux tells; elsewhere the test says that this
+/// part of it did not run, and a second opener is the judge.
 fn open_files(folder: &Path) -> Vec<PathBuf> {
-    let handles = std::fs::read_dir("/proc/self/fd").unwrap();
+    let Ok(handles) = std::fs::read_dir("/proc/self/fd") else {
+        println!("SKIPPED: this system does not tell which files are open");
+        return Vec::new();
+    };
     // A handle that was closed meanwhile has no link.
     let files = handles.filter_map(|handle| std::fs::read_link(handle.ok()?.path()).ok());
     files.filter(|file| file.starts_with(folder)).collect()
-}
-
-/// Only Linux tells; elsewhere a second opener is the judge.
-#[cfg(not(target_os = "linux"))]
-fn open_files(_folder: &Path) -> Vec<PathBuf> {
-    Vec::new()
 }
 
 /// An engine with a session, a conversation with `ben` that the service knows, and its folder.
@@ -57,13 +54,13 @@ async fn a_suspended_engine_has_no_file_open_and_another_one_may_have_the_store(
     other.engine.shutdown().await.unwrap();
 
     ann.engine.resume().await.unwrap();
-    ann.client.opened().await.unwrap();
+    ann.is_online().await;
     talk.send_text("after".into()).await.unwrap();
     let service_id = ann.service_id(&talk).await;
     ann.sees(&service_id, &["ann: before", "ann: after"]).await;
 }
 
-/// A call in the background, such as the answer to a notification, is as durable as any other; what
+/// S265, S273: a call in the background, such as the answer to a notification, is as durable as any other; what
 /// it opened is shut again by itself.
 #[tokio::test]
 async fn calls_in_the_background_work_and_their_files_are_shut_again() {
@@ -129,7 +126,7 @@ async fn a_store_that_somebody_else_has_after_a_rest_is_a_typed_error_until_it_i
         (ann.client.store_health() == StoreHealth::Good).then_some(())
     })
     .await;
-    ann.client.opened().await.unwrap();
+    ann.is_online().await;
     talk.send_text("after".into()).await.unwrap();
     ann.has_sent_everything().await;
     let service_id = ann.service_id(&talk).await;
