@@ -160,6 +160,39 @@ async fn a_second_device_with_the_same_tag_ends_the_first_ones_session() {
     assert_eq!(newcomer.client.session_state(), SessionState::Open);
 }
 
+/// An app that comes back by itself leaves the place to the device that took it meanwhile.
+#[tokio::test]
+async fn who_comes_back_by_itself_leaves_the_place_to_the_device_that_took_it() {
+    let place = Place::new().await;
+    let mut devices = Vec::new();
+    for name in ["old phone", "new phone"] {
+        let engine = Engine::open(place.config(name)).unwrap();
+        let options = ClientOptions {
+            tag: Some(Tag::new("mobile").unwrap()),
+            ..ClientOptions::default()
+        };
+        let client = engine.client(id("ann"), options).await.unwrap();
+        let device = Device { engine, client };
+        device.go_online().await;
+        if devices.is_empty() {
+            device.client.disconnect().await.unwrap();
+        }
+        devices.push(device);
+    }
+    let [old, new] = devices.as_slice() else {
+        panic!("two devices");
+    };
+    old.client.reconnect().await.unwrap();
+    let refusal = in_time("the refusal", old.client.opened())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refusal, SampanError::Refused { code: 4111, .. }),
+        "{refusal}"
+    );
+    assert_eq!(new.client.session_state(), SessionState::Open);
+}
+
 /// S308: devices with different tags are signed in side by side, and both hear.
 #[tokio::test]
 async fn devices_with_different_tags_are_signed_in_side_by_side() {

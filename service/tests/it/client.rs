@@ -19,9 +19,6 @@ pub(crate) const APP: &str = "myApp";
 /// Nothing on loopback takes this long; a test that waits for what never comes ends here.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Long enough for what a service has sent to arrive before one looks whether it did.
-const QUIET: Duration = Duration::from_millis(150);
-
 pub(crate) async fn service() -> RunningService {
     let app = "myApp:myKey:0123456789abcdef01234567".parse().unwrap();
     Service::start(ServiceOptions::in_memory(app))
@@ -159,11 +156,11 @@ impl Client {
         .await
     }
 
-    /// Everything heard until it is quiet.
+    /// Everything that the service sent to this connection before it answers what is asked now: all that
+    /// follows from commands that were answered already, on whichever connection.
     pub(crate) async fn drain(&mut self) -> Vec<Command> {
-        while let Ok(envelope) = timeout(QUIET, self.receive()).await {
-            self.heard.push_back(envelope);
-        }
+        let answer = self.ask(Command::Echo).await;
+        assert!(matches!(answer, Command::Echo), "{answer:?}");
         self.heard
             .drain(..)
             .map(|envelope| envelope.command)

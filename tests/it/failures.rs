@@ -1,0 +1,130 @@
+//! Messages that failed: they stay, are recognised, sent again or taken out, and never come twice.
+
+use std::sync::Arc;
+
+use sampan::Conversation;
+use sampan::model::{ConversationId, MessageState, OutboxState, SendFailure};
+use sampan::wire::Op;
+
+use crate::place::{Device, Place, id};
+use crate::support::raw::RawConnection;
+
+/// Ann was removed from a conversation of ben's, and what she said there was refused.
+struct Scene {
+    place: Place,
+    raw: RawConnection,
+    ann: Device,
+    talk: Arc<Conversation>,
+    id: ConversationId,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let place = Place::new().await;
+        let ann = place.online("phone", "ann").await;
+        let (raw, ben) = place.raw("ben").await;
+        let members = [ben.clone(), id("ann")];
+        let talk = raw
+            .start_conversation(&ben, &members, "talk")
+            .await
+            .unwrap();
+        raw.say(&ben, &talk, "hello").await.unwrap();
+        ann.sees(&talk, &["ben: hello"]).await;
+        let scene = Self {
+            talk: ann.handle(&talk).await,
+            place,
+            raw,
+            ann,
+            id: talk,
+        };
+        // She writes before she can know.
+        scene.ann.client.disconnect().await.unwrap();
+        scene.talk.send_text("am I in?".into()).await.unwrap();
+        scene.has_ann(Op::Remove).await;
+        scene.ann.go_online().await;
+        scene
+    }
+
+    async fn has_ann(&self, op: Op) {
+        let (ben, ann) = (id("ben"), [id("ann")]);
+        let changed = self.raw.change_members(&ben, &self.id, op, &ann);
+        changed.await.unwrap();
+    }
+
+    /// Waits for the refusal, and returns the state of the message.
+    async fn failed(&self) -> MessageState {
+        self.ann
+            .until("the refusal", || async {
+                let state = self.ann.messages(&self.id).await.pop()?.state;
+                matches!(state, MessageState::Failed { .. }).then_some(state)
+            })
+            .await
+    }
+}
+
+/// S268, S270, S271: a refused message stays, over a restart too, with the service's number, and can be
+/// sent again as soon as it may; it arrives once.
+#[tokio::test]
+async fn a_failed_message_stays_and_can_be_sent_again_once() {
+    let scene = Scene::new().await;
+    let failure = SendFailure::Refused {
+        code: 4401,
+        reason: "INVALID_MESSAGING_TARGET".to_owned(),
+    };
+    assert_eq!(scene.failed().await, MessageState::Failed { failure });
+    scene.ann.engine.shutdown().await.unwrap();
+    let ann = scene.place.online("phone", "ann").await;
+    let last = ann.messages(&scene.id).await.pop().expect("it is there");
+    assert!(
+        matches!(last.state, MessageState::Failed { .. }),
+        "{last:?}"
+    );
+    let entries = ann.client.outbox().await.unwrap();
+    let [entry] = entries.as_slice() else {
+        panic!("{entries:?}");
+    };
+    assert!(matches!(entry.state, OutboxState::Failed { .. }));
+
+    scene.has_ann(Op::Add).await;
+    ann.client.retry(entry.id).await.unwrap();
+    ann.has_sent_everything().await;
+    let ben = scene.place.online("laptop", "ben").await;
+    let talk = ben
+        .client
+        .fetch_conversation(scene.id.clone())
+        .await
+        .unwrap();
+    while !talk.fetch_older(100).await.unwrap().start_reached {}
+    ben.sees(&scene.id, &["ben: hello", "ann: am I in?"]).await;
+}
+
+/// S269: a failed message can be taken out; it is gone here and never sent.
+#[tokio::test]
+async fn a_failed_message_can_be_taken_out() {
+    let scene = Scene::new().await;
+    scene.failed().await;
+    let entries = scene.ann.client.outbox().await.unwrap();
+    scene.ann.client.discard(entries[0].id).await.unwrap();
+    let words = |lines: Vec<String>| {
+        lines
+            .into_iter()
+            .filter(|it| it != "(gap)")
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words(scene.ann.lines(&scene.id).await.unwrap()),
+        ["ben: hello"]
+    );
+    assert!(scene.ann.client.outbox().await.unwrap().is_empty());
+    scene.has_ann(Op::Add).await;
+    scene.talk.send_text("back".into()).await.unwrap();
+    scene.ann.has_sent_everything().await;
+    let ben = scene.place.online("laptop", "ben").await;
+    let talk = ben
+        .client
+        .fetch_conversation(scene.id.clone())
+        .await
+        .unwrap();
+    while !talk.fetch_older(100).await.unwrap().start_reached {}
+    ben.sees(&scene.id, &["ben: hello", "ann: back"]).await;
+}

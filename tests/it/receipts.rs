@@ -1,0 +1,120 @@
+//! Receipts: what a sender learns of its messages' way, and where it learns nothing.
+
+use sampan::model::{ConversationId, Event, Message, MessageState};
+
+use crate::place::{Device, Place};
+
+fn is_delivered(message: &Message) -> bool {
+    matches!(message.state, MessageState::Delivered { .. })
+}
+
+/// Waits until the sender knows that its newest message was delivered.
+async fn delivered(sender: &Device, talk: &ConversationId) -> Vec<Message> {
+    sender
+        .until("a receipt", || async {
+            let messages = sender.messages(talk).await;
+            messages
+                .last()
+                .is_some_and(is_delivered)
+                .then_some(messages)
+        })
+        .await
+}
+
+/// S173, S175, S194, S195: a message is pending, sent, delivered: a subscriber is told each of them, of
+/// the same message, and the receipt has a time that is not before the message's.
+#[tokio::test]
+async fn a_message_is_pending_then_sent_then_delivered_and_each_is_told() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let talk = ann.talk_to("ben").await;
+    talk.send_text("first".into()).await.unwrap();
+    let service_id = ann.service_id(&talk).await;
+    ben.sees(&service_id, &["ann: first"]).await;
+    let mut events = ann.client.events();
+    let sent = talk.send_text("hello".into()).await.unwrap();
+    assert_eq!(sent.message.state, MessageState::Pending);
+    let mut states = Vec::new();
+    let told = Device::is_told(&mut events, "the receipt", |event| {
+        let (Event::MessageAdded { message, .. } | Event::MessageChanged { message, .. }) = event
+        else {
+            return None;
+        };
+        if message.local_id.as_ref() != Some(&sent.local_id) {
+            return None;
+        }
+        states.push(message.state.clone());
+        is_delivered(&message).then_some(message)
+    });
+    let told = told.await;
+    assert_eq!(states.first(), Some(&MessageState::Pending));
+    assert!(
+        states.contains(&MessageState::Sent) || states.len() == 2,
+        "{states:?}"
+    );
+    let MessageState::Delivered { at } = told.state else {
+        panic!("{told:?}");
+    };
+    assert!(at >= told.sent_at, "{told:?}");
+    let stored = talk.message_by_local_id(sent.local_id).await.unwrap();
+    assert!(is_delivered(&stored), "{stored:?}");
+}
+
+/// S197, S373: what is older than a delivered message counts as delivered; none of it counts as read.
+#[tokio::test]
+async fn what_is_older_than_a_delivered_message_is_delivered_and_not_read() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to("ben").await;
+    for words in ["one", "two", "three"] {
+        talk.send_text(words.into()).await.unwrap();
+    }
+    ann.has_sent_everything().await;
+    let service_id = ann.service_id(&talk).await;
+    let before = ann.messages(&service_id).await;
+    assert!(
+        before.iter().all(|it| it.state == MessageState::Sent),
+        "nobody has them"
+    );
+    let ben = place.online("laptop", "ben").await;
+    ben.sees(&service_id, &["ann: one", "ann: two", "ann: three"])
+        .await;
+    talk.send_text("four".into()).await.unwrap();
+    let messages = delivered(&ann, &service_id).await;
+    assert_eq!(messages.len(), 4);
+    assert!(messages.iter().all(is_delivered), "{messages:?}");
+    let info = talk.info().await.unwrap();
+    assert!(info.delivered_until >= messages.last().map(|it| it.sent_at));
+    assert!(info.read_until < info.delivered_until, "{info:?}");
+}
+
+/// S192, S359: with three members there are no receipts.
+#[tokio::test]
+async fn a_conversation_of_three_has_no_receipts() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let cem = place.online("tablet", "cem").await;
+    let three = ann.talk_to_all(&["ben", "cem"]).await;
+    three.send_text("to both".into()).await.unwrap();
+    let three = ann.service_id(&three).await;
+    for member in [&ben, &cem] {
+        member.sees(&three, &["ann: to both"]).await;
+    }
+    // A receipt of a later message of two members has come: one of the earlier message would have, too.
+    let two = ann.talk_to("ben").await;
+    two.send_text("to you".into()).await.unwrap();
+    let two = ann.service_id(&two).await;
+    ben.sees(&two, &["ann: to you"]).await;
+    let again = ann.handle(&two).await;
+    again.send_text("and again".into()).await.unwrap();
+    delivered(&ann, &two).await;
+    let states: Vec<_> = ann
+        .messages(&three)
+        .await
+        .into_iter()
+        .map(|it| it.state)
+        .collect();
+    assert_eq!(states, [MessageState::Sent]);
+}
