@@ -42,6 +42,16 @@ fn rust_files_keep_the_rules_of_the_house() {
 }
 
 #[test]
+fn no_code_names_another_machine() {
+    let endings = [".rs", ".mjs", ".js", ".java", ".kt", ".swift", ".py"];
+    let found: Vec<String> = sources(&endings)
+        .iter()
+        .flat_map(files::address_complaints)
+        .collect();
+    assert_none(&found);
+}
+
+#[test]
 fn no_text_holds_plans_or_folders_of_one_machine() {
     let endings = [
         ".rs", ".md", ".toml", ".proto", ".mjs", ".js", ".java", ".kt", ".swift", ".py", ".sh",

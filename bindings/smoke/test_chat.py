@@ -223,7 +223,7 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
             await engine.client("", sampan.ClientOptions())
         self.assertIn("1 to 64 characters", caught.exception.reason)
         with self.assertRaises(sampan.SampanError.InvalidArgument):
-            sampan.default_config("", "key", sampan.ServerAddress.ROUTER("http://x.org"), "x")
+            sampan.default_config("", "key", sampan.ServerAddress.ROUTER("http://x.invalid"), "x")
         with self.assertRaises(sampan.SampanError.InvalidArgument):
             self.engine("tablet", "no address at all")
         ann = await engine.client("ann", sampan.ClientOptions())

@@ -368,7 +368,7 @@ mod tests {
         let error = transport().connect(target(port)).await.unwrap_err();
         assert!(matches!(error, NetError::Unreachable { .. }), "{error:?}");
         let mut abroad = target(port);
-        abroad.url = "ws://192.0.2.1/".to_owned();
+        abroad.url = "ws://0.0.0.0/".to_owned();
         let error = transport().connect(abroad).await.unwrap_err();
         assert_eq!(error, NetError::Insecure);
     }

@@ -118,7 +118,7 @@ async fn a_link_that_waits_says_when_it_tries_again_and_why_it_failed() {
     let place = Place::new().await;
     let mut config = place.config("phone");
     config.server = sampan::ServerAddress::Router {
-        url: "http://192.0.2.1".to_owned(),
+        url: "http://0.0.0.0:9".to_owned(),
     };
     let ann = Device::open(config, "ann").await;
     ann.client.connect().await.unwrap();

@@ -24,8 +24,31 @@ const HOMES: [&str; 5] = [
     concat!("/t", "mp/"),
     concat!("/wo", "rk/"),
 ];
-/// Waits, briefly and a bounded number of times, for the lock of a database that was just dropped.
-const MAY_SLEEP: [&str; 1] = ["src/store/tree/sled.rs"];
+/// Files and folders that may sleep.
+const MAY_SLEEP: [&str; 5] = [
+    // Waits, briefly and a bounded number of times, for the lock of a database that was just dropped.
+    "src/store/tree/sled.rs",
+    // The engine's one timer.
+    "src/runtime/driver.rs",
+    // Looks now and then whether a child has ended.
+    "xtask/src/step.rs",
+    // Measure what happens in a span of time.
+    "benches/",
+    "service/benches/",
+];
+/// Ways to sleep, called or imported.
+const SLEEPS: [&str; 2] = ["thread::sleep", "time::sleep"];
+/// Endings of hosts that nobody has (RFC 2606), and the names of this machine.
+const HOSTS_OF_NOBODY: [&str; 8] = [
+    ".invalid",
+    ".example",
+    ".test",
+    "example.org",
+    "example.com",
+    "example.net",
+    "localhost",
+    "[::1]",
+];
 /// What writes into a terminal.
 const PRINTS: [&str; 2] = ["print!(", "println!("];
 /// Names that say nothing about what a type does.
@@ -67,9 +90,9 @@ fn line_complaints<'a>(
     let hole = HOLES.iter().find(|hole| line.contains(**hole));
     let ignored = with_literals.trim_start().starts_with("#[ignore]");
     let getter = line.contains("fn get_");
-    // A unit test that sleeps is slow or flaky, and a floor that sleeps holds up a thread.
-    let may_sleep = MAY_SLEEP.contains(&path) || !is_engine_or_service(path);
-    let sleeps = !may_sleep && line.contains("thread::sleep(");
+    // A test that sleeps is slow or flaky, and a floor that sleeps holds up a thread.
+    let may_sleep = MAY_SLEEP.iter().any(|place| path.starts_with(place));
+    let sleeps = !may_sleep && SLEEPS.iter().any(|sleep| line.contains(sleep));
     // A library does not write into its host's terminal; it logs through the app's hook.
     let prints = is_library(path) && PRINTS.iter().any(|print| line.contains(print));
     let hole = hole.map(|hole| format!("`{hole}` is no code"));
@@ -173,6 +196,42 @@ pub(crate) fn text_complaints(source: &Source) -> Vec<String> {
     found
 }
 
+/// Addresses in code that are neither this machine's nor reserved for nobody: a test that dialled one
+/// would leave loopback.
+pub(crate) fn address_complaints(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, line) in source.text.lines().enumerate() {
+        let text = line.trim_start();
+        if ["//", "*", "/*", "#"]
+            .iter()
+            .any(|start| text.starts_with(start))
+        {
+            continue;
+        }
+        for (at, mark) in line.match_indices("://") {
+            let host = line.get(at + mark.len()..).unwrap_or_default();
+            let host = host.split(|letter: char| !is_of_host(letter)).next();
+            let host = host.unwrap_or_default();
+            if is_somebodys(host) {
+                let at = format!("{}:{}", source.path, index + 1);
+                found.push(format!("{at}: `{host}` is another machine"));
+            }
+        }
+    }
+    found
+}
+
+fn is_of_host(letter: char) -> bool {
+    letter.is_alphanumeric() || "-._[]".contains(letter)
+}
+
+/// Whether a host may be another machine: it has a dot, and is neither reserved nor loopback.
+fn is_somebodys(host: &str) -> bool {
+    let here = host.starts_with("127.") || host == "0.0.0.0";
+    let nobodys = HOSTS_OF_NOBODY.iter().any(|ending| host.ends_with(ending));
+    host.contains('.') && !here && !nobodys
+}
+
 /// Whether a lock file of npm says from which host each package came: it is checked by its hash,
 /// and the host is a matter of the machine that installs.
 pub(crate) fn lock_complaints(lock: &Source) -> Vec<String> {
@@ -262,13 +321,43 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_test_that_sleeps_is_found() {
-        assert_eq!(rust("fn a() { std::thread::sleep(d); }").len(), 1);
-        let test = source(
-            "tests/it/main.rs",
-            "//! It.\nfn a() { std::thread::sleep(d); }",
+    fn code_that_sleeps_is_found_in_tests_too() {
+        for line in [
+            "fn a() { std::thread::sleep(d); }",
+            "use std::thread::sleep;",
+            "async fn a() { tokio::time::sleep(d).await; }",
+            "use tokio::time::sleep;",
+        ] {
+            for (path, count) in [
+                ("tests/it/main.rs", 1),
+                ("sim/src/a.rs", 1),
+                ("benches/a.rs", 0),
+            ] {
+                let file = source(path, &format!("//! It.\n{line}"));
+                assert_eq!(rust_complaints(&file).len(), count, "{path}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_found() {
+        let found = |line: &str| address_complaints(&source("tests/it/a.rs", line)).len();
+        assert_eq!(found(concat!("let url = \"ws:", "//192.0.2.1:9/\";")), 1);
+        assert_eq!(
+            found(concat!("let url = \"https:", "//chat.sampan.dev/x\";")),
+            1
         );
-        assert_eq!(rust_complaints(&test).len(), 0);
+        for fine in [
+            "let url = \"ws://127.0.0.1:9/\";",
+            "let url = \"ws://0.0.0.0:9/\";",
+            "let url = \"https://files.invalid/a.bin\";",
+            "let url = \"https://chat.example.org\";",
+            "let url = format!(\"http://{}\", service.addr());",
+            "let url = \"ws://memory\";",
+        ] {
+            assert_eq!(found(fine), 0, "{fine}");
+        }
+        assert_eq!(found(concat!("// see https:", "//docs.rs/x")), 0);
     }
 
     #[test]

@@ -125,7 +125,7 @@ final class ChatTests: XCTestCase {
         }
         XCTAssertThrowsError(
             try defaultConfig(
-                appId: "", appKey: "key", server: .router(url: "http://x.org"), storeRoot: "x"))
+                appId: "", appKey: "key", server: .router(url: "http://x.invalid"), storeRoot: "x"))
         let ann = try await engine.client("ann")
         let unknown = "5a0000000000000000000000"
         await XCTAssertThrowsErrorAsync(try await ann.conversation(id: unknown)) {

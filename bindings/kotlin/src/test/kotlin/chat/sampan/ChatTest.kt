@@ -136,7 +136,7 @@ class ChatTest {
                 failure { engine.client("") }.toString(),
             )
             assertThrows(SampanException.InvalidArgument::class.java) {
-                defaultConfig("", "key", ServerAddress.Router("http://x.org"), "x")
+                defaultConfig("", "key", ServerAddress.Router("http://x.invalid"), "x")
             }
             val ann = engine.client("ann")
             val unknown = "5a0000000000000000000000"
