@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
 use sampan::model::{
     ConversationId, LocalId, NewConversation, NewMessage, OutboxEntryId, Timestamp,
@@ -17,7 +16,7 @@ use sampan::{
     Client, ClientOptions, Conversation, Engine, LocalData, NetworkChange, Secret, Version,
 };
 
-use crate::place::{PATIENCE, Place, id};
+use crate::place::{PATIENCE, Place, id, in_time};
 
 /// What the calls are made on.
 #[derive(Clone)]
@@ -272,17 +271,20 @@ async fn the_last_handle_may_go_inside_a_waker_and_everything_ends() {
     wakes.recv_timeout(PATIENCE).unwrap();
     drop(call);
     // The store is free again: the engine ended though its last handle went on its own thread.
-    loop {
-        let again = Engine::open(folder.clone()).unwrap();
-        match again.client(id("ann"), ClientOptions::default()).await {
-            Ok(client) => break assert_eq!(client.id(), id("ann")),
-            Err(error) => assert!(
-                matches!(error, sampan::SampanError::StoreInUse { .. }),
-                "{error}"
-            ),
+    let opened = async {
+        loop {
+            let again = Engine::open(folder.clone()).unwrap();
+            match again.client(id("ann"), ClientOptions::default()).await {
+                Ok(client) => return client.id(),
+                Err(error) => assert!(
+                    matches!(error, sampan::SampanError::StoreInUse { .. }),
+                    "{error}"
+                ),
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    };
+    assert_eq!(in_time("the store", opened).await, id("ann"));
 }
 
 /// A waker that gives up every handle that it holds.

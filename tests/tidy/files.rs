@@ -200,6 +200,9 @@ pub(crate) fn text_complaints(source: &Source) -> Vec<String> {
 /// would leave loopback.
 pub(crate) fn address_complaints(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
+    if MAY_NAME_HOSTS.contains(&source.path.as_str()) {
+        return found;
+    }
     for (index, line) in source.text.lines().enumerate() {
         let text = line.trim_start();
         if ["//", "*", "/*", "#"]
@@ -220,6 +223,9 @@ pub(crate) fn address_complaints(source: &Source) -> Vec<String> {
     }
     found
 }
+
+/// Names where packages come from, and dials nobody.
+const MAY_NAME_HOSTS: [&str; 1] = ["xtask/src/policy.rs"];
 
 fn is_of_host(letter: char) -> bool {
     letter.is_alphanumeric() || "-._[]".contains(letter)
