@@ -169,9 +169,7 @@ impl RawConnection {
         match answer.command {
             Command::Session { body, .. } => {
                 let online = body.online_session_peer_ids.iter();
-                Ok(online
-                    .map(|id| ClientId::new(id))
-                    .collect::<Result<_, _>>()?)
+                Ok(online.map(ClientId::new).collect::<Result<_, _>>()?)
             }
             other => Err(Box::new(Unexpected(format!("{other:?}")))),
         }

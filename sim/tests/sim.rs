@@ -18,6 +18,7 @@ fn the_same_plan_gives_the_same_trace_to_the_byte() {
     }
 }
 
+/// D02: with power cuts, lost answers and full disks.
 #[test]
 fn the_first_seeds_keep_every_promise() {
     for seed in 0..10 {

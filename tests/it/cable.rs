@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -23,6 +23,8 @@ struct State {
     /// Where to, once that is known.
     to: Option<SocketAddr>,
     is_cut: bool,
+    /// Whether the device hears nothing from the service.
+    is_deaf: bool,
     connections: u32,
 }
 
@@ -49,6 +51,11 @@ impl Cable {
 
     pub(crate) fn mend(&self) {
         self.state.send_modify(|state| state.is_cut = false);
+    }
+
+    /// Swallows whatever the service says from now on; connections stand, and the service hears all.
+    pub(crate) fn deafen(&self) {
+        self.state.send_modify(|state| state.is_deaf = true);
     }
 
     /// How many connections were made through it, whatever came of them.
@@ -79,12 +86,12 @@ async fn forward(listener: TcpListener, tls: Option<TlsAcceptor>, state: watch::
         let Some(to) = to.filter(|_| !is_cut) else {
             continue;
         };
-        let (tls, mut state) = (tls.clone(), state.subscribe());
+        let (tls, mut state, deaf) = (tls.clone(), state.subscribe(), state.subscribe());
         tokio::spawn(async move {
             let carried = async {
                 match tls {
-                    Some(tls) => carry(tls.accept(near).await?, to).await,
-                    None => carry(near, to).await,
+                    Some(tls) => carry(tls.accept(near).await?, to, deaf).await,
+                    None => carry(near, to, deaf).await,
                 }
             };
             tokio::select! {
@@ -96,8 +103,30 @@ async fn forward(listener: TcpListener, tls: Option<TlsAcceptor>, state: watch::
     }
 }
 
-async fn carry(mut near: impl AsyncRead + AsyncWrite + Unpin, to: SocketAddr) -> io::Result<()> {
-    let mut far = TcpStream::connect(to).await?;
-    copy_bidirectional(&mut near, &mut far).await?;
-    Ok(())
+async fn carry(
+    near: impl AsyncRead + AsyncWrite,
+    to: SocketAddr,
+    state: watch::Receiver<State>,
+) -> io::Result<()> {
+    let (mut from_near, mut to_near) = split(near);
+    let (mut from_far, mut to_far) = TcpStream::connect(to).await?.into_split();
+    let back = async {
+        let mut buffer = [0; 4096];
+        loop {
+            let count = from_far.read(&mut buffer).await?;
+            if count == 0 {
+                return to_near.shutdown().await;
+            }
+            if !state.borrow().is_deaf {
+                to_near
+                    .write_all(buffer.get(..count).unwrap_or_default())
+                    .await?;
+            }
+        }
+    };
+    let there = async {
+        copy(&mut from_near, &mut to_far).await?;
+        to_far.shutdown().await
+    };
+    tokio::try_join!(back, there).map(|_| ())
 }

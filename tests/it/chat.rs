@@ -104,6 +104,26 @@ async fn a_message_reaches_every_other_member_of_a_conversation() {
     assert!(dan.client.conversation(service_id).await.is_err());
 }
 
+/// S041: a session that the app closed gets nothing, until it is opened again.
+#[tokio::test]
+async fn who_has_closed_the_session_gets_no_message_until_it_opens_again() {
+    let place = Place::new().await;
+    let phone = place.online("phone", "ann").await;
+    let tablet = place.online("tablet", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let talk = ben.talk_to("ann").await;
+    talk.send_text("one".into()).await.unwrap();
+    let service_id = ben.service_id(&talk).await;
+    phone.sees(&service_id, &["ben: one"]).await;
+    phone.client.disconnect().await.unwrap();
+    talk.send_text("two".into()).await.unwrap();
+    // The other device has it: the service has sent it to whoever is online.
+    tablet.sees(&service_id, &["ben: one", "ben: two"]).await;
+    assert_eq!(phone.lines(&service_id).await.unwrap(), ["ben: one"]);
+    phone.go_online().await;
+    phone.sees(&service_id, &["ben: one", "ben: two"]).await;
+}
+
 /// S005: text frames instead of binary ones carry the same chat.
 #[tokio::test]
 async fn text_frames_carry_the_same_chat_as_binary_ones() {

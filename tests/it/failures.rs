@@ -1,12 +1,14 @@
 //! Messages that failed: they stay, are recognised, sent again or taken out, and never come twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sampan::Conversation;
 use sampan::model::{ConversationId, MessageState, OutboxState, SendFailure};
 use sampan::wire::Op;
+use sampan::{Conversation, ServerAddress};
 
-use crate::place::{Device, Place, id};
+use crate::cable::Cable;
+use crate::place::{Device, Place, config, id};
 use crate::support::raw::RawConnection;
 
 /// Ann was removed from a conversation of ben's, and what she said there was refused.
@@ -62,7 +64,7 @@ impl Scene {
     }
 }
 
-/// S268, S270, S271: a refused message stays, over a restart too, with the service's number, and can be
+/// S175, S268, S270, S271: a refused message stays, over a restart too, with the service's number, and can be
 /// sent again as soon as it may; it arrives once.
 #[tokio::test]
 async fn a_failed_message_stays_and_can_be_sent_again_once() {
@@ -127,4 +129,43 @@ async fn a_failed_message_can_be_taken_out() {
         .unwrap();
     while !talk.fetch_older(100).await.unwrap().start_reached {}
     ben.sees(&scene.id, &["ben: hello", "ann: back"]).await;
+}
+
+/// S362: a message that is not acknowledged in time, as often as the app allows, has failed, and says so;
+/// sent again, it is there once.
+#[tokio::test]
+async fn a_message_that_nobody_acknowledges_has_failed_and_can_be_sent_again() {
+    let place = Place::new().await;
+    let cable = Cable::lay(None).await;
+    cable.plug_into(place.service.addr());
+    let url = format!("http://{}", cable.addr);
+    let store = place.folder.path().join("phone");
+    let mut near = config(ServerAddress::Router { url }, &store);
+    near.limits.request_timeout = Duration::from_millis(100);
+    near.limits.send_tries_max = 2;
+    let ann = Device::open(near, "ann").await;
+    ann.go_online().await;
+    let talk = ann.talk_to("ben").await;
+    talk.send_text("before".into()).await.unwrap();
+    ann.has_sent_everything().await;
+    let service_id = ann.service_id(&talk).await;
+    cable.deafen();
+    let sent = talk.send_text("hello?".into()).await.unwrap();
+    let state = ann
+        .until("the failure", || async {
+            let state = ann.messages(&service_id).await.pop()?.state;
+            matches!(state, MessageState::Failed { .. }).then_some(state)
+        })
+        .await;
+    let failure = SendFailure::TriesExhausted { tries: 2 };
+    assert_eq!(state, MessageState::Failed { failure });
+    // The service had it all the time. The app is started anew without the cable.
+    ann.engine.shutdown().await.unwrap();
+    let ann = place.online("phone", "ann").await;
+    // It may have been found in history meanwhile: then there is nothing left to be sent.
+    let _ = ann.client.retry(sent.entry).await;
+    ann.has_sent_everything().await;
+    ann.sees(&service_id, &["ann: before", "ann: hello?"]).await;
+    let ben = place.online("laptop", "ben").await;
+    ben.sees(&service_id, &["ann: before", "ann: hello?"]).await;
 }

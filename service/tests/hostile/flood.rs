@@ -175,11 +175,13 @@ fn junk_frame(number: usize) -> Vec<u8> {
 
 /// The service's memory may not have grown by what was thrown at it.
 fn assert_bounded(program: &Program, before: Option<u64>) {
-    if let (Some(before), Some(after)) = (before, program.resident_bytes()) {
-        let growth = after.saturating_sub(before);
-        assert!(
-            growth < GROWTH_MAX_BYTES,
-            "the service grew by {growth} bytes"
-        );
-    }
+    let (Some(before), Some(after)) = (before, program.resident_bytes()) else {
+        println!("SKIPPED: this system does not tell how much memory a program holds");
+        return;
+    };
+    let growth = after.saturating_sub(before);
+    assert!(
+        growth < GROWTH_MAX_BYTES,
+        "the service grew by {growth} bytes"
+    );
 }

@@ -535,6 +535,7 @@ fn grown(folder: &std::path::Path, budget: Option<u64>, upto: i64) -> Opened {
     opened
 }
 
+// D12
 #[test]
 fn a_budget_is_kept_on_a_real_disk_and_the_newest_messages_stay() {
     let folder = tempfile::tempdir().unwrap();

@@ -279,6 +279,7 @@ fn a_kill_between_commit_and_send_loses_nothing_and_doubles_nothing() {
     assert_eq!(world.timeline(ben, &id), ["ann: survives"]);
 }
 
+// S177, S347
 #[test]
 fn a_message_too_large_is_refused_when_it_is_enqueued() {
     let mut world = World::seeded(15);

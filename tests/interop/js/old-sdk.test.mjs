@@ -27,6 +27,7 @@ for (const noBinary of [false, true]) {
     assert.deepEqual([...new Uint8Array(stored.buffer)], [9, 0, 9]);
   });
 
+  // S220 S348
   check(`S209 S211 4.3.1 in push mode over ${frames} is sent what it missed, twenty of a conversation, once`, async () => {
     const [name] = world.names('bob');
     const [alice] = await world.people('alice');

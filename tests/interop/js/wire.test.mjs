@@ -141,6 +141,7 @@ check('S077 updated has the changes as submitted and the values that result', as
   }
 });
 
+// S073
 check('S076 S288 a result object has the last message with its kind, dates as objects and lists never null', async () => {
   const [alice] = await raws('alice');
   const cid = await started(alice);

@@ -37,8 +37,10 @@ final class ChatTests: XCTestCase {
         try await talk.markRead()
         let unread = try await ben.unreadTotals().all.messages
         XCTAssertEqual(unread, 0)
-        told.cancel()
-        _ = await told.value
+        // The event was told, unless the subscription began after it: then the next one is.
+        try await created.conversation.sendText(text: "hello from Swift")
+        let event = try await within { await told.value }
+        XCTAssertEqual(event.flatMap(words), "hello from Swift")
 
         try await phone.shutdown()
         try await laptop.shutdown()

@@ -94,6 +94,7 @@ fn case(subject: &Subject, foreign: &Path, seed: u64) -> Result<Sums, String> {
     Ok(sums)
 }
 
+// D04
 #[test]
 fn spoilt_files_harm_nothing_that_is_whole_elsewhere() {
     let subjects: Vec<_> = KINDS

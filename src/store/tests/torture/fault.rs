@@ -198,6 +198,7 @@ fn opening(seed: u64, mode: Mode, state: State, nth: u64) -> Result<(), String> 
     resume(opened, &disk, accepted)
 }
 
+// D03
 #[test]
 fn any_operation_may_be_refused_and_nothing_accepted_is_lost() {
     let all = seeds(1);
