@@ -224,7 +224,8 @@ impl Conversation {
         self.mark(None).await
     }
 
-    /// Marks it read up to and including a message of that time.
+    /// Marks it read up to and including a message of that time. A time after the newest message that
+    /// is known stands for that message.
     ///
     /// # Errors
     ///

@@ -24,12 +24,13 @@ impl Route {
     ///
     /// # Errors
     ///
-    /// [`WireError::MalformedJson`] when it is no object, or names no server.
+    /// [`WireError::MalformedJson`] when it is no object, or names no server that a WebSocket can be
+    /// opened to.
     pub fn decode(text: &str) -> Result<Self, WireError> {
         let mut map = parse_object("route", text)?;
         Ok(Self {
-            server: server(&mut map, "server")?,
-            secondary: take_text(&mut map, "secondary").filter(|url| !url.is_empty()),
+            server: socket(server(&mut map, "server")?)?,
+            secondary: take_text(&mut map, "secondary").filter(|url| is_socket(url)),
             ttl_secs: ttl(&mut map),
         })
     }
@@ -97,6 +98,29 @@ fn server(map: &mut Map<String, Value>, key: &str) -> Result<String, WireError> 
         })
 }
 
+/// The URL, if it has the scheme of a WebSocket and a host.
+fn socket(url: String) -> Result<String, WireError> {
+    if is_socket(&url) {
+        return Ok(url);
+    }
+    Err(WireError::MalformedJson {
+        part: "route",
+        reason: "its server is no URL of a WebSocket".to_owned(),
+    })
+}
+
+fn is_socket(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let known = ["ws", "wss"]
+        .iter()
+        .any(|it| scheme.eq_ignore_ascii_case(it));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    known && !authority.is_empty() && !authority.starts_with(':') && !rest.contains(odd)
+}
+
 fn ttl(map: &mut Map<String, Value>) -> u64 {
     take_if(map, "ttl", whole).unwrap_or(TTL_SECS_DEFAULT)
 }
@@ -121,7 +145,21 @@ mod tests {
     #[test]
     fn an_answer_without_a_server_is_refused_and_one_without_ttl_is_not() {
         assert!(Route::decode("{}").is_err());
-        assert!(Route::decode(r#"{"server":""}"#).is_err());
+        for url in [
+            "",
+            "http:",
+            "x",
+            "wss://",
+            "wss://:1",
+            "ws:///path",
+            "https://a",
+            "wss://a b",
+        ] {
+            let answer = json!({"server": url}).to_string();
+            assert!(Route::decode(&answer).is_err(), "{url}");
+        }
+        let answer = r#"{"server":"ws://[::1]:80/x?y","secondary":"http:"}"#;
+        assert_eq!(Route::decode(answer).map(|it| it.secondary), Ok(None));
         let route = Route::decode(r#"{"server":"wss://a","secondary":null}"#).unwrap();
         assert_eq!((route.secondary, route.ttl_secs), (None, 3600));
         assert!(AppRoute::decode(r#"{"api_server":"a"}"#).is_err());

@@ -428,7 +428,7 @@ impl Client {
         for item in body.logs {
             let message = convert::message_from_history(&query.conversation, item, self.me());
             let Ok(message) = message else { continue };
-            let source = self.receiver.history_source();
+            let source = self.history_source(query.number);
             let Some((position, put)) = self.keep(turn, query.number, &message, source)? else {
                 continue;
             };

@@ -497,7 +497,7 @@ impl Client {
         if row.kind == ConversationKind::ChatRoom {
             return Ok(());
         }
-        let source = self.receiver.history_source();
+        let source = self.history_source(number);
         let Some((position, _)) = self.keep(turn, number, &message, source)? else {
             return Ok(());
         };

@@ -51,7 +51,11 @@ impl Client {
         match work.intent.clone() {
             Intent::Send(intent) => self.import_send(turn, number, &work, intent),
             Intent::Read(mark) => {
-                let marked = self.mark_read(turn, &work.conversation, Some(mark.until))?;
+                // A push may have told of messages that this device has not received yet. None of
+                // them is newer than the present.
+                let present = self.service_now(turn.now);
+                let until = Some(mark.until);
+                let marked = self.mark_read(turn, &work.conversation, until, Some(present))?;
                 Ok(match marked {
                     Err(RequestError::OutboxFull { .. }) => Import::NoRoom,
                     Ok(_) | Err(_) => Import::Taken,

@@ -69,6 +69,7 @@ use self::receiver::Receiver;
 use self::sender::Sender;
 use self::session::Session;
 use self::tail::Tails;
+use self::unread::Told;
 use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
 use super::request::{Reply, Request, RequestError, RequestId};
 use super::step::{ClientInput, Durability, EffectId, Step};
@@ -113,6 +114,7 @@ pub struct Client {
     reads: Reads,
     receiver: Receiver,
     tails: Tails,
+    told: Told,
     early_edits: EarlyEdits,
     directory: Directory,
     catch_up: CatchUp,
@@ -188,6 +190,7 @@ impl Client {
             session: Session::default(),
             receiver: Receiver::default(),
             tails: Tails::default(),
+            told: Told::default(),
             early_edits: EarlyEdits::default(),
             directory: Directory::default(),
             catch_up: CatchUp::default(),
@@ -293,7 +296,7 @@ impl Client {
             Request::MarkRead {
                 conversation,
                 until,
-            } => self.mark_read(turn, &conversation, until),
+            } => self.mark_read(turn, &conversation, until, None),
             Request::RetryEntry { entry } => self.retry_entry(turn, entry),
             Request::DiscardEntry { entry } => self.discard_entry(turn, entry),
             Request::Import { dropped } => self.import(turn, dropped),
@@ -404,6 +407,7 @@ impl Client {
         self.reads.forget_connection();
         self.forget_tails(turn)?;
         self.receiver.forget_connection();
+        self.told.forget_connection();
         self.early_edits.forget_connection();
         self.directory.forget_connection();
         self.catch_up.forget_connection();

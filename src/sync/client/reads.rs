@@ -68,12 +68,15 @@ impl Reads {
 }
 
 impl Client {
-    /// Clears the unread count at once and enqueues the mark for the service.
+    /// Clears the unread count at once and enqueues the mark for the service. A mark covers no
+    /// message that is still to be said: it reaches no further than the newest message that is known,
+    /// or than `at_most`, where that is later.
     pub(super) fn mark_read(
         &mut self,
         turn: &mut Turn<'_, '_>,
         conversation: &ConversationId,
         until: Option<Timestamp>,
+        at_most: Option<Timestamp>,
     ) -> Result<Result<Reply, RequestError>, StoreError> {
         let snapshot = turn.overlay.snapshot();
         let Some((number, row)) = snapshot.conversation_by_id(conversation)? else {
@@ -82,7 +85,9 @@ impl Client {
         let newest = snapshot.newest_message(number)?;
         drop(snapshot);
         let newest_at = newest.as_ref().map(|(position, _)| position.sent_at);
-        let Some(until) = until.or_else(|| newest_at.max(row.last_message_at)) else {
+        let known = newest_at.max(row.last_message_at);
+        let wanted = until.or(known);
+        let Some(until) = wanted.min(known.max(at_most)) else {
             return Ok(Ok(Reply::Done));
         };
         if row.read_until_self >= Some(until) && row.unread.is_none() {

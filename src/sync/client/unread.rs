@@ -5,6 +5,8 @@
 //! is counted once, when it is added, whichever way it comes. At its cap the service stops counting:
 //! then the messages held here decide, and the count is a lower bound while history is missing.
 
+use std::collections::BTreeSet;
+
 use super::reads::waiting_mark;
 use super::{Client, Turn};
 use crate::model::{ClientId, ConversationId, ConversationKind, Message, Timestamp, Unread};
@@ -13,6 +15,10 @@ use crate::store::{
 };
 use crate::sync::step::Durability;
 use crate::wire::generated::{UnreadCommand, UnreadTuple};
+
+/// So many conversations the service names in one notification, newest first, and no more: a
+/// notification with so many does not tell of the others.
+const TOLD_MAX: usize = 50;
 
 /// The most messages that are counted one by one; beyond that a count is a lower bound anyway.
 const COUNT_MAX: u32 = 10_000;
@@ -28,6 +34,28 @@ pub(super) enum Source {
         /// When the session opened, by the service's clock.
         opened_at: Option<Timestamp>,
     },
+    /// The same, where the service had no room to tell the count of the conversation: what is held
+    /// here is counted, and is a lower bound until nothing behind the own mark is missing.
+    Untold,
+}
+
+/// Of which conversations the service has told the count on this session.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    conversations: BTreeSet<ConversationNumber>,
+    /// Whether a notification was full, so that it may have left conversations out.
+    cut_short: bool,
+}
+
+impl Told {
+    pub(super) fn forget_connection(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether the service may have left a conversation out that has unread messages.
+    fn leaves_out(&self, number: ConversationNumber) -> bool {
+        self.cut_short && !self.conversations.contains(&number)
+    }
 }
 
 /// Counts a message that was not in the store before.
@@ -37,12 +65,13 @@ pub(super) fn count(row: &mut ConversationRow, message: &Message, me: &ClientId,
     }
     let told = row.unread_told.and_then(|told| told.newest);
     let counted_until = match source {
-        Source::Live => told,
+        Source::Live | Source::Untold => told,
         Source::History { opened_at } => told.max(opened_at),
     };
     if Some(message.sent_at) > counted_until {
         row.unread.count = row.unread.count.saturating_add(1);
         row.unread.mentioned |= message.mentions.include(me);
+        row.unread.at_least |= source == Source::Untold;
     } else if Some(message.sent_at) > told {
         // The service knew it at sign-in: what it told, or did not tell, covers it. It was not
         // counted here, so it must not be taken out of the count either.
@@ -126,6 +155,7 @@ impl Client {
         body: UnreadCommand,
     ) -> Result<(), StoreError> {
         let told_at = body.notif_time.map(Timestamp::from_millis);
+        self.told.cut_short |= body.convs.len() >= TOLD_MAX;
         for tuple in body.convs {
             self.apply_tuple(turn, tuple, told_at)?;
         }
@@ -147,6 +177,7 @@ impl Client {
         };
         let kind = tuple.conv_type.and_then(ConversationKind::from_number);
         let number = self.known_or_asked_for(turn, &id, kind)?;
+        self.told.conversations.insert(number);
         let told = UnreadTold {
             count: u32::try_from(tuple.unread).unwrap_or(0),
             mentioned: tuple.mentioned.unwrap_or(false),
@@ -202,6 +233,15 @@ impl Client {
         self.recount(turn, number)
     }
 
+    /// How messages of a conversation are counted that are found in its history.
+    pub(super) fn history_source(&self, number: ConversationNumber) -> Source {
+        if self.told.leaves_out(number) {
+            Source::Untold
+        } else {
+            self.receiver.history_source()
+        }
+    }
+
     /// Makes a lower bound exact once all that is unread is here, or the service has said more.
     pub(super) fn settle_lower_bound(
         &self,
@@ -231,12 +271,13 @@ impl Client {
         let local = snapshot.count_unread(number, row.read_until_self, COUNT_MAX)?;
         let since = snapshot.count_unread(number, told.newest, COUNT_MAX)?;
         drop(snapshot);
+        let exact = covers(&row, row.read_until_self) && !local.limited;
+        let untold = self.told.leaves_out(number) && !exact;
         let by_service = Unread {
             count: told.count.saturating_add(since.count),
-            at_least: since.limited,
+            at_least: since.limited || untold,
             mentioned: told.mentioned || since.mentioned,
         };
-        let exact = covers(&row, row.read_until_self) && !local.limited;
         let at_cap = told.count >= self.settings.limits.unread_cap;
         let unread = if at_cap {
             let least = if exact { 0 } else { by_service.count };

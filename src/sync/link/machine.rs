@@ -154,6 +154,7 @@ impl Link {
         if self.lifecycle == Lifecycle::Refused {
             self.lifecycle = Lifecycle::Active;
         }
+        self.addresses.doubt_if_failing();
         // Said again even if it was so already: the client may have gone and come in one round.
         if matches!(self.phase, Phase::Connected(_)) {
             step.deliveries.push((slot, Delivery::Connected));
@@ -212,6 +213,7 @@ impl Link {
         if self.lifecycle == Lifecycle::Suspended {
             self.lifecycle = Lifecycle::Active;
         }
+        self.addresses.doubt_if_failing();
         self.hurry();
         self.doubt(now, step);
     }
@@ -221,6 +223,7 @@ impl Link {
             NetworkHint::Unavailable => self.network = Network::Down,
             NetworkHint::Available | NetworkHint::Changed => {
                 self.network = Network::Up;
+                self.addresses.doubt();
                 self.hurry();
                 if hint == NetworkHint::Changed {
                     self.doubt(now, step);
@@ -408,6 +411,7 @@ impl Link {
             _ => return,
         }
         self.failures = 0;
+        self.addresses.proved();
         // What cannot be read is dropped: it harms one request at most, which then times out.
         let encoding = self.options.subprotocol.encoding;
         if let Ok(envelope) = frame.decode(encoding, Direction::ToClient) {

@@ -1,9 +1,18 @@
 //! Which address is tried next, and when the router is asked again.
+//!
+//! An answer of the router is used for as long as it says, and no longer than it works: after
+//! [`FAILURES_MAX`] failures in a row, or when the device may be in another network, the router is
+//! asked before the next attempt. If the router does not answer then, the old answer is used: the
+//! router may be down while the service is up.
 
 use std::time::Duration;
 
 use crate::ServerAddress;
 use crate::wire::route::Route;
+
+/// So many failures in a row make an answer of the router out of date: both of its addresses were
+/// tried twice. The official SDKs bear ten.
+const FAILURES_MAX: u32 = 4;
 
 /// The addresses of the service: one that is configured, or the two that the router told.
 #[derive(Debug)]
@@ -23,6 +32,10 @@ pub(super) struct Told {
     other: String,
     /// Until when the answer is good, in elapsed time.
     good_until: Duration,
+    /// Whether the answer may be wrong, though its time is not over.
+    doubted: bool,
+    /// Attempts that failed in a row.
+    failures: u32,
 }
 
 /// What to do to get to the service.
@@ -50,7 +63,7 @@ impl Addresses {
         match self {
             Self::Fixed { url } => Way::Try(url.clone()),
             Self::Routed { base, told } => match told {
-                Some(told) if now < told.good_until => Way::Try(told.next.clone()),
+                Some(told) if now < told.good_until && !told.doubted => Way::Try(told.next.clone()),
                 _ => Way::Ask(base.clone()),
             },
         }
@@ -71,6 +84,8 @@ impl Addresses {
                 next: route.server,
                 other,
                 good_until: now.saturating_add(Duration::from_secs(route.ttl_secs)),
+                doubted: false,
+                failures: 0,
             });
         }
         told.as_ref().map(|told| told.next.clone())
@@ -83,6 +98,39 @@ impl Addresses {
         } = self
         {
             std::mem::swap(&mut told.next, &mut told.other);
+            told.failures = told.failures.saturating_add(1);
+            told.doubted |= told.failures >= FAILURES_MAX;
+        }
+    }
+
+    /// The service spoke: the answer of the router works.
+    pub(super) fn proved(&mut self) {
+        if let Self::Routed {
+            told: Some(told), ..
+        } = self
+        {
+            told.failures = 0;
+            told.doubted = false;
+        }
+    }
+
+    /// The device may be in another network, where the router may tell another address.
+    pub(super) fn doubt(&mut self) {
+        if let Self::Routed {
+            told: Some(told), ..
+        } = self
+        {
+            told.doubted = true;
+        }
+    }
+
+    /// The app or the system tries anew: an answer that failed last is not relied on.
+    pub(super) fn doubt_if_failing(&mut self) {
+        if let Self::Routed {
+            told: Some(told), ..
+        } = self
+        {
+            told.doubted |= told.failures > 0;
         }
     }
 
@@ -121,6 +169,58 @@ mod tests {
         addresses.failed();
         assert_eq!(addresses.way(later), Way::Try("wss://a".into()));
         assert_eq!(addresses.way(Duration::from_secs(60)), Way::Ask(base));
+    }
+
+    #[test]
+    fn an_answer_that_fails_or_may_be_of_another_network_is_asked_for_again() {
+        let ask = Way::Ask("https://chat.example.org".to_owned());
+        let learnt = || {
+            let mut addresses = routed();
+            addresses.learn(Duration::ZERO, Some(ANSWER));
+            addresses
+        };
+        let mut addresses = learnt();
+        for _ in 1..FAILURES_MAX {
+            addresses.failed();
+        }
+        assert!(matches!(addresses.way(Duration::ZERO), Way::Try(_)));
+        addresses.proved();
+        for _ in 1..FAILURES_MAX {
+            addresses.failed();
+        }
+        assert!(matches!(addresses.way(Duration::ZERO), Way::Try(_)));
+        addresses.failed();
+        assert_eq!(addresses.way(Duration::ZERO), ask);
+        // The router is down: the old answer is used, and the router is asked again next time.
+        assert!(addresses.learn(Duration::ZERO, None).is_some());
+        assert_eq!(addresses.way(Duration::ZERO), ask);
+        let mut addresses = learnt();
+        addresses.doubt_if_failing();
+        assert!(matches!(addresses.way(Duration::ZERO), Way::Try(_)));
+        addresses.failed();
+        addresses.doubt_if_failing();
+        assert_eq!(addresses.way(Duration::ZERO), ask);
+        let mut addresses = learnt();
+        addresses.doubt();
+        assert_eq!(addresses.way(Duration::ZERO), ask);
+        addresses.proved();
+        assert!(matches!(addresses.way(Duration::ZERO), Way::Try(_)));
+    }
+
+    #[test]
+    fn an_answer_that_nothing_can_connect_to_is_not_kept() {
+        let mut addresses = routed();
+        for answer in [
+            r#"{"server":"http:"}"#,
+            r#"{"server":"wss://"}"#,
+            r#"{"server":"x"}"#,
+        ] {
+            assert_eq!(
+                addresses.learn(Duration::ZERO, Some(answer.as_bytes())),
+                None
+            );
+            assert!(matches!(addresses.way(Duration::ZERO), Way::Ask(_)));
+        }
     }
 
     #[test]

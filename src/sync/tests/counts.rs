@@ -190,3 +190,105 @@ fn history_that_comes_after_the_session_was_closed_is_not_counted_as_new() {
         assert_eq!(world.unread(phone, &room), (0, false), "after {millis} ms");
     }
 }
+
+#[test]
+fn conversations_that_the_service_has_no_room_to_tell_of_are_counted_all_the_same() {
+    let mut world = World::seeded(208);
+    let [phone] = world.devices(["ann"]);
+    let rooms: Vec<_> = (0..80).map(|_| world.found(&["ann", "ben"])).collect();
+    world.settle();
+    world.partition(phone);
+    for room in &rooms {
+        world.pass(Duration::from_millis(10));
+        world.post(room, "ben", "missed");
+    }
+    world.repair(phone);
+    world.settle();
+    world.settle();
+    for room in &rooms {
+        assert_eq!(world.unread(phone, room), (1, false));
+    }
+    let totals = world.store(phone).snapshot().unread_totals().all;
+    assert_eq!((totals.messages, totals.conversations), (80, 80));
+    // What was read elsewhere meanwhile is told, and holds.
+    world.mark_read(phone, &rooms[0]);
+    world.settle();
+    assert_eq!(world.unread(phone, &rooms[0]), (0, false));
+}
+
+#[test]
+fn a_count_that_the_service_had_no_room_to_tell_is_a_lower_bound_while_history_is_missing() {
+    let limits = Limits {
+        catch_up_max: 4,
+        ..Limits::default()
+    };
+    let mut world = World::with_limits(209, limits);
+    let [phone] = world.devices(["ann"]);
+    let rooms: Vec<_> = (0..51).map(|_| world.found(&["ann", "ben"])).collect();
+    for room in &rooms {
+        world.post(room, "ben", "known");
+    }
+    world.settle();
+    for room in &rooms {
+        world.mark_read(phone, room);
+    }
+    world.settle();
+    world.partition(phone);
+    for n in 0..9 {
+        world.post(&rooms[0], "ben", &n.to_string());
+    }
+    for room in &rooms[1..] {
+        world.pass(Duration::from_millis(10));
+        world.post(room, "ben", "missed");
+    }
+    world.repair(phone);
+    world.settle();
+    let (count, at_least) = world.unread(phone, &rooms[0]);
+    assert!(at_least && (4..9).contains(&count), "{count} {at_least}");
+    assert_eq!(world.unread(phone, &rooms[1]), (1, false));
+    while let Some(edge) = world.newer_edge_of_gap(phone, &rooms[0]) {
+        world.fetch(phone, &rooms[0], Some(edge), 20).unwrap();
+    }
+    assert_eq!(world.unread(phone, &rooms[0]), (9, false));
+}
+
+#[test]
+fn a_mark_in_the_future_covers_nothing_that_is_still_to_be_said() {
+    let day = 86_400_000;
+    for from_extension in [false, true] {
+        let (mut world, phone, laptop, room) = two_devices(210, Limits::default());
+        world.post(&room, "ben", "one");
+        world.settle();
+        let tomorrow = world.wall() + day;
+        if from_extension {
+            world.import_mark(phone, &room, tomorrow);
+        } else {
+            mark_until(&mut world, phone, &room, tomorrow);
+        }
+        assert_eq!(world.unread(phone, &room), (0, false));
+        world.settle();
+        for n in 0..3 {
+            world.pass(Duration::from_secs(1));
+            world.post(&room, "ben", &n.to_string());
+        }
+        world.settle();
+        assert_eq!(world.unread(phone, &room), (3, false));
+        assert_eq!(world.unread(laptop, &room), (3, false));
+        assert_eq!(truth(&world, &room), 3);
+    }
+}
+
+#[test]
+fn a_mark_of_an_extension_covers_what_this_device_has_not_received_yet() {
+    let (mut world, phone, _, room) = two_devices(211, Limits::default());
+    world.partition(phone);
+    world.post(&room, "ben", "pushed");
+    world.pass(Duration::from_secs(1));
+    let now = world.wall();
+    world.import_mark(phone, &room, now);
+    world.post(&room, "ben", "later");
+    world.repair(phone);
+    world.settle();
+    assert_eq!(world.unread(phone, &room), (1, false));
+    assert_eq!(truth(&world, &room), 1);
+}

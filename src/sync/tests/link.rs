@@ -182,12 +182,21 @@ fn failed_attempts_wait_longer_and_longer_and_alternate_the_addresses() {
     bench.route(1);
     let mut urls = vec![bench.dialled()[0].to_owned()];
     let mut pauses = Vec::new();
+    let mut lookups = 1;
     for connection in 1..=12 {
         bench.close(connection, None);
         pauses.push(bench.sleep());
+        if bench.dialled().is_empty() {
+            lookups += 1;
+            bench.route(lookups);
+        }
         urls.push(bench.dialled()[0].to_owned());
     }
-    assert_eq!(urls[..4], ["wss://a", "wss://b", "wss://a", "wss://b"]);
+    let turns = ["wss://a", "wss://b", "wss://a", "wss://b"];
+    assert_eq!(
+        urls,
+        [&turns[..], &turns[..], &turns[..], &turns[..1]].concat()
+    );
     for (n, pause) in pauses.iter().enumerate() {
         let longest = Duration::from_secs((1 << n).min(300));
         assert!(*pause <= longest && *pause >= longest / 2, "{n}: {pause:?}");
@@ -199,10 +208,15 @@ fn a_frame_that_arrives_ends_the_growth_of_the_pauses() {
     let mut bench = Bench::new();
     bench.wish(ANN, LinkWish::Online);
     bench.route(1);
-    for connection in 1..=5 {
+    for connection in 1..=3 {
         bench.close(connection, None);
         bench.sleep();
     }
+    bench.close(4, None);
+    bench.sleep();
+    bench.route(2);
+    bench.close(5, None);
+    bench.sleep();
     bench.open(6);
     bench.receive(6, &Envelope::new(Command::Echo));
     bench.close(6, Some(1006));
@@ -304,7 +318,70 @@ fn without_a_network_nothing_is_tried_and_with_one_at_once() {
     bench.route(1);
     bench.close(1, None);
     bench.feed(LinkInput::Network(NetworkHint::Available));
-    assert_eq!(bench.dialled(), ["wss://b"]);
+    assert_eq!(bench.step.effects, [look_up(2)]);
+}
+
+fn look_up(number: u64) -> LinkEffect {
+    LinkEffect::LookUp {
+        lookup: LookUpNumber(number),
+        base: "https://chat".to_owned(),
+    }
+}
+
+#[test]
+fn a_server_that_dies_without_a_word_is_not_tried_for_as_long_as_the_router_said() {
+    let mut bench = Bench::online();
+    bench.receive(1, &Envelope::new(Command::Echo));
+    let mut tries = 0;
+    for connection in 1.. {
+        bench.close(connection, None);
+        bench.sleep();
+        if bench.step.effects == [look_up(2)] {
+            break;
+        }
+        tries += 1;
+        assert!(tries < 4, "the router is asked again");
+    }
+    let lookup = LookUpNumber(2);
+    let answer = Some(br#"{"server":"wss://c","ttl":7200}"#.to_vec());
+    bench.feed(LinkInput::Routed { lookup, answer });
+    assert_eq!(bench.dialled(), ["wss://c"]);
+}
+
+#[test]
+fn the_router_is_asked_in_another_network_and_after_a_failure_when_the_app_tries_anew() {
+    let again: [&[LinkInput]; 4] = [
+        &[LinkInput::Network(NetworkHint::Changed)],
+        &[LinkInput::Network(NetworkHint::Available)],
+        &[LinkInput::Suspend, LinkInput::Resume],
+        &[
+            LinkInput::Wish {
+                slot: ANN,
+                wish: LinkWish::Idle,
+            },
+            LinkInput::Wish {
+                slot: ANN,
+                wish: LinkWish::Online,
+            },
+        ],
+    ];
+    for inputs in again {
+        let mut bench = Bench::online();
+        bench.close(1, None);
+        for input in inputs {
+            bench.feed(input.clone());
+        }
+        assert_eq!(bench.step.effects, [look_up(2)], "{inputs:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_worked_until_the_app_slept_costs_no_question_to_the_router() {
+    let mut bench = Bench::online();
+    bench.receive(1, &Envelope::new(Command::Echo));
+    bench.feed(LinkInput::Suspend);
+    bench.feed(LinkInput::Resume);
+    assert_eq!(bench.dialled(), ["wss://a"]);
 }
 
 #[test]

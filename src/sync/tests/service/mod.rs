@@ -36,6 +36,8 @@ pub(super) struct Service {
     pub(super) granularity: i64,
     /// The count at which it stops counting unread messages.
     pub(super) unread_cap: usize,
+    /// Of how many conversations one notification tells, the newest first.
+    pub(super) unread_told_max: usize,
     /// Whether every message is delivered twice.
     pub(super) delivers_twice: bool,
     /// Commands that are refused: the kind, and the code.
@@ -96,6 +98,7 @@ impl Default for Service {
             forgets_tokens: false,
             granularity: 1,
             unread_cap: 100,
+            unread_told_max: 50,
             delivers_twice: false,
             refuses: None,
             wants_signatures: false,

@@ -94,7 +94,9 @@ impl Service {
             };
             told.then_some(tuple)
         });
-        let convs: Vec<UnreadTuple> = tuples.collect();
+        let mut convs: Vec<UnreadTuple> = tuples.collect();
+        convs.sort_by_key(|tuple| std::cmp::Reverse(tuple.timestamp));
+        convs.truncate(self.unread_told_max);
         if convs.is_empty() {
             return Vec::new();
         }

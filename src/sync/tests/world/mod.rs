@@ -16,7 +16,9 @@ use crate::model::{
     AppId, ClientId, Content, ConversationId, LocalId, MessageState, NewConversation, NewMessage,
     Now, OutboxEntryId, SessionState, Tag, Timestamp, Uniqueness,
 };
-use crate::store::{MemoryDisk, Opened, Position, Store, Tended, TimelineItem, Writer};
+use crate::store::{
+    Dropped, Intent, MemoryDisk, Opened, Position, ReadIntent, Store, Tended, TimelineItem, Writer,
+};
 use crate::sync::link::{ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions, NetworkHint};
 use crate::sync::{
     Client, ClientInput, ClientSettings, EffectId, Randomness, Reply, Request, RequestError,
@@ -548,6 +550,21 @@ impl World {
             MessageState::Read { .. } => "read".to_owned(),
             other => format!("{other:?}"),
         }
+    }
+
+    /// What an extension of the app left is handed in: a read mark.
+    pub(super) fn import_mark(&mut self, device: Device, id: &ConversationId, until: i64) {
+        let dropped = Dropped {
+            token: self.randomness.local_id(),
+            conversation: id.clone(),
+            intent: Intent::Read(ReadIntent {
+                until: Timestamp::from_millis(until),
+                message: None,
+            }),
+            dropped_at: Timestamp::from_millis(self.wall()),
+        };
+        let dropped = vec![dropped];
+        self.ask(device, Request::Import { dropped }).unwrap();
     }
 
     /// Takes the frames for a device that are on their way off it; they come when they are released.
