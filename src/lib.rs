@@ -38,8 +38,8 @@ pub mod wire;
 pub use api::{
     Client, ClientOptions, Conversation, ConversationsCursor, ConversationsPage,
     CreatedConversation, Engine, EventObserver, ExtensionInbox, FetchedHistory, GapEdge, LocalData,
-    LogLevel, LogRecord, LogSink, NetworkChange, OperationSignature, SentMessage, Signer,
-    Subscription, TimelineGap, TimelineItem, TimelinePage, TimelinePlace, library_version,
+    LogLevel, LogRecord, LogSink, NetworkChange, OperationSignature, PageItem, SentMessage, Signer,
+    Subscription, Timeline, TimelineGap, TimelinePage, TimelinePlace, library_version,
     set_log_sink,
 };
 pub use config::{
@@ -51,7 +51,10 @@ pub use model::Operation;
 pub use runtime::{EventStream, InboxReport};
 pub use store::{OpenReport, SetAside, StorageUsage};
 pub use views::{
-    Blocker, ClientState, LinkState, OutboxSummary, SyncState, UnreadSum, UnreadSummary, Version,
+    Anchor, Blocker, ClientState, Delivery, FillFailure, FillState, LinkState, Loaded,
+    OutboxSummary, SyncState, TimelineEdge, TimelineEdit, TimelineItem, TimelineItemKind,
+    TimelineMessage, TimelineOptions, TimelineStart, TimelineUpdate, UnreadSum, UnreadSummary,
+    Version,
 };
 
 /// The page that a newcomer reads first: its example is compiled and run.

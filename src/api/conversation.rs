@@ -6,11 +6,13 @@ use crate::SampanError;
 use crate::model::{
     ConversationId, ConversationInfo, LocalId, Message, NewMessage, OutboxEntryId, Timestamp,
 };
-use crate::runtime::{ClientCore, Runtime};
+use crate::runtime::{ClientCore, LiveTimeline, Runtime};
 use crate::store::{ConversationNumber, Position, Snapshot, Store};
 use crate::sync::{Reply, Request};
+use crate::views::TimelineOptions;
 
 use super::client::unexpected;
+use super::timeline::Timeline;
 use super::views::{TimelineGap, TimelinePage, TimelinePlace};
 
 /// A handle of one conversation of one client. Handles are cheap; two of the same are alike.
@@ -143,6 +145,21 @@ impl Conversation {
             }),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// A live window over the conversation: its first page is read on return, from this device.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `Closed`.
+    #[uniffi::method(default(options = None))]
+    pub async fn timeline(
+        &self,
+        options: Option<TimelineOptions>,
+    ) -> Result<Arc<Timeline>, SampanError> {
+        let (id, options) = (self.id.clone(), options.unwrap_or_default());
+        let live = LiveTimeline::open(&self.runtime, &self.core, id, options).await?;
+        Ok(Arc::new(Timeline::new(live)))
     }
 
     /// A page of the timeline on this device: the newest items without `before`, else those before

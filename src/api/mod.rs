@@ -11,6 +11,7 @@
 //! | `engine.rs` | [`Engine`]: open, clients, suspend, resume, shutdown |
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
+//! | `timeline.rs` | [`Timeline`]: a live window over a conversation |
 //! | `inbox.rs` | [`ExtensionInbox`]: what an extension of the app leaves |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`Subscription`] |
 //! | `views.rs` | what reads answer: pages and their items |
@@ -31,6 +32,7 @@ mod engine;
 mod inbox;
 mod log;
 mod observer;
+mod timeline;
 mod views;
 
 pub use client::{Client, ClientOptions, CreatedConversation, LocalData};
@@ -39,7 +41,8 @@ pub use engine::{Engine, NetworkChange, library_version};
 pub use inbox::ExtensionInbox;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use observer::{EventObserver, OperationSignature, Signer, Subscription};
+pub use timeline::Timeline;
 pub use views::{
-    ConversationsCursor, ConversationsPage, GapEdge, TimelineGap, TimelineItem, TimelinePage,
+    ConversationsCursor, ConversationsPage, GapEdge, PageItem, TimelineGap, TimelinePage,
     TimelinePlace,
 };

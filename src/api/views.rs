@@ -25,14 +25,14 @@ pub struct ConversationsCursor {
 #[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
 pub struct TimelinePage {
     /// The items. Gaps don't count against the page's limit.
-    pub items: Vec<TimelineItem>,
+    pub items: Vec<PageItem>,
     /// Whether this device holds more in the direction of the page.
     pub more: bool,
 }
 
 /// One item of a timeline.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
-pub enum TimelineItem {
+pub enum PageItem {
     /// A message that the service has.
     Message {
         /// Its place in the timeline.
@@ -56,7 +56,7 @@ pub enum TimelineItem {
     },
 }
 
-impl TimelineItem {
+impl PageItem {
     /// The message; none of a gap.
     #[must_use]
     pub const fn message(&self) -> Option<&Message> {
@@ -132,13 +132,13 @@ impl From<ConversationsCursor> for ListCursor {
 impl From<Page> for TimelinePage {
     fn from(page: Page) -> Self {
         Self {
-            items: page.items.into_iter().map(TimelineItem::from).collect(),
+            items: page.items.into_iter().map(PageItem::from).collect(),
             more: page.more,
         }
     }
 }
 
-impl From<StoredItem> for TimelineItem {
+impl From<StoredItem> for PageItem {
     fn from(item: StoredItem) -> Self {
         match item {
             StoredItem::Message { position, message } => Self::Message {

@@ -37,8 +37,7 @@ impl Runtime {
         };
         if let Ok(reading) = core.door.read() {
             // What can't be read now stays as it was; the store's health says why.
-            let reach = reach(&state);
-            let _ = read(reading.store(), reach, &mut state);
+            let _ = read(reading.store(), core.reach(), &mut state);
         }
         if state != *told {
             state.version = told.version.next();
@@ -101,12 +100,14 @@ fn read(store: &Store, reach: Reach, state: &mut ClientState) -> Result<(), Stor
     Ok(())
 }
 
-/// What keeps a client from sending.
-fn reach(state: &ClientState) -> Reach {
-    match (&state.store, &state.link) {
-        (StoreHealth::ReadOnly { .. }, _) => Reach::ReadOnly,
-        (StoreHealth::Good, LinkState::Online) => Reach::Online,
-        (StoreHealth::Good, _) => Reach::Offline,
+impl ClientCore {
+    /// What keeps the client from sending.
+    pub(super) fn reach(&self) -> Reach {
+        match (self.board.health(), self.board.session()) {
+            (StoreHealth::ReadOnly { .. }, _) => Reach::ReadOnly,
+            (StoreHealth::Good, SessionState::Open) => Reach::Online,
+            (StoreHealth::Good, _) => Reach::Offline,
+        }
     }
 }
 

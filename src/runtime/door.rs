@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::marks::Marks;
+use super::marks::{Marks, Touched};
 use crate::SampanError;
 use crate::store::{OpenReport, Opened, Store, Writer};
 
@@ -155,7 +155,7 @@ impl Door {
     /// Shuts the door for good; whoever is inside may finish.
     pub(super) fn close(&self) {
         *self.state() = State::Closed;
-        self.marks.raise();
+        self.marks.raise(&Touched::Everything);
     }
 
     /// What those wait for who watch the store.

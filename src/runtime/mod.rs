@@ -24,6 +24,7 @@
 //! | `events.rs` | what the store says changed, as events |
 //! | `client_state.rs` | how a client is, in one value |
 //! | `progress.rs` | what is told of a catch-up |
+//! | `timeline.rs` | what drives a timeline |
 //! | `marks.rs` | what those wait for who watch a store |
 //! | `account.rs` | the folders of clients |
 //! | `clock.rs` | the only reader of clocks and entropy |
@@ -53,13 +54,14 @@ mod seat;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod wiring;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::model::{ClientId, Tag};
@@ -79,10 +81,13 @@ pub(crate) use clients::ClientCore;
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave};
 pub(crate) use mailbox::{EngineBoard, Mailbox, Signer};
+#[doc(hidden)]
+pub use marks::Touched;
 pub use publish::EventStream;
 pub(crate) use publish::{Queue, Scope, notify};
 #[doc(hidden)]
 pub use rounds::{Left, Ports, Progress, Rounds};
+pub(crate) use timeline::LiveTimeline;
 
 /// Threads for reads: they are short, and the disk serves few at a time.
 const READ_THREADS_MAX: usize = 4;
@@ -101,6 +106,8 @@ pub(crate) struct Runtime {
     publisher: Publisher,
     board: Arc<EngineBoard>,
     callers: Callers,
+    /// Where tasks run beside the loop; they never block.
+    tasks: Handle,
     reads: Threads,
 }
 
@@ -143,13 +150,14 @@ impl Runtime {
         let (publisher, board) = (outward.publisher.clone(), Arc::clone(&outward.board));
         let files = Threads::new("sampan-files", FILE_THREADS_MAX);
         let driver = Driver::new(config.clone(), transport, waiting, outward.clone(), files);
-        start_loop(driver, outward)?;
+        let tasks = start_loop(driver, outward)?;
         Ok(Arc::new(Self {
             config,
             mailbox,
             publisher,
             board,
             callers,
+            tasks,
             reads: Threads::new("sampan-read", READ_THREADS_MAX),
         }))
     }
@@ -235,6 +243,16 @@ impl Runtime {
         self.callers.outside(blocking(&self.reads, read))
     }
 
+    /// Reads from a client's store if it is open, on a thread for reads; none where it is shut.
+    async fn read_if_open<T: Send + 'static>(
+        &self,
+        core: &ClientCore,
+        read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
+    ) -> Option<Result<T, SampanError>> {
+        let reading = core.door.read().ok()?;
+        Some(self.reading(move || read(reading.store())).await)
+    }
+
     /// A future for the app to poll: it wakes the app on a thread where that harms nobody.
     pub(crate) fn outside<F: Future>(&self, inner: F) -> Outside<F> {
         self.callers.outside(inner)
@@ -243,7 +261,7 @@ impl Runtime {
 
 /// Runs `driver` on a thread of its own, with a tokio runtime that never leaves that thread: one may
 /// not be dropped where asynchronous code of the app runs.
-fn start_loop(driver: Driver, outward: Outward) -> Result<(), SampanError> {
+fn start_loop(driver: Driver, outward: Outward) -> Result<Handle, SampanError> {
     let (begun, has_begun) = std::sync::mpsc::channel();
     let run = move || {
         let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -255,7 +273,7 @@ fn start_loop(driver: Driver, outward: Outward) -> Result<(), SampanError> {
                 return;
             }
         };
-        let _ = begun.send(Ok(()));
+        let _ = begun.send(Ok(runtime.handle().clone()));
         if catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run()))).is_err() {
             log::error!("the engine's loop panicked; every call fails from now on");
             outward.end();

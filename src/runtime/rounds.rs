@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::arrival::{Arrival, Commits, Departure};
+use super::marks::Touched;
 use super::seat::{Released, Seat, Slots};
 use crate::SampanError;
 use crate::model::{ClientId, ConnectionState, Event, Now, Operation, SessionState, StoreHealth};
@@ -59,7 +60,7 @@ pub trait Ports {
     fn sync_changed(&mut self, _client: &ClientId, _state: SyncState) {}
 
     /// A client's store has another state than before: those who watch it look again.
-    fn committed(&mut self, _client: &ClientId) {}
+    fn committed(&mut self, _client: &ClientId, _touched: &Touched) {}
 
     /// Answers a call.
     fn answer(&mut self, call: Self::Call, answer: Result<Reply, SampanError>);
@@ -496,8 +497,8 @@ impl<P: Ports> Rounds<P> {
         if let Some(sync) = released.sync {
             self.ports.sync_changed(&client, sync);
         }
-        if released.committed {
-            self.ports.committed(&client);
+        if released.committed != Touched::Nothing {
+            self.ports.committed(&client, &released.committed);
         }
         if let Some(reason) = &released.not_imported {
             self.ports.left_untaken(&client, reason);

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::arrival::{Arrival, Commits, Departure, Wishes};
 use super::events;
+use super::marks::Touched;
 use super::progress::Telling;
 use crate::model::{ClientId, Event, Now, Operation, SessionState, StoreHealth, Tag};
 use crate::store::{Batch, CommitClass, Overlay, Store, StoreError, Tended};
@@ -102,8 +103,8 @@ pub(super) struct Released<C> {
     pub(super) session: Option<SessionState>,
     pub(super) health: Option<StoreHealth>,
     pub(super) sync: Option<SyncState>,
-    /// Whether the store has another state than before.
-    pub(super) committed: bool,
+    /// What of the store is different from before.
+    pub(super) committed: Touched,
     /// What came of what other processes of the app left.
     pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
     /// Why nothing comes of it now.
@@ -123,7 +124,7 @@ impl<C> Default for Released<C> {
             session: None,
             health: None,
             sync: None,
-            committed: false,
+            committed: Touched::Nothing,
             imported: Vec::new(),
             not_imported: None,
             compacted: None,
@@ -309,14 +310,15 @@ impl<C, W: Commits> Seat<C, W> {
             return Ok(Released::default());
         };
         let mut events = Vec::new();
-        let mut committed = false;
+        let mut committed = Touched::Nothing;
         if let Some(batch) = working.batch.take().filter(|batch| !batch.is_empty()) {
             let class = match step.durability {
                 Durability::Intent => CommitClass::Intent,
                 Durability::None | Durability::Cache => CommitClass::Cache,
             };
+            let touched = batch.touched();
             let commit = self.writer.commit(batch, class)?;
-            committed = true;
+            committed = Touched::These(touched);
             let changes = commit.changes.into_iter();
             events.extend(changes.map(|change| events::of(&self.client, commit.seq, change)));
             if self.writer.is_dirty() && working.flush_at.is_none() {
@@ -454,7 +456,11 @@ impl<C, W: Commits> Seat<C, W> {
         }
         let was_wanted = self.writer.wants_compaction();
         let in_view: Vec<_> = self.wishes.focus.iter().cloned().collect();
+        let before = self.store.seq();
         let tended = self.writer.tend(&in_view);
+        if self.store.seq() != before {
+            released.committed = Touched::Everything;
+        }
         if tended != Ok(Tended::More) {
             working.tend_at = None;
         }

@@ -18,6 +18,7 @@ use super::clock::{self, Clock};
 use super::door::Inside;
 use super::inbox::Imported;
 use super::mailbox::{Answer, EngineBoard, Signer};
+use super::marks::Touched;
 use super::publish::Publisher;
 use super::rest::Guest;
 use super::rounds::{Left, Ports};
@@ -160,9 +161,9 @@ impl Ports for Wiring {
         }
     }
 
-    fn committed(&mut self, client: &ClientId) {
+    fn committed(&mut self, client: &ClientId, touched: &Touched) {
         if let Some(guest) = self.guests.get(client) {
-            guest.core.door.marks().raise();
+            guest.core.door.marks().raise(touched);
         }
     }
 

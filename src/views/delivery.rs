@@ -1,7 +1,59 @@
 //! How far an own message got, and what holds it up.
 
-use crate::model::{ConversationState, OutboxState};
+use crate::model::{ConversationState, OutboxState, SendFailure, Timestamp};
 use crate::store::{ConversationRow, Entry};
+
+/// How far an own message got.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum Delivery {
+    /// It is durable on this device and waits.
+    Waiting {
+        /// What for.
+        blocker: Blocker,
+    },
+    /// It is on its way to the service.
+    Sending,
+    /// The service has it.
+    Sent,
+    /// Another member's device has it.
+    Delivered {
+        /// When, by the service's clock; where the service told only how far the conversation got,
+        /// the message's own time.
+        at: Timestamp,
+    },
+    /// Another member has read it.
+    Read {
+        /// When, by the service's clock; where the service told only how far the conversation got,
+        /// the message's own time.
+        at: Timestamp,
+    },
+    /// It failed for good; it stays until the app retries or discards it.
+    Failed {
+        /// Why.
+        failure: SendFailure,
+        /// Whether trying again may help: what can't be sent as it is can only be discarded.
+        can_retry: bool,
+    },
+}
+
+impl Delivery {
+    /// How far an unsent message got.
+    #[must_use]
+    pub fn of(entry: &Entry, row: &ConversationRow, reach: Reach) -> Self {
+        match &entry.state {
+            OutboxState::Failed { failure } => Self::failed(failure.clone()),
+            OutboxState::InFlight => Self::Sending,
+            OutboxState::Queued => Self::Waiting {
+                blocker: Blocker::of_queued(row, reach),
+            },
+        }
+    }
+
+    pub(super) const fn failed(failure: SendFailure) -> Self {
+        let can_retry = !matches!(failure, SendFailure::Unsendable { .. });
+        Self::Failed { failure, can_retry }
+    }
+}
 
 /// Why unsent work is not on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
@@ -34,14 +86,15 @@ impl Blocker {
     /// What holds an entry up; none when it is on its way or failed.
     #[must_use]
     pub fn of(entry: &Entry, row: &ConversationRow, reach: Reach) -> Option<Self> {
-        if entry.state != OutboxState::Queued {
-            return None;
-        }
-        Some(match reach {
+        (entry.state == OutboxState::Queued).then(|| Self::of_queued(row, reach))
+    }
+
+    fn of_queued(row: &ConversationRow, reach: Reach) -> Self {
+        match reach {
             Reach::ReadOnly => Self::Store,
             Reach::Offline => Self::Offline,
             Reach::Online if row.state == ConversationState::Live => Self::Turn,
             Reach::Online => Self::Creation,
-        })
+        }
     }
 }

@@ -16,6 +16,8 @@
 //! | `windows.rs` | [`Version`], the last windows of a view |
 //! | `diff.rs` | the difference of two windows by key, and its application |
 //! | `delivery.rs` | how far an own message got, and what holds it up |
+//! | `message.rs` | a message as a screen shows it |
+//! | `timeline/` | [`TimelineView`]: a window over one conversation |
 //! | `client_state.rs` | [`ClientState`]: the banner, the badge, support |
 //!
 //! This floor reads snapshots of the store and knows no clock, no thread and no network; whoever
@@ -24,11 +26,19 @@
 mod client_state;
 mod delivery;
 mod diff;
+mod message;
+mod timeline;
 mod windows;
 
 pub use client_state::{
     ClientState, LinkState, OutboxSummary, SyncState, UnreadSum, UnreadSummary,
 };
-pub use delivery::{Blocker, Reach};
+pub use delivery::{Blocker, Delivery, Reach};
 pub use diff::{Edit, Keyed, apply, difference};
+pub use message::TimelineMessage;
+pub use timeline::{
+    Anchor, FillFailure, FillState, Loaded, Next, Side, TimelineEdge, TimelineEdit, TimelineItem,
+    TimelineItemKind, TimelineOptions, TimelineStart, TimelineState, TimelineUpdate, TimelineView,
+    Wish,
+};
 pub use windows::{Version, Windows};

@@ -69,6 +69,11 @@ impl<T: Keyed + Clone + PartialEq> Windows<T> {
         self.kept.drain(..older);
     }
 
+    /// Forgets all windows: the next one is given anew to everybody.
+    pub fn forget_all(&mut self) {
+        self.kept.clear();
+    }
+
     /// The edits that make the newest window of the one that `have` names.
     #[must_use]
     pub fn since(&self, have: Version) -> Vec<Edit<T>> {

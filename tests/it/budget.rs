@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sampan::model::NewMessage;
-use sampan::{Client, ClientOptions, Conversation, LocalData, SampanError, TimelineItem};
+use sampan::{Client, ClientOptions, Conversation, LocalData, PageItem, SampanError};
 
 use crate::place::{Device, Place, id};
 
@@ -42,7 +42,7 @@ async fn numbers(talk: &Conversation) -> Vec<Option<usize>> {
             Some(number.parse().unwrap())
         });
         shown.splice(0..0, items);
-        before = page.items.iter().find_map(TimelineItem::place).cloned();
+        before = page.items.iter().find_map(PageItem::place).cloned();
         if !page.more {
             return shown;
         }

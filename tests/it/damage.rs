@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sampan::model::{ClientId, ConversationId, StoreHealth};
-use sampan::{Conversation, TimelineItem};
+use sampan::{Conversation, PageItem};
 use tokio::time::timeout;
 
 use crate::place::{Device, PATIENCE, Place, id, line};
@@ -302,10 +302,10 @@ async fn history(conversation: &Arc<Conversation>) -> Option<Vec<String>> {
     let mut lines = Vec::new();
     for item in page.items {
         match item {
-            TimelineItem::Message { message, .. } | TimelineItem::Echo { message, .. } => {
+            PageItem::Message { message, .. } | PageItem::Echo { message, .. } => {
                 lines.push(line(&message));
             }
-            TimelineItem::Gap { gap } => {
+            PageItem::Gap { gap } => {
                 conversation.fetch_gap(gap, 100).await.ok()?;
                 return None;
             }

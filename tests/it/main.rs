@@ -30,6 +30,8 @@
 //! | `hearing.rs` | what a subscriber hears |
 //! | `tls.rs` | which certificates are believed, and what an app is told of others |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
+//! | `views_timeline.rs` | live windows over a conversation |
+//! | `views_anchors.rs` | where they begin, and how missing history is filled |
 //! | `views_state.rs` | the one small state of a client |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
@@ -65,6 +67,7 @@ mod place;
 mod receipts;
 mod reconnect;
 mod refusals;
+mod screen;
 mod sessions;
 mod signer;
 mod store;
@@ -72,4 +75,6 @@ mod strangers;
 mod suspend;
 mod tls;
 mod unread;
+mod views_anchors;
 mod views_state;
+mod views_timeline;

@@ -1,6 +1,6 @@
 //! Writes as a value: what one commit changes, by kind, each with what was there before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{CommitSeq, ConversationId, LocalId, MessageId, OutboxEntryId};
@@ -77,6 +77,17 @@ impl Batch {
     ) -> Option<&mut ConversationRow> {
         let change = self.conversations.get_mut(&number)?;
         change.after.as_mut().map(Arc::make_mut)
+    }
+
+    /// The conversations that look different after it: their rows, messages or unsent work.
+    #[must_use]
+    pub fn touched(&self) -> BTreeSet<ConversationNumber> {
+        let entries = self.outbox.values();
+        let entries = entries.filter_map(|change| change.after.as_ref().or(change.before.as_ref()));
+        let mut touched: BTreeSet<_> = entries.map(|entry| entry.conversation).collect();
+        touched.extend(self.conversations.keys());
+        touched.extend(self.messages.keys());
+        touched
     }
 
     /// How many messages it writes: a commit of more than about a hundred keeps readers waiting.

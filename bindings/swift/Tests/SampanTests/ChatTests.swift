@@ -169,7 +169,7 @@ private func words(_ event: Event) -> String? {
     return words(message)
 }
 
-private func words(_ item: TimelineItem) -> String? {
+private func words(_ item: PageItem) -> String? {
     switch item {
     case .message(_, let message), .echo(_, _, let message): words(message)
     case .gap: nil

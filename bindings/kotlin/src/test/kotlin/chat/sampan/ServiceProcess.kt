@@ -53,10 +53,10 @@ suspend fun Engine.online(id: ClientId): Client = client(id).also {
 fun Event.words(): String? = (this as? Event.MessageAdded)?.message?.words()
 
 /** The words of a message; null for a gap. */
-fun TimelineItem.words(): String? = when (this) {
-    is TimelineItem.Message -> message.words()
-    is TimelineItem.Echo -> message.words()
-    is TimelineItem.Gap -> null
+fun PageItem.words(): String? = when (this) {
+    is PageItem.Message -> message.words()
+    is PageItem.Echo -> message.words()
+    is PageItem.Gap -> null
 }
 
 private fun Message.words(): String? = (content as? Content.Text)?.text

@@ -1,0 +1,429 @@
+//! What drives a timeline: reads it when somebody asks, loads what it wants, marks read what was seen.
+//!
+//! ```text
+//!   commits, sessions ──▶ flags ──▶ next: reads the window, answers what changed
+//!   seen, loads ────────▶ worker ─▶ steps of loads, questions for history, read marks
+//! ```
+//!
+//! Nothing here keeps an engine or a client alive. The worker is a future on the threads for
+//! callers, one for each timeline: it sleeps until something is wanted, and ends with the timeline or
+//! the client.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::callers::Callers;
+use super::{ClientCore, Runtime};
+use crate::SampanError;
+use crate::model::{ConversationId, ItemKey, SessionState, StoreHealth, Timestamp};
+use crate::store::{Position, Snapshot, Store, StoreError};
+use crate::sync::{Reply, Request};
+use crate::views::{
+    FillFailure, Loaded, Next, Side, TimelineOptions, TimelineStart, TimelineUpdate, TimelineView,
+    Version, Wish,
+};
+
+/// What is seen is marked read at most once in this time.
+const READ_PAUSE: Duration = Duration::from_secs(1);
+
+/// So long after something was seen last, the conversation counts as looked at.
+const IN_VIEW: Duration = Duration::from_secs(60);
+
+/// A timeline that is being watched.
+#[derive(Debug)]
+pub(crate) struct LiveTimeline {
+    conversation: ConversationId,
+    runtime: Weak<Runtime>,
+    client: Weak<ClientCore>,
+    callers: Callers,
+    view: Mutex<TimelineView>,
+    /// Rings when the view shows something else without a commit, and at its end.
+    bell: watch::Sender<u64>,
+    /// Wakes the worker.
+    work: Notify,
+    /// What is on the screen, until the worker takes note of it.
+    seen: Mutex<Option<(ItemKey, ItemKey)>>,
+    has_ended: AtomicBool,
+}
+
+/// Everything that may change a timeline, watched from one moment on.
+struct Changes {
+    bell: watch::Receiver<u64>,
+    commits: watch::Receiver<u64>,
+    is_away: watch::Receiver<bool>,
+    session: watch::Receiver<SessionState>,
+    health: watch::Receiver<StoreHealth>,
+}
+
+/// What the worker has to remember.
+#[derive(Default)]
+struct Pace {
+    /// When a read mark may leave again.
+    read_at: Option<Instant>,
+    /// Until when the conversation counts as looked at.
+    in_view_until: Option<Instant>,
+}
+
+/// What the worker does next.
+enum Task {
+    Load(Side),
+    MarkRead(Timestamp),
+    Focus,
+    Unfocus,
+    Wait(Changes),
+    End,
+}
+
+impl LiveTimeline {
+    /// Opens a timeline: its first window is read on return.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading; [`SampanError::NotFound`] when the conversation is not on this device.
+    pub(crate) async fn open(
+        runtime: &Arc<Runtime>,
+        client: &Arc<ClientCore>,
+        conversation: ConversationId,
+        options: TimelineOptions,
+    ) -> Result<Arc<Self>, SampanError> {
+        let timeline = Arc::new(Self {
+            conversation,
+            runtime: Arc::downgrade(runtime),
+            client: Arc::downgrade(client),
+            callers: runtime.callers.clone(),
+            view: Mutex::new(TimelineView::new(options)),
+            bell: watch::Sender::default(),
+            work: Notify::new(),
+            seen: Mutex::default(),
+            has_ended: AtomicBool::new(false),
+        });
+        let reach = client.reach();
+        let own = Arc::clone(&timeline);
+        let first = move |store: &Store| {
+            let snapshot = store.snapshot();
+            let known = snapshot.number(&own.conversation)?;
+            known.ok_or_else(|| SampanError::NotFound {
+                what: "the conversation".to_owned(),
+            })?;
+            Ok(own.view().refresh(&snapshot, &own.conversation, reach)?)
+        };
+        runtime.read(client, first).await?;
+        let worker = Box::pin(work(Arc::clone(&timeline)));
+        runtime.callers.spawn(&runtime.tasks, worker);
+        Ok(timeline)
+    }
+
+    fn view(&self) -> MutexGuard<'_, TimelineView> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What changed since a version, once something did; none when the view has ended.
+    pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<TimelineUpdate> {
+        self.callers.outside(self.changed(have)).await
+    }
+
+    async fn changed(self: &Arc<Self>, have: Version) -> Option<TimelineUpdate> {
+        loop {
+            let changes = self.changes()?;
+            self.refresh().await;
+            if self.is_over() {
+                return None;
+            }
+            if let Some(update) = self.view().update(have) {
+                return Some(update);
+            }
+            changes.any().await?;
+        }
+    }
+
+    /// Loads, and waits for what comes of it. A caller that leaves stops waiting only.
+    pub(crate) async fn load(
+        &self,
+        side: Side,
+        limit: u32,
+    ) -> Result<Result<Loaded, FillFailure>, SampanError> {
+        let number = self.view().begin(side, limit);
+        self.ring();
+        self.callers.outside(self.loaded(side, number)).await
+    }
+
+    async fn loaded(
+        &self,
+        side: Side,
+        number: u64,
+    ) -> Result<Result<Loaded, FillFailure>, SampanError> {
+        loop {
+            let changes = self.changes().ok_or(SampanError::Closed)?;
+            if self.is_over() {
+                return Err(SampanError::Closed);
+            }
+            if let Some(outcome) = self.view().outcome(side, number) {
+                return Ok(outcome);
+            }
+            changes.any().await.ok_or(SampanError::Closed)?;
+        }
+    }
+
+    /// The missing history that a key names, if it is in the window.
+    pub(crate) fn gap_of(&self, key: &ItemKey) -> Option<Side> {
+        self.view().gap_of(key)
+    }
+
+    /// Begins anew somewhere else.
+    pub(crate) fn jump(&self, to: TimelineStart) {
+        self.view().jump(to);
+        self.ring();
+    }
+
+    /// Notes what is on the screen.
+    pub(crate) fn see(&self, first: ItemKey, last: ItemKey) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Some((first, last));
+        drop(seen);
+        self.work.notify_one();
+    }
+
+    /// Takes note of what is on the screen. True when that is new.
+    fn take_seen(&self) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((first, last)) = seen.take() else {
+            return false;
+        };
+        drop(seen);
+        self.view().see(&first, &last);
+        self.tell();
+        true
+    }
+
+    /// Ends the view: those who wait are told.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.ring();
+    }
+
+    /// Tells those who wait, and the worker.
+    fn ring(&self) {
+        self.tell();
+        self.work.notify_one();
+    }
+
+    /// Tells those who wait.
+    fn tell(&self) {
+        self.bell
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Whether nothing comes any more.
+    fn is_over(&self) -> bool {
+        let client = self.client.upgrade();
+        self.has_ended.load(Ordering::Relaxed)
+            || client.is_none_or(|client| client.door.is_closed())
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        let (runtime, client) = (self.runtime.upgrade()?, self.client.upgrade()?);
+        let marks = client.door.marks();
+        Some(Changes {
+            bell: self.bell.subscribe(),
+            commits: match self.view().number() {
+                Some(number) => marks.watch_conversation(number),
+                None => marks.watch(),
+            },
+            is_away: runtime.board.is_away.subscribe(),
+            session: client.board.session.subscribe(),
+            health: client.board.health.subscribe(),
+        })
+    }
+
+    /// Reads the window, if something changed since it was read. A store that is shut, because the app
+    /// is in the background, stays shut: the window stays what it was.
+    async fn refresh(self: &Arc<Self>) {
+        let client = self.client.upgrade();
+        let Some(reach) = client.map(|client| client.reach()) else {
+            return;
+        };
+        let reading = self.read(move |view, store, conversation| {
+            if view.is_fresh(store.seq(), reach) {
+                return Ok(());
+            }
+            view.refresh(&store.snapshot(), conversation, reach)
+        });
+        match reading.await {
+            Some(Err(error)) => log::warn!("a timeline can't be read: {error}"),
+            // It may want more now.
+            Some(Ok(())) if self.view().wish().is_some() => self.work.notify_one(),
+            Some(Ok(())) | None => {}
+        }
+    }
+
+    /// Works on the view with the store, on a thread for blocking work; none while the store is shut.
+    async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut TimelineView, &Store, &ConversationId) -> Result<T, StoreError>
+        + Send
+        + 'static,
+    ) -> Option<Result<T, SampanError>> {
+        let (runtime, client) = (self.runtime.upgrade()?, self.client.upgrade()?);
+        let own = Arc::clone(self);
+        let read = move |store: &Store| {
+            let mut view = own.view();
+            Ok(work(&mut view, store, &own.conversation)?)
+        };
+        runtime.read_if_open(&client, read).await
+    }
+
+    /// One step of a load.
+    async fn step(self: &Arc<Self>, side: Side) {
+        let Some(reach) = self.client.upgrade().map(|client| client.reach()) else {
+            return;
+        };
+        let advance = self.read(move |view, store, conversation| {
+            let snapshot: Snapshot<'_> = store.snapshot();
+            view.advance(side, &snapshot, conversation, reach)
+        });
+        match advance.await {
+            Some(Ok(Next::Fetch { before, limit })) => self.fetch(side, before, limit).await,
+            Some(Ok(Next::Done)) => {}
+            Some(Err(error)) => {
+                let reason = error.to_string();
+                let failure = FillFailure::Store { reason };
+                self.view().answered(side, Err(failure));
+            }
+            // The store is shut: the load waits for it.
+            None => self.view().interrupted(side),
+        }
+        self.tell();
+    }
+
+    async fn fetch(&self, side: Side, before: Option<Position>, limit: u32) {
+        // The screen shows that it is being fetched.
+        self.tell();
+        let request = Request::FetchHistory {
+            conversation: self.conversation.clone(),
+            before,
+            limit,
+        };
+        let failure = match self.request(request).await {
+            Ok(Reply::History { added, .. }) => return self.view().answered(side, Ok(added)),
+            Ok(_) | Err(SampanError::NotConnected | SampanError::Closed) => {
+                return self.view().interrupted(side);
+            }
+            Err(SampanError::TimedOut) => FillFailure::TimedOut,
+            Err(SampanError::Refused { code, reason }) => FillFailure::Refused { code, reason },
+            Err(error) => FillFailure::Store {
+                reason: error.to_string(),
+            },
+        };
+        self.view().answered(side, Err(failure));
+    }
+
+    async fn request(&self, request: Request) -> Result<Reply, SampanError> {
+        let both = (self.runtime.upgrade(), self.client.upgrade());
+        let (Some(runtime), Some(client)) = both else {
+            return Err(SampanError::Closed);
+        };
+        runtime.mailbox.request(&client.id, request).await
+    }
+
+    async fn focus(&self, conversation: Option<ConversationId>) {
+        // Nothing depends on it: it is a preference.
+        let _ = self.request(Request::Focus { conversation }).await;
+    }
+
+    async fn mark_read(&self, until: Timestamp) {
+        let request = Request::MarkRead {
+            conversation: self.conversation.clone(),
+            until: Some(until),
+        };
+        if let Err(error) = self.request(request).await {
+            log::warn!("what was seen could not be marked read: {error}");
+        }
+        // What failed is not tried for ever: the next message that is seen brings another mark.
+        self.view().marked_read(until);
+    }
+
+    /// Waits until the worker may have something to do.
+    async fn wait(&self, changes: Changes, wake_at: Option<Instant>) {
+        tokio::select! {
+            _ = changes.any() => {}
+            () = self.work.notified() => {}
+            () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
+        }
+    }
+
+    /// What the worker does now.
+    fn task(&self, pace: &mut Pace) -> Task {
+        let now = Instant::now();
+        let changes = self.changes();
+        let (false, Some(changes)) = (self.is_over(), changes) else {
+            return Task::End;
+        };
+        let is_away = *changes.is_away.borrow();
+        if let Some(client) = self.client.upgrade()
+            && self.view().reached(client.reach())
+        {
+            self.tell();
+        }
+        if self.take_seen() {
+            let is_new = pace.in_view_until.is_none();
+            pace.in_view_until = Some(now + IN_VIEW);
+            if is_new {
+                return Task::Focus;
+            }
+        }
+        if pace.in_view_until.take_if(|until| *until <= now).is_some() {
+            return Task::Unfocus;
+        }
+        let may_read = !is_away && pace.read_at.is_none_or(|at| at <= now);
+        match self.view().wish() {
+            Some(Wish::Load(side)) if !is_away => Task::Load(side),
+            Some(Wish::MarkRead { until }) if may_read => Task::MarkRead(until),
+            _ => Task::Wait(changes),
+        }
+    }
+}
+
+impl Changes {
+    /// Waits for the next one; none when none can come any more.
+    async fn any(mut self) -> Option<()> {
+        let changed: Result<(), watch::error::RecvError> = tokio::select! {
+            changed = self.bell.changed() => changed,
+            changed = self.commits.changed() => changed,
+            changed = self.is_away.changed() => changed,
+            changed = self.session.changed() => changed,
+            changed = self.health.changed() => changed,
+        };
+        changed.ok()
+    }
+}
+
+/// Does what a timeline wants, until it ends.
+async fn work(timeline: Arc<LiveTimeline>) {
+    let mut pace = Pace::default();
+    loop {
+        match timeline.task(&mut pace) {
+            Task::Load(side) => timeline.step(side).await,
+            Task::MarkRead(until) => {
+                timeline.mark_read(until).await;
+                pace.read_at = Some(Instant::now() + READ_PAUSE);
+            }
+            Task::Focus => timeline.focus(Some(timeline.conversation.clone())).await,
+            Task::Unfocus => timeline.focus(None).await,
+            Task::End => {
+                if pace.in_view_until.is_some() {
+                    timeline.focus(None).await;
+                }
+                return;
+            }
+            Task::Wait(changes) => {
+                let read_at = timeline.view().wants_read().and(pace.read_at);
+                let wake_at = read_at.into_iter().chain(pace.in_view_until).min();
+                timeline.wait(changes, wake_at).await;
+            }
+        }
+    }
+}

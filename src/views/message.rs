@@ -1,0 +1,90 @@
+//! A message as a screen shows it.
+
+use crate::model::{
+    ClientId, Content, ConversationId, LocalId, Mentions, Message, MessageKey, MessageRef,
+    MessageState, OutboxEntryId, Timestamp,
+};
+
+use super::delivery::Delivery;
+
+/// A message as a timeline shows it.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct TimelineMessage {
+    /// Its key, for ever: the same while it is unsent, when it is sent, edited and recalled.
+    pub key: MessageKey,
+    /// The conversation it is in.
+    pub conversation: ConversationId,
+    /// Where the service finds it; none while it is unsent.
+    pub reference: Option<MessageRef>,
+    /// The id this device gave it; none for messages that other devices sent.
+    pub local_id: Option<LocalId>,
+    /// Who sent it.
+    pub sender: ClientId,
+    /// Whether this client sent it, from whatever device.
+    pub is_own: bool,
+    /// The service's time; of an unsent message, this device's when it was enqueued.
+    pub sent_at: Timestamp,
+    /// What it says.
+    pub content: Content,
+    /// Who is called by name.
+    pub mentions: Mentions,
+    /// Whether somebody else calls this client by name.
+    pub mentions_me: bool,
+    /// How far it got; none of others' messages.
+    pub delivery: Option<Delivery>,
+    /// Its outbox entry, to retry or discard it; none once it is sent.
+    pub entry: Option<OutboxEntryId>,
+    /// When it was last edited or recalled, by the service's clock.
+    pub edited_at: Option<Timestamp>,
+}
+
+impl TimelineMessage {
+    /// The message as `me` sees it, once the service has it; none of one without any id.
+    #[must_use]
+    pub fn sent(message: Message, me: &ClientId) -> Option<Self> {
+        let delivery = match message.state {
+            MessageState::Pending | MessageState::Sent => Delivery::Sent,
+            MessageState::Delivered { at } => Delivery::Delivered { at },
+            MessageState::Read { at } => Delivery::Read { at },
+            MessageState::Failed { ref failure } => Delivery::failed(failure.clone()),
+        };
+        let is_own = message.sender == *me;
+        Self::of(message, me, is_own.then_some(delivery), None)
+    }
+
+    /// The message as `me` sees it while it is in the outbox.
+    #[must_use]
+    pub fn unsent(
+        message: Message,
+        me: &ClientId,
+        delivery: Delivery,
+        entry: OutboxEntryId,
+    ) -> Option<Self> {
+        Self::of(message, me, Some(delivery), Some(entry))
+    }
+
+    fn of(
+        message: Message,
+        me: &ClientId,
+        delivery: Option<Delivery>,
+        entry: Option<OutboxEntryId>,
+    ) -> Option<Self> {
+        let key = MessageKey::of(&message)?;
+        let is_own = message.sender == *me;
+        Some(Self {
+            key,
+            reference: message.reference(),
+            is_own,
+            mentions_me: !is_own && message.mentions.include(me),
+            delivery,
+            entry,
+            conversation: message.conversation,
+            local_id: message.local_id,
+            sender: message.sender,
+            sent_at: message.sent_at,
+            content: message.content,
+            mentions: message.mentions,
+            edited_at: message.edited_at,
+        })
+    }
+}

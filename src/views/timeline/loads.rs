@@ -1,0 +1,242 @@
+//! What is being loaded into a view: calls in one direction are one, and what is wanted waits for a
+//! session.
+
+use std::collections::BTreeMap;
+
+use crate::model::Count;
+
+use super::{FillFailure, FillState};
+
+/// What is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The part of the conversation before the window.
+    Older,
+    /// The part of the conversation behind the window.
+    Newer,
+    /// Missing history inside it, by its key.
+    Gap(u64),
+    /// What the window is to begin at.
+    Start,
+}
+
+/// How many pages one load may bring that hold nothing visible.
+const PAGES_MAX: u32 = 50;
+
+/// One load after the other, of one side.
+#[derive(Debug, Default)]
+struct Loading {
+    /// What is under way, or waits for a session.
+    wanted: Option<Wanted>,
+    /// How many loads have ended.
+    ended: u64,
+    /// What came of the last one.
+    failure: Option<FillFailure>,
+    added: Count,
+    /// Whether the service had nothing more to give in this session.
+    is_exhausted: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    limit: usize,
+    added: Count,
+    pages: u32,
+    is_asked: bool,
+    /// Whether the last page brought nothing new.
+    is_dry: bool,
+    /// Whether nothing can be done without a session.
+    is_postponed: bool,
+}
+
+impl Wanted {
+    const fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            added: Count(0),
+            pages: 0,
+            is_asked: false,
+            is_dry: false,
+            is_postponed: false,
+        }
+    }
+}
+
+/// All loads of a view.
+#[derive(Debug, Default)]
+pub(super) struct Loads(BTreeMap<Side, Loading>);
+
+impl Loads {
+    /// Begins to load, or joins the load that is under way; answers its number.
+    pub(super) fn begin(&mut self, side: Side, limit: usize) -> u64 {
+        let loading = self.0.entry(side).or_default();
+        let wanted = loading.wanted.get_or_insert_with(|| Wanted::new(limit));
+        wanted.is_postponed = false;
+        loading.failure = None;
+        loading.is_exhausted = false;
+        loading.ended.saturating_add(1)
+    }
+
+    /// Begins to load what is seen, unless that failed or brought nothing in this session.
+    pub(super) fn begin_seen(&mut self, side: Side, limit: usize) -> bool {
+        let known = self.0.get(&side);
+        let is_hopeless = known.is_some_and(|it| it.failure.is_some() || it.is_exhausted);
+        let is_new = known.is_none_or(|it| it.wanted.is_none());
+        if is_hopeless || !is_new {
+            return false;
+        }
+        self.begin(side, limit);
+        true
+    }
+
+    /// The next side that something can be done about.
+    pub(super) fn next(&self, is_online: bool) -> Option<Side> {
+        let is_due = |it: &Loading| {
+            let wanted = it.wanted.as_ref();
+            wanted.is_some_and(|it| is_online || !it.is_postponed)
+        };
+        let mut loads = self.0.iter().rev();
+        loads.find(|(_, it)| is_due(it)).map(|(side, _)| *side)
+    }
+
+    /// How many messages a load is to bring.
+    pub(super) fn limit(&self, side: Side) -> Option<usize> {
+        Some(self.0.get(&side)?.wanted?.limit)
+    }
+
+    /// What came of a load with this number; none while it is under way.
+    pub(super) fn outcome(&self, side: Side, number: u64) -> Option<Result<Count, FillFailure>> {
+        let loading = self.0.get(&side)?;
+        if loading.ended < number {
+            return None;
+        }
+        Some(match &loading.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(loading.added),
+        })
+    }
+
+    /// Notes that the service is asked for a page. False when it was asked often enough.
+    pub(super) fn ask(&mut self, side: Side) -> bool {
+        let Some(wanted) = self.0.get_mut(&side).and_then(|it| it.wanted.as_mut()) else {
+            return false;
+        };
+        wanted.pages = wanted.pages.saturating_add(1);
+        wanted.is_asked = wanted.pages <= PAGES_MAX;
+        wanted.is_asked
+    }
+
+    /// Whether a load has asked the service already.
+    pub(super) fn has_asked(&self, side: Side) -> bool {
+        let wanted = self.0.get(&side).and_then(|it| it.wanted.as_ref());
+        wanted.is_some_and(|wanted| wanted.pages > 0)
+    }
+
+    /// Whether the page that came last brought nothing new.
+    pub(super) fn is_dry(&self, side: Side) -> bool {
+        let wanted = self.0.get(&side).and_then(|it| it.wanted.as_ref());
+        wanted.is_some_and(|wanted| wanted.is_dry)
+    }
+
+    /// Notes that the page has come, and how many new messages it brought.
+    pub(super) fn answered(&mut self, side: Side, added: u32) {
+        if let Some(wanted) = self.0.get_mut(&side).and_then(|it| it.wanted.as_mut()) {
+            wanted.is_asked = false;
+            wanted.is_dry = added == 0;
+        }
+    }
+
+    /// Puts a load off until there is a session; whoever waits for it is told what there is by now.
+    pub(super) fn postpone(&mut self, side: Side) {
+        if let Some(loading) = self.0.get_mut(&side)
+            && let Some(wanted) = &mut loading.wanted
+        {
+            loading.ended = loading.ended.saturating_add(1);
+            loading.added = wanted.added;
+            *wanted = Wanted {
+                is_postponed: true,
+                ..Wanted::new(wanted.limit)
+            };
+        }
+    }
+
+    /// Notes visible messages that came into the window; answers how many did in this load.
+    pub(super) fn add(&mut self, side: Side, count: usize) -> Count {
+        let wanted = self.0.get_mut(&side).and_then(|it| it.wanted.as_mut());
+        wanted.map_or(Count(0), |wanted| {
+            let more = u64::try_from(count).unwrap_or(u64::MAX);
+            wanted.added = Count(wanted.added.0.saturating_add(more));
+            wanted.added
+        })
+    }
+
+    /// Ends a load well.
+    pub(super) fn end(&mut self, side: Side) {
+        self.end_with(side, None);
+    }
+
+    /// Ends a load because the service has nothing more to give now.
+    pub(super) fn exhaust(&mut self, side: Side) {
+        self.end_with(side, None);
+        if let Some(loading) = self.0.get_mut(&side) {
+            loading.is_exhausted = true;
+        }
+    }
+
+    /// Ends a load because it failed.
+    pub(super) fn fail(&mut self, side: Side, failure: FillFailure) {
+        self.end_with(side, Some(failure));
+    }
+
+    fn end_with(&mut self, side: Side, failure: Option<FillFailure>) {
+        if let Some(loading) = self.0.get_mut(&side)
+            && let Some(wanted) = loading.wanted.take()
+        {
+            loading.ended = loading.ended.saturating_add(1);
+            loading.added = wanted.added;
+            loading.failure = failure;
+        }
+    }
+
+    /// A session opened: what failed may be tried again.
+    pub(super) fn forget_failures(&mut self) {
+        for loading in self.0.values_mut() {
+            loading.failure = None;
+            loading.is_exhausted = false;
+        }
+    }
+
+    /// How it stands with one side, as a screen shows it.
+    pub(super) fn state(&self, side: Side, is_online: bool) -> FillState {
+        let Some(loading) = self.0.get(&side) else {
+            return FillState::Idle;
+        };
+        match (&loading.wanted, &loading.failure) {
+            (Some(wanted), _) if is_online || wanted.is_asked => FillState::Loading,
+            (Some(_), _) => FillState::Waiting,
+            (None, Some(cause)) => FillState::Failed {
+                cause: cause.clone(),
+            },
+            (None, None) => FillState::Idle,
+        }
+    }
+
+    /// Forgets all that is wanted: the window is another one.
+    pub(super) fn forget(&mut self) {
+        for side in self.0.keys().copied().collect::<Vec<_>>() {
+            self.end(side);
+        }
+        self.forget_failures();
+    }
+
+    /// Forgets gaps that are no more.
+    pub(super) fn keep_gaps(&mut self, is_there: impl Fn(u64) -> bool) {
+        for (side, loading) in &mut self.0 {
+            let is_gone = matches!(side, Side::Gap(key) if !is_there(*key));
+            if is_gone && let Some(wanted) = loading.wanted.take() {
+                loading.ended = loading.ended.saturating_add(1);
+                loading.added = wanted.added;
+            }
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! A timeline: a window over one conversation's messages, local echoes and missing history.
+//!
+//! ```text
+//!            older ◀──────────── the window ────────────▶ newer
+//!   End │ More │ Missing   message · gap · message · echo   End (the live end) │ More │ Missing
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `reading.rs` | the window's items and edges, out of a snapshot |
+//! | `start.rs` | where a window begins: newest, first unread, a message, a time |
+//! | `gaps.rs` | the keys of missing history |
+//! | `loads.rs` | what is being loaded |
+//! | `view/` | the view: what it shows, what it wants to be fetched, what was seen |
+
+mod gaps;
+mod loads;
+mod reading;
+mod start;
+mod view;
+
+use crate::model::{CommitSeq, Count, ItemKey, MessageKey, MessageRef, Timestamp};
+
+use super::Version;
+use super::diff::{Edit, Keyed, apply};
+use super::message::TimelineMessage;
+
+pub use loads::Side;
+pub use view::{Next, TimelineView, Wish};
+
+/// How a timeline begins and what it does by itself.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct TimelineOptions {
+    /// Where it begins; none for the newest messages.
+    #[uniffi(default)]
+    pub start: Option<TimelineStart>,
+    /// How many items the first window has, 1 to 500.
+    #[uniffi(default = 50)]
+    pub page: u32,
+    /// How many items the window may have, at least two pages: beyond it the end is cut that is further
+    /// from what is seen.
+    #[uniffi(default = 600)]
+    pub window_max: u32,
+    /// Whether missing history that is seen is fetched by itself.
+    #[uniffi(default = true)]
+    pub fill_visible: bool,
+    /// Whether what was seen is marked read.
+    #[uniffi(default = true)]
+    pub read_visible: bool,
+    /// Whether recalled messages are left out.
+    #[uniffi(default)]
+    pub hide_recalled: bool,
+}
+
+impl Default for TimelineOptions {
+    fn default() -> Self {
+        Self {
+            start: None,
+            page: 50,
+            window_max: 600,
+            fill_visible: true,
+            read_visible: true,
+            hide_recalled: false,
+        }
+    }
+}
+
+/// Where a timeline begins.
+#[derive(Clone, Debug, Default, PartialEq, uniffi::Enum)]
+pub enum TimelineStart {
+    /// At the newest message.
+    #[default]
+    Newest,
+    /// At the first message of somebody else that is newer than the own read mark.
+    FirstUnread,
+    /// At a message.
+    Message {
+        /// Its key.
+        message: MessageKey,
+    },
+    /// At a message that may not be on this device.
+    Reference {
+        /// Where the service finds it.
+        reference: MessageRef,
+    },
+    /// At the first message of that time or later.
+    Time {
+        /// The time, by the service's clock.
+        at: Timestamp,
+    },
+}
+
+/// One item of a timeline.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct TimelineItem {
+    /// Its key: no two items of a window have the same.
+    pub key: ItemKey,
+    /// What it is.
+    pub kind: TimelineItemKind,
+}
+
+/// What an item of a timeline is.
+#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every item is a message, and items are shared between windows"
+)]
+pub enum TimelineItemKind {
+    /// A message, sent or unsent.
+    Message {
+        /// The message.
+        message: TimelineMessage,
+    },
+    /// History that this device does not hold.
+    Gap {
+        /// Whether it is being fetched.
+        state: FillState,
+    },
+    /// The mark before the first message that was unread when the view began; it stays there.
+    FirstUnread {
+        /// How many messages were unread.
+        count: Count,
+        /// Whether that is only a lower bound.
+        at_least: bool,
+    },
+}
+
+/// Whether missing history is being fetched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
+pub enum FillState {
+    /// Nobody asked for it.
+    #[default]
+    Idle,
+    /// It is wanted, and will be fetched when the client is online.
+    Waiting,
+    /// It is being fetched.
+    Loading,
+    /// Fetching it failed: `fill` tries again, and so does the next session.
+    Failed {
+        /// Why.
+        cause: FillFailure,
+    },
+}
+
+/// Why history could not be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum FillFailure {
+    /// The service did not answer in time.
+    TimedOut,
+    /// The service refused.
+    Refused {
+        /// The service's number, listed in `docs/wire.md`.
+        code: u16,
+        /// The service's name of the number.
+        reason: String,
+    },
+    /// The store on this device can't be read or written.
+    Store {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What lies beyond an end of a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
+pub enum TimelineEdge {
+    /// Nothing: the first message of the conversation, or the live end.
+    #[default]
+    End,
+    /// More is on this device.
+    More,
+    /// History that this device does not hold.
+    Missing {
+        /// Whether it is being fetched.
+        state: FillState,
+    },
+}
+
+/// Where a screen begins to show a timeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
+pub enum Anchor {
+    /// At the newest item.
+    #[default]
+    None,
+    /// At an item.
+    At {
+        /// The item.
+        key: ItemKey,
+        /// Counts the jumps: the same key with another number is to be scrolled to again.
+        jump: Count,
+    },
+    /// It is looked for at the service.
+    Searching,
+    /// There is no such message.
+    Absent,
+}
+
+/// One edit of a timeline. An index is good for applying that edit, after those before it, and for
+/// nothing else.
+#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
+pub enum TimelineEdit {
+    /// All items anew. It comes first and alone; items that stay have the keys that they had.
+    Reset {
+        /// The items, oldest first.
+        items: Vec<TimelineItem>,
+    },
+    /// Neighbours are put in.
+    Insert {
+        /// Where the first of them stands then.
+        at: u32,
+        /// The items.
+        items: Vec<TimelineItem>,
+    },
+    /// Neighbours are taken out.
+    Remove {
+        /// Where the first of them stands.
+        at: u32,
+        /// How many.
+        count: u32,
+    },
+    /// An item is different and has the same key.
+    Replace {
+        /// Where it stands.
+        at: u32,
+        /// The item as it is now.
+        item: TimelineItem,
+    },
+    /// An item stands elsewhere and has the same key.
+    Move {
+        /// Where it stood.
+        from: u32,
+        /// Where it stands, counted after it was taken out.
+        to: u32,
+        /// The item as it is now.
+        item: TimelineItem,
+    },
+}
+
+/// What changed in a timeline.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct TimelineUpdate {
+    /// The version that the edits lead to: `next` takes it.
+    pub version: Version,
+    /// The commit whose state the window shows; it never goes back.
+    pub seq: CommitSeq,
+    /// The edits, in order.
+    pub edits: Vec<TimelineEdit>,
+    /// What lies beyond the oldest item.
+    pub older: TimelineEdge,
+    /// What lies beyond the newest item. At the end, new messages come into the window.
+    pub newer: TimelineEdge,
+    /// Where a screen begins.
+    pub anchor: Anchor,
+    /// How many messages are newer than the newest that was seen; beyond the window at most 100 are
+    /// counted.
+    pub below: Count,
+}
+
+/// What a load brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
+pub struct Loaded {
+    /// How many messages came into the window.
+    pub added: Count,
+    /// What lies beyond that end now.
+    pub edge: TimelineEdge,
+}
+
+/// What a timeline shows at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TimelineState {
+    /// The version: `next` takes it.
+    pub version: Version,
+    /// The items, oldest first.
+    pub items: Vec<TimelineItem>,
+    /// What lies beyond the oldest item.
+    pub older: TimelineEdge,
+    /// What lies beyond the newest item.
+    pub newer: TimelineEdge,
+    /// Where a screen begins.
+    pub anchor: Anchor,
+    /// How many messages are newer than the newest that was seen.
+    pub below: Count,
+}
+
+impl TimelineState {
+    /// Takes an update that `next` answered to this state's version.
+    pub fn apply(&mut self, update: TimelineUpdate) {
+        for edit in update.edits {
+            apply(&mut self.items, edit.into());
+        }
+        self.version = update.version;
+        self.older = update.older;
+        self.newer = update.newer;
+        self.anchor = update.anchor;
+        self.below = update.below;
+    }
+
+    /// The item of a key, and where it stands.
+    #[must_use]
+    pub fn find(&self, key: &ItemKey) -> Option<(usize, &TimelineItem)> {
+        let mut items = self.items.iter().enumerate();
+        items.find(|(_, item)| item.key == *key)
+    }
+}
+
+impl TimelineItem {
+    /// The message, if it is one.
+    #[must_use]
+    pub const fn message(&self) -> Option<&TimelineMessage> {
+        match &self.kind {
+            TimelineItemKind::Message { message } => Some(message),
+            TimelineItemKind::Gap { .. } | TimelineItemKind::FirstUnread { .. } => None,
+        }
+    }
+}
+
+impl Keyed for TimelineItem {
+    type Key = ItemKey;
+
+    fn key(&self) -> &ItemKey {
+        &self.key
+    }
+}
+
+/// An index or a length that fits: windows are far smaller.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+const fn widen(number: u32) -> usize {
+    number as usize
+}
+
+impl From<Edit<TimelineItem>> for TimelineEdit {
+    fn from(edit: Edit<TimelineItem>) -> Self {
+        match edit {
+            Edit::Reset { items } => Self::Reset { items },
+            Edit::Insert { at, items } => Self::Insert {
+                at: narrow(at),
+                items,
+            },
+            Edit::Remove { at, count } => Self::Remove {
+                at: narrow(at),
+                count: narrow(count),
+            },
+            Edit::Replace { at, item } => Self::Replace {
+                at: narrow(at),
+                item,
+            },
+            Edit::Move { from, to, item } => Self::Move {
+                from: narrow(from),
+                to: narrow(to),
+                item,
+            },
+        }
+    }
+}
+
+impl From<TimelineEdit> for Edit<TimelineItem> {
+    fn from(edit: TimelineEdit) -> Self {
+        match edit {
+            TimelineEdit::Reset { items } => Self::Reset { items },
+            TimelineEdit::Insert { at, items } => Self::Insert {
+                at: widen(at),
+                items,
+            },
+            TimelineEdit::Remove { at, count } => Self::Remove {
+                at: widen(at),
+                count: widen(count),
+            },
+            TimelineEdit::Replace { at, item } => Self::Replace {
+                at: widen(at),
+                item,
+            },
+            TimelineEdit::Move { from, to, item } => Self::Move {
+                from: widen(from),
+                to: widen(to),
+                item,
+            },
+        }
+    }
+}
