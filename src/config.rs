@@ -12,7 +12,8 @@ pub struct Config {
     pub app_id: AppId,
     /// The application's key; never shown and never logged.
     pub app_key: Secret,
-    /// Where the service is.
+    /// Where the service is. The engine connects straight to it, over whatever network the system has (a
+    /// VPN included): HTTP and SOCKS proxies and their automatic configuration are not used.
     pub server: ServerAddress,
     /// The folder that holds the stores of all clients, made if missing. On iOS it must be in the
     /// app's private container.

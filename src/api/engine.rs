@@ -80,7 +80,7 @@ impl Engine {
         self.runtime.board().connection()
     }
 
-    /// Why connecting failed last; none while connected, and before the first failure. The engine
+    /// Why connecting failed last; none once the service has answered, and before the first failure. The engine
     /// tries again by itself: this is for telling the user, or finding out what is wrong.
     #[must_use]
     pub fn connection_failure(&self) -> Option<ConnectionFailure> {

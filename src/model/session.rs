@@ -47,7 +47,9 @@ pub enum ConnectionFailure {
     /// The connection would leave this machine unencrypted, which `Config.insecure` forbids: nothing
     /// was sent.
     Insecure,
-    /// Somebody answered who is not the service: a proxy's sign-in page, or a wrong address.
+    /// Somebody answered who is not the service: a network's sign-in page, a proxy, or a wrong address.
+    /// Told at the first one, also where the status is a success, or where the connection is taken and
+    /// closed without a word.
     NotTheService {
         /// What was wrong, such as an HTTP status.
         reason: String,

@@ -34,7 +34,8 @@ pub enum NetError {
         /// What the TLS library said.
         reason: String,
     },
-    /// The peer answered, but does not speak the protocol that was asked for.
+    /// Somebody answered, or took the connection and hung up, but does not speak the protocol that was
+    /// asked for.
     #[error("handshake failed: {reason}")]
     Handshake {
         /// What was wrong.

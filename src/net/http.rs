@@ -50,9 +50,16 @@ pub(super) async fn get(stream: Stream, address: &Address) -> Result<Response, N
     }
 }
 
+/// What follows the connection and is no HTTP is said by somebody else than the service.
 fn broken(error: hyper::Error) -> NetError {
-    NetError::Broken {
-        reason: error.to_string(),
+    let reason = error.to_string();
+    let is_reset = std::error::Error::source(&error)
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .is_some_and(|source| source.kind() == std::io::ErrorKind::ConnectionReset);
+    if error.is_incomplete_message() || error.is_parse() || error.is_canceled() || is_reset {
+        NetError::Handshake { reason }
+    } else {
+        NetError::Broken { reason }
     }
 }
 

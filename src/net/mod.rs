@@ -10,6 +10,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `address.rs` | URLs, parsed once |
+//! | `names.rs` | the addresses of a name, on threads of their own |
+//! | `race.rs` | the addresses of a host, tried in turn |
 //! | `stream.rs` | TCP and TLS, and the rule that clear text stays on this machine |
 //! | `websocket.rs` | the handshake and the pump |
 //! | `http.rs` | one GET, with a time-out and a limit on the body |
@@ -26,6 +28,8 @@ mod address;
 mod error;
 mod http;
 mod memory;
+mod names;
+mod race;
 mod stream;
 mod websocket;
 

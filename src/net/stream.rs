@@ -5,17 +5,20 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::NetError;
 use super::address::{Address, Security};
+use super::names::Names;
+use super::race::{in_turn, race};
 use crate::{InsecureConnections, TrustedRoots};
 
 /// How encrypted connections are made: the certificates that are trusted.
@@ -92,54 +95,62 @@ pub(super) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Opens a stream to `address`.
-pub(super) async fn open(
-    address: &Address,
-    tls: &Tls,
-    insecure: InsecureConnections,
-) -> Result<Stream, NetError> {
-    let tcp = open_tcp(address, insecure).await?;
-    match address.security {
-        Security::Clear => Ok(Stream::Clear(tcp)),
-        Security::Tls => {
-            let name =
-                ServerName::try_from(address.host.clone()).map_err(|_| NetError::Address {
-                    reason: "its host is no name that a certificate can have",
-                })?;
-            let stream = TlsConnector::from(Arc::clone(&tls.0))
-                .connect(name, tcp)
-                .await
-                .map_err(|error| NetError::Tls {
-                    reason: error.to_string(),
-                })?;
-            Ok(Stream::Tls(Box::new(stream)))
-        }
-    }
+/// What opens streams: the certificates that are trusted, where clear text may go, and names.
+#[derive(Clone, Debug)]
+pub(super) struct Opener {
+    pub(super) tls: Tls,
+    pub(super) insecure: InsecureConnections,
+    pub(super) names: Names,
 }
 
-/// Tries the addresses of the host one after the other.
-async fn open_tcp(address: &Address, insecure: InsecureConnections) -> Result<TcpStream, NetError> {
-    let candidates = lookup_host((address.host.as_str(), address.port))
-        .await
-        .map_err(unreachable)?;
-    let mut failure = NetError::Unreachable {
-        reason: "the name has no address".to_owned(),
-    };
-    for candidate in candidates {
-        if !is_allowed(address.security, candidate, insecure) {
-            failure = NetError::Insecure;
-            continue;
-        }
-        match TcpStream::connect(candidate).await {
-            Ok(stream) => {
-                // A chat's frames are small and wanted now; a platform that can't is slower only.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
+impl Opener {
+    /// Opens a stream to `address`. The caller sets the limit, which is given for the addresses of a
+    /// host to share.
+    pub(super) async fn open(
+        &self,
+        address: &Address,
+        limit: Duration,
+    ) -> Result<Stream, NetError> {
+        let tcp = self.open_tcp(address, limit).await?;
+        match address.security {
+            Security::Clear => Ok(Stream::Clear(tcp)),
+            Security::Tls => {
+                let name =
+                    ServerName::try_from(address.host.clone()).map_err(|_| NetError::Address {
+                        reason: "its host is no name that a certificate can have",
+                    })?;
+                let stream = TlsConnector::from(Arc::clone(&self.tls.0))
+                    .connect(name, tcp)
+                    .await
+                    .map_err(|error| NetError::Tls {
+                        reason: error.to_string(),
+                    })?;
+                Ok(Stream::Tls(Box::new(stream)))
             }
-            Err(error) => failure = unreachable(error),
         }
     }
-    Err(failure)
+
+    async fn open_tcp(&self, address: &Address, limit: Duration) -> Result<TcpStream, NetError> {
+        let found = self.names.find(&address.host).await?;
+        let nowhere = found.is_empty();
+        let found = found
+            .into_iter()
+            .map(|ip| SocketAddr::new(ip, address.port));
+        let allowed = found.filter(|it| is_allowed(address.security, *it, self.insecure));
+        let allowed = in_turn(allowed.collect());
+        match race(allowed, limit, TcpStream::connect).await {
+            Some(Ok(stream)) => {
+                // A chat's frames are small and wanted now; a platform that can't is slower only.
+                let _ = stream.set_nodelay(true);
+                Ok(stream)
+            }
+            Some(Err(error)) => Err(unreachable(error)),
+            None if nowhere => Err(NetError::Unreachable {
+                reason: "the name has no address".to_owned(),
+            }),
+            None => Err(NetError::Insecure),
+        }
+    }
 }
 
 /// Clear text may go to this machine only, unless the app said otherwise. The *address* decides, not

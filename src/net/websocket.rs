@@ -17,7 +17,8 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message, protocol::CloseF
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::address::Address;
-use super::stream::{self, Stream, Tls};
+use super::names::Names;
+use super::stream::{Opener, Stream, Tls};
 use super::{
     Closed, Connection, FRAME_BYTES_MAX, Frame, INCOMING_FRAMES_MAX, Incoming, NetError, NetFuture,
     OUTGOING_FRAMES_MAX, Response, Target, Transport, http,
@@ -41,21 +42,26 @@ type Socket = WebSocketStream<Stream>;
 /// Opens real connections. Its futures must be polled on a tokio runtime.
 #[derive(Clone, Debug)]
 pub struct SocketTransport {
-    tls: Tls,
-    insecure: InsecureConnections,
+    opener: Opener,
 }
 
 impl SocketTransport {
     /// Makes a transport; it opens nothing yet.
     #[must_use]
-    pub const fn new(tls: Tls, insecure: InsecureConnections) -> Self {
-        Self { tls, insecure }
+    pub fn new(tls: Tls, insecure: InsecureConnections) -> Self {
+        let names = Names::of_the_system();
+        let opener = Opener {
+            tls,
+            insecure,
+            names,
+        };
+        Self { opener }
     }
 
     async fn open(self, target: Target) -> Result<Connection, NetError> {
         let address = Address::websocket(&target.url)?;
         let request = request(&target)?;
-        let stream = stream::open(&address, &self.tls, self.insecure).await?;
+        let stream = self.opener.open(&address, target.timeout).await?;
         let (socket, _) = client_async_with_config(request, stream, Some(config()))
             .await
             .map_err(handshake_failed)?;
@@ -71,9 +77,9 @@ impl SocketTransport {
         })
     }
 
-    async fn ask(self, url: String) -> Result<Response, NetError> {
+    async fn ask(self, url: String, limit: Duration) -> Result<Response, NetError> {
         let address = Address::http(&url)?;
-        let stream = stream::open(&address, &self.tls, self.insecure).await?;
+        let stream = self.opener.open(&address, limit).await?;
         http::get(stream, &address).await
     }
 }
@@ -86,7 +92,7 @@ impl Transport for SocketTransport {
     }
 
     fn get(&self, url: String, limit: Duration) -> NetFuture<Response> {
-        let work = self.clone().ask(url);
+        let work = self.clone().ask(url, limit);
         Box::pin(async move { timeout(limit, work).await.map_err(|_| NetError::TimedOut)? })
     }
 }
@@ -197,7 +203,8 @@ fn message(frame: Frame) -> Message {
 
 fn handshake_failed(error: WsError) -> NetError {
     match error {
-        WsError::Io(error) => NetError::Unreachable {
+        // Somebody took the connection and did not want to talk.
+        WsError::Io(error) => NetError::Handshake {
             reason: error.to_string(),
         },
         // The status is enough: the body is a stranger's.
@@ -371,6 +378,54 @@ mod tests {
         abroad.url = "ws://0.0.0.0/".to_owned();
         let error = transport().connect(abroad).await.unwrap_err();
         assert_eq!(error, NetError::Insecure);
+    }
+
+    /// A listener that swallows every connection: its queue is full, so the system does not answer.
+    async fn swallower(ip: &str, port: u16) -> (TcpListener, Vec<TcpStream>) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket
+            .bind(format!("{ip}:{port}").parse().unwrap())
+            .unwrap();
+        let listener = socket.listen(1).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(addr)).await {
+            queued.push(stream.unwrap());
+        }
+        (listener, queued)
+    }
+
+    #[tokio::test]
+    async fn a_host_of_which_one_address_swallows_everything_is_reached_by_the_other() {
+        let (listener, port) = listener().await;
+        let _stuck = swallower("127.0.0.2", port).await;
+        tokio::spawn(async move { accept(&listener, Some(SUBPROTOCOL)).await });
+        let mut transport = transport();
+        transport.opener.names = Names::by(|_| {
+            Ok(vec![
+                "127.0.0.2".parse().unwrap(),
+                "127.0.0.1".parse().unwrap(),
+            ])
+        });
+        let mut two = target(port);
+        two.url = format!("ws://chat.example.org:{port}/");
+        two.timeout = Duration::from_secs(10);
+        assert!(transport.connect(two).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_front_that_takes_connections_and_hangs_up_is_not_the_service() {
+        let (listener, port) = listener().await;
+        tokio::spawn(async move {
+            loop {
+                drop(listener.accept().await.unwrap());
+            }
+        });
+        let error = transport().connect(target(port)).await.unwrap_err();
+        assert!(matches!(error, NetError::Handshake { .. }), "{error:?}");
+        let url = format!("http://127.0.0.1:{port}/v1/route");
+        let error = transport().get(url, LONG).await.unwrap_err();
+        assert!(matches!(error, NetError::Handshake { .. }), "{error:?}");
     }
 
     #[tokio::test]

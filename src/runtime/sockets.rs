@@ -9,11 +9,12 @@ use tokio::time::timeout;
 
 use super::mailbox::EngineBoard;
 use super::publish::Publisher;
-use crate::Limits;
 use crate::model::{AppId, ConnectionFailure, Event};
-use crate::net::{Closed, Connection, Incoming, NetError, Target, Transport};
+use crate::net::{self, Closed, Connection, Incoming, NetError, Response, Target, Transport};
 use crate::sync::link::{ConnectionNumber, LinkEffect, LinkInput, LookUpNumber};
+use crate::wire::route::Route;
 use crate::wire::{CloseCode, Frame};
+use crate::{Limits, ServerAddress};
 
 /// The status of an HTTP answer that holds what was asked for.
 const OK: u16 = 200;
@@ -29,6 +30,8 @@ pub(super) struct Sockets {
     tasks: JoinSet<Finished>,
     opening: Option<(ConnectionNumber, AbortHandle)>,
     open: Option<(ConnectionNumber, Connection)>,
+    /// Whether the open one has brought a frame: until then it may be anybody's.
+    has_spoken: bool,
     closing: JoinSet<()>,
     failures: Failures,
 }
@@ -79,6 +82,7 @@ impl Sockets {
             tasks: JoinSet::new(),
             opening: None,
             open: None,
+            has_spoken: false,
             closing: JoinSet::new(),
             failures,
         }
@@ -172,12 +176,7 @@ impl Sockets {
         let question = self.transport.get(url, self.limits.connect_timeout);
         self.tasks.spawn(async move {
             let answer = match question.await {
-                Ok(response) if response.status == OK => Ok(response.body),
-                Ok(response) => {
-                    let reason =
-                        format!("the router answered with HTTP status {}", response.status);
-                    Err(ConnectionFailure::NotTheService { reason })
-                }
+                Ok(response) => routed(response),
                 Err(error) => Err(ConnectionFailure::from(&error)),
             };
             Finished::Routed(lookup, answer)
@@ -246,7 +245,7 @@ impl Sockets {
     ) -> LinkInput {
         match outcome {
             Ok(connection) => {
-                self.failures.forget();
+                self.has_spoken = false;
                 let subprotocol = Some(connection.subprotocol.clone());
                 self.open = Some((number, connection));
                 LinkInput::Connected {
@@ -265,12 +264,23 @@ impl Sockets {
     fn received(&mut self, number: ConnectionNumber, incoming: Option<Incoming>) -> LinkInput {
         let close = match incoming {
             Some(Incoming::Frame(frame)) => {
+                if !self.has_spoken {
+                    self.has_spoken = true;
+                    self.failures.forget();
+                }
                 return LinkInput::Received {
                     connection: number,
                     frame,
                 };
             }
-            Some(Incoming::Closed(Closed::ByPeer { code })) => code.map(CloseCode),
+            Some(Incoming::Closed(Closed::ByPeer { code })) => {
+                if !self.has_spoken
+                    && let Some(failure) = silent_end(code)
+                {
+                    self.failures.tell("the connection ended", failure);
+                }
+                code.map(CloseCode)
+            }
             Some(Incoming::Closed(Closed::Broken(error))) => {
                 self.failures
                     .tell("the connection ended", ConnectionFailure::from(&error));
@@ -280,6 +290,44 @@ impl Sockets {
         };
         self.disconnect(number);
         ended(number, close)
+    }
+}
+
+/// The router's answer, if it is one: a sign-in page of a network answers with 200 too.
+fn routed(response: Response) -> Result<Vec<u8>, ConnectionFailure> {
+    let wrong = |reason: String| ConnectionFailure::NotTheService { reason };
+    if response.status != OK {
+        let status = response.status;
+        return Err(wrong(format!(
+            "the router answered with HTTP status {status}"
+        )));
+    }
+    let text = std::str::from_utf8(&response.body).ok();
+    let route = text.and_then(|text| Route::decode(text).ok());
+    let Some(route) = route else {
+        return Err(wrong("the router's answer names no server".to_owned()));
+    };
+    let url = route.server;
+    if net::check_server(&ServerAddress::Socket { url }).is_err() {
+        return Err(wrong(
+            "the router's server can't be connected to".to_owned(),
+        ));
+    }
+    Ok(response.body)
+}
+
+/// What it means that a connection is closed on which nothing was ever said. The service's own codes
+/// are for the link to judge.
+fn silent_end(code: Option<u16>) -> Option<ConnectionFailure> {
+    match code {
+        Some(4000..) => None,
+        // Going away, restarting, overloaded.
+        Some(code @ (1001 | 1012 | 1013)) => Some(ConnectionFailure::Unreachable {
+            reason: format!("the service closed the connection at once, with code {code}"),
+        }),
+        _ => Some(ConnectionFailure::NotTheService {
+            reason: "somebody took the connection and closed it without a word".to_owned(),
+        }),
     }
 }
 
@@ -321,6 +369,47 @@ async fn receive(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_answer_that_names_a_server_is_the_routers() {
+        let answer = |status, body: &str| {
+            let body = body.as_bytes().to_vec();
+            routed(Response { status, body })
+        };
+        let good = r#"{"server":"wss://chat.example.org","ttl":60}"#;
+        assert_eq!(answer(200, good), Ok(good.as_bytes().to_vec()));
+        for (status, body) in [
+            (302, good),
+            (200, "<html>please sign in</html>"),
+            (200, "{}"),
+            (200, r#"{"server":7}"#),
+            (200, r#"{"server":"http:"}"#),
+            (200, r#"{"server":"https://chat.example.org"}"#),
+            (200, ""),
+        ] {
+            let failure = answer(status, body).unwrap_err();
+            assert!(
+                matches!(failure, ConnectionFailure::NotTheService { .. }),
+                "{status} {body}: {failure:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_silent_end_is_a_strangers_unless_a_code_of_the_service_says_more() {
+        for code in [None, Some(1000), Some(1006), Some(1002)] {
+            let failure = silent_end(code);
+            assert!(
+                matches!(failure, Some(ConnectionFailure::NotTheService { .. })),
+                "{code:?}"
+            );
+        }
+        assert_eq!(silent_end(Some(4102)), None);
+        assert!(matches!(
+            silent_end(Some(1012)),
+            Some(ConnectionFailure::Unreachable { .. })
+        ));
+    }
 
     #[test]
     fn the_routers_question_escapes_the_app_and_asks_for_what_the_address_is() {
