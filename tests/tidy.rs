@@ -3,6 +3,7 @@
 //! | file | rules |
 //! |---|---|
 //! | `tidy/floors.rs` | who may name whom: the floors of the engine, the rooms of the service |
+//! | `tidy/exports.rs` | what other languages see: how asynchronous calls end |
 //! | `tidy/files.rs` | what each file keeps: its opening line, length, names, reasons |
 //! | `tidy/pages.rs` | what manifests and documents keep: a word on each dependency, links, the map |
 //! | `tidy/code.rs` | reads Rust as far as the rules need it |
@@ -11,6 +12,8 @@
 
 #[path = "tidy/code.rs"]
 mod code;
+#[path = "tidy/exports.rs"]
+mod exports;
 #[path = "tidy/files.rs"]
 mod files;
 #[path = "tidy/floors.rs"]
@@ -30,6 +33,17 @@ fn assert_none(complaints: &[String]) {
 #[test]
 fn imports_point_down() {
     assert_none(&floors::complaints(&sources(&[".rs"])));
+}
+
+#[test]
+fn exported_asynchronous_functions_give_results() {
+    let sources = sources(&[".rs"]);
+    assert_none(
+        &sources
+            .iter()
+            .flat_map(exports::complaints)
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
 pub use count::Count;
 pub use event::{CommitSeq, Event, StoreHealth};
 pub use id::{AppId, ClientId, ConversationId, InvalidId, LocalId, MessageId, MessageRef, Tag};
-pub use json::{InvalidJson, Json};
+pub use json::{InvalidJson, JSON_DEPTH_MAX, Json, JsonFault, without_halves};
 pub use key::{ConversationKey, InvalidKey, ItemKey, MessageKey, Named};
 pub use message::{Mentions, Message, MessageState, SendFailure};
 pub use operation::Operation;

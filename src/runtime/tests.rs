@@ -39,11 +39,11 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new() -> Self {
-        Self::on(MemoryDisk::new(7), None).await
+    fn new() -> Self {
+        Self::on(MemoryDisk::new(7), None)
     }
 
-    async fn on(disk: MemoryDisk, inbox: Option<Inbox>) -> Self {
+    fn on(disk: MemoryDisk, inbox: Option<Inbox>) -> Self {
         let ann = ClientId::new("ann").unwrap();
         let server = ServerAddress::Socket {
             url: "ws://memory/".to_owned(),
@@ -119,7 +119,7 @@ impl Scene {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_fails_is_told_and_reads_go_on_until_writing_works_again() {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new();
     let talk = scene.talk().await;
     scene.say(&talk, "one").await.unwrap();
     scene.fail_writes(true);
@@ -152,7 +152,7 @@ async fn a_write_that_fails_is_told_and_reads_go_on_until_writing_works_again() 
 
 #[tokio::test(start_paused = true)]
 async fn after_a_failed_write_the_socket_is_closed_and_opened_again_once_writing_works() {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new();
     let talk = scene.talk().await;
     let mode = SignIn::TakeOver;
     scene.ask(Request::Connect { mode }).await.unwrap();
@@ -192,11 +192,11 @@ async fn what_was_left_is_enqueued_once_wherever_the_import_is_cut_off() {
         leave(&inbox, talk.clone(), intent).unwrap();
         let operation = disk.operations() + nth;
         disk.set_fault(Some(Fault::From { operation }));
-        let scene = Scene::on(disk.clone(), Some(inbox.clone())).await;
+        let scene = Scene::on(disk.clone(), Some(inbox.clone()));
         scene.mailbox.shutdown().await.unwrap();
         drop(scene);
         disk.crash();
-        let scene = Scene::on(disk, Some(inbox.clone())).await;
+        let scene = Scene::on(disk, Some(inbox.clone()));
         assert_eq!(scene.store.snapshot().outbox_len(), 1, "operation {nth}");
         let waiting = inbox.read(10, &BTreeSet::new(), Timestamp::ZERO).unwrap();
         assert_eq!(waiting.dropped, [], "operation {nth}");
@@ -205,7 +205,7 @@ async fn what_was_left_is_enqueued_once_wherever_the_import_is_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_left_is_closed_and_the_others_are_not() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let signed_out = scene.mailbox.sign_out(&scene.core, AfterSignOut::Keep);
     signed_out.await.unwrap();
     let refusal = scene.ask(Request::Disconnect).await.unwrap_err();
@@ -258,7 +258,7 @@ async fn send_many(
 
 #[tokio::test(start_paused = true)]
 async fn what_an_app_says_is_not_one_commit_with_what_the_service_brought_meanwhile() {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new();
     let talk = scene.talk().await;
     let mode = SignIn::TakeOver;
     scene.ask(Request::Connect { mode }).await.unwrap();
@@ -282,7 +282,7 @@ async fn what_an_app_says_is_not_one_commit_with_what_the_service_brought_meanwh
 
 #[tokio::test(start_paused = true)]
 async fn going_offline_on_a_line_that_is_dead_does_not_wait_for_the_service() {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new();
     let mode = SignIn::TakeOver;
     scene.ask(Request::Connect { mode }).await.unwrap();
     let mut connection = scene.peer.accept().await.unwrap();

@@ -4,13 +4,20 @@
 //! value than it should, stays in the content's `extra`; an envelope that lacks what its type
 //! needs is `Custom`, whole; what is no envelope is plain text.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::json::{parse_object, take_if, take_text, whole};
 use super::payload::Payload;
-use crate::model::{Attachment, Content, Details, Json};
+use crate::model::{Attachment, Content, Details, Json, without_halves};
 
 type Object = Map<String, Value>;
+
+/// An object whose values are kept as they are spelled: a tree would round their digits.
+type Fields = BTreeMap<String, Box<RawValue>>;
 
 const TYPE: &str = "_lctype";
 const TEXT: &str = "_lctext";
@@ -63,10 +70,17 @@ pub fn decode(payload: Payload) -> Content {
         return Content::Plain { text };
     };
     object.remove(TYPE);
-    typed(kind, object).unwrap_or_else(|| match Json::parse(&*text) {
+    let spelled = fields(&without_halves(&text));
+    typed(kind, object, &spelled).unwrap_or_else(|| match Json::carried(&*text) {
         Ok(envelope) => Content::Custom { kind, envelope },
         Err(_) => Content::Plain { text },
     })
+}
+
+/// The content as whoever receives it reads it: the sender is shown the same.
+#[must_use]
+pub fn as_received(content: &Content) -> Content {
+    decode(encode(content))
 }
 
 /// Writes what a message says.
@@ -116,7 +130,7 @@ pub fn encode(content: &Content) -> Payload {
             object
         }
     };
-    Payload::Text(Value::Object(object).to_string())
+    Payload::Text(written(&object))
 }
 
 fn kind_of_object(object: &Object) -> Option<i32> {
@@ -124,7 +138,7 @@ fn kind_of_object(object: &Object) -> Option<i32> {
 }
 
 /// Content of a reserved type; none if the envelope lacks what the type needs.
-fn typed(kind: i32, mut object: Object) -> Option<Content> {
+fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<Content> {
     Some(match kind {
         kind::TEXT => {
             let text = match object.remove(TEXT) {
@@ -134,13 +148,14 @@ fn typed(kind: i32, mut object: Object) -> Option<Content> {
             };
             Content::Text {
                 text,
-                details: details(object),
+                details: details(object, spelled),
             }
         }
         kind::IMAGE | kind::AUDIO | kind::VIDEO | kind::FILE => {
-            let attachment = attachment(object.remove(FILE)?)?;
+            let file = spelled.get(FILE).map(|file| fields(file.get()));
+            let attachment = attachment(object.remove(FILE)?, &file.unwrap_or_default())?;
             let caption = take_text(&mut object, TEXT);
-            let details = details(object);
+            let details = details(object, spelled);
             match kind {
                 kind::IMAGE => Content::Image {
                     attachment,
@@ -176,14 +191,14 @@ fn typed(kind: i32, mut object: Object) -> Option<Content> {
                 latitude,
                 longitude,
                 caption,
-                details: details(object),
+                details: details(object, spelled),
             }
         }
         kind::RECALLED => {
             let caption = take_text(&mut object, TEXT);
             Content::Recalled {
                 caption,
-                details: details(object),
+                details: details(object, spelled),
             }
         }
         _ => return None,
@@ -191,18 +206,25 @@ fn typed(kind: i32, mut object: Object) -> Option<Content> {
 }
 
 /// What is left of an envelope when its type has taken its keys.
-fn details(mut object: Object) -> Details {
+fn details(mut object: Object, spelled: &Fields) -> Details {
     let attributes = take_if(&mut object, ATTRIBUTES, |it| {
         it.is_object().then(|| it.clone())
     });
+    let text = spelled.get(ATTRIBUTES).map(|text| text.get());
     Details {
-        attributes: attributes.as_ref().map(Json::from_value),
-        extra: rest(object),
+        attributes: attributes.map(|tree| as_spelled(&tree, text)),
+        extra: rest(object, spelled),
     }
 }
 
+/// A value in the text that it had; one without a text of its own in ours.
+fn as_spelled(tree: &Value, text: Option<&str>) -> Json {
+    text.and_then(|text| Json::carried(text).ok())
+        .unwrap_or_else(|| Json::from_value(tree))
+}
+
 /// Reads `_lcfile`. Size and name stand in `metaData` or, in some older messages, beside it.
-fn attachment(file: Value) -> Option<Attachment> {
+fn attachment(file: Value, spelled: &Fields) -> Option<Attachment> {
     let Value::Object(mut file) = file else {
         return None;
     };
@@ -232,20 +254,20 @@ fn attachment(file: Value) -> Option<Attachment> {
     };
     put_rest(&mut file, METADATA, data);
     Some(Attachment {
-        extra: rest(file),
+        extra: rest(file, spelled),
         ..attachment
     })
 }
 
 /// The envelope of content that is not custom: the extra keys, and the known ones over them.
-fn envelope(kind: i32, text: Option<&String>, details: &Details) -> Object {
-    let mut object = object_of(details.extra.as_ref());
-    object.insert(TYPE.into(), kind.into());
+fn envelope(kind: i32, text: Option<&String>, details: &Details) -> Fields {
+    let mut object = fields_of(details.extra.as_ref());
+    object.insert(TYPE.into(), raw(&kind));
     if let Some(text) = text {
-        object.insert(TEXT.into(), text.as_str().into());
+        object.insert(TEXT.into(), raw(text));
     }
     if let Some(attributes) = &details.attributes {
-        object.insert(ATTRIBUTES.into(), attributes.to_value());
+        object.insert(ATTRIBUTES.into(), raw_json(attributes));
     }
     object
 }
@@ -255,14 +277,15 @@ fn media(
     attachment: &Attachment,
     caption: Option<&String>,
     details: &Details,
-) -> Object {
-    let mut file = object_of(attachment.extra.as_ref());
-    file.insert("url".into(), attachment.url.as_str().into());
-    put(&mut file, "objId", attachment.object_id.as_deref());
-    put(&mut file, "name", attachment.name.as_deref());
+) -> Fields {
+    let mut file = fields_of(attachment.extra.as_ref());
+    file.insert("url".into(), raw(&attachment.url));
+    let mut own = Object::new();
+    put(&mut own, "objId", attachment.object_id.as_deref());
+    put(&mut own, "name", attachment.name.as_deref());
     let mut data = Object::new();
     // A name there that differs from the file's own was kept in `extra`, and stays.
-    if file.get(METADATA).and_then(|it| it.get("name")).is_none() {
+    if tree(&file, METADATA).get("name").is_none() {
         put(&mut data, "name", attachment.name.as_deref());
     }
     put(&mut data, "format", attachment.format.as_deref());
@@ -274,23 +297,54 @@ fn media(
         "duration",
         attachment.duration.filter(|it| it.is_finite()),
     );
+    for (key, value) in own {
+        file.insert(key, raw(&value));
+    }
     if !data.is_empty() {
         merge(&mut file, METADATA, data);
     }
     let mut object = envelope(kind, caption, details);
-    object.insert(FILE.into(), Value::Object(file));
+    object.insert(FILE.into(), raw(&file));
     object
 }
 
 /// A custom envelope goes out as it came; only a missing or another type number is set right.
 fn custom(kind: i32, envelope: &Json) -> String {
     match parse_object("message", envelope.as_str()) {
-        Ok(mut object) if kind_of_object(&object) != Some(kind) => {
-            object.insert(TYPE.into(), kind.into());
-            Value::Object(object).to_string()
+        Ok(object) if kind_of_object(&object) != Some(kind) => {
+            let mut object = fields(envelope.as_str());
+            object.insert(TYPE.into(), raw(&kind));
+            written(&object)
         }
         _ => envelope.as_str().to_owned(),
     }
+}
+
+/// A value as text. What is written here always has one.
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// JSON in its own text.
+fn raw_json(json: &Json) -> Box<RawValue> {
+    let text = RawValue::from_string(json.as_str().to_owned());
+    text.unwrap_or_else(|_| raw(&json.to_value()))
+}
+
+fn written(object: &Fields) -> String {
+    serde_json::to_string(object).unwrap_or_default()
+}
+
+/// The fields of an object; none for anything else.
+fn fields(text: &str) -> Fields {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// The object under a key; an empty one for anything else.
+fn tree(object: &Fields, key: &str) -> Object {
+    let text = object.get(key).map(|text| text.get());
+    text.and_then(|text| parse_object("message", text).ok())
+        .unwrap_or_default()
 }
 
 fn put(object: &mut Object, key: &str, value: Option<impl Into<Value>>) {
@@ -300,13 +354,10 @@ fn put(object: &mut Object, key: &str, value: Option<impl Into<Value>>) {
 }
 
 /// Writes known keys over the object under a key; what is there and is no object makes way.
-fn merge(object: &mut Object, key: &str, known: Object) {
-    let mut merged = match object.remove(key) {
-        Some(Value::Object(rest)) => rest,
-        _ => Object::new(),
-    };
+fn merge(object: &mut Fields, key: &str, known: Object) {
+    let mut merged = tree(object, key);
     merged.extend(known);
-    object.insert(key.to_owned(), Value::Object(merged));
+    object.insert(key.to_owned(), raw(&merged));
 }
 
 /// Takes a value from the first object, or from the second if the first has no such key.
@@ -330,15 +381,23 @@ fn put_rest(object: &mut Object, key: &str, rest: Object) {
     }
 }
 
-fn rest(object: Object) -> Option<Json> {
-    (!object.is_empty()).then(|| Json::from_value(&Value::Object(object)))
+/// What is left of an object, in the text that it had. What lost some of its own keys to a type is
+/// written anew.
+fn rest(object: Object, spelled: &Fields) -> Option<Json> {
+    if object.is_empty() {
+        return None;
+    }
+    let whole = |key: &str| ![FILE, PLACE, METADATA].contains(&key);
+    let fields = object.into_iter().map(|(key, value)| {
+        let text = spelled.get(&key).filter(|_| whole(&key));
+        let text = text.cloned().unwrap_or_else(|| raw(&value));
+        (key, text)
+    });
+    Json::carried(written(&fields.collect())).ok()
 }
 
-fn object_of(json: Option<&Json>) -> Object {
-    match json.map(Json::to_value) {
-        Some(Value::Object(object)) => object,
-        _ => Object::new(),
-    }
+fn fields_of(json: Option<&Json>) -> Fields {
+    json.map(|json| fields(json.as_str())).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -352,7 +411,7 @@ mod tests {
         decode(Payload::Text(text.to_owned()))
     }
 
-    fn written(content: &Content) -> Value {
+    fn value_of(content: &Content) -> Value {
         match encode(content) {
             Payload::Text(text) => serde_json::from_str(&text).unwrap(),
             Payload::Binary(_) => panic!("an envelope is text"),
@@ -407,7 +466,7 @@ mod tests {
         );
         assert_eq!(attachment.name.as_deref(), Some("x.png"));
         assert_eq!(details.extra, Json::parse(r#"{"_lcnew":[1]}"#).ok());
-        assert_eq!(written(&content), envelope);
+        assert_eq!(value_of(&content), envelope);
     }
 
     fn attachment_of(content: &Content) -> &Attachment {
@@ -443,7 +502,7 @@ mod tests {
                 (attachment.width, attachment.height),
                 (Some(640), Some(480))
             );
-            assert_eq!(written(&content), envelope);
+            assert_eq!(value_of(&content), envelope);
         }
     }
 
@@ -459,7 +518,7 @@ mod tests {
             });
             let content = read(&envelope.to_string());
             assert_eq!((content.kind_name(), content.words()), (name, Some("here")));
-            assert_eq!(written(&content), envelope);
+            assert_eq!(value_of(&content), envelope);
         }
     }
 
@@ -509,7 +568,7 @@ mod tests {
     fn a_custom_envelope_gets_its_type_number_if_the_app_left_it_out() {
         let envelope = Json::parse(r#"{"score":1}"#).unwrap();
         let content = Content::Custom { kind: 3, envelope };
-        assert_eq!(written(&content), json!({"_lctype": 3, "score": 1}));
+        assert_eq!(value_of(&content), json!({"_lctype": 3, "score": 1}));
     }
 
     #[test]
@@ -558,7 +617,104 @@ mod tests {
         })
     }
 
+    /// A text of the JavaScript SDK that ends in the middle of an emoji.
+    #[test]
+    fn a_cut_emoji_is_shown_as_the_replacement_character_and_the_envelope_is_kept() {
+        let content =
+            read(r#"{"_lctype":-1,"_lctext":"so happy \ud83d","_lcattrs":{"n":"\udc00"}}"#);
+        assert_eq!(content.words(), Some("so happy \u{fffd}"));
+        let Content::Text { details, .. } = &content else {
+            panic!("a text, not {content:?}");
+        };
+        assert_eq!(details.attributes, Json::parse(r#"{"n":"\ufffd"}"#).ok());
+        let custom = read(r#"{"_lctype":7,"t":"\ud83d"}"#);
+        assert!(matches!(custom, Content::Custom { kind: 7, .. }));
+        // Words that only look like an escape stay as they are.
+        let words = r"a backslash and ud83d: \ud83d";
+        assert_eq!(read(words), Content::Plain { text: words.into() });
+    }
+
+    #[test]
+    fn attributes_and_unknown_keys_keep_every_digit() {
+        let number = "123456789012345678901234567890.10";
+        let json = |text: String| Json::parse(text).ok();
+        let details = Details {
+            attributes: json(format!("{{\"n\": {number}}}")),
+            extra: json(format!("{{\"_lcnew\":[{number}]}}")),
+        };
+        let attachment = Attachment {
+            url: "u".into(),
+            extra: json(format!("{{\"bucket\":{number}}}")),
+            ..Attachment::default()
+        };
+        let caption = None;
+        let content = Content::Image {
+            attachment,
+            caption,
+            details,
+        };
+        assert_eq!(as_received(&content), content);
+        let envelope = json(format!("{{\"n\":{number}}}")).unwrap();
+        let Payload::Text(text) = encode(&Content::Custom { kind: 3, envelope }) else {
+            panic!("an envelope is text");
+        };
+        assert_eq!(text, format!("{{\"_lctype\":3,\"n\":{number}}}"));
+    }
+
+    /// Texts that may be JSON, with all that parsers differ in.
+    fn any_json_text() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            "-?[1-9][0-9]{0,30}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?",
+            r#""[a-z]{0,3}""#,
+            r#""(\\u[dD][89aAbB][0-9a-f]{2}|\\u[dD][c-fC-F][0-9a-f]{2}|\\n|é){0,4}""#,
+        ];
+        leaf.prop_recursive(6, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|items| format!("[{}]", items.join(" , "))),
+                prop::collection::vec(("[a-c]{1,2}", inner), 0..4).prop_map(|fields| {
+                    let fields: Vec<_> = fields
+                        .into_iter()
+                        .map(|(key, value)| format!("\"{key}\" :{value}"))
+                        .collect();
+                    format!("{{{}}}", fields.join(","))
+                }),
+            ]
+        })
+    }
+
     proptest! {
+        /// Attributes that are accepted are read by the receiver as the sender wrote them.
+        #[test]
+        fn sender_and_receiver_see_the_same_attributes(text in any_json_text()) {
+            let text = format!("{{\"a\":{text}}}");
+            let Ok(attributes) = Json::parse(&*text) else {
+                return Ok(());
+            };
+            let details = Details { attributes: Some(attributes.clone()), extra: Some(attributes) };
+            let content = Content::Text { text: "words".into(), details };
+            let Content::Text { details: received, .. } = as_received(&content) else {
+                return Err(TestCaseError::fail("it is not a text any more"));
+            };
+            let Content::Text { details, .. } = content else { unreachable!() };
+            prop_assert_eq!(received.attributes, details.attributes);
+            let values = |extra: Option<Json>| extra.map(|extra| extra.to_value());
+            prop_assert_eq!(values(received.extra), values(details.extra));
+        }
+
+        /// Whatever an app sends is read in one way, and stays so.
+        #[test]
+        fn what_was_received_once_is_received_so_for_ever(text in any_json_text(), kind in -7_i32..3) {
+            let Ok(envelope) = Json::parse(&*text) else {
+                return Ok(());
+            };
+            let received = as_received(&Content::Custom { kind, envelope });
+            prop_assert_eq!(as_received(&received), received);
+            let received = as_received(&Content::Plain { text });
+            prop_assert_eq!(as_received(&received), received);
+        }
+
         #[test]
         fn any_envelope_says_the_same_after_a_round(mut value in any_envelope(), kind in -7_i32..3) {
             if let Value::Object(object) = &mut value {

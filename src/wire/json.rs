@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::error::WireError;
 use super::iso;
-use crate::model::{ClientId, Timestamp};
+use crate::model::{ClientId, Timestamp, without_halves};
 
 /// The most memory that a piece of JSON may take when parsed, by estimate: 64 MiB. The largest
 /// legitimate piece, a page of 999 conversations with 500 members each, takes about half of it.
@@ -24,7 +24,8 @@ pub fn parse(part: &'static str, text: &str) -> Result<Value, WireError> {
     if estimate(text) > JSON_BYTES_MAX {
         return Err(malformed("it has too many values".to_owned()));
     }
-    serde_json::from_str(text).map_err(|error| {
+    // The JavaScript SDK may cut an emoji in two: the rest of the text is worth reading.
+    serde_json::from_str(&without_halves(text)).map_err(|error| {
         // The parser's own words may repeat the input; its place and class do not.
         malformed(format!(
             "{:?} error in line {}, column {}",

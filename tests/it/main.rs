@@ -12,6 +12,7 @@
 //! | `patches.rs` | edits and recalls by others are shown |
 //! | `endings.rs` | what ends, and who hears it; calls that are given up half-way |
 //! | `extension.rs` | what an extension of the app leaves for it |
+//! | `json.rs` | JSON of apps: carried as it is, or refused |
 //! | `lifecycle.rs` | suspend and resume, sign-out, accounts, observers, tags |
 //! | `suspend.rs` | the app in the background: files are shut, calls work all the same |
 //! | `refusals.rs` | bad input: typed errors, and nothing else happens |
@@ -55,6 +56,7 @@ mod failures;
 mod full;
 mod hearing;
 mod interop;
+mod json;
 mod kill;
 mod kinds;
 mod lifecycle;

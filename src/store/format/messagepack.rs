@@ -68,5 +68,5 @@ pub(crate) fn clients(texts: &[impl AsRef<str>]) -> Result<Vec<ClientId>, BadRec
 
 /// JSON out of a record.
 pub(crate) fn json(text: Option<impl Into<String>>) -> Result<Option<Json>, BadRecord> {
-    Ok(text.map(Json::parse).transpose()?)
+    Ok(text.map(Json::carried).transpose()?)
 }

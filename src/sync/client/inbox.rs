@@ -9,7 +9,7 @@ use super::{Client, Turn};
 use crate::model::{ConversationState, SendFailure};
 use crate::store::{Dropped, Intent, SendIntent, StoreError};
 use crate::sync::{Reply, RequestError};
-use crate::wire::Command;
+use crate::wire::{Command, content};
 
 /// What became of one piece of work.
 enum Import {
@@ -80,6 +80,8 @@ impl Client {
             return Ok(Import::NoRoom);
         };
         let intent = SendIntent {
+            // The sender is shown what others will read.
+            content: content::as_received(&intent.content),
             receipt: wants_receipt(&row),
             ..intent
         };

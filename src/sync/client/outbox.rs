@@ -3,7 +3,7 @@
 
 use super::{Client, Signing, Turn};
 use crate::model::{
-    ClientId, ConversationId, ConversationKind, ConversationState, LocalId, NewConversation,
+    ClientId, ConversationId, ConversationKind, ConversationState, Json, LocalId, NewConversation,
     NewMessage, OutboxEntryId, OutboxState, SendFailure, Timestamp, Uniqueness,
 };
 use crate::store::{
@@ -12,13 +12,16 @@ use crate::store::{
 };
 use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError};
-use crate::wire::convert;
 use crate::wire::frame::TO_SERVICE_BYTES_MAX;
 use crate::wire::generated::{ConvCommand, DirectCommand, JsonObjectMessage};
 use crate::wire::{Command, Envelope, Op, Serial};
+use crate::wire::{content, convert};
 
 /// The most members of a temporary conversation, the client that makes it included.
 const TEMPORARY_MEMBERS_MAX: usize = 10;
+
+/// How deep attributes of a conversation may nest: the service takes columns of 32 levels.
+const ATTRIBUTES_DEPTH_MAX: usize = 31;
 
 /// The column that holds the token of the entry that made a conversation.
 pub(super) const TOKEN_COLUMN: &str = "sampan_token";
@@ -81,6 +84,12 @@ impl Client {
                 return invalid("members: a temporary conversation has at most ten");
             }
             _ => {}
+        }
+        let unfit = |json: &Json| !json.fits_columns(ATTRIBUTES_DEPTH_MAX);
+        if wanted.attributes.as_ref().is_some_and(unfit) {
+            return invalid(
+                "attributes: nested deeper than 31 levels, or an integer of over 64 bits",
+            );
         }
         let lifetime = wanted.lifetime.map(|life| u32::try_from(life.as_secs()));
         let Ok(lifetime_seconds) = lifetime.transpose() else {
@@ -215,7 +224,8 @@ impl Client {
             return Ok(Err(self.outbox_full()));
         }
         let intent = SendIntent {
-            content: message.content,
+            // The sender is shown what others will read.
+            content: content::as_received(&message.content),
             mentions: message.mentions,
             receipt: wants_receipt(&row),
             transient: false,
