@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tidy/floors.rs` | who may name whom: the floors of the engine, the rooms of the service |
 //! | `tidy/exports.rs` | what other languages see: how asynchronous calls end |
+//! | `tidy/rooms.rs` | how the rooms of one floor name each other, and its types |
 //! | `tidy/files.rs` | what each file keeps: its opening line, length, names, reasons |
 //! | `tidy/pages.rs` | what manifests and documents keep: a word on each dependency, links, the map |
 //! | `tidy/code.rs` | reads Rust as far as the rules need it |
@@ -21,6 +22,8 @@ mod floors;
 #[path = "tidy/pages.rs"]
 mod pages;
 mod repository;
+#[path = "tidy/rooms.rs"]
+mod rooms;
 
 use pages::Named;
 use repository::{root, sources};
@@ -44,6 +47,16 @@ fn exported_asynchronous_functions_give_results() {
             .flat_map(exports::complaints)
             .collect::<Vec<_>>(),
     );
+}
+
+#[test]
+fn the_rooms_of_a_floor_have_an_order_and_its_types_have_names_of_their_own() {
+    let sources = sources(&[".rs"]);
+    let found: Vec<String> = rooms::HELD
+        .iter()
+        .flat_map(|folder| rooms::complaints(folder, &sources))
+        .collect();
+    assert_none(&found);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::model::{ClientId, ConversationId, LocalId, Timestamp};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
 use crate::store::format::cipher::{Cipher, HashKey, StoreKey};
-use crate::store::format::frame::{self, BadFrame, Seal};
+use crate::store::format::frame::{self, BadFrame, FrameContext};
 use crate::store::format::key::{self, Tag};
 use crate::store::format::messagepack::{decode, encode};
 use crate::store::format::record_entry::IntentRecord;
@@ -106,7 +106,7 @@ pub struct InboxContent {
 }
 
 /// What a file turned out to be.
-enum Found {
+enum InboxFile {
     Whole(Box<Dropped>),
     Locked,
     Damaged,
@@ -161,8 +161,8 @@ impl Inbox {
             intent: IntentRecord::of(&dropped.intent),
         };
         let cipher = self.cipher();
-        let seal = seal(cipher.as_ref());
-        let bytes = frame::seal(KEY, &encode(&record)?, 0, seal)?;
+        let context = context(cipher.as_ref());
+        let bytes = frame::build(KEY, &encode(&record)?, 0, context)?;
         let limit = usize::try_from(FILE_MAX).unwrap_or(usize::MAX);
         if bytes.len() > limit {
             let actual = bytes.len();
@@ -203,14 +203,14 @@ impl Inbox {
                 break;
             }
             match self.read_file(&name, cipher.as_ref()) {
-                Found::Whole(dropped) => content.dropped.push((name, *dropped)),
-                Found::Locked => content.locked = content.locked.saturating_add(1),
+                InboxFile::Whole(dropped) => content.dropped.push((name, *dropped)),
+                InboxFile::Locked => content.locked = content.locked.saturating_add(1),
                 // Where it still can't be removed it is met again, and is still taken.
-                Found::Taken => {
+                InboxFile::Taken => {
                     let _ = disk.remove(&name);
                 }
-                Found::Gone => {}
-                Found::Damaged => {
+                InboxFile::Gone => {}
+                InboxFile::Damaged => {
                     content.damaged = content.damaged.saturating_add(1);
                     // Kept for whoever looks for it; where it can't be renamed it is met again.
                     let _ = disk.rename(&name, &format!("{name}{DAMAGED}"));
@@ -262,26 +262,26 @@ impl Inbox {
         file.sync_all()
     }
 
-    fn read_file(&self, name: &str, cipher: Option<&Cipher>) -> Found {
+    fn read_file(&self, name: &str, cipher: Option<&Cipher>) -> InboxFile {
         let bytes = match small_file(&self.folder.join(name)) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Gone,
-            Err(_) => return Found::Damaged,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return InboxFile::Gone,
+            Err(_) => return InboxFile::Damaged,
         };
         if bytes == TAKEN {
-            return Found::Taken;
+            return InboxFile::Taken;
         }
-        let opened = match frame::open(KEY, &bytes, seal(cipher)) {
+        let opened = match frame::open(KEY, &bytes, context(cipher)) {
             Ok(opened) => opened,
-            Err(BadFrame::Sealed) => return Found::Locked,
-            Err(BadFrame::Damaged | BadFrame::Foreign) => return Found::Damaged,
+            Err(BadFrame::Locked) => return InboxFile::Locked,
+            Err(BadFrame::Damaged | BadFrame::Foreign) => return InboxFile::Damaged,
         };
         let record = decode::<DroppedRecord>(&opened.payload).ok();
         // A file that somebody moved here from another client's folder is not this client's work.
         let own = record.filter(|record| record.owner == self.owner.as_str());
         match own.and_then(DroppedRecord::dropped) {
-            Some(dropped) => Found::Whole(Box::new(dropped)),
-            None => Found::Damaged,
+            Some(dropped) => InboxFile::Whole(Box::new(dropped)),
+            None => InboxFile::Damaged,
         }
     }
 
@@ -304,8 +304,8 @@ impl Snapshot<'_> {
 }
 
 /// The frames of an inbox belong to no store: an extension knows none.
-fn seal(cipher: Option<&Cipher>) -> Seal<'_> {
-    Seal { store: 0, cipher }
+fn context(cipher: Option<&Cipher>) -> FrameContext<'_> {
+    FrameContext { store: 0, cipher }
 }
 
 /// A name behind that of the newest file, whatever the clock says: names tell the order.
@@ -461,11 +461,11 @@ mod tests {
             bytes[at] = !bytes[at];
             fs::write(&path, bytes).unwrap();
             let found = own.read_file(&name, None);
-            assert!(matches!(found, Found::Damaged), "byte {at}");
+            assert!(matches!(found, InboxFile::Damaged), "byte {at}");
         }
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
-            assert!(matches!(own.read_file(&name, None), Found::Damaged));
+            assert!(matches!(own.read_file(&name, None), InboxFile::Damaged));
         }
     }
 

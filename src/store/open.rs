@@ -6,19 +6,19 @@ use std::sync::Arc;
 use crate::model::{ClientId, StoreHealth, Timestamp};
 use crate::store::disk::RealDisk;
 use crate::store::disk::identity::Identity;
-use crate::store::disk::lock::{FolderLock, Hold, LockRefusal, MemoryHold};
+use crate::store::disk::lock::{FolderLock, FolderRight, LockRefusal, MemoryHold};
 use crate::store::disk::memory::MemoryDisk;
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
 use crate::store::format::record::SCHEMA;
 use crate::store::journal::Journal;
 use crate::store::read::store::Store;
-use crate::store::recovery::identify::{Claim, claim, make_way};
+use crate::store::recovery::identify::{Identified, clear_names, identify};
 use crate::store::recovery::options::StoreOptions;
 use crate::store::recovery::recover::Check;
 use crate::store::recovery::report::OpenReport;
 use crate::store::state::{Shared, Tables};
-use crate::store::tree::location::{Ground, TreeSource};
+use crate::store::tree::location::{Location, TreeLocation};
 use crate::store::tree::sled::{DbOptions, TREE_FOLDER};
 use crate::store::writer::Writer;
 
@@ -39,24 +39,25 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`] for a second opener, [`StoreError::TooNew`], [`StoreError::WrongKey`].
-    /// Everything else opens: damaged files are set aside and saved from, a folder that cannot be
+    /// [`StoreError::InUse`] for a second opener, [`StoreError::TooNew`], [`StoreError::WrongKey`];
+    /// [`StoreError::Io`] when a file that is there can't be read now, as on a device that was not
+    /// unlocked yet: nothing was touched, and a later call finds everything. Everything else opens: damaged files are set aside and saved from, a folder that cannot be
     /// written gives a store that can only be read. The report says what happened.
     pub fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
         let mut report = OpenReport::default();
         let disk = Arc::new(RealDisk::new(&options.folder));
-        make_way(&options.folder, disk.as_ref(), options.now, &mut report);
+        clear_names(&options.folder, disk.as_ref(), options.now, &mut report);
         let lock = fs::create_dir_all(&options.folder)
             .map_err(LockRefusal::Io)
             .and_then(|()| FolderLock::take(&options.folder));
         let (hold, unwritable) = match lock {
-            Ok((lock, unwritable)) => (Hold::Folder(lock), unwritable),
+            Ok((lock, unwritable)) => (FolderRight::Folder(lock), unwritable),
             Err(LockRefusal::Held(holder)) => return Err(StoreError::InUse { holder }),
-            Err(LockRefusal::Io(error)) => (Hold::Nothing, Some(error)),
+            Err(LockRefusal::Io(error)) => (FolderRight::Nothing, Some(error)),
         };
-        let ground = Ground {
+        let location = Location {
             disk,
-            tree: TreeSource::Folder {
+            tree: TreeLocation::Folder {
                 folder: options.folder.clone(),
                 options: DbOptions {
                     folder: options.folder.join(TREE_FOLDER),
@@ -65,25 +66,25 @@ impl Store {
                 },
             },
         };
-        let Claim {
+        let Identified {
             identity,
             unwritten,
-        } = claim(ground.disk.as_ref(), options, &mut report)?;
+        } = identify(location.disk.as_ref(), options, &mut report)?;
         let codec = identity.codec(options.key.as_ref())?;
         let refused = unwritable.map(|error| StoreError::io("locking the folder", &error));
         if let Some(error) = refused.or(unwritten) {
-            return Ok(degraded(
+            return degraded(
                 options.owner.clone(),
-                ground,
+                location,
                 identity,
                 codec,
                 hold,
                 &error,
                 report,
-            ));
+            );
         }
         let foundation = Foundation {
-            ground,
+            location,
             identity,
             codec,
             hold,
@@ -105,16 +106,16 @@ impl Store {
                 holder: Some(std::process::id()),
             });
         }
-        let hold = Hold::Memory(MemoryHold(disk.clone()));
-        let ground = Ground {
+        let hold = FolderRight::Memory(MemoryHold(disk.clone()));
+        let location = Location {
             disk: Arc::new(disk.clone()),
-            tree: TreeSource::Memory,
+            tree: TreeLocation::Memory,
         };
         // A fixed number: runs of a simulator must replay to the byte.
         let identity = Identity::new(Some(MEMORY_STORE), SCHEMA, None)?;
         let codec = identity.codec(None)?;
         let foundation = Foundation {
-            ground,
+            location,
             identity,
             codec,
             hold,
@@ -128,10 +129,10 @@ const MEMORY_STORE: u64 = 0x5361_6D70_616E_2021;
 
 /// What is known before the tree is opened.
 struct Foundation {
-    ground: Ground,
+    location: Location,
     identity: Identity,
     codec: Codec,
-    hold: Hold,
+    hold: FolderRight,
 }
 
 impl Foundation {
@@ -142,23 +143,23 @@ impl Foundation {
         mut report: OpenReport,
     ) -> Result<Opened, StoreError> {
         let Self {
-            ground,
+            location,
             mut identity,
             codec,
             hold,
         } = self;
-        match ground.open(&codec, Check::Quick, now, &mut report) {
+        match location.open(&codec, Check::Quick, now, &mut report) {
             Ok((tables, journal)) => {
                 if identity.schema < SCHEMA {
                     identity.schema = SCHEMA;
                     // Should this fail, the next open does it: the tree itself is brought forward.
-                    let _ = identity.write(ground.disk.as_ref());
+                    let _ = identity.write(location.disk.as_ref());
                 }
                 let error = journal.as_ref().err().cloned();
                 report.read_only = error.map(|error| error.to_string());
                 Ok(assemble(
                     owner,
-                    ground,
+                    location,
                     identity,
                     codec,
                     hold,
@@ -168,9 +169,7 @@ impl Foundation {
                 ))
             }
             Err(error @ (StoreError::TooNew { .. } | StoreError::InUse { .. })) => Err(error),
-            Err(error) => Ok(degraded(
-                owner, ground, identity, codec, hold, &error, report,
-            )),
+            Err(error) => degraded(owner, location, identity, codec, hold, &error, report),
         }
     }
 }
@@ -181,10 +180,10 @@ impl Foundation {
 )]
 fn assemble(
     owner: ClientId,
-    ground: Ground,
+    location: Location,
     identity: Identity,
     codec: Codec,
-    hold: Hold,
+    hold: FolderRight,
     tables: Tables,
     journal: Option<Journal>,
     report: OpenReport,
@@ -195,12 +194,12 @@ fn assemble(
         },
         None => StoreHealth::Good,
     };
-    let disk = Arc::clone(&ground.disk);
+    let disk = Arc::clone(&location.disk);
     let shared = Arc::new(Shared::new(owner, codec, tables, health, disk, hold));
     let store = Store {
         shared: Arc::clone(&shared),
     };
-    let writer = Writer::new(shared, ground, identity, journal);
+    let writer = Writer::new(shared, location, identity, journal);
     Opened {
         store,
         writer,
@@ -209,17 +208,19 @@ fn assemble(
 }
 
 /// A store that can only be read, because the folder cannot be written: what is readable in it is
-/// held in memory, and what can't be read is missing.
+/// held in memory.
 fn degraded(
     owner: ClientId,
-    ground: Ground,
+    location: Location,
     identity: Identity,
     codec: Codec,
-    hold: Hold,
+    hold: FolderRight,
     error: &StoreError,
     mut report: OpenReport,
-) -> Opened {
+) -> Result<Opened, StoreError> {
     report.read_only = Some(error.to_string());
-    let tables = ground.readable(&codec);
-    assemble(owner, ground, identity, codec, hold, tables, None, report)
+    let tables = location.readable(&codec)?;
+    Ok(assemble(
+        owner, location, identity, codec, hold, tables, None, report,
+    ))
 }

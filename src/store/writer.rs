@@ -7,13 +7,14 @@ use crate::store::disk::identity::Identity;
 use crate::store::error::StoreError;
 use crate::store::format::cipher::StoreKey;
 use crate::store::journal::Journal;
-use crate::store::maintain::{Maintenance, Tended, Tending};
+use crate::store::maintain::{Maintenance, MaintenanceState, Tended};
 use crate::store::read::store::Store;
-use crate::store::recovery::identify::confirm;
+use crate::store::recovery::identify::confirm_identity;
 use crate::store::recovery::recover::Check;
 use crate::store::recovery::report::OpenReport;
-use crate::store::state::{Shared, empty_tables};
-use crate::store::tree::location::{Ground, TreeSource};
+use crate::store::state::Shared;
+use crate::store::tree::location::{Location, TreeLocation};
+use crate::store::tree::memory::memory_tree;
 use crate::store::types::batch::Batch;
 use crate::store::write::commit::{Commit, CommitClass, Committer};
 
@@ -22,8 +23,8 @@ use crate::store::write::commit::{Commit, CommitClass, Committer};
 #[derive(Debug)]
 pub struct Writer {
     /// What is known of the store's size, and done about it.
-    tending: Tending,
-    ground: Ground,
+    maintenance: MaintenanceState,
+    location: Location,
     identity: Identity,
     // Dropped last: it may hold the last right to the folder.
     committer: Committer,
@@ -32,13 +33,13 @@ pub struct Writer {
 impl Writer {
     pub(in crate::store) fn new(
         shared: Arc<Shared>,
-        ground: Ground,
+        location: Location,
         identity: Identity,
         journal: Option<Journal>,
     ) -> Self {
         Self {
-            tending: Tending::default(),
-            ground,
+            maintenance: MaintenanceState::default(),
+            location,
             identity,
             committer: Committer::new(shared, journal),
         }
@@ -89,24 +90,25 @@ impl Writer {
         if self.committer.shared.health() == StoreHealth::Good {
             return Ok(report);
         }
-        self.ground.try_writing()?;
-        if let TreeSource::Folder { .. } = self.ground.tree {
-            confirm(self.ground.disk.as_ref(), &mut self.identity)?;
+        self.location.try_writing()?;
+        if let TreeLocation::Folder { folder, .. } = &self.location.tree {
+            // A store that was opened without the lock gets it before it takes writes.
+            self.committer.shared.complete_right(folder)?;
+            confirm_identity(self.location.disk.as_ref(), &mut self.identity)?;
         }
         self.committer.close_journal()?;
         let shared = Arc::clone(&self.committer.shared);
         let mut tables = shared.write();
         // The old tree must be closed before it can be opened again.
-        self.tending.forget();
-        let old = std::mem::replace(&mut *tables, empty_tables());
-        let meta = old.meta;
-        drop(old);
+        self.maintenance.forget();
+        let meta = tables.meta;
+        tables.kv = memory_tree();
         let codec = &shared.codec;
-        let opened = self.ground.open(codec, Check::Full, now, &mut report);
+        let opened = self.location.open(codec, Check::Full, now, &mut report);
         let (mut opened, journal) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                *tables = self.ground.readable(codec);
+                self.location.show_readable(&mut tables, codec);
                 return Err(error);
             }
         };
@@ -129,7 +131,7 @@ impl Writer {
     /// [`StoreError::Io`] when it cannot be written: one of the two keys opens the store then.
     pub fn change_key(&mut self, old: &StoreKey, new: &StoreKey) -> Result<(), StoreError> {
         let mut identity = self.identity.rewrapped(old, new)?;
-        identity.write(self.ground.disk.as_ref())?;
+        identity.write(self.location.disk.as_ref())?;
         self.identity = identity;
         Ok(())
     }
@@ -138,7 +140,7 @@ impl Writer {
     /// Cheap: it asks for the size of a file.
     #[must_use]
     pub fn wants_tending(&self) -> bool {
-        self.tending.is_wanted(&self.committer)
+        self.maintenance.is_wanted(&self.committer)
     }
 
     /// The most bytes that the store should take on disk; none for no limit.
@@ -148,13 +150,13 @@ impl Writer {
 
     /// Has the store compacted by the next calls of [`Writer::tend`], whatever its size.
     pub fn want_compaction(&mut self) {
-        self.tending.want_compaction();
+        self.maintenance.want_compaction();
     }
 
     /// Whether a compaction that was asked for is not done yet.
     #[must_use]
     pub const fn wants_compaction(&self) -> bool {
-        self.tending.wants_compaction()
+        self.maintenance.wants_compaction()
     }
 
     /// Does a little about the store's size. Nothing of a conversation in view is evicted. What is
@@ -184,8 +186,8 @@ impl Writer {
 
     /// Seals quiet conversations now, all but so many of the list's first.
     #[cfg(test)]
-    pub(in crate::store) fn quieten_beside(&mut self, lively: usize) -> Result<(), StoreError> {
-        self.maintenance().quieten_beside(lively)
+    pub(in crate::store) fn seal_idle_beside(&mut self, lively: usize) -> Result<(), StoreError> {
+        self.maintenance().seal_idle_beside(lively)
     }
 
     /// The commit that a power cut goes back to at most, but for intents behind it.
@@ -196,8 +198,10 @@ impl Writer {
 
     /// How much was committed since the tree was opened.
     #[cfg(test)]
-    pub(in crate::store) fn unsettled(&mut self) -> &mut crate::store::write::commit::Unsettled {
-        &mut self.committer.unsettled
+    pub(in crate::store) fn since_open(
+        &mut self,
+    ) -> &mut crate::store::write::commit::WrittenSinceOpen {
+        &mut self.committer.since_open
     }
 
     /// The store that this writer writes.
@@ -208,9 +212,9 @@ impl Writer {
 
     fn maintenance(&mut self) -> Maintenance<'_> {
         Maintenance {
-            tending: &mut self.tending,
+            state: &mut self.maintenance,
             committer: &mut self.committer,
-            ground: &self.ground,
+            location: &self.location,
         }
     }
 }
@@ -219,6 +223,6 @@ impl Drop for Writer {
     /// Leaves nothing behind that the next open must replay. A failure is the next open's to mend.
     fn drop(&mut self) {
         self.committer.sync_at_last();
-        self.maintenance().settle_at_last();
+        self.maintenance().reopen_at_last();
     }
 }

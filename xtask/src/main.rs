@@ -38,6 +38,7 @@ mod conformance;
 mod count;
 mod inspect;
 mod licence;
+mod phone;
 mod policy;
 mod ran;
 mod sim;
@@ -122,6 +123,12 @@ const COMMANDS: &[Command] = &[
         usage: "torture store [--rounds N] [--from S] [--kind K]",
         about: "kills, damages and fills up the store for long; ends with its counts (docs/store.md)",
         run: torture::run,
+    },
+    Command {
+        name: "store-phone",
+        usage: "store-phone [CARGO-COMMAND ...]",
+        about: "tests the store over its database as phones get it: no threads, its own sync (docs/store.md)",
+        run: phone::run,
     },
     Command {
         name: "conformance",

@@ -305,6 +305,14 @@ pub(crate) const SUITES: &[Suite] = &[
         ..CHECK
     },
     Suite {
+        name: "store-phone",
+        about: "the store's tests over its database as phones get it: no threads, its own sync",
+        home: "src/store/tree/sled.rs",
+        steps: |tree| vec![Step::new(&tree.root, this_program(tree), &["store-phone"])],
+        count: count::libtest,
+        ..CHECK
+    },
+    Suite {
         name: "quickstart",
         about: "the README's first command runs to its end",
         home: "examples/quickstart.rs",

@@ -13,14 +13,14 @@ use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 use crate::store::format::cipher::{Cipher, DataKey, StoreKey, new_data_key, unwrap, wrap};
 use crate::store::format::codec::Codec;
-use crate::store::format::frame::{self, Seal};
+use crate::store::format::frame::{self, FrameContext};
 use crate::store::format::messagepack::{decode, encode};
 
 /// The two copies.
 pub(crate) const IDENTITY_FILES: [&str; 2] = ["store.0", "store.1"];
 
 /// The identity's own frames belong to no store.
-const FRAMES: Seal<'static> = Seal {
+const FRAMES: FrameContext<'static> = FrameContext {
     store: 0,
     cipher: None,
 };
@@ -74,10 +74,7 @@ impl Identity {
     pub(crate) fn copies(disk: &dyn Disk) -> io::Result<Vec<(&'static str, Self)>> {
         let mut copies = Vec::new();
         for name in IDENTITY_FILES {
-            let bytes = match disk.read(name) {
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
-                read => read?,
-            };
+            let bytes = disk.read(name)?;
             let Some(opened) = bytes.and_then(|bytes| frame::open(KEY, &bytes, FRAMES).ok()) else {
                 continue;
             };
@@ -144,7 +141,7 @@ impl Identity {
             schema: self.schema,
             wrapped: self.wrapped.clone(),
         };
-        frame::seal(KEY, &encode(&record)?, self.version, FRAMES)
+        frame::build(KEY, &encode(&record)?, self.version, FRAMES)
     }
 
     /// How the store's values are framed, given the app's key.

@@ -3,7 +3,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::store::disk::memory::MemoryDisk;
 
@@ -11,12 +12,19 @@ use crate::store::disk::memory::MemoryDisk;
 /// and a lock of the system's would not keep two engines of one process apart everywhere.
 static OPEN_HERE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// Told each time that a folder is given back.
+static GIVEN_BACK: Condvar = Condvar::new();
+
+/// How long an opener waits for another one of this process, which may be closing: an engine that was
+/// dropped closes its stores on threads of its own.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
 /// The exclusive right to a folder, given back on drop.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     folder: PathBuf,
     /// Holds the system's lock; the system lets go of it when the process dies, however it dies.
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 /// Why a folder cannot be had.
@@ -32,14 +40,14 @@ pub(crate) enum LockRefusal {
 pub(crate) const LOCK_FILE: &str = "lock";
 
 impl FolderLock {
-    /// Takes the right to `folder`, or says who has it. A folder where no lock file can be written
-    /// is locked within this process alone.
+    /// Takes the right to `folder`, or says who has it; waits up to 2 s for another opener of this
+    /// process. A folder where no lock file can be written is locked within this process alone.
     pub(crate) fn take(folder: &Path) -> Result<(Self, Option<io::Error>), LockRefusal> {
         let folder = folder.canonicalize().map_err(LockRefusal::Io)?;
-        let mut open = OPEN_HERE
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if open.contains(&folder) {
+        let is_taken = |open: &mut Vec<PathBuf>| open.contains(&folder);
+        let waited = GIVEN_BACK.wait_timeout_while(open_here(), WAIT_MAX, is_taken);
+        let (mut open, limit) = waited.unwrap_or_else(PoisonError::into_inner);
+        if limit.timed_out() {
             return Err(LockRefusal::Held(Some(std::process::id())));
         }
         let (file, unwritable) = match lock_file(&folder) {
@@ -48,22 +56,28 @@ impl FolderLock {
             Err(held) => return Err(held),
         };
         open.push(folder.clone());
-        Ok((
-            Self {
-                folder,
-                _file: file,
-            },
-            unwritable,
-        ))
+        Ok((Self { folder, file }, unwritable))
     }
+
+    /// Takes the system's lock too, if it could not be had before.
+    fn complete(&mut self) -> Result<(), LockRefusal> {
+        if self.file.is_none() {
+            self.file = Some(lock_file(&self.folder)?);
+        }
+        Ok(())
+    }
+}
+
+fn open_here() -> MutexGuard<'static, Vec<PathBuf>> {
+    OPEN_HERE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        let mut open = OPEN_HERE
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        open.retain(|folder| *folder != self.folder);
+        // The system's lock first: whoever is told below takes it at once.
+        self.file = None;
+        open_here().retain(|folder| *folder != self.folder);
+        GIVEN_BACK.notify_all();
     }
 }
 
@@ -101,9 +115,9 @@ fn holder(path: &Path) -> Option<u32> {
 
 /// The right to a folder, given back when the last handle of the store is gone.
 #[derive(Debug)]
-pub(crate) enum Hold {
+pub(crate) enum FolderRight {
     /// A real folder.
-    Folder(#[expect(dead_code, reason = "held for its drop")] FolderLock),
+    Folder(FolderLock),
     /// A folder in memory.
     Memory(#[expect(dead_code, reason = "held for its drop")] MemoryHold),
     /// There is no folder.
@@ -117,5 +131,49 @@ pub(crate) struct MemoryHold(pub(crate) MemoryDisk);
 impl Drop for MemoryHold {
     fn drop(&mut self) {
         self.0.unlock();
+    }
+}
+
+impl FolderRight {
+    /// Makes sure that nobody else can open the folder: a store that was opened without the lock must
+    /// not be written before it has it.
+    pub(crate) fn complete(&mut self, folder: &Path) -> Result<(), LockRefusal> {
+        match self {
+            Self::Folder(lock) => lock.complete(),
+            Self::Memory(_) => Ok(()),
+            Self::Nothing => {
+                let (lock, unwritable) = FolderLock::take(folder)?;
+                *self = Self::Folder(lock);
+                unwritable.map_or(Ok(()), |error| Err(LockRefusal::Io(error)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn an_opener_waits_for_one_of_the_same_process_that_is_closing() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let (first, _) = FolderLock::take(folder.path()).unwrap();
+            let path = folder.path().to_path_buf();
+            let second = thread::spawn(move || FolderLock::take(&path).is_ok());
+            drop(first);
+            assert!(second.join().unwrap());
+        }
+    }
+
+    #[test]
+    fn an_opener_that_finds_a_folder_in_use_is_told_by_whom_after_a_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = FolderLock::take(folder.path()).unwrap();
+        let refusal = FolderLock::take(folder.path()).unwrap_err();
+        let own = Some(std::process::id());
+        assert!(matches!(refusal, LockRefusal::Held(pid) if pid == own));
     }
 }

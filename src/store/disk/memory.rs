@@ -32,11 +32,11 @@ struct State {
 struct Content {
     now: Vec<u8>,
     durable: Vec<u8>,
-    unsynced: Vec<Unsynced>,
+    unsynced: Vec<UnsyncedWrite>,
 }
 
 #[derive(Clone)]
-enum Unsynced {
+enum UnsyncedWrite {
     Write { offset: usize, bytes: Vec<u8> },
     Truncate { length: usize },
 }
@@ -213,7 +213,7 @@ impl State {
 impl Content {
     fn write(&mut self, offset: usize, bytes: &[u8]) {
         overwrite(&mut self.now, offset, bytes);
-        self.unsynced.push(Unsynced::Write {
+        self.unsynced.push(UnsyncedWrite::Write {
             offset,
             bytes: bytes.to_vec(),
         });
@@ -223,8 +223,10 @@ impl Content {
     fn sync(&mut self) {
         for change in std::mem::take(&mut self.unsynced) {
             match change {
-                Unsynced::Write { offset, bytes } => overwrite(&mut self.durable, offset, &bytes),
-                Unsynced::Truncate { length } => self.durable.truncate(length),
+                UnsyncedWrite::Write { offset, bytes } => {
+                    overwrite(&mut self.durable, offset, &bytes)
+                }
+                UnsyncedWrite::Truncate { length } => self.durable.truncate(length),
             }
         }
     }
@@ -233,7 +235,7 @@ impl Content {
     fn crash(&mut self, seed: &mut u64) {
         for change in std::mem::take(&mut self.unsynced) {
             match change {
-                Unsynced::Write { offset, bytes } => match next(seed) % 3 {
+                UnsyncedWrite::Write { offset, bytes } => match next(seed) % 3 {
                     0 => {}
                     1 => overwrite(&mut self.durable, offset, &bytes),
                     _ => {
@@ -248,7 +250,7 @@ impl Content {
                         );
                     }
                 },
-                Unsynced::Truncate { length } => {
+                UnsyncedWrite::Truncate { length } => {
                     if next(seed).is_multiple_of(2) {
                         self.durable.truncate(length);
                     }
@@ -374,7 +376,7 @@ impl DiskFile for MemoryFile {
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
         self.change(|content| {
             content.now.truncate(length);
-            content.unsynced.push(Unsynced::Truncate { length });
+            content.unsynced.push(UnsyncedWrite::Truncate { length });
         })
     }
 

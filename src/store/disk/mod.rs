@@ -76,7 +76,7 @@ impl Disk for RealDisk {
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.path(name)) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -129,6 +129,14 @@ impl Disk for RealDisk {
     fn sync_folder(&self) -> io::Result<()> {
         sync_folder(&self.folder)
     }
+}
+
+/// Whether an error says that there is no such file, as opposed to one that can't be read now.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// The bytes of a file, or of all files in a folder. What goes away meanwhile has none.

@@ -30,7 +30,7 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// Seals and opens payloads under one key.
+/// Encrypts and decrypts payloads under one key.
 pub(crate) struct Cipher {
     aead: XChaCha20Poly1305,
     hash_key: HashKey,
@@ -65,7 +65,7 @@ impl Cipher {
     }
 
     /// Encrypts a payload; `header` and `key` are authenticated with it.
-    pub(crate) fn seal(
+    pub(crate) fn encrypt(
         &self,
         payload: &[u8],
         header: &[u8],
@@ -87,7 +87,7 @@ impl Cipher {
     }
 
     /// Decrypts a payload; none when it is not authentic.
-    pub(crate) fn open(&self, sealed: &[u8], header: &[u8], key: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn decrypt(&self, sealed: &[u8], header: &[u8], key: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
         let aad = [header, key].concat();
         self.aead
@@ -109,12 +109,12 @@ pub(crate) fn new_data_key() -> DataKey {
 
 /// Encrypts a data key under the app's key.
 pub(crate) fn wrap(data_key: &DataKey, app_key: &StoreKey) -> Result<Vec<u8>, StoreError> {
-    Cipher::new(&app_key.0).seal(data_key, b"sampan data key", &[])
+    Cipher::new(&app_key.0).encrypt(data_key, b"sampan data key", &[])
 }
 
 /// Decrypts a data key; none when the app's key is not the one that wrapped it.
 pub(crate) fn unwrap(wrapped: &[u8], app_key: &StoreKey) -> Option<DataKey> {
-    let key = Cipher::new(&app_key.0).open(wrapped, b"sampan data key", &[])?;
+    let key = Cipher::new(&app_key.0).decrypt(wrapped, b"sampan data key", &[])?;
     key.try_into().ok()
 }
 

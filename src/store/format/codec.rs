@@ -5,8 +5,8 @@ use std::fmt;
 
 use crate::store::error::StoreError;
 use crate::store::format::cipher::{Cipher, HashKey};
-use crate::store::format::compress::Squeeze;
-use crate::store::format::frame::{self, BadFrame, Seal};
+use crate::store::format::compress::Compressor;
+use crate::store::format::frame::{self, BadFrame, FrameContext};
 
 /// How values are framed and names hashed in this store.
 pub(crate) struct Codec {
@@ -14,7 +14,7 @@ pub(crate) struct Codec {
     pub(crate) store: u64,
     pub(crate) cipher: Option<Cipher>,
     pub(crate) hash_key: HashKey,
-    pub(crate) squeeze: Squeeze,
+    pub(crate) compressor: Compressor,
 }
 
 impl Codec {
@@ -27,26 +27,31 @@ impl Codec {
             store,
             cipher,
             hash_key,
-            squeeze: Squeeze::default(),
+            compressor: Compressor::default(),
         }
     }
 
     /// What this store's frames have in common.
-    pub(crate) fn frames(&self) -> Seal<'_> {
-        Seal {
+    pub(crate) fn frame_context(&self) -> FrameContext<'_> {
+        FrameContext {
             store: self.store,
             cipher: self.cipher.as_ref(),
         }
     }
 
     /// Puts a record's bytes into the frame of its key.
-    pub(crate) fn seal(&self, key: &[u8], payload: &[u8], seq: u64) -> Result<Vec<u8>, StoreError> {
-        frame::seal(key, payload, seq, self.frames())
+    pub(crate) fn frame(
+        &self,
+        key: &[u8],
+        payload: &[u8],
+        seq: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        frame::build(key, payload, seq, self.frame_context())
     }
 
     /// The record's bytes in the value of a key.
     pub(crate) fn open<'a>(&self, key: &[u8], value: &'a [u8]) -> Result<Cow<'a, [u8]>, BadFrame> {
-        frame::payload(key, value, self.frames())
+        frame::payload(key, value, self.frame_context())
     }
 }
 

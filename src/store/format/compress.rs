@@ -13,12 +13,12 @@ const LEVEL: i32 = 1;
 
 /// What compresses and expands for one store. Some hundred KiB once it was used.
 #[derive(Default)]
-pub(crate) struct Squeeze {
+pub(crate) struct Compressor {
     compressor: Mutex<Option<CCtx<'static>>>,
     expander: Mutex<Option<DCtx<'static>>>,
 }
 
-impl Squeeze {
+impl Compressor {
     /// Compresses.
     pub(crate) fn compress(&self, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
         let failed = || StoreError::damaged("a pack cannot be compressed");
@@ -30,11 +30,11 @@ impl Squeeze {
             *context = CCtx::try_create();
         }
         let context = context.as_mut().ok_or_else(failed)?;
-        let mut squeezed = Vec::with_capacity(compress_bound(bytes.len()));
+        let mut compressed = Vec::with_capacity(compress_bound(bytes.len()));
         context
-            .compress(&mut squeezed, bytes, LEVEL)
+            .compress(&mut compressed, bytes, LEVEL)
             .map_err(|_| failed())?;
-        Ok(squeezed)
+        Ok(compressed)
     }
 
     /// Expands to exactly `length` bytes; allocates no more.
@@ -56,7 +56,7 @@ impl Squeeze {
     }
 }
 
-impl fmt::Debug for Squeeze {
+impl fmt::Debug for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Squeeze")
     }

@@ -43,7 +43,7 @@ const CRC_AT: usize = 30;
 
 /// What the frames of one store have in common.
 #[derive(Clone, Copy)]
-pub(crate) struct Seal<'a> {
+pub(crate) struct FrameContext<'a> {
     /// The store's own random number.
     pub(crate) store: u64,
     /// The cipher of an encrypted store.
@@ -52,7 +52,7 @@ pub(crate) struct Seal<'a> {
 
 /// A whole frame, opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Opened {
+pub(crate) struct OpenedFrame {
     pub(crate) seq: u64,
     pub(crate) key: Vec<u8>,
     pub(crate) payload: Vec<u8>,
@@ -66,17 +66,17 @@ pub(crate) enum BadFrame {
     /// It is whole, and another store's.
     Foreign,
     /// It is whole, and encrypted under another key, or a key is needed.
-    Sealed,
+    Locked,
 }
 
 /// Puts a payload into a frame.
-pub(crate) fn seal(
+pub(crate) fn build(
     key: &[u8],
     payload: &[u8],
     seq: u64,
-    seal: Seal<'_>,
+    context: FrameContext<'_>,
 ) -> Result<Vec<u8>, StoreError> {
-    let cipher = seal.cipher;
+    let cipher = context.cipher;
     let flags = if cipher.is_some() { ENCRYPTED } else { 0 };
     let length = payload
         .len()
@@ -95,9 +95,9 @@ pub(crate) fn seal(
             .to_le_bytes(),
     );
     frame.extend_from_slice(&seq.to_le_bytes());
-    frame.extend_from_slice(&seal.store.to_le_bytes());
+    frame.extend_from_slice(&context.store.to_le_bytes());
     let sealed = cipher
-        .map(|cipher| cipher.seal(payload, &frame, key))
+        .map(|cipher| cipher.encrypt(payload, &frame, key))
         .transpose()?;
     let payload = sealed.as_deref().unwrap_or(payload);
     let crc = checksum(&frame, key, payload);
@@ -109,7 +109,7 @@ pub(crate) fn seal(
 
 /// A whole frame, its payload as it lies there.
 #[derive(Clone, Copy)]
-pub(crate) struct Whole<'a> {
+pub(crate) struct WholeFrame<'a> {
     fields: &'a [u8],
     pub(crate) key: &'a [u8],
     payload: &'a [u8],
@@ -119,7 +119,7 @@ pub(crate) struct Whole<'a> {
     pub(crate) is_encrypted: bool,
 }
 
-impl<'a> Whole<'a> {
+impl<'a> WholeFrame<'a> {
     /// The frame at the start of `bytes`, whoever's it is; there may be more behind it.
     pub(crate) fn first(bytes: &'a [u8]) -> Result<Self, BadFrame> {
         let (header, rest) = bytes.split_at_checked(HEADER).ok_or(BadFrame::Damaged)?;
@@ -153,39 +153,46 @@ impl<'a> Whole<'a> {
     }
 
     /// What it holds, if it is of the given store.
-    fn open(&self, seal: Seal<'_>) -> Result<Opened, BadFrame> {
-        Ok(Opened {
+    fn open(&self, context: FrameContext<'_>) -> Result<OpenedFrame, BadFrame> {
+        Ok(OpenedFrame {
             seq: self.seq,
             key: self.key.to_vec(),
-            payload: self.payload(seal)?.into_owned(),
+            payload: self.payload(context)?.into_owned(),
         })
     }
 
     /// The payload, if it is of the given store; as it lies there, if it is not encrypted.
-    fn payload(&self, seal: Seal<'_>) -> Result<Cow<'a, [u8]>, BadFrame> {
-        if self.store != seal.store {
+    fn payload(&self, context: FrameContext<'_>) -> Result<Cow<'a, [u8]>, BadFrame> {
+        if self.store != context.store {
             return Err(BadFrame::Foreign);
         }
-        match (self.is_encrypted, seal.cipher) {
+        match (self.is_encrypted, context.cipher) {
             (false, None) => Ok(Cow::Borrowed(self.payload)),
             (true, Some(cipher)) => {
-                let opened = cipher.open(self.payload, self.fields, self.key);
-                opened.map(Cow::Owned).ok_or(BadFrame::Sealed)
+                let opened = cipher.decrypt(self.payload, self.fields, self.key);
+                opened.map(Cow::Owned).ok_or(BadFrame::Locked)
             }
-            _ => Err(BadFrame::Sealed),
+            _ => Err(BadFrame::Locked),
         }
     }
 }
 
 /// Opens the frame at the start of `bytes`; gives its length too, for there may be more behind it.
-pub(crate) fn open_first(bytes: &[u8], seal: Seal<'_>) -> Result<(Opened, usize), BadFrame> {
-    let whole = Whole::first(bytes)?;
-    Ok((whole.open(seal)?, whole.length()))
+pub(crate) fn open_first(
+    bytes: &[u8],
+    context: FrameContext<'_>,
+) -> Result<(OpenedFrame, usize), BadFrame> {
+    let whole = WholeFrame::first(bytes)?;
+    Ok((whole.open(context)?, whole.length()))
 }
 
 /// Opens the value stored under `key`: it must be that key's, and nothing behind it.
-pub(crate) fn open(key: &[u8], value: &[u8], seal: Seal<'_>) -> Result<Opened, BadFrame> {
-    let (opened, length) = open_first(value, seal)?;
+pub(crate) fn open(
+    key: &[u8],
+    value: &[u8],
+    context: FrameContext<'_>,
+) -> Result<OpenedFrame, BadFrame> {
+    let (opened, length) = open_first(value, context)?;
     if opened.key == key && length == value.len() {
         Ok(opened)
     } else {
@@ -204,10 +211,10 @@ pub(crate) fn seq_of(value: &[u8]) -> Option<u64> {
 pub(crate) fn payload<'a>(
     key: &[u8],
     value: &'a [u8],
-    seal: Seal<'_>,
+    context: FrameContext<'_>,
 ) -> Result<Cow<'a, [u8]>, BadFrame> {
-    let whole = Whole::first(value)?;
-    let payload = whole.payload(seal)?;
+    let whole = WholeFrame::first(value)?;
+    let payload = whole.payload(context)?;
     if whole.key == key && whole.length() == value.len() {
         Ok(payload)
     } else {
@@ -218,7 +225,7 @@ pub(crate) fn payload<'a>(
 /// The store's number in the whole frame at the start of `bytes`, whoever's it is; none for a frame
 /// that belongs to no store.
 pub(crate) fn store_of(bytes: &[u8]) -> Option<u64> {
-    let whole = Whole::first(bytes).ok();
+    let whole = WholeFrame::first(bytes).ok();
     whole.map(|whole| whole.store).filter(|store| *store != 0)
 }
 
@@ -274,13 +281,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PLAIN: Seal<'static> = Seal {
+    const PLAIN: FrameContext<'static> = FrameContext {
         store: 5,
         cipher: None,
     };
 
-    fn under(cipher: &Cipher) -> Seal<'_> {
-        Seal {
+    fn under(cipher: &Cipher) -> FrameContext<'_> {
+        FrameContext {
             store: 5,
             cipher: Some(cipher),
         }
@@ -292,11 +299,11 @@ mod tests {
 
     #[test]
     fn a_frame_of_another_store_is_refused() {
-        let value = seal(
+        let value = build(
             b"m1",
             b"payload",
             7,
-            Seal {
+            FrameContext {
                 store: 6,
                 cipher: None,
             },
@@ -308,14 +315,17 @@ mod tests {
 
     #[test]
     fn a_frame_under_another_key_is_refused() {
-        let value = seal(b"m1", b"payload", 7, PLAIN).unwrap();
+        let value = build(b"m1", b"payload", 7, PLAIN).unwrap();
         assert_eq!(open(b"m1", &value, PLAIN).unwrap().payload, b"payload");
         assert_eq!(open(b"m2", &value, PLAIN), Err(BadFrame::Damaged));
+        assert_eq!(payload(b"m2", &value, PLAIN), Err(BadFrame::Damaged));
+        let longer = [value.as_slice(), b"x"].concat();
+        assert_eq!(payload(b"m1", &longer, PLAIN), Err(BadFrame::Damaged));
     }
 
     #[test]
     fn an_encrypted_frame_shows_nothing_and_opens_only_with_its_key() {
-        let value = seal(b"m1", b"a secret plan", 7, under(&cipher(1))).unwrap();
+        let value = build(b"m1", b"a secret plan", 7, under(&cipher(1))).unwrap();
         assert!(!value.windows(6).any(|bytes| bytes == b"secret"));
         assert_eq!(
             open(b"m1", &value, under(&cipher(1))).unwrap().payload,
@@ -323,9 +333,9 @@ mod tests {
         );
         assert_eq!(
             open(b"m1", &value, under(&cipher(2))),
-            Err(BadFrame::Sealed)
+            Err(BadFrame::Locked)
         );
-        assert_eq!(open(b"m1", &value, PLAIN), Err(BadFrame::Sealed));
+        assert_eq!(open(b"m1", &value, PLAIN), Err(BadFrame::Locked));
     }
 
     proptest! {
@@ -337,8 +347,8 @@ mod tests {
             encrypted in any::<bool>(),
         ) {
             let cipher = encrypted.then(|| cipher(3));
-            let in_use = Seal { store: 5, cipher: cipher.as_ref() };
-            let mut value = seal(b"key", &bytes, 1, in_use).unwrap();
+            let in_use = FrameContext { store: 5, cipher: cipher.as_ref() };
+            let mut value = build(b"key", &bytes, 1, in_use).unwrap();
             let was = payload(b"key", &value, in_use).map(Cow::into_owned);
             prop_assert_eq!(was.as_ref(), Ok(&bytes));
             let at = at.index(value.len());

@@ -39,10 +39,6 @@ pub(crate) enum Tag {
     Id = b'i',
     /// A page of the list: where some conversations stand, by their numbers.
     ListPage = b'k',
-    /// The list, a key for each conversation: how schemas 1 and 2 kept it.
-    List = b'l',
-    /// A single message, by conversation, time and id: how schema 1 kept them.
-    Single = b'm',
     /// An outbox entry, by its id.
     Outbox = b'o',
     /// Own message id to place, while its receipts are awaited, by keyed hash.
@@ -55,7 +51,7 @@ pub(crate) enum Tag {
 
 impl Tag {
     /// Every tag, in byte order.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Meta,
         Self::Totals,
         Self::Session,
@@ -66,8 +62,6 @@ impl Tag {
         Self::Hot,
         Self::Id,
         Self::ListPage,
-        Self::List,
-        Self::Single,
         Self::Outbox,
         Self::Awaiting,
         Self::Work,
@@ -87,8 +81,6 @@ impl Tag {
             Self::Conversation => "conversations",
             Self::Id => "conversation ids",
             Self::ListPage => "list",
-            Self::List => "list keys",
-            Self::Single => "single messages",
             Self::Outbox => "outbox",
             Self::Awaiting => "awaiting receipts",
             Self::Work => "work",
@@ -142,24 +134,6 @@ pub(crate) fn list_page(page: u32) -> Vec<u8> {
     numbered(Tag::ListPage, ConversationNumber(page))
 }
 
-/// `l` · activity (8, inverted: newest first) · number (4, inverted)
-#[cfg(test)]
-pub(crate) fn list(activity: Timestamp, number: ConversationNumber) -> Vec<u8> {
-    let mut key = Vec::with_capacity(13);
-    key.push(Tag::List as u8);
-    key.extend_from_slice(&(!ordered(activity)).to_be_bytes());
-    key.extend_from_slice(&(!number.0).to_be_bytes());
-    key
-}
-
-/// `m` · number (4) · sent at (8) · message id
-#[cfg(test)]
-pub(crate) fn single(number: ConversationNumber, position: &Position) -> Vec<u8> {
-    let mut key = numbered(Tag::Single, number);
-    key.extend_from_slice(&place(position));
-    key
-}
-
 /// `b` or `h` · number (4) · a lower bound of the pack's positions, see [`separator`]; empty for the
 /// first pack of a conversation.
 pub(crate) fn pack(section: Form, number: ConversationNumber, bound: &[u8]) -> Vec<u8> {
@@ -210,20 +184,20 @@ pub(crate) fn bound_of(key: &[u8]) -> &[u8] {
 /// Where a position is among the packs of a conversation: the last pack whose range is not greater
 /// has the position, if any has.
 pub(crate) fn among_packs(number: ConversationNumber, position: &Position) -> Vec<u8> {
-    pack(Form::Sealed, number, &place(position))
+    pack(Form::Sealed, number, &ordered_bytes(position))
 }
 
 /// The fewest bytes that are greater than the place of `before` and not greater than that of
 /// `first`, which comes later: so short that they seldom hold more than a rough time.
 pub(crate) fn separator(before: &Position, first: &Position) -> Vec<u8> {
-    let (before, mut bound) = (place(before), place(first));
+    let (before, mut bound) = (ordered_bytes(before), ordered_bytes(first));
     let same = before.iter().zip(&bound).take_while(|(a, b)| a == b);
     bound.truncate(same.count().saturating_add(1));
     bound
 }
 
 /// A position as bytes whose order is the order of positions.
-fn place(position: &Position) -> Vec<u8> {
+fn ordered_bytes(position: &Position) -> Vec<u8> {
     let id = position.id.as_str().as_bytes();
     let mut place = Vec::with_capacity(id.len().saturating_add(8));
     place.extend_from_slice(&ordered(position.sent_at).to_be_bytes());
@@ -281,19 +255,6 @@ pub(crate) fn pack_time(key: &[u8]) -> Option<Timestamp> {
         *to = *from;
     }
     Some(from_ordered(u64::from_be_bytes(time)))
-}
-
-/// The conversation and position that the key of a single message names.
-pub(crate) fn parse_single(key: &[u8]) -> Result<(ConversationNumber, Position), BadRecord> {
-    let rest = key.strip_prefix(&[Tag::Single as u8]).ok_or(BadRecord)?;
-    let (number, rest) = rest.split_first_chunk::<4>().ok_or(BadRecord)?;
-    let (time, id) = rest.split_first_chunk::<8>().ok_or(BadRecord)?;
-    let id = std::str::from_utf8(id).map_err(|_| BadRecord)?;
-    let position = Position {
-        sent_at: from_ordered(u64::from_be_bytes(*time)),
-        id: MessageId::new(id)?,
-    };
-    Ok((ConversationNumber(u32::from_be_bytes(*number)), position))
 }
 
 /// The number that a conversation or work key names.
@@ -359,7 +320,6 @@ mod tests {
             let (n, m) = (ConversationNumber(n), ConversationNumber(m));
             let (key_a, key_b) = (among_packs(n, &a), among_packs(m, &b));
             prop_assert_eq!(parse_pack(&key_a), Ok(n));
-            prop_assert_eq!(parse_single(&single(n, &a)), Ok((n, a.clone())));
             prop_assert!(key_a.starts_with(&packs_of(Form::Sealed, n)));
             prop_assert!(key_a.len() <= KEY_MAX);
             prop_assert_eq!(key_a.cmp(&key_b), (n, a).cmp(&(m, b)));
@@ -373,7 +333,7 @@ mod tests {
             prop_assume!(a != b);
             let (a, b) = if a < b { (a, b) } else { (b, a) };
             let bound = separator(&a, &b);
-            prop_assert!(place(&a) < bound && bound <= place(&b));
+            prop_assert!(ordered_bytes(&a) < bound && bound <= ordered_bytes(&b));
         }
 
         #[test]
@@ -390,7 +350,7 @@ mod tests {
 
         #[test]
         fn no_key_makes_a_parser_panic(key in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = (parse_single(&key), parse_pack(&key), parse_number(&key), parse_moves(&key), parse_outbox(&key));
+            let _ = (parse_pack(&key), parse_number(&key), parse_moves(&key), parse_outbox(&key));
         }
     }
 

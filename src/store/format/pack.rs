@@ -11,7 +11,7 @@ use bytes::{Buf, BufMut, Bytes};
 
 use crate::model::{MessageId, Timestamp};
 use crate::store::error::StoreError;
-use crate::store::format::compress::Squeeze;
+use crate::store::format::compress::Compressor;
 use crate::store::format::messagepack::BadRecord;
 use crate::store::format::number::{put_number, take_length, take_number, unzigzag, zigzag};
 use crate::store::format::record_message::MessageRecord;
@@ -37,6 +37,10 @@ pub(crate) enum Form {
     /// Older messages, compressed if that makes them smaller.
     Sealed,
 }
+
+/// The age of a frame: of two frames of one key, the greater is the newer. The commit counts first, then the
+/// form, for sealing has no commit of its own.
+pub(crate) type FrameRank = (u64, Form);
 
 /// A message in a pack.
 #[derive(Clone, PartialEq, Eq)]
@@ -118,7 +122,7 @@ impl Pack {
     }
 
     /// The payload of its value.
-    pub(crate) fn encode(&self, squeeze: &Squeeze) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn encode(&self, compressor: &Compressor) -> Result<Vec<u8>, StoreError> {
         let mut plain = Vec::with_capacity(self.room());
         if self.form == Form::Hot {
             self.encode_hot(&mut plain);
@@ -127,13 +131,13 @@ impl Pack {
         plain.push(SEALED);
         self.encode_body(&mut plain);
         let body = plain.get(1..).unwrap_or_default();
-        let compressed = squeeze.compress(body)?;
-        let mut squeezed = Vec::with_capacity(compressed.len().saturating_add(5));
-        squeezed.push(SEALED | COMPRESSED);
-        squeezed.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
-        squeezed.extend(compressed);
-        Ok(if squeezed.len() < plain.len() {
-            squeezed
+        let compressed = compressor.compress(body)?;
+        let mut payload = Vec::with_capacity(compressed.len().saturating_add(5));
+        payload.push(SEALED | COMPRESSED);
+        payload.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
+        payload.extend(compressed);
+        Ok(if payload.len() < plain.len() {
+            payload
         } else {
             plain
         })
@@ -193,7 +197,7 @@ impl Pack {
     /// Reads a payload back.
     pub(crate) fn decode<'a>(
         payload: impl Into<Cow<'a, [u8]>>,
-        squeeze: &Squeeze,
+        compressor: &Compressor,
     ) -> Result<Self, BadRecord> {
         let payload = payload.into();
         let form = Self::form_of(&payload);
@@ -204,7 +208,7 @@ impl Pack {
             if length > RAW_MAX {
                 return Err(BadRecord);
             }
-            Bytes::from(squeeze.expand(rest, length)?)
+            Bytes::from(compressor.expand(rest, length)?)
         } else {
             Bytes::copy_from_slice(rest)
         };
@@ -296,11 +300,11 @@ mod tests {
         fn a_pack_comes_back_from_its_payload(
             slots in slots(), sealed in any::<bool>(), older in proptest::option::of(1..u32::MAX)
         ) {
-            let squeeze = Squeeze::default();
+            let compressor = Compressor::default();
             let form = if sealed { Form::Sealed } else { Form::Hot };
             let pack = Pack { form, older, slots };
-            let payload = pack.encode(&squeeze).unwrap();
-            prop_assert_eq!(Pack::decode(payload, &squeeze), Ok(pack));
+            let payload = pack.encode(&compressor).unwrap();
+            prop_assert_eq!(Pack::decode(payload, &compressor), Ok(pack));
         }
 
         #[test]
@@ -308,19 +312,19 @@ mod tests {
             slots in slots(), sealed in any::<bool>(), byte in any::<u8>(),
             at in any::<proptest::sample::Index>(), cut in any::<proptest::sample::Index>(),
         ) {
-            let squeeze = Squeeze::default();
+            let compressor = Compressor::default();
             let form = if sealed { Form::Sealed } else { Form::Hot };
-            let mut payload = Pack { form, older: None, slots }.encode(&squeeze).unwrap();
+            let mut payload = Pack { form, older: None, slots }.encode(&compressor).unwrap();
             let at = at.index(payload.len());
             payload[at] = byte;
-            let _ = Pack::decode(payload.clone(), &squeeze);
+            let _ = Pack::decode(payload.clone(), &compressor);
             payload.truncate(cut.index(payload.len()));
-            let _ = Pack::decode(payload, &squeeze);
+            let _ = Pack::decode(payload, &compressor);
         }
 
         #[test]
         fn any_bytes_are_a_pack_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Pack::decode(bytes, &Squeeze::default());
+            let _ = Pack::decode(bytes, &Compressor::default());
         }
     }
 
@@ -328,6 +332,9 @@ mod tests {
     fn a_pack_that_claims_to_be_huge_is_refused_before_it_is_expanded() {
         let mut payload = vec![SEALED | COMPRESSED];
         payload.put_u32_le(u32::MAX);
-        assert_eq!(Pack::decode(payload, &Squeeze::default()), Err(BadRecord));
+        assert_eq!(
+            Pack::decode(payload, &Compressor::default()),
+            Err(BadRecord)
+        );
     }
 }

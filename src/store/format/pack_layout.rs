@@ -1,7 +1,7 @@
 //! How messages are put into packs: how many, how large, in which form.
 
 use crate::store::error::StoreError;
-use crate::store::format::compress::Squeeze;
+use crate::store::format::compress::Compressor;
 use crate::store::format::key;
 use crate::store::format::pack::{Form, Pack, Slot};
 use crate::store::types::link::link;
@@ -21,7 +21,7 @@ pub(crate) const SEALED_RAW: usize = 24 * 1024;
 pub(crate) const SEALED_BYTES: usize = 6 * 1024 + 512;
 
 /// A sealed pack and its payload.
-pub(crate) type Encoded = (Pack, Vec<u8>);
+pub(crate) type EncodedPack = (Pack, Vec<u8>);
 
 /// A pack that is to be written. What a sealed one takes is known only once it is compressed.
 #[derive(Debug)]
@@ -38,10 +38,10 @@ impl Shaped {
     }
 
     /// The pack and its payload.
-    pub(crate) fn encoded(self, squeeze: &Squeeze) -> Result<Encoded, StoreError> {
+    pub(crate) fn encoded(self, compressor: &Compressor) -> Result<EncodedPack, StoreError> {
         Ok(match self {
             Self::Hot(pack) => {
-                let payload = pack.encode(squeeze)?;
+                let payload = pack.encode(compressor)?;
                 (pack, payload)
             }
             Self::Sealed(pack, payload) => (pack, payload),
@@ -56,7 +56,7 @@ pub(crate) fn shape(
     kept: usize,
     older: Option<u32>,
     section: Form,
-    squeeze: &Squeeze,
+    compressor: &Compressor,
 ) -> Result<Vec<Shaped>, StoreError> {
     let appended = slots.split_off(kept.min(slots.len()));
     let behind = slots.last().map(|slot| link(&slot.position)).or(older);
@@ -64,7 +64,7 @@ pub(crate) fn shape(
     match section {
         Form::Hot => heat(slots, older, &mut packs),
         Form::Sealed => {
-            let sealed = seal(slots, older, squeeze)?.into_iter();
+            let sealed = seal(slots, older, compressor)?.into_iter();
             packs.extend(sealed.map(|(pack, payload)| Shaped::Sealed(pack, payload)));
         }
     }
@@ -104,8 +104,8 @@ pub(crate) fn fits_tail(pack: &Pack) -> bool {
 pub(crate) fn seal(
     mut slots: Vec<Slot>,
     older: Option<u32>,
-    squeeze: &Squeeze,
-) -> Result<Vec<Encoded>, StoreError> {
+    compressor: &Compressor,
+) -> Result<Vec<EncodedPack>, StoreError> {
     let many = match slots.len() {
         0 => return Ok(Vec::new()),
         1..=SEALED_COUNT_MAX => 1,
@@ -119,7 +119,7 @@ pub(crate) fn seal(
             older,
             slots,
         };
-        let payload = pack.encode(squeeze)?;
+        let payload = pack.encode(compressor)?;
         if payload.len() <= SEALED_BYTES || pack.slots.len() == 1 {
             return Ok(vec![(pack, payload)]);
         }
@@ -130,8 +130,8 @@ pub(crate) fn seal(
     let each = slots.len().div_ceil(many);
     let later = slots.split_off(each.saturating_mul(many / 2));
     let behind = slots.last().map(|slot| link(&slot.position)).or(older);
-    let mut packs = seal(slots, older, squeeze)?;
-    packs.extend(seal(later, behind, squeeze)?);
+    let mut packs = seal(slots, older, compressor)?;
+    packs.extend(seal(later, behind, compressor)?);
     Ok(packs)
 }
 
@@ -148,7 +148,7 @@ pub(crate) fn lay(
     number: ConversationNumber,
     before: Option<&Position>,
     messages: Vec<Linked>,
-    squeeze: &Squeeze,
+    compressor: &Compressor,
 ) -> Result<Vec<Laid>, StoreError> {
     let mut laid = Vec::new();
     let mut before = before.cloned();
@@ -160,7 +160,7 @@ pub(crate) fn lay(
             behind = link(&slot.position);
             run.push(slot);
         }
-        for (pack, payload) in seal(run, older, squeeze)? {
+        for (pack, payload) in seal(run, older, compressor)? {
             let first = pack.slots.first().map(|slot| &slot.position);
             let bound = before.as_ref().zip(first);
             let bound = bound.map(|(before, first)| key::separator(before, first));
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn sealed_packs_hold_all_messages_linked_and_within_their_limits() {
-        let squeeze = Squeeze::default();
+        let compressor = Compressor::default();
         for (count, bytes) in [
             (1, 10),
             (32, 30),
@@ -210,7 +210,7 @@ mod tests {
             (3, 30_000),
         ] {
             let all = slots(count, bytes);
-            let packs = seal(all.clone(), Some(7), &squeeze).unwrap();
+            let packs = seal(all.clone(), Some(7), &compressor).unwrap();
             let mut older = Some(7);
             let mut seen = Vec::new();
             for (pack, payload) in &packs {
@@ -232,11 +232,11 @@ mod tests {
             linked.push((slot, older));
         }
         linked.remove(4);
-        let squeeze = Squeeze::default();
-        let laid = lay(ConversationNumber(1), None, linked, &squeeze).unwrap();
+        let compressor = Compressor::default();
+        let laid = lay(ConversationNumber(1), None, linked, &compressor).unwrap();
         let packs = laid
             .into_iter()
-            .map(|(_, payload)| Pack::decode(payload, &squeeze).unwrap());
+            .map(|(_, payload)| Pack::decode(payload, &compressor).unwrap());
         let packs: Vec<_> = packs.collect();
         assert_eq!(packs.len(), 2);
         assert_eq!(packs[1].older, Some(link(&slots(10, 10)[4].position)));

@@ -50,7 +50,7 @@ pub(crate) struct CensusRecord {
     /// What a compacted tree takes on disk, in thousandths of what is alive; zero: not known yet.
     pub(crate) spread: u64,
     /// How many messages had come when quiet conversations were sealed last.
-    pub(crate) quieted: u64,
+    pub(crate) idle_sealed_at: u64,
 }
 
 /// A conversation id and its number.
@@ -365,7 +365,7 @@ impl StateRecord {
 }
 
 /// The schema that this version writes.
-pub(crate) const SCHEMA: u32 = 3;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// What tells one list from another: it stands in the store's counters, so that a list which is put
 /// together from the tree is known to be the right one.

@@ -18,10 +18,10 @@ use crate::store::disk::{Disk, RealDisk};
 use crate::store::error::StoreError;
 use crate::store::format::cipher::StoreKey;
 use crate::store::format::codec::Codec;
-use crate::store::format::frame::Whole;
+use crate::store::format::frame::WholeFrame;
 use crate::store::format::record::SCHEMA;
 use crate::store::inspect::tree::TreeFound;
-use crate::store::journal::reader::{JOURNAL_FILES, Kind, Recovered};
+use crate::store::journal::reader::{JOURNAL_FILES, JournalContent, RecordKind};
 use crate::store::recovery::scan::{files, store_of_folder, walk};
 use crate::store::tree::sled::TREE_FOLDER;
 
@@ -94,7 +94,10 @@ pub fn inspect(folder: &Path, key: Option<&StoreKey>) -> Result<Inspection, Stor
     for name in names {
         let path = folder.join(&name);
         let own = if path.is_dir() {
-            let sizes = files(&path).into_iter().map(|path| size(&path));
+            let sizes = files(&path)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|path| size(&path));
             sizes.fold(0, u64::saturating_add)
         } else {
             size(&path)
@@ -123,7 +126,7 @@ impl Inspection {
     fn identify(&mut self, disk: &RealDisk, folder: &Path, key: Option<&StoreKey>) -> Codec {
         let identity = Identity::read(disk).ok().flatten();
         let store = identity.as_ref().map(|identity| identity.store);
-        let store = store.or_else(|| store_of_folder(folder));
+        let store = store.or_else(|| store_of_folder(folder).ok().flatten());
         let codec = identity.as_ref().map(|identity| identity.codec(key));
         let found = &mut self.identity;
         found.whole_copies = identity.as_ref().map_or(0, |it| it.whole_copies(disk));
@@ -156,7 +159,7 @@ impl Inspection {
             let mut unreadable = 0;
             // The visitor below gives no error.
             let _ = walk(&mut file, &mut unreadable, &mut |rest| {
-                Ok(match Whole::first(rest) {
+                Ok(match WholeFrame::first(rest) {
                     Ok(whole) => {
                         heads.extend(head(&whole, codec));
                         whole.length()
@@ -178,14 +181,16 @@ impl Inspection {
             let count = found.records.entry(kind.name()).or_default();
             *count = count.saturating_add(1);
             found.seq = found.seq.max(seq);
-            if matches!(kind, Kind::Intent | Kind::Apart)
+            if matches!(kind, RecordKind::Intent | RecordKind::Apart)
                 && self.tree.seq.is_some_and(|tree| seq > tree)
             {
                 found.not_in_tree = found.not_in_tree.saturating_add(1);
             }
         }
         if self.identity.is_readable {
-            let image = Recovered::read(disk, codec).unwrap_or_default().image();
+            let image = JournalContent::read(disk, codec)
+                .unwrap_or_default()
+                .image();
             found.unsettled = u64::try_from(image.len()).ok();
         }
     }
@@ -231,9 +236,9 @@ impl Inspection {
 }
 
 /// What the header of a journal's record says; a value inside of another record is none.
-fn head(whole: &Whole<'_>, codec: &Codec) -> Option<(Kind, u64, u64)> {
+fn head(whole: &WholeFrame<'_>, codec: &Codec) -> Option<(RecordKind, u64, u64)> {
     let (kind, generation) = whole.key.split_first()?;
     let generation = u64::from_be_bytes(generation.try_into().ok()?);
-    let kind = Kind::of(*kind).filter(|_| whole.store == codec.store)?;
+    let kind = RecordKind::of(*kind).filter(|_| whole.store == codec.store)?;
     Some((kind, generation, whole.seq))
 }

@@ -13,10 +13,10 @@ use serde::Serialize;
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
 use crate::store::format::conversation_value::Parts;
-use crate::store::format::frame::{self, Whole};
+use crate::store::format::frame::{self, WholeFrame};
 use crate::store::format::key::{self, Tag};
 use crate::store::format::messagepack::decode;
-use crate::store::format::pack::{Form, Pack};
+use crate::store::format::pack::{Form, FrameRank, Pack};
 use crate::store::format::record::MetaRecord;
 use crate::store::recovery::scan::{files, walk};
 use crate::store::recovery::segment_check::look;
@@ -53,7 +53,7 @@ pub struct TreeFound {
     pub live_bytes: u64,
     /// The bytes of the tree's files.
     pub file_bytes: u64,
-    /// Whole frames in the files, old versions included.
+    /// WholeFrame frames in the files, old versions included.
     pub frames: u64,
     /// Places in the files that begin like a frame and are none any more: old versions that were
     /// overwritten in part, or damage.
@@ -88,7 +88,7 @@ pub struct ConversationFound {
 pub(crate) fn look_at(folder: &Path, codec: &Codec) -> TreeFound {
     let mut found = TreeFound::default();
     let mut newest = BTreeMap::new();
-    for path in files(folder) {
+    for path in files(folder).unwrap_or_default() {
         let length = fs::metadata(&path).map_or(0, |meta| meta.len());
         found.file_bytes = found.file_bytes.saturating_add(length);
         if let Ok(mut file) = File::open(&path) {
@@ -114,12 +114,12 @@ fn scan(
     file: &mut File,
     codec: &Codec,
     found: &mut TreeFound,
-    newest: &mut BTreeMap<Vec<u8>, (Rank, One)>,
+    newest: &mut BTreeMap<Vec<u8>, (FrameRank, One)>,
 ) {
     let mut unreadable = 0;
     // The visitor gives no error.
     let _ = walk(file, &mut unreadable, &mut |rest| {
-        let Some(whole) = Whole::first(rest)
+        let Some(whole) = WholeFrame::first(rest)
             .ok()
             .filter(|whole| whole.store == codec.store)
         else {
@@ -138,9 +138,6 @@ fn scan(
     });
     found.broken = found.broken.saturating_add(unreadable);
 }
-
-/// Of two frames of one key, the greater is the newer.
-type Rank = (u64, Form);
 
 /// Opens a copy of the tree and counts what is in it.
 fn count(folder: &Path, codec: &Codec, tally: &mut Tally) -> Result<(), StoreError> {
@@ -179,7 +176,7 @@ impl Copied {
                 Err(error) => return Err(error),
             }
         };
-        for path in files(folder) {
+        for path in files(folder)? {
             let Ok(inner) = path.strip_prefix(folder) else {
                 continue;
             };
@@ -228,7 +225,7 @@ impl One {
             messages: Some(0),
             schema: None,
         };
-        let Ok(whole) = Whole::first(value) else {
+        let Ok(whole) = WholeFrame::first(value) else {
             return (Form::Hot, one);
         };
         one.seq = whole.seq;
@@ -248,14 +245,13 @@ impl One {
         match tag {
             Some(Tag::Pack | Tag::Hot) => {
                 let form = Pack::form_of(&payload);
-                match Pack::decode(payload, &codec.squeeze) {
+                match Pack::decode(payload, &codec.compressor) {
                     Ok(pack) => one.messages = u64::try_from(pack.slots.len()).ok(),
                     Err(_) => one.is_damaged = true,
                 }
                 return (form, one);
             }
             Some(Tag::Conversation) => one.count_tail(&payload),
-            Some(Tag::Single) => one.messages = Some(1),
             Some(Tag::Meta) => {
                 let meta = decode::<MetaRecord>(&payload);
                 one.schema = meta.ok().map(|meta| meta.schema);
@@ -307,7 +303,6 @@ impl Tally {
             Some(Tag::Pack | Tag::Hot) => key::parse_pack(key).ok(),
             // A row alone is no message's record.
             Some(Tag::Conversation) if messages > 0 => key::parse_number(key).ok(),
-            Some(Tag::Single) => key::parse_single(key).ok().map(|(number, _)| number),
             _ => None,
         };
         if let Some(number) = number {

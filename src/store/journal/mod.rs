@@ -24,7 +24,7 @@ use crate::store::disk::{Disk, DiskFile};
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
 use crate::store::format::frame::HEADER;
-use crate::store::journal::reader::{JOURNAL_FILES, Kind, fold, keeps};
+use crate::store::journal::reader::{JOURNAL_FILES, RecordKind, fold, keeps};
 use crate::store::tree::KvBatch;
 
 /// How large a file is made at first, in bytes: some hundred unsent messages.
@@ -104,7 +104,7 @@ impl Journal {
             .map(|(k, v)| (k.clone(), Some(v.clone())))
             .collect();
         let image = KvBatch { changes }.to_bytes();
-        let start = journal.frame(codec, Kind::Start, &image, seq)?;
+        let start = journal.frame(codec, RecordKind::Start, &image, seq)?;
         journal.reserve(start.len()).map_err(failed)?;
         journal.write(&start).map_err(failed)?;
         journal.file.sync().map_err(failed)?;
@@ -160,10 +160,10 @@ impl Journal {
     ) -> Result<(), StoreError> {
         let batch_bytes = batch.to_bytes();
         let frame = match base {
-            None => self.frame(codec, Kind::Intent, &batch_bytes, seq),
+            None => self.frame(codec, RecordKind::Intent, &batch_bytes, seq),
             Some(base) => {
                 let payload = [&base.to_le_bytes(), batch_bytes.as_slice()].concat();
-                self.frame(codec, Kind::Apart, &payload, seq)
+                self.frame(codec, RecordKind::Apart, &payload, seq)
             }
         }?;
         let end = self.end;
@@ -201,7 +201,7 @@ impl Journal {
     pub(crate) fn mark(&mut self, codec: &Codec, seq: u64) {
         let nothing = KvBatch::default();
         if self.has_room_for(&nothing)
-            && let Ok(frame) = self.frame(codec, Kind::Mark, &[], seq)
+            && let Ok(frame) = self.frame(codec, RecordKind::Mark, &[], seq)
         {
             self.suspect |= self.write(&frame).is_err();
         }
@@ -220,7 +220,7 @@ impl Journal {
         }
         fold(&mut self.image, &part);
         let fits = self.has_room_for(&part);
-        let frame = self.frame(codec, Kind::Outbox, &part.to_bytes(), seq);
+        let frame = self.frame(codec, RecordKind::Outbox, &part.to_bytes(), seq);
         let written = match frame {
             Ok(frame) if fits => self.write(&frame).is_ok(),
             _ => false,
@@ -244,13 +244,13 @@ impl Journal {
     fn frame(
         &self,
         codec: &Codec,
-        kind: Kind,
+        kind: RecordKind,
         payload: &[u8],
         seq: u64,
     ) -> Result<Vec<u8>, StoreError> {
         let mut key = vec![kind.byte()];
         key.extend_from_slice(&self.generation.to_be_bytes());
-        codec.seal(&key, payload, seq)
+        codec.frame(&key, payload, seq)
     }
 
     fn write(&mut self, frame: &[u8]) -> io::Result<()> {
@@ -293,7 +293,7 @@ mod tests {
     use crate::model::OutboxEntryId;
     use crate::store::disk::memory::{Fault, MemoryDisk};
     use crate::store::format::key;
-    use crate::store::journal::reader::Recovered;
+    use crate::store::journal::reader::JournalContent;
 
     fn codec() -> Codec {
         Codec::new(7, None)
@@ -314,7 +314,7 @@ mod tests {
     }
 
     fn unsettled(disk: &MemoryDisk) -> Vec<u64> {
-        let image = Recovered::read(disk, &codec()).unwrap().image();
+        let image = JournalContent::read(disk, &codec()).unwrap().image();
         image
             .keys()
             .map(|key| key::parse_outbox(key).unwrap().0)
@@ -368,7 +368,7 @@ mod tests {
             journal.append_intent(&codec(), &batch, n, None).unwrap();
         }
         assert_eq!(unsettled(&disk).len(), 100);
-        assert!(Recovered::read(&disk, &codec()).unwrap().generation() > 1);
+        assert!(JournalContent::read(&disk, &codec()).unwrap().generation() > 1);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) const JOURNAL_FILES: [&str; 2] = ["journal.0", "journal.1"];
 
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum RecordKind {
     /// The image of everything unsettled; the first record of a file.
     Start,
     /// The whole batch of a commit of class intent; it follows on the commit before it.
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     Mark,
 }
 
-impl Kind {
+impl RecordKind {
     pub(crate) const fn byte(self) -> u8 {
         match self {
             Self::Start => b'S',
@@ -69,7 +69,7 @@ impl Kind {
 pub(crate) struct JournalRecord {
     pub(crate) generation: u64,
     pub(crate) seq: u64,
-    pub(crate) kind: Kind,
+    pub(crate) kind: RecordKind,
     /// The commit that it can follow on, if it stands apart; else the one before its own.
     pub(crate) base: u64,
     pub(crate) batch: KvBatch,
@@ -77,7 +77,7 @@ pub(crate) struct JournalRecord {
 
 /// Everything intact that the two files hold, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Recovered {
+pub(crate) struct JournalContent {
     pub(crate) records: Vec<JournalRecord>,
     /// Records whose start was found and whose rest is damaged; a torn tail is one too.
     pub(crate) broken: usize,
@@ -85,7 +85,7 @@ pub(crate) struct Recovered {
     pub(crate) unread: Vec<&'static str>,
 }
 
-impl Recovered {
+impl JournalContent {
     /// Reads both files.
     ///
     /// # Errors
@@ -98,13 +98,13 @@ impl Recovered {
             let before = recovered.records.len();
             recovered.gather(&bytes, codec);
             let mut found = recovered.records.iter().skip(before);
-            if !found.any(|r| r.kind == Kind::Start) && bytes.iter().any(|byte| *byte != 0) {
+            if !found.any(|r| r.kind == RecordKind::Start) && bytes.iter().any(|byte| *byte != 0) {
                 recovered.unread.push(name);
             }
         }
         recovered
             .records
-            .sort_by_key(|r| (r.generation, r.kind != Kind::Start, r.seq, r.kind));
+            .sort_by_key(|r| (r.generation, r.kind != RecordKind::Start, r.seq, r.kind));
         Ok(recovered)
     }
 
@@ -115,14 +115,17 @@ impl Recovered {
 
     /// Whether no file tells what was unsettled at any time.
     pub(crate) fn is_lost(&self) -> bool {
-        !self.records.iter().any(|record| record.kind == Kind::Start)
+        !self
+            .records
+            .iter()
+            .any(|record| record.kind == RecordKind::Start)
     }
 
     fn gather(&mut self, bytes: &[u8], codec: &Codec) {
         let mut rest = bytes;
         while let Some(start) = frame::find_magic(rest) {
             rest = rest.get(start..).unwrap_or_default();
-            let length = match frame::open_first(rest, codec.frames()) {
+            let length = match frame::open_first(rest, codec.frame_context()) {
                 Ok((opened, length)) => {
                     match parse(&opened) {
                         Some(record) => self.records.push(record),
@@ -160,7 +163,7 @@ impl Recovered {
     pub(crate) fn image(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let mut image = BTreeMap::new();
         for record in &self.records {
-            if record.kind == Kind::Start {
+            if record.kind == RecordKind::Start {
                 image.clear();
             }
             fold(&mut image, &record.batch);
@@ -169,11 +172,11 @@ impl Recovered {
     }
 }
 
-fn parse(opened: &frame::Opened) -> Option<JournalRecord> {
+fn parse(opened: &frame::OpenedFrame) -> Option<JournalRecord> {
     let (kind, generation) = opened.key.split_first()?;
-    let kind = Kind::of(*kind)?;
+    let kind = RecordKind::of(*kind)?;
     let (base, batch) = match kind {
-        Kind::Apart => {
+        RecordKind::Apart => {
             let (base, batch) = opened.payload.split_first_chunk::<8>()?;
             (u64::from_le_bytes(*base), batch)
         }

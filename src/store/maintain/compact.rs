@@ -18,14 +18,14 @@ use std::sync::Arc;
 use crate::store::error::StoreError;
 use crate::store::state::Tables;
 use crate::store::tree::Kv;
-use crate::store::tree::copying::{Stride, Twin};
-use crate::store::tree::location::{Ground, Which};
+use crate::store::tree::copying::{CopiedTree, CopyStep};
+use crate::store::tree::location::{Location, TreeName};
 use crate::store::tree::memory::memory_tree;
 
 /// A compaction under way.
 #[derive(Debug)]
 pub(crate) struct Compaction {
-    twin: Arc<Twin>,
+    copied: Arc<CopiedTree>,
     phase: Phase,
     /// The bytes of keys and values that were copied.
     live: u64,
@@ -42,7 +42,7 @@ enum Phase {
 
 /// What follows a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum CompactionStep {
     /// Another one.
     More,
     /// The copy can take the tree's place.
@@ -64,12 +64,12 @@ impl Compaction {
     /// # Errors
     ///
     /// [`StoreError::Io`] when no new tree can be made.
-    pub(crate) fn begin(ground: &Ground, tree: Arc<dyn Kv>) -> Result<Self, StoreError> {
-        ground.remove_tree(Which::Copy)?;
-        let copy = ground.open_copy()?;
-        let twin = Arc::new(Twin::new(tree, copy));
+    pub(crate) fn begin(location: &Location, tree: Arc<dyn Kv>) -> Result<Self, StoreError> {
+        location.remove_tree(TreeName::Copy)?;
+        let copy = location.open_copy()?;
+        let copied = Arc::new(CopiedTree::new(tree, copy));
         Ok(Self {
-            twin,
+            copied,
             phase: Phase::Copying,
             live: 0,
         })
@@ -77,7 +77,7 @@ impl Compaction {
 
     /// The tree and its copy as one.
     pub(crate) fn both(&self) -> Arc<dyn Kv> {
-        Arc::clone(&self.twin) as Arc<dyn Kv>
+        Arc::clone(&self.copied) as Arc<dyn Kv>
     }
 
     /// Does a little: some milliseconds, and once some ten, when the copy is opened anew.
@@ -86,26 +86,26 @@ impl Compaction {
     ///
     /// [`StoreError::Damaged`] when the tree is; [`StoreError::Io`] for whatever is wrong with the
     /// copy: then [`Compaction::abandon`] it.
-    pub(crate) fn step(&mut self, ground: &Ground) -> Result<Progress, StoreError> {
+    pub(crate) fn step(&mut self, location: &Location) -> Result<CompactionStep, StoreError> {
         match &self.phase {
-            Phase::Copying => match self.twin.copy_some()? {
-                Stride::More(bytes) => self.live = self.live.saturating_add(bytes),
-                Stride::Last(bytes) => {
+            Phase::Copying => match self.copied.copy_some()? {
+                CopyStep::More(bytes) => self.live = self.live.saturating_add(bytes),
+                CopyStep::Last(bytes) => {
                     self.live = self.live.saturating_add(bytes);
                     self.phase = Phase::Copied;
                 }
             },
             Phase::Copied => {
-                self.twin.shut_copy()?;
-                self.twin.open_copy(ground.open_copy()?);
+                self.copied.shut_copy()?;
+                self.copied.open_copy(location.open_copy()?);
                 self.phase = Phase::Comparing(Vec::new());
             }
-            Phase::Comparing(from) => match self.twin.compare_some(from)? {
+            Phase::Comparing(from) => match self.copied.compare_some(from)? {
                 Some(next) => self.phase = Phase::Comparing(next),
-                None => return Ok(Progress::Ready),
+                None => return Ok(CompactionStep::Ready),
             },
         }
-        Ok(Progress::More)
+        Ok(CompactionStep::More)
     }
 
     /// The bytes of keys and values that were copied.
@@ -118,9 +118,9 @@ impl Compaction {
     /// # Errors
     ///
     /// [`StoreError::Io`] when that fails.
-    pub(crate) fn settle(&self, ground: &Ground) -> Result<(), StoreError> {
-        self.twin.shut_copy()?;
-        ground.sync_copy()
+    pub(crate) fn make_durable(&self, location: &Location) -> Result<(), StoreError> {
+        self.copied.shut_copy()?;
+        location.sync_copy()
     }
 
     /// Puts the copy in the tree's place, or the tree back where that fails. Readers wait meanwhile:
@@ -130,15 +130,19 @@ impl Compaction {
     ///
     /// [`StoreError::Io`] or [`StoreError::Damaged`] when no tree is open any more: there is nothing
     /// to read then.
-    pub(crate) fn swap(self, ground: &Ground, tables: &mut Tables) -> Result<Swapped, StoreError> {
+    pub(crate) fn swap(
+        self,
+        location: &Location,
+        tables: &mut Tables,
+    ) -> Result<Swapped, StoreError> {
         // The last handles of the old tree: it is closed before its folder is renamed.
         tables.kv = memory_tree();
-        drop(self.twin);
-        let swapped = ground.swap();
+        drop(self.copied);
+        let swapped = location.swap();
         if swapped.is_err() {
-            ground.settle_swap()?;
+            location.finish_swap()?;
         }
-        tables.kv = ground.open_kv(Which::Tree)?;
+        tables.kv = location.open_kv(TreeName::Tree)?;
         Ok(match swapped {
             Ok(()) => Swapped::Done,
             Err(error) => Swapped::Undone(error),
@@ -146,9 +150,9 @@ impl Compaction {
     }
 
     /// Gives it up: the tree goes on alone, and the copy is removed, now or by the next open.
-    pub(crate) fn abandon(self, ground: &Ground, tables: &mut Tables) {
-        tables.kv = self.twin.tree();
-        drop(self.twin);
-        let _ = ground.remove_tree(Which::Copy);
+    pub(crate) fn abandon(self, location: &Location, tables: &mut Tables) {
+        tables.kv = self.copied.tree();
+        drop(self.copied);
+        let _ = location.remove_tree(TreeName::Copy);
     }
 }

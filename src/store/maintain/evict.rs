@@ -16,7 +16,7 @@ use crate::model::{ConversationId, Timestamp};
 use crate::store::error::StoreError;
 use crate::store::format::key::{self, Tag};
 use crate::store::format::pack::{Form, Pack};
-use crate::store::read::packs::Keyed;
+use crate::store::read::packs::KeyedPack;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::read::store::Store;
 use crate::store::tree::Direction;
@@ -46,7 +46,7 @@ pub(crate) struct Evictor {
 
 /// What a step of eviction found.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Eviction {
     /// Nothing yet.
     Looking,
     /// These writes take messages away, so many bytes of them.
@@ -93,11 +93,11 @@ impl Evictor {
         &mut self,
         store: &Store,
         in_view: &[ConversationId],
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Eviction, StoreError> {
         let pass = self.pass.get_or_insert_with(|| Pass::new(None));
         if let Some(number) = pass.walk {
             pass.walk = walk(&store.snapshot(), number, pass)?;
-            return Ok(Found::Looking);
+            return Ok(Eviction::Looking);
         }
         if pass.fronts.is_empty() {
             let next = match pass.beyond {
@@ -107,11 +107,11 @@ impl Evictor {
             };
             self.pass = next;
             return Ok(match self.pass {
-                Some(_) => Found::Looking,
-                None => Found::Nothing,
+                Some(_) => Eviction::Looking,
+                None => Eviction::Nothing,
             });
         }
-        let mut step = Step {
+        let mut step = EvictionStep {
             in_view,
             overlay: Overlay::new(store),
             bytes: 0,
@@ -119,10 +119,10 @@ impl Evictor {
         };
         step.evict(pass)?;
         if step.packs == 0 {
-            return Ok(Found::Looking);
+            return Ok(Eviction::Looking);
         }
         pass.evicted = true;
-        Ok(Found::Evicted {
+        Ok(Eviction::Evicted {
             batch: Box::new(step.overlay.into_batch()),
             bytes: step.bytes,
         })
@@ -207,14 +207,14 @@ fn walk(
 }
 
 /// A step that evicts.
-struct Step<'a, 's> {
+struct EvictionStep<'a, 's> {
     in_view: &'a [ConversationId],
     overlay: Overlay<'s>,
     bytes: u64,
     packs: usize,
 }
 
-impl Step<'_, '_> {
+impl EvictionStep<'_, '_> {
     fn evict(&mut self, pass: &mut Pass) -> Result<(), StoreError> {
         for _ in 0..LOOKS_AT_ONCE {
             if self.packs >= PACKS_AT_ONCE {
@@ -321,8 +321,8 @@ fn run(
     stored: &Snapshot<'_>,
     number: ConversationNumber,
     key: &[u8],
-) -> Result<Vec<Keyed>, StoreError> {
-    let mut run: Vec<Keyed> = Vec::new();
+) -> Result<Vec<KeyedPack>, StoreError> {
+    let mut run: Vec<KeyedPack> = Vec::new();
     let mut newer = 0_usize;
     let from = Bound::Included(key);
     stored.visit_packs(number, from, Direction::Forward, &mut |keyed| {
@@ -339,7 +339,7 @@ fn run(
     Ok(run)
 }
 
-fn count(keyed: &Keyed) -> usize {
+fn count(keyed: &KeyedPack) -> usize {
     keyed.pack.as_ref().map_or(0, |pack| pack.slots.len())
 }
 

@@ -23,12 +23,12 @@ use crate::store::error::StoreError;
 use crate::store::format::key;
 use crate::store::format::messagepack::{decode, encode};
 use crate::store::format::record::CensusRecord;
-use crate::store::maintain::compact::{Compaction, Progress, Swapped};
-use crate::store::maintain::evict::{Evictor, Found};
-use crate::store::maintain::seal_idle::Quieting;
+use crate::store::maintain::compact::{Compaction, CompactionStep, Swapped};
+use crate::store::maintain::evict::{Eviction, Evictor};
+use crate::store::maintain::seal_idle::IdleSealing;
 use crate::store::maintain::usage::{Census, Count, Need, need};
-use crate::store::tree::location::Ground;
-use crate::store::write::commit::{CommitClass, Committer, Unsettled};
+use crate::store::tree::location::Location;
+use crate::store::write::commit::{CommitClass, Committer, WrittenSinceOpen};
 
 /// Whether there is more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +41,14 @@ pub enum Tended {
 
 /// What a writer knows of its store's size.
 #[derive(Debug, Default)]
-pub(crate) struct Tending {
+pub(crate) struct MaintenanceState {
     census: Option<Census>,
     /// Whether it was looked for what an earlier count said.
     recalled: bool,
     counting: Option<Count>,
     /// How many messages had come when quiet conversations were sealed last.
-    quieted: u64,
-    quieting: Option<Quieting>,
+    idle_sealed_at: u64,
+    idle_sealing: Option<IdleSealing>,
     evictor: Evictor,
     compaction: Option<Compaction>,
     /// Somebody asked for a compaction.
@@ -57,7 +57,7 @@ pub(crate) struct Tending {
     given_up_at: Option<u64>,
 }
 
-impl Tending {
+impl MaintenanceState {
     /// Whether a compaction is under way.
     pub(crate) const fn is_compacting(&self) -> bool {
         self.compaction.is_some()
@@ -65,15 +65,15 @@ impl Tending {
 
     /// Whether a step has something to do. Cheap: it asks for the size of a file.
     pub(crate) fn is_wanted(&self, committer: &Committer) -> bool {
-        if self.wanted || self.compaction.is_some() || committer.unsettled.is_much() {
+        if self.wanted || self.compaction.is_some() || committer.since_open.is_much() {
             return true;
         }
-        let (census, quieted) = if self.recalled {
-            (self.census, self.quieted)
+        let (census, idle_sealed_at) = if self.recalled {
+            (self.census, self.idle_sealed_at)
         } else {
             recalled(committer).unwrap_or_default()
         };
-        if self.quieting.is_some() || seal_idle::is_due(arrived(committer), quieted) {
+        if self.idle_sealing.is_some() || seal_idle::is_due(arrived(committer), idle_sealed_at) {
             return true;
         }
         match tree_bytes(committer) {
@@ -112,9 +112,9 @@ impl Tending {
 
 /// Keeps one store small.
 pub(crate) struct Maintenance<'w> {
-    pub(crate) tending: &'w mut Tending,
+    pub(crate) state: &'w mut MaintenanceState,
     pub(crate) committer: &'w mut Committer,
-    pub(crate) ground: &'w Ground,
+    pub(crate) location: &'w Location,
 }
 
 impl Maintenance<'_> {
@@ -130,25 +130,25 @@ impl Maintenance<'_> {
         if let StoreHealth::ReadOnly { reason } = self.committer.shared.health() {
             return Err(StoreError::ReadOnly { reason });
         }
-        if self.tending.compaction.is_some() {
+        if self.state.compaction.is_some() {
             return self.go_on_compacting();
         }
         self.recall()?;
-        if self.tending.quieting.is_some()
-            || seal_idle::is_due(arrived(self.committer), self.tending.quieted)
+        if self.state.idle_sealing.is_some()
+            || seal_idle::is_due(arrived(self.committer), self.state.idle_sealed_at)
         {
-            let quieted = self.quieten(in_view);
-            return quieted.map_err(|error| self.committer.fail(error));
+            let sealed = self.seal_some_idle(in_view);
+            return sealed.map_err(|error| self.committer.fail(error));
         }
-        if self.tending.wanted {
+        if self.state.wanted {
             return self.begin_compacting();
         }
         let file = tree_bytes(self.committer)?;
-        if self.tending.has_given_up(file) {
-            return self.rest();
+        if self.state.has_given_up(file) {
+            return self.finish_step();
         }
-        match need(file, self.tending.census, self.committer.shared.budget()) {
-            Need::Nothing => self.rest(),
+        match need(file, self.state.census, self.committer.shared.budget()) {
+            Need::Nothing => self.finish_step(),
             Need::Census => self.count(file),
             Need::Evict { .. } => self.evict(in_view, file),
             Need::Compact => self.begin_compacting(),
@@ -156,79 +156,79 @@ impl Maintenance<'_> {
     }
 
     /// The size is right; what is left is to make the next opening cheap.
-    fn rest(&mut self) -> Result<Tended, StoreError> {
-        if self.committer.unsettled.is_much() {
-            self.settle()?;
+    fn finish_step(&mut self) -> Result<Tended, StoreError> {
+        if self.committer.since_open.is_much() {
+            self.reopen_tree()?;
         }
         Ok(Tended::Done)
     }
 
     /// Seals quiet conversations now, all but so many of the list's first.
     #[cfg(test)]
-    pub(crate) fn quieten_beside(&mut self, lively: usize) -> Result<(), StoreError> {
-        self.tending.quieting = Some(Quieting::beside(&self.committer.store(), lively)?);
-        while self.tending.quieting.is_some() {
-            self.quieten(&[])?;
+    pub(crate) fn seal_idle_beside(&mut self, lively: usize) -> Result<(), StoreError> {
+        self.state.idle_sealing = Some(IdleSealing::beside(&self.committer.store(), lively)?);
+        while self.state.idle_sealing.is_some() {
+            self.seal_some_idle(&[])?;
         }
         Ok(())
     }
 
     /// Takes over what was counted before the store was opened.
     fn recall(&mut self) -> Result<(), StoreError> {
-        if !self.tending.recalled {
-            (self.tending.census, self.tending.quieted) = recalled(self.committer)?;
-            self.tending.recalled = true;
+        if !self.state.recalled {
+            (self.state.census, self.state.idle_sealed_at) = recalled(self.committer)?;
+            self.state.recalled = true;
         }
         Ok(())
     }
 
     /// Seals some quiet conversations.
-    fn quieten(&mut self, in_view: &[ConversationId]) -> Result<Tended, StoreError> {
+    fn seal_some_idle(&mut self, in_view: &[ConversationId]) -> Result<Tended, StoreError> {
         let store = self.committer.store();
-        let mut quieting = match self.tending.quieting.take() {
-            Some(quieting) => quieting,
-            None => Quieting::begin(&store)?,
+        let mut idle_sealing = match self.state.idle_sealing.take() {
+            Some(idle_sealing) => idle_sealing,
+            None => IdleSealing::begin(&store)?,
         };
-        let quieted = quieting.step(&store, in_view)?;
-        if !quieted.sealings.is_empty() {
-            self.committer.put_sealed(quieted.sealings);
+        let step = idle_sealing.step(&store, in_view)?;
+        if !step.sealings.is_empty() {
+            self.committer.put_sealed(step.sealings);
             self.committer.begin_flush()?;
         }
-        if quieted.ended {
-            self.tending.quieted = quieting.arrived;
+        if step.ended {
+            self.state.idle_sealed_at = idle_sealing.arrived;
             self.write_down()?;
         } else {
-            self.tending.quieting = Some(quieting);
+            self.state.idle_sealing = Some(idle_sealing);
         }
         Ok(Tended::More)
     }
 
     fn count(&mut self, file: u64) -> Result<Tended, StoreError> {
-        let mut count = self.tending.counting.take().unwrap_or_default();
+        let mut count = self.state.counting.take().unwrap_or_default();
         let tables = self.committer.shared.read();
         let ended = count.go_on(&tables, &self.committer.shared.codec);
         drop(tables);
         if self.committer.shared.noting(ended)? {
-            let census = Census::new(count.live, file, self.tending.census);
+            let census = Census::new(count.live, file, self.state.census);
             self.remember(census)?;
         } else {
-            self.tending.counting = Some(count);
+            self.state.counting = Some(count);
         }
         Ok(Tended::More)
     }
 
     /// Writes down what is alive, for the next who opens the store.
     fn remember(&mut self, census: Census) -> Result<(), StoreError> {
-        self.tending.census = Some(census);
+        self.state.census = Some(census);
         self.write_down()
     }
 
     fn write_down(&mut self) -> Result<(), StoreError> {
-        let quieted = self.tending.quieted;
-        let record = match self.tending.census {
-            Some(census) => census.record(quieted),
+        let idle_sealed_at = self.state.idle_sealed_at;
+        let record = match self.state.census {
+            Some(census) => census.record(idle_sealed_at),
             None => CensusRecord {
-                quieted,
+                idle_sealed_at,
                 ..CensusRecord::default()
             },
         };
@@ -237,22 +237,22 @@ impl Maintenance<'_> {
 
     fn evict(&mut self, in_view: &[ConversationId], file: u64) -> Result<Tended, StoreError> {
         let store = self.committer.store();
-        match self.tending.evictor.step(&store, in_view)? {
-            Found::Looking => {}
-            Found::Evicted { batch, bytes } => {
+        match self.state.evictor.step(&store, in_view)? {
+            Eviction::Looking => {}
+            Eviction::Evicted { batch, bytes } => {
                 // Observers are told nothing: what they were shown stays right.
                 self.committer.commit(*batch, CommitClass::Cache)?;
-                if let Some(census) = &mut self.tending.census {
+                if let Some(census) = &mut self.state.census {
                     census.live = census.live.saturating_sub(bytes);
                 }
             }
-            Found::Nothing => {
+            Eviction::Nothing => {
                 // What is left has to stay. A compaction gives back what can be.
-                let shrinks = self.tending.census.is_some_and(|it| it.would_shrink(file));
+                let shrinks = self.state.census.is_some_and(|it| it.would_shrink(file));
                 if shrinks {
                     return self.begin_compacting();
                 }
-                self.tending.given_up_at = Some(file);
+                self.state.given_up_at = Some(file);
                 return Ok(Tended::Done);
             }
         }
@@ -261,28 +261,28 @@ impl Maintenance<'_> {
 
     fn begin_compacting(&mut self) -> Result<Tended, StoreError> {
         let tree = Arc::clone(&self.committer.shared.read().kv);
-        let begun = Compaction::begin(self.ground, tree);
+        let begun = Compaction::begin(self.location, tree);
         let compaction = begun.map_err(|error| self.give_up(error))?;
         self.committer.shared.write().kv = compaction.both();
-        self.tending.compaction = Some(compaction);
+        self.state.compaction = Some(compaction);
         Ok(Tended::More)
     }
 
     fn go_on_compacting(&mut self) -> Result<Tended, StoreError> {
-        let Some(mut compaction) = self.tending.compaction.take() else {
+        let Some(mut compaction) = self.state.compaction.take() else {
             return Ok(Tended::More);
         };
-        let stepped = compaction.step(self.ground);
+        let stepped = compaction.step(self.location);
         let ready = match self.committer.shared.noting(stepped) {
-            Ok(Progress::More) => {
-                self.tending.compaction = Some(compaction);
+            Ok(CompactionStep::More) => {
+                self.state.compaction = Some(compaction);
                 return Ok(Tended::More);
             }
-            Ok(Progress::Ready) => compaction.settle(self.ground),
+            Ok(CompactionStep::Ready) => compaction.make_durable(self.location),
             Err(error) => Err(error),
         };
         if let Err(error) = ready {
-            compaction.abandon(self.ground, &mut self.committer.shared.write());
+            compaction.abandon(self.location, &mut self.committer.shared.write());
             return Err(self.give_up(error));
         }
         self.take_over(compaction)?;
@@ -293,11 +293,12 @@ impl Maintenance<'_> {
     fn take_over(&mut self, compaction: Compaction) -> Result<(), StoreError> {
         let live = compaction.live();
         let mut tables = self.committer.shared.write();
-        let swapped = compaction.swap(self.ground, &mut tables);
+        let swapped = compaction.swap(self.location, &mut tables);
         if swapped.is_err() {
             // Nothing is open any more. What can be read without opening is shown until a probe
             // has mended it.
-            *tables = self.ground.readable(&self.committer.shared.codec);
+            self.location
+                .show_readable(&mut tables, &self.committer.shared.codec);
         }
         drop(tables);
         match swapped {
@@ -312,19 +313,19 @@ impl Maintenance<'_> {
                 return Err(error);
             }
         }
-        self.ground.remove_old();
-        self.tending.wanted = false;
-        self.committer.unsettled = Unsettled::default();
-        self.tending.counting = None;
-        self.tending.recalled = true;
+        self.location.remove_old();
+        self.state.wanted = false;
+        self.committer.since_open = WrittenSinceOpen::default();
+        self.state.counting = None;
+        self.state.recalled = true;
         let file = tree_bytes(self.committer)?;
         self.remember(Census::compacted(live, file))
     }
 
     /// A compaction failed, most likely for want of room: not again until the store has grown.
     fn give_up(&mut self, error: StoreError) -> StoreError {
-        self.tending.wanted = false;
-        self.tending.given_up_at = tree_bytes(self.committer).ok();
+        self.state.wanted = false;
+        self.state.given_up_at = tree_bytes(self.committer).ok();
         error
     }
 }
@@ -344,7 +345,7 @@ fn recalled(committer: &Committer) -> Result<(Option<Census>, u64), StoreError> 
     let value = value.as_deref();
     let payload = value.and_then(|value| codec.open(&key::census(), value).ok());
     let record = payload.and_then(|payload| decode::<CensusRecord>(&payload).ok());
-    let quieted = record.map_or(0, |record| record.quieted);
+    let idle_sealed_at = record.map_or(0, |record| record.idle_sealed_at);
     let counted = record.filter(|record| record.file > 0);
-    Ok((counted.map(Census::of_record), quieted))
+    Ok((counted.map(Census::of_record), idle_sealed_at))
 }

@@ -8,28 +8,28 @@
 use crate::model::StoreHealth;
 use crate::store::error::StoreError;
 use crate::store::maintain::Maintenance;
-use crate::store::tree::location::Which;
+use crate::store::tree::location::TreeName;
 use crate::store::tree::memory::memory_tree;
-use crate::store::write::commit::Unsettled;
+use crate::store::write::commit::WrittenSinceOpen;
 
 impl Maintenance<'_> {
     /// Opens the tree anew before it is closed, if much came and nothing is amiss. A failure is the
     /// next opening's to mend.
-    pub(crate) fn settle_at_last(&mut self) {
+    pub(crate) fn reopen_at_last(&mut self) {
         let is_good = self.committer.shared.health() == StoreHealth::Good;
-        if self.committer.unsettled.is_much() && is_good && !self.tending.is_compacting() {
-            let _ = self.settle();
+        if self.committer.since_open.is_much() && is_good && !self.state.is_compacting() {
+            let _ = self.reopen_tree();
         }
     }
 
     /// Opens the tree anew. No compaction may be under way.
-    pub(crate) fn settle(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn reopen_tree(&mut self) -> Result<(), StoreError> {
         self.committer.sync()?;
-        self.committer.unsettled = Unsettled::default();
+        self.committer.since_open = WrittenSinceOpen::default();
         let mut tables = self.committer.shared.write();
         // The last handle of the tree: it is closed before it is opened again.
         tables.kv = memory_tree();
-        let opened = self.ground.open_kv(Which::Tree);
+        let opened = self.location.open_kv(TreeName::Tree);
         let failed = match opened {
             Ok(tree) => {
                 tables.kv = tree;
@@ -39,7 +39,8 @@ impl Maintenance<'_> {
         };
         // Nothing is open any more. What can be read without opening is shown until a probe has
         // mended it.
-        *tables = self.ground.readable(&self.committer.shared.codec);
+        self.location
+            .show_readable(&mut tables, &self.committer.shared.codec);
         drop(tables);
         let reason = failed.to_string();
         self.committer
@@ -80,7 +81,7 @@ mod tests {
         let batch = overlay.into_batch();
         opened.writer.commit(batch, CommitClass::Cache).unwrap();
         let before = snapshots(folder.path());
-        opened.writer.unsettled().add(MUCH);
+        opened.writer.since_open().add(MUCH);
         drop(opened);
         let after = snapshots(folder.path());
         assert!(!after.is_empty() && after != before, "{before:?} {after:?}");
@@ -122,8 +123,8 @@ mod tests {
             let batch = overlay.into_batch();
             writer.commit(batch, CommitClass::Cache).unwrap();
         }
-        assert!(writer.unsettled().0 > 0 && !writer.wants_tending());
-        writer.unsettled().add(MUCH);
+        assert!(writer.since_open().0 > 0 && !writer.wants_tending());
+        writer.since_open().add(MUCH);
         assert!(writer.wants_tending());
         while writer.tend(&[]).unwrap() == Tended::More {}
         assert!(!writer.wants_tending());

@@ -1,4 +1,4 @@
-//! Quieting: a conversation in which nothing happens any more is sealed almost whole.
+//! Idle sealing: a conversation in which nothing happens any more is sealed almost whole.
 //!
 //! Sealing (`write/seal.rs`) begins when a conversation has so many hot messages, and most never do. So
 //! when some thousand messages have come since it was last done, all conversations are gone through,
@@ -19,7 +19,7 @@ use crate::store::format::frame;
 use crate::store::format::key::{self, Tag};
 use crate::store::format::pack::Form;
 use crate::store::format::pack_layout::{SEALED_BYTES, SEALED_COUNT};
-use crate::store::read::packs::Keyed;
+use crate::store::read::packs::KeyedPack;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::read::store::Store;
 use crate::store::tree::Direction;
@@ -48,7 +48,7 @@ pub(crate) const fn is_due(arrived: u64, last: u64) -> bool {
 
 /// One way through all conversations.
 #[derive(Debug)]
-pub(crate) struct Quieting {
+pub(crate) struct IdleSealing {
     /// The conversation that is looked at next.
     next: ConversationNumber,
     lively: BTreeSet<ConversationNumber>,
@@ -58,14 +58,14 @@ pub(crate) struct Quieting {
 
 /// What a step found.
 #[derive(Debug)]
-pub(crate) struct Quieted {
+pub(crate) struct IdleSealingStep {
     /// What is to be written, by conversation.
     pub(crate) sealings: Vec<(ConversationNumber, Sealing)>,
     /// Whether every conversation was looked at.
     pub(crate) ended: bool,
 }
 
-impl Quieting {
+impl IdleSealing {
     /// Begins.
     ///
     /// # Errors
@@ -99,35 +99,35 @@ impl Quieting {
         &mut self,
         store: &Store,
         in_view: &[ConversationId],
-    ) -> Result<Quieted, StoreError> {
+    ) -> Result<IdleSealingStep, StoreError> {
         let snapshot = store.snapshot();
         let mut viewed = BTreeSet::new();
         for id in in_view {
             viewed.extend(snapshot.number(id)?);
         }
-        let mut quieted = Quieted {
+        let mut step = IdleSealingStep {
             sealings: Vec::new(),
             ended: false,
         };
         for _ in 0..LOOKS_AT_ONCE {
             let Some(number) = next_hot(&snapshot, self.next)? else {
-                quieted.ended = true;
+                step.ended = true;
                 break;
             };
             if !self.lively.contains(&number) && !viewed.contains(&number) {
-                let sealing = quiet(&snapshot, number)?;
-                quieted.sealings.extend(sealing.map(|it| (number, it)));
+                let sealing = seal_one(&snapshot, number)?;
+                step.sealings.extend(sealing.map(|it| (number, it)));
             }
             let Some(next) = number.0.checked_add(1) else {
-                quieted.ended = true;
+                step.ended = true;
                 break;
             };
             self.next = ConversationNumber(next);
-            if quieted.sealings.len() >= SEALED_AT_ONCE {
+            if step.sealings.len() >= SEALED_AT_ONCE {
                 break;
             }
         }
-        Ok(quieted)
+        Ok(step)
     }
 }
 
@@ -151,7 +151,10 @@ fn next_hot(
 }
 
 /// What seals a conversation but for its tail, or its last pack if it has none; none when there is nothing to do.
-fn quiet(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Option<Sealing>, StoreError> {
+fn seal_one(
+    stored: &Snapshot<'_>,
+    number: ConversationNumber,
+) -> Result<Option<Sealing>, StoreError> {
     let Some(row) = stored.row(number)? else {
         return Ok(None);
     };
@@ -178,7 +181,7 @@ fn quiet(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Option<Sea
         rest = behind;
         hot = hot.saturating_sub(run.iter().map(hot_of).sum());
         let before = roomy.take().filter(|it| is_joined(it, run.first()));
-        let run: Vec<Keyed> = before.into_iter().chain(run.iter().cloned()).collect();
+        let run: Vec<KeyedPack> = before.into_iter().chain(run.iter().cloned()).collect();
         seal_run(stored, number, &run, &mut sealing)?;
     }
     let mut row = (*row).clone();
@@ -188,14 +191,14 @@ fn quiet(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Option<Sea
 }
 
 /// How many of the first packs are neighbours, each of the one before.
-fn joined(packs: &[Keyed]) -> usize {
+fn joined(packs: &[KeyedPack]) -> usize {
     let pairs = packs.iter().zip(packs.iter().skip(1));
     let joined = pairs.take_while(|(one, next)| is_joined(one, Some(next)));
     joined.count().saturating_add(1)
 }
 
 /// Whether no message is missing between two packs.
-fn is_joined(one: &Keyed, next: Option<&Keyed>) -> bool {
+fn is_joined(one: &KeyedPack, next: Option<&KeyedPack>) -> bool {
     let last = one.pack.as_ref().and_then(|pack| pack.last()).map(link);
     let older = next.and_then(|next| next.pack.as_ref()?.older);
     last.is_some() && last == older
@@ -204,7 +207,10 @@ fn is_joined(one: &Keyed, next: Option<&Keyed>) -> bool {
 /// The last sealed pack of a conversation, if it is at most half full. One that was written behind
 /// the last commit is not taken: of two frames of one key and one commit, a salvage could not tell
 /// the newer.
-fn roomy(stored: &Snapshot<'_>, number: ConversationNumber) -> Result<Option<Keyed>, StoreError> {
+fn roomy(
+    stored: &Snapshot<'_>,
+    number: ConversationNumber,
+) -> Result<Option<KeyedPack>, StoreError> {
     let mut found = None;
     let (range, direction) = ((Bound::Unbounded, Bound::Unbounded), Direction::Backward);
     let _ = stored.visit_section(Form::Sealed, number, range, direction, &mut |keyed| {

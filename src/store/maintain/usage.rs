@@ -176,12 +176,12 @@ impl Census {
         }
     }
 
-    pub(crate) const fn record(self, quieted: u64) -> CensusRecord {
+    pub(crate) const fn record(self, idle_sealed_at: u64) -> CensusRecord {
         CensusRecord {
             live: self.live,
             file: self.file,
             spread: self.spread,
-            quieted,
+            idle_sealed_at,
         }
     }
 
@@ -200,7 +200,7 @@ impl Census {
             live,
             file,
             spread: spread.max(1_000),
-            quieted: 0,
+            idle_sealed_at: 0,
         })
     }
 

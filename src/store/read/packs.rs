@@ -17,16 +17,16 @@ use crate::store::types::position::{ConversationNumber, Position};
 
 /// A pack of the tree by its key; none in place of a damaged one.
 #[derive(Clone, Debug)]
-pub(crate) struct Keyed {
+pub(crate) struct KeyedPack {
     /// Its key; of a tail, the one that it has once it is a hot pack of its own.
     pub(crate) key: Bytes,
     pub(crate) pack: Option<Arc<Pack>>,
-    pub(crate) home: Home,
+    pub(crate) home: PackHome,
 }
 
 /// Where a pack lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Home {
+pub(crate) enum PackHome {
     /// Under its own key.
     Own,
     /// With the row of its conversation: the tail.
@@ -48,7 +48,7 @@ impl Snapshot<'_> {
         number: ConversationNumber,
         from: Bound<&[u8]>,
         direction: Direction,
-        visit: &mut dyn FnMut(Keyed) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(KeyedPack) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let tail = self.tail(number)?;
         let is_in = |tail: &&Tail| reaches(from, direction, &tail.key);
@@ -96,7 +96,7 @@ impl Snapshot<'_> {
         number: ConversationNumber,
         (low, high): Range<'_>,
         direction: Direction,
-        visit: &mut dyn FnMut(Keyed) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(KeyedPack) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let all = key::packs_of(section, number);
         let end = key::after_prefix(&all).unwrap_or_default();
@@ -113,10 +113,10 @@ impl Snapshot<'_> {
         let tag = key::section_tag(section);
         let mut flow = ControlFlow::Continue(());
         let mut each = |key: &[u8], value: &[u8]| {
-            flow = visit(Keyed {
+            flow = visit(KeyedPack {
                 key: Bytes::copy_from_slice(key),
                 pack: self.opened_pack(section, key, value),
-                home: Home::Own,
+                home: PackHome::Own,
             });
             flow
         };
@@ -135,7 +135,7 @@ impl Snapshot<'_> {
         number: ConversationNumber,
         from: Bound<&[u8]>,
         direction: Direction,
-    ) -> Result<Option<Keyed>, StoreError> {
+    ) -> Result<Option<KeyedPack>, StoreError> {
         let mut found = None;
         self.visit_packs(number, from, direction, &mut |keyed| {
             found = Some(keyed);
@@ -149,7 +149,7 @@ impl Snapshot<'_> {
         &self,
         number: ConversationNumber,
         position: &Position,
-    ) -> Result<Option<Keyed>, StoreError> {
+    ) -> Result<Option<KeyedPack>, StoreError> {
         if let Some(tail) = self.tail(number)?
             && tail.covers(number, position)
         {
@@ -170,7 +170,7 @@ impl Snapshot<'_> {
         }
         let codec = &self.shared.codec;
         let payload = codec.open(key, value).map_err(|_| BadRecord);
-        let pack = payload.and_then(|payload| Pack::decode(payload, &codec.squeeze));
+        let pack = payload.and_then(|payload| Pack::decode(payload, &codec.compressor));
         let pack = Arc::new(self.intact(pack)?);
         if section == Form::Sealed {
             cache.put(key.to_vec(), Arc::clone(&pack), pack.cost());

@@ -46,7 +46,7 @@ impl Snapshot<'_> {
                     return Ok(());
                 }
             }
-            let Some(rest) = run.rest() else {
+            let Some(rest) = run.remaining() else {
                 return Ok(());
             };
             upper = rest;

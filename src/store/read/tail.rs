@@ -17,7 +17,7 @@ use crate::store::error::StoreError;
 use crate::store::format::conversation_value::{Lies, Parts, Tail};
 use crate::store::format::key;
 use crate::store::format::messagepack::BadRecord;
-use crate::store::read::packs::{Home, Keyed};
+use crate::store::read::packs::{KeyedPack, PackHome};
 use crate::store::read::snapshot::Snapshot;
 use crate::store::types::conversation::ConversationRow;
 use crate::store::types::position::ConversationNumber;
@@ -66,16 +66,20 @@ impl Snapshot<'_> {
     }
 
     /// A tail with its messages; damaged ones are counted and none.
-    pub(in crate::store) fn opened_tail(&self, number: ConversationNumber, tail: &Tail) -> Keyed {
+    pub(in crate::store) fn opened_tail(
+        &self,
+        number: ConversationNumber,
+        tail: &Tail,
+    ) -> KeyedPack {
         let pack = self.intact(tail.pack());
         if let (Some(pack), Lies::Closed(_)) = (&pack, &tail.lies) {
             let open = tail.with(Arc::clone(pack));
             self.tables.packs.put_tail(number, Some(open));
         }
-        Keyed {
+        KeyedPack {
             key: tail.key.clone(),
             pack,
-            home: Home::Row,
+            home: PackHome::Row,
         }
     }
 

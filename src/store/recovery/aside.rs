@@ -6,7 +6,9 @@ use crate::store::recovery::report::{OpenReport, SetAside};
 
 /// Gives what is of no use and may be somebody's treasure another name.
 pub(crate) fn set_aside(disk: &dyn Disk, name: &str, now: Timestamp, report: &mut OpenReport) {
-    let taken = disk.list().unwrap_or_default();
+    let Ok(taken) = disk.list() else {
+        return;
+    };
     let aside = aside_name(&taken, name, now);
     if disk.rename(name, &aside).is_ok() {
         report.set_aside.push(SetAside {

@@ -5,12 +5,13 @@
 //! whose they are. What turns out to be another store's is set aside, never overwritten.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use crate::model::Timestamp;
-use crate::store::disk::Disk;
 use crate::store::disk::identity::{IDENTITY_FILES, Identity};
 use crate::store::disk::lock::LOCK_FILE;
+use crate::store::disk::{Disk, is_absent};
 use crate::store::error::StoreError;
 use crate::store::format::frame;
 use crate::store::format::record::SCHEMA;
@@ -24,7 +25,7 @@ use crate::store::recovery::scan::store_of_folder;
 use crate::store::tree::sled::TREE_FOLDER;
 
 /// An identity, and whether the folder knows it.
-pub(crate) struct Claim {
+pub(crate) struct Identified {
     pub(crate) identity: Identity,
     /// Why the folder does not hold it, if it does not.
     pub(crate) unwritten: Option<StoreError>,
@@ -34,24 +35,17 @@ pub(crate) struct Claim {
 ///
 /// # Errors
 ///
-/// [`StoreError::TooNew`]; nothing was touched then.
-pub(crate) fn claim(
+/// [`StoreError::TooNew`], and [`StoreError::Io`] when a file can't be read now: it may be readable
+/// again, so nothing is made in its place. Nothing was touched then.
+pub(crate) fn identify(
     disk: &dyn Disk,
     options: &StoreOptions,
     report: &mut OpenReport,
-) -> Result<Claim, StoreError> {
+) -> Result<Identified, StoreError> {
     let key = options.key.as_ref();
-    let copies = match Identity::copies(disk) {
-        Ok(copies) => copies,
-        // It may be readable again: nothing is made in its place, and nothing is written.
-        Err(error) => {
-            return Ok(Claim {
-                identity: Identity::new(None, SCHEMA, key)?,
-                unwritten: Some(StoreError::io("reading the identity", &error)),
-            });
-        }
-    };
-    let own = number(disk, &options.folder, &copies);
+    let unread = |error| StoreError::io("reading the identity", &error);
+    let copies = Identity::copies(disk).map_err(unread)?;
+    let own = number(disk, &options.folder, &copies).map_err(unread)?;
     let is_own = |copy: &Identity| own.is_none_or(|own| own == copy.store);
     let found = copies.iter().map(|(_, copy)| copy);
     let found = found.clone().find(|copy| is_own(copy)).cloned();
@@ -72,7 +66,7 @@ pub(crate) fn claim(
     }
     if let Some(identity) = found {
         let unwritten = identity.clone().restore(disk).err();
-        return Ok(Claim {
+        return Ok(Identified {
             identity,
             unwritten,
         });
@@ -80,14 +74,14 @@ pub(crate) fn claim(
     // Lost with both copies, or never made: what is encrypted is lost with it, the rest tells its
     // own number.
     let store = own.filter(|_| key.is_none());
-    if store.is_none() && (options.folder.join(TREE_FOLDER).exists() || has_journal(disk)) {
+    if store.is_none() && has_records(disk, &options.folder).map_err(unread)? {
         for name in [TREE_FOLDER].into_iter().chain(JOURNAL_FILES) {
             set_aside(disk, name, options.now, report);
         }
     }
     let mut identity = Identity::new(store, SCHEMA, key)?;
     let unwritten = identity.write(disk).err();
-    Ok(Claim {
+    Ok(Identified {
         identity,
         unwritten,
     })
@@ -98,7 +92,7 @@ pub(crate) fn claim(
 /// # Errors
 ///
 /// [`StoreError::Io`] when it cannot be written, or the folder holds another one.
-pub(crate) fn confirm(disk: &dyn Disk, identity: &mut Identity) -> Result<(), StoreError> {
+pub(crate) fn confirm_identity(disk: &dyn Disk, identity: &mut Identity) -> Result<(), StoreError> {
     let copies = Identity::copies(disk);
     let copies = copies.map_err(|error| StoreError::io("reading the identity", &error))?;
     match copies.first() {
@@ -106,33 +100,38 @@ pub(crate) fn confirm(disk: &dyn Disk, identity: &mut Identity) -> Result<(), St
         Some(_) if copies.iter().any(|(_, copy)| copy.store == identity.store) => Ok(()),
         Some(_) => Err(StoreError::Io {
             during: "reading the identity",
-            reason: "it could not be read before: the store must be opened anew".to_owned(),
+            reason: "the folder holds another store now: it must be opened anew".to_owned(),
         }),
     }
 }
 
 /// The number of the store whose records the folder holds; none when it holds none.
-fn number(disk: &dyn Disk, folder: &Path, copies: &[(&'static str, Identity)]) -> Option<u64> {
-    let voices: Vec<u64> = JOURNAL_FILES
-        .iter()
-        .filter_map(|name| first_voice(&disk.read(name).ok()??))
-        .collect();
+fn number(
+    disk: &dyn Disk,
+    folder: &Path,
+    copies: &[(&'static str, Identity)],
+) -> io::Result<Option<u64>> {
+    let mut voices: Vec<u64> = Vec::new();
+    for name in JOURNAL_FILES {
+        voices.extend(disk.read(name)?.and_then(|bytes| first_voice(&bytes)));
+    }
     if let Some((_, newest)) = copies.first()
         && !voices.is_empty()
         && voices.iter().all(|voice| *voice == newest.store)
     {
-        return Some(newest.store);
+        return Ok(Some(newest.store));
     }
     // The tree's word first: it holds more than a journal, and more would be lost with it. Of two
     // journals' words the one that is an identity's.
-    store_of_folder(&folder.join(TREE_FOLDER)).or_else(|| {
+    let of_tree = store_of_folder(&folder.join(TREE_FOLDER))?;
+    Ok(of_tree.or_else(|| {
         let is_known = |voice: &&u64| copies.iter().any(|(_, copy)| copy.store == **voice);
         voices
             .iter()
             .find(is_known)
             .or_else(|| voices.first())
             .copied()
-    })
+    }))
 }
 
 /// The store's number in the first whole frame of a file.
@@ -147,14 +146,21 @@ fn first_voice(bytes: &[u8]) -> Option<u64> {
     }
 }
 
-fn has_journal(disk: &dyn Disk) -> bool {
-    JOURNAL_FILES
-        .iter()
-        .any(|name| matches!(disk.read(name), Ok(Some(_))))
+/// Whether the folder holds a tree, or a file of the journal.
+fn has_records(disk: &dyn Disk, folder: &Path) -> io::Result<bool> {
+    for name in JOURNAL_FILES {
+        if disk.read(name)?.is_some() {
+            return Ok(true);
+        }
+    }
+    match folder.join(TREE_FOLDER).try_exists() {
+        Err(error) if is_absent(&error) => Ok(false),
+        found => found,
+    }
 }
 
 /// Sets folders aside that stand where files of the store belong.
-pub(crate) fn make_way(folder: &Path, disk: &dyn Disk, now: Timestamp, report: &mut OpenReport) {
+pub(crate) fn clear_names(folder: &Path, disk: &dyn Disk, now: Timestamp, report: &mut OpenReport) {
     let own = [LOCK_FILE, PROBE_FILE, UNFINISHED_FILE];
     for name in own.into_iter().chain(IDENTITY_FILES).chain(JOURNAL_FILES) {
         for name in [name.to_owned(), format!("{name}.new")] {

@@ -20,7 +20,7 @@ use crate::store::state::list::List;
 use crate::store::state::outbox::Outbox;
 use crate::store::state::pack_cache::PackCache;
 use crate::store::state::{ROW_SHARE, Tables};
-use crate::store::tree::pending::Unapplied;
+use crate::store::tree::pending::PendingChanges;
 use crate::store::tree::{Direction, Kv, KvBatch};
 use crate::store::types::conversation::{SessionRow, UnreadTotals};
 use crate::store::types::entry::Entry;
@@ -47,7 +47,7 @@ pub(crate) fn put(
     payload: &[u8],
     seq: u64,
 ) -> Result<(), StoreError> {
-    let value = codec.seal(&key, payload, seq)?;
+    let value = codec.frame(&key, payload, seq)?;
     batch.put(key, value);
     Ok(())
 }
@@ -90,7 +90,7 @@ pub(crate) fn load(kv: Arc<dyn Kv>, codec: &Codec) -> Result<Tables, StoreError>
         list,
         rows: Cache::sharing(cache_bytes, ROW_SHARE),
         packs: PackCache::new(cache_bytes),
-        unapplied: Unapplied::default(),
+        pending: PendingChanges::default(),
     })
 }
 

@@ -15,16 +15,17 @@ use crate::store::disk::Disk;
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
 use crate::store::format::record::SCHEMA;
-use crate::store::journal::reader::Recovered;
+use crate::store::journal::reader::JournalContent;
 use crate::store::recovery::aside::aside_name;
 use crate::store::recovery::load::{Rows, entry_record, load, put_counters};
 use crate::store::recovery::report::{OpenReport, SetAside};
 use crate::store::recovery::salvage::{Rebuilt, Salvage};
 use crate::store::recovery::scan::{Scanned, scan_bytes, scan_folder};
-use crate::store::recovery::segment_check::Tail;
+use crate::store::recovery::segment_check::LogEnd;
 use crate::store::state::Tables;
 use crate::store::tree::KvBatch;
-use crate::store::tree::location::{Ground, TreeSource, Which};
+use crate::store::tree::location::{Location, TreeLocation, TreeName};
+use crate::store::tree::sled::open_trial;
 
 /// The note's name in the folder. It holds names, each on a line of its own.
 pub(crate) const UNFINISHED_FILE: &str = "unfinished";
@@ -58,18 +59,22 @@ impl Unfinished {
     }
 }
 
-impl Ground {
+impl Location {
     /// Sets the tree aside and fills a new one with what a raw scan finds in the old one, and in
     /// those that an earlier attempt left unfinished. The caller removes the note.
     pub(crate) fn rebuild(
         &self,
         codec: &Codec,
-        (tail, journal, unfinished): (&Tail, &Recovered, Unfinished),
+        (tail, journal, unfinished): (&LogEnd, &JournalContent, Unfinished),
         now: Timestamp,
         report: &mut OpenReport,
     ) -> Result<(Tables, Rows), StoreError> {
+        // Nothing is set aside where no new tree could be opened in its place.
+        if let TreeLocation::Folder { options, .. } = &self.tree {
+            open_trial(options)?;
+        }
         let sources = self.set_tree_aside(tail, unfinished, now)?;
-        let kv = self.open_kv(Which::Tree)?;
+        let kv = self.open_kv(TreeName::Tree)?;
         let mut salvage = Salvage::new(kv, codec, SCHEMA, names(journal, codec));
         let mut scans = Vec::new();
         for source in sources {
@@ -99,13 +104,13 @@ impl Ground {
     /// Renames the tree; gives the names of all that is to be saved from.
     fn set_tree_aside(
         &self,
-        tail: &Tail,
+        tail: &LogEnd,
         mut unfinished: Unfinished,
         now: Timestamp,
     ) -> Result<Vec<String>, StoreError> {
         let disk = self.disk.as_ref();
         let failed = |error| StoreError::io("setting damaged files aside", &error);
-        let name = self.tree_name(Which::Tree);
+        let name = self.tree_name(TreeName::Tree);
         let taken = disk.list().map_err(failed)?;
         unfinished.0.retain(|name| taken.contains(name));
         if taken.contains(&name) {
@@ -114,7 +119,7 @@ impl Ground {
             unfinished.write(disk)?;
             disk.rename(&name, &aside).map_err(failed)?;
             disk.sync_folder().map_err(failed)?;
-            if let TreeSource::Folder { folder, .. } = &self.tree {
+            if let TreeLocation::Folder { folder, .. } = &self.tree {
                 tail.keep(&folder.join(&aside)).map_err(failed)?;
             }
         }
@@ -128,12 +133,12 @@ impl Ground {
         salvage: &mut Salvage<'_>,
     ) -> Result<Scanned, StoreError> {
         match &self.tree {
-            TreeSource::Folder { folder, .. } => {
+            TreeLocation::Folder { folder, .. } => {
                 scan_folder(&folder.join(source), codec, &mut |opened, frame| {
                     salvage.add(opened, frame)
                 })
             }
-            TreeSource::Memory => {
+            TreeLocation::Memory => {
                 let log = self.disk.read(source);
                 let log = log.map_err(|e| StoreError::io("reading the log", &e))?;
                 let log = log.unwrap_or_default();
@@ -145,7 +150,7 @@ impl Ground {
 
 /// The ids of conversations that the journal's entries name: their messages find home even if the
 /// tree has forgotten which conversation a number stands for.
-fn names(journal: &Recovered, codec: &Codec) -> BTreeMap<u32, ConversationId> {
+fn names(journal: &JournalContent, codec: &Codec) -> BTreeMap<u32, ConversationId> {
     let mut names = BTreeMap::new();
     for record in &journal.records {
         for (key, value) in &record.batch.changes {

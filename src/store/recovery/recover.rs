@@ -22,7 +22,7 @@ use crate::store::format::messagepack::{decode, encode};
 use crate::store::format::record::{ConversationRecord, FailureRecord, IdRecord, SCHEMA};
 use crate::store::format::record_entry::{EntryRecord, EntryStateRecord};
 use crate::store::journal::Journal;
-use crate::store::journal::reader::{Kind, Recovered};
+use crate::store::journal::reader::{JournalContent, RecordKind};
 use crate::store::recovery::aside::set_aside;
 use crate::store::recovery::load::{
     Rows, entry_record, load, load_outbox, outbox_rows, put, put_counters,
@@ -32,10 +32,10 @@ use crate::store::recovery::rebuild::Unfinished;
 use crate::store::recovery::report::OpenReport;
 use crate::store::recovery::salvage::{Rebuilt, Salvage};
 use crate::store::recovery::scan::scan_folder;
-use crate::store::recovery::segment_check::{Tail, look};
+use crate::store::recovery::segment_check::{LogEnd, look};
 use crate::store::state::{Tables, empty_tables};
-use crate::store::tree::location::{Ground, TreeSource, Which};
-use crate::store::tree::memory::memory_tree;
+use crate::store::tree::location::{Location, TreeLocation, TreeName};
+use crate::store::tree::memory::{UnreadableTree, memory_tree};
 use crate::store::tree::{Direction, Kv, KvBatch};
 use crate::store::types::conversation::ConversationRow;
 use crate::store::types::position::ConversationNumber;
@@ -57,7 +57,7 @@ pub(crate) enum Check {
     Full,
 }
 
-impl Ground {
+impl Location {
     /// Opens everything, mends what can be mended, and starts the journal anew.
     pub(crate) fn open(
         &self,
@@ -66,22 +66,22 @@ impl Ground {
         now: Timestamp,
         report: &mut OpenReport,
     ) -> Result<(Tables, Result<Journal, StoreError>), StoreError> {
-        self.settle_swap()?;
+        self.finish_swap()?;
         let disk = self.disk.as_ref();
-        let journal = Recovered::read(disk, codec);
+        let journal = JournalContent::read(disk, codec);
         let journal = journal.map_err(|e| StoreError::io("reading the journal", &e))?;
         let unfinished = Unfinished::read(disk)?;
         let looked = match &self.tree {
-            TreeSource::Folder { options, .. } => look(&options.data_file()),
-            TreeSource::Memory => Ok(Tail::default()),
+            TreeLocation::Folder { options, .. } => look(&options.data_file()),
+            TreeLocation::Memory => Ok(LogEnd::default()),
         };
         let (tail, opened) = match looked {
             Ok(tail) if unfinished == Unfinished::default() => (tail, self.open_tree(codec, check)),
             Ok(_) => (
-                Tail::default(),
+                LogEnd::default(),
                 Err(StoreError::damaged("a tree half filled")),
             ),
-            Err(error) => (Tail::default(), Err(error)),
+            Err(error) => (LogEnd::default(), Err(error)),
         };
         let whole =
             opened.and_then(|tables| self.replayed(tables, codec, (&journal, &tail), report));
@@ -145,13 +145,13 @@ impl Ground {
         &self,
         mut tables: Tables,
         codec: &Codec,
-        (journal, tail): (&Recovered, &Tail),
+        (journal, tail): (&JournalContent, &LogEnd),
         report: &mut OpenReport,
     ) -> Result<Option<Tables>, StoreError> {
         let blank = tables.meta.seq == 0;
         report.created = blank && journal.records.is_empty();
         // Before anything is replayed, for that is in the files at once.
-        let is_emptied = blank && self.holds_records(codec);
+        let is_emptied = blank && self.holds_records(codec)?;
         if is_emptied
             || replay(&mut tables, codec, journal, report)? == Replay::TreeIsOlder
             // A damaged journal does not say how far the tree was; what the tree's files held does.
@@ -165,19 +165,23 @@ impl Ground {
     }
 
     /// Whether a raw scan finds a record in the tree's files.
-    fn holds_records(&self, codec: &Codec) -> bool {
-        let TreeSource::Folder { options, .. } = &self.tree else {
-            return false;
+    fn holds_records(&self, codec: &Codec) -> Result<bool, StoreError> {
+        let TreeLocation::Folder { options, .. } = &self.tree else {
+            return Ok(false);
         };
         let found = StoreError::damaged("found one");
         let scanned = scan_folder(&options.folder, codec, &mut |_, _| Err(found.clone()));
-        scanned.is_err()
+        match scanned {
+            Ok(_) => Ok(false),
+            Err(error) if error == found => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the folder can be written now.
     pub(crate) fn try_writing(&self) -> Result<(), StoreError> {
         let failed = |error| StoreError::io("trying to write", &error);
-        if let TreeSource::Folder { folder, .. } = &self.tree {
+        if let TreeLocation::Folder { folder, .. } = &self.tree {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         // As much as a journal takes, so that what follows does not fail half-way.
@@ -187,9 +191,25 @@ impl Ground {
         self.disk.remove(PROBE_FILE).map_err(failed)
     }
 
-    /// What can be read without opening anything, if anything can.
-    pub(crate) fn readable(&self, codec: &Codec) -> Tables {
-        self.peek(codec).unwrap_or_else(|_| empty_tables())
+    /// What can be read without opening anything.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when a file can't be read now: what is in it must not look as if it were gone.
+    pub(crate) fn readable(&self, codec: &Codec) -> Result<Tables, StoreError> {
+        match self.peek(codec) {
+            Err(StoreError::Damaged { .. }) => Ok(empty_tables()),
+            peeked => peeked,
+        }
+    }
+
+    /// Lets readers see what can be read without opening anything, after opening failed. Where not even
+    /// that can be read now, what is in memory stays, and all other reads fail.
+    pub(crate) fn show_readable(&self, tables: &mut Tables, codec: &Codec) {
+        match self.readable(codec) {
+            Ok(readable) => *tables = readable,
+            Err(error) => tables.kv = Arc::new(UnreadableTree(error)),
+        }
     }
 
     /// What can be read without writing: the whole records of the tree, in memory, and what the
@@ -198,10 +218,10 @@ impl Ground {
         let kv = memory_tree();
         let mut salvage = Salvage::new(Arc::clone(&kv), codec, SCHEMA, BTreeMap::new());
         let mut bytes = 0_usize;
-        if let TreeSource::Folder { folder, options } = &self.tree {
-            let unfinished = Unfinished::read(self.disk.as_ref()).unwrap_or_default();
+        if let TreeLocation::Folder { folder, options } = &self.tree {
+            let unfinished = Unfinished::read(self.disk.as_ref())?;
             let aside = unfinished.0.iter().map(|name| folder.join(name));
-            let old = folder.join(self.tree_name(Which::Old));
+            let old = folder.join(self.tree_name(TreeName::Old));
             let tree = if options.folder.exists() {
                 options.folder.clone()
             } else {
@@ -231,7 +251,8 @@ impl Ground {
         put_counters(&mut batch, codec, &meta, totals)?;
         kv.apply(&batch)?;
         let mut tables = load(kv, codec)?;
-        let journal = Recovered::read(self.disk.as_ref(), codec).unwrap_or_default();
+        let journal = JournalContent::read(self.disk.as_ref(), codec);
+        let journal = journal.map_err(|e| StoreError::io("reading the journal", &e))?;
         let mut unread = OpenReport::default();
         restore_outbox(&mut tables, codec, &journal, outbox, &mut unread)?;
         make_list(&mut tables, codec)?;
@@ -239,7 +260,7 @@ impl Ground {
     }
 
     fn open_tree(&self, codec: &Codec, check: Check) -> Result<Tables, StoreError> {
-        let tables = load(self.open_kv(Which::Tree)?, codec)?;
+        let tables = load(self.open_kv(TreeName::Tree)?, codec)?;
         if check == Check::Full {
             verify(tables.kv.as_ref(), codec)?;
         }
@@ -259,14 +280,14 @@ fn make_list(tables: &mut Tables, codec: &Codec) -> Result<(), StoreError> {
 fn restore_outbox(
     tables: &mut Tables,
     codec: &Codec,
-    journal: &Recovered,
+    journal: &JournalContent,
     found: Rows,
     report: &mut OpenReport,
 ) -> Result<(), StoreError> {
     let knows = journal
         .records
         .iter()
-        .any(|record| record.kind == Kind::Start);
+        .any(|record| record.kind == RecordKind::Start);
     let seq = tables.meta.seq.max(last_seq(journal)).saturating_add(1);
     tables.meta.seq = seq;
     let mut batch = KvBatch::default();
@@ -284,7 +305,7 @@ fn restore_outbox(
             // It may have been settled long ago: the app decides.
             record.state = EntryStateRecord::Failed(FailureRecord::Ambiguous);
         }
-        place(tables, codec, &mut record, &mut batch)?;
+        find_conversation(tables, codec, &mut record, &mut batch)?;
         tables.meta.next_entry = tables.meta.next_entry.max(id.0.saturating_add(1));
         put(&mut batch, codec, key, &encode(&record)?, seq)?;
         report.entries_recovered = report.entries_recovered.saturating_add(1);
@@ -294,7 +315,7 @@ fn restore_outbox(
 }
 
 /// Finds the conversation of a recovered entry, or makes one that is to be asked for.
-fn place(
+fn find_conversation(
     tables: &mut Tables,
     codec: &Codec,
     record: &mut EntryRecord<'_>,
@@ -346,7 +367,7 @@ enum Replay {
 fn replay(
     tables: &mut Tables,
     codec: &Codec,
-    journal: &Recovered,
+    journal: &JournalContent,
     report: &mut OpenReport,
 ) -> Result<Replay, StoreError> {
     let before = tables.meta.seq;
@@ -355,11 +376,15 @@ fn replay(
     let mut whole = before;
     for record in journal.current() {
         match record.kind {
-            Kind::Start | Kind::Mark if record.seq > whole => return Ok(Replay::TreeIsOlder),
-            Kind::Intent if record.seq > whole.saturating_add(1) => return Ok(Replay::TreeIsOlder),
+            RecordKind::Start | RecordKind::Mark if record.seq > whole => {
+                return Ok(Replay::TreeIsOlder);
+            }
+            RecordKind::Intent if record.seq > whole.saturating_add(1) => {
+                return Ok(Replay::TreeIsOlder);
+            }
             // It stands on commits that were durable then, and on none that was not.
-            Kind::Apart if record.base > before => return Ok(Replay::TreeIsOlder),
-            Kind::Intent | Kind::Apart if record.seq > seen => {
+            RecordKind::Apart if record.base > before => return Ok(Replay::TreeIsOlder),
+            RecordKind::Intent | RecordKind::Apart if record.seq > seen => {
                 tables.kv.apply(&record.batch)?;
                 seen = record.seq;
                 if record.seq == whole.saturating_add(1) {
@@ -369,7 +394,11 @@ fn replay(
             }
             // Seen already; or part of a commit that was to be durable only soon, and is lost: its
             // settlements are undone and will be done again.
-            Kind::Start | Kind::Intent | Kind::Apart | Kind::Outbox | Kind::Mark => {}
+            RecordKind::Start
+            | RecordKind::Intent
+            | RecordKind::Apart
+            | RecordKind::Outbox
+            | RecordKind::Mark => {}
         }
     }
     if seen > before {
@@ -378,7 +407,7 @@ fn replay(
     Ok(Replay::Done)
 }
 
-fn last_seq(journal: &Recovered) -> u64 {
+fn last_seq(journal: &JournalContent) -> u64 {
     journal
         .records
         .iter()
@@ -390,7 +419,7 @@ fn last_seq(journal: &Recovered) -> u64 {
 /// Whether promises may have been in the journal that are not there any more, given the last commit
 /// of the tree. A start that a power cut has torn is no such loss: the tree was flushed before it,
 /// and nothing was promised since.
-fn lacks_promises(journal: &Recovered, seq: u64) -> bool {
+fn lacks_promises(journal: &JournalContent, seq: u64) -> bool {
     journal.is_lost() && seq > 0 || journal.is_damaged() && seq > last_seq(journal)
 }
 
@@ -409,7 +438,7 @@ fn verify(kv: &dyn Kv, codec: &Codec) -> Result<(), StoreError> {
     let mut damaged = 0_u64;
     let all = (Bound::Unbounded, Bound::Unbounded);
     kv.scan(all, Direction::Forward, &mut |key, value| {
-        if frame::open(key, value, codec.frames()).is_err() {
+        if frame::open(key, value, codec.frame_context()).is_err() {
             damaged = damaged.saturating_add(1);
         }
         ControlFlow::Continue(())

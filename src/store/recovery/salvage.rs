@@ -8,12 +8,12 @@ use crate::model::{ConversationId, OutboxEntryId};
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
 use crate::store::format::conversation_value::{Parts, join};
-use crate::store::format::frame::{self, Opened};
+use crate::store::format::frame::{self, OpenedFrame};
 use crate::store::format::key::{self, Tag};
 use crate::store::format::messagepack::{decode, encode};
-use crate::store::format::pack::{Form, Pack};
+use crate::store::format::pack::{Form, FrameRank, Pack};
 use crate::store::format::record::{IdRecord, MetaRecord, SessionRecord};
-use crate::store::recovery::salvage_packs::{packed_single, repack, staged};
+use crate::store::recovery::salvage_packs::{repack, staged};
 use crate::store::tree::{Direction, Kv, KvBatch, apply};
 use crate::store::types::conversation::{ConversationRow, Freshness, Held, UnreadTotals};
 use crate::store::types::position::{ConversationNumber, HistoryEnd};
@@ -38,7 +38,7 @@ pub(crate) struct Salvage<'a> {
     codec: &'a Codec,
     /// Ids of conversations that are known otherwise, by their numbers.
     names: BTreeMap<u32, ConversationId>,
-    waiting: BTreeMap<Vec<u8>, (Rank, Vec<u8>)>,
+    waiting: BTreeMap<Vec<u8>, (FrameRank, Vec<u8>)>,
     /// The newest commit that any frame names, and the largest numbers that any counter held.
     meta: MetaRecord,
     /// Outbox rows: the newest commit and frame of each.
@@ -84,7 +84,7 @@ impl<'a> Salvage<'a> {
     }
 
     /// Takes a frame that was found.
-    pub(crate) fn add(&mut self, opened: &Opened, frame: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn add(&mut self, opened: &OpenedFrame, frame: &[u8]) -> Result<(), StoreError> {
         self.meta.seq = self.meta.seq.max(opened.seq);
         match Tag::of(&opened.key) {
             Some(Tag::Meta) => {
@@ -105,10 +105,7 @@ impl<'a> Salvage<'a> {
                 }
             }
             // Derived: made anew.
-            Some(
-                Tag::Totals | Tag::Census | Tag::Moves | Tag::ListPage | Tag::List | Tag::Work,
-            )
-            | None => {}
+            Some(Tag::Totals | Tag::Census | Tag::Moves | Tag::ListPage | Tag::Work) | None => {}
             Some(Tag::Session | Tag::Id | Tag::Awaiting | Tag::Local) => {
                 let rank = (opened.seq, Form::Hot);
                 self.wait(opened.key.clone(), rank, frame.to_vec())?;
@@ -122,30 +119,24 @@ impl<'a> Salvage<'a> {
                 let rank = (opened.seq, Pack::form_of(&opened.payload));
                 self.wait(staged(&opened.key), rank, frame.to_vec())?;
             }
-            Some(Tag::Single) => {
-                if let Ok((key, payload)) = packed_single(opened, self.codec) {
-                    let frame = self.codec.seal(&key, &payload, opened.seq)?;
-                    self.wait(staged(&key), (opened.seq, Form::Hot), frame)?;
-                }
-            }
         }
         Ok(())
     }
 
     /// Takes the tail that lies with a conversation's row, as the hot pack that it would become: the
     /// newest row need not have the newest word on every message that a tail once held.
-    fn add_tail(&mut self, opened: &Opened) -> Result<(), StoreError> {
+    fn add_tail(&mut self, opened: &OpenedFrame) -> Result<(), StoreError> {
         let parts = Parts::of(&opened.payload).ok();
         let tail = parts.and_then(|parts| parts.tail);
         let (Some((bound, payload)), Ok(number)) = (tail, key::parse_number(&opened.key)) else {
             return Ok(());
         };
         let key = key::pack(Form::Hot, number, bound);
-        let frame = self.codec.seal(&key, payload, opened.seq)?;
+        let frame = self.codec.frame(&key, payload, opened.seq)?;
         self.wait(staged(&key), (opened.seq, Form::Hot), frame)
     }
 
-    fn wait(&mut self, key: Vec<u8>, rank: Rank, frame: Vec<u8>) -> Result<(), StoreError> {
+    fn wait(&mut self, key: Vec<u8>, rank: FrameRank, frame: Vec<u8>) -> Result<(), StoreError> {
         let waiting = self.waiting.get(&key);
         if waiting.is_none_or(|(newest, _)| *newest <= rank) {
             self.waiting.insert(key, (rank, frame));
@@ -269,7 +260,7 @@ impl<'a> Salvage<'a> {
     ) -> Result<(), StoreError> {
         let mut batch = KvBatch::default();
         let mut put = |key: Vec<u8>, payload: &[u8]| -> Result<(), StoreError> {
-            let value = self.codec.seal(&key, payload, self.meta.seq)?;
+            let value = self.codec.frame(&key, payload, self.meta.seq)?;
             batch.put(key, value);
             Ok(())
         };
@@ -308,17 +299,20 @@ impl<'a> Salvage<'a> {
         row.missed_until = None;
         let mut batch = KvBatch::default();
         let payload = encode(&SessionRecord::of(&row))?;
-        batch.put(key.clone(), self.codec.seal(&key, &payload, self.meta.seq)?);
+        batch.put(
+            key.clone(),
+            self.codec.frame(&key, &payload, self.meta.seq)?,
+        );
         self.apply(&batch)
     }
 
-    fn each(&self, tag: Tag, visit: &mut dyn FnMut(&Opened)) -> Result<(), StoreError> {
+    fn each(&self, tag: Tag, visit: &mut dyn FnMut(&OpenedFrame)) -> Result<(), StoreError> {
         let prefix = [tag as u8];
         let end = key::after_prefix(&prefix).unwrap_or_default();
         let range = (Bound::Included(&prefix[..]), Bound::Excluded(&end[..]));
         self.tree
             .scan(range, Direction::Forward, &mut |key, value| {
-                if let Ok(opened) = frame::open(key, value, self.codec.frames()) {
+                if let Ok(opened) = frame::open(key, value, self.codec.frame_context()) {
                     visit(&opened);
                 }
                 ControlFlow::Continue(())
@@ -330,12 +324,8 @@ impl<'a> Salvage<'a> {
     }
 }
 
-/// Of two frames of one key, the greater is the newer: by commit, and by form, for sealing has no
-/// commit of its own.
-type Rank = (u64, Form);
-
-fn rank_of(frame: &[u8], codec: &Codec) -> Option<Rank> {
-    let (opened, _) = frame::open_first(frame, codec.frames()).ok()?;
+fn rank_of(frame: &[u8], codec: &Codec) -> Option<FrameRank> {
+    let (opened, _) = frame::open_first(frame, codec.frame_context()).ok()?;
     let form = match Tag::of(&opened.key) {
         Some(Tag::Pack | Tag::Hot) => Pack::form_of(&opened.payload),
         _ => Form::Hot,

@@ -11,12 +11,10 @@ use std::ops::{Bound, ControlFlow};
 
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
-use crate::store::format::frame::{self, Opened};
+use crate::store::format::frame::{self, OpenedFrame};
 use crate::store::format::key;
-use crate::store::format::messagepack::BadRecord;
-use crate::store::format::pack::{Form, Pack};
+use crate::store::format::pack::Pack;
 use crate::store::format::pack_layout::{Linked, lay};
-use crate::store::recovery::migrate::single;
 use crate::store::tree::{Direction, Kv, KvBatch, apply, remove_all};
 use crate::store::types::conversation::Held;
 use crate::store::types::position::{ConversationNumber, Position};
@@ -34,23 +32,6 @@ pub(crate) fn staged(key: &[u8]) -> Vec<u8> {
         *tag = SHELF;
     }
     staged
-}
-
-/// A message of schema 1 as a pack of its own: key and payload.
-pub(crate) fn packed_single(
-    opened: &Opened,
-    codec: &Codec,
-) -> Result<(Vec<u8>, Vec<u8>), BadRecord> {
-    let (number, position) = key::parse_single(&opened.key)?;
-    let (slot, older) = single(position, &opened.payload)?;
-    let key = key::among_packs(number, &slot.position);
-    let pack = Pack {
-        form: Form::Hot,
-        older,
-        slots: vec![slot],
-    };
-    let payload = pack.encode(&codec.squeeze).map_err(|_| BadRecord)?;
-    Ok((key, payload))
 }
 
 /// What the packs hold now.
@@ -81,7 +62,7 @@ pub(crate) fn repack(
         taken = key;
         let Some(opened) = opened else { continue };
         let number = key::parse_pack(&opened.key);
-        let pack = Pack::decode(opened.payload, &codec.squeeze);
+        let pack = Pack::decode(opened.payload, &codec.compressor);
         if let (Ok(number), Ok(pack)) = (number, pack) {
             shelf.add(number, &opened.key, (opened.seq, pack))?;
         }
@@ -92,7 +73,7 @@ pub(crate) fn repack(
 }
 
 /// A key of the shelf and its frame; none in its place if that does not open any more.
-type Staged = (Vec<u8>, Option<Opened>);
+type Staged = (Vec<u8>, Option<OpenedFrame>);
 
 /// What lies behind a key on the shelf.
 fn next_staged(tree: &dyn Kv, codec: &Codec, taken: &[u8]) -> Result<Option<Staged>, StoreError> {
@@ -100,7 +81,7 @@ fn next_staged(tree: &dyn Kv, codec: &Codec, taken: &[u8]) -> Result<Option<Stag
     let range = (Bound::Excluded(taken), Bound::Excluded(&end[..]));
     let mut found = None;
     tree.scan(range, Direction::Forward, &mut |key, value| {
-        let opened = frame::open_first(value, codec.frames());
+        let opened = frame::open_first(value, codec.frame_context());
         found = Some((key.to_vec(), opened.ok().map(|(opened, _)| opened)));
         ControlFlow::Break(())
     })?;
@@ -205,8 +186,8 @@ impl Shelf<'_> {
         held.newest = Some(last.clone());
         let mut batch = KvBatch::default();
         let before = self.window.laid.replace(last);
-        for (key, payload) in lay(number, before.as_ref(), waiting, &self.codec.squeeze)? {
-            let value = self.codec.seal(&key, &payload, self.seq)?;
+        for (key, payload) in lay(number, before.as_ref(), waiting, &self.codec.compressor)? {
+            let value = self.codec.frame(&key, &payload, self.seq)?;
             batch.put(key, value);
         }
         apply(self.tree, &batch)

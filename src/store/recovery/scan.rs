@@ -5,9 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::store::disk::is_absent;
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
-use crate::store::format::frame::{self, BadFrame, HEADER, Opened, VALUE_MAX};
+use crate::store::format::frame::{self, BadFrame, HEADER, OpenedFrame, VALUE_MAX};
 use crate::store::format::key::KEY_MAX;
 
 /// No frame is longer.
@@ -17,7 +18,7 @@ const FRAME_MAX: usize = HEADER + KEY_MAX + VALUE_MAX;
 const CHUNK: usize = 1024 * 1024;
 
 /// What takes each whole frame that a scan finds, opened and as it lay there.
-pub(crate) type Found<'a> = &'a mut dyn FnMut(&Opened, &[u8]) -> Result<(), StoreError>;
+pub(crate) type FrameVisitor<'a> = &'a mut dyn FnMut(&OpenedFrame, &[u8]) -> Result<(), StoreError>;
 
 /// What a scan found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,13 +35,14 @@ pub(crate) struct Scanned {
 pub(crate) fn scan_folder(
     folder: &Path,
     codec: &Codec,
-    found: Found<'_>,
+    found: FrameVisitor<'_>,
 ) -> Result<Scanned, StoreError> {
     let mut scanned = Scanned::default();
-    for path in files(folder) {
-        let Ok(mut file) = File::open(&path) else {
-            scanned.unreadable = scanned.unreadable.saturating_add(1);
-            continue;
+    for path in files(folder).map_err(unread)? {
+        // A file that can't be opened now may be whole: it must not count as one without records.
+        let mut file = match File::open(&path) {
+            Err(error) if is_absent(&error) => continue,
+            opened => opened.map_err(unread)?,
         };
         scan(&mut file, codec, &mut scanned, found)?;
     }
@@ -51,7 +53,7 @@ pub(crate) fn scan_folder(
 pub(crate) fn scan_bytes(
     mut bytes: &[u8],
     codec: &Codec,
-    found: Found<'_>,
+    found: FrameVisitor<'_>,
 ) -> Result<Scanned, StoreError> {
     let mut scanned = Scanned::default();
     scan(&mut bytes, codec, &mut scanned, found)?;
@@ -59,12 +61,15 @@ pub(crate) fn scan_bytes(
 }
 
 /// The store's number as most whole frames of a folder tell it, for a store whose identity is lost.
-pub(crate) fn store_of_folder(folder: &Path) -> Option<u64> {
+pub(crate) fn store_of_folder(folder: &Path) -> io::Result<Option<u64>> {
     let mut votes: BTreeMap<u64, u64> = BTreeMap::new();
-    for path in files(folder) {
+    for path in files(folder)? {
         // The head of a file is enough to know whose it is.
         let mut head = Vec::new();
-        let Ok(file) = File::open(path) else { continue };
+        let file = match File::open(path) {
+            Err(error) if is_absent(&error) => continue,
+            opened => opened?,
+        };
         let _ = file.take(4 * CHUNK as u64).read_to_end(&mut head);
         let mut rest = head.as_slice();
         while let Some(start) = frame::find_magic(rest) {
@@ -76,23 +81,29 @@ pub(crate) fn store_of_folder(folder: &Path) -> Option<u64> {
             rest = rest.get(1..).unwrap_or_default();
         }
     }
-    votes
-        .into_iter()
-        .max_by_key(|(_, votes)| *votes)
-        .map(|(store, _)| store)
+    let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
+    Ok(most.map(|(store, _)| store))
+}
+
+fn unread(error: io::Error) -> StoreError {
+    StoreError::io("reading the files of the tree", &error)
 }
 
 /// Every file of a folder, and of the folders in it, in order.
-pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     // A file may stand where a folder belongs.
     if folder.is_file() {
-        return vec![folder.to_path_buf()];
+        return Ok(vec![folder.to_path_buf()]);
     }
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()) {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if is_absent(&error) => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
             if path.is_dir() {
                 folders.push(path)
             } else {
@@ -101,14 +112,14 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found.sort();
-    found
+    Ok(found)
 }
 
 fn scan(
     file: &mut dyn Read,
     codec: &Codec,
     scanned: &mut Scanned,
-    found: Found<'_>,
+    found: FrameVisitor<'_>,
 ) -> Result<(), StoreError> {
     let mut unreadable = 0;
     let walked = walk(file, &mut unreadable, &mut |rest| {
@@ -168,15 +179,15 @@ fn take(
     rest: &[u8],
     codec: &Codec,
     scanned: &mut Scanned,
-    found: Found<'_>,
+    found: FrameVisitor<'_>,
 ) -> Result<usize, StoreError> {
-    match frame::open_first(rest, codec.frames()) {
+    match frame::open_first(rest, codec.frame_context()) {
         Ok((opened, length)) => {
             scanned.frames = scanned.frames.saturating_add(1);
             found(&opened, rest.get(..length).unwrap_or_default())?;
             Ok(length)
         }
-        Err(BadFrame::Damaged | BadFrame::Foreign | BadFrame::Sealed) => {
+        Err(BadFrame::Damaged | BadFrame::Foreign | BadFrame::Locked) => {
             scanned.broken = scanned.broken.saturating_add(1);
             Ok(frame::MAGIC.len())
         }

@@ -39,7 +39,7 @@ const KEPT_MAX: usize = 4;
 
 /// Bytes of the file that opening may overwrite.
 #[derive(Debug, Default)]
-pub(crate) struct Tail {
+pub(crate) struct LogEnd {
     /// Where they were, and what they were.
     pub(crate) segments: Vec<(u64, Vec<u8>)>,
     /// Pages with files of their own: their names, and what they were.
@@ -64,7 +64,7 @@ enum Header {
 /// # Errors
 ///
 /// [`StoreError::Damaged`] when a header is: the file must not be opened. [`StoreError::Io`].
-pub(crate) fn look(data_file: &Path) -> Result<Tail, StoreError> {
+pub(crate) fn look(data_file: &Path) -> Result<LogEnd, StoreError> {
     let failed = |error: io::Error| io_or_damage("looking at the database", &error);
     let file = match File::open(data_file) {
         Ok(file) => file,
@@ -100,7 +100,7 @@ pub(crate) fn look(data_file: &Path) -> Result<Tail, StoreError> {
         .collect();
     at_end.sort_unstable();
     let over = at_end.len().saturating_sub(KEPT_MAX);
-    let mut tail = Tail::default();
+    let mut tail = LogEnd::default();
     for (_, _, offset) in at_end.into_iter().skip(over) {
         let size = SEGMENT.min(length.saturating_sub(offset));
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
@@ -130,7 +130,7 @@ fn snapshot_place(data_file: &Path) -> i64 {
 /// # Errors
 ///
 /// [`StoreError::Damaged`] when there are any.
-fn refuse_remains(data_file: &Path) -> Result<Tail, StoreError> {
+fn refuse_remains(data_file: &Path) -> Result<LogEnd, StoreError> {
     let pages = data_file.parent().map(|folder| folder.join("blobs"));
     let mut pages = pages
         .into_iter()
@@ -138,7 +138,7 @@ fn refuse_remains(data_file: &Path) -> Result<Tail, StoreError> {
     if pages.any(|mut pages| pages.next().is_some()) {
         return Err(StoreError::damaged("the database has pages and no log"));
     }
-    Ok(Tail::default())
+    Ok(LogEnd::default())
 }
 
 /// Looks at the pages with files of their own; gives those that opening may remove.
@@ -248,7 +248,7 @@ fn read_at(mut file: &File, offset: u64, into: &mut [u8]) -> io::Result<()> {
     io::Read::read_exact(&mut file, into)
 }
 
-impl Tail {
+impl LogEnd {
     /// The newest commit of which there is a whole frame; 0 for none.
     pub(crate) fn newest_commit(&self, codec: &Codec) -> u64 {
         let mut newest = 0_u64;

@@ -21,7 +21,7 @@ use crate::store::types::position::ConversationNumber;
 pub(crate) struct List {
     /// Newest activity first; of one time, the one with the highest number.
     order: BTreeSet<(Reverse<Timestamp>, Reverse<ConversationNumber>)>,
-    places: BTreeMap<ConversationNumber, Timestamp>,
+    activities: BTreeMap<ConversationNumber, Timestamp>,
     /// See [`Print::sum`].
     sum: u64,
     /// What of it is in no page of the tree yet.
@@ -64,14 +64,14 @@ pub(crate) const fn page_of(number: ConversationNumber) -> u32 {
 
 impl List {
     /// The list in which each conversation has the given activity.
-    pub(crate) fn of(places: BTreeMap<ConversationNumber, Timestamp>) -> Self {
-        let order = places.iter();
+    pub(crate) fn of(activities: BTreeMap<ConversationNumber, Timestamp>) -> Self {
+        let order = activities.iter();
         let order = order.map(|(number, activity)| (Reverse(*activity), Reverse(*number)));
-        let hashes = places.iter().map(|(number, at)| hash(*number, *at));
+        let hashes = activities.iter().map(|(number, at)| hash(*number, *at));
         Self {
             order: order.collect(),
             sum: hashes.fold(0, u64::wrapping_add),
-            places,
+            activities,
             unwritten: Unwritten::default(),
         }
     }
@@ -93,7 +93,7 @@ impl List {
 
     /// Where a conversation stands.
     pub(crate) fn activity(&self, number: ConversationNumber) -> Option<Timestamp> {
-        self.places.get(&number).copied()
+        self.activities.get(&number).copied()
     }
 
     /// The conversations of a page of the tree, by number.
@@ -104,13 +104,16 @@ impl List {
         let first = page.saturating_mul(PAGE_NUMBERS);
         let last = first.saturating_add(PAGE_NUMBERS.saturating_sub(1));
         let on_page = ConversationNumber(first)..=ConversationNumber(last);
-        let found = self.places.range(on_page);
+        let found = self.activities.range(on_page);
         found.map(|(number, activity)| (*number, *activity))
     }
 
     /// The pages of the tree that hold a conversation.
     pub(crate) fn pages(&self) -> BTreeSet<u32> {
-        self.places.keys().map(|number| page_of(*number)).collect()
+        self.activities
+            .keys()
+            .map(|number| page_of(*number))
+            .collect()
     }
 
     /// What a prepared batch moves.
@@ -122,7 +125,7 @@ impl List {
         });
         Moves(
             moves
-                .filter(|(number, after)| self.places.get(number) != after.as_ref())
+                .filter(|(number, after)| self.activities.get(number) != after.as_ref())
                 .collect(),
         )
     }
@@ -134,10 +137,10 @@ impl List {
 
     /// What will tell the list from any other once `moves` are made.
     pub(crate) fn print_with(&self, moves: &Moves) -> Print {
-        let mut count = self.places.len();
+        let mut count = self.activities.len();
         let mut sum = self.sum;
         for (number, after) in &moves.0 {
-            if let Some(before) = self.places.get(number) {
+            if let Some(before) = self.activities.get(number) {
                 count = count.saturating_sub(1);
                 sum = sum.wrapping_sub(hash(*number, *before));
             }
@@ -157,8 +160,8 @@ impl List {
         self.sum = self.print_with(moves).sum;
         for (number, after) in &moves.0 {
             let before = match after {
-                Some(after) => self.places.insert(*number, *after),
-                None => self.places.remove(number),
+                Some(after) => self.activities.insert(*number, *after),
+                None => self.activities.remove(number),
             };
             if let Some(before) = before {
                 self.order.remove(&(Reverse(before), Reverse(*number)));
@@ -201,19 +204,19 @@ mod tests {
             steps in proptest::collection::vec(moves(), 0..12), limit in 1..20_usize
         ) {
             let mut list = List::default();
-            let mut places = BTreeMap::new();
+            let mut activities = BTreeMap::new();
             for moves in &steps {
                 for (number, after) in &moves.0 {
                     match after {
-                        Some(after) => places.insert(*number, *after),
-                        None => places.remove(number),
+                        Some(after) => activities.insert(*number, *after),
+                        None => activities.remove(number),
                     };
                 }
                 let expected = list.print_with(moves);
                 list.make(moves);
                 prop_assert_eq!(list.print(), expected);
             }
-            let made = List::of(places.clone());
+            let made = List::of(activities.clone());
             prop_assert_eq!(list.print(), made.print());
             prop_assert_eq!(&list.order, &made.order);
             let mut paged = Vec::new();
@@ -230,7 +233,7 @@ mod tests {
                     break;
                 }
             }
-            let mut expected: Vec<_> = places.into_iter().map(|(n, at)| (at, n)).collect();
+            let mut expected: Vec<_> = activities.into_iter().map(|(n, at)| (at, n)).collect();
             expected.sort_unstable_by(|a, b| b.cmp(a));
             prop_assert_eq!(paged, expected);
         }
@@ -239,8 +242,8 @@ mod tests {
     #[test]
     fn lists_that_differ_in_one_place_have_different_prints() {
         let at = Timestamp::from_millis;
-        let of = |places: &[(u32, i64)]| {
-            let each = places.iter();
+        let of = |activities: &[(u32, i64)]| {
+            let each = activities.iter();
             List::of(
                 each.map(|(n, ms)| (ConversationNumber(*n), at(*ms)))
                     .collect(),

@@ -20,7 +20,7 @@ use crate::model::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
 use crate::store::format::conversation_value::Parts;
-use crate::store::format::frame::{self, Opened};
+use crate::store::format::frame::{self, OpenedFrame};
 use crate::store::format::key::{self, Tag};
 use crate::store::format::messagepack::{BadRecord, encode};
 use crate::store::format::number::{put_number, take_number, unzigzag, zigzag};
@@ -134,7 +134,7 @@ impl List {
             let on_page = self.on_page(*page);
             let on_page = Moves(on_page.map(|(number, at)| (number, Some(at))).collect());
             let key = key::list_page(*page);
-            let value = codec.seal(&key, &on_page.encode(), seq)?;
+            let value = codec.frame(&key, &on_page.encode(), seq)?;
             batch.put(key, value);
         }
         Ok(())
@@ -158,12 +158,12 @@ impl List {
         meta: &MetaRecord,
         outbox: &Outbox,
     ) -> Result<Self, StoreError> {
-        let (mut found, mut pages_at) = (Found::default(), 0);
-        let mut places = BTreeMap::new();
+        let (mut found, mut pages_at) = (ListRecords::default(), 0);
+        let mut activities = BTreeMap::new();
         found.read(kv, codec, Tag::ListPage, &mut |page| {
             pages_at = pages_at.max(page.seq);
             let page = Moves::decode(page.payload)?.0;
-            places.extend(page.into_iter().filter_map(|(n, at)| Some((n, at?))));
+            activities.extend(page.into_iter().filter_map(|(n, at)| Some((n, at?))));
             Ok(())
         })?;
         let mut moves = BTreeMap::new();
@@ -174,7 +174,7 @@ impl List {
             }
             Ok(())
         })?;
-        let mut list = Self::of(places);
+        let mut list = Self::of(activities);
         for (slot, moves) in moves.values() {
             list.make(moves);
             let next = slot.saturating_add(1);
@@ -225,7 +225,7 @@ impl List {
         meta.list = Some(self.print());
         let mut batch = KvBatch::default();
         self.put_pages(&mut batch, codec, meta.seq)?;
-        let value = codec.seal(&key::meta(), &encode(meta)?, meta.seq)?;
+        let value = codec.frame(&key::meta(), &encode(meta)?, meta.seq)?;
         batch.put(key::meta(), value);
         kv.apply(&batch)?;
         self.wrote_pages();
@@ -234,12 +234,12 @@ impl List {
 }
 
 /// The records of the list that are in the tree.
-struct Found {
+struct ListRecords {
     is_whole: bool,
     keys: Vec<Vec<u8>>,
 }
 
-impl Default for Found {
+impl Default for ListRecords {
     fn default() -> Self {
         Self {
             is_whole: true,
@@ -248,17 +248,17 @@ impl Default for Found {
     }
 }
 
-impl Found {
+impl ListRecords {
     fn read(
         &mut self,
         kv: &dyn Kv,
         codec: &Codec,
         tag: Tag,
-        take: &mut dyn FnMut(Opened) -> Result<(), BadRecord>,
+        take: &mut dyn FnMut(OpenedFrame) -> Result<(), BadRecord>,
     ) -> Result<(), StoreError> {
         each(kv, tag, &mut |key, value| {
             self.keys.push(key.to_vec());
-            let opened = frame::open(key, value, codec.frames()).map_err(|_| BadRecord);
+            let opened = frame::open(key, value, codec.frame_context()).map_err(|_| BadRecord);
             self.is_whole &= opened.and_then(&mut *take).is_ok();
         })
     }
@@ -271,16 +271,16 @@ fn of_rows(
     codec: &Codec,
     outbox: &Outbox,
 ) -> Result<BTreeMap<ConversationNumber, Timestamp>, StoreError> {
-    let mut places = BTreeMap::new();
+    let mut activities = BTreeMap::new();
     each(kv, Tag::Conversation, &mut |key, value| {
         let payload = codec.open(key, value).unwrap_or_default();
         let row = Parts::of(&payload).and_then(|parts| parts.row());
         if let (Ok(number), Ok(row)) = (key::parse_number(key), row) {
             let echo = outbox.newest_echo(number).map(|entry| entry.enqueued_at);
-            places.insert(number, row.activity_with(echo));
+            activities.insert(number, row.activity_with(echo));
         }
     })?;
-    Ok(places)
+    Ok(activities)
 }
 
 fn each(kv: &dyn Kv, tag: Tag, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
@@ -332,7 +332,7 @@ mod tests {
             let seq = self.meta.seq;
             let mut batch = KvBatch::default();
             let mut put = |key: Vec<u8>, payload: &[u8]| {
-                batch.put(key.clone(), self.codec.seal(&key, payload, seq).unwrap());
+                batch.put(key.clone(), self.codec.frame(&key, payload, seq).unwrap());
             };
             for (number, ms) in moves {
                 let record = ms.map_or_else(Vec::new, |ms| {

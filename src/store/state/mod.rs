@@ -7,12 +7,13 @@ pub(super) mod outbox;
 pub(super) mod pack_cache;
 pub(super) mod read_ahead;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::model::{ClientId, StoreHealth};
 use crate::store::disk::Disk;
-use crate::store::disk::lock::Hold;
+use crate::store::disk::lock::{FolderRight, LockRefusal};
 use crate::store::error::StoreError;
 use crate::store::format::codec::Codec;
 use crate::store::format::record::{MetaRecord, Print, SCHEMA};
@@ -21,7 +22,7 @@ use crate::store::state::list::List;
 use crate::store::state::outbox::Outbox;
 use crate::store::state::pack_cache::PackCache;
 use crate::store::tree::memory::memory_tree;
-use crate::store::tree::pending::Unapplied;
+use crate::store::tree::pending::PendingChanges;
 use crate::store::tree::{CACHE_BYTES, Direction, KeyRange, Kv, KvBatch, Visit};
 use crate::store::types::conversation::{ConversationRow, SessionRow, UnreadTotals};
 use crate::store::types::position::ConversationNumber;
@@ -35,7 +36,7 @@ pub(crate) const ROW_SHARE: u64 = 6;
 pub(crate) struct Tables {
     pub(crate) kv: Arc<dyn Kv>,
     /// What lies over it: see there. Reads go through [`Tables::value`] and [`Tables::scan`].
-    pub(crate) unapplied: Unapplied,
+    pub(crate) pending: PendingChanges,
     pub(crate) meta: MetaRecord,
     pub(crate) outbox: Outbox,
     pub(crate) totals: UnreadTotals,
@@ -51,7 +52,7 @@ pub(crate) struct Tables {
 impl Tables {
     /// The value of a key.
     pub(crate) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.unapplied.value(self.kv.as_ref(), key)
+        self.pending.value(self.kv.as_ref(), key)
     }
 
     /// Visits the keys of a range, in the given direction, until the visitor breaks off.
@@ -61,8 +62,7 @@ impl Tables {
         direction: Direction,
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
-        self.unapplied
-            .scan(self.kv.as_ref(), range, direction, visit)
+        self.pending.scan(self.kv.as_ref(), range, direction, visit)
     }
 
     /// Lays the list's pages over the tree, if there is much that they lack.
@@ -70,7 +70,7 @@ impl Tables {
         if self.list.unwritten.is_much() {
             let mut pages = KvBatch::default();
             self.list.put_pages(&mut pages, codec, self.meta.seq)?;
-            self.unapplied.add(pages);
+            self.pending.add(pages);
             self.list.wrote_pages();
         }
         Ok(())
@@ -78,7 +78,7 @@ impl Tables {
 
     /// Applies a batch, and before it whatever the tree has not been told yet.
     pub(crate) fn apply(&mut self, batch: &KvBatch) -> Result<(), StoreError> {
-        self.unapplied.apply_with(batch, self.kv.as_ref())
+        self.pending.apply_with(batch, self.kv.as_ref())
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     /// The most bytes that the store should take on disk; all ones for no limit.
     budget: AtomicU64,
     /// Dropped last: fields drop in order, and the files must be closed before the folder is free.
-    _hold: Hold,
+    right: Mutex<FolderRight>,
 }
 
 impl Shared {
@@ -105,7 +105,7 @@ impl Shared {
         tables: Tables,
         health: StoreHealth,
         disk: Arc<dyn Disk>,
-        hold: Hold,
+        right: FolderRight,
     ) -> Self {
         Self {
             owner,
@@ -115,7 +115,7 @@ impl Shared {
             damaged: AtomicU64::new(0),
             disk,
             budget: AtomicU64::new(u64::MAX),
-            _hold: hold,
+            right: Mutex::new(right),
         }
     }
 
@@ -127,6 +127,15 @@ impl Shared {
     /// The tables to change; waits until every snapshot is gone.
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Tables> {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes sure that nobody else can open the folder.
+    pub(crate) fn complete_right(&self, folder: &Path) -> Result<(), StoreError> {
+        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        right.complete(folder).map_err(|refusal| match refusal {
+            LockRefusal::Held(holder) => StoreError::InUse { holder },
+            LockRefusal::Io(error) => StoreError::io("locking the folder", &error),
+        })
     }
 
     pub(crate) fn health(&self) -> StoreHealth {
@@ -187,6 +196,6 @@ pub(crate) fn empty_tables() -> Tables {
         list: List::default(),
         rows: Cache::sharing(CACHE_BYTES, ROW_SHARE),
         packs: PackCache::new(CACHE_BYTES),
-        unapplied: Unapplied::default(),
+        pending: PendingChanges::default(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::store::format::conversation_value::Tail;
 use crate::store::format::pack::Pack;
 use crate::store::state::cache::Cache;
-use crate::store::state::read_ahead::Ahead;
+use crate::store::state::read_ahead::ReadAhead;
 use crate::store::types::position::ConversationNumber;
 
 /// How much of packs is kept in memory, in parts of the tree's cache: of tails 4 MiB beside 16 MiB,
@@ -25,7 +25,7 @@ pub(crate) struct PackCache {
     /// Sealed packs, expanded, by key.
     pub(crate) sealed: Cache<Vec<u8>, Arc<Pack>>,
     /// Sealed packs as they lie in the tree, for whoever pages back.
-    pub(crate) ahead: Ahead,
+    pub(crate) ahead: ReadAhead,
 }
 
 impl PackCache {
@@ -34,7 +34,7 @@ impl PackCache {
         Self {
             tails: Cache::sharing(cache_bytes, TAIL_SHARE),
             sealed: Cache::sharing(cache_bytes, SEALED_SHARE),
-            ahead: Ahead::sharing(cache_bytes, AHEAD_SHARE),
+            ahead: ReadAhead::sharing(cache_bytes, AHEAD_SHARE),
         }
     }
 

@@ -9,9 +9,9 @@ use crate::store::types::position::ConversationNumber;
 
 /// What was read ahead of each conversation.
 #[derive(Debug)]
-pub(crate) struct Ahead(pub(crate) Cache<ConversationNumber, Arc<Run>>);
+pub(crate) struct ReadAhead(pub(crate) Cache<ConversationNumber, Arc<Run>>);
 
-impl Ahead {
+impl ReadAhead {
     /// Keeps the ways back of some conversations, in a share of the memory for caches.
     pub(crate) fn sharing(cache_bytes: u64, parts: u64) -> Self {
         Self(Cache::sharing(cache_bytes, parts))
@@ -67,7 +67,7 @@ impl Run {
     }
 
     /// What it lacks: the range behind its last pack.
-    pub(crate) fn rest(&self) -> Option<Upper> {
+    pub(crate) fn remaining(&self) -> Option<Upper> {
         let (key, _) = self.packs.last().filter(|_| !self.ended)?;
         Some(Upper {
             key: key.clone(),
@@ -117,14 +117,14 @@ mod tests {
         assert_eq!(below(&run, &upper(6, false)), Some(vec![4]));
         assert_eq!(below(&run, &upper(9, true)), None, "above its top");
         assert_eq!(below(&run, &upper(4, false)), None, "behind its last");
-        assert_eq!(run.rest(), Some(upper(4, false)));
+        assert_eq!(run.remaining(), Some(upper(4, false)));
     }
 
     #[test]
     fn a_run_that_ended_knows_that_nothing_is_behind_its_last() {
         let run = run(upper(9, true), &[8], true);
         assert_eq!(below(&run, &upper(8, false)), Some(vec![]));
-        assert_eq!(run.rest(), None);
+        assert_eq!(run.remaining(), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::model::{StoreHealth, Unread};
 use crate::store::disk::memory::Fault;
 use crate::store::error::StoreError;
 use crate::store::maintain::Tended;
-use crate::store::maintain::evict::{Evictor, Found, KEPT};
+use crate::store::maintain::evict::{Eviction, Evictor, KEPT};
 use crate::store::read::timeline::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::types::position::HistoryStart;
@@ -83,13 +83,13 @@ fn evict(bench: &mut Bench, in_view: &[ConversationId], mut steps: usize) -> u64
     let mut bytes = 0;
     while steps > 0 {
         match evictor.step(&bench.store, in_view).unwrap() {
-            Found::Looking => {}
-            Found::Evicted { batch, bytes: some } => {
+            Eviction::Looking => {}
+            Eviction::Evicted { batch, bytes: some } => {
                 bench.writer.commit(*batch, CommitClass::Cache).unwrap();
                 bytes += some;
                 steps -= 1;
             }
-            Found::Nothing => break,
+            Eviction::Nothing => break,
         }
     }
     bytes
@@ -206,6 +206,31 @@ fn an_unread_mention_stays_with_its_neighbours_until_it_is_read() {
     });
     evict(&mut bench, &[], usize::MAX);
     assert!(!shown(&bench.store, number).contains(&Some(100)));
+}
+
+/// Nobody ever read the conversation, so there is no mark: everything in it is unread.
+#[test]
+fn an_unread_mention_stays_in_a_conversation_that_was_never_read() {
+    let mut bench = Bench::new();
+    let number = long(&mut bench, "c", 400);
+    bench.commit(|o| {
+        let mut mention = message("other", 100, "text 100");
+        mention.mentions.all = true;
+        o.put_message(number, &mention).unwrap();
+        o.update_conversation(number, |row| {
+            row.read_until_self = None;
+            row.unread = Unread {
+                count: 400,
+                at_least: false,
+                mentioned: true,
+            };
+        })
+        .unwrap();
+    });
+    evict(&mut bench, &[], usize::MAX);
+    let left = shown(&bench.store, number);
+    assert!(left.contains(&Some(100)), "{left:?}");
+    assert!(left.len() < 170, "the rest went: {left:?}");
 }
 
 fn assert_no_silent_hole(shown: &[Option<i64>]) {

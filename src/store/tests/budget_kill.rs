@@ -85,7 +85,7 @@ fn compacting_victim() {
     let number = number.unwrap().unwrap();
     for n in 0.. {
         if n % 16 == 5 {
-            opened.writer.quieten_beside(0).unwrap();
+            opened.writer.seal_idle_beside(0).unwrap();
         }
         opened.writer.want_compaction();
         assert_eq!(opened.writer.tend(&[]).unwrap(), Tended::More);

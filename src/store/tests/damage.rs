@@ -5,10 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::store::disk::memory::Fault;
+use crate::store::error::StoreError;
 use crate::store::format::cipher::StoreKey;
+use crate::store::format::key::{self, Tag};
 use crate::store::read::timeline::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::recovery::report::OpenReport;
+use crate::store::tree::sled::TRIAL_SUFFIX;
+use crate::store::tree::sled::surroundings::{self, Failing};
 
 const CONVERSATIONS: i64 = 5;
 const MESSAGES: i64 = 400;
@@ -379,10 +384,7 @@ fn an_encrypted_store_shows_nothing_without_its_key_and_all_with_it() {
     }
     for key in [None, Some(2)] {
         let refused = Store::open(&options(folder.path(), key));
-        assert_eq!(
-            refused.unwrap_err(),
-            crate::store::error::StoreError::WrongKey
-        );
+        assert_eq!(refused.unwrap_err(), StoreError::WrongKey);
     }
     let seen = read_all(folder.path(), Some(1));
     assert_eq!(
@@ -435,10 +437,7 @@ fn a_folder_that_cannot_be_made_gives_a_store_that_reads_and_refuses_to_write() 
     let refused = opened
         .writer
         .commit(overlay.into_batch(), CommitClass::Intent);
-    assert!(matches!(
-        refused,
-        Err(crate::store::error::StoreError::ReadOnly { .. })
-    ));
+    assert!(matches!(refused, Err(StoreError::ReadOnly { .. })));
     // Once the way is free, a probe makes it an ordinary store.
     fs::remove_file(&file).unwrap();
     opened.writer.probe(at(78)).unwrap();
@@ -465,7 +464,7 @@ fn a_store_of_a_newer_schema_is_refused_and_not_touched() {
         .unwrap();
     let before = fs::read(data_file(folder.path())).unwrap();
     let refused = Store::open(&options(folder.path(), None)).unwrap_err();
-    let newer = crate::store::error::StoreError::TooNew {
+    let newer = StoreError::TooNew {
         found: 99,
         supported: crate::store::format::record::SCHEMA,
     };
@@ -536,19 +535,205 @@ fn a_store_whose_folder_could_be_made_only_later_keeps_its_key() {
 }
 
 #[test]
-fn an_identity_that_cannot_be_read_now_is_not_replaced() {
+fn files_that_cannot_be_read_now_are_neither_damaged_nor_replaced() {
     let folder = tempfile::tempdir().unwrap();
     build(folder.path(), Some(1));
+    let before = read_all(folder.path(), Some(1)).unsent;
     let disk = Unreadable(crate::store::disk::RealDisk::new(folder.path()));
     let mut report = OpenReport::default();
     let options = options(folder.path(), Some(1));
-    let claim = crate::store::recovery::identify::claim(&disk, &options, &mut report).unwrap();
-    assert!(claim.unwritten.is_some());
+    let identified = crate::store::recovery::identify::identify(&disk, &options, &mut report);
+    assert!(matches!(identified, Err(StoreError::Io { .. })));
     assert_eq!(report, OpenReport::default());
-    // Nor may what was made up in its place be written over it later.
-    let mut made_up = claim.identity;
-    assert!(crate::store::recovery::identify::confirm(&disk.0, &mut made_up).is_err());
-    assert_eq!(read_all(folder.path(), Some(1)).unsent, UNSENT);
+    assert_eq!(
+        (before, read_all(folder.path(), Some(1)).unsent),
+        (UNSENT, UNSENT)
+    );
+}
+
+/// The journal and the tree of a store whose files can't be read are not shown as empty.
+#[test]
+fn what_cannot_be_read_now_is_not_shown_as_if_it_were_gone() {
+    let disk = MemoryDisk::new(1);
+    let mut opened = Store::in_memory(&disk, client("me")).unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    let number = overlay.create_conversation(row("c")).unwrap();
+    overlay
+        .enqueue(number, local("l"), at(1), send("unsent"))
+        .unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Intent).unwrap();
+    drop(opened);
+    let access = disk.accesses() + 1;
+    disk.set_fault(Some(Fault::AnyFrom { access }));
+    let refused = Store::in_memory(&disk, client("me")).map(drop);
+    assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
+    disk.set_fault(None);
+    let opened = Store::in_memory(&disk, client("me")).unwrap();
+    assert!(!opened.report.found_damage());
+    assert_eq!(opened.store.snapshot().outbox().len(), 1);
+}
+
+#[test]
+fn a_probe_that_cannot_read_leaves_the_outbox_on_show_until_one_can() {
+    let disk = MemoryDisk::new(1);
+    let mut opened = Store::in_memory(&disk, client("me")).unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    let number = overlay.create_conversation(row("c")).unwrap();
+    overlay
+        .enqueue(number, local("l"), at(1), send("unsent"))
+        .unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Intent).unwrap();
+    opened
+        .store
+        .shared
+        .set_health(crate::model::StoreHealth::ReadOnly {
+            reason: "a failure".to_owned(),
+        });
+    // Trying to write works, and reading does not any more.
+    for after in 2..12 {
+        let access = disk.accesses() + after;
+        disk.set_fault(Some(Fault::AnyFrom { access }));
+        assert!(opened.writer.probe(at(9)).is_err());
+        assert_eq!(opened.store.snapshot().outbox().len(), 1, "{after}");
+    }
+    disk.set_fault(None);
+    opened.writer.probe(at(9)).unwrap();
+    assert_eq!(opened.store.snapshot().outbox().len(), 1);
+    assert!(opened.store.snapshot().row(number).unwrap().is_some());
+}
+
+/// The bytes are whole, and belong elsewhere: a conversation must not show what is another one's.
+#[test]
+fn a_value_that_lies_under_another_key_is_damaged_and_not_shown() {
+    let disk = MemoryDisk::new(1);
+    let mut opened = Store::in_memory(&disk, client("me")).unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    let a = overlay.create_conversation(row("a")).unwrap();
+    let b = overlay.create_conversation(row("b")).unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Cache).unwrap();
+    opened.writer.sync().unwrap();
+    let kv = std::sync::Arc::clone(&opened.store.shared.read().kv);
+    let value = kv.value(&key::conversation(a)).unwrap().unwrap();
+    let mut batch = crate::store::tree::KvBatch::default();
+    batch.put(key::conversation(b), value);
+    kv.apply(&batch).unwrap();
+    kv.flush().unwrap();
+    drop((opened, kv));
+    let opened = Store::in_memory(&disk, client("me")).unwrap();
+    let snapshot = opened.store.snapshot();
+    let shown = snapshot.conversation_by_id(&conversation_id("b")).unwrap();
+    assert!(shown.is_none(), "{shown:?}");
+    assert!(opened.store.damaged_reads() > 0);
+}
+
+/// Ids are hashed under a secret of the store's own, or a list of likely ids would tell who talks with
+/// whom.
+#[test]
+fn the_keys_of_an_encrypted_store_are_hashed_under_its_own_secret() {
+    let hashes = |store_key: Option<u8>| {
+        let folder = tempfile::tempdir().unwrap();
+        build(folder.path(), store_key);
+        let opened = Store::open(&options(folder.path(), store_key)).unwrap();
+        let mut found = std::collections::BTreeSet::new();
+        let all = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
+        let tables = opened.store.shared.read();
+        tables
+            .scan(
+                all,
+                crate::store::tree::Direction::Forward,
+                &mut |key, _| {
+                    let hashed = [Tag::Id, Tag::Local, Tag::Awaiting].map(Some);
+                    if hashed.contains(&Tag::of(key)) {
+                        found.insert(key.to_vec());
+                    }
+                    std::ops::ControlFlow::Continue(())
+                },
+            )
+            .unwrap();
+        found
+    };
+    let (plain, one, other) = (hashes(None), hashes(Some(1)), hashes(Some(1)));
+    assert!(!plain.is_empty() && plain.len() == one.len());
+    assert!(plain.is_disjoint(&one), "a secret of zeros");
+    assert!(one.is_disjoint(&other), "one secret for two stores");
+}
+
+/// A clock before 1970, or no thread to be had, is no damage: nothing is set aside, however often it is
+/// tried, and everything is there when it works again.
+#[test]
+fn a_database_that_cannot_be_opened_here_now_is_not_damaged() {
+    for failing in [Failing::Panics, Failing::Hangs] {
+        let folder = tempfile::tempdir().unwrap();
+        build(folder.path(), Some(1));
+        surroundings::set(folder.path(), Some(failing));
+        let options = StoreOptions {
+            open_timeout: std::time::Duration::from_millis(100),
+            ..options(folder.path(), Some(1))
+        };
+        let mut opened = Store::open(&options).unwrap();
+        assert!(opened.report.read_only.is_some());
+        assert!(!opened.report.found_damage(), "{:?}", opened.report);
+        assert_eq!(opened.store.snapshot().outbox().len(), UNSENT);
+        for _ in 0..3 {
+            let probed = opened.writer.probe(at(78));
+            assert!(matches!(probed, Err(StoreError::Io { .. })), "{probed:?}");
+        }
+        surroundings::set(folder.path(), None);
+        drop(opened);
+        assert_eq!(read_all(folder.path(), Some(1)).unsent, UNSENT);
+        let names = crate::store::disk::RealDisk::new(folder.path());
+        let names = crate::store::disk::Disk::list(&names).unwrap();
+        let strange = |name: &&String| name.contains(".bad-") || name.contains(TRIAL_SUFFIX);
+        assert_eq!(names.iter().find(strange), None, "{failing:?}");
+    }
+}
+
+#[test]
+fn damage_that_is_set_aside_before_1970_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    build(folder.path(), Some(1));
+    let data = folder.path().join("db/db");
+    let mut bytes = fs::read(&data).unwrap();
+    bytes.iter_mut().take(20).for_each(|byte| *byte ^= 0x5A);
+    fs::write(&data, bytes).unwrap();
+    let options = StoreOptions {
+        now: at(i64::MIN),
+        ..options(folder.path(), Some(1))
+    };
+    let opened = Store::open(&options).unwrap();
+    let aside: Vec<_> = opened.report.set_aside.iter().map(|it| &it.name).collect();
+    assert_eq!(aside, [&format!("db.bad-{}", i64::MIN)]);
+    assert_eq!(opened.store.snapshot().outbox().len(), UNSENT);
+}
+
+/// Another opener may have taken a folder that could not be locked before.
+#[test]
+fn a_store_that_was_opened_without_the_lock_gets_it_before_it_takes_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, b"in the way").unwrap();
+    let path = file.join("store");
+    let mut opened = Store::open(&options(&path, Some(1))).unwrap();
+    fs::remove_file(&file).unwrap();
+    let other = Store::open(&options(&path, Some(1))).unwrap();
+    let refused = opened.writer.probe(at(78));
+    assert!(
+        matches!(refused, Err(StoreError::InUse { .. })),
+        "{refused:?}"
+    );
+    // The folder is the other one's store now.
+    drop(other);
+    assert!(opened.writer.probe(at(78)).is_err());
+    fs::remove_dir_all(&path).unwrap();
+    opened.writer.probe(at(78)).unwrap();
+    let refused = Store::open(&options(&path, Some(1))).map(drop);
+    assert!(
+        matches!(refused, Err(StoreError::InUse { .. })),
+        "{refused:?}"
+    );
 }
 
 /// A folder whose files cannot be read, as of a phone that was not unlocked yet.

@@ -6,9 +6,15 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::Secret;
 use crate::model::{Attachment, Details, Json, Unread};
+use crate::store::disk::RealDisk;
+use crate::store::disk::identity::Identity;
+use crate::store::error::StoreError;
+use crate::store::format::key;
+use crate::store::format::messagepack::encode;
 use crate::store::format::record::SCHEMA;
 use crate::store::read::timeline::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
+use crate::store::tree::KvBatch;
 use crate::store::types::position::HistoryStart;
 
 fn fixture(schema: u32) -> PathBuf {
@@ -19,7 +25,7 @@ fn options(folder: &Path) -> StoreOptions {
     StoreOptions::new(folder, client("me"), at(1_700_000_000_000))
 }
 
-/// Something of everything that schema 1 can hold.
+/// Something of everything that is not a pack.
 fn write(overlay: &mut Overlay<'_>) {
     let number = overlay.create_conversation(row("c")).unwrap();
     let mut second = message("other", 2, "");
@@ -64,7 +70,7 @@ fn write(overlay: &mut Overlay<'_>) {
     overlay.update_session(|session| session.token = Some(Secret::new("token")));
 }
 
-/// What schema 2 added: packs, hot ones and sealed ones.
+/// Packs, hot ones and sealed ones.
 fn write_packs(overlay: &mut Overlay<'_>) {
     let number = overlay.create_conversation(row("e")).unwrap();
     for n in 1..=MANY {
@@ -78,7 +84,7 @@ fn write_packs(overlay: &mut Overlay<'_>) {
         .unwrap();
 }
 
-/// What schema 3 added: the newest messages beside the row, behind a message that is too large for it.
+/// Newest messages that lie with the row, after a message that is too large for that.
 fn write_tail(overlay: &mut Overlay<'_>) {
     let number = overlay.create_conversation(row("f")).unwrap();
     for n in 1..=4 {
@@ -164,7 +170,7 @@ fn a_fixture_that_is_written_now_shows_the_same() {
     if std::env::var_os("SAMPAN_REGENERATE").is_some() && !committed.exists() {
         damage::copy(folder.path(), &committed);
     }
-    check(folder.path(), SCHEMA);
+    check(folder.path());
 }
 
 /// Messages come to a store that was brought forward, behind those that it had.
@@ -194,25 +200,21 @@ fn the_fixture_of_each_released_schema_opens_and_shows_what_was_written() {
     for schema in 1..=SCHEMA {
         let folder = tempfile::tempdir().unwrap();
         damage::copy(&fixture(schema), folder.path());
-        check(folder.path(), schema);
+        check(folder.path());
     }
 }
 
-fn check(folder: &Path, schema: u32) {
+fn check(folder: &Path) {
     let opened = Store::open(&options(folder)).unwrap();
     assert!(!opened.report.found_damage() && !opened.report.created);
     check_list(&opened.store);
     check_talks(&opened.store);
-    if schema >= 2 {
-        check_packs(&opened.store);
-    }
-    if schema >= 3 {
-        check_tail(&opened.store);
-    }
+    check_packs(&opened.store);
+    check_tail(&opened.store);
     goes_on(opened, folder);
 }
 
-/// What schema 1 can hold.
+/// What [`write`] wrote.
 fn check_talks(store: &Store) {
     let snapshot = store.snapshot();
     let (number, row) = snapshot
@@ -237,4 +239,58 @@ fn check_talks(store: &Store) {
     let page = snapshot.page_before(made, None, 10).unwrap();
     assert!(matches!(page.items.last(), Some(TimelineItem::Echo { .. })));
     assert_eq!(snapshot.session().token, Some(Secret::new("token")));
+}
+
+/// The bytes of every file of a store's folder but its lock.
+fn bytes_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = crate::store::recovery::scan::files(folder).unwrap();
+    let kept = files.into_iter().filter(|path| !path.ends_with("lock"));
+    kept.map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_store_of_a_newer_schema_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    write_fixture(folder.path());
+    let disk = RealDisk::new(folder.path());
+    let mut identity = Identity::read(&disk).unwrap().unwrap();
+    identity.schema = SCHEMA + 1;
+    identity.write(&disk).unwrap();
+    let before = bytes_of(folder.path());
+    let refused = Store::open(&options(folder.path())).map(drop);
+    let too_new = StoreError::TooNew {
+        found: SCHEMA + 1,
+        supported: SCHEMA,
+    };
+    assert_eq!(refused, Err(too_new));
+    assert_eq!(bytes_of(folder.path()), before);
+}
+
+/// As after a kill between the last step of a newer version and the identity.
+#[test]
+fn a_tree_of_a_newer_schema_is_refused_whatever_the_identity_says() {
+    let disk = MemoryDisk::new(1);
+    let mut opened = Store::in_memory(&disk, client("me")).unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    overlay.create_conversation(row("c")).unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Cache).unwrap();
+    let (mut meta, kv) = {
+        let tables = opened.store.shared.read();
+        (tables.meta, std::sync::Arc::clone(&tables.kv))
+    };
+    meta.schema = SCHEMA + 1;
+    let codec = &opened.store.shared.codec;
+    let mut batch = KvBatch::default();
+    let payload = encode(&meta).unwrap();
+    let value = codec.frame(&key::meta(), &payload, meta.seq).unwrap();
+    batch.put(key::meta(), value);
+    kv.apply(&batch).unwrap();
+    drop((opened, kv));
+    let refused = Store::in_memory(&disk, client("me")).map(drop);
+    assert!(
+        matches!(refused, Err(StoreError::TooNew { .. })),
+        "{refused:?}"
+    );
 }

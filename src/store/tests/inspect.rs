@@ -43,7 +43,7 @@ fn commit(writer: &mut Writer, overlay: Overlay<'_>, class: CommitClass) {
 
 /// Every file of a folder, with what is in it.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let files = crate::store::recovery::scan::files(folder);
+    let files = crate::store::recovery::scan::files(folder).unwrap();
     let read = |path: PathBuf| (path.clone(), fs::read(path).unwrap());
     files.into_iter().map(read).collect()
 }
@@ -85,19 +85,6 @@ fn a_store_that_is_open_can_be_inspected() {
     let opened = Store::open(&options).unwrap();
     assert_eq!(look(folder.path(), None).tree.messages, Some(151));
     drop(opened);
-}
-
-#[test]
-fn a_store_of_an_older_schema_is_counted() {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-1");
-    let found = look(&fixture, None);
-    assert_eq!(found.problems, Vec::<String>::new());
-    assert_eq!(
-        (found.identity.schema, found.tree.schema),
-        (Some(1), Some(1))
-    );
-    assert_eq!(found.tree.messages, Some(2));
-    assert_eq!(found.journal.unsettled, Some(1));
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod packs;
 mod promise;
 mod quiet;
 mod scenario;
+#[cfg(target_os = "linux")]
+mod syncs;
 mod tails;
 mod torture;
 
@@ -152,7 +154,7 @@ impl Bench {
 /// A copy of a folder's files, as a kill would leave them.
 pub(super) fn left_by_a_kill(folder: &std::path::Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for path in crate::store::recovery::scan::files(folder) {
+    for path in crate::store::recovery::scan::files(folder).unwrap() {
         let to = copy.path().join(path.strip_prefix(folder).unwrap());
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(path, to).unwrap();

@@ -349,7 +349,7 @@ proptest! {
                 match op {
                     Op::Sync => bench.writer.sync().unwrap(),
                     Op::Quieten => {
-                        bench.writer.quieten_beside(0).unwrap();
+                        bench.writer.seal_idle_beside(0).unwrap();
                         continue;
                     }
                     Op::Reopen => bench = bench.reopen(),
@@ -398,7 +398,7 @@ proptest! {
                 prop_assert!(!opened.report.found_damage() && opened.report.read_only.is_none());
             }
             if ops.iter().any(|op| matches!(op, Op::Quieten)) {
-                opened.writer.quieten_beside(0).unwrap();
+                opened.writer.seal_idle_beside(0).unwrap();
             }
             check(&opened.store, &model);
         }

@@ -5,7 +5,7 @@ use super::*;
 use crate::store::disk::memory::Fault;
 use crate::store::format::key;
 use crate::store::format::pack::{Form, Pack};
-use crate::store::read::packs::Home;
+use crate::store::read::packs::PackHome;
 use crate::store::read::timeline::TimelineItem;
 use crate::store::tree::Direction;
 use crate::store::types::position::HistoryStart;
@@ -73,7 +73,7 @@ pub(super) fn texts(times: impl IntoIterator<Item = i64>) -> Vec<String> {
 pub(super) fn packs(store: &Store, number: ConversationNumber) -> Vec<Arc<Pack>> {
     let mut packs = Vec::new();
     let snapshot = store.snapshot();
-    let visit = &mut |keyed: crate::store::read::packs::Keyed| {
+    let visit = &mut |keyed: crate::store::read::packs::KeyedPack| {
         packs.extend(keyed.pack);
         ControlFlow::Continue(())
     };
@@ -220,8 +220,8 @@ pub(super) fn break_pack(bench: &Bench, number: ConversationNumber, n: i64) {
     let snapshot = bench.store.snapshot();
     let covering = snapshot.covering(number, &position(n)).unwrap().unwrap();
     let key = match covering.home {
-        Home::Own => covering.key.to_vec(),
-        Home::Row => key::conversation(number),
+        PackHome::Own => covering.key.to_vec(),
+        PackHome::Row => key::conversation(number),
     };
     let mut value = snapshot.tables.kv.value(&key).unwrap().unwrap();
     *value.last_mut().unwrap() ^= 1;

@@ -61,7 +61,7 @@ fn short_conversations_are_sealed_while_nothing_is_to_do_but_not_the_first_ones_
 fn a_store_to_which_little_comes_is_not_written_to_again() {
     let mut bench = Bench::new();
     let number = conversation(&mut bench, "c", 40);
-    bench.writer.quieten_beside(0).unwrap();
+    bench.writer.seal_idle_beside(0).unwrap();
     bench.writer.sync().unwrap();
     let operations = bench.disk.operations();
     for _ in 0..3 {
@@ -81,7 +81,7 @@ fn many_short_visits_leave_no_crowd_of_small_packs() {
     let number = conversation(&mut bench, "c", 10);
     for from in (10..400).step_by(10) {
         receive(&mut bench, number, from..from + 10);
-        bench.writer.quieten_beside(0).unwrap();
+        bench.writer.seal_idle_beside(0).unwrap();
     }
     assert_eq!(shown(&bench.store, number), texts(0..400));
     let sealed = sealed(&bench.store, number);
@@ -97,13 +97,13 @@ fn quieting_goes_round_a_damaged_pack_and_what_was_in_it_can_come_again() {
         break_pack(&bench, number, broken);
         let before = shown(&bench.store, number);
         for _ in 0..2 {
-            bench.writer.quieten_beside(0).unwrap();
+            bench.writer.seal_idle_beside(0).unwrap();
             assert_eq!(shown(&bench.store, number), before, "{broken}");
         }
         // The first time, what comes into the hole cuts the span there.
         receive(&mut bench, number, 0..40);
         receive(&mut bench, number, 0..40);
-        bench.writer.quieten_beside(0).unwrap();
+        bench.writer.seal_idle_beside(0).unwrap();
         bench.commit(|o| {
             o.update_conversation(number, |row| {
                 row.history.set_start(HistoryStart::Reached);
@@ -129,7 +129,7 @@ fn a_cut_at_any_operation_of_quieting_loses_nothing_and_repeats_nothing() {
         bench.writer.sync().unwrap();
         let operation = bench.disk.operations() + nth;
         bench.disk.set_fault(Some(Fault::From { operation }));
-        let failed = bench.writer.quieten_beside(0).is_err() || bench.writer.sync().is_err();
+        let failed = bench.writer.seal_idle_beside(0).is_err() || bench.writer.sync().is_err();
         assert!(failed || nth > 4, "operation {nth} was not refused");
         let mut bench = bench.crash();
         for round in 0..2 {
@@ -141,7 +141,7 @@ fn a_cut_at_any_operation_of_quieting_loses_nothing_and_repeats_nothing() {
                 );
             }
             if round == 0 {
-                bench.writer.quieten_beside(0).unwrap();
+                bench.writer.seal_idle_beside(0).unwrap();
                 bench = bench.reopen();
             }
         }

@@ -9,12 +9,12 @@ use crate::store::format::frame::VALUE_MAX;
 use crate::store::format::key;
 use crate::store::format::key::Tag;
 use crate::store::format::pack::Form;
-use crate::store::read::packs::Home;
+use crate::store::read::packs::PackHome;
 use crate::store::tree::Direction;
 use crate::store::types::position::HistoryStart;
 
 /// Where the packs of a conversation lie, and how many messages they have, the oldest first.
-fn homes(store: &Store, number: ConversationNumber) -> Vec<(Home, usize)> {
+fn homes(store: &Store, number: ConversationNumber) -> Vec<(PackHome, usize)> {
     let mut homes = Vec::new();
     let snapshot = store.snapshot();
     snapshot
@@ -75,7 +75,7 @@ fn a_message_that_comes_is_written_in_one_value_with_its_row() {
     let tags: Vec<_> = changed.filter_map(|(key, _)| Tag::of(key)).collect();
     assert!(tags.contains(&Tag::Meta) && tags.contains(&Tag::Conversation));
     assert!(!tags.contains(&Tag::Hot) && !tags.contains(&Tag::Pack));
-    assert_eq!(homes(&bench.store, number), [(Home::Row, 4)]);
+    assert_eq!(homes(&bench.store, number), [(PackHome::Row, 4)]);
 }
 
 #[test]
@@ -85,14 +85,14 @@ fn a_full_tail_becomes_a_pack_of_its_own_and_another_begins() {
     for n in 0..8 {
         receive(&mut bench, number, n..n + 1);
     }
-    assert_eq!(homes(&bench.store, number), [(Home::Row, 8)]);
+    assert_eq!(homes(&bench.store, number), [(PackHome::Row, 8)]);
     receive(&mut bench, number, 8..9);
-    let expected = [(Home::Own, 8), (Home::Row, 1)];
+    let expected = [(PackHome::Own, 8), (PackHome::Row, 1)];
     assert_eq!(homes(&bench.store, number), expected);
     receive(&mut bench, number, 9..30);
-    let expected = [8, 8, 8].map(|many| (Home::Own, many));
+    let expected = [8, 8, 8].map(|many| (PackHome::Own, many));
     assert_eq!(homes(&bench.store, number)[..3], expected);
-    assert_eq!(homes(&bench.store, number)[3], (Home::Row, 6));
+    assert_eq!(homes(&bench.store, number)[3], (PackHome::Row, 6));
     assert_eq!(shown(&bench.store, number), texts(0..30));
     let bench = bench.crash();
     assert_eq!(shown(&bench.store, number), texts(0..30));
@@ -109,10 +109,10 @@ fn a_message_too_large_for_a_tail_lies_alone_and_what_comes_next_begins_another(
         o.update_conversation(number, |row| row.history.hold(position(0), position(2)))
             .unwrap();
     });
-    let expected = [(Home::Own, 2), (Home::Own, 1)];
+    let expected = [(PackHome::Own, 2), (PackHome::Own, 1)];
     assert_eq!(homes(&bench.store, number), expected);
     receive(&mut bench, number, 3..5);
-    let expected = [(Home::Own, 2), (Home::Own, 1), (Home::Row, 2)];
+    let expected = [(PackHome::Own, 2), (PackHome::Own, 1), (PackHome::Row, 2)];
     assert_eq!(homes(&bench.store, number), expected);
     let mut all = texts(0..5);
     all[2] = format!("2 {large}");
@@ -130,7 +130,7 @@ fn an_edit_of_a_message_of_the_tail_stays_there_and_one_that_grows_too_large_goe
             .unwrap();
         assert!(o.remove_message(number, &position(3)).unwrap());
     });
-    assert_eq!(homes(&bench.store, number), [(Home::Row, 4)]);
+    assert_eq!(homes(&bench.store, number), [(PackHome::Row, 4)]);
     let mut expected = texts([0, 1, 2, 4]);
     expected[1] = "1 edited".to_owned();
     assert_eq!(shown(&bench.store, number), expected);
@@ -140,7 +140,7 @@ fn an_edit_of_a_message_of_the_tail_stays_there_and_one_that_grows_too_large_goe
     });
     expected[2] = format!("2 {large}");
     assert_eq!(shown(&bench.store, number), expected);
-    let places = [(Home::Own, 2), (Home::Own, 1), (Home::Row, 1)];
+    let places = [(PackHome::Own, 2), (PackHome::Own, 1), (PackHome::Row, 1)];
     assert_eq!(homes(&bench.store, number), places);
     let mut bench = bench.reopen();
     assert_eq!(shown(&bench.store, number), expected);
@@ -151,7 +151,7 @@ fn an_edit_of_a_message_of_the_tail_stays_there_and_one_that_grows_too_large_goe
     });
     assert_eq!(homes(&bench.store, number), []);
     receive(&mut bench, number, 7..9);
-    assert_eq!(homes(&bench.store, number), [(Home::Row, 2)]);
+    assert_eq!(homes(&bench.store, number), [(PackHome::Row, 2)]);
 }
 
 #[test]
@@ -167,7 +167,10 @@ fn a_commit_of_the_row_alone_keeps_the_tail_though_nobody_looked_at_it() {
     });
     let tail = bench.store.shared.read().packs.tail(number);
     assert!(!tail.flatten().unwrap().is_open());
-    assert_eq!(homes(&bench.store, number).last(), Some(&(Home::Row, 4)));
+    assert_eq!(
+        homes(&bench.store, number).last(),
+        Some(&(PackHome::Row, 4))
+    );
     rename(&mut bench, number, "quay");
     assert_eq!(shown(&bench.store, number), texts(0..12));
     let bench = bench.crash();
@@ -198,16 +201,19 @@ fn a_conversation_of_thousands_of_members_has_no_tail_and_every_value_has_its_li
         o.update_conversation(number, |row| row.members = members.collect())
             .unwrap();
     });
-    assert_eq!(homes(&bench.store, number), [(Home::Own, 6)]);
+    assert_eq!(homes(&bench.store, number), [(PackHome::Own, 6)]);
     receive(&mut bench, number, 6..20);
-    let is_own = |(home, _): &(Home, usize)| *home == Home::Own;
+    let is_own = |(home, _): &(PackHome, usize)| *home == PackHome::Own;
     assert!(homes(&bench.store, number).iter().all(is_own));
     bench.commit(|o| {
         o.update_conversation(number, |row| row.members.truncate(3))
             .unwrap();
     });
     receive(&mut bench, number, 20..22);
-    assert_eq!(homes(&bench.store, number).last(), Some(&(Home::Row, 2)));
+    assert_eq!(
+        homes(&bench.store, number).last(),
+        Some(&(PackHome::Row, 2))
+    );
     assert_eq!(shown(&bench.reopen().store, number), texts(0..22));
 }
 
@@ -226,7 +232,7 @@ fn the_largest_tail_and_the_largest_row_beside_one_fit_a_value() {
             o.put_message(number, &message("other", n, &text)).unwrap();
         });
     }
-    assert_eq!(homes(&bench.store, number), [(Home::Row, 6)]);
+    assert_eq!(homes(&bench.store, number), [(PackHome::Row, 6)]);
     assert!(value(&bench.store, number).len() < VALUE_MAX / 2);
 }
 
@@ -268,7 +274,7 @@ fn a_damaged_value_is_not_written_anew_as_if_it_were_whole() {
     // The row is still known; its tail is not.
     rename(&mut bench, number, "harbour");
     assert!(bench.store.damaged_reads() > known);
-    assert_eq!(homes(&bench.store, number), [(Home::Own, 8)]);
+    assert_eq!(homes(&bench.store, number), [(PackHome::Own, 8)]);
     let mut expected = texts(0..8);
     expected.push("gap".to_owned());
     assert_eq!(shown(&bench.store, number), expected);
@@ -321,7 +327,7 @@ fn late_messages_before_the_tail_are_linked_with_it() {
         o.put_message(number, &message("other", 100, &large))
             .unwrap();
     });
-    let expected = [(Home::Own, 1), (Home::Row, 2)];
+    let expected = [(PackHome::Own, 1), (PackHome::Row, 2)];
     assert_eq!(homes(&bench.store, number), expected);
     // Between the one pack and the tail, and before both.
     bench.commit(|o| {

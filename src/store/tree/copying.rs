@@ -14,7 +14,7 @@
 //!
 //! 1. *Outline*: the keys, with empty values. Pages split while they are small, and have nine keys.
 //! 2. *Fill*: a stretch of values, each logged once. Of each page one key is left out: it gets a mark.
-//! 3. *Settle*: the same stretch again. What is there is not written twice; the values in place of
+//! 3. *Rewrite*: the same stretch again. What is there is not written twice; the values in place of
 //!    the marks are the tenth change of each page, so it is logged as a whole. All that filling
 //!    logged is dead then, in segments of its own, which the next stretch is filled into.
 //!
@@ -32,7 +32,7 @@ use crate::store::tree::{Direction, KeyRange, Kv, KvBatch, Visit};
 const KEYS_AT_ONCE: usize = 256;
 const BYTES_AT_ONCE: usize = 128 * 1024;
 
-/// So many bytes are filled before they are settled: eight segments. With two the dead and the
+/// So many bytes are filled before they are rewritten: eight segments. With two the dead and the
 /// living share segments, and more are lost to what is free in the end.
 const STRETCH: usize = 4 * 1024 * 1024;
 
@@ -44,10 +44,10 @@ const MARK: &[u8] = &[0];
 
 /// A tree and its copy.
 #[derive(Debug)]
-pub(crate) struct Twin {
+pub(crate) struct CopiedTree {
     tree: Arc<dyn Kv>,
     copy: Mutex<Copy>,
-    /// How many bytes are filled before they are settled.
+    /// How many bytes are filled before they are rewritten.
     stretch: usize,
 }
 
@@ -67,11 +67,11 @@ enum Stage {
     /// The values up to a key are there, but for the marks of a stretch.
     Fill(Stretch),
     /// The stretch is gone through again, up to this key so far.
-    Settle(Stretch, Vec<u8>),
+    Rewrite(Stretch, Vec<u8>),
     End,
 }
 
-/// Values that are filled, and then settled.
+/// Values that are filled, and then rewritten.
 #[derive(Clone, Debug, Default)]
 struct Stretch {
     /// It begins behind this key.
@@ -88,14 +88,14 @@ struct Stretch {
 
 /// What a step of copying or comparing did.
 #[derive(Debug)]
-pub(crate) enum Stride {
+pub(crate) enum CopyStep {
     /// So many bytes; there is more.
     More(u64),
     /// So many bytes, the last ones.
     Last(u64),
 }
 
-impl Twin {
+impl CopiedTree {
     /// Begins to copy a tree into an empty one.
     pub(crate) fn new(tree: Arc<dyn Kv>, copy: Arc<dyn Kv>) -> Self {
         let copy = Copy {
@@ -116,12 +116,12 @@ impl Twin {
     ///
     /// [`StoreError::Damaged`] when the tree is; [`StoreError::Io`] for whatever is wrong with the
     /// copy.
-    pub(crate) fn copy_some(&self) -> Result<Stride, StoreError> {
+    pub(crate) fn copy_some(&self) -> Result<CopyStep, StoreError> {
         let mut copy = self.lock();
         let (next, bytes) = match &copy.stage {
             Stage::Outline(upto) => (self.outline(&copy, upto)?, 0),
             Stage::Fill(stretch) => self.fill(&copy, stretch.clone())?,
-            Stage::Settle(stretch, upto) => (self.settle(&copy, stretch, upto)?, 0),
+            Stage::Rewrite(stretch, upto) => (self.rewrite(&copy, stretch, upto)?, 0),
             Stage::End => (Stage::End, 0),
         };
         if std::mem::discriminant(&copy.stage) != std::mem::discriminant(&next) {
@@ -130,8 +130,8 @@ impl Twin {
         }
         copy.stage = next;
         Ok(match copy.stage {
-            Stage::End => Stride::Last(bytes),
-            _ => Stride::More(bytes),
+            Stage::End => CopyStep::Last(bytes),
+            _ => CopyStep::More(bytes),
         })
     }
 
@@ -159,20 +159,20 @@ impl Twin {
         copy.fill(pairs)?;
         let next = if stretch.ended || stretch.bytes >= self.stretch {
             let from = stretch.from.clone();
-            Stage::Settle(stretch, from)
+            Stage::Rewrite(stretch, from)
         } else {
             Stage::Fill(stretch)
         };
         Ok((next, bytes))
     }
 
-    fn settle(&self, copy: &Copy, stretch: &Stretch, upto: &[u8]) -> Result<Stage, StoreError> {
+    fn rewrite(&self, copy: &Copy, stretch: &Stretch, upto: &[u8]) -> Result<Stage, StoreError> {
         let part = Part::read(self.tree.as_ref(), upto)?;
         let last = part.last().cloned().filter(|last| *last < stretch.upto);
         let pairs = part.pairs.into_iter();
         copy.fill(pairs.take_while(|(key, _)| *key <= stretch.upto))?;
         Ok(match last {
-            Some(last) => Stage::Settle(stretch.clone(), last),
+            Some(last) => Stage::Rewrite(stretch.clone(), last),
             None if stretch.ended => Stage::End,
             None => Stage::Fill(Stretch {
                 from: stretch.upto.clone(),
@@ -205,7 +205,7 @@ impl Twin {
     ///
     /// # Errors
     ///
-    /// Those of [`Twin::copy_some`]; [`StoreError::Io`] too when the two differ.
+    /// Those of [`CopiedTree::copy_some`]; [`StoreError::Io`] too when the two differ.
     pub(crate) fn compare_some(&self, from: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let copy = self.lock();
         let here = Part::read(self.tree.as_ref(), from)?;
@@ -262,7 +262,7 @@ impl Copy {
     fn has_reached(&self, key: &[u8]) -> bool {
         match &self.stage {
             Stage::Outline(_) => false,
-            Stage::Fill(stretch) | Stage::Settle(stretch, _) => {
+            Stage::Fill(stretch) | Stage::Rewrite(stretch, _) => {
                 stretch.ended || key <= stretch.upto.as_slice()
             }
             Stage::End => true,
@@ -289,7 +289,7 @@ impl Copy {
     }
 }
 
-impl Kv for Twin {
+impl Kv for CopiedTree {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.tree.value(key)
     }
@@ -413,29 +413,29 @@ mod tests {
             let tree: Arc<dyn Kv> = Arc::new(LogKv::unlogged());
             tree.apply(&batch(first.into_iter().map(|(k, v)| (k, Some(v))).collect())).unwrap();
             let copy: Arc<dyn Kv> = Arc::new(LogKv::unlogged());
-            let mut twin = Twin::new(Arc::clone(&tree), Arc::clone(&copy));
-            twin.stretch = stretch;
+            let mut copied = CopiedTree::new(Arc::clone(&tree), Arc::clone(&copy));
+            copied.stretch = stretch;
             let mut commits = commits.into_iter();
             loop {
                 if let Some(commit) = commits.next() {
-                    twin.apply(&batch(commit.into_iter().collect())).unwrap();
+                    copied.apply(&batch(commit.into_iter().collect())).unwrap();
                 }
-                if matches!(twin.copy_some().unwrap(), Stride::Last(_)) {
+                if matches!(copied.copy_some().unwrap(), CopyStep::Last(_)) {
                     break;
                 }
             }
             for commit in commits {
-                twin.apply(&batch(commit.into_iter().collect())).unwrap();
+                copied.apply(&batch(commit.into_iter().collect())).unwrap();
             }
             prop_assert_eq!(all(tree.as_ref()), all(copy.as_ref()));
             let mut from = Vec::new();
-            while let Some(next) = twin.compare_some(&from).unwrap() {
+            while let Some(next) = copied.compare_some(&from).unwrap() {
                 from = next;
             }
             let mut other = KvBatch::default();
             other.put(vec![0, 0], b"other".to_vec());
             copy.apply(&other).unwrap();
-            prop_assert!(twin.compare_some(&[]).is_err());
+            prop_assert!(copied.compare_some(&[]).is_err());
         }
     }
 
@@ -459,12 +459,12 @@ mod tests {
             tree.apply(&batch).unwrap();
         }
         let copy: Arc<dyn Kv> = Arc::new(open("copy"));
-        let twin = Twin::new(Arc::clone(&tree), Arc::clone(&copy));
+        let copied = CopiedTree::new(Arc::clone(&tree), Arc::clone(&copy));
         let mut live = 0;
         loop {
-            match twin.copy_some().unwrap() {
-                Stride::More(bytes) => live += bytes,
-                Stride::Last(bytes) => break live += bytes,
+            match copied.copy_some().unwrap() {
+                CopyStep::More(bytes) => live += bytes,
+                CopyStep::Last(bytes) => break live += bytes,
             }
         }
         copy.flush().unwrap();

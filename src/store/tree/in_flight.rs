@@ -6,20 +6,20 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::store::tree::Load;
+use crate::store::tree::ApplyRequest;
 
 /// What is on its way, if anything is.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Underway(Arc<RwLock<Option<Arc<Load>>>>);
+pub(crate) struct InFlight(Arc<RwLock<Option<Arc<ApplyRequest>>>>);
 
-impl Underway {
+impl InFlight {
     /// Sends a batch on its way.
-    pub(crate) fn send(&self, load: Load) {
+    pub(crate) fn send(&self, load: ApplyRequest) {
         self.put(Some(Arc::new(load)));
     }
 
     /// What is on its way; one that did not come through still is.
-    pub(crate) fn load(&self) -> Option<Arc<Load>> {
+    pub(crate) fn load(&self) -> Option<Arc<ApplyRequest>> {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -31,7 +31,7 @@ impl Underway {
         self.put(None);
     }
 
-    fn put(&self, load: Option<Arc<Load>>) {
+    fn put(&self, load: Option<Arc<ApplyRequest>>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = load;
     }
 }

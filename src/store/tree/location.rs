@@ -12,16 +12,16 @@ use crate::store::tree::sled::{DbOptions, SledKv, TREE_FOLDER, sync_tree};
 
 /// What a store stands on.
 #[derive(Debug)]
-pub(crate) struct Ground {
+pub(crate) struct Location {
     /// The folder, for everything but the tree.
     pub(crate) disk: Arc<dyn Disk>,
     /// Where the tree is.
-    pub(crate) tree: TreeSource,
+    pub(crate) tree: TreeLocation,
 }
 
 /// Where the tree is.
 #[derive(Clone, Debug)]
-pub(crate) enum TreeSource {
+pub(crate) enum TreeLocation {
     /// In a folder of its own, inside the given one.
     Folder {
         /// The store's folder.
@@ -29,16 +29,16 @@ pub(crate) enum TreeSource {
         /// The tree's.
         options: DbOptions,
     },
-    /// In memory, logged to the ground's disk.
+    /// In memory, logged to the location's disk.
     Memory,
 }
 
 /// The cache of a copy while it is made, in bytes: it is written once, and read once.
 const COPY_CACHE: u64 = 4 * 1024 * 1024;
 
-/// Which of the trees that a folder may hold.
+/// TreeName of the trees that a folder may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum TreeName {
     /// The one that is used.
     Tree,
     /// The one that is to take its place.
@@ -47,32 +47,32 @@ pub(crate) enum Which {
     Old,
 }
 
-impl Ground {
+impl Location {
     /// The name of one of the trees in the store's folder.
-    pub(crate) fn tree_name(&self, which: Which) -> String {
+    pub(crate) fn tree_name(&self, which: TreeName) -> String {
         let name = match &self.tree {
-            TreeSource::Folder { .. } => TREE_FOLDER,
-            TreeSource::Memory => LOG_FILE,
+            TreeLocation::Folder { .. } => TREE_FOLDER,
+            TreeLocation::Memory => LOG_FILE,
         };
         match which {
-            Which::Tree => name.to_owned(),
-            Which::Copy => format!("{name}.new"),
-            Which::Old => format!("{name}.old"),
+            TreeName::Tree => name.to_owned(),
+            TreeName::Copy => format!("{name}.new"),
+            TreeName::Old => format!("{name}.old"),
         }
     }
 
     /// Opens one of the trees, or makes it.
-    pub(crate) fn open_kv(&self, which: Which) -> Result<Arc<dyn Kv>, StoreError> {
+    pub(crate) fn open_kv(&self, which: TreeName) -> Result<Arc<dyn Kv>, StoreError> {
         Ok(match &self.tree {
-            TreeSource::Folder { folder, options } => Arc::new(SledKv::open(&DbOptions {
+            TreeLocation::Folder { folder, options } => Arc::new(SledKv::open(&DbOptions {
                 folder: folder.join(self.tree_name(which)),
                 cache_bytes: match which {
-                    Which::Tree | Which::Old => options.cache_bytes,
-                    Which::Copy => options.cache_bytes.min(COPY_CACHE),
+                    TreeName::Tree | TreeName::Old => options.cache_bytes,
+                    TreeName::Copy => options.cache_bytes.min(COPY_CACHE),
                 },
                 ..options.clone()
             })?),
-            TreeSource::Memory => {
+            TreeLocation::Memory => {
                 let name = self.tree_name(which);
                 Arc::new(LogKv::open(Arc::clone(&self.disk), &name)?)
             }
@@ -80,20 +80,21 @@ impl Ground {
     }
 
     pub(crate) fn open_copy(&self) -> Result<Arc<dyn Kv>, StoreError> {
-        self.open_kv(Which::Copy).map_err(|error| of_copy(&error))
+        self.open_kv(TreeName::Copy)
+            .map_err(|error| of_copy(&error))
     }
 
     pub(crate) fn sync_copy(&self) -> Result<(), StoreError> {
         let synced = match &self.tree {
-            TreeSource::Folder { folder, .. } => {
-                sync_tree(&folder.join(self.tree_name(Which::Copy)))
+            TreeLocation::Folder { folder, .. } => {
+                sync_tree(&folder.join(self.tree_name(TreeName::Copy)))
             }
-            TreeSource::Memory => self.disk.sync_folder(),
+            TreeLocation::Memory => self.disk.sync_folder(),
         };
         synced.map_err(|error| StoreError::io("compaction", &error))
     }
 
-    pub(crate) fn remove_tree(&self, which: Which) -> Result<(), StoreError> {
+    pub(crate) fn remove_tree(&self, which: TreeName) -> Result<(), StoreError> {
         self.disk
             .remove(&self.tree_name(which))
             .map_err(|error| StoreError::io("compaction", &error))
@@ -101,7 +102,8 @@ impl Ground {
 
     /// The two renames, each durable before what follows.
     pub(crate) fn swap(&self) -> Result<(), StoreError> {
-        let [tree, copy, old] = [Which::Tree, Which::Copy, Which::Old].map(|w| self.tree_name(w));
+        let [tree, copy, old] =
+            [TreeName::Tree, TreeName::Copy, TreeName::Old].map(|w| self.tree_name(w));
         let renamed = self
             .disk
             .rename(&tree, &old)
@@ -116,9 +118,10 @@ impl Ground {
     /// # Errors
     ///
     /// [`StoreError::Io`] when the tree's name cannot be given back to it.
-    pub(crate) fn settle_swap(&self) -> Result<(), StoreError> {
+    pub(crate) fn finish_swap(&self) -> Result<(), StoreError> {
         let failed = |error| StoreError::io("opening the store", &error);
-        let [tree, copy, old] = [Which::Tree, Which::Copy, Which::Old].map(|w| self.tree_name(w));
+        let [tree, copy, old] =
+            [TreeName::Tree, TreeName::Copy, TreeName::Old].map(|w| self.tree_name(w));
         let names = self.disk.list().map_err(failed)?;
         let is_there = names.contains(&tree);
         if !is_there && names.contains(&old) {
@@ -134,7 +137,7 @@ impl Ground {
 
     /// Removes the tree whose place was taken, once the new one has opened.
     pub(crate) fn remove_old(&self) {
-        let old = self.tree_name(Which::Old);
+        let old = self.tree_name(TreeName::Old);
         if matches!(self.disk.list(), Ok(names) if names.contains(&old)) {
             // The next open tries again.
             let _ = self.disk.remove(&old);

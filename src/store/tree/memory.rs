@@ -28,7 +28,7 @@ struct LogState {
 }
 
 /// The log's frames carry batches, whose values carry the store's own frames.
-const LOG: frame::Seal<'static> = frame::Seal {
+const LOG: frame::FrameContext<'static> = frame::FrameContext {
     store: 0,
     cipher: None,
 };
@@ -135,7 +135,7 @@ impl Kv for LogKv {
 
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let bytes = frame::seal(&[], &batch.to_bytes(), 0, LOG)?;
+        let bytes = frame::build(&[], &batch.to_bytes(), 0, LOG)?;
         let end = state.end;
         let written = self
             .log()
@@ -171,4 +171,34 @@ impl Kv for LogKv {
 /// A tree in memory that is not kept.
 pub(crate) fn memory_tree() -> Arc<dyn Kv> {
     Arc::new(LogKv::unlogged())
+}
+
+/// A tree that can't be read now: each call fails for this reason.
+#[derive(Debug)]
+pub(crate) struct UnreadableTree(pub(crate) StoreError);
+
+impl Kv for UnreadableTree {
+    fn value(&self, _: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Err(self.0.clone())
+    }
+
+    fn scan(&self, _: KeyRange<'_>, _: Direction, _: Visit<'_>) -> Result<(), StoreError> {
+        Err(self.0.clone())
+    }
+
+    fn apply(&self, _: &KvBatch) -> Result<(), StoreError> {
+        Err(self.0.clone())
+    }
+
+    fn wants_each_flushed(&self) -> bool {
+        false
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        Err(self.0.clone())
+    }
+
+    fn size_bytes(&self) -> Result<u64, StoreError> {
+        Err(self.0.clone())
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) trait Kv: fmt::Debug + Send + Sync {
     /// Applies a batch, all or nothing. Readers see it on return; it is durable after a flush.
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError>;
     /// The thread of its own that applies batches, if it has one.
-    fn beside(&self) -> Option<&dyn Beside> {
+    fn beside(&self) -> Option<&dyn BackgroundApply> {
         None
     }
     /// Applies a batch to a tree that nobody relies on yet: in the order of keys, and maybe not at
@@ -66,10 +66,10 @@ pub(crate) trait Kv: fmt::Debug + Send + Sync {
 }
 
 /// A tree with a thread that applies batches and flushes them.
-pub(crate) trait Beside {
+pub(crate) trait BackgroundApply {
     /// Sends a batch on its way. Readers see it on return, all of it or nothing; [`Kv::wait_flushed`]
     /// says if it failed.
-    fn begin_apply(&self, load: Load) -> Result<(), StoreError>;
+    fn begin_apply(&self, load: ApplyRequest) -> Result<(), StoreError>;
 }
 
 /// The memory for the tree's cache unless something else is asked for, in bytes.
@@ -168,7 +168,7 @@ pub(crate) fn is_empty(range: KeyRange<'_>) -> bool {
 
 /// A batch, and what is done when it is there.
 #[derive(Debug, Default)]
-pub(crate) struct Load {
+pub(crate) struct ApplyRequest {
     pub(crate) batch: KvBatch,
     /// Keys that nobody will read soon: the cache lets go of them.
     pub(crate) seldom: Vec<Vec<u8>>,

@@ -12,11 +12,11 @@ use crate::store::tree::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
 
 /// Changes that lie over the tree: the last word on each key.
 #[derive(Debug, Default)]
-pub(crate) struct Unapplied {
+pub(crate) struct PendingChanges {
     changes: Changes,
 }
 
-impl Unapplied {
+impl PendingChanges {
     /// Lays a batch over what is there.
     pub(crate) fn add(&mut self, batch: KvBatch) {
         self.changes.extend(batch.changes);
@@ -178,21 +178,21 @@ mod tests {
             forward in any::<bool>(),
         ) {
             let (tree, whole) = (memory_tree(), memory_tree());
-            let mut unapplied = Unapplied::default();
+            let mut pending = PendingChanges::default();
             tree.apply(&KvBatch { changes: below.clone() }).unwrap();
             whole.apply(&KvBatch { changes: below }).unwrap();
             whole.apply(&KvBatch { changes: over.clone() }).unwrap();
-            unapplied.add(KvBatch { changes: over });
+            pending.add(KvBatch { changes: over });
             let direction = if forward { Direction::Forward } else { Direction::Backward };
             let range = (Bound::Included(from.as_slice()), Bound::Unbounded);
             prop_assert_eq!(
-                seen(|visit| unapplied.scan(tree.as_ref(), range, direction, visit), enough),
+                seen(|visit| pending.scan(tree.as_ref(), range, direction, visit), enough),
                 seen(|visit| whole.scan(range, direction, visit), enough)
             );
-            prop_assert_eq!(unapplied.value(tree.as_ref(), &from).unwrap(), whole.value(&from).unwrap());
+            prop_assert_eq!(pending.value(tree.as_ref(), &from).unwrap(), whole.value(&from).unwrap());
             let later = KvBatch { changes: later };
             whole.apply(&later).unwrap();
-            unapplied.apply_with(&later, tree.as_ref()).unwrap();
+            pending.apply_with(&later, tree.as_ref()).unwrap();
             let all = (Bound::Unbounded, Bound::Unbounded);
             prop_assert_eq!(
                 seen(|visit| tree.scan(all, Direction::Forward, visit), 100),

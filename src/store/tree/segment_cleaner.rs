@@ -21,11 +21,11 @@ const CHANGES: u8 = 10;
 
 /// Moves as much as is owed for what was written.
 #[derive(Debug, Default)]
-pub(crate) struct Cleaner {
+pub(crate) struct SegmentCleaner {
     owed: AtomicUsize,
 }
 
-impl Cleaner {
+impl SegmentCleaner {
     /// Takes note of bytes that are written.
     pub(crate) fn owe(&self, bytes: usize) {
         self.owed.fetch_add(bytes, Ordering::Relaxed);
@@ -46,7 +46,7 @@ impl Cleaner {
 mod tests {
     use super::*;
 
-    fn written(cleaner: &Cleaner) -> usize {
+    fn written(cleaner: &SegmentCleaner) -> usize {
         let mut count = 0;
         let counted = cleaner.clean(|_| {
             count += 1;
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_page_moves_for_so_many_bytes_and_only_some_at_once() {
-        let cleaner = Cleaner::default();
+        let cleaner = SegmentCleaner::default();
         cleaner.owe(BYTES_A_PAGE - 1);
         assert_eq!(written(&cleaner), 0);
         cleaner.owe(1);

@@ -18,11 +18,13 @@ use std::{io, thread};
 use crate::store::disk::sync_folder;
 use crate::store::error::StoreError;
 use crate::store::format::frame;
-use crate::store::tree::in_flight::Underway;
+use crate::store::tree::in_flight::InFlight;
 use crate::store::tree::pending::{scan_over, value_over};
-use crate::store::tree::segment_cleaner::Cleaner;
-use crate::store::tree::sync_thread::Syncer;
-use crate::store::tree::{Beside, Direction, KeyRange, Kv, KvBatch, Load, Visit, is_empty};
+use crate::store::tree::segment_cleaner::SegmentCleaner;
+use crate::store::tree::sync_thread::SyncThread;
+use crate::store::tree::{
+    ApplyRequest, BackgroundApply, Direction, KeyRange, Kv, KvBatch, Visit, is_empty,
+};
 
 /// The embedded database's folder inside the store's.
 pub(crate) const TREE_FOLDER: &str = "db";
@@ -48,11 +50,11 @@ impl DbOptions {
 /// An open database.
 #[derive(Debug)]
 pub(crate) struct SledKv {
-    cleaner: Arc<Cleaner>,
+    cleaner: Arc<SegmentCleaner>,
     db: sled::Db,
-    underway: Underway,
+    in_flight: InFlight,
     /// The sync that sled leaves out: after opening everywhere, after a flush on Linux.
-    syncer: Syncer,
+    sync_thread: SyncThread,
     cache_bytes: u64,
     /// Dropped last.
     _end: UntilClosed,
@@ -81,40 +83,31 @@ impl SledKv {
     /// what opening wrote. The next batch waits for that, and reads do not.
     ///
     /// A database that hangs is left to its thread and reported as damaged, so that the caller can
-    /// move the folder away and go on.
+    /// move the folder away and go on. A database that hangs or panics because of what is around it is
+    /// a failure of the system: see [`open_database`].
     pub(crate) fn open(options: &DbOptions) -> Result<Self, StoreError> {
         let failed = |e: io::Error| io_or_damage("opening the database", &e);
         fs::create_dir_all(&options.folder).map_err(failed)?;
         heal(&options.folder).map_err(failed)?;
-        let (done, opened) = mpsc::sync_channel(1);
-        let config = options.clone();
-        thread::Builder::new()
-            .name("sampan-store-open".to_owned())
-            .spawn(move || {
-                // Nobody waits any more when the open came too late; the database closes then.
-                let _ = done.send(open_caught(&config));
-            })
-            .map_err(failed)?;
-        let db = opened
-            .recv_timeout(options.open_timeout)
-            .map_err(|_| StoreError::damaged("the database hangs while opening"))??;
+        let db = open_database(options)?;
         let data = File::open(options.data_file()).map_err(failed)?;
         let folder = options.folder.clone();
-        let cleaner = Arc::new(Cleaner::default());
-        let underway = Underway::default();
+        let cleaner = Arc::new(SegmentCleaner::default());
+        let in_flight = InFlight::default();
         let before = {
             let (db, cleaner) = (db.clone(), Arc::clone(&cleaner));
-            let underway = underway.clone();
-            move || arrived(&db, &cleaner, &underway).map_err(io::Error::other)
+            let in_flight = in_flight.clone();
+            move || arrived(&db, &cleaner, &in_flight).map_err(io::Error::other)
         };
-        let syncer = Syncer::start(data, move || sync_tree(&folder), before).map_err(failed)?;
+        let sync_thread =
+            SyncThread::start(data, move || sync_tree(&folder), before).map_err(failed)?;
         let _end = UntilClosed(options.data_file());
         let cache_bytes = options.cache_bytes;
         Ok(Self {
             cleaner,
             db,
-            underway,
-            syncer,
+            in_flight,
+            sync_thread,
             cache_bytes,
             _end,
         })
@@ -145,10 +138,14 @@ fn apply(db: &sled::Db, batches: &[&KvBatch]) -> Result<(), StoreError> {
 }
 
 /// Puts what is under way into the database, and writes out all of it.
-fn arrived(db: &sled::Db, cleaner: &Cleaner, underway: &Underway) -> Result<(), StoreError> {
-    if let Some(load) = underway.load() {
+fn arrived(
+    db: &sled::Db,
+    cleaner: &SegmentCleaner,
+    in_flight: &InFlight,
+) -> Result<(), StoreError> {
+    if let Some(load) = in_flight.load() {
         apply(db, &[&load.batch])?;
-        underway.arrived();
+        in_flight.arrived();
         guarded("a read", || {
             load.seldom.iter().try_for_each(|key| touch(db, key))
         })?;
@@ -156,7 +153,110 @@ fn arrived(db: &sled::Db, cleaner: &Cleaner, underway: &Underway) -> Result<(), 
     flushed(db, cleaner)
 }
 
-fn open_caught(options: &DbOptions) -> Result<sled::Db, StoreError> {
+/// How an attempt to open a database failed.
+enum OpenFailure {
+    /// For a reason that the database or the system named.
+    Named(StoreError),
+    /// The database panicked.
+    GaveUp,
+    /// The database did not come back in time.
+    Hangs,
+}
+
+/// Opens a database.
+///
+/// A panic or a hang does not say whether the bytes are to blame, or what is around them: a clock before
+/// 1970, or no thread to be had, makes the database panic too. So a new, empty database is opened beside
+/// it then. Where that fails as well, the system is to blame, and the error is [`StoreError::Io`]; else
+/// the folder has a second chance if the database panicked, and counts as damaged after that.
+fn open_database(options: &DbOptions) -> Result<sled::Db, StoreError> {
+    let damaged = |failure| match failure {
+        OpenFailure::Named(error) => error,
+        OpenFailure::GaveUp => StoreError::damaged("the database gave up during opening"),
+        OpenFailure::Hangs => StoreError::damaged("the database hangs while opening"),
+    };
+    match try_opening(options) {
+        Ok(db) => Ok(db),
+        Err(OpenFailure::Named(error)) => Err(error),
+        Err(OpenFailure::Hangs) => {
+            open_trial(options)?;
+            Err(damaged(OpenFailure::Hangs))
+        }
+        Err(OpenFailure::GaveUp) => {
+            open_trial(options)?;
+            try_opening(options).map_err(damaged)
+        }
+    }
+}
+
+/// Opens a new database beside a folder, and removes it again.
+///
+/// # Errors
+///
+/// [`StoreError::Io`] when no database can be opened here now, whatever its bytes.
+pub(crate) fn open_trial(options: &DbOptions) -> Result<(), StoreError> {
+    let failed = |error: io::Error| StoreError::io("opening the database", &error);
+    let mut folder = options.folder.clone().into_os_string();
+    folder.push(TRIAL_SUFFIX);
+    let trial = DbOptions {
+        folder: PathBuf::from(folder),
+        open_timeout: options.open_timeout.min(TRIAL_TIMEOUT),
+        ..options.clone()
+    };
+    let remove = || match fs::remove_dir_all(&trial.folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    };
+    remove()?;
+    fs::create_dir_all(&trial.folder).map_err(failed)?;
+    let opened = try_opening(&trial);
+    let reason = match &opened {
+        Ok(_) => None,
+        Err(OpenFailure::Named(error)) => Some(error.to_string()),
+        Err(OpenFailure::GaveUp) => Some("no database can be opened here now".to_owned()),
+        Err(OpenFailure::Hangs) => Some("no database opens here in time".to_owned()),
+    };
+    let closed = UntilClosed(trial.data_file());
+    drop(opened);
+    drop(closed);
+    // One that can't be removed is in nobody's way, and is tried again the next time.
+    let _ = remove();
+    match reason {
+        Some(reason) => Err(StoreError::Io {
+            during: "opening the database",
+            reason,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// What the name of a trial ends with.
+pub(crate) const TRIAL_SUFFIX: &str = ".trial";
+
+/// How long a trial may take, at most.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens a database on a thread of its own, so that a hang can be told.
+fn try_opening(options: &DbOptions) -> Result<sled::Db, OpenFailure> {
+    let failed = |e: io::Error| OpenFailure::Named(io_or_damage("opening the database", &e));
+    let (done, opened) = mpsc::sync_channel(1);
+    let config = options.clone();
+    thread::Builder::new()
+        .name("sampan-store-open".to_owned())
+        .spawn(move || {
+            // Nobody waits any more when the open came too late; the database closes then.
+            let _ = done.send(open_caught(&config));
+        })
+        .map_err(failed)?;
+    match opened.recv_timeout(options.open_timeout) {
+        Ok(opened) => opened,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(OpenFailure::Hangs),
+        // The thread ended without a word: it panicked.
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(OpenFailure::GaveUp),
+    }
+}
+
+fn open_caught(options: &DbOptions) -> Result<sled::Db, OpenFailure> {
     let config = sled::Config::new()
         .path(&options.folder)
         .cache_capacity(options.cache_bytes)
@@ -164,14 +264,20 @@ fn open_caught(options: &DbOptions) -> Result<sled::Db, StoreError> {
     // A database that was dropped a moment ago may still hold its lock in a thread of its own;
     // our lock on the store's folder says that nobody else has it.
     for _ in 0..LOCK_TRIES {
-        match guarded("opening the database", || config.open()) {
-            Err(StoreError::Io { reason, .. }) if reason.contains("could not acquire lock") => {
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            surroundings::meet(&options.folder);
+            guarded_errors("opening the database", config.open())
+        }));
+        match opened {
+            Err(_) => return Err(OpenFailure::GaveUp),
+            Ok(Err(StoreError::Io { reason, .. })) if reason.contains("could not acquire lock") => {
                 thread::sleep(LOCK_PAUSE);
             }
-            done => return done,
+            Ok(done) => return done.map_err(OpenFailure::Named),
         }
     }
-    Err(StoreError::InUse { holder: None })
+    Err(OpenFailure::Named(StoreError::InUse { holder: None }))
 }
 
 /// How often, and after which pauses, a lock that is still held is tried again: 2 s in all.
@@ -184,18 +290,67 @@ fn guarded<T>(
     call: impl FnOnce() -> Result<T, sled::Error>,
 ) -> Result<T, StoreError> {
     match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(sled::Error::Io(error))) => Err(io_or_damage(during, &error)),
-        Ok(Err(sled::Error::Corruption { .. })) => Err(StoreError::damaged("the database")),
-        Ok(Err(error)) => Err(StoreError::damaged(format!("the database: {error}"))),
+        Ok(called) => guarded_errors(during, called),
         Err(_) => Err(StoreError::damaged(format!(
             "the database gave up during {during}"
         ))),
     }
 }
 
+/// Turns errors of sled into ours.
+fn guarded_errors<T>(
+    during: &'static str,
+    called: Result<T, sled::Error>,
+) -> Result<T, StoreError> {
+    called.map_err(|error| match error {
+        sled::Error::Io(error) => io_or_damage(during, &error),
+        sled::Error::Corruption { .. } => StoreError::damaged("the database"),
+        error => StoreError::damaged(format!("the database: {error}")),
+    })
+}
+
+/// What is around a database, for tests: a clock before 1970, or no thread to be had.
+#[cfg(test)]
+pub(crate) mod surroundings {
+    use std::path::{Path, PathBuf};
+    use std::sync::{Mutex, PoisonError};
+    use std::thread;
+
+    /// What happens to each database that is opened below a folder.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Failing {
+        /// It panics.
+        Panics,
+        /// It never comes back.
+        Hangs,
+    }
+
+    static FAILING: Mutex<Vec<(PathBuf, Failing)>> = Mutex::new(Vec::new());
+
+    /// Lets every database below a folder fail so, or none any more.
+    pub(crate) fn set(folder: &Path, failing: Option<Failing>) {
+        let mut all = FAILING.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(other, _)| other != folder);
+        all.extend(failing.map(|failing| (folder.to_path_buf(), failing)));
+    }
+
+    pub(super) fn meet(folder: &Path) {
+        let all = FAILING.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = all.iter().find(|(below, _)| folder.starts_with(below));
+        let failing = found.map(|(_, failing)| *failing);
+        drop(all);
+        match failing {
+            None => {}
+            Some(Failing::Panics) => panic!("the clock is before 1970"),
+            Some(Failing::Hangs) => loop {
+                thread::park();
+            },
+        }
+    }
+}
+
 /// Writes out what is in the database's buffers, and moves what is to be moved before.
-fn flushed(db: &sled::Db, cleaner: &Cleaner) -> Result<(), StoreError> {
+fn flushed(db: &sled::Db, cleaner: &SegmentCleaner) -> Result<(), StoreError> {
     let mut tree = None;
     guarded("the flush", || {
         cleaner.clean(|change| {
@@ -266,7 +421,7 @@ impl Kv for SledKv {
             let found = guarded("a read", || self.db.get(key))?;
             Ok(found.map(|value| value.to_vec()))
         };
-        match self.underway.load() {
+        match self.in_flight.load() {
             Some(load) => value_over(&load.batch.changes, key, below),
             None => below(),
         }
@@ -279,7 +434,7 @@ impl Kv for SledKv {
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
         let below = |visit: Visit<'_>| scan(&self.db, range, direction, visit);
-        match self.underway.load() {
+        match self.in_flight.load() {
             Some(load) => scan_over(&load.batch.changes, range, direction, visit, below),
             None => below(visit),
         }
@@ -289,25 +444,25 @@ impl Kv for SledKv {
         self.wait_flushed()?;
         // Also a batch that failed may have written something. Elsewhere sled syncs by itself.
         if self.wants_each_flushed() {
-            self.syncer.note_written();
+            self.sync_thread.note_written();
         }
         self.cleaner.owe(batch.size());
-        let Some(before) = self.underway.load() else {
+        let Some(before) = self.in_flight.load() else {
             return apply(&self.db, &[batch]);
         };
         // It failed, and is told now: it comes first.
         apply(&self.db, &[&before.batch, batch])?;
-        self.underway.arrived();
+        self.in_flight.arrived();
         Ok(())
     }
 
-    fn beside(&self) -> Option<&dyn Beside> {
+    fn beside(&self) -> Option<&dyn BackgroundApply> {
         self.wants_each_flushed().then_some(self)
     }
 
     fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
         if self.wants_each_flushed() {
-            self.syncer.note_written();
+            self.sync_thread.note_written();
         }
         // A batch of sled's would be applied in the order of a hash.
         batch.changes.iter().try_for_each(|(key, value)| {
@@ -338,11 +493,11 @@ impl Kv for SledKv {
         if !self.wants_each_flushed() {
             flushed(&self.db, &self.cleaner)?;
         }
-        self.syncer.begin().map_err(of_flush)
+        self.sync_thread.begin().map_err(of_flush)
     }
 
     fn wait_flushed(&self) -> Result<(), StoreError> {
-        self.syncer.wait().map_err(of_flush)
+        self.sync_thread.wait().map_err(of_flush)
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -359,18 +514,18 @@ impl Kv for SledKv {
     }
 }
 
-impl Beside for SledKv {
-    fn begin_apply(&self, mut load: Load) -> Result<(), StoreError> {
+impl BackgroundApply for SledKv {
+    fn begin_apply(&self, mut load: ApplyRequest) -> Result<(), StoreError> {
         self.wait_flushed()?;
-        self.syncer.note_written();
+        self.sync_thread.note_written();
         self.cleaner.owe(load.batch.size());
         // One that is still under way failed, and comes first.
-        if let Some(before) = self.underway.load() {
+        if let Some(before) = self.in_flight.load() {
             let later = std::mem::replace(&mut load.batch, before.batch.clone());
             load.batch.changes.extend(later.changes);
         }
-        self.underway.send(load);
-        self.syncer.begin().map_err(of_flush)
+        self.in_flight.send(load);
+        self.sync_thread.begin().map_err(of_flush)
     }
 }
 
@@ -463,12 +618,12 @@ mod tests {
     }
 
     /// Many values that are all the same.
-    fn many(value: u8) -> Load {
+    fn many(value: u8) -> ApplyRequest {
         let mut batch = KvBatch::default();
         for key in 0..200_u8 {
             batch.put(vec![key], vec![value; 300]);
         }
-        Load {
+        ApplyRequest {
             seldom: vec![vec![7]],
             batch,
         }
@@ -506,9 +661,9 @@ mod tests {
 
     /// Changes some of many values again and again, as messages do that come to conversations, and
     /// adds some that stay; gives the size of the file.
-    fn filled(cleaner: Option<&Cleaner>) -> u64 {
+    fn filled(cleaner: Option<&SegmentCleaner>) -> u64 {
         let folder = tempfile::tempdir().unwrap();
-        let db = open_caught(&options(folder.path())).unwrap();
+        let db = open_database(&options(folder.path())).unwrap();
         for round in 0..2_000_u32 {
             let mut batch = sled::Batch::default();
             for n in 0..25 {
@@ -531,7 +686,7 @@ mod tests {
 
     #[test]
     fn what_is_dead_in_the_file_is_used_again_while_much_is_written() {
-        let cleaned = filled(Some(&Cleaner::default()));
+        let cleaned = filled(Some(&SegmentCleaner::default()));
         let left = filled(None);
         assert!(cleaned < left / 10 * 9, "{cleaned} instead of {left}");
     }

@@ -1,7 +1,7 @@
 //! Writes out and syncs a file on a thread of its own, so that whoever commits can go on.
 //!
 //! Nothing is written to the file while a sync is under way: a write that is not synced may stand on
-//! ground that is not synced either, and a power cut would take both. What goes on meanwhile is all
+//! location that is not synced either, and a power cut would take both. What goes on meanwhile is all
 //! the work in memory before the next write, and every read.
 //!
 //! The first sync covers everything that opening left behind, names included; it begins at once, and
@@ -13,15 +13,15 @@ use std::{io, thread};
 
 /// What syncs a file.
 #[derive(Debug)]
-pub(crate) struct Syncer {
+pub(crate) struct SyncThread {
     /// None only while it is dropped: that ends the thread.
     to: Option<mpsc::SyncSender<()>>,
     thread: Option<thread::JoinHandle<()>>,
-    progress: Mutex<Progress>,
+    progress: Mutex<SyncProgress>,
 }
 
 #[derive(Debug)]
-struct Progress {
+struct SyncProgress {
     results: mpsc::Receiver<io::Result<()>>,
     /// Whether a sync is under way.
     running: bool,
@@ -29,10 +29,10 @@ struct Progress {
     written: bool,
 }
 
-impl Syncer {
+impl SyncThread {
     /// Begins the first sync of a file of which nothing is known to be durable: `whole` makes it
     /// so, and whatever belongs to it. One that failed is tried again by the next. `before` is done
-    /// before each sync, on the same thread, which sleeps between syncs and ends with the syncer.
+    /// before each sync, on the same thread, which sleeps between syncs and ends with the sync_thread.
     pub(crate) fn start(
         file: File,
         whole: impl Fn() -> io::Result<()> + Send + 'static,
@@ -53,18 +53,18 @@ impl Syncer {
         let thread = thread::Builder::new()
             .name("sampan-store-sync".to_owned())
             .spawn(move || while asked.recv().is_ok() && done.send(sync()).is_ok() {})?;
-        let progress = Mutex::new(Progress {
+        let progress = Mutex::new(SyncProgress {
             results,
             running: false,
             written: true,
         });
-        let syncer = Self {
+        let sync_thread = Self {
             to: Some(to),
             thread: Some(thread),
             progress,
         };
-        syncer.begin()?;
-        Ok(syncer)
+        sync_thread.begin()?;
+        Ok(sync_thread)
     }
 
     /// Notes that the next sync has something to do.
@@ -90,12 +90,12 @@ impl Syncer {
         self.lock().wait()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
+    fn lock(&self) -> MutexGuard<'_, SyncProgress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Progress {
+impl SyncProgress {
     fn wait(&mut self) -> io::Result<()> {
         if !self.running {
             return Ok(());
@@ -108,7 +108,7 @@ impl Progress {
     }
 }
 
-impl Drop for Syncer {
+impl Drop for SyncThread {
     /// The file is closed when its owner is gone: the thread has it, so the thread has ended.
     fn drop(&mut self) {
         let _ = self.wait();
@@ -131,14 +131,14 @@ mod tests {
         // Neither the one end of a channel nor the other can be synced.
         let (end, _other) = io::pipe().unwrap();
         let end = File::from(std::os::fd::OwnedFd::from(end));
-        let syncer = Syncer::start(end, || Ok(()), || Ok(())).unwrap();
-        syncer.wait().unwrap();
-        syncer.note_written();
-        syncer.begin().unwrap();
-        assert!(syncer.wait().is_err());
-        assert!(syncer.wait().is_ok());
-        syncer.begin().unwrap();
-        assert!(syncer.wait().is_err());
+        let sync_thread = SyncThread::start(end, || Ok(()), || Ok(())).unwrap();
+        sync_thread.wait().unwrap();
+        sync_thread.note_written();
+        sync_thread.begin().unwrap();
+        assert!(sync_thread.wait().is_err());
+        assert!(sync_thread.wait().is_ok());
+        sync_thread.begin().unwrap();
+        assert!(sync_thread.wait().is_err());
     }
 
     #[cfg(target_os = "linux")]
@@ -152,8 +152,9 @@ mod tests {
             files.any(|file| file == path)
         };
         for _ in 0..200 {
-            let syncer = Syncer::start(File::create(&path).unwrap(), || Ok(()), || Ok(())).unwrap();
-            drop(syncer);
+            let sync_thread =
+                SyncThread::start(File::create(&path).unwrap(), || Ok(()), || Ok(())).unwrap();
+            drop(sync_thread);
             assert!(!is_open());
         }
     }
@@ -171,28 +172,30 @@ mod tests {
             }
             Ok(())
         };
-        let syncer = Syncer::start(tempfile::tempfile().unwrap(), whole, || Ok(())).unwrap();
-        assert!(syncer.wait().is_err());
-        syncer.begin().unwrap();
-        assert!(syncer.wait().is_err());
-        syncer.begin().unwrap();
-        syncer.wait().unwrap();
-        syncer.note_written();
-        syncer.begin().unwrap();
-        syncer.wait().unwrap();
-        drop(syncer);
+        let sync_thread =
+            SyncThread::start(tempfile::tempfile().unwrap(), whole, || Ok(())).unwrap();
+        assert!(sync_thread.wait().is_err());
+        sync_thread.begin().unwrap();
+        assert!(sync_thread.wait().is_err());
+        sync_thread.begin().unwrap();
+        sync_thread.wait().unwrap();
+        sync_thread.note_written();
+        sync_thread.begin().unwrap();
+        sync_thread.wait().unwrap();
+        drop(sync_thread);
         assert_eq!(asked.iter().count(), 3);
     }
 
     #[test]
     fn a_file_to_which_nothing_was_written_is_not_synced_again() {
-        let syncer = Syncer::start(tempfile::tempfile().unwrap(), || Ok(()), || Ok(())).unwrap();
-        syncer.wait().unwrap();
-        syncer.begin().unwrap();
-        assert!(!syncer.lock().running);
-        syncer.note_written();
-        syncer.begin().unwrap();
-        assert!(syncer.lock().running);
-        syncer.wait().unwrap();
+        let sync_thread =
+            SyncThread::start(tempfile::tempfile().unwrap(), || Ok(()), || Ok(())).unwrap();
+        sync_thread.wait().unwrap();
+        sync_thread.begin().unwrap();
+        assert!(!sync_thread.lock().running);
+        sync_thread.note_written();
+        sync_thread.begin().unwrap();
+        assert!(sync_thread.lock().running);
+        sync_thread.wait().unwrap();
     }
 }

@@ -10,11 +10,11 @@ use crate::store::journal::Journal;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::read::store::Store;
 use crate::store::state::{Shared, Tables};
-use crate::store::tree::{Beside, KvBatch, Load};
+use crate::store::tree::{ApplyRequest, BackgroundApply, KvBatch};
 use crate::store::types::batch::Batch;
 use crate::store::types::position::ConversationNumber;
 use crate::store::write::change::{StoreChange, changes};
-use crate::store::write::encode::{Encoded, activities, encode_batch, set_activity};
+use crate::store::write::encode::{EncodedBatch, activities, encode_batch, set_activity};
 use crate::store::write::links::{held, set_held};
 use crate::store::write::pack_changes::PackChanges;
 use crate::store::write::packs_of_batch::pack_changes;
@@ -52,7 +52,7 @@ pub(crate) struct Committer {
     /// The last commit, if it is on its way into the tree, and behind it nothing but sealed packs.
     on_its_way: Option<u64>,
     /// What was committed since the tree was opened.
-    pub(crate) unsettled: Unsettled,
+    pub(crate) since_open: WrittenSinceOpen,
     /// Conversations with so many hot messages that the older ones are to be sealed.
     to_seal: BTreeSet<ConversationNumber>,
     /// The packs that were sealed and the tree was not told of: what is sealed is seldom read again,
@@ -83,9 +83,9 @@ pub(crate) const MUCH: usize = 8 * 1024 * 1024;
 
 /// How much was committed since the tree was opened.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Unsettled(pub(crate) usize);
+pub(crate) struct WrittenSinceOpen(pub(crate) usize);
 
-impl Unsettled {
+impl WrittenSinceOpen {
     /// Adds so many bytes of keys and values.
     pub(crate) const fn add(&mut self, bytes: usize) {
         self.0 = self.0.saturating_add(bytes);
@@ -109,7 +109,7 @@ impl Committer {
             unsynced: Unsynced::NOTHING,
             afloat,
             on_its_way: None,
-            unsettled: Unsettled(0),
+            since_open: WrittenSinceOpen(0),
             to_seal: BTreeSet::new(),
             sealed: Vec::new(),
             shared,
@@ -156,7 +156,7 @@ impl Committer {
         let packs = self.prepare(&mut batch)?;
         let encoded = encode_batch(&batch, &packs, &self.shared.read(), &self.shared.codec)?;
         let seq = CommitSeq(encoded.meta.seq);
-        self.unsettled.add(encoded.changes.size());
+        self.since_open.add(encoded.changes.size());
         let begun = self.begin_journal();
         let committed = begun.and_then(|()| match class {
             CommitClass::Intent => self.commit_intent(&batch, &packs, encoded),
@@ -204,7 +204,7 @@ impl Committer {
         &mut self,
         batch: &Batch,
         packs: &PackChanges,
-        encoded: Encoded,
+        encoded: EncodedBatch,
     ) -> Result<(), StoreError> {
         // The journal is replayed on top of what a power cut left: on what is not durable now, an
         // intent may not stand, nor on sealed packs that the tree was not told of.
@@ -235,7 +235,7 @@ impl Committer {
         self.unsynced.intent_bytes = self.unsynced.intent_bytes.saturating_add(size);
         let mut tables = self.shared.write();
         remember(&mut tables, batch, packs, &encoded);
-        tables.unapplied.add(encoded.changes);
+        tables.pending.add(encoded.changes);
         drop(tables);
         self.note_hot(batch);
         Ok(())
@@ -246,7 +246,7 @@ impl Committer {
         &mut self,
         batch: &Batch,
         packs: &PackChanges,
-        encoded: Encoded,
+        encoded: EncodedBatch,
     ) -> Result<(), StoreError> {
         // Not under the lock: readers go on while the disk works.
         let kv = Arc::clone(&self.shared.read().kv);
@@ -282,24 +282,24 @@ impl Committer {
         &mut self,
         batch: &Batch,
         packs: &PackChanges,
-        encoded: Encoded,
-        beside: &dyn Beside,
+        encoded: EncodedBatch,
+        beside: &dyn BackgroundApply,
     ) -> Result<(), StoreError> {
         self.afloat.told(&encoded.changes);
         let mut tables = self.shared.write();
         remember(&mut tables, batch, packs, &encoded);
-        tables.unapplied.add(encoded.changes);
+        tables.pending.add(encoded.changes);
         self.unsynced.cache = true;
         tables.put_list_pages(&self.shared.codec)?;
-        let load = Load {
-            batch: tables.unapplied.take(),
+        let load = ApplyRequest {
+            batch: tables.pending.take(),
             seldom: std::mem::take(&mut self.sealed),
         };
         beside.begin_apply(load)?;
         drop(tables);
         self.afloat.begun(&encoded.meta);
         self.on_its_way = Some(encoded.meta.seq);
-        // Beside the way into the tree, of which it is told with the next batch.
+        // BackgroundApply the way into the tree, of which it is told with the next batch.
         self.note_hot(batch);
         self.seal_some(batch.message_count())
     }
@@ -343,7 +343,7 @@ impl Committer {
             let written = sealing.changes.changes.iter();
             let written = written.filter(|(_, value)| value.is_some());
             self.sealed.extend(written.map(|(key, _)| key.clone()));
-            tables.unapplied.add(sealing.changes);
+            tables.pending.add(sealing.changes);
             for key in &sealing.packs {
                 tables.packs.forget(key);
             }
@@ -376,7 +376,7 @@ impl Committer {
             return Ok(());
         }
         let mut changes = KvBatch::default();
-        let value = self.shared.codec.seal(&key, payload, tables.meta.seq)?;
+        let value = self.shared.codec.frame(&key, payload, tables.meta.seq)?;
         changes.put(key, value);
         let applied = tables.apply(&changes);
         drop(tables);
@@ -474,7 +474,7 @@ impl Committer {
 
     /// Goes on with tables that were just opened, and with their journal.
     pub(crate) fn go_on_with(&mut self, journal: Journal) -> Result<(), StoreError> {
-        self.unsettled = Unsettled::default();
+        self.since_open = WrittenSinceOpen::default();
         self.unsynced = Unsynced::NOTHING;
         self.sealed.clear();
         self.on_its_way = None;
@@ -519,7 +519,7 @@ impl Committer {
 }
 
 /// Moves what a commit changed into what readers see.
-fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &Encoded) {
+fn remember(tables: &mut Tables, batch: &Batch, packs: &PackChanges, encoded: &EncodedBatch) {
     remember_rows(tables, batch);
     remember_packs(tables, packs);
     tables.meta = encoded.meta;

@@ -24,7 +24,7 @@ use crate::store::write::pack_changes::{PackChange, PackChanges, TailAfter};
 
 /// A batch as bytes, and the counters that go with it.
 #[derive(Debug)]
-pub(crate) struct Encoded {
+pub(crate) struct EncodedBatch {
     pub(crate) changes: KvBatch,
     pub(crate) meta: MetaRecord,
     pub(crate) totals: UnreadTotals,
@@ -40,7 +40,7 @@ pub(crate) fn encode_batch(
     packs: &PackChanges,
     tables: &Tables,
     codec: &Codec,
-) -> Result<Encoded, StoreError> {
+) -> Result<EncodedBatch, StoreError> {
     let (meta, totals) = (tables.meta, tables.totals);
     let moves = tables.list.moves(batch);
     let meta = MetaRecord {
@@ -81,7 +81,7 @@ pub(crate) fn encode_batch(
         encoder.put(record.key, &record.payload, "list")?;
     }
     encoder.put(key::meta(), &encode(&meta)?, "meta")?;
-    Ok(Encoded {
+    Ok(EncodedBatch {
         changes: encoder.changes,
         meta,
         totals: after,
@@ -121,7 +121,7 @@ struct Encoder<'a> {
 
 impl Encoder<'_> {
     fn put(&mut self, key: Vec<u8>, payload: &[u8], kind: &'static str) -> Result<(), StoreError> {
-        let value = self.codec.seal(&key, payload, self.seq)?;
+        let value = self.codec.frame(&key, payload, self.seq)?;
         if value.len() > VALUE_MAX {
             return Err(StoreError::TooLarge {
                 kind,

@@ -20,7 +20,7 @@ use crate::store::format::messagepack::encode_onto;
 use crate::store::format::pack::{Form, Pack, Slot};
 use crate::store::format::pack_layout::{HOT_COUNT, Shaped, fits_tail, shape};
 use crate::store::format::record_message::MessageRecord;
-use crate::store::read::packs::{Home, Keyed};
+use crate::store::read::packs::{KeyedPack, PackHome};
 use crate::store::read::snapshot::Snapshot;
 use crate::store::tree::Direction;
 use crate::store::types::batch::Change;
@@ -50,15 +50,15 @@ pub(crate) struct Packer<'a, 's> {
     /// The tail as it is to be, if it is to be another one.
     tail_after: Option<Option<Tail>>,
     /// The next pack, whose first message has another older neighbour now.
-    relink: Option<(Keyed, Option<u32>)>,
+    relink: Option<(KeyedPack, Option<u32>)>,
     changes: &'a mut PackChanges,
 }
 
 /// The pack of some changes, and what is behind it.
-struct Place {
-    cover: Option<Keyed>,
+struct CoveringPack {
+    cover: Option<KeyedPack>,
     /// None behind the last pack.
-    next: Option<Keyed>,
+    next: Option<KeyedPack>,
 }
 
 impl<'a, 's> Packer<'a, 's> {
@@ -119,18 +119,18 @@ impl<'a, 's> Packer<'a, 's> {
         Ok(TailAfter { tail, is_changed })
     }
 
-    fn place(&self, position: &Position) -> Result<Place, StoreError> {
+    fn place(&self, position: &Position) -> Result<CoveringPack, StoreError> {
         if let Some(tail) = &self.tail_before
             && tail.covers(self.number, position)
         {
-            return Ok(Place {
+            return Ok(CoveringPack {
                 cover: Some(self.stored.opened_tail(self.number, tail)),
                 next: None,
             });
         }
         let place = key::among_packs(self.number, position);
         let first = |from, direction| self.stored.first_pack(self.number, from, direction);
-        Ok(Place {
+        Ok(CoveringPack {
             cover: first(Bound::Included(&place[..]), Direction::Backward)?,
             next: first(Bound::Excluded(&place[..]), Direction::Forward)?,
         })
@@ -140,7 +140,7 @@ impl<'a, 's> Packer<'a, 's> {
     fn group(
         &self,
         changed: &mut Peekable<impl Iterator<Item = Changed>>,
-        next: Option<&Keyed>,
+        next: Option<&KeyedPack>,
     ) -> Vec<Changed> {
         let is_before_next = |(position, _): &Changed| {
             next.is_none_or(|next| {
@@ -152,10 +152,10 @@ impl<'a, 's> Packer<'a, 's> {
     }
 
     /// Does what a group of changes does to its pack.
-    fn change(&mut self, place: Place, mut group: Vec<Changed>) -> Result<(), StoreError> {
-        let Place { cover, next } = place;
+    fn change(&mut self, place: CoveringPack, mut group: Vec<Changed>) -> Result<(), StoreError> {
+        let CoveringPack { cover, next } = place;
         let relinked = self.relink_next(cover.as_ref())?;
-        let Some(Keyed { key, pack, home }) = cover else {
+        let Some(KeyedPack { key, pack, home }) = cover else {
             if next.is_none() && self.newest.is_some() {
                 return self.append_behind_hole(None, group);
             }
@@ -165,7 +165,7 @@ impl<'a, 's> Packer<'a, 's> {
                 None => Form::Hot,
             };
             let key = Bytes::from(key::pack(section, self.number, &[]));
-            return self.write(Ground::nothing(key, next), merge(&[], group));
+            return self.write(PackRange::nothing(key, next), merge(&[], group));
         };
         let Some(pack) = pack else {
             return self.replace_damaged((key, home), next, group);
@@ -178,7 +178,7 @@ impl<'a, 's> Packer<'a, 's> {
         }
         if !group.is_empty() {
             let slots = merge(&pack.slots, group);
-            let ground = Ground {
+            let location = PackRange {
                 older: relinked.unwrap_or(pack.older),
                 last: last.clone(),
                 before: Some(pack),
@@ -187,7 +187,7 @@ impl<'a, 's> Packer<'a, 's> {
                 home,
                 next,
             };
-            self.write(ground, slots)?;
+            self.write(location, slots)?;
         }
         self.append_behind_hole(last, behind)
     }
@@ -217,16 +217,16 @@ impl<'a, 's> Packer<'a, 's> {
         };
         let bound = older.as_ref().map(|older| key::separator(older, first));
         let key = key::pack(Form::Hot, self.number, &bound.unwrap_or_default());
-        let mut ground = Ground::nothing(Bytes::from(key), None);
-        ground.older = older.as_ref().map(link);
-        self.write(ground, slots)
+        let mut location = PackRange::nothing(Bytes::from(key), None);
+        location.older = older.as_ref().map(link);
+        self.write(location, slots)
     }
 
     /// Puts what is written to a damaged pack in its place. What was in it is not held any more.
     fn replace_damaged(
         &mut self,
-        (key, home): (Bytes, Home),
-        next: Option<Keyed>,
+        (key, home): (Bytes, PackHome),
+        next: Option<KeyedPack>,
         group: Vec<Changed>,
     ) -> Result<(), StoreError> {
         let behind = group.first().is_some_and(|(first, _)| {
@@ -244,46 +244,46 @@ impl<'a, 's> Packer<'a, 's> {
         let first = first.and_then(|pack| pack.slots.first());
         let first = first.map(|slot| slot.position.clone());
         self.changes.lost.push((self.number, last.clone(), first));
-        let mut ground = Ground::nothing(key, next);
-        ground.home = home;
-        ground.damaged = true;
-        ground.older = last.as_ref().map(link);
-        self.write(ground, slots)
+        let mut location = PackRange::nothing(key, next);
+        location.home = home;
+        location.damaged = true;
+        location.older = last.as_ref().map(link);
+        self.write(location, slots)
     }
 
     /// Writes what a pack's range holds now.
-    fn write(&mut self, ground: Ground, slots: Vec<Slot>) -> Result<(), StoreError> {
+    fn write(&mut self, location: PackRange, slots: Vec<Slot>) -> Result<(), StoreError> {
         let newest = slots.last().map(|slot| &slot.position);
-        if newest != ground.last.as_ref() {
-            let neighbour = newest.map(link).or(ground.older);
-            self.relink = ground.next.clone().map(|next| (next, neighbour));
+        if newest != location.last.as_ref() {
+            let neighbour = newest.map(link).or(location.older);
+            self.relink = location.next.clone().map(|next| (next, neighbour));
         }
-        let kept = match (ground.home, &ground.next) {
-            (Home::Own, Some(_)) => slots.len(),
-            (Home::Own, None) => {
-                slots.partition_point(|slot| Some(&slot.position) <= ground.last.as_ref())
+        let kept = match (location.home, &location.next) {
+            (PackHome::Own, Some(_)) => slots.len(),
+            (PackHome::Own, None) => {
+                slots.partition_point(|slot| Some(&slot.position) <= location.last.as_ref())
             }
-            (Home::Row, _) => 0,
+            (PackHome::Row, _) => 0,
         };
         let appends = kept < slots.len();
-        let section = key::section_of(&ground.key);
-        let squeeze = &self.stored.shared.codec.squeeze;
-        let packs = shape(slots, kept, ground.older, section, squeeze)?;
+        let section = key::section_of(&location.key);
+        let compressor = &self.stored.shared.codec.compressor;
+        let packs = shape(slots, kept, location.older, section, compressor)?;
         let hot = packs.iter().map(|shaped| hot_of(shaped.pack())).sum();
-        self.count_hot(hot, ground.before.as_deref().map_or(0, hot_of));
-        self.lay(ground, packs, appends)
+        self.count_hot(hot, location.before.as_deref().map_or(0, hot_of));
+        self.lay(location, packs, appends)
     }
 
     /// Lays the packs of a range where they belong, and removes what lay there.
     fn lay(
         &mut self,
-        ground: Ground,
+        location: PackRange,
         mut packs: Vec<Shaped>,
         appends: bool,
     ) -> Result<(), StoreError> {
         let is_last = appends && packs.last().is_some_and(|last| fits_tail(last.pack()));
         let tail = if is_last { packs.pop() } else { None };
-        let own = ground.home == Home::Own;
+        let own = location.home == PackHome::Own;
         if let Some(tail) = self
             .tail_before
             .clone()
@@ -291,23 +291,23 @@ impl<'a, 's> Packer<'a, 's> {
         {
             self.clear_behind(&tail)?;
         }
-        let mut keys = Keys {
-            first: Some(&ground.key),
+        let mut keys = PackKeys {
+            first: Some(&location.key),
             number: self.number,
             behind: None,
         };
         let mut stays = false;
         for shaped in packs {
             let key = keys.next(shaped.pack());
-            let is_first = own && key == ground.key;
+            let is_first = own && key == location.key;
             stays |= is_first;
-            if !is_first || ground.before.as_deref() != Some(shaped.pack()) {
-                let (_, payload) = shaped.encoded(&self.stored.shared.codec.squeeze)?;
+            if !is_first || location.before.as_deref() != Some(shaped.pack()) {
+                let (_, payload) = shaped.encoded(&self.stored.shared.codec.compressor)?;
                 self.push(&key, Some(payload));
             }
         }
-        if own && !stays && (ground.before.is_some() || ground.damaged) {
-            self.push(&ground.key, None);
+        if own && !stays && (location.before.is_some() || location.damaged) {
+            self.push(&location.key, None);
         }
         match tail {
             Some(Shaped::Hot(pack)) => {
@@ -336,7 +336,7 @@ impl<'a, 's> Packer<'a, 's> {
     fn move_out(&mut self, tail: &Tail) -> Result<(), StoreError> {
         self.clear_behind(tail)?;
         if let Some(pack) = self.stored.opened_tail(self.number, tail).pack {
-            let payload = pack.encode(&self.stored.shared.codec.squeeze)?;
+            let payload = pack.encode(&self.stored.shared.codec.compressor)?;
             self.push(&tail.key, Some(payload));
         }
         Ok(())
@@ -353,7 +353,10 @@ impl<'a, 's> Packer<'a, 's> {
 
     /// Gives the pack behind the last written one its link. Should it be changed next, the link is
     /// given back for that.
-    fn relink_next(&mut self, cover: Option<&Keyed>) -> Result<Option<Option<u32>>, StoreError> {
+    fn relink_next(
+        &mut self,
+        cover: Option<&KeyedPack>,
+    ) -> Result<Option<Option<u32>>, StoreError> {
         let Some((next, older)) = self.relink.take() else {
             return Ok(None);
         };
@@ -368,11 +371,11 @@ impl<'a, 's> Packer<'a, 's> {
             ..(*pack).clone()
         };
         match next.home {
-            Home::Own => {
-                let payload = pack.encode(&self.stored.shared.codec.squeeze)?;
+            PackHome::Own => {
+                let payload = pack.encode(&self.stored.shared.codec.compressor)?;
                 self.push(&next.key, Some(payload));
             }
-            Home::Row => {
+            PackHome::Row => {
                 let tail = self.tail().map(|tail| tail.with(Arc::new(pack)));
                 self.tail_after = Some(tail);
             }
@@ -394,14 +397,14 @@ impl<'a, 's> Packer<'a, 's> {
 }
 
 /// The keys of packs that follow one another, the first of which takes over a range.
-struct Keys<'a> {
+struct PackKeys<'a> {
     first: Option<&'a Bytes>,
     number: ConversationNumber,
     /// The last message of the pack before.
     behind: Option<Position>,
 }
 
-impl Keys<'_> {
+impl PackKeys<'_> {
     fn next(&mut self, pack: &Pack) -> Bytes {
         let first = pack.slots.first().map(|slot| &slot.position);
         let behind = std::mem::replace(&mut self.behind, pack.last().cloned());
@@ -419,9 +422,9 @@ impl Keys<'_> {
 }
 
 /// What is known of a pack's range before it is written.
-struct Ground {
+struct PackRange {
     key: Bytes,
-    home: Home,
+    home: PackHome,
     before: Option<Arc<Pack>>,
     /// Whether a damaged pack is under the key.
     damaged: bool,
@@ -429,15 +432,15 @@ struct Ground {
     older: Option<u32>,
     /// The last message that was in the range.
     last: Option<Position>,
-    next: Option<Keyed>,
+    next: Option<KeyedPack>,
 }
 
-impl Ground {
+impl PackRange {
     /// A range that holds nothing.
-    const fn nothing(key: Bytes, next: Option<Keyed>) -> Self {
+    const fn nothing(key: Bytes, next: Option<KeyedPack>) -> Self {
         Self {
             key,
-            home: Home::Own,
+            home: PackHome::Own,
             before: None,
             damaged: false,
             older: None,

@@ -12,7 +12,7 @@ use crate::store::format::conversation_value::{Tail, join};
 use crate::store::format::key;
 use crate::store::format::pack::{Form, Slot};
 use crate::store::format::pack_layout::{SEALED_COUNT, SEALED_RAW, seal};
-use crate::store::read::packs::Keyed;
+use crate::store::read::packs::KeyedPack;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::tree::{Direction, KvBatch};
 use crate::store::types::conversation::ConversationRow;
@@ -47,7 +47,7 @@ pub(crate) fn sealing(
     let mut row = (*row).clone();
     let tail = stored.tail(number)?;
     let packs = oldest_hot(stored, number, tail.as_ref(), SEALED_COUNT)?;
-    let count = |packs: &[Keyed]| packs.iter().map(hot_of).fold(0, usize::saturating_add);
+    let count = |packs: &[KeyedPack]| packs.iter().map(hot_of).fold(0, usize::saturating_add);
     let newest = tail.as_ref().map(|tail| stored.opened_tail(number, tail));
     let counted = count(&packs.keyed).saturating_add(newest.as_ref().map_or(0, hot_of));
     // The tail is never sealed: it is what grows.
@@ -79,7 +79,7 @@ pub(crate) fn put_row(
     let tail = stored.tail(number)?;
     let seq = stored.tables.meta.seq;
     let payload = join(&row, tail.as_ref())?;
-    let value = stored.shared.codec.seal(&key, &payload, seq)?;
+    let value = stored.shared.codec.frame(&key, &payload, seq)?;
     sealing.changes.put(key, value);
     sealing.row = Some(row);
     Ok(())
@@ -88,7 +88,7 @@ pub(crate) fn put_row(
 /// The oldest hot packs of a conversation.
 #[derive(Default)]
 pub(crate) struct Oldest {
-    pub(crate) keyed: Vec<Keyed>,
+    pub(crate) keyed: Vec<KeyedPack>,
     /// Whether there are no others before the tail.
     pub(crate) all: bool,
 }
@@ -123,11 +123,11 @@ pub(crate) fn oldest_hot(
 /// sections of a conversation never overlap.
 pub(crate) fn leave_damaged(
     stored: &Snapshot<'_>,
-    mut packs: Vec<Keyed>,
+    mut packs: Vec<KeyedPack>,
     sealing: &mut Sealing,
-) -> Result<Vec<Keyed>, StoreError> {
+) -> Result<Vec<KeyedPack>, StoreError> {
     let whole = packs.iter().position(|keyed| keyed.pack.is_some());
-    for Keyed { key, .. } in packs.drain(..whole.unwrap_or(0)) {
+    for KeyedPack { key, .. } in packs.drain(..whole.unwrap_or(0)) {
         if let Some(value) = stored.shared.noting(stored.tables.value(&key))? {
             let moved = key::in_section(Form::Sealed, &key);
             sealing.changes.put(moved.clone(), value);
@@ -138,14 +138,14 @@ pub(crate) fn leave_damaged(
     Ok(packs)
 }
 
-pub(crate) fn hot_of(keyed: &Keyed) -> usize {
+pub(crate) fn hot_of(keyed: &KeyedPack) -> usize {
     let pack = keyed.pack.as_ref().filter(|pack| pack.form == Form::Hot);
     pack.map_or(0, |pack| pack.slots.len())
 }
 
 /// The first packs that become one: hot ones, each the neighbour of the one before, of at most
 /// `limit` messages together.
-fn run(packs: &[Keyed], limit: usize) -> &[Keyed] {
+fn run(packs: &[KeyedPack], limit: usize) -> &[KeyedPack] {
     let limit = limit.min(SEALED_COUNT);
     let (mut count, mut bytes) = (0_usize, 0_usize);
     let mut behind = None;
@@ -169,7 +169,7 @@ fn run(packs: &[Keyed], limit: usize) -> &[Keyed] {
 pub(crate) fn seal_run(
     stored: &Snapshot<'_>,
     number: ConversationNumber,
-    taken: &[Keyed],
+    taken: &[KeyedPack],
     sealing: &mut Sealing,
 ) -> Result<(), StoreError> {
     let Some(first) = taken.first() else {
@@ -187,7 +187,7 @@ pub(crate) fn seal_run(
         sealing.packs.push(keyed.key.to_vec());
     }
     let mut behind = None;
-    for (pack, payload) in seal(slots, older, &codec.squeeze)? {
+    for (pack, payload) in seal(slots, older, &codec.compressor)? {
         let place = pack.slots.first().map(|slot| &slot.position);
         let key = match (&behind, place) {
             (Some(behind), Some(place)) => {
@@ -196,7 +196,7 @@ pub(crate) fn seal_run(
             _ => key::in_section(Form::Sealed, &first.key),
         };
         behind = pack.last().cloned();
-        let value = codec.seal(&key, &payload, seq)?;
+        let value = codec.frame(&key, &payload, seq)?;
         sealing.changes.put(key.clone(), value);
         sealing.packs.push(key);
     }

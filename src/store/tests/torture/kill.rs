@@ -1,4 +1,4 @@
-//! Real processes, really killed while they open, recover, migrate, write and seal: what was
+//! Real processes, really killed while they open, recover, write and seal: what was
 //! acknowledged is there afterwards.
 
 use std::collections::BTreeSet;
@@ -10,12 +10,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use super::elder::{MESSAGES, elder, unharmed};
 use super::{Dice, Tally, seeds};
 use crate::store::error::StoreError;
 use crate::store::read::timeline::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
-use crate::store::tests::damage::copy;
 use crate::store::tests::*;
 
 /// Names the folder for the process that is killed.
@@ -33,17 +31,14 @@ enum Moment {
     Opening(u64),
     /// The same, and the tree is damaged: a new one is being filled.
     Recovering(u64),
-    /// The same, and the store is of an older schema.
-    Migrating(u64),
 }
 
 fn moment(dice: &mut Dice) -> Moment {
     let micros = dice.next() % 60_000;
-    match dice.below(8) {
+    match dice.below(7) {
         0..4 => Moment::Writing(1 + dice.below(25)),
         4 => Moment::Opening(micros),
-        5 | 6 => Moment::Recovering(micros * 4),
-        _ => Moment::Migrating(micros * 4),
+        _ => Moment::Recovering(micros * 4),
     }
 }
 
@@ -145,7 +140,7 @@ impl Victim {
                     }
                 }
             }
-            Moment::Opening(micros) | Moment::Recovering(micros) | Moment::Migrating(micros) => {
+            Moment::Opening(micros) | Moment::Recovering(micros) => {
                 while !heard.iter().any(|line: &String| line == "opening 0") {
                     match self.said.recv() {
                         Ok(line) => heard.push(line),
@@ -260,19 +255,7 @@ fn spoil(folder: &Path) -> bool {
 }
 
 /// One process, killed; then the folder is opened and looked at.
-fn life(
-    folder: &Path,
-    elders: &Path,
-    moment: Moment,
-    promised: &mut Promised,
-) -> Result<(), String> {
-    if let Moment::Migrating(_) = moment {
-        let old = tempfile::tempdir().unwrap();
-        copy(elders, old.path());
-        let _ = Victim::start(old.path()).killed_at(moment);
-        let opened = Store::open(&options(old.path())).map_err(|error| error.to_string())?;
-        return unharmed(&opened);
-    }
+fn life(folder: &Path, moment: Moment, promised: &mut Promised) -> Result<(), String> {
     let spoilt = matches!(moment, Moment::Recovering(_)) && spoil(folder);
     let victim = Victim::start(folder);
     let pid = victim.child.id();
@@ -288,8 +271,6 @@ fn life(
 
 #[test]
 fn what_a_killed_process_acknowledged_is_there_afterwards() {
-    let elders = tempfile::tempdir().unwrap();
-    elder(elders.path());
     let mut tally = Tally::default();
     let mut folder = tempfile::tempdir().unwrap();
     let mut promised = Promised::default();
@@ -301,20 +282,17 @@ fn what_a_killed_process_acknowledged_is_there_afterwards() {
         }
         let moment = moment(&mut Dice::new(seed));
         let what = format!("seed {seed}, {moment:?}");
-        let (path, old) = (folder.path().to_path_buf(), elders.path().to_path_buf());
+        let path = folder.path().to_path_buf();
         let mut known = std::mem::take(&mut promised);
         let ended = tally.run(what, move || {
-            life(&path, &old, moment, &mut known).map(|()| known)
+            life(&path, moment, &mut known).map(|()| known)
         });
         promised = ended.unwrap_or_default();
         kept += promised.unsettled.len();
         stored += promised.stored.len() * 20;
     }
-    let old = MESSAGES * 2;
     tally.end(
         "kill",
-        format!(
-            "{kept} promises and {stored} messages looked up and found, {old} in each old store"
-        ),
+        format!("{kept} promises and {stored} messages looked up and found"),
     );
 }

@@ -2,12 +2,11 @@
 //!
 //! | file | what is done to the store |
 //! |---|---|
-//! | `kill.rs` | processes killed while they open, recover, migrate, write and seal |
+//! | `kill.rs` | processes killed while they open, recover, write and seal |
 //! | `damage.rs` | files flipped, zeroed, cut, deleted, swapped, put back; one seed a case |
 //! | `spoil.rs` | the ways in which a file is spoilt |
 //! | `fault.rs` | every n-th operation of the disk refused |
 //! | `full.rs` | a disk that is really full |
-//! | `elder.rs` | a store of an older schema, to be brought forward |
 //! | `subject.rs` | the stores that are spoilt, and what must be left of them |
 //!
 //! Each test collects what went wrong over all its cases, prints one line of counts that begins
@@ -15,7 +14,6 @@
 //! `SAMPAN_TORTURE_FROM` the first seed, so that one case can be run alone.
 
 mod damage;
-mod elder;
 mod fault;
 mod full;
 mod kill;

@@ -16,7 +16,7 @@ use crate::store::format::conversation_value::Parts;
 use crate::store::format::key;
 use crate::store::format::key::Tag;
 use crate::store::format::pack::Pack;
-use crate::store::journal::reader::Recovered;
+use crate::store::journal::reader::JournalContent;
 use crate::store::read::timeline::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::recovery::report::OpenReport;
@@ -249,7 +249,7 @@ impl Subject {
                 _ => return Ok(()),
             };
             if let (Ok(number), Some(payload)) = (number, payload)
-                && let Ok(pack) = Pack::decode(payload.to_vec(), &codec.squeeze)
+                && let Ok(pack) = Pack::decode(payload.to_vec(), &codec.compressor)
             {
                 let slots = pack.slots.iter();
                 let times = slots.map(|slot| slot.position.sent_at.as_millis());
@@ -258,7 +258,7 @@ impl Subject {
             Ok(())
         })
         .unwrap();
-        let journal = Recovered::read(&RealDisk::new(folder), &codec).unwrap_or_default();
+        let journal = JournalContent::read(&RealDisk::new(folder), &codec).unwrap_or_default();
         let mut raw = Raw {
             known: true,
             messages,

@@ -1,0 +1,214 @@
+//! What is promised reaches the system: seen from below the process, by a shim before the C library
+//! that writes down each sync and each rename that the system has done.
+//!
+//! A disk in memory shows that the store asks for its syncs in the right order. That a file's sync is a
+//! sync of the system, and no mere flush, shows here alone.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::*;
+use crate::store::extension_inbox::{Dropped, Inbox};
+use crate::store::format::cipher::StoreKey;
+use crate::store::recovery::options::StoreOptions;
+
+/// Names the folder for the process that is watched.
+const FOLDER: &str = "SAMPAN_TEST_SYNC_FOLDER";
+
+/// Names the file that the shim writes to, and the process itself.
+const LOG: &str = "SAMPAN_TEST_SYNC_LOG";
+
+/// Writes a line for each sync and rename that went well.
+const SHIM: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void say(const char *what, const char *one, const char *other) {
+    const char *log = getenv("SAMPAN_TEST_SYNC_LOG");
+    int to = log ? open(log, O_WRONLY | O_APPEND) : -1;
+    if (to < 0) return;
+    dprintf(to, "%s %s %s\n", what, one, other);
+    close(to);
+}
+
+static int synced(const char *call, int file) {
+    int (*real)(int) = (int (*)(int)) dlsym(RTLD_NEXT, call);
+    int result = real(file);
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (result == 0 && length >= 0) {
+        path[length] = 0;
+        say("sync", path, "");
+    }
+    return result;
+}
+
+int fsync(int file) { return synced("fsync", file); }
+int fdatasync(int file) { return synced("fdatasync", file); }
+
+int rename(const char *from, const char *to) {
+    int (*real)(const char *, const char *) = (int (*)(const char *, const char *)) dlsym(RTLD_NEXT, "rename");
+    int result = real(from, to);
+    if (result == 0) say("rename", from, to);
+    return result;
+}
+"#;
+
+fn key(byte: u8) -> StoreKey {
+    StoreKey::new([byte; 32])
+}
+
+/// Run by the test below in a process of its own, under the shim.
+#[test]
+#[ignore = "the process that a test watches"]
+fn watched() {
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
+    let folder = Path::new(&folder);
+    let mut log = OpenOptions::new()
+        .append(true)
+        .open(std::env::var(LOG).unwrap())
+        .unwrap();
+    let mut say = |line: &str| writeln!(log, "{line}").unwrap();
+    let options = StoreOptions {
+        key: Some(key(1)),
+        ..StoreOptions::new(folder.join("store"), client("me"), at(1))
+    };
+    let mut opened = Store::open(&options).unwrap();
+    let mut overlay = Overlay::new(&opened.store);
+    let number = overlay.create_conversation(row("c")).unwrap();
+    let batch = overlay.into_batch();
+    opened.writer.commit(batch, CommitClass::Intent).unwrap();
+    for n in 0..20 {
+        let mut overlay = Overlay::new(&opened.store);
+        let token = local(&format!("l{n}"));
+        overlay.enqueue(number, token, at(n), send("x")).unwrap();
+        let batch = overlay.into_batch();
+        say("begin intent");
+        opened.writer.commit(batch, CommitClass::Intent).unwrap();
+        say("end intent");
+    }
+    for from in (0..600).step_by(60) {
+        let mut overlay = Overlay::new(&opened.store);
+        for n in from..from + 60 {
+            overlay
+                .put_message(number, &message("other", n, "hello"))
+                .unwrap();
+        }
+        let batch = overlay.into_batch();
+        say("begin sync");
+        opened.writer.commit(batch, CommitClass::Cache).unwrap();
+        opened.writer.sync().unwrap();
+        say("end sync");
+    }
+    say("begin key");
+    opened.writer.change_key(&key(1), &key(2)).unwrap();
+    say("end key");
+    let inbox = Inbox::new(folder.join("inbox"), client("me"), None);
+    let dropped = Dropped {
+        conversation: conversation_id("c"),
+        token: local("dropped"),
+        dropped_at: at(1),
+        intent: send("from outside"),
+    };
+    say("begin drop");
+    inbox.drop_intent(&dropped).unwrap();
+    say("end drop");
+}
+
+/// Compiles the shim; none where there is no compiler for C.
+fn shim(folder: &Path) -> Option<PathBuf> {
+    let (source, library) = (folder.join("shim.c"), folder.join("shim.so"));
+    fs::write(&source, SHIM).unwrap();
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .arg("-ldl")
+        .status();
+    compiled.ok()?.success().then_some(library)
+}
+
+/// The lines between each `begin` and `end` of a name.
+fn spans(log: &str, name: &str) -> Vec<Vec<String>> {
+    let (begin, end) = (format!("begin {name}"), format!("end {name}"));
+    let mut spans = Vec::new();
+    let mut open: Option<Vec<String>> = None;
+    for line in log.lines() {
+        if line == begin {
+            open = Some(Vec::new());
+        } else if line == end {
+            spans.push(open.take().unwrap());
+        } else if let Some(span) = &mut open {
+            span.push(line.trim().to_owned());
+        }
+    }
+    spans
+}
+
+/// Whether a file's new content was synced, then the file renamed, then its folder synced.
+fn is_replaced(span: &[String], folder: &Path, name: &str) -> bool {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let steps = [
+        format!("sync {}", path(&format!("{name}.new"))),
+        format!("rename {} {}", path(&format!("{name}.new")), path(name)),
+        format!("sync {}", folder.display()),
+    ];
+    let mut lines = span.iter();
+    steps.iter().all(|step| lines.any(|line| line == step))
+}
+
+#[test]
+fn what_is_promised_is_synced_by_the_system_before_the_call_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    let Some(shim) = shim(&root) else {
+        println!("SKIPPED: there is no `cc` to compile the shim that sees syncs");
+        assert!(std::env::var_os("CI").is_none(), "CI needs `cc`");
+        return;
+    };
+    let log = root.join("log");
+    fs::write(&log, b"").unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::tests::syncs::watched", "--ignored"])
+        .env("LD_PRELOAD", &shim)
+        .env(FOLDER, &root)
+        .env(LOG, &log)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let log = fs::read_to_string(&log).unwrap();
+    let (store, inbox) = (root.join("store"), root.join("inbox"));
+    let journal = format!("sync {}", store.join("journal.").display());
+    let tree = format!("sync {}", store.join("db").join("db").display());
+    let intents = spans(&log, "intent");
+    assert_eq!(intents.len(), 20);
+    for span in intents {
+        assert!(
+            span.iter().any(|line| line.starts_with(&journal)),
+            "{span:?}"
+        );
+    }
+    let syncs = spans(&log, "sync");
+    assert_eq!(syncs.len(), 10);
+    for span in syncs {
+        assert!(span.contains(&tree), "{span:?}");
+    }
+    let key = spans(&log, "key").remove(0);
+    for name in ["store.0", "store.1"] {
+        assert!(is_replaced(&key, &store, name), "{name}: {key:?}");
+    }
+    let dropped = spans(&log, "drop").remove(0);
+    let names = fs::read_dir(&inbox).unwrap();
+    let name = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let name = name.into_iter().next().unwrap();
+    assert!(is_replaced(&dropped, &inbox, &name), "{name}: {dropped:?}");
+}
