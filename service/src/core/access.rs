@@ -253,6 +253,10 @@ operations! {
     SignAccount => AppKey;
     /// Announcing a device for push: accepted and forgotten.
     AnnounceInstallation => AppKey;
+    /// Ending the sessions and tokens of a client.
+    KickClient => MasterKey;
+    /// Revoking the tokens of a client or of the app, up to a time.
+    RevokeTokens => MasterKey;
     /// Reading missed notifications.
     ReadNotifications => TokenHolder;
     /// Reading the roles of a conversation; [`Operation::ListRoles`] is asked too.

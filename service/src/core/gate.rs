@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use sampan::model::{AppId, ClientId, ConversationId, Now};
+use sampan::wire::signature::SignedAction;
 
 use super::access::{Operation, Rank, Rights, Standing, Who, rank};
+use super::apps::app::App;
+use super::apps::signature_check::{self, Sent};
 use super::exchange::decision::Audience;
 use super::exchange::input::SessionId;
-use super::exchange::refusal::Failure;
+use super::exchange::refusal::{Failure, Refusal};
 use super::machine::Core;
 use crate::storage::{Ban, Conversation, Kind, Member, Storage};
 
@@ -105,6 +108,38 @@ impl<S: Storage> Core<S> {
             .standing(app, client, conversation, member.as_ref(), rights)
             .await?;
         Ok(rights.decide(standing).is_ok())
+    }
+
+    /// Checks the signature of an operation, where the app asks for one, and uses it up. Answers
+    /// whether there had to be one.
+    pub(super) fn check_signed(
+        &mut self,
+        app: &App,
+        client: &ClientId,
+        action: SignedAction<'_>,
+        sent: Sent<'_>,
+    ) -> Result<bool, Refusal> {
+        let wall = self.stamps.wall();
+        let Some(accepted) = signature_check::check(app, wall, client, action, sent)? else {
+            return Ok(false);
+        };
+        self.used
+            .take(accepted)
+            .map_err(|error| signature_check::refuse(&action, error))?;
+        Ok(true)
+    }
+
+    /// Checks a signature that may have been used, by the same client on the same connection.
+    pub(super) fn check_repeated(
+        &self,
+        app: &App,
+        client: &ClientId,
+        action: SignedAction<'_>,
+        sent: Sent<'_>,
+    ) -> Result<bool, Refusal> {
+        let wall = self.stamps.wall();
+        let accepted = signature_check::check(app, wall, client, action, sent)?;
+        Ok(accepted.is_some())
     }
 
     async fn standing(

@@ -16,6 +16,7 @@ use super::state::clock::Stamps;
 use super::state::entropy::{Entropy, Names};
 use super::state::registry::Registry;
 use super::state::replay;
+use super::state::used_signatures::UsedSignatures;
 use super::upkeep::retention::Retention;
 use crate::storage::{Kind, Notification, Pending, Place, Storage, StorageError, Write};
 
@@ -34,6 +35,7 @@ pub struct Core<S> {
     pub(super) registry: Registry,
     pub(super) names: Names,
     pub(super) stamps: Stamps,
+    pub(super) used: UsedSignatures,
     pub(super) retention: Retention,
     /// The client whose notifications the last sweep ended with.
     pub(super) swept: Option<(AppId, ClientId)>,
@@ -51,6 +53,7 @@ impl<S: Storage> Core<S> {
             registry: Registry::default(),
             names: Names::new(entropy),
             stamps: Stamps::default(),
+            used: UsedSignatures::default(),
             swept: None,
             sweep_at: Duration::ZERO,
             sequence: 0,
@@ -71,7 +74,8 @@ impl<S: Storage> Core<S> {
             }
             Input::Lost { connection } => self.lose(now, connection, &mut effects).await,
             Input::Asked { ticket, request } => {
-                let answer = Box::new(self.answer_rest(now, &request).await);
+                let answer = self.answer_rest(now, &request, &mut effects).await;
+                let answer = Box::new(answer);
                 effects.push(Effect::Answer { ticket, answer });
             }
             Input::Woke => self.wake(now, &mut effects).await,

@@ -15,6 +15,7 @@ use sampan::wire::{Command, Envelope, OfflineMode, Op, Serial};
 mod access;
 mod clock;
 mod forgetting;
+mod sessions;
 
 use super::app::{Apps, Credentials};
 use super::settings;
@@ -67,7 +68,7 @@ impl World {
         );
         Self {
             core,
-            at: Duration::from_secs(1_000_000),
+            at: Duration::from_secs(1_700_000_000),
             behind: Duration::ZERO,
             sent: Vec::new(),
             tokens: BTreeMap::new(),

@@ -58,7 +58,7 @@ type Parameters = Query<BTreeMap<String, String>>;
 
 /// All routes, each with the operation that its path is for: who may ask is decided by the table
 /// of operations before a handler runs.
-fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 9] {
+fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 11] {
     [
         ("/", Operation::Discover, get(connect)),
         ("/v1/route", Operation::Discover, get(route)),
@@ -68,6 +68,16 @@ fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 9] {
             "/1.2/rtm/clients/sign",
             Operation::SignAccount,
             get(sign_by_query),
+        ),
+        (
+            "/1.2/rtm/clients/{id}/kick",
+            Operation::KickClient,
+            post(kick),
+        ),
+        (
+            "/1.2/rtm/tokens/revoke",
+            Operation::RevokeTokens,
+            post(revoke),
         ),
         (
             "/1.1/rtm/notifications",
@@ -287,6 +297,44 @@ async fn sign_by_query(
         return answer(RestAnswer::refused(400, 1, "session_token is missing"));
     };
     ask(&shared, app, RestCall::Sign { session_token }).await
+}
+
+/// Ends a client's sessions and tokens; the body may give a reason.
+async fn kick(
+    State(shared): State<Arc<Shared>>,
+    Extension(app): Extension<AppId>,
+    Path(client): Path<String>,
+    body: Bytes,
+) -> Response {
+    let body: Option<Value> = serde_json::from_slice(&body).ok();
+    let reason = body.as_ref().and_then(|it| it.get("reason")?.as_str());
+    let reason: String = reason.unwrap_or_default().chars().take(20).collect();
+    ask(&shared, app, RestCall::Kick { client, reason }).await
+}
+
+/// Revokes tokens: of the client that the body names, else of all; up to its time, else up to now.
+async fn revoke(
+    State(shared): State<Arc<Shared>>,
+    Extension(app): Extension<AppId>,
+    body: Bytes,
+) -> Response {
+    let body = match body.is_empty() {
+        true => Value::Object(serde_json::Map::new()),
+        false => serde_json::from_slice(&body).unwrap_or_default(),
+    };
+    let client = body.get("client_id").map(Value::as_str);
+    let until = body.get("until").map(Value::as_i64);
+    // A body that says something else must not revoke the tokens of everybody.
+    if !body.is_object() || client == Some(None) || until == Some(None) {
+        let wanted =
+            "the body is an object with client_id (a text) and until (milliseconds), or empty";
+        return answer(RestAnswer::refused(400, 1, wanted));
+    }
+    let call = RestCall::Revoke {
+        client: client.flatten().map(str::to_owned),
+        until: until.flatten().map(Timestamp::from_millis),
+    };
+    ask(&shared, app, call).await
 }
 
 async fn notifications(

@@ -6,6 +6,7 @@
 //! | `w` | | how far the clock came: two times of eight bytes |
 //! | `t` | app, digest | a session token |
 //! | `x` | time, app, digest | nothing; finds tokens that ended |
+//! | `r` | app, client or nothing | the tokens that are revoked of the app or of the client |
 //! | `c` | app, client | what is known of a client |
 //! | `v` | app, conversation | a conversation |
 //! | `u` | app, unique id | the id of the unique conversation |
@@ -106,6 +107,11 @@ pub(super) fn token_ends(at: Timestamp) -> Key {
 
 pub(super) fn token_end(at: Timestamp, app: &AppId, digest: &str) -> Key {
     token_ends(at).text(app.as_str()).rest(digest)
+}
+
+pub(super) fn revocation(app: &AppId, client: Option<&ClientId>) -> Key {
+    let client = client.map_or("", ClientId::as_str);
+    Key::tagged(b'r').text(app.as_str()).rest(client)
 }
 
 pub(super) fn client(app: &AppId, client: &ClientId) -> Key {

@@ -32,7 +32,7 @@ use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 pub use self::memory::MemoryStorage;
 pub use self::record::{
     Ban, Body, Client, Clock, Conversation, Kind, Member, Message, Notification, Pending, Place,
-    Role, Token, Write,
+    Revocation, Role, Token, Write,
 };
 pub use self::redb::RedbStorage;
 
@@ -107,6 +107,13 @@ pub trait Storage {
         app: &AppId,
         digest: &str,
     ) -> impl Future<Output = Result<Option<Token>, StorageError>>;
+
+    /// What was revoked last of an app, or of one of its clients.
+    fn revocation(
+        &self,
+        app: &AppId,
+        client: Option<&ClientId>,
+    ) -> impl Future<Output = Result<Option<Revocation>, StorageError>>;
 
     /// Digests of tokens that ended at or before `until`, oldest first.
     fn ended_tokens(

@@ -7,13 +7,22 @@ use super::codec::decode;
 use super::key::{self, Parts};
 use super::keyed::{DAMAGED_ID, Keyed, Map, Row};
 use super::record::{
-    Ban, Client, Clock, Conversation, Member, Message, Notification, Pending, Place, Token, Write,
+    Ban, Client, Clock, Conversation, Member, Message, Notification, Pending, Place, Revocation,
+    Token, Write,
 };
 use super::{Edge, Order, Span, Storage, StorageError};
 
 impl<M: Map> Storage for Keyed<M> {
     async fn token(&self, app: &AppId, digest: &str) -> Result<Option<Token>, StorageError> {
         self.record(&key::token(app, digest))
+    }
+
+    async fn revocation(
+        &self,
+        app: &AppId,
+        client: Option<&ClientId>,
+    ) -> Result<Option<Revocation>, StorageError> {
+        self.record(&key::revocation(app, client))
     }
 
     async fn ended_tokens(

@@ -220,9 +220,23 @@ pub struct Token {
     pub tag: Option<Tag>,
     /// The device it was opened on, as that device named itself.
     pub device: Option<String>,
+    /// When the client was last authenticated; a renewed token keeps the time of the one before.
+    #[serde(default, with = "millis")]
+    pub authenticated_at: Timestamp,
+    /// Whether the client was authenticated by a signature of the app's own server.
+    #[serde(default)]
+    pub signed: bool,
     /// When it ends.
     #[serde(with = "millis")]
     pub expires_at: Timestamp,
+}
+
+/// Tokens that are good no more, of an app or of one client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Tokens of clients that were authenticated at or before this time.
+    #[serde(with = "millis")]
+    pub until: Timestamp,
 }
 
 /// What is known of a client beyond its conversations.
@@ -287,6 +301,8 @@ pub enum Write {
     PutToken(AppId, String, Token),
     /// Forgets a token.
     DropToken(AppId, String),
+    /// Revokes the tokens of an app, or of one of its clients.
+    PutRevocation(AppId, Option<ClientId>, Revocation),
     /// Keeps what is known of a client.
     PutClient(AppId, ClientId, Client),
     /// Keeps a conversation, new or changed.

@@ -95,8 +95,15 @@ fn writes() -> impl Strategy<Value = Write> {
                 client: who(n),
                 tag: None,
                 device: Some("d".into()),
+                authenticated_at: at(1),
+                signed: true,
                 expires_at: at(ends)
             },
+        )),
+        (prop::option::of(small.clone()), 0i64..5).prop_map(|(n, until)| Write::PutRevocation(
+            app(),
+            n.map(who),
+            Revocation { until: at(until) }
         )),
         small
             .clone()
@@ -149,12 +156,19 @@ fn writes() -> impl Strategy<Value = Write> {
 /// Everything that can be asked, as one text.
 fn picture(storage: &impl Storage) -> String {
     let app = app();
-    let mut seen = Vec::new();
+    let mut seen = vec![format!(
+        "{:?}",
+        now(storage.revocation(&app, None)).unwrap()
+    )];
     for n in 0..3 {
         let (c, p) = (cid(n), who(n));
         seen.push(format!(
             "{:?}",
             now(storage.token(&app, &format!("t{n}"))).unwrap()
+        ));
+        seen.push(format!(
+            "{:?}",
+            now(storage.revocation(&app, Some(&p))).unwrap()
         ));
         seen.push(format!(
             "{:?}",

@@ -23,6 +23,10 @@ impl<M: Map> Keyed<M> {
                 self.put(key::token(&app, &digest), encode(&token)?);
             }
             Write::DropToken(app, digest) => self.drop_token(&app, &digest)?,
+            Write::PutRevocation(app, client, revocation) => {
+                let key = key::revocation(&app, client.as_ref());
+                self.put(key, encode(&revocation)?);
+            }
             Write::PutClient(app, id, client) => {
                 self.put(key::client(&app, &id), encode(&client)?);
             }

@@ -120,6 +120,9 @@ pub struct Limits {
     pub redelivery_secs: u64,
     /// Life of a session token, in seconds, 60 to 31536000. Default 172800 (2 days).
     pub session_token_ttl_secs: u64,
+    /// How long tokens are renewed after a signature, where `signatures.login` is on, in seconds,
+    /// 60 to 31536000; then the app's server has to sign again. Default 2592000 (30 days).
+    pub session_max_secs: u64,
     /// How long a lost connection keeps its place in a chat room, in seconds, 0 to 86400.
     /// Default 1800 (30 minutes).
     pub room_return_secs: u64,
@@ -207,6 +210,7 @@ impl Settings {
                 60,
                 year,
             ),
+            ("limits.session_max_secs", limits.session_max_secs, 60, year),
             (
                 "limits.room_return_secs",
                 limits.room_return_secs,
@@ -268,6 +272,12 @@ impl Limits {
     #[must_use]
     pub const fn session_token_ttl(&self) -> Duration {
         Duration::from_secs(self.session_token_ttl_secs)
+    }
+
+    /// How long tokens are renewed after a signature.
+    #[must_use]
+    pub const fn session_max(&self) -> Duration {
+        Duration::from_secs(self.session_max_secs)
     }
 
     /// How long a pushed message may stay unacknowledged before it is sent again.
@@ -335,6 +345,7 @@ impl Default for Limits {
             pushed_messages: 20,
             redelivery_secs: 30,
             session_token_ttl_secs: 2 * SECONDS_A_DAY,
+            session_max_secs: 30 * SECONDS_A_DAY,
             room_return_secs: 1800,
         }
     }

@@ -31,6 +31,22 @@ pub enum SignatureError {
     /// It is not the signature of this operation.
     #[error("the signature is wrong")]
     Wrong,
+    /// An id or the nonce has a `:`, by which the parts of the text are told apart: the signature
+    /// could be meant for another operation.
+    #[error("a signature covers no id and no nonce with a colon")]
+    Ambiguous,
+    /// It was used already.
+    #[error("the signature was used already")]
+    Used,
+}
+
+/// A signature that was accepted, to be remembered until it is too old to be accepted again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The signature, in lower case.
+    pub signature: String,
+    /// When it is too old.
+    pub until: Timestamp,
 }
 
 /// A signature as presented.
@@ -89,7 +105,8 @@ pub const fn refusal(action: &SignedAction<'_>) -> ServiceCode {
 }
 
 /// Checks an action that the app's settings want signed; one that needs no signature passes
-/// whatever was presented. History over REST always needs one: it replaces the master key there.
+/// whatever was presented, and answers `None`. History over REST always needs one: it replaces the
+/// master key there. Whether the signature was used before is the caller's to find out.
 ///
 /// # Errors
 ///
@@ -100,11 +117,14 @@ pub fn check(
     action: SignedAction<'_>,
     presented: Option<Presented<'_>>,
     now: Timestamp,
-) -> Result<(), SignatureError> {
+) -> Result<Option<Accepted>, SignatureError> {
     if !is_required(&app.settings.signatures, &action) {
-        return Ok(());
+        return Ok(None);
     }
     let presented = presented.ok_or(SignatureError::Missing)?;
+    if is_ambiguous(client, &action, presented.nonce) {
+        return Err(SignatureError::Ambiguous);
+    }
     let operation = SignedOperation {
         app_id: &app.credentials.id,
         client_id: client,
@@ -117,10 +137,44 @@ pub fn check(
         return Err(SignatureError::Wrong);
     }
     if is_fresh(presented.made_at(), now, &app.settings) {
-        Ok(())
+        let max_age = app.settings.signatures.max_age();
+        let until = presented.made_at().saturating_add(max_age);
+        Ok(Some(Accepted { signature, until }))
     } else {
         Err(SignatureError::Expired)
     }
+}
+
+/// Whether a part of the text has a colon, so that the text could be read in two ways.
+fn is_ambiguous(client: &ClientId, action: &SignedAction<'_>, nonce: &str) -> bool {
+    let (conversation, others): (Option<&str>, &[ClientId]) = match action {
+        SignedAction::Login => (None, &[]),
+        SignedAction::Start { members } => (None, members),
+        SignedAction::Invite {
+            conversation,
+            members,
+        }
+        | SignedAction::Kick {
+            conversation,
+            members,
+        }
+        | SignedAction::Block {
+            conversation,
+            members,
+        }
+        | SignedAction::Unblock {
+            conversation,
+            members,
+        } => (Some(conversation.as_str()), members),
+        SignedAction::History { conversation } => (Some(conversation.as_str()), &[]),
+        SignedAction::Watch { peers } => (None, peers),
+        SignedAction::Group { group, peers, .. } => (Some(group), peers),
+    };
+    let mut parts = [client.as_str(), nonce]
+        .into_iter()
+        .chain(conversation)
+        .chain(others.iter().map(ClientId::as_str));
+    parts.any(|part| part.contains(':'))
 }
 
 /// What the keys that came with a REST request prove: `X-LC-Key`, or `X-LC-Sign` in its place.
@@ -168,6 +222,7 @@ fn is_fresh(made_at: Timestamp, now: Timestamp, settings: &Settings) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sampan::model::ConversationId;
     use sampan::wire::signature::hmac_sha1_hex;
 
     use super::*;
@@ -201,13 +256,8 @@ mod tests {
             nonce: "nonce1",
             signature,
         };
-        check(
-            app,
-            &ClientId::new("Tom").unwrap(),
-            SignedAction::Login,
-            Some(presented),
-            NOW,
-        )
+        let tom = ClientId::new("Tom").unwrap();
+        check(app, &tom, SignedAction::Login, Some(presented), NOW).map(|_| ())
     }
 
     fn signed_at(timestamp: i64) -> String {
@@ -222,7 +272,7 @@ mod tests {
         let tom = ClientId::new("Tom").unwrap();
         let members = [tom.clone()];
         let start = SignedAction::Start { members: &members };
-        let check = |app: &App, action| check(app, &tom, action, None, NOW);
+        let check = |app: &App, action| check(app, &tom, action, None, NOW).map(|_| ());
         assert_eq!(
             check(&app(Signatures::default()), SignedAction::Login),
             Ok(())
@@ -274,6 +324,62 @@ mod tests {
         assert_eq!(at(now / 1000 - 6 * 3600), Ok(()));
         assert_eq!(at(now / 1000 - 6 * 3600 - 1), Err(SignatureError::Expired));
         assert_eq!(at(i64::MIN), Err(SignatureError::Expired));
+    }
+
+    /// One text, two operations: nobody knows which of them the app's server meant.
+    #[test]
+    fn a_text_that_can_be_read_in_two_ways_is_not_accepted() {
+        let app = everything_signed();
+        let (cid, tom) = (
+            ConversationId::new("5f0c0e3a9d1f2b0006a1b2c3").unwrap(),
+            ClientId::new("Tom").unwrap(),
+        );
+        let timestamp = NOW.as_millis();
+        let try_out = |client: &str, action: SignedAction<'_>, nonce: &str| {
+            let client = ClientId::new(client).unwrap();
+            let operation = SignedOperation {
+                app_id: &app.credentials.id,
+                client_id: &client,
+                action,
+                timestamp,
+                nonce,
+            };
+            let signature = &operation.sign(app.credentials.master_key.expose());
+            let presented = Presented {
+                timestamp,
+                nonce,
+                signature,
+            };
+            check(&app, &client, action, Some(presented), NOW).map(|_| ())
+        };
+        let two = [tom.clone(), ClientId::new("a:b").unwrap()];
+        let ambiguous = Err(SignatureError::Ambiguous);
+        assert_eq!(try_out("Tom:Jerry", SignedAction::Login, "n"), ambiguous);
+        assert_eq!(try_out("Tom", SignedAction::Login, "n:invite"), ambiguous);
+        for action in [
+            SignedAction::Start { members: &two },
+            SignedAction::Invite {
+                conversation: &cid,
+                members: &two,
+            },
+            SignedAction::Kick {
+                conversation: &cid,
+                members: &two,
+            },
+            SignedAction::Block {
+                conversation: &cid,
+                members: &two,
+            },
+            SignedAction::Unblock {
+                conversation: &cid,
+                members: &two,
+            },
+        ] {
+            assert_eq!(try_out("Tom", action, "n"), ambiguous, "{action:?}");
+        }
+        let members = [tom];
+        let start = SignedAction::Start { members: &members };
+        assert_eq!(try_out("Tom", start, "n"), Ok(()));
     }
 
     #[test]

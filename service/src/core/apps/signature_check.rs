@@ -4,7 +4,7 @@ use sampan::model::{ClientId, Timestamp};
 use sampan::wire::signature::SignedAction;
 
 use super::app::App;
-use super::signature::{self, Presented};
+use super::signature::{self, Accepted, Presented, SignatureError};
 use crate::core::exchange::refusal::Refusal;
 
 /// What stands beside a command: time, nonce and signature, as far as they were sent.
@@ -18,8 +18,12 @@ pub(in crate::core) fn check(
     client: &ClientId,
     action: SignedAction<'_>,
     (t, n, s): Sent<'_>,
-) -> Result<(), Refusal> {
+) -> Result<Option<Accepted>, Refusal> {
     let presented = Presented::from_fields(t, n, s);
-    signature::check(app, client, action, presented, wall)
-        .map_err(|error| Refusal::because(signature::refusal(&action), error.to_string()))
+    signature::check(app, client, action, presented, wall).map_err(|error| refuse(&action, error))
+}
+
+/// The refusal of an operation whose signature is not accepted.
+pub(in crate::core) fn refuse(action: &SignedAction<'_>, error: SignatureError) -> Refusal {
+    Refusal::because(signature::refusal(action), error.to_string())
 }

@@ -11,7 +11,6 @@ use super::member::{failed, take_out};
 use super::notices::about;
 use crate::core::access::{Operation, Rank, rank};
 use crate::core::apps::app::App;
-use crate::core::apps::signature_check;
 use crate::core::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use crate::core::exchange::fields::client_ids;
 use crate::core::exchange::refusal::Failure;
@@ -128,7 +127,7 @@ impl<S: Storage> Core<S> {
             }
         };
         let signature = (body.t, body.n.as_deref(), body.s.as_deref());
-        signature_check::check(app, self.stamps.wall(), caller.client(), action, signature)?;
+        self.check_signed(app, caller.client(), action, signature)?;
         let facts = self
             .ban_facts(caller, admitted, &sent, Ban::Blocked)
             .await?;

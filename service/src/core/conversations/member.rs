@@ -7,7 +7,7 @@ use sampan::wire::generated::{ConvCommand, ErrorCommand};
 use sampan::wire::signature::SignedAction;
 use sampan::wire::{Command, Op, ServiceCode, iso};
 
-use super::notices::{about, check_signature, later};
+use super::notices::{about, later, signature_of};
 use super::start::unique_id;
 use crate::core::access::{Operation, Rank, rank};
 use crate::core::apps::settings::Settings;
@@ -68,7 +68,7 @@ impl<S: Storage> Core<S> {
             conversation: &conversation.id,
             members: &sent,
         };
-        check_signature(&app, self.stamps.wall(), caller, action, body)?;
+        self.check_signed(&app, caller.client(), action, signature_of(body))?;
         match conversation.kind {
             Kind::Room => Ok(self.enter(now, caller, &admitted)),
             Kind::System => self.subscribe(now, caller, admitted).await,
@@ -98,7 +98,7 @@ impl<S: Storage> Core<S> {
                 conversation: &conversation.id,
                 members: &sent,
             };
-            check_signature(&app, self.stamps.wall(), caller, action, body)?;
+            self.check_signed(&app, caller.client(), action, signature_of(body))?;
         }
         let targets: BTreeSet<ClientId> = sent.into_iter().collect();
         match conversation.kind {

@@ -2,12 +2,9 @@
 
 use sampan::model::{ClientId, Now, Timestamp};
 use sampan::wire::generated::ConvCommand;
-use sampan::wire::signature::SignedAction;
 
-use crate::core::apps::app::App;
-use crate::core::apps::signature_check;
+use crate::core::apps::signature_check::Sent;
 use crate::core::columns::attributes::AttributeError;
-use crate::core::exchange::decision::Caller;
 use crate::core::exchange::refusal::Refusal;
 use crate::storage::Conversation;
 
@@ -29,16 +26,9 @@ pub(in crate::core) fn seconds_left(now: Now, ends: Timestamp) -> i32 {
     i32::try_from(left).unwrap_or(i32::MAX)
 }
 
-/// Checks the signature of a conversation's operation, where the app asks for one.
-pub(in crate::core) fn check_signature(
-    app: &App,
-    wall: Timestamp,
-    caller: &Caller,
-    action: SignedAction<'_>,
-    body: &ConvCommand,
-) -> Result<(), Refusal> {
-    let sent = (body.t, body.n.as_deref(), body.s.as_deref());
-    signature_check::check(app, wall, caller.client(), action, sent)
+/// The signature that came with a command, as far as it came.
+pub(in crate::core) fn signature_of(body: &ConvCommand) -> Sent<'_> {
+    (body.t, body.n.as_deref(), body.s.as_deref())
 }
 
 /// A time of change: now, and strictly later than the change before.

@@ -12,7 +12,7 @@ use sampan::wire::signature::{SignedAction, hmac_sha1_hex};
 use sampan::wire::{Command, Op, ServiceCode, iso};
 use serde_json::{Map, Value};
 
-use super::notices::{about, check_signature, refuse_attributes, seconds_left};
+use super::notices::{about, refuse_attributes, seconds_left, signature_of};
 use crate::core::access::Operation;
 use crate::core::apps::app::App;
 use crate::core::columns::attributes;
@@ -31,13 +31,7 @@ impl<S: Storage> Core<S> {
     ) -> Result<Decision, Failure> {
         let app = self.app_of(caller)?;
         let sent = client_ids(&body.m)?;
-        check_signature(
-            &app,
-            self.stamps.wall(),
-            caller,
-            SignedAction::Start { members: &sent },
-            body,
-        )?;
+        self.check_start(&app, caller, &sent, body)?;
         let facts = StartFacts::read(&app, now, caller.client(), sent, body)?;
         if let Some(unique_id) = &facts.unique_id {
             let existing = self
@@ -65,6 +59,26 @@ impl<S: Storage> Core<S> {
             self.registry.enter_room(&caller.app, &id, &caller.session);
         }
         Ok(decide_start(now, caller, id, facts, &queued))
+    }
+
+    /// Checks the signature of a start. Without members its text is that of a login: that is for
+    /// chat rooms alone, which have none.
+    fn check_start(
+        &mut self,
+        app: &App,
+        caller: &Caller,
+        members: &[ClientId],
+        body: &ConvCommand,
+    ) -> Result<(), Refusal> {
+        let is_room = body.transient == Some(true);
+        if app.settings.signatures.conversation && members.is_empty() && !is_room {
+            let detail = "a signature for a start has to cover its members";
+            let code = ServiceCode::CONVERSATION_SIGNATURE_FAILED;
+            return Err(Refusal::because(code, detail));
+        }
+        let action = SignedAction::Start { members };
+        self.check_signed(app, caller.client(), action, signature_of(body))?;
+        Ok(())
     }
 
     /// The unique conversation with this id, if it is live and the client is a member. Whoever is

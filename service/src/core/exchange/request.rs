@@ -35,6 +35,20 @@ pub enum RestCall {
         /// The conversation.
         conversation: Option<String>,
     },
+    /// Ends the sessions and the tokens of a client.
+    Kick {
+        /// The client.
+        client: String,
+        /// Why, as the client is told.
+        reason: String,
+    },
+    /// Revokes tokens, and ends the sessions that stand on them.
+    Revoke {
+        /// Whose; without it, of all clients of the app.
+        client: Option<String>,
+        /// Those of clients that were authenticated at or before this time; without it, all.
+        until: Option<Timestamp>,
+    },
     /// A signature for a login with an account session.
     Sign {
         /// The account session; whose it is, only the app's own account service knows.

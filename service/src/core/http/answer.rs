@@ -3,18 +3,21 @@
 
 use sampan::model::{AppId, ClientId, Now, Timestamp};
 use sampan::wire::ServiceCode;
-use sampan::wire::signature::{SignedAction, SignedOperation};
+use sampan::wire::signature::{SignedAction, SignedOperation, hmac_sha1_hex};
 use serde_json::{Value, json};
 
 use crate::core::access::Operation;
-use crate::core::apps::token;
 use crate::core::conversations::role::{info_id, role_name};
+use crate::core::exchange::input::Effect;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::exchange::request::{Dialect, RestAnswer, RestCall, RestRequest};
 use crate::core::machine::Core;
 use crate::core::state::replay;
 use crate::core::upkeep::sweep::NOTIFICATIONS_KEPT_MAX;
 use crate::storage::{Role, Storage};
+
+/// From this and the master key comes the key of signatures for account sessions.
+const ACCOUNT_KEY: &str = "account sessions";
 
 /// Notifications in one answer; clients ask again while there are more.
 const NOTIFICATIONS_MAX: usize = 500;
@@ -25,6 +28,7 @@ impl<S: Storage> Core<S> {
         &mut self,
         now: Now,
         request: &RestRequest,
+        effects: &mut Vec<Effect>,
     ) -> RestAnswer {
         let app = &request.app;
         let answer = match &request.call {
@@ -46,6 +50,13 @@ impl<S: Storage> Core<S> {
                     .await
             }
             RestCall::Sign { session_token } => Ok(self.sign(now, app, session_token)),
+            RestCall::Kick { client, reason } => {
+                self.kick_client(now, app, client, reason, effects).await
+            }
+            RestCall::Revoke { client, until } => {
+                self.revoke_tokens(now, app, client.as_deref(), *until, effects)
+                    .await
+            }
         };
         match answer {
             Ok(answer) => answer,
@@ -67,14 +78,9 @@ impl<S: Storage> Core<S> {
         let (Some(text), Some(served)) = (token, self.apps.find(app.as_str())) else {
             return Ok(None);
         };
-        let found = self
-            .storage
-            .token(app, &token::digest(served, text))
-            .await?;
-        let live = found.filter(|found| found.expires_at > now.wall);
-        Ok(live
-            .map(|found| found.client)
-            .filter(|it| it.as_str() == client))
+        let found = self.live_token(now, served, text).await?;
+        let client_of = found.map(|(_, token)| token.client);
+        Ok(client_of.filter(|it| it.as_str() == client))
     }
 
     async fn missed(
@@ -160,19 +166,63 @@ impl<S: Storage> Core<S> {
         Ok(RestAnswer::ok(json!({ "results": rows })))
     }
 
+    /// Ends the sessions of a client and its tokens: it has to sign in again.
+    async fn kick_client(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        client: &str,
+        reason: &str,
+        effects: &mut Vec<Effect>,
+    ) -> Result<RestAnswer, Failure> {
+        let Ok(client) = ClientId::new(client) else {
+            return Ok(RestAnswer::refused(400, 1, "client_id is not legal"));
+        };
+        let reason = (!reason.is_empty()).then_some(reason);
+        self.revoke(now, app, Some(&client), None, reason, effects)
+            .await?;
+        Ok(RestAnswer::ok(json!({})))
+    }
+
+    /// Revokes tokens of one client or of all, and answers how many sessions ended with them.
+    async fn revoke_tokens(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        client: Option<&str>,
+        until: Option<Timestamp>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<RestAnswer, Failure> {
+        let client = match client.map(ClientId::new).transpose() {
+            Ok(client) => client,
+            Err(_) => return Ok(RestAnswer::refused(400, 1, "client_id is not legal")),
+        };
+        let ended = self
+            .revoke(now, app, client.as_ref(), until, None, effects)
+            .await?;
+        Ok(RestAnswer::ok(json!({ "sessions": ended })))
+    }
+
     /// Without accounts of its own, this service takes the account session for the id of the
     /// account. An app that relies on signatures has a server of its own that signs.
+    ///
+    /// The signature is made with a key of its own, so that no check accepts it: it has only to
+    /// look like one for SDKs that ask for it, and opens nothing when the app wants signatures
+    /// later.
     fn sign(&mut self, now: Now, app: &AppId, session_token: &str) -> RestAnswer {
         let (Some(served), Ok(client)) =
             (self.apps.find(app.as_str()), ClientId::new(session_token))
         else {
             return unauthorized();
         };
+        if client.as_str().contains(':') {
+            return RestAnswer::refused(400, 1, "session_token has a colon");
+        }
         if served.settings.signatures.login {
-            // Whoever asks shows nothing that the app's own server would have checked.
+            // Who asks shows nothing that the app's own server would have checked.
             return RestAnswer::refused(403, 403, "this service has no accounts to sign for");
         }
-        let master_key = served.credentials.master_key.expose().to_owned();
+        let key = hmac_sha1_hex(served.credentials.master_key.expose(), ACCOUNT_KEY);
         let nonce = self.names.object();
         let timestamp = now.wall.as_millis();
         let operation = SignedOperation {
@@ -182,9 +232,8 @@ impl<S: Storage> Core<S> {
             timestamp,
             nonce: &nonce,
         };
-        let signature = operation.sign(&master_key);
         RestAnswer::ok(json!({
-            "signature": signature,
+            "signature": operation.sign(&key),
             "timestamp": timestamp,
             "nonce": nonce,
             "client_id": client.as_str(),

@@ -1,3 +1,6 @@
-//! Signing in and out.
+//! Signing in and out: names, signatures, tokens, tags and conflicts; who is online.
 
-pub(in crate::core) mod session;
+mod end;
+mod open;
+mod tags;
+mod tokens;

@@ -4,3 +4,4 @@ pub(in crate::core) mod clock;
 pub(in crate::core) mod entropy;
 pub(in crate::core) mod registry;
 pub(in crate::core) mod replay;
+pub(in crate::core) mod used_signatures;

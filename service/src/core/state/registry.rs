@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sampan::model::{AppId, ClientId, ConversationId, Tag};
+use sampan::model::{AppId, ClientId, ConversationId, Tag, Timestamp};
 use sampan::wire::{Command, OfflineMode};
 
+use crate::core::apps::app::App;
 use crate::core::exchange::input::{ConnectionId, SessionId};
-use crate::storage::{Pending, Place};
+use crate::storage::{Pending, Place, Token};
 
 /// Messages that one session waits for acknowledgements of; the next login pushes the others.
 const PUSHED_MAX: usize = 1000;
@@ -30,6 +31,8 @@ pub(in crate::core) struct Link {
 pub(in crate::core) struct Session {
     pub(in crate::core) tag: Option<Tag>,
     pub(in crate::core) device: Option<String>,
+    /// How the client was authenticated.
+    pub(in crate::core) proof: Proof,
     /// The digest of the token the session was given last.
     pub(in crate::core) token: String,
     /// The message to send when the session is lost, ready to go, and who hears it.
@@ -38,6 +41,34 @@ pub(in crate::core) struct Session {
     pub(in crate::core) room: Option<ConversationId>,
     /// Messages pushed and not acknowledged yet, by the time to push them again.
     pub(in crate::core) pushed: BTreeMap<(Duration, u64), Pushed>,
+}
+
+/// How, and when, a client showed who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::core) struct Proof {
+    pub(in crate::core) authenticated_at: Timestamp,
+    /// Whether by a signature of the app's own server.
+    pub(in crate::core) signed: bool,
+}
+
+impl Proof {
+    /// What a token remembers of it.
+    pub(in crate::core) const fn of(token: &Token) -> Self {
+        Self {
+            authenticated_at: token.authenticated_at,
+            signed: token.signed,
+        }
+    }
+
+    /// When tokens are renewed on it no more; never where the app wants no signatures, for there
+    /// the name alone is the proof.
+    pub(in crate::core) fn ends_at(&self, app: &App) -> Option<Timestamp> {
+        let settings = &app.settings;
+        settings.signatures.login.then(|| {
+            let longest = settings.limits.session_max();
+            self.authenticated_at.saturating_add(longest)
+        })
+    }
 }
 
 /// A message that waits for its sender to vanish.
@@ -179,6 +210,18 @@ impl Registry {
                 client: client.clone(),
             })
             .collect()
+    }
+
+    /// All sessions of an app.
+    pub(in crate::core) fn sessions_of_app(&self, app: &AppId) -> Vec<SessionId> {
+        let clients = self.online.get(app).into_iter().flatten();
+        let sessions = clients.flat_map(|(client, connections)| {
+            connections.iter().map(|connection| SessionId {
+                connection: *connection,
+                client: client.clone(),
+            })
+        });
+        sessions.collect()
     }
 
     fn leave(&mut self, app: &AppId, room: &ConversationId, id: &SessionId) {

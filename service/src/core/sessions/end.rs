@@ -1,0 +1,152 @@
+//! The end of a session: closed, displaced, lost, or ended by the app's operator.
+
+use sampan::model::Now;
+use sampan::wire::generated::SessionCommand;
+use sampan::wire::{CloseCode, Command, Envelope, Op, ServiceCode};
+
+use super::open::sent;
+use super::tags::Displacement;
+use crate::core::access::Operation;
+use crate::core::exchange::decision::{Caller, Decision, Notice};
+use crate::core::exchange::input::{ConnectionId, Effect, SessionId};
+use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::machine::Core;
+use crate::storage::{Storage, Write};
+
+impl<S: Storage> Core<S> {
+    /// `session/close`: the session ends and its token with it. The will is taken back, and the
+    /// chat room left at once.
+    pub(in crate::core) fn close_session(&mut self, caller: &Caller) -> Decision {
+        let closed = self.registry.close(&caller.session);
+        let token = closed.map(|(app, session)| Write::DropToken(app, session.token));
+        Decision {
+            writes: token.into_iter().collect(),
+            ..Decision::reply(Command::session(Op::Closed, SessionCommand::default()))
+        }
+    }
+
+    /// Ends a session for the app's operator, and tells the client why: nobody hears its will.
+    pub(in crate::core) fn kick(
+        &mut self,
+        now: Now,
+        id: &SessionId,
+        reason: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let refusal = Refusal::because(ServiceCode::KICKED_BY_APP, reason);
+        let told = Envelope::notification(id.client.as_str(), now.wall, closed(&refusal));
+        effects.push(sent(id.connection, told));
+        self.registry.close(id);
+    }
+
+    /// Takes a session away for another one of the same client.
+    pub(in crate::core) async fn displace(
+        &mut self,
+        now: Now,
+        id: &SessionId,
+        how: Displacement,
+        successor: &str,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let connection = id.connection;
+        let ended = self.registry.link(connection).and_then(|it| it.app.clone());
+        let token = self.registry.session(id).map(|it| it.token.clone());
+        match how {
+            Displacement::Kicked => {
+                // The token stays: by it the device is known to be the one that gave way.
+                let command = conflict(&ServiceCode::SESSION_CONFLICT.into());
+                let told = Envelope::notification(id.client.as_str(), now.wall, command);
+                effects.push(sent(connection, told));
+            }
+            Displacement::Replaced => {
+                if let (Some(app), Some(token)) = (ended, token) {
+                    self.forget_token(&app, &token, successor).await?;
+                }
+            }
+        }
+        self.end_session(now, id, effects).await?;
+        let empty = self
+            .registry
+            .link(connection)
+            .is_some_and(|link| link.sessions.is_empty());
+        if how == Displacement::Replaced && empty {
+            // Nobody reads from a broken connection of a device that came back on another one.
+            effects.push(Effect::Close {
+                connection,
+                code: CloseCode::NORMAL,
+            });
+        }
+        Ok(())
+    }
+
+    /// A connection is gone: its clients go offline, their wills are delivered.
+    pub(in crate::core) async fn lose(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        effects: &mut Vec<Effect>,
+    ) {
+        for id in self.registry.sessions_on(connection) {
+            if let Err(failure) = self.end_session(now, &id, effects).await {
+                effects.push(Effect::Report(format!(
+                    "a will was not delivered: {failure:?}"
+                )));
+            }
+        }
+        self.registry.disconnect(connection);
+    }
+
+    /// Ends a session that did not close by itself.
+    async fn end_session(
+        &mut self,
+        now: Now,
+        id: &SessionId,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let Some((app, session)) = self.registry.close(id) else {
+            return Ok(());
+        };
+        if let Some(room) = session.room {
+            let until = now
+                .elapsed
+                .saturating_add(self.settings_of(&app).limits.room_return());
+            self.registry
+                .depart(&app, &id.client, room, now.elapsed, until);
+        }
+        let Some(will) = session.will else {
+            return Ok(());
+        };
+        let (own, cid) = ((&app, &id.client), Some(will.conversation.as_str()));
+        let conversation = match self.admit(now, own, Operation::DeliverWill, cid).await {
+            Ok(admitted) => admitted.conversation,
+            Err(Failure::Refused(_)) => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
+        let crowd = self.crowd(&app, &conversation).await?;
+        let to = crowd.audience_without(id);
+        self.tell(
+            now,
+            id.connection,
+            vec![Notice::once(to, will.command)],
+            effects,
+        )
+        .await
+    }
+}
+
+/// `session/closed` with a code: it takes a session away.
+fn closed(why: &Refusal) -> Command {
+    let body = SessionCommand {
+        code: Some(why.code.number()),
+        reason: Some(why.code.name().to_owned()),
+        detail: why.detail.clone(),
+        ..SessionCommand::default()
+    };
+    Command::session(Op::Closed, body)
+}
+
+/// `session/closed` for a session whose tag another device has.
+pub(in crate::core) fn conflict(why: &Refusal) -> Command {
+    let detail = "another device signed in with the same tag";
+    closed(&Refusal::because(why.code, detail))
+}

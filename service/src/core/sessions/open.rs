@@ -1,0 +1,253 @@
+//! Opening a session with a name, a signature or a token.
+//!
+//! The order of an opening matters: the token is written, the session registered for live
+//! delivery, and only then the unread counts are taken, all in one step of the core. So a message
+//! is either in the counts or delivered live, never both and never neither.
+
+use sampan::model::{AppId, ClientId, Now};
+use sampan::wire::generated::SessionCommand;
+use sampan::wire::{Command, Envelope, OfflineMode, Op, ServiceCode};
+
+use super::end::conflict;
+use super::tags::{OpenFacts, Opening, decide_open};
+use super::tokens::{Identity, Issue};
+use crate::core::access::Operation;
+use crate::core::apps::app::App;
+use crate::core::exchange::decision::{Caller, Decision, Notice};
+use crate::core::exchange::input::{ConnectionId, Effect, Gap, SessionId};
+use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::machine::Core;
+use crate::storage::Storage;
+
+/// Sessions on one connection: an SDK has one a client id it was asked to sign in.
+const SESSIONS_PER_CONNECTION_MAX: usize = 64;
+
+/// Ids that one presence query may ask for; more are ignored (the protocol, section 4.10).
+const QUERY_MAX: usize = 20;
+
+/// The client understands edits and recalls (`configBitmap`, bit 0).
+const UNDERSTANDS_PATCHES: i64 = 1;
+
+/// An opening that was decided on.
+struct Entry<'a> {
+    envelope: &'a Envelope,
+    request: &'a SessionCommand,
+    identity: Identity,
+    opening: Opening,
+}
+
+impl<S: Storage> Core<S> {
+    /// `session/open`: answers by itself, for its reply must precede what its notices count.
+    pub(in crate::core) async fn open_session(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        envelope: &Envelope,
+        request: &SessionCommand,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let app = self.app_named(connection, envelope)?;
+        let identity = self
+            .identify(now, connection, &app, envelope, request)
+            .await?;
+        let client = identity.client.clone();
+        let id = SessionId { connection, client };
+        self.check_room_for(&id)?;
+        let opening = match decide_open(self.open_facts(&app, &id, request, &identity)) {
+            Err(refusal) if refusal.code == ServiceCode::SESSION_CONFLICT => {
+                let reply = envelope.reply(conflict(&refusal));
+                effects.push(sent(connection, reply.with_peer(id.client.as_str())));
+                return Ok(());
+            }
+            other => other?,
+        };
+        let entry = Entry {
+            envelope,
+            request,
+            identity,
+            opening,
+        };
+        self.enter_session(now, &app, &id, entry, effects).await
+    }
+
+    /// The app that an opening is for: the one it names, or the one of its connection.
+    fn app_named(&self, connection: ConnectionId, envelope: &Envelope) -> Result<App, Refusal> {
+        let link = self.registry.link(connection);
+        let link = link.ok_or(ServiceCode::INVALID_LOGIN)?;
+        let named = envelope
+            .app_id
+            .as_deref()
+            .and_then(|app| AppId::new(app).ok());
+        let id = match (named, &link.app) {
+            (Some(named), Some(known)) if named != *known => None,
+            (Some(named), _) => Some(named),
+            (None, known) => known.clone(),
+        };
+        let app = id.and_then(|id| self.apps.find(id.as_str()).cloned());
+        app.ok_or_else(|| ServiceCode::APP_NOT_AVAILABLE.into())
+    }
+
+    fn check_room_for(&self, id: &SessionId) -> Result<(), Refusal> {
+        let link = self.registry.link(id.connection);
+        let crowded = link.is_some_and(|it| it.sessions.len() >= SESSIONS_PER_CONNECTION_MAX);
+        if crowded && self.registry.session(id).is_none() {
+            let detail = "too many sessions on one connection";
+            return Err(Refusal::because(ServiceCode::APP_QUOTA_EXCEEDED, detail));
+        }
+        Ok(())
+    }
+
+    fn open_facts<'a>(
+        &self,
+        app: &App,
+        id: &'a SessionId,
+        request: &'a SessionCommand,
+        identity: &Identity,
+    ) -> OpenFacts<'a> {
+        let others = self.registry.sessions_of(&app.credentials.id, &id.client);
+        let others = others
+            .into_iter()
+            .filter_map(|other| Some((other.clone(), self.registry.session(&other)?.clone())));
+        OpenFacts {
+            id,
+            request,
+            token: identity.token.clone(),
+            others: others.collect(),
+        }
+    }
+
+    /// Makes the session that was decided on, and tells the client what it missed.
+    async fn enter_session(
+        &mut self,
+        now: Now,
+        app: &App,
+        id: &SessionId,
+        entry: Entry<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let Entry {
+            envelope,
+            request,
+            identity,
+            opening,
+        } = entry;
+        let app_id = &app.credentials.id;
+        let already = self.registry.session(id).cloned();
+        let issued = self
+            .issue(
+                now,
+                app,
+                Issue {
+                    client: &id.client,
+                    tag: opening.tag.clone(),
+                    device: opening.device.clone(),
+                    proof: identity.proof,
+                    before: identity.token.zip(request.st.clone()),
+                },
+            )
+            .await?;
+        for (other, how) in opening.displaced {
+            self.displace(now, &other, how, &issued.digest, effects)
+                .await?;
+        }
+        let repeated = already.is_some();
+        let mut session = already.unwrap_or_default();
+        self.forget_token(app_id, &session.token, &issued.digest)
+            .await?;
+        session.tag = opening.tag;
+        session.device = opening.device;
+        session.proof = identity.proof;
+        session.token = issued.digest.clone();
+        self.registry.open(app_id, id, session);
+        self.return_to_room(now, app_id, id).await?;
+        let reply = envelope.reply(Command::session(Op::Opened, issued.body()));
+        let mut reply = reply.with_peer(id.client.as_str());
+        // Clients ask for what came after this: it must come after it by its time too.
+        reply.server_ts = Some(self.stamps.opening());
+        effects.push(sent(id.connection, reply));
+        self.welcome(now, app_id, id, request, repeated, effects)
+            .await
+    }
+
+    /// Puts a client back into the chat room that its broken connection was inside, unless it was
+    /// blocked there meanwhile.
+    async fn return_to_room(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        id: &SessionId,
+    ) -> Result<(), Failure> {
+        let Some(room) = self.registry.come_back(app, &id.client, now.elapsed) else {
+            return Ok(());
+        };
+        let (own, cid) = ((app, &id.client), Some(room.as_str()));
+        match self.admit(now, own, Operation::ReturnToRoom, cid).await {
+            Ok(_) => self.registry.enter_room(app, &room, id),
+            Err(Failure::Refused(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    /// What a client hears right after it signed in: what it missed.
+    async fn welcome(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        id: &SessionId,
+        request: &SessionCommand,
+        repeated: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let since = request.last_unread_notif_time.filter(|at| *at > 0);
+        // A client that was never told a count has counted by itself what came while it was online.
+        let seen = request.last_patch_time.filter(|at| *at > 0 && request.r());
+        let mode = self.registry.link(id.connection).map(|link| link.mode);
+        let mut notices: Vec<Notice> = match mode.unwrap_or(OfflineMode::Unread) {
+            OfflineMode::Unread => {
+                self.unread_snapshot(now, app, id, since, since.or(seen))
+                    .await?
+            }
+            OfflineMode::Push if repeated => Vec::new(),
+            OfflineMode::Push => self.push_offline(now, app, id).await?,
+        };
+        let understands = request
+            .config_bitmap
+            .is_none_or(|bits| bits & UNDERSTANDS_PATCHES != 0);
+        if let Some(since) = request.last_patch_time.filter(|at| *at > 0 && understands) {
+            notices.extend(self.missed_patches(app, id, since).await?);
+        }
+        if let Some(first) = notices.first_mut() {
+            first.gap = Gap::Moment;
+        }
+        self.forget_notifications(now, app, &id.client).await?;
+        self.tell(now, id.connection, notices, effects).await
+    }
+
+    /// `session/query`: which of these clients are signed in.
+    pub(in crate::core) fn query_sessions(
+        &self,
+        caller: &Caller,
+        request: &SessionCommand,
+    ) -> Decision {
+        let asked = request.session_peer_ids.iter().take(QUERY_MAX);
+        let online = asked.filter(|peer| {
+            ClientId::new(peer).is_ok_and(|peer| self.registry.is_online(&caller.app, &peer))
+        });
+        let online_session_peer_ids = online.cloned().collect();
+        let body = SessionCommand {
+            online_session_peer_ids,
+            ..SessionCommand::default()
+        };
+        Decision::reply(Command::session(Op::QueryResult, body))
+    }
+}
+
+/// The effect that sends a command.
+pub(in crate::core) fn sent(connection: ConnectionId, envelope: Envelope) -> Effect {
+    Effect::Send {
+        connection,
+        envelope: Box::new(envelope),
+        gap: Gap::None,
+    }
+}
