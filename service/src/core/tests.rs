@@ -120,12 +120,16 @@ impl World {
     }
 
     fn open(&mut self, connection: u64, client: &str, mode: OfflineMode) {
+        self.open_in(connection, "myApp", client, mode);
+    }
+
+    fn open_in(&mut self, connection: u64, app: &str, client: &str, mode: OfflineMode) {
         self.input(Input::Connected {
             connection: ConnectionId(connection),
             mode,
         });
         let mut envelope = Envelope::new(Command::session(Op::Open, SessionCommand::default()));
-        envelope.app_id = Some("myApp".to_owned());
+        envelope.app_id = Some(app.to_owned());
         let envelope = envelope.with_peer(client).with_serial(Serial(1));
         self.receive(connection, envelope);
     }

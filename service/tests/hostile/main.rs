@@ -10,6 +10,7 @@
 
 mod crowd;
 mod flood;
+mod keys;
 mod kill;
 mod operator;
 mod program;

@@ -240,7 +240,7 @@ pub(crate) fn refusal(reply: &Command) -> Option<i32> {
     }
 }
 
-async fn patiently<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future)
         .await
         .expect("the service should have answered by now")

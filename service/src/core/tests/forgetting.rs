@@ -71,3 +71,40 @@ fn a_unique_conversation_that_grew_is_no_longer_that_of_the_pair() {
     assert_eq!(world.start(1, unique(&["Tom", "Jerry", "Bob"])), pair);
     assert_ne!(world.start(1, unique(&["Tom", "Jerry"])), pair);
 }
+
+#[test]
+fn each_app_forgets_messages_by_its_own_retention() {
+    let settings = r#"{"brief":{"retention":{"messages_days":1}},"long":{}}"#;
+    let credentials = ["brief:k:m", "long:k2:m2"].map(|app| app.parse::<Credentials>().unwrap());
+    let apps = Apps::new(credentials, settings::parse_file(settings).unwrap()).unwrap();
+    let core = Core::new(MemoryStorage::empty().unwrap(), apps, Box::new(Counting(0)));
+    let mut world = World {
+        core,
+        ..World::with("{}")
+    };
+    let mut kept = Vec::new();
+    for (connection, app) in [(1, "brief"), (2, "long")] {
+        world.open_in(connection, app, "Tom", OfflineMode::Unread);
+        let cid = world.start(connection, with_members(&["Tom"]));
+        assert_eq!(world.say(connection, &cid), None);
+        kept.push((connection, cid));
+    }
+    for _ in 0..30 {
+        world.wait(Duration::from_secs(3601));
+    }
+    let left: Vec<usize> = kept
+        .into_iter()
+        .map(|(connection, cid)| {
+            let cid = Some(cid);
+            let ask = Command::logs(LogsCommand {
+                cid,
+                ..LogsCommand::default()
+            });
+            match world.ask(connection, ask) {
+                Command::Logs(body) => body.logs.len(),
+                other => panic!("no history: {other:?}"),
+            }
+        })
+        .collect();
+    assert_eq!(left, [0, 1]);
+}
