@@ -193,9 +193,8 @@ impl<S: Storage> Core<S> {
         until: Option<Timestamp>,
         effects: &mut Vec<Effect>,
     ) -> Result<RestAnswer, Failure> {
-        let client = match client.map(ClientId::new).transpose() {
-            Ok(client) => client,
-            Err(_) => return Ok(RestAnswer::refused(400, 1, "client_id is not legal")),
+        let Ok(client) = client.map(ClientId::new).transpose() else {
+            return Ok(RestAnswer::refused(400, 1, "client_id is not legal"));
         };
         let ended = self
             .revoke(now, app, client.as_ref(), until, None, effects)
