@@ -44,6 +44,8 @@ struct Pool {
     name: &'static str,
     max: usize,
     idle: Duration,
+    /// The stack of each thread in bytes; none for the platform's usual one.
+    stack_bytes: Option<usize>,
     state: Mutex<State>,
     work: Condvar,
 }
@@ -64,15 +66,22 @@ struct State {
 impl Threads {
     /// At most `max` threads of this name, of which none runs yet.
     pub(crate) fn new(name: &'static str, max: usize) -> Self {
-        Self::with_idle(name, max, IDLE)
+        Self::with(name, max, IDLE, None)
     }
 
-    fn with_idle(name: &'static str, max: usize, idle: Duration) -> Self {
+    /// Threads that the system never gives: no address space holds their stacks.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self::with("none", 1, IDLE, Some(1 << 60))
+    }
+
+    fn with(name: &'static str, max: usize, idle: Duration, stack_bytes: Option<usize>) -> Self {
         debug_assert!(max > 0, "somebody must do the work");
         Self(Arc::new(Owner(Arc::new(Pool {
             name,
             max,
             idle,
+            stack_bytes,
             state: Mutex::default(),
             work: Condvar::new(),
         }))))
@@ -138,7 +147,10 @@ impl Pool {
 
     fn start(pool: &Arc<Self>, state: &mut State) -> Result<(), NoThread> {
         let own = Arc::clone(pool);
-        let thread = std::thread::Builder::new().name(pool.name.to_owned());
+        let mut thread = std::thread::Builder::new().name(pool.name.to_owned());
+        if let Some(bytes) = pool.stack_bytes {
+            thread = thread.stack_size(bytes);
+        }
         // Nothing is logged here: the pool is locked, and a logger may have a pool of its own.
         thread.spawn(move || own.work()).map_err(|_| NoThread)?;
         state.running += 1;
@@ -252,7 +264,7 @@ mod tests {
     #[test]
     fn threads_without_work_end_and_one_is_kept_where_that_was_asked_for() {
         for kept in [0, 1] {
-            let threads = Threads::with_idle("test", 8, Duration::from_millis(1));
+            let threads = Threads::with("test", 8, Duration::from_millis(1), None);
             threads.0.0.state().kept = kept;
             let (ends, waits): (Vec<_>, Vec<_>) = (0..5).map(|_| channel::<()>()).unzip();
             for wait in waits {
@@ -268,6 +280,16 @@ mod tests {
                 .unwrap();
             is_done.recv_timeout(PATIENCE).unwrap();
         }
+    }
+
+    #[test]
+    fn a_system_without_threads_is_an_error_and_drops_the_job() {
+        let threads = Threads::none();
+        let (done, is_done) = channel::<()>();
+        let job = move || done.send(()).unwrap();
+        assert_eq!(threads.run(Box::new(job)), Err(NoThread));
+        assert!(is_done.recv().is_err(), "nobody keeps the job");
+        assert_eq!(threads.running(), 0);
     }
 
     #[test]

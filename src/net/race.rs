@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 /// How long an address is tried alone.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -50,13 +50,16 @@ pub(super) async fn race<T, F: Future<Output = io::Result<T>>>(
             None if tries.is_empty() => return failure,
             None => {}
         }
-        let has_more = addresses.len() > 0;
-        tokio::select! {
-            Some(outcome) = tries.next() => match outcome {
-                Ok(connection) => return Some(Ok(connection)),
-                Err(error) => failure = Some(Err(error)),
-            },
-            () = sleep(head_start), if has_more => {}
+        let outcome = if addresses.len() > 0 {
+            // None when the head start is over: the next one is tried beside it.
+            timeout(head_start, tries.next()).await.ok().flatten()
+        } else {
+            tries.next().await
+        };
+        match outcome {
+            Some(Ok(connection)) => return Some(Ok(connection)),
+            Some(Err(error)) => failure = Some(Err(error)),
+            None => {}
         }
     }
 }
@@ -87,7 +90,7 @@ mod tests {
             1 => pending().await,
             2 => Err(io::ErrorKind::ConnectionRefused.into()),
             millis => {
-                sleep(Duration::from_millis(millis.into())).await;
+                let _ = timeout(Duration::from_millis(millis.into()), pending::<()>()).await;
                 Ok(address)
             }
         }

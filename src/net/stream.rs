@@ -32,9 +32,7 @@ impl Tls {
     ///
     /// [`NetError::Tls`] when the TLS library refuses its own defaults, which is a bug.
     pub fn web() -> Result<Self, NetError> {
-        Self::trusting(RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        })
+        Self::configured(&TrustedRoots::Web)
     }
 
     /// Trusts what the app configured.
@@ -43,10 +41,7 @@ impl Tls {
     ///
     /// [`NetError::Roots`] when the app's own certificates can't be read; those of [`Tls::web`].
     pub fn configured(trust: &TrustedRoots) -> Result<Self, NetError> {
-        match trust {
-            TrustedRoots::Web => Self::web(),
-            TrustedRoots::Only { pem } => Self::trusting(roots_of(pem)?),
-        }
+        Self::trusting(roots(trust)?)
     }
 
     /// Trusts `roots` and nothing else.
@@ -64,6 +59,16 @@ impl Tls {
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self(Arc::new(config)))
+    }
+}
+
+/// The roots that are trusted: the web's, or those of the app alone.
+fn roots(trust: &TrustedRoots) -> Result<RootCertStore, NetError> {
+    match trust {
+        TrustedRoots::Web => Ok(RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        }),
+        TrustedRoots::Only { pem } => roots_of(pem),
     }
 }
 
@@ -215,6 +220,23 @@ impl AsyncWrite for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_apps_own_roots_take_the_place_of_the_webs() {
+        let pem = include_str!("../../tests/fixtures/tls/authority.pem").to_owned();
+        let own = roots(&TrustedRoots::Only { pem: pem.clone() }).unwrap();
+        assert_eq!(own.len(), 1, "this one and no other");
+        let pem = format!(
+            "{pem}\n{}",
+            include_str!("../../tests/fixtures/tls/stranger.pem")
+        );
+        assert_eq!(roots(&TrustedRoots::Only { pem }).unwrap().len(), 2);
+        let web = roots(&TrustedRoots::Web).unwrap();
+        assert_eq!(web.len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        for root in &own.roots {
+            assert!(!web.roots.contains(root));
+        }
+    }
 
     #[test]
     fn clear_text_stays_on_this_machine_unless_the_app_allows_it() {

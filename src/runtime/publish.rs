@@ -75,21 +75,21 @@ impl Publisher {
         if events.is_empty() {
             return;
         }
-        lock(&self.queues).retain(|queue| {
-            let Some(queue) = queue.upgrade() else {
-                return false;
-            };
+        let mut queues = lock(&self.queues);
+        queues.retain(|queue| queue.strong_count() > 0);
+        let present: Vec<_> = queues.iter().filter_map(Weak::upgrade).collect();
+        drop(queues);
+        // Subscribers are woken without a lock: they may do what they like.
+        for queue in present {
             queue.push(events);
-            true
-        });
+        }
     }
 
     /// Ends all subscriptions, once what waits for them is taken.
     pub(crate) fn end(&self) {
-        for queue in lock(&self.queues).drain(..) {
-            if let Some(queue) = queue.upgrade() {
-                queue.end();
-            }
+        let queues = std::mem::take(&mut *lock(&self.queues));
+        for queue in queues.iter().filter_map(Weak::upgrade) {
+            queue.end();
         }
     }
 }
@@ -364,6 +364,42 @@ mod tests {
         publisher.publish(&[settled("ann", 1)]);
         assert_eq!(heard.recv().unwrap(), 1);
         assert!(heard.recv().is_err(), "it ended by itself");
+    }
+
+    /// A waker that uses everything that its wake could be locked by.
+    struct Busy(Publisher, Arc<Queue>, mpsc::Sender<()>);
+
+    impl std::task::Wake for Busy {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.subscribe(Scope::Engine));
+            self.0.publish(&[settled("ann", 2)]);
+            self.1.push(&[settled("ann", 3)]);
+            self.2.send(()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_waker_is_called_under_no_lock() {
+        let ends: [fn(&Publisher, &Queue); 4] = [
+            |publisher, _| publisher.publish(&[settled("ann", 1)]),
+            |publisher, _| publisher.end(),
+            |_, queue| queue.end(),
+            |_, queue| queue.cancel(),
+        ];
+        for end in ends {
+            let publisher = Publisher::new(Callers::inline());
+            let queue = publisher.subscribe(Scope::Engine);
+            let mut stream = EventStream::new(Arc::clone(&queue));
+            let (woken, is_woken) = mpsc::channel();
+            let busy = Busy(publisher.clone(), Arc::clone(&queue), woken);
+            let waker = Waker::from(Arc::new(busy));
+            let polled = Pin::new(&mut stream).poll_next(&mut Context::from_waker(&waker));
+            assert_eq!(polled, Poll::Pending);
+            // On a thread of its own, for a lock would hold it for ever.
+            std::thread::spawn(move || end(&publisher, &queue));
+            let woken = is_woken.recv_timeout(std::time::Duration::from_secs(60));
+            assert_eq!(woken, Ok(()), "the waker came through");
+        }
     }
 
     #[tokio::test]

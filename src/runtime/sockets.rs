@@ -369,6 +369,51 @@ async fn receive(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{MemoryTransport, OUTGOING_FRAMES_MAX};
+    use crate::runtime::callers::Callers;
+    use crate::wire::Subprotocol;
+
+    /// A peer that does not read: what does not fit is not dropped in silence.
+    #[tokio::test]
+    async fn a_socket_that_takes_no_more_frames_is_at_its_end() {
+        let (transport, mut peer) = MemoryTransport::pair();
+        let publisher = Publisher::new(Callers::inline());
+        let mut sockets = Sockets::new(
+            Arc::new(transport),
+            AppId::new("app").unwrap(),
+            Limits::default(),
+            Failures::new(Arc::default(), publisher),
+        );
+        let connection = ConnectionNumber(1);
+        let url = "ws://memory/".to_owned();
+        let subprotocol = Subprotocol::DEFAULT;
+        let opened = sockets.carry_out(LinkEffect::Connect {
+            connection,
+            url,
+            subprotocol,
+        });
+        assert!(opened.is_none());
+        let mut service = peer.accept().await.unwrap();
+        assert!(matches!(sockets.next().await, LinkInput::Connected { .. }));
+        let mut send = || {
+            let frame = Frame::Binary(vec![7].into());
+            sockets.carry_out(LinkEffect::Send { connection, frame })
+        };
+        for _ in 0..OUTGOING_FRAMES_MAX {
+            assert!(send().is_none());
+        }
+        let ended = send();
+        assert!(
+            matches!(ended, Some(LinkInput::Disconnected { connection: it, .. }) if it == connection),
+            "{ended:?}"
+        );
+        assert!(send().is_none(), "nothing goes to a connection that ended");
+        let mut arrived = 0;
+        while service.from_engine.recv().await.is_some() {
+            arrived += 1;
+        }
+        assert_eq!(arrived, OUTGOING_FRAMES_MAX);
+    }
 
     #[test]
     fn only_an_answer_that_names_a_server_is_the_routers() {

@@ -267,6 +267,20 @@ mod tests {
         assert_eq!(unpadded, Err(WireError::NotBase64));
     }
 
+    /// What is too long is not even decoded: its length is told, whatever it says.
+    #[test]
+    fn a_message_beyond_its_limit_is_refused_before_it_is_read() {
+        for direction in [Direction::ToService, Direction::ToClient] {
+            let limit = direction.message_bytes_max(Encoding::Text);
+            let text = "!".repeat(limit + 1);
+            let refused = Frame::text(&text).decode(Encoding::Text, direction);
+            let actual = limit + 1;
+            assert_eq!(refused, Err(WireError::TooLong { limit, actual }));
+            let within = Frame::text(text.get(1..).unwrap()).decode(Encoding::Text, direction);
+            assert_eq!(within, Err(WireError::NotBase64));
+        }
+    }
+
     #[test]
     fn the_limit_falls_between_5120_bytes_and_one_more_in_both_encodings() {
         let of_length = |length| {

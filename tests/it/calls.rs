@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use sampan::model::{
-    ConversationId, LocalId, NewConversation, NewMessage, OutboxEntryId, Timestamp,
+    ConversationId, ItemKey, LocalId, NewConversation, NewMessage, OutboxEntryId, Timestamp,
 };
 use sampan::{
-    Client, ClientOptions, Conversation, Engine, LocalData, NetworkChange, Secret, Version,
+    Client, ClientOptions, Conversation, Engine, LocalData, NetworkChange, Secret, TimelineStart,
+    Version,
 };
 
 use crate::place::{PATIENCE, Place, id, in_time};
@@ -78,6 +79,12 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "mark_read_until" => |it| it.talk.mark_read_until(Timestamp::from_millis(1)),
         "fetch_receipts" => |it| it.talk.fetch_receipts(),
         "message_by_local_id" => |it| it.talk.message_by_local_id(it.sent.clone()),
+        "timeline" => |it| it.talk.timeline(None),
+        "next" => |it| async move { it.talk.timeline(None).await?.next(Version::default()).await },
+        "load_older" => |it| async move { it.talk.timeline(None).await?.load_older(10).await },
+        "load_newer" => |it| async move { it.talk.timeline(None).await?.load_newer(10).await },
+        "jump" => |it| async move { it.talk.timeline(None).await?.jump(TimelineStart::Newest).await },
+        "fill" => |it| async move { it.talk.timeline(None).await?.fill(ItemKey::Gap(7)).await },
         "disconnect" => |it| it.client.disconnect(),
         "client" => |it| it.engine.client(id("dan"), ClientOptions::default()),
         "local_accounts" => |it| it.engine.local_accounts(),
@@ -103,6 +110,7 @@ fn exported() -> BTreeSet<String> {
         include_str!("../../src/api/client.rs"),
         include_str!("../../src/api/conversation.rs"),
         include_str!("../../src/api/engine.rs"),
+        include_str!("../../src/api/timeline.rs"),
     ];
     let names = sources.iter().flat_map(|text| {
         let parts = text.split("pub async fn ").skip(1);

@@ -199,3 +199,42 @@ async fn a_wipe_that_nobody_waits_for_is_done() {
     let page = fresh.await.unwrap().conversations(None, 10).await.unwrap();
     assert_eq!(page.conversations, []);
 }
+
+/// Tells the child process where its folder is.
+const BARREN: &str = "SAMPAN_IT_BARREN";
+
+/// The child: no thread can be started in it.
+#[tokio::test]
+#[ignore = "it is the other half of the test below, which starts it"]
+async fn child_without_threads() {
+    let Ok(folder) = std::env::var(BARREN) else {
+        return;
+    };
+    let nobody = sampan::ServerAddress::Router {
+        url: "http://127.0.0.1:9".to_owned(),
+    };
+    let error = Engine::open(config(nobody, folder.as_ref())).unwrap_err();
+    assert!(
+        matches!(error, SampanError::NoResources { .. }),
+        "{error:?}"
+    );
+    println!("it was told");
+}
+
+#[test]
+fn an_engine_for_which_the_system_has_no_thread_is_a_typed_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "endings::child_without_threads"])
+        .args(["--ignored", "--nocapture", "--test-threads=1"])
+        .env(BARREN, folder.path())
+        // No address space holds such a stack.
+        .env("RUST_MIN_STACK", (1_u64 << 60).to_string())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("it was told"),
+        "{child:?}"
+    );
+}

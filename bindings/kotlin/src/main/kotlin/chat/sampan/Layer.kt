@@ -45,7 +45,7 @@ suspend fun Client.createConversation(
  * The observer waits, on its own thread, until the collector takes a batch: so it is the engine's
  * queue that fills when a collector is slow, and the engine that says what was missed.
  */
-private fun eventFlow(subscribe: (EventObserver) -> Subscription): Flow<Event> =
+internal fun eventFlow(subscribe: (EventObserver) -> Subscription): Flow<Event> =
     callbackFlow<List<Event>> {
         val relay = object : EventObserver {
             override fun onEvents(events: List<Event>) {

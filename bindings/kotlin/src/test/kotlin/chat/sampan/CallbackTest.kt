@@ -15,9 +15,13 @@ import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.GlobalScope
+import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
@@ -123,6 +127,42 @@ class CallbackTest {
         stay.countDown()
         engine.shutdown()
     }
+
+    @Test
+    fun `a collection that ends ends its subscription`() = test {
+        val engine = engine(folder, "phone")
+        val ann = engine.client("ann")
+        val collected = async(start = CoroutineStart.UNDISPATCHED) { ann.events().first() }
+        val cancelled = launch(start = CoroutineStart.UNDISPATCHED) { engine.events().collect {} }
+        // An observer has a thread as long as its subscription lasts.
+        until { nativeThreads().count { it == "sampan-notifier" } == 2 }
+        ann.createConversation("ben")
+        collected.await()
+        cancelled.cancelAndJoin()
+        until { "sampan-notifier" !in nativeThreads() }
+        engine.shutdown()
+    }
+
+    @Test
+    fun `a subscription that can't be made is the collection's failure`() = test {
+        val refused = runCatching { eventFlow { throw SampanException.NoResources("threads") }.first() }
+        assertTrue(refused.exceptionOrNull() is SampanException.NoResources, "$refused")
+    }
+
+    @Test
+    fun `a conversation has the name and the attributes that the layer was given`() = test {
+        val engine = engine(folder, "phone")
+        val attributes = """{"topic":"boats"}"""
+        val made = engine.client("ann").createConversation("ben", "cat", name = "Boats", attributes = attributes)
+        val info = made.conversation.info()
+        assertEquals(attributes, info.attributes)
+        assertEquals("Boats", info.name)
+        assertEquals(setOf("ann", "ben", "cat"), info.members.toSet())
+        engine.shutdown()
+    }
+
+    private fun nativeThreads() = File("/proc/self/task").listFiles().orEmpty()
+        .mapNotNull { task -> runCatching { File(task, "comm").readText().trim() }.getOrNull() }
 
     /** The name that the engine gave the thread; the JVM has its own for it. */
     private fun nativeThread() = File("/proc/thread-self/comm").readText().trim()
