@@ -19,17 +19,15 @@ use super::mailbox::{Answer, Command, GuestSigner, Newcomer};
 use crate::SampanError;
 use crate::model::{ClientId, Event, Now, StoreHealth};
 use crate::store::StoreKey;
+use crate::sync::Backoff;
 use crate::threads::Threads;
 
 /// How long a store that was opened in the background stays open: long enough for the handful of
 /// calls that answer a notification, short enough that it is shut before the system freezes the app.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// The first pause before a store that did not open after a resume is tried again; it doubles.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-
-/// The longest such pause.
-const RETRY_MAX: Duration = Duration::from_secs(60);
+/// The pauses before a store that did not open after a resume is tried again.
+const RETRIES: Backoff = Backoff::plain(Duration::from_secs(1), Duration::from_secs(60));
 
 /// A client without its store.
 pub(super) struct Guest {
@@ -98,7 +96,7 @@ impl Resting {
             commands: Vec::new(),
             reads: Vec::new(),
             is_opening: false,
-            pause: RETRY_FIRST,
+            pause: RETRIES.first,
             retry_at: None,
             guest,
         };
@@ -250,7 +248,7 @@ impl Rested {
     fn refuse(&mut self, now: Now, error: &SampanError) -> Event {
         self.is_opening = false;
         self.retry_at = Some(now.elapsed + self.pause);
-        self.pause = (self.pause * 2).min(RETRY_MAX);
+        self.pause = RETRIES.after(self.pause);
         // A caller that left is not told.
         for command in self.commands.drain(..) {
             command.refuse(error);

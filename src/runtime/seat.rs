@@ -19,11 +19,11 @@ use super::events;
 use super::marks::Touched;
 use super::progress::Telling;
 use crate::model::{ClientId, Event, Now, Operation, SessionState, StoreHealth, Tag};
-use crate::store::{Batch, CommitClass, Overlay, Store, StoreError, Tended};
+use crate::store::{Batch, Overlay, Store, StoreError, Tended};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
-    Client as Machine, ClientInput, ClientSettings, Durability, EffectId, Progress, Randomness,
-    Reply, Request, RequestError, RequestId, Signing, Step,
+    Backoff, Client as Machine, ClientInput, ClientSettings, EffectId, Progress, Randomness, Reply,
+    Request, RequestError, RequestId, Signing, Step,
 };
 use crate::views::SyncState;
 use crate::{Limits, SampanError};
@@ -45,11 +45,8 @@ const MESSAGES_MAX: usize = 100;
 /// What the service's statistics see.
 const USER_AGENT: &str = concat!("sampan/", env!("CARGO_PKG_VERSION"));
 
-/// The first pause before writing is tried again; it doubles.
-const PROBE_FIRST: Duration = Duration::from_secs(1);
-
-/// The longest pause before writing is tried again.
-const PROBE_MAX: Duration = Duration::from_secs(60);
+/// The pauses before writing is tried again.
+const PROBES: Backoff = Backoff::plain(Duration::from_secs(1), Duration::from_secs(60));
 
 /// A client's place at the loop. `C` is what a call's answer is given to.
 pub(super) struct Seat<C, W> {
@@ -155,14 +152,14 @@ impl<C, W: Commits> Seat<C, W> {
             telling: Telling::default(),
             phase: Phase::Failed(Failed {
                 reason: SampanError::Closed,
-                pause: PROBE_FIRST,
+                pause: PROBES.first,
                 probe_at: now.elapsed,
             }),
         };
         match seat.store.health() {
             StoreHealth::Good => seat.rebuild(now, randomness),
             StoreHealth::ReadOnly { reason } => {
-                seat.rest(now, SampanError::StoreUnavailable { reason }, PROBE_FIRST);
+                seat.rest(now, SampanError::StoreUnavailable { reason }, PROBES.first);
             }
         }
         seat
@@ -312,10 +309,7 @@ impl<C, W: Commits> Seat<C, W> {
         let mut events = Vec::new();
         let mut committed = Touched::Nothing;
         if let Some(batch) = working.batch.take().filter(|batch| !batch.is_empty()) {
-            let class = match step.durability {
-                Durability::Intent => CommitClass::Intent,
-                Durability::None | Durability::Cache => CommitClass::Cache,
-            };
+            let class = batch.class();
             let touched = batch.touched();
             let commit = self.writer.commit(batch, class)?;
             committed = Touched::These(touched);
@@ -494,7 +488,7 @@ impl<C, W: Commits> Seat<C, W> {
             compacted: Some(Err(reason.clone())),
             ..Released::default()
         };
-        self.rest(now, reason, PROBE_FIRST);
+        self.rest(now, reason, PROBES.first);
         let reason = error.to_string();
         self.set_health(StoreHealth::ReadOnly { reason }, &mut released);
         let session = match self.wishes.online {
@@ -518,7 +512,7 @@ impl<C, W: Commits> Seat<C, W> {
         };
         let pause = failed.pause;
         if let Err(error) = self.writer.probe(now.wall) {
-            self.rest(now, error.into(), (pause * 2).min(PROBE_MAX));
+            self.rest(now, error.into(), PROBES.after(pause));
             return None;
         }
         log::info!("the store of {} takes writes again", self.client);

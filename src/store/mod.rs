@@ -72,6 +72,7 @@ pub use read::timeline::{Gap, Page, TimelineItem};
 pub use recovery::options::StoreOptions;
 pub use recovery::report::{OpenReport, SetAside};
 pub use types::batch::Batch;
+pub use types::batch::CommitClass;
 pub use types::conversation::{
     ConversationRow, Freshness, ListCursor, SessionRow, UnreadTold, UnreadTotal, UnreadTotals,
 };
@@ -80,6 +81,6 @@ pub use types::position::{
     ConversationNumber, History, HistoryEnd, HistoryStart, Place, Position, Span,
 };
 pub use write::change::StoreChange;
-pub use write::commit::{Commit, CommitClass};
+pub use write::commit::Commit;
 pub use write::overlay::{Assigned, Overlay, Put};
 pub use writer::Writer;

@@ -16,7 +16,8 @@ use crate::store::state::Shared;
 use crate::store::tree::location::{Location, TreeLocation};
 use crate::store::tree::memory::memory_tree;
 use crate::store::types::batch::Batch;
-use crate::store::write::commit::{Commit, CommitClass, Committer};
+use crate::store::types::batch::CommitClass;
+use crate::store::write::commit::{Commit, Committer};
 
 /// The one writer of a store. It is not `Clone`, and dropping it does not close the store: the
 /// files are let go when the last [`Store`] is gone too.

@@ -15,10 +15,11 @@
 //! | `link/` | the engine's one connection: back-off, heartbeat, correlation, routing to clients |
 //! | `request.rs` | what the API asks of a client, and what it is answered |
 //! | `step.rs` | what a client is told, and what follows: a [`Step`] |
+//! | `backoff.rs` | pauses between tries: the one rule for all of them |
 //! | `random.rs` | the seeded source of jitter and ids |
 //!
-//! A caller keeps three rules. **Commit first**: what a step writes is committed, as durable as the
-//! step says, before its replies, requests and effects are carried out; if the commit fails, the
+//! A caller keeps three rules. **Commit first**: what a step writes is committed, as durable as its
+//! batch says, before its replies, requests and effects are carried out; if the commit fails, the
 //! step and the machine are dropped and the machine is rebuilt from the store when writing works
 //! again. **One at a time**: inputs are handed in one by one, with a `Now` that never goes back in
 //! `elapsed`. **Nothing in between**: nobody else writes to the client's store.
@@ -26,16 +27,18 @@
 //! Nothing here asks the time, rolls dice it was not given, opens a socket or spawns a task; the
 //! same inputs give the same outputs. States and rules are drawn in `docs/sync.md`.
 
+mod backoff;
 mod client;
 pub mod link;
 mod random;
 mod request;
 mod step;
 
+pub use backoff::{Backoff, Jitter};
 pub use client::{Client, ClientSettings, Progress, Signing};
 pub use random::Randomness;
 pub use request::{Reply, Request, RequestError, RequestId, SignIn};
-pub use step::{ClientInput, Durability, Effect, EffectId, Signature, Step};
+pub use step::{ClientInput, Effect, EffectId, Signature, Step};
 
 #[cfg(test)]
 mod tests;

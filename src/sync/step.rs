@@ -31,11 +31,10 @@ pub enum ClientInput {
     Woke,
 }
 
-/// What follows from one input. The parts are carried out in the order of the fields.
+/// What follows from one input, once what the machine wrote is committed, as durable as its batch says
+/// ([`Batch::class`](crate::store::Batch::class)). The parts are carried out in the order of the fields.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// How durable the writes of this step must be before the rest of it is carried out.
-    pub durability: Durability,
     /// Answers to API calls. A call is answered when what it wrote is durable.
     pub replies: Vec<(RequestId, Result<Reply, RequestError>)>,
     /// Requests for the link, in order.
@@ -56,22 +55,9 @@ pub struct Step {
     pub wake_after: Option<Duration>,
 }
 
-/// How durable writes must be before anything that follows from them happens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Durability {
-    /// The step wrote nothing.
-    #[default]
-    None,
-    /// They may be lost in a crash: the service has them and will be asked again.
-    Cache,
-    /// They must survive a crash before a call returns or a frame leaves.
-    Intent,
-}
-
 impl Step {
     /// Takes in a later step of the same round, so that both are carried out after one commit.
     pub fn absorb(&mut self, later: Self) {
-        self.durability = self.durability.max(later.durability);
         self.replies.extend(later.replies);
         self.requests.extend(later.requests);
         self.acknowledgements.extend(later.acknowledgements);
@@ -80,11 +66,6 @@ impl Step {
         self.session = later.session.or_else(|| self.session.take());
         self.transient.extend(later.transient);
         self.wake_after = later.wake_after;
-    }
-
-    /// Says that the step wrote something of this durability.
-    pub(crate) fn wrote(&mut self, durability: Durability) {
-        self.durability = self.durability.max(durability);
     }
 
     /// Answers an API call.
@@ -134,19 +115,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_absorbed_step_keeps_the_strictest_durability_and_the_latest_timer() {
+    fn an_absorbed_step_keeps_the_latest_timer_and_the_last_word_on_the_session() {
         let mut first = Step {
-            durability: Durability::Intent,
             wake_after: Some(Duration::from_secs(1)),
             session: Some(SessionState::Opening),
             ..Step::default()
         };
         first.absorb(Step {
-            durability: Durability::Cache,
             wake_after: None,
             ..Step::default()
         });
-        assert_eq!(first.durability, Durability::Intent);
         assert_eq!(first.wake_after, None);
         assert_eq!(first.session, Some(SessionState::Opening));
     }

@@ -28,7 +28,8 @@ use crate::store::maintain::evict::{Eviction, Evictor};
 use crate::store::maintain::seal_idle::IdleSealing;
 use crate::store::maintain::usage::{Census, Count, Need, need};
 use crate::store::tree::location::Location;
-use crate::store::write::commit::{CommitClass, Committer, WrittenSinceOpen};
+use crate::store::types::batch::CommitClass;
+use crate::store::write::commit::{Committer, WrittenSinceOpen};
 
 /// Whether there is more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

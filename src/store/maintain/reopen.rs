@@ -62,7 +62,7 @@ mod tests {
     use crate::store::read::store::Store;
     use crate::store::recovery::options::StoreOptions;
     use crate::store::tests::{at, client, message, row};
-    use crate::store::write::commit::CommitClass;
+    use crate::store::types::batch::CommitClass;
     use crate::store::write::overlay::Overlay;
 
     fn snapshots(folder: &Path) -> BTreeSet<String> {

@@ -26,10 +26,11 @@ use crate::store::disk::memory::MemoryDisk;
 use crate::store::open::Opened;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::read::store::Store;
+use crate::store::types::batch::CommitClass;
 use crate::store::types::conversation::{ConversationRow, Freshness};
 use crate::store::types::entry::{Intent, SendIntent};
 use crate::store::types::position::{ConversationNumber, Position};
-use crate::store::write::commit::{Commit, CommitClass};
+use crate::store::write::commit::Commit;
 use crate::store::write::overlay::Overlay;
 use crate::store::writer::Writer;
 

@@ -9,6 +9,16 @@ use crate::store::types::entry::Entry;
 use crate::store::types::message::StoredMessage;
 use crate::store::types::position::{ConversationNumber, Position};
 
+/// How soon a commit must be durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitClass {
+    /// What the app was promised: durable before the call returns.
+    Intent,
+    /// What the service has too: durable soon, at the latest after [`Writer::sync`](crate::store::Writer::sync). Call that
+    /// before anything that depends on it is acknowledged to the service.
+    Cache,
+}
+
 /// What one commit changes. Made by an [`Overlay`](crate::store::write::overlay::Overlay), taken by
 /// [`Writer::commit`](crate::store::writer::Writer::commit).
 #[derive(Clone, Debug)]
@@ -29,6 +39,8 @@ pub struct Batch {
     pub(in crate::store) entry_ids: BTreeMap<ConversationNumber, ConversationId>,
     pub(in crate::store) next_number: u32,
     pub(in crate::store) next_entry: u64,
+    /// Whether something of it was promised to the app.
+    pub(in crate::store) is_intent: bool,
 }
 
 /// What was, and what is to be; none where there is nothing.
@@ -53,6 +65,17 @@ impl Batch {
             entry_ids: BTreeMap::new(),
             next_number,
             next_entry,
+            is_intent: false,
+        }
+    }
+
+    /// How soon the batch must be durable: an intent if something of it is one.
+    #[must_use]
+    pub const fn class(&self) -> CommitClass {
+        if self.is_intent {
+            CommitClass::Intent
+        } else {
+            CommitClass::Cache
         }
     }
 

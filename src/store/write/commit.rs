@@ -11,7 +11,7 @@ use crate::store::read::snapshot::Snapshot;
 use crate::store::read::store::Store;
 use crate::store::state::{Shared, Tables};
 use crate::store::tree::{ApplyRequest, BackgroundApply, KvBatch};
-use crate::store::types::batch::Batch;
+use crate::store::types::batch::{Batch, CommitClass};
 use crate::store::types::position::ConversationNumber;
 use crate::store::write::change::{StoreChange, changes};
 use crate::store::write::encode::{EncodedBatch, activities, encode_batch, set_activity};
@@ -20,16 +20,6 @@ use crate::store::write::pack_changes::PackChanges;
 use crate::store::write::packs_of_batch::pack_changes;
 use crate::store::write::seal::{HOT_MAX, Sealing, sealing};
 use crate::store::write::unsynced::Afloat;
-
-/// How soon a commit must be durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitClass {
-    /// What the app was promised: durable before the call returns.
-    Intent,
-    /// What the service has too: durable soon, at the latest after [`Writer::sync`](crate::store::Writer::sync). Call that
-    /// before anything that depends on it is acknowledged to the service.
-    Cache,
-}
 
 /// What a commit did.
 #[derive(Clone, Debug, PartialEq)]

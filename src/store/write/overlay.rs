@@ -112,6 +112,12 @@ impl<'s> Overlay<'s> {
         std::mem::replace(&mut self.batch, fresh)
     }
 
+    /// Says that what was written is an intent: it must be durable before a call returns or a frame
+    /// leaves. What is enqueued is one without being said; every other write is cache.
+    pub const fn intend(&mut self) {
+        self.batch.is_intent = true;
+    }
+
     /// Adds a conversation and gives it a number.
     ///
     /// # Errors
@@ -140,7 +146,9 @@ impl<'s> Overlay<'s> {
         Ok(number)
     }
 
-    /// The number of a conversation; one of which only the id is known is added if there is none.
+    /// The number of a conversation. If the store has none of that id, or its row is damaged, the
+    /// conversation begins anew as one of which only the id is known. This is the one place that
+    /// finds or makes a conversation that somebody named.
     ///
     /// # Errors
     ///
@@ -380,6 +388,7 @@ impl<'s> Overlay<'s> {
         intent: Intent,
     ) -> Result<OutboxEntryId, StoreError> {
         self.load(conversation)?;
+        self.intend();
         let id = OutboxEntryId(self.batch.next_entry);
         self.batch.next_entry = self.batch.next_entry.saturating_add(1);
         self.put_entry(Entry {

@@ -18,7 +18,6 @@ use crate::store::{
     ConversationNumber, History, HistoryEnd, HistoryStart, Position, Put, StoreError,
 };
 use crate::sync::link::Unanswered;
-use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError, RequestId};
 use crate::wire::generated::LogsCommand;
 use crate::wire::{Command, ServiceCode, convert};
@@ -160,7 +159,6 @@ impl Client {
         if row.history.end() != HistoryEnd::Behind {
             turn.overlay
                 .update_conversation(number, |row| fall_behind(&mut row.history))?;
-            turn.step.wrote(Durability::Cache);
         }
         if row.state != ConversationState::Left {
             self.catch_up.want(number, row.last_message_at);
@@ -365,7 +363,6 @@ impl Client {
     ) -> Result<(), StoreError> {
         self.went_out(number);
         self.catch_up.out_of_reach.insert(number);
-        turn.step.wrote(Durability::Cache);
         turn.overlay
             .update_conversation(number, |row| row.state = ConversationState::Left)
     }
@@ -534,7 +531,6 @@ impl Client {
             }
             row.history.set_start(HistoryStart::Reached);
         })?;
-        turn.step.wrote(Durability::Cache);
         Ok(())
     }
 
@@ -597,7 +593,6 @@ impl Client {
                     start_reached,
                 };
                 turn.step.reply(caller, Ok(reply));
-                turn.step.wrote(Durability::Cache);
                 if from_newest && present {
                     return self.caught_up(turn, query.number);
                 }
@@ -617,7 +612,6 @@ impl Client {
         self.catch_up.refused.remove(&number);
         turn.overlay
             .update_conversation(number, |row| row.history.set_end(HistoryEnd::Current))?;
-        turn.step.wrote(Durability::Cache);
         self.settle_lower_bound(turn, number)
     }
 }

@@ -7,7 +7,7 @@ use super::{Client, Purpose, Signing, Turn};
 use crate::model::{ConversationId, ConversationState, Operation, OutboxEntryId, Timestamp};
 use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, Intent, StoreError};
 use crate::sync::link::RequestTag;
-use crate::sync::step::{Durability, Effect, EffectId, Signature};
+use crate::sync::step::{Effect, EffectId, Signature};
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
 
 /// Whether a conversation was made, or was there.
@@ -162,7 +162,7 @@ impl Client {
             // Whether this client was in it all the time is not known.
             self.came_back(turn, number, None)?;
         }
-        turn.step.wrote(Durability::Intent);
+        turn.overlay.intend();
         Ok(())
     }
 }

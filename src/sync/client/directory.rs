@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::catch_up::fall_behind;
 use super::doubt::rows;
 use super::outbox::TOKEN_COLUMN;
 use super::refusals::Refusals;
@@ -20,7 +21,6 @@ use crate::model::{
 use crate::store::{
     ConversationNumber, ConversationRow, Freshness, HistoryEnd, HistoryStart, StoreError,
 };
-use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError, RequestId};
 use crate::wire::generated::{ConvCommand, JsonObjectMessage};
 use crate::wire::{Command, Op, convert, iso, row};
@@ -362,7 +362,6 @@ impl Client {
             // What the service tells about unread messages at sign-in comes before the list.
             row.last_unread_notif_at = row.last_unread_notif_at.max(opened_at);
         });
-        turn.step.wrote(Durability::Cache);
         let unfinished = turn.overlay.snapshot().conversations_with_work(WORK_MAX)?;
         for number in unfinished {
             let Some(row) = turn.overlay.snapshot().conversation(number)? else {
@@ -421,7 +420,6 @@ impl Client {
             if let Some(number) = known {
                 turn.overlay
                     .update_conversation(number, |row| row.freshness = Freshness::Fresh)?;
-                turn.step.wrote(Durability::Cache);
             }
         }
         if let Some(caller) = caller {
@@ -448,14 +446,7 @@ impl Client {
     ) -> Result<(), StoreError> {
         let without_members = told.members.is_none();
         let info = convert::conversation_info(told, self.me());
-        let known = turn.overlay.snapshot().number(&info.id)?;
-        let number = match known {
-            Some(number) => number,
-            None => {
-                let row = ConversationRow::unknown(info.id.clone());
-                turn.overlay.create_conversation(row)?
-            }
-        };
+        let number = turn.overlay.conversation_or_unknown(&info.id)?;
         let newest = info.last_message_at;
         let last = info.last_message.clone();
         let me = self.settings.client.clone();
@@ -468,13 +459,38 @@ impl Client {
             row.freshness = Freshness::Fresh;
             after = row.state.clone();
         })?;
-        turn.step.wrote(Durability::Cache);
+        let out = after == ConversationState::Left;
         match (before, after) {
             (_, ConversationState::Left) => self.went_out(number),
             (ConversationState::Left, _) => self.came_back(turn, number, None)?,
             _ => {}
         }
+        if out {
+            return self.compare_while_out(turn, number, newest, last);
+        }
         self.compare_tail(turn, number, newest, last)
+    }
+
+    /// The row itself says that this client is out of the conversation: what was said since is shown
+    /// as far as the row tells it, behind a gap, and nothing is asked for.
+    fn compare_while_out(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        newest: Option<Timestamp>,
+        last: Option<Message>,
+    ) -> Result<(), StoreError> {
+        if let Some(message) = last {
+            let source = self.history_source(number);
+            self.keep(turn, number, &message, source)?;
+        }
+        let row = turn.overlay.snapshot().conversation(number)?;
+        let held = row.and_then(|row| row.history.newest().map(|span| span.to.sent_at));
+        if newest > held {
+            turn.overlay
+                .update_conversation(number, |row| fall_behind(&mut row.history))?;
+        }
+        Ok(())
     }
 
     /// Compares the newest message of the service with the newest of the unbroken history here.

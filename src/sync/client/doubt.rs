@@ -18,7 +18,6 @@ use crate::model::{
 };
 use crate::store::{CreateIntent, Entry, Intent, Position, SendIntent, StoreError};
 use crate::sync::link::{RequestTag, Unanswered};
-use crate::sync::step::Durability;
 use crate::wire::generated::{ConvCommand, JsonObjectMessage, LogsCommand};
 use crate::wire::row::ConversationRow;
 use crate::wire::{Command, Envelope, Op, Payload, content, convert};
@@ -301,7 +300,6 @@ impl Client {
     fn clear_doubt(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry) {
         turn.overlay
             .update_entry(entry.id, |entry| entry.in_doubt_since = None);
-        turn.step.wrote(Durability::Cache);
         self.sender.looked_for(entry.id);
         self.sender.release(entry.conversation, entry.id);
     }

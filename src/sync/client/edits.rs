@@ -11,7 +11,6 @@ use super::unread::Source;
 use super::{Client, Turn};
 use crate::model::{Message, MessageId, Timestamp};
 use crate::store::{ConversationNumber, Intent, StoreError};
-use crate::sync::step::Durability;
 use crate::wire::convert::{self, Edit};
 use crate::wire::generated::PatchCommand;
 
@@ -64,7 +63,6 @@ impl Client {
         let newest = newest.min(self.doubtful_edit(turn).or(newest));
         turn.overlay
             .update_session(|row| row.last_patch_at = row.last_patch_at.max(newest));
-        turn.step.wrote(Durability::Cache);
         Ok(())
     }
 

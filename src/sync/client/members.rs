@@ -6,7 +6,6 @@
 use super::{Client, Turn};
 use crate::model::{ClientId, ConversationId, ConversationKind, Timestamp};
 use crate::store::{ConversationNumber, ConversationRow, Freshness, StoreError};
-use crate::sync::step::Durability;
 use crate::wire::generated::ConvCommand;
 use crate::wire::{Op, iso};
 
@@ -26,10 +25,11 @@ impl Client {
             }
             return Ok(number);
         }
-        let mut row = ConversationRow::unknown(id.clone());
-        row.kind = kind.unwrap_or(row.kind);
-        let number = turn.overlay.create_conversation(row)?;
-        turn.step.wrote(Durability::Cache);
+        let number = turn.overlay.conversation_or_unknown(id)?;
+        if let Some(kind) = kind {
+            turn.overlay
+                .update_conversation(number, |row| row.kind = kind)?;
+        }
         self.directory.want(number);
         Ok(number)
     }
@@ -114,7 +114,6 @@ impl Client {
         let number = self.known_or_asked_for(turn, id, None)?;
         turn.overlay
             .update_conversation(number, |row| row.freshness = Freshness::Stale)?;
-        turn.step.wrote(Durability::Cache);
         self.directory.want(number);
         Ok(())
     }
@@ -135,7 +134,6 @@ pub(super) fn members_changed(
         change(row);
         row.updated_at = row.updated_at.max(changed_at);
     })?;
-    turn.step.wrote(Durability::Cache);
     Ok(true)
 }
 

@@ -72,7 +72,7 @@ use self::tail::Tails;
 use self::unread::Told;
 use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
 use super::request::{Reply, Request, RequestError, RequestId};
-use super::step::{ClientInput, Durability, EffectId, Step};
+use super::step::{ClientInput, EffectId, Step};
 use super::{Randomness, Signature};
 use crate::Limits;
 use crate::model::{ClientId, Now, OutboxEntryId, OutboxState, SessionState, Tag, Timestamp};
@@ -476,7 +476,5 @@ fn requeue(turn: &mut Turn<'_, '_>, entry: OutboxEntryId) {
             entry.state = OutboxState::Queued;
         }
     });
-    if changed {
-        turn.step.wrote(Durability::Cache);
-    }
+    if changed {}
 }

@@ -10,7 +10,6 @@ use crate::store::{
     ConversationNumber, ConversationRow, CreateIntent, Entry, Freshness, HistoryStart, Intent,
     SendIntent, StoreError,
 };
-use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError};
 use crate::wire::frame::TO_SERVICE_BYTES_MAX;
 use crate::wire::generated::{ConvCommand, DirectCommand, JsonObjectMessage};
@@ -275,7 +274,6 @@ impl Client {
         intent: Intent,
     ) -> Result<OutboxEntryId, StoreError> {
         let entry = turn.overlay.enqueue(number, token, enqueued_at, intent)?;
-        turn.step.wrote(Durability::Intent);
         self.sender.add(number, entry);
         Ok(entry)
     }
@@ -311,7 +309,7 @@ impl Client {
                 entry.in_doubt_since = None;
             }
         });
-        turn.step.wrote(Durability::Intent);
+        turn.overlay.intend();
         match entry.intent {
             Intent::Create(_) => {
                 let state = ConversationState::Creating;
@@ -340,7 +338,7 @@ impl Client {
         if !failed && (!never_sent || self.sender.is_busy_with(id)) {
             return Ok(Err(RequestError::EntryOnItsWay));
         }
-        turn.step.wrote(Durability::Intent);
+        turn.overlay.intend();
         if let Intent::Create(_) = entry.intent {
             // What waits for the conversation has nowhere to go.
             self.sender.remove_lane(entry.conversation);
@@ -364,7 +362,7 @@ impl Client {
                 failure: failure.clone(),
             };
         });
-        turn.step.wrote(Durability::Intent);
+        turn.overlay.intend();
         self.sender.remove(entry.conversation, entry.id);
         if let Intent::Create(_) = entry.intent {
             turn.overlay

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::sync::Backoff;
+
 /// The service counts per minute; a second more makes up for what the way takes.
 const WINDOW: Duration = Duration::from_secs(61);
 
-/// The first pause after a time-out on a live link; it doubles with each further one.
-const SLOW_FIRST: Duration = Duration::from_secs(5);
-
-/// The longest such pause.
-const SLOW_MAX: Duration = Duration::from_secs(60);
+/// The pauses after time-outs on a live link.
+const SLOW: Backoff = Backoff::plain(Duration::from_secs(5), Duration::from_secs(60));
 
 /// The pace of one kind of command: so many in any minute, and slower while the service leaves
 /// commands unanswered.
@@ -60,10 +59,8 @@ impl Pace {
 
     /// A command was not answered on a live link: the service throttles us.
     pub(super) fn throttled(&mut self, now: Duration) {
-        let factor = 2_u32.saturating_pow(self.timeouts.min(16));
+        self.hold_until = now.saturating_add(SLOW.longest(self.timeouts));
         self.timeouts = self.timeouts.saturating_add(1);
-        let pause = SLOW_FIRST.saturating_mul(factor).min(SLOW_MAX);
-        self.hold_until = now.saturating_add(pause);
     }
 
     /// A command was answered: the service keeps up.

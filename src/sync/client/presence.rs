@@ -19,7 +19,6 @@ use crate::store::{
     ConversationNumber, ConversationRow, Freshness, HistoryStart, Place, Position, Span,
     StoreError, TimelineItem,
 };
-use crate::sync::step::Durability;
 
 impl Client {
     /// This client is told that it is in a conversation.
@@ -47,7 +46,6 @@ impl Client {
             }
             row.updated_at = row.updated_at.max(changed_at);
         })?;
-        turn.step.wrote(Durability::Cache);
         if let Some(at) = changed_at {
             // What was said before is not unread for a client that comes into a conversation.
             unread::read_until(turn, number, at)?;
@@ -152,7 +150,6 @@ impl Client {
         let after = after.iter().find_map(position);
         turn.overlay
             .update_conversation(number, |row| row.history.forget(before, after))?;
-        turn.step.wrote(Durability::Cache);
         Ok(())
     }
 }

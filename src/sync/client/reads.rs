@@ -15,7 +15,6 @@ use crate::model::{
 };
 use crate::store::{ConversationNumber, Entry, Intent, ReadIntent, StoreError};
 use crate::sync::link::{RequestTag, Unanswered};
-use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError};
 use crate::wire::Command;
 use crate::wire::generated::{ReadCommand, ReadTuple};
@@ -97,7 +96,7 @@ impl Client {
             return Ok(Err(self.outbox_full()));
         }
         unread::read_until(turn, number, until)?;
-        turn.step.wrote(Durability::Intent);
+        turn.overlay.intend();
         let told = row.id.is_local() || row.state == ConversationState::Left;
         if !told {
             let others = newest.filter(|(position, message)| {
@@ -226,7 +225,6 @@ impl Client {
             if matches!(&entry.intent, Intent::Read(mark) if mark.until <= until) {
                 turn.overlay.settle(id);
                 self.reads.remove(id);
-                turn.step.wrote(Durability::Cache);
                 // The service has told by now what is unread behind the mark.
                 self.settle_lower_bound(turn, entry.conversation)?;
             } else {

@@ -13,7 +13,6 @@ use super::{Client, Purpose, Turn};
 use crate::model::{ConversationId, ConversationKind, Message, MessageId, Receipt, Timestamp};
 use crate::store::{ConversationNumber, Position, Put, StoreError};
 use crate::sync::link::LinkRequest;
-use crate::sync::step::Durability;
 use crate::sync::{Reply, RequestError, RequestId};
 use crate::wire::generated::{AckCommand, ConvCommand, DirectCommand, RcpCommand};
 use crate::wire::{Command, Envelope, Op, convert};
@@ -169,7 +168,6 @@ impl Client {
             return Ok(Some((position, Put::Unchanged)));
         }
         let put = turn.overlay.put_message(number, message)?;
-        turn.step.wrote(Durability::Cache);
         let me = self.settings.client.clone();
         match (put, held) {
             (Put::Added, _) => turn
@@ -276,7 +274,6 @@ pub(super) fn raise_receipt(
         turn.overlay.update_conversation(number, |row| {
             row.receipt.raise(told);
         })?;
-        turn.step.wrote(Durability::Cache);
     }
     Ok(())
 }

@@ -3,13 +3,11 @@
 
 use std::time::Duration;
 
+use crate::sync::Backoff;
 use crate::wire::{Retry, ServiceCode};
 
-/// The first pause after a refusal; it doubles with each further one.
-const PAUSE_FIRST: Duration = Duration::from_secs(5);
-
-/// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(120);
+/// The pauses after refusals.
+const PAUSES: Backoff = Backoff::plain(Duration::from_secs(5), Duration::from_secs(120));
 
 /// How often a refusal for good is borne in one session: hooks and plans of an app change, but what
 /// is not allowed is not asked for all day.
@@ -26,8 +24,8 @@ pub(super) struct Refusals {
 impl Refusals {
     /// Notes a refusal; false when it is time to give up until the next session.
     pub(super) fn bear(&mut self, now: Duration, code: ServiceCode) -> bool {
-        let factor = 2_u32.saturating_pow(self.for_now.saturating_add(self.for_good).min(16));
-        self.not_before = now.saturating_add(PAUSE_FIRST.saturating_mul(factor).min(PAUSE_MAX));
+        let pause = PAUSES.longest(self.for_now.saturating_add(self.for_good));
+        self.not_before = now.saturating_add(pause);
         match code.retry() {
             Retry::Later | Retry::AfterOpen => {
                 self.for_now = self.for_now.saturating_add(1);
@@ -65,6 +63,6 @@ mod tests {
         for _ in 0..50 {
             assert!(refusals.bear(Duration::ZERO, ServiceCode::INTERNAL_ERROR));
         }
-        assert_eq!(refusals.not_before(), PAUSE_MAX);
+        assert_eq!(refusals.not_before(), PAUSES.max);
     }
 }

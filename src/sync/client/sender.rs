@@ -19,8 +19,9 @@ use crate::model::{
     Message, MessageId, MessageState, OutboxEntryId, OutboxState, SendFailure, Timestamp,
 };
 use crate::store::{ConversationNumber, Entry, Intent, Position, SendIntent, StoreError};
+use crate::sync::Backoff;
 use crate::sync::link::{RequestTag, Unanswered};
-use crate::sync::step::{Durability, EffectId};
+use crate::sync::step::EffectId;
 use crate::wire::generated::AckCommand;
 use crate::wire::{Command, Envelope, Retry, ServiceCode};
 
@@ -31,11 +32,8 @@ const IN_FLIGHT_MAX: usize = 16;
 /// The most requests that timed out whose late answer is still understood.
 const OVERDUE_MAX: usize = 64;
 
-/// The first pause of a lane after the service refused for the time being; it doubles.
-const REFUSED_PAUSE_FIRST: Duration = Duration::from_secs(2);
-
-/// The longest such pause.
-const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(120);
+/// The pauses of a lane after the service refused for the time being.
+const REFUSED: Backoff = Backoff::plain(Duration::from_secs(2), Duration::from_secs(120));
 
 /// The content lanes and what of them is in flight.
 #[derive(Debug, Default)]
@@ -298,11 +296,9 @@ impl Client {
         // lost when a crash loses the doubt.
         let by_token =
             matches!(entry.intent, Intent::Send(_)) && self.settings.limits.token_memory.is_none();
-        turn.step.wrote(if by_token {
-            Durability::Cache
-        } else {
-            Durability::Intent
-        });
+        if !by_token {
+            turn.overlay.intend();
+        }
         if entry.in_doubt_since.is_none() {
             self.sender.first_sent.insert(entry.id);
         }
@@ -386,7 +382,6 @@ impl Client {
         });
         let message = held.or(acknowledged);
         self.sender.remove(number, entry.id);
-        turn.step.wrote(Durability::Cache);
         let Some(message) = message else {
             turn.overlay.settle(entry.id);
             return Ok(());
@@ -499,9 +494,8 @@ impl Client {
                 Ok(())
             }
             Retry::Later if entry.tries < self.settings.limits.send_tries_max => {
-                let factor = 2_u32.saturating_pow(entry.tries.saturating_sub(1).min(16));
-                let pause = REFUSED_PAUSE_FIRST.saturating_mul(factor);
-                let until = turn.elapsed().saturating_add(pause.min(REFUSED_PAUSE_MAX));
+                let pause = REFUSED.longest(entry.tries.saturating_sub(1));
+                let until = turn.elapsed().saturating_add(pause);
                 self.sender.postpone(entry.conversation, until);
                 // Counted even where nothing was sent, so that a signer that fails for ever ends.
                 if entry.state == OutboxState::Queued {

@@ -12,8 +12,8 @@ use crate::Secret;
 use crate::model::{Operation, SessionEnd, SessionState, Timestamp};
 use crate::store::StoreError;
 use crate::sync::link::{LinkRequest, LinkWish, RequestTag, Unanswered};
-use crate::sync::step::{Durability, Effect, EffectId, Signature};
-use crate::sync::{Reply, RequestError, RequestId, SignIn};
+use crate::sync::step::{Effect, EffectId, Signature};
+use crate::sync::{Backoff, Reply, RequestError, RequestId, SignIn};
 use crate::wire::generated::SessionCommand;
 use crate::wire::{Command, Envelope, Op, Retry, ServiceCode};
 
@@ -151,7 +151,7 @@ impl Client {
         let device_id = self.randomness.local_id();
         turn.overlay
             .update_session(|row| row.device_id = Some(device_id.as_str().to_owned()));
-        turn.step.wrote(Durability::Intent);
+        turn.overlay.intend();
     }
 
     pub(super) fn disconnect(
@@ -329,7 +329,6 @@ impl Client {
             // Edits are told from the first opening on; what is older comes with history.
             row.last_patch_at = row.last_patch_at.or(Some(opened_at));
         });
-        turn.step.wrote(Durability::Cache);
         self.receiver.opened(opened_at);
         self.tails.opened(at);
         self.directory.opened(opened_at);
@@ -346,7 +345,6 @@ impl Client {
             row.token = Some(Secret::new(token));
             row.token_expires_at = Some(expires_at);
         });
-        turn.step.wrote(Durability::Cache);
     }
 
     fn open_refused(
@@ -431,14 +429,11 @@ impl Client {
     /// Tries again after a pause that grows as the link's do.
     fn wait_and_reopen(&mut self, turn: &Turn<'_, '_>) {
         let limits = &self.settings.limits;
-        let factor = 2_u32.saturating_pow(self.session.failures.min(31));
-        let pause = limits.backoff_first.saturating_mul(factor);
-        let half = pause.min(limits.backoff_max) / 2;
-        let millis = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
-        let jitter = Duration::from_millis(self.randomness.below(millis));
+        let backoff = Backoff::spread(limits.backoff_first, limits.backoff_max);
+        let pause = backoff.pause(self.session.failures, &mut self.randomness);
         self.session.failures = self.session.failures.saturating_add(1);
         self.session.phase = Phase::Waiting {
-            until: turn.elapsed().saturating_add(half).saturating_add(jitter),
+            until: turn.elapsed().saturating_add(pause),
         };
     }
 
@@ -527,5 +522,4 @@ fn forget_token(turn: &mut Turn<'_, '_>) {
         row.token = None;
         row.token_expires_at = None;
     });
-    turn.step.wrote(Durability::Cache);
 }

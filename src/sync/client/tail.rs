@@ -20,7 +20,6 @@ use crate::store::{
     ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Place, Position, Span,
     StoreError, TimelineItem,
 };
-use crate::sync::step::Durability;
 
 /// How long an own acknowledgement may overtake a message that is older than what it acknowledges:
 /// for so long the tail of its conversation is not trusted when the connection breaks.
@@ -148,7 +147,6 @@ impl Client {
         };
         turn.overlay
             .update_conversation(number, |row| row.history.hold(other, position.clone()))?;
-        turn.step.wrote(Durability::Cache);
         Ok(())
     }
 
@@ -244,7 +242,6 @@ impl Client {
                 fall_behind(&mut row.history);
                 row.history.set_end(end);
             })?;
-            turn.step.wrote(Durability::Cache);
         }
         self.want_history(turn, number)
     }
@@ -290,7 +287,6 @@ impl Client {
                 turn.overlay.update_conversation(number, |row| {
                     fall_behind(&mut row.history);
                 })?;
-                turn.step.wrote(Durability::Cache);
             }
         }
         Ok(())
@@ -327,7 +323,6 @@ impl Client {
             if unsettled && self.was_acknowledged_here(&message) {
                 turn.overlay
                     .update_conversation(number, |row| fall_behind(&mut row.history))?;
-                turn.step.wrote(Durability::Cache);
             }
         }
         settle(turn, life);
@@ -356,7 +351,6 @@ impl Client {
         turn.overlay.update_conversation(number, |row| {
             row.history.forget(sure.as_ref(), Some(&span.to));
         })?;
-        turn.step.wrote(Durability::Cache);
         Ok(sure)
     }
 
@@ -410,7 +404,6 @@ fn settle(turn: &mut Turn<'_, '_>, newest: Option<Timestamp>) {
     if newest > turn.overlay.snapshot().session().settled_until {
         turn.overlay
             .update_session(|row| row.settled_until = newest);
-        turn.step.wrote(Durability::Cache);
     }
 }
 

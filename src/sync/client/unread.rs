@@ -13,7 +13,6 @@ use crate::model::{ClientId, ConversationId, ConversationKind, Message, Timestam
 use crate::store::{
     ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Intent, StoreError, UnreadTold,
 };
-use crate::sync::step::Durability;
 use crate::wire::generated::{UnreadCommand, UnreadTuple};
 
 /// So many conversations the service names in one notification, newest first, and no more: a
@@ -162,7 +161,6 @@ impl Client {
         turn.overlay.update_session(|row| {
             row.last_unread_notif_at = row.last_unread_notif_at.max(told_at);
         });
-        turn.step.wrote(Durability::Cache);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::{
     LinkStep, LinkWish, LookUpNumber, NetworkHint, Unanswered,
 };
 use crate::model::{ClientId, ConnectionState, Now};
-use crate::sync::Randomness;
+use crate::sync::{Backoff, Randomness};
 use crate::wire::{CloseCode, Command, Direction, Envelope, Frame, Op, ServiceCode, WireError};
 
 /// The machine of the engine's one connection.
@@ -380,14 +380,8 @@ impl Link {
     /// many devices do not come back in the same moment.
     fn wait(&mut self, now: Duration) {
         let limits = &self.options.limits;
-        let factor = 2_u32.saturating_pow(self.failures.min(31));
-        let longest = limits
-            .backoff_first
-            .saturating_mul(factor)
-            .min(limits.backoff_max);
-        let half = longest / 2;
-        let millis = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
-        let delay = half.saturating_add(Duration::from_millis(self.randomness.below(millis)));
+        let backoff = Backoff::spread(limits.backoff_first, limits.backoff_max);
+        let delay = backoff.pause(self.failures, &mut self.randomness);
         self.failures = self.failures.saturating_add(1);
         self.phase = Phase::Waiting {
             until: now.saturating_add(delay),

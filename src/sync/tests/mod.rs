@@ -5,6 +5,7 @@ mod chat;
 mod counts;
 mod holes;
 mod link;
+mod out_of_turn;
 mod presence;
 mod salvage;
 mod schedules;

@@ -10,7 +10,7 @@ use super::world::{Device, World};
 use crate::Limits;
 use crate::model::{ClientId, ConversationId, ConversationState, NewConversation, Uniqueness};
 use crate::store::HistoryEnd;
-use crate::wire::generated::CommandType;
+use crate::wire::generated::{CommandType, UnreadTuple};
 use crate::wire::{Op, ServiceCode};
 
 /// Ann, online in a room with ben in which nothing was said.
@@ -239,6 +239,33 @@ fn history_that_is_not_for_this_client_for_a_while_is_a_gap_and_comes_later() {
     world.cut(ann);
     settle_without_holes(&mut world, ann, &room);
     assert_eq!(world.timeline(ann, &room), world.truth(&room));
+}
+
+#[test]
+fn the_row_of_a_conversation_that_this_client_is_out_of_is_asked_for_once_for_each_sign_of_life() {
+    let (mut world, ann, room) = ann_in_an_empty_room(409);
+    world.post(&room, "ben", "before");
+    world.moment();
+    world.remove_member(&room, "ann");
+    world.moment();
+    world.post(&room, "ben", "unheard");
+    let newest = world.service.newest(room.as_str()).unwrap().as_millis();
+    let sent = world.sent_frames(ann);
+    for n in 1..=3 {
+        let told_at = world.wall();
+        let tuple = UnreadTuple {
+            cid: room.as_str().to_owned(),
+            unread: n,
+            timestamp: Some(newest),
+            ..UnreadTuple::default()
+        };
+        world.tell_unread("ann", tuple, told_at);
+        world.pass(Duration::from_secs(60));
+        assert_no_silent_hole(&world, ann, &room);
+    }
+    let sent = world.sent_frames(ann) - sent;
+    assert!(sent <= 4, "three questions and a heartbeat: {sent}");
+    assert_eq!(world.row(ann, &room).state, ConversationState::Left);
 }
 
 /// One thing that happens around ann and her room.

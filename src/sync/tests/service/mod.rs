@@ -38,6 +38,8 @@ pub(super) struct Service {
     pub(super) unread_cap: usize,
     /// Of how many conversations one notification tells, the newest first.
     pub(super) unread_told_max: usize,
+    /// Whether pages of history begin at a time, whatever message is named.
+    pub(super) pages_by_time: bool,
     /// Whether every message is delivered twice.
     pub(super) delivers_twice: bool,
     /// Commands that are refused: the kind, and the code.
@@ -99,6 +101,7 @@ impl Default for Service {
             granularity: 1,
             unread_cap: 100,
             unread_told_max: 50,
+            pages_by_time: false,
             delivers_twice: false,
             refuses: None,
             wants_signatures: false,
@@ -116,6 +119,17 @@ impl Service {
     /// Forgets all session tokens, as a restart without its database would.
     pub(super) fn forget_sessions(&mut self) {
         self.session_tokens.clear();
+    }
+
+    /// Forgets who is signed in on which socket; the sockets stay.
+    pub(super) fn lose_sessions(&mut self) {
+        self.sessions.clear();
+    }
+
+    /// The time of the newest message of a conversation.
+    pub(super) fn newest(&self, cid: &str) -> Option<Timestamp> {
+        let newest = self.conversations[cid].messages.last();
+        newest.map(|message| Timestamp::from_millis(message.at))
     }
 
     pub(super) fn handle(&mut self, now: i64, socket: Socket, request: Envelope) -> Outgoing {
@@ -331,7 +345,8 @@ impl Service {
         let limit = usize::try_from(body.limit.unwrap()).unwrap();
         let included = body.t_included == Some(true);
         let compare = |message: &&Stored| {
-            let start = body.t.map(|t| match &body.mid {
+            let mid = body.mid.as_ref().filter(|_| !self.pages_by_time);
+            let start = body.t.map(|t| match mid {
                 Some(mid) => (message.at, &message.id).cmp(&(t, mid)),
                 None => message.at.cmp(&t),
             });

@@ -2,6 +2,7 @@
 
 use super::{Conversation, Outgoing, Service, Session, Socket};
 use crate::model::Timestamp;
+use crate::wire::generated::RcpCommand;
 use crate::wire::generated::{
     ConvCommand, DirectCommand, PatchCommand, UnreadCommand, UnreadTuple,
 };
@@ -131,6 +132,26 @@ impl Service {
             ..ConvCommand::default()
         };
         self.tell(now, &[member.to_owned()], &Command::conv(op, body))
+    }
+
+    /// A sender is told that a message was read.
+    pub(in crate::sync::tests) fn tell_receipt(
+        &self,
+        now: i64,
+        cid: &str,
+        to: &str,
+        by: &str,
+        message: &str,
+    ) -> Outgoing {
+        let body = RcpCommand {
+            id: Some(message.to_owned()),
+            cid: Some(cid.to_owned()),
+            t: Some(now),
+            read: Some(true),
+            from: Some(by.to_owned()),
+            ..RcpCommand::default()
+        };
+        self.tell(now, &[to.to_owned()], &Command::Rcp(body))
     }
 
     pub(in crate::sync::tests) fn make_unique(&mut self, cid: &str) {

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::{Device, Happening, SLOT, World, socket};
-use crate::store::{CommitClass, Overlay};
+use crate::store::Overlay;
 use crate::sync::link::{LinkEffect, LinkInput, LinkStep};
-use crate::sync::{ClientInput, Durability, Effect, Step};
+use crate::sync::{ClientInput, Effect, Step};
 
 impl World {
     pub(super) fn link(&mut self, device: Device, input: LinkInput) {
@@ -105,15 +105,10 @@ impl World {
             step.absorb(client.handle(now, input, &mut overlay).unwrap());
         }
         let batch = overlay.into_batch();
-        let class = match step.durability {
-            Durability::None => {
-                assert!(batch.is_empty(), "a step that wrote said that it did not");
-                return step;
-            }
-            Durability::Cache => CommitClass::Cache,
-            Durability::Intent => CommitClass::Intent,
-        };
-        writer.commit(batch, class).unwrap();
+        if !batch.is_empty() {
+            let class = batch.class();
+            writer.commit(batch, class).unwrap();
+        }
         step
     }
 }

@@ -113,6 +113,21 @@ impl World {
         self.deliver(out);
     }
 
+    /// The service tells a sender that a message was read.
+    pub(in crate::sync::tests) fn tell_receipt(
+        &mut self,
+        id: &ConversationId,
+        to: &str,
+        by: &str,
+        message: &str,
+    ) {
+        let wall = self.wall();
+        let out = self
+            .service
+            .tell_receipt(wall, id.as_str(), to, by, message);
+        self.deliver(out);
+    }
+
     /// The service refuses commands of a kind.
     pub(in crate::sync::tests) fn refuse(&mut self, kind: CommandType, code: ServiceCode) {
         self.service.refuses = Some((kind, code));
