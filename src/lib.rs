@@ -36,7 +36,7 @@ pub mod views;
 pub mod wire;
 
 pub use api::{
-    Client, ClientOptions, Conversation, ConversationsCursor, ConversationsPage,
+    Client, ClientOptions, Conversation, ConversationList, ConversationsCursor, ConversationsPage,
     CreatedConversation, Engine, EventObserver, ExtensionInbox, FetchedHistory, GapEdge, LocalData,
     LogLevel, LogRecord, LogSink, NetworkChange, OperationSignature, PageItem, SentMessage, Signer,
     Subscription, Timeline, TimelineGap, TimelinePage, TimelinePlace, library_version,
@@ -51,10 +51,11 @@ pub use model::Operation;
 pub use runtime::{EventStream, InboxReport};
 pub use store::{OpenReport, SetAside, StorageUsage};
 pub use views::{
-    Anchor, Blocker, ClientState, Delivery, FillFailure, FillState, LinkState, Loaded,
-    OutboxSummary, SyncState, TimelineEdge, TimelineEdit, TimelineItem, TimelineItemKind,
-    TimelineMessage, TimelineOptions, TimelineStart, TimelineUpdate, UnreadSum, UnreadSummary,
-    Version,
+    Blocker, ClientState, ContentKind, ConversationFilter, ConversationOrder, ConversationRow,
+    Delivery, FillFailure, FillState, LastMessage, LinkState, ListEdit, ListOptions, ListUpdate,
+    Loaded, OutboxSummary, SyncState, TimelineAnchor, TimelineEdge, TimelineEdit, TimelineItem,
+    TimelineItemKind, TimelineMessage, TimelineOptions, TimelineStart, TimelineUpdate, UnreadSum,
+    UnreadSummary, Version,
 };
 
 /// The page that a newcomer reads first: its example is compiled and run.

@@ -8,14 +8,15 @@ use crate::model::{
     SessionState, StoreHealth, Tag,
 };
 use crate::runtime::{
-    AfterSignOut, ClientCore, EventStream, InboxReport, OpenOptions, Runtime, Scope,
+    AfterSignOut, ClientCore, EventStream, InboxReport, LiveList, OpenOptions, Runtime, Scope,
 };
 use crate::store::{OpenReport, StorageUsage, Store, StoreKey};
 use crate::sync::{Reply, Request, SignIn};
-use crate::views::{ClientState, UnreadSummary, Version};
+use crate::views::{ClientState, ListOptions, UnreadSummary, Version};
 use crate::{SampanError, Secret};
 
 use super::conversation::Conversation;
+use super::conversation_list::ConversationList;
 use super::observer::{EventObserver, Signer, Subscription, signer_of};
 use super::views::{ConversationsCursor, ConversationsPage};
 
@@ -392,6 +393,21 @@ impl Client {
             })
         })
         .await
+    }
+
+    /// The list of conversations, live: its first rows are read on return, from this device.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    #[uniffi::method(default(options = None))]
+    pub async fn conversation_list(
+        &self,
+        options: Option<ListOptions>,
+    ) -> Result<Arc<ConversationList>, SampanError> {
+        let options = options.unwrap_or_default();
+        let live = LiveList::open(&self.runtime, &self.core, options).await?;
+        Ok(Arc::new(ConversationList::new(live)))
     }
 
     /// What is unread in all conversations together.

@@ -11,6 +11,7 @@
 //! | `engine.rs` | [`Engine`]: open, clients, suspend, resume, shutdown |
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
+//! | `conversation_list.rs` | [`ConversationList`]: a live window over all conversations |
 //! | `timeline.rs` | [`Timeline`]: a live window over a conversation |
 //! | `inbox.rs` | [`ExtensionInbox`]: what an extension of the app leaves |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`Subscription`] |
@@ -28,6 +29,7 @@
 
 mod client;
 mod conversation;
+mod conversation_list;
 mod engine;
 mod inbox;
 mod log;
@@ -37,6 +39,7 @@ mod views;
 
 pub use client::{Client, ClientOptions, CreatedConversation, LocalData};
 pub use conversation::{Conversation, FetchedHistory, SentMessage};
+pub use conversation_list::ConversationList;
 pub use engine::{Engine, NetworkChange, library_version};
 pub use inbox::ExtensionInbox;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};

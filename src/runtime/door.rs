@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::marks::{Marks, Touched};
 use crate::SampanError;
+use crate::model::CommitSeq;
 use crate::store::{OpenReport, Opened, Store, Writer};
 
 /// Opens the store; called again after a rest. It blocks.
@@ -155,7 +156,7 @@ impl Door {
     /// Shuts the door for good; whoever is inside may finish.
     pub(super) fn close(&self) {
         *self.state() = State::Closed;
-        self.marks.raise(&Touched::Everything);
+        self.marks.raise(CommitSeq(0), &Touched::Everything);
     }
 
     /// What those wait for who watch the store.

@@ -4,11 +4,13 @@
 //! are. Whoever is woken reads the store again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
 
+use crate::model::CommitSeq;
 use crate::store::ConversationNumber;
+use crate::views::Dirty;
 
 /// What a change of the store concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,14 +29,23 @@ pub enum Touched {
 pub(crate) struct Marks {
     any: Flag,
     conversations: Mutex<BTreeMap<ConversationNumber, Flag>>,
+    lists: Mutex<Vec<Weak<Unread>>>,
 }
+
+/// What a list has not read yet: a set of conversations, however many commits touched them.
+#[derive(Debug, Default)]
+pub(super) struct Unread(Mutex<(Dirty, CommitSeq)>);
 
 /// A count of changes, to be waited for.
 type Flag = watch::Sender<u64>;
 
 impl Marks {
     /// Raises the flags of what was touched.
-    pub(super) fn raise(&self, touched: &Touched) {
+    pub(super) fn raise(&self, seq: CommitSeq, touched: &Touched) {
+        locked(&self.lists).retain(|list| {
+            let list = list.upgrade();
+            list.is_some_and(|list| list.note(seq, touched))
+        });
         let mut flags = self.flags();
         // Nobody watches these any more.
         flags.retain(|_, flag| flag.receiver_count() > 0);
@@ -60,11 +71,52 @@ impl Marks {
         self.flags().entry(number).or_default().subscribe()
     }
 
-    fn flags(&self) -> MutexGuard<'_, BTreeMap<ConversationNumber, Flag>> {
-        // The sections under this lock run no code of the app.
-        let flags = self.conversations.lock();
-        flags.unwrap_or_else(PoisonError::into_inner)
+    /// Collects what is touched from now on.
+    pub(super) fn collect(&self) -> Arc<Unread> {
+        let unread = Arc::default();
+        locked(&self.lists).push(Arc::downgrade(&unread));
+        unread
     }
+
+    fn flags(&self) -> MutexGuard<'_, BTreeMap<ConversationNumber, Flag>> {
+        locked(&self.conversations)
+    }
+}
+
+impl Unread {
+    /// Notes a commit. Always true: it is still collected.
+    fn note(&self, seq: CommitSeq, touched: &Touched) -> bool {
+        let mut unread = locked(&self.0);
+        unread.1 = unread.1.max(seq);
+        match (&mut unread.0, touched) {
+            (Dirty::These(all), Touched::These(more)) => all.extend(more),
+            (dirty, Touched::Everything) => *dirty = Dirty::Everything,
+            (Dirty::Everything, Touched::These(_)) | (_, Touched::Nothing) => {}
+        }
+        true
+    }
+
+    /// Takes what was touched up to the commit of a snapshot that is being read. A commit that was
+    /// not told of yet may have touched anything.
+    pub(super) fn take(&self, seq: CommitSeq) -> Dirty {
+        let mut unread = locked(&self.0);
+        let dirty = std::mem::replace(&mut unread.0, Dirty::These(BTreeSet::new()));
+        if unread.1 < seq {
+            Dirty::Everything
+        } else {
+            dirty
+        }
+    }
+
+    /// What was taken could not be read.
+    pub(super) fn forget(&self) {
+        locked(&self.0).0 = Dirty::Everything;
+    }
+}
+
+/// The sections under these locks run no code of the app.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn raise(flag: &Flag) {
@@ -82,18 +134,38 @@ mod tests {
         let (mut first, mut second) =
             (marks.watch_conversation(one), marks.watch_conversation(two));
         let mut any = marks.watch();
-        marks.raise(&Touched::These([one].into()));
+        marks.raise(CommitSeq(1), &Touched::These([one].into()));
         assert!(first.has_changed().unwrap() && any.has_changed().unwrap());
         assert!(!second.has_changed().unwrap());
         first.mark_unchanged();
         any.mark_unchanged();
-        marks.raise(&Touched::Nothing);
+        marks.raise(CommitSeq(1), &Touched::Nothing);
         assert!(!first.has_changed().unwrap() && !any.has_changed().unwrap());
-        marks.raise(&Touched::Everything);
+        marks.raise(CommitSeq(1), &Touched::Everything);
         assert!(first.has_changed().unwrap() && second.has_changed().unwrap());
         second.mark_unchanged();
         drop(second);
-        marks.raise(&Touched::Nothing);
+        marks.raise(CommitSeq(1), &Touched::Nothing);
         assert_eq!(marks.flags().len(), 1, "what nobody watches is forgotten");
+    }
+
+    #[test]
+    fn a_list_reads_what_was_touched_and_everything_after_a_commit_that_was_not_told_of() {
+        let marks = Marks::default();
+        let unread = marks.collect();
+        assert_eq!(
+            unread.take(CommitSeq(0)),
+            Dirty::Everything,
+            "it has read nothing"
+        );
+        let [one, two] = [1, 2].map(ConversationNumber);
+        marks.raise(CommitSeq(1), &Touched::These([one].into()));
+        marks.raise(CommitSeq(2), &Touched::These([two].into()));
+        assert_eq!(unread.take(CommitSeq(2)), Dirty::These([one, two].into()));
+        assert_eq!(unread.take(CommitSeq(2)), Dirty::These(BTreeSet::new()));
+        assert_eq!(unread.take(CommitSeq(3)), Dirty::Everything);
+        drop(unread);
+        marks.raise(CommitSeq(3), &Touched::Everything);
+        assert!(locked(&marks.lists).is_empty(), "nobody reads it any more");
     }
 }

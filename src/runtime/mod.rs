@@ -24,7 +24,8 @@
 //! | `events.rs` | what the store says changed, as events |
 //! | `client_state.rs` | how a client is, in one value |
 //! | `progress.rs` | what is told of a catch-up |
-//! | `timeline.rs` | what drives a timeline |
+//! | `live.rs` | what views that somebody watches have in common |
+//! | `timeline.rs`, `list.rs` | what drives a timeline, and a list of conversations |
 //! | `marks.rs` | what those wait for who watch a store |
 //! | `account.rs` | the folders of clients |
 //! | `clock.rs` | the only reader of clocks and entropy |
@@ -44,6 +45,8 @@ mod door;
 mod driver;
 mod events;
 mod inbox;
+mod list;
+mod live;
 mod mailbox;
 mod marks;
 mod progress;
@@ -80,6 +83,7 @@ pub use arrival::{Arrival, Commits, Departure, Wishes};
 pub(crate) use clients::ClientCore;
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave};
+pub(crate) use list::LiveList;
 pub(crate) use mailbox::{EngineBoard, Mailbox, Signer};
 #[doc(hidden)]
 pub use marks::Touched;

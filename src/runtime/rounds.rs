@@ -20,7 +20,9 @@ use super::arrival::{Arrival, Commits, Departure};
 use super::marks::Touched;
 use super::seat::{Released, Seat, Slots};
 use crate::SampanError;
-use crate::model::{ClientId, ConnectionState, Event, Now, Operation, SessionState, StoreHealth};
+use crate::model::{
+    ClientId, CommitSeq, ConnectionState, Event, Now, Operation, SessionState, StoreHealth,
+};
 use crate::store::{Dropped, StoreError};
 use crate::sync::link::{
     ClientSlot, ConnectionNumber, Delivery, Link, LinkEffect, LinkInput, LinkOptions, LinkStep,
@@ -60,7 +62,7 @@ pub trait Ports {
     fn sync_changed(&mut self, _client: &ClientId, _state: SyncState) {}
 
     /// A client's store has another state than before: those who watch it look again.
-    fn committed(&mut self, _client: &ClientId, _touched: &Touched) {}
+    fn committed(&mut self, _client: &ClientId, _seq: CommitSeq, _touched: &Touched) {}
 
     /// Answers a call.
     fn answer(&mut self, call: Self::Call, answer: Result<Reply, SampanError>);
@@ -498,7 +500,8 @@ impl<P: Ports> Rounds<P> {
             self.ports.sync_changed(&client, sync);
         }
         if released.committed != Touched::Nothing {
-            self.ports.committed(&client, &released.committed);
+            let (seq, touched) = (released.seq, &released.committed);
+            self.ports.committed(&client, seq, touched);
         }
         if let Some(reason) = &released.not_imported {
             self.ports.left_untaken(&client, reason);

@@ -18,7 +18,7 @@ use super::arrival::{Arrival, Commits, Departure, Wishes};
 use super::events;
 use super::marks::Touched;
 use super::progress::Telling;
-use crate::model::{ClientId, Event, Now, Operation, SessionState, StoreHealth, Tag};
+use crate::model::{ClientId, CommitSeq, Event, Now, Operation, SessionState, StoreHealth, Tag};
 use crate::store::{Batch, Overlay, Store, StoreError, Tended};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
@@ -102,6 +102,8 @@ pub(super) struct Released<C> {
     pub(super) sync: Option<SyncState>,
     /// What of the store is different from before.
     pub(super) committed: Touched,
+    /// The commit that made it so.
+    pub(super) seq: CommitSeq,
     /// What came of what other processes of the app left.
     pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
     /// Why nothing comes of it now.
@@ -122,6 +124,7 @@ impl<C> Default for Released<C> {
             health: None,
             sync: None,
             committed: Touched::Nothing,
+            seq: CommitSeq(0),
             imported: Vec::new(),
             not_imported: None,
             compacted: None,
@@ -327,6 +330,7 @@ impl<C, W: Commits> Seat<C, W> {
         let mut released = Released {
             sync: self.telling.note(now, working.machine.progress()),
             committed,
+            seq: self.store.seq(),
             imported,
             answers: answers(&mut self.calls, replies),
             requests: step.requests,
@@ -454,6 +458,7 @@ impl<C, W: Commits> Seat<C, W> {
         let tended = self.writer.tend(&in_view);
         if self.store.seq() != before {
             released.committed = Touched::Everything;
+            released.seq = self.store.seq();
         }
         if tended != Ok(Tended::More) {
             working.tend_at = None;

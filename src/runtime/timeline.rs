@@ -5,21 +5,20 @@
 //!   seen, loads ────────▶ worker ─▶ steps of loads, questions for history, read marks
 //! ```
 //!
-//! Nothing here keeps an engine or a client alive. The worker is a future on the threads for
+//! The worker is a future on the threads for
 //! callers, one for each timeline: it sleeps until something is wanted, and ends with the timeline or
 //! the client.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::callers::Callers;
+use super::live::{Changes, Live};
 use super::{ClientCore, Runtime};
 use crate::SampanError;
-use crate::model::{ConversationId, ItemKey, SessionState, StoreHealth, Timestamp};
+use crate::model::{ConversationId, ItemKey, Timestamp};
 use crate::store::{Position, Snapshot, Store, StoreError};
 use crate::sync::{Reply, Request};
 use crate::views::{
@@ -36,27 +35,13 @@ const IN_VIEW: Duration = Duration::from_secs(60);
 /// A timeline that is being watched.
 #[derive(Debug)]
 pub(crate) struct LiveTimeline {
+    live: Live,
     conversation: ConversationId,
-    runtime: Weak<Runtime>,
-    client: Weak<ClientCore>,
-    callers: Callers,
     view: Mutex<TimelineView>,
-    /// Rings when the view shows something else without a commit, and at its end.
-    bell: watch::Sender<u64>,
     /// Wakes the worker.
     work: Notify,
     /// What is on the screen, until the worker takes note of it.
     seen: Mutex<Option<(ItemKey, ItemKey)>>,
-    has_ended: AtomicBool,
-}
-
-/// Everything that may change a timeline, watched from one moment on.
-struct Changes {
-    bell: watch::Receiver<u64>,
-    commits: watch::Receiver<u64>,
-    is_away: watch::Receiver<bool>,
-    session: watch::Receiver<SessionState>,
-    health: watch::Receiver<StoreHealth>,
 }
 
 /// What the worker has to remember.
@@ -91,15 +76,11 @@ impl LiveTimeline {
         options: TimelineOptions,
     ) -> Result<Arc<Self>, SampanError> {
         let timeline = Arc::new(Self {
+            live: Live::new(runtime, client),
             conversation,
-            runtime: Arc::downgrade(runtime),
-            client: Arc::downgrade(client),
-            callers: runtime.callers.clone(),
             view: Mutex::new(TimelineView::new(options)),
-            bell: watch::Sender::default(),
             work: Notify::new(),
             seen: Mutex::default(),
-            has_ended: AtomicBool::new(false),
         });
         let reach = client.reach();
         let own = Arc::clone(&timeline);
@@ -123,14 +104,14 @@ impl LiveTimeline {
 
     /// What changed since a version, once something did; none when the view has ended.
     pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<TimelineUpdate> {
-        self.callers.outside(self.changed(have)).await
+        self.live.outside(self.changed(have)).await
     }
 
     async fn changed(self: &Arc<Self>, have: Version) -> Option<TimelineUpdate> {
         loop {
             let changes = self.changes()?;
             self.refresh().await;
-            if self.is_over() {
+            if self.live.is_over() {
                 return None;
             }
             if let Some(update) = self.view().update(have) {
@@ -148,7 +129,7 @@ impl LiveTimeline {
     ) -> Result<Result<Loaded, FillFailure>, SampanError> {
         let number = self.view().begin(side, limit);
         self.ring();
-        self.callers.outside(self.loaded(side, number)).await
+        self.live.outside(self.loaded(side, number)).await
     }
 
     async fn loaded(
@@ -158,7 +139,7 @@ impl LiveTimeline {
     ) -> Result<Result<Loaded, FillFailure>, SampanError> {
         loop {
             let changes = self.changes().ok_or(SampanError::Closed)?;
-            if self.is_over() {
+            if self.live.is_over() {
                 return Err(SampanError::Closed);
             }
             if let Some(outcome) = self.view().outcome(side, number) {
@@ -195,55 +176,31 @@ impl LiveTimeline {
         };
         drop(seen);
         self.view().see(&first, &last);
-        self.tell();
+        self.live.tell();
         true
     }
 
     /// Ends the view: those who wait are told.
     pub(crate) fn end(&self) {
-        self.has_ended.store(true, Ordering::Relaxed);
-        self.ring();
+        self.live.end();
+        self.work.notify_one();
     }
 
     /// Tells those who wait, and the worker.
     fn ring(&self) {
-        self.tell();
+        self.live.tell();
         self.work.notify_one();
     }
 
-    /// Tells those who wait.
-    fn tell(&self) {
-        self.bell
-            .send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    /// Whether nothing comes any more.
-    fn is_over(&self) -> bool {
-        let client = self.client.upgrade();
-        self.has_ended.load(Ordering::Relaxed)
-            || client.is_none_or(|client| client.door.is_closed())
-    }
-
     fn changes(&self) -> Option<Changes> {
-        let (runtime, client) = (self.runtime.upgrade()?, self.client.upgrade()?);
-        let marks = client.door.marks();
-        Some(Changes {
-            bell: self.bell.subscribe(),
-            commits: match self.view().number() {
-                Some(number) => marks.watch_conversation(number),
-                None => marks.watch(),
-            },
-            is_away: runtime.board.is_away.subscribe(),
-            session: client.board.session.subscribe(),
-            health: client.board.health.subscribe(),
-        })
+        let number = self.view().number();
+        self.live.changes(number)
     }
 
     /// Reads the window, if something changed since it was read. A store that is shut, because the app
     /// is in the background, stays shut: the window stays what it was.
     async fn refresh(self: &Arc<Self>) {
-        let client = self.client.upgrade();
-        let Some(reach) = client.map(|client| client.reach()) else {
+        let Some(reach) = self.live.reach() else {
             return;
         };
         let reading = self.read(move |view, store, conversation| {
@@ -267,18 +224,17 @@ impl LiveTimeline {
         + Send
         + 'static,
     ) -> Option<Result<T, SampanError>> {
-        let (runtime, client) = (self.runtime.upgrade()?, self.client.upgrade()?);
         let own = Arc::clone(self);
         let read = move |store: &Store| {
             let mut view = own.view();
             Ok(work(&mut view, store, &own.conversation)?)
         };
-        runtime.read_if_open(&client, read).await
+        self.live.read(read).await
     }
 
     /// One step of a load.
     async fn step(self: &Arc<Self>, side: Side) {
-        let Some(reach) = self.client.upgrade().map(|client| client.reach()) else {
+        let Some(reach) = self.live.reach() else {
             return;
         };
         let advance = self.read(move |view, store, conversation| {
@@ -296,18 +252,18 @@ impl LiveTimeline {
             // The store is shut: the load waits for it.
             None => self.view().interrupted(side),
         }
-        self.tell();
+        self.live.tell();
     }
 
     async fn fetch(&self, side: Side, before: Option<Position>, limit: u32) {
         // The screen shows that it is being fetched.
-        self.tell();
+        self.live.tell();
         let request = Request::FetchHistory {
             conversation: self.conversation.clone(),
             before,
             limit,
         };
-        let failure = match self.request(request).await {
+        let failure = match self.live.request(request).await {
             Ok(Reply::History { added, .. }) => return self.view().answered(side, Ok(added)),
             Ok(_) | Err(SampanError::NotConnected | SampanError::Closed) => {
                 return self.view().interrupted(side);
@@ -321,17 +277,9 @@ impl LiveTimeline {
         self.view().answered(side, Err(failure));
     }
 
-    async fn request(&self, request: Request) -> Result<Reply, SampanError> {
-        let both = (self.runtime.upgrade(), self.client.upgrade());
-        let (Some(runtime), Some(client)) = both else {
-            return Err(SampanError::Closed);
-        };
-        runtime.mailbox.request(&client.id, request).await
-    }
-
     async fn focus(&self, conversation: Option<ConversationId>) {
         // Nothing depends on it: it is a preference.
-        let _ = self.request(Request::Focus { conversation }).await;
+        let _ = self.live.request(Request::Focus { conversation }).await;
     }
 
     async fn mark_read(&self, until: Timestamp) {
@@ -339,7 +287,7 @@ impl LiveTimeline {
             conversation: self.conversation.clone(),
             until: Some(until),
         };
-        if let Err(error) = self.request(request).await {
+        if let Err(error) = self.live.request(request).await {
             log::warn!("what was seen could not be marked read: {error}");
         }
         // What failed is not tried for ever: the next message that is seen brings another mark.
@@ -359,14 +307,14 @@ impl LiveTimeline {
     fn task(&self, pace: &mut Pace) -> Task {
         let now = Instant::now();
         let changes = self.changes();
-        let (false, Some(changes)) = (self.is_over(), changes) else {
+        let (false, Some(changes)) = (self.live.is_over(), changes) else {
             return Task::End;
         };
-        let is_away = *changes.is_away.borrow();
-        if let Some(client) = self.client.upgrade()
-            && self.view().reached(client.reach())
+        let is_away = changes.is_away();
+        if let Some(reach) = self.live.reach()
+            && self.view().reached(reach)
         {
-            self.tell();
+            self.live.tell();
         }
         if self.take_seen() {
             let is_new = pace.in_view_until.is_none();
@@ -384,20 +332,6 @@ impl LiveTimeline {
             Some(Wish::MarkRead { until }) if may_read => Task::MarkRead(until),
             _ => Task::Wait(changes),
         }
-    }
-}
-
-impl Changes {
-    /// Waits for the next one; none when none can come any more.
-    async fn any(mut self) -> Option<()> {
-        let changed: Result<(), watch::error::RecvError> = tokio::select! {
-            changed = self.bell.changed() => changed,
-            changed = self.commits.changed() => changed,
-            changed = self.is_away.changed() => changed,
-            changed = self.session.changed() => changed,
-            changed = self.health.changed() => changed,
-        };
-        changed.ok()
     }
 }
 

@@ -25,8 +25,8 @@ use super::rounds::{Left, Ports};
 use super::sockets::Sockets;
 use crate::SampanError;
 use crate::model::{
-    ClientId, ConnectionState, ConversationId, Event, Now, Operation, SessionState, StoreHealth,
-    Timestamp,
+    ClientId, CommitSeq, ConnectionState, ConversationId, Event, Now, Operation, SessionState,
+    StoreHealth, Timestamp,
 };
 use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
@@ -161,9 +161,9 @@ impl Ports for Wiring {
         }
     }
 
-    fn committed(&mut self, client: &ClientId, touched: &Touched) {
+    fn committed(&mut self, client: &ClientId, seq: CommitSeq, touched: &Touched) {
         if let Some(guest) = self.guests.get(client) {
-            guest.core.door.marks().raise(touched);
+            guest.core.door.marks().raise(seq, touched);
         }
     }
 

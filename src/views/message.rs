@@ -4,8 +4,9 @@ use crate::model::{
     ClientId, Content, ConversationId, LocalId, Mentions, Message, MessageKey, MessageRef,
     MessageState, OutboxEntryId, Timestamp,
 };
+use crate::store::{ConversationRow, Snapshot, TimelineItem};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Reach};
 
 /// A message as a timeline shows it.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
@@ -39,9 +40,27 @@ pub struct TimelineMessage {
 }
 
 impl TimelineMessage {
-    /// The message as `me` sees it, once the service has it; none of one without any id.
+    /// A message or echo of a conversation; none of a gap.
     #[must_use]
-    pub fn sent(message: Message, me: &ClientId) -> Option<Self> {
+    pub fn of_item(
+        snapshot: &Snapshot<'_>,
+        row: &ConversationRow,
+        item: TimelineItem,
+        reach: Reach,
+    ) -> Option<Self> {
+        let me = snapshot.owner();
+        match item {
+            TimelineItem::Message { message, .. } => Self::sent(message, me),
+            TimelineItem::Echo { entry, message } => {
+                let delivery = Delivery::of(&*snapshot.entry(entry)?, row, reach);
+                Self::of(message, me, Some(delivery), Some(entry))
+            }
+            TimelineItem::Gap(_) => None,
+        }
+    }
+
+    /// The message as `me` sees it, once the service has it; none of one without any id.
+    fn sent(message: Message, me: &ClientId) -> Option<Self> {
         let delivery = match message.state {
             MessageState::Pending | MessageState::Sent => Delivery::Sent,
             MessageState::Delivered { at } => Delivery::Delivered { at },
@@ -50,17 +69,6 @@ impl TimelineMessage {
         };
         let is_own = message.sender == *me;
         Self::of(message, me, is_own.then_some(delivery), None)
-    }
-
-    /// The message as `me` sees it while it is in the outbox.
-    #[must_use]
-    pub fn unsent(
-        message: Message,
-        me: &ClientId,
-        delivery: Delivery,
-        entry: OutboxEntryId,
-    ) -> Option<Self> {
-        Self::of(message, me, Some(delivery), Some(entry))
     }
 
     fn of(

@@ -18,6 +18,7 @@
 //! | `delivery.rs` | how far an own message got, and what holds it up |
 //! | `message.rs` | a message as a screen shows it |
 //! | `timeline/` | [`TimelineView`]: a window over one conversation |
+//! | `list/` | [`ListView`]: a window over all conversations |
 //! | `client_state.rs` | [`ClientState`]: the banner, the badge, support |
 //!
 //! This floor reads snapshots of the store and knows no clock, no thread and no network; whoever
@@ -26,6 +27,7 @@
 mod client_state;
 mod delivery;
 mod diff;
+mod list;
 mod message;
 mod timeline;
 mod windows;
@@ -35,10 +37,14 @@ pub use client_state::{
 };
 pub use delivery::{Blocker, Delivery, Reach};
 pub use diff::{Edit, Keyed, apply, difference};
+pub use list::{
+    ContentKind, ConversationFilter, ConversationOrder, ConversationRow, Dirty, LastMessage,
+    ListEdit, ListOptions, ListState, ListUpdate, ListView,
+};
 pub use message::TimelineMessage;
 pub use timeline::{
-    Anchor, FillFailure, FillState, Loaded, Next, Side, TimelineEdge, TimelineEdit, TimelineItem,
-    TimelineItemKind, TimelineOptions, TimelineStart, TimelineState, TimelineUpdate, TimelineView,
-    Wish,
+    FillFailure, FillState, Loaded, Next, Side, TimelineAnchor, TimelineEdge, TimelineEdit,
+    TimelineItem, TimelineItemKind, TimelineOptions, TimelineStart, TimelineState, TimelineUpdate,
+    TimelineView, Wish,
 };
 pub use windows::{Version, Windows};

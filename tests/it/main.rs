@@ -33,6 +33,7 @@
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `views_timeline.rs` | live windows over a conversation |
 //! | `views_anchors.rs` | where they begin, and how missing history is filled |
+//! | `views_list.rs` | the list of conversations, live |
 //! | `views_state.rs` | the one small state of a client |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
@@ -78,5 +79,6 @@ mod suspend;
 mod tls;
 mod unread;
 mod views_anchors;
+mod views_list;
 mod views_state;
 mod views_timeline;

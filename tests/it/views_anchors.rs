@@ -2,12 +2,14 @@
 
 use sampan::model::{Count, ItemKey, MessageKey, MessageRef, Timestamp};
 use sampan::views::TimelineState;
-use sampan::{Anchor, FillState, TimelineEdge, TimelineEdit, TimelineItemKind, TimelineStart};
+use sampan::{
+    FillState, TimelineAnchor, TimelineEdge, TimelineEdit, TimelineItemKind, TimelineStart,
+};
 
 use crate::place::Place;
 use crate::screen::{Ben, Screen, ann, catch_up, from, line, lines, messages, page, with_a_gap};
 
-/// §5.1 Paging: offline the missing history becomes an item and the next call goes on behind it.
+/// Paging: offline the missing history becomes an item and the next call goes on behind it.
 #[tokio::test]
 async fn offline_a_gap_becomes_an_item_and_the_next_call_goes_on_behind_it() {
     let place = Place::new().await;
@@ -35,7 +37,7 @@ async fn offline_a_gap_becomes_an_item_and_the_next_call_goes_on_behind_it() {
     );
 }
 
-/// §5.1 Gaps: one that is seen fills by itself and keeps its key while it shrinks.
+/// Gaps: one that is seen fills by itself and keeps its key while it shrinks.
 #[tokio::test]
 async fn a_gap_that_is_seen_fills_by_itself_and_keeps_its_key() {
     let place = Place::new().await;
@@ -66,7 +68,7 @@ async fn a_gap_that_is_seen_fills_by_itself_and_keeps_its_key() {
     assert_eq!(screen.lines(), lines(20..90));
 }
 
-/// §5.1 Gaps: filling by hand asks for a page; the gap keeps its key and its place.
+/// Gaps: filling by hand asks for a page; the gap keeps its key and its place.
 #[tokio::test]
 async fn a_gap_is_filled_by_hand_page_by_page() {
     let place = Place::new().await;
@@ -95,7 +97,7 @@ async fn a_gap_is_filled_by_hand_page_by_page() {
     );
 }
 
-/// §5.1 Anchors: the first unread message, the mark before it, and the mark stays when it is read.
+/// Anchors: the first unread message, the mark before it, and the mark stays when it is read.
 #[tokio::test]
 async fn a_timeline_from_the_first_unread_message_begins_there_and_its_mark_stays() {
     let place = Place::new().await;
@@ -106,7 +108,11 @@ async fn a_timeline_from_the_first_unread_message_begins_there_and_its_mark_stay
     let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
     talk.mark_read().await.unwrap();
     let nothing = Screen::open(&talk, from(TimelineStart::FirstUnread, 10)).await;
-    assert_eq!(nothing.state.anchor, Anchor::None, "nothing is unread");
+    assert_eq!(
+        nothing.state.anchor,
+        TimelineAnchor::None,
+        "nothing is unread"
+    );
     let unread = ben.say(20..40).await;
     ann.until("40 lines", || async {
         (ann.lines(&ben.talk).await.ok()?.len() == 40).then_some(())
@@ -114,7 +120,7 @@ async fn a_timeline_from_the_first_unread_message_begins_there_and_its_mark_stay
     .await;
     let mut screen = Screen::open(&talk, from(TimelineStart::FirstUnread, 10)).await;
     let first = MessageKey::service(unread[0].sent_at, unread[0].id.clone());
-    let expected = Anchor::At {
+    let expected = TimelineAnchor::At {
         key: first.into(),
         jump: Count(1),
     };
@@ -142,7 +148,7 @@ async fn a_timeline_from_the_first_unread_message_begins_there_and_its_mark_stay
     assert_eq!(screen.state.newer, TimelineEdge::End);
 }
 
-/// §5.1 Anchors: a message that is not on this device is searched for, then found, or absent.
+/// Anchors: a message that is not on this device is searched for, then found, or absent.
 #[tokio::test]
 async fn a_message_that_is_not_held_is_searched_for_and_found_or_absent() {
     let place = Place::new().await;
@@ -157,7 +163,7 @@ async fn a_message_that_is_not_held_is_searched_for_and_found_or_absent() {
         reference: reference.clone(),
     };
     let mut screen = Screen::open(&talk, from(start.clone(), 10)).await;
-    assert_eq!(screen.state.anchor, Anchor::Searching);
+    assert_eq!(screen.state.anchor, TimelineAnchor::Searching);
     let waits = TimelineItemKind::Gap {
         state: FillState::Waiting,
     };
@@ -167,7 +173,7 @@ async fn a_message_that_is_not_held_is_searched_for_and_found_or_absent() {
         })
         .await;
     ann.client.connect().await.unwrap();
-    let found = |state: &TimelineState| matches!(state.anchor, Anchor::At { .. });
+    let found = |state: &TimelineState| matches!(state.anchor, TimelineAnchor::At { .. });
     screen.until("the message", found).await;
     let key: ItemKey = MessageKey::service(reference.sent_at, reference.id.clone()).into();
     let (at, item) = screen.state.find(&key).unwrap();
@@ -181,17 +187,17 @@ async fn a_message_that_is_not_held_is_searched_for_and_found_or_absent() {
     let absent = TimelineStart::Reference { reference: absent };
     screen.timeline.jump(absent).await.unwrap();
     screen
-        .until("absence", |state| state.anchor == Anchor::Absent)
+        .until("absence", |state| state.anchor == TimelineAnchor::Absent)
         .await;
     screen.timeline.jump(start).await.unwrap();
     screen.until("the message again", found).await;
-    let Anchor::At { jump, .. } = screen.state.anchor else {
+    let TimelineAnchor::At { jump, .. } = screen.state.anchor else {
         panic!("it is there");
     };
     assert_eq!(jump, Count(2), "another jump is another scroll");
 }
 
-/// §5.1 Anchors: the first message of a time or later.
+/// Anchors: the first message of a time or later.
 #[tokio::test]
 async fn a_timeline_from_a_time_begins_at_the_first_message_of_that_time_or_later() {
     let place = Place::new().await;
@@ -204,7 +210,7 @@ async fn a_timeline_from_a_time_begins_at_the_first_message_of_that_time_or_late
     let expected = said.iter().find(|it| it.sent_at >= at).unwrap();
     let mut screen = Screen::open(&talk, from(TimelineStart::Time { at }, 10)).await;
     let key = MessageKey::service(expected.sent_at, expected.id.clone());
-    let expected = Anchor::At {
+    let expected = TimelineAnchor::At {
         key: key.clone().into(),
         jump: Count(1),
     };
@@ -217,7 +223,7 @@ async fn a_timeline_from_a_time_begins_at_the_first_message_of_that_time_or_late
     assert_eq!(screen.lines(), lines);
 }
 
-/// §5.1 The live end: an anchored window goes on to it by loading newer messages.
+/// The live end: an anchored window goes on to it by loading newer messages.
 #[tokio::test]
 async fn loading_newer_leads_to_the_live_end() {
     let place = Place::new().await;
@@ -246,7 +252,7 @@ async fn loading_newer_leads_to_the_live_end() {
     assert_eq!((nothing.added, nothing.edge), (Count(0), TimelineEdge::End));
 }
 
-/// §5.1 Reading: what is seen is marked read, once a second at most.
+/// Reading: what is seen is marked read, once a second at most.
 #[tokio::test]
 async fn what_is_seen_is_marked_read() {
     let place = Place::new().await;

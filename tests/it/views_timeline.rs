@@ -5,14 +5,15 @@ use std::sync::Arc;
 use sampan::model::{Count, ItemKey, MessageKey};
 use sampan::views::TimelineState;
 use sampan::{
-    Anchor, Blocker, Delivery, FillState, Timeline, TimelineEdge, TimelineEdit, TimelineOptions,
+    Blocker, Delivery, FillState, Timeline, TimelineAnchor, TimelineEdge, TimelineEdit,
+    TimelineOptions,
 };
 use tokio::time::timeout;
 
 use crate::place::{PATIENCE, Place, id};
 use crate::screen::{Ben, Screen, ann, catch_up, line, lines, messages, page};
 
-/// §5.1 Resets: the first update is one; the window is there before the call returns.
+/// Resets: the first update is one; the window is there before the call returns.
 #[tokio::test]
 async fn the_first_update_is_a_reset_with_the_newest_page() {
     let place = Place::new().await;
@@ -28,10 +29,10 @@ async fn the_first_update_is_a_reset_with_the_newest_page() {
         (&first.older, &first.newer),
         (&TimelineEdge::More, &TimelineEdge::End)
     );
-    assert_eq!(first.anchor, Anchor::None);
+    assert_eq!(first.anchor, TimelineAnchor::None);
 }
 
-/// §5.1 Echo becomes sent: one update with one edit, and the key of before.
+/// Echo becomes sent: one update with one edit, and the key of before.
 #[tokio::test]
 async fn an_echo_that_is_sent_keeps_its_key_and_is_never_removed() {
     let place = Place::new().await;
@@ -76,7 +77,7 @@ async fn an_echo_that_is_sent_keeps_its_key_and_is_never_removed() {
     }
 }
 
-/// §5.1 Keys: they are the same after a restart, for own messages and for those of others.
+/// Keys: they are the same after a restart, for own messages and for those of others.
 #[tokio::test]
 async fn keys_of_messages_are_the_same_after_a_restart() {
     let place = Place::new().await;
@@ -107,7 +108,7 @@ async fn keys_of_messages_are_the_same_after_a_restart() {
     assert_eq!(messages.collect::<Vec<_>>(), keys);
 }
 
-/// §5.1 The live end: new messages come into the window, and an update is nothing but what changed.
+/// S150. The live end: new messages come into the window, and an update is nothing but what changed.
 #[tokio::test]
 async fn a_new_message_at_the_live_end_is_one_insertion() {
     let place = Place::new().await;
@@ -128,7 +129,7 @@ async fn a_new_message_at_the_live_end_is_one_insertion() {
     assert_eq!(screen.lines(), lines(0..6));
 }
 
-/// §3: any number of collectors, each at its own pace; the slow one gets one update, a very slow one a
+/// D08. Any number of collectors, each at its own pace; the slow one gets one update, a very slow one a
 /// reset, and a cancelled call loses nothing.
 #[tokio::test]
 async fn collectors_have_their_own_pace_and_a_very_slow_one_is_given_everything_anew() {
@@ -161,7 +162,7 @@ async fn collectors_have_their_own_pace_and_a_very_slow_one_is_given_everything_
     assert!(slow.is_settled().await, "one update told it all");
 }
 
-/// §5.1 Paging: what the store holds comes at once, then what the service has, down to the start.
+/// Paging: what the store holds comes at once, then what the service has, down to the start.
 #[tokio::test]
 async fn loading_older_goes_through_the_store_and_then_asks_the_service_until_the_start() {
     let place = Place::new().await;
@@ -192,7 +193,7 @@ async fn loading_older_goes_through_the_store_and_then_asks_the_service_until_th
     assert_eq!((nothing.added, nothing.edge), (Count(0), TimelineEdge::End));
 }
 
-/// §5.1 Paging: calls at the same time in one direction are one.
+/// Paging: calls at the same time in one direction are one.
 #[tokio::test]
 async fn loads_at_the_same_time_in_one_direction_are_one() {
     let place = Place::new().await;
@@ -212,7 +213,7 @@ async fn loads_at_the_same_time_in_one_direction_are_one() {
     assert!(screen.is_settled().await);
 }
 
-/// §5.1 Cut: a window that grows beyond its limit loses the end that is further from what is seen.
+/// Cut: a window that grows beyond its limit loses the end that is further from what is seen.
 #[tokio::test]
 async fn a_window_is_cut_at_the_end_that_is_further_from_what_is_seen() {
     let place = Place::new().await;
@@ -249,7 +250,7 @@ async fn a_window_is_cut_at_the_end_that_is_further_from_what_is_seen() {
     );
 }
 
-/// §5.1 Paging: a page that holds nothing visible goes on to the next.
+/// Paging: a page that holds nothing visible goes on to the next.
 #[tokio::test]
 async fn a_page_that_holds_nothing_visible_goes_on_to_the_next() {
     let place = Place::new().await;
@@ -273,7 +274,7 @@ async fn a_page_that_holds_nothing_visible_goes_on_to_the_next() {
     assert_eq!(screen.lines(), [lines(0..5), lines(35..40)].concat());
 }
 
-/// §5.1 Resets: a conversation that was merged into an existing one is shown anew.
+/// Resets: a conversation that was merged into an existing one is shown anew.
 #[tokio::test]
 async fn a_conversation_that_is_merged_into_an_existing_one_is_shown_anew() {
     let place = Place::new().await;
@@ -298,7 +299,7 @@ async fn a_conversation_that_is_merged_into_an_existing_one_is_shown_anew() {
     );
 }
 
-/// §5.1 Lifetime: `end`, the last handle and the engine's end give those who wait none.
+/// Lifetime: `end`, the last handle and the engine's end give those who wait none.
 #[tokio::test]
 async fn a_view_that_ends_tells_those_who_wait() {
     let place = Place::new().await;
@@ -330,7 +331,7 @@ async fn a_view_that_ends_tells_those_who_wait() {
     assert_eq!(told, None);
 }
 
-/// §5.1 Lifetime: a view keeps no engine alive, and while the app is in the background no file is open.
+/// Lifetime: a view keeps no engine alive, and while the app is in the background no file is open.
 #[tokio::test]
 async fn a_view_keeps_no_engine_alive() {
     let place = Place::new().await;
@@ -344,7 +345,7 @@ async fn a_view_keeps_no_engine_alive() {
     assert_eq!(told.expect("it ends").unwrap(), None);
 }
 
-/// Design §1.6: what is seen is what is stored, whatever happened in between.
+/// What is seen is what is stored, whatever happened in between.
 #[tokio::test]
 async fn at_rest_a_timeline_equals_one_that_is_read_anew() {
     let place = Place::new().await;

@@ -39,6 +39,12 @@ const BENCHES: &[Bench] = &[
         target: "spine",
     },
     Bench {
+        name: "views",
+        about: "what one update of a timeline and of a list costs",
+        package: "sampan",
+        target: "views",
+    },
+    Bench {
         name: "connections",
         about: "what an idle connection costs the service",
         package: "sampan-service",

@@ -7,11 +7,14 @@ use std::sync::{Arc, RwLockReadGuard};
 
 use serde::de::DeserializeOwned;
 
-use crate::model::{ClientId, CommitSeq, ConversationId, ConversationInfo, Message, OutboxEntryId};
+use crate::model::{
+    ClientId, CommitSeq, ConversationId, ConversationInfo, Message, OutboxEntryId, Timestamp,
+};
 use crate::store::error::StoreError;
 use crate::store::format::key::{self, Tag};
 use crate::store::format::messagepack::{BadRecord, decode};
 use crate::store::format::record::IdRecord;
+use crate::store::read::timeline::TimelineItem;
 use crate::store::state::{Shared, Tables};
 use crate::store::tree::{Direction, Visit};
 use crate::store::types::batch::Batch;
@@ -90,7 +93,11 @@ impl Snapshot<'_> {
     }
 
     /// A conversation's row, shared with whoever else has read it.
-    pub(in crate::store) fn row(
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn row(
         &self,
         number: ConversationNumber,
     ) -> Result<Option<Arc<ConversationRow>>, StoreError> {
@@ -147,16 +154,38 @@ impl Snapshot<'_> {
         number: ConversationNumber,
         row: &ConversationRow,
     ) -> Result<ConversationInfo, StoreError> {
-        let echo = self
-            .newest_echo(number)
-            .and_then(|entry| self.echo(&entry, &row.id));
-        let last = match echo {
-            Some(echo) => Some(echo),
-            None => self
-                .newest_message_of(number, row)?
-                .map(|(_, message)| message),
-        };
-        Ok(row.info(last))
+        let newest = self.newest_item(number, row)?;
+        Ok(row.info(newest.and_then(TimelineItem::into_message)))
+    }
+
+    /// The newest local echo of a conversation, or else its newest message.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn newest_item(
+        &self,
+        number: ConversationNumber,
+        row: &ConversationRow,
+    ) -> Result<Option<TimelineItem>, StoreError> {
+        let entry = self.newest_echo(number);
+        let echo = entry.and_then(|entry| Some((entry.id, self.echo(&entry, &row.id)?)));
+        if let Some((entry, message)) = echo {
+            return Ok(Some(TimelineItem::Echo { entry, message }));
+        }
+        let newest = self.newest_message_of(number, row)?;
+        Ok(newest.map(|(position, message)| TimelineItem::Message { position, message }))
+    }
+
+    /// All conversations, newest activity first, as the last commit left them.
+    pub fn listed(&self) -> impl Iterator<Item = ConversationNumber> {
+        self.tables.list.all()
+    }
+
+    /// Where a conversation stands in the list; none where there is none, as the last commit left it.
+    #[must_use]
+    pub fn activity(&self, number: ConversationNumber) -> Option<Timestamp> {
+        self.tables.list.activity(number)
     }
 
     /// A page of the list of conversations, newest activity first, as the last commit left it:

@@ -63,6 +63,15 @@ impl TimelineItem {
         }
     }
 
+    /// The message alone, of a message or an echo.
+    #[must_use]
+    pub fn into_message(self) -> Option<Message> {
+        match self {
+            Self::Message { message, .. } | Self::Echo { message, .. } => Some(message),
+            Self::Gap(_) => None,
+        }
+    }
+
     /// The message, of a message or an echo.
     #[must_use]
     pub const fn message(&self) -> Option<&Message> {

@@ -91,6 +91,11 @@ impl List {
         (page.collect(), found.next().is_some())
     }
 
+    /// All conversations, newest activity first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = ConversationNumber> {
+        self.order.iter().map(|(_, Reverse(number))| *number)
+    }
+
     /// Where a conversation stands.
     pub(crate) fn activity(&self, number: ConversationNumber) -> Option<Timestamp> {
         self.activities.get(&number).copied()

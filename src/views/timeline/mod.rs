@@ -178,7 +178,7 @@ pub enum TimelineEdge {
 
 /// Where a screen begins to show a timeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
-pub enum Anchor {
+pub enum TimelineAnchor {
     /// At the newest item.
     #[default]
     None,
@@ -250,7 +250,7 @@ pub struct TimelineUpdate {
     /// What lies beyond the newest item. At the end, new messages come into the window.
     pub newer: TimelineEdge,
     /// Where a screen begins.
-    pub anchor: Anchor,
+    pub anchor: TimelineAnchor,
     /// How many messages are newer than the newest that was seen; beyond the window at most 100 are
     /// counted.
     pub below: Count,
@@ -277,7 +277,7 @@ pub struct TimelineState {
     /// What lies beyond the newest item.
     pub newer: TimelineEdge,
     /// Where a screen begins.
-    pub anchor: Anchor,
+    pub anchor: TimelineAnchor,
     /// How many messages are newer than the newest that was seen.
     pub below: Count,
 }
@@ -323,11 +323,11 @@ impl Keyed for TimelineItem {
 }
 
 /// An index or a length that fits: windows are far smaller.
-fn narrow(number: usize) -> u32 {
+pub(super) fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-const fn widen(number: u32) -> usize {
+pub(super) const fn widen(number: u32) -> usize {
     number as usize
 }
 

@@ -6,7 +6,7 @@ use crate::views::delivery::Reach;
 
 use super::super::loads::Side;
 use super::super::reading::Beyond;
-use super::super::{Anchor, FillFailure, narrow, start};
+use super::super::{FillFailure, TimelineAnchor, narrow, start};
 use super::{Next, Phase, TimelineView, lower};
 
 /// The most messages of one question for history.
@@ -194,7 +194,7 @@ impl TimelineView {
         // The service has no more of it than what is here by now.
         match (otherwise.take(), self.number) {
             (Some(aim), Some(number)) => self.open_at(snapshot, number, aim)?,
-            _ => self.open_newest(Anchor::Absent),
+            _ => self.open_newest(TimelineAnchor::Absent),
         }
         self.windows.forget_all();
         Ok(Next::Done)

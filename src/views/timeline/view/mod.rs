@@ -18,7 +18,7 @@ use super::loads::{Loads, Side};
 use super::reading::{self, Beyond, Bounds, Lower, Reading, Sizes};
 use super::start::{self, Aim, Found, Mark};
 use super::{
-    Anchor, FillFailure, Loaded, TimelineEdge, TimelineEdit, TimelineItem, TimelineOptions,
+    FillFailure, Loaded, TimelineAnchor, TimelineEdge, TimelineEdit, TimelineItem, TimelineOptions,
     TimelineStart, TimelineUpdate, widen,
 };
 use crate::views::delivery::Reach;
@@ -36,7 +36,7 @@ pub struct TimelineView {
     number: Option<ConversationNumber>,
     windows: Windows<Arc<TimelineItem>>,
     shown: Shown,
-    anchor: Anchor,
+    anchor: TimelineAnchor,
     seq: CommitSeq,
     reach: Reach,
     /// What it was when the window was read.
@@ -76,7 +76,7 @@ enum Phase {
 struct Shown {
     older: TimelineEdge,
     newer: TimelineEdge,
-    anchor: Anchor,
+    anchor: TimelineAnchor,
     below: Count,
 }
 
@@ -133,7 +133,7 @@ impl TimelineView {
             number: None,
             windows: Windows::default(),
             shown: Shown::default(),
-            anchor: Anchor::None,
+            anchor: TimelineAnchor::None,
             seq: CommitSeq::default(),
             reach: Reach::Offline,
             read_at: Reach::Offline,
@@ -274,8 +274,8 @@ impl TimelineView {
             Phase::Open => return Ok(false),
         };
         match start::find(snapshot, number, row, &start)? {
-            Found::Newest => self.open_newest(Anchor::None),
-            Found::Absent => self.open_newest(Anchor::Absent),
+            Found::Newest => self.open_newest(TimelineAnchor::None),
+            Found::Absent => self.open_newest(TimelineAnchor::Absent),
             Found::At(aim) => self.open_at(snapshot, number, aim)?,
             Found::Missing { before, otherwise } => {
                 self.search(start, before, otherwise);
@@ -285,7 +285,7 @@ impl TimelineView {
         Ok(true)
     }
 
-    fn open_newest(&mut self, anchor: Anchor) {
+    fn open_newest(&mut self, anchor: TimelineAnchor) {
         self.bounds = Bounds::default();
         self.anchor = anchor;
         self.open();
@@ -300,7 +300,7 @@ impl TimelineView {
         let half = self.page().div_ceil(2);
         self.bounds = start::around(snapshot, number, &aim.place, half)?;
         self.jumps = self.jumps.next();
-        self.anchor = Anchor::At {
+        self.anchor = TimelineAnchor::At {
             key: aim.key,
             jump: self.jumps,
         };
@@ -327,7 +327,7 @@ impl TimelineView {
             self.bounds = Bounds::default();
             self.loads.begin(Side::Start, self.page());
         }
-        self.anchor = Anchor::Searching;
+        self.anchor = TimelineAnchor::Searching;
         self.phase = Phase::Search {
             start,
             before,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::model::{Count, ItemKey};
 use crate::store::{ConversationRow, Snapshot, TimelineItem as Stored};
 use crate::views::Version;
-use crate::views::delivery::Delivery;
 use crate::views::diff::Keyed;
 use crate::views::message::TimelineMessage;
 
@@ -65,15 +64,7 @@ impl TimelineView {
         row: &ConversationRow,
         stored: &Stored,
     ) -> Option<Arc<TimelineItem>> {
-        let me = snapshot.owner();
-        let message = match stored {
-            Stored::Message { message, .. } => TimelineMessage::sent(message.clone(), me),
-            Stored::Echo { entry, message } => {
-                let delivery = Delivery::of(&*snapshot.entry(*entry)?, row, self.reach);
-                TimelineMessage::unsent(message.clone(), me, delivery, *entry)
-            }
-            Stored::Gap(_) => None,
-        }?;
+        let message = TimelineMessage::of_item(snapshot, row, stored.clone(), self.reach)?;
         if self.options.hide_recalled && message.content.is_recalled() {
             return None;
         }

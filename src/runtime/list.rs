@@ -1,0 +1,122 @@
+//! What drives a list of conversations: it is read when somebody asks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::live::Live;
+use super::marks::Unread;
+use super::{ClientCore, Runtime};
+use crate::SampanError;
+use crate::model::Count;
+use crate::store::Store;
+use crate::views::{ListOptions, ListUpdate, ListView, Reach, Version};
+
+/// A list that is being watched.
+#[derive(Debug)]
+pub(crate) struct LiveList {
+    live: Live,
+    view: Mutex<ListView>,
+    /// What was committed since the view was read.
+    unread: Arc<Unread>,
+}
+
+impl LiveList {
+    /// Opens a list: its first window is read on return.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub(crate) async fn open(
+        runtime: &Arc<Runtime>,
+        client: &Arc<ClientCore>,
+        options: ListOptions,
+    ) -> Result<Arc<Self>, SampanError> {
+        let list = Arc::new(Self {
+            live: Live::new(runtime, client),
+            view: Mutex::new(ListView::new(options)),
+            unread: client.door.marks().collect(),
+        });
+        let (own, reach) = (Arc::clone(&list), client.reach());
+        let first = runtime.read(client, move |store| own.read(store, reach));
+        first.await?;
+        Ok(list)
+    }
+
+    fn view(&self) -> MutexGuard<'_, ListView> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, store: &Store, reach: Reach) -> Result<(), SampanError> {
+        let mut view = self.view();
+        if view.is_fresh(store.seq(), reach) {
+            return Ok(());
+        }
+        let snapshot = store.snapshot();
+        let dirty = self.unread.take(snapshot.seq());
+        let read = view.refresh(&snapshot, &dirty, reach);
+        if read.is_err() {
+            self.unread.forget();
+        }
+        Ok(read?)
+    }
+
+    async fn refresh(self: &Arc<Self>) {
+        let Some(reach) = self.live.reach() else {
+            return;
+        };
+        let own = Arc::clone(self);
+        let read = self.live.read(move |store| own.read(store, reach));
+        if let Some(Err(error)) = read.await {
+            log::warn!("a list of conversations can't be read: {error}");
+        }
+    }
+
+    /// What changed since a version, once something did; none when the view has ended.
+    pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<ListUpdate> {
+        self.live.outside(self.changed(have)).await
+    }
+
+    async fn changed(self: &Arc<Self>, have: Version) -> Option<ListUpdate> {
+        loop {
+            let changes = self.live.changes(None)?;
+            self.refresh().await;
+            if self.live.is_over() {
+                return None;
+            }
+            if let Some(update) = self.view().update(have) {
+                return Some(update);
+            }
+            changes.any().await?;
+        }
+    }
+
+    /// Makes the window larger; answers how many rows came.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::Closed`] when the view has ended.
+    pub(crate) async fn load_more(self: &Arc<Self>, limit: u32) -> Result<Count, SampanError> {
+        if self.live.is_over() {
+            return Err(SampanError::Closed);
+        }
+        let before = {
+            let mut view = self.view();
+            view.grow(limit);
+            view.len()
+        };
+        self.live.outside(self.refresh()).await;
+        self.live.tell();
+        let after = self.view().len();
+        Ok(Count::from(after.saturating_sub(before)))
+    }
+
+    /// Shows others, or the same in another order.
+    pub(crate) fn show(&self, options: ListOptions) {
+        self.view().show(options);
+        self.live.tell();
+    }
+
+    /// Ends the view: those who wait are told.
+    pub(crate) fn end(&self) {
+        self.live.end();
+    }
+}

@@ -1,0 +1,132 @@
+//! What all views that somebody watches have in common: what they wait for, how they read, when they
+//! end.
+//!
+//! Nothing here keeps an engine or a client alive.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use tokio::sync::watch;
+
+use super::callers::{Callers, Outside};
+use super::{ClientCore, Runtime};
+use crate::SampanError;
+use crate::model::{SessionState, StoreHealth};
+use crate::store::{ConversationNumber, Store};
+use crate::sync::{Reply, Request};
+use crate::views::Reach;
+
+/// A view's ties to the client whose store it shows.
+#[derive(Debug)]
+pub(super) struct Live {
+    runtime: Weak<Runtime>,
+    client: Weak<ClientCore>,
+    callers: Callers,
+    /// Rings when the view shows something else without a commit, and at its end.
+    bell: watch::Sender<u64>,
+    has_ended: AtomicBool,
+}
+
+/// Everything that may change a view, watched from one moment on.
+pub(super) struct Changes {
+    bell: watch::Receiver<u64>,
+    commits: watch::Receiver<u64>,
+    is_away: watch::Receiver<bool>,
+    session: watch::Receiver<SessionState>,
+    health: watch::Receiver<StoreHealth>,
+}
+
+impl Live {
+    pub(super) fn new(runtime: &Arc<Runtime>, client: &Arc<ClientCore>) -> Self {
+        Self {
+            runtime: Arc::downgrade(runtime),
+            client: Arc::downgrade(client),
+            callers: runtime.callers.clone(),
+            bell: watch::Sender::default(),
+            has_ended: AtomicBool::new(false),
+        }
+    }
+
+    /// A future for the app to poll.
+    pub(super) fn outside<F: Future>(&self, inner: F) -> Outside<F> {
+        self.callers.outside(inner)
+    }
+
+    /// Tells those who wait that something else is shown.
+    pub(super) fn tell(&self) {
+        self.bell
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Ends the view: those who wait are told.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.tell();
+    }
+
+    /// Whether nothing comes any more.
+    pub(super) fn is_over(&self) -> bool {
+        let client = self.client.upgrade();
+        self.has_ended.load(Ordering::Relaxed)
+            || client.is_none_or(|client| client.door.is_closed())
+    }
+
+    /// What keeps the client from sending; none when it is gone.
+    pub(super) fn reach(&self) -> Option<Reach> {
+        Some(self.client.upgrade()?.reach())
+    }
+
+    /// Whatever may change the view from now on: commits that touch a conversation, or all.
+    pub(super) fn changes(&self, of: Option<ConversationNumber>) -> Option<Changes> {
+        let (runtime, client) = (self.runtime.upgrade()?, self.client.upgrade()?);
+        let marks = client.door.marks();
+        Some(Changes {
+            bell: self.bell.subscribe(),
+            commits: match of {
+                Some(number) => marks.watch_conversation(number),
+                None => marks.watch(),
+            },
+            is_away: runtime.board.is_away.subscribe(),
+            session: client.board.session.subscribe(),
+            health: client.board.health.subscribe(),
+        })
+    }
+
+    /// Reads from the store, on a thread for reads; none while it is shut, because the app is in the
+    /// background, and none at the end.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
+    ) -> Option<Result<T, SampanError>> {
+        let (runtime, client) = (self.runtime.upgrade()?, self.client.upgrade()?);
+        runtime.read_if_open(&client, read).await
+    }
+
+    /// Asks the client's machine.
+    pub(super) async fn request(&self, request: Request) -> Result<Reply, SampanError> {
+        let both = (self.runtime.upgrade(), self.client.upgrade());
+        let (Some(runtime), Some(client)) = both else {
+            return Err(SampanError::Closed);
+        };
+        runtime.mailbox.request(&client.id, request).await
+    }
+}
+
+impl Changes {
+    /// Whether the app is in the background.
+    pub(super) fn is_away(&self) -> bool {
+        *self.is_away.borrow()
+    }
+
+    /// Waits for the next one; none when none can come any more.
+    pub(super) async fn any(mut self) -> Option<()> {
+        let changed: Result<(), watch::error::RecvError> = tokio::select! {
+            changed = self.bell.changed() => changed,
+            changed = self.commits.changed() => changed,
+            changed = self.is_away.changed() => changed,
+            changed = self.session.changed() => changed,
+            changed = self.health.changed() => changed,
+        };
+        changed.ok()
+    }
+}

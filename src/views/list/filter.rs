@@ -1,0 +1,109 @@
+//! Which conversations a list shows, decided on this device.
+
+use crate::model::{ClientId, ConversationKind, Json};
+use crate::store::{ConversationNumber, ConversationRow, Snapshot};
+
+/// Which conversations a list shows.
+#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
+pub enum ConversationFilter {
+    /// Those with something unread.
+    Unread,
+    /// Those whose unread messages mention the client.
+    Mentioned,
+    /// Those that are muted.
+    Muted,
+    /// Those with unsent messages, failed ones included.
+    Unsent,
+    /// Those of a kind.
+    Kind {
+        /// The kind.
+        kind: ConversationKind,
+    },
+    /// Those with a member.
+    Member {
+        /// The member.
+        client: ClientId,
+    },
+    /// Those whose name has a text in it, without regard to upper and lower case.
+    Name {
+        /// The text.
+        contains: String,
+    },
+    /// Those of which an attribute has a value.
+    Attribute {
+        /// The attribute's name; names with dots between them lead into objects.
+        path: String,
+        /// The value.
+        equals: Json,
+    },
+    /// Those that fit all parts.
+    All {
+        /// The parts.
+        parts: Vec<ConversationFilter>,
+    },
+    /// Those that fit at least one part.
+    Any {
+        /// The parts.
+        parts: Vec<ConversationFilter>,
+    },
+    /// Those that do not fit a part.
+    Not {
+        /// The part.
+        part: Box<ConversationFilter>,
+    },
+}
+
+impl ConversationFilter {
+    /// Whether a conversation fits.
+    pub(super) fn fits(
+        &self,
+        snapshot: &Snapshot<'_>,
+        number: ConversationNumber,
+        row: &ConversationRow,
+    ) -> bool {
+        match self {
+            Self::Unread => !row.unread.is_none(),
+            Self::Mentioned => row.unread.mentioned,
+            Self::Muted => row.muted,
+            Self::Unsent => snapshot.outbox_of(number).iter().any(|it| it.has_echo()),
+            Self::Kind { kind } => row.kind == *kind,
+            Self::Member { client } => row.members.contains(client),
+            Self::Name { contains } => {
+                let name = row.name.as_deref().unwrap_or_default().to_lowercase();
+                name.contains(&contains.to_lowercase())
+            }
+            Self::Attribute { path, equals } => row
+                .attributes
+                .as_ref()
+                .is_some_and(|attributes| has(attributes, path, equals)),
+            Self::All { parts } => parts.iter().all(|it| it.fits(snapshot, number, row)),
+            Self::Any { parts } => parts.iter().any(|it| it.fits(snapshot, number, row)),
+            Self::Not { part } => !part.fits(snapshot, number, row),
+        }
+    }
+}
+
+/// Whether attributes have a value at the end of a path.
+fn has(attributes: &Json, path: &str, equals: &Json) -> bool {
+    let parse = |json: &Json| serde_json::from_str::<serde_json::Value>(json.as_str());
+    let (Ok(attributes), Ok(equals)) = (parse(attributes), parse(equals)) else {
+        return false;
+    };
+    let found = path
+        .split('.')
+        .try_fold(&attributes, |inside, name| inside.get(name));
+    found == Some(&equals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_into_objects_and_a_value_is_compared_whole() {
+        let attributes = Json::parse(r#"{"a":{"b":[1,2]},"c":null}"#).unwrap();
+        let equals = |path, value| has(&attributes, path, &Json::parse(value).unwrap());
+        assert!(equals("a.b", "[1,2]") && equals("c", "null"));
+        assert!(!equals("a.b", "[1]") && !equals("a", "[1,2]") && !equals("d", "null"));
+    }
+}

@@ -1,0 +1,198 @@
+//! The list of conversations: a window from the top, in an order, of those that fit a filter.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `row.rs` | a conversation as a list shows it |
+//! | `filter.rs` | which conversations a list shows |
+//! | `view.rs` | the view: the order of all that fit, and the rows of the window |
+
+mod filter;
+mod row;
+mod view;
+
+use crate::model::{CommitSeq, ConversationKey, Count};
+
+use super::Version;
+use super::diff::{Edit, Keyed, apply};
+use super::timeline::{narrow, widen};
+
+pub use filter::ConversationFilter;
+pub use row::{ContentKind, ConversationRow, LastMessage};
+pub use view::{Dirty, ListView};
+
+/// Which conversations a list shows, in which order, and how many at first.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct ListOptions {
+    /// Which; none for all.
+    #[uniffi(default)]
+    pub filter: Option<ConversationFilter>,
+    /// In which order; none for the newest activity first.
+    #[uniffi(default)]
+    pub order: Option<ConversationOrder>,
+    /// How many rows the first window has, 1 to 500.
+    #[uniffi(default = 50)]
+    pub page: u32,
+}
+
+impl Default for ListOptions {
+    fn default() -> Self {
+        Self {
+            filter: None,
+            order: None,
+            page: 50,
+        }
+    }
+}
+
+/// The order of a list. What is alike in it stands by activity, the newest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
+pub enum ConversationOrder {
+    /// The newest activity first.
+    #[default]
+    Activity,
+    /// Those with something unread first.
+    UnreadFirst,
+    /// By name, without regard to upper and lower case; those without a name last.
+    Name,
+    /// The newest conversation first, by when the service made it; those it has not made yet first.
+    Created,
+}
+
+/// One edit of a list. An index is good for applying that edit, after those before it, and for nothing
+/// else.
+#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
+pub enum ListEdit {
+    /// All rows anew. It comes first and alone; rows that stay have the keys that they had.
+    Reset {
+        /// The rows.
+        rows: Vec<ConversationRow>,
+    },
+    /// Neighbours are put in.
+    Insert {
+        /// Where the first of them stands then.
+        at: u32,
+        /// The rows.
+        rows: Vec<ConversationRow>,
+    },
+    /// Neighbours are taken out.
+    Remove {
+        /// Where the first of them stands.
+        at: u32,
+        /// How many.
+        count: u32,
+    },
+    /// A row is different and has the same key.
+    Replace {
+        /// Where it stands.
+        at: u32,
+        /// The row as it is now.
+        row: ConversationRow,
+    },
+    /// A row stands elsewhere and has the same key.
+    Move {
+        /// Where it stood.
+        from: u32,
+        /// Where it stands, counted after it was taken out.
+        to: u32,
+        /// The row as it is now.
+        row: ConversationRow,
+    },
+}
+
+/// What changed in a list.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct ListUpdate {
+    /// The version that the edits lead to: `next` takes it.
+    pub version: Version,
+    /// The commit whose state the window shows; it never goes back.
+    pub seq: CommitSeq,
+    /// The edits, in order.
+    pub edits: Vec<ListEdit>,
+    /// Whether more conversations fit than the window shows.
+    pub more: bool,
+    /// How many conversations fit.
+    pub total: Count,
+}
+
+/// What a list shows at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ListState {
+    /// The version: `next` takes it.
+    pub version: Version,
+    /// The rows, from the top.
+    pub rows: Vec<ConversationRow>,
+    /// Whether more conversations fit than these.
+    pub more: bool,
+    /// How many conversations fit.
+    pub total: Count,
+}
+
+impl ListState {
+    /// Takes an update that `next` answered to this state's version.
+    pub fn apply(&mut self, update: ListUpdate) {
+        for edit in update.edits {
+            apply(&mut self.rows, edit.into());
+        }
+        self.version = update.version;
+        self.more = update.more;
+        self.total = update.total;
+    }
+}
+
+impl Keyed for ConversationRow {
+    type Key = ConversationKey;
+
+    fn key(&self) -> &ConversationKey {
+        &self.key
+    }
+}
+
+impl From<Edit<ConversationRow>> for ListEdit {
+    fn from(edit: Edit<ConversationRow>) -> Self {
+        match edit {
+            Edit::Reset { items } => Self::Reset { rows: items },
+            Edit::Insert { at, items } => Self::Insert {
+                at: narrow(at),
+                rows: items,
+            },
+            Edit::Remove { at, count } => Self::Remove {
+                at: narrow(at),
+                count: narrow(count),
+            },
+            Edit::Replace { at, item } => Self::Replace {
+                at: narrow(at),
+                row: item,
+            },
+            Edit::Move { from, to, item } => Self::Move {
+                from: narrow(from),
+                to: narrow(to),
+                row: item,
+            },
+        }
+    }
+}
+
+impl From<ListEdit> for Edit<ConversationRow> {
+    fn from(edit: ListEdit) -> Self {
+        match edit {
+            ListEdit::Reset { rows } => Self::Reset { items: rows },
+            ListEdit::Insert { at, rows } => Self::Insert {
+                at: widen(at),
+                items: rows,
+            },
+            ListEdit::Remove { at, count } => Self::Remove {
+                at: widen(at),
+                count: widen(count),
+            },
+            ListEdit::Replace { at, row } => Self::Replace {
+                at: widen(at),
+                item: row,
+            },
+            ListEdit::Move { from, to, row } => Self::Move {
+                from: widen(from),
+                to: widen(to),
+                item: row,
+            },
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The view: the order of all conversations that fit, and the rows of the window.
+//!
+//! A commit says which conversations it touched: those alone are looked at again, however many there
+//! are.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::{CommitSeq, ConversationKey, Count, Timestamp};
+use crate::store::{ConversationNumber, ConversationRow as StoredRow, Snapshot, StoreError};
+use crate::views::delivery::Reach;
+use crate::views::timeline::widen;
+use crate::views::{Version, Windows};
+
+use super::{
+    ConversationFilter, ConversationOrder, ConversationRow, ListEdit, ListOptions, ListUpdate,
+};
+
+/// The most rows of a first window, and the most that come with one load.
+const PAGE_MAX: u32 = 500;
+
+/// Which conversations changed since a view was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Dirty {
+    /// These.
+    These(BTreeSet<ConversationNumber>),
+    /// Any of them.
+    #[default]
+    Everything,
+}
+
+/// A view of a client's conversations.
+#[derive(Debug)]
+pub struct ListView {
+    filter: Option<ConversationFilter>,
+    order: ConversationOrder,
+    /// How many rows the window may have.
+    limit: usize,
+    /// All that fit, in order.
+    order_of_all: BTreeSet<Place>,
+    /// Where each of them stands.
+    places: BTreeMap<ConversationNumber, Place>,
+    windows: Windows<Arc<ConversationRow>>,
+    more: bool,
+    seq: Option<CommitSeq>,
+    reach: Reach,
+}
+
+/// Where a conversation stands: the least is on top.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    group: u8,
+    name: String,
+    created_at: Reverse<Timestamp>,
+    active_at: Reverse<Timestamp>,
+    number: Reverse<ConversationNumber>,
+}
+
+impl ListView {
+    /// A view that has read nothing yet.
+    #[must_use]
+    pub fn new(options: ListOptions) -> Self {
+        Self {
+            filter: options.filter,
+            order: options.order.unwrap_or_default(),
+            limit: widen(options.page.clamp(1, PAGE_MAX)),
+            order_of_all: BTreeSet::new(),
+            places: BTreeMap::new(),
+            windows: Windows::default(),
+            more: false,
+            seq: None,
+            reach: Reach::Offline,
+        }
+    }
+
+    /// Shows others, or the same in another order: a reset follows.
+    pub fn show(&mut self, options: ListOptions) {
+        let windows = std::mem::take(&mut self.windows);
+        *self = Self::new(options);
+        self.windows = windows;
+        self.windows.forget_all();
+    }
+
+    /// Makes the window larger by so many rows, as far as there are more.
+    pub fn grow(&mut self, limit: u32) {
+        let limit = widen(limit.clamp(1, PAGE_MAX));
+        self.limit = self.limit.min(self.places.len()).saturating_add(limit);
+        self.seq = None;
+    }
+
+    /// How many rows the window has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.windows.newest().len()
+    }
+
+    /// Whether the window has no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.windows.newest().is_empty()
+    }
+
+    /// Whether it shows what the store holds, and whether the client is online, as given.
+    #[must_use]
+    pub fn is_fresh(&self, seq: CommitSeq, reach: Reach) -> bool {
+        self.seq == Some(seq) && self.reach == reach
+    }
+
+    /// What changed since a version; none when that is the newest.
+    #[must_use]
+    pub fn update(&self, have: Version) -> Option<ListUpdate> {
+        let version = self.windows.version();
+        if have == version {
+            return None;
+        }
+        let plain = |row: Arc<ConversationRow>| (*row).clone();
+        let edits = self.windows.since(have).into_iter();
+        let edits = edits.map(|edit| ListEdit::from(edit.map(plain)));
+        Some(ListUpdate {
+            version,
+            seq: self.seq.unwrap_or_default(),
+            edits: edits.collect(),
+            more: self.more,
+            total: Count::from(self.places.len()),
+        })
+    }
+
+    /// Reads the window as a snapshot has it; `dirty` has at least what changed since the last time.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading: the view reads everything the next time.
+    pub fn refresh(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        dirty: &Dirty,
+        reach: Reach,
+    ) -> Result<(), StoreError> {
+        let total = self.places.len();
+        let is_first = self.places.is_empty();
+        self.seq = None;
+        let touched = match dirty {
+            Dirty::These(numbers) if !is_first => Some(numbers),
+            Dirty::These(_) | Dirty::Everything => None,
+        };
+        match touched {
+            Some(numbers) => {
+                for number in numbers {
+                    self.place(snapshot, *number)?;
+                }
+            }
+            None => self.place_all(snapshot)?,
+        }
+        let is_reached = self.reach == reach;
+        let rows = self.rows(snapshot, touched.filter(|_| is_reached), reach)?;
+        let more = rows.len() < self.places.len();
+        let is_same = self.windows.version() != Version::NONE
+            && more == self.more
+            && total == self.places.len()
+            && same(&rows, self.windows.newest());
+        if !is_same {
+            self.windows.push(rows);
+        }
+        self.more = more;
+        self.reach = reach;
+        self.seq = Some(snapshot.seq());
+        Ok(())
+    }
+
+    fn place_all(&mut self, snapshot: &Snapshot<'_>) -> Result<(), StoreError> {
+        self.places.clear();
+        self.order_of_all.clear();
+        for number in snapshot.listed() {
+            self.place(snapshot, number)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a conversation where it belongs now.
+    fn place(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        number: ConversationNumber,
+    ) -> Result<(), StoreError> {
+        if let Some(place) = self.places.remove(&number) {
+            self.order_of_all.remove(&place);
+        }
+        if let Some(place) = self.place_of(snapshot, number)? {
+            self.order_of_all.insert(place.clone());
+            self.places.insert(number, place);
+        }
+        Ok(())
+    }
+
+    /// Where a conversation stands; none if it does not fit.
+    fn place_of(
+        &self,
+        snapshot: &Snapshot<'_>,
+        number: ConversationNumber,
+    ) -> Result<Option<Place>, StoreError> {
+        let Some(active_at) = snapshot.activity(number) else {
+            return Ok(None);
+        };
+        let place = Place {
+            group: 0,
+            name: String::new(),
+            created_at: Reverse(Timestamp::ZERO),
+            active_at: Reverse(active_at),
+            number: Reverse(number),
+        };
+        if self.filter.is_none() && self.order == ConversationOrder::Activity {
+            // The most usual list needs no row for it.
+            return Ok(Some(place));
+        }
+        let Some(row) = snapshot.row(number)? else {
+            return Ok(None);
+        };
+        let filter = self.filter.as_ref();
+        if filter.is_some_and(|filter| !filter.fits(snapshot, number, &row)) {
+            return Ok(None);
+        }
+        Ok(Some(self.ordered(place, &row)))
+    }
+
+    fn ordered(&self, place: Place, row: &StoredRow) -> Place {
+        match self.order {
+            ConversationOrder::Activity => place,
+            ConversationOrder::UnreadFirst => Place {
+                group: u8::from(row.unread.is_none()),
+                ..place
+            },
+            ConversationOrder::Name => Place {
+                group: u8::from(row.name.is_none()),
+                name: row.name.as_deref().unwrap_or_default().to_lowercase(),
+                ..place
+            },
+            ConversationOrder::Created => Place {
+                group: u8::from(row.created_at.is_some()),
+                created_at: Reverse(row.created_at.unwrap_or_default()),
+                ..place
+            },
+        }
+    }
+
+    /// The rows of the window; those that were not touched are the ones of before.
+    fn rows(
+        &self,
+        snapshot: &Snapshot<'_>,
+        touched: Option<&BTreeSet<ConversationNumber>>,
+        reach: Reach,
+    ) -> Result<Vec<Arc<ConversationRow>>, StoreError> {
+        let before = self.windows.newest().iter();
+        let before: HashMap<_, _> = before.map(|row| (row.key, row)).collect();
+        let mut rows = Vec::with_capacity(self.limit.min(self.order_of_all.len()));
+        for place in self.order_of_all.iter().take(self.limit) {
+            let number = place.number.0;
+            let known = before.get(&ConversationKey(number.0.into()));
+            let is_known = touched.is_some_and(|touched| !touched.contains(&number));
+            if let (Some(row), true) = (known, is_known) {
+                rows.push(Arc::clone(row));
+                continue;
+            }
+            // One whose row is damaged is not shown.
+            let Some(stored) = snapshot.row(number)? else {
+                continue;
+            };
+            let row = ConversationRow::read(snapshot, number, &stored, reach)?;
+            rows.push(match known {
+                Some(known) if ***known == row => Arc::clone(known),
+                _ => Arc::new(row),
+            });
+        }
+        Ok(rows)
+    }
+}
+
+fn same(one: &[Arc<ConversationRow>], other: &[Arc<ConversationRow>]) -> bool {
+    let is_same =
+        |(a, b): (&Arc<ConversationRow>, &Arc<ConversationRow>)| Arc::ptr_eq(a, b) || a == b;
+    one.len() == other.len() && one.iter().zip(other).all(is_same)
+}
