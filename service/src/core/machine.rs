@@ -13,6 +13,7 @@ use super::exchange::fields::message_id;
 use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
 use super::exchange::refusal::{Failure, Refusal};
 use super::state::clock::Stamps;
+use super::state::cost::Meter;
 use super::state::entropy::{Entropy, Names};
 use super::state::registry::Registry;
 use super::state::replay;
@@ -39,6 +40,8 @@ pub struct Core<S> {
     pub(super) retention: Retention,
     /// The client whose notifications the last sweep ended with.
     pub(super) swept: Option<(AppId, ClientId)>,
+    /// What was done for the input at hand, counted.
+    pub(super) meter: Meter,
     sweep_at: Duration,
     sequence: u32,
 }
@@ -55,14 +58,34 @@ impl<S: Storage> Core<S> {
             stamps: Stamps::default(),
             used: UsedSignatures::default(),
             swept: None,
+            meter: Meter::default(),
             sweep_at: Duration::ZERO,
             sequence: 0,
         }
     }
 
-    /// Handles one input. Its writes join the current batch; its effects wait for the commit.
+    /// Handles one input to its end. Its writes join the current batch; its effects wait for the
+    /// commit.
     pub async fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        let connection = match &input {
+            Input::Received { connection, .. } => Some(*connection),
+            _ => None,
+        };
+        let mut effects = self.begin(now, input).await;
+        if let Some(connection) = connection {
+            while self.is_busy(connection) {
+                effects.extend(self.go_on(now, connection).await);
+            }
+        }
+        effects
+    }
+
+    /// Handles one input, or a bounded part of it: where [`Core::is_busy`] says afterwards that
+    /// the connection's command is not finished, [`Core::go_on`] takes it further, and no other
+    /// input of that connection may come before its end.
+    pub async fn begin(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.meter.input();
         let now = self.read_clock(now, &mut effects).await;
         match input {
             Input::Connected { connection, mode } => self.registry.connect(connection, mode),
@@ -81,7 +104,40 @@ impl<S: Storage> Core<S> {
             Input::Woke => self.wake(now, &mut effects).await,
             Input::Leaving => effects.extend(self.farewells(now)),
         }
+        self.meter.storage(self.storage.work());
         effects
+    }
+
+    /// Takes the unfinished command of a connection a bounded part further.
+    pub async fn go_on(&mut self, now: Now, connection: ConnectionId) -> Vec<Effect> {
+        let _ = (now, connection);
+        Vec::new()
+    }
+
+    /// Whether a command of the connection is not finished.
+    #[must_use]
+    pub fn is_busy(&self, connection: ConnectionId) -> bool {
+        let _ = connection;
+        false
+    }
+
+    /// What was done since this was asked last, in units of about a microsecond. It is counted and
+    /// not timed: the same inputs cost the same everywhere.
+    pub fn take_cost(&mut self) -> u64 {
+        self.meter.take()
+    }
+
+    /// Whether a client has signed in on the connection, or named its app.
+    #[must_use]
+    pub fn is_signed_in(&self, connection: ConnectionId) -> bool {
+        let link = self.registry.link(connection);
+        link.is_some_and(|link| link.app.is_some())
+    }
+
+    /// Whether the storage can keep what it is given, as far as is known.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        true
     }
 
     /// Makes the current batch durable.

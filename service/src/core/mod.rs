@@ -14,7 +14,7 @@
 //! | `exchange/` | [`Input`] and [`Effect`], decisions, refusals, requests over HTTP |
 //! | `apps/` | the apps, their settings, keys, signatures and tokens |
 //! | `columns/` | the attributes of conversations |
-//! | `state/` | who is connected and signed in, the clock, ids, notifications that are read again |
+//! | `state/` | who is connected and signed in, the clock, ids, notifications that are read again, what commands cost |
 //! | `machine.rs` | [`Core`]: which rule a command belongs to, and who hears of what |
 //! | `access.rs`, `gate.rs` | who may do what: one table, and the one way to a conversation |
 //! | `conversations/` | conversations, who belongs to them, who may not |

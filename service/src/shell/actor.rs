@@ -1,62 +1,280 @@
-//! The one loop: take all that waits, decide, commit once, and only then let anybody know.
+//! The one loop: take all that waits, decide for each client in its turn, commit once, and only
+//! then let anybody know.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::clock::Clock;
-use super::fanout::FanOut;
-use crate::core::{Core, Effect, Input, RestAnswer};
+use super::fanout::{FanOut, LocalFanOut, Outbound, Outgoing};
+use super::turns::{Lane, Turn, Turns};
+use crate::core::{ConnectionId, Core, Effect, Input, RestAnswer};
 use crate::storage::Storage;
 
-/// Inputs that wait for the core. A connection that finds the box full waits, and is not read.
+/// Letters that wait for the core. A connection that finds the box full waits, and is not read.
 pub(super) const MAILBOX: usize = 4096;
 
 /// Inputs that share one commit: enough that a busy service writes to disk some hundred times a
 /// second and not once a message, few enough that nobody waits long for a reply.
-const BATCH: usize = 512;
+const BATCH_INPUTS: usize = 512;
 
-/// Runs until every sender of the mailbox is gone.
-pub(super) async fn run<S: Storage>(
-    mut core: Core<S>,
-    mut mailbox: mpsc::Receiver<Input>,
+/// The cost of what shares one commit, as the core counts it: about ten milliseconds.
+const BATCH_COST: u64 = 10_000;
+
+/// Bytes of commands that wait for one commit. One more answer may come on top.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes that one connection may be answered in one batch before its other inputs wait.
+const BATCH_BYTES_EACH: usize = 256 * 1024;
+
+/// Bytes of commands that cost as much as one unit of the core's work.
+const BYTES_A_UNIT: u64 = 128;
+
+/// What can be put into the core's mailbox.
+#[derive(Debug)]
+pub(super) enum Letter {
+    /// Something to handle, and who pays for it.
+    Input {
+        input: Input,
+        lane: Lane,
+        /// Given up once the input is handled: its sender may send another one then.
+        waits: Option<Waits>,
+    },
+    /// The service is about to end: every connection is told to discover another one.
+    Leave,
+    /// Somebody asks whether the core still works: whether it can keep anything is the answer.
+    Check(oneshot::Sender<bool>),
+}
+
+/// An input's part in what waits for the core, for as long as it exists.
+#[derive(Debug)]
+pub(super) struct Waits {
+    bytes: usize,
+    sum: Arc<AtomicUsize>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Waits {
+    /// Counts an input that came as `bytes`.
+    pub(super) fn new(permit: OwnedSemaphorePermit, bytes: usize, sum: &Arc<AtomicUsize>) -> Self {
+        sum.fetch_add(bytes, Ordering::Relaxed);
+        Self {
+            bytes,
+            sum: Arc::clone(sum),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.sum.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+type Waiting = (Input, Option<Waits>);
+
+/// What came out of the inputs that share a commit.
+#[derive(Debug, Default)]
+struct Batch {
+    effects: Vec<Outbound>,
+    inputs: usize,
+    cost: u64,
+    bytes: usize,
+    /// Connections that got enough for one batch.
+    sated: BTreeSet<ConnectionId>,
+    answered: BTreeMap<ConnectionId, usize>,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.inputs >= BATCH_INPUTS || self.cost >= BATCH_COST || self.bytes >= BATCH_BYTES
+    }
+
+    /// Takes the effects of one turn in; answers their weight.
+    fn take(&mut self, effects: Vec<Effect>) -> usize {
+        let before = self.bytes;
+        for effect in effects {
+            let effect = Outbound::from(effect);
+            if let Outbound::To(connection, next) = &effect {
+                let weight = next.weight();
+                self.bytes += weight;
+                let answered = self.answered.entry(*connection).or_default();
+                *answered += weight;
+                if *answered > BATCH_BYTES_EACH {
+                    self.sated.insert(*connection);
+                }
+            }
+            self.effects.push(effect);
+        }
+        self.bytes - before
+    }
+}
+
+/// The core with what waits for it.
+pub(super) struct Actor<S> {
+    core: Core<S>,
+    mailbox: mpsc::Receiver<Letter>,
     clock: Clock,
-    out: Arc<dyn FanOut>,
-) {
-    let mut waiting = Vec::with_capacity(BATCH);
-    loop {
-        let patience = clock.until(core.wake_at());
-        match timeout(patience, mailbox.recv_many(&mut waiting, BATCH)).await {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(_) => waiting.push(Input::Woke),
+    outlets: Arc<LocalFanOut>,
+    turns: Turns<Waiting>,
+    leaving: bool,
+}
+
+impl<S: Storage> Actor<S> {
+    pub(super) fn new(
+        core: Core<S>,
+        mailbox: mpsc::Receiver<Letter>,
+        clock: Clock,
+        outlets: Arc<LocalFanOut>,
+    ) -> Self {
+        Self {
+            core,
+            mailbox,
+            clock,
+            outlets,
+            turns: Turns::new(),
+            leaving: false,
         }
-        let mut effects = Vec::new();
-        for input in waiting.drain(..) {
-            effects.extend(core.handle(clock.now(), input).await);
+    }
+
+    /// Runs until every sender of the mailbox is gone and all that came was handled.
+    pub(super) async fn run(mut self) {
+        let mut letters = Vec::new();
+        loop {
+            let held = self.outlets.held();
+            let ended = self.gather(&mut letters, &held).await.is_break();
+            for letter in letters.drain(..) {
+                self.sort(letter);
+            }
+            let batch = self.work(&self.outlets.held()).await;
+            self.settle(batch).await;
+            if ended && self.turns.is_empty() {
+                return;
+            }
         }
-        match core.commit().await {
-            Ok(()) => out.deliver(effects),
+    }
+
+    /// Waits until there is something to do, and takes the letters that came.
+    async fn gather(
+        &mut self,
+        letters: &mut Vec<Letter>,
+        held: &BTreeSet<ConnectionId>,
+    ) -> ControlFlow<()> {
+        let patience = match self.turns.any(|lane| may_go(lane, held)) {
+            true => Duration::ZERO,
+            false => self.clock.until(self.core.wake_at()),
+        };
+        tokio::select! {
+            biased;
+            received = timeout(patience, self.mailbox.recv_many(letters, MAILBOX)) => {
+                match received {
+                    Ok(0) => ControlFlow::Break(()),
+                    Ok(_) | Err(_) => ControlFlow::Continue(()),
+                }
+            }
+            () = self.outlets.released() => ControlFlow::Continue(()),
+        }
+    }
+
+    fn sort(&mut self, letter: Letter) {
+        match letter {
+            Letter::Input { input, lane, waits } => {
+                let expected = input.expected_cost();
+                self.turns.push(lane, (input, waits), expected);
+            }
+            Letter::Leave => self.leaving = true,
+            // Who asked may have given up waiting.
+            Letter::Check(answer) => drop(answer.send(self.core.is_sound())),
+        }
+    }
+
+    /// Handles inputs, each lane in its turn, until the batch is full or nobody may go.
+    async fn work(&mut self, held: &BTreeSet<ConnectionId>) -> Batch {
+        let mut batch = Batch::default();
+        if self.clock.until(self.core.wake_at()).is_zero() {
+            batch.take(self.core.handle(self.clock.now(), Input::Woke).await);
+            batch.cost += self.core.take_cost();
+        }
+        if std::mem::take(&mut self.leaving) {
+            batch.take(self.core.handle(self.clock.now(), Input::Leaving).await);
+        }
+        while !batch.is_full() {
+            let sated = &batch.sated;
+            let may = |lane| may_go(lane, held) && may_go(lane, sated);
+            let Some((lane, turn)) = self.turns.take(may) else {
+                break;
+            };
+            self.turn(lane, turn, &mut batch).await;
+        }
+        batch
+    }
+
+    /// Handles one input, or a part of it.
+    async fn turn(&mut self, lane: Lane, turn: Turn<Waiting>, batch: &mut Batch) {
+        let now = self.clock.now();
+        let lost = matches!(turn, Turn::Next((Input::Lost { .. }, _)));
+        let effects = match turn {
+            // It waits no more at the end of this arm, when it is begun at least.
+            Turn::Next((input, _waits)) => self.core.begin(now, input).await,
+            Turn::GoOn => match lane {
+                Lane::Connection(connection) => self.core.go_on(now, connection).await,
+                Lane::Http => Vec::new(),
+            },
+        };
+        let told = batch.take(effects) as u64 / BYTES_A_UNIT;
+        let cost = self.core.take_cost() + told;
+        batch.inputs += 1;
+        batch.cost += cost;
+        match lane {
+            Lane::Connection(_) if lost => self.turns.remove(lane),
+            Lane::Connection(connection) => {
+                if self.core.is_signed_in(connection) {
+                    self.outlets.welcome(connection);
+                }
+                let unfinished = self.core.is_busy(connection);
+                self.turns.charge(lane, cost, unfinished);
+            }
+            Lane::Http => self.turns.charge(lane, cost, false),
+        }
+    }
+
+    /// Commits what was handled, and lets everybody know.
+    async fn settle(&mut self, batch: Batch) {
+        match self.core.commit().await {
+            Ok(()) => self.outlets.deliver(batch.effects),
             Err(error) => {
-                out.deliver(vec![Effect::Report(format!(
-                    "nothing of a batch is kept: {error}"
-                ))]);
-                out.deliver(effects.into_iter().filter_map(undone).collect());
-                out.deliver(core.abandon());
+                let report = format!("nothing of a batch is kept: {error}");
+                let mut effects = vec![Outbound::Report(report)];
+                effects.extend(batch.effects.into_iter().filter_map(undone));
+                effects.extend(self.core.abandon().into_iter().map(Outbound::from));
+                self.outlets.deliver(effects);
             }
         }
     }
 }
 
+/// Whether a lane is none of these connections'.
+fn may_go(lane: Lane, not: &BTreeSet<ConnectionId>) -> bool {
+    match lane {
+        Lane::Connection(connection) => !not.contains(&connection),
+        Lane::Http => true,
+    }
+}
+
 /// What is left of an effect whose batch was not committed: HTTP callers still get an answer.
-fn undone(effect: Effect) -> Option<Effect> {
+fn undone(effect: Outbound) -> Option<Outbound> {
     match effect {
-        Effect::Answer { ticket, .. } => {
+        Outbound::Answer(ticket, _) => {
             let answer = Box::new(RestAnswer::refused(500, 1, "internal error"));
-            Some(Effect::Answer { ticket, answer })
+            Some(Outbound::Answer(ticket, answer))
         }
-        Effect::Report(text) => Some(Effect::Report(text)),
-        Effect::Send { .. } | Effect::Close { .. } => None,
+        Outbound::Report(text) => Some(Outbound::Report(text)),
+        Outbound::To(_, Outgoing::Write { .. } | Outgoing::Close(_)) => None,
     }
 }

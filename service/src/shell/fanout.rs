@@ -1,27 +1,73 @@
 //! Carrying effects out: to the queues of connections and to waiting HTTP requests.
 //!
 //! Behind a trait, so that a service of several processes can put a bus in its place.
+//!
+//! All queues together have a bound. A connection counts with everything that was handed to it and
+//! that its socket has not taken. Where the sum is too large, the connection that has taken nothing
+//! for longest is cut off: it comes back and catches up, while a service that keeps everything for
+//! it serves nobody in the end.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sampan::wire::CloseCode;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
+use super::report::report;
 use crate::core::{ConnectionId, Effect, Gap, RestAnswer, Ticket};
 
-/// Commands that may wait on one connection for a client that reads slowly.
-const QUEUE_COMMANDS: usize = 1024;
+/// Bytes that may wait on one connection when one more command is handed to it: more than the
+/// longest answer, so that nobody is cut off for reading what it asked for.
+const QUEUE_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-/// Bytes that may wait on one connection. One command more may be longer than this alone.
-const QUEUE_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that may wait on all connections together.
+const TOTAL_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// A connection on which so much waits is asked for nothing more: neither is it read, nor is what
+/// was read from it handled.
+const HOLD_BYTES: usize = 256 * 1024;
+
+/// The same where all connections together are half full.
+const HOLD_BYTES_WHEN_CROWDED: usize = 16 * 1024;
+
+/// What a queued command costs beside its bytes.
+const OVERHEAD_BYTES: usize = 96;
 
 /// Carries out what the core decided, after its commit. Never waits: the core must not stand still
 /// for one client.
 pub(super) trait FanOut: Send + Sync {
     /// Hands effects on, in order per connection.
-    fn deliver(&self, effects: Vec<Effect>);
+    fn deliver(&self, effects: Vec<Outbound>);
+}
+
+/// An effect in the form in which it leaves: commands are bytes already, so their sum is known.
+#[derive(Debug)]
+pub(super) enum Outbound {
+    /// A command, or the end, for a connection.
+    To(ConnectionId, Outgoing),
+    /// The answer to an HTTP request.
+    Answer(Ticket, Box<RestAnswer>),
+    /// A fault for the operator.
+    Report(String),
+}
+
+impl From<Effect> for Outbound {
+    fn from(effect: Effect) -> Self {
+        match effect {
+            Effect::Send {
+                connection,
+                envelope,
+                gap,
+            } => {
+                let bytes = envelope.to_bytes();
+                Self::To(connection, Outgoing::Write { bytes, gap })
+            }
+            Effect::Close { connection, code } => Self::To(connection, Outgoing::Close(code)),
+            Effect::Answer { ticket, answer } => Self::Answer(ticket, answer),
+            Effect::Report(text) => Self::Report(text),
+        }
+    }
 }
 
 /// What a connection's task has to do next.
@@ -33,79 +79,213 @@ pub(super) enum Outgoing {
     Close(CloseCode),
 }
 
+impl Outgoing {
+    /// What it counts for while it waits.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Write { bytes, .. } => bytes.capacity() + OVERHEAD_BYTES,
+            Self::Close(_) => OVERHEAD_BYTES,
+        }
+    }
+}
+
 /// The receiving end of a connection's queue.
 pub(super) struct Queue {
-    commands: mpsc::Receiver<Outgoing>,
-    bytes: Arc<AtomicUsize>,
+    connection: ConnectionId,
+    outlets: Arc<LocalFanOut>,
+    told: Arc<Notify>,
 }
 
 impl Queue {
-    /// The next thing to do; `None` once the connection is to end at once.
+    /// The next thing to do; `None` once the connection is to end at once. It counts as waiting
+    /// until [`Queue::taken`] says that it left.
     pub(super) async fn next(&mut self) -> Option<Outgoing> {
-        let next = self.commands.recv().await;
-        self.taken(next)
+        loop {
+            match self.outlets.pop(self.connection) {
+                None => return None,
+                Some(Some(next)) => return Some(next),
+                Some(None) => self.told.notified().await,
+            }
+        }
     }
 
     /// The next thing, if one waits already.
     pub(super) fn next_waiting(&mut self) -> Option<Outgoing> {
-        let next = self.commands.try_recv().ok();
-        self.taken(next)
+        self.outlets.pop(self.connection).flatten()
     }
 
-    fn taken(&self, next: Option<Outgoing>) -> Option<Outgoing> {
-        if let Some(Outgoing::Write { bytes, .. }) = &next {
-            self.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+    /// The socket took things of this weight.
+    pub(super) fn taken(&mut self, weight: usize) {
+        self.outlets.taken(self.connection, weight);
+    }
+
+    /// Waits until the connection is to end at once.
+    pub(super) async fn ended(&self) {
+        while lock(&self.outlets.outlets)
+            .map
+            .contains_key(&self.connection)
+        {
+            self.told.notified().await;
         }
-        next
+    }
+
+    /// Whether so much waits that the connection is not to be read.
+    pub(super) fn is_held(&self) -> bool {
+        lock(&self.outlets.outlets).held.contains(&self.connection)
+    }
+
+    /// Whether a client signed in on the connection.
+    pub(super) fn is_welcome(&self) -> bool {
+        let outlets = lock(&self.outlets.outlets);
+        let outlet = outlets.map.get(&self.connection);
+        outlet.is_some_and(|outlet| outlet.welcome)
     }
 }
 
 #[derive(Debug)]
 struct Outlet {
-    commands: mpsc::Sender<Outgoing>,
-    bytes: Arc<AtomicUsize>,
+    waiting: VecDeque<Outgoing>,
+    /// What was handed to the connection and its socket has not taken.
+    weight: usize,
+    /// The number of the delivery at which the connection last took something.
+    took_at: u64,
+    welcome: bool,
+    told: Arc<Notify>,
+}
+
+/// The queues of all connections, and their sum.
+#[derive(Debug, Default)]
+struct Outlets {
+    map: HashMap<ConnectionId, Outlet>,
+    /// The connections on which too much waits to ask them for more.
+    held: BTreeSet<ConnectionId>,
+    total: usize,
+    deliveries: u64,
+    stopping: bool,
+}
+
+impl Outlets {
+    /// Forgets a queue with all that waits in it; its connection ends.
+    fn cut(&mut self, connection: ConnectionId) {
+        if let Some(outlet) = self.map.remove(&connection) {
+            self.total = self.total.saturating_sub(outlet.weight);
+            self.held.remove(&connection);
+            outlet.told.notify_one();
+        }
+    }
+
+    /// The connection that has taken nothing for longest, of those on which anything waits.
+    fn slowest(&self) -> Option<ConnectionId> {
+        let waiting = self.map.iter().filter(|(_, outlet)| outlet.weight > 0);
+        let slowest = waiting.min_by_key(|(id, outlet)| (outlet.took_at, **id));
+        slowest.map(|(connection, _)| *connection)
+    }
+
+    fn push(&mut self, connection: ConnectionId, next: Outgoing) {
+        self.deliveries += 1;
+        let Some(outlet) = self.map.get_mut(&connection) else {
+            return;
+        };
+        if outlet.weight > QUEUE_BYTES_MAX {
+            self.cut(connection);
+            return;
+        }
+        if outlet.weight == 0 {
+            outlet.took_at = self.deliveries;
+        }
+        let weight = next.weight();
+        outlet.weight += weight;
+        self.total += weight;
+        outlet.waiting.push_back(next);
+        outlet.told.notify_one();
+        while self.total > TOTAL_BYTES_MAX
+            && let Some(slowest) = self.slowest()
+        {
+            self.cut(slowest);
+        }
+        self.judge(connection);
+    }
+
+    /// Notes whether too much waits on a connection; answers whether that is over now.
+    fn judge(&mut self, connection: ConnectionId) -> bool {
+        let limit = match self.total > TOTAL_BYTES_MAX / 2 {
+            true => HOLD_BYTES_WHEN_CROWDED,
+            false => HOLD_BYTES,
+        };
+        match self.map.get(&connection) {
+            Some(outlet) if outlet.weight > limit => {
+                self.held.insert(connection);
+                false
+            }
+            Some(_) => self.held.remove(&connection),
+            None => false,
+        }
+    }
 }
 
 /// The connections and HTTP requests of this process.
 #[derive(Debug, Default)]
 pub(super) struct LocalFanOut {
     /// Held for a map operation or a push into a queue, never across a wait.
-    outlets: Mutex<HashMap<ConnectionId, Outlet>>,
+    outlets: Mutex<Outlets>,
     tickets: Mutex<HashMap<Ticket, oneshot::Sender<RestAnswer>>>,
     /// No new connection is taken; those that stand go on.
     leaving: AtomicBool,
-    stopping: AtomicBool,
     /// Told whenever the last connection has gone.
     emptied: Notify,
+    /// Told whenever a connection may be asked for more again.
+    released: Notify,
 }
 
 impl LocalFanOut {
     /// Makes the queue of a new connection.
-    pub(super) fn open(&self, connection: ConnectionId) -> Queue {
-        let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS);
-        let bytes = Arc::new(AtomicUsize::new(0));
-        let outlet = Outlet {
-            commands: sender,
-            bytes: Arc::clone(&bytes),
-        };
+    pub(super) fn open(self: &Arc<Self>, connection: ConnectionId) -> Queue {
+        let told = Arc::new(Notify::new());
         let mut outlets = lock(&self.outlets);
         // Without an outlet the queue ends at once.
-        if !self.stopping.load(Ordering::Relaxed) {
-            outlets.insert(connection, outlet);
+        if !outlets.stopping {
+            let outlet = Outlet {
+                waiting: VecDeque::new(),
+                weight: 0,
+                took_at: outlets.deliveries,
+                welcome: false,
+                told: Arc::clone(&told),
+            };
+            outlets.map.insert(connection, outlet);
         }
+        drop(outlets);
         Queue {
-            commands: receiver,
-            bytes,
+            connection,
+            outlets: Arc::clone(self),
+            told,
         }
     }
 
     /// Forgets a connection.
     pub(super) fn close(&self, connection: ConnectionId) {
         let mut outlets = lock(&self.outlets);
-        outlets.remove(&connection);
-        if outlets.is_empty() {
+        outlets.cut(connection);
+        if outlets.map.is_empty() {
             self.emptied.notify_waiters();
         }
+        self.released.notify_one();
+    }
+
+    /// A client signed in on a connection.
+    pub(super) fn welcome(&self, connection: ConnectionId) {
+        if let Some(outlet) = lock(&self.outlets).map.get_mut(&connection) {
+            outlet.welcome = true;
+        }
+    }
+
+    /// The connections that are asked for nothing more until they took what waits for them.
+    pub(super) fn held(&self) -> BTreeSet<ConnectionId> {
+        lock(&self.outlets).held.clone()
+    }
+
+    /// Waits until a connection may be asked for more again.
+    pub(super) async fn released(&self) {
+        self.released.notified().await;
     }
 
     /// From now on no new connection is taken.
@@ -123,7 +303,7 @@ impl LocalFanOut {
         loop {
             // Made before the look: who goes in between is not missed.
             let emptied = self.emptied.notified();
-            if lock(&self.outlets).is_empty() {
+            if lock(&self.outlets).map.is_empty() {
                 return;
             }
             emptied.await;
@@ -133,8 +313,18 @@ impl LocalFanOut {
     /// Lets every connection end, and those that still come.
     pub(super) fn close_all(&self) {
         let mut outlets = lock(&self.outlets);
-        self.stopping.store(true, Ordering::Relaxed);
-        outlets.clear();
+        outlets.stopping = true;
+        outlets.held.clear();
+        outlets.total = 0;
+        for (_, outlet) in outlets.map.drain() {
+            outlet.told.notify_one();
+        }
+        self.released.notify_one();
+    }
+
+    /// Whether every connection has been told to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        lock(&self.outlets).stopping
     }
 
     /// Waits for the answer to an HTTP request.
@@ -149,47 +339,40 @@ impl LocalFanOut {
         lock(&self.tickets).remove(&ticket);
     }
 
-    /// Queues something. A client whose queue is full is cut off: it comes back and catches up,
-    /// while a service that waits for it, or keeps everything for it, serves nobody in the end.
-    fn push(&self, connection: ConnectionId, next: Outgoing) {
+    /// The next thing of a connection, if one waits; none at all if the connection is to end.
+    fn pop(&self, connection: ConnectionId) -> Option<Option<Outgoing>> {
         let mut outlets = lock(&self.outlets);
-        let Some(outlet) = outlets.get(&connection) else {
+        let outlet = outlets.map.get_mut(&connection)?;
+        Some(outlet.waiting.pop_front())
+    }
+
+    fn taken(&self, connection: ConnectionId, weight: usize) {
+        let mut outlets = lock(&self.outlets);
+        let deliveries = outlets.deliveries;
+        let Some(outlet) = outlets.map.get_mut(&connection) else {
             return;
         };
-        let length = match &next {
-            Outgoing::Write { bytes, .. } => bytes.len(),
-            Outgoing::Close(_) => 0,
-        };
-        let waiting = outlet.bytes.fetch_add(length, Ordering::Relaxed);
-        let too_long = waiting > QUEUE_BYTES;
-        if too_long || outlet.commands.try_send(next).is_err() {
-            outlets.remove(&connection);
+        outlet.weight = outlet.weight.saturating_sub(weight);
+        outlet.took_at = deliveries;
+        outlets.total = outlets.total.saturating_sub(weight);
+        if outlets.judge(connection) {
+            self.released.notify_one();
         }
     }
 }
 
 impl FanOut for LocalFanOut {
-    fn deliver(&self, effects: Vec<Effect>) {
+    fn deliver(&self, effects: Vec<Outbound>) {
         for effect in effects {
             match effect {
-                Effect::Send {
-                    connection,
-                    envelope,
-                    gap,
-                } => {
-                    let bytes = envelope.to_bytes();
-                    self.push(connection, Outgoing::Write { bytes, gap });
-                }
-                Effect::Close { connection, code } => {
-                    self.push(connection, Outgoing::Close(code));
-                }
-                Effect::Answer { ticket, answer } => {
+                Outbound::To(connection, next) => lock(&self.outlets).push(connection, next),
+                Outbound::Answer(ticket, answer) => {
                     if let Some(sender) = lock(&self.tickets).remove(&ticket) {
                         // Who asked may have gone.
                         let _ = sender.send(*answer);
                     }
                 }
-                Effect::Report(text) => eprintln!("sampan-service: {text}"),
+                Outbound::Report(text) => report(text),
             }
         }
     }
@@ -198,4 +381,71 @@ impl FanOut for LocalFanOut {
 /// A lock whose holder never panics while what it guards is half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(bytes: usize) -> Outgoing {
+        Outgoing::Write {
+            bytes: vec![0; bytes],
+            gap: Gap::None,
+        }
+    }
+
+    fn send(outlets: &LocalFanOut, to: u64, bytes: usize) {
+        outlets.deliver(vec![Outbound::To(ConnectionId(to), write(bytes))]);
+    }
+
+    fn is_open(outlets: &LocalFanOut, connection: u64) -> bool {
+        lock(&outlets.outlets)
+            .map
+            .contains_key(&ConnectionId(connection))
+    }
+
+    #[test]
+    fn a_connection_that_takes_nothing_is_cut_off_and_what_waited_for_it_is_freed() {
+        let outlets = Arc::new(LocalFanOut::default());
+        let _queue = outlets.open(ConnectionId(1));
+        let mut sent = 0;
+        while is_open(&outlets, 1) {
+            send(&outlets, 1, 5_000);
+            sent += 5_000;
+            assert!(sent <= QUEUE_BYTES_MAX + 10_000, "{sent} bytes wait");
+        }
+        assert_eq!(lock(&outlets.outlets).total, 0);
+    }
+
+    #[test]
+    fn of_many_slow_connections_the_slowest_is_cut_off_and_the_sum_stays_bounded() {
+        let outlets = Arc::new(LocalFanOut::default());
+        let mut queues: Vec<_> = (0..100).map(|n| outlets.open(ConnectionId(n))).collect();
+        for _ in 0..120 {
+            for number in 0..100 {
+                send(&outlets, number, 5_000);
+                // Only the last one reads.
+                if number == 99
+                    && let Some(taken) = queues[99].next_waiting()
+                {
+                    queues[99].taken(taken.weight());
+                }
+            }
+            assert!(lock(&outlets.outlets).total <= TOTAL_BYTES_MAX);
+        }
+        assert!(is_open(&outlets, 99), "who reads was cut off");
+        assert!(!is_open(&outlets, 0), "the slowest was kept");
+    }
+
+    #[test]
+    fn a_connection_with_much_to_take_is_held_until_it_took_it() {
+        let outlets = Arc::new(LocalFanOut::default());
+        let mut queue = outlets.open(ConnectionId(1));
+        send(&outlets, 1, HOLD_BYTES + 1);
+        assert!(queue.is_held());
+        let next = queue.next_waiting().unwrap();
+        assert!(queue.is_held(), "handed out is not yet taken");
+        queue.taken(next.weight());
+        assert!(!queue.is_held());
+    }
 }

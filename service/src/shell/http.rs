@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -20,11 +21,13 @@ use sampan::wire::Subprotocol;
 use sampan::wire::route::{AppRoute, Route};
 use sampan::wire::signature::KeyKind;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
+use super::actor::Letter;
 use super::clock::Clock;
-use super::fanout::LocalFanOut;
-use super::socket;
+use super::socket::{self, Reach};
+use super::turns::Lane;
 use crate::core::access::{Operation, Who};
 use crate::core::app::Apps;
 use crate::core::{
@@ -34,6 +37,12 @@ use crate::core::{
 /// How long a router's answer may be kept. The service does not move; an hour is what SDKs assume.
 const ROUTE_TTL_SECS: u64 = 3600;
 
+/// Requests that may wait for the core at a time; more are turned away.
+pub(super) const ASKING_MAX: usize = 256;
+
+/// How long the core may take to say that it works.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -41,8 +50,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Shared {
     pub(super) apps: Apps,
     pub(super) clock: Clock,
-    pub(super) mailbox: mpsc::Sender<Input>,
-    pub(super) outlets: Arc<LocalFanOut>,
+    pub(super) reach: Reach,
+    /// A permit for each request that may wait for the core.
+    pub(super) asking: Semaphore,
     pub(super) public_url: Option<String>,
     /// Numbers connections and requests; none is used twice.
     pub(super) numbers: AtomicU64,
@@ -170,10 +180,9 @@ async fn connect(
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
-        let about = json!({ "service": "sampan-service", "version": env!("CARGO_PKG_VERSION") });
-        return answer(RestAnswer::ok(about));
+        return answer(health(&shared).await);
     };
-    if shared.outlets.is_leaving() {
+    if shared.reach.outlets.is_leaving() {
         // Whoever was just told to go elsewhere must not come back here.
         return answer(RestAnswer::refused(503, 1, "the service is stopping"));
     }
@@ -202,12 +211,41 @@ async fn connect(
     upgrade
         .read_buffer_size(socket::BUFFER_BYTES)
         .write_buffer_size(socket::BUFFER_BYTES)
+        .max_write_buffer_size(socket::WRITE_BUFFER_BYTES_MAX)
         .max_message_size(socket::MESSAGE_BYTES_MAX)
         .max_frame_size(socket::MESSAGE_BYTES_MAX)
         .on_upgrade(move |socket| {
-            let (mailbox, outlets) = (shared.mailbox.clone(), Arc::clone(&shared.outlets));
-            socket::serve(socket, connection, subprotocol, mailbox, outlets)
+            socket::serve(socket, connection, subprotocol, shared.reach.clone())
         })
+}
+
+/// What the service is, and whether it works: asked of the core itself, which a stuck or missing
+/// disk holds up as it would any client.
+async fn health(shared: &Shared) -> RestAnswer {
+    let (sender, sound) = oneshot::channel();
+    let asked = async {
+        shared
+            .reach
+            .mailbox
+            .send(Letter::Check(sender))
+            .await
+            .ok()?;
+        sound.await.ok()
+    };
+    let (status, state) = match timeout(HEALTH_PATIENCE, asked).await {
+        Ok(Some(true)) => (200, "serving"),
+        Ok(Some(false)) => (503, "the data cannot be written"),
+        Ok(None) => (503, "the core has ended"),
+        Err(_) => (503, "the core does not answer"),
+    };
+    RestAnswer {
+        status,
+        body: json!({
+            "service": "sampan-service",
+            "version": env!("CARGO_PKG_VERSION"),
+            "state": state,
+        }),
+    }
 }
 
 /// Which WebSocket to use.
@@ -435,15 +473,23 @@ fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<AppId, RestA
 
 /// Puts a request to the core and waits for the answer.
 async fn ask(shared: &Shared, app: AppId, call: RestCall) -> Response {
+    let Ok(_permit) = shared.asking.try_acquire() else {
+        return answer(RestAnswer::refused(503, 1, "too many requests at a time"));
+    };
+    let outlets = &shared.reach.outlets;
     let ticket = Ticket(shared.number());
-    let waiting = shared.outlets.expect(ticket);
+    let waiting = outlets.expect(ticket);
     let request = Box::new(RestRequest { app, call });
-    let asked = shared.mailbox.send(Input::Asked { ticket, request }).await;
-    let answered = match asked {
+    let letter = Letter::Input {
+        input: Input::Asked { ticket, request },
+        lane: Lane::Http,
+        waits: None,
+    };
+    let answered = match shared.reach.mailbox.send(letter).await {
         Ok(()) => waiting.await.ok(),
         Err(_) => None,
     };
-    shared.outlets.forget(ticket);
+    outlets.forget(ticket);
     answer(answered.unwrap_or_else(|| RestAnswer::refused(503, 1, "the service is stopping")))
 }
 

@@ -3,10 +3,12 @@
 //! | file | what it does |
 //! |---|---|
 //! | `actor.rs` | the one loop around the core: drain, decide, commit, deliver |
+//! | `turns.rs` | whose input the core takes next: each client in its turn, by counted cost |
 //! | `socket.rs` | a task per connection |
 //! | `http.rs` | routers and the endpoints that SDKs call |
 //! | `listener.rs` | accepted sockets, closed so that the other side reads why |
 //! | `fanout.rs` | the queues of connections, and what happens when one is full |
+//! | `report.rs` | telling the operator of faults |
 //! | `clock.rs` | the only reader of clocks, and the source of randomness |
 //!
 //! The actor has a thread of its own, for a commit waits for the disk; connections and requests
@@ -17,8 +19,10 @@ mod clock;
 mod fanout;
 mod http;
 mod listener;
+mod report;
 mod service;
 mod socket;
+mod turns;
 
 pub(crate) use self::service::start;
 pub use self::service::{RunningService, ServiceError, ServiceOptions, StorageChoice};

@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task;
 
-use super::actor;
+use super::actor::{self, Actor, Letter};
 use super::clock::{Clock, SystemEntropy};
-use super::fanout::{FanOut, LocalFanOut};
+use super::fanout::LocalFanOut;
 use super::http::{self, Shared};
 use super::listener::PatientListener;
+use super::report::report;
+use super::socket::Reach;
+use crate::core::Core;
 use crate::core::app::Apps;
-use crate::core::{Core, Input};
 use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError};
 
 /// Where the service keeps its data.
@@ -72,7 +74,7 @@ pub struct RunningService {
     addr: SocketAddr,
     outlets: Arc<LocalFanOut>,
     /// Gone once the service ends: the actor runs for as long as somebody could tell it something.
-    mailbox: Option<mpsc::Sender<Input>>,
+    mailbox: Option<mpsc::Sender<Letter>>,
     stop: Option<oneshot::Sender<()>>,
     server: task::JoinHandle<()>,
     actor: Option<JoinHandle<()>>,
@@ -92,7 +94,7 @@ impl RunningService {
         self.outlets.leave();
         if let Some(mailbox) = &self.mailbox {
             // A core that has ended has nobody to tell.
-            let _ = mailbox.send(Input::Leaving).await;
+            let _ = mailbox.send(Letter::Leave).await;
         }
         // Who stays longer is cut off by `stop`, and comes back by itself.
         let _ = tokio::time::timeout(patience, self.outlets.empty()).await;
@@ -146,8 +148,12 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
     let shared = Arc::new(Shared {
         apps: options.apps,
         clock,
-        mailbox: sender.clone(),
-        outlets: Arc::clone(&outlets),
+        reach: Reach {
+            mailbox: sender.clone(),
+            outlets: Arc::clone(&outlets),
+            waiting: Arc::default(),
+        },
+        asking: Semaphore::new(http::ASKING_MAX),
         public_url: options.public_url,
         numbers: AtomicU64::new(1),
     });
@@ -166,7 +172,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
 /// What the actor starts with.
 struct Start {
     apps: Apps,
-    mailbox: mpsc::Receiver<Input>,
+    mailbox: mpsc::Receiver<Letter>,
     clock: Clock,
     outlets: Arc<LocalFanOut>,
 }
@@ -180,8 +186,7 @@ impl Start {
         let runtime = Handle::current();
         let core = Core::new(storage, self.apps, Box::new(SystemEntropy));
         let run = move || {
-            let out: Arc<dyn FanOut> = self.outlets;
-            runtime.block_on(actor::run(core, self.mailbox, self.clock, out));
+            runtime.block_on(Actor::new(core, self.mailbox, self.clock, self.outlets).run());
         };
         let thread = std::thread::Builder::new().name("sampan-core".to_owned());
         thread.spawn(run).map_err(ServiceError::Thread)
@@ -191,13 +196,13 @@ impl Start {
 /// Serves connections until told to stop.
 async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let listener = PatientListener(listener);
-    let outlets = Arc::clone(&shared.outlets);
+    let outlets = Arc::clone(&shared.reach.outlets);
     let served = axum::serve(listener, http::router(shared)).with_graceful_shutdown(async move {
         // An error means that the handle was dropped: that too asks to stop.
         let _ = stopped.await;
         outlets.close_all();
     });
     if let Err(error) = served.await {
-        eprintln!("sampan-service: listening ended: {error}");
+        report(format_args!("listening ended: {error}"));
     }
 }

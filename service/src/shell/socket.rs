@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -10,12 +11,14 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::SinkExt as _;
 use sampan::wire::generated::ErrorCommand;
 use sampan::wire::{
-    CloseCode, Command, Direction, Encoding, Envelope, Frame, Op, Subprotocol, WireError,
+    CloseCode, Command, Direction, Encoding, Envelope, Frame, Subprotocol, WireError,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::actor::{Letter, Waits};
 use super::fanout::{LocalFanOut, Outgoing, Queue};
+use super::turns::Lane;
 use crate::core::{ConnectionId, Gap, Input};
 
 /// A message above this ends the connection; one above the protocol's 5 KiB is refused.
@@ -35,6 +38,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(400);
 /// A client that does not take one write in this time is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A close frame that is not taken in this time is not waited for.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long something waits that must not arrive together with what was sent before.
 const MOMENT: Duration = Duration::from_millis(15);
 
@@ -44,6 +50,24 @@ const JUNK_MAX: u32 = 16;
 /// Commands that share one write, when so many wait.
 const WRITES_AT_ONCE: usize = 64;
 
+/// Bytes of commands that share one write; one command may be longer.
+const WRITE_BYTES_AT_ONCE: usize = 64 * 1024;
+
+/// Bytes that a connection's WebSocket may keep before its socket takes them: the longest answer as
+/// text, and the pongs of the pings that are let pass.
+pub(super) const WRITE_BUFFER_BYTES_MAX: usize = 12 * 1024 * 1024;
+
+/// Inputs of one connection that wait for the core before the connection is not read any more.
+const INPUTS_WAITING: u32 = 32;
+
+/// Bytes of inputs of all connections that wait for the core; above them each connection may have
+/// one input waiting.
+const INPUT_BYTES_WAITING: usize = 16 * 1024 * 1024;
+
+/// Pings and pongs that may come in one [`CONTROL_WINDOW`]. Every SDK sends one in 30 s at most.
+const CONTROL_FRAMES_MAX: u32 = 100;
+const CONTROL_WINDOW: Duration = Duration::from_secs(10);
+
 /// Why a connection ends.
 enum End {
     /// The other side is gone, or there is nothing to say.
@@ -52,30 +76,38 @@ enum End {
     With(CloseCode),
 }
 
+/// What all connections share.
+#[derive(Clone)]
+pub(super) struct Reach {
+    pub(super) mailbox: mpsc::Sender<Letter>,
+    pub(super) outlets: Arc<LocalFanOut>,
+    /// Bytes of inputs that wait for the core.
+    pub(super) waiting: Arc<AtomicUsize>,
+}
+
 /// Serves a connection until it ends, and tells the core of both ends of its life.
 pub(super) async fn serve(
     mut socket: WebSocket,
     connection: ConnectionId,
     subprotocol: Subprotocol,
-    mailbox: mpsc::Sender<Input>,
-    outlets: Arc<LocalFanOut>,
+    reach: Reach,
 ) {
+    let outlets = Arc::clone(&reach.outlets);
     let queue = outlets.open(connection);
-    let connected = Input::Connected {
+    let mut link = Link {
         connection,
-        mode: subprotocol.offline_mode,
+        subprotocol,
+        reach,
+        inputs: Arc::new(Semaphore::new(INPUTS_WAITING as usize)),
+        junk: 0,
+        controls: (Instant::now(), 0),
     };
-    if mailbox.send(connected).await.is_ok() {
-        let mut link = Link {
-            connection,
-            subprotocol,
-            mailbox: mailbox.clone(),
-            junk: 0,
-        };
+    let mode = subprotocol.offline_mode;
+    if link.tell(Input::Connected { connection, mode }, None).await {
         let end = link.run(&mut socket, queue).await;
         outlets.close(connection);
         // The service may be stopping: then nobody needs to know.
-        let _ = mailbox.send(Input::Lost { connection }).await;
+        link.tell(Input::Lost { connection }, None).await;
         if let End::With(code) = end {
             let frame = CloseFrame {
                 code: code.0,
@@ -86,7 +118,7 @@ pub(super) async fn serve(
                 socket.close().await
             };
             // A client that is gone cannot be told; it finds out by itself.
-            let _ = timeout(WRITE_TIMEOUT, close).await;
+            let _ = timeout(CLOSE_TIMEOUT, close).await;
         }
     }
     outlets.close(connection);
@@ -95,47 +127,95 @@ pub(super) async fn serve(
 struct Link {
     connection: ConnectionId,
     subprotocol: Subprotocol,
-    mailbox: mpsc::Sender<Input>,
+    reach: Reach,
+    /// One permit for each input that may wait for the core.
+    inputs: Arc<Semaphore>,
     junk: u32,
+    /// Pings and pongs since when, and how many.
+    controls: (Instant, u32),
+}
+
+/// Since when nothing came from a client, and how long that may last.
+struct Silence {
+    since: Instant,
+    logged_in: bool,
+}
+
+impl Silence {
+    fn end(&self) -> Instant {
+        let patience = match self.logged_in {
+            true => READ_TIMEOUT,
+            false => LOGIN_TIMEOUT,
+        };
+        self.since + patience
+    }
+
+    /// The end came: unless somebody has signed in meanwhile, the connection is closed.
+    fn over(&mut self, queue: &Queue) -> Result<(), End> {
+        match self.logged_in {
+            true => Err(End::With(CloseCode::READ_TIMEOUT)),
+            false if queue.is_welcome() => {
+                self.logged_in = true;
+                Ok(())
+            }
+            false => Err(End::With(CloseCode::LOGIN_TIMEOUT)),
+        }
+    }
+
+    fn broken(&mut self, queue: &Queue) {
+        self.logged_in = self.logged_in || queue.is_welcome();
+        if self.logged_in {
+            self.since = Instant::now();
+        }
+    }
 }
 
 impl Link {
     async fn run(&mut self, socket: &mut WebSocket, mut queue: Queue) -> End {
-        let mut logged_in = false;
-        let mut patience = LOGIN_TIMEOUT;
-        let mut deadline = Instant::now() + patience;
+        let mut silence = Silence {
+            since: Instant::now(),
+            logged_in: false,
+        };
+        let mut permit = None;
         loop {
-            tokio::select! {
+            let may_read = permit.is_some() && !queue.is_held();
+            let done = tokio::select! {
                 next = queue.next() => match next {
-                    None => return End::With(CloseCode::NORMAL),
-                    Some(next) => {
-                        if let Err(end) = self.write(socket, &mut queue, next).await {
-                            return end;
-                        }
-                    }
+                    None => Err(self.cut_off()),
+                    Some(next) => self.write(socket, &mut queue, next).await,
                 },
-                message = socket.recv() => {
-                    let Some(message) = message else { return End::Silently };
-                    match self.read(socket, message).await {
-                        Err(end) => return end,
-                        Ok(Heard::Login) if !logged_in => {
-                            logged_in = true;
-                            patience = READ_TIMEOUT;
-                        }
-                        Ok(_) => {}
-                    }
-                    if logged_in {
-                        deadline = Instant::now() + patience;
+                granted = permit_of(&self.inputs, &self.reach.waiting), if permit.is_none() => {
+                    permit = granted;
+                    Ok(())
+                }
+                message = socket.recv(), if may_read => {
+                    silence.broken(&queue);
+                    match message {
+                        None => Err(End::Silently),
+                        Some(message) => self.read(socket, message, &mut permit).await,
                     }
                 }
-                () = sleep_until(deadline) => {
-                    return End::With(match logged_in {
-                        true => CloseCode::READ_TIMEOUT,
-                        false => CloseCode::LOGIN_TIMEOUT,
-                    });
-                }
+                () = sleep_until(silence.end()) => silence.over(&queue),
+            };
+            if let Err(end) = done {
+                return end;
             }
         }
+    }
+
+    /// The queue has gone: the service stops, or the client read too slowly.
+    fn cut_off(&self) -> End {
+        match self.reach.outlets.is_stopping() {
+            true => End::With(CloseCode::NORMAL),
+            false => End::Silently,
+        }
+    }
+
+    /// Puts an input into the core's mailbox; answers whether there is a core.
+    async fn tell(&self, input: Input, waits: Option<Waits>) -> bool {
+        let lane = Lane::Connection(self.connection);
+        let letter = Letter::Input { input, lane, waits };
+        self.reach.mailbox.send(letter).await.is_ok()
     }
 
     /// Handles one message of the client. Pings are answered by the WebSocket itself.
@@ -143,32 +223,49 @@ impl Link {
         &mut self,
         socket: &mut WebSocket,
         message: Result<Message, axum::Error>,
-    ) -> Result<Heard, End> {
+        permit: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<(), End> {
         let message = message.map_err(|error| End::With(broken(&error)))?;
         let frame = match &message {
             Message::Binary(bytes) => Frame::Binary(Cow::Borrowed(bytes)),
             Message::Text(text) => Frame::Text(Cow::Borrowed(text.as_str())),
-            Message::Ping(_) | Message::Pong(_) => return Ok(Heard::Something),
+            Message::Ping(_) | Message::Pong(_) => return self.count_control(),
             Message::Close(_) => return Err(End::Silently),
         };
         match frame.decode(self.subprotocol.encoding, Direction::ToService) {
             Ok(envelope) => {
-                let heard = match &envelope.command {
-                    Command::Session { op: Op::Open, .. } | Command::Login(_) => Heard::Login,
-                    _ => Heard::Something,
-                };
                 let (connection, envelope) = (self.connection, Box::new(envelope));
                 let input = Input::Received {
                     connection,
                     envelope,
                 };
-                self.mailbox
-                    .send(input)
-                    .await
-                    .map_err(|_| End::With(CloseCode::NORMAL))?;
-                Ok(heard)
+                let length = match &message {
+                    Message::Binary(bytes) => bytes.len(),
+                    Message::Text(text) => text.len(),
+                    _ => 0,
+                };
+                let waits = permit.take();
+                let waits = waits.map(|permit| Waits::new(permit, length, &self.reach.waiting));
+                match self.tell(input, waits).await {
+                    true => Ok(()),
+                    false => Err(End::With(CloseCode::NORMAL)),
+                }
             }
             Err(error) => self.refuse(socket, &frame, &error).await,
+        }
+    }
+
+    /// Each ping makes the service write a pong: many of them are no heartbeat.
+    fn count_control(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        let (since, count) = &mut self.controls;
+        if now.duration_since(*since) > CONTROL_WINDOW {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        match *count > CONTROL_FRAMES_MAX {
+            true => Err(End::With(CloseCode::UNPARSEABLE)),
+            false => Ok(()),
         }
     }
 
@@ -178,7 +275,7 @@ impl Link {
         socket: &mut WebSocket,
         frame: &Frame<'_>,
         error: &WireError,
-    ) -> Result<Heard, End> {
+    ) -> Result<(), End> {
         self.junk += 1;
         if self.junk > JUNK_MAX {
             return Err(End::With(CloseCode::UNPARSEABLE));
@@ -192,8 +289,7 @@ impl Link {
         }));
         reply.serial = error.serial().or_else(|| serial_of_long(frame, error));
         let message = self.message(reply.to_bytes());
-        self.send(socket, message).await?;
-        Ok(Heard::Something)
+        self.send(socket, message).await
     }
 
     /// Writes what waits, as few writes as may be.
@@ -203,28 +299,41 @@ impl Link {
         queue: &mut Queue,
         first: Outgoing,
     ) -> Result<(), End> {
-        let mut next = Some(first);
-        let mut written = 0;
+        let (mut next, mut written, mut weight) = (Some(first), 0, 0);
         while let Some(outgoing) = next {
+            weight += outgoing.weight();
             match outgoing {
                 Outgoing::Close(code) => return Err(End::With(code)),
                 Outgoing::Write { bytes, gap } => {
                     if gap == Gap::Moment {
-                        flush(socket).await?;
+                        self.unless_cut_off(queue, flush(socket)).await?;
                         sleep(MOMENT).await;
                     }
-                    let feed = timeout(WRITE_TIMEOUT, socket.feed(self.message(bytes)));
-                    taken(feed.await)?;
+                    let message = self.message(bytes);
+                    let feed = async { taken(timeout(WRITE_TIMEOUT, socket.feed(message)).await) };
+                    self.unless_cut_off(queue, feed).await?;
                     written += 1;
                 }
             }
-            next = if written < WRITES_AT_ONCE {
-                queue.next_waiting()
-            } else {
-                None
-            };
+            let more = written < WRITES_AT_ONCE && weight < WRITE_BYTES_AT_ONCE;
+            next = if more { queue.next_waiting() } else { None };
         }
-        flush(socket).await
+        self.unless_cut_off(queue, flush(socket)).await?;
+        queue.taken(weight);
+        Ok(())
+    }
+
+    /// Waits for a write, or for the end of the connection.
+    async fn unless_cut_off(
+        &self,
+        queue: &Queue,
+        write: impl Future<Output = Result<(), End>>,
+    ) -> Result<(), End> {
+        tokio::select! {
+            biased;
+            written = write => written,
+            () = queue.ended() => Err(self.cut_off()),
+        }
     }
 
     async fn send(&self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
@@ -239,12 +348,14 @@ impl Link {
     }
 }
 
-/// What a message of a client was.
-enum Heard {
-    /// Somebody signs in.
-    Login,
-    /// Anything else.
-    Something,
+/// Waits until the connection may have one more input waiting. Where the inputs of all are many,
+/// that is when none of its own waits any more.
+async fn permit_of(inputs: &Arc<Semaphore>, waiting: &AtomicUsize) -> Option<OwnedSemaphorePermit> {
+    if waiting.load(Ordering::Relaxed) < INPUT_BYTES_WAITING {
+        return Arc::clone(inputs).acquire_owned().await.ok();
+    }
+    let all = Arc::clone(inputs).acquire_many_owned(INPUTS_WAITING).await;
+    all.ok()?.split(1)
 }
 
 async fn flush(socket: &mut WebSocket) -> Result<(), End> {

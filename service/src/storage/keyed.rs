@@ -1,5 +1,6 @@
 //! [`Keyed`]: a storage over any ordered map of bytes, with the batch as an overlay.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -7,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::codec::decode;
 use super::key::{self, Key};
-use super::{Order, StorageError};
+use super::{Order, StorageError, Work};
 
 /// The schema that this build writes.
 const SCHEMA: u8 = 1;
@@ -40,6 +41,9 @@ pub trait Map {
 pub struct Keyed<M> {
     map: M,
     pub(super) batch: Changes,
+    /// What was read so far; reading changes nothing else.
+    read: Cell<Work>,
+    written: u64,
 }
 
 impl<M: Map> Keyed<M> {
@@ -48,6 +52,8 @@ impl<M: Map> Keyed<M> {
         let mut storage = Self {
             map,
             batch: Changes::new(),
+            read: Cell::default(),
+            written: 0,
         };
         let schema = key::schema().into_bytes();
         match storage.map.get(&schema)?.as_deref() {
@@ -80,10 +86,31 @@ impl<M: Map> Keyed<M> {
 
     pub(super) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StorageError> {
         let key = key.clone().into_bytes();
-        match self.batch.get(&key) {
-            Some(changed) => Ok(changed.clone()),
-            None => self.map.get(&key),
+        let found = match self.batch.get(&key) {
+            Some(changed) => changed.clone(),
+            None => self.map.get(&key)?,
+        };
+        self.count_read(1, found.as_ref().map_or(0, Vec::len));
+        Ok(found)
+    }
+
+    /// Everything that was read and written so far.
+    pub(super) fn work_so_far(&self) -> Work {
+        Work {
+            written_bytes: self.written,
+            ..self.read.get()
         }
+    }
+
+    fn count_read(&self, rows: usize, bytes: usize) {
+        let mut read = self.read.get();
+        read.rows = read.rows.saturating_add(rows as u64);
+        read.bytes = read.bytes.saturating_add(bytes as u64);
+        self.read.set(read);
+    }
+
+    fn count_written(&mut self, bytes: usize) {
+        self.written = self.written.saturating_add(bytes as u64);
     }
 
     pub(super) fn record<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StorageError> {
@@ -109,6 +136,8 @@ impl<M: Map> Keyed<M> {
             Order::OldestFirst => merge(below, above, order, limit, &mut rows)?,
             Order::NewestFirst => merge(below, above.rev(), order, limit, &mut rows)?,
         }
+        let bytes = rows.iter().map(|(key, value)| key.len() + value.len());
+        self.count_read(rows.len() + 1, bytes.sum());
         Ok(rows)
     }
 
@@ -119,16 +148,22 @@ impl<M: Map> Keyed<M> {
     }
 
     pub(super) fn put(&mut self, key: Key, value: Vec<u8>) {
+        self.count_written(key.len() + value.len());
         self.batch.insert(key.into_bytes(), Some(value));
     }
 
     pub(super) fn drop_row(&mut self, key: Key) {
-        self.batch.insert(key.into_bytes(), None);
+        self.drop_bytes(key.into_bytes());
+    }
+
+    pub(super) fn drop_bytes(&mut self, key: Vec<u8>) {
+        self.count_written(key.len());
+        self.batch.insert(key, None);
     }
 
     pub(super) fn drop_under(&mut self, prefix: &Key) -> Result<(), StorageError> {
         for (key, _) in self.under(prefix, usize::MAX)? {
-            self.batch.insert(key, None);
+            self.drop_bytes(key);
         }
         Ok(())
     }

@@ -64,6 +64,17 @@ pub enum StorageError {
     },
 }
 
+/// What a storage has done since it was opened, counted and not timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Rows that were looked up or read.
+    pub rows: u64,
+    /// Bytes of keys and values that were read.
+    pub bytes: u64,
+    /// Bytes of keys and values that were put into batches.
+    pub written_bytes: u64,
+}
+
 /// One end of a stretch of history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edge {
@@ -279,6 +290,9 @@ pub trait Storage {
 
     /// How far the service's clock came; none in new data.
     fn clock(&self) -> impl Future<Output = Result<Option<Clock>, StorageError>>;
+
+    /// What was read and written so far.
+    fn work(&self) -> Work;
 
     /// Whether the current batch holds anything.
     fn has_changes(&self) -> bool;

@@ -10,7 +10,7 @@ use super::record::{
     Ban, Client, Clock, Conversation, Member, Message, Notification, Pending, Place, Revocation,
     Token, Write,
 };
-use super::{Edge, Order, Span, Storage, StorageError};
+use super::{Edge, Order, Span, Storage, StorageError, Work};
 
 impl<M: Map> Storage for Keyed<M> {
     async fn token(&self, app: &AppId, digest: &str) -> Result<Option<Token>, StorageError> {
@@ -315,6 +315,10 @@ impl<M: Map> Storage for Keyed<M> {
             shown: time_of(shown)?,
             last: time_of(last)?,
         }))
+    }
+
+    fn work(&self) -> Work {
+        self.work_so_far()
     }
 
     fn has_changes(&self) -> bool {

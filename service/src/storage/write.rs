@@ -62,7 +62,7 @@ impl<M: Map> Keyed<M> {
                 let from = key::notifications(&app, &client).into_bytes();
                 let to = key::notifications_at(&app, &client, until).end();
                 for (key, _) in self.rows(&from, &to, Order::OldestFirst, usize::MAX)? {
-                    self.batch.insert(key, None);
+                    self.drop_bytes(key);
                 }
             }
             Write::PutBan(app, conversation, ban, client) => {

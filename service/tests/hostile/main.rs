@@ -12,6 +12,7 @@ mod crowd;
 mod flood;
 mod keys;
 mod kill;
+mod memory;
 mod operator;
 mod program;
 mod raw;

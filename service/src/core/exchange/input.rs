@@ -1,7 +1,7 @@
 //! What goes into the core and what comes out of it.
 
 use sampan::model::ClientId;
-use sampan::wire::{CloseCode, Envelope, OfflineMode};
+use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op};
 
 use super::request::{RestAnswer, RestRequest};
 
@@ -55,6 +55,28 @@ pub enum Input {
     Woke,
     /// The service is about to end: every connection is told to discover another one.
     Leaving,
+}
+
+impl Input {
+    /// What handling this, or its first part, may well cost, in the units of
+    /// [`Core::take_cost`](super::Core::take_cost): known before anything was looked up.
+    #[must_use]
+    pub fn expected_cost(&self) -> u64 {
+        const LITTLE: u64 = 50;
+        const SOME: u64 = 500;
+        const PART: u64 = 3_000;
+        match self {
+            Self::Received { envelope, .. } => match &envelope.command {
+                Command::Conv { op: Op::Query, .. } | Command::Logs(_) | Command::Read(_) => PART,
+                Command::Session { op: Op::Open, .. } => PART,
+                Command::Direct(_) | Command::Echo | Command::Ack(_) => LITTLE,
+                _ => SOME,
+            },
+            Self::Asked { .. } => SOME,
+            Self::Connected { .. } | Self::Lost { .. } => LITTLE,
+            Self::Woke | Self::Leaving => SOME,
+        }
+    }
 }
 
 /// Everything the core can want done. Effects may be carried out only after the commit of the

@@ -1,6 +1,7 @@
 //! The memory of the core: connections and sessions, the clock, ids, and what can be read again.
 
 pub(in crate::core) mod clock;
+pub(in crate::core) mod cost;
 pub(in crate::core) mod entropy;
 pub(in crate::core) mod registry;
 pub(in crate::core) mod replay;

@@ -1,0 +1,45 @@
+//! What a client's commands cost, counted and not timed, so that the same commands cost the same
+//! on every machine and in every test. A unit is about a microsecond of a small server.
+
+use crate::storage::Work;
+
+/// What an input costs before anything is done for it.
+const INPUT: u64 = 20;
+
+/// What a row that is looked up costs.
+const ROW: u64 = 2;
+
+/// Bytes that are read for one unit.
+const BYTES_READ: u64 = 256;
+
+/// Bytes that are written for one unit: they are encoded, sorted, and go to the disk.
+const BYTES_WRITTEN: u64 = 64;
+
+/// Adds up what was done.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Meter {
+    units: u64,
+    seen: Work,
+}
+
+impl Meter {
+    /// An input begins or goes on.
+    pub(in crate::core) fn input(&mut self) {
+        self.units = self.units.saturating_add(INPUT);
+    }
+
+    /// The storage has done so much by now.
+    pub(in crate::core) fn storage(&mut self, work: Work) {
+        let rows = work.rows.saturating_sub(self.seen.rows);
+        let read = work.bytes.saturating_sub(self.seen.bytes);
+        let written = work.written_bytes.saturating_sub(self.seen.written_bytes);
+        self.seen = work;
+        let units = rows.saturating_mul(ROW) + read / BYTES_READ + written / BYTES_WRITTEN;
+        self.units = self.units.saturating_add(units);
+    }
+
+    /// Takes the sum, and begins anew.
+    pub(in crate::core) fn take(&mut self) -> u64 {
+        std::mem::take(&mut self.units)
+    }
+}
