@@ -177,7 +177,7 @@ impl<S: Storage> Core<S> {
     }
 
     /// The conversation that a command names, if it is there and its time is not over.
-    async fn live(
+    pub(super) async fn live(
         &self,
         now: Now,
         app: &AppId,

@@ -1,5 +1,6 @@
 //! [`Core`]: one input in, effects out; which rule a command belongs to; who hears of what.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
@@ -12,14 +13,15 @@ use super::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use super::exchange::fields::message_id;
 use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
 use super::exchange::refusal::{Failure, Refusal};
+use super::job::{Job, refuse};
 use super::state::clock::Stamps;
 use super::state::cost::Meter;
 use super::state::entropy::{Entropy, Names};
-use super::state::registry::Registry;
+use super::state::registry::{Pending, Registry};
 use super::state::replay;
 use super::state::used_signatures::UsedSignatures;
 use super::upkeep::retention::Retention;
-use crate::storage::{Kind, Notification, Pending, Place, Storage, StorageError, Write};
+use crate::storage::{Kind, Notification, Place, Storage, StorageError, Write};
 
 /// How often what has ended is looked for and forgotten: tokens, temporary conversations.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -42,6 +44,10 @@ pub struct Core<S> {
     pub(super) swept: Option<(AppId, ClientId)>,
     /// What was done for the input at hand, counted.
     pub(super) meter: Meter,
+    /// What the meter showed when the part at hand began.
+    pub(super) part_began: u64,
+    /// The commands that are not finished, each the only one of its connection.
+    pub(super) jobs: BTreeMap<ConnectionId, Job>,
     sweep_at: Duration,
     sequence: u32,
 }
@@ -59,6 +65,8 @@ impl<S: Storage> Core<S> {
             used: UsedSignatures::default(),
             swept: None,
             meter: Meter::default(),
+            part_began: 0,
+            jobs: BTreeMap::new(),
             sweep_at: Duration::ZERO,
             sequence: 0,
         }
@@ -85,8 +93,7 @@ impl<S: Storage> Core<S> {
     /// input of that connection may come before its end.
     pub async fn begin(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.meter.input();
-        let now = self.read_clock(now, &mut effects).await;
+        let now = self.begin_turn(now, &mut effects).await;
         match input {
             Input::Connected { connection, mode } => self.registry.connect(connection, mode),
             Input::Received {
@@ -95,7 +102,10 @@ impl<S: Storage> Core<S> {
             } => {
                 self.receive(now, connection, &envelope, &mut effects).await;
             }
-            Input::Lost { connection } => self.lose(now, connection, &mut effects).await,
+            Input::Lost { connection } => {
+                self.jobs.remove(&connection);
+                self.lose(now, connection, &mut effects).await;
+            }
             Input::Asked { ticket, request } => {
                 let answer = self.answer_rest(now, &request, &mut effects).await;
                 let answer = Box::new(answer);
@@ -106,19 +116,6 @@ impl<S: Storage> Core<S> {
         }
         self.meter.storage(self.storage.work());
         effects
-    }
-
-    /// Takes the unfinished command of a connection a bounded part further.
-    pub async fn go_on(&mut self, now: Now, connection: ConnectionId) -> Vec<Effect> {
-        let _ = (now, connection);
-        Vec::new()
-    }
-
-    /// Whether a command of the connection is not finished.
-    #[must_use]
-    pub fn is_busy(&self, connection: ConnectionId) -> bool {
-        let _ = connection;
-        false
     }
 
     /// What was done since this was asked last, in units of about a microsecond. It is counted and
@@ -158,6 +155,13 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
+    /// Something is done for a client: what it costs is counted from here.
+    pub(super) async fn begin_turn(&mut self, now: Now, effects: &mut Vec<Effect>) -> Now {
+        self.meter.input();
+        self.part_began = self.meter.sum();
+        self.read_clock(now, effects).await
+    }
+
     /// The time by the service's own clock, which goes on from where it was before a restart.
     async fn read_clock(&mut self, now: Now, effects: &mut Vec<Effect>) -> Now {
         if self.stamps.is_unread() {
@@ -175,6 +179,7 @@ impl<S: Storage> Core<S> {
     /// to nobody is undone; clients come back and send again what was never acknowledged.
     pub fn abandon(&mut self) -> Vec<Effect> {
         self.storage.rollback();
+        self.jobs.clear();
         let connections = std::mem::take(&mut self.registry).connections();
         let code = CloseCode::READ_TIMEOUT;
         connections
@@ -221,24 +226,7 @@ impl<S: Storage> Core<S> {
             },
         };
         if let Err(failure) = result {
-            let awaited = envelope.serial.is_some()
-                || !matches!(envelope.command, Command::Ack(_) | Command::Read(_));
-            let reply = match failure {
-                Failure::Refused(refusal) => refusal.to_command(),
-                Failure::Storage(error) => {
-                    effects.push(Effect::Report(error.to_string()));
-                    Refusal::from(ServiceCode::INTERNAL_ERROR).to_command()
-                }
-            };
-            if awaited {
-                let envelope = Box::new(envelope.reply(reply));
-                let gap = Gap::None;
-                effects.push(Effect::Send {
-                    connection,
-                    envelope,
-                    gap,
-                });
-            }
+            refuse(connection, envelope, failure, effects);
         }
     }
 
@@ -316,6 +304,9 @@ impl<S: Storage> Core<S> {
             return Err(unsupported(command).into());
         };
         let decision = match command {
+            Command::Conv { op: Op::Query, .. } | Command::Read(_) | Command::Logs(_) => {
+                return self.begin_job(now, caller, envelope, false, effects).await;
+            }
             Command::Session { body, .. } => self.session(now, caller, operation, body).await?,
             Command::Conv { op, body } => {
                 self.conversation(now, caller, operation, *op, body).await?
@@ -325,8 +316,6 @@ impl<S: Storage> Core<S> {
             }
             Command::Direct(body) => self.send(now, caller, body).await?,
             Command::Ack(body) => self.acknowledge(now, caller, body).await?,
-            Command::Read(body) => self.read(now, caller, body).await?,
-            Command::Logs(body) => self.history(now, caller, body).await?,
             Command::Patch { body, .. } => self.patch(now, caller, body).await?,
             other => return Err(unsupported(other).into()),
         };
@@ -440,7 +429,6 @@ impl<S: Storage> Core<S> {
                 id,
             };
             let pending = Pending {
-                client: session.client.clone(),
                 conversation,
                 place,
             };
@@ -557,7 +545,7 @@ fn server_time_of(command: &Command, now: Now) -> Option<Timestamp> {
     }
 }
 
-fn unsupported(command: &Command) -> Refusal {
+pub(super) fn unsupported(command: &Command) -> Refusal {
     let detail = match command.op() {
         Some(op) => format!(
             "this service does not serve {} {}",

@@ -15,7 +15,7 @@
 //! | `apps/` | the apps, their settings, keys, signatures and tokens |
 //! | `columns/` | the attributes of conversations |
 //! | `state/` | who is connected and signed in, the clock, ids, notifications that are read again, what commands cost |
-//! | `machine.rs` | [`Core`]: which rule a command belongs to, and who hears of what |
+//! | `machine.rs`, `job.rs` | [`Core`]: which rule a command belongs to, and who hears of what |
 //! | `access.rs`, `gate.rs` | who may do what: one table, and the one way to a conversation |
 //! | `conversations/` | conversations, who belongs to them, who may not |
 //! | `messages/` | sending, changing, reading messages; what arrived, was read, was missed |
@@ -24,7 +24,8 @@
 //! | `upkeep/` | forgetting what has ended, and messages past their retention |
 //! | `http/` | what is asked over HTTP |
 //!
-//! A room imports only from rooms above it in this table.
+//! A room imports only from rooms above it in this table. `machine.rs` and `job.rs` name those below
+//! them: the one passes commands on, the other keeps those that are handled in parts.
 //!
 //! Three rules hold everywhere. The reply to a command goes out before every notification that the
 //! command causes. A message is either delivered live to a session or counted in what the session
@@ -38,6 +39,7 @@ mod conversations;
 mod exchange;
 mod gate;
 mod http;
+mod job;
 mod machine;
 mod messages;
 mod queries;

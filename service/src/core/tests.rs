@@ -15,6 +15,7 @@ use sampan::wire::{Command, Envelope, OfflineMode, Op, Serial};
 mod access;
 mod clock;
 mod forgetting;
+mod parts;
 mod sessions;
 
 use super::app::{Apps, Credentials};
@@ -30,11 +31,14 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-struct Counting(u8);
+struct Counting(u64);
 impl Entropy for Counting {
     fn fill(&mut self, bytes: &mut [u8]) {
         self.0 += 1;
-        bytes.fill(self.0);
+        let number = self.0.to_le_bytes();
+        for (byte, digit) in bytes.iter_mut().zip(number.iter().cycle()) {
+            *byte = *digit;
+        }
     }
 }
 

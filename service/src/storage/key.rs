@@ -17,7 +17,6 @@
 //! | `i` | app, conversation, message | the time of a message |
 //! | `k` | app, conversation, sender, token | the place of the message sent with that token |
 //! | `p` | app, conversation, patch time, message | the time of a patched message |
-//! | `q` | app, client, conversation, time, message | nothing; not acknowledged in push mode |
 //! | `n` | app, client, time, sequence | a notification |
 //! | `l` | app, conversation, list, client | nothing; blocked or silenced |
 //!
@@ -28,7 +27,7 @@
 use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
 use super::StorageError;
-use super::record::{Ban, Pending, Place};
+use super::record::{Ban, Place};
 
 /// A key under construction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,17 +215,6 @@ pub(super) fn patch(
     patches_at(app, conversation, at).rest(id.as_str())
 }
 
-pub(super) fn pendings(app: &AppId, client: &ClientId) -> Key {
-    Key::tagged(b'q').text(app.as_str()).text(client.as_str())
-}
-
-pub(super) fn pending(app: &AppId, pending: &Pending) -> Key {
-    pendings(app, &pending.client)
-        .text(pending.conversation.as_str())
-        .time(pending.place.sent_at)
-        .rest(pending.place.id.as_str())
-}
-
 pub(super) fn all_notifications() -> Key {
     Key::tagged(b'n')
 }
@@ -323,24 +311,16 @@ mod tests {
         }
 
         #[test]
-        fn a_pending_key_gives_its_parts_back(
-            client in "\\PC{1,64}", cid in "\\PC{1,64}", at in any::<i64>(), id in "\\PC{1,64}",
-        ) {
+        fn a_ban_key_gives_its_parts_back(cid in "\\PC{1,64}", client in "\\PC{1,64}") {
             let app = AppId::new("app").unwrap();
+            let cid = ConversationId::new(cid).unwrap();
             let client = ClientId::new(client).unwrap();
-            let row = Pending {
-                client: client.clone(),
-                conversation: ConversationId::new(cid).unwrap(),
-                place: Place {
-                    sent_at: Timestamp::from_millis(at),
-                    id: MessageId::new(id).unwrap(),
-                },
-            };
-            let key = pending(&app, &row).into_bytes();
-            let mut parts = Parts::after(&key, pendings(&app, &client).len()).unwrap();
-            prop_assert_eq!(parts.text().unwrap(), row.conversation.as_str());
-            prop_assert_eq!(parts.time().unwrap(), row.place.sent_at);
-            prop_assert_eq!(parts.rest().unwrap(), row.place.id.as_str());
+            let key = ban(&app, &cid, Ban::Silenced, &client).into_bytes();
+            let skip = Key::tagged(b'l').text(app.as_str()).len();
+            let mut parts = Parts::after(&key, skip).unwrap();
+            prop_assert_eq!(parts.text().unwrap(), cid.as_str());
+            prop_assert_eq!(parts.text().unwrap(), "s");
+            prop_assert_eq!(parts.rest().unwrap(), client.as_str());
         }
 
         #[test]

@@ -31,8 +31,8 @@ use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
 pub use self::memory::MemoryStorage;
 pub use self::record::{
-    Ban, Body, Client, Clock, Conversation, Kind, Member, Message, Notification, Pending, Place,
-    Revocation, Role, Token, Write,
+    Ban, Body, Client, Clock, Conversation, Kind, Member, Message, Notification, Place, Revocation,
+    Role, Token, Write,
 };
 pub use self::redb::RedbStorage;
 
@@ -185,11 +185,12 @@ pub trait Storage {
         client: &ClientId,
     ) -> impl Future<Output = Result<Option<Member>, StorageError>>;
 
-    /// The conversations a client is a member of, in the order of their ids.
+    /// The conversations a client is a member of, in the order of their ids, from behind `after`.
     fn memberships(
         &self,
         app: &AppId,
         client: &ClientId,
+        after: Option<&ConversationId>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<ConversationId>, StorageError>>;
 
@@ -236,14 +237,6 @@ pub trait Storage {
         since: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Message>, StorageError>>;
-
-    /// The queue of a client in push mode: by conversation, then oldest first.
-    fn pending(
-        &self,
-        app: &AppId,
-        client: &ClientId,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<Pending>, StorageError>>;
 
     /// Notifications of a client after `since`, oldest first.
     fn notifications(

@@ -7,8 +7,8 @@ use super::codec::decode;
 use super::key::{self, Parts};
 use super::keyed::{DAMAGED_ID, Keyed, Map, Row};
 use super::record::{
-    Ban, Client, Clock, Conversation, Member, Message, Notification, Pending, Place, Revocation,
-    Token, Write,
+    Ban, Client, Clock, Conversation, Member, Message, Notification, Place, Revocation, Token,
+    Write,
 };
 use super::{Edge, Order, Span, Storage, StorageError, Work};
 
@@ -121,10 +121,16 @@ impl<M: Map> Storage for Keyed<M> {
         &self,
         app: &AppId,
         client: &ClientId,
+        after: Option<&ConversationId>,
         limit: usize,
     ) -> Result<Vec<ConversationId>, StorageError> {
         let prefix = key::memberships(app, client);
-        self.under(&prefix, limit)?
+        let from = match after {
+            Some(id) => key::membership(app, client, id).next(),
+            None => prefix.clone().into_bytes(),
+        };
+        let to = prefix.clone().end();
+        self.rows(&from, &to, Order::OldestFirst, limit)?
             .iter()
             .map(|(key, _)| {
                 let id = Parts::after(key, prefix.len())?.rest()?;
@@ -201,29 +207,6 @@ impl<M: Map> Storage for Keyed<M> {
             patched.extend(self.record::<Message>(&key::message(app, conversation, &place))?);
         }
         Ok(patched)
-    }
-
-    async fn pending(
-        &self,
-        app: &AppId,
-        client: &ClientId,
-        limit: usize,
-    ) -> Result<Vec<Pending>, StorageError> {
-        let prefix = key::pendings(app, client);
-        let mut queue = Vec::new();
-        for (key, _) in self.under(&prefix, limit)? {
-            let mut parts = Parts::after(&key, prefix.len())?;
-            let conversation = ConversationId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
-            let sent_at = parts.time()?;
-            let id = MessageId::new(parts.rest()?).map_err(|_| DAMAGED_ID)?;
-            let place = Place { sent_at, id };
-            queue.push(Pending {
-                client: client.clone(),
-                conversation,
-                place,
-            });
-        }
-        Ok(queue)
     }
 
     async fn notifications(

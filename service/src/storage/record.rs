@@ -99,7 +99,8 @@ pub struct Member {
     /// The newest message of others that the member read; zero when none.
     #[serde(with = "millis")]
     pub seen_until: Timestamp,
-    /// Whether a queue of unacknowledged messages is kept: the client once signed in in push mode.
+    /// Whether the client has signed in in push mode since it joined or before: then every message
+    /// behind `received_until` is pushed at its next login.
     #[serde(default)]
     pub queued: bool,
 }
@@ -242,8 +243,7 @@ pub struct Revocation {
 /// What is known of a client beyond its conversations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Client {
-    /// Whether the client ever signed in on a connection in push mode: from then on a queue of
-    /// messages without acknowledgement is kept for it.
+    /// Whether the client ever signed in on a connection in push mode.
     #[serde(default)]
     pub push_mode: bool,
 }
@@ -261,17 +261,6 @@ pub struct Notification {
     pub sequence: u32,
     /// The flattened command as JSON.
     pub item: Map<String, Value>,
-}
-
-/// A message that a client in push mode has not acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pending {
-    /// Who has to acknowledge it.
-    pub client: ClientId,
-    /// In which conversation.
-    pub conversation: ConversationId,
-    /// Which message.
-    pub place: Place,
 }
 
 /// The two lists a conversation keeps of clients that may not do something.
@@ -317,10 +306,6 @@ pub enum Write {
     PutMessage(AppId, ConversationId, Message),
     /// Forgets a message, its token and its patch.
     DropMessage(AppId, ConversationId, Place),
-    /// Queues a message for a client in push mode.
-    PutPending(AppId, Pending),
-    /// Takes a message out of such a queue.
-    DropPending(AppId, Pending),
     /// Keeps a notification.
     PutNotification(AppId, Notification),
     /// Forgets the notifications of a client up to and including a time.

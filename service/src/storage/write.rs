@@ -52,8 +52,6 @@ impl<M: Map> Keyed<M> {
             Write::DropMessage(app, conversation, place) => {
                 self.drop_message(&app, &conversation, &place)?;
             }
-            Write::PutPending(app, row) => self.put(key::pending(&app, &row), Vec::new()),
-            Write::DropPending(app, row) => self.drop_row(key::pending(&app, &row)),
             Write::PutNotification(app, row) => {
                 let key = key::notification(&app, &row.client, row.at, row.sequence);
                 self.put(key, encode(&row)?);

@@ -25,7 +25,6 @@ impl<S: Storage> Core<S> {
     ) -> Result<Decision, Failure> {
         match operation {
             Operation::Start => self.start(now, caller, body).await,
-            Operation::QueryConversations => self.search(now, caller, body).await,
             Operation::Update => self.update(now, caller, body).await,
             Operation::Join | Operation::Invite => {
                 self.add_members(now, caller, operation, body).await

@@ -80,11 +80,36 @@ impl Decision {
         Self::default()
     }
 
+    /// Whether it leads to nothing.
+    pub(in crate::core) fn is_silent(&self) -> bool {
+        self.writes.is_empty() && self.reply.is_none() && self.notices.is_empty()
+    }
+
     pub(in crate::core) fn reply(command: Command) -> Self {
         Self {
             reply: Some(command),
             ..Self::default()
         }
+    }
+}
+
+/// What came of a part: something to carry out, and whether there is more to do.
+pub(in crate::core) struct Part {
+    pub(in crate::core) decision: Decision,
+    pub(in crate::core) is_end: bool,
+}
+
+impl Part {
+    pub(in crate::core) fn more() -> Self {
+        Self::of(Decision::silent(), false)
+    }
+
+    pub(in crate::core) fn end(decision: Decision) -> Self {
+        Self::of(decision, true)
+    }
+
+    pub(in crate::core) const fn of(decision: Decision, is_end: bool) -> Self {
+        Self { decision, is_end }
     }
 }
 

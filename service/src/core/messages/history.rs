@@ -1,4 +1,4 @@
-//! History: pages of a conversation's messages, in both directions.
+//! History: pages of a conversation's messages, in both directions, read in parts.
 
 use sampan::model::{Now, Timestamp};
 use sampan::wire::generated::logs_command::QueryDirection;
@@ -7,7 +7,7 @@ use sampan::wire::{Command, ServiceCode};
 use serde_json::Value;
 
 use crate::core::access::Operation;
-use crate::core::exchange::decision::{Caller, Decision};
+use crate::core::exchange::decision::{Caller, Decision, Part};
 use crate::core::exchange::fields::message_id;
 use crate::core::exchange::fields::text_of;
 use crate::core::exchange::refusal::{Failure, Refusal};
@@ -20,8 +20,11 @@ const DEFAULT_LIMIT: usize = 20;
 /// Messages that one query by type may look at.
 const SCANNED_MAX: usize = 10_000;
 
+/// Messages that are read at a time.
+const AT_ONCE: usize = 100;
+
 /// Bytes of one answer's messages: more is left for the next page, at least one message comes.
-const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A page of history that is asked for.
 #[derive(Debug, PartialEq)]
@@ -83,78 +86,108 @@ impl Page {
     }
 }
 
-impl<S: Storage> Core<S> {
-    pub(in crate::core) async fn history(
+/// A page of history under way.
+#[derive(Debug)]
+pub(in crate::core) struct Reading {
+    conversation: Conversation,
+    cid: Option<String>,
+    page: Page,
+    found: Vec<Message>,
+    scanned: usize,
+    bytes: usize,
+}
+
+impl Reading {
+    /// Reads a part of the page.
+    pub(in crate::core) async fn part<S: Storage>(
         &mut self,
+        core: &mut Core<S>,
+        caller: &Caller,
+    ) -> Result<Part, Failure> {
+        while self.found.len() < self.page.limit && self.scanned < SCANNED_MAX {
+            if self.step(core, caller).await? {
+                break;
+            }
+            if core.is_part_over() {
+                return Ok(Part::more());
+            }
+        }
+        if self.page.order == Order::NewestFirst {
+            self.found.reverse();
+        }
+        let logs = self.found.iter();
+        let logs = logs.map(|message| item(&self.conversation, message));
+        let reply = LogsCommand {
+            cid: self.cid.clone(),
+            logs: logs.collect(),
+            ..LogsCommand::default()
+        };
+        Ok(Part::end(Decision::reply(Command::logs(reply))))
+    }
+
+    /// Reads some more messages; says whether the page ends with them.
+    async fn step<S: Storage>(
+        &mut self,
+        core: &mut Core<S>,
+        caller: &Caller,
+    ) -> Result<bool, Failure> {
+        let page = &mut self.page;
+        let wanted = match page.of_type {
+            None => AT_ONCE.min(page.limit - self.found.len()),
+            Some(_) => AT_ONCE,
+        };
+        let (app, id) = (&caller.app, &self.conversation.id);
+        let next = core
+            .storage
+            .messages(app, id, &page.span, page.order, wanted)
+            .await?;
+        let Some(last) = next.last() else {
+            return Ok(true);
+        };
+        let beyond = Some(Edge {
+            at: last.sent_at,
+            id: Some(last.id.clone()),
+            included: false,
+        });
+        match page.order {
+            Order::NewestFirst => page.span.newer = beyond,
+            Order::OldestFirst => page.span.older = beyond,
+        }
+        self.scanned += next.len();
+        let is_exhausted = next.len() < wanted;
+        for message in next.into_iter().filter(|it| is_of_type(it, page.of_type)) {
+            self.bytes += size(&message);
+            let is_full = self.bytes > ANSWER_BYTES_MAX || self.found.len() >= page.limit;
+            if !self.found.is_empty() && is_full {
+                return Ok(true);
+            }
+            self.found.push(message);
+        }
+        Ok(is_exhausted)
+    }
+}
+
+impl<S: Storage> Core<S> {
+    /// Begins to read a page of history.
+    pub(in crate::core) async fn history(
+        &self,
         now: Now,
         caller: &Caller,
         body: &LogsCommand,
-    ) -> Result<Decision, Failure> {
+    ) -> Result<Reading, Failure> {
         let limits = self.app_of(caller)?.settings.limits;
         let own = (&caller.app, caller.client());
         let admitted = self
             .admit(now, own, Operation::ReadHistory, body.cid.as_deref())
             .await?;
-        let conversation = admitted.conversation;
-        let page = Page::read(body, limits.history_page)?;
-        let messages = self.page(caller, &conversation, page).await?;
-        let logs = messages
-            .iter()
-            .map(|message| item(&conversation, message))
-            .collect();
-        let reply = LogsCommand {
+        Ok(Reading {
+            page: Page::read(body, limits.history_page)?,
+            conversation: admitted.conversation,
             cid: body.cid.clone(),
-            logs,
-            ..LogsCommand::default()
-        };
-        Ok(Decision::reply(Command::logs(reply)))
-    }
-
-    /// The messages of a page, oldest first.
-    async fn page(
-        &self,
-        caller: &Caller,
-        conversation: &Conversation,
-        mut page: Page,
-    ) -> Result<Vec<Message>, Failure> {
-        let (mut found, mut scanned, mut bytes) = (Vec::new(), 0, 0);
-        'pages: while found.len() < page.limit && scanned < SCANNED_MAX {
-            let wanted = match page.of_type {
-                None => page.limit - found.len(),
-                Some(_) => page.limit.max(200),
-            };
-            let (app, id) = (&caller.app, &conversation.id);
-            let next = self
-                .storage
-                .messages(app, id, &page.span, page.order, wanted)
-                .await?;
-            let Some(last) = next.last() else { break };
-            let beyond = Some(Edge {
-                at: last.sent_at,
-                id: Some(last.id.clone()),
-                included: false,
-            });
-            match page.order {
-                Order::NewestFirst => page.span.newer = beyond,
-                Order::OldestFirst => page.span.older = beyond,
-            }
-            scanned += next.len();
-            let exhausted = next.len() < wanted;
-            for message in next.into_iter().filter(|it| is_of_type(it, page.of_type)) {
-                bytes += size(&message);
-                if !found.is_empty() && (bytes > ANSWER_BYTES_MAX || found.len() >= page.limit) {
-                    break 'pages;
-                }
-                found.push(message);
-            }
-            if exhausted {
-                break;
-            }
-        }
-        if page.order == Order::NewestFirst {
-            found.reverse();
-        }
-        Ok(found)
+            found: Vec::new(),
+            scanned: 0,
+            bytes: 0,
+        })
     }
 }
 

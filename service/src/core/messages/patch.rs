@@ -1,6 +1,6 @@
 //! Edits and recalls: of one's own messages, told at once and caught up after a login.
 
-use sampan::model::{AppId, ClientId, Now, Timestamp};
+use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::generated::{PatchCommand, PatchItem};
 use sampan::wire::{Command, Op, ServiceCode};
 
@@ -21,13 +21,13 @@ const ITEMS_MAX: usize = 20;
 
 /// Missed patches told after a login, of one conversation and in all: the rest shows in history.
 const MISSED_OF_ONE_MAX: usize = 100;
-const MISSED_MAX: usize = 1000;
+pub(in crate::core) const MISSED_MAX: usize = 1000;
+
+/// Bytes of missed patches that are told after a login.
+pub(in crate::core) const MISSED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Missed patches in one command.
 const MISSED_AT_ONCE: usize = 50;
-
-/// Conversations of one client that are looked at for missed patches.
-const MEMBERSHIPS_MAX: usize = 10_000;
 
 impl<S: Storage> Core<S> {
     pub(in crate::core) async fn patch(
@@ -93,48 +93,44 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// After a login: the patches in the client's conversations that are newer than `since`.
-    pub(in crate::core) async fn missed_patches(
+    /// The patches of a conversation that are newer than `since`, for one who missed them.
+    pub(in crate::core) async fn patches_of(
         &self,
         app: &AppId,
-        id: &SessionId,
+        id: &ConversationId,
         since: i64,
-    ) -> Result<Vec<Notice>, Failure> {
+    ) -> Result<Vec<PatchItem>, Failure> {
         let since = Timestamp::from_millis(since);
-        let mut items = Vec::new();
-        for cid in self
+        let patched = self
             .storage
-            .memberships(app, &id.client, MEMBERSHIPS_MAX)
-            .await?
-        {
-            let patched = self
-                .storage
-                .patched_since(app, &cid, since, MISSED_OF_ONE_MAX)
-                .await?;
-            if patched.is_empty() {
-                continue;
-            }
-            let Some(conversation) = self.storage.conversation(app, &cid).await? else {
-                continue;
-            };
-            items.extend(patched.iter().map(|message| told(&conversation, message)));
-            if items.len() >= MISSED_MAX {
-                break;
-            }
+            .patched_since(app, id, since, MISSED_OF_ONE_MAX)
+            .await?;
+        if patched.is_empty() {
+            return Ok(Vec::new());
         }
-        items.sort_by_key(|item| item.patch_timestamp);
-        let command = |items: &[PatchItem]| {
-            let body = PatchCommand {
-                patches: items.to_vec(),
-                ..PatchCommand::default()
-            };
-            Notice::once(
-                Audience::Session(id.clone()),
-                Command::patch(Op::Modify, body),
-            )
-        };
-        Ok(items.chunks(MISSED_AT_ONCE).map(command).collect())
+        let conversation = self.storage.conversation(app, id).await?;
+        let items = conversation.map(|conversation| {
+            let items = patched.iter().map(|message| told(&conversation, message));
+            items.collect()
+        });
+        Ok(items.unwrap_or_default())
     }
+}
+
+/// What tells a session of patches that it missed, in the order in which they were made.
+pub(in crate::core) fn missed(session: &SessionId, mut items: Vec<PatchItem>) -> Vec<Notice> {
+    items.sort_by_key(|item| item.patch_timestamp);
+    let command = |items: &[PatchItem]| {
+        let body = PatchCommand {
+            patches: items.to_vec(),
+            ..PatchCommand::default()
+        };
+        Notice::once(
+            Audience::Session(session.clone()),
+            Command::patch(Op::Modify, body),
+        )
+    };
+    items.chunks(MISSED_AT_ONCE).map(command).collect()
 }
 
 /// The message as it is after the patch.

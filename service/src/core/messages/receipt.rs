@@ -1,20 +1,20 @@
 //! What reached whom, and what was read: acknowledgements, read marks, receipts, `max_read`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use sampan::model::{ClientId, Now, Timestamp};
 use sampan::wire::generated::{
-    AckCommand, ConvCommand, MaxReadTuple, RcpCommand, ReadCommand, ReadTuple,
+    AckCommand, ConvCommand, MaxReadTuple, RcpCommand, ReadCommand, ReadTuple, UnreadTuple,
 };
 use sampan::wire::{Command, Op};
 
 use crate::core::access::Operation;
-use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
+use crate::core::exchange::decision::{Audience, Caller, Decision, Notice, Part};
 use crate::core::exchange::fields::message_id;
 use crate::core::exchange::refusal::Failure;
 use crate::core::gate::Admitted;
 use crate::core::machine::Core;
-use crate::storage::{Conversation, Edge, Member, Message, Order, Pending, Span, Storage, Write};
+use crate::storage::{Conversation, Edge, Member, Message, Order, Span, Storage, Write};
 
 /// Messages that one acknowledgement or read mark touches: the newest of those it covers. The
 /// marks of the member cover all; this bounds only which messages learn when they arrived.
@@ -22,6 +22,59 @@ const TOUCHED_MAX: usize = 200;
 
 /// Conversations that one `read` may name.
 const READ_MAX: usize = 500;
+
+/// Counts that share one notification after read marks.
+const COUNTS_AT_ONCE: usize = 100;
+
+/// A `read` under way: it raises the client's marks in one conversation after the other. It has no
+/// reply, but the new counts go to all the client's devices.
+#[derive(Debug)]
+pub(in crate::core) struct Marking {
+    left: VecDeque<ReadTuple>,
+    counts: Vec<UnreadTuple>,
+}
+
+impl Marking {
+    pub(in crate::core) fn of(body: &ReadCommand) -> Self {
+        let whole = body.cid.iter().chain(&body.cids);
+        let whole = whole.map(|cid| ReadTuple {
+            cid: cid.clone(),
+            ..ReadTuple::default()
+        });
+        let all = whole.chain(body.convs.iter().cloned());
+        Self {
+            left: all.take(READ_MAX).collect(),
+            counts: Vec::new(),
+        }
+    }
+
+    /// Sets a part of the marks.
+    pub(in crate::core) async fn part<S: Storage>(
+        &mut self,
+        core: &mut Core<S>,
+        now: Now,
+        caller: &Caller,
+    ) -> Result<Part, Failure> {
+        let mut decision = Decision::silent();
+        while let Some(tuple) = self.left.pop_front() {
+            let count = core.read_one(now, caller, &tuple, &mut decision).await?;
+            self.counts.extend(count);
+            if core.is_part_over() {
+                break;
+            }
+        }
+        let is_end = self.left.is_empty();
+        if is_end || self.counts.len() >= COUNTS_AT_ONCE {
+            let counts = std::mem::take(&mut self.counts);
+            if !counts.is_empty() {
+                let to = Audience::Counting(caller.client().clone());
+                let command = super::unread::notification(now, counts);
+                decision.notices.push(Notice::once(to, command));
+            }
+        }
+        Ok(Part::of(decision, is_end))
+    }
+}
 
 /// Which mark a message gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,17 +120,6 @@ impl<S: Storage> Core<S> {
             let place = message.place();
             self.registry
                 .acknowledged(&caller.app, caller.client(), id, &place);
-            if member.queued {
-                let client = member.client.clone();
-                let pending = Pending {
-                    client,
-                    conversation: id.clone(),
-                    place,
-                };
-                decision
-                    .writes
-                    .push(Write::DropPending(caller.app.clone(), pending));
-            }
         }
         mark(
             now,
@@ -128,41 +170,13 @@ impl<S: Storage> Core<S> {
             .await?)
     }
 
-    /// `read`: raises the client's marks; no reply, but the new counts to all its devices.
-    pub(in crate::core) async fn read(
-        &mut self,
-        now: Now,
-        caller: &Caller,
-        body: &ReadCommand,
-    ) -> Result<Decision, Failure> {
-        let whole = body.cid.iter().chain(&body.cids);
-        let whole = whole.map(|cid| ReadTuple {
-            cid: cid.clone(),
-            ..ReadTuple::default()
-        });
-        let tuples = whole.chain(body.convs.iter().cloned()).take(READ_MAX);
-        let mut decision = Decision::silent();
-        let mut counts = Vec::new();
-        for tuple in tuples.collect::<Vec<_>>() {
-            counts.extend(self.read_one(now, caller, &tuple, &mut decision).await?);
-        }
-        if !counts.is_empty() {
-            let command = super::unread::notification(now, counts);
-            decision.notices.push(Notice::once(
-                Audience::Counting(caller.client().clone()),
-                command,
-            ));
-        }
-        Ok(decision)
-    }
-
     async fn read_one(
         &mut self,
         now: Now,
         caller: &Caller,
         tuple: &ReadTuple,
         decision: &mut Decision,
-    ) -> Result<Option<sampan::wire::generated::UnreadTuple>, Failure> {
+    ) -> Result<Option<UnreadTuple>, Failure> {
         let app = &caller.app;
         let own = (app, caller.client());
         let (conversation, mut member) = match self

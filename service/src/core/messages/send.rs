@@ -11,9 +11,7 @@ use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::gate::Crowd;
 use crate::core::machine::Core;
 use crate::core::state::registry::Will;
-use crate::storage::{
-    Body, Conversation, Kind, Message, Order, Pending, Place, Span, Storage, Write,
-};
+use crate::storage::{Body, Conversation, Kind, Message, Order, Place, Span, Storage, Write};
 
 /// Characters of an idempotency token; SDKs send a uuid.
 const TOKEN_BYTES_MAX: usize = 128;
@@ -174,8 +172,6 @@ fn decide_send(caller: &Caller, body: &DirectCommand, facts: SendFacts) -> Resul
     }
     // What clients say to a service is its operator's to read, not the other subscribers'.
     if !transient && !is_service {
-        let queued = queue(caller, &conversation.id, &crowd, &place);
-        decision.writes.extend(queued);
         let put = Write::PutMessage(caller.app.clone(), conversation.id, message);
         decision.writes.push(put);
     }
@@ -208,27 +204,6 @@ fn message(
         read_at: None,
         token: token_of(body)?,
     })
-}
-
-/// The rows of the queues of those members for whom one is kept.
-fn queue(
-    caller: &Caller,
-    conversation: &ConversationId,
-    crowd: &Crowd,
-    place: &Place,
-) -> Vec<Write> {
-    let queued = crowd
-        .members()
-        .iter()
-        .filter(|it| it.queued && it.client != *caller.client());
-    let pending = queued.map(|member| Pending {
-        client: member.client.clone(),
-        conversation: conversation.clone(),
-        place: place.clone(),
-    });
-    pending
-        .map(|row| Write::PutPending(caller.app.clone(), row))
-        .collect()
 }
 
 /// A message on its way down.

@@ -17,8 +17,8 @@
 //!
 //! A date is `{"__type": "Date", "iso": …}` and compares with dates and with ISO texts such as
 //! `createdAt`. Geo operators, sub-queries and everything else are typed errors, which the service
-//! answers with 4310. Every limit is a constant here, so that one query costs a bounded amount of
-//! time and memory per row.
+//! answers with 4310. Every limit is a constant here, so that one query takes a bounded amount of
+//! memory; the time it takes is counted in [`pattern::Steps`].
 
 mod operator;
 pub mod pattern;
@@ -29,7 +29,7 @@ use sampan::model::ClientId;
 use serde_json::{Map, Value};
 
 use self::operator::{Operand, Test};
-use self::pattern::PatternError;
+use self::pattern::{PatternError, Steps};
 use crate::core::columns::column::{Column, InvalidColumn};
 
 /// The longest `where` in bytes; over the socket a frame is far shorter, so this binds REST.
@@ -165,13 +165,18 @@ impl Filter {
         Self::from_value(value, &mut Budget::full())
     }
 
-    /// Whether a conversation's row matches.
+    /// Whether a conversation's row matches. Where the steps are used up meanwhile, the answer
+    /// means nothing.
     #[must_use]
-    pub fn matches(&self, row: &Map<String, Value>) -> bool {
+    pub fn matches(&self, row: &Map<String, Value>, steps: &Steps) -> bool {
+        let matches = |filter: &Self| filter.matches(row, steps);
         self.conditions.iter().all(|condition| match condition {
-            Condition::Test(column, test) => test.holds(&column.values(row)),
-            Condition::Any(filters) => filters.iter().any(|filter| filter.matches(row)),
-            Condition::All(filters) => filters.iter().all(|filter| filter.matches(row)),
+            Condition::Test(column, test) => {
+                let values = column.values(row);
+                steps.take(1 + values.len() as u64) && test.holds(&values, steps)
+            }
+            Condition::Any(filters) => filters.iter().any(matches),
+            Condition::All(filters) => filters.iter().all(matches),
         })
     }
 

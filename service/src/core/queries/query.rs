@@ -16,6 +16,9 @@ pub const DEFAULT_LIMIT: usize = 10;
 /// The most rows that can be skipped: they are all kept in memory while a page is chosen.
 pub const MAX_SKIP: usize = 100_000;
 
+/// The most memory that the places of rows in the order may take.
+pub const MAX_ORDER_BYTES: usize = 4 * 1024 * 1024;
+
 /// The most columns to sort by.
 pub const MAX_SORT_COLUMNS: usize = 8;
 
@@ -40,6 +43,12 @@ pub enum QueryError {
     /// `sort` has more than [`MAX_SORT_COLUMNS`] columns.
     #[error("sort has more than {MAX_SORT_COLUMNS} columns")]
     TooManyColumns,
+    /// The rows to choose among take more than [`MAX_ORDER_BYTES`] to sort.
+    #[error("there is too much to sort: name more conditions, skip fewer rows")]
+    TooLarge,
+    /// The filter took more steps than one query may.
+    #[error("the query looks at too much: name ids or members, or a simpler pattern")]
+    TooExpensive,
     /// `skip` or `limit` is negative, or `skip` is above [`MAX_SKIP`].
     #[error("{0} is out of range")]
     OutOfRange(&'static str),
@@ -147,26 +156,69 @@ impl ConversationQuery {
         })
     }
 
-    /// Chooses the page from `rows`: those that match, in order, without those to skip.
-    ///
-    /// Holds at most `skip + limit` rows at a time, however many there are.
-    pub fn page<T>(
-        &self,
-        rows: impl IntoIterator<Item = T>,
-        columns: impl Fn(&T) -> &Map<String, Value>,
-    ) -> Vec<T> {
-        let kept = self.skip.saturating_add(self.limit);
-        let mut best = BTreeMap::new();
-        let matching = rows
-            .into_iter()
-            .filter(|row| self.filter.matches(columns(row)));
-        for (number, row) in matching.enumerate() {
-            best.insert((self.sort.key(columns(&row)), number), row);
-            if best.len() > kept {
-                best.pop_last();
-            }
+    /// Begins to choose the page among rows that come one by one.
+    #[must_use]
+    pub const fn choice<T>(&self) -> Choice<T> {
+        Choice {
+            best: BTreeMap::new(),
+            offered: 0,
+            bytes: 0,
         }
-        best.into_values().skip(self.skip).collect()
+    }
+
+    /// Offers a row that matches. At most `skip + limit` rows are held, however many are offered.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::TooLarge`] when their places in the order take too much memory.
+    pub fn offer<T>(
+        &self,
+        choice: &mut Choice<T>,
+        columns: &Map<String, Value>,
+        row: T,
+    ) -> Result<(), QueryError> {
+        let key = self.sort.key(columns);
+        choice.bytes += key.weight();
+        choice.best.insert((key, choice.offered), row);
+        choice.offered += 1;
+        if choice.best.len() > self.skip.saturating_add(self.limit)
+            && let Some(((last, _), _)) = choice.best.pop_last()
+        {
+            choice.bytes = choice.bytes.saturating_sub(last.weight());
+        }
+        match choice.bytes > MAX_ORDER_BYTES {
+            true => Err(QueryError::TooLarge),
+            false => Ok(()),
+        }
+    }
+
+    /// The page: the rows offered, in order, without those to skip.
+    pub fn page<T>(&self, choice: Choice<T>) -> Vec<T> {
+        choice.best.into_values().skip(self.skip).collect()
+    }
+}
+
+/// The best rows so far.
+#[derive(Debug)]
+pub struct Choice<T> {
+    best: BTreeMap<(SortKey, u64), T>,
+    offered: u64,
+    bytes: usize,
+}
+
+impl SortKey {
+    /// The memory it takes.
+    fn weight(&self) -> usize {
+        let text = |rank: &Rank| match rank {
+            Rank::Text(text) => text.len(),
+            _ => 0,
+        };
+        let places = self.0.iter().map(|place| match place {
+            Place::Ascending(rank) | Place::Descending(Reverse(rank)) => {
+                text(rank) + size_of::<Place>()
+            }
+        });
+        places.sum()
     }
 }
 
@@ -258,6 +310,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::filter::pattern::Steps;
     use super::*;
 
     fn query(fields: QueryFields<'_>) -> Result<ConversationQuery, QueryError> {
@@ -272,9 +325,15 @@ mod tests {
             limit: Some(limit),
             flag: None,
         };
-        let page = query(fields)
-            .unwrap()
-            .page(rows, |row| row.as_object().unwrap());
+        let (query, steps) = (query(fields).unwrap(), Steps::new(u64::MAX));
+        let mut choice = query.choice();
+        for row in rows {
+            let columns = row.as_object().unwrap();
+            if query.filter.matches(columns, &steps) {
+                query.offer(&mut choice, columns, row).unwrap();
+            }
+        }
+        let page = query.page(choice);
         page.iter()
             .map(|row| row["objectId"].as_str().unwrap().to_owned())
             .collect()

@@ -4,3 +4,4 @@ mod end;
 mod open;
 mod tags;
 mod tokens;
+pub(in crate::core) mod welcome;

@@ -13,20 +13,17 @@ use super::tags::{OpenFacts, Opening, decide_open};
 use super::tokens::{Identity, Issue};
 use crate::core::access::Operation;
 use crate::core::apps::app::App;
-use crate::core::exchange::decision::{Caller, Decision, Notice};
+use crate::core::exchange::decision::{Caller, Decision};
 use crate::core::exchange::input::{ConnectionId, Effect, Gap, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
-use crate::storage::Storage;
+use crate::storage::{Client, Storage, Write};
 
 /// Sessions on one connection: an SDK has one a client id it was asked to sign in.
 const SESSIONS_PER_CONNECTION_MAX: usize = 64;
 
 /// Ids that one presence query may ask for; more are ignored (the protocol, section 4.10).
 const QUERY_MAX: usize = 20;
-
-/// The client understands edits and recalls (`configBitmap`, bit 0).
-const UNDERSTANDS_PATCHES: i64 = 1;
 
 /// An opening that was decided on.
 struct Entry<'a> {
@@ -165,7 +162,12 @@ impl<S: Storage> Core<S> {
         // Clients ask for what came after this: it must come after it by its time too.
         reply.server_ts = Some(self.stamps.opening());
         effects.push(sent(id.connection, reply));
-        self.welcome(now, app_id, id, request, repeated, effects)
+        self.note_client(app_id, id).await?;
+        let caller = Caller {
+            app: app_id.clone(),
+            session: id.clone(),
+        };
+        self.begin_job(now, &caller, envelope, repeated, effects)
             .await
     }
 
@@ -189,39 +191,18 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// What a client hears right after it signed in: what it missed.
-    async fn welcome(
-        &mut self,
-        now: Now,
-        app: &AppId,
-        id: &SessionId,
-        request: &SessionCommand,
-        repeated: bool,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Failure> {
-        let since = request.last_unread_notif_time.filter(|at| *at > 0);
-        // A client that was never told a count has counted by itself what came while it was online.
-        let seen = request.last_patch_time.filter(|at| *at > 0 && request.r());
-        let mode = self.registry.link(id.connection).map(|link| link.mode);
-        let mut notices: Vec<Notice> = match mode.unwrap_or(OfflineMode::Unread) {
-            OfflineMode::Unread => {
-                self.unread_snapshot(now, app, id, since, since.or(seen))
-                    .await?
-            }
-            OfflineMode::Push if repeated => Vec::new(),
-            OfflineMode::Push => self.push_offline(now, app, id).await?,
-        };
-        let understands = request
-            .config_bitmap
-            .is_none_or(|bits| bits & UNDERSTANDS_PATCHES != 0);
-        if let Some(since) = request.last_patch_time.filter(|at| *at > 0 && understands) {
-            notices.extend(self.missed_patches(app, id, since).await?);
+    /// Notes that there is such a client: from now on what happens to it while it is away is kept.
+    async fn note_client(&mut self, app: &AppId, id: &SessionId) -> Result<(), Failure> {
+        let link = self.registry.link(id.connection);
+        let pushes = link.is_some_and(|link| link.mode == OfflineMode::Push);
+        let known = self.storage.client(app, &id.client).await?;
+        let push_mode = pushes || known.as_ref().is_some_and(|known| known.push_mode);
+        let client = Client { push_mode };
+        if known.as_ref() != Some(&client) {
+            let write = Write::PutClient(app.clone(), id.client.clone(), client);
+            self.storage.apply(vec![write]).await?;
         }
-        if let Some(first) = notices.first_mut() {
-            first.gap = Gap::Moment;
-        }
-        self.forget_notifications(now, app, &id.client).await?;
-        self.tell(now, id.connection, notices, effects).await
+        Ok(())
     }
 
     /// `session/query`: which of these clients are signed in.

@@ -15,6 +15,9 @@ const BYTES_READ: u64 = 256;
 /// Bytes that are written for one unit: they are encoded, sorted, and go to the disk.
 const BYTES_WRITTEN: u64 = 64;
 
+/// Steps of a pattern's matcher for one unit.
+const STEPS: u64 = 100;
+
 /// Adds up what was done.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Meter {
@@ -36,6 +39,16 @@ impl Meter {
         self.seen = work;
         let units = rows.saturating_mul(ROW) + read / BYTES_READ + written / BYTES_WRITTEN;
         self.units = self.units.saturating_add(units);
+    }
+
+    /// A pattern was matched in so many steps.
+    pub(in crate::core) fn steps(&mut self, steps: u64) {
+        self.units = self.units.saturating_add(steps / STEPS);
+    }
+
+    /// The sum since it was taken last.
+    pub(in crate::core) fn sum(&self) -> u64 {
+        self.units
     }
 
     /// Takes the sum, and begins anew.

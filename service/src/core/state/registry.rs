@@ -9,7 +9,7 @@ use sampan::wire::{Command, OfflineMode};
 
 use crate::core::apps::app::App;
 use crate::core::exchange::input::{ConnectionId, SessionId};
-use crate::storage::{Pending, Place, Token};
+use crate::storage::{Place, Token};
 
 /// Messages that one session waits for acknowledgements of; the next login pushes the others.
 const PUSHED_MAX: usize = 1000;
@@ -76,6 +76,13 @@ impl Proof {
 pub(in crate::core) struct Will {
     pub(in crate::core) conversation: ConversationId,
     pub(in crate::core) command: Command,
+}
+
+/// A message that a client in push mode has not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::core) struct Pending {
+    pub(in crate::core) conversation: ConversationId,
+    pub(in crate::core) place: Place,
 }
 
 /// A message that was pushed and may have to be pushed again.

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use sampan::model::Timestamp;
 use serde_json::{Map, Value};
 
-use super::pattern::Pattern;
+use super::pattern::{Pattern, Steps};
 use super::{Budget, FilterError};
 use crate::core::columns::value;
 
@@ -27,7 +27,7 @@ pub(super) enum Test {
     NotIn(Vec<Operand>),
     All(Vec<Operand>),
     Size(usize),
-    Matches(Pattern),
+    Matches(Box<Pattern>),
 }
 
 /// A value to compare with; a date is read once, here, and not for every row.
@@ -104,7 +104,7 @@ fn parse_operators(
             "$nin" => Test::NotIn(list("$nin", value, budget)?),
             "$all" => Test::All(list("$all", value, budget)?),
             "$size" => Test::Size(size(&value)?),
-            "$regex" => Test::Matches(pattern(&value, options.as_ref(), budget)?),
+            "$regex" => Test::Matches(Box::new(pattern(&value, options.as_ref(), budget)?)),
             other => return Err(unknown(other)),
         });
     }
@@ -166,27 +166,29 @@ fn pattern(
 }
 
 impl Test {
-    /// Whether the test holds for the values that a row has in the column.
-    pub(super) fn holds(&self, values: &[&Value]) -> bool {
+    /// Whether the test holds for the values that a row has in the column. Where the steps are used
+    /// up meanwhile, the answer means nothing.
+    pub(super) fn holds(&self, values: &[&Value], steps: &Steps) -> bool {
+        let among = |operand: &Operand| operand.is_among(values, steps);
         match self {
-            Self::Equal(operand) => operand.is_among(values),
-            Self::NotEqual(operand) => !operand.is_among(values),
-            Self::In(operands) => operands.iter().any(|operand| operand.is_among(values)),
-            Self::NotIn(operands) => !operands.iter().any(|operand| operand.is_among(values)),
-            Self::All(operands) => {
-                !operands.is_empty() && operands.iter().all(|operand| operand.is_among(values))
-            }
-            Self::Less(operand) => operand.is_ordered(values, Ordering::is_lt),
-            Self::LessOrEqual(operand) => operand.is_ordered(values, Ordering::is_le),
-            Self::Greater(operand) => operand.is_ordered(values, Ordering::is_gt),
-            Self::GreaterOrEqual(operand) => operand.is_ordered(values, Ordering::is_ge),
+            Self::Equal(operand) => among(operand),
+            Self::NotEqual(operand) => !among(operand),
+            Self::In(operands) => operands.iter().any(among),
+            Self::NotIn(operands) => !operands.iter().any(among),
+            Self::All(operands) => !operands.is_empty() && operands.iter().all(among),
+            Self::Less(operand) => operand.is_ordered(values, Ordering::is_lt, steps),
+            Self::LessOrEqual(operand) => operand.is_ordered(values, Ordering::is_le, steps),
+            Self::Greater(operand) => operand.is_ordered(values, Ordering::is_gt, steps),
+            Self::GreaterOrEqual(operand) => operand.is_ordered(values, Ordering::is_ge, steps),
             Self::Exists => !values.is_empty(),
             Self::Missing => values.is_empty(),
             Self::Size(size) => values
                 .iter()
                 .any(|value| value.as_array().is_some_and(|array| array.len() == *size)),
-            Self::Matches(pattern) => any(values, |value| {
-                value.as_str().is_some_and(|text| pattern.is_match(text))
+            Self::Matches(pattern) => any(values, steps, |value| {
+                value
+                    .as_str()
+                    .is_some_and(|text| pattern.is_match(text, steps))
             }),
         }
     }
@@ -212,9 +214,9 @@ impl Operand {
         }
     }
 
-    fn is_among(&self, values: &[&Value]) -> bool {
+    fn is_among(&self, values: &[&Value], steps: &Steps) -> bool {
         let is_null = matches!(self, Self::Value(Value::Null));
-        (is_null && values.is_empty()) || any(values, |value| self.is(value))
+        (is_null && values.is_empty()) || any(values, steps, |value| self.is(value))
     }
 
     fn is(&self, stored: &Value) -> bool {
@@ -224,8 +226,8 @@ impl Operand {
         }
     }
 
-    fn is_ordered(&self, values: &[&Value], wanted: fn(Ordering) -> bool) -> bool {
-        any(values, |stored| {
+    fn is_ordered(&self, values: &[&Value], wanted: fn(Ordering) -> bool, steps: &Steps) -> bool {
+        any(values, steps, |stored| {
             let order = match self {
                 Self::Date(at) => value::instant(stored).map(|stored| stored.cmp(at)),
                 Self::Value(value) => value::compare(stored, value),
@@ -236,11 +238,12 @@ impl Operand {
 }
 
 /// Whether a value, or an element of an array among the values, satisfies `holds`.
-fn any(values: &[&Value], holds: impl Fn(&Value) -> bool) -> bool {
+fn any(values: &[&Value], steps: &Steps, holds: impl Fn(&Value) -> bool) -> bool {
+    let holds = |value: &Value| steps.take(1) && holds(value);
     values.iter().any(|value| {
         holds(value)
             || value
                 .as_array()
-                .is_some_and(|elements| elements.iter().any(&holds))
+                .is_some_and(|elements| elements.iter().any(holds))
     })
 }

@@ -1,25 +1,38 @@
-//! Regular expressions as the SDKs write them, matched in linear time.
+//! Regular expressions as the SDKs write them, matched in a counted number of steps.
 //!
 //! The SDKs write Java's and Perl's dialect: unanchored, case-sensitive, with `\Q…\E` around text
 //! that is meant literally (`^\Q…\E` for "starts with"), where an `\E` inside the text is split as
-//! `\E\\E\Q`. The engine behind it has no backtracking, so no pattern can be slow; what needs
+//! `\E\\E\Q`. The engine behind it has no backtracking, so the time of a match grows with the text
+//! and no faster. But a byte of text may cost as much as the pattern is large, so the steps are
+//! counted while they are taken, and where a [`Steps`] is used up the match gives up. What needs
 //! backtracking (look-around, back-references, possessive and atomic groups) is a typed error.
 //! `\w`, `\d`, `\s` and `(?i)` know all of Unicode.
 
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use regex::{Regex, RegexBuilder};
+use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::nfa::thompson::pikevm::PikeVM;
+use regex_automata::nfa::thompson::{self, NFA};
+use regex_automata::util::syntax;
+use regex_automata::{Input, MatchError};
 
 /// The longest regular expression in bytes.
 pub const MAX_PATTERN_BYTES: usize = 1024;
 
-/// The most memory one compiled regular expression may take; the same again for its cache.
+/// The most memory one compiled regular expression may take.
 pub const MAX_COMPILED_BYTES: usize = 1024 * 1024;
+
+/// Memory for the part of a pattern's automaton that was met in texts.
+const CACHE_BYTES: usize = 256 * 1024;
 
 /// How deep groups may nest.
 pub const MAX_GROUP_DEPTH: u32 = 32;
+
+/// The most steps that one text may take: some ten milliseconds.
+pub const MAX_STEPS_A_TEXT: u64 = 1_000_000;
 
 /// Why a regular expression is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +51,68 @@ pub enum PatternError {
     Options,
 }
 
+/// What a filter may still do, and what it did: a step is a byte of text, a state of a pattern's
+/// automaton, or a comparison of two values.
+#[derive(Debug)]
+pub struct Steps {
+    left: Cell<u64>,
+    taken: Cell<u64>,
+}
+
+impl Steps {
+    /// So many steps may be taken.
+    #[must_use]
+    pub const fn new(left: u64) -> Self {
+        Self {
+            left: Cell::new(left),
+            taken: Cell::new(0),
+        }
+    }
+
+    /// Whether more was wanted than was left. What a filter said after that means nothing.
+    #[must_use]
+    pub fn are_used_up(&self) -> bool {
+        self.left.get() == 0
+    }
+
+    /// How many were taken so far.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken.get()
+    }
+
+    /// Takes steps; answers whether there were so many.
+    pub(super) fn take(&self, count: u64) -> bool {
+        let left = self.left.get().saturating_sub(count);
+        self.left.set(left);
+        self.taken.set(self.taken.get().saturating_add(count));
+        left > 0
+    }
+}
+
 /// A compiled regular expression.
 #[derive(Clone, Debug)]
-pub struct Pattern(Regex);
+pub struct Pattern {
+    automaton: DFA,
+    /// The states of the automaton that texts led to; made when the first text comes.
+    cache: RefCell<Option<Cache>>,
+    /// What a state of the automaton costs that no text led to before.
+    states: u64,
+}
+
+/// Why a match has no result.
+enum NoResult {
+    /// The steps are used up.
+    UsedUp,
+    /// This engine cannot tell for this text.
+    Unknown,
+}
+
+impl From<MatchError> for NoResult {
+    fn from(_: MatchError) -> Self {
+        Self::Unknown
+    }
+}
 
 impl Pattern {
     /// Compiles `text` under the letters of `$options`.
@@ -52,33 +124,111 @@ impl Pattern {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::TooLong);
         }
-        let mut builder = RegexBuilder::new(&translate(text)?);
-        for option in options.chars() {
-            match option {
-                'i' => builder.case_insensitive(true),
-                'm' => builder.multi_line(true),
-                's' => builder.dot_matches_new_line(true),
-                'x' => builder.ignore_whitespace(true),
-                // Unicode is always on.
-                'u' => &mut builder,
-                _ => return Err(PatternError::Options),
-            };
-        }
-        builder
-            .size_limit(MAX_COMPILED_BYTES)
-            .dfa_size_limit(MAX_COMPILED_BYTES);
-        match builder.nest_limit(MAX_GROUP_DEPTH).build() {
-            Ok(regex) => Ok(Self(regex)),
-            Err(regex::Error::CompiledTooBig(_)) => Err(PatternError::TooExpensive),
-            Err(_) => Err(PatternError::Unsupported),
-        }
+        let syntax = syntax_of(options)?;
+        let limits = thompson::Config::new().nfa_size_limit(Some(MAX_COMPILED_BYTES));
+        let mut compiler = thompson::Compiler::new();
+        compiler.syntax(syntax).configure(limits);
+        let nfa = compiler.build(&translate(text)?).map_err(|error| {
+            match error.size_limit().is_some() {
+                true => PatternError::TooExpensive,
+                false => PatternError::Unsupported,
+            }
+        })?;
+        let states = nfa.states().len() as u64;
+        let cached = DFA::config()
+            .cache_capacity(CACHE_BYTES)
+            .skip_cache_capacity_check(true)
+            .unicode_word_boundary(true);
+        let automaton = DFA::builder().configure(cached).build_from_nfa(nfa);
+        Ok(Self {
+            automaton: automaton.map_err(|_| PatternError::TooExpensive)?,
+            cache: RefCell::new(None),
+            states,
+        })
     }
 
-    /// Whether the pattern is found anywhere in `text`.
+    /// Whether the pattern is found anywhere in `text`; `false` also where the steps don't suffice.
     #[must_use]
-    pub fn is_match(&self, text: &str) -> bool {
-        self.0.is_match(text)
+    pub fn is_match(&self, text: &str, steps: &Steps) -> bool {
+        let own = Steps::new(MAX_STEPS_A_TEXT.min(steps.left.get()));
+        let mut cache = self.cache.borrow_mut();
+        let cache = cache.get_or_insert_with(|| self.automaton.create_cache());
+        let found = match self.search(cache, text, &own) {
+            Err(NoResult::Unknown) => self.simulate(text, &own),
+            other => other,
+        };
+        steps.take(own.taken());
+        found.unwrap_or_else(|_| {
+            steps.left.set(0);
+            false
+        })
     }
+
+    /// Walks the automaton along the text, building the states that are met for the first time.
+    fn search(&self, cache: &mut Cache, text: &str, steps: &Steps) -> Result<bool, NoResult> {
+        let automaton = &self.automaton;
+        let pay = |count| match steps.take(count) {
+            true => Ok(()),
+            false => Err(NoResult::UsedUp),
+        };
+        pay(self.states)?;
+        let mut state = automaton.start_state_forward(cache, &Input::new(text))?;
+        for &byte in text.as_bytes() {
+            pay(1)?;
+            let known = (!state.is_tagged())
+                .then(|| automaton.next_state_untagged(cache, state, byte))
+                .filter(|next| !next.is_unknown());
+            state = match known {
+                Some(next) => next,
+                None => {
+                    pay(self.states)?;
+                    automaton
+                        .next_state(cache, state, byte)
+                        .map_err(|_| NoResult::Unknown)?
+                }
+            };
+            if state.is_match() {
+                return Ok(true);
+            }
+            if state.is_dead() {
+                return Ok(false);
+            }
+            if state.is_quit() {
+                return Err(NoResult::Unknown);
+            }
+        }
+        pay(self.states)?;
+        let end = automaton
+            .next_eoi_state(cache, state)
+            .map_err(|_| NoResult::Unknown)?;
+        Ok(end.is_match())
+    }
+
+    /// The slow way, for boundaries of words in texts that are not ASCII: all states at each byte.
+    fn simulate(&self, text: &str, steps: &Steps) -> Result<bool, NoResult> {
+        let all = self.states.saturating_mul(text.len() as u64 + 1);
+        if !steps.take(all) {
+            return Err(NoResult::UsedUp);
+        }
+        let nfa: NFA = self.automaton.get_nfa().clone();
+        let machine = PikeVM::new_from_nfa(nfa).map_err(|_| NoResult::UsedUp)?;
+        Ok(machine.is_match(&mut machine.create_cache(), text))
+    }
+}
+
+fn syntax_of(options: &str) -> Result<syntax::Config, PatternError> {
+    let start = syntax::Config::new().nest_limit(MAX_GROUP_DEPTH);
+    options.chars().try_fold(start, |config, option| {
+        Ok(match option {
+            'i' => config.case_insensitive(true),
+            'm' => config.multi_line(true),
+            's' => config.dot_matches_new_line(true),
+            'x' => config.ignore_whitespace(true),
+            // Unicode is always on.
+            'u' => config,
+            _ => return Err(PatternError::Options),
+        })
+    })
 }
 
 /// Writes the pattern in the engine's dialect: quotes resolved, what it would misread refused.
@@ -144,7 +294,15 @@ mod tests {
     use super::*;
 
     fn found(pattern: &str, options: &str, text: &str) -> bool {
-        Pattern::parse(pattern, options).unwrap().is_match(text)
+        let steps = Steps::new(u64::MAX);
+        let found = Pattern::parse(pattern, options)
+            .unwrap()
+            .is_match(text, &steps);
+        assert!(
+            !steps.are_used_up(),
+            "{pattern} is too expensive for {text}"
+        );
+        found
     }
 
     /// Quotes a text as the SDKs do.
@@ -209,6 +367,37 @@ mod tests {
         assert!(Pattern::parse(r"^\w+@\w+\.\w{2,4}$", "i").is_ok());
     }
 
+    #[test]
+    fn boundaries_of_words_are_found_in_any_script() {
+        assert!(found(r"\btea\b", "", "a tea, please") && !found(r"\btea\b", "", "teapot"));
+        assert!(found(r"\b船\b", "", "a 船 sails") && !found(r"\b船\b", "", "船船"));
+    }
+
+    #[test]
+    fn a_match_gives_up_when_its_steps_are_used_up_and_counts_what_it_took() {
+        // Each byte leads to a state that no text led to before, and the pattern is large.
+        let large = Pattern::parse(r"\w{1,9}(?:a|b)*a(?:a|b){14}x", "i").unwrap();
+        let mut dice = 1_u64;
+        let text: String = std::iter::repeat_with(|| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if dice >> 40 & 1 == 0 { 'a' } else { 'b' }
+        })
+        .take(16_000)
+        .collect();
+        let steps = Steps::new(u64::MAX);
+        assert!(!large.is_match(&text, &steps));
+        assert!(steps.are_used_up());
+        assert!(
+            steps.taken() <= MAX_STEPS_A_TEXT + large.states,
+            "{}",
+            steps.taken()
+        );
+        let small = Pattern::parse("tea$", "").unwrap();
+        let steps = Steps::new(u64::MAX);
+        assert!(!small.is_match(&text, &steps));
+        assert!(steps.taken() < 20_000, "{}", steps.taken());
+    }
+
     proptest! {
         #[test]
         fn a_quoted_text_is_found_exactly_where_the_text_is(
@@ -223,14 +412,14 @@ mod tests {
         #[test]
         fn any_text_is_a_pattern_or_an_error(text in r"(?s).{0,64}", options in "[imsxuq]{0,2}") {
             if let Ok(pattern) = Pattern::parse(&text, &options) {
-                let _ = pattern.is_match(&text);
+                let _ = pattern.is_match(&text, &Steps::new(10_000));
             }
         }
 
         #[test]
         fn any_syntax_is_a_pattern_or_an_error(text in r"[ab\\QEZz1()\[\]{}?*+|^$.:=!<>,0-9-]{0,40}") {
             if let Ok(pattern) = Pattern::parse(&text, "") {
-                let _ = pattern.is_match("abba");
+                let _ = pattern.is_match("abba", &Steps::new(10_000));
             }
         }
     }

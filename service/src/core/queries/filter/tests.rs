@@ -23,7 +23,7 @@ fn row() -> Value {
 fn matches(filter: Value) -> bool {
     Filter::parse(&filter.to_string())
         .unwrap()
-        .matches(row().as_object().unwrap())
+        .matches(row().as_object().unwrap(), &Steps::new(u64::MAX))
 }
 
 fn refusal(filter: Value) -> FilterError {
@@ -342,7 +342,7 @@ proptest! {
         filter in prop_oneof![any_value(), any_filter()], row in any_row(),
     ) {
         if let Ok(filter) = Filter::parse(&filter.to_string()) {
-            let _ = filter.matches(&row);
+            let _ = filter.matches(&row, &Steps::new(u64::MAX));
         }
     }
 
@@ -350,7 +350,7 @@ proptest! {
     fn every_match_is_among_the_candidates(filter in any_filter(), row in any_row()) {
         let Ok(filter) = Filter::parse(&filter.to_string()) else { return Ok(()) };
         let Some(candidates) = filter.candidates() else { return Ok(()) };
-        if filter.matches(&row) {
+        if filter.matches(&row, &Steps::new(u64::MAX)) {
             let by_id = candidates.ids.contains(row["objectId"].as_str().unwrap());
             let members = row["m"].as_array().unwrap();
             let by_member = members.iter().any(|m| candidates.members.contains(m.as_str().unwrap()));
@@ -362,7 +362,7 @@ proptest! {
     fn a_test_and_its_opposite_never_agree(value in any_value(), row in any_row()) {
         for (test, opposite) in [("$eq", "$ne"), ("$in", "$nin")] {
             let ask = |operator: &str| {
-                Filter::parse(&json!({"a": {operator: value}}).to_string()).map(|f| f.matches(&row))
+                Filter::parse(&json!({"a": {operator: value}}).to_string()).map(|f| f.matches(&row, &Steps::new(u64::MAX)))
             };
             if let (Ok(holds), Ok(fails)) = (ask(test), ask(opposite)) {
                 prop_assert_ne!(holds, fails);

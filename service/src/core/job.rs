@@ -1,0 +1,184 @@
+//! Commands that may take long, handled in parts: queries, history, read marks, and telling a client
+//! after its login what it missed.
+//!
+//! A part ends when [`SLICE`] units are spent; the connection's next part comes in its turn, like
+//! any input. Until the command is finished, no other input of its connection is handled, so each
+//! client still sees its commands answered in order. What a part leaves behind takes memory: no
+//! more than [`BEGUN_MAX`] jobs hold any, and one more waits and begins anew when there is room.
+
+use std::sync::Arc;
+
+use sampan::model::Now;
+use sampan::wire::{Command, Envelope, Op, ServiceCode};
+
+use super::exchange::decision::{Caller, Part};
+use super::exchange::input::{ConnectionId, Effect, Gap};
+use super::exchange::refusal::{Failure, Refusal};
+use super::machine::Core;
+use super::messages::history::Reading;
+use super::messages::receipt::Marking;
+use super::queries::search::Search;
+use super::sessions::welcome::Welcome;
+use crate::storage::Storage;
+
+/// What a part may cost; it ends with the first row behind this.
+const SLICE: u64 = 3_000;
+
+/// Jobs that may be half done at a time.
+const BEGUN_MAX: usize = 16;
+
+/// A command that is not finished.
+#[derive(Debug)]
+pub(super) struct Job {
+    caller: Caller,
+    request: Arc<Envelope>,
+    state: State,
+    /// Whether the client was signed in already when it asked to be.
+    repeated: bool,
+}
+
+/// How far a job came.
+#[derive(Debug)]
+enum State {
+    /// It waits until fewer others are half done.
+    Waits,
+    Searches(Box<Search>),
+    Reads(Box<Reading>),
+    Marks(Box<Marking>),
+    Welcomes(Box<Welcome>),
+}
+
+impl Job {
+    fn holds_memory(&self) -> bool {
+        !matches!(self.state, State::Waits | State::Marks(_))
+    }
+}
+
+impl<S: Storage> Core<S> {
+    /// Takes the unfinished command of a connection a bounded part further.
+    pub async fn go_on(&mut self, now: Now, connection: ConnectionId) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let now = self.begin_turn(now, &mut effects).await;
+        if let Some(job) = self.jobs.remove(&connection) {
+            let request = Arc::clone(&job.request);
+            if let Err(failure) = self.take_further(now, job, false, &mut effects).await {
+                refuse(connection, &request, failure, &mut effects);
+            }
+        }
+        self.meter.storage(self.storage.work());
+        effects
+    }
+
+    /// Whether a command of the connection is not finished.
+    #[must_use]
+    pub fn is_busy(&self, connection: ConnectionId) -> bool {
+        self.jobs.contains_key(&connection)
+    }
+
+    /// Begins a command that may take several parts.
+    pub(super) async fn begin_job(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        request: &Envelope,
+        repeated: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let mut job = Job {
+            caller: caller.clone(),
+            request: Arc::new(request.clone()),
+            state: State::Waits,
+            repeated,
+        };
+        job.state = self.first_state(now, &job).await?;
+        self.take_further(now, job, true, effects).await
+    }
+
+    /// Whether the part at hand has cost enough.
+    pub(super) fn is_part_over(&mut self) -> bool {
+        self.meter.storage(self.storage.work());
+        self.meter.sum() >= self.part_began.saturating_add(SLICE)
+    }
+
+    async fn first_state(&mut self, now: Now, job: &Job) -> Result<State, Failure> {
+        let caller = &job.caller;
+        Ok(match &job.request.command {
+            Command::Conv {
+                op: Op::Query,
+                body,
+            } => State::Searches(Box::new(self.search(caller, body)?)),
+            Command::Logs(body) => State::Reads(Box::new(self.history(now, caller, body).await?)),
+            Command::Read(body) => State::Marks(Box::new(Marking::of(body))),
+            Command::Session { body, .. } => {
+                let mode = self.registry.link(caller.session.connection);
+                let mode = mode.map(|link| link.mode);
+                State::Welcomes(Box::new(Welcome::new(mode, body, job.repeated)))
+            }
+            other => return Err(super::machine::unsupported(other).into()),
+        })
+    }
+
+    async fn take_further(
+        &mut self,
+        now: Now,
+        mut job: Job,
+        is_first: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
+        let connection = job.caller.session.connection;
+        // Nobody is there any more to be answered: another device took the session away.
+        if self.registry.session(&job.caller.session).is_none() {
+            return Ok(());
+        }
+        let is_crowded = self.jobs.values().filter(|job| job.holds_memory()).count() >= BEGUN_MAX;
+        if matches!(job.state, State::Waits) {
+            if is_crowded {
+                self.jobs.insert(connection, job);
+                return Ok(());
+            }
+            job.state = self.first_state(now, &job).await?;
+        }
+        let caller = &job.caller;
+        let part = match &mut job.state {
+            State::Waits => Part::more(),
+            State::Searches(search) => search.part(self, now, caller).await?,
+            State::Reads(reading) => reading.part(self, caller).await?,
+            State::Marks(marking) => marking.part(self, now, caller).await?,
+            State::Welcomes(welcome) => welcome.part(self, now, caller).await?,
+        };
+        let request = Arc::clone(&job.request);
+        if !part.is_end {
+            if is_crowded && is_first && job.holds_memory() && part.decision.is_silent() {
+                job.state = State::Waits;
+            }
+            self.jobs.insert(connection, job);
+        }
+        self.carry_out(now, connection, &request, part.decision, effects)
+            .await
+    }
+}
+
+/// Tells a client why its command has no result.
+pub(super) fn refuse(
+    connection: ConnectionId,
+    request: &Envelope,
+    failure: Failure,
+    effects: &mut Vec<Effect>,
+) {
+    let awaited =
+        request.serial.is_some() || !matches!(request.command, Command::Ack(_) | Command::Read(_));
+    let reply = match failure {
+        Failure::Refused(refusal) => refusal.to_command(),
+        Failure::Storage(error) => {
+            effects.push(Effect::Report(error.to_string()));
+            Refusal::from(ServiceCode::INTERNAL_ERROR).to_command()
+        }
+    };
+    if awaited {
+        effects.push(Effect::Send {
+            connection,
+            envelope: Box::new(request.reply(reply)),
+            gap: Gap::None,
+        });
+    }
+}

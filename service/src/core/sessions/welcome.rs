@@ -1,0 +1,438 @@
+//! What a client hears right after it signed in: what it missed. A job of several parts, for a
+//! client may be a member of very many conversations.
+//!
+//! The unread counts come in one notification for those conversations that have the newest news.
+//! A first walk finds the candidates by the time of their newest message alone; a second one counts
+//! them from the newest on, until no other can be among those that are told. A client is sent live
+//! messages meanwhile: right before the counts are told, those are taken anew that changed since.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, VecDeque};
+
+use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
+use sampan::wire::generated::{PatchItem, SessionCommand, UnreadTuple};
+use sampan::wire::{Command, OfflineMode};
+
+use crate::core::access::Operation;
+use crate::core::exchange::decision::{Audience, Caller, Decision, Notice, Part};
+use crate::core::exchange::refusal::Failure;
+use crate::core::gate::Admitted;
+use crate::core::machine::Core;
+use crate::core::messages::patch;
+use crate::core::messages::send::direct;
+use crate::core::messages::unread::notification;
+use crate::storage::{Conversation, Edge, Kind, Member, Order, Span, Storage, Write};
+
+/// The client understands edits and recalls (`configBitmap`, bit 0).
+const UNDERSTANDS_PATCHES: i64 = 1;
+
+/// Conversations of one client that are looked at.
+const MEMBERSHIPS_MAX: usize = 10_000;
+
+/// Conversations that are read at a time.
+const AT_ONCE: usize = 16;
+
+/// Candidates that are kept for each conversation that is told: own messages may be newest in some.
+const CANDIDATES_EACH: usize = 8;
+
+/// A welcome under way.
+#[derive(Debug)]
+pub(in crate::core) struct Welcome {
+    stages: VecDeque<Stage>,
+    /// Whether anything was told; what comes first keeps its distance from the reply.
+    told: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Unread(Unread),
+    Push(Push),
+    Patches(Patches),
+}
+
+/// A walk through the conversations of a client.
+#[derive(Debug, Default)]
+struct Walk {
+    ids: VecDeque<ConversationId>,
+    after: Option<ConversationId>,
+    looked_at: usize,
+    is_over: bool,
+}
+
+impl Walk {
+    /// The next conversation; none at the end.
+    async fn next<S: Storage>(
+        &mut self,
+        storage: &S,
+        app: &AppId,
+        client: &ClientId,
+    ) -> Result<Option<ConversationId>, Failure> {
+        if self.ids.is_empty() && !self.is_over {
+            let after = self.after.as_ref();
+            let ids = storage.memberships(app, client, after, AT_ONCE).await?;
+            self.after = ids.last().cloned();
+            self.looked_at += ids.len();
+            self.is_over = ids.len() < AT_ONCE || self.looked_at >= MEMBERSHIPS_MAX;
+            self.ids = ids.into();
+        }
+        Ok(self.ids.pop_front())
+    }
+}
+
+/// The unread counts of a client in unread mode.
+#[derive(Debug)]
+struct Unread {
+    /// Only what came since then.
+    since: Option<Timestamp>,
+    /// Counts that another device cleared since then are news too.
+    read_since: Option<Timestamp>,
+    walk: Option<Walk>,
+    /// Where news may be, by the time that the newest of it has at most.
+    candidates: BTreeSet<(Reverse<Timestamp>, ConversationId)>,
+    counted: Vec<Counted>,
+}
+
+/// A conversation with news.
+#[derive(Debug)]
+struct Counted {
+    at: Timestamp,
+    id: ConversationId,
+    /// What it was counted from.
+    seen: (Option<Timestamp>, Timestamp),
+    tuple: UnreadTuple,
+}
+
+/// The messages that a client in push mode has not acknowledged.
+#[derive(Debug, Default)]
+struct Push {
+    walk: Walk,
+}
+
+/// The edits and recalls that a client missed.
+#[derive(Debug)]
+struct Patches {
+    since: i64,
+    walk: Walk,
+    items: Vec<PatchItem>,
+    bytes: usize,
+}
+
+impl Welcome {
+    pub(in crate::core) fn new(
+        mode: Option<OfflineMode>,
+        request: &SessionCommand,
+        is_repeated: bool,
+    ) -> Self {
+        let mut stages = VecDeque::new();
+        match mode.unwrap_or(OfflineMode::Unread) {
+            OfflineMode::Unread => stages.push_back(Stage::Unread(Unread::of(request))),
+            OfflineMode::Push if is_repeated => {}
+            OfflineMode::Push => stages.push_back(Stage::Push(Push::default())),
+        }
+        let understands = request
+            .config_bitmap
+            .is_none_or(|bits| bits & UNDERSTANDS_PATCHES != 0);
+        if let Some(since) = request.last_patch_time.filter(|at| *at > 0 && understands) {
+            stages.push_back(Stage::Patches(Patches {
+                since,
+                walk: Walk::default(),
+                items: Vec::new(),
+                bytes: 0,
+            }));
+        }
+        Self {
+            stages,
+            told: false,
+        }
+    }
+
+    /// Takes the welcome a part further.
+    pub(in crate::core) async fn part<S: Storage>(
+        &mut self,
+        core: &mut Core<S>,
+        now: Now,
+        caller: &Caller,
+    ) -> Result<Part, Failure> {
+        let mut notices = Vec::new();
+        while let Some(stage) = self.stages.front_mut() {
+            let is_over = match stage {
+                Stage::Unread(unread) => unread.step(core, now, caller, &mut notices).await?,
+                Stage::Push(push) => core.push_some(now, caller, push, &mut notices).await?,
+                Stage::Patches(patches) => patches.step(core, caller, &mut notices).await?,
+            };
+            if is_over {
+                self.stages.pop_front();
+            }
+            if core.is_part_over() {
+                break;
+            }
+        }
+        if !self.told
+            && let Some(first) = notices.first_mut()
+        {
+            self.told = true;
+            *first = first.clone().apart();
+        }
+        let decision = Decision {
+            notices,
+            ..Decision::silent()
+        };
+        Ok(Part::of(decision, self.stages.is_empty()))
+    }
+}
+
+impl Unread {
+    fn of(request: &SessionCommand) -> Self {
+        let time = |at: Option<i64>| at.filter(|at| *at > 0).map(Timestamp::from_millis);
+        let since = time(request.last_unread_notif_time);
+        // A client that was never told a count has counted by itself what came while it was online.
+        let seen = time(request.last_patch_time).filter(|_| request.r());
+        Self {
+            since,
+            read_since: since.or(seen),
+            walk: Some(Walk::default()),
+            candidates: BTreeSet::new(),
+            counted: Vec::new(),
+        }
+    }
+
+    /// Looks at one conversation; says whether all is told.
+    async fn step<S: Storage>(
+        &mut self,
+        core: &Core<S>,
+        now: Now,
+        caller: &Caller,
+        notices: &mut Vec<Notice>,
+    ) -> Result<bool, Failure> {
+        let limits = core.settings_of(&caller.app).limits;
+        let told_max = limits.unread_conversations;
+        if let Some(walk) = &mut self.walk {
+            let app = &caller.app;
+            match walk.next(&core.storage, app, caller.client()).await? {
+                None => self.walk = None,
+                Some(id) => {
+                    if let Some(at) = self.candidate(core, now, caller, &id).await? {
+                        self.candidates.insert((Reverse(at), id));
+                        if self.candidates.len() > told_max.saturating_mul(CANDIDATES_EACH) {
+                            self.candidates.pop_last();
+                        }
+                    }
+                }
+            }
+            return Ok(false);
+        }
+        if let Some((Reverse(at), id)) = self.candidates.pop_first() {
+            let least = self.counted.get(told_max.wrapping_sub(1));
+            if least.is_some_and(|least| least.at > at) {
+                self.candidates.clear();
+            } else if let Some(counted) = self.count(core, now, caller, id).await? {
+                let place = self.counted.partition_point(|it| it.at >= counted.at);
+                self.counted.insert(place, counted);
+                self.counted.truncate(told_max);
+            }
+            return Ok(false);
+        }
+        self.tell(core, now, caller, notices).await?;
+        Ok(true)
+    }
+
+    /// The time of the newest message of a conversation, if there may be news in it.
+    async fn candidate<S: Storage>(
+        &self,
+        core: &Core<S>,
+        now: Now,
+        caller: &Caller,
+        id: &ConversationId,
+    ) -> Result<Option<Timestamp>, Failure> {
+        let Some((_, member)) = core.own_part(now, caller, id).await? else {
+            return Ok(None);
+        };
+        let newest = core.newest_time(&caller.app, id).await?;
+        let newest = newest.filter(|at| *at > member.read_until);
+        let was_read = self
+            .read_since
+            .is_some_and(|it| member.read_marked_at >= it);
+        let is_news = newest.is_some_and(|at| self.since.is_none_or(|since| at >= since));
+        let at = newest.unwrap_or_default().max(member.read_marked_at);
+        Ok((is_news || was_read).then_some(at))
+    }
+
+    /// Counts a conversation, if there is news in it.
+    async fn count<S: Storage>(
+        &self,
+        core: &Core<S>,
+        now: Now,
+        caller: &Caller,
+        id: ConversationId,
+    ) -> Result<Option<Counted>, Failure> {
+        let Some((conversation, member)) = core.own_part(now, caller, &id).await? else {
+            return Ok(None);
+        };
+        let limits = core.settings_of(&caller.app).limits;
+        let app = &caller.app;
+        let tuple = core
+            .unread_of(app, &conversation, &member, limits.unread_count)
+            .await?;
+        let newest = tuple.timestamp.map(Timestamp::from_millis);
+        let is_news = match self.since {
+            None => tuple.unread > 0,
+            Some(since) => newest.is_some_and(|at| at >= since),
+        };
+        // A count that another device cleared meanwhile is news too.
+        let was_read = self
+            .read_since
+            .is_some_and(|it| member.read_marked_at >= it);
+        let counted = Counted {
+            at: newest.unwrap_or(member.read_marked_at),
+            seen: (core.newest_time(app, &id).await?, member.read_until),
+            id,
+            tuple,
+        };
+        Ok((is_news || was_read).then_some(counted))
+    }
+
+    /// Tells the counts, as they are now.
+    async fn tell<S: Storage>(
+        &mut self,
+        core: &Core<S>,
+        now: Now,
+        caller: &Caller,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), Failure> {
+        let mut convs = Vec::with_capacity(self.counted.len());
+        for counted in std::mem::take(&mut self.counted) {
+            let Some((_, member)) = core.own_part(now, caller, &counted.id).await? else {
+                continue;
+            };
+            let newest = core.newest_time(&caller.app, &counted.id).await?;
+            if (newest, member.read_until) == counted.seen {
+                convs.push(counted.tuple);
+            } else {
+                let anew = self.count(core, now, caller, counted.id).await?;
+                convs.extend(anew.map(|counted| counted.tuple));
+            }
+        }
+        if !convs.is_empty() {
+            let to = Audience::Session(caller.session.clone());
+            notices.push(Notice::once(to, notification(now, convs)));
+        }
+        Ok(())
+    }
+}
+
+impl Patches {
+    /// Looks at one conversation; says whether all is told.
+    async fn step<S: Storage>(
+        &mut self,
+        core: &Core<S>,
+        caller: &Caller,
+        notices: &mut Vec<Notice>,
+    ) -> Result<bool, Failure> {
+        let app = &caller.app;
+        let next = self.walk.next(&core.storage, app, caller.client()).await?;
+        let is_full =
+            self.items.len() >= patch::MISSED_MAX || self.bytes >= patch::MISSED_BYTES_MAX;
+        let Some(id) = next.filter(|_| !is_full) else {
+            let items = std::mem::take(&mut self.items);
+            notices.extend(patch::missed(&caller.session, items));
+            return Ok(true);
+        };
+        let items = core.patches_of(app, &id, self.since).await?;
+        let bytes = items.iter().map(|item| {
+            let text = item.data.as_ref().map_or(0, Vec::len);
+            text + item.binary_msg.as_ref().map_or(0, Vec::len)
+        });
+        self.bytes += bytes.sum::<usize>();
+        self.items.extend(items);
+        Ok(false)
+    }
+}
+
+impl<S: Storage> Core<S> {
+    /// A live conversation that keeps unread messages, with the client's part in it.
+    async fn own_part(
+        &self,
+        now: Now,
+        caller: &Caller,
+        id: &ConversationId,
+    ) -> Result<Option<(Conversation, Member)>, Failure> {
+        let (app, client) = (&caller.app, caller.client());
+        let Some(member) = self.storage.member(app, id, client).await? else {
+            return Ok(None);
+        };
+        let found = self.storage.conversation(app, id).await?;
+        let live = found.filter(|found| found.expires_at.is_none_or(|ends| ends > now.wall));
+        let keeps = live.filter(|found| found.kind != Kind::Room);
+        Ok(keeps.map(|conversation| (conversation, member)))
+    }
+
+    /// The time of the newest message of a conversation.
+    async fn newest_time(
+        &self,
+        app: &AppId,
+        id: &ConversationId,
+    ) -> Result<Option<Timestamp>, Failure> {
+        let newest = Span::default();
+        let last = self
+            .storage
+            .messages(app, id, &newest, Order::NewestFirst, 1)
+            .await?;
+        Ok(last.first().map(|last| last.sent_at))
+    }
+
+    /// Tells the messages of some more conversations that a client in push mode has not
+    /// acknowledged: the newest few of each, oldest first. Says whether all are told.
+    async fn push_some(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        push: &mut Push,
+        notices: &mut Vec<Notice>,
+    ) -> Result<bool, Failure> {
+        let (app, client) = (&caller.app, caller.client());
+        let Some(id) = push.walk.next(&self.storage, app, client).await? else {
+            return Ok(true);
+        };
+        let own = (app, client);
+        let cid = Some(id.as_str());
+        let (conversation, mut member) = match self.admit(now, own, Operation::PushAgain, cid).await
+        {
+            Ok(Admitted {
+                conversation,
+                member: Some(member),
+                ..
+            }) if conversation.kind != Kind::Room => (conversation, member),
+            Ok(_) | Err(Failure::Refused(_)) => return Ok(false),
+            Err(failure) => return Err(failure),
+        };
+        if !member.queued {
+            // The first login in push mode: the queue begins with what is unread.
+            member.queued = true;
+            member.received_until = member.received_until.max(member.read_until);
+            let write = Write::PutMember(app.clone(), id.clone(), member.clone());
+            self.storage.apply(vec![write]).await?;
+        }
+        let older = Some(Edge {
+            at: member.received_until.max(member.joined_at),
+            id: None,
+            included: false,
+        });
+        let span = Span { older, newer: None };
+        let most = self.settings_of(app).limits.pushed_messages;
+        let mut queue = self
+            .storage
+            .messages(app, &id, &span, Order::NewestFirst, most.saturating_add(1))
+            .await?;
+        queue.retain(|message| message.from != *client);
+        let more = queue.len() > most;
+        queue.truncate(most);
+        for message in queue.iter().rev() {
+            let mut down = direct(&conversation, message);
+            down.offline = Some(true);
+            down.has_more = more.then_some(true);
+            let to = Audience::Session(caller.session.clone());
+            notices.push(Notice::once(to, Command::direct(down)));
+        }
+        Ok(false)
+    }
+}
