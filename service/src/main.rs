@@ -1,6 +1,7 @@
 //! The program `sampan-service`.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,11 @@ struct Arguments {
     /// reverse proxy that encrypts. Without it clients come back to the address they asked.
     #[arg(long, env = "SAMPAN_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     public_url: Option<String>,
+
+    /// Let the service's own clock, which never goes back, begin anew from the machine's: once,
+    /// after a start with a clock that was far ahead.
+    #[arg(long)]
+    forget_clock: bool,
 }
 
 /// What --help ends with.
@@ -69,8 +75,8 @@ Examples:
       --settings /etc/sampan.json --public-url https://chat.example.com
 
 It prints one line, `listening on http://ADDR:PORT`, when it is ready. SIGTERM or Ctrl-C stops it: clients are told
-to go, and after five seconds at most it ends with code 0. It ends with code 2 when a flag is wrong, and with 1
-when it cannot start.";
+to go, and after five seconds at most it ends with code 0. It ends with code 2 when a flag is wrong, with 1
+when it cannot start, and with 3 when it fails while it runs: start it again then.";
 
 /// Checks that clients can be sent to a URL: its scheme tells them whether to encrypt.
 fn public_url(text: &str) -> Result<String, String> {
@@ -83,16 +89,24 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
+    let say = |text: &str| {
+        // A standard error that is closed is no reason to fail otherwise.
+        let _ = writeln!(std::io::stderr(), "sampan-service: {text}");
+    };
     match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ended::WhenAsked) => ExitCode::SUCCESS,
+        Ok(Ended::ByItself) => {
+            say("the core has failed; what was acknowledged is kept");
+            ExitCode::from(3)
+        }
         Err(reason) => {
-            eprintln!("sampan-service: {reason}");
+            say(&reason);
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), String> {
+fn run(arguments: Arguments) -> Result<Ended, String> {
     let settings = match &arguments.settings {
         None => BTreeMap::new(),
         Some(file) => {
@@ -111,6 +125,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
         storage: StorageChoice::Folder(arguments.data),
         apps: Apps::new(apps, settings).map_err(|error| error.to_string())?,
         public_url: arguments.public_url,
+        forget_clock: arguments.forget_clock,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime
@@ -121,33 +136,83 @@ fn run(arguments: Arguments) -> Result<(), String> {
         })
 }
 
-async fn serve(options: ServiceOptions) -> Result<(), ServiceError> {
+async fn serve(options: ServiceOptions) -> Result<Ended, ServiceError> {
+    let mut signals = Signals::new().map_err(ServiceError::Signal)?;
     let service = Service::start(options).await?;
-    println!("listening on http://{}", service.addr());
-    stop_signal().await.map_err(ServiceError::Signal)?;
+    // Who started the program may not read what it says: that costs the line and nothing else.
+    let _ = writeln!(std::io::stdout(), "listening on http://{}", service.addr());
+    tokio::select! {
+        () = signals.stop() => {}
+        () = service.failed() => return Ok(Ended::ByItself),
+    }
     tokio::select! {
         () = service.drain(DRAIN) => {}
         // Asked twice: at once, then.
-        _ = stop_signal() => {}
+        () = signals.stop() => {}
     }
     service.stop().await;
-    Ok(())
+    Ok(Ended::WhenAsked)
 }
 
-/// Waits until the process is asked to end.
-#[cfg(unix)]
-async fn stop_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It was asked to.
+    WhenAsked,
+    /// Its core failed.
+    ByItself,
+}
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
+/// What asks the process to end. A signal that means nothing here ends nothing.
+#[cfg(unix)]
+struct Signals {
+    stop: [tokio::signal::unix::Signal; 3],
+    _ignored: [tokio::signal::unix::Signal; 2],
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self {
+            stop: [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::hangup())?,
+            ],
+            _ignored: [
+                signal(SignalKind::user_defined1())?,
+                signal(SignalKind::user_defined2())?,
+            ],
+        })
+    }
+
+    /// Waits until the process is asked to end.
+    async fn stop(&mut self) {
+        let [terminate, interrupt, hang_up] = &mut self.stop;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hang_up.recv() => {}
+        }
     }
 }
 
-/// Waits until the process is asked to end.
+/// What asks the process to end.
 #[cfg(not(unix))]
-async fn stop_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Waits until the process is asked to end.
+    async fn stop(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }

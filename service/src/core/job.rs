@@ -112,7 +112,12 @@ impl<S: Storage> Core<S> {
             Command::Session { body, .. } => {
                 let mode = self.registry.link(caller.session.connection);
                 let mode = mode.map(|link| link.mode);
-                State::Welcomes(Box::new(Welcome::new(mode, body, job.repeated)))
+                State::Welcomes(Box::new(Welcome::new(
+                    mode,
+                    body,
+                    job.repeated,
+                    self.stamps.newest(),
+                )))
             }
             other => return Err(super::machine::unsupported(other).into()),
         })

@@ -23,8 +23,8 @@ use super::state::used_signatures::UsedSignatures;
 use super::upkeep::retention::Retention;
 use crate::storage::{Kind, Notification, Place, Storage, StorageError, Write};
 
-/// How often what has ended is looked for and forgotten: tokens, temporary conversations.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// When what has ended is looked for again after that failed.
+const SWEEP_AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 /// The rules over a storage. Deterministic: the same inputs, storage and entropy give the same
 /// effects; it asks no clock and does no IO but the storage's.
@@ -134,7 +134,16 @@ impl<S: Storage> Core<S> {
     /// Whether the storage can keep what it is given, as far as is known.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        true
+        self.storage.is_sound()
+    }
+
+    /// Makes a storage that failed work again, if it can.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]: it still cannot. Nothing but this may be called until it could.
+    pub async fn recover(&mut self) -> Result<(), StorageError> {
+        self.storage.recover().await
     }
 
     /// Makes the current batch durable.
@@ -523,10 +532,11 @@ impl<S: Storage> Core<S> {
             effects.push(Effect::Report(error.to_string()));
         }
         if now.elapsed >= self.sweep_at {
-            self.sweep_at = now.elapsed.saturating_add(SWEEP_EVERY);
-            if let Err(error) = self.sweep(now).await {
+            let next = self.sweep(now).await.unwrap_or_else(|error| {
                 effects.push(Effect::Report(error.to_string()));
-            }
+                SWEEP_AFTER_FAILURE
+            });
+            self.sweep_at = now.elapsed.saturating_add(next);
         }
         if let Err(error) = self.forget_old(now).await {
             effects.push(Effect::Report(error.to_string()));

@@ -55,6 +55,8 @@ struct World {
     at: Duration,
     /// How far its wall clock was set back.
     behind: Duration,
+    /// How far its wall clock was set ahead.
+    ahead: Duration,
     /// What was sent, on which connection.
     sent: Vec<(u64, Envelope)>,
     /// The token that each client was given last.
@@ -74,6 +76,7 @@ impl World {
             core,
             at: Duration::from_secs(1_700_000_000),
             behind: Duration::ZERO,
+            ahead: Duration::ZERO,
             sent: Vec::new(),
             tokens: BTreeMap::new(),
             closed: Vec::new(),
@@ -81,7 +84,7 @@ impl World {
     }
 
     fn input(&mut self, input: Input) -> Vec<Effect> {
-        let wall = self.at.saturating_sub(self.behind);
+        let wall = (self.at + self.ahead).saturating_sub(self.behind);
         let wall = Timestamp::from_millis(i64::try_from(wall.as_millis()).unwrap());
         let effects = now(self.core.handle(
             Now {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
+use sampan::wire::CloseCode;
+
 use super::clock::Clock;
 use super::fanout::{FanOut, LocalFanOut, Outbound, Outgoing};
 use super::turns::{Lane, Turn, Turns};
@@ -31,6 +33,9 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes that one connection may be answered in one batch before its other inputs wait.
 const BATCH_BYTES_EACH: usize = 256 * 1024;
+
+/// How long it takes until a storage that failed is opened anew once more.
+const RETRY_EVERY: Duration = Duration::from_secs(2);
 
 /// Bytes of commands that cost as much as one unit of the core's work.
 const BYTES_A_UNIT: u64 = 128;
@@ -124,6 +129,8 @@ pub(super) struct Actor<S> {
     outlets: Arc<LocalFanOut>,
     turns: Turns<Waiting>,
     leaving: bool,
+    /// When a storage that failed is opened anew.
+    retry_at: Option<Duration>,
 }
 
 impl<S: Storage> Actor<S> {
@@ -140,6 +147,7 @@ impl<S: Storage> Actor<S> {
             outlets,
             turns: Turns::new(),
             leaving: false,
+            retry_at: None,
         }
     }
 
@@ -151,6 +159,13 @@ impl<S: Storage> Actor<S> {
             let ended = self.gather(&mut letters, &held).await.is_break();
             for letter in letters.drain(..) {
                 self.sort(letter);
+            }
+            if !self.core.is_sound() {
+                self.stand_still().await;
+                if ended {
+                    return;
+                }
+                continue;
             }
             let batch = self.work(&self.outlets.held()).await;
             self.settle(batch).await;
@@ -166,9 +181,10 @@ impl<S: Storage> Actor<S> {
         letters: &mut Vec<Letter>,
         held: &BTreeSet<ConnectionId>,
     ) -> ControlFlow<()> {
-        let patience = match self.turns.any(|lane| may_go(lane, held)) {
-            true => Duration::ZERO,
-            false => self.clock.until(self.core.wake_at()),
+        let patience = match self.retry_at {
+            Some(retry_at) => self.clock.until(retry_at),
+            None if self.turns.any(|lane| may_go(lane, held)) => Duration::ZERO,
+            None => self.clock.until(self.core.wake_at()),
         };
         tokio::select! {
             biased;
@@ -192,6 +208,31 @@ impl<S: Storage> Actor<S> {
             // Who asked may have given up waiting.
             Letter::Check(answer) => drop(answer.send(self.core.is_sound())),
         }
+    }
+
+    /// The storage failed: nobody is served until it works again, and everybody is told to come
+    /// back later. From time to time it is opened anew.
+    async fn stand_still(&mut self) {
+        let mut effects = Vec::new();
+        while let Some((lane, turn)) = self.turns.take(|_| true) {
+            if let Turn::Next((input, _)) = turn {
+                effects.extend(turned_away(&input));
+            }
+            self.turns.charge(lane, 0, false);
+        }
+        let now = self.clock.now().elapsed;
+        if self.retry_at.is_none_or(|at| at <= now) {
+            let (report, retry_at) = match self.core.recover().await {
+                Ok(()) => ("the data can be written again".to_owned(), None),
+                Err(error) => {
+                    let report = format!("the data cannot be written: {error}");
+                    (report, Some(now.saturating_add(RETRY_EVERY)))
+                }
+            };
+            self.retry_at = retry_at;
+            effects.push(Outbound::Report(report));
+        }
+        self.outlets.deliver(effects);
     }
 
     /// Handles inputs, each lane in its turn, until the batch is full or nobody may go.
@@ -249,6 +290,10 @@ impl<S: Storage> Actor<S> {
         match self.core.commit().await {
             Ok(()) => self.outlets.deliver(batch.effects),
             Err(error) => {
+                if !self.core.is_sound() {
+                    let now = self.clock.now().elapsed;
+                    self.retry_at = Some(now.saturating_add(RETRY_EVERY));
+                }
                 let report = format!("nothing of a batch is kept: {error}");
                 let mut effects = vec![Outbound::Report(report)];
                 effects.extend(batch.effects.into_iter().filter_map(undone));
@@ -264,6 +309,21 @@ fn may_go(lane: Lane, not: &BTreeSet<ConnectionId>) -> bool {
     match lane {
         Lane::Connection(connection) => !not.contains(&connection),
         Lane::Http => true,
+    }
+}
+
+/// What becomes of an input while nobody is served.
+fn turned_away(input: &Input) -> Option<Outbound> {
+    let code = CloseCode::READ_TIMEOUT;
+    match input {
+        Input::Connected { connection, .. } | Input::Received { connection, .. } => {
+            Some(Outbound::To(*connection, Outgoing::Close(code)))
+        }
+        Input::Asked { ticket, .. } => {
+            let answer = RestAnswer::refused(503, 1, "the data cannot be written");
+            Some(Outbound::Answer(*ticket, Box::new(answer)))
+        }
+        Input::Lost { .. } | Input::Woke | Input::Leaving => None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{ConnectInfo, Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 use super::actor::Letter;
 use super::clock::Clock;
+use super::listener::Mark;
 use super::socket::{self, Reach};
 use super::turns::Lane;
 use crate::core::access::{Operation, Who};
@@ -42,6 +43,9 @@ pub(super) const ASKING_MAX: usize = 256;
 
 /// How long the core may take to say that it works.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The content type of every answer.
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -146,12 +150,18 @@ async fn admit(
     }
 }
 
-/// Lets pages of any origin call, and answers their questions whether they may.
+/// Lets pages of any origin call, and answers their questions whether they may. What the framework
+/// refuses by itself, in plain text, is refused as everything else is.
 async fn for_browsers(request: axum::extract::Request, next: Next) -> Response {
     let mut response = match *request.method() {
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         _ => next.run(request).await,
     };
+    let status = response.status();
+    if status.is_client_error() && response.headers().get(header::CONTENT_TYPE) != Some(&JSON) {
+        let reason = status.canonical_reason().unwrap_or("refused");
+        response = answer(RestAnswer::refused(status.as_u16(), 1, reason));
+    }
     let headers = response.headers_mut();
     let allow = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
@@ -177,6 +187,7 @@ async fn connect(
     State(shared): State<Arc<Shared>>,
     Query(parameters): Parameters,
     headers: HeaderMap,
+    ConnectInfo(mark): ConnectInfo<Mark>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
@@ -215,6 +226,7 @@ async fn connect(
         .max_message_size(socket::MESSAGE_BYTES_MAX)
         .max_frame_size(socket::MESSAGE_BYTES_MAX)
         .on_upgrade(move |socket| {
+            mark.is_upgraded();
             socket::serve(socket, connection, subprotocol, shared.reach.clone())
         })
 }
@@ -270,7 +282,7 @@ async fn route(
         secondary: None,
         ttl_secs: ROUTE_TTL_SECS,
     };
-    answer(RestAnswer::ok(route.encode()))
+    answer_uncached(route.encode())
 }
 
 /// Which hosts serve an app: this one, for everything.
@@ -287,7 +299,7 @@ async fn app_route(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Res
         rtm_router_server: host,
         ttl_secs: ROUTE_TTL_SECS,
     };
-    answer(RestAnswer::ok(route.encode()))
+    answer_uncached(route.encode())
 }
 
 /// The URL under which clients reach the WebSocket. Encryption is the reverse proxy's: only where
@@ -304,11 +316,25 @@ fn websocket_url(public_url: Option<&str>, headers: &HeaderMap, clear: bool) -> 
     format!("{scheme}://{}/", rest.trim_end_matches('/'))
 }
 
+/// The host that the client asked. What is no host with a port is not repeated: the answer could
+/// send others, by a cache in between, wherever one client wants.
 fn host(headers: &HeaderMap) -> String {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    host.unwrap_or("localhost").to_owned()
+    let is_host = |host: &&str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+        !host.is_empty() && host.len() <= 255 && host.chars().all(allowed)
+    };
+    host.filter(is_host).unwrap_or("localhost").to_owned()
+}
+
+/// An answer that no cache in between may keep: it depends on the host that was asked.
+fn answer_uncached(body: Value) -> Response {
+    let mut response = answer(RestAnswer::ok(body));
+    let value = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, value);
+    response
 }
 
 async fn sign(
@@ -497,8 +523,7 @@ fn answer(answer: RestAnswer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::new(Body::from(answer.body.to_string()));
     *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
 }
 

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,12 +18,31 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 32 * 1024 * 1024;
 
-/// How long a new socket may take to send its first request: nothing has been answered yet.
-const FIRST_REQUEST: Duration = Duration::from_secs(30);
+/// How long a request may take to come in, from its first byte, or from the socket's opening.
+const REQUEST: Duration = Duration::from_secs(30);
 
-/// How long a socket may stay silent after that. Longer than a WebSocket's own patience, which
-/// ends it with a reason; this is for what holds a socket and speaks no WebSocket.
+/// How long a socket may stay silent between two requests.
+const BETWEEN_REQUESTS: Duration = Duration::from_secs(60);
+
+/// How long a WebSocket may stay silent. Longer than its own patience, which ends it with a reason.
 const SILENCE: Duration = Duration::from_secs(600);
+
+/// Says of a socket whether it became a WebSocket.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mark(Arc<AtomicBool>);
+
+impl Mark {
+    /// From now on the socket is a WebSocket, which has a patience of its own.
+    pub(super) fn is_upgraded(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Connected<IncomingStream<'_, PatientListener>> for Mark {
+    fn connect_info(stream: IncomingStream<'_, PatientListener>) -> Self {
+        stream.io().mark.clone()
+    }
+}
 
 /// A listener whose sockets are closed with patience.
 pub(super) struct PatientListener(pub(super) TcpListener);
@@ -53,17 +75,29 @@ pub(super) struct PatientSocket {
     stream: Option<TcpStream>,
     /// Fires at the earliest moment at which the socket may have been silent for too long.
     alarm: Pin<Box<Sleep>>,
-    heard_at: Instant,
-    patience: Duration,
+    /// Since when it waits for what it waits for.
+    since: Instant,
+    waits_for: Waits,
+    mark: Mark,
+}
+
+/// What comes next from a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// The rest of a request.
+    Rest,
+    /// Another request.
+    Request,
 }
 
 impl PatientSocket {
     fn new(stream: TcpStream) -> Self {
         Self {
             stream: Some(stream),
-            alarm: Box::pin(sleep(FIRST_REQUEST)),
-            heard_at: Instant::now(),
-            patience: FIRST_REQUEST,
+            alarm: Box::pin(sleep(REQUEST)),
+            since: Instant::now(),
+            waits_for: Waits::Rest,
+            mark: Mark::default(),
         }
     }
 
@@ -72,11 +106,43 @@ impl PatientSocket {
         self.stream.as_mut().map(Pin::new).ok_or_else(closed)
     }
 
-    /// Fails once nothing has come for too long. The alarm is set anew only when it fires, not at
-    /// every read.
+    fn is_upgraded(&self) -> bool {
+        self.mark.0.load(Ordering::Relaxed)
+    }
+
+    fn patience(&self) -> Duration {
+        match self.waits_for {
+            _ if self.is_upgraded() => SILENCE,
+            Waits::Rest => REQUEST,
+            Waits::Request => BETWEEN_REQUESTS,
+        }
+    }
+
+    /// Something came. A request that dribbles in has to come to its end all the same.
+    fn heard(&mut self) {
+        let begins = self.waits_for == Waits::Request;
+        if begins || self.is_upgraded() {
+            self.since = Instant::now();
+            self.waits_for = Waits::Rest;
+        }
+        if begins && !self.is_upgraded() {
+            self.alarm.as_mut().reset(self.since + REQUEST);
+        }
+    }
+
+    /// Something is answered: the request before it was whole.
+    fn answers(&mut self) {
+        if self.waits_for == Waits::Rest && !self.is_upgraded() {
+            self.since = Instant::now();
+            self.waits_for = Waits::Request;
+        }
+    }
+
+    /// Fails once nothing has come for too long. Between requests the alarm is set anew only when
+    /// it fires, not at every read.
     fn check_silence(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.alarm.as_mut().poll(context).is_ready() {
-            let end = self.heard_at + self.patience;
+            let end = self.since + self.patience();
             if end <= Instant::now() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -125,9 +191,8 @@ impl AsyncRead for PatientSocket {
         let read = self.stream()?.poll_read(context, buffer);
         if read.is_pending() {
             self.check_silence(context)?;
-        } else if buffer.filled().len() > before && self.patience == SILENCE {
-            // A first request that dribbles in has to come to its end all the same.
-            self.heard_at = Instant::now();
+        } else if buffer.filled().len() > before {
+            self.heard();
         }
         read
     }
@@ -139,7 +204,7 @@ impl AsyncWrite for PatientSocket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.patience = SILENCE;
+        self.answers();
         self.stream()?.poll_write(context, bytes)
     }
 
@@ -175,14 +240,38 @@ mod tests {
         assert_eq!(read(&mut socket).await.unwrap(), 8);
         let error = read(&mut socket).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(start.elapsed().as_secs(), FIRST_REQUEST.as_secs());
+        assert_eq!(start.elapsed().as_secs(), REQUEST.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_socket_that_was_answered_may_be_silent_longer_and_again() {
+    async fn a_later_request_that_dribbles_in_is_given_up_in_time_too() {
+        let (mut client, mut socket) = pair().await;
+        socket.write_all(b"HTTP/1.1 200 OK").await.unwrap();
+        client.write_all(b"G").await.unwrap();
+        assert_eq!(read(&mut socket).await.unwrap(), 1);
+        let start = Instant::now();
+        let dribble = async {
+            loop {
+                sleep(Duration::from_secs(10)).await;
+                if client.write_all(b"E").await.is_err() {
+                    return;
+                }
+            }
+        };
+        let heard = async { while read(&mut socket).await.is_ok() {} };
+        tokio::select! {
+            () = dribble => {}
+            () = heard => {}
+        }
+        assert!(start.elapsed() <= REQUEST + Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_websocket_may_be_silent_longer_and_again() {
         let (mut client, mut socket) = pair().await;
         let start = Instant::now();
         socket.write_all(b"HTTP/1.1 101").await.unwrap();
+        socket.mark.is_upgraded();
         let spoke = async {
             sleep(SILENCE / 2).await;
             client.write_all(b"ping").await.unwrap();

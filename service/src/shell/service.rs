@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task;
 
 use super::actor::{self, Actor, Letter};
 use super::clock::{Clock, SystemEntropy};
 use super::fanout::LocalFanOut;
 use super::http::{self, Shared};
-use super::listener::PatientListener;
+use super::listener::{Mark, PatientListener};
 use super::report::report;
 use super::socket::Reach;
 use crate::core::Core;
 use crate::core::app::Apps;
-use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError};
+use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError, Write};
 
 /// Where the service keeps its data.
 #[derive(Clone, Debug)]
@@ -44,6 +44,9 @@ pub struct ServiceOptions {
     /// Under which URL clients reach it, where that is not the address they ask; with `https` when
     /// a reverse proxy encrypts.
     pub public_url: Option<String>,
+    /// Whether the service's own clock, which is kept with the data and never goes back, is to begin
+    /// anew from the machine's: after a start with a wrong clock that was far ahead.
+    pub forget_clock: bool,
 }
 
 /// Why a service cannot start.
@@ -78,6 +81,8 @@ pub struct RunningService {
     stop: Option<oneshot::Sender<()>>,
     server: task::JoinHandle<()>,
     actor: Option<JoinHandle<()>>,
+    /// Turns true when the core's thread ends, however it does.
+    ended: watch::Receiver<bool>,
 }
 
 impl RunningService {
@@ -85,6 +90,14 @@ impl RunningService {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Waits until the core ends by itself, which it does only when it fails. Nobody is served from
+    /// then on, and nothing that was acknowledged is lost: start the service anew.
+    pub async fn failed(&self) {
+        let mut ended = self.ended.clone();
+        // An error means that the thread has gone without a word, which is an end too.
+        let _ = ended.wait_for(|ended| *ended).await;
     }
 
     /// Tells every client to go elsewhere (`goaway`) and waits until all have gone, or for
@@ -135,14 +148,23 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
     let (sender, mailbox) = mpsc::channel(actor::MAILBOX);
     let outlets = Arc::new(LocalFanOut::default());
     let clock = Clock::start();
+    let (tell_end, ended) = watch::channel(false);
     let start = Start {
         apps: options.apps.clone(),
         mailbox,
         clock: clock.clone(),
         outlets: Arc::clone(&outlets),
+        ended: tell_end,
     };
     let actor = match options.storage {
-        StorageChoice::Folder(folder) => start.on_thread(RedbStorage::open_folder(&folder)?)?,
+        StorageChoice::Folder(folder) => {
+            let mut storage = RedbStorage::open_folder(&folder)?;
+            if options.forget_clock {
+                storage.apply(vec![Write::DropClock]).await?;
+                storage.commit().await?;
+            }
+            start.on_thread(storage)?
+        }
         StorageChoice::Memory => start.on_thread(MemoryStorage::empty()?)?,
     };
     let shared = Arc::new(Shared {
@@ -166,6 +188,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         stop: Some(stop),
         server,
         actor: Some(actor),
+        ended,
     })
 }
 
@@ -175,6 +198,18 @@ struct Start {
     mailbox: mpsc::Receiver<Letter>,
     clock: Clock,
     outlets: Arc<LocalFanOut>,
+    ended: watch::Sender<bool>,
+}
+
+/// Says that the core's thread has ended, also when it panics; then its clients go too.
+struct TellsEnd(watch::Sender<bool>, Arc<LocalFanOut>);
+
+impl Drop for TellsEnd {
+    fn drop(&mut self) {
+        self.1.close_all();
+        // Nobody may be interested.
+        let _ = self.0.send(true);
+    }
 }
 
 impl Start {
@@ -186,6 +221,7 @@ impl Start {
         let runtime = Handle::current();
         let core = Core::new(storage, self.apps, Box::new(SystemEntropy));
         let run = move || {
+            let _tells = TellsEnd(self.ended, Arc::clone(&self.outlets));
             runtime.block_on(Actor::new(core, self.mailbox, self.clock, self.outlets).run());
         };
         let thread = std::thread::Builder::new().name("sampan-core".to_owned());
@@ -197,7 +233,8 @@ impl Start {
 async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let listener = PatientListener(listener);
     let outlets = Arc::clone(&shared.reach.outlets);
-    let served = axum::serve(listener, http::router(shared)).with_graceful_shutdown(async move {
+    let router = http::router(shared).into_make_service_with_connect_info::<Mark>();
+    let served = axum::serve(listener, router).with_graceful_shutdown(async move {
         // An error means that the handle was dropped: that too asks to stop.
         let _ = stopped.await;
         outlets.close_all();

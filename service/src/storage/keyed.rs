@@ -34,6 +34,16 @@ pub trait Map {
 
     /// Makes all changes durable together.
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError>;
+
+    /// Whether it works, as far as is known.
+    fn is_sound(&self) -> bool {
+        true
+    }
+
+    /// Opens what failed anew.
+    fn recover(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
 }
 
 /// The storage over a map. What is applied lies in `batch` until it is committed.
@@ -82,6 +92,19 @@ impl<M: Map> Keyed<M> {
             return Ok(());
         }
         self.map.commit(std::mem::take(&mut self.batch))
+    }
+
+    pub(super) fn map_is_sound(&self) -> bool {
+        self.map.is_sound()
+    }
+
+    /// Opens the map anew, and tries whether it keeps what it is given.
+    pub(super) fn recover_now(&mut self) -> Result<(), StorageError> {
+        self.batch.clear();
+        self.map.recover()?;
+        self.batch
+            .insert(key::schema().into_bytes(), Some(vec![SCHEMA]));
+        self.commit_now()
     }
 
     pub(super) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StorageError> {

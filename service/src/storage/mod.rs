@@ -45,6 +45,9 @@ pub enum StorageError {
     /// The folder for the data cannot be made or opened.
     #[error("the data folder cannot be used: {0}")]
     Folder(#[from] std::io::Error),
+    /// The database failed before and has not been opened anew since.
+    #[error("the database is closed after a failure")]
+    Closed,
     /// Another process has the data open.
     #[error("another process uses this data")]
     InUse,
@@ -298,4 +301,10 @@ pub trait Storage {
 
     /// Forgets the current batch.
     fn rollback(&mut self);
+
+    /// Whether it can answer and keep something, as far as is known.
+    fn is_sound(&self) -> bool;
+
+    /// Opens what failed anew, and tries whether it can be written.
+    fn recover(&mut self) -> impl Future<Output = Result<(), StorageError>>;
 }

@@ -293,10 +293,18 @@ impl<M: Map> Storage for Keyed<M> {
         let Some(bytes) = self.get(&key::clock())? else {
             return Ok(None);
         };
-        let (shown, last) = bytes.split_at_checked(8).unwrap_or_default();
+        let mut times = bytes.chunks(8).map(time_of);
+        let mut time = || times.next().transpose();
+        let missing = StorageError::Damaged {
+            what: "the clock has no time",
+        };
+        let (Some(shown), Some(last)) = (time()?, time()?) else {
+            return Err(missing);
+        };
         Ok(Some(Clock {
-            shown: time_of(shown)?,
-            last: time_of(last)?,
+            shown,
+            last,
+            proven: time()?,
         }))
     }
 
@@ -318,6 +326,14 @@ impl<M: Map> Storage for Keyed<M> {
 
     fn rollback(&mut self) {
         self.batch.clear();
+    }
+
+    fn is_sound(&self) -> bool {
+        self.map_is_sound()
+    }
+
+    async fn recover(&mut self) -> Result<(), StorageError> {
+        self.recover_now()
     }
 }
 

@@ -279,6 +279,8 @@ pub struct Clock {
     pub shown: Timestamp,
     /// The newest time of changes.
     pub last: Timestamp,
+    /// The time by which what is old may be deleted; none in data of an elder build.
+    pub proven: Option<Timestamp>,
 }
 
 /// One change of what is kept. A batch of them becomes durable together or not at all.
@@ -286,6 +288,8 @@ pub struct Clock {
 pub enum Write {
     /// Keeps how far the service's clock came.
     PutClock(Clock),
+    /// Forgets how far it came.
+    DropClock,
     /// Keeps a token under its digest.
     PutToken(AppId, String, Token),
     /// Forgets a token.

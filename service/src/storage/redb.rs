@@ -1,6 +1,6 @@
 //! The storage on disk: one redb file, one table, one durable transaction a batch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -35,8 +35,18 @@ impl RedbStorage {
 }
 
 /// Committed rows in a redb table.
+///
+/// redb refuses everything after a failure of the disk, also when the disk works again. Then the
+/// file is opened anew: what was committed is there, and the batch that failed is not.
 #[derive(Debug)]
 pub struct RedbMap {
+    file: PathBuf,
+    /// None after a failure, until it could be opened anew.
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
     database: Database,
     /// The newest committed state; replaced after every commit, so reads open no transaction.
     rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
@@ -44,6 +54,21 @@ pub struct RedbMap {
 
 impl RedbMap {
     fn open(file: &Path) -> Result<Self, StorageError> {
+        Ok(Self {
+            file: file.to_owned(),
+            open: Some(Open::file(file)?),
+        })
+    }
+
+    fn rows(&self) -> Result<&ReadOnlyTable<&'static [u8], &'static [u8]>, StorageError> {
+        let open = self.open.as_ref().ok_or(StorageError::Closed)?;
+        Ok(&open.rows)
+    }
+}
+
+impl Open {
+    fn file(file: &Path) -> Result<Self, StorageError> {
+        for_owner_only(file)?;
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create(file)
@@ -57,11 +82,49 @@ impl RedbMap {
         let rows = database.begin_read()?.open_table(ROWS)?;
         Ok(Self { database, rows })
     }
+
+    fn commit(&mut self, changes: &Changes) -> Result<(), StorageError> {
+        let write = self.database.begin_write()?;
+        {
+            let mut rows = write.open_table(ROWS)?;
+            for (key, value) in changes {
+                match value {
+                    Some(value) => rows.insert(key.as_slice(), value.as_slice())?,
+                    None => rows.remove(key.as_slice())?,
+                };
+            }
+        }
+        write.commit()?;
+        self.rows = self.database.begin_read()?.open_table(ROWS)?;
+        Ok(())
+    }
+}
+
+/// Makes the file if it is missing, and readable for nobody but its owner: it holds what people say
+/// to each other.
+#[cfg(unix)]
+fn for_owner_only(file: &Path) -> std::io::Result<()> {
+    use std::fs::{OpenOptions, Permissions, set_permissions};
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(file)?;
+    set_permissions(file, Permissions::from_mode(0o600))
+}
+
+/// Who may read a file is not said by its mode here.
+#[cfg(not(unix))]
+fn for_owner_only(_: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 impl Map for RedbMap {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        Ok(self.rows.get(key)?.map(|value| value.value().to_vec()))
+        Ok(self.rows()?.get(key)?.map(|value| value.value().to_vec()))
     }
 
     fn range<'a>(
@@ -70,7 +133,7 @@ impl Map for RedbMap {
         to: &[u8],
         order: Order,
     ) -> Result<Box<dyn Iterator<Item = Result<Row, StorageError>> + 'a>, StorageError> {
-        let rows = ReadableTable::range::<&[u8]>(&self.rows, from..to)?.map(|row| {
+        let rows = ReadableTable::range::<&[u8]>(self.rows()?, from..to)?.map(|row| {
             let (key, value) = row?;
             Ok((key.value().to_vec(), value.value().to_vec()))
         });
@@ -81,18 +144,22 @@ impl Map for RedbMap {
     }
 
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError> {
-        let write = self.database.begin_write()?;
-        {
-            let mut rows = write.open_table(ROWS)?;
-            for (key, value) in &changes {
-                match value {
-                    Some(value) => rows.insert(key.as_slice(), value.as_slice())?,
-                    None => rows.remove(key.as_slice())?,
-                };
-            }
+        let open = self.open.as_mut().ok_or(StorageError::Closed)?;
+        let result = open.commit(&changes);
+        if result.is_err() {
+            self.open = None;
         }
-        write.commit()?;
-        self.rows = self.database.begin_read()?.open_table(ROWS)?;
+        result
+    }
+
+    fn is_sound(&self) -> bool {
+        self.open.is_some()
+    }
+
+    fn recover(&mut self) -> Result<(), StorageError> {
+        // The old one has to let go of the file first.
+        self.open = None;
+        self.open = Some(Open::file(&self.file)?);
         Ok(())
     }
 }

@@ -13,10 +13,12 @@ impl<M: Map> Keyed<M> {
     pub(super) fn write(&mut self, write: Write) -> Result<(), StorageError> {
         match write {
             Write::PutClock(clock) => {
-                let times = [clock.shown, clock.last];
-                let bytes = times.map(|time| time.as_millis().to_be_bytes());
-                self.put(key::clock(), bytes.concat());
+                let times = [Some(clock.shown), Some(clock.last), clock.proven];
+                let times = times.into_iter().flatten();
+                let bytes = times.flat_map(|time| time.as_millis().to_be_bytes());
+                self.put(key::clock(), bytes.collect());
             }
+            Write::DropClock => self.drop_row(key::clock()),
             Write::PutToken(app, digest, token) => {
                 self.drop_token(&app, &digest)?;
                 self.put(key::token_end(token.expires_at, &app, &digest), Vec::new());

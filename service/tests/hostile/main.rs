@@ -9,7 +9,9 @@
 )]
 
 mod crowd;
+mod disk;
 mod flood;
+mod http;
 mod keys;
 mod kill;
 mod memory;

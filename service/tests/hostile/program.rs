@@ -27,17 +27,46 @@ impl Program {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("listening on http://")
-            .unwrap()
-            .parse()
-            .unwrap();
+        let address = address_of(&mut child);
         Self { child, address }
+    }
+
+    /// Starts the program under a shell, so that a file that grows too large is an error for it and
+    /// not its end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_with_errors_for_large_files(data: &Path) -> Self {
+        let script = format!(
+            "trap '' XFSZ; exec '{}' --listen 127.0.0.1:0 --app myApp:myKey:myMasterKey --data '{}'",
+            env!("CARGO_BIN_EXE_sampan-service"),
+            data.display()
+        );
+        let mut child = Process::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let address = address_of(&mut child);
+        Self { child, address }
+    }
+
+    /// Lets its files grow to so many bytes and no further, as a disk does that is full.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let pid = self.child.id().to_string();
+        let limited = Process::new("prlimit")
+            .args(["--pid", &pid, &format!("--fsize={limit}:")])
+            .status();
+        assert!(limited.unwrap().success());
+    }
+
+    /// Sends it a signal.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let killed = Process::new("kill").args([name, &pid]).status();
+        assert!(killed.unwrap().success());
     }
 
     /// Ends it as a power cut would: at once, with nothing flushed.
@@ -49,9 +78,7 @@ impl Program {
     /// Asks it to end, as an operator does.
     #[cfg(unix)]
     pub(crate) fn terminate(&self) {
-        let pid = self.child.id().to_string();
-        let killed = Process::new("kill").args(["-TERM", &pid]).status();
-        assert!(killed.unwrap().success());
+        self.signal("-TERM");
     }
 
     /// Waits until it has ended, and answers its exit code.
@@ -75,4 +102,14 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where a program says that it listens.
+fn address_of(child: &mut Child) -> SocketAddr {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let address = line.trim().strip_prefix("listening on http://").unwrap();
+    address.parse().unwrap()
 }

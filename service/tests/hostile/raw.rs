@@ -151,6 +151,14 @@ impl RawClient {
             .unwrap();
     }
 
+    /// The same, where the connection may have ended; says whether it was sent.
+    pub(crate) async fn send_or_end(&mut self, command: Command) -> bool {
+        self.serial += 1;
+        let envelope = Envelope::new(command).with_peer(self.client.as_str());
+        let envelope = envelope.with_serial(Serial(self.serial));
+        self.send_envelope(&envelope).await.is_ok()
+    }
+
     /// Sends a WebSocket message as it is.
     pub(crate) async fn send_raw(&mut self, message: Message) -> Result<(), Error> {
         patiently(self.socket.send(message)).await

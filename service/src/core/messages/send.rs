@@ -71,7 +71,7 @@ impl<S: Storage> Core<S> {
             .admit(now, own, Operation::Send, body.cid.as_deref())
             .await?;
         let conversation = admitted.conversation;
-        let id = &conversation.id;
+        let id = &conversation.id.clone();
         let crowd = self.crowd(app, &conversation).await?;
         let newest = Span::default();
         let last = self
@@ -83,7 +83,7 @@ impl<S: Storage> Core<S> {
             .first()
             .map(|last| last.sent_at)
             .max(Some(conversation.updated_at));
-        let sent_at = self.stamps.message(app, id, floor);
+        let sent_at = self.stamps.next_message(app, id, floor);
         let message_id = self
             .names
             .message()
@@ -98,7 +98,13 @@ impl<S: Storage> Core<S> {
             place,
         };
         match decide_send(caller, body, facts)? {
-            Sent::Message(decision) => Ok(decision),
+            Sent::Message(decision) => {
+                // Only what is kept needs a time of its own: what passes moves no clock.
+                if !decision.writes.is_empty() {
+                    self.stamps.message(app, id, sent_at);
+                }
+                Ok(decision)
+            }
             Sent::Will(decision, will) => {
                 if let Some(session) = self.registry.session_mut(&caller.session) {
                     session.will = Some(Box::new(will));

@@ -122,10 +122,11 @@ impl Welcome {
         mode: Option<OfflineMode>,
         request: &SessionCommand,
         is_repeated: bool,
+        newest: Timestamp,
     ) -> Self {
         let mut stages = VecDeque::new();
         match mode.unwrap_or(OfflineMode::Unread) {
-            OfflineMode::Unread => stages.push_back(Stage::Unread(Unread::of(request))),
+            OfflineMode::Unread => stages.push_back(Stage::Unread(Unread::of(request, newest))),
             OfflineMode::Push if is_repeated => {}
             OfflineMode::Push => stages.push_back(Stage::Push(Push::default())),
         }
@@ -182,8 +183,10 @@ impl Welcome {
 }
 
 impl Unread {
-    fn of(request: &SessionCommand) -> Self {
-        let time = |at: Option<i64>| at.filter(|at| *at > 0).map(Timestamp::from_millis);
+    fn of(request: &SessionCommand, newest: Timestamp) -> Self {
+        // A time that was told by a clock that was wrong says nothing about what was missed.
+        let possible = |at: &Timestamp| *at > Timestamp::ZERO && *at <= newest;
+        let time = |at: Option<i64>| at.map(Timestamp::from_millis).filter(possible);
         let since = time(request.last_unread_notif_time);
         // A client that was never told a count has counted by itself what came while it was online.
         let seen = time(request.last_patch_time).filter(|_| request.r());

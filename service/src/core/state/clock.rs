@@ -1,9 +1,18 @@
-//! The service's own clock: it never goes back, whatever the machine's wall clock and restarts do.
+//! The service's own clock: it never goes back, whatever the machine's wall clock and restarts do,
+//! and no client can push it.
 //!
 //! Clients come back with times that they were told and ask for everything after them. So the
 //! clock follows the wall clock forward at once, and where that goes back, it goes on at half speed
 //! until the wall clock has caught up. How far it came is kept with the data, in the commit of what
 //! was told under it.
+//!
+//! Messages of a conversation have increasing times, so a conversation that gets more than one in a
+//! millisecond runs ahead, and the clock with it: by [`LEAD_MAX`] and no further. Beyond that its
+//! messages share a millisecond, and the counter in their ids orders them.
+//!
+//! A wall clock may be wrong by years, and what is deleted does not come back. So nothing is deleted
+//! for its age by the wall clock alone: the *proven* time has to say so too, which follows the wall
+//! clock at twice the speed of the time that the service has really run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,17 +26,26 @@ const REMEMBERED_MAX: usize = 4096;
 
 const TICK: Duration = Duration::from_millis(1);
 
+/// How far times of messages and openings may be ahead of the clock.
+const LEAD_MAX: Duration = Duration::from_secs(1);
+
+/// How far times of changes may be ahead of the clock.
+const CHANGE_LEAD_MAX: Duration = Duration::from_secs(10);
+
 /// Gives out times.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Stamps {
-    /// What the clock shows: no message has a later time.
-    shown: Timestamp,
+    /// What the clock shows, by the wall clock and the time that went by.
+    base: Timestamp,
     /// When it showed that, in elapsed time.
     at: Duration,
+    /// The newest time that was given to a message or an opening, where it is ahead of `base`.
+    shown: Timestamp,
+    /// The time that is proven, and when it was, in elapsed time; none before the first reading.
+    proven: Option<(Timestamp, Duration)>,
     /// The machine's wall clock, as it is.
     wall: Timestamp,
-    /// The last time of a change. Changes are more than messages may be in a millisecond, so they
-    /// may run ahead of the clock and do not push it.
+    /// The last time of a change. Changes may run ahead of the clock and do not push it.
     last: Timestamp,
     /// The last time given out in a conversation, where it may still be in the future.
     messages: BTreeMap<(AppId, ConversationId), Timestamp>,
@@ -52,30 +70,61 @@ impl Stamps {
 
     /// Goes on from what the storage keeps.
     pub(in crate::core) fn go_on_from(&mut self, clock: Clock, elapsed: Duration) {
+        self.base = self.base.max(clock.shown);
         self.shown = self.shown.max(clock.shown);
         self.last = self.last.max(clock.last);
         self.at = elapsed;
+        // Data of an elder build say how far the clock came, and nothing of what is proven.
+        let proven = clock
+            .proven
+            .or_else(|| (clock.shown > Timestamp::ZERO).then_some(clock.shown));
+        self.proven = proven.map(|proven| (proven, elapsed));
         self.kept = Kept::Known { clock, due: false };
     }
 
     /// The machine's clocks, with the service's own in the place of the wall clock.
     pub(in crate::core) fn read(&mut self, now: Now) -> Now {
         self.wall = now.wall;
+        self.prove(now);
         // While it is ahead it goes half as fast; whole milliseconds, so that no reading is lost.
         let steps = now.elapsed.saturating_sub(self.at).as_millis() / 2;
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
         self.at = self
             .at
             .saturating_add(Duration::from_millis(steps.saturating_mul(2)));
-        let slewed = self.shown.saturating_add(Duration::from_millis(steps));
+        let slewed = self.base.saturating_add(Duration::from_millis(steps));
         if now.wall >= slewed {
             self.at = now.elapsed;
         }
-        self.shown = slewed.max(now.wall);
+        self.base = slewed.max(now.wall);
+        self.shown = self.shown.max(self.base);
         Now {
             wall: self.shown,
             ..now
         }
+    }
+
+    fn prove(&mut self, now: Now) {
+        let proven = match self.proven {
+            None => now.wall,
+            Some((proven, at)) => {
+                let ran = now.elapsed.saturating_sub(at);
+                proven.saturating_add(ran.saturating_mul(2)).min(now.wall)
+            }
+        };
+        self.proven = Some((proven, now.elapsed));
+    }
+
+    /// A time that has come by the wall clock and by the time that the service has run: what ended
+    /// or got too old by then may be deleted.
+    pub(in crate::core) fn proven(&self) -> Timestamp {
+        self.proven.map(|(proven, _)| proven).unwrap_or_default()
+    }
+
+    /// The newest time that may have been told; a client that names a later one was told it by a
+    /// clock that was wrong.
+    pub(in crate::core) fn newest(&self) -> Timestamp {
+        self.shown.max(self.last)
     }
 
     /// The machine's wall clock, for what is compared with the times of others' clocks.
@@ -84,40 +133,68 @@ impl Stamps {
     }
 
     /// A time later than every one before it from here, and than every message and opening: for
-    /// changes and notifications, which clients ask for again by "everything after".
+    /// changes and notifications, which clients ask for again by "everything after". More than
+    /// thousands a second share a time.
     pub(in crate::core) fn next(&mut self) -> Timestamp {
-        self.last = self.shown.max(self.last).saturating_add(TICK);
+        let next = self.shown.max(self.last).saturating_add(TICK);
+        let most = self.base.saturating_add(CHANGE_LEAD_MAX);
+        self.last = next.min(most).max(self.last);
         self.last
     }
 
     /// The time at which a session opens: no earlier than any message before it, and earlier than
-    /// every message and every change after it.
+    /// every message and every change after it, unless very many open in a second.
     pub(in crate::core) fn opening(&mut self) -> Timestamp {
         let at = self.shown;
-        self.shown = at.saturating_add(TICK);
+        self.push(at.saturating_add(TICK));
         if let Kept::Known { due, .. } = &mut self.kept {
             *due = true;
         }
         at
     }
 
-    /// A time later than every message of the conversation; `stored` is that of the newest kept.
-    pub(in crate::core) fn message(
-        &mut self,
+    /// The time that a message of the conversation would have: later than every one before it, or
+    /// the same where the conversation is too far ahead. `stored` is that of the newest kept.
+    pub(in crate::core) fn next_message(
+        &self,
         app: &AppId,
         conversation: &ConversationId,
         stored: Option<Timestamp>,
     ) -> Timestamp {
-        if self.messages.len() >= REMEMBERED_MAX {
-            // What is past needs no remembering: the clock is ahead of it anyway.
-            self.messages.retain(|_, last| *last >= self.shown);
-        }
         let key = (app.clone(), conversation.clone());
         let last = self.messages.get(&key).copied().max(stored);
-        let at = last.map_or(self.shown, |last| self.shown.max(last.saturating_add(TICK)));
-        self.messages.insert(key, at);
-        self.shown = self.shown.max(at);
-        at
+        let Some(last) = last else { return self.shown };
+        let next = self.shown.max(last.saturating_add(TICK));
+        let most = self.base.saturating_add(LEAD_MAX);
+        match last > most {
+            // The conversation was written by a clock that was ahead: it goes on from there.
+            true => next,
+            false => next.min(most).max(last),
+        }
+    }
+
+    /// A message got the time that [`Stamps::next_message`] said.
+    pub(in crate::core) fn message(
+        &mut self,
+        app: &AppId,
+        conversation: &ConversationId,
+        at: Timestamp,
+    ) {
+        if self.messages.len() >= REMEMBERED_MAX {
+            // What is past needs no remembering: the clock is ahead of it anyway.
+            self.messages.retain(|_, last| *last >= self.base);
+        }
+        if self.messages.len() < 2 * REMEMBERED_MAX {
+            self.messages
+                .insert((app.clone(), conversation.clone()), at);
+        }
+        self.push(at);
+    }
+
+    /// A time was told that may be ahead of the clock.
+    fn push(&mut self, at: Timestamp) {
+        let most = self.base.saturating_add(LEAD_MAX);
+        self.shown = self.shown.max(at.min(most));
     }
 
     /// What the storage has to keep with a batch; none if it has it, or if nobody was told.
@@ -140,6 +217,10 @@ impl Stamps {
         Clock {
             shown: self.shown,
             last: self.last,
+            proven: match self.proven {
+                Some((proven, _)) => Some(proven),
+                None => None,
+            },
         }
     }
 }
@@ -159,18 +240,77 @@ mod tests {
         stamps.read(now(elapsed, wall)).wall.as_millis()
     }
 
+    fn take(
+        stamps: &mut Stamps,
+        app: &AppId,
+        conversation: &ConversationId,
+        stored: Option<Timestamp>,
+    ) -> Timestamp {
+        let at = stamps.next_message(app, conversation, stored);
+        stamps.message(app, conversation, at);
+        at
+    }
+
+    #[test]
+    fn no_flood_of_messages_openings_and_changes_pushes_the_clock_far_ahead() {
+        let (app, cid) = (AppId::new("a").unwrap(), ConversationId::new("c").unwrap());
+        let mut stamps = Stamps::default();
+        stamps.read(now(0, 50_000));
+        let mut last = Timestamp::ZERO;
+        for _ in 0..20_000 {
+            let at = take(&mut stamps, &app, &cid, None);
+            assert!(at >= last);
+            last = at;
+            stamps.opening();
+            stamps.next();
+        }
+        assert_eq!(stamps.read(now(1, 50_001)).wall.as_millis(), 51_000);
+        assert!(last.as_millis() <= 51_000);
+        assert!(stamps.next().as_millis() <= 60_001);
+        // When the flood is over, the wall clock catches up.
+        assert_eq!(stamps.read(now(2_000, 52_000)).wall.as_millis(), 52_000);
+    }
+
+    #[test]
+    fn a_conversation_that_a_wrong_clock_dated_ahead_takes_nobody_along() {
+        let (app, cid) = (AppId::new("a").unwrap(), ConversationId::new("c").unwrap());
+        let mut stamps = Stamps::default();
+        stamps.read(now(0, 50_000));
+        let far = Some(Timestamp::from_millis(9_000_000));
+        assert_eq!(take(&mut stamps, &app, &cid, far).as_millis(), 9_000_001);
+        assert_eq!(take(&mut stamps, &app, &cid, far).as_millis(), 9_000_002);
+        assert!(stamps.read(now(0, 50_000)).wall.as_millis() <= 51_000);
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_ahead_proves_no_more_than_the_time_that_went_by() {
+        const YEARS: i64 = 315_360_000_000;
+        let mut stamps = Stamps::default();
+        let clock = Clock {
+            shown: Timestamp::from_millis(1_000),
+            last: Timestamp::ZERO,
+            proven: Some(Timestamp::from_millis(1_000)),
+        };
+        stamps.go_on_from(clock, Duration::ZERO);
+        stamps.read(now(0, YEARS));
+        assert_eq!(stamps.proven().as_millis(), 1_000);
+        stamps.read(now(86_400_000, YEARS + 86_400_000));
+        assert_eq!(stamps.proven().as_millis(), 1_000 + 2 * 86_400_000);
+        // And where the wall clock is put right, that counts.
+        stamps.read(now(86_400_000, 5_000));
+        assert_eq!(stamps.proven().as_millis(), 5_000);
+    }
+
     #[test]
     fn times_of_messages_increase_although_the_clock_stands_or_goes_back() {
         let (app, cid) = (AppId::new("a").unwrap(), ConversationId::new("c").unwrap());
         let mut stamps = Stamps::default();
         stamps.read(now(0, 1000));
-        let stored = Some(Timestamp::from_millis(2000));
-        let first = stamps.message(&app, &cid, stored);
+        let stored = Some(Timestamp::from_millis(1500));
+        let first = take(&mut stamps, &app, &cid, stored);
         stamps.read(now(0, 10));
-        let second = stamps.message(&app, &cid, stored);
-        assert_eq!((first.as_millis(), second.as_millis()), (2001, 2002));
-        let other = ConversationId::new("d").unwrap();
-        assert!(stamps.message(&app, &other, None) >= second);
+        let second = take(&mut stamps, &app, &cid, stored);
+        assert_eq!((first.as_millis(), second.as_millis()), (1501, 1502));
     }
 
     #[test]
@@ -202,11 +342,11 @@ mod tests {
         let (app, cid) = (AppId::new("a").unwrap(), ConversationId::new("c").unwrap());
         let mut stamps = Stamps::default();
         stamps.read(now(0, 1000));
-        let before = stamps.message(&app, &cid, None);
+        let before = take(&mut stamps, &app, &cid, None);
         let opened = stamps.opening();
         let after = ConversationId::new("d").unwrap();
         assert!(before <= opened);
-        assert!(opened < stamps.message(&app, &after, None));
+        assert!(opened < take(&mut stamps, &app, &after, None));
         assert!(opened < stamps.next());
     }
 

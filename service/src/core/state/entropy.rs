@@ -12,22 +12,42 @@ pub trait Entropy: Send {
 }
 
 /// Makes ids and tokens out of random bytes.
-pub(in crate::core) struct Names(Box<dyn Entropy>);
+pub(in crate::core) struct Names {
+    entropy: Box<dyn Entropy>,
+    /// Counts ids of messages.
+    messages: u64,
+}
+
+/// The characters of URL-safe base64 in the order in which texts are compared.
+const IN_ORDER: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 
 impl Names {
     pub(in crate::core) fn new(entropy: Box<dyn Entropy>) -> Self {
-        Self(entropy)
+        Self {
+            entropy,
+            messages: 0,
+        }
     }
 
     fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.0.fill(&mut bytes);
+        self.entropy.fill(&mut bytes);
         bytes
     }
 
-    /// 22 characters: the form of message ids in the protocol, section 6.10.
+    /// 22 characters: the form of message ids in the protocol, section 6.10. The first five count,
+    /// so that of two messages with one time the later one has the greater id; the others are
+    /// random.
     pub(in crate::core) fn message(&mut self) -> Result<MessageId, InvalidId> {
-        MessageId::new(URL_SAFE_NO_PAD.encode(self.bytes::<16>()))
+        let count = self.messages;
+        self.messages = self.messages.wrapping_add(1);
+        let digit = |place: u32| {
+            let digit = usize::try_from(count >> (6 * place) & 63).unwrap_or_default();
+            char::from(IN_ORDER.get(digit).copied().unwrap_or(b'-'))
+        };
+        let random = URL_SAFE_NO_PAD.encode(self.bytes::<13>());
+        let ordered = (0..5).rev().map(digit);
+        MessageId::new(ordered.chain(random.chars().take(17)).collect::<String>())
     }
 
     /// 24 lower-case hex digits: an object id.
@@ -81,6 +101,10 @@ mod tests {
     fn ids_have_the_forms_that_sdks_know() {
         let mut names = Names::new(Box::new(Ones));
         assert_eq!(names.message().unwrap().as_str().len(), 22);
+        for _ in 0..100_000 {
+            let (first, second) = (names.message().unwrap(), names.message().unwrap());
+            assert!(first < second, "{first} {second}");
+        }
         assert_eq!(names.conversation().unwrap().as_str(), "01".repeat(12));
         assert!(names.temporary().unwrap().is_temporary());
     }

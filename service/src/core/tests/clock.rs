@@ -7,6 +7,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 impl World {
     /// Loses its power and comes back with what was committed.
     fn restart(&mut self) {
+        self.restart_with("{}");
+    }
+
+    /// The same, with these settings.
+    fn restart_with(&mut self, settings: &str) {
         let nothing = Core::new(
             MemoryStorage::empty().unwrap(),
             apps("{}"),
@@ -14,7 +19,7 @@ impl World {
         );
         let mut storage = std::mem::replace(&mut self.core, nothing).into_storage();
         crate::storage::Storage::rollback(&mut storage);
-        self.core = Core::new(storage, apps("{}"), Box::new(Counting(100)));
+        self.core = Core::new(storage, apps(settings), Box::new(Counting(1_000_000)));
     }
 
     /// Says something; its time.
@@ -142,4 +147,70 @@ fn a_signature_is_judged_by_the_wall_clock_however_far_the_own_one_is_ahead() {
     world.receive(1, envelope.with_peer("Tom").with_serial(Serial(1)));
     let (_, answer) = world.sent.remove(0);
     assert_eq!(answer.command.op(), Some(Op::Opened));
+}
+
+#[test]
+fn messages_that_are_refused_or_not_kept_move_no_clock() {
+    let mut world = World::with("{}");
+    world.open(1, "Tom", OfflineMode::Unread);
+    world.open(2, "Spike", OfflineMode::Unread);
+    let cid = world.start(1, with_members(&["Tom"]));
+    let before = world.time_of_message(1, &cid);
+    for _ in 0..5_000 {
+        assert!(world.say(2, &cid).is_some(), "a stranger spoke");
+        let passing = DirectCommand {
+            cid: Some(cid.clone()),
+            msg: Some("hi".to_owned()),
+            transient: Some(true),
+            ..DirectCommand::default()
+        };
+        world.ask(1, Command::direct(passing));
+        world.sent.clear();
+    }
+    assert_eq!(world.time_of_message(1, &cid), before + 1);
+}
+
+#[test]
+fn a_start_with_a_clock_years_ahead_deletes_nothing_and_the_right_clock_goes_on() {
+    let mut world = World::with(r#"{"retention":{"messages_days":30}}"#);
+    world.open(1, "Tom", OfflineMode::Unread);
+    let cid = world.start(1, with_members(&["Tom"]));
+    world.say(1, &cid);
+    let temporary = ConvCommand {
+        temp_conv: Some(true),
+        temp_conv_ttl: Some(86_400),
+        ..with_members(&["Tom", "Jerry"])
+    };
+    let ends = world.start(1, temporary);
+    let right = world.at;
+    world.restart_with(r#"{"retention":{"messages_days":30}}"#);
+    // The machine's clock shows a time years ahead; the service runs for some hours.
+    world.ahead = HOUR * 24 * 365 * 10;
+    for _ in 0..5 {
+        world.wait(HOUR);
+        world.wait(Duration::from_secs(61));
+    }
+    world.ahead = Duration::ZERO;
+    world.restart_with(r#"{"retention":{"messages_days":30}}"#);
+    world.at = right + HOUR * 6;
+    world.open(1, "Tom", OfflineMode::Unread);
+    let logs = LogsCommand {
+        cid: Some(cid),
+        ..LogsCommand::default()
+    };
+    let Command::Logs(body) = world.ask(1, Command::logs(logs)) else {
+        panic!("no history")
+    };
+    assert_eq!(body.logs.len(), 1);
+    let app = sampan::model::AppId::new("myApp").unwrap();
+    let id = sampan::model::ConversationId::new(ends).unwrap();
+    let kept = now(crate::storage::Storage::conversation(
+        world.core.storage(),
+        &app,
+        &id,
+    ));
+    assert!(
+        kept.unwrap().is_some(),
+        "the temporary conversation is gone"
+    );
 }

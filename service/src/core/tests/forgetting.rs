@@ -108,3 +108,20 @@ fn each_app_forgets_messages_by_its_own_retention() {
         .collect();
     assert_eq!(left, [0, 1]);
 }
+
+#[test]
+fn tokens_that_ended_are_forgotten_as_fast_as_a_socket_makes_them() {
+    let mut world = World::with(r#"{"limits":{"session_token_ttl_secs":60}}"#);
+    for number in 0..3_000 {
+        world.open(number + 1, &format!("c{number}"), OfflineMode::Unread);
+        world.sent.clear();
+    }
+    world.wait(Duration::from_secs(3_600));
+    // Woken when it wants to be, it needs less than a second.
+    for _ in 0..20 {
+        world.wait(Duration::from_millis(20));
+    }
+    let storage = world.core.storage();
+    let ended = now(storage.ended_tokens(Timestamp::from_millis(i64::MAX), 10)).unwrap();
+    assert!(ended.is_empty(), "{} are left", ended.len());
+}

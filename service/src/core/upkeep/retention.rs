@@ -84,7 +84,7 @@ impl<S: Storage> Core<S> {
             .conversations(&app, after.as_ref(), CONVERSATIONS_A_STEP)
             .await?;
         let is_end = conversations.len() < CONVERSATIONS_A_STEP;
-        let until = cut(now.wall, kept);
+        let until = cut(self.stamps.proven(), kept);
         let mut left = MESSAGES_A_STEP;
         for conversation in conversations {
             let forgotten = self.forget_in(&app, &conversation.id, until, left).await?;
@@ -102,7 +102,7 @@ impl<S: Storage> Core<S> {
     }
 
     /// Forgets the oldest messages of a conversation; answers how many there were.
-    async fn forget_in(
+    pub(in crate::core) async fn forget_in(
         &mut self,
         app: &AppId,
         conversation: &ConversationId,
@@ -223,6 +223,7 @@ mod tests {
         let mut elapsed = core.retention.due().unwrap();
         for step in 1.. {
             let wall = Timestamp::from_millis(wall);
+            core.stamps.read(Now { elapsed, wall });
             ready(core.forget_old(Now { elapsed, wall })).unwrap();
             let due = core.retention.due().unwrap();
             if due >= elapsed + REST {

@@ -1,17 +1,29 @@
 //! Forgetting what has ended: tokens, temporary conversations, notifications nobody will read.
 //!
-//! A little at a time, so that no sweep holds up those who are online.
+//! A little at a time, so that no sweep holds up those who are online; and again at once while there
+//! is more, so that it keeps up with whatever made it.
+
+use std::time::Duration;
 
 use sampan::model::{AppId, ClientId, Now, Timestamp};
 
 use crate::core::machine::Core;
 use crate::storage::{Storage, StorageError, Write};
 
-/// Tokens forgotten in one sweep.
-const TOKENS_AT_ONCE: usize = 256;
+/// From one sweep to the next where nothing is left.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// From one sweep to the next where there is more.
+const SWEEP_ON: Duration = Duration::from_millis(20);
+
+/// Tokens forgotten in one sweep: at fifty sweeps a second, more than a socket can make.
+const TOKENS_AT_ONCE: usize = 500;
 
 /// Temporary conversations forgotten in one sweep.
-const ENDED_AT_ONCE: usize = 32;
+const ENDED_AT_ONCE: usize = 16;
+
+/// Messages of such conversations forgotten in one sweep.
+const MESSAGES_AT_ONCE: usize = 300;
 
 /// Clients whose notifications one sweep looks at; the next one goes on behind them.
 const NOTIFIED_AT_ONCE: usize = 64;
@@ -21,21 +33,42 @@ const NOTIFIED_AT_ONCE: usize = 64;
 pub(in crate::core) const NOTIFICATIONS_KEPT_MAX: usize = 1000;
 
 impl<S: Storage> Core<S> {
-    /// Forgets a bounded part of what has ended.
-    pub(in crate::core) async fn sweep(&mut self, now: Now) -> Result<(), StorageError> {
+    /// Forgets a bounded part of what has ended; answers how long the next part has time.
+    pub(in crate::core) async fn sweep(&mut self, now: Now) -> Result<Duration, StorageError> {
         let tokens = self.storage.ended_tokens(now.wall, TOKENS_AT_ONCE).await?;
-        let over = self
-            .storage
-            .ended_conversations(now.wall, ENDED_AT_ONCE)
-            .await?;
+        let many = tokens.len() == TOKENS_AT_ONCE;
         let tokens = tokens
             .into_iter()
             .map(|(app, digest)| Write::DropToken(app, digest));
-        let over = over
-            .into_iter()
-            .map(|(app, id)| Write::DropConversation(app, id));
-        self.storage.apply(tokens.chain(over).collect()).await?;
-        self.sweep_notifications(now).await
+        self.storage.apply(tokens.collect()).await?;
+        let more = self.sweep_conversations().await?;
+        self.sweep_notifications(now).await?;
+        Ok(match many || more {
+            true => SWEEP_ON,
+            false => SWEEP_EVERY,
+        })
+    }
+
+    /// Forgets temporary conversations that ended, the messages before the conversation; says
+    /// whether there may be more.
+    async fn sweep_conversations(&mut self) -> Result<bool, StorageError> {
+        let until = self.stamps.proven();
+        let over = self
+            .storage
+            .ended_conversations(until, ENDED_AT_ONCE)
+            .await?;
+        let many = over.len() == ENDED_AT_ONCE;
+        let mut left = MESSAGES_AT_ONCE;
+        for (app, id) in over {
+            let all = Timestamp::from_millis(i64::MAX);
+            left = left.saturating_sub(self.forget_in(&app, &id, all, left).await?);
+            if left == 0 {
+                return Ok(true);
+            }
+            let write = Write::DropConversation(app, id);
+            self.storage.apply(vec![write]).await?;
+        }
+        Ok(many)
     }
 
     /// Goes on through the clients for whom notifications are kept: those who never sign in would
