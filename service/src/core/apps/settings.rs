@@ -23,6 +23,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 const SECONDS_A_DAY: u64 = 86_400;
+const YEAR: u64 = 365 * SECONDS_A_DAY;
 
 /// Why settings cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,96 +154,121 @@ pub fn parse_file(text: &str) -> Result<BTreeMap<String, Settings>, SettingsErro
 
 impl Settings {
     fn check(&self, app: &str) -> Result<(), SettingsError> {
-        let limits = &self.limits;
-        let year = 365 * SECONDS_A_DAY;
-        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let ranges = [
-            (
+        let mut ranges = self.own_ranges().into_iter().chain(self.limits.ranges());
+        match ranges.find(|range| !(range.min..=range.max).contains(&range.actual)) {
+            None => Ok(()),
+            Some(broken) => Err(SettingsError::OutOfRange {
+                app: app.to_owned(),
+                key: broken.key,
+                min: broken.min,
+                max: broken.max,
+                actual: broken.actual,
+            }),
+        }
+    }
+
+    /// The ranges of the numbers that are no limits.
+    fn own_ranges(&self) -> [Range; 3] {
+        [
+            range(
                 "signatures.max_age_secs",
                 self.signatures.max_age_secs,
                 1,
-                year,
+                YEAR,
             ),
-            ("limits.members", count(limits.members), 2, 10_000),
-            (
-                "limits.temporary_members",
-                count(limits.temporary_members),
-                2,
-                10_000,
-            ),
-            (
-                "limits.temporary_ttl_max_secs",
-                limits.temporary_ttl_max_secs,
-                1,
-                year,
-            ),
-            (
-                "limits.temporary_ttl_secs",
-                limits.temporary_ttl_secs,
-                1,
-                limits.temporary_ttl_max_secs,
-            ),
-            (
-                "limits.attribute_bytes",
-                count(limits.attribute_bytes),
-                64,
-                131_072,
-            ),
-            ("limits.history_page", count(limits.history_page), 1, 1000),
-            ("limits.query_page", count(limits.query_page), 1, 1000),
-            ("limits.unread_count", count(limits.unread_count), 1, 1000),
-            (
-                "limits.unread_conversations",
-                count(limits.unread_conversations),
-                1,
-                1000,
-            ),
-            (
-                "limits.pushed_messages",
-                count(limits.pushed_messages),
-                1,
-                100,
-            ),
-            ("limits.redelivery_secs", limits.redelivery_secs, 1, 3600),
-            (
-                "limits.session_token_ttl_secs",
-                limits.session_token_ttl_secs,
-                60,
-                year,
-            ),
-            ("limits.session_max_secs", limits.session_max_secs, 60, year),
-            (
-                "limits.room_return_secs",
-                limits.room_return_secs,
-                0,
-                SECONDS_A_DAY,
-            ),
-            (
+            range(
                 "retention.messages_days",
                 self.retention.messages_days.unwrap_or(1),
                 1,
                 36_500,
             ),
-            (
+            range(
                 "retention.notifications_days",
                 self.retention.notifications_days,
                 1,
                 365,
             ),
-        ];
-        let broken = ranges
-            .into_iter()
-            .find(|(_, actual, min, max)| !(min..=max).contains(&actual));
-        match broken {
-            None => Ok(()),
-            Some((key, actual, min, max)) => Err(SettingsError::OutOfRange {
-                app: app.to_owned(),
-                key,
-                min,
-                max,
-                actual,
-            }),
-        }
+        ]
+    }
+}
+
+/// A number of the settings, and what it may be.
+struct Range {
+    /// The setting, as a dotted path.
+    key: &'static str,
+    actual: u64,
+    min: u64,
+    max: u64,
+}
+
+const fn range(key: &'static str, actual: u64, min: u64, max: u64) -> Range {
+    Range {
+        key,
+        actual,
+        min,
+        max,
+    }
+}
+
+impl Limits {
+    fn ranges(&self) -> [Range; 14] {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        [
+            range("limits.members", count(self.members), 2, 10_000),
+            range(
+                "limits.temporary_members",
+                count(self.temporary_members),
+                2,
+                10_000,
+            ),
+            range(
+                "limits.temporary_ttl_max_secs",
+                self.temporary_ttl_max_secs,
+                1,
+                YEAR,
+            ),
+            range(
+                "limits.temporary_ttl_secs",
+                self.temporary_ttl_secs,
+                1,
+                self.temporary_ttl_max_secs,
+            ),
+            range(
+                "limits.attribute_bytes",
+                count(self.attribute_bytes),
+                64,
+                131_072,
+            ),
+            range("limits.history_page", count(self.history_page), 1, 1000),
+            range("limits.query_page", count(self.query_page), 1, 1000),
+            range("limits.unread_count", count(self.unread_count), 1, 1000),
+            range(
+                "limits.unread_conversations",
+                count(self.unread_conversations),
+                1,
+                1000,
+            ),
+            range(
+                "limits.pushed_messages",
+                count(self.pushed_messages),
+                1,
+                100,
+            ),
+            range("limits.redelivery_secs", self.redelivery_secs, 1, 3600),
+            range(
+                "limits.session_token_ttl_secs",
+                self.session_token_ttl_secs,
+                60,
+                YEAR,
+            ),
+            range("limits.session_max_secs", self.session_max_secs, 60, YEAR),
+            range(
+                "limits.room_return_secs",
+                self.room_return_secs,
+                0,
+                SECONDS_A_DAY,
+            ),
+        ]
     }
 }
 

@@ -39,7 +39,7 @@ struct BanFacts {
 
 /// Whether clients are put on a list or taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
+enum ListChange {
     Put,
     Take,
 }
@@ -64,11 +64,11 @@ impl<S: Storage> Core<S> {
             .await?;
         match op {
             Op::Block => {
-                self.block(now, caller, &app, admitted, Change::Put, body)
+                self.block(now, caller, &app, admitted, ListChange::Put, body)
                     .await
             }
             Op::Unblock => {
-                self.block(now, caller, &app, admitted, Change::Take, body)
+                self.block(now, caller, &app, admitted, ListChange::Take, body)
                     .await
             }
             Op::Query => {
@@ -104,21 +104,21 @@ impl<S: Storage> Core<S> {
         caller: &Caller,
         app: &App,
         admitted: Admitted,
-        change: Change,
+        change: ListChange,
         body: &BlacklistCommand,
     ) -> Result<Decision, Failure> {
         let sent = client_ids(&body.to_pids)?;
         let id = admitted.conversation.id.clone();
         let (conversation, members) = (&id, sent.as_slice());
         let (action, done) = match change {
-            Change::Put => {
+            ListChange::Put => {
                 let action = SignedAction::Block {
                     conversation,
                     members,
                 };
                 (action, Op::Blocked)
             }
-            Change::Take => {
+            ListChange::Take => {
                 let action = SignedAction::Unblock {
                     conversation,
                     members,
@@ -132,7 +132,7 @@ impl<S: Storage> Core<S> {
             .ban_facts(caller, admitted, &sent, Ban::Blocked)
             .await?;
         let outcome = decide_ban(now, caller, facts, Ban::Blocked, change);
-        if change == Change::Put {
+        if change == ListChange::Put {
             self.put_outside(caller, &id, &outcome.allowed);
         }
         let reply = BlacklistCommand {
@@ -174,8 +174,8 @@ impl<S: Storage> Core<S> {
         match op {
             Op::AddShutup | Op::RemoveShutup => {
                 let (change, done) = match op {
-                    Op::AddShutup => (Change::Put, Op::ShutupAdded),
-                    _ => (Change::Take, Op::ShutupRemoved),
+                    Op::AddShutup => (ListChange::Put, Op::ShutupAdded),
+                    _ => (ListChange::Take, Op::ShutupRemoved),
                 };
                 let targets = client_ids(&body.m)?;
                 let facts = self
@@ -265,27 +265,27 @@ struct Outcome {
     failed: Vec<ErrorCommand>,
 }
 
-fn decide_ban(now: Now, caller: &Caller, facts: BanFacts, ban: Ban, change: Change) -> Outcome {
+fn decide_ban(now: Now, caller: &Caller, facts: BanFacts, ban: Ban, change: ListChange) -> Outcome {
     let (allowed, failed) = sort_out(caller.client(), &facts, ban, change);
     let mut decision = Decision::silent();
     let (app, id) = (&caller.app, &facts.conversation.id);
     decision.writes.extend(allowed.iter().map(|client| {
         let (app, id, client) = (app.clone(), id.clone(), client.clone());
         match change {
-            Change::Put => Write::PutBan(app, id, ban, client),
-            Change::Take => Write::DropBan(app, id, ban, client),
+            ListChange::Put => Write::PutBan(app, id, ban, client),
+            ListChange::Take => Write::DropBan(app, id, ban, client),
         }
     }));
     let changed: Vec<ClientId> = allowed
         .iter()
-        .filter(|client| facts.listed.contains(client) == (change == Change::Take))
+        .filter(|client| facts.listed.contains(client) == (change == ListChange::Take))
         .cloned()
         .collect();
     if !changed.is_empty() {
         let notices = tell_ban(now, caller.client(), &facts, ban, change, &changed);
         decision.notices.extend(notices);
     }
-    if (ban, change) == (Ban::Blocked, Change::Put) {
+    if (ban, change) == (Ban::Blocked, ListChange::Put) {
         let members = facts.crowd.members();
         let is_member = |client: &&ClientId| members.iter().any(|it| it.client == **client);
         let removed = allowed.iter().filter(is_member).cloned().collect();
@@ -311,14 +311,14 @@ fn sort_out(
     operator: &ClientId,
     facts: &BanFacts,
     ban: Ban,
-    change: Change,
+    change: ListChange,
 ) -> (Vec<ClientId>, Vec<ErrorCommand>) {
     let (mut allowed, mut failures) = (Vec::new(), Vec::new());
     for target in &facts.targets {
         let own = facts.crowd.members().iter().find(|it| it.client == *target);
         let theirs = rank(&facts.conversation, own, target);
-        let above = change == Change::Put && facts.roles && theirs >= facts.rank;
-        let full = change == Change::Put && facts.listed.len() + allowed.len() >= LIST_MAX;
+        let above = change == ListChange::Put && facts.roles && theirs >= facts.rank;
+        let full = change == ListChange::Put && facts.listed.len() + allowed.len() >= LIST_MAX;
         let code = match (above || target == operator, full) {
             (true, _) => ServiceCode::CONVERSATION_OPERATION_UNAUTHORIZED,
             (false, true) if ban == Ban::Blocked => ServiceCode::BLACKLIST_FULL,
@@ -338,14 +338,14 @@ fn tell_ban(
     operator: &ClientId,
     facts: &BanFacts,
     ban: Ban,
-    change: Change,
+    change: ListChange,
     changed: &[ClientId],
 ) -> [Notice; 2] {
     let (single, plural) = match (ban, change) {
-        (Ban::Blocked, Change::Put) => (Op::Blocked, Op::MembersBlocked),
-        (Ban::Blocked, Change::Take) => (Op::Unblocked, Op::MembersUnblocked),
-        (Ban::Silenced, Change::Put) => (Op::Shutuped, Op::MembersShutuped),
-        (Ban::Silenced, Change::Take) => (Op::Unshutuped, Op::MembersUnshutuped),
+        (Ban::Blocked, ListChange::Put) => (Op::Blocked, Op::MembersBlocked),
+        (Ban::Blocked, ListChange::Take) => (Op::Unblocked, Op::MembersUnblocked),
+        (Ban::Silenced, ListChange::Put) => (Op::Shutuped, Op::MembersShutuped),
+        (Ban::Silenced, ListChange::Take) => (Op::Unshutuped, Op::MembersUnshutuped),
     };
     let about = about(now, &facts.conversation, operator);
     let m = changed.iter().map(ToString::to_string).collect();
