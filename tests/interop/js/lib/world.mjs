@@ -14,6 +14,7 @@ import { Service } from './service.mjs';
 import { PATIENCE, Recorder, until, within } from './wait.mjs';
 import { watchFrames } from '../frames.mjs';
 import { secureFront } from './secure.mjs';
+import { FILE } from './report.mjs';
 
 const require = createRequire(import.meta.url);
 const PACKAGES = { 5: 'leancloud-realtime', 4: 'leancloud-realtime-4' };
@@ -26,7 +27,9 @@ let current;
  * it covers.
  */
 export function check(title, body) {
-  test(title, { timeout: 90_000 }, async () => {
+  test(title, { timeout: 90_000 }, async t => {
+    // For the runner this function is the test's file.
+    t.diagnostic(`${FILE}${process.argv[1]}`);
     try {
       await body();
     } finally {
