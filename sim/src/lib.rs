@@ -29,33 +29,22 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-mod act;
-mod action;
-mod carry;
-mod check;
-mod desk;
+mod checks;
+mod devices;
 mod dice;
-mod drive;
-mod engine;
-mod fault;
-mod front;
-mod ledger;
-mod mirror;
-mod mutation;
+mod faults;
 mod network;
-mod other;
 mod plan;
-mod seam;
-mod server;
+mod service;
 mod shrink;
 mod trace;
 mod world;
 
-pub use action::Action;
-pub use check::Violation;
+pub use checks::Violation;
+pub use devices::actions::Action;
 pub use dice::Dice;
-pub use fault::{CommitPart, Fault, Moment, RouterTrouble};
-pub use mutation::Mutation;
+pub use faults::kinds::{CommitPart, Fault, Moment, RouterTrouble};
+pub use faults::planted::Mutation;
 pub use plan::{At, Limiter, Offline, Pace, Plan, Shape, Sharing, Signer, Tags};
 pub use shrink::{Shrunk, shrink};
 pub use trace::{Telling, Trace};

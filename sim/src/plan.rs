@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use sampan::wire::OfflineMode;
 
-use crate::action::{Action, actions};
+use crate::devices::actions::{Action, actions};
 use crate::dice::Dice;
-use crate::fault::{Fault, faults};
-use crate::mutation::Mutation;
+use crate::faults::kinds::{Fault, faults};
+use crate::faults::planted::Mutation;
 
 /// Something that happens at a time, counted from the start of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]

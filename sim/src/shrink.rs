@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::action::Action;
+use crate::devices::actions::Action;
 use crate::plan::{At, Limiter, Offline, Pace, Plan, Sharing, Signer, Tags};
 use crate::trace::Telling;
 use crate::world::{Outcome, run};

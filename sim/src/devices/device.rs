@@ -21,10 +21,10 @@ use sampan::store::{
 use sampan::sync::{Reply, Request, Signing};
 use sampan::wire::generated::AckCommand;
 
-use crate::engine::{Out, Wants};
-use crate::ledger::Call;
-use crate::mirror::Mirror;
-use crate::mutation::Mutation;
+use crate::checks::ledger::Call;
+use crate::checks::mirror::Mirror;
+use crate::devices::engine::{Out, Wants};
+use crate::faults::planted::Mutation;
 
 /// A copy of a device's files, and how far the ledger was written then.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Inbox {
 /// How many of the newest messages of a conversation are looked at when it is acknowledged.
 const ACKNOWLEDGED_AT_ONCE: usize = 20;
 
-/// Who a desk is for, over all its lives.
+/// Who a device is for, over all its lives.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) client: ClientId,
@@ -82,7 +82,7 @@ pub(crate) struct Identity {
 }
 
 /// A client on a device, whether it runs or not.
-pub(crate) struct Desk {
+pub(crate) struct Device {
     pub(crate) index: usize,
     identity: Identity,
     pub(crate) disk: MemoryDisk,
@@ -105,7 +105,7 @@ pub(crate) struct Desk {
     told: u64,
 }
 
-impl Desk {
+impl Device {
     pub(crate) fn new(index: usize, identity: Identity, disk: MemoryDisk) -> Self {
         Self {
             index,
@@ -138,14 +138,14 @@ impl Desk {
     /// # Errors
     ///
     /// What the store says: the disk was told to fail.
-    pub(crate) fn open(&mut self, wants: &Wants) -> Result<Arrival<DeskWriter>, StoreError> {
+    pub(crate) fn open(&mut self, wants: &Wants) -> Result<Arrival<FaultyWriter>, StoreError> {
         let Opened { store, writer, .. } =
             Store::in_memory(&self.disk, self.identity.client.clone())?;
         self.mirror = Mirror::of(&store);
         self.session = SessionState::Closed;
         self.failing = store.health() != StoreHealth::Good;
         self.store = Some(store.clone());
-        let writer = DeskWriter {
+        let writer = FaultyWriter {
             device: self.index,
             writer,
             mutation: self.identity.mutation,
@@ -275,8 +275,8 @@ impl Desk {
     }
 }
 
-/// The writer of a desk: the store's own, unless a fault is planted in it.
-pub(crate) struct DeskWriter {
+/// The writer of a device: the store's own, unless a fault is planted in it.
+pub(crate) struct FaultyWriter {
     device: usize,
     writer: Writer,
     mutation: Option<Mutation>,
@@ -286,7 +286,7 @@ pub(crate) struct DeskWriter {
     wants: Wants,
 }
 
-impl Commits for DeskWriter {
+impl Commits for FaultyWriter {
     fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
         self.commits += 1;
         let nothing = Commit {
@@ -360,11 +360,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    pub(crate) fn new(desk: &Desk, call: Call, wants: &Wants) -> Self {
+    pub(crate) fn new(device: &Device, call: Call, wants: &Wants) -> Self {
         Self {
-            device: desk.index,
+            device: device.index,
             call: Some(call),
-            while_failing: desk.failing,
+            while_failing: device.failing,
             wants: wants.clone(),
         }
     }

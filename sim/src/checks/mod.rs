@@ -1,4 +1,13 @@
 //! The promises, as checks: at every step where that is possible, and when the world is at rest.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | the checks |
+//! | `ledger.rs` | what apps asked for and were promised |
+//! | `mirror.rs` | what an observer knows that believes what it was told |
+
+pub(crate) mod ledger;
+pub(crate) mod mirror;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,11 +19,11 @@ use sampan::store::{ConversationNumber, Position, Snapshot, StoreError, Timeline
 use sampan::wire::{Payload, content};
 use sampan_service::storage::{Body, Message};
 
-use crate::desk::Desk;
-use crate::ledger::{Fate, Promise};
-use crate::mirror::whole_timeline;
+use crate::checks::ledger::{Fate, Promise};
+use crate::checks::mirror::whole_timeline;
+use crate::devices::device::Device;
 use crate::plan::Offline;
-use crate::server::{Broken, Held, Truth};
+use crate::service::{Broken, Held, Truth};
 use crate::world::World;
 
 /// Every so many commits of a device what its observer was told is compared with its store.
@@ -46,15 +55,18 @@ impl fmt::Display for Violation {
 
 /// After a commit of a device, now and then.
 pub(crate) fn told_now_and_then(world: &mut World, index: usize) {
-    if world.counts.commits.is_multiple_of(COMPARE_EVERY) {
+    if world.record.counts.commits.is_multiple_of(COMPARE_EVERY) {
         told_equals_held(world, index);
     }
 }
 
 /// After a power cut a device still has what it acknowledged to the service.
 pub(crate) fn acknowledged_is_held(world: &mut World, index: usize) {
-    let desk = world.desks.get_mut(index);
-    for lost in desk.map(Desk::lost_after_acknowledging).unwrap_or_default() {
+    let device = world.devices.get_mut(index);
+    for lost in device
+        .map(Device::lost_after_acknowledging)
+        .unwrap_or_default()
+    {
         world.violate("acknowledged", format!("device {index}: {lost}"));
     }
 }
@@ -62,15 +74,15 @@ pub(crate) fn acknowledged_is_held(world: &mut World, index: usize) {
 /// Everything that must hold when the world is at rest.
 pub(crate) fn everything(world: &mut World) -> Result<(), Broken> {
     let truth = world.server.truth()?;
-    world.counts.messages = 0;
+    world.record.counts.messages = 0;
     for held in truth.conversations.values() {
         let many = u64::try_from(held.messages.len()).unwrap_or(u64::MAX);
-        world.counts.messages += many;
+        world.record.counts.messages += many;
     }
     promises_kept(world, &truth);
     nothing_twice(world, &truth);
     order_kept(world, &truth);
-    for index in 0..world.desks.len() {
+    for index in 0..world.devices.len() {
         told_equals_held(world, index);
         outbox_settled(world, index);
         disk_is_small(world, index);
@@ -82,8 +94,8 @@ pub(crate) fn everything(world: &mut World) -> Result<(), Broken> {
 }
 
 fn told_equals_held(world: &mut World, index: usize) {
-    let desk = world.desks.get(index);
-    let difference = desk.and_then(|desk| desk.mirror.difference(desk.store()?));
+    let device = world.devices.get(index);
+    let difference = device.and_then(|device| device.mirror.difference(device.store()?));
     if let Some(difference) = difference {
         world.violate("told", format!("device {index}: {difference}"));
     }
@@ -91,8 +103,8 @@ fn told_equals_held(world: &mut World, index: usize) {
 
 /// What a device holds on its disk has to do with what there is to hold.
 fn disk_is_small(world: &mut World, index: usize) {
-    let bytes = world.desks.get(index).map_or(0, Desk::bytes_on_disk);
-    world.counts.most_bytes = world.counts.most_bytes.max(bytes);
+    let bytes = world.devices.get(index).map_or(0, Device::bytes_on_disk);
+    world.record.counts.most_bytes = world.record.counts.most_bytes.max(bytes);
     let engine = world.engine_of(index);
     world.bounded(engine, "bytes on the disk of a device", bytes, BYTES_MAX);
 }
@@ -109,6 +121,7 @@ fn with_token<'a>(truth: &'a Truth, promise: &Promise) -> Vec<&'a Message> {
 fn promises_kept(world: &mut World, truth: &Truth) {
     let mut lost = Vec::new();
     for promise in world
+        .record
         .ledger
         .messages
         .iter()
@@ -116,14 +129,15 @@ fn promises_kept(world: &mut World, truth: &Truth) {
     {
         let arrived = with_token(truth, promise).len();
         let state = outbox_state(world, promise.device, promise);
-        let desk = world.desks.get(promise.device);
-        let left = desk.is_some_and(|desk| desk.inbox.holds(&promise.local_id));
+        let device = world.devices.get(promise.device);
+        let left = device.is_some_and(|device| device.inbox.holds(&promise.local_id));
         // What was left for a client may stay in the inbox while its outbox is full, and only then.
         if arrived == 0 && state.is_none() && !left {
             lost.push(format!("{} of device {}", promise.words, promise.device));
         }
     }
     for made in world
+        .record
         .ledger
         .conversations
         .iter()
@@ -131,7 +145,7 @@ fn promises_kept(world: &mut World, truth: &Truth) {
     {
         let Some(name) = &made.name else { continue };
         let named = named(truth, name);
-        let store = world.desks.get(made.device).and_then(Desk::store);
+        let store = world.devices.get(made.device).and_then(Device::store);
         let waits = store.is_some_and(|store| {
             let outbox = store.snapshot().outbox();
             outbox.iter().any(|entry| entry.id == made.entry)
@@ -156,7 +170,7 @@ fn named(truth: &Truth, name: &str) -> usize {
 }
 
 fn outbox_state(world: &World, device: usize, promise: &Promise) -> Option<OutboxState> {
-    let entries = world.desks.get(device)?.store()?.snapshot().outbox();
+    let entries = world.devices.get(device)?.store()?.snapshot().outbox();
     let found = entries
         .iter()
         .find(|entry| entry.local_id() == Some(&promise.local_id));
@@ -175,6 +189,7 @@ fn nothing_twice(world: &mut World, truth: &Truth) {
         world.violate("twice", format!("{text} is there {many} times"));
     }
     let made: Vec<_> = world
+        .record
         .ledger
         .conversations
         .iter()
@@ -196,7 +211,7 @@ fn nothing_twice(world: &mut World, truth: &Truth) {
 fn order_kept(world: &mut World, truth: &Truth) {
     let mut last: BTreeMap<(usize, String), (Position, String)> = BTreeMap::new();
     let mut wrong = Vec::new();
-    let mut asked: Vec<_> = world.ledger.messages.iter().collect();
+    let mut asked: Vec<_> = world.record.ledger.messages.iter().collect();
     asked.sort_by_key(|promise| promise.number);
     for promise in asked.into_iter().filter(|it| !it.loose) {
         for held in truth.conversations.values() {
@@ -236,11 +251,11 @@ fn outbox_settled(world: &mut World, index: usize) {
         world.violate("online", format!("device {index} is {session:?}"));
         return;
     }
-    let Some(store) = world.desks.get(index).and_then(Desk::store) else {
+    let Some(store) = world.devices.get(index).and_then(Device::store) else {
         return;
     };
     let entries = store.snapshot().outbox();
-    let inbox = world.desks.get(index).map(|desk| desk.inbox.all());
+    let inbox = world.devices.get(index).map(|device| device.inbox.all());
     let untaken = inbox.into_iter().flatten();
     let untaken = untaken.map(|work| format!("device {index}: {} in the inbox", work.token));
     let stuck: Vec<_> = entries
@@ -267,15 +282,15 @@ fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result
     if world.session_of(index) != SessionState::Open {
         return Ok(());
     }
-    let Some((desk, store)) = world
-        .desks
+    let Some((device, store)) = world
+        .devices
         .get(index)
         .and_then(|it| Some((it, it.store()?)))
     else {
         return Ok(());
     };
     let mut found = Vec::new();
-    let client = desk.client().clone();
+    let client = device.client().clone();
     let snapshot = store.snapshot();
     let cap = world.plan.shape.unread_cap;
     // In push mode the service counts for nobody: a device counts what it saw.

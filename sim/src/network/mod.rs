@@ -1,5 +1,12 @@
 //! The network between engines and service: sockets that keep the order of what they carry, until
 //! something goes wrong with them.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | sockets, and the weather around each engine |
+//! | `delivery.rs` | frames, answers and closes arrive |
+
+mod delivery;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,10 +15,11 @@ use sampan::sync::link::ConnectionNumber;
 use sampan::wire::{Command, Envelope};
 use sampan_service::core::ConnectionId;
 
-use crate::desk::SlowDisk;
+use crate::devices::device::SlowDisk;
 use crate::dice::Dice;
-use crate::front::Counters;
+use crate::faults::kinds::RouterTrouble;
 use crate::plan::Limiter;
+use crate::service::refusals::Counters;
 
 /// What goes on around one engine. Each condition holds until a time; a past one is none.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +62,12 @@ pub(crate) struct Network {
     pub(crate) weather: Vec<Weather>,
     pub(crate) limiter: Limiter,
     pub(crate) counters: Counters,
+    /// What is wrong with the router, and until when.
+    pub(crate) router_trouble: Option<(RouterTrouble, Duration)>,
+    /// The connections of users at other programs.
+    pub(crate) others: BTreeMap<usize, ConnectionId>,
+    /// Frames that went down, for the planted faults.
+    pub(crate) downs: u64,
     dice: Vec<Dice>,
     next: u64,
 }
@@ -66,6 +80,9 @@ impl Network {
             weather: vec![Weather::default(); engines],
             limiter,
             counters: Counters::default(),
+            router_trouble: None,
+            others: BTreeMap::new(),
+            downs: 0,
             dice: dice.collect(),
             next: 0,
         }

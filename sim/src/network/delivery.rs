@@ -8,13 +8,13 @@ use sampan::wire::route::Route;
 use sampan::wire::{CloseCode, Command, Direction, Encoding, Envelope, Frame, Op, Subprotocol};
 use sampan_service::core::{ConnectionId, Effect, Input};
 
-use crate::engine::{Engine, SERVICE};
-use crate::fault::{CommitPart, RouterTrouble};
-use crate::front::Meddling;
-use crate::ledger::Call;
-use crate::mutation::Mutation;
-use crate::seam;
-use crate::server::Broken;
+use crate::checks::ledger::Call;
+use crate::devices::engine::{Engine, SERVICE};
+use crate::faults::kinds::{CommitPart, RouterTrouble};
+use crate::faults::planted::Mutation;
+use crate::faults::planted_frames;
+use crate::service::Broken;
+use crate::service::refusals::Meddling;
 use crate::trace::terse;
 use crate::world::{Address, Happening, Place, READ_TIMEOUT, World};
 
@@ -90,8 +90,8 @@ impl World {
                 self.call(device, Request::Connect { mode }, Call::Other)
             }
             Happening::MendDisk(device) => {
-                if let Some(desk) = self.desks.get(device) {
-                    desk.break_disk(None);
+                if let Some(device) = self.devices.get(device) {
+                    device.break_disk(None);
                 }
                 Ok(())
             }
@@ -106,7 +106,7 @@ impl World {
 
     /// What is wrong with the router now.
     pub(crate) fn router_trouble(&self) -> Option<RouterTrouble> {
-        let (trouble, until) = self.router_trouble?;
+        let (trouble, until) = self.network.router_trouble?;
         (until > self.now).then_some(trouble)
     }
 
@@ -141,10 +141,12 @@ impl World {
             return Ok(());
         }
         let elsewhere = place == Place::Nowhere;
-        if elsewhere || self.refuse_until > self.now || !self.server.is_up() {
-            self.trace.note(self.now, "refused", engine, &[], || {
-                format!("engine {engine}: nobody shakes hands")
-            });
+        if elsewhere || self.server.refuse_until > self.now || !self.server.is_up() {
+            self.record
+                .trace
+                .note(self.now, "refused", engine, &[], || {
+                    format!("engine {engine}: nobody shakes hands")
+                });
             let close = None;
             let connection = number;
             let input = LinkInput::Disconnected { connection, close };
@@ -174,7 +176,7 @@ impl World {
         };
         socket.heard_at = self.now;
         let engine = socket.engine;
-        self.counts.frames += 1;
+        self.record.counts.frames += 1;
         let decoded = frame.decode(Encoding::Binary, Direction::ToService);
         let mut envelope = decoded.map_err(|error| Broken(format!("a bad frame: {error}")))?;
         if envelope.serial.is_some() {
@@ -186,13 +188,13 @@ impl World {
                 unanswered,
                 UNANSWERED_MAX,
             );
-            self.counts.most_unanswered = self.counts.most_unanswered.max(unanswered);
+            self.record.counts.most_unanswered = self.record.counts.most_unanswered.max(unanswered);
         }
         if !matches!(envelope.command, Command::Echo) {
             self.busy_at = self.now;
         }
         let bytes = frame_bytes(frame);
-        self.trace.note(self.now, "up", engine, bytes, || {
+        self.record.trace.note(self.now, "up", engine, bytes, || {
             format!(
                 "engine {engine} -> service, socket {}: {}",
                 id.0,
@@ -208,12 +210,14 @@ impl World {
             }
         }
         let envelope = match self.plan.mutation {
-            Some(mutation) => seam::up(mutation, envelope),
+            Some(mutation) => planted_frames::up(mutation, envelope),
             None => Some(envelope),
         };
         let mutation = self.plan.mutation;
         let again = envelope.as_ref().zip(mutation);
-        let again = again.and_then(|(it, planted)| seam::again(planted, self.counts.frames, it));
+        let again = again.and_then(|(it, planted)| {
+            planted_frames::again(planted, self.record.counts.frames, it)
+        });
         for envelope in envelope.into_iter().chain(again) {
             self.service(Input::Received {
                 connection: id,
@@ -232,10 +236,10 @@ impl World {
         {
             return Ok(());
         }
-        self.counts.frames += 1;
+        self.record.counts.frames += 1;
         let engine = to.engine;
         let bytes = frame_bytes(&frame);
-        self.trace.note(self.now, "down", engine, bytes, || {
+        self.record.trace.note(self.now, "down", engine, bytes, || {
             let decoded = frame.decode(Encoding::Binary, Direction::ToClient);
             let line = decoded.map_or_else(|error| error.to_string(), |it| described(&it));
             format!("service -> engine {engine}, socket {}: {line}", to.socket.0)
@@ -296,13 +300,13 @@ impl World {
         }
         let now = self.service_now();
         let effects = self.server.handle(now, input)?;
-        if self.service_disk_full && effects.iter().any(|it| matches!(it, Effect::Send { .. })) {
-            self.service_disk_full = false;
+        if self.server.disk_full && effects.iter().any(|it| matches!(it, Effect::Send { .. })) {
+            self.server.disk_full = false;
             let effects = self.server.abandon();
             return self.carry_out_effects(effects);
         }
         let tells = effects.iter().any(|it| matches!(it, Effect::Send { .. }));
-        if let Some((part, lasting)) = self.service_crash_at_commit.take_if(|_| tells) {
+        if let Some((part, lasting)) = self.server.crash_at_commit.take_if(|_| tells) {
             if part == CommitPart::All {
                 self.server.commit()?;
             }
@@ -310,7 +314,8 @@ impl World {
             self.crash_service(lasting);
             return Ok(());
         }
-        if self.plan.mutation != Some(Mutation::ServiceTellsFirst) || !self.downs.is_multiple_of(3)
+        if self.plan.mutation != Some(Mutation::ServiceTellsFirst)
+            || !self.network.downs.is_multiple_of(3)
         {
             self.server.commit()?;
         }
@@ -327,7 +332,7 @@ impl World {
                 } => self.send_down(connection, *envelope),
                 Effect::Close { connection, code } => {
                     self.close_down(connection, Some(code));
-                    self.others.retain(|_, other| *other != connection);
+                    self.network.others.retain(|_, other| *other != connection);
                     self.lose(connection)?;
                 }
                 Effect::Answer { .. } => {}
@@ -340,9 +345,9 @@ impl World {
     /// Sends a command to a device, as the network lets it through.
     pub(crate) fn send_down(&mut self, id: ConnectionId, envelope: Envelope) {
         let Some(to) = self.address(id) else { return };
-        self.downs += 1;
+        self.network.downs += 1;
         let envelope = match self.plan.mutation {
-            Some(mutation) => seam::down(mutation, self.downs, envelope),
+            Some(mutation) => planted_frames::down(mutation, self.network.downs, envelope),
             None => Some(envelope),
         };
         let Some(mut envelope) = envelope else { return };
@@ -370,7 +375,7 @@ impl World {
 
     /// An operator sends a client away: its session is closed, and it is told why.
     pub(crate) fn kick(&mut self, device: usize) -> Result<(), Broken> {
-        let Some(peer) = self.desks.get(device).map(|it| it.client().to_string()) else {
+        let Some(peer) = self.devices.get(device).map(|it| it.client().to_string()) else {
             return Ok(());
         };
         for id in self.network.all_of(self.engine_of(device)) {

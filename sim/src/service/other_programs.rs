@@ -12,9 +12,9 @@ use sampan::wire::{Command, Envelope, OfflineMode, Op, Payload, Serial, content}
 use sampan_service::core::{ConnectionId, Input};
 use sampan_service::storage::{Body, Conversation, Kind, Member, Message, Write};
 
-use crate::action::Action;
+use crate::devices::actions::Action;
 use crate::dice::nth;
-use crate::server::{APP, Broken, Held, Truth, app};
+use crate::service::{APP, Broken, Held, Truth, app};
 use crate::trace::terse;
 use crate::world::World;
 
@@ -58,11 +58,11 @@ impl World {
     /// The connection of a user, signed in.
     fn other_connection(&mut self, user: usize) -> Result<(ConnectionId, ClientId), Broken> {
         let client = Self::user_name(user)?;
-        if let Some(connection) = self.others.get(&user) {
+        if let Some(connection) = self.network.others.get(&user) {
             return Ok((*connection, client));
         }
         let connection = self.network.fresh();
-        self.others.insert(user, connection);
+        self.network.others.insert(user, connection);
         let mode = OfflineMode::Unread;
         self.service(Input::Connected { connection, mode })?;
         let body = SessionCommand {
@@ -85,7 +85,7 @@ impl World {
         let envelope = envelope.with_peer(client.as_str()).with_serial(Serial(1));
         let bytes = envelope.to_bytes();
         self.busy_at = self.now;
-        self.trace.note(self.now, "other", user, &bytes, || {
+        self.record.trace.note(self.now, "other", user, &bytes, || {
             format!("{client}: {}", terse(&format!("{:?}", envelope.command)))
         });
         let envelope = Box::new(envelope);

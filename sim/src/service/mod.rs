@@ -1,4 +1,13 @@
 //! The service: its real rules over its storage in memory, and a shell that never waits.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | the service, and what it holds in the end |
+//! | `refusals.rs` | requests that are refused, ignored or throttled before its rules see them |
+//! | `other_programs.rs` | users at other programs, who speak to it without an engine |
+
+pub(crate) mod other_programs;
+pub(crate) mod refusals;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -14,6 +23,7 @@ use sampan_service::storage::{
 };
 
 use crate::dice::Dice;
+use crate::faults::kinds::CommitPart;
 use crate::plan::Shape;
 
 /// The app that everybody uses.
@@ -27,6 +37,14 @@ pub(crate) struct Server {
     core: Option<Core<MemoryStorage>>,
     storage: Option<MemoryStorage>,
     apps: Apps,
+    /// How far its wall clock is ahead, in seconds.
+    pub(crate) skew: i64,
+    /// Its power fails at the next commit, and for so long.
+    pub(crate) crash_at_commit: Option<(CommitPart, Duration)>,
+    /// It refuses handshakes until then.
+    pub(crate) refuse_until: Duration,
+    /// Its disk refuses the next commit.
+    pub(crate) disk_full: bool,
     dice: Dice,
 }
 
@@ -82,6 +100,10 @@ impl Server {
             core: None,
             storage: Some(MemoryStorage::empty()?),
             apps,
+            skew: 0,
+            crash_at_commit: None,
+            refuse_until: Duration::ZERO,
+            disk_full: false,
             dice: Dice::stream(seed, "service"),
         };
         server.start();

@@ -9,11 +9,11 @@ use sampan::sync::link::LinkInput;
 use sampan::sync::{Reply, Request, SignIn};
 use sampan::wire::{Command, Direction, Encoding, Frame};
 
-use crate::check;
-use crate::engine::{Engine, Out};
-use crate::fault::RouterTrouble;
-use crate::ledger::Call;
-use crate::server::Broken;
+use crate::checks;
+use crate::checks::ledger::Call;
+use crate::devices::engine::{Engine, Out};
+use crate::faults::kinds::RouterTrouble;
+use crate::service::Broken;
 use crate::world::{Happening, World};
 
 /// How long a device is off after a power cut.
@@ -36,7 +36,7 @@ impl World {
 
     /// The clients of an engine.
     pub(crate) fn devices_of(&self, engine: usize) -> Vec<usize> {
-        let all = 0..self.desks.len();
+        let all = 0..self.devices.len();
         all.filter(|device| self.engine_of(*device) == engine)
             .collect()
     }
@@ -49,14 +49,15 @@ impl World {
             return Ok(());
         };
         self.busy_at = self.now;
-        self.trace
+        self.record
+            .trace
             .note(self.now, "boot", index, &[], || format!("engine {index}"));
-        let desks = self.desks.iter_mut();
-        let desks = desks.filter(|desk| mine.contains(&desk.index));
-        if !engine.start(now, desks) {
+        let devices = self.devices.iter_mut();
+        let devices = devices.filter(|device| mine.contains(&device.index));
+        if !engine.start(now, devices) {
             let left = engine.cut_power();
             for device in &mine {
-                self.desks.get_mut(*device).into_iter().for_each(|it| {
+                self.devices.get_mut(*device).into_iter().for_each(|it| {
                     it.close();
                 });
             }
@@ -67,7 +68,7 @@ impl World {
         }
         let boot = engine.boot;
         for device in &mine {
-            check::acknowledged_is_held(self, *device);
+            checks::acknowledged_is_held(self, *device);
         }
         // An app that was online when it died goes online when it starts.
         if boot > 1 {
@@ -81,13 +82,14 @@ impl World {
 
     /// Cuts an engine's power: its sockets break.
     pub(crate) fn cut_power(&mut self, index: usize) -> Result<(), Broken> {
-        self.counts.crashes += 1;
-        self.trace
+        self.record.counts.crashes += 1;
+        self.record
+            .trace
             .note(self.now, "crash", index, &[], || format!("engine {index}"));
         let left = self.engines.get_mut(index).map(Engine::cut_power);
         for device in self.devices_of(index) {
-            if let Some(desk) = self.desks.get_mut(device) {
-                desk.cut_power();
+            if let Some(device) = self.devices.get_mut(device) {
+                device.cut_power();
             }
         }
         self.carry_out_all(index, 0, left.unwrap_or_default())?;
@@ -109,11 +111,11 @@ impl World {
     ) -> Result<(), Broken> {
         let index = self.engine_of(device);
         let now = self.engine_now(index);
-        let (engine, desk) = (self.engines.get_mut(index), self.desks.get_mut(device));
-        if let (Some(engine), Some(desk)) = (engine, desk) {
+        let (engine, device) = (self.engines.get_mut(index), self.devices.get_mut(device));
+        if let (Some(engine), Some(device)) = (engine, device) {
             // A call waits in the mailbox of a loop that waits for its disk; it is simply later.
             engine.busy_until = engine.busy_until.min(self.now);
-            engine.call(now, desk, request, call);
+            engine.call(now, device, request, call);
         }
         self.settle_unless_more(index)
     }
@@ -154,7 +156,7 @@ impl World {
 
     fn carry_out_all(&mut self, index: usize, boot: u32, out: Vec<Out>) -> Result<(), Broken> {
         let many = out.len();
-        self.counts.most_effects = self.counts.most_effects.max(many);
+        self.record.counts.most_effects = self.record.counts.most_effects.max(many);
         self.bounded(index, "effects of one input", many, EFFECTS_MAX);
         let mut told = BTreeSet::new();
         let mut out = out.into_iter();
@@ -174,7 +176,7 @@ impl World {
         }
         // Only now do observers know of every commit that was made.
         for device in told {
-            check::told_now_and_then(self, device);
+            checks::told_now_and_then(self, device);
         }
         Ok(())
     }
@@ -182,7 +184,7 @@ impl World {
     /// What an engine wanted and its power failed before.
     fn never_happens(&mut self, out: Out) {
         if let Out::Answer { device, call, .. } | Out::Unheard { device, call } = out {
-            self.ledger.unheard(device, &call);
+            self.record.ledger.unheard(device, &call);
         }
     }
 
@@ -193,28 +195,30 @@ impl World {
                 call,
                 answer,
             } => self.answered(device, call, *answer),
-            Out::Unheard { device, call } => self.ledger.unheard(device, &call),
+            Out::Unheard { device, call } => self.record.ledger.unheard(device, &call),
             Out::Committed { device, changes } => self.committed(index, device, changes),
             Out::Taken(device, tokens) => {
-                if let Some(desk) = self.desks.get(device) {
-                    tokens.iter().for_each(|token| desk.inbox.remove(token));
+                if let Some(device) = self.devices.get(device) {
+                    tokens.iter().for_each(|token| device.inbox.remove(token));
                 }
             }
             Out::Session(device, state) => {
-                self.trace.note(self.now, "session", device, &[], || {
-                    format!("device {device}: {state:?}")
-                });
+                self.record
+                    .trace
+                    .note(self.now, "session", device, &[], || {
+                        format!("device {device}: {state:?}")
+                    });
                 let ended = matches!(state, SessionState::Ended { .. });
-                if let Some(desk) = self.desks.get_mut(device) {
-                    desk.session = state;
+                if let Some(device) = self.devices.get_mut(device) {
+                    device.session = state;
                 }
                 if ended {
                     self.ask_again(device);
                 }
             }
             Out::Told(device, events) => {
-                if let Some(desk) = self.desks.get_mut(device) {
-                    desk.told(events);
+                if let Some(device) = self.devices.get_mut(device) {
+                    device.told(events);
                 }
             }
             Out::Died => {
@@ -233,9 +237,11 @@ impl World {
         let reachable = !self.network.is_split(self.now, engine);
         match out {
             Out::LookUp(lookup) => {
-                self.trace.note(self.now, "look-up", engine, &[], || {
-                    format!("engine {engine}")
-                });
+                self.record
+                    .trace
+                    .note(self.now, "look-up", engine, &[], || {
+                        format!("engine {engine}")
+                    });
                 if reachable {
                     let mut at = from + self.network.delay(self.now, engine) * 2;
                     if self.router_trouble() == Some(RouterTrouble::Slow) {
@@ -292,10 +298,10 @@ impl World {
     /// take more than once: what the service still held of sessions of before pushes them off.
     fn ask_again(&mut self, device: usize) {
         let online = self.healed && self.is_online_device(device);
-        if let Some(desk) = self.desks.get_mut(device).filter(|_| online)
-            && desk.asked_again < ASKED_AGAIN_MAX
+        if let Some(owner) = self.devices.get_mut(device).filter(|_| online)
+            && owner.asked_again < ASKED_AGAIN_MAX
         {
-            desk.asked_again += 1;
+            owner.asked_again += 1;
             self.plan_for(self.now + Duration::from_secs(1), Happening::Ask(device));
         }
     }
@@ -309,27 +315,29 @@ impl World {
             return;
         };
         let here = self.devices_of(engine);
-        let mut desks = self.desks.iter_mut();
-        let desk = desks.find(|it| here.contains(&it.index) && it.client().as_str() == peer);
-        if let Some(desk) = desk {
-            desk.acknowledges(body);
+        let mut devices = self.devices.iter_mut();
+        let device = devices.find(|it| here.contains(&it.index) && it.client().as_str() == peer);
+        if let Some(device) = device {
+            device.acknowledges(body);
         }
     }
 
     fn answered(&mut self, device: usize, call: Call, answer: Result<Reply, SampanError>) {
-        self.trace.note(self.now, "answer", device, &[], || {
+        self.record.trace.note(self.now, "answer", device, &[], || {
             format!("device {device}: {call:?} -> {answer:?}")
         });
-        self.ledger.answered(device, call, answer);
+        self.record.ledger.answered(device, call, answer);
     }
 
     fn committed(&mut self, index: usize, device: usize, changes: usize) {
-        self.counts.commits += 1;
+        self.record.counts.commits += 1;
         self.busy_at = self.now;
         let bytes = changes.to_le_bytes();
-        self.trace.note(self.now, "commit", device, &bytes, || {
-            format!("device {device}: {changes} changes")
-        });
+        self.record
+            .trace
+            .note(self.now, "commit", device, &bytes, || {
+                format!("device {device}: {changes} changes")
+            });
         let slow = self.network.weather(index).slow_disk;
         if slow.until > self.now
             && let Some(engine) = self.engines.get_mut(index)

@@ -2,7 +2,7 @@
 
 use sampan::wire::{Command, Envelope, Op};
 
-use crate::mutation::Mutation;
+use crate::faults::planted::Mutation;
 
 /// Farther than any run goes: about twelve days of milliseconds.
 const AHEAD_MILLIS: i64 = 1_000_000_000;

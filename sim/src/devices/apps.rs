@@ -1,25 +1,19 @@
-//! What apps do in the world, and what strikes it.
-
-use std::time::Duration;
+//! Apps do what the plan says.
 
 use sampan::model::{
     ClientId, Content, ConversationId, ConversationInfo, ConversationState, LocalId, Mentions,
     NewConversation, NewMessage, OutboxEntryId, Uniqueness,
 };
 use sampan::store::{Dropped, Intent, Position, SendIntent, TimelineItem};
-use sampan::sync::link::LinkInput;
 use sampan::sync::{Request, SignIn};
-use sampan::wire::{CloseCode, Command, Envelope};
 
-use crate::action::Action;
-use crate::desk::{Backup, Desk, SlowDisk};
+use crate::checks::ledger::Call;
+use crate::checks::mirror::whole_timeline;
+use crate::devices::actions::Action;
+use crate::devices::device::Device;
 use crate::dice::nth;
-use crate::drive::OFF;
-use crate::fault::Fault;
-use crate::ledger::Call;
-use crate::mirror::whole_timeline;
-use crate::server::Broken;
-use crate::world::{Happening, World};
+use crate::service::Broken;
+use crate::world::World;
 
 impl World {
     /// An app does something, or a user at another program.
@@ -28,7 +22,8 @@ impl World {
             return Ok(());
         };
         let bytes = number.to_le_bytes();
-        self.trace
+        self.record
+            .trace
             .note(self.now, "act", number, &bytes, || format!("{action:?}"));
         match action {
             Action::Connect { device } => {
@@ -91,7 +86,7 @@ impl World {
             }
             Action::Import { device } => {
                 let engine = self.engine_of(device);
-                let client = self.desks.get(device).map(|it| it.client().clone());
+                let client = self.devices.get(device).map(|it| it.client().clone());
                 match client {
                     Some(client) => self.with_engine(engine, |it, now| it.import(now, &client)),
                     None => Ok(()),
@@ -126,7 +121,7 @@ impl World {
         pick: Option<u64>,
         uniqueness: Uniqueness,
     ) -> Result<(), Broken> {
-        let Some(client) = self.desks.get(device).map(|it| it.client().clone()) else {
+        let Some(client) = self.devices.get(device).map(|it| it.client().clone()) else {
             return Ok(());
         };
         let others = self.all_but(&client)?;
@@ -183,7 +178,7 @@ impl World {
 
     /// What the app shows as its list of conversations.
     fn conversations(&self, device: usize) -> Vec<ConversationInfo> {
-        let store = self.desks.get(device).and_then(Desk::store);
+        let store = self.devices.get(device).and_then(Device::store);
         let page = store.and_then(|store| store.snapshot().conversations(None, 100).ok());
         let listed = page.map(|page| page.conversations).unwrap_or_default();
         listed.into_iter().map(|(_, info)| info).collect()
@@ -219,7 +214,7 @@ impl World {
     }
 
     fn gap_of(&self, device: usize, conversation: &ConversationId) -> Option<Position> {
-        let store = self.desks.get(device)?.store()?;
+        let store = self.devices.get(device)?.store()?;
         let snapshot = store.snapshot();
         let number = snapshot.number(conversation).ok()??;
         let items = whole_timeline(&snapshot, number).ok()?;
@@ -230,13 +225,13 @@ impl World {
     }
 
     fn entry(&self, device: usize, pick: u64) -> Option<OutboxEntryId> {
-        let store = self.desks.get(device)?.store()?;
+        let store = self.devices.get(device)?.store()?;
         let entries: Vec<_> = store.snapshot().outbox();
         nth(&entries, pick).map(|entry| entry.id)
     }
 
     fn message_of(&self, device: usize, entry: OutboxEntryId) -> Option<LocalId> {
-        let store = self.desks.get(device)?.store()?;
+        let store = self.devices.get(device)?.store()?;
         let entries = store.snapshot().outbox();
         let found = entries.iter().find(|it| it.id == entry)?;
         found.local_id().cloned()
@@ -246,10 +241,10 @@ impl World {
     fn leave(&mut self, device: usize, pick: u64, many: u8) {
         let mut conversations = self.conversations(device);
         conversations.retain(|info| info.state == ConversationState::Live);
-        let (Some(info), Some(desk)) = (nth(&conversations, pick), self.desks.get(device)) else {
+        let inbox = self.devices.get(device).map(|device| device.inbox.clone());
+        let (Some(info), Some(inbox)) = (nth(&conversations, pick), inbox) else {
             return;
         };
-        let inbox = desk.inbox.clone();
         let now = self.engine_now(self.engine_of(device));
         for _ in 0..many {
             let number = self.fresh();
@@ -266,7 +261,7 @@ impl World {
                     push: None,
                 }),
             };
-            self.ledger.left(device, number, words, &work);
+            self.record.ledger.left(device, number, words, &work);
             inbox.leave(work);
         }
     }
@@ -282,213 +277,5 @@ impl World {
             }
             None => Ok(()),
         }
-    }
-
-    /// Something goes wrong.
-    pub(crate) fn strike(&mut self, number: usize) -> Result<(), Broken> {
-        let Some(fault) = self.plan.faults.get(number).map(|at| at.what) else {
-            return Ok(());
-        };
-        let bytes = number.to_le_bytes();
-        self.trace
-            .note(self.now, "fault", number, &bytes, || format!("{fault:?}"));
-        self.counts.faults += 1;
-        match fault {
-            Fault::Break { device } => {
-                for id in self.network.all_of(self.engine_of(device)) {
-                    self.close_down(id, None);
-                    self.lose(id)?;
-                }
-            }
-            Fault::Close { device, code } => {
-                for id in self.network.all_of(self.engine_of(device)) {
-                    self.close_down(id, Some(CloseCode(code)));
-                    self.lose(id)?;
-                }
-            }
-            Fault::HalfOpen { device } => self.deafen(device),
-            Fault::Split { device, lasting } => {
-                self.deafen(device);
-                let until = self.now + lasting;
-                self.weather(device, |weather| weather.split_until = until);
-            }
-            Fault::Kick { device } => self.kick(device)?,
-            Fault::GoAway { device } => {
-                for id in self.network.all_of(self.engine_of(device)) {
-                    self.send_down(id, Envelope::new(Command::Goaway));
-                }
-            }
-            Fault::Hint { device, hint } => {
-                let engine = self.engine_of(device);
-                self.with_engine(engine, |it, now| it.link(now, LinkInput::Network(hint)))?;
-            }
-            Fault::Router { trouble, lasting } => {
-                self.router_trouble = Some((trouble, self.now + lasting));
-            }
-            Fault::RefuseHandshakes { lasting } => self.refuse_until = self.now + lasting,
-            Fault::ServiceCrash { lasting } => self.crash_service(lasting),
-            Fault::ServiceCrashAtCommit { part, lasting } => {
-                self.service_crash_at_commit = Some((part, lasting));
-            }
-            Fault::ServiceDiskFull => self.service_disk_full = true,
-            Fault::ServiceClockJump { seconds } => self.service_skew += i64::from(seconds),
-            other => return self.strike_device(other),
-        }
-        Ok(())
-    }
-
-    /// Faults of a device's line, disk, clock and power.
-    fn strike_device(&mut self, fault: Fault) -> Result<(), Broken> {
-        let now = self.now;
-        match fault {
-            Fault::Lag {
-                device,
-                lag,
-                lasting,
-            } => self.weather(device, |weather| {
-                weather.lag = lag;
-                weather.lag_until = now + lasting;
-            }),
-            Fault::Reorder { device, lasting } => {
-                self.weather(device, |weather| weather.reorder_until = now + lasting);
-            }
-            Fault::Duplicate { device, lasting } => {
-                self.weather(device, |weather| weather.duplicate_until = now + lasting);
-            }
-            Fault::Ignore { device, lasting } => {
-                self.weather(device, |weather| weather.ignore_until = now + lasting);
-            }
-            Fault::Mute { device, lasting } => {
-                self.weather(device, |weather| weather.mute_until = now + lasting);
-            }
-            Fault::Refuse {
-                device,
-                code,
-                lasting,
-            } => self.weather(device, |weather| {
-                weather.refuse = code;
-                weather.refuse_until = now + lasting;
-            }),
-            Fault::RefuseSignIn {
-                device,
-                code,
-                lasting,
-            } => self.weather(device, |weather| {
-                weather.refuse_sign_in = code;
-                weather.refuse_sign_in_until = now + lasting;
-            }),
-            Fault::ForgetToken { device } => {
-                self.weather(device, |weather| weather.forget_token = true);
-            }
-            Fault::SlowDisk {
-                device,
-                pause,
-                lasting,
-            } => self.weather(device, |weather| {
-                let until = now + lasting;
-                weather.slow_disk = SlowDisk { pause, until };
-            }),
-            Fault::Crash { device } => {
-                let engine = self.engine_of(device);
-                self.cut_power(engine)?;
-                self.plan_for(now + OFF, Happening::Boot(engine));
-            }
-            Fault::CrashAt {
-                device,
-                moment,
-                after,
-            } => {
-                let engine = self.engine_of(device);
-                if let Some(it) = self.engines.get_mut(engine) {
-                    it.crash_at = Some((moment, after));
-                }
-            }
-            Fault::CrashAtWrite { device, after } => {
-                let engine = self.engine_of(device);
-                if let Some(it) = self.engines.get_mut(engine) {
-                    it.crash_on_failure = true;
-                }
-                self.break_disk(device, after);
-            }
-            Fault::DiskFull {
-                device,
-                after,
-                lasting,
-            } => {
-                self.break_disk(device, after);
-                self.plan_for(now + lasting, Happening::MendDisk(device));
-            }
-            Fault::Backup { device } => {
-                let place = self.ledger.place();
-                if let Some(it) = self.desks.get_mut(device) {
-                    it.backup = Some(Backup {
-                        disk: it.disk.duplicate(),
-                        left: it.inbox.all(),
-                        place,
-                    });
-                }
-            }
-            Fault::Restore { device } => self.restore(device)?,
-            Fault::ClockJump { device, seconds } => {
-                let engine = self.engine_of(device);
-                if let Some(it) = self.engines.get_mut(engine) {
-                    it.skew += seconds;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn weather(&mut self, device: usize, change: impl FnOnce(&mut crate::network::Weather)) {
-        let engine = self.engine_of(device);
-        if let Some(weather) = self.network.weather.get_mut(engine) {
-            change(weather);
-        }
-    }
-
-    fn break_disk(&self, device: usize, after: u64) {
-        if let Some(desk) = self.desks.get(device) {
-            desk.break_disk(Some(after));
-        }
-    }
-
-    fn deafen(&mut self, device: usize) {
-        let engine = self.engine_of(device);
-        let sockets = self.network.sockets.values_mut();
-        for socket in sockets.filter(|socket| socket.engine == engine) {
-            socket.deaf = true;
-        }
-    }
-
-    pub(crate) fn crash_service(&mut self, lasting: Duration) {
-        if !self.server.is_up() {
-            return;
-        }
-        self.server.stop();
-        self.others.clear();
-        let sockets: Vec<_> = self.network.sockets.keys().copied().collect();
-        for id in sockets {
-            self.close_down(id, None);
-            self.network.sockets.remove(&id);
-        }
-        self.plan_for(self.now + lasting, Happening::ServiceUp);
-    }
-
-    /// The device's files become those of the copy. What it promised since is lost with them.
-    fn restore(&mut self, device: usize) -> Result<(), Broken> {
-        let Some(copy) = self.desks.get(device).and_then(|it| it.backup.clone()) else {
-            return Ok(());
-        };
-        let engine = self.engine_of(device);
-        self.cut_power(engine)?;
-        if let Some(it) = self.desks.get_mut(device) {
-            it.disk = copy.disk.duplicate();
-            it.inbox.replace(copy.left);
-            it.forget_acknowledged();
-        }
-        self.ledger.overwritten(device, copy.place);
-        self.plan_for(self.now + OFF, Happening::Boot(engine));
-        Ok(())
     }
 }

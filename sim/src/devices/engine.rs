@@ -21,11 +21,11 @@ use sampan::sync::{EffectId, Randomness, Reply, Request, RequestError, RequestId
 use sampan::wire::{Frame, OfflineMode, Subprotocol};
 use sampan::{Limits, SampanError, ServerAddress};
 
-use crate::desk::{Caller, Desk, DeskWriter, Inbox};
+use crate::checks::ledger::Call;
+use crate::devices::device::{Caller, Device, FaultyWriter, Inbox};
 use crate::dice::Dice;
-use crate::fault::Moment;
-use crate::ledger::Call;
-use crate::mutation::Mutation;
+use crate::faults::kinds::Moment;
+use crate::faults::planted::Mutation;
 use crate::world::Place;
 
 /// Where the service is.
@@ -181,22 +181,22 @@ impl Engine {
     pub(crate) fn start<'a>(
         &mut self,
         now: Now,
-        desks: impl Iterator<Item = &'a mut Desk>,
+        owners: impl Iterator<Item = &'a mut Device>,
     ) -> bool {
         let mut arrivals = Vec::new();
         let mut devices = BTreeMap::new();
         let mut visits = BTreeMap::new();
-        for desk in desks {
-            let Ok(arrival) = desk.open(&self.wants) else {
+        for device in owners {
+            let Ok(arrival) = device.open(&self.wants) else {
                 return false;
             };
-            devices.insert(desk.client().clone(), desk.index);
+            devices.insert(device.client().clone(), device.index);
             let visit = Visit {
-                inbox: desk.inbox.clone(),
+                inbox: device.inbox.clone(),
                 under_way: BTreeMap::new(),
                 done: BTreeSet::new(),
             };
-            visits.insert(desk.client().clone(), visit);
+            visits.insert(device.client().clone(), visit);
             arrivals.push(arrival);
         }
         let ports = Wiring {
@@ -258,10 +258,10 @@ impl Engine {
     }
 
     /// The app of a client calls.
-    pub(crate) fn call(&mut self, now: Now, desk: &mut Desk, request: Request, call: Call) {
-        for (request, call) in desk.calls(request, call) {
-            let caller = Caller::new(desk, call, &self.wants);
-            let client = desk.client().clone();
+    pub(crate) fn call(&mut self, now: Now, device: &mut Device, request: Request, call: Call) {
+        for (request, call) in device.calls(request, call) {
+            let caller = Caller::new(device, call, &self.wants);
+            let client = device.client().clone();
             self.take(now, |rounds| {
                 // One that comes back is dropped, and with it the hope of an answer.
                 let _ = rounds.call(&client, request, caller);
@@ -374,7 +374,7 @@ impl Wiring {
 }
 
 impl Ports for Wiring {
-    type Writer = DeskWriter;
+    type Writer = FaultyWriter;
     type Call = Caller;
 
     fn now(&self) -> Now {

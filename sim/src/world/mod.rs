@@ -1,27 +1,32 @@
 //! The world: one queue of what will happen, one clock, one thread.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | a run: chaos, healing, rest, checks |
+//! | `schedule.rs` | what will happen, in the order of its time |
 
-use std::collections::BTreeMap;
+mod schedule;
+
 use std::time::Duration;
 
 use sampan::Limits;
 use sampan::model::{ClientId, Now, SessionState, Tag, Timestamp};
 use sampan::store::MemoryDisk;
-use sampan::sync::link::{ClientSlot, ConnectionNumber, LinkInput, LookUpNumber, NetworkHint};
-use sampan::sync::{EffectId, Request, SignIn, Signing};
-use sampan::wire::{CloseCode, Frame};
-use sampan_service::core::{ConnectionId, Input};
+use sampan::sync::link::{LinkInput, NetworkHint};
+use sampan::sync::{Request, SignIn, Signing};
+use sampan_service::core::Input;
 
-use crate::check::{self, Violation};
-use crate::desk::{Desk, Identity};
+use crate::checks::ledger::{Call, Ledger};
+use crate::checks::mirror::Mirror;
+use crate::checks::{self, Violation};
+use crate::devices::device::{Device, Identity};
+use crate::devices::engine::{Engine, Setup};
 use crate::dice::Dice;
-use crate::engine::{Engine, Setup};
-use crate::fault::{CommitPart, RouterTrouble};
-use crate::ledger::{Call, Ledger};
-use crate::mirror::Mirror;
 use crate::network::Network;
 use crate::plan::{Offline, Pace, Plan, Shape, Signer, Tags};
-use crate::server::{Broken, Server, app};
+use crate::service::{Broken, Server, app};
 use crate::trace::{Telling, Trace};
+pub(crate) use schedule::{Address, Happening, Schedule};
 
 /// What the wall clocks show when a run begins.
 const START_MILLIS: i64 = 1_700_000_000_000;
@@ -48,77 +53,6 @@ pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(400);
 pub(crate) enum Place {
     Service,
     Nowhere,
-}
-
-/// Something that will happen.
-#[derive(Debug)]
-pub(crate) enum Happening {
-    Act(usize),
-    Strike(usize),
-    Routed {
-        engine: usize,
-        boot: u32,
-        lookup: LookUpNumber,
-    },
-    Handshake {
-        engine: usize,
-        boot: u32,
-        number: ConnectionNumber,
-        /// Whether that is where the service is.
-        place: Place,
-    },
-    Up {
-        socket: ConnectionId,
-        frame: Frame<'static>,
-    },
-    UpClosed {
-        socket: ConnectionId,
-    },
-    Down {
-        to: Address,
-        frame: Frame<'static>,
-    },
-    DownClosed {
-        to: Address,
-        close: Option<CloseCode>,
-    },
-    Patience {
-        socket: ConnectionId,
-    },
-    Signed {
-        engine: usize,
-        boot: u32,
-        slot: ClientSlot,
-        effect: EffectId,
-    },
-    Boot(usize),
-    /// The user of a device asks to be online.
-    Ask(usize),
-    MendDisk(usize),
-    Resume(usize),
-    ServiceUp,
-}
-
-impl Happening {
-    /// The engine that it is handed to; none when it concerns the world.
-    pub(crate) const fn engine(&self) -> Option<usize> {
-        match self {
-            Self::Routed { engine, .. }
-            | Self::Handshake { engine, .. }
-            | Self::Signed { engine, .. } => Some(*engine),
-            Self::Down { to, .. } | Self::DownClosed { to, .. } => Some(to.engine),
-            _ => None,
-        }
-    }
-}
-
-/// The engine's end of a socket.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Address {
-    pub(crate) engine: usize,
-    pub(crate) boot: u32,
-    pub(crate) number: ConnectionNumber,
-    pub(crate) socket: ConnectionId,
 }
 
 /// What became of a run.
@@ -179,34 +113,29 @@ impl Counts {
     }
 }
 
-/// Everything there is in a run.
-pub(crate) struct World {
-    pub(crate) plan: Plan,
-    pub(crate) now: Duration,
-    queue: BTreeMap<(Duration, u64), Happening>,
-    queued: u64,
-    /// The clients, and the engines on which they run.
-    pub(crate) desks: Vec<Desk>,
-    pub(crate) engines: Vec<Engine>,
-    /// An engine that was handed something and has not acted on it: more waits for it.
-    pub(crate) unsettled: Option<usize>,
-    pub(crate) server: Server,
-    pub(crate) service_skew: i64,
-    pub(crate) network: Network,
+/// What a run leaves behind: promises, what happened, what does not hold.
+pub(crate) struct Record {
     pub(crate) ledger: Ledger,
     pub(crate) trace: Trace,
     pub(crate) violations: Vec<Violation>,
     pub(crate) counts: Counts,
-    /// The connections of users at other programs.
-    pub(crate) others: BTreeMap<usize, ConnectionId>,
+}
+
+/// Everything there is in a run.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) now: Duration,
+    pub(crate) schedule: Schedule,
+    /// The clients, and the engines on which they run.
+    pub(crate) devices: Vec<Device>,
+    pub(crate) engines: Vec<Engine>,
+    /// An engine that was handed something and has not acted on it: more waits for it.
+    pub(crate) unsettled: Option<usize>,
+    pub(crate) server: Server,
+    pub(crate) network: Network,
+    pub(crate) record: Record,
     /// When something last happened that was not a heartbeat.
     pub(crate) busy_at: Duration,
-    pub(crate) router_trouble: Option<(RouterTrouble, Duration)>,
-    pub(crate) service_crash_at_commit: Option<(CommitPart, Duration)>,
-    pub(crate) refuse_until: Duration,
-    pub(crate) service_disk_full: bool,
-    /// Frames that went down, for the planted faults.
-    pub(crate) downs: u64,
     /// Numbers for words and names that nobody else uses.
     pub(crate) fresh: u64,
     pub(crate) healed: bool,
@@ -229,11 +158,11 @@ pub(crate) fn run(plan: &Plan, telling: Telling) -> Outcome {
 impl World {
     fn new(plan: &Plan, trace: Trace) -> Result<Self, Broken> {
         let shape = &plan.shape;
-        let mut desks = Vec::new();
+        let mut devices = Vec::new();
         let mut disks = Dice::stream(plan.seed, "disks");
         for index in 0..shape.devices {
             let disk = MemoryDisk::new(disks.number());
-            desks.push(Desk::new(index, identity(plan, index)?, disk));
+            devices.push(Device::new(index, identity(plan, index)?, disk));
         }
         let setup = Setup {
             app: app()?,
@@ -245,25 +174,19 @@ impl World {
         let engine = |index| Engine::new(index, plan.seed, setup.clone());
         let mut world = Self {
             now: Duration::ZERO,
-            queue: BTreeMap::new(),
-            queued: 0,
-            desks,
+            schedule: Schedule::default(),
+            devices,
             engines: engines.map(engine).collect(),
             unsettled: None,
             server: Server::new(plan.seed, shape)?,
-            service_skew: 0,
             network: Network::new(plan.seed, shape.engines(), shape.limiter),
-            ledger: Ledger::default(),
-            trace,
-            violations: Vec::new(),
-            counts: Counts::default(),
-            others: BTreeMap::new(),
+            record: Record {
+                ledger: Ledger::default(),
+                trace,
+                violations: Vec::new(),
+                counts: Counts::default(),
+            },
             busy_at: Duration::ZERO,
-            router_trouble: None,
-            service_crash_at_commit: None,
-            refuse_until: Duration::ZERO,
-            service_disk_full: false,
-            downs: 0,
             fresh: 0,
             healed: false,
             dice: Dice::stream(plan.seed, "world"),
@@ -277,12 +200,12 @@ impl World {
         if let Err(Broken(what)) = self.live() {
             self.violate("simulator", what);
         }
-        self.counts.millis = u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX);
-        self.counts.answers = self.ledger.answers;
+        self.record.counts.millis = u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX);
+        self.record.counts.answers = self.record.ledger.answers;
         Outcome {
-            violations: self.violations,
-            trace: self.trace,
-            counts: self.counts,
+            violations: self.record.violations,
+            trace: self.record.trace,
+            counts: self.record.counts,
         }
     }
 
@@ -293,41 +216,37 @@ impl World {
             self.boot(index)?;
         }
         for (number, action) in self.plan.actions.iter().enumerate() {
-            let key = (action.at, self.queued);
-            self.queue.insert(key, Happening::Act(number));
-            self.queued += 1;
+            self.schedule.add(action.at, Happening::Act(number));
         }
         for (number, fault) in self.plan.faults.iter().enumerate() {
-            let key = (fault.at, self.queued);
-            self.queue.insert(key, Happening::Strike(number));
-            self.queued += 1;
+            self.schedule.add(fault.at, Happening::Strike(number));
         }
         self.run_until(self.plan.shape.chaos)?;
         self.heal()?;
         self.come_to_rest()?;
-        check::everything(self)?;
-        if !self.violations.is_empty() {
+        checks::everything(self)?;
+        if !self.record.violations.is_empty() {
             return Ok(());
         }
-        let before: Vec<_> = self.desks.iter().map(snapshot_of).collect();
+        let before: Vec<_> = self.devices.iter().map(snapshot_of).collect();
         for index in 0..self.engines.len() {
             self.cut_power(index)?;
             self.boot(index)?;
         }
         self.connect_all()?;
         self.come_to_rest()?;
-        check::everything(self)?;
-        for (desk, before) in self.desks.iter().zip(before) {
+        checks::everything(self)?;
+        for (device, before) in self.devices.iter().zip(before) {
             let pushed = self.plan.shape.offline == Offline::Push;
-            let difference = snapshot_of(desk).and_then(|now| {
+            let difference = snapshot_of(device).and_then(|now| {
                 let before = before?;
                 // At each sign-in the service pushes more of what was missed.
                 let now = if pushed { now.within(&before) } else { now };
                 before.difference_of(&now)
             });
             if let Some(difference) = difference {
-                let what = format!("device {}: {difference}", desk.index);
-                self.violations.push(Violation::new("rebuilt", what));
+                let what = format!("device {}: {difference}", device.index);
+                self.record.violations.push(Violation::new("rebuilt", what));
             }
         }
         Ok(())
@@ -369,7 +288,7 @@ impl World {
     fn is_quiet(&mut self) {
         let rings: Vec<_> = self.engines.iter().map(Engine::rings).collect();
         for (index, rings) in rings.into_iter().enumerate() {
-            self.counts.most_rings = self.counts.most_rings.max(rings);
+            self.record.counts.most_rings = self.record.counts.most_rings.max(rings);
             if rings > RINGS_MAX {
                 let what = format!("engine {index} woke {rings} times while nothing happened");
                 self.violate("idle", what);
@@ -378,7 +297,7 @@ impl World {
     }
 
     fn next_time(&self) -> Option<Duration> {
-        let queued = self.queue.keys().next().map(|(at, _)| *at);
+        let queued = self.schedule.next_time();
         let engines = self.engines.iter().filter_map(Engine::deadline);
         let service = self.server.wake_at();
         engines.chain(queued).chain(service).min()
@@ -387,20 +306,17 @@ impl World {
     /// One thing happens. False when the run has to end.
     fn step(&mut self, at: Duration) -> Result<bool, Broken> {
         self.now = self.now.max(at);
-        self.counts.steps += 1;
-        if self.counts.steps > STEPS_MAX {
+        self.record.counts.steps += 1;
+        if self.record.counts.steps > STEPS_MAX {
             self.violate("bounded", format!("more than {STEPS_MAX} steps"));
             return Ok(false);
         }
-        let key = self.queue.keys().next().copied();
-        if let Some(key) = key.filter(|(at, _)| *at <= self.now) {
-            if let Some(happening) = self.queue.remove(&key) {
-                self.happen(happening)?;
-            }
+        if let Some(happening) = self.schedule.take_due(self.now) {
+            self.happen(happening)?;
             if let Some(index) = self.unsettled.filter(|index| !self.next_is_for(*index)) {
                 self.settle(index)?;
             }
-            return Ok(self.violations.len() < 10);
+            return Ok(self.record.violations.len() < 10);
         }
         if self.server.wake_at().is_some_and(|at| at <= self.now) {
             self.service(Input::Woke)?;
@@ -414,19 +330,18 @@ impl World {
             }
             self.settle(index)?;
         }
-        Ok(self.violations.len() < 10)
+        Ok(self.record.violations.len() < 10)
     }
 
     /// Whether the next thing that happens is there already, and is handed to this engine.
     pub(crate) fn next_is_for(&self, engine: usize) -> bool {
-        let next = self.queue.first_key_value();
-        next.is_some_and(|((at, _), it)| *at <= self.now && it.engine() == Some(engine))
+        let next = self.schedule.due(self.now);
+        next.is_some_and(|happening| happening.engine() == Some(engine))
     }
 
     /// Plans something.
     pub(crate) fn plan_for(&mut self, at: Duration, what: Happening) {
-        self.queue.insert((at, self.queued), what);
-        self.queued += 1;
+        self.schedule.add(at, what);
     }
 
     /// Whether a happening has to wait for an engine whose disk is slow.
@@ -436,7 +351,7 @@ impl World {
     }
 
     pub(crate) fn violate(&mut self, check: &'static str, what: String) {
-        self.violations.push(Violation::new(check, what));
+        self.record.violations.push(Violation::new(check, what));
     }
 
     /// What the clocks of an engine's device show.
@@ -447,7 +362,7 @@ impl World {
 
     /// What the service's clocks show.
     pub(crate) fn service_now(&self) -> Now {
-        self.clocks(self.service_skew)
+        self.clocks(self.server.skew)
     }
 
     fn clocks(&self, skew: i64) -> Now {
@@ -461,19 +376,22 @@ impl World {
     /// Everything that was wrong is mended, and every app wants to be online.
     fn heal(&mut self) -> Result<(), Broken> {
         self.healed = true;
-        self.trace
+        self.record
+            .trace
             .note(self.now, "heal", 0, &[], || "everything heals".to_owned());
         for weather in &mut self.network.weather {
             *weather = crate::network::Weather::default();
         }
-        self.router_trouble = None;
-        self.service_crash_at_commit = None;
-        self.refuse_until = Duration::ZERO;
-        self.service_disk_full = false;
+        self.network.router_trouble = None;
+        self.server.crash_at_commit = None;
+        self.server.refuse_until = Duration::ZERO;
+        self.server.disk_full = false;
         if !self.server.is_up() {
             self.happen(Happening::ServiceUp)?;
         }
-        self.desks.iter().for_each(|desk| desk.break_disk(None));
+        self.devices
+            .iter()
+            .for_each(|device| device.break_disk(None));
         for index in 0..self.engines.len() {
             self.with_engine(index, |engine, now| {
                 engine.crash_on_failure = false;
@@ -488,7 +406,7 @@ impl World {
     /// Every app goes online; of devices that push each other off, the last of each user.
     fn connect_all(&mut self) -> Result<(), Broken> {
         let users = self.plan.shape.users;
-        let many = self.desks.len();
+        let many = self.devices.len();
         for index in 0..many {
             let stays = self.plan.shape.tags == Tags::None || index + users >= many;
             let request = if stays {
@@ -505,7 +423,7 @@ impl World {
 
     /// The devices that are to be online when everything has healed.
     pub(crate) fn is_online_device(&self, index: usize) -> bool {
-        let online = index + self.plan.shape.users >= self.desks.len();
+        let online = index + self.plan.shape.users >= self.devices.len();
         self.plan.shape.tags == Tags::None || online
     }
 
@@ -516,13 +434,15 @@ impl World {
 
     /// The session's state of a device, as the app knows it.
     pub(crate) fn session_of(&self, index: usize) -> SessionState {
-        let desk = self.desks.get(index);
-        desk.map_or(SessionState::Closed, |desk| desk.session.clone())
+        let device = self.devices.get(index);
+        device.map_or(SessionState::Closed, |device| device.session.clone())
     }
 }
 
-fn snapshot_of(desk: &Desk) -> Option<Mirror> {
-    desk.store().map(|store| Mirror::of(store).without_times())
+fn snapshot_of(device: &Device) -> Option<Mirror> {
+    device
+        .store()
+        .map(|store| Mirror::of(store).without_times())
 }
 
 fn limits(shape: &Shape) -> Limits {

@@ -1,0 +1,15 @@
+//! Devices: an engine on each, or one for two of them, their disks, and the apps that use them.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `actions.rs` | what apps can do, and which of it a seed draws |
+//! | `apps.rs` | apps do what the plan says |
+//! | `device.rs` | one client of a device over all its lives: disk, writer, observer |
+//! | `engine.rs` | an engine: the real rounds of the loop, with a power switch |
+//! | `power.rs` | engines are booted, handed calls, and lose their power |
+
+pub(crate) mod actions;
+mod apps;
+pub(crate) mod device;
+pub(crate) mod engine;
+pub(crate) mod power;

@@ -1,0 +1,14 @@
+//! What goes wrong: faults of the world, which Sampan must bear, and faults planted in Sampan, which the
+//! checks must notice.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `kinds.rs` | the faults of the world, and which of them a seed draws |
+//! | `strike.rs` | faults strike as the plan says |
+//! | `planted.rs` | the planted faults, with the limit of each |
+//! | `planted_frames.rs` | those that are planted in frames |
+
+pub(crate) mod kinds;
+pub(crate) mod planted;
+pub(crate) mod planted_frames;
+mod strike;
