@@ -1,5 +1,5 @@
 //! The world around the rounds, as the engine has it: the clock, sockets, signers, the stores' writers,
-//! and those who wait or watch. The simulator has its own (`sim/src/engine.rs`).
+//! and those who wait or watch. The simulator has its own (`sim/src/devices/engine.rs`).
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

@@ -14,6 +14,7 @@
 //! | `sim.rs` | `cargo xtask sim`: builds and runs the simulator |
 //! | `inspect.rs` | `cargo xtask store-inspect`: what a store's folder holds |
 //! | `torture.rs` | `cargo xtask torture`: the long runs that maltreat the store |
+//! | `mutants.rs` | `cargo xtask mutants`: how many planted defects the tests notice |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
 //! | `surface.rs` | `cargo xtask surface`: what the generated code offers, beside what it offered |
 //! | `tree.rs` | where the workspace and its build output are |
@@ -38,6 +39,7 @@ mod conformance;
 mod count;
 mod inspect;
 mod licence;
+mod mutants;
 mod phone;
 mod policy;
 mod ran;
@@ -137,6 +139,12 @@ const COMMANDS: &[Command] = &[
         run: conformance::run,
     },
     Command {
+        name: "mutants",
+        usage: "mutants [--sample N] [--seed S] [--room R]",
+        about: "plants a sample of defects in each room with cargo-mutants, and tells which the tests miss",
+        run: mutants::run,
+    },
+    Command {
         name: "policy",
         usage: "policy",
         about: "holds every dependency to the licences, bans and sources of deny.toml",
@@ -208,9 +216,7 @@ mod tests {
             panic!("an unknown command was accepted");
         };
         assert!(
-            what.contains(
-                "test, bench, bindings, surface, sim, store-inspect, torture, conformance, policy"
-            ),
+            COMMANDS.iter().all(|command| what.contains(command.name)),
             "{what}"
         );
     }
