@@ -259,6 +259,8 @@ operations! {
     RevokeTokens => MasterKey;
     /// Reading missed notifications.
     ReadNotifications => TokenHolder;
+    /// Reading everything that is kept of the app.
+    ReadRecords => MasterKey;
     /// Reading the roles of a conversation; [`Operation::ListRoles`] is asked too.
     ReadMemberInfo => TokenHolder;
 }

@@ -53,7 +53,16 @@ pub use self::apps::{app, settings, signature};
 pub use self::columns::{attributes, column};
 pub use self::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId, Ticket};
 pub use self::exchange::refusal::Refusal;
-pub use self::exchange::request::{Dialect, RestAnswer, RestCall, RestRequest};
+pub use self::exchange::request::{Dialect, RecordsCall, RestAnswer, RestCall, RestRequest};
 pub use self::machine::Core;
 pub use self::queries::{filter, query};
 pub use self::state::entropy::Entropy;
+
+/// The id of a set of members: the unique conversation of exactly these members is found by it.
+#[must_use]
+pub fn unique_id(
+    kind: crate::storage::Kind,
+    members: &std::collections::BTreeSet<sampan::model::ClientId>,
+) -> String {
+    conversations::start::unique_id(kind, members)
+}

@@ -27,6 +27,7 @@ use tokio::time::timeout;
 use super::actor::Letter;
 use super::clock::Clock;
 use super::listener::Mark;
+use super::records;
 use super::socket::{self, Reach};
 use super::turns::Lane;
 use crate::core::access::{Operation, Who};
@@ -119,7 +120,7 @@ fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 11] {
 /// The router of all routes.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let mut router = Router::new();
-    for (path, operation, handler) in routes() {
+    for (path, operation, handler) in routes().into_iter().chain(records::routes()) {
         let gate = middleware::from_fn_with_state((Arc::clone(&shared), operation), admit);
         router = router.route(path, handler.route_layer(gate));
     }
@@ -498,7 +499,7 @@ fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<AppId, RestA
 }
 
 /// Puts a request to the core and waits for the answer.
-async fn ask(shared: &Shared, app: AppId, call: RestCall) -> Response {
+pub(super) async fn ask(shared: &Shared, app: AppId, call: RestCall) -> Response {
     let Ok(_permit) = shared.asking.try_acquire() else {
         return answer(RestAnswer::refused(503, 1, "too many requests at a time"));
     };
@@ -540,7 +541,8 @@ mod tests {
     /// Every operation that a request over HTTP can be for has a path, and no other has one.
     #[test]
     fn each_operation_over_http_has_a_route() {
-        let mut served: Vec<Operation> = routes().iter().map(|(_, it, _)| *it).collect();
+        let all = routes().into_iter().chain(records::routes());
+        let mut served: Vec<Operation> = all.map(|(_, it, _)| it).collect();
         served.sort_unstable();
         served.dedup();
         let over_http = |it: &&Operation| {

@@ -6,6 +6,7 @@
 //! | `turns.rs` | whose input the core takes next: each client in its turn, by counted cost |
 //! | `socket.rs` | a task per connection |
 //! | `http.rs` | routers and the endpoints that SDKs call |
+//! | `records.rs` | the routes by which an app's own servers read what is kept |
 //! | `listener.rs` | accepted sockets, closed so that the other side reads why |
 //! | `fanout.rs` | the queues of connections, and what happens when one is full |
 //! | `report.rs` | telling the operator of faults |
@@ -19,6 +20,7 @@ mod clock;
 mod fanout;
 mod http;
 mod listener;
+mod records;
 mod report;
 mod service;
 mod socket;

@@ -78,6 +78,43 @@ const PATHS: &[(&str, &str, &str, [u16; 5])] = &[
         r#"{"client_id":7}"#,
         [401, 401, 401, 401, 400],
     ),
+    ("GET", "/1.2/rtm/messages", "", [401, 401, 401, 401, 200]),
+    (
+        "GET",
+        "/1.2/rtm/messages?limit=1001",
+        "",
+        [401, 401, 401, 401, 400],
+    ),
+    (
+        "GET",
+        "/1.2/rtm/messages?msgid=x",
+        "",
+        [401, 401, 401, 401, 400],
+    ),
+    (
+        "GET",
+        "/1.2/rtm/conversations/none/messages",
+        "",
+        [401, 401, 401, 401, 404],
+    ),
+    (
+        "GET",
+        "/1.2/rtm/clients/Tom/messages",
+        "",
+        [401, 401, 401, 401, 200],
+    ),
+    (
+        "GET",
+        "/1.1/scan/classes/_Conversation",
+        "",
+        [401, 401, 401, 401, 200],
+    ),
+    (
+        "GET",
+        "/1.1/scan/classes/_User",
+        "",
+        [401, 401, 401, 401, 404],
+    ),
     // No key stands for the token of a client.
     (
         "GET",

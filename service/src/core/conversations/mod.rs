@@ -6,5 +6,5 @@ mod inquiry;
 mod member;
 pub(in crate::core) mod notices;
 pub(in crate::core) mod role;
-mod start;
+pub(in crate::core) mod start;
 mod update;

@@ -1,5 +1,7 @@
 //! Requests over HTTP that the core answers, and their answers. All others are the shell's.
 
+use std::collections::BTreeMap;
+
 use sampan::model::{AppId, Timestamp};
 use serde_json::{Value, json};
 
@@ -53,6 +55,39 @@ pub enum RestCall {
     Sign {
         /// The account session; whose it is, only the app's own account service knows.
         session_token: String,
+    },
+    /// What is kept, for the app's own servers.
+    Records(RecordsCall),
+}
+
+/// What an app's own server can read.
+#[derive(Clone, Debug)]
+pub enum RecordsCall {
+    /// The history of the whole app.
+    OfApp {
+        /// The query, as it came.
+        query: BTreeMap<String, String>,
+    },
+    /// The history of one conversation.
+    OfConversation {
+        /// The conversation.
+        id: String,
+        /// The query, as it came.
+        query: BTreeMap<String, String>,
+    },
+    /// What one client sent.
+    OfClient {
+        /// The client.
+        id: String,
+        /// The query, as it came.
+        query: BTreeMap<String, String>,
+    },
+    /// The rows of a table.
+    OfTable {
+        /// The name of the class.
+        class: String,
+        /// The query, as it came.
+        query: BTreeMap<String, String>,
     },
 }
 

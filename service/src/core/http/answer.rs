@@ -57,6 +57,7 @@ impl<S: Storage> Core<S> {
                 self.revoke_tokens(now, app, client.as_deref(), *until, effects)
                     .await
             }
+            RestCall::Records(call) => self.records(now, app, call).await,
         };
         match answer {
             Ok(answer) => answer,

@@ -1,3 +1,4 @@
 //! The answers to requests over HTTP.
 
 mod answer;
+mod records;
