@@ -11,6 +11,7 @@
 //! | [`http`] | a service to ask |
 //! | [`crawl`] | asking it for everything |
 //! | [`merged`] | the messages of an archive, each once |
+//! | [`load`] | into the data folder of a service |
 //! | [`cli`] | flags, and what they do |
 
 pub mod archive;
@@ -19,4 +20,5 @@ mod clock;
 pub mod core;
 pub mod crawl;
 pub mod http;
+pub mod load;
 pub mod merged;

@@ -2,6 +2,7 @@
 
 mod crawl;
 mod inspect;
+mod load;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +28,12 @@ enum Command {
     /// then adds what is new. In the last days run it with --again: only a second reading shows what was edited,
     /// recalled or deleted since.
     Crawl(Box<CrawlArguments>),
+    /// Loads archives and exports of tables into the data folder of a sampan-service.
+    ///
+    /// Ids, times, order, content, members, roles and columns stay as they were. Load in any order, and again: what
+    /// is there already stays, and what a later reading knows better replaces it. No service may be running on the
+    /// folder meanwhile.
+    Load(LoadArguments),
     /// Tells what an archive holds and what is left to read.
     Status(ArchiveArgument),
     /// Reads every page of an archive and checks its hashes.
@@ -123,6 +130,25 @@ struct PaceArguments {
 }
 
 #[derive(Args, Debug)]
+struct LoadArguments {
+    /// Data folder of the service; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The id of the app.
+    #[arg(long, value_name = "ID")]
+    app: String,
+    /// Folder of an archive; may be given again.
+    #[arg(long, value_name = "DIR")]
+    archive: Vec<PathBuf>,
+    /// File of an export: .jsonl, .json or .bson, each also as .gz, or a .tar.gz of them; may be given again.
+    #[arg(long, value_name = "FILE")]
+    export: Vec<PathBuf>,
+    /// Lists every row that is not stored in this file, with the reason and the row as it came.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 struct ArchiveArgument {
     /// Folder of the archive.
     archive: PathBuf,
@@ -153,6 +179,7 @@ A whole way, in short:
   sampan-migrate crawl  --server https://HOST --app ID --archive ./saved --attachments
   sampan-migrate status ./saved
   sampan-migrate verify ./saved
+  sampan-migrate load   --archive ./saved --export _Conversation.0.jsonl --data ./data --app ID --report left.jsonl
   sampan-migrate crawl  --server https://HOST --app ID --archive ./saved --again     # in the last days
 
 It ends with code 0 when everything that was asked for is done, with 1 when it could not go on, with 2 when a flag
@@ -166,6 +193,7 @@ const LEFT: u8 = 3;
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Crawl(arguments) => crawl::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
         Command::Status(arguments) => inspect::status(&arguments.archive),
         Command::Verify(arguments) => inspect::verify(&arguments.archive, arguments.repair),
         Command::Messages(arguments) => inspect::messages(&arguments.archive, arguments.changed),

@@ -6,6 +6,8 @@
 //! | `crawl.rs` | what is saved |
 //! | `trouble.rs` | services that fail, damaged archives, full disks |
 //! | `kill.rs` | the program killed at any request |
+//! | `load.rs` | what is loaded into a service |
+//! | `service.rs` | from one service of our own into another |
 
 #![allow(
     clippy::expect_used,
@@ -17,6 +19,8 @@
 mod crawl;
 mod fake;
 mod kill;
+mod load;
+mod service;
 mod trouble;
 
 use std::path::Path;

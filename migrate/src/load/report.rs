@@ -1,0 +1,78 @@
+//! What became of every row: counts of all, and a line for each that was not stored.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use serde_json::json;
+
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// It is new in the service.
+    Stored,
+    /// It changed what the service has.
+    Merged,
+    /// The service has it, or a later state of it.
+    Known,
+    /// It was not stored, and why.
+    Quarantined(String),
+}
+
+/// Counts, and the file of what was not stored.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many rows of each kind had each fate.
+    pub counts: BTreeMap<(String, Fate), u64>,
+    list: Option<BufWriter<File>>,
+    failed: Option<std::io::Error>,
+}
+
+impl Report {
+    /// A report whose list is written to a file.
+    pub(super) fn to(path: Option<&Path>) -> std::io::Result<Self> {
+        let list = path.map(File::create).transpose()?.map(BufWriter::new);
+        Ok(Self {
+            list,
+            ..Self::default()
+        })
+    }
+
+    /// Notes the fate of a row.
+    pub(super) fn note(&mut self, fate: Fate, kind: &str, row: &str) {
+        if let (Fate::Quarantined(reason), Some(list)) = (&fate, &mut self.list) {
+            // The row as it came, so that nothing is lost with it.
+            let line = json!({ "kind": kind, "reason": reason, "row": row });
+            if let Err(error) = writeln!(list, "{line}") {
+                self.failed.get_or_insert(error);
+            }
+        }
+        *self.counts.entry((kind.to_owned(), fate)).or_default() += 1;
+    }
+
+    /// Makes the list complete.
+    pub(super) fn close(&mut self) -> std::io::Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        match &mut self.list {
+            Some(list) => list.flush(),
+            None => Ok(()),
+        }
+    }
+
+    /// How many rows of a kind had a fate; for quarantined ones, whatever the reason.
+    #[must_use]
+    pub fn count(&self, kind: &str, fate: &Fate) -> u64 {
+        let is_same = |other: &Fate| match (fate, other) {
+            (Fate::Quarantined(_), Fate::Quarantined(_)) => true,
+            _ => fate == other,
+        };
+        let counts = self
+            .counts
+            .iter()
+            .filter(|((one, other), _)| one == kind && is_same(other));
+        counts.map(|(_, count)| count).sum()
+    }
+}

@@ -1,0 +1,423 @@
+//! Archives and exports, loaded into the data folder of a service.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use sampan::model::{AppId, Timestamp};
+use sampan_migrate::load::{self, Fate, LoadError, Report};
+use sampan_service::storage::{Body, Message, Order, RedbStorage, Span, Storage as _, Write};
+use serde_json::{Value, json};
+
+use crate::fake::{APP, DAY, Fake, FakeRow, NOW, history};
+use crate::{options, run};
+use sampan_migrate::crawl::Options;
+
+fn sources(data: &Path, archives: &[&Path], exports: &[&Path]) -> load::Options {
+    load::Options {
+        data: data.to_owned(),
+        app: APP.to_owned(),
+        archives: archives.iter().map(|path| path.to_path_buf()).collect(),
+        exports: exports.iter().map(|path| path.to_path_buf()).collect(),
+        report: Some(data.with_extension("report")),
+    }
+}
+
+async fn load_into(data: &Path, archives: &[&Path], exports: &[&Path]) -> Report {
+    load::run(&sources(data, archives, exports)).await.unwrap()
+}
+
+/// All that a service keeps of the app, as text.
+pub(crate) async fn dump(data: &Path) -> String {
+    let storage = RedbStorage::open_folder(data).unwrap();
+    let app = AppId::new(APP).unwrap();
+    let mut text = String::new();
+    for conversation in storage.conversations(&app, None, usize::MAX).await.unwrap() {
+        text.push_str(&format!("{conversation:?}\n"));
+        for member in storage
+            .members(&app, &conversation.id, usize::MAX)
+            .await
+            .unwrap()
+        {
+            text.push_str(&format!("  {member:?}\n"));
+        }
+        for message in messages(&storage, conversation.id.as_str()).await {
+            let words = match &message.body {
+                Body::Text(text) => text.clone(),
+                Body::Binary(bytes) => format!("{bytes:?}"),
+            };
+            text.push_str(&format!("  {message:?} {words}\n"));
+        }
+    }
+    text
+}
+
+async fn messages(storage: &RedbStorage, conversation: &str) -> Vec<Message> {
+    let app = AppId::new(APP).unwrap();
+    let id = conversation.try_into().unwrap();
+    let span = Span::default();
+    let all = storage.messages(&app, &id, &span, Order::OldestFirst, usize::MAX);
+    all.await.unwrap()
+}
+
+fn iso(at: i64) -> String {
+    sampan::wire::iso::format(Timestamp::from_millis(at))
+}
+
+/// A table of the conversations of [`history`], as it was at a time.
+fn table(at: i64, extra: &str) -> Vec<Value> {
+    (0..9)
+        .map(|index| {
+            json!({
+                "objectId": format!("conv{index}"), "name": format!("name {extra}"), "c": "client0",
+                "m": ["client0", "client1", format!("client{}", index % 5)], "mu": ["client1"],
+                "attr": { "deep": [1, { "x": null }] }, "custom": 0.1, "ACL": { "*": { "read": true } },
+                "unique": true, "uniqueId": "theirs", "lm": { "__type": "Date", "iso": iso(NOW) },
+                "createdAt": iso(NOW - 300 * DAY + index), "updatedAt": iso(at),
+            })
+        })
+        .collect()
+}
+
+fn lines(rows: &[Value]) -> String {
+    let mut text =
+        "#filetype:JSON-streaming {\"type\":\"Class\",\"class\":\"_Conversation\"}\n".to_owned();
+    for row in rows {
+        text.push_str(&format!("{row}\n"));
+    }
+    text
+}
+
+fn file(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(bytes.as_ref()).unwrap();
+    packer.finish().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loaded_history_has_its_ids_times_order_and_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = history(7, 500, 9);
+    rows[10].data = json!({ "_lctype": -127 }).to_string();
+    let fake = Fake::start(rows.clone()).await;
+    let archive = folder.path().join("archive");
+    run(&fake, &options(&archive)).await.unwrap();
+    let export = file(
+        folder.path(),
+        "_Conversation.0.jsonl",
+        lines(&table(NOW, "")),
+    );
+    let data = folder.path().join("data");
+    let report = load_into(&data, &[&archive], &[&export]).await;
+    assert_eq!(report.count("message", &Fate::Stored), 500);
+    let storage = RedbStorage::open_folder(&data).unwrap();
+    for index in 0..9 {
+        let conversation = format!("conv{index}");
+        let mut wanted: Vec<&FakeRow> = rows
+            .iter()
+            .filter(|row| row.conversation == conversation)
+            .collect();
+        wanted.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+        let found = messages(&storage, &conversation).await;
+        assert_eq!(found.len(), wanted.len());
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert_eq!(
+                (
+                    found.sent_at.as_millis(),
+                    found.id.as_str(),
+                    found.from.as_str()
+                ),
+                (wanted.at, wanted.id.as_str(), wanted.from.as_str())
+            );
+            assert_eq!(found.body, Body::Text(wanted.data.clone()));
+            assert_eq!(found.recalled, wanted.data.contains("-127"));
+        }
+        let app = AppId::new(APP).unwrap();
+        let id = conversation.as_str().try_into().unwrap();
+        let kept = storage.conversation(&app, &id).await.unwrap().unwrap();
+        assert_eq!(kept.columns["custom"].to_string(), "0.1");
+        assert_eq!(kept.columns["attr"], json!({ "deep": [1, { "x": null }] }));
+        let members = storage.members(&app, &id, 100).await.unwrap();
+        let newest = found_newest(&storage, &conversation).await;
+        assert!(
+            members.iter().all(|member| member.read_until >= newest),
+            "what was loaded counts as read"
+        );
+        let muted: Vec<&str> = members
+            .iter()
+            .filter(|it| it.muted)
+            .map(|it| it.client.as_str())
+            .collect();
+        assert_eq!(muted, ["client1"]);
+    }
+}
+
+async fn found_newest(storage: &RedbStorage, conversation: &str) -> Timestamp {
+    messages(storage, conversation)
+        .await
+        .last()
+        .map_or(Timestamp::ZERO, |last| last.sent_at)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_in_any_order_and_number_give_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(history(23, 120, 6)).await;
+    let first = folder.path().join("first");
+    run(&fake, &options(&first)).await.unwrap();
+    {
+        let mut world = fake.world();
+        world.now = NOW + DAY;
+        world.rows[5].data = "edited".to_owned();
+        world.rows[6].data = json!({ "_lctype": -127 }).to_string();
+    }
+    let second = folder.path().join("second");
+    run(&fake, &options(&second)).await.unwrap();
+    fake.world().rows.remove(9);
+    fake.world().now = NOW + 2 * DAY;
+    run(
+        &fake,
+        &Options {
+            again: true,
+            ..options(&second)
+        },
+    )
+    .await
+    .unwrap();
+    let old = file(
+        folder.path(),
+        "_Conversation.0.jsonl",
+        lines(&table(NOW - DAY, "old")),
+    );
+    let mut rows = table(NOW, "new");
+    rows[3]["m"] = json!(["client0", "client4"]);
+    let new = file(folder.path(), "_Conversation.1.jsonl", lines(&rows));
+    let roles = json!([
+        { "cid": "conv1", "clientId": "client1", "role": "Manager", "updatedAt": iso(NOW) },
+        { "cid": "conv1", "clientId": "client1", "role": "Member", "updatedAt": iso(NOW - DAY) },
+    ]);
+    let roles = file(
+        folder.path(),
+        "_ConversationMemberInfo.json",
+        roles.to_string(),
+    );
+    let all: [(&[&Path], &[&Path]); 5] = [
+        (&[&first], &[]),
+        (&[&second], &[]),
+        (&[], &[&old]),
+        (&[], &[&new]),
+        (&[], &[&roles]),
+    ];
+    let mut wanted = None;
+    for (number, order) in orders(all.len()).into_iter().enumerate() {
+        let data = folder.path().join(format!("data{number}"));
+        for index in order.iter().chain(order.iter().take(2)) {
+            load_into(&data, all[*index].0, all[*index].1).await;
+        }
+        let found = dump(&data).await;
+        let wanted = wanted.get_or_insert_with(|| found.clone());
+        assert_eq!(*wanted, found, "order {order:?}");
+    }
+    let wanted = wanted.unwrap();
+    assert!(wanted.contains("edited") && wanted.contains("name new") && wanted.contains("Manager"));
+    assert!(!wanted.contains("name old"));
+}
+
+/// Some of the orders of so many things: each is first once, and each is last once.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let turned = (0..count).map(|turn| {
+        (0..count)
+            .map(|index| (index + turn) % count)
+            .collect::<Vec<_>>()
+    });
+    let turned: Vec<Vec<usize>> = turned.collect();
+    let backwards = turned
+        .iter()
+        .map(|order| order.iter().rev().copied().collect());
+    let backwards: Vec<Vec<usize>> = backwards.collect();
+    turned.into_iter().chain(backwards).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_says_the_same_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = table(NOW, "x");
+    let text = lines(&rows);
+    let array = Value::from(rows.clone()).to_string();
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n\r\n"));
+    let mut documents = Vec::new();
+    for row in &rows {
+        let mut document = bson::Document::new();
+        for (name, value) in row.as_object().unwrap() {
+            let (name, value) = match name.as_str() {
+                "objectId" => ("_id", bson::Bson::try_from(value.clone()).unwrap()),
+                "createdAt" | "updatedAt" => {
+                    let at = sampan::wire::iso::parse(value.as_str().unwrap()).unwrap();
+                    (
+                        name.as_str(),
+                        bson::Bson::DateTime(bson::DateTime::from_millis(at.as_millis())),
+                    )
+                }
+                "lm" => ("lm", bson::Bson::DateTime(bson::DateTime::from_millis(NOW))),
+                other => (other, bson::Bson::try_from(value.clone()).unwrap()),
+            };
+            document.insert(name, value);
+        }
+        document.to_writer(&mut documents).unwrap();
+    }
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(text.len() as u64);
+    header.set_cksum();
+    tar.append_data(&mut header, "export/_Conversation.0.jsonl", text.as_bytes())
+        .unwrap();
+    let tar = tar.into_inner().unwrap();
+    let forms = [
+        ("_Conversation.0.jsonl", text.clone().into_bytes()),
+        ("renamed.jsonl", windows.into_bytes()),
+        ("_Conversation.json", array.clone().into_bytes()),
+        (
+            "_Conversation.2.json",
+            json!({ "results": rows }).to_string().into_bytes(),
+        ),
+        ("_Conversation.0.jsonl.gz", gzip(&text)),
+        ("all.tar.gz", gzip(&tar)),
+        ("_Conversation.xA1b2.bson", documents.clone()),
+        ("_Conversation.xA1b2.bson.gz", gzip(&documents)),
+    ];
+    let mut wanted = None;
+    for (name, bytes) in forms {
+        let export = file(folder.path(), name, bytes);
+        let data = folder.path().join(format!("data-{name}"));
+        let report = load_into(&data, &[], &[&export]).await;
+        assert_eq!(
+            report.count("_Conversation", &Fate::Stored),
+            9,
+            "{name}: {:?}",
+            report.counts
+        );
+        let found = dump(&data).await;
+        assert_eq!(
+            *wanted.get_or_insert_with(|| found.clone()),
+            found,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_is_stored_or_listed_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = history(29, 40, 3);
+    rows[0].conversation = "service".to_owned();
+    rows[1].from = "x".repeat(65);
+    rows[2].conversation = "unknown to every table".to_owned();
+    let fake = Fake::start(rows).await;
+    let archive = folder.path().join("archive");
+    run(&fake, &options(&archive)).await.unwrap();
+    let mut text = lines(&table(NOW, ""));
+    text.push_str("{\"objectId\":\"service\",\"sys\":true,\"createdAt\":\"2020-01-01T00:00:00.000Z\"}\n{\"name\":\"no id\"}\n{cut off\n");
+    let export = file(folder.path(), "_Conversation.0.jsonl", text);
+    let data = folder.path().join("data");
+    let report = load_into(&data, &[&archive], &[&export]).await;
+    let quarantined = Fate::Quarantined(String::new());
+    assert_eq!(report.count("message", &Fate::Stored), 38);
+    assert_eq!(report.count("message", &quarantined), 2);
+    assert_eq!(report.count("_Conversation", &Fate::Stored), 10);
+    assert_eq!(report.count("_Conversation", &quarantined), 2);
+    let list = std::fs::read_to_string(data.with_extension("report")).unwrap();
+    assert_eq!(list.lines().count(), 4, "{list}");
+    assert!(list.contains("{cut off") && list.contains("no objectId"));
+    let found = dump(&data).await;
+    assert!(
+        found.contains("unknown to every table"),
+        "a stub holds the message"
+    );
+    let again = load_into(&data, &[&archive], &[&export]).await;
+    assert_eq!(again.count("message", &Fate::Known), 38);
+    assert_eq!(dump(&data).await, found);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_in_the_new_service_is_not_undone_by_loading_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(history(37, 30, 3)).await;
+    let archive = folder.path().join("archive");
+    run(&fake, &options(&archive)).await.unwrap();
+    let data = folder.path().join("data");
+    load_into(&data, &[&archive], &[]).await;
+    let app = AppId::new(APP).unwrap();
+    let rows = fake.world().rows.clone();
+    let (first, second) = (rows[3].clone(), rows[4].clone());
+    {
+        let mut storage = RedbStorage::open_folder(&data).unwrap();
+        let id = first.conversation.as_str().try_into().unwrap();
+        let mut edited = messages(&storage, &first.conversation)
+            .await
+            .into_iter()
+            .find(|it| it.id.as_str() == first.id)
+            .unwrap();
+        edited.body = Body::Text("edited here".to_owned());
+        edited.patched_at = Some(Timestamp::from_millis(NOW + 5));
+        let gone = messages(&storage, &second.conversation)
+            .await
+            .into_iter()
+            .find(|it| it.id.as_str() == second.id)
+            .unwrap();
+        let other = second.conversation.as_str().try_into().unwrap();
+        let writes = vec![
+            Write::PutMessage(app.clone(), id, edited),
+            Write::DropMessage(app, other, gone.place()),
+        ];
+        storage.apply(writes).await.unwrap();
+        storage.commit().await.unwrap();
+    }
+    let lived = dump(&data).await;
+    fake.world().now = NOW + DAY;
+    fake.world().rows[3].data = "edited there".to_owned();
+    run(
+        &fake,
+        &Options {
+            again: true,
+            ..options(&archive)
+        },
+    )
+    .await
+    .unwrap();
+    load_into(&data, &[&archive], &[]).await;
+    assert_eq!(dump(&data).await, lived);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_of_another_app_and_a_damaged_export_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Vec::new()).await;
+    let archive = folder.path().join("archive");
+    run(&fake, &options(&archive)).await.unwrap();
+    let data = folder.path().join("data");
+    let other = load::Options {
+        app: "other".to_owned(),
+        ..sources(&data, &[&archive], &[])
+    };
+    let error = load::run(&other).await.unwrap_err();
+    assert!(matches!(error, LoadError::OtherApp { .. }), "{error}");
+    assert!(!data.exists(), "nothing was touched");
+    let whole = gzip(lines(&table(NOW, "")));
+    let cut = file(
+        folder.path(),
+        "_Conversation.0.jsonl.gz",
+        &whole[..whole.len() - 9],
+    );
+    let error = load::run(&sources(&data, &[], &[&cut])).await.unwrap_err();
+    assert!(matches!(error, LoadError::Export(_)), "{error}");
+    let whole = file(folder.path(), "_Conversation.0.jsonl.gz", &whole);
+    load_into(&data, &[], &[&whole]).await;
+    let straight = folder.path().join("straight");
+    load_into(&straight, &[], &[&whole]).await;
+    assert_eq!(dump(&data).await, dump(&straight).await);
+}
