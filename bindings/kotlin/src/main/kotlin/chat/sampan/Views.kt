@@ -1,0 +1,106 @@
+// Live views as flows of states.
+//
+// A view is asked for what changed since the version that the collector holds: so a collector may be
+// cancelled at any moment and begin again, any number may follow one view, and a slow one is given
+// one update for all that it missed.
+package chat.sampan
+
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.SharingStarted
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.flow.stateIn
+
+/** How long a shared state is followed when nobody looks: long enough for a screen that turns. */
+private const val LINGER_MILLIS = 5_000L
+
+/** What a timeline shows at one moment. */
+data class TimelineState(
+    val version: ULong = 0uL,
+    val items: List<TimelineItem> = emptyList(),
+    val older: TimelineEdge = TimelineEdge.More,
+    val newer: TimelineEdge = TimelineEdge.More,
+    val anchor: TimelineAnchor = TimelineAnchor.None,
+    val below: Int = 0,
+) {
+    /** The state after an update that [Timeline.next] answered to this state's version. */
+    fun applied(update: TimelineUpdate): TimelineState {
+        val items = ArrayList(items)
+        for (edit in update.edits) when (edit) {
+            is TimelineEdit.Reset -> { items.clear(); items.addAll(edit.items) }
+            is TimelineEdit.Insert -> items.addAll(edit.at.toInt(), edit.items)
+            is TimelineEdit.Remove -> items.removeRange(edit.at, edit.count)
+            is TimelineEdit.Replace -> items[edit.at.toInt()] = edit.item
+            is TimelineEdit.Move -> { items.removeAt(edit.from.toInt()); items.add(edit.to.toInt(), edit.item) }
+        }
+        return TimelineState(update.version, items, update.older, update.newer, update.anchor, update.below)
+    }
+
+    /** Where the item of a key stands, or -1. */
+    fun indexOf(key: ItemKey): Int = items.indexOfFirst { it.key == key }
+}
+
+/** What a list of conversations shows at one moment. */
+data class ListState(
+    val version: ULong = 0uL,
+    val rows: List<ConversationRow> = emptyList(),
+    val more: Boolean = false,
+    val total: Int = 0,
+) {
+    /** The state after an update that [ConversationList.next] answered to this state's version. */
+    fun applied(update: ListUpdate): ListState {
+        val rows = ArrayList(rows)
+        for (edit in update.edits) when (edit) {
+            is ListEdit.Reset -> { rows.clear(); rows.addAll(edit.rows) }
+            is ListEdit.Insert -> rows.addAll(edit.at.toInt(), edit.rows)
+            is ListEdit.Remove -> rows.removeRange(edit.at, edit.count)
+            is ListEdit.Replace -> rows[edit.at.toInt()] = edit.row
+            is ListEdit.Move -> { rows.removeAt(edit.from.toInt()); rows.add(edit.to.toInt(), edit.row) }
+        }
+        return ListState(update.version, rows, update.more, update.total)
+    }
+}
+
+private fun <T> ArrayList<T>.removeRange(at: UInt, count: UInt) {
+    subList(at.toInt(), (at + count).toInt()).clear()
+}
+
+/** The states of a timeline, from the present one on, until the view ends. */
+val Timeline.states: Flow<TimelineState>
+    get() = flow {
+        var state = TimelineState()
+        while (true) {
+            state = state.applied(next(state.version) ?: break)
+            emit(state)
+        }
+    }
+
+/** The states of a list of conversations, from the present one on, until the view ends. */
+val ConversationList.states: Flow<ListState>
+    get() = flow {
+        var state = ListState()
+        while (true) {
+            state = state.applied(next(state.version) ?: break)
+            emit(state)
+        }
+    }
+
+/** The states of a client, from the present one on, until it is closed. */
+val Client.states: Flow<ClientState>
+    get() = flow {
+        var version = 0uL
+        while (true) {
+            val state = nextState(version) ?: break
+            version = state.version
+            emit(state)
+        }
+    }
+
+/** The states for a screen: followed while somebody looks, and five seconds longer. */
+fun Timeline.statesIn(scope: CoroutineScope): StateFlow<TimelineState> =
+    states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), TimelineState())
+
+/** The states for a screen: followed while somebody looks, and five seconds longer. */
+fun ConversationList.statesIn(scope: CoroutineScope): StateFlow<ListState> =
+    states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), ListState())
