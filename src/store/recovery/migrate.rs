@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::store::format::messagepack::decode;
     use crate::store::tree::memory::LogKv;
-    use crate::store::tree::{Direction, KeyRange, Visit};
+    use crate::store::tree::{ApplyRequest, Direction, KeyRange, Visit};
 
     /// A tree that is killed at one of its batches.
     #[derive(Debug)]
@@ -100,11 +100,15 @@ mod tests {
             self.tree.apply(batch)
         }
 
-        fn wants_each_flushed(&self) -> bool {
-            true
+        fn begin_apply(&self, request: ApplyRequest) -> Result<(), StoreError> {
+            self.apply(&request.batch)
         }
 
-        fn flush(&self) -> Result<(), StoreError> {
+        fn begin_flush(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn wait_flushed(&self) -> Result<(), StoreError> {
             Ok(())
         }
 

@@ -57,6 +57,16 @@ pub(crate) enum Check {
     Full,
 }
 
+/// What a tree turned out to be.
+enum TreeCondition {
+    /// It is as it was closed: nothing has to be written.
+    AsClosed(Tables),
+    /// Intents were replayed on it, or it has a newer schema now.
+    BroughtForward(Tables),
+    /// It is damaged, or not what it was: a new one has to be made.
+    Lost,
+}
+
 impl Location {
     /// Opens everything, mends what can be mended, and starts the journal anew.
     pub(crate) fn open(
@@ -71,46 +81,24 @@ impl Location {
         let journal = JournalContent::read(disk, codec);
         let journal = journal.map_err(|e| StoreError::io("reading the journal", &e))?;
         let unfinished = Unfinished::read(disk)?;
-        let looked = match &self.tree {
-            TreeLocation::Folder { options, .. } => look(&options.data_file()),
-            TreeLocation::Memory => Ok(LogEnd::default()),
-        };
-        let (tail, opened) = match looked {
-            Ok(tail) if unfinished == Unfinished::default() => (tail, self.open_tree(codec, check)),
-            Ok(_) => (
-                LogEnd::default(),
-                Err(StoreError::damaged("a tree half filled")),
-            ),
-            Err(error) => (LogEnd::default(), Err(error)),
-        };
-        let whole =
-            opened.and_then(|tables| self.replayed(tables, codec, (&journal, &tail), report));
-        let mut is_old = false;
-        let whole = whole.and_then(|tables| {
-            is_old = tables.as_ref().is_some_and(|t| t.meta.schema < SCHEMA);
-            tables.map(|t| forward(t, codec)).transpose()
+        let (tail, opened) = self.look_and_open(codec, check, &unfinished);
+        let read = opened.and_then(|tables| {
+            let beside = (&journal, &tail);
+            self.brought_forward(tables, codec, beside, report)
         });
-        let whole = match whole {
-            Ok(tables) => tables,
-            Err(StoreError::Damaged { .. }) => None,
-            Err(other) => return Err(other),
+        let condition = match read {
+            Err(StoreError::Damaged { .. }) => TreeCondition::Lost,
+            read => read?,
         };
-        if whole.is_some() {
-            self.remove_old();
-        }
-        let is_same = !is_old && report.intents_replayed == 0;
-        let is_ordinary = whole.is_some() && !journal.is_damaged() && is_same;
-        let mut tables = match whole {
-            Some(tables) => tables,
-            None => {
+        let (mut tables, is_as_closed) = match condition {
+            TreeCondition::AsClosed(tables) => (tables, true),
+            TreeCondition::BroughtForward(tables) => (tables, false),
+            TreeCondition::Lost => {
                 let found = (&tail, &journal, unfinished);
-                let (mut tables, salvaged) = self.rebuild(codec, found, now, report)?;
-                restore_outbox(&mut tables, codec, &journal, salvaged, report)?;
-                tables.kv.flush()?;
-                Unfinished::finish(disk)?;
-                tables
+                (self.made_anew(codec, found, now, report)?, false)
             }
         };
+        let is_ordinary = is_as_closed && !journal.is_damaged();
         let is_list_new = tables.list.unwritten.is_all;
         if is_list_new {
             make_list(&mut tables, codec)?;
@@ -139,15 +127,37 @@ impl Location {
         Ok((tables, started))
     }
 
-    /// Replays the journal on a tree that opened. None when the tree is not what it was: older than
-    /// the journal says, or empty over files that are not.
-    fn replayed(
+    /// Looks at the tree's files, then opens it. A tree that was being filled is not opened.
+    fn look_and_open(
+        &self,
+        codec: &Codec,
+        check: Check,
+        unfinished: &Unfinished,
+    ) -> (LogEnd, Result<Tables, StoreError>) {
+        let looked = match &self.tree {
+            TreeLocation::Folder { options, .. } => look(&options.data_file()),
+            TreeLocation::Memory => Ok(LogEnd::default()),
+        };
+        let is_half_filled = *unfinished != Unfinished::default();
+        match looked {
+            Ok(_) if is_half_filled => {
+                let half = StoreError::damaged("a tree half filled");
+                (LogEnd::default(), Err(half))
+            }
+            Ok(tail) => (tail, self.open_tree(codec, check)),
+            Err(error) => (LogEnd::default(), Err(error)),
+        }
+    }
+
+    /// Replays the journal on a tree that opened, and brings it to the schema of this version. The tree is
+    /// lost when it is not what it was: older than the journal says, or empty over files that are not.
+    fn brought_forward(
         &self,
         mut tables: Tables,
         codec: &Codec,
         (journal, tail): (&JournalContent, &LogEnd),
         report: &mut OpenReport,
-    ) -> Result<Option<Tables>, StoreError> {
+    ) -> Result<TreeCondition, StoreError> {
         let blank = tables.meta.seq == 0;
         report.created = blank && journal.records.is_empty();
         // Before anything is replayed, for that is in the files at once.
@@ -159,9 +169,32 @@ impl Location {
         {
             report.rolled_back = true;
             report.created = false;
-            return Ok(None);
+            return Ok(TreeCondition::Lost);
         }
-        Ok(Some(tables))
+        let is_old = tables.meta.schema < SCHEMA;
+        let tables = forward(tables, codec)?;
+        self.remove_old();
+        Ok(if is_old || report.intents_replayed > 0 {
+            TreeCondition::BroughtForward(tables)
+        } else {
+            TreeCondition::AsClosed(tables)
+        })
+    }
+
+    /// Makes a new tree of what is whole in the old one's files and in the journal.
+    fn made_anew(
+        &self,
+        codec: &Codec,
+        found: (&LogEnd, &JournalContent, Unfinished),
+        now: Timestamp,
+        report: &mut OpenReport,
+    ) -> Result<Tables, StoreError> {
+        let journal = found.1;
+        let (mut tables, salvaged) = self.rebuild(codec, found, now, report)?;
+        restore_outbox(&mut tables, codec, journal, salvaged, report)?;
+        tables.kv.flush()?;
+        Unfinished::finish(self.disk.as_ref())?;
+        Ok(tables)
     }
 
     /// Whether a raw scan finds a record in the tree's files.

@@ -112,7 +112,7 @@ fn a_new_store_that_was_killed_before_its_first_flush_is_not_taken_for_damaged()
     assert_eq!(again.store.snapshot().outbox_len(), 2);
 }
 
-/// Conversations `a` and `b` and an entry, all durable; then a message that is not.
+/// Conversations `a` and `b` and an entry, all durable; then a large commit that is in flight.
 fn afloat(seed: u64) -> (Bench, ConversationNumber) {
     let mut bench = Bench::on(MemoryDisk::new(seed));
     let number = bench.conversation("a");
@@ -123,9 +123,11 @@ fn afloat(seed: u64) -> (Bench, ConversationNumber) {
     });
     bench.writer.sync().unwrap();
     soon(&mut bench, |overlay| {
-        overlay
-            .put_message(number, &message("other", 5, "hello"))
-            .unwrap();
+        for n in 5..45 {
+            overlay
+                .put_message(number, &message("other", n, "hello"))
+                .unwrap();
+        }
     });
     (bench, number)
 }
@@ -173,29 +175,32 @@ fn a_promise_over_commits_that_are_not_synced_writes_no_tree_and_survives_a_powe
 fn a_settlement_that_a_power_cut_takes_leaves_later_promises_whole() {
     let mut undone = 0;
     for seed in 1..40 {
-        let (mut bench, number) = afloat(seed);
+        let (mut bench, _) = afloat(seed);
         let first = bench.store.snapshot().outbox()[0].id;
-        soon(&mut bench, |overlay| overlay.settle(first));
-        bench.commit(|o| {
-            o.enqueue(number, local("second"), at(9), send("second"))
-                .unwrap()
-        });
-        assert!(bench.writer.durable_seq() < bench.store.seq().0);
+        let operation = bench.disk.operations() + seed % 10;
+        bench.disk.set_fault(Some(Fault::From { operation }));
+        let mut overlay = Overlay::new(&bench.store);
+        overlay.settle(first);
+        let batch = overlay.into_batch();
+        // It may be refused: then it may be there all the same, or not.
+        let settled = bench.writer.commit(batch, CommitClass::Cache).is_ok();
         let mut bench = cut(bench);
         let mut left = unsent(&bench.store);
-        undone += usize::from(left == ["first", "second"]);
-        assert!(left == ["second"] || left == ["first", "second"]);
+        undone += usize::from(left == ["first"]);
+        assert!(left.is_empty() || left == ["first"] && !settled);
         // It goes on from there.
+        let number = bench.store.snapshot().number(&conversation_id("a"));
+        let number = number.unwrap().unwrap();
         bench.commit(|o| {
-            o.enqueue(number, local("third"), at(10), send("third"))
+            o.enqueue(number, local("second"), at(10), send("second"))
                 .unwrap()
         });
         let bench = cut(bench);
-        left.push("third".to_owned());
+        left.push("second".to_owned());
         assert_eq!(unsent(&bench.store), left);
         check_list(&bench.store);
     }
-    assert!((1..39).contains(&undone), "both were seen");
+    assert!((1..39).contains(&undone), "both were seen: {undone}");
 }
 
 #[test]
@@ -258,14 +263,14 @@ fn a_tree_that_is_older_than_what_a_promise_stands_on_is_not_taken_for_one_that_
     for n in 0..3 {
         soon(&mut bench, |overlay| {
             overlay
-                .put_message(number, &message("other", 10 + n, "hello"))
+                .put_message(number, &message("other", 110 + n, "hello"))
                 .unwrap();
         });
     }
     bench.writer.sync().unwrap();
     soon(&mut bench, |overlay| {
         overlay
-            .put_message(number, &message("other", 20, "hello"))
+            .put_message(number, &message("other", 120, "hello"))
             .unwrap();
     });
     bench.commit(|o| {
@@ -283,7 +288,7 @@ fn a_tree_that_lost_a_synced_commit_under_a_promise_that_stands_apart_is_noticed
     let old = bench.disk.read(LOG_FILE).unwrap().unwrap();
     soon(&mut bench, |overlay| {
         overlay
-            .put_message(number, &message("other", 10, "hello"))
+            .put_message(number, &message("other", 110, "hello"))
             .unwrap();
     });
     bench.commit(|o| {

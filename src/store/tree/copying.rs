@@ -26,7 +26,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::store::error::StoreError;
-use crate::store::tree::{Direction, KeyRange, Kv, KvBatch, Visit};
+use crate::store::tree::{ApplyRequest, Direction, KeyRange, Kv, KvBatch, Visit};
 
 /// How many keys, and how many of their bytes, are read at a time: a few milliseconds.
 const KEYS_AT_ONCE: usize = 256;
@@ -313,8 +313,11 @@ impl Kv for CopiedTree {
         self.tree.let_go(keys)
     }
 
-    fn wants_each_flushed(&self) -> bool {
-        self.tree.wants_each_flushed()
+    fn begin_apply(&self, request: ApplyRequest) -> Result<(), StoreError> {
+        let batch = request.batch.clone();
+        self.tree.begin_apply(request)?;
+        self.lock().mirror(&batch);
+        Ok(())
     }
 
     fn begin_flush(&self) -> Result<(), StoreError> {
@@ -323,10 +326,6 @@ impl Kv for CopiedTree {
 
     fn wait_flushed(&self) -> Result<(), StoreError> {
         self.tree.wait_flushed()
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        self.tree.flush()
     }
 
     fn size_bytes(&self) -> Result<u64, StoreError> {

@@ -1,13 +1,17 @@
-//! A tree in memory, logged to a file if it is to be kept.
+//! A tree in memory, logged to a file if it is to be kept: for tests and the simulator.
+//!
+//! It has no thread. A batch whose application was begun lies over the tree until somebody waits for it, so
+//! a power cut in between takes it, as it may with the database.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::store::disk::{Disk, DiskFile};
 use crate::store::error::StoreError;
 use crate::store::format::frame;
-use crate::store::tree::{Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
+use crate::store::tree::pending::{scan_over, value_over};
+use crate::store::tree::{ApplyRequest, Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
 
 /// A tree in memory that logs its batches to a file of the given disk: plain, for tests and the
 /// simulator. Opening reads the whole log; a torn batch at its end never happened.
@@ -25,6 +29,8 @@ struct LogState {
     tree: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Where the next batch goes.
     end: u64,
+    /// A batch that lies over the tree until somebody waits for it.
+    in_flight: Option<KvBatch>,
 }
 
 /// The log's frames carry batches, whose values carry the store's own frames.
@@ -58,7 +64,11 @@ impl LogKv {
             // What is behind a torn batch must not be taken for a later one after the next append.
             cut(disk.as_ref(), name, end).map_err(|e| StoreError::io("mending the log", &e))?;
         }
-        let state = LogState { tree, end };
+        let state = LogState {
+            tree,
+            end,
+            in_flight: None,
+        };
         Ok(Self {
             disk: Some(disk),
             name: name.to_owned(),
@@ -71,12 +81,55 @@ impl LogKv {
         let state = LogState {
             tree: BTreeMap::new(),
             end: 0,
+            in_flight: None,
         };
         Self {
             disk: None,
             name: String::new(),
             state: RwLock::new(state),
         }
+    }
+
+    /// Puts a batch into the log, then into the tree.
+    fn put(&self, state: &mut LogState, batch: &KvBatch) -> Result<(), StoreError> {
+        let bytes = frame::build(&[], &batch.to_bytes(), 0, LOG)?;
+        let end = state.end;
+        let written = self
+            .log()
+            .and_then(|log| log.map_or(Ok(()), |mut f| f.write_at(end, &bytes)));
+        written.map_err(|e| StoreError::io("the commit", &e))?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        state.end = state.end.saturating_add(length);
+        apply(&mut state.tree, batch);
+        Ok(())
+    }
+
+    /// Makes the log durable.
+    fn sync(&self) -> Result<(), StoreError> {
+        let synced = self
+            .log()
+            .and_then(|log| log.map_or(Ok(()), |mut file| file.sync()));
+        synced.map_err(|e| StoreError::io("the flush", &e))
+    }
+
+    /// Lets the batch in flight arrive, durably. Should that fail, it stays in flight.
+    fn land(&self, state: &mut LogState) -> Result<(), StoreError> {
+        let Some(batch) = state.in_flight.take() else {
+            return Ok(());
+        };
+        let landed = self.put(state, &batch).and_then(|()| self.sync());
+        if landed.is_err() {
+            state.in_flight = Some(batch);
+        }
+        landed
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, LogState> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, LogState> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log(&self) -> io::Result<Option<Box<dyn DiskFile>>> {
@@ -102,10 +155,37 @@ fn apply(tree: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &KvBatch) {
     }
 }
 
+/// Visits the keys of a range of a map.
+fn scan(
+    tree: &BTreeMap<Vec<u8>, Vec<u8>>,
+    range: KeyRange<'_>,
+    direction: Direction,
+    visit: Visit<'_>,
+) {
+    if is_empty(range) {
+        return;
+    }
+    let mut found = tree.range::<[u8], _>(range);
+    loop {
+        let next = match direction {
+            Direction::Forward => found.next(),
+            Direction::Backward => found.next_back(),
+        };
+        let Some((key, value)) = next else { return };
+        if visit(key, value).is_break() {
+            return;
+        }
+    }
+}
+
 impl Kv for LogKv {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(state.tree.get(key).cloned())
+        let state = self.read();
+        let below = || Ok(state.tree.get(key).cloned());
+        match &state.in_flight {
+            Some(batch) => value_over(&batch.changes, key, below),
+            None => below(),
+        }
     }
 
     fn scan(
@@ -114,57 +194,41 @@ impl Kv for LogKv {
         direction: Direction,
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
-        if is_empty(range) {
-            return Ok(());
-        }
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let mut found = state.tree.range::<[u8], _>(range);
-        loop {
-            let next = match direction {
-                Direction::Forward => found.next(),
-                Direction::Backward => found.next_back(),
-            };
-            let Some((key, value)) = next else {
-                return Ok(());
-            };
-            if visit(key, value).is_break() {
-                return Ok(());
-            }
+        let state = self.read();
+        let below = |visit: Visit<'_>| {
+            scan(&state.tree, range, direction, visit);
+            Ok(())
+        };
+        match &state.in_flight {
+            Some(batch) => scan_over(&batch.changes, range, direction, visit, below),
+            None => below(visit),
         }
     }
 
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let bytes = frame::build(&[], &batch.to_bytes(), 0, LOG)?;
-        let end = state.end;
-        let written = self
-            .log()
-            .and_then(|log| log.map_or(Ok(()), |mut f| f.write_at(end, &bytes)));
-        written.map_err(|e| StoreError::io("the commit", &e))?;
-        state.end = state
-            .end
-            .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        apply(&mut state.tree, batch);
+        let mut state = self.write();
+        self.land(&mut state)?;
+        self.put(&mut state, batch)
+    }
+
+    fn begin_apply(&self, request: ApplyRequest) -> Result<(), StoreError> {
+        let mut state = self.write();
+        self.land(&mut state)?;
+        state.in_flight = Some(request.batch);
         Ok(())
     }
 
-    fn wants_each_flushed(&self) -> bool {
-        false
+    fn begin_flush(&self) -> Result<(), StoreError> {
+        self.land(&mut self.write())?;
+        self.sync()
     }
 
-    fn flush(&self) -> Result<(), StoreError> {
-        let synced = self
-            .log()
-            .and_then(|log| log.map_or(Ok(()), |mut file| file.sync()));
-        synced.map_err(|e| StoreError::io("the flush", &e))
+    fn wait_flushed(&self) -> Result<(), StoreError> {
+        self.land(&mut self.write())
     }
 
     fn size_bytes(&self) -> Result<u64, StoreError> {
-        Ok(self
-            .state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .end)
+        Ok(self.read().end)
     }
 }
 
@@ -190,11 +254,15 @@ impl Kv for UnreadableTree {
         Err(self.0.clone())
     }
 
-    fn wants_each_flushed(&self) -> bool {
-        false
+    fn begin_apply(&self, _: ApplyRequest) -> Result<(), StoreError> {
+        Err(self.0.clone())
     }
 
-    fn flush(&self) -> Result<(), StoreError> {
+    fn begin_flush(&self) -> Result<(), StoreError> {
+        Err(self.0.clone())
+    }
+
+    fn wait_flushed(&self) -> Result<(), StoreError> {
         Err(self.0.clone())
     }
 

@@ -29,10 +29,10 @@ pub(crate) trait Kv: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
     /// Applies a batch, all or nothing. Readers see it on return; it is durable after a flush.
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError>;
-    /// The thread of its own that applies batches, if it has one.
-    fn beside(&self) -> Option<&dyn BackgroundApply> {
-        None
-    }
+    /// Begins to apply a batch and to make it durable, after whatever was begun before. Readers see it on
+    /// return, all of it or nothing; [`Kv::wait_flushed`] says if it failed, and then readers see it all the
+    /// same until the tree is opened anew.
+    fn begin_apply(&self, request: ApplyRequest) -> Result<(), StoreError>;
     /// Applies a batch to a tree that nobody relies on yet: in the order of keys, and maybe not at
     /// once. Readers see it on return.
     fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
@@ -43,33 +43,22 @@ pub(crate) trait Kv: fmt::Debug + Send + Sync {
     fn let_go(&self, _keys: &mut dyn Iterator<Item = &[u8]>) -> Result<(), StoreError> {
         Ok(())
     }
-    /// Whether every batch must be flushed before the next: where writes that are not synced can
-    /// destroy ones that were.
-    fn wants_each_flushed(&self) -> bool;
     /// Begins to make everything applied durable, and need not wait until it is: the next batch is
     /// applied when it is, and fails if that failed.
-    fn begin_flush(&self) -> Result<(), StoreError> {
-        self.flush()
-    }
+    fn begin_flush(&self) -> Result<(), StoreError>;
     /// Waits for a flush that was begun: the next batch is applied without a wait then.
-    fn wait_flushed(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
+    fn wait_flushed(&self) -> Result<(), StoreError>;
     /// Makes everything applied durable.
-    fn flush(&self) -> Result<(), StoreError>;
+    fn flush(&self) -> Result<(), StoreError> {
+        self.begin_flush()?;
+        self.wait_flushed()
+    }
     /// The bytes it takes on disk.
     fn size_bytes(&self) -> Result<u64, StoreError>;
     /// The memory for its cache, in bytes: what is kept decoded beside it is measured by it.
     fn cache_bytes(&self) -> u64 {
         CACHE_BYTES
     }
-}
-
-/// A tree with a thread that applies batches and flushes them.
-pub(crate) trait BackgroundApply {
-    /// Sends a batch on its way. Readers see it on return, all of it or nothing; [`Kv::wait_flushed`]
-    /// says if it failed.
-    fn begin_apply(&self, load: ApplyRequest) -> Result<(), StoreError>;
 }
 
 /// The memory for the tree's cache unless something else is asked for, in bytes.
@@ -174,13 +163,10 @@ pub(crate) struct ApplyRequest {
     pub(crate) seldom: Vec<Vec<u8>>,
 }
 
-/// Applies a batch, and flushes it where that must be.
+/// Applies a batch and makes it durable: writes that are not synced can destroy ones that were.
 pub(crate) fn apply(tree: &dyn Kv, batch: &KvBatch) -> Result<(), StoreError> {
     tree.apply(batch)?;
-    if tree.wants_each_flushed() {
-        tree.flush()?;
-    }
-    Ok(())
+    tree.flush()
 }
 
 /// Removes all keys that begin with a prefix, some at a time.

@@ -22,9 +22,7 @@ use crate::store::tree::in_flight::InFlight;
 use crate::store::tree::pending::{scan_over, value_over};
 use crate::store::tree::segment_cleaner::SegmentCleaner;
 use crate::store::tree::sync_thread::SyncThread;
-use crate::store::tree::{
-    ApplyRequest, BackgroundApply, Direction, KeyRange, Kv, KvBatch, Visit, is_empty,
-};
+use crate::store::tree::{ApplyRequest, Direction, KeyRange, Kv, KvBatch, Visit, is_empty};
 
 /// The embedded database's folder inside the store's.
 pub(crate) const TREE_FOLDER: &str = "db";
@@ -53,7 +51,7 @@ pub(crate) struct SledKv {
     cleaner: Arc<SegmentCleaner>,
     db: sled::Db,
     in_flight: InFlight,
-    /// The sync that sled leaves out: after opening everywhere, after a flush on Linux.
+    /// Applies what is in flight, flushes and syncs.
     sync_thread: SyncThread,
     cache_bytes: u64,
     /// Dropped last.
@@ -99,8 +97,9 @@ impl SledKv {
             let in_flight = in_flight.clone();
             move || arrived(&db, &cleaner, &in_flight).map_err(io::Error::other)
         };
-        let sync_thread =
-            SyncThread::start(data, move || sync_tree(&folder), before).map_err(failed)?;
+        let whole = move || sync_tree(&folder);
+        let each = move || make_durable(&data);
+        let sync_thread = SyncThread::start(before, whole, each).map_err(failed)?;
         let _end = UntilClosed(options.data_file());
         let cache_bytes = options.cache_bytes;
         Ok(Self {
@@ -442,10 +441,8 @@ impl Kv for SledKv {
 
     fn apply(&self, batch: &KvBatch) -> Result<(), StoreError> {
         self.wait_flushed()?;
-        // Also a batch that failed may have written something. Elsewhere sled syncs by itself.
-        if self.wants_each_flushed() {
-            self.sync_thread.note_written();
-        }
+        // Also a batch that failed may have written something.
+        self.sync_thread.note_written();
         self.cleaner.owe(batch.size());
         let Some(before) = self.in_flight.load() else {
             return apply(&self.db, &[batch]);
@@ -456,14 +453,8 @@ impl Kv for SledKv {
         Ok(())
     }
 
-    fn beside(&self) -> Option<&dyn BackgroundApply> {
-        self.wants_each_flushed().then_some(self)
-    }
-
     fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
-        if self.wants_each_flushed() {
-            self.sync_thread.note_written();
-        }
+        self.sync_thread.note_written();
         // A batch of sled's would be applied in the order of a hash.
         batch.changes.iter().try_for_each(|(key, value)| {
             guarded("a copy", || {
@@ -485,36 +476,6 @@ impl Kv for SledKv {
         })
     }
 
-    fn wants_each_flushed(&self) -> bool {
-        cfg!(target_os = "linux")
-    }
-
-    fn begin_flush(&self) -> Result<(), StoreError> {
-        if !self.wants_each_flushed() {
-            flushed(&self.db, &self.cleaner)?;
-        }
-        self.sync_thread.begin().map_err(of_flush)
-    }
-
-    fn wait_flushed(&self) -> Result<(), StoreError> {
-        self.sync_thread.wait().map_err(of_flush)
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        self.begin_flush()?;
-        self.wait_flushed()
-    }
-
-    fn size_bytes(&self) -> Result<u64, StoreError> {
-        guarded("a read", || self.db.size_on_disk())
-    }
-
-    fn cache_bytes(&self) -> u64 {
-        self.cache_bytes
-    }
-}
-
-impl BackgroundApply for SledKv {
     fn begin_apply(&self, mut load: ApplyRequest) -> Result<(), StoreError> {
         self.wait_flushed()?;
         self.sync_thread.note_written();
@@ -526,6 +487,22 @@ impl BackgroundApply for SledKv {
         }
         self.in_flight.send(load);
         self.sync_thread.begin().map_err(of_flush)
+    }
+
+    fn begin_flush(&self) -> Result<(), StoreError> {
+        self.sync_thread.begin().map_err(of_flush)
+    }
+
+    fn wait_flushed(&self) -> Result<(), StoreError> {
+        self.sync_thread.wait().map_err(of_flush)
+    }
+
+    fn size_bytes(&self) -> Result<u64, StoreError> {
+        guarded("a read", || self.db.size_on_disk())
+    }
+
+    fn cache_bytes(&self) -> u64 {
+        self.cache_bytes
     }
 }
 
@@ -566,6 +543,16 @@ fn is_whole(path: &Path, longer_than: usize) -> io::Result<bool> {
         .get(..rest.len().saturating_sub(uncounted))
         .unwrap_or_default();
     Ok(crc32fast::hash(counted) == u32::from_le_bytes(*crc))
+}
+
+/// Makes the data file durable once the database has written it out. This is all in which platforms differ:
+/// on Linux the database's own flush does not sync, elsewhere it does.
+fn make_durable(data: &File) -> io::Result<()> {
+    if cfg!(target_os = "linux") {
+        data.sync_data()
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes every file of the folder, and the folder's names, durable.

@@ -7,7 +7,6 @@
 //! The first sync covers everything that opening left behind, names included; it begins at once, and
 //! whoever opened the store to read does not wait for it.
 
-use std::fs::File;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::{io, thread};
 
@@ -31,12 +30,12 @@ struct SyncProgress {
 
 impl SyncThread {
     /// Begins the first sync of a file of which nothing is known to be durable: `whole` makes it
-    /// so, and whatever belongs to it. One that failed is tried again by the next. `before` is done
-    /// before each sync, on the same thread, which sleeps between syncs and ends with the sync_thread.
+    /// so, and whatever belongs to it. One that failed is tried again by the next. Later syncs are `each`.
+    /// `before` is done before each sync, on the same thread, which sleeps between syncs and ends with this.
     pub(crate) fn start(
-        file: File,
-        whole: impl Fn() -> io::Result<()> + Send + 'static,
         before: impl Fn() -> io::Result<()> + Send + 'static,
+        whole: impl Fn() -> io::Result<()> + Send + 'static,
+        each: impl Fn() -> io::Result<()> + Send + 'static,
     ) -> io::Result<Self> {
         let (to, asked) = mpsc::sync_channel::<()>(1);
         let (done, results) = mpsc::sync_channel(1);
@@ -44,7 +43,7 @@ impl SyncThread {
         let mut sync = move || {
             before()?;
             if is_whole {
-                return file.sync_data();
+                return each();
             }
             let synced = whole();
             is_whole = synced.is_ok();
@@ -123,7 +122,13 @@ fn ended() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
+
+    fn started(file: File) -> io::Result<SyncThread> {
+        SyncThread::start(|| Ok(()), || Ok(()), move || file.sync_data())
+    }
 
     #[cfg(unix)]
     #[test]
@@ -131,7 +136,7 @@ mod tests {
         // Neither the one end of a channel nor the other can be synced.
         let (end, _other) = io::pipe().unwrap();
         let end = File::from(std::os::fd::OwnedFd::from(end));
-        let sync_thread = SyncThread::start(end, || Ok(()), || Ok(())).unwrap();
+        let sync_thread = SyncThread::start(|| Ok(()), || Ok(()), move || end.sync_data()).unwrap();
         sync_thread.wait().unwrap();
         sync_thread.note_written();
         sync_thread.begin().unwrap();
@@ -152,8 +157,7 @@ mod tests {
             files.any(|file| file == path)
         };
         for _ in 0..200 {
-            let sync_thread =
-                SyncThread::start(File::create(&path).unwrap(), || Ok(()), || Ok(())).unwrap();
+            let sync_thread = started(File::create(&path).unwrap()).unwrap();
             drop(sync_thread);
             assert!(!is_open());
         }
@@ -172,8 +176,7 @@ mod tests {
             }
             Ok(())
         };
-        let sync_thread =
-            SyncThread::start(tempfile::tempfile().unwrap(), whole, || Ok(())).unwrap();
+        let sync_thread = SyncThread::start(|| Ok(()), whole, || Ok(())).unwrap();
         assert!(sync_thread.wait().is_err());
         sync_thread.begin().unwrap();
         assert!(sync_thread.wait().is_err());
@@ -188,8 +191,7 @@ mod tests {
 
     #[test]
     fn a_file_to_which_nothing_was_written_is_not_synced_again() {
-        let sync_thread =
-            SyncThread::start(tempfile::tempfile().unwrap(), || Ok(()), || Ok(())).unwrap();
+        let sync_thread = started(tempfile::tempfile().unwrap()).unwrap();
         sync_thread.wait().unwrap();
         sync_thread.begin().unwrap();
         assert!(!sync_thread.lock().running);

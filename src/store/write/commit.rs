@@ -10,16 +10,16 @@ use crate::store::journal::Journal;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::read::store::Store;
 use crate::store::state::{Shared, Tables};
-use crate::store::tree::{ApplyRequest, BackgroundApply, KvBatch};
+use crate::store::tree::{ApplyRequest, Kv, KvBatch};
 use crate::store::types::batch::{Batch, CommitClass};
 use crate::store::types::position::ConversationNumber;
 use crate::store::write::change::{StoreChange, changes};
+use crate::store::write::durability::Durability;
 use crate::store::write::encode::{EncodedBatch, activities, encode_batch, set_activity};
 use crate::store::write::links::{held, set_held};
 use crate::store::write::pack_changes::PackChanges;
 use crate::store::write::packs_of_batch::pack_changes;
 use crate::store::write::seal::{HOT_MAX, Sealing, sealing};
-use crate::store::write::unsynced::Afloat;
 
 /// What a commit did.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,36 +35,13 @@ pub struct Commit {
 pub(crate) struct Committer {
     // Declared first, dropped first: the folder is given back when nothing writes to it any more.
     journal: Option<Journal>,
-    /// What was committed and is not durable in the tree.
-    unsynced: Unsynced,
-    /// What of it a power cut may take.
-    afloat: Afloat,
-    /// The last commit, if it is on its way into the tree, and behind it nothing but sealed packs.
-    on_its_way: Option<u64>,
+    /// How far the commits are durable.
+    durability: Durability,
     /// What was committed since the tree was opened.
     pub(crate) since_open: WrittenSinceOpen,
     /// Conversations with so many hot messages that the older ones are to be sealed.
     to_seal: BTreeSet<ConversationNumber>,
-    /// The packs that were sealed and the tree was not told of: what is sealed is seldom read again,
-    /// and in the tree's cache it would take the place of what is.
-    sealed: Vec<Vec<u8>>,
     pub(crate) shared: Arc<Shared>,
-}
-
-/// What was committed and is not durable in the tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Unsynced {
-    /// Whether there are commits of class cache among it; intents are in the journal.
-    cache: bool,
-    /// The bytes of intents.
-    intent_bytes: usize,
-}
-
-impl Unsynced {
-    const NOTHING: Self = Self {
-        cache: false,
-        intent_bytes: 0,
-    };
 }
 
 /// So many bytes of keys and values, committed since the tree was opened, are worth it: some ten
@@ -87,21 +64,14 @@ impl WrittenSinceOpen {
     }
 }
 
-/// How many bytes of intents may wait for the tree: well below the size of its buffers, so that it
-/// does not write by itself what is not synced, and little to go through for a reader.
-const INTENT_BYTES_MAX: usize = 64 * 1024;
-
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, journal: Option<Journal>) -> Self {
-        let afloat = Afloat::behind(&shared.read().meta);
+        let durability = Durability::all(&shared.read().meta);
         Self {
             journal,
-            unsynced: Unsynced::NOTHING,
-            afloat,
-            on_its_way: None,
+            durability,
             since_open: WrittenSinceOpen(0),
             to_seal: BTreeSet::new(),
-            sealed: Vec::new(),
             shared,
         }
     }
@@ -196,12 +166,7 @@ impl Committer {
         packs: &PackChanges,
         encoded: EncodedBatch,
     ) -> Result<(), StoreError> {
-        // The journal is replayed on top of what a power cut left: on what is not durable now, an
-        // intent may not stand, nor on sealed packs that the tree was not told of.
-        let is_afloat = self.unsynced.cache || !self.sealed.is_empty();
-        let is_apart = is_afloat && self.afloat.spares(batch, &encoded.changes);
-        let must_flush = is_afloat && !is_apart;
-        if must_flush || self.unsynced.intent_bytes > INTENT_BYTES_MAX {
+        if self.durability.must_flush_before(batch, &encoded.changes) {
             self.flush_tree()?;
         }
         let journal = self.journal.as_ref().ok_or_else(no_journal)?;
@@ -215,14 +180,10 @@ impl Committer {
             journal.restart(codec, seq.saturating_sub(1))?;
             journal.reserve_for(&encoded.changes)?;
         }
-        let is_afloat = self.unsynced.cache || !self.sealed.is_empty();
-        let base = is_afloat.then(|| self.afloat.base());
+        let base = self.durability.base();
         journal.append_intent(codec, &encoded.changes, seq, base)?;
-        if base.is_none() {
-            self.afloat.promised(&encoded.meta);
-        }
         let size = encoded.changes.size();
-        self.unsynced.intent_bytes = self.unsynced.intent_bytes.saturating_add(size);
+        self.durability.promised(&encoded.meta, size);
         let mut tables = self.shared.write();
         remember(&mut tables, batch, packs, &encoded);
         tables.pending.add(encoded.changes);
@@ -241,55 +202,49 @@ impl Committer {
         // Not under the lock: readers go on while the disk works.
         let kv = Arc::clone(&self.shared.read().kv);
         kv.wait_flushed()?;
-        self.afloat.synced();
+        self.durability.flight_ended();
         // The next large commit takes long enough to make ready that the tree has this one by then, and
         // durably. An intent that follows a small one should find nothing to wait for; and the tree
         // must not be behind what the journal says of the outbox.
         let is_large = batch.message_count() >= SEALED_COUNT && batch.outbox.is_empty();
-        if is_large && let Some(beside) = kv.beside() {
-            return self.commit_later(batch, packs, encoded, beside);
+        if is_large {
+            return self.send_large(batch, packs, encoded, kv.as_ref());
         }
         let mut tables = self.shared.write();
         tables.apply(&encoded.changes)?;
-        self.afloat.told(&encoded.changes);
+        self.durability.told(&encoded.changes);
         remember(&mut tables, batch, packs, &encoded);
         drop(tables);
-        self.unsynced.cache = true;
         self.note_hot(batch);
         self.seal_some(batch.message_count())?;
-        self.apply_with_list()?;
-        if kv.wants_each_flushed() {
-            self.flush_tree()?;
-        }
+        self.flush_tree()?;
         if let Some(journal) = &mut self.journal {
             journal.append_outbox(&self.shared.codec, &encoded.changes, encoded.meta.seq);
         }
         Ok(())
     }
 
-    /// Readers see it at once, and all that goes with it is on its way into the tree.
-    fn commit_later(
+    /// Sends a large commit on its way into the tree; readers see it at once.
+    fn send_large(
         &mut self,
         batch: &Batch,
         packs: &PackChanges,
         encoded: EncodedBatch,
-        beside: &dyn BackgroundApply,
+        kv: &dyn Kv,
     ) -> Result<(), StoreError> {
-        self.afloat.told(&encoded.changes);
+        debug_assert!(batch.outbox.is_empty(), "the journal would be ahead");
         let mut tables = self.shared.write();
         remember(&mut tables, batch, packs, &encoded);
         tables.pending.add(encoded.changes);
-        self.unsynced.cache = true;
         tables.put_list_pages(&self.shared.codec)?;
-        let load = ApplyRequest {
+        let request = ApplyRequest {
             batch: tables.pending.take(),
-            seldom: std::mem::take(&mut self.sealed),
+            seldom: self.durability.take_sealed(),
         };
-        beside.begin_apply(load)?;
+        kv.begin_apply(request)?;
         drop(tables);
-        self.afloat.begun(&encoded.meta);
-        self.on_its_way = Some(encoded.meta.seq);
-        // BackgroundApply the way into the tree, of which it is told with the next batch.
+        self.durability.sent(&encoded.meta);
+        // While it is in flight; the tree is told of these packs with the next batch.
         self.note_hot(batch);
         self.seal_some(batch.message_count())
     }
@@ -332,7 +287,8 @@ impl Committer {
         for (number, sealing) in sealings {
             let written = sealing.changes.changes.iter();
             let written = written.filter(|(_, value)| value.is_some());
-            self.sealed.extend(written.map(|(key, _)| key.clone()));
+            let keys = written.map(|(key, _)| key.clone());
+            self.durability.sealed(keys);
             tables.pending.add(sealing.changes);
             for key in &sealing.packs {
                 tables.packs.forget(key);
@@ -342,19 +298,17 @@ impl Committer {
                 tables.rows.put(number, row, cost);
             }
         }
-        drop(tables);
-        self.unsynced.cache = true;
     }
 
     /// Tells the tree what it was not told yet, and the list's pages if there is much that they lack.
     fn apply_with_list(&mut self) -> Result<(), StoreError> {
-        self.on_its_way = None;
         let mut tables = self.shared.write();
         tables.put_list_pages(&self.shared.codec)?;
         tables.apply(&KvBatch::default())?;
         let kv = Arc::clone(&tables.kv);
         drop(tables);
-        let sealed = std::mem::take(&mut self.sealed);
+        self.durability.note_buffered();
+        let sealed = self.durability.take_sealed();
         kv.let_go(&mut sealed.iter().map(Vec::as_slice))
     }
 
@@ -370,20 +324,16 @@ impl Committer {
         changes.put(key, value);
         let applied = tables.apply(&changes);
         drop(tables);
-        self.on_its_way = None;
         applied.map_err(|error| self.fail(error))?;
-        self.unsynced.cache = true;
+        self.durability.note_buffered();
         Ok(())
     }
 
-    /// Tells the tree what lies over it, and begins to make that durable where each write has to be.
+    /// Tells the tree what lies over it, and begins to make that durable.
     pub(crate) fn begin_flush(&mut self) -> Result<(), StoreError> {
         self.apply_with_list().map_err(|error| self.fail(error))?;
         let kv = Arc::clone(&self.shared.read().kv);
-        if kv.wants_each_flushed() {
-            kv.begin_flush().map_err(|error| self.fail(error))?;
-        }
-        Ok(())
+        kv.begin_flush().map_err(|error| self.fail(error))
     }
 
     fn flush_tree(&mut self) -> Result<(), StoreError> {
@@ -401,7 +351,8 @@ impl Committer {
     fn reach_tree(&mut self) -> Result<(), StoreError> {
         let kv = Arc::clone(&self.shared.read().kv);
         kv.wait_flushed()?;
-        if self.on_its_way != Some(self.shared.read().meta.seq) {
+        let last = self.shared.read().meta.seq;
+        if !self.durability.is_in_flight(last) {
             return self.flush_tree();
         }
         self.note_durable();
@@ -410,8 +361,7 @@ impl Committer {
 
     /// Notes that the tree is durable up to the last commit.
     fn note_durable(&mut self) {
-        self.unsynced = Unsynced::NOTHING;
-        self.afloat = Afloat::behind(&self.shared.read().meta);
+        self.durability.reached(&self.shared.read().meta);
         if let Some(journal) = &mut self.journal {
             let seq = self.shared.read().meta.seq;
             journal.mark(&self.shared.codec, seq);
@@ -440,7 +390,7 @@ impl Committer {
             return Err(StoreError::ReadOnly { reason });
         }
         self.begin_journal().map_err(|error| self.fail(error))?;
-        if self.unsynced != Unsynced::NOTHING {
+        if self.durability.is_dirty() {
             self.reach_tree().map_err(|error| self.fail(error))?;
         }
         let synced = self.journal.as_mut().map_or(Ok(()), Journal::sync);
@@ -449,7 +399,7 @@ impl Committer {
 
     /// Whether there are commits that [`Writer::sync`] would write.
     pub(crate) fn is_dirty(&self) -> bool {
-        self.unsynced != Unsynced::NOTHING
+        self.durability.is_dirty()
     }
 
     /// Gives up the journal, for the tree is about to be opened anew; what its last append left of a
@@ -465,10 +415,7 @@ impl Committer {
     /// Goes on with tables that were just opened, and with their journal.
     pub(crate) fn go_on_with(&mut self, journal: Journal) -> Result<(), StoreError> {
         self.since_open = WrittenSinceOpen::default();
-        self.unsynced = Unsynced::NOTHING;
-        self.sealed.clear();
-        self.on_its_way = None;
-        self.afloat = Afloat::behind(&self.shared.read().meta);
+        self.durability = Durability::all(&self.shared.read().meta);
         self.journal = Some(journal);
         // A journal that can't be written must not be found out by the next commit.
         self.begin_journal()
@@ -485,11 +432,8 @@ impl Committer {
     /// The commit that a power cut goes back to at most, but for intents behind it.
     #[cfg(test)]
     pub(crate) fn durable_seq(&self) -> u64 {
-        if self.unsynced.cache {
-            self.afloat.base()
-        } else {
-            self.shared.read().meta.seq
-        }
+        let last = self.shared.read().meta.seq;
+        self.durability.base().unwrap_or(last)
     }
 
     /// The store that this writer writes.

@@ -2,6 +2,7 @@
 
 pub(super) mod change;
 pub(super) mod commit;
+pub(super) mod durability;
 pub(super) mod encode;
 pub(super) mod links;
 pub(super) mod overlay;
@@ -9,4 +10,3 @@ pub(super) mod pack_changes;
 pub(super) mod packs_of_batch;
 pub(super) mod packs_of_conversation;
 pub(super) mod seal;
-pub(super) mod unsynced;
