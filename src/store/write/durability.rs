@@ -89,6 +89,7 @@ impl Durability {
     }
 
     /// The last commit that is durable in the tree for sure.
+    #[cfg(test)]
     pub(crate) const fn durable_seq(&self) -> u64 {
         self.durable.seq
     }
