@@ -1,5 +1,6 @@
 //! Reads: a store as its last commit left it.
 
+pub(super) mod items;
 pub(super) mod messages;
 pub(super) mod packs;
 pub(super) mod read_ahead;

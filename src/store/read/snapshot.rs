@@ -14,7 +14,7 @@ use crate::store::error::StoreError;
 use crate::store::format::key::{self, Tag};
 use crate::store::format::messagepack::{BadRecord, decode};
 use crate::store::format::record::IdRecord;
-use crate::store::read::timeline::TimelineItem;
+use crate::store::read::items::TimelineItem;
 use crate::store::state::{Shared, Tables};
 use crate::store::tree::{Direction, Visit};
 use crate::store::types::batch::Batch;

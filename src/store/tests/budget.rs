@@ -11,7 +11,7 @@ use crate::store::disk::memory::Fault;
 use crate::store::error::StoreError;
 use crate::store::maintain::Tended;
 use crate::store::maintain::evict::{Eviction, Evictor, KEPT};
-use crate::store::read::timeline::TimelineItem;
+use crate::store::read::items::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::types::position::HistoryStart;
 

@@ -9,7 +9,7 @@ use crate::store::disk::memory::Fault;
 use crate::store::error::StoreError;
 use crate::store::format::cipher::StoreKey;
 use crate::store::format::key::{self, Tag};
-use crate::store::read::timeline::TimelineItem;
+use crate::store::read::items::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::recovery::report::OpenReport;
 use crate::store::tree::sled::TRIAL_SUFFIX;

@@ -12,7 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::format::key;
 use crate::store::format::messagepack::encode;
 use crate::store::format::record::SCHEMA;
-use crate::store::read::timeline::TimelineItem;
+use crate::store::read::items::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::tree::KvBatch;
 use crate::store::types::position::HistoryStart;

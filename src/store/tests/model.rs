@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::Secret;
 use crate::model::Unread;
+use crate::store::read::items::TimelineItem;
 use crate::store::read::snapshot::Snapshot;
-use crate::store::read::timeline::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 
 /// What a store ought to hold.
@@ -267,7 +267,7 @@ fn check_pages(snapshot: &Snapshot<'_>, number: ConversationNumber, items: &[Tim
     let Some(place) = places.get(middle) else {
         return;
     };
-    let shown = |page: crate::store::read::timeline::Page| -> Vec<_> {
+    let shown = |page: crate::store::read::items::Page| -> Vec<_> {
         page.items.iter().filter_map(TimelineItem::place).collect()
     };
     let before = snapshot.page_before(number, Some(place), 45).unwrap();

@@ -4,7 +4,7 @@
 use super::*;
 use crate::store::disk::Disk;
 use crate::store::disk::memory::Fault;
-use crate::store::read::timeline::TimelineItem;
+use crate::store::read::items::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::tree::memory::LOG_FILE;
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{OutboxKind, Receipt, SendFailure, Unread};
 use crate::store::error::StoreError;
-use crate::store::read::timeline::{Gap, TimelineItem};
+use crate::store::read::items::{Gap, TimelineItem};
 use crate::store::types::position::{HistoryEnd, HistoryStart, Place};
 use crate::store::write::change::StoreChange;
 use crate::store::write::overlay::{Assigned, Put};

@@ -8,7 +8,7 @@ use super::{Tally, seeds};
 use crate::model::StoreHealth;
 use crate::store::disk::memory::Fault;
 use crate::store::error::StoreError;
-use crate::store::read::timeline::TimelineItem;
+use crate::store::read::items::TimelineItem;
 use crate::store::tests::*;
 
 /// The operations that are refused, one after the other.

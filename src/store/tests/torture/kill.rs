@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::{Dice, Tally, seeds};
 use crate::store::error::StoreError;
-use crate::store::read::timeline::TimelineItem;
+use crate::store::read::items::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::tests::*;
 

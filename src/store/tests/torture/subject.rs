@@ -17,7 +17,7 @@ use crate::store::format::key;
 use crate::store::format::key::Tag;
 use crate::store::format::pack::Pack;
 use crate::store::journal::reader::JournalContent;
-use crate::store::read::timeline::TimelineItem;
+use crate::store::read::items::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::recovery::report::OpenReport;
 use crate::store::recovery::scan::scan_folder;
