@@ -121,6 +121,25 @@ fn links_between_documents_lead_somewhere() {
 }
 
 #[test]
+fn files_that_documents_name_are_there() {
+    let mut all: Vec<String> = sources(&[""]).into_iter().map(|one| one.path).collect();
+    all.sort();
+    let exists = |path: &str| {
+        let end = format!("/{path}");
+        all.iter().any(|file| file == path || file.ends_with(&end))
+    };
+    // A changelog and a decision speak of the tree as it was then.
+    let pages = sources(&[".md"]);
+    let pages = pages
+        .iter()
+        .filter(|page| !page.path.starts_with("docs/decisions/") && page.path != "CHANGELOG.md");
+    let complaints: Vec<String> = pages
+        .flat_map(|page| pages::path_complaints(page, exists))
+        .collect();
+    assert_none(&complaints);
+}
+
+#[test]
 fn commands_in_documents_run() {
     let file = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
     let commands = file("xtask/src/main.rs");

@@ -80,6 +80,22 @@ fn resolved(folder: &str, path: &str) -> String {
     parts.join("/")
 }
 
+/// Paths of files in a document's code spans that are not there. `exists` answers for a path from
+/// the root, or for the end of one.
+pub(crate) fn path_complaints(page: &Source, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    const ENDINGS: [&str; 7] = [".rs", ".md", ".toml", ".proto", ".mjs", ".kt", ".swift"];
+    let prose: String = page.text.split("```").step_by(2).collect();
+    let spans = prose.split('`').skip(1).step_by(2);
+    let paths = spans.filter(|span| {
+        let is_file = ENDINGS.iter().any(|ending| span.ends_with(ending));
+        is_file && span.contains('/') && !span.contains([' ', '*', '<', '{', '$'])
+    });
+    let missing = paths.filter(|path| !exists(path));
+    missing
+        .map(|path| format!("{}: there is no file `{path}`", page.path))
+        .collect()
+}
+
 /// Commands in a document's blocks of shell that would not run: an example, a package or a command
 /// of xtask that is not there. `exists` answers for a kind and a name.
 pub(crate) fn command_complaints(
@@ -196,6 +212,18 @@ mod tests {
             0
         );
         assert_eq!(complaints("[a](sync.md)"), 1);
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_found() {
+        let exists = |path: &str| path == "src/store/mod.rs";
+        let complaints = |text: &str| path_complaints(&source("docs/store.md", text), exists);
+        assert_eq!(complaints("see `src/store/mod.rs` and `a/b` and `x.rs`").len(), 0);
+        assert_eq!(complaints("```sh\ncat `src/no.rs`\n```\n").len(), 0);
+        assert_eq!(
+            complaints("see `src/store/gone.rs`"),
+            ["docs/store.md: there is no file `src/store/gone.rs`"]
+        );
     }
 
     #[test]
