@@ -37,17 +37,16 @@ pub mod wire;
 
 pub use api::{
     Client, ClientOptions, Conversation, ConversationList, ConversationsCursor, ConversationsPage,
-    CreatedConversation, Engine, EventObserver, ExtensionInbox, FetchedHistory, GapEdge, LocalData,
-    LogLevel, LogRecord, LogSink, NetworkChange, OperationSignature, PageItem, SentMessage, Signer,
-    Subscription, Timeline, TimelineGap, TimelinePage, TimelinePlace, library_version,
-    set_log_sink,
+    CreatedConversation, Engine, EventObserver, ExtensionInbox, FetchedHistory, GapEdge, LogLevel,
+    LogRecord, LogSink, PageItem, SentMessage, Signer, Subscription, Timeline, TimelineGap,
+    TimelinePage, TimelinePlace, library_version, set_log_sink,
 };
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
     TrustedRoots,
 };
 pub use error::SampanError;
-pub use model::Operation;
+pub use model::{LocalData, NetworkChange, Operation, OperationSignature};
 pub use runtime::{EventStream, InboxReport};
 pub use store::{OpenReport, SetAside, StorageUsage};
 pub use views::{

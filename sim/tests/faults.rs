@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sampan::sync::link::NetworkHint;
+use sampan::sync::link::NetworkChange;
 use sampan_sim::{Action, CommitPart, Fault, Moment, Plan, RouterTrouble, Telling, run};
 
 /// The device that the faults strike.
@@ -182,7 +182,7 @@ fn of_sessions() -> Vec<Case> {
         (
             Fault::Hint {
                 device,
-                hint: NetworkHint::Changed,
+                hint: NetworkChange::Switched,
             },
             None,
             More(20, 30, UP),

@@ -4,12 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{
-    ClientId, ConversationId, NewConversation, OutboxEntry, OutboxEntryId, SessionEnd,
+    ClientId, ConversationId, LocalData, NewConversation, OutboxEntry, OutboxEntryId, SessionEnd,
     SessionState, StoreHealth, Tag,
 };
-use crate::runtime::{
-    AfterSignOut, ClientCore, EventStream, InboxReport, LiveList, OpenOptions, Runtime, Scope,
-};
+use crate::runtime::{ClientCore, EventStream, InboxReport, LiveList, OpenOptions, Runtime, Scope};
 use crate::store::{OpenReport, StorageUsage, Store, StoreKey};
 use crate::sync::{Reply, Request, SignIn};
 use crate::views::{ClientState, ListOptions, UnreadSummary, Version};
@@ -75,15 +73,6 @@ pub(super) fn store_key(digits: &str) -> Result<StoreKey, SampanError> {
         *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
     }
     Ok(StoreKey::new(key))
-}
-
-/// What happens to a client's data on this device when it signs out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
-pub enum LocalData {
-    /// It stays: conversations can be read, and unsent work goes out, when the client is back.
-    Keep,
-    /// It is removed, unsent work included.
-    Wipe,
 }
 
 /// A conversation that was asked for.
@@ -180,7 +169,7 @@ impl Client {
             return Err(SampanError::Closed);
         }
         match state.map_err(|_| SampanError::Closed)? {
-            SessionState::Ended { reason } => Err(refused(reason)),
+            SessionState::Ended { reason } => Err(refused(&reason)),
             SessionState::Open => Ok(()),
             SessionState::Closed | SessionState::Opening => Err(SampanError::NotConnected),
         }
@@ -300,11 +289,7 @@ impl Client {
     ///
     /// `Closed` when it is signed out already; `StoreUnavailable` when its data could not be removed.
     pub async fn sign_out(&self, data: LocalData) -> Result<(), SampanError> {
-        let after = match data {
-            LocalData::Keep => AfterSignOut::Keep,
-            LocalData::Wipe => AfterSignOut::Wipe,
-        };
-        self.runtime.close_client(&self.core, after).await
+        self.runtime.close_client(&self.core, data).await
     }
 
     /// Makes a conversation, online or not. It can be used at once; made offline it has a local id
@@ -502,25 +487,12 @@ impl Client {
     }
 }
 
-fn refused(end: SessionEnd) -> SampanError {
-    match end {
-        SessionEnd::Conflict => SampanError::Refused {
-            code: CONFLICT,
-            reason: "another device with the same tag signed in".to_owned(),
-        },
-        SessionEnd::Kicked { reason } => SampanError::Refused {
-            code: KICKED,
-            reason,
-        },
-        SessionEnd::Refused { code, reason } => SampanError::Refused { code, reason },
+fn refused(end: &SessionEnd) -> SampanError {
+    SampanError::Refused {
+        code: end.code(),
+        reason: end.reason().to_owned(),
     }
 }
-
-/// The service's number for a conflict (`docs/wire.md`).
-const CONFLICT: u16 = 4111;
-
-/// The service's number for a client that the operator removed (`docs/wire.md`).
-const KICKED: u16 = 4115;
 
 #[cfg(test)]
 mod tests {

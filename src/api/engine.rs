@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::model::{ClientId, ConnectionFailure, ConnectionState};
+use crate::model::{ClientId, ConnectionFailure, ConnectionState, NetworkChange};
 use crate::runtime::{EventStream, Runtime, Scope};
-use crate::sync::link::NetworkHint;
 use crate::{Config, SampanError};
 
 use super::client::{Client, ClientOptions};
@@ -17,17 +16,6 @@ use super::observer::{EventObserver, Subscription};
 #[derive(Debug, uniffi::Object)]
 pub struct Engine {
     runtime: Arc<Runtime>,
-}
-
-/// What the operating system says about the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
-pub enum NetworkChange {
-    /// There is none: the engine stops trying until it hears otherwise.
-    Lost,
-    /// There is one (again): the engine tries at once.
-    Back,
-    /// It is another one than before, such as mobile data after Wi-Fi: the engine reconnects.
-    Switched,
 }
 
 #[uniffi::export]
@@ -107,12 +95,7 @@ impl Engine {
     ///
     /// `Closed` after `shutdown`.
     pub async fn network_changed(&self, change: NetworkChange) -> Result<(), SampanError> {
-        let hint = match change {
-            NetworkChange::Lost => NetworkHint::Unavailable,
-            NetworkChange::Back => NetworkHint::Available,
-            NetworkChange::Switched => NetworkHint::Changed,
-        };
-        self.runtime.mailbox().network(hint).await
+        self.runtime.mailbox().network(change).await
     }
 
     /// Closes the connection, brings everything to disk and closes every file: the app goes to the

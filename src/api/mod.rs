@@ -37,13 +37,13 @@ mod observer;
 mod timeline;
 mod views;
 
-pub use client::{Client, ClientOptions, CreatedConversation, LocalData};
+pub use client::{Client, ClientOptions, CreatedConversation};
 pub use conversation::{Conversation, FetchedHistory, SentMessage};
 pub use conversation_list::ConversationList;
-pub use engine::{Engine, NetworkChange, library_version};
+pub use engine::{Engine, library_version};
 pub use inbox::ExtensionInbox;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
-pub use observer::{EventObserver, OperationSignature, Signer, Subscription};
+pub use observer::{EventObserver, Signer, Subscription};
 pub use timeline::Timeline;
 pub use views::{
     ConversationsCursor, ConversationsPage, GapEdge, PageItem, TimelineGap, TimelinePage,

@@ -1,12 +1,10 @@
 //! What an app implements: observers and signers; and the handle that ends an observation.
 
-use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{Event, Operation};
+use crate::SampanError;
+use crate::model::{Event, Operation, OperationSignature};
 use crate::runtime::{self, Queue};
-use crate::sync::Signature;
-use crate::{SampanError, Secret};
 
 /// Told what happens, in batches and in order.
 ///
@@ -74,39 +72,13 @@ pub trait Signer: Send + Sync {
     async fn sign(&self, operation: Operation) -> Result<OperationSignature, SampanError>;
 }
 
-/// What a signer answers.
-#[derive(Clone, uniffi::Record)]
-pub struct OperationSignature {
-    /// The signature: lower-case hexadecimal digits.
-    pub signature: Secret,
-    /// The time that was signed, in milliseconds since the Unix epoch.
-    pub timestamp: i64,
-    /// The nonce that was signed.
-    pub nonce: String,
-}
-
-impl fmt::Debug for OperationSignature {
-    /// Shows the time only.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OperationSignature")
-            .field("timestamp", &self.timestamp)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The app's signer, as the loop calls it.
 pub(super) fn signer_of(signer: Arc<dyn Signer>) -> runtime::Signer {
     Arc::new(move |operation| {
         let signer = Arc::clone(&signer);
         Box::pin(async move {
-            match signer.sign(operation).await {
-                Ok(answer) => Ok(Signature {
-                    signature: answer.signature,
-                    timestamp: answer.timestamp,
-                    nonce: answer.nonce,
-                }),
-                Err(error) => Err(error.to_string()),
-            }
+            let answer = signer.sign(operation).await;
+            answer.map_err(|error| error.to_string())
         })
     })
 }

@@ -43,9 +43,11 @@ pub use id::{AppId, ClientId, ConversationId, InvalidId, LocalId, MessageId, Mes
 pub use json::{InvalidJson, JSON_DEPTH_MAX, Json, JsonFault, without_halves};
 pub use key::{ConversationKey, InvalidKey, ItemKey, MessageKey, Named};
 pub use message::{Mentions, Message, MessageState, SendFailure};
-pub use operation::Operation;
+pub use operation::{Operation, OperationSignature};
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState};
 pub use outgoing::{NewConversation, NewMessage, Uniqueness};
 pub use receipt::{Receipt, Unread};
-pub use session::{ConnectionFailure, ConnectionState, SessionEnd, SessionState};
+pub use session::{
+    ConnectionFailure, ConnectionState, LocalData, NetworkChange, SessionEnd, SessionState,
+};
 pub use time::{Now, Timestamp};

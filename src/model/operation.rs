@@ -1,6 +1,9 @@
 //! What an app's own server allows by signing it.
 
+use std::fmt;
+
 use super::{ClientId, ConversationId};
+use crate::Secret;
 
 /// What is to be signed; how is in the service's documentation.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
@@ -35,4 +38,24 @@ pub enum Operation {
         /// Whom.
         members: Vec<ClientId>,
     },
+}
+
+/// What a signer answers.
+#[derive(Clone, PartialEq, Eq, uniffi::Record)]
+pub struct OperationSignature {
+    /// The signature: lower-case hexadecimal digits.
+    pub signature: Secret,
+    /// The time that was signed, in milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// The nonce that was signed.
+    pub nonce: String,
+}
+
+impl fmt::Debug for OperationSignature {
+    /// Shows the time only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OperationSignature")
+            .field("timestamp", &self.timestamp)
+            .finish_non_exhaustive()
+    }
 }

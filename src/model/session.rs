@@ -103,3 +103,44 @@ pub enum SessionEnd {
         reason: String,
     },
 }
+
+impl SessionEnd {
+    /// The service's number, listed in `docs/wire.md`.
+    #[must_use]
+    pub const fn code(&self) -> u16 {
+        match self {
+            Self::Conflict => 4111,
+            Self::Kicked { .. } => 4115,
+            Self::Refused { code, .. } => *code,
+        }
+    }
+
+    /// Why, in words: the service's, where it gave some.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Conflict => "another device with the same tag signed in",
+            Self::Kicked { reason } | Self::Refused { reason, .. } => reason,
+        }
+    }
+}
+
+/// What happens to a client's data on this device when it signs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum LocalData {
+    /// It stays: conversations can be read, and unsent work goes out, when the client is back.
+    Keep,
+    /// It is removed, unsent work and what extensions left included.
+    Wipe,
+}
+
+/// What the operating system says about the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+pub enum NetworkChange {
+    /// There is none: the engine stops trying until it hears otherwise.
+    Lost,
+    /// There is one (again): the engine tries at once.
+    Back,
+    /// It is another one than before, such as mobile data after Wi-Fi: the engine reconnects.
+    Switched,
+}

@@ -25,7 +25,8 @@ use super::door::{Door, Keys, Opener};
 use super::inbox::{Imports, inbox_of};
 use super::mailbox::{Answer, ClientBoard, GuestSigner, Newcomer};
 use super::rest::{Guest, SharedKey};
-use super::{AfterSignOut, OpenOptions, blocking, clock};
+use super::{OpenOptions, blocking, clock};
+use crate::model::LocalData;
 use crate::model::{ClientId, Tag};
 use crate::store::{Store, StoreOptions};
 use crate::threads::Threads;
@@ -201,12 +202,12 @@ impl Clients {
     pub(super) fn sign_out(
         &mut self,
         core: &Arc<ClientCore>,
-        after: AfterSignOut,
+        after: LocalData,
         done: SignedOut,
     ) -> bool {
         let wipe = match after {
-            AfterSignOut::Keep => Wipe::No,
-            AfterSignOut::Wipe => Wipe::Wanted,
+            LocalData::Keep => Wipe::No,
+            LocalData::Wipe => Wipe::Wanted,
         };
         match self.states.get_mut(&core.id) {
             Some(State::Closing(closing)) if Arc::ptr_eq(&closing.core, core) => {

@@ -6,19 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::OpenOptions;
 use super::callers::Callers;
 use super::clients::{ClientCore, Opened, SignedOut};
 use super::door::Keys;
 use super::inbox::InboxReport;
 use super::rest::Guest;
-use super::{AfterSignOut, OpenOptions};
 use crate::SampanError;
+use crate::model::LocalData;
 use crate::model::{
     ClientId, ConnectionFailure, ConnectionState, Operation, SessionState, StoreHealth, Timestamp,
 };
 use crate::store::StoreKey;
-use crate::sync::link::NetworkHint;
-use crate::sync::{Reply, Request, Signature};
+use crate::sync::link::NetworkChange;
+use crate::sync::{OperationSignature, Reply, Request};
 use crate::views::SyncState;
 
 /// How many calls may wait for the loop; more callers wait for room.
@@ -26,7 +27,7 @@ pub(super) const MAILBOX_MAX: usize = 1024;
 
 /// Asks the app's own server for a signature; the text of a failure goes back to the caller.
 pub(crate) type Signer =
-    Arc<dyn Fn(Operation) -> BoxFuture<'static, Result<Signature, String>> + Send + Sync>;
+    Arc<dyn Fn(Operation) -> BoxFuture<'static, Result<OperationSignature, String>> + Send + Sync>;
 
 /// An app's signer at the loop. The app's object is used and dropped on caller threads only.
 pub(super) struct GuestSigner {
@@ -114,12 +115,12 @@ pub(super) enum Command {
         /// Which, of all that ever had its id.
         core: Arc<ClientCore>,
         /// What becomes of its data.
-        after: AfterSignOut,
+        after: LocalData,
         /// Told when no file of it is open, and its data are wiped if that was asked for.
         done: SignedOut,
     },
     /// The operating system said something about the network.
-    Network(NetworkHint),
+    Network(NetworkChange),
     /// The app goes to the background.
     Suspend {
         /// Told when the socket is closed, all is on disk and no file is open.
@@ -357,7 +358,7 @@ impl Mailbox {
     pub(crate) async fn sign_out(
         &self,
         core: &Arc<ClientCore>,
-        after: AfterSignOut,
+        after: LocalData,
     ) -> Result<(), SampanError> {
         let core = Arc::clone(core);
         self.ask(|done| Command::SignOut { core, after, done })
@@ -365,7 +366,7 @@ impl Mailbox {
     }
 
     /// Passes on what the operating system said about the network.
-    pub(crate) async fn network(&self, hint: NetworkHint) -> Result<(), SampanError> {
+    pub(crate) async fn network(&self, hint: NetworkChange) -> Result<(), SampanError> {
         self.tell(Command::Network(hint)).await
     }
 

@@ -67,7 +67,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::model::{ClientId, Tag};
+use crate::model::{ClientId, LocalData, Tag};
 use crate::net::{self, SocketTransport, Tls, Transport};
 use crate::store::{Store, StoreKey};
 use crate::threads::{NoThread, Threads};
@@ -121,13 +121,6 @@ pub(crate) struct OpenOptions {
     pub(crate) tag: Option<Tag>,
     pub(crate) key: Option<StoreKey>,
     pub(crate) signer: Option<Signer>,
-}
-
-/// What happens to a client's data on this device when it signs out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AfterSignOut {
-    Keep,
-    Wipe,
 }
 
 impl Runtime {
@@ -201,7 +194,7 @@ impl Runtime {
     pub(crate) async fn close_client(
         &self,
         core: &Arc<ClientCore>,
-        after: AfterSignOut,
+        after: LocalData,
     ) -> Result<(), SampanError> {
         self.mailbox.sign_out(core, after).await
     }

@@ -28,7 +28,7 @@ use crate::sync::link::{
     ClientSlot, ConnectionNumber, Delivery, Link, LinkEffect, LinkInput, LinkOptions, LinkStep,
 };
 use crate::sync::{
-    ClientInput, EffectId, Randomness, Reply, Request, RequestError, RequestId, Signature,
+    ClientInput, EffectId, OperationSignature, Randomness, Reply, Request, RequestError, RequestId,
 };
 use crate::views::SyncState;
 
@@ -271,7 +271,7 @@ impl<P: Ports> Rounds<P> {
         &mut self,
         slot: ClientSlot,
         effect: EffectId,
-        outcome: Result<Signature, String>,
+        outcome: Result<OperationSignature, String>,
     ) {
         self.tell_seat(slot, |seat, now| {
             seat.handle(now, ClientInput::Signed { effect, outcome })

@@ -12,7 +12,8 @@ use super::driver::{Driver, Outward};
 use super::inbox::{Imports, leave};
 use super::mailbox::{Mailbox, Newcomer};
 use super::publish::{EventStream, Scope};
-use super::{AfterSignOut, ClientCore, OpenOptions, Runtime};
+use super::{ClientCore, OpenOptions, Runtime};
+use crate::model::LocalData;
 use crate::model::{
     AppId, ClientId, Content, ConversationId, Event, Mentions, NewConversation, NewMessage,
     SessionState, StoreHealth, Timestamp,
@@ -206,7 +207,7 @@ async fn what_was_left_is_enqueued_once_wherever_the_import_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_left_is_closed_and_the_others_are_not() {
     let scene = Scene::new();
-    let signed_out = scene.mailbox.sign_out(&scene.core, AfterSignOut::Keep);
+    let signed_out = scene.mailbox.sign_out(&scene.core, LocalData::Keep);
     signed_out.await.unwrap();
     let refusal = scene.ask(Request::Disconnect).await.unwrap_err();
     assert_eq!(refusal, SampanError::Closed);
@@ -299,7 +300,7 @@ async fn going_offline_on_a_line_that_is_dead_does_not_wait_for_the_service() {
     assert_eq!(offline.expect("it is offline at once"), Ok(Reply::Done));
     assert_eq!(scene.core.board.session(), SessionState::Closed);
     scene.ask(Request::Connect { mode }).await.unwrap();
-    let signed_out = scene.mailbox.sign_out(&scene.core, AfterSignOut::Keep);
+    let signed_out = scene.mailbox.sign_out(&scene.core, LocalData::Keep);
     let signed_out = timeout(at_once, signed_out).await;
     assert_eq!(signed_out.expect("it is signed out at once"), Ok(()));
 }

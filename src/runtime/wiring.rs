@@ -30,14 +30,14 @@ use crate::model::{
 };
 use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
-use crate::sync::{EffectId, Randomness, Reply, RequestError, RequestId, Signature};
+use crate::sync::{EffectId, OperationSignature, Randomness, Reply, RequestError, RequestId};
 use crate::views::SyncState;
 
 /// How long the app's signer may take. It asks the app's own server, over whatever network there is.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A signer's answer, and whose it is.
-pub(super) type Signed = (ClientSlot, EffectId, Result<Signature, String>);
+pub(super) type Signed = (ClientSlot, EffectId, Result<OperationSignature, String>);
 
 /// The world around the rounds: clocks, sockets, signers, and those who wait or watch.
 pub(super) struct Wiring {
@@ -98,7 +98,11 @@ impl Commits for ClaimedWriter {
 }
 
 /// Asks the app's signer, and gives up after [`SIGN_TIMEOUT`].
-async fn ask(callers: &Callers, signer: Signer, operation: Operation) -> Result<Signature, String> {
+async fn ask(
+    callers: &Callers,
+    signer: Signer,
+    operation: Operation,
+) -> Result<OperationSignature, String> {
     let (mut done, outcome) = oneshot::channel();
     let work = async move {
         // An app's code that panics fails this signature and nothing else.

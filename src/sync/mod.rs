@@ -38,7 +38,7 @@ pub use backoff::{Backoff, Jitter};
 pub use client::{Client, ClientSettings, Progress, Signing};
 pub use random::Randomness;
 pub use request::{Reply, Request, RequestError, RequestId, SignIn};
-pub use step::{ClientInput, Effect, EffectId, Signature, Step};
+pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! What a client's machine is told, and what it answers: a step.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::link::{Delivery, LinkRequest, LinkWish};
 use super::request::{Reply, Request, RequestError, RequestId};
-use crate::Secret;
+
+pub use crate::model::OperationSignature;
 use crate::model::{Message, Operation, SessionState};
 
 /// One thing that happened to a client.
@@ -25,7 +25,7 @@ pub enum ClientInput {
         /// The effect that asked.
         effect: EffectId,
         /// The signature, or what the signer said.
-        outcome: Result<Signature, String>,
+        outcome: Result<OperationSignature, String>,
     },
     /// The time that the last step asked for has come.
     Woke,
@@ -88,26 +88,6 @@ pub enum Effect {
         /// What to sign.
         operation: Operation,
     },
-}
-
-/// What a signer answers.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Signature {
-    /// The signature: lower-case hexadecimal digits.
-    pub signature: Secret,
-    /// The time that was signed, in milliseconds since the Unix epoch.
-    pub timestamp: i64,
-    /// The nonce that was signed.
-    pub nonce: String,
-}
-
-impl fmt::Debug for Signature {
-    /// Shows the time only.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signature")
-            .field("timestamp", &self.timestamp)
-            .finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]

@@ -270,6 +270,17 @@ mod tests {
             assert_eq!(ServiceCode::new(entry.code.number()).entry(), Some(entry));
         }
         assert_eq!(ServiceCode::SESSION_CONFLICT.number(), 4111);
+        let conflict = crate::model::SessionEnd::Conflict;
+        assert_eq!(
+            i32::from(conflict.code()),
+            ServiceCode::SESSION_CONFLICT.number()
+        );
+        let reason = String::new();
+        let kicked = crate::model::SessionEnd::Kicked { reason };
+        assert_eq!(
+            i32::from(kicked.code()),
+            ServiceCode::KICKED_BY_APP.number()
+        );
         assert_eq!(ServiceCode::SILIENCED.name(), "SILIENCED");
     }
 

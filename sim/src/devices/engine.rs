@@ -17,7 +17,9 @@ use sampan::store::Dropped;
 use sampan::sync::link::{
     ClientSlot, ConnectionNumber, LinkEffect, LinkInput, LinkOptions, LookUpNumber,
 };
-use sampan::sync::{EffectId, Randomness, Reply, Request, RequestError, RequestId, Signature};
+use sampan::sync::{
+    EffectId, OperationSignature, Randomness, Reply, Request, RequestError, RequestId,
+};
 use sampan::wire::{Frame, OfflineMode, Subprotocol};
 use sampan::{Limits, SampanError, ServerAddress};
 
@@ -293,7 +295,7 @@ impl Engine {
         now: Now,
         slot: ClientSlot,
         effect: EffectId,
-        outcome: Result<Signature, String>,
+        outcome: Result<OperationSignature, String>,
     ) {
         self.take(now, |rounds| rounds.signed(slot, effect, outcome));
     }

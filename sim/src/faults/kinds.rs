@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sampan::sync::link::NetworkHint;
+use sampan::sync::link::NetworkChange;
 
 use sampan::wire::code::CODES;
 
@@ -111,7 +111,7 @@ pub enum Fault {
         /// Which device.
         device: usize,
         /// What.
-        hint: NetworkHint,
+        hint: NetworkChange,
     },
     /// The router does not help.
     Router {
@@ -418,11 +418,11 @@ fn part(dice: &mut Dice) -> CommitPart {
     }
 }
 
-fn hint(dice: &mut Dice) -> NetworkHint {
+fn hint(dice: &mut Dice) -> NetworkChange {
     match dice.below(3) {
-        0 => NetworkHint::Unavailable,
-        1 => NetworkHint::Available,
-        _ => NetworkHint::Changed,
+        0 => NetworkChange::Lost,
+        1 => NetworkChange::Back,
+        _ => NetworkChange::Switched,
     }
 }
 

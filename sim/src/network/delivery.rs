@@ -2,7 +2,7 @@
 
 use sampan::Secret;
 use sampan::sync::link::{ConnectionNumber, LinkInput};
-use sampan::sync::{Request, SignIn, Signature};
+use sampan::sync::{OperationSignature, Request, SignIn};
 use sampan::wire::generated::SessionCommand;
 use sampan::wire::route::Route;
 use sampan::wire::{CloseCode, Command, Direction, Encoding, Envelope, Frame, Op, Subprotocol};
@@ -73,7 +73,7 @@ impl World {
                 let outcome = if self.dice.chance(200) && !self.healed {
                     Err("the app's server is down".to_owned())
                 } else {
-                    Ok(Signature {
+                    Ok(OperationSignature {
                         signature: Secret::new("00"),
                         timestamp: 0,
                         nonce: "nonce".to_owned(),

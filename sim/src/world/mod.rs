@@ -12,7 +12,7 @@ use std::time::Duration;
 use sampan::Limits;
 use sampan::model::{ClientId, Now, SessionState, Tag, Timestamp};
 use sampan::store::MemoryDisk;
-use sampan::sync::link::{LinkInput, NetworkHint};
+use sampan::sync::link::{LinkInput, NetworkChange};
 use sampan::sync::{Request, SignIn, Signing};
 use sampan_service::core::Input;
 
@@ -396,7 +396,7 @@ impl World {
             self.with_engine(index, |engine, now| {
                 engine.crash_on_failure = false;
                 engine.crash_at = None;
-                engine.link(now, LinkInput::Network(NetworkHint::Available));
+                engine.link(now, LinkInput::Network(NetworkChange::Back));
                 engine.resume(now);
             })?;
         }

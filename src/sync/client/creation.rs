@@ -7,7 +7,7 @@ use super::{Client, Purpose, Signing, Turn};
 use crate::model::{ConversationId, ConversationState, Operation, OutboxEntryId, Timestamp};
 use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, Intent, StoreError};
 use crate::sync::link::RequestTag;
-use crate::sync::step::{Effect, EffectId, Signature};
+use crate::sync::step::{Effect, EffectId, OperationSignature};
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
 
 /// Whether a conversation was made, or was there.
@@ -46,7 +46,7 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
         intent: &CreateIntent,
-        signature: Option<Signature>,
+        signature: Option<OperationSignature>,
     ) {
         let mut body = self.start_command(intent, &entry.token);
         if let Some(signature) = signature {
@@ -63,7 +63,7 @@ impl Client {
         &mut self,
         turn: &mut Turn<'_, '_>,
         effect: EffectId,
-        outcome: Result<Signature, String>,
+        outcome: Result<OperationSignature, String>,
     ) -> Result<(), StoreError> {
         let awaited = self.sender.signing(effect);
         let Some(entry) = awaited.and_then(|id| turn.overlay.snapshot().entry(id)) else {

@@ -73,7 +73,7 @@ use self::unread::Told;
 use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
 use super::request::{Reply, Request, RequestError, RequestId};
 use super::step::{ClientInput, EffectId, Step};
-use super::{Randomness, Signature};
+use super::{OperationSignature, Randomness};
 use crate::Limits;
 use crate::model::{ClientId, Now, OutboxEntryId, OutboxState, SessionState, Tag, Timestamp};
 use crate::store::{Overlay, Store, StoreError};
@@ -361,7 +361,7 @@ impl Client {
         &mut self,
         turn: &mut Turn<'_, '_>,
         effect: EffectId,
-        outcome: Result<Signature, String>,
+        outcome: Result<OperationSignature, String>,
     ) -> Result<(), StoreError> {
         if self.session.awaits(effect) {
             return self.open_signed(turn, outcome);

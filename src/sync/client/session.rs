@@ -12,7 +12,7 @@ use crate::Secret;
 use crate::model::{Operation, SessionEnd, SessionState, Timestamp};
 use crate::store::StoreError;
 use crate::sync::link::{LinkRequest, LinkWish, RequestTag, Unanswered};
-use crate::sync::step::{Effect, EffectId, Signature};
+use crate::sync::step::{Effect, EffectId, OperationSignature};
 use crate::sync::{Backoff, Reply, RequestError, RequestId, SignIn};
 use crate::wire::generated::SessionCommand;
 use crate::wire::{Command, Envelope, Op, Retry, ServiceCode};
@@ -246,7 +246,7 @@ impl Client {
     pub(super) fn open_signed(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        outcome: Result<Signature, String>,
+        outcome: Result<OperationSignature, String>,
     ) -> Result<(), StoreError> {
         match outcome {
             Ok(signature) => self.send_open(turn, None, Some(signature)),
@@ -260,7 +260,7 @@ impl Client {
         &mut self,
         turn: &mut Turn<'_, '_>,
         token: Option<Secret>,
-        signature: Option<Signature>,
+        signature: Option<OperationSignature>,
     ) {
         let row = turn.overlay.snapshot().session().clone();
         let (t, n, s) = signature.map_or((None, None, None), |it| {

@@ -7,7 +7,7 @@ use super::requests::Requests;
 use super::route::{Addresses, Way};
 use super::{
     ClientSlot, ConnectionNumber, Delivery, LinkEffect, LinkInput, LinkOptions, LinkRequest,
-    LinkStep, LinkWish, LookUpNumber, NetworkHint, Unanswered,
+    LinkStep, LinkWish, LookUpNumber, NetworkChange, Unanswered,
 };
 use crate::model::{ClientId, ConnectionState, Now};
 use crate::sync::{Backoff, Randomness};
@@ -218,14 +218,14 @@ impl Link {
         self.doubt(now, step);
     }
 
-    fn hint(&mut self, now: Duration, hint: NetworkHint, step: &mut LinkStep) {
+    fn hint(&mut self, now: Duration, hint: NetworkChange, step: &mut LinkStep) {
         match hint {
-            NetworkHint::Unavailable => self.network = Network::Down,
-            NetworkHint::Available | NetworkHint::Changed => {
+            NetworkChange::Lost => self.network = Network::Down,
+            NetworkChange::Back | NetworkChange::Switched => {
                 self.network = Network::Up;
                 self.addresses.doubt();
                 self.hurry();
-                if hint == NetworkHint::Changed {
+                if hint == NetworkChange::Switched {
                     self.doubt(now, step);
                 }
             }

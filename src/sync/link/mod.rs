@@ -32,6 +32,7 @@ use crate::model::{AppId, ClientId, ConnectionState};
 use crate::wire::{CloseCode, Envelope, Frame, ServiceCode, Subprotocol};
 use crate::{Limits, ServerAddress};
 
+pub use crate::model::NetworkChange;
 pub use machine::Link;
 
 /// What a link needs to know about the engine.
@@ -73,17 +74,6 @@ pub enum LinkWish {
     Online,
 }
 
-/// What the operating system said about the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NetworkHint {
-    /// There is none: trying is useless.
-    Unavailable,
-    /// There is one (again): a pause between attempts need not be waited for.
-    Available,
-    /// It is another one than before: a connection over the old one may be dead.
-    Changed,
-}
-
 /// One thing that happened to the link.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
@@ -122,7 +112,7 @@ pub enum LinkInput {
     /// The app is back.
     Resume,
     /// The operating system said something about the network.
-    Network(NetworkHint),
+    Network(NetworkChange),
     /// The router answered, or could not be asked.
     Routed {
         /// Which question.

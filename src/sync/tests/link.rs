@@ -6,7 +6,7 @@ use crate::model::{AppId, ClientId, ConnectionState, Now, Timestamp};
 use crate::sync::Randomness;
 use crate::sync::link::{
     ClientSlot, ConnectionNumber, Delivery, Link, LinkEffect, LinkInput, LinkOptions, LinkRequest,
-    LinkStep, LinkWish, LookUpNumber, NetworkHint, RequestTag, Unanswered,
+    LinkStep, LinkWish, LookUpNumber, NetworkChange, RequestTag, Unanswered,
 };
 use crate::wire::Subprotocol;
 use crate::wire::{CloseCode, Command, Direction, Encoding, Envelope, Frame, Serial, ServiceCode};
@@ -296,10 +296,10 @@ fn frames_put_the_heartbeat_off() {
 #[test]
 fn a_changed_network_puts_the_connection_in_doubt_until_something_comes() {
     let mut bench = Bench::online();
-    bench.feed(LinkInput::Network(NetworkHint::Changed));
+    bench.feed(LinkInput::Network(NetworkChange::Switched));
     assert_eq!(bench.sent().len(), 1);
     let mut dead = Bench::online();
-    dead.feed(LinkInput::Network(NetworkHint::Changed));
+    dead.feed(LinkInput::Network(NetworkChange::Switched));
     dead.sleep();
     assert_eq!(dead.step.deliveries, [(ANN, Delivery::Disconnected)]);
     bench.receive(1, &Envelope::new(Command::Echo).with_serial(Serial(1)));
@@ -309,15 +309,15 @@ fn a_changed_network_puts_the_connection_in_doubt_until_something_comes() {
 #[test]
 fn without_a_network_nothing_is_tried_and_with_one_at_once() {
     let mut bench = Bench::new();
-    bench.feed(LinkInput::Network(NetworkHint::Unavailable));
+    bench.feed(LinkInput::Network(NetworkChange::Lost));
     bench.wish(ANN, LinkWish::Online);
     assert_eq!(bench.step.state, Some(ConnectionState::Offline));
     assert_eq!(bench.step.wake_after, None);
-    bench.feed(LinkInput::Network(NetworkHint::Available));
+    bench.feed(LinkInput::Network(NetworkChange::Back));
     assert_eq!(bench.step.effects.len(), 1);
     bench.route(1);
     bench.close(1, None);
-    bench.feed(LinkInput::Network(NetworkHint::Available));
+    bench.feed(LinkInput::Network(NetworkChange::Back));
     assert_eq!(bench.step.effects, [look_up(2)]);
 }
 
@@ -351,8 +351,8 @@ fn a_server_that_dies_without_a_word_is_not_tried_for_as_long_as_the_router_said
 #[test]
 fn the_router_is_asked_in_another_network_and_after_a_failure_when_the_app_tries_anew() {
     let again: [&[LinkInput]; 4] = [
-        &[LinkInput::Network(NetworkHint::Changed)],
-        &[LinkInput::Network(NetworkHint::Available)],
+        &[LinkInput::Network(NetworkChange::Switched)],
+        &[LinkInput::Network(NetworkChange::Back)],
         &[LinkInput::Suspend, LinkInput::Resume],
         &[
             LinkInput::Wish {

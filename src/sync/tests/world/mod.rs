@@ -19,10 +19,12 @@ use crate::model::{
 use crate::store::{
     Dropped, Intent, MemoryDisk, Opened, Position, ReadIntent, Store, Tended, TimelineItem, Writer,
 };
-use crate::sync::link::{ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions, NetworkHint};
+use crate::sync::link::{
+    ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions, NetworkChange,
+};
 use crate::sync::{
-    Client, ClientInput, ClientSettings, EffectId, Randomness, Reply, Request, RequestError,
-    RequestId, SignIn, Signature, Signing,
+    Client, ClientInput, ClientSettings, EffectId, OperationSignature, Randomness, Reply, Request,
+    RequestError, RequestId, SignIn, Signing,
 };
 use crate::wire::{Direction, Encoding, Envelope, Frame, Subprotocol};
 use crate::{Limits, Secret, ServerAddress};
@@ -289,7 +291,7 @@ impl World {
     /// The network is back, and the operating system says so.
     pub(super) fn repair(&mut self, device: Device) {
         self.machines[device.0].network = Reach::Reachable;
-        self.link(device, LinkInput::Network(NetworkHint::Available));
+        self.link(device, LinkInput::Network(NetworkChange::Back));
     }
 
     /// Breaks the device's connection; frames under way are lost.
@@ -481,7 +483,7 @@ impl World {
             }
             Happening::Signed(device, effect) => {
                 let outcome = match self.machines[device.0].signer {
-                    Signer::Signs => Ok(Signature {
+                    Signer::Signs => Ok(OperationSignature {
                         signature: Secret::new("signed"),
                         timestamp: self.wall(),
                         nonce: "nonce".to_owned(),
