@@ -391,7 +391,7 @@ impl<S: Storage> Core<S> {
         for notice in notices {
             let at = self.notice_time(now, &notice);
             if notice.keeping == Keeping::Replayable {
-                let writes = self.replays(&app, at, &notice);
+                let writes = self.replays(&app, at, &notice).await?;
                 self.storage.apply(writes).await?;
             }
             for session in self.audience(&app, &notice.to) {
@@ -453,28 +453,37 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    fn replays(&mut self, app: &AppId, at: Timestamp, notice: &Notice) -> Vec<Write> {
+    /// The rows of a notification, for those whom it is addressed to. A client that never signed in
+    /// has none: it comes with nothing that it could have missed, and ids that somebody invented
+    /// cost nothing.
+    async fn replays(
+        &mut self,
+        app: &AppId,
+        at: Timestamp,
+        notice: &Notice,
+    ) -> Result<Vec<Write>, Failure> {
         let (Audience::Clients(clients) | Audience::Others(clients, _)) = &notice.to else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let Some(item) = replay::item(&notice.command, at) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let sequence = self.sequence;
         self.sequence = self.sequence.wrapping_add(1);
-        clients
-            .iter()
-            .map(|client| {
-                let client = client.clone();
-                let kept = Notification {
-                    client,
-                    at,
-                    sequence,
-                    item: item.clone(),
-                };
-                Write::PutNotification(app.clone(), kept)
-            })
-            .collect()
+        let mut writes = Vec::new();
+        for client in clients {
+            if self.storage.client(app, client).await?.is_none() {
+                continue;
+            }
+            let kept = Notification {
+                client: client.clone(),
+                at,
+                sequence,
+                item: item.clone(),
+            };
+            writes.push(Write::PutNotification(app.clone(), kept));
+        }
+        Ok(writes)
     }
 
     fn audience(&self, app: &AppId, audience: &Audience) -> Vec<SessionId> {

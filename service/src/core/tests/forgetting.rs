@@ -28,10 +28,60 @@ fn kept(world: &World, client: &str) -> usize {
         .len()
 }
 
+impl World {
+    /// Signs a client in once, and out again.
+    fn visit(&mut self, client: &str) {
+        self.open(99, client, OfflineMode::Unread);
+        self.input(Input::Lost {
+            connection: ConnectionId(99),
+        });
+        self.sent.clear();
+    }
+
+    /// What a command writes for each byte of it, rounded up.
+    fn amplification(&mut self, connection: u64, command: Command) -> u64 {
+        let envelope = Envelope::new(command.clone()).with_serial(Serial(7));
+        let received = envelope.to_bytes().len() as u64;
+        let before = self.core.storage().work().written_bytes;
+        self.ask(connection, command);
+        self.sent.clear();
+        let written = self.core.storage().work().written_bytes - before;
+        written.div_ceil(received)
+    }
+}
+
 #[test]
-fn the_notifications_of_who_never_signs_in_are_bounded() {
+fn members_that_somebody_invented_cost_the_disk_little() {
     let mut world = World::with("{}");
     world.open(1, "Tom", OfflineMode::Unread);
+    let names: Vec<String> = (0..499).map(|n| format!("c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let start = Command::conv(Op::Start, with_members(&names));
+    let times = world.amplification(1, start);
+    assert!(times <= 64, "starting writes {times} bytes for each");
+    let cid = world.start(1, with_members(&names));
+    for name in ["a", "b", "c"] {
+        let times = world.amplification(1, rename(&cid, name));
+        assert!(times <= 64, "renaming writes {times} bytes for each");
+    }
+    let times = world.amplification(1, Command::conv(Op::Mute, about(&cid, &[])));
+    assert!(times <= 64, "muting writes {times} bytes for each");
+    let say = DirectCommand {
+        cid: Some(cid.clone()),
+        msg: Some("hi".to_owned()),
+        ..DirectCommand::default()
+    };
+    let times = world.amplification(1, Command::direct(say));
+    assert!(times <= 64, "sending writes {times} bytes for each");
+    let times = world.amplification(1, Command::conv(Op::Remove, about(&cid, &["c1"])));
+    assert!(times <= 64, "removing writes {times} bytes for each");
+}
+
+#[test]
+fn the_notifications_of_who_does_not_come_back_are_bounded() {
+    let mut world = World::with("{}");
+    world.open(1, "Tom", OfflineMode::Unread);
+    world.visit("ghost");
     let cid = world.start(1, with_members(&["Tom", "ghost"]));
     for n in 0..NOTIFICATIONS_KEPT_MAX + 200 {
         world.ask(1, rename(&cid, &n.to_string()));
@@ -43,10 +93,13 @@ fn the_notifications_of_who_never_signs_in_are_bounded() {
 }
 
 #[test]
-fn the_notifications_of_who_never_signs_in_are_forgotten_when_they_are_old() {
+fn the_notifications_of_who_does_not_come_back_are_forgotten_when_they_are_old() {
     let mut world = World::with(r#"{"retention":{"notifications_days":1}}"#);
     world.open(1, "Tom", OfflineMode::Unread);
     let ghosts: Vec<String> = (0..200).map(|n| format!("ghost-{n}")).collect();
+    for ghost in &ghosts {
+        world.visit(ghost);
+    }
     let names: Vec<&str> = ghosts.iter().map(String::as_str).chain(["Tom"]).collect();
     world.start(1, with_members(&names));
     assert_eq!(kept(&world, "ghost-199"), 2);
