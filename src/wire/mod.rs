@@ -56,6 +56,7 @@ pub mod json;
 pub mod notification;
 pub mod payload;
 mod redact;
+pub mod request;
 pub mod route;
 pub mod row;
 mod scan;

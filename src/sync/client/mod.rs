@@ -2,74 +2,52 @@
 //!
 //! ```text
 //!                     ┌───────────────────────── Client ─────────────────────────┐
-//!   API call ───────▶ │ outbox      what the app wants is written down           │
+//!   API call ───────▶ │ outgoing    what the app wants is written down, and sent │
 //!   Connected ──────▶ │ session     opens, reopens, ends                         │
-//!   replies ────────▶ │ sender      what is written down is sent, in order       │ ──▶ Step
-//!   notifications ──▶ │ receiver    messages, edits, receipts, unread, members   │
-//!   Woke ───────────▶ │ catch_up    what was missed is fetched; gaps are recorded│
+//!   replies ────────▶ │ outgoing    in order, in doubt, acknowledged             │ ──▶ Step
+//!   notifications ──▶ │ incoming    messages, edits, receipts, unread, members   │
+//!   Woke ───────────▶ │ history     what was missed is fetched; gaps are recorded│
 //!                     └───────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! | file | what it decides |
+//! | room | what it decides |
 //! |---|---|
 //! | `session.rs` | signing in, staying signed in, being sent away |
-//! | `outbox.rs` | API calls that write: enqueue, retry, discard |
-//! | `inbox.rs` | what another process of the app left to be enqueued |
-//! | `sender.rs` | the content lane: one entry in flight per conversation, in order |
-//! | `creation.rs` | creations, and the service's id taking over a local one |
-//! | `doubt.rs` | entries that may have arrived: looked for before they are sent again |
-//! | `reads.rs` | the state lane: read marks, coalesced |
-//! | `receiver.rs` | messages and receipts that come in; acknowledging them |
-//! | `edits.rs` | edits and recalls that come in, also before their message |
-//! | `tail.rs` | what of that continues the history that is held |
-//! | `unread.rs` | unread counts |
-//! | `members.rs` | what the service tells about conversations |
-//! | `presence.rs` | being out of a conversation, and coming back |
-//! | `directory.rs` | asking for conversations: those that changed, those unknown |
-//! | `catch_up.rs` | asking for history: what was missed, what the app pages through |
+//! | `outgoing/` | what the app wants: written down, sent in order, looked for when in doubt |
+//! | `incoming/` | what the service tells: messages, edits, receipts, counts, members; duplicates |
+//! | `history/` | what is held without holes, what was missed, what the app pages through |
+//! | `answer.rs` | what an answer of the service says |
 //! | `progress.rs` | how far it has come with what was missed |
-//! | `pace.rs` | how often commands may be sent |
-//! | `refusals.rs` | how often what is refused is asked for again |
+//!
+//! Imports between the rooms point down: `outgoing` may name `incoming` and `history`, `incoming` may
+//! name `history`. This file composes them: it hands inputs on, and owns what a turn is.
 //!
 //! The machine's memory holds only what is under way on the present connection. Everything else is
 //! in the store, so a machine that is rebuilt from the store goes on where this one stopped.
 
 mod answer;
-mod catch_up;
-mod creation;
-mod directory;
-mod doubt;
-mod edits;
-mod inbox;
-mod members;
-mod outbox;
-mod pace;
-mod presence;
+mod history;
+mod incoming;
+mod outgoing;
 mod progress;
-mod reads;
-mod receiver;
-mod refusals;
-mod sender;
 mod session;
-mod tail;
-mod unread;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::answer::Answer;
-use self::catch_up::{CatchUp, HistoryQuery};
-use self::directory::{Directory, DirectoryQuery};
-use self::doubt::Search;
-use self::edits::EarlyEdits;
-use self::pace::Pace;
+use self::history::conversation_list::{Directory, DirectoryQuery};
+use self::history::join::Tails;
+use self::history::pages::{CatchUp, HistoryQuery};
+use self::incoming::edits::EarlyEdits;
+use self::incoming::messages::Receiver;
+use self::incoming::unread::Told;
+use self::outgoing::in_doubt::Search;
+use self::outgoing::lane::Sender;
+use self::outgoing::pace::Pace;
+use self::outgoing::read_marks::Reads;
 pub use self::progress::Progress;
-use self::reads::Reads;
-use self::receiver::Receiver;
-use self::sender::Sender;
 use self::session::Session;
-use self::tail::Tails;
-use self::unread::Told;
 use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
 use super::request::{Reply, Request, RequestError, RequestId};
 use super::step::{ClientInput, EffectId, Step};

@@ -7,19 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::answer::Answer;
-use super::receiver::raise_receipt;
-use super::refusals::Refusals;
-use super::{Client, Purpose, Turn};
 use crate::model::{
     ConversationId, ConversationKind, ConversationState, Message, MessageState, Receipt, Timestamp,
 };
 use crate::store::{
     ConversationNumber, History, HistoryEnd, HistoryStart, Position, Put, StoreError,
 };
+use crate::sync::client::answer::Answer;
+use crate::sync::client::history::refusals::Refusals;
+use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::link::Unanswered;
 use crate::sync::{Reply, RequestError, RequestId};
 use crate::wire::generated::LogsCommand;
+use crate::wire::request::{self, HistoryDirection, HistoryFrom};
 use crate::wire::{Command, ServiceCode, convert};
 
 /// The most messages the service puts into a page.
@@ -30,7 +30,7 @@ const IN_FLIGHT_MAX: usize = 4;
 
 /// The conversations that are behind, and which of them are being caught up with.
 #[derive(Debug, Default)]
-pub(super) struct CatchUp {
+pub(in crate::sync::client) struct CatchUp {
     /// When each was last active: the newest comes first.
     wanted: BTreeMap<ConversationNumber, Option<Timestamp>>,
     /// How many were behind since the session opened, those included that no longer are.
@@ -44,7 +44,7 @@ pub(super) struct CatchUp {
 
 /// A question for a page of history.
 #[derive(Debug)]
-pub(super) struct HistoryQuery {
+pub(in crate::sync::client) struct HistoryQuery {
     number: ConversationNumber,
     conversation: ConversationId,
     start: PageStart,
@@ -94,7 +94,7 @@ struct Gained {
 }
 
 impl CatchUp {
-    pub(super) fn forget_connection(&mut self) {
+    pub(in crate::sync::client) fn forget_connection(&mut self) {
         self.wanted.clear();
         self.ever_wanted = 0;
         self.asked.clear();
@@ -103,19 +103,19 @@ impl CatchUp {
     }
 
     /// History is not asked for any more.
-    pub(super) fn give_up(&mut self, number: ConversationNumber) {
+    pub(in crate::sync::client) fn give_up(&mut self, number: ConversationNumber) {
         if self.wanted.remove(&number).is_some() {
             self.ever_wanted = self.ever_wanted.saturating_sub(1);
         }
     }
 
     /// History that was refused may be had now.
-    pub(super) fn within_reach(&mut self, number: ConversationNumber) {
+    pub(in crate::sync::client) fn within_reach(&mut self, number: ConversationNumber) {
         self.out_of_reach.remove(&number);
     }
 
     /// How many conversations were caught up with since the session opened, and how many are behind.
-    pub(super) fn counts(&self) -> (u32, u32) {
+    pub(in crate::sync::client) fn counts(&self) -> (u32, u32) {
         let left = u32::try_from(self.wanted.len()).unwrap_or(u32::MAX);
         (self.ever_wanted.saturating_sub(left), left)
     }
@@ -145,7 +145,7 @@ impl Client {
     /// Records that a conversation's newest history is missing, and asks for it when its turn comes.
     /// If this client is taken to be out of the conversation, the row is asked for instead: it tells
     /// whether it came back.
-    pub(super) fn want_history(
+    pub(in crate::sync::client) fn want_history(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -168,7 +168,7 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn focus(
+    pub(in crate::sync::client) fn focus(
         &mut self,
         turn: &mut Turn<'_, '_>,
         caller: RequestId,
@@ -182,7 +182,10 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn pump_catch_up(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+    pub(in crate::sync::client) fn pump_catch_up(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), StoreError> {
         while self.catch_up.asked.len() < IN_FLIGHT_MAX && self.paces.history.allows(turn.elapsed())
         {
             // A message in doubt would appear beside its echo: its doubt is cleared first.
@@ -205,7 +208,7 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn catch_up_wake(&self, wakes: &mut Vec<Duration>) {
+    pub(in crate::sync::client) fn catch_up_wake(&self, wakes: &mut Vec<Duration>) {
         if !self.catch_up.wanted.is_empty() && self.catch_up.asked.len() < IN_FLIGHT_MAX {
             let pace = self.paces.history.ready_at();
             wakes.push(pace);
@@ -214,7 +217,7 @@ impl Client {
         }
     }
 
-    pub(super) fn fetch_history(
+    pub(in crate::sync::client) fn fetch_history(
         &mut self,
         turn: &mut Turn<'_, '_>,
         caller: RequestId,
@@ -258,21 +261,12 @@ impl Client {
         goal: Goal,
     ) {
         let limit = i32::try_from(self.page_limit(&start, &goal)).unwrap_or(i32::MAX);
-        let mut body = LogsCommand {
-            cid: Some(conversation.as_str().to_owned()),
-            l: Some(limit),
-            limit: Some(limit),
-            ..LogsCommand::default()
+        let from = match &start {
+            PageStart::Newest => HistoryFrom::Newest,
+            PageStart::At(position) => HistoryFrom::At(position.sent_at, &position.id),
+            PageStart::Before(position) => HistoryFrom::Time(position.sent_at),
         };
-        match &start {
-            PageStart::Newest => {}
-            PageStart::At(position) => {
-                body.t = Some(position.sent_at.as_millis());
-                body.mid = Some(position.id.as_str().to_owned());
-                body.t_included = Some(true);
-            }
-            PageStart::Before(position) => body.t = Some(position.sent_at.as_millis()),
-        }
+        let command = request::history(conversation, from, HistoryDirection::Older, limit);
         self.paces.history.note(turn.elapsed());
         let query = HistoryQuery {
             number,
@@ -282,7 +276,7 @@ impl Client {
             epoch: self.epoch,
             absences: self.tails.absences(number),
         };
-        self.submit(turn, Command::logs(body), Purpose::History(query));
+        self.submit(turn, command, Purpose::History(query));
     }
 
     /// How many messages to ask for; the starting message takes a place of its own.
@@ -298,7 +292,7 @@ impl Client {
         wanted.saturating_add(own).clamp(1, PAGE_MAX)
     }
 
-    pub(super) fn history_answered(
+    pub(in crate::sync::client) fn history_answered(
         &mut self,
         turn: &mut Turn<'_, '_>,
         query: HistoryQuery,
@@ -474,7 +468,7 @@ impl Client {
             },
             _ => Receipt::default(),
         };
-        raise_receipt(turn, query.number, told)?;
+        Self::raise_receipt(turn, query.number, told)?;
         let caught_up = matches!(query.goal, Goal::CatchUp { .. }) && put == Put::Added;
         if caught_up && &message.sender != self.me() && self.session.is_open() {
             self.note_received(turn, message);
@@ -618,7 +612,7 @@ impl Client {
 
 /// The service has newer messages than what is held. Where nothing is held, the beginning is
 /// among what is missing.
-pub(super) fn fall_behind(history: &mut History) {
+pub(in crate::sync::client) fn fall_behind(history: &mut History) {
     history.set_end(HistoryEnd::Behind);
     if history.spans().is_empty() {
         history.set_start(HistoryStart::Unknown);

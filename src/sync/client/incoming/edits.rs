@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use super::unread::Source;
-use super::{Client, Turn};
 use crate::model::{Message, MessageId, Timestamp};
 use crate::store::{ConversationNumber, Intent, StoreError};
+use crate::sync::client::incoming::unread::Source;
+use crate::sync::client::{Client, Turn};
 use crate::wire::convert::{self, Edit};
 use crate::wire::generated::PatchCommand;
 
@@ -19,10 +19,10 @@ const EARLY_MAX: usize = 256;
 
 /// The edits whose message is not here.
 #[derive(Debug, Default)]
-pub(super) struct EarlyEdits(BTreeMap<MessageId, (ConversationNumber, Edit)>);
+pub(in crate::sync::client) struct EarlyEdits(BTreeMap<MessageId, (ConversationNumber, Edit)>);
 
 impl EarlyEdits {
-    pub(super) fn forget_connection(&mut self) {
+    pub(in crate::sync::client) fn forget_connection(&mut self) {
         self.0.clear();
     }
 
@@ -35,7 +35,7 @@ impl EarlyEdits {
     }
 
     /// The message as it was edited before it came.
-    pub(super) fn apply(&mut self, message: Message) -> Message {
+    pub(in crate::sync::client) fn apply(&mut self, message: Message) -> Message {
         let Some(id) = &message.id else {
             return message;
         };
@@ -47,7 +47,7 @@ impl EarlyEdits {
 }
 
 impl Client {
-    pub(super) fn edits_came(
+    pub(in crate::sync::client) fn edits_came(
         &mut self,
         turn: &mut Turn<'_, '_>,
         body: PatchCommand,

@@ -1,7 +1,7 @@
 //! Joining what is newly learnt to the history that is held: the one place where that is decided.
 //!
 //! A message is joined to the span before it only where the service's order proves that nothing lies
-//! between. Three things prove it. A page of history covers what lies within it (`catch_up.rs`). A
+//! between. Three things prove it. A page of history covers what lies within it (`pages.rs`). A
 //! message that the service took while this session was open continues a history that reached the
 //! present when the session opened, for whatever came between was pushed here too. And it continues
 //! the tail: the stretch that such a message or a page of this session began.
@@ -13,13 +13,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::catch_up::fall_behind;
-use super::{Client, Turn};
 use crate::model::{ConversationKind, ConversationState, Message, Timestamp};
 use crate::store::{
     ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Place, Position, Span,
     StoreError, TimelineItem,
 };
+use crate::sync::client::history::pages::fall_behind;
+use crate::sync::client::{Client, Turn};
 
 /// How long an own acknowledgement may overtake a message that is older than what it acknowledges:
 /// for so long the tail of its conversation is not trusted when the connection breaks.
@@ -27,7 +27,7 @@ const OVERTAKING: Duration = Duration::from_secs(30);
 
 /// When the service took a message, as far as the way on which it came proves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(in crate::sync::client) enum Taken {
     /// While this session was open.
     Now,
     /// At any time.
@@ -36,7 +36,7 @@ pub(super) enum Taken {
 
 /// Where each conversation's unbroken end begins, on the present session.
 #[derive(Debug, Default)]
-pub(super) struct Tails {
+pub(in crate::sync::client) struct Tails {
     /// When the session opened, where the service said so.
     opened_at: Option<Timestamp>,
     /// Of each conversation, the oldest message from which on everything is held to the present.
@@ -69,21 +69,21 @@ const LEFT_MAX: usize = 100;
 const RUN_MAX: usize = 100;
 
 impl Tails {
-    pub(super) const fn opened(&mut self, at: Option<Timestamp>) {
+    pub(in crate::sync::client) const fn opened(&mut self, at: Option<Timestamp>) {
         self.opened_at = at;
     }
 
-    pub(super) fn of(&self, number: ConversationNumber) -> Option<&Position> {
+    pub(in crate::sync::client) fn of(&self, number: ConversationNumber) -> Option<&Position> {
         self.from.get(&number)
     }
 
     /// Everything from this position to the present is held.
-    pub(super) fn begin(&mut self, number: ConversationNumber, from: Position) {
+    pub(in crate::sync::client) fn begin(&mut self, number: ConversationNumber, from: Position) {
         self.from.insert(number, from);
     }
 
     /// What is said now does not come here any more.
-    pub(super) fn end(&mut self, number: ConversationNumber) {
+    pub(in crate::sync::client) fn end(&mut self, number: ConversationNumber) {
         self.from.remove(&number);
         let absences = self.absences.entry(number).or_default();
         *absences = absences.wrapping_add(1);
@@ -91,13 +91,13 @@ impl Tails {
 
     /// How often the tail of a conversation has ended. A page of history that was asked for before
     /// the tail last ended does not reach the present.
-    pub(super) fn absences(&self, number: ConversationNumber) -> u64 {
+    pub(in crate::sync::client) fn absences(&self, number: ConversationNumber) -> u64 {
         self.absences.get(&number).copied().unwrap_or(0)
     }
 
     /// A message that came as only one of the present does. One that has an older time than the
     /// session is not believed: it may have been kept back somewhere.
-    pub(super) fn taken(&self, sent_at: Timestamp) -> Taken {
+    pub(in crate::sync::client) fn taken(&self, sent_at: Timestamp) -> Taken {
         if self.opened_at.is_some_and(|opened_at| sent_at < opened_at) {
             Taken::Sometime
         } else {
@@ -105,7 +105,7 @@ impl Tails {
         }
     }
 
-    pub(super) fn acknowledged(
+    pub(in crate::sync::client) fn acknowledged(
         &mut self,
         number: ConversationNumber,
         sent_at: Timestamp,
@@ -119,14 +119,14 @@ impl Tails {
     }
 
     /// When it is known that own messages overtook nothing.
-    pub(super) fn wake(&self, wakes: &mut Vec<Duration>) {
+    pub(in crate::sync::client) fn wake(&self, wakes: &mut Vec<Duration>) {
         wakes.extend(self.unsettled.map(|(_, due)| due));
     }
 }
 
 impl Client {
     /// Joins a message that was just stored to what is held, as far as that is proved.
-    pub(super) fn join(
+    pub(in crate::sync::client) fn join(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -257,7 +257,7 @@ impl Client {
     }
 
     /// The service has a message of this time: if it is newer than what is held, history is behind.
-    pub(super) fn tail_reaches(
+    pub(in crate::sync::client) fn tail_reaches(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -275,7 +275,10 @@ impl Client {
     /// The connection is gone. An acknowledgement may overtake a message that is older than what it
     /// acknowledges; if the connection breaks then, the message is missed though a newer one is
     /// held. Conversations where that may have happened are caught up with.
-    pub(super) fn forget_tails(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+    pub(in crate::sync::client) fn forget_tails(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), StoreError> {
         let since = turn.elapsed().saturating_sub(OVERTAKING);
         let tails = std::mem::take(&mut self.tails);
         self.tails.past = tails.past;
@@ -295,7 +298,7 @@ impl Client {
 
 impl Client {
     /// Notes that own messages overtook nothing, when there was time enough for what they might have.
-    pub(super) fn pump_tails(&mut self, turn: &mut Turn<'_, '_>) {
+    pub(in crate::sync::client) fn pump_tails(&mut self, turn: &mut Turn<'_, '_>) {
         let now = turn.elapsed();
         let settled = self.tails.unsettled.take_if(|(_, due)| *due <= now);
         settle(turn, settled.map(|(newest, _)| newest));
@@ -304,7 +307,10 @@ impl Client {
     /// The first session since the machine was built: the process before may have been killed right
     /// after an acknowledgement, when nothing noted that it may have overtaken a message. Where an
     /// own message is the newest, not settled, and about as new as anything held, that may be so.
-    pub(super) fn suspect_the_past(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+    pub(in crate::sync::client) fn suspect_the_past(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), StoreError> {
         if std::mem::replace(&mut self.tails.past, Past::Seen) == Past::Seen {
             return Ok(());
         }
@@ -332,7 +338,7 @@ impl Client {
     /// What the catch-up of a conversation has to meet: the newest of what is surely held without
     /// holes; none for nothing. Own messages at the end are taken out of what is held, for what they
     /// overtook is known only when history was read around them.
-    pub(super) fn sure_end(
+    pub(in crate::sync::client) fn sure_end(
         &self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,

@@ -1,7 +1,6 @@
 //! API calls that write: what the app wants is written down, and the call is answered when that is
 //! durable. Nothing here needs the service.
 
-use super::{Client, Signing, Turn};
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, Json, LocalId, NewConversation,
     NewMessage, OutboxEntryId, OutboxState, SendFailure, Timestamp, Uniqueness,
@@ -10,9 +9,11 @@ use crate::store::{
     ConversationNumber, ConversationRow, CreateIntent, Entry, Freshness, HistoryStart, Intent,
     SendIntent, StoreError,
 };
+use crate::sync::client::{Client, Signing, Turn};
 use crate::sync::{Reply, RequestError};
 use crate::wire::frame::TO_SERVICE_BYTES_MAX;
 use crate::wire::generated::{ConvCommand, DirectCommand, JsonObjectMessage};
+use crate::wire::request::TOKEN_COLUMN;
 use crate::wire::{Command, Envelope, Op, Serial};
 use crate::wire::{content, convert};
 
@@ -22,9 +23,6 @@ const TEMPORARY_MEMBERS_MAX: usize = 10;
 /// How deep attributes of a conversation may nest: the service takes columns of 32 levels.
 const ATTRIBUTES_DEPTH_MAX: usize = 31;
 
-/// The column that holds the token of the entry that made a conversation.
-pub(super) const TOKEN_COLUMN: &str = "sampan_token";
-
 /// Bytes that a signature adds to a command: 40 digits, a nonce, a time, and their field numbers.
 const SIGNATURE_BYTES: usize = 128;
 
@@ -32,7 +30,7 @@ const SIGNATURE_BYTES: usize = 128;
 type Answered = Result<Result<Reply, RequestError>, StoreError>;
 
 impl Client {
-    pub(super) fn create_conversation(
+    pub(in crate::sync::client) fn create_conversation(
         &mut self,
         turn: &mut Turn<'_, '_>,
         wanted: NewConversation,
@@ -146,7 +144,7 @@ impl Client {
 
     /// The members as they are sent: sorted, each once, with the one who makes it; none for a
     /// chat room.
-    pub(super) fn members_of(&self, intent: &CreateIntent) -> Vec<ClientId> {
+    pub(in crate::sync::client) fn members_of(&self, intent: &CreateIntent) -> Vec<ClientId> {
         if intent.kind == ConversationKind::ChatRoom {
             return Vec::new();
         }
@@ -159,7 +157,11 @@ impl Client {
 
     /// The command that makes a conversation, unsigned. One that could be made twice carries the
     /// entry's token as a column, by which it is found again.
-    pub(super) fn start_command(&self, intent: &CreateIntent, token: &LocalId) -> ConvCommand {
+    pub(in crate::sync::client) fn start_command(
+        &self,
+        intent: &CreateIntent,
+        token: &LocalId,
+    ) -> ConvCommand {
         let mut attributes = serde_json::Map::new();
         if !is_one_per_members(intent) {
             attributes.insert(TOKEN_COLUMN.to_owned(), token.as_str().into());
@@ -199,14 +201,14 @@ impl Client {
     }
 
     /// How many bytes a command will have with all that the link adds.
-    pub(super) fn size_of(&self, command: Command) -> usize {
+    pub(in crate::sync::client) fn size_of(&self, command: Command) -> usize {
         let envelope = Envelope::new(command)
             .with_peer(self.me().as_str())
             .with_serial(Serial(i32::MAX));
         envelope.to_bytes().len()
     }
 
-    pub(super) fn send_message(
+    pub(in crate::sync::client) fn send_message(
         &mut self,
         turn: &mut Turn<'_, '_>,
         conversation: &ConversationId,
@@ -265,7 +267,7 @@ impl Client {
     }
 
     /// As `enqueue`, under a token and a time that were chosen before.
-    pub(super) fn enqueue_as(
+    pub(in crate::sync::client) fn enqueue_as(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -278,12 +280,12 @@ impl Client {
         Ok(entry)
     }
 
-    pub(super) fn outbox_is_full(&self, turn: &Turn<'_, '_>) -> bool {
+    pub(in crate::sync::client) fn outbox_is_full(&self, turn: &Turn<'_, '_>) -> bool {
         let entries = turn.overlay.snapshot().outbox_len();
         u32::try_from(entries).unwrap_or(u32::MAX) >= self.settings.limits.outbox_max
     }
 
-    pub(super) const fn outbox_full(&self) -> RequestError {
+    pub(in crate::sync::client) const fn outbox_full(&self) -> RequestError {
         RequestError::OutboxFull {
             max: self.settings.limits.outbox_max,
         }
@@ -291,7 +293,11 @@ impl Client {
 
     /// Enqueues a failed entry again, at its old place. The caller knows what an ambiguous one
     /// means: it is sent again without being looked for.
-    pub(super) fn retry_entry(&mut self, turn: &mut Turn<'_, '_>, id: OutboxEntryId) -> Answered {
+    pub(in crate::sync::client) fn retry_entry(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        id: OutboxEntryId,
+    ) -> Answered {
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(Err(RequestError::UnknownEntry));
         };
@@ -325,7 +331,11 @@ impl Client {
 
     /// Gives up a failed entry, or cancels one that never left this device. A read mark is neither:
     /// the count that it cleared is gone.
-    pub(super) fn discard_entry(&mut self, turn: &mut Turn<'_, '_>, id: OutboxEntryId) -> Answered {
+    pub(in crate::sync::client) fn discard_entry(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        id: OutboxEntryId,
+    ) -> Answered {
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(Err(RequestError::UnknownEntry));
         };
@@ -351,7 +361,7 @@ impl Client {
     }
 
     /// Fails an entry for good: it waits for the app, and blocks nothing behind it.
-    pub(super) fn fail_entry(
+    pub(in crate::sync::client) fn fail_entry(
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
@@ -375,12 +385,12 @@ impl Client {
 }
 
 /// Whether the service makes such a conversation once per set of members, however often it is asked.
-pub(super) fn is_one_per_members(intent: &CreateIntent) -> bool {
+pub(in crate::sync::client) fn is_one_per_members(intent: &CreateIntent) -> bool {
     intent.unique || intent.kind == ConversationKind::Temporary
 }
 
 /// Receipts are for conversations of two: the service sends none for larger ones.
-pub(super) fn wants_receipt(row: &ConversationRow) -> bool {
+pub(in crate::sync::client) fn wants_receipt(row: &ConversationRow) -> bool {
     let kind = matches!(
         row.kind,
         ConversationKind::Normal | ConversationKind::Temporary
@@ -388,7 +398,7 @@ pub(super) fn wants_receipt(row: &ConversationRow) -> bool {
     kind && row.members.len() == 2
 }
 
-pub(super) fn fits(actual: usize) -> Result<(), RequestError> {
+pub(in crate::sync::client) fn fits(actual: usize) -> Result<(), RequestError> {
     let limit = TO_SERVICE_BYTES_MAX;
     if actual > limit {
         return Err(RequestError::TooLarge { limit, actual });
@@ -397,7 +407,7 @@ pub(super) fn fits(actual: usize) -> Result<(), RequestError> {
 }
 
 /// The command that sends a message.
-pub(super) fn direct_command(
+pub(in crate::sync::client) fn direct_command(
     conversation: &ConversationId,
     intent: &SendIntent,
     token: &LocalId,

@@ -2,18 +2,11 @@
 //!
 //! After the session opened, the client's conversations are listed, newest message first, down to
 //! what was known when the last list was complete; then those whose attributes or members changed
-//! since. What the list shows to be behind is caught up with (`catch_up.rs`).
+//! since. What the list shows to be behind is caught up with (`pages.rs`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::answer::Answer;
-use super::catch_up::fall_behind;
-use super::doubt::rows;
-use super::outbox::TOKEN_COLUMN;
-use super::refusals::Refusals;
-use super::tail::Taken;
-use super::{Client, Purpose, Turn};
 use crate::model::{
     ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Json, Message,
     Timestamp,
@@ -21,18 +14,20 @@ use crate::model::{
 use crate::store::{
     ConversationNumber, ConversationRow, Freshness, HistoryEnd, HistoryStart, StoreError,
 };
+use crate::sync::client::answer::Answer;
+use crate::sync::client::history::join::Taken;
+use crate::sync::client::history::pages::fall_behind;
+use crate::sync::client::history::refusals::Refusals;
+use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::{Reply, RequestError, RequestId};
-use crate::wire::generated::{ConvCommand, JsonObjectMessage};
-use crate::wire::{Command, Op, convert, iso, row};
+use crate::wire::request::{self, ListOrder, TOKEN_COLUMN, rows};
+use crate::wire::{Command, convert, row};
 
 /// Conversations per page of a list.
 const PAGE: i32 = 50;
 
 /// The most ids in one question: with them the command stays well below 5 KiB.
 const IDS_MAX: usize = 50;
-
-/// The last-message columns are wanted (docs/wire.md, query flags).
-const WITH_LAST_MESSAGE: i32 = 2;
 
 /// How much earlier than the last complete list a new one goes back: clocks of the service's nodes
 /// may differ a little.
@@ -43,7 +38,7 @@ const WORK_MAX: usize = 10_000;
 
 /// What is listed, and what has to be asked for.
 #[derive(Debug, Default)]
-pub(super) struct Directory {
+pub(in crate::sync::client) struct Directory {
     listing: Listing,
     /// Whether a page of the list is on its way.
     listing_asked: Asked,
@@ -78,7 +73,7 @@ enum Listing {
 
 /// A question about conversations.
 #[derive(Debug)]
-pub(super) enum DirectoryQuery {
+pub(in crate::sync::client) enum DirectoryQuery {
     /// A page of the list.
     List {
         /// The session it was asked in.
@@ -94,18 +89,18 @@ pub(super) enum DirectoryQuery {
 }
 
 impl Directory {
-    pub(super) fn opened(&mut self, at: Timestamp) {
+    pub(in crate::sync::client) fn opened(&mut self, at: Timestamp) {
         self.listing = Listing::ByMessage { seen: 0 };
         self.opened_at = Some(at);
     }
 
-    pub(super) fn forget_connection(&mut self) {
+    pub(in crate::sync::client) fn forget_connection(&mut self) {
         *self = Self::default();
     }
 
     /// A conversation left the list that is being read: those behind it moved up by one, so that the
     /// next page would skip one.
-    pub(super) fn begin_again(&mut self) {
+    pub(in crate::sync::client) fn begin_again(&mut self) {
         if self.lists() {
             self.listing = Listing::ByMessage { seen: 0 };
             self.restarts = self.restarts.wrapping_add(1);
@@ -113,23 +108,23 @@ impl Directory {
     }
 
     /// Asks for a conversation as soon as the pace allows.
-    pub(super) fn want(&mut self, number: ConversationNumber) {
+    pub(in crate::sync::client) fn want(&mut self, number: ConversationNumber) {
         self.wanted.insert(number);
     }
 
     /// Whether every conversation that changed while this client was away is known.
-    pub(super) fn is_listed(&self) -> bool {
+    pub(in crate::sync::client) fn is_listed(&self) -> bool {
         self.listing == Listing::Complete
     }
 
     /// Whether the service refused to list what changed.
-    pub(super) fn is_given_up(&self) -> bool {
+    pub(in crate::sync::client) fn is_given_up(&self) -> bool {
         self.listing == Listing::Unknown
     }
 
     /// How many conversations have to be asked for by their ids; those that are on their way count as
     /// one.
-    pub(super) fn unknown(&self) -> u32 {
+    pub(in crate::sync::client) fn unknown(&self) -> u32 {
         let asked = u32::from(self.wanted_asked == Asked::Yes);
         let wanted = u32::try_from(self.wanted.len()).unwrap_or(u32::MAX);
         wanted.saturating_add(asked)
@@ -144,7 +139,10 @@ impl Directory {
 }
 
 impl Client {
-    pub(super) fn pump_directory(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+    pub(in crate::sync::client) fn pump_directory(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), StoreError> {
         if self.directory.refusals.hold(turn.elapsed()) {
             return Ok(());
         }
@@ -163,7 +161,7 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn directory_wake(&self, wakes: &mut Vec<Duration>) {
+    pub(in crate::sync::client) fn directory_wake(&self, wakes: &mut Vec<Duration>) {
         let lists = self.directory.lists() && self.directory.listing_asked == Asked::No;
         let wants = !self.directory.wanted.is_empty() && self.directory.wanted_asked == Asked::No;
         if lists || wants {
@@ -173,38 +171,23 @@ impl Client {
     }
 
     fn ask_list(&mut self, turn: &mut Turn<'_, '_>) {
-        let me = self.me().as_str();
         let since = list_since(turn).unwrap_or(Timestamp::ZERO);
-        let (condition, sort, seen) = match self.directory.listing {
-            Listing::ByChange { seen } => {
-                let since = serde_json::json!({"__type": "Date", "iso": iso::format(since)});
-                let condition = serde_json::json!({"m": me, "updatedAt": {"$gt": since}});
-                (condition, "-updatedAt", seen)
-            }
-            Listing::ByMessage { seen } => (serde_json::json!({"m": me}), "-lm", seen),
+        let (order, seen) = match self.directory.listing {
+            Listing::ByChange { seen } => (ListOrder::ByChange { since }, seen),
+            Listing::ByMessage { seen } => (ListOrder::ByMessage, seen),
             Listing::Unknown | Listing::Complete => return,
         };
-        let body = ConvCommand {
-            r#where: Some(JsonObjectMessage {
-                data: condition.to_string(),
-            }),
-            sort: Some(sort.to_owned()),
-            limit: Some(PAGE),
-            skip: Some(seen),
-            flag: Some(WITH_LAST_MESSAGE),
-            ..ConvCommand::default()
-        };
+        let command = request::list(self.me().as_str(), order, seen, PAGE);
         let query = DirectoryQuery::List {
             epoch: self.epoch,
             restarts: self.directory.restarts,
         };
         self.directory.listing_asked = Asked::Yes;
-        self.ask_directory(turn, body, query);
+        self.ask_directory(turn, command, query);
     }
 
-    fn ask_directory(&mut self, turn: &mut Turn<'_, '_>, body: ConvCommand, query: DirectoryQuery) {
+    fn ask_directory(&mut self, turn: &mut Turn<'_, '_>, command: Command, query: DirectoryQuery) {
         self.paces.others.note(turn.elapsed());
-        let command = Command::conv(Op::Query, body);
         self.submit(turn, command, Purpose::Directory(query));
     }
 
@@ -238,22 +221,11 @@ impl Client {
         ids: Vec<ConversationId>,
         caller: Option<RequestId>,
     ) {
-        let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let temporary = ids.first().is_some_and(ConversationId::is_temporary);
-        let condition = serde_json::json!({"objectId": {"$in": texts}});
-        let body = ConvCommand {
-            r#where: (!temporary).then(|| JsonObjectMessage {
-                data: condition.to_string(),
-            }),
-            limit: i32::try_from(ids.len()).ok(),
-            temp_conv_ids: if temporary { texts } else { Vec::new() },
-            flag: Some(WITH_LAST_MESSAGE),
-            ..ConvCommand::default()
-        };
-        self.ask_directory(turn, body, DirectoryQuery::Ids { ids, caller });
+        let command = request::by_ids(&ids);
+        self.ask_directory(turn, command, DirectoryQuery::Ids { ids, caller });
     }
 
-    pub(super) fn fetch_conversations(
+    pub(in crate::sync::client) fn fetch_conversations(
         &mut self,
         turn: &mut Turn<'_, '_>,
         caller: RequestId,
@@ -285,7 +257,7 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn directory_answered(
+    pub(in crate::sync::client) fn directory_answered(
         &mut self,
         turn: &mut Turn<'_, '_>,
         query: DirectoryQuery,

@@ -1,25 +1,25 @@
 //! Making conversations: the creations of the content lane, and the service's id taking over.
 
-use super::answer::Answer;
-use super::doubt::Doubt;
-use super::sender::FlightStep;
-use super::{Client, Purpose, Signing, Turn};
 use crate::model::{ConversationId, ConversationState, Operation, OutboxEntryId, Timestamp};
 use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, Intent, StoreError};
+use crate::sync::client::answer::Answer;
+use crate::sync::client::outgoing::in_doubt::Doubt;
+use crate::sync::client::outgoing::lane::FlightStep;
+use crate::sync::client::{Client, Purpose, Signing, Turn};
 use crate::sync::link::RequestTag;
 use crate::sync::step::{Effect, EffectId, OperationSignature};
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
 
 /// Whether a conversation was made, or was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(in crate::sync::client) enum Found {
     New,
     Existing,
 }
 
 impl Client {
     /// Starts a creation: looked for if in doubt, signed if the app signs, else sent.
-    pub(super) fn dispatch_creation(
+    pub(in crate::sync::client) fn dispatch_creation(
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
@@ -59,7 +59,7 @@ impl Client {
         self.dispatch(turn, entry, command, Purpose::Create(entry.id));
     }
 
-    pub(super) fn create_signed(
+    pub(in crate::sync::client) fn create_signed(
         &mut self,
         turn: &mut Turn<'_, '_>,
         effect: EffectId,
@@ -85,7 +85,7 @@ impl Client {
         }
     }
 
-    pub(super) fn create_answered(
+    pub(in crate::sync::client) fn create_answered(
         &mut self,
         turn: &mut Turn<'_, '_>,
         tag: RequestTag,
@@ -123,7 +123,7 @@ impl Client {
     }
 
     /// The service has the conversation: its id takes over, and what waited for it goes on.
-    pub(super) fn settle_creation(
+    pub(in crate::sync::client) fn settle_creation(
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,

@@ -6,13 +6,16 @@
 //! then the messages held here decide, and the count is a lower bound while history is missing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::reads::waiting_mark;
-use super::{Client, Turn};
-use crate::model::{ClientId, ConversationId, ConversationKind, Message, Timestamp, Unread};
-use crate::store::{
-    ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Intent, StoreError, UnreadTold,
+use crate::model::{
+    ClientId, ConversationId, ConversationKind, Message, OutboxState, Timestamp, Unread,
 };
+use crate::store::{
+    ConversationNumber, ConversationRow, Entry, HistoryEnd, HistoryStart, Intent, StoreError,
+    UnreadTold,
+};
+use crate::sync::client::{Client, Turn};
 use crate::wire::generated::{UnreadCommand, UnreadTuple};
 
 /// So many conversations the service names in one notification, newest first, and no more: a
@@ -24,7 +27,7 @@ const COUNT_MAX: u32 = 10_000;
 
 /// The way on which a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(in crate::sync::client) enum Source {
     /// Delivered on the open session.
     Live,
     /// Found in history, or as the last message of a conversation's row: the service counted it, if
@@ -40,14 +43,14 @@ pub(super) enum Source {
 
 /// Of which conversations the service has told the count on this session.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(in crate::sync::client) struct Told {
     conversations: BTreeSet<ConversationNumber>,
     /// Whether a notification was full, so that it may have left conversations out.
     cut_short: bool,
 }
 
 impl Told {
-    pub(super) fn forget_connection(&mut self) {
+    pub(in crate::sync::client) fn forget_connection(&mut self) {
         *self = Self::default();
     }
 
@@ -58,7 +61,12 @@ impl Told {
 }
 
 /// Counts a message that was not in the store before.
-pub(super) fn count(row: &mut ConversationRow, message: &Message, me: &ClientId, source: Source) {
+pub(in crate::sync::client) fn count(
+    row: &mut ConversationRow,
+    message: &Message,
+    me: &ClientId,
+    source: Source,
+) {
     if !counts(row, message, me) {
         return;
     }
@@ -80,7 +88,11 @@ pub(super) fn count(row: &mut ConversationRow, message: &Message, me: &ClientId,
 }
 
 /// Takes a message out of the count that was recalled after it was counted here.
-pub(super) fn discount(row: &mut ConversationRow, before: &Message, me: &ClientId) {
+pub(in crate::sync::client) fn discount(
+    row: &mut ConversationRow,
+    before: &Message,
+    me: &ClientId,
+) {
     let told = row.unread_told.and_then(|told| told.newest);
     if !counts(row, before, me) || Some(before.sent_at) <= told {
         return;
@@ -100,7 +112,7 @@ fn counts(row: &ConversationRow, message: &Message, me: &ClientId) -> bool {
 }
 
 /// Clears what is unread up to a time; the mark never goes back.
-pub(super) fn read_until(
+pub(in crate::sync::client) fn read_until(
     turn: &mut Turn<'_, '_>,
     number: ConversationNumber,
     until: Timestamp,
@@ -148,7 +160,7 @@ fn covers(row: &ConversationRow, mark: Option<Timestamp>) -> bool {
 }
 
 impl Client {
-    pub(super) fn unread_told(
+    pub(in crate::sync::client) fn unread_told(
         &mut self,
         turn: &mut Turn<'_, '_>,
         body: UnreadCommand,
@@ -232,7 +244,7 @@ impl Client {
     }
 
     /// How messages of a conversation are counted that are found in its history.
-    pub(super) fn history_source(&self, number: ConversationNumber) -> Source {
+    pub(in crate::sync::client) fn history_source(&self, number: ConversationNumber) -> Source {
         if self.told.leaves_out(number) {
             Source::Untold
         } else {
@@ -241,7 +253,7 @@ impl Client {
     }
 
     /// Makes a lower bound exact once all that is unread is here, or the service has said more.
-    pub(super) fn settle_lower_bound(
+    pub(in crate::sync::client) fn settle_lower_bound(
         &self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -312,6 +324,18 @@ fn marked_until(turn: &Turn<'_, '_>, number: ConversationNumber) -> Option<Times
         Intent::Read(mark) => Some(mark.until),
         _ => None,
     }
+}
+
+/// The unsent mark of a conversation.
+pub(in crate::sync::client) fn waiting_mark(
+    turn: &Turn<'_, '_>,
+    number: ConversationNumber,
+) -> Option<Arc<Entry>> {
+    let entries = turn.overlay.snapshot().outbox_of(number);
+    entries.into_iter().find(|entry| {
+        let waits = !matches!(entry.state, OutboxState::Failed { .. });
+        waits && matches!(entry.intent, Intent::Read(_))
+    })
 }
 
 #[cfg(test)]

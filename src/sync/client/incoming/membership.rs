@@ -3,16 +3,16 @@
 //! Each change carries the time it happened; one that is older than what is known is not applied,
 //! so a notification may come twice, late, or after the answer of a query that shows its effect.
 
-use super::{Client, Turn};
 use crate::model::{ClientId, ConversationId, ConversationKind, Timestamp};
 use crate::store::{ConversationNumber, ConversationRow, Freshness, StoreError};
+use crate::sync::client::{Client, Turn};
 use crate::wire::generated::ConvCommand;
 use crate::wire::{Op, iso};
 
 impl Client {
     /// The number of a conversation that the service named. One that is not known, or not well
     /// known, is asked for; what belongs to it is kept meanwhile.
-    pub(super) fn known_or_asked_for(
+    pub(in crate::sync::client) fn known_or_asked_for(
         &mut self,
         turn: &mut Turn<'_, '_>,
         id: &ConversationId,
@@ -34,7 +34,7 @@ impl Client {
         Ok(number)
     }
 
-    pub(super) fn conversation_told(
+    pub(in crate::sync::client) fn conversation_told(
         &mut self,
         turn: &mut Turn<'_, '_>,
         op: Op,
@@ -120,7 +120,7 @@ impl Client {
 }
 
 /// Applies a change unless it is older than what is known; says whether it was applied.
-pub(super) fn members_changed(
+pub(in crate::sync::client) fn members_changed(
     turn: &mut Turn<'_, '_>,
     number: ConversationNumber,
     changed_at: Option<Timestamp>,
@@ -139,7 +139,10 @@ pub(super) fn members_changed(
 
 /// Whether a change is not older than what is known. Several notifications of one change carry the
 /// same time.
-pub(super) fn is_news(row: &ConversationRow, changed_at: Option<Timestamp>) -> bool {
+pub(in crate::sync::client) fn is_news(
+    row: &ConversationRow,
+    changed_at: Option<Timestamp>,
+) -> bool {
     changed_at.is_none() || changed_at >= row.updated_at
 }
 

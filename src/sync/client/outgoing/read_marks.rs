@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer::Answer;
-use super::unread;
-use super::{Client, Purpose, Turn, requeue};
 use crate::model::{
     ConversationId, ConversationState, MessageId, OutboxEntryId, OutboxState, Timestamp,
 };
 use crate::store::{ConversationNumber, Entry, Intent, ReadIntent, StoreError};
+use crate::sync::client::answer::Answer;
+use crate::sync::client::incoming::unread::{self, waiting_mark};
+use crate::sync::client::{Client, Purpose, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
 use crate::sync::{Reply, RequestError};
 use crate::wire::Command;
@@ -27,7 +27,7 @@ const GATHER: Duration = Duration::from_secs(1);
 
 /// The read marks that wait, and those that are on their way.
 #[derive(Debug, Default)]
-pub(super) struct Reads {
+pub(in crate::sync::client) struct Reads {
     waiting: BTreeSet<OutboxEntryId>,
     sent: Option<Sent>,
     not_before: Duration,
@@ -41,7 +41,7 @@ struct Sent {
 
 impl Reads {
     /// The marks among a store's unsent entries.
-    pub(super) fn of_entries(entries: &[Arc<Entry>]) -> Self {
+    pub(in crate::sync::client) fn of_entries(entries: &[Arc<Entry>]) -> Self {
         let reads = entries.iter().filter(|entry| {
             let waits = !matches!(entry.state, OutboxState::Failed { .. });
             waits && matches!(entry.intent, Intent::Read(_))
@@ -52,15 +52,15 @@ impl Reads {
         }
     }
 
-    pub(super) fn add(&mut self, id: OutboxEntryId) {
+    pub(in crate::sync::client) fn add(&mut self, id: OutboxEntryId) {
         self.waiting.insert(id);
     }
 
-    pub(super) fn remove(&mut self, id: OutboxEntryId) {
+    pub(in crate::sync::client) fn remove(&mut self, id: OutboxEntryId) {
         self.waiting.remove(&id);
     }
 
-    pub(super) fn forget_connection(&mut self) {
+    pub(in crate::sync::client) fn forget_connection(&mut self) {
         self.sent = None;
         self.not_before = Duration::ZERO;
     }
@@ -70,7 +70,7 @@ impl Client {
     /// Clears the unread count at once and enqueues the mark for the service. A mark covers no
     /// message that is still to be said: it reaches no further than the newest message that is known,
     /// or than `at_most`, where that is later.
-    pub(super) fn mark_read(
+    pub(in crate::sync::client) fn mark_read(
         &mut self,
         turn: &mut Turn<'_, '_>,
         conversation: &ConversationId,
@@ -138,7 +138,10 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn pump_reads(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+    pub(in crate::sync::client) fn pump_reads(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), StoreError> {
         let now = turn.elapsed();
         let due = self.reads.not_before <= now && self.paces.others.allows(now);
         if self.reads.sent.is_some() || self.reads.waiting.is_empty() || !due {
@@ -187,14 +190,14 @@ impl Client {
     }
 
     /// When marks may have to be sent.
-    pub(super) fn reads_wake(&self, wakes: &mut Vec<Duration>) {
+    pub(in crate::sync::client) fn reads_wake(&self, wakes: &mut Vec<Duration>) {
         if self.reads.sent.is_none() && !self.reads.waiting.is_empty() {
             wakes.push(self.reads.not_before);
             wakes.push(self.paces.others.ready_at());
         }
     }
 
-    pub(super) fn reads_answered(
+    pub(in crate::sync::client) fn reads_answered(
         &mut self,
         turn: &mut Turn<'_, '_>,
         tag: RequestTag,
@@ -233,13 +236,4 @@ impl Client {
         }
         Ok(())
     }
-}
-
-/// The unsent mark of a conversation.
-pub(super) fn waiting_mark(turn: &Turn<'_, '_>, number: ConversationNumber) -> Option<Arc<Entry>> {
-    let entries = turn.overlay.snapshot().outbox_of(number);
-    entries.into_iter().find(|entry| {
-        let waits = !matches!(entry.state, OutboxState::Failed { .. });
-        waits && matches!(entry.intent, Intent::Read(_))
-    })
 }

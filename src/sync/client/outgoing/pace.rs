@@ -14,7 +14,7 @@ const SLOW: Backoff = Backoff::plain(Duration::from_secs(5), Duration::from_secs
 /// The pace of one kind of command: so many in any minute, and slower while the service leaves
 /// commands unanswered.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::sync::client) struct Pace {
     per_minute: u32,
     sent_at: VecDeque<Duration>,
     timeouts: u32,
@@ -22,7 +22,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) const fn new(per_minute: u32) -> Self {
+    pub(in crate::sync::client) const fn new(per_minute: u32) -> Self {
         Self {
             per_minute,
             sent_at: VecDeque::new(),
@@ -32,12 +32,12 @@ impl Pace {
     }
 
     /// Whether a command may be sent now.
-    pub(super) fn allows(&self, now: Duration) -> bool {
+    pub(in crate::sync::client) fn allows(&self, now: Duration) -> bool {
         self.ready_at() <= now
     }
 
     /// From when on a command may be sent.
-    pub(super) fn ready_at(&self) -> Duration {
+    pub(in crate::sync::client) fn ready_at(&self) -> Duration {
         let full = usize::try_from(self.per_minute).is_ok_and(|most| self.sent_at.len() >= most);
         match self.sent_at.front() {
             Some(oldest) if full => oldest.saturating_add(WINDOW).max(self.hold_until),
@@ -46,7 +46,7 @@ impl Pace {
     }
 
     /// A command was sent.
-    pub(super) fn note(&mut self, now: Duration) {
+    pub(in crate::sync::client) fn note(&mut self, now: Duration) {
         if self.per_minute == u32::MAX {
             return;
         }
@@ -58,13 +58,13 @@ impl Pace {
     }
 
     /// A command was not answered on a live link: the service throttles us.
-    pub(super) fn throttled(&mut self, now: Duration) {
+    pub(in crate::sync::client) fn throttled(&mut self, now: Duration) {
         self.hold_until = now.saturating_add(SLOW.longest(self.timeouts));
         self.timeouts = self.timeouts.saturating_add(1);
     }
 
     /// A command was answered: the service keeps up.
-    pub(super) fn answered(&mut self) {
+    pub(in crate::sync::client) fn answered(&mut self) {
         self.timeouts = 0;
         self.hold_until = Duration::ZERO;
     }

@@ -4,10 +4,10 @@
 //! can never be sent becomes a failed entry, which the app sees, and what the outbox has no room for
 //! stays where it is.
 
-use super::outbox::{direct_command, fits, wants_receipt};
-use super::{Client, Turn};
 use crate::model::{ConversationState, SendFailure};
 use crate::store::{Dropped, Intent, SendIntent, StoreError};
+use crate::sync::client::outgoing::requests::{direct_command, fits, wants_receipt};
+use crate::sync::client::{Client, Turn};
 use crate::sync::{Reply, RequestError};
 use crate::wire::{Command, content};
 
@@ -24,7 +24,7 @@ enum Import {
 impl Client {
     /// Enqueues work that another process left. Tokens of what the outbox has no room for come
     /// back in the reply.
-    pub(super) fn import(
+    pub(in crate::sync::client) fn import(
         &mut self,
         turn: &mut Turn<'_, '_>,
         dropped: Vec<Dropped>,

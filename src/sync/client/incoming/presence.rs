@@ -10,19 +10,20 @@
 //!    for its history. Messages from before the return and from after it are not neighbours.
 //! 3. A live message in a conversation that this client is taken to be out of is joined to nothing
 //!    older, puts the conversation behind, and has its row asked for: the row tells whether this
-//!    client came back (`tail.rs`, `want_history`).
+//!    client came back (`join.rs`, `want_history`).
 
-use super::members::{is_news, members_changed};
-use super::{Client, Turn, unread};
 use crate::model::{ConversationKind, ConversationState, MessageId, Timestamp};
 use crate::store::{
     ConversationNumber, ConversationRow, Freshness, HistoryStart, Place, Position, Span,
     StoreError, TimelineItem,
 };
+use crate::sync::client::incoming::membership::{is_news, members_changed};
+use crate::sync::client::incoming::unread;
+use crate::sync::client::{Client, Turn};
 
 impl Client {
     /// This client is told that it is in a conversation.
-    pub(super) fn joined(
+    pub(in crate::sync::client) fn joined(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -58,7 +59,7 @@ impl Client {
     }
 
     /// The same, where another notification of the same change may have told it before.
-    pub(super) fn joined_once(
+    pub(in crate::sync::client) fn joined_once(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -76,7 +77,7 @@ impl Client {
 
     /// This client is told that it is not in a conversation any more. What was said until then
     /// stays.
-    pub(super) fn left(
+    pub(in crate::sync::client) fn left(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -93,14 +94,14 @@ impl Client {
     }
 
     /// This client is out of a conversation, or was: what is said there does not come here.
-    pub(super) fn went_out(&mut self, number: ConversationNumber) {
+    pub(in crate::sync::client) fn went_out(&mut self, number: ConversationNumber) {
         self.tails.end(number);
         self.catch_up.give_up(number);
     }
 
     /// This client is in a conversation that it was out of, or may have been, until `since`, where
     /// that is known.
-    pub(super) fn came_back(
+    pub(in crate::sync::client) fn came_back(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,

@@ -7,20 +7,19 @@
 
 use std::time::Duration;
 
-use super::answer::Answer;
-use super::creation::Found;
-use super::outbox::{TOKEN_COLUMN, is_one_per_members};
-use super::sender::FlightStep;
-use super::tail::Taken;
-use super::{Client, Purpose, Turn, requeue};
 use crate::model::{
     ConversationId, ConversationKind, MessageId, OutboxEntryId, SendFailure, Timestamp,
 };
 use crate::store::{CreateIntent, Entry, Intent, Position, SendIntent, StoreError};
+use crate::sync::client::answer::Answer;
+use crate::sync::client::history::join::Taken;
+use crate::sync::client::outgoing::creation::Found;
+use crate::sync::client::outgoing::lane::FlightStep;
+use crate::sync::client::outgoing::requests::is_one_per_members;
+use crate::sync::client::{Client, Purpose, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
-use crate::wire::generated::{ConvCommand, JsonObjectMessage, LogsCommand};
-use crate::wire::row::ConversationRow;
-use crate::wire::{Command, Envelope, Op, Payload, content, convert};
+use crate::wire::request::{self, HistoryDirection, HistoryFrom, rows};
+use crate::wire::{Command, Envelope, Payload, content, convert};
 
 /// How much earlier than by our reckoning of the service's clock an entry may have arrived.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -36,7 +35,7 @@ const CREATIONS_MAX: i32 = 2;
 
 /// Whether an entry may have arrived, and what the service knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(in crate::sync::client) enum Doubt {
     /// It was never sent, or surely did not arrive.
     None,
     /// Sending it again does no harm.
@@ -50,7 +49,7 @@ pub(super) enum Doubt {
 
 /// A search under way.
 #[derive(Debug)]
-pub(super) enum Search {
+pub(in crate::sync::client) enum Search {
     /// For a message, in the history of its conversation.
     Message(MessageSearch),
     /// For a conversation, by the token that it was made with.
@@ -62,7 +61,7 @@ pub(super) enum Search {
 
 /// A search for a message, page by page from old to new.
 #[derive(Debug)]
-pub(super) struct MessageSearch {
+pub(in crate::sync::client) struct MessageSearch {
     entry: OutboxEntryId,
     conversation: ConversationId,
     /// Where the next page begins.
@@ -80,7 +79,7 @@ enum SearchPoint {
 }
 
 impl Client {
-    pub(super) fn doubt_of(&self, turn: &Turn<'_, '_>, entry: &Entry) -> Doubt {
+    pub(in crate::sync::client) fn doubt_of(&self, turn: &Turn<'_, '_>, entry: &Entry) -> Doubt {
         let inherited = matches!(&entry.intent, Intent::Create(intent)
             if !is_one_per_members(intent) && self.sender.is_inherited(entry.id));
         let since = entry.in_doubt_since;
@@ -110,7 +109,7 @@ impl Client {
         since <= now && age <= usable
     }
 
-    pub(super) fn search_message(
+    pub(in crate::sync::client) fn search_message(
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
@@ -134,57 +133,34 @@ impl Client {
             self.sender.release(entry.conversation, entry.id);
             return;
         }
-        let (at, mid) = match &search.from {
-            SearchPoint::Time(at) => (*at, None),
-            SearchPoint::Message(position) => (position.sent_at, Some(position.id.to_string())),
+        let from = match &search.from {
+            SearchPoint::Time(at) => HistoryFrom::Time(*at),
+            SearchPoint::Message(position) => HistoryFrom::At(position.sent_at, &position.id),
         };
-        let body = LogsCommand {
-            cid: Some(search.conversation.as_str().to_owned()),
-            limit: Some(PAGE),
-            l: Some(PAGE),
-            t: Some(at.as_millis()),
-            mid,
-            t_included: Some(true),
-            direction: Some(crate::wire::generated::logs_command::QueryDirection::New.into()),
-            ..LogsCommand::default()
-        };
+        let newer = HistoryDirection::Newer;
+        let command = request::history(&search.conversation, from, newer, PAGE);
         self.paces.history.note(turn.elapsed());
         let purpose = Purpose::Search(Search::Message(search));
-        let tag = self.submit(turn, Command::logs(body), purpose);
+        let tag = self.submit(turn, command, purpose);
         self.sender.depart(entry, FlightStep::Asked(tag));
     }
 
-    pub(super) fn search_conversation(
+    pub(in crate::sync::client) fn search_conversation(
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
         intent: &CreateIntent,
     ) {
-        let me = self.me().as_str();
+        let chat_room = intent.kind == ConversationKind::ChatRoom;
         let token = entry.token.as_str();
-        let condition = match intent.kind {
-            // A query without `tr` answers no chat rooms.
-            ConversationKind::ChatRoom => {
-                serde_json::json!({TOKEN_COLUMN: token, "c": me, "tr": true})
-            }
-            _ => serde_json::json!({TOKEN_COLUMN: token, "c": me}),
-        };
-        let body = ConvCommand {
-            r#where: Some(JsonObjectMessage {
-                data: condition.to_string(),
-            }),
-            sort: Some("-createdAt".to_owned()),
-            limit: Some(CREATIONS_MAX),
-            ..ConvCommand::default()
-        };
+        let command = request::by_token(token, self.me().as_str(), chat_room, CREATIONS_MAX);
         self.paces.others.note(turn.elapsed());
         let search = Search::Conversation { entry: entry.id };
-        let command = Command::conv(Op::Query, body);
         let tag = self.submit(turn, command, Purpose::Search(search));
         self.sender.depart(entry, FlightStep::Asked(tag));
     }
 
-    pub(super) fn search_answered(
+    pub(in crate::sync::client) fn search_answered(
         &mut self,
         turn: &mut Turn<'_, '_>,
         tag: RequestTag,
@@ -346,14 +322,4 @@ fn is_claimed(turn: &Turn<'_, '_>, entry: &Entry, position: &Position) -> Result
         .snapshot()
         .message(entry.conversation, position)?;
     Ok(held.is_some_and(|message| message.local_id.is_some()))
-}
-
-/// The conversations that a query answered with.
-pub(super) fn rows(envelope: &Envelope) -> Vec<ConversationRow> {
-    let Command::Conv { body, .. } = &envelope.command else {
-        return Vec::new();
-    };
-    let text = body.results.as_ref().map(|results| results.data.as_str());
-    text.and_then(|text| ConversationRow::decode_results(text).ok())
-        .unwrap_or_default()
 }

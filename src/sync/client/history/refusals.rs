@@ -15,7 +15,7 @@ const BORNE_MAX: u32 = 6;
 
 /// The refusals of one kind of question since its last answer.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Refusals {
+pub(in crate::sync::client) struct Refusals {
     for_now: u32,
     for_good: u32,
     not_before: Duration,
@@ -23,7 +23,7 @@ pub(super) struct Refusals {
 
 impl Refusals {
     /// Notes a refusal; false when it is time to give up until the next session.
-    pub(super) fn bear(&mut self, now: Duration, code: ServiceCode) -> bool {
+    pub(in crate::sync::client) fn bear(&mut self, now: Duration, code: ServiceCode) -> bool {
         let pause = PAUSES.longest(self.for_now.saturating_add(self.for_good));
         self.not_before = now.saturating_add(pause);
         match code.retry() {
@@ -39,12 +39,12 @@ impl Refusals {
     }
 
     /// Whether it is too early to ask again.
-    pub(super) fn hold(&self, now: Duration) -> bool {
+    pub(in crate::sync::client) fn hold(&self, now: Duration) -> bool {
         now < self.not_before
     }
 
     /// From when on it may be asked again.
-    pub(super) const fn not_before(&self) -> Duration {
+    pub(in crate::sync::client) const fn not_before(&self) -> Duration {
         self.not_before
     }
 }

@@ -4,22 +4,22 @@
 //! An entry that is sent is *in doubt* from then on: it may have arrived, whatever happens to the
 //! connection. That is durable before the frame leaves. What became of an entry in doubt is found
 //! out by sending it again with the same token, or, when the service may have forgotten the token,
-//! by looking for it first (`doubt.rs`).
+//! by looking for it first (`in_doubt.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer::Answer;
-use super::doubt::Doubt;
-use super::outbox::direct_command;
-use super::tail::Taken;
-use super::{Client, Purpose, Turn, requeue};
 use crate::model::{
     Message, MessageId, MessageState, OutboxEntryId, OutboxState, SendFailure, Timestamp,
 };
 use crate::store::{ConversationNumber, Entry, Intent, Position, SendIntent, StoreError};
 use crate::sync::Backoff;
+use crate::sync::client::answer::Answer;
+use crate::sync::client::history::join::Taken;
+use crate::sync::client::outgoing::in_doubt::Doubt;
+use crate::sync::client::outgoing::requests::direct_command;
+use crate::sync::client::{Client, Purpose, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
 use crate::sync::step::EffectId;
 use crate::wire::generated::AckCommand;
@@ -37,7 +37,7 @@ const REFUSED: Backoff = Backoff::plain(Duration::from_secs(2), Duration::from_s
 
 /// The content lanes and what of them is in flight.
 #[derive(Debug, Default)]
-pub(super) struct Sender {
+pub(in crate::sync::client) struct Sender {
     lanes: BTreeMap<ConversationNumber, Lane>,
     in_flight: BTreeMap<OutboxEntryId, InFlight>,
     overdue: BTreeMap<RequestTag, OutboxEntryId>,
@@ -66,7 +66,7 @@ struct InFlight {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum FlightStep {
+pub(in crate::sync::client) enum FlightStep {
     /// The app's signer was asked.
     Signing(EffectId),
     /// The service was asked.
@@ -75,7 +75,7 @@ pub(super) enum FlightStep {
 
 impl Sender {
     /// The lanes of a store's unsent entries.
-    pub(super) fn of_entries(entries: &[Arc<Entry>]) -> Self {
+    pub(in crate::sync::client) fn of_entries(entries: &[Arc<Entry>]) -> Self {
         let mut sender = Self::default();
         for entry in entries {
             let waits = !matches!(entry.state, OutboxState::Failed { .. });
@@ -87,11 +87,15 @@ impl Sender {
         sender
     }
 
-    pub(super) fn add(&mut self, number: ConversationNumber, id: OutboxEntryId) {
+    pub(in crate::sync::client) fn add(&mut self, number: ConversationNumber, id: OutboxEntryId) {
         self.lanes.entry(number).or_default().queue.insert(id);
     }
 
-    pub(super) fn remove(&mut self, number: ConversationNumber, id: OutboxEntryId) {
+    pub(in crate::sync::client) fn remove(
+        &mut self,
+        number: ConversationNumber,
+        id: OutboxEntryId,
+    ) {
         self.in_flight.remove(&id);
         self.first_sent.remove(&id);
         self.inherited.remove(&id);
@@ -104,7 +108,7 @@ impl Sender {
         }
     }
 
-    pub(super) fn remove_lane(&mut self, number: ConversationNumber) {
+    pub(in crate::sync::client) fn remove_lane(&mut self, number: ConversationNumber) {
         for id in self
             .lanes
             .remove(&number)
@@ -118,35 +122,39 @@ impl Sender {
     }
 
     /// Moves what waits in one conversation to another, in the order of enqueueing.
-    pub(super) fn move_lane(&mut self, from: ConversationNumber, to: ConversationNumber) {
+    pub(in crate::sync::client) fn move_lane(
+        &mut self,
+        from: ConversationNumber,
+        to: ConversationNumber,
+    ) {
         if let Some(lane) = self.lanes.remove(&from) {
             self.lanes.entry(to).or_default().queue.extend(lane.queue);
         }
     }
 
-    pub(super) fn is_inherited(&self, id: OutboxEntryId) -> bool {
+    pub(in crate::sync::client) fn is_inherited(&self, id: OutboxEntryId) -> bool {
         self.inherited.contains(&id)
     }
 
     /// The entry was looked for: what it was before does not matter any more.
-    pub(super) fn looked_for(&mut self, id: OutboxEntryId) {
+    pub(in crate::sync::client) fn looked_for(&mut self, id: OutboxEntryId) {
         self.inherited.remove(&id);
     }
 
-    pub(super) fn is_busy_with(&self, id: OutboxEntryId) -> bool {
+    pub(in crate::sync::client) fn is_busy_with(&self, id: OutboxEntryId) -> bool {
         self.in_flight.contains_key(&id)
     }
 
     /// Whether an entry of the conversation is being cleared of doubt: its message may be in the
     /// history that would be fetched now.
-    pub(super) fn clears_doubt(&self, number: ConversationNumber) -> bool {
+    pub(in crate::sync::client) fn clears_doubt(&self, number: ConversationNumber) -> bool {
         let busy = self.lanes.get(&number).and_then(|lane| lane.busy);
         busy.and_then(|id| self.in_flight.get(&id))
             .is_some_and(|flight| flight.doubted_before.is_some())
     }
 
     /// The creations that wait; each stands at the head of its conversation's lane.
-    pub(super) fn creations(&self, turn: &Turn<'_, '_>) -> Vec<Arc<Entry>> {
+    pub(in crate::sync::client) fn creations(&self, turn: &Turn<'_, '_>) -> Vec<Arc<Entry>> {
         let snapshot = turn.overlay.snapshot();
         let heads = self.lanes.values().filter_map(|lane| lane.queue.first());
         heads
@@ -156,20 +164,24 @@ impl Sender {
     }
 
     /// The entry that waits for this signature.
-    pub(super) fn signing(&self, effect: EffectId) -> Option<OutboxEntryId> {
+    pub(in crate::sync::client) fn signing(&self, effect: EffectId) -> Option<OutboxEntryId> {
         let mut flights = self.in_flight.iter();
         let found = flights.find(|(_, flight)| flight.step == FlightStep::Signing(effect));
         found.map(|(id, _)| *id)
     }
 
     /// Whether this request is the one that carries the entry now.
-    pub(super) fn carries(&self, tag: RequestTag, id: OutboxEntryId) -> bool {
+    pub(in crate::sync::client) fn carries(&self, tag: RequestTag, id: OutboxEntryId) -> bool {
         let flight = self.in_flight.get(&id);
         flight.is_some_and(|flight| flight.step == FlightStep::Asked(tag))
     }
 
     /// The entry is not on its way any more, but still wants to be sent.
-    pub(super) fn release(&mut self, number: ConversationNumber, id: OutboxEntryId) {
+    pub(in crate::sync::client) fn release(
+        &mut self,
+        number: ConversationNumber,
+        id: OutboxEntryId,
+    ) {
         self.in_flight.remove(&id);
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.busy.take_if(|busy| *busy == id);
@@ -183,7 +195,7 @@ impl Sender {
     }
 
     /// The entry is on its way, and its lane waits for it.
-    pub(super) fn depart(&mut self, entry: &Entry, step: FlightStep) {
+    pub(in crate::sync::client) fn depart(&mut self, entry: &Entry, step: FlightStep) {
         let doubted_before = entry.in_doubt_since;
         let flight = InFlight {
             step,
@@ -210,7 +222,10 @@ impl Sender {
 }
 
 impl Client {
-    pub(super) fn pump_sends(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+    pub(in crate::sync::client) fn pump_sends(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), StoreError> {
         let now = turn.elapsed();
         if self.sender.lanes.is_empty() {
             return Ok(());
@@ -236,7 +251,7 @@ impl Client {
     }
 
     /// When the outbox may have something to do by itself.
-    pub(super) fn sends_wake(&self, wakes: &mut Vec<Duration>) {
+    pub(in crate::sync::client) fn sends_wake(&self, wakes: &mut Vec<Duration>) {
         let free = self
             .sender
             .lanes
@@ -279,7 +294,7 @@ impl Client {
     }
 
     /// Lets an entry go: from now on it is in doubt, and that is durable before the frame leaves.
-    pub(super) fn dispatch(
+    pub(in crate::sync::client) fn dispatch(
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
@@ -306,7 +321,7 @@ impl Client {
         self.sender.depart(entry, FlightStep::Asked(tag));
     }
 
-    pub(super) fn send_answered(
+    pub(in crate::sync::client) fn send_answered(
         &mut self,
         turn: &mut Turn<'_, '_>,
         tag: RequestTag,
@@ -334,7 +349,7 @@ impl Client {
     }
 
     /// A late acknowledgement settles its entry like one in time; anything else late is nothing.
-    pub(super) fn answered_late(
+    pub(in crate::sync::client) fn answered_late(
         &mut self,
         turn: &mut Turn<'_, '_>,
         tag: RequestTag,
@@ -352,7 +367,7 @@ impl Client {
     }
 
     /// The service has the message: the echo becomes the message, and keeps its local id.
-    pub(super) fn settle_send(
+    pub(in crate::sync::client) fn settle_send(
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
@@ -400,7 +415,7 @@ impl Client {
     }
 
     /// The entry was refused or is not answered: it waits for another try, or fails.
-    pub(super) fn not_sent(
+    pub(in crate::sync::client) fn not_sent(
         &mut self,
         turn: &mut Turn<'_, '_>,
         tag: RequestTag,
@@ -475,7 +490,7 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn refused(
+    pub(in crate::sync::client) fn refused(
         &mut self,
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
@@ -512,7 +527,7 @@ impl Client {
     }
 
     /// The connection is gone: what was in flight waits again, in doubt.
-    pub(super) fn requeue_in_flight(&mut self, turn: &mut Turn<'_, '_>) {
+    pub(in crate::sync::client) fn requeue_in_flight(&mut self, turn: &mut Turn<'_, '_>) {
         for id in std::mem::take(&mut self.sender.in_flight).into_keys() {
             requeue(turn, id);
         }

@@ -1,0 +1,50 @@
+//! Duplicates: the one rule by which a message of the service is known already.
+//!
+//! A message is known by its conversation, its time and its id, the place at which the store keeps it.
+//! One that comes again, live, in a page, as the last message of a row or as an edit, adds nothing: it
+//! is not counted again, and what is held stays if it was edited later than what comes. A message that
+//! comes again live was not acknowledged, so it is acknowledged again (`messages.rs`).
+
+use crate::model::Message;
+use crate::store::{ConversationNumber, Position, Put, StoreError};
+use crate::sync::client::incoming::unread::{self, Source};
+use crate::sync::client::{Client, Turn};
+
+impl Client {
+    /// Puts a message of the service into the store, unless what is held is newer; none for a
+    /// message without id. Unread counts follow.
+    pub(in crate::sync::client) fn keep(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        message: &Message,
+        source: Source,
+    ) -> Result<Option<(Position, Put)>, StoreError> {
+        let Some(id) = message.id.clone() else {
+            return Ok(None);
+        };
+        let message = &self.early_edits.apply(message.clone());
+        let position = Position {
+            sent_at: message.sent_at,
+            id,
+        };
+        let held = turn.overlay.snapshot().message(number, &position)?;
+        if let Some(held) = &held
+            && held.edited_at > message.edited_at
+        {
+            return Ok(Some((position, Put::Unchanged)));
+        }
+        let put = turn.overlay.put_message(number, message)?;
+        let me = self.settings.client.clone();
+        match (put, held) {
+            (Put::Added, _) => turn
+                .overlay
+                .update_conversation(number, |row| unread::count(row, message, &me, source))?,
+            (Put::Changed, Some(before)) if message.content.is_recalled() => turn
+                .overlay
+                .update_conversation(number, |row| unread::discount(row, &before, &me))?,
+            _ => {}
+        }
+        Ok(Some((position, put)))
+    }
+}

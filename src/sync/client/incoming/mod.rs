@@ -1,0 +1,19 @@
+//! What comes in by itself: messages, edits, receipts, unread counts, who came and who went.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `messages.rs` | messages that come in; acknowledging them |
+//! | `duplicates.rs` | whether a message is known already |
+//! | `receipts.rs` | how far own messages got |
+//! | `edits.rs` | edits and recalls that come in, also before their message |
+//! | `unread.rs` | unread counts |
+//! | `membership.rs` | what the service tells about conversations and their members |
+//! | `presence.rs` | being out of a conversation, and coming back |
+
+pub(super) mod duplicates;
+pub(super) mod edits;
+pub(super) mod membership;
+pub(super) mod messages;
+pub(super) mod presence;
+pub(super) mod receipts;
+pub(super) mod unread;

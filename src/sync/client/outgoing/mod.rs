@@ -1,0 +1,19 @@
+//! What this client says: calls that write, the lanes of the outbox, doubt, read marks, paces.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `requests.rs` | API calls that write: enqueue, retry, discard |
+//! | `extension.rs` | what another process of the app left to be enqueued |
+//! | `lane.rs` | the content lane: one entry in flight per conversation, in order |
+//! | `creation.rs` | creations, and the service's id taking over a local one |
+//! | `in_doubt.rs` | entries that may have arrived: looked for before they are sent again |
+//! | `read_marks.rs` | the state lane: read marks, coalesced |
+//! | `pace.rs` | how often commands may be sent |
+
+pub(super) mod creation;
+pub(super) mod extension;
+pub(super) mod in_doubt;
+pub(super) mod lane;
+pub(super) mod pace;
+pub(super) mod read_marks;
+pub(super) mod requests;

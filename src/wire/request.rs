@@ -1,0 +1,231 @@
+//! Requests for history and conversations, as the service wants them written.
+//!
+//! The fields of these commands have short names, and conditions are JSON texts in the service's query
+//! language. Both stay in this file: who asks says what is wanted in words of the model.
+
+use serde_json::{Value, json};
+
+use super::command::Command;
+use super::generated::{ConvCommand, JsonObjectMessage, LogsCommand, logs_command};
+use super::iso;
+use super::{Envelope, Op, row};
+use crate::model::{ConversationId, MessageId, Timestamp};
+
+/// The column into which a creation writes its token, so that it is found again by it.
+pub const TOKEN_COLUMN: &str = "sampan_token";
+
+/// The last-message columns are wanted (`docs/wire.md`, query flags).
+const WITH_LAST_MESSAGE: i32 = 2;
+
+/// Where a page of history starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryFrom<'a> {
+    /// At the newest message.
+    Newest,
+    /// At a message, which is part of the page.
+    At(Timestamp, &'a MessageId),
+    /// At a time; messages of that time are part of the page if the page goes forward.
+    Time(Timestamp),
+}
+
+/// In which direction a page of history goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryDirection {
+    /// From new to old.
+    Older,
+    /// From old to new.
+    Newer,
+}
+
+/// Asks for a page of a conversation's history, of `limit` messages at most.
+#[must_use]
+pub fn history(
+    conversation: &ConversationId,
+    from: HistoryFrom<'_>,
+    direction: HistoryDirection,
+    limit: i32,
+) -> Command {
+    let (at, mid) = match from {
+        HistoryFrom::Newest => (None, None),
+        HistoryFrom::At(at, id) => (Some(at), Some(id)),
+        HistoryFrom::Time(at) => (Some(at), None),
+    };
+    let newer = direction == HistoryDirection::Newer;
+    Command::logs(LogsCommand {
+        cid: Some(conversation.as_str().to_owned()),
+        l: Some(limit),
+        limit: Some(limit),
+        t: at.map(Timestamp::as_millis),
+        mid: mid.map(ToString::to_string),
+        t_included: (mid.is_some() || newer).then_some(true),
+        direction: newer.then(|| logs_command::QueryDirection::New.into()),
+        ..LogsCommand::default()
+    })
+}
+
+/// The order of a list of conversations, and with it which of them are in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListOrder {
+    /// All, the newest message first.
+    ByMessage,
+    /// Those that changed after a time, the newest change first.
+    ByChange {
+        /// The time.
+        since: Timestamp,
+    },
+}
+
+/// Asks for a page of a member's conversations, `skip` rows into the list.
+#[must_use]
+pub fn list(member: &str, order: ListOrder, skip: i32, limit: i32) -> Command {
+    let (condition, sort) = match order {
+        ListOrder::ByMessage => (json!({"m": member}), "-lm"),
+        ListOrder::ByChange { since } => {
+            let since = json!({"__type": "Date", "iso": iso::format(since)});
+            (
+                json!({"m": member, "updatedAt": {"$gt": since}}),
+                "-updatedAt",
+            )
+        }
+    };
+    query(ConvCommand {
+        r#where: Some(text(&condition)),
+        sort: Some(sort.to_owned()),
+        limit: Some(limit),
+        skip: Some(skip),
+        flag: Some(WITH_LAST_MESSAGE),
+        ..ConvCommand::default()
+    })
+}
+
+/// Asks for conversations by id. Temporary ones are asked for apart from others, by another field.
+#[must_use]
+pub fn by_ids(ids: &[ConversationId]) -> Command {
+    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let temporary = ids.first().is_some_and(ConversationId::is_temporary);
+    let condition = json!({"objectId": {"$in": texts}});
+    query(ConvCommand {
+        r#where: (!temporary).then(|| text(&condition)),
+        limit: i32::try_from(ids.len()).ok(),
+        temp_conv_ids: if temporary { texts } else { Vec::new() },
+        flag: Some(WITH_LAST_MESSAGE),
+        ..ConvCommand::default()
+    })
+}
+
+/// Asks for the conversations that a client made with a token, the newest first. Chat rooms are
+/// answered only to a query that asks for them alone.
+#[must_use]
+pub fn by_token(token: &str, creator: &str, chat_room: bool, limit: i32) -> Command {
+    let condition = if chat_room {
+        json!({TOKEN_COLUMN: token, "c": creator, "tr": true})
+    } else {
+        json!({TOKEN_COLUMN: token, "c": creator})
+    };
+    query(ConvCommand {
+        r#where: Some(text(&condition)),
+        sort: Some("-createdAt".to_owned()),
+        limit: Some(limit),
+        ..ConvCommand::default()
+    })
+}
+
+/// The conversations that a query was answered with; none for an answer that cannot be read.
+#[must_use]
+pub fn rows(answer: &Envelope) -> Vec<row::ConversationRow> {
+    let Command::Conv { body, .. } = &answer.command else {
+        return Vec::new();
+    };
+    let text = body.results.as_ref().map(|results| results.data.as_str());
+    text.and_then(|text| row::ConversationRow::decode_results(text).ok())
+        .unwrap_or_default()
+}
+
+fn query(body: ConvCommand) -> Command {
+    Command::conv(Op::Query, body)
+}
+
+fn text(condition: &Value) -> JsonObjectMessage {
+    JsonObjectMessage {
+        data: condition.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> ConversationId {
+        ConversationId::new(text).unwrap()
+    }
+
+    fn body(command: Command) -> ConvCommand {
+        match command {
+            Command::Conv {
+                op: Op::Query,
+                body,
+            } => *body,
+            other => panic!("no query: {other:?}"),
+        }
+    }
+
+    fn condition(body: &ConvCommand) -> Value {
+        serde_json::from_str(&body.r#where.as_ref().unwrap().data).unwrap()
+    }
+
+    #[test]
+    fn a_page_names_its_start_and_goes_back_unless_it_is_told_otherwise() {
+        let page = |from, direction| match history(&id("c"), from, direction, 7) {
+            Command::Logs(body) => *body,
+            other => panic!("no page: {other:?}"),
+        };
+        let message = MessageId::new("m").unwrap();
+        let at = Timestamp::from_millis(5);
+        let newest = page(HistoryFrom::Newest, HistoryDirection::Older);
+        assert_eq!(
+            (newest.t, newest.mid, newest.t_included),
+            (None, None, None)
+        );
+        assert_eq!(
+            (newest.l, newest.limit, newest.direction),
+            (Some(7), Some(7), None)
+        );
+        let older = page(HistoryFrom::At(at, &message), HistoryDirection::Older);
+        assert_eq!((older.t, older.t_included), (Some(5), Some(true)));
+        let before = page(HistoryFrom::Time(at), HistoryDirection::Older);
+        assert_eq!(
+            (before.t, before.mid, before.t_included),
+            (Some(5), None, None)
+        );
+        let newer = page(HistoryFrom::Time(at), HistoryDirection::Newer);
+        assert_eq!(newer.t_included, Some(true));
+        let new = i32::from(logs_command::QueryDirection::New);
+        assert_eq!(newer.direction, Some(new));
+    }
+
+    #[test]
+    fn conversations_are_asked_for_in_the_services_own_words() {
+        let since = Timestamp::from_millis(0);
+        let changed = body(list("ann", ListOrder::ByChange { since }, 50, 20));
+        let date = json!({"__type": "Date", "iso": "1970-01-01T00:00:00.000Z"});
+        let wanted = json!({"m": "ann", "updatedAt": {"$gt": date}});
+        assert_eq!(condition(&changed), wanted);
+        assert_eq!((changed.skip, changed.limit), (Some(50), Some(20)));
+        let all = body(list("ann", ListOrder::ByMessage, 0, 20));
+        assert_eq!(
+            (condition(&all), all.sort.as_deref()),
+            (json!({"m": "ann"}), Some("-lm"))
+        );
+        let some = body(by_ids(&[id("a"), id("b")]));
+        assert_eq!(condition(&some), json!({"objectId": {"$in": ["a", "b"]}}));
+        assert!(some.temp_conv_ids.is_empty());
+        let temporary = body(by_ids(&[id("_tmp:a")]));
+        assert_eq!(
+            (temporary.r#where, temporary.temp_conv_ids),
+            (None, vec!["_tmp:a".to_owned()])
+        );
+        let made = body(by_token("t", "ann", true, 2));
+        let wanted = json!({"sampan_token": "t", "c": "ann", "tr": true});
+        assert_eq!(condition(&made), wanted);
+    }
+}
