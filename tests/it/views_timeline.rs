@@ -193,26 +193,6 @@ async fn loading_older_goes_through_the_store_and_then_asks_the_service_until_th
     assert_eq!((nothing.added, nothing.edge), (Count(0), TimelineEdge::End));
 }
 
-/// Paging: calls at the same time in one direction are one.
-#[tokio::test]
-async fn loads_at_the_same_time_in_one_direction_are_one() {
-    let place = Place::new().await;
-    let ben = Ben::of(&place).await;
-    ben.say(0..60).await;
-    let ann = ann(&place, "phone", 100).await;
-    catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
-    let mut screen = Screen::open(&talk, page(10)).await;
-    let timeline = &screen.timeline;
-    let both = tokio::join!(timeline.load_older(20), timeline.load_older(20));
-    assert_eq!(both.0.unwrap().added, Count(20));
-    assert_eq!(both.1.unwrap().added, Count(20));
-    screen
-        .until("thirty", |state| state.items.len() == 30)
-        .await;
-    assert!(screen.is_settled().await);
-}
-
 /// Cut: a window that grows beyond its limit loses the end that is further from what is seen.
 #[tokio::test]
 async fn a_window_is_cut_at_the_end_that_is_further_from_what_is_seen() {

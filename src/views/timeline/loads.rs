@@ -240,3 +240,43 @@ impl Loads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_at_the_same_time_in_one_direction_are_one() {
+        let mut loads = Loads::default();
+        let one = loads.begin(Side::Older, 20);
+        assert_eq!(loads.begin(Side::Older, 50), one);
+        assert_ne!(loads.next(true), Some(Side::Newer));
+        loads.add(Side::Older, 20);
+        assert_eq!(loads.outcome(Side::Older, one), None);
+        loads.end(Side::Older);
+        assert_eq!(loads.outcome(Side::Older, one), Some(Ok(Count(20))));
+        assert_eq!(
+            loads.next(true),
+            None,
+            "the second call asked for nothing more"
+        );
+        assert_ne!(
+            loads.begin(Side::Older, 20),
+            one,
+            "the next one is another load"
+        );
+    }
+
+    #[test]
+    fn what_is_postponed_goes_on_with_a_session_and_not_before() {
+        let mut loads = Loads::default();
+        let number = loads.begin(Side::Gap(1), 20);
+        loads.postpone(Side::Gap(1));
+        assert_eq!(loads.outcome(Side::Gap(1), number), Some(Ok(Count(0))));
+        assert_eq!(loads.state(Side::Gap(1), false), FillState::Waiting);
+        assert_eq!(
+            (loads.next(false), loads.next(true)),
+            (None, Some(Side::Gap(1)))
+        );
+    }
+}
