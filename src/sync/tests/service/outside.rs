@@ -149,7 +149,6 @@ impl Service {
             t: Some(now),
             read: Some(true),
             from: Some(by.to_owned()),
-            ..RcpCommand::default()
         };
         self.tell(now, &[to.to_owned()], &Command::Rcp(body))
     }
