@@ -79,11 +79,8 @@ impl Source {
     /// Waits, at most until the run is asked to end.
     pub(super) async fn rest(&self, wait: Duration) {
         let mut stop = self.stop.clone();
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            // The sender lives as long as the run; if it is gone, there is nothing to wait for.
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
+        // The sender lives as long as the run; if it is gone, there is nothing to wait for.
+        let _ = tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await;
     }
 
     /// Asks until `read` understands the body; none when the run is asked to end meanwhile.
