@@ -202,7 +202,9 @@ fn first_sentence(attributes: &[Attribute]) -> String {
             text.push(' ');
         }
     }
-    let end = text.find(". ").map_or(text.trim_end().len(), |at| at + 1);
+    let end = text
+        .find(". ")
+        .map_or_else(|| text.trim_end().len(), |at| at + 1);
     text.get(..end).unwrap_or_default().replace('|', "\\|")
 }
 

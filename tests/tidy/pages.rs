@@ -218,7 +218,10 @@ mod tests {
     fn a_path_that_is_not_there_is_found() {
         let exists = |path: &str| path == "src/store/mod.rs";
         let complaints = |text: &str| path_complaints(&source("docs/store.md", text), exists);
-        assert_eq!(complaints("see `src/store/mod.rs` and `a/b` and `x.rs`").len(), 0);
+        assert_eq!(
+            complaints("see `src/store/mod.rs` and `a/b` and `x.rs`").len(),
+            0
+        );
         assert_eq!(complaints("```sh\ncat `src/no.rs`\n```\n").len(), 0);
         assert_eq!(
             complaints("see `src/store/gone.rs`"),
