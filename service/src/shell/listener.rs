@@ -14,8 +14,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-/// How long, and how much, is read from a socket that is being closed.
+/// How long a socket that is being closed is still read.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How many bytes are read from a socket that is being closed.
 const LINGER_BYTES: usize = 32 * 1024 * 1024;
 
 /// How long a request may take to come in, from its first byte, or from the socket's opening.

@@ -66,6 +66,8 @@ const INPUT_BYTES_WAITING: usize = 16 * 1024 * 1024;
 
 /// Pings and pongs that may come in one [`CONTROL_WINDOW`]. Every SDK sends one in 30 s at most.
 const CONTROL_FRAMES_MAX: u32 = 100;
+
+/// The span over which pings and pongs are counted.
 const CONTROL_WINDOW: Duration = Duration::from_secs(10);
 
 /// Why a connection ends.

@@ -11,8 +11,10 @@ use crate::store::types::position::{ConversationNumber, Position};
 pub(crate) const HOT_COUNT: usize = 8;
 const HOT_BYTES: usize = 4 * 1024;
 
-/// How many messages a sealed pack begins with, and how many it may grow to by late ones.
+/// How many messages a sealed pack begins with.
 pub(crate) const SEALED_COUNT: usize = 32;
+
+/// How many messages a sealed pack may grow to by late ones.
 const SEALED_COUNT_MAX: usize = 48;
 
 /// The most bytes of a sealed pack before compression, and after: the database keeps up to sixteen

@@ -34,8 +34,10 @@ const FRONTS_MAX: usize = 1_024;
 /// How many conversations a step of the walk looks at.
 const WALK: u32 = 256;
 
-/// How many packs a step evicts, and how many it looks at: a few milliseconds.
+/// How many packs a step evicts: a few milliseconds.
 const PACKS_AT_ONCE: usize = 16;
+
+/// How many packs a step looks at: a few milliseconds.
 const LOOKS_AT_ONCE: usize = 48;
 
 /// Finds what is to go next.

@@ -36,8 +36,10 @@ const LIVELY: usize = 256;
 /// How many hot messages of a conversation are sealed in a step.
 const MESSAGES_AT_ONCE: usize = 4 * SEALED_COUNT;
 
-/// How many conversations a step seals, and how many it looks at: a few milliseconds.
+/// How many conversations a step seals: a few milliseconds.
 const SEALED_AT_ONCE: usize = 12;
+
+/// How many conversations a step looks at: a few milliseconds.
 const LOOKS_AT_ONCE: usize = 96;
 
 /// Whether it is time, when so many messages have come to the store, and had come the last time. They

@@ -32,9 +32,10 @@ pub struct StorageUsage {
     pub unsent: u64,
 }
 
-/// How many keys, and how many of their bytes, are counted at a time: readers and the writer wait
-/// for no more.
+/// How many keys are counted at a time: readers and the writer wait for no more.
 const KEYS_AT_ONCE: usize = 512;
+
+/// How many bytes of keys and values are counted at a time.
 const BYTES_AT_ONCE: usize = 512 * 1024;
 
 /// A count of a tree under way.

@@ -28,8 +28,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::store::error::StoreError;
 use crate::store::tree::{ApplyRequest, Direction, KeyRange, Kv, KvBatch, Visit};
 
-/// How many keys, and how many of their bytes, are read at a time: a few milliseconds.
+/// How many keys are read at a time: a few milliseconds.
 const KEYS_AT_ONCE: usize = 256;
+
+/// How many bytes of keys and values are read at a time.
 const BYTES_AT_ONCE: usize = 128 * 1024;
 
 /// So many bytes are filled before they are rewritten: eight segments. With two the dead and the

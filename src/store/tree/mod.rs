@@ -190,6 +190,7 @@ pub(crate) fn remove_all(tree: &dyn Kv, prefix: &[u8]) -> Result<(), StoreError>
     }
 }
 
+/// How many keys one batch removes.
 const REMOVED_AT_ONCE: usize = 1024;
 
 #[cfg(test)]

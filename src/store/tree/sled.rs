@@ -279,8 +279,10 @@ fn open_caught(options: &DbOptions) -> Result<sled::Db, OpenFailure> {
     Err(OpenFailure::Named(StoreError::InUse { holder: None }))
 }
 
-/// How often, and after which pauses, a lock that is still held is tried again: 2 s in all.
+/// How often a lock that is still held is tried again: 2 s in all.
 const LOCK_TRIES: u32 = 400;
+
+/// The pause between two tries of a lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Runs a call of sled, its panics turned into damage and its errors into ours.

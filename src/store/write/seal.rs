@@ -19,9 +19,11 @@ use crate::store::types::conversation::ConversationRow;
 use crate::store::types::link::link;
 use crate::store::types::position::ConversationNumber;
 
-/// A conversation with this many hot messages has its older ones sealed; about as many as a screen
-/// shows stay, for they are read most. More of them would not fit the database's cache.
+/// How many hot messages a conversation may have before its older ones are sealed.
 pub(crate) const HOT_MAX: u32 = 56;
+
+/// How many hot messages stay when older ones are sealed: about as many as a screen shows. More of
+/// them would not fit the database's cache.
 const HOT_KEPT: usize = 24;
 
 /// A step of sealing.

@@ -21,8 +21,10 @@ use crate::storage::{Ban, Conversation, Kind, Storage, Write};
 /// Clients on one list of a conversation.
 const LIST_MAX: usize = 1000;
 
-/// Entries of a page: without a wish, and at most (the protocol, section 5.9).
+/// Entries of a page whose request names no number (the protocol, section 5.9).
 const PAGE_DEFAULT: usize = 50;
+
+/// Entries of a page at most (the protocol, section 5.9).
 const PAGE_MAX: usize = 100;
 
 /// What a change of a list is decided on.

@@ -17,8 +17,10 @@ use crate::core::machine::Core;
 use crate::core::queries::query_row::Row;
 use crate::storage::{Body, Conversation, Edge, Message, Order, Place, Role, Span, Storage};
 
-/// Rows of a page that does not say how long it should be, and the most it can have.
+/// Rows of a page whose request names no number.
 const PAGE: usize = 100;
+
+/// Rows of a page at most.
 const PAGE_MAX: usize = 1000;
 /// Bytes of the messages on a page: the rest is left for the next one.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;

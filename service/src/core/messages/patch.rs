@@ -19,8 +19,10 @@ const RECALLED: &str = r#"{"_lctype":-127}"#;
 /// Messages that one command may change; SDKs send one.
 const ITEMS_MAX: usize = 20;
 
-/// Missed patches told after a login, of one conversation and in all: the rest shows in history.
+/// Missed patches of one conversation that are told after a login; the rest shows in history.
 const MISSED_OF_ONE_MAX: usize = 100;
+
+/// Missed patches of all conversations that are told after a login; the rest shows in history.
 pub(in crate::core) const MISSED_MAX: usize = 1000;
 
 /// Bytes of missed patches that are told after a login.
