@@ -85,6 +85,8 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "load_newer" => |it| async move { it.talk.timeline(None).await?.load_newer(10).await },
         "jump" => |it| async move { it.talk.timeline(None).await?.jump(TimelineStart::Newest).await },
         "fill" => |it| async move { it.talk.timeline(None).await?.fill(ItemKey::Gap(7)).await },
+        "conversation_list" => |it| it.client.conversation_list(None),
+        "load_more" => |it| async move { it.client.conversation_list(None).await?.load_more(10).await },
         "disconnect" => |it| it.client.disconnect(),
         "client" => |it| it.engine.client(id("dan"), ClientOptions::default()),
         "local_accounts" => |it| it.engine.local_accounts(),
@@ -109,6 +111,7 @@ fn exported() -> BTreeSet<String> {
     let sources = [
         include_str!("../../src/api/client.rs"),
         include_str!("../../src/api/conversation.rs"),
+        include_str!("../../src/api/conversation_list.rs"),
         include_str!("../../src/api/engine.rs"),
         include_str!("../../src/api/timeline.rs"),
     ];

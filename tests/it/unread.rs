@@ -57,6 +57,22 @@ async fn after_a_sign_in_each_conversation_with_something_unread_is_told() {
     assert_eq!(totals.unmuted, totals.all, "nothing is muted");
 }
 
+/// The service tells fifty counts at a sign-in; the conversations beyond are counted all the same.
+#[tokio::test]
+async fn more_conversations_than_one_notification_names_are_all_counted() {
+    let place = Place::new().await;
+    let ann = place.device("phone", "ann").await;
+    for number in 0..60 {
+        said(&place, &format!("friend-{number}"), 3).await;
+    }
+    ann.go_online().await;
+    ann.until("all counts", || async {
+        let totals = ann.client.unread_totals().await.ok()?.all;
+        (totals.messages == 180 && totals.conversations == 60).then_some(())
+    })
+    .await;
+}
+
 /// S222: a thousand unread messages are cleared by one call, here and on the client's other device.
 #[tokio::test]
 async fn a_thousand_unread_messages_are_cleared_by_one_call() {

@@ -1,7 +1,7 @@
 //! Who may do what: one table with a row for each operation, and the one place that decides by it.
 //!
 //! An operation that is not in the table cannot be carried out, so a missing right is a decision
-//! that can be read here. [`decide`] is pure; `gate.rs` loads the [`Standing`] it needs.
+//! that can be read here. `decide` is pure; `gate.rs` loads the `Standing` it needs.
 //!
 //! Three rules hold for every row. A client that is on a conversation's block list is outside, and
 //! is no member. In an app without roles a member has a manager's rights. In a chat room, which has

@@ -59,7 +59,7 @@ pub enum Input {
 
 impl Input {
     /// What handling this, or its first part, may well cost, in the units of
-    /// [`Core::take_cost`](super::Core::take_cost): known before anything was looked up.
+    /// `Core::take_cost`: known before anything was looked up.
     #[must_use]
     pub fn expected_cost(&self) -> u64 {
         const LITTLE: u64 = 50;
