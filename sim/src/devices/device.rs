@@ -107,6 +107,11 @@ pub(crate) struct Device {
 
 impl Device {
     pub(crate) fn new(index: usize, identity: Identity, disk: MemoryDisk) -> Self {
+        match identity.mutation {
+            Some(Mutation::IntentNotSynced) => disk.lie_about_syncs("journal."),
+            Some(Mutation::NeverSynced) => disk.lie_about_syncs("tree."),
+            _ => {}
+        }
         Self {
             index,
             identity,
@@ -310,10 +315,7 @@ impl Commits for FaultyWriter {
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
-        match self.mutation {
-            Some(Mutation::NeverSynced) => Ok(()),
-            _ => self.writer.sync(),
-        }
+        self.writer.sync()
     }
 
     fn probe(&mut self, wall: Timestamp) -> Result<OpenReport, StoreError> {
@@ -321,10 +323,7 @@ impl Commits for FaultyWriter {
     }
 
     fn is_dirty(&self) -> bool {
-        match self.mutation {
-            Some(Mutation::EarlyAcknowledgement) => false,
-            _ => self.writer.is_dirty(),
-        }
+        self.writer.is_dirty()
     }
 }
 
@@ -338,7 +337,6 @@ enum Planted {
 
 fn planted(mutation: Option<Mutation>, commits: u64, class: CommitClass) -> Planted {
     match (mutation, class) {
-        (Some(Mutation::IntentNotSynced), _) => Planted::As(CommitClass::Cache),
         (Some(Mutation::LostCacheCommit), CommitClass::Cache) if commits.is_multiple_of(5) => {
             Planted::Dropped
         }

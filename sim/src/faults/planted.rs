@@ -10,7 +10,7 @@ use crate::world::run;
 /// One planted fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mutation {
-    /// Intents are committed without waiting for the disk, and answered.
+    /// The journal's syncs do nothing, and intents are answered.
     IntentNotSynced,
     /// Now and then a commit of the cache class is forgotten; what follows from it is carried out.
     LostCacheCommit,
@@ -22,10 +22,8 @@ pub enum Mutation {
     LostTimer,
     /// A commit that failed is taken for one that succeeded.
     BelievedCommit,
-    /// What was committed as cache is never brought to disk, and acknowledged all the same.
+    /// The tree's syncs do nothing, and messages are acknowledged.
     NeverSynced,
-    /// The service's messages are acknowledged before they are on disk.
-    EarlyAcknowledgement,
     /// Messages leave without their idempotency token.
     LostToken,
     /// Calls of the app are handed in out of order.
@@ -72,7 +70,6 @@ impl Mutation {
         Self::LostTimer,
         Self::BelievedCommit,
         Self::NeverSynced,
-        Self::EarlyAcknowledgement,
         Self::LostToken,
         Self::SwappedCalls,
         Self::UnreadCursorAhead,
@@ -102,7 +99,7 @@ impl Mutation {
             Self::LostChange | Self::WrongTime => (4, "told"),
             Self::LostTimer => (4, "online"),
             Self::BelievedCommit => (40, "stuck"),
-            Self::NeverSynced | Self::EarlyAcknowledgement => (40, "acknowledged"),
+            Self::NeverSynced => (40, "acknowledged"),
             Self::SwappedCalls => (4, "order"),
             Self::UnreadCursorAhead => (12, "unread"),
             Self::PatchCursorAhead => (12, "timeline"),

@@ -24,6 +24,8 @@ struct State {
     accesses: u64,
     fault: Option<Fault>,
     locked: bool,
+    /// Syncs of files whose names begin so do nothing.
+    lies_about: Option<&'static str>,
 }
 
 /// The bytes of one file: as a reader sees them, as a power cut would leave them, and the writes
@@ -96,6 +98,12 @@ impl MemoryDisk {
     /// Makes operations fail; none mends the disk.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.state().fault = fault;
+    }
+
+    /// From here on a sync of a file whose name begins with `prefix` says that it was done, and does
+    /// nothing: a fault to plant, which checks must notice.
+    pub fn lie_about_syncs(&self, prefix: &'static str) {
+        self.state().lies_about = Some(prefix);
     }
 
     /// Cuts the power: of what was not synced, the seed decides what is left. The stores that
@@ -381,6 +389,10 @@ impl DiskFile for MemoryFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        let lies_about = self.disk.state().lies_about;
+        if lies_about.is_some_and(|prefix| self.name.starts_with(prefix)) {
+            return self.disk.state().begin();
+        }
         self.change(Content::sync)
     }
 }

@@ -38,7 +38,7 @@ final class ChatTests: XCTestCase {
         let unread = try await ben.unreadTotals().all.messages
         XCTAssertEqual(unread, 0)
         // The event was told, unless the subscription began after it: then the next one is.
-        try await created.conversation.sendText(text: "hello from Swift")
+        _ = try await created.conversation.sendText(text: "hello from Swift")
         let event = try await within { await told.value }
         XCTAssertEqual(event.flatMap(words), "hello from Swift")
 
