@@ -1,4 +1,4 @@
-//! What live views cost, over a real store: `cargo xtask bench views`.
+//! The cost of live views, over a real store: `cargo xtask bench views`.
 //!
 //! A row of a window says what one update takes of a processor: reading the window at one commit,
 //! comparing it with the one that the collector holds, and making the edits. Committing what changed is

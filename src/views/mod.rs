@@ -1,4 +1,4 @@
-//! What an app watches: windows over the store, each with a version, and what changed since one.
+//! Live views for an app: windows over the store, each with a version, and what changed since one.
 //!
 //! ```text
 //!   commit ──▶ marks views dirty (a flag; no queue, no copy)
