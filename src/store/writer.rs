@@ -52,8 +52,8 @@ impl Writer {
     /// # Errors
     ///
     /// [`StoreError::ReadOnly`] after an earlier failure, until [`Writer::probe`] succeeds;
-    /// [`StoreError::Io`] when the disk refuses: nothing was stored, and the store is read-only
-    /// from then on (only if the power is cut before the disk works again, an intent whose call
+    /// [`StoreError::Io`] when the disk refuses: nothing was stored, readers see nothing of it, and the
+    /// store is read-only from then on (only if the power is cut before the disk works again, an intent whose call
     /// failed may turn up after all); [`StoreError::Damaged`] when the tree is found damaged: then too;
     /// [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was made against
     /// another commit than the last.

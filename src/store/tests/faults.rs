@@ -170,3 +170,29 @@ fn what_was_settled_after_an_opening_is_not_sent_again_by_a_tree_made_anew() {
     assert_eq!(bench.store.snapshot().outbox_len(), 1);
     assert_ne!(bench.store.snapshot().outbox().first().unwrap().id, first);
 }
+
+#[test]
+fn what_readers_see_of_a_commit_observers_are_told_though_the_disk_fails_behind_it() {
+    let mut behind = 0;
+    for nth in 1..=20 {
+        let mut bench = Bench::new();
+        let number = bench.conversation("c");
+        let operation = bench.disk.operations() + nth;
+        bench.disk.set_fault(Some(Fault::From { operation }));
+        let mut overlay = Overlay::new(&bench.store);
+        overlay
+            .put_message(number, &message("other", 1, "hello"))
+            .unwrap();
+        let committed = bench
+            .writer
+            .commit(overlay.into_batch(), CommitClass::Cache);
+        let told = committed.is_ok_and(|commit| !commit.changes.is_empty());
+        let seen = bench.store.snapshot().message(number, &position(1));
+        assert_eq!(told, seen.unwrap().is_some(), "operation {nth}");
+        if bench.store.health() != StoreHealth::Good {
+            behind += usize::from(told);
+            assert!(bench.writer.sync().is_err(), "operation {nth}");
+        }
+    }
+    assert!(behind > 0, "no operation failed behind the commit");
+}

@@ -82,8 +82,8 @@ impl Committer {
     /// # Errors
     ///
     /// [`StoreError::ReadOnly`] after an earlier failure, until [`Writer::probe`] succeeds;
-    /// [`StoreError::Io`] when the disk refuses: nothing was stored, and the store is read-only
-    /// from then on (only if the power is cut before the disk works again, an intent whose call
+    /// [`StoreError::Io`] when the disk refuses: nothing was stored, readers see nothing of it, and the
+    /// store is read-only from then on (only if the power is cut before the disk works again, an intent whose call
     /// failed may turn up after all); [`StoreError::Damaged`] when the tree is found damaged: then too;
     /// [`StoreError::TooLarge`]; [`StoreError::InvalidArgument`] for a batch that was made against
     /// another commit than the last.
@@ -216,12 +216,25 @@ impl Committer {
         remember(&mut tables, batch, packs, &encoded);
         drop(tables);
         self.note_hot(batch);
-        self.seal_some(batch.message_count())?;
-        self.flush_tree()?;
+        let followed = self.seal_some(batch.message_count());
+        match followed.and_then(|()| self.flush_tree()) {
+            Ok(()) => {}
+            Err(error) => return self.fail_behind(error),
+        }
         if let Some(journal) = &mut self.journal {
             journal.append_outbox(&self.shared.codec, &encoded.changes, encoded.meta.seq);
         }
         Ok(())
+    }
+
+    /// The disk failed behind a commit of class cache that readers see already. The commit stands, so
+    /// observers are told of it, and the next commit or sync fails in its place.
+    fn fail_behind(&self, error: StoreError) -> Result<(), StoreError> {
+        let error = self.fail(error);
+        match self.shared.health() {
+            StoreHealth::ReadOnly { .. } => Ok(()),
+            StoreHealth::Good => Err(error),
+        }
     }
 
     /// Sends a large commit on its way into the tree; readers see it at once.
@@ -246,7 +259,10 @@ impl Committer {
         self.durability.sent(&encoded.meta);
         // While it is in flight; the tree is told of these packs with the next batch.
         self.note_hot(batch);
-        self.seal_some(batch.message_count())
+        match self.seal_some(batch.message_count()) {
+            Ok(()) => Ok(()),
+            Err(error) => self.fail_behind(error),
+        }
     }
 
     /// Notes which conversations have so many hot messages now that the older ones are to be sealed.
