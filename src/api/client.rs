@@ -165,7 +165,7 @@ impl Client {
             .outside(decided)
             .await
             .map(|state| state.clone());
-        if self.core.door.is_closed() {
+        if self.core.store.is_closed() {
             return Err(SampanError::Closed);
         }
         match state.map_err(|_| SampanError::Closed)? {
@@ -221,7 +221,7 @@ impl Client {
     /// What opening the store found and did: damage that was set aside, and what was saved.
     #[must_use]
     pub fn open_report(&self) -> OpenReport {
-        self.core.door.report()
+        self.core.store.report()
     }
 
     /// Changes the key of the store on this device: both are 64 hexadecimal digits. Durable on

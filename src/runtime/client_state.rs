@@ -35,9 +35,9 @@ impl Runtime {
             store: core.board.health(),
             ..told.clone()
         };
-        if let Ok(reading) = core.door.read() {
+        if let Ok(access) = core.store.read() {
             // What can't be read now stays as it was; the store's health says why.
-            let _ = read(reading.store(), core.reach(), &mut state);
+            let _ = read(access.store(), core.reach(), &mut state);
         }
         if state != *told {
             state.version = told.version.next();
@@ -55,7 +55,7 @@ impl Runtime {
     ) -> Option<ClientState> {
         loop {
             let changes = Changes::from_now_on(&self.board, core);
-            if core.door.is_closed() {
+            if core.store.is_closed() {
                 return None;
             }
             let state = self.client_state(core);
@@ -75,7 +75,7 @@ impl Changes {
             session: core.board.session.subscribe(),
             health: core.board.health.subscribe(),
             sync: core.board.sync.subscribe(),
-            commits: core.door.marks().watch(),
+            commits: core.store.marks().watch(),
         }
     }
 

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The loop owns these states, so a call that has begun is carried to its end whether or not its
-//! caller still waits, and the same call again joins it. A client that is open may be at work or at
-//! rest (`rest.rs`).
+//! caller still waits, and the same call again joins it. The store of an open client may be shut
+//! (`background.rs`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,14 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-use super::account;
-use super::arrival::Wishes;
+use super::attach::Wishes;
+use super::background::{ClientParts, SharedKey};
 use super::callers::Callers;
+use super::client_folders;
 use super::client_state::Told;
-use super::door::{Door, Keys, Opener};
 use super::inbox::{Imports, inbox_of};
-use super::mailbox::{Answer, ClientBoard, GuestSigner, Newcomer};
-use super::rest::{Guest, SharedKey};
+use super::mailbox::{Answer, ClientBoard, ClientSigner, OpenedClient};
+use super::store_handle::{OpenStore, Opener, StoreHandle};
 use super::{OpenOptions, blocking, clock};
 use crate::model::LocalData;
 use crate::model::{ClientId, Tag};
@@ -40,7 +40,7 @@ const CACHE_MIN: u64 = 1024 * 1024;
 pub(crate) struct ClientCore {
     pub(crate) id: ClientId,
     pub(crate) board: ClientBoard,
-    pub(crate) door: Arc<Door>,
+    pub(crate) store: Arc<StoreHandle>,
     pub(super) tag: Option<Tag>,
     /// The state that was told last.
     pub(super) told: Told,
@@ -94,7 +94,7 @@ enum Wipe {
 /// What a task beside the loop did.
 pub(super) enum Finished {
     /// A store was opened, or was not.
-    Opened(Box<(Guest, Result<Keys, SampanError>)>),
+    Opened(Box<(ClientParts, Result<OpenStore, SampanError>)>),
     /// Nobody uses a client's files any more, and what was to be wiped is gone.
     Closed(ClientId, Result<(), SampanError>),
 }
@@ -102,7 +102,7 @@ pub(super) enum Finished {
 /// What the loop does about something that finished.
 pub(super) enum Next {
     /// A client takes part now; then those who wait for it are told.
-    Attach(Box<Newcomer>, Arc<ClientCore>, Vec<Opened>),
+    Attach(Box<OpenedClient>, Arc<ClientCore>, Vec<Opened>),
     /// Nothing.
     Nothing,
 }
@@ -140,25 +140,25 @@ impl Clients {
         let core = Arc::new(ClientCore {
             id: id.clone(),
             board: ClientBoard::default(),
-            door: Door::new(self.opener(&id, Arc::clone(&key))),
+            store: StoreHandle::new(self.opener(&id, Arc::clone(&key))),
             tag: options.tag,
             told: Told::default(),
         });
-        let guest = Guest {
+        let parts = ClientParts {
             core: Arc::clone(&core),
-            signer: GuestSigner::new(options.signer, &self.callers),
+            signer: ClientSigner::new(options.signer, &self.callers),
             wishes: Wishes::default(),
             imports: Imports::new(inbox),
             key,
             compactions: Vec::new(),
         };
-        let door = Arc::clone(&core.door);
+        let store = Arc::clone(&core.store);
         let waiting = vec![done];
         self.states.insert(id, State::Opening { core, waiting });
         self.share_caches();
-        let opened = blocking(&self.files, move || door.open());
+        let opened = blocking(&self.files, move || store.open());
         self.tasks
-            .spawn(async move { Finished::Opened(Box::new((guest, opened.await))) });
+            .spawn(async move { Finished::Opened(Box::new((parts, opened.await))) });
     }
 
     /// A store's cache is an even part of what there is for those open when it is opened.
@@ -167,10 +167,10 @@ impl Clients {
         self.sharers.store(clients, Ordering::Relaxed);
     }
 
-    /// How a client's store is opened, the first time and after each rest.
+    /// How a client's store is opened, the first time and each time after it was shut.
     fn opener(&self, id: &ClientId, key: SharedKey) -> Opener {
         let app = self.config.app_id.clone();
-        let folder = account::folder(&self.config.store_root, &app, id);
+        let folder = client_folders::folder(&self.config.store_root, &app, id);
         let how = StoreOptions::new(&folder, id.clone(), clock::wall());
         let cache_bytes = self.config.cache_bytes;
         let sharers = Arc::clone(&self.sharers);
@@ -183,7 +183,7 @@ impl Clients {
             let opened = Store::open(&how)?;
             if how.key.is_none() {
                 // A folder that can't be written has its own report; the list lacks it then.
-                let _ = account::remember(&how.folder, &app, &how.owner);
+                let _ = client_folders::remember(&how.folder, &app, &how.owner);
             }
             Ok(opened)
         })
@@ -236,9 +236,9 @@ impl Clients {
 
     /// The loop holds nothing of a client any more: waits until its files are free.
     pub(super) fn given_up(&mut self, core: &ClientCore) {
-        let (id, door) = (core.id.clone(), Arc::clone(&core.door));
+        let (id, store) = (core.id.clone(), Arc::clone(&core.store));
         self.tasks.spawn(async move {
-            door.freed().await;
+            store.freed().await;
             Finished::Closed(id, Ok(()))
         });
     }
@@ -271,17 +271,17 @@ impl Clients {
         }
     }
 
-    fn opened(&mut self, (guest, outcome): (Guest, Result<Keys, SampanError>)) -> Next {
-        let core = Arc::clone(&guest.core);
+    fn opened(&mut self, (parts, outcome): (ClientParts, Result<OpenStore, SampanError>)) -> Next {
+        let core = Arc::clone(&parts.core);
         let Some(State::Opening { waiting, .. }) = self.states.remove(&core.id) else {
             debug_assert!(false, "only a client that is being opened is opened");
             return Next::Nothing;
         };
         match outcome {
-            Ok(keys) => {
+            Ok(open) => {
                 let state = State::Open(Arc::clone(&core));
                 self.states.insert(core.id.clone(), state);
-                Next::Attach(Box::new(Newcomer { guest, keys }), core, waiting)
+                Next::Attach(Box::new(OpenedClient { parts, open }), core, waiting)
             }
             Err(error) => {
                 self.share_caches();
@@ -322,7 +322,10 @@ impl Clients {
         let folders = self.folders(&id);
         let wiped = blocking(&self.files, move || {
             // All are tried; the first failure is told.
-            let outcomes: Vec<_> = folders.iter().map(|folder| account::wipe(folder)).collect();
+            let outcomes: Vec<_> = folders
+                .iter()
+                .map(|folder| client_folders::wipe(folder))
+                .collect();
             let outcome: Result<(), _> = outcomes.into_iter().collect();
             outcome.map_err(|error| SampanError::StoreUnavailable {
                 reason: error.to_string(),
@@ -341,7 +344,7 @@ impl Clients {
         ];
         let roots = roots.into_iter().flatten();
         roots
-            .map(|root| account::folder(root, &self.config.app_id, id))
+            .map(|root| client_folders::folder(root, &self.config.app_id, id))
             .collect()
     }
 
@@ -350,7 +353,7 @@ impl Clients {
         let ids: Vec<_> = self.states.keys().cloned().collect();
         for id in ids {
             if let Some(State::Open(core)) = self.states.get(&id) {
-                core.door.freed().await;
+                core.store.freed().await;
             }
         }
         while let Some(finished) = self.tasks.join_next().await {

@@ -1,13 +1,13 @@
-//! The engine's thread: waits for calls, frames, timers and signatures, and hands them to the rounds.
+//! The engine's thread: waits for calls, frames, timers and signatures, and hands them to the turn loop.
 //!
 //! ```text
-//!   mailbox, sockets, signers, timers ──▶ Driver ──▶ Rounds (commit, send, tell)
+//!   mailbox, sockets, signers, timers ──▶ Driver ──▶ TurnLoop (commit, send, tell)
 //!                                                       │
-//!                    sockets, publisher, boards ◀── Wiring (the ports)
+//!                    sockets, publisher, boards ◀── EnginePorts
 //! ```
 //!
-//! Every queue it reads is bounded, and it takes a bounded number of inputs before they are
-//! committed. What follows from an input stands in `rounds.rs`.
+//! Every queue that the driver reads is bounded, and it takes a bounded number of inputs before they
+//! are committed. `turn_loop.rs` holds everything that follows from an input.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,18 +17,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::arrival::{Arrival, Departure};
+use super::attach::{ClientSetup, DetachedClient};
+use super::background::{AfterReopen, BackgroundClients, LINGER, Reopened};
 use super::callers::Callers;
 use super::clients::{ClientCore, Clients, Finished, Next};
 use super::clock::Clock;
-use super::door::Keys;
+use super::engine_ports::{ClaimedWriter, EnginePorts, Signed};
 use super::inbox::Asked;
-use super::mailbox::{Answer, Command, EngineBoard, Newcomer};
+use super::mailbox::{Answer, Command, EngineBoard, OpenedClient};
+use super::ports::Ports;
 use super::publish::Publisher;
-use super::rest::{LINGER, Outcome, Reopened, Resting};
-use super::rounds::{Ports, Progress, Rounds};
 use super::sockets::{Failures, Sockets};
-use super::wiring::{ClaimedWriter, Signed, Wiring};
+use super::store_handle::OpenStore;
+use super::turn_loop::{Progress, TurnLoop};
 use crate::model::{ClientId, ConnectionState, Event, SessionState};
 use crate::net::Transport;
 use crate::store::StoreKey;
@@ -41,7 +42,7 @@ use crate::{Config, OfflineMode, PayloadEncoding, SampanError};
 
 /// How many inputs are taken before all that follows from them is carried out, and how many calls
 /// meanwhile.
-const ROUND_MAX: usize = 256;
+const INPUTS_MAX: usize = 256;
 
 /// What the loop tells to: readable states, subscribers, callers.
 #[derive(Clone)]
@@ -49,7 +50,7 @@ pub(super) struct Outward {
     pub(super) board: Arc<EngineBoard>,
     pub(super) publisher: Publisher,
     pub(super) callers: Callers,
-    /// Every client that is open, whether it works or rests.
+    /// Every client that is open, whether its store is open or shut.
     open: Arc<Mutex<BTreeMap<ClientId, Arc<ClientCore>>>>,
 }
 
@@ -70,7 +71,7 @@ impl Outward {
     /// A client is closed for good: readers, those who wait for its session, and observers hear it.
     fn closed(&self, core: &ClientCore) {
         self.clients().remove(&core.id);
-        core.door.close();
+        core.store.close();
         core.board.sync.send_replace(SyncState::default());
         if core.board.session.send_replace(SessionState::Closed) != SessionState::Closed {
             self.publisher.publish(&[Event::SessionChanged {
@@ -105,11 +106,11 @@ impl Outward {
 pub(super) struct Driver {
     config: Config,
     mailbox: mpsc::Receiver<Command>,
-    rounds: Rounds<Wiring>,
+    turns: TurnLoop<EnginePorts>,
     outward: Outward,
     clients: Clients,
     /// Clients whose stores are shut.
-    resting: Resting,
+    background: BackgroundClients,
     /// Where files are opened and closed.
     files: Threads,
     lifecycle: Lifecycle,
@@ -121,7 +122,7 @@ enum Lifecycle {
     Foreground,
     /// In the background, where stores are shut; those that were opened again are so at the time.
     Background {
-        rest_at: Option<Duration>,
+        shut_at: Option<Duration>,
     },
 }
 
@@ -163,7 +164,7 @@ impl Driver {
             subprotocol: subprotocol(&config),
             limits: config.limits.clone(),
         };
-        let wiring = Wiring {
+        let ports = EnginePorts {
             clock: Clock::start(),
             sockets: Sockets::new(
                 transport,
@@ -175,16 +176,16 @@ impl Driver {
             callers,
             publisher,
             board,
-            guests: BTreeMap::new(),
+            clients: BTreeMap::new(),
         };
-        let mut rounds = Rounds::new(wiring, options);
-        rounds.set_disk_budget(config.disk_budget);
+        let mut turns = TurnLoop::new(ports, options);
+        turns.set_disk_budget(config.disk_budget);
         Self {
             mailbox,
-            rounds,
+            turns,
             outward,
             clients,
-            resting: Resting::new(files.clone()),
+            background: BackgroundClients::new(files.clone()),
             files,
             lifecycle: Lifecycle::Foreground,
             config,
@@ -200,33 +201,33 @@ impl Driver {
             while let Some(next) = input {
                 flow = self.take(next);
                 taken += 1;
-                let full = taken >= ROUND_MAX || matches!(flow, Flow::Stop(_));
+                let full = taken >= INPUTS_MAX || matches!(flow, Flow::Stop(_));
                 input = if full { None } else { self.next_waiting() };
             }
-            self.resting.retry_due(self.rounds.ports().now());
+            self.background.retry_due(self.turns.ports().now());
             flow = self.settle(flow);
-            self.rest_if_due();
+            self.shut_if_due();
             if let Flow::Stop(done) = flow {
                 break done;
             }
         };
-        self.rounds.flush_all();
-        self.rounds.settle();
-        let sockets = &mut self.rounds.ports_mut().sockets;
+        self.turns.flush_all();
+        self.turns.settle();
+        let sockets = &mut self.turns.ports_mut().sockets;
         sockets.disconnect_any();
         sockets.goodbye().await;
         self.outward.end();
         let Self {
             mailbox,
-            rounds,
-            resting,
+            turns,
+            background,
             clients,
             ..
         } = self;
         // The stores close before the callers hear of it. Calls that wait are dropped, which says that
         // the engine is closed.
-        drop(rounds.into_ports());
-        drop(resting);
+        drop(turns.into_ports());
+        drop(background);
         clients.end().await;
         for done in done.into_iter().chain(other_ends(mailbox)) {
             // A caller that left is not told.
@@ -236,9 +237,9 @@ impl Driver {
 
     /// Carries out all that follows. Calls that come meanwhile are taken up between two commits.
     fn settle(&mut self, mut flow: Flow) -> Flow {
-        self.rounds.fire_timers();
-        let mut left = ROUND_MAX;
-        while self.rounds.round() == Progress::Made {
+        self.turns.fire_timers();
+        let mut left = INPUTS_MAX;
+        while self.turns.turn() == Progress::Made {
             let takes_more = left > 0 && matches!(flow, Flow::Continue);
             if takes_more && let Ok(command) = self.mailbox.try_recv() {
                 flow = self.obey(command);
@@ -251,12 +252,12 @@ impl Driver {
     /// Waits for the next input. With no timer armed, an idle engine sleeps.
     async fn wait(&mut self) -> Input {
         let deadline = self.deadline();
-        let Wiring {
+        let EnginePorts {
             clock,
             sockets,
             signing,
             ..
-        } = self.rounds.ports_mut();
+        } = self.turns.ports_mut();
         let pause = deadline.map(|at| at.saturating_sub(clock.elapsed()));
         tokio::select! {
             command = self.mailbox.recv() => match command {
@@ -265,18 +266,18 @@ impl Driver {
             },
             input = sockets.next() => Input::Link(input),
             Some(Ok(signed)) = signing.join_next() => Input::Signed(signed),
-            reopened = self.resting.next() => Input::Reopened(Box::new(reopened)),
+            reopened = self.background.next() => Input::Reopened(Box::new(reopened)),
             finished = self.clients.next() => Input::Client(finished),
             () = sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Timer,
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
-        let rest_at = match self.lifecycle {
-            Lifecycle::Background { rest_at } => rest_at,
+        let shut_at = match self.lifecycle {
+            Lifecycle::Background { shut_at } => shut_at,
             Lifecycle::Foreground => None,
         };
-        let times = [self.rounds.deadline(), rest_at, self.resting.deadline()];
+        let times = [self.turns.deadline(), shut_at, self.background.deadline()];
         times.into_iter().flatten().min()
     }
 
@@ -285,17 +286,17 @@ impl Driver {
         if let Ok(command) = self.mailbox.try_recv() {
             return Some(Input::Command(command));
         }
-        let wiring = self.rounds.ports_mut();
-        if let Some(input) = wiring.sockets.try_next() {
+        let ports = self.turns.ports_mut();
+        if let Some(input) = ports.sockets.try_next() {
             return Some(Input::Link(input));
         }
-        if let Some(reopened) = self.resting.try_next() {
+        if let Some(reopened) = self.background.try_next() {
             return Some(Input::Reopened(Box::new(reopened)));
         }
         if let Some(finished) = self.clients.try_next() {
             return Some(Input::Client(finished));
         }
-        match wiring.signing.try_join_next() {
+        match ports.signing.try_join_next() {
             Some(Ok(signed)) => Some(Input::Signed(signed)),
             Some(Err(_)) | None => None,
         }
@@ -305,11 +306,11 @@ impl Driver {
     fn take(&mut self, input: Input) -> Flow {
         match input {
             Input::Command(command) => return self.obey(command),
-            Input::Link(input) => self.rounds.link(input),
-            Input::Signed((slot, effect, outcome)) => self.rounds.signed(slot, effect, outcome),
+            Input::Link(input) => self.turns.link(input),
+            Input::Signed((slot, effect, outcome)) => self.turns.signed(slot, effect, outcome),
             Input::Reopened(reopened) => self.reopened(*reopened),
             Input::Client(finished) => self.finished(finished),
-            // The timers are looked at in every round anyway.
+            // The timers are looked at in every turn anyway.
             Input::Timer => {}
         }
         Flow::Continue
@@ -327,10 +328,10 @@ impl Driver {
                 request,
                 done,
             } => {
-                // One that rests has its store opened for the call; one that is neither here nor
-                // there is closed, which the answer's sender says when it is dropped.
-                if self.rounds.has(&client) {
-                    drop(self.rounds.call(&client, *request, done));
+                // A client whose store is shut has it opened for the call. A client that is not here
+                // is closed: the answer's sender says so when it is dropped.
+                if self.turns.has(&client) {
+                    drop(self.turns.call(&client, *request, done));
                 } else {
                     self.defer(Command::Request {
                         client,
@@ -347,7 +348,7 @@ impl Driver {
                 new,
                 done,
             } => {
-                if self.rounds.has(&client) {
+                if self.turns.has(&client) {
                     // A caller that left is not told.
                     let _ = done.send(self.change_key(&client, &old, &new));
                 } else {
@@ -360,11 +361,11 @@ impl Driver {
                 }
             }
             Command::Wake { client, done } => {
-                if self.rounds.has(&client) {
+                if self.turns.has(&client) {
                     // A caller that left is not told.
                     drop(done.send(Ok(())));
                 } else {
-                    self.resting.wake(&client, done);
+                    self.background.wake(&client, done);
                 }
             }
             Command::SignOut { core, after, done } => {
@@ -372,7 +373,7 @@ impl Driver {
                     self.give_up(&core);
                 }
             }
-            Command::Network(hint) => self.rounds.link(LinkInput::Network(hint)),
+            Command::Network(hint) => self.turns.link(LinkInput::Network(hint)),
             Command::Suspend { done } => self.suspend(done),
             Command::Resume => self.resume(),
             Command::Shutdown { done } => return Flow::Stop(done),
@@ -382,17 +383,17 @@ impl Driver {
 
     /// A client signs out: the loop lets go of everything that it has of the client.
     fn give_up(&mut self, core: &Arc<ClientCore>) {
-        self.resting.forget(&core.id);
-        self.rounds.sign_out(&core.id);
-        self.rounds.ports_mut().guests.remove(&core.id);
+        self.background.forget(&core.id);
+        self.turns.sign_out(&core.id);
+        self.turns.ports_mut().clients.remove(&core.id);
         self.outward.closed(core);
         self.clients.given_up(core);
     }
 
     /// A client was opened or closed beside the loop.
     fn finished(&mut self, finished: Finished) {
-        if let Next::Attach(newcomer, core, waiting) = self.clients.finished(finished) {
-            self.attach(*newcomer);
+        if let Next::Attach(opened, core, waiting) = self.clients.finished(finished) {
+            self.attach(*opened);
             for done in waiting {
                 // A caller that left is not told.
                 let _ = done.send(Ok(Arc::clone(&core)));
@@ -404,25 +405,25 @@ impl Driver {
     /// of a client that is not here are dropped with their answers: it is closed.
     fn defer(&mut self, command: Command) {
         if let Some(client) = command.client().cloned() {
-            self.resting.defer(&client, command);
+            self.background.defer(&client, command);
         }
     }
 
     fn import(&mut self, client: ClientId, done: Asked) {
-        match self.rounds.ports_mut().guests.get_mut(&client) {
-            Some(guest) => {
-                guest.imports.wait(done);
-                self.rounds.import(&client);
+        match self.turns.ports_mut().clients.get_mut(&client) {
+            Some(parts) => {
+                parts.imports.wait(done);
+                self.turns.import(&client);
             }
             None => self.defer(Command::Import { client, done }),
         }
     }
 
     fn compact(&mut self, client: ClientId, done: Answer<Result<(), SampanError>>) {
-        match self.rounds.ports_mut().guests.get_mut(&client) {
-            Some(guest) => {
-                guest.compactions.push(done);
-                self.rounds.compact(&client);
+        match self.turns.ports_mut().clients.get_mut(&client) {
+            Some(parts) => {
+                parts.compactions.push(done);
+                self.turns.compact(&client);
             }
             None => self.defer(Command::Compact { client, done }),
         }
@@ -435,12 +436,12 @@ impl Driver {
         old: &StoreKey,
         new: &StoreKey,
     ) -> Result<(), SampanError> {
-        if let Some(writer) = self.rounds.changing_key(client) {
+        if let Some(writer) = self.turns.changing_key(client) {
             writer.writer.change_key(old, new)?;
         }
-        if let Some(guest) = self.rounds.ports_mut().guests.get_mut(client) {
-            guest.imports.change_key(new);
-            let mut key = guest.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parts) = self.turns.ports_mut().clients.get_mut(client) {
+            parts.imports.change_key(new);
+            let mut key = parts.key.lock().unwrap_or_else(PoisonError::into_inner);
             *key = Some(new.clone());
         }
         Ok(())
@@ -448,18 +449,18 @@ impl Driver {
 
     /// Closes the socket and shuts every store; the caller hears when no file is open.
     fn suspend(&mut self, done: Answer<()>) {
-        self.rounds.link(LinkInput::Suspend);
-        self.rounds.settle();
-        self.lifecycle = Lifecycle::Background { rest_at: None };
-        self.rounds.ports().board.is_away.send_replace(true);
-        self.rest_all();
-        self.resting.stop_retrying();
-        let goodbye = self.rounds.ports_mut().sockets.goodbye();
-        let doors: Vec<_> = self.resting.doors().map(Arc::clone).collect();
+        self.turns.link(LinkInput::Suspend);
+        self.turns.settle();
+        self.lifecycle = Lifecycle::Background { shut_at: None };
+        self.turns.ports().board.is_away.send_replace(true);
+        self.shut_all();
+        self.background.stop_retrying();
+        let goodbye = self.turns.ports_mut().sockets.goodbye();
+        let stores: Vec<_> = self.background.stores().map(Arc::clone).collect();
         tokio::spawn(async move {
             goodbye.await;
-            for door in doors {
-                door.freed().await;
+            for store in stores {
+                store.freed().await;
             }
             // A caller that left is not told.
             let _ = done.send(());
@@ -468,38 +469,38 @@ impl Driver {
 
     fn resume(&mut self) {
         self.lifecycle = Lifecycle::Foreground;
-        self.rounds.ports().board.is_away.send_replace(false);
-        self.rounds.link(LinkInput::Resume);
-        self.rounds.import_soon();
-        self.resting.wake_all();
+        self.turns.ports().board.is_away.send_replace(false);
+        self.turns.link(LinkInput::Resume);
+        self.turns.import_soon();
+        self.background.wake_all();
     }
 
     /// Shuts the stores that were opened in the background, if it is time.
-    fn rest_if_due(&mut self) {
-        let now = self.rounds.ports().now();
-        if let Lifecycle::Background { rest_at } = &mut self.lifecycle
-            && rest_at.take_if(|at| *at <= now.elapsed).is_some()
+    fn shut_if_due(&mut self) {
+        let now = self.turns.ports().now();
+        if let Lifecycle::Background { shut_at } = &mut self.lifecycle
+            && shut_at.take_if(|at| *at <= now.elapsed).is_some()
         {
-            self.rest_all();
+            self.shut_all();
         }
     }
 
-    /// Brings everything to disk and gives the stores up; the clients rest without them.
-    fn rest_all(&mut self) {
-        for departure in self.rounds.detach_all() {
-            let Departure {
+    /// Brings everything to disk and shuts the stores.
+    fn shut_all(&mut self) {
+        for departure in self.turns.detach_all() {
+            let DetachedClient {
                 client,
                 wishes,
                 store,
                 writer,
             } = departure;
-            if let Some(mut guest) = self.rounds.ports_mut().guests.remove(&client) {
-                guest.wishes = wishes;
-                guest.tell_compacted(&Err(SampanError::StoreUnavailable {
+            if let Some(mut parts) = self.turns.ports_mut().clients.remove(&client) {
+                parts.wishes = wishes;
+                parts.tell_compacted(&Err(SampanError::StoreUnavailable {
                     reason: "the app went to the background".to_owned(),
                 }));
-                guest.core.door.rest();
-                self.resting.rest(guest);
+                parts.core.store.shut();
+                self.background.add(parts);
             }
             // Closing the files blocks. Without a thread for it they are closed here.
             let _ = self.files.run(Box::new(move || {
@@ -509,28 +510,28 @@ impl Driver {
         }
     }
 
-    /// Takes a client back whose store was opened again, and does what waited for that.
+    /// Takes a client whose store was opened again, and carries out the calls that waited for it.
     fn reopened(&mut self, reopened: Reopened) {
-        let now = self.rounds.ports().now();
-        let back = match self.resting.opened(now, reopened) {
-            Outcome::Back(back) => *back,
-            Outcome::Refused(event) => return self.rounds.ports_mut().publish(vec![*event]),
-            Outcome::Nothing => return,
+        let now = self.turns.ports().now();
+        let reopened = match self.background.opened(now, reopened) {
+            AfterReopen::Opened(client) => *client,
+            AfterReopen::Refused(event) => return self.turns.ports_mut().publish(vec![*event]),
+            AfterReopen::Nothing => return,
         };
-        let core = Arc::clone(&back.newcomer.guest.core);
+        let core = Arc::clone(&reopened.client.parts.core);
         let before = core.board.health();
-        self.attach(back.newcomer);
+        self.attach(reopened.client);
         let health = core.board.health();
         if health != before {
             let client = core.id.clone();
             let changed = Event::StoreHealthChanged { client, health };
-            self.rounds.ports_mut().publish(vec![changed]);
+            self.turns.ports_mut().publish(vec![changed]);
         }
-        for command in back.commands {
+        for command in reopened.commands {
             // What needs a store never stops the loop.
             let _ = self.obey(command);
         }
-        for done in back.reads {
+        for done in reopened.reads {
             // A caller that left is not told.
             let _ = done.send(Ok(()));
         }
@@ -538,39 +539,39 @@ impl Driver {
 
     /// Lets a client take part that was opened in memory.
     #[cfg(test)]
-    pub(super) fn admit(&mut self, newcomer: Newcomer) {
-        self.clients.add(&newcomer.guest.core);
-        self.attach(newcomer);
+    pub(super) fn admit(&mut self, opened: OpenedClient) {
+        self.clients.add(&opened.parts.core);
+        self.attach(opened);
     }
 
-    /// Lets a client take part. In the background it rests again soon.
-    fn attach(&mut self, newcomer: Newcomer) {
-        let now = self.rounds.ports().now();
-        if let Lifecycle::Background { rest_at } = &mut self.lifecycle {
-            rest_at.get_or_insert(now.elapsed + LINGER);
+    /// Lets a client take part. In the background its store is shut again soon.
+    fn attach(&mut self, opened: OpenedClient) {
+        let now = self.turns.ports().now();
+        if let Lifecycle::Background { shut_at } = &mut self.lifecycle {
+            shut_at.get_or_insert(now.elapsed + LINGER);
         }
-        let Newcomer { guest, keys } = newcomer;
-        self.outward.opened(&guest.core);
-        let Keys {
+        let OpenedClient { parts, open } = opened;
+        self.outward.opened(&parts.core);
+        let OpenStore {
             store,
             writer,
-            inside,
-        } = keys;
-        let arrival = Arrival {
-            client: guest.core.id.clone(),
-            tag: guest.core.tag.clone(),
-            signing: match guest.signer.get() {
+            store_use,
+        } = open;
+        let setup = ClientSetup {
+            client: parts.core.id.clone(),
+            tag: parts.core.tag.clone(),
+            signing: match parts.signer.get() {
                 Some(_) => Signing::Signed,
                 None => Signing::Unsigned,
             },
             limits: self.config.limits.clone(),
-            wishes: guest.wishes.clone(),
+            wishes: parts.wishes.clone(),
             store,
-            writer: ClaimedWriter { writer, inside },
+            writer: ClaimedWriter { writer, store_use },
         };
-        let guests = &mut self.rounds.ports_mut().guests;
-        guests.insert(guest.core.id.clone(), guest);
-        self.rounds.attach(arrival);
+        let clients = &mut self.turns.ports_mut().clients;
+        clients.insert(parts.core.id.clone(), parts);
+        self.turns.attach(setup);
     }
 }
 
@@ -621,8 +622,8 @@ mod tests {
         let files = Threads::new("files", 1);
         let mut driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
         let ann = ClientId::new("ann").unwrap();
-        let newcomer = Newcomer::in_memory(&MemoryDisk::new(7), &ann);
-        driver.admit(newcomer);
+        let opened = OpenedClient::in_memory(&MemoryDisk::new(7), &ann);
+        driver.admit(opened);
         let (done, answer) = tokio::sync::oneshot::channel();
         let conversation = crate::model::NewConversation::default();
         driver.take(Input::Command(Command::Request {
@@ -630,9 +631,9 @@ mod tests {
             request: Box::new(Request::CreateConversation { conversation }),
             done,
         }));
-        driver.rounds.settle();
+        driver.turns.settle();
         answer.await.unwrap().unwrap();
-        driver.rounds.flush_all();
+        driver.turns.flush_all();
         assert_eq!(
             driver.deadline(),
             None,

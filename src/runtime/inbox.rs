@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::mailbox::Answer;
-use super::{account, clock};
+use super::{client_folders, clock};
 use crate::SampanError;
 use crate::model::{AppId, ClientId, ConversationId, LocalId, Timestamp};
 use crate::store::{Dropped, Inbox, Intent, StoreKey};
@@ -43,7 +43,11 @@ pub(crate) fn inbox_of(
     client: &ClientId,
     key: Option<StoreKey>,
 ) -> Inbox {
-    Inbox::new(account::folder(root, app, client), client.clone(), key)
+    Inbox::new(
+        client_folders::folder(root, app, client),
+        client.clone(),
+        key,
+    )
 }
 
 /// Leaves work in an inbox; durable on return. Gives its token.

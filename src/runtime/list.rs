@@ -33,7 +33,7 @@ impl LiveList {
         let list = Arc::new(Self {
             live: Live::new(runtime, client),
             view: Mutex::new(ListView::new(options)),
-            unread: client.door.marks().collect(),
+            unread: client.store.marks().collect(),
         });
         let (own, reach) = (Arc::clone(&list), client.reach());
         let first = runtime.read(client, move |store| own.read(store, reach));

@@ -68,7 +68,7 @@ impl Live {
     pub(super) fn is_over(&self) -> bool {
         let client = self.client.upgrade();
         self.has_ended.load(Ordering::Relaxed)
-            || client.is_none_or(|client| client.door.is_closed())
+            || client.is_none_or(|client| client.store.is_closed())
     }
 
     /// What keeps the client from sending; none when it is gone.
@@ -79,7 +79,7 @@ impl Live {
     /// Whatever may change the view from now on: commits that touch a conversation, or all.
     pub(super) fn changes(&self, of: Option<ConversationNumber>) -> Option<Changes> {
         let (runtime, client) = (self.runtime.upgrade()?, self.client.upgrade()?);
-        let marks = client.door.marks();
+        let marks = client.store.marks();
         Some(Changes {
             bell: self.bell.subscribe(),
             commits: match of {

@@ -7,11 +7,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::OpenOptions;
+use super::background::ClientParts;
 use super::callers::Callers;
 use super::clients::{ClientCore, Opened, SignedOut};
-use super::door::Keys;
 use super::inbox::InboxReport;
-use super::rest::Guest;
+use super::store_handle::OpenStore;
 use crate::SampanError;
 use crate::model::LocalData;
 use crate::model::{
@@ -30,12 +30,12 @@ pub(crate) type Signer =
     Arc<dyn Fn(Operation) -> BoxFuture<'static, Result<OperationSignature, String>> + Send + Sync>;
 
 /// An app's signer at the loop. The app's object is used and dropped on caller threads only.
-pub(super) struct GuestSigner {
+pub(super) struct ClientSigner {
     signer: Option<Signer>,
     callers: Callers,
 }
 
-impl GuestSigner {
+impl ClientSigner {
     pub(super) fn new(signer: Option<Signer>, callers: &Callers) -> Self {
         let callers = callers.clone();
         Self { signer, callers }
@@ -47,7 +47,7 @@ impl GuestSigner {
     }
 }
 
-impl Drop for GuestSigner {
+impl Drop for ClientSigner {
     fn drop(&mut self) {
         if let Some(signer) = self.signer.take() {
             self.callers.run(move || drop(signer));
@@ -172,36 +172,36 @@ impl Command {
     }
 }
 
-/// A client that comes to the loop, with its open store.
-pub(super) struct Newcomer {
-    pub(super) guest: Guest,
-    pub(super) keys: Keys,
+/// A client with its open store.
+pub(super) struct OpenedClient {
+    pub(super) parts: ClientParts,
+    pub(super) open: OpenStore,
 }
 
 #[cfg(test)]
-impl Newcomer {
+impl OpenedClient {
     /// A client with a store in memory.
     pub(super) fn in_memory(disk: &crate::store::MemoryDisk, client: &ClientId) -> Self {
         let (disk, owner) = (disk.clone(), client.clone());
-        let door = super::door::Door::new(Box::new(move || {
+        let store = super::store_handle::StoreHandle::new(Box::new(move || {
             Ok(crate::store::Store::in_memory(&disk, owner.clone())?)
         }));
-        let keys = door.open().unwrap();
-        let guest = Guest {
+        let open = store.open().unwrap();
+        let parts = ClientParts {
             core: Arc::new(ClientCore {
                 id: client.clone(),
                 board: ClientBoard::default(),
-                door,
+                store,
                 tag: None,
                 told: super::client_state::Told::default(),
             }),
-            signer: GuestSigner::new(None, &Callers::inline()),
-            wishes: super::arrival::Wishes::default(),
+            signer: ClientSigner::new(None, &Callers::inline()),
+            wishes: super::attach::Wishes::default(),
             imports: super::inbox::Imports::default(),
             key: Arc::default(),
             compactions: Vec::new(),
         };
-        Self { guest, keys }
+        Self { parts, open }
     }
 }
 

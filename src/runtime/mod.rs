@@ -1,7 +1,7 @@
 //! The one loop that ties the machines, the network and the stores together.
 //!
 //! ```text
-//!   api ──▶ Mailbox ──▶ Driver (a thread of its own) ──▶ Rounds ──▶ stores, sockets
+//!   api ──▶ Mailbox ──▶ Driver (a thread of its own) ──▶ TurnLoop ──▶ stores, sockets
 //!    ▲                     │
 //!    └──── Publisher ◀─────┘      events, through a bounded queue per subscriber
 //! ```
@@ -11,13 +11,14 @@
 //! | `mailbox.rs` | what the loop is asked, and the state that anybody may read |
 //! | `callers.rs` | the threads that wake callers and ask signers: app code runs there |
 //! | `clients.rs` | where each client stands: being opened, open, being closed |
-//! | `driver.rs` | the engine's thread: waits, and hands what came to the rounds |
-//! | `wiring.rs` | the world around the rounds as the engine has it: clock, sockets, signers, writers |
-//! | `arrival.rs` | what a client brings to the loop and takes along |
-//! | `rounds.rs` | the loop's work: drain, commit, send, tell; the simulator drives it too |
-//! | `door.rs` | the way to a client's store: readers pass, the loop opens and shuts |
-//! | `rest.rs` | clients whose stores are shut while the app is in the background |
-//! | `seat.rs` | one client's machine and store at the loop; what a failed commit leads to |
+//! | `driver.rs` | the engine's thread: waits, and hands each input to the turn loop |
+//! | `turn_loop.rs` | the loop's work: drain, commit, send, tell; the simulator drives it too |
+//! | `client_loop.rs` | one client's machine and store in the loop; what follows from a failed commit |
+//! | `attach.rs` | a client on its way into the loop and out of it |
+//! | `ports.rs` | the world around the turn loop, as a trait |
+//! | `engine_ports.rs` | the engine's ports: clock, sockets, signers, writers |
+//! | `store_handle.rs` | the way to a client's store: readers read, the loop opens and shuts |
+//! | `background.rs` | clients whose stores are shut while the app is in the background |
 //! | `sockets.rs` | what the link asks of the network |
 //! | `inbox.rs` | what other processes of the app left |
 //! | `publish.rs` | events to subscribers |
@@ -27,7 +28,7 @@
 //! | `live.rs` | what views that somebody watches have in common |
 //! | `timeline.rs`, `list.rs` | what drives a timeline, and a list of conversations |
 //! | `marks.rs` | what those wait for who watch a store |
-//! | `account.rs` | the folders of clients |
+//! | `client_folders.rs` | the folders of clients |
 //! | `clock.rs` | the only reader of clocks and entropy |
 //!
 //! Reads do not pass here: they go from the API to the store, on threads of their own. No code of the
@@ -35,30 +36,31 @@
 //! the last handle ends the loop, from whatever thread that happens: nothing waits for it then, and
 //! what was promised is on disk already. `Runtime::shutdown` waits.
 
-mod account;
-mod arrival;
+mod attach;
+mod background;
 mod callers;
+mod client_folders;
+mod client_loop;
 mod client_state;
 mod clients;
 mod clock;
-mod door;
 mod driver;
+mod engine_ports;
 mod events;
 mod inbox;
 mod list;
 mod live;
 mod mailbox;
 mod marks;
+mod ports;
 mod progress;
 mod publish;
-mod rest;
-mod rounds;
-mod seat;
 mod sockets;
+mod store_handle;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod wiring;
+mod turn_loop;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -74,12 +76,12 @@ use crate::threads::{NoThread, Threads};
 use crate::{Config, SampanError};
 
 use callers::{Callers, Outside};
-use door::Shut;
 use driver::{Driver, Outward};
 use publish::Publisher;
+use store_handle::NotOpen;
 
 #[doc(hidden)]
-pub use arrival::{Arrival, Commits, Departure, Wishes};
+pub use attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
 pub(crate) use clients::ClientCore;
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave};
@@ -87,11 +89,13 @@ pub(crate) use list::LiveList;
 pub(crate) use mailbox::{EngineBoard, Mailbox, Signer};
 #[doc(hidden)]
 pub use marks::Touched;
+#[doc(hidden)]
+pub use ports::{InboxRemainder, Ports};
 pub use publish::EventStream;
 pub(crate) use publish::{Queue, Scope, notify};
-#[doc(hidden)]
-pub use rounds::{Left, Ports, Progress, Rounds};
 pub(crate) use timeline::LiveTimeline;
+#[doc(hidden)]
+pub use turn_loop::{Progress, TurnLoop};
 
 /// Threads for reads: they are short, and the disk serves few at a time.
 const READ_THREADS_MAX: usize = 4;
@@ -206,7 +210,8 @@ impl Runtime {
         }
         let root = self.config.store_root.clone();
         let app = self.config.app_id.clone();
-        self.reading(move || Ok(account::list(&root, &app))).await
+        self.reading(move || Ok(client_folders::list(&root, &app)))
+            .await
     }
 
     /// Stops the loop and closes every store; on return the folders are free.
@@ -222,12 +227,12 @@ impl Runtime {
         read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
     ) -> Result<T, SampanError> {
         loop {
-            match core.door.read() {
-                Ok(reading) => {
-                    return self.reading(move || read(reading.store())).await;
+            match core.store.read() {
+                Ok(access) => {
+                    return self.reading(move || read(access.store())).await;
                 }
-                Err(Shut::Closed) => return Err(SampanError::Closed),
-                Err(Shut::Resting) => self.mailbox.wake(&core.id).await?,
+                Err(NotOpen::Closed) => return Err(SampanError::Closed),
+                Err(NotOpen::Shut) => self.mailbox.wake(&core.id).await?,
             }
         }
     }
@@ -246,8 +251,8 @@ impl Runtime {
         core: &ClientCore,
         read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
     ) -> Option<Result<T, SampanError>> {
-        let reading = core.door.read().ok()?;
-        Some(self.reading(move || read(reading.store())).await)
+        let access = core.store.read().ok()?;
+        Some(self.reading(move || read(access.store())).await)
     }
 
     /// A future for the app to poll: it wakes the app on a thread where that harms nobody.

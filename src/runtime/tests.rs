@@ -10,7 +10,7 @@ use tokio::time::{Duration, timeout};
 use super::callers::Callers;
 use super::driver::{Driver, Outward};
 use super::inbox::{Imports, leave};
-use super::mailbox::{Mailbox, Newcomer};
+use super::mailbox::{Mailbox, OpenedClient};
 use super::publish::{EventStream, Scope};
 use super::{ClientCore, OpenOptions, Runtime};
 use crate::model::LocalData;
@@ -56,11 +56,11 @@ impl Scene {
         let events = EventStream::new(outward.publisher.subscribe(Scope::Engine));
         let files = Threads::new("files", 1);
         let mut driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
-        let mut newcomer = Newcomer::in_memory(&disk, &ann);
-        newcomer.guest.imports = Imports::new(inbox);
-        let store = newcomer.keys.store.clone();
-        let core = Arc::clone(&newcomer.guest.core);
-        driver.admit(newcomer);
+        let mut opened = OpenedClient::in_memory(&disk, &ann);
+        opened.parts.imports = Imports::new(inbox);
+        let store = opened.open.store.clone();
+        let core = Arc::clone(&opened.parts.core);
+        driver.admit(opened);
         tokio::spawn(driver.run());
         Self {
             mailbox,
@@ -355,10 +355,10 @@ async fn a_loop_that_panics_tells_everybody_who_waits_or_watches() {
         state: SessionState::Closed,
     };
     assert_eq!(events.last(), Some(&closed), "{events:?}");
-    assert!(core.door.is_closed());
+    assert!(core.store.is_closed());
     assert_eq!(core.board.session(), SessionState::Closed);
     assert!(runtime.board().is_over());
     assert_eq!(runtime.shutdown().await, Err(SampanError::Closed));
     // What was open is free again.
-    core.door.freed().await;
+    core.store.freed().await;
 }

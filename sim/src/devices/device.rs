@@ -1,7 +1,7 @@
 //! One client of a device, over all its lives: its disk, what its app sees, what is planted in it.
 //!
-//! Its machine runs in the engine's own rounds; here is what stands around them: the writer, in
-//! which faults can be planted, and the observer.
+//! The client's machine runs in the engine's own turn loop; this file holds the writer, in which
+//! faults can be planted, and the observer.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use sampan::SampanError;
 use sampan::model::{
     ClientId, CommitSeq, ConversationId, Event, LocalId, SessionState, StoreHealth, Tag, Timestamp,
 };
-use sampan::runtime::{Arrival, Commits, Wishes};
+use sampan::runtime::{ClientSetup, StoreWriter, Wishes};
 use sampan::store::{
     Batch, Commit, CommitClass, Dropped, Fault as DiskFault, MemoryDisk, OpenReport, Opened,
     Position, Store, StoreError, TimelineItem, Writer,
@@ -143,7 +143,7 @@ impl Device {
     /// # Errors
     ///
     /// What the store says: the disk was told to fail.
-    pub(crate) fn open(&mut self, wants: &Wants) -> Result<Arrival<FaultyWriter>, StoreError> {
+    pub(crate) fn open(&mut self, wants: &Wants) -> Result<ClientSetup<FaultyWriter>, StoreError> {
         let Opened { store, writer, .. } =
             Store::in_memory(&self.disk, self.identity.client.clone())?;
         self.mirror = Mirror::of(&store);
@@ -158,7 +158,7 @@ impl Device {
             last: CommitSeq::default(),
             wants: wants.clone(),
         };
-        Ok(Arrival {
+        Ok(ClientSetup {
             client: self.identity.client.clone(),
             tag: self.identity.tag.clone(),
             signing: self.identity.signing,
@@ -285,13 +285,13 @@ pub(crate) struct FaultyWriter {
     device: usize,
     writer: Writer,
     mutation: Option<Mutation>,
-    /// Commits so far; the planted faults strike every few of them.
+    /// StoreWriter so far; the planted faults strike every few of them.
     commits: u64,
     last: CommitSeq,
     wants: Wants,
 }
 
-impl Commits for FaultyWriter {
+impl StoreWriter for FaultyWriter {
     fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
         self.commits += 1;
         let nothing = Commit {

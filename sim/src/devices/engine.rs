@@ -1,4 +1,4 @@
-//! An engine on a device: the real rounds of the loop over a network, disks and clocks that fail,
+//! An engine on a device: the real turn loop over a network, disks and clocks that fail,
 //! with a power switch.
 //!
 //! What it wants done in the world comes out in the order in which it wanted it: sockets, frames,
@@ -12,7 +12,7 @@ use std::time::Duration;
 use sampan::model::{
     AppId, ClientId, ConnectionState, Event, LocalId, Now, Operation, SessionState, StoreHealth,
 };
-use sampan::runtime::{Left, Ports, Progress, Rounds};
+use sampan::runtime::{InboxRemainder, Ports, Progress, TurnLoop};
 use sampan::store::Dropped;
 use sampan::sync::link::{
     ClientSlot, ConnectionNumber, LinkEffect, LinkInput, LinkOptions, LookUpNumber,
@@ -33,8 +33,8 @@ use crate::world::Place;
 /// Where the service is.
 pub(crate) const SERVICE: &str = "wss://service";
 
-/// Rounds that one input may cause before the engine counts as spinning.
-const ROUNDS_MAX: u32 = 1_000;
+/// Turns that one input may cause before the engine counts as spinning.
+const TURNS_MAX: u32 = 1_000;
 
 /// What an engine wants done in the world, in order.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ pub(crate) struct Setup {
 /// An engine, running or off.
 pub(crate) struct Engine {
     setup: Setup,
-    rounds: Option<Rounds<Wiring>>,
+    turns: Option<TurnLoop<EnginePorts>>,
     wants: Wants,
     /// Counts its lives: what was on the way to an earlier one finds nobody.
     pub(crate) boot: u32,
@@ -134,7 +134,7 @@ impl Engine {
     pub(crate) fn new(index: usize, seed: u64, setup: Setup) -> Self {
         Self {
             setup,
-            rounds: None,
+            turns: None,
             wants: Wants::default(),
             boot: 0,
             dice: Dice::stream(seed, &format!("device {index}")),
@@ -176,7 +176,7 @@ impl Engine {
     }
 
     pub(crate) const fn is_on(&self) -> bool {
-        self.rounds.is_some()
+        self.turns.is_some()
     }
 
     /// Switches it on with its clients. False when a disk does not let its store open yet.
@@ -185,11 +185,11 @@ impl Engine {
         now: Now,
         owners: impl Iterator<Item = &'a mut Device>,
     ) -> bool {
-        let mut arrivals = Vec::new();
+        let mut setups = Vec::new();
         let mut devices = BTreeMap::new();
         let mut visits = BTreeMap::new();
         for device in owners {
-            let Ok(arrival) = device.open(&self.wants) else {
+            let Ok(setup) = device.open(&self.wants) else {
                 return false;
             };
             devices.insert(device.client().clone(), device.index);
@@ -199,9 +199,9 @@ impl Engine {
                 done: BTreeSet::new(),
             };
             visits.insert(device.client().clone(), visit);
-            arrivals.push(arrival);
+            setups.push(setup);
         }
-        let ports = Wiring {
+        let ports = EnginePorts {
             now,
             dice: Dice::stream(self.dice.number(), "life"),
             mutation: self.setup.mutation,
@@ -211,11 +211,11 @@ impl Engine {
             died: false,
             wants: self.wants.clone(),
         };
-        let mut rounds = Rounds::new(ports, self.options());
-        for arrival in arrivals {
-            rounds.attach(arrival);
+        let mut turns = TurnLoop::new(ports, self.options());
+        for setup in setups {
+            turns.attach(setup);
         }
-        self.rounds = Some(rounds);
+        self.turns = Some(turns);
         self.boot += 1;
         true
     }
@@ -237,7 +237,7 @@ impl Engine {
     /// Cuts the power. What it wanted and nobody carried out is not wanted any more, but for calls
     /// that nobody will answer.
     pub(crate) fn cut_power(&mut self) -> Vec<Out> {
-        self.rounds = None;
+        self.turns = None;
         self.crash_on_failure = false;
         self.crash_at = None;
         let mut left = self.wants.take();
@@ -250,10 +250,10 @@ impl Engine {
         if self.setup.mutation == Some(Mutation::LostTimer) {
             return None;
         }
-        let rounds = self.rounds.as_ref()?;
-        let mut deadline = rounds.deadline();
+        let turns = self.turns.as_ref()?;
+        let mut deadline = turns.deadline();
         if self.setup.mutation == Some(Mutation::BusyTimer) {
-            let soon = rounds.ports().now.elapsed + Duration::from_secs(20);
+            let soon = turns.ports().now.elapsed + Duration::from_secs(20);
             deadline = Some(deadline.map_or(soon, |at| at.min(soon)));
         }
         Some(deadline?.max(self.busy_until))
@@ -264,29 +264,29 @@ impl Engine {
         for (request, call) in device.calls(request, call) {
             let caller = Caller::new(device, call, &self.wants);
             let client = device.client().clone();
-            self.take(now, |rounds| {
+            self.take(now, |turns| {
                 // One that comes back is dropped, and with it the hope of an answer.
-                let _ = rounds.call(&client, request, caller);
+                let _ = turns.call(&client, request, caller);
             });
         }
     }
 
     /// The app says that something was left for it.
     pub(crate) fn import(&mut self, now: Now, client: &ClientId) {
-        self.take(now, |rounds| rounds.import(client));
+        self.take(now, |turns| turns.import(client));
     }
 
     /// The app is back from the background: what was left meanwhile is looked for.
     pub(crate) fn resume(&mut self, now: Now) {
-        self.take(now, |rounds| {
-            rounds.link(LinkInput::Resume);
-            rounds.import_soon();
+        self.take(now, |turns| {
+            turns.link(LinkInput::Resume);
+            turns.import_soon();
         });
     }
 
     /// Something happened to the connection.
     pub(crate) fn link(&mut self, now: Now, input: LinkInput) {
-        self.take(now, |rounds| rounds.link(input));
+        self.take(now, |turns| turns.link(input));
     }
 
     /// A client's signer answered.
@@ -297,42 +297,42 @@ impl Engine {
         effect: EffectId,
         outcome: Result<OperationSignature, String>,
     ) {
-        self.take(now, |rounds| rounds.signed(slot, effect, outcome));
+        self.take(now, |turns| turns.signed(slot, effect, outcome));
     }
 
     /// Everything is brought to disk, as when the app goes to the background.
     pub(crate) fn flush(&mut self, now: Now) {
-        self.take(now, |rounds| {
-            rounds.settle();
-            rounds.flush_all();
+        self.take(now, |turns| {
+            turns.settle();
+            turns.flush_all();
         });
     }
 
-    fn take(&mut self, now: Now, work: impl FnOnce(&mut Rounds<Wiring>)) {
-        if let Some(rounds) = &mut self.rounds {
-            let ports = rounds.ports_mut();
+    fn take(&mut self, now: Now, work: impl FnOnce(&mut TurnLoop<EnginePorts>)) {
+        if let Some(turns) = &mut self.turns {
+            let ports = turns.ports_mut();
             ports.now = now;
             ports.crash_on_failure = self.crash_on_failure;
-            work(rounds);
+            work(turns);
         }
     }
 
     /// What follows from all that was handed in, and what that wants done in the world.
     pub(crate) fn settle(&mut self, now: Now) -> Vec<Out> {
         let rings = self.setup.mutation != Some(Mutation::LostTimer);
-        let mut left = ROUNDS_MAX;
-        self.take(now, |rounds| {
+        let mut left = TURNS_MAX;
+        self.take(now, |turns| {
             if rings {
-                rounds.fire_timers();
+                turns.fire_timers();
             }
-            while left > 0 && rounds.round() == Progress::Made {
+            while left > 0 && turns.turn() == Progress::Made {
                 left -= 1;
             }
         });
         if left == 0 {
             self.wants.push(Out::Spinning);
         }
-        if self.rounds.as_ref().is_some_and(|it| it.ports().died) {
+        if self.turns.as_ref().is_some_and(|it| it.ports().died) {
             self.wants.push(Out::Died);
         }
         self.wants.take()
@@ -350,8 +350,8 @@ struct Visit {
     done: BTreeSet<LocalId>,
 }
 
-/// The world around an engine's rounds.
-struct Wiring {
+/// The ports of an engine's turn loop.
+struct EnginePorts {
     now: Now,
     dice: Dice,
     mutation: Option<Mutation>,
@@ -363,7 +363,7 @@ struct Wiring {
     wants: Wants,
 }
 
-impl Wiring {
+impl EnginePorts {
     fn want(&self, out: Out) {
         if !self.died {
             self.wants.push(out);
@@ -375,7 +375,7 @@ impl Wiring {
     }
 }
 
-impl Ports for Wiring {
+impl Ports for EnginePorts {
     type Writer = FaultyWriter;
     type Call = Caller;
 
@@ -434,7 +434,7 @@ impl Ports for Wiring {
         self.want(Out::Sign(slot, effect));
     }
 
-    fn fetch_left(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {
+    fn fetch_inbox(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {
         let visit = self.visits.get_mut(client)?;
         let dropped = visit.inbox.read(&visit.done, FILES_AT_ONCE);
         let tokens = dropped.iter().map(|work| work.token.clone()).collect();
@@ -445,26 +445,30 @@ impl Ports for Wiring {
         Some(dropped)
     }
 
-    fn left_taken(
+    fn inbox_taken(
         &mut self,
         client: &ClientId,
         id: RequestId,
         reply: &Result<Reply, RequestError>,
-    ) -> Left {
+    ) -> InboxRemainder {
         let device = self.device(client);
         let visit = self.visits.get_mut(client);
         let (Some(visit), Ok(Reply::Imported { left, .. })) = (visit, reply) else {
-            return Left::Nothing;
+            return InboxRemainder::Nothing;
         };
         let mut tokens = visit.under_way.remove(&id).unwrap_or_default();
         let more = tokens.len() == FILES_AT_ONCE && left.is_empty();
         tokens.retain(|token| !left.contains(token));
         visit.done.extend(tokens.iter().cloned());
         self.want(Out::Taken(device, tokens));
-        if more { Left::More } else { Left::Nothing }
+        if more {
+            InboxRemainder::More
+        } else {
+            InboxRemainder::Nothing
+        }
     }
 
-    fn left_untaken(&mut self, client: &ClientId, _reason: &SampanError) {
+    fn inbox_not_taken(&mut self, client: &ClientId, _reason: &SampanError) {
         if let Some(visit) = self.visits.get_mut(client) {
             visit.under_way.clear();
         }

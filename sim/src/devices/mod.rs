@@ -5,7 +5,7 @@
 //! | `actions.rs` | what apps can do, and which of it a seed draws |
 //! | `apps.rs` | apps do what the plan says |
 //! | `device.rs` | one client of a device over all its lives: disk, writer, observer |
-//! | `engine.rs` | an engine: the real rounds of the loop, with a power switch |
+//! | `engine.rs` | an engine: the real turn loop, with a power switch |
 //! | `power.rs` | engines are booted, handed calls, and lose their power |
 
 pub(crate) mod actions;

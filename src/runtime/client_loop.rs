@@ -1,20 +1,20 @@
-//! One client's place at the loop: its store, its machine, and what waits for the next commit.
+//! One client in the loop: its store, its machine, and what waits for the next commit.
 //!
 //! ```text
 //!             commit failed                     probe succeeded
 //!   Working ────────────────▶ Failed (reads go on) ────────────▶ Working, rebuilt from the store
 //! ```
 //!
-//! Inputs of a round go to the machine one by one and pile up in one batch and one step;
-//! [`Seat::commit`] makes the batch durable and hands out what may be done now that it is.
+//! Inputs of a turn go to the machine one by one and pile up in one batch and one step;
+//! [`ClientLoop::commit`] makes the batch durable and gives [`AfterCommit`]: what may be done now.
 //!
-//! A seat knows no clock, no chance and no thread, and it is indifferent to what a call's answer is
-//! given to: the engine and the simulator use the same seats.
+//! [`ClientLoop`] knows no clock, no chance and no thread, nor where a call's answer goes: the
+//! engine and the simulator both use it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::arrival::{Arrival, Commits, Departure, Wishes};
+use super::attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
 use super::events;
 use super::marks::Touched;
 use super::progress::Telling;
@@ -38,7 +38,7 @@ const TEND_AFTER: Duration = Duration::from_millis(500);
 /// The pause between two steps of that: each takes some milliseconds, and calls wait for it.
 const TEND_PAUSE: Duration = Duration::from_millis(10);
 
-/// How many messages a round writes before it commits: while a commit is under way, calls wait, and
+/// How many messages a turn writes before it commits: while a commit is under way, calls wait, and
 /// readers for a part of it.
 const MESSAGES_MAX: usize = 100;
 
@@ -48,8 +48,8 @@ const USER_AGENT: &str = concat!("sampan/", env!("CARGO_PKG_VERSION"));
 /// The pauses before writing is tried again.
 const PROBES: Backoff = Backoff::plain(Duration::from_secs(1), Duration::from_secs(60));
 
-/// A client's place at the loop. `C` is what a call's answer is given to.
-pub(super) struct Seat<C, W> {
+/// A client in the loop. `C` takes a call's answer.
+pub(super) struct ClientLoop<C, W> {
     client: ClientId,
     tag: Option<Tag>,
     signing: Signing,
@@ -58,9 +58,9 @@ pub(super) struct Seat<C, W> {
     store: Store,
     writer: W,
     calls: BTreeMap<RequestId, C>,
-    /// Calls that hand the machine what other processes of the app left.
+    /// Requests that hand the machine an extension inbox.
     imports: BTreeSet<RequestId>,
-    /// When that is to be looked for; none until somebody says that there may be something.
+    /// When the extension inbox is to be read; none until somebody says that it may hold something.
     import_at: Option<Duration>,
     next_call: u64,
     /// What the app asked for last. A rebuilt machine is told.
@@ -94,8 +94,8 @@ struct Failed {
     probe_at: Duration,
 }
 
-/// What may be done once a commit has succeeded, or must be once one has failed, in this order.
-pub(super) struct Released<C> {
+/// What is to be done after a commit that succeeded, or after one that failed, in this order.
+pub(super) struct AfterCommit<C> {
     /// Readable state: a caller that has its answer may ask for it at once, so it comes first.
     pub(super) session: Option<SessionState>,
     pub(super) health: Option<StoreHealth>,
@@ -104,9 +104,9 @@ pub(super) struct Released<C> {
     pub(super) committed: Touched,
     /// The commit that made it so.
     pub(super) seq: CommitSeq,
-    /// What came of what other processes of the app left.
+    /// The machine's answers to extension inboxes.
     pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
-    /// Why nothing comes of it now.
+    /// Why the extension inbox can't be taken now.
     pub(super) not_imported: Option<SampanError>,
     /// What came of a compaction that the app asked for.
     pub(super) compacted: Option<Result<(), SampanError>>,
@@ -117,7 +117,7 @@ pub(super) struct Released<C> {
     pub(super) events: Vec<Event>,
 }
 
-impl<C> Default for Released<C> {
+impl<C> Default for AfterCommit<C> {
     fn default() -> Self {
         Self {
             session: None,
@@ -137,21 +137,21 @@ impl<C> Default for Released<C> {
     }
 }
 
-impl<C, W: Commits> Seat<C, W> {
+impl<C, W: StoreWriter> ClientLoop<C, W> {
     /// Builds the machine from the store. A store that can't be written is probed from the start.
-    pub(super) fn new(now: Now, arrival: Arrival<W>, randomness: Randomness) -> Self {
-        let mut seat = Self {
-            client: arrival.client,
-            tag: arrival.tag,
-            signing: arrival.signing,
-            limits: arrival.limits,
-            store: arrival.store,
-            writer: arrival.writer,
+    pub(super) fn new(now: Now, setup: ClientSetup<W>, randomness: Randomness) -> Self {
+        let mut this = Self {
+            client: setup.client,
+            tag: setup.tag,
+            signing: setup.signing,
+            limits: setup.limits,
+            store: setup.store,
+            writer: setup.writer,
             calls: BTreeMap::new(),
             imports: BTreeSet::new(),
             import_at: None,
             next_call: 0,
-            wishes: arrival.wishes,
+            wishes: setup.wishes,
             telling: Telling::default(),
             phase: Phase::Failed(Failed {
                 reason: SampanError::Closed,
@@ -159,16 +159,16 @@ impl<C, W: Commits> Seat<C, W> {
                 probe_at: now.elapsed,
             }),
         };
-        match seat.store.health() {
-            StoreHealth::Good => seat.rebuild(now, randomness),
+        match this.store.health() {
+            StoreHealth::Good => this.rebuild(now, randomness),
             StoreHealth::ReadOnly { reason } => {
-                seat.rest(now, SampanError::StoreUnavailable { reason }, PROBES.first);
+                this.set_failed(now, SampanError::StoreUnavailable { reason }, PROBES.first);
             }
         }
-        seat
+        this
     }
 
-    pub(super) const fn client(&self) -> &ClientId {
+    pub(super) const fn id(&self) -> &ClientId {
         &self.client
     }
 
@@ -178,14 +178,14 @@ impl<C, W: Commits> Seat<C, W> {
     }
 
     /// Gives the store up. Calls that wait for an answer of the service hear that it won't come.
-    pub(super) fn leave(self) -> (Departure<W>, Vec<C>) {
-        let departure = Departure {
+    pub(super) fn detach(self) -> (DetachedClient<W>, Vec<C>) {
+        let detached = DetachedClient {
             client: self.client,
             wishes: self.wishes,
             store: self.store,
             writer: self.writer,
         };
-        (departure, self.calls.into_values().collect())
+        (detached, self.calls.into_values().collect())
     }
 
     /// Whether the machine has answered something that is not carried out yet.
@@ -193,8 +193,8 @@ impl<C, W: Commits> Seat<C, W> {
         matches!(&self.phase, Phase::Working(working) if working.step.is_some())
     }
 
-    /// Whether it has written as much as one commit should have.
-    pub(super) fn is_laden(&self) -> bool {
+    /// Whether one commit's worth of messages is written.
+    pub(super) fn is_full(&self) -> bool {
         let Phase::Working(working) = &self.phase else {
             return false;
         };
@@ -208,7 +208,7 @@ impl<C, W: Commits> Seat<C, W> {
         now: Now,
         request: Request,
         call: C,
-    ) -> Result<Released<C>, StoreError> {
+    ) -> Result<AfterCommit<C>, StoreError> {
         match &request {
             Request::Connect { mode } => self.wishes.online = Some(*mode),
             Request::Disconnect => self.wishes.online = None,
@@ -217,15 +217,15 @@ impl<C, W: Commits> Seat<C, W> {
         }
         if let Phase::Failed(failed) = &self.phase {
             let answers = vec![(call, Err(failed.reason.clone()))];
-            return Ok(Released {
+            return Ok(AfterCommit {
                 answers,
-                ..Released::default()
+                ..AfterCommit::default()
             });
         }
         let id = self.next_call();
         self.calls.insert(id, call);
         self.handle(now, ClientInput::Requested { id, request })?;
-        Ok(Released::default())
+        Ok(AfterCommit::default())
     }
 
     /// Hands an input to the machine; without one the input is lost, as it was with the machine.
@@ -247,18 +247,18 @@ impl<C, W: Commits> Seat<C, W> {
         Ok(())
     }
 
-    /// Has it looked for what other processes left, in this round.
+    /// Has the extension inbox read in this turn.
     pub(super) const fn import_soon(&mut self, now: Now) {
         self.import_at = Some(now.elapsed);
     }
 
-    /// Whether it is to be looked for, and can be taken.
+    /// Whether the extension inbox is to be read now, and can be taken.
     pub(super) fn imports_now(&self, now: Now) -> bool {
         let is_due = self.import_at.is_some_and(|at| at <= now.elapsed);
         is_due && matches!(self.phase, Phase::Working(_))
     }
 
-    /// Begins to take what other processes left: gives the number of the request that hands it over.
+    /// Begins to take the extension inbox: gives the number of the request that hands it over.
     ///
     /// # Errors
     ///
@@ -278,7 +278,7 @@ impl<C, W: Commits> Seat<C, W> {
         &mut self.writer
     }
 
-    /// When the seat wants to be looked at again.
+    /// When the client needs a turn even without an input.
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.phase {
             Phase::Working(working) => {
@@ -301,13 +301,13 @@ impl<C, W: Commits> Seat<C, W> {
         self.handle(now, ClientInput::Woke)
     }
 
-    /// Commits what the round wrote, answers the calls that waited for it, and hands out the rest.
-    pub(super) fn commit(&mut self, now: Now) -> Result<Released<C>, StoreError> {
+    /// Commits what the turn wrote, answers the calls that waited for it, and hands out the rest.
+    pub(super) fn commit(&mut self, now: Now) -> Result<AfterCommit<C>, StoreError> {
         let Phase::Working(working) = &mut self.phase else {
-            return Ok(Released::default());
+            return Ok(AfterCommit::default());
         };
         let Some(step) = working.step.take() else {
-            return Ok(Released::default());
+            return Ok(AfterCommit::default());
         };
         let mut events = Vec::new();
         let mut committed = Touched::Nothing;
@@ -327,7 +327,7 @@ impl<C, W: Commits> Seat<C, W> {
         }
         let mut imports = |reply: &(RequestId, _)| self.imports.remove(&reply.0);
         let (imported, replies) = step.replies.into_iter().partition(|it| imports(it));
-        let mut released = Released {
+        let mut after = AfterCommit {
             sync: self.telling.note(now, working.machine.progress()),
             committed,
             seq: self.store.seq(),
@@ -337,72 +337,72 @@ impl<C, W: Commits> Seat<C, W> {
             signatures: step.effects.into_iter().map(signature).collect(),
             wish: step.wish,
             events,
-            ..Released::default()
+            ..AfterCommit::default()
         };
         working.acknowledgements.extend(step.acknowledgements);
         if working.flush_at.is_none() {
-            released.requests.append(&mut working.acknowledgements);
+            after.requests.append(&mut working.acknowledgements);
         }
-        self.tell(step.session, step.transient, &mut released);
-        Ok(released)
+        self.tell(step.session, step.transient, &mut after);
+        Ok(after)
     }
 
     /// Tells how far the machine has come, if it is time.
-    pub(super) fn tell_progress_if_due(&mut self, now: Now) -> Released<C> {
+    pub(super) fn tell_progress_if_due(&mut self, now: Now) -> AfterCommit<C> {
         let due = self.telling.due_at().is_some_and(|at| at <= now.elapsed);
-        let mut released = Released::default();
+        let mut after = AfterCommit::default();
         if let (true, Phase::Working(working)) = (due, &self.phase) {
-            released.sync = self.telling.note(now, working.machine.progress());
+            after.sync = self.telling.note(now, working.machine.progress());
         }
-        released
+        after
     }
 
     fn tell(
         &self,
         session: Option<SessionState>,
         transient: Vec<crate::model::Message>,
-        released: &mut Released<C>,
+        after: &mut AfterCommit<C>,
     ) {
         let client = &self.client;
         let transient = transient.into_iter();
-        released
+        after
             .events
             .extend(transient.map(|message| Event::TransientMessage {
                 client: client.clone(),
                 message,
             }));
         if let Some(state) = session {
-            self.set_session(state, released);
+            self.set_session(state, after);
         }
     }
 
     /// Brings what was committed to disk if it is time, and releases the acknowledgements that
     /// waited for that.
-    pub(super) fn flush_if_due(&mut self, now: Now) -> Result<Released<C>, StoreError> {
+    pub(super) fn flush_if_due(&mut self, now: Now) -> Result<AfterCommit<C>, StoreError> {
         match &self.phase {
             Phase::Working(working) if working.flush_at.is_some_and(|at| at <= now.elapsed) => {
-                let released = self.flush()?;
+                let after = self.flush()?;
                 if self.writer.wants_tending() {
                     self.tend_soon(now, TEND_AFTER);
                 }
-                Ok(released)
+                Ok(after)
             }
-            Phase::Working(_) | Phase::Failed(_) => Ok(Released::default()),
+            Phase::Working(_) | Phase::Failed(_) => Ok(AfterCommit::default()),
         }
     }
 
     /// Brings what was committed to disk now.
-    pub(super) fn flush(&mut self) -> Result<Released<C>, StoreError> {
+    pub(super) fn flush(&mut self) -> Result<AfterCommit<C>, StoreError> {
         let Phase::Working(working) = &mut self.phase else {
-            return Ok(Released::default());
+            return Ok(AfterCommit::default());
         };
         if working.flush_at.is_some() {
             self.writer.sync()?;
             working.flush_at = None;
         }
-        Ok(Released {
+        Ok(AfterCommit {
             requests: std::mem::take(&mut working.acknowledgements),
-            ..Released::default()
+            ..AfterCommit::default()
         })
     }
 
@@ -443,22 +443,22 @@ impl<C, W: Commits> Seat<C, W> {
     }
 
     /// Does a little about the store's size, unless something waits to be committed.
-    pub(super) fn tend(&mut self, now: Now) -> Result<Released<C>, StoreError> {
-        let mut released = Released::default();
+    pub(super) fn tend(&mut self, now: Now) -> Result<AfterCommit<C>, StoreError> {
+        let mut after = AfterCommit::default();
         let Phase::Working(working) = &mut self.phase else {
-            return Ok(released);
+            return Ok(after);
         };
         working.tend_at = Some(now.elapsed + TEND_PAUSE);
         if working.batch.is_some() || working.step.is_some() {
-            return Ok(released);
+            return Ok(after);
         }
         let was_wanted = self.writer.wants_compaction();
         let in_view: Vec<_> = self.wishes.focus.iter().cloned().collect();
         let before = self.store.seq();
         let tended = self.writer.tend(&in_view);
         if self.store.seq() != before {
-            released.committed = Touched::Everything;
-            released.seq = self.store.seq();
+            after.committed = Touched::Everything;
+            after.seq = self.store.seq();
         }
         if tended != Ok(Tended::More) {
             working.tend_at = None;
@@ -468,40 +468,40 @@ impl<C, W: Commits> Seat<C, W> {
         }
         if was_wanted && !self.writer.wants_compaction() {
             let outcome = tended.clone().map(drop);
-            released.compacted = Some(outcome.map_err(SampanError::from));
+            after.compacted = Some(outcome.map_err(SampanError::from));
         }
         match tended {
             Err(error) if self.store.health() != StoreHealth::Good => return Err(error),
             Err(error) => log::warn!("the store of {} stays large: {error}", self.client),
             Ok(_) => {}
         }
-        Ok(released)
+        Ok(after)
     }
 
     /// Drops the machine after a failed write: nothing that it said since the last commit happened.
-    pub(super) fn fail(&mut self, now: Now, error: &StoreError) -> Released<C> {
+    pub(super) fn fail(&mut self, now: Now, error: &StoreError) -> AfterCommit<C> {
         log::warn!(
             "the store of {} stopped taking writes: {error}",
             self.client
         );
         let reason = SampanError::from(error.clone());
         let calls = std::mem::take(&mut self.calls).into_values();
-        let mut released = Released {
+        let mut after = AfterCommit {
             sync: self.telling.note(now, Progress::Unknown),
             answers: calls.map(|call| (call, Err(reason.clone()))).collect(),
             not_imported: Some(reason.clone()),
             compacted: Some(Err(reason.clone())),
-            ..Released::default()
+            ..AfterCommit::default()
         };
-        self.rest(now, reason, PROBES.first);
+        self.set_failed(now, reason, PROBES.first);
         let reason = error.to_string();
-        self.set_health(StoreHealth::ReadOnly { reason }, &mut released);
+        self.set_health(StoreHealth::ReadOnly { reason }, &mut after);
         let session = match self.wishes.online {
             Some(_) => SessionState::Opening,
             None => SessionState::Closed,
         };
-        self.set_session(session, &mut released);
-        released
+        self.set_session(session, &mut after);
+        after
     }
 
     /// Whether it is time to try whether writing works again.
@@ -511,20 +511,20 @@ impl<C, W: Commits> Seat<C, W> {
 
     /// Tries to write. When writing works again there is a new machine, which knows nothing of the
     /// link yet, and something to tell.
-    pub(super) fn probe(&mut self, now: Now, randomness: Randomness) -> Option<Released<C>> {
+    pub(super) fn probe(&mut self, now: Now, randomness: Randomness) -> Option<AfterCommit<C>> {
         let Phase::Failed(failed) = &self.phase else {
             return None;
         };
         let pause = failed.pause;
         if let Err(error) = self.writer.probe(now.wall) {
-            self.rest(now, error.into(), PROBES.after(pause));
+            self.set_failed(now, error.into(), PROBES.after(pause));
             return None;
         }
         log::info!("the store of {} takes writes again", self.client);
         self.rebuild(now, randomness);
-        let mut released = Released::default();
-        self.set_health(StoreHealth::Good, &mut released);
-        Some(released)
+        let mut after = AfterCommit::default();
+        self.set_health(StoreHealth::Good, &mut after);
+        Some(after)
     }
 
     /// Tells a rebuilt machine what the app wants. One that was signed in comes back by itself, so it
@@ -578,7 +578,7 @@ impl<C, W: Commits> Seat<C, W> {
         self.import_soon(now);
     }
 
-    fn rest(&mut self, now: Now, reason: SampanError, pause: Duration) {
+    fn set_failed(&mut self, now: Now, reason: SampanError, pause: Duration) {
         self.phase = Phase::Failed(Failed {
             reason,
             pause,
@@ -592,17 +592,17 @@ impl<C, W: Commits> Seat<C, W> {
         id
     }
 
-    fn set_session(&self, state: SessionState, released: &mut Released<C>) {
-        released.session = Some(state.clone());
-        released.events.push(Event::SessionChanged {
+    fn set_session(&self, state: SessionState, after: &mut AfterCommit<C>) {
+        after.session = Some(state.clone());
+        after.events.push(Event::SessionChanged {
             client: self.client.clone(),
             state,
         });
     }
 
-    fn set_health(&self, health: StoreHealth, released: &mut Released<C>) {
-        released.health = Some(health.clone());
-        released.events.push(Event::StoreHealthChanged {
+    fn set_health(&self, health: StoreHealth, after: &mut AfterCommit<C>) {
+        after.health = Some(health.clone());
+        after.events.push(Event::StoreHealthChanged {
             client: self.client.clone(),
             health,
         });
@@ -626,7 +626,7 @@ fn signature(effect: crate::sync::Effect) -> (EffectId, Operation) {
     }
 }
 
-/// The numbers of seats are never used again, so that what concerns an older one finds nobody.
+/// Numbers for clients on the link. No number is used again, so news for an older client finds none.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     next: u32,

@@ -1,12 +1,12 @@
-//! The door to a client's store: readers pass through it, the loop opens and shuts it.
+//! [`StoreHandle`]: the loop opens and shuts a client's store through it, and readers read through it.
 //!
 //! ```text
-//!            open                 rest                    close
-//!   Resting ──────▶ Open (reads) ──────▶ Resting    any ───────▶ Closed
+//!          open                 shut                 close
+//!   Shut ──────▶ Open (reads) ──────▶ Shut    any ───────▶ Closed
 //! ```
 //!
-//! A store's files are open as long as anybody is inside: the loop, or a read. Whoever wants them
-//! free waits for the last one to leave; nobody is sent away in the middle of a read.
+//! A store's files are open as long as somebody holds a [`StoreUse`]: the loop, or a read. A caller
+//! that needs the files free waits for the last use to end; no read is interrupted.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,11 +18,11 @@ use crate::SampanError;
 use crate::model::CommitSeq;
 use crate::store::{OpenReport, Opened, Store, Writer};
 
-/// Opens the store; called again after a rest. It blocks.
+/// Opens the store; called again after the store was shut. It blocks.
 pub(super) type Opener = Box<dyn Fn() -> Result<Opened, SampanError> + Send + Sync>;
 
-/// The door to one client's store.
-pub(crate) struct Door {
+/// The way to one client's store.
+pub(crate) struct StoreHandle {
     opener: Opener,
     state: Mutex<State>,
     report: Mutex<OpenReport>,
@@ -33,69 +33,69 @@ pub(crate) struct Door {
 enum State {
     Open(Store),
     /// The files are shut until somebody needs them.
-    Resting,
-    /// They stay shut.
+    Shut,
+    /// The files stay shut.
     Closed,
 }
 
-/// Who is inside.
+/// How many uses the store has.
 #[derive(Clone, Copy, Debug, Default)]
 struct Usage {
-    inside: usize,
+    users: usize,
     opening: bool,
-    /// How often the last one left: so a moment in which the files were free is not missed.
+    /// How often the last use ended: so a moment in which the files were free is not missed.
     emptied: u64,
 }
 
-/// Why a read can't pass now.
+/// Why a store can't be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shut {
-    /// The loop opens it for whoever asks.
-    Resting,
+pub(crate) enum NotOpen {
+    /// The loop opens the store for a reader that asks.
+    Shut,
     /// The client signed out, or the engine was shut down.
     Closed,
 }
 
-/// A store that a read may use as long as it holds this. The store goes first, then the claim.
-pub(crate) struct Reading {
+/// A read's access to the store. The store is dropped first, then its use.
+pub(crate) struct ReadAccess {
     store: Store,
-    _inside: Inside,
+    _store_use: StoreUse,
 }
 
-impl Reading {
+impl ReadAccess {
     pub(crate) const fn store(&self) -> &Store {
         &self.store
     }
 }
 
-/// An open store, for the loop. The claim goes last.
-pub(super) struct Keys {
+/// An open store, for the loop. Its use is dropped last.
+pub(super) struct OpenStore {
     pub(super) store: Store,
     pub(super) writer: Writer,
-    pub(super) inside: Inside,
+    pub(super) store_use: StoreUse,
 }
 
-/// The claim of somebody inside: while there is one, the files may be open.
-pub(super) struct Inside(Arc<Door>);
+/// A use of the store: while there is one, the files may be open.
+pub(super) struct StoreUse(Arc<StoreHandle>);
 
-/// The announcement that the door is being opened.
-pub(super) struct Opening(Arc<Door>);
+/// The announcement that the store is being opened.
+pub(super) struct Opening(Arc<StoreHandle>);
 
-impl Door {
-    /// A door that is shut until it is opened for the first time.
+impl StoreHandle {
+    /// A handle whose store is shut until it is opened for the first time.
     pub(super) fn new(opener: Opener) -> Arc<Self> {
         Arc::new(Self {
             opener,
-            state: Mutex::new(State::Resting),
+            state: Mutex::new(State::Shut),
             report: Mutex::default(),
             usage: watch::Sender::default(),
             marks: Marks::default(),
         })
     }
 
-    /// Opens the store and lets readers in. It blocks; the caller makes sure that nobody is inside.
-    pub(super) fn open(self: &Arc<Self>) -> Result<Keys, SampanError> {
-        let inside = self.enter();
+    /// Opens the store for the loop and for readers. It blocks. No use of the store may be left.
+    pub(super) fn open(self: &Arc<Self>) -> Result<OpenStore, SampanError> {
+        let store_use = self.enter();
         if self.is_closed() {
             return Err(SampanError::Closed);
         }
@@ -111,14 +111,14 @@ impl Door {
         }
         *state = State::Open(store.clone());
         drop(state);
-        Ok(Keys {
+        Ok(OpenStore {
             store,
             writer,
-            inside,
+            store_use,
         })
     }
 
-    /// What the first opening found; a later one, or a probe, replaces it if it found damage.
+    /// The report of the first opening. A later opening, or a probe, replaces the report if it found damage.
     pub(crate) fn report(&self) -> OpenReport {
         self.report
             .lock()
@@ -133,33 +133,33 @@ impl Door {
         }
     }
 
-    /// Lets a read in.
-    pub(crate) fn read(self: &Arc<Self>) -> Result<Reading, Shut> {
+    /// Begins a read.
+    pub(crate) fn read(self: &Arc<Self>) -> Result<ReadAccess, NotOpen> {
         match &*self.state() {
-            State::Open(store) => Ok(Reading {
+            State::Open(store) => Ok(ReadAccess {
                 store: store.clone(),
-                _inside: self.enter(),
+                _store_use: self.enter(),
             }),
-            State::Resting => Err(Shut::Resting),
-            State::Closed => Err(Shut::Closed),
+            State::Shut => Err(NotOpen::Shut),
+            State::Closed => Err(NotOpen::Closed),
         }
     }
 
-    /// Shuts the door until it is opened again; whoever is inside may finish.
-    pub(super) fn rest(&self) {
+    /// Shuts the store until it is opened again; reads under way may finish.
+    pub(super) fn shut(&self) {
         let mut state = self.state();
         if matches!(*state, State::Open(_)) {
-            *state = State::Resting;
+            *state = State::Shut;
         }
     }
 
-    /// Shuts the door for good; whoever is inside may finish.
+    /// Shuts the store for good; reads under way may finish.
     pub(super) fn close(&self) {
         *self.state() = State::Closed;
         self.marks.raise(CommitSeq(0), &Touched::Everything);
     }
 
-    /// What those wait for who watch the store.
+    /// The marks that watchers of the store wait for.
     pub(crate) const fn marks(&self) -> &Marks {
         &self.marks
     }
@@ -168,22 +168,22 @@ impl Door {
         matches!(*self.state(), State::Closed)
     }
 
-    /// Announces that the door will be opened.
+    /// Announces that the store will be opened.
     pub(super) fn announce(self: &Arc<Self>) -> Opening {
         self.usage.send_modify(|usage| usage.opening = true);
         Opening(Arc::clone(self))
     }
 
-    /// Waits until nobody is inside.
+    /// Waits until nobody uses the store.
     pub(super) async fn emptied(&self) {
-        self.wait(|usage| usage.inside == 0).await;
+        self.wait(|usage| usage.users == 0).await;
     }
 
-    /// Waits until the files are free: nobody is inside and nobody is about to be, or there was
-    /// such a moment since this was asked.
+    /// Waits until the files are free: the store has no use and is not being opened, or there was
+    /// such a moment since this call began.
     pub(super) async fn freed(&self) {
         let before = self.usage.borrow().emptied;
-        self.wait(|usage| (usage.inside == 0 && !usage.opening) || usage.emptied > before)
+        self.wait(|usage| (usage.users == 0 && !usage.opening) || usage.emptied > before)
             .await;
     }
 
@@ -192,9 +192,9 @@ impl Door {
         let _ = self.usage.subscribe().wait_for(holds).await;
     }
 
-    fn enter(self: &Arc<Self>) -> Inside {
-        self.usage.send_modify(|usage| usage.inside += 1);
-        Inside(Arc::clone(self))
+    fn enter(self: &Arc<Self>) -> StoreUse {
+        self.usage.send_modify(|usage| usage.users += 1);
+        StoreUse(Arc::clone(self))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -203,15 +203,15 @@ impl Door {
     }
 }
 
-impl fmt::Debug for Door {
+impl fmt::Debug for StoreHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door")
+        f.debug_struct("StoreHandle")
             .field("usage", &*self.usage.borrow())
             .finish_non_exhaustive()
     }
 }
 
-impl Inside {
+impl StoreUse {
     /// Notes what a probe found, if it found damage.
     pub(super) fn note(&self, report: &OpenReport) {
         if report.found_damage() {
@@ -220,11 +220,11 @@ impl Inside {
     }
 }
 
-impl Drop for Inside {
+impl Drop for StoreUse {
     fn drop(&mut self) {
         self.0.usage.send_modify(|usage| {
-            usage.inside -= 1;
-            usage.emptied += u64::from(usage.inside == 0);
+            usage.users -= 1;
+            usage.emptied += u64::from(usage.users == 0);
         });
     }
 }
@@ -243,36 +243,36 @@ mod tests {
     use crate::model::ClientId;
     use crate::store::MemoryDisk;
 
-    fn door() -> Arc<Door> {
+    fn handle() -> Arc<StoreHandle> {
         let disk = MemoryDisk::new(7);
         let ann = ClientId::new("ann").unwrap();
-        Door::new(Box::new(move || Ok(Store::in_memory(&disk, ann.clone())?)))
+        StoreHandle::new(Box::new(move || Ok(Store::in_memory(&disk, ann.clone())?)))
     }
 
     #[tokio::test]
     async fn the_files_are_free_when_the_last_reader_has_left_and_not_before() {
-        let door = door();
-        let keys = door.open().unwrap();
-        let reading = door.read().ok().unwrap();
-        door.rest();
-        drop(keys);
-        assert_eq!(door.read().err(), Some(Shut::Resting));
-        assert_eq!(door.freed().now_or_never(), None);
-        assert!(door.open().is_err(), "the reader has the store");
-        drop(reading);
-        door.freed().await;
-        assert!(door.open().is_ok());
+        let handle = handle();
+        let open = handle.open().unwrap();
+        let access = handle.read().ok().unwrap();
+        handle.shut();
+        drop(open);
+        assert_eq!(handle.read().err(), Some(NotOpen::Shut));
+        assert_eq!(handle.freed().now_or_never(), None);
+        assert!(handle.open().is_err(), "the reader has the store");
+        drop(access);
+        handle.freed().await;
+        assert!(handle.open().is_ok());
     }
 
     #[tokio::test]
-    async fn a_door_that_was_closed_while_it_was_opened_stays_closed() {
-        let door = door();
-        let opening = door.announce();
-        door.close();
-        assert_eq!(door.freed().now_or_never(), None);
-        assert_eq!(door.open().err(), Some(SampanError::Closed));
+    async fn a_handle_that_was_closed_while_it_was_opened_stays_closed() {
+        let handle = handle();
+        let opening = handle.announce();
+        handle.close();
+        assert_eq!(handle.freed().now_or_never(), None);
+        assert_eq!(handle.open().err(), Some(SampanError::Closed));
         drop(opening);
-        door.freed().await;
-        assert_eq!(door.read().err(), Some(Shut::Closed));
+        handle.freed().await;
+        assert_eq!(handle.read().err(), Some(NotOpen::Closed));
     }
 }

@@ -1,16 +1,16 @@
-//! What a client brings to the loop, and what it takes along: its store, where its commits go, and
-//! what the app wants of it.
+//! A client on its way into the loop ([`ClientSetup`]) and out of it ([`DetachedClient`]): its store,
+//! the writer of its commits ([`StoreWriter`]), and the app's wishes.
 //!
-//! The engine brings a store's writer; the simulator brings one that it can break.
+//! The engine gives a store's writer; the simulator gives one that it can break.
 
 use crate::Limits;
 use crate::model::{ClientId, ConversationId, SessionState, Tag, Timestamp};
 use crate::store::{Batch, Commit, CommitClass, OpenReport, Store, StoreError, Tended};
 use crate::sync::{SignIn, Signing};
 
-/// Where a seat's commits go: the store's writer, or what a simulator puts around it.
-pub trait Commits {
-    /// Commits a batch, as [`crate::store::Writer::commit`] does.
+/// Takes a client's commits: the store's writer, or a simulator's wrapper around it.
+pub trait StoreWriter {
+    /// StoreWriter a batch, as [`crate::store::Writer::commit`] does.
     ///
     /// # Errors
     ///
@@ -60,9 +60,9 @@ pub trait Commits {
     fn set_disk_budget(&mut self, _bytes: Option<u64>) {}
 }
 
-/// A client that comes to the loop.
+/// A client that is about to take part in the loop.
 #[derive(Debug)]
-pub struct Arrival<W> {
+pub struct ClientSetup<W> {
     /// Who.
     pub client: ClientId,
     /// Of the devices that share it, one is signed in at a time.
@@ -79,9 +79,9 @@ pub struct Arrival<W> {
     pub writer: W,
 }
 
-/// A client that left the loop: what the app wants of it, and what its store was held by.
+/// A client that left the loop: the app's wishes, the store and its writer.
 #[derive(Debug)]
-pub struct Departure<W> {
+pub struct DetachedClient<W> {
     /// Who.
     pub client: ClientId,
     /// For the machine that is built next.

@@ -1,4 +1,4 @@
-//! The world around the rounds, as the engine has it: the clock, sockets, signers, the stores' writers,
+//! The ports of the turn loop, as the engine has them: the clock, sockets, signers, the stores' writers,
 //! and those who wait or watch. The simulator has its own (`sim/src/devices/engine.rs`).
 
 use std::collections::BTreeMap;
@@ -12,17 +12,17 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::arrival::Commits;
+use super::attach::StoreWriter;
+use super::background::ClientParts;
 use super::callers::Callers;
 use super::clock::{self, Clock};
-use super::door::Inside;
 use super::inbox::Imported;
 use super::mailbox::{Answer, EngineBoard, Signer};
 use super::marks::Touched;
+use super::ports::{InboxRemainder, Ports};
 use super::publish::Publisher;
-use super::rest::Guest;
-use super::rounds::{Left, Ports};
 use super::sockets::Sockets;
+use super::store_handle::StoreUse;
 use crate::SampanError;
 use crate::model::{
     ClientId, CommitSeq, ConnectionState, ConversationId, Event, Now, Operation, SessionState,
@@ -39,24 +39,24 @@ const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
 /// A signer's answer, and whose it is.
 pub(super) type Signed = (ClientSlot, EffectId, Result<OperationSignature, String>);
 
-/// The world around the rounds: clocks, sockets, signers, and those who wait or watch.
-pub(super) struct Wiring {
+/// The world around the turn loop: clocks, sockets, signers, and those who wait or watch.
+pub(super) struct EnginePorts {
     pub(super) clock: Clock,
     pub(super) sockets: Sockets,
     pub(super) signing: JoinSet<Signed>,
     pub(super) callers: Callers,
     pub(super) publisher: Publisher,
     pub(super) board: Arc<EngineBoard>,
-    pub(super) guests: BTreeMap<ClientId, Guest>,
+    pub(super) clients: BTreeMap<ClientId, ClientParts>,
 }
 
 /// A store's writer, and the claim on its folder, which goes last.
 pub(super) struct ClaimedWriter {
     pub(super) writer: Writer,
-    pub(super) inside: Inside,
+    pub(super) store_use: StoreUse,
 }
 
-impl Commits for ClaimedWriter {
+impl StoreWriter for ClaimedWriter {
     fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
         self.writer.commit(batch, class)
     }
@@ -68,7 +68,7 @@ impl Commits for ClaimedWriter {
     fn probe(&mut self, wall: Timestamp) -> Result<OpenReport, StoreError> {
         let report = self.writer.probe(wall)?;
         // The damage that a probe mended is the app's to know, as if opening had found it.
-        self.inside.note(&report);
+        self.store_use.note(&report);
         Ok(report)
     }
 
@@ -123,7 +123,7 @@ async fn ask(
     }
 }
 
-impl Ports for Wiring {
+impl Ports for EnginePorts {
     type Writer = ClaimedWriter;
     type Call = Answer<Result<Reply, SampanError>>;
 
@@ -148,26 +148,26 @@ impl Ports for Wiring {
     }
 
     fn session_changed(&mut self, client: &ClientId, state: &SessionState) {
-        if let Some(guest) = self.guests.get(client) {
-            guest.core.board.session.send_replace(state.clone());
+        if let Some(parts) = self.clients.get(client) {
+            parts.core.board.session.send_replace(state.clone());
         }
     }
 
     fn health_changed(&mut self, client: &ClientId, health: &StoreHealth) {
-        if let Some(guest) = self.guests.get(client) {
-            guest.core.board.health.send_replace(health.clone());
+        if let Some(parts) = self.clients.get(client) {
+            parts.core.board.health.send_replace(health.clone());
         }
     }
 
     fn sync_changed(&mut self, client: &ClientId, state: SyncState) {
-        if let Some(guest) = self.guests.get(client) {
-            guest.core.board.sync.send_replace(state);
+        if let Some(parts) = self.clients.get(client) {
+            parts.core.board.sync.send_replace(state);
         }
     }
 
     fn committed(&mut self, client: &ClientId, seq: CommitSeq, touched: &Touched) {
-        if let Some(guest) = self.guests.get(client) {
-            guest.core.door.marks().raise(seq, touched);
+        if let Some(parts) = self.clients.get(client) {
+            parts.core.store.marks().raise(seq, touched);
         }
     }
 
@@ -184,8 +184,8 @@ impl Ports for Wiring {
         effect: EffectId,
         operation: Operation,
     ) {
-        let guest = self.guests.get(client);
-        let signer = guest.and_then(|guest| guest.signer.get());
+        let parts = self.clients.get(client);
+        let signer = parts.and_then(|parts| parts.signer.get());
         let callers = self.callers.clone();
         self.signing.spawn(async move {
             let outcome = match signer {
@@ -196,40 +196,40 @@ impl Ports for Wiring {
         });
     }
 
-    fn fetch_left(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {
+    fn fetch_inbox(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {
         let now = self.now();
-        let guest = self.guests.get_mut(client)?;
-        guest.imports.fetch(id, now.wall)
+        let parts = self.clients.get_mut(client)?;
+        parts.imports.fetch(id, now.wall)
     }
 
-    fn left_taken(
+    fn inbox_taken(
         &mut self,
         client: &ClientId,
         id: RequestId,
         reply: &Result<Reply, RequestError>,
-    ) -> Left {
-        let guest = self.guests.get_mut(client);
+    ) -> InboxRemainder {
+        let parts = self.clients.get_mut(client);
         let board =
-            guest.and_then(|guest| Some((guest.imports.finish(id, reply)?, &guest.core.board)));
+            parts.and_then(|parts| Some((parts.imports.finish(id, reply)?, &parts.core.board)));
         match board {
-            Some((Imported::More, _)) => Left::More,
+            Some((Imported::More, _)) => InboxRemainder::More,
             Some((Imported::All(total), board)) => {
                 board.inbox.send_replace(total);
-                Left::Nothing
+                InboxRemainder::Nothing
             }
-            None => Left::Nothing,
+            None => InboxRemainder::Nothing,
         }
     }
 
-    fn left_untaken(&mut self, client: &ClientId, reason: &SampanError) {
-        if let Some(guest) = self.guests.get_mut(client) {
-            guest.imports.fail(reason);
+    fn inbox_not_taken(&mut self, client: &ClientId, reason: &SampanError) {
+        if let Some(parts) = self.clients.get_mut(client) {
+            parts.imports.fail(reason);
         }
     }
 
     fn compacted(&mut self, client: &ClientId, outcome: Result<(), SampanError>) {
-        if let Some(guest) = self.guests.get_mut(client) {
-            guest.tell_compacted(&outcome);
+        if let Some(parts) = self.clients.get_mut(client) {
+            parts.tell_compacted(&outcome);
         }
     }
 

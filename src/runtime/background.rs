@@ -1,7 +1,7 @@
 //! Clients whose stores are shut while the app is in the background.
 //!
-//! A suspended engine has no file open. Whatever needs a store opens it again, in the background too:
-//! a read asks for it, a call waits here until it is there. What is opened in the background is shut
+//! A suspended engine has no file open. A read or a call that needs a store has it opened again, in the
+//! background too: the call waits here until the store is open. What is opened in the background is shut
 //! again after [`LINGER`], so that an app which only looked something up is as clean as before.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::arrival::Wishes;
+use super::attach::Wishes;
 use super::blocking;
 use super::clients::ClientCore;
-use super::door::{Door, Keys};
 use super::inbox::Imports;
-use super::mailbox::{Answer, Command, GuestSigner, Newcomer};
+use super::mailbox::{Answer, ClientSigner, Command, OpenedClient};
+use super::store_handle::{OpenStore, StoreHandle};
 use crate::SampanError;
 use crate::model::{ClientId, Event, Now, StoreHealth};
 use crate::store::StoreKey;
@@ -30,19 +30,19 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 const RETRIES: Backoff = Backoff::plain(Duration::from_secs(1), Duration::from_secs(60));
 
 /// A client without its store.
-pub(super) struct Guest {
+pub(super) struct ClientParts {
     pub(super) core: Arc<ClientCore>,
-    pub(super) signer: GuestSigner,
+    pub(super) signer: ClientSigner,
     pub(super) wishes: Wishes,
     pub(super) imports: Imports,
     /// The key of the store, as it is by now.
     pub(super) key: SharedKey,
-    /// Who waits for a compaction.
+    /// The calls that wait for a compaction.
     pub(super) compactions: Vec<Answer<Result<(), SampanError>>>,
 }
 
-impl Guest {
-    /// Tells whoever waits for a compaction what came of it.
+impl ClientParts {
+    /// Answers the calls that wait for a compaction.
     pub(super) fn tell_compacted(&mut self, outcome: &Result<(), SampanError>) {
         for done in self.compactions.drain(..) {
             // A caller that left is not told.
@@ -55,11 +55,11 @@ impl Guest {
 pub(super) type SharedKey = Arc<Mutex<Option<StoreKey>>>;
 
 /// A store that was opened again, or why not.
-pub(super) type Reopened = (ClientId, Result<Keys, SampanError>);
+pub(super) type Reopened = (ClientId, Result<OpenStore, SampanError>);
 
-/// The clients at rest.
-pub(super) struct Resting {
-    clients: BTreeMap<ClientId, Rested>,
+/// The clients whose stores are shut.
+pub(super) struct BackgroundClients {
+    clients: BTreeMap<ClientId, BackgroundClient>,
     opening: Openings,
 }
 
@@ -69,8 +69,9 @@ struct Openings {
     threads: Threads,
 }
 
-struct Rested {
-    guest: Guest,
+/// A client whose store is shut or being opened, and the calls that wait for the store.
+struct BackgroundClient {
+    parts: ClientParts,
     commands: Vec<Command>,
     reads: Vec<Answer<Result<(), SampanError>>>,
     is_opening: bool,
@@ -78,8 +79,8 @@ struct Rested {
     retry_at: Option<Duration>,
 }
 
-impl Resting {
-    /// Nobody rests. Stores are opened on `threads`.
+impl BackgroundClients {
+    /// No client yet. Stores are opened on `threads`.
     pub(super) fn new(threads: Threads) -> Self {
         Self {
             clients: BTreeMap::new(),
@@ -91,44 +92,44 @@ impl Resting {
     }
 
     /// Takes a client whose store was given up.
-    pub(super) fn rest(&mut self, guest: Guest) {
-        let rested = Rested {
+    pub(super) fn add(&mut self, parts: ClientParts) {
+        let client = BackgroundClient {
             commands: Vec::new(),
             reads: Vec::new(),
             is_opening: false,
             pause: RETRIES.first,
             retry_at: None,
-            guest,
+            parts,
         };
-        self.clients.insert(rested.guest.core.id.clone(), rested);
+        self.clients.insert(client.parts.core.id.clone(), client);
     }
 
-    /// The doors of all clients at rest.
-    pub(super) fn doors(&self) -> impl Iterator<Item = &Arc<Door>> {
-        self.clients.values().map(|rested| &rested.guest.core.door)
+    /// The store handles of all clients here.
+    pub(super) fn stores(&self) -> impl Iterator<Item = &Arc<StoreHandle>> {
+        self.clients.values().map(|client| &client.parts.core.store)
     }
 
     /// Opens a client's store for a command. One that is not here is closed: the command is dropped,
     /// and its answer with it.
     pub(super) fn defer(&mut self, client: &ClientId, command: Command) {
-        if let Some(rested) = self.clients.get_mut(client) {
-            rested.commands.push(command);
-            rested.open(&mut self.opening);
+        if let Some(client) = self.clients.get_mut(client) {
+            client.commands.push(command);
+            client.open(&mut self.opening);
         }
     }
 
     /// Opens a client's store for a read.
     pub(super) fn wake(&mut self, client: &ClientId, done: Answer<Result<(), SampanError>>) {
-        if let Some(rested) = self.clients.get_mut(client) {
-            rested.reads.push(done);
-            rested.open(&mut self.opening);
+        if let Some(client) = self.clients.get_mut(client) {
+            client.reads.push(done);
+            client.open(&mut self.opening);
         }
     }
 
     /// Opens all stores: the app is back.
     pub(super) fn wake_all(&mut self) {
-        for rested in self.clients.values_mut() {
-            rested.open(&mut self.opening);
+        for client in self.clients.values_mut() {
+            client.open(&mut self.opening);
         }
     }
 
@@ -154,92 +155,93 @@ impl Resting {
         self.opening.tasks.try_join_next()?.ok()
     }
 
-    /// Takes what came of opening. With a store, the client is handed back with all that waits for
-    /// it; without one, everybody who waits is told why.
-    pub(super) fn opened(&mut self, now: Now, reopened: Reopened) -> Outcome {
-        let (client, outcome) = reopened;
-        let Some(mut rested) = self.clients.remove(&client) else {
-            // It signed out meanwhile; the store is shut again beside the loop, if there is a thread.
+    /// Takes the outcome of opening. With a store, the client is handed back with the calls that wait for
+    /// it; without a store, every call that waits is told why.
+    pub(super) fn opened(&mut self, now: Now, reopened: Reopened) -> AfterReopen {
+        let (id, outcome) = reopened;
+        let Some(mut client) = self.clients.remove(&id) else {
+            // The client signed out; the store is shut again beside the loop, if there is a thread.
             let _ = self.opening.threads.run(Box::new(move || drop(outcome)));
-            return Outcome::Nothing;
+            return AfterReopen::Nothing;
         };
         match outcome {
-            Ok(keys) => Outcome::Back(Box::new(rested.back(keys))),
+            Ok(open) => AfterReopen::Opened(Box::new(client.reopened(open))),
             Err(error) => {
-                log::warn!("the store of {client} did not open again: {error}");
-                let event = rested.refuse(now, &error);
-                self.clients.insert(client, rested);
-                Outcome::Refused(Box::new(event))
+                log::warn!("the store of {id} did not open again: {error}");
+                let event = client.refuse(now, &error);
+                self.clients.insert(id, client);
+                AfterReopen::Refused(Box::new(event))
             }
         }
     }
 
     /// When a store that did not open is tried again.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let times = self.clients.values().filter_map(|rested| rested.retry_at);
+        let times = self.clients.values().filter_map(|client| client.retry_at);
         times.min()
     }
 
     /// Tries those again whose time has come.
     pub(super) fn retry_due(&mut self, now: Now) {
-        for rested in self.clients.values_mut() {
-            if rested.retry_at.take_if(|at| *at <= now.elapsed).is_some() {
-                rested.open(&mut self.opening);
+        for client in self.clients.values_mut() {
+            if client.retry_at.take_if(|at| *at <= now.elapsed).is_some() {
+                client.open(&mut self.opening);
             }
         }
     }
 
     /// While the app is in the background nothing is tried again: only a need opens a store.
     pub(super) fn stop_retrying(&mut self) {
-        for rested in self.clients.values_mut() {
-            rested.retry_at = None;
+        for client in self.clients.values_mut() {
+            client.retry_at = None;
         }
     }
 }
 
-/// What came of opening a store again.
-pub(super) enum Outcome {
-    Back(Box<Back>),
+/// The outcome of opening a store again.
+pub(super) enum AfterReopen {
+    /// The client takes part again.
+    Opened(Box<ReopenedClient>),
     /// The store did not open; the event says so.
     Refused(Box<Event>),
-    /// Nobody is interested any more.
+    /// The client signed out meanwhile.
     Nothing,
 }
 
-/// A client that has its store again, and what waits for it.
-pub(super) struct Back {
-    pub(super) newcomer: Newcomer,
+/// A client that has its store again, and the calls that wait for it.
+pub(super) struct ReopenedClient {
+    pub(super) client: OpenedClient,
     pub(super) commands: Vec<Command>,
     pub(super) reads: Vec<Answer<Result<(), SampanError>>>,
 }
 
-impl Rested {
+impl BackgroundClient {
     fn open(&mut self, opening: &mut Openings) {
         if self.is_opening {
             return;
         }
         self.is_opening = true;
         self.retry_at = None;
-        let client = self.guest.core.id.clone();
-        let door = Arc::clone(&self.guest.core.door);
-        let announced = door.announce();
+        let client = self.parts.core.id.clone();
+        let store = Arc::clone(&self.parts.core.store);
+        let announced = store.announce();
         let threads = opening.threads.clone();
         opening.tasks.spawn(async move {
-            // A read of before the rest may still hold the old store.
-            door.emptied().await;
-            let opened = blocking(&threads, move || door.open()).await;
+            // A read that began before the store was shut may still hold the old store.
+            store.emptied().await;
+            let opened = blocking(&threads, move || store.open()).await;
             drop(announced);
             (client, opened)
         });
     }
 
-    fn back(self, keys: Keys) -> Back {
-        let newcomer = Newcomer {
-            guest: self.guest,
-            keys,
+    fn reopened(self, open: OpenStore) -> ReopenedClient {
+        let client = OpenedClient {
+            parts: self.parts,
+            open,
         };
-        Back {
-            newcomer,
+        ReopenedClient {
+            client,
             commands: self.commands,
             reads: self.reads,
         }
@@ -259,9 +261,9 @@ impl Rested {
         let health = StoreHealth::ReadOnly {
             reason: error.to_string(),
         };
-        self.guest.core.board.health.send_replace(health.clone());
+        self.parts.core.board.health.send_replace(health.clone());
         Event::StoreHealthChanged {
-            client: self.guest.core.id.clone(),
+            client: self.parts.core.id.clone(),
             health,
         }
     }
