@@ -17,6 +17,7 @@
 //! | [`notification`] | notifications that were missed, over HTTP |
 //! | [`route`] | answers of the routers |
 //! | [`signature`] | the texts that are signed, and how |
+//! | [`peers`] | where messages to peers are kept that nobody made a conversation for |
 //! | [`iso`], [`json`] | dates as text; JSON within a budget |
 //! | [`error`] | why something could not be read |
 //!
@@ -55,6 +56,7 @@ pub mod iso;
 pub mod json;
 pub mod notification;
 pub mod payload;
+pub mod peers;
 mod redact;
 pub mod request;
 pub mod route;

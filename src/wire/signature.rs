@@ -205,7 +205,7 @@ fn sorted(ids: &[ClientId]) -> String {
     ids.join(":")
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -364,12 +364,7 @@ impl Operation {
     pub(super) fn of(command: &Command, own: Option<&ClientId>) -> Option<Self> {
         Some(match command {
             Command::Echo => Self::Heartbeat,
-            Command::Login(_)
-            | Command::Loggedin(_)
-            | Command::Logout
-            | Command::Loggedout
-            | Command::Goaway
-            | Command::Report { .. } => Self::AnnounceDevice,
+            Command::Login(_) | Command::Logout | Command::Report { .. } => Self::AnnounceDevice,
             Command::Session { op, .. } => Self::of_session(*op)?,
             Command::Conv { op, body } => Self::of_conversation(*op, body, own)?,
             Command::Blacklist { op, body } => Self::of_block_list(*op, body, own)?,
@@ -384,6 +379,9 @@ impl Operation {
             | Command::Rcp(_)
             | Command::Unread(_)
             | Command::Error(_)
+            | Command::Loggedin(_)
+            | Command::Loggedout
+            | Command::Goaway
             | Command::Data(_)
             | Command::Room { .. }
             | Command::Presence(_)

@@ -170,8 +170,7 @@ pub(super) fn refuse(
     failure: Failure,
     effects: &mut Vec<Effect>,
 ) {
-    let awaited =
-        request.serial.is_some() || !matches!(request.command, Command::Ack(_) | Command::Read(_));
+    let awaited = request.serial.is_some() || !is_without_answer(&request.command);
     let reply = match failure {
         Failure::Refused(refusal) => refusal.to_command(),
         Failure::Storage(error) => {
@@ -186,4 +185,23 @@ pub(super) fn refuse(
             gap: Gap::None,
         });
     }
+}
+
+/// Whether nobody waits for an answer to a command without a number: the protocol has none for it, or
+/// the command is one that only a service sends.
+const fn is_without_answer(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Ack(_)
+            | Command::Read(_)
+            | Command::Login(_)
+            | Command::Loggedin(_)
+            | Command::Loggedout
+            | Command::Goaway
+            | Command::Data(_)
+            | Command::Rcp(_)
+            | Command::Unread(_)
+            | Command::Presence(_)
+            | Command::Error(_)
+    )
 }

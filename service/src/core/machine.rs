@@ -14,6 +14,7 @@ use super::exchange::fields::message_id;
 use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
 use super::exchange::refusal::{Failure, Refusal};
 use super::job::{Job, refuse};
+use super::sessions::device::address_device;
 use super::state::clock::Stamps;
 use super::state::cost::Meter;
 use super::state::entropy::{Entropy, Names};
@@ -255,16 +256,7 @@ impl<S: Storage> Core<S> {
                     .await;
             }
             Command::Echo => Decision::reply(Command::Echo),
-            Command::Login(_) => {
-                // The Java SDK 6 names its app here and nowhere else.
-                if let Some(app) = envelope.app_id.as_deref()
-                    && self.apps.find(app).is_some()
-                    && let Ok(app) = AppId::new(app)
-                {
-                    self.registry.name_app(connection, app);
-                }
-                Decision::silent()
-            }
+            Command::Login(_) => self.login(connection, envelope)?,
             Command::Logout => Decision::reply(Command::Loggedout),
             Command::Report { .. } => {
                 let body = ReportCommand::default();
@@ -364,6 +356,7 @@ impl<S: Storage> Core<S> {
         if let Some(command) = reply {
             let mut envelope = Box::new(request.reply(command));
             envelope.server_ts = server_time_of(&envelope.command, now);
+            address_device(request, &mut envelope);
             effects.push(Effect::Send {
                 connection,
                 envelope,

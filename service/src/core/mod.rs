@@ -30,7 +30,8 @@
 //! Three rules hold everywhere. The reply to a command goes out before every notification that the
 //! command causes. A message is either delivered live to a session or counted in what the session
 //! hears after its login, for both happen in one step. Every request of the schema is answered, or
-//! is one that the protocol leaves without an answer: `ack`, `read`, `login`, `goaway`.
+//! is one that the protocol leaves without an answer: `ack`, `read`, and the `login` of a device that
+//! has no number.
 
 pub mod access;
 mod apps;

@@ -14,6 +14,7 @@ use sampan::wire::{Command, Envelope, OfflineMode, Op, Serial};
 
 mod access;
 mod clock;
+mod commands;
 mod forgetting;
 mod parts;
 mod sessions;
@@ -430,45 +431,6 @@ fn an_app_that_wants_signatures_is_not_entered_without() {
     world.open(1, "Tom", OfflineMode::Unread);
     let (_, refused) = world.sent.remove(0);
     assert!(matches!(refused.command, Command::Error(error) if error.code == 4102));
-}
-
-#[test]
-fn every_request_of_the_schema_is_answered() {
-    let mut world = World::with("{}");
-    world.open(1, "Tom", OfflineMode::Unread);
-    let silent = [
-        Command::Login(Box::default()),
-        Command::Read(ReadCommand::default()),
-    ];
-    let answered = [
-        Command::Echo,
-        Command::Logout,
-        Command::Report {
-            op: Op::Upload,
-            body: Default::default(),
-        },
-        Command::Room {
-            op: Op::Join,
-            body: Box::default(),
-        },
-        Command::Presence(Default::default()),
-        Command::Pubsub(Box::default()),
-        Command::Data(Default::default()),
-        Command::session(Op::Add, SessionCommand::default()),
-        Command::conv(Op::Status, ConvCommand::default()),
-        Command::patch(Op::Modify, Default::default()),
-        Command::blacklist(Op::Block, Default::default()),
-        Command::logs(LogsCommand::default()),
-        Command::direct(DirectCommand::default()),
-    ];
-    for command in answered {
-        world.ask(1, command);
-    }
-    world.sent.clear();
-    for command in silent {
-        world.receive(1, Envelope::new(command));
-        assert!(world.sent.is_empty());
-    }
 }
 
 #[test]

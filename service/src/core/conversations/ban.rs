@@ -13,7 +13,7 @@ use crate::core::access::{Operation, Rank, rank};
 use crate::core::apps::app::App;
 use crate::core::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use crate::core::exchange::fields::client_ids;
-use crate::core::exchange::refusal::Failure;
+use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::gate::{Admitted, Crowd};
 use crate::core::machine::{Core, unsupported_op};
 use crate::storage::{Ban, Conversation, Kind, Storage, Write};
@@ -133,7 +133,7 @@ impl<S: Storage> Core<S> {
         let facts = self
             .ban_facts(caller, admitted, &sent, Ban::Blocked)
             .await?;
-        let outcome = decide_ban(now, caller, facts, Ban::Blocked, change);
+        let outcome = decide_ban(now, caller, facts, Ban::Blocked, change)?;
         if change == ListChange::Put {
             self.put_outside(caller, &id, &outcome.allowed);
         }
@@ -183,7 +183,7 @@ impl<S: Storage> Core<S> {
                 let facts = self
                     .ban_facts(caller, admitted, &targets, Ban::Silenced)
                     .await?;
-                let outcome = decide_ban(now, caller, facts, Ban::Silenced, change);
+                let outcome = decide_ban(now, caller, facts, Ban::Silenced, change)?;
                 reply.allowed_pids = outcome.allowed.iter().map(ToString::to_string).collect();
                 reply.failed_pids = outcome.failed;
                 let mut decision = outcome.decision;
@@ -267,8 +267,20 @@ struct Outcome {
     failed: Vec<ErrorCommand>,
 }
 
-fn decide_ban(now: Now, caller: &Caller, facts: BanFacts, ban: Ban, change: ListChange) -> Outcome {
+fn decide_ban(
+    now: Now,
+    caller: &Caller,
+    facts: BanFacts,
+    ban: Ban,
+    change: ListChange,
+) -> Result<Outcome, Refusal> {
     let (allowed, failed) = sort_out(caller.client(), &facts, ban, change);
+    let unauthorized = ServiceCode::CONVERSATION_OPERATION_UNAUTHORIZED;
+    let is_unauthorized = |it: &ErrorCommand| it.code == unauthorized.number();
+    if allowed.is_empty() && !failed.is_empty() && failed.iter().all(is_unauthorized) {
+        // SDKs take a reply that names failures for a success in part.
+        return Err(unauthorized.into());
+    }
     let mut decision = Decision::silent();
     let (app, id) = (&caller.app, &facts.conversation.id);
     decision.writes.extend(allowed.iter().map(|client| {
@@ -301,11 +313,11 @@ fn decide_ban(now: Now, caller: &Caller, facts: BanFacts, ban: Ban, change: List
             &mut decision,
         );
     }
-    Outcome {
+    Ok(Outcome {
         decision,
         allowed,
         failed,
-    }
+    })
 }
 
 /// Parts the clients that a change is for from those for whom it fails.

@@ -1,5 +1,6 @@
 //! Signing in and out: names, signatures, tokens, tags and conflicts; who is online.
 
+pub(in crate::core) mod device;
 mod end;
 mod open;
 mod tags;

@@ -10,6 +10,7 @@ use sampan::wire::generated::{
 
 mod ways;
 
+use super::commands::every_command;
 use super::*;
 use crate::core::access::{Operation, Who};
 use crate::storage::{Conversation, Kind, Storage, Write};
@@ -443,47 +444,6 @@ fn each_client_may_do_what_its_standing_allows_and_nothing_else() {
         .iter()
         .filter(|it| matches!(it.who(), Who::Within(_)));
     assert_eq!(tried, within.copied().collect());
-}
-
-/// Every command with every operation of the schema.
-fn every_command() -> Vec<Command> {
-    let ops: Vec<Op> = (0..=300)
-        .filter_map(|number| Op::try_from(number).ok())
-        .collect();
-    let mut commands = vec![
-        Command::direct(DirectCommand::default()),
-        Command::ack(AckCommand::default()),
-        Command::Rcp(Default::default()),
-        Command::Unread(Default::default()),
-        Command::logs(LogsCommand::default()),
-        Command::Login(Box::default()),
-        Command::Loggedin(Default::default()),
-        Command::Data(Default::default()),
-        Command::Read(ReadCommand::default()),
-        Command::Presence(Default::default()),
-        Command::Echo,
-        Command::Logout,
-        Command::Loggedout,
-        Command::Pubsub(Box::default()),
-        Command::Goaway,
-    ];
-    for op in ops {
-        commands.extend([
-            Command::session(op, SessionCommand::default()),
-            Command::conv(op, ConvCommand::default()),
-            Command::blacklist(op, BlacklistCommand::default()),
-            Command::patch(op, PatchCommand::default()),
-            Command::Room {
-                op,
-                body: Box::default(),
-            },
-            Command::Report {
-                op,
-                body: Default::default(),
-            },
-        ]);
-    }
-    commands
 }
 
 /// Whether a command is answered with a refusal of this code.

@@ -1,0 +1,44 @@
+// The live-query client of the storage SDK on the socket of messaging. The service has no live queries: what it does not
+// serve is refused at once, and no call waits for the SDK's time-out of 20 seconds.
+
+import assert from 'node:assert/strict';
+
+import initLiveQuery from 'leancloud-realtime-plugin-live-query';
+
+import { World, check } from './lib/world.mjs';
+import { within } from './lib/wait.mjs';
+
+const world = await World.start();
+const { LiveQueryPlugin } = initLiveQuery;
+
+check('a live-query client logs in and out beside a messaging client on one connection', async () => {
+  const [name] = world.names('alice');
+  const device = await world.device({ plugins: [LiveQueryPlugin] });
+  const alice = await device.login(name);
+  const client = await within(device.realtime.createLiveQueryClient('browser-1'), 'the live-query client logs in', 5_000);
+  await within(client.close(), 'it logs out', 5_000);
+  const conversation = await alice.startWith(['bob']);
+  assert.equal((await alice.say(conversation, 'still here')).text, 'still here');
+});
+
+check('a live-query client is logged in again by itself after the connection broke', async () => {
+  const device = await world.device({ plugins: [LiveQueryPlugin] });
+  const client = await within(device.realtime.createLiveQueryClient('browser-2'), 'the live-query client logs in', 5_000);
+  const again = new Promise((resolve, reject) => {
+    client.on('reconnect', resolve);
+    client.on('reconnecterror', reject);
+  });
+  device.pause();
+  device.resume();
+  await within(again, 'it is logged in again', 10_000);
+});
+
+check('a subscription of a live query is refused at once', async () => {
+  const answer = await fetch(`${world.service.url}/1.1/LiveQuery/subscribe`, {
+    method: 'POST',
+    headers: { 'X-LC-Id': world.service.appId, 'X-LC-Key': world.service.appKey, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ id: 'browser-1', query: { className: 'Todo' } }),
+  });
+  assert.equal(answer.status, 404);
+  assert.ok((await answer.json()).error);
+});
