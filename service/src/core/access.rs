@@ -8,7 +8,7 @@
 //! no list of members, the creator is the owner and a client inside counts as a member.
 
 use sampan::model::ClientId;
-use sampan::wire::generated::{BlacklistCommand, ConvCommand};
+use sampan::wire::generated::{BlacklistCommand, ConvCommand, DirectCommand, RoomCommand};
 use sampan::wire::{Command, Op, ServiceCode};
 
 use super::exchange::refusal::Refusal;
@@ -178,6 +178,11 @@ operations! {
     RefreshSession => SignedIn;
     /// Asking which clients are online.
     QueryOnline => SignedIn;
+    /// Being told when clients come and go, or no more; first generation API.
+    Watch => SignedIn;
+    /// Sending to clients that one watches, without a conversation that somebody made; first generation
+    /// API. [`Operation::Send`] is asked too.
+    SendToPeers => SignedIn;
     /// Starting a conversation, or finding the unique one of exactly these members and oneself.
     Start => SignedIn;
     /// Finding conversations of the app, without what is said in them.
@@ -368,6 +373,7 @@ impl Operation {
             Command::Session { op, .. } => Self::of_session(*op)?,
             Command::Conv { op, body } => Self::of_conversation(*op, body, own)?,
             Command::Blacklist { op, body } => Self::of_block_list(*op, body, own)?,
+            Command::Direct(body) if is_to_peers(body) => Self::SendToPeers,
             Command::Direct(_) => Self::Send,
             // Acknowledgements of live query and push name ids and no conversation.
             Command::Ack(body) if body.cid.is_none() => Self::AnnounceDevice,
@@ -375,6 +381,7 @@ impl Operation {
             Command::Read(_) => Self::MarkRead,
             Command::Logs(_) => Self::ReadHistory,
             Command::Patch { op: Op::Modify, .. } => Self::Change,
+            Command::Room { op, body } => Self::of_group(*op, body)?,
             Command::Patch { .. }
             | Command::Rcp(_)
             | Command::Unread(_)
@@ -383,7 +390,6 @@ impl Operation {
             | Command::Loggedout
             | Command::Goaway
             | Command::Data(_)
-            | Command::Room { .. }
             | Command::Presence(_)
             | Command::Pubsub(_) => return None,
         })
@@ -395,6 +401,7 @@ impl Operation {
             Op::Close => Self::CloseSession,
             Op::Refresh => Self::RefreshSession,
             Op::Query => Self::QueryOnline,
+            Op::Add | Op::Remove => Self::Watch,
             _ => return None,
         })
     }
@@ -422,6 +429,18 @@ impl Operation {
         })
     }
 
+    /// Groups of the first generation are conversations: joining one without an id makes it.
+    fn of_group(op: Op, body: &RoomCommand) -> Option<Self> {
+        Some(match op {
+            Op::Join if body.room_id.as_deref().is_none_or(str::is_empty) => Self::Start,
+            Op::Join => Self::Join,
+            Op::Invite => Self::Invite,
+            Op::Kick => Self::Remove,
+            Op::Leave => Self::Quit,
+            _ => return None,
+        })
+    }
+
     fn of_block_list(op: Op, body: &BlacklistCommand, own: Option<&ClientId>) -> Option<Self> {
         Some(match op {
             Op::Block => Self::Block,
@@ -441,6 +460,12 @@ impl Operation {
             _ => ServiceCode::CONVERSATION_NOT_FOUND,
         }
     }
+}
+
+/// Whether a message is for peers, and for no conversation.
+fn is_to_peers(body: &DirectCommand) -> bool {
+    let is_empty = |id: &Option<String>| id.as_deref().is_none_or(str::is_empty);
+    is_empty(&body.cid) && is_empty(&body.room_id) && !body.to_peer_ids.is_empty()
 }
 
 /// Whether a list names the asking client and nobody else.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use sampan::model::{AppId, ClientId, ConversationId, Now};
+use sampan::wire::peers;
 use sampan::wire::signature::SignedAction;
 
 use super::access::{Operation, Rank, Rights, Standing, Who, rank};
@@ -168,7 +169,11 @@ impl<S: Storage> Core<S> {
             _ => rank(conversation, member, client),
         };
         Ok(Standing {
-            kind: conversation.kind,
+            // The members of a conversation of peers follow from its id: nobody comes or goes.
+            kind: match peers::is_of_peers(id) {
+                true => Kind::Temporary,
+                false => conversation.kind,
+            },
             rank,
             blocked,
             silenced,

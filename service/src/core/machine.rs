@@ -15,6 +15,7 @@ use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
 use super::exchange::refusal::{Failure, Refusal};
 use super::job::{Job, refuse};
 use super::sessions::device::address_device;
+use super::sessions::open::sent;
 use super::state::clock::Stamps;
 use super::state::cost::Meter;
 use super::state::entropy::{Entropy, Names};
@@ -115,6 +116,7 @@ impl<S: Storage> Core<S> {
             Input::Woke => self.wake(now, &mut effects).await,
             Input::Leaving => effects.extend(self.farewells(now)),
         }
+        self.tell_presence(now, &mut effects);
         self.meter.storage(self.storage.work());
         effects
     }
@@ -263,6 +265,10 @@ impl<S: Storage> Core<S> {
                 let op = Op::Uploaded;
                 Decision::reply(Command::Report { op, body })
             }
+            Command::Ack(body) => match self.caller(connection, envelope) {
+                Ok(caller) => self.acknowledge_by_ids(now, &caller, body).await?,
+                Err(_) => Decision::silent(),
+            },
             _ => Decision::silent(),
         };
         self.carry_out(now, connection, envelope, decision, effects)
@@ -308,15 +314,24 @@ impl<S: Storage> Core<S> {
             Command::Conv { op: Op::Query, .. } | Command::Read(_) | Command::Logs(_) => {
                 return self.begin_job(now, caller, envelope, false, effects).await;
             }
-            Command::Session { body, .. } => self.session(now, caller, operation, body).await?,
+            Command::Session { op, body } => {
+                self.session(now, caller, operation, *op, body).await?
+            }
             Command::Conv { op, body } => {
                 self.conversation(now, caller, operation, *op, body).await?
             }
             Command::Blacklist { op, body } => {
                 self.blacklist(now, caller, operation, *op, body).await?
             }
-            Command::Direct(body) => self.send(now, caller, body).await?,
+            Command::Direct(body) => match operation {
+                Operation::SendToPeers => self.send_to_peers(now, caller, body).await?,
+                _ if body.cid.is_none() && body.room_id.is_some() => {
+                    self.send_to_group(now, caller, body).await?
+                }
+                _ => self.send(now, caller, body).await?,
+            },
             Command::Ack(body) => self.acknowledge(now, caller, body).await?,
+            Command::Room { op, body } => self.group(now, caller, operation, *op, body).await?,
             Command::Patch { body, .. } => self.patch(now, caller, body).await?,
             other => return Err(unsupported(other).into()),
         };
@@ -329,9 +344,11 @@ impl<S: Storage> Core<S> {
         now: Now,
         caller: &Caller,
         operation: Operation,
+        op: Op,
         body: &SessionCommand,
     ) -> Result<Decision, Failure> {
         match operation {
+            Operation::Watch => self.watch(caller, op, body),
             Operation::CloseSession => Ok(self.close_session(caller)),
             Operation::RefreshSession => self.refresh_session(now, caller, body).await,
             _ => Ok(self.query_sessions(caller, body)),
@@ -388,8 +405,8 @@ impl<S: Storage> Core<S> {
                 self.storage.apply(writes).await?;
             }
             for session in self.audience(&app, &notice.to) {
-                let mut envelope =
-                    Envelope::notification(session.client.as_str(), at, notice.command.clone());
+                let (command, in_group_words) = self.in_words_of(&session, &notice.command);
+                let mut envelope = Envelope::notification(session.client.as_str(), at, command);
                 self.note_if_pushed(now, &app, &session, &notice.command);
                 envelope.notification_type =
                     (notice.keeping == Keeping::Replayable).then_some(Envelope::PERMANENT);
@@ -400,6 +417,10 @@ impl<S: Storage> Core<S> {
                     envelope,
                     gap: notice.gap,
                 });
+                if let Some(command) = in_group_words {
+                    let told = Envelope::notification(session.client.as_str(), at, command);
+                    effects.push(sent(connection, told));
+                }
             }
         }
         Ok(())

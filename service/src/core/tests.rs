@@ -15,6 +15,7 @@ use sampan::wire::{Command, Envelope, OfflineMode, Op, Serial};
 mod access;
 mod clock;
 mod commands;
+mod first_generation;
 mod forgetting;
 mod parts;
 mod sessions;

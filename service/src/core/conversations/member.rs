@@ -69,10 +69,22 @@ impl<S: Storage> Core<S> {
             members: &sent,
         };
         self.check_signed(&app, caller.client(), action, signature_of(body))?;
-        match conversation.kind {
+        self.add_admitted(now, caller, admitted, sent).await
+    }
+
+    /// Adds members for a client that was let in and whose signature was checked.
+    pub(in crate::core) async fn add_admitted(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        admitted: Admitted,
+        sent: Vec<ClientId>,
+    ) -> Result<Decision, Failure> {
+        match admitted.conversation.kind {
             Kind::Room => Ok(self.enter(now, caller, &admitted)),
             Kind::System => self.subscribe(now, caller, admitted).await,
             Kind::Normal | Kind::Temporary => {
+                let app = self.app_of(caller)?;
                 let targets = sent.into_iter().collect();
                 let facts =
                     self.facts_to_add(caller, &app.settings, admitted.conversation, targets);
@@ -100,6 +112,18 @@ impl<S: Storage> Core<S> {
             };
             self.check_signed(&app, caller.client(), action, signature_of(body))?;
         }
+        self.remove_admitted(now, caller, admitted, sent).await
+    }
+
+    /// Removes members for a client that was let in and whose signature was checked.
+    pub(in crate::core) async fn remove_admitted(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        admitted: Admitted,
+        sent: Vec<ClientId>,
+    ) -> Result<Decision, Failure> {
+        let conversation = &admitted.conversation;
         let targets: BTreeSet<ClientId> = sent.into_iter().collect();
         match conversation.kind {
             Kind::Room => {

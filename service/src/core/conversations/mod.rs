@@ -2,6 +2,7 @@
 
 mod ban;
 mod conversation;
+pub(in crate::core) mod groups;
 mod inquiry;
 mod member;
 pub(in crate::core) mod notices;

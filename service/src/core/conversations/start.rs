@@ -32,6 +32,18 @@ impl<S: Storage> Core<S> {
         let app = self.app_of(caller)?;
         let sent = client_ids(&body.m)?;
         self.check_start(&app, caller, &sent, body)?;
+        self.start_checked(now, caller, sent, body).await
+    }
+
+    /// Starts a conversation whose signature was checked.
+    pub(in crate::core) async fn start_checked(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        sent: Vec<ClientId>,
+        body: &ConvCommand,
+    ) -> Result<Decision, Failure> {
+        let app = self.app_of(caller)?;
         let facts = StartFacts::read(&app, now, caller.client(), sent, body)?;
         if let Some(unique_id) = &facts.unique_id {
             let existing = self

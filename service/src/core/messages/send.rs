@@ -40,20 +40,24 @@ impl<S: Storage> Core<S> {
         body: &DirectCommand,
     ) -> Result<Decision, Failure> {
         match self.try_send(now, caller, body).await {
-            Err(Failure::Refused(refusal)) => {
-                // Some SDKs want an id on a failed message too.
-                let id = self
-                    .names
-                    .message()
-                    .map_err(|_| ServiceCode::INTERNAL_ERROR)?;
-                let place = Place {
-                    sent_at: now.wall,
-                    id,
-                };
-                Ok(Decision::reply(refused(body, &place, &refusal)))
-            }
+            Err(Failure::Refused(refusal)) => Ok(self.refuse_send(now, body, &refusal)?),
             other => other,
         }
+    }
+
+    /// The refusal of a message. Some SDKs want an id on a failed message too.
+    pub(in crate::core) fn refuse_send(
+        &mut self,
+        now: Now,
+        body: &DirectCommand,
+        refusal: &Refusal,
+    ) -> Result<Decision, Refusal> {
+        let id = self.names.message();
+        let place = Place {
+            sent_at: now.wall,
+            id: id.map_err(|_| ServiceCode::INTERNAL_ERROR)?,
+        };
+        Ok(Decision::reply(refused(body, &place, refusal)))
     }
 
     async fn try_send(

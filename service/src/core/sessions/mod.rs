@@ -2,7 +2,8 @@
 
 pub(in crate::core) mod device;
 mod end;
-mod open;
+pub(in crate::core) mod open;
+mod presence;
 mod tags;
 mod tokens;
 pub(in crate::core) mod welcome;

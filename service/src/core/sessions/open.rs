@@ -13,17 +13,16 @@ use super::tags::{OpenFacts, Opening, decide_open};
 use super::tokens::{Identity, Issue};
 use crate::core::access::Operation;
 use crate::core::apps::app::App;
-use crate::core::exchange::decision::{Caller, Decision};
+use crate::core::exchange::decision::Caller;
+use crate::core::exchange::fields::client_ids;
 use crate::core::exchange::input::{ConnectionId, Effect, Gap, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
+use crate::core::state::watches::{WATCHED_MAX, WatchListFull};
 use crate::storage::{Client, Storage, Write};
 
 /// Sessions on one connection: an SDK has one a client id it was asked to sign in.
 const SESSIONS_PER_CONNECTION_MAX: usize = 64;
-
-/// Ids that one presence query may ask for; more are ignored (the protocol, section 4.10).
-const QUERY_MAX: usize = 20;
 
 /// An opening that was decided on.
 struct Entry<'a> {
@@ -31,6 +30,8 @@ struct Entry<'a> {
     request: &'a SessionCommand,
     identity: Identity,
     opening: Opening,
+    /// The clients that the session is to watch; first generation API.
+    watched: Vec<ClientId>,
 }
 
 impl<S: Storage> Core<S> {
@@ -50,6 +51,14 @@ impl<S: Storage> Core<S> {
         let client = identity.client.clone();
         let id = SessionId { connection, client };
         self.check_room_for(&id)?;
+        let watched = client_ids(&request.session_peer_ids)?;
+        if watched.len() > WATCHED_MAX {
+            return Err(Refusal::from(WatchListFull).into());
+        }
+        if identity.token.is_some() && !watched.is_empty() {
+            // A token proves who the client is, and not whom it may watch.
+            self.check_watch(&app, &id, &watched, request)?;
+        }
         let opening = match decide_open(self.open_facts(&app, &id, request, &identity)) {
             Err(refusal) if refusal.code == ServiceCode::SESSION_CONFLICT => {
                 let reply = envelope.reply(conflict(&refusal));
@@ -63,6 +72,7 @@ impl<S: Storage> Core<S> {
             request,
             identity,
             opening,
+            watched,
         };
         self.enter_session(now, &app, &id, entry, effects).await
     }
@@ -127,6 +137,7 @@ impl<S: Storage> Core<S> {
             request,
             identity,
             opening,
+            watched,
         } = entry;
         let app_id = &app.credentials.id;
         let already = self.registry.session(id).cloned();
@@ -155,9 +166,17 @@ impl<S: Storage> Core<S> {
         session.device = opening.device;
         session.proof = identity.proof;
         session.token = issued.digest.clone();
+        session.first_generation |= !watched.is_empty();
         self.registry.open(app_id, id, session);
         self.return_to_room(now, app_id, id).await?;
-        let reply = envelope.reply(Command::session(Op::Opened, issued.body()));
+        let body = match watched.is_empty() {
+            true => issued.body(),
+            false => {
+                self.registry.watches.forget(app_id, id);
+                self.watch_all(app, id, &watched, issued.body())?
+            }
+        };
+        let reply = envelope.reply(Command::session(Op::Opened, body));
         let mut reply = reply.with_peer(id.client.as_str());
         // Clients ask for what came after this: it must come after it by its time too.
         reply.server_ts = Some(self.stamps.opening());
@@ -203,24 +222,6 @@ impl<S: Storage> Core<S> {
             self.storage.apply(vec![write]).await?;
         }
         Ok(())
-    }
-
-    /// `session/query`: which of these clients are signed in.
-    pub(in crate::core) fn query_sessions(
-        &self,
-        caller: &Caller,
-        request: &SessionCommand,
-    ) -> Decision {
-        let asked = request.session_peer_ids.iter().take(QUERY_MAX);
-        let online = asked.filter(|peer| {
-            ClientId::new(peer).is_ok_and(|peer| self.registry.is_online(&caller.app, &peer))
-        });
-        let online_session_peer_ids = online.cloned().collect();
-        let body = SessionCommand {
-            online_session_peer_ids,
-            ..SessionCommand::default()
-        };
-        Decision::reply(Command::session(Op::QueryResult, body))
     }
 }
 

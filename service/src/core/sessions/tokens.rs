@@ -13,6 +13,7 @@ use sampan::wire::{Command, Envelope, Op, ServiceCode};
 use crate::core::apps::app::App;
 use crate::core::apps::token;
 use crate::core::exchange::decision::{Caller, Decision};
+use crate::core::exchange::fields::client_ids;
 use crate::core::exchange::input::{ConnectionId, Effect, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
@@ -111,10 +112,15 @@ impl<S: Storage> Core<S> {
         request: &SessionCommand,
     ) -> Result<Proof, Refusal> {
         let sent = (request.t, request.n.as_deref(), request.s.as_deref());
+        let watched = client_ids(&request.session_peer_ids)?;
+        let action = match watched.is_empty() {
+            true => SignedAction::Login,
+            false => SignedAction::Watch { peers: &watched },
+        };
         // One SDK opens a session twice with one signature, on the connection that has it already.
         let signed = match self.registry.session(id).is_some() {
-            true => self.check_repeated(app, &id.client, SignedAction::Login, sent)?,
-            false => self.check_signed(app, &id.client, SignedAction::Login, sent)?,
+            true => self.check_repeated(app, &id.client, action, sent)?,
+            false => self.check_signed(app, &id.client, action, sent)?,
         };
         Ok(Proof {
             authenticated_at: now.wall,

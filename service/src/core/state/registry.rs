@@ -1,18 +1,22 @@
 //! Who is connected and signed in, right now. It lives in memory: after a restart every client
 //! signs in again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use sampan::model::{AppId, ClientId, ConversationId, Tag, Timestamp};
+use sampan::model::{AppId, ClientId, ConversationId, MessageId, Tag, Timestamp};
 use sampan::wire::{Command, OfflineMode};
 
 use crate::core::apps::app::App;
 use crate::core::exchange::input::{ConnectionId, SessionId};
+use crate::core::state::watches::Watches;
 use crate::storage::{Place, Token};
 
 /// Messages that one session waits for acknowledgements of; the next login pushes the others.
 const PUSHED_MAX: usize = 1000;
+
+/// Messages that a session of the first generation can acknowledge by their ids alone.
+const HANDED_MAX: usize = 100;
 
 /// Chat rooms remembered for clients whose connections broke; no more than these come back to one.
 const DEPARTED_MAX: usize = 10_000;
@@ -41,6 +45,10 @@ pub(in crate::core) struct Session {
     pub(in crate::core) room: Option<ConversationId>,
     /// Messages pushed and not acknowledged yet, by the time to push them again.
     pub(in crate::core) pushed: BTreeMap<(Duration, u64), Pushed>,
+    /// Whether the client spoke a command of the first generation API: it hears such commands too.
+    pub(in crate::core) first_generation: bool,
+    /// The messages that a session of the first generation was sent last, and their conversations.
+    pub(in crate::core) handed: VecDeque<(MessageId, ConversationId)>,
 }
 
 /// How, and when, a client showed who it is.
@@ -106,6 +114,8 @@ pub(in crate::core) struct Registry {
     online: BTreeMap<AppId, BTreeMap<ClientId, BTreeSet<ConnectionId>>>,
     rooms: BTreeMap<(AppId, ConversationId), BTreeSet<SessionId>>,
     departed: BTreeMap<(AppId, ClientId), Departed>,
+    /// Who watches whom.
+    pub(in crate::core) watches: Watches,
     /// Sessions that wait to push something again, by the earliest time.
     due: BTreeSet<(Duration, SessionId)>,
     pushes: u64,
@@ -174,6 +184,8 @@ impl Registry {
         };
         link.app = Some(app.clone());
         link.sessions.insert(id.client.clone(), session);
+        let was_online = self.is_online(app, &id.client);
+        self.watches.note(app, &id.client, was_online);
         let clients = self.online.entry(app.clone()).or_default();
         clients
             .entry(id.client.clone())
@@ -186,6 +198,8 @@ impl Registry {
         let link = self.links.get_mut(&id.connection)?;
         let app = link.app.clone()?;
         let session = link.sessions.remove(&id.client)?;
+        self.watches.note(&app, &id.client, true);
+        self.watches.forget(&app, id);
         if let Some(clients) = self.online.get_mut(&app)
             && let Some(connections) = clients.get_mut(&id.client)
         {
@@ -229,6 +243,44 @@ impl Registry {
             })
         });
         sessions.collect()
+    }
+
+    /// Notes that a client speaks the first generation API.
+    pub(in crate::core) fn speaks_first_generation(&mut self, id: &SessionId) {
+        if let Some(session) = self.session_mut(id) {
+            session.first_generation = true;
+        }
+    }
+
+    /// Whether a client speaks the first generation API.
+    pub(in crate::core) fn is_first_generation(&self, id: &SessionId) -> bool {
+        self.session(id).is_some_and(|it| it.first_generation)
+    }
+
+    /// Notes that a session was sent a message, which it may acknowledge by its id alone.
+    pub(in crate::core) fn hand(
+        &mut self,
+        id: &SessionId,
+        message: MessageId,
+        conversation: ConversationId,
+    ) {
+        if let Some(session) = self.session_mut(id) {
+            if session.handed.len() >= HANDED_MAX {
+                session.handed.pop_front();
+            }
+            session.handed.push_back((message, conversation));
+        }
+    }
+
+    /// The conversation of a message that a session was sent; it is forgotten with that.
+    pub(in crate::core) fn take_handed(
+        &mut self,
+        id: &SessionId,
+        message: &MessageId,
+    ) -> Option<ConversationId> {
+        let handed = &mut self.session_mut(id)?.handed;
+        let at = handed.iter().position(|(it, _)| it == message)?;
+        handed.remove(at).map(|(_, conversation)| conversation)
     }
 
     fn leave(&mut self, app: &AppId, room: &ConversationId, id: &SessionId) {
