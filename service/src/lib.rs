@@ -62,6 +62,7 @@ impl ServiceOptions {
             // One app cannot be given twice, and there are no settings to be unknown.
             apps: Apps::new([app], std::collections::BTreeMap::new()).unwrap_or_default(),
             public_url: None,
+            metrics: None,
             forget_clock: false,
         }
     }

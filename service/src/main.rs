@@ -1,92 +1,24 @@
 //! The program `sampan-service`.
 
+mod program;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::Parser as _;
 use sampan_service::core::app::{Apps, Credentials};
 use sampan_service::core::settings;
-use sampan_service::{Service, ServiceError, ServiceOptions, StorageChoice};
+use sampan_service::{RunningService, Service, ServiceError, ServiceOptions, StorageChoice};
+
+use self::program::arguments::Arguments;
+use self::program::log::Log;
+use self::program::signals::{Asked, Signals};
 
 /// How long clients may take to leave after they were told that the service stops: they ask the
 /// router where to go, and an SDK that is cut off while it asks makes a fuss.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// A messaging service for apps that use Sampan or the LeanCloud realtime SDKs.
-///
-/// Clients are pointed at it by one URL: the one that is printed when it is ready, or the one given
-/// by --public-url when it stands behind a reverse proxy. Everything acknowledged survives a
-/// killed process and a power cut.
-#[derive(Parser, Debug)]
-#[command(name = "sampan-service", version, after_help = EXAMPLES)]
-struct Arguments {
-    /// Address and port to listen on; port 0 takes a free one.
-    #[arg(
-        long,
-        env = "SAMPAN_LISTEN",
-        value_name = "ADDR:PORT",
-        default_value = "127.0.0.1:8080"
-    )]
-    listen: SocketAddr,
-
-    /// Folder for the data; made if it is not there. One service at a time can use it.
-    #[arg(long, env = "SAMPAN_DATA", value_name = "DIR")]
-    data: PathBuf,
-
-    /// An app to serve: its id, the key its clients have, and the master key its servers have.
-    /// Give it again for each further app; in the environment, apps are separated by commas.
-    #[arg(
-        long = "app",
-        env = "SAMPAN_APPS",
-        value_name = "ID:KEY:MASTERKEY",
-        value_delimiter = ',',
-        hide_env_values = true,
-        required = true
-    )]
-    // Read later: a complaint of the flags themselves would repeat the keys.
-    apps: Vec<String>,
-
-    /// JSON file with settings for each app: signatures, features, limits, retention.
-    #[arg(long, env = "SAMPAN_SETTINGS", value_name = "FILE")]
-    settings: Option<PathBuf>,
-
-    /// URL under which clients reach the service, such as https://chat.example.com behind a
-    /// reverse proxy that encrypts. Without it clients come back to the address they asked.
-    #[arg(long, env = "SAMPAN_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
-    public_url: Option<String>,
-
-    /// Let the service's own clock, which never goes back, begin anew from the machine's: once,
-    /// after a start with a clock that was far ahead.
-    #[arg(long)]
-    forget_clock: bool,
-}
-
-/// What --help ends with.
-const EXAMPLES: &str = "\
-Examples:
-  A service to try things out on, on this machine only:
-    sampan-service --data ./data --app myApp:myKey:myMasterKey
-  Behind a reverse proxy that does TLS for chat.example.com, keys not visible to other users:
-    SAMPAN_APPS=myApp:myKey:myMasterKey sampan-service --data /var/lib/sampan \\
-      --settings /etc/sampan.json --public-url https://chat.example.com
-
-It prints one line, `listening on http://ADDR:PORT`, when it is ready. SIGTERM or Ctrl-C stops it: clients are told
-to go, and after five seconds at most it ends with code 0. It ends with code 2 when a flag is wrong, with 1
-when it cannot start, and with 3 when it fails while it runs: start it again then.";
-
-/// Checks that clients can be sent to a URL: its scheme tells them whether to encrypt.
-fn public_url(text: &str) -> Result<String, String> {
-    let (scheme, rest) = text.split_once("://").unwrap_or_default();
-    let known = matches!(scheme, "http" | "https" | "ws" | "wss");
-    match known && !rest.is_empty() && !rest.contains(['?', '#', ' ']) {
-        true => Ok(text.to_owned()),
-        false => Err("it must look like https://HOST, with http, https, ws or wss".to_owned()),
-    }
-}
 
 fn main() -> ExitCode {
     let say = |text: &str| {
@@ -107,6 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<Ended, String> {
+    let log = Log::start(arguments.log, arguments.log_format);
     let settings = match &arguments.settings {
         None => BTreeMap::new(),
         Some(file) => {
@@ -125,33 +58,57 @@ fn run(arguments: Arguments) -> Result<Ended, String> {
         storage: StorageChoice::Folder(arguments.data),
         apps: Apps::new(apps, settings).map_err(|error| error.to_string())?,
         public_url: arguments.public_url,
+        metrics: arguments.metrics,
         forget_clock: arguments.forget_clock,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime
-        .block_on(serve(options))
+        .block_on(serve(options, log))
         .map_err(|error| match error {
             ServiceError::Storage(_) => format!("{}: {error}", folder.display()),
             _ => error.to_string(),
         })
 }
 
-async fn serve(options: ServiceOptions) -> Result<Ended, ServiceError> {
+async fn serve(options: ServiceOptions, mut log: Log) -> Result<Ended, ServiceError> {
     let mut signals = Signals::new().map_err(ServiceError::Signal)?;
     let service = Service::start(options).await?;
-    // Who started the program may not read what it says: that costs the line and nothing else.
-    let _ = writeln!(std::io::stdout(), "listening on http://{}", service.addr());
-    tokio::select! {
-        () = signals.stop() => {}
-        () = service.failed() => return Ok(Ended::ByItself),
+    announce(&service);
+    loop {
+        let asked = tokio::select! {
+            asked = signals.next() => asked,
+            () = service.failed() => return Ok(Ended::ByItself),
+        };
+        match asked {
+            Asked::ToStop => break,
+            Asked::ForMoreLog => log.more(),
+            Asked::ForTheUsualLog => log.as_chosen(),
+        }
     }
+    tracing::info!("stopping: clients are told to go");
     tokio::select! {
         () = service.drain(DRAIN) => {}
         // Asked twice: at once, then.
-        () = signals.stop() => {}
+        () = asked_to_stop(&mut signals) => {}
     }
     service.stop().await;
+    tracing::info!("stopped");
     Ok(Ended::WhenAsked)
+}
+
+/// Says where the service listens: one line on standard output, and the log.
+fn announce(service: &RunningService) {
+    // Who started the program may not read what it says: that costs the line and nothing else.
+    let _ = writeln!(std::io::stdout(), "listening on http://{}", service.addr());
+    let (address, version) = (service.addr(), env!("CARGO_PKG_VERSION"));
+    tracing::info!(%address, version, "the service listens");
+    if let Some(address) = service.metrics_addr() {
+        tracing::info!(%address, "/metrics listens");
+    }
+}
+
+async fn asked_to_stop(signals: &mut Signals) {
+    while signals.next().await != Asked::ToStop {}
 }
 
 /// How the program ended.
@@ -161,58 +118,4 @@ enum Ended {
     WhenAsked,
     /// Its core failed.
     ByItself,
-}
-
-/// What asks the process to end. A signal that means nothing here ends nothing.
-#[cfg(unix)]
-struct Signals {
-    stop: [tokio::signal::unix::Signal; 3],
-    _ignored: [tokio::signal::unix::Signal; 2],
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-
-        Ok(Self {
-            stop: [
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::hangup())?,
-            ],
-            _ignored: [
-                signal(SignalKind::user_defined1())?,
-                signal(SignalKind::user_defined2())?,
-            ],
-        })
-    }
-
-    /// Waits until the process is asked to end.
-    async fn stop(&mut self) {
-        let [terminate, interrupt, hang_up] = &mut self.stop;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hang_up.recv() => {}
-        }
-    }
-}
-
-/// What asks the process to end.
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    /// Waits until the process is asked to end.
-    async fn stop(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use sampan::wire::CloseCode;
 
 use super::clock::Clock;
 use super::fanout::{FanOut, LocalFanOut, Outbound, Outgoing};
+use super::metrics::Metrics;
+use super::observer::Observer;
 use super::turns::{Lane, Turn, Turns};
 use crate::core::{ConnectionId, Core, Effect, Input, RestAnswer};
 use crate::storage::Storage;
@@ -49,10 +51,12 @@ pub(super) enum Letter {
         lane: Lane,
         /// Given up once the input is handled: its sender may send another one then.
         waits: Option<Waits>,
+        /// When it came in.
+        came_at: Instant,
     },
     /// The service is about to end: every connection is told to discover another one.
     Leave,
-    /// Somebody asks whether the core still works: whether it can keep anything is the answer.
+    /// Somebody asks whether the core still works, and whether its data can be read and written.
     Check(oneshot::Sender<bool>),
 }
 
@@ -82,7 +86,13 @@ impl Drop for Waits {
     }
 }
 
-type Waiting = (Input, Option<Waits>);
+/// An input that waits for its turn.
+#[derive(Debug)]
+struct Waiting {
+    input: Input,
+    waits: Option<Waits>,
+    came_at: Instant,
+}
 
 /// What came out of the inputs that share a commit.
 #[derive(Debug, Default)]
@@ -127,6 +137,7 @@ pub(super) struct Actor<S> {
     mailbox: mpsc::Receiver<Letter>,
     clock: Clock,
     outlets: Arc<LocalFanOut>,
+    observer: Observer,
     turns: Turns<Waiting>,
     leaving: bool,
     /// When a storage that failed is opened anew.
@@ -139,12 +150,14 @@ impl<S: Storage> Actor<S> {
         mailbox: mpsc::Receiver<Letter>,
         clock: Clock,
         outlets: Arc<LocalFanOut>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             core,
             mailbox,
             clock,
             outlets,
+            observer: Observer::new(metrics),
             turns: Turns::new(),
             leaving: false,
             retry_at: None,
@@ -158,8 +171,9 @@ impl<S: Storage> Actor<S> {
             let held = self.outlets.held();
             let ended = self.gather(&mut letters, &held).await.is_break();
             for letter in letters.drain(..) {
-                self.sort(letter);
+                self.sort(letter).await;
             }
+            self.observer.metrics().inputs_waiting(self.turns.len());
             if !self.core.is_sound() {
                 self.stand_still().await;
                 if ended {
@@ -198,15 +212,28 @@ impl<S: Storage> Actor<S> {
         }
     }
 
-    fn sort(&mut self, letter: Letter) {
+    async fn sort(&mut self, letter: Letter) {
         match letter {
-            Letter::Input { input, lane, waits } => {
+            Letter::Input {
+                input,
+                lane,
+                waits,
+                came_at,
+            } => {
                 let expected = input.expected_cost();
-                self.turns.push(lane, (input, waits), expected);
+                let waiting = Waiting {
+                    input,
+                    waits,
+                    came_at,
+                };
+                self.turns.push(lane, waiting, expected);
             }
             Letter::Leave => self.leaving = true,
-            // Who asked may have given up waiting.
-            Letter::Check(answer) => drop(answer.send(self.core.is_sound())),
+            Letter::Check(answer) => {
+                let works = self.core.is_sound() && self.core.storage().clock().await.is_ok();
+                // Who asked may have given up waiting.
+                let _ = answer.send(works);
+            }
         }
     }
 
@@ -215,8 +242,8 @@ impl<S: Storage> Actor<S> {
     async fn stand_still(&mut self) {
         let mut effects = Vec::new();
         while let Some((lane, turn)) = self.turns.take(|_| true) {
-            if let Turn::Next((input, _)) = turn {
-                effects.extend(turned_away(&input));
+            if let Turn::Next(waiting) = turn {
+                effects.extend(turned_away(&waiting.input));
             }
             self.turns.charge(lane, 0, false);
         }
@@ -239,7 +266,9 @@ impl<S: Storage> Actor<S> {
     async fn work(&mut self, held: &BTreeSet<ConnectionId>) -> Batch {
         let mut batch = Batch::default();
         if self.clock.until(self.core.wake_at()).is_zero() {
-            batch.take(self.core.handle(self.clock.now(), Input::Woke).await);
+            let effects = self.core.handle(self.clock.now(), Input::Woke).await;
+            self.observer.follows(None, &effects);
+            batch.take(effects);
             batch.cost += self.core.take_cost();
         }
         if std::mem::take(&mut self.leaving) {
@@ -259,15 +288,27 @@ impl<S: Storage> Actor<S> {
     /// Handles one input, or a part of it.
     async fn turn(&mut self, lane: Lane, turn: Turn<Waiting>, batch: &mut Batch) {
         let now = self.clock.now();
-        let lost = matches!(turn, Turn::Next((Input::Lost { .. }, _)));
+        let mut lost = false;
         let effects = match turn {
             // It waits no more at the end of this arm, when it is begun at least.
-            Turn::Next((input, _waits)) => self.core.begin(now, input).await,
+            Turn::Next(waiting) => {
+                lost = matches!(waiting.input, Input::Lost { .. });
+                self.observer.begins(&waiting.input, waiting.came_at);
+                let effects = self.core.begin(now, waiting.input).await;
+                drop(waiting.waits);
+                effects
+            }
             Turn::GoOn => match lane {
                 Lane::Connection(connection) => self.core.go_on(now, connection).await,
                 Lane::Http => Vec::new(),
             },
         };
+        if let Lane::Connection(connection) = lane {
+            self.observer.follows(Some(connection), &effects);
+            if !self.core.is_busy(connection) {
+                self.observer.ends(connection);
+            }
+        }
         let told = batch.take(effects) as u64 / BYTES_A_UNIT;
         let cost = self.core.take_cost() + told;
         batch.inputs += 1;
@@ -287,9 +328,27 @@ impl<S: Storage> Actor<S> {
 
     /// Commits what was handled, and lets everybody know.
     async fn settle(&mut self, batch: Batch) {
-        match self.core.commit().await {
-            Ok(()) => self.outlets.deliver(batch.effects),
+        let began = Instant::now();
+        let committed = self.core.commit().await;
+        let metrics = self.observer.metrics();
+        if batch.inputs > 0 {
+            metrics
+                .commit_seconds
+                .observe(began.elapsed().as_secs_f64());
+            metrics.commit_inputs.observe(batch.inputs as f64);
+        }
+        metrics.storage_sound.set(i64::from(self.core.is_sound()));
+        metrics.worked(self.core.storage().work());
+        let online = self.core.online();
+        metrics.online(self.core.sessions(), online);
+        match committed {
+            Ok(()) => {
+                self.outlets.deliver(batch.effects);
+                self.observer.kept(Instant::now());
+            }
             Err(error) => {
+                metrics.commits_failed.inc();
+                self.observer.lost(Instant::now());
                 if !self.core.is_sound() {
                     let now = self.clock.now().elapsed;
                     self.retry_at = Some(now.saturating_add(RETRY_EVERY));

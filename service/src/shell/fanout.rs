@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sampan::wire::CloseCode;
 use tokio::sync::{Notify, oneshot};
 
+use super::metrics::Levels;
 use super::report::report;
 use crate::core::{ConnectionId, Effect, Gap, RestAnswer, Ticket};
 
@@ -85,6 +86,14 @@ impl Outgoing {
         match self {
             Self::Write { bytes, .. } => bytes.capacity() + OVERHEAD_BYTES,
             Self::Close(_) => OVERHEAD_BYTES,
+        }
+    }
+
+    /// How long the command is.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Write { bytes, .. } => bytes.len() as u64,
+            Self::Close(_) => 0,
         }
     }
 }
@@ -161,6 +170,8 @@ struct Outlets {
     held: BTreeSet<ConnectionId>,
     total: usize,
     deliveries: u64,
+    bytes: u64,
+    cut: u64,
     stopping: bool,
 }
 
@@ -171,6 +182,7 @@ impl Outlets {
             self.total = self.total.saturating_sub(outlet.weight);
             self.held.remove(&connection);
             outlet.told.notify_one();
+            self.cut += 1;
         }
     }
 
@@ -194,6 +206,7 @@ impl Outlets {
             outlet.took_at = self.deliveries;
         }
         let weight = next.weight();
+        self.bytes += next.bytes();
         outlet.weight += weight;
         self.total += weight;
         outlet.waiting.push_back(next);
@@ -281,6 +294,19 @@ impl LocalFanOut {
     /// The connections that are asked for nothing more until they took what waits for them.
     pub(super) fn held(&self) -> BTreeSet<ConnectionId> {
         lock(&self.outlets).held.clone()
+    }
+
+    /// How much waits, and how much was handed on so far.
+    pub(super) fn levels(&self) -> Levels {
+        let outlets = lock(&self.outlets);
+        Levels {
+            commands_sent: outlets.deliveries,
+            bytes_sent: outlets.bytes,
+            queues_cut: outlets.cut,
+            queue_bytes: outlets.total,
+            queues_held: outlets.held.len(),
+            input_bytes_waiting: 0,
+        }
     }
 
     /// Waits until a connection may be asked for more again.

@@ -22,7 +22,8 @@ use sampan::wire::route::{AppRoute, Route};
 use sampan::wire::signature::KeyKind;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
 
 use super::actor::Letter;
 use super::clock::Clock;
@@ -71,11 +72,22 @@ impl Shared {
 
 type Parameters = Query<BTreeMap<String, String>>;
 
+/// What stands at a route's gate.
+#[derive(Clone)]
+struct Gate {
+    shared: Arc<Shared>,
+    path: &'static str,
+    operation: Operation,
+}
+
 /// All routes, each with the operation that its path is for: who may ask is decided by the table
 /// of operations before a handler runs.
-fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 11] {
+fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 14] {
     [
         ("/", Operation::Discover, get(connect)),
+        ("/health", Operation::Discover, get(ready)),
+        ("/health/ready", Operation::Discover, get(ready)),
+        ("/health/live", Operation::Discover, get(live)),
         ("/v1/route", Operation::Discover, get(route)),
         ("/2/route", Operation::Discover, get(app_route)),
         ("/1.1/rtm/sign", Operation::SignAccount, post(sign)),
@@ -121,7 +133,12 @@ fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 11] {
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let mut router = Router::new();
     for (path, operation, handler) in routes().into_iter().chain(records::routes()) {
-        let gate = middleware::from_fn_with_state((Arc::clone(&shared), operation), admit);
+        let gate = Gate {
+            shared: Arc::clone(&shared),
+            path,
+            operation,
+        };
+        let gate = middleware::from_fn_with_state(gate, admit);
         router = router.route(path, handler.route_layer(gate));
     }
     router
@@ -135,20 +152,25 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 /// The gate of a route: lets a request through whose caller has shown what the operation asks for,
 /// and tells the handler the app.
 async fn admit(
-    State((shared, operation)): State<(Arc<Shared>, Operation)>,
+    State(gate): State<Gate>,
     mut request: axum::extract::Request,
     next: Next,
 ) -> Response {
-    if operation.who() == Who::Anyone {
-        return next.run(request).await;
-    }
-    match app_of(&shared, request.headers(), operation.who()) {
-        Ok(app) => {
-            request.extensions_mut().insert(app);
-            next.run(request).await
-        }
-        Err(refused) => answer(refused),
-    }
+    let who = gate.operation.who();
+    let response = match who {
+        Who::Anyone => next.run(request).await,
+        _ => match app_of(&gate.shared, request.headers(), who) {
+            Ok(app) => {
+                request.extensions_mut().insert(app);
+                next.run(request).await
+            }
+            Err(refused) => answer(refused),
+        },
+    };
+    let (path, status) = (gate.path, response.status().as_u16());
+    gate.shared.reach.metrics.answered(path, status);
+    debug!(path, status, "request answered");
+    response
 }
 
 /// Lets pages of any origin call, and answers their questions whether they may. What the framework
@@ -192,7 +214,7 @@ async fn connect(
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
-        return answer(health(&shared).await);
+        return answer(health(&shared.reach).await);
     };
     if shared.reach.outlets.is_leaving() {
         // Whoever was just told to go elsewhere must not come back here.
@@ -232,33 +254,42 @@ async fn connect(
         })
 }
 
-/// What the service is, and whether it works: asked of the core itself, which a stuck or missing
-/// disk holds up as it would any client.
-async fn health(shared: &Shared) -> RestAnswer {
+/// Whether the process answers at all.
+pub(super) async fn live() -> Response {
+    answer(state(200, "live"))
+}
+
+/// Whether clients can be served.
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    answer(health(&shared.reach).await)
+}
+
+/// What the service is, and whether it works: asked of the core itself, which reads its data for
+/// the answer, and which a stuck or missing disk holds up as it would any client.
+pub(super) async fn health(reach: &Reach) -> RestAnswer {
     let (sender, sound) = oneshot::channel();
     let asked = async {
-        shared
-            .reach
-            .mailbox
-            .send(Letter::Check(sender))
-            .await
-            .ok()?;
+        reach.mailbox.send(Letter::Check(sender)).await.ok()?;
         sound.await.ok()
     };
-    let (status, state) = match timeout(HEALTH_PATIENCE, asked).await {
+    let (status, said) = match timeout(HEALTH_PATIENCE, asked).await {
+        _ if reach.outlets.is_leaving() => (503, "the service is stopping"),
         Ok(Some(true)) => (200, "serving"),
-        Ok(Some(false)) => (503, "the data cannot be written"),
+        Ok(Some(false)) => (503, "the data cannot be read or written"),
         Ok(None) => (503, "the core has ended"),
         Err(_) => (503, "the core does not answer"),
     };
-    RestAnswer {
-        status,
-        body: json!({
-            "service": "sampan-service",
-            "version": env!("CARGO_PKG_VERSION"),
-            "state": state,
-        }),
-    }
+    state(status, said)
+}
+
+/// What the service says of itself.
+fn state(status: u16, said: &str) -> RestAnswer {
+    let body = json!({
+        "service": "sampan-service",
+        "version": env!("CARGO_PKG_VERSION"),
+        "state": said,
+    });
+    RestAnswer { status, body }
 }
 
 /// Which WebSocket to use.
@@ -511,6 +542,7 @@ pub(super) async fn ask(shared: &Shared, app: AppId, call: RestCall) -> Response
         input: Input::Asked { ticket, request },
         lane: Lane::Http,
         waits: None,
+        came_at: Instant::now(),
     };
     let answered = match shared.reach.mailbox.send(letter).await {
         Ok(()) => waiting.await.ok(),

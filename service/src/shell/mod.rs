@@ -9,6 +9,9 @@
 //! | `records.rs` | the routes by which an app's own servers read what is kept |
 //! | `listener.rs` | accepted sockets, closed so that the other side reads why |
 //! | `fanout.rs` | the queues of connections, and what happens when one is full |
+//! | `observer.rs` | what follows from each input: counted, and told the log |
+//! | `metrics.rs` | the numbers, as Prometheus reads them |
+//! | `operator.rs` | an address of its own for the numbers |
 //! | `report.rs` | telling the operator of faults |
 //! | `clock.rs` | the only reader of clocks, and the source of randomness |
 //!
@@ -20,6 +23,9 @@ mod clock;
 mod fanout;
 mod http;
 mod listener;
+mod metrics;
+mod observer;
+mod operator;
 mod records;
 mod report;
 mod service;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task;
 
 use super::actor::{self, Actor, Letter};
@@ -17,6 +17,8 @@ use super::clock::{Clock, SystemEntropy};
 use super::fanout::LocalFanOut;
 use super::http::{self, Shared};
 use super::listener::{Mark, PatientListener};
+use super::metrics::Metrics;
+use super::operator;
 use super::report::report;
 use super::socket::Reach;
 use crate::core::Core;
@@ -32,6 +34,16 @@ pub enum StorageChoice {
     Memory,
 }
 
+impl StorageChoice {
+    /// The file of the data, where there is one.
+    fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Folder(folder) => Some(RedbStorage::file_in(folder)),
+            Self::Memory => None,
+        }
+    }
+}
+
 /// How a service is started.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
@@ -44,6 +56,9 @@ pub struct ServiceOptions {
     /// Under which URL clients reach it, where that is not the address they ask; with `https` when
     /// a reverse proxy encrypts.
     pub public_url: Option<String>,
+    /// Where the numbers are served (`/metrics`), if anywhere: an address that only the operator
+    /// reaches. Port 0 takes a free one.
+    pub metrics: Option<SocketAddr>,
     /// Whether the service's own clock, which is kept with the data and never goes back, is to begin
     /// anew from the machine's: after a start with a wrong clock that was far ahead.
     pub forget_clock: bool,
@@ -75,11 +90,12 @@ pub enum ServiceError {
 #[derive(Debug)]
 pub struct RunningService {
     addr: SocketAddr,
+    metrics_addr: Option<SocketAddr>,
     outlets: Arc<LocalFanOut>,
     /// Gone once the service ends: the actor runs for as long as somebody could tell it something.
     mailbox: Option<mpsc::Sender<Letter>>,
-    stop: Option<oneshot::Sender<()>>,
-    server: task::JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    servers: Vec<task::JoinHandle<()>>,
     actor: Option<JoinHandle<()>>,
     /// Turns true when the core's thread ends, however it does.
     ended: watch::Receiver<bool>,
@@ -90,6 +106,12 @@ impl RunningService {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where the numbers are served, if anywhere.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
     }
 
     /// Waits until the core ends by itself, which it does only when it fails. Nobody is served from
@@ -116,18 +138,18 @@ impl RunningService {
     /// Stops listening, ends every connection, and waits until what was accepted is on disk.
     pub async fn stop(mut self) {
         self.end();
-        // A panic in the server has been reported by its task; there is nothing left to stop.
-        let _ = (&mut self.server).await;
+        for server in self.servers.drain(..) {
+            // A panic in a server has been reported by its task; there is nothing left to stop.
+            let _ = server.await;
+        }
         if let Some(actor) = self.actor.take() {
             let _ = task::spawn_blocking(move || actor.join()).await;
         }
     }
 
     fn end(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // The server may have ended by itself.
-            let _ = stop.send(());
-        }
+        // The servers may have ended by themselves.
+        let _ = self.stop.send(true);
         self.mailbox = None;
         self.outlets.close_all();
     }
@@ -141,10 +163,12 @@ impl Drop for RunningService {
 
 /// Starts a service on the current tokio runtime.
 pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, ServiceError> {
-    let addr = options.listen;
-    let listen = |reason| ServiceError::Listen { addr, reason };
-    let listener = TcpListener::bind(addr).await.map_err(listen)?;
-    let addr = listener.local_addr().map_err(listen)?;
+    let (listener, addr) = listen(options.listen).await?;
+    let for_metrics = match options.metrics {
+        Some(addr) => Some(listen(addr).await?),
+        None => None,
+    };
+    let metrics = Arc::new(Metrics::new(options.storage.file()));
     let (sender, mailbox) = mpsc::channel(actor::MAILBOX);
     let outlets = Arc::new(LocalFanOut::default());
     let clock = Clock::start();
@@ -154,6 +178,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         mailbox,
         clock: clock.clone(),
         outlets: Arc::clone(&outlets),
+        metrics: Arc::clone(&metrics),
         ended: tell_end,
     };
     let actor = match options.storage {
@@ -173,23 +198,40 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         reach: Reach {
             mailbox: sender.clone(),
             outlets: Arc::clone(&outlets),
+            metrics,
             waiting: Arc::default(),
         },
         asking: Semaphore::new(http::ASKING_MAX),
         public_url: options.public_url,
         numbers: AtomicU64::new(1),
     });
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = task::spawn(serve(listener, shared, stopped));
+    let (stop, stopped) = watch::channel(false);
+    let mut servers = Vec::new();
+    let mut metrics_addr = None;
+    if let Some((listener, addr)) = for_metrics {
+        let served = operator::serve(listener, Arc::clone(&shared), stopped.clone());
+        servers.push(task::spawn(served));
+        metrics_addr = Some(addr);
+    }
+    servers.push(task::spawn(serve(listener, shared, stopped)));
     Ok(RunningService {
         addr,
+        metrics_addr,
         outlets,
         mailbox: Some(sender),
-        stop: Some(stop),
-        server,
+        stop,
+        servers,
         actor: Some(actor),
         ended,
     })
+}
+
+/// Listens on an address; answers the one that it is, where the port was left to the system.
+async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServiceError> {
+    let failed = |reason| ServiceError::Listen { addr, reason };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, addr))
 }
 
 /// What the actor starts with.
@@ -198,6 +240,7 @@ struct Start {
     mailbox: mpsc::Receiver<Letter>,
     clock: Clock,
     outlets: Arc<LocalFanOut>,
+    metrics: Arc<Metrics>,
     ended: watch::Sender<bool>,
 }
 
@@ -222,7 +265,8 @@ impl Start {
         let core = Core::new(storage, self.apps, Box::new(SystemEntropy));
         let run = move || {
             let _tells = TellsEnd(self.ended, Arc::clone(&self.outlets));
-            runtime.block_on(Actor::new(core, self.mailbox, self.clock, self.outlets).run());
+            let actor = Actor::new(core, self.mailbox, self.clock, self.outlets, self.metrics);
+            runtime.block_on(actor.run());
         };
         let thread = std::thread::Builder::new().name("sampan-core".to_owned());
         thread.spawn(run).map_err(ServiceError::Thread)
@@ -230,13 +274,13 @@ impl Start {
 }
 
 /// Serves connections until told to stop.
-async fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let listener = PatientListener(listener);
     let outlets = Arc::clone(&shared.reach.outlets);
     let router = http::router(shared).into_make_service_with_connect_info::<Mark>();
     let served = axum::serve(listener, router).with_graceful_shutdown(async move {
         // An error means that the handle was dropped: that too asks to stop.
-        let _ = stopped.await;
+        let _ = stopped.wait_for(|stopped| *stopped).await;
         outlets.close_all();
     });
     if let Err(error) = served.await {

@@ -15,9 +15,11 @@ use sampan::wire::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::debug;
 
 use super::actor::{Letter, Waits};
 use super::fanout::{LocalFanOut, Outgoing, Queue};
+use super::metrics::{Levels, Metrics};
 use super::turns::Lane;
 use crate::core::{ConnectionId, Gap, Input};
 
@@ -83,8 +85,19 @@ enum End {
 pub(super) struct Reach {
     pub(super) mailbox: mpsc::Sender<Letter>,
     pub(super) outlets: Arc<LocalFanOut>,
+    pub(super) metrics: Arc<Metrics>,
     /// Bytes of inputs that wait for the core.
     pub(super) waiting: Arc<AtomicUsize>,
+}
+
+impl Reach {
+    /// All numbers as text.
+    pub(super) fn numbers(&self) -> String {
+        self.metrics.text(Levels {
+            input_bytes_waiting: self.waiting.load(Ordering::Relaxed),
+            ..self.outlets.levels()
+        })
+    }
 }
 
 /// Serves a connection until it ends, and tells the core of both ends of its life.
@@ -95,6 +108,7 @@ pub(super) async fn serve(
     reach: Reach,
 ) {
     let outlets = Arc::clone(&reach.outlets);
+    let standing = Standing::new(connection, &reach.metrics);
     let queue = outlets.open(connection);
     let mut link = Link {
         connection,
@@ -110,6 +124,7 @@ pub(super) async fn serve(
         outlets.close(connection);
         // The service may be stopping: then nobody needs to know.
         link.tell(Input::Lost { connection }, None).await;
+        standing.ends(&end);
         if let End::With(code) = end {
             let frame = CloseFrame {
                 code: code.0,
@@ -124,6 +139,44 @@ pub(super) async fn serve(
         }
     }
     outlets.close(connection);
+}
+
+/// A connection that is counted for as long as it stands.
+struct Standing {
+    connection: ConnectionId,
+    metrics: Arc<Metrics>,
+    reason: Cow<'static, str>,
+}
+
+impl Standing {
+    fn new(connection: ConnectionId, metrics: &Arc<Metrics>) -> Self {
+        metrics.connections.inc();
+        metrics.connections_opened.inc();
+        debug!(connection = connection.0, "connection opened");
+        Self {
+            connection,
+            metrics: Arc::clone(metrics),
+            reason: Cow::Borrowed("gone"),
+        }
+    }
+
+    fn ends(mut self, end: &End) {
+        if let End::With(code) = end {
+            self.reason = Cow::Owned(code.0.to_string());
+        }
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        let reason = std::mem::take(&mut self.reason);
+        debug!(
+            connection = self.connection.0,
+            reason = reason.as_ref(),
+            "connection ended"
+        );
+        self.metrics.closed(reason);
+    }
 }
 
 struct Link {
@@ -216,7 +269,12 @@ impl Link {
     /// Puts an input into the core's mailbox; answers whether there is a core.
     async fn tell(&self, input: Input, waits: Option<Waits>) -> bool {
         let lane = Lane::Connection(self.connection);
-        let letter = Letter::Input { input, lane, waits };
+        let letter = Letter::Input {
+            input,
+            lane,
+            waits,
+            came_at: Instant::now(),
+        };
         self.reach.mailbox.send(letter).await.is_ok()
     }
 

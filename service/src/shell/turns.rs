@@ -76,6 +76,11 @@ impl<T> Turns<T> {
         self.lanes.is_empty()
     }
 
+    /// How many inputs wait.
+    pub(super) fn len(&self) -> usize {
+        self.lanes.values().map(|queued| queued.inputs.len()).sum()
+    }
+
     /// Whether any of the lanes that `may_go` has something to do.
     pub(super) fn any(&self, may_go: impl Fn(Lane) -> bool) -> bool {
         self.order.iter().any(|(_, _, lane)| may_go(*lane))

@@ -30,7 +30,13 @@ impl RedbStorage {
     /// [`StorageError::NewerSchema`] when a newer service wrote it.
     pub fn open_folder(folder: &Path) -> Result<Self, StorageError> {
         std::fs::create_dir_all(folder)?;
-        Self::open(RedbMap::open(&folder.join(FILE))?)
+        Self::open(RedbMap::open(&Self::file_in(folder))?)
+    }
+
+    /// The file of the database in a data folder.
+    #[must_use]
+    pub fn file_in(folder: &Path) -> PathBuf {
+        folder.join(FILE)
     }
 }
 

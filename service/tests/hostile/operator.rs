@@ -44,6 +44,9 @@ fn help_tells_every_flag_and_how_to_begin() {
         "--app",
         "--settings",
         "--public-url",
+        "--metrics",
+        "--log",
+        "--log-format",
         "Examples:",
     ] {
         assert!(said.contains(word), "no {word} in: {said}");

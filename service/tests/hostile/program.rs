@@ -14,6 +14,11 @@ pub(crate) struct Program {
 impl Program {
     /// Starts the program over a folder, and waits until it listens.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[], Stdio::inherit())
+    }
+
+    /// Starts the program with more flags; its log goes where `log` says.
+    pub(crate) fn start_with(data: &Path, flags: &[&str], log: Stdio) -> Self {
         let mut child = Process::new(env!("CARGO_BIN_EXE_sampan-service"))
             .args([
                 "--listen",
@@ -23,8 +28,10 @@ impl Program {
                 "--data",
             ])
             .arg(data)
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let address = address_of(&mut child);
@@ -110,6 +117,6 @@ fn address_of(child: &mut Child) -> SocketAddr {
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let address = line.trim().strip_prefix("listening on http://").unwrap();
+    let (_, address) = line.trim().split_once("://").unwrap();
     address.parse().unwrap()
 }

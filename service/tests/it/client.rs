@@ -1,6 +1,7 @@
 //! A raw client: it speaks frames and knows nothing else.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -17,7 +18,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 pub(crate) const APP: &str = "myApp";
 
 /// Nothing on loopback takes this long; a test that waits for what never comes ends here.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn service() -> RunningService {
     let app = "myApp:myKey:0123456789abcdef01234567".parse().unwrap();
@@ -40,9 +41,12 @@ impl Client {
     }
 
     pub(crate) async fn connect_with(service: &RunningService, name: &str, protocol: &str) -> Self {
-        let mut request = format!("ws://{}/", service.addr())
-            .into_client_request()
-            .unwrap();
+        Self::connect_to(service.addr(), name, protocol).await
+    }
+
+    /// A connection to whatever listens there.
+    pub(crate) async fn connect_to(addr: SocketAddr, name: &str, protocol: &str) -> Self {
+        let mut request = format!("ws://{addr}/").into_client_request().unwrap();
         let header = protocol.parse().unwrap();
         request
             .headers_mut()
@@ -185,10 +189,15 @@ impl Client {
 
     /// Starts a conversation and passes over the notifications of it.
     pub(crate) async fn start(&mut self, members: &[&str]) -> String {
+        self.start_named(members, "tea").await
+    }
+
+    /// The same under a name, which is written as it is into JSON.
+    pub(crate) async fn start_named(&mut self, members: &[&str], name: &str) -> String {
         let body = ConvCommand {
             m: members.iter().map(|&member| member.to_owned()).collect(),
             attr: Some(JsonObjectMessage {
-                data: r#"{"name":"tea"}"#.to_owned(),
+                data: format!(r#"{{"name":"{name}"}}"#),
             }),
             ..ConvCommand::default()
         };

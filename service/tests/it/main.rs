@@ -6,5 +6,10 @@
 
 mod client;
 mod conversations;
+mod http;
 mod messages;
+mod observe;
+#[path = "../hostile/program.rs"]
+#[allow(dead_code, reason = "the hostile tests use the rest")]
+mod program;
 mod sessions;

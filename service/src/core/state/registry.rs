@@ -119,9 +119,22 @@ pub(in crate::core) struct Registry {
     /// Sessions that wait to push something again, by the earliest time.
     due: BTreeSet<(Duration, SessionId)>,
     pushes: u64,
+    sessions: usize,
 }
 
 impl Registry {
+    /// How many sessions stand on all connections.
+    pub(in crate::core) const fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// How many clients of each app are signed in.
+    pub(in crate::core) fn online(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.online
+            .iter()
+            .map(|(app, clients)| (app.as_str(), clients.len()))
+    }
+
     pub(in crate::core) fn connect(&mut self, connection: ConnectionId, mode: OfflineMode) {
         let link = Link {
             mode,
@@ -183,7 +196,8 @@ impl Registry {
             return;
         };
         link.app = Some(app.clone());
-        link.sessions.insert(id.client.clone(), session);
+        let before = link.sessions.insert(id.client.clone(), session);
+        self.sessions += usize::from(before.is_none());
         let was_online = self.is_online(app, &id.client);
         self.watches.note(app, &id.client, was_online);
         let clients = self.online.entry(app.clone()).or_default();
@@ -198,6 +212,7 @@ impl Registry {
         let link = self.links.get_mut(&id.connection)?;
         let app = link.app.clone()?;
         let session = link.sessions.remove(&id.client)?;
+        self.sessions -= 1;
         self.watches.note(&app, &id.client, true);
         self.watches.forget(&app, id);
         if let Some(clients) = self.online.get_mut(&app)

@@ -1,0 +1,47 @@
+//! What the service's operator reads over HTTP, on an address of its own: the numbers, and whether it
+//! works. Whoever reaches that address may read them; no number names a client.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::http;
+use super::http::Shared;
+use super::listener::PatientListener;
+use super::report::report;
+
+/// The format of the numbers, which every Prometheus since version 2.5 reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Serves the numbers until the service ends.
+pub(super) async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health", get(http::ready))
+        .route("/health/ready", get(http::ready))
+        .route("/health/live", get(http::live))
+        .with_state(shared);
+    let served = axum::serve(PatientListener(listener), router);
+    let served = served.with_graceful_shutdown(async move {
+        // An error means that the service is gone: that too asks to stop.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    });
+    if let Err(error) = served.await {
+        report(format_args!("listening for /metrics ended: {error}"));
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let headers = [(header::CONTENT_TYPE, OPEN_METRICS)];
+    (StatusCode::OK, headers, shared.reach.numbers()).into_response()
+}
