@@ -1,0 +1,307 @@
+//! What a cache says, as plain values: nothing here knows SQLite or how an SDK encodes its rows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::{drafts, runs};
+
+/// The SDKs that kept a cache, in the order in which they are believed where nothing else decides: the
+/// later one more. Java is the first, for it wrote messages of history anew, not as they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Android and Java, 4.4.4 and later; Flutter on Android.
+    Java,
+    /// Objective-C, 3.4.0 and later.
+    ObjectiveC,
+    /// Swift, 16.0.0 and later, with its local storage.
+    Swift,
+}
+
+/// Everything that a cache holds.
+#[derive(Clone, Debug, Default)]
+pub struct Cache {
+    /// Which SDK wrote it; none for a file without any of their tables.
+    pub kind: Option<Kind>,
+    /// The conversations that have a row.
+    pub conversations: Vec<Conversation>,
+    /// The messages that the service had named, in the order of their conversations and places, each once.
+    pub messages: Vec<Message>,
+    /// What was written and never sent.
+    pub drafts: Vec<Draft>,
+    /// Where the cache claims that nothing is missing.
+    pub runs: Vec<Run>,
+    /// Every row that is none of the above, and why.
+    pub left: Vec<Left>,
+    /// Where rows could not be read.
+    pub damage: Vec<Damage>,
+    /// How many rows were read.
+    pub rows: u64,
+    /// How many rows repeat a message of another row.
+    pub repeated: u64,
+}
+
+/// Where a message stands in its conversation: by time, then by id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// The service's id of the message.
+    pub id: String,
+}
+
+/// A message that the service had named.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// The row it was read from.
+    pub row: i64,
+    /// Its conversation.
+    pub conversation: String,
+    /// Its place.
+    pub place: Place,
+    /// Whether the time is a device's: the SDK had no other.
+    pub is_device_time: bool,
+    /// Who sent it; the Swift SDK forgets that in some edits.
+    pub sender: Option<String>,
+    /// What it says; none where the cache lost it.
+    pub payload: Option<Payload>,
+    /// When it was edited or recalled, in milliseconds since 1970.
+    pub edited_at: Option<i64>,
+    /// Whether it was recalled, whatever it says.
+    pub is_recalled: bool,
+    /// When it first reached somebody, in milliseconds since 1970.
+    pub delivered_at: Option<i64>,
+    /// When somebody first read it, in milliseconds since 1970.
+    pub read_at: Option<i64>,
+    /// Who it calls; none where the cache has no such field, which is not the same as nobody.
+    pub mentions: Option<Mentions>,
+    /// What the cache says of the message before it.
+    pub before: Before,
+}
+
+/// What a row says about holes beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// The row stands alone: nothing is known about its neighbours.
+    Alone,
+    /// Nothing is missing before it, the cache says.
+    Joined,
+    /// Something may be missing before it.
+    Hole,
+    /// It is at an end of a stretch: something may be missing towards a neighbour that is one too.
+    End,
+}
+
+/// What a message says.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Text: the JSON of a typed message, or any other.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+impl fmt::Debug for Payload {
+    /// Shows the length only: what people write never reaches logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Payload(text, {} bytes)", text.len()),
+            Self::Bytes(bytes) => write!(f, "Payload(binary, {} bytes)", bytes.len()),
+        }
+    }
+}
+
+/// Who a message calls by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mentions {
+    /// Everybody.
+    pub all: bool,
+    /// These clients.
+    pub clients: Vec<String>,
+}
+
+/// A message that was never sent, or of which that is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// The row it was read from.
+    pub row: i64,
+    /// Its conversation.
+    pub conversation: String,
+    /// A name that is the same each time the cache is read: the SDK's token, or else one made of the
+    /// conversation, the time and the content.
+    pub token: String,
+    /// When it was written, by the device's clock, in milliseconds since 1970.
+    pub at: i64,
+    /// What it says.
+    pub payload: Payload,
+    /// Who it calls.
+    pub mentions: Mentions,
+}
+
+/// A conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conversation {
+    /// The row it was read from.
+    pub row: i64,
+    /// Its id.
+    pub id: String,
+    /// What is known of it, by the names that the service uses in its own rows.
+    pub columns: Map<String, Value>,
+    /// Whether its members may be out of date.
+    pub is_outdated: bool,
+    /// Whether the owner of the cache muted it, where the cache says so.
+    pub muted: Option<bool>,
+}
+
+/// A stretch of a conversation's messages between which, as the cache says, nothing is missing. No
+/// cache proves it: own messages and lists of one type of message are stored as if nothing lay between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The conversation.
+    pub conversation: String,
+    /// The oldest message.
+    pub from: Place,
+    /// The newest message.
+    pub to: Place,
+}
+
+/// A row that is no message, draft or conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Its table.
+    pub table: &'static str,
+    /// Its number in the table.
+    pub row: i64,
+    /// Its conversation, as far as the row has one.
+    pub conversation: Option<String>,
+    /// Its message id, as far as the row has one.
+    pub id: Option<String>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a row was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It names no conversation.
+    NoConversation,
+    /// It is a draft without content: its file was never uploaded, and the cache has no path of it.
+    NoContent,
+    /// It is a draft, and the same was sent soon afterwards.
+    SentAfterAll,
+    /// It cannot be understood.
+    Malformed,
+}
+
+/// Where rows could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The table.
+    pub table: &'static str,
+    /// SQLite's words.
+    pub reason: String,
+}
+
+impl Cache {
+    pub(crate) fn empty(kind: Option<Kind>) -> Self {
+        Self {
+            kind,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn leave(
+        &mut self,
+        (table, row): (&'static str, i64),
+        conversation: Option<String>,
+        id: Option<String>,
+        reason: Reason,
+    ) {
+        self.left.push(Left {
+            table,
+            row,
+            conversation,
+            id,
+            reason,
+        });
+    }
+
+    /// Makes one message of the rows that repeat it, finds the runs, and leaves drafts that were sent.
+    pub(crate) fn tidy(&mut self, client: &str) {
+        let mut known: BTreeMap<(String, String), Message> = BTreeMap::new();
+        let messages = std::mem::take(&mut self.messages);
+        for message in messages {
+            let key = (message.conversation.clone(), message.place.id.clone());
+            let joined = match known.remove(&key) {
+                Some(other) => {
+                    self.repeated = self.repeated.saturating_add(1);
+                    other.joined(message)
+                }
+                None => message,
+            };
+            known.insert(key, joined);
+        }
+        self.messages = known.into_values().collect();
+        self.messages
+            .sort_by(|a, b| (&a.conversation, &a.place).cmp(&(&b.conversation, &b.place)));
+        self.conversations
+            .sort_by(|a, b| (&a.id, a.row).cmp(&(&b.id, b.row)));
+        self.runs = runs::of(&self.messages);
+        drafts::leave_sent(self, client);
+    }
+}
+
+impl Message {
+    /// What two rows of one message say together, whichever comes first. A time of the service counts
+    /// more than a device's, then the smaller one.
+    fn joined(self, other: Self) -> Self {
+        let rank = |message: &Self| {
+            let payload = match &message.payload {
+                None => (false, Vec::new()),
+                Some(Payload::Text(text)) => (false, text.clone().into_bytes()),
+                Some(Payload::Bytes(bytes)) => (true, bytes.clone()),
+            };
+            let edited = message.edited_at.unwrap_or(0);
+            (message.payload.is_some(), edited, payload)
+        };
+        let (mut best, rest) = match rank(&self) >= rank(&other) {
+            true => (self, other),
+            false => (other, self),
+        };
+        let time = |message: &Self| (message.is_device_time, message.place.at);
+        if time(&rest) < time(&best) {
+            best.place.at = rest.place.at;
+            best.is_device_time = rest.is_device_time;
+        }
+        best.row = best.row.min(rest.row);
+        best.sender = best.sender.or(rest.sender);
+        best.edited_at = best.edited_at.max(rest.edited_at);
+        best.is_recalled |= rest.is_recalled;
+        best.delivered_at = least(best.delivered_at, rest.delivered_at);
+        best.read_at = least(best.read_at, rest.read_at);
+        best.mentions = best.mentions.or(rest.mentions);
+        best.before = best.before.joined(rest.before);
+        best
+    }
+}
+
+impl Before {
+    /// A row that knows its neighbours counts more than one that stands alone, a hole more than none.
+    fn joined(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Alone, one) | (one, Self::Alone) => one,
+            (Self::Hole, _) | (_, Self::Hole) => Self::Hole,
+            (Self::End, _) | (_, Self::End) => Self::End,
+            (Self::Joined, Self::Joined) => Self::Joined,
+        }
+    }
+}
+
+fn least(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
