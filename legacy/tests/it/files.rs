@@ -3,7 +3,6 @@
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Instant;
 
 use proptest::prelude::*;
 use sampan_legacy::{LegacyError, Source};
@@ -67,17 +66,6 @@ fn a_watcher_may_stop_it() {
     });
     assert!(matches!(stopped, Err(LegacyError::Stopped)));
     assert_eq!(seen, [(0, 2000), (500, 2000), (1000, 2000)]);
-}
-
-/// A figure, not a judgement: `cargo test -p sampan-legacy --release -- --ignored --nocapture`.
-#[test]
-#[ignore = "a figure for the documents"]
-fn how_long_a_hundred_thousand_messages_take() {
-    let phone = phone_with(100_000);
-    let begun = Instant::now();
-    let rows = phone.reads().messages.len();
-    println!("{rows} messages in {:?}", begun.elapsed());
-    assert_eq!(rows, 100_000);
 }
 
 proptest! {

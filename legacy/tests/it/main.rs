@@ -1,5 +1,12 @@
 //! Caches as the SDKs of the field wrote them, read.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic in a test is a failing test"
+)]
+
 mod files;
 mod java;
 mod objc;
