@@ -91,12 +91,12 @@ mod tests {
         assert!(swift(&app, &ann).is_ok());
         assert!(matches!(swift(&app, &ben), Err(LegacyError::OtherClient)));
         assert!(matches!(swift(&ben, &ann), Err(LegacyError::OtherApp)));
-        assert!(outcome(Kind::Swift, "/tmp/copy.sqlite").is_ok());
+        assert!(outcome(Kind::Swift, "/x/copy.sqlite").is_ok());
 
         assert!(outcome(Kind::ObjectiveC, "/c/MessageCache/ann").is_ok());
         let other = outcome(Kind::ObjectiveC, "/c/MessageCache/ben");
         assert!(matches!(other, Err(LegacyError::OtherClient)));
-        assert!(outcome(Kind::ObjectiveC, "/tmp/copy").is_ok());
+        assert!(outcome(Kind::ObjectiveC, "/x/copy").is_ok());
 
         assert!(outcome(Kind::Java, "/d/com.avos.avoscloud.im.v2.ann").is_ok());
         let other = outcome(Kind::Java, "/d/com.avos.avoscloud.im.v2.ben");
