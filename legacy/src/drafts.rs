@@ -15,7 +15,8 @@ const AFTER_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Leaves each draft that an own message with the same content follows. One message excuses one draft.
 pub(crate) fn leave_sent(cache: &mut Cache, client: &str) {
     let mut drafts = std::mem::take(&mut cache.drafts);
-    drafts.sort_by(|a, b| (&a.conversation, a.at, &a.token).cmp(&(&b.conversation, b.at, &b.token)));
+    drafts
+        .sort_by(|a, b| (&a.conversation, a.at, &a.token).cmp(&(&b.conversation, b.at, &b.token)));
     let mut used = BTreeSet::new();
     for draft in drafts {
         let after = |message: &Message| {

@@ -25,7 +25,12 @@ pub(crate) fn read(
 
 fn conversation(cache: &mut Cache, mut row: Row<'_>) {
     let Some(id) = row.text("conversation_id") else {
-        return cache.leave(("conversations", row.number), None, None, Reason::NoConversation);
+        return cache.leave(
+            ("conversations", row.number),
+            None,
+            None,
+            Reason::NoConversation,
+        );
     };
     let mut columns: Map<String, Value> = match row.json("instanceData") {
         Some(Value::Object(columns)) => columns,
@@ -40,7 +45,12 @@ fn conversation(cache: &mut Cache, mut row: Row<'_>) {
     columns.extend(without_nulls([
         ("c", row.text("creator").into()),
         ("m", row.json("members").unwrap_or_default()),
-        ("attr", row.json("attr").filter(Value::is_object).unwrap_or_default()),
+        (
+            "attr",
+            row.json("attr")
+                .filter(Value::is_object)
+                .unwrap_or_default(),
+        ),
         ("createdAt", row.text("createdAt").into()),
         ("updatedAt", row.text("updatedAt").into()),
         ("lm", row.time("lm").into()),
@@ -100,7 +110,11 @@ fn message(cache: &mut Cache, mut row: Row<'_>) {
         delivered_at: row.time("receipt_timestamp"),
         read_at: row.time("readAt"),
         mentions,
-        before: if row.flag("breakpoint") { Before::Hole } else { Before::Joined },
+        before: if row.flag("breakpoint") {
+            Before::Hole
+        } else {
+            Before::Joined
+        },
     });
 }
 
@@ -109,6 +123,9 @@ fn mentions(row: &mut Row<'_>) -> Option<Mentions> {
     let all = row.flag("mentionAll");
     let list = row.text("mentionList").unwrap_or_default();
     let names = list.split(|it: char| it == ',' || it.is_whitespace());
-    let clients: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let clients: Vec<String> = names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
     (all || !clients.is_empty()).then_some(Mentions { all, clients })
 }

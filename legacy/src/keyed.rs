@@ -29,7 +29,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Value> {
     let whole = whole.as_dictionary()?;
     let objects = whole.get("$objects")?.as_array()?;
     let root = whole.get("$top")?.as_dictionary()?.get("root")?;
-    let mut archive = Archive { objects, left: VALUES_MAX };
+    let mut archive = Archive {
+        objects,
+        left: VALUES_MAX,
+    };
     archive.value(root, 0)
 }
 
@@ -113,7 +116,11 @@ pub(crate) fn iso(millis: i64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
     let (second, milli) = (of_day / 1000 % 60, of_day % 1000);
@@ -136,14 +143,22 @@ mod tests {
     #[test]
     fn an_archive_that_names_itself_is_none() {
         let mut root = plist::Dictionary::new();
-        root.insert("NS.objects".into(), Plist::Array(vec![Plist::Uid(plist::Uid::new(0))]));
+        root.insert(
+            "NS.objects".into(),
+            Plist::Array(vec![Plist::Uid(plist::Uid::new(0))]),
+        );
         let mut top = plist::Dictionary::new();
         top.insert("root".into(), Plist::Uid(plist::Uid::new(0)));
         let mut whole = plist::Dictionary::new();
-        whole.insert("$objects".into(), Plist::Array(vec![Plist::Dictionary(root)]));
+        whole.insert(
+            "$objects".into(),
+            Plist::Array(vec![Plist::Dictionary(root)]),
+        );
         whole.insert("$top".into(), Plist::Dictionary(top));
         let mut bytes = Vec::new();
-        Plist::Dictionary(whole).to_writer_binary(&mut bytes).unwrap();
+        Plist::Dictionary(whole)
+            .to_writer_binary(&mut bytes)
+            .unwrap();
         assert_eq!(decode(&bytes), None);
     }
 

@@ -44,7 +44,10 @@ fn conversation(cache: &mut Cache, mut row: Row<'_>, table: &'static str) {
     });
     // Times are in seconds in this table alone; of the earlier one nobody knows.
     let mut time = |name: &str| {
-        let seconds = row.take(name).number().filter(|it| *it > 0.0 && table == "conversation_v2");
+        let seconds = row
+            .take(name)
+            .number()
+            .filter(|it| *it > 0.0 && table == "conversation_v2");
         seconds.map_or(Value::Null, |it| rounded(it * 1000.0).into())
     };
     let times = [
@@ -89,7 +92,9 @@ fn message(cache: &mut Cache, mut row: Row<'_>) {
     let at = rounded(time);
     let payload = row.take("payload").payload();
     let mentions = mentions(&mut row);
-    let is_unsent = row.whole("status").is_some_and(|status| UNSENT.contains(&status));
+    let is_unsent = row
+        .whole("status")
+        .is_some_and(|status| UNSENT.contains(&status));
     let Some(id) = id.filter(|_| !is_unsent) else {
         let Some(payload) = payload else {
             return cache.leave(place, Some(conversation), None, Reason::NoContent);
@@ -116,7 +121,11 @@ fn message(cache: &mut Cache, mut row: Row<'_>) {
         delivered_at: row.time("receipt_timestamp"),
         read_at: row.time("read_timestamp"),
         mentions,
-        before: if row.flag("breakpoint") { Before::Hole } else { Before::Joined },
+        before: if row.flag("breakpoint") {
+            Before::Hole
+        } else {
+            Before::Joined
+        },
     });
 }
 
@@ -133,7 +142,9 @@ fn mentions(row: &mut Row<'_>) -> Option<Mentions> {
     let names = list.into_iter().flatten();
     Some(Mentions {
         all,
-        clients: names.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+        clients: names
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect(),
     })
 }
 

@@ -86,7 +86,10 @@ mod tests {
     fn a_name_of_another_client_or_app_is_refused_and_one_that_says_nothing_is_not() {
         let (app, ann, ben) = (hash("my-app"), hash("ann"), hash("ben"));
         let swift = |app: &str, client: &str| {
-            outcome(Kind::Swift, &format!("/x/{app}/IM/{client}/database.sqlite"))
+            outcome(
+                Kind::Swift,
+                &format!("/x/{app}/IM/{client}/database.sqlite"),
+            )
         };
         assert!(swift(&app, &ann).is_ok());
         assert!(matches!(swift(&app, &ben), Err(LegacyError::OtherClient)));

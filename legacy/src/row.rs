@@ -78,7 +78,10 @@ impl Cell {
     /// A number, also one that is written as text.
     pub(crate) fn number(self) -> Option<f64> {
         match self {
-            #[expect(clippy::cast_precision_loss, reason = "times and flags are far below 2^53")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "times and flags are far below 2^53"
+            )]
             Self::Integer(number) => Some(number as f64),
             Self::Real(number) => Some(number),
             Self::Text(bytes) => str::from_utf8(&bytes).ok()?.trim().parse().ok(),

@@ -59,7 +59,9 @@ impl Database {
             let (from, to) = (beside(path, ending), beside(&copy.file, ending));
             match fs::copy(&from, &to) {
                 Ok(_) => {}
-                Err(error) if !ending.is_empty() && error.kind() == std::io::ErrorKind::NotFound => {
+                Err(error)
+                    if !ending.is_empty() && error.kind() == std::io::ErrorKind::NotFound =>
+                {
                     // A copy that an earlier try left must not lend its journal.
                     let _ = fs::remove_file(&to);
                 }
@@ -89,7 +91,8 @@ impl Database {
         if has(&message, "payload") {
             return Ok(Some(Kind::ObjectiveC));
         }
-        let is_java = has(&columns("messages")?, "payload") || has(&columns("conversations")?, "lm");
+        let is_java =
+            has(&columns("messages")?, "payload") || has(&columns("conversations")?, "lm");
         Ok(is_java.then_some(Kind::Java))
     }
 
@@ -103,7 +106,9 @@ impl Database {
         };
         let count = |table: &&str| {
             let asked = format!("SELECT count(*) FROM \"{table}\"");
-            let count = self.connection.query_row(&asked, [], |row| row.get::<_, i64>(0));
+            let count = self
+                .connection
+                .query_row(&asked, [], |row| row.get::<_, i64>(0));
             count.map_or(0, |count| u64::try_from(count).unwrap_or(0))
         };
         tables.iter().map(count).sum()
@@ -224,7 +229,11 @@ pub(crate) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     pub(crate) fn new(all: u64, watch: Watch<'a>) -> Self {
-        Self { rows: 0, all, watch }
+        Self {
+            rows: 0,
+            all,
+            watch,
+        }
     }
 
     pub(crate) const fn rows(&self) -> u64 {

@@ -29,7 +29,9 @@ pub(crate) fn read(
     progress: &mut Progress<'_>,
 ) -> Result<(), LegacyError> {
     database.rows("conversation", cache, progress, conversation)?;
-    database.rows("message", cache, progress, |cache, row| message(cache, row, "message"))?;
+    database.rows("message", cache, progress, |cache, row| {
+        message(cache, row, "message")
+    })?;
     database.rows("last_message", cache, progress, last_message)
 }
 
@@ -61,13 +63,20 @@ fn conversation(cache: &mut Cache, mut row: Row<'_>) {
 fn last_message(cache: &mut Cache, mut row: Row<'_>) {
     let conversation = row.text("conversation_id");
     let Some(Value::Object(mut fields)) = row.json("raw_data") else {
-        return cache.leave(("last_message", row.number), conversation, None, Reason::Malformed);
+        return cache.leave(
+            ("last_message", row.number),
+            conversation,
+            None,
+            Reason::Malformed,
+        );
     };
     if let Some(conversation) = conversation {
         fields.insert("conversation_id".to_owned(), conversation.into());
     }
-    let (columns, cells): (Vec<String>, Vec<Cell>) =
-        fields.into_iter().map(|(name, value)| (name, cell(value))).unzip();
+    let (columns, cells): (Vec<String>, Vec<Cell>) = fields
+        .into_iter()
+        .map(|(name, value)| (name, cell(value)))
+        .unzip();
     let row = Row {
         number: row.number,
         columns: &columns,
@@ -141,7 +150,10 @@ fn payload(row: &mut Row<'_>) -> Option<Payload> {
     let is_binary = row.flag("binary");
     let content = row.take("content");
     match is_binary {
-        true => content.bytes().filter(|bytes| !bytes.is_empty()).map(Payload::Bytes),
+        true => content
+            .bytes()
+            .filter(|bytes| !bytes.is_empty())
+            .map(Payload::Bytes),
         false => content.payload(),
     }
 }
@@ -158,12 +170,18 @@ fn mentions(row: &mut Row<'_>) -> Option<Mentions> {
     let names = list.into_iter().flatten();
     Some(Mentions {
         all: all == Some(1),
-        clients: names.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+        clients: names
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect(),
     })
 }
 
 /// A map without what is null in it.
-pub(crate) fn without_nulls(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Map<String, Value> {
+pub(crate) fn without_nulls(
+    fields: impl IntoIterator<Item = (&'static str, Value)>,
+) -> Map<String, Value> {
     let there = fields.into_iter().filter(|(_, value)| !value.is_null());
-    there.map(|(name, value)| (name.to_owned(), value)).collect()
+    there
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

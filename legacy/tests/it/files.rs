@@ -26,7 +26,11 @@ fn a_file_that_is_no_database_and_one_that_is_gone_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache");
     assert!(matches!(read(&path), Err(LegacyError::Io { .. })));
-    std::fs::write(&path, "this is a letter, and no database at all. ".repeat(100)).unwrap();
+    std::fs::write(
+        &path,
+        "this is a letter, and no database at all. ".repeat(100),
+    )
+    .unwrap();
     assert!(matches!(read(&path), Err(LegacyError::NoDatabase { .. })));
 }
 
@@ -36,16 +40,30 @@ fn rows_on_both_sides_of_a_damaged_page_are_read() {
     let phone = phone_with(5000);
     let whole = phone.reads().messages.len();
     assert_eq!(whole, 5000);
-    let mut file = std::fs::OpenOptions::new().write(true).open(phone.path()).unwrap();
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(phone.path())
+        .unwrap();
     let pages = file.metadata().unwrap().len() / 4096;
     file.seek(SeekFrom::Start(pages / 3 * 4096)).unwrap();
     file.write_all(&[0xaa; 4096]).unwrap();
     drop(file);
     let cache = read(&phone.path()).unwrap();
     assert!(!cache.damage.is_empty(), "the damage is told");
-    let times: Vec<i64> = cache.messages.iter().map(|message| message.place.at).collect();
-    assert!(times.first() == Some(&1000) && times.last() == Some(&5_000_000), "both ends are read");
-    assert!(times.len() > 4500 && times.len() < 5000, "{} rows", times.len());
+    let times: Vec<i64> = cache
+        .messages
+        .iter()
+        .map(|message| message.place.at)
+        .collect();
+    assert!(
+        times.first() == Some(&1000) && times.last() == Some(&5_000_000),
+        "both ends are read"
+    );
+    assert!(
+        times.len() > 4500 && times.len() < 5000,
+        "{} rows",
+        times.len()
+    );
 }
 
 #[test]
@@ -62,7 +80,11 @@ fn a_watcher_may_stop_it() {
     let mut seen = Vec::new();
     let stopped = sampan_legacy::read(&source, &mut |rows, all| {
         seen.push((rows, all));
-        if rows >= 1000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if rows >= 1000 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     assert!(matches!(stopped, Err(LegacyError::Stopped)));
     assert_eq!(seen, [(0, 2000), (500, 2000), (1000, 2000)]);

@@ -64,17 +64,28 @@ fn rows_are_messages_in_each_version() {
             "tea/4000 m4 ben: four",
         ];
         assert_eq!(lines(&cache), expected);
-        let [one, two, three, _] = &cache.messages[..] else { panic!("four messages") };
-        assert_eq!((one.delivered_at, one.read_at, one.edited_at), (None, None, None));
+        let [one, two, three, _] = &cache.messages[..] else {
+            panic!("four messages")
+        };
+        assert_eq!(
+            (one.delivered_at, one.read_at, one.edited_at),
+            (None, None, None)
+        );
         assert_eq!((two.delivered_at, two.edited_at), (None, Some(2500)));
-        assert_eq!((three.delivered_at, three.read_at), (Some(3100), Some(3200)));
+        assert_eq!(
+            (three.delivered_at, three.read_at),
+            (Some(3100), Some(3200))
+        );
         assert!(three.is_recalled && !two.is_recalled);
         assert_eq!(runs(&cache), ["m1-m3"]);
         assert_eq!(cache.drafts[0].token, "uuid");
         let tea = &cache.conversations[0];
         assert_eq!(tea.columns.get("topic").unwrap(), "milk");
         assert_eq!(tea.columns.get("m").unwrap(), &json!(["ann", "ben"]));
-        assert_eq!(tea.columns.get("attr").unwrap(), &json!({ "colour": "red" }));
+        assert_eq!(
+            tea.columns.get("attr").unwrap(),
+            &json!({ "colour": "red" })
+        );
     }
 }
 
@@ -90,11 +101,20 @@ fn bytes_mentions_and_kinds_are_read_where_the_version_has_them() {
          INSERT INTO conversations (conversation_id, sys, isTransient) VALUES ('news', 1, 0);",
     );
     let cache = phone.reads();
-    assert_eq!(cache.messages[0].payload, Some(Payload::Bytes(vec![0, 255])));
+    assert_eq!(
+        cache.messages[0].payload,
+        Some(Payload::Bytes(vec![0, 255]))
+    );
     assert!(cache.messages[0].mentions.as_ref().unwrap().all);
-    assert_eq!(cache.messages[1].mentions.as_ref().unwrap().clients, ["ann", "carl"]);
+    assert_eq!(
+        cache.messages[1].mentions.as_ref().unwrap().clients,
+        ["ann", "carl"]
+    );
     assert_eq!(cache.messages[2].mentions, None);
-    assert_eq!(cache.conversations[0].columns.get("sys").unwrap(), &json!(true));
+    assert_eq!(
+        cache.conversations[0].columns.get("sys").unwrap(),
+        &json!(true)
+    );
     assert_eq!(cache.conversations[0].columns.get("tr"), None);
 }
 
@@ -109,7 +129,10 @@ fn every_row_is_a_message_a_draft_or_listed() {
          ('tea', 'u', 1200, 'ann', 0, 0, 0, NULL, 4, 0, 'u');"
     ));
     let cache = phone.reads();
-    assert_eq!(reasons(&cache), [Reason::NoConversation, Reason::NoContent, Reason::NoContent]);
+    assert_eq!(
+        reasons(&cache),
+        [Reason::NoConversation, Reason::NoContent, Reason::NoContent]
+    );
     assert_eq!(lines(&cache), ["tea/0 m2 ann: timeless"]);
     let known = cache.messages.len() + cache.drafts.len() + cache.left.len();
     assert_eq!(cache.rows, known as u64 + cache.repeated);

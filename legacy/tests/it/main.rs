@@ -78,7 +78,10 @@ fn line(message: &Message) -> String {
     };
     let sender = message.sender.as_deref().unwrap_or("?");
     let place = &message.place;
-    format!("{}/{} {} {sender}: {says}", message.conversation, place.at, place.id)
+    format!(
+        "{}/{} {} {sender}: {says}",
+        message.conversation, place.at, place.id
+    )
 }
 
 fn lines(cache: &Cache) -> Vec<String> {
@@ -88,7 +91,8 @@ fn lines(cache: &Cache) -> Vec<String> {
 /// The runs of a cache, by the ids at their ends.
 fn runs(cache: &Cache) -> Vec<String> {
     let runs = cache.runs.iter();
-    runs.map(|run| format!("{}-{}", run.from.id, run.to.id)).collect()
+    runs.map(|run| format!("{}-{}", run.from.id, run.to.id))
+        .collect()
 }
 
 fn reasons(cache: &Cache) -> Vec<Reason> {

@@ -50,12 +50,24 @@ fn phone() -> Phone {
 fn rows_are_messages_and_archived_names_are_mentions() {
     let cache = phone().reads();
     assert_eq!(cache.kind, Some(Kind::ObjectiveC));
-    let expected = ["tea/1000 m1 ann: one", "tea/2000 m2 ben: two", "tea/3000 m3 ben: three", "tea/4000 m4 ben: four"];
+    let expected = [
+        "tea/1000 m1 ann: one",
+        "tea/2000 m2 ben: two",
+        "tea/3000 m3 ben: three",
+        "tea/4000 m4 ben: four",
+    ];
     assert_eq!(lines(&cache), expected);
     let second = &cache.messages[1];
-    assert_eq!((second.delivered_at, second.edited_at), (Some(2100), Some(2500)));
+    assert_eq!(
+        (second.delivered_at, second.edited_at),
+        (Some(2100), Some(2500))
+    );
     assert_eq!(second.mentions.as_ref().unwrap().clients, ["ben", "carl"]);
-    assert_eq!(cache.messages[0].mentions, Some(Default::default()), "an empty list is a list");
+    assert_eq!(
+        cache.messages[0].mentions,
+        Some(Default::default()),
+        "an empty list is a list"
+    );
     assert_eq!(cache.messages[2].mentions, None);
     assert!(cache.messages[3].mentions.as_ref().unwrap().all);
     assert_eq!(runs(&cache), ["m1-m3"]);
@@ -66,7 +78,10 @@ fn rows_are_messages_and_archived_names_are_mentions() {
 fn drafts_without_a_token_are_named_by_what_they_are() {
     let phone = phone();
     let names = |drafts: &[sampan_legacy::Draft]| {
-        drafts.iter().map(|draft| draft.token.clone()).collect::<Vec<_>>()
+        drafts
+            .iter()
+            .map(|draft| draft.token.clone())
+            .collect::<Vec<_>>()
     };
     let first = names(&phone.reads().drafts);
     assert_eq!(first.len(), 2);
@@ -95,7 +110,11 @@ fn earlier_tables_are_read_by_the_columns_that_they_have() {
     for (schema, columns, values) in [
         (FIRST.to_owned(), "", ""),
         (format!("{FIRST}{READ}"), ", read_timestamp", ", 1300.0"),
-        (format!("{FIRST}{READ}{PATCH}"), ", read_timestamp, patch_timestamp", ", 1300.0, 1400.0"),
+        (
+            format!("{FIRST}{READ}{PATCH}"),
+            ", read_timestamp, patch_timestamp",
+            ", 1300.0, 1400.0",
+        ),
     ] {
         let phone = Phone::with(&schema);
         phone.does(&format!(
@@ -106,9 +125,15 @@ fn earlier_tables_are_read_by_the_columns_that_they_have() {
         let cache = phone.reads();
         assert_eq!(lines(&cache), ["tea/1000 m1 ann: one"]);
         assert_eq!(cache.messages[0].read_at.is_some(), !columns.is_empty());
-        assert_eq!(cache.messages[0].edited_at.is_some(), columns.contains("patch"));
+        assert_eq!(
+            cache.messages[0].edited_at.is_some(),
+            columns.contains("patch")
+        );
         assert_eq!(cache.conversations[0].muted, Some(true));
-        assert_eq!(cache.conversations[0].columns.get("m").unwrap(), &json!(["ann", "ben"]));
+        assert_eq!(
+            cache.conversations[0].columns.get("m").unwrap(),
+            &json!(["ann", "ben"])
+        );
     }
 }
 
@@ -122,14 +147,23 @@ fn a_conversation_is_what_the_archived_row_says_and_else_what_the_columns_say() 
                 ('hall', 'Hall', 'ben', 1, '', {attributes}, 1577836800.0, 0, NULL, NULL);"
     ));
     let cache = phone.reads();
-    let [hall, tea] = &cache.conversations[..] else { panic!("two conversations") };
+    let [hall, tea] = &cache.conversations[..] else {
+        panic!("two conversations")
+    };
     assert_eq!(tea.columns.get("name").unwrap(), "Tea");
-    assert_eq!(tea.columns.get("attr").unwrap(), &json!({ "colour": "blue" }));
+    assert_eq!(
+        tea.columns.get("attr").unwrap(),
+        &json!({ "colour": "blue" })
+    );
     let since = json!({ "__type": "Date", "iso": "2020-02-29T00:00:00.000Z" });
     assert_eq!(tea.columns.get("since").unwrap(), &since);
     assert_eq!(hall.columns.get("tr").unwrap(), &json!(true));
-    assert_eq!(hall.columns.get("createdAt").unwrap(), &json!(1_577_836_800_000_i64));
-    let attributes = json!({ "colour": "red", "level": 3, "ratio": 0.5, "open": true, "tags": ["a", "b"] });
+    assert_eq!(
+        hall.columns.get("createdAt").unwrap(),
+        &json!(1_577_836_800_000_i64)
+    );
+    let attributes =
+        json!({ "colour": "red", "level": 3, "ratio": 0.5, "open": true, "tags": ["a", "b"] });
     assert_eq!(hall.columns.get("attr").unwrap(), &attributes);
     assert_eq!((hall.muted, tea.muted), (None, Some(false)));
 }
@@ -146,6 +180,10 @@ fn a_draft_that_was_sent_soon_afterwards_is_listed_and_not_kept() {
          ('m2', 'tea', 'ben', 2001.0, 0, 0, 0, 0, NULL, '{{\"_lctype\":-1,\"_lctext\":\"hi\"}}', 2, 0);"
     ));
     let cache = phone.reads();
-    assert_eq!(reasons(&cache), [Reason::SentAfterAll], "one message excuses one draft");
+    assert_eq!(
+        reasons(&cache),
+        [Reason::SentAfterAll],
+        "one message excuses one draft"
+    );
     assert_eq!(cache.drafts.len(), 1);
 }

@@ -54,7 +54,10 @@ fn rows_are_messages_with_what_the_sdk_kept_of_them() {
     let times = (second.delivered_at, second.read_at, second.edited_at);
     assert_eq!(times, (Some(2100), Some(2200), Some(2500)));
     assert_eq!(second.mentions.as_ref().unwrap().clients, ["ann"]);
-    assert_eq!(cache.messages[0].mentions, None, "no field is not an empty list");
+    assert_eq!(
+        cache.messages[0].mentions, None,
+        "no field is not an empty list"
+    );
 }
 
 /// A hole is between two neighbours that are both marked; a message that stands alone joins nothing.
@@ -69,7 +72,10 @@ fn failed_rows_are_drafts_by_their_token_and_one_without_content_is_listed() {
     let draft = &cache.drafts[0];
     assert_eq!((draft.token.as_str(), draft.at), ("dt-1", 5500));
     assert_eq!(draft.payload, Payload::Text("never sent".into()));
-    assert_eq!((cache.drafts.len(), reasons(&cache)), (1, vec![Reason::NoContent]));
+    assert_eq!(
+        (cache.drafts.len(), reasons(&cache)),
+        (1, vec![Reason::NoContent])
+    );
 }
 
 #[test]
@@ -78,7 +84,11 @@ fn a_conversation_keeps_the_columns_that_the_service_sent() {
     let tea = &cache.conversations[0];
     assert!(tea.is_outdated);
     assert_eq!(tea.columns.get("topic").unwrap(), "milk");
-    assert_eq!(tea.columns.get("msg"), None, "the last message is no column");
+    assert_eq!(
+        tea.columns.get("msg"),
+        None,
+        "the last message is no column"
+    );
 }
 
 /// 17.x keeps a write-ahead log, and an app that was killed leaves it behind.
@@ -94,7 +104,11 @@ fn what_is_still_in_the_write_ahead_log_is_read() {
     assert!(log.metadata().unwrap().len() > 0, "the log holds something");
     let before = std::fs::read(phone.path()).unwrap();
     assert!(lines(&phone.reads()).contains(&"tea/6000 m6 ben: in the log".to_owned()));
-    assert_eq!(std::fs::read(phone.path()).unwrap(), before, "the cache is not written to");
+    assert_eq!(
+        std::fs::read(phone.path()).unwrap(),
+        before,
+        "the cache is not written to"
+    );
 }
 
 /// The service's id of a message is the whole key: what 16.x stored as an empty binary text is lost.
@@ -106,5 +120,8 @@ fn an_empty_binary_text_of_the_early_versions_is_a_lost_content() {
          ('tea', 1000, 'm1', 'ann', '', 1, NULL, NULL, NULL, NULL, NULL, 2, 1),
          ('tea', 2000, 'm2', 'ann', '', 0, NULL, NULL, NULL, NULL, NULL, 2, 1);",
     );
-    assert_eq!(lines(&phone.reads()), ["tea/1000 m1 ann: (lost)", "tea/2000 m2 ann: "]);
+    assert_eq!(
+        lines(&phone.reads()),
+        ["tea/1000 m1 ann: (lost)", "tea/2000 m2 ann: "]
+    );
 }
