@@ -73,8 +73,8 @@ impl Device {
     }
 
     async fn go_online(&self) -> Outcome<()> {
-        self.client.connect().await?;
-        timeout(PATIENCE, self.client.opened()).await??;
+        self.client.go_online(None)?;
+        timeout(PATIENCE, self.client.wait_online()).await??;
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl Device {
             }
             "unread" => self.unread(details).await,
             "leave" => {
-                self.client.disconnect().await?;
+                self.client.go_offline()?;
                 Ok(json!({}))
             }
             "return" => {
@@ -134,7 +134,7 @@ impl Device {
 
     /// Waits until some conversation's newest message is another's with these words.
     async fn hears(&self, words: &str) -> Outcome<Value> {
-        let me = self.client.id();
+        let me = self.client.client_id();
         let heard = self.until(async || {
             let list = self
                 .client

@@ -66,7 +66,7 @@ async fn tell() -> Outcome<()> {
     let engine = Engine::open(config(&server, &store)?)?;
     let phone = engine.client(me.clone(), ClientOptions::default()).await?;
     let began = Stopwatch::start();
-    phone.connect().await?;
+    phone.go_online(None)?;
     let list = synced(&phone).await?;
     let unread = phone.unread_totals().await?.all;
     line(&format!(
@@ -100,9 +100,9 @@ async fn tell() -> Outcome<()> {
     let laptop = watch
         .client(other.clone(), ClientOptions::default())
         .await?;
-    laptop.connect().await?;
-    timeout(PATIENCE, laptop.opened()).await??;
-    phone.connect().await?;
+    laptop.go_online(None)?;
+    timeout(PATIENCE, laptop.wait_online()).await??;
+    phone.go_online(None)?;
     until(&phone, |state| state.outbox.waiting == Count(0)).await?;
     let arrived = at_the_service(&laptop, &chat.id, &me).await?;
     transcript(&phone, &chat.id, 4).await?;

@@ -74,8 +74,8 @@ async fn main() -> Outcome<()> {
     config.limits = Limits::unthrottled();
     let engine = Engine::open(config)?;
     let client = engine.client(me, ClientOptions::default()).await?;
-    client.connect().await?;
-    client.opened().await?;
+    client.go_online(None)?;
+    client.wait_online().await?;
     let stored = Arc::new(AtomicU64::new(0));
     let bar = Bar::start("stored", Arc::clone(&stored), expected);
     fetch_everything(&client, &stored).await?;

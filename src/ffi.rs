@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use crate::model::{
-    AppId, ClientId, CommitSeq, ConversationId, ConversationKey, Count, ItemKey, Json, LocalId,
-    MessageId, MessageKey, OutboxEntryId, Tag, Timestamp,
+    AppId, ClientId, CommitSeq, ConversationId, ConversationKey, Count, DeviceTag, ItemKey, Json,
+    LocalId, MessageId, MessageKey, OutboxEntryId, Timestamp,
 };
 use crate::views::Version;
 use crate::{Config, Limits, SampanError, Secret, ServerAddress};
@@ -22,7 +22,14 @@ macro_rules! text {
     };
 }
 
-text!(AppId, ClientId, Tag, ConversationId, MessageId, LocalId);
+text!(
+    AppId,
+    ClientId,
+    DeviceTag,
+    ConversationId,
+    MessageId,
+    LocalId
+);
 
 uniffi::custom_type!(Json, String, {
     try_lift: |text| Ok(Json::parse(text).map_err(SampanError::from)?),

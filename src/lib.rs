@@ -37,8 +37,8 @@ pub mod wire;
 
 pub use api::{
     Client, ClientOptions, Conversation, ConversationList, ConversationsCursor, ConversationsPage,
-    CreatedConversation, Engine, EventObserver, ExtensionInbox, FetchedHistory, GapEdge, LogLevel,
-    LogRecord, LogSink, PageItem, SentMessage, Signer, Subscription, Timeline, TimelineGap,
+    CreatedConversation, Engine, EventObserver, EventSubscription, ExtensionInbox, FetchedHistory,
+    GapEdge, LogLevel, LogRecord, LogSink, PageItem, SentMessage, Signer, Timeline, TimelineGap,
     TimelinePage, TimelinePlace, library_version, set_log_sink,
 };
 pub use config::{
@@ -46,7 +46,7 @@ pub use config::{
     TrustedRoots,
 };
 pub use error::SampanError;
-pub use model::{LocalData, NetworkChange, Operation, OperationSignature};
+pub use model::{LocalData, NetworkChange, OperationSignature, OtherDevice, SigningRequest};
 pub use runtime::{EventStream, InboxReport};
 pub use store::{OpenReport, SetAside, StorageUsage};
 pub use views::{

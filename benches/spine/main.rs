@@ -21,7 +21,7 @@ mod support;
 
 use std::path::Path;
 
-use sampan::model::{AppId, ClientId, Content};
+use sampan::model::{AppId, ClientId, MessageContent};
 use sampan::{Config, Limits, ServerAddress};
 use serde_json::Value;
 use support::Outcome;
@@ -105,6 +105,6 @@ fn words(number: u32) -> String {
     text
 }
 
-fn content(number: u32) -> Content {
-    Content::text(words(number))
+fn content(number: u32) -> MessageContent {
+    MessageContent::text(words(number))
 }

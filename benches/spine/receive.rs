@@ -357,8 +357,8 @@ async fn receive(server: &str, store: &Path, total: u32) -> Outcome<Arc<Engine>>
     let engine = Engine::open(config(server, store)?)?;
     let client = engine.client(owner()?, ClientOptions::default()).await?;
     let mut events = client.events();
-    client.connect().await?;
-    client.opened().await?;
+    client.go_online(None)?;
+    client.wait_online().await?;
     println!("0");
     let mut received = 0;
     while received < total {
@@ -373,7 +373,7 @@ async fn receive(server: &str, store: &Path, total: u32) -> Outcome<Arc<Engine>>
             println!("{received}");
         }
     }
-    engine.suspend().await?;
+    engine.pause().await?;
     println!("{received}");
     Ok(engine)
 }

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use sampan::model::{Content, LocalId, Mentions, OutboxEntryId, Timestamp};
+use sampan::model::{LocalId, Mentions, MessageContent, OutboxEntryId, Timestamp};
 use sampan::store::{CommitClass, Intent, Overlay, SendIntent};
 use serde_json::Value;
 
@@ -167,7 +167,7 @@ fn app(ask: &Sender<Wish>, raw: &mut File, pace: Pace) -> Outcome<(Samples, Samp
 
 fn enqueue(overlay: &mut Overlay<'_>, turn: u32) -> Outcome<OutboxEntryId> {
     let intent = Intent::Send(SendIntent {
-        content: Content::text("word ".repeat(40)),
+        content: MessageContent::text("word ".repeat(40)),
         mentions: Mentions::default(),
         receipt: true,
         transient: false,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
-use sampan::model::{Content, Message};
+use sampan::model::{Message, MessageContent};
 use serde::{Deserialize, Serialize};
 
 use crate::subject::{Class, PAGE, Setting, Subject};
@@ -97,7 +97,7 @@ impl Stored {
     fn of(message: &Message) -> Self {
         let text = message.content.words().map(str::to_owned);
         let data = match &message.content {
-            Content::Binary { data } => Some(data.clone()),
+            MessageContent::Binary { data } => Some(data.clone()),
             _ => None,
         };
         let mentions = message.mentions.clients.iter();

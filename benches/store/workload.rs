@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use sampan::model::{
-    ClientId, Content, ConversationId, Mentions, Message, MessageId, MessageState, Timestamp,
+    ClientId, ConversationId, Mentions, Message, MessageContent, MessageId, MessageState, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -122,10 +122,10 @@ impl Workload {
                 let place = drawn_place(usize::try_from(batch)?, usize::try_from(n % BATCH)?);
                 let sender = member(place, self.random.below(MEMBERS as u32) as usize)?;
                 let content = match text {
-                    Text::Random => Content::Binary {
+                    Text::Random => MessageContent::Binary {
                         data: self.random.bytes(TEXT_BYTES),
                     },
-                    Text::Words | Text::Real => Content::text(words.draw(&mut self.random)),
+                    Text::Words | Text::Real => MessageContent::text(words.draw(&mut self.random)),
                 };
                 (place, sender, FIRST_AT_MS + i64::try_from(n)?, content)
             }
@@ -136,7 +136,12 @@ impl Workload {
     }
 }
 
-fn message(sender: ClientId, id: MessageId, at_ms: i64, content: Content) -> Outcome<Message> {
+fn message(
+    sender: ClientId,
+    id: MessageId,
+    at_ms: i64,
+    content: MessageContent,
+) -> Outcome<Message> {
     Ok(Message {
         // The stores file a message under its conversation's number, not under this.
         conversation: ConversationId::new("c")?,
@@ -227,7 +232,7 @@ impl Recording {
         .collect()
     }
 
-    fn message(&self, n: u64) -> Outcome<(usize, ClientId, i64, Content)> {
+    fn message(&self, n: u64) -> Outcome<(usize, ClientId, i64, MessageContent)> {
         let found = self.order.get(usize::try_from(n)?);
         let (at_ms, place, index) = *found.ok_or("more messages than were recorded")?;
         let recorded = self
@@ -236,7 +241,7 @@ impl Recording {
             .ok_or("no such conversation")?;
         let said = recorded.messages.get(index).ok_or("no such message")?;
         let author = recorded.members.get(said.1).ok_or("no such author")?;
-        let content = Content::text(said.2.clone());
+        let content = MessageContent::text(said.2.clone());
         Ok((place, ClientId::new(author)?, at_ms, content))
     }
 }

@@ -234,7 +234,7 @@ fn message(conversation: &ConversationId, index: u32) -> Outcome<Message> {
         local_id: None,
         sender: ClientId::new("ben")?,
         sent_at,
-        content: sampan::model::Content::text(words),
+        content: sampan::model::MessageContent::text(words),
         mentions: Mentions::default(),
         state: MessageState::Sent,
         edited_at: None,

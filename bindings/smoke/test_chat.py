@@ -129,8 +129,8 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
 
     async def online(self, engine, name):
         client = await engine.client(name, sampan.ClientOptions())
-        await client.connect()
-        await asyncio.wait_for(client.opened(), PATIENCE)
+        client.go_online()
+        await asyncio.wait_for(client.wait_online(), PATIENCE)
         return client
 
     async def named(self, client):
@@ -248,8 +248,8 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
             kind=sampan.ConversationKind.NORMAL, members=["ben"],
             uniqueness=sampan.Uniqueness.UNIQUE))
         self.assertEqual(office.asked, [], "nothing is signed before it is sent")
-        await ann.connect()
-        await asyncio.wait_for(ann.opened(), PATIENCE)
+        ann.go_online()
+        await asyncio.wait_for(ann.wait_online(), PATIENCE)
 
         async def everything_is_sent():
             while await ann.outbox():
@@ -265,7 +265,7 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
         sampan.set_log_sink(notes, sampan.LogLevel.DEBUG)
         engine = self.engine("phone")
         ann = await engine.client("ann", sampan.ClientOptions())
-        await ann.connect()
+        ann.go_online()
         self.assertTrue(await asyncio.to_thread(notes.warned.wait, PATIENCE))
         for record in list(notes.records):
             self.assertTrue(record.target.startswith("sampan"), record.target)
@@ -276,9 +276,9 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_call_that_may_last_ends_when_it_is_cancelled(self):
         engine = self.engine("phone")
         ann = await engine.client("ann", sampan.ClientOptions())
-        await ann.connect()
+        ann.go_online()
         # Nobody listens there, so the session never opens.
-        waiting = asyncio.create_task(ann.opened())
+        waiting = asyncio.create_task(ann.wait_online())
         await asyncio.sleep(0)
         waiting.cancel()
         with self.assertRaises(asyncio.CancelledError):

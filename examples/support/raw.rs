@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sampan::InsecureConnections;
 use sampan::model::{
-    AppId, ClientId, Content, ConversationId, Mentions, MessageId, MessageRef, Timestamp,
+    AppId, ClientId, ConversationId, Mentions, MessageContent, MessageId, MessageRef, Timestamp,
 };
 use sampan::net::{Connection, Frame, Incoming, SocketTransport, Target, Tls, Transport};
 use sampan::wire::generated::{
@@ -238,7 +238,7 @@ impl RawConnection {
         conversation: &ConversationId,
         text: &str,
     ) -> Outcome<Posted> {
-        let content = Content::text(text);
+        let content = MessageContent::text(text);
         let body = convert::direct(conversation, &content, &Mentions::default());
         self.post(sender, Command::direct(body)).await
     }
@@ -250,7 +250,7 @@ impl RawConnection {
         message: &MessageRef,
         text: &str,
     ) -> Outcome<()> {
-        let (data, binary) = content::encode(&Content::text(text)).into_fields();
+        let (data, binary) = content::encode(&MessageContent::text(text)).into_fields();
         let item = PatchItem {
             data: data.map(String::into_bytes),
             binary_msg: binary,
@@ -261,7 +261,7 @@ impl RawConnection {
 
     /// Takes a message back.
     pub(crate) async fn recall(&self, sender: &ClientId, message: &MessageRef) -> Outcome<()> {
-        let recalled = Content::Recalled {
+        let recalled = MessageContent::Recalled {
             caption: None,
             details: sampan::model::Details::default(),
         };

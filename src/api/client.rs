@@ -1,11 +1,12 @@
 //! A client: one identity, its session, its conversations, its outbox.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::model::{
-    ClientId, ConversationId, LocalData, NewConversation, OutboxEntry, OutboxEntryId, SessionEnd,
-    SessionState, StoreHealth, Tag,
+    ClientId, ConversationId, DeviceTag, LocalData, NewConversation, OtherDevice, OutboxEntry,
+    OutboxEntryId, SessionState, StoreHealth,
 };
 use crate::runtime::{ClientCore, EventStream, InboxReport, LiveList, OpenOptions, Runtime, Scope};
 use crate::store::{OpenReport, StorageUsage, Store, StoreKey};
@@ -15,7 +16,7 @@ use crate::{SampanError, Secret};
 
 use super::conversation::Conversation;
 use super::conversation_list::ConversationList;
-use super::observer::{EventObserver, Signer, Subscription, signer_of};
+use super::observer::{EventObserver, EventSubscription, Signer, signer_of};
 use super::views::{ConversationsCursor, ConversationsPage};
 
 /// The most conversations of one page.
@@ -26,7 +27,7 @@ const PAGE_MAX: u32 = 500;
 pub struct ClientOptions {
     /// A tag: of the devices of this client that share it, one is signed in at a time.
     #[uniffi(default)]
-    pub tag: Option<Tag>,
+    pub tag: Option<DeviceTag>,
     /// Signs what the service wants signed; none where it wants nothing signed.
     #[uniffi(default)]
     pub signer: Option<Arc<dyn Signer>>,
@@ -86,8 +87,10 @@ pub struct CreatedConversation {
 
 /// One identity on one engine.
 ///
-/// It works without a connection: reads answer from this device, writes wait in the outbox.
-#[derive(Debug, uniffi::Object)]
+/// It works without a connection: reads answer from this device, writes wait in the outbox. Two handles
+/// of one client are equal.
+#[derive(uniffi::Object)]
+#[uniffi::export(Debug, Eq, Hash)]
 pub struct Client {
     runtime: Arc<Runtime>,
     core: Arc<ClientCore>,
@@ -119,35 +122,64 @@ pub(super) fn unexpected(reply: &Reply) -> SampanError {
     }
 }
 
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.core.id)
+    }
+}
+
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl Eq for Client {}
+
+impl Hash for Client {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.core).hash(state);
+    }
+}
+
 #[uniffi::export]
 impl Client {
     /// The client's id.
     #[must_use]
-    pub fn id(&self) -> ClientId {
+    pub fn client_id(&self) -> ClientId {
         self.core.id.clone()
     }
 
-    /// Goes online, and stays so over broken connections, until `disconnect`. Returns at once: the
-    /// session's state tells how it goes. Another device with the same tag is signed out.
+    /// Goes online, and stays so over broken connections, until `go_offline`. It returns at once: the
+    /// client's state tells how it goes. Another device with the same tag is signed out; an app that
+    /// comes back by itself, not because its user signed in here, says `Keep`.
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` while the store takes no writes: the client connects by itself when it
-    /// does again. `Closed` after signing out.
-    pub async fn connect(&self) -> Result<(), SampanError> {
-        let mode = SignIn::TakeOver;
-        self.request(Request::Connect { mode }).await.map(|_| ())
+    /// `Closed` after signing out and after `shutdown`.
+    #[uniffi::method(default(other_device = None))]
+    pub fn go_online(&self, other_device: Option<OtherDevice>) -> Result<(), SampanError> {
+        let mode = match other_device.unwrap_or_default() {
+            OtherDevice::SignOut => SignIn::TakeOver,
+            OtherDevice::Keep => SignIn::Yield,
+        };
+        self.runtime.go_online(&self.core, mode)
     }
 
-    /// As `connect`, for an app that comes back by itself: if another device with the same tag
-    /// signed in meanwhile, that one keeps the place and this session ends with a conflict.
+    /// Goes offline at once: closes the session. Reads and writes go on working; nothing is sent. The
+    /// service is told where the line is good, and not waited for.
     ///
     /// # Errors
     ///
-    /// Those of `connect`.
-    pub async fn reconnect(&self) -> Result<(), SampanError> {
-        let mode = SignIn::Yield;
-        self.request(Request::Connect { mode }).await.map(|_| ())
+    /// `Closed` after signing out and after `shutdown`.
+    pub fn go_offline(&self) -> Result<(), SampanError> {
+        self.runtime.go_offline(&self.core)
+    }
+
+    /// Tries to connect now, where the next try is planned for later: for a button. It does nothing
+    /// else, and nothing for a client that is to be offline.
+    pub fn retry_now(&self) {
+        self.runtime.retry_now();
     }
 
     /// Waits until the session is open. It waits as long as there is no connection: set a limit of
@@ -156,34 +188,10 @@ impl Client {
     /// # Errors
     ///
     /// `Refused` when the session ended, with the service's code (4111 for a conflict, 4115 when the
-    /// operator removed the client); `NotConnected` when nobody asked for a connection; `Closed`.
-    pub async fn opened(&self) -> Result<(), SampanError> {
-        let mut session = self.core.board.watch_session();
-        let decided = session.wait_for(|state| *state != SessionState::Opening);
-        let state = self
-            .runtime
-            .outside(decided)
-            .await
-            .map(|state| state.clone());
-        if self.core.store.is_closed() {
-            return Err(SampanError::Closed);
-        }
-        match state.map_err(|_| SampanError::Closed)? {
-            SessionState::Ended { reason } => Err(refused(&reason)),
-            SessionState::Open => Ok(()),
-            SessionState::Closed | SessionState::Opening => Err(SampanError::NotConnected),
-        }
-    }
-
-    /// Goes offline at once: closes the session. Reads and writes go on working; nothing is sent. The
-    /// service is told where the line is good, and not waited for.
-    ///
-    /// # Errors
-    ///
-    /// `StoreUnavailable` while the store takes no writes; the client is offline then too. `Closed`
-    /// after signing out.
-    pub async fn disconnect(&self) -> Result<(), SampanError> {
-        self.request(Request::Disconnect).await.map(|_| ())
+    /// operator removed the client); `NotConnected` when the client is to be offline; `Closed`.
+    pub async fn wait_online(&self) -> Result<(), SampanError> {
+        let online = self.runtime.wait_online(&self.core);
+        self.runtime.outside(online).await
     }
 
     /// How it is now, in one value: for a banner, a badge, a first frame. Quick: it reads what is in
@@ -468,9 +476,9 @@ impl Client {
     pub fn observe(
         &self,
         observer: Arc<dyn EventObserver>,
-    ) -> Result<Arc<Subscription>, SampanError> {
+    ) -> Result<Arc<EventSubscription>, SampanError> {
         let scope = Scope::Client(self.core.id.clone());
-        Subscription::start(self.runtime.subscribe(scope), observer)
+        EventSubscription::start(self.runtime.subscribe(scope), observer)
     }
 }
 
@@ -484,13 +492,6 @@ impl Client {
     fn handle(&self, id: ConversationId) -> Arc<Conversation> {
         let (runtime, core) = (Arc::clone(&self.runtime), Arc::clone(&self.core));
         Arc::new(Conversation::new(runtime, core, id))
-    }
-}
-
-fn refused(end: &SessionEnd) -> SampanError {
-    SampanError::Refused {
-        code: end.code(),
-        reason: end.reason().to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A conversation: what is known about it, its timeline, and what is sent to it.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::SampanError;
@@ -15,8 +17,10 @@ use super::client::unexpected;
 use super::timeline::Timeline;
 use super::views::{TimelineGap, TimelinePage, TimelinePlace};
 
-/// A handle of one conversation of one client. Handles are cheap; two of the same are alike.
-#[derive(Debug, uniffi::Object)]
+/// A handle of one conversation of one client. Handles are cheap; two that were made by the same id are
+/// equal.
+#[derive(uniffi::Object)]
+#[uniffi::export(Debug, Eq, Hash)]
 pub struct Conversation {
     runtime: Arc<Runtime>,
     core: Arc<ClientCore>,
@@ -93,12 +97,33 @@ impl Conversation {
     }
 }
 
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Conversation({})", self.id)
+    }
+}
+
+impl PartialEq for Conversation {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core) && self.id == other.id
+    }
+}
+
+impl Eq for Conversation {}
+
+impl Hash for Conversation {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.core).hash(state);
+        self.id.hash(state);
+    }
+}
+
 #[uniffi::export]
 impl Conversation {
     /// The id by which the handle was made. A conversation made offline has another one in its info
     /// once the service has made it; both keep resolving.
     #[must_use]
-    pub fn id(&self) -> ConversationId {
+    pub fn conversation_id(&self) -> ConversationId {
         self.id.clone()
     }
 

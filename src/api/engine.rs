@@ -1,5 +1,7 @@
 //! The engine: one app, one connection, any number of clients.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::model::{ClientId, ConnectionFailure, ConnectionState, NetworkChange};
@@ -7,15 +9,36 @@ use crate::runtime::{EventStream, Runtime, Scope};
 use crate::{Config, SampanError};
 
 use super::client::{Client, ClientOptions};
-use super::observer::{EventObserver, Subscription};
+use super::observer::{EventObserver, EventSubscription};
 
 /// One app's engine: it owns a thread, the one connection to the service, and the clients' stores.
 ///
 /// Dropping the last handle (the engine's, and those of all its clients and conversations) stops it;
 /// `shutdown` does the same and waits until everything is closed.
-#[derive(Debug, uniffi::Object)]
+#[derive(uniffi::Object)]
+#[uniffi::export(Debug, Eq, Hash)]
 pub struct Engine {
     runtime: Arc<Runtime>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Engine({})", self.runtime.app_id())
+    }
+}
+
+impl PartialEq for Engine {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.runtime, &other.runtime)
+    }
+}
+
+impl Eq for Engine {}
+
+impl Hash for Engine {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.runtime).hash(state);
+    }
 }
 
 #[uniffi::export]
@@ -84,8 +107,8 @@ impl Engine {
     pub fn observe(
         &self,
         observer: Arc<dyn EventObserver>,
-    ) -> Result<Arc<Subscription>, SampanError> {
-        Subscription::start(self.runtime.subscribe(Scope::Engine), observer)
+    ) -> Result<Arc<EventSubscription>, SampanError> {
+        EventSubscription::start(self.runtime.subscribe(Scope::Engine), observer)
     }
 
     /// Tells what the operating system says about the network. Without it the engine finds out by
@@ -104,13 +127,13 @@ impl Engine {
     ///
     /// Reads and writes work in the background too: a call opens its client's store again, which
     /// takes some ten milliseconds, and the store is closed again a second later, or by another
-    /// `suspend`, whose return says so. A write that returned is as durable as ever.
+    /// `pause`, whose return says so. A write that returned is as durable as ever.
     ///
     /// # Errors
     ///
     /// `Closed` after `shutdown`.
-    pub async fn suspend(&self) -> Result<(), SampanError> {
-        self.runtime.mailbox().suspend().await
+    pub async fn pause(&self) -> Result<(), SampanError> {
+        self.runtime.mailbox().pause().await
     }
 
     /// Opens the stores and connects again, if a client wants to be online: the app is back. Returns

@@ -3,18 +3,18 @@
 //! ```text
 //!   Engine ── client(id) ──▶ Client ── conversation(id) ──▶ Conversation
 //!     │ observe                │ observe                       │ send, page, mark read
-//!     └────────▶ Subscription ◀┘                               └──▶ store (reads), loop (writes)
+//!     └────────▶ EventSubscription ◀┘                               └──▶ store (reads), loop (writes)
 //! ```
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `engine.rs` | [`Engine`]: open, clients, suspend, resume, shutdown |
+//! | `engine.rs` | [`Engine`]: open, clients, pause, resume, shutdown |
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
 //! | `conversation_list.rs` | [`ConversationList`]: a live window over all conversations |
 //! | `timeline.rs` | [`Timeline`]: a live window over a conversation |
 //! | `inbox.rs` | [`ExtensionInbox`]: what an extension of the app leaves |
-//! | `observer.rs` | [`EventObserver`], [`Signer`], [`Subscription`] |
+//! | `observer.rs` | [`EventObserver`], [`Signer`], [`EventSubscription`] |
 //! | `views.rs` | what reads answer: pages and their items |
 //! | `log.rs` | [`LogSink`] |
 //!
@@ -43,7 +43,7 @@ pub use conversation_list::ConversationList;
 pub use engine::{Engine, library_version};
 pub use inbox::ExtensionInbox;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
-pub use observer::{EventObserver, Signer, Subscription};
+pub use observer::{EventObserver, EventSubscription, Signer};
 pub use timeline::Timeline;
 pub use views::{
     ConversationsCursor, ConversationsPage, GapEdge, PageItem, TimelineGap, TimelinePage,

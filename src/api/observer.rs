@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::SampanError;
-use crate::model::{Event, Operation, OperationSignature};
+use crate::model::{Event, OperationSignature, SigningRequest};
 use crate::runtime::{self, Queue};
 
 /// Told what happens, in batches and in order.
@@ -25,11 +25,11 @@ pub trait EventObserver: Send + Sync {
 
 /// An observation. It ends when this is cancelled or dropped.
 #[derive(Debug, uniffi::Object)]
-pub struct Subscription {
+pub struct EventSubscription {
     queue: Arc<Queue>,
 }
 
-impl Subscription {
+impl EventSubscription {
     pub(super) fn start(
         queue: Arc<Queue>,
         observer: Arc<dyn EventObserver>,
@@ -43,7 +43,7 @@ impl Subscription {
 }
 
 #[uniffi::export]
-impl Subscription {
+impl EventSubscription {
     /// Ends the observation: no batch begins after this. One that is being delivered may still be
     /// running on its thread when this returns.
     pub fn cancel(&self) {
@@ -51,7 +51,7 @@ impl Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl Drop for EventSubscription {
     fn drop(&mut self) {
         self.queue.cancel();
     }
@@ -69,7 +69,7 @@ pub trait Signer: Send + Sync {
     /// # Errors
     ///
     /// Whatever the app reports; the operation waits and is tried again.
-    async fn sign(&self, operation: Operation) -> Result<OperationSignature, SampanError>;
+    async fn sign(&self, operation: SigningRequest) -> Result<OperationSignature, SampanError>;
 }
 
 /// The app's signer, as the loop calls it.

@@ -9,7 +9,7 @@ use super::Json;
 /// The typed kinds travel as a JSON envelope with a type number (`docs/wire.md`); `Plain` is any
 /// other text and `Binary` any bytes. A kind that Sampan does not know arrives as `Custom`, whole.
 #[derive(Clone, PartialEq, uniffi::Enum)]
-pub enum Content {
+pub enum MessageContent {
     /// Words.
     Text {
         /// The words.
@@ -90,7 +90,7 @@ pub enum Content {
     },
 }
 
-impl Content {
+impl MessageContent {
     /// Text with nothing attached: the commonest content.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
@@ -139,10 +139,10 @@ impl Content {
     }
 }
 
-impl fmt::Debug for Content {
+impl fmt::Debug for MessageContent {
     /// Names the kind only: what people write never reaches logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Content::{}(..)", self.kind_name())
+        write!(f, "MessageContent::{}(..)", self.kind_name())
     }
 }
 
@@ -204,8 +204,8 @@ mod tests {
     #[test]
     fn debug_output_names_the_kind_and_hides_the_words() {
         assert_eq!(
-            format!("{:?}", Content::text("meet me at noon")),
-            "Content::text(..)"
+            format!("{:?}", MessageContent::text("meet me at noon")),
+            "MessageContent::text(..)"
         );
     }
 }

@@ -92,7 +92,7 @@ text_id! {
 
 text_id! {
     /// A device tag: of the devices of one client that share a tag, one is signed in at a time.
-    Tag, "a tag", 1..=64
+    DeviceTag, "a tag", 1..=64
 }
 
 text_id! {
@@ -132,7 +132,7 @@ impl ConversationId {
     }
 }
 
-impl Tag {
+impl DeviceTag {
     /// The reserved tag that means "no tag" (protocol.md, section 4.5).
     pub const DEFAULT: &'static str = "default";
 

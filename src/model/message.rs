@@ -1,6 +1,6 @@
 //! A message: who said what, where and when, and how far it got.
 
-use super::{ClientId, Content, ConversationId, LocalId, MessageId, MessageRef, Timestamp};
+use super::{ClientId, ConversationId, LocalId, MessageContent, MessageId, MessageRef, Timestamp};
 
 /// One message of a conversation, as an app shows it.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
@@ -16,7 +16,7 @@ pub struct Message {
     /// The service's time; of an unsent message, this device's when it was enqueued.
     pub sent_at: Timestamp,
     /// What it says.
-    pub content: Content,
+    pub content: MessageContent,
     /// Who is called by name.
     pub mentions: Mentions,
     /// How far it got.

@@ -35,19 +35,22 @@ mod receipt;
 mod session;
 mod time;
 
-pub use content::{Attachment, Content, Details};
+pub use content::{Attachment, Details, MessageContent};
 pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
 pub use count::Count;
 pub use event::{CommitSeq, Event, StoreHealth};
-pub use id::{AppId, ClientId, ConversationId, InvalidId, LocalId, MessageId, MessageRef, Tag};
+pub use id::{
+    AppId, ClientId, ConversationId, DeviceTag, InvalidId, LocalId, MessageId, MessageRef,
+};
 pub use json::{InvalidJson, JSON_DEPTH_MAX, Json, JsonFault, without_halves};
 pub use key::{ConversationKey, InvalidKey, ItemKey, MessageKey, Named};
 pub use message::{Mentions, Message, MessageState, SendFailure};
-pub use operation::{Operation, OperationSignature};
+pub use operation::{OperationSignature, SigningRequest};
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState};
 pub use outgoing::{NewConversation, NewMessage, Uniqueness};
 pub use receipt::{Receipt, Unread};
 pub use session::{
-    ConnectionFailure, ConnectionState, LocalData, NetworkChange, SessionEnd, SessionState,
+    ConnectionFailure, ConnectionState, LocalData, NetworkChange, OtherDevice, SessionEnd,
+    SessionState,
 };
 pub use time::{Now, Timestamp};

@@ -7,7 +7,7 @@ use crate::Secret;
 
 /// What is to be signed; how is in the service's documentation.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
-pub enum Operation {
+pub enum SigningRequest {
     /// Signing in.
     SignIn {
         /// Who.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ClientId, Content, ConversationKind, Json, Mentions};
+use super::{ClientId, ConversationKind, Json, Mentions, MessageContent};
 
 /// A conversation to make.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
@@ -39,7 +39,7 @@ pub enum Uniqueness {
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct NewMessage {
     /// What it says.
-    pub content: Content,
+    pub content: MessageContent,
     /// Who is called by name.
     #[uniffi(default)]
     pub mentions: Mentions,
@@ -51,7 +51,7 @@ pub struct NewMessage {
 impl NewMessage {
     /// A message that calls nobody and is pushed as usual.
     #[must_use]
-    pub fn new(content: Content) -> Self {
+    pub fn new(content: MessageContent) -> Self {
         Self {
             content,
             mentions: Mentions::default(),
@@ -62,6 +62,6 @@ impl NewMessage {
     /// Words with nothing attached: the commonest message.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self::new(Content::text(text))
+        Self::new(MessageContent::text(text))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The state of an engine's one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum ConnectionState {
-    /// Nobody asked for a connection, or the engine is suspended.
+    /// Nobody asked for a connection, or the engine is paused.
     #[default]
     Idle,
     /// Looking the service up or shaking hands.
@@ -132,6 +132,16 @@ pub enum LocalData {
     Keep,
     /// It is removed, unsent work and what extensions left included.
     Wipe,
+}
+
+/// What becomes of another device of the same client that is signed in with the same tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+pub enum OtherDevice {
+    /// It is signed out: the user signs in here.
+    #[default]
+    SignOut,
+    /// It keeps its place, and this session ends with a conflict: the app comes back by itself.
+    Keep,
 }
 
 /// What the operating system says about the network.

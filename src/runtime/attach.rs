@@ -4,7 +4,7 @@
 //! The engine gives a store's writer; the simulator gives one that it can break.
 
 use crate::Limits;
-use crate::model::{ClientId, ConversationId, SessionState, Tag, Timestamp};
+use crate::model::{ClientId, ConversationId, DeviceTag, SessionState, Timestamp};
 use crate::store::{Batch, Commit, CommitClass, OpenReport, Store, StoreError, Tended};
 use crate::sync::{SignIn, Signing};
 
@@ -66,7 +66,7 @@ pub struct ClientSetup<W> {
     /// Who.
     pub client: ClientId,
     /// Of the devices that share it, one is signed in at a time.
-    pub tag: Option<Tag>,
+    pub tag: Option<DeviceTag>,
     /// Whether operations are signed by the app's server.
     pub signing: Signing,
     /// Paces and limits.

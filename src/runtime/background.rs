@@ -1,6 +1,6 @@
 //! Clients whose stores are shut while the app is in the background.
 //!
-//! A suspended engine has no file open. A read or a call that needs a store has it opened again, in the
+//! A paused engine has no file open. A read or a call that needs a store has it opened again, in the
 //! background too: the call waits here until the store is open. What is opened in the background is shut
 //! again after [`LINGER`], so that an app which only looked something up is as clean as before.
 

@@ -18,7 +18,9 @@ use super::attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
 use super::events;
 use super::marks::Touched;
 use super::progress::Telling;
-use crate::model::{ClientId, CommitSeq, Event, Now, Operation, SessionState, StoreHealth, Tag};
+use crate::model::{
+    ClientId, CommitSeq, DeviceTag, Event, Now, SessionState, SigningRequest, StoreHealth,
+};
 use crate::store::{Batch, Overlay, Store, StoreError, Tended};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
@@ -51,7 +53,7 @@ const PROBES: Backoff = Backoff::plain(Duration::from_secs(1), Duration::from_se
 /// A client in the loop. `C` takes a call's answer.
 pub(super) struct ClientLoop<C, W> {
     client: ClientId,
-    tag: Option<Tag>,
+    tag: Option<DeviceTag>,
     signing: Signing,
     limits: Limits,
     /// Goes before the writer, which may hold a claim on the folder.
@@ -112,7 +114,7 @@ pub(super) struct AfterCommit<C> {
     pub(super) compacted: Option<Result<(), SampanError>>,
     pub(super) answers: Vec<(C, Result<Reply, SampanError>)>,
     pub(super) requests: Vec<LinkRequest>,
-    pub(super) signatures: Vec<(EffectId, Operation)>,
+    pub(super) signatures: Vec<(EffectId, SigningRequest)>,
     pub(super) wish: Option<LinkWish>,
     pub(super) events: Vec<Event>,
 }
@@ -620,7 +622,7 @@ fn answers<C>(
     replies.into_iter().filter_map(answer).collect()
 }
 
-fn signature(effect: crate::sync::Effect) -> (EffectId, Operation) {
+fn signature(effect: crate::sync::Effect) -> (EffectId, SigningRequest) {
     match effect {
         crate::sync::Effect::Sign { effect, operation } => (effect, operation),
     }

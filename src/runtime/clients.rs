@@ -27,7 +27,7 @@ use super::mailbox::{Answer, ClientBoard, ClientSigner, OpenedClient};
 use super::store_handle::{OpenStore, Opener, StoreHandle};
 use super::{OpenOptions, blocking, clock};
 use crate::model::LocalData;
-use crate::model::{ClientId, Tag};
+use crate::model::{ClientId, DeviceTag};
 use crate::store::{Store, StoreOptions};
 use crate::threads::Threads;
 use crate::{Config, SampanError};
@@ -41,7 +41,7 @@ pub(crate) struct ClientCore {
     pub(crate) id: ClientId,
     pub(crate) board: ClientBoard,
     pub(crate) store: Arc<StoreHandle>,
-    pub(super) tag: Option<Tag>,
+    pub(super) tag: Option<DeviceTag>,
     /// The state that was told last.
     pub(super) told: Told,
 }

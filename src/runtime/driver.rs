@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -373,12 +373,29 @@ impl Driver {
                     self.give_up(&core);
                 }
             }
+            Command::Wish { core } => self.read_wish(core),
             Command::Network(hint) => self.turns.link(LinkInput::Network(hint)),
-            Command::Suspend { done } => self.suspend(done),
+            Command::Pause { done } => self.pause(done),
             Command::Resume => self.resume(),
             Command::Shutdown { done } => return Flow::Stop(done),
         }
         Flow::Continue
+    }
+
+    /// The app said whether it wants a client to be online. One whose store is shut has it opened.
+    fn read_wish(&mut self, core: Arc<ClientCore>) {
+        let parts = self.turns.ports_mut().clients.get(&core.id);
+        match parts {
+            Some(parts) if Arc::ptr_eq(&parts.core, &core) => {}
+            // Another client has the id by now: this one is closed.
+            Some(_) => return,
+            None => return self.defer(Command::Wish { core }),
+        }
+        for request in core.board.wish.read() {
+            // Nobody waits for the answer: the session's state tells.
+            let (done, _) = oneshot::channel();
+            drop(self.turns.call(&core.id, request, done));
+        }
     }
 
     /// A client signs out: the loop lets go of everything that it has of the client.
@@ -448,8 +465,8 @@ impl Driver {
     }
 
     /// Closes the socket and shuts every store; the caller hears when no file is open.
-    fn suspend(&mut self, done: Answer<()>) {
-        self.turns.link(LinkInput::Suspend);
+    fn pause(&mut self, done: Answer<()>) {
+        self.turns.link(LinkInput::Pause);
         self.turns.settle();
         self.lifecycle = Lifecycle::Background { shut_at: None };
         self.turns.ports().board.is_away.send_replace(true);
@@ -608,7 +625,6 @@ mod tests {
     use crate::net::MemoryTransport;
     use crate::runtime::mailbox::Mailbox;
     use crate::store::MemoryDisk;
-    use crate::sync::Request;
 
     #[tokio::test]
     async fn an_idle_loop_without_a_connection_wants_no_wake() {
@@ -624,7 +640,7 @@ mod tests {
         let ann = ClientId::new("ann").unwrap();
         let opened = OpenedClient::in_memory(&MemoryDisk::new(7), &ann);
         driver.admit(opened);
-        let (done, answer) = tokio::sync::oneshot::channel();
+        let (done, answer) = oneshot::channel();
         let conversation = crate::model::NewConversation::default();
         driver.take(Input::Command(Command::Request {
             client: ann,

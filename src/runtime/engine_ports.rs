@@ -25,7 +25,7 @@ use super::sockets::Sockets;
 use super::store_handle::StoreUse;
 use crate::SampanError;
 use crate::model::{
-    ClientId, CommitSeq, ConnectionState, ConversationId, Event, Now, Operation, SessionState,
+    ClientId, CommitSeq, ConnectionState, ConversationId, Event, Now, SessionState, SigningRequest,
     StoreHealth, Timestamp,
 };
 use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
@@ -101,7 +101,7 @@ impl StoreWriter for ClaimedWriter {
 async fn ask(
     callers: &Callers,
     signer: Signer,
-    operation: Operation,
+    operation: SigningRequest,
 ) -> Result<OperationSignature, String> {
     let (mut done, outcome) = oneshot::channel();
     let work = async move {
@@ -182,7 +182,7 @@ impl Ports for EnginePorts {
         slot: ClientSlot,
         client: &ClientId,
         effect: EffectId,
-        operation: Operation,
+        operation: SigningRequest,
     ) {
         let parts = self.clients.get(client);
         let signer = parts.and_then(|parts| parts.signer.get());

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::OpenOptions;
@@ -11,11 +13,13 @@ use super::background::ClientParts;
 use super::callers::Callers;
 use super::clients::{ClientCore, Opened, SignedOut};
 use super::inbox::InboxReport;
+use super::online::OnlineWish;
 use super::store_handle::OpenStore;
 use crate::SampanError;
 use crate::model::LocalData;
 use crate::model::{
-    ClientId, ConnectionFailure, ConnectionState, Operation, SessionState, StoreHealth, Timestamp,
+    ClientId, ConnectionFailure, ConnectionState, SessionState, SigningRequest, StoreHealth,
+    Timestamp,
 };
 use crate::store::StoreKey;
 use crate::sync::link::NetworkChange;
@@ -26,8 +30,9 @@ use crate::views::SyncState;
 pub(super) const MAILBOX_MAX: usize = 1024;
 
 /// Asks the app's own server for a signature; the text of a failure goes back to the caller.
-pub(crate) type Signer =
-    Arc<dyn Fn(Operation) -> BoxFuture<'static, Result<OperationSignature, String>> + Send + Sync>;
+pub(crate) type Signer = Arc<
+    dyn Fn(SigningRequest) -> BoxFuture<'static, Result<OperationSignature, String>> + Send + Sync,
+>;
 
 /// An app's signer at the loop. The app's object is used and dropped on caller threads only.
 pub(super) struct ClientSigner {
@@ -119,10 +124,15 @@ pub(super) enum Command {
         /// Told when no file of it is open, and its data are wiped if that was asked for.
         done: SignedOut,
     },
+    /// Read whether the app wants a client to be online.
+    Wish {
+        /// Which, of all that ever had its id.
+        core: Arc<ClientCore>,
+    },
     /// The operating system said something about the network.
     Network(NetworkChange),
     /// The app goes to the background.
-    Suspend {
+    Pause {
         /// Told when the socket is closed, all is on disk and no file is open.
         done: Answer<()>,
     },
@@ -137,17 +147,18 @@ pub(super) enum Command {
 
 impl Command {
     /// The client whose store it needs.
-    pub(super) const fn client(&self) -> Option<&ClientId> {
+    pub(super) fn client(&self) -> Option<&ClientId> {
         match self {
             Self::Request { client, .. }
             | Self::Import { client, .. }
             | Self::Compact { client, .. }
             | Self::ChangeKey { client, .. }
             | Self::Wake { client, .. } => Some(client),
+            Self::Wish { core } => Some(&core.id),
             Self::Open { .. }
             | Self::SignOut { .. }
             | Self::Network(_)
-            | Self::Suspend { .. }
+            | Self::Pause { .. }
             | Self::Resume
             | Self::Shutdown { .. } => None,
         }
@@ -161,11 +172,12 @@ impl Command {
             Self::Wake { done, .. } | Self::Compact { done, .. } | Self::ChangeKey { done, .. } => {
                 drop(done.send(Err(error.clone())));
             }
-            // These wait for no store.
+            // Nobody waits for an answer of these.
             Self::Open { .. }
+            | Self::Wish { .. }
             | Self::SignOut { .. }
             | Self::Network(_)
-            | Self::Suspend { .. }
+            | Self::Pause { .. }
             | Self::Resume
             | Self::Shutdown { .. } => {}
         }
@@ -239,13 +251,16 @@ impl EngineBoard {
     }
 }
 
-/// The readable state of one client; the loop alone writes it.
+/// The readable state of one client. The loop writes it; that a session opens or
+/// closes the API says beforehand.
 #[derive(Debug, Default)]
 pub(crate) struct ClientBoard {
     pub(super) session: watch::Sender<SessionState>,
     pub(super) health: watch::Sender<StoreHealth>,
     pub(super) sync: watch::Sender<SyncState>,
     pub(super) inbox: watch::Sender<InboxReport>,
+    /// What the app wants; the API alone writes it.
+    pub(super) wish: OnlineWish,
 }
 
 impl ClientBoard {
@@ -365,17 +380,28 @@ impl Mailbox {
             .await?
     }
 
+    /// Has the loop read whether the app wants a client to be online. It does not wait.
+    pub(super) fn wish(&self, tasks: &Handle, core: &Arc<ClientCore>) -> Result<(), SampanError> {
+        let core = Arc::clone(core);
+        self.post(tasks, Command::Wish { core })
+    }
+
+    /// Passes on a hint about the network without waiting.
+    pub(super) fn hint(&self, tasks: &Handle, hint: NetworkChange) -> Result<(), SampanError> {
+        self.post(tasks, Command::Network(hint))
+    }
+
     /// Passes on what the operating system said about the network.
     pub(crate) async fn network(&self, hint: NetworkChange) -> Result<(), SampanError> {
         self.tell(Command::Network(hint)).await
     }
 
     /// Stops the socket, brings everything to disk and shuts the stores' files.
-    pub(crate) async fn suspend(&self) -> Result<(), SampanError> {
-        self.ask(|done| Command::Suspend { done }).await
+    pub(crate) async fn pause(&self) -> Result<(), SampanError> {
+        self.ask(|done| Command::Pause { done }).await
     }
 
-    /// Goes on after [`Mailbox::suspend`].
+    /// Goes on after [`Mailbox::pause`].
     pub(crate) async fn resume(&self) -> Result<(), SampanError> {
         self.tell(Command::Resume).await
     }
@@ -384,6 +410,23 @@ impl Mailbox {
     pub(crate) async fn shutdown(&self) -> Result<(), SampanError> {
         self.ask(|done| Command::Shutdown { done: Some(done) })
             .await
+    }
+
+    /// Leaves a command and does not wait: where the loop has no room, a caller thread waits for it.
+    fn post(&self, tasks: &Handle, command: Command) -> Result<(), SampanError> {
+        match self.sender.try_send(command) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(SampanError::Closed),
+            Err(TrySendError::Full(command)) => {
+                let sender = self.sender.clone();
+                let work = async move {
+                    // A loop that has ended obeys nobody.
+                    let _ = sender.send(command).await;
+                };
+                self.callers.spawn(tasks, Box::pin(work));
+                Ok(())
+            }
+        }
     }
 
     async fn tell(&self, command: Command) -> Result<(), SampanError> {

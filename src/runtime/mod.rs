@@ -24,6 +24,7 @@
 //! | `publish.rs` | events to subscribers |
 //! | `events.rs` | what the store says changed, as events |
 //! | `client_state.rs` | how a client is, in one value |
+//! | `online.rs` | whether the app wants a client to be online |
 //! | `progress.rs` | what is told of a catch-up |
 //! | `live.rs` | what views that somebody watches have in common |
 //! | `timeline.rs`, `list.rs` | what drives a timeline, and a list of conversations |
@@ -52,6 +53,7 @@ mod list;
 mod live;
 mod mailbox;
 mod marks;
+mod online;
 mod ports;
 mod progress;
 mod publish;
@@ -69,7 +71,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::model::{ClientId, LocalData, Tag};
+use crate::model::{AppId, ClientId, DeviceTag, LocalData};
 use crate::net::{self, SocketTransport, Tls, Transport};
 use crate::store::{Store, StoreKey};
 use crate::threads::{NoThread, Threads};
@@ -122,7 +124,7 @@ pub(crate) struct Runtime {
 /// How a client is opened.
 #[derive(Clone, Default)]
 pub(crate) struct OpenOptions {
-    pub(crate) tag: Option<Tag>,
+    pub(crate) tag: Option<DeviceTag>,
     pub(crate) key: Option<StoreKey>,
     pub(crate) signer: Option<Signer>,
 }
@@ -161,6 +163,10 @@ impl Runtime {
             tasks,
             reads: Threads::new("sampan-read", READ_THREADS_MAX),
         }))
+    }
+
+    pub(crate) const fn app_id(&self) -> &AppId {
+        &self.config.app_id
     }
 
     pub(crate) const fn mailbox(&self) -> &Mailbox {

@@ -6,7 +6,7 @@ use super::attach::StoreWriter;
 use super::marks::Touched;
 use crate::SampanError;
 use crate::model::{
-    ClientId, CommitSeq, ConnectionState, Event, Now, Operation, SessionState, StoreHealth,
+    ClientId, CommitSeq, ConnectionState, Event, Now, SessionState, SigningRequest, StoreHealth,
 };
 use crate::store::Dropped;
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
@@ -49,7 +49,13 @@ pub trait Ports {
     fn answer(&mut self, call: Self::Call, answer: Result<Reply, SampanError>);
 
     /// Asks a client's signer; the outcome is handed to [`TurnLoop::signed`](super::TurnLoop::signed).
-    fn sign(&mut self, slot: ClientSlot, client: &ClientId, effect: EffectId, operation: Operation);
+    fn sign(
+        &mut self,
+        slot: ClientSlot,
+        client: &ClientId,
+        effect: EffectId,
+        operation: SigningRequest,
+    );
 
     /// Reads a client's extension inbox. The machine enqueues the intents found there, under the given
     /// number. None when the client has no inbox, or when the inbox can't be read.

@@ -15,7 +15,7 @@ use super::publish::{EventStream, Scope};
 use super::{ClientCore, OpenOptions, Runtime};
 use crate::model::LocalData;
 use crate::model::{
-    AppId, ClientId, Content, ConversationId, Event, Mentions, NewConversation, NewMessage,
+    AppId, ClientId, ConversationId, Event, Mentions, MessageContent, NewConversation, NewMessage,
     SessionState, StoreHealth, Timestamp,
 };
 use crate::net::{
@@ -184,7 +184,7 @@ async fn what_was_left_is_enqueued_once_wherever_the_import_is_cut_off() {
         drop(Store::in_memory(&disk, ann.clone()).unwrap());
         let inbox = Inbox::new(folder.path().join(nth.to_string()), ann.clone(), None);
         let intent = Intent::Send(SendIntent {
-            content: Content::text("left"),
+            content: MessageContent::text("left"),
             mentions: Mentions::default(),
             receipt: false,
             transient: false,

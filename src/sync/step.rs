@@ -6,7 +6,7 @@ use super::link::{Delivery, LinkRequest, LinkWish};
 use super::request::{Reply, Request, RequestError, RequestId};
 
 pub use crate::model::OperationSignature;
-use crate::model::{Message, Operation, SessionState};
+use crate::model::{Message, SessionState, SigningRequest};
 
 /// One thing that happened to a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,7 +86,7 @@ pub enum Effect {
         /// The number of the effect.
         effect: EffectId,
         /// What to sign.
-        operation: Operation,
+        operation: SigningRequest,
     },
 }
 

@@ -1,7 +1,7 @@
 //! A message as a screen shows it.
 
 use crate::model::{
-    ClientId, Content, ConversationId, LocalId, Mentions, Message, MessageKey, MessageRef,
+    ClientId, ConversationId, LocalId, Mentions, Message, MessageContent, MessageKey, MessageRef,
     MessageState, OutboxEntryId, Timestamp,
 };
 use crate::store::{ConversationRow, Snapshot, TimelineItem};
@@ -26,7 +26,7 @@ pub struct TimelineMessage {
     /// The service's time; of an unsent message, this device's when it was enqueued.
     pub sent_at: Timestamp,
     /// What it says.
-    pub content: Content,
+    pub content: MessageContent,
     /// Who is called by name.
     pub mentions: Mentions,
     /// Whether somebody else calls this client by name.

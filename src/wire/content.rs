@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::json::{parse_object, take_if, take_text, whole};
 use super::payload::Payload;
-use crate::model::{Attachment, Content, Details, Json, without_halves};
+use crate::model::{Attachment, Details, Json, MessageContent, without_halves};
 
 type Object = Map<String, Value>;
 
@@ -58,28 +58,28 @@ pub fn kind_of(payload: &Payload) -> Option<i32> {
 
 /// Reads what a message says.
 #[must_use]
-pub fn decode(payload: Payload) -> Content {
+pub fn decode(payload: Payload) -> MessageContent {
     let text = match payload {
-        Payload::Binary(data) => return Content::Binary { data },
+        Payload::Binary(data) => return MessageContent::Binary { data },
         Payload::Text(text) => text,
     };
     let Ok(mut object) = parse_object("message", &text) else {
-        return Content::Plain { text };
+        return MessageContent::Plain { text };
     };
     let Some(kind) = kind_of_object(&object) else {
-        return Content::Plain { text };
+        return MessageContent::Plain { text };
     };
     object.remove(TYPE);
     let spelled = fields(&without_halves(&text));
     typed(kind, object, &spelled).unwrap_or_else(|| match Json::carried(&*text) {
-        Ok(envelope) => Content::Custom { kind, envelope },
-        Err(_) => Content::Plain { text },
+        Ok(envelope) => MessageContent::Custom { kind, envelope },
+        Err(_) => MessageContent::Plain { text },
     })
 }
 
 /// The content as whoever receives it reads it: the sender is shown the same.
 #[must_use]
-pub fn as_received(content: &Content) -> Content {
+pub fn as_received(content: &MessageContent) -> MessageContent {
     decode(encode(content))
 }
 
@@ -87,36 +87,36 @@ pub fn as_received(content: &Content) -> Content {
 ///
 /// A coordinate that is not finite is written as null: JSON has no word for it.
 #[must_use]
-pub fn encode(content: &Content) -> Payload {
+pub fn encode(content: &MessageContent) -> Payload {
     let object = match content {
-        Content::Plain { text } => return Payload::Text(text.clone()),
-        Content::Binary { data } => return Payload::Binary(data.clone()),
-        Content::Custom { kind, envelope } => return Payload::Text(custom(*kind, envelope)),
-        Content::Text { text, details } => envelope(kind::TEXT, Some(text), details),
-        Content::Recalled { caption, details } => {
+        MessageContent::Plain { text } => return Payload::Text(text.clone()),
+        MessageContent::Binary { data } => return Payload::Binary(data.clone()),
+        MessageContent::Custom { kind, envelope } => return Payload::Text(custom(*kind, envelope)),
+        MessageContent::Text { text, details } => envelope(kind::TEXT, Some(text), details),
+        MessageContent::Recalled { caption, details } => {
             envelope(kind::RECALLED, caption.as_ref(), details)
         }
-        Content::Image {
+        MessageContent::Image {
             attachment,
             caption,
             details,
         } => media(kind::IMAGE, attachment, caption.as_ref(), details),
-        Content::Audio {
+        MessageContent::Audio {
             attachment,
             caption,
             details,
         } => media(kind::AUDIO, attachment, caption.as_ref(), details),
-        Content::Video {
+        MessageContent::Video {
             attachment,
             caption,
             details,
         } => media(kind::VIDEO, attachment, caption.as_ref(), details),
-        Content::File {
+        MessageContent::File {
             attachment,
             caption,
             details,
         } => media(kind::FILE, attachment, caption.as_ref(), details),
-        Content::Location {
+        MessageContent::Location {
             latitude,
             longitude,
             caption,
@@ -138,7 +138,7 @@ fn kind_of_object(object: &Object) -> Option<i32> {
 }
 
 /// Content of a reserved type; none if the envelope lacks what the type needs.
-fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<Content> {
+fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<MessageContent> {
     Some(match kind {
         kind::TEXT => {
             let text = match object.remove(TEXT) {
@@ -146,7 +146,7 @@ fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<Content> {
                 Some(Value::String(text)) => text,
                 Some(_) => return None,
             };
-            Content::Text {
+            MessageContent::Text {
                 text,
                 details: details(object, spelled),
             }
@@ -157,22 +157,22 @@ fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<Content> {
             let caption = take_text(&mut object, TEXT);
             let details = details(object, spelled);
             match kind {
-                kind::IMAGE => Content::Image {
+                kind::IMAGE => MessageContent::Image {
                     attachment,
                     caption,
                     details,
                 },
-                kind::AUDIO => Content::Audio {
+                kind::AUDIO => MessageContent::Audio {
                     attachment,
                     caption,
                     details,
                 },
-                kind::VIDEO => Content::Video {
+                kind::VIDEO => MessageContent::Video {
                     attachment,
                     caption,
                     details,
                 },
-                _ => Content::File {
+                _ => MessageContent::File {
                     attachment,
                     caption,
                     details,
@@ -187,7 +187,7 @@ fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<Content> {
             let latitude = place.remove("latitude")?.as_f64()?;
             put_rest(&mut object, PLACE, place);
             let caption = take_text(&mut object, TEXT);
-            Content::Location {
+            MessageContent::Location {
                 latitude,
                 longitude,
                 caption,
@@ -196,7 +196,7 @@ fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<Content> {
         }
         kind::RECALLED => {
             let caption = take_text(&mut object, TEXT);
-            Content::Recalled {
+            MessageContent::Recalled {
                 caption,
                 details: details(object, spelled),
             }
@@ -407,11 +407,11 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Content {
+    fn read(text: &str) -> MessageContent {
         decode(Payload::Text(text.to_owned()))
     }
 
-    fn value_of(content: &Content) -> Value {
+    fn value_of(content: &MessageContent) -> Value {
         match encode(content) {
             Payload::Text(text) => serde_json::from_str(&text).unwrap(),
             Payload::Binary(_) => panic!("an envelope is text"),
@@ -425,7 +425,7 @@ mod tests {
             attributes: Some(Json::parse(r#"{"a":1}"#).unwrap()),
             extra: None,
         };
-        let content = Content::Text {
+        let content = MessageContent::Text {
             text: "hi".into(),
             details,
         };
@@ -451,7 +451,7 @@ mod tests {
             "_lcnew": [1],
         });
         let content = read(&envelope.to_string());
-        let Content::Image {
+        let MessageContent::Image {
             attachment,
             caption,
             details,
@@ -469,12 +469,12 @@ mod tests {
         assert_eq!(value_of(&content), envelope);
     }
 
-    fn attachment_of(content: &Content) -> &Attachment {
+    fn attachment_of(content: &MessageContent) -> &Attachment {
         match content {
-            Content::Image { attachment, .. }
-            | Content::Audio { attachment, .. }
-            | Content::Video { attachment, .. }
-            | Content::File { attachment, .. } => attachment,
+            MessageContent::Image { attachment, .. }
+            | MessageContent::Audio { attachment, .. }
+            | MessageContent::Video { attachment, .. }
+            | MessageContent::File { attachment, .. } => attachment,
             _ => panic!("a file, not {content:?}"),
         }
     }
@@ -527,7 +527,7 @@ mod tests {
         let content = read(
             r#"{"_lctype":-6,"_lcfile":{"url":"u","size":1000.0,"metaData":{"name":"a.zip"}}}"#,
         );
-        let Content::File { attachment, .. } = content else {
+        let MessageContent::File { attachment, .. } = content else {
             panic!("a file, not {content:?}");
         };
         assert_eq!(attachment.size, Some(1000));
@@ -545,7 +545,7 @@ mod tests {
             r#"{"_lctype":-5,"_lcloc":{"longitude":1}}"#,
         ] {
             let content = read(text);
-            assert!(matches!(content, Content::Custom { .. }), "{text}");
+            assert!(matches!(content, MessageContent::Custom { .. }), "{text}");
             assert_eq!(encode(&content), Payload::Text(text.into()));
         }
     }
@@ -560,21 +560,21 @@ mod tests {
             "{\"_lctype\":1e99}",
             "",
         ] {
-            assert_eq!(read(text), Content::Plain { text: text.into() });
+            assert_eq!(read(text), MessageContent::Plain { text: text.into() });
         }
     }
 
     #[test]
     fn a_custom_envelope_gets_its_type_number_if_the_app_left_it_out() {
         let envelope = Json::parse(r#"{"score":1}"#).unwrap();
-        let content = Content::Custom { kind: 3, envelope };
+        let content = MessageContent::Custom { kind: 3, envelope };
         assert_eq!(value_of(&content), json!({"_lctype": 3, "score": 1}));
     }
 
     #[test]
     fn the_payload_of_a_recalled_message_is_read_as_one() {
         assert!(read(RECALLED_PAYLOAD).is_recalled());
-        let recalled = Content::Recalled {
+        let recalled = MessageContent::Recalled {
             caption: None,
             details: Details::default(),
         };
@@ -623,15 +623,15 @@ mod tests {
         let content =
             read(r#"{"_lctype":-1,"_lctext":"so happy \ud83d","_lcattrs":{"n":"\udc00"}}"#);
         assert_eq!(content.words(), Some("so happy \u{fffd}"));
-        let Content::Text { details, .. } = &content else {
+        let MessageContent::Text { details, .. } = &content else {
             panic!("a text, not {content:?}");
         };
         assert_eq!(details.attributes, Json::parse(r#"{"n":"\ufffd"}"#).ok());
         let custom = read(r#"{"_lctype":7,"t":"\ud83d"}"#);
-        assert!(matches!(custom, Content::Custom { kind: 7, .. }));
+        assert!(matches!(custom, MessageContent::Custom { kind: 7, .. }));
         // Words that only look like an escape stay as they are.
         let words = r"a backslash and ud83d: \ud83d";
-        assert_eq!(read(words), Content::Plain { text: words.into() });
+        assert_eq!(read(words), MessageContent::Plain { text: words.into() });
     }
 
     #[test]
@@ -648,14 +648,14 @@ mod tests {
             ..Attachment::default()
         };
         let caption = None;
-        let content = Content::Image {
+        let content = MessageContent::Image {
             attachment,
             caption,
             details,
         };
         assert_eq!(as_received(&content), content);
         let envelope = json(format!("{{\"n\":{number}}}")).unwrap();
-        let Payload::Text(text) = encode(&Content::Custom { kind: 3, envelope }) else {
+        let Payload::Text(text) = encode(&MessageContent::Custom { kind: 3, envelope }) else {
             panic!("an envelope is text");
         };
         assert_eq!(text, format!("{{\"_lctype\":3,\"n\":{number}}}"));
@@ -693,11 +693,11 @@ mod tests {
                 return Ok(());
             };
             let details = Details { attributes: Some(attributes.clone()), extra: Some(attributes) };
-            let content = Content::Text { text: "words".into(), details };
-            let Content::Text { details: received, .. } = as_received(&content) else {
+            let content = MessageContent::Text { text: "words".into(), details };
+            let MessageContent::Text { details: received, .. } = as_received(&content) else {
                 return Err(TestCaseError::fail("it is not a text any more"));
             };
-            let Content::Text { details, .. } = content else { unreachable!() };
+            let MessageContent::Text { details, .. } = content else { unreachable!() };
             prop_assert_eq!(received.attributes, details.attributes);
             let values = |extra: Option<Json>| extra.map(|extra| extra.to_value());
             prop_assert_eq!(values(received.extra), values(details.extra));
@@ -709,9 +709,9 @@ mod tests {
             let Ok(envelope) = Json::parse(&*text) else {
                 return Ok(());
             };
-            let received = as_received(&Content::Custom { kind, envelope });
+            let received = as_received(&MessageContent::Custom { kind, envelope });
             prop_assert_eq!(as_received(&received), received);
-            let received = as_received(&Content::Plain { text });
+            let received = as_received(&MessageContent::Plain { text });
             prop_assert_eq!(as_received(&received), received);
         }
 

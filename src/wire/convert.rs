@@ -11,8 +11,8 @@ use super::generated::{DirectCommand, LogItem, PatchItem, UnreadTuple};
 use super::payload::Payload;
 use super::row::{ConversationRow, LastMessage, Subscription};
 use crate::model::{
-    ClientId, Content, ConversationId, ConversationInfo, ConversationState, Details, Json,
-    Mentions, Message, MessageId, MessageRef, MessageState, Timestamp, Unread,
+    ClientId, ConversationId, ConversationInfo, ConversationState, Details, Json, Mentions,
+    Message, MessageContent, MessageId, MessageRef, MessageState, Timestamp, Unread,
 };
 
 /// An edit or a recall, as a notification tells it.
@@ -23,7 +23,7 @@ pub struct Edit {
     /// Who sent it; none where the service left it out.
     pub sender: Option<ClientId>,
     /// What it says now.
-    pub content: Content,
+    pub content: MessageContent,
     /// Who it calls now.
     pub mentions: Mentions,
     /// When it was changed, by the service's clock.
@@ -131,7 +131,7 @@ pub fn message_from_row(conversation: &ConversationId, last: LastMessage) -> Mes
 pub fn edit_from_patch(item: PatchItem) -> Result<Edit, WireError> {
     let content = match Payload::from_patch(item.data, item.binary_msg) {
         Some(payload) => content::decode(payload),
-        None if item.recall == Some(true) => Content::Recalled {
+        None if item.recall == Some(true) => MessageContent::Recalled {
             caption: None,
             details: Details::default(),
         },
@@ -153,7 +153,11 @@ pub fn edit_from_patch(item: PatchItem) -> Result<Edit, WireError> {
 /// The body that sends a message: what it says and who it calls. The rest (token, receipt,
 /// transient) is the sender's to add.
 #[must_use]
-pub fn direct(conversation: &ConversationId, content: &Content, calls: &Mentions) -> DirectCommand {
+pub fn direct(
+    conversation: &ConversationId,
+    content: &MessageContent,
+    calls: &Mentions,
+) -> DirectCommand {
     let (msg, binary_msg) = content::encode(content).into_fields();
     DirectCommand {
         cid: Some(conversation.as_str().to_owned()),
@@ -199,7 +203,7 @@ fn json(object: Map<String, Value>) -> Json {
 }
 
 /// A message without payload says nothing, in plain text.
-fn decoded(payload: Option<Payload>) -> Content {
+fn decoded(payload: Option<Payload>) -> MessageContent {
     content::decode(payload.unwrap_or_else(|| Payload::Text(String::new())))
 }
 
@@ -267,7 +271,7 @@ mod tests {
             all: true,
             clients: vec![me()],
         };
-        let content = Content::text("hi");
+        let content = MessageContent::text("hi");
         let delivered = DirectCommand {
             id: Some("m".into()),
             from_peer_id: Some("Jerry".into()),
@@ -319,7 +323,7 @@ mod tests {
         );
         assert_eq!(state(item("Jerry", Some(3))), MessageState::Sent);
         let message = message_from_history(&here(), item("Tom", None), &me()).unwrap();
-        assert_eq!(message.content, Content::Binary { data: vec![0, 1] });
+        assert_eq!(message.content, MessageContent::Binary { data: vec![0, 1] });
     }
 
     #[test]

@@ -83,7 +83,7 @@ async fn sent(place: &Place, budget: Option<u64>) -> (Device, Device, Arc<Conver
 async fn a_budget_takes_the_oldest_messages_and_paging_back_fetches_them_again() {
     let place = Place::new().await;
     let (_ann, ben, heard) = sent(&place, Some(BUDGET)).await;
-    ben.client.disconnect().await.unwrap();
+    ben.client.go_offline().unwrap();
     heard.send_text(words(MANY)).await.unwrap();
     let kept = ben
         .until("room", || async {
@@ -94,7 +94,10 @@ async fn a_budget_takes_the_oldest_messages_and_paging_back_fetches_them_again()
     assert_eq!(kept.budget_bytes, Some(BUDGET));
     assert_eq!(kept.unsent, 1);
     // From here on nothing of it goes any more.
-    ben.client.focus(Some(heard.id())).await.unwrap();
+    ben.client
+        .focus(Some(heard.conversation_id()))
+        .await
+        .unwrap();
     let shown = numbers(&heard).await;
     assert_eq!(shown.first(), Some(&None), "a gap stands first: {shown:?}");
     assert!(shown.contains(&Some(MENTION)), "it was not read: {shown:?}");
@@ -138,7 +141,11 @@ async fn compacting_changes_nothing_that_is_shown() {
     assert_eq!(ben.client.compact().await.unwrap_err(), SampanError::Closed);
     let again = Device::open(place.config("tablet"), "ben").await;
     assert!(!again.client.open_report().found_damage());
-    let heard = again.client.conversation(heard.id()).await.unwrap();
+    let heard = again
+        .client
+        .conversation(heard.conversation_id())
+        .await
+        .unwrap();
     let shown = numbers(&heard).await;
     assert_eq!(shown.iter().flatten().count(), MANY + 1);
 }

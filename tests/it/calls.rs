@@ -51,16 +51,14 @@ fn some_conversation() -> ConversationId {
 #[rustfmt::skip]
 pub(crate) fn all() -> Vec<(&'static str, Make)> {
     calls! {
-        "connect" => |it| it.client.connect(),
-        "reconnect" => |it| it.client.reconnect(),
-        "opened" => |it| it.client.opened(),
+        "wait_online" => |it| it.client.wait_online(),
         "next_state" => |it| it.client.next_state(Version::default()),
         "change_store_key" => |it| it.client.change_store_key(key("a"), key("b")),
         "storage_usage" => |it| it.client.storage_usage(),
         "compact" => |it| it.client.compact(),
         "import_inbox" => |it| it.client.import_inbox(),
         "create_conversation" => |it| it.client.create_conversation(NewConversation { members: vec![id("cat")], ..NewConversation::default() }),
-        "conversation" => |it| it.client.conversation(it.talk.id()),
+        "conversation" => |it| it.client.conversation(it.talk.conversation_id()),
         "fetch_conversation" => |it| it.client.fetch_conversation(some_conversation()),
         "conversations" => |it| it.client.conversations(None, 10),
         "unread_totals" => |it| it.client.unread_totals(),
@@ -87,11 +85,10 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "fill" => |it| async move { it.talk.timeline(None).await?.fill(ItemKey::Gap(7)).await },
         "conversation_list" => |it| it.client.conversation_list(None),
         "load_more" => |it| async move { it.client.conversation_list(None).await?.load_more(10).await },
-        "disconnect" => |it| it.client.disconnect(),
         "client" => |it| it.engine.client(id("dan"), ClientOptions::default()),
         "local_accounts" => |it| it.engine.local_accounts(),
         "network_changed" => |it| it.engine.network_changed(NetworkChange::Switched),
-        "suspend" => |it| it.engine.suspend(),
+        "pause" => |it| it.engine.pause(),
         "resume" => |it| it.engine.resume(),
         "sign_out" => |it| it.client.sign_out(LocalData::Keep),
         "shutdown" => |it| it.engine.shutdown(),
@@ -242,8 +239,8 @@ async fn wakers_that_block_for_ever_hold_up_no_other_call_and_no_other_client() 
     let rest = async {
         stage.talk.send_text("second".to_owned()).await.unwrap();
         stage.talk.page(None, 10).await.unwrap();
-        dan.connect().await.unwrap();
-        dan.opened().await.unwrap();
+        dan.go_online(None).unwrap();
+        dan.wait_online().await.unwrap();
         dan.unread_totals().await.unwrap();
         stage.talk.info().await.unwrap().id
     };
@@ -286,7 +283,7 @@ async fn the_last_handle_may_go_inside_a_waker_and_everything_ends() {
         loop {
             let again = Engine::open(folder.clone()).unwrap();
             match again.client(id("ann"), ClientOptions::default()).await {
-                Ok(client) => return client.id(),
+                Ok(client) => return client.client_id(),
                 Err(error) => assert!(
                     matches!(error, sampan::SampanError::StoreInUse { .. }),
                     "{error}"

@@ -40,7 +40,7 @@ async fn what_was_said_while_away_is_there_afterwards_and_counted_until_it_is_re
         .await
         .unwrap();
     ben.has_sent_everything().await;
-    ben.client.disconnect().await.unwrap();
+    ben.client.go_offline().unwrap();
     for words in ["two", "three"] {
         talk.send_text(words.into()).await.unwrap();
     }
@@ -115,7 +115,7 @@ async fn who_has_closed_the_session_gets_no_message_until_it_opens_again() {
     talk.send_text("one".into()).await.unwrap();
     let service_id = ben.service_id(&talk).await;
     phone.sees(&service_id, &["ben: one"]).await;
-    phone.client.disconnect().await.unwrap();
+    phone.client.go_offline().unwrap();
     talk.send_text("two".into()).await.unwrap();
     // The other device has it: the service has sent it to whoever is online.
     tablet.sees(&service_id, &["ben: one", "ben: two"]).await;

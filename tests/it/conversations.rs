@@ -87,7 +87,7 @@ async fn live_messages_raise_the_count_and_only_reading_clears_it() {
     let handle = ben.client.conversation(service_id.clone()).await.unwrap();
     handle.send_text("four".into()).await.unwrap();
     ben.has_sent_everything().await;
-    ben.engine.suspend().await.unwrap();
+    ben.engine.pause().await.unwrap();
     ben.engine.resume().await.unwrap();
     ben.is_online().await;
     // What the service tells at the sign-in is there before what is said after it.

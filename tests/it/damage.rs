@@ -188,7 +188,7 @@ impl Scene {
             .then_some(())
         })
         .await;
-        ann.client.disconnect().await.unwrap();
+        ann.client.go_offline().unwrap();
         let conversation = ann.client.conversation(talk.clone()).await.unwrap();
         for words in UNSENT {
             conversation.send_text(words.to_owned()).await.unwrap();

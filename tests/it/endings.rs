@@ -20,16 +20,16 @@ async fn those_who_wait_for_a_session_hear_that_the_engine_was_shut_down() {
         url: "http://127.0.0.1:9".to_owned(),
     };
     let ann = Device::open(config(nobody, &place.folder.path().join("phone")), "ann").await;
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let client = Arc::clone(&ann.client);
-    let waiting = tokio::spawn(async move { client.opened().await });
+    let waiting = tokio::spawn(async move { client.wait_online().await });
     while ann.client.session_state() != SessionState::Opening {
         tokio::task::yield_now().await;
     }
     ann.engine.shutdown().await.unwrap();
     let heard = timeout(PATIENCE, waiting).await.unwrap().unwrap();
     assert_eq!(heard, Err(SampanError::Closed));
-    let asked_later = timeout(PATIENCE, ann.client.opened()).await.unwrap();
+    let asked_later = timeout(PATIENCE, ann.client.wait_online()).await.unwrap();
     assert_eq!(asked_later, Err(SampanError::Closed));
 }
 
@@ -39,12 +39,12 @@ async fn states_and_observers_are_told_that_everything_is_closed() {
     let ann = place.online("phone", "ann").await;
     let dan = ann.engine.client(id("dan"), ClientOptions::default());
     let dan = dan.await.unwrap();
-    dan.connect().await.unwrap();
-    dan.opened().await.unwrap();
+    dan.go_online(None).unwrap();
+    dan.wait_online().await.unwrap();
     let events = ann.engine.events();
     dan.sign_out(LocalData::Keep).await.unwrap();
     assert_eq!(dan.session_state(), SessionState::Closed);
-    assert_eq!(dan.opened().await, Err(SampanError::Closed));
+    assert_eq!(dan.wait_online().await, Err(SampanError::Closed));
     ann.engine.shutdown().await.unwrap();
     assert_eq!(ann.client.session_state(), SessionState::Closed);
     assert_eq!(ann.engine.connection_state(), ConnectionState::Idle);
@@ -72,7 +72,7 @@ async fn a_wipe_takes_what_an_extension_left_too() {
     let mut config = place.config("phone");
     config.inbox_folder = Some(inbox.clone());
     let ann = Device::open(config.clone(), "ann").await;
-    let talk = ann.talk_to("ben").await.id();
+    let talk = ann.talk_to("ben").await.conversation_id();
     let leave = |client: &str| {
         let extension = ExtensionInbox::open(inbox.clone(), app(), id(client), None).unwrap();
         extension
@@ -124,7 +124,7 @@ fn give_up_after(polls: u32, mut call: Call) -> bool {
 /// every other one, works.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_given_up_half_way_can_be_made_again() {
-    let ends = ["sign_out", "suspend", "resume", "shutdown", "disconnect"];
+    let ends = ["sign_out", "pause", "resume", "shutdown"];
     let place = Place::new().await;
     let stage = Stage::set(&place).await;
     for (name, make) in all() {
@@ -153,7 +153,7 @@ async fn a_call_that_is_given_up_half_way_can_be_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_ends_something_is_carried_to_its_end_when_it_is_given_up() {
     for (name, make) in all() {
-        if !["sign_out", "suspend", "shutdown", "disconnect"].contains(&name) {
+        if !["sign_out", "pause", "shutdown"].contains(&name) {
             continue;
         }
         for polls in 1.. {

@@ -1,4 +1,4 @@
-//! What an extension of the app leaves while the app is closed, suspended or running.
+//! What an extension of the app leaves while the app is closed, paused or running.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -106,14 +106,13 @@ async fn what_is_left_while_the_app_runs_is_taken_on_a_hint_and_on_resuming() {
         (120, 0),
         "however many there are"
     );
-    ann.engine.suspend().await.unwrap();
-    left.send_text(talk.clone(), "while suspended".into())
-        .unwrap();
+    ann.engine.pause().await.unwrap();
+    left.send_text(talk.clone(), "while paused".into()).unwrap();
     ann.engine.resume().await.unwrap();
     ann.has_sent_everything().await;
     ben.until("the last line", || async {
         let lines = ben.lines(&talk).await.ok()?;
-        (lines.last()? == "ann: while suspended").then_some(())
+        (lines.last()? == "ann: while paused").then_some(())
     })
     .await;
     let lines = ben.lines(&talk).await.unwrap();
@@ -207,7 +206,7 @@ async fn the_inbox_of_an_encrypted_client_is_under_its_key() {
     };
     let ann = engine.client(id("ann"), options).await.unwrap();
     let talk = ann.create_conversation(sampan::model::NewConversation::default());
-    let talk = talk.await.unwrap().conversation.id();
+    let talk = talk.await.unwrap().conversation.conversation_id();
     let open = |key: &str| {
         let key = Some(Secret::new(key));
         ExtensionInbox::open(inbox(&place), app(), id("ann"), key).unwrap()
@@ -283,7 +282,7 @@ const IMPORTING: &str = "importing now";
 async fn an_import_that_is_killed_takes_everything_once() {
     let root = tempfile::tempdir().unwrap();
     let ann = Device::open(offline(root.path()), "ann").await;
-    let talk = ann.talk_to("ben").await.id();
+    let talk = ann.talk_to("ben").await.conversation_id();
     ann.engine.shutdown().await.unwrap();
     let inbox = root.path().join("inbox");
     let left = extension(&inbox, "ann");

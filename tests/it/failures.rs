@@ -40,7 +40,7 @@ impl Scene {
             id: talk,
         };
         // She writes before she can know.
-        scene.ann.client.disconnect().await.unwrap();
+        scene.ann.client.go_offline().unwrap();
         scene.talk.send_text("am I in?".into()).await.unwrap();
         scene.has_ann(Op::Remove).await;
         scene.ann.go_online().await;

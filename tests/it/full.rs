@@ -71,7 +71,7 @@ async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() 
     talk.send_text("hello".into()).await.unwrap();
     ann.has_sent_everything().await;
     let talk = ann.service_id(&talk).await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     let conversation = ann.client.conversation(talk.clone()).await.unwrap();
 
     disk.fill();

@@ -134,7 +134,7 @@ async fn what_the_javascript_sdk_says_edits_and_recalls_while_sampan_is_away_is_
     let conversation = ann.client.conversation(talk.clone()).await.unwrap();
     conversation.mark_read().await.unwrap();
     ann.has_sent_everything().await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     let two = js.does("say", json!({ "cid": cid, "text": "tow" })).await;
     let three = js.does("say", json!({ "cid": cid, "text": "three" })).await;
     let edit = json!({ "cid": cid, "id": two["id"], "timestamp": two["timestamp"], "text": "two" });

@@ -1,7 +1,7 @@
 //! JSON of apps: what is accepted is read by others as it was written, and the rest is refused.
 
 use sampan::SampanError;
-use sampan::model::{Content, Details, Json, JsonFault, NewConversation, NewMessage};
+use sampan::model::{Details, Json, JsonFault, MessageContent, NewConversation, NewMessage};
 
 use crate::place::{Place, id};
 
@@ -12,9 +12,9 @@ fn details(text: &str) -> Details {
     }
 }
 
-fn attributes(content: &Content) -> Option<&str> {
+fn attributes(content: &MessageContent) -> Option<&str> {
     match content {
-        Content::Text { details, .. } => details.attributes.as_ref().map(Json::as_str),
+        MessageContent::Text { details, .. } => details.attributes.as_ref().map(Json::as_str),
         _ => None,
     }
 }
@@ -30,7 +30,7 @@ async fn attributes_reach_the_other_device_to_the_digit() {
         r#"{{"n":123456789012345678901234567890,"e":1.50e3,"d":{nested},"u":"\ud83d\ude00"}}"#
     );
     let message = NewMessage {
-        content: Content::Text {
+        content: MessageContent::Text {
             text: "look".to_owned(),
             details: details(&text),
         },
@@ -56,7 +56,7 @@ async fn words_that_are_an_envelope_are_shown_alike_by_sender_and_receiver() {
     let talk = ann.talk_to("ben").await;
     let text = r#"{"_lctype":-1,"_lctext":"so happy \ud83d"}"#.to_owned();
     let message = NewMessage {
-        content: Content::Plain { text },
+        content: MessageContent::Plain { text },
         ..NewMessage::text("")
     };
     talk.send(message).await.unwrap();

@@ -58,7 +58,7 @@ async fn child_that_sends_until_it_is_killed() {
     let url = service.clone().unwrap_or_else(|| NOWHERE.to_owned());
     let ann = Device::open(child_config(store.into(), url), "ann").await;
     if service.is_some() {
-        ann.client.connect().await.unwrap();
+        ann.client.go_online(None).unwrap();
     }
     // Each child has a conversation of its own, so that what it said can be told apart.
     let talk = ann.talk_to(&format!("ben-{}", std::process::id())).await;

@@ -1,23 +1,25 @@
-//! Suspend and resume, sign-out, accounts, observers, tags.
+//! Pause and resume, sign-out, accounts, observers, tags.
 
 use std::sync::{Arc, Mutex, mpsc};
 
 use futures_util::StreamExt;
-use sampan::model::{ConnectionState, Event, SessionEnd, SessionState, Tag};
-use sampan::{ClientOptions, Engine, EventObserver, LocalData, SampanError, Subscription};
+use sampan::model::{ConnectionState, DeviceTag, Event, SessionEnd, SessionState};
+use sampan::{
+    ClientOptions, Engine, EventObserver, EventSubscription, LocalData, OtherDevice, SampanError,
+};
 
 use crate::place::{Device, Place, heard, id, in_time};
 
-/// S304: suspending closes the socket and keeps reads and writes going; resuming sends what was written.
+/// S304: pausing closes the socket and keeps reads and writes going; resuming sends what was written.
 #[tokio::test]
-async fn what_is_written_while_suspended_goes_out_after_resuming() {
+async fn what_is_written_while_paused_goes_out_after_resuming() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
     let service_id = ann.service_id(&talk).await;
     assert_eq!(ann.engine.connection_state(), ConnectionState::Connected);
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
     assert_eq!(ann.engine.connection_state(), ConnectionState::Idle);
     talk.send_text("from the background".into()).await.unwrap();
     assert_eq!(
@@ -63,7 +65,7 @@ async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
     let id_of_talk = ann.service_id(&talk).await;
     ann.client.sign_out(LocalData::Keep).await.unwrap();
     assert_eq!(talk.info().await.unwrap_err(), SampanError::Closed);
-    assert_eq!(ann.client.connect().await.unwrap_err(), SampanError::Closed);
+    assert_eq!(ann.client.go_online(None).unwrap_err(), SampanError::Closed);
     assert_eq!(ann.engine.local_accounts().await.unwrap(), [id("ann")]);
 
     let again = ann
@@ -103,9 +105,14 @@ async fn an_id_has_one_client_and_one_tag_on_an_engine() {
         .unwrap();
     let wanted = sampan::model::NewConversation::default();
     let made = ann.create_conversation(wanted).await.unwrap();
-    assert!(again.conversation(made.conversation.id()).await.is_ok());
+    assert!(
+        again
+            .conversation(made.conversation.conversation_id())
+            .await
+            .is_ok()
+    );
     let tagged = ClientOptions {
-        tag: Some(Tag::new("mobile").unwrap()),
+        tag: Some(DeviceTag::new("mobile").unwrap()),
         ..ClientOptions::default()
     };
     assert_eq!(
@@ -116,7 +123,11 @@ async fn an_id_has_one_client_and_one_tag_on_an_engine() {
         .client(id("ben"), ClientOptions::default())
         .await
         .unwrap();
-    assert!(ben.conversation(made.conversation.id()).await.is_err());
+    assert!(
+        ben.conversation(made.conversation.conversation_id())
+            .await
+            .is_err()
+    );
 }
 
 /// S305, S307, S309, S360: a device with the same tag takes the place of the first, which is told and does not fight back.
@@ -124,18 +135,22 @@ async fn an_id_has_one_client_and_one_tag_on_an_engine() {
 async fn a_second_device_with_the_same_tag_ends_the_first_ones_session() {
     let place = Place::new().await;
     let tagged = || ClientOptions {
-        tag: Some(Tag::new("mobile").unwrap()),
+        tag: Some(DeviceTag::new("mobile").unwrap()),
         ..ClientOptions::default()
     };
     let first = Engine::open(place.config("old phone")).unwrap();
     let old = first.client(id("ann"), tagged()).await.unwrap();
-    old.connect().await.unwrap();
-    in_time("the first session", old.opened()).await.unwrap();
+    old.go_online(None).unwrap();
+    in_time("the first session", old.wait_online())
+        .await
+        .unwrap();
     let mut events = old.events();
     let second = Engine::open(place.config("new phone")).unwrap();
     let new = second.client(id("ann"), tagged()).await.unwrap();
-    new.connect().await.unwrap();
-    in_time("the second session", new.opened()).await.unwrap();
+    new.go_online(None).unwrap();
+    in_time("the second session", new.wait_online())
+        .await
+        .unwrap();
     let ended = |event| match event {
         Event::SessionChanged { state, .. } => (state != SessionState::Open).then_some(state),
         _ => None,
@@ -144,7 +159,7 @@ async fn a_second_device_with_the_same_tag_ends_the_first_ones_session() {
     let state = Device::is_told(&mut events, "the end of the first session", ended).await;
     assert_eq!(state, SessionState::Ended { reason });
     assert!(matches!(
-        old.opened().await,
+        old.wait_online().await,
         Err(SampanError::Refused { code: 4111, .. })
     ));
     // The newcomer stays: what it asks the service for is answered.
@@ -168,22 +183,22 @@ async fn who_comes_back_by_itself_leaves_the_place_to_the_device_that_took_it() 
     for name in ["old phone", "new phone"] {
         let engine = Engine::open(place.config(name)).unwrap();
         let options = ClientOptions {
-            tag: Some(Tag::new("mobile").unwrap()),
+            tag: Some(DeviceTag::new("mobile").unwrap()),
             ..ClientOptions::default()
         };
         let client = engine.client(id("ann"), options).await.unwrap();
         let device = Device { engine, client };
         device.go_online().await;
         if devices.is_empty() {
-            device.client.disconnect().await.unwrap();
+            device.client.go_offline().unwrap();
         }
         devices.push(device);
     }
     let [old, new] = devices.as_slice() else {
         panic!("two devices");
     };
-    old.client.reconnect().await.unwrap();
-    let refusal = in_time("the refusal", old.client.opened())
+    old.client.go_online(Some(OtherDevice::Keep)).unwrap();
+    let refusal = in_time("the refusal", old.client.wait_online())
         .await
         .unwrap_err();
     assert!(
@@ -201,7 +216,7 @@ async fn devices_with_different_tags_are_signed_in_side_by_side() {
     for tag in ["mobile", "desk"] {
         let engine = Engine::open(place.config(tag)).unwrap();
         let options = ClientOptions {
-            tag: Some(Tag::new(tag).unwrap()),
+            tag: Some(DeviceTag::new(tag).unwrap()),
             ..ClientOptions::default()
         };
         let client = engine.client(id("ann"), options).await.unwrap();
@@ -221,7 +236,7 @@ async fn devices_with_different_tags_are_signed_in_side_by_side() {
 
 /// Holds the last handles of everything and lets go of them inside a callback.
 struct LastHandle {
-    held: Mutex<Option<(Arc<Engine>, Arc<Subscription>)>>,
+    held: Mutex<Option<(Arc<Engine>, Arc<EventSubscription>)>>,
     told: mpsc::Sender<()>,
 }
 
@@ -248,7 +263,7 @@ async fn the_last_handle_can_be_dropped_inside_a_callback() {
     let mut events = client.events();
     *observer.held.lock().unwrap() = Some((engine, subscription));
     drop(observer);
-    client.connect().await.unwrap();
+    client.go_online(None).unwrap();
     drop(client);
     let end = async { while events.next().await.is_some() {} };
     in_time("the end of the engine", end).await;

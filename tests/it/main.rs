@@ -13,8 +13,8 @@
 //! | `endings.rs` | what ends, and who hears it; calls that are given up half-way |
 //! | `extension.rs` | what an extension of the app leaves for it |
 //! | `json.rs` | JSON of apps: carried as it is, or refused |
-//! | `lifecycle.rs` | suspend and resume, sign-out, accounts, observers, tags |
-//! | `suspend.rs` | the app in the background: files are shut, calls work all the same |
+//! | `lifecycle.rs` | pause and resume, sign-out, accounts, observers, tags |
+//! | `pause.rs` | the app in the background: files are shut, calls work all the same |
 //! | `refusals.rs` | bad input: typed errors, and nothing else happens |
 //! | `budget.rs` | what the store takes on the disk: told, given back, within a budget |
 //! | `store.rs` | the store through the API: second openers, newer schemas, keys |
@@ -66,6 +66,7 @@ mod moving;
 mod offline;
 mod paging;
 mod patches;
+mod pause;
 mod place;
 mod receipts;
 mod reconnect;
@@ -75,7 +76,6 @@ mod sessions;
 mod signer;
 mod store;
 mod strangers;
-mod suspend;
 mod tls;
 mod unread;
 mod views_anchors;

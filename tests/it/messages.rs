@@ -1,8 +1,8 @@
 //! Messages as their receivers see them: every kind of content, mentions, marks; who may be in.
 
 use sampan::model::{
-    Attachment, Content, ConversationId, ConversationState, Details, Json, Mentions, Message,
-    MessageState, NewConversation, NewMessage, SendFailure,
+    Attachment, ConversationId, ConversationState, Details, Json, Mentions, Message,
+    MessageContent, MessageState, NewConversation, NewMessage, SendFailure,
 };
 
 use crate::place::{Device, Place, id};
@@ -29,60 +29,60 @@ fn attachment() -> Attachment {
 }
 
 /// One of each kind, in an order that the timeline has to keep.
-fn every_kind() -> Vec<Content> {
+fn every_kind() -> Vec<MessageContent> {
     let caption = || Some("a caption".to_owned());
     let none = Details::default;
     vec![
-        Content::Text {
+        MessageContent::Text {
             text: "hello 船".to_owned(),
             details: details(r#"{"mood":{"calm":[1,null]}}"#),
         },
-        Content::Image {
+        MessageContent::Image {
             attachment: attachment(),
             caption: caption(),
             details: details(r#"{"of":"a boat"}"#),
         },
-        Content::Audio {
+        MessageContent::Audio {
             attachment: attachment(),
             caption: caption(),
             details: none(),
         },
-        Content::Video {
+        MessageContent::Video {
             attachment: attachment(),
             caption: None,
             details: none(),
         },
-        Content::Location {
+        MessageContent::Location {
             latitude: 31.2304,
             longitude: 121.4737,
             caption: caption(),
             details: none(),
         },
-        Content::File {
+        MessageContent::File {
             attachment: attachment(),
             caption: caption(),
             details: none(),
         },
-        Content::Custom {
+        MessageContent::Custom {
             kind: 12,
             envelope: Json::parse(r#"{"_lctype":12,"item":"rope","count":3}"#).unwrap(),
         },
-        Content::Plain {
+        MessageContent::Plain {
             text: "just words".to_owned(),
         },
-        Content::Binary {
+        MessageContent::Binary {
             data: (0..=255).collect(),
         },
-        Content::text("x".repeat(4096)),
+        MessageContent::text("x".repeat(4096)),
     ]
 }
 
 /// Whether two contents say the same; keys of an envelope have no order.
-fn same(sent: &Content, seen: &Content) -> bool {
+fn same(sent: &MessageContent, seen: &MessageContent) -> bool {
     match (sent, seen) {
         (
-            Content::Custom { kind, envelope },
-            Content::Custom {
+            MessageContent::Custom { kind, envelope },
+            MessageContent::Custom {
                 kind: seen_kind,
                 envelope: seen_envelope,
             },
@@ -170,7 +170,7 @@ async fn mentions_travel_with_every_kind_and_raise_the_flag_of_those_meant() {
             assert_eq!(seen, flags);
             let info = device.client.conversation(service_id.clone()).await;
             let info = info.unwrap().info().await.unwrap();
-            let me = device.client.id();
+            let me = device.client.client_id();
             assert_eq!(info.unread.mentioned, mentions.include(&me), "{me}");
         }
     }

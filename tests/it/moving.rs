@@ -15,7 +15,7 @@ async fn a_store_goes_on_at_another_service_when_only_the_address_changes() {
     old_talk.send_text("said before".into()).await.unwrap();
     ben.sees(&old_id, &["ann: said before"]).await;
     ann.has_sent_everything().await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     old_talk.send_text("never sent there".into()).await.unwrap();
     let new_talk = ann.talk_to("carl").await;
     new_talk.send_text("hello, new place".into()).await.unwrap();
@@ -28,7 +28,11 @@ async fn a_store_goes_on_at_another_service_when_only_the_address_changes() {
     assert_eq!(said(&ann, &old_id).await, kept);
     ann.go_online().await;
     let carl = after.online("tablet", "carl").await;
-    let new_talk = ann.client.conversation(new_talk.id()).await.unwrap();
+    let new_talk = ann
+        .client
+        .conversation(new_talk.conversation_id())
+        .await
+        .unwrap();
     let new_id = ann.service_id(&new_talk).await;
     carl.sees(&new_id, &["ann: hello, new place"]).await;
 

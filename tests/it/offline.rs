@@ -10,7 +10,7 @@ async fn a_conversation_made_offline_and_its_messages_go_out_in_order_on_connect
     let place = Place::new().await;
     let ann = place.device("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    assert!(talk.id().is_local());
+    assert!(talk.conversation_id().is_local());
     for words in ["one", "two", "three"] {
         talk.send_text(words.into()).await.unwrap();
     }
@@ -19,7 +19,7 @@ async fn a_conversation_made_offline_and_its_messages_go_out_in_order_on_connect
         ConversationState::Creating
     );
     assert_eq!(
-        ann.lines(&talk.id()).await.unwrap(),
+        ann.lines(&talk.conversation_id()).await.unwrap(),
         [
             "ann: one (pending)",
             "ann: two (pending)",
@@ -34,7 +34,7 @@ async fn a_conversation_made_offline_and_its_messages_go_out_in_order_on_connect
         .await;
     let all = ["ann: one", "ann: two", "ann: three"];
     // The local id keeps resolving. Until catch-up has looked, a gap says that more may be missing.
-    ann.sees(&talk.id(), &all).await;
+    ann.sees(&talk.conversation_id(), &all).await;
     ann.sees(&service_id, &all).await;
 }
 
@@ -45,7 +45,7 @@ async fn the_outbox_survives_a_restart_and_goes_out_once() {
     let ann = place.device("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
     talk.send_text("before the restart".into()).await.unwrap();
-    let local = talk.id();
+    let local = talk.conversation_id();
     drop(talk);
     ann.engine.shutdown().await.unwrap();
     let ann = place.device("phone", "ann").await;
@@ -87,7 +87,7 @@ async fn a_discarded_message_is_gone_and_is_not_sent() {
     talk.send_text("hello".into()).await.unwrap();
     ann.client.discard(unwanted.entry).await.unwrap();
     assert_eq!(
-        ann.lines(&talk.id()).await.unwrap(),
+        ann.lines(&talk.conversation_id()).await.unwrap(),
         ["ann: hello (pending)"]
     );
     let ben = place.online("laptop", "ben").await;

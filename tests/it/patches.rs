@@ -75,7 +75,7 @@ async fn an_edit_and_a_recall_during_an_absence_are_shown_afterwards() {
     let first = raw.say(&ben, &talk, "helo").await.unwrap();
     let second = raw.say(&ben, &talk, "never mind").await.unwrap();
     ann.sees(&talk, &["ben: helo", "ben: never mind"]).await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     raw.edit(&ben, &first, "hello").await.unwrap();
     raw.recall(&ben, &second).await.unwrap();
     ann.go_online().await;

@@ -115,13 +115,13 @@ impl Device {
     }
 
     pub(crate) async fn go_online(&self) {
-        self.client.connect().await.unwrap();
+        self.client.go_online(None).unwrap();
         self.is_online().await;
     }
 
     /// Waits until the session is open.
     pub(crate) async fn is_online(&self) {
-        in_time("an open session", self.client.opened())
+        in_time("an open session", self.client.wait_online())
             .await
             .unwrap();
     }

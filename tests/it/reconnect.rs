@@ -220,7 +220,10 @@ async fn what_is_delivered_again_after_a_break_is_shown_once() {
     let talk = scene.ann.handle(&talk).await;
     scene.ann.is_online().await;
     while !talk.fetch_older(100).await.unwrap().start_reached {}
-    assert_eq!(scene.ann.messages(&talk.id()).await.len(), said.len());
+    assert_eq!(
+        scene.ann.messages(&talk.conversation_id()).await.len(),
+        said.len()
+    );
 }
 
 /// Another network than before ends a pause at once; a connection that still answers there goes on.

@@ -47,7 +47,7 @@ async fn a_call_that_needs_the_service_fails_at_once_without_a_session() {
         SampanError::NotConnected
     );
     assert_eq!(
-        ann.client.opened().await.unwrap_err(),
+        ann.client.wait_online().await.unwrap_err(),
         SampanError::NotConnected
     );
 }

@@ -158,7 +158,7 @@ pub(crate) async fn ann(place: &Place, device: &str, catch_up_max: u32) -> Devic
 
 /// Goes online, and waits until what was missed is there.
 pub(crate) async fn catch_up(device: &Device) {
-    device.client.connect().await.unwrap();
+    device.client.go_online(None).unwrap();
     let mut state = device.client.state();
     while !matches!(state.sync, sampan::SyncState::Current { .. }) {
         let next = timeout(PATIENCE, device.client.next_state(state.version)).await;
@@ -174,7 +174,7 @@ pub(crate) async fn with_a_gap(place: &Place) -> (Ben, Device, Arc<Conversation>
     catch_up(&ann).await;
     let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
     while !talk.fetch_older(50).await.unwrap().start_reached {}
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     ben.say(30..90).await;
     catch_up(&ann).await;
     (ben, ann, talk)

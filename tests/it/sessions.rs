@@ -1,10 +1,16 @@
 //! Sessions and observers: what is told when, and to whom.
 
+use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use sampan::model::{Event, SessionState};
-use sampan::{EventObserver, EventStream, SampanError, library_version};
+use sampan::{
+    ClientOptions, EventObserver, EventStream, LinkState, LocalData, SampanError, ServerAddress,
+    SyncState, library_version,
+};
 
+use crate::cable::Cable;
 use crate::place::{Device, Place, heard, id};
 
 /// Waits until a session's state is told.
@@ -25,21 +31,91 @@ async fn opening_and_closing_are_answered_and_told() {
     let ann = place.device("phone", "ann").await;
     let mut events = ann.client.events();
     assert_eq!(ann.client.session_state(), SessionState::Closed);
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     is_told(&mut events, SessionState::Opening).await;
     ann.is_online().await;
     is_told(&mut events, SessionState::Open).await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     is_told(&mut events, SessionState::Closed).await;
+}
+
+/// Going online and offline are said at once and obeyed in order; of several the last one holds.
+#[tokio::test]
+async fn going_online_and_offline_is_told_at_once_and_the_last_word_holds() {
+    let place = Place::new().await;
+    let ann = place.device("phone", "ann").await;
+    let nobody = ann.client.wait_online().await;
+    assert_eq!(nobody, Err(SampanError::NotConnected));
+    for _ in 0..20 {
+        ann.client.go_online(None).unwrap();
+        assert_eq!(ann.client.state().link, LinkState::Connecting);
+        ann.client.go_offline().unwrap();
+        assert_eq!(ann.client.state().link, LinkState::Off);
+        assert_eq!(ann.client.state().sync, SyncState::Unknown);
+    }
+    ann.client.go_online(None).unwrap();
+    ann.is_online().await;
+    assert_eq!(ann.client.session_state(), SessionState::Open);
+    ann.client.go_offline().unwrap();
+    ann.talk_to("ben").await;
+    assert_eq!(ann.client.session_state(), SessionState::Closed);
+    ann.client.sign_out(LocalData::Keep).await.unwrap();
+    assert_eq!(ann.client.go_online(None), Err(SampanError::Closed));
+    assert_eq!(ann.client.go_offline(), Err(SampanError::Closed));
+}
+
+/// A user who presses the button does not wait for the next try.
+#[tokio::test]
+async fn retrying_now_does_not_wait_for_the_planned_time() {
+    let place = Place::new().await;
+    let cable = Cable::lay(None).await;
+    cable.plug_into(place.service.addr());
+    cable.cut();
+    let mut config = place.config("phone");
+    config.server = ServerAddress::Router {
+        url: format!("http://{}", cable.addr),
+    };
+    config.limits.backoff_first = Duration::from_secs(86_400);
+    config.limits.backoff_max = Duration::from_secs(86_400);
+    let ann = Device::open(config, "ann").await;
+    ann.client.go_online(None).unwrap();
+    let is_planned = || async {
+        let link = ann.client.state().link;
+        matches!(link, LinkState::Waiting { .. }).then_some(())
+    };
+    ann.until("a planned try", is_planned).await;
+    cable.mend();
+    ann.client.retry_now();
+    ann.is_online().await;
+}
+
+/// A map of clients or conversations knows one by any of its handles.
+#[tokio::test]
+async fn handles_of_the_same_are_equal_and_are_found_in_a_map() {
+    let place = Place::new().await;
+    let ann = place.device("phone", "ann").await;
+    let other = place.device("tablet", "ann").await;
+    let again = ann.engine.client(id("ann"), ClientOptions::default());
+    let again = again.await.unwrap();
+    assert_eq!(again, ann.client);
+    assert_ne!(other.client, ann.client);
+    assert_ne!(other.engine, ann.engine);
+    let talk = ann.talk_to("ben").await;
+    let twin = again.conversation(talk.conversation_id()).await.unwrap();
+    assert_eq!(twin, talk);
+    assert_ne!(ann.talk_to("cat").await, talk);
+    let drafts = HashMap::from([(talk, "draft")]);
+    assert_eq!(drafts.get(&twin), Some(&"draft"));
+    assert_eq!(format!("{again:?}"), "Client(ann)");
 }
 
 /// S041, S046, S047, S303: in the background the session is paused, in the foreground it opens by itself.
 #[tokio::test]
-async fn a_suspended_session_is_paused_and_opens_again_by_itself() {
+async fn a_session_of_a_paused_engine_opens_again_by_itself() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let mut events = ann.client.events();
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
     is_told(&mut events, SessionState::Opening).await;
     ann.engine.resume().await.unwrap();
     is_told(&mut events, SessionState::Open).await;

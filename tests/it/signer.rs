@@ -9,7 +9,9 @@ use sampan::model::{
     Uniqueness,
 };
 use sampan::wire::signature::{SignedAction, SignedOperation};
-use sampan::{ClientOptions, Engine, Operation, OperationSignature, SampanError, Secret, Signer};
+use sampan::{
+    ClientOptions, Engine, OperationSignature, SampanError, Secret, Signer, SigningRequest,
+};
 use tokio::sync::Semaphore;
 
 use crate::place::{Device, Place, app, id, in_time};
@@ -36,7 +38,7 @@ enum Mood {
 /// The app's own server, which has the master key.
 struct Office {
     mood: Mutex<Mood>,
-    asked: Mutex<Vec<Operation>>,
+    asked: Mutex<Vec<SigningRequest>>,
     failures: AtomicU32,
     permits: Semaphore,
 }
@@ -55,14 +57,14 @@ impl Office {
         *self.mood.lock().unwrap() = mood;
     }
 
-    fn asked(&self) -> Vec<Operation> {
+    fn asked(&self) -> Vec<SigningRequest> {
         self.asked.lock().unwrap().clone()
     }
 }
 
 #[async_trait::async_trait]
 impl Signer for Office {
-    async fn sign(&self, operation: Operation) -> Result<OperationSignature, SampanError> {
+    async fn sign(&self, operation: SigningRequest) -> Result<OperationSignature, SampanError> {
         self.asked.lock().unwrap().push(operation.clone());
         let mood = *self.mood.lock().unwrap();
         match mood {
@@ -86,12 +88,12 @@ impl Signer for Office {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the app's server has a clock")]
-fn sign(operation: &Operation, key: &str) -> OperationSignature {
+fn sign(operation: &SigningRequest, key: &str) -> OperationSignature {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let timestamp = i64::try_from(since.as_millis()).unwrap();
     let (client_id, action) = match operation {
-        Operation::SignIn { client } => (client, SignedAction::Login),
-        Operation::StartConversation { client, members } => {
+        SigningRequest::SignIn { client } => (client, SignedAction::Login),
+        SigningRequest::StartConversation { client, members } => {
             (client, SignedAction::Start { members })
         }
         other => panic!("the engine asks for nothing else yet: {other:?}"),
@@ -143,10 +145,10 @@ async fn where_the_app_wants_signatures_the_signer_brings_them() {
     assert_eq!(
         office.asked(),
         [
-            Operation::SignIn {
+            SigningRequest::SignIn {
                 client: client.clone()
             },
-            Operation::StartConversation { client, members },
+            SigningRequest::StartConversation { client, members },
         ]
     );
 }
@@ -158,8 +160,8 @@ async fn without_a_signer_the_session_is_refused_and_work_waits() {
     let ann = device(&place, "phone", "ann", None).await;
     let talk = ann.talk_to("ben").await;
     talk.send_text("unsigned".into()).await.unwrap();
-    ann.client.connect().await.unwrap();
-    let refusal = in_time("the refusal", ann.client.opened())
+    ann.client.go_online(None).unwrap();
+    let refusal = in_time("the refusal", ann.client.wait_online())
         .await
         .unwrap_err();
     assert!(
@@ -175,7 +177,7 @@ async fn a_slow_signer_holds_up_neither_reads_nor_writes() {
     let place = Place::with_settings(EVERYTHING).await;
     let office = Office::new(Mood::Held);
     let ann = device(&place, "phone", "ann", Some(Arc::clone(&office))).await;
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let is_asked = |times| {
         let office = Arc::clone(&office);
         move || {
@@ -187,14 +189,17 @@ async fn a_slow_signer_holds_up_neither_reads_nor_writes() {
     let talk = ann.talk_to("ben").await;
     talk.send_text("one".into()).await.unwrap();
     assert_eq!(ann.client.session_state(), SessionState::Opening);
-    assert_eq!(ann.lines(&talk.id()).await.unwrap(), ["ann: one (pending)"]);
+    assert_eq!(
+        ann.lines(&talk.conversation_id()).await.unwrap(),
+        ["ann: one (pending)"]
+    );
     office.permits.add_permits(1);
     ann.is_online().await;
     ann.until("a question about the conversation", is_asked(2))
         .await;
     talk.send_text("two".into()).await.unwrap();
     assert_eq!(
-        ann.lines(&talk.id()).await.unwrap(),
+        ann.lines(&talk.conversation_id()).await.unwrap(),
         ["ann: one (pending)", "ann: two (pending)"]
     );
     office.permits.add_permits(1);
@@ -238,8 +243,8 @@ async fn a_wrong_signature_is_refused_with_the_services_number() {
     let place = Place::with_settings(EVERYTHING).await;
     let office = Office::new(Mood::Wrong);
     let ann = device(&place, "phone", "ann", Some(Arc::clone(&office))).await;
-    ann.client.connect().await.unwrap();
-    let refusal = in_time("the refusal", ann.client.opened())
+    ann.client.go_online(None).unwrap();
+    let refusal = in_time("the refusal", ann.client.wait_online())
         .await
         .unwrap_err();
     assert!(

@@ -46,7 +46,7 @@ async fn write(client: &Client, words: &str) -> ConversationId {
     });
     let talk = made.await.unwrap().conversation;
     talk.send_text(words.to_owned()).await.unwrap();
-    talk.id()
+    talk.conversation_id()
 }
 
 async fn words(client: &Client, talk: &ConversationId) -> Vec<String> {
@@ -191,7 +191,7 @@ async fn an_encrypted_store_opens_with_its_key_alone_and_the_key_can_be_changed(
     let (old, new) = (Secret::new(KEY), Secret::new(OTHER_KEY));
     client.change_store_key(old, new).await.unwrap();
     // The files are shut and opened again under the new key.
-    engine.suspend().await.unwrap();
+    engine.pause().await.unwrap();
     write(&client, "written after the change").await;
     engine.shutdown().await.unwrap();
     assert_eq!(

@@ -72,7 +72,7 @@ async fn garbage_from_the_service_is_survived_and_unsent_work_stays() {
     let ann = stranger.device().await;
     let talk = ann.talk_to("ben").await;
     talk.send_text("hello".into()).await.unwrap();
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let garbage: [&[u8]; 5] = [
         b"",
         b"\xff\xff\xff\xff",
@@ -88,7 +88,7 @@ async fn garbage_from_the_service_is_survived_and_unsent_work_stays() {
         drop(socket);
     }
     assert_eq!(
-        ann.lines(&talk.id()).await.unwrap(),
+        ann.lines(&talk.conversation_id()).await.unwrap(),
         ["ann: hello (pending)"]
     );
     assert_ne!(ann.client.session_state(), SessionState::Open);
@@ -99,7 +99,7 @@ async fn garbage_from_the_service_is_survived_and_unsent_work_stays() {
 async fn a_service_that_never_answers_leaves_calls_typed_errors_and_writes_accepted() {
     let stranger = Stranger::new().await;
     let ann = stranger.device().await;
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let (mut socket, _) = stranger.accept().await;
     let first = in_time("a frame", socket.next()).await.unwrap().unwrap();
     assert!(first.is_binary(), "it asks for a session");
@@ -111,7 +111,7 @@ async fn a_service_that_never_answers_leaves_calls_typed_errors_and_writes_accep
         "{refusal}"
     );
     assert_eq!(
-        ann.lines(&talk.id()).await.unwrap(),
+        ann.lines(&talk.conversation_id()).await.unwrap(),
         ["ann: hello (pending)"]
     );
 }
@@ -123,7 +123,7 @@ async fn a_fatal_close_code_ends_the_session_and_is_not_retried() {
         let stranger = Stranger::new().await;
         let ann = stranger.device().await;
         let mut events = ann.client.events();
-        ann.client.connect().await.unwrap();
+        ann.client.go_online(None).unwrap();
         let (mut socket, _) = stranger.accept().await;
         let goodbye = CloseFrame {
             code: fatal.into(),
@@ -142,7 +142,7 @@ async fn a_fatal_close_code_ends_the_session_and_is_not_retried() {
             matches!(told, SessionEnd::Refused { code, .. } if code == fatal),
             "{fatal}: {told:?}"
         );
-        let refusal = in_time("the refusal", ann.client.opened())
+        let refusal = in_time("the refusal", ann.client.wait_online())
             .await
             .unwrap_err();
         assert!(
@@ -186,7 +186,7 @@ async fn the_encoding_and_the_way_of_missed_messages_are_those_that_the_app_chos
         let mut config = stranger.config();
         (config.payload, config.offline_mode) = (payload, offline_mode);
         let ann = Device::open(config, "ann").await;
-        ann.client.connect().await.unwrap();
+        ann.client.go_online(None).unwrap();
         let (mut socket, subprotocol) = stranger.accept().await;
         assert_eq!(subprotocol, proposed);
         let first = in_time("a frame", socket.next()).await.unwrap().unwrap();
@@ -214,7 +214,7 @@ async fn a_service_that_falls_silent_is_noticed_and_another_connection_is_made()
     let ann = Device::open(config, "ann").await;
     let talk = ann.talk_to("ben").await;
     talk.send_text("hello".into()).await.unwrap();
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     // The silent ones are kept open: nothing but their silence is there to be noticed.
     let mut silent = Vec::new();
     for _ in 0..3 {
@@ -239,7 +239,7 @@ async fn without_a_service_the_engine_waits_between_attempts() {
     let url = format!("http://{address}");
     let config = config(ServerAddress::Router { url }, stranger.folder.path());
     let ann = Device::open(config, "ann").await;
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     ann.until("a pause", || async {
         matches!(
             ann.engine.connection_state(),

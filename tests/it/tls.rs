@@ -76,14 +76,14 @@ async fn a_certificate_that_is_not_to_be_believed_is_told_and_gets_nothing() {
         let ann = Device::open(fort.config("phone", authority), "ann").await;
         let talk = ann.talk_to("ben").await;
         talk.send_text("secret".into()).await.unwrap();
-        ann.client.connect().await.unwrap();
+        ann.client.go_online(None).unwrap();
         let failure = failure(&ann).await;
         assert!(
             matches!(failure, ConnectionFailure::Untrusted { .. }),
             "{certificate}: {failure:?}"
         );
         assert_eq!(
-            ann.lines(&talk.id()).await.unwrap(),
+            ann.lines(&talk.conversation_id()).await.unwrap(),
             ["ann: secret (pending)"]
         );
     }
@@ -96,7 +96,7 @@ async fn an_authority_that_nobody_named_is_not_trusted() {
     let mut config = fort.config("phone", "authority.pem");
     config.trust = TrustedRoots::Web;
     let ann = Device::open(config, "ann").await;
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let failure = failure(&ann).await;
     assert!(matches!(failure, ConnectionFailure::Untrusted { .. }));
 }
@@ -111,14 +111,14 @@ async fn clear_text_leaves_the_machine_only_where_the_app_allows_it() {
     };
     let strict = config(server.clone(), &folder.path().join("strict"));
     let ann = Device::open(strict, "ann").await;
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     assert_eq!(failure(&ann).await, ConnectionFailure::Insecure);
 
     let mut lax = config(server, &folder.path().join("lax"));
     lax.insecure = InsecureConnections::Allowed;
     lax.limits.connect_timeout = Duration::from_millis(50);
     let ben = Device::open(lax, "ben").await;
-    ben.client.connect().await.unwrap();
+    ben.client.go_online(None).unwrap();
     let failure = failure(&ben).await;
     assert!(
         matches!(

@@ -161,7 +161,7 @@ async fn what_is_unread_is_each_members_own() {
     ben.has_sent_everything().await;
     for (member, count) in [(&ann, 0), (&ben, 0), (&cem, 1)] {
         let info = member.handle(&talk).await.info().await.unwrap();
-        assert_eq!(info.unread.count, count, "{}", member.client.id());
+        assert_eq!(info.unread.count, count, "{}", member.client.client_id());
         let last = info.last_message.expect("there is one");
         assert_eq!(last.content.words(), Some("hello"));
         assert!(!info.muted);

@@ -14,7 +14,7 @@ use crate::screen::{Ben, Screen, ann, catch_up, from, line, lines, messages, pag
 async fn offline_a_gap_becomes_an_item_and_the_next_call_goes_on_behind_it() {
     let place = Place::new().await;
     let (_ben, ann, talk) = with_a_gap(&place).await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     // The newest history may be incomplete again: the window begins below that.
     let mut screen = Screen::open(&talk, page(20)).await;
     screen
@@ -42,7 +42,7 @@ async fn offline_a_gap_becomes_an_item_and_the_next_call_goes_on_behind_it() {
 async fn a_gap_that_is_seen_fills_by_itself_and_keeps_its_key() {
     let place = Place::new().await;
     let (_ben, ann, talk) = with_a_gap(&place).await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     let mut screen = Screen::open(&talk, page(20)).await;
     screen.timeline.load_older(10).await.unwrap();
     screen.timeline.load_older(10).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_gap_that_is_seen_fills_by_itself_and_keeps_its_key() {
         })
     };
     screen.until("a gap that waits for a session", waits).await;
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     screen.until("no gap", |state| messages(state) == 70).await;
     screen
         .until("a whole", |state| {
@@ -73,7 +73,7 @@ async fn a_gap_that_is_seen_fills_by_itself_and_keeps_its_key() {
 async fn a_gap_is_filled_by_hand_page_by_page() {
     let place = Place::new().await;
     let (_ben, ann, talk) = with_a_gap(&place).await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     let mut options = page(20);
     options.fill_visible = false;
     let mut screen = Screen::open(&talk, options).await;
@@ -156,7 +156,7 @@ async fn a_message_that_is_not_held_is_searched_for_and_found_or_absent() {
     let said = ben.say(0..100).await;
     let ann = ann(&place, "phone", 20).await;
     catch_up(&ann).await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
     let reference = said[30].clone();
     let start = TimelineStart::Reference {
@@ -172,7 +172,7 @@ async fn a_message_that_is_not_held_is_searched_for_and_found_or_absent() {
             state.items.iter().all(|it| it.kind == waits)
         })
         .await;
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let found = |state: &TimelineState| matches!(state.anchor, TimelineAnchor::At { .. });
     screen.until("the message", found).await;
     let key: ItemKey = MessageKey::service(reference.sent_at, reference.id.clone()).into();

@@ -293,7 +293,7 @@ async fn at_rest_a_list_equals_one_that_is_read_anew() {
                 .unwrap();
         }
         if round % 2 == 0 {
-            ann.client.disconnect().await.unwrap();
+            ann.client.go_offline().unwrap();
         } else {
             catch_up(&ann).await;
             let talk = ann.client.conversation(talks[0].clone()).await.unwrap();

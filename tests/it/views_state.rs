@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sampan::model::{Count, SessionEnd, StoreHealth, Tag};
+use sampan::model::{Count, DeviceTag, SessionEnd, StoreHealth};
 use sampan::{Blocker, Client, ClientOptions, ClientState, Engine, LinkState, SyncState, Version};
 use tokio::time::timeout;
 
@@ -53,7 +53,7 @@ async fn current_comes_when_everything_that_was_missed_is_in_the_store() {
     }
     let ann = place.device("phone", "ann").await;
     assert_eq!(ann.client.state().sync, SyncState::Unknown);
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let states = follow(&ann.client, is_current).await;
     // No waiting from here on.
     let list = ann.client.conversations(None, 500).await.unwrap();
@@ -80,13 +80,13 @@ async fn who_loses_the_link_does_not_know_any_more_whether_anything_was_missed()
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     follow(&ann.client, is_current).await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     let state = ann.client.state();
     assert_eq!(
         (state.link, state.sync),
         (LinkState::Off, SyncState::Unknown)
     );
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     follow(&ann.client, is_current).await;
 }
 
@@ -103,7 +103,7 @@ async fn the_outbox_says_how_much_waits_since_when_and_for_what() {
     assert_eq!((outbox.waiting, outbox.failed), (Count(2), Count(0)));
     assert_eq!(outbox.blocker, Some(Blocker::Offline));
     assert!(outbox.oldest.is_some());
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let states = follow(&ann.client, |state| {
         state.link == LinkState::Online && state.outbox.waiting == Count(0)
     })
@@ -121,7 +121,7 @@ async fn a_link_that_waits_says_when_it_tries_again_and_why_it_failed() {
         url: "http://0.0.0.0:9".to_owned(),
     };
     let ann = Device::open(config, "ann").await;
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let waits = |state: &ClientState| matches!(state.link, LinkState::Waiting { .. });
     let states = follow(&ann.client, waits).await;
     let Some(LinkState::Waiting { retry_at, failure }) = states.last().map(|it| &it.link) else {
@@ -141,18 +141,18 @@ async fn the_link_tells_of_the_background_and_of_a_session_that_was_ended() {
     let tagged = |device: &str| {
         let engine = Engine::open(place.config(device)).unwrap();
         let options = ClientOptions {
-            tag: Some(Tag::new("mobile").unwrap()),
+            tag: Some(DeviceTag::new("mobile").unwrap()),
             ..ClientOptions::default()
         };
         async move {
             let client = engine.client(id("ann"), options).await.unwrap();
-            client.connect().await.unwrap();
-            client.opened().await.unwrap();
+            client.go_online(None).unwrap();
+            client.wait_online().await.unwrap();
             Device { engine, client }
         }
     };
     let phone = tagged("phone").await;
-    phone.engine.suspend().await.unwrap();
+    phone.engine.pause().await.unwrap();
     assert_eq!(phone.client.state().link, LinkState::Background);
     phone.engine.resume().await.unwrap();
     follow(&phone.client, |state| state.link == LinkState::Online).await;
@@ -171,7 +171,7 @@ async fn the_state_is_known_in_the_background_too() {
     let talk = ann.talk_to("ben").await;
     talk.send_text("hello".into()).await.unwrap();
     let before = ann.client.state();
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
     let behind = ann.client.state();
     assert_eq!(behind.outbox, before.outbox);
     assert_eq!(behind.store, StoreHealth::Good);

@@ -40,7 +40,7 @@ async fn an_echo_that_is_sent_keeps_its_key_and_is_never_removed() {
     let talk = ann.talk_to("ben").await;
     talk.send_text("first".into()).await.unwrap();
     ann.has_sent_everything().await;
-    ann.client.disconnect().await.unwrap();
+    ann.client.go_offline().unwrap();
     let mut screen = Screen::newest(&talk).await;
     let sent = talk.send_text("hello".into()).await.unwrap();
     screen
@@ -57,7 +57,7 @@ async fn an_echo_that_is_sent_keeps_its_key_and_is_never_removed() {
         blocker: Blocker::Offline,
     };
     assert_eq!(item.message().unwrap().delivery, Some(waits));
-    ann.client.connect().await.unwrap();
+    ann.client.go_online(None).unwrap();
     let is_sent = |state: &TimelineState| {
         let message = state
             .find(&key)
@@ -343,7 +343,7 @@ async fn at_rest_a_timeline_equals_one_that_is_read_anew() {
         ben.raw.recall(&id("ben"), &said[1]).await.unwrap();
         ben.raw.edit(&id("ben"), &said[2], "edited").await.unwrap();
         if round % 2 == 0 {
-            ann.client.disconnect().await.unwrap();
+            ann.client.go_offline().unwrap();
         } else {
             catch_up(&ann).await;
         }

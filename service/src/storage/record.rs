@@ -4,7 +4,7 @@
 //! when the protocol does. On disk a record is one byte of record version and MessagePack with
 //! named fields, so fields may be added (with a default) and an older build reads on.
 
-use sampan::model::{AppId, ClientId, ConversationId, MessageId, Tag, Timestamp};
+use sampan::model::{AppId, ClientId, ConversationId, DeviceTag, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -218,7 +218,7 @@ pub struct Token {
     pub client: ClientId,
     /// The tag the session was opened with.
     #[serde(with = "text_opt")]
-    pub tag: Option<Tag>,
+    pub tag: Option<DeviceTag>,
     /// The device it was opened on, as that device named itself.
     pub device: Option<String>,
     /// When the client was last authenticated; a renewed token keeps the time of the one before.

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use sampan::model::{
-    ClientId, Content, ConversationInfo, ConversationState, OutboxState, SessionState, Timestamp,
+    ClientId, ConversationInfo, ConversationState, MessageContent, OutboxState, SessionState,
+    Timestamp,
 };
 use sampan::store::{ConversationNumber, Position, Snapshot, StoreError, TimelineItem};
 use sampan::wire::{Payload, content};
@@ -428,7 +429,7 @@ fn marks_hold(info: &ConversationInfo, held: &Held, found: &mut Vec<(&'static st
     }
 }
 
-fn content_of(message: &Message) -> Content {
+fn content_of(message: &Message) -> MessageContent {
     let payload = match &message.body {
         Body::Text(text) => Payload::Text(text.clone()),
         Body::Binary(bytes) => Payload::Binary(bytes.clone()),

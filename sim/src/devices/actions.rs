@@ -114,7 +114,7 @@ pub enum Action {
         device: usize,
     },
     /// The app goes to the background for a time.
-    Suspend {
+    Pause {
         /// Which device.
         device: usize,
         /// How long.
@@ -203,7 +203,7 @@ impl Action {
             | Self::Import { device }
             | Self::FetchConversations { device, .. }
             | Self::FreshToken { device }
-            | Self::Suspend { device, .. } => Some(*device),
+            | Self::Pause { device, .. } => Some(*device),
             Self::OtherSends { .. }
             | Self::OtherEdits { .. }
             | Self::OtherRecalls { .. }
@@ -309,7 +309,7 @@ fn action(dice: &mut Dice, shape: &Shape) -> Action {
         90..93 => Action::Disconnect { device },
         93..94 => Action::FreshToken { device },
         94..98 => Action::Connect { device },
-        _ => Action::Suspend {
+        _ => Action::Pause {
             device,
             lasting: dice.millis(100, 60_000),
         },

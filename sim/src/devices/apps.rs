@@ -1,8 +1,8 @@
 //! Apps do what the plan says.
 
 use sampan::model::{
-    ClientId, Content, ConversationId, ConversationInfo, ConversationState, LocalId, Mentions,
-    NewConversation, NewMessage, OutboxEntryId, Uniqueness,
+    ClientId, ConversationId, ConversationInfo, ConversationState, LocalId, Mentions,
+    MessageContent, NewConversation, NewMessage, OutboxEntryId, Uniqueness,
 };
 use sampan::store::{Dropped, Intent, Position, SendIntent, TimelineItem};
 use sampan::sync::{Request, SignIn};
@@ -94,7 +94,7 @@ impl World {
             }
             Action::FetchConversations { device, pick } => self.fetch_conversations(device, pick),
             Action::FreshToken { device } => self.call(device, Request::FreshToken, Call::Other),
-            Action::Suspend { device, lasting } => self.suspend(device, lasting),
+            Action::Pause { device, lasting } => self.pause(device, lasting),
             other => self.other_acts(other),
         }
     }
@@ -164,7 +164,7 @@ impl World {
                     all: calling,
                     clients: Vec::new(),
                 },
-                ..NewMessage::new(Content::text(words.clone()))
+                ..NewMessage::new(MessageContent::text(words.clone()))
             };
             let conversation = conversation.clone();
             let request = Request::SendMessage {
@@ -254,7 +254,7 @@ impl World {
                 token: self.dice.source().local_id(),
                 dropped_at: now.wall,
                 intent: Intent::Send(SendIntent {
-                    content: Content::text(words.clone()),
+                    content: MessageContent::text(words.clone()),
                     mentions: Mentions::default(),
                     receipt: false,
                     transient: false,

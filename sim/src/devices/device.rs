@@ -11,7 +11,8 @@ use std::time::Duration;
 use sampan::Limits;
 use sampan::SampanError;
 use sampan::model::{
-    ClientId, CommitSeq, ConversationId, Event, LocalId, SessionState, StoreHealth, Tag, Timestamp,
+    ClientId, CommitSeq, ConversationId, DeviceTag, Event, LocalId, SessionState, StoreHealth,
+    Timestamp,
 };
 use sampan::runtime::{ClientSetup, StoreWriter, Wishes};
 use sampan::store::{
@@ -75,7 +76,7 @@ const ACKNOWLEDGED_AT_ONCE: usize = 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) client: ClientId,
-    pub(crate) tag: Option<Tag>,
+    pub(crate) tag: Option<DeviceTag>,
     pub(crate) signing: Signing,
     pub(crate) limits: Limits,
     pub(crate) mutation: Option<Mutation>,

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sampan::model::{
-    AppId, ClientId, ConnectionState, Event, LocalId, Now, Operation, SessionState, StoreHealth,
+    AppId, ClientId, ConnectionState, Event, LocalId, Now, SessionState, SigningRequest,
+    StoreHealth,
 };
 use sampan::runtime::{InboxRemainder, Ports, Progress, TurnLoop};
 use sampan::store::Dropped;
@@ -429,7 +430,7 @@ impl Ports for EnginePorts {
         slot: ClientSlot,
         _client: &ClientId,
         effect: EffectId,
-        _operation: Operation,
+        _operation: SigningRequest,
     ) {
         self.want(Out::Sign(slot, effect));
     }

@@ -347,10 +347,10 @@ impl World {
     }
 
     /// The app of a client goes to the background for a time, and its engine with it.
-    pub(crate) fn suspend(&mut self, device: usize, lasting: Duration) -> Result<(), Broken> {
+    pub(crate) fn pause(&mut self, device: usize, lasting: Duration) -> Result<(), Broken> {
         let index = self.engine_of(device);
         self.with_engine(index, |it, now| {
-            it.link(now, LinkInput::Suspend);
+            it.link(now, LinkInput::Pause);
             it.flush(now);
         })?;
         self.plan_for(self.now + lasting, Happening::Resume(index));

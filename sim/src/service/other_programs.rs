@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sampan::model::{ClientId, Content, ConversationId, MessageId, Timestamp};
+use sampan::model::{ClientId, ConversationId, MessageContent, MessageId, Timestamp};
 use sampan::wire::generated::{
     ConvCommand, DirectCommand, JsonObjectMessage, PatchCommand, PatchItem, ReadCommand, ReadTuple,
     SessionCommand,
@@ -121,7 +121,7 @@ impl World {
 
     fn other_says_in(&mut self, user: usize, held: &Held, calling: bool) -> Result<(), Broken> {
         let words = format!("o{user}.{}", self.fresh());
-        let (msg, binary_msg) = content::encode(&Content::text(words)).into_fields();
+        let (msg, binary_msg) = content::encode(&MessageContent::text(words)).into_fields();
         let command = Command::direct(DirectCommand {
             cid: Some(held.conversation.id.to_string()),
             msg,
@@ -160,7 +160,7 @@ impl World {
             return Ok(());
         };
         let words = format!("e{user}.{}", self.fresh());
-        let (data, _) = content::encode(&Content::text(words)).into_fields();
+        let (data, _) = content::encode(&MessageContent::text(words)).into_fields();
         let item = PatchItem {
             cid: Some(conversation.to_string()),
             mid: Some(message.id.to_string()),
@@ -283,7 +283,7 @@ impl World {
     ) -> Result<Message, Broken> {
         // Ids whose order has nothing to do with that of the messages.
         let id = format!("{:016x}{number:06}", self.dice.number());
-        let payload = content::encode(&Content::text(format!("i{user}.{number}")));
+        let payload = content::encode(&MessageContent::text(format!("i{user}.{number}")));
         let body = match payload {
             Payload::Text(text) => Body::Text(text),
             Payload::Binary(bytes) => Body::Binary(bytes),

@@ -10,7 +10,7 @@ mod schedule;
 use std::time::Duration;
 
 use sampan::Limits;
-use sampan::model::{ClientId, Now, SessionState, Tag, Timestamp};
+use sampan::model::{ClientId, DeviceTag, Now, SessionState, Timestamp};
 use sampan::store::MemoryDisk;
 use sampan::sync::link::{LinkInput, NetworkChange};
 use sampan::sync::{Request, SignIn, Signing};
@@ -461,7 +461,7 @@ fn identity(plan: &Plan, index: usize) -> Result<Identity, Broken> {
     let shape = &plan.shape;
     let tag = match shape.tags {
         Tags::None => None,
-        Tags::Shared => Some(Tag::new("phone").map_err(|error| Broken(error.to_string()))?),
+        Tags::Shared => Some(DeviceTag::new("phone").map_err(|error| Broken(error.to_string()))?),
     };
     Ok(Identity {
         client: World::user_name(index % shape.users.max(1))?,

@@ -86,7 +86,7 @@ fn lock_file(folder: &Path) -> Result<File, LockRefusal> {
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
     let mut file = options.open(&path).map_err(LockRefusal::Io)?;
-    // iOS kills an app that holds a lock while it is suspended; there the process-wide list must
+    // iOS kills an app that holds a lock while it is paused; there the process-wide list must
     // do, for the store lives in the app's private container.
     if !cfg!(target_os = "ios") {
         match file.try_lock() {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
-use crate::model::{Attachment, ClientId, Content, Details, Json, LocalId, Mentions};
+use crate::model::{Attachment, ClientId, Details, Json, LocalId, Mentions, MessageContent};
 use crate::store::format::messagepack::{BadRecord, clients, decode, json, millis, time};
 use crate::store::types::link::Older;
 use crate::store::types::message::StoredMessage;
@@ -168,30 +168,30 @@ impl<'a> ContentRecord<'a> {
     }
 
     /// The stored form of a content.
-    pub(crate) fn of(content: &'a Content) -> Self {
+    pub(crate) fn of(content: &'a MessageContent) -> Self {
         match content {
-            Content::Text { text, details } => Self::typed(TEXT, Some(text), details),
-            Content::Image {
+            MessageContent::Text { text, details } => Self::typed(TEXT, Some(text), details),
+            MessageContent::Image {
                 attachment,
                 caption,
                 details,
             } => Self::file(IMAGE, attachment, caption.as_ref(), details),
-            Content::Audio {
+            MessageContent::Audio {
                 attachment,
                 caption,
                 details,
             } => Self::file(AUDIO, attachment, caption.as_ref(), details),
-            Content::Video {
+            MessageContent::Video {
                 attachment,
                 caption,
                 details,
             } => Self::file(VIDEO, attachment, caption.as_ref(), details),
-            Content::File {
+            MessageContent::File {
                 attachment,
                 caption,
                 details,
             } => Self::file(FILE, attachment, caption.as_ref(), details),
-            Content::Location {
+            MessageContent::Location {
                 latitude,
                 longitude,
                 caption,
@@ -200,19 +200,19 @@ impl<'a> ContentRecord<'a> {
                 place: Some((*latitude, *longitude)),
                 ..Self::typed(LOCATION, caption.as_ref(), details)
             },
-            Content::Recalled { caption, details } => {
+            MessageContent::Recalled { caption, details } => {
                 Self::typed(RECALLED, caption.as_ref(), details)
             }
-            Content::Custom { kind, envelope } => Self {
+            MessageContent::Custom { kind, envelope } => Self {
                 custom: Some(*kind),
                 extra: text_of(Some(envelope)),
                 ..Self::bare(CUSTOM)
             },
-            Content::Plain { text } => Self {
+            MessageContent::Plain { text } => Self {
                 words: lent(Some(text)),
                 ..Self::bare(PLAIN)
             },
-            Content::Binary { data } => Self {
+            MessageContent::Binary { data } => Self {
                 data: Some(Cow::Borrowed(Bytes::new(data))),
                 ..Self::bare(BINARY)
             },
@@ -220,12 +220,12 @@ impl<'a> ContentRecord<'a> {
     }
 
     /// The content.
-    pub(crate) fn content(self) -> Result<Content, BadRecord> {
+    pub(crate) fn content(self) -> Result<MessageContent, BadRecord> {
         let words = own(self.words);
         let (attributes, extra) = (json(self.attributes)?, json(self.extra)?);
         let details = Details { attributes, extra };
         Ok(match self.kind {
-            TEXT => Content::Text {
+            TEXT => MessageContent::Text {
                 text: words.ok_or(BadRecord)?,
                 details,
             },
@@ -235,25 +235,25 @@ impl<'a> ContentRecord<'a> {
             }
             LOCATION => {
                 let (latitude, longitude) = self.place.ok_or(BadRecord)?;
-                Content::Location {
+                MessageContent::Location {
                     latitude,
                     longitude,
                     caption: words,
                     details,
                 }
             }
-            RECALLED => Content::Recalled {
+            RECALLED => MessageContent::Recalled {
                 caption: words,
                 details,
             },
-            CUSTOM => Content::Custom {
+            CUSTOM => MessageContent::Custom {
                 kind: self.custom.ok_or(BadRecord)?,
                 envelope: details.extra.ok_or(BadRecord)?,
             },
-            PLAIN => Content::Plain {
+            PLAIN => MessageContent::Plain {
                 text: words.ok_or(BadRecord)?,
             },
-            BINARY => Content::Binary {
+            BINARY => MessageContent::Binary {
                 data: self.data.ok_or(BadRecord)?.into_owned().into_vec(),
             },
             _ => return Err(BadRecord),
@@ -262,24 +262,29 @@ impl<'a> ContentRecord<'a> {
 }
 
 /// The content of a kind that has a file.
-fn file(kind: u8, attachment: Attachment, caption: Option<String>, details: Details) -> Content {
+fn file(
+    kind: u8,
+    attachment: Attachment,
+    caption: Option<String>,
+    details: Details,
+) -> MessageContent {
     match kind {
-        IMAGE => Content::Image {
+        IMAGE => MessageContent::Image {
             attachment,
             caption,
             details,
         },
-        AUDIO => Content::Audio {
+        AUDIO => MessageContent::Audio {
             attachment,
             caption,
             details,
         },
-        VIDEO => Content::Video {
+        VIDEO => MessageContent::Video {
             attachment,
             caption,
             details,
         },
-        _ => Content::File {
+        _ => MessageContent::File {
             attachment,
             caption,
             details,

@@ -29,7 +29,7 @@ fn options(folder: &Path) -> StoreOptions {
 fn write(overlay: &mut Overlay<'_>) {
     let number = overlay.create_conversation(row("c")).unwrap();
     let mut second = message("other", 2, "");
-    second.content = Content::Image {
+    second.content = MessageContent::Image {
         attachment: Attachment {
             url: "https://files.example.org/1.png".to_owned(),
             size: Some(12_345),
@@ -227,7 +227,7 @@ fn check_talks(store: &Store) {
     let messages = page.items.iter().map(|item| item.message().unwrap());
     let words: Vec<_> = messages.collect();
     assert_eq!(words[0].content.words(), Some("hello"));
-    let Content::Image { attachment, .. } = &words[1].content else {
+    let MessageContent::Image { attachment, .. } = &words[1].content else {
         panic!()
     };
     assert_eq!(attachment.size, Some(12_345));

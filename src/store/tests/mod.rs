@@ -18,7 +18,7 @@ mod tails;
 mod torture;
 
 use crate::model::{
-    ClientId, Content, ConversationId, LocalId, Mentions, Message, MessageId, MessageState,
+    ClientId, ConversationId, LocalId, Mentions, Message, MessageContent, MessageId, MessageState,
     Timestamp,
 };
 
@@ -65,7 +65,7 @@ pub(super) fn message(sender: &str, n: i64, text: &str) -> Message {
         local_id: None,
         sender: client(sender),
         sent_at: at(n),
-        content: Content::text(text),
+        content: MessageContent::text(text),
         mentions: Mentions::default(),
         state: MessageState::Sent,
         edited_at: None,
@@ -75,7 +75,7 @@ pub(super) fn message(sender: &str, n: i64, text: &str) -> Message {
 
 pub(super) fn send(text: &str) -> Intent {
     Intent::Send(SendIntent {
-        content: Content::text(text),
+        content: MessageContent::text(text),
         mentions: Mentions::default(),
         receipt: true,
         transient: false,

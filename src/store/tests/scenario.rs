@@ -317,7 +317,7 @@ fn others_messages_after_the_mark_count_as_unread_and_recalled_ones_do_not() {
             o.put_message(number, &message(sender, n, "x")).unwrap();
         }
         let mut recalled = message("other", 5, "x");
-        recalled.content = Content::Recalled {
+        recalled.content = MessageContent::Recalled {
             caption: None,
             details: crate::model::Details::default(),
         };

@@ -1,7 +1,7 @@
 //! Outbox entries: what the app was promised, as the machines work on it.
 
 use crate::model::{
-    ClientId, Content, ConversationId, ConversationKind, Json, LocalId, Mentions, Message,
+    ClientId, ConversationId, ConversationKind, Json, LocalId, Mentions, Message, MessageContent,
     MessageState, OutboxEntry, OutboxEntryId, OutboxKind, OutboxState, Timestamp,
 };
 use crate::store::types::position::ConversationNumber;
@@ -63,7 +63,7 @@ pub struct CreateIntent {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SendIntent {
     /// What it says.
-    pub content: Content,
+    pub content: MessageContent,
     /// Who is called by name.
     pub mentions: Mentions,
     /// Whether the sender wants to be told when it is delivered and read.

@@ -1,7 +1,8 @@
 //! A message as the store works on it: of the model's types, between its record and the app.
 
 use crate::model::{
-    ClientId, Content, ConversationId, LocalId, Mentions, Message, MessageState, Receipt, Timestamp,
+    ClientId, ConversationId, LocalId, Mentions, Message, MessageContent, MessageState, Receipt,
+    Timestamp,
 };
 use crate::store::types::link::Older;
 use crate::store::types::position::Position;
@@ -11,7 +12,7 @@ use crate::store::types::position::Position;
 pub(crate) struct StoredMessage {
     pub(crate) sender: ClientId,
     pub(crate) local_id: Option<LocalId>,
-    pub(crate) content: Content,
+    pub(crate) content: MessageContent,
     pub(crate) mentions: Mentions,
     pub(crate) delivered_at: Option<Timestamp>,
     pub(crate) read_at: Option<Timestamp>,

@@ -395,7 +395,7 @@ impl Committer {
 
     /// Makes every commit so far durable in the tree. Cheap when they are. Call it soon after a
     /// commit of class cache, before anything that depends on it is acknowledged to the service,
-    /// and before the app is suspended.
+    /// and before the app is paused.
     ///
     /// # Errors
     ///

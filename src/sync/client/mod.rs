@@ -53,7 +53,7 @@ use super::request::{Reply, Request, RequestError, RequestId};
 use super::step::{ClientInput, EffectId, Step};
 use super::{OperationSignature, Randomness};
 use crate::Limits;
-use crate::model::{ClientId, Now, OutboxEntryId, OutboxState, SessionState, Tag, Timestamp};
+use crate::model::{ClientId, DeviceTag, Now, OutboxEntryId, OutboxState, SessionState, Timestamp};
 use crate::store::{Overlay, Store, StoreError};
 use crate::wire::{Command, Envelope};
 
@@ -63,7 +63,7 @@ pub struct ClientSettings {
     /// The identity.
     pub client: ClientId,
     /// Of the devices that share it, one is signed in at a time.
-    pub tag: Option<Tag>,
+    pub tag: Option<DeviceTag>,
     /// Name and version, as the service's statistics see it, such as `sampan/0.1.0`.
     pub user_agent: String,
     /// Whether operations are signed by the app's server.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::{Client, Purpose, Signing, Turn};
 use crate::Secret;
-use crate::model::{Operation, SessionEnd, SessionState, Timestamp};
+use crate::model::{SessionEnd, SessionState, SigningRequest, Timestamp};
 use crate::store::StoreError;
 use crate::sync::link::{LinkRequest, LinkWish, RequestTag, Unanswered};
 use crate::sync::step::{Effect, EffectId, OperationSignature};
@@ -227,7 +227,7 @@ impl Client {
             let client = self.me().clone();
             turn.step.effects.push(Effect::Sign {
                 effect,
-                operation: Operation::SignIn { client },
+                operation: SigningRequest::SignIn { client },
             });
             self.session.phase = Phase::Signing { effect };
         } else {

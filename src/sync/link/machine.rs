@@ -48,7 +48,7 @@ enum Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifecycle {
     Active,
-    Suspended,
+    Paused,
     /// The service refuses the application; a new wish is a new chance.
     Refused,
 }
@@ -121,7 +121,7 @@ impl Link {
             }
             LinkInput::Wish { slot, wish } => self.wish(slot, wish, &mut step),
             LinkInput::Submit { slot, request } => self.submit(now, slot, request, &mut step),
-            LinkInput::Suspend => self.lifecycle = Lifecycle::Suspended,
+            LinkInput::Pause => self.lifecycle = Lifecycle::Paused,
             LinkInput::Resume => self.resume(now, &mut step),
             LinkInput::Network(hint) => self.hint(now, hint, &mut step),
             LinkInput::Routed { lookup, answer } => self.routed(now, lookup, answer, &mut step),
@@ -210,7 +210,7 @@ impl Link {
 
     /// The app is back: a socket that slept may be dead, and a pause need not be waited for.
     fn resume(&mut self, now: Duration, step: &mut LinkStep) {
-        if self.lifecycle == Lifecycle::Suspended {
+        if self.lifecycle == Lifecycle::Paused {
             self.lifecycle = Lifecycle::Active;
         }
         self.addresses.doubt_if_failing();

@@ -4,7 +4,7 @@
 //!            a client wants it                 routed              connected
 //!   Idle ───────────────────────▶ LookingUp ───────▶ Connecting ──────────▶ Connected
 //!    ▲                                ▲ │                │                      │
-//!    │ nobody wants it, suspended     │ └── failed ──────┴──── failed ── lost ──┤
+//!    │ nobody wants it, paused     │ └── failed ──────┴──── failed ── lost ──┤
 //!    │                                │                                         ▼
 //!    └────────────────────────────────┴────────── the pause is over ──────── Waiting
 //! ```
@@ -108,7 +108,7 @@ pub enum LinkInput {
         request: LinkRequest,
     },
     /// The app goes to the background: disconnect and stay so.
-    Suspend,
+    Pause,
     /// The app is back.
     Resume,
     /// The operating system said something about the network.

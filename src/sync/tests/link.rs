@@ -353,7 +353,7 @@ fn the_router_is_asked_in_another_network_and_after_a_failure_when_the_app_tries
     let again: [&[LinkInput]; 4] = [
         &[LinkInput::Network(NetworkChange::Switched)],
         &[LinkInput::Network(NetworkChange::Back)],
-        &[LinkInput::Suspend, LinkInput::Resume],
+        &[LinkInput::Pause, LinkInput::Resume],
         &[
             LinkInput::Wish {
                 slot: ANN,
@@ -379,7 +379,7 @@ fn the_router_is_asked_in_another_network_and_after_a_failure_when_the_app_tries
 fn a_connection_that_worked_until_the_app_slept_costs_no_question_to_the_router() {
     let mut bench = Bench::online();
     bench.receive(1, &Envelope::new(Command::Echo));
-    bench.feed(LinkInput::Suspend);
+    bench.feed(LinkInput::Pause);
     bench.feed(LinkInput::Resume);
     assert_eq!(bench.dialled(), ["wss://a"]);
 }
@@ -431,9 +431,9 @@ fn a_fatal_close_code_stops_until_a_client_wishes_anew() {
 }
 
 #[test]
-fn the_socket_closes_when_nobody_wants_it_and_while_suspended() {
+fn the_socket_closes_when_nobody_wants_it_and_while_paused() {
     let mut bench = Bench::online();
-    bench.feed(LinkInput::Suspend);
+    bench.feed(LinkInput::Pause);
     let disconnect = LinkEffect::Disconnect {
         connection: ConnectionNumber(1),
     };

@@ -1,8 +1,8 @@
 //! A conversation as a list shows it: small, whatever the size of the group.
 
 use crate::model::{
-    ClientId, Content, ConversationId, ConversationKey, ConversationKind, ConversationState, Count,
-    MessageKey, OutboxState, Timestamp, Unread,
+    ClientId, ConversationId, ConversationKey, ConversationKind, ConversationState, Count,
+    MessageContent, MessageKey, OutboxState, Timestamp, Unread,
 };
 use crate::store::{
     ConversationNumber, ConversationRow as StoredRow, Snapshot, StoreError, TimelineItem,
@@ -172,18 +172,18 @@ fn on_one_line(text: &str) -> String {
 }
 
 impl ContentKind {
-    const fn of(content: &Content) -> Self {
+    const fn of(content: &MessageContent) -> Self {
         match content {
-            Content::Text { .. } => Self::Text,
-            Content::Image { .. } => Self::Image,
-            Content::Audio { .. } => Self::Audio,
-            Content::Video { .. } => Self::Video,
-            Content::Location { .. } => Self::Location,
-            Content::File { .. } => Self::File,
-            Content::Recalled { .. } => Self::Recalled,
-            Content::Custom { .. } => Self::Custom,
-            Content::Plain { .. } => Self::Plain,
-            Content::Binary { .. } => Self::Binary,
+            MessageContent::Text { .. } => Self::Text,
+            MessageContent::Image { .. } => Self::Image,
+            MessageContent::Audio { .. } => Self::Audio,
+            MessageContent::Video { .. } => Self::Video,
+            MessageContent::Location { .. } => Self::Location,
+            MessageContent::File { .. } => Self::File,
+            MessageContent::Recalled { .. } => Self::Recalled,
+            MessageContent::Custom { .. } => Self::Custom,
+            MessageContent::Plain { .. } => Self::Plain,
+            MessageContent::Binary { .. } => Self::Binary,
         }
     }
 }

@@ -12,7 +12,7 @@ public struct Events: AsyncSequence, Sendable {
     public typealias Element = Event
     public typealias Failure = Never
 
-    let subscribe: @Sendable (any EventObserver) throws -> Subscription
+    let subscribe: @Sendable (any EventObserver) throws -> EventSubscription
 
     public func makeAsyncIterator() -> Iterator {
         let (batches, feed) = AsyncStream.makeStream(of: [Event].self)
@@ -73,9 +73,9 @@ final class Relay: EventObserver {
 /// holds it.
 final class Watch: Sendable {
     let relay: Relay
-    private let subscription: Subscription?
+    private let subscription: EventSubscription?
 
-    init(_ relay: Relay, _ subscription: Subscription?) {
+    init(_ relay: Relay, _ subscription: EventSubscription?) {
         self.relay = relay
         self.subscription = subscription
     }

@@ -14,11 +14,11 @@ final class CallbackTests: XCTestCase {
         let ann = try await engine.client(id: "ann", options: ClientOptions(signer: office))
         let created = try await ann.createConversation(conversation: NewConversation(with: "ben"))
         XCTAssertEqual(office.asked, [])
-        try await ann.connect()
-        try await within { try await ann.opened() }
+        try ann.goOnline()
+        try await within { try await ann.waitOnline() }
         try await until { try await ann.outbox().isEmpty }
-        let signIn = SampanCore.Operation.signIn(client: "ann")
-        let start = SampanCore.Operation.startConversation(client: "ann", members: ["ann", "ben"])
+        let signIn = SampanCore.SigningRequest.signIn(client: "ann")
+        let start = SampanCore.SigningRequest.startConversation(client: "ann", members: ["ann", "ben"])
         XCTAssertEqual(office.asked, [signIn, signIn, start])
         let info = try await created.conversation.info()
         XCTAssertEqual(info.members.sorted(), ["ann", "ben"])
@@ -33,8 +33,8 @@ final class CallbackTests: XCTestCase {
         let engine = try scratch.engine("phone", url: service.url)
         let options = ClientOptions(signer: Office(failures: 0))
         let ann = try await engine.client(id: "ann", options: options)
-        try await ann.connect()
-        await XCTAssertThrowsErrorAsync(try await within { try await ann.opened() }) { error in
+        try ann.goOnline()
+        await XCTAssertThrowsErrorAsync(try await within { try await ann.waitOnline() }) { error in
             guard case .Refused(code: 4102, reason: _) = error else {
                 return XCTFail("\(error)")
             }
@@ -50,7 +50,7 @@ final class CallbackTests: XCTestCase {
         let ann = try await engine.client("ann")
         let created = try await ann.createConversation(conversation: NewConversation(with: "ben"))
         _ = try await created.conversation.sendText(text: "nobody else's business")
-        try await ann.connect()
+        try ann.goOnline()
         // Nobody listens there, which is worth a note, and a reason that can be asked for.
         try await until { notes.taken.contains { $0.level == .warn } }
         for note in notes.taken {
@@ -69,15 +69,15 @@ final class CallbackTests: XCTestCase {
 private final class Office: Signer, @unchecked Sendable {
     private let lock = NSLock()
     private var failures: Int
-    private var operations: [SampanCore.Operation] = []
+    private var operations: [SampanCore.SigningRequest] = []
 
     init(failures: Int) {
         self.failures = failures
     }
 
-    var asked: [SampanCore.Operation] { lock.withLock { operations } }
+    var asked: [SampanCore.SigningRequest] { lock.withLock { operations } }
 
-    func sign(operation: SampanCore.Operation) async throws -> OperationSignature {
+    func sign(operation: SampanCore.SigningRequest) async throws -> OperationSignature {
         let fails = lock.withLock {
             operations.append(operation)
             failures -= 1

@@ -159,8 +159,8 @@ private final class Notebook: EventObserver, @unchecked Sendable {
 
 private func online(_ engine: Engine, _ name: String) async throws -> Client {
     let client = try await engine.client(name)
-    try await client.connect()
-    try await within { try await client.opened() }
+    try client.goOnline()
+    try await within { try await client.waitOnline() }
     return client
 }
 

@@ -9,9 +9,9 @@ final class TaskTests: XCTestCase {
         let scratch = try Scratch()
         let engine = try scratch.engine("phone")
         let ann = try await engine.client("ann")
-        try await ann.connect()
+        try ann.goOnline()
         // Nobody listens there, so the session never opens.
-        let waiting = Task { try await ann.opened() }
+        let waiting = Task { try await ann.waitOnline() }
         await Task.yield()
         waiting.cancel()
         let outcome = try await within { await waiting.result }

@@ -1,6 +1,6 @@
 //! Tags and devices: which sessions of a client give way to a new one.
 
-use sampan::model::Tag;
+use sampan::model::DeviceTag;
 use sampan::wire::ServiceCode;
 use sampan::wire::generated::SessionCommand;
 
@@ -22,7 +22,7 @@ pub(in crate::core) struct OpenFacts<'a> {
 /// What an opening leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::core) struct Opening {
-    pub(in crate::core) tag: Option<Tag>,
+    pub(in crate::core) tag: Option<DeviceTag>,
     pub(in crate::core) device: Option<String>,
     pub(in crate::core) displaced: Vec<(SessionId, Displacement)>,
 }
@@ -47,7 +47,7 @@ pub(in crate::core) fn decide_open(facts: OpenFacts<'_>) -> Result<Opening, Refu
     let named = request.tag.as_deref().filter(|tag| !tag.is_empty());
     let tag = match (named, &token) {
         (Some(tag), _) => {
-            let tag = Tag::new(tag);
+            let tag = DeviceTag::new(tag);
             Some(tag.map_err(|e| Refusal::because(ServiceCode::INVALID_LOGIN, e.to_string()))?)
         }
         // Clients that come back by token do not repeat their tag.
@@ -70,7 +70,7 @@ pub(in crate::core) fn decide_open(facts: OpenFacts<'_>) -> Result<Opening, Refu
         let same_tag = tag == session.tag;
         if same_token || (same_device && same_tag) {
             displaced.push((other, Displacement::Replaced));
-        } else if same_tag && tag.as_ref().is_some_and(Tag::is_exclusive) {
+        } else if same_tag && tag.as_ref().is_some_and(DeviceTag::is_exclusive) {
             if request.r == Some(true) {
                 return Err(ServiceCode::SESSION_CONFLICT.into());
             }
@@ -99,8 +99,8 @@ mod tests {
         }
     }
 
-    fn tag(tag: &str) -> Option<Tag> {
-        Some(Tag::new(tag).unwrap())
+    fn tag(tag: &str) -> Option<DeviceTag> {
+        Some(DeviceTag::new(tag).unwrap())
     }
 
     fn request(tag: Option<&str>, device: Option<&str>, reconnect: bool) -> SessionCommand {
@@ -114,7 +114,7 @@ mod tests {
 
     fn open(
         request: &SessionCommand,
-        token: Option<(&str, Option<Tag>)>,
+        token: Option<(&str, Option<DeviceTag>)>,
         other: Session,
     ) -> Result<Vec<Displacement>, ServiceCode> {
         let token = token.map(|(digest, tag)| {
@@ -143,7 +143,7 @@ mod tests {
             .map_err(|refusal| refusal.code)
     }
 
-    fn other(tag: Option<Tag>, device: &str, token: &str) -> Session {
+    fn other(tag: Option<DeviceTag>, device: &str, token: &str) -> Session {
         let (device, token) = (Some(device.to_owned()), token.to_owned());
         Session {
             tag,

@@ -5,7 +5,7 @@
 //! renewed keeps the time at which the client was authenticated, so that it is not renewed for
 //! ever (`limits.session_max_secs`).
 
-use sampan::model::{AppId, ClientId, Now, Tag, Timestamp};
+use sampan::model::{AppId, ClientId, DeviceTag, Now, Timestamp};
 use sampan::wire::generated::SessionCommand;
 use sampan::wire::signature::SignedAction;
 use sampan::wire::{Command, Envelope, Op, ServiceCode};
@@ -34,7 +34,7 @@ pub(in crate::core) struct Identity {
 /// What a token is made for.
 pub(in crate::core) struct Issue<'a> {
     pub(in crate::core) client: &'a ClientId,
-    pub(in crate::core) tag: Option<Tag>,
+    pub(in crate::core) tag: Option<DeviceTag>,
     pub(in crate::core) device: Option<String>,
     pub(in crate::core) proof: Proof,
     /// The token that came along, by digest, record and text: it is given back while it is young.

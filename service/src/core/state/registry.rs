@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use sampan::model::{AppId, ClientId, ConversationId, MessageId, Tag, Timestamp};
+use sampan::model::{AppId, ClientId, ConversationId, DeviceTag, MessageId, Timestamp};
 use sampan::wire::{Command, OfflineMode};
 
 use crate::core::apps::app::App;
@@ -33,7 +33,7 @@ pub(in crate::core) struct Link {
 /// A client that is signed in on a connection.
 #[derive(Clone, Debug, Default)]
 pub(in crate::core) struct Session {
-    pub(in crate::core) tag: Option<Tag>,
+    pub(in crate::core) tag: Option<DeviceTag>,
     pub(in crate::core) device: Option<String>,
     /// How the client was authenticated.
     pub(in crate::core) proof: Proof,

@@ -341,7 +341,7 @@ pub(in crate::sync::client) fn waiting_mark(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Content, Mentions, MessageState};
+    use crate::model::{Mentions, MessageContent, MessageState};
 
     fn message(from: &str, at: i64) -> Message {
         Message {
@@ -350,7 +350,7 @@ mod tests {
             local_id: None,
             sender: ClientId::new(from).unwrap(),
             sent_at: Timestamp::from_millis(at),
-            content: Content::text("hi"),
+            content: MessageContent::text("hi"),
             mentions: Mentions::default(),
             state: MessageState::Sent,
             edited_at: None,
@@ -389,7 +389,7 @@ mod tests {
         other.transient = true;
         assert_eq!(counted(&mut row, &other, Source::Live), 0);
         other.transient = false;
-        other.content = Content::Recalled {
+        other.content = MessageContent::Recalled {
             caption: None,
             details: crate::model::Details::default(),
         };

@@ -1,6 +1,6 @@
 //! Making conversations: the creations of the content lane, and the service's id taking over.
 
-use crate::model::{ConversationId, ConversationState, Operation, OutboxEntryId, Timestamp};
+use crate::model::{ConversationId, ConversationState, OutboxEntryId, SigningRequest, Timestamp};
 use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, Intent, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::outgoing::in_doubt::Doubt;
@@ -33,7 +33,7 @@ impl Client {
             let members = self.members_of(intent);
             turn.step.effects.push(Effect::Sign {
                 effect,
-                operation: Operation::StartConversation { client, members },
+                operation: SigningRequest::StartConversation { client, members },
             });
             self.sender.depart(entry, FlightStep::Signing(effect));
         } else {

@@ -311,7 +311,7 @@ impl MessageSearch {
 }
 
 /// What a message says, as it looks after the way through the wire.
-fn canonical(said: &crate::model::Content) -> Payload {
+fn canonical(said: &crate::model::MessageContent) -> Payload {
     content::encode(&content::decode(content::encode(said)))
 }
 

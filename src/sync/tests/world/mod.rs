@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::service::{Outgoing, Service, Socket};
 use crate::model::{
-    AppId, ClientId, Content, ConversationId, LocalId, MessageState, NewConversation, NewMessage,
-    Now, OutboxEntryId, SessionState, Tag, Timestamp, Uniqueness,
+    AppId, ClientId, ConversationId, DeviceTag, LocalId, MessageContent, MessageState,
+    NewConversation, NewMessage, Now, OutboxEntryId, SessionState, Timestamp, Uniqueness,
 };
 use crate::store::{
     Dropped, Intent, MemoryDisk, Opened, Position, ReadIntent, Store, Tended, TimelineItem, Writer,
@@ -54,7 +54,7 @@ pub(super) struct World {
 /// A device: a client with its store, and a link.
 struct Machine {
     name: String,
-    tag: Option<Tag>,
+    tag: Option<DeviceTag>,
     disk: MemoryDisk,
     opened: Option<(Store, Writer)>,
     client: Option<Client>,
@@ -135,7 +135,7 @@ impl World {
         let link = self.new_link();
         self.machines.push(Machine {
             name: name.to_owned(),
-            tag: tag.map(|tag| Tag::new(tag).unwrap()),
+            tag: tag.map(|tag| DeviceTag::new(tag).unwrap()),
             disk: MemoryDisk::new(self.randomness.next_u64()),
             opened: None,
             client: None,
@@ -262,7 +262,7 @@ impl World {
     ) -> (OutboxEntryId, LocalId) {
         let request = Request::SendMessage {
             conversation: conversation.clone(),
-            message: NewMessage::new(Content::Plain { text: text.into() }),
+            message: NewMessage::new(MessageContent::Plain { text: text.into() }),
         };
         match self.ask(device, request) {
             Ok(Reply::Enqueued {

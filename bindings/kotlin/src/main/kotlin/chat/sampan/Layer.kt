@@ -45,7 +45,7 @@ suspend fun Client.createConversation(
  * The observer waits, on its own thread, until the collector takes a batch: so it is the engine's
  * queue that fills when a collector is slow, and the engine that says what was missed.
  */
-internal fun eventFlow(subscribe: (EventObserver) -> Subscription): Flow<Event> =
+internal fun eventFlow(subscribe: (EventObserver) -> EventSubscription): Flow<Event> =
     callbackFlow<List<Event>> {
         val relay = object : EventObserver {
             override fun onEvents(events: List<Event>) {
@@ -53,5 +53,5 @@ internal fun eventFlow(subscribe: (EventObserver) -> Subscription): Flow<Event> 
             }
         }
         val subscription = subscribe(relay)
-        awaitClose { subscription.use(Subscription::cancel) }
+        awaitClose { subscription.use(EventSubscription::cancel) }
     }.buffer(Channel.RENDEZVOUS).transform { batch -> batch.forEach { emit(it) } }

@@ -44,12 +44,12 @@ class CallbackTest {
             val engine = engine(folder, "phone", service.url)
             val ann = engine.client("ann", ClientOptions(signer = office))
             val talk = ann.createConversation("ben").conversation
-            assertEquals(emptyList<Operation>(), office.asked)
-            ann.connect()
-            ann.opened()
+            assertEquals(emptyList<SigningRequest>(), office.asked)
+            ann.goOnline()
+            ann.waitOnline()
             until { ann.outbox().isEmpty() }
-            val signIn = Operation.SignIn("ann")
-            val start = Operation.StartConversation("ann", listOf("ann", "ben"))
+            val signIn = SigningRequest.SignIn("ann")
+            val start = SigningRequest.StartConversation("ann", listOf("ann", "ben"))
             assertEquals(listOf(signIn, signIn, start), office.asked)
             assertEquals(ConversationState.Live, talk.info().state)
             engine.shutdown()
@@ -71,7 +71,7 @@ class CallbackTest {
         val engine = engine(folder, "phone")
         val ann = engine.client("ann")
         ann.createConversation("ben").conversation.sendText("nobody else's business")
-        ann.connect()
+        ann.goOnline()
         // Nobody listens there, which is worth a note, and a reason that can be asked for.
         until { notes.toList().any { it.level == LogLevel.WARN } }
         for (note in notes.toList()) {
@@ -185,16 +185,16 @@ class CallbackTest {
 
 /** The app's own server, which has the master key; it throws as often as it was told to. */
 private class Office(failures: Int) : Signer {
-    val asked: MutableList<Operation> = Collections.synchronizedList(mutableListOf())
+    val asked: MutableList<SigningRequest> = Collections.synchronizedList(mutableListOf())
     private val failures = AtomicInteger(failures)
 
-    override suspend fun sign(operation: Operation): OperationSignature {
+    override suspend fun sign(operation: SigningRequest): OperationSignature {
         asked.add(operation)
         check(failures.getAndDecrement() <= 0) { "the office is closed" }
         val now = Instant.now().toEpochMilli()
         val text = when (operation) {
-            is Operation.SignIn -> "kotlin:${operation.client}::$now:n"
-            is Operation.StartConversation ->
+            is SigningRequest.SignIn -> "kotlin:${operation.client}::$now:n"
+            is SigningRequest.StartConversation ->
                 "kotlin:${operation.client}:${operation.members.sorted().joinToString(":")}:$now:n"
             else -> error("the engine asks for nothing else yet")
         }

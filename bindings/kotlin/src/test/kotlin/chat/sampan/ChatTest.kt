@@ -76,9 +76,9 @@ class ChatTest {
     fun `a call that may last ends when its coroutine is cancelled`() = chat {
         engine(folder, "phone").use { engine ->
             val ann = engine.client("ann")
-            ann.connect()
+            ann.goOnline()
             // Nobody listens there, so the session never opens.
-            val waiting = launch(start = CoroutineStart.UNDISPATCHED) { ann.opened() }
+            val waiting = launch(start = CoroutineStart.UNDISPATCHED) { ann.waitOnline() }
             waiting.cancelAndJoin()
             assertTrue(waiting.isCancelled)
             engine.shutdown()

@@ -45,8 +45,8 @@ fun config(folder: Path, device: String, url: String = "http://127.0.0.1:9"): Co
 
 /** A client with an open session. */
 suspend fun Engine.online(id: ClientId): Client = client(id).also {
-    it.connect()
-    it.opened()
+    it.goOnline()
+    it.waitOnline()
 }
 
 /** The words of a message that was added; null for any other event. */
@@ -59,4 +59,4 @@ fun PageItem.words(): String? = when (this) {
     is PageItem.Gap -> null
 }
 
-private fun Message.words(): String? = (content as? Content.Text)?.text
+private fun Message.words(): String? = (content as? MessageContent.Text)?.text

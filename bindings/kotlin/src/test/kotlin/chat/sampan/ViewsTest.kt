@@ -35,7 +35,7 @@ class ViewsTest {
             assertEquals("hello from Kotlin", row.last?.words)
             assertEquals(1, row.unsent)
 
-            ann.connect()
+            ann.goOnline()
             val online = ann.states.first { it.sync is SyncState.Current && it.outbox.waiting == 0 }
             assertEquals(LinkState.Online, online.link)
             val sent = timeline.states.first { state ->

@@ -32,20 +32,20 @@ async fn settled(place: &Place) -> (Device, Arc<Conversation>) {
 
 /// What was said. Whether something newer is missing is not known offline: a gap may say so.
 async fn said(device: &Device, talk: &Conversation) -> Vec<String> {
-    let lines = device.lines(&talk.id()).await.unwrap();
+    let lines = device.lines(&talk.conversation_id()).await.unwrap();
     lines.into_iter().filter(|line| line != "(gap)").collect()
 }
 
 /// S301: files, locks included, are released: nothing is open, and another opener gets the store.
 #[tokio::test]
-async fn a_suspended_engine_has_no_file_open_and_another_one_may_have_the_store() {
+async fn a_paused_engine_has_no_file_open_and_another_one_may_have_the_store() {
     let place = Place::new().await;
     let (ann, talk) = settled(&place).await;
     let root = place.folder.path().join("phone");
     if cfg!(target_os = "linux") {
         assert!(!open_files(&root).is_empty(), "it looks in the right place");
     }
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
     assert_eq!(open_files(&root), Vec::<PathBuf>::new());
     assert_eq!(ann.engine.connection_state(), ConnectionState::Idle);
 
@@ -67,19 +67,19 @@ async fn calls_in_the_background_work_and_their_files_are_shut_again() {
     let place = Place::new().await;
     let (ann, talk) = settled(&place).await;
     let root = place.folder.path().join("phone");
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
     talk.send_text("from the background".into()).await.unwrap();
     assert_eq!(
         said(&ann, &talk).await,
         ["ann: before", "ann: from the background (pending)"]
     );
-    assert!(ann.talk_to("cem").await.id().is_local());
+    assert!(ann.talk_to("cem").await.conversation_id().is_local());
     ann.until("shut files", || async {
         open_files(&root).is_empty().then_some(())
     })
     .await;
     assert_eq!(ann.client.outbox().await.unwrap().len(), 2);
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
     assert!(open_files(&root).is_empty(), "a second call shuts at once");
     ann.engine.resume().await.unwrap();
     ann.has_sent_everything().await;
@@ -87,18 +87,18 @@ async fn calls_in_the_background_work_and_their_files_are_shut_again() {
 
 /// Reads that are under way end well, and the files are free after the last of them.
 #[tokio::test]
-async fn reads_under_way_are_not_hurt_by_suspending() {
+async fn reads_under_way_are_not_hurt_by_pausing() {
     let place = Place::new().await;
     let (ann, talk) = settled(&place).await;
     let root = place.folder.path().join("phone");
     for _ in 0..5 {
         let reads = join_all((0..20).map(|_| talk.page(None, 50)));
-        let (reads, suspended) = tokio::join!(reads, ann.engine.suspend());
-        suspended.unwrap();
+        let (reads, paused) = tokio::join!(reads, ann.engine.pause());
+        paused.unwrap();
         for page in reads {
             assert!(page.unwrap().items.iter().any(|it| it.message().is_some()));
         }
-        ann.engine.suspend().await.unwrap();
+        ann.engine.pause().await.unwrap();
         assert!(open_files(&root).is_empty());
         ann.engine.resume().await.unwrap();
     }
@@ -110,7 +110,7 @@ async fn reads_under_way_are_not_hurt_by_suspending() {
 async fn a_store_that_somebody_else_has_after_a_rest_is_a_typed_error_until_it_is_free() {
     let place = Place::new().await;
     let (ann, talk) = settled(&place).await;
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
     let other = Device::open(place.config("phone"), "ann").await;
     let holder = Some(std::process::id());
     let in_use = SampanError::StoreInUse { holder };
@@ -133,25 +133,25 @@ async fn a_store_that_somebody_else_has_after_a_rest_is_a_typed_error_until_it_i
     ann.sees(&service_id, &["ann: before", "ann: after"]).await;
 }
 
-/// What an app does with a client of a suspended engine besides: open one, go offline, sign out.
+/// What an app does with a client of a paused engine besides: open one, go offline, sign out.
 #[tokio::test]
-async fn a_suspended_engine_opens_clients_and_lets_them_go() {
+async fn a_paused_engine_opens_clients_and_lets_them_go() {
     let place = Place::new().await;
     let (ann, talk) = settled(&place).await;
     let root = place.folder.path().join("phone");
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
     let options = ClientOptions::default();
     let ben = ann.engine.client(id("ben"), options).await.unwrap();
     assert!(ben.outbox().await.unwrap().is_empty());
-    ann.engine.suspend().await.unwrap();
-    ann.client.disconnect().await.unwrap();
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
+    ann.client.go_offline().unwrap();
+    ann.engine.pause().await.unwrap();
     ben.sign_out(LocalData::Wipe).await.unwrap();
     assert_eq!(ann.engine.local_accounts().await.unwrap(), [id("ann")]);
     ann.engine.resume().await.unwrap();
     assert_eq!(said(&ann, &talk).await, ["ann: before"]);
     assert_ne!(ann.client.session_state(), SessionState::Open);
-    ann.engine.suspend().await.unwrap();
+    ann.engine.pause().await.unwrap();
     ann.engine.shutdown().await.unwrap();
     assert!(open_files(&root).is_empty());
     assert_eq!(ann.client.outbox().await.unwrap_err(), SampanError::Closed);
