@@ -625,6 +625,7 @@ mod tests {
     use crate::net::MemoryTransport;
     use crate::runtime::mailbox::Mailbox;
     use crate::store::MemoryDisk;
+    use crate::sync::Request;
 
     #[tokio::test]
     async fn an_idle_loop_without_a_connection_wants_no_wake() {
