@@ -10,7 +10,9 @@ use crate::model::{
 };
 use crate::runtime::{ClientCore, EventStream, InboxReport, LiveList, OpenOptions, Runtime, Scope};
 use crate::store::{OpenReport, StorageUsage, Store, StoreKey};
-use crate::sync::{Reply, Request, SignIn};
+use crate::sync::{
+    Call, CreateConversation, DiscardEntry, FetchConversations, Focus, RetryEntry, SignIn,
+};
 use crate::views::{ClientState, ListOptions, UnreadSummary, Version};
 use crate::{SampanError, Secret};
 
@@ -109,16 +111,8 @@ impl Client {
         self.runtime.read(&self.core, read).await
     }
 
-    async fn request(&self, request: Request) -> Result<Reply, SampanError> {
-        self.runtime.mailbox().request(&self.core.id, request).await
-    }
-}
-
-/// An answer of another kind than the question is a bug.
-pub(super) fn unexpected(reply: &Reply) -> SampanError {
-    log::error!("an unexpected reply: {:?}", std::mem::discriminant(reply));
-    SampanError::Internal {
-        reason: "an unexpected reply".to_owned(),
+    async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
+        self.runtime.mailbox().request(&self.core.id, call).await
     }
 }
 
@@ -310,17 +304,11 @@ impl Client {
         &self,
         conversation: NewConversation,
     ) -> Result<CreatedConversation, SampanError> {
-        let request = Request::CreateConversation { conversation };
-        match self.request(request).await? {
-            Reply::Created {
-                conversation,
-                entry,
-            } => Ok(CreatedConversation {
-                conversation: self.handle(conversation),
-                entry,
-            }),
-            other => Err(unexpected(&other)),
-        }
+        let created = self.request(CreateConversation { conversation }).await?;
+        Ok(CreatedConversation {
+            conversation: self.handle(created.conversation),
+            entry: created.entry,
+        })
     }
 
     /// A handle of a conversation that is on this device.
@@ -350,17 +338,12 @@ impl Client {
         id: ConversationId,
     ) -> Result<Arc<Conversation>, SampanError> {
         let conversations = vec![id];
-        let request = Request::FetchConversations { conversations };
-        match self.request(request).await? {
-            Reply::Conversations { found } => {
-                let found = found.into_iter().next();
-                let id = found.ok_or_else(|| SampanError::NotFound {
-                    what: "the conversation".to_owned(),
-                })?;
-                Ok(self.handle(id))
-            }
-            other => Err(unexpected(&other)),
-        }
+        let fetched = self.request(FetchConversations { conversations }).await?;
+        let found = fetched.found.into_iter().next();
+        let id = found.ok_or_else(|| SampanError::NotFound {
+            what: "the conversation".to_owned(),
+        })?;
+        Ok(self.handle(id))
     }
 
     /// A page of the conversations on this device, newest activity first: the first page without
@@ -439,9 +422,7 @@ impl Client {
     ///
     /// `NotFound`; `InvalidArgument` when it has not failed; `StoreUnavailable`; `Closed`.
     pub async fn retry(&self, entry: OutboxEntryId) -> Result<(), SampanError> {
-        self.request(Request::RetryEntry { entry })
-            .await
-            .map(|_| ())
+        self.request(RetryEntry { entry }).await.map(|_| ())
     }
 
     /// Gives up a failed entry, or cancels one that was never sent. With a failed creation go the
@@ -451,9 +432,7 @@ impl Client {
     ///
     /// `NotFound`; `InvalidArgument` when it is on its way; `StoreUnavailable`; `Closed`.
     pub async fn discard(&self, entry: OutboxEntryId) -> Result<(), SampanError> {
-        self.request(Request::DiscardEntry { entry })
-            .await
-            .map(|_| ())
+        self.request(DiscardEntry { entry }).await.map(|_| ())
     }
 
     /// The conversation that the user looks at now, or none: it catches up before the others.
@@ -462,9 +441,7 @@ impl Client {
     ///
     /// `NotFound`; `Closed`.
     pub async fn focus(&self, conversation: Option<ConversationId>) -> Result<(), SampanError> {
-        self.request(Request::Focus { conversation })
-            .await
-            .map(|_| ())
+        self.request(Focus { conversation }).await.map(|_| ())
     }
 
     /// Calls `observer` with this client's events from now on, in batches, on a thread of its own,

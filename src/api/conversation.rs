@@ -10,10 +10,9 @@ use crate::model::{
 };
 use crate::runtime::{ClientCore, LiveTimeline, Runtime};
 use crate::store::{ConversationNumber, Position, Snapshot, Store};
-use crate::sync::{Reply, Request};
+use crate::sync::{Call, FetchHistory, FetchReceipts, MarkRead, SendMessage};
 use crate::views::TimelineOptions;
 
-use super::client::unexpected;
 use super::timeline::Timeline;
 use super::views::{TimelineGap, TimelinePage, TimelinePlace};
 
@@ -70,8 +69,8 @@ impl Conversation {
         self.runtime.read(&self.core, work).await
     }
 
-    async fn request(&self, request: Request) -> Result<Reply, SampanError> {
-        self.runtime.mailbox().request(&self.core.id, request).await
+    async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
+        self.runtime.mailbox().request(&self.core.id, call).await
     }
 
     async fn fetch(
@@ -79,21 +78,16 @@ impl Conversation {
         before: Option<Position>,
         limit: u32,
     ) -> Result<FetchedHistory, SampanError> {
-        let request = Request::FetchHistory {
+        let call = FetchHistory {
             conversation: self.id.clone(),
             before,
             limit,
         };
-        match self.request(request).await? {
-            Reply::History {
-                added,
-                start_reached,
-            } => Ok(FetchedHistory {
-                added,
-                start_reached,
-            }),
-            other => Err(unexpected(&other)),
-        }
+        let fetched = self.request(call).await?;
+        Ok(FetchedHistory {
+            added: fetched.added,
+            start_reached: fetched.start_reached,
+        })
     }
 }
 
@@ -154,22 +148,16 @@ impl Conversation {
     /// Those of `send_text`.
     pub async fn send(&self, message: NewMessage) -> Result<SentMessage, SampanError> {
         let conversation = self.id.clone();
-        let request = Request::SendMessage {
+        let call = SendMessage {
             conversation,
             message,
         };
-        match self.request(request).await? {
-            Reply::Enqueued {
-                entry,
-                local_id,
-                message,
-            } => Ok(SentMessage {
-                entry,
-                local_id,
-                message,
-            }),
-            other => Err(unexpected(&other)),
-        }
+        let enqueued = self.request(call).await?;
+        Ok(SentMessage {
+            entry: enqueued.entry,
+            local_id: enqueued.local_id,
+            message: enqueued.message,
+        })
     }
 
     /// A live window over the conversation: its first page is read on return, from this device.
@@ -283,7 +271,7 @@ impl Conversation {
     /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `Closed`.
     pub async fn fetch_receipts(&self) -> Result<(), SampanError> {
         let conversation = self.id.clone();
-        self.request(Request::FetchReceipts { conversation })
+        self.request(FetchReceipts { conversation })
             .await
             .map(|_| ())
     }
@@ -307,11 +295,11 @@ impl Conversation {
 impl Conversation {
     async fn mark(&self, until: Option<Timestamp>) -> Result<(), SampanError> {
         let conversation = self.id.clone();
-        let request = Request::MarkRead {
+        let call = MarkRead {
             conversation,
             until,
         };
-        self.request(request).await.map(|_| ())
+        self.request(call).await.map(|_| ())
     }
 }
 

@@ -24,8 +24,8 @@ use crate::model::{
 use crate::store::{Batch, Overlay, Store, StoreError, Tended};
 use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
 use crate::sync::{
-    Backoff, Client as Machine, ClientInput, ClientSettings, EffectId, Progress, Randomness, Reply,
-    Request, RequestError, RequestId, Signing, Step,
+    Backoff, Client as Machine, ClientInput, ClientSettings, Connect, Disconnect, EffectId, Focus,
+    Progress, Randomness, Reply, Request, RequestError, RequestId, Signing, Step,
 };
 use crate::views::SyncState;
 use crate::{Limits, SampanError};
@@ -212,9 +212,9 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         call: C,
     ) -> Result<AfterCommit<C>, StoreError> {
         match &request {
-            Request::Connect { mode } => self.wishes.online = Some(*mode),
-            Request::Disconnect => self.wishes.online = None,
-            Request::Focus { conversation } => self.wishes.focus.clone_from(conversation),
+            Request::Connect(call) => self.wishes.online = Some(call.mode),
+            Request::Disconnect(_) => self.wishes.online = None,
+            Request::Focus(call) => self.wishes.focus.clone_from(&call.conversation),
             _ => {}
         }
         if let Phase::Failed(failed) = &self.phase {
@@ -534,11 +534,11 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     pub(super) fn reconnect(&mut self, now: Now) -> Result<(), StoreError> {
         let Wishes { online, focus } = self.wishes.clone();
         if let Some(mode) = online {
-            self.want(now, Request::Connect { mode })?;
+            self.want(now, Connect { mode })?;
         }
         if focus.is_some() {
             let conversation = focus;
-            self.want(now, Request::Focus { conversation })?;
+            self.want(now, Focus { conversation })?;
         }
         Ok(())
     }
@@ -546,12 +546,12 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     /// Tells the service that the session is over, if there is one.
     pub(super) fn say_goodbye(&mut self, now: Now) -> Result<(), StoreError> {
         self.wishes.online = None;
-        self.want(now, Request::Disconnect)
+        self.want(now, Disconnect)
     }
 
     /// Asks the machine for something in the app's name; nobody waits for the answer.
-    fn want(&mut self, now: Now, request: Request) -> Result<(), StoreError> {
-        let id = self.next_call();
+    fn want(&mut self, now: Now, call: impl Into<Request>) -> Result<(), StoreError> {
+        let (id, request) = (self.next_call(), call.into());
         self.handle(now, ClientInput::Requested { id, request })
     }
 

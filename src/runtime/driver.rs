@@ -625,7 +625,7 @@ mod tests {
     use crate::net::MemoryTransport;
     use crate::runtime::mailbox::Mailbox;
     use crate::store::MemoryDisk;
-    use crate::sync::Request;
+    use crate::sync::CreateConversation;
 
     #[tokio::test]
     async fn an_idle_loop_without_a_connection_wants_no_wake() {
@@ -645,7 +645,7 @@ mod tests {
         let conversation = crate::model::NewConversation::default();
         driver.take(Input::Command(Command::Request {
             client: ann,
-            request: Box::new(Request::CreateConversation { conversation }),
+            request: Box::new(CreateConversation { conversation }.into()),
             done,
         }));
         driver.turns.settle();

@@ -16,7 +16,7 @@ use super::attach::StoreWriter;
 use super::background::ClientParts;
 use super::callers::Callers;
 use super::clock::{self, Clock};
-use super::inbox::Imported;
+use super::inbox::ImportState;
 use super::mailbox::{Answer, EngineBoard, Signer};
 use super::marks::Touched;
 use super::ports::{InboxRemainder, Ports};
@@ -212,8 +212,8 @@ impl Ports for EnginePorts {
         let board =
             parts.and_then(|parts| Some((parts.imports.finish(id, reply)?, &parts.core.board)));
         match board {
-            Some((Imported::More, _)) => InboxRemainder::More,
-            Some((Imported::All(total), board)) => {
+            Some((ImportState::More, _)) => InboxRemainder::More,
+            Some((ImportState::All(total), board)) => {
                 board.inbox.send_replace(total);
                 InboxRemainder::Nothing
             }

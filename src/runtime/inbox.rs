@@ -13,7 +13,7 @@ use super::{client_folders, clock};
 use crate::SampanError;
 use crate::model::{AppId, ClientId, ConversationId, LocalId, Timestamp};
 use crate::store::{Dropped, Inbox, Intent, StoreKey};
-use crate::sync::{Reply, RequestError, RequestId};
+use crate::sync::{Imported, Reply, RequestError, RequestId};
 
 /// How many files are taken at a time: they are in memory together, and in one commit.
 const FILES_AT_ONCE: usize = 50;
@@ -90,7 +90,7 @@ struct Import {
 
 /// Whether an import is at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Imported {
+pub(super) enum ImportState {
     /// There are more files to fetch.
     More,
     /// The folder has been read; this was found since the client was opened.
@@ -155,11 +155,11 @@ impl Imports {
         &mut self,
         id: RequestId,
         reply: &Result<Reply, RequestError>,
-    ) -> Option<Imported> {
+    ) -> Option<ImportState> {
         let import = self.under_way.remove(&id)?;
         let inbox = self.inbox.as_ref()?;
         // An import is never refused.
-        let Ok(Reply::Imported { imported, left }) = reply else {
+        let Ok(Reply::Imported(Imported { imported, left })) = reply else {
             return None;
         };
         for (name, token) in &import.files {
@@ -175,14 +175,14 @@ impl Imports {
         self.found.imported = self.found.imported.saturating_add(imported);
         self.found.left = u64::try_from(left.len()).unwrap_or(u64::MAX);
         if import.more && left.is_empty() {
-            return Some(Imported::More);
+            return Some(ImportState::More);
         }
         let found = std::mem::take(&mut self.found);
         self.total.imported = self.total.imported.saturating_add(found.imported);
         self.total.damaged = self.total.damaged.saturating_add(found.damaged);
         (self.total.locked, self.total.left) = (found.locked, found.left);
         self.answer(&Ok(found));
-        Some(Imported::All(self.total))
+        Some(ImportState::All(self.total))
     }
 
     /// The store takes no writes: the files stay, and are fetched when it does again.

@@ -13,7 +13,7 @@ use super::{ClientCore, Runtime};
 use crate::SampanError;
 use crate::model::{SessionState, StoreHealth};
 use crate::store::{ConversationNumber, Store};
-use crate::sync::{Reply, Request};
+use crate::sync::Call;
 use crate::views::Reach;
 
 /// A view's ties to the client whose store it shows.
@@ -103,12 +103,12 @@ impl Live {
     }
 
     /// Asks the client's machine.
-    pub(super) async fn request(&self, request: Request) -> Result<Reply, SampanError> {
+    pub(super) async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
         let both = (self.runtime.upgrade(), self.client.upgrade());
         let (Some(runtime), Some(client)) = both else {
             return Err(SampanError::Closed);
         };
-        runtime.mailbox.request(&client.id, request).await
+        runtime.mailbox.request(&client.id, call).await
     }
 }
 

@@ -23,7 +23,7 @@ use crate::model::{
 };
 use crate::store::StoreKey;
 use crate::sync::link::NetworkChange;
-use crate::sync::{OperationSignature, Reply, Request};
+use crate::sync::{Call, OperationSignature, Reply, Request};
 use crate::views::SyncState;
 
 /// How many calls may wait for the loop; more callers wait for room.
@@ -303,20 +303,26 @@ impl Mailbox {
         (Self { sender, callers }, receiver)
     }
 
-    /// Asks a client's machine and waits for its answer.
-    pub(crate) async fn request(
+    /// Hands a call to a client's machine and waits for the call's answer.
+    pub(crate) async fn request<C: Call>(
         &self,
         client: &ClientId,
-        request: Request,
-    ) -> Result<Reply, SampanError> {
+        call: C,
+    ) -> Result<C::Answer, SampanError> {
         let client = client.clone();
-        let request = Box::new(request);
-        self.ask(|done| Command::Request {
+        let request = Box::new(call.into());
+        let reply = self.ask(|done| Command::Request {
             client,
             request,
             done,
+        });
+        reply.await??.try_into().map_err(|other: Reply| {
+            // The machine answers a call through its `Caller`, which takes no other answer.
+            debug_assert!(false, "an answer to another call: {other:?}");
+            SampanError::Internal {
+                reason: "an answer to another call".to_owned(),
+            }
         })
-        .await?
     }
 
     /// Has a client's store opened again, for a read.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{ClientCore, Runtime};
 use crate::SampanError;
 use crate::model::{NetworkChange, SessionEnd, SessionState};
-use crate::sync::{Request, SignIn};
+use crate::sync::{Connect, Disconnect, Request, SignIn};
 use crate::views::SyncState;
 
 /// What the app wants of a client's session, as it said last.
@@ -55,8 +55,8 @@ impl OnlineWish {
             goes_online,
         } = std::mem::take(&mut said.unread);
         let online = said.online.filter(|_| goes_online);
-        let offline = goes_offline.then_some(Request::Disconnect);
-        let online = online.map(|mode| Request::Connect { mode });
+        let offline = goes_offline.then_some(Request::from(Disconnect));
+        let online = online.map(|mode| Connect { mode }.into());
         offline.into_iter().chain(online).collect()
     }
 
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_last_wish_holds_and_the_session_before_it_ends() {
-        let connect = |mode| Request::Connect { mode };
+        let connect = |mode| Request::from(Connect { mode });
         let wish = OnlineWish::default();
         assert_eq!(wish.read(), []);
         wish.say(Some(SignIn::TakeOver));
@@ -167,10 +167,10 @@ mod tests {
         wish.say(Some(SignIn::TakeOver));
         wish.say(None);
         wish.say(Some(SignIn::Yield));
-        assert_eq!(wish.read(), [Request::Disconnect, connect(SignIn::Yield)]);
+        assert_eq!(wish.read(), [Disconnect.into(), connect(SignIn::Yield)]);
         wish.say(Some(SignIn::Yield));
         wish.say(None);
-        assert_eq!(wish.read(), [Request::Disconnect]);
+        assert_eq!(wish.read(), [Disconnect.into()]);
         assert!(!wish.is_online());
     }
 }

@@ -22,7 +22,9 @@ use crate::net::{
     Connection, Incoming, MemoryPeer, MemoryTransport, NetFuture, Response, Target, Transport,
 };
 use crate::store::{Fault, Inbox, Intent, MemoryDisk, SendIntent, Store};
-use crate::sync::{Reply, Request, SignIn};
+use crate::sync::{
+    Call, Connect, CreateConversation, Disconnect, Done, Enqueued, SendMessage, SignIn,
+};
 use crate::threads::Threads;
 use crate::wire::generated::{DirectCommand, SessionCommand};
 use crate::wire::{Command, Direction, Encoding, Envelope, Frame, Op};
@@ -73,8 +75,8 @@ impl Scene {
         }
     }
 
-    async fn ask(&self, request: Request) -> Result<Reply, SampanError> {
-        self.mailbox.request(&self.ann, request).await
+    async fn ask<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
+        self.mailbox.request(&self.ann, call).await
     }
 
     async fn talk(&self) -> ConversationId {
@@ -82,16 +84,18 @@ impl Scene {
             members: vec![ClientId::new("ben").unwrap()],
             ..NewConversation::default()
         };
-        match self.ask(Request::CreateConversation { conversation }).await {
-            Ok(Reply::Created { conversation, .. }) => conversation,
-            other => panic!("{other:?}"),
-        }
+        let created = self.ask(CreateConversation { conversation }).await;
+        created.unwrap().conversation
     }
 
-    async fn say(&self, conversation: &ConversationId, words: &str) -> Result<Reply, SampanError> {
+    async fn say(
+        &self,
+        conversation: &ConversationId,
+        words: &str,
+    ) -> Result<Enqueued, SampanError> {
         let conversation = conversation.clone();
         let message = NewMessage::text(words);
-        self.ask(Request::SendMessage {
+        self.ask(SendMessage {
             conversation,
             message,
         })
@@ -156,7 +160,7 @@ async fn after_a_failed_write_the_socket_is_closed_and_opened_again_once_writing
     let mut scene = Scene::new();
     let talk = scene.talk().await;
     let mode = SignIn::TakeOver;
-    scene.ask(Request::Connect { mode }).await.unwrap();
+    scene.ask(Connect { mode }).await.unwrap();
     let mut first = scene.peer.accept().await.unwrap();
     assert!(
         first.from_engine.recv().await.is_some(),
@@ -209,7 +213,7 @@ async fn a_client_that_left_is_closed_and_the_others_are_not() {
     let scene = Scene::new();
     let signed_out = scene.mailbox.sign_out(&scene.core, LocalData::Keep);
     signed_out.await.unwrap();
-    let refusal = scene.ask(Request::Disconnect).await.unwrap_err();
+    let refusal = scene.ask(Disconnect).await.unwrap_err();
     assert_eq!(refusal, SampanError::Closed);
     scene.mailbox.shutdown().await.unwrap();
     assert_eq!(
@@ -262,7 +266,7 @@ async fn what_an_app_says_is_not_one_commit_with_what_the_service_brought_meanwh
     let mut scene = Scene::new();
     let talk = scene.talk().await;
     let mode = SignIn::TakeOver;
-    scene.ask(Request::Connect { mode }).await.unwrap();
+    scene.ask(Connect { mode }).await.unwrap();
     let mut connection = scene.peer.accept().await.unwrap();
     // Both are there when the loop looks next.
     let ann = scene.ann.clone();
@@ -285,7 +289,7 @@ async fn what_an_app_says_is_not_one_commit_with_what_the_service_brought_meanwh
 async fn going_offline_on_a_line_that_is_dead_does_not_wait_for_the_service() {
     let mut scene = Scene::new();
     let mode = SignIn::TakeOver;
-    scene.ask(Request::Connect { mode }).await.unwrap();
+    scene.ask(Connect { mode }).await.unwrap();
     let mut connection = scene.peer.accept().await.unwrap();
     let ann = scene.ann.clone();
     send_many(&mut connection.from_engine, &connection.to_engine, &ann, 0).await;
@@ -296,10 +300,10 @@ async fn going_offline_on_a_line_that_is_dead_does_not_wait_for_the_service() {
         .unwrap();
     // From here on the service says nothing.
     let at_once = Duration::from_secs(1);
-    let offline = timeout(at_once, scene.ask(Request::Disconnect)).await;
-    assert_eq!(offline.expect("it is offline at once"), Ok(Reply::Done));
+    let offline = timeout(at_once, scene.ask(Disconnect)).await;
+    assert_eq!(offline.expect("it is offline at once"), Ok(Done));
     assert_eq!(scene.core.board.session(), SessionState::Closed);
-    scene.ask(Request::Connect { mode }).await.unwrap();
+    scene.ask(Connect { mode }).await.unwrap();
     let signed_out = scene.mailbox.sign_out(&scene.core, LocalData::Keep);
     let signed_out = timeout(at_once, signed_out).await;
     assert_eq!(signed_out.expect("it is signed out at once"), Ok(()));
@@ -345,10 +349,7 @@ async fn a_loop_that_panics_tells_everybody_who_waits_or_watches() {
     let events = EventStream::new(runtime.subscribe(Scope::Engine));
     let mode = SignIn::TakeOver;
     // Its answer may be lost with the loop.
-    let _ = runtime
-        .mailbox()
-        .request(&ann, Request::Connect { mode })
-        .await;
+    let _ = runtime.mailbox().request(&ann, Connect { mode }).await;
     let events: Vec<_> = events.collect().await;
     let closed = Event::SessionChanged {
         client: ann.clone(),

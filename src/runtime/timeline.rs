@@ -20,7 +20,7 @@ use super::{ClientCore, Runtime};
 use crate::SampanError;
 use crate::model::{ConversationId, ItemKey, Timestamp};
 use crate::store::{Position, Snapshot, Store, StoreError};
-use crate::sync::{Reply, Request};
+use crate::sync::{FetchHistory, Focus, MarkRead};
 use crate::views::{
     FillFailure, Loaded, Next, Side, TimelineOptions, TimelineStart, TimelineUpdate, TimelineView,
     Version, Wish,
@@ -258,14 +258,14 @@ impl LiveTimeline {
     async fn fetch(&self, side: Side, before: Option<Position>, limit: u32) {
         // The screen shows that it is being fetched.
         self.live.tell();
-        let request = Request::FetchHistory {
+        let call = FetchHistory {
             conversation: self.conversation.clone(),
             before,
             limit,
         };
-        let failure = match self.live.request(request).await {
-            Ok(Reply::History { added, .. }) => return self.view().answered(side, Ok(added)),
-            Ok(_) | Err(SampanError::NotConnected | SampanError::Closed) => {
+        let failure = match self.live.request(call).await {
+            Ok(page) => return self.view().answered(side, Ok(page.added)),
+            Err(SampanError::NotConnected | SampanError::Closed) => {
                 return self.view().interrupted(side);
             }
             Err(SampanError::TimedOut) => FillFailure::TimedOut,
@@ -279,15 +279,15 @@ impl LiveTimeline {
 
     async fn focus(&self, conversation: Option<ConversationId>) {
         // Nothing depends on it: it is a preference.
-        let _ = self.live.request(Request::Focus { conversation }).await;
+        let _ = self.live.request(Focus { conversation }).await;
     }
 
     async fn mark_read(&self, until: Timestamp) {
-        let request = Request::MarkRead {
+        let call = MarkRead {
             conversation: self.conversation.clone(),
             until: Some(until),
         };
-        if let Err(error) = self.live.request(request).await {
+        if let Err(error) = self.live.request(call).await {
             log::warn!("what was seen could not be marked read: {error}");
         }
         // What failed is not tried for ever: the next message that is seen brings another mark.

@@ -26,7 +26,7 @@ use crate::store::StoreError;
 use crate::sync::link::{
     ClientSlot, ConnectionNumber, Delivery, Link, LinkEffect, LinkInput, LinkOptions, LinkStep,
 };
-use crate::sync::{ClientInput, EffectId, OperationSignature, Request};
+use crate::sync::{ClientInput, EffectId, Import, OperationSignature, Request};
 
 /// Whether a turn left something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -361,7 +361,7 @@ impl<P: Ports> TurnLoop<P> {
         match client.begin_import() {
             Ok(number) => {
                 if let Some(dropped) = self.ports.fetch_inbox(&id, number) {
-                    let request = Request::Import { dropped };
+                    let request = Import { dropped }.into();
                     let input = ClientInput::Requested {
                         id: number,
                         request,

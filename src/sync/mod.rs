@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `client/` | one client over its own store: session, outbox, receiver, catch-up |
 //! | `link/` | the engine's one connection: back-off, heartbeat, correlation, routing to clients |
-//! | `request.rs` | what the API asks of a client, and what it is answered |
+//! | `request.rs` | the calls of an app, each with its answer; how a new call is added |
 //! | `step.rs` | what a client is told, and what follows: a [`Step`] |
 //! | `backoff.rs` | pauses between tries: the one rule for all of them |
 //! | `random.rs` | the seeded source of jitter and ids |
@@ -37,7 +37,13 @@ mod step;
 pub use backoff::{Backoff, Jitter};
 pub use client::{Client, ClientSettings, Progress, Signing};
 pub use random::Randomness;
-pub use request::{Reply, Request, RequestError, RequestId, SignIn};
+pub(crate) use request::Caller;
+pub use request::{
+    Call, Connect, ConversationsFetched, CreateConversation, Created, DiscardEntry, Disconnect,
+    Done, Enqueued, FetchConversations, FetchHistory, FetchReceipts, Focus, FreshToken,
+    HistoryFetched, Import, Imported, MarkRead, Reply, Request, RequestError, RequestId,
+    RetryEntry, SendMessage, SignIn, Token,
+};
 pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};
 
 #[cfg(test)]

@@ -1,4 +1,20 @@
-//! What the API asks of a client's machine, and what it is answered.
+//! The calls of an app on one client, and the answer that belongs to each.
+//!
+//! A call is a struct that implements [`Call`]; its answer is the type [`Call::Answer`]. An app's call goes
+//! from `api` through the mailbox to [`Client::handle`](super::Client::handle) as a [`Request`], one of all
+//! calls, and comes back as a [`Reply`], one of all answers. Neither end names those two: the mailbox gives
+//! the asker the answer of its call, and a [`Caller`] accepts no other answer from the machine.
+//!
+//! A new call is added in three places:
+//!
+//! 1. here: a struct, and its row in the list of calls. An answer of a new type is a struct too, with its
+//!    row in the list of answers;
+//! 2. in `client/mod.rs`: an arm of `Client::requested`. The compiler asks for the arm. A call that only
+//!    writes is a function that gives `Answered<TheAnswer>`, in the room of its rule; a call that waits for
+//!    the service keeps its [`Caller`] until the service has answered;
+//! 3. in `api`: `mailbox.request(&client, TheCall { .. })` gives the answer.
+
+use std::marker::PhantomData;
 
 use crate::error::SampanError;
 use crate::model::{
@@ -8,91 +24,203 @@ use crate::store::{Dropped, Position};
 use crate::wire::ServiceCode;
 use crate::{Secret, wire};
 
-/// The number of an API call; the caller chooses it and finds the answer by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
-
-/// An API call on one client.
-///
-/// Calls of the first group are writes: they work offline and are answered when they are durable.
-/// Calls of the second group need the service: without an open session they fail at once.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once and handed over; the large one is the common one"
-)]
-pub enum Request {
-    /// Go online, and stay so over broken connections.
-    Connect {
-        /// Whether other devices with the same tag are signed out.
-        mode: SignIn,
-    },
-    /// Go offline: close the session and forget the wish to be online.
-    Disconnect,
-    /// Enqueue the making of a conversation; it can be used at once by its local id.
-    CreateConversation {
-        /// What to make.
-        conversation: NewConversation,
-    },
-    /// Enqueue a message.
-    SendMessage {
-        /// Where to.
-        conversation: ConversationId,
-        /// What to send.
-        message: NewMessage,
-    },
-    /// Clear the unread count at once and enqueue the read mark for the service.
-    MarkRead {
-        /// Which conversation.
-        conversation: ConversationId,
-        /// Up to and including this time of a message; none for the newest message held.
-        until: Option<Timestamp>,
-    },
-    /// Enqueue a failed entry again, at its old place; of an ambiguous one this accepts that the
-    /// message may arrive twice.
-    RetryEntry {
-        /// Which entry.
-        entry: OutboxEntryId,
-    },
-    /// Give up a failed entry, or cancel one that was never sent. With a failed creation go the
-    /// conversation and all that waits for it.
-    DiscardEntry {
-        /// Which entry.
-        entry: OutboxEntryId,
-    },
-    /// Enqueue what another process of the app left, each piece once: it is known by its token.
-    Import {
-        /// The pieces, in the order in which they were left.
-        dropped: Vec<Dropped>,
-    },
-    /// Prefer one conversation when catching up: the one the user looks at.
-    Focus {
-        /// Which; none when no timeline is open.
-        conversation: Option<ConversationId>,
-    },
-
-    /// Ask for a page of history and store it: older than a message, or the newest.
-    FetchHistory {
-        /// Which conversation.
-        conversation: ConversationId,
-        /// Older than this message; of a gap, its newer edge. None for the newest page.
-        before: Option<Position>,
-        /// How many, 1 to 100; more are asked for in several pages.
-        limit: u32,
-    },
-    /// Ask for conversations by id and store them.
-    FetchConversations {
-        /// Which; at most 50.
-        conversations: Vec<ConversationId>,
-    },
-    /// Ask how far the others received and read a conversation, and store the marks.
-    FetchReceipts {
-        /// Which conversation.
-        conversation: ConversationId,
-    },
-    /// A session token that the service's HTTP side accepts, refreshed if it has expired.
-    FreshToken,
+/// A call of an app on one client.
+pub trait Call: Into<Request> {
+    /// The answer of the call when it succeeds.
+    type Answer: Into<Reply> + TryFrom<Reply, Error = Reply>;
 }
+
+/// Lists the calls, each with its answer.
+macro_rules! calls {
+    ($($call:ident -> $answer:ident,)*) => {
+        /// One of all calls.
+        #[derive(Clone, Debug, PartialEq)]
+        #[expect(
+            clippy::large_enum_variant,
+            reason = "made once and handed over; the large one is the common one"
+        )]
+        pub enum Request {
+            $(
+                #[doc = concat!("See [`", stringify!($call), "`].")]
+                $call($call),
+            )*
+        }
+
+        $(
+            impl Call for $call {
+                type Answer = $answer;
+            }
+
+            impl From<$call> for Request {
+                fn from(call: $call) -> Self {
+                    Self::$call(call)
+                }
+            }
+        )*
+    };
+}
+
+/// Lists the answers.
+macro_rules! answers {
+    ($($answer:ident,)*) => {
+        /// One of all answers.
+        #[derive(Clone, Debug, PartialEq)]
+        #[expect(
+            clippy::large_enum_variant,
+            reason = "made once a call and handed over; the large one is the common one"
+        )]
+        pub enum Reply {
+            $(
+                #[doc = concat!("See [`", stringify!($answer), "`].")]
+                $answer($answer),
+            )*
+        }
+
+        $(
+            impl From<$answer> for Reply {
+                fn from(answer: $answer) -> Self {
+                    Self::$answer(answer)
+                }
+            }
+
+            impl TryFrom<Reply> for $answer {
+                /// The reply to another call.
+                type Error = Reply;
+
+                fn try_from(reply: Reply) -> Result<Self, Reply> {
+                    match reply {
+                        Reply::$answer(answer) => Ok(answer),
+                        other => Err(other),
+                    }
+                }
+            }
+        )*
+    };
+}
+
+// The first group writes: these calls work offline and are answered when they are durable. The second
+// group needs the service: without an open session these calls fail at once.
+calls! {
+    Connect -> Done,
+    Disconnect -> Done,
+    CreateConversation -> Created,
+    SendMessage -> Enqueued,
+    MarkRead -> Done,
+    RetryEntry -> Done,
+    DiscardEntry -> Done,
+    Import -> Imported,
+    Focus -> Done,
+
+    FetchHistory -> HistoryFetched,
+    FetchConversations -> ConversationsFetched,
+    FetchReceipts -> Done,
+    FreshToken -> Token,
+}
+
+answers! {
+    Done,
+    Created,
+    Enqueued,
+    Imported,
+    HistoryFetched,
+    ConversationsFetched,
+    Token,
+}
+
+/// Go online, and stay so over broken connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connect {
+    /// Whether other devices with the same tag are signed out.
+    pub mode: SignIn,
+}
+
+/// Go offline: close the session and forget the wish to be online.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disconnect;
+
+/// Enqueue the making of a conversation; it can be used at once by its local id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateConversation {
+    /// What to make.
+    pub conversation: NewConversation,
+}
+
+/// Enqueue a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendMessage {
+    /// Where to.
+    pub conversation: ConversationId,
+    /// What to send.
+    pub message: NewMessage,
+}
+
+/// Clear the unread count at once and enqueue the read mark for the service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarkRead {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Up to and including this time of a message; none for the newest message held.
+    pub until: Option<Timestamp>,
+}
+
+/// Enqueue a failed entry again, at its old place. For an ambiguous entry this accepts that the message
+/// may arrive twice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetryEntry {
+    /// Which entry.
+    pub entry: OutboxEntryId,
+}
+
+/// Give up a failed entry, or cancel one that was never sent. With a failed creation go the conversation
+/// and all entries that wait for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DiscardEntry {
+    /// Which entry.
+    pub entry: OutboxEntryId,
+}
+
+/// Enqueue the intents that another process of the app left, each once: an intent is known by its token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Import {
+    /// The intents, in the order in which they were left.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Prefer one conversation when catching up: the one the user looks at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Focus {
+    /// Which; none when no timeline is open.
+    pub conversation: Option<ConversationId>,
+}
+
+/// Ask for a page of history and store it: older than a message, or the newest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchHistory {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Older than this message; of a gap, its newer edge. None for the newest page.
+    pub before: Option<Position>,
+    /// How many, 1 to 100; more are asked for in several pages.
+    pub limit: u32,
+}
+
+/// Ask for conversations by id and store them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchConversations {
+    /// Which; at most 50.
+    pub conversations: Vec<ConversationId>,
+}
+
+/// Ask how far the others received and read a conversation, and store the marks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchReceipts {
+    /// Which conversation.
+    pub conversation: ConversationId,
+}
+
+/// Ask for a session token that the service's HTTP side accepts, refreshed if it has expired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FreshToken;
 
 /// Whether a sign-in sends other devices with the same tag away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,56 +233,92 @@ pub enum SignIn {
     Yield,
 }
 
-/// What an API call is answered.
+/// The call is done, or will be done without further word.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once a call and handed over; the large one is the common one"
-)]
-pub enum Reply {
-    /// It is done, or will be done without further word.
-    Done,
-    /// The creation is durable in the outbox, or there was such a conversation.
-    Created {
-        /// Its id: a local one that keeps resolving when the service's takes over.
-        conversation: ConversationId,
-        /// The outbox entry; none when the conversation existed on this device.
-        entry: Option<OutboxEntryId>,
-    },
-    /// The message is durable in the outbox.
-    Enqueued {
-        /// Its outbox entry.
-        entry: OutboxEntryId,
-        /// Its local id.
-        local_id: LocalId,
-        /// The local echo.
-        message: Message,
-    },
-    /// What was left by another process is durable in the outbox, or was before.
-    Imported {
-        /// How many pieces were not known before.
-        imported: u32,
-        /// The tokens of those that the outbox has no room for.
-        left: Vec<LocalId>,
-    },
-    /// The page is stored.
-    History {
-        /// How many of its messages were not on this device before.
-        added: u32,
-        /// Whether the conversation has nothing older.
-        start_reached: bool,
-    },
-    /// The conversations are stored.
-    Conversations {
-        /// Those the service knows.
-        found: Vec<ConversationId>,
-    },
-    /// The session token.
-    Token {
-        /// The token.
-        token: Secret,
-    },
+pub struct Done;
+
+/// The creation is durable in the outbox, or there was such a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Created {
+    /// Its id: a local one that keeps resolving when the service's takes over.
+    pub conversation: ConversationId,
+    /// The outbox entry; none when the conversation existed on this device.
+    pub entry: Option<OutboxEntryId>,
 }
+
+/// The message is durable in the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Enqueued {
+    /// Its outbox entry.
+    pub entry: OutboxEntryId,
+    /// Its local id.
+    pub local_id: LocalId,
+    /// The local echo.
+    pub message: Message,
+}
+
+/// The imported intents are durable in the outbox, or were before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// How many intents were not known before.
+    pub imported: u32,
+    /// The tokens of the intents that the outbox has no room for.
+    pub left: Vec<LocalId>,
+}
+
+/// The page is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryFetched {
+    /// How many of its messages were not on this device before.
+    pub added: u32,
+    /// Whether the conversation has nothing older.
+    pub start_reached: bool,
+}
+
+/// The conversations are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversationsFetched {
+    /// Those the service knows.
+    pub found: Vec<ConversationId>,
+}
+
+/// The session token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// The token.
+    pub token: Secret,
+}
+
+/// The number of an API call; the caller chooses it and finds the answer by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// The asker of a call, to whom an answer of type `A` is owed.
+#[derive(Debug)]
+pub(crate) struct Caller<A> {
+    id: RequestId,
+    answer: PhantomData<fn() -> A>,
+}
+
+impl<A> Caller<A> {
+    /// The asker of this call, which has this number.
+    pub(crate) const fn of<C: Call<Answer = A>>(_call: &C, id: RequestId) -> Self {
+        let answer = PhantomData;
+        Self { id, answer }
+    }
+
+    pub(crate) const fn id(self) -> RequestId {
+        self.id
+    }
+}
+
+impl<A> Clone for Caller<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Caller<A> {}
 
 /// Why an API call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

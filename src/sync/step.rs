@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::link::{Delivery, LinkRequest, LinkWish};
-use super::request::{Reply, Request, RequestError, RequestId};
+use super::request::{Caller, Reply, Request, RequestError, RequestId};
 
 pub use crate::model::OperationSignature;
 use crate::model::{Message, SessionState, SigningRequest};
@@ -56,7 +56,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Takes in a later step of the same round, so that both are carried out after one commit.
+    /// Takes in a later step of the same turn of the loop, so that both are carried out after one commit.
     pub fn absorb(&mut self, later: Self) {
         self.replies.extend(later.replies);
         self.requests.extend(later.requests);
@@ -69,8 +69,12 @@ impl Step {
     }
 
     /// Answers an API call.
-    pub(crate) fn reply(&mut self, id: RequestId, answer: Result<Reply, RequestError>) {
-        self.replies.push((id, answer));
+    pub(crate) fn reply<A: Into<Reply>>(
+        &mut self,
+        caller: Caller<A>,
+        answer: Result<A, RequestError>,
+    ) {
+        self.replies.push((caller.id(), answer.map(Into::into)));
     }
 }
 

@@ -3,7 +3,7 @@
 use sampan::SampanError;
 use sampan::model::{ConversationId, LocalId, OutboxEntryId};
 use sampan::store::Dropped;
-use sampan::sync::Reply;
+use sampan::sync::{Created, Enqueued, Reply};
 
 /// An API call, as the app remembers it until it is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,11 +84,11 @@ impl Ledger {
         match (call, answer) {
             (
                 Call::Send { words, number },
-                Ok(Reply::Enqueued {
+                Ok(Reply::Enqueued(Enqueued {
                     entry,
                     local_id,
                     message,
-                }),
+                })),
             ) => self.messages.push(Promise {
                 device,
                 number,
@@ -101,10 +101,10 @@ impl Ledger {
             }),
             (
                 call @ (Call::Create { .. } | Call::CreateUnique),
-                Ok(Reply::Created {
+                Ok(Reply::Created(Created {
                     entry: Some(entry),
                     conversation,
-                }),
+                })),
             ) => self.conversations.push(Made {
                 device,
                 name: match call {

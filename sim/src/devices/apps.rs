@@ -5,7 +5,10 @@ use sampan::model::{
     MessageContent, NewConversation, NewMessage, OutboxEntryId, Uniqueness,
 };
 use sampan::store::{Dropped, Intent, Position, SendIntent, TimelineItem};
-use sampan::sync::{Request, SignIn};
+use sampan::sync::{
+    Connect, CreateConversation, DiscardEntry, Disconnect, FetchConversations, FetchHistory,
+    FetchReceipts, Focus, FreshToken, MarkRead, Request, RetryEntry, SendMessage, SignIn,
+};
 
 use crate::checks::ledger::Call;
 use crate::checks::mirror::whole_timeline;
@@ -28,9 +31,9 @@ impl World {
         match action {
             Action::Connect { device } => {
                 let mode = SignIn::TakeOver;
-                self.call(device, Request::Connect { mode }, Call::Other)
+                self.call(device, Connect { mode }, Call::Other)
             }
-            Action::Disconnect { device } => self.call(device, Request::Disconnect, Call::Other),
+            Action::Disconnect { device } => self.call(device, Disconnect, Call::Other),
             Action::CreateUnique { device, pick } => {
                 self.create(device, Some(pick), Uniqueness::Unique)
             }
@@ -43,7 +46,7 @@ impl World {
             } => self.send(device, pick, many, calling),
             Action::MarkRead { device, pick } => {
                 let until = None;
-                self.on_conversation(device, pick, |conversation| Request::MarkRead {
+                self.on_conversation(device, pick, |conversation| MarkRead {
                     conversation,
                     until,
                 })
@@ -53,26 +56,20 @@ impl World {
                 pick,
                 limit,
             } => self.fetch_history(device, pick, limit),
-            Action::Focus { device, pick } => {
-                self.on_conversation(device, pick, |it| Request::Focus {
-                    conversation: Some(it),
-                })
-            }
+            Action::Focus { device, pick } => self.on_conversation(device, pick, |it| Focus {
+                conversation: Some(it),
+            }),
             Action::FetchReceipts { device, pick } => {
-                self.on_conversation(device, pick, |conversation| Request::FetchReceipts {
-                    conversation,
-                })
+                self.on_conversation(device, pick, |conversation| FetchReceipts { conversation })
             }
             Action::Retry { device, pick } => match self.entry(device, pick) {
-                Some(entry) => {
-                    self.call(device, Request::RetryEntry { entry }, Call::Retry { entry })
-                }
+                Some(entry) => self.call(device, RetryEntry { entry }, Call::Retry { entry }),
                 None => Ok(()),
             },
             Action::Discard { device, pick } => match self.entry(device, pick) {
                 Some(entry) => self.call(
                     device,
-                    Request::DiscardEntry { entry },
+                    DiscardEntry { entry },
                     Call::Discard {
                         entry,
                         message: self.message_of(device, entry),
@@ -93,7 +90,7 @@ impl World {
                 }
             }
             Action::FetchConversations { device, pick } => self.fetch_conversations(device, pick),
-            Action::FreshToken { device } => self.call(device, Request::FreshToken, Call::Other),
+            Action::FreshToken { device } => self.call(device, FreshToken, Call::Other),
             Action::Pause { device, lasting } => self.pause(device, lasting),
             other => self.other_acts(other),
         }
@@ -140,7 +137,7 @@ impl World {
             Uniqueness::Unique => Call::CreateUnique,
             Uniqueness::Separate => Call::Create { name },
         };
-        self.call(device, Request::CreateConversation { conversation }, call)
+        self.call(device, CreateConversation { conversation }, call)
     }
 
     fn send(&mut self, device: usize, pick: u64, many: u8, calling: bool) -> Result<(), Broken> {
@@ -167,7 +164,7 @@ impl World {
                 ..NewMessage::new(MessageContent::text(words.clone()))
             };
             let conversation = conversation.clone();
-            let request = Request::SendMessage {
+            let request = SendMessage {
                 conversation,
                 message,
             };
@@ -184,11 +181,11 @@ impl World {
         listed.into_iter().map(|(_, info)| info).collect()
     }
 
-    fn on_conversation(
+    fn on_conversation<C: Into<Request>>(
         &mut self,
         device: usize,
         pick: u64,
-        request: impl FnOnce(ConversationId) -> Request,
+        request: impl FnOnce(ConversationId) -> C,
     ) -> Result<(), Broken> {
         let conversations = self.conversations(device);
         match nth(&conversations, pick) {
@@ -205,7 +202,7 @@ impl World {
         };
         let before = self.gap_of(device, &info.id);
         let conversation = info.id.clone();
-        let request = Request::FetchHistory {
+        let request = FetchHistory {
             conversation,
             before,
             limit,
@@ -272,7 +269,7 @@ impl World {
         match nth(&ids, pick).cloned() {
             Some(id) => {
                 let conversations = vec![id];
-                let request = Request::FetchConversations { conversations };
+                let request = FetchConversations { conversations };
                 self.call(device, request, Call::Other)
             }
             None => Ok(()),

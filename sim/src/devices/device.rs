@@ -247,7 +247,7 @@ impl Device {
     /// The calls that are to be handed in now, in order: the planted fault holds some back.
     pub(crate) fn calls(&mut self, request: Request, call: Call) -> Vec<(Request, Call)> {
         let swapped = self.identity.mutation == Some(Mutation::SwappedCalls)
-            && matches!(request, Request::SendMessage { .. });
+            && matches!(request, Request::SendMessage(_));
         if swapped && self.held_back.is_none() {
             self.held_back = Some((request, call));
             return Vec::new();

@@ -19,7 +19,7 @@ use sampan::sync::link::{
     ClientSlot, ConnectionNumber, LinkEffect, LinkInput, LinkOptions, LookUpNumber,
 };
 use sampan::sync::{
-    EffectId, OperationSignature, Randomness, Reply, Request, RequestError, RequestId,
+    EffectId, Imported, OperationSignature, Randomness, Reply, Request, RequestError, RequestId,
 };
 use sampan::wire::{Frame, OfflineMode, Subprotocol};
 use sampan::{Limits, SampanError, ServerAddress};
@@ -76,7 +76,7 @@ impl Out {
             Self::Answer { answer, .. } => {
                 let promises = matches!(
                     **answer,
-                    Ok(Reply::Enqueued { .. } | Reply::Created { .. } | Reply::Imported { .. })
+                    Ok(Reply::Enqueued(_) | Reply::Created(_) | Reply::Imported(_))
                 );
                 moment == Moment::Promised && promises
             }
@@ -454,7 +454,7 @@ impl Ports for EnginePorts {
     ) -> InboxRemainder {
         let device = self.device(client);
         let visit = self.visits.get_mut(client);
-        let (Some(visit), Ok(Reply::Imported { left, .. })) = (visit, reply) else {
+        let (Some(visit), Ok(Reply::Imported(Imported { left, .. }))) = (visit, reply) else {
             return InboxRemainder::Nothing;
         };
         let mut tokens = visit.under_way.remove(&id).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sampan::SampanError;
 use sampan::model::{Now, SessionState};
 use sampan::sync::link::LinkInput;
-use sampan::sync::{Reply, Request, SignIn};
+use sampan::sync::{Connect, Reply, Request, SignIn};
 use sampan::wire::{Command, Direction, Encoding, Frame};
 
 use crate::checks;
@@ -74,7 +74,7 @@ impl World {
         if boot > 1 {
             for device in mine {
                 let mode = SignIn::Yield;
-                self.call(device, Request::Connect { mode }, Call::Other)?;
+                self.call(device, Connect { mode }, Call::Other)?;
             }
         }
         self.settle(index)
@@ -106,7 +106,7 @@ impl World {
     pub(crate) fn call(
         &mut self,
         device: usize,
-        request: Request,
+        request: impl Into<Request>,
         call: Call,
     ) -> Result<(), Broken> {
         let index = self.engine_of(device);
@@ -115,7 +115,7 @@ impl World {
         if let (Some(engine), Some(device)) = (engine, device) {
             // A call waits in the mailbox of a loop that waits for its disk; it is simply later.
             engine.busy_until = engine.busy_until.min(self.now);
-            engine.call(now, device, request, call);
+            engine.call(now, device, request.into(), call);
         }
         self.settle_unless_more(index)
     }

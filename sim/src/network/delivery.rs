@@ -2,7 +2,7 @@
 
 use sampan::Secret;
 use sampan::sync::link::{ConnectionNumber, LinkInput};
-use sampan::sync::{OperationSignature, Request, SignIn};
+use sampan::sync::{Connect, OperationSignature, SignIn};
 use sampan::wire::generated::SessionCommand;
 use sampan::wire::route::Route;
 use sampan::wire::{CloseCode, Command, Direction, Encoding, Envelope, Frame, Op, Subprotocol};
@@ -87,7 +87,7 @@ impl World {
             Happening::Boot(engine) => self.boot(engine),
             Happening::Ask(device) => {
                 let mode = SignIn::TakeOver;
-                self.call(device, Request::Connect { mode }, Call::Other)
+                self.call(device, Connect { mode }, Call::Other)
             }
             Happening::MendDisk(device) => {
                 if let Some(device) = self.devices.get(device) {

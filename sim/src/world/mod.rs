@@ -13,7 +13,7 @@ use sampan::Limits;
 use sampan::model::{ClientId, DeviceTag, Now, SessionState, Timestamp};
 use sampan::store::MemoryDisk;
 use sampan::sync::link::{LinkInput, NetworkChange};
-use sampan::sync::{Request, SignIn, Signing};
+use sampan::sync::{Connect, Disconnect, Request, SignIn, Signing};
 use sampan_service::core::Input;
 
 use crate::checks::ledger::{Call, Ledger};
@@ -410,11 +410,11 @@ impl World {
         for index in 0..many {
             let stays = self.plan.shape.tags == Tags::None || index + users >= many;
             let request = if stays {
-                Request::Connect {
+                Request::from(Connect {
                     mode: SignIn::TakeOver,
-                }
+                })
             } else {
-                Request::Disconnect
+                Disconnect.into()
             };
             self.call(index, request, Call::Other)?;
         }

@@ -49,7 +49,7 @@ use self::outgoing::read_marks::Reads;
 pub use self::progress::Progress;
 use self::session::Session;
 use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
-use super::request::{Reply, Request, RequestError, RequestId};
+use super::request::{Call, Caller, Done, Request, RequestError, RequestId};
 use super::step::{ClientInput, EffectId, Step};
 use super::{OperationSignature, Randomness};
 use crate::Limits;
@@ -136,9 +136,13 @@ enum Purpose {
     History(HistoryQuery),
     Receipts {
         conversation: crate::store::ConversationNumber,
-        caller: RequestId,
+        caller: Caller<Done>,
     },
 }
+
+/// The outcome of a call that only writes: the outer error is the store's and fatal, the inner error is
+/// the caller's.
+type Answered<A> = Result<Result<A, RequestError>, StoreError>;
 
 /// One input being handled: the time, the store, and the step that grows.
 struct Turn<'a, 's> {
@@ -234,53 +238,43 @@ impl Client {
         request: Request,
     ) -> Result<(), StoreError> {
         match request {
-            Request::Connect { mode } => self.connect(turn, id, mode)?,
-            Request::Disconnect => self.disconnect(turn, id)?,
-            Request::FreshToken => self.fresh_token(turn, id),
-            Request::Focus { conversation } => self.focus(turn, id, conversation.as_ref())?,
-            Request::FetchHistory {
-                conversation,
-                before,
-                limit,
-            } => self.fetch_history(turn, id, &conversation, before, limit)?,
-            Request::FetchConversations { conversations } => {
-                self.fetch_conversations(turn, id, conversations)?;
+            Request::Connect(call) => self.connect(turn, Caller::of(&call, id), call.mode),
+            Request::Disconnect(call) => self.disconnect(turn, Caller::of(&call, id))?,
+            Request::FreshToken(call) => self.fresh_token(turn, Caller::of(&call, id)),
+            Request::Focus(call) => self.focus(turn, Caller::of(&call, id), call)?,
+            Request::FetchHistory(call) => self.fetch_history(turn, Caller::of(&call, id), call)?,
+            Request::FetchConversations(call) => {
+                self.fetch_conversations(turn, Caller::of(&call, id), call)?;
             }
-            Request::FetchReceipts { conversation } => {
-                self.fetch_receipts(turn, id, &conversation)?;
+            Request::FetchReceipts(call) => {
+                self.fetch_receipts(turn, Caller::of(&call, id), call)?
             }
-            write => {
-                let answer = self.write(turn, write)?;
-                turn.step.reply(id, answer);
+            Request::CreateConversation(call) => {
+                self.write(turn, id, call, Self::create_conversation)?;
             }
+            Request::SendMessage(call) => self.write(turn, id, call, Self::send_message)?,
+            Request::MarkRead(call) => self.write(turn, id, call, |client, turn, call| {
+                client.mark_read(turn, &call, None)
+            })?,
+            Request::RetryEntry(call) => self.write(turn, id, call, Self::retry_entry)?,
+            Request::DiscardEntry(call) => self.write(turn, id, call, Self::discard_entry)?,
+            Request::Import(call) => self.write(turn, id, call, Self::import)?,
         }
         Ok(())
     }
 
-    /// Calls that only write: they are answered when what they wrote is durable.
-    fn write(
+    /// A call that only writes: it is answered when its writes are durable.
+    fn write<C: Call>(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        request: Request,
-    ) -> Result<Result<Reply, RequestError>, StoreError> {
-        match request {
-            Request::CreateConversation { conversation } => {
-                self.create_conversation(turn, conversation)
-            }
-            Request::SendMessage {
-                conversation,
-                message,
-            } => self.send_message(turn, &conversation, message),
-            Request::MarkRead {
-                conversation,
-                until,
-            } => self.mark_read(turn, &conversation, until, None),
-            Request::RetryEntry { entry } => self.retry_entry(turn, entry),
-            Request::DiscardEntry { entry } => self.discard_entry(turn, entry),
-            Request::Import { dropped } => self.import(turn, dropped),
-            // All others were taken before.
-            _ => Ok(Ok(Reply::Done)),
-        }
+        id: RequestId,
+        call: C,
+        write: impl FnOnce(&mut Self, &mut Turn<'_, '_>, C) -> Answered<C::Answer>,
+    ) -> Result<(), StoreError> {
+        let caller = Caller::of(&call, id);
+        let answer = write(self, turn, call)?;
+        turn.step.reply(caller, answer);
+        Ok(())
     }
 
     fn delivered(&mut self, turn: &mut Turn<'_, '_>, delivery: Delivery) -> Result<(), StoreError> {

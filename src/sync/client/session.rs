@@ -13,7 +13,7 @@ use crate::model::{SessionEnd, SessionState, SigningRequest, Timestamp};
 use crate::store::StoreError;
 use crate::sync::link::{LinkRequest, LinkWish, RequestTag, Unanswered};
 use crate::sync::step::{Effect, EffectId, OperationSignature};
-use crate::sync::{Backoff, Reply, RequestError, RequestId, SignIn};
+use crate::sync::{Backoff, Caller, Done, RequestError, SignIn, Token};
 use crate::wire::generated::SessionCommand;
 use crate::wire::{Command, Envelope, Op, Retry, ServiceCode};
 
@@ -36,7 +36,7 @@ pub(super) struct Session {
     /// Openings that failed for the time being, since the last success.
     failures: u32,
     /// Calls that wait for a fresh token.
-    token_callers: Vec<RequestId>,
+    token_callers: Vec<Caller<Token>>,
 }
 
 #[derive(Debug, Default)]
@@ -115,12 +115,7 @@ impl Session {
 }
 
 impl Client {
-    pub(super) fn connect(
-        &mut self,
-        turn: &mut Turn<'_, '_>,
-        id: RequestId,
-        mode: SignIn,
-    ) -> Result<(), StoreError> {
+    pub(super) fn connect(&mut self, turn: &mut Turn<'_, '_>, caller: Caller<Done>, mode: SignIn) {
         if matches!(self.session.phase, Phase::Closing) {
             // The service closes the session before it reads that it is to be opened again.
             self.session.phase = Phase::Closed;
@@ -139,8 +134,7 @@ impl Client {
                 self.begin_open(turn);
             }
         }
-        turn.step.reply(id, Ok(Reply::Done));
-        Ok(())
+        turn.step.reply(caller, Ok(Done));
     }
 
     /// The device keeps one id for ever: by it the service knows a broken session's successor.
@@ -157,7 +151,7 @@ impl Client {
     pub(super) fn disconnect(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        id: RequestId,
+        caller: Caller<Done>,
     ) -> Result<(), StoreError> {
         match self.session.phase {
             Phase::Closing => {}
@@ -174,7 +168,7 @@ impl Client {
             _ => self.leave_link(turn, Phase::Closed),
         }
         // The app is offline from now on, whether or not the service hears it.
-        turn.step.reply(id, Ok(Reply::Done));
+        turn.step.reply(caller, Ok(Done));
         Ok(())
     }
 
@@ -446,16 +440,16 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn fresh_token(&mut self, turn: &mut Turn<'_, '_>, id: RequestId) {
+    pub(super) fn fresh_token(&mut self, turn: &mut Turn<'_, '_>, caller: Caller<Token>) {
         if let Some(token) = valid_token(turn) {
-            turn.step.reply(id, Ok(Reply::Token { token }));
+            turn.step.reply(caller, Ok(Token { token }));
             return;
         }
         if !self.session.is_open() {
-            turn.step.reply(id, Err(RequestError::NotConnected));
+            turn.step.reply(caller, Err(RequestError::NotConnected));
             return;
         }
-        self.session.token_callers.push(id);
+        self.session.token_callers.push(caller);
         if self.session.token_callers.len() > 1 {
             return;
         }
@@ -489,7 +483,7 @@ impl Client {
         let token = Secret::new(body.st.unwrap_or_default());
         for caller in std::mem::take(&mut self.session.token_callers) {
             let token = token.clone();
-            turn.step.reply(caller, Ok(Reply::Token { token }));
+            turn.step.reply(caller, Ok(Token { token }));
         }
     }
 

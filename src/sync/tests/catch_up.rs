@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{Device, World};
 use crate::Limits;
 use crate::model::{ConversationId, ConversationState};
-use crate::sync::{Reply, Request, RequestError};
+use crate::sync::{FetchConversations, FetchHistory, HistoryFetched, RequestError, SendMessage};
 
 /// Ann with a conversation that ben made for her, known and empty.
 fn ann_with_a_room(seed: u64, limits: Limits) -> (World, Device, ConversationId) {
@@ -73,7 +73,7 @@ fn what_goes_beyond_the_catch_up_is_a_recorded_gap_that_paging_fills() {
     assert_eq!(world.timeline(ann, &room), expected);
     let edge = world.newer_edge_of_gap(ann, &room);
     let page = world.fetch(ann, &room, edge, 100);
-    let filled = Reply::History {
+    let filled = HistoryFetched {
         added: 12,
         start_reached: true,
     };
@@ -133,14 +133,14 @@ fn a_short_page_is_not_the_end_and_an_empty_one_is() {
     world.settle();
     let edge = world.newer_edge_of_gap(ann, &room);
     let page = world.fetch(ann, &room, edge, 3);
-    let more = Reply::History {
+    let more = HistoryFetched {
         added: 3,
         start_reached: false,
     };
     assert_eq!(page, Ok(more));
     let edge = world.newer_edge_of_gap(ann, &room);
     let page = world.fetch(ann, &room, edge, 3);
-    let end = Reply::History {
+    let end = HistoryFetched {
         added: 0,
         start_reached: true,
     };
@@ -295,7 +295,7 @@ fn who_is_removed_keeps_the_history_and_cannot_send() {
     world.settle();
     assert_eq!(world.row(ann, &room).state, ConversationState::Left);
     assert_eq!(world.timeline(ann, &room), ["ben: bye"]);
-    let request = Request::SendMessage {
+    let request = SendMessage {
         conversation: room.clone(),
         message: crate::model::NewMessage::text("hello?"),
     };
@@ -308,13 +308,13 @@ fn calls_that_need_the_service_fail_at_once_without_a_session() {
     let (mut world, ann, room) = ann_with_a_room(46, Limits::default());
     world.partition(ann);
     world.moment();
-    let request = Request::FetchHistory {
+    let request = FetchHistory {
         conversation: room.clone(),
         before: None,
         limit: 10,
     };
     assert_eq!(world.ask(ann, request), Err(RequestError::NotConnected));
-    let request = Request::FetchConversations {
+    let request = FetchConversations {
         conversations: vec![room],
     };
     assert_eq!(world.ask(ann, request), Err(RequestError::NotConnected));

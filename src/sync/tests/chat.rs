@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::world::World;
 use crate::Limits;
 use crate::model::{ClientId, ConversationState, NewConversation, SessionEnd, SessionState};
-use crate::sync::{Reply, Request, RequestError};
+use crate::sync::{
+    CreateConversation, Created, DiscardEntry, Disconnect, Done, RequestError, RetryEntry,
+    SendMessage,
+};
 use crate::wire::ServiceCode;
 use crate::wire::generated::CommandType;
 
@@ -160,8 +163,8 @@ fn what_arrived_twice_with_the_same_words_is_reported_as_ambiguous_and_blocks_no
     world.settle();
     assert_eq!(world.outbox(ann), ["Send failed: Ambiguous"]);
     assert_eq!(world.truth(&id), ["ann: ok", "ann: ok", "ann: next"]);
-    let done = world.ask(ann, Request::DiscardEntry { entry });
-    assert_eq!(done, Ok(Reply::Done));
+    let done = world.ask(ann, DiscardEntry { entry });
+    assert_eq!(done, Ok(Done));
     assert_eq!(world.timeline(ann, &room), world.truth(&id));
 }
 
@@ -218,7 +221,7 @@ fn an_entry_that_exhausted_its_tries_fails_and_the_next_one_goes() {
     world.settle();
     assert_eq!(world.truth(&id), ["ann: lucky"]);
     assert_eq!(world.timeline(ann, &room), ["ann: lucky", "ann: unlucky !"]);
-    world.ask(ann, Request::RetryEntry { entry }).unwrap();
+    world.ask(ann, RetryEntry { entry }).unwrap();
     world.settle();
     assert_eq!(world.truth(&id), ["ann: lucky", "ann: unlucky"]);
     assert_eq!(world.timeline(ann, &room), world.truth(&id));
@@ -267,7 +270,7 @@ fn a_kill_between_commit_and_send_loses_nothing_and_doubles_nothing() {
     world.settle();
     let id = world.service_id(ann, &room);
     let message = crate::model::NewMessage::text("survives");
-    let request = Request::SendMessage {
+    let request = SendMessage {
         conversation: room.clone(),
         message,
     };
@@ -285,7 +288,7 @@ fn a_message_too_large_is_refused_when_it_is_enqueued() {
     let mut world = World::seeded(15);
     let [ann] = world.devices(["ann"]);
     let room = world.create(ann, &["ben"]);
-    let send = |length: usize| Request::SendMessage {
+    let send = |length: usize| SendMessage {
         conversation: room.clone(),
         message: crate::model::NewMessage::text("x".repeat(length)),
     };
@@ -308,10 +311,10 @@ fn an_unsent_message_can_be_cancelled_and_one_on_its_way_cannot() {
     let (on_its_way, _) = world.say(ann, &room, "gone");
     let (waiting, _) = world.say(ann, &room, "oops");
     let entry = on_its_way;
-    let refused = world.ask(ann, Request::DiscardEntry { entry });
+    let refused = world.ask(ann, DiscardEntry { entry });
     assert_eq!(refused, Err(RequestError::EntryOnItsWay));
     let entry = waiting;
-    world.ask(ann, Request::DiscardEntry { entry }).unwrap();
+    world.ask(ann, DiscardEntry { entry }).unwrap();
     world.settle();
     let id = world.service_id(ann, &room);
     assert_eq!(world.truth(&id), ["ann: gone"]);
@@ -388,8 +391,8 @@ fn a_failed_creation_keeps_what_waits_for_it_and_goes_with_it_when_discarded() {
         members: vec![ClientId::new("ben").unwrap()],
         ..NewConversation::default()
     };
-    let made = world.ask(ann, Request::CreateConversation { conversation });
-    let Ok(Reply::Created {
+    let made = world.ask(ann, CreateConversation { conversation });
+    let Ok(Created {
         conversation: room,
         entry: Some(entry),
     }) = made
@@ -401,7 +404,7 @@ fn a_failed_creation_keeps_what_waits_for_it_and_goes_with_it_when_discarded() {
     let state = world.row(ann, &room).state;
     assert!(matches!(state, ConversationState::CreationFailed { .. }));
     world.service.refuses = None;
-    world.ask(ann, Request::RetryEntry { entry }).unwrap();
+    world.ask(ann, RetryEntry { entry }).unwrap();
     world.settle();
     let id = world.service_id(ann, &room);
     assert_eq!(world.truth(&id), ["ann: waits"]);
@@ -411,7 +414,7 @@ fn a_failed_creation_keeps_what_waits_for_it_and_goes_with_it_when_discarded() {
 fn going_offline_closes_the_session_and_an_idle_device_sends_nothing() {
     let mut world = World::seeded(22);
     let [ann] = world.devices(["ann"]);
-    world.ask_later(ann, Request::Disconnect);
+    world.call(ann, Disconnect);
     world.settle();
     assert_eq!(world.session(ann), SessionState::Closed);
     let sent = world.sent_frames(ann);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{Device, World};
 use crate::Limits;
 use crate::model::{ConversationId, Timestamp};
-use crate::sync::{Request, RequestError};
+use crate::sync::{DiscardEntry, Disconnect, MarkRead, RequestError};
 use crate::wire::generated::UnreadTuple;
 
 /// Ann on two devices, in a room with ben.
@@ -21,7 +21,7 @@ fn two_devices(seed: u64, limits: Limits) -> (World, Device, Device, Conversatio
 }
 
 fn mark_until(world: &mut World, device: Device, room: &ConversationId, until: i64) {
-    let request = Request::MarkRead {
+    let request = MarkRead {
         conversation: room.clone(),
         until: Some(Timestamp::from_millis(until)),
     };
@@ -162,7 +162,7 @@ fn a_read_mark_cannot_be_taken_back() {
     world.partition(phone);
     world.mark_read(phone, &room);
     let entry = world.store(phone).snapshot().outbox()[0].id;
-    let answer = world.ask(phone, Request::DiscardEntry { entry });
+    let answer = world.ask(phone, DiscardEntry { entry });
     assert!(matches!(answer, Err(RequestError::InvalidArgument { .. })));
     world.repair(phone);
     world.settle();
@@ -183,7 +183,7 @@ fn history_that_comes_after_the_session_was_closed_is_not_counted_as_new() {
         world.repair(phone);
         while !world.step_until_open(phone) {}
         world.pass(Duration::from_millis(millis));
-        world.ask_later(phone, Request::Disconnect);
+        world.call(phone, Disconnect);
         world.pass(Duration::from_secs(5));
         world.connect(phone);
         world.settle();

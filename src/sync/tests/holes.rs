@@ -6,7 +6,7 @@ use super::world::{Device, World};
 use crate::Limits;
 use crate::model::ConversationId;
 use crate::store::HistoryEnd;
-use crate::sync::Reply;
+use crate::sync::HistoryFetched;
 use crate::wire::ServiceCode;
 use crate::wire::generated::CommandType;
 
@@ -300,7 +300,7 @@ fn what_was_evicted_is_no_part_of_what_a_live_message_continues_and_paging_back_
                 .count(),
             1
         );
-        if let Ok(Reply::History {
+        if let Ok(HistoryFetched {
             start_reached: true,
             ..
         }) = world.fetch(ann, &room, before, 20)

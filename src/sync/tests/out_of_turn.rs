@@ -6,7 +6,7 @@ use super::world::{Device, World};
 use crate::Limits;
 use crate::model::{ConversationId, MessageId, Timestamp};
 use crate::store::TimelineItem;
-use crate::sync::Request;
+use crate::sync::{FetchReceipts, MarkRead};
 use crate::wire::ServiceCode;
 use crate::wire::generated::{CommandType, UnreadTuple};
 
@@ -69,7 +69,7 @@ fn read_marks_do_not_go_back_whatever_the_app_or_the_service_says_later() {
     world.partition(ann);
     world.mark_read(ann, &room);
     let furthest = world.row(ann, &room).read_until_self;
-    let request = Request::MarkRead {
+    let request = MarkRead {
         conversation: room.clone(),
         until: Some(Timestamp::from_millis(one)),
     };
@@ -126,7 +126,7 @@ fn a_page_that_was_asked_for_in_an_earlier_session_does_not_reach_the_present() 
     world.service.lose_sessions();
     world.post(&room, "ben", "unheard");
     world.refuse(CommandType::Logs, ServiceCode::INTERNAL_ERROR);
-    let request = Request::FetchReceipts {
+    let request = FetchReceipts {
         conversation: room.clone(),
     };
     world.call(ann, request);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::{Signer, World};
 use crate::model::{SessionEnd, SessionState};
-use crate::sync::{Reply, Request, RequestError, SignIn};
+use crate::sync::{Connect, Done, FetchHistory, FetchReceipts, FreshToken, RequestError, SignIn};
 use crate::wire::ServiceCode;
 use crate::wire::generated::CommandType;
 
@@ -55,7 +55,7 @@ fn a_session_is_reopened_with_its_token_and_without_a_signature() {
     assert_eq!(world.session(ann), SessionState::Open);
     world.crash(ann);
     let mode = SignIn::Yield;
-    world.ask(ann, Request::Connect { mode }).unwrap();
+    world.ask(ann, Connect { mode }).unwrap();
     world.settle();
     assert_eq!(world.session(ann), SessionState::Open);
 }
@@ -68,7 +68,7 @@ fn a_device_that_yields_does_not_send_the_other_one_away() {
     world.connect(phone);
     world.settle();
     let mode = SignIn::Yield;
-    world.ask(tablet, Request::Connect { mode }).unwrap();
+    world.ask(tablet, Connect { mode }).unwrap();
     world.settle();
     let conflict = SessionState::Ended {
         reason: SessionEnd::Conflict,
@@ -109,14 +109,14 @@ fn a_session_that_is_refused_for_now_opens_later() {
 fn a_token_is_given_at_once_while_it_is_good_and_refreshed_when_it_is_not() {
     let mut world = World::seeded(67);
     let [ann] = world.devices(["ann"]);
-    let first = world.ask(ann, Request::FreshToken).unwrap();
-    assert_eq!(world.ask(ann, Request::FreshToken), Ok(first.clone()));
+    let first = world.ask(ann, FreshToken).unwrap();
+    assert_eq!(world.ask(ann, FreshToken), Ok(first.clone()));
     world.pass(Duration::from_secs(86_400));
-    let call = world.ask_later(ann, Request::FreshToken);
+    let call = world.call(ann, FreshToken);
     assert_eq!(world.answer(ann, call), None);
     world.moment();
-    let second = world.answer(ann, call).unwrap().clone().unwrap();
-    assert!(matches!(second, Reply::Token { .. }) && second != first);
+    let second = world.answer(ann, call).unwrap().unwrap();
+    assert_ne!(second, first);
 }
 
 #[test]
@@ -125,9 +125,9 @@ fn a_call_that_a_broken_connection_interrupts_is_answered() {
     let [ann] = world.devices(["ann"]);
     let room = world.found(&["ann", "ben"]);
     world.settle();
-    let call = world.ask_later(
+    let call = world.call(
         ann,
-        Request::FetchHistory {
+        FetchHistory {
             conversation: room,
             before: None,
             limit: 10,
@@ -135,10 +135,7 @@ fn a_call_that_a_broken_connection_interrupts_is_answered() {
     );
     world.cut(ann);
     world.moment();
-    assert_eq!(
-        world.answer(ann, call),
-        Some(&Err(RequestError::Unanswered))
-    );
+    assert_eq!(world.answer(ann, call), Some(Err(RequestError::Unanswered)));
 }
 
 #[test]
@@ -153,9 +150,9 @@ fn receipts_can_be_asked_for() {
     world.settle();
     assert_eq!(world.state_of(ann, &room, "hello all"), "Sent");
     let conversation = room.clone();
-    let call = world.ask_later(ann, Request::FetchReceipts { conversation });
+    let call = world.call(ann, FetchReceipts { conversation });
     world.moment();
-    assert_eq!(world.answer(ann, call), Some(&Ok(Reply::Done)));
+    assert_eq!(world.answer(ann, call), Some(Ok(Done)));
     assert_eq!(world.state_of(ann, &room, "hello all"), "read");
 }
 

@@ -19,7 +19,7 @@ use crate::sync::client::history::join::Taken;
 use crate::sync::client::history::pages::fall_behind;
 use crate::sync::client::history::refusals::Refusals;
 use crate::sync::client::{Client, Purpose, Turn};
-use crate::sync::{Reply, RequestError, RequestId};
+use crate::sync::{Caller, ConversationsFetched, FetchConversations, RequestError};
 use crate::wire::request::{self, ListOrder, TOKEN_COLUMN, rows};
 use crate::wire::{Command, convert, row};
 
@@ -84,7 +84,7 @@ pub(in crate::sync::client) enum DirectoryQuery {
     /// Conversations by id.
     Ids {
         ids: Vec<ConversationId>,
-        caller: Option<RequestId>,
+        caller: Option<Caller<ConversationsFetched>>,
     },
 }
 
@@ -219,7 +219,7 @@ impl Client {
         &mut self,
         turn: &mut Turn<'_, '_>,
         ids: Vec<ConversationId>,
-        caller: Option<RequestId>,
+        caller: Option<Caller<ConversationsFetched>>,
     ) {
         let command = request::by_ids(&ids);
         self.ask_directory(turn, command, DirectoryQuery::Ids { ids, caller });
@@ -228,11 +228,11 @@ impl Client {
     pub(in crate::sync::client) fn fetch_conversations(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        caller: RequestId,
-        ids: Vec<ConversationId>,
+        caller: Caller<ConversationsFetched>,
+        call: FetchConversations,
     ) -> Result<(), StoreError> {
-        let mut service_ids = Vec::with_capacity(ids.len());
-        for id in ids {
+        let mut service_ids = Vec::with_capacity(call.conversations.len());
+        for id in call.conversations {
             let known = turn.overlay.snapshot().conversation_by_id(&id)?;
             service_ids.push(known.map_or(id, |(_, row)| row.id));
         }
@@ -354,7 +354,7 @@ impl Client {
         &mut self,
         turn: &mut Turn<'_, '_>,
         ids: &[ConversationId],
-        caller: Option<RequestId>,
+        caller: Option<Caller<ConversationsFetched>>,
         answer: Answer,
     ) -> Result<(), StoreError> {
         if caller.is_none() {
@@ -395,7 +395,7 @@ impl Client {
             }
         }
         if let Some(caller) = caller {
-            turn.step.reply(caller, Ok(Reply::Conversations { found }));
+            turn.step.reply(caller, Ok(ConversationsFetched { found }));
         }
         Ok(())
     }

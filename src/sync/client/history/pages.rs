@@ -17,7 +17,7 @@ use crate::sync::client::answer::Answer;
 use crate::sync::client::history::refusals::Refusals;
 use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::link::Unanswered;
-use crate::sync::{Reply, RequestError, RequestId};
+use crate::sync::{Caller, Done, FetchHistory, Focus, HistoryFetched, RequestError};
 use crate::wire::generated::LogsCommand;
 use crate::wire::request::{self, HistoryDirection, HistoryFrom};
 use crate::wire::{Command, ServiceCode, convert};
@@ -76,7 +76,7 @@ enum Goal {
     },
     /// To answer the app.
     Page {
-        caller: RequestId,
+        caller: Caller<HistoryFetched>,
         wanted: u32,
         added: u32,
     },
@@ -171,14 +171,14 @@ impl Client {
     pub(in crate::sync::client) fn focus(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        caller: RequestId,
-        conversation: Option<&ConversationId>,
+        caller: Caller<Done>,
+        call: Focus,
     ) -> Result<(), StoreError> {
-        self.catch_up.focus = match conversation {
-            Some(id) => turn.overlay.snapshot().number(id)?,
+        self.catch_up.focus = match call.conversation {
+            Some(id) => turn.overlay.snapshot().number(&id)?,
             None => None,
         };
-        turn.step.reply(caller, Ok(Reply::Done));
+        turn.step.reply(caller, Ok(Done));
         Ok(())
     }
 
@@ -220,12 +220,15 @@ impl Client {
     pub(in crate::sync::client) fn fetch_history(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        caller: RequestId,
-        id: &ConversationId,
-        before: Option<Position>,
-        limit: u32,
+        caller: Caller<HistoryFetched>,
+        call: FetchHistory,
     ) -> Result<(), StoreError> {
-        let known = turn.overlay.snapshot().conversation_by_id(id)?;
+        let FetchHistory {
+            conversation,
+            before,
+            limit,
+        } = call;
+        let known = turn.overlay.snapshot().conversation_by_id(&conversation)?;
         let error = match known {
             None => RequestError::UnknownConversation,
             Some(_) if limit == 0 => RequestError::InvalidArgument {
@@ -582,11 +585,11 @@ impl Client {
                     return Ok(());
                 }
                 let start_reached = end == PageEnd::Start;
-                let reply = Reply::History {
+                let answer = HistoryFetched {
                     added,
                     start_reached,
                 };
-                turn.step.reply(caller, Ok(reply));
+                turn.step.reply(caller, Ok(answer));
                 if from_newest && present {
                     return self.caught_up(turn, query.number);
                 }

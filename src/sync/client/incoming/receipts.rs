@@ -1,10 +1,10 @@
 //! How far own messages got: receipts that come in, and those that the app asks for.
 
-use crate::model::{ConversationId, MessageId, Receipt, Timestamp};
+use crate::model::{MessageId, Receipt, Timestamp};
 use crate::store::{ConversationNumber, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::{Client, Purpose, Turn};
-use crate::sync::{Reply, RequestError, RequestId};
+use crate::sync::{Caller, Done, FetchReceipts, RequestError};
 use crate::wire::generated::{ConvCommand, RcpCommand};
 use crate::wire::{Command, Envelope, Op};
 
@@ -12,9 +12,10 @@ impl Client {
     pub(in crate::sync::client) fn fetch_receipts(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        caller: RequestId,
-        id: &ConversationId,
+        caller: Caller<Done>,
+        call: FetchReceipts,
     ) -> Result<(), StoreError> {
+        let id = &call.conversation;
         let Some((conversation, row)) = turn.overlay.snapshot().conversation_by_id(id)? else {
             let error = RequestError::UnknownConversation;
             turn.step.reply(caller, Err(error));
@@ -41,7 +42,7 @@ impl Client {
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
-        caller: RequestId,
+        caller: Caller<Done>,
         answer: Answer,
     ) -> Result<(), StoreError> {
         let Answer::Said(Envelope {
@@ -62,7 +63,7 @@ impl Client {
             read_until: mark(body.max_read_timestamp),
         };
         Self::raise_receipt(turn, number, told)?;
-        turn.step.reply(caller, Ok(Reply::Done));
+        turn.step.reply(caller, Ok(Done));
         Ok(())
     }
 

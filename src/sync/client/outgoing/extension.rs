@@ -7,12 +7,12 @@
 use crate::model::{ConversationState, SendFailure};
 use crate::store::{Dropped, Intent, SendIntent, StoreError};
 use crate::sync::client::outgoing::requests::{direct_command, fits, wants_receipt};
-use crate::sync::client::{Client, Turn};
-use crate::sync::{Reply, RequestError};
+use crate::sync::client::{Answered, Client, Turn};
+use crate::sync::{Import, Imported, MarkRead, RequestError};
 use crate::wire::{Command, content};
 
-/// What became of one piece of work.
-enum Import {
+/// The outcome of importing one intent.
+enum ImportOutcome {
     /// It is in the outbox, or done.
     Taken,
     /// It was enqueued before.
@@ -27,24 +27,28 @@ impl Client {
     pub(in crate::sync::client) fn import(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        dropped: Vec<Dropped>,
-    ) -> Result<Result<Reply, RequestError>, StoreError> {
+        call: Import,
+    ) -> Answered<Imported> {
         let mut imported = 0_u32;
         let mut left = Vec::new();
-        for work in dropped {
+        for work in call.dropped {
             let token = work.token.clone();
             match self.import_one(turn, work)? {
-                Import::Taken => imported = imported.saturating_add(1),
-                Import::Known => {}
-                Import::NoRoom => left.push(token),
+                ImportOutcome::Taken => imported = imported.saturating_add(1),
+                ImportOutcome::Known => {}
+                ImportOutcome::NoRoom => left.push(token),
             }
         }
-        Ok(Ok(Reply::Imported { imported, left }))
+        Ok(Ok(Imported { imported, left }))
     }
 
-    fn import_one(&mut self, turn: &mut Turn<'_, '_>, work: Dropped) -> Result<Import, StoreError> {
+    fn import_one(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        work: Dropped,
+    ) -> Result<ImportOutcome, StoreError> {
         if turn.overlay.snapshot().knows_token(&work.token)? {
-            return Ok(Import::Known);
+            return Ok(ImportOutcome::Known);
         }
         // A push may have told of a conversation that this device has not heard of otherwise.
         let number = turn.overlay.conversation_or_unknown(&work.conversation)?;
@@ -54,15 +58,18 @@ impl Client {
                 // A push may have told of messages that this device has not received yet. None of
                 // them is newer than the present.
                 let present = self.service_now(turn.now);
-                let until = Some(mark.until);
-                let marked = self.mark_read(turn, &work.conversation, until, Some(present))?;
+                let mark = MarkRead {
+                    conversation: work.conversation.clone(),
+                    until: Some(mark.until),
+                };
+                let marked = self.mark_read(turn, &mark, Some(present))?;
                 Ok(match marked {
-                    Err(RequestError::OutboxFull { .. }) => Import::NoRoom,
-                    Ok(_) | Err(_) => Import::Taken,
+                    Err(RequestError::OutboxFull { .. }) => ImportOutcome::NoRoom,
+                    Ok(_) | Err(_) => ImportOutcome::Taken,
                 })
             }
             // An inbox holds none.
-            Intent::Create(_) => Ok(Import::Known),
+            Intent::Create(_) => Ok(ImportOutcome::Known),
         }
     }
 
@@ -72,12 +79,12 @@ impl Client {
         number: crate::store::ConversationNumber,
         work: &Dropped,
         intent: SendIntent,
-    ) -> Result<Import, StoreError> {
+    ) -> Result<ImportOutcome, StoreError> {
         if self.outbox_is_full(turn) {
-            return Ok(Import::NoRoom);
+            return Ok(ImportOutcome::NoRoom);
         }
         let Some(row) = turn.overlay.snapshot().conversation(number)? else {
-            return Ok(Import::NoRoom);
+            return Ok(ImportOutcome::NoRoom);
         };
         let intent = SendIntent {
             // The sender is shown what others will read.
@@ -99,6 +106,6 @@ impl Client {
         if let (Some(reason), Some(entry)) = (flaw, entry) {
             self.fail_entry(turn, &entry, SendFailure::Unsendable { reason })?;
         }
-        Ok(Import::Taken)
+        Ok(ImportOutcome::Taken)
     }
 }

@@ -7,15 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{
-    ConversationId, ConversationState, MessageId, OutboxEntryId, OutboxState, Timestamp,
-};
+use crate::model::{ConversationState, MessageId, OutboxEntryId, OutboxState, Timestamp};
 use crate::store::{ConversationNumber, Entry, Intent, ReadIntent, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::incoming::unread::{self, waiting_mark};
-use crate::sync::client::{Client, Purpose, Turn, requeue};
+use crate::sync::client::{Answered, Client, Purpose, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
-use crate::sync::{Reply, RequestError};
+use crate::sync::{Done, MarkRead, RequestError};
 use crate::wire::Command;
 use crate::wire::generated::{ReadCommand, ReadTuple};
 
@@ -73,24 +71,23 @@ impl Client {
     pub(in crate::sync::client) fn mark_read(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        conversation: &ConversationId,
-        until: Option<Timestamp>,
+        call: &MarkRead,
         at_most: Option<Timestamp>,
-    ) -> Result<Result<Reply, RequestError>, StoreError> {
+    ) -> Answered<Done> {
         let snapshot = turn.overlay.snapshot();
-        let Some((number, row)) = snapshot.conversation_by_id(conversation)? else {
+        let Some((number, row)) = snapshot.conversation_by_id(&call.conversation)? else {
             return Ok(Err(RequestError::UnknownConversation));
         };
         let newest = snapshot.newest_message(number)?;
         drop(snapshot);
         let newest_at = newest.as_ref().map(|(position, _)| position.sent_at);
         let known = newest_at.max(row.last_message_at);
-        let wanted = until.or(known);
+        let wanted = call.until.or(known);
         let Some(until) = wanted.min(known.max(at_most)) else {
-            return Ok(Ok(Reply::Done));
+            return Ok(Ok(Done));
         };
         if row.read_until_self >= Some(until) && row.unread.is_none() {
-            return Ok(Ok(Reply::Done));
+            return Ok(Ok(Done));
         }
         if !self.may_hold_mark(turn, number) {
             return Ok(Err(self.outbox_full()));
@@ -105,7 +102,7 @@ impl Client {
             let message = others.map(|(position, _)| position.id);
             self.enqueue_mark(turn, number, until, message)?;
         }
-        Ok(Ok(Reply::Done))
+        Ok(Ok(Done))
     }
 
     /// A mark that replaces a waiting one takes no room.

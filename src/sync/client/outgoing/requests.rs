@@ -3,14 +3,17 @@
 
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, Json, LocalId, NewConversation,
-    NewMessage, OutboxEntryId, OutboxState, SendFailure, Timestamp, Uniqueness,
+    OutboxEntryId, OutboxState, SendFailure, Timestamp, Uniqueness,
 };
 use crate::store::{
     ConversationNumber, ConversationRow, CreateIntent, Entry, Freshness, HistoryStart, Intent,
     SendIntent, StoreError,
 };
-use crate::sync::client::{Client, Signing, Turn};
-use crate::sync::{Reply, RequestError};
+use crate::sync::client::{Answered, Client, Signing, Turn};
+use crate::sync::{
+    CreateConversation, Created, DiscardEntry, Done, Enqueued, RequestError, RetryEntry,
+    SendMessage,
+};
 use crate::wire::frame::TO_SERVICE_BYTES_MAX;
 use crate::wire::generated::{ConvCommand, DirectCommand, JsonObjectMessage};
 use crate::wire::request::TOKEN_COLUMN;
@@ -26,16 +29,13 @@ const ATTRIBUTES_DEPTH_MAX: usize = 31;
 /// Bytes that a signature adds to a command: 40 digits, a nonce, a time, and their field numbers.
 const SIGNATURE_BYTES: usize = 128;
 
-/// An answer to a call: the outer error is the store's and fatal, the inner one is the caller's.
-type Answered = Result<Result<Reply, RequestError>, StoreError>;
-
 impl Client {
     pub(in crate::sync::client) fn create_conversation(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        wanted: NewConversation,
-    ) -> Answered {
-        let intent = match self.check_creation(wanted) {
+        call: CreateConversation,
+    ) -> Answered<Created> {
+        let intent = match self.check_creation(call.conversation) {
             Ok(intent) => intent,
             Err(error) => return Ok(Err(error)),
         };
@@ -58,7 +58,7 @@ impl Client {
         row.history.set_start(HistoryStart::Reached);
         let number = turn.overlay.create_conversation(row)?;
         let entry = self.enqueue(turn, number, Intent::Create(intent))?;
-        Ok(Ok(Reply::Created {
+        Ok(Ok(Created {
             conversation: id,
             entry: Some(entry.0),
         }))
@@ -118,7 +118,7 @@ impl Client {
         &self,
         turn: &Turn<'_, '_>,
         wanted: &CreateIntent,
-    ) -> Result<Option<Reply>, StoreError> {
+    ) -> Result<Option<Created>, StoreError> {
         if !wanted.unique {
             return Ok(None);
         }
@@ -133,7 +133,7 @@ impl Client {
                 continue;
             }
             if let Some(row) = turn.overlay.snapshot().conversation(entry.conversation)? {
-                return Ok(Some(Reply::Created {
+                return Ok(Some(Created {
                     conversation: row.id,
                     entry: Some(entry.id),
                 }));
@@ -211,10 +211,13 @@ impl Client {
     pub(in crate::sync::client) fn send_message(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        conversation: &ConversationId,
-        message: NewMessage,
-    ) -> Answered {
-        let found = turn.overlay.snapshot().conversation_by_id(conversation)?;
+        call: SendMessage,
+    ) -> Answered<Enqueued> {
+        let SendMessage {
+            conversation,
+            message,
+        } = call;
+        let found = turn.overlay.snapshot().conversation_by_id(&conversation)?;
         let Some((number, row)) = found else {
             return Ok(Err(RequestError::UnknownConversation));
         };
@@ -246,7 +249,7 @@ impl Client {
         let Some(message) = echo else {
             return Ok(Err(RequestError::UnknownEntry));
         };
-        Ok(Ok(Reply::Enqueued {
+        Ok(Ok(Enqueued {
             entry,
             local_id: token,
             message,
@@ -296,8 +299,9 @@ impl Client {
     pub(in crate::sync::client) fn retry_entry(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        id: OutboxEntryId,
-    ) -> Answered {
+        call: RetryEntry,
+    ) -> Answered<Done> {
+        let id = call.entry;
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(Err(RequestError::UnknownEntry));
         };
@@ -326,7 +330,7 @@ impl Client {
             Intent::Send(_) => self.sender.add(entry.conversation, id),
             Intent::Read(_) => self.reads.add(id),
         }
-        Ok(Ok(Reply::Done))
+        Ok(Ok(Done))
     }
 
     /// Gives up a failed entry, or cancels one that never left this device. A read mark is neither:
@@ -334,8 +338,9 @@ impl Client {
     pub(in crate::sync::client) fn discard_entry(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        id: OutboxEntryId,
-    ) -> Answered {
+        call: DiscardEntry,
+    ) -> Answered<Done> {
+        let id = call.entry;
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(Err(RequestError::UnknownEntry));
         };
@@ -357,7 +362,7 @@ impl Client {
             self.sender.remove(entry.conversation, id);
             turn.overlay.settle(id);
         }
-        Ok(Ok(Reply::Done))
+        Ok(Ok(Done))
     }
 
     /// Fails an entry for good: it waits for the app, and blocks nothing behind it.

@@ -23,8 +23,9 @@ use crate::sync::link::{
     ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions, NetworkChange,
 };
 use crate::sync::{
-    Client, ClientInput, ClientSettings, EffectId, OperationSignature, Randomness, Reply, Request,
-    RequestError, RequestId, SignIn, Signing,
+    Call, Caller, Client, ClientInput, ClientSettings, Connect, CreateConversation, EffectId,
+    FetchHistory, HistoryFetched, Import, MarkRead, OperationSignature, Randomness, Reply, Request,
+    RequestError, RequestId, SendMessage, SignIn, Signing,
 };
 use crate::wire::{Direction, Encoding, Envelope, Frame, Subprotocol};
 use crate::{Limits, Secret, ServerAddress};
@@ -35,7 +36,6 @@ const SLOT: ClientSlot = ClientSlot(1);
 const EPOCH: i64 = 1_700_000_000_000;
 
 /// What answers an API call.
-pub(super) type Answer = Result<Reply, RequestError>;
 
 /// One of the world's devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +64,7 @@ struct Machine {
     network: Reach,
     /// The open socket, and until when each direction is busy: frames keep their order.
     socket: Option<(ConnectionNumber, Duration, Duration)>,
-    answers: BTreeMap<RequestId, Answer>,
+    answers: BTreeMap<RequestId, Result<Reply, RequestError>>,
     last_request: u64,
     /// How many frames the device sent in all.
     sent: usize,
@@ -203,32 +203,39 @@ impl World {
 
     // What apps do.
 
-    pub(super) fn call(&mut self, device: Device, request: Request) -> RequestId {
+    /// A call that is answered at once, later, or never.
+    pub(super) fn call<C: Call>(&mut self, device: Device, call: C) -> Caller<C::Answer> {
         let machine = &mut self.machines[device.0];
         machine.last_request += 1;
         let id = RequestId(machine.last_request);
+        let caller = Caller::of(&call, id);
+        let request = call.into();
         self.client(device, vec![ClientInput::Requested { id, request }]);
-        id
+        caller
     }
 
-    pub(super) fn answer(&self, device: Device, id: RequestId) -> Option<&Answer> {
-        self.machines[device.0].answers.get(&id)
+    pub(super) fn answer<A: TryFrom<Reply, Error = Reply>>(
+        &self,
+        device: Device,
+        caller: Caller<A>,
+    ) -> Option<Result<A, RequestError>> {
+        let answer = self.machines[device.0].answers.get(&caller.id())?.clone();
+        Some(answer.map(|reply| A::try_from(reply).expect("an answer to this call")))
     }
 
     /// A call that is answered at once.
-    pub(super) fn ask(&mut self, device: Device, request: Request) -> Answer {
-        let id = self.call(device, request);
-        self.answer(device, id).expect("an answer at once").clone()
-    }
-
-    /// A call that is answered later, or never.
-    pub(super) fn ask_later(&mut self, device: Device, request: Request) -> RequestId {
-        self.call(device, request)
+    pub(super) fn ask<C: Call>(
+        &mut self,
+        device: Device,
+        call: C,
+    ) -> Result<C::Answer, RequestError> {
+        let caller = self.call(device, call);
+        self.answer(device, caller).expect("an answer at once")
     }
 
     pub(super) fn connect(&mut self, device: Device) {
         let mode = SignIn::TakeOver;
-        self.ask(device, Request::Connect { mode }).unwrap();
+        self.ask(device, Connect { mode }).unwrap();
     }
 
     pub(super) fn create(&mut self, device: Device, members: &[&str]) -> ConversationId {
@@ -248,10 +255,8 @@ impl World {
         device: Device,
         conversation: NewConversation,
     ) -> ConversationId {
-        match self.ask(device, Request::CreateConversation { conversation }) {
-            Ok(Reply::Created { conversation, .. }) => conversation,
-            other => panic!("no conversation: {other:?}"),
-        }
+        let created = self.ask(device, CreateConversation { conversation });
+        created.unwrap().conversation
     }
 
     pub(super) fn say(
@@ -260,20 +265,16 @@ impl World {
         conversation: &ConversationId,
         text: &str,
     ) -> (OutboxEntryId, LocalId) {
-        let request = Request::SendMessage {
+        let call = SendMessage {
             conversation: conversation.clone(),
             message: NewMessage::new(MessageContent::Plain { text: text.into() }),
         };
-        match self.ask(device, request) {
-            Ok(Reply::Enqueued {
-                entry, local_id, ..
-            }) => (entry, local_id),
-            other => panic!("not enqueued: {other:?}"),
-        }
+        let enqueued = self.ask(device, call).unwrap();
+        (enqueued.entry, enqueued.local_id)
     }
 
     pub(super) fn mark_read(&mut self, device: Device, conversation: &ConversationId) {
-        let request = Request::MarkRead {
+        let request = MarkRead {
             conversation: conversation.clone(),
             until: None,
         };
@@ -357,10 +358,11 @@ impl World {
     }
 
     /// Kills the app in the moment after a commit and before what follows from it, then starts it.
-    pub(super) fn kill_after_commit_of(&mut self, device: Device, request: Request) {
+    pub(super) fn kill_after_commit_of(&mut self, device: Device, call: impl Into<Request>) {
         let machine = &mut self.machines[device.0];
         machine.last_request += 1;
         let id = RequestId(machine.last_request);
+        let request = call.into();
         self.commit(device, vec![ClientInput::Requested { id, request }]);
         self.crash(device);
     }
@@ -566,7 +568,7 @@ impl World {
             dropped_at: Timestamp::from_millis(self.wall()),
         };
         let dropped = vec![dropped];
-        self.ask(device, Request::Import { dropped }).unwrap();
+        self.ask(device, Import { dropped }).unwrap();
     }
 
     /// Takes the frames for a device that are on their way off it; they come when they are released.
@@ -587,8 +589,8 @@ impl World {
         }
     }
 
-    pub(super) fn history_request(&self, id: &ConversationId, limit: u32) -> Request {
-        Request::FetchHistory {
+    pub(super) fn history_request(&self, id: &ConversationId, limit: u32) -> FetchHistory {
+        FetchHistory {
             conversation: id.clone(),
             before: None,
             limit,
@@ -602,15 +604,15 @@ impl World {
         id: &ConversationId,
         before: Option<Position>,
         limit: u32,
-    ) -> Answer {
-        let request = Request::FetchHistory {
+    ) -> Result<HistoryFetched, RequestError> {
+        let call = FetchHistory {
             conversation: id.clone(),
             before,
             limit,
         };
-        let call = self.call(device, request);
+        let caller = self.call(device, call);
         self.pass(Duration::from_secs(10));
-        self.answer(device, call).expect("an answer").clone()
+        self.answer(device, caller).expect("an answer")
     }
 }
 
