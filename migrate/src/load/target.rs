@@ -174,6 +174,7 @@ impl Target {
             delivered_at: row.delivered_at.map(Timestamp::from_millis),
             read_at: None,
             token: None,
+            only_for: Vec::new(),
         };
         Ok((conversation, message))
     }

@@ -264,6 +264,19 @@ operations! {
     RevokeTokens => MasterKey;
     /// Reading missed notifications.
     ReadNotifications => TokenHolder;
+    /// Making, finding, changing and deleting conversations of all kinds, their members and who wants no
+    /// push from them.
+    ManageConversations => MasterKey;
+    /// Sending, editing, recalling and deleting messages in the name of any client, and broadcasts.
+    SendAsClient => MasterKey;
+    /// Subscribing a client to a service conversation, and ending it. Where a login needs a signature,
+    /// this needs the master key.
+    SubscribeClient => AppKey;
+    /// Asking which clients are online, to what they are subscribed, and how many there are.
+    AskClients => MasterKey;
+    /// Asking how many messages a client has not read. Where a login needs a signature, this needs the
+    /// master key.
+    CountUnread => AppKey;
     /// Reading everything that is kept of the app.
     ReadRecords => MasterKey;
     /// Reading the roles of a conversation; [`Operation::ListRoles`] is asked too.
@@ -284,6 +297,8 @@ pub(super) enum Rank {
 pub(super) fn rank(conversation: &Conversation, own: Option<&Member>, client: &ClientId) -> Rank {
     match own {
         None => Rank::Outside,
+        // A client that a service sent something has its messages, and has not subscribed.
+        Some(member) if member.guest => Rank::Member,
         Some(_) if conversation.creator == *client => Rank::Owner,
         Some(member) if member.role == Role::Manager => Rank::Manager,
         Some(_) => Rank::Member,

@@ -409,16 +409,27 @@ impl<S: Storage> Core<S> {
         else {
             return Ok(());
         };
+        self.tell_all(now, &app, notices, effects).await
+    }
+
+    /// Sends notices of an app.
+    pub(super) async fn tell_all(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        notices: Vec<Notice>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Failure> {
         for notice in notices {
             let at = self.notice_time(now, &notice);
             if notice.keeping == Keeping::Replayable {
-                let writes = self.replays(&app, at, &notice).await?;
+                let writes = self.replays(app, at, &notice).await?;
                 self.storage.apply(writes).await?;
             }
-            for session in self.audience(&app, &notice.to) {
+            for session in self.audience(app, &notice.to) {
                 let (command, in_group_words) = self.in_words_of(&session, &notice.command);
                 let mut envelope = Envelope::notification(session.client.as_str(), at, command);
-                self.note_if_pushed(now, &app, &session, &notice.command);
+                self.note_if_pushed(now, app, &session, &notice.command);
                 envelope.notification_type =
                     (notice.keeping == Keeping::Replayable).then_some(Envelope::PERMANENT);
                 let connection = session.connection;

@@ -55,6 +55,7 @@ pub use self::columns::{attributes, column};
 pub use self::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId, Ticket};
 pub use self::exchange::refusal::Refusal;
 pub use self::exchange::request::{Dialect, RecordsCall, RestAnswer, RestCall, RestRequest};
+pub use self::exchange::server_call::{ServerCall, ServerRequest};
 pub use self::machine::Core;
 pub use self::queries::{filter, query};
 pub use self::state::entropy::Entropy;

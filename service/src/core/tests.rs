@@ -18,6 +18,7 @@ mod commands;
 mod first_generation;
 mod forgetting;
 mod parts;
+mod servers;
 mod sessions;
 
 use super::app::{Apps, Credentials};

@@ -29,6 +29,7 @@ use super::actor::Letter;
 use super::clock::Clock;
 use super::listener::Mark;
 use super::records;
+use super::servers;
 use super::socket::{self, Reach};
 use super::turns::Lane;
 use crate::core::access::{Operation, Who};
@@ -129,10 +130,18 @@ fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 14] {
     ]
 }
 
+/// The routes of all files.
+fn all_routes() -> impl Iterator<Item = (&'static str, Operation, MethodRouter<Arc<Shared>>)> {
+    routes()
+        .into_iter()
+        .chain(records::routes())
+        .chain(servers::routes())
+}
+
 /// The router of all routes.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let mut router = Router::new();
-    for (path, operation, handler) in routes().into_iter().chain(records::routes()) {
+    for (path, operation, handler) in all_routes() {
         let gate = Gate {
             shared: Arc::clone(&shared),
             path,
@@ -160,8 +169,9 @@ async fn admit(
     let response = match who {
         Who::Anyone => next.run(request).await,
         _ => match app_of(&gate.shared, request.headers(), who) {
-            Ok(app) => {
+            Ok((app, key)) => {
                 request.extensions_mut().insert(app);
+                request.extensions_mut().insert(key);
                 next.run(request).await
             }
             Err(refused) => answer(refused),
@@ -505,8 +515,8 @@ fn session_token(headers: &HeaderMap) -> Option<String> {
     Some(token.to_owned())
 }
 
-/// The app of a request whose caller has shown what it has to.
-fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<AppId, RestAnswer> {
+/// The app of a request whose caller has shown what it has to, and the key that it showed.
+fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<(AppId, KeyKind), RestAnswer> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let unauthorized = || RestAnswer::refused(401, 401, "Unauthorized.");
     let app = text("X-LC-Id")
@@ -524,7 +534,7 @@ fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<AppId, RestA
         Who::SignedIn | Who::Within(_) => false,
     };
     match is_shown {
-        true => Ok(app.credentials.id.clone()),
+        true => Ok((app.credentials.id.clone(), key.unwrap_or(KeyKind::App))),
         false => Err(unauthorized()),
     }
 }
@@ -552,7 +562,7 @@ pub(super) async fn ask(shared: &Shared, app: AppId, call: RestCall) -> Response
     answer(answered.unwrap_or_else(|| RestAnswer::refused(503, 1, "the service is stopping")))
 }
 
-fn answer(answer: RestAnswer) -> Response {
+pub(super) fn answer(answer: RestAnswer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::new(Body::from(answer.body.to_string()));
     *response.status_mut() = status;
@@ -573,8 +583,7 @@ mod tests {
     /// Every operation that a request over HTTP can be for has a path, and no other has one.
     #[test]
     fn each_operation_over_http_has_a_route() {
-        let all = routes().into_iter().chain(records::routes());
-        let mut served: Vec<Operation> = all.map(|(_, it, _)| it).collect();
+        let mut served: Vec<Operation> = all_routes().map(|(_, it, _)| it).collect();
         served.sort_unstable();
         served.dedup();
         let over_http = |it: &&Operation| {

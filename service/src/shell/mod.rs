@@ -7,6 +7,7 @@
 //! | `socket.rs` | a task per connection |
 //! | `http.rs` | routers and the endpoints that SDKs call |
 //! | `records.rs` | the routes by which an app's own servers read what is kept |
+//! | `servers.rs` | the routes by which an app's own servers work with conversations and clients |
 //! | `listener.rs` | accepted sockets, closed so that the other side reads why |
 //! | `fanout.rs` | the queues of connections, and what happens when one is full |
 //! | `observer.rs` | what follows from each input: counted, and told the log |
@@ -28,6 +29,7 @@ mod observer;
 mod operator;
 mod records;
 mod report;
+mod servers;
 mod service;
 mod socket;
 mod turns;

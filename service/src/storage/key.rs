@@ -18,6 +18,7 @@
 //! | `k` | app, conversation, sender, token | the place of the message sent with that token |
 //! | `p` | app, conversation, patch time, message | the time of a patched message |
 //! | `n` | app, client, time, sequence | a notification |
+//! | `a` | app, time, message | a broadcast to all clients of the app |
 //! | `l` | app, conversation, list, client | nothing; blocked or silenced |
 //!
 //! Texts carry their length in front, so one text is never another's prefix; the last one of a key
@@ -229,6 +230,18 @@ pub(super) fn notifications_at(app: &AppId, client: &ClientId, at: Timestamp) ->
 
 pub(super) fn notification(app: &AppId, client: &ClientId, at: Timestamp, sequence: u32) -> Key {
     notifications_at(app, client, at).number(sequence)
+}
+
+pub(super) fn broadcasts_at(app: &AppId, at: Timestamp) -> Key {
+    Key::tagged(b'a').text(app.as_str()).time(at)
+}
+
+pub(super) fn broadcast(app: &AppId, place: &Place) -> Key {
+    broadcasts_at(app, place.sent_at).rest(place.id.as_str())
+}
+
+pub(super) fn broadcasts(app: &AppId) -> Key {
+    Key::tagged(b'a').text(app.as_str())
 }
 
 pub(super) fn bans(app: &AppId, conversation: &ConversationId, ban: Ban) -> Key {

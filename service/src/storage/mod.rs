@@ -31,8 +31,8 @@ use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
 pub use self::memory::MemoryStorage;
 pub use self::record::{
-    Ban, Body, Client, Clock, Conversation, Kind, Member, Message, Notification, Place, Revocation,
-    Role, Token, Write,
+    Ban, Body, Broadcast, Client, Clock, Conversation, Kind, Member, Message, Notification, Place,
+    Revocation, Role, Token, Write,
 };
 pub use self::redb::RedbStorage;
 
@@ -265,6 +265,14 @@ pub trait Storage {
         client: &ClientId,
         newer: usize,
     ) -> impl Future<Output = Result<Option<Timestamp>, StorageError>>;
+
+    /// The broadcasts of an app after `since`, the newest first.
+    fn broadcasts(
+        &self,
+        app: &AppId,
+        since: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Broadcast>, StorageError>>;
 
     /// The clients on a list of a conversation, in the order of their ids.
     fn banned(

@@ -7,8 +7,8 @@ use super::codec::decode;
 use super::key::{self, Parts};
 use super::keyed::{DAMAGED_ID, Keyed, Map, Row};
 use super::record::{
-    Ban, Client, Clock, Conversation, Member, Message, Notification, Place, Revocation, Token,
-    Write,
+    Ban, Broadcast, Client, Clock, Conversation, Member, Message, Notification, Place, Revocation,
+    Token, Write,
 };
 use super::{Edge, Order, Span, Storage, StorageError, Work};
 
@@ -258,6 +258,17 @@ impl<M: Map> Storage for Keyed<M> {
         rows.get(newer)
             .map(|(row, _)| Parts::after(row, prefix.len())?.time())
             .transpose()
+    }
+
+    async fn broadcasts(
+        &self,
+        app: &AppId,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Broadcast>, StorageError> {
+        let from = key::broadcasts_at(app, since).end();
+        let to = key::broadcasts(app).end();
+        records(&self.rows(&from, &to, Order::NewestFirst, limit)?)
     }
 
     async fn banned(

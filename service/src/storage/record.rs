@@ -103,6 +103,9 @@ pub struct Member {
     /// behind `received_until` is pushed at its next login.
     #[serde(default)]
     pub queued: bool,
+    /// Whether the client has not subscribed: a service conversation sent messages to it alone.
+    #[serde(default)]
+    pub guest: bool,
 }
 
 impl Member {
@@ -119,6 +122,7 @@ impl Member {
             received_until: Timestamp::ZERO,
             seen_until: Timestamp::ZERO,
             queued: false,
+            guest: false,
         }
     }
 }
@@ -180,6 +184,9 @@ pub struct Message {
     /// The sender's idempotency token (`dt`).
     #[serde(default)]
     pub token: Option<String>,
+    /// Who alone may read it, beside its sender; empty: everybody who may read the conversation.
+    #[serde(default, with = "text_list")]
+    pub only_for: Vec<ClientId>,
 }
 
 impl Message {
@@ -187,6 +194,12 @@ impl Message {
     #[must_use]
     pub fn mentions(&self, client: &ClientId) -> bool {
         self.mention_all || self.mentions.contains(client)
+    }
+
+    /// Whether `client` may read it, among those who may read the conversation.
+    #[must_use]
+    pub fn is_for(&self, client: &ClientId) -> bool {
+        self.only_for.is_empty() || self.from == *client || self.only_for.contains(client)
     }
 
     /// Where the message stands in its conversation.
@@ -246,6 +259,22 @@ pub struct Client {
     /// Whether the client ever signed in on a connection in push mode.
     #[serde(default)]
     pub push_mode: bool,
+    /// The newest broadcast to all clients of the app that the client was sent.
+    #[serde(default, with = "millis")]
+    pub broadcast_until: Timestamp,
+}
+
+/// A message to all clients of an app: who signs in while it is good is sent it too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Broadcast {
+    /// The service conversation that it is in.
+    #[serde(with = "text")]
+    pub conversation: ConversationId,
+    /// Its place there.
+    pub place: Place,
+    /// Until when it is good.
+    #[serde(with = "millis")]
+    pub good_until: Timestamp,
 }
 
 /// A notification that can be read again over REST after a broken connection.
@@ -314,6 +343,10 @@ pub enum Write {
     PutNotification(AppId, Notification),
     /// Forgets the notifications of a client up to and including a time.
     DropNotifications(AppId, ClientId, Timestamp),
+    /// Keeps a broadcast.
+    PutBroadcast(AppId, Broadcast),
+    /// Forgets a broadcast; its message is another row.
+    DropBroadcast(AppId, Place),
     /// Puts a client on a list of a conversation.
     PutBan(AppId, ConversationId, Ban, ClientId),
     /// Takes a client off a list.

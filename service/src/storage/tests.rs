@@ -61,6 +61,7 @@ fn member(n: u8, read: i64) -> Member {
         received_until: at(0),
         seen_until: at(0),
         queued: n == 1,
+        guest: n == 2,
     }
 }
 
@@ -82,6 +83,7 @@ fn message(time: i64, n: u8, patched: Option<i64>) -> Message {
         delivered_at: None,
         read_at: Some(at(7)),
         token: Some(format!("dt{n}")),
+        only_for: Vec::new(),
     }
 }
 

@@ -65,6 +65,10 @@ impl<M: Map> Keyed<M> {
                     self.drop_bytes(key);
                 }
             }
+            Write::PutBroadcast(app, row) => {
+                self.put(key::broadcast(&app, &row.place), encode(&row)?);
+            }
+            Write::DropBroadcast(app, place) => self.drop_row(key::broadcast(&app, &place)),
             Write::PutBan(app, conversation, ban, client) => {
                 self.put(key::ban(&app, &conversation, ban, &client), Vec::new());
             }

@@ -301,6 +301,7 @@ impl World {
             delivered_at: None,
             read_at: None,
             token: None,
+            only_for: Vec::new(),
         })
     }
 }

@@ -59,7 +59,9 @@ impl<S: Storage> Core<S> {
                 .storage
                 .members(&caller.app, &conversation.id, usize::MAX)
                 .await?
-                .len(),
+                .iter()
+                .filter(|member| !member.guest)
+                .count(),
             _ => {
                 let crowd = self.crowd(&caller.app, &conversation).await?;
                 crowd.clients().len()
@@ -95,7 +97,11 @@ impl<S: Storage> Core<S> {
                 Err(_) => false,
                 Ok(id) => {
                     self.registry.is_inside(app, &id, client)
-                        || self.storage.member(app, &id, client).await?.is_some()
+                        || self
+                            .storage
+                            .member(app, &id, client)
+                            .await?
+                            .is_some_and(|member| !member.guest)
                 }
             };
             answers.insert(cid.clone(), is_in);

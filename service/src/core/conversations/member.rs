@@ -216,7 +216,7 @@ impl<S: Storage> Core<S> {
     }
 
     /// Subscribing to a service conversation.
-    async fn subscribe(
+    pub(in crate::core) async fn subscribe(
         &mut self,
         now: Now,
         caller: &Caller,
@@ -227,9 +227,15 @@ impl<S: Storage> Core<S> {
     }
 }
 
-fn decide_subscribe(now: Now, caller: &Caller, admitted: Admitted, queued: bool) -> Decision {
+pub(in crate::core) fn decide_subscribe(
+    now: Now,
+    caller: &Caller,
+    admitted: Admitted,
+    queued: bool,
+) -> Decision {
     let system = admitted.conversation;
-    let member = admitted.member.unwrap_or_else(|| Member {
+    let subscribed = admitted.member.filter(|member| !member.guest);
+    let member = subscribed.unwrap_or_else(|| Member {
         queued,
         ..Member::joined(caller.client(), now.wall)
     });
@@ -241,7 +247,11 @@ fn decide_subscribe(now: Now, caller: &Caller, admitted: Admitted, queued: bool)
     }
 }
 
-fn decide_unsubscribe(now: Now, caller: &Caller, system: &Conversation) -> Decision {
+pub(in crate::core) fn decide_unsubscribe(
+    now: Now,
+    caller: &Caller,
+    system: &Conversation,
+) -> Decision {
     let client = caller.client().clone();
     let own = BTreeSet::from([client.clone()]);
     let reply = changed(now, Op::Removed, system, &own, &[]);

@@ -125,12 +125,12 @@ impl<S: Storage> Core<S> {
 }
 
 /// What starting a conversation is decided on.
-struct StartFacts {
-    kind: Kind,
-    members: BTreeSet<ClientId>,
-    columns: Map<String, Value>,
-    unique_id: Option<String>,
-    expires_at: Option<Timestamp>,
+pub(in crate::core) struct StartFacts {
+    pub(in crate::core) kind: Kind,
+    pub(in crate::core) members: BTreeSet<ClientId>,
+    pub(in crate::core) columns: Map<String, Value>,
+    pub(in crate::core) unique_id: Option<String>,
+    pub(in crate::core) expires_at: Option<Timestamp>,
 }
 
 impl StartFacts {
@@ -190,7 +190,7 @@ pub(in crate::core) fn unique_id(kind: Kind, members: &BTreeSet<ClientId>) -> St
     digest.chars().take(32).collect()
 }
 
-fn decide_start(
+pub(in crate::core) fn decide_start(
     now: Now,
     caller: &Caller,
     id: ConversationId,

@@ -39,7 +39,7 @@ impl<S: Storage> Core<S> {
     }
 }
 
-fn decide_update(
+pub(in crate::core) fn decide_update(
     now: Now,
     caller: &Caller,
     mut conversation: Conversation,

@@ -3,8 +3,12 @@
 use sampan::model::{AppId, ClientId};
 use sampan::wire::Command;
 
-use super::input::{Gap, SessionId};
+use super::input::{ConnectionId, Gap, SessionId};
 use crate::storage::Write;
+
+/// The client id that stands where the app's own server did something and named no client. Nobody signs
+/// in with it.
+pub(in crate::core) const OPERATOR: &str = "_operator";
 
 /// Who hears of something.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +125,18 @@ pub(in crate::core) struct Caller {
 }
 
 impl Caller {
+    /// A client in whose name the app's own server does something, without a connection: the shell
+    /// numbers those from 1.
+    pub(in crate::core) fn by_server(app: &AppId, client: ClientId) -> Self {
+        Self {
+            app: app.clone(),
+            session: SessionId {
+                connection: ConnectionId(0),
+                client,
+            },
+        }
+    }
+
     pub(in crate::core) fn client(&self) -> &ClientId {
         &self.session.client
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use sampan::model::{AppId, Timestamp};
 use serde_json::{Value, json};
 
+use super::server_call::ServerRequest;
+
 /// A request over HTTP.
 #[derive(Clone, Debug)]
 pub struct RestRequest {
@@ -58,6 +60,8 @@ pub enum RestCall {
     },
     /// What is kept, for the app's own servers.
     Records(RecordsCall),
+    /// What the app's own servers have done.
+    Server(Box<ServerRequest>),
 }
 
 /// What an app's own server can read.

@@ -58,11 +58,13 @@ impl<S: Storage> Core<S> {
                     .await
             }
             RestCall::Records(call) => self.records(now, app, call).await,
+            RestCall::Server(request) => self.serve_server(now, app, request, effects).await,
         };
         match answer {
             Ok(answer) => answer,
             Err(Failure::Refused(refusal)) => {
-                RestAnswer::refused(status(&refusal), refusal.code.number(), refusal.code.name())
+                let why = refusal.detail.as_deref().unwrap_or_else(|| refusal.code.name());
+                RestAnswer::refused(status(&refusal), refusal.code.number(), why)
             }
             Err(Failure::Storage(_)) => RestAnswer::refused(500, 1, "internal error"),
         }
@@ -247,6 +249,10 @@ fn status(refusal: &Refusal) -> u16 {
         ServiceCode::CONVERSATION_MEMBERSHIP_REQUIRED
         | ServiceCode::CONVERSATION_OPERATION_UNAUTHORIZED
         | ServiceCode::BLOCKED_BY_CONV => 403,
+        ServiceCode::CONVERSATION_NOT_FOUND
+        | ServiceCode::INVALID_MESSAGING_TARGET
+        | ServiceCode::MESSAGE_NOT_FOUND => 404,
+        ServiceCode::MESSAGE_SENT_QUOTA_EXCEEDED => 429,
         _ => 400,
     }
 }

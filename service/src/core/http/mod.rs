@@ -2,3 +2,4 @@
 
 mod answer;
 mod records;
+mod servers;

@@ -21,7 +21,7 @@ use crate::storage::{Body, Conversation, Edge, Message, Order, Place, Role, Span
 const PAGE: usize = 100;
 
 /// Rows of a page at most.
-const PAGE_MAX: usize = 1000;
+pub(in crate::core) const PAGE_MAX: usize = 1000;
 /// Bytes of the messages on a page: the rest is left for the next one.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Messages of one conversation that are read at once.
@@ -30,7 +30,7 @@ const AT_ONCE: usize = 32;
 const CONVERSATIONS_AT_ONCE: usize = 500;
 
 /// A page that is asked for.
-struct Page {
+pub(in crate::core) struct Page {
     span: Span,
     order: Order,
     limit: usize,
@@ -38,7 +38,7 @@ struct Page {
 }
 
 impl Page {
-    fn read(query: &BTreeMap<String, String>) -> Result<Self, &'static str> {
+    pub(in crate::core) fn read(query: &BTreeMap<String, String>) -> Result<Self, &'static str> {
         let number = |name: &str| match query.get(name) {
             None => Ok(None),
             Some(text) => text
@@ -92,6 +92,13 @@ impl Page {
             limit,
             from: None,
         })
+    }
+}
+
+impl Page {
+    /// The stretch, the order and the number of rows.
+    pub(in crate::core) fn into_parts(self) -> (Span, Order, usize) {
+        (self.span, self.order, self.limit)
     }
 }
 
@@ -362,7 +369,7 @@ fn size(body: &Body) -> usize {
 }
 
 /// A message as the interface tells it.
-fn row(conversation: &ConversationId, message: &Message) -> Value {
+pub(in crate::core) fn row(conversation: &ConversationId, message: &Message) -> Value {
     let (data, binary) = text_of(&message.body);
     let mut row = json!({
         "timestamp": message.sent_at.as_millis(),

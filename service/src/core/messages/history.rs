@@ -12,7 +12,7 @@ use crate::core::exchange::fields::message_id;
 use crate::core::exchange::fields::text_of;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
-use crate::storage::{Body, Conversation, Edge, Message, Order, Span, Storage};
+use crate::storage::{Body, Conversation, Edge, Kind, Message, Order, Span, Storage};
 
 /// The page of a query that does not say how long it should be.
 const DEFAULT_LIMIT: usize = 20;
@@ -132,9 +132,11 @@ impl Reading {
         caller: &Caller,
     ) -> Result<bool, Failure> {
         let page = &mut self.page;
+        // Of a service conversation each client sees what is for it alone, and what is for all.
+        let is_parted = self.conversation.kind == Kind::System;
         let wanted = match page.of_type {
-            None => AT_ONCE.min(page.limit - self.found.len()),
-            Some(_) => AT_ONCE,
+            None if !is_parted => AT_ONCE.min(page.limit - self.found.len()),
+            _ => AT_ONCE,
         };
         let (app, id) = (&caller.app, &self.conversation.id);
         let next = core
@@ -155,7 +157,9 @@ impl Reading {
         }
         self.scanned += next.len();
         let is_exhausted = next.len() < wanted;
-        for message in next.into_iter().filter(|it| is_of_type(it, page.of_type)) {
+        let client = caller.client();
+        let is_wanted = |it: &Message| it.is_for(client) && is_of_type(it, page.of_type);
+        for message in next.into_iter().filter(is_wanted) {
             self.bytes += size(&message);
             let is_full = self.bytes > ANSWER_BYTES_MAX || self.found.len() >= page.limit;
             if !self.found.is_empty() && is_full {

@@ -14,7 +14,7 @@ use crate::core::machine::Core;
 use crate::storage::{Body, Conversation, Message, Place, Storage, Write};
 
 /// What a recalled message says: every client can parse it (the protocol, section 6.12).
-const RECALLED: &str = r#"{"_lctype":-127}"#;
+pub(in crate::core) const RECALLED: &str = r#"{"_lctype":-127}"#;
 
 /// Messages that one command may change; SDKs send one.
 const ITEMS_MAX: usize = 20;
@@ -99,14 +99,16 @@ impl<S: Storage> Core<S> {
     pub(in crate::core) async fn patches_of(
         &self,
         app: &AppId,
+        client: &ClientId,
         id: &ConversationId,
         since: i64,
     ) -> Result<Vec<PatchItem>, Failure> {
         let since = Timestamp::from_millis(since);
-        let patched = self
+        let mut patched = self
             .storage
             .patched_since(app, id, since, MISSED_OF_ONE_MAX)
             .await?;
+        patched.retain(|message| message.is_for(client));
         if patched.is_empty() {
             return Ok(Vec::new());
         }
@@ -189,7 +191,7 @@ fn new_body(item: &PatchItem, before: &Body) -> Result<Body, Refusal> {
 }
 
 /// A patch as receivers hear of it.
-fn told(conversation: &Conversation, message: &Message) -> PatchItem {
+pub(in crate::core) fn told(conversation: &Conversation, message: &Message) -> PatchItem {
     let (data, binary_msg) = match &message.body {
         Body::Text(text) => (Some(text.clone().into_bytes()), None),
         Body::Binary(bytes) => (None, Some(bytes.clone())),

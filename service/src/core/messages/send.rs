@@ -1,6 +1,6 @@
 //! Sending: who may, what is kept, who gets it, and that a repeated send stays one message.
 
-use sampan::model::{ClientId, ConversationId, Now, Timestamp};
+use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::generated::{AckCommand, DirectCommand};
 use sampan::wire::{Command, ServiceCode};
 
@@ -77,25 +77,8 @@ impl<S: Storage> Core<S> {
         let conversation = admitted.conversation;
         let id = &conversation.id.clone();
         let crowd = self.crowd(app, &conversation).await?;
-        let newest = Span::default();
-        let last = self
-            .storage
-            .messages(app, id, &newest, Order::NewestFirst, 1)
-            .await?;
-        // Later than the last change of members too: who joined then counts it as unread.
-        let floor = last
-            .first()
-            .map(|last| last.sent_at)
-            .max(Some(conversation.updated_at));
-        let sent_at = self.stamps.next_message(app, id, floor);
-        let message_id = self
-            .names
-            .message()
-            .map_err(|_| ServiceCode::INTERNAL_ERROR)?;
-        let place = Place {
-            sent_at,
-            id: message_id,
-        };
+        let place = self.next_place(app, &conversation).await?;
+        let sent_at = place.sent_at;
         let facts = SendFacts {
             conversation,
             crowd,
@@ -116,6 +99,30 @@ impl<S: Storage> Core<S> {
                 Ok(decision)
             }
         }
+    }
+
+    /// The place of a conversation's next message.
+    pub(in crate::core) async fn next_place(
+        &mut self,
+        app: &AppId,
+        conversation: &Conversation,
+    ) -> Result<Place, Failure> {
+        let (id, newest) = (&conversation.id, Span::default());
+        let last = self
+            .storage
+            .messages(app, id, &newest, Order::NewestFirst, 1)
+            .await?;
+        // Later than the last change of members too: who joined then counts it as unread.
+        let floor = last
+            .first()
+            .map(|last| last.sent_at)
+            .max(Some(conversation.updated_at));
+        let sent_at = self.stamps.next_message(app, id, floor);
+        let id = self.names.message();
+        Ok(Place {
+            sent_at,
+            id: id.map_err(|_| ServiceCode::INTERNAL_ERROR)?,
+        })
     }
 
     /// The place of the message that this very send made before, if it did.
@@ -163,7 +170,7 @@ fn decide_send(caller: &Caller, body: &DirectCommand, facts: SendFacts) -> Resul
     } = facts;
     let transient = body.transient == Some(true);
     let is_will = body.will == Some(true);
-    let message = message(caller.client(), body, conversation.kind, place.clone())?;
+    let mut message = message(caller.client(), body, conversation.kind, place.clone())?;
     let mut down = direct(&conversation, &message);
     down.transient = (transient || is_will).then_some(true);
     let mut decision = Decision::reply(accepted(body, &place));
@@ -181,7 +188,10 @@ fn decide_send(caller: &Caller, body: &DirectCommand, facts: SendFacts) -> Resul
         decision.notices.push(notice);
     }
     // What clients say to a service is its operator's to read, not the other subscribers'.
-    if !transient && !is_service {
+    if is_service {
+        message.only_for = vec![message.from.clone()];
+    }
+    if !transient {
         let put = Write::PutMessage(caller.app.clone(), conversation.id, message);
         decision.writes.push(put);
     }
@@ -213,6 +223,7 @@ fn message(
         delivered_at: None,
         read_at: None,
         token: token_of(body)?,
+        only_for: Vec::new(),
     })
 }
 

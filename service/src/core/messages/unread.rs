@@ -1,6 +1,6 @@
 //! What a client missed while it was away: unread counts, or the messages themselves in push mode.
 
-use sampan::model::{AppId, ClientId, Now, Timestamp};
+use sampan::model::{AppId, Now, Timestamp};
 use sampan::wire::Command;
 use sampan::wire::generated::{UnreadCommand, UnreadTuple};
 
@@ -35,14 +35,25 @@ pub(in crate::core) fn notification(now: Now, convs: Vec<UnreadTuple>) -> Comman
     Command::Unread(UnreadCommand { convs, notif_time })
 }
 
+/// Whether a message is one of others that is told to a member. Who has not subscribed to a service
+/// conversation is told what is for it alone.
+pub(in crate::core) fn is_from_others(message: &Message, member: &Member) -> bool {
+    let is_told = match member.guest {
+        true => message.only_for.contains(&member.client),
+        false => message.is_for(&member.client),
+    };
+    message.from != member.client && is_told
+}
+
 /// Counts a conversation's messages behind a read mark; `messages` is newest first.
 fn count_unread(
     conversation: &Conversation,
-    client: &ClientId,
+    member: &Member,
     messages: &[Message],
     cap: usize,
 ) -> UnreadTuple {
-    let others = || messages.iter().filter(|message| message.from != *client);
+    let others = || messages.iter().filter(|it| is_from_others(it, member));
+    let client = &member.client;
     let count = others().count().min(cap);
     let mut tuple = UnreadTuple {
         cid: conversation.id.to_string(),
@@ -85,7 +96,7 @@ impl<S: Storage> Core<S> {
                 .storage
                 .messages(app, &conversation.id, &span, Order::NewestFirst, AT_ONCE)
                 .await?;
-            let others = next.iter().filter(|it| it.from != member.client);
+            let others = next.iter().filter(|it| is_from_others(it, member));
             of_others += others.count();
             let is_end = next.len() < AT_ONCE;
             messages.extend(next);
@@ -98,7 +109,7 @@ impl<S: Storage> Core<S> {
                 included: false,
             });
         }
-        Ok(count_unread(conversation, &member.client, &messages, cap))
+        Ok(count_unread(conversation, member, &messages, cap))
     }
 
     /// Notes that a message went out on a connection in push mode, to be pushed again.

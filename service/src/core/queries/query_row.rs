@@ -62,6 +62,7 @@ impl Row {
             }
             Kind::System => {
                 put("sys", true.into());
+                let own = own.filter(|own| !own.guest);
                 put("joined", own.is_some().into());
                 if let Some(own) = own {
                     put("joinedAt", own.joined_at.as_millis().into());

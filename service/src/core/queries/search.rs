@@ -29,6 +29,9 @@ const AT_ONCE: usize = 16;
 /// Temporary conversations that one query may name.
 const TEMPORARY_MAX: usize = 100;
 
+/// Messages of a service conversation that are looked at for the last one that is for a client.
+const LOOKED_AT_FOR_LAST: usize = 20;
+
 /// Bytes of JSON in one answer: what is more is left for the next page.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -331,12 +334,19 @@ impl<S: Storage> Core<S> {
             }
             _ => None,
         };
-        let newest = Span::default();
+        let (newest, most) = (
+            Span::default(),
+            match conversation.kind {
+                // What is for others alone is passed over.
+                Kind::System => LOOKED_AT_FOR_LAST,
+                _ => 1,
+            },
+        );
         let last = self
             .storage
-            .messages(&caller.app, id, &newest, Order::NewestFirst, 1)
+            .messages(&caller.app, id, &newest, Order::NewestFirst, most)
             .await?;
-        let last = last.into_iter().next();
+        let last = last.into_iter().find(|it| it.is_for(caller.client()));
         let members = crowd.members();
         Ok(Row::new(now, conversation, members, own.as_ref(), last))
     }

@@ -1,7 +1,6 @@
 //! The logins of devices, for push and for live queries. This service has neither: it takes the app
 //! that such a login names, and answers where an SDK waits (the protocol, section 2.4 and appendix D).
 
-use sampan::model::AppId;
 use sampan::wire::generated::LoggedinCommand;
 use sampan::wire::{Command, Envelope, ServiceCode};
 
@@ -20,7 +19,7 @@ impl<S: Storage> Core<S> {
         envelope: &Envelope,
     ) -> Result<Decision, Refusal> {
         if let Some(named) = envelope.app_id.as_deref() {
-            let served = self.apps.find(named).and(AppId::new(named).ok());
+            let served = self.apps.find(named).map(|app| app.credentials.id.clone());
             let app = served.ok_or(ServiceCode::APP_NOT_AVAILABLE)?;
             self.registry.name_app(connection, app);
         }

@@ -166,6 +166,7 @@ impl<S: Storage> Core<S> {
         session.device = opening.device;
         session.proof = identity.proof;
         session.token = issued.digest.clone();
+        self.registry.visitors.note(app_id, &id.client, now.wall);
         session.first_generation |= !watched.is_empty();
         self.registry.open(app_id, id, session);
         self.return_to_room(now, app_id, id).await?;
@@ -216,7 +217,10 @@ impl<S: Storage> Core<S> {
         let pushes = link.is_some_and(|link| link.mode == OfflineMode::Push);
         let known = self.storage.client(app, &id.client).await?;
         let push_mode = pushes || known.as_ref().is_some_and(|known| known.push_mode);
-        let client = Client { push_mode };
+        let client = Client {
+            push_mode,
+            ..known.clone().unwrap_or_default()
+        };
         if known.as_ref() != Some(&client) {
             let write = Write::PutClient(app.clone(), id.client.clone(), client);
             self.storage.apply(vec![write]).await?;

@@ -12,7 +12,7 @@ use sampan::wire::{Command, Envelope, Op, ServiceCode};
 
 use crate::core::apps::app::App;
 use crate::core::apps::token;
-use crate::core::exchange::decision::{Caller, Decision};
+use crate::core::exchange::decision::{Caller, Decision, OPERATOR};
 use crate::core::exchange::fields::client_ids;
 use crate::core::exchange::input::{ConnectionId, Effect, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
@@ -87,6 +87,10 @@ impl<S: Storage> Core<S> {
             });
         }
         let client = match named {
+            Some(client) if client.as_str() == OPERATOR => {
+                let detail = "this id is the operator's";
+                return Err(Refusal::because(ServiceCode::INVALID_LOGIN, detail).into());
+            }
             Some(client) => client,
             None => self
                 .names

@@ -20,7 +20,7 @@ use crate::core::gate::Admitted;
 use crate::core::machine::Core;
 use crate::core::messages::patch;
 use crate::core::messages::send::direct;
-use crate::core::messages::unread::notification;
+use crate::core::messages::unread::{is_from_others, notification};
 use crate::storage::{Conversation, Edge, Kind, Member, Order, Span, Storage, Write};
 
 /// The client understands edits and recalls (`configBitmap`, bit 0).
@@ -47,6 +47,7 @@ pub(in crate::core) struct Welcome {
 enum Stage {
     Unread(Unread),
     Push(Push),
+    Broadcasts,
     Patches(Patches),
 }
 
@@ -130,6 +131,7 @@ impl Welcome {
             OfflineMode::Push if is_repeated => {}
             OfflineMode::Push => stages.push_back(Stage::Push(Push::default())),
         }
+        stages.push_back(Stage::Broadcasts);
         let understands = request
             .config_bitmap
             .is_none_or(|bits| bits & UNDERSTANDS_PATCHES != 0);
@@ -159,6 +161,10 @@ impl Welcome {
             let is_over = match stage {
                 Stage::Unread(unread) => unread.step(core, now, caller, &mut notices).await?,
                 Stage::Push(push) => core.push_some(now, caller, push, &mut notices).await?,
+                Stage::Broadcasts => {
+                    notices.extend(core.missed_broadcasts(now, caller).await?);
+                    true
+                }
                 Stage::Patches(patches) => patches.step(core, caller, &mut notices).await?,
             };
             if is_over {
@@ -340,7 +346,9 @@ impl Patches {
             notices.extend(patch::missed(&caller.session, items));
             return Ok(true);
         };
-        let items = core.patches_of(app, &id, self.since).await?;
+        let items = core
+            .patches_of(app, caller.client(), &id, self.since)
+            .await?;
         let bytes = items.iter().map(|item| {
             let text = item.data.as_ref().map_or(0, Vec::len);
             text + item.binary_msg.as_ref().map_or(0, Vec::len)
@@ -426,7 +434,7 @@ impl<S: Storage> Core<S> {
             .storage
             .messages(app, &id, &span, Order::NewestFirst, most.saturating_add(1))
             .await?;
-        queue.retain(|message| message.from != *client);
+        queue.retain(|message| is_from_others(message, &member));
         let more = queue.len() > most;
         queue.truncate(most);
         for message in queue.iter().rev() {

@@ -9,6 +9,7 @@ use sampan::wire::{Command, OfflineMode};
 
 use crate::core::apps::app::App;
 use crate::core::exchange::input::{ConnectionId, SessionId};
+use crate::core::state::visitors::Visitors;
 use crate::core::state::watches::Watches;
 use crate::storage::{Place, Token};
 
@@ -116,6 +117,8 @@ pub(in crate::core) struct Registry {
     departed: BTreeMap<(AppId, ClientId), Departed>,
     /// Who watches whom.
     pub(in crate::core) watches: Watches,
+    /// Who signed in today.
+    pub(in crate::core) visitors: Visitors,
     /// Sessions that wait to push something again, by the earliest time.
     due: BTreeSet<(Duration, SessionId)>,
     pushes: u64,
@@ -233,6 +236,11 @@ impl Registry {
         self.online
             .get(app)
             .is_some_and(|clients| clients.contains_key(client))
+    }
+
+    /// How many clients of an app are signed in.
+    pub(in crate::core) fn clients_online(&self, app: &AppId) -> usize {
+        self.online.get(app).map_or(0, BTreeMap::len)
     }
 
     /// The sessions of a client, on whatever connections.

@@ -23,7 +23,7 @@ fn watching(peers: &[&str]) -> SessionCommand {
 
 impl World {
     /// Opens a session that watches these peers; answers who of them is online, or the refusing code.
-    fn open_watching(
+    pub(super) fn open_watching(
         &mut self,
         connection: u64,
         client: &str,
@@ -70,7 +70,7 @@ impl World {
         seen
     }
 
-    fn lose(&mut self, connection: u64) {
+    pub(super) fn lose(&mut self, connection: u64) {
         let connection = ConnectionId(connection);
         let effects = self.input(Input::Lost { connection });
         self.take(effects);
@@ -370,7 +370,7 @@ fn s121_s134_a_group_is_made_joined_left_and_its_members_hear_of_each_other() {
         (Op::Invited, texts(&["Jerry", "Nibbles"]))
     );
     let joined = (Op::MembersJoined, texts(&["Jerry", "Nibbles"]), tom.clone());
-    assert_eq!(world.group_events(1), [joined.clone()]);
+    assert_eq!(world.group_events(1), std::slice::from_ref(&joined));
     assert_eq!(
         world.group_events(2),
         [(Op::Joined, vec![], tom.clone()), joined]

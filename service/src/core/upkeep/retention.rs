@@ -205,6 +205,7 @@ mod tests {
                 delivered_at: None,
                 read_at: None,
                 token: Some(format!("t{time}")),
+                only_for: Vec::new(),
             };
             Write::PutMessage(app(), id(number), message)
         }));

@@ -1,0 +1,122 @@
+//! What an app's own servers have done, over HTTP (the protocol, section 10.4).
+
+use std::collections::BTreeMap;
+
+use sampan::wire::signature::KeyKind;
+use serde_json::Value;
+
+use crate::core::access::Operation;
+use crate::storage::Kind;
+
+/// A request of an app's own server.
+#[derive(Clone, Debug)]
+pub struct ServerRequest {
+    /// What is to be done.
+    pub call: ServerCall,
+    /// The parts of the path by their names: `id`, `client`, `message`.
+    pub path: BTreeMap<String, String>,
+    /// The query, as it came.
+    pub query: BTreeMap<String, String>,
+    /// The body; null when there is none.
+    pub body: Value,
+    /// The key that came with the request.
+    pub key: KeyKind,
+}
+
+/// What an app's own server can have done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerCall {
+    /// Makes a conversation.
+    Create(Kind),
+    /// Finds conversations of a kind, or of all kinds.
+    Find(Option<Kind>),
+    /// Changes the columns of a conversation.
+    Change(Kind),
+    /// Deletes a conversation with all that was said in it.
+    Delete(Kind),
+    /// Adds members.
+    AddMembers,
+    /// Removes members.
+    RemoveMembers,
+    /// Lists the members, or some of those inside a chat room.
+    ListMembers(Kind),
+    /// Counts those inside a chat room.
+    CountInside,
+    /// Sends members no push from the conversation.
+    Mute,
+    /// Sends members push again.
+    Unmute,
+    /// Lists the members who want no push.
+    ListMuted,
+    /// Sends a message in the name of a client.
+    Send(Kind),
+    /// Sends a message to all subscribers of a service conversation.
+    SendToSubscribers,
+    /// Edits a message.
+    Edit(Kind),
+    /// Recalls a message.
+    Recall(Kind),
+    /// Deletes a message: clients hear nothing.
+    DeleteMessage(Kind),
+    /// Lists the messages of a service conversation that one client can read.
+    ListFor,
+    /// Deletes a message of a service conversation for one client.
+    DeleteFor,
+    /// Subscribes a client to a service conversation.
+    Subscribe,
+    /// Ends a subscription.
+    Unsubscribe,
+    /// Lists the subscribers.
+    ListSubscribers,
+    /// Counts the subscribers.
+    CountSubscribers,
+    /// Lists the service conversations that a client is subscribed to.
+    ListSubscriptions,
+    /// Tells which clients are online.
+    CheckOnline,
+    /// Counts what a client has not read.
+    CountUnread,
+    /// Counts the clients that are online and those that were today.
+    Count,
+    /// Sends a message to all clients of the app.
+    Broadcast,
+    /// Lists the broadcasts.
+    ListBroadcasts,
+    /// Ends a broadcast and deletes its message.
+    DeleteBroadcast,
+}
+
+impl ServerCall {
+    /// The operation that the call is.
+    #[must_use]
+    pub const fn operation(self) -> Operation {
+        match self {
+            Self::Create(_)
+            | Self::Find(_)
+            | Self::Change(_)
+            | Self::Delete(_)
+            | Self::AddMembers
+            | Self::RemoveMembers
+            | Self::ListMembers(_)
+            | Self::CountInside
+            | Self::Mute
+            | Self::Unmute
+            | Self::ListMuted
+            | Self::ListSubscribers
+            | Self::CountSubscribers => Operation::ManageConversations,
+            Self::Send(_)
+            | Self::SendToSubscribers
+            | Self::Edit(_)
+            | Self::Recall(_)
+            | Self::DeleteMessage(_)
+            | Self::DeleteFor
+            | Self::Broadcast
+            | Self::ListBroadcasts
+            | Self::DeleteBroadcast => Operation::SendAsClient,
+            Self::ListFor => Operation::ReadRecords,
+            Self::Subscribe | Self::Unsubscribe => Operation::SubscribeClient,
+            Self::ListSubscriptions | Self::CheckOnline | Self::Count => Operation::AskClients,
+            Self::CountUnread => Operation::CountUnread,
+        }
+    }
+}
