@@ -63,7 +63,10 @@ impl<S: Storage> Core<S> {
         match answer {
             Ok(answer) => answer,
             Err(Failure::Refused(refusal)) => {
-                let why = refusal.detail.as_deref().unwrap_or_else(|| refusal.code.name());
+                let why = refusal
+                    .detail
+                    .as_deref()
+                    .unwrap_or_else(|| refusal.code.name());
                 RestAnswer::refused(status(&refusal), refusal.code.number(), why)
             }
             Err(Failure::Storage(_)) => RestAnswer::refused(500, 1, "internal error"),

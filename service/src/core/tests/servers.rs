@@ -130,11 +130,7 @@ impl World {
     }
 
     /// The unread counts that a fresh sign-in is told, and the messages that it is sent.
-    fn sign_in(
-        &mut self,
-        connection: u64,
-        client: &str,
-    ) -> (Counts, Texts) {
+    fn sign_in(&mut self, connection: u64, client: &str) -> (Counts, Texts) {
         self.sent.clear();
         self.open(connection, client, OfflineMode::Unread);
         let counts = self.sent.iter().filter_map(|(_, it)| match &it.command {
