@@ -27,7 +27,12 @@ pub mod storage;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use self::core::app::{Apps, Credentials};
-pub use self::shell::{RunningService, ServiceError, ServiceOptions, StorageChoice};
+#[cfg(unix)]
+pub use self::shell::{BackupRequest, socket_in};
+pub use self::shell::{
+    Network, NotANetwork, RunningService, ServiceError, ServiceOptions, StorageChoice, TlsError,
+    TlsFiles,
+};
 
 /// Starts services.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +67,8 @@ impl ServiceOptions {
             // One app cannot be given twice, and there are no settings to be unknown.
             apps: Apps::new([app], std::collections::BTreeMap::new()).unwrap_or_default(),
             public_url: None,
+            tls: None,
+            trusted_proxies: Vec::new(),
             metrics: None,
             forget_clock: false,
         }

@@ -2,19 +2,20 @@
 
 mod program;
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use sampan_service::core::app::{Apps, Credentials};
-use sampan_service::core::settings;
-use sampan_service::{RunningService, Service, ServiceError, ServiceOptions, StorageChoice};
+use sampan_service::{
+    RunningService, Service, ServiceError, ServiceOptions, StorageChoice, TlsFiles,
+};
 
-use self::program::arguments::Arguments;
+use self::program::apps::AppSources;
+use self::program::arguments::{Arguments, Serve};
 use self::program::log::Log;
 use self::program::signals::{Asked, Signals};
+use self::program::tools;
 
 /// How long clients may take to leave after they were told that the service stops: they ask the
 /// router where to go, and an SDK that is cut off while it asks makes a fuss.
@@ -25,7 +26,16 @@ fn main() -> ExitCode {
         // A standard error that is closed is no reason to fail otherwise.
         let _ = writeln!(std::io::stderr(), "sampan-service: {text}");
     };
-    match run(Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match arguments.tool {
+        None => run(arguments.serve),
+        Some(tool) => tools::run(tool).map(|said| {
+            // Who started the tool may not read what it says.
+            let _ = writeln!(std::io::stdout(), "{said}");
+            Ended::WhenAsked
+        }),
+    };
+    match done {
         Ok(Ended::WhenAsked) => ExitCode::SUCCESS,
         Ok(Ended::ByItself) => {
             say("the core has failed; what was acknowledged is kept");
@@ -38,39 +48,38 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<Ended, String> {
+fn run(arguments: Serve) -> Result<Ended, String> {
     let log = Log::start(arguments.log, arguments.log_format);
-    let settings = match &arguments.settings {
-        None => BTreeMap::new(),
-        Some(file) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-            settings::parse_file(&text).map_err(|error| format!("{}: {error}", file.display()))?
-        }
-    };
-    let apps = arguments.apps.iter().map(|app| app.parse::<Credentials>());
-    let apps = apps
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
-    let folder = arguments.data.clone();
+    let sources = AppSources::new(arguments.apps, arguments.settings);
+    if sources.is_empty() {
+        return Err("no app is given: say --app ID:KEY:MASTERKEY, or --app-file FILE".to_owned());
+    }
+    let folder = arguments.data.unwrap_or_default();
+    let tls = arguments.tls_cert.zip(arguments.tls_key);
     let options = ServiceOptions {
         listen: arguments.listen,
-        storage: StorageChoice::Folder(arguments.data),
-        apps: Apps::new(apps, settings).map_err(|error| error.to_string())?,
+        storage: StorageChoice::Folder(folder.clone()),
+        apps: sources.read()?,
         public_url: arguments.public_url,
+        tls: tls.map(|(cert, key)| TlsFiles { cert, key }),
+        trusted_proxies: arguments.trusted_proxies,
         metrics: arguments.metrics,
         forget_clock: arguments.forget_clock,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime
-        .block_on(serve(options, log))
+        .block_on(serve(options, &sources, log))
         .map_err(|error| match error {
             ServiceError::Storage(_) => format!("{}: {error}", folder.display()),
             _ => error.to_string(),
         })
 }
 
-async fn serve(options: ServiceOptions, mut log: Log) -> Result<Ended, ServiceError> {
+async fn serve(
+    options: ServiceOptions,
+    sources: &AppSources,
+    mut log: Log,
+) -> Result<Ended, ServiceError> {
     let mut signals = Signals::new().map_err(ServiceError::Signal)?;
     let service = Service::start(options).await?;
     announce(&service);
@@ -81,6 +90,7 @@ async fn serve(options: ServiceOptions, mut log: Log) -> Result<Ended, ServiceEr
         };
         match asked {
             Asked::ToStop => break,
+            Asked::ToReload => reload(&service, sources).await,
             Asked::ForMoreLog => log.more(),
             Asked::ForTheUsualLog => log.as_chosen(),
         }
@@ -99,11 +109,22 @@ async fn serve(options: ServiceOptions, mut log: Log) -> Result<Ended, ServiceEr
 /// Says where the service listens: one line on standard output, and the log.
 fn announce(service: &RunningService) {
     // Who started the program may not read what it says: that costs the line and nothing else.
-    let _ = writeln!(std::io::stdout(), "listening on http://{}", service.addr());
+    let _ = writeln!(std::io::stdout(), "listening on {}", service.url());
     let (address, version) = (service.addr(), env!("CARGO_PKG_VERSION"));
     tracing::info!(%address, version, "the service listens");
     if let Some(address) = service.metrics_addr() {
         tracing::info!(%address, "/metrics listens");
+    }
+}
+
+/// Reads apps and settings again. Where they cannot be used, the service goes on with those it has.
+async fn reload(service: &RunningService, sources: &AppSources) {
+    match sources.read() {
+        Ok(apps) => {
+            service.serve_apps(apps).await;
+            tracing::info!("apps and settings were read again");
+        }
+        Err(reason) => tracing::error!("apps and settings stay as they are: {reason}"),
     }
 }
 

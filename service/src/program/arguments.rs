@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
+use sampan_service::Network;
 
 use super::log::{Format, Level};
 
@@ -13,8 +14,100 @@ use super::log::{Format, Level};
 /// by --public-url when it stands behind a reverse proxy. Everything acknowledged survives a
 /// killed process and a power cut.
 #[derive(Parser, Debug)]
-#[command(name = "sampan-service", version, after_help = EXAMPLES)]
+#[command(
+    name = "sampan-service",
+    version,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) tool: Option<Tool>,
+
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+/// What the program does beside serving.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Tool {
+    /// Checks a settings file, and the apps where they are given, without starting anything.
+    CheckSettings(CheckSettings),
+    /// Copies all data into a new folder, while the service runs or not.
+    Backup(Backup),
+    /// Checks a backup, or brings it back into a new data folder.
+    Restore(Restore),
+}
+
+/// Of `check-settings`.
+#[derive(Args, Debug)]
+pub(crate) struct CheckSettings {
+    /// The settings file.
+    #[arg(value_name = "FILE")]
+    pub(crate) settings: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) apps: AppFlags,
+}
+
+/// Of `backup`.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    /// The data folder of the service.
+    #[arg(long, env = "SAMPAN_DATA", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+
+    /// A new folder for the copy; made if it is not there.
+    #[arg(value_name = "TO")]
+    pub(crate) to: PathBuf,
+}
+
+/// Of `restore`.
+#[derive(Args, Debug)]
+pub(crate) struct Restore {
+    /// The folder of the backup.
+    #[arg(value_name = "FROM")]
+    pub(crate) from: PathBuf,
+
+    /// Only reads the backup and compares it with its note.
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// A new data folder for a service to start with.
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "check",
+        conflicts_with = "check"
+    )]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// Which apps are served.
+#[derive(Args, Debug)]
+pub(crate) struct AppFlags {
+    /// An app to serve: its id, the key its clients have, and the master key its servers have.
+    /// Give it again for each further app; in the environment, apps are separated by commas.
+    #[arg(
+        long = "app",
+        env = "SAMPAN_APPS",
+        value_name = "ID:KEY:MASTERKEY",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    // Read later: a complaint of the flags themselves would repeat the keys.
+    pub(crate) apps: Vec<String>,
+
+    /// File with an app on each line, in the form of --app; read again on SIGHUP. Lines that begin
+    /// with # are left out.
+    #[arg(long, env = "SAMPAN_APP_FILE", value_name = "FILE")]
+    pub(crate) app_file: Option<PathBuf>,
+}
+
+/// Of serving, which the program does when it is given no subcommand.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(
         long,
@@ -25,23 +118,14 @@ pub(crate) struct Arguments {
     pub(crate) listen: SocketAddr,
 
     /// Folder for the data; made if it is not there. One service at a time can use it.
-    #[arg(long, env = "SAMPAN_DATA", value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    #[arg(long, env = "SAMPAN_DATA", value_name = "DIR", required = true)]
+    pub(crate) data: Option<PathBuf>,
 
-    /// An app to serve: its id, the key its clients have, and the master key its servers have.
-    /// Give it again for each further app; in the environment, apps are separated by commas.
-    #[arg(
-        long = "app",
-        env = "SAMPAN_APPS",
-        value_name = "ID:KEY:MASTERKEY",
-        value_delimiter = ',',
-        hide_env_values = true,
-        required = true
-    )]
-    // Read later: a complaint of the flags themselves would repeat the keys.
-    pub(crate) apps: Vec<String>,
+    #[command(flatten)]
+    pub(crate) apps: AppFlags,
 
-    /// JSON file with settings for each app: signatures, features, limits, retention.
+    /// JSON file with settings for each app: signatures, features, limits, retention. Read again on
+    /// SIGHUP.
     #[arg(long, env = "SAMPAN_SETTINGS", value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
 
@@ -49,6 +133,35 @@ pub(crate) struct Arguments {
     /// reverse proxy that encrypts. Without it clients come back to the address they asked.
     #[arg(long, env = "SAMPAN_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub(crate) public_url: Option<String>,
+
+    /// PEM file of a certificate, with those that lead to its root: the service itself encrypts.
+    /// Read again when it changes.
+    #[arg(
+        long,
+        env = "SAMPAN_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// PEM file of the certificate's private key.
+    #[arg(
+        long,
+        env = "SAMPAN_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// A proxy in front of the service, as an address or a network such as 10.0.0.0/8: its
+    /// X-Forwarded-For and X-Forwarded-Proto are believed. Give it again for each further one.
+    #[arg(
+        long = "trust-proxy",
+        env = "SAMPAN_TRUST_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub(crate) trusted_proxies: Vec<Network>,
 
     /// Address and port of /metrics for Prometheus, and of /health; off without it. Whoever reaches it
     /// may read it: choose one that only you reach.
@@ -82,8 +195,11 @@ Examples:
   Behind a reverse proxy that does TLS for chat.example.com, keys not visible to other users:
     SAMPAN_APPS=myApp:myKey:myMasterKey sampan-service --data /var/lib/sampan \\
       --settings /etc/sampan.json --public-url https://chat.example.com
+  A backup while it runs, and the proof that it is whole:
+    sampan-service backup --data /var/lib/sampan /backup/monday
+    sampan-service restore --check /backup/monday
 
-It prints one line, `listening on http://ADDR:PORT`, when it is ready. SIGTERM or Ctrl-C stops it: clients are told
+It prints one line, `listening on http://ADDR:PORT`, when it is ready. SIGHUP makes it read its settings and apps again. SIGTERM or Ctrl-C stops it: clients are told
 to go, and after five seconds at most it ends with code 0. It ends with code 2 when a flag is wrong, with 1
 when it cannot start, and with 3 when it fails while it runs: start it again then.";
 

@@ -1,10 +1,15 @@
 //! What the system tells the process.
 
+#[cfg(unix)]
+use std::io::IsTerminal as _;
+
 /// What the process is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// To end.
     ToStop,
+    /// To read its settings again.
+    ToReload,
     /// To write one step more into the log.
     ForMoreLog,
     /// To write into the log what the flag asked for.
@@ -14,7 +19,8 @@ pub(crate) enum Asked {
 /// What asks something of the process. A signal that means nothing here ends nothing.
 #[cfg(unix)]
 pub(crate) struct Signals {
-    stop: [tokio::signal::unix::Signal; 3],
+    stop: [tokio::signal::unix::Signal; 2],
+    hang_up: tokio::signal::unix::Signal,
     log: [tokio::signal::unix::Signal; 2],
 }
 
@@ -27,8 +33,8 @@ impl Signals {
             stop: [
                 signal(SignalKind::terminate())?,
                 signal(SignalKind::interrupt())?,
-                signal(SignalKind::hangup())?,
             ],
+            hang_up: signal(SignalKind::hangup())?,
             log: [
                 signal(SignalKind::user_defined1())?,
                 signal(SignalKind::user_defined2())?,
@@ -38,12 +44,16 @@ impl Signals {
 
     /// Waits until something is asked.
     pub(crate) async fn next(&mut self) -> Asked {
-        let [terminate, interrupt, hang_up] = &mut self.stop;
+        let [terminate, interrupt] = &mut self.stop;
         let [more, usual] = &mut self.log;
         tokio::select! {
             _ = terminate.recv() => Asked::ToStop,
             _ = interrupt.recv() => Asked::ToStop,
-            _ = hang_up.recv() => Asked::ToStop,
+            // A terminal that closes takes what was started in it along.
+            _ = self.hang_up.recv() => match std::io::stdin().is_terminal() {
+                true => Asked::ToStop,
+                false => Asked::ToReload,
+            },
             _ = more.recv() => Asked::ForMoreLog,
             _ = usual.recv() => Asked::ForTheUsualLog,
         }

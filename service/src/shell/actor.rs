@@ -17,8 +17,9 @@ use super::fanout::{FanOut, LocalFanOut, Outbound, Outgoing};
 use super::metrics::Metrics;
 use super::observer::Observer;
 use super::turns::{Lane, Turn, Turns};
+use crate::core::app::Apps;
 use crate::core::{ConnectionId, Core, Effect, Input, RestAnswer};
-use crate::storage::Storage;
+use crate::storage::{Snapshot, Storage, StorageError};
 
 /// Letters that wait for the core. A connection that finds the box full waits, and is not read.
 pub(super) const MAILBOX: usize = 4096;
@@ -54,6 +55,10 @@ pub(super) enum Letter {
         /// When it came in.
         came_at: Instant,
     },
+    /// From now on these apps are served.
+    Apps(Apps),
+    /// A state of the data to copy, while the service goes on.
+    Snapshot(oneshot::Sender<Result<Snapshot, StorageError>>),
     /// The service is about to end: every connection is told to discover another one.
     Leave,
     /// Somebody asks whether the core still works, and whether its data can be read and written.
@@ -140,6 +145,8 @@ pub(super) struct Actor<S> {
     observer: Observer,
     turns: Turns<Waiting>,
     leaving: bool,
+    /// The apps to serve from the next batch on.
+    apps: Option<Apps>,
     /// When a storage that failed is opened anew.
     retry_at: Option<Duration>,
 }
@@ -160,6 +167,7 @@ impl<S: Storage> Actor<S> {
             observer: Observer::new(metrics),
             turns: Turns::new(),
             leaving: false,
+            apps: None,
             retry_at: None,
         }
     }
@@ -229,6 +237,11 @@ impl<S: Storage> Actor<S> {
                 self.turns.push(lane, waiting, expected);
             }
             Letter::Leave => self.leaving = true,
+            Letter::Apps(apps) => self.apps = Some(apps),
+            // Nothing of a batch is under way here: this is the state after the last commit.
+            Letter::Snapshot(answer) => {
+                let _ = answer.send(self.core.storage().snapshot());
+            }
             Letter::Check(answer) => {
                 let works = self.core.is_sound() && self.core.storage().clock().await.is_ok();
                 // Who asked may have given up waiting.
@@ -270,6 +283,9 @@ impl<S: Storage> Actor<S> {
             self.observer.follows(None, &effects);
             batch.take(effects);
             batch.cost += self.core.take_cost();
+        }
+        if let Some(apps) = self.apps.take() {
+            batch.take(self.core.serve_apps(self.clock.now(), apps));
         }
         if std::mem::take(&mut self.leaving) {
             batch.take(self.core.handle(self.clock.now(), Input::Leaving).await);

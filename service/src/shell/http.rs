@@ -4,8 +4,8 @@
 //! may do is decided by keys and tokens, not by where a page comes from.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -27,7 +27,8 @@ use tracing::debug;
 
 use super::actor::Letter;
 use super::clock::Clock;
-use super::listener::Mark;
+use super::listener::Peer;
+use super::proxy::{self, Network};
 use super::records;
 use super::servers;
 use super::socket::{self, Reach};
@@ -55,20 +56,52 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// What all handlers share.
 pub(super) struct Shared {
-    pub(super) apps: Apps,
+    /// Changed as a whole when the settings are read anew.
+    apps: RwLock<Arc<Apps>>,
     pub(super) clock: Clock,
     pub(super) reach: Reach,
     /// A permit for each request that may wait for the core.
     pub(super) asking: Semaphore,
     pub(super) public_url: Option<String>,
+    /// The proxies that are believed.
+    pub(super) trusted: Vec<Network>,
     /// Numbers connections and requests; none is used twice.
     pub(super) numbers: AtomicU64,
 }
 
 impl Shared {
+    /// Before the first connection.
+    pub(super) fn new(apps: Apps, clock: Clock, reach: Reach, options: Options) -> Self {
+        Self {
+            apps: RwLock::new(Arc::new(apps)),
+            clock,
+            reach,
+            asking: Semaphore::new(ASKING_MAX),
+            public_url: options.public_url,
+            trusted: options.trusted,
+            numbers: AtomicU64::new(1),
+        }
+    }
+
+    /// The apps with their settings, as they are now.
+    pub(super) fn apps(&self) -> Arc<Apps> {
+        Arc::clone(&self.apps.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these apps are served.
+    pub(super) fn serve_apps(&self, apps: Apps) {
+        *self.apps.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(apps);
+    }
+
     fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// How the HTTP side is to behave.
+pub(super) struct Options {
+    pub(super) public_url: Option<String>,
+    pub(super) trusted: Vec<Network>,
 }
 
 type Parameters = Query<BTreeMap<String, String>>;
@@ -220,7 +253,7 @@ async fn connect(
     State(shared): State<Arc<Shared>>,
     Query(parameters): Parameters,
     headers: HeaderMap,
-    ConnectInfo(mark): ConnectInfo<Mark>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
@@ -252,6 +285,7 @@ async fn connect(
         None => upgrade,
     };
     let connection = ConnectionId(shared.number());
+    let caller = proxy::caller(&shared.trusted, &peer, &headers);
     upgrade
         .read_buffer_size(socket::BUFFER_BYTES)
         .write_buffer_size(socket::BUFFER_BYTES)
@@ -259,8 +293,9 @@ async fn connect(
         .max_message_size(socket::MESSAGE_BYTES_MAX)
         .max_frame_size(socket::MESSAGE_BYTES_MAX)
         .on_upgrade(move |socket| {
-            mark.is_upgraded();
-            socket::serve(socket, connection, subprotocol, shared.reach.clone())
+            peer.mark.is_upgraded();
+            let (reach, address) = (shared.reach.clone(), caller.address);
+            socket::serve(socket, (connection, address), subprotocol, reach)
         })
 }
 
@@ -306,19 +341,24 @@ fn state(status: u16, said: &str) -> RestAnswer {
 async fn route(
     State(shared): State<Arc<Shared>>,
     Query(parameters): Parameters,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    if let Some(unknown) = parameters
-        .get("appId")
-        .filter(|id| shared.apps.find(id).is_none())
-    {
-        let _ = unknown;
+    let is_unknown = |id: &String| shared.apps().find(id).is_none();
+    if parameters.get("appId").is_some_and(is_unknown) {
         return answer(RestAnswer::refused(404, 4100, "APP_NOT_AVAILABLE"));
     }
     let clear = parameters
         .get("secure")
         .is_some_and(|secure| secure == "false" || secure == "0");
-    let server = websocket_url(shared.public_url.as_deref(), &headers, clear);
+    let encrypted = proxy::caller(&shared.trusted, &peer, &headers).encrypted;
+    let server = match &shared.public_url {
+        Some(url) => websocket_url(url, clear),
+        None => {
+            let scheme = if encrypted { "wss" } else { "ws" };
+            format!("{scheme}://{}/", host(&headers))
+        }
+    };
     let route = Route {
         server,
         secondary: None,
@@ -344,12 +384,8 @@ async fn app_route(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Res
     answer_uncached(route.encode())
 }
 
-/// The URL under which clients reach the WebSocket. Encryption is the reverse proxy's: only where
-/// the public URL says https is there any to offer.
-fn websocket_url(public_url: Option<&str>, headers: &HeaderMap, clear: bool) -> String {
-    let Some(url) = public_url else {
-        return format!("ws://{}/", host(headers));
-    };
+/// The URL under which clients reach the WebSocket.
+fn websocket_url(url: &str, clear: bool) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let scheme = match scheme {
         "https" | "wss" if !clear => "wss",
@@ -519,8 +555,9 @@ fn session_token(headers: &HeaderMap) -> Option<String> {
 fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<(AppId, KeyKind), RestAnswer> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let unauthorized = || RestAnswer::refused(401, 401, "Unauthorized.");
+    let apps = shared.apps();
     let app = text("X-LC-Id")
-        .and_then(|id| shared.apps.find(id))
+        .and_then(|id| apps.find(id))
         .ok_or_else(unauthorized)?;
     let now = shared.clock.now().wall;
     let key = signature::caller(app, text("X-LC-Key"), text("X-LC-Sign"), now);
@@ -574,12 +611,6 @@ pub(super) fn answer(answer: RestAnswer) -> Response {
 mod tests {
     use super::*;
 
-    fn headers() -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
-        headers
-    }
-
     /// Every operation that a request over HTTP can be for has a path, and no other has one.
     #[test]
     fn each_operation_over_http_has_a_route() {
@@ -595,23 +626,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_public_url_clients_come_back_to_the_host_they_asked() {
-        assert_eq!(
-            websocket_url(None, &headers(), false),
-            "ws://127.0.0.1:8080/"
-        );
-    }
-
-    #[test]
     fn a_public_url_with_https_gives_wss_unless_the_client_wants_it_clear() {
-        let url = Some("https://chat.example/im/");
-        assert_eq!(
-            websocket_url(url, &headers(), false),
-            "wss://chat.example/im/"
-        );
-        assert_eq!(
-            websocket_url(url, &headers(), true),
-            "ws://chat.example/im/"
-        );
+        let url = "https://chat.example/im/";
+        assert_eq!(websocket_url(url, false), "wss://chat.example/im/");
+        assert_eq!(websocket_url(url, true), "ws://chat.example/im/");
     }
 }

@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use super::stream::Stream;
+use super::tls::Certificate;
 
 /// How long a socket that is being closed is still read.
 const LINGER: Duration = Duration::from_secs(2);
@@ -40,28 +43,61 @@ impl Mark {
     }
 }
 
-impl Connected<IncomingStream<'_, PatientListener>> for Mark {
+/// What is known of a socket beside what comes on it.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) mark: Mark,
+    /// The address of the other end: a client, or a proxy in front of many.
+    pub(super) address: IpAddr,
+    /// Whether the service itself encrypts.
+    pub(super) encrypted: bool,
+}
+
+impl Connected<IncomingStream<'_, PatientListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, PatientListener>) -> Self {
-        stream.io().mark.clone()
+        let socket = stream.io();
+        Self {
+            mark: socket.mark.clone(),
+            address: stream.remote_addr().ip().to_canonical(),
+            encrypted: socket.encrypted,
+        }
     }
 }
 
 /// A listener whose sockets are closed with patience.
-pub(super) struct PatientListener(pub(super) TcpListener);
+pub(super) struct PatientListener {
+    listener: TcpListener,
+    /// The certificate, where the service itself encrypts.
+    certificate: Option<Certificate>,
+}
+
+impl PatientListener {
+    pub(super) fn new(listener: TcpListener, certificate: Option<Certificate>) -> Self {
+        Self {
+            listener,
+            certificate,
+        }
+    }
+}
 
 impl Listener for PatientListener {
     type Io = PatientSocket;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, addr) = Listener::accept(&mut self.0).await;
+        let (stream, addr) = Listener::accept(&mut self.listener).await;
         // Small commands must not wait for each other; a socket that refuses is slower, no more.
         let _ = stream.set_nodelay(true);
+        // Keys are agreed on in the socket's own time, when it is read first.
+        let stream = match &self.certificate {
+            None => Stream::Plain(stream),
+            Some(certificate) => Stream::Greets(Box::new(certificate.acceptor().accept(stream))),
+        };
         (PatientSocket::new(stream), addr)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
@@ -74,7 +110,8 @@ impl Listener for PatientListener {
 /// And a socket from which nothing comes is not kept for ever: half a request, or a connection
 /// kept open for requests that never come, would hold it as long as its client likes.
 pub(super) struct PatientSocket {
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
+    encrypted: bool,
     /// Fires at the earliest moment at which the socket may have been silent for too long.
     alarm: Pin<Box<Sleep>>,
     /// Since when it waits for what it waits for.
@@ -93,8 +130,9 @@ enum Waits {
 }
 
 impl PatientSocket {
-    fn new(stream: TcpStream) -> Self {
+    fn new(stream: Stream) -> Self {
         Self {
+            encrypted: !matches!(stream, Stream::Plain(_)),
             stream: Some(stream),
             alarm: Box::pin(sleep(REQUEST)),
             since: Instant::now(),
@@ -103,7 +141,7 @@ impl PatientSocket {
         }
     }
 
-    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn stream(&mut self) -> io::Result<Pin<&mut Stream>> {
         let closed = || io::Error::from(io::ErrorKind::NotConnected);
         self.stream.as_mut().map(Pin::new).ok_or_else(closed)
     }
@@ -165,7 +203,7 @@ impl Drop for PatientSocket {
 }
 
 /// Ends the writing half, then reads until the client has ended too, or long enough.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: Stream) {
     if stream.shutdown().await.is_err() {
         return;
     }
@@ -223,11 +261,14 @@ impl AsyncWrite for PatientSocket {
 mod tests {
     use super::*;
 
+    use tokio::net::TcpStream;
+
     async fn pair() -> (TcpStream, PatientSocket) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
-        (client.unwrap(), PatientSocket::new(accepted.unwrap().0))
+        let accepted = Stream::Plain(accepted.unwrap().0);
+        (client.unwrap(), PatientSocket::new(accepted))
     }
 
     async fn read(socket: &mut PatientSocket) -> io::Result<usize> {

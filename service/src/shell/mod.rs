@@ -8,11 +8,14 @@
 //! | `http.rs` | routers and the endpoints that SDKs call |
 //! | `records.rs` | the routes by which an app's own servers read what is kept |
 //! | `servers.rs` | the routes by which an app's own servers work with conversations and clients |
-//! | `listener.rs` | accepted sockets, closed so that the other side reads why |
+//! | `listener.rs`, `stream.rs` | accepted sockets, encrypted or not, closed so that the other side reads why |
+//! | `tls.rs` | the certificate, read anew when it changes |
+//! | `proxy.rs` | whom a request comes from, where a proxy stands in front |
 //! | `fanout.rs` | the queues of connections, and what happens when one is full |
 //! | `observer.rs` | what follows from each input: counted, and told the log |
 //! | `metrics.rs` | the numbers, as Prometheus reads them |
 //! | `operator.rs` | an address of its own for the numbers |
+//! | `control.rs` | a socket in the data folder for tools of the same machine |
 //! | `report.rs` | telling the operator of faults |
 //! | `clock.rs` | the only reader of clocks, and the source of randomness |
 //!
@@ -21,18 +24,27 @@
 
 mod actor;
 mod clock;
+#[cfg(unix)]
+mod control;
 mod fanout;
 mod http;
 mod listener;
 mod metrics;
 mod observer;
 mod operator;
+mod proxy;
 mod records;
 mod report;
 mod servers;
 mod service;
 mod socket;
+mod stream;
+mod tls;
 mod turns;
 
+#[cfg(unix)]
+pub use self::control::{BackupRequest, socket_in};
+pub use self::proxy::{Network, NotANetwork};
 pub(crate) use self::service::start;
 pub use self::service::{RunningService, ServiceError, ServiceOptions, StorageChoice};
+pub use self::tls::{TlsError, TlsFiles};

@@ -31,7 +31,7 @@ pub(super) async fn serve(
         .route("/health/ready", get(http::ready))
         .route("/health/live", get(http::live))
         .with_state(shared);
-    let served = axum::serve(PatientListener(listener), router);
+    let served = axum::serve(PatientListener::new(listener, None), router);
     let served = served.with_graceful_shutdown(async move {
         // An error means that the service is gone: that too asks to stop.
         let _ = stopped.wait_for(|stopped| *stopped).await;

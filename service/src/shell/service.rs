@@ -2,25 +2,28 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task;
 
 use super::actor::{self, Actor, Letter};
 use super::clock::{Clock, SystemEntropy};
+#[cfg(unix)]
+use super::control;
 use super::fanout::LocalFanOut;
 use super::http::{self, Shared};
-use super::listener::{Mark, PatientListener};
+use super::listener::{PatientListener, Peer};
 use super::metrics::Metrics;
 use super::operator;
+use super::proxy::Network;
 use super::report::report;
 use super::socket::Reach;
+use super::tls::{Certificate, TlsError, TlsFiles};
 use crate::core::Core;
 use crate::core::app::Apps;
 use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError, Write};
@@ -35,12 +38,17 @@ pub enum StorageChoice {
 }
 
 impl StorageChoice {
-    /// The file of the data, where there is one.
-    fn file(&self) -> Option<PathBuf> {
+    /// The folder of the data, where there is one.
+    fn folder(&self) -> Option<&PathBuf> {
         match self {
-            Self::Folder(folder) => Some(RedbStorage::file_in(folder)),
+            Self::Folder(folder) => Some(folder),
             Self::Memory => None,
         }
+    }
+
+    /// The file of the data, where there is one.
+    fn file(&self) -> Option<PathBuf> {
+        self.folder().map(|folder| RedbStorage::file_in(folder))
     }
 }
 
@@ -56,6 +64,10 @@ pub struct ServiceOptions {
     /// Under which URL clients reach it, where that is not the address they ask; with `https` when
     /// a reverse proxy encrypts.
     pub public_url: Option<String>,
+    /// The certificate by which the service itself encrypts; without it a proxy does, or nobody.
+    pub tls: Option<TlsFiles>,
+    /// The proxies whose word about a client's address and encryption is taken.
+    pub trusted_proxies: Vec<Network>,
     /// Where the numbers are served (`/metrics`), if anywhere: an address that only the operator
     /// reaches. Port 0 takes a free one.
     pub metrics: Option<SocketAddr>,
@@ -78,6 +90,9 @@ pub enum ServiceError {
         /// What the system said.
         reason: std::io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system does not tell when the service is to end.
     #[error("signals cannot be waited for: {0}")]
     Signal(std::io::Error),
@@ -90,7 +105,10 @@ pub enum ServiceError {
 #[derive(Debug)]
 pub struct RunningService {
     addr: SocketAddr,
+    encrypted: bool,
     metrics_addr: Option<SocketAddr>,
+    /// Held by the servers alone: what they hold keeps the actor running.
+    shared: Weak<Shared>,
     outlets: Arc<LocalFanOut>,
     /// Gone once the service ends: the actor runs for as long as somebody could tell it something.
     mailbox: Option<mpsc::Sender<Letter>>,
@@ -106,6 +124,25 @@ impl RunningService {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The same as a URL, with `https` where the service itself encrypts.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.encrypted { "https" } else { "http" };
+        format!("{scheme}://{}", self.addr)
+    }
+
+    /// Serves these apps from now on, with these keys and settings; no connection is closed for it.
+    /// Sessions of an app that is not among them end (4115).
+    pub async fn serve_apps(&self, apps: Apps) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.serve_apps(apps.clone());
+        }
+        if let Some(mailbox) = &self.mailbox {
+            // A core that has ended serves nobody.
+            let _ = mailbox.send(Letter::Apps(apps)).await;
+        }
     }
 
     /// Where the numbers are served, if anywhere.
@@ -168,7 +205,10 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         Some(addr) => Some(listen(addr).await?),
         None => None,
     };
+    let certificate = options.tls.map(Certificate::open).transpose()?;
     let metrics = Arc::new(Metrics::new(options.storage.file()));
+    #[cfg(unix)]
+    let folder = options.storage.folder().cloned();
     let (sender, mailbox) = mpsc::channel(actor::MAILBOX);
     let outlets = Arc::new(LocalFanOut::default());
     let clock = Clock::start();
@@ -192,19 +232,17 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         }
         StorageChoice::Memory => start.on_thread(MemoryStorage::empty()?)?,
     };
-    let shared = Arc::new(Shared {
-        apps: options.apps,
-        clock,
-        reach: Reach {
-            mailbox: sender.clone(),
-            outlets: Arc::clone(&outlets),
-            metrics,
-            waiting: Arc::default(),
-        },
-        asking: Semaphore::new(http::ASKING_MAX),
+    let reach = Reach {
+        mailbox: sender.clone(),
+        outlets: Arc::clone(&outlets),
+        metrics,
+        waiting: Arc::default(),
+    };
+    let of_http = http::Options {
         public_url: options.public_url,
-        numbers: AtomicU64::new(1),
-    });
+        trusted: options.trusted_proxies,
+    };
+    let shared = Arc::new(Shared::new(options.apps, clock, reach, of_http));
     let (stop, stopped) = watch::channel(false);
     let mut servers = Vec::new();
     let mut metrics_addr = None;
@@ -213,9 +251,28 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         servers.push(task::spawn(served));
         metrics_addr = Some(addr);
     }
+    #[cfg(unix)]
+    if let Some(folder) = folder {
+        match control::listen(&folder) {
+            Ok(listener) => {
+                let served = control::serve(listener, Arc::clone(&shared), stopped.clone());
+                servers.push(task::spawn(served));
+            }
+            // Clients are served all the same.
+            Err(error) => report(format_args!("tools cannot reach the service: {error}")),
+        }
+    }
+    let encrypted = certificate.is_some();
+    if let Some(certificate) = certificate.clone() {
+        servers.push(task::spawn(certificate.follow(stopped.clone())));
+    }
+    let listener = PatientListener::new(listener, certificate);
+    let weak = Arc::downgrade(&shared);
     servers.push(task::spawn(serve(listener, shared, stopped)));
     Ok(RunningService {
         addr,
+        encrypted,
+        shared: weak,
         metrics_addr,
         outlets,
         mailbox: Some(sender),
@@ -274,10 +331,9 @@ impl Start {
 }
 
 /// Serves connections until told to stop.
-async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let listener = PatientListener(listener);
+async fn serve(listener: PatientListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let outlets = Arc::clone(&shared.reach.outlets);
-    let router = http::router(shared).into_make_service_with_connect_info::<Mark>();
+    let router = http::router(shared).into_make_service_with_connect_info::<Peer>();
     let served = axum::serve(listener, router).with_graceful_shutdown(async move {
         // An error means that the handle was dropped: that too asks to stop.
         let _ = stopped.wait_for(|stopped| *stopped).await;

@@ -1,6 +1,7 @@
 //! One WebSocket connection: frames in, frames out, heartbeats, and when to give up.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -103,12 +104,12 @@ impl Reach {
 /// Serves a connection until it ends, and tells the core of both ends of its life.
 pub(super) async fn serve(
     mut socket: WebSocket,
-    connection: ConnectionId,
+    (connection, address): (ConnectionId, IpAddr),
     subprotocol: Subprotocol,
     reach: Reach,
 ) {
     let outlets = Arc::clone(&reach.outlets);
-    let standing = Standing::new(connection, &reach.metrics);
+    let standing = Standing::new(connection, address, &reach.metrics);
     let queue = outlets.open(connection);
     let mut link = Link {
         connection,
@@ -149,10 +150,10 @@ struct Standing {
 }
 
 impl Standing {
-    fn new(connection: ConnectionId, metrics: &Arc<Metrics>) -> Self {
+    fn new(connection: ConnectionId, address: IpAddr, metrics: &Arc<Metrics>) -> Self {
         metrics.connections.inc();
         metrics.connections_opened.inc();
-        debug!(connection = connection.0, "connection opened");
+        debug!(connection = connection.0, %address, "connection opened");
         Self {
             connection,
             metrics: Arc::clone(metrics),

@@ -32,6 +32,9 @@ pub trait Map {
         order: Order,
     ) -> Result<Box<dyn Iterator<Item = Result<Row, StorageError>> + 'a>, StorageError>;
 
+    /// The committed rows, to be read on another thread.
+    fn frozen(&self) -> Result<Box<dyn Frozen>, StorageError>;
+
     /// Makes all changes durable together.
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError>;
 
@@ -45,6 +48,15 @@ pub trait Map {
         Ok(())
     }
 }
+
+/// Committed rows as they were at one moment.
+pub trait Frozen: Send {
+    /// Hands out all rows in the order of their keys.
+    fn each(&self, take: &mut TakeRow<'_>) -> Result<(), StorageError>;
+}
+
+/// Takes a row: its key and its value.
+pub(super) type TakeRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StorageError> + 'a;
 
 /// The storage over a map. What is applied lies in `batch` until it is committed.
 #[derive(Debug)]
@@ -92,6 +104,10 @@ impl<M: Map> Keyed<M> {
             return Ok(());
         }
         self.map.commit(std::mem::take(&mut self.batch))
+    }
+
+    pub(super) fn frozen(&self) -> Result<Box<dyn Frozen>, StorageError> {
+        self.map.frozen()
     }
 
     pub(super) fn map_is_sound(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::keyed::{Changes, Keyed, Map, Row};
+use super::keyed::{Changes, Frozen, Keyed, Map, Row, TakeRow};
 use super::{Order, StorageError};
 
 /// A [`Storage`](super::Storage) that keeps everything in memory and never waits.
@@ -45,6 +45,10 @@ impl Map for MemoryMap {
         })
     }
 
+    fn frozen(&self) -> Result<Box<dyn Frozen>, StorageError> {
+        Ok(Box::new(self.clone()))
+    }
+
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError> {
         for (key, value) in changes {
             match value {
@@ -53,5 +57,11 @@ impl Map for MemoryMap {
             };
         }
         Ok(())
+    }
+}
+
+impl Frozen for MemoryMap {
+    fn each(&self, take: &mut TakeRow<'_>) -> Result<(), StorageError> {
+        self.0.iter().try_for_each(|(key, value)| take(key, value))
     }
 }

@@ -6,6 +6,7 @@
 //! | `keyed.rs` | an ordered map of bytes, with the batch as an overlay |
 //! | `question.rs`, `write.rs` | [`Storage`] over such a map |
 //! | `key.rs`, `codec.rs` | how rows are found and written |
+//! | `backup.rs` | a copy of a committed state, and the proof that it is whole |
 //! | `redb.rs` | the map on disk (docs/decisions/0002-redb.md) |
 //! | `memory.rs` | the map in memory, for simulations and tests |
 //!
@@ -14,6 +15,7 @@
 //! Nobody outside may learn of a write before its commit returned. Questions are asked in the
 //! service's own terms and not as keys and values, so that a relational database can answer them.
 
+mod backup;
 mod codec;
 mod key;
 mod keyed;
@@ -29,6 +31,7 @@ use std::future::Future;
 
 use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
+pub use self::backup::{Backup, BackupError, Snapshot};
 pub use self::memory::MemoryStorage;
 pub use self::record::{
     Ban, Body, Broadcast, Client, Clock, Conversation, Kind, Member, Message, Notification, Place,
@@ -312,6 +315,13 @@ pub trait Storage {
 
     /// Whether it can answer and keep something, as far as is known.
     fn is_sound(&self) -> bool;
+
+    /// The committed state, to be read on another thread while this storage goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when the database failed.
+    fn snapshot(&self) -> Result<Snapshot, StorageError>;
 
     /// Opens what failed anew, and tries whether it can be written.
     fn recover(&mut self) -> impl Future<Output = Result<(), StorageError>>;

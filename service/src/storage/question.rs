@@ -10,7 +10,7 @@ use super::record::{
     Ban, Broadcast, Client, Clock, Conversation, Member, Message, Notification, Place, Revocation,
     Token, Write,
 };
-use super::{Edge, Order, Span, Storage, StorageError, Work};
+use super::{Edge, Order, Snapshot, Span, Storage, StorageError, Work};
 
 impl<M: Map> Storage for Keyed<M> {
     async fn token(&self, app: &AppId, digest: &str) -> Result<Option<Token>, StorageError> {
@@ -341,6 +341,10 @@ impl<M: Map> Storage for Keyed<M> {
 
     fn is_sound(&self) -> bool {
         self.map_is_sound()
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, StorageError> {
+        Ok(Snapshot(self.frozen()?))
     }
 
     async fn recover(&mut self) -> Result<(), StorageError> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ::redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::keyed::{Changes, Keyed, Map, Row};
+use super::keyed::{Changes, Frozen, Keyed, Map, Row, TakeRow};
 use super::{Order, StorageError};
 
 /// All rows; their first byte tells the kinds apart (see `key.rs`).
@@ -106,6 +106,51 @@ impl Open {
     }
 }
 
+/// Rows that are put into a copy at a time.
+const ROWS_AT_ONCE: usize = 10_000;
+
+/// Committed rows in a file, as they were at one moment.
+struct FrozenRows(ReadOnlyTable<&'static [u8], &'static [u8]>);
+
+impl Frozen for FrozenRows {
+    fn each(&self, take: &mut TakeRow<'_>) -> Result<(), StorageError> {
+        for row in ReadableTable::iter(&self.0)? {
+            let (key, value) = row?;
+            take(key.value(), value.value())?;
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a file that nobody writes; the file is not changed.
+pub(super) fn read_file(file: &Path) -> Result<Box<dyn Frozen>, StorageError> {
+    let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .open_read_only(file)?;
+    let rows = database.begin_read()?.open_table(ROWS)?;
+    Ok(Box::new(FrozenRows(rows)))
+}
+
+/// Copies rows into a new file, which is durable and closed when this returns.
+pub(super) fn write_file(
+    file: &Path,
+    rows: &dyn Frozen,
+    mut seen: impl FnMut(&[u8], &[u8]),
+) -> Result<(), StorageError> {
+    for_owner_only(file)?;
+    let mut copy = Open::file(file)?;
+    let mut some = Changes::new();
+    rows.each(&mut |key, value| {
+        seen(key, value);
+        some.insert(key.to_vec(), Some(value.to_vec()));
+        match some.len() < ROWS_AT_ONCE {
+            true => Ok(()),
+            false => copy.commit(&std::mem::take(&mut some)),
+        }
+    })?;
+    copy.commit(&some)
+}
+
 /// Makes the file if it is missing, and readable for nobody but its owner: it holds what people say
 /// to each other.
 #[cfg(unix)]
@@ -147,6 +192,12 @@ impl Map for RedbMap {
             Order::OldestFirst => Box::new(rows),
             Order::NewestFirst => Box::new(rows.rev()),
         })
+    }
+
+    fn frozen(&self) -> Result<Box<dyn Frozen>, StorageError> {
+        let open = self.open.as_ref().ok_or(StorageError::Closed)?;
+        let rows = open.database.begin_read()?.open_table(ROWS)?;
+        Ok(Box::new(FrozenRows(rows)))
     }
 
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError> {

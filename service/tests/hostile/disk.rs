@@ -2,14 +2,17 @@
 //! how it is, and goes on by itself.
 
 #[cfg(unix)]
+use crate::http::health;
+#[cfg(unix)]
 use crate::program::Program;
 #[cfg(target_os = "linux")]
-use crate::raw::{Incoming, RawClient, message};
+use crate::raw::{Incoming, RawClient, message, patiently};
+#[cfg(target_os = "linux")]
+use tokio::net::TcpStream;
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_that_has_room_again_ends_nothing() {
-    use crate::http::health;
     use sampan::wire::Command;
 
     let folder = tempfile::tempdir().unwrap();
@@ -83,12 +86,26 @@ fn the_data_are_readable_for_their_owner_only() {
 }
 
 #[cfg(unix)]
-#[test]
-fn a_terminal_that_hangs_up_ends_it_cleanly_and_other_signals_end_nothing() {
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_that_ask_for_something_else_do_not_end_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path());
-    program.signal("-USR1");
-    program.signal("-USR2");
-    program.signal("-HUP");
+    for signal in ["-USR1", "-USR2", "-HUP"] {
+        program.signal(signal);
+        assert_eq!(health(program.address).await.0, 200, "{signal}");
+    }
+    program.terminate();
     assert_eq!(program.exit_code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_closes_ends_what_was_started_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start_in_terminal(folder.path());
+    assert_eq!(health(program.address).await.0, 200);
+    // The terminal is gone with the program that shows it.
+    program.kill();
+    let address = program.address;
+    patiently(async move { while TcpStream::connect(address).await.is_ok() {} }).await;
 }

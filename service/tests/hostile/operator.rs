@@ -55,7 +55,12 @@ fn help_tells_every_flag_and_how_to_begin() {
 
 #[test]
 fn wrong_flags_end_with_2_and_name_what_is_wrong() {
-    check_refused(&["--data", "x"], 2, &["--app"]);
+    check_refused(&["--data", "x"], 1, &["--app"]);
+    check_refused(&["--app", APP], 2, &["--data"]);
+    let only_cert = ["--data", "x", "--app", APP, "--tls-cert", "c"];
+    check_refused(&only_cert, 2, &["--tls-key"]);
+    let proxy = ["--data", "x", "--app", APP, "--trust-proxy", "10.0.0.0/40"];
+    check_refused(&proxy, 2, &["--trust-proxy", "10.0.0.0/8"]);
     check_refused(&["--dta", "x", "--app", APP], 2, &["--dta", "--data"]);
     check_refused(
         &["--data", "x", "--app", APP, "--listen", "here"],

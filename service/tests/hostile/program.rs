@@ -57,6 +57,24 @@ impl Program {
         Self { child, address }
     }
 
+    /// Starts the program in a terminal, which closes when this is killed.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_in_terminal(data: &Path) -> Self {
+        let command = format!(
+            "'{}' --listen 127.0.0.1:0 --app myApp:myKey:myMasterKey --log off --data '{}'",
+            env!("CARGO_BIN_EXE_sampan-service"),
+            data.display()
+        );
+        let mut child = Process::new("script")
+            .args(["--quiet", "--command", &command, "/dev/null"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let address = address_of(&mut child);
+        Self { child, address }
+    }
+
     /// Lets its files grow to so many bytes and no further, as a disk does that is full.
     #[cfg(target_os = "linux")]
     pub(crate) fn limit_files(&self, bytes: Option<u64>) {

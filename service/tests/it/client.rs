@@ -8,11 +8,12 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use sampan::wire::generated::{ConvCommand, DirectCommand, JsonObjectMessage, SessionCommand};
 use sampan::wire::{Command, Direction, Encoding, Envelope, Frame, Op, Serial};
 use sampan_service::{RunningService, Service, ServiceOptions};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// The app of every test.
 pub(crate) const APP: &str = "myApp";
@@ -27,8 +28,13 @@ pub(crate) async fn service() -> RunningService {
         .unwrap()
 }
 
+/// A socket, encrypted or not.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
 pub(crate) struct Client {
-    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) socket: WebSocketStream<Box<dyn Wire>>,
     pub(crate) name: String,
     serial: i32,
     heard: VecDeque<Envelope>,
@@ -46,12 +52,24 @@ impl Client {
 
     /// A connection to whatever listens there.
     pub(crate) async fn connect_to(addr: SocketAddr, name: &str, protocol: &str) -> Self {
-        let mut request = format!("ws://{addr}/").into_client_request().unwrap();
+        let stream = TcpStream::connect(addr).await.unwrap();
+        Self::upgrade(stream, name, protocol).await
+    }
+
+    /// A connection over a socket that stands.
+    pub(crate) async fn over(stream: impl Wire + 'static, name: &str) -> Self {
+        Self::upgrade(stream, name, "lc.protobuf2.3").await
+    }
+
+    async fn upgrade(stream: impl Wire + 'static, name: &str, protocol: &str) -> Self {
+        let mut request = "ws://here/".into_client_request().unwrap();
         let header = protocol.parse().unwrap();
         request
             .headers_mut()
             .insert("Sec-WebSocket-Protocol", header);
-        let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        let stream: Box<dyn Wire> = Box::new(stream);
+        let upgraded = tokio_tungstenite::client_async(request, stream).await;
+        let (socket, _) = upgraded.unwrap();
         Self {
             socket,
             name: name.to_owned(),

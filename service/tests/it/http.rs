@@ -8,9 +8,6 @@ use tokio::time::timeout;
 
 use crate::client::PATIENCE;
 
-/// The headers by which an app's own server shows who it is.
-pub(crate) const MASTER: &str = "X-LC-Id: myApp\r\nX-LC-Key: myMasterKey,master\r\n";
-
 /// An answer: its status, and its body as text.
 pub(crate) struct Answer {
     pub(crate) status: u16,

@@ -4,6 +4,7 @@
     reason = "what fails in a test's tools fails the test"
 )]
 
+mod backup;
 mod client;
 mod conversations;
 mod http;
@@ -12,4 +13,6 @@ mod observe;
 #[path = "../hostile/program.rs"]
 #[allow(dead_code, reason = "the hostile tests use the rest")]
 mod program;
+mod reload;
 mod sessions;
+mod tls;

@@ -7,11 +7,17 @@ use sampan::wire::{CloseCode, Command, Envelope, Op, ServiceCode};
 use super::open::sent;
 use super::tags::Displacement;
 use crate::core::access::Operation;
+use crate::core::apps::app::Apps;
 use crate::core::exchange::decision::{Caller, Decision, Notice};
 use crate::core::exchange::input::{ConnectionId, Effect, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
+use crate::core::state::registry::Registry;
+use crate::core::upkeep::retention::Retention;
 use crate::storage::{Storage, Write};
+
+/// Why the sessions of an app end that is served no more.
+const UNSERVED: &str = "the app is served no more";
 
 impl<S: Storage> Core<S> {
     /// `session/close`: the session ends and its token with it. The will is taken back, and the
@@ -33,10 +39,24 @@ impl<S: Storage> Core<S> {
         reason: &str,
         effects: &mut Vec<Effect>,
     ) {
-        let refusal = Refusal::because(ServiceCode::KICKED_BY_APP, reason);
-        let told = Envelope::notification(id.client.as_str(), now.wall, closed(&refusal));
-        effects.push(sent(id.connection, told));
-        self.registry.close(id);
+        end_for_operator(&mut self.registry, now, id, reason, effects);
+    }
+
+    /// Serves these apps from now on, with these keys and settings. Sessions of an app that is not
+    /// among them end.
+    pub fn serve_apps(&mut self, now: Now, apps: Apps) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for gone in self.apps.iter().map(|app| &app.credentials.id) {
+            if apps.find(gone.as_str()).is_some() {
+                continue;
+            }
+            for id in self.registry.sessions_of_app(gone) {
+                end_for_operator(&mut self.registry, now, &id, UNSERVED, &mut effects);
+            }
+        }
+        self.retention = Retention::new(&apps);
+        self.apps = apps;
+        effects
     }
 
     /// Takes a session away for another one of the same client.
@@ -132,6 +152,20 @@ impl<S: Storage> Core<S> {
         )
         .await
     }
+}
+
+/// Ends a session and tells its client why; nobody hears its will.
+fn end_for_operator(
+    registry: &mut Registry,
+    now: Now,
+    id: &SessionId,
+    reason: &str,
+    effects: &mut Vec<Effect>,
+) {
+    let refusal = Refusal::because(ServiceCode::KICKED_BY_APP, reason);
+    let told = Envelope::notification(id.client.as_str(), now.wall, closed(&refusal));
+    effects.push(sent(id.connection, told));
+    registry.close(id);
 }
 
 /// `session/closed` with a code: it takes a session away.

@@ -1,0 +1,46 @@
+//! Talking to the service that runs over a data folder, by the socket in it.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use sampan_service::storage::Backup;
+use sampan_service::{BackupRequest, socket_in};
+use serde_json::Value;
+
+/// Asks for a backup; none if no service runs there.
+pub(crate) fn back_up(data: &Path, to: &Path) -> Option<Result<Backup, String>> {
+    let stream = UnixStream::connect(socket_in(data)).ok()?;
+    let request = BackupRequest { to: to.to_owned() };
+    let asked = serde_json::to_value(request).map_err(io::Error::other);
+    let answer = asked.and_then(|body| post(stream, "/backup", &body));
+    Some(match answer {
+        Err(error) => Err(format!("the service did not answer: {error}")),
+        Ok((200, body)) => serde_json::from_value(body).map_err(|error| error.to_string()),
+        Ok((_, body)) => Err(match body.get("error").and_then(Value::as_str) {
+            Some(error) => error.to_owned(),
+            None => "the service refused".to_owned(),
+        }),
+    })
+}
+
+/// Sends a request with a body of JSON; answers the status and the body of the answer.
+fn post(mut stream: UnixStream, path: &str, body: &Value) -> io::Result<(u16, Value)> {
+    let body = body.to_string();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let malformed = || io::Error::other("the answer is none of HTTP");
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(malformed)?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let body = serde_json::from_str(body).map_err(io::Error::other)?;
+    Ok((status.ok_or_else(malformed)?, body))
+}

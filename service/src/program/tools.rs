@@ -1,0 +1,67 @@
+//! What the program does beside serving.
+
+use std::path::Path;
+
+use sampan_service::storage::{Backup, RedbStorage, Storage as _};
+
+use super::apps::AppSources;
+use super::arguments::{self, Tool};
+
+/// Runs a tool; answers what it says when all is well.
+pub(crate) fn run(tool: Tool) -> Result<String, String> {
+    match tool {
+        Tool::CheckSettings(flags) => check_settings(flags),
+        Tool::Backup(flags) => {
+            let to = std::path::absolute(&flags.to).map_err(|error| error.to_string())?;
+            let backup = back_up(&flags.data, &to)?;
+            let (rows, bytes) = (backup.rows, backup.bytes);
+            Ok(format!(
+                "{rows} rows with {bytes} bytes are in {}",
+                to.display()
+            ))
+        }
+        Tool::Restore(flags) => {
+            let restored = match &flags.data {
+                None => Backup::check(&flags.from),
+                Some(data) => Backup::restore(&flags.from, data),
+            };
+            let backup = restored.map_err(|error| error.to_string())?;
+            let (rows, bytes) = (backup.rows, backup.bytes);
+            Ok(match flags.data {
+                None => format!("the backup is whole: {rows} rows with {bytes} bytes"),
+                Some(data) => format!("{rows} rows with {bytes} bytes are in {}", data.display()),
+            })
+        }
+    }
+}
+
+fn check_settings(flags: arguments::CheckSettings) -> Result<String, String> {
+    let file = flags.settings.display().to_string();
+    let text = std::fs::read_to_string(&flags.settings)
+        .map_err(|error| format!("{file} cannot be read: {error}"))?;
+    let settings = sampan_service::core::settings::parse_file(&text)
+        .map_err(|error| format!("{file}: {error}"))?;
+    let sources = AppSources::new(flags.apps, Some(flags.settings));
+    if !sources.is_empty() {
+        sources.read()?;
+    }
+    Ok(format!(
+        "{file} is good; it has settings for {} apps",
+        settings.len()
+    ))
+}
+
+/// Asks the service that runs; where none does, copies by itself.
+fn back_up(data: &Path, to: &Path) -> Result<Backup, String> {
+    #[cfg(unix)]
+    if let Some(answer) = super::control::back_up(data, to) {
+        return answer;
+    }
+    if !RedbStorage::file_in(data).exists() {
+        return Err(format!("{} has no data of a service", data.display()));
+    }
+    let storage =
+        RedbStorage::open_folder(data).map_err(|error| format!("{}: {error}", data.display()))?;
+    let snapshot = storage.snapshot().map_err(|error| error.to_string())?;
+    snapshot.write_to(to).map_err(|error| error.to_string())
+}

@@ -1,0 +1,109 @@
+//! The door for tools of the same machine: a socket in the data folder, which nobody but the owner of
+//! the data can open. Whoever can open it could read the data anyway, so it asks for no key.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::net::UnixListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task;
+
+use super::actor::Letter;
+use super::http::Shared;
+use super::report::report;
+use crate::storage::{Backup, BackupError};
+
+/// Where a backup is to be written.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct BackupRequest {
+    /// A folder, as the service finds it: an absolute path.
+    pub to: PathBuf,
+}
+
+/// The socket of a data folder.
+#[must_use]
+pub fn socket_in(data: &Path) -> PathBuf {
+    folder_in(data).join("socket")
+}
+
+/// A folder of the socket's own: its mode keeps others out before there is a socket.
+fn folder_in(data: &Path) -> PathBuf {
+    data.join("operator")
+}
+
+/// Listens in a data folder, which this process has opened: a socket that is there is nobody's.
+pub(super) fn listen(data: &Path) -> io::Result<UnixListener> {
+    let folder = folder_in(data);
+    match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let socket = socket_in(data);
+    match std::fs::remove_file(&socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => UnixListener::bind(socket),
+    }
+}
+
+/// Serves the tools until the service ends.
+pub(super) async fn serve(
+    listener: UnixListener,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let router = Router::new()
+        .route("/backup", post(backup))
+        .with_state(shared);
+    let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+        // An error means that the service is gone: that too asks to stop.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    });
+    if let Err(error) = served.await {
+        report(format_args!("listening for tools ended: {error}"));
+    }
+}
+
+/// Copies the data as they are now, while the service goes on.
+async fn backup(
+    State(shared): State<Arc<Shared>>,
+    axum::Json(request): axum::Json<BackupRequest>,
+) -> Response {
+    match back_up(&shared, request.to).await {
+        Ok(backup) => {
+            tracing::info!(
+                rows = backup.rows,
+                bytes = backup.bytes,
+                "a backup was made"
+            );
+            axum::Json(backup).into_response()
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a backup was not made");
+            let body = axum::Json(json!({ "error": error }));
+            (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
+        }
+    }
+}
+
+async fn back_up(shared: &Shared, to: PathBuf) -> Result<Backup, String> {
+    let (sender, snapshot) = oneshot::channel();
+    let ended = "the core has ended";
+    let letter = Letter::Snapshot(sender);
+    let sent = shared.reach.mailbox.send(letter).await;
+    sent.map_err(|_| ended.to_owned())?;
+    let snapshot = snapshot.await.map_err(|_| ended.to_owned())?;
+    let snapshot = snapshot.map_err(|error| error.to_string())?;
+    // The copy reads and writes files for as long as there are rows.
+    let copied = task::spawn_blocking(move || snapshot.write_to(&to)).await;
+    let copied = copied.map_err(|error| error.to_string())?;
+    copied.map_err(|error: BackupError| error.to_string())
+}

@@ -1,0 +1,168 @@
+//! Backups while the service runs, and the way back from them.
+#![cfg(unix)]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command as Process, Output};
+
+use sampan::wire::Command;
+use sampan::wire::generated::{LogsCommand, SessionCommand};
+
+use crate::client::{Client, said};
+use crate::program::Program;
+
+/// Runs a tool until it ends.
+fn tool(arguments: &[&Path]) -> Output {
+    let mut program = Process::new(env!("CARGO_BIN_EXE_sampan-service"));
+    program.args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn succeeds(arguments: &[&Path]) -> String {
+    let output = tool(arguments);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn fails(arguments: &[&Path], word: &str) {
+    let output = tool(arguments);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains(word), "no {word} in: {error}");
+}
+
+fn path(text: &str) -> &Path {
+    Path::new(text)
+}
+
+/// The texts of a conversation, oldest first.
+async fn texts(client: &mut Client, cid: &str) -> Vec<String> {
+    let body = LogsCommand {
+        cid: Some(cid.to_owned()),
+        l: Some(1000),
+        ..LogsCommand::default()
+    };
+    let Command::Logs(body) = client.ask(Command::logs(body)).await else {
+        panic!("no history")
+    };
+    body.logs.into_iter().filter_map(|item| item.data).collect()
+}
+
+async fn sign_in(program: &Program, name: &str) -> Client {
+    let mut client = Client::connect_to(program.address, name, "lc.protobuf2.3").await;
+    client.sign_in(SessionCommand::default()).await;
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_under_traffic_is_one_moment_and_brings_a_service_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    let program = Program::start(&data);
+    let mut tom = sign_in(&program, "Tom").await;
+    let cid = tom.start(&["Tom", "Jerry"]).await;
+    for number in 0..50 {
+        tom.say(&cid, &format!("{number}")).await;
+    }
+    // Tom goes on for as long as the copy is made.
+    let (data_too, copy_too) = (data.clone(), copy.clone());
+    let backup = tokio::task::spawn_blocking(move || {
+        succeeds(&[path("backup"), path("--data"), &data_too, &copy_too])
+    });
+    let mut sent = 50;
+    while !backup.is_finished() || sent < 100 {
+        tom.say(&cid, &format!("{sent}")).await;
+        sent += 1;
+        assert!(sent < 100_000, "the backup does not end");
+    }
+    backup.await.unwrap();
+    assert!(succeeds(&[path("restore"), path("--check"), &copy]).contains("whole"));
+    drop(program);
+
+    let restored = folder.path().join("restored");
+    succeeds(&[path("restore"), &copy, path("--data"), &restored]);
+    let program = Program::start(&restored);
+    let mut jerry = sign_in(&program, "Jerry").await;
+    let kept = texts(&mut jerry, &cid).await;
+    assert!(
+        (50..=sent).contains(&kept.len()),
+        "{} of {sent}",
+        kept.len()
+    );
+    let expected: Vec<String> = (0..kept.len()).map(|number| number.to_string()).collect();
+    assert_eq!(kept, expected, "a backup has all messages up to one moment");
+    let mut tom = sign_in(&program, "Tom").await;
+    tom.say(&cid, "again").await;
+    assert_eq!(jerry.message().await.msg.as_deref(), Some("again"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_made_of_a_stopped_service_and_never_over_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    fails(
+        &[path("backup"), path("--data"), &data, &copy],
+        "has no data",
+    );
+    let mut program = Program::start(&data);
+    let mode = std::fs::metadata(data.join("operator"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700, "others reach the tools' socket");
+    let mut tom = sign_in(&program, "Tom").await;
+    let cid = tom.start(&["Tom"]).await;
+    tom.say(&cid, "one").await;
+    program.kill();
+    succeeds(&[path("backup"), path("--data"), &data, &copy]);
+    fails(
+        &[path("backup"), path("--data"), &data, &copy],
+        "holds data already",
+    );
+    fails(
+        &[path("restore"), &copy, path("--data"), &data],
+        "holds data already",
+    );
+    let program = Program::start(&data);
+    fails(
+        &[path("backup"), path("--data"), &data, &copy],
+        "holds data already",
+    );
+    assert_eq!(
+        sign_in(&program, "Tom")
+            .await
+            .refused(Command::direct(said("x", "y")))
+            .await,
+        4401
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_changed_is_not_brought_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    let program = Program::start(&data);
+    let mut tom = sign_in(&program, "Tom").await;
+    let cid = tom.start(&["Tom"]).await;
+    tom.say(&cid, "xylophone").await;
+    succeeds(&[path("backup"), path("--data"), &data, &copy]);
+    let file = copy.join("sampan-service.redb");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(9).position(|it| it == b"xylophone").unwrap();
+    bytes[at] = b'X';
+    std::fs::write(&file, &bytes).unwrap();
+    fails(&[path("restore"), path("--check"), &copy], "damaged");
+    let restored = folder.path().join("restored");
+    fails(
+        &[path("restore"), &copy, path("--data"), &restored],
+        "damaged",
+    );
+    assert!(!restored.join("sampan-service.redb").exists());
+    std::fs::remove_file(copy.join("backup.json")).unwrap();
+    fails(
+        &[path("restore"), path("--check"), &copy],
+        "no whole backup",
+    );
+}
