@@ -21,6 +21,8 @@ pub(crate) enum Asked {
 pub(crate) struct Signals {
     stop: [tokio::signal::unix::Signal; 2],
     hang_up: tokio::signal::unix::Signal,
+    /// Whether the process was started in a terminal; one that has closed says no more that it is one.
+    in_terminal: bool,
     log: [tokio::signal::unix::Signal; 2],
 }
 
@@ -35,6 +37,7 @@ impl Signals {
                 signal(SignalKind::interrupt())?,
             ],
             hang_up: signal(SignalKind::hangup())?,
+            in_terminal: std::io::stdin().is_terminal(),
             log: [
                 signal(SignalKind::user_defined1())?,
                 signal(SignalKind::user_defined2())?,
@@ -50,7 +53,7 @@ impl Signals {
             _ = terminate.recv() => Asked::ToStop,
             _ = interrupt.recv() => Asked::ToStop,
             // A terminal that closes takes what was started in it along.
-            _ = self.hang_up.recv() => match std::io::stdin().is_terminal() {
+            _ = self.hang_up.recv() => match self.in_terminal {
                 true => Asked::ToStop,
                 false => Asked::ToReload,
             },
