@@ -37,9 +37,9 @@ pub mod wire;
 
 pub use api::{
     Client, ClientOptions, Conversation, ConversationList, ConversationsCursor, ConversationsPage,
-    CreatedConversation, Engine, EventObserver, EventSubscription, ExtensionInbox, FetchedHistory,
-    GapEdge, LogLevel, LogRecord, LogSink, PageItem, SentMessage, Signer, Timeline, TimelineGap,
-    TimelinePage, TimelinePlace, library_version, set_log_sink,
+    CreatedConversation, Engine, EventFeed, EventObserver, EventSubscription, ExtensionInbox,
+    FetchedHistory, GapEdge, LogLevel, LogRecord, LogSink, OutboxList, PageItem, SentMessage,
+    Signer, Timeline, TimelineGap, TimelinePage, TimelinePlace, library_version, set_log_sink,
 };
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
@@ -47,14 +47,14 @@ pub use config::{
 };
 pub use error::SampanError;
 pub use model::{LocalData, NetworkChange, OperationSignature, OtherDevice, SigningRequest};
-pub use runtime::{EventStream, InboxReport};
+pub use runtime::{EventBatch, EventStream, InboxReport};
 pub use store::{OpenReport, SetAside, StorageUsage};
 pub use views::{
     Blocker, ClientState, ContentKind, ConversationFilter, ConversationOrder, ConversationRow,
     Delivery, FillFailure, FillState, LastMessage, LinkState, ListEdit, ListOptions, ListUpdate,
-    Loaded, OutboxSummary, SyncState, TimelineAnchor, TimelineEdge, TimelineEdit, TimelineItem,
-    TimelineItemKind, TimelineMessage, TimelineOptions, TimelineStart, TimelineUpdate, UnreadSum,
-    UnreadSummary, Version,
+    Loaded, OutboxEdit, OutboxRow, OutboxSummary, OutboxUpdate, SyncState, TimelineAnchor,
+    TimelineEdge, TimelineEdit, TimelineItem, TimelineItemKind, TimelineMessage, TimelineOptions,
+    TimelineStart, TimelineUpdate, UnreadSum, UnreadSummary, Version,
 };
 
 /// The page that a newcomer reads first: its example is compiled and run.

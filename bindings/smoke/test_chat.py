@@ -188,6 +188,8 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
             await quiet.until(heard(text))
         self.assertGreaterEqual(failing.batches, 2)
         self.assertEqual(len(await ann.outbox()), 3, "the conversation and two messages wait")
+        waiting = (await (await ann.outbox_list()).next(0)).edits[0].rows
+        self.assertEqual([row.delivery.blocker.is_OFFLINE() for row in waiting], [True] * 3)
         self.assertEqual(words_of(await created.conversation.page(None, 10)), ["one", "two"])
         for subscription in subscriptions:
             subscription.cancel()

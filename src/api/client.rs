@@ -8,7 +8,9 @@ use crate::model::{
     ClientId, ConversationId, DeviceTag, LocalData, NewConversation, OtherDevice, OutboxEntry,
     OutboxEntryId, SessionState, StoreHealth,
 };
-use crate::runtime::{ClientCore, EventStream, InboxReport, LiveList, OpenOptions, Runtime, Scope};
+use crate::runtime::{
+    ClientCore, EventStream, Feed, InboxReport, LiveList, LiveOutbox, OpenOptions, Runtime, Scope,
+};
 use crate::store::{OpenReport, StorageUsage, Store, StoreKey};
 use crate::sync::{
     Call, CreateConversation, DiscardEntry, FetchConversations, Focus, RetryEntry, SignIn,
@@ -18,7 +20,9 @@ use crate::{SampanError, Secret};
 
 use super::conversation::Conversation;
 use super::conversation_list::ConversationList;
+use super::event_feed::EventFeed;
 use super::observer::{EventObserver, EventSubscription, Signer, signer_of};
+use super::outbox_list::OutboxList;
 use super::views::{ConversationsCursor, ConversationsPage};
 
 /// The most conversations of one page.
@@ -413,6 +417,23 @@ impl Client {
             Ok(entries)
         })
         .await
+    }
+
+    /// Everything unsent, live: why each piece waits or failed, and when it is tried next. The rows are read
+    /// on return, from this device.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    pub async fn outbox_list(&self) -> Result<Arc<OutboxList>, SampanError> {
+        let live = LiveOutbox::open(&self.runtime, &self.core).await?;
+        Ok(Arc::new(OutboxList::new(live)))
+    }
+
+    /// Every event of this client from now on, numbered and kept until it is taken.
+    #[must_use]
+    pub fn feed(&self) -> Arc<EventFeed> {
+        Arc::new(EventFeed::new(Feed::open(&self.runtime, &self.core)))
     }
 
     /// Enqueues a failed entry again, at its old place. Of an ambiguous one this accepts that the

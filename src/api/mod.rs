@@ -12,6 +12,8 @@
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
 //! | `conversation_list.rs` | [`ConversationList`]: a live window over all conversations |
+//! | `outbox_list.rs` | [`OutboxList`]: all that is unsent, live |
+//! | `event_feed.rs` | [`EventFeed`]: every event, numbered |
 //! | `timeline.rs` | [`Timeline`]: a live window over a conversation |
 //! | `inbox.rs` | [`ExtensionInbox`]: what an extension of the app leaves |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`EventSubscription`] |
@@ -31,9 +33,11 @@ mod client;
 mod conversation;
 mod conversation_list;
 mod engine;
+mod event_feed;
 mod inbox;
 mod log;
 mod observer;
+mod outbox_list;
 mod timeline;
 mod views;
 
@@ -41,9 +45,11 @@ pub use client::{Client, ClientOptions, CreatedConversation};
 pub use conversation::{Conversation, FetchedHistory, SentMessage};
 pub use conversation_list::ConversationList;
 pub use engine::{Engine, library_version};
+pub use event_feed::EventFeed;
 pub use inbox::ExtensionInbox;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use observer::{EventObserver, EventSubscription, Signer};
+pub use outbox_list::OutboxList;
 pub use timeline::Timeline;
 pub use views::{
     ConversationsCursor, ConversationsPage, GapEdge, PageItem, TimelineGap, TimelinePage,

@@ -21,6 +21,15 @@ pub struct OutboxEntry {
     pub state: OutboxState,
 }
 
+/// What the service said when it refused something for the time being.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct ServiceRefusal {
+    /// The service's number, listed in `docs/wire.md`.
+    pub code: u16,
+    /// The service's name of the number.
+    pub reason: String,
+}
+
 /// The number of an outbox entry: they grow in the order of enqueueing and are never used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutboxEntryId(pub u64);

@@ -27,8 +27,8 @@ use crate::sync::{
     Backoff, Client as Machine, ClientInput, ClientSettings, Connect, Disconnect, EffectId, Focus,
     Progress, Randomness, Reply, Request, RequestError, RequestId, Signing, Step,
 };
-use crate::views::SyncState;
-use crate::{Limits, SampanError};
+use crate::views::{Holds, SyncState};
+use crate::{Limits, SampanError, sync};
 
 /// How long writes of the cache class may wait for the disk. The service's messages are
 /// acknowledged after that; it is short, and gathers a catch-up into a few flushes.
@@ -102,6 +102,8 @@ pub(super) struct AfterCommit<C> {
     pub(super) session: Option<SessionState>,
     pub(super) health: Option<StoreHealth>,
     pub(super) sync: Option<SyncState>,
+    /// What is kept back although the client is signed in, if that changed.
+    pub(super) holds: Option<Holds>,
     /// What of the store is different from before.
     pub(super) committed: Touched,
     /// The commit that made it so.
@@ -125,6 +127,7 @@ impl<C> Default for AfterCommit<C> {
             session: None,
             health: None,
             sync: None,
+            holds: None,
             committed: Touched::Nothing,
             seq: CommitSeq(0),
             imported: Vec::new(),
@@ -331,6 +334,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         let (imported, replies) = step.replies.into_iter().partition(|it| imports(it));
         let mut after = AfterCommit {
             sync: self.telling.note(now, working.machine.progress()),
+            holds: self.telling.hold(now, working.machine.holds(now.elapsed)),
             committed,
             seq: self.store.seq(),
             imported,
@@ -490,6 +494,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         let calls = std::mem::take(&mut self.calls).into_values();
         let mut after = AfterCommit {
             sync: self.telling.note(now, Progress::Unknown),
+            holds: self.telling.hold(now, sync::Holds::default()),
             answers: calls.map(|call| (call, Err(reason.clone()))).collect(),
             not_imported: Some(reason.clone()),
             compacted: Some(Err(reason.clone())),
@@ -622,9 +627,9 @@ fn answers<C>(
     replies.into_iter().filter_map(answer).collect()
 }
 
-fn signature(effect: crate::sync::Effect) -> (EffectId, SigningRequest) {
+fn signature(effect: sync::Effect) -> (EffectId, SigningRequest) {
     match effect {
-        crate::sync::Effect::Sign { effect, operation } => (effect, operation),
+        sync::Effect::Sign { effect, operation } => (effect, operation),
     }
 }
 

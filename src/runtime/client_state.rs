@@ -8,7 +8,7 @@ use super::mailbox::{ClientBoard, EngineBoard};
 use super::{ClientCore, Runtime};
 use crate::model::{ConnectionState, SessionState, StoreHealth};
 use crate::store::{Store, StoreError};
-use crate::views::{ClientState, LinkState, OutboxSummary, Reach, Version};
+use crate::views::{ClientState, Holds, LinkState, OutboxSummary, Reach, Version};
 
 /// The state that was told last: a newer version is another one.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ struct Changes {
     session: watch::Receiver<SessionState>,
     health: watch::Receiver<StoreHealth>,
     sync: watch::Receiver<crate::views::SyncState>,
+    holds: watch::Receiver<Holds>,
     commits: watch::Receiver<u64>,
 }
 
@@ -37,7 +38,7 @@ impl Runtime {
         };
         if let Ok(access) = core.store.read() {
             // What can't be read now stays as it was; the store's health says why.
-            let _ = read(access.store(), core.reach(), &mut state);
+            let _ = read(access.store(), core, &mut state);
         }
         if state != *told {
             state.version = told.version.next();
@@ -75,6 +76,7 @@ impl Changes {
             session: core.board.session.subscribe(),
             health: core.board.health.subscribe(),
             sync: core.board.sync.subscribe(),
+            holds: core.board.holds.subscribe(),
             commits: core.store.marks().watch(),
         }
     }
@@ -87,16 +89,17 @@ impl Changes {
             changed = self.session.changed() => changed,
             changed = self.health.changed() => changed,
             changed = self.sync.changed() => changed,
+            changed = self.holds.changed() => changed,
             changed = self.commits.changed() => changed,
         };
         changed.ok()
     }
 }
 
-fn read(store: &Store, reach: Reach, state: &mut ClientState) -> Result<(), StoreError> {
+fn read(store: &Store, core: &ClientCore, state: &mut ClientState) -> Result<(), StoreError> {
     let snapshot = store.snapshot();
     state.unread = snapshot.unread_totals().into();
-    state.outbox = OutboxSummary::of(&snapshot, reach)?;
+    state.outbox = OutboxSummary::of(&snapshot, core.reach(), &core.board.holds())?;
     Ok(())
 }
 

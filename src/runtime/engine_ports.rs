@@ -31,7 +31,7 @@ use crate::model::{
 use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
 use crate::sync::{EffectId, OperationSignature, Randomness, Reply, RequestError, RequestId};
-use crate::views::SyncState;
+use crate::views::{Holds, SyncState};
 
 /// How long the app's signer may take. It asks the app's own server, over whatever network there is.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -162,6 +162,12 @@ impl Ports for EnginePorts {
     fn sync_changed(&mut self, client: &ClientId, state: SyncState) {
         if let Some(parts) = self.clients.get(client) {
             parts.core.board.sync.send_replace(state);
+        }
+    }
+
+    fn holds_changed(&mut self, client: &ClientId, holds: Holds) {
+        if let Some(parts) = self.clients.get(client) {
+            parts.core.board.holds.send_replace(holds);
         }
     }
 

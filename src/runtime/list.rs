@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::live::Live;
+use super::live::{self, Live, Watched};
 use super::marks::Unread;
 use super::{ClientCore, Runtime};
 use crate::SampanError;
 use crate::model::Count;
-use crate::store::Store;
+use crate::store::{ConversationNumber, Store};
 use crate::views::{ListOptions, ListUpdate, ListView, Reach, Version};
 
 /// A list that is being watched.
@@ -59,34 +59,9 @@ impl LiveList {
         Ok(read?)
     }
 
-    async fn refresh(self: &Arc<Self>) {
-        let Some(reach) = self.live.reach() else {
-            return;
-        };
-        let own = Arc::clone(self);
-        let read = self.live.read(move |store| own.read(store, reach));
-        if let Some(Err(error)) = read.await {
-            log::warn!("a list of conversations can't be read: {error}");
-        }
-    }
-
     /// What changed since a version, once something did; none when the view has ended.
     pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<ListUpdate> {
-        self.live.outside(self.changed(have)).await
-    }
-
-    async fn changed(self: &Arc<Self>, have: Version) -> Option<ListUpdate> {
-        loop {
-            let changes = self.live.changes(None)?;
-            self.refresh().await;
-            if self.live.is_over() {
-                return None;
-            }
-            if let Some(update) = self.view().update(have) {
-                return Some(update);
-            }
-            changes.any().await?;
-        }
+        live::next(self, have).await
     }
 
     /// Makes the window larger; answers how many rows came.
@@ -118,5 +93,32 @@ impl LiveList {
     /// Ends the view: those who wait are told.
     pub(crate) fn end(&self) {
         self.live.end();
+    }
+}
+
+impl Watched for LiveList {
+    type Update = ListUpdate;
+
+    fn live(&self) -> &Live {
+        &self.live
+    }
+
+    fn concerns(&self) -> Option<ConversationNumber> {
+        None
+    }
+
+    async fn refresh(self: &Arc<Self>) {
+        let Some(reach) = self.live.reach() else {
+            return;
+        };
+        let own = Arc::clone(self);
+        let read = self.live.read(move |store| own.read(store, reach));
+        if let Some(Err(error)) = read.await {
+            log::warn!("a list of conversations can't be read: {error}");
+        }
+    }
+
+    fn update(&self, have: Version) -> Option<ListUpdate> {
+        self.view().update(have)
     }
 }

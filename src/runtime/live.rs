@@ -14,7 +14,7 @@ use crate::SampanError;
 use crate::model::{SessionState, StoreHealth};
 use crate::store::{ConversationNumber, Store};
 use crate::sync::Call;
-use crate::views::Reach;
+use crate::views::{Holds, Reach, Version};
 
 /// A view's ties to the client whose store it shows.
 #[derive(Debug)]
@@ -34,6 +34,43 @@ pub(super) struct Changes {
     is_away: watch::Receiver<bool>,
     session: watch::Receiver<SessionState>,
     health: watch::Receiver<StoreHealth>,
+    holds: watch::Receiver<Holds>,
+}
+
+/// A view that somebody watches: what a collector of any of them needs.
+pub(super) trait Watched: Send + Sync {
+    /// What it is told.
+    type Update: Send;
+
+    /// The view's ties.
+    fn live(&self) -> &Live;
+
+    /// The conversation whose commits change it; none for all.
+    fn concerns(&self) -> Option<ConversationNumber>;
+
+    /// Reads the view again, if something changed since it was read.
+    fn refresh(self: &Arc<Self>) -> impl Future<Output = ()> + Send;
+
+    /// What changed since a version; none when that is the newest.
+    fn update(&self, have: Version) -> Option<Self::Update>;
+}
+
+/// What changed in a view since a version, once something did; none when the view has ended.
+pub(super) async fn next<W: Watched>(view: &Arc<W>, have: Version) -> Option<W::Update> {
+    let changed = async {
+        loop {
+            let changes = view.live().changes(view.concerns())?;
+            view.refresh().await;
+            if view.live().is_over() {
+                return None;
+            }
+            if let Some(update) = view.update(have) {
+                return Some(update);
+            }
+            changes.any().await?;
+        }
+    };
+    view.live().outside(changed).await
 }
 
 impl Live {
@@ -89,7 +126,13 @@ impl Live {
             is_away: runtime.board.is_away.subscribe(),
             session: client.board.session.subscribe(),
             health: client.board.health.subscribe(),
+            holds: client.board.holds.subscribe(),
         })
+    }
+
+    /// What the client keeps back although it is signed in; none when it is gone.
+    pub(super) fn holds(&self) -> Option<Holds> {
+        Some(self.client.upgrade()?.board.holds())
     }
 
     /// Reads from the store, on a thread for reads; none while it is shut, because the app is in the
@@ -126,6 +169,7 @@ impl Changes {
             changed = self.is_away.changed() => changed,
             changed = self.session.changed() => changed,
             changed = self.health.changed() => changed,
+            changed = self.holds.changed() => changed,
         };
         changed.ok()
     }

@@ -24,7 +24,7 @@ use crate::model::{
 use crate::store::StoreKey;
 use crate::sync::link::NetworkChange;
 use crate::sync::{Call, OperationSignature, Reply, Request};
-use crate::views::SyncState;
+use crate::views::{Holds, SyncState};
 
 /// How many calls may wait for the loop; more callers wait for room.
 pub(super) const MAILBOX_MAX: usize = 1024;
@@ -258,6 +258,7 @@ pub(crate) struct ClientBoard {
     pub(super) session: watch::Sender<SessionState>,
     pub(super) health: watch::Sender<StoreHealth>,
     pub(super) sync: watch::Sender<SyncState>,
+    pub(super) holds: watch::Sender<Holds>,
     pub(super) inbox: watch::Sender<InboxReport>,
     /// What the app wants; the API alone writes it.
     pub(super) wish: OnlineWish,
@@ -282,6 +283,11 @@ impl ClientBoard {
     /// Whether this device has what the service has.
     pub(crate) fn sync(&self) -> SyncState {
         *self.sync.borrow()
+    }
+
+    /// What is kept back although the client is signed in.
+    pub(crate) fn holds(&self) -> Holds {
+        self.holds.borrow().clone()
     }
 
     /// What was found in the inbox since the client was opened.

@@ -28,6 +28,8 @@
 //! | `progress.rs` | what is told of a catch-up |
 //! | `live.rs` | what views that somebody watches have in common |
 //! | `timeline.rs`, `list.rs` | what drives a timeline, and a list of conversations |
+//! | `outbox.rs` | what drives a list of unsent work |
+//! | `feed.rs` | numbered events, kept until they are taken |
 //! | `marks.rs` | what those wait for who watch a store |
 //! | `client_folders.rs` | the folders of clients |
 //! | `clock.rs` | the only reader of clocks and entropy |
@@ -48,12 +50,14 @@ mod clock;
 mod driver;
 mod engine_ports;
 mod events;
+mod feed;
 mod inbox;
 mod list;
 mod live;
 mod mailbox;
 mod marks;
 mod online;
+mod outbox;
 mod ports;
 mod progress;
 mod publish;
@@ -85,12 +89,15 @@ use store_handle::NotOpen;
 #[doc(hidden)]
 pub use attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
 pub(crate) use clients::ClientCore;
+pub use feed::EventBatch;
+pub(crate) use feed::Feed;
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave};
 pub(crate) use list::LiveList;
 pub(crate) use mailbox::{EngineBoard, Mailbox, Signer};
 #[doc(hidden)]
 pub use marks::Touched;
+pub(crate) use outbox::LiveOutbox;
 #[doc(hidden)]
 pub use ports::{InboxRemainder, Ports};
 pub use publish::EventStream;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::model::{Count, Now, Timestamp};
-use crate::sync::Progress;
-use crate::views::SyncState;
+use crate::sync::{Holds, Progress};
+use crate::views::{self, Refused, SyncState};
 
 /// A count that goes up is told at most four times a second.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -16,6 +16,8 @@ pub(super) struct Telling {
     told_at: Duration,
     /// When something that was held back is to be told.
     due_at: Option<Duration>,
+    /// What was told of the entries that are kept back.
+    holds: Holds,
 }
 
 impl Telling {
@@ -40,6 +42,26 @@ impl Telling {
         self.told = next;
         self.told_at = now.elapsed;
         Some(next)
+    }
+
+    /// Takes what the machine keeps back; answers it by the device's clock, if it is not the same as
+    /// before.
+    pub(super) fn hold(&mut self, now: Now, holds: Holds) -> Option<views::Holds> {
+        if holds == self.holds {
+            return None;
+        }
+        self.holds = holds.clone();
+        let wall = |at: Duration| now.wall.saturating_add(at.saturating_sub(now.elapsed));
+        let refused = holds.refused.into_iter().map(|(number, lane)| {
+            let until = wall(lane.until);
+            let refusal = lane.refusal;
+            (number, Refused { until, refusal })
+        });
+        Some(views::Holds {
+            sends: holds.sends.map(wall),
+            others: holds.others.map(wall),
+            refused: refused.collect(),
+        })
     }
 
     /// Who is up to date stays so until the session ends: what comes from then on comes by itself.

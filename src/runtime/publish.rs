@@ -35,7 +35,7 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    fn includes(&self, event: &Event) -> bool {
+    pub(super) fn includes(&self, event: &Event) -> bool {
         match (self, event.client()) {
             (Self::Engine, _) | (Self::Client(_), None) => true,
             (Self::Client(mine), Some(client)) => mine == client,
@@ -46,14 +46,14 @@ impl Scope {
 /// Hands events to the subscribers of one engine. Cloning it shares them.
 #[derive(Clone, Debug)]
 pub(crate) struct Publisher {
-    queues: Arc<Mutex<Vec<Weak<Queue>>>>,
+    subscribers: Arc<Mutex<Vec<Weak<dyn Subscriber>>>>,
     callers: Callers,
 }
 
 impl Publisher {
     pub(super) fn new(callers: Callers) -> Self {
         Self {
-            queues: Arc::default(),
+            subscribers: Arc::default(),
             callers,
         }
     }
@@ -66,8 +66,14 @@ impl Publisher {
             filled: Condvar::new(),
             callers: self.callers.clone(),
         });
-        lock(&self.queues).push(Arc::downgrade(&queue));
+        self.add(&queue);
         queue
+    }
+
+    /// Hands later events to a subscriber too, for as long as somebody holds it.
+    pub(super) fn add<S: Subscriber + 'static>(&self, subscriber: &Arc<S>) {
+        let subscriber = Arc::downgrade(subscriber);
+        lock(&self.subscribers).push(subscriber);
     }
 
     /// Hands over what happened. Subscribers that are gone are forgotten.
@@ -75,23 +81,32 @@ impl Publisher {
         if events.is_empty() {
             return;
         }
-        let mut queues = lock(&self.queues);
-        queues.retain(|queue| queue.strong_count() > 0);
-        let present: Vec<_> = queues.iter().filter_map(Weak::upgrade).collect();
-        drop(queues);
+        let mut subscribers = lock(&self.subscribers);
+        subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+        let present: Vec<_> = subscribers.iter().filter_map(Weak::upgrade).collect();
+        drop(subscribers);
         // Subscribers are woken without a lock: they may do what they like.
-        for queue in present {
-            queue.push(events);
+        for subscriber in present {
+            subscriber.push(events);
         }
     }
 
     /// Ends all subscriptions, once what waits for them is taken.
     pub(crate) fn end(&self) {
-        let queues = std::mem::take(&mut *lock(&self.queues));
-        for queue in queues.iter().filter_map(Weak::upgrade) {
-            queue.end();
+        let subscribers = std::mem::take(&mut *lock(&self.subscribers));
+        for subscriber in subscribers.iter().filter_map(Weak::upgrade) {
+            subscriber.end();
         }
     }
+}
+
+/// Who is handed events. Neither call may block.
+pub(super) trait Subscriber: std::fmt::Debug + Send + Sync {
+    /// Takes what happened.
+    fn push(&self, events: &[Event]);
+
+    /// Nothing more will happen.
+    fn end(&self);
 }
 
 /// What waits for one subscriber.
@@ -120,7 +135,7 @@ enum Phase {
     Cancelled,
 }
 
-impl Queue {
+impl Subscriber for Queue {
     fn push(&self, events: &[Event]) {
         let mut state = lock(&self.state);
         if state.phase != Phase::Open {
@@ -139,7 +154,9 @@ impl Queue {
         }
         self.wake(state);
     }
+}
 
+impl Queue {
     /// Ends the subscription: what waits is thrown away.
     pub(crate) fn cancel(&self) {
         let mut state = lock(&self.state);

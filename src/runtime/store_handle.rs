@@ -27,6 +27,7 @@ pub(crate) struct StoreHandle {
     state: Mutex<State>,
     report: Mutex<OpenReport>,
     usage: watch::Sender<Usage>,
+    is_closed: watch::Sender<bool>,
     marks: Marks,
 }
 
@@ -89,6 +90,7 @@ impl StoreHandle {
             state: Mutex::new(State::Shut),
             report: Mutex::default(),
             usage: watch::Sender::default(),
+            is_closed: watch::Sender::new(false),
             marks: Marks::default(),
         })
     }
@@ -156,6 +158,7 @@ impl StoreHandle {
     /// Shuts the store for good; reads under way may finish.
     pub(super) fn close(&self) {
         *self.state() = State::Closed;
+        self.is_closed.send_replace(true);
         self.marks.raise(CommitSeq(0), &Touched::Everything);
     }
 
@@ -166,6 +169,11 @@ impl StoreHandle {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(*self.state(), State::Closed)
+    }
+
+    /// Whether it was closed, to wait for.
+    pub(super) fn watch_closed(&self) -> watch::Receiver<bool> {
+        self.is_closed.subscribe()
     }
 
     /// Announces that the store will be opened.

@@ -15,11 +15,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::live::{Changes, Live};
+use super::live::{self, Changes, Live, Watched};
 use super::{ClientCore, Runtime};
 use crate::SampanError;
 use crate::model::{ConversationId, ItemKey, Timestamp};
-use crate::store::{Position, Snapshot, Store, StoreError};
+use crate::store::{ConversationNumber, Position, Snapshot, Store, StoreError};
 use crate::sync::{FetchHistory, Focus, MarkRead};
 use crate::views::{
     FillFailure, Loaded, Next, Side, TimelineOptions, TimelineStart, TimelineUpdate, TimelineView,
@@ -104,21 +104,7 @@ impl LiveTimeline {
 
     /// What changed since a version, once something did; none when the view has ended.
     pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<TimelineUpdate> {
-        self.live.outside(self.changed(have)).await
-    }
-
-    async fn changed(self: &Arc<Self>, have: Version) -> Option<TimelineUpdate> {
-        loop {
-            let changes = self.changes()?;
-            self.refresh().await;
-            if self.live.is_over() {
-                return None;
-            }
-            if let Some(update) = self.view().update(have) {
-                return Some(update);
-            }
-            changes.any().await?;
-        }
+        live::next(self, have).await
     }
 
     /// Loads, and waits for what comes of it. A caller that leaves stops waiting only.
@@ -195,26 +181,6 @@ impl LiveTimeline {
     fn changes(&self) -> Option<Changes> {
         let number = self.view().number();
         self.live.changes(number)
-    }
-
-    /// Reads the window, if something changed since it was read. A store that is shut, because the app
-    /// is in the background, stays shut: the window stays what it was.
-    async fn refresh(self: &Arc<Self>) {
-        let Some(reach) = self.live.reach() else {
-            return;
-        };
-        let reading = self.read(move |view, store, conversation| {
-            if view.is_fresh(store.seq(), reach) {
-                return Ok(());
-            }
-            view.refresh(&store.snapshot(), conversation, reach)
-        });
-        match reading.await {
-            Some(Err(error)) => log::warn!("a timeline can't be read: {error}"),
-            // It may want more now.
-            Some(Ok(())) if self.view().wish().is_some() => self.work.notify_one(),
-            Some(Ok(())) | None => {}
-        }
     }
 
     /// Works on the view with the store, on a thread for blocking work; none while the store is shut.
@@ -332,6 +298,42 @@ impl LiveTimeline {
             Some(Wish::MarkRead { until }) if may_read => Task::MarkRead(until),
             _ => Task::Wait(changes),
         }
+    }
+}
+
+impl Watched for LiveTimeline {
+    type Update = TimelineUpdate;
+
+    fn live(&self) -> &Live {
+        &self.live
+    }
+
+    fn concerns(&self) -> Option<ConversationNumber> {
+        self.view().number()
+    }
+
+    /// Reads the window, if something changed since it was read. A store that is shut, because the app
+    /// is in the background, stays shut: the window stays what it was.
+    async fn refresh(self: &Arc<Self>) {
+        let Some(reach) = self.live.reach() else {
+            return;
+        };
+        let reading = self.read(move |view, store, conversation| {
+            if view.is_fresh(store.seq(), reach) {
+                return Ok(());
+            }
+            view.refresh(&store.snapshot(), conversation, reach)
+        });
+        match reading.await {
+            Some(Err(error)) => log::warn!("a timeline can't be read: {error}"),
+            // It may want more now.
+            Some(Ok(())) if self.view().wish().is_some() => self.work.notify_one(),
+            Some(Ok(())) | None => {}
+        }
+    }
+
+    fn update(&self, have: Version) -> Option<TimelineUpdate> {
+        self.view().update(have)
     }
 }
 

@@ -442,6 +442,9 @@ impl<P: Ports> TurnLoop<P> {
         if let Some(sync) = after.sync {
             self.ports.sync_changed(&client, sync);
         }
+        if let Some(holds) = after.holds {
+            self.ports.holds_changed(&client, holds);
+        }
         if after.committed != Touched::Nothing {
             let (seq, touched) = (after.seq, &after.committed);
             self.ports.committed(&client, seq, touched);

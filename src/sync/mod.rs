@@ -35,7 +35,7 @@ mod request;
 mod step;
 
 pub use backoff::{Backoff, Jitter};
-pub use client::{Client, ClientSettings, Progress, Signing};
+pub use client::{Client, ClientSettings, Holds, Progress, Signing};
 pub use random::Randomness;
 pub(crate) use request::Caller;
 pub use request::{

@@ -5,6 +5,7 @@ use crate::store::{Snapshot, StoreError, UnreadTotal, UnreadTotals};
 
 use super::Version;
 use super::delivery::{Blocker, Reach};
+use super::outbox::Holds;
 
 /// How a client is now.
 #[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
@@ -133,7 +134,7 @@ impl OutboxSummary {
     /// # Errors
     ///
     /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store can't be read.
-    pub fn of(snapshot: &Snapshot<'_>, reach: Reach) -> Result<Self, StoreError> {
+    pub fn of(snapshot: &Snapshot<'_>, reach: Reach, holds: &Holds) -> Result<Self, StoreError> {
         let mut summary = Self::default();
         let mut first = None;
         for entry in snapshot.outbox() {
@@ -147,7 +148,8 @@ impl OutboxSummary {
         if let Some(entry) = first {
             summary.oldest = Some(entry.enqueued_at);
             let row = snapshot.conversation(entry.conversation)?;
-            summary.blocker = row.and_then(|row| Blocker::of(&entry, &row, reach));
+            let blocker = row.and_then(|row| Blocker::of(&entry, &row, reach));
+            summary.blocker = blocker.map(|it| it.kept_back(holds.until(&entry)));
         }
         Ok(summary)
     }

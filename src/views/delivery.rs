@@ -55,19 +55,26 @@ impl Delivery {
     }
 }
 
-/// Why unsent work is not on its way.
+/// Why unsent work is not on its way, and so what would unblock it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum Blocker {
-    /// The client is not signed in.
+    /// The client is not signed in: it goes with the next session.
     Offline,
-    /// The store takes no writes: nothing is sent that could not be noted.
+    /// The store takes no writes, and nothing is sent that could not be noted: the disk needs space, or
+    /// to be writable.
     Store,
     /// Its conversation has to be made first, and that waits or failed.
     Creation,
-    /// It waits for its turn: for what was enqueued before it, or because the service allows so much
-    /// in a minute.
+    /// It waits for its turn: for what was enqueued before it. In a timeline and a list of conversations
+    /// this stands for `Pace` too.
     Turn,
+    /// The client keeps it back, because the service allows so much in a minute, left something
+    /// unanswered, or refused the last try for the time being. It goes by itself.
+    Pace {
+        /// Until when, by this device's clock.
+        until: Timestamp,
+    },
 }
 
 /// What keeps a client from sending at all.
@@ -87,6 +94,15 @@ impl Blocker {
     #[must_use]
     pub fn of(entry: &Entry, row: &ConversationRow, reach: Reach) -> Option<Self> {
         (entry.state == OutboxState::Queued).then(|| Self::of_queued(row, reach))
+    }
+
+    /// The same of one that is kept back until a time, if it could go otherwise.
+    #[must_use]
+    pub const fn kept_back(self, until: Option<Timestamp>) -> Self {
+        match (self, until) {
+            (Self::Turn, Some(until)) => Self::Pace { until },
+            (other, _) => other,
+        }
     }
 
     fn of_queued(row: &ConversationRow, reach: Reach) -> Self {

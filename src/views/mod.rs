@@ -15,10 +15,12 @@
 //! |---|---|
 //! | `windows.rs` | [`Version`], the last windows of a view |
 //! | `diff.rs` | the difference of two windows by key, and its application |
+//! | `edits.rs` | the edits of each kind of view, for other languages |
 //! | `delivery.rs` | how far an own message got, and what holds it up |
 //! | `message.rs` | a message as a screen shows it |
 //! | `timeline/` | [`TimelineView`]: a window over one conversation |
 //! | `list/` | [`ListView`]: a window over all conversations |
+//! | `outbox.rs` | [`OutboxView`]: all that is unsent, and why |
 //! | `client_state.rs` | [`ClientState`]: the banner, the badge, support |
 //!
 //! This floor reads snapshots of the store and knows no clock, no thread and no network; whoever
@@ -27,8 +29,10 @@
 mod client_state;
 mod delivery;
 mod diff;
+mod edits;
 mod list;
 mod message;
+mod outbox;
 mod timeline;
 mod windows;
 
@@ -42,6 +46,9 @@ pub use list::{
     ListEdit, ListOptions, ListState, ListUpdate, ListView,
 };
 pub use message::TimelineMessage;
+pub use outbox::{
+    Holds, OutboxEdit, OutboxListState, OutboxRow, OutboxUpdate, OutboxView, Refused,
+};
 pub use timeline::{
     FillFailure, FillState, Loaded, Next, Side, TimelineAnchor, TimelineEdge, TimelineEdit,
     TimelineItem, TimelineItemKind, TimelineOptions, TimelineStart, TimelineState, TimelineUpdate,

@@ -1,7 +1,8 @@
 //! The last windows of a view, each with its version: what a collector holds is compared with the
 //! newest.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::diff::{Edit, Keyed, difference};
 
@@ -84,6 +85,42 @@ impl<T: Keyed + Clone + PartialEq> Windows<T> {
                 items: self.newest().to_vec(),
             }],
         }
+    }
+}
+
+impl<T: Keyed + Clone + PartialEq> Windows<Arc<T>> {
+    /// The newest version and the edits that lead there from another one, as a collector gets them;
+    /// none when it has the newest.
+    #[must_use]
+    pub fn news<E: From<Edit<T>>>(&self, have: Version) -> Option<(Version, Vec<E>)> {
+        if have == self.version {
+            return None;
+        }
+        let plain = |item: Arc<T>| (*item).clone();
+        let edits = self.since(have).into_iter();
+        let edits = edits.map(|edit| E::from(edit.map(plain)));
+        Some((self.version, edits.collect()))
+    }
+
+    /// Whether the newest window shows the same; items that are kept once are compared by where they
+    /// are.
+    #[must_use]
+    pub fn is_newest(&self, items: &[Arc<T>]) -> bool {
+        let newest = self.newest();
+        let is_same = |(a, b): (&Arc<T>, &Arc<T>)| Arc::ptr_eq(a, b) || a == b;
+        items.len() == newest.len() && items.iter().zip(newest).all(is_same)
+    }
+
+    /// Takes the items of the newest window where they are the same: they are kept once.
+    #[must_use]
+    pub fn shared(&self, items: Vec<Arc<T>>) -> Vec<Arc<T>> {
+        let before = self.newest().iter().map(|item| (item.key(), item));
+        let before: HashMap<_, _> = before.collect();
+        let shared = items.into_iter().map(|item| match before.get(item.key()) {
+            Some(known) if ***known == *item => Arc::clone(known),
+            _ => item,
+        });
+        shared.collect()
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "conversations" => |it| it.client.conversations(None, 10),
         "unread_totals" => |it| it.client.unread_totals(),
         "outbox" => |it| it.client.outbox(),
+        "outbox_list" => |it| it.client.outbox_list(),
         "retry" => |it| it.client.retry(OutboxEntryId(7)),
         "discard" => |it| it.client.discard(OutboxEntryId(7)),
         "focus" => |it| it.client.focus(None),
@@ -110,6 +111,8 @@ fn exported() -> BTreeSet<String> {
         include_str!("../../src/api/conversation.rs"),
         include_str!("../../src/api/conversation_list.rs"),
         include_str!("../../src/api/engine.rs"),
+        include_str!("../../src/api/event_feed.rs"),
+        include_str!("../../src/api/outbox_list.rs"),
         include_str!("../../src/api/timeline.rs"),
     ];
     let names = sources.iter().flat_map(|text| {

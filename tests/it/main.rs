@@ -34,6 +34,7 @@
 //! | `views_timeline.rs` | live windows over a conversation |
 //! | `views_anchors.rs` | where they begin, and how missing history is filled |
 //! | `views_list.rs` | the list of conversations, live |
+//! | `views_outbox.rs` | all that is unsent, live; numbered events |
 //! | `views_state.rs` | the one small state of a client |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
@@ -80,5 +81,6 @@ mod tls;
 mod unread;
 mod views_anchors;
 mod views_list;
+mod views_outbox;
 mod views_state;
 mod views_timeline;

@@ -42,6 +42,7 @@ use self::history::pages::{CatchUp, HistoryQuery};
 use self::incoming::edits::EarlyEdits;
 use self::incoming::messages::Receiver;
 use self::incoming::unread::Told;
+pub use self::outgoing::holds::Holds;
 use self::outgoing::in_doubt::Search;
 use self::outgoing::lane::Sender;
 use self::outgoing::pace::Pace;

@@ -3,6 +3,7 @@
 mod catch_up;
 mod chat;
 mod counts;
+mod holds;
 mod holes;
 mod link;
 mod out_of_turn;

@@ -13,8 +13,8 @@ mod view;
 use crate::model::{CommitSeq, ConversationKey, Count};
 
 use super::Version;
-use super::diff::{Edit, Keyed, apply};
-use super::timeline::{narrow, widen};
+use super::diff::{Keyed, apply};
+use super::edits::edits;
 
 pub use filter::ConversationFilter;
 pub use row::{ContentKind, ConversationRow, LastMessage};
@@ -58,45 +58,10 @@ pub enum ConversationOrder {
     Created,
 }
 
-/// One edit of a list. An index is good for applying that edit, after those before it, and for nothing
-/// else.
-#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
-pub enum ListEdit {
-    /// All rows anew. It comes first and alone; rows that stay have the keys that they had.
-    Reset {
-        /// The rows.
-        rows: Vec<ConversationRow>,
-    },
-    /// Neighbours are put in.
-    Insert {
-        /// Where the first of them stands then.
-        at: u32,
-        /// The rows.
-        rows: Vec<ConversationRow>,
-    },
-    /// Neighbours are taken out.
-    Remove {
-        /// Where the first of them stands.
-        at: u32,
-        /// How many.
-        count: u32,
-    },
-    /// A row is different and has the same key.
-    Replace {
-        /// Where it stands.
-        at: u32,
-        /// The row as it is now.
-        row: ConversationRow,
-    },
-    /// A row stands elsewhere and has the same key.
-    Move {
-        /// Where it stood.
-        from: u32,
-        /// Where it stands, counted after it was taken out.
-        to: u32,
-        /// The row as it is now.
-        row: ConversationRow,
-    },
+edits! {
+    /// One edit of a list. An index is good for applying that edit, after those before it, and for
+    /// nothing else.
+    ListEdit of ConversationRow as row, rows
 }
 
 /// What changed in a list.
@@ -144,55 +109,5 @@ impl Keyed for ConversationRow {
 
     fn key(&self) -> &ConversationKey {
         &self.key
-    }
-}
-
-impl From<Edit<ConversationRow>> for ListEdit {
-    fn from(edit: Edit<ConversationRow>) -> Self {
-        match edit {
-            Edit::Reset { items } => Self::Reset { rows: items },
-            Edit::Insert { at, items } => Self::Insert {
-                at: narrow(at),
-                rows: items,
-            },
-            Edit::Remove { at, count } => Self::Remove {
-                at: narrow(at),
-                count: narrow(count),
-            },
-            Edit::Replace { at, item } => Self::Replace {
-                at: narrow(at),
-                row: item,
-            },
-            Edit::Move { from, to, item } => Self::Move {
-                from: narrow(from),
-                to: narrow(to),
-                row: item,
-            },
-        }
-    }
-}
-
-impl From<ListEdit> for Edit<ConversationRow> {
-    fn from(edit: ListEdit) -> Self {
-        match edit {
-            ListEdit::Reset { rows } => Self::Reset { items: rows },
-            ListEdit::Insert { at, rows } => Self::Insert {
-                at: widen(at),
-                items: rows,
-            },
-            ListEdit::Remove { at, count } => Self::Remove {
-                at: widen(at),
-                count: widen(count),
-            },
-            ListEdit::Replace { at, row } => Self::Replace {
-                at: widen(at),
-                item: row,
-            },
-            ListEdit::Move { from, to, row } => Self::Move {
-                from: widen(from),
-                to: widen(to),
-                item: row,
-            },
-        }
     }
 }

@@ -10,12 +10,10 @@ use std::sync::Arc;
 use crate::model::{CommitSeq, ConversationKey, Count, Timestamp};
 use crate::store::{ConversationNumber, ConversationRow as StoredRow, Snapshot, StoreError};
 use crate::views::delivery::Reach;
-use crate::views::timeline::widen;
+use crate::views::edits::widen;
 use crate::views::{Version, Windows};
 
-use super::{
-    ConversationFilter, ConversationOrder, ConversationRow, ListEdit, ListOptions, ListUpdate,
-};
+use super::{ConversationFilter, ConversationOrder, ConversationRow, ListOptions, ListUpdate};
 
 /// The most rows of a first window, and the most that come with one load.
 const PAGE_MAX: u32 = 500;
@@ -110,17 +108,11 @@ impl ListView {
     /// What changed since a version; none when that is the newest.
     #[must_use]
     pub fn update(&self, have: Version) -> Option<ListUpdate> {
-        let version = self.windows.version();
-        if have == version {
-            return None;
-        }
-        let plain = |row: Arc<ConversationRow>| (*row).clone();
-        let edits = self.windows.since(have).into_iter();
-        let edits = edits.map(|edit| ListEdit::from(edit.map(plain)));
+        let (version, edits) = self.windows.news(have)?;
         Some(ListUpdate {
             version,
             seq: self.seq.unwrap_or_default(),
-            edits: edits.collect(),
+            edits,
             more: self.more,
             total: Count::from(self.places.len()),
         })
@@ -158,7 +150,7 @@ impl ListView {
         let is_same = self.windows.version() != Version::NONE
             && more == self.more
             && total == self.places.len()
-            && same(&rows, self.windows.newest());
+            && self.windows.is_newest(&rows);
         if !is_same {
             self.windows.push(rows);
         }
@@ -273,10 +265,4 @@ impl ListView {
         }
         Ok(rows)
     }
-}
-
-fn same(one: &[Arc<ConversationRow>], other: &[Arc<ConversationRow>]) -> bool {
-    let is_same =
-        |(a, b): (&Arc<ConversationRow>, &Arc<ConversationRow>)| Arc::ptr_eq(a, b) || a == b;
-    one.len() == other.len() && one.iter().zip(other).all(is_same)
 }

@@ -22,7 +22,8 @@ mod view;
 use crate::model::{CommitSeq, Count, ItemKey, MessageKey, MessageRef, Timestamp};
 
 use super::Version;
-use super::diff::{Edit, Keyed, apply};
+use super::diff::{Keyed, apply};
+use super::edits::edits;
 use super::message::TimelineMessage;
 
 pub use loads::Side;
@@ -195,45 +196,10 @@ pub enum TimelineAnchor {
     Absent,
 }
 
-/// One edit of a timeline. An index is good for applying that edit, after those before it, and for
-/// nothing else.
-#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
-pub enum TimelineEdit {
-    /// All items anew. It comes first and alone; items that stay have the keys that they had.
-    Reset {
-        /// The items, oldest first.
-        items: Vec<TimelineItem>,
-    },
-    /// Neighbours are put in.
-    Insert {
-        /// Where the first of them stands then.
-        at: u32,
-        /// The items.
-        items: Vec<TimelineItem>,
-    },
-    /// Neighbours are taken out.
-    Remove {
-        /// Where the first of them stands.
-        at: u32,
-        /// How many.
-        count: u32,
-    },
-    /// An item is different and has the same key.
-    Replace {
-        /// Where it stands.
-        at: u32,
-        /// The item as it is now.
-        item: TimelineItem,
-    },
-    /// An item stands elsewhere and has the same key.
-    Move {
-        /// Where it stood.
-        from: u32,
-        /// Where it stands, counted after it was taken out.
-        to: u32,
-        /// The item as it is now.
-        item: TimelineItem,
-    },
+edits! {
+    /// One edit of a timeline. An index is good for applying that edit, after those before it, and for
+    /// nothing else.
+    TimelineEdit of TimelineItem as item, items
 }
 
 /// What changed in a timeline.
@@ -319,64 +285,5 @@ impl Keyed for TimelineItem {
 
     fn key(&self) -> &ItemKey {
         &self.key
-    }
-}
-
-/// An index or a length that fits: windows are far smaller.
-pub(super) fn narrow(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-pub(super) const fn widen(number: u32) -> usize {
-    number as usize
-}
-
-impl From<Edit<TimelineItem>> for TimelineEdit {
-    fn from(edit: Edit<TimelineItem>) -> Self {
-        match edit {
-            Edit::Reset { items } => Self::Reset { items },
-            Edit::Insert { at, items } => Self::Insert {
-                at: narrow(at),
-                items,
-            },
-            Edit::Remove { at, count } => Self::Remove {
-                at: narrow(at),
-                count: narrow(count),
-            },
-            Edit::Replace { at, item } => Self::Replace {
-                at: narrow(at),
-                item,
-            },
-            Edit::Move { from, to, item } => Self::Move {
-                from: narrow(from),
-                to: narrow(to),
-                item,
-            },
-        }
-    }
-}
-
-impl From<TimelineEdit> for Edit<TimelineItem> {
-    fn from(edit: TimelineEdit) -> Self {
-        match edit {
-            TimelineEdit::Reset { items } => Self::Reset { items },
-            TimelineEdit::Insert { at, items } => Self::Insert {
-                at: widen(at),
-                items,
-            },
-            TimelineEdit::Remove { at, count } => Self::Remove {
-                at: widen(at),
-                count: widen(count),
-            },
-            TimelineEdit::Replace { at, item } => Self::Replace {
-                at: widen(at),
-                item,
-            },
-            TimelineEdit::Move { from, to, item } => Self::Move {
-                from: widen(from),
-                to: widen(to),
-                item,
-            },
-        }
     }
 }

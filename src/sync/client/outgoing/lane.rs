@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Message, MessageId, MessageState, OutboxEntryId, OutboxState, SendFailure, Timestamp,
+    Message, MessageId, MessageState, OutboxEntryId, OutboxState, SendFailure, ServiceRefusal,
+    Timestamp,
 };
 use crate::store::{ConversationNumber, Entry, Intent, Position, SendIntent, StoreError};
 use crate::sync::Backoff;
 use crate::sync::client::answer::Answer;
 use crate::sync::client::history::join::Taken;
+use crate::sync::client::outgoing::holds::RefusedLane;
 use crate::sync::client::outgoing::in_doubt::Doubt;
 use crate::sync::client::outgoing::requests::direct_command;
 use crate::sync::client::{Client, Purpose, Turn, requeue};
@@ -55,6 +57,8 @@ struct Lane {
     queue: BTreeSet<OutboxEntryId>,
     busy: Option<OutboxEntryId>,
     not_before: Duration,
+    /// What the service said when it refused for the time being.
+    refusal: Option<ServiceRefusal>,
 }
 
 /// An entry on its way.
@@ -188,10 +192,33 @@ impl Sender {
         }
     }
 
-    fn postpone(&mut self, number: ConversationNumber, until: Duration) {
+    fn postpone(&mut self, number: ConversationNumber, until: Duration, refusal: ServiceRefusal) {
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.not_before = until;
+            lane.refusal = Some(refusal);
         }
+    }
+
+    /// Whether nothing of the content lanes is unsent.
+    pub(in crate::sync::client) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// The lanes that rest after a refusal.
+    pub(in crate::sync::client) fn refused(
+        &self,
+        now: Duration,
+    ) -> BTreeMap<ConversationNumber, RefusedLane> {
+        let resting = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.busy.is_none() && lane.not_before > now);
+        let refused = resting.filter_map(|(number, lane)| {
+            let refusal = lane.refusal.clone()?;
+            let until = lane.not_before;
+            Some((*number, RefusedLane { until, refusal }))
+        });
+        refused.collect()
     }
 
     /// The entry is on its way, and its lane waits for it.
@@ -497,7 +524,7 @@ impl Client {
         code: ServiceCode,
         reason: String,
     ) -> Result<(), StoreError> {
-        let refusal = SendFailure::Refused {
+        let refusal = ServiceRefusal {
             code: u16::from(code),
             reason,
         };
@@ -511,7 +538,7 @@ impl Client {
             Retry::Later if entry.tries < self.settings.limits.send_tries_max => {
                 let pause = REFUSED.longest(entry.tries.saturating_sub(1));
                 let until = turn.elapsed().saturating_add(pause);
-                self.sender.postpone(entry.conversation, until);
+                self.sender.postpone(entry.conversation, until, refusal);
                 // Counted even where nothing was sent, so that a signer that fails for ever ends.
                 if entry.state == OutboxState::Queued {
                     turn.overlay
@@ -521,7 +548,8 @@ impl Client {
                 Ok(())
             }
             Retry::Later | Retry::DropToken | Retry::Never | Retry::DoNotReconnect => {
-                self.fail_entry(turn, entry, refusal)
+                let ServiceRefusal { code, reason } = refusal;
+                self.fail_entry(turn, entry, SendFailure::Refused { code, reason })
             }
         }
     }
@@ -535,6 +563,7 @@ impl Client {
         for lane in self.sender.lanes.values_mut() {
             lane.busy = None;
             lane.not_before = Duration::ZERO;
+            lane.refusal = None;
         }
     }
 }

@@ -9,9 +9,11 @@
 //! | `in_doubt.rs` | entries that may have arrived: looked for before they are sent again |
 //! | `read_marks.rs` | the state lane: read marks, coalesced |
 //! | `pace.rs` | how often commands may be sent |
+//! | `holds.rs` | what is kept back, and until when |
 
 pub(super) mod creation;
 pub(super) mod extension;
+pub(super) mod holds;
 pub(super) mod in_doubt;
 pub(super) mod lane;
 pub(super) mod pace;

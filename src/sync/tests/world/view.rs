@@ -1,8 +1,11 @@
 //! What can be seen of a world.
 
+use std::time::Duration;
+
 use super::{Device, World};
 use crate::model::{ConversationId, MessageState, OutboxState, SessionState};
 use crate::store::{ConversationRow, Position, Store, TimelineItem};
+use crate::sync::Holds;
 
 impl World {
     pub(in crate::sync::tests) fn store(&self, device: Device) -> &Store {
@@ -15,6 +18,16 @@ impl World {
             .as_ref()
             .unwrap()
             .session_state()
+    }
+
+    /// What a device keeps back now.
+    pub(in crate::sync::tests) fn holds(&self, device: Device) -> Holds {
+        let client = self.machines[device.0].client.as_ref();
+        client.unwrap().holds(self.now)
+    }
+
+    pub(in crate::sync::tests) const fn elapsed(&self) -> Duration {
+        self.now
     }
 
     pub(in crate::sync::tests) fn sent_frames(&self, device: Device) -> usize {

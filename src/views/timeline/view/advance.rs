@@ -3,10 +3,11 @@
 use crate::model::{ConversationId, Count, Message};
 use crate::store::{ConversationNumber, Gap, Place, Position, Snapshot, StoreError, TimelineItem};
 use crate::views::delivery::Reach;
+use crate::views::edits::narrow;
 
 use super::super::loads::Side;
 use super::super::reading::Beyond;
-use super::super::{FillFailure, TimelineAnchor, narrow, start};
+use super::super::{FillFailure, TimelineAnchor, start};
 use super::{Next, Phase, TimelineView, lower};
 
 /// The most messages of one question for history.

@@ -18,10 +18,11 @@ use super::loads::{Loads, Side};
 use super::reading::{self, Beyond, Bounds, Lower, Reading, Sizes};
 use super::start::{self, Aim, Found, Mark};
 use super::{
-    FillFailure, Loaded, TimelineAnchor, TimelineEdge, TimelineEdit, TimelineItem, TimelineOptions,
-    TimelineStart, TimelineUpdate, widen,
+    FillFailure, Loaded, TimelineAnchor, TimelineEdge, TimelineItem, TimelineOptions,
+    TimelineStart, TimelineUpdate,
 };
 use crate::views::delivery::Reach;
+use crate::views::edits::widen;
 use crate::views::{Version, Windows};
 
 /// The most items of a first window.
@@ -172,13 +173,7 @@ impl TimelineView {
     /// What changed since a version; none when that is the newest.
     #[must_use]
     pub fn update(&self, have: Version) -> Option<TimelineUpdate> {
-        let version = self.windows.version();
-        if have == version {
-            return None;
-        }
-        let plain = |item: Arc<TimelineItem>| (*item).clone();
-        let edits = self.windows.since(have).into_iter();
-        let edits = edits.map(|edit| TimelineEdit::from(edit.map(plain)));
+        let (version, edits) = self.windows.news(have)?;
         let Shown {
             older,
             newer,
@@ -188,7 +183,7 @@ impl TimelineView {
         Some(TimelineUpdate {
             version,
             seq: self.seq,
-            edits: edits.collect(),
+            edits,
             older,
             newer,
             anchor,

@@ -1,12 +1,10 @@
 //! What a view shows: the items of its window and what stands beside them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{Count, ItemKey};
 use crate::store::{ConversationRow, Snapshot, TimelineItem as Stored};
 use crate::views::Version;
-use crate::views::diff::Keyed;
 use crate::views::message::TimelineMessage;
 
 use super::super::loads::Side;
@@ -55,7 +53,7 @@ impl TimelineView {
             };
             items.extend(item);
         }
-        self.share(items)
+        self.windows.shared(items)
     }
 
     fn message_item(
@@ -74,17 +72,6 @@ impl TimelineView {
         }))
     }
 
-    /// Takes the items of the window before where they are the same: they are kept once.
-    fn share(&self, items: Vec<Arc<TimelineItem>>) -> Vec<Arc<TimelineItem>> {
-        let before = self.windows.newest().iter().map(|item| (item.key(), item));
-        let before: HashMap<_, _> = before.collect();
-        let shared = items.into_iter().map(|item| match before.get(&item.key) {
-            Some(known) if ***known == *item => Arc::clone(known),
-            _ => item,
-        });
-        shared.collect()
-    }
-
     /// Takes a window and what lies beyond it as what is shown, if it is different.
     pub(super) fn show(&mut self, items: Vec<Arc<TimelineItem>>, reading: Reading) {
         let Reading {
@@ -98,7 +85,7 @@ impl TimelineView {
         self.behind = behind;
         let shown = self.beside(&items);
         let is_new = self.windows.version() == Version::NONE;
-        if is_new || shown != self.shown || !same(&items, self.windows.newest()) {
+        if is_new || shown != self.shown || !self.windows.is_newest(&items) {
             self.shown = shown;
             self.windows.push(items);
         }
@@ -160,7 +147,7 @@ impl TimelineView {
             })
             .collect();
         let shown = self.beside(&items);
-        if shown != self.shown || !same(&items, self.windows.newest()) {
+        if shown != self.shown || !self.windows.is_newest(&items) {
             self.shown = shown;
             self.windows.push(items);
         }
@@ -182,10 +169,4 @@ fn first_unread_item(mark: &Mark) -> Arc<TimelineItem> {
             at_least: mark.at_least,
         },
     })
-}
-
-/// Whether two windows show the same; items that are kept once are compared by where they are.
-fn same(one: &[Arc<TimelineItem>], other: &[Arc<TimelineItem>]) -> bool {
-    let is_same = |(a, b): (&Arc<TimelineItem>, &Arc<TimelineItem>)| Arc::ptr_eq(a, b) || a == b;
-    one.len() == other.len() && one.iter().zip(other).all(is_same)
 }

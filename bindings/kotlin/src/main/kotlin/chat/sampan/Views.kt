@@ -62,6 +62,22 @@ data class ListState(
     }
 }
 
+/** What a list of unsent work shows at one moment. */
+data class OutboxListState(val version: ULong = 0uL, val rows: List<OutboxRow> = emptyList()) {
+    /** The state after an update that [OutboxList.next] answered to this state's version. */
+    fun applied(update: OutboxUpdate): OutboxListState {
+        val rows = ArrayList(rows)
+        for (edit in update.edits) when (edit) {
+            is OutboxEdit.Reset -> { rows.clear(); rows.addAll(edit.rows) }
+            is OutboxEdit.Insert -> rows.addAll(edit.at.toInt(), edit.rows)
+            is OutboxEdit.Remove -> rows.removeRange(edit.at, edit.count)
+            is OutboxEdit.Replace -> rows[edit.at.toInt()] = edit.row
+            is OutboxEdit.Move -> { rows.removeAt(edit.from.toInt()); rows.add(edit.to.toInt(), edit.row) }
+        }
+        return OutboxListState(update.version, rows)
+    }
+}
+
 private fun <T> ArrayList<T>.removeRange(at: UInt, count: UInt) {
     subList(at.toInt(), (at + count).toInt()).clear()
 }
@@ -83,6 +99,27 @@ val ConversationList.states: Flow<ListState>
         while (true) {
             state = state.applied(next(state.version) ?: break)
             emit(state)
+        }
+    }
+
+/** The states of the list of unsent work, from the present one on, until the view ends. */
+val OutboxList.states: Flow<OutboxListState>
+    get() = flow {
+        var state = OutboxListState()
+        while (true) {
+            state = state.applied(next(state.version) ?: break)
+            emit(state)
+        }
+    }
+
+/** The events in batches, each once, until the feed ends. A batch counts as taken when the next is wanted. */
+val EventFeed.batches: Flow<EventBatch>
+    get() = flow {
+        var last = 0uL
+        while (true) {
+            val batch = next(last) ?: break
+            emit(batch)
+            last = batch.last
         }
     }
 

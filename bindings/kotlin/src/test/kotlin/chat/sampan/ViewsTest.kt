@@ -30,7 +30,7 @@ class ViewsTest {
             talk.sendText("hello from Kotlin")
             val echo = timeline.states.first { it.items.isNotEmpty() }.items.single()
             val waiting = (echo.kind as TimelineItemKind.Message).message
-            assertEquals(Delivery.Waiting(Blocker.OFFLINE), waiting.delivery)
+            assertEquals(Delivery.Waiting(Blocker.Offline), waiting.delivery)
             val row = list.states.first { state -> state.rows.any { it.last != null } }.rows.single()
             assertEquals("hello from Kotlin", row.last?.words)
             assertEquals(1, row.unsent)
@@ -64,6 +64,30 @@ class ViewsTest {
             val all = async { timeline.states.toList() }
             timeline.end()
             assertTrue(all.await().size <= 1, "it ends, whenever the collection began")
+            engine.shutdown()
+        }
+    }
+
+    @Test
+    fun `the outbox says why a message waits, and a feed gives each event once`() = within {
+        engine(folder, "phone").use { engine ->
+            val ann = engine.client("ann")
+            val feed = ann.feed()
+            val talk = ann.createConversation("ben").conversation
+            talk.sendText("hello")
+            val outbox = ann.outboxList()
+            val rows = outbox.states.first { it.rows.size == 2 }.rows
+            assertEquals(listOf(OutboxKind.CREATE, OutboxKind.SEND), rows.map { it.kind })
+            assertEquals(Delivery.Waiting(Blocker.Offline), rows.last().delivery)
+            var said = 0
+            feed.batches.first { batch ->
+                assertEquals(0, batch.missed)
+                said += batch.events.count { it is Event.MessageAdded }
+                said > 0
+            }
+            assertEquals(1, said)
+            outbox.end()
+            assertEquals(emptyList<OutboxListState>(), outbox.states.toList())
             engine.shutdown()
         }
     }

@@ -1,0 +1,214 @@
+//! Numbered events for a program that must not miss one: they are kept until the next call names
+//! their number.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::callers::Callers;
+use super::publish::{QUEUE_MAX, Scope, Subscriber};
+use super::{ClientCore, Runtime};
+use crate::model::{Count, Event};
+
+/// The most events of one batch.
+const BATCH_MAX: usize = 1024;
+
+/// Some events of a feed, in order.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct EventBatch {
+    /// The number of the last event: the next call names it, and lets all up to it go.
+    pub last: u64,
+    /// How many events between the named number and the first of these are gone: the feed keeps 8,192
+    /// that nobody took. Read again what you follow.
+    pub missed: Count,
+    /// The events.
+    pub events: Vec<Event>,
+}
+
+/// The events of one client that were not taken yet.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    scope: Scope,
+    state: Mutex<State>,
+    /// Rings when there is something to take, and at the end.
+    bell: watch::Sender<u64>,
+    /// Whether the client signed out.
+    is_closed: watch::Receiver<bool>,
+    callers: Callers,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: VecDeque<Event>,
+    /// The number of the newest event; the first has number one.
+    last: u64,
+    is_over: bool,
+}
+
+impl Feed {
+    /// A feed of a client's events from now on.
+    pub(crate) fn open(runtime: &Runtime, client: &ClientCore) -> Arc<Self> {
+        let feed = Arc::new(Self {
+            scope: Scope::Client(client.id.clone()),
+            state: Mutex::default(),
+            bell: watch::Sender::default(),
+            is_closed: client.store.watch_closed(),
+            callers: runtime.callers.clone(),
+        });
+        runtime.publisher.add(&feed);
+        feed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The sections under this lock move values and nothing else.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        self.bell
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// The events after a number, once there is one; none at the end of the feed.
+    pub(crate) async fn next(&self, after: u64, limit: u32) -> Option<EventBatch> {
+        self.callers.outside(self.taken(after, limit)).await
+    }
+
+    async fn taken(&self, after: u64, limit: u32) -> Option<EventBatch> {
+        let limit = usize::try_from(limit).unwrap_or(BATCH_MAX);
+        let mut is_closed = self.is_closed.clone();
+        loop {
+            let mut bell = self.bell.subscribe();
+            if *is_closed.borrow_and_update() {
+                return None;
+            }
+            if let Some(known) = self.state().answer(after, limit.clamp(1, BATCH_MAX)) {
+                return known;
+            }
+            let changed = tokio::select! {
+                changed = bell.changed() => changed,
+                changed = is_closed.changed() => changed,
+            };
+            changed.ok()?;
+        }
+    }
+
+    /// Ends the feed: what waits is thrown away.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.events.clear();
+        state.is_over = true;
+        drop(state);
+        self.ring();
+    }
+}
+
+impl Subscriber for Feed {
+    fn push(&self, events: &[Event]) {
+        let mut state = self.state();
+        if state.is_over {
+            return;
+        }
+        for event in events.iter().filter(|event| self.scope.includes(event)) {
+            state.push(event.clone());
+        }
+        drop(state);
+        self.ring();
+    }
+
+    fn end(&self) {
+        self.state().is_over = true;
+        self.ring();
+    }
+}
+
+impl State {
+    fn push(&mut self, event: Event) {
+        if self.events.len() >= QUEUE_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+        self.last = self.last.saturating_add(1);
+    }
+
+    /// The answer to a call, where it has not to wait: a batch, or none at the end.
+    fn answer(&mut self, after: u64, limit: usize) -> Option<Option<EventBatch>> {
+        let batch = self.take(after, limit);
+        (batch.is_some() || self.is_over).then_some(batch)
+    }
+
+    /// Lets the events up to a number go, and answers some after it; none where there is none.
+    fn take(&mut self, after: u64, limit: usize) -> Option<EventBatch> {
+        // A number that was not given out yet stands for the newest.
+        let after = after.min(self.last);
+        let gone = self.gone();
+        let named = usize::try_from(after.saturating_sub(gone)).unwrap_or(usize::MAX);
+        self.events.drain(..named.min(self.events.len()));
+        let events: Vec<_> = self.events.iter().take(limit).cloned().collect();
+        if events.is_empty() {
+            return None;
+        }
+        let gone = self.gone();
+        Some(EventBatch {
+            last: gone.saturating_add(u64::try_from(events.len()).unwrap_or(u64::MAX)),
+            missed: Count(gone.saturating_sub(after)),
+            events,
+        })
+    }
+
+    /// The number of the newest event that is not kept any more.
+    fn gone(&self) -> u64 {
+        let kept = u64::try_from(self.events.len()).unwrap_or(u64::MAX);
+        debug_assert!(kept <= self.last, "each event has a number");
+        self.last.saturating_sub(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ClientId, CommitSeq, OutboxEntryId};
+
+    fn event(number: u64) -> Event {
+        Event::OutboxSettled {
+            client: ClientId::new("ann").unwrap(),
+            seq: CommitSeq(number),
+            entry: OutboxEntryId(number),
+        }
+    }
+
+    fn filled(count: u64) -> State {
+        let mut state = State::default();
+        (1..=count).for_each(|number| state.push(event(number)));
+        state
+    }
+
+    #[test]
+    fn events_are_kept_until_the_next_call_names_their_number() {
+        let mut state = filled(5);
+        let first = state.take(0, 2).unwrap();
+        assert_eq!((first.last, first.missed), (2, Count(0)));
+        assert_eq!(
+            state.take(0, 2),
+            Some(first),
+            "nobody received it: the same again"
+        );
+        let next = state.take(2, 10).unwrap();
+        assert_eq!(next.events, [event(3), event(4), event(5)]);
+        assert_eq!((next.last, next.missed), (5, Count(0)));
+        assert_eq!(state.take(5, 10), None);
+        assert_eq!(state.take(99, 10), None, "a number that is not given out");
+        assert!(state.events.is_empty());
+    }
+
+    #[test]
+    fn what_overflowed_is_counted_as_missed_and_the_numbers_go_on() {
+        let most = QUEUE_MAX as u64;
+        let mut state = filled(most + 10);
+        let batch = state.take(3, 1).unwrap();
+        assert_eq!((batch.last, batch.missed), (11, Count(7)));
+        assert_eq!(batch.events, [event(11)]);
+        assert_eq!(state.events.len(), QUEUE_MAX, "no more than that is kept");
+    }
+}

@@ -1,0 +1,86 @@
+//! What drives a list of unsent work: it is read when somebody asks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::live::{self, Live, Watched};
+use super::{ClientCore, Runtime};
+use crate::SampanError;
+use crate::store::{ConversationNumber, Store};
+use crate::views::{Holds, OutboxUpdate, OutboxView, Reach, Version};
+
+/// A list of unsent work that is being watched.
+#[derive(Debug)]
+pub(crate) struct LiveOutbox {
+    live: Live,
+    view: Mutex<OutboxView>,
+}
+
+impl LiveOutbox {
+    /// Opens a list: its rows are read on return.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub(crate) async fn open(
+        runtime: &Arc<Runtime>,
+        client: &Arc<ClientCore>,
+    ) -> Result<Arc<Self>, SampanError> {
+        let outbox = Arc::new(Self {
+            live: Live::new(runtime, client),
+            view: Mutex::new(OutboxView::new()),
+        });
+        let (own, reach, holds) = (Arc::clone(&outbox), client.reach(), client.board.holds());
+        let first = runtime.read(client, move |store| own.read(store, reach, &holds));
+        first.await?;
+        Ok(outbox)
+    }
+
+    fn view(&self) -> MutexGuard<'_, OutboxView> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, store: &Store, reach: Reach, holds: &Holds) -> Result<(), SampanError> {
+        let mut view = self.view();
+        if view.is_fresh(store.seq(), reach, holds) {
+            return Ok(());
+        }
+        Ok(view.refresh(&store.snapshot(), reach, holds)?)
+    }
+
+    /// What changed since a version, once something did; none when the view has ended.
+    pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<OutboxUpdate> {
+        live::next(self, have).await
+    }
+
+    /// Ends the view: those who wait are told.
+    pub(crate) fn end(&self) {
+        self.live.end();
+    }
+}
+
+impl Watched for LiveOutbox {
+    type Update = OutboxUpdate;
+
+    fn live(&self) -> &Live {
+        &self.live
+    }
+
+    fn concerns(&self) -> Option<ConversationNumber> {
+        None
+    }
+
+    async fn refresh(self: &Arc<Self>) {
+        let (Some(reach), Some(holds)) = (self.live.reach(), self.live.holds()) else {
+            return;
+        };
+        let own = Arc::clone(self);
+        let read = self.live.read(move |store| own.read(store, reach, &holds));
+        if let Some(Err(error)) = read.await {
+            log::warn!("the list of unsent work can't be read: {error}");
+        }
+    }
+
+    fn update(&self, have: Version) -> Option<OutboxUpdate> {
+        self.view().update(have)
+    }
+}

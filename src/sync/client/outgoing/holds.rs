@@ -1,0 +1,44 @@
+//! What the machine keeps back by itself, and until when: for whoever asks why something is not sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::ServiceRefusal;
+use crate::store::ConversationNumber;
+use crate::sync::client::Client;
+
+/// What is kept back although there is a session. Times are elapsed ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// Until when no message is sent: the service allows so many in a minute, or left one unanswered.
+    pub sends: Option<Duration>,
+    /// The same of all other commands.
+    pub others: Option<Duration>,
+    /// Conversations to which nothing is sent for now, because the service refused the last try.
+    pub refused: BTreeMap<ConversationNumber, RefusedLane>,
+}
+
+/// The content lane of a conversation, after the service refused for the time being.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedLane {
+    /// Until when it rests.
+    pub until: Duration,
+    /// What the service said.
+    pub refusal: ServiceRefusal,
+}
+
+impl Client {
+    /// What is kept back now, as the last step left it; nothing where nothing waits.
+    #[must_use]
+    pub fn holds(&self, now: Duration) -> Holds {
+        if !self.session.is_open() || self.sender.is_empty() {
+            return Holds::default();
+        }
+        let later = |at: Duration| (at > now).then_some(at);
+        Holds {
+            sends: later(self.paces.sends.ready_at()),
+            others: later(self.paces.others.ready_at()),
+            refused: self.sender.refused(now),
+        }
+    }
+}

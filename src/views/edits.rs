@@ -1,0 +1,111 @@
+//! The edits of each kind of view, as they cross into other languages: records and enums there know
+//! no type parameters, so each view has an enum of its own, made here.
+
+/// Makes the enum of a view's edits, and the way from and to [`super::Edit`].
+macro_rules! edits {
+    ($(#[$doc:meta])* $name:ident of $item:ident as $one:ident, $many:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
+        pub enum $name {
+            /// All of them anew. It comes first and alone; what stays has the key that it had.
+            Reset {
+                /// All of them, in order.
+                $many: Vec<$item>,
+            },
+            /// Neighbours are put in.
+            Insert {
+                /// Where the first of them stands then.
+                at: u32,
+                /// The neighbours, in order.
+                $many: Vec<$item>,
+            },
+            /// Neighbours are taken out.
+            Remove {
+                /// Where the first of them stands.
+                at: u32,
+                /// How many.
+                count: u32,
+            },
+            /// One is different and has the same key.
+            Replace {
+                /// Where it stands.
+                at: u32,
+                /// How it is now.
+                $one: $item,
+            },
+            /// One stands elsewhere and has the same key.
+            Move {
+                /// Where it stood.
+                from: u32,
+                /// Where it stands, counted after it was taken out.
+                to: u32,
+                /// How it is now.
+                $one: $item,
+            },
+        }
+
+        impl From<$crate::views::Edit<$item>> for $name {
+            fn from(edit: $crate::views::Edit<$item>) -> Self {
+                use $crate::views::Edit;
+                use $crate::views::edits::narrow;
+                match edit {
+                    Edit::Reset { items } => Self::Reset { $many: items },
+                    Edit::Insert { at, items } => Self::Insert {
+                        at: narrow(at),
+                        $many: items,
+                    },
+                    Edit::Remove { at, count } => Self::Remove {
+                        at: narrow(at),
+                        count: narrow(count),
+                    },
+                    Edit::Replace { at, item } => Self::Replace {
+                        at: narrow(at),
+                        $one: item,
+                    },
+                    Edit::Move { from, to, item } => Self::Move {
+                        from: narrow(from),
+                        to: narrow(to),
+                        $one: item,
+                    },
+                }
+            }
+        }
+
+        impl From<$name> for $crate::views::Edit<$item> {
+            fn from(edit: $name) -> Self {
+                use $crate::views::edits::widen;
+                match edit {
+                    $name::Reset { $many: items } => Self::Reset { items },
+                    $name::Insert { at, $many: items } => Self::Insert {
+                        at: widen(at),
+                        items,
+                    },
+                    $name::Remove { at, count } => Self::Remove {
+                        at: widen(at),
+                        count: widen(count),
+                    },
+                    $name::Replace { at, $one: item } => Self::Replace {
+                        at: widen(at),
+                        item,
+                    },
+                    $name::Move { from, to, $one: item } => Self::Move {
+                        from: widen(from),
+                        to: widen(to),
+                        item,
+                    },
+                }
+            }
+        }
+    };
+}
+
+pub(super) use edits;
+
+/// An index or a length that fits: windows are far smaller.
+pub(super) fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+pub(super) const fn widen(number: u32) -> usize {
+    number as usize
+}
