@@ -23,7 +23,8 @@ use super::state::registry::{Pending, Registry};
 use super::state::replay;
 use super::state::used_signatures::UsedSignatures;
 use super::upkeep::retention::Retention;
-use crate::storage::{Kind, Notification, Place, Storage, StorageError, Write};
+use super::upkeep::sweep::Swept;
+use crate::storage::{Kind, Notification, Place, Readers, Storage, StorageError, Write};
 
 /// When what has ended is looked for again after that failed.
 const SWEEP_AFTER_FAILURE: Duration = Duration::from_secs(60);
@@ -42,8 +43,8 @@ pub struct Core<S> {
     pub(super) stamps: Stamps,
     pub(super) used: UsedSignatures,
     pub(super) retention: Retention,
-    /// The client whose notifications the last sweep ended with.
-    pub(super) swept: Option<(AppId, ClientId)>,
+    /// How far the last sweep of notifications came.
+    pub(super) swept: Swept,
     /// What was done for the input at hand, counted.
     pub(super) meter: Meter,
     /// What the meter showed when the part at hand began.
@@ -65,7 +66,7 @@ impl<S: Storage> Core<S> {
             names: Names::new(entropy),
             stamps: Stamps::default(),
             used: UsedSignatures::default(),
-            swept: None,
+            swept: Swept::default(),
             meter: Meter::default(),
             part_began: 0,
             jobs: BTreeMap::new(),
@@ -422,7 +423,7 @@ impl<S: Storage> Core<S> {
     ) -> Result<(), Failure> {
         for notice in notices {
             let at = self.notice_time(now, &notice);
-            if notice.keeping == Keeping::Replayable {
+            if notice.keeping.is_kept() {
                 let writes = self.replays(app, at, &notice).await?;
                 self.storage.apply(writes).await?;
             }
@@ -431,7 +432,7 @@ impl<S: Storage> Core<S> {
                 let mut envelope = Envelope::notification(session.client.as_str(), at, command);
                 self.note_if_pushed(now, app, &session, &notice.command);
                 envelope.notification_type =
-                    (notice.keeping == Keeping::Replayable).then_some(Envelope::PERMANENT);
+                    notice.keeping.is_kept().then_some(Envelope::PERMANENT);
                 let connection = session.connection;
                 let envelope = Box::new(envelope);
                 effects.push(Effect::Send {
@@ -483,15 +484,15 @@ impl<S: Storage> Core<S> {
 
     fn notice_time(&mut self, now: Now, notice: &Notice) -> Timestamp {
         match notice.keeping {
-            // Clients ask for "everything after" such a time: no two may be the same.
-            Keeping::Replayable => self.stamps.next(),
             Keeping::Once => now.wall,
+            // Clients ask for "everything after" such a time: no two may be the same.
+            _ => self.stamps.next(),
         }
     }
 
-    /// The rows of a notification, for those whom it is addressed to. A client that never signed in
-    /// has none: it comes with nothing that it could have missed, and ids that somebody invented
-    /// cost nothing.
+    /// What is written of a notification for those who miss it. It is written once, whatever the
+    /// number of its readers. A client that never signed in is not named: it comes with nothing that it
+    /// could have missed, and ids that somebody invented cost nothing.
     async fn replays(
         &mut self,
         app: &AppId,
@@ -506,20 +507,47 @@ impl<S: Storage> Core<S> {
         };
         let sequence = self.sequence;
         self.sequence = self.sequence.wrapping_add(1);
-        let mut writes = Vec::new();
-        for client in clients {
-            if self.storage.client(app, client).await?.is_none() {
-                continue;
+        let (readers, item) = match &notice.keeping {
+            Keeping::Once => return Ok(Vec::new()),
+            Keeping::Members(id) => (Readers::Members(id.clone()), Some(item)),
+            Keeping::TooLarge(id) => (Readers::Members(id.clone()), None),
+            Keeping::Named => (
+                Readers::Clients(self.known(app, clients).await?),
+                Some(item),
+            ),
+            Keeping::Each => {
+                let known = self.known(app, clients).await?;
+                let kept = known.into_iter().map(|client| Notification {
+                    client,
+                    at,
+                    sequence,
+                    item: item.clone(),
+                });
+                let put = |kept| Write::PutNotification(app.clone(), kept);
+                return Ok(kept.map(put).collect());
             }
-            let kept = Notification {
-                client: client.clone(),
-                at,
-                sequence,
-                item: item.clone(),
-            };
-            writes.push(Write::PutNotification(app.clone(), kept));
+        };
+        if readers == Readers::Clients(Vec::new()) {
+            return Ok(Vec::new());
         }
-        Ok(writes)
+        let kept = crate::storage::Notice {
+            readers,
+            at,
+            sequence,
+            item,
+        };
+        Ok(vec![Write::PutNotice(app.clone(), kept)])
+    }
+
+    /// Those of the clients that ever signed in.
+    async fn known(&self, app: &AppId, clients: &[ClientId]) -> Result<Vec<ClientId>, Failure> {
+        let mut known = Vec::new();
+        for client in clients {
+            if self.storage.client(app, client).await?.is_some() {
+                known.push(client.clone());
+            }
+        }
+        Ok(known)
     }
 
     fn audience(&self, app: &AppId, audience: &Audience) -> Vec<SessionId> {

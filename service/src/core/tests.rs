@@ -13,6 +13,7 @@ use sampan::wire::generated::{
 use sampan::wire::{Command, Envelope, OfflineMode, Op, Serial};
 
 mod access;
+mod amplification;
 mod clock;
 mod commands;
 mod first_generation;

@@ -17,8 +17,13 @@
 //! | `i` | app, conversation, message | the time of a message |
 //! | `k` | app, conversation, sender, token | the place of the message sent with that token |
 //! | `p` | app, conversation, patch time, message | the time of a patched message |
-//! | `n` | app, client, time, sequence | a notification |
 //! | `a` | app, time, message | a broadcast to all clients of the app |
+//! | `h` | app, conversation, number | the columns of a conversation that has many: first all, then what changed |
+//! | `n` | app, client, time, sequence | a notification for this client alone |
+//! | `o` | app, conversation, time, sequence | a notification for the members of a conversation |
+//! | `g` | app, time, sequence | a notification for some clients |
+//! | `f` | app, client, time, sequence | nothing; finds the notifications for some clients |
+//! | `q` | app, client, conversation, time, message | nothing; written by schema 1, read once (`upgrade.rs`) |
 //! | `l` | app, conversation, list, client | nothing; blocked or silenced |
 //!
 //! Texts carry their length in front, so one text is never another's prefix; the last one of a key
@@ -51,7 +56,7 @@ impl Key {
         self
     }
 
-    fn time(mut self, time: Timestamp) -> Self {
+    pub(super) fn time(mut self, time: Timestamp) -> Self {
         self.0
             .extend_from_slice(&(time.as_millis() ^ i64::MIN).to_be_bytes());
         self
@@ -244,6 +249,70 @@ pub(super) fn broadcasts(app: &AppId) -> Key {
     Key::tagged(b'a').text(app.as_str())
 }
 
+pub(super) fn all_notices() -> Key {
+    Key::tagged(b'o')
+}
+
+pub(super) fn notices(app: &AppId, conversation: &ConversationId) -> Key {
+    all_notices().text(app.as_str()).text(conversation.as_str())
+}
+
+pub(super) fn notices_at(app: &AppId, conversation: &ConversationId, at: Timestamp) -> Key {
+    notices(app, conversation).time(at)
+}
+
+pub(super) fn notice(
+    app: &AppId,
+    conversation: &ConversationId,
+    at: Timestamp,
+    sequence: u32,
+) -> Key {
+    notices_at(app, conversation, at).number(sequence)
+}
+
+pub(super) fn single_notices(app: &AppId) -> Key {
+    Key::tagged(b'g').text(app.as_str())
+}
+
+pub(super) fn single_notices_at(app: &AppId, at: Timestamp) -> Key {
+    single_notices(app).time(at)
+}
+
+pub(super) fn single_notice(app: &AppId, at: Timestamp, sequence: u32) -> Key {
+    single_notices_at(app, at).number(sequence)
+}
+
+pub(super) fn all_references() -> Key {
+    Key::tagged(b'f')
+}
+
+pub(super) fn references(app: &AppId, client: &ClientId) -> Key {
+    all_references().text(app.as_str()).text(client.as_str())
+}
+
+pub(super) fn references_at(app: &AppId, client: &ClientId, at: Timestamp) -> Key {
+    references(app, client).time(at)
+}
+
+pub(super) fn reference(app: &AppId, client: &ClientId, at: Timestamp, sequence: u32) -> Key {
+    references_at(app, client, at).number(sequence)
+}
+
+pub(super) fn columns(app: &AppId, conversation: &ConversationId) -> Key {
+    Key::tagged(b'h')
+        .text(app.as_str())
+        .text(conversation.as_str())
+}
+
+pub(super) fn columns_part(app: &AppId, conversation: &ConversationId, part: u32) -> Key {
+    columns(app, conversation).number(part)
+}
+
+/// Messages that were not acknowledged in push mode, as schema 1 kept them.
+pub(super) fn all_pendings() -> Key {
+    Key::tagged(b'q')
+}
+
 pub(super) fn bans(app: &AppId, conversation: &ConversationId, ban: Ban) -> Key {
     let list = match ban {
         Ban::Blocked => "b",
@@ -289,6 +358,13 @@ impl<'a> Parts<'a> {
         let (time, rest) = self.0.split_first_chunk::<8>().ok_or(DAMAGED)?;
         self.0 = rest;
         Ok(Timestamp::from_millis(i64::from_be_bytes(*time) ^ i64::MIN))
+    }
+
+    /// The next number.
+    pub(super) fn number(&mut self) -> Result<u32, StorageError> {
+        let (number, rest) = self.0.split_first_chunk::<4>().ok_or(DAMAGED)?;
+        self.0 = rest;
+        Ok(u32::from_be_bytes(*number))
     }
 
     /// The last text.

@@ -11,7 +11,7 @@ use super::key::{self, Key};
 use super::{Order, StorageError, Work};
 
 /// The schema that this build writes.
-const SCHEMA: u8 = 1;
+const SCHEMA: u8 = 2;
 
 /// A key with its value.
 pub(super) type Row = (Vec<u8>, Vec<u8>);
@@ -80,6 +80,11 @@ impl<M: Map> Keyed<M> {
         let schema = key::schema().into_bytes();
         match storage.map.get(&schema)?.as_deref() {
             Some(&[SCHEMA]) => {}
+            Some(&[1]) => {
+                storage.upgrade()?;
+                storage.batch.insert(schema, Some(vec![SCHEMA]));
+                storage.commit_now()?;
+            }
             Some(&[found]) if found > SCHEMA => {
                 return Err(StorageError::NewerSchema {
                     found,
@@ -97,6 +102,12 @@ impl<M: Map> Keyed<M> {
             }
         }
         Ok(storage)
+    }
+
+    /// Ends, and gives the map back.
+    #[cfg(test)]
+    pub(super) fn into_map(self) -> M {
+        self.map
     }
 
     pub(super) fn commit_now(&mut self) -> Result<(), StorageError> {

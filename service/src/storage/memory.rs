@@ -18,6 +18,18 @@ impl MemoryStorage {
     pub fn empty() -> Result<Self, StorageError> {
         Self::open(MemoryMap::default())
     }
+
+    /// A storage of these rows.
+    #[cfg(test)]
+    pub(super) fn of_rows(rows: BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Self, StorageError> {
+        Self::open(MemoryMap(rows))
+    }
+
+    /// All rows that were committed.
+    #[cfg(test)]
+    pub(super) fn into_rows(self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.into_map().0
+    }
 }
 
 /// Committed rows in a sorted map.

@@ -7,6 +7,9 @@
 //! | `question.rs`, `write.rs` | [`Storage`] over such a map |
 //! | `key.rs`, `codec.rs` | how rows are found and written |
 //! | `backup.rs` | a copy of a committed state, and the proof that it is whole |
+//! | `conversation.rs`, `columns.rs` | a conversation's row, and what changed of columns that are many |
+//! | `missed.rs` | what a client missed, out of all rows that it is told by |
+//! | `upgrade.rs` | data of an older schema |
 //! | `redb.rs` | the map on disk (docs/decisions/0002-redb.md) |
 //! | `memory.rs` | the map in memory, for simulations and tests |
 //!
@@ -17,14 +20,18 @@
 
 mod backup;
 mod codec;
+mod columns;
+mod conversation;
 mod key;
 mod keyed;
 mod memory;
+mod missed;
 mod question;
 mod record;
 mod redb;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod write;
 
 use std::future::Future;
@@ -33,9 +40,10 @@ use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
 pub use self::backup::{Backup, BackupError, Snapshot};
 pub use self::memory::MemoryStorage;
+pub(crate) use self::missed::NOTICES_KEPT_MAX;
 pub use self::record::{
-    Ban, Body, Broadcast, Client, Clock, Conversation, Kind, Member, Message, Notification, Place,
-    Revocation, Role, Token, Write,
+    Ban, Body, Broadcast, Client, Clock, Conversation, Kind, Member, Message, Missed, Notice,
+    Notification, Place, Readers, Revocation, Role, Token, Write,
 };
 pub use self::redb::RedbStorage;
 
@@ -244,14 +252,31 @@ pub trait Storage {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Message>, StorageError>>;
 
-    /// Notifications of a client after `since`, oldest first.
+    /// Notifications of a client after `since`, oldest first: its own, and those of the conversations
+    /// that it is a member of, since it joined.
     fn notifications(
         &self,
         app: &AppId,
         client: &ClientId,
         since: Timestamp,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<Notification>, StorageError>>;
+    ) -> impl Future<Output = Result<Missed, StorageError>>;
+
+    /// Conversations for whose members notices are kept, by app and id, from behind `after`.
+    fn noticed(
+        &self,
+        after: Option<&(AppId, ConversationId)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(AppId, ConversationId)>, StorageError>>;
+
+    /// The time of the newest notice of a conversation that `newer` others came after; none if so
+    /// many are not kept.
+    fn noticed_before(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        newer: usize,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StorageError>>;
 
     /// Clients for whom notifications are kept, by app and id, from behind `after`.
     fn notified(

@@ -4,11 +4,11 @@ use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 use serde::de::DeserializeOwned;
 
 use super::codec::decode;
-use super::key::{self, Parts};
+use super::key::{self, Key, Parts};
 use super::keyed::{DAMAGED_ID, Keyed, Map, Row};
 use super::record::{
-    Ban, Broadcast, Client, Clock, Conversation, Member, Message, Notification, Place, Revocation,
-    Token, Write,
+    Ban, Broadcast, Client, Clock, Conversation, Member, Message, Missed, Place, Revocation, Token,
+    Write,
 };
 use super::{Edge, Order, Snapshot, Span, Storage, StorageError, Work};
 
@@ -51,7 +51,7 @@ impl<M: Map> Storage for Keyed<M> {
         app: &AppId,
         id: &ConversationId,
     ) -> Result<Option<Conversation>, StorageError> {
-        self.record(&key::conversation(app, id))
+        self.whole_conversation(app, id)
     }
 
     async fn unique_conversation(
@@ -78,7 +78,9 @@ impl<M: Map> Storage for Keyed<M> {
             Some(id) => key::conversation(app, id).next(),
             None => all.clone().into_bytes(),
         };
-        records(&self.rows(&from, &all.end(), Order::OldestFirst, limit)?)
+        let heads = self.rows(&from, &all.end(), Order::OldestFirst, limit)?;
+        let whole = heads.iter().map(|(_, head)| self.whole(app, decode(head)?));
+        whole.collect()
     }
 
     async fn ended_conversations(
@@ -215,10 +217,41 @@ impl<M: Map> Storage for Keyed<M> {
         client: &ClientId,
         since: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Notification>, StorageError> {
-        let from = key::notifications_at(app, client, since).end();
-        let to = key::notifications(app, client).end();
-        records(&self.rows(&from, &to, Order::OldestFirst, limit)?)
+    ) -> Result<Missed, StorageError> {
+        self.missed(app, client, since, limit)
+    }
+
+    async fn noticed(
+        &self,
+        after: Option<&(AppId, ConversationId)>,
+        limit: usize,
+    ) -> Result<Vec<(AppId, ConversationId)>, StorageError> {
+        let all = key::all_notices();
+        let mut from = match after {
+            Some((app, conversation)) => key::notices(app, conversation).end(),
+            None => all.clone().into_bytes(),
+        };
+        let to = all.clone().end();
+        let mut conversations = Vec::new();
+        while conversations.len() < limit {
+            let rows = self.rows(&from, &to, Order::OldestFirst, 1)?;
+            let Some((row, _)) = rows.first() else { break };
+            let mut parts = Parts::after(row, all.len())?;
+            let app = AppId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
+            let id = ConversationId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
+            from = key::notices(&app, &id).end();
+            conversations.push((app, id));
+        }
+        Ok(conversations)
+    }
+
+    async fn noticed_before(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        newer: usize,
+    ) -> Result<Option<Timestamp>, StorageError> {
+        self.time_before(&key::notices(app, conversation), newer)
     }
 
     async fn notified(
@@ -226,23 +259,21 @@ impl<M: Map> Storage for Keyed<M> {
         after: Option<&(AppId, ClientId)>,
         limit: usize,
     ) -> Result<Vec<(AppId, ClientId)>, StorageError> {
-        let all = key::all_notifications();
-        let mut from = match after {
-            Some((app, client)) => key::notifications(app, client).end(),
-            None => all.clone().into_bytes(),
+        let next = |all: Key, of: fn(&AppId, &ClientId) -> Key| {
+            let from = match after {
+                Some((app, client)) => of(app, client).end(),
+                None => all.clone().into_bytes(),
+            };
+            self.first_clients(&all, from, of, limit)
         };
-        let to = all.clone().end();
-        let mut clients = Vec::new();
-        while clients.len() < limit {
-            // One row of each client, and on behind its last.
-            let rows = self.rows(&from, &to, Order::OldestFirst, 1)?;
-            let Some((row, _)) = rows.first() else { break };
-            let mut parts = Parts::after(row, all.len())?;
-            let app = AppId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
-            let client = ClientId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
-            from = key::notifications(&app, &client).end();
-            clients.push((app, client));
-        }
+        let own = next(key::all_notifications(), key::notifications)?;
+        let named = next(key::all_references(), key::references)?;
+        let mut clients: Vec<_> = own.into_iter().chain(named).collect();
+        // By the order of their keys, so that the next call goes on behind the last.
+        let place = |it: &(AppId, ClientId)| key::notifications(&it.0, &it.1).into_bytes();
+        clients.sort_by_cached_key(place);
+        clients.dedup();
+        clients.truncate(limit);
         Ok(clients)
     }
 
@@ -252,12 +283,9 @@ impl<M: Map> Storage for Keyed<M> {
         client: &ClientId,
         newer: usize,
     ) -> Result<Option<Timestamp>, StorageError> {
-        let prefix = key::notifications(app, client);
-        let (from, to) = (prefix.clone().into_bytes(), prefix.clone().end());
-        let rows = self.rows(&from, &to, Order::NewestFirst, newer.saturating_add(1))?;
-        rows.get(newer)
-            .map(|(row, _)| Parts::after(row, prefix.len())?.time())
-            .transpose()
+        let own = self.time_before(&key::notifications(app, client), newer)?;
+        let named = self.time_before(&key::references(app, client), newer)?;
+        Ok(own.max(named))
     }
 
     async fn broadcasts(
@@ -352,8 +380,42 @@ impl<M: Map> Storage for Keyed<M> {
     }
 }
 
+impl<M: Map> Keyed<M> {
+    /// The time of the newest row behind a prefix that `newer` others come after.
+    fn time_before(&self, prefix: &Key, newer: usize) -> Result<Option<Timestamp>, StorageError> {
+        let (from, to) = (prefix.clone().into_bytes(), prefix.clone().end());
+        let rows = self.rows(&from, &to, Order::NewestFirst, newer.saturating_add(1))?;
+        rows.get(newer)
+            .map(|(row, _)| Parts::after(row, prefix.len())?.time())
+            .transpose()
+    }
+
+    /// Clients that have rows of a kind, each once.
+    fn first_clients(
+        &self,
+        all: &Key,
+        mut from: Vec<u8>,
+        of: fn(&AppId, &ClientId) -> Key,
+        limit: usize,
+    ) -> Result<Vec<(AppId, ClientId)>, StorageError> {
+        let to = all.clone().end();
+        let mut clients = Vec::new();
+        while clients.len() < limit {
+            // One row of each client, and on behind its last.
+            let rows = self.rows(&from, &to, Order::OldestFirst, 1)?;
+            let Some((row, _)) = rows.first() else { break };
+            let mut parts = Parts::after(row, all.len())?;
+            let app = AppId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
+            let client = ClientId::new(parts.text()?).map_err(|_| DAMAGED_ID)?;
+            from = of(&app, &client).end();
+            clients.push((app, client));
+        }
+        Ok(clients)
+    }
+}
+
 /// A time that is a value.
-fn time_of(bytes: &[u8]) -> Result<Timestamp, StorageError> {
+pub(super) fn time_of(bytes: &[u8]) -> Result<Timestamp, StorageError> {
     <[u8; 8]>::try_from(bytes)
         .map(|bytes| Timestamp::from_millis(i64::from_be_bytes(bytes)))
         .map_err(|_| StorageError::Damaged {

@@ -277,7 +277,7 @@ pub struct Broadcast {
     pub good_until: Timestamp,
 }
 
-/// A notification that can be read again over REST after a broken connection.
+/// A notification of one client alone that can be read again over REST after a broken connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
     /// For whom.
@@ -290,6 +290,38 @@ pub struct Notification {
     pub sequence: u32,
     /// The flattened command as JSON.
     pub item: Map<String, Value>,
+}
+
+/// A notification that several clients can read again: it is kept once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// Who reads it.
+    pub readers: Readers,
+    /// When it was sent (`serverTs`).
+    pub at: Timestamp,
+    /// Its place among those of the same time.
+    pub sequence: u32,
+    /// The flattened command as JSON; none for one that is too large to be kept: who missed it asks
+    /// for everything anew.
+    pub item: Option<Map<String, Value>>,
+}
+
+/// Who reads a notice that is kept once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// Every member of a conversation, from the moment it joined.
+    Members(ConversationId),
+    /// These clients, wherever they are members.
+    Clients(Vec<ClientId>),
+}
+
+/// What a client missed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Missed {
+    /// What is kept, oldest first.
+    pub notifications: Vec<Notification>,
+    /// Whether there may have been more than is kept.
+    pub is_partial: bool,
 }
 
 /// The two lists a conversation keeps of clients that may not do something.
@@ -339,7 +371,7 @@ pub enum Write {
     PutMessage(AppId, ConversationId, Message),
     /// Forgets a message, its token and its patch.
     DropMessage(AppId, ConversationId, Place),
-    /// Keeps a notification.
+    /// Keeps a notification for one client.
     PutNotification(AppId, Notification),
     /// Forgets the notifications of a client up to and including a time.
     DropNotifications(AppId, ClientId, Timestamp),
@@ -347,6 +379,12 @@ pub enum Write {
     PutBroadcast(AppId, Broadcast),
     /// Forgets a broadcast; its message is another row.
     DropBroadcast(AppId, Place),
+    /// Keeps a notification once for all its readers.
+    PutNotice(AppId, Notice),
+    /// Forgets the notices of a conversation's members up to and including a time.
+    DropNotices(AppId, ConversationId, Timestamp),
+    /// Forgets notices for single clients up to and including a time, at most so many, the oldest first.
+    DropSingleNotices(AppId, Timestamp, usize),
     /// Puts a client on a list of a conversation.
     PutBan(AppId, ConversationId, Ban, ClientId),
     /// Takes a client off a list.

@@ -143,7 +143,30 @@ fn writes() -> impl Strategy<Value = Write> {
                 item: serde_json::Map::new()
             },
         )),
-        (small, 0i64..5).prop_map(|(n, t)| Write::DropNotifications(app(), who(n), at(t))),
+        (small.clone(), 0i64..5).prop_map(|(n, t)| Write::DropNotifications(app(), who(n), at(t))),
+        (prop::option::of(small.clone()), 0i64..5, 3u32..9).prop_map(|(n, t, sequence)| {
+            let readers = n.map_or_else(
+                || Readers::Clients(vec![who(0), who(2)]),
+                |n| Readers::Members(cid(n)),
+            );
+            let item = (sequence % 3 > 0).then(serde_json::Map::new);
+            let notice = Notice {
+                readers,
+                at: at(t),
+                sequence,
+                item,
+            };
+            Write::PutNotice(app(), notice)
+        }),
+        (small.clone(), 0i64..5).prop_map(|(n, t)| Write::DropNotices(app(), cid(n), at(t))),
+        (0i64..5).prop_map(|t| Write::DropSingleNotices(app(), at(t), 2)),
+        (small, 0usize..4).prop_map(|(n, length)| {
+            let mut row = conversation(n, None);
+            let long = ["x", "y"].map(|letter| letter.repeat(300 * length));
+            row.columns.insert("long".into(), long.to_vec().into());
+            row.columns.insert("n".into(), length.into());
+            Write::PutConversation(app(), row)
+        }),
     ]
 }
 
@@ -176,6 +199,10 @@ fn picture(storage: &impl Storage) -> String {
         seen.push(format!(
             "{:?}",
             now(storage.notifications(&app, &p, at(1), 9)).unwrap()
+        ));
+        seen.push(format!(
+            "{:?}",
+            now(storage.noticed_before(&app, &c, 1)).unwrap()
         ));
         seen.push(format!(
             "{:?}",
@@ -220,6 +247,11 @@ fn picture(storage: &impl Storage) -> String {
     seen.push(format!(
         "{:?}",
         now(storage.conversations(&app, Some(&cid(0)), 9)).unwrap()
+    ));
+    seen.push(format!(
+        "{:?} {:?}",
+        now(storage.noticed(None, 2)).unwrap(),
+        now(storage.notified(None, 2)).unwrap()
     ));
     seen.push(format!(
         "{:?}",
@@ -293,4 +325,146 @@ fn a_message_is_found_by_its_id_and_by_its_token_for_as_long_as_it_is_kept() {
         now(storage.message_place(&app(), &cid(0), &sent.id)).unwrap(),
         None
     );
+}
+
+fn notice(readers: Readers, time: i64, item: Option<&str>) -> Notice {
+    let item = item.map(|cmd| serde_json::Map::from_iter([("cmd".to_owned(), cmd.into())]));
+    Notice {
+        readers,
+        at: at(time),
+        sequence: 0,
+        item,
+    }
+}
+
+/// What a client is told that it missed: the times, and whether there may have been more.
+fn missed(storage: &MemoryStorage, client: u8, since: i64, limit: usize) -> (Vec<i64>, bool) {
+    let missed = now(storage.notifications(&app(), &who(client), at(since), limit)).unwrap();
+    let times = missed.notifications.iter().map(|one| one.at.as_millis());
+    (times.collect(), missed.is_partial)
+}
+
+#[test]
+fn a_notice_is_read_by_members_since_they_joined_and_by_those_it_names() {
+    let mut storage = MemoryStorage::empty().unwrap();
+    let later = Member {
+        joined_at: at(5),
+        ..member(1, 0)
+    };
+    let own = Notification {
+        client: who(0),
+        at: at(7),
+        sequence: 0,
+        item: serde_json::Map::new(),
+    };
+    let members = || Readers::Members(cid(0));
+    now(storage.apply(vec![
+        Write::PutConversation(app(), conversation(0, None)),
+        Write::PutMember(app(), cid(0), member(0, 0)),
+        Write::PutMember(app(), cid(0), later),
+        Write::PutNotice(app(), notice(members(), 3, Some("a"))),
+        Write::PutNotice(app(), notice(members(), 5, Some("b"))),
+        Write::PutNotice(
+            app(),
+            notice(Readers::Clients(vec![who(0), who(2)]), 6, Some("c")),
+        ),
+        Write::PutNotification(app(), own),
+    ]))
+    .unwrap();
+    assert_eq!(missed(&storage, 0, 0, 9), (vec![3, 5, 6, 7], false));
+    assert_eq!(missed(&storage, 0, 3, 2), (vec![5, 6], false));
+    assert_eq!(missed(&storage, 1, 0, 9), (vec![5], false));
+    assert_eq!(missed(&storage, 2, 0, 9), (vec![6], false));
+    now(storage.apply(vec![Write::PutNotice(app(), notice(members(), 8, None))])).unwrap();
+    assert_eq!(missed(&storage, 1, 0, 9), (vec![5], true));
+    now(storage.apply(vec![
+        Write::DropSingleNotices(app(), at(6), 9),
+        Write::DropNotifications(app(), who(0), at(7)),
+        Write::DropNotices(app(), cid(0), at(3)),
+    ]))
+    .unwrap();
+    assert_eq!(missed(&storage, 0, 0, 9), (vec![5], true));
+}
+
+#[test]
+fn a_small_change_of_large_columns_writes_little_and_reads_whole() {
+    let mut storage = MemoryStorage::empty().unwrap();
+    let mut row = conversation(0, None);
+    row.columns.insert("long".into(), "x".repeat(16_000).into());
+    now(storage.apply(vec![Write::PutConversation(app(), row.clone())])).unwrap();
+    let before = storage.work().written_bytes;
+    for n in 0..100 {
+        row.columns.insert("n".into(), n.into());
+        now(storage.apply(vec![Write::PutConversation(app(), row.clone())])).unwrap();
+        let read = now(storage.conversation(&app(), &cid(0))).unwrap();
+        assert_eq!(read.as_ref(), Some(&row));
+    }
+    let each = (storage.work().written_bytes - before) / 100;
+    assert!(each < 2_000, "{each} bytes for a change");
+    row.columns.remove("long");
+    now(storage.apply(vec![Write::PutConversation(app(), row.clone())])).unwrap();
+    let listed = now(storage.conversations(&app(), None, 9)).unwrap();
+    assert_eq!(listed, vec![row]);
+    now(storage.apply(vec![Write::DropConversation(app(), cid(0))])).unwrap();
+    assert_eq!(now(storage.conversation(&app(), &cid(0))).unwrap(), None);
+}
+
+#[test]
+fn data_of_schema_1_is_read_on_with_what_waited_in_push_mode() {
+    let mut map = std::collections::BTreeMap::new();
+    let text = |text: &str| {
+        let mut bytes = u16::try_from(text.len()).unwrap().to_be_bytes().to_vec();
+        bytes.extend_from_slice(text.as_bytes());
+        bytes
+    };
+    let time = |at: i64| (at ^ i64::MIN).to_be_bytes().to_vec();
+    let queue = |at: i64| {
+        let parts = [
+            text("app"),
+            text("p0"),
+            text("c0"),
+            time(at),
+            b"m1".to_vec(),
+        ];
+        [vec![b'q'], parts.concat()].concat()
+    };
+    map.insert(queue(7), Vec::new());
+    map.insert(queue(9), Vec::new());
+    map.insert(vec![b's'], vec![1]);
+    let own = Member {
+        received_until: at(20),
+        queued: false,
+        ..member(0, 0)
+    };
+    let row = [vec![1], rmp_serde::to_vec_named(&own).unwrap()].concat();
+    map.insert(
+        [vec![b'm'], text("app"), text("c0"), b"p0".to_vec()].concat(),
+        row,
+    );
+    let old = Notification {
+        client: who(0),
+        at: at(4),
+        sequence: 1,
+        item: serde_json::Map::new(),
+    };
+    let row = [vec![1], rmp_serde::to_vec_named(&old).unwrap()].concat();
+    let key = [
+        vec![b'n'],
+        text("app"),
+        text("p0"),
+        time(4),
+        vec![0, 0, 0, 1],
+    ]
+    .concat();
+    map.insert(key, row);
+    let storage = MemoryStorage::of_rows(map).unwrap();
+    let member = now(storage.member(&app(), &cid(0), &who(0)))
+        .unwrap()
+        .unwrap();
+    assert!(member.queued);
+    assert_eq!(member.received_until, at(6));
+    assert_eq!(missed(&storage, 0, 0, 9), (vec![4], false));
+    let rows = storage.into_rows();
+    assert_eq!(rows.get(&vec![b's']), Some(&vec![2]));
+    assert!(rows.keys().all(|key| key.first() != Some(&b'q')));
 }

@@ -3,9 +3,9 @@
 use sampan::model::{AppId, ClientId, ConversationId};
 
 use super::codec::encode;
-use super::key::{self, Parts};
+use super::key::{self, Key, Parts};
 use super::keyed::{DAMAGED_ID, Keyed, Map};
-use super::record::{Conversation, Message, Place, Token, Write};
+use super::record::{Conversation, Message, Notice, Place, Readers, Token, Write};
 use super::{Order, StorageError};
 
 impl<M: Map> Keyed<M> {
@@ -59,11 +59,23 @@ impl<M: Map> Keyed<M> {
                 self.put(key, encode(&row)?);
             }
             Write::DropNotifications(app, client, until) => {
-                let from = key::notifications(&app, &client).into_bytes();
-                let to = key::notifications_at(&app, &client, until).end();
-                for (key, _) in self.rows(&from, &to, Order::OldestFirst, usize::MAX)? {
-                    self.drop_bytes(key);
-                }
+                let own = key::notifications(&app, &client);
+                let until_own = key::notifications_at(&app, &client, until);
+                self.drop_between(own, until_own, usize::MAX)?;
+                let named = key::references(&app, &client);
+                let until_named = key::references_at(&app, &client, until);
+                self.drop_between(named, until_named, usize::MAX)?;
+            }
+            Write::PutNotice(app, notice) => self.put_notice(&app, &notice)?,
+            Write::DropNotices(app, conversation, until) => {
+                let all = key::notices(&app, &conversation);
+                let until = key::notices_at(&app, &conversation, until);
+                self.drop_between(all, until, usize::MAX)?;
+            }
+            Write::DropSingleNotices(app, until, limit) => {
+                let all = key::single_notices(&app);
+                let until = key::single_notices_at(&app, until);
+                self.drop_between(all, until, limit)?;
             }
             Write::PutBroadcast(app, row) => {
                 self.put(key::broadcast(&app, &row.place), encode(&row)?);
@@ -79,6 +91,30 @@ impl<M: Map> Keyed<M> {
         Ok(())
     }
 
+    /// Drops rows from the first key to those that begin with the last, the oldest first.
+    fn drop_between(&mut self, first: Key, last: Key, limit: usize) -> Result<(), StorageError> {
+        for (key, _) in self.rows(&first.into_bytes(), &last.end(), Order::OldestFirst, limit)? {
+            self.drop_bytes(key);
+        }
+        Ok(())
+    }
+
+    /// The notice once; clients that cannot find it by a conversation find it by a row without a value.
+    fn put_notice(&mut self, app: &AppId, notice: &Notice) -> Result<(), StorageError> {
+        let (at, sequence) = (notice.at, notice.sequence);
+        let key = match &notice.readers {
+            Readers::Members(conversation) => key::notice(app, conversation, at, sequence),
+            Readers::Clients(clients) => {
+                for client in clients {
+                    self.put(key::reference(app, client, at, sequence), Vec::new());
+                }
+                key::single_notice(app, at, sequence)
+            }
+        };
+        self.put(key, encode(&notice.item)?);
+        Ok(())
+    }
+
     fn drop_token(&mut self, app: &AppId, digest: &str) -> Result<(), StorageError> {
         if let Some(token) = self.record::<Token>(&key::token(app, digest))? {
             self.drop_row(key::token_end(token.expires_at, app, digest));
@@ -88,11 +124,11 @@ impl<M: Map> Keyed<M> {
     }
 
     fn put_conversation(&mut self, app: &AppId, row: &Conversation) -> Result<(), StorageError> {
-        let before = self.record::<Conversation>(&key::conversation(app, &row.id))?;
-        if let Some(unique_id) = before.and_then(|before| before.unique_id)
-            && row.unique_id.as_ref() != Some(&unique_id)
+        let before = self.head(app, &row.id)?;
+        if let Some(unique_id) = before.as_ref().and_then(|before| before.unique_id.as_ref())
+            && row.unique_id.as_ref() != Some(unique_id)
         {
-            self.drop_unique(app, &unique_id, &row.id)?;
+            self.drop_unique(app, unique_id, &row.id)?;
         }
         if let Some(unique_id) = &row.unique_id {
             self.put(
@@ -103,12 +139,11 @@ impl<M: Map> Keyed<M> {
         if let Some(ends) = row.expires_at {
             self.put(key::expiry(ends, app, &row.id), Vec::new());
         }
-        self.put(key::conversation(app, &row.id), encode(row)?);
-        Ok(())
+        self.put_head(app, row, before)
     }
 
     fn drop_conversation(&mut self, app: &AppId, id: &ConversationId) -> Result<(), StorageError> {
-        if let Some(row) = self.record::<Conversation>(&key::conversation(app, id))? {
+        if let Some(row) = self.head(app, id)? {
             if let Some(ends) = row.expires_at {
                 self.drop_row(key::expiry(ends, app, id));
             }
@@ -128,6 +163,8 @@ impl<M: Map> Keyed<M> {
         self.drop_under(&key::sent_tokens(app, id))?;
         self.drop_under(&key::patches(app, id))?;
         self.drop_under(&key::all_bans(app, id))?;
+        self.drop_under(&key::notices(app, id))?;
+        self.drop_under(&key::columns(app, id))?;
         self.drop_row(key::conversation(app, id));
         Ok(())
     }

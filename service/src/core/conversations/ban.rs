@@ -365,14 +365,15 @@ fn tell_ban(
     let m = changed.iter().map(ToString::to_string).collect();
     let told = Command::conv(plural, ConvCommand { m, ..about.clone() });
     let everybody = facts.crowd.clients().into_iter().collect();
-    let mut everybody = Notice::replayable(Audience::Clients(everybody), told);
-    if facts.conversation.kind == Kind::Room {
+    let keeping = match facts.conversation.kind {
         // A client that comes into a room later has missed nothing.
-        everybody.keeping = Keeping::Once;
-    }
+        Kind::Room => Keeping::Once,
+        _ => Keeping::Members(facts.conversation.id.clone()),
+    };
+    let everybody = Notice::kept(keeping, Audience::Clients(everybody), told);
     let those = Audience::Clients(changed.to_vec());
     [
-        Notice::replayable(those, Command::conv(single, about)),
+        Notice::kept(Keeping::Named, those, Command::conv(single, about)),
         everybody,
     ]
 }

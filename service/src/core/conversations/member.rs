@@ -11,7 +11,7 @@ use super::notices::{about, later, signature_of};
 use super::start::unique_id;
 use crate::core::access::{Operation, Rank, rank};
 use crate::core::apps::settings::Settings;
-use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
+use crate::core::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use crate::core::exchange::fields::client_ids;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::gate::Admitted;
@@ -418,8 +418,17 @@ fn tell_change(
     let m = changed.iter().map(ToString::to_string).collect();
     let told = Command::conv(plural, ConvCommand { m, ..about.clone() });
     [
-        Notice::replayable(Audience::Clients(changed), Command::conv(single, about)),
-        Notice::replayable(Audience::Clients(others), told),
+        // Who was taken out is no member any more.
+        Notice::kept(
+            Keeping::Named,
+            Audience::Clients(changed),
+            Command::conv(single, about),
+        ),
+        Notice::kept(
+            Keeping::Members(conversation.id.clone()),
+            Audience::Clients(others),
+            told,
+        ),
     ]
 }
 

@@ -6,7 +6,7 @@ use sampan::wire::signature::hmac_sha1_hex;
 use sampan::wire::{Command, Op, ServiceCode};
 
 use crate::core::access::Operation;
-use crate::core::exchange::decision::{Caller, Decision, Notice};
+use crate::core::exchange::decision::{Caller, Decision, Keeping, Notice};
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::gate::Crowd;
 use crate::core::machine::Core;
@@ -81,7 +81,8 @@ fn decide_role(
             target,
         )],
         reply: Some(Command::conv(Op::MemberInfoUpdated, reply)),
-        notices: vec![Notice::replayable(
+        notices: vec![Notice::kept(
+            Keeping::Members(conversation.id.clone()),
             crowd.audience(),
             Command::conv(Op::MemberInfoChanged, told),
         )],

@@ -16,7 +16,7 @@ use super::notices::{about, refuse_attributes, seconds_left, signature_of};
 use crate::core::access::Operation;
 use crate::core::apps::app::App;
 use crate::core::columns::attributes;
-use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
+use crate::core::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use crate::core::exchange::fields::client_ids;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
@@ -227,11 +227,12 @@ pub(in crate::core) fn decide_start(
         let m = everybody.iter().map(ToString::to_string).collect();
         let joined = ConvCommand { m, ..about.clone() };
         let to = || Audience::Clients(everybody.clone());
-        notices.push(Notice::replayable(to(), Command::conv(Op::Joined, about)));
-        notices.push(Notice::replayable(
-            to(),
+        let keeping = || Keeping::Members(id.clone());
+        let joined = [
+            Command::conv(Op::Joined, about),
             Command::conv(Op::MembersJoined, joined),
-        ));
+        ];
+        notices.extend(joined.map(|told| Notice::kept(keeping(), to(), told)));
     }
     writes.insert(0, Write::PutConversation(app.clone(), conversation));
     Decision {

@@ -8,12 +8,15 @@ use serde_json::Value;
 use super::notices::{about, later, refuse_attributes};
 use crate::core::access::Operation;
 use crate::core::columns::attributes::Changes;
-use crate::core::exchange::decision::{Caller, Decision, Notice};
+use crate::core::exchange::decision::{Caller, Decision, Keeping, Notice};
 use crate::core::exchange::fields::json;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::gate::Crowd;
 use crate::core::machine::Core;
 use crate::storage::{Conversation, Storage, Write};
+
+/// Bytes of changed values that are kept for members who missed them, however short the command was.
+const KEPT_BYTES: usize = 512;
 
 impl<S: Storage> Core<S> {
     pub(in crate::core) async fn update(
@@ -54,7 +57,15 @@ pub(in crate::core) fn decide_update(
         .map_err(refuse_attributes)?;
     conversation.columns = changed.columns;
     conversation.updated_at = later(conversation.updated_at, now.wall);
-    let modified = Some(json(Value::Object(changed.modified)));
+    let modified = json(Value::Object(changed.modified));
+    // An operation on a long list says little and changes much: members who missed it ask for the
+    // conversation anew.
+    let most = text.len().saturating_mul(4).max(KEPT_BYTES);
+    let keeping = match modified.data.len() > most {
+        true => Keeping::TooLarge(conversation.id.clone()),
+        false => Keeping::Members(conversation.id.clone()),
+    };
+    let modified = Some(modified);
     let udate = Some(iso::format(conversation.updated_at));
     let reply = ConvCommand {
         cid: body.cid.clone(),
@@ -73,7 +84,7 @@ pub(in crate::core) fn decide_update(
     Ok(Decision {
         reply: Some(Command::conv(Op::Updated, reply)),
         notices: vec![
-            Notice::replayable(crowd.audience(), Command::conv(Op::Updated, told)).apart(),
+            Notice::kept(keeping, crowd.audience(), Command::conv(Op::Updated, told)).apart(),
         ],
         writes: vec![Write::PutConversation(caller.app.clone(), conversation)],
     })

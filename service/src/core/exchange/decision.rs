@@ -1,6 +1,6 @@
 //! The outcome of a decision: changes to keep, a reply, and notices with those who hear them.
 
-use sampan::model::{AppId, ClientId};
+use sampan::model::{AppId, ClientId, ConversationId};
 use sampan::wire::Command;
 
 use super::input::{ConnectionId, Gap, SessionId};
@@ -35,12 +35,25 @@ pub(in crate::core) struct Notice {
 }
 
 /// Whether a notification can be read again over HTTP by clients that missed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::core) enum Keeping {
     /// It is sent to who is online, and that is all.
     Once,
-    /// It is kept for every client it is addressed to.
-    Replayable,
+    /// It is kept for every client it is addressed to, each for itself: they are few.
+    Each,
+    /// It is kept once, and read by who is a member of this conversation.
+    Members(ConversationId),
+    /// It is kept once, and each client that it is addressed to finds it, member or not.
+    Named,
+    /// It is too large to be kept: members of this conversation who missed it are told to ask anew.
+    TooLarge(ConversationId),
+}
+
+impl Keeping {
+    /// Whether clients that missed it can learn of it.
+    pub(in crate::core) fn is_kept(&self) -> bool {
+        *self != Self::Once
+    }
 }
 
 impl Notice {
@@ -53,11 +66,11 @@ impl Notice {
         }
     }
 
-    pub(in crate::core) fn replayable(to: Audience, command: Command) -> Self {
+    pub(in crate::core) fn kept(keeping: Keeping, to: Audience, command: Command) -> Self {
         Self {
             to,
             command,
-            keeping: Keeping::Replayable,
+            keeping,
             gap: Gap::None,
         }
     }

@@ -102,10 +102,11 @@ impl<S: Storage> Core<S> {
             return Ok(unauthorized());
         };
         let limit = NOTIFICATIONS_MAX + 1;
-        let mut kept = self
+        let missed = self
             .storage
             .notifications(app, &client, since, limit)
             .await?;
+        let mut kept = missed.notifications;
         let more = kept.len() == limit;
         if more {
             // The next page starts after a time: one time must not be cut in two.
@@ -117,8 +118,9 @@ impl<S: Storage> Core<S> {
             .storage
             .notified_before(app, &client, NOTIFICATIONS_KEPT_MAX - 1)
             .await?;
-        let forgotten =
-            now.wall.saturating_since(since) > days || dropped.is_some_and(|at| at > since);
+        let forgotten = missed.is_partial
+            || now.wall.saturating_since(since) > days
+            || dropped.is_some_and(|at| at > since);
         let items = kept.into_iter().map(|one| replay::written(one, dialect));
         let items: Vec<Value> = items.collect();
         // Two SDKs read the same answer in two places.

@@ -9,7 +9,7 @@ use sampan::wire::generated::{
 use sampan::wire::{Command, Op};
 
 use crate::core::access::Operation;
-use crate::core::exchange::decision::{Audience, Caller, Decision, Notice, Part};
+use crate::core::exchange::decision::{Audience, Caller, Decision, Keeping, Notice, Part};
 use crate::core::exchange::fields::message_id;
 use crate::core::exchange::refusal::Failure;
 use crate::core::gate::Admitted;
@@ -319,7 +319,7 @@ fn mark(
             let to = Audience::Clients(vec![sender.clone()]);
             decision
                 .notices
-                .push(Notice::replayable(to, Command::Rcp(receipt)));
+                .push(Notice::kept(Keeping::Each, to, Command::Rcp(receipt)));
         }
     }
 }

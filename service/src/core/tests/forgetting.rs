@@ -3,8 +3,7 @@
 use sampan::model::{AppId, ClientId};
 
 use super::*;
-use crate::core::upkeep::sweep::NOTIFICATIONS_KEPT_MAX;
-use crate::storage::Storage as _;
+use crate::storage::{NOTICES_KEPT_MAX, Storage as _};
 
 /// A change of attributes: one notification for every member.
 fn rename(cid: &str, name: &str) -> Command {
@@ -25,6 +24,7 @@ fn kept(world: &World, client: &str) -> usize {
     let storage = world.core.storage();
     now(storage.notifications(&app, &client, Timestamp::ZERO, usize::MAX))
         .unwrap()
+        .notifications
         .len()
 }
 
@@ -37,59 +37,91 @@ impl World {
         });
         self.sent.clear();
     }
-
-    /// What a command writes for each byte of it, rounded up.
-    fn amplification(&mut self, connection: u64, command: Command) -> u64 {
-        let envelope = Envelope::new(command.clone()).with_serial(Serial(7));
-        let received = envelope.to_bytes().len() as u64;
-        let before = self.core.storage().work().written_bytes;
-        self.ask(connection, command);
-        self.sent.clear();
-        let written = self.core.storage().work().written_bytes - before;
-        written.div_ceil(received)
-    }
 }
 
-#[test]
-fn members_that_somebody_invented_cost_the_disk_little() {
-    let mut world = World::with("{}");
-    world.open(1, "Tom", OfflineMode::Unread);
-    let names: Vec<String> = (0..499).map(|n| format!("c{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let start = Command::conv(Op::Start, with_members(&names));
-    let times = world.amplification(1, start);
-    assert!(times <= 64, "starting writes {times} bytes for each");
-    let cid = world.start(1, with_members(&names));
-    for name in ["a", "b", "c"] {
-        let times = world.amplification(1, rename(&cid, name));
-        assert!(times <= 64, "renaming writes {times} bytes for each");
-    }
-    let times = world.amplification(1, Command::conv(Op::Mute, about(&cid, &[])));
-    assert!(times <= 64, "muting writes {times} bytes for each");
-    let say = DirectCommand {
-        cid: Some(cid.clone()),
-        msg: Some("hi".to_owned()),
-        ..DirectCommand::default()
+/// Whether a client that was there when the world began is told to ask for everything anew.
+fn is_told_to_ask_anew(world: &mut World, client: &str) -> bool {
+    world.open(99, client, OfflineMode::Unread);
+    let call = RestCall::Notifications {
+        client: client.to_owned(),
+        token: world.tokens.get(client).cloned(),
+        since: Timestamp::from_millis(1_699_999_999_999),
+        dialect: Dialect::Hyphens,
     };
-    let times = world.amplification(1, Command::direct(say));
-    assert!(times <= 64, "sending writes {times} bytes for each");
-    let times = world.amplification(1, Command::conv(Op::Remove, about(&cid, &["c1"])));
-    assert!(times <= 64, "removing writes {times} bytes for each");
+    let answer = world.http(call);
+    world.sent.clear();
+    answer.body["droppable"]["invalidLocalConvCache"] == serde_json::json!(true)
 }
 
 #[test]
-fn the_notifications_of_who_does_not_come_back_are_bounded() {
+fn the_notices_of_a_conversation_are_bounded_and_who_missed_more_asks_anew() {
     let mut world = World::with("{}");
     world.open(1, "Tom", OfflineMode::Unread);
     world.visit("ghost");
     let cid = world.start(1, with_members(&["Tom", "ghost"]));
-    for n in 0..NOTIFICATIONS_KEPT_MAX + 200 {
+    assert!(!is_told_to_ask_anew(&mut world, "ghost"));
+    for n in 0..NOTICES_KEPT_MAX + 200 {
         world.ask(1, rename(&cid, &n.to_string()));
         world.sent.clear();
     }
-    assert!(kept(&world, "ghost") > NOTIFICATIONS_KEPT_MAX);
+    assert!(kept(&world, "ghost") > NOTICES_KEPT_MAX);
     world.wait(Duration::from_secs(60));
-    assert_eq!(kept(&world, "ghost"), NOTIFICATIONS_KEPT_MAX);
+    assert_eq!(kept(&world, "ghost"), NOTICES_KEPT_MAX);
+    assert!(is_told_to_ask_anew(&mut world, "ghost"));
+}
+
+#[test]
+fn an_operation_that_changes_much_more_than_it_says_is_not_kept_but_noticed() {
+    let mut world = World::with("{}");
+    world.open(1, "Tom", OfflineMode::Unread);
+    world.visit("ghost");
+    let cid = world.start(1, with_members(&["Tom", "ghost"]));
+    let list: Vec<u32> = (0..2_000).collect();
+    let update = |data: String| {
+        let body = ConvCommand {
+            attr: Some(sampan::wire::generated::JsonObjectMessage { data }),
+            ..about(&cid, &[])
+        };
+        Command::conv(Op::Update, body)
+    };
+    let all = serde_json::to_string(&list).unwrap();
+    world.ask(1, update(format!(r#"{{"attr.list":{all}}}"#)));
+    assert_eq!(kept(&world, "ghost"), 3);
+    assert!(!is_told_to_ask_anew(&mut world, "ghost"));
+    world.ask(
+        1,
+        update(r#"{"attr.list":{"__op":"Add","objects":[7]}}"#.to_owned()),
+    );
+    assert_eq!(kept(&world, "ghost"), 3);
+    assert!(is_told_to_ask_anew(&mut world, "ghost"));
+}
+
+#[test]
+fn who_was_removed_while_away_learns_it_and_who_was_added_learns_what_came_since() {
+    let mut world = World::with("{}");
+    world.open(1, "Tom", OfflineMode::Unread);
+    for client in ["out", "in"] {
+        world.visit(client);
+    }
+    let cid = world.start(1, with_members(&["Tom", "out"]));
+    world.ask(1, rename(&cid, "before"));
+    world.ask(1, Command::conv(Op::Remove, about(&cid, &["out"])));
+    world.ask(1, Command::conv(Op::Add, about(&cid, &["in"])));
+    world.ask(1, rename(&cid, "after"));
+    let told = |client| -> Vec<String> {
+        let (app, client) = (AppId::new("myApp").unwrap(), ClientId::new(client).unwrap());
+        let storage = world.core.storage();
+        let missed = now(storage.notifications(&app, &client, Timestamp::ZERO, 99)).unwrap();
+        let ops = missed.notifications.iter();
+        ops.map(|one| one.item["op"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(told("out"), ["left"]);
+    let mut told_in = told("in");
+    // The world's clock stands: what came in the millisecond of the joining counts as since.
+    told_in.retain(|op| op == "joined" || op == "updated");
+    assert_eq!(told_in.last().map(String::as_str), Some("updated"));
+    assert!(told_in.contains(&"joined".to_owned()));
 }
 
 #[test]

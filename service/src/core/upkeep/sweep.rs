@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use sampan::model::{AppId, ClientId, Now, Timestamp};
+use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 
 use crate::core::machine::Core;
-use crate::storage::{Storage, StorageError, Write};
+use crate::storage::{NOTICES_KEPT_MAX, Storage, StorageError, Write};
 
 /// From one sweep to the next where nothing is left.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -27,6 +27,16 @@ const MESSAGES_AT_ONCE: usize = 300;
 
 /// Clients whose notifications one sweep looks at; the next one goes on behind them.
 const NOTIFIED_AT_ONCE: usize = 64;
+
+/// Notices for single clients forgotten in one sweep, for each app.
+const SINGLE_NOTICES_AT_ONCE: usize = 1_000;
+
+/// How far the last sweep of notifications came.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Swept {
+    client: Option<(AppId, ClientId)>,
+    conversation: Option<(AppId, ConversationId)>,
+}
 
 /// Notifications kept for one client, the newest ones: who missed more is told to ask for
 /// everything anew, which costs less than reading so many.
@@ -72,9 +82,9 @@ impl<S: Storage> Core<S> {
     }
 
     /// Goes on through the clients for whom notifications are kept: those who never sign in would
-    /// gather them without end.
+    /// gather them without end. And through the conversations for whose members they are.
     async fn sweep_notifications(&mut self, now: Now) -> Result<(), StorageError> {
-        let after = self.swept.take();
+        let after = self.swept.client.take();
         let clients = self
             .storage
             .notified(after.as_ref(), NOTIFIED_AT_ONCE)
@@ -83,9 +93,55 @@ impl<S: Storage> Core<S> {
             self.forget_notifications(now, app, client).await?;
         }
         if clients.len() == NOTIFIED_AT_ONCE {
-            self.swept = clients.into_iter().next_back();
+            self.swept.client = clients.into_iter().next_back();
         }
-        Ok(())
+        let after = self.swept.conversation.take();
+        let conversations = self
+            .storage
+            .noticed(after.as_ref(), NOTIFIED_AT_ONCE)
+            .await?;
+        for (app, conversation) in &conversations {
+            self.forget_notices(now, app, conversation).await?;
+        }
+        if conversations.len() == NOTIFIED_AT_ONCE {
+            self.swept.conversation = conversations.into_iter().next_back();
+        }
+        let apps: Vec<_> = self
+            .apps
+            .iter()
+            .map(|app| app.credentials.id.clone())
+            .collect();
+        let forget = |app| {
+            let until = self.too_old(now, &app);
+            Write::DropSingleNotices(app, until, SINGLE_NOTICES_AT_ONCE)
+        };
+        let writes = apps.into_iter().map(forget).collect();
+        self.storage.apply(writes).await
+    }
+
+    /// Forgets the notices of a conversation's members that are too old to be asked for, or too many.
+    async fn forget_notices(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        conversation: &ConversationId,
+    ) -> Result<(), StorageError> {
+        let too_many = self
+            .storage
+            .noticed_before(app, conversation, NOTICES_KEPT_MAX)
+            .await?;
+        let until = self
+            .too_old(now, app)
+            .max(too_many.unwrap_or(Timestamp::ZERO));
+        let write = Write::DropNotices(app.clone(), conversation.clone(), until);
+        self.storage.apply(vec![write]).await
+    }
+
+    /// Notifications of this time and older ones are not asked for any more.
+    fn too_old(&self, now: Now, app: &AppId) -> Timestamp {
+        let kept = self.settings_of(app).retention.notifications();
+        let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(now.wall.as_millis().saturating_sub(kept))
     }
 
     /// Forgets the notifications of a client that are too old to be asked for, or too many.
@@ -95,22 +151,13 @@ impl<S: Storage> Core<S> {
         app: &AppId,
         client: &ClientId,
     ) -> Result<(), StorageError> {
-        let kept = self.settings_of(app).retention.notifications();
-        let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
-        let too_old = Timestamp::from_millis(now.wall.as_millis().saturating_sub(kept));
+        let too_old = self.too_old(now, app);
         let too_many = self
             .storage
             .notified_before(app, client, NOTIFICATIONS_KEPT_MAX)
             .await?;
         let until = too_many.map_or(too_old, |at| at.max(too_old));
-        let oldest = self
-            .storage
-            .notifications(app, client, Timestamp::ZERO, 1)
-            .await?;
-        if oldest.first().is_some_and(|oldest| oldest.at <= until) {
-            let write = Write::DropNotifications(app.clone(), client.clone(), until);
-            self.storage.apply(vec![write]).await?;
-        }
-        Ok(())
+        let write = Write::DropNotifications(app.clone(), client.clone(), until);
+        self.storage.apply(vec![write]).await
     }
 }
