@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use sampan::model::ClientId;
 use sampan::wire::generated::{
     BlacklistCommand, ConvMemberInfo, JsonObjectMessage, LoginCommand, PatchCommand, PatchItem,
-    ReadTuple, ReportCommand,
+    ReadTuple, ReportCommand, RoomCommand,
 };
 
 use super::*;
@@ -59,6 +59,18 @@ fn block(op: Op, cid: &str, client: &str) -> Command {
         ..BlacklistCommand::default()
     };
     Command::blacklist(op, body)
+}
+
+fn group(op: Op, cid: Option<String>, members: &[&str]) -> Command {
+    let body = RoomCommand {
+        room_id: cid,
+        room_peer_ids: members.iter().map(|&it| it.to_owned()).collect(),
+        ..RoomCommand::default()
+    };
+    Command::Room {
+        op,
+        body: Box::new(body),
+    }
 }
 
 /// A message; no two of one number.
@@ -284,6 +296,38 @@ fn rows() -> Vec<(&'static str, Round<'static>)> {
         }),
         row("direct", |it, n| vec![say(&it.cid, 0, n)]),
         row("direct to a room", |it, n| vec![say(&it.room, 0, n)]),
+        row("session/add and direct to peers", |_, n| {
+            let peers: Vec<String> = (n..n + 20).map(name).collect();
+            let watch = SessionCommand {
+                session_peer_ids: peers.clone(),
+                ..SessionCommand::default()
+            };
+            let say = DirectCommand {
+                to_peer_ids: peers,
+                msg: Some("h".to_owned()),
+                ..DirectCommand::default()
+            };
+            vec![Command::session(Op::Add, watch), Command::direct(say)]
+        }),
+        row("room/join of a new group", |_, _| {
+            vec![group(Op::Join, None, &[])]
+        }),
+        row("room/invite and kick", |it, _| {
+            let cid = Some(it.cid.clone());
+            vec![
+                group(Op::Invite, cid.clone(), &["zz"]),
+                group(Op::Kick, cid, &["zz"]),
+            ]
+        }),
+        row("every command without a body", |it, n| {
+            it.send(
+                1,
+                "Tom",
+                Command::session(Op::Open, SessionCommand::default()),
+            );
+            let all = super::commands::every_command();
+            all.into_iter().skip(n).step_by(ROUNDS).collect()
+        }),
         row("logs", |it, _| {
             vec![Command::logs(LogsCommand {
                 cid: Some(it.cid.clone()),
