@@ -82,10 +82,10 @@ pub struct Member {
     #[serde(with = "millis")]
     pub joined_at: Timestamp,
     /// With which rights; the creator's are the owner's, whatever stands here.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub role: Role,
     /// Whether the member wants no offline push from this conversation.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub muted: bool,
     /// The member has read every message up to this time.
     #[serde(with = "millis")]
@@ -101,11 +101,16 @@ pub struct Member {
     pub seen_until: Timestamp,
     /// Whether the client has signed in in push mode since it joined or before: then every message
     /// behind `received_until` is pushed at its next login.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub queued: bool,
     /// Whether the client has not subscribed: a service conversation sent messages to it alone.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub guest: bool,
+}
+
+/// What is as usual is not written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Member {

@@ -16,6 +16,9 @@ use crate::storage::Storage as _;
 /// Bytes that may be written for each that came.
 const TIMES_MAX: u64 = 64;
 
+/// What the WebSocket puts before the bytes of a short command.
+const FRAME_BYTES: usize = 6;
+
 /// Rounds of each row.
 const ROUNDS: usize = 40;
 
@@ -135,7 +138,7 @@ impl Scene {
             envelope.app_id = Some("myApp".to_owned());
             envelope = envelope.with_peer(client);
         }
-        let bytes = envelope.to_bytes().len();
+        let bytes = envelope.to_bytes().len() + FRAME_BYTES;
         self.world.at += Duration::from_millis(2);
         self.world.receive(connection, envelope);
         bytes as u64
