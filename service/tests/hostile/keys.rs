@@ -130,7 +130,7 @@ const PATHS: &[(&str, &str, &str, [u16; 5])] = &[
     ),
     (
         "GET",
-        "/1.2/rtm/conversations",
+        "/1.2/rtm/nothing-of-ours",
         "",
         [404, 404, 404, 404, 404],
     ),

@@ -328,7 +328,7 @@ fn rows() -> Vec<(&'static str, Round<'static>)> {
                 "Tom",
                 Command::session(Op::Open, SessionCommand::default()),
             );
-            let all = super::commands::every_command();
+            let all = commands::every_command();
             all.into_iter().skip(n).step_by(ROUNDS).collect()
         }),
         row("logs", |it, _| {
