@@ -154,6 +154,7 @@ fn message(
         state: MessageState::Sent,
         edited_at: None,
         transient: false,
+        change: None,
     })
 }
 

@@ -239,6 +239,7 @@ fn message(conversation: &ConversationId, index: u32) -> Outcome<Message> {
         state: MessageState::Sent,
         edited_at: None,
         transient: false,
+        change: None,
     })
 }
 

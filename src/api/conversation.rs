@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use crate::SampanError;
 use crate::model::{
-    ConversationId, ConversationInfo, LocalId, Message, NewMessage, OutboxEntryId, Timestamp,
+    ConversationId, ConversationInfo, Discarded, LocalId, Message, MessageContent, MessageKey,
+    NewMessage, OutboxEntryId, Timestamp,
 };
 use crate::runtime::{ClientCore, LiveTimeline, Runtime};
 use crate::store::{ConversationNumber, Position, Snapshot, Store};
-use crate::sync::{Call, FetchHistory, FetchReceipts, MarkRead, SendMessage};
+use crate::sync::{
+    Call, DiscardMessage, Done, EditMessage, FetchHistory, FetchReceipts, MarkRead, RecallMessage,
+    RetryMessage, SendMessage,
+};
 use crate::views::TimelineOptions;
 
 use super::timeline::Timeline;
@@ -158,6 +162,94 @@ impl Conversation {
             local_id: enqueued.local_id,
             message: enqueued.message,
         })
+    }
+
+    /// Changes what an own message says; whom it calls by name stays. Returns when the change is
+    /// durable in the outbox, online or not; it shows at once, in lists and timelines too.
+    ///
+    /// A message that never left this device is changed in the outbox. Any other change is told to the
+    /// service behind the message, in the order of enqueueing, and may be told twice: the service does
+    /// the same again. `Message.change` says that it waits; if the service refuses it for good, the
+    /// message says what it said before, and `Message.change` says why.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when this device has no such message; `InvalidArgument` when it is somebody else's
+    /// or was recalled, when the new content is too large, or when the outbox is full;
+    /// `StoreUnavailable` when the change can't be made durable now; `Closed`.
+    pub async fn edit(
+        &self,
+        message: MessageKey,
+        content: MessageContent,
+    ) -> Result<(), SampanError> {
+        let call = EditMessage {
+            conversation: self.id.clone(),
+            message,
+            content,
+        };
+        self.request(call).await.map(|Done| ())
+    }
+
+    /// Takes an own message back. Returns when that is durable in the outbox, online or not; it shows at
+    /// once, in lists and timelines too.
+    ///
+    /// A message that never left this device is gone. Any other one shows as recalled, and the service is
+    /// told behind the message, in the order of enqueueing. If the service refuses it for good, the message
+    /// says what it said before, and `Message.change` says why.
+    ///
+    /// # Errors
+    ///
+    /// Those of `edit`.
+    pub async fn recall(&self, message: MessageKey) -> Result<(), SampanError> {
+        let conversation = self.id.clone();
+        let call = RecallMessage {
+            conversation,
+            message,
+        };
+        self.request(call).await.map(|Done| ())
+    }
+
+    /// Tries a failed message again, or its failed edits and recalls. Returns when that is durable. The
+    /// same message is sent, at its old place in the order: it arrives once, unless it failed as
+    /// `Ambiguous`, when it may arrive twice.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when this device has no such message; `InvalidArgument` when nothing of it has failed;
+    /// `StoreUnavailable`; `Closed`.
+    pub async fn retry(&self, message: MessageKey) -> Result<(), SampanError> {
+        let conversation = self.id.clone();
+        let call = RetryMessage {
+            conversation,
+            message,
+        };
+        self.request(call).await.map(|Done| ())
+    }
+
+    /// Gives up an unsent message, or the edits and recalls of a sent one that wait or failed. Returns when
+    /// that is durable, and tells whether others may have it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when this device has no such message; `InvalidArgument` when nothing of it is unsent;
+    /// `StoreUnavailable`; `Closed`.
+    pub async fn discard(&self, message: MessageKey) -> Result<Discarded, SampanError> {
+        let conversation = self.id.clone();
+        let call = DiscardMessage {
+            conversation,
+            message,
+        };
+        Ok(self.request(call).await?.discarded)
+    }
+
+    /// A message of the conversation by its key, sent or not; none where this device has none.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `Closed`.
+    pub async fn message(&self, key: MessageKey) -> Result<Option<Message>, SampanError> {
+        self.read(move |snapshot, number| Ok(snapshot.message_by_key(number, &key)?))
+            .await
     }
 
     /// A live window over the conversation: its first page is read on return, from this device.

@@ -25,6 +25,9 @@ pub struct Message {
     pub edited_at: Option<Timestamp>,
     /// Whether it was for those online only; such a message is not kept.
     pub transient: bool,
+    /// An edit or a recall by this device that the service has not acknowledged: while it waits,
+    /// `content` shows its effect; once it failed for good, `content` is what it was before.
+    pub change: Option<PendingChange>,
 }
 
 impl Message {
@@ -63,6 +66,23 @@ pub enum MessageState {
     Failed {
         /// Why.
         failure: SendFailure,
+    },
+}
+
+/// An edit or a recall that the service has not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum PendingChange {
+    /// New content.
+    Edit {
+        /// Why it failed for good; none while it waits. `Conversation.retry` tries it again,
+        /// `Conversation.discard` gives it up.
+        failure: Option<SendFailure>,
+    },
+    /// The message is taken back.
+    Recall {
+        /// Why it failed for good; none while it waits. `Conversation.retry` tries it again,
+        /// `Conversation.discard` gives it up.
+        failure: Option<SendFailure>,
     },
 }
 

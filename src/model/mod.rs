@@ -44,10 +44,10 @@ pub use id::{
 };
 pub use json::{InvalidJson, JSON_DEPTH_MAX, Json, JsonFault, without_halves};
 pub use key::{ConversationKey, InvalidKey, ItemKey, MessageKey, Named};
-pub use message::{Mentions, Message, MessageState, SendFailure};
+pub use message::{Mentions, Message, MessageState, PendingChange, SendFailure};
 pub use operation::{OperationSignature, SigningRequest};
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState, ServiceRefusal};
-pub use outgoing::{NewConversation, NewMessage, Uniqueness};
+pub use outgoing::{Discarded, NewConversation, NewMessage, Uniqueness};
 pub use receipt::{Receipt, Unread};
 pub use session::{
     ConnectionFailure, ConnectionState, LocalData, NetworkChange, OtherDevice, SessionEnd,

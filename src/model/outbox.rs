@@ -41,6 +41,10 @@ pub enum OutboxKind {
     Create,
     /// Sends a message.
     Send,
+    /// Changes what a message says.
+    Edit,
+    /// Takes a message back.
+    Recall,
     /// Marks a conversation read.
     Read,
 }

@@ -35,6 +35,16 @@ pub enum Uniqueness {
     Separate,
 }
 
+/// What became of a message that was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+pub enum Discarded {
+    /// It never left this device, or the service refused it: nobody else has seen it or will.
+    NeverSent,
+    /// It was sent, and others may have it. One that had failed is gone from this device; one that is
+    /// still on its way stays, and `Conversation.recall` takes it back.
+    WasOnItsWay,
+}
+
 /// A message to send.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct NewMessage {

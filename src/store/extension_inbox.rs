@@ -341,7 +341,7 @@ impl DroppedRecord<'_> {
 const fn is_for_inboxes(intent: &Intent) -> bool {
     match intent {
         Intent::Send(_) | Intent::Read(_) => true,
-        Intent::Create(_) => false,
+        Intent::Create(_) | Intent::Patch(_) => false,
     }
 }
 

@@ -76,7 +76,7 @@ pub use types::batch::CommitClass;
 pub use types::conversation::{
     ConversationRow, Freshness, ListCursor, SessionRow, UnreadTold, UnreadTotal, UnreadTotals,
 };
-pub use types::entry::{CreateIntent, Entry, Intent, ReadIntent, SendIntent};
+pub use types::entry::{CreateIntent, Entry, Intent, Patch, PatchIntent, ReadIntent, SendIntent};
 pub use types::position::{
     ConversationNumber, History, HistoryEnd, HistoryStart, Place, Position, Span,
 };

@@ -39,10 +39,10 @@ pub use client::{Client, ClientSettings, Holds, Progress, Signing};
 pub use random::Randomness;
 pub(crate) use request::Caller;
 pub use request::{
-    Call, Connect, ConversationsFetched, CreateConversation, Created, DiscardEntry, Disconnect,
-    Done, Enqueued, FetchConversations, FetchHistory, FetchReceipts, Focus, FreshToken,
-    HistoryFetched, Import, Imported, MarkRead, Reply, Request, RequestError, RequestId,
-    RetryEntry, SendMessage, SignIn, Token,
+    Call, Connect, ConversationsFetched, CreateConversation, Created, DiscardEntry, DiscardMessage,
+    DiscardedMessage, Disconnect, Done, EditMessage, Enqueued, FetchConversations, FetchHistory,
+    FetchReceipts, Focus, FreshToken, HistoryFetched, Import, Imported, MarkRead, RecallMessage,
+    Reply, Request, RequestError, RequestId, RetryEntry, RetryMessage, SendMessage, SignIn, Token,
 };
 pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};
 

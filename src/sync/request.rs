@@ -18,7 +18,8 @@ use std::marker::PhantomData;
 
 use crate::error::SampanError;
 use crate::model::{
-    ConversationId, LocalId, Message, NewConversation, NewMessage, OutboxEntryId, Timestamp,
+    ConversationId, Discarded, LocalId, Message, MessageContent, MessageKey, NewConversation,
+    NewMessage, OutboxEntryId, Timestamp,
 };
 use crate::store::{Dropped, Position};
 use crate::wire::ServiceCode;
@@ -105,6 +106,10 @@ calls! {
     Disconnect -> Done,
     CreateConversation -> Created,
     SendMessage -> Enqueued,
+    EditMessage -> Done,
+    RecallMessage -> Done,
+    RetryMessage -> Done,
+    DiscardMessage -> DiscardedMessage,
     MarkRead -> Done,
     RetryEntry -> Done,
     DiscardEntry -> Done,
@@ -121,6 +126,7 @@ answers! {
     Done,
     Created,
     Enqueued,
+    DiscardedMessage,
     Imported,
     HistoryFetched,
     ConversationsFetched,
@@ -152,6 +158,44 @@ pub struct SendMessage {
     pub conversation: ConversationId,
     /// What to send.
     pub message: NewMessage,
+}
+
+/// Change what an own message says: shown at once, told to the service behind the message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EditMessage {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Which message.
+    pub message: MessageKey,
+    /// What it says from then on.
+    pub content: MessageContent,
+}
+
+/// Take an own message back: shown at once, told to the service behind the message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecallMessage {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Which message.
+    pub message: MessageKey,
+}
+
+/// Enqueue a failed message again, or its failed edits and recalls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetryMessage {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Which message.
+    pub message: MessageKey,
+}
+
+/// Give up a failed or unsent message, or its failed edits and recalls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DiscardMessage {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Which message.
+    pub message: MessageKey,
 }
 
 /// Clear the unread count at once and enqueue the read mark for the service.
@@ -257,6 +301,13 @@ pub struct Enqueued {
     pub message: Message,
 }
 
+/// What was unsent is given up, as far as that can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiscardedMessage {
+    /// Whether others may have it.
+    pub discarded: Discarded,
+}
+
 /// The imported intents are durable in the outbox, or were before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
@@ -346,6 +397,18 @@ pub enum RequestError {
     /// The entry was sent or is not failed: it can be neither cancelled nor retried now.
     #[error("the entry is on its way")]
     EntryOnItsWay,
+    /// The message is not on this device.
+    #[error("the message is not on this device")]
+    UnknownMessage,
+    /// Only its sender changes a message.
+    #[error("the message is somebody else's")]
+    NotOwnMessage,
+    /// A recalled message is changed no more.
+    #[error("the message was recalled")]
+    AlreadyRecalled,
+    /// There is nothing to retry or to discard.
+    #[error("nothing of the message is unsent or has failed")]
+    NothingFailed,
     /// The client left the conversation, or the service refused to make it.
     #[error("the conversation takes no messages")]
     ConversationClosed,
@@ -396,7 +459,13 @@ impl From<RequestError> for SampanError {
             RequestError::UnknownEntry => Self::NotFound {
                 what: "the outbox entry".into(),
             },
+            RequestError::UnknownMessage => Self::NotFound {
+                what: "the message".into(),
+            },
             RequestError::EntryOnItsWay
+            | RequestError::NotOwnMessage
+            | RequestError::AlreadyRecalled
+            | RequestError::NothingFailed
             | RequestError::ConversationClosed
             | RequestError::TooLarge { .. }
             | RequestError::OutboxFull { .. }

@@ -2,7 +2,7 @@
 
 use crate::model::{
     ClientId, ConversationId, LocalId, Mentions, Message, MessageContent, MessageKey, MessageRef,
-    MessageState, OutboxEntryId, Timestamp,
+    MessageState, OutboxEntryId, PendingChange, Timestamp,
 };
 use crate::store::{ConversationRow, Snapshot, TimelineItem};
 
@@ -37,6 +37,9 @@ pub struct TimelineMessage {
     pub entry: Option<OutboxEntryId>,
     /// When it was last edited or recalled, by the service's clock.
     pub edited_at: Option<Timestamp>,
+    /// An edit or a recall by this device that the service has not acknowledged: while it waits,
+    /// `content` shows its effect; once it failed for good, `content` is what it was before.
+    pub change: Option<PendingChange>,
 }
 
 impl TimelineMessage {
@@ -93,6 +96,7 @@ impl TimelineMessage {
             content: message.content,
             mentions: message.mentions,
             edited_at: message.edited_at,
+            change: message.change,
         })
     }
 }

@@ -47,6 +47,7 @@ pub fn message_from_direct(body: DirectCommand) -> Result<Message, WireError> {
         state: MessageState::Sent,
         edited_at: edited(body.patch_timestamp),
         transient: body.transient.unwrap_or(false),
+        change: None,
     })
 }
 
@@ -81,6 +82,7 @@ pub fn message_from_history(
         state,
         edited_at: edited(item.patch_timestamp),
         transient: false,
+        change: None,
     })
 }
 
@@ -100,6 +102,7 @@ pub fn message_from_unread(tuple: UnreadTuple) -> Option<Message> {
         state: MessageState::Sent,
         edited_at: edited(tuple.patch_timestamp),
         transient: false,
+        change: None,
     })
 }
 
@@ -120,6 +123,7 @@ pub fn message_from_row(conversation: &ConversationId, last: LastMessage) -> Mes
         state: MessageState::Sent,
         edited_at: last.edited_at,
         transient: false,
+        change: None,
     }
 }
 

@@ -6,10 +6,13 @@
 use serde_json::{Value, json};
 
 use super::command::Command;
-use super::generated::{ConvCommand, JsonObjectMessage, LogsCommand, logs_command};
+use super::content;
+use super::generated::{
+    ConvCommand, JsonObjectMessage, LogsCommand, PatchCommand, PatchItem, logs_command,
+};
 use super::iso;
 use super::{Envelope, Op, row};
-use crate::model::{ConversationId, MessageId, Timestamp};
+use crate::model::{ConversationId, Mentions, MessageContent, MessageId, MessageRef, Timestamp};
 
 /// The column into which a creation writes its token, so that it is found again by it.
 pub const TOKEN_COLUMN: &str = "sampan_token";
@@ -111,6 +114,45 @@ pub fn by_ids(ids: &[ConversationId]) -> Command {
         flag: Some(WITH_LAST_MESSAGE),
         ..ConvCommand::default()
     })
+}
+
+/// Changes what an own message says, and who it calls by name.
+#[must_use]
+pub fn edit(message: &MessageRef, said: &MessageContent, calls: &Mentions) -> Command {
+    let (text, binary_msg) = content::encode(said).into_fields();
+    patch(PatchItem {
+        data: text.map(String::into_bytes),
+        binary_msg,
+        mention_all: Some(calls.all),
+        mention_pids: calls.clients.iter().map(ToString::to_string).collect(),
+        ..item(message)
+    })
+}
+
+/// Takes an own message back.
+#[must_use]
+pub fn recall(message: &MessageRef) -> Command {
+    patch(PatchItem {
+        recall: Some(true),
+        ..item(message)
+    })
+}
+
+fn item(message: &MessageRef) -> PatchItem {
+    PatchItem {
+        cid: Some(message.conversation.as_str().to_owned()),
+        mid: Some(message.id.as_str().to_owned()),
+        timestamp: Some(message.sent_at.as_millis()),
+        ..PatchItem::default()
+    }
+}
+
+fn patch(item: PatchItem) -> Command {
+    let body = PatchCommand {
+        patches: vec![item],
+        last_patch_time: None,
+    };
+    Command::patch(Op::Modify, body)
 }
 
 /// Asks for the conversations that a client made with a token, the newest first. Chat rooms are

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use sampan::model::{
-    ConversationId, ItemKey, LocalId, NewConversation, NewMessage, OutboxEntryId, Timestamp,
+    ConversationId, ItemKey, LocalId, MessageContent, MessageKey, NewConversation, NewMessage,
+    OutboxEntryId, Timestamp,
 };
 use sampan::{
     Client, ClientOptions, Conversation, Engine, LocalData, NetworkChange, Secret, TimelineStart,
@@ -77,6 +78,11 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "mark_read" => |it| it.talk.mark_read(),
         "mark_read_until" => |it| it.talk.mark_read_until(Timestamp::from_millis(1)),
         "fetch_receipts" => |it| it.talk.fetch_receipts(),
+        "edit" => |it| it.talk.edit(MessageKey::local(it.sent.clone()), MessageContent::text("bye")),
+        "recall" => |it| it.talk.recall(MessageKey::local(it.sent.clone())),
+        "message" => |it| it.talk.message(MessageKey::local(it.sent.clone())),
+        "retry" => |it| it.talk.retry(MessageKey::local(it.sent.clone())),
+        "discard" => |it| it.talk.discard(MessageKey::local(it.sent.clone())),
         "message_by_local_id" => |it| it.talk.message_by_local_id(it.sent.clone()),
         "timeline" => |it| it.talk.timeline(None),
         "next" => |it| async move { it.talk.timeline(None).await?.next(Version::default()).await },

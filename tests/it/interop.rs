@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use sampan::model::{ConversationId, NewConversation};
+use sampan::model::{ConversationId, MessageContent, MessageKey, NewConversation};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -171,4 +171,31 @@ async fn what_sampan_says_while_the_javascript_sdk_is_away_is_unread_there() {
     js.does("unread", json!({ "cid": cid, "count": 3 })).await;
     let history = js.does("history", json!({ "cid": cid })).await;
     assert_eq!(history["texts"], json!(["one", "two", "three"]));
+}
+
+/// S225, S226: what the engine edits and recalls reaches the SDK as its own events, and is in its history.
+#[tokio::test]
+async fn what_sampan_edits_and_recalls_is_changed_at_the_javascript_sdk() {
+    let place = Place::new().await;
+    let Some(mut js) = Peer::sign_in(&place, "js").await else {
+        return;
+    };
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to("js").await;
+    let one = talk.send_text("oen".into()).await.unwrap();
+    let two = talk.send_text("two".into()).await.unwrap();
+    js.does("hears", json!({ "text": "two" })).await;
+    ann.has_sent_everything().await;
+    let said = MessageContent::text("one");
+    talk.edit(MessageKey::local(one.local_id), said)
+        .await
+        .unwrap();
+    let told = js.does("event", json!({ "name": "messageupdate" })).await;
+    assert_eq!(told["text"], "one");
+    talk.recall(MessageKey::local(two.local_id)).await.unwrap();
+    js.does("event", json!({ "name": "messagerecall" })).await;
+    let cid = ann.service_id(&talk).await;
+    let history = js.does("history", json!({ "cid": cid.as_str() })).await;
+    assert_eq!(history["texts"][0], "one");
+    assert_ne!(history["texts"][1], "two");
 }

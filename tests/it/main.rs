@@ -36,6 +36,7 @@
 //! | `views_list.rs` | the list of conversations, live |
 //! | `views_outbox.rs` | all that is unsent, live; numbered events |
 //! | `views_state.rs` | the one small state of a client |
+//! | `edits.rs` | edits and recalls by the app itself |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
 #![expect(
@@ -52,6 +53,7 @@ mod calls;
 mod chat;
 mod conversations;
 mod damage;
+mod edits;
 mod endings;
 mod extension;
 mod failures;

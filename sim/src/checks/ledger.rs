@@ -19,10 +19,36 @@ pub(crate) enum Call {
         entry: OutboxEntryId,
         message: Option<LocalId>,
     },
+    /// Changing a message that the device sent.
+    Change { message: LocalId, change: Change },
     /// Trying an entry again.
     Retry { entry: OutboxEntryId },
     /// Anything else.
     Other,
+}
+
+/// What an app does to a message that it sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Edit,
+    Recall,
+}
+
+/// A change of a message that the app was promised.
+#[derive(Clone, Debug)]
+pub(crate) struct Changed {
+    pub(crate) device: usize,
+    pub(crate) message: LocalId,
+    pub(crate) change: Change,
+    pub(crate) fate: Fate,
+}
+
+/// How far a ledger was written at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    messages: usize,
+    conversations: usize,
+    changes: usize,
 }
 
 /// A message that the app was promised.
@@ -69,6 +95,7 @@ pub(crate) enum Fate {
 pub(crate) struct Ledger {
     pub(crate) messages: Vec<Promise>,
     pub(crate) conversations: Vec<Made>,
+    pub(crate) changes: Vec<Changed>,
     pub(crate) answers: u64,
 }
 
@@ -115,7 +142,17 @@ impl Ledger {
                 entry,
                 fate: Fate::Due,
             }),
-            (call, Ok(_)) => self.unheard(device, &call),
+            (call, Ok(_)) => {
+                self.unheard(device, &call);
+                if let Call::Change { message, change } = call {
+                    self.changes.push(Changed {
+                        device,
+                        message,
+                        change,
+                        fate: Fate::Due,
+                    });
+                }
+            }
             _ => {}
         }
     }
@@ -144,7 +181,20 @@ impl Ledger {
                 due.filter(|promise| promise.entry == Some(*entry))
                     .for_each(|promise| promise.loose = true);
             }
-            Call::Send { .. } | Call::Create { .. } | Call::CreateUnique | Call::Other => {}
+            // A message that never left is gone with its recall.
+            Call::Change {
+                message,
+                change: Change::Recall,
+            } => {
+                let due = self.due(device);
+                due.filter(|promise| promise.local_id == *message)
+                    .for_each(|promise| promise.fate = Fate::TakenBack);
+            }
+            Call::Change { .. }
+            | Call::Send { .. }
+            | Call::Create { .. }
+            | Call::CreateUnique
+            | Call::Other => {}
         }
     }
 
@@ -154,6 +204,10 @@ impl Ledger {
             .due(device)
             .filter(|promise| promise.entry == Some(entry) || Some(&promise.local_id) == message);
         due.for_each(|promise| promise.fate = Fate::TakenBack);
+        let changes = self.changes.iter_mut();
+        changes
+            .filter(|it| it.device == device && Some(&it.message) == message)
+            .for_each(|it| it.fate = Fate::TakenBack);
         let made = self.conversations.iter_mut();
         let made = made.filter(|made| made.device == device && made.fate == Fate::Due);
         let mut dropped = Vec::new();
@@ -170,19 +224,27 @@ impl Ledger {
 
     /// The device holds an older state from now on: what it promised and did not deliver since is
     /// nobody's fault.
-    pub(crate) fn overwritten(&mut self, device: usize, since: (usize, usize)) {
-        let messages = self.messages.iter_mut().skip(since.0);
+    pub(crate) fn overwritten(&mut self, device: usize, since: Place) {
+        let changes = self.changes.iter_mut().skip(since.changes);
+        changes
+            .filter(|it| it.device == device && it.fate == Fate::Due)
+            .for_each(|it| it.fate = Fate::Overwritten);
+        let messages = self.messages.iter_mut().skip(since.messages);
         messages
             .filter(|promise| promise.device == device && promise.fate == Fate::Due)
             .for_each(|promise| promise.fate = Fate::Overwritten);
-        let made = self.conversations.iter_mut().skip(since.1);
+        let made = self.conversations.iter_mut().skip(since.conversations);
         made.filter(|made| made.device == device && made.fate == Fate::Due)
             .for_each(|made| made.fate = Fate::Overwritten);
     }
 
     /// How far the ledger is written.
-    pub(crate) const fn place(&self) -> (usize, usize) {
-        (self.messages.len(), self.conversations.len())
+    pub(crate) const fn place(&self) -> Place {
+        Place {
+            messages: self.messages.len(),
+            conversations: self.conversations.len(),
+            changes: self.changes.len(),
+        }
     }
 
     fn due(&mut self, device: usize) -> impl Iterator<Item = &mut Promise> {

@@ -20,7 +20,7 @@ use sampan::store::{ConversationNumber, Position, Snapshot, StoreError, Timeline
 use sampan::wire::{Payload, content};
 use sampan_service::storage::{Body, Message};
 
-use crate::checks::ledger::{Fate, Promise};
+use crate::checks::ledger::{Change, Fate, Promise};
 use crate::checks::mirror::whole_timeline;
 use crate::devices::device::Device;
 use crate::plan::Offline;
@@ -81,6 +81,7 @@ pub(crate) fn everything(world: &mut World) -> Result<(), Broken> {
         world.record.counts.messages += many;
     }
     promises_kept(world, &truth);
+    changes_kept(world, &truth);
     nothing_twice(world, &truth);
     order_kept(world, &truth);
     for index in 0..world.devices.len() {
@@ -157,6 +158,44 @@ fn promises_kept(world: &mut World, truth: &Truth) {
     }
     for what in lost {
         world.violate("lost", what);
+    }
+}
+
+/// No edit and no recall that was promised is lost: the message at the service says something else than
+/// when it was sent, or the device shows that the change failed.
+fn changes_kept(world: &mut World, truth: &Truth) {
+    let mut lost = Vec::new();
+    let ledger = &world.record.ledger;
+    for changed in ledger.changes.iter().filter(|it| it.fate == Fate::Due) {
+        let mut sent = ledger.messages.iter();
+        let Some(sent) = sent.find(|it| it.local_id == changed.message) else {
+            continue;
+        };
+        let store = world.devices.get(changed.device).and_then(Device::store);
+        let waits = store.is_some_and(|store| {
+            let outbox = store.snapshot().outbox();
+            let mut entries = outbox.iter();
+            entries.any(|it| {
+                let ids = [it.changed_message(), it.local_id()];
+                ids.contains(&Some(&changed.message))
+            })
+        });
+        if waits {
+            continue;
+        }
+        for message in with_token(truth, sent) {
+            let unchanged = content_of(message).words() == Some(&sent.words);
+            if unchanged || (changed.change == Change::Recall && !message.recalled) {
+                let (change, words) = (changed.change, &sent.words);
+                lost.push(format!(
+                    "{change:?} of {words} of device {}",
+                    changed.device
+                ));
+            }
+        }
+    }
+    for what in lost {
+        world.violate("lost change", what);
     }
 }
 
@@ -271,11 +310,14 @@ fn outbox_settled(world: &mut World, index: usize) {
     }
 }
 
-/// Whether an entry waits for a creation that failed: the app has to decide about that first.
+/// Whether an entry waits for a creation that failed, or for the message that it changes and that
+/// failed: the app has to decide about that first.
 fn waits_for(entry: &sampan::store::Entry, other: &sampan::store::Entry) -> bool {
     let failed = matches!(other.state, OutboxState::Failed { .. });
     let creates = matches!(other.intent, sampan::store::Intent::Create(_));
-    failed && creates && entry.conversation == other.conversation
+    let changed = entry.changed_message();
+    let changes = changed.is_some() && changed == other.local_id();
+    failed && (creates || changes) && entry.conversation == other.conversation
 }
 
 /// A device that is online shows what the service holds: timelines, counts, marks.

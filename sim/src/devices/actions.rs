@@ -86,6 +86,20 @@ pub enum Action {
         /// Which entry.
         pick: u64,
     },
+    /// Edits a message that the device sent.
+    Edit {
+        /// Which device.
+        device: usize,
+        /// Which message.
+        pick: u64,
+    },
+    /// Recalls a message that the device sent.
+    Recall {
+        /// Which device.
+        device: usize,
+        /// Which message.
+        pick: u64,
+    },
     /// Another process of the app leaves messages for the engine, which finds them when it is told,
     /// or when it starts.
     Leave {
@@ -199,6 +213,8 @@ impl Action {
             | Self::FetchReceipts { device, .. }
             | Self::Retry { device, .. }
             | Self::Discard { device, .. }
+            | Self::Edit { device, .. }
+            | Self::Recall { device, .. }
             | Self::Leave { device, .. }
             | Self::Import { device }
             | Self::FetchConversations { device, .. }
@@ -281,7 +297,9 @@ fn action(dice: &mut Dice, shape: &Shape) -> Action {
         return other(dice, shape, pick);
     }
     match dice.below(100) {
-        0..36 => Action::Send {
+        0..4 => Action::Edit { device, pick },
+        4..6 => Action::Recall { device, pick },
+        6..36 => Action::Send {
             device,
             pick,
             many: if dice.chance(100) { 8 } else { 1 },

@@ -2,15 +2,16 @@
 
 use sampan::model::{
     ClientId, ConversationId, ConversationInfo, ConversationState, LocalId, Mentions,
-    MessageContent, NewConversation, NewMessage, OutboxEntryId, Uniqueness,
+    MessageContent, MessageKey, NewConversation, NewMessage, OutboxEntryId, Uniqueness,
 };
 use sampan::store::{Dropped, Intent, Position, SendIntent, TimelineItem};
 use sampan::sync::{
-    Connect, CreateConversation, DiscardEntry, Disconnect, FetchConversations, FetchHistory,
-    FetchReceipts, Focus, FreshToken, MarkRead, Request, RetryEntry, SendMessage, SignIn,
+    Connect, CreateConversation, DiscardEntry, Disconnect, EditMessage, FetchConversations,
+    FetchHistory, FetchReceipts, Focus, FreshToken, MarkRead, RecallMessage, Request, RetryEntry,
+    SendMessage, SignIn,
 };
 
-use crate::checks::ledger::Call;
+use crate::checks::ledger::{Call, Change};
 use crate::checks::mirror::whole_timeline;
 use crate::devices::actions::Action;
 use crate::devices::device::Device;
@@ -77,6 +78,8 @@ impl World {
                 ),
                 None => Ok(()),
             },
+            Action::Edit { device, pick } => self.change_message(device, pick, Change::Edit),
+            Action::Recall { device, pick } => self.change_message(device, pick, Change::Recall),
             Action::Leave { device, pick, many } => {
                 self.leave(device, pick, many);
                 Ok(())
@@ -221,6 +224,59 @@ impl World {
         })
     }
 
+    /// The app edits or recalls one of the messages that the device sent and shows.
+    fn change_message(&mut self, device: usize, pick: u64, change: Change) -> Result<(), Broken> {
+        let conversations = self.conversations(device);
+        let Some(info) = nth(&conversations, pick) else {
+            return Ok(());
+        };
+        let own = self.own_messages(device, &info.id);
+        let Some(local) = nth(&own, pick / 7).cloned() else {
+            return Ok(());
+        };
+        let conversation = info.id.clone();
+        let message = MessageKey::local(local.clone());
+        let call = Call::Change {
+            message: local,
+            change,
+        };
+        match change {
+            Change::Edit => {
+                let content = MessageContent::text(format!("e{device}.{}", self.fresh()));
+                let request = EditMessage {
+                    conversation,
+                    message,
+                    content,
+                };
+                self.call(device, request, call)
+            }
+            Change::Recall => {
+                let request = RecallMessage {
+                    conversation,
+                    message,
+                };
+                self.call(device, request, call)
+            }
+        }
+    }
+
+    /// The messages that a device shows in a conversation and that it sent itself, newest first.
+    fn own_messages(&self, device: usize, conversation: &ConversationId) -> Vec<LocalId> {
+        let Some(store) = self.devices.get(device).and_then(Device::store) else {
+            return Vec::new();
+        };
+        let snapshot = store.snapshot();
+        let number = snapshot.number(conversation).ok().flatten();
+        let items = number.and_then(|number| snapshot.page_before(number, None, 50).ok());
+        let items = items.map(|page| page.items).unwrap_or_default();
+        let messages = items
+            .into_iter()
+            .rev()
+            .filter_map(TimelineItem::into_message);
+        let said = messages.filter(|message| !message.content.is_recalled());
+        said.filter_map(|message| message.local_id).collect()
+    }
+
     fn entry(&self, device: usize, pick: u64) -> Option<OutboxEntryId> {
         let store = self.devices.get(device)?.store()?;
         let entries: Vec<_> = store.snapshot().outbox();
@@ -231,7 +287,10 @@ impl World {
         let store = self.devices.get(device)?.store()?;
         let entries = store.snapshot().outbox();
         let found = entries.iter().find(|it| it.id == entry)?;
-        found.local_id().cloned()
+        found
+            .local_id()
+            .or_else(|| found.changed_message())
+            .cloned()
     }
 
     /// Another process of the app leaves messages in the inbox; the engine is not told.

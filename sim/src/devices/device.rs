@@ -22,7 +22,7 @@ use sampan::store::{
 use sampan::sync::{Reply, Request, Signing};
 use sampan::wire::generated::AckCommand;
 
-use crate::checks::ledger::Call;
+use crate::checks::ledger::{Call, Place};
 use crate::checks::mirror::Mirror;
 use crate::devices::engine::{Out, Wants};
 use crate::faults::planted::Mutation;
@@ -32,7 +32,7 @@ use crate::faults::planted::Mutation;
 pub(crate) struct Backup {
     pub(crate) disk: MemoryDisk,
     pub(crate) left: Vec<Dropped>,
-    pub(crate) place: (usize, usize),
+    pub(crate) place: Place,
 }
 
 /// The folder in which another process of the app leaves work. Each file is durable when its author

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ConversationId, ConversationKind, Json, LocalId, Mentions, MessageId, OutboxEntryId,
-    OutboxState, Timestamp,
+    ConversationId, ConversationKind, Json, LocalId, Mentions, MessageId, MessageKey,
+    OutboxEntryId, OutboxState, Timestamp,
 };
 use crate::store::format::messagepack::{BadRecord, clients, json, millis, texts, time};
 use crate::store::format::record::FailureRecord;
 use crate::store::format::record_message::ContentRecord;
-use crate::store::types::entry::{CreateIntent, Entry, Intent, ReadIntent, SendIntent};
+use crate::store::types::entry::{
+    CreateIntent, Entry, Intent, Patch, PatchIntent, ReadIntent, SendIntent,
+};
 use crate::store::types::position::ConversationNumber;
 
 /// An outbox entry. It names its conversation by id too, so that it can be saved out of the
@@ -63,6 +65,16 @@ pub(crate) enum IntentRecord<'a> {
         until_ms: i64,
         message: Option<String>,
     },
+    Edit {
+        /// The text of the message's key.
+        message: String,
+        content: ContentRecord<'a>,
+        mention_all: bool,
+        mentions: Vec<String>,
+    },
+    Recall {
+        message: String,
+    },
 }
 
 impl<'a> EntryRecord<'a> {
@@ -107,6 +119,10 @@ impl<'a> EntryRecord<'a> {
     }
 }
 
+fn key(text: &str) -> Result<MessageKey, BadRecord> {
+    MessageKey::parse(text).map_err(|_| BadRecord)
+}
+
 fn json_text(json: &Json) -> String {
     json.as_str().to_owned()
 }
@@ -130,6 +146,17 @@ impl<'a> IntentRecord<'a> {
                 receipt: send.receipt,
                 transient: send.transient,
                 push: send.push.as_ref().map(json_text),
+            },
+            Intent::Patch(PatchIntent { message, patch }) => match patch {
+                Patch::Edit { content, mentions } => Self::Edit {
+                    message: message.to_string(),
+                    content: ContentRecord::of(content),
+                    mention_all: mentions.all,
+                    mentions: texts(&mentions.clients),
+                },
+                Patch::Recall => Self::Recall {
+                    message: message.to_string(),
+                },
             },
             Intent::Read(read) => Self::Read {
                 until_ms: read.until.as_millis(),
@@ -172,6 +199,25 @@ impl<'a> IntentRecord<'a> {
                 receipt,
                 transient,
                 push: json(push)?,
+            }),
+            Self::Edit {
+                message,
+                content,
+                mention_all,
+                mentions,
+            } => Intent::Patch(PatchIntent {
+                message: key(&message)?,
+                patch: Patch::Edit {
+                    content: content.content()?,
+                    mentions: Mentions {
+                        all: mention_all,
+                        clients: clients(&mentions)?,
+                    },
+                },
+            }),
+            Self::Recall { message } => Intent::Patch(PatchIntent {
+                message: key(&message)?,
+                patch: Patch::Recall,
             }),
             Self::Read { until_ms, message } => Intent::Read(ReadIntent {
                 until: Timestamp::from_millis(until_ms),

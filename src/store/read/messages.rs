@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::model::{LocalId, Message, MessageId, MessageRef, Timestamp};
+use crate::model::{LocalId, Message, MessageId, MessageKey, MessageRef, Named, Timestamp};
 use crate::store::error::StoreError;
 use crate::store::format::key::{self, Tag};
 use crate::store::format::record::PointerRecord;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::tree::Direction;
 use crate::store::types::conversation::ConversationRow;
+use crate::store::types::entry::Entry;
 use crate::store::types::message::StoredMessage;
 use crate::store::types::position::{ConversationNumber, Position};
 
@@ -73,12 +74,52 @@ impl Snapshot<'_> {
             .find(|entry| entry.local_id() == Some(id))
         {
             let row = self.row(entry.conversation)?;
-            return Ok(row.and_then(|row| self.echo(&entry, &row.id)));
+            return Ok(row.and_then(|row| self.shown_echo(&entry, &row.id)));
         }
-        match self.position_by_local_id(id)? {
-            Some((number, position)) => self.message(number, &position),
-            None => Ok(None),
-        }
+        let Some((number, position)) = self.position_by_local_id(id)? else {
+            return Ok(None);
+        };
+        let message = self.message(number, &position)?;
+        Ok(message.map(|message| self.shown(number, message)))
+    }
+
+    /// The message of a key, as an app sees it: with the edits and recalls of it that wait.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn message_by_key(
+        &self,
+        number: ConversationNumber,
+        key: &MessageKey,
+    ) -> Result<Option<Message>, StoreError> {
+        let found = match key.named() {
+            Named::Local(id) => match self.unsent(number, id) {
+                Some(entry) => {
+                    let row = self.row(number)?;
+                    row.and_then(|row| self.echo(&entry, &row.id))
+                }
+                None => match self.position_by_local_id(id)? {
+                    Some((at, position)) if at == number => self.message(number, &position)?,
+                    _ => None,
+                },
+            },
+            Named::Service { sent_at, id } => {
+                let position = Position {
+                    sent_at: *sent_at,
+                    id: id.clone(),
+                };
+                self.message(number, &position)?
+            }
+        };
+        Ok(found.map(|message| self.shown(number, message)))
+    }
+
+    /// The unsent message of a conversation that has this local id.
+    #[must_use]
+    pub fn unsent(&self, number: ConversationNumber, id: &LocalId) -> Option<Arc<Entry>> {
+        let mut entries = self.outbox_of(number).into_iter();
+        entries.find(|entry| entry.local_id() == Some(id))
     }
 
     /// Where the message is that had this local id, once it was acknowledged.

@@ -2,6 +2,7 @@
 //! an overlay's.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -169,12 +170,15 @@ impl Snapshot<'_> {
         row: &ConversationRow,
     ) -> Result<Option<TimelineItem>, StoreError> {
         let entry = self.newest_echo(number);
-        let echo = entry.and_then(|entry| Some((entry.id, self.echo(&entry, &row.id)?)));
+        let echo = entry.and_then(|entry| Some((entry.id, self.shown_echo(&entry, &row.id)?)));
         if let Some((entry, message)) = echo {
             return Ok(Some(TimelineItem::Echo { entry, message }));
         }
         let newest = self.newest_message_of(number, row)?;
-        Ok(newest.map(|(position, message)| TimelineItem::Message { position, message }))
+        Ok(newest.map(|(position, message)| {
+            let message = self.shown(number, message);
+            TimelineItem::Message { position, message }
+        }))
     }
 
     /// All conversations, newest activity first, as the last commit left them.
@@ -291,7 +295,7 @@ impl Snapshot<'_> {
     #[must_use]
     pub fn outbox_of(&self, number: ConversationNumber) -> Vec<Arc<Entry>> {
         let written = self.batch.iter().flat_map(|batch| &batch.outbox);
-        let mut ids: std::collections::BTreeSet<_> = self.tables.outbox.of(number).collect();
+        let mut ids: BTreeSet<_> = self.tables.outbox.of(number).collect();
         ids.extend(written.map(|(id, _)| *id));
         let entries = ids.into_iter().filter_map(|id| self.entry(id));
         entries
@@ -322,7 +326,37 @@ impl Snapshot<'_> {
             .cloned()
     }
 
-    /// The local echo of an entry, if it has one.
+    /// The edits and recalls of a conversation's messages that are unsent, in the order of enqueueing.
+    #[must_use]
+    pub fn patches_of(&self, number: ConversationNumber) -> Vec<Arc<Entry>> {
+        let mut ids: BTreeSet<_> = self.tables.outbox.patches(number).collect();
+        let written = self.batch.iter().flat_map(|batch| &batch.outbox);
+        ids.extend(written.map(|(id, _)| *id));
+        let entries = ids.into_iter().filter_map(|id| self.entry(id));
+        entries
+            .filter(|entry| entry.conversation == number && entry.patch().is_some())
+            .collect()
+    }
+
+    /// A message as an app sees it: with the edits and recalls of it that wait in the outbox.
+    pub(in crate::store) fn shown(&self, number: ConversationNumber, message: Message) -> Message {
+        let entries = self.patches_of(number);
+        entries
+            .iter()
+            .fold(message, |message, entry| entry.shown_on(message))
+    }
+
+    /// The local echo of an entry as an app sees it, if it has one.
+    pub(in crate::store) fn shown_echo(
+        &self,
+        entry: &Entry,
+        conversation: &ConversationId,
+    ) -> Option<Message> {
+        let echo = self.echo(entry, conversation)?;
+        Some(self.shown(entry.conversation, echo))
+    }
+
+    /// The local echo of an entry as it was enqueued, if it has one.
     pub(in crate::store) fn echo(
         &self,
         entry: &Entry,

@@ -8,6 +8,7 @@ use crate::store::read::items::{Gap, Page, TimelineItem};
 use crate::store::read::snapshot::Snapshot;
 use crate::store::tree::Direction;
 use crate::store::types::conversation::ConversationRow;
+use crate::store::types::entry::Entry;
 use crate::store::types::link::Older;
 use crate::store::types::message::StoredMessage;
 use crate::store::types::position::{
@@ -133,7 +134,7 @@ impl Snapshot<'_> {
     ) -> Vec<(OutboxEntryId, Message)> {
         let entries = self.outbox_of(number).into_iter();
         entries
-            .filter_map(|entry| Some((entry.id, self.echo(&entry, &row.id)?)))
+            .filter_map(|entry| Some((entry.id, self.shown_echo(&entry, &row.id)?)))
             .collect()
     }
 }
@@ -150,6 +151,8 @@ fn echo_items(echoes: Vec<(OutboxEntryId, Message)>) -> Vec<TimelineItem> {
 struct Weave<'a, 's> {
     snapshot: &'a Snapshot<'s>,
     row: &'a ConversationRow,
+    /// The unsent edits and recalls of the conversation's messages.
+    patches: Vec<Arc<Entry>>,
     /// The last held message.
     last: Option<Position>,
     /// Whether a message behind `last` is lost, for its record is damaged.
@@ -171,6 +174,7 @@ impl<'a, 's> Weave<'a, 's> {
         Self {
             snapshot,
             row,
+            patches: snapshot.patches_of(number),
             last,
             broken,
             linked: snapshot
@@ -199,6 +203,8 @@ impl<'a, 's> Weave<'a, 's> {
             self.broken = false;
             self.last = Some(position.clone());
             let message = self.snapshot.message_of(self.row, &position, stored);
+            let patches = self.patches.iter();
+            let message = patches.fold(message, |message, entry| entry.shown_on(message));
             self.items.push(TimelineItem::Message { position, message });
         }
     }

@@ -12,6 +12,8 @@ use crate::store::types::position::ConversationNumber;
 pub(crate) struct Outbox {
     entries: BTreeMap<OutboxEntryId, Arc<Entry>>,
     by_conversation: BTreeMap<ConversationNumber, BTreeSet<OutboxEntryId>>,
+    /// The edits and recalls among them: each read of a message looks for those of its conversation.
+    patches: BTreeMap<ConversationNumber, BTreeSet<OutboxEntryId>>,
 }
 
 impl Outbox {
@@ -38,6 +40,15 @@ impl Outbox {
         entries.find(|entry| entry.has_echo())
     }
 
+    /// The ids of a conversation's edits and recalls, oldest first.
+    pub(crate) fn patches(
+        &self,
+        conversation: ConversationNumber,
+    ) -> impl Iterator<Item = OutboxEntryId> + '_ {
+        let ids = self.patches.get(&conversation);
+        ids.into_iter().flatten().copied()
+    }
+
     /// Puts an entry in, in place of the one of the same id.
     pub(crate) fn put(&mut self, entry: Arc<Entry>) {
         self.remove(entry.id);
@@ -45,6 +56,10 @@ impl Outbox {
             .entry(entry.conversation)
             .or_default()
             .insert(entry.id);
+        if entry.patch().is_some() {
+            let patches = self.patches.entry(entry.conversation).or_default();
+            patches.insert(entry.id);
+        }
         self.entries.insert(entry.id, entry);
     }
 
@@ -52,10 +67,12 @@ impl Outbox {
         let Some(entry) = self.entries.remove(&id) else {
             return;
         };
-        if let Some(ids) = self.by_conversation.get_mut(&entry.conversation) {
-            ids.remove(&id);
-            if ids.is_empty() {
-                self.by_conversation.remove(&entry.conversation);
+        for index in [&mut self.by_conversation, &mut self.patches] {
+            if let Some(ids) = index.get_mut(&entry.conversation) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    index.remove(&entry.conversation);
+                }
             }
         }
     }

@@ -70,6 +70,7 @@ pub(super) fn message(sender: &str, n: i64, text: &str) -> Message {
         state: MessageState::Sent,
         edited_at: None,
         transient: false,
+        change: None,
     }
 }
 

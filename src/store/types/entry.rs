@@ -1,8 +1,9 @@
 //! Outbox entries: what the app was promised, as the machines work on it.
 
 use crate::model::{
-    ClientId, ConversationId, ConversationKind, Json, LocalId, Mentions, Message, MessageContent,
-    MessageState, OutboxEntry, OutboxEntryId, OutboxKind, OutboxState, Timestamp,
+    ClientId, ConversationId, ConversationKind, Details, Json, LocalId, Mentions, Message,
+    MessageContent, MessageKey, MessageState, Named, OutboxEntry, OutboxEntryId, OutboxKind,
+    OutboxState, PendingChange, SendFailure, Timestamp,
 };
 use crate::store::types::position::ConversationNumber;
 
@@ -27,7 +28,7 @@ pub struct Entry {
     pub intent: Intent,
 }
 
-/// What an outbox entry does. More kinds will come: edit, recall, membership, attributes, mute.
+/// What an outbox entry does.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
@@ -38,6 +39,8 @@ pub enum Intent {
     Create(CreateIntent),
     /// Sends a message.
     Send(SendIntent),
+    /// Edits or recalls a message.
+    Patch(PatchIntent),
     /// Marks a conversation read.
     Read(ReadIntent),
 }
@@ -74,6 +77,29 @@ pub struct SendIntent {
     pub push: Option<Json>,
 }
 
+/// Edits or recalls an own message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PatchIntent {
+    /// Which message: one that is sent, or one whose sending is on its way.
+    pub message: MessageKey,
+    /// What becomes of it.
+    pub patch: Patch,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Patch {
+    /// It says something else.
+    Edit {
+        /// What it says from then on.
+        content: MessageContent,
+        /// Who it calls by name from then on.
+        mentions: Mentions,
+    },
+    /// It is taken back.
+    Recall,
+}
+
 /// Marks a conversation read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadIntent {
@@ -90,12 +116,103 @@ impl Intent {
         match self {
             Self::Create(_) => OutboxKind::Create,
             Self::Send(_) => OutboxKind::Send,
+            Self::Patch(patch) => match patch.patch {
+                Patch::Edit { .. } => OutboxKind::Edit,
+                Patch::Recall => OutboxKind::Recall,
+            },
             Self::Read(_) => OutboxKind::Read,
         }
     }
 }
 
+impl PatchIntent {
+    /// Whether it changes this message.
+    #[must_use]
+    pub fn is_of(&self, message: &Message) -> bool {
+        match self.message.named() {
+            Named::Local(id) => message.local_id.as_ref() == Some(id),
+            Named::Service { sent_at, id } => {
+                message.sent_at == *sent_at && message.id.as_ref() == Some(id)
+            }
+        }
+    }
+}
+
+impl Patch {
+    /// The message as it is once the service has the change.
+    #[must_use]
+    pub fn applied_to(&self, message: Message) -> Message {
+        match self {
+            Self::Edit { content, mentions } => Message {
+                content: content.clone(),
+                mentions: mentions.clone(),
+                ..message
+            },
+            Self::Recall => Message {
+                content: MessageContent::Recalled {
+                    caption: None,
+                    details: Details::default(),
+                },
+                mentions: Mentions::default(),
+                ..message
+            },
+        }
+    }
+
+    /// How a message names the change until the service has it.
+    #[must_use]
+    pub const fn pending(&self, failure: Option<SendFailure>) -> PendingChange {
+        match self {
+            Self::Edit { .. } => PendingChange::Edit { failure },
+            Self::Recall => PendingChange::Recall { failure },
+        }
+    }
+}
+
 impl Entry {
+    /// The edit or recall that it is.
+    #[must_use]
+    pub const fn patch(&self) -> Option<&PatchIntent> {
+        match &self.intent {
+            Intent::Patch(patch) => Some(patch),
+            _ => None,
+        }
+    }
+
+    /// The local id of the message that it edits or recalls, if this device made it.
+    #[must_use]
+    pub fn changed_message(&self) -> Option<&LocalId> {
+        match self.patch()?.message.named() {
+            Named::Local(id) => Some(id),
+            Named::Service { .. } => None,
+        }
+    }
+
+    /// Why it failed for good, if it did.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&SendFailure> {
+        match &self.state {
+            OutboxState::Failed { failure } => Some(failure),
+            OutboxState::Queued | OutboxState::InFlight => None,
+        }
+    }
+
+    /// A message as it looks with this edit or recall: changed while the entry waits, as it was once
+    /// the entry failed. Any other entry leaves it alone.
+    #[must_use]
+    pub fn shown_on(&self, message: Message) -> Message {
+        let Some(intent) = self.patch().filter(|intent| intent.is_of(&message)) else {
+            return message;
+        };
+        let failure = self.failure().cloned();
+        let change = Some(intent.patch.pending(failure.clone()));
+        let shown = match failure {
+            None => intent.patch.applied_to(message),
+            Some(_) => message,
+        };
+        Message { change, ..shown }
+    }
+
     /// The local id of the message it makes, if it makes one.
     #[must_use]
     pub fn local_id(&self) -> Option<&LocalId> {
@@ -148,6 +265,7 @@ impl Entry {
             },
             edited_at: None,
             transient: false,
+            change: None,
         })
     }
 }

@@ -67,6 +67,7 @@ impl StoredMessage {
             state,
             edited_at: self.edited_at,
             transient: false,
+            change: None,
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    ConversationId, ConversationInfo, LocalId, Message, MessageId, OutboxEntry, OutboxEntryId,
-    Receipt,
+    ConversationId, ConversationInfo, LocalId, Message, MessageId, MessageKey, OutboxEntry,
+    OutboxEntryId, Receipt,
 };
 use crate::store::error::StoreError;
 use crate::store::read::snapshot::Snapshot;
@@ -79,6 +79,7 @@ pub(crate) fn changes(batch: &Batch, after: &Snapshot<'_>) -> Result<Vec<StoreCh
     let mut gathered = Gathered {
         after,
         touched: BTreeSet::new(),
+        told: BTreeSet::new(),
     };
     // One for each message, and one for each conversation; they are large, and moved when it grows.
     let many = batch
@@ -99,6 +100,7 @@ pub(crate) fn changes(batch: &Batch, after: &Snapshot<'_>) -> Result<Vec<StoreCh
     gathered.receipts(batch, &mut changes)?;
     let mut outbox = Vec::new();
     gathered.outbox(batch, &mut changes, &mut outbox)?;
+    gathered.patches(batch, &mut changes)?;
     gathered.conversations(batch, &mut changes)?;
     changes.append(&mut outbox);
     Ok(changes)
@@ -108,6 +110,8 @@ struct Gathered<'a, 's> {
     after: &'a Snapshot<'s>,
     /// Conversations whose newest message or echo may be another one now.
     touched: BTreeSet<ConversationNumber>,
+    /// The messages and echoes that are told, by key.
+    told: BTreeSet<MessageKey>,
 }
 
 impl Gathered<'_, '_> {
@@ -143,6 +147,8 @@ impl Gathered<'_, '_> {
                 let local_id = stored.local_id.as_ref();
                 let was_echo = local_id.is_some_and(|id| settled.contains(id));
                 let message = after.message_of(row, position, stored.clone());
+                let message = after.shown(*number, message);
+                self.note(batch, &message);
                 changes.push(if change.before.is_some() || was_echo {
                     StoreChange::MessageChanged { message }
                 } else {
@@ -183,8 +189,48 @@ impl Gathered<'_, '_> {
                     && stored.sender == *self.after.owner()
                 {
                     let message = self.after.message_of(row, &position, stored);
+                    let message = self.after.shown(*number, message);
+                    self.note(batch, &message);
                     changes.push(StoreChange::MessageChanged { message });
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a message is told, where the batch has edits or recalls that may tell it too.
+    fn note(&mut self, batch: &Batch, message: &Message) {
+        if has_patches(batch) {
+            self.told.extend(MessageKey::of(message));
+        }
+    }
+
+    /// Messages that look different for an edit or a recall came, ended or failed.
+    fn patches(&mut self, batch: &Batch, changes: &mut Vec<StoreChange>) -> Result<(), StoreError> {
+        if !has_patches(batch) {
+            return Ok(());
+        }
+        for change in batch.outbox.values() {
+            let (before, after) = (change.before.as_deref(), change.after.as_deref());
+            let look = |entry: Option<&Entry>| {
+                let entry = entry?;
+                Some((entry.patch()?.clone(), entry.failure().cloned()))
+            };
+            let (was, is) = (look(before), look(after));
+            let Some((patch, _)) = was.as_ref().or(is.as_ref()).filter(|_| was != is) else {
+                continue;
+            };
+            let Some(entry) = after.or(before) else {
+                continue;
+            };
+            let number = entry.conversation;
+            self.touched.insert(number);
+            let message = self.after.message_by_key(number, &patch.message)?;
+            let key = message.as_ref().and_then(MessageKey::of);
+            if let (Some(message), Some(key)) = (message, key)
+                && self.told.insert(key)
+            {
+                changes.push(StoreChange::MessageChanged { message });
             }
         }
         Ok(())
@@ -211,7 +257,15 @@ impl Gathered<'_, '_> {
                     if before == Some(entry) {
                         continue;
                     }
-                    changes.extend(echo_change(after, row, before, entry));
+                    let echo = echo_change(after, row, before, entry);
+                    if let Some(
+                        StoreChange::MessageAdded { message }
+                        | StoreChange::MessageChanged { message },
+                    ) = &echo
+                    {
+                        self.note(batch, message);
+                    }
+                    changes.extend(echo);
                     let entry = entry.view(row.id.clone());
                     outbox.push(StoreChange::OutboxChanged { entry });
                 }
@@ -264,8 +318,16 @@ impl Gathered<'_, '_> {
             return None;
         }
         let stored = change.after.as_deref()?.clone();
-        Some(self.after.message_of(row, position, stored))
+        let message = self.after.message_of(row, position, stored);
+        Some(self.after.shown(number, message))
     }
+}
+
+/// Whether edits or recalls are among what the batch does to the outbox.
+fn has_patches(batch: &Batch) -> bool {
+    let changes = batch.outbox.values();
+    let mut entries = changes.flat_map(|change| [&change.before, &change.after]);
+    entries.any(|entry| entry.as_ref().is_some_and(|entry| entry.patch().is_some()))
 }
 
 /// The local ids of the echoes that the batch ends.
@@ -292,8 +354,8 @@ fn echo_change(
     before: Option<&Entry>,
     entry: &Entry,
 ) -> Option<StoreChange> {
-    let message = after.echo(entry, &row.id)?;
-    match before.and_then(|before| after.echo(before, &row.id)) {
+    let message = after.shown_echo(entry, &row.id)?;
+    match before.and_then(|before| after.shown_echo(before, &row.id)) {
         None => Some(StoreChange::MessageAdded { message }),
         Some(echo) if echo != message => Some(StoreChange::MessageChanged { message }),
         Some(_) => None,

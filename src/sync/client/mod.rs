@@ -131,6 +131,7 @@ enum Purpose {
     RefreshToken,
     Send(OutboxEntryId),
     Create(OutboxEntryId),
+    Patch(OutboxEntryId),
     Search(Search),
     ReadBarrier,
     Directory(DirectoryQuery),
@@ -254,6 +255,10 @@ impl Client {
                 self.write(turn, id, call, Self::create_conversation)?;
             }
             Request::SendMessage(call) => self.write(turn, id, call, Self::send_message)?,
+            Request::EditMessage(call) => self.write(turn, id, call, Self::edit_message)?,
+            Request::RecallMessage(call) => self.write(turn, id, call, Self::recall_message)?,
+            Request::RetryMessage(call) => self.write(turn, id, call, Self::retry_message)?,
+            Request::DiscardMessage(call) => self.write(turn, id, call, Self::discard_message)?,
             Request::MarkRead(call) => self.write(turn, id, call, |client, turn, call| {
                 client.mark_read(turn, &call, None)
             })?,
@@ -319,6 +324,7 @@ impl Client {
             }
             Purpose::Send(entry) => self.send_answered(turn, tag, entry, answer),
             Purpose::Create(entry) => self.create_answered(turn, tag, entry, answer),
+            Purpose::Patch(entry) => self.patch_answered(turn, tag, entry, answer),
             Purpose::Search(search) => self.search_answered(turn, tag, search, answer),
             Purpose::ReadBarrier => self.reads_answered(turn, tag, &answer),
             Purpose::Directory(query) => self.directory_answered(turn, query, answer),

@@ -7,6 +7,7 @@ mod holds;
 mod holes;
 mod link;
 mod out_of_turn;
+mod patches;
 mod presence;
 mod salvage;
 mod schedules;

@@ -1,7 +1,7 @@
 //! Any interleaving converges: nothing is lost, nothing comes twice, and a device that is killed
 //! and rebuilt from its store ends up like one that never was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use proptest::test_runner::RngSeed;
 
 use super::world::{Device, World};
 use crate::Limits;
-use crate::model::{ClientId, ConversationId, NewConversation, Uniqueness};
+use crate::model::{ClientId, ConversationId, LocalId, NewConversation, Uniqueness};
 
 /// One thing that an app does, or that befalls a device. Numbers pick among what there is.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ enum Action {
     Create(usize),
     Say(usize, usize),
     MarkRead(usize, usize),
+    /// The app edits what was said last in a room.
+    Rewrite(usize, usize),
+    /// The app recalls what was said last in a room.
+    TakeBack(usize, usize),
     Post(usize),
     Edit(usize),
     Partition(usize),
@@ -36,6 +40,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => who.clone().prop_map(Action::Create),
         8 => (who.clone(), room.clone()).prop_map(|(who, room)| Action::Say(who, room)),
         3 => (who.clone(), room.clone()).prop_map(|(who, room)| Action::MarkRead(who, room)),
+        3 => (who.clone(), room.clone()).prop_map(|(who, room)| Action::Rewrite(who, room)),
+        1 => (who.clone(), room.clone()).prop_map(|(who, room)| Action::TakeBack(who, room)),
         4 => room.clone().prop_map(Action::Post),
         2 => room.prop_map(Action::Edit),
         2 => who.clone().prop_map(Action::Partition),
@@ -56,8 +62,11 @@ struct Play {
     devices: [Device; 3],
     /// Each room as the device that made it calls it.
     rooms: Vec<(Device, ConversationId)>,
-    /// What was said where by whom, in order.
-    said: BTreeMap<(usize, usize), Vec<String>>,
+    /// What was said where by whom, in order, as it was edited since, and by which local id.
+    said: BTreeMap<(usize, usize), Vec<(String, LocalId)>>,
+    /// What was taken back or edited away.
+    unsaid: BTreeSet<String>,
+    has_taken_back: bool,
     spoken: usize,
 }
 
@@ -82,6 +91,8 @@ impl Play {
             devices,
             rooms: Vec::new(),
             said: BTreeMap::new(),
+            unsaid: BTreeSet::new(),
+            has_taken_back: false,
             spoken: 0,
         };
         play.act(&Action::Create(0));
@@ -118,10 +129,13 @@ impl Play {
             Action::Say(who, room) => {
                 if let Some((index, name)) = self.room(who, room) {
                     let text = self.words();
-                    self.world.say(self.devices[who], &name, &text);
-                    self.said.entry((who, index)).or_default().push(text);
+                    let (_, local) = self.world.say(self.devices[who], &name, &text);
+                    let said = self.said.entry((who, index)).or_default();
+                    said.push((text, local));
                 }
             }
+            Action::Rewrite(who, room) => self.rewrite(who, room),
+            Action::TakeBack(who, room) => self.take_back(who, room),
             Action::MarkRead(who, room) => {
                 if let Some((_, name)) = self.room(who, room) {
                     self.world.mark_read(self.devices[who], &name);
@@ -161,6 +175,37 @@ impl Play {
         };
         let room = self.world.create_as(self.devices[who], conversation);
         self.rooms.push((self.devices[who], room));
+    }
+
+    fn rewrite(&mut self, who: usize, room: usize) {
+        let Some((index, name)) = self.room(who, room) else {
+            return;
+        };
+        let after = self.words();
+        let last = self
+            .said
+            .get_mut(&(who, index))
+            .and_then(|it| it.last_mut());
+        if let Some((text, local)) = last {
+            self.world
+                .rewrite(self.devices[who], &name, local, &after)
+                .unwrap();
+            self.unsaid.insert(std::mem::replace(text, after));
+        }
+    }
+
+    fn take_back(&mut self, who: usize, room: usize) {
+        let Some((index, name)) = self.room(who, room) else {
+            return;
+        };
+        let last = self.said.get_mut(&(who, index)).and_then(Vec::pop);
+        if let Some((text, local)) = last {
+            self.world
+                .take_back(self.devices[who], &name, &local)
+                .unwrap();
+            self.unsaid.insert(text);
+            self.has_taken_back = true;
+        }
     }
 
     /// Cat edits what she said last.
@@ -213,6 +258,10 @@ impl Play {
                 } else {
                     "ann"
                 };
+                if self.has_taken_back {
+                    // The service tells no count anew for a message that was recalled.
+                    continue;
+                }
                 let unread = self.world.service.conversations[id.as_str()].unread(client);
                 let shown = self.world.unread(device, &id);
                 let told = (u32::try_from(unread).unwrap(), false);
@@ -235,11 +284,17 @@ impl Play {
         for ((who, room), said) in &self.said {
             if *room == index {
                 let client = if *who == 2 { "ben" } else { "ann" };
-                let lines: Vec<String> = said.iter().map(|it| format!("{client}: {it}")).collect();
+                let lines = said.iter().map(|(it, _)| format!("{client}: {it}"));
+                let lines: Vec<String> = lines.collect();
                 let found = truth.iter().filter(|line| lines.contains(line));
                 assert_eq!(found.cloned().collect::<Vec<_>>(), lines);
             }
         }
+        let gone = |line: &&String| {
+            let (_, words) = line.split_once(": ").unwrap();
+            self.unsaid.contains(words)
+        };
+        assert_eq!(truth.iter().find(gone), None);
     }
 }
 

@@ -355,6 +355,7 @@ mod tests {
             state: MessageState::Sent,
             edited_at: None,
             transient: false,
+            change: None,
         }
     }
 

@@ -69,7 +69,7 @@ impl Client {
                 })
             }
             // An inbox holds none.
-            Intent::Create(_) => Ok(ImportOutcome::Known),
+            Intent::Create(_) | Intent::Patch(_) => Ok(ImportOutcome::Known),
         }
     }
 

@@ -89,7 +89,7 @@ impl Client {
         let remembered = match &entry.intent {
             Intent::Send(_) => self.token_is_remembered(turn, since),
             Intent::Create(intent) => is_one_per_members(intent),
-            Intent::Read(_) => true,
+            Intent::Patch(_) | Intent::Read(_) => true,
         };
         if remembered {
             Doubt::Remembered

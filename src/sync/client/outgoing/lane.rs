@@ -112,6 +112,17 @@ impl Sender {
         }
     }
 
+    /// Takes an entry out of its lane until it is added again; it stays in the outbox.
+    pub(in crate::sync::client) fn set_aside(
+        &mut self,
+        number: ConversationNumber,
+        id: OutboxEntryId,
+    ) {
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.queue.remove(&id);
+        }
+    }
+
     pub(in crate::sync::client) fn remove_lane(&mut self, number: ConversationNumber) {
         for id in self
             .lanes
@@ -271,6 +282,7 @@ impl Client {
                     }
                 }
                 Intent::Send(intent) => self.dispatch_message(turn, &entry, intent)?,
+                Intent::Patch(intent) => self.dispatch_patch(turn, &entry, intent)?,
                 Intent::Read(_) => {}
             }
         }
@@ -389,6 +401,7 @@ impl Client {
         match entry.as_deref().map(|entry| &entry.intent) {
             Some(Intent::Send(_)) => self.send_answered(turn, tag, id, answer),
             Some(Intent::Create(_)) => self.create_answered(turn, tag, id, answer),
+            Some(Intent::Patch(_)) => self.patch_answered(turn, tag, id, answer),
             _ => Ok(()),
         }
     }
@@ -424,6 +437,7 @@ impl Client {
         });
         let message = held.or(acknowledged);
         self.sender.remove(number, entry.id);
+        self.resume_patches(turn, entry)?;
         let Some(message) = message else {
             turn.overlay.settle(entry.id);
             return Ok(());

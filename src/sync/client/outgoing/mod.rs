@@ -6,6 +6,7 @@
 //! | `extension.rs` | what another process of the app left to be enqueued |
 //! | `lane.rs` | the content lane: one entry in flight per conversation, in order |
 //! | `creation.rs` | creations, and the service's id taking over a local one |
+//! | `patches.rs` | edits and recalls: of unsent messages at once, of others behind them in the lane |
 //! | `in_doubt.rs` | entries that may have arrived: looked for before they are sent again |
 //! | `read_marks.rs` | the state lane: read marks, coalesced |
 //! | `pace.rs` | how often commands may be sent |
@@ -17,5 +18,6 @@ pub(super) mod holds;
 pub(super) mod in_doubt;
 pub(super) mod lane;
 pub(super) mod pace;
+pub(super) mod patches;
 pub(super) mod read_marks;
 pub(super) mod requests;

@@ -257,7 +257,7 @@ impl Client {
     }
 
     /// Puts work into the outbox, durably, and into its conversation's lane.
-    fn enqueue(
+    pub(in crate::sync::client) fn enqueue(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -327,7 +327,11 @@ impl Client {
                     .update_conversation(entry.conversation, |row| row.state = state)?;
                 self.sender.add(entry.conversation, id);
             }
-            Intent::Send(_) => self.sender.add(entry.conversation, id),
+            Intent::Send(_) => {
+                self.sender.add(entry.conversation, id);
+                self.resume_patches(turn, &entry)?;
+            }
+            Intent::Patch(_) => self.sender.add(entry.conversation, id),
             Intent::Read(_) => self.reads.add(id),
         }
         Ok(Ok(Done))
@@ -361,6 +365,7 @@ impl Client {
         } else {
             self.sender.remove(entry.conversation, id);
             turn.overlay.settle(id);
+            self.drop_patches(turn, &entry)?;
         }
         Ok(Ok(Done))
     }
@@ -379,13 +384,19 @@ impl Client {
         });
         turn.overlay.intend();
         self.sender.remove(entry.conversation, entry.id);
-        if let Intent::Create(_) = entry.intent {
-            turn.overlay
-                .update_conversation(entry.conversation, |row| {
-                    row.state = ConversationState::CreationFailed { failure };
-                })?;
+        match entry.intent {
+            Intent::Create(_) => turn.overlay.update_conversation(entry.conversation, |row| {
+                row.state = ConversationState::CreationFailed { failure };
+            }),
+            Intent::Send(_) => {
+                let send = turn.overlay.snapshot().entry(entry.id);
+                match send.filter(|send| send.in_doubt_since.is_none()) {
+                    Some(send) => self.fold_patches(turn, &send),
+                    None => Ok(()),
+                }
+            }
+            Intent::Patch(_) | Intent::Read(_) => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Conversation, Stored};
+use super::{Conversation, RECALLED, Stored};
 use crate::model::Timestamp;
 use crate::wire::generated::{DirectCommand, LogItem, PatchItem, UnreadTuple};
 use crate::wire::iso;
@@ -41,7 +41,7 @@ impl Conversation {
         let mark = self.read.get(client).copied().unwrap_or(0);
         let others = self.messages.iter();
         others
-            .filter(|it| it.from != client && it.at > mark)
+            .filter(|it| it.from != client && it.at > mark && it.text != RECALLED)
             .count()
     }
 

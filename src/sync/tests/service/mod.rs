@@ -2,7 +2,10 @@
 
 mod conversation;
 mod outside;
+mod patch;
 mod session;
+
+pub(super) use patch::RECALLED;
 
 use std::collections::BTreeMap;
 
@@ -50,6 +53,10 @@ pub(super) struct Service {
     pub(super) ignores: u32,
     /// How many of the next messages are taken and left unanswered.
     pub(super) forgets_answers: u32,
+    /// How many edits and recalls came.
+    pub(super) patches: usize,
+    /// When the last of them was made.
+    last_patch: i64,
 }
 
 /// One conversation.
@@ -78,7 +85,7 @@ pub(super) struct Stored {
     pub(super) id: String,
     pub(super) from: String,
     pub(super) text: String,
-    edited_at: Option<i64>,
+    pub(super) edited_at: Option<i64>,
     receipt: bool,
 }
 
@@ -107,6 +114,8 @@ impl Default for Service {
             wants_signatures: false,
             ignores: 0,
             forgets_answers: 0,
+            patches: 0,
+            last_patch: 0,
         }
     }
 }
@@ -177,6 +186,7 @@ impl Service {
             Command::Ack(body) => self.received(now, &client, body),
             Command::Read(body) => self.read(now, &client, body),
             Command::Logs(body) => vec![reply(self.logs(&client, body))],
+            Command::Patch { body, .. } => self.patch(now, socket, &client, &request, body),
             Command::Conv { op, body } => self.conv(now, socket, &client, &request, *op, body),
             _ => Vec::new(),
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::service::{Outgoing, Service, Socket};
 use crate::model::{
-    AppId, ClientId, ConversationId, DeviceTag, LocalId, MessageContent, MessageState,
+    AppId, ClientId, ConversationId, DeviceTag, LocalId, MessageContent, MessageKey, MessageState,
     NewConversation, NewMessage, Now, OutboxEntryId, SessionState, Timestamp, Uniqueness,
 };
 use crate::store::{
@@ -23,9 +23,10 @@ use crate::sync::link::{
     ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions, NetworkChange,
 };
 use crate::sync::{
-    Call, Caller, Client, ClientInput, ClientSettings, Connect, CreateConversation, EffectId,
-    FetchHistory, HistoryFetched, Import, MarkRead, OperationSignature, Randomness, Reply, Request,
-    RequestError, RequestId, SendMessage, SignIn, Signing,
+    Call, Caller, Client, ClientInput, ClientSettings, Connect, CreateConversation, Done,
+    EditMessage, EffectId, FetchHistory, HistoryFetched, Import, MarkRead, OperationSignature,
+    Randomness, RecallMessage, Reply, Request, RequestError, RequestId, SendMessage, SignIn,
+    Signing,
 };
 use crate::wire::{Direction, Encoding, Envelope, Frame, Subprotocol};
 use crate::{Limits, Secret, ServerAddress};
@@ -271,6 +272,36 @@ impl World {
         };
         let enqueued = self.ask(device, call).unwrap();
         (enqueued.entry, enqueued.local_id)
+    }
+
+    /// Edits a message that the device sent.
+    pub(super) fn rewrite(
+        &mut self,
+        device: Device,
+        conversation: &ConversationId,
+        message: &LocalId,
+        text: &str,
+    ) -> Result<Done, RequestError> {
+        let request = EditMessage {
+            conversation: conversation.clone(),
+            message: MessageKey::local(message.clone()),
+            content: MessageContent::Plain { text: text.into() },
+        };
+        self.ask(device, request)
+    }
+
+    /// Recalls a message that the device sent.
+    pub(super) fn take_back(
+        &mut self,
+        device: Device,
+        conversation: &ConversationId,
+        message: &LocalId,
+    ) -> Result<Done, RequestError> {
+        let request = RecallMessage {
+            conversation: conversation.clone(),
+            message: MessageKey::local(message.clone()),
+        };
+        self.ask(device, request)
     }
 
     pub(super) fn mark_read(&mut self, device: Device, conversation: &ConversationId) {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::super::service::RECALLED;
 use super::{Device, World};
-use crate::model::{ConversationId, MessageState, OutboxState, SessionState};
+use crate::model::{ConversationId, MessageState, OutboxState, PendingChange, SessionState};
 use crate::store::{ConversationRow, Position, Store, TimelineItem};
 use crate::sync::Holds;
 
@@ -101,8 +102,18 @@ impl World {
                     MessageState::Failed { .. } => " !",
                     _ => "",
                 };
+                let change = match &message.change {
+                    None => "",
+                    Some(
+                        PendingChange::Edit { failure: None }
+                        | PendingChange::Recall { failure: None },
+                    ) => " (changing)",
+                    Some(PendingChange::Edit { .. } | PendingChange::Recall { .. }) => {
+                        " (not changed)"
+                    }
+                };
                 let words = message.content.words().unwrap_or("?");
-                format!("{}: {words}{state}", message.sender)
+                format!("{}: {words}{state}{change}", message.sender)
             }
         };
         self.items(device, id).iter().map(line).collect()
@@ -139,8 +150,12 @@ impl World {
     pub(in crate::sync::tests) fn truth(&self, id: &ConversationId) -> Vec<String> {
         let conversation = &self.service.conversations[id.as_str()];
         let lines = conversation.messages.iter();
+        let words = |text: &str| match text {
+            RECALLED => "?".to_owned(),
+            text => text.to_owned(),
+        };
         lines
-            .map(|it| format!("{}: {}", it.from, it.text))
+            .map(|it| format!("{}: {}", it.from, words(&it.text)))
             .collect()
     }
 }
