@@ -3,7 +3,6 @@
 //! The schema has one message with eighteen optional bodies; here a command has exactly the body
 //! that belongs to it. Absent is not the same as zero: everything that may be absent is an option.
 
-use std::fmt;
 
 use prost::Message;
 
@@ -15,17 +14,8 @@ use super::generated::{
     SessionCommand, UnreadCommand,
 };
 use super::scan;
+use super::serial::Serial;
 use crate::model::Timestamp;
-
-/// The number that a reply shares with its request. Every number is legal, 0 and negative ones too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Serial(pub i32);
-
-impl fmt::Display for Serial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
 
 /// A command with what stands around it: one frame.
 #[derive(Clone, Debug, PartialEq)]

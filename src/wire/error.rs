@@ -1,9 +1,9 @@
 //! Why a frame, or a piece of JSON in it, could not be read or written.
 
 use super::code::ServiceCode;
-use super::command::Serial;
-use super::frame::Encoding;
 use super::generated::CommandType;
+use super::serial::Serial;
+use super::subprotocol::Encoding;
 use crate::error::SampanError;
 
 /// Why a frame, or a piece of JSON in it, could not be read or written.

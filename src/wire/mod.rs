@@ -7,7 +7,8 @@
 //!
 //! | part | what it holds |
 //! |---|---|
-//! | [`frame`] | subprotocols; a command as a WebSocket message, and its limits |
+//! | [`subprotocol`] | text or bytes, and how a client learns what it missed |
+//! | [`frame`] | a command as a WebSocket message, and its limits |
 //! | [`command`] | [`Command`]: one enum for everything a frame can be about |
 //! | [`generated`] | the structs of `proto/realtime.proto`, the bodies of commands |
 //! | [`code`] | the numbers by which the service says no |
@@ -62,15 +63,19 @@ pub mod request;
 pub mod route;
 pub mod row;
 mod scan;
+mod serial;
 pub mod signature;
+pub mod subprotocol;
 #[cfg(test)]
 mod tests;
 
 pub use code::{CloseCode, Retry, ServiceCode};
-pub use command::{Command, Envelope, Serial};
+pub use command::{Command, Envelope};
 pub use error::WireError;
-pub use frame::{Direction, Encoding, Frame, OfflineMode, Subprotocol};
+pub use frame::{Direction, Frame};
 pub use generated::OpType as Op;
 pub use payload::Payload;
 pub use row::ConversationRow;
 pub use scan::FIELDS_MAX;
+pub use serial::Serial;
+pub use subprotocol::{Encoding, OfflineMode, Subprotocol};
