@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::devices::actions::Action;
-use crate::plan::{At, Limiter, Offline, Pace, Plan, Sharing, Signer, Tags};
+use crate::plan::Plan;
+use crate::shape::{At, Limiter, Offline, Pace, Sharing, Signer, Tags};
 use crate::trace::Telling;
 use crate::world::{Outcome, run};
 

@@ -40,7 +40,7 @@ pub use error::NetError;
 pub use memory::{MemoryPeer, MemoryTransport};
 pub use stream::Tls;
 pub use transport::{
-    BODY_BYTES_MAX, Closed, Connection, FRAME_BYTES_MAX, Frame, INCOMING_FRAMES_MAX, Incoming, NetFuture,
-    OUTGOING_FRAMES_MAX, Response, Target, Transport,
+    BODY_BYTES_MAX, Closed, Connection, FRAME_BYTES_MAX, Frame, INCOMING_FRAMES_MAX, Incoming,
+    NetFuture, OUTGOING_FRAMES_MAX, Response, Target, Transport,
 };
 pub use websocket::SocketTransport;

@@ -3,7 +3,6 @@
 //! The schema has one message with eighteen optional bodies; here a command has exactly the body
 //! that belongs to it. Absent is not the same as zero: everything that may be absent is an option.
 
-
 use prost::Message;
 
 use super::error::WireError;

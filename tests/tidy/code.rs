@@ -103,11 +103,13 @@ fn raw_end(letters: &[char], at: usize) -> usize {
     found.map_or(letters.len(), |n| start + n + close.len())
 }
 
-/// The part of a file that is not its module of tests, which stands last.
+/// The part of a file that is not its module of tests, which stands last. A module of tests in a file of
+/// its own (`mod tests;`) ends nothing.
 pub(crate) fn without_tests(code: &str) -> &str {
     let start = code.match_indices("#[cfg(test)]").find(|&(at, mark)| {
         let rest = code.get(at + mark.len()..).unwrap_or_default().trim_start();
-        rest.starts_with("mod ")
+        let opens = rest.find(['{', ';']).and_then(|end| rest.get(end..=end));
+        rest.starts_with("mod ") && opens == Some("{")
     });
     start.map_or(code, |(at, _)| code.get(..at).unwrap_or_default())
 }

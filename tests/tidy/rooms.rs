@@ -9,7 +9,20 @@ use crate::repository::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The floors that are held to these rules. The owner of a floor adds its folder once it is in order.
-pub(crate) const HELD: [&str; 10] = ["src/store", "src/model", "src/wire", "src/views", "src/sync", "src/net", "src/runtime", "src/api", "service/src/core", "sim/src"];
+pub(crate) const HELD: [&str; 8] = [
+    "src/store",
+    "src/model",
+    "src/wire",
+    "src/sync",
+    "src/sync/client",
+    "src/net",
+    "src/api",
+    "sim/src",
+];
+
+/// Rooms whose `mod.rs` defines the one type that the files below it share, and composes it of their
+/// parts: the arrows to it and from it are not counted, those between the other files are.
+const COMPOSED: [&str; 1] = ["src/sync/client"];
 
 /// Cycles of files inside one room that stay: the files, and why.
 const FILE_CYCLES: [(&[&str], &str); 0] = [];
@@ -146,6 +159,20 @@ impl<'a> Floor<'a> {
             }
             imports.insert(module.clone(), to);
         }
+        self.without_composers(imports)
+    }
+
+    /// The imports without those of a composing `mod.rs`, and without those that lead to one.
+    fn without_composers(
+        &self,
+        mut imports: BTreeMap<Module, BTreeSet<Module>>,
+    ) -> BTreeMap<Module, BTreeSet<Module>> {
+        let composers: BTreeSet<_> = COMPOSED.iter().map(|it| format!("{it}/mod.rs")).collect();
+        let composes = |module: &Module| composers.contains(&self.path(module));
+        imports.retain(|from, _| !composes(from));
+        for to in imports.values_mut() {
+            to.retain(|to| !composes(to));
+        }
         imports
     }
 
@@ -173,6 +200,9 @@ impl<'a> Floor<'a> {
             if before.is_some_and(|before| before.text == "::") || after != Some("::") {
                 continue;
             }
+            if is_visibility(&tokens, at) {
+                continue;
+            }
             let rest = tokens.get(at..).unwrap_or_default();
             for path in expand(rest) {
                 found.extend(self.resolve(module, token.text, path));
@@ -184,7 +214,10 @@ impl<'a> Floor<'a> {
     /// A written path from the floor's root; none if it leads elsewhere.
     fn resolve(&self, module: &Module, first: &str, path: Vec<&str>) -> Option<Module> {
         let owned = |rest: &[&str]| rest.iter().map(|part| (*part).to_owned()).collect();
-        let inner = self.folder.rsplit_once("src").map_or("", |(_, inner)| inner);
+        let inner = self
+            .folder
+            .rsplit_once("src")
+            .map_or("", |(_, inner)| inner);
         let floor: Vec<&str> = inner.split('/').filter(|part| !part.is_empty()).collect();
         match first {
             "crate" => {
@@ -229,6 +262,13 @@ impl<'a> Floor<'a> {
             .map(|(name, homes)| format!("{}: `{name}` is a type in {homes:?}", self.folder))
             .collect()
     }
+}
+
+/// Whether the path at this token says who may see an item: `pub(in path)` imports nothing.
+fn is_visibility(tokens: &[Token<'_>], at: usize) -> bool {
+    let before = at.checked_sub(3).and_then(|start| tokens.get(start..at));
+    let words = before.map(|before| before.iter().map(|token| token.text));
+    words.is_some_and(|words| words.eq(["pub", "(", "in"]))
 }
 
 /// The paths that begin with the first token: one, or those of a tree of `use`.
@@ -386,6 +426,32 @@ mod tests {
         assert_eq!(found(&files, &[(pair, "they are one")]), [""; 0]);
         let mended = [("a/one.rs", ""), ("a/two.rs", "use super::one::One;")];
         assert_eq!(found(&mended, &[(pair, "they are one")]).len(), 1);
+    }
+
+    #[test]
+    fn what_may_see_an_item_is_no_import() {
+        let files = [
+            ROOT,
+            ("a/one.rs", "use crate::store::b::two::Two;"),
+            ("b/two.rs", "pub(in crate::store::a) struct Two;"),
+        ];
+        assert_eq!(found(&files, &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_module_of_tests_in_its_own_file_hides_no_import() {
+        let files = [
+            ROOT,
+            (
+                "a/one.rs",
+                "#[cfg(test)]\nmod tests;\nuse crate::store::b::two::Two;",
+            ),
+            (
+                "b/two.rs",
+                "use crate::store::a::one::One;\npub struct Two;",
+            ),
+        ];
+        assert_ne!(found(&files, &[]), [""; 0]);
     }
 
     #[test]

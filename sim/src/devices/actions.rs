@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::dice::Dice;
-use crate::plan::{At, Shape};
+use crate::shape::{At, Shape};
 
 /// One thing that somebody does. A `pick` chooses among what there is when it happens; where there
 /// is nothing to choose from, nothing happens.

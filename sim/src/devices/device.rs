@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::time::Duration;
 
 use sampan::Limits;
 use sampan::SampanError;
@@ -24,7 +23,7 @@ use sampan::wire::generated::AckCommand;
 
 use crate::checks::ledger::{Call, Place};
 use crate::checks::mirror::Mirror;
-use crate::devices::engine::{Out, Wants};
+use crate::devices::wants::{Out, Wants};
 use crate::faults::planted::Mutation;
 
 /// A copy of a device's files, and how far the ledger was written then.
@@ -393,11 +392,4 @@ impl Drop for Caller {
             self.wants.push(Out::Unheard { device, call });
         }
     }
-}
-
-/// How long a slow disk takes for a commit, and until when it is slow.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SlowDisk {
-    pub(crate) pause: Duration,
-    pub(crate) until: Duration,
 }

@@ -4,9 +4,7 @@
 //! What it wants done in the world comes out in the order in which it wanted it: sockets, frames,
 //! answers to apps, what observers are told.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::time::Duration;
 
 use sampan::model::{
@@ -15,92 +13,25 @@ use sampan::model::{
 };
 use sampan::runtime::{InboxRemainder, Ports, Progress, TurnLoop};
 use sampan::store::Dropped;
-use sampan::sync::link::{
-    ClientSlot, ConnectionNumber, LinkEffect, LinkInput, LinkOptions, LookUpNumber,
-};
+use sampan::sync::link::{ClientSlot, LinkEffect, LinkInput, LinkOptions};
 use sampan::sync::{
     EffectId, Imported, OperationSignature, Randomness, Reply, Request, RequestError, RequestId,
 };
-use sampan::wire::{Frame, OfflineMode, Subprotocol};
+use sampan::wire::{OfflineMode, Subprotocol};
 use sampan::{Limits, SampanError, ServerAddress};
 
 use crate::checks::ledger::Call;
 use crate::devices::device::{Caller, Device, FaultyWriter, Inbox};
+use crate::devices::wants::{Out, Place, Wants};
 use crate::dice::Dice;
 use crate::faults::kinds::Moment;
 use crate::faults::planted::Mutation;
-use crate::world::Place;
 
 /// Where the service is.
 pub(crate) const SERVICE: &str = "wss://service";
 
 /// Turns that one input may cause before the engine counts as spinning.
 const TURNS_MAX: u32 = 1_000;
-
-/// What an engine wants done in the world, in order.
-#[derive(Debug)]
-pub(crate) enum Out {
-    LookUp(LookUpNumber),
-    Connect(ConnectionNumber, Place),
-    Disconnect(ConnectionNumber),
-    Send(ConnectionNumber, Frame<'static>),
-    Sign(ClientSlot, EffectId),
-    Answer {
-        device: usize,
-        call: Call,
-        answer: Box<Result<Reply, SampanError>>,
-    },
-    /// Nobody will answer the call.
-    Unheard {
-        device: usize,
-        call: Call,
-    },
-    Committed {
-        device: usize,
-        changes: usize,
-    },
-    /// What was left is in the outbox: the files go.
-    Taken(usize, Vec<LocalId>),
-    Session(usize, SessionState),
-    Told(usize, Vec<Event>),
-    /// The power failed in the middle of a write.
-    Died,
-    /// It went on without end.
-    Spinning,
-}
-
-impl Out {
-    /// Whether it is what a moment follows.
-    fn is(&self, moment: Moment) -> bool {
-        match self {
-            Self::Answer { answer, .. } => {
-                let promises = matches!(
-                    **answer,
-                    Ok(Reply::Enqueued(_) | Reply::Created(_) | Reply::Imported(_))
-                );
-                moment == Moment::Promised && promises
-            }
-            Self::Send(..) => moment == Moment::Sent,
-            Self::Committed { .. } => moment == Moment::Committed,
-            Self::Told(..) => moment == Moment::Told,
-            _ => false,
-        }
-    }
-}
-
-/// Where everything that is wanted is written down.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wants(Rc<RefCell<Vec<Out>>>);
-
-impl Wants {
-    pub(crate) fn push(&self, out: Out) {
-        self.0.borrow_mut().push(out);
-    }
-
-    fn take(&self) -> Vec<Out> {
-        std::mem::take(&mut *self.0.borrow_mut())
-    }
-}
 
 /// What engines are set up with.
 #[derive(Clone, Debug)]

@@ -3,13 +3,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `actions.rs` | what apps can do, and which of it a seed draws |
-//! | `apps.rs` | apps do what the plan says |
 //! | `device.rs` | one client of a device over all its lives: disk, writer, observer |
 //! | `engine.rs` | an engine: the real turn loop, with a power switch |
-//! | `power.rs` | engines are booted, handed calls, and lose their power |
+//! | `wants.rs` | what engines want done in the world |
 
 pub(crate) mod actions;
-mod apps;
 pub(crate) mod device;
 pub(crate) mod engine;
-pub(crate) mod power;
+pub(crate) mod wants;

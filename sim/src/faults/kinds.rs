@@ -7,7 +7,7 @@ use sampan::sync::link::NetworkChange;
 use sampan::wire::code::CODES;
 
 use crate::dice::{Dice, nth};
-use crate::plan::{At, Shape};
+use crate::shape::{At, Shape};
 
 /// One thing that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,9 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `kinds.rs` | the faults of the world, and which of them a seed draws |
-//! | `strike.rs` | faults strike as the plan says |
 //! | `planted.rs` | the planted faults, with the limit of each |
 //! | `planted_frames.rs` | those that are planted in frames |
 
 pub(crate) mod kinds;
 pub(crate) mod planted;
 pub(crate) mod planted_frames;
-mod strike;

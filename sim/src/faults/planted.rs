@@ -3,10 +3,6 @@
 //! They are planted at the seams that the simulator owns (the loop that commits and sends, the
 //! frames, the observer, the service's shell), so that nothing in Sampan knows of them.
 
-use crate::plan::Plan;
-use crate::trace::Telling;
-use crate::world::run;
-
 /// One planted fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mutation {
@@ -125,18 +121,5 @@ impl Mutation {
     #[must_use]
     pub const fn check(self) -> &'static str {
         self.limit_and_check().1
-    }
-
-    /// The first seed below [`Mutation::limit`] whose plan breaks [`Mutation::check`] with the planted
-    /// fault, and keeps every promise without it. None is a check that notices nothing.
-    #[must_use]
-    pub fn hunt(self) -> Option<u64> {
-        (0..self.limit()).find(|&seed| {
-            let plan = Plan::of_seed(seed);
-            let planted = run(&plan.clone().with(self), Telling::Silent).violations;
-            // A seed that fails without the planted fault proves nothing about it.
-            planted.iter().any(|it| it.check == self.check())
-                && run(&plan, Telling::Silent).violations.is_empty()
-        })
     }
 }

@@ -4,9 +4,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | sockets, and the weather around each engine |
-//! | `delivery.rs` | frames, answers and closes arrive |
+//! | `counters.rs` | how often each client asks |
+//! | `refusals.rs` | requests that are refused, ignored or throttled before the service sees them |
 
-mod delivery;
+mod counters;
+pub(crate) mod refusals;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,11 +17,17 @@ use sampan::sync::link::ConnectionNumber;
 use sampan::wire::{Command, Envelope};
 use sampan_service::core::ConnectionId;
 
-use crate::devices::device::SlowDisk;
 use crate::dice::Dice;
 use crate::faults::kinds::RouterTrouble;
-use crate::plan::Limiter;
-use crate::service::refusals::Counters;
+use crate::shape::Limiter;
+use counters::Counters;
+
+/// How long a slow disk takes for a commit, and until when it is slow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SlowDisk {
+    pub(crate) pause: Duration,
+    pub(crate) until: Duration,
+}
 
 /// What goes on around one engine. Each condition holds until a time; a past one is none.
 #[derive(Clone, Debug, Default)]

@@ -1,13 +1,4 @@
 //! The service: its real rules over its storage in memory, and a shell that never waits.
-//!
-//! | file | what it holds |
-//! |---|---|
-//! | `mod.rs` | the service, and what it holds in the end |
-//! | `refusals.rs` | requests that are refused, ignored or throttled before its rules see them |
-//! | `other_programs.rs` | users at other programs, who speak to it without an engine |
-
-pub(crate) mod other_programs;
-pub(crate) mod refusals;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -24,7 +15,7 @@ use sampan_service::storage::{
 
 use crate::dice::Dice;
 use crate::faults::kinds::CommitPart;
-use crate::plan::Shape;
+use crate::shape::Shape;
 
 /// The app that everybody uses.
 pub(crate) const APP: &str = "sim";

@@ -4,8 +4,20 @@
 //! |---|---|
 //! | `mod.rs` | a run: chaos, healing, rest, checks |
 //! | `schedule.rs` | what will happen, in the order of its time |
+//! | `apps.rs` | apps do what the plan says |
+//! | `other_programs.rs` | users at other programs, who speak to the service without an engine |
+//! | `strike.rs` | faults strike as the plan says |
+//! | `power.rs` | engines are booted, handed calls, and lose their power |
+//! | `delivery.rs` | frames, answers and closes arrive |
+//! | `verdict.rs` | the promises, as checks |
 
+mod apps;
+mod delivery;
+mod other_programs;
+mod power;
 mod schedule;
+mod strike;
+mod verdict;
 
 use std::time::Duration;
 
@@ -16,15 +28,16 @@ use sampan::sync::link::{LinkInput, NetworkChange};
 use sampan::sync::{Connect, Disconnect, Request, SignIn, Signing};
 use sampan_service::core::Input;
 
+use crate::checks::Violation;
 use crate::checks::ledger::{Call, Ledger};
 use crate::checks::mirror::Mirror;
-use crate::checks::{self, Violation};
 use crate::devices::device::{Device, Identity};
 use crate::devices::engine::{Engine, Setup};
 use crate::dice::Dice;
 use crate::network::Network;
-use crate::plan::{Offline, Pace, Plan, Shape, Signer, Tags};
+use crate::plan::Plan;
 use crate::service::{Broken, Server, app};
+use crate::shape::{Offline, Pace, Shape, Signer, Tags};
 use crate::trace::{Telling, Trace};
 pub(crate) use schedule::{Address, Happening, Schedule};
 
@@ -47,13 +60,6 @@ const STEPS_MAX: u64 = 400_000;
 
 /// How long the service keeps a connection on which it hears nothing, as its shell does.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(400);
-
-/// Where a socket leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Service,
-    Nowhere,
-}
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -224,7 +230,7 @@ impl World {
         self.run_until(self.plan.shape.chaos)?;
         self.heal()?;
         self.come_to_rest()?;
-        checks::everything(self)?;
+        self.check_everything()?;
         if !self.record.violations.is_empty() {
             return Ok(());
         }
@@ -235,7 +241,7 @@ impl World {
         }
         self.connect_all()?;
         self.come_to_rest()?;
-        checks::everything(self)?;
+        self.check_everything()?;
         for (device, before) in self.devices.iter().zip(before) {
             let pushed = self.plan.shape.offline == Offline::Push;
             let difference = snapshot_of(device).and_then(|now| {

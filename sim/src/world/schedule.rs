@@ -8,7 +8,7 @@ use sampan::sync::link::{ClientSlot, ConnectionNumber, LookUpNumber};
 use sampan::wire::{CloseCode, Frame};
 use sampan_service::core::ConnectionId;
 
-use super::Place;
+use crate::devices::wants::Place;
 
 /// Something that will happen.
 #[derive(Debug)]

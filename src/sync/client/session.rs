@@ -27,7 +27,7 @@ const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 /// The session's state and what belongs to it.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    phase: Phase,
+    phase: SessionPhase,
     link: LinkState,
     /// How the next opening treats other devices with the same tag.
     claim: Claim,
@@ -40,7 +40,7 @@ pub(super) struct Session {
 }
 
 #[derive(Debug, Default)]
-enum Phase {
+enum SessionPhase {
     /// The app does not want to be online.
     #[default]
     Closed,
@@ -86,29 +86,29 @@ enum TokenUse {
 
 impl Session {
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open)
+        matches!(self.phase, SessionPhase::Open)
     }
 
     pub(super) fn state(&self) -> SessionState {
         match &self.phase {
-            Phase::Closed | Phase::Closing => SessionState::Closed,
-            Phase::Unlinked
-            | Phase::Signing { .. }
-            | Phase::Opening { .. }
-            | Phase::Waiting { .. } => SessionState::Opening,
-            Phase::Open => SessionState::Open,
-            Phase::Ended(reason) => SessionState::Ended {
+            SessionPhase::Closed | SessionPhase::Closing => SessionState::Closed,
+            SessionPhase::Unlinked
+            | SessionPhase::Signing { .. }
+            | SessionPhase::Opening { .. }
+            | SessionPhase::Waiting { .. } => SessionState::Opening,
+            SessionPhase::Open => SessionState::Open,
+            SessionPhase::Ended(reason) => SessionState::Ended {
                 reason: reason.clone(),
             },
         }
     }
 
     pub(super) fn awaits(&self, answered: EffectId) -> bool {
-        matches!(self.phase, Phase::Signing { effect } if effect == answered)
+        matches!(self.phase, SessionPhase::Signing { effect } if effect == answered)
     }
 
     pub(super) fn wake(&self, wakes: &mut Vec<Duration>) {
-        if let Phase::Waiting { until } = self.phase {
+        if let SessionPhase::Waiting { until } = self.phase {
             wakes.push(until);
         }
     }
@@ -116,18 +116,18 @@ impl Session {
 
 impl Client {
     pub(super) fn connect(&mut self, turn: &mut Turn<'_, '_>, caller: Caller<Done>, mode: SignIn) {
-        if matches!(self.session.phase, Phase::Closing) {
+        if matches!(self.session.phase, SessionPhase::Closing) {
             // The service closes the session before it reads that it is to be opened again.
-            self.session.phase = Phase::Closed;
+            self.session.phase = SessionPhase::Closed;
         }
-        if let Phase::Closed | Phase::Ended(_) = self.session.phase {
+        if let SessionPhase::Closed | SessionPhase::Ended(_) = self.session.phase {
             self.session.claim = match mode {
                 SignIn::TakeOver => Claim::New,
                 SignIn::Yield => Claim::Again,
             };
             self.session.failures = 0;
             self.session.token_use = TokenUse::Allowed;
-            self.session.phase = Phase::Unlinked;
+            self.session.phase = SessionPhase::Unlinked;
             turn.step.wish = Some(LinkWish::Online);
             self.ensure_device_id(turn);
             if self.session.link == LinkState::Up {
@@ -154,8 +154,8 @@ impl Client {
         caller: Caller<Done>,
     ) -> Result<(), StoreError> {
         match self.session.phase {
-            Phase::Closing => {}
-            Phase::Open => {
+            SessionPhase::Closing => {}
+            SessionPhase::Open => {
                 self.forget_connection(turn)?;
                 let body = SessionCommand::default();
                 self.submit(
@@ -163,9 +163,9 @@ impl Client {
                     Command::session(Op::Close, body),
                     Purpose::CloseSession,
                 );
-                self.session.phase = Phase::Closing;
+                self.session.phase = SessionPhase::Closing;
             }
-            _ => self.leave_link(turn, Phase::Closed),
+            _ => self.leave_link(turn, SessionPhase::Closed),
         }
         // The app is offline from now on, whether or not the service hears it.
         turn.step.reply(caller, Ok(Done));
@@ -174,13 +174,13 @@ impl Client {
 
     pub(super) fn close_answered(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
         // Answered or not: the app wants to be offline, and the service will notice.
-        if matches!(self.session.phase, Phase::Closing) {
-            self.leave_link(turn, Phase::Closed);
+        if matches!(self.session.phase, SessionPhase::Closing) {
+            self.leave_link(turn, SessionPhase::Closed);
         }
         Ok(())
     }
 
-    fn leave_link(&mut self, turn: &mut Turn<'_, '_>, phase: Phase) {
+    fn leave_link(&mut self, turn: &mut Turn<'_, '_>, phase: SessionPhase) {
         self.session.phase = phase;
         self.session.link = LinkState::Down;
         turn.step.wish = Some(LinkWish::Idle);
@@ -192,7 +192,7 @@ impl Client {
             return Ok(());
         }
         match self.session.phase {
-            Phase::Closed | Phase::Ended(_) | Phase::Closing => {}
+            SessionPhase::Closed | SessionPhase::Ended(_) | SessionPhase::Closing => {}
             _ => {
                 self.session.link = LinkState::Up;
                 self.session.failures = 0;
@@ -206,9 +206,9 @@ impl Client {
         self.session.link = LinkState::Down;
         self.fail_token_callers(turn, &RequestError::Unanswered);
         match self.session.phase {
-            Phase::Closed | Phase::Ended(_) => return Ok(()),
-            Phase::Closing => return self.close_answered(turn),
-            _ => self.session.phase = Phase::Unlinked,
+            SessionPhase::Closed | SessionPhase::Ended(_) => return Ok(()),
+            SessionPhase::Closing => return self.close_answered(turn),
+            _ => self.session.phase = SessionPhase::Unlinked,
         }
         self.forget_connection(turn)
     }
@@ -223,7 +223,7 @@ impl Client {
                 effect,
                 operation: SigningRequest::SignIn { client },
             });
-            self.session.phase = Phase::Signing { effect };
+            self.session.phase = SessionPhase::Signing { effect };
         } else {
             self.send_open(turn, token, None);
         }
@@ -279,7 +279,7 @@ impl Client {
         };
         let command = Command::session(Op::Open, body);
         let tag = self.submit(turn, command, Purpose::OpenSession);
-        self.session.phase = Phase::Opening { tag };
+        self.session.phase = SessionPhase::Opening { tag };
     }
 
     pub(super) fn open_answered(
@@ -288,7 +288,7 @@ impl Client {
         tag: RequestTag,
         answer: Answer,
     ) -> Result<(), StoreError> {
-        if !matches!(self.session.phase, Phase::Opening { tag: awaited } if awaited == tag) {
+        if !matches!(self.session.phase, SessionPhase::Opening { tag: awaited } if awaited == tag) {
             return Ok(());
         }
         match answer {
@@ -302,7 +302,7 @@ impl Client {
             Answer::Refused { code, reason } => return self.open_refused(turn, code, reason),
             Answer::Unanswered(Unanswered::TimedOut) => self.wait_and_reopen(turn),
             // The link will say that it is gone.
-            Answer::Unanswered(_) => self.session.phase = Phase::Unlinked,
+            Answer::Unanswered(_) => self.session.phase = SessionPhase::Unlinked,
         }
         Ok(())
     }
@@ -313,7 +313,7 @@ impl Client {
         at: Option<Timestamp>,
         body: &SessionCommand,
     ) -> Result<(), StoreError> {
-        self.session.phase = Phase::Open;
+        self.session.phase = SessionPhase::Open;
         self.session.claim = Claim::Again;
         self.session.token_use = TokenUse::Allowed;
         self.session.failures = 0;
@@ -371,7 +371,9 @@ impl Client {
         code: ServiceCode,
         reason: String,
     ) -> Result<(), StoreError> {
-        if let Phase::Closed | Phase::Closing | Phase::Ended(_) = self.session.phase {
+        if let SessionPhase::Closed | SessionPhase::Closing | SessionPhase::Ended(_) =
+            self.session.phase
+        {
             return Ok(());
         }
         let end = match code {
@@ -383,7 +385,7 @@ impl Client {
             },
         };
         self.forget_connection(turn)?;
-        self.leave_link(turn, Phase::Ended(end));
+        self.leave_link(turn, SessionPhase::Ended(end));
         Ok(())
     }
 
@@ -393,7 +395,9 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         body: &SessionCommand,
     ) -> Result<(), StoreError> {
-        if let Phase::Closed | Phase::Closing | Phase::Ended(_) = self.session.phase {
+        if let SessionPhase::Closed | SessionPhase::Closing | SessionPhase::Ended(_) =
+            self.session.phase
+        {
             return Ok(());
         }
         let code = ServiceCode::new(body.code.unwrap_or(0));
@@ -426,13 +430,13 @@ impl Client {
         let backoff = Backoff::spread(limits.backoff_first, limits.backoff_max);
         let pause = backoff.pause(self.session.failures, &mut self.randomness);
         self.session.failures = self.session.failures.saturating_add(1);
-        self.session.phase = Phase::Waiting {
+        self.session.phase = SessionPhase::Waiting {
             until: turn.elapsed().saturating_add(pause),
         };
     }
 
     pub(super) fn pump_session(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
-        if let Phase::Waiting { until } = self.session.phase
+        if let SessionPhase::Waiting { until } = self.session.phase
             && until <= turn.elapsed()
         {
             self.begin_open(turn);

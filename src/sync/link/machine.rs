@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::requests::Requests;
 use super::route::{Addresses, Way};
-use super::{
+use super::step::{
     ClientSlot, ConnectionNumber, Delivery, LinkEffect, LinkInput, LinkOptions, LinkRequest,
-    LinkStep, LinkWish, LookUpNumber, NetworkChange, Unanswered,
+    LinkStep, LinkWish, LookUpNumber, Unanswered,
 };
-use crate::model::{ClientId, ConnectionState, Now};
+use crate::model::{ClientId, ConnectionState, NetworkChange, Now};
 use crate::sync::{Backoff, Randomness};
 use crate::wire::{CloseCode, Command, Direction, Envelope, Frame, Op, ServiceCode, WireError};
 
@@ -23,7 +23,7 @@ pub struct Link {
     lifecycle: Lifecycle,
     addresses: Addresses,
     requests: Requests,
-    phase: Phase,
+    phase: LinkPhase,
     /// Attempts that failed since a frame last came.
     failures: u32,
     last_lookup: u64,
@@ -55,7 +55,7 @@ enum Lifecycle {
 
 /// Where the connection stands, with what only that state has.
 #[derive(Debug)]
-enum Phase {
+enum LinkPhase {
     Idle,
     /// No network; a hint will end it.
     Offline,
@@ -98,7 +98,7 @@ impl Link {
             network: Network::Up,
             lifecycle: Lifecycle::Active,
             requests: Requests::default(),
-            phase: Phase::Idle,
+            phase: LinkPhase::Idle,
             failures: 0,
             last_lookup: 0,
             last_connection: 0,
@@ -156,7 +156,7 @@ impl Link {
         }
         self.addresses.doubt_if_failing();
         // Said again even if it was so already: the client may have gone and come in one round.
-        if matches!(self.phase, Phase::Connected(_)) {
+        if matches!(self.phase, LinkPhase::Connected(_)) {
             step.deliveries.push((slot, Delivery::Connected));
         }
     }
@@ -183,7 +183,7 @@ impl Link {
         request: &LinkRequest,
         step: &mut LinkStep,
     ) -> Result<(), Unanswered> {
-        let (Phase::Connected(socket), Some(attached)) = (&self.phase, self.clients.get(&slot))
+        let (LinkPhase::Connected(socket), Some(attached)) = (&self.phase, self.clients.get(&slot))
         else {
             return Err(Unanswered::NotConnected);
         };
@@ -234,16 +234,16 @@ impl Link {
 
     /// Ends a pause between attempts: something changed for the better.
     fn hurry(&mut self) {
-        if matches!(self.phase, Phase::Waiting { .. }) {
+        if matches!(self.phase, LinkPhase::Waiting { .. }) {
             self.failures = 0;
-            self.phase = Phase::Idle;
+            self.phase = LinkPhase::Idle;
         }
     }
 
     /// Asks an open socket for a sign of life, to be given within a request's time.
     fn doubt(&mut self, now: Duration, step: &mut LinkStep) {
         let timeout = self.options.limits.request_timeout;
-        if let Phase::Connected(socket) = &mut self.phase
+        if let LinkPhase::Connected(socket) = &mut self.phase
             && socket.doubted_until.is_none()
         {
             socket.doubted_until = Some(now.saturating_add(timeout));
@@ -252,7 +252,7 @@ impl Link {
     }
 
     fn echo(&mut self, now: Duration, step: &mut LinkStep) {
-        let Phase::Connected(socket) = &mut self.phase else {
+        let LinkPhase::Connected(socket) = &mut self.phase else {
             return;
         };
         socket.echoed_at = Some(now);
@@ -272,7 +272,7 @@ impl Link {
         step: &mut LinkStep,
     ) {
         match &self.phase {
-            Phase::LookingUp { lookup, .. } if *lookup == answered => {}
+            LinkPhase::LookingUp { lookup, .. } if *lookup == answered => {}
             _ => return,
         }
         match self.addresses.learn(now, answer.as_deref()) {
@@ -285,7 +285,7 @@ impl Link {
         self.last_connection = self.last_connection.saturating_add(1);
         let connection = ConnectionNumber(self.last_connection);
         let deadline = now.saturating_add(self.options.limits.connect_timeout);
-        self.phase = Phase::Connecting {
+        self.phase = LinkPhase::Connecting {
             connection,
             deadline,
         };
@@ -304,7 +304,7 @@ impl Link {
         step: &mut LinkStep,
     ) {
         match &self.phase {
-            Phase::Connecting { connection, .. } if *connection == opened => {}
+            LinkPhase::Connecting { connection, .. } if *connection == opened => {}
             _ => return,
         }
         if subprotocol != Some(self.options.subprotocol.name()) {
@@ -312,7 +312,7 @@ impl Link {
             self.drop_socket(now, step);
             return;
         }
-        self.phase = Phase::Connected(Socket {
+        self.phase = LinkPhase::Connected(Socket {
             connection: opened,
             heard_at: now,
             echoed_at: None,
@@ -342,14 +342,14 @@ impl Link {
     }
 
     fn refuse(&mut self, code: ServiceCode, step: &mut LinkStep) {
-        self.phase = Phase::Idle;
+        self.phase = LinkPhase::Idle;
         self.lifecycle = Lifecycle::Refused;
         self.tell_all(&Delivery::Refused { code }, step);
     }
 
     /// Answers everyone who waits and tells the clients, if the socket was open.
     fn lose(&mut self, step: &mut LinkStep) {
-        if !matches!(self.phase, Phase::Connected(_)) {
+        if !matches!(self.phase, LinkPhase::Connected(_)) {
             return;
         }
         for (slot, tag) in self.requests.lose_all() {
@@ -373,7 +373,7 @@ impl Link {
         if let Some(connection) = self.phase.connection() {
             step.effects.push(LinkEffect::Disconnect { connection });
         }
-        self.phase = Phase::Idle;
+        self.phase = LinkPhase::Idle;
     }
 
     /// Plans the next attempt after a failure: the pause doubles, and chance spreads it, so that
@@ -383,7 +383,7 @@ impl Link {
         let backoff = Backoff::spread(limits.backoff_first, limits.backoff_max);
         let delay = backoff.pause(self.failures, &mut self.randomness);
         self.failures = self.failures.saturating_add(1);
-        self.phase = Phase::Waiting {
+        self.phase = LinkPhase::Waiting {
             until: now.saturating_add(delay),
             delay,
         };
@@ -397,7 +397,7 @@ impl Link {
         step: &mut LinkStep,
     ) {
         match &mut self.phase {
-            Phase::Connected(socket) if socket.connection == on => {
+            LinkPhase::Connected(socket) if socket.connection == on => {
                 socket.heard_at = now;
                 socket.echoed_at = None;
                 socket.doubted_until = None;
@@ -472,18 +472,20 @@ impl Link {
                 .push((slot, Delivery::Reply { tag, outcome }));
         }
         match &self.phase {
-            Phase::Waiting { until, .. } if *until <= now => self.phase = Phase::Idle,
-            Phase::LookingUp { deadline, .. } if *deadline <= now => {
+            LinkPhase::Waiting { until, .. } if *until <= now => self.phase = LinkPhase::Idle,
+            LinkPhase::LookingUp { deadline, .. } if *deadline <= now => {
                 match self.addresses.learn(now, None) {
                     Some(url) => self.connect(now, url, step),
                     None => self.wait(now),
                 }
             }
-            Phase::Connecting { deadline, .. } if *deadline <= now => self.drop_socket(now, step),
-            Phase::Connected(socket) if socket.dead_at(&self.options) <= now => {
+            LinkPhase::Connecting { deadline, .. } if *deadline <= now => {
+                self.drop_socket(now, step)
+            }
+            LinkPhase::Connected(socket) if socket.dead_at(&self.options) <= now => {
                 self.drop_socket(now, step);
             }
-            Phase::Connected(socket) if socket.echo_at(&self.options) <= now => {
+            LinkPhase::Connected(socket) if socket.echo_at(&self.options) <= now => {
                 self.echo(now, step);
             }
             _ => {}
@@ -495,18 +497,18 @@ impl Link {
         let wanted = self.lifecycle == Lifecycle::Active
             && self.clients.values().any(|it| it.wish == LinkWish::Online);
         match (&self.phase, wanted, self.network) {
-            (Phase::Idle, false, _) => {}
+            (LinkPhase::Idle, false, _) => {}
             (_, false, _) => {
                 self.close(step);
                 self.failures = 0;
             }
             // An open socket is the better witness: it stays until it is dead.
-            (Phase::Connected(_) | Phase::Offline, true, Network::Down) => {}
+            (LinkPhase::Connected(_) | LinkPhase::Offline, true, Network::Down) => {}
             (_, true, Network::Down) => {
                 self.close(step);
-                self.phase = Phase::Offline;
+                self.phase = LinkPhase::Offline;
             }
-            (Phase::Idle | Phase::Offline, true, Network::Up) => self.attempt(now, step),
+            (LinkPhase::Idle | LinkPhase::Offline, true, Network::Up) => self.attempt(now, step),
             (_, true, Network::Up) => {}
         }
     }
@@ -518,7 +520,7 @@ impl Link {
                 self.last_lookup = self.last_lookup.saturating_add(1);
                 let lookup = LookUpNumber(self.last_lookup);
                 let deadline = now.saturating_add(self.options.limits.connect_timeout);
-                self.phase = Phase::LookingUp { lookup, deadline };
+                self.phase = LinkPhase::LookingUp { lookup, deadline };
                 step.effects.push(LinkEffect::LookUp { lookup, base });
             }
         }
@@ -527,13 +529,13 @@ impl Link {
     fn report(&mut self, step: &mut LinkStep) {
         let attempt = self.failures;
         let state = match &self.phase {
-            Phase::Idle => ConnectionState::Idle,
-            Phase::Offline => ConnectionState::Offline,
-            Phase::LookingUp { .. } | Phase::Connecting { .. } => {
+            LinkPhase::Idle => ConnectionState::Idle,
+            LinkPhase::Offline => ConnectionState::Offline,
+            LinkPhase::LookingUp { .. } | LinkPhase::Connecting { .. } => {
                 ConnectionState::Connecting { attempt }
             }
-            Phase::Connected(_) => ConnectionState::Connected,
-            Phase::Waiting { delay, .. } => ConnectionState::Waiting {
+            LinkPhase::Connected(_) => ConnectionState::Connected,
+            LinkPhase::Waiting { delay, .. } => ConnectionState::Waiting {
                 attempt,
                 delay: *delay,
             },
@@ -546,23 +548,23 @@ impl Link {
 
     fn next_wake(&self) -> Option<Duration> {
         let phase = match &self.phase {
-            Phase::Idle | Phase::Offline => None,
-            Phase::LookingUp { deadline, .. } | Phase::Connecting { deadline, .. } => {
+            LinkPhase::Idle | LinkPhase::Offline => None,
+            LinkPhase::LookingUp { deadline, .. } | LinkPhase::Connecting { deadline, .. } => {
                 Some(*deadline)
             }
-            Phase::Connected(socket) => Some(
+            LinkPhase::Connected(socket) => Some(
                 socket
                     .echo_at(&self.options)
                     .min(socket.dead_at(&self.options)),
             ),
-            Phase::Waiting { until, .. } => Some(*until),
+            LinkPhase::Waiting { until, .. } => Some(*until),
         };
         let requests = self.requests.next_deadline();
         phase.into_iter().chain(requests).min()
     }
 }
 
-impl Phase {
+impl LinkPhase {
     /// The socket that is open or opening.
     const fn connection(&self) -> Option<ConnectionNumber> {
         match self {

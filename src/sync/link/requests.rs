@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{ClientSlot, RequestTag};
+use super::step::{ClientSlot, RequestTag};
 use crate::wire::Serial;
 
 /// The most timed-out requests whose late answers are still told apart; older ones are forgotten.

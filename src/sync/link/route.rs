@@ -20,12 +20,15 @@ pub(super) enum Addresses {
     /// The configured socket; no router is asked.
     Fixed { url: String },
     /// What the router said, for as long as it said.
-    Routed { base: String, told: Option<Told> },
+    Routed {
+        base: String,
+        told: Option<RoutedAddresses>,
+    },
 }
 
 /// An answer of the router.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct RoutedAddresses {
     /// The address that is tried next.
     next: String,
     /// The address that is tried when that one fails.
@@ -80,7 +83,7 @@ impl Addresses {
             .and_then(|text| Route::decode(text).ok());
         if let Some(route) = route {
             let other = route.secondary.unwrap_or_else(|| route.server.clone());
-            *told = Some(Told {
+            *told = Some(RoutedAddresses {
                 next: route.server,
                 other,
                 good_until: now.saturating_add(Duration::from_secs(route.ttl_secs)),

@@ -3,19 +3,11 @@
 use crate::model::{ConversationId, ConversationState, OutboxEntryId, SigningRequest, Timestamp};
 use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, Intent, StoreError};
 use crate::sync::client::answer::Answer;
-use crate::sync::client::outgoing::in_doubt::Doubt;
-use crate::sync::client::outgoing::lane::FlightStep;
+use crate::sync::client::outgoing::flight::{Doubt, FlightStep, Found};
 use crate::sync::client::{Client, Purpose, Signing, Turn};
 use crate::sync::link::RequestTag;
 use crate::sync::step::{Effect, EffectId, OperationSignature};
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
-
-/// Whether a conversation was made, or was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sync::client) enum Found {
-    New,
-    Existing,
-}
 
 impl Client {
     /// Starts a creation: looked for if in doubt, signed if the app signs, else sent.

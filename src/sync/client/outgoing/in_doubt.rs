@@ -13,8 +13,7 @@ use crate::model::{
 use crate::store::{CreateIntent, Entry, Intent, Position, SendIntent, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::history::join::Taken;
-use crate::sync::client::outgoing::creation::Found;
-use crate::sync::client::outgoing::lane::FlightStep;
+use crate::sync::client::outgoing::flight::{Doubt, FlightStep, Found};
 use crate::sync::client::outgoing::requests::is_one_per_members;
 use crate::sync::client::{Client, Purpose, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
@@ -32,20 +31,6 @@ const PAGES_MAX: u32 = 10;
 
 /// Conversations that a search for a creation asks for: two are one too many already.
 const CREATIONS_MAX: i32 = 2;
-
-/// Whether an entry may have arrived, and what the service knows of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sync::client) enum Doubt {
-    /// It was never sent, or surely did not arrive.
-    None,
-    /// Sending it again does no harm.
-    Remembered,
-    /// Sending it again could make a second one.
-    Forgotten {
-        /// Since when it is in doubt, by the service's clock.
-        since: Timestamp,
-    },
-}
 
 /// A search under way.
 #[derive(Debug)]

@@ -18,8 +18,8 @@ use crate::store::{ConversationNumber, Entry, Intent, Position, SendIntent, Stor
 use crate::sync::Backoff;
 use crate::sync::client::answer::Answer;
 use crate::sync::client::history::join::Taken;
+use crate::sync::client::outgoing::flight::{Doubt, FlightStep};
 use crate::sync::client::outgoing::holds::RefusedLane;
-use crate::sync::client::outgoing::in_doubt::Doubt;
 use crate::sync::client::outgoing::requests::direct_command;
 use crate::sync::client::{Client, Purpose, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
@@ -67,14 +67,6 @@ struct InFlight {
     step: FlightStep,
     /// Since when the entry was in doubt before this sending.
     doubted_before: Option<Timestamp>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::sync::client) enum FlightStep {
-    /// The app's signer was asked.
-    Signing(EffectId),
-    /// The service was asked.
-    Asked(RequestTag),
 }
 
 impl Sender {

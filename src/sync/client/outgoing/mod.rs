@@ -5,6 +5,7 @@
 //! | `requests.rs` | API calls that write: enqueue, retry, discard |
 //! | `extension.rs` | what another process of the app left to be enqueued |
 //! | `lane.rs` | the content lane: one entry in flight per conversation, in order |
+//! | `flight.rs` | how an entry that was sent stands |
 //! | `creation.rs` | creations, and the service's id taking over a local one |
 //! | `patches.rs` | edits and recalls: of unsent messages at once, of others behind them in the lane |
 //! | `in_doubt.rs` | entries that may have arrived: looked for before they are sent again |
@@ -14,6 +15,7 @@
 
 pub(super) mod creation;
 pub(super) mod extension;
+pub(super) mod flight;
 pub(super) mod holds;
 pub(super) mod in_doubt;
 pub(super) mod lane;

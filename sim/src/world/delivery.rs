@@ -10,13 +10,14 @@ use sampan_service::core::{ConnectionId, Effect, Input};
 
 use crate::checks::ledger::Call;
 use crate::devices::engine::{Engine, SERVICE};
+use crate::devices::wants::Place;
 use crate::faults::kinds::{CommitPart, RouterTrouble};
 use crate::faults::planted::Mutation;
 use crate::faults::planted_frames;
+use crate::network::refusals::Meddling;
 use crate::service::Broken;
-use crate::service::refusals::Meddling;
 use crate::trace::terse;
-use crate::world::{Address, Happening, Place, READ_TIMEOUT, World};
+use crate::world::{Address, Happening, READ_TIMEOUT, World};
 
 /// The most requests on a socket that may wait for answers, lost ones included.
 const UNANSWERED_MAX: usize = 500;

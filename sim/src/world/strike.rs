@@ -5,10 +5,11 @@ use std::time::Duration;
 use sampan::sync::link::LinkInput;
 use sampan::wire::{CloseCode, Command, Envelope};
 
-use crate::devices::device::{Backup, SlowDisk};
-use crate::devices::power::OFF;
+use crate::devices::device::Backup;
 use crate::faults::kinds::Fault;
+use crate::network::SlowDisk;
 use crate::service::Broken;
+use crate::world::power::OFF;
 use crate::world::{Happening, World};
 
 impl World {

@@ -9,9 +9,9 @@ use sampan::sync::link::LinkInput;
 use sampan::sync::{Connect, Reply, Request, SignIn};
 use sampan::wire::{Command, Direction, Encoding, Frame};
 
-use crate::checks;
 use crate::checks::ledger::Call;
-use crate::devices::engine::{Engine, Out};
+use crate::devices::engine::Engine;
+use crate::devices::wants::Out;
 use crate::faults::kinds::RouterTrouble;
 use crate::service::Broken;
 use crate::world::{Happening, World};
@@ -68,7 +68,7 @@ impl World {
         }
         let boot = engine.boot;
         for device in &mine {
-            checks::acknowledged_is_held(self, *device);
+            self.check_acknowledged(*device);
         }
         // An app that was online when it died goes online when it starts.
         if boot > 1 {
@@ -176,7 +176,7 @@ impl World {
         }
         // Only now do observers know of every commit that was made.
         for device in told {
-            checks::told_now_and_then(self, device);
+            self.check_now_and_then(device);
         }
         Ok(())
     }

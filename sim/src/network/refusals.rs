@@ -1,17 +1,14 @@
 //! What stands before the service: requests that are refused, ignored or throttled, and never reach
 //! its rules.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use sampan::wire::generated::{AckCommand, ErrorCommand, SessionCommand};
 use sampan::wire::{Command, Envelope, Op, Retry, ServiceCode};
 
-use crate::network::Network;
-use crate::plan::Limiter;
-
-/// The window in which the hosted service counts requests.
-const WINDOW: Duration = Duration::from_secs(60);
+use super::Network;
+use super::counters::Class;
+use crate::shape::Limiter;
 
 /// What becomes of a request before the service sees it.
 pub(crate) enum Meddling {
@@ -21,59 +18,6 @@ pub(crate) enum Meddling {
     Ignored,
     /// It does not, and is answered with a number.
     Answered(Box<Envelope>),
-}
-
-/// The kinds of request that the hosted service counts, each by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    Send,
-    History,
-    Other,
-}
-
-impl Class {
-    const fn of(command: &Command) -> Self {
-        match command {
-            Command::Direct(_) => Self::Send,
-            Command::Logs(_) => Self::History,
-            _ => Self::Other,
-        }
-    }
-
-    /// How many of them a client has in a minute.
-    const fn allowed(self) -> usize {
-        match self {
-            Self::Send => 60,
-            Self::History => 120,
-            Self::Other => 30,
-        }
-    }
-
-    const fn code(self) -> ServiceCode {
-        match self {
-            Self::Send => ServiceCode::MESSAGE_SENT_QUOTA_EXCEEDED,
-            Self::History | Self::Other => ServiceCode::CONVERSATION_API_QUOTA_EXCEEDED,
-        }
-    }
-}
-
-/// When each client on each device asked, within the window.
-#[derive(Debug, Default)]
-pub(crate) struct Counters(BTreeMap<(usize, String, Class), VecDeque<Duration>>);
-
-impl Counters {
-    /// Counts a request; false when it is one too many.
-    fn admit(&mut self, now: Duration, engine: usize, peer: &str, class: Class) -> bool {
-        let asked = self.0.entry((engine, peer.to_owned(), class)).or_default();
-        while asked.front().is_some_and(|at| *at + WINDOW <= now) {
-            asked.pop_front();
-        }
-        if asked.len() >= class.allowed() {
-            return false;
-        }
-        asked.push_back(now);
-        true
-    }
 }
 
 impl Network {
@@ -178,22 +122,4 @@ fn signed_off(request: &Envelope, code: ServiceCode) -> Envelope {
             ..SessionCommand::default()
         },
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_may_ask_again_when_the_oldest_request_is_a_minute_old() {
-        let mut counters = Counters::default();
-        let at = Duration::from_secs;
-        for _ in 0..30 {
-            assert!(counters.admit(at(1), 0, "ann", Class::Other));
-        }
-        assert!(!counters.admit(at(60), 0, "ann", Class::Other));
-        assert!(counters.admit(at(60), 0, "ann", Class::Send));
-        assert!(counters.admit(at(60), 1, "ann", Class::Other));
-        assert!(counters.admit(at(61), 0, "ann", Class::Other));
-    }
 }

@@ -1,0 +1,85 @@
+//! What engines want done in the world.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use sampan::SampanError;
+use sampan::model::{Event, LocalId, SessionState};
+use sampan::sync::link::{ClientSlot, ConnectionNumber, LookUpNumber};
+use sampan::sync::{EffectId, Reply};
+use sampan::wire::Frame;
+
+use crate::checks::ledger::Call;
+use crate::faults::kinds::Moment;
+
+/// Where a socket leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Service,
+    Nowhere,
+}
+
+/// What an engine wants done in the world, in order.
+#[derive(Debug)]
+pub(crate) enum Out {
+    LookUp(LookUpNumber),
+    Connect(ConnectionNumber, Place),
+    Disconnect(ConnectionNumber),
+    Send(ConnectionNumber, Frame<'static>),
+    Sign(ClientSlot, EffectId),
+    Answer {
+        device: usize,
+        call: Call,
+        answer: Box<Result<Reply, SampanError>>,
+    },
+    /// Nobody will answer the call.
+    Unheard {
+        device: usize,
+        call: Call,
+    },
+    Committed {
+        device: usize,
+        changes: usize,
+    },
+    /// What was left is in the outbox: the files go.
+    Taken(usize, Vec<LocalId>),
+    Session(usize, SessionState),
+    Told(usize, Vec<Event>),
+    /// The power failed in the middle of a write.
+    Died,
+    /// It went on without end.
+    Spinning,
+}
+
+impl Out {
+    /// Whether it is what a moment follows.
+    pub(super) fn is(&self, moment: Moment) -> bool {
+        match self {
+            Self::Answer { answer, .. } => {
+                let promises = matches!(
+                    **answer,
+                    Ok(Reply::Enqueued(_) | Reply::Created(_) | Reply::Imported(_))
+                );
+                moment == Moment::Promised && promises
+            }
+            Self::Send(..) => moment == Moment::Sent,
+            Self::Committed { .. } => moment == Moment::Committed,
+            Self::Told(..) => moment == Moment::Told,
+            _ => false,
+        }
+    }
+}
+
+/// Where everything that is wanted is written down.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wants(Rc<RefCell<Vec<Out>>>);
+
+impl Wants {
+    pub(crate) fn push(&self, out: Out) {
+        self.0.borrow_mut().push(out);
+    }
+
+    pub(super) fn take(&self) -> Vec<Out> {
+        std::mem::take(&mut *self.0.borrow_mut())
+    }
+}

@@ -1,0 +1,452 @@
+//! The promises, as checks: at every step where that is possible, and when the world is at rest.
+
+use std::collections::BTreeMap;
+
+use sampan::model::{
+    ClientId, ConversationInfo, ConversationState, MessageContent, OutboxState, SessionState,
+    Timestamp,
+};
+use sampan::store::{ConversationNumber, Position, Snapshot, StoreError, TimelineItem};
+use sampan::wire::{Payload, content};
+use sampan_service::storage::{Body, Message};
+
+use crate::checks::ledger::{Change, Fate, Promise};
+use crate::checks::mirror::whole_timeline;
+use crate::devices::device::Device;
+use crate::service::{Broken, Held, Truth};
+use crate::shape::Offline;
+use crate::world::World;
+
+/// Every so many commits of a device what its observer was told is compared with its store.
+const COMPARE_EVERY: u64 = 64;
+
+/// The most bytes that a device may have on its disk, far above what any run gives it to hold.
+const BYTES_MAX: usize = 16 << 20;
+
+impl World {
+    /// After a commit of a device, now and then.
+    pub(super) fn check_now_and_then(&mut self, index: usize) {
+        if self.record.counts.commits.is_multiple_of(COMPARE_EVERY) {
+            told_equals_held(self, index);
+        }
+    }
+
+    /// After a power cut a device still has what it acknowledged to the service.
+    pub(super) fn check_acknowledged(&mut self, index: usize) {
+        let device = self.devices.get_mut(index);
+        for lost in device
+            .map(Device::lost_after_acknowledging)
+            .unwrap_or_default()
+        {
+            self.violate("acknowledged", format!("device {index}: {lost}"));
+        }
+    }
+
+    /// Everything that must hold when the world is at rest.
+    pub(super) fn check_everything(&mut self) -> Result<(), Broken> {
+        let world = self;
+        let truth = world.server.truth()?;
+        world.record.counts.messages = 0;
+        for held in truth.conversations.values() {
+            let many = u64::try_from(held.messages.len()).unwrap_or(u64::MAX);
+            world.record.counts.messages += many;
+        }
+        promises_kept(world, &truth);
+        changes_kept(world, &truth);
+        nothing_twice(world, &truth);
+        order_kept(world, &truth);
+        for index in 0..world.devices.len() {
+            told_equals_held(world, index);
+            outbox_settled(world, index);
+            disk_is_small(world, index);
+            if let Err(error) = device_equals_truth(world, index, &truth) {
+                world.violate("readable", format!("device {index}: {error}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn told_equals_held(world: &mut World, index: usize) {
+    let device = world.devices.get(index);
+    let difference = device.and_then(|device| device.mirror.difference(device.store()?));
+    if let Some(difference) = difference {
+        world.violate("told", format!("device {index}: {difference}"));
+    }
+}
+
+/// What a device holds on its disk has to do with what there is to hold.
+fn disk_is_small(world: &mut World, index: usize) {
+    let bytes = world.devices.get(index).map_or(0, Device::bytes_on_disk);
+    world.record.counts.most_bytes = world.record.counts.most_bytes.max(bytes);
+    let engine = world.engine_of(index);
+    world.bounded(engine, "bytes on the disk of a device", bytes, BYTES_MAX);
+}
+
+/// Where the messages with a token are in the truth.
+fn with_token<'a>(truth: &'a Truth, promise: &Promise) -> Vec<&'a Message> {
+    let messages = truth.conversations.values().flat_map(|it| &it.messages);
+    messages
+        .filter(|message| message.token.as_deref() == Some(promise.local_id.as_str()))
+        .collect()
+}
+
+/// Nothing that was promised is lost: it is at the service, or it failed and the app can see that.
+fn promises_kept(world: &mut World, truth: &Truth) {
+    let mut lost = Vec::new();
+    for promise in world
+        .record
+        .ledger
+        .messages
+        .iter()
+        .filter(|it| it.fate == Fate::Due)
+    {
+        let arrived = with_token(truth, promise).len();
+        let state = outbox_state(world, promise.device, promise);
+        let device = world.devices.get(promise.device);
+        let left = device.is_some_and(|device| device.inbox.holds(&promise.local_id));
+        // What was left for a client may stay in the inbox while its outbox is full, and only then.
+        if arrived == 0 && state.is_none() && !left {
+            lost.push(format!("{} of device {}", promise.words, promise.device));
+        }
+    }
+    for made in world
+        .record
+        .ledger
+        .conversations
+        .iter()
+        .filter(|it| it.fate == Fate::Due)
+    {
+        let Some(name) = &made.name else { continue };
+        let named = named(truth, name);
+        let store = world.devices.get(made.device).and_then(Device::store);
+        let waits = store.is_some_and(|store| {
+            let outbox = store.snapshot().outbox();
+            outbox.iter().any(|entry| entry.id == made.entry)
+        });
+        if named == 0 && !waits {
+            lost.push(format!("{name} of device {}", made.device));
+        }
+    }
+    for what in lost {
+        world.violate("lost", what);
+    }
+}
+
+/// No edit and no recall that was promised is lost: the message at the service says something else than
+/// when it was sent, or the device shows that the change failed.
+fn changes_kept(world: &mut World, truth: &Truth) {
+    let mut lost = Vec::new();
+    let ledger = &world.record.ledger;
+    for changed in ledger.changes.iter().filter(|it| it.fate == Fate::Due) {
+        let mut sent = ledger.messages.iter();
+        let Some(sent) = sent.find(|it| it.local_id == changed.message) else {
+            continue;
+        };
+        let store = world.devices.get(changed.device).and_then(Device::store);
+        let waits = store.is_some_and(|store| {
+            let outbox = store.snapshot().outbox();
+            let mut entries = outbox.iter();
+            entries.any(|it| {
+                let ids = [it.changed_message(), it.local_id()];
+                ids.contains(&Some(&changed.message))
+            })
+        });
+        if waits {
+            continue;
+        }
+        for message in with_token(truth, sent) {
+            let unchanged = content_of(message).words() == Some(&sent.words);
+            if unchanged || (changed.change == Change::Recall && !message.recalled) {
+                let (change, words) = (changed.change, &sent.words);
+                lost.push(format!(
+                    "{change:?} of {words} of device {}",
+                    changed.device
+                ));
+            }
+        }
+    }
+    for what in lost {
+        world.violate("lost change", what);
+    }
+}
+
+fn named(truth: &Truth, name: &str) -> usize {
+    let conversations = truth.conversations.values();
+    conversations
+        .filter(|held| {
+            let column = held.conversation.columns.get("name");
+            column.and_then(|column| column.as_str()) == Some(name)
+        })
+        .count()
+}
+
+fn outbox_state(world: &World, device: usize, promise: &Promise) -> Option<OutboxState> {
+    let entries = world.devices.get(device)?.store()?.snapshot().outbox();
+    let found = entries
+        .iter()
+        .find(|entry| entry.local_id() == Some(&promise.local_id));
+    found.map(|entry| entry.state.clone())
+}
+
+/// Nothing that was asked for once is there twice, at the service or in a timeline.
+fn nothing_twice(world: &mut World, truth: &Truth) {
+    let mut words: BTreeMap<String, u32> = BTreeMap::new();
+    let messages = truth.conversations.values().flat_map(|it| &it.messages);
+    for text in messages.filter_map(|it| Some(content_of(it).words()?.to_owned())) {
+        *words.entry(text).or_default() += 1;
+    }
+    let twice: Vec<_> = words.into_iter().filter(|(_, many)| *many > 1).collect();
+    for (text, many) in twice {
+        world.violate("twice", format!("{text} is there {many} times"));
+    }
+    let made: Vec<_> = world
+        .record
+        .ledger
+        .conversations
+        .iter()
+        .filter_map(|it| it.name.clone())
+        .collect();
+    for name in made {
+        let many = named(truth, &name);
+        if many > 1 {
+            world.violate(
+                "twice",
+                format!("conversation {name} is there {many} times"),
+            );
+        }
+    }
+}
+
+/// What a device sent to a conversation arrived in the order in which it was promised. Two
+/// conversations of a device may turn out to be one: between them there was no order.
+fn order_kept(world: &mut World, truth: &Truth) {
+    let mut last: BTreeMap<(usize, String), (Position, String)> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    let mut asked: Vec<_> = world.record.ledger.messages.iter().collect();
+    asked.sort_by_key(|promise| promise.number);
+    for promise in asked.into_iter().filter(|it| !it.loose) {
+        for held in truth.conversations.values() {
+            let token = Some(promise.local_id.as_str());
+            let Some(message) = held.messages.iter().find(|it| it.token.as_deref() == token) else {
+                continue;
+            };
+            let position = Position {
+                sent_at: message.sent_at,
+                id: message.id.clone(),
+            };
+            // A failed entry that was not retried may have arrived at any time before it failed.
+            if outbox_state(world, promise.device, promise).is_some() {
+                continue;
+            }
+            let key = (promise.device, promise.conversation.to_string());
+            if let Some((earlier, words)) = last.get(&key)
+                && *earlier > position
+            {
+                wrong.push(format!("{words} was sent before {}", promise.words));
+            }
+            last.insert(key, (position, promise.words.clone()));
+        }
+    }
+    for what in wrong {
+        world.violate("order", what);
+    }
+}
+
+/// No entry is stuck while its cause is gone.
+fn outbox_settled(world: &mut World, index: usize) {
+    if !world.is_online_device(index) {
+        return;
+    }
+    let session = world.session_of(index);
+    if session != SessionState::Open {
+        world.violate("online", format!("device {index} is {session:?}"));
+        return;
+    }
+    let Some(store) = world.devices.get(index).and_then(Device::store) else {
+        return;
+    };
+    let entries = store.snapshot().outbox();
+    let inbox = world.devices.get(index).map(|device| device.inbox.all());
+    let untaken = inbox.into_iter().flatten();
+    let untaken = untaken.map(|work| format!("device {index}: {} in the inbox", work.token));
+    let stuck: Vec<_> = entries
+        .iter()
+        .filter(|entry| !matches!(entry.state, OutboxState::Failed { .. }))
+        .filter(|entry| !entries.iter().any(|other| waits_for(entry, other)))
+        .map(|entry| format!("device {index}: {:?} {:?}", entry.id, entry.state))
+        .chain(untaken)
+        .collect();
+    for what in stuck {
+        world.violate("stuck", what);
+    }
+}
+
+/// Whether an entry waits for a creation that failed, or for the message that it changes and that
+/// failed: the app has to decide about that first.
+fn waits_for(entry: &sampan::store::Entry, other: &sampan::store::Entry) -> bool {
+    let failed = matches!(other.state, OutboxState::Failed { .. });
+    let creates = matches!(other.intent, sampan::store::Intent::Create(_));
+    let changed = entry.changed_message();
+    let changes = changed.is_some() && changed == other.local_id();
+    failed && (creates || changes) && entry.conversation == other.conversation
+}
+
+/// A device that is online shows what the service holds: timelines, counts, marks.
+fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result<(), StoreError> {
+    if world.session_of(index) != SessionState::Open {
+        return Ok(());
+    }
+    let Some((device, store)) = world
+        .devices
+        .get(index)
+        .and_then(|it| Some((it, it.store()?)))
+    else {
+        return Ok(());
+    };
+    let mut found = Vec::new();
+    let client = device.client().clone();
+    let snapshot = store.snapshot();
+    let cap = world.plan.shape.unread_cap;
+    // In push mode the service counts for nobody: a device counts what it saw.
+    let tells = world.plan.shape.offline == Offline::Unread;
+    for held in truth.of(&client) {
+        let id = &held.conversation.id;
+        match snapshot.conversation_by_id(id)? {
+            Some((number, row)) => {
+                let info = row.info(None);
+                timeline_equals(&snapshot, number, held, &mut found)?;
+                if tells {
+                    counts_equal(&info, held, &client, cap, &mut found);
+                }
+                marks_hold(&info, held, &mut found);
+                if info.state == ConversationState::Left {
+                    found.push(("members", format!("{id}: shown as left by a member")));
+                }
+            }
+            None => {
+                // Not known to be a conversation of the client: only what is unread tells.
+                if tells && held.unread(&client).is_some_and(|unread| unread.count > 0) {
+                    found.push(("missing", format!("{id} is not on the device")));
+                }
+            }
+        }
+    }
+    drop(snapshot);
+    for (check, what) in found {
+        world.violate(check, format!("device {index}: {what}"));
+    }
+    Ok(())
+}
+
+/// A timeline is the service's, with gaps where it is not.
+fn timeline_equals(
+    snapshot: &Snapshot<'_>,
+    number: ConversationNumber,
+    held: &Held,
+    found: &mut Vec<(&'static str, String)>,
+) -> Result<(), StoreError> {
+    let id = &held.conversation.id;
+    let mut sorted: Vec<&Message> = held.messages.iter().collect();
+    sorted.sort_by_key(|message| (message.sent_at, message.id.clone()));
+    let mut expected = sorted.into_iter().peekable();
+    let mut after_gap = false;
+    for item in whole_timeline(snapshot, number)? {
+        let (position, message) = match item {
+            TimelineItem::Gap(_) => {
+                after_gap = true;
+                continue;
+            }
+            TimelineItem::Echo { .. } => continue,
+            TimelineItem::Message { position, message } => (position, message),
+        };
+        let before = |it: &&Message| (it.sent_at, &it.id) < (position.sent_at, &position.id);
+        let mut skipped = 0;
+        while expected.next_if(before).is_some() {
+            skipped += 1;
+        }
+        if skipped > 0 && !after_gap {
+            found.push((
+                "hole",
+                format!("{id}: {skipped} before {position:?} and no gap"),
+            ));
+        }
+        after_gap = false;
+        let same = |it: &&Message| it.sent_at == position.sent_at && it.id == position.id;
+        match expected.next_if(same) {
+            None => found.push((
+                "timeline",
+                format!("{id}: {position:?} is not at the service"),
+            )),
+            Some(truth) => {
+                let content = content_of(truth);
+                if message.sender != truth.from {
+                    found.push(("timeline", format!("{id}: {position:?} is another's")));
+                }
+                if message.content != content {
+                    let recalled = truth.recalled;
+                    let what = format!("{id}: {position:?} (recalled: {recalled}) says otherwise");
+                    found.push(("timeline", what));
+                }
+            }
+        }
+    }
+    let missing = expected.count();
+    if missing > 0 && !after_gap {
+        found.push((
+            "hole",
+            format!("{id}: the newest {missing} are missing and no gap"),
+        ));
+    }
+    Ok(())
+}
+
+/// Unread and mention counts are the service's, up to what it tells: at its cap it stops counting,
+/// and does not say from where. A device then counts from its own read mark, and cannot know what
+/// another device of the user has read.
+fn counts_equal(
+    info: &ConversationInfo,
+    held: &Held,
+    client: &ClientId,
+    cap: u32,
+    found: &mut Vec<(&'static str, String)>,
+) {
+    let id = &held.conversation.id;
+    let Some(truth) = held.unread(client) else {
+        return;
+    };
+    let shown = info.unread;
+    let capped = truth.count >= cap;
+    let least = truth.count.saturating_sub(truth.recalled);
+    let fits = if capped {
+        shown.count >= cap.min(least)
+    } else {
+        // The service counts recalled messages, a device that saw the recall does not.
+        let enough = shown.at_least || shown.count >= least;
+        enough && shown.count <= truth.count
+    };
+    if !fits {
+        found.push(("unread", format!("{id}: shows {shown:?}, of {truth:?}")));
+    }
+    let certain = !capped && !truth.patched;
+    if certain && shown.mentioned != truth.mentioned {
+        found.push(("mention", format!("{id}: shows {shown:?}, of {truth:?}")));
+    }
+}
+
+/// Receipts cover messages that there are.
+fn marks_hold(info: &ConversationInfo, held: &Held, found: &mut Vec<(&'static str, String)>) {
+    let id = &held.conversation.id;
+    let ahead = |mark: Option<Timestamp>| mark.is_some_and(|it| it > held.newest());
+    if ahead(info.delivered_until) || ahead(info.read_until) {
+        found.push(("receipt", format!("{id}: a mark is ahead of every message")));
+    }
+}
+
+fn content_of(message: &Message) -> MessageContent {
+    let payload = match &message.body {
+        Body::Text(text) => Payload::Text(text.clone()),
+        Body::Binary(bytes) => Payload::Binary(bytes.clone()),
+    };
+    content::decode(payload)
+}

@@ -1,0 +1,35 @@
+//! How an entry that was sent stands: who was asked, whether it may have arrived, what it made.
+
+use crate::model::Timestamp;
+use crate::sync::link::RequestTag;
+use crate::sync::step::EffectId;
+
+/// Who was asked about an entry in flight.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::sync::client) enum FlightStep {
+    /// The app's signer was asked.
+    Signing(EffectId),
+    /// The service was asked.
+    Asked(RequestTag),
+}
+
+/// Whether an entry may have arrived, and what the service knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sync::client) enum Doubt {
+    /// It was never sent, or surely did not arrive.
+    None,
+    /// Sending it again does no harm.
+    Remembered,
+    /// Sending it again could make a second one.
+    Forgotten {
+        /// Since when it is in doubt, by the service's clock.
+        since: Timestamp,
+    },
+}
+
+/// Whether a conversation was made, or was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sync::client) enum Found {
+    New,
+    Existing,
+}
