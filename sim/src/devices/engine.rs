@@ -22,7 +22,7 @@ use sampan::{Limits, SampanError, ServerAddress};
 
 use crate::checks::ledger::Call;
 use crate::devices::device::{Caller, Device, FaultyWriter, Inbox};
-use crate::devices::wants::{Out, Place, Wants};
+use crate::devices::wants::{Destination, Out, Wants};
 use crate::dice::Dice;
 use crate::faults::kinds::Moment;
 use crate::faults::planted::Mutation;
@@ -327,9 +327,9 @@ impl Ports for EnginePorts {
             } => {
                 let there = url.starts_with(SERVICE);
                 let place = if there {
-                    Place::Service
+                    Destination::Service
                 } else {
-                    Place::Nowhere
+                    Destination::Nowhere
                 };
                 Out::Connect(connection, place)
             }

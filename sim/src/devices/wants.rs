@@ -14,7 +14,7 @@ use crate::faults::kinds::Moment;
 
 /// Where a socket leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Destination {
     Service,
     Nowhere,
 }
@@ -23,7 +23,7 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) enum Out {
     LookUp(LookUpNumber),
-    Connect(ConnectionNumber, Place),
+    Connect(ConnectionNumber, Destination),
     Disconnect(ConnectionNumber),
     Send(ConnectionNumber, Frame<'static>),
     Sign(ClientSlot, EffectId),

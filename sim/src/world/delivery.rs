@@ -10,7 +10,7 @@ use sampan_service::core::{ConnectionId, Effect, Input};
 
 use crate::checks::ledger::Call;
 use crate::devices::engine::{Engine, SERVICE};
-use crate::devices::wants::Place;
+use crate::devices::wants::Destination;
 use crate::faults::kinds::{CommitPart, RouterTrouble};
 use crate::faults::planted::Mutation;
 use crate::faults::planted_frames;
@@ -136,12 +136,12 @@ impl World {
         engine: usize,
         boot: u32,
         number: ConnectionNumber,
-        place: Place,
+        place: Destination,
     ) -> Result<(), Broken> {
         if !self.is_boot(engine, boot) || self.network.is_split(self.now, engine) {
             return Ok(());
         }
-        let elsewhere = place == Place::Nowhere;
+        let elsewhere = place == Destination::Nowhere;
         if elsewhere || self.server.refuse_until > self.now || !self.server.is_up() {
             self.record
                 .trace

@@ -8,7 +8,7 @@ use sampan::sync::link::{ClientSlot, ConnectionNumber, LookUpNumber};
 use sampan::wire::{CloseCode, Frame};
 use sampan_service::core::ConnectionId;
 
-use crate::devices::wants::Place;
+use crate::devices::wants::Destination;
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) enum Happening {
         boot: u32,
         number: ConnectionNumber,
         /// Whether that is where the service is.
-        place: Place,
+        place: Destination,
     },
     Up {
         socket: ConnectionId,
