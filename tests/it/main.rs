@@ -31,6 +31,7 @@
 //! | `hearing.rs` | what a subscriber hears |
 //! | `tls.rs` | which certificates are believed, and what an app is told of others |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
+//! | `tui.rs` | the chat in a terminal, without a terminal |
 //! | `views_timeline.rs` | live windows over a conversation |
 //! | `views_anchors.rs` | where they begin, and how missing history is filled |
 //! | `views_list.rs` | the list of conversations, live |
@@ -46,6 +47,8 @@
 
 #[path = "../../examples/support/mod.rs"]
 mod support;
+#[path = "../../examples/tui/ui/mod.rs"]
+mod tui_screen;
 
 mod budget;
 mod cable;
@@ -80,6 +83,7 @@ mod signer;
 mod store;
 mod strangers;
 mod tls;
+mod tui;
 mod unread;
 mod views_anchors;
 mod views_list;

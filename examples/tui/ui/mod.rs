@@ -1,0 +1,18 @@
+//! The screen: what it shows, how keys change it, how it is drawn.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `app.rs` | the views that are followed, and what the keys do |
+//! | `talk.rs` | the open conversation: its timeline and where the user is in it |
+//! | `draw.rs` | the panels: the line of the connection, the list, the outbox, the input |
+//! | `lines.rs` | the open conversation as lines: days, marks, gaps |
+//! | `words.rs` | times, counts and reasons in words |
+
+mod app;
+mod draw;
+mod lines;
+mod talk;
+mod words;
+
+pub(crate) use app::{App, Flow};
+pub(crate) use draw::draw;

@@ -1,0 +1,180 @@
+//! The open conversation: its timeline and where the user is in it.
+
+use std::sync::Arc;
+
+use ratatui::crossterm::event::KeyCode;
+use sampan::model::{ConversationKey, Count, ItemKey};
+use sampan::views::TimelineState;
+use sampan::{
+    Conversation, SampanError, Timeline, TimelineAnchor, TimelineEdge, TimelineOptions,
+    TimelineStart, TimelineUpdate,
+};
+
+use super::draw::Shown;
+
+/// How many messages come with one step through history.
+const PAGE: u32 = 50;
+
+/// A conversation on the screen.
+pub(super) struct Talk {
+    pub(super) key: ConversationKey,
+    conversation: Arc<Conversation>,
+    timeline: Arc<Timeline>,
+    pub(super) state: TimelineState,
+    pub(super) scroll: Scroll,
+    pub(super) input: String,
+    /// What was drawn last.
+    shown: Option<Shown>,
+    /// The jump that the screen has followed.
+    jumps: Count,
+}
+
+/// Which part of the timeline is on the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Scroll {
+    /// The newest item is at the bottom.
+    Follow,
+    /// An item is at the top.
+    Top(ItemKey),
+    /// An item is at the bottom.
+    Bottom(ItemKey),
+}
+
+impl Talk {
+    pub(super) async fn open(
+        key: ConversationKey,
+        conversation: Arc<Conversation>,
+    ) -> Result<Self, SampanError> {
+        let options = TimelineOptions {
+            start: Some(TimelineStart::FirstUnread),
+            ..TimelineOptions::default()
+        };
+        let timeline = conversation.timeline(Some(options)).await?;
+        let mut talk = Self {
+            key,
+            conversation,
+            timeline,
+            state: TimelineState::default(),
+            scroll: Scroll::Follow,
+            input: String::new(),
+            shown: None,
+            jumps: Count(0),
+        };
+        // The first page is read already.
+        if let Some(update) = talk.next().await? {
+            talk.apply(update);
+        }
+        Ok(talk)
+    }
+
+    pub(super) async fn next(&self) -> Result<Option<TimelineUpdate>, SampanError> {
+        self.timeline.next(self.state.version).await
+    }
+
+    pub(super) fn apply(&mut self, update: TimelineUpdate) {
+        self.state.apply(update);
+        // Each jump is followed once; from then on the user scrolls.
+        if let TimelineAnchor::At { key, jump } = &self.state.anchor
+            && *jump > self.jumps
+        {
+            self.jumps = *jump;
+            let mark = ItemKey::FirstUnread;
+            let top = if self.state.find(&mark).is_some() {
+                mark
+            } else {
+                key.clone()
+            };
+            self.scroll = Scroll::Top(top);
+        }
+    }
+
+    /// What is on the screen is seen: the engine reads, fills gaps and pages by it.
+    pub(super) fn drawn(&mut self, shown: Shown) {
+        if self.shown.as_ref() != Some(&shown) {
+            // Keys of the window are never refused.
+            let _ = self.timeline.seen(shown.first.clone(), shown.last.clone());
+            if shown.is_first && self.state.older != TimelineEdge::End {
+                self.load(Side::Older);
+            }
+            if shown.is_last && self.state.newer != TimelineEdge::End {
+                self.load(Side::Newer);
+            }
+        }
+        self.shown = Some(shown);
+    }
+
+    /// Loads beside the screen: its update comes by itself, and says if something is missing.
+    fn load(&self, side: Side) {
+        let timeline = Arc::clone(&self.timeline);
+        tokio::spawn(async move {
+            let _ = match side {
+                Side::Older => timeline.load_older(PAGE).await,
+                Side::Newer => timeline.load_newer(PAGE).await,
+            };
+        });
+    }
+
+    pub(super) fn jump(&mut self, to: TimelineStart, scroll: Scroll) {
+        self.scroll = scroll;
+        let timeline = Arc::clone(&self.timeline);
+        tokio::spawn(async move {
+            // A view that has ended shows nothing any more.
+            let _ = timeline.jump(to).await;
+        });
+    }
+
+    pub(super) async fn key(&mut self, code: KeyCode) -> Result<(), SampanError> {
+        match code {
+            KeyCode::PageUp => {
+                if let Some(shown) = &self.shown {
+                    self.scroll = Scroll::Bottom(shown.first.clone());
+                }
+            }
+            KeyCode::PageDown => {
+                if let Some(shown) = &self.shown {
+                    self.scroll = if shown.is_last {
+                        Scroll::Follow
+                    } else {
+                        Scroll::Top(shown.last.clone())
+                    };
+                }
+            }
+            KeyCode::Home => {
+                let at = sampan::model::Timestamp::ZERO;
+                self.jump(TimelineStart::Time { at }, Scroll::Follow);
+            }
+            KeyCode::End => self.jump(TimelineStart::Newest, Scroll::Follow),
+            KeyCode::Enter if !self.input.trim().is_empty() => {
+                let text = std::mem::take(&mut self.input);
+                let sent = self.conversation.send_text(text.clone()).await;
+                if sent.is_err() {
+                    self.input = text;
+                }
+                sent?;
+                if self.state.newer == TimelineEdge::End {
+                    self.scroll = Scroll::Follow;
+                } else {
+                    self.jump(TimelineStart::Newest, Scroll::Follow);
+                }
+            }
+            KeyCode::Char(letter) => self.input.push(letter),
+            KeyCode::Backspace => {
+                self.input.pop();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Ends it; answers what was written and not sent.
+    pub(super) fn close(self) -> String {
+        self.timeline.end();
+        self.input
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Older,
+    Newer,
+}

@@ -1,0 +1,148 @@
+//! Times, counts and reasons in words. Days and times are those of UTC: a real app asks the system for
+//! the user's time zone.
+
+use sampan::model::{ConnectionFailure, Count, SendFailure, SessionEnd, Timestamp, Unread};
+use sampan::{Blocker, Delivery, FillFailure, FillState};
+
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// The day of a time, counted from the epoch.
+pub(super) const fn day_of(at: Timestamp) -> i64 {
+    at.as_millis().div_euclid(DAY_MILLIS)
+}
+
+/// A day in words, such as `3 March 2024`.
+pub(super) fn day(number: i64, today: i64) -> String {
+    match today - number {
+        0 => return "today".to_owned(),
+        1 => return "yesterday".to_owned(),
+        _ => {}
+    }
+    // The civil date of a day, by Howard Hinnant's algorithm: years begin in March.
+    let shifted = number + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let in_era = shifted.rem_euclid(146_097);
+    let year = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * in_year + 2) / 153;
+    let date = in_year - (153 * month + 2) / 5 + 1;
+    let month = (month + 2) % 12;
+    let year = year + era * 400 + i64::from(month < 2);
+    let name = usize::try_from(month).ok().and_then(|at| MONTHS.get(at));
+    format!("{date} {} {year}", name.unwrap_or(&""))
+}
+
+/// The time of day, such as `09:41`.
+pub(super) fn clock(at: Timestamp) -> String {
+    let minutes = at.as_millis().rem_euclid(DAY_MILLIS) / 60_000;
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+/// The seconds until a time.
+pub(super) fn seconds_until(at: Timestamp, now: Timestamp) -> i64 {
+    ((at.as_millis() - now.as_millis()).max(0) + 999) / 1000
+}
+
+/// An unread count for a badge; none where nothing is unread.
+pub(super) fn badge(unread: Unread) -> Option<String> {
+    let at = if unread.mentioned { "@" } else { "" };
+    match (unread.count, unread.at_least) {
+        (0, false) => None,
+        (count, false) => Some(format!("{at}{count}")),
+        (count, true) => Some(format!("{at}{count}+")),
+    }
+}
+
+/// A count with its noun.
+pub(super) fn counted(count: Count, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == Count(1) { one } else { many })
+}
+
+/// The mark behind an own message.
+pub(super) fn mark(delivery: &Delivery, now: Timestamp) -> String {
+    match delivery {
+        Delivery::Waiting { blocker } => format!("◷ {}", waits(*blocker, now)),
+        Delivery::Sending => "↑ sending".to_owned(),
+        Delivery::Sent => "✓".to_owned(),
+        Delivery::Delivered { .. } => "✓✓".to_owned(),
+        Delivery::Read { .. } => "✓✓ read".to_owned(),
+        Delivery::Failed { failure, .. } => format!("✗ {}", failed(failure)),
+    }
+}
+
+/// The sign alone, for the list.
+pub(super) const fn sign(delivery: &Delivery) -> &'static str {
+    match delivery {
+        Delivery::Waiting { .. } => "◷ ",
+        Delivery::Sending => "↑ ",
+        Delivery::Sent => "✓ ",
+        Delivery::Delivered { .. } | Delivery::Read { .. } => "✓✓ ",
+        Delivery::Failed { .. } => "✗ ",
+    }
+}
+
+/// Why something is not sent.
+pub(super) fn waits(blocker: Blocker, now: Timestamp) -> String {
+    match blocker {
+        Blocker::Offline => "waits for the network".to_owned(),
+        Blocker::Store => "waits for the disk".to_owned(),
+        Blocker::Creation => "waits for the conversation".to_owned(),
+        Blocker::Turn => "waits for its turn".to_owned(),
+        Blocker::Pace { until } => format!("next try in {} s", seconds_until(until, now)),
+        _ => "waits".to_owned(),
+    }
+}
+
+fn failed(failure: &SendFailure) -> String {
+    match failure {
+        SendFailure::Refused { code, reason } => format!("refused: {reason} ({code})"),
+        SendFailure::TriesExhausted { tries } => format!("no answer after {tries} tries"),
+        SendFailure::Ambiguous => "may have arrived, or not".to_owned(),
+        SendFailure::Unsendable { reason } => reason.clone(),
+    }
+}
+
+/// Whether missing history is coming.
+pub(super) fn fill(state: &FillState) -> String {
+    match state {
+        FillState::Idle => "history is missing here".to_owned(),
+        FillState::Waiting => "history is missing here: waits for the network".to_owned(),
+        FillState::Loading => "loading history …".to_owned(),
+        FillState::Failed { cause } => match cause {
+            FillFailure::TimedOut => "history did not come: no answer".to_owned(),
+            FillFailure::Refused { reason, .. } => format!("history was refused: {reason}"),
+            FillFailure::Store { .. } => "history did not come: the disk".to_owned(),
+        },
+    }
+}
+
+/// Why connecting failed.
+pub(super) const fn unreachable(failure: &ConnectionFailure) -> &'static str {
+    match failure {
+        ConnectionFailure::TimedOut => "no answer",
+        ConnectionFailure::Untrusted { .. } => "a certificate that is not trusted",
+        ConnectionFailure::Insecure => "clear text is not allowed",
+        ConnectionFailure::NotTheService { .. } => "somebody else answers",
+        _ => "the service can't be reached",
+    }
+}
+
+/// Why a session ended.
+pub(super) fn ended(reason: &SessionEnd) -> String {
+    format!("signed out: {} ({})", reason.reason(), reason.code())
+}
