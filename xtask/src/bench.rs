@@ -51,6 +51,12 @@ const BENCHES: &[Bench] = &[
         target: "connections",
     },
     Bench {
+        name: "service-fair",
+        about: "one client does its worst with each command, another one's echo is timed",
+        package: "sampan-service",
+        target: "fair",
+    },
+    Bench {
         name: "store",
         about: "what storing, reading, enqueueing and opening cost",
         package: "sampan",

@@ -13,7 +13,7 @@
 //! | `bench.rs` | `cargo xtask bench`: runs a bench program and judges its rows |
 //! | `sim.rs` | `cargo xtask sim`: builds and runs the simulator |
 //! | `inspect.rs` | `cargo xtask store-inspect`: what a store's folder holds |
-//! | `torture.rs` | `cargo xtask torture`: the long runs that maltreat the store |
+//! | `torture.rs` | `cargo xtask torture`: the long runs that maltreat the store and the service |
 //! | `mutants.rs` | `cargo xtask mutants`: how many planted defects the tests notice |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
 //! | `surface.rs` | `cargo xtask surface`: what the generated code offers, beside what it offered |
@@ -122,8 +122,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "torture",
-        usage: "torture store [--rounds N] [--from S] [--kind K]",
-        about: "kills, damages and fills up the store for long; ends with its counts (docs/store.md)",
+        usage: "torture store|service [--rounds N] [--from S] [--kind K]",
+        about: "kills, damages and fills up the store, or attacks the service, for long; ends with its counts",
         run: torture::run,
     },
     Command {

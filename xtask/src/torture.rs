@@ -1,4 +1,5 @@
-//! `cargo xtask torture`: the long runs of the tests that maltreat the store.
+//! `cargo xtask torture`: the long runs of the tests that maltreat the store, and of those that attack
+//! the service.
 //!
 //! They are the suite's own tests with more rounds, built like the simulator: quick, and with every
 //! sum checked. Each prints a line of counts; the last line here sums up which held.
@@ -53,12 +54,34 @@ const KINDS: &[Kind] = &[
     },
 ];
 
+/// The ways to maltreat the service.
+const SERVICE_KINDS: &[Kind] = &[
+    Kind {
+        name: "attacks",
+        target: &["-p", "sampan-service", "--test", "hostile"],
+        filter: "together::all_attacks",
+        rounds: 100,
+    },
+    Kind {
+        name: "salvage",
+        target: &["-p", "sampan-service", "--lib"],
+        filter: "salvage::tests",
+        rounds: 2_000,
+    },
+];
+
 /// Runs the kinds asked for, or all.
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
     let mut words = arguments.iter().map(String::as_str);
-    if words.next() != Some("store") {
-        return Err(Problem("torture what? There is: store".to_owned()));
-    }
+    let all = match words.next() {
+        Some("store") => KINDS,
+        Some("service") => SERVICE_KINDS,
+        _ => {
+            return Err(Problem(
+                "torture what? There are: store, service".to_owned(),
+            ));
+        }
+    };
     let (mut rounds, mut from, mut chosen) = (None, None, None);
     while let Some(word) = words.next() {
         let value = words.next();
@@ -69,12 +92,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
             _ => return Err(Problem(format!("`{word}` is not understood; see help"))),
         }
     }
-    let kinds: Vec<&Kind> = KINDS
+    let kinds: Vec<&Kind> = all
         .iter()
         .filter(|kind| chosen.is_none_or(|chosen| chosen == kind.name))
         .collect();
     if kinds.is_empty() {
-        let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        let names: Vec<&str> = all.iter().map(|kind| kind.name).collect();
         return Err(Problem(format!("kinds of torture: {}", names.join(", "))));
     }
     let mut fell = Vec::new();

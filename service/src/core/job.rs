@@ -27,6 +27,12 @@ const SLICE: u64 = 3_000;
 /// Jobs that may be half done at a time.
 const BEGUN_MAX: usize = 16;
 
+/// Bytes that all jobs that are half done may take together; a single one may take more.
+const BEGUN_BYTES_MAX: usize = 24 * 1024 * 1024;
+
+/// Bytes that a job is expected to take at most, where it does not say.
+const JOB_BYTES: usize = 1024 * 1024;
+
 /// A command that is not finished.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -50,7 +56,16 @@ enum State {
 
 impl Job {
     fn holds_memory(&self) -> bool {
-        !matches!(self.state, State::Waits | State::Marks(_))
+        self.bytes() > 0
+    }
+
+    /// Bytes that it may take until it is done.
+    fn bytes(&self) -> usize {
+        match &self.state {
+            State::Waits | State::Marks(_) => 0,
+            State::Reads(reading) => reading.bytes(),
+            State::Searches(_) | State::Welcomes(_) => JOB_BYTES,
+        }
     }
 }
 
@@ -67,6 +82,12 @@ impl<S: Storage> Core<S> {
         }
         self.meter.storage(self.storage.work());
         effects
+    }
+
+    /// Bytes that the jobs which are half done may take.
+    #[cfg(test)]
+    pub(super) fn bytes_begun(&self) -> usize {
+        self.jobs.values().map(Job::bytes).sum()
     }
 
     /// Whether a command of the connection is not finished.
@@ -135,7 +156,9 @@ impl<S: Storage> Core<S> {
         if self.registry.session(&job.caller.session).is_none() {
             return Ok(());
         }
-        let is_crowded = self.jobs.values().filter(|job| job.holds_memory()).count() >= BEGUN_MAX;
+        let begun = || self.jobs.values().filter(|job| job.holds_memory());
+        let bytes: usize = begun().map(Job::bytes).sum();
+        let is_crowded = begun().count() >= BEGUN_MAX || bytes >= BEGUN_BYTES_MAX;
         if matches!(job.state, State::Waits) {
             if is_crowded {
                 self.jobs.insert(connection, job);

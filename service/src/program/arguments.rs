@@ -38,6 +38,30 @@ pub(crate) enum Tool {
     Backup(Backup),
     /// Checks a backup, or brings it back into a new data folder.
     Restore(Restore),
+    /// Reads all data of a service that does not run, and says whether it is whole. Changes nothing.
+    Check(Check),
+    /// Saves what is good of damaged data into a new data folder. The old folder is not changed.
+    Salvage(Salvage),
+}
+
+/// Of `check`.
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// The data folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) data: PathBuf,
+}
+
+/// Of `salvage`.
+#[derive(Args, Debug)]
+pub(crate) struct Salvage {
+    /// The data folder that is damaged.
+    #[arg(value_name = "DIR")]
+    pub(crate) data: PathBuf,
+
+    /// A new data folder for a service to start with.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: PathBuf,
 }
 
 /// Of `check-settings`.

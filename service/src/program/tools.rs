@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sampan_service::storage::{Backup, RedbStorage, Storage as _};
+use sampan_service::storage::{self, Backup, RedbStorage, Storage as _};
 
 use super::apps::AppSources;
 use super::arguments::{self, Tool};
@@ -20,6 +20,8 @@ pub(crate) fn run(tool: Tool) -> Result<String, String> {
                 to.display()
             ))
         }
+        Tool::Check(flags) => check_data(&flags.data),
+        Tool::Salvage(flags) => salvage_data(&flags.data, &flags.into),
         Tool::Restore(flags) => {
             let restored = match &flags.data {
                 None => Backup::check(&flags.from),
@@ -33,6 +35,45 @@ pub(crate) fn run(tool: Tool) -> Result<String, String> {
             })
         }
     }
+}
+
+fn check_data(data: &Path) -> Result<String, String> {
+    let folder = data.display();
+    let checked = storage::check(data).map_err(|error| format!("{folder}: {error}"))?;
+    let (rows, bytes) = (checked.rows, checked.bytes);
+    Ok(match checked.has_checksums {
+        true => format!("the data is whole: {rows} rows with {bytes} bytes"),
+        false => format!(
+            "{rows} rows with {bytes} bytes can be read; an earlier build wrote them without checksums \
+             (`salvage` makes a copy that has them)"
+        ),
+    })
+}
+
+/// Says what was saved: whoever reads it decides whether to go on with it or with a backup.
+fn salvage_data(data: &Path, into: &Path) -> Result<String, String> {
+    let saved = storage::salvage(data, into).map_err(|error| error.to_string())?;
+    let mut said = format!("{} rows are in {}", saved.rows, into.display());
+    match saved.was_whole {
+        true => said.push_str("\nthe data was whole"),
+        false => {
+            said.push_str("\nthe data was damaged: rows are missing that no page has whole");
+            said.push_str(&format!(
+                "\nrows read from single pages: {}",
+                saved.from_pages
+            ));
+            said.push_str("\nsome of them may have been deleted before");
+        }
+    }
+    said.push_str(&format!(
+        "\nrows made anew by which others are found: {}",
+        saved.made_anew
+    ));
+    said.push_str(&format!(
+        "\nrows left out that make no sense: {}",
+        saved.left_out
+    ));
+    Ok(said)
 }
 
 fn check_settings(flags: arguments::CheckSettings) -> Result<String, String> {

@@ -316,7 +316,7 @@ impl<S: Storage> Actor<S> {
             }
             Turn::GoOn => match lane {
                 Lane::Connection(connection) => self.core.go_on(now, connection).await,
-                Lane::Http => Vec::new(),
+                Lane::Http(_) => Vec::new(),
             },
         };
         if let Lane::Connection(connection) = lane {
@@ -338,7 +338,7 @@ impl<S: Storage> Actor<S> {
                 let unfinished = self.core.is_busy(connection);
                 self.turns.charge(lane, cost, unfinished);
             }
-            Lane::Http => self.turns.charge(lane, cost, false),
+            Lane::Http(_) => self.turns.charge(lane, cost, false),
         }
     }
 
@@ -383,7 +383,7 @@ impl<S: Storage> Actor<S> {
 fn may_go(lane: Lane, not: &BTreeSet<ConnectionId>) -> bool {
     match lane {
         Lane::Connection(connection) => !not.contains(&connection),
-        Lane::Http => true,
+        Lane::Http(_) => true,
     }
 }
 

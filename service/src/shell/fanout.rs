@@ -20,7 +20,7 @@ use crate::core::{ConnectionId, Effect, Gap, RestAnswer, Ticket};
 
 /// Bytes that may wait on one connection when one more command is handed to it: more than the
 /// longest answer, so that nobody is cut off for reading what it asked for.
-const QUEUE_BYTES_MAX: usize = 6 * 1024 * 1024;
+const QUEUE_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// Bytes that may wait on all connections together.
 const TOTAL_BYTES_MAX: usize = 48 * 1024 * 1024;

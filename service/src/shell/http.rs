@@ -4,6 +4,7 @@
 //! may do is decided by keys and tokens, not by where a page comes from.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -21,11 +22,12 @@ use sampan::wire::Subprotocol;
 use sampan::wire::route::{AppRoute, Route};
 use sampan::wire::signature::KeyKind;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::actor::Letter;
+use super::asking::{Asker, Asking};
 use super::clock::Clock;
 use super::listener::Peer;
 use super::proxy::{self, Network};
@@ -42,9 +44,6 @@ use crate::core::{
 /// How long a router's answer may be kept. The service does not move; an hour is what SDKs assume.
 const ROUTE_TTL_SECS: u64 = 3600;
 
-/// Requests that may wait for the core at a time; more are turned away.
-pub(super) const ASKING_MAX: usize = 256;
-
 /// How long the core may take to say that it works.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -60,8 +59,8 @@ pub(super) struct Shared {
     apps: RwLock<Arc<Apps>>,
     pub(super) clock: Clock,
     pub(super) reach: Reach,
-    /// A permit for each request that may wait for the core.
-    pub(super) asking: Semaphore,
+    /// The requests that wait for the core.
+    asking: Arc<Asking>,
     pub(super) public_url: Option<String>,
     /// The proxies that are believed.
     pub(super) trusted: Vec<Network>,
@@ -76,7 +75,7 @@ impl Shared {
             apps: RwLock::new(Arc::new(apps)),
             clock,
             reach,
-            asking: Semaphore::new(ASKING_MAX),
+            asking: Arc::default(),
             public_url: options.public_url,
             trusted: options.trusted,
             numbers: AtomicU64::new(1),
@@ -91,6 +90,15 @@ impl Shared {
     /// From now on these apps are served.
     pub(super) fn serve_apps(&self, apps: Apps) {
         *self.apps.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(apps);
+    }
+
+    /// Who asks for an app with a request.
+    fn asker(&self, app: AppId, request: &axum::extract::Request) -> Asker {
+        let peer = request.extensions().get::<ConnectInfo<Peer>>();
+        let address = peer.map_or(IpAddr::from([0; 4]), |ConnectInfo(peer)| {
+            proxy::caller(&self.trusted, peer, request.headers()).address
+        });
+        self.asking.asker(app, address)
     }
 
     fn number(&self) -> u64 {
@@ -203,7 +211,8 @@ async fn admit(
         Who::Anyone => next.run(request).await,
         _ => match app_of(&gate.shared, request.headers(), who) {
             Ok((app, key)) => {
-                request.extensions_mut().insert(app);
+                let asker = gate.shared.asker(app, &request);
+                request.extensions_mut().insert(asker);
                 request.extensions_mut().insert(key);
                 next.run(request).await
             }
@@ -417,7 +426,7 @@ fn answer_uncached(body: Value) -> Response {
 
 async fn sign(
     State(shared): State<Arc<Shared>>,
-    Extension(app): Extension<AppId>,
+    Extension(app): Extension<Asker>,
     body: Bytes,
 ) -> Response {
     let body: Option<Value> = serde_json::from_slice(&body).ok();
@@ -432,7 +441,7 @@ async fn sign(
 
 async fn sign_by_query(
     State(shared): State<Arc<Shared>>,
-    Extension(app): Extension<AppId>,
+    Extension(app): Extension<Asker>,
     Query(parameters): Parameters,
 ) -> Response {
     let Some(session_token) = parameters.get("session_token").cloned() else {
@@ -444,7 +453,7 @@ async fn sign_by_query(
 /// Ends a client's sessions and tokens; the body may give a reason.
 async fn kick(
     State(shared): State<Arc<Shared>>,
-    Extension(app): Extension<AppId>,
+    Extension(app): Extension<Asker>,
     Path(client): Path<String>,
     body: Bytes,
 ) -> Response {
@@ -457,7 +466,7 @@ async fn kick(
 /// Revokes tokens: of the client that the body names, else of all; up to its time, else up to now.
 async fn revoke(
     State(shared): State<Arc<Shared>>,
-    Extension(app): Extension<AppId>,
+    Extension(app): Extension<Asker>,
     body: Bytes,
 ) -> Response {
     let body = match body.is_empty() {
@@ -481,7 +490,7 @@ async fn revoke(
 
 async fn notifications(
     State(shared): State<Arc<Shared>>,
-    Extension(app): Extension<AppId>,
+    Extension(app): Extension<Asker>,
     headers: HeaderMap,
     Query(parameters): Parameters,
 ) -> Response {
@@ -504,7 +513,7 @@ async fn notifications(
 
 async fn member_info(
     State(shared): State<Arc<Shared>>,
-    Extension(app): Extension<AppId>,
+    Extension(app): Extension<Asker>,
     headers: HeaderMap,
     Query(parameters): Parameters,
 ) -> Response {
@@ -577,17 +586,18 @@ fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<(AppId, KeyK
 }
 
 /// Puts a request to the core and waits for the answer.
-pub(super) async fn ask(shared: &Shared, app: AppId, call: RestCall) -> Response {
-    let Ok(_permit) = shared.asking.try_acquire() else {
+pub(super) async fn ask(shared: &Shared, asker: Asker, call: RestCall) -> Response {
+    let Some(_place) = shared.asking.place(asker.number) else {
         return answer(RestAnswer::refused(503, 1, "too many requests at a time"));
     };
     let outlets = &shared.reach.outlets;
     let ticket = Ticket(shared.number());
     let waiting = outlets.expect(ticket);
+    let (app, lane) = (asker.app, Lane::Http(asker.number));
     let request = Box::new(RestRequest { app, call });
     let letter = Letter::Input {
         input: Input::Asked { ticket, request },
-        lane: Lane::Http,
+        lane,
         waits: None,
         came_at: Instant::now(),
     };

@@ -23,6 +23,7 @@
 //! share the runtime. Nothing the actor does waits for a client.
 
 mod actor;
+mod asking;
 mod clock;
 #[cfg(unix)]
 mod control;

@@ -7,14 +7,14 @@ use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use sampan::model::AppId;
 
+use super::asking::Asker;
 use super::http::{Shared, ask};
 use crate::core::access::Operation;
 use crate::core::{RecordsCall, RestCall};
 
 type Parameters = Query<BTreeMap<String, String>>;
-type App = Extension<AppId>;
+type App = Extension<Asker>;
 type Route = (&'static str, Operation, MethodRouter<Arc<Shared>>);
 
 /// All of them need the master key.

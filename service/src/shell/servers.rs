@@ -8,10 +8,10 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use sampan::model::AppId;
 use sampan::wire::signature::KeyKind;
 use serde_json::Value;
 
+use super::asking::Asker;
 use super::http::{Shared, answer, ask};
 use crate::core::access::Operation;
 use crate::core::{RestAnswer, RestCall, ServerCall, ServerRequest};
@@ -117,7 +117,7 @@ fn of_clients() -> Vec<Row> {
 
 fn route(method: MethodFilter, call: ServerCall) -> MethodRouter<Arc<Shared>> {
     let handler = move |State(shared): State<Arc<Shared>>,
-                        Extension(app): Extension<AppId>,
+                        Extension(app): Extension<Asker>,
                         Extension(key): Extension<KeyKind>,
                         path: Option<Path<Texts>>,
                         Query(query): Query<Texts>,
@@ -141,6 +141,6 @@ fn route(method: MethodFilter, call: ServerCall) -> MethodRouter<Arc<Shared>> {
     on(method, handler)
 }
 
-async fn ask_for(shared: &Shared, app: AppId, request: ServerRequest) -> Response {
+async fn ask_for(shared: &Shared, app: Asker, request: ServerRequest) -> Response {
     ask(shared, app, RestCall::Server(Box::new(request))).await
 }

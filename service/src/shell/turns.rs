@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::asking::AskerNumber;
 use crate::core::ConnectionId;
 
 /// Who pays for an input.
@@ -15,8 +16,8 @@ use crate::core::ConnectionId;
 pub(super) enum Lane {
     /// A WebSocket.
     Connection(ConnectionId),
-    /// All requests over HTTP together.
-    Http,
+    /// Requests over HTTP for one app from one address.
+    Http(AskerNumber),
 }
 
 /// What a lane does in its turn.

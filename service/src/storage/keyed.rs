@@ -53,6 +53,11 @@ pub trait Map {
 pub trait Frozen: Send {
     /// Hands out all rows in the order of their keys.
     fn each(&self, take: &mut TakeRow<'_>) -> Result<(), StorageError>;
+
+    /// Whether each row has a checksum that is looked at when it is read.
+    fn has_checksums(&self) -> bool {
+        false
+    }
 }
 
 /// Takes a row: its key and its value.

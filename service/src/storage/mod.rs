@@ -10,6 +10,8 @@
 //! | `conversation.rs`, `columns.rs` | a conversation's row, and what changed of columns that are many |
 //! | `missed.rs` | what a client missed, out of all rows that it is told by |
 //! | `upgrade.rs` | data of an older schema |
+//! | `seal.rs` | the checksum of a row |
+//! | `salvage.rs` | whether data is whole, and what is good of data that is not |
 //! | `redb.rs` | the map on disk (docs/decisions/0002-redb.md) |
 //! | `memory.rs` | the map in memory, for simulations and tests |
 //!
@@ -29,6 +31,8 @@ mod missed;
 mod question;
 mod record;
 mod redb;
+mod salvage;
+mod seal;
 #[cfg(test)]
 mod tests;
 mod upgrade;
@@ -46,6 +50,7 @@ pub use self::record::{
     Notification, Place, Readers, Revocation, Role, Token, Write,
 };
 pub use self::redb::RedbStorage;
+pub use self::salvage::{Checked, Salvaged, check, salvage};
 
 /// Why the storage could not answer or keep something.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +67,12 @@ pub enum StorageError {
     /// Another process has the data open.
     #[error("another process uses this data")]
     InUse,
+    /// The process that had the data open last was killed: the next start repairs the database. It
+    /// has to happen before the data can be looked through.
+    #[error("the service was killed; its next start repairs the data, check it after that")]
+    NotClosed,
     /// What was read back is not what this service writes.
-    #[error("the data is damaged: {what}")]
+    #[error("the data is damaged: {what}; see `sampan-service check` and `sampan-service salvage`")]
     Damaged {
         /// Which check failed; never any content.
         what: &'static str,

@@ -1,14 +1,35 @@
 //! The storage on disk: one redb file, one table, one durable transaction a batch.
+//!
+//! Each row carries a checksum of ours (`seal.rs`), which is looked at whenever the row is read. After
+//! an opening all rows are read once on a thread beside, so damage is found that nobody asks for.
+//! Data of an earlier build, whose rows have no checksum, is read and written on as it is.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use ::redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+use ::redb::{
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, TableError,
+};
 
 use super::keyed::{Changes, Frozen, Keyed, Map, Row, TakeRow};
+use super::seal::{seal, unseal};
 use super::{Order, StorageError};
 
-/// All rows; their first byte tells the kinds apart (see `key.rs`).
-const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+/// All rows with their checksums; the first byte of a key tells the kinds apart (see `key.rs`).
+const SEALED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sealed rows");
+
+/// All rows of data that an earlier build made: without checksums.
+const PLAIN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+
+/// The row with the number of the newest commit; no row of the storage has this key.
+pub(super) const COMMIT_KEY: &[u8] = &[0];
+
+/// How long an opening waits for all rows to be read once; those of more data are read on while the
+/// service serves.
+const LOOK_FIRST: Duration = Duration::from_millis(1_500);
 
 /// The file in the data folder.
 const FILE: &str = "sampan-service.redb";
@@ -30,7 +51,11 @@ impl RedbStorage {
     /// [`StorageError::NewerSchema`] when a newer service wrote it.
     pub fn open_folder(folder: &Path) -> Result<Self, StorageError> {
         std::fs::create_dir_all(folder)?;
-        Self::open(RedbMap::open(&Self::file_in(folder))?)
+        super::salvage::guarded(|| {
+            let mut map = RedbMap::open(&Self::file_in(folder))?;
+            map.look_through()?;
+            Self::open(map)
+        })
     }
 
     /// The file of the database in a data folder.
@@ -49,26 +74,95 @@ pub struct RedbMap {
     file: PathBuf,
     /// None after a failure, until it could be opened anew.
     open: Option<Open>,
+    /// The damage that was found beside.
+    damage: Arc<OnceLock<&'static str>>,
 }
 
 #[derive(Debug)]
 struct Open {
     database: Database,
     /// The newest committed state; replaced after every commit, so reads open no transaction.
-    rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    rows: Table,
+    form: Form,
+    /// The number of the newest commit.
+    commit: u64,
+}
+
+type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// With a checksum.
+    Sealed,
+    /// As they are.
+    Plain,
+}
+
+impl Form {
+    const fn table(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+        match self {
+            Self::Sealed => SEALED,
+            Self::Plain => PLAIN,
+        }
+    }
+
+    /// The form of what a database has; none if it has nothing.
+    fn of(database: &impl ReadableDatabase) -> Result<Option<Self>, StorageError> {
+        let read = database.begin_read()?;
+        for form in [Self::Sealed, Self::Plain] {
+            match read.open_table(form.table()) {
+                Ok(_) => return Ok(Some(form)),
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    fn open<'a>(self, key: &[u8], value: &'a [u8]) -> Result<&'a [u8], StorageError> {
+        match self {
+            Self::Sealed => Ok(unseal(key, value)?.0),
+            Self::Plain => Ok(value),
+        }
+    }
 }
 
 impl RedbMap {
-    fn open(file: &Path) -> Result<Self, StorageError> {
+    pub(super) fn open(file: &Path) -> Result<Self, StorageError> {
         Ok(Self {
             file: file.to_owned(),
             open: Some(Open::file(file)?),
+            damage: Arc::default(),
         })
     }
 
-    fn rows(&self) -> Result<&ReadOnlyTable<&'static [u8], &'static [u8]>, StorageError> {
-        let open = self.open.as_ref().ok_or(StorageError::Closed)?;
-        Ok(&open.rows)
+    fn opened(&self) -> Result<&Open, StorageError> {
+        self.open.as_ref().ok_or(StorageError::Closed)
+    }
+
+    /// Reads all rows once, on a thread beside. Waits a little: most data is looked through before
+    /// anybody is served.
+    fn look_through(&mut self) -> Result<(), StorageError> {
+        let rows = self.frozen()?;
+        let damage = Arc::clone(&self.damage);
+        let (done, is_done) = mpsc::channel();
+        let look = move || {
+            let result = super::salvage::guarded(|| rows.each(&mut |_, _| Ok(())));
+            if let Err(StorageError::Damaged { what }) = &result {
+                // It is the first and only one to say so.
+                let _ = damage.set(what);
+            }
+            // Nobody may wait any more.
+            let _ = done.send(result);
+        };
+        std::thread::Builder::new()
+            .name("look-through".to_owned())
+            .spawn(look)?;
+        match is_done.recv_timeout(LOOK_FIRST) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(()),
+        }
     }
 }
 
@@ -82,43 +176,103 @@ impl Open {
                 ::redb::DatabaseError::DatabaseAlreadyOpen => StorageError::InUse,
                 other => other.into(),
             })?;
-        let first = database.begin_write()?;
-        first.open_table(ROWS)?;
-        first.commit()?;
-        let rows = database.begin_read()?.open_table(ROWS)?;
-        Ok(Self { database, rows })
+        let form = match Form::of(&database)? {
+            Some(form) => form,
+            None => {
+                let first = database.begin_write()?;
+                first.open_table(SEALED)?;
+                first.commit()?;
+                Form::Sealed
+            }
+        };
+        let rows = database.begin_read()?.open_table(form.table())?;
+        let commit = match rows.get(COMMIT_KEY)? {
+            Some(number) => number_of(form.open(COMMIT_KEY, number.value())?)?,
+            None => 0,
+        };
+        Ok(Self {
+            database,
+            rows,
+            form,
+            commit,
+        })
     }
 
     fn commit(&mut self, changes: &Changes) -> Result<(), StorageError> {
         let write = self.database.begin_write()?;
+        let commit = self.commit + 1;
         {
-            let mut rows = write.open_table(ROWS)?;
+            let mut rows = write.open_table(self.form.table())?;
             for (key, value) in changes {
-                match value {
-                    Some(value) => rows.insert(key.as_slice(), value.as_slice())?,
-                    None => rows.remove(key.as_slice())?,
+                match (value, self.form) {
+                    (Some(value), Form::Plain) => rows.insert(key.as_slice(), value.as_slice())?,
+                    (Some(value), Form::Sealed) => {
+                        rows.insert(key.as_slice(), seal(key, value, commit).as_slice())?
+                    }
+                    (None, _) => rows.remove(key.as_slice())?,
                 };
+            }
+            if self.form == Form::Sealed {
+                let number = seal(COMMIT_KEY, &commit.to_le_bytes(), commit);
+                rows.insert(COMMIT_KEY, number.as_slice())?;
             }
         }
         write.commit()?;
-        self.rows = self.database.begin_read()?.open_table(ROWS)?;
+        self.commit = commit;
+        self.rows = self.database.begin_read()?.open_table(self.form.table())?;
         Ok(())
     }
 }
+
+/// The number of a commit, as its row has it.
+fn number_of(bytes: &[u8]) -> Result<u64, StorageError> {
+    let bytes = <[u8; 8]>::try_from(bytes).map_err(|_| StorageError::Damaged {
+        what: "the number of the newest commit is none",
+    })?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// A row that stands where the order of keys does not have it: a page came in the place of another.
+const OUT_OF_ORDER: StorageError = StorageError::Damaged {
+    what: "rows are not in the order of their keys",
+};
 
 /// Rows that are put into a copy at a time.
 const ROWS_AT_ONCE: usize = 10_000;
 
 /// Committed rows in a file, as they were at one moment.
-struct FrozenRows(ReadOnlyTable<&'static [u8], &'static [u8]>);
+struct FrozenRows {
+    rows: Table,
+    form: Form,
+}
 
 impl Frozen for FrozenRows {
     fn each(&self, take: &mut TakeRow<'_>) -> Result<(), StorageError> {
-        for row in ReadableTable::iter(&self.0)? {
+        let (mut last, mut count) = (Vec::new(), 0);
+        for row in ReadableTable::iter(&self.rows)? {
             let (key, value) = row?;
-            take(key.value(), value.value())?;
+            let key = key.value();
+            if count > 0 && key <= last.as_slice() {
+                return Err(OUT_OF_ORDER);
+            }
+            last.clear();
+            last.extend_from_slice(key);
+            count += 1;
+            let value = self.form.open(key, value.value())?;
+            if key != COMMIT_KEY {
+                take(key, value)?;
+            }
         }
-        Ok(())
+        match count == self.rows.len()? {
+            true => Ok(()),
+            false => Err(StorageError::Damaged {
+                what: "there are not as many rows as the database counted",
+            }),
+        }
+    }
+
+    fn has_checksums(&self) -> bool {
+        self.form == Form::Sealed
     }
 }
 
@@ -127,8 +281,11 @@ pub(super) fn read_file(file: &Path) -> Result<Box<dyn Frozen>, StorageError> {
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .open_read_only(file)?;
-    let rows = database.begin_read()?.open_table(ROWS)?;
-    Ok(Box::new(FrozenRows(rows)))
+    let form = Form::of(&database)?.ok_or(StorageError::Damaged {
+        what: "the database has no rows",
+    })?;
+    let rows = database.begin_read()?.open_table(form.table())?;
+    Ok(Box::new(FrozenRows { rows, form }))
 }
 
 /// Copies rows into a new file, which is durable and closed when this returns.
@@ -175,7 +332,10 @@ fn for_owner_only(_: &Path) -> std::io::Result<()> {
 
 impl Map for RedbMap {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        Ok(self.rows()?.get(key)?.map(|value| value.value().to_vec()))
+        let open = self.opened()?;
+        let found = open.rows.get(key)?;
+        let value = found.map(|value| Ok(open.form.open(key, value.value())?.to_vec()));
+        value.transpose()
     }
 
     fn range<'a>(
@@ -184,9 +344,15 @@ impl Map for RedbMap {
         to: &[u8],
         order: Order,
     ) -> Result<Box<dyn Iterator<Item = Result<Row, StorageError>> + 'a>, StorageError> {
-        let rows = ReadableTable::range::<&[u8]>(self.rows()?, from..to)?.map(|row| {
+        let open = self.opened()?;
+        let (first, end) = (from.to_vec(), to.to_vec());
+        let rows = ReadableTable::range::<&[u8]>(&open.rows, from..to)?.map(move |row| {
             let (key, value) = row?;
-            Ok((key.value().to_vec(), value.value().to_vec()))
+            let key = key.value();
+            if key < first.as_slice() || key >= end.as_slice() {
+                return Err(OUT_OF_ORDER);
+            }
+            Ok((key.to_vec(), open.form.open(key, value.value())?.to_vec()))
         });
         Ok(match order {
             Order::OldestFirst => Box::new(rows),
@@ -195,9 +361,10 @@ impl Map for RedbMap {
     }
 
     fn frozen(&self) -> Result<Box<dyn Frozen>, StorageError> {
-        let open = self.open.as_ref().ok_or(StorageError::Closed)?;
-        let rows = open.database.begin_read()?.open_table(ROWS)?;
-        Ok(Box::new(FrozenRows(rows)))
+        let open = self.opened()?;
+        let rows = open.database.begin_read()?.open_table(open.form.table())?;
+        let form = open.form;
+        Ok(Box::new(FrozenRows { rows, form }))
     }
 
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError> {
@@ -210,10 +377,14 @@ impl Map for RedbMap {
     }
 
     fn is_sound(&self) -> bool {
-        self.open.is_some()
+        self.open.is_some() && self.damage.get().is_none()
     }
 
     fn recover(&mut self) -> Result<(), StorageError> {
+        // Nothing heals a row; who serves on could take what is missing for what never was.
+        if let Some(what) = self.damage.get() {
+            return Err(StorageError::Damaged { what });
+        }
         // The old one has to let go of the file first.
         self.open = None;
         self.open = Some(Open::file(&self.file)?);

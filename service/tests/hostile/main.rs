@@ -19,6 +19,7 @@ mod operator;
 mod program;
 mod raw;
 mod rules;
+mod together;
 
 use sampan_service::{RunningService, Service, ServiceOptions};
 

@@ -23,8 +23,10 @@ const SCANNED_MAX: usize = 10_000;
 /// Messages that are read at a time.
 const AT_ONCE: usize = 100;
 
-/// Bytes of one answer's messages: more is left for the next page, at least one message comes.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes that a message of a page is expected to have at most: 5 KB, as text, with its ids. A page is
+/// never cut short for its bytes: SDKs take a page with fewer messages than they asked for for the end
+/// of history. In place of that few large pages are read at a time (`job.rs`).
+const MESSAGE_BYTES: usize = 7 * 1024;
 
 /// A page of history that is asked for.
 #[derive(Debug, PartialEq)]
@@ -94,10 +96,14 @@ pub(in crate::core) struct Reading {
     page: Page,
     found: Vec<Message>,
     scanned: usize,
-    bytes: usize,
 }
 
 impl Reading {
+    /// Bytes that the page may take while it is read.
+    pub(in crate::core) fn bytes(&self) -> usize {
+        self.page.limit.saturating_mul(MESSAGE_BYTES)
+    }
+
     /// Reads a part of the page.
     pub(in crate::core) async fn part<S: Storage>(
         &mut self,
@@ -160,9 +166,7 @@ impl Reading {
         let client = caller.client();
         let is_wanted = |it: &Message| it.is_for(client) && is_of_type(it, page.of_type);
         for message in next.into_iter().filter(is_wanted) {
-            self.bytes += size(&message);
-            let is_full = self.bytes > ANSWER_BYTES_MAX || self.found.len() >= page.limit;
-            if !self.found.is_empty() && is_full {
+            if self.found.len() >= page.limit {
                 return Ok(true);
             }
             self.found.push(message);
@@ -190,15 +194,7 @@ impl<S: Storage> Core<S> {
             cid: body.cid.clone(),
             found: Vec::new(),
             scanned: 0,
-            bytes: 0,
         })
-    }
-}
-
-fn size(message: &Message) -> usize {
-    match &message.body {
-        Body::Text(text) => text.len(),
-        Body::Binary(bytes) => bytes.len() * 4 / 3,
     }
 }
 

@@ -253,3 +253,92 @@ fn a_message_that_comes_during_a_long_login_is_counted_or_told_and_never_lost() 
     // The count comes behind the message that was told, and has it.
     assert_eq!(counts.next_back(), Some(2));
 }
+
+#[test]
+fn a_page_of_a_thousand_long_messages_is_whole() {
+    let mut world = World::with("{}");
+    world.open(1, "Tom", OfflineMode::Unread);
+    let cid = world.start(1, with_members(&["Tom"]));
+    for _ in 0..1_000 {
+        let body = DirectCommand {
+            cid: Some(cid.clone()),
+            msg: Some("x".repeat(5_000)),
+            ..DirectCommand::default()
+        };
+        world.ask(1, Command::direct(body));
+        world.sent.clear();
+    }
+    let ask = |connection: u64, world: &mut World| {
+        let logs = LogsCommand {
+            cid: Some(cid.clone()),
+            l: Some(1_000),
+            ..LogsCommand::default()
+        };
+        world.parts(connection, Command::logs(logs))
+    };
+    let (largest, _, reply) = ask(1, &mut world);
+    let Some(Command::Logs(page)) = reply else {
+        panic!("no history")
+    };
+    assert_eq!(page.logs.len(), 1_000);
+    assert!(largest <= PART_MAX, "a part cost {largest}");
+}
+
+#[test]
+fn large_pages_are_read_a_few_at_a_time_and_every_one_is_answered() {
+    const READERS: u64 = 12;
+    let mut world = World::with("{}");
+    for connection in 1..=READERS {
+        world.open(connection, &format!("c{connection}"), OfflineMode::Unread);
+    }
+    let names: Vec<String> = (1..=READERS).map(|n| format!("c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let cid = world.start(1, with_members(&names));
+    for _ in 0..300 {
+        let body = DirectCommand {
+            cid: Some(cid.clone()),
+            msg: Some("x".repeat(5_000)),
+            ..DirectCommand::default()
+        };
+        world.ask(1, Command::direct(body));
+        world.sent.clear();
+    }
+    let time = Now {
+        elapsed: world.at,
+        wall: Timestamp::from_millis(i64::try_from(world.at.as_millis()).unwrap()),
+    };
+    for connection in 1..=READERS {
+        let logs = LogsCommand {
+            cid: Some(cid.clone()),
+            l: Some(1_000),
+            ..LogsCommand::default()
+        };
+        let envelope = Box::new(Envelope::new(Command::logs(logs)).with_serial(Serial(7)));
+        let connection = ConnectionId(connection);
+        let effects = now(world.core.begin(
+            time,
+            Input::Received {
+                connection,
+                envelope,
+            },
+        ));
+        world.take(effects);
+    }
+    let mut most = 0;
+    while (1..=READERS).any(|connection| world.core.is_busy(ConnectionId(connection))) {
+        for connection in 1..=READERS {
+            let effects = now(world.core.go_on(time, ConnectionId(connection)));
+            world.take(effects);
+        }
+        most = most.max(world.core.bytes_begun());
+    }
+    let answers = world
+        .sent
+        .iter()
+        .filter(|(_, it)| it.serial == Some(Serial(7)));
+    assert_eq!(answers.count() as u64, READERS);
+    assert!(
+        most > 0 && most <= 32 * 1024 * 1024,
+        "{most} bytes were half read"
+    );
+}
