@@ -66,6 +66,9 @@ fn run(arguments: Serve) -> Result<Ended, String> {
         metrics: arguments.metrics,
         forget_clock: arguments.forget_clock,
     };
+    for warning in program::apps::open_doors(options.listen, &options.apps) {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime
         .block_on(serve(options, &sources, log))

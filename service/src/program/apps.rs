@@ -1,9 +1,10 @@
 //! The apps with their keys and settings, out of flags and files: at the start, and again when asked.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use sampan_service::core::app::{Apps, Credentials};
+use sampan_service::core::app::{App, Apps, Credentials};
 use sampan_service::core::settings;
 
 use super::arguments::AppFlags;
@@ -62,4 +63,39 @@ impl AppSources {
 fn text_of(file: &Path) -> Result<String, String> {
     std::fs::read_to_string(file)
         .map_err(|error| format!("{} cannot be read: {error}", file.display()))
+}
+
+/// What to say at the start of a service that others than this machine reach, about each app that takes
+/// clients at their word.
+pub(crate) fn open_doors(listen: SocketAddr, apps: &Apps) -> Vec<String> {
+    if listen.ip().is_loopback() {
+        return Vec::new();
+    }
+    let open = apps.iter().filter(|app| !app.settings.signatures.login);
+    let warning = |app: &App| {
+        format!(
+            "whoever reaches {listen} may sign in to the app {} as any client: its setting signatures.login is off",
+            app.credentials.id
+        )
+    };
+    open.map(warning).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_others_reach_is_warned_of_apps_that_take_clients_at_their_word() {
+        let text = r#"{"signed":{"signatures":{"login":true}}}"#;
+        let apps = ["signed:k:m", "open:k2:m2"].map(|app| app.parse::<Credentials>().unwrap());
+        let apps = Apps::new(apps, settings::parse_file(text).unwrap()).unwrap();
+        let said = open_doors("[::]:8080".parse().unwrap(), &apps);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("the app open "), "{said:?}");
+        assert_eq!(
+            open_doors("127.0.0.1:8080".parse().unwrap(), &apps),
+            [""; 0]
+        );
+    }
 }

@@ -180,3 +180,72 @@ fn is_accepted(incoming: Incoming) -> bool {
         Incoming::Closed(code) => panic!("closed with {code:?}"),
     }
 }
+
+/// The time of a message in a conversation that is new, by the service's own clock.
+async fn time_of_a_message(program: &Program, other: &str) -> i64 {
+    let mut tom = RawClient::open(program.address, "Tom").await;
+    let chat = tom.start(&["Tom", other]).await;
+    match tom.say(&chat, "what time is it?").await {
+        Command::Ack(ack) => ack.t.unwrap(),
+        other => panic!("not acknowledged: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_far_ahead_is_kept_until_it_is_to_be_forgotten() {
+    use sampan::model::Timestamp;
+    use sampan_service::storage::{Clock, RedbStorage, Storage as _, Write};
+
+    // The year 2096; the machine's clock is well before it.
+    const AHEAD_MS: i64 = 4_000_000_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut storage = RedbStorage::open_folder(folder.path()).unwrap();
+    let ahead = Clock {
+        shown: Timestamp::from_millis(AHEAD_MS),
+        last: Timestamp::from_millis(AHEAD_MS),
+        proven: None,
+    };
+    storage.apply(vec![Write::PutClock(ahead)]).await.unwrap();
+    storage.commit().await.unwrap();
+    drop(storage);
+    let mut program = Program::start(folder.path());
+    assert!(time_of_a_message(&program, "Jerry").await >= AHEAD_MS);
+    program.kill();
+    let mut program = Program::start_with(folder.path(), &["--forget-clock"], Stdio::inherit());
+    let forgotten = time_of_a_message(&program, "Spike").await;
+    assert!(forgotten < AHEAD_MS, "{forgotten}");
+    program.kill();
+    // Once is enough.
+    let program = Program::start(folder.path());
+    let later = time_of_a_message(&program, "Butch").await;
+    assert!((forgotten..AHEAD_MS).contains(&later), "{later}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_without_standard_streams_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    // It cannot say where it listens, so it is told.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let script = format!(
+        "exec '{}' --listen {address} --app {APP} --data '{}' <&- >&- 2>&-",
+        env!("CARGO_BIN_EXE_sampan-service"),
+        folder.path().display()
+    );
+    let mut child = Process::new("sh").args(["-c", &script]).spawn().unwrap();
+    let serves = async {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let served = tokio::time::timeout(std::time::Duration::from_secs(20), serves).await;
+    let status = match served {
+        Ok(()) => crate::http::health(address).await.0,
+        Err(_) => 0,
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(status, 200);
+}

@@ -8,7 +8,7 @@ use sampan::wire::generated::{
 use sampan::wire::{Command, Op};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::raw::{APP, RawClient, message, refusal};
+use crate::raw::{APP, Incoming, RawClient, message, refusal};
 use crate::start;
 
 /// A frame longer than a client may send, and still a right command.
@@ -274,4 +274,39 @@ async fn ending(address: SocketAddr, message: Message) -> Option<i32> {
     // The service may close while the message is still being written.
     let _ = raw.send_raw(message).await;
     raw.refusal_or_end().await
+}
+
+/// How long a connection may stand without a client that signed in, and a little more.
+const BEYOND_LOGIN: std::time::Duration = std::time::Duration::from_secs(121);
+
+#[tokio::test]
+async fn a_connection_on_which_nobody_signs_in_is_closed_also_after_a_refused_login() {
+    let service = start().await;
+    let mut silent = RawClient::connect(service.addr(), "lc.protobuf2.3")
+        .await
+        .unwrap();
+    let mut refused = RawClient::connect(service.addr(), "lc.protobuf2.3")
+        .await
+        .unwrap();
+    let answer = refused
+        .sign_in("noSuchApp", "Tom", SessionCommand::default())
+        .await;
+    assert!(refusal(&answer.command).is_some());
+    let mut tom = RawClient::open(service.addr(), "Tom").await;
+    // The sockets' tasks run under this clock.
+    tokio::time::pause();
+    tokio::time::advance(BEYOND_LOGIN).await;
+    tokio::time::resume();
+    for raw in [&mut silent, &mut refused] {
+        loop {
+            match raw.read().await {
+                Incoming::Closed(code) => {
+                    assert_eq!(code, Some(4108));
+                    break;
+                }
+                Incoming::Command(_) => {}
+            }
+        }
+    }
+    assert_eq!(refusal(&tom.request(Command::Echo).await), None);
 }

@@ -120,7 +120,7 @@ async fn attack(kind: &str, ground: &Ground, go: usize) -> Option<()> {
         }
         "invented members" => {
             let mut raw = opened(address, &spike).await?;
-            let start = |n| {
+            let start = |n: usize| {
                 let body = ConvCommand {
                     m: names(n * 7, 499),
                     ..ConvCommand::default()
@@ -179,7 +179,7 @@ async fn attack(kind: &str, ground: &Ground, go: usize) -> Option<()> {
                 ..ReadCommand::default()
             };
             let login = Command::session(Op::Open, SessionCommand::default());
-            let both = |n| {
+            let both = |n: usize| {
                 if n % 2 == 0 {
                     Command::Read(read.clone())
                 } else {
