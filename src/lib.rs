@@ -41,6 +41,8 @@ pub use api::{
     FetchedHistory, GapEdge, LogLevel, LogRecord, LogSink, OutboxList, PageItem, SentMessage,
     Signer, Timeline, TimelineGap, TimelinePage, TimelinePlace, library_version, set_log_sink,
 };
+#[cfg(feature = "import-legacy")]
+pub use api::LegacyWatch;
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
     TrustedRoots,
@@ -48,6 +50,11 @@ pub use config::{
 pub use error::SampanError;
 pub use model::{LocalData, NetworkChange, OperationSignature, OtherDevice, SigningRequest};
 pub use runtime::{EventBatch, EventStream, InboxReport};
+#[cfg(feature = "import-legacy")]
+pub use runtime::{
+    LegacyCounts, LegacyKind, LegacyLeft, LegacyProgress, LegacyReason, LegacyReport, LegacyScope,
+    LegacySource,
+};
 pub use store::{OpenReport, SetAside, StorageUsage};
 pub use views::{
     Blocker, ClientState, ContentKind, ConversationFilter, ConversationOrder, ConversationRow,

@@ -24,6 +24,9 @@ pub enum Kind {
 pub struct Cache {
     /// Which SDK wrote it; none for a file without any of their tables.
     pub kind: Option<Kind>,
+    /// Whether the name of its folder proves that it is of the app. Only one SDK names folders so; the others
+    /// keep what several apps of one build cached in one file.
+    pub is_of_app: bool,
     /// The conversations that have a row.
     pub conversations: Vec<Conversation>,
     /// The messages that the service had named, in the order of their conversations and places, each once.

@@ -59,8 +59,7 @@ fn conversation(cache: &mut Cache, mut row: Row<'_>) {
         row: row.number,
         id,
         columns,
-        // A row stays as it was first stored.
-        is_outdated: true,
+        is_outdated: false,
         muted: None,
     });
 }

@@ -87,8 +87,8 @@ pub type Watch<'a> = &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>;
 pub fn read(source: &Source<'_>, watch: Watch<'_>) -> Result<Cache, LegacyError> {
     let database = sqlite::Database::copy_of(source.path, source.scratch)?;
     let kind = database.kind()?;
-    owner::check(source, kind)?;
     let mut cache = Cache::empty(kind);
+    cache.is_of_app = owner::check(source, kind)?;
     let mut progress = sqlite::Progress::new(database.count(kind), watch);
     match kind {
         None => {}

@@ -11,8 +11,9 @@ use crate::{LegacyError, Source};
 /// What the names of the Java SDK's files begin with; the client's id follows.
 const JAVA_PREFIX: &str = "com.avos.avoscloud.im.v2.";
 
-/// Checks that names do not contradict what the caller says. A file that was put elsewhere says nothing.
-pub(crate) fn check(source: &Source<'_>, kind: Option<Kind>) -> Result<(), LegacyError> {
+/// Checks that names do not contradict what the caller says, and answers whether they prove the app. A
+/// file that was put elsewhere says nothing.
+pub(crate) fn check(source: &Source<'_>, kind: Option<Kind>) -> Result<bool, LegacyError> {
     let path = source.path;
     let contradicts = |said: Option<&str>, expected: &str| said.is_some_and(|it| it != expected);
     match kind {
@@ -26,6 +27,7 @@ pub(crate) fn check(source: &Source<'_>, kind: Option<Kind>) -> Result<(), Legac
             if contradicts(app, &hash(source.app)) {
                 return Err(LegacyError::OtherApp);
             }
+            return Ok(app.is_some());
         }
         Some(Kind::ObjectiveC) => {
             let is_at_home = name(path.parent()) == Some("MessageCache");
@@ -42,7 +44,7 @@ pub(crate) fn check(source: &Source<'_>, kind: Option<Kind>) -> Result<(), Legac
         }
         None => {}
     }
-    Ok(())
+    Ok(false)
 }
 
 fn name(path: Option<&Path>) -> Option<&str> {
@@ -72,7 +74,7 @@ pub(crate) fn digits(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn outcome(kind: Kind, path: &str) -> Result<(), LegacyError> {
+    fn outcome(kind: Kind, path: &str) -> Result<bool, LegacyError> {
         let source = Source {
             path: Path::new(path),
             scratch: Path::new(""),
@@ -91,10 +93,10 @@ mod tests {
                 &format!("/x/{app}/IM/{client}/database.sqlite"),
             )
         };
-        assert!(swift(&app, &ann).is_ok());
+        assert!(swift(&app, &ann).unwrap(), "the folder proves the app");
         assert!(matches!(swift(&app, &ben), Err(LegacyError::OtherClient)));
         assert!(matches!(swift(&ben, &ann), Err(LegacyError::OtherApp)));
-        assert!(outcome(Kind::Swift, "/x/copy.sqlite").is_ok());
+        assert!(!outcome(Kind::Swift, "/x/copy.sqlite").unwrap());
 
         assert!(outcome(Kind::ObjectiveC, "/c/MessageCache/ann").is_ok());
         let other = outcome(Kind::ObjectiveC, "/c/MessageCache/ben");

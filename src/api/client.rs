@@ -107,6 +107,12 @@ impl Client {
         Self { runtime, core }
     }
 
+    /// What another file of the roof works with.
+    #[cfg(feature = "import-legacy")]
+    pub(super) const fn parts(&self) -> (&Arc<Runtime>, &Arc<ClientCore>) {
+        (&self.runtime, &self.core)
+    }
+
     /// Reads from the store, on a thread for blocking work.
     async fn read<T: Send + 'static>(
         &self,

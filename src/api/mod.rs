@@ -16,6 +16,7 @@
 //! | `event_feed.rs` | [`EventFeed`]: every event, numbered |
 //! | `timeline.rs` | [`Timeline`]: a live window over a conversation |
 //! | `inbox.rs` | [`ExtensionInbox`]: what an extension of the app leaves |
+//! | `legacy.rs` | [`Client::import_legacy`]: the caches of older SDKs; with the feature `import-legacy` |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`EventSubscription`] |
 //! | `views.rs` | what reads answer: pages and their items |
 //! | `log.rs` | [`LogSink`] |
@@ -35,6 +36,8 @@ mod conversation_list;
 mod engine;
 mod event_feed;
 mod inbox;
+#[cfg(feature = "import-legacy")]
+mod legacy;
 mod log;
 mod observer;
 mod outbox_list;
@@ -47,6 +50,8 @@ pub use conversation_list::ConversationList;
 pub use engine::{Engine, library_version};
 pub use event_feed::EventFeed;
 pub use inbox::ExtensionInbox;
+#[cfg(feature = "import-legacy")]
+pub use legacy::LegacyWatch;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use observer::{EventObserver, EventSubscription, Signer};
 pub use outbox_list::OutboxList;

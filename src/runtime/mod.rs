@@ -52,6 +52,8 @@ mod engine_ports;
 mod events;
 mod feed;
 mod inbox;
+#[cfg(feature = "import-legacy")]
+mod legacy;
 mod list;
 mod live;
 mod mailbox;
@@ -93,6 +95,13 @@ pub use feed::EventBatch;
 pub(crate) use feed::Feed;
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave};
+#[cfg(feature = "import-legacy")]
+pub use legacy::{
+    LegacyCounts, LegacyKind, LegacyLeft, LegacyProgress, LegacyReason, LegacyReport, LegacyScope,
+    LegacySource,
+};
+#[cfg(feature = "import-legacy")]
+pub(crate) use legacy::{Import, Watched};
 pub(crate) use list::LiveList;
 pub(crate) use mailbox::{EngineBoard, Mailbox, Signer};
 #[doc(hidden)]

@@ -77,6 +77,7 @@ pub use types::conversation::{
     ConversationRow, Freshness, ListCursor, SessionRow, UnreadTold, UnreadTotal, UnreadTotals,
 };
 pub use types::entry::{CreateIntent, Entry, Intent, Patch, PatchIntent, ReadIntent, SendIntent};
+pub use types::origin::{ImportedMessage, Origin, Teller, Word};
 pub use types::position::{
     ConversationNumber, History, HistoryEnd, HistoryStart, Place, Position, Span,
 };

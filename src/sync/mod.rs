@@ -14,6 +14,7 @@
 //! | `client/` | one client over its own store: session, outbox, receiver, catch-up |
 //! | `link/` | the engine's one connection: back-off, heartbeat, correlation, routing to clients |
 //! | `request.rs` | the calls of an app, each with its answer; how a new call is added |
+//! | `legacy.rs` | the content of an older SDK's cache, part by part |
 //! | `step.rs` | what a client is told, and what follows: a [`Step`] |
 //! | `backoff.rs` | pauses between tries: the one rule for all of them |
 //! | `random.rs` | the seeded source of jitter and ids |
@@ -29,6 +30,7 @@
 
 mod backoff;
 mod client;
+mod legacy;
 pub mod link;
 mod random;
 mod request;
@@ -36,12 +38,13 @@ mod step;
 
 pub use backoff::{Backoff, Jitter};
 pub use client::{Client, ClientSettings, Holds, Progress, Signing};
+pub use legacy::{LegacyConversation, LegacyDraft, LegacyPart, LegacyTaken, LegacyTally};
 pub use random::Randomness;
 pub(crate) use request::Caller;
 pub use request::{
     Call, Connect, ConversationsFetched, CreateConversation, Created, DiscardEntry, DiscardMessage,
     DiscardedMessage, Disconnect, Done, EditMessage, Enqueued, FetchConversations, FetchHistory,
-    FetchReceipts, Focus, FreshToken, HistoryFetched, Import, Imported, MarkRead, RecallMessage,
+    FetchReceipts, Focus, FreshToken, HistoryFetched, Import, ImportLegacy, Imported, MarkRead, RecallMessage,
     Reply, Request, RequestError, RequestId, RetryEntry, RetryMessage, SendMessage, SignIn, Token,
 };
 pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};

@@ -22,6 +22,7 @@ use crate::model::{
     NewMessage, OutboxEntryId, Timestamp,
 };
 use crate::store::{Dropped, Position};
+use crate::sync::legacy::{LegacyPart, LegacyTaken};
 use crate::wire::ServiceCode;
 use crate::{Secret, wire};
 
@@ -114,6 +115,7 @@ calls! {
     RetryEntry -> Done,
     DiscardEntry -> Done,
     Import -> Imported,
+    ImportLegacy -> LegacyTaken,
     Focus -> Done,
 
     FetchHistory -> HistoryFetched,
@@ -128,6 +130,7 @@ answers! {
     Enqueued,
     DiscardedMessage,
     Imported,
+    LegacyTaken,
     HistoryFetched,
     ConversationsFetched,
     Token,
@@ -228,6 +231,13 @@ pub struct DiscardEntry {
 pub struct Import {
     /// The intents, in the order in which they were left.
     pub dropped: Vec<Dropped>,
+}
+
+/// Store a part of the content of an older SDK's cache.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportLegacy {
+    /// The part.
+    pub part: LegacyPart,
 }
 
 /// Prefer one conversation when catching up: the one the user looks at.

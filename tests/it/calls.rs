@@ -51,7 +51,8 @@ fn some_conversation() -> ConversationId {
 /// Each call by its name in the sources. Those that end something come last.
 #[rustfmt::skip]
 pub(crate) fn all() -> Vec<(&'static str, Make)> {
-    calls! {
+    let mut all = imports();
+    all.extend(calls! {
         "wait_online" => |it| it.client.wait_online(),
         "next_state" => |it| it.client.next_state(Version::default()),
         "change_store_key" => |it| it.client.change_store_key(key("a"), key("b")),
@@ -99,7 +100,18 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "resume" => |it| it.engine.resume(),
         "sign_out" => |it| it.client.sign_out(LocalData::Keep),
         "shutdown" => |it| it.engine.shutdown(),
-    }
+    });
+    all
+}
+
+/// The calls that are there with the feature `import-legacy` alone.
+fn imports() -> Vec<(&'static str, Make)> {
+    #[cfg(feature = "import-legacy")]
+    return calls! {
+        "import_legacy" => |it| it.client.import_legacy(sampan::LegacySource { path: "none".into(), scope: sampan::LegacyScope::AllConversations }, None),
+    };
+    #[cfg(not(feature = "import-legacy"))]
+    Vec::new()
 }
 
 /// A gap at the older end of everything.
@@ -113,6 +125,8 @@ fn gap() -> Option<sampan::TimelineGap> {
 /// The names of the exported asynchronous calls, read from the sources.
 fn exported() -> BTreeSet<String> {
     let sources = [
+        #[cfg(feature = "import-legacy")]
+        include_str!("../../src/api/legacy.rs"),
         include_str!("../../src/api/client.rs"),
         include_str!("../../src/api/conversation.rs"),
         include_str!("../../src/api/conversation_list.rs"),

@@ -24,6 +24,7 @@
 //! | `signer.rs` | an app whose own server signs: promptly, slowly, wrongly, or not at all |
 //! | `reconnect.rs` | a connection that breaks: what is told, tried, and there afterwards |
 //! | `kinds.rs` | chat rooms, temporary and service conversations |
+//! | `legacy.rs` | the caches of older SDKs, taken over; with the feature `import-legacy` |
 //! | `receipts.rs` | pending, sent, delivered; where there are no receipts |
 //! | `failures.rs` | messages that failed: kept, sent again, taken out |
 //! | `paging.rs` | pages of history, from either end |
@@ -66,6 +67,8 @@ mod interop;
 mod json;
 mod kill;
 mod kinds;
+#[cfg(feature = "import-legacy")]
+mod legacy;
 mod lifecycle;
 mod messages;
 mod moving;

@@ -15,6 +15,7 @@ use crate::store::format::messagepack::{BadRecord, clients, json, millis, time};
 use crate::store::types::conversation::{
     ConversationRow, Freshness, Held, SessionRow, UnreadTold, UnreadTotal, UnreadTotals,
 };
+use crate::store::types::origin::Teller;
 use crate::store::types::position::{History, HistoryEnd, HistoryStart, Position, Span};
 
 /// The counters of the store, written with each commit.
@@ -89,6 +90,7 @@ pub(crate) struct SessionRecord {
     last_patch_ms: Option<i64>,
     missed_until_ms: Option<i64>,
     settled_until_ms: Option<i64>,
+    imports: u64,
 }
 
 impl SessionRecord {
@@ -101,6 +103,7 @@ impl SessionRecord {
             last_patch_ms: millis(row.last_patch_at),
             missed_until_ms: millis(row.missed_until),
             settled_until_ms: millis(row.settled_until),
+            imports: row.imports,
         }
     }
 
@@ -113,6 +116,7 @@ impl SessionRecord {
             last_patch_at: time(self.last_patch_ms),
             missed_until: time(self.missed_until_ms),
             settled_until: time(self.settled_until_ms),
+            imports: self.imports,
         }
     }
 }
@@ -156,7 +160,13 @@ pub(crate) struct ConversationRecord<'a> {
     #[serde(borrow)]
     newest: Option<(i64, &'a str)>,
     hot_count: u32,
+    /// Of a conversation that a cache of an older SDK told of; every other one is spared the byte.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    legacy: Option<LegacyRecord<'a>>,
 }
+
+/// The number of the cache that told of it, and the stretches that caches claim.
+type LegacyRecord<'a> = (Option<u8>, Vec<SpanRecord<'a>>);
 
 /// From time, from id, to time, to id.
 type SpanRecord<'a> = (i64, &'a str, i64, &'a str);
@@ -237,6 +247,7 @@ impl<'a> ConversationRecord<'a> {
             activity_ms: row.activity.as_millis(),
             held_count: row.held.count,
             hot_count: row.held.hot,
+            legacy: legacy_record(row),
             newest: row
                 .held
                 .newest
@@ -248,6 +259,8 @@ impl<'a> ConversationRecord<'a> {
     /// The row.
     pub(crate) fn row(self) -> Result<ConversationRow, BadRecord> {
         let (count, at_least, mentioned) = self.unread;
+        let (told_by, claimed) = self.legacy.unzip();
+        let told_by = told_by.flatten();
         Ok(ConversationRow {
             id: ConversationId::new(self.id)?,
             local_id: self.local_id.map(ConversationId::new).transpose()?,
@@ -281,12 +294,17 @@ impl<'a> ConversationRecord<'a> {
                     newest: time(newest),
                     told_at: Timestamp::from_millis(told_at),
                 }),
-            history: history(&self.spans, self.history_start_reached, self.history_behind)?,
+            history: history(
+                (&self.spans, claimed.unwrap_or_default()),
+                self.history_start_reached,
+                self.history_behind,
+            )?,
             freshness: if self.stale {
                 Freshness::Stale
             } else {
                 Freshness::Fresh
             },
+            told_by: told_by.and_then(Teller::from_number),
             activity: Timestamp::from_millis(self.activity_ms),
             held: Held {
                 count: self.held_count,
@@ -313,20 +331,19 @@ fn position(ms: i64, id: &str) -> Result<Position, BadRecord> {
     })
 }
 
+fn legacy_record(row: &ConversationRow) -> Option<LegacyRecord<'_>> {
+    let claimed = row.history.claimed();
+    let told_by = row.told_by.map(Teller::number);
+    (told_by.is_some() || !claimed.is_empty())
+        .then(|| (told_by, claimed.iter().map(span_record).collect()))
+}
+
 fn history(
-    spans: &[SpanRecord<'_>],
+    (spans, claimed): (&[SpanRecord<'_>], Vec<SpanRecord<'_>>),
     start_reached: bool,
     behind: bool,
 ) -> Result<History, BadRecord> {
-    let spans = spans
-        .iter()
-        .map(|(from_ms, from_id, to_ms, to_id)| {
-            Ok(Span {
-                from: position(*from_ms, from_id)?,
-                to: position(*to_ms, to_id)?,
-            })
-        })
-        .collect::<Result<Vec<_>, BadRecord>>()?;
+    let spans = spans.iter().map(span).collect::<Result<_, _>>()?;
     let start = if start_reached {
         HistoryStart::Reached
     } else {
@@ -337,7 +354,19 @@ fn history(
     } else {
         HistoryEnd::Current
     };
-    Ok(History::new(spans, start, end))
+    let mut history = History::new(spans, start, end);
+    for claim in &claimed {
+        let Span { from, to } = span(claim)?;
+        history.claim(from, to);
+    }
+    Ok(history)
+}
+
+fn span((from_ms, from_id, to_ms, to_id): &SpanRecord<'_>) -> Result<Span, BadRecord> {
+    Ok(Span {
+        from: position(*from_ms, from_id)?,
+        to: position(*to_ms, to_id)?,
+    })
 }
 
 impl StateRecord {

@@ -8,10 +8,13 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
-use crate::model::{Attachment, ClientId, Details, Json, LocalId, Mentions, MessageContent};
+use crate::model::{
+    Attachment, ClientId, Details, Json, LocalId, Mentions, MessageContent, Timestamp,
+};
 use crate::store::format::messagepack::{BadRecord, clients, decode, json, millis, time};
 use crate::store::types::link::Older;
 use crate::store::types::message::StoredMessage;
+use crate::store::types::origin::{Origin, Teller, Word};
 
 /// A message that the service knows; its time and id are in its pack (`format/pack.rs`). Its texts are
 /// borrowed: from the message that is written, or from the bytes read.
@@ -27,6 +30,34 @@ pub(crate) struct MessageRecord<'a> {
     pub(crate) delivered_at_ms: Option<i64>,
     pub(crate) read_at_ms: Option<i64>,
     pub(crate) edited_at_ms: Option<i64>,
+    /// Of an imported message only; every other one is spared the byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<OriginRecord>,
+}
+
+/// The word of the content, the word of the mentions, and whether the sender is known.
+type OriginRecord = (WordRecord, Option<WordRecord>, bool);
+
+/// As of when, and the number of who says so.
+type WordRecord = (i64, u8);
+
+fn origin_record(origin: &Origin) -> OriginRecord {
+    let word = |word: Word| (word.as_of.as_millis(), word.by.number());
+    (word(origin.content), origin.mentions.map(word), origin.has_sender)
+}
+
+fn origin((content, mentions, has_sender): OriginRecord) -> Result<Origin, BadRecord> {
+    let word = |(as_of, by): WordRecord| -> Result<Word, BadRecord> {
+        Ok(Word {
+            as_of: Timestamp::from_millis(as_of),
+            by: Teller::from_number(by).ok_or(BadRecord)?,
+        })
+    };
+    Ok(Origin {
+        content: word(content)?,
+        mentions: mentions.map(word).transpose()?,
+        has_sender,
+    })
 }
 
 /// What a message says; which fields are used depends on the kind. Borrowed from the content that
@@ -93,6 +124,7 @@ impl<'a> MessageRecord<'a> {
             delivered_at_ms: millis(message.delivered_at),
             read_at_ms: millis(message.read_at),
             edited_at_ms: millis(message.edited_at),
+            origin: message.origin.as_deref().map(origin_record),
         }
     }
 
@@ -118,6 +150,7 @@ impl<'a> MessageRecord<'a> {
             read_at: time(record.read_at_ms),
             edited_at: time(record.edited_at_ms),
             older: Older::None,
+            origin: record.origin.map(origin).transpose()?.map(Box::new),
         })
     }
 }

@@ -43,6 +43,20 @@ impl Snapshot<'_> {
         Ok(record.map(|record| self.message_of(&row, position, record)))
     }
 
+    /// Whether a held message rests on what a cache of an older SDK told.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn is_imported(
+        &self,
+        number: ConversationNumber,
+        position: &Position,
+    ) -> Result<bool, StoreError> {
+        let record = self.message_record(number, position)?;
+        Ok(record.is_some_and(|record| record.origin.is_some()))
+    }
+
     /// The message that a reference names.
     ///
     /// # Errors

@@ -213,7 +213,7 @@ impl<'a, 's> Weave<'a, 's> {
     fn joins(&self, position: &Position, older: &Older) -> bool {
         let history = &self.row.history;
         let is_held = match &self.last {
-            Some(last) => history.joins(last, position),
+            Some(last) => history.joins(last, position) || history.claims(last, position),
             None => history.start() == HistoryStart::Reached,
         };
         is_held && (!self.linked || older.is(self.last.as_ref()))

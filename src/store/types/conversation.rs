@@ -5,6 +5,7 @@ use crate::model::{
     ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Json, Message,
     Receipt, Timestamp, Unread,
 };
+use crate::store::types::origin::Teller;
 use crate::store::types::position::{ConversationNumber, History, Position};
 
 /// Everything the store keeps about one conversation, its messages apart.
@@ -50,6 +51,8 @@ pub struct ConversationRow {
     pub history: History,
     /// Whether what is known about it may be out of date.
     pub freshness: Freshness,
+    /// The cache that told of it, as long as the service has not.
+    pub told_by: Option<Teller>,
     /// Where the conversation stands in the list; computed when the row is committed.
     pub(in crate::store) activity: Timestamp,
     /// Which messages the store holds; computed when the row is committed.
@@ -109,6 +112,7 @@ impl ConversationRow {
             unread_told: None,
             history: History::default(),
             freshness: Freshness::Stale,
+            told_by: None,
             activity: Timestamp::ZERO,
             held: Held::default(),
         }
@@ -172,10 +176,9 @@ impl ConversationRow {
             .iter()
             .map(|id| id.as_str().len().saturating_add(32));
         let members = ids.fold(0, usize::saturating_add);
-        let spans = self
-            .history
-            .spans()
-            .len()
+        let spans = self.history.spans().len();
+        let spans = spans
+            .saturating_add(self.history.claimed().len())
             .saturating_mul(2 * (size_of::<Position>() + 40));
         size_of::<Self>()
             .saturating_add(200)
@@ -236,6 +239,9 @@ pub struct SessionRow {
     /// Own messages up to this time overtook nothing: what was on its way when they were
     /// acknowledged had time to come.
     pub settled_until: Option<Timestamp>,
+    /// How many caches of older SDKs were imported to their end. The commit that counts one makes durable
+    /// all that it brought.
+    pub imports: u64,
 }
 
 /// Unread counts over all conversations.

@@ -5,6 +5,7 @@ use crate::model::{
     Timestamp,
 };
 use crate::store::types::link::Older;
+use crate::store::types::origin::Origin;
 use crate::store::types::position::Position;
 
 /// A message that the service knows, its place apart.
@@ -19,6 +20,8 @@ pub(crate) struct StoredMessage {
     pub(crate) edited_at: Option<Timestamp>,
     /// The older neighbour, as the pack tells it.
     pub(crate) older: Older,
+    /// What it rests on; none for what the service told.
+    pub(crate) origin: Option<Box<Origin>>,
 }
 
 impl StoredMessage {
@@ -40,6 +43,7 @@ impl StoredMessage {
             read_at,
             edited_at: message.edited_at,
             older: Older::None,
+            origin: None,
         }
     }
 
@@ -88,7 +92,7 @@ impl StoredMessage {
         }
     }
 
-    /// Whether a reader sees the same: the link is nobody's but the store's.
+    /// Whether a reader sees the same: the link and the origin are nobody's but the store's.
     pub(crate) fn shows_same(&self, other: &Self) -> bool {
         // Taken apart, so that a new field is not forgotten here.
         let Self {
@@ -100,6 +104,7 @@ impl StoredMessage {
             read_at,
             edited_at,
             older: _,
+            origin: _,
         } = self;
         *sender == other.sender
             && *local_id == other.local_id

@@ -5,4 +5,5 @@ pub(super) mod conversation;
 pub(super) mod entry;
 pub(super) mod link;
 pub(super) mod message;
+pub(super) mod origin;
 pub(super) mod position;

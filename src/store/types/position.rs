@@ -56,6 +56,9 @@ pub struct History {
     start: HistoryStart,
     /// Whether the service may have messages newer than the newest span.
     end: HistoryEnd,
+    /// Stretches between which nothing is missing, as caches of older SDKs claim; oldest first. No cache
+    /// proves it.
+    claimed: Vec<Span>,
 }
 
 /// Whether there is older history than what the store holds.
@@ -90,6 +93,7 @@ impl History {
             spans: Vec::new(),
             start,
             end,
+            claimed: Vec::new(),
         };
         for span in spans {
             history.hold(span.from, span.to);
@@ -127,27 +131,30 @@ impl History {
 
     /// Records that every message between the two is held, both included; merges what touches.
     pub fn hold(&mut self, one: Position, other: Position) {
-        let (mut from, mut to) = if one <= other {
-            (one, other)
-        } else {
-            (other, one)
-        };
-        let mut kept = Vec::with_capacity(self.spans.len().saturating_add(1));
-        for span in std::mem::take(&mut self.spans) {
-            if span.to < from || span.from > to {
-                kept.push(span);
-            } else {
-                from = from.min(span.from);
-                to = to.max(span.to);
-            }
-        }
-        let at = kept.partition_point(|span| span.to < from);
-        kept.insert(at, Span { from, to });
-        if kept.len() > Self::SPANS_MAX {
-            kept.remove(0);
+        if merge_into(&mut self.spans, one, other) == Merged::OldestForgotten {
             self.start = HistoryStart::Unknown;
         }
-        self.spans = kept;
+    }
+
+    /// Records that a cache claims to have every message between the two, both included.
+    pub fn claim(&mut self, one: Position, other: Position) {
+        merge_into(&mut self.claimed, one, other);
+    }
+
+    /// What caches claim, oldest first.
+    #[must_use]
+    pub fn claimed(&self) -> &[Span] {
+        &self.claimed
+    }
+
+    /// Whether two neighbours are shown as such because a cache claims so. Where history that the service
+    /// gave begins, the claim does not count: there the service can be asked, and what it answers moves
+    /// that place back, page by page.
+    #[must_use]
+    pub fn claims(&self, older: &Position, newer: &Position) -> bool {
+        let after = self.claimed.partition_point(|span| span.to < *newer);
+        let claimed = self.claimed.get(after).is_some_and(|span| span.from <= *older);
+        claimed && self.span_of(newer).is_none()
     }
 
     /// Records that nothing is known to be held between the two, both left out; none stands for the
@@ -199,9 +206,58 @@ impl History {
     }
 }
 
+/// What became of the oldest stretch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Merged {
+    Kept,
+    OldestForgotten,
+}
+
+/// Puts a stretch among others; those that it touches become one with it.
+fn merge_into(spans: &mut Vec<Span>, one: Position, other: Position) -> Merged {
+    let (mut from, mut to) = if one <= other {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let mut kept = Vec::with_capacity(spans.len().saturating_add(1));
+    for span in std::mem::take(spans) {
+        if span.to < from || span.from > to {
+            kept.push(span);
+        } else {
+            from = from.min(span.from);
+            to = to.max(span.to);
+        }
+    }
+    let at = kept.partition_point(|span| span.to < from);
+    kept.insert(at, Span { from, to });
+    let mut merged = Merged::Kept;
+    if kept.len() > History::SPANS_MAX {
+        kept.remove(0);
+        merged = Merged::OldestForgotten;
+    }
+    *spans = kept;
+    merged
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_claim_joins_neighbours_until_the_service_was_asked_there() {
+        let mut history = History::default();
+        history.claim(at(1), at(5));
+        history.claim(at(9), at(5));
+        assert!(history.claims(&at(4), &at(6)) && !history.claims(&at(9), &at(10)));
+        assert!(!history.joins(&at(4), &at(6)), "a claim proves nothing");
+        history.hold(at(6), at(20));
+        assert!(!history.claims(&at(5), &at(6)), "here the service can be asked");
+        assert!(history.claims(&at(4), &at(5)));
+        history.hold(at(3), at(6));
+        assert!(history.joins(&at(4), &at(6)) && history.claims(&at(1), &at(2)));
+        assert!(!history.claims(&at(2), &at(3)));
+    }
 
     fn at(n: i64) -> Position {
         Position {

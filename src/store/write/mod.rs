@@ -4,6 +4,7 @@ pub(super) mod change;
 pub(super) mod commit;
 pub(super) mod durability;
 pub(super) mod encode;
+pub(super) mod join;
 pub(super) mod links;
 pub(super) mod overlay;
 pub(super) mod pack_changes;

@@ -12,7 +12,9 @@ use crate::store::types::batch::{Batch, Change};
 use crate::store::types::conversation::{ConversationRow, SessionRow};
 use crate::store::types::entry::{Entry, Intent};
 use crate::store::types::message::StoredMessage;
+use crate::store::types::origin::ImportedMessage;
 use crate::store::types::position::{ConversationNumber, Position};
+use crate::store::write::join::join;
 
 /// The store plus uncommitted writes. Reads see the writes; nobody else does until
 /// [`Writer::commit`](crate::store::writer::Writer::commit) takes the batch.
@@ -299,6 +301,35 @@ impl<'s> Overlay<'s> {
         number: ConversationNumber,
         message: &Message,
     ) -> Result<Put, StoreError> {
+        self.put(number, message, StoredMessage::of(message))
+    }
+
+    /// Inserts a message that a cache had, or joins it with the one at its place. The order in which
+    /// caches are imported does not matter, and a cache that comes twice changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Overlay::put_message`].
+    pub fn put_imported(
+        &mut self,
+        number: ConversationNumber,
+        imported: &ImportedMessage,
+    ) -> Result<Put, StoreError> {
+        let stored = StoredMessage {
+            delivered_at: imported.delivered_at,
+            read_at: imported.read_at,
+            origin: Some(Box::new(imported.origin.clone())),
+            ..StoredMessage::of(&imported.message)
+        };
+        self.put(number, &imported.message, stored)
+    }
+
+    fn put(
+        &mut self,
+        number: ConversationNumber,
+        message: &Message,
+        mut stored: StoredMessage,
+    ) -> Result<Put, StoreError> {
         let id = message
             .id
             .clone()
@@ -310,8 +341,10 @@ impl<'s> Overlay<'s> {
             id,
         };
         let before = self.snapshot().message_record(number, &position)?;
-        let mut stored = StoredMessage::of(message);
         if let Some(before) = &before {
+            if before.origin.is_some() || stored.origin.is_some() {
+                stored = join(before, &stored);
+            }
             stored.local_id = stored.local_id.or_else(|| before.local_id.clone());
             stored.older = before.older.clone();
             if **before == stored {
@@ -485,6 +518,11 @@ impl<'s> Overlay<'s> {
             // A row that cannot be read keeps its place in the list; the entry matters more.
             let _ = self.load(entry.conversation);
         }
+    }
+
+    /// Remembers a token for ever: what has it is never enqueued again, also when it was discarded.
+    pub fn remember_token(&mut self, number: ConversationNumber, token: LocalId, place: Position) {
+        self.batch.locals.insert(token, (number, place));
     }
 
     /// Remembers an own message whose receipts are awaited: a receipt names it by id alone.

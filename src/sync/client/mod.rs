@@ -265,6 +265,7 @@ impl Client {
             Request::RetryEntry(call) => self.write(turn, id, call, Self::retry_entry)?,
             Request::DiscardEntry(call) => self.write(turn, id, call, Self::discard_entry)?,
             Request::Import(call) => self.write(turn, id, call, Self::import)?,
+            Request::ImportLegacy(call) => self.write(turn, id, call, Self::import_legacy)?,
         }
         Ok(())
     }

@@ -425,10 +425,11 @@ impl Client {
         let (mut before, mut after) = Default::default();
         turn.overlay.update_conversation(number, |row| {
             before = row.state.clone();
-            if info.updated_at >= row.updated_at {
+            if info.updated_at >= row.updated_at || row.told_by.is_some() {
                 take_over(row, info, without_members, &me);
             }
             row.freshness = Freshness::Fresh;
+            row.told_by = None;
             after = row.state.clone();
         })?;
         let out = after == ConversationState::Left;

@@ -12,7 +12,7 @@ use crate::sync::{Import, Imported, MarkRead, RequestError};
 use crate::wire::{Command, content};
 
 /// The outcome of importing one intent.
-enum ImportOutcome {
+pub(in crate::sync::client) enum ImportOutcome {
     /// It is in the outbox, or done.
     Taken,
     /// It was enqueued before.
@@ -73,7 +73,7 @@ impl Client {
         }
     }
 
-    fn import_send(
+    pub(in crate::sync::client) fn import_send(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: crate::store::ConversationNumber,

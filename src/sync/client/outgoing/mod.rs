@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `requests.rs` | API calls that write: enqueue, retry, discard |
 //! | `extension.rs` | what another process of the app left to be enqueued |
+//! | `legacy.rs` | what the cache of an older SDK held: history, and drafts that wait for the app |
 //! | `lane.rs` | the content lane: one entry in flight per conversation, in order |
 //! | `flight.rs` | how an entry that was sent stands |
 //! | `creation.rs` | creations, and the service's id taking over a local one |
@@ -19,6 +20,7 @@ pub(super) mod flight;
 pub(super) mod holds;
 pub(super) mod in_doubt;
 pub(super) mod lane;
+pub(super) mod legacy;
 pub(super) mod pace;
 pub(super) mod patches;
 pub(super) mod read_marks;

@@ -1,0 +1,93 @@
+//! What the cache of an older SDK held, part by part, and what became of a part.
+
+use crate::model::{
+    MessageContent, ConversationId, ConversationInfo, LocalId, Mentions, Timestamp,
+};
+use crate::store::{ImportedMessage, Put, Span, Teller};
+
+/// Some of what a cache held: few enough for one commit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegacyPart {
+    /// Whose cache it is.
+    pub teller: Teller,
+    /// Conversations.
+    pub conversations: Vec<LegacyConversation>,
+    /// Messages that the service had named.
+    pub messages: Vec<ImportedMessage>,
+    /// Where the cache claims that nothing is missing.
+    pub runs: Vec<(ConversationId, Span)>,
+    /// Messages that were never sent.
+    pub drafts: Vec<LegacyDraft>,
+    /// Whether nothing follows.
+    pub is_last: bool,
+}
+
+/// A conversation as a cache knew it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegacyConversation {
+    /// What the cache knew.
+    pub info: ConversationInfo,
+    /// Whether it has a row in the cache; else it is made of its messages.
+    pub has_row: bool,
+}
+
+/// A message that was never sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegacyDraft {
+    /// Where it was to go.
+    pub conversation: ConversationId,
+    /// A name that is the same each time the cache is read.
+    pub token: LocalId,
+    /// When it was written, by the device's clock.
+    pub at: Timestamp,
+    /// What it says.
+    pub content: MessageContent,
+    /// Who it calls.
+    pub mentions: Mentions,
+}
+
+/// What became of a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LegacyTaken {
+    /// Of the conversations that have a row.
+    pub conversations: LegacyTally,
+    /// Of the messages.
+    pub messages: LegacyTally,
+    /// Of the drafts.
+    pub drafts: LegacyTally,
+    /// Drafts that the outbox has no room for.
+    pub no_room: Vec<LocalId>,
+}
+
+/// How many rows were new, how many changed what was there, and how many did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegacyTally {
+    /// New on this device.
+    pub stored: u64,
+    /// Known, and different now.
+    pub merged: u64,
+    /// Known, and the same.
+    pub unchanged: u64,
+}
+
+impl LegacyTally {
+    /// Counts one row.
+    pub const fn note(&mut self, put: Put) {
+        let count = match put {
+            Put::Added => &mut self.stored,
+            Put::Changed => &mut self.merged,
+            Put::Unchanged => &mut self.unchanged,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            stored: self.stored.saturating_add(other.stored),
+            merged: self.merged.saturating_add(other.merged),
+            unchanged: self.unchanged.saturating_add(other.unchanged),
+        }
+    }
+}
