@@ -287,6 +287,7 @@ fn imported(
             mentions: mentions_of(message.mentions.unwrap_or_default()),
             state: MessageState::Sent,
             edited_at,
+            change: None,
             transient: false,
         },
     })

@@ -15,12 +15,13 @@ const REPOSITORY = fileURLToPath(new URL('../../../../', import.meta.url));
 const running = new Set();
 process.on('exit', () => running.forEach(child => child.kill('SIGKILL')));
 
-/** Where the binary is: `SAMPAN_SERVICE_BIN`, or what `cargo build -p sampan-service` leaves. */
-function binary() {
+/** Where a program is: beside `SAMPAN_SERVICE_BIN`, or what `cargo build -p sampan-service -p sampan-migrate` leaves. */
+export function binary(name = 'sampan-service') {
   const target = process.env.CARGO_TARGET_DIR ?? path.join(REPOSITORY, 'target');
-  const found = process.env.SAMPAN_SERVICE_BIN ?? path.join(target, 'debug', 'sampan-service');
+  const service = process.env.SAMPAN_SERVICE_BIN ?? path.join(target, 'debug', 'sampan-service');
+  const found = path.join(path.dirname(service), name === 'sampan-service' ? path.basename(service) : name);
   if (!existsSync(found)) {
-    throw new Error(`no service at ${found}: run \`cargo build -p sampan-service\` or set SAMPAN_SERVICE_BIN`);
+    throw new Error(`no ${name} at ${found}: run \`cargo build -p ${name}\` or set SAMPAN_SERVICE_BIN`);
   }
   return found;
 }
@@ -31,15 +32,17 @@ export class Service {
   appKey = 'interop-key';
   masterKey = 'interop-master';
   #folder;
+  #data;
   #settings;
   #port = 0;
   #child;
   #log = '';
 
-  /** Starts a service. `settings` are those of its app, if they are not to be the defaults. */
-  static async start({ settings } = {}) {
+  /** Starts a service. `settings` are those of its app, if they are not to be the defaults; `data` is a folder to go on with. */
+  static async start({ settings, data } = {}) {
     const service = new Service();
     service.#folder = await mkdtemp(path.join(tmpdir(), 'sampan-interop-'));
+    service.#data = data ?? path.join(service.#folder, 'data');
     if (settings !== undefined) {
       service.#settings = path.join(service.#folder, 'settings.json');
       await writeFile(service.#settings, JSON.stringify({ [service.appId]: settings }));
@@ -92,7 +95,7 @@ export class Service {
   }
 
   async #spawn() {
-    const args = ['--listen', `127.0.0.1:${this.#port}`, '--data', path.join(this.#folder, 'data')];
+    const args = ['--listen', `127.0.0.1:${this.#port}`, '--data', this.#data];
     args.push('--app', `${this.appId}:${this.appKey}:${this.masterKey}`);
     if (this.#settings) args.push('--settings', this.#settings);
     const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -26,8 +26,8 @@ let current;
  * A test with a limit; its devices are switched off afterwards. Its title begins with the rows of the feature table that
  * it covers.
  */
-export function check(title, body) {
-  test(title, { timeout: 90_000 }, async t => {
+export function check(title, body, { timeout = 90_000 } = {}) {
+  test(title, { timeout }, async t => {
     // For the runner this function is the test's file.
     t.diagnostic(`${FILE}${process.argv[1]}`);
     try {
