@@ -29,7 +29,7 @@ pub(crate) fn join(held: &StoredMessage, told: &StoredMessage) -> StoredMessage 
         mentions: mentions_word,
         has_sender: held_origin.has_sender || told_origin.has_sender,
     };
-    StoredMessage {
+    let mut joined = StoredMessage {
         sender: sender_of(
             (&held.sender, held_origin.has_sender),
             (&told.sender, told_origin.has_sender),
@@ -42,8 +42,13 @@ pub(crate) fn join(held: &StoredMessage, told: &StoredMessage) -> StoredMessage 
         read_at: earlier(held.read_at, told.read_at),
         edited_at: held.edited_at.max(told.edited_at),
         older: held.older.clone(),
-        origin: (!is_of_service(&origin)).then(|| Box::new(origin)),
+        origin: None,
+    };
+    // A message that says by itself what it rests on needs no origin beside it.
+    if origin_of(&joined) != origin {
+        joined.origin = Some(Box::new(origin));
     }
+    joined
 }
 
 /// What a message rests on. The service knows every field.
@@ -62,11 +67,6 @@ fn origin_of(message: &StoredMessage) -> Origin {
         mentions: Some(word(as_of)),
         has_sender: true,
     }
-}
-
-fn is_of_service(origin: &Origin) -> bool {
-    let is_service = |word: Word| word.by == Teller::Service;
-    is_service(origin.content) && origin.mentions.is_some_and(is_service) && origin.has_sender
 }
 
 /// A content and its word.
