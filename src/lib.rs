@@ -35,14 +35,14 @@ mod threads;
 pub mod views;
 pub mod wire;
 
+#[cfg(feature = "import-legacy")]
+pub use api::LegacyWatch;
 pub use api::{
     Client, ClientOptions, Conversation, ConversationList, ConversationsCursor, ConversationsPage,
     CreatedConversation, Engine, EventFeed, EventObserver, EventSubscription, ExtensionInbox,
     FetchedHistory, GapEdge, LogLevel, LogRecord, LogSink, OutboxList, PageItem, SentMessage,
     Signer, Timeline, TimelineGap, TimelinePage, TimelinePlace, library_version, set_log_sink,
 };
-#[cfg(feature = "import-legacy")]
-pub use api::LegacyWatch;
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
     TrustedRoots,

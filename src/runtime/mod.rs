@@ -96,12 +96,12 @@ pub(crate) use feed::Feed;
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave};
 #[cfg(feature = "import-legacy")]
+pub(crate) use legacy::{Import, Watched};
+#[cfg(feature = "import-legacy")]
 pub use legacy::{
     LegacyCounts, LegacyKind, LegacyLeft, LegacyProgress, LegacyReason, LegacyReport, LegacyScope,
     LegacySource,
 };
-#[cfg(feature = "import-legacy")]
-pub(crate) use legacy::{Import, Watched};
 pub(crate) use list::LiveList;
 pub(crate) use mailbox::{EngineBoard, Mailbox, Signer};
 #[doc(hidden)]

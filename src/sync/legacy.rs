@@ -1,7 +1,7 @@
 //! What the cache of an older SDK held, part by part, and what became of a part.
 
 use crate::model::{
-    MessageContent, ConversationId, ConversationInfo, LocalId, Mentions, Timestamp,
+    ConversationId, ConversationInfo, LocalId, Mentions, MessageContent, Timestamp,
 };
 use crate::store::{ImportedMessage, Put, Span, Teller};
 

@@ -44,8 +44,9 @@ pub(crate) use request::Caller;
 pub use request::{
     Call, Connect, ConversationsFetched, CreateConversation, Created, DiscardEntry, DiscardMessage,
     DiscardedMessage, Disconnect, Done, EditMessage, Enqueued, FetchConversations, FetchHistory,
-    FetchReceipts, Focus, FreshToken, HistoryFetched, Import, ImportLegacy, Imported, MarkRead, RecallMessage,
-    Reply, Request, RequestError, RequestId, RetryEntry, RetryMessage, SendMessage, SignIn, Token,
+    FetchReceipts, Focus, FreshToken, HistoryFetched, Import, ImportLegacy, Imported, MarkRead,
+    RecallMessage, Reply, Request, RequestError, RequestId, RetryEntry, RetryMessage, SendMessage,
+    SignIn, Token,
 };
 pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};
 

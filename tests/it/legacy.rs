@@ -58,7 +58,11 @@ async fn import(device: &Device, path: &Path, scope: LegacyScope) -> LegacyRepor
     let counted = [report.conversations, report.messages, report.drafts];
     let counted: u64 = counted.iter().map(sampan::LegacyCounts::all).sum();
     let left = report.left.len() as u64;
-    assert_eq!(counted + report.repeated + left, report.rows, "each row once: {report:?}");
+    assert_eq!(
+        counted + report.repeated + left,
+        report.rows,
+        "each row once: {report:?}"
+    );
     report
 }
 
@@ -75,8 +79,13 @@ fn whole(message: &Message) -> String {
     let says = content::encode(&message.content).to_data();
     format!(
         "{:?} {} {} {says:?} {:?} {:?} {:?} {:?}",
-        message.id, message.sent_at.as_millis(), message.sender, message.mentions, message.state,
-        message.edited_at, message.local_id
+        message.id,
+        message.sent_at.as_millis(),
+        message.sender,
+        message.mentions,
+        message.state,
+        message.edited_at,
+        message.local_id
     )
 }
 
@@ -87,8 +96,13 @@ async fn shown(device: &Device, id: &ConversationId) -> Vec<String> {
     let page = talk.page(None, 500).await.unwrap();
     let mut shown = vec![format!(
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-        info.kind, info.name, info.members, info.columns.map(|it| it.as_str().to_owned()),
-        info.attributes.map(|it| it.as_str().to_owned()), info.last_message_at, info.unread,
+        info.kind,
+        info.name,
+        info.members,
+        info.columns.map(|it| it.as_str().to_owned()),
+        info.attributes.map(|it| it.as_str().to_owned()),
+        info.last_message_at,
+        info.unread,
     )];
     shown.extend(page.items.iter().map(|item| match item {
         PageItem::Gap { .. } => "(gap)".to_owned(),
@@ -162,7 +176,14 @@ fn model(folder: &Path) -> [PathBuf; 3] {
 async fn caches_of_one_conversation_give_the_same_in_every_order_and_number() {
     let place = Place::new().await;
     let sources = model(&place.folder.path().join("old"));
-    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let orders = [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ];
     let mut all = BTreeSet::new();
     for (number, order) in orders.iter().enumerate() {
         let ann = place.device(&format!("phone {number}"), "ann").await;
@@ -182,7 +203,10 @@ async fn caches_of_one_conversation_give_the_same_in_every_order_and_number() {
     says(0, "milk");
     says(0, "count: 0");
     // Before the first there may be older history, behind the last newer.
-    assert_eq!((shown[1].as_str(), shown[8].as_str(), shown.len()), ("(gap)", "(gap)", 9));
+    assert_eq!(
+        (shown[1].as_str(), shown[8].as_str(), shown.len()),
+        ("(gap)", "(gap)", 9)
+    );
     says(2, "mood");
     says(3, "two, edited");
     says(3, r#"ClientId("carl")"#);
@@ -218,21 +242,35 @@ async fn history_of_the_service_meets_the_messages_of_a_cache() {
          status, breakpoint) VALUES {};",
         rows.join(",")
     );
-    let path = cache(&place.folder.path().join("old"), "com.avos.avoscloud.im.v2.ann", &sql);
+    let path = cache(
+        &place.folder.path().join("old"),
+        "com.avos.avoscloud.im.v2.ann",
+        &sql,
+    );
 
     let ann = place.device("phone", "ann").await;
     let report = import(&ann, &path, LegacyScope::KnownConversations).await;
-    assert_eq!((report.messages.all(), report.left.len()), (0, 29), "nobody knows it yet");
+    assert_eq!(
+        (report.messages.all(), report.left.len()),
+        (0, 29),
+        "nobody knows it yet"
+    );
     assert_eq!(report.left[0].reason, LegacyReason::UnknownConversation);
 
     let report = import_all(&ann, &path).await;
     assert_eq!(report.messages.stored, 29);
     let lines = ann.lines(&id).await.unwrap();
     let gaps = lines.iter().filter(|line| *line == "(gap)").count();
-    assert_eq!((gaps, lines.len()), (2, 31), "before it and behind it, as the cache claims");
+    assert_eq!(
+        (gaps, lines.len()),
+        (2, 31),
+        "before it and behind it, as the cache claims"
+    );
 
     ann.go_online().await;
-    let all: Vec<String> = (0..30).map(|number| format!("ben: line {number}")).collect();
+    let all: Vec<String> = (0..30)
+        .map(|number| format!("ben: line {number}"))
+        .collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     ann.until("the whole history", || async {
         let lines = ann.lines(&id).await.ok()?;
@@ -264,8 +302,14 @@ async fn what_another_app_of_the_same_build_cached_is_listed() {
     let report = import(&ann, &path, LegacyScope::KnownConversations).await;
     assert_eq!((report.messages.stored, report.left.len()), (1, 1));
     let left = &report.left[0];
-    assert_eq!(left.conversation.as_deref(), Some("5f00000000000000000000aa"));
-    assert_eq!((left.message.as_deref(), left.reason), (Some("m2"), LegacyReason::UnknownConversation));
+    assert_eq!(
+        left.conversation.as_deref(),
+        Some("5f00000000000000000000aa")
+    );
+    assert_eq!(
+        (left.message.as_deref(), left.reason),
+        (Some("m2"), LegacyReason::UnknownConversation)
+    );
     let report = import_all(&ann, &path).await;
     assert_eq!((report.messages.stored, report.messages.unchanged), (1, 1));
 }
@@ -293,8 +337,13 @@ async fn drafts_wait_for_the_app_and_do_not_come_back() {
         waits
     };
     let drafts = waits().await;
-    let ambiguous = OutboxState::Failed { failure: SendFailure::Ambiguous };
-    assert!(drafts.iter().all(|draft| draft.state == ambiguous), "{drafts:?}");
+    let ambiguous = OutboxState::Failed {
+        failure: SendFailure::Ambiguous,
+    };
+    assert!(
+        drafts.iter().all(|draft| draft.state == ambiguous),
+        "{drafts:?}"
+    );
     // A message of its own passes them by.
     conversation.send_text("hello".into()).await.unwrap();
     ben.sees(&id, &["ann: hello"]).await;
@@ -320,11 +369,22 @@ async fn an_import_that_is_cancelled_goes_on_when_it_is_called_again() {
     let watch = LegacyWatch::new();
     watch.cancel();
     let scope = LegacyScope::AllConversations;
-    let source = LegacySource { path: path.clone(), scope };
-    let report = ann.client.import_legacy(source.clone(), Some(watch)).await.unwrap();
+    let source = LegacySource {
+        path: path.clone(),
+        scope,
+    };
+    let report = ann
+        .client
+        .import_legacy(source.clone(), Some(watch))
+        .await
+        .unwrap();
     assert!(report.is_cancelled && report.messages.all() == 0);
     let watch = LegacyWatch::new();
-    let report = ann.client.import_legacy(source, Some(Arc::clone(&watch))).await.unwrap();
+    let report = ann
+        .client
+        .import_legacy(source, Some(Arc::clone(&watch)))
+        .await
+        .unwrap();
     assert!(!report.is_cancelled && report.messages.stored == 3000);
     let progress = watch.progress();
     assert_eq!((progress.read, progress.to_read), (3000, 3000));
@@ -346,17 +406,28 @@ async fn a_file_that_is_gone_another_clients_or_no_database_is_a_typed_error() {
     let fails = |path: PathBuf| {
         let client = Arc::clone(&ann.client);
         let scope = LegacyScope::AllConversations;
-        async move { client.import_legacy(LegacySource { path, scope }, None).await.unwrap_err() }
+        async move {
+            client
+                .import_legacy(LegacySource { path, scope }, None)
+                .await
+                .unwrap_err()
+        }
     };
     let gone = fails(folder.join("nothing")).await;
     assert!(matches!(gone, SampanError::NotFound { .. }), "{gone}");
     let other = cache(&folder, "com.avos.avoscloud.im.v2.ben", JAVA);
     let other = fails(other).await;
-    assert!(matches!(other, SampanError::InvalidArgument { .. }), "{other}");
+    assert!(
+        matches!(other, SampanError::InvalidArgument { .. }),
+        "{other}"
+    );
     let letter = folder.join("letter");
     std::fs::write(&letter, "no database at all. ".repeat(200)).unwrap();
     let letter = fails(letter).await;
-    assert!(matches!(letter, SampanError::InvalidArgument { .. }), "{letter}");
+    assert!(
+        matches!(letter, SampanError::InvalidArgument { .. }),
+        "{letter}"
+    );
     ann.client.sign_out(sampan::LocalData::Keep).await.unwrap();
     assert_eq!(fails(folder.join("nothing")).await, SampanError::Closed);
 }

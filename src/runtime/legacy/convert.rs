@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::report::{LegacyLeft, LegacyReason, LegacyReport};
 use crate::model::{
-    ClientId, MessageContent, ConversationId, ConversationInfo, Details, LocalId, Mentions, Message,
-    MessageId, MessageState, Timestamp,
+    ClientId, ConversationId, ConversationInfo, Details, LocalId, Mentions, Message,
+    MessageContent, MessageId, MessageState, Timestamp,
 };
 use crate::store::{ImportedMessage, Origin, Position, Span, Teller, Word};
 use crate::sync::{LegacyConversation, LegacyDraft, LegacyPart};
@@ -82,7 +82,10 @@ pub(super) fn plan(
                 let observed = members(&senders, &id, me);
                 described.insert(id.clone());
                 let info = info_of(conversation, &id, me, observed);
-                conversations.extend(info.map(|info| LegacyConversation { info, has_row: true }));
+                conversations.extend(info.map(|info| LegacyConversation {
+                    info,
+                    has_row: true,
+                }));
             }
             Err(left) => report.left.push(left.at(row)),
         }
@@ -103,7 +106,10 @@ pub(super) fn plan(
         if described.insert(id.clone()) {
             let mut info = convert::conversation_info(bare_row(id), me);
             info.members = members(&senders, id, me);
-            conversations.push(LegacyConversation { info, has_row: false });
+            conversations.push(LegacyConversation {
+                info,
+                has_row: false,
+            });
         }
     }
     let latest = Timestamp::from_millis(now.as_millis().saturating_add(DAY_MS));
@@ -386,7 +392,9 @@ fn runs_of(
             from: position(run.from)?,
             to: position(run.to)?,
         };
-        taken.contains(&conversation).then_some((conversation, span))
+        taken
+            .contains(&conversation)
+            .then_some((conversation, span))
     });
     runs.collect()
 }
@@ -408,19 +416,18 @@ fn parts(
         is_last: false,
     };
     let mut parts = Vec::new();
-    parts.extend(cut(conversations, OTHERS_MAX).map(|conversations| LegacyPart {
-        conversations,
-        ..empty()
-    }));
+    parts.extend(
+        cut(conversations, OTHERS_MAX).map(|conversations| LegacyPart {
+            conversations,
+            ..empty()
+        }),
+    );
     parts.extend(cut(messages, MESSAGES_MAX).map(|messages| LegacyPart {
         messages,
         ..empty()
     }));
     parts.extend(cut(runs, OTHERS_MAX).map(|runs| LegacyPart { runs, ..empty() }));
-    parts.extend(cut(drafts, OTHERS_MAX).map(|drafts| LegacyPart {
-        drafts,
-        ..empty()
-    }));
+    parts.extend(cut(drafts, OTHERS_MAX).map(|drafts| LegacyPart { drafts, ..empty() }));
     parts.push(LegacyPart {
         is_last: true,
         ..empty()

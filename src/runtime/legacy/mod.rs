@@ -247,7 +247,10 @@ async fn store(
         let items = part.messages.len().saturating_add(part.drafts.len());
         let taken = mailbox.request(client, ImportLegacy { part }).await?;
         report.note(&taken);
-        let left = taken.no_room.iter().filter_map(|token| plan.drafts.get(token));
+        let left = taken
+            .no_room
+            .iter()
+            .filter_map(|token| plan.drafts.get(token));
         report.left.extend(left.cloned());
         let items = u64::try_from(items).unwrap_or(u64::MAX);
         watched.stored.fetch_add(items, Ordering::Relaxed);

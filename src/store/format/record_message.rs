@@ -43,7 +43,11 @@ type WordRecord = (i64, u8);
 
 fn origin_record(origin: &Origin) -> OriginRecord {
     let word = |word: Word| (word.as_of.as_millis(), word.by.number());
-    (word(origin.content), origin.mentions.map(word), origin.has_sender)
+    (
+        word(origin.content),
+        origin.mentions.map(word),
+        origin.has_sender,
+    )
 }
 
 fn origin((content, mentions, has_sender): OriginRecord) -> Result<Origin, BadRecord> {

@@ -153,7 +153,10 @@ impl History {
     #[must_use]
     pub fn claims(&self, older: &Position, newer: &Position) -> bool {
         let after = self.claimed.partition_point(|span| span.to < *newer);
-        let claimed = self.claimed.get(after).is_some_and(|span| span.from <= *older);
+        let claimed = self
+            .claimed
+            .get(after)
+            .is_some_and(|span| span.from <= *older);
         claimed && self.span_of(newer).is_none()
     }
 
@@ -252,7 +255,10 @@ mod tests {
         assert!(history.claims(&at(4), &at(6)) && !history.claims(&at(9), &at(10)));
         assert!(!history.joins(&at(4), &at(6)), "a claim proves nothing");
         history.hold(at(6), at(20));
-        assert!(!history.claims(&at(5), &at(6)), "here the service can be asked");
+        assert!(
+            !history.claims(&at(5), &at(6)),
+            "here the service can be asked"
+        );
         assert!(history.claims(&at(4), &at(5)));
         history.hold(at(3), at(6));
         assert!(history.joins(&at(4), &at(6)) && history.claims(&at(1), &at(2)));

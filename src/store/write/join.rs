@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::model::{ClientId, MessageContent, Mentions, Timestamp};
+use crate::model::{ClientId, Mentions, MessageContent, Timestamp};
 use crate::store::format::messagepack::encode_compact;
 use crate::store::format::record_message::ContentRecord;
 use crate::store::types::message::StoredMessage;
@@ -143,7 +143,9 @@ mod tests {
         vec![
             MessageContent::text("one"),
             MessageContent::text("two"),
-            MessageContent::Plain { text: String::new() },
+            MessageContent::Plain {
+                text: String::new(),
+            },
             MessageContent::Recalled {
                 caption: None,
                 details: Details::default(),
@@ -166,7 +168,11 @@ mod tests {
 
     fn message() -> impl Strategy<Value = StoredMessage> {
         let time = || prop::option::of((1_i64..4).prop_map(Timestamp::from_millis));
-        let said = (0_usize..4, word(), prop::option::of((word(), any::<bool>())));
+        let said = (
+            0_usize..4,
+            word(),
+            prop::option::of((word(), any::<bool>())),
+        );
         (said, time(), time(), time(), prop::option::of("[ab]")).prop_map(
             |((content, word, calls), delivered_at, read_at, edited_at, sender)| StoredMessage {
                 sender: ClientId::new(sender.as_deref().unwrap_or("?")).unwrap(),
@@ -227,7 +233,12 @@ mod tests {
 
     #[test]
     fn bytes_that_one_sdk_kept_as_text_are_bytes_when_another_says_so() {
-        let text = said(Teller::ObjectiveC, MessageContent::Plain { text: "AP8=".into() });
+        let text = said(
+            Teller::ObjectiveC,
+            MessageContent::Plain {
+                text: "AP8=".into(),
+            },
+        );
         let bytes = said(Teller::Java, MessageContent::Binary { data: vec![0, 255] });
         let other = said(Teller::Java, MessageContent::Binary { data: vec![7] });
         assert_eq!(join(&text, &bytes).content, bytes.content);

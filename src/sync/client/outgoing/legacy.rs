@@ -14,8 +14,8 @@ use crate::store::{
     ConversationNumber, ConversationRow, Dropped, Freshness, HistoryStart, Intent, Position, Put,
     SendIntent, StoreError, Teller,
 };
-use crate::sync::client::history::pages::fall_behind;
 use crate::sync::ImportLegacy;
+use crate::sync::client::history::pages::fall_behind;
 use crate::sync::client::outgoing::extension::ImportOutcome;
 use crate::sync::client::{Answered, Client, Turn};
 use crate::sync::legacy::{LegacyDraft, LegacyTaken};
@@ -49,7 +49,9 @@ impl Client {
                     number
                 }
             };
-            taken.messages.note(turn.overlay.put_imported(number, imported)?);
+            taken
+                .messages
+                .note(turn.overlay.put_imported(number, imported)?);
         }
         for (conversation, run) in part.runs {
             let number = known_or_behind(turn, &conversation)?.0;
@@ -97,7 +99,10 @@ impl Client {
             dropped_at: draft.at,
             intent: Intent::Send(intent.clone()),
         };
-        if !matches!(self.import_send(turn, number, &work, intent)?, ImportOutcome::Taken) {
+        if !matches!(
+            self.import_send(turn, number, &work, intent)?,
+            ImportOutcome::Taken
+        ) {
             return Ok(None);
         }
         let waiting = turn.overlay.snapshot().outbox_of(number);
@@ -171,7 +176,8 @@ fn take_conversation(
 
 /// Whether nobody told anything of a conversation but its id.
 fn is_unknown(row: &ConversationRow) -> bool {
-    let has_history = row.history.start() == HistoryStart::Reached || !row.history.spans().is_empty();
+    let has_history =
+        row.history.start() == HistoryStart::Reached || !row.history.spans().is_empty();
     row.freshness == Freshness::Stale
         && row.created_at.is_none()
         && row.updated_at.is_none()
