@@ -5,20 +5,18 @@
 //! again after [`LINGER`], so that an app which only looked something up is as clean as before.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::attach::Wishes;
-use super::blocking;
-use super::clients::ClientCore;
-use super::inbox::Imports;
-use super::mailbox::{Answer, ClientSigner, Command, OpenedClient};
+use super::blocking::blocking;
+use super::callers::Answer;
+use super::client_parts::{ClientParts, OpenedClient};
+use super::mailbox::Command;
 use super::store_handle::{OpenStore, StoreHandle};
 use crate::SampanError;
 use crate::model::{ClientId, Event, Now, StoreHealth};
-use crate::store::StoreKey;
 use crate::sync::Backoff;
 use crate::threads::Threads;
 
@@ -28,31 +26,6 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// The pauses before a store that did not open after a resume is tried again.
 const RETRIES: Backoff = Backoff::plain(Duration::from_secs(1), Duration::from_secs(60));
-
-/// A client without its store.
-pub(super) struct ClientParts {
-    pub(super) core: Arc<ClientCore>,
-    pub(super) signer: ClientSigner,
-    pub(super) wishes: Wishes,
-    pub(super) imports: Imports,
-    /// The key of the store, as it is by now.
-    pub(super) key: SharedKey,
-    /// The calls that wait for a compaction.
-    pub(super) compactions: Vec<Answer<Result<(), SampanError>>>,
-}
-
-impl ClientParts {
-    /// Answers the calls that wait for a compaction.
-    pub(super) fn tell_compacted(&mut self, outcome: &Result<(), SampanError>) {
-        for done in self.compactions.drain(..) {
-            // A caller that left is not told.
-            let _ = done.send(outcome.clone());
-        }
-    }
-}
-
-/// A store's key, shared with what opens the store.
-pub(super) type SharedKey = Arc<Mutex<Option<StoreKey>>>;
 
 /// A store that was opened again, or why not.
 pub(super) type Reopened = (ClientId, Result<OpenStore, SampanError>);

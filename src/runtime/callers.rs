@@ -17,8 +17,12 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::threads::{NoThread, Threads};
+
+/// Where a call's answer goes. A caller that left is not told.
+pub(super) type Answer<T> = oneshot::Sender<T>;
 
 /// How many pieces of the app's code may run, or block, at the same time; more wait for one to end.
 const CALLERS_MAX: usize = 256;
@@ -82,7 +86,7 @@ impl Callers {
         let task = Arc::new(Task {
             callers: self.clone(),
             handle: handle.clone(),
-            phase: Mutex::new(Phase::Waiting(future)),
+            phase: Mutex::new(TaskPhase::Waiting(future)),
         });
         task.wake();
     }
@@ -152,10 +156,10 @@ impl Wake for Relay {
 struct Task {
     callers: Callers,
     handle: Handle,
-    phase: Mutex<Phase>,
+    phase: Mutex<TaskPhase>,
 }
 
-enum Phase {
+enum TaskPhase {
     /// It waits to be woken.
     Waiting(BoxFuture<'static, ()>),
     /// A caller thread will poll it.
@@ -170,9 +174,9 @@ enum Phase {
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
         let mut phase = lock(&self.phase);
-        let (next, is_new) = match std::mem::replace(&mut *phase, Phase::Done) {
-            Phase::Waiting(future) => (Phase::Queued(future), true),
-            Phase::Polled => (Phase::PolledAndWoken, false),
+        let (next, is_new) = match std::mem::replace(&mut *phase, TaskPhase::Done) {
+            TaskPhase::Waiting(future) => (TaskPhase::Queued(future), true),
+            TaskPhase::Polled => (TaskPhase::PolledAndWoken, false),
             other => (other, false),
         };
         *phase = next;
@@ -189,8 +193,8 @@ impl Drop for Task {
     fn drop(&mut self) {
         let phase = self.phase.get_mut();
         let phase = phase.unwrap_or_else(PoisonError::into_inner);
-        if let Phase::Waiting(future) | Phase::Queued(future) =
-            std::mem::replace(phase, Phase::Done)
+        if let TaskPhase::Waiting(future) | TaskPhase::Queued(future) =
+            std::mem::replace(phase, TaskPhase::Done)
         {
             self.callers.run(move || drop(future));
         }
@@ -200,7 +204,8 @@ impl Drop for Task {
 impl Task {
     fn poll(self: Arc<Self>) {
         let mut phase = lock(&self.phase);
-        let Phase::Queued(mut future) = std::mem::replace(&mut *phase, Phase::Polled) else {
+        let TaskPhase::Queued(mut future) = std::mem::replace(&mut *phase, TaskPhase::Polled)
+        else {
             debug_assert!(false, "only what is queued is polled");
             return;
         };
@@ -211,12 +216,12 @@ impl Task {
         drop(entered);
         let mut phase = lock(&self.phase);
         if polled.is_ready() {
-            *phase = Phase::Done;
+            *phase = TaskPhase::Done;
             drop(phase);
             return drop(future);
         }
-        let was_woken = matches!(*phase, Phase::PolledAndWoken);
-        *phase = Phase::Waiting(future);
+        let was_woken = matches!(*phase, TaskPhase::PolledAndWoken);
+        *phase = TaskPhase::Waiting(future);
         drop(phase);
         if was_woken {
             self.wake();

@@ -69,10 +69,10 @@ pub(super) struct ClientLoop<C, W> {
     wishes: Wishes,
     /// What was told of the catch-up.
     telling: Telling,
-    phase: Phase,
+    phase: ClientPhase,
 }
 
-enum Phase {
+enum ClientPhase {
     Working(Box<Working>),
     Failed(Failed),
 }
@@ -158,7 +158,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
             next_call: 0,
             wishes: setup.wishes,
             telling: Telling::default(),
-            phase: Phase::Failed(Failed {
+            phase: ClientPhase::Failed(Failed {
                 reason: SampanError::Closed,
                 pause: PROBES.first,
                 probe_at: now.elapsed,
@@ -195,12 +195,12 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
 
     /// Whether the machine has answered something that is not carried out yet.
     pub(super) fn is_touched(&self) -> bool {
-        matches!(&self.phase, Phase::Working(working) if working.step.is_some())
+        matches!(&self.phase, ClientPhase::Working(working) if working.step.is_some())
     }
 
     /// Whether one commit's worth of messages is written.
     pub(super) fn is_full(&self) -> bool {
-        let Phase::Working(working) = &self.phase else {
+        let ClientPhase::Working(working) = &self.phase else {
             return false;
         };
         let written = working.batch.as_ref().map_or(0, Batch::message_count);
@@ -220,7 +220,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
             Request::Focus(call) => self.wishes.focus.clone_from(&call.conversation),
             _ => {}
         }
-        if let Phase::Failed(failed) = &self.phase {
+        if let ClientPhase::Failed(failed) = &self.phase {
             let answers = vec![(call, Err(failed.reason.clone()))];
             return Ok(AfterCommit {
                 answers,
@@ -235,7 +235,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
 
     /// Hands an input to the machine; without one the input is lost, as it was with the machine.
     pub(super) fn handle(&mut self, now: Now, input: ClientInput) -> Result<(), StoreError> {
-        let Phase::Working(working) = &mut self.phase else {
+        let ClientPhase::Working(working) = &mut self.phase else {
             return Ok(());
         };
         let mut overlay = match working.batch.take() {
@@ -260,7 +260,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     /// Whether the extension inbox is to be read now, and can be taken.
     pub(super) fn imports_now(&self, now: Now) -> bool {
         let is_due = self.import_at.is_some_and(|at| at <= now.elapsed);
-        is_due && matches!(self.phase, Phase::Working(_))
+        is_due && matches!(self.phase, ClientPhase::Working(_))
     }
 
     /// Begins to take the extension inbox: gives the number of the request that hands it over.
@@ -269,7 +269,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     ///
     /// Why the store takes no writes.
     pub(super) fn begin_import(&mut self) -> Result<RequestId, SampanError> {
-        if let Phase::Failed(failed) = &self.phase {
+        if let ClientPhase::Failed(failed) = &self.phase {
             return Err(failed.reason.clone());
         }
         self.import_at = None;
@@ -286,18 +286,18 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     /// When the client needs a turn even without an input.
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.phase {
-            Phase::Working(working) => {
+            ClientPhase::Working(working) => {
                 let own = [working.wake_at, working.flush_at, working.tend_at];
                 let other = [self.import_at, self.telling.due_at()];
                 own.into_iter().chain(other).flatten().min()
             }
-            Phase::Failed(failed) => Some(failed.probe_at),
+            ClientPhase::Failed(failed) => Some(failed.probe_at),
         }
     }
 
     /// Hands the machine the wake that it asked for, if its time has come.
     pub(super) fn wake(&mut self, now: Now) -> Result<(), StoreError> {
-        let Phase::Working(working) = &mut self.phase else {
+        let ClientPhase::Working(working) = &mut self.phase else {
             return Ok(());
         };
         if working.wake_at.take_if(|at| *at <= now.elapsed).is_none() {
@@ -308,7 +308,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
 
     /// Commits what the turn wrote, answers the calls that waited for it, and hands out the rest.
     pub(super) fn commit(&mut self, now: Now) -> Result<AfterCommit<C>, StoreError> {
-        let Phase::Working(working) = &mut self.phase else {
+        let ClientPhase::Working(working) = &mut self.phase else {
             return Ok(AfterCommit::default());
         };
         let Some(step) = working.step.take() else {
@@ -357,7 +357,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     pub(super) fn tell_progress_if_due(&mut self, now: Now) -> AfterCommit<C> {
         let due = self.telling.due_at().is_some_and(|at| at <= now.elapsed);
         let mut after = AfterCommit::default();
-        if let (true, Phase::Working(working)) = (due, &self.phase) {
+        if let (true, ClientPhase::Working(working)) = (due, &self.phase) {
             after.sync = self.telling.note(now, working.machine.progress());
         }
         after
@@ -386,20 +386,22 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     /// waited for that.
     pub(super) fn flush_if_due(&mut self, now: Now) -> Result<AfterCommit<C>, StoreError> {
         match &self.phase {
-            Phase::Working(working) if working.flush_at.is_some_and(|at| at <= now.elapsed) => {
+            ClientPhase::Working(working)
+                if working.flush_at.is_some_and(|at| at <= now.elapsed) =>
+            {
                 let after = self.flush()?;
                 if self.writer.wants_tending() {
                     self.tend_soon(now, TEND_AFTER);
                 }
                 Ok(after)
             }
-            Phase::Working(_) | Phase::Failed(_) => Ok(AfterCommit::default()),
+            ClientPhase::Working(_) | ClientPhase::Failed(_) => Ok(AfterCommit::default()),
         }
     }
 
     /// Brings what was committed to disk now.
     pub(super) fn flush(&mut self) -> Result<AfterCommit<C>, StoreError> {
-        let Phase::Working(working) = &mut self.phase else {
+        let ClientPhase::Working(working) = &mut self.phase else {
             return Ok(AfterCommit::default());
         };
         if working.flush_at.is_some() {
@@ -414,7 +416,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
 
     /// Has something done about the store's size, after a pause or when it was to be done before.
     fn tend_soon(&mut self, now: Now, pause: Duration) {
-        if let Phase::Working(working) = &mut self.phase {
+        if let ClientPhase::Working(working) = &mut self.phase {
             let at = now.elapsed + pause;
             working.tend_at = Some(working.tend_at.map_or(at, |before| before.min(at)));
         }
@@ -426,7 +428,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     ///
     /// Why the store takes no writes.
     pub(super) fn compact_soon(&mut self, now: Now) -> Result<(), SampanError> {
-        if let Phase::Failed(failed) = &self.phase {
+        if let ClientPhase::Failed(failed) = &self.phase {
             return Err(failed.reason.clone());
         }
         self.writer.want_compaction();
@@ -436,7 +438,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
 
     /// Whether it is time to do something about the store's size.
     pub(super) fn tends_now(&self, now: Now) -> bool {
-        matches!(&self.phase, Phase::Working(it) if it.tend_at.is_some_and(|at| at <= now.elapsed))
+        matches!(&self.phase, ClientPhase::Working(it) if it.tend_at.is_some_and(|at| at <= now.elapsed))
     }
 
     /// What the store takes, and what it should take at most.
@@ -451,7 +453,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     /// Does a little about the store's size, unless something waits to be committed.
     pub(super) fn tend(&mut self, now: Now) -> Result<AfterCommit<C>, StoreError> {
         let mut after = AfterCommit::default();
-        let Phase::Working(working) = &mut self.phase else {
+        let ClientPhase::Working(working) = &mut self.phase else {
             return Ok(after);
         };
         working.tend_at = Some(now.elapsed + TEND_PAUSE);
@@ -513,13 +515,13 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
 
     /// Whether it is time to try whether writing works again.
     pub(super) fn is_probe_due(&self, now: Now) -> bool {
-        matches!(&self.phase, Phase::Failed(failed) if failed.probe_at <= now.elapsed)
+        matches!(&self.phase, ClientPhase::Failed(failed) if failed.probe_at <= now.elapsed)
     }
 
     /// Tries to write. When writing works again there is a new machine, which knows nothing of the
     /// link yet, and something to tell.
     pub(super) fn probe(&mut self, now: Now, randomness: Randomness) -> Option<AfterCommit<C>> {
-        let Phase::Failed(failed) = &self.phase else {
+        let ClientPhase::Failed(failed) = &self.phase else {
             return None;
         };
         let pause = failed.pause;
@@ -568,7 +570,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
             signing: self.signing,
             limits: self.limits.clone(),
         };
-        self.phase = Phase::Working(Box::new(Working {
+        self.phase = ClientPhase::Working(Box::new(Working {
             machine: Machine::rebuild(settings, &self.store, randomness),
             batch: None,
             step: None,
@@ -586,7 +588,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
     }
 
     fn set_failed(&mut self, now: Now, reason: SampanError, pause: Duration) {
-        self.phase = Phase::Failed(Failed {
+        self.phase = ClientPhase::Failed(Failed {
             reason,
             pause,
             probe_at: now.elapsed + pause,

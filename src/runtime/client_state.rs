@@ -1,21 +1,17 @@
 //! The one small state of a client, put together from what the loop lets anybody read.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use tokio::sync::watch;
 
-use super::mailbox::{ClientBoard, EngineBoard};
+use super::board::{ClientBoard, EngineBoard};
 use super::{ClientCore, Runtime};
 use crate::model::{ConnectionState, SessionState, StoreHealth};
 use crate::store::{Store, StoreError};
 use crate::views::{ClientState, Holds, LinkState, OutboxSummary, Reach, Version};
 
-/// The state that was told last: a newer version is another one.
-#[derive(Debug, Default)]
-pub(super) struct Told(Mutex<ClientState>);
-
 /// Everything that may change a client's state, watched from one moment on.
-struct Changes {
+struct StateChanges {
     connection: watch::Receiver<ConnectionState>,
     is_away: watch::Receiver<bool>,
     session: watch::Receiver<SessionState>,
@@ -55,7 +51,7 @@ impl Runtime {
         have: Version,
     ) -> Option<ClientState> {
         loop {
-            let changes = Changes::from_now_on(&self.board, core);
+            let changes = StateChanges::from_now_on(&self.board, core);
             if core.store.is_closed() {
                 return None;
             }
@@ -68,7 +64,7 @@ impl Runtime {
     }
 }
 
-impl Changes {
+impl StateChanges {
     fn from_now_on(engine: &EngineBoard, core: &ClientCore) -> Self {
         Self {
             connection: engine.connection.subscribe(),

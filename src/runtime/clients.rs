@@ -18,16 +18,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 
 use super::attach::Wishes;
-use super::background::{ClientParts, SharedKey};
-use super::callers::Callers;
-use super::client_folders;
-use super::client_state::Told;
+use super::blocking::blocking;
+use super::board::ClientBoard;
+use super::callers::{Answer, Callers};
+use super::client_parts::{
+    ClientCore, ClientParts, ClientSigner, OpenOptions, OpenedClient, SharedKey, ToldState,
+};
 use super::inbox::{Imports, inbox_of};
-use super::mailbox::{Answer, ClientBoard, ClientSigner, OpenedClient};
+use super::mailbox::{OpenAnswer, SignOutAnswer};
 use super::store_handle::{OpenStore, Opener, StoreHandle};
-use super::{OpenOptions, blocking, clock};
+use super::{client_folders, clock};
+use crate::model::ClientId;
 use crate::model::LocalData;
-use crate::model::{ClientId, DeviceTag};
 use crate::store::{Store, StoreOptions};
 use crate::threads::Threads;
 use crate::{Config, SampanError};
@@ -35,38 +37,21 @@ use crate::{Config, SampanError};
 /// No store's cache is smaller, in bytes, however many there are.
 const CACHE_MIN: u64 = 1024 * 1024;
 
-/// One open client, as the API holds it.
-#[derive(Debug)]
-pub(crate) struct ClientCore {
-    pub(crate) id: ClientId,
-    pub(crate) board: ClientBoard,
-    pub(crate) store: Arc<StoreHandle>,
-    pub(super) tag: Option<DeviceTag>,
-    /// The state that was told last.
-    pub(super) told: Told,
-}
-
-/// Told when a client is open, or why it is not.
-pub(super) type Opened = Answer<Result<Arc<ClientCore>, SampanError>>;
-
-/// Told when a client is closed, and its data are wiped if that was asked for.
-pub(super) type SignedOut = Answer<Result<(), SampanError>>;
-
 /// The clients of one engine.
 pub(super) struct Clients {
     config: Config,
     files: Threads,
     callers: Callers,
-    states: BTreeMap<ClientId, State>,
-    tasks: JoinSet<Finished>,
+    states: BTreeMap<ClientId, ClientStage>,
+    tasks: JoinSet<FinishedTask>,
     /// How many stores share the cache.
     sharers: Arc<AtomicU64>,
 }
 
-enum State {
+enum ClientStage {
     Opening {
         core: Arc<ClientCore>,
-        waiting: Vec<Opened>,
+        waiting: Vec<OpenAnswer>,
     },
     Open(Arc<ClientCore>),
     Closing(Closing),
@@ -75,9 +60,9 @@ enum State {
 struct Closing {
     core: Arc<ClientCore>,
     wipe: Wipe,
-    waiting: Vec<SignedOut>,
+    waiting: Vec<SignOutAnswer>,
     /// Those who want the client opened anew when it is closed.
-    next: Vec<(OpenOptions, Opened)>,
+    next: Vec<(OpenOptions, OpenAnswer)>,
 }
 
 /// Whether a client's data are removed when it is closed.
@@ -92,7 +77,7 @@ enum Wipe {
 }
 
 /// What a task beside the loop did.
-pub(super) enum Finished {
+pub(super) enum FinishedTask {
     /// A store was opened, or was not.
     Opened(Box<(ClientParts, Result<OpenStore, SampanError>)>),
     /// Nobody uses a client's files any more, and what was to be wiped is gone.
@@ -102,7 +87,7 @@ pub(super) enum Finished {
 /// What the loop does about something that finished.
 pub(super) enum Next {
     /// A client takes part now; then those who wait for it are told.
-    Attach(Box<OpenedClient>, Arc<ClientCore>, Vec<Opened>),
+    Attach(Box<OpenedClient>, Arc<ClientCore>, Vec<OpenAnswer>),
     /// Nothing.
     Nothing,
 }
@@ -121,19 +106,19 @@ impl Clients {
 
     /// Opens a client, or finds the one that is open. One that is being closed is opened anew
     /// afterwards.
-    pub(super) fn open(&mut self, id: ClientId, options: OpenOptions, done: Opened) {
+    pub(super) fn open(&mut self, id: ClientId, options: OpenOptions, done: OpenAnswer) {
         match self.states.get_mut(&id) {
             None => self.begin_opening(id, options, done),
-            Some(State::Open(core)) => tell(done, same(core, &options)),
-            Some(State::Opening { core, waiting }) => match same(core, &options) {
+            Some(ClientStage::Open(core)) => tell(done, same(core, &options)),
+            Some(ClientStage::Opening { core, waiting }) => match same(core, &options) {
                 Ok(_) => waiting.push(done),
                 error => tell(done, error),
             },
-            Some(State::Closing(closing)) => closing.next.push((options, done)),
+            Some(ClientStage::Closing(closing)) => closing.next.push((options, done)),
         }
     }
 
-    fn begin_opening(&mut self, id: ClientId, options: OpenOptions, done: Opened) {
+    fn begin_opening(&mut self, id: ClientId, options: OpenOptions, done: OpenAnswer) {
         let key = SharedKey::new(Mutex::new(options.key.clone()));
         let inbox = self.config.inbox_folder.as_deref();
         let inbox = inbox.map(|root| inbox_of(root, &self.config.app_id, &id, options.key));
@@ -142,7 +127,7 @@ impl Clients {
             board: ClientBoard::default(),
             store: StoreHandle::new(self.opener(&id, Arc::clone(&key))),
             tag: options.tag,
-            told: Told::default(),
+            told: ToldState::default(),
         });
         let parts = ClientParts {
             core: Arc::clone(&core),
@@ -154,11 +139,12 @@ impl Clients {
         };
         let store = Arc::clone(&core.store);
         let waiting = vec![done];
-        self.states.insert(id, State::Opening { core, waiting });
+        self.states
+            .insert(id, ClientStage::Opening { core, waiting });
         self.share_caches();
         let opened = blocking(&self.files, move || store.open());
         self.tasks
-            .spawn(async move { Finished::Opened(Box::new((parts, opened.await))) });
+            .spawn(async move { FinishedTask::Opened(Box::new((parts, opened.await))) });
     }
 
     /// A store's cache is an even part of what there is for those open when it is opened.
@@ -192,7 +178,7 @@ impl Clients {
     /// Notes that a client is open which was opened elsewhere, in memory.
     #[cfg(test)]
     pub(super) fn add(&mut self, core: &Arc<ClientCore>) {
-        let state = State::Open(Arc::clone(core));
+        let state = ClientStage::Open(Arc::clone(core));
         self.states.insert(core.id.clone(), state);
     }
 
@@ -203,28 +189,29 @@ impl Clients {
         &mut self,
         core: &Arc<ClientCore>,
         after: LocalData,
-        done: SignedOut,
+        done: SignOutAnswer,
     ) -> bool {
         let wipe = match after {
             LocalData::Keep => Wipe::No,
             LocalData::Wipe => Wipe::Wanted,
         };
         match self.states.get_mut(&core.id) {
-            Some(State::Closing(closing)) if Arc::ptr_eq(&closing.core, core) => {
+            Some(ClientStage::Closing(closing)) if Arc::ptr_eq(&closing.core, core) => {
                 if closing.wipe == Wipe::No {
                     closing.wipe = wipe;
                 }
                 closing.waiting.push(done);
                 false
             }
-            Some(State::Open(open)) if Arc::ptr_eq(open, core) => {
+            Some(ClientStage::Open(open)) if Arc::ptr_eq(open, core) => {
                 let closing = Closing {
                     core: Arc::clone(core),
                     wipe,
                     waiting: vec![done],
                     next: Vec::new(),
                 };
-                self.states.insert(core.id.clone(), State::Closing(closing));
+                self.states
+                    .insert(core.id.clone(), ClientStage::Closing(closing));
                 true
             }
             _ => {
@@ -239,12 +226,12 @@ impl Clients {
         let (id, store) = (core.id.clone(), Arc::clone(&core.store));
         self.tasks.spawn(async move {
             store.freed().await;
-            Finished::Closed(id, Ok(()))
+            FinishedTask::Closed(id, Ok(()))
         });
     }
 
     /// The next thing that finished; waits for ever where nothing is under way.
-    pub(super) async fn next(&mut self) -> Finished {
+    pub(super) async fn next(&mut self) -> FinishedTask {
         loop {
             match self.tasks.join_next().await {
                 Some(Ok(finished)) => return finished,
@@ -256,15 +243,15 @@ impl Clients {
     }
 
     /// The next thing that finished already.
-    pub(super) fn try_next(&mut self) -> Option<Finished> {
+    pub(super) fn try_next(&mut self) -> Option<FinishedTask> {
         self.tasks.try_join_next()?.ok()
     }
 
     /// Takes what finished to those who wait for it.
-    pub(super) fn finished(&mut self, finished: Finished) -> Next {
+    pub(super) fn finished(&mut self, finished: FinishedTask) -> Next {
         match finished {
-            Finished::Opened(opened) => self.opened(*opened),
-            Finished::Closed(id, outcome) => {
+            FinishedTask::Opened(opened) => self.opened(*opened),
+            FinishedTask::Closed(id, outcome) => {
                 self.closed(id, &outcome);
                 Next::Nothing
             }
@@ -273,13 +260,13 @@ impl Clients {
 
     fn opened(&mut self, (parts, outcome): (ClientParts, Result<OpenStore, SampanError>)) -> Next {
         let core = Arc::clone(&parts.core);
-        let Some(State::Opening { waiting, .. }) = self.states.remove(&core.id) else {
+        let Some(ClientStage::Opening { waiting, .. }) = self.states.remove(&core.id) else {
             debug_assert!(false, "only a client that is being opened is opened");
             return Next::Nothing;
         };
         match outcome {
             Ok(open) => {
-                let state = State::Open(Arc::clone(&core));
+                let state = ClientStage::Open(Arc::clone(&core));
                 self.states.insert(core.id.clone(), state);
                 Next::Attach(Box::new(OpenedClient { parts, open }), core, waiting)
             }
@@ -295,12 +282,13 @@ impl Clients {
 
     fn closed(&mut self, id: ClientId, outcome: &Result<(), SampanError>) {
         match self.states.remove(&id) {
-            Some(State::Closing(mut closing)) if closing.wipe == Wipe::Wanted => {
+            Some(ClientStage::Closing(mut closing)) if closing.wipe == Wipe::Wanted => {
                 closing.wipe = Wipe::Begun;
-                self.states.insert(id.clone(), State::Closing(closing));
+                self.states
+                    .insert(id.clone(), ClientStage::Closing(closing));
                 self.begin_wiping(id);
             }
-            Some(State::Closing(closing)) => {
+            Some(ClientStage::Closing(closing)) => {
                 self.share_caches();
                 for done in closing.waiting {
                     tell(done, outcome.clone());
@@ -332,7 +320,7 @@ impl Clients {
             })
         });
         self.tasks
-            .spawn(async move { Finished::Closed(id, wiped.await) });
+            .spawn(async move { FinishedTask::Closed(id, wiped.await) });
     }
 
     /// Every folder that holds something of a client, in the order in which they are wiped: the
@@ -352,22 +340,22 @@ impl Clients {
     pub(super) async fn end(mut self) {
         let ids: Vec<_> = self.states.keys().cloned().collect();
         for id in ids {
-            if let Some(State::Open(core)) = self.states.get(&id) {
+            if let Some(ClientStage::Open(core)) = self.states.get(&id) {
                 core.store.freed().await;
             }
         }
         while let Some(finished) = self.tasks.join_next().await {
             match finished {
                 // It has no one to serve any more.
-                Ok(Finished::Opened(opened)) => drop(opened),
-                Ok(Finished::Closed(id, outcome)) => self.closed_at_the_end(id, &outcome),
+                Ok(FinishedTask::Opened(opened)) => drop(opened),
+                Ok(FinishedTask::Closed(id, outcome)) => self.closed_at_the_end(id, &outcome),
                 Err(error) => debug_assert!(error.is_cancelled(), "{error}"),
             }
         }
     }
 
     fn closed_at_the_end(&mut self, id: ClientId, outcome: &Result<(), SampanError>) {
-        if let Some(State::Closing(closing)) = self.states.get_mut(&id) {
+        if let Some(ClientStage::Closing(closing)) = self.states.get_mut(&id) {
             // Nobody is served any more who wants it opened.
             closing.next.clear();
             self.closed(id, outcome);

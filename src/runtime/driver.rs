@@ -19,12 +19,14 @@ use tokio::time::sleep;
 
 use super::attach::{ClientSetup, DetachedClient};
 use super::background::{AfterReopen, BackgroundClients, LINGER, Reopened};
-use super::callers::Callers;
-use super::clients::{ClientCore, Clients, Finished, Next};
+use super::board::EngineBoard;
+use super::callers::{Answer, Callers};
+use super::client_parts::{ClientCore, OpenedClient};
+use super::clients::{Clients, FinishedTask, Next};
 use super::clock::Clock;
 use super::engine_ports::{ClaimedWriter, EnginePorts, Signed};
 use super::inbox::Asked;
-use super::mailbox::{Answer, Command, EngineBoard, OpenedClient};
+use super::mailbox::Command;
 use super::ports::Ports;
 use super::publish::Publisher;
 use super::sockets::{Failures, Sockets};
@@ -132,7 +134,7 @@ enum Input {
     Link(LinkInput),
     Signed(Signed),
     Reopened(Box<Reopened>),
-    Client(Finished),
+    Client(FinishedTask),
     /// A time that somebody asked for has come.
     Timer,
 }
@@ -408,7 +410,7 @@ impl Driver {
     }
 
     /// A client was opened or closed beside the loop.
-    fn finished(&mut self, finished: Finished) {
+    fn finished(&mut self, finished: FinishedTask) {
         if let Next::Attach(opened, core, waiting) = self.clients.finished(finished) {
             self.attach(*opened);
             for done in waiting {

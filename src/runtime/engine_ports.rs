@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::attach::StoreWriter;
-use super::background::ClientParts;
-use super::callers::Callers;
+use super::board::EngineBoard;
+use super::callers::{Answer, Callers};
+use super::client_parts::{ClientParts, Signer};
 use super::clock::{self, Clock};
 use super::inbox::ImportState;
-use super::mailbox::{Answer, EngineBoard, Signer};
 use super::marks::Touched;
 use super::ports::{InboxRemainder, Ports};
 use super::publish::Publisher;

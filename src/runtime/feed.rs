@@ -30,7 +30,7 @@ pub struct EventBatch {
 #[derive(Debug)]
 pub(crate) struct Feed {
     scope: Scope,
-    state: Mutex<State>,
+    state: Mutex<FeedState>,
     /// Rings when there is something to take, and at the end.
     bell: watch::Sender<u64>,
     /// Whether the client signed out.
@@ -39,7 +39,7 @@ pub(crate) struct Feed {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FeedState {
     events: VecDeque<Event>,
     /// The number of the newest event; the first has number one.
     last: u64,
@@ -60,7 +60,7 @@ impl Feed {
         feed
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FeedState> {
         // The sections under this lock move values and nothing else.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,7 +123,7 @@ impl Subscriber for Feed {
     }
 }
 
-impl State {
+impl FeedState {
     fn push(&mut self, event: Event) {
         if self.events.len() >= QUEUE_MAX {
             self.events.pop_front();
@@ -178,8 +178,8 @@ mod tests {
         }
     }
 
-    fn filled(count: u64) -> State {
-        let mut state = State::default();
+    fn filled(count: u64) -> FeedState {
+        let mut state = FeedState::default();
         (1..=count).for_each(|number| state.push(event(number)));
         state
     }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::mailbox::Answer;
+use super::callers::Answer;
 use super::{client_folders, clock};
 use crate::SampanError;
 use crate::model::{AppId, ClientId, ConversationId, LocalId, Timestamp};

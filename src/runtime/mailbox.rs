@@ -1,67 +1,28 @@
 //! What the loop is asked by the API, and the handle by which it is asked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
-use super::OpenOptions;
-use super::background::ClientParts;
-use super::callers::Callers;
-use super::clients::{ClientCore, Opened, SignedOut};
+use super::callers::{Answer, Callers};
+use super::client_parts::{ClientCore, OpenOptions};
 use super::inbox::InboxReport;
-use super::online::OnlineWish;
-use super::store_handle::OpenStore;
 use crate::SampanError;
-use crate::model::LocalData;
-use crate::model::{
-    ClientId, ConnectionFailure, ConnectionState, SessionState, SigningRequest, StoreHealth,
-    Timestamp,
-};
+use crate::model::{ClientId, LocalData};
 use crate::store::StoreKey;
 use crate::sync::link::NetworkChange;
-use crate::sync::{Call, OperationSignature, Reply, Request};
-use crate::views::{Holds, SyncState};
+use crate::sync::{Call, Reply, Request};
 
 /// How many calls may wait for the loop; more callers wait for room.
 pub(super) const MAILBOX_MAX: usize = 1024;
 
-/// Asks the app's own server for a signature; the text of a failure goes back to the caller.
-pub(crate) type Signer = Arc<
-    dyn Fn(SigningRequest) -> BoxFuture<'static, Result<OperationSignature, String>> + Send + Sync,
->;
+/// Told when a client is open, or why it is not.
+pub(super) type OpenAnswer = Answer<Result<Arc<ClientCore>, SampanError>>;
 
-/// An app's signer at the loop. The app's object is used and dropped on caller threads only.
-pub(super) struct ClientSigner {
-    signer: Option<Signer>,
-    callers: Callers,
-}
-
-impl ClientSigner {
-    pub(super) fn new(signer: Option<Signer>, callers: &Callers) -> Self {
-        let callers = callers.clone();
-        Self { signer, callers }
-    }
-
-    /// The app's signer, for a future that runs on caller threads; none if the app gave none.
-    pub(super) fn get(&self) -> Option<Signer> {
-        self.signer.clone()
-    }
-}
-
-impl Drop for ClientSigner {
-    fn drop(&mut self) {
-        if let Some(signer) = self.signer.take() {
-            self.callers.run(move || drop(signer));
-        }
-    }
-}
-
-/// Where a call's answer goes. A caller that left is not told.
-pub(super) type Answer<T> = oneshot::Sender<T>;
+/// Told when a client is closed, and its data are wiped if that was asked for.
+pub(super) type SignOutAnswer = Answer<Result<(), SampanError>>;
 
 /// One thing the API asks of the loop.
 pub(super) enum Command {
@@ -72,7 +33,7 @@ pub(super) enum Command {
         /// How.
         options: Box<OpenOptions>,
         /// Told when the client takes part, or why it does not.
-        done: Opened,
+        done: OpenAnswer,
     },
     /// Ask a client's machine.
     Request {
@@ -122,7 +83,7 @@ pub(super) enum Command {
         /// What becomes of its data.
         after: LocalData,
         /// Told when no file of it is open, and its data are wiped if that was asked for.
-        done: SignedOut,
+        done: SignOutAnswer,
     },
     /// Read whether the app wants a client to be online.
     Wish {
@@ -181,118 +142,6 @@ impl Command {
             | Self::Resume
             | Self::Shutdown { .. } => {}
         }
-    }
-}
-
-/// A client with its open store.
-pub(super) struct OpenedClient {
-    pub(super) parts: ClientParts,
-    pub(super) open: OpenStore,
-}
-
-#[cfg(test)]
-impl OpenedClient {
-    /// A client with a store in memory.
-    pub(super) fn in_memory(disk: &crate::store::MemoryDisk, client: &ClientId) -> Self {
-        let (disk, owner) = (disk.clone(), client.clone());
-        let store = super::store_handle::StoreHandle::new(Box::new(move || {
-            Ok(crate::store::Store::in_memory(&disk, owner.clone())?)
-        }));
-        let open = store.open().unwrap();
-        let parts = ClientParts {
-            core: Arc::new(ClientCore {
-                id: client.clone(),
-                board: ClientBoard::default(),
-                store,
-                tag: None,
-                told: super::client_state::Told::default(),
-            }),
-            signer: ClientSigner::new(None, &Callers::inline()),
-            wishes: super::attach::Wishes::default(),
-            imports: super::inbox::Imports::default(),
-            key: Arc::default(),
-            compactions: Vec::new(),
-        };
-        Self { parts, open }
-    }
-}
-
-/// The readable state of the engine; the loop alone writes it.
-#[derive(Debug, Default)]
-pub(crate) struct EngineBoard {
-    pub(super) connection: watch::Sender<ConnectionState>,
-    pub(super) failure: watch::Sender<Option<ConnectionFailure>>,
-    /// When connecting is tried again, while that is planned; by the device's clock.
-    pub(super) retry_at: watch::Sender<Timestamp>,
-    /// Whether the app is in the background.
-    pub(super) is_away: watch::Sender<bool>,
-    /// Whether the loop has ended.
-    is_over: AtomicBool,
-}
-
-impl EngineBoard {
-    /// Whether the loop has ended: nothing is answered any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_over(&self) {
-        self.is_over.store(true, Ordering::Release);
-    }
-
-    /// The connection's state now.
-    pub(crate) fn connection(&self) -> ConnectionState {
-        self.connection.borrow().clone()
-    }
-
-    /// Why connecting failed last, if it is not connected since.
-    pub(crate) fn failure(&self) -> Option<ConnectionFailure> {
-        self.failure.borrow().clone()
-    }
-}
-
-/// The readable state of one client. The loop writes it; that a session opens or
-/// closes the API says beforehand.
-#[derive(Debug, Default)]
-pub(crate) struct ClientBoard {
-    pub(super) session: watch::Sender<SessionState>,
-    pub(super) health: watch::Sender<StoreHealth>,
-    pub(super) sync: watch::Sender<SyncState>,
-    pub(super) holds: watch::Sender<Holds>,
-    pub(super) inbox: watch::Sender<InboxReport>,
-    /// What the app wants; the API alone writes it.
-    pub(super) wish: OnlineWish,
-}
-
-impl ClientBoard {
-    /// The session's state now.
-    pub(crate) fn session(&self) -> SessionState {
-        self.session.borrow().clone()
-    }
-
-    /// The session's state, to wait for a change of.
-    pub(crate) fn watch_session(&self) -> watch::Receiver<SessionState> {
-        self.session.subscribe()
-    }
-
-    /// Whether the store takes writes now.
-    pub(crate) fn health(&self) -> StoreHealth {
-        self.health.borrow().clone()
-    }
-
-    /// Whether this device has what the service has.
-    pub(crate) fn sync(&self) -> SyncState {
-        *self.sync.borrow()
-    }
-
-    /// What is kept back although the client is signed in.
-    pub(crate) fn holds(&self) -> Holds {
-        self.holds.borrow().clone()
-    }
-
-    /// What was found in the inbox since the client was opened.
-    pub(crate) fn inbox(&self) -> InboxReport {
-        *self.inbox.borrow()
     }
 }
 

@@ -8,9 +8,12 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `mailbox.rs` | what the loop is asked, and the state that anybody may read |
+//! | `running.rs` | [`Runtime`]: starts the loop, reads, stops |
+//! | `mailbox.rs` | the commands of the API to the loop |
+//! | `board.rs` | the state of the engine and of each client that anybody may read |
 //! | `callers.rs` | the threads that wake callers and ask signers: app code runs there |
 //! | `clients.rs` | where each client stands: being opened, open, being closed |
+//! | `client_parts.rs` | a client as the API holds it, and what the engine keeps of it beside its store |
 //! | `driver.rs` | the engine's thread: waits, and hands each input to the turn loop |
 //! | `turn_loop.rs` | the loop's work: drain, commit, send, tell; the simulator drives it too |
 //! | `client_loop.rs` | one client's machine and store in the loop; what follows from a failed commit |
@@ -32,6 +35,7 @@
 //! | `feed.rs` | numbered events, kept until they are taken |
 //! | `marks.rs` | what those wait for who watch a store |
 //! | `client_folders.rs` | the folders of clients |
+//! | `blocking.rs` | blocking work on threads for it |
 //! | `clock.rs` | the only reader of clocks and entropy |
 //!
 //! Reads do not pass here: they go from the API to the store, on threads of their own. No code of the
@@ -41,9 +45,12 @@
 
 mod attach;
 mod background;
+mod blocking;
+mod board;
 mod callers;
 mod client_folders;
 mod client_loop;
+mod client_parts;
 mod client_state;
 mod clients;
 mod clock;
@@ -59,10 +66,12 @@ mod live;
 mod mailbox;
 mod marks;
 mod online;
+mod online_wish;
 mod outbox;
 mod ports;
 mod progress;
 mod publish;
+mod running;
 mod sockets;
 mod store_handle;
 #[cfg(test)]
@@ -70,27 +79,9 @@ mod tests;
 mod timeline;
 mod turn_loop;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
-
-use crate::model::{AppId, ClientId, DeviceTag, LocalData};
-use crate::net::{self, SocketTransport, Tls, Transport};
-use crate::store::{Store, StoreKey};
-use crate::threads::{NoThread, Threads};
-use crate::{Config, SampanError};
-
-use callers::{Callers, Outside};
-use driver::{Driver, Outward};
-use publish::Publisher;
-use store_handle::NotOpen;
-
 #[doc(hidden)]
 pub use attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
-pub(crate) use clients::ClientCore;
+pub(crate) use client_parts::{ClientCore, OpenOptions, Signer};
 pub use feed::EventBatch;
 pub(crate) use feed::Feed;
 pub use inbox::InboxReport;
@@ -103,7 +94,6 @@ pub use legacy::{
     LegacySource,
 };
 pub(crate) use list::LiveList;
-pub(crate) use mailbox::{EngineBoard, Mailbox, Signer};
 #[doc(hidden)]
 pub use marks::Touched;
 pub(crate) use outbox::LiveOutbox;
@@ -111,224 +101,7 @@ pub(crate) use outbox::LiveOutbox;
 pub use ports::{InboxRemainder, Ports};
 pub use publish::EventStream;
 pub(crate) use publish::{Queue, Scope, notify};
+pub(crate) use running::Runtime;
 pub(crate) use timeline::LiveTimeline;
 #[doc(hidden)]
 pub use turn_loop::{Progress, TurnLoop};
-
-/// Threads for reads: they are short, and the disk serves few at a time.
-const READ_THREADS_MAX: usize = 4;
-
-/// Threads for opening and closing stores, which is rare and may last.
-const FILE_THREADS_MAX: usize = 4;
-
-/// How long reads in progress may keep the engine's thread at its end.
-const END_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A running loop, and the clients that take part in it.
-#[derive(Debug)]
-pub(crate) struct Runtime {
-    config: Config,
-    mailbox: Mailbox,
-    publisher: Publisher,
-    board: Arc<EngineBoard>,
-    callers: Callers,
-    /// Where tasks run beside the loop; they never block.
-    tasks: Handle,
-    reads: Threads,
-}
-
-/// How a client is opened.
-#[derive(Clone, Default)]
-pub(crate) struct OpenOptions {
-    pub(crate) tag: Option<DeviceTag>,
-    pub(crate) key: Option<StoreKey>,
-    pub(crate) signer: Option<Signer>,
-}
-
-impl Runtime {
-    /// Starts the loop. It opens no socket and no store.
-    ///
-    /// # Errors
-    ///
-    /// [`SampanError::InvalidArgument`] for a server address that can't be one, or certificates that
-    /// can't be read.
-    pub(crate) fn start(config: Config) -> Result<Arc<Self>, SampanError> {
-        net::check_server(&config.server)?;
-        let transport = SocketTransport::new(Tls::configured(&config.trust)?, config.insecure);
-        Self::start_with(config, Arc::new(transport))
-    }
-
-    /// Starts the loop over a given transport.
-    pub(crate) fn start_with(
-        config: Config,
-        transport: Arc<dyn Transport>,
-    ) -> Result<Arc<Self>, SampanError> {
-        let callers = Callers::start()?;
-        let (mailbox, waiting) = Mailbox::new(callers.clone());
-        let outward = Outward::new(callers.clone());
-        let (publisher, board) = (outward.publisher.clone(), Arc::clone(&outward.board));
-        let files = Threads::new("sampan-files", FILE_THREADS_MAX);
-        let driver = Driver::new(config.clone(), transport, waiting, outward.clone(), files);
-        let tasks = start_loop(driver, outward)?;
-        Ok(Arc::new(Self {
-            config,
-            mailbox,
-            publisher,
-            board,
-            callers,
-            tasks,
-            reads: Threads::new("sampan-read", READ_THREADS_MAX),
-        }))
-    }
-
-    pub(crate) const fn app_id(&self) -> &AppId {
-        &self.config.app_id
-    }
-
-    pub(crate) const fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
-    }
-
-    pub(crate) fn board(&self) -> &EngineBoard {
-        &self.board
-    }
-
-    /// Subscribes to events.
-    pub(crate) fn subscribe(&self, scope: Scope) -> Arc<Queue> {
-        self.publisher.subscribe(scope)
-    }
-
-    /// Opens a client's store and lets the client take part, or finds the one that does already.
-    ///
-    /// # Errors
-    ///
-    /// [`SampanError::TagMismatch`] when it is open with another tag; those of opening a store.
-    pub(crate) async fn open_client(
-        &self,
-        id: ClientId,
-        options: OpenOptions,
-    ) -> Result<Arc<ClientCore>, SampanError> {
-        self.mailbox.open(id, options).await
-    }
-
-    /// Lets a client go and closes its store.
-    ///
-    /// # Errors
-    ///
-    /// [`SampanError::Closed`] when it is gone already; [`SampanError::StoreUnavailable`] when its
-    /// data could not be removed.
-    pub(crate) async fn close_client(
-        &self,
-        core: &Arc<ClientCore>,
-        after: LocalData,
-    ) -> Result<(), SampanError> {
-        self.mailbox.sign_out(core, after).await
-    }
-
-    /// The clients that have a store under the root.
-    pub(crate) async fn local_accounts(&self) -> Result<Vec<ClientId>, SampanError> {
-        if self.board.is_over() {
-            return Err(SampanError::Closed);
-        }
-        let root = self.config.store_root.clone();
-        let app = self.config.app_id.clone();
-        self.reading(move || Ok(client_folders::list(&root, &app)))
-            .await
-    }
-
-    /// Stops the loop and closes every store; on return the folders are free.
-    pub(crate) async fn shutdown(&self) -> Result<(), SampanError> {
-        self.mailbox.shutdown().await
-    }
-
-    /// Reads from a client's store, on a thread for blocking work. A store that is shut because the
-    /// app is in the background is opened for it.
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        core: &ClientCore,
-        read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
-    ) -> Result<T, SampanError> {
-        loop {
-            match core.store.read() {
-                Ok(access) => {
-                    return self.reading(move || read(access.store())).await;
-                }
-                Err(NotOpen::Closed) => return Err(SampanError::Closed),
-                Err(NotOpen::Shut) => self.mailbox.wake(&core.id).await?,
-            }
-        }
-    }
-
-    /// Runs a read on a thread for it. The caller may wait on any executor.
-    fn reading<T: Send + 'static>(
-        &self,
-        read: impl FnOnce() -> Result<T, SampanError> + Send + 'static,
-    ) -> Outside<impl Future<Output = Result<T, SampanError>> + Send + 'static> {
-        self.callers.outside(blocking(&self.reads, read))
-    }
-
-    /// Reads from a client's store if it is open, on a thread for reads; none where it is shut.
-    async fn read_if_open<T: Send + 'static>(
-        &self,
-        core: &ClientCore,
-        read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
-    ) -> Option<Result<T, SampanError>> {
-        let access = core.store.read().ok()?;
-        Some(self.reading(move || read(access.store())).await)
-    }
-
-    /// A future for the app to poll: it wakes the app on a thread where that harms nobody.
-    pub(crate) fn outside<F: Future>(&self, inner: F) -> Outside<F> {
-        self.callers.outside(inner)
-    }
-}
-
-/// Runs `driver` on a thread of its own, with a tokio runtime that never leaves that thread: one may
-/// not be dropped where asynchronous code of the app runs.
-fn start_loop(driver: Driver, outward: Outward) -> Result<Handle, SampanError> {
-    let (begun, has_begun) = std::sync::mpsc::channel();
-    let run = move || {
-        let runtime = match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                let _ = begun.send(Err(SampanError::NoResources {
-                    reason: error.to_string(),
-                }));
-                return;
-            }
-        };
-        let _ = begun.send(Ok(runtime.handle().clone()));
-        if catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run()))).is_err() {
-            log::error!("the engine's loop panicked; every call fails from now on");
-            outward.end();
-        }
-        runtime.shutdown_timeout(END_TIMEOUT);
-    };
-    std::thread::Builder::new()
-        .name("sampan-engine".to_owned())
-        .spawn(run)
-        .map_err(|_| NoThread)?;
-    // The thread says one of the two at once.
-    has_begun.recv().unwrap_or(Err(SampanError::Closed))
-}
-
-/// Runs blocking work on one of `threads`.
-fn blocking<T: Send + 'static>(
-    threads: &Threads,
-    work: impl FnOnce() -> Result<T, SampanError> + Send + 'static,
-) -> impl Future<Output = Result<T, SampanError>> + Send + 'static {
-    let (done, outcome) = oneshot::channel();
-    let started = threads.run(Box::new(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-            Err(SampanError::Internal {
-                reason: "work on the store panicked".to_owned(),
-            })
-        });
-        // A caller that left is not told.
-        let _ = done.send(outcome);
-    }));
-    async move {
-        started?;
-        outcome.await.unwrap_or(Err(SampanError::Closed))
-    }
-}

@@ -122,11 +122,11 @@ pub(crate) struct Queue {
 struct QueueState {
     events: VecDeque<Event>,
     waker: Option<Waker>,
-    phase: Phase,
+    phase: QueuePhase,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
+enum QueuePhase {
     #[default]
     Open,
     /// Nothing new comes; what is there may be taken.
@@ -138,7 +138,7 @@ enum Phase {
 impl Subscriber for Queue {
     fn push(&self, events: &[Event]) {
         let mut state = lock(&self.state);
-        if state.phase != Phase::Open {
+        if state.phase != QueuePhase::Open {
             return;
         }
         for event in events.iter().filter(|event| self.scope.includes(event)) {
@@ -149,8 +149,8 @@ impl Subscriber for Queue {
 
     fn end(&self) {
         let mut state = lock(&self.state);
-        if state.phase == Phase::Open {
-            state.phase = Phase::Ended;
+        if state.phase == QueuePhase::Open {
+            state.phase = QueuePhase::Ended;
         }
         self.wake(state);
     }
@@ -160,7 +160,7 @@ impl Queue {
     /// Ends the subscription: what waits is thrown away.
     pub(crate) fn cancel(&self) {
         let mut state = lock(&self.state);
-        state.phase = Phase::Cancelled;
+        state.phase = QueuePhase::Cancelled;
         state.events.clear();
         self.wake(state);
     }
@@ -183,7 +183,7 @@ impl Queue {
                 let count = state.events.len().min(BATCH_MAX);
                 return Some(state.events.drain(..count).collect());
             }
-            if state.phase != Phase::Open {
+            if state.phase != QueuePhase::Open {
                 return None;
             }
             state = self
@@ -266,7 +266,7 @@ impl Stream for EventStream {
         let mut state = lock(&self.queue.state);
         let polled = if let Some(event) = state.events.pop_front() {
             Poll::Ready(Some(event))
-        } else if state.phase == Phase::Open {
+        } else if state.phase == QueuePhase::Open {
             std::mem::swap(&mut state.waker, &mut waker);
             Poll::Pending
         } else {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::mailbox::EngineBoard;
+use super::board::EngineBoard;
 use super::publish::Publisher;
 use crate::model::{AppId, ConnectionFailure, Event};
 use crate::net::{self, Closed, Connection, Incoming, NetError, Response, Target, Transport};
@@ -27,7 +27,7 @@ pub(super) struct Sockets {
     transport: Arc<dyn Transport>,
     app_id: AppId,
     limits: Limits,
-    tasks: JoinSet<Finished>,
+    tasks: JoinSet<FinishedSocketTask>,
     opening: Option<(ConnectionNumber, AbortHandle)>,
     open: Option<(ConnectionNumber, Connection)>,
     /// Whether the open one has brought a frame: until then it may be anybody's.
@@ -63,7 +63,7 @@ impl Failures {
 }
 
 /// Work that a task did.
-enum Finished {
+enum FinishedSocketTask {
     Opened(ConnectionNumber, Result<Connection, NetError>),
     Routed(LookUpNumber, Result<Vec<u8>, ConnectionFailure>),
 }
@@ -179,7 +179,7 @@ impl Sockets {
                 Ok(response) => routed(response),
                 Err(error) => Err(ConnectionFailure::from(&error)),
             };
-            Finished::Routed(lookup, answer)
+            FinishedSocketTask::Routed(lookup, answer)
         });
     }
 
@@ -187,7 +187,7 @@ impl Sockets {
         let work = self.transport.connect(target);
         let task = self
             .tasks
-            .spawn(async move { Finished::Opened(number, work.await) });
+            .spawn(async move { FinishedSocketTask::Opened(number, work.await) });
         self.opening = Some((number, task));
     }
 
@@ -222,15 +222,15 @@ impl Sockets {
         Some(ended(number, None))
     }
 
-    fn take(&mut self, finished: Finished) -> Option<LinkInput> {
+    fn take(&mut self, finished: FinishedSocketTask) -> Option<LinkInput> {
         match finished {
-            Finished::Routed(lookup, answer) => {
+            FinishedSocketTask::Routed(lookup, answer) => {
                 let answer = answer
                     .map_err(|failure| self.failures.tell("no answer from the router", failure))
                     .ok();
                 Some(LinkInput::Routed { lookup, answer })
             }
-            Finished::Opened(number, outcome) => {
+            FinishedSocketTask::Opened(number, outcome) => {
                 // One that is not wanted any more is dropped, and thereby closed.
                 self.opening.take_if(|(opening, _)| *opening == number)?;
                 Some(self.opened(number, outcome))

@@ -24,14 +24,14 @@ pub(super) type Opener = Box<dyn Fn() -> Result<Opened, SampanError> + Send + Sy
 /// The way to one client's store.
 pub(crate) struct StoreHandle {
     opener: Opener,
-    state: Mutex<State>,
+    state: Mutex<HandleState>,
     report: Mutex<OpenReport>,
     usage: watch::Sender<Usage>,
     is_closed: watch::Sender<bool>,
     marks: Marks,
 }
 
-enum State {
+enum HandleState {
     Open(Store),
     /// The files are shut until somebody needs them.
     Shut,
@@ -87,7 +87,7 @@ impl StoreHandle {
     pub(super) fn new(opener: Opener) -> Arc<Self> {
         Arc::new(Self {
             opener,
-            state: Mutex::new(State::Shut),
+            state: Mutex::new(HandleState::Shut),
             report: Mutex::default(),
             usage: watch::Sender::default(),
             is_closed: watch::Sender::new(false),
@@ -108,10 +108,10 @@ impl StoreHandle {
         } = (self.opener)()?;
         self.note(report);
         let mut state = self.state();
-        if matches!(*state, State::Closed) {
+        if matches!(*state, HandleState::Closed) {
             return Err(SampanError::Closed);
         }
-        *state = State::Open(store.clone());
+        *state = HandleState::Open(store.clone());
         drop(state);
         Ok(OpenStore {
             store,
@@ -138,26 +138,26 @@ impl StoreHandle {
     /// Begins a read.
     pub(crate) fn read(self: &Arc<Self>) -> Result<ReadAccess, NotOpen> {
         match &*self.state() {
-            State::Open(store) => Ok(ReadAccess {
+            HandleState::Open(store) => Ok(ReadAccess {
                 store: store.clone(),
                 _store_use: self.enter(),
             }),
-            State::Shut => Err(NotOpen::Shut),
-            State::Closed => Err(NotOpen::Closed),
+            HandleState::Shut => Err(NotOpen::Shut),
+            HandleState::Closed => Err(NotOpen::Closed),
         }
     }
 
     /// Shuts the store until it is opened again; reads under way may finish.
     pub(super) fn shut(&self) {
         let mut state = self.state();
-        if matches!(*state, State::Open(_)) {
-            *state = State::Shut;
+        if matches!(*state, HandleState::Open(_)) {
+            *state = HandleState::Shut;
         }
     }
 
     /// Shuts the store for good; reads under way may finish.
     pub(super) fn close(&self) {
-        *self.state() = State::Closed;
+        *self.state() = HandleState::Closed;
         self.is_closed.send_replace(true);
         self.marks.raise(CommitSeq(0), &Touched::Everything);
     }
@@ -168,7 +168,7 @@ impl StoreHandle {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(*self.state(), State::Closed)
+        matches!(*self.state(), HandleState::Closed)
     }
 
     /// Whether it was closed, to wait for.
@@ -205,7 +205,7 @@ impl StoreHandle {
         StoreUse(Arc::clone(self))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HandleState> {
         // The sections under this lock move a value and nothing else.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

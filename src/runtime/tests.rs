@@ -8,9 +8,10 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Duration, timeout};
 
 use super::callers::Callers;
+use super::client_parts::OpenedClient;
 use super::driver::{Driver, Outward};
 use super::inbox::{Imports, leave};
-use super::mailbox::{Mailbox, OpenedClient};
+use super::mailbox::Mailbox;
 use super::publish::{EventStream, Scope};
 use super::{ClientCore, OpenOptions, Runtime};
 use crate::model::LocalData;
@@ -311,15 +312,15 @@ async fn going_offline_on_a_line_that_is_dead_does_not_wait_for_the_service() {
 
 #[tokio::test]
 async fn without_a_thread_to_be_had_work_on_the_store_is_a_typed_error() {
-    let outcome = super::blocking(&Threads::none(), || Ok(7)).await;
+    let outcome = super::blocking::blocking(&Threads::none(), || Ok(7)).await;
     let error = outcome.unwrap_err();
     assert!(matches!(error, SampanError::NoResources { .. }), "{error}");
     assert!(error.is_retryable());
     // A panic of the work is an error of the call and costs no thread.
     let threads = Threads::new("files", 1);
-    let outcome = super::blocking::<u32>(&threads, || panic!("broken")).await;
+    let outcome = super::blocking::blocking::<u32>(&threads, || panic!("broken")).await;
     assert!(matches!(outcome, Err(SampanError::Internal { .. })));
-    assert_eq!(super::blocking(&threads, || Ok(7)).await, Ok(7));
+    assert_eq!(super::blocking::blocking(&threads, || Ok(7)).await, Ok(7));
 }
 
 /// A transport that brings the loop down.

@@ -54,7 +54,7 @@ struct Pace {
 }
 
 /// What the worker does next.
-enum Task {
+enum TimelineTask {
     Load(Side),
     MarkRead(Timestamp),
     Focus,
@@ -270,11 +270,11 @@ impl LiveTimeline {
     }
 
     /// What the worker does now.
-    fn task(&self, pace: &mut Pace) -> Task {
+    fn task(&self, pace: &mut Pace) -> TimelineTask {
         let now = Instant::now();
         let changes = self.changes();
         let (false, Some(changes)) = (self.live.is_over(), changes) else {
-            return Task::End;
+            return TimelineTask::End;
         };
         let is_away = changes.is_away();
         if let Some(reach) = self.live.reach()
@@ -286,17 +286,17 @@ impl LiveTimeline {
             let is_new = pace.in_view_until.is_none();
             pace.in_view_until = Some(now + IN_VIEW);
             if is_new {
-                return Task::Focus;
+                return TimelineTask::Focus;
             }
         }
         if pace.in_view_until.take_if(|until| *until <= now).is_some() {
-            return Task::Unfocus;
+            return TimelineTask::Unfocus;
         }
         let may_read = !is_away && pace.read_at.is_none_or(|at| at <= now);
         match self.view().wish() {
-            Some(Wish::Load(side)) if !is_away => Task::Load(side),
-            Some(Wish::MarkRead { until }) if may_read => Task::MarkRead(until),
-            _ => Task::Wait(changes),
+            Some(Wish::Load(side)) if !is_away => TimelineTask::Load(side),
+            Some(Wish::MarkRead { until }) if may_read => TimelineTask::MarkRead(until),
+            _ => TimelineTask::Wait(changes),
         }
     }
 }
@@ -342,20 +342,20 @@ async fn work(timeline: Arc<LiveTimeline>) {
     let mut pace = Pace::default();
     loop {
         match timeline.task(&mut pace) {
-            Task::Load(side) => timeline.step(side).await,
-            Task::MarkRead(until) => {
+            TimelineTask::Load(side) => timeline.step(side).await,
+            TimelineTask::MarkRead(until) => {
                 timeline.mark_read(until).await;
                 pace.read_at = Some(Instant::now() + READ_PAUSE);
             }
-            Task::Focus => timeline.focus(Some(timeline.conversation.clone())).await,
-            Task::Unfocus => timeline.focus(None).await,
-            Task::End => {
+            TimelineTask::Focus => timeline.focus(Some(timeline.conversation.clone())).await,
+            TimelineTask::Unfocus => timeline.focus(None).await,
+            TimelineTask::End => {
                 if pace.in_view_until.is_some() {
                     timeline.focus(None).await;
                 }
                 return;
             }
-            Task::Wait(changes) => {
+            TimelineTask::Wait(changes) => {
                 let read_at = timeline.view().wants_read().and(pace.read_at);
                 let wake_at = read_at.into_iter().chain(pace.in_view_until).min();
                 timeline.wait(changes, wake_at).await;

@@ -1,0 +1,89 @@
+//! The state of the engine, and of each client, that anybody may read.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+
+use super::inbox::InboxReport;
+use super::online_wish::OnlineWish;
+use crate::model::{ConnectionFailure, ConnectionState, SessionState, StoreHealth, Timestamp};
+use crate::views::{Holds, SyncState};
+
+/// The readable state of the engine; the loop alone writes it.
+#[derive(Debug, Default)]
+pub(crate) struct EngineBoard {
+    pub(super) connection: watch::Sender<ConnectionState>,
+    pub(super) failure: watch::Sender<Option<ConnectionFailure>>,
+    /// When connecting is tried again, while that is planned; by the device's clock.
+    pub(super) retry_at: watch::Sender<Timestamp>,
+    /// Whether the app is in the background.
+    pub(super) is_away: watch::Sender<bool>,
+    /// Whether the loop has ended.
+    is_over: AtomicBool,
+}
+
+impl EngineBoard {
+    /// Whether the loop has ended: nothing is answered any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_over(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+
+    /// The connection's state now.
+    pub(crate) fn connection(&self) -> ConnectionState {
+        self.connection.borrow().clone()
+    }
+
+    /// Why connecting failed last, if it is not connected since.
+    pub(crate) fn failure(&self) -> Option<ConnectionFailure> {
+        self.failure.borrow().clone()
+    }
+}
+
+/// The readable state of one client. The loop writes it; that a session opens or
+/// closes the API says beforehand.
+#[derive(Debug, Default)]
+pub(crate) struct ClientBoard {
+    pub(super) session: watch::Sender<SessionState>,
+    pub(super) health: watch::Sender<StoreHealth>,
+    pub(super) sync: watch::Sender<SyncState>,
+    pub(super) holds: watch::Sender<Holds>,
+    pub(super) inbox: watch::Sender<InboxReport>,
+    /// What the app wants; the API alone writes it.
+    pub(super) wish: OnlineWish,
+}
+
+impl ClientBoard {
+    /// The session's state now.
+    pub(crate) fn session(&self) -> SessionState {
+        self.session.borrow().clone()
+    }
+
+    /// The session's state, to wait for a change of.
+    pub(crate) fn watch_session(&self) -> watch::Receiver<SessionState> {
+        self.session.subscribe()
+    }
+
+    /// Whether the store takes writes now.
+    pub(crate) fn health(&self) -> StoreHealth {
+        self.health.borrow().clone()
+    }
+
+    /// Whether this device has what the service has.
+    pub(crate) fn sync(&self) -> SyncState {
+        *self.sync.borrow()
+    }
+
+    /// What is kept back although the client is signed in.
+    pub(crate) fn holds(&self) -> Holds {
+        self.holds.borrow().clone()
+    }
+
+    /// What was found in the inbox since the client was opened.
+    pub(crate) fn inbox(&self) -> InboxReport {
+        *self.inbox.borrow()
+    }
+}

@@ -1,0 +1,128 @@
+//! A client as the API holds it, and what the engine keeps of a client beside its store.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+
+use super::attach::Wishes;
+use super::board::ClientBoard;
+use super::callers::{Answer, Callers};
+use super::inbox::Imports;
+use super::store_handle::{OpenStore, StoreHandle};
+use crate::SampanError;
+use crate::model::{ClientId, DeviceTag, SigningRequest};
+use crate::store::StoreKey;
+use crate::sync::OperationSignature;
+use crate::views::ClientState;
+
+/// How a client is opened.
+#[derive(Clone, Default)]
+pub(crate) struct OpenOptions {
+    pub(crate) tag: Option<DeviceTag>,
+    pub(crate) key: Option<StoreKey>,
+    pub(crate) signer: Option<Signer>,
+}
+
+/// Asks the app's own server for a signature; the text of a failure goes back to the caller.
+pub(crate) type Signer = Arc<
+    dyn Fn(SigningRequest) -> BoxFuture<'static, Result<OperationSignature, String>> + Send + Sync,
+>;
+
+/// An app's signer at the loop. The app's object is used and dropped on caller threads only.
+pub(super) struct ClientSigner {
+    signer: Option<Signer>,
+    callers: Callers,
+}
+
+impl ClientSigner {
+    pub(super) fn new(signer: Option<Signer>, callers: &Callers) -> Self {
+        let callers = callers.clone();
+        Self { signer, callers }
+    }
+
+    /// The app's signer, for a future that runs on caller threads; none if the app gave none.
+    pub(super) fn get(&self) -> Option<Signer> {
+        self.signer.clone()
+    }
+}
+
+impl Drop for ClientSigner {
+    fn drop(&mut self) {
+        if let Some(signer) = self.signer.take() {
+            self.callers.run(move || drop(signer));
+        }
+    }
+}
+
+/// One open client, as the API holds it.
+#[derive(Debug)]
+pub(crate) struct ClientCore {
+    pub(crate) id: ClientId,
+    pub(crate) board: ClientBoard,
+    pub(crate) store: Arc<StoreHandle>,
+    pub(super) tag: Option<DeviceTag>,
+    /// The state that was told last.
+    pub(super) told: ToldState,
+}
+
+/// The state that was told last: a newer version is another one.
+#[derive(Debug, Default)]
+pub(super) struct ToldState(pub(super) Mutex<ClientState>);
+
+/// A client without its store.
+pub(super) struct ClientParts {
+    pub(super) core: Arc<ClientCore>,
+    pub(super) signer: ClientSigner,
+    pub(super) wishes: Wishes,
+    pub(super) imports: Imports,
+    /// The key of the store, as it is by now.
+    pub(super) key: SharedKey,
+    /// The calls that wait for a compaction.
+    pub(super) compactions: Vec<Answer<Result<(), SampanError>>>,
+}
+
+impl ClientParts {
+    /// Answers the calls that wait for a compaction.
+    pub(super) fn tell_compacted(&mut self, outcome: &Result<(), SampanError>) {
+        for done in self.compactions.drain(..) {
+            // A caller that left is not told.
+            let _ = done.send(outcome.clone());
+        }
+    }
+}
+
+/// A store's key, shared with what opens the store.
+pub(super) type SharedKey = Arc<Mutex<Option<StoreKey>>>;
+
+/// A client with its open store.
+pub(super) struct OpenedClient {
+    pub(super) parts: ClientParts,
+    pub(super) open: OpenStore,
+}
+
+#[cfg(test)]
+impl OpenedClient {
+    /// A client with a store in memory.
+    pub(super) fn in_memory(disk: &crate::store::MemoryDisk, client: &ClientId) -> Self {
+        let (disk, owner) = (disk.clone(), client.clone());
+        let store = StoreHandle::new(Box::new(move || {
+            Ok(crate::store::Store::in_memory(&disk, owner.clone())?)
+        }));
+        let open = store.open().unwrap();
+        let parts = ClientParts {
+            core: Arc::new(ClientCore {
+                id: client.clone(),
+                board: ClientBoard::default(),
+                store,
+                tag: None,
+                told: ToldState::default(),
+            }),
+            signer: ClientSigner::new(None, &Callers::inline()),
+            wishes: Wishes::default(),
+            imports: Imports::default(),
+            key: Arc::default(),
+            compactions: Vec::new(),
+        };
+        Self { parts, open }
+    }
+}

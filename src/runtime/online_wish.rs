@@ -1,0 +1,88 @@
+//! Whether the app wants a client to be online.
+//!
+//! The wish is a state and no message: an app says it without waiting, and the loop reads the last one. Of
+//! what was said between two readings only that the client was to go offline is carried out too.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::sync::{Connect, Disconnect, Request, SignIn};
+
+/// What the app wants of a client's session, as it said last.
+#[derive(Debug, Default)]
+pub(crate) struct OnlineWish {
+    said: Mutex<Said>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    /// Online, and how; none for offline.
+    online: Option<SignIn>,
+    /// What the loop has not read yet.
+    unread: NotRead,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct NotRead {
+    goes_offline: bool,
+    goes_online: bool,
+}
+
+impl OnlineWish {
+    /// Notes what the app says.
+    pub(super) fn say(&self, online: Option<SignIn>) {
+        let mut said = self.said();
+        said.online = online;
+        said.unread = NotRead {
+            goes_offline: said.unread.goes_offline || online.is_none(),
+            goes_online: online.is_some(),
+        };
+    }
+
+    /// Whether the app wants to be online.
+    pub(crate) fn is_online(&self) -> bool {
+        self.said().online.is_some()
+    }
+
+    /// What the client has to do for what the app said since the last reading, in order.
+    pub(super) fn read(&self) -> Vec<Request> {
+        let mut said = self.said();
+        let NotRead {
+            goes_offline,
+            goes_online,
+        } = std::mem::take(&mut said.unread);
+        let online = said.online.filter(|_| goes_online);
+        let offline = goes_offline.then_some(Request::from(Disconnect));
+        let online = online.map(|mode| Connect { mode }.into());
+        offline.into_iter().chain(online).collect()
+    }
+
+    /// The sections under this lock move a value and run no code of the app.
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_wish_holds_and_the_session_before_it_ends() {
+        let connect = |mode| Request::from(Connect { mode });
+        let wish = OnlineWish::default();
+        assert_eq!(wish.read(), []);
+        wish.say(Some(SignIn::TakeOver));
+        assert_eq!(wish.read(), [connect(SignIn::TakeOver)]);
+        assert_eq!(wish.read(), []);
+        assert!(wish.is_online(), "what was read still holds");
+        wish.say(None);
+        wish.say(Some(SignIn::TakeOver));
+        wish.say(None);
+        wish.say(Some(SignIn::Yield));
+        assert_eq!(wish.read(), [Disconnect.into(), connect(SignIn::Yield)]);
+        wish.say(Some(SignIn::Yield));
+        wish.say(None);
+        assert_eq!(wish.read(), [Disconnect.into()]);
+        assert!(!wish.is_online());
+    }
+}
