@@ -1,6 +1,8 @@
 //! Why a call failed, sorted by what an app can do about it.
 
-use crate::model::{InvalidId, InvalidJson, InvalidKey};
+use std::{fmt, io};
+
+use crate::model::{Count, InvalidId, InvalidJson, InvalidKey, Refusal};
 
 /// Why a call failed, sorted by what an app can do about it.
 ///
@@ -16,11 +18,32 @@ pub enum SampanError {
         /// Which argument, and what it must be.
         reason: String,
     },
+    /// The message is larger than the service or the store takes. Both numbers are bytes, with what it
+    /// travels in.
+    #[error("it needs {actual} bytes and {limit} are allowed")]
+    TooLarge {
+        /// The most that is allowed.
+        limit: Count,
+        /// What it needs.
+        actual: Count,
+    },
+    /// So much unsent work waits already that no more is taken: later there is room again.
+    #[error("{max} pieces of unsent work wait already, the most that may")]
+    OutboxFull {
+        /// The most pieces that may wait.
+        max: Count,
+    },
+    /// As things are, it can't be done.
+    #[error("not possible now: {obstacle}")]
+    NotPossible {
+        /// What is in the way.
+        obstacle: Obstacle,
+    },
     /// What the call names is not on this device; a call that asks the service may find it.
-    #[error("not found: {what}")]
+    #[error("{what} is not there")]
     NotFound {
-        /// What was looked for: a conversation, a message, an outbox entry.
-        what: String,
+        /// What was looked for.
+        what: Subject,
     },
     /// The call needs the service and there is no open session; it was not queued.
     #[error("not connected: this call needs the service")]
@@ -31,8 +54,10 @@ pub enum SampanError {
     /// The service said no; `code` is its own number, listed in `docs/wire.md`.
     #[error("the service refused with {code}: {reason}")]
     Refused {
+        /// The sort of refusal.
+        refusal: Refusal,
         /// The service's number.
-        code: u16,
+        code: i32,
         /// The service's name of the number.
         reason: String,
     },
@@ -40,6 +65,8 @@ pub enum SampanError {
     /// or the device failed. Nothing was stored; reads go on, and writing resumes by itself.
     #[error("the store takes no writes: {reason}")]
     StoreUnavailable {
+        /// The sort of trouble.
+        trouble: StoreTrouble,
         /// What the operating system said.
         reason: String,
     },
@@ -47,15 +74,15 @@ pub enum SampanError {
     #[error("the store is in use{}", .holder.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
     StoreInUse {
         /// The process that holds it, where known.
-        holder: Option<u32>,
+        holder: Option<i64>,
     },
     /// A newer version of Sampan wrote the store; it was not touched.
     #[error("the store has schema {found}, this version reads up to {supported}")]
     StoreTooNew {
         /// The schema found.
-        found: u32,
+        found: i32,
         /// The newest schema that this version reads.
-        supported: u32,
+        supported: i32,
     },
     /// The key does not open this store, or the store is encrypted and no key was given.
     #[error("the key does not open this store")]
@@ -66,9 +93,15 @@ pub enum SampanError {
         /// What it said.
         reason: String,
     },
-    /// The engine was shut down, or the client signed out, before or during the call.
-    #[error("the engine is shut down or the client signed out")]
-    Closed,
+    /// The client signed out, before or during the call.
+    #[error("the client signed out")]
+    SignedOut,
+    /// The engine was shut down, before or during the call.
+    #[error("the engine is shut down")]
+    ShutDown,
+    /// The view was ended, before or during the call.
+    #[error("the view has ended")]
+    ViewEnded,
     /// The client is open on this engine already, with another tag.
     #[error("the client is open with another tag")]
     TagMismatch,
@@ -86,25 +119,141 @@ pub enum SampanError {
     },
 }
 
+/// What a call looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+#[non_exhaustive]
+pub enum Subject {
+    /// A conversation.
+    Conversation,
+    /// A message.
+    Message,
+    /// A piece of unsent work.
+    OutboxEntry,
+    /// The data of a client on this device.
+    Account,
+    /// Missing history that a view shows.
+    Gap,
+    /// The file of another SDK, which is to be imported.
+    LegacyCache,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Conversation => "the conversation",
+            Self::Message => "the message",
+            Self::OutboxEntry => "the outbox entry",
+            Self::Account => "the account",
+            Self::Gap => "the gap",
+            Self::LegacyCache => "the cache",
+        })
+    }
+}
+
+/// What is in the way of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// The client left the conversation, or the service refused to make it.
+    ConversationLeft,
+    /// It is being sent, or it was sent and nobody knows whether it arrived.
+    OnItsWay,
+    /// Only what has failed can be tried again.
+    HasNotFailed,
+    /// It is another client's.
+    NotYours,
+    /// The message was recalled.
+    Recalled,
+    /// A read mark can't be taken back: the count that it cleared is gone.
+    ReadMark,
+    /// Conversations of this kind can't do it.
+    KindDoesNotAllow,
+    /// Unsent work would be lost, and the app did not say that it may be.
+    UnsentWork,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ConversationLeft => "the conversation takes no messages of this client",
+            Self::OnItsWay => "it is on its way",
+            Self::HasNotFailed => "it has not failed",
+            Self::NotYours => "it is another client's",
+            Self::Recalled => "the message was recalled",
+            Self::ReadMark => "a read mark can't be taken back",
+            Self::KindDoesNotAllow => "conversations of this kind can't do it",
+            Self::UnsentWork => "there is unsent work",
+        })
+    }
+}
+
+/// Why a store takes no writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+pub enum StoreTrouble {
+    /// The disk is full, or the app has used its share of it.
+    DiskFull,
+    /// The folder can't be written: its rights or its file system do not allow it.
+    ReadOnly,
+    /// The device failed, what it holds is damaged, or the store is not open.
+    Device,
+}
+
+impl StoreTrouble {
+    /// The sort of what the operating system said.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        use io::ErrorKind;
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::DiskFull,
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => Self::ReadOnly,
+            _ => Self::Device,
+        }
+    }
+}
+
+#[uniffi::export]
 impl SampanError {
     /// Whether the same call may succeed later without a change by the app.
     #[must_use]
-    pub const fn is_retryable(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::NotConnected
             | Self::TimedOut
+            | Self::OutboxFull { .. }
             | Self::StoreUnavailable { .. }
             | Self::NoResources { .. } => true,
+            Self::Refused { refusal, .. } => refusal.is_retryable(),
             Self::InvalidArgument { .. }
+            | Self::TooLarge { .. }
+            | Self::NotPossible { .. }
             | Self::NotFound { .. }
-            | Self::Refused { .. }
             | Self::StoreInUse { .. }
             | Self::StoreTooNew { .. }
             | Self::WrongKey
             | Self::Callback { .. }
-            | Self::Closed
+            | Self::SignedOut
+            | Self::ShutDown
+            | Self::ViewEnded
             | Self::TagMismatch
             | Self::Internal { .. } => false,
+        }
+    }
+}
+
+impl SampanError {
+    /// The sort of trouble that keeps a store from working.
+    pub(crate) const fn trouble(&self) -> StoreTrouble {
+        match self {
+            Self::StoreUnavailable { trouble, .. } => *trouble,
+            _ => StoreTrouble::Device,
+        }
+    }
+
+    /// The service's no, with its number and the name of that.
+    pub(crate) fn refused(code: i32, reason: impl Into<String>) -> Self {
+        Self::Refused {
+            refusal: Refusal::of_code(code),
+            code,
+            reason: reason.into(),
         }
     }
 }
@@ -155,6 +304,22 @@ mod tests {
             "invalid argument: a client id must be 1 to 64 characters long, got 0"
         );
         assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn a_full_outbox_and_a_rate_limit_may_be_tried_again_and_a_left_conversation_not() {
+        let full = SampanError::OutboxFull { max: Count(9) };
+        assert!(full.is_retryable());
+        assert!(SampanError::refused(4116, "").is_retryable());
+        assert!(!SampanError::refused(4401, "").is_retryable());
+        let left = SampanError::NotPossible {
+            obstacle: Obstacle::ConversationLeft,
+        };
+        assert!(!left.is_retryable());
+        assert_eq!(
+            left.to_string(),
+            "not possible now: the conversation takes no messages of this client"
+        );
     }
 
     #[test]

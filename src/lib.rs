@@ -40,22 +40,25 @@ pub use api::LegacyWatch;
 pub use api::{
     Client, ClientOptions, Conversation, ConversationList, ConversationsCursor, ConversationsPage,
     CreatedConversation, Engine, EventFeed, EventObserver, EventSubscription, ExtensionInbox,
-    FetchedHistory, GapEdge, LogLevel, LogRecord, LogSink, OutboxList, PageItem, SentMessage,
-    Signer, Timeline, TimelineGap, TimelinePage, TimelinePlace, library_version, set_log_sink,
+    FetchedHistory, GapEdge, LogLevel, LogRecord, LogSink, Loss, OpenReport, OutboxList, PageItem,
+    SentMessage, Signer, Timeline, TimelineGap, TimelinePage, TimelinePlace, library_version,
+    set_log_sink,
 };
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
     TrustedRoots,
 };
-pub use error::SampanError;
-pub use model::{LocalData, NetworkChange, OperationSignature, OtherDevice, SigningRequest};
+pub use error::{Obstacle, SampanError, StoreTrouble, Subject};
+pub use model::{
+    LocalData, NetworkChange, OperationSignature, OtherDevice, Refusal, SigningRequest,
+};
 pub use runtime::{EventBatch, EventStream, InboxReport};
 #[cfg(feature = "import-legacy")]
 pub use runtime::{
     LegacyCounts, LegacyKind, LegacyLeft, LegacyProgress, LegacyReason, LegacyReport, LegacyScope,
     LegacySource,
 };
-pub use store::{OpenReport, SetAside, StorageUsage};
+pub use store::StorageUsage;
 pub use views::{
     Blocker, ClientState, ContentKind, ConversationFilter, ConversationOrder, ConversationRow,
     Delivery, FillFailure, FillState, LastMessage, LinkState, ListEdit, ListOptions, ListUpdate,

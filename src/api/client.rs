@@ -11,17 +11,18 @@ use crate::model::{
 use crate::runtime::{
     ClientCore, EventStream, Feed, InboxReport, LiveList, LiveOutbox, OpenOptions, Runtime, Scope,
 };
-use crate::store::{OpenReport, StorageUsage, Store, StoreKey};
+use crate::store::{StorageUsage, Store, StoreKey};
 use crate::sync::{
     Call, CreateConversation, DiscardEntry, FetchConversations, Focus, RetryEntry, SignIn,
 };
 use crate::views::{ClientState, ListOptions, UnreadSummary, Version};
-use crate::{SampanError, Secret};
+use crate::{SampanError, Secret, Subject};
 
 use super::conversation::Conversation;
 use super::conversation_list::ConversationList;
 use super::event_feed::EventFeed;
 use super::observer::{EventObserver, EventSubscription, Signer, signer_of};
+use super::open_report::OpenReport;
 use super::outbox_list::OutboxList;
 use super::views::{ConversationsCursor, ConversationsPage};
 
@@ -160,7 +161,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `Closed` after signing out and after `shutdown`.
+    /// `SignedOut`, `ShutDown`.
     #[uniffi::method(default(other_device = None))]
     pub fn go_online(&self, other_device: Option<OtherDevice>) -> Result<(), SampanError> {
         let mode = match other_device.unwrap_or_default() {
@@ -175,7 +176,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `Closed` after signing out and after `shutdown`.
+    /// `SignedOut`, `ShutDown`.
     pub fn go_offline(&self) -> Result<(), SampanError> {
         self.runtime.go_offline(&self.core)
     }
@@ -192,7 +193,7 @@ impl Client {
     /// # Errors
     ///
     /// `Refused` when the session ended, with the service's code (4111 for a conflict, 4115 when the
-    /// operator removed the client); `NotConnected` when the client is to be offline; `Closed`.
+    /// operator removed the client); `NotConnected` when the client is to be offline; `SignedOut`, `ShutDown`.
     pub async fn wait_online(&self) -> Result<(), SampanError> {
         let online = self.runtime.wait_online(&self.core);
         self.runtime.outside(online).await
@@ -233,7 +234,7 @@ impl Client {
     /// What opening the store found and did: damage that was set aside, and what was saved.
     #[must_use]
     pub fn open_report(&self) -> OpenReport {
-        self.core.store.report()
+        self.core.store.report().into()
     }
 
     /// Changes the key of the store on this device: both are 64 hexadecimal digits. Durable on
@@ -244,7 +245,7 @@ impl Client {
     ///
     /// `WrongKey` when `old` is not the key, or the store has none; `InvalidArgument` for what is no
     /// key; `StoreUnavailable` when it could not be written: keep both keys then, one of the two
-    /// opens the store. `Closed`.
+    /// opens the store. `SignedOut`, `ShutDown`.
     pub async fn change_store_key(&self, old: Secret, new: Secret) -> Result<(), SampanError> {
         let (old, new) = (store_key(old.reveal())?, store_key(new.reveal())?);
         let mailbox = self.runtime.mailbox();
@@ -256,7 +257,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
     pub async fn storage_usage(&self) -> Result<StorageUsage, SampanError> {
         self.read(|store| Ok(store.usage()?)).await
     }
@@ -268,7 +269,7 @@ impl Client {
     /// # Errors
     ///
     /// `StoreUnavailable` when there is no room for it, while the store takes no writes, or when the
-    /// app goes to the background before it is done: nothing is lost then. `Closed`.
+    /// app goes to the background before it is done: nothing is lost then. `SignedOut`, `ShutDown`.
     pub async fn compact(&self) -> Result<(), SampanError> {
         self.runtime.mailbox().compact(&self.core.id).await
     }
@@ -280,7 +281,7 @@ impl Client {
     /// # Errors
     ///
     /// `StoreUnavailable` when the folder can't be read, or while the store takes no writes: what
-    /// was left stays, and is taken when it does again. `Closed`.
+    /// was left stays, and is taken when it does again. `SignedOut`, `ShutDown`.
     pub async fn import_inbox(&self) -> Result<InboxReport, SampanError> {
         self.runtime.mailbox().import(&self.core.id).await
     }
@@ -293,13 +294,13 @@ impl Client {
     }
 
     /// Signs out: closes the session and the store. Every later call on this client and its
-    /// conversations fails with `Closed`; `Engine.client` opens it anew. The service is told where the
+    /// conversations fails with `SignedOut`; `Engine.client` opens it anew. The service is told where the
     /// line is good, and not waited for. Once begun it is carried to its end, also when the call is
     /// cancelled; the same call again joins it.
     ///
     /// # Errors
     ///
-    /// `Closed` when it is signed out already; `StoreUnavailable` when its data could not be removed.
+    /// `SignedOut` when it is signed out already; `StoreUnavailable` when its data could not be removed.
     pub async fn sign_out(&self, data: LocalData) -> Result<(), SampanError> {
         self.runtime.close_client(&self.core, data).await
     }
@@ -309,7 +310,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for what the service would refuse; `StoreUnavailable`; `Closed`.
+    /// `InvalidArgument` for what the service would refuse; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn create_conversation(
         &self,
         conversation: NewConversation,
@@ -333,7 +334,7 @@ impl Client {
             Ok(self.handle(id))
         } else {
             Err(SampanError::NotFound {
-                what: "the conversation".to_owned(),
+                what: Subject::Conversation,
             })
         }
     }
@@ -351,7 +352,7 @@ impl Client {
         let fetched = self.request(FetchConversations { conversations }).await?;
         let found = fetched.found.into_iter().next();
         let id = found.ok_or_else(|| SampanError::NotFound {
-            what: "the conversation".to_owned(),
+            what: Subject::Conversation,
         })?;
         Ok(self.handle(id))
     }
@@ -361,7 +362,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
     pub async fn conversations(
         &self,
         after: Option<ConversationsCursor>,
@@ -385,7 +386,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
     #[uniffi::method(default(options = None))]
     pub async fn conversation_list(
         &self,
@@ -400,7 +401,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `Closed`.
+    /// `SignedOut`, `ShutDown`.
     pub async fn unread_totals(&self) -> Result<UnreadSummary, SampanError> {
         self.read(|store| Ok(store.snapshot().unread_totals().into()))
             .await
@@ -410,7 +411,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
     pub async fn outbox(&self) -> Result<Vec<OutboxEntry>, SampanError> {
         self.read(|store| {
             let snapshot = store.snapshot();
@@ -447,7 +448,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `NotFound`; `InvalidArgument` when it has not failed; `StoreUnavailable`; `Closed`.
+    /// `NotFound`; `NotPossible` when it has not failed; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn retry(&self, entry: OutboxEntryId) -> Result<(), SampanError> {
         self.request(RetryEntry { entry }).await.map(|_| ())
     }
@@ -457,7 +458,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `NotFound`; `InvalidArgument` when it is on its way; `StoreUnavailable`; `Closed`.
+    /// `NotFound`; `NotPossible` when it is on its way, or a read mark; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn discard(&self, entry: OutboxEntryId) -> Result<(), SampanError> {
         self.request(DiscardEntry { entry }).await.map(|_| ())
     }
@@ -466,7 +467,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `NotFound`; `Closed`.
+    /// `NotFound`; `SignedOut`, `ShutDown`.
     pub async fn focus(&self, conversation: Option<ConversationId>) -> Result<(), SampanError> {
         self.request(Focus { conversation }).await.map(|_| ())
     }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::SampanError;
 use crate::model::{
     ConversationId, ConversationInfo, Discarded, LocalId, Message, MessageContent, MessageKey,
     NewMessage, OutboxEntryId, Timestamp,
@@ -16,6 +15,7 @@ use crate::sync::{
     RetryMessage, SendMessage,
 };
 use crate::views::TimelineOptions;
+use crate::{SampanError, Subject};
 
 use super::timeline::Timeline;
 use super::views::{TimelineGap, TimelinePage, TimelinePlace};
@@ -129,7 +129,7 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `Closed`.
+    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn info(&self) -> Result<ConversationInfo, SampanError> {
         self.read(|snapshot, number| snapshot.info(number)?.ok_or_else(gone))
             .await
@@ -139,8 +139,8 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` when the message is too large, the conversation takes none, or the outbox is
-    /// full; `StoreUnavailable` when it can't be made durable now; `NotFound`; `Closed`.
+    /// `TooLarge`; `OutboxFull`; `NotPossible` when the client left the conversation;
+    /// `StoreUnavailable` when it can't be made durable now; `NotFound`; `SignedOut`, `ShutDown`.
     pub async fn send_text(&self, text: String) -> Result<SentMessage, SampanError> {
         self.send(NewMessage::text(text)).await
     }
@@ -256,7 +256,7 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `Closed`.
+    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     #[uniffi::method(default(options = None))]
     pub async fn timeline(
         &self,
@@ -272,7 +272,7 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `Closed`.
+    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn page(
         &self,
         before: Option<TimelinePlace>,
@@ -309,7 +309,7 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `Closed`.
+    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn fetch_older(&self, limit: u32) -> Result<FetchedHistory, SampanError> {
         let before = self.read(|snapshot, number| {
             let row = snapshot.conversation(number)?.ok_or_else(gone)?;
@@ -341,7 +341,7 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the mark can't be made durable now; `NotFound`; `Closed`.
+    /// `StoreUnavailable` when the mark can't be made durable now; `NotFound`; `SignedOut`, `ShutDown`.
     pub async fn mark_read(&self) -> Result<(), SampanError> {
         self.mark(None).await
     }
@@ -360,7 +360,7 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `Closed`.
+    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn fetch_receipts(&self) -> Result<(), SampanError> {
         let conversation = self.id.clone();
         self.request(FetchReceipts { conversation })
@@ -372,12 +372,12 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotFound`; `StoreUnavailable`; `Closed`.
+    /// `NotFound`; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn message_by_local_id(&self, id: LocalId) -> Result<Message, SampanError> {
         self.read(move |snapshot, _| {
             let message = snapshot.message_by_local_id(&id)?;
             message.ok_or_else(|| SampanError::NotFound {
-                what: "the message".to_owned(),
+                what: Subject::Message,
             })
         })
         .await
@@ -397,6 +397,6 @@ impl Conversation {
 
 fn gone() -> SampanError {
     SampanError::NotFound {
-        what: "the conversation".to_owned(),
+        what: Subject::Conversation,
     }
 }

@@ -48,7 +48,7 @@ impl ConversationList {
     ///
     /// # Errors
     ///
-    /// `Closed` when the view has ended.
+    /// `ViewEnded`.
     #[uniffi::method(default(limit = 50))]
     pub async fn load_more(&self, limit: u32) -> Result<Count, SampanError> {
         self.live.load_more(limit).await

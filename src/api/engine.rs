@@ -80,7 +80,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Closed` after `shutdown`.
+    /// `ShutDown` after `shutdown`.
     pub async fn local_accounts(&self) -> Result<Vec<ClientId>, SampanError> {
         self.runtime.local_accounts().await
     }
@@ -116,7 +116,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Closed` after `shutdown`.
+    /// `ShutDown` after `shutdown`.
     pub async fn network_changed(&self, change: NetworkChange) -> Result<(), SampanError> {
         self.runtime.mailbox().network(change).await
     }
@@ -131,7 +131,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Closed` after `shutdown`.
+    /// `ShutDown` after `shutdown`.
     pub async fn pause(&self) -> Result<(), SampanError> {
         self.runtime.mailbox().pause().await
     }
@@ -142,17 +142,17 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Closed` after `shutdown`.
+    /// `ShutDown` after `shutdown`.
     pub async fn resume(&self) -> Result<(), SampanError> {
         self.runtime.mailbox().resume().await
     }
 
     /// Stops everything. On return the connection and all stores are closed and observers have been
-    /// given their last events to deliver; every later call fails with `Closed`.
+    /// given their last events to deliver; every later call fails with `ShutDown`.
     ///
     /// # Errors
     ///
-    /// `Closed` when it was shut down before.
+    /// `ShutDown` when it was shut down before.
     pub async fn shutdown(&self) -> Result<(), SampanError> {
         self.runtime.shutdown().await
     }

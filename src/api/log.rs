@@ -205,7 +205,7 @@ mod tests {
             if let Some(leave) = &self.leave {
                 let _ = leave.lock().unwrap().recv();
             }
-            Err(SampanError::Closed)
+            Err(SampanError::ShutDown)
         }
     }
 

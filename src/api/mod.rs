@@ -18,6 +18,7 @@
 //! | `inbox.rs` | [`ExtensionInbox`]: what an extension of the app leaves |
 //! | `legacy.rs` | [`Client::import_legacy`]: the caches of older SDKs; with the feature `import-legacy` |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`EventSubscription`] |
+//! | `open_report.rs` | [`OpenReport`]: what opening a store found |
 //! | `views.rs` | what reads answer: pages and their items |
 //! | `log.rs` | [`LogSink`] |
 //!
@@ -40,6 +41,7 @@ mod inbox;
 mod legacy;
 mod log;
 mod observer;
+mod open_report;
 mod outbox_list;
 mod timeline;
 mod views;
@@ -54,6 +56,7 @@ pub use inbox::ExtensionInbox;
 pub use legacy::LegacyWatch;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use observer::{EventObserver, EventSubscription, Signer};
+pub use open_report::{Loss, OpenReport};
 pub use outbox_list::OutboxList;
 pub use timeline::Timeline;
 pub use views::{

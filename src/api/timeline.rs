@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::SampanError;
 use crate::model::ItemKey;
 use crate::runtime::LiveTimeline;
 use crate::views::{
     FillFailure, FillState, Loaded, Side, TimelineEdge, TimelineStart, TimelineUpdate, Version,
 };
+use crate::{SampanError, Subject};
 
 /// A live window over one conversation's messages, unsent ones included.
 ///
@@ -55,7 +55,7 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// `Closed` when the view has ended.
+    /// `ViewEnded`.
     #[uniffi::method(default(limit = 50))]
     pub async fn load_older(&self, limit: u32) -> Result<Loaded, SampanError> {
         self.load(Side::Older, limit).await
@@ -66,7 +66,7 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// `Closed` when the view has ended.
+    /// `ViewEnded`.
     #[uniffi::method(default(limit = 50))]
     pub async fn load_newer(&self, limit: u32) -> Result<Loaded, SampanError> {
         self.load(Side::Newer, limit).await
@@ -77,15 +77,13 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// `TimedOut`, `Refused`; `StoreUnavailable`; `NotFound` when the window has no such gap; `Closed`
-    /// when the view has ended.
+    /// `TimedOut`, `Refused`; `StoreUnavailable`; `NotFound` when the window has no such gap;
+    /// `ViewEnded`.
     pub async fn fill(&self, gap: ItemKey) -> Result<Loaded, SampanError> {
         let side = self
             .live
             .gap_of(&gap)
-            .ok_or_else(|| SampanError::NotFound {
-                what: "the gap".to_owned(),
-            })?;
+            .ok_or_else(|| SampanError::NotFound { what: Subject::Gap })?;
         self.live.load(side, 100).await?.map_err(failed)
     }
 
@@ -94,7 +92,7 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// `Closed` when the view has ended.
+    /// `ViewEnded`.
     #[expect(
         clippy::unused_async,
         reason = "an app awaits it like the loads, and it may come to read one day"
@@ -138,7 +136,15 @@ impl Timeline {
 fn failed(failure: FillFailure) -> SampanError {
     match failure {
         FillFailure::TimedOut => SampanError::TimedOut,
-        FillFailure::Refused { code, reason } => SampanError::Refused { code, reason },
-        FillFailure::Store { reason } => SampanError::StoreUnavailable { reason },
+        FillFailure::Refused {
+            refusal,
+            code,
+            reason,
+        } => SampanError::Refused {
+            refusal,
+            code,
+            reason,
+        },
+        FillFailure::Store { trouble, reason } => SampanError::StoreUnavailable { trouble, reason },
     }
 }

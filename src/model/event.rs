@@ -5,6 +5,8 @@ use super::{
     Message, MessageId, OutboxEntry, OutboxEntryId, SessionState,
 };
 
+use crate::StoreTrouble;
+
 /// The number of a commit in one client's store: it grows by one with each commit.
 ///
 /// Events name the commit they come from; a read that shows a later number shows their effect.
@@ -167,6 +169,8 @@ pub enum StoreHealth {
     /// It can only be read: the disk is full, the folder is not writable, or the device failed.
     /// Sampan probes with growing pauses and goes on by itself when writing works again.
     ReadOnly {
+        /// The sort of trouble.
+        trouble: StoreTrouble,
         /// What the operating system said.
         reason: String,
     },

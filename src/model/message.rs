@@ -1,6 +1,8 @@
 //! A message: who said what, where and when, and how far it got.
 
-use super::{ClientId, ConversationId, LocalId, MessageContent, MessageId, MessageRef, Timestamp};
+use super::{
+    ClientId, ConversationId, LocalId, MessageContent, MessageId, MessageRef, Refusal, Timestamp,
+};
 
 /// One message of a conversation, as an app shows it.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
@@ -91,8 +93,10 @@ pub enum PendingChange {
 pub enum SendFailure {
     /// The service refused it; the codes are in `docs/wire.md`.
     Refused {
+        /// The sort of refusal.
+        refusal: Refusal,
         /// The service's number.
-        code: u16,
+        code: i32,
         /// The service's name of the number, or the app's hook's words.
         reason: String,
     },
@@ -108,6 +112,18 @@ pub enum SendFailure {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl SendFailure {
+    /// The service's no, with its number and the name of that.
+    #[must_use]
+    pub fn refused(code: i32, reason: impl Into<String>) -> Self {
+        Self::Refused {
+            refusal: Refusal::of_code(code),
+            code,
+            reason: reason.into(),
+        }
+    }
 }
 
 /// Who a message calls by name.

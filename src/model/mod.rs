@@ -14,6 +14,7 @@
 //! | `conversation.rs` | conversations and their kinds |
 //! | `message.rs`, `content.rs` | messages, what they say, how far they got |
 //! | `receipt.rs` | delivery and read marks, unread counts |
+//! | `refusal.rs` | why the service said no |
 //! | `operation.rs` | what the app's own server allows by signing it |
 //! | `outgoing.rs` | what an app asks to make and to send |
 //! | `outbox.rs` | unsent work, as an app sees it |
@@ -32,6 +33,7 @@ mod operation;
 mod outbox;
 mod outgoing;
 mod receipt;
+mod refusal;
 mod session;
 mod time;
 
@@ -49,6 +51,7 @@ pub use operation::{OperationSignature, SigningRequest};
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState, ServiceRefusal};
 pub use outgoing::{Discarded, NewConversation, NewMessage, Uniqueness};
 pub use receipt::{Receipt, Unread};
+pub use refusal::Refusal;
 pub use session::{
     ConnectionFailure, ConnectionState, LocalData, NetworkChange, OtherDevice, SessionEnd,
     SessionState,

@@ -1,6 +1,6 @@
 //! The outbox as an app sees it: what is not acknowledged yet.
 
-use super::{ConversationId, LocalId, SendFailure, Timestamp};
+use super::{ConversationId, LocalId, Refusal, SendFailure, Timestamp};
 
 /// One unsent piece of work.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
@@ -24,8 +24,10 @@ pub struct OutboxEntry {
 /// What the service said when it refused something for the time being.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct ServiceRefusal {
+    /// The sort of refusal.
+    pub refusal: Refusal,
     /// The service's number, listed in `docs/wire.md`.
-    pub code: u16,
+    pub code: i32,
     /// The service's name of the number.
     pub reason: String,
 }

@@ -98,7 +98,7 @@ pub enum SessionEnd {
     /// The service refuses this client or app; trying again won't help.
     Refused {
         /// The service's number, listed in `docs/wire.md`.
-        code: u16,
+        code: i32,
         /// The service's name of the number.
         reason: String,
     },
@@ -107,7 +107,7 @@ pub enum SessionEnd {
 impl SessionEnd {
     /// The service's number, listed in `docs/wire.md`.
     #[must_use]
-    pub const fn code(&self) -> u16 {
+    pub const fn code(&self) -> i32 {
         match self {
             Self::Conflict => 4111,
             Self::Kicked { .. } => 4115,

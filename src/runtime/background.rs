@@ -232,6 +232,7 @@ impl BackgroundClient {
             let _ = done.send(Err(error.clone()));
         }
         let health = StoreHealth::ReadOnly {
+            trouble: error.trouble(),
             reason: error.to_string(),
         };
         self.parts.core.board.health.send_replace(health.clone());

@@ -24,6 +24,6 @@ pub(super) fn blocking<T: Send + 'static>(
     }));
     async move {
         started?;
-        outcome.await.unwrap_or(Err(SampanError::Closed))
+        outcome.await.unwrap_or(Err(SampanError::ShutDown))
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::inbox::InboxReport;
 use super::online_wish::OnlineWish;
+use crate::SampanError;
 use crate::model::{ConnectionFailure, ConnectionState, SessionState, StoreHealth, Timestamp};
 use crate::views::{Holds, SyncState};
 
@@ -26,6 +27,15 @@ impl EngineBoard {
     /// Whether the loop has ended: nothing is answered any more.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Why a client takes no calls any more.
+    pub(super) fn ended(&self) -> SampanError {
+        if self.is_over() {
+            SampanError::ShutDown
+        } else {
+            SampanError::SignedOut
+        }
     }
 
     pub(super) fn set_over(&self) {

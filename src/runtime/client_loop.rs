@@ -159,15 +159,16 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
             wishes: setup.wishes,
             telling: Telling::default(),
             phase: ClientPhase::Failed(Failed {
-                reason: SampanError::Closed,
+                reason: SampanError::ShutDown,
                 pause: PROBES.first,
                 probe_at: now.elapsed,
             }),
         };
         match this.store.health() {
             StoreHealth::Good => this.rebuild(now, randomness),
-            StoreHealth::ReadOnly { reason } => {
-                this.set_failed(now, SampanError::StoreUnavailable { reason }, PROBES.first);
+            StoreHealth::ReadOnly { trouble, reason } => {
+                let failed = SampanError::StoreUnavailable { trouble, reason };
+                this.set_failed(now, failed, PROBES.first);
             }
         }
         this
@@ -503,8 +504,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
             ..AfterCommit::default()
         };
         self.set_failed(now, reason, PROBES.first);
-        let reason = error.to_string();
-        self.set_health(StoreHealth::ReadOnly { reason }, &mut after);
+        self.set_health(error.health(), &mut after);
         let session = match self.wishes.online {
             Some(_) => SessionState::Opening,
             None => SessionState::Closed,

@@ -30,7 +30,7 @@ use super::store_handle::{OpenStore, Opener, StoreHandle};
 use super::{client_folders, clock};
 use crate::model::ClientId;
 use crate::model::LocalData;
-use crate::store::{Store, StoreOptions};
+use crate::store::{Store, StoreError, StoreOptions};
 use crate::threads::Threads;
 use crate::{Config, SampanError};
 
@@ -215,7 +215,7 @@ impl Clients {
                 true
             }
             _ => {
-                tell(done, Err(SampanError::Closed));
+                tell(done, Err(SampanError::SignedOut));
                 false
             }
         }
@@ -315,9 +315,7 @@ impl Clients {
                 .map(|folder| client_folders::wipe(folder))
                 .collect();
             let outcome: Result<(), _> = outcomes.into_iter().collect();
-            outcome.map_err(|error| SampanError::StoreUnavailable {
-                reason: error.to_string(),
-            })
+            outcome.map_err(|error| StoreError::io("removing a client's data", &error).into())
         });
         self.tasks
             .spawn(async move { FinishedTask::Closed(id, wiped.await) });

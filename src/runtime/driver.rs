@@ -40,7 +40,7 @@ use crate::sync::link::{LinkInput, LinkOptions};
 use crate::threads::Threads;
 use crate::views::SyncState;
 use crate::wire::{self, Encoding, Subprotocol};
-use crate::{Config, OfflineMode, PayloadEncoding, SampanError};
+use crate::{Config, OfflineMode, PayloadEncoding, SampanError, StoreTrouble};
 
 /// How many inputs are taken before all that follows from them is carried out, and how many calls
 /// meanwhile.
@@ -516,6 +516,7 @@ impl Driver {
             if let Some(mut parts) = self.turns.ports_mut().clients.remove(&client) {
                 parts.wishes = wishes;
                 parts.tell_compacted(&Err(SampanError::StoreUnavailable {
+                    trouble: StoreTrouble::Device,
                     reason: "the app went to the background".to_owned(),
                 }));
                 parts.core.store.shut();
@@ -636,8 +637,9 @@ mod tests {
         };
         let config = Config::new(AppId::new("app").unwrap(), "key", server, "/nowhere");
         let (transport, _peer) = MemoryTransport::pair();
-        let (_mailbox, waiting) = Mailbox::new(Callers::inline());
         let outward = Outward::new(Callers::inline());
+        let board = Arc::clone(&outward.board);
+        let (_mailbox, waiting) = Mailbox::new(Callers::inline(), board);
         let files = Threads::new("files", 1);
         let mut driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
         let ann = ClientId::new("ann").unwrap();

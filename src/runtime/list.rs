@@ -68,10 +68,10 @@ impl LiveList {
     ///
     /// # Errors
     ///
-    /// [`SampanError::Closed`] when the view has ended.
+    /// [`SampanError::ViewEnded`] when the view has ended.
     pub(crate) async fn load_more(self: &Arc<Self>, limit: u32) -> Result<Count, SampanError> {
         if self.live.is_over() {
-            return Err(SampanError::Closed);
+            return Err(SampanError::ViewEnded);
         }
         let before = {
             let mut view = self.view();

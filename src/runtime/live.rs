@@ -149,7 +149,7 @@ impl Live {
     pub(super) async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
         let both = (self.runtime.upgrade(), self.client.upgrade());
         let (Some(runtime), Some(client)) = both else {
-            return Err(SampanError::Closed);
+            return Err(SampanError::ViewEnded);
         };
         runtime.mailbox.request(&client.id, call).await
     }

@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::board::EngineBoard;
 use super::callers::{Answer, Callers};
 use super::client_parts::{ClientCore, OpenOptions};
 use super::inbox::InboxReport;
@@ -150,12 +151,21 @@ impl Command {
 pub(crate) struct Mailbox {
     sender: mpsc::Sender<Command>,
     callers: Callers,
+    board: Arc<EngineBoard>,
 }
 
 impl Mailbox {
-    pub(super) fn new(callers: Callers) -> (Self, mpsc::Receiver<Command>) {
+    pub(super) fn new(
+        callers: Callers,
+        board: Arc<EngineBoard>,
+    ) -> (Self, mpsc::Receiver<Command>) {
         let (sender, receiver) = mpsc::channel(MAILBOX_MAX);
-        (Self { sender, callers }, receiver)
+        let mailbox = Self {
+            sender,
+            callers,
+            board,
+        };
+        (mailbox, receiver)
     }
 
     /// Hands a call to a client's machine and waits for the call's answer.
@@ -277,7 +287,7 @@ impl Mailbox {
     fn post(&self, tasks: &Handle, command: Command) -> Result<(), SampanError> {
         match self.sender.try_send(command) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Closed(_)) => Err(SampanError::Closed),
+            Err(TrySendError::Closed(_)) => Err(SampanError::ShutDown),
             Err(TrySendError::Full(command)) => {
                 let sender = self.sender.clone();
                 let work = async move {
@@ -292,7 +302,7 @@ impl Mailbox {
 
     async fn tell(&self, command: Command) -> Result<(), SampanError> {
         let told = self.callers.outside(self.sender.send(command)).await;
-        told.map_err(|_| SampanError::Closed)
+        told.map_err(|_| SampanError::ShutDown)
     }
 
     /// A caller that stops waiting loses the answer only: the work is in the mailbox.
@@ -300,6 +310,6 @@ impl Mailbox {
         let (done, answer) = oneshot::channel();
         self.tell(command(done)).await?;
         let answer = self.callers.outside(answer).await;
-        answer.map_err(|_| SampanError::Closed)
+        answer.map_err(|_| self.board.ended())
     }
 }

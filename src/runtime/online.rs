@@ -13,7 +13,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SampanError::Closed`].
+    /// [`SampanError::SignedOut`], [`SampanError::ShutDown`].
     pub(crate) fn go_online(
         &self,
         core: &Arc<ClientCore>,
@@ -34,7 +34,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SampanError::Closed`].
+    /// [`SampanError::SignedOut`], [`SampanError::ShutDown`].
     pub(crate) fn go_offline(&self, core: &Arc<ClientCore>) -> Result<(), SampanError> {
         self.wish(core, None)?;
         core.board.session.send_modify(|state| {
@@ -61,7 +61,7 @@ impl Runtime {
         let mut session = core.board.watch_session();
         loop {
             if core.store.is_closed() {
-                return Err(SampanError::Closed);
+                return Err(self.board.ended());
             }
             let state = session.borrow_and_update().clone();
             match state {
@@ -72,13 +72,13 @@ impl Runtime {
                 }
                 SessionState::Closed | SessionState::Opening => {}
             }
-            session.changed().await.map_err(|_| SampanError::Closed)?;
+            session.changed().await.map_err(|_| self.board.ended())?;
         }
     }
 
     fn wish(&self, core: &ClientCore, online: Option<SignIn>) -> Result<(), SampanError> {
         if core.store.is_closed() {
-            return Err(SampanError::Closed);
+            return Err(self.board.ended());
         }
         core.board.wish.say(online);
         Ok(())
@@ -86,8 +86,5 @@ impl Runtime {
 }
 
 fn refused(end: &SessionEnd) -> SampanError {
-    SampanError::Refused {
-        code: end.code(),
-        reason: end.reason().to_owned(),
-    }
+    SampanError::refused(end.code(), end.reason())
 }

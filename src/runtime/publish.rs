@@ -353,7 +353,7 @@ mod tests {
             seen.send(events.len()).unwrap();
             match events.len() {
                 1 => panic!("the app is broken"),
-                2 => Err(SampanError::Closed),
+                2 => Err(SampanError::ShutDown),
                 _ => Ok(()),
             }
         })

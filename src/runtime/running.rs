@@ -62,9 +62,9 @@ impl Runtime {
         transport: Arc<dyn Transport>,
     ) -> Result<Arc<Self>, SampanError> {
         let callers = Callers::start()?;
-        let (mailbox, waiting) = Mailbox::new(callers.clone());
         let outward = Outward::new(callers.clone());
         let (publisher, board) = (outward.publisher.clone(), Arc::clone(&outward.board));
+        let (mailbox, waiting) = Mailbox::new(callers.clone(), Arc::clone(&board));
         let files = Threads::new("sampan-files", FILE_THREADS_MAX);
         let driver = Driver::new(config.clone(), transport, waiting, outward.clone(), files);
         let tasks = start_loop(driver, outward)?;
@@ -113,7 +113,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SampanError::Closed`] when it is gone already; [`SampanError::StoreUnavailable`] when its
+    /// [`SampanError::SignedOut`] when it is gone already; [`SampanError::StoreUnavailable`] when its
     /// data could not be removed.
     pub(crate) async fn close_client(
         &self,
@@ -126,7 +126,7 @@ impl Runtime {
     /// The clients that have a store under the root.
     pub(crate) async fn local_accounts(&self) -> Result<Vec<ClientId>, SampanError> {
         if self.board.is_over() {
-            return Err(SampanError::Closed);
+            return Err(SampanError::ShutDown);
         }
         let root = self.config.store_root.clone();
         let app = self.config.app_id.clone();
@@ -151,7 +151,7 @@ impl Runtime {
                 Ok(access) => {
                     return self.reading(move || read(access.store())).await;
                 }
-                Err(NotOpen::Closed) => return Err(SampanError::Closed),
+                Err(NotOpen::Closed) => return Err(self.board.ended()),
                 Err(NotOpen::Shut) => self.mailbox.wake(&core.id).await?,
             }
         }
@@ -207,5 +207,5 @@ fn start_loop(driver: Driver, outward: Outward) -> Result<Handle, SampanError> {
         .spawn(run)
         .map_err(|_| NoThread)?;
     // The thread says one of the two at once.
-    has_begun.recv().unwrap_or(Err(SampanError::Closed))
+    has_begun.recv().unwrap_or(Err(SampanError::ShutDown))
 }

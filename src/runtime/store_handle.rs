@@ -99,7 +99,7 @@ impl StoreHandle {
     pub(super) fn open(self: &Arc<Self>) -> Result<OpenStore, SampanError> {
         let store_use = self.enter();
         if self.is_closed() {
-            return Err(SampanError::Closed);
+            return Err(SampanError::SignedOut);
         }
         let Opened {
             store,
@@ -109,7 +109,7 @@ impl StoreHandle {
         self.note(report);
         let mut state = self.state();
         if matches!(*state, HandleState::Closed) {
-            return Err(SampanError::Closed);
+            return Err(SampanError::SignedOut);
         }
         *state = HandleState::Open(store.clone());
         drop(state);
@@ -278,7 +278,7 @@ mod tests {
         let opening = handle.announce();
         handle.close();
         assert_eq!(handle.freed().now_or_never(), None);
-        assert_eq!(handle.open().err(), Some(SampanError::Closed));
+        assert_eq!(handle.open().err(), Some(SampanError::SignedOut));
         drop(opening);
         handle.freed().await;
         assert_eq!(handle.read().err(), Some(NotOpen::Closed));

@@ -54,8 +54,9 @@ impl Scene {
         };
         let config = Config::new(AppId::new("app").unwrap(), "key", server, "/nowhere");
         let (transport, peer) = MemoryTransport::pair();
-        let (mailbox, waiting) = Mailbox::new(Callers::inline());
         let outward = Outward::new(Callers::inline());
+        let board = Arc::clone(&outward.board);
+        let (mailbox, waiting) = Mailbox::new(Callers::inline(), board);
         let events = EventStream::new(outward.publisher.subscribe(Scope::Engine));
         let files = Threads::new("files", 1);
         let mut driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
@@ -215,11 +216,11 @@ async fn a_client_that_left_is_closed_and_the_others_are_not() {
     let signed_out = scene.mailbox.sign_out(&scene.core, LocalData::Keep);
     signed_out.await.unwrap();
     let refusal = scene.ask(Disconnect).await.unwrap_err();
-    assert_eq!(refusal, SampanError::Closed);
+    assert_eq!(refusal, SampanError::SignedOut);
     scene.mailbox.shutdown().await.unwrap();
     assert_eq!(
         scene.mailbox.resume().await.unwrap_err(),
-        SampanError::Closed
+        SampanError::ShutDown
     );
 }
 
@@ -360,7 +361,7 @@ async fn a_loop_that_panics_tells_everybody_who_waits_or_watches() {
     assert!(core.store.is_closed());
     assert_eq!(core.board.session(), SessionState::Closed);
     assert!(runtime.board().is_over());
-    assert_eq!(runtime.shutdown().await, Err(SampanError::Closed));
+    assert_eq!(runtime.shutdown().await, Err(SampanError::ShutDown));
     // What was open is free again.
     core.store.freed().await;
 }

@@ -17,7 +17,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::live::{self, Changes, Live, Watched};
 use super::{ClientCore, Runtime};
-use crate::SampanError;
 use crate::model::{ConversationId, ItemKey, Timestamp};
 use crate::store::{ConversationNumber, Position, Snapshot, Store, StoreError};
 use crate::sync::{FetchHistory, Focus, MarkRead};
@@ -25,6 +24,7 @@ use crate::views::{
     FillFailure, Loaded, Next, Side, TimelineOptions, TimelineStart, TimelineUpdate, TimelineView,
     Version, Wish,
 };
+use crate::{SampanError, Subject};
 
 /// What is seen is marked read at most once in this time.
 const READ_PAUSE: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ impl LiveTimeline {
             let snapshot = store.snapshot();
             let known = snapshot.number(&own.conversation)?;
             known.ok_or_else(|| SampanError::NotFound {
-                what: "the conversation".to_owned(),
+                what: Subject::Conversation,
             })?;
             Ok(own.view().refresh(&snapshot, &own.conversation, reach)?)
         };
@@ -124,14 +124,14 @@ impl LiveTimeline {
         number: u64,
     ) -> Result<Result<Loaded, FillFailure>, SampanError> {
         loop {
-            let changes = self.changes().ok_or(SampanError::Closed)?;
+            let changes = self.changes().ok_or(SampanError::ViewEnded)?;
             if self.live.is_over() {
-                return Err(SampanError::Closed);
+                return Err(SampanError::ViewEnded);
             }
             if let Some(outcome) = self.view().outcome(side, number) {
                 return Ok(outcome);
             }
-            changes.any().await.ok_or(SampanError::Closed)?;
+            changes.any().await.ok_or(SampanError::ViewEnded)?;
         }
     }
 
@@ -211,8 +211,10 @@ impl LiveTimeline {
             Some(Ok(Next::Fetch { before, limit })) => self.fetch(side, before, limit).await,
             Some(Ok(Next::Done)) => {}
             Some(Err(error)) => {
-                let reason = error.to_string();
-                let failure = FillFailure::Store { reason };
+                let failure = FillFailure::Store {
+                    trouble: error.trouble(),
+                    reason: error.to_string(),
+                };
                 self.view().answered(side, Err(failure));
             }
             // The store is shut: the load waits for it.
@@ -231,12 +233,26 @@ impl LiveTimeline {
         };
         let failure = match self.live.request(call).await {
             Ok(page) => return self.view().answered(side, Ok(page.added)),
-            Err(SampanError::NotConnected | SampanError::Closed) => {
+            Err(
+                SampanError::NotConnected
+                | SampanError::SignedOut
+                | SampanError::ShutDown
+                | SampanError::ViewEnded,
+            ) => {
                 return self.view().interrupted(side);
             }
             Err(SampanError::TimedOut) => FillFailure::TimedOut,
-            Err(SampanError::Refused { code, reason }) => FillFailure::Refused { code, reason },
+            Err(SampanError::Refused {
+                refusal,
+                code,
+                reason,
+            }) => FillFailure::Refused {
+                refusal,
+                code,
+                reason,
+            },
             Err(error) => FillFailure::Store {
+                trouble: error.trouble(),
                 reason: error.to_string(),
             },
         };

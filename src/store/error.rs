@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::SampanError;
+use crate::model::StoreHealth;
+use crate::{SampanError, StoreTrouble, Subject};
 
 /// Why a call to the store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,8 @@ pub enum StoreError {
     Io {
         /// What the store was doing.
         during: &'static str,
+        /// The sort of trouble.
+        trouble: StoreTrouble,
         /// What the operating system said.
         reason: String,
     },
@@ -43,6 +46,8 @@ pub enum StoreError {
     /// [`Writer::probe`]: crate::store::writer::Writer::probe
     #[error("the store is read-only: {reason}")]
     ReadOnly {
+        /// The sort of trouble.
+        trouble: StoreTrouble,
         /// Why writing stopped.
         reason: String,
     },
@@ -79,10 +84,38 @@ pub enum StoreError {
 
 impl StoreError {
     /// Makes an [`StoreError::Io`] of what the operating system said.
-    pub(in crate::store) fn io(during: &'static str, error: &io::Error) -> Self {
+    pub(crate) fn io(during: &'static str, error: &io::Error) -> Self {
         Self::Io {
             during,
+            trouble: StoreTrouble::of(error),
             reason: error.to_string(),
+        }
+    }
+
+    /// Makes an [`StoreError::Io`] of trouble that no operating system named.
+    pub(in crate::store) fn device(during: &'static str, reason: impl Into<String>) -> Self {
+        Self::Io {
+            during,
+            trouble: StoreTrouble::Device,
+            reason: reason.into(),
+        }
+    }
+
+    /// The sort of trouble, for a store that takes no writes because of it.
+    #[must_use]
+    pub const fn trouble(&self) -> StoreTrouble {
+        match self {
+            Self::Io { trouble, .. } | Self::ReadOnly { trouble, .. } => *trouble,
+            _ => StoreTrouble::Device,
+        }
+    }
+
+    /// The health of a store that takes no writes because of it.
+    #[must_use]
+    pub fn health(&self) -> StoreHealth {
+        StoreHealth::ReadOnly {
+            trouble: self.trouble(),
+            reason: self.to_string(),
         }
     }
 
@@ -96,24 +129,40 @@ impl From<StoreError> for SampanError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::InvalidArgument { reason } => Self::InvalidArgument { reason },
-            StoreError::TooLarge { .. } | StoreError::IdTaken => Self::InvalidArgument {
+            StoreError::TooLarge { actual, limit, .. } => Self::TooLarge {
+                limit: limit.into(),
+                actual: actual.into(),
+            },
+            StoreError::IdTaken => Self::InvalidArgument {
                 reason: error.to_string(),
             },
             StoreError::NoSuchConversation => Self::NotFound {
-                what: "the conversation".to_owned(),
+                what: Subject::Conversation,
             },
-            StoreError::Io { .. } | StoreError::InboxFull { .. } => Self::StoreUnavailable {
+            StoreError::InboxFull { max } => Self::OutboxFull { max: max.into() },
+            StoreError::Io { trouble, .. } => Self::StoreUnavailable {
+                trouble,
                 reason: error.to_string(),
             },
-            StoreError::ReadOnly { reason } => Self::StoreUnavailable { reason },
+            StoreError::ReadOnly { trouble, reason } => Self::StoreUnavailable { trouble, reason },
             StoreError::Damaged { .. } => Self::Internal {
                 reason: error.to_string(),
             },
-            StoreError::InUse { holder } => Self::StoreInUse { holder },
-            StoreError::TooNew { found, supported } => Self::StoreTooNew { found, supported },
+            StoreError::InUse { holder } => Self::StoreInUse {
+                holder: holder.map(i64::from),
+            },
+            StoreError::TooNew { found, supported } => Self::StoreTooNew {
+                found: schema(found),
+                supported: schema(supported),
+            },
             StoreError::WrongKey => Self::WrongKey,
         }
     }
+}
+
+/// The number of a schema, as an app sees it.
+fn schema(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]
@@ -123,7 +172,13 @@ mod tests {
     #[test]
     fn a_full_disk_is_a_failure_that_an_app_may_retry() {
         let full = StoreError::io("the commit", &io::Error::from(io::ErrorKind::StorageFull));
-        assert!(SampanError::from(full).is_retryable());
+        assert_eq!(full.trouble(), StoreTrouble::DiskFull);
+        let full = SampanError::from(full);
+        assert!(full.is_retryable());
+        let trouble = StoreTrouble::DiskFull;
+        assert!(
+            matches!(full, SampanError::StoreUnavailable { trouble: told, .. } if told == trouble)
+        );
         assert!(!SampanError::from(StoreError::WrongKey).is_retryable());
     }
 }

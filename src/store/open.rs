@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use crate::model::{ClientId, StoreHealth, Timestamp};
+use crate::model::{ClientId, Timestamp};
 use crate::store::disk::RealDisk;
 use crate::store::disk::identity::Identity;
 use crate::store::disk::lock::{FolderLock, FolderRight, LockRefusal, MemoryHold};
@@ -155,8 +155,8 @@ impl Foundation {
                     // Should this fail, the next open does it: the tree itself is brought forward.
                     let _ = identity.write(location.disk.as_ref());
                 }
-                let error = journal.as_ref().err().cloned();
-                report.read_only = error.map(|error| error.to_string());
+                let error = journal.as_ref().err();
+                report.health = error.map(StoreError::health).unwrap_or_default();
                 Ok(assemble(
                     owner,
                     location,
@@ -188,12 +188,7 @@ fn assemble(
     journal: Option<Journal>,
     report: OpenReport,
 ) -> Opened {
-    let health = match &report.read_only {
-        Some(reason) => StoreHealth::ReadOnly {
-            reason: reason.clone(),
-        },
-        None => StoreHealth::Good,
-    };
+    let health = report.health.clone();
     let disk = Arc::clone(&location.disk);
     let shared = Arc::new(Shared::new(owner, codec, tables, health, disk, hold));
     let store = Store {
@@ -218,7 +213,7 @@ fn degraded(
     error: &StoreError,
     mut report: OpenReport,
 ) -> Result<Opened, StoreError> {
-    report.read_only = Some(error.to_string());
+    report.health = error.health();
     let tables = location.readable(&codec)?;
     Ok(assemble(
         owner, location, identity, codec, hold, tables, None, report,

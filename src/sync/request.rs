@@ -16,7 +16,7 @@
 
 use std::marker::PhantomData;
 
-use crate::error::SampanError;
+use crate::error::{Obstacle, SampanError, Subject};
 use crate::model::{
     ConversationId, Discarded, LocalId, Message, MessageContent, MessageKey, NewConversation,
     NewMessage, OutboxEntryId, Timestamp,
@@ -404,24 +404,15 @@ pub enum RequestError {
     /// The outbox has no such entry.
     #[error("the outbox has no such entry")]
     UnknownEntry,
-    /// The entry was sent or is not failed: it can be neither cancelled nor retried now.
-    #[error("the entry is on its way")]
-    EntryOnItsWay,
     /// The message is not on this device.
     #[error("the message is not on this device")]
     UnknownMessage,
-    /// Only its sender changes a message.
-    #[error("the message is somebody else's")]
-    NotOwnMessage,
-    /// A recalled message is changed no more.
-    #[error("the message was recalled")]
-    AlreadyRecalled,
-    /// There is nothing to retry or to discard.
-    #[error("nothing of the message is unsent or has failed")]
-    NothingFailed,
-    /// The client left the conversation, or the service refused to make it.
-    #[error("the conversation takes no messages")]
-    ConversationClosed,
+    /// As things are, it can't be done.
+    #[error("not possible now: {obstacle}")]
+    NotPossible {
+        /// What is in the way.
+        obstacle: Obstacle,
+    },
     /// The message is larger than a command may be.
     #[error("the message needs {actual} bytes and {limit} are allowed")]
     TooLarge {
@@ -455,31 +446,26 @@ pub enum RequestError {
 
 impl From<RequestError> for SampanError {
     fn from(error: RequestError) -> Self {
-        let text = error.to_string();
         match error {
             RequestError::NotConnected | RequestError::Cancelled => Self::NotConnected,
             RequestError::Unanswered => Self::TimedOut,
-            RequestError::Refused { code, reason } => Self::Refused {
-                code: u16::from(code),
-                reason,
-            },
+            RequestError::Refused { code, reason } => Self::refused(code.number(), reason),
             RequestError::UnknownConversation => Self::NotFound {
-                what: "the conversation".into(),
+                what: Subject::Conversation,
             },
             RequestError::UnknownEntry => Self::NotFound {
-                what: "the outbox entry".into(),
+                what: Subject::OutboxEntry,
             },
             RequestError::UnknownMessage => Self::NotFound {
-                what: "the message".into(),
+                what: Subject::Message,
             },
-            RequestError::EntryOnItsWay
-            | RequestError::NotOwnMessage
-            | RequestError::AlreadyRecalled
-            | RequestError::NothingFailed
-            | RequestError::ConversationClosed
-            | RequestError::TooLarge { .. }
-            | RequestError::OutboxFull { .. }
-            | RequestError::InvalidArgument { .. } => Self::InvalidArgument { reason: text },
+            RequestError::NotPossible { obstacle } => Self::NotPossible { obstacle },
+            RequestError::TooLarge { limit, actual } => Self::TooLarge {
+                limit: limit.into(),
+                actual: actual.into(),
+            },
+            RequestError::OutboxFull { max } => Self::OutboxFull { max: max.into() },
+            RequestError::InvalidArgument { reason } => Self::InvalidArgument { reason },
             RequestError::Signer { reason } => Self::Callback { reason },
         }
     }

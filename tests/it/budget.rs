@@ -138,9 +138,12 @@ async fn compacting_changes_nothing_that_is_shown() {
     let all: Vec<_> = (0..=MANY).map(Some).collect();
     assert_eq!(numbers(&heard).await, all);
     ben.engine.shutdown().await.unwrap();
-    assert_eq!(ben.client.compact().await.unwrap_err(), SampanError::Closed);
+    assert_eq!(
+        ben.client.compact().await.unwrap_err(),
+        SampanError::ShutDown
+    );
     let again = Device::open(place.config("tablet"), "ben").await;
-    assert!(!again.client.open_report().found_damage());
+    assert!(!again.client.open_report().found_damage);
     let heard = again
         .client
         .conversation(heard.conversation_id())

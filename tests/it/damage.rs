@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sampan::model::{ClientId, ConversationId, StoreHealth};
-use sampan::{Conversation, PageItem};
+use sampan::{Conversation, Loss, PageItem};
 use tokio::time::timeout;
 
 use crate::place::{Device, PATIENCE, Place, id, line};
@@ -327,7 +327,7 @@ async fn whatever_happens_to_a_file_the_app_starts_with_its_unsent_work() {
             let name = format!("{way:?}-{}", file.display()).replace(['/', '\\'], "-");
             let root = scene.damaged(&name, &scene.closed, way, &file, &mut dice);
             let ann = scene.opened(&root, &what).await;
-            let told = ann.client.open_report().found_damage();
+            let told = ann.client.open_report().found_damage;
             reports += usize::from(told);
             let gone = matches!(way, Way::Zero | Way::Garbage | Way::Empty | Way::Delete);
             assert!(
@@ -374,7 +374,7 @@ async fn after_damage_the_chat_goes_on_and_history_comes_back_from_the_service()
         let what = format!("seed {seed}, {way:?} {}", file.display());
         let root = scene.damaged(&format!("case-{seed}"), &source, way, &file, &mut dice);
         let ann = scene.opened(&root, &what).await;
-        reports += usize::from(ann.client.open_report().found_damage());
+        reports += usize::from(ann.client.open_report().found_damage);
         scene.chats_on(&ann, case, &what).await;
         ann.engine.shutdown().await.unwrap();
         fs::remove_dir_all(root).unwrap();
@@ -413,8 +413,12 @@ async fn a_folder_with_parts_missing_or_in_the_way_opens() {
         let what = folder.file_name().unwrap().to_string_lossy().into_owned();
         let ann = scene.opened(&folder, &what).await;
         let report = ann.client.open_report();
-        assert!(report.found_damage(), "{what}: {report:?}");
-        assert_eq!(report.journal_lost, what == "no-journal", "{what}");
+        assert!(report.found_damage, "{what}: {report:?}");
+        assert_eq!(
+            report.lost == Loss::UnsentWork,
+            what == "no-journal",
+            "{what}: {report:?}"
+        );
         ann.engine.shutdown().await.unwrap();
     }
     let only_lock = case("only-lock", &|store| {

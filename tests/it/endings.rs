@@ -28,9 +28,9 @@ async fn those_who_wait_for_a_session_hear_that_the_engine_was_shut_down() {
     }
     ann.engine.shutdown().await.unwrap();
     let heard = timeout(PATIENCE, waiting).await.unwrap().unwrap();
-    assert_eq!(heard, Err(SampanError::Closed));
+    assert_eq!(heard, Err(SampanError::ShutDown));
     let asked_later = timeout(PATIENCE, ann.client.wait_online()).await.unwrap();
-    assert_eq!(asked_later, Err(SampanError::Closed));
+    assert_eq!(asked_later, Err(SampanError::ShutDown));
 }
 
 #[tokio::test]
@@ -44,11 +44,14 @@ async fn states_and_observers_are_told_that_everything_is_closed() {
     let events = ann.engine.events();
     dan.sign_out(LocalData::Keep).await.unwrap();
     assert_eq!(dan.session_state(), SessionState::Closed);
-    assert_eq!(dan.wait_online().await, Err(SampanError::Closed));
+    assert_eq!(dan.wait_online().await, Err(SampanError::SignedOut));
     ann.engine.shutdown().await.unwrap();
     assert_eq!(ann.client.session_state(), SessionState::Closed);
     assert_eq!(ann.engine.connection_state(), ConnectionState::Idle);
-    assert_eq!(ann.engine.local_accounts().await, Err(SampanError::Closed));
+    assert_eq!(
+        ann.engine.local_accounts().await,
+        Err(SampanError::ShutDown)
+    );
     let events: Vec<_> = timeout(PATIENCE, events.collect()).await.unwrap();
     let closed = |client: &str| Event::SessionChanged {
         client: id(client),
@@ -191,7 +194,7 @@ async fn a_wipe_that_nobody_waits_for_is_done() {
     let again = timeout(PATIENCE, stage.client.sign_out(LocalData::Keep)).await;
     let again = again.unwrap();
     assert!(
-        matches!(again, Ok(()) | Err(SampanError::Closed)),
+        matches!(again, Ok(()) | Err(SampanError::SignedOut)),
         "{again:?}"
     );
     assert_eq!(stage.engine.local_accounts().await.unwrap(), []);

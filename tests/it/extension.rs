@@ -186,7 +186,7 @@ async fn a_message_too_large_to_be_sent_becomes_a_failed_entry() {
     let refused = left
         .send_text(talk.clone(), "x".repeat(40_000))
         .unwrap_err();
-    assert!(matches!(refused, SampanError::InvalidArgument { .. }));
+    assert!(matches!(refused, SampanError::TooLarge { .. }));
     ann.client.import_inbox().await.unwrap();
     let outbox = ann.client.outbox().await.unwrap();
     let OutboxState::Failed { failure } = &outbox[0].state else {

@@ -69,10 +69,7 @@ impl Scene {
 #[tokio::test]
 async fn a_failed_message_stays_and_can_be_sent_again_once() {
     let scene = Scene::new().await;
-    let failure = SendFailure::Refused {
-        code: 4401,
-        reason: "INVALID_MESSAGING_TARGET".to_owned(),
-    };
+    let failure = SendFailure::refused(4401, "INVALID_MESSAGING_TARGET");
     assert_eq!(scene.failed().await, MessageState::Failed { failure });
     scene.ann.engine.shutdown().await.unwrap();
     let ann = scene.place.online("phone", "ann").await;

@@ -121,6 +121,6 @@ async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() 
         (ben.lines(&talk).await.ok()? == said).then_some(())
     })
     .await;
-    assert!(!ann.client.open_report().found_damage());
+    assert!(!ann.client.open_report().found_damage);
     ann.engine.shutdown().await.unwrap();
 }

@@ -429,7 +429,7 @@ async fn a_file_that_is_gone_another_clients_or_no_database_is_a_typed_error() {
         "{letter}"
     );
     ann.client.sign_out(sampan::LocalData::Keep).await.unwrap();
-    assert_eq!(fails(folder.join("nothing")).await, SampanError::Closed);
+    assert_eq!(fails(folder.join("nothing")).await, SampanError::SignedOut);
 }
 
 /// Nothing is judged by the time it takes; `docs/moving.md` has the figure, and how it was taken.

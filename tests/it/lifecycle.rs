@@ -64,8 +64,11 @@ async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
     ann.has_sent_everything().await;
     let id_of_talk = ann.service_id(&talk).await;
     ann.client.sign_out(LocalData::Keep).await.unwrap();
-    assert_eq!(talk.info().await.unwrap_err(), SampanError::Closed);
-    assert_eq!(ann.client.go_online(None).unwrap_err(), SampanError::Closed);
+    assert_eq!(talk.info().await.unwrap_err(), SampanError::SignedOut);
+    assert_eq!(
+        ann.client.go_online(None).unwrap_err(),
+        SampanError::SignedOut
+    );
     assert_eq!(ann.engine.local_accounts().await.unwrap(), [id("ann")]);
 
     let again = ann

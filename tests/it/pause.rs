@@ -112,7 +112,7 @@ async fn a_store_that_somebody_else_has_after_a_rest_is_a_typed_error_until_it_i
     let (ann, talk) = settled(&place).await;
     ann.engine.pause().await.unwrap();
     let other = Device::open(place.config("phone"), "ann").await;
-    let holder = Some(std::process::id());
+    let holder = Some(i64::from(std::process::id()));
     let in_use = SampanError::StoreInUse { holder };
     assert_eq!(ann.client.outbox().await.unwrap_err(), in_use);
     assert_eq!(talk.send_text("lost".into()).await.unwrap_err(), in_use);
@@ -154,7 +154,10 @@ async fn a_paused_engine_opens_clients_and_lets_them_go() {
     ann.engine.pause().await.unwrap();
     ann.engine.shutdown().await.unwrap();
     assert!(open_files(&root).is_empty());
-    assert_eq!(ann.client.outbox().await.unwrap_err(), SampanError::Closed);
+    assert_eq!(
+        ann.client.outbox().await.unwrap_err(),
+        SampanError::ShutDown
+    );
     let again = Engine::open(place.config("phone")).unwrap();
     let options = ClientOptions::default();
     assert!(again.client(id("ann"), options).await.is_ok());

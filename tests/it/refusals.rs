@@ -30,7 +30,7 @@ async fn a_message_too_large_for_a_frame_is_refused_at_once() {
     let before = ann.client.outbox().await.unwrap().len();
     let refusal = talk.send_text("x".repeat(6000)).await.unwrap_err();
     assert!(
-        matches!(refusal, SampanError::InvalidArgument { .. }),
+        matches!(refusal, SampanError::TooLarge { limit, actual } if actual > limit),
         "{refusal}"
     );
     assert_eq!(ann.client.outbox().await.unwrap().len(), before);
@@ -59,7 +59,7 @@ async fn a_store_that_is_open_refuses_a_second_opener_and_names_the_first() {
     let first = place.device("phone", "ann").await;
     let second = Engine::open(place.config("phone")).unwrap();
     let refusal = second.client(id("ann"), ClientOptions::default()).await;
-    let holder = Some(std::process::id());
+    let holder = Some(i64::from(std::process::id()));
     assert_eq!(refusal.unwrap_err(), SampanError::StoreInUse { holder });
     first.engine.shutdown().await.unwrap();
     drop(first);

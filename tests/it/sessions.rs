@@ -60,8 +60,8 @@ async fn going_online_and_offline_is_told_at_once_and_the_last_word_holds() {
     ann.talk_to("ben").await;
     assert_eq!(ann.client.session_state(), SessionState::Closed);
     ann.client.sign_out(LocalData::Keep).await.unwrap();
-    assert_eq!(ann.client.go_online(None), Err(SampanError::Closed));
-    assert_eq!(ann.client.go_offline(), Err(SampanError::Closed));
+    assert_eq!(ann.client.go_online(None), Err(SampanError::SignedOut));
+    assert_eq!(ann.client.go_offline(), Err(SampanError::SignedOut));
 }
 
 /// A user who presses the button does not wait for the next try.

@@ -104,17 +104,17 @@ async fn a_second_opener_learns_the_holders_pid_and_a_killed_holder_blocks_nobod
         .unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(said.any(|line| line.unwrap().contains(HOLDING)));
-    let holder = Some(child.id());
+    let holder = Some(i64::from(child.id()));
     let refusal = open(root.path(), None).await.unwrap_err();
     assert_eq!(refusal, SampanError::StoreInUse { holder });
     child.kill().unwrap();
     child.wait().unwrap();
     let (engine, client) = open(root.path(), None).await.unwrap();
-    assert!(!client.open_report().found_damage());
+    assert!(!client.open_report().found_damage);
     assert_eq!(client.outbox().await.unwrap().len(), 2);
     let second = Engine::open(offline(root.path())).unwrap();
     let refusal = second.client(id("ann"), keyed(None)).await.unwrap_err();
-    let holder = Some(std::process::id());
+    let holder = Some(i64::from(std::process::id()));
     assert_eq!(refusal, SampanError::StoreInUse { holder });
     engine.shutdown().await.unwrap();
     second.client(id("ann"), keyed(None)).await.unwrap();
@@ -200,7 +200,7 @@ async fn an_encrypted_store_opens_with_its_key_alone_and_the_key_can_be_changed(
     );
     let both = ["nobody reads this on the disk", "written after the change"];
     let (_engine, client) = open(root.path(), Some(OTHER_KEY)).await.unwrap();
-    assert!(!client.open_report().found_damage());
+    assert!(!client.open_report().found_damage);
     assert_eq!(words(&client, &talk).await, both);
     assert_eq!(client.outbox().await.unwrap().len(), 3);
 }
@@ -245,7 +245,7 @@ async fn a_root_that_cannot_be_made_gives_a_client_that_says_so() {
     let file = place.folder.path().join("file");
     fs::write(&file, b"in the way").unwrap();
     let (engine, client) = open(&file.join("store"), None).await.unwrap();
-    assert!(client.open_report().read_only.is_some());
+    assert!(client.open_report().detail.contains("takes no writes"));
     assert!(matches!(
         client.store_health(),
         StoreHealth::ReadOnly { .. }

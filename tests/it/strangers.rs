@@ -139,14 +139,14 @@ async fn a_fatal_close_code_ends_the_session_and_is_not_retried() {
         });
         let told = told.await;
         assert!(
-            matches!(told, SessionEnd::Refused { code, .. } if code == fatal),
+            matches!(told, SessionEnd::Refused { code, .. } if code == i32::from(fatal)),
             "{fatal}: {told:?}"
         );
         let refusal = in_time("the refusal", ann.client.wait_online())
             .await
             .unwrap_err();
         assert!(
-            matches!(refusal, SampanError::Refused { code, .. } if code == fatal),
+            matches!(refusal, SampanError::Refused { code, .. } if code == i32::from(fatal)),
             "{fatal}: {refusal}"
         );
         assert!(!matches!(

@@ -301,7 +301,7 @@ async fn a_view_that_ends_tells_those_who_wait() {
     }
     assert_eq!(
         timeline.load_older(5).await,
-        Err(sampan::SampanError::Closed),
+        Err(sampan::SampanError::ViewEnded),
         "nothing is loaded into it any more"
     );
     let other = talk.timeline(None).await.unwrap();

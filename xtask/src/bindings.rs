@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::tree::{Tree, cargo};
+use crate::words::Defaults;
 use crate::{Problem, Verdict};
 
 /// Generates the code of the named languages.
@@ -28,7 +29,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
     for language in languages {
         match language {
             "python" => python(&tree)?,
-            "kotlin" => generate(&tree, "kotlin", &generated_kotlin(&tree))?,
+            "kotlin" => kotlin(&tree)?,
             "swift" => swift(&tree)?,
             other => return Err(Problem(format!("no bindings for `{other}`"))),
         }
@@ -61,6 +62,33 @@ fn python(tree: &Tree) -> Result<(), Problem> {
     copy(&library, &folder.join(name))
 }
 
+/// The generated code and the twins of its calls with futures.
+fn kotlin(tree: &Tree) -> Result<(), Problem> {
+    let fresh = tree.target.join("kotlin");
+    generate(tree, "kotlin", &fresh)?;
+    let failed = |cause| Problem::while_doing("finishing the generated Kotlin", cause);
+    let code = fs::read_to_string(fresh.join("chat/sampan/sampan.kt")).map_err(failed)?;
+    let code = crate::kotlin::finished(&code, &defaults(tree)?)?;
+    let futures = crate::kotlin::futures(&code)?;
+    let folder = generated_kotlin(tree).join("chat/sampan");
+    make(&folder.join("futures"))?;
+    replace(&code, &folder.join("sampan.kt"))?;
+    replace(&futures, &folder.join("futures/Futures.kt"))
+}
+
+/// What input records have where an app says nothing.
+fn defaults(tree: &Tree) -> Result<Defaults, Problem> {
+    let files = [
+        "src/config.rs",
+        "src/model/conversation.rs",
+        "src/model/outgoing.rs",
+    ];
+    let read = |file: &&str| fs::read_to_string(tree.root.join(file));
+    let sources: Result<Vec<String>, _> = files.iter().map(read).collect();
+    let failed = |cause| Problem::while_doing("reading the defaults", cause);
+    Ok(Defaults::read(&sources.map_err(failed)?.concat()))
+}
+
 /// A C target wants its header under `include`, a module map of the usual name, and a source.
 fn swift(tree: &Tree) -> Result<(), Problem> {
     let package = tree.root.join("bindings/swift/target");
@@ -71,10 +99,14 @@ fn swift(tree: &Tree) -> Result<(), Problem> {
     make(&package.join("SampanCore"))?;
     let file = |name: &str| fresh.join(name);
     let core = file("SampanCore.swift");
-    let failed = |cause| Problem::while_doing("making the generated Swift cancellable", cause);
+    let failed = |cause| Problem::while_doing("finishing the generated Swift", cause);
     let code = fs::read_to_string(&core).map_err(failed)?;
-    fs::write(&core, crate::swift::cancellable(&code)?).map_err(failed)?;
+    fs::write(&core, crate::swift::finished(&code, &defaults(tree)?)?).map_err(failed)?;
     copy(&core, &package.join("SampanCore/SampanCore.swift"))?;
+    let beside = tree.root.join("bindings/swift/Sources/SampanCore");
+    for file in ["HiddenText.swift"] {
+        copy(&beside.join(file), &package.join("SampanCore").join(file))?;
+    }
     copy(&file("SampanFFI.h"), &headers.join("SampanFFI.h"))?;
     copy(
         &file("SampanFFI.modulemap"),
@@ -121,6 +153,15 @@ fn finished(command: &mut Command) -> Result<(), Problem> {
 fn make(folder: &Path) -> Result<(), Problem> {
     fs::create_dir_all(folder)
         .map_err(|cause| Problem::while_doing(&format!("making {}", folder.display()), cause))
+}
+
+/// Writes a file, and leaves it alone where it is the same.
+fn replace(text: &str, to: &Path) -> Result<(), Problem> {
+    if fs::read_to_string(to).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let failed = |cause| Problem::while_doing(&format!("writing {}", to.display()), cause);
+    fs::write(to, text).map_err(failed)
 }
 
 /// Replaces a file, and leaves it alone where it is the same: what is newer is compiled again.

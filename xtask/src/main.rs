@@ -16,6 +16,7 @@
 //! | `torture.rs` | `cargo xtask torture`: the long runs that maltreat the store and the service |
 //! | `mutants.rs` | `cargo xtask mutants`: how many planted defects the tests notice |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
+//! | `swift.rs`, `kotlin.rs`, `words.rs` | what is added to the generated code of a language |
 //! | `surface.rs` | `cargo xtask surface`: what the generated code offers, beside what it offered |
 //! | `tree.rs` | where the workspace and its build output are |
 //! | `clock.rs` | the only reader of the system's clock here |
@@ -38,6 +39,7 @@ mod clock;
 mod conformance;
 mod count;
 mod inspect;
+mod kotlin;
 mod licence;
 mod mutants;
 mod phone;
@@ -51,6 +53,7 @@ mod swift;
 mod test;
 mod torture;
 mod tree;
+mod words;
 
 use std::process::ExitCode;
 

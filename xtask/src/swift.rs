@@ -1,4 +1,5 @@
-//! What is added to the generated Swift: cancelling a `Task` ends the call that it waits for.
+//! What is added to the generated Swift: cancelling a `Task` ends the call that it waits for, and the cases
+//! of errors begin with a small letter.
 //!
 //! The generator leaves a call waiting when its task was cancelled, for ever where the answer never
 //! comes; Kotlin and Python end it. Every asynchronous call of the library has a function that
@@ -9,6 +10,9 @@
 //! found, generating fails: a newer generator may do all this by itself.
 
 use crate::Problem;
+use crate::words::{
+    Default, Defaults, Renamed, Speech, documented, small, unaliased, words_replaced,
+};
 
 /// What stands in the generated code, and what takes its place.
 const REPLACEMENTS: [(&str, &str); 5] = [
@@ -72,8 +76,153 @@ const LOOP_END: (&str, &str) = (
     "        } } onCancel: { call.cancel() }\n    } while pollResult != UNIFFI_RUST_FUTURE_POLL_READY\n",
 );
 
+/// Types that Swift has itself.
+const RENAMED: Renamed<'static> = &[
+    ("Count", "Int"),
+    ("Secret", "HiddenText"),
+    ("PathBuf", "URL"),
+    ("Timestamp", "Date"),
+];
+
+const SPEECH: Speech = Speech {
+    throws: "- Throws: ",
+    small_cases: true,
+};
+
+/// The generated code, as an app should see it.
+pub(crate) fn finished(generated: &str, defaults: &Defaults) -> Result<String, Problem> {
+    let code = cancellable(generated)?;
+    let code = signed(&code)?;
+    let code = with_defaults(&code, defaults);
+    let (code, cases) = with_small_cases(&code)?;
+    Ok(documented(&unaliased(&code, RENAMED), &SPEECH, &cases))
+}
+
+/// Numbers without a sign fit no API of Swift's: they are `Int`. One that is too large is the largest.
+fn signed(code: &str) -> Result<String, Problem> {
+    let mut code = code.to_owned();
+    for unsigned in UNSIGNED {
+        let head = format!("struct FfiConverter{unsigned}: FfiConverterPrimitive {{\n");
+        let parts = code.split_once(&head).and_then(|(before, rest)| {
+            let (_, after) = rest.split_once("\n}\n")?;
+            Some((before, after))
+        });
+        if let Some((before, after)) = parts {
+            code = format!(
+                "{before}struct FfiConverter{unsigned}: FfiConverter {{\n    typealias FfiType = \
+                 {unsigned}\n    typealias SwiftType = Int\n\n    public static func lift(_ value: \
+                 {unsigned}) throws -> Int {{ Int(clamping: value) }}\n\n    public static func lower(_ \
+                 value: Int) -> {unsigned} {{ {unsigned}(clamping: value) }}\n\n    public static func \
+                 read(from buf: inout (data: Data, offset: Data.Index)) throws -> Int {{\n        try \
+                 lift(readInt(&buf))\n    }}\n\n    public static func write(_ value: Int, into buf: inout \
+                 [UInt8]) {{\n        writeInt(&buf, lower(value))\n    }}\n}}\n{after}"
+            );
+        }
+    }
+    let lines = code.lines().map(|line| {
+        if is_declaration(line) {
+            signed_line(line)
+        } else {
+            line.to_owned()
+        }
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n") + "\n")
+}
+
+const UNSIGNED: [&str; 3] = ["UInt16", "UInt32", "UInt64"];
+
+/// Whether a line declares something that an app can name: no machinery.
+fn is_declaration(line: &str) -> bool {
+    let text = line.trim_start();
+    let is_field = text.starts_with("*/")
+        || ["public let ", "public var ", "public typealias "]
+            .iter()
+            .any(|start| text.starts_with(start));
+    let is_function = ["func ", "open func ", "public func "]
+        .iter()
+        .any(|start| text.starts_with(start))
+        && !text.contains("FfiConverter")
+        && !text.contains("uniffi");
+    let is_optional = text.starts_with("typealias SwiftType = ") && text.ends_with('?');
+    is_field || is_function || is_optional
+}
+
+fn signed_line(line: &str) -> String {
+    let mut line = line.to_owned();
+    for unsigned in UNSIGNED {
+        while let Some((before, rest)) = line.split_once(&format!(" = {unsigned}(")) {
+            let Some((number, after)) = rest.split_once(')') else {
+                break;
+            };
+            line = format!("{before} = {number}{after}");
+        }
+    }
+    words_replaced(&line, |word| {
+        UNSIGNED.contains(&word).then(|| "Int".to_owned())
+    })
+}
+
+/// Gives fields of input records the defaults that they have in Rust.
+fn with_defaults(code: &str, defaults: &Defaults) -> String {
+    let mut record = None;
+    let mut lines = Vec::new();
+    for line in code.lines() {
+        if let Some(rest) = line.strip_prefix("public struct ") {
+            record = rest.split([':', ' ']).next();
+        } else if line == "}" {
+            record = None;
+        }
+        let field = line.trim_start().strip_prefix("*/");
+        let field = field.and_then(|rest| rest.split_once(": "));
+        let kind = field.map(|(_, kind)| kind.trim_end_matches([',', ' ']));
+        let default = kind.and_then(|kind| Some((kind, defaults.of(record?, kind)?)));
+        lines.push(match default {
+            Some((kind, default)) => {
+                let value = match default {
+                    Default::Call(call) => format!("{call}()"),
+                    Default::Variant(_, variant) => format!(".{}", small(&variant)),
+                };
+                line.replace(&format!(": {kind}"), &format!(": {kind} = {value}"))
+            }
+            None => line.to_owned(),
+        });
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The cases of an error begin with a small letter, as Swift's do.
+fn with_small_cases(code: &str) -> Result<(String, Vec<String>), Problem> {
+    let error = code.split_once("enum SampanError:");
+    let body = error.and_then(|(_, rest)| rest.split_once("\n}\n"));
+    let (body, _) =
+        body.ok_or_else(|| Problem("the generated Swift has no SampanError".to_owned()))?;
+    let names = body.lines().filter_map(|line| {
+        let name = line.trim_start().strip_prefix("case ")?.split('(').next()?;
+        let is_large = name.starts_with(|first: char| first.is_ascii_uppercase());
+        is_large.then(|| name.trim().to_owned())
+    });
+    let cases: Vec<String> = names.collect();
+    let mut lines = Vec::new();
+    for line in code.lines() {
+        let mut line = line.to_owned();
+        let names = cases.iter().filter(|name| line.contains(name.as_str()));
+        for name in names.cloned().collect::<Vec<_>>() {
+            for before in ["case ", "case .", "case let .", "return .", " == ."] {
+                for after in ["(", ":", "\n", " "] {
+                    let old = format!("{before}{name}{after}");
+                    let new = format!("{before}{}{after}", small(&name));
+                    line = format!("{line}\n").replace(&old, &new);
+                    line.truncate(line.trim_end_matches('\n').len());
+                }
+            }
+        }
+        lines.push(line);
+    }
+    Ok((lines.join("\n") + "\n", cases))
+}
+
 /// The generated code, with calls that can be cancelled.
-pub(crate) fn cancellable(generated: &str) -> Result<String, Problem> {
+fn cancellable(generated: &str) -> Result<String, Problem> {
     let mut code = generated.to_owned();
     for (old, new) in REPLACEMENTS.into_iter().chain([LOOP_END]) {
         if code.matches(old).count() != 1 {
@@ -112,6 +261,36 @@ mod tests {
                     freeFunc: ffi_sampan_rust_future_free_u64,\n";
         assert!(code.contains(call), "{code}");
         assert!(!code.contains("fatalError"));
+    }
+
+    #[test]
+    fn numbers_have_a_sign_and_fields_have_defaults() {
+        let code = "public struct Config: Equatable {\n    public var mood: Mood\n    public init(\n        \
+                    */mood: Mood, \n        */size: UInt64?\n    ) {}\n}\nopen func load(limit: UInt32 = \
+                    UInt32(50))async throws  -> Int  {\n    uniffi(handle: UInt64)\n}\n";
+        let defaults = Defaults::read("pub enum Mood {\n    #[default]\n    VeryGood,\n}\n");
+        let code = with_defaults(&signed(code).unwrap(), &defaults);
+        assert_eq!(
+            code,
+            "public struct Config: Equatable {\n    public var mood: Mood\n    public init(\n        \
+             */mood: Mood = .veryGood, \n        */size: Int?\n    ) {}\n}\nopen func load(limit: Int = \
+             50)async throws  -> Int  {\n    uniffi(handle: UInt64)\n}\n"
+        );
+    }
+
+    #[test]
+    fn the_cases_of_an_error_begin_with_a_small_letter() {
+        let code = "public enum SampanError: Swift.Error {\n    case NotFound(\n        what: Subject\n    )\n    \
+                    case NotConnected\n}\nfunc read() {\n        case 2: return .NotFound(\n        \
+                    case let .NotFound(what):\n        case .NotConnected:\n}\n";
+        let (code, cases) = with_small_cases(code).unwrap();
+        assert_eq!(cases, ["NotFound", "NotConnected"]);
+        assert_eq!(
+            code,
+            "public enum SampanError: Swift.Error {\n    case notFound(\n        what: Subject\n    )\n    \
+             case notConnected\n}\nfunc read() {\n        case 2: return .notFound(\n        \
+             case let .notFound(what):\n        case .notConnected:\n}\n"
+        );
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub(super) fn waits(blocker: Blocker, now: Timestamp) -> String {
 
 fn failed(failure: &SendFailure) -> String {
     match failure {
-        SendFailure::Refused { code, reason } => format!("refused: {reason} ({code})"),
+        SendFailure::Refused { code, reason, .. } => format!("refused: {reason} ({code})"),
         SendFailure::TriesExhausted { tries } => format!("no answer after {tries} tries"),
         SendFailure::Ambiguous => "may have arrived, or not".to_owned(),
         SendFailure::Unsendable { reason } => reason.clone(),

@@ -21,9 +21,9 @@ use sampan_legacy::{Cache, Kind, LegacyError, Reason, Source};
 
 use super::mailbox::Mailbox;
 use super::{ClientCore, Runtime, client_folders, clock};
-use crate::SampanError;
 use crate::model::{ClientId, ConversationId, SessionState};
 use crate::sync::{FetchConversations, ImportLegacy};
+use crate::{SampanError, StoreTrouble, Subject};
 use convert::Plan;
 
 pub use report::{
@@ -264,10 +264,11 @@ impl From<LegacyError> for SampanError {
         match error {
             LegacyError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Self::NotFound {
-                    what: "the cache".to_owned(),
+                    what: Subject::LegacyCache,
                 }
             }
             LegacyError::Io { source, .. } => Self::StoreUnavailable {
+                trouble: StoreTrouble::of(&source),
                 reason: source.to_string(),
             },
             LegacyError::Stopped => Self::Internal { reason },

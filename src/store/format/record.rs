@@ -184,7 +184,7 @@ enum StateRecord {
 /// Why something failed for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum FailureRecord {
-    Refused { code: u16, reason: String },
+    Refused { code: i32, reason: String },
     TriesExhausted { tries: u32 },
     Ambiguous,
     Unsendable { reason: String },
@@ -193,7 +193,7 @@ pub(crate) enum FailureRecord {
 impl FailureRecord {
     pub(crate) fn of(failure: &SendFailure) -> Self {
         match failure.clone() {
-            SendFailure::Refused { code, reason } => Self::Refused { code, reason },
+            SendFailure::Refused { code, reason, .. } => Self::Refused { code, reason },
             SendFailure::TriesExhausted { tries } => Self::TriesExhausted { tries },
             SendFailure::Ambiguous => Self::Ambiguous,
             SendFailure::Unsendable { reason } => Self::Unsendable { reason },
@@ -202,7 +202,7 @@ impl FailureRecord {
 
     pub(crate) fn failure(self) -> SendFailure {
         match self {
-            Self::Refused { code, reason } => SendFailure::Refused { code, reason },
+            Self::Refused { code, reason } => SendFailure::refused(code, reason),
             Self::TriesExhausted { tries } => SendFailure::TriesExhausted { tries },
             Self::Ambiguous => SendFailure::Ambiguous,
             Self::Unsendable { reason } => SendFailure::Unsendable { reason },

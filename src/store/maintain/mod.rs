@@ -128,8 +128,8 @@ impl Maintenance<'_> {
     /// If the store takes no writes then, its health says so; else nothing but a compaction failed,
     /// for which there may be no room: it is tried again when the store has grown.
     pub(crate) fn step(&mut self, in_view: &[ConversationId]) -> Result<Tended, StoreError> {
-        if let StoreHealth::ReadOnly { reason } = self.committer.shared.health() {
-            return Err(StoreError::ReadOnly { reason });
+        if let StoreHealth::ReadOnly { trouble, reason } = self.committer.shared.health() {
+            return Err(StoreError::ReadOnly { trouble, reason });
         }
         if self.state.compaction.is_some() {
             return self.go_on_compacting();
@@ -307,10 +307,7 @@ impl Maintenance<'_> {
             Ok(Swapped::Undone(error)) => return Err(self.give_up(error)),
             Err(error) => {
                 self.give_up(error.clone());
-                let reason = error.to_string();
-                self.committer
-                    .shared
-                    .set_health(StoreHealth::ReadOnly { reason });
+                self.committer.shared.set_health(error.health());
                 return Err(error);
             }
         }

@@ -42,10 +42,7 @@ impl Maintenance<'_> {
         self.location
             .show_readable(&mut tables, &self.committer.shared.codec);
         drop(tables);
-        let reason = failed.to_string();
-        self.committer
-            .shared
-            .set_health(StoreHealth::ReadOnly { reason });
+        self.committer.shared.set_health(failed.health());
         Err(failed)
     }
 }

@@ -98,10 +98,10 @@ pub(crate) fn confirm_identity(disk: &dyn Disk, identity: &mut Identity) -> Resu
     match copies.first() {
         None => identity.write(disk),
         Some(_) if copies.iter().any(|(_, copy)| copy.store == identity.store) => Ok(()),
-        Some(_) => Err(StoreError::Io {
-            during: "reading the identity",
-            reason: "the folder holds another store now: it must be opened anew".to_owned(),
-        }),
+        Some(_) => Err(StoreError::device(
+            "reading the identity",
+            "the folder holds another store now: it must be opened anew",
+        )),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What opening a store found and did.
 
+use std::fmt;
+
+use crate::model::StoreHealth;
 use crate::store::recovery::salvage::Saved;
 use crate::store::recovery::scan::Scanned;
 
-/// What opening a store found and did. Nothing of it needs the app to act, but an app may want to
-/// tell its user, or its makers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
+/// What opening a store found and did, in full. An app is told what it means: `sampan::OpenReport`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenReport {
     /// Whether the store was made just now.
@@ -24,8 +26,8 @@ pub struct OpenReport {
     pub entries_recovered: u64,
     /// Unsent entries that are damaged beyond reading.
     pub entries_lost: u64,
-    /// Why the store takes no writes, if it takes none.
-    pub read_only: Option<String>,
+    /// Whether the store takes writes.
+    pub health: StoreHealth,
 }
 
 impl OpenReport {
@@ -34,11 +36,79 @@ impl OpenReport {
     pub const fn found_damage(&self) -> bool {
         !self.set_aside.is_empty() || self.rolled_back || self.journal_lost || self.entries_lost > 0
     }
+
+    /// Whether the store takes writes.
+    #[must_use]
+    pub const fn takes_writes(&self) -> bool {
+        matches!(self.health, StoreHealth::Good)
+    }
+
+    /// Whether unsent work is gone.
+    #[must_use]
+    pub const fn lost_unsent_work(&self) -> bool {
+        self.journal_lost || self.entries_lost > 0
+    }
+
+    /// Whether history is gone from this device.
+    #[must_use]
+    pub fn lost_history(&self) -> bool {
+        let is_torn = |files: &SetAside| {
+            files.orphans > 0 || files.torn_histories > 0 || files.broken_records > 0
+        };
+        self.rolled_back || self.set_aside.iter().any(is_torn)
+    }
+}
+
+impl fmt::Display for OpenReport {
+    /// Everything that is worth a word, for support. It names files and counts, and nobody's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        if self.created {
+            words.push("made just now".to_owned());
+        }
+        words.extend(self.set_aside.iter().map(SetAside::to_string));
+        if self.rolled_back {
+            words.push("the database is older than the journal".to_owned());
+        }
+        if self.journal_lost {
+            words.push("the journal is lost".to_owned());
+        }
+        let counts = [
+            ("promises replayed", self.intents_replayed),
+            ("unsent entries recovered", self.entries_recovered),
+            ("unsent entries lost", self.entries_lost),
+        ];
+        let counts = counts.iter().filter(|(_, count)| *count > 0);
+        words.extend(counts.map(|(what, count)| format!("{what}: {count}")));
+        if let StoreHealth::ReadOnly { reason, .. } = &self.health {
+            words.push(format!("takes no writes: {reason}"));
+        }
+        f.write_str(&words.join("; "))
+    }
+}
+
+impl fmt::Display for SetAside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            conversations,
+            messages,
+            orphans,
+            torn_histories,
+            broken_records,
+        } = self;
+        write!(
+            f,
+            "set aside as {name}, saved {conversations} conversations and {messages} messages, \
+             {orphans} without a conversation, {torn_histories} torn histories, {broken_records} \
+             broken records"
+        )
+    }
 }
 
 /// Damaged files that were set aside: they are kept, under another name, for they may hold more
 /// than could be saved.
-#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SetAside {
     /// Their name in the store's folder now.

@@ -153,9 +153,7 @@ impl Shared {
     /// mended it.
     pub(crate) fn noting<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error @ StoreError::Damaged { .. }) = &read {
-            self.set_health(StoreHealth::ReadOnly {
-                reason: error.to_string(),
-            });
+            self.set_health(error.health());
         }
         read
     }

@@ -422,7 +422,7 @@ fn a_folder_that_cannot_be_made_gives_a_store_that_reads_and_refuses_to_write() 
     let file = folder.path().join("file");
     fs::write(&file, b"in the way").unwrap();
     let mut opened = Store::open(&options(&file.join("store"), None)).unwrap();
-    assert!(opened.report.read_only.is_some());
+    assert!(!opened.report.takes_writes());
     assert_eq!(
         opened
             .store
@@ -589,6 +589,7 @@ fn a_probe_that_cannot_read_leaves_the_outbox_on_show_until_one_can() {
         .store
         .shared
         .set_health(crate::model::StoreHealth::ReadOnly {
+            trouble: crate::StoreTrouble::Device,
             reason: "a failure".to_owned(),
         });
     // Trying to write works, and reading does not any more.
@@ -674,7 +675,7 @@ fn a_database_that_cannot_be_opened_here_now_is_not_damaged() {
             ..options(folder.path(), Some(1))
         };
         let mut opened = Store::open(&options).unwrap();
-        assert!(opened.report.read_only.is_some());
+        assert!(!opened.report.takes_writes());
         assert!(!opened.report.found_damage(), "{:?}", opened.report);
         assert_eq!(opened.store.snapshot().outbox().len(), UNSENT);
         for _ in 0..3 {

@@ -213,10 +213,10 @@ impl CopiedTree {
         let here = Part::read(self.tree.as_ref(), from)?;
         let there = Part::read(copy.open()?.as_ref(), from).map_err(|e| of_copy(&e))?;
         if here.pairs != there.pairs {
-            return Err(StoreError::Io {
-                during: "compaction",
-                reason: "the copy is not what was copied".to_owned(),
-            });
+            return Err(StoreError::device(
+                "compaction",
+                "the copy is not what was copied",
+            ));
         }
         Ok(here.last().cloned().filter(|_| !here.ended))
     }
@@ -235,6 +235,7 @@ impl CopiedTree {
 pub(crate) fn of_copy(error: &StoreError) -> StoreError {
     StoreError::Io {
         during: "compaction",
+        trouble: error.trouble(),
         reason: error.to_string(),
     }
 }
@@ -245,10 +246,7 @@ impl Copy {
         match (&self.failed, &self.kv) {
             (Some(error), _) => Err(error.clone()),
             (None, Some(kv)) => Ok(kv),
-            (None, None) => Err(StoreError::Io {
-                during: "compaction",
-                reason: "the copy is shut".to_owned(),
-            }),
+            (None, None) => Err(StoreError::device("compaction", "the copy is shut")),
         }
     }
 

@@ -209,24 +209,28 @@ pub(crate) fn open_trial(options: &DbOptions) -> Result<(), StoreError> {
     remove()?;
     fs::create_dir_all(&trial.folder).map_err(failed)?;
     let opened = try_opening(&trial);
-    let reason = match &opened {
+    let during = "opening the database";
+    let refusal = match &opened {
         Ok(_) => None,
-        Err(OpenFailure::Named(error)) => Some(error.to_string()),
-        Err(OpenFailure::GaveUp) => Some("no database can be opened here now".to_owned()),
-        Err(OpenFailure::Hangs) => Some("no database opens here in time".to_owned()),
+        Err(OpenFailure::Named(error)) => Some(StoreError::Io {
+            during,
+            trouble: error.trouble(),
+            reason: error.to_string(),
+        }),
+        Err(OpenFailure::GaveUp) => Some(StoreError::device(
+            during,
+            "no database can be opened here now",
+        )),
+        Err(OpenFailure::Hangs) => {
+            Some(StoreError::device(during, "no database opens here in time"))
+        }
     };
     let closed = UntilClosed(trial.data_file());
     drop(opened);
     drop(closed);
     // One that can't be removed is in nobody's way, and is tried again the next time.
     let _ = remove();
-    match reason {
-        Some(reason) => Err(StoreError::Io {
-            during: "opening the database",
-            reason,
-        }),
-        None => Ok(()),
-    }
+    refusal.map_or(Ok(()), Err)
 }
 
 /// What the name of a trial ends with.

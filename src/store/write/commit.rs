@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::StoreTrouble;
 use crate::model::{CommitSeq, StoreHealth};
 use crate::store::error::StoreError;
 use crate::store::format::pack_layout::SEALED_COUNT;
@@ -92,8 +93,8 @@ impl Committer {
         mut batch: Batch,
         class: CommitClass,
     ) -> Result<Commit, StoreError> {
-        if let StoreHealth::ReadOnly { reason } = self.shared.health() {
-            return Err(StoreError::ReadOnly { reason });
+        if let StoreHealth::ReadOnly { trouble, reason } = self.shared.health() {
+            return Err(StoreError::ReadOnly { trouble, reason });
         }
         let last = CommitSeq(self.shared.read().meta.seq);
         if batch.base != last {
@@ -387,8 +388,7 @@ impl Committer {
     /// Makes the store read-only, unless the failure is the batch's own.
     pub(crate) fn fail(&self, error: StoreError) -> StoreError {
         if matches!(error, StoreError::Io { .. } | StoreError::Damaged { .. }) {
-            let reason = error.to_string();
-            self.shared.set_health(StoreHealth::ReadOnly { reason });
+            self.shared.set_health(error.health());
         }
         error
     }
@@ -402,8 +402,8 @@ impl Committer {
     /// [`StoreError::ReadOnly`] after an earlier failure; [`StoreError::Io`] when the disk refuses:
     /// the store is read-only from then on.
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
-        if let StoreHealth::ReadOnly { reason } = self.shared.health() {
-            return Err(StoreError::ReadOnly { reason });
+        if let StoreHealth::ReadOnly { trouble, reason } = self.shared.health() {
+            return Err(StoreError::ReadOnly { trouble, reason });
         }
         self.begin_journal().map_err(|error| self.fail(error))?;
         if self.durability.is_dirty() {
@@ -510,6 +510,7 @@ fn remember_packs(tables: &Tables, packs: &PackChanges) {
 
 fn no_journal() -> StoreError {
     StoreError::ReadOnly {
+        trouble: StoreTrouble::Device,
         reason: "there is no journal".to_owned(),
     }
 }

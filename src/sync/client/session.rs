@@ -380,7 +380,7 @@ impl Client {
             ServiceCode::SESSION_CONFLICT => SessionEnd::Conflict,
             ServiceCode::KICKED_BY_APP => SessionEnd::Kicked { reason },
             _ => SessionEnd::Refused {
-                code: u16::from(code),
+                code: code.number(),
                 reason,
             },
         };

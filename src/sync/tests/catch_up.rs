@@ -300,7 +300,12 @@ fn who_is_removed_keeps_the_history_and_cannot_send() {
         message: crate::model::NewMessage::text("hello?"),
     };
     let refused = world.ask(ann, request);
-    assert_eq!(refused, Err(RequestError::ConversationClosed));
+    assert_eq!(
+        refused,
+        Err(RequestError::NotPossible {
+            obstacle: crate::Obstacle::ConversationLeft,
+        })
+    );
 }
 
 #[test]

@@ -312,7 +312,8 @@ fn an_unsent_message_can_be_cancelled_and_one_on_its_way_cannot() {
     let (waiting, _) = world.say(ann, &room, "oops");
     let entry = on_its_way;
     let refused = world.ask(ann, DiscardEntry { entry });
-    assert_eq!(refused, Err(RequestError::EntryOnItsWay));
+    let obstacle = crate::Obstacle::OnItsWay;
+    assert_eq!(refused, Err(RequestError::NotPossible { obstacle }));
     let entry = waiting;
     world.ask(ann, DiscardEntry { entry }).unwrap();
     world.settle();

@@ -163,7 +163,8 @@ fn a_read_mark_cannot_be_taken_back() {
     world.mark_read(phone, &room);
     let entry = world.store(phone).snapshot().outbox()[0].id;
     let answer = world.ask(phone, DiscardEntry { entry });
-    assert!(matches!(answer, Err(RequestError::InvalidArgument { .. })));
+    let obstacle = crate::Obstacle::ReadMark;
+    assert_eq!(answer, Err(RequestError::NotPossible { obstacle }));
     world.repair(phone);
     world.settle();
     assert_eq!(world.unread(phone, &room), (0, false));

@@ -23,7 +23,7 @@ fn a_refusal_for_the_time_being_says_until_when_and_what_the_service_said() {
     let [lane] = &holds.refused.into_values().collect::<Vec<_>>()[..] else {
         panic!("one conversation is kept back");
     };
-    assert_eq!(lane.refusal.code, u16::from(code));
+    assert_eq!(lane.refusal.code, code.number());
     assert_eq!(lane.refusal.reason, code.name());
     let rest = lane.until.saturating_sub(world.elapsed());
     assert!(

@@ -68,9 +68,19 @@ fn a_recall_shows_at_once_and_reaches_the_service_and_the_others() {
     assert_eq!(world.timeline(ann, &room), ["ann: ?"]);
     assert_eq!(world.timeline(ben, &id), ["ann: ?"]);
     let again = world.take_back(ann, &room, &tea);
-    assert_eq!(again, Err(RequestError::AlreadyRecalled));
+    assert_eq!(
+        again,
+        Err(RequestError::NotPossible {
+            obstacle: crate::Obstacle::Recalled
+        })
+    );
     let edited = world.rewrite(ann, &room, &tea, "tea after all");
-    assert_eq!(edited, Err(RequestError::AlreadyRecalled));
+    assert_eq!(
+        edited,
+        Err(RequestError::NotPossible {
+            obstacle: crate::Obstacle::Recalled
+        })
+    );
 }
 
 #[test]
@@ -115,7 +125,9 @@ fn an_edit_of_a_message_on_its_way_waits_for_the_answer_and_follows_it() {
     assert_eq!(world.timeline(ben, &id), world.truth(&id));
     assert_eq!(
         discard_error(&mut world, ann, &room, &local),
-        RequestError::NothingFailed
+        RequestError::NotPossible {
+            obstacle: crate::Obstacle::HasNotFailed
+        }
     );
 }
 
@@ -175,10 +187,7 @@ fn an_edit_that_is_refused_is_undone_with_the_reason_and_blocks_nothing() {
         ["ann: tea (not changed)", "ann: cake"]
     );
     let shown = messages(&world, ann, &room)[0].change.clone();
-    let failure = SendFailure::Refused {
-        code: 4403,
-        reason: "MESSAGE_OWNERSHIP_REQUIRED".to_owned(),
-    };
+    let failure = SendFailure::refused(4403, "MESSAGE_OWNERSHIP_REQUIRED".to_owned());
     let failure = Some(failure);
     assert_eq!(shown, Some(crate::model::PendingChange::Edit { failure }));
     world.service.refuses = None;
@@ -190,7 +199,12 @@ fn an_edit_that_is_refused_is_undone_with_the_reason_and_blocks_nothing() {
     world.ask(ann, request.clone()).unwrap();
     world.settle();
     assert_eq!(world.timeline(ann, &room), ["ann: green", "ann: cake"]);
-    assert_eq!(world.ask(ann, request), Err(RequestError::NothingFailed));
+    assert_eq!(
+        world.ask(ann, request),
+        Err(RequestError::NotPossible {
+            obstacle: crate::Obstacle::HasNotFailed
+        })
+    );
 }
 
 #[test]
@@ -261,7 +275,12 @@ fn what_is_others_or_nowhere_is_not_changed() {
         conversation,
         message,
     };
-    assert_eq!(world.ask(ben, request), Err(RequestError::NotOwnMessage));
+    assert_eq!(
+        world.ask(ben, request),
+        Err(RequestError::NotPossible {
+            obstacle: crate::Obstacle::NotYours
+        })
+    );
     let nowhere = LocalId::new("nowhere").unwrap();
     let edited = world.rewrite(ann, &room, &nowhere, "x");
     assert_eq!(edited, Err(RequestError::UnknownMessage));

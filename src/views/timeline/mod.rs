@@ -19,7 +19,8 @@ mod reading;
 mod start;
 mod view;
 
-use crate::model::{CommitSeq, Count, ItemKey, MessageKey, MessageRef, Timestamp};
+use crate::StoreTrouble;
+use crate::model::{CommitSeq, Count, ItemKey, MessageKey, MessageRef, Refusal, Timestamp};
 
 use super::Version;
 use super::diff::{Keyed, apply};
@@ -150,13 +151,17 @@ pub enum FillFailure {
     TimedOut,
     /// The service refused.
     Refused {
+        /// The sort of refusal.
+        refusal: Refusal,
         /// The service's number, listed in `docs/wire.md`.
-        code: u16,
+        code: i32,
         /// The service's name of the number.
         reason: String,
     },
     /// The store on this device can't be read or written.
     Store {
+        /// The sort of trouble.
+        trouble: StoreTrouble,
         /// Why.
         reason: String,
     },

@@ -64,9 +64,9 @@ fn cramped() {
         return;
     };
     let mut opened = Store::open(&options(Path::new(&folder))).unwrap();
-    let refused = match &opened.report.read_only {
-        Some(_) => None,
-        None => fill(&mut opened, 0, 100_000),
+    let refused = match opened.report.takes_writes() {
+        false => None,
+        true => fill(&mut opened, 0, 100_000),
     };
     assert!(refused.as_ref().is_none_or(is_typed), "{refused:?}");
     // It goes on reading, and goes on refusing at once.

@@ -294,8 +294,8 @@ impl Subject {
     pub(super) fn read(&self, folder: &Path) -> Result<Seen, String> {
         let opened = Store::open(&self.kind.options(folder));
         let mut opened = opened.map_err(|error| format!("refused: {error}"))?;
-        if let Some(reason) = &opened.report.read_only {
-            return Err(format!("takes no writes: {reason}"));
+        if !opened.report.takes_writes() {
+            return Err(format!("takes no writes: {}", opened.report));
         }
         let mut seen = self.look(&opened)?;
         if let StoreHealth::ReadOnly { .. } = opened.store.health() {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Message, MessageId, MessageState, OutboxEntryId, OutboxState, SendFailure, ServiceRefusal,
-    Timestamp,
+    Message, MessageId, MessageState, OutboxEntryId, OutboxState, Refusal, SendFailure,
+    ServiceRefusal, Timestamp,
 };
 use crate::store::{ConversationNumber, Entry, Intent, Position, SendIntent, StoreError};
 use crate::sync::Backoff;
@@ -531,7 +531,8 @@ impl Client {
         reason: String,
     ) -> Result<(), StoreError> {
         let refusal = ServiceRefusal {
-            code: u16::from(code),
+            refusal: Refusal::of_code(code.number()),
+            code: code.number(),
             reason,
         };
         match code.retry() {
@@ -554,8 +555,17 @@ impl Client {
                 Ok(())
             }
             Retry::Later | Retry::DropToken | Retry::Never | Retry::DoNotReconnect => {
-                let ServiceRefusal { code, reason } = refusal;
-                self.fail_entry(turn, entry, SendFailure::Refused { code, reason })
+                let ServiceRefusal {
+                    refusal,
+                    code,
+                    reason,
+                } = refusal;
+                let failure = SendFailure::Refused {
+                    refusal,
+                    code,
+                    reason,
+                };
+                self.fail_entry(turn, entry, failure)
             }
         }
     }

@@ -127,10 +127,14 @@ impl Client {
             return Ok(Err(RequestError::UnknownMessage));
         };
         if &message.sender != self.me() {
-            return Ok(Err(RequestError::NotOwnMessage));
+            return Ok(Err(RequestError::NotPossible {
+                obstacle: crate::Obstacle::NotYours,
+            }));
         }
         if message.content.is_recalled() {
-            return Ok(Err(RequestError::AlreadyRecalled));
+            return Ok(Err(RequestError::NotPossible {
+                obstacle: crate::Obstacle::Recalled,
+            }));
         }
         let unsent = message
             .local_id
@@ -144,7 +148,9 @@ impl Client {
             return Ok(Ok((number, Target::Unsent(entry, intent))));
         }
         if row.state == ConversationState::Left {
-            return Ok(Err(RequestError::ConversationClosed));
+            return Ok(Err(RequestError::NotPossible {
+                obstacle: crate::Obstacle::ConversationLeft,
+            }));
         }
         let mentions = message.mentions;
         Ok(Ok((number, Target::Sent { mentions })))
@@ -370,7 +376,9 @@ impl Client {
             .filter(|entry| entry.failure().is_some())
             .collect();
         if failed.is_empty() {
-            return Ok(Err(RequestError::NothingFailed));
+            return Ok(Err(RequestError::NotPossible {
+                obstacle: crate::Obstacle::HasNotFailed,
+            }));
         }
         for entry in failed {
             let call = RetryEntry { entry: entry.id };
@@ -424,7 +432,9 @@ impl Client {
         }
         Ok(match discarded {
             Some(discarded) => Ok(DiscardedMessage { discarded }),
-            None => Err(RequestError::NothingFailed),
+            None => Err(RequestError::NotPossible {
+                obstacle: crate::Obstacle::HasNotFailed,
+            }),
         })
     }
 }

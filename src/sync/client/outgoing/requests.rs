@@ -1,6 +1,7 @@
 //! API calls that write: what the app wants is written down, and the call is answered when that is
 //! durable. Nothing here needs the service.
 
+use crate::Obstacle;
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, Json, LocalId, NewConversation,
     OutboxEntryId, OutboxState, SendFailure, Timestamp, Uniqueness,
@@ -222,7 +223,9 @@ impl Client {
             return Ok(Err(RequestError::UnknownConversation));
         };
         if row.state == ConversationState::Left {
-            return Ok(Err(RequestError::ConversationClosed));
+            return Ok(Err(RequestError::NotPossible {
+                obstacle: Obstacle::ConversationLeft,
+            }));
         }
         if self.outbox_is_full(turn) {
             return Ok(Err(self.outbox_full()));
@@ -306,7 +309,9 @@ impl Client {
             return Ok(Err(RequestError::UnknownEntry));
         };
         if !matches!(entry.state, OutboxState::Failed { .. }) {
-            return Ok(Err(RequestError::EntryOnItsWay));
+            return Ok(Err(RequestError::NotPossible {
+                obstacle: Obstacle::HasNotFailed,
+            }));
         }
         let ambiguous = OutboxState::Failed {
             failure: SendFailure::Ambiguous,
@@ -349,13 +354,16 @@ impl Client {
             return Ok(Err(RequestError::UnknownEntry));
         };
         if let Intent::Read(_) = entry.intent {
-            let reason = "entry: a read mark cannot be taken back".to_owned();
-            return Ok(Err(RequestError::InvalidArgument { reason }));
+            return Ok(Err(RequestError::NotPossible {
+                obstacle: Obstacle::ReadMark,
+            }));
         }
         let failed = matches!(entry.state, OutboxState::Failed { .. });
         let never_sent = entry.state == OutboxState::Queued && entry.in_doubt_since.is_none();
         if !failed && (!never_sent || self.sender.is_busy_with(id)) {
-            return Ok(Err(RequestError::EntryOnItsWay));
+            return Ok(Err(RequestError::NotPossible {
+                obstacle: Obstacle::OnItsWay,
+            }));
         }
         turn.overlay.intend();
         if let Intent::Create(_) = entry.intent {

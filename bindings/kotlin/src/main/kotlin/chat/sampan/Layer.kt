@@ -31,15 +31,8 @@ suspend fun Client.createConversation(
     vararg members: ClientId,
     name: String? = null,
     attributes: Json? = null,
-): CreatedConversation = createConversation(
-    NewConversation(
-        kind = ConversationKind.NORMAL,
-        members = members.toList(),
-        name = name,
-        attributes = attributes,
-        uniqueness = Uniqueness.UNIQUE,
-    ),
-)
+): CreatedConversation =
+    createConversation(NewConversation(members = members.toList(), name = name, attributes = attributes))
 
 /**
  * The observer waits, on its own thread, until the collector takes a batch: so it is the engine's

@@ -17,7 +17,7 @@ private const val LINGER_MILLIS = 5_000L
 
 /** What a timeline shows at one moment. */
 data class TimelineState(
-    val version: ULong = 0uL,
+    val version: Long = 0,
     val items: List<TimelineItem> = emptyList(),
     val older: TimelineEdge = TimelineEdge.More,
     val newer: TimelineEdge = TimelineEdge.More,
@@ -29,10 +29,10 @@ data class TimelineState(
         val items = ArrayList(items)
         for (edit in update.edits) when (edit) {
             is TimelineEdit.Reset -> { items.clear(); items.addAll(edit.items) }
-            is TimelineEdit.Insert -> items.addAll(edit.at.toInt(), edit.items)
+            is TimelineEdit.Insert -> items.addAll(edit.at, edit.items)
             is TimelineEdit.Remove -> items.removeRange(edit.at, edit.count)
-            is TimelineEdit.Replace -> items[edit.at.toInt()] = edit.item
-            is TimelineEdit.Move -> { items.removeAt(edit.from.toInt()); items.add(edit.to.toInt(), edit.item) }
+            is TimelineEdit.Replace -> items[edit.at] = edit.item
+            is TimelineEdit.Move -> { items.removeAt(edit.from); items.add(edit.to, edit.item) }
         }
         return TimelineState(update.version, items, update.older, update.newer, update.anchor, update.below)
     }
@@ -43,7 +43,7 @@ data class TimelineState(
 
 /** What a list of conversations shows at one moment. */
 data class ListState(
-    val version: ULong = 0uL,
+    val version: Long = 0,
     val rows: List<ConversationRow> = emptyList(),
     val more: Boolean = false,
     val total: Int = 0,
@@ -53,33 +53,33 @@ data class ListState(
         val rows = ArrayList(rows)
         for (edit in update.edits) when (edit) {
             is ListEdit.Reset -> { rows.clear(); rows.addAll(edit.rows) }
-            is ListEdit.Insert -> rows.addAll(edit.at.toInt(), edit.rows)
+            is ListEdit.Insert -> rows.addAll(edit.at, edit.rows)
             is ListEdit.Remove -> rows.removeRange(edit.at, edit.count)
-            is ListEdit.Replace -> rows[edit.at.toInt()] = edit.row
-            is ListEdit.Move -> { rows.removeAt(edit.from.toInt()); rows.add(edit.to.toInt(), edit.row) }
+            is ListEdit.Replace -> rows[edit.at] = edit.row
+            is ListEdit.Move -> { rows.removeAt(edit.from); rows.add(edit.to, edit.row) }
         }
         return ListState(update.version, rows, update.more, update.total)
     }
 }
 
 /** What a list of unsent work shows at one moment. */
-data class OutboxListState(val version: ULong = 0uL, val rows: List<OutboxRow> = emptyList()) {
+data class OutboxListState(val version: Long = 0, val rows: List<OutboxRow> = emptyList()) {
     /** The state after an update that [OutboxList.next] answered to this state's version. */
     fun applied(update: OutboxUpdate): OutboxListState {
         val rows = ArrayList(rows)
         for (edit in update.edits) when (edit) {
             is OutboxEdit.Reset -> { rows.clear(); rows.addAll(edit.rows) }
-            is OutboxEdit.Insert -> rows.addAll(edit.at.toInt(), edit.rows)
+            is OutboxEdit.Insert -> rows.addAll(edit.at, edit.rows)
             is OutboxEdit.Remove -> rows.removeRange(edit.at, edit.count)
-            is OutboxEdit.Replace -> rows[edit.at.toInt()] = edit.row
-            is OutboxEdit.Move -> { rows.removeAt(edit.from.toInt()); rows.add(edit.to.toInt(), edit.row) }
+            is OutboxEdit.Replace -> rows[edit.at] = edit.row
+            is OutboxEdit.Move -> { rows.removeAt(edit.from); rows.add(edit.to, edit.row) }
         }
         return OutboxListState(update.version, rows)
     }
 }
 
-private fun <T> ArrayList<T>.removeRange(at: UInt, count: UInt) {
-    subList(at.toInt(), (at + count).toInt()).clear()
+private fun <T> ArrayList<T>.removeRange(at: Int, count: Int) {
+    subList(at, at + count).clear()
 }
 
 /** The states of a timeline, from the present one on, until the view ends. */
@@ -126,7 +126,7 @@ val EventFeed.batches: Flow<EventBatch>
 /** The states of a client, from the present one on, until it is closed. */
 val Client.states: Flow<ClientState>
     get() = flow {
-        var version = 0uL
+        var version = 0L
         while (true) {
             val state = nextState(version) ?: break
             version = state.version

@@ -1,0 +1,70 @@
+//! What opening a client's store found, as an app needs it.
+
+use crate::store;
+
+/// What opening a client's store on this device found and did. Nothing of it needs the app to act, but an
+/// app may want to tell its user.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct OpenReport {
+    /// Whether the store was made just now: nothing of the client was on this device.
+    pub created: bool,
+    /// Whether anything was damaged. What could be saved was saved, and the damaged files are kept under
+    /// another name.
+    pub found_damage: bool,
+    /// What is gone for good from this device because of damage.
+    pub lost: Loss,
+    /// The particulars in English, for support: files and counts, nobody's data. Empty when there is
+    /// nothing to say.
+    pub detail: String,
+}
+
+/// What damage took from a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+pub enum Loss {
+    /// Nothing.
+    Nothing,
+    /// Some messages of conversations. Gaps show where they were; the service is asked for them.
+    History,
+    /// Work that the service never had: nobody can say how much.
+    UnsentWork,
+}
+
+impl From<store::OpenReport> for OpenReport {
+    fn from(report: store::OpenReport) -> Self {
+        let lost = if report.lost_unsent_work() {
+            Loss::UnsentWork
+        } else if report.lost_history() {
+            Loss::History
+        } else {
+            Loss::Nothing
+        };
+        Self {
+            created: report.created,
+            found_damage: report.found_damage(),
+            lost,
+            detail: report.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_the_worst_loss_and_keeps_the_particulars() {
+        let mut found = store::OpenReport::default();
+        let told = OpenReport::from(found.clone());
+        assert_eq!((told.lost, told.detail.as_str()), (Loss::Nothing, ""));
+        found.rolled_back = true;
+        let told = OpenReport::from(found.clone());
+        assert_eq!((told.lost, told.found_damage), (Loss::History, true));
+        found.entries_lost = 3;
+        let told = OpenReport::from(found);
+        assert_eq!(told.lost, Loss::UnsentWork);
+        assert_eq!(
+            told.detail,
+            "the database is older than the journal; unsent entries lost: 3"
+        );
+    }
+}
