@@ -421,3 +421,17 @@ async fn an_archive_of_another_app_and_a_damaged_export_are_told() {
     load_into(&straight, &[], &[&whole]).await;
     assert_eq!(dump(&data).await, dump(&straight).await);
 }
+
+/// Saves a million messages and loads them. Nothing is judged by the time it takes: with `SAMPAN_ARCHIVE` the
+/// archive stays in that folder, so that the program can be timed on it. `docs/moving.md` has the figure.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a figure for docs/moving.md"]
+async fn a_million_messages_are_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = std::env::var_os("SAMPAN_ARCHIVE").map(PathBuf::from);
+    let archive = kept.unwrap_or_else(|| folder.path().join("saved"));
+    let fake = Fake::start(history(77, 1_000_000, 170)).await;
+    run(&fake, &options(&archive)).await.unwrap();
+    let report = load_into(&folder.path().join("data"), &[&archive], &[]).await;
+    assert_eq!(report.count("message", &Fate::Stored), 1_000_000);
+}
