@@ -70,7 +70,7 @@ pub(crate) fn leave(
 #[derive(Debug, Default)]
 pub(super) struct Imports {
     inbox: Option<Inbox>,
-    under_way: BTreeMap<RequestId, Import>,
+    under_way: BTreeMap<RequestId, ImportedFiles>,
     /// Who is told when the folder has been read to its end, and what was found until now.
     waiting: Vec<Asked>,
     found: InboxReport,
@@ -83,7 +83,7 @@ pub(super) struct Imports {
 
 /// Files that the machine was handed, until what it made of them is durable.
 #[derive(Debug)]
-struct Import {
+struct ImportedFiles {
     files: Vec<(String, LocalId)>,
     more: bool,
 }
@@ -140,7 +140,7 @@ impl Imports {
         self.found.locked = content.locked;
         let names = content.dropped.iter();
         let files = names.map(|(name, work)| (name.clone(), work.token.clone()));
-        let import = Import {
+        let import = ImportedFiles {
             files: files.collect(),
             more: content.more,
         };

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::live::{self, Live, Watched};
+use super::live::{self, Live, WatchedView};
 use super::marks::Unread;
 use super::{ClientCore, Runtime};
 use crate::SampanError;
@@ -96,7 +96,7 @@ impl LiveList {
     }
 }
 
-impl Watched for LiveList {
+impl WatchedView for LiveList {
     type Update = ListUpdate;
 
     fn live(&self) -> &Live {

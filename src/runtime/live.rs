@@ -38,7 +38,7 @@ pub(super) struct Changes {
 }
 
 /// A view that somebody watches: what a collector of any of them needs.
-pub(super) trait Watched: Send + Sync {
+pub(super) trait WatchedView: Send + Sync {
     /// What it is told.
     type Update: Send;
 
@@ -56,7 +56,7 @@ pub(super) trait Watched: Send + Sync {
 }
 
 /// What changed in a view since a version, once something did; none when the view has ended.
-pub(super) async fn next<W: Watched>(view: &Arc<W>, have: Version) -> Option<W::Update> {
+pub(super) async fn next<W: WatchedView>(view: &Arc<W>, have: Version) -> Option<W::Update> {
     let changed = async {
         loop {
             let changes = view.live().changes(view.concerns())?;

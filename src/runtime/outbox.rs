@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::live::{self, Live, Watched};
+use super::live::{self, Live, WatchedView};
 use super::{ClientCore, Runtime};
 use crate::SampanError;
 use crate::store::{ConversationNumber, Store};
@@ -58,7 +58,7 @@ impl LiveOutbox {
     }
 }
 
-impl Watched for LiveOutbox {
+impl WatchedView for LiveOutbox {
     type Update = OutboxUpdate;
 
     fn live(&self) -> &Live {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::live::{self, Changes, Live, Watched};
+use super::live::{self, Changes, Live, WatchedView};
 use super::{ClientCore, Runtime};
 use crate::model::{ConversationId, ItemKey, Timestamp};
 use crate::store::{ConversationNumber, Position, Snapshot, Store, StoreError};
@@ -317,7 +317,7 @@ impl LiveTimeline {
     }
 }
 
-impl Watched for LiveTimeline {
+impl WatchedView for LiveTimeline {
     type Update = TimelineUpdate;
 
     fn live(&self) -> &Live {

@@ -12,6 +12,7 @@ use sampan::wire::generated::{BlacklistCommand, ConvCommand, DirectCommand, Room
 use sampan::wire::{Command, Op, ServiceCode};
 
 use super::exchange::refusal::Refusal;
+use super::exchange::server_call::ServerCall;
 use crate::storage::{Conversation, Kind, Member, Role};
 
 /// Who may do something.
@@ -487,4 +488,39 @@ fn is_to_peers(body: &DirectCommand) -> bool {
 fn names_only(listed: &[String], own: Option<&ClientId>) -> bool {
     let own = own.map(ClientId::as_str);
     !listed.is_empty() && listed.iter().all(|client| Some(client.as_str()) == own)
+}
+
+impl ServerCall {
+    /// The operation that the call is.
+    #[must_use]
+    pub const fn operation(self) -> Operation {
+        match self {
+            Self::Create(_)
+            | Self::Find(_)
+            | Self::Change(_)
+            | Self::Delete(_)
+            | Self::AddMembers
+            | Self::RemoveMembers
+            | Self::ListMembers(_)
+            | Self::CountInside
+            | Self::Mute
+            | Self::Unmute
+            | Self::ListMuted
+            | Self::ListSubscribers
+            | Self::CountSubscribers => Operation::ManageConversations,
+            Self::Send(_)
+            | Self::SendToSubscribers
+            | Self::Edit(_)
+            | Self::Recall(_)
+            | Self::DeleteMessage(_)
+            | Self::DeleteFor
+            | Self::Broadcast
+            | Self::ListBroadcasts
+            | Self::DeleteBroadcast => Operation::SendAsClient,
+            Self::ListFor => Operation::ReadRecords,
+            Self::Subscribe | Self::Unsubscribe => Operation::SubscribeClient,
+            Self::ListSubscriptions | Self::CheckOnline | Self::Count => Operation::AskClients,
+            Self::CountUnread => Operation::CountUnread,
+        }
+    }
 }

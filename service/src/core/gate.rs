@@ -8,7 +8,7 @@ use sampan::wire::signature::SignedAction;
 
 use super::access::{Operation, Rank, Rights, Standing, Who, rank};
 use super::apps::app::App;
-use super::apps::signature_check::{self, Sent};
+use super::apps::signature_check::{self, SentSignature};
 use super::exchange::decision::Audience;
 use super::exchange::input::SessionId;
 use super::exchange::refusal::{Failure, Refusal};
@@ -118,7 +118,7 @@ impl<S: Storage> Core<S> {
         app: &App,
         client: &ClientId,
         action: SignedAction<'_>,
-        sent: Sent<'_>,
+        sent: SentSignature<'_>,
     ) -> Result<bool, Refusal> {
         let wall = self.stamps.wall();
         let Some(accepted) = signature_check::check(app, wall, client, action, sent)? else {
@@ -136,7 +136,7 @@ impl<S: Storage> Core<S> {
         app: &App,
         client: &ClientId,
         action: SignedAction<'_>,
-        sent: Sent<'_>,
+        sent: SentSignature<'_>,
     ) -> Result<bool, Refusal> {
         let wall = self.stamps.wall();
         let accepted = signature_check::check(app, wall, client, action, sent)?;

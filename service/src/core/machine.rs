@@ -13,17 +13,15 @@ use super::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use super::exchange::fields::message_id;
 use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
 use super::exchange::refusal::{Failure, Refusal};
+use super::exchange::reply::{address_device, sent};
 use super::job::{Job, refuse};
-use super::sessions::device::address_device;
-use super::sessions::open::sent;
 use super::state::clock::Stamps;
 use super::state::cost::Meter;
 use super::state::entropy::{Entropy, Names};
 use super::state::registry::{Pending, Registry};
 use super::state::replay;
+use super::state::upkeep::{RetentionPass, Swept};
 use super::state::used_signatures::UsedSignatures;
-use super::upkeep::retention::Retention;
-use super::upkeep::sweep::Swept;
 use crate::storage::{Kind, Notification, Place, Readers, Storage, StorageError, Write};
 
 /// When what has ended is looked for again after that failed.
@@ -42,7 +40,7 @@ pub struct Core<S> {
     pub(super) names: Names,
     pub(super) stamps: Stamps,
     pub(super) used: UsedSignatures,
-    pub(super) retention: Retention,
+    pub(super) retention: RetentionPass,
     /// How far the last sweep of notifications came.
     pub(super) swept: Swept,
     /// What was done for the input at hand, counted.
@@ -60,7 +58,7 @@ impl<S: Storage> Core<S> {
     pub fn new(storage: S, apps: Apps, entropy: Box<dyn Entropy>) -> Self {
         Self {
             storage,
-            retention: Retention::new(&apps),
+            retention: RetentionPass::new(&apps),
             apps,
             registry: Registry::default(),
             names: Names::new(entropy),

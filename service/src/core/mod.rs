@@ -24,8 +24,8 @@
 //! | `upkeep/` | forgetting what has ended, and messages past their retention |
 //! | `http/` | what is asked over HTTP |
 //!
-//! A room imports only from rooms above it in this table. `machine.rs` and `job.rs` name those below
-//! them: the one passes commands on, the other keeps those that are handled in parts.
+//! A room imports only from rooms above it in this table (`tests/tidy/rooms.rs` checks). One import points
+//! the other way: `machine.rs` keeps the jobs of `job.rs`, whose states belong to the rooms below.
 //!
 //! Three rules hold everywhere. The reply to a command goes out before every notification that the
 //! command causes. A message is either delivered live to a session or counted in what the session

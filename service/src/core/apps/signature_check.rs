@@ -8,7 +8,7 @@ use super::signature::{self, Accepted, Presented, SignatureError};
 use crate::core::exchange::refusal::Refusal;
 
 /// What stands beside a command: time, nonce and signature, as far as they were sent.
-pub(in crate::core) type Sent<'a> = (Option<i64>, Option<&'a str>, Option<&'a str>);
+pub(in crate::core) type SentSignature<'a> = (Option<i64>, Option<&'a str>, Option<&'a str>);
 
 /// Refuses an operation that must be signed and is not, with the operation's own code. `wall` is
 /// the machine's clock: the app's server signs by its own.
@@ -17,7 +17,7 @@ pub(in crate::core) fn check(
     wall: Timestamp,
     client: &ClientId,
     action: SignedAction<'_>,
-    (t, n, s): Sent<'_>,
+    (t, n, s): SentSignature<'_>,
 ) -> Result<Option<Accepted>, Refusal> {
     let presented = Presented::from_fields(t, n, s);
     signature::check(app, client, action, presented, wall).map_err(|error| refuse(&action, error))

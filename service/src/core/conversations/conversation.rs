@@ -4,7 +4,7 @@ use sampan::model::Now;
 use sampan::wire::Op;
 use sampan::wire::generated::ConvCommand;
 
-use super::inquiry::Push;
+use super::inquiry::PushWish;
 use crate::core::access::Operation;
 use crate::core::apps::app::App;
 use crate::core::exchange::decision::{Caller, Decision};
@@ -34,8 +34,8 @@ impl<S: Storage> Core<S> {
             }
             Operation::Mute => {
                 let push = match op {
-                    Op::Mute => Push::Muted,
-                    _ => Push::Wanted,
+                    Op::Mute => PushWish::Muted,
+                    _ => PushWish::Wanted,
                 };
                 self.mute(now, caller, body, push).await
             }

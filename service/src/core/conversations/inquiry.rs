@@ -23,7 +23,7 @@ const MEMBERS_TOLD: usize = 50;
 
 /// Whether a member wants push from a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::core) enum Push {
+pub(in crate::core) enum PushWish {
     Wanted,
     Muted,
 }
@@ -34,7 +34,7 @@ impl<S: Storage> Core<S> {
         now: Now,
         caller: &Caller,
         body: &ConvCommand,
-        push: Push,
+        push: PushWish,
     ) -> Result<Decision, Failure> {
         let own = (&caller.app, caller.client());
         let admitted = self
@@ -114,7 +114,7 @@ fn decide_mute(
     caller: &Caller,
     admitted: Admitted,
     body: &ConvCommand,
-    push: Push,
+    push: PushWish,
 ) -> Result<Decision, Refusal> {
     let conversation = admitted.conversation;
     let reply = ConvCommand {
@@ -127,7 +127,7 @@ fn decide_mute(
         // Nothing is pushed from a chat room: there is nothing to keep of it.
         let member = admitted.member;
         let mut member = member.ok_or(ServiceCode::CONVERSATION_UPDATE_REJECTED)?;
-        member.muted = push == Push::Muted;
+        member.muted = push == PushWish::Muted;
         let write = Write::PutMember(caller.app.clone(), conversation.id, member);
         decision.writes.push(write);
     }

@@ -3,7 +3,7 @@
 use sampan::model::{ClientId, Now, Timestamp};
 use sampan::wire::generated::ConvCommand;
 
-use crate::core::apps::signature_check::Sent;
+use crate::core::apps::signature_check::SentSignature;
 use crate::core::columns::attributes::AttributeError;
 use crate::core::exchange::refusal::Refusal;
 use crate::storage::Conversation;
@@ -27,7 +27,7 @@ pub(in crate::core) fn seconds_left(now: Now, ends: Timestamp) -> i32 {
 }
 
 /// The signature that came with a command, as far as it came.
-pub(in crate::core) fn signature_of(body: &ConvCommand) -> Sent<'_> {
+pub(in crate::core) fn signature_of(body: &ConvCommand) -> SentSignature<'_> {
     (body.t, body.n.as_deref(), body.s.as_deref())
 }
 

@@ -4,5 +4,6 @@ pub(in crate::core) mod decision;
 pub(in crate::core) mod fields;
 pub(in crate::core) mod input;
 pub(in crate::core) mod refusal;
+pub(in crate::core) mod reply;
 pub(in crate::core) mod request;
 pub(in crate::core) mod server_call;

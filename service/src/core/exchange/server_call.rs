@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use sampan::wire::signature::KeyKind;
 use serde_json::Value;
 
-use crate::core::access::Operation;
 use crate::storage::Kind;
 
 /// A request of an app's own server.
@@ -84,39 +83,4 @@ pub enum ServerCall {
     ListBroadcasts,
     /// Ends a broadcast and deletes its message.
     DeleteBroadcast,
-}
-
-impl ServerCall {
-    /// The operation that the call is.
-    #[must_use]
-    pub const fn operation(self) -> Operation {
-        match self {
-            Self::Create(_)
-            | Self::Find(_)
-            | Self::Change(_)
-            | Self::Delete(_)
-            | Self::AddMembers
-            | Self::RemoveMembers
-            | Self::ListMembers(_)
-            | Self::CountInside
-            | Self::Mute
-            | Self::Unmute
-            | Self::ListMuted
-            | Self::ListSubscribers
-            | Self::CountSubscribers => Operation::ManageConversations,
-            Self::Send(_)
-            | Self::SendToSubscribers
-            | Self::Edit(_)
-            | Self::Recall(_)
-            | Self::DeleteMessage(_)
-            | Self::DeleteFor
-            | Self::Broadcast
-            | Self::ListBroadcasts
-            | Self::DeleteBroadcast => Operation::SendAsClient,
-            Self::ListFor => Operation::ReadRecords,
-            Self::Subscribe | Self::Unsubscribe => Operation::SubscribeClient,
-            Self::ListSubscriptions | Self::CheckOnline | Self::Count => Operation::AskClients,
-            Self::CountUnread => Operation::CountUnread,
-        }
-    }
 }

@@ -30,14 +30,14 @@ const AT_ONCE: usize = 32;
 const CONVERSATIONS_AT_ONCE: usize = 500;
 
 /// A page that is asked for.
-pub(in crate::core) struct Page {
+pub(in crate::core) struct RecordsPage {
     span: Span,
     order: Order,
     limit: usize,
     from: Option<ClientId>,
 }
 
-impl Page {
+impl RecordsPage {
     pub(in crate::core) fn read(query: &BTreeMap<String, String>) -> Result<Self, &'static str> {
         let number = |name: &str| match query.get(name) {
             None => Ok(None),
@@ -95,7 +95,7 @@ impl Page {
     }
 }
 
-impl Page {
+impl RecordsPage {
     /// The stretch, the order and the number of rows.
     pub(in crate::core) fn into_parts(self) -> (Span, Order, usize) {
         (self.span, self.order, self.limit)
@@ -112,12 +112,12 @@ struct Run {
 
 /// What a heap is ordered by: the place of a run's first message, in the order of the page.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum MergeRank {
     Newest(Place, usize),
     Oldest(std::cmp::Reverse<Place>, usize),
 }
 
-impl Rank {
+impl MergeRank {
     fn of(order: Order, place: Place, run: usize) -> Self {
         match order {
             Order::NewestFirst => Self::Newest(place, run),
@@ -148,7 +148,7 @@ impl<S: Storage> Core<S> {
             RecordsCall::OfClient { id, query } => (query, Some(id), None),
             RecordsCall::OfConversation { id, query } => (query, None, Some(id)),
         };
-        let mut page = match Page::read(query) {
+        let mut page = match RecordsPage::read(query) {
             Ok(page) => page,
             Err(why) => return Ok(RestAnswer::refused(400, 1, why)),
         };
@@ -201,7 +201,7 @@ impl<S: Storage> Core<S> {
     async fn merged(
         &self,
         app: &AppId,
-        page: &Page,
+        page: &RecordsPage,
         ids: Vec<ConversationId>,
     ) -> Result<Vec<(ConversationId, Message)>, Failure> {
         let (mut runs, mut heap) = (Vec::new(), BinaryHeap::new());
@@ -215,7 +215,7 @@ impl<S: Storage> Core<S> {
             };
             self.refill(app, page, &mut run).await?;
             if let Some(first) = run.next.front() {
-                heap.push(Rank::of(page.order, first.place(), runs.len()));
+                heap.push(MergeRank::of(page.order, first.place(), runs.len()));
                 runs.push(run);
             }
         }
@@ -242,14 +242,14 @@ impl<S: Storage> Core<S> {
                 self.refill(app, page, run).await?;
             }
             if let Some(first) = run.next.front() {
-                heap.push(Rank::of(page.order, first.place(), index));
+                heap.push(MergeRank::of(page.order, first.place(), index));
             }
         }
         Ok(found)
     }
 
     /// Reads on in one conversation until there is a message for the page, or none is left.
-    async fn refill(&self, app: &AppId, page: &Page, run: &mut Run) -> Result<(), Failure> {
+    async fn refill(&self, app: &AppId, page: &RecordsPage, run: &mut Run) -> Result<(), Failure> {
         while run.next.is_empty() && !run.is_over {
             let (storage, id) = (&self.storage, &run.conversation);
             let some = storage

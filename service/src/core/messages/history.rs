@@ -30,7 +30,7 @@ const MESSAGE_BYTES: usize = 7 * 1024;
 
 /// A page of history that is asked for.
 #[derive(Debug, PartialEq)]
-struct Page {
+struct HistoryPage {
     span: Span,
     order: Order,
     limit: usize,
@@ -38,7 +38,7 @@ struct Page {
     of_type: Option<i32>,
 }
 
-impl Page {
+impl HistoryPage {
     /// Reads a request; zeros and empty texts mean absent, as some SDKs write them.
     fn read(body: &LogsCommand, longest: usize) -> Result<Self, Refusal> {
         let limit = match body.l.or(body.limit) {
@@ -93,7 +93,7 @@ impl Page {
 pub(in crate::core) struct Reading {
     conversation: Conversation,
     cid: Option<String>,
-    page: Page,
+    page: HistoryPage,
     found: Vec<Message>,
     scanned: usize,
 }
@@ -189,7 +189,7 @@ impl<S: Storage> Core<S> {
             .admit(now, own, Operation::ReadHistory, body.cid.as_deref())
             .await?;
         Ok(Reading {
-            page: Page::read(body, limits.history_page)?,
+            page: HistoryPage::read(body, limits.history_page)?,
             conversation: admitted.conversation,
             cid: body.cid.clone(),
             found: Vec::new(),

@@ -24,7 +24,7 @@ struct SendFacts {
 }
 
 /// What sending leads to.
-enum Sent {
+enum SendDecision {
     /// The message is on its way.
     Message(Decision),
     /// The message waits for its sender's connection to break.
@@ -85,14 +85,14 @@ impl<S: Storage> Core<S> {
             place,
         };
         match decide_send(caller, body, facts)? {
-            Sent::Message(decision) => {
+            SendDecision::Message(decision) => {
                 // Only what is kept needs a time of its own: what passes moves no clock.
                 if !decision.writes.is_empty() {
                     self.stamps.message(app, id, sent_at);
                 }
                 Ok(decision)
             }
-            Sent::Will(decision, will) => {
+            SendDecision::Will(decision, will) => {
                 if let Some(session) = self.registry.session_mut(&caller.session) {
                     session.will = Some(Box::new(will));
                 }
@@ -162,7 +162,11 @@ fn token_of(body: &DirectCommand) -> Result<Option<String>, Refusal> {
     }
 }
 
-fn decide_send(caller: &Caller, body: &DirectCommand, facts: SendFacts) -> Result<Sent, Refusal> {
+fn decide_send(
+    caller: &Caller,
+    body: &DirectCommand,
+    facts: SendFacts,
+) -> Result<SendDecision, Refusal> {
     let SendFacts {
         conversation,
         crowd,
@@ -179,7 +183,7 @@ fn decide_send(caller: &Caller, body: &DirectCommand, facts: SendFacts) -> Resul
             conversation: conversation.id,
             command: Command::direct(down),
         };
-        return Ok(Sent::Will(decision, will));
+        return Ok(SendDecision::Will(decision, will));
     }
     let is_service = conversation.kind == Kind::System;
     if !is_service {
@@ -195,7 +199,7 @@ fn decide_send(caller: &Caller, body: &DirectCommand, facts: SendFacts) -> Resul
         let put = Write::PutMessage(caller.app.clone(), conversation.id, message);
         decision.writes.push(put);
     }
-    Ok(Sent::Message(decision))
+    Ok(SendDecision::Message(decision))
 }
 
 /// The message that a command sends.

@@ -109,13 +109,13 @@ pub struct SortKey(Vec<Place>);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    Ascending(Rank),
-    Descending(Reverse<Rank>),
+    Ascending(SortValue),
+    Descending(Reverse<SortValue>),
 }
 
 /// Values in the order of their types; a row without the column comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum SortValue {
     Missing,
     Number(Amount),
     Text(String),
@@ -209,8 +209,8 @@ pub struct Choice<T> {
 impl SortKey {
     /// The memory it takes.
     fn weight(&self) -> usize {
-        let text = |rank: &Rank| match rank {
-            Rank::Text(text) => text.len(),
+        let text = |rank: &SortValue| match rank {
+            SortValue::Text(text) => text.len(),
             _ => 0,
         };
         let places = self.0.iter().map(|place| match place {
@@ -269,18 +269,20 @@ impl Sort {
             let rank = column
                 .values(row)
                 .first()
-                .map_or(Rank::Missing, |value| Rank::of(value));
+                .map_or(SortValue::Missing, |value| SortValue::of(value));
             match direction {
                 Direction::Ascending => Place::Ascending(rank),
                 Direction::Descending => Place::Descending(Reverse(rank)),
             }
         });
-        let id = row.get("objectId").map_or(Rank::Missing, Rank::of);
+        let id = row
+            .get("objectId")
+            .map_or(SortValue::Missing, SortValue::of);
         SortKey(places.chain([Place::Ascending(id)]).collect())
     }
 }
 
-impl Rank {
+impl SortValue {
     fn of(value: &Value) -> Self {
         match value {
             Value::Null => Self::Missing,

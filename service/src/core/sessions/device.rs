@@ -29,12 +29,3 @@ impl<S: Storage> Core<S> {
         })
     }
 }
-
-/// Addresses the reply to a device as its request was: live-query clients tell their commands from
-/// those of messaging by it.
-pub(in crate::core) fn address_device(request: &Envelope, reply: &mut Envelope) {
-    if let Command::Loggedin(_) | Command::Loggedout = reply.command {
-        reply.service = request.service;
-        reply.installation_id.clone_from(&request.installation_id);
-    }
-}

@@ -4,16 +4,16 @@ use sampan::model::Now;
 use sampan::wire::generated::SessionCommand;
 use sampan::wire::{CloseCode, Command, Envelope, Op, ServiceCode};
 
-use super::open::sent;
 use super::tags::Displacement;
 use crate::core::access::Operation;
 use crate::core::apps::app::Apps;
 use crate::core::exchange::decision::{Caller, Decision, Notice};
 use crate::core::exchange::input::{ConnectionId, Effect, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::exchange::reply::sent;
 use crate::core::machine::Core;
 use crate::core::state::registry::Registry;
-use crate::core::upkeep::retention::Retention;
+use crate::core::state::upkeep::RetentionPass;
 use crate::storage::{Storage, Write};
 
 /// Why the sessions of an app end that is served no more.
@@ -54,7 +54,7 @@ impl<S: Storage> Core<S> {
                 end_for_operator(&mut self.registry, now, &id, UNSERVED, &mut effects);
             }
         }
-        self.retention = Retention::new(&apps);
+        self.retention = RetentionPass::new(&apps);
         self.apps = apps;
         effects
     }

@@ -15,8 +15,9 @@ use crate::core::access::Operation;
 use crate::core::apps::app::App;
 use crate::core::exchange::decision::Caller;
 use crate::core::exchange::fields::client_ids;
-use crate::core::exchange::input::{ConnectionId, Effect, Gap, SessionId};
+use crate::core::exchange::input::{ConnectionId, Effect, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::exchange::reply::sent;
 use crate::core::machine::Core;
 use crate::core::state::watches::{WATCHED_MAX, WatchListFull};
 use crate::storage::{Client, Storage, Write};
@@ -226,14 +227,5 @@ impl<S: Storage> Core<S> {
             self.storage.apply(vec![write]).await?;
         }
         Ok(())
-    }
-}
-
-/// The effect that sends a command.
-pub(in crate::core) fn sent(connection: ConnectionId, envelope: Envelope) -> Effect {
-    Effect::Send {
-        connection,
-        envelope: Box::new(envelope),
-        gap: Gap::None,
     }
 }

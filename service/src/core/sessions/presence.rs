@@ -6,12 +6,12 @@ use sampan::wire::generated::{PresenceCommand, SessionCommand, StatusType};
 use sampan::wire::signature::SignedAction;
 use sampan::wire::{Command, Envelope, Op, ServiceCode};
 
-use super::open::sent;
 use crate::core::apps::app::App;
 use crate::core::exchange::decision::{Caller, Decision};
 use crate::core::exchange::fields::client_ids;
 use crate::core::exchange::input::{Effect, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
+use crate::core::exchange::reply::sent;
 use crate::core::machine::Core;
 use crate::core::state::watches::WatchListFull;
 use crate::storage::Storage;

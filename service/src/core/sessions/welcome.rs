@@ -46,7 +46,7 @@ pub(in crate::core) struct Welcome {
 #[derive(Debug)]
 enum Stage {
     Unread(Unread),
-    Push(Push),
+    Push(PushStage),
     Broadcasts,
     Patches(Patches),
 }
@@ -105,7 +105,7 @@ struct Counted {
 
 /// The messages that a client in push mode has not acknowledged.
 #[derive(Debug, Default)]
-struct Push {
+struct PushStage {
     walk: Walk,
 }
 
@@ -129,7 +129,7 @@ impl Welcome {
         match mode.unwrap_or(OfflineMode::Unread) {
             OfflineMode::Unread => stages.push_back(Stage::Unread(Unread::of(request, newest))),
             OfflineMode::Push if is_repeated => {}
-            OfflineMode::Push => stages.push_back(Stage::Push(Push::default())),
+            OfflineMode::Push => stages.push_back(Stage::Push(PushStage::default())),
         }
         stages.push_back(Stage::Broadcasts);
         let understands = request
@@ -397,7 +397,7 @@ impl<S: Storage> Core<S> {
         &mut self,
         now: Now,
         caller: &Caller,
-        push: &mut Push,
+        push: &mut PushStage,
         notices: &mut Vec<Notice>,
     ) -> Result<bool, Failure> {
         let (app, client) = (&caller.app, caller.client());

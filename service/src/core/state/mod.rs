@@ -5,6 +5,7 @@ pub(in crate::core) mod cost;
 pub(in crate::core) mod entropy;
 pub(in crate::core) mod registry;
 pub(in crate::core) mod replay;
+pub(in crate::core) mod upkeep;
 pub(in crate::core) mod used_signatures;
 pub(in crate::core) mod visitors;
 pub(in crate::core) mod watches;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use sampan::model::{AppId, ConversationId, Now, Timestamp};
 
-use crate::core::apps::app::Apps;
 use crate::core::machine::Core;
+use crate::core::state::upkeep::RetentionPass;
 use crate::storage::{Edge, Order, Span, Storage, StorageError, Write};
 
 /// From the end of a pass to the next: retention is counted in days.
@@ -24,39 +24,7 @@ const CONVERSATIONS_A_STEP: usize = 200;
 /// Messages that one step forgets: at one step a second, more than a busy service takes in.
 const MESSAGES_A_STEP: usize = 2000;
 
-/// Where a pass stands.
-#[derive(Debug)]
-pub(in crate::core) struct Retention {
-    /// The apps that limit retention, and how long they want messages kept.
-    apps: Vec<(AppId, Duration)>,
-    /// The app that the pass is at.
-    app: usize,
-    /// The conversation of that app that was finished last.
-    after: Option<ConversationId>,
-    due: Duration,
-}
-
-impl Retention {
-    pub(in crate::core) fn new(apps: &Apps) -> Self {
-        let kept = |app: &crate::core::apps::app::App| {
-            Some((
-                app.credentials.id.clone(),
-                app.settings.retention.messages()?,
-            ))
-        };
-        Self {
-            apps: apps.iter().filter_map(kept).collect(),
-            app: 0,
-            after: None,
-            due: Duration::ZERO,
-        }
-    }
-
-    /// When the next step is due, in elapsed time; none if messages are kept for ever.
-    pub(in crate::core) fn due(&self) -> Option<Duration> {
-        (!self.apps.is_empty()).then_some(self.due)
-    }
-
+impl RetentionPass {
     /// Goes on with the next app; after the last one the pass is over.
     fn next_app(&mut self, elapsed: Duration) {
         self.after = None;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 
 use crate::core::machine::Core;
+use crate::core::state::upkeep::Swept;
 use crate::storage::{NOTICES_KEPT_MAX, Storage, StorageError, Write};
 
 /// From one sweep to the next where nothing is left.
@@ -30,13 +31,6 @@ const NOTIFIED_AT_ONCE: usize = 64;
 
 /// Notices for single clients forgotten in one sweep, for each app.
 const SINGLE_NOTICES_AT_ONCE: usize = 1_000;
-
-/// How far the last sweep of notifications came.
-#[derive(Debug, Default)]
-pub(in crate::core) struct Swept {
-    client: Option<(AppId, ClientId)>,
-    conversation: Option<(AppId, ConversationId)>,
-}
 
 /// Notifications kept for one client, the newest ones: who missed more is told to ask for
 /// everything anew, which costs less than reading so many.

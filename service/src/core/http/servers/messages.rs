@@ -11,7 +11,7 @@ use crate::core::exchange::decision::{Audience, Notice};
 use crate::core::exchange::input::{Effect, SessionId};
 use crate::core::exchange::refusal::Failure;
 use crate::core::exchange::server_call::{ServerCall, ServerRequest};
-use crate::core::http::records::{self, Page};
+use crate::core::http::records::{self, RecordsPage};
 use crate::core::machine::Core;
 use crate::core::messages::patch::{RECALLED, told};
 use crate::core::messages::send::direct;
@@ -303,7 +303,7 @@ impl<S: Storage> Core<S> {
             .server_conversation(now, app, Kind::System, request)
             .await?;
         let client = request.client_in_path("client")?;
-        let page = Page::read(&request.query).map_err(bad)?;
+        let page = RecordsPage::read(&request.query).map_err(bad)?;
         let (mut span, order, limit) = page.into_parts();
         let mut rows: Vec<Value> = Vec::new();
         loop {

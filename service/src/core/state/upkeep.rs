@@ -1,0 +1,48 @@
+//! How far upkeep came: the pass over messages past their retention, the sweep of notifications.
+
+use std::time::Duration;
+
+use sampan::model::{AppId, ClientId, ConversationId};
+
+use crate::core::apps::app::{App, Apps};
+
+/// Where a pass stands.
+#[derive(Debug)]
+pub(in crate::core) struct RetentionPass {
+    /// The apps that limit retention, and how long they want messages kept.
+    pub(in crate::core) apps: Vec<(AppId, Duration)>,
+    /// The app that the pass is at.
+    pub(in crate::core) app: usize,
+    /// The conversation of that app that was finished last.
+    pub(in crate::core) after: Option<ConversationId>,
+    pub(in crate::core) due: Duration,
+}
+
+impl RetentionPass {
+    pub(in crate::core) fn new(apps: &Apps) -> Self {
+        let kept = |app: &App| {
+            Some((
+                app.credentials.id.clone(),
+                app.settings.retention.messages()?,
+            ))
+        };
+        Self {
+            apps: apps.iter().filter_map(kept).collect(),
+            app: 0,
+            after: None,
+            due: Duration::ZERO,
+        }
+    }
+
+    /// When the next step is due, in elapsed time; none if messages are kept for ever.
+    pub(in crate::core) fn due(&self) -> Option<Duration> {
+        (!self.apps.is_empty()).then_some(self.due)
+    }
+}
+
+/// How far the last sweep of notifications came.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Swept {
+    pub(in crate::core) client: Option<(AppId, ClientId)>,
+    pub(in crate::core) conversation: Option<(AppId, ConversationId)>,
+}
