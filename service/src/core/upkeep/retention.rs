@@ -109,7 +109,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::core::apps::app::Credentials;
+    use crate::core::apps::app::{Apps, Credentials};
     use crate::core::apps::settings;
     use crate::core::state::entropy::Entropy;
     use crate::storage::{Body, Conversation, Kind, MemoryStorage, Message};

@@ -8,7 +8,6 @@ use std::time::Duration;
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 
 use crate::core::machine::Core;
-use crate::core::state::upkeep::Swept;
 use crate::storage::{NOTICES_KEPT_MAX, Storage, StorageError, Write};
 
 /// From one sweep to the next where nothing is left.
