@@ -110,6 +110,8 @@ impl Enqueuer {
             receipt: true,
             transient: false,
             push: None,
+            priority: None,
+            will: false,
         });
         let token = LocalId::new(format!("{number:024x}"))?;
         let at = Timestamp::from_millis(1_700_000_000_000 + i64::from(number));

@@ -11,9 +11,10 @@ use crate::model::{
 use crate::runtime::{
     ClientCore, EventStream, Feed, InboxReport, LiveList, LiveOutbox, OpenOptions, Runtime, Scope,
 };
-use crate::store::{StorageUsage, Store, StoreKey};
+use crate::store::{MembersChange, StorageUsage, Store, StoreKey};
 use crate::sync::{
-    Call, CreateConversation, DiscardEntry, FetchConversations, Focus, RetryEntry, SignIn,
+    Call, ChangeMembers, CreateConversation, DiscardEntry, Done, FetchConversations, Focus,
+    MarkAllRead, RetryEntry, SignIn,
 };
 use crate::views::{ClientState, ListOptions, UnreadSummary, Version};
 use crate::{SampanError, Secret, Subject};
@@ -355,6 +356,37 @@ impl Client {
             what: Subject::Conversation,
         })?;
         Ok(self.handle(id))
+    }
+
+    /// Joins a conversation, which this device need not know. Returns when that is durable in the outbox,
+    /// online or not; see `Conversation.join`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `Conversation.join`; `NotFound` for a local id that this device does not know.
+    pub async fn join(&self, id: ConversationId) -> Result<Arc<Conversation>, SampanError> {
+        let call = ChangeMembers {
+            conversation: id.clone(),
+            change: MembersChange::Join,
+            members: Vec::new(),
+        };
+        self.request(call).await?;
+        Ok(self.handle(id))
+    }
+
+    /// Marks several conversations read, all of them or none: their unread counts are cleared at once, and
+    /// the service is told when it can be. Returns when that is durable in the outbox.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when one of them is not on this device; `OutboxFull`; `StoreUnavailable` when the marks can't be
+    /// made durable now; `SignedOut`; `ShutDown`.
+    pub async fn mark_all_read(
+        &self,
+        conversations: Vec<ConversationId>,
+    ) -> Result<(), SampanError> {
+        let call = MarkAllRead { conversations };
+        self.request(call).await.map(|Done| ())
     }
 
     /// A page of the conversations on this device, newest activity first: the first page without

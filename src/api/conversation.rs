@@ -5,14 +5,14 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::model::{
-    ConversationId, ConversationInfo, Discarded, LocalId, Message, MessageContent, MessageKey,
-    NewMessage, OutboxEntryId, Timestamp,
+    ConversationId, ConversationInfo, Discarded, ForeignMessage, LocalId, Message, MessageContent,
+    MessageKey, NewMessage, OutboxEntryId, Timestamp,
 };
 use crate::runtime::{ClientCore, LiveTimeline, Runtime};
 use crate::store::{ConversationNumber, Position, Snapshot, Store};
 use crate::sync::{
-    Call, DiscardMessage, Done, EditMessage, FetchHistory, FetchReceipts, MarkRead, RecallMessage,
-    RetryMessage, SendMessage,
+    Call, DiscardMessage, Done, EditMessage, FetchHistory, FetchReceipts, KeepFailed, KeepForeign,
+    MarkRead, RecallMessage, RemoveMessage, RetryMessage, SendMessage,
 };
 use crate::views::TimelineOptions;
 use crate::{SampanError, Subject};
@@ -33,11 +33,11 @@ pub struct Conversation {
 /// A message that was accepted.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct SentMessage {
-    /// Its outbox entry.
-    pub entry: OutboxEntryId,
+    /// Its outbox entry; none of a transient message, and of one that the service has already.
+    pub entry: Option<OutboxEntryId>,
     /// The id by which this device knows the message for ever.
     pub local_id: LocalId,
-    /// The message as the timeline shows it now: pending.
+    /// The message as it is now: pending, or what the service has already.
     pub message: Message,
 }
 
@@ -75,6 +75,16 @@ impl Conversation {
 
     async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
         self.runtime.mailbox().request(&self.core.id, call).await
+    }
+
+    /// The id by which the machine finds it.
+    pub(super) fn name(&self) -> ConversationId {
+        self.id.clone()
+    }
+
+    /// Makes a write that answers nothing.
+    pub(super) async fn write<C: Call<Answer = Done>>(&self, call: C) -> Result<(), SampanError> {
+        self.request(call).await.map(|Done| ())
     }
 
     async fn fetch(
@@ -145,11 +155,12 @@ impl Conversation {
         self.send(NewMessage::text(text)).await
     }
 
-    /// Sends a message. Returns when it is durable in the outbox, online or not.
+    /// Sends a message. Returns when it is durable in the outbox, online or not. `SendOptions` tells what is
+    /// different for transient messages and wills, and how a repeated call sends once.
     ///
     /// # Errors
     ///
-    /// Those of `send_text`.
+    /// Those of `send_text`; of a transient message also `NotConnected`, `TimedOut` and `Refused`.
     pub async fn send(&self, message: NewMessage) -> Result<SentMessage, SampanError> {
         let conversation = self.id.clone();
         let call = SendMessage {
@@ -162,6 +173,60 @@ impl Conversation {
             local_id: enqueued.local_id,
             message: enqueued.message,
         })
+    }
+
+    /// Keeps a message that the app could not make ready to be sent: it shows as failed, with `reason`, survives
+    /// restarts, and goes out when `retry` is called; `remove` takes it out. With `SendOptions.local_id` it is
+    /// kept once. Returns when that is durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of `send_text`; `InvalidArgument` too for a transient message and a will.
+    pub async fn keep_failed(
+        &self,
+        message: NewMessage,
+        reason: String,
+    ) -> Result<SentMessage, SampanError> {
+        let conversation = self.id.clone();
+        let call = KeepFailed {
+            conversation,
+            message,
+            reason,
+        };
+        let kept = self.request(call).await?;
+        Ok(SentMessage {
+            entry: kept.entry,
+            local_id: kept.local_id,
+            message: kept.message,
+        })
+    }
+
+    /// Stores a message that the app got by another way, such as from a push. It stands between gaps until
+    /// history is read around it, and is taken for what it is when the service sends it too. Returns when it is
+    /// durable.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` in a chat room, and where the service does not have the conversation yet; `NotFound`
+    /// when the message's conversation is not on this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
+    pub async fn keep(&self, message: ForeignMessage) -> Result<(), SampanError> {
+        self.request(KeepForeign { message }).await.map(|Done| ())
+    }
+
+    /// Removes a message from this device alone, and what waits to change it. One that the service has comes
+    /// back when history is read there again. Returns when that is durable.
+    ///
+    /// # Errors
+    ///
+    /// `NotPossible` for a message on its way; `NotFound` when this device has no such message;
+    /// `StoreUnavailable`; `SignedOut`; `ShutDown`.
+    pub async fn remove(&self, message: MessageKey) -> Result<(), SampanError> {
+        let conversation = self.id.clone();
+        let call = RemoveMessage {
+            conversation,
+            message,
+        };
+        self.request(call).await.map(|Done| ())
     }
 
     /// Changes what an own message says; whom it calls by name stays. Returns when the change is

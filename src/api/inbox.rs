@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{AppId, ClientId, ConversationId, LocalId, NewMessage, Timestamp};
-use crate::runtime::{inbox_of, leave};
+use crate::runtime::{inbox_of, leave, leave_as};
 use crate::store::{Inbox, Intent, ReadIntent, SendIntent};
 use crate::{SampanError, Secret};
 
@@ -68,14 +68,26 @@ impl ExtensionInbox {
         conversation: ConversationId,
         message: NewMessage,
     ) -> Result<LocalId, SampanError> {
+        if message.options.transient || message.options.will {
+            return Err(SampanError::InvalidArgument {
+                reason: "options: what an extension leaves is neither transient nor a will"
+                    .to_owned(),
+            });
+        }
         let intent = SendIntent {
             content: message.content,
             mentions: message.mentions,
             receipt: false,
             transient: false,
             push: message.push,
+            priority: message.options.priority,
+            will: false,
         };
-        leave(&self.inbox, conversation, Intent::Send(intent))
+        let intent = Intent::Send(intent);
+        match message.options.local_id {
+            Some(id) => leave_as(&self.inbox, conversation, id, intent),
+            None => leave(&self.inbox, conversation, intent),
+        }
     }
 
     /// Leaves a read mark for a conversation: up to and including a message of that time, by the

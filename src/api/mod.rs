@@ -11,6 +11,7 @@
 //! | `engine.rs` | [`Engine`]: open, clients, pause, resume, shutdown |
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
+//! | `changes.rs` | what changes a conversation: name, attributes, mute, members |
 //! | `conversation_list.rs` | [`ConversationList`]: a live window over all conversations |
 //! | `outbox_list.rs` | [`OutboxList`]: all that is unsent, live |
 //! | `event_feed.rs` | [`EventFeed`]: every event, numbered |
@@ -31,6 +32,7 @@
 //! built with `panic = "abort"` nothing can be caught: such a panic ends the process, and what was
 //! promised is in the outbox at the next start.
 
+mod changes;
 mod client;
 mod conversation;
 mod conversation_list;

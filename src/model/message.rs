@@ -107,11 +107,28 @@ pub enum SendFailure {
     },
     /// It may or may not have arrived, and the service no longer knows its token.
     Ambiguous,
+    /// The service did it for some members and refused others. The entry holds the refused ones: to
+    /// retry it tries those again.
+    MembersRefused {
+        /// Who was refused, and why.
+        refused: Vec<RefusedMember>,
+    },
     /// It can never be sent as it is, such as one larger than a frame.
     Unsendable {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// A member that the service did not add or remove.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct RefusedMember {
+    /// Who.
+    pub client: ClientId,
+    /// The service's number.
+    pub code: i32,
+    /// The service's name of the number.
+    pub reason: String,
 }
 
 impl SendFailure {

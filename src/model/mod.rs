@@ -46,10 +46,12 @@ pub use id::{
 };
 pub use json::{InvalidJson, JSON_DEPTH_MAX, Json, JsonFault, without_halves};
 pub use key::{ConversationKey, InvalidKey, ItemKey, MessageKey, Named};
-pub use message::{Mentions, Message, MessageState, PendingChange, SendFailure};
+pub use message::{Mentions, Message, MessageState, PendingChange, RefusedMember, SendFailure};
 pub use operation::{OperationSignature, SigningRequest};
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState, ServiceRefusal};
-pub use outgoing::{Discarded, NewConversation, NewMessage, Uniqueness};
+pub use outgoing::{
+    Discarded, ForeignMessage, NewConversation, NewMessage, Priority, SendOptions, Uniqueness,
+};
 pub use receipt::{Receipt, Unread};
 pub use refusal::Refusal;
 pub use session::{

@@ -49,6 +49,20 @@ pub enum OutboxKind {
     Recall,
     /// Marks a conversation read.
     Read,
+    /// Changes the name or the attributes of a conversation.
+    Details,
+    /// Mutes a conversation for this client.
+    Mute,
+    /// Unmutes a conversation for this client.
+    Unmute,
+    /// Joins a conversation.
+    Join,
+    /// Leaves a conversation.
+    Quit,
+    /// Adds members to a conversation.
+    AddMembers,
+    /// Removes members from a conversation.
+    RemoveMembers,
 }
 
 /// Where an outbox entry stands.

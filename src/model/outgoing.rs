@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{ClientId, ConversationKind, Json, Mentions, MessageContent};
+use super::{
+    ClientId, ConversationId, ConversationKind, Json, LocalId, Mentions, MessageContent, MessageId,
+    Timestamp,
+};
 
 /// A conversation to make.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
@@ -35,6 +38,24 @@ pub enum Uniqueness {
     Separate,
 }
 
+/// A message that an app got by another way than the engine, such as from a push.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct ForeignMessage {
+    /// The conversation that it is in; this device must know it.
+    pub conversation: ConversationId,
+    /// The service's id of the message.
+    pub id: MessageId,
+    /// Who sent it.
+    pub sender: ClientId,
+    /// The service's time of the message.
+    pub sent_at: Timestamp,
+    /// What it says.
+    pub content: MessageContent,
+    /// Who is called by name.
+    #[uniffi(default)]
+    pub mentions: Mentions,
+}
+
 /// What became of a message that was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Discarded {
@@ -56,6 +77,66 @@ pub struct NewMessage {
     /// What the service pushes to members that are offline: a JSON object, or none for its default.
     #[uniffi(default)]
     pub push: Option<Json>,
+    /// How it is sent.
+    #[uniffi(default)]
+    pub options: SendOptions,
+}
+
+/// How a message is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
+pub struct SendOptions {
+    /// Only for members who are online now: the service does not keep it, and it is in no timeline. It is
+    /// never queued: without an open session the call fails with `NotConnected`, and it returns when
+    /// the service has taken the message. Default: false.
+    #[uniffi(default)]
+    pub transient: bool,
+    /// Not to be sent now: the service sends it when this client disappears without signing out. A client
+    /// has one will: a later one takes its place. It is durable when the call returns, is in no timeline, and is set
+    /// again with each new connection until the process ends. Default: false.
+    #[uniffi(default)]
+    pub will: bool,
+    /// How urgent it is, in a chat room or as a transient message; elsewhere the service ignores it. None
+    /// for the service's default.
+    #[uniffi(default)]
+    pub priority: Option<Priority>,
+    /// The app's own id of the message, at most 64 characters. The same id again sends nothing: the call returns
+    /// the message that there is. So a call that is repeated after a crash sends once. None for a new id.
+    #[uniffi(default)]
+    pub local_id: Option<LocalId>,
+}
+
+/// How urgent a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+pub enum Priority {
+    /// It is delivered before others.
+    High,
+    /// It is delivered as usual.
+    Normal,
+    /// It is dropped first where a chat room has more messages than it can deliver.
+    Low,
+}
+
+impl Priority {
+    /// The number on the wire, 1 to 3.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::High => 1,
+            Self::Normal => 2,
+            Self::Low => 3,
+        }
+    }
+
+    /// The priority of a number on the wire, if it is one.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Option<Self> {
+        match number {
+            1 => Some(Self::High),
+            2 => Some(Self::Normal),
+            3 => Some(Self::Low),
+            _ => None,
+        }
+    }
 }
 
 impl NewMessage {
@@ -66,6 +147,7 @@ impl NewMessage {
             content,
             mentions: Mentions::default(),
             push: None,
+            options: SendOptions::default(),
         }
     }
 

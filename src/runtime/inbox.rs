@@ -56,7 +56,16 @@ pub(crate) fn leave(
     conversation: ConversationId,
     intent: Intent,
 ) -> Result<LocalId, SampanError> {
-    let token = clock::randomness().local_id();
+    leave_as(inbox, conversation, clock::randomness().local_id(), intent)
+}
+
+/// The same, under a token that the app chose: the engine takes it once.
+pub(crate) fn leave_as(
+    inbox: &Inbox,
+    conversation: ConversationId,
+    token: LocalId,
+    intent: Intent,
+) -> Result<LocalId, SampanError> {
     inbox.drop_intent(&Dropped {
         conversation,
         token: token.clone(),

@@ -85,7 +85,7 @@ pub(crate) use client_parts::{ClientCore, OpenOptions, Signer};
 pub use feed::EventBatch;
 pub(crate) use feed::Feed;
 pub use inbox::InboxReport;
-pub(crate) use inbox::{inbox_of, leave};
+pub(crate) use inbox::{inbox_of, leave, leave_as};
 #[cfg(feature = "import-legacy")]
 pub(crate) use legacy::{Import, Watched};
 #[cfg(feature = "import-legacy")]

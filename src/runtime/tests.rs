@@ -195,6 +195,8 @@ async fn what_was_left_is_enqueued_once_wherever_the_import_is_cut_off() {
             receipt: false,
             transient: false,
             push: None,
+            priority: None,
+            will: false,
         });
         leave(&inbox, talk.clone(), intent).unwrap();
         let operation = disk.operations() + nth;

@@ -341,7 +341,11 @@ impl DroppedRecord<'_> {
 const fn is_for_inboxes(intent: &Intent) -> bool {
     match intent {
         Intent::Send(_) | Intent::Read(_) => true,
-        Intent::Create(_) | Intent::Patch(_) => false,
+        Intent::Create(_)
+        | Intent::Patch(_)
+        | Intent::Members(_)
+        | Intent::Details(_)
+        | Intent::Mute(_) => false,
     }
 }
 

@@ -76,7 +76,10 @@ pub use types::batch::CommitClass;
 pub use types::conversation::{
     ConversationRow, Freshness, ListCursor, SessionRow, UnreadTold, UnreadTotal, UnreadTotals,
 };
-pub use types::entry::{CreateIntent, Entry, Intent, Patch, PatchIntent, ReadIntent, SendIntent};
+pub use types::entry::{
+    CreateIntent, DetailsIntent, Entry, Intent, MembersChange, MembersIntent, MuteIntent, Patch,
+    PatchIntent, ReadIntent, SendIntent,
+};
 pub use types::origin::{ImportedMessage, Origin, Teller, Word};
 pub use types::position::{
     ConversationNumber, History, HistoryEnd, HistoryStart, Place, Position, Span,

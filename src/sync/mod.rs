@@ -42,11 +42,12 @@ pub use legacy::{LegacyConversation, LegacyDraft, LegacyPart, LegacyTaken, Legac
 pub use random::Randomness;
 pub(crate) use request::Caller;
 pub use request::{
-    Call, Connect, ConversationsFetched, CreateConversation, Created, DiscardEntry, DiscardMessage,
-    DiscardedMessage, Disconnect, Done, EditMessage, Enqueued, FetchConversations, FetchHistory,
-    FetchReceipts, Focus, FreshToken, HistoryFetched, Import, ImportLegacy, Imported, MarkRead,
-    RecallMessage, Reply, Request, RequestError, RequestId, RetryEntry, RetryMessage, SendMessage,
-    SignIn, Token,
+    Call, ChangeMembers, Connect, ConversationsFetched, CreateConversation, Created, DiscardEntry,
+    DiscardMessage, DiscardedMessage, Disconnect, Done, EditMessage, Enqueued, FetchConversations,
+    FetchHistory, FetchReceipts, Focus, FreshToken, HistoryFetched, Import, ImportLegacy, Imported,
+    KeepFailed, KeepForeign, MarkAllRead, MarkRead, RecallMessage, RemoveMessage, Reply, Request,
+    RequestError, RequestId, RetryEntry, RetryMessage, SendMessage, SetAttributes, SetMuted,
+    SetName, SignIn, Token,
 };
 pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};
 

@@ -18,10 +18,10 @@ use std::marker::PhantomData;
 
 use crate::error::{Obstacle, SampanError, Subject};
 use crate::model::{
-    ConversationId, Discarded, LocalId, Message, MessageContent, MessageKey, NewConversation,
-    NewMessage, OutboxEntryId, Timestamp,
+    ClientId, ConversationId, Discarded, ForeignMessage, Json, LocalId, Message, MessageContent,
+    MessageKey, NewConversation, NewMessage, OutboxEntryId, Timestamp,
 };
-use crate::store::{Dropped, Position};
+use crate::store::{Dropped, MembersChange, Position};
 use crate::sync::legacy::{LegacyPart, LegacyTaken};
 use crate::wire::ServiceCode;
 use crate::{Secret, wire};
@@ -107,11 +107,19 @@ calls! {
     Disconnect -> Done,
     CreateConversation -> Created,
     SendMessage -> Enqueued,
+    KeepFailed -> Enqueued,
+    KeepForeign -> Done,
+    RemoveMessage -> Done,
     EditMessage -> Done,
     RecallMessage -> Done,
     RetryMessage -> Done,
     DiscardMessage -> DiscardedMessage,
     MarkRead -> Done,
+    MarkAllRead -> Done,
+    SetName -> Done,
+    SetAttributes -> Done,
+    SetMuted -> Done,
+    ChangeMembers -> Done,
     RetryEntry -> Done,
     DiscardEntry -> Done,
     Import -> Imported,
@@ -163,6 +171,33 @@ pub struct SendMessage {
     pub message: NewMessage,
 }
 
+/// Keep a message as failed: the app could not make it ready to be sent, and wants it shown and kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeepFailed {
+    /// Where it was to go.
+    pub conversation: ConversationId,
+    /// What was to be sent.
+    pub message: NewMessage,
+    /// Why it failed, in the app's words.
+    pub reason: String,
+}
+
+/// Store a message that the app got elsewhere, such as from a push: it stands alone between gaps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeepForeign {
+    /// The message; its conversation must be known, and it must have the service's id and time.
+    pub message: ForeignMessage,
+}
+
+/// Remove a message from this device alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoveMessage {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Which message.
+    pub message: MessageKey,
+}
+
 /// Change what an own message says: shown at once, told to the service behind the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EditMessage {
@@ -208,6 +243,51 @@ pub struct MarkRead {
     pub conversation: ConversationId,
     /// Up to and including this time of a message; none for the newest message held.
     pub until: Option<Timestamp>,
+}
+
+/// Clear the unread counts of several conversations at once, all or none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarkAllRead {
+    /// Which.
+    pub conversations: Vec<ConversationId>,
+}
+
+/// Enqueue another name of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetName {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Its name from then on.
+    pub name: String,
+}
+
+/// Enqueue changes of single attributes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetAttributes {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// A JSON object: each key is set to its value; null removes it.
+    pub changes: Json,
+}
+
+/// Enqueue a mute or an unmute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetMuted {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Whether this client is not to be notified from then on.
+    pub muted: bool,
+}
+
+/// Enqueue a change of members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeMembers {
+    /// Which conversation; of a join it may be unknown here.
+    pub conversation: ConversationId,
+    /// What is done.
+    pub change: MembersChange,
+    /// To whom; none for a join and a quit, which are this client's own.
+    pub members: Vec<ClientId>,
 }
 
 /// Enqueue a failed entry again, at its old place. For an ambiguous entry this accepts that the message
@@ -300,11 +380,11 @@ pub struct Created {
     pub entry: Option<OutboxEntryId>,
 }
 
-/// The message is durable in the outbox.
+/// The message is durable in the outbox; or it is transient, and the service has taken it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enqueued {
-    /// Its outbox entry.
-    pub entry: OutboxEntryId,
+    /// Its outbox entry; none of one that was sent before, and of a transient one.
+    pub entry: Option<OutboxEntryId>,
     /// Its local id.
     pub local_id: LocalId,
     /// The local echo.

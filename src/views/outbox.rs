@@ -167,7 +167,10 @@ impl OutboxView {
                 continue;
             };
             let waits = !matches!(entry.state, OutboxState::Failed { .. });
-            let is_state = matches!(entry.intent, Intent::Read(_));
+            let is_state = matches!(
+                entry.intent,
+                Intent::Read(_) | Intent::Details(_) | Intent::Mute(_)
+            );
             // The first of a conversation is the one that could go.
             let is_head = waits && (is_state || begun.insert(entry.conversation));
             let delivery = Delivery::of(&entry, &row, reach);

@@ -3,6 +3,8 @@
 //! The fields of these commands have short names, and conditions are JSON texts in the service's query
 //! language. Both stay in this file: who asks says what is wanted in words of the model.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::command::Command;
@@ -12,7 +14,9 @@ use super::generated::{
 };
 use super::iso;
 use super::{Envelope, Op, row};
-use crate::model::{ConversationId, Mentions, MessageContent, MessageId, MessageRef, Timestamp};
+use crate::model::{
+    ConversationId, Json, Mentions, MessageContent, MessageId, MessageRef, Timestamp,
+};
 
 /// The column into which a creation writes its token, so that it is found again by it.
 pub const TOKEN_COLUMN: &str = "sampan_token";
@@ -153,6 +157,45 @@ fn patch(item: PatchItem) -> Command {
         last_patch_time: None,
     };
     Command::patch(Op::Modify, body)
+}
+
+/// Changes the name of a conversation and single attributes; none removes one.
+#[must_use]
+pub fn details(
+    conversation: &ConversationId,
+    name: Option<&str>,
+    attributes: &BTreeMap<String, Option<Json>>,
+) -> Command {
+    let mut object = serde_json::Map::new();
+    if let Some(name) = name {
+        object.insert("name".to_owned(), name.into());
+    }
+    for (key, value) in attributes {
+        let value = match value {
+            Some(value) => value.to_value(),
+            None => json!({"__op": "Delete"}),
+        };
+        object.insert(format!("attr.{key}"), value);
+    }
+    let body = ConvCommand {
+        attr: Some(text(&Value::Object(object))),
+        ..about(conversation)
+    };
+    Command::conv(Op::Update, body)
+}
+
+/// Asks not to be notified about a conversation, or to be notified again.
+#[must_use]
+pub fn mute(conversation: &ConversationId, muted: bool) -> Command {
+    let op = if muted { Op::Mute } else { Op::Unmute };
+    Command::conv(op, about(conversation))
+}
+
+fn about(conversation: &ConversationId) -> ConvCommand {
+    ConvCommand {
+        cid: Some(conversation.as_str().to_owned()),
+        ..ConvCommand::default()
+    }
 }
 
 /// Asks for the conversations that a client made with a token, the newest first. Chat rooms are

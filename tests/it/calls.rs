@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use sampan::model::{
-    ConversationId, ItemKey, LocalId, MessageContent, MessageKey, NewConversation, NewMessage,
-    OutboxEntryId, Timestamp,
+    ConversationId, ForeignMessage, ItemKey, Json, LocalId, Mentions, MessageContent, MessageId,
+    MessageKey, NewConversation, NewMessage, OutboxEntryId, Timestamp,
 };
 use sampan::{
     Client, ClientOptions, Conversation, Engine, LocalData, NetworkChange, Secret, TimelineStart,
@@ -79,11 +79,21 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "mark_read" => |it| it.talk.mark_read(),
         "mark_read_until" => |it| it.talk.mark_read_until(Timestamp::from_millis(1)),
         "fetch_receipts" => |it| it.talk.fetch_receipts(),
+        "keep_failed" => |it| it.talk.keep_failed(NewMessage::text("kept"), "no photo".to_owned()),
+        "keep" => |it| it.talk.keep(foreign(it.talk.conversation_id())),
+        "remove" => |it| it.talk.remove(MessageKey::service(Timestamp::from_millis(7), MessageId::new("m").unwrap())),
         "edit" => |it| it.talk.edit(MessageKey::local(it.sent.clone()), MessageContent::text("bye")),
         "recall" => |it| it.talk.recall(MessageKey::local(it.sent.clone())),
         "message" => |it| it.talk.message(MessageKey::local(it.sent.clone())),
         "retry" => |it| it.talk.retry(MessageKey::local(it.sent.clone())),
         "discard" => |it| it.talk.discard(MessageKey::local(it.sent.clone())),
+        "set_name" => |it| it.talk.set_name("tea".to_owned()),
+        "set_attributes" => |it| it.talk.set_attributes(Json::parse(r#"{"a": 1}"#).unwrap()),
+        "set_muted" => |it| it.talk.set_muted(true),
+        "add_members" => |it| it.talk.add_members(vec![id("dan")]),
+        "remove_members" => |it| it.talk.remove_members(vec![id("dan")]),
+        "join" => |it| it.client.join(it.talk.conversation_id()),
+        "mark_all_read" => |it| it.client.mark_all_read(vec![it.talk.conversation_id()]),
         "message_by_local_id" => |it| it.talk.message_by_local_id(it.sent.clone()),
         "timeline" => |it| it.talk.timeline(None),
         "next" => |it| async move { it.talk.timeline(None).await?.next(Version::default()).await },
@@ -93,6 +103,7 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "fill" => |it| async move { it.talk.timeline(None).await?.fill(ItemKey::Gap(7)).await },
         "conversation_list" => |it| it.client.conversation_list(None),
         "load_more" => |it| async move { it.client.conversation_list(None).await?.load_more(10).await },
+        "quit" => |it| it.talk.quit(),
         "client" => |it| it.engine.client(id("dan"), ClientOptions::default()),
         "local_accounts" => |it| it.engine.local_accounts(),
         "network_changed" => |it| it.engine.network_changed(NetworkChange::Switched),
@@ -114,6 +125,17 @@ fn imports() -> Vec<(&'static str, Make)> {
     Vec::new()
 }
 
+fn foreign(conversation: ConversationId) -> ForeignMessage {
+    ForeignMessage {
+        conversation,
+        id: MessageId::new("m").unwrap(),
+        sender: id("ben"),
+        sent_at: Timestamp::from_millis(7),
+        content: MessageContent::text("from a push"),
+        mentions: Mentions::default(),
+    }
+}
+
 /// A gap at the older end of everything.
 fn gap() -> Option<sampan::TimelineGap> {
     Some(sampan::TimelineGap {
@@ -125,6 +147,7 @@ fn gap() -> Option<sampan::TimelineGap> {
 /// The names of the exported asynchronous calls, read from the sources.
 fn exported() -> BTreeSet<String> {
     let sources = [
+        include_str!("../../src/api/changes.rs"),
         #[cfg(feature = "import-legacy")]
         include_str!("../../src/api/legacy.rs"),
         include_str!("../../src/api/client.rs"),

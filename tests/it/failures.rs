@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sampan::model::{ConversationId, MessageState, OutboxState, SendFailure};
+use sampan::model::{
+    ConversationId, ForeignMessage, LocalId, Mentions, Message, MessageContent, MessageId,
+    MessageKey, MessageState, NewMessage, OutboxState, SendFailure, SendOptions, Timestamp,
+};
 use sampan::wire::Op;
-use sampan::{Conversation, ServerAddress};
+use sampan::{Conversation, SampanError, ServerAddress};
 
 use crate::cable::Cable;
-use crate::place::{Device, Place, config, id};
+use crate::place::{Device, Place, config, id, line};
 use crate::support::raw::RawConnection;
 
 /// Ann was removed from a conversation of ben's, and what she said there was refused.
@@ -160,9 +163,83 @@ async fn a_message_that_nobody_acknowledges_has_failed_and_can_be_sent_again() {
     ann.engine.shutdown().await.unwrap();
     let ann = place.online("phone", "ann").await;
     // It may have been found in history meanwhile: then there is nothing left to be sent.
-    let _ = ann.client.retry(sent.entry).await;
+    let _ = ann.client.retry(sent.entry.unwrap()).await;
     ann.has_sent_everything().await;
     ann.sees(&service_id, &["ann: before", "ann: hello?"]).await;
     let ben = place.online("laptop", "ben").await;
     ben.sees(&service_id, &["ann: before", "ann: hello?"]).await;
+}
+
+/// S268, S269, S270, S271: an app keeps a message that it could not make ready; it shows as failed after a restart
+/// too, is sent once when it is retried, and another one is taken out again.
+#[tokio::test]
+async fn an_app_keeps_a_failed_message_and_takes_one_out() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to("ben").await;
+    talk.send_text("hello".into()).await.unwrap();
+    ann.has_sent_everything().await;
+    let id = ann.service_id(&talk).await;
+    let own = |id: &str| NewMessage {
+        options: SendOptions {
+            local_id: Some(LocalId::new(id).unwrap()),
+            ..SendOptions::default()
+        },
+        ..NewMessage::text(id)
+    };
+    for _ in 0..2 {
+        let kept = talk.keep_failed(own("a photo"), "the upload failed".into());
+        let kept = kept.await.unwrap().message;
+        assert!(matches!(kept.state, MessageState::Failed { .. }));
+    }
+    talk.keep_failed(own("unwanted"), "no".into())
+        .await
+        .unwrap();
+    let key = |id: &str| MessageKey::local(LocalId::new(id).unwrap());
+    talk.remove(key("unwanted")).await.unwrap();
+    drop(talk);
+    ann.engine.shutdown().await.unwrap();
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.client.conversation(id.clone()).await.unwrap();
+    ann.sees(&id, &["ann: hello", "ann: a photo (failed)"])
+        .await;
+    talk.retry(key("a photo")).await.unwrap();
+    ann.has_sent_everything().await;
+    ann.sees(&id, &["ann: hello", "ann: a photo"]).await;
+    let ben = place.online("laptop", "ben").await;
+    ben.sees(&id, &["ann: hello", "ann: a photo"]).await;
+}
+
+/// S268, S269: what an app got by another way is put into the store and taken out by it.
+#[tokio::test]
+async fn an_app_puts_a_foreign_message_into_the_store_and_takes_it_out() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to("ben").await;
+    talk.send_text("hello".into()).await.unwrap();
+    ann.has_sent_everything().await;
+    let conversation = ann.service_id(&talk).await;
+    ann.client.go_offline().unwrap();
+    let sent_at = Timestamp::from_millis(7);
+    let message_id = MessageId::new("pushed").unwrap();
+    let foreign = ForeignMessage {
+        conversation: conversation.clone(),
+        id: message_id.clone(),
+        sender: id("ben"),
+        sent_at,
+        content: MessageContent::text("from a push"),
+        mentions: Mentions::default(),
+    };
+    talk.keep(foreign).await.unwrap();
+    let said = |messages: Vec<Message>| messages.iter().map(line).collect::<Vec<_>>();
+    let shown = said(ann.messages(&conversation).await);
+    assert_eq!(shown, ["ben: from a push", "ann: hello"]);
+    let key = MessageKey::service(sent_at, message_id);
+    talk.remove(key.clone()).await.unwrap();
+    assert_eq!(said(ann.messages(&conversation).await), ["ann: hello"]);
+    let again = talk.remove(key).await;
+    assert!(
+        matches!(again, Err(SampanError::NotFound { .. })),
+        "{again:?}"
+    );
 }

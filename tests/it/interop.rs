@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use sampan::model::{ConversationId, MessageContent, MessageKey, NewConversation};
+use sampan::model::{ConversationId, MessageContent, MessageKey, NewConversation, Uniqueness};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -198,4 +198,37 @@ async fn what_sampan_edits_and_recalls_is_changed_at_the_javascript_sdk() {
     let history = js.does("history", json!({ "cid": cid.as_str() })).await;
     assert_eq!(history["texts"][0], "one");
     assert_ne!(history["texts"][1], "two");
+}
+
+/// S077, S090, S092: what the engine changes of a conversation, made offline, the SDK finds there.
+#[tokio::test]
+async fn what_sampan_changes_of_a_conversation_is_changed_at_the_javascript_sdk() {
+    let place = Place::new().await;
+    let Some(mut js) = Peer::sign_in(&place, "js").await else {
+        return;
+    };
+    let ann = place.online("phone", "ann").await;
+    let wanted = NewConversation {
+        members: vec![id("js"), id("dan")],
+        name: Some("Tea".to_owned()),
+        uniqueness: Uniqueness::Separate,
+        ..NewConversation::default()
+    };
+    let talk = ann.client.create_conversation(wanted).await.unwrap();
+    let talk = talk.conversation;
+    let cid = ann.service_id(&talk).await;
+    ann.client.go_offline().unwrap();
+    talk.set_name("Green tea".into()).await.unwrap();
+    talk.add_members(vec![id("cat")]).await.unwrap();
+    talk.remove_members(vec![id("dan")]).await.unwrap();
+    talk.send_text("welcome".into()).await.unwrap();
+    ann.go_online().await;
+    ann.has_sent_everything().await;
+    js.does("hears", json!({ "text": "welcome" })).await;
+    let found = js.does("find", json!({ "cid": cid.as_str() })).await;
+    assert_eq!(found["name"], "Green tea");
+    let members = found["members"].as_array().unwrap();
+    let mut members: Vec<_> = members.iter().filter_map(Value::as_str).collect();
+    members.sort_unstable();
+    assert_eq!(members, ["ann", "cat", "js"]);
 }

@@ -39,6 +39,7 @@
 //! | `views_outbox.rs` | all that is unsent, live; numbered events |
 //! | `views_state.rs` | the one small state of a client |
 //! | `edits.rs` | edits and recalls by the app itself |
+//! | `writes.rs` | every kind of write: offline, over a killed process, once and in order |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
 #![expect(
@@ -93,3 +94,4 @@ mod views_list;
 mod views_outbox;
 mod views_state;
 mod views_timeline;
+mod writes;

@@ -85,7 +85,7 @@ async fn a_discarded_message_is_gone_and_is_not_sent() {
     let talk = ann.talk_to("ben").await;
     let unwanted = talk.send_text("I take this back".into()).await.unwrap();
     talk.send_text("hello".into()).await.unwrap();
-    ann.client.discard(unwanted.entry).await.unwrap();
+    ann.client.discard(unwanted.entry.unwrap()).await.unwrap();
     assert_eq!(
         ann.lines(&talk.conversation_id()).await.unwrap(),
         ["ann: hello (pending)"]

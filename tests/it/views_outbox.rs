@@ -73,7 +73,7 @@ async fn the_outbox_shows_what_is_unsent_in_all_conversations_and_why() {
     ];
     assert_eq!(kinds, expected);
     let row = &panel.state.rows[2];
-    assert_eq!((row.entry, row.tries), (sent.entry, Count(0)));
+    assert_eq!((row.entry, row.tries), (sent.entry.unwrap(), Count(0)));
     assert_eq!(row.conversation, ben.info().await.unwrap().id);
     let key = sampan::model::MessageKey::local(sent.local_id);
     assert_eq!(row.message, Some(key));
@@ -153,7 +153,7 @@ async fn what_failed_stays_with_its_cause_until_the_app_decides() {
     };
     panel.until("a failure", has_failed).await;
     let row = &panel.state.rows[0];
-    assert_eq!(row.entry, said.unwrap().entry);
+    assert_eq!(row.entry, said.unwrap().entry.unwrap());
     let Delivery::Failed { failure, can_retry } = &row.delivery else {
         panic!("it failed");
     };

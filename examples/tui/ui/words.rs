@@ -113,6 +113,9 @@ fn failed(failure: &SendFailure) -> String {
         SendFailure::Refused { code, reason, .. } => format!("refused: {reason} ({code})"),
         SendFailure::TriesExhausted { tries } => format!("no answer after {tries} tries"),
         SendFailure::Ambiguous => "may have arrived, or not".to_owned(),
+        SendFailure::MembersRefused { refused } => {
+            format!("refused for {} members", refused.len())
+        }
         SendFailure::Unsendable { reason } => reason.clone(),
     }
 }

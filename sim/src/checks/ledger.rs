@@ -21,6 +21,11 @@ pub(crate) enum Call {
     },
     /// Changing a message that the device sent.
     Change { message: LocalId, change: Change },
+    /// Setting the device's own attribute of a conversation to a value that is set once.
+    SetAttribute {
+        conversation: ConversationId,
+        value: u64,
+    },
     /// Trying an entry again.
     Retry { entry: OutboxEntryId },
     /// Anything else.
@@ -43,12 +48,22 @@ pub(crate) struct Changed {
     pub(crate) fate: Fate,
 }
 
+/// An attribute that the app was promised to be set.
+#[derive(Clone, Debug)]
+pub(crate) struct Attribute {
+    pub(crate) device: usize,
+    pub(crate) conversation: ConversationId,
+    pub(crate) value: u64,
+    pub(crate) fate: Fate,
+}
+
 /// How far a ledger was written at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     messages: usize,
     conversations: usize,
     changes: usize,
+    attributes: usize,
 }
 
 /// A message that the app was promised.
@@ -96,6 +111,7 @@ pub(crate) struct Ledger {
     pub(crate) messages: Vec<Promise>,
     pub(crate) conversations: Vec<Made>,
     pub(crate) changes: Vec<Changed>,
+    pub(crate) attributes: Vec<Attribute>,
     pub(crate) answers: u64,
 }
 
@@ -122,7 +138,7 @@ impl Ledger {
                 words,
                 conversation: message.conversation,
                 local_id,
-                entry: Some(entry),
+                entry,
                 fate: Fate::Due,
                 loose: false,
             }),
@@ -143,14 +159,27 @@ impl Ledger {
                 fate: Fate::Due,
             }),
             (call, Ok(_)) => {
-                self.unheard(device, &call);
-                if let Call::Change { message, change } = call {
-                    self.changes.push(Changed {
+                if !matches!(call, Call::SetAttribute { .. }) {
+                    self.unheard(device, &call);
+                }
+                let fate = Fate::Due;
+                match call {
+                    Call::Change { message, change } => self.changes.push(Changed {
                         device,
                         message,
                         change,
-                        fate: Fate::Due,
-                    });
+                        fate,
+                    }),
+                    Call::SetAttribute {
+                        conversation,
+                        value,
+                    } => self.attributes.push(Attribute {
+                        device,
+                        conversation,
+                        value,
+                        fate,
+                    }),
+                    _ => {}
                 }
             }
             _ => {}
@@ -190,6 +219,13 @@ impl Ledger {
                 due.filter(|promise| promise.local_id == *message)
                     .for_each(|promise| promise.fate = Fate::TakenBack);
             }
+            // Which of several wishes was heard is not known.
+            Call::SetAttribute { conversation, .. } => {
+                let attributes = self.attributes.iter_mut();
+                attributes
+                    .filter(|it| it.device == device && it.conversation == *conversation)
+                    .for_each(|it| it.fate = Fate::TakenBack);
+            }
             Call::Change { .. }
             | Call::Send { .. }
             | Call::Create { .. }
@@ -208,6 +244,13 @@ impl Ledger {
         changes
             .filter(|it| it.device == device && Some(&it.message) == message)
             .for_each(|it| it.fate = Fate::TakenBack);
+        if message.is_none() {
+            // It may have been the change of attributes.
+            let attributes = self.attributes.iter_mut();
+            attributes
+                .filter(|it| it.device == device)
+                .for_each(|it| it.fate = Fate::TakenBack);
+        }
         let made = self.conversations.iter_mut();
         let made = made.filter(|made| made.device == device && made.fate == Fate::Due);
         let mut dropped = Vec::new();
@@ -229,6 +272,10 @@ impl Ledger {
         changes
             .filter(|it| it.device == device && it.fate == Fate::Due)
             .for_each(|it| it.fate = Fate::Overwritten);
+        let attributes = self.attributes.iter_mut().skip(since.attributes);
+        attributes
+            .filter(|it| it.device == device && it.fate == Fate::Due)
+            .for_each(|it| it.fate = Fate::Overwritten);
         let messages = self.messages.iter_mut().skip(since.messages);
         messages
             .filter(|promise| promise.device == device && promise.fate == Fate::Due)
@@ -244,6 +291,7 @@ impl Ledger {
             messages: self.messages.len(),
             conversations: self.conversations.len(),
             changes: self.changes.len(),
+            attributes: self.attributes.len(),
         }
     }
 

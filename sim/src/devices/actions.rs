@@ -100,6 +100,29 @@ pub enum Action {
         /// Which message.
         pick: u64,
     },
+    /// Sets an attribute of a conversation that no other device sets.
+    SetAttribute {
+        /// Which device.
+        device: usize,
+        /// Which conversation.
+        pick: u64,
+    },
+    /// Mutes a conversation, or unmutes it.
+    Mute {
+        /// Which device.
+        device: usize,
+        /// Which conversation.
+        pick: u64,
+    },
+    /// Adds somebody to a conversation whose members may change, or removes somebody.
+    ChangeMembers {
+        /// Which device.
+        device: usize,
+        /// Which conversation.
+        pick: u64,
+        /// Whom: the number of a user.
+        whom: usize,
+    },
     /// Another process of the app leaves messages for the engine, which finds them when it is told,
     /// or when it starts.
     Leave {
@@ -214,6 +237,9 @@ impl Action {
             | Self::Retry { device, .. }
             | Self::Discard { device, .. }
             | Self::Edit { device, .. }
+            | Self::SetAttribute { device, .. }
+            | Self::Mute { device, .. }
+            | Self::ChangeMembers { device, .. }
             | Self::Recall { device, .. }
             | Self::Leave { device, .. }
             | Self::Import { device }
@@ -299,7 +325,14 @@ fn action(dice: &mut Dice, shape: &Shape) -> Action {
     match dice.below(100) {
         0..4 => Action::Edit { device, pick },
         4..6 => Action::Recall { device, pick },
-        6..36 => Action::Send {
+        6..8 => Action::SetAttribute { device, pick },
+        8..9 => Action::Mute { device, pick },
+        9..10 => Action::ChangeMembers {
+            device,
+            pick,
+            whom: usize::try_from(pick / 11).unwrap_or(0) % (shape.users + 1),
+        },
+        10..36 => Action::Send {
             device,
             pick,
             many: if dice.chance(100) { 8 } else { 1 },

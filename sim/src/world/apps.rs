@@ -1,14 +1,14 @@
 //! Apps do what the plan says.
 
 use sampan::model::{
-    ClientId, ConversationId, ConversationInfo, ConversationState, LocalId, Mentions,
+    ClientId, ConversationId, ConversationInfo, ConversationState, Json, LocalId, Mentions,
     MessageContent, MessageKey, NewConversation, NewMessage, OutboxEntryId, Uniqueness,
 };
-use sampan::store::{Dropped, Intent, Position, SendIntent, TimelineItem};
+use sampan::store::{Dropped, Intent, MembersChange, Position, SendIntent, TimelineItem};
 use sampan::sync::{
-    Connect, CreateConversation, DiscardEntry, Disconnect, EditMessage, FetchConversations,
-    FetchHistory, FetchReceipts, Focus, FreshToken, MarkRead, RecallMessage, Request, RetryEntry,
-    SendMessage, SignIn,
+    ChangeMembers, Connect, CreateConversation, DiscardEntry, Disconnect, EditMessage,
+    FetchConversations, FetchHistory, FetchReceipts, Focus, FreshToken, MarkRead, RecallMessage,
+    Request, RetryEntry, SendMessage, SetAttributes, SetMuted, SignIn,
 };
 
 use crate::checks::ledger::{Call, Change};
@@ -78,6 +78,14 @@ impl World {
                 ),
                 None => Ok(()),
             },
+            Action::SetAttribute { device, pick } => self.set_attribute(device, pick),
+            Action::Mute { device, pick } => {
+                self.on_conversation(device, pick, |conversation| SetMuted {
+                    conversation,
+                    muted: pick.is_multiple_of(3),
+                })
+            }
+            Action::ChangeMembers { device, pick, whom } => self.change_members(device, pick, whom),
             Action::Edit { device, pick } => self.change_message(device, pick, Change::Edit),
             Action::Recall { device, pick } => self.change_message(device, pick, Change::Recall),
             Action::Leave { device, pick, many } => {
@@ -224,6 +232,50 @@ impl World {
         })
     }
 
+    /// The app sets an attribute under a key of the device's own.
+    fn set_attribute(&mut self, device: usize, pick: u64) -> Result<(), Broken> {
+        let conversations = self.conversations(device);
+        let Some(info) = nth(&conversations, pick) else {
+            return Ok(());
+        };
+        let value = self.fresh();
+        let text = format!(r#"{{"d{device}": {value}}}"#);
+        let Ok(changes) = Json::parse(text) else {
+            return Ok(());
+        };
+        let conversation = info.id.clone();
+        let call = Call::SetAttribute {
+            conversation: conversation.clone(),
+            value,
+        };
+        let request = SetAttributes {
+            conversation,
+            changes,
+        };
+        self.call(device, request, call)
+    }
+
+    /// The app adds somebody, or removes who is in already.
+    fn change_members(&mut self, device: usize, pick: u64, whom: usize) -> Result<(), Broken> {
+        let whom = Self::user_name(whom)?;
+        let mut conversations = self.conversations(device);
+        conversations.retain(|info| !info.unique && info.name.is_some());
+        let Some(info) = nth(&conversations, pick) else {
+            return Ok(());
+        };
+        let change = if info.members.contains(&whom) {
+            MembersChange::Remove
+        } else {
+            MembersChange::Add
+        };
+        let request = ChangeMembers {
+            conversation: info.id.clone(),
+            change,
+            members: vec![whom],
+        };
+        self.call(device, request, Call::Other)
+    }
+
     /// The app edits or recalls one of the messages that the device sent and shows.
     fn change_message(&mut self, device: usize, pick: u64, change: Change) -> Result<(), Broken> {
         let conversations = self.conversations(device);
@@ -315,6 +367,8 @@ impl World {
                     receipt: false,
                     transient: false,
                     push: None,
+                    priority: None,
+                    will: false,
                 }),
             };
             self.record.ledger.left(device, number, words, &work);

@@ -53,6 +53,7 @@ impl World {
         }
         promises_kept(world, &truth);
         changes_kept(world, &truth);
+        attributes_kept(world, &truth);
         nothing_twice(world, &truth);
         order_kept(world, &truth);
         for index in 0..world.devices.len() {
@@ -164,6 +165,43 @@ fn changes_kept(world: &mut World, truth: &Truth) {
                     changed.device
                 ));
             }
+        }
+    }
+    for what in lost {
+        world.violate("lost change", what);
+    }
+}
+
+/// The attribute that a device set last is at the service, or the device shows that it failed.
+fn attributes_kept(world: &mut World, truth: &Truth) {
+    let mut last = BTreeMap::new();
+    for set in &world.record.ledger.attributes {
+        let store = world.devices.get(set.device).and_then(Device::store);
+        let Some(store) = store else { continue };
+        let snapshot = store.snapshot();
+        let known = snapshot.conversation_by_id(&set.conversation);
+        let Ok(Some((number, row))) = known else {
+            continue;
+        };
+        let outbox = snapshot.outbox_of(number);
+        let waits = outbox
+            .iter()
+            .any(|it| matches!(it.intent, sampan::store::Intent::Details(_)));
+        last.insert((set.device, row.id), (set, waits));
+    }
+    let mut lost = Vec::new();
+    for ((device, conversation), (set, waits)) in last {
+        let held = truth.conversations.get(&conversation);
+        let (Some(held), Fate::Due, false) = (held, set.fate, waits) else {
+            continue;
+        };
+        let attributes = held.conversation.columns.get("attr");
+        let found = attributes.and_then(|all| all.get(format!("d{device}")));
+        if found.and_then(serde_json::Value::as_u64) != Some(set.value) {
+            let value = set.value;
+            lost.push(format!(
+                "attribute d{device} of {conversation} is {found:?} and was set to {value}"
+            ));
         }
     }
     for what in lost {

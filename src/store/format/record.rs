@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Secret;
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, Json, MessageId, Receipt,
-    SendFailure, Timestamp, Unread,
+    RefusedMember, SendFailure, Timestamp, Unread,
 };
 use crate::store::format::messagepack::{BadRecord, clients, json, millis, time};
 use crate::store::types::conversation::{
@@ -184,10 +184,31 @@ enum StateRecord {
 /// Why something failed for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum FailureRecord {
-    Refused { code: i32, reason: String },
-    TriesExhausted { tries: u32 },
+    Refused {
+        code: i32,
+        reason: String,
+    },
+    TriesExhausted {
+        tries: u32,
+    },
     Ambiguous,
-    Unsendable { reason: String },
+    /// Who, the number, its name.
+    MembersRefused {
+        refused: Vec<(String, i32, String)>,
+    },
+    Unsendable {
+        reason: String,
+    },
+}
+
+/// One that names nobody is left out.
+fn refused_member((client, code, reason): (String, i32, String)) -> Option<RefusedMember> {
+    let client = ClientId::new(&client).ok()?;
+    Some(RefusedMember {
+        client,
+        code,
+        reason,
+    })
 }
 
 impl FailureRecord {
@@ -196,6 +217,12 @@ impl FailureRecord {
             SendFailure::Refused { code, reason, .. } => Self::Refused { code, reason },
             SendFailure::TriesExhausted { tries } => Self::TriesExhausted { tries },
             SendFailure::Ambiguous => Self::Ambiguous,
+            SendFailure::MembersRefused { refused } => Self::MembersRefused {
+                refused: refused
+                    .into_iter()
+                    .map(|it| (it.client.to_string(), it.code, it.reason))
+                    .collect(),
+            },
             SendFailure::Unsendable { reason } => Self::Unsendable { reason },
         }
     }
@@ -205,6 +232,9 @@ impl FailureRecord {
             Self::Refused { code, reason } => SendFailure::refused(code, reason),
             Self::TriesExhausted { tries } => SendFailure::TriesExhausted { tries },
             Self::Ambiguous => SendFailure::Ambiguous,
+            Self::MembersRefused { refused } => SendFailure::MembersRefused {
+                refused: refused.into_iter().filter_map(refused_member).collect(),
+            },
             Self::Unsendable { reason } => SendFailure::Unsendable { reason },
         }
     }

@@ -1,16 +1,19 @@
 //! The stored form of outbox entries; the journal and the inbox hold the same records.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
     ConversationId, ConversationKind, Json, LocalId, Mentions, MessageId, MessageKey,
-    OutboxEntryId, OutboxState, Timestamp,
+    OutboxEntryId, OutboxState, Priority, Timestamp,
 };
 use crate::store::format::messagepack::{BadRecord, clients, json, millis, texts, time};
 use crate::store::format::record::FailureRecord;
 use crate::store::format::record_message::ContentRecord;
 use crate::store::types::entry::{
-    CreateIntent, Entry, Intent, Patch, PatchIntent, ReadIntent, SendIntent,
+    CreateIntent, DetailsIntent, Entry, Intent, MembersChange, MembersIntent, MuteIntent, Patch,
+    PatchIntent, ReadIntent, SendIntent,
 };
 use crate::store::types::position::ConversationNumber;
 
@@ -60,6 +63,10 @@ pub(crate) enum IntentRecord<'a> {
         receipt: bool,
         transient: bool,
         push: Option<String>,
+        #[serde(default)]
+        priority: Option<i32>,
+        #[serde(default)]
+        will: bool,
     },
     Read {
         until_ms: i64,
@@ -74,6 +81,26 @@ pub(crate) enum IntentRecord<'a> {
     },
     Recall {
         message: String,
+    },
+    Join {
+        members: Vec<String>,
+    },
+    Quit {
+        members: Vec<String>,
+    },
+    AddMembers {
+        members: Vec<String>,
+    },
+    RemoveMembers {
+        members: Vec<String>,
+    },
+    Details {
+        name: Option<String>,
+        /// Keys, and their new values as JSON; none removes one.
+        attributes: Vec<(String, Option<String>)>,
+    },
+    Mute {
+        muted: bool,
     },
 }
 
@@ -123,6 +150,11 @@ fn key(text: &str) -> Result<MessageKey, BadRecord> {
     MessageKey::parse(text).map_err(|_| BadRecord)
 }
 
+fn members_intent(change: MembersChange, members: &[String]) -> Result<Intent, BadRecord> {
+    let members = clients(members)?;
+    Ok(Intent::Members(MembersIntent { change, members }))
+}
+
 fn json_text(json: &Json) -> String {
     json.as_str().to_owned()
 }
@@ -146,6 +178,8 @@ impl<'a> IntentRecord<'a> {
                 receipt: send.receipt,
                 transient: send.transient,
                 push: send.push.as_ref().map(json_text),
+                priority: send.priority.map(Priority::number),
+                will: send.will,
             },
             Intent::Patch(PatchIntent { message, patch }) => match patch {
                 Patch::Edit { content, mentions } => Self::Edit {
@@ -158,6 +192,29 @@ impl<'a> IntentRecord<'a> {
                     message: message.to_string(),
                 },
             },
+            Intent::Members(intent) => match intent.change {
+                MembersChange::Join => Self::Join {
+                    members: texts(&intent.members),
+                },
+                MembersChange::Quit => Self::Quit {
+                    members: texts(&intent.members),
+                },
+                MembersChange::Add => Self::AddMembers {
+                    members: texts(&intent.members),
+                },
+                MembersChange::Remove => Self::RemoveMembers {
+                    members: texts(&intent.members),
+                },
+            },
+            Intent::Details(details) => Self::Details {
+                name: details.name.clone(),
+                attributes: details
+                    .attributes
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.as_ref().map(json_text)))
+                    .collect(),
+            },
+            Intent::Mute(mute) => Self::Mute { muted: mute.muted },
             Intent::Read(read) => Self::Read {
                 until_ms: read.until.as_millis(),
                 message: read.message.as_ref().map(|id| id.as_str().to_owned()),
@@ -190,6 +247,8 @@ impl<'a> IntentRecord<'a> {
                 receipt,
                 transient,
                 push,
+                priority,
+                will,
             } => Intent::Send(SendIntent {
                 content: content.content()?,
                 mentions: Mentions {
@@ -199,6 +258,8 @@ impl<'a> IntentRecord<'a> {
                 receipt,
                 transient,
                 push: json(push)?,
+                priority: priority.and_then(Priority::from_number),
+                will,
             }),
             Self::Edit {
                 message,
@@ -219,6 +280,21 @@ impl<'a> IntentRecord<'a> {
                 message: key(&message)?,
                 patch: Patch::Recall,
             }),
+            Self::Join { members } => members_intent(MembersChange::Join, &members)?,
+            Self::Quit { members } => members_intent(MembersChange::Quit, &members)?,
+            Self::AddMembers { members } => members_intent(MembersChange::Add, &members)?,
+            Self::RemoveMembers { members } => members_intent(MembersChange::Remove, &members)?,
+            Self::Details { name, attributes } => {
+                let mut all = BTreeMap::new();
+                for (key, value) in attributes {
+                    all.insert(key, json(value)?);
+                }
+                Intent::Details(DetailsIntent {
+                    name,
+                    attributes: all,
+                })
+            }
+            Self::Mute { muted } => Intent::Mute(MuteIntent { muted }),
             Self::Read { until_ms, message } => Intent::Read(ReadIntent {
                 until: Timestamp::from_millis(until_ms),
                 message: message.map(MessageId::new).transpose()?,

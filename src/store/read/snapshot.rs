@@ -123,6 +123,34 @@ impl Snapshot<'_> {
         Ok(row)
     }
 
+    /// A conversation's row as an app sees it: with what waits in the outbox for the service to do.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn shown_row(
+        &self,
+        number: ConversationNumber,
+    ) -> Result<Option<Arc<ConversationRow>>, StoreError> {
+        let row = self.row(number)?;
+        Ok(row.map(|row| self.with_row_changes(number, row)))
+    }
+
+    fn with_row_changes(
+        &self,
+        number: ConversationNumber,
+        mut row: Arc<ConversationRow>,
+    ) -> Arc<ConversationRow> {
+        let mut ids: BTreeSet<_> = self.tables.outbox.row_changes(number).collect();
+        let written = self.batch.iter().flat_map(|batch| &batch.outbox);
+        ids.extend(written.map(|(id, _)| *id));
+        let entries = ids.into_iter().filter_map(|id| self.entry(id));
+        for entry in entries.filter(|it| it.conversation == number && it.changes_row()) {
+            entry.show_on_row(Arc::make_mut(&mut row), self.owner());
+        }
+        row
+    }
+
     /// A conversation's row and number, by its id or by the local id it once had.
     ///
     /// # Errors
@@ -144,7 +172,7 @@ impl Snapshot<'_> {
     ///
     /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
     pub fn info(&self, number: ConversationNumber) -> Result<Option<ConversationInfo>, StoreError> {
-        let Some(row) = self.row(number)? else {
+        let Some(row) = self.shown_row(number)? else {
             return Ok(None);
         };
         Ok(Some(self.info_of(number, &row)?))
@@ -209,7 +237,7 @@ impl Snapshot<'_> {
         let mut conversations = Vec::with_capacity(found.len());
         for (_, number) in found {
             // One whose row is damaged is not shown.
-            if let Some(row) = self.row(number)? {
+            if let Some(row) = self.shown_row(number)? {
                 conversations.push((number, self.info_of(number, &row)?));
             }
         }
@@ -252,7 +280,15 @@ impl Snapshot<'_> {
     /// The sums of unread counts, as the last commit left them.
     #[must_use]
     pub fn unread_totals(&self) -> UnreadTotals {
-        self.tables.totals
+        let mut totals = self.tables.totals;
+        for number in self.tables.outbox.changed_rows() {
+            // A row that cannot be read counts as the last commit left it.
+            if let Ok(Some(row)) = self.row(number) {
+                let shown = self.with_row_changes(number, Arc::clone(&row));
+                totals.replace(Some(row.as_ref()), Some(shown.as_ref()));
+            }
+        }
+        totals
     }
 
     /// Every unsent entry, in the order of enqueueing.

@@ -14,6 +14,8 @@ pub(crate) struct Outbox {
     by_conversation: BTreeMap<ConversationNumber, BTreeSet<OutboxEntryId>>,
     /// The edits and recalls among them: each read of a message looks for those of its conversation.
     patches: BTreeMap<ConversationNumber, BTreeSet<OutboxEntryId>>,
+    /// Those that make their conversation look different.
+    row_changes: BTreeMap<ConversationNumber, BTreeSet<OutboxEntryId>>,
 }
 
 impl Outbox {
@@ -49,6 +51,20 @@ impl Outbox {
         ids.into_iter().flatten().copied()
     }
 
+    /// The ids of the entries that make a conversation look different, oldest first.
+    pub(crate) fn row_changes(
+        &self,
+        conversation: ConversationNumber,
+    ) -> impl Iterator<Item = OutboxEntryId> + '_ {
+        let ids = self.row_changes.get(&conversation);
+        ids.into_iter().flatten().copied()
+    }
+
+    /// The conversations that look different for unsent work.
+    pub(crate) fn changed_rows(&self) -> impl Iterator<Item = ConversationNumber> + '_ {
+        self.row_changes.keys().copied()
+    }
+
     /// Puts an entry in, in place of the one of the same id.
     pub(crate) fn put(&mut self, entry: Arc<Entry>) {
         self.remove(entry.id);
@@ -60,6 +76,10 @@ impl Outbox {
             let patches = self.patches.entry(entry.conversation).or_default();
             patches.insert(entry.id);
         }
+        if entry.changes_row() {
+            let changes = self.row_changes.entry(entry.conversation).or_default();
+            changes.insert(entry.id);
+        }
         self.entries.insert(entry.id, entry);
     }
 
@@ -67,7 +87,12 @@ impl Outbox {
         let Some(entry) = self.entries.remove(&id) else {
             return;
         };
-        for index in [&mut self.by_conversation, &mut self.patches] {
+        let indexes = [
+            &mut self.by_conversation,
+            &mut self.patches,
+            &mut self.row_changes,
+        ];
+        for index in indexes {
             if let Some(ids) = index.get_mut(&entry.conversation) {
                 ids.remove(&id);
                 if ids.is_empty() {

@@ -81,6 +81,8 @@ pub(super) fn send(text: &str) -> Intent {
         receipt: true,
         transient: false,
         push: None,
+        priority: None,
+        will: false,
     })
 }
 

@@ -1,10 +1,13 @@
 //! Outbox entries: what the app was promised, as the machines work on it.
 
+use std::collections::BTreeMap;
+
 use crate::model::{
-    ClientId, ConversationId, ConversationKind, Details, Json, LocalId, Mentions, Message,
-    MessageContent, MessageKey, MessageState, Named, OutboxEntry, OutboxEntryId, OutboxKind,
-    OutboxState, PendingChange, SendFailure, Timestamp,
+    ClientId, ConversationId, ConversationKind, ConversationState, Details, Json, LocalId,
+    Mentions, Message, MessageContent, MessageKey, MessageState, Named, OutboxEntry, OutboxEntryId,
+    OutboxKind, OutboxState, PendingChange, Priority, SendFailure, Timestamp,
 };
+use crate::store::types::conversation::ConversationRow;
 use crate::store::types::position::ConversationNumber;
 
 /// One piece of unsent work.
@@ -41,6 +44,12 @@ pub enum Intent {
     Send(SendIntent),
     /// Edits or recalls a message.
     Patch(PatchIntent),
+    /// Adds or removes members, this client among them.
+    Members(MembersIntent),
+    /// Changes a conversation's name or attributes.
+    Details(DetailsIntent),
+    /// Mutes or unmutes a conversation.
+    Mute(MuteIntent),
     /// Marks a conversation read.
     Read(ReadIntent),
 }
@@ -75,6 +84,10 @@ pub struct SendIntent {
     pub transient: bool,
     /// What a push notification shows: a JSON object.
     pub push: Option<Json>,
+    /// How urgent it is.
+    pub priority: Option<Priority>,
+    /// Whether the service sends it only when this client disappears.
+    pub will: bool,
 }
 
 /// Edits or recalls an own message.
@@ -100,6 +113,52 @@ pub enum Patch {
     Recall,
 }
 
+/// Adds members to a conversation, or removes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MembersIntent {
+    /// What is done to them.
+    pub change: MembersChange,
+    /// Whom; of a join or a quit, this client alone.
+    pub members: Vec<ClientId>,
+}
+
+/// What is done to members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MembersChange {
+    /// This client comes in.
+    Join,
+    /// This client leaves.
+    Quit,
+    /// Others come in.
+    Add,
+    /// Others are removed.
+    Remove,
+}
+
+impl MembersChange {
+    /// Whether the members are in the conversation afterwards.
+    #[must_use]
+    pub const fn adds(self) -> bool {
+        matches!(self, Self::Join | Self::Add)
+    }
+}
+
+/// Changes the name of a conversation, or single attributes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DetailsIntent {
+    /// The name from then on; none to leave it.
+    pub name: Option<String>,
+    /// The attributes that change, by key; none removes one.
+    pub attributes: BTreeMap<String, Option<Json>>,
+}
+
+/// Mutes a conversation for this client, or unmutes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MuteIntent {
+    /// Whether it is muted from then on.
+    pub muted: bool,
+}
+
 /// Marks a conversation read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadIntent {
@@ -120,6 +179,15 @@ impl Intent {
                 Patch::Edit { .. } => OutboxKind::Edit,
                 Patch::Recall => OutboxKind::Recall,
             },
+            Self::Members(intent) => match intent.change {
+                MembersChange::Join => OutboxKind::Join,
+                MembersChange::Quit => OutboxKind::Quit,
+                MembersChange::Add => OutboxKind::AddMembers,
+                MembersChange::Remove => OutboxKind::RemoveMembers,
+            },
+            Self::Details(_) => OutboxKind::Details,
+            Self::Mute(MuteIntent { muted: true }) => OutboxKind::Mute,
+            Self::Mute(MuteIntent { muted: false }) => OutboxKind::Unmute,
             Self::Read(_) => OutboxKind::Read,
         }
     }
@@ -169,7 +237,84 @@ impl Patch {
     }
 }
 
+impl DetailsIntent {
+    /// Changes a conversation's row as the service does.
+    pub fn apply_to(&self, row: &mut ConversationRow) {
+        if let Some(name) = &self.name {
+            row.name = Some(name.clone());
+        }
+        if self.attributes.is_empty() {
+            return;
+        }
+        let before = row.attributes.as_ref().map(Json::to_value);
+        let mut all = match before {
+            Some(serde_json::Value::Object(all)) => all,
+            _ => serde_json::Map::new(),
+        };
+        for (key, value) in &self.attributes {
+            match value {
+                Some(value) => all.insert(key.clone(), value.to_value()),
+                None => all.remove(key),
+            };
+        }
+        row.attributes = Some(Json::from_value(&serde_json::Value::Object(all)));
+    }
+
+    /// Adds later changes, which win.
+    pub fn merge(&mut self, later: Self) {
+        self.name = later.name.or_else(|| self.name.take());
+        self.attributes.extend(later.attributes);
+    }
+}
+
+impl MembersIntent {
+    /// Changes a conversation's row as the service does, for the client that asked.
+    pub fn apply_to(&self, row: &mut ConversationRow, me: &ClientId) {
+        if row.kind == ConversationKind::ChatRoom || row.kind == ConversationKind::Service {
+            return;
+        }
+        if self.change.adds() {
+            for member in &self.members {
+                if !row.members.contains(member) {
+                    row.members.push(member.clone());
+                }
+            }
+        } else {
+            row.members.retain(|member| !self.members.contains(member));
+        }
+        if self.members.contains(me) {
+            row.state = match (self.change.adds(), &row.state) {
+                (true, ConversationState::Left) => ConversationState::Live,
+                (true, state) => state.clone(),
+                (false, _) => ConversationState::Left,
+            };
+        }
+    }
+}
+
 impl Entry {
+    /// Whether its conversation looks different while it waits.
+    #[must_use]
+    pub const fn changes_row(&self) -> bool {
+        matches!(
+            self.intent,
+            Intent::Members(_) | Intent::Details(_) | Intent::Mute(_)
+        )
+    }
+
+    /// Makes a conversation look as if the service had done this, while the entry waits.
+    pub fn show_on_row(&self, row: &mut ConversationRow, me: &ClientId) {
+        if self.failure().is_some() {
+            return;
+        }
+        match &self.intent {
+            Intent::Members(intent) => intent.apply_to(row, me),
+            Intent::Details(intent) => intent.apply_to(row),
+            Intent::Mute(intent) => row.muted = intent.muted,
+            Intent::Create(_) | Intent::Send(_) | Intent::Patch(_) | Intent::Read(_) => {}
+        }
+    }
+
     /// The edit or recall that it is.
     #[must_use]
     pub const fn patch(&self) -> Option<&PatchIntent> {
@@ -222,7 +367,7 @@ impl Entry {
     /// Whether a timeline shows it: sends that are kept are shown, transient ones are not.
     #[must_use]
     pub const fn has_echo(&self) -> bool {
-        matches!(&self.intent, Intent::Send(send) if !send.transient)
+        matches!(&self.intent, Intent::Send(send) if !send.transient && !send.will)
     }
 
     /// The entry as an app sees it.
@@ -243,12 +388,16 @@ impl Entry {
     /// A transient message has none: it is in no timeline.
     #[must_use]
     pub fn echo(&self, conversation: ConversationId, sender: ClientId) -> Option<Message> {
+        let message = self.message(conversation, sender)?;
+        self.has_echo().then_some(message)
+    }
+
+    /// The message that a send makes, whether or not a timeline shows it.
+    #[must_use]
+    pub fn message(&self, conversation: ConversationId, sender: ClientId) -> Option<Message> {
         let Intent::Send(send) = &self.intent else {
             return None;
         };
-        if send.transient {
-            return None;
-        }
         Some(Message {
             conversation,
             id: None,
@@ -264,7 +413,7 @@ impl Entry {
                 },
             },
             edited_at: None,
-            transient: false,
+            transient: send.transient,
             change: None,
         })
     }

@@ -247,7 +247,7 @@ impl Gathered<'_, '_> {
             let Some(any) = entry.or(before) else {
                 continue;
             };
-            if any.has_echo() {
+            if any.has_echo() || any.changes_row() {
                 self.touched.insert(any.conversation);
             }
             let after = self.after;
@@ -294,7 +294,7 @@ impl Gathered<'_, '_> {
         });
         self.touched.extend(written.map(|(number, _)| *number));
         for number in &self.touched {
-            let Some(row) = self.after.row(*number)? else {
+            let Some(row) = self.after.shown_row(*number)? else {
                 continue;
             };
             let conversation = match self.newest_of(batch, *number, &row) {

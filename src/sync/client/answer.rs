@@ -2,7 +2,8 @@
 
 use crate::sync::link::Unanswered;
 use crate::sync::request::RequestError;
-use crate::wire::{Command, Envelope, Op, Retry, ServiceCode};
+use crate::wire::generated::AckCommand;
+use crate::wire::{Command, Envelope, Op, ServiceCode};
 
 /// What became of a request. The service says no in several forms; here they are one.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ impl Answer {
                 let words = error.app_msg.as_ref().unwrap_or(&error.reason);
                 (error.code, Some(words.clone()))
             }
+            Command::Ack(ack) if is_taken_changed(ack) => return Self::Said(envelope),
             // Swift and Java take the presence of either code as failure, even of 0.
             Command::Ack(ack) if ack.code.is_some() || ack.app_code.is_some() => {
                 let hook = ServiceCode::MESSAGE_REJECTED_BY_APP.number();
@@ -55,11 +57,6 @@ impl Answer {
         Self::Refused { code, reason }
     }
 
-    /// Whether the service says that the session is not open.
-    pub(super) fn asks_for_session(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code.retry() == Retry::AfterOpen)
-    }
-
     /// The failure of an API call that waited for this answer.
     pub(super) fn into_error(self) -> RequestError {
         match self {
@@ -71,10 +68,16 @@ impl Answer {
     }
 }
 
+/// Whether a message was taken, with other words than it was sent with: these follow as an edit.
+fn is_taken_changed(ack: &AckCommand) -> bool {
+    let changed = ServiceCode::MESSAGE_MODIFIED_BY_CENSORSHIP.number();
+    ack.code.is_some_and(|code| code.abs() == changed) && ack.uid.is_some() && ack.t.is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::generated::{AckCommand, SessionCommand};
+    use crate::wire::generated::SessionCommand;
 
     fn code_of(command: Command) -> Option<i32> {
         match Answer::of(Ok(Envelope::new(command))) {
@@ -95,6 +98,18 @@ mod tests {
         assert_eq!(code_of(ack(None, None)), None);
         assert_eq!(code_of(ack(Some(4401), None)), Some(4401));
         assert_eq!(code_of(ack(None, Some(1))), Some(4402));
+        // 4408 with an id and a time: taken, with other words.
+        let changed = |code, t| {
+            Command::ack(AckCommand {
+                code: Some(code),
+                uid: Some("m".to_owned()),
+                t,
+                ..AckCommand::default()
+            })
+        };
+        assert_eq!(code_of(changed(4408, Some(1))), None);
+        assert_eq!(code_of(changed(-4408, Some(1))), None);
+        assert_eq!(code_of(changed(4408, None)), Some(4408));
     }
 
     #[test]

@@ -44,9 +44,11 @@ use self::incoming::messages::Receiver;
 use self::incoming::unread::Told;
 pub use self::outgoing::holds::Holds;
 use self::outgoing::in_doubt::Search;
-use self::outgoing::lane::Sender;
 use self::outgoing::pace::Pace;
 use self::outgoing::read_marks::Reads;
+use self::outgoing::sender::Sender;
+use self::outgoing::unkept::{TransientSend, Wills};
+use self::outgoing::verdict::Verdict;
 pub use self::progress::Progress;
 use self::session::Session;
 use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
@@ -55,7 +57,7 @@ use super::step::{ClientInput, EffectId, Step};
 use super::{OperationSignature, Randomness};
 use crate::Limits;
 use crate::model::{ClientId, DeviceTag, Now, OutboxEntryId, OutboxState, SessionState, Timestamp};
-use crate::store::{Overlay, Store, StoreError};
+use crate::store::{Intent, Overlay, Store, StoreError};
 use crate::wire::{Command, Envelope};
 
 /// What a client's machine needs to know.
@@ -91,6 +93,7 @@ pub struct Client {
     session: Session,
     sender: Sender,
     reads: Reads,
+    wills: Wills,
     receiver: Receiver,
     tails: Tails,
     told: Told,
@@ -132,6 +135,10 @@ enum Purpose {
     Send(OutboxEntryId),
     Create(OutboxEntryId),
     Patch(OutboxEntryId),
+    Members(OutboxEntryId),
+    State(OutboxEntryId),
+    Transient(TransientSend),
+    Will,
     Search(Search),
     ReadBarrier,
     Directory(DirectoryQuery),
@@ -145,6 +152,20 @@ enum Purpose {
 /// The outcome of a call that only writes: the outer error is the store's and fatal, the inner error is
 /// the caller's.
 type Answered<A> = Result<Result<A, RequestError>, StoreError>;
+
+impl Purpose {
+    /// The outbox entry that the request carries, if it carries one.
+    const fn entry(&self) -> Option<OutboxEntryId> {
+        match self {
+            Self::Send(entry)
+            | Self::Create(entry)
+            | Self::Patch(entry)
+            | Self::Members(entry)
+            | Self::State(entry) => Some(*entry),
+            _ => None,
+        }
+    }
+}
 
 /// One input being handled: the time, the store, and the step that grows.
 struct Turn<'a, 's> {
@@ -171,6 +192,7 @@ impl Client {
             interrupted: in_flight.map(|entry| entry.id).collect(),
             sender: Sender::of_entries(&entries),
             reads: Reads::of_entries(&entries),
+            wills: Wills::default(),
             session: Session::default(),
             receiver: Receiver::default(),
             tails: Tails::default(),
@@ -254,11 +276,22 @@ impl Client {
             Request::CreateConversation(call) => {
                 self.write(turn, id, call, Self::create_conversation)?;
             }
+            Request::SendMessage(call) if call.message.options.transient => {
+                self.send_transient(turn, Caller::of(&call, id), &call)?;
+            }
             Request::SendMessage(call) => self.write(turn, id, call, Self::send_message)?,
+            Request::KeepFailed(call) => self.write(turn, id, call, Self::keep_failed)?,
+            Request::KeepForeign(call) => self.write(turn, id, call, Self::keep_foreign)?,
+            Request::RemoveMessage(call) => self.write(turn, id, call, Self::remove_message)?,
             Request::EditMessage(call) => self.write(turn, id, call, Self::edit_message)?,
             Request::RecallMessage(call) => self.write(turn, id, call, Self::recall_message)?,
             Request::RetryMessage(call) => self.write(turn, id, call, Self::retry_message)?,
             Request::DiscardMessage(call) => self.write(turn, id, call, Self::discard_message)?,
+            Request::SetName(call) => self.write(turn, id, call, Self::set_name)?,
+            Request::SetAttributes(call) => self.write(turn, id, call, Self::set_attributes)?,
+            Request::SetMuted(call) => self.write(turn, id, call, Self::set_muted)?,
+            Request::ChangeMembers(call) => self.write(turn, id, call, Self::change_members)?,
+            Request::MarkAllRead(call) => self.write(turn, id, call, Self::mark_all_read)?,
             Request::MarkRead(call) => self.write(turn, id, call, |client, turn, call| {
                 client.mark_read(turn, &call, None)
             })?,
@@ -313,7 +346,13 @@ impl Client {
         let Some(purpose) = self.pending.remove(&tag) else {
             return self.answered_late(turn, tag, answer);
         };
-        if answer.asks_for_session() && !matches!(purpose, Purpose::OpenSession) {
+        if let Answer::Refused { code, reason } = &answer
+            && Verdict::on(*code) == Verdict::SignInFirst
+            && !matches!(purpose, Purpose::OpenSession)
+        {
+            if let Some(entry) = purpose.entry() {
+                self.entry_wants_session(turn, entry, *code, reason)?;
+            }
             self.session_required(turn)?;
         }
         match purpose {
@@ -326,6 +365,14 @@ impl Client {
             Purpose::Send(entry) => self.send_answered(turn, tag, entry, answer),
             Purpose::Create(entry) => self.create_answered(turn, tag, entry, answer),
             Purpose::Patch(entry) => self.patch_answered(turn, tag, entry, answer),
+            Purpose::Members(entry) => self.members_answered(turn, tag, entry, answer),
+            Purpose::State(entry) => self.state_answered(turn, tag, entry, answer),
+            Purpose::Transient(sent) => {
+                self.transient_answered(turn, sent, answer);
+                Ok(())
+            }
+            // A will that is not taken is tried with the next session.
+            Purpose::Will => Ok(()),
             Purpose::Search(search) => self.search_answered(turn, tag, search, answer),
             Purpose::ReadBarrier => self.reads_answered(turn, tag, &answer),
             Purpose::Directory(query) => self.directory_answered(turn, query, answer),
@@ -346,7 +393,15 @@ impl Client {
         if self.session.awaits(effect) {
             return self.open_signed(turn, outcome);
         }
-        self.create_signed(turn, effect, outcome)
+        let awaited = self.sender.signing(effect);
+        let Some(entry) = awaited.and_then(|id| turn.overlay.snapshot().entry(id)) else {
+            return Ok(());
+        };
+        match &entry.intent {
+            Intent::Create(intent) => self.create_signed(turn, &entry, intent, outcome),
+            Intent::Members(intent) => self.members_signed(turn, &entry, intent, outcome),
+            _ => Ok(()),
+        }
     }
 
     /// Starts whatever can start now: called after every input.
@@ -407,12 +462,22 @@ impl Client {
         command: Command,
         purpose: Purpose,
     ) -> RequestTag {
+        self.submit_envelope(turn, Envelope::new(command), purpose)
+    }
+
+    /// The same, with more around the command.
+    fn submit_envelope(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        envelope: Envelope,
+        purpose: Purpose,
+    ) -> RequestTag {
         self.last_tag = self.last_tag.saturating_add(1);
         let tag = RequestTag(self.last_tag);
         self.pending.insert(tag, purpose);
         turn.step.requests.push(LinkRequest {
             tag: Some(tag),
-            envelope: Envelope::new(command),
+            envelope,
         });
         tag
     }

@@ -326,6 +326,7 @@ impl Client {
         self.receiver.opened(opened_at);
         self.tails.opened(at);
         self.directory.opened(opened_at);
+        self.set_will_again(turn)?;
         self.suspect_the_past(turn)
     }
 

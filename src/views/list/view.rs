@@ -205,7 +205,7 @@ impl ListView {
             // The most usual list needs no row for it.
             return Ok(Some(place));
         }
-        let Some(row) = snapshot.row(number)? else {
+        let Some(row) = snapshot.shown_row(number)? else {
             return Ok(None);
         };
         let filter = self.filter.as_ref();
@@ -254,7 +254,7 @@ impl ListView {
                 continue;
             }
             // One whose row is damaged is not shown.
-            let Some(stored) = snapshot.row(number)? else {
+            let Some(stored) = snapshot.shown_row(number)? else {
                 continue;
             };
             let row = ConversationRow::read(snapshot, number, &stored, reach)?;

@@ -1,12 +1,12 @@
 //! Making conversations: the creations of the content lane, and the service's id taking over.
 
 use crate::model::{ConversationId, ConversationState, OutboxEntryId, SigningRequest, Timestamp};
-use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, Intent, StoreError};
+use crate::store::{CreateIntent, Entry, Freshness, HistoryStart, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::outgoing::flight::{Doubt, FlightStep, Found};
 use crate::sync::client::{Client, Purpose, Signing, Turn};
 use crate::sync::link::RequestTag;
-use crate::sync::step::{Effect, EffectId, OperationSignature};
+use crate::sync::step::{Effect, OperationSignature};
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
 
 impl Client {
@@ -54,25 +54,19 @@ impl Client {
     pub(in crate::sync::client) fn create_signed(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        effect: EffectId,
+        entry: &Entry,
+        intent: &CreateIntent,
         outcome: Result<OperationSignature, String>,
     ) -> Result<(), StoreError> {
-        let awaited = self.sender.signing(effect);
-        let Some(entry) = awaited.and_then(|id| turn.overlay.snapshot().entry(id)) else {
-            return Ok(());
-        };
-        let Intent::Create(intent) = &entry.intent else {
-            return Ok(());
-        };
         match outcome {
             Ok(signature) => {
-                self.send_creation(turn, &entry, intent, Some(signature));
+                self.send_creation(turn, entry, intent, Some(signature));
                 Ok(())
             }
             Err(reason) => {
-                self.sender.release(entry.conversation, entry.id);
+                self.sender.release(entry);
                 let code = ServiceCode::INTERNAL_ERROR;
-                self.refused(turn, &entry, code, reason)
+                self.refused(turn, entry, code, reason)
             }
         }
     }
@@ -127,11 +121,11 @@ impl Client {
         let Some(row) = turn.overlay.snapshot().conversation(from)? else {
             return Ok(());
         };
-        self.sender.remove(from, entry.id);
+        self.sender.remove(entry);
         turn.overlay.settle(entry.id);
         let number = turn.overlay.assign_id(&row.id, id)?.number();
         if number != from {
-            self.sender.move_lane(from, number);
+            self.sender.move_lanes(from, number);
         }
         let known = turn.overlay.snapshot().conversation(number)?;
         let was_out = known.is_some_and(|row| row.state == ConversationState::Left);

@@ -69,7 +69,11 @@ impl Client {
                 })
             }
             // An inbox holds none.
-            Intent::Create(_) | Intent::Patch(_) => Ok(ImportOutcome::Known),
+            Intent::Create(_)
+            | Intent::Patch(_)
+            | Intent::Members(_)
+            | Intent::Details(_)
+            | Intent::Mute(_) => Ok(ImportOutcome::Known),
         }
     }
 

@@ -42,6 +42,11 @@ pub(in crate::sync::client) enum Search {
         /// The entry that is looked for.
         entry: OutboxEntryId,
     },
+    /// For who is in a conversation.
+    Members {
+        /// The removal that may have happened.
+        entry: OutboxEntryId,
+    },
 }
 
 /// A search for a message, page by page from old to new.
@@ -72,9 +77,12 @@ impl Client {
             return Doubt::None;
         };
         let remembered = match &entry.intent {
-            Intent::Send(_) => self.token_is_remembered(turn, since),
+            // A later will takes the place of an earlier one, and is in no history.
+            Intent::Send(send) => send.will || self.token_is_remembered(turn, since),
             Intent::Create(intent) => is_one_per_members(intent),
-            Intent::Patch(_) | Intent::Read(_) => true,
+            // To leave or to remove may undo what somebody did since.
+            Intent::Members(intent) => intent.change.adds(),
+            Intent::Patch(_) | Intent::Details(_) | Intent::Mute(_) | Intent::Read(_) => true,
         };
         if remembered {
             Doubt::Remembered
@@ -115,7 +123,7 @@ impl Client {
 
     fn ask_search(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry, search: MessageSearch) {
         if !self.paces.history.allows(turn.elapsed()) {
-            self.sender.release(entry.conversation, entry.id);
+            self.sender.release(entry);
             return;
         }
         let from = match &search.from {
@@ -154,7 +162,7 @@ impl Client {
     ) -> Result<(), StoreError> {
         let id = match &search {
             Search::Message(search) => search.entry,
-            Search::Conversation { entry } => *entry,
+            Search::Conversation { entry } | Search::Members { entry } => *entry,
         };
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(());
@@ -165,14 +173,17 @@ impl Client {
         let envelope = match answer {
             Answer::Said(envelope) => envelope,
             Answer::Refused { code, reason } => {
-                self.sender.release(entry.conversation, id);
+                self.sender.release(&entry);
                 return self.refused(turn, &entry, code, reason);
             }
             Answer::Unanswered(reason) => {
                 if reason == Unanswered::TimedOut {
-                    self.paces.history.throttled(turn.elapsed());
+                    match search {
+                        Search::Message(_) => self.paces.history.throttled(turn.elapsed()),
+                        _ => self.paces.others.throttled(turn.elapsed()),
+                    }
                 }
-                self.sender.release(entry.conversation, id);
+                self.sender.release(&entry);
                 requeue(turn, id);
                 return Ok(());
             }
@@ -183,6 +194,9 @@ impl Client {
             }
             (Search::Conversation { .. }, Intent::Create(_)) => {
                 self.creation_page(turn, &entry, &envelope)
+            }
+            (Search::Members { .. }, Intent::Members(intent)) => {
+                self.members_page(turn, &entry, intent, &envelope)
             }
             _ => Ok(()),
         }
@@ -258,11 +272,11 @@ impl Client {
     }
 
     /// It did not arrive: it is sent as if for the first time.
-    fn clear_doubt(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry) {
+    pub(in crate::sync::client) fn clear_doubt(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry) {
         turn.overlay
             .update_entry(entry.id, |entry| entry.in_doubt_since = None);
         self.sender.looked_for(entry.id);
-        self.sender.release(entry.conversation, entry.id);
+        self.sender.release(entry);
     }
 
     fn creation_page(

@@ -6,250 +6,35 @@
 //! out by sending it again with the same token, or, when the service may have forgotten the token,
 //! by looking for it first (`in_doubt.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Message, MessageId, MessageState, OutboxEntryId, OutboxState, Refusal, SendFailure,
+    Message, MessageId, MessageState, OutboxEntryId, OutboxState, Priority, Refusal, SendFailure,
     ServiceRefusal, Timestamp,
 };
-use crate::store::{ConversationNumber, Entry, Intent, Position, SendIntent, StoreError};
+use crate::store::{Entry, Intent, Position, SendIntent, StoreError};
 use crate::sync::Backoff;
 use crate::sync::client::answer::Answer;
 use crate::sync::client::history::join::Taken;
 use crate::sync::client::outgoing::flight::{Doubt, FlightStep};
-use crate::sync::client::outgoing::holds::RefusedLane;
+use crate::sync::client::outgoing::pace::Pace;
 use crate::sync::client::outgoing::requests::direct_command;
-use crate::sync::client::{Client, Purpose, Turn, requeue};
+use crate::sync::client::outgoing::verdict::Verdict;
+use crate::sync::client::{Client, Purpose, Signing, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
-use crate::sync::step::EffectId;
 use crate::wire::generated::AckCommand;
-use crate::wire::{Command, Envelope, Retry, ServiceCode};
+use crate::wire::{Command, Envelope, ServiceCode};
 
 /// The most entries in flight over all conversations: enough to fill a slow line, few enough to
 /// be sent again cheaply.
 const IN_FLIGHT_MAX: usize = 16;
 
-/// The most requests that timed out whose late answer is still understood.
-const OVERDUE_MAX: usize = 64;
+/// How often an entry is tried that the service refuses because too much is sent: with the pauses
+/// between, for over half an hour.
+const SLOWED_TRIES_MAX: u32 = 20;
 
 /// The pauses of a lane after the service refused for the time being.
 const REFUSED: Backoff = Backoff::plain(Duration::from_secs(2), Duration::from_secs(120));
-
-/// The content lanes and what of them is in flight.
-#[derive(Debug, Default)]
-pub(in crate::sync::client) struct Sender {
-    lanes: BTreeMap<ConversationNumber, Lane>,
-    in_flight: BTreeMap<OutboxEntryId, InFlight>,
-    overdue: BTreeMap<RequestTag, OutboxEntryId>,
-    /// Entries that left for the first time on the present session: if the service has them, it
-    /// took them since the session opened.
-    first_sent: BTreeSet<OutboxEntryId>,
-    /// Entries from before the machine was built. The store may have been restored from a copy that
-    /// is older than what this device did since: they may have been sent though nothing says so.
-    inherited: BTreeSet<OutboxEntryId>,
-}
-
-/// The unsent content of one conversation, failed entries apart.
-#[derive(Debug, Default)]
-struct Lane {
-    queue: BTreeSet<OutboxEntryId>,
-    busy: Option<OutboxEntryId>,
-    not_before: Duration,
-    /// What the service said when it refused for the time being.
-    refusal: Option<ServiceRefusal>,
-}
-
-/// An entry on its way.
-#[derive(Debug)]
-struct InFlight {
-    step: FlightStep,
-    /// Since when the entry was in doubt before this sending.
-    doubted_before: Option<Timestamp>,
-}
-
-impl Sender {
-    /// The lanes of a store's unsent entries.
-    pub(in crate::sync::client) fn of_entries(entries: &[Arc<Entry>]) -> Self {
-        let mut sender = Self::default();
-        for entry in entries {
-            let waits = !matches!(entry.state, OutboxState::Failed { .. });
-            if waits && !matches!(entry.intent, Intent::Read(_)) {
-                sender.add(entry.conversation, entry.id);
-                sender.inherited.insert(entry.id);
-            }
-        }
-        sender
-    }
-
-    pub(in crate::sync::client) fn add(&mut self, number: ConversationNumber, id: OutboxEntryId) {
-        self.lanes.entry(number).or_default().queue.insert(id);
-    }
-
-    pub(in crate::sync::client) fn remove(
-        &mut self,
-        number: ConversationNumber,
-        id: OutboxEntryId,
-    ) {
-        self.in_flight.remove(&id);
-        self.first_sent.remove(&id);
-        self.inherited.remove(&id);
-        if let Some(lane) = self.lanes.get_mut(&number) {
-            lane.queue.remove(&id);
-            lane.busy.take_if(|busy| *busy == id);
-            if lane.queue.is_empty() {
-                self.lanes.remove(&number);
-            }
-        }
-    }
-
-    /// Takes an entry out of its lane until it is added again; it stays in the outbox.
-    pub(in crate::sync::client) fn set_aside(
-        &mut self,
-        number: ConversationNumber,
-        id: OutboxEntryId,
-    ) {
-        if let Some(lane) = self.lanes.get_mut(&number) {
-            lane.queue.remove(&id);
-        }
-    }
-
-    pub(in crate::sync::client) fn remove_lane(&mut self, number: ConversationNumber) {
-        for id in self
-            .lanes
-            .remove(&number)
-            .into_iter()
-            .flat_map(|lane| lane.queue)
-        {
-            self.in_flight.remove(&id);
-            self.first_sent.remove(&id);
-            self.inherited.remove(&id);
-        }
-    }
-
-    /// Moves what waits in one conversation to another, in the order of enqueueing.
-    pub(in crate::sync::client) fn move_lane(
-        &mut self,
-        from: ConversationNumber,
-        to: ConversationNumber,
-    ) {
-        if let Some(lane) = self.lanes.remove(&from) {
-            self.lanes.entry(to).or_default().queue.extend(lane.queue);
-        }
-    }
-
-    pub(in crate::sync::client) fn is_inherited(&self, id: OutboxEntryId) -> bool {
-        self.inherited.contains(&id)
-    }
-
-    /// The entry was looked for: what it was before does not matter any more.
-    pub(in crate::sync::client) fn looked_for(&mut self, id: OutboxEntryId) {
-        self.inherited.remove(&id);
-    }
-
-    pub(in crate::sync::client) fn is_busy_with(&self, id: OutboxEntryId) -> bool {
-        self.in_flight.contains_key(&id)
-    }
-
-    /// Whether an entry of the conversation is being cleared of doubt: its message may be in the
-    /// history that would be fetched now.
-    pub(in crate::sync::client) fn clears_doubt(&self, number: ConversationNumber) -> bool {
-        let busy = self.lanes.get(&number).and_then(|lane| lane.busy);
-        busy.and_then(|id| self.in_flight.get(&id))
-            .is_some_and(|flight| flight.doubted_before.is_some())
-    }
-
-    /// The creations that wait; each stands at the head of its conversation's lane.
-    pub(in crate::sync::client) fn creations(&self, turn: &Turn<'_, '_>) -> Vec<Arc<Entry>> {
-        let snapshot = turn.overlay.snapshot();
-        let heads = self.lanes.values().filter_map(|lane| lane.queue.first());
-        heads
-            .filter_map(|id| snapshot.entry(*id))
-            .filter(|entry| matches!(entry.intent, Intent::Create(_)))
-            .collect()
-    }
-
-    /// The entry that waits for this signature.
-    pub(in crate::sync::client) fn signing(&self, effect: EffectId) -> Option<OutboxEntryId> {
-        let mut flights = self.in_flight.iter();
-        let found = flights.find(|(_, flight)| flight.step == FlightStep::Signing(effect));
-        found.map(|(id, _)| *id)
-    }
-
-    /// Whether this request is the one that carries the entry now.
-    pub(in crate::sync::client) fn carries(&self, tag: RequestTag, id: OutboxEntryId) -> bool {
-        let flight = self.in_flight.get(&id);
-        flight.is_some_and(|flight| flight.step == FlightStep::Asked(tag))
-    }
-
-    /// The entry is not on its way any more, but still wants to be sent.
-    pub(in crate::sync::client) fn release(
-        &mut self,
-        number: ConversationNumber,
-        id: OutboxEntryId,
-    ) {
-        self.in_flight.remove(&id);
-        if let Some(lane) = self.lanes.get_mut(&number) {
-            lane.busy.take_if(|busy| *busy == id);
-        }
-    }
-
-    fn postpone(&mut self, number: ConversationNumber, until: Duration, refusal: ServiceRefusal) {
-        if let Some(lane) = self.lanes.get_mut(&number) {
-            lane.not_before = until;
-            lane.refusal = Some(refusal);
-        }
-    }
-
-    /// Whether nothing of the content lanes is unsent.
-    pub(in crate::sync::client) fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
-    }
-
-    /// The lanes that rest after a refusal.
-    pub(in crate::sync::client) fn refused(
-        &self,
-        now: Duration,
-    ) -> BTreeMap<ConversationNumber, RefusedLane> {
-        let resting = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| lane.busy.is_none() && lane.not_before > now);
-        let refused = resting.filter_map(|(number, lane)| {
-            let refusal = lane.refusal.clone()?;
-            let until = lane.not_before;
-            Some((*number, RefusedLane { until, refusal }))
-        });
-        refused.collect()
-    }
-
-    /// The entry is on its way, and its lane waits for it.
-    pub(in crate::sync::client) fn depart(&mut self, entry: &Entry, step: FlightStep) {
-        let doubted_before = entry.in_doubt_since;
-        let flight = InFlight {
-            step,
-            doubted_before,
-        };
-        self.in_flight.insert(entry.id, flight);
-        if let Some(lane) = self.lanes.get_mut(&entry.conversation) {
-            lane.busy = Some(entry.id);
-        }
-    }
-
-    /// The heads of lanes that may be sent now, oldest first.
-    fn heads(&self, now: Duration) -> Vec<OutboxEntryId> {
-        let free = self
-            .lanes
-            .values()
-            .filter(|lane| lane.busy.is_none() && lane.not_before <= now);
-        let mut heads: Vec<_> = free
-            .filter_map(|lane| lane.queue.first().copied())
-            .collect();
-        heads.sort_unstable();
-        heads
-    }
-}
 
 impl Client {
     pub(in crate::sync::client) fn pump_sends(
@@ -257,11 +42,11 @@ impl Client {
         turn: &mut Turn<'_, '_>,
     ) -> Result<(), StoreError> {
         let now = turn.elapsed();
-        if self.sender.lanes.is_empty() {
+        if self.sender.is_empty() {
             return Ok(());
         }
         for id in self.sender.heads(now) {
-            if self.sender.in_flight.len() >= IN_FLIGHT_MAX {
+            if self.sender.in_flight_len() >= IN_FLIGHT_MAX {
                 break;
             }
             let Some(entry) = turn.overlay.snapshot().entry(id) else {
@@ -275,6 +60,8 @@ impl Client {
                 }
                 Intent::Send(intent) => self.dispatch_message(turn, &entry, intent)?,
                 Intent::Patch(intent) => self.dispatch_patch(turn, &entry, intent)?,
+                Intent::Members(intent) => self.dispatch_members(turn, &entry, intent)?,
+                Intent::Details(_) | Intent::Mute(_) => self.dispatch_state(turn, &entry)?,
                 Intent::Read(_) => {}
             }
         }
@@ -283,13 +70,8 @@ impl Client {
 
     /// When the outbox may have something to do by itself.
     pub(in crate::sync::client) fn sends_wake(&self, wakes: &mut Vec<Duration>) {
-        let free = self
-            .sender
-            .lanes
-            .values()
-            .filter(|lane| lane.busy.is_none());
         let lanes = wakes.len();
-        wakes.extend(free.map(|lane| lane.not_before));
+        wakes.extend(self.sender.wakes());
         if wakes.len() > lanes {
             wakes.push(self.paces.sends.ready_at());
             wakes.push(self.paces.others.ready_at());
@@ -346,9 +128,17 @@ impl Client {
             turn.overlay.intend();
         }
         if entry.in_doubt_since.is_none() {
-            self.sender.first_sent.insert(entry.id);
+            self.sender.note_first(entry.id);
         }
-        let tag = self.submit(turn, command, purpose);
+        let priority = match &entry.intent {
+            Intent::Send(send) => send.priority,
+            _ => None,
+        };
+        let envelope = Envelope {
+            priority: priority.map(Priority::number),
+            ..Envelope::new(command)
+        };
+        let tag = self.submit_envelope(turn, envelope, purpose);
         self.sender.depart(entry, FlightStep::Asked(tag));
     }
 
@@ -365,7 +155,7 @@ impl Client {
         let ack = acknowledged(&answer);
         if let (Intent::Send(_), Some((message_id, sent_at))) = (&entry.intent, ack) {
             self.paces.sends.answered();
-            let taken = if self.sender.first_sent.contains(&id) {
+            let taken = if self.sender.is_first(id) {
                 self.tails.taken(sent_at)
             } else {
                 Taken::Sometime
@@ -386,7 +176,7 @@ impl Client {
         tag: RequestTag,
         answer: Answer,
     ) -> Result<(), StoreError> {
-        let Some(id) = self.sender.overdue.remove(&tag) else {
+        let Some(id) = self.sender.take_overdue(tag) else {
             return Ok(());
         };
         let entry = turn.overlay.snapshot().entry(id);
@@ -394,6 +184,7 @@ impl Client {
             Some(Intent::Send(_)) => self.send_answered(turn, tag, id, answer),
             Some(Intent::Create(_)) => self.create_answered(turn, tag, id, answer),
             Some(Intent::Patch(_)) => self.patch_answered(turn, tag, id, answer),
+            Some(Intent::Members(_)) => self.members_answered(turn, tag, id, answer),
             _ => Ok(()),
         }
     }
@@ -418,6 +209,7 @@ impl Client {
         let snapshot = turn.overlay.snapshot();
         let row = snapshot.conversation(number)?;
         let held = snapshot.message(number, &position)?;
+        let held = held.filter(|_| entry.has_echo());
         drop(snapshot);
         let echo = row.and_then(|row| entry.echo(row.id, self.me().clone()));
         // What came meanwhile from the service is newer than the echo: it may have been edited.
@@ -428,10 +220,13 @@ impl Client {
             ..echo
         });
         let message = held.or(acknowledged);
-        self.sender.remove(number, entry.id);
+        self.sender.remove(entry);
         self.resume_patches(turn, entry)?;
         let Some(message) = message else {
             turn.overlay.settle(entry.id);
+            if intent.will {
+                self.wills.set(&entry.token, number, intent);
+            }
             return Ok(());
         };
         let message = self.early_edits.apply(Message {
@@ -455,17 +250,13 @@ impl Client {
         entry: &Entry,
         answer: Answer,
     ) -> Result<(), StoreError> {
-        let doubted_before = self
-            .sender
-            .in_flight
-            .get(&entry.id)
-            .and_then(|flight| flight.doubted_before);
-        self.sender.release(entry.conversation, entry.id);
+        let doubted_before = self.sender.doubted_before(entry.id);
+        self.sender.release(entry);
         match answer {
             Answer::Refused { code, reason } => {
                 // This sending did not arrive, unless the service was in trouble; of earlier ones
                 // a refusal says nothing.
-                if code.retry() != Retry::Later {
+                if !Verdict::on(code).leaves_doubt() {
                     turn.overlay
                         .update_entry(entry.id, |it| it.in_doubt_since = doubted_before);
                 }
@@ -507,14 +298,8 @@ impl Client {
         entry: &Entry,
     ) -> Result<(), StoreError> {
         let now = turn.elapsed();
-        match entry.intent {
-            Intent::Send(_) => self.paces.sends.throttled(now),
-            _ => self.paces.others.throttled(now),
-        }
-        self.sender.overdue.insert(tag, entry.id);
-        while self.sender.overdue.len() > OVERDUE_MAX {
-            self.sender.overdue.pop_first();
-        }
+        self.pace_of(entry).throttled(now);
+        self.sender.note_overdue(tag, entry.id);
         if entry.tries >= self.settings.limits.send_tries_max {
             let tries = entry.tries;
             return self.fail_entry(turn, entry, SendFailure::TriesExhausted { tries });
@@ -535,57 +320,91 @@ impl Client {
             code: code.number(),
             reason,
         };
-        match code.retry() {
-            Retry::AfterOpen => {
-                turn.overlay
-                    .update_entry(entry.id, |it| it.tries = it.tries.saturating_sub(1));
+        let tries_max = match Verdict::on(code) {
+            Verdict::Later => self.settings.limits.send_tries_max,
+            Verdict::SlowDown => {
+                self.pace_of(entry).throttled(turn.elapsed());
+                SLOWED_TRIES_MAX
+            }
+            // The tries of those that wait for a session are counted where it is opened anew.
+            Verdict::SignInFirst => {
                 requeue(turn, entry.id);
-                Ok(())
+                return Ok(());
             }
-            Retry::Later if entry.tries < self.settings.limits.send_tries_max => {
-                let pause = REFUSED.longest(entry.tries.saturating_sub(1));
-                let until = turn.elapsed().saturating_add(pause);
-                self.sender.postpone(entry.conversation, until, refusal);
-                // Counted even where nothing was sent, so that a signer that fails for ever ends.
-                if entry.state == OutboxState::Queued {
-                    turn.overlay
-                        .update_entry(entry.id, |it| it.tries = it.tries.saturating_add(1));
-                }
+            Verdict::Stop => {
                 requeue(turn, entry.id);
-                Ok(())
+                return self.end_session(turn, code, refusal.reason);
             }
-            Retry::Later | Retry::DropToken | Retry::Never | Retry::DoNotReconnect => {
-                let ServiceRefusal {
-                    refusal,
-                    code,
-                    reason,
-                } = refusal;
-                let failure = SendFailure::Refused {
-                    refusal,
-                    code,
-                    reason,
-                };
-                self.fail_entry(turn, entry, failure)
+            Verdict::SignAgain if self.settings.signing == Signing::Signed && entry.tries < 2 => {
+                requeue(turn, entry.id);
+                return Ok(());
             }
+            Verdict::SignAgain | Verdict::Fail => 0,
+        };
+        if entry.tries >= tries_max {
+            let ServiceRefusal {
+                refusal,
+                code,
+                reason,
+            } = refusal;
+            let failure = SendFailure::Refused {
+                refusal,
+                code,
+                reason,
+            };
+            return self.fail_entry(turn, entry, failure);
+        }
+        let pause = REFUSED.longest(entry.tries.saturating_sub(1));
+        let until = turn.elapsed().saturating_add(pause);
+        self.sender.postpone(entry, until, refusal);
+        // Counted even where nothing was sent, so that a signer that fails for ever ends.
+        if entry.state == OutboxState::Queued {
+            turn.overlay
+                .update_entry(entry.id, |it| it.tries = it.tries.saturating_add(1));
+        }
+        requeue(turn, entry.id);
+        Ok(())
+    }
+
+    /// The session has to be opened anew before an entry is sent again. One that was refused for that as
+    /// often as allowed fails: the next session would not help it either.
+    pub(in crate::sync::client) fn entry_wants_session(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        id: OutboxEntryId,
+        code: ServiceCode,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = turn.overlay.snapshot().entry(id) else {
+            return Ok(());
+        };
+        let doubted_before = self.sender.doubted_before(id);
+        turn.overlay
+            .update_entry(id, |it| it.in_doubt_since = doubted_before);
+        if entry.tries < self.settings.limits.send_tries_max {
+            return Ok(());
+        }
+        let failure = SendFailure::refused(code.number(), reason);
+        self.fail_entry(turn, &entry, failure)
+    }
+
+    fn pace_of(&mut self, entry: &Entry) -> &mut Pace {
+        match entry.intent {
+            Intent::Send(_) => &mut self.paces.sends,
+            _ => &mut self.paces.others,
         }
     }
 
     /// The connection is gone: what was in flight waits again, in doubt.
     pub(in crate::sync::client) fn requeue_in_flight(&mut self, turn: &mut Turn<'_, '_>) {
-        for id in std::mem::take(&mut self.sender.in_flight).into_keys() {
+        for id in self.sender.forget_connection() {
             requeue(turn, id);
-        }
-        self.sender.first_sent.clear();
-        for lane in self.sender.lanes.values_mut() {
-            lane.busy = None;
-            lane.not_before = Duration::ZERO;
-            lane.refusal = None;
         }
     }
 }
 
 /// The id and time that an acknowledgement gives a message.
-fn acknowledged(answer: &Answer) -> Option<(MessageId, Timestamp)> {
+pub(in crate::sync::client) fn acknowledged(answer: &Answer) -> Option<(MessageId, Timestamp)> {
     let Answer::Said(Envelope {
         command: Command::Ack(ack),
         ..

@@ -92,6 +92,8 @@ impl Client {
             receipt: false,
             transient: false,
             push: None,
+            priority: None,
+            will: false,
         };
         let work = Dropped {
             conversation: draft.conversation,

@@ -5,23 +5,35 @@
 //! | `requests.rs` | API calls that write: enqueue, retry, discard |
 //! | `extension.rs` | what another process of the app left to be enqueued |
 //! | `legacy.rs` | what the cache of an older SDK held: history, and drafts that wait for the app |
-//! | `lane.rs` | the content lane: one entry in flight per conversation, in order |
+//! | `sender.rs` | the lanes of each conversation: one entry of each in flight, in order |
+//! | `lane.rs` | what becomes of an entry that is sent: acknowledged, refused, not answered |
 //! | `flight.rs` | how an entry that was sent stands |
 //! | `creation.rs` | creations, and the service's id taking over a local one |
 //! | `patches.rs` | edits and recalls: of unsent messages at once, of others behind them in the lane |
+//! | `kept.rs` | messages that the app itself puts into the store and takes out |
+//! | `members.rs` | who joins, leaves, is added and removed |
+//! | `details.rs` | the state lanes: name, attributes, mute, coalesced |
 //! | `in_doubt.rs` | entries that may have arrived: looked for before they are sent again |
-//! | `read_marks.rs` | the state lane: read marks, coalesced |
+//! | `read_marks.rs` | read marks, coalesced |
+//! | `verdict.rs` | what becomes of a refused entry, by the number of the refusal |
+//! | `unkept.rs` | messages that no timeline has: transient ones, which are never queued, and the will |
 //! | `pace.rs` | how often commands may be sent |
 //! | `holds.rs` | what is kept back, and until when |
 
 pub(super) mod creation;
+pub(super) mod details;
 pub(super) mod extension;
 pub(super) mod flight;
 pub(super) mod holds;
 pub(super) mod in_doubt;
+pub(super) mod kept;
 pub(super) mod lane;
 pub(super) mod legacy;
+pub(super) mod members;
 pub(super) mod pace;
 pub(super) mod patches;
 pub(super) mod read_marks;
 pub(super) mod requests;
+pub(super) mod sender;
+pub(super) mod unkept;
+pub(super) mod verdict;

@@ -120,7 +120,10 @@ impl Client {
         key: &MessageKey,
     ) -> Result<Result<(ConversationNumber, Target), RequestError>, StoreError> {
         let snapshot = turn.overlay.snapshot();
-        let Some((number, row)) = snapshot.conversation_by_id(conversation)? else {
+        let Some(number) = snapshot.number(conversation)? else {
+            return Ok(Err(RequestError::UnknownConversation));
+        };
+        let Some(row) = snapshot.shown_row(number)? else {
             return Ok(Err(RequestError::UnknownConversation));
         };
         let Some(message) = snapshot.message_by_key(number, key)? else {
@@ -194,7 +197,7 @@ impl Client {
             return Ok(Err(self.outbox_full()));
         }
         for entry in replaced {
-            self.sender.remove(number, entry.id);
+            self.sender.remove(&entry);
             turn.overlay.settle(entry.id);
         }
         let message = message.clone();
@@ -215,7 +218,7 @@ impl Client {
             && turn.overlay.snapshot().unsent(number, id).is_some()
         {
             // Its sending failed and waits for the app.
-            self.sender.set_aside(number, entry.id);
+            self.sender.set_aside(entry);
             return Ok(());
         }
         let Some(message) = sent_message(turn, number, &intent.message)? else {
@@ -224,7 +227,7 @@ impl Client {
         };
         if message.content.is_recalled() {
             if intent.patch == Patch::Recall {
-                self.sender.remove(number, entry.id);
+                self.sender.remove(entry);
                 turn.overlay.settle(entry.id);
                 turn.overlay.intend();
                 return Ok(());
@@ -284,7 +287,7 @@ impl Client {
         edited_at: Timestamp,
     ) -> Result<(), StoreError> {
         let number = entry.conversation;
-        self.sender.remove(number, entry.id);
+        self.sender.remove(entry);
         turn.overlay.settle(entry.id);
         turn.overlay.intend();
         if let Some(message) = sent_message(turn, number, &intent.message)? {
@@ -305,7 +308,7 @@ impl Client {
     ) -> Result<(), StoreError> {
         for entry in patches_of_send(turn, send)? {
             if entry.failure().is_none() {
-                self.sender.add(entry.conversation, entry.id);
+                self.sender.add(&entry);
             }
         }
         Ok(())
@@ -330,7 +333,7 @@ impl Client {
                             said.mentions.clone_from(mentions);
                         }
                     });
-                    self.sender.remove(entry.conversation, entry.id);
+                    self.sender.remove(&entry);
                     turn.overlay.settle(entry.id);
                 }
                 Patch::Recall => {
@@ -349,14 +352,14 @@ impl Client {
         send: &Entry,
     ) -> Result<(), StoreError> {
         for entry in patches_of_send(turn, send)? {
-            self.sender.remove(entry.conversation, entry.id);
+            self.sender.remove(&entry);
             turn.overlay.settle(entry.id);
         }
         Ok(())
     }
 
     fn cancel_send(&mut self, turn: &mut Turn<'_, '_>, send: &Entry) {
-        self.sender.remove(send.conversation, send.id);
+        self.sender.remove(send);
         turn.overlay.settle(send.id);
         turn.overlay.intend();
     }
@@ -419,7 +422,7 @@ impl Client {
         for entry in &work {
             let left = self.may_have_left(entry);
             if entry.failure().is_some() || !left {
-                self.sender.remove(entry.conversation, entry.id);
+                self.sender.remove(entry);
                 turn.overlay.settle(entry.id);
                 turn.overlay.intend();
             }

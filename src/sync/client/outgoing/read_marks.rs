@@ -1,4 +1,4 @@
-//! The state lane: read marks, coalesced, never blocking anything.
+//! Read marks: coalesced, never blocking anything.
 //!
 //! The service does not answer a `read`. An echo that follows it on the same connection is answered
 //! when the service has read both, so its answer settles the marks that went before.
@@ -13,7 +13,7 @@ use crate::sync::client::answer::Answer;
 use crate::sync::client::incoming::unread::{self, waiting_mark};
 use crate::sync::client::{Answered, Client, Purpose, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
-use crate::sync::{Done, MarkRead, RequestError};
+use crate::sync::{Done, MarkAllRead, MarkRead, RequestError};
 use crate::wire::Command;
 use crate::wire::generated::{ReadCommand, ReadTuple};
 
@@ -101,6 +101,41 @@ impl Client {
             });
             let message = others.map(|(position, _)| position.id);
             self.enqueue_mark(turn, number, until, message)?;
+        }
+        Ok(Ok(Done))
+    }
+
+    /// Marks several conversations read, all or none.
+    pub(in crate::sync::client) fn mark_all_read(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        call: MarkAllRead,
+    ) -> Answered<Done> {
+        let mut new_marks = 0_usize;
+        for conversation in &call.conversations {
+            let Some(number) = turn.overlay.snapshot().number(conversation)? else {
+                return Ok(Err(RequestError::UnknownConversation));
+            };
+            let is_new = waiting_mark(turn, number).is_none();
+            new_marks = new_marks.saturating_add(usize::from(is_new));
+        }
+        let entries = turn
+            .overlay
+            .snapshot()
+            .outbox_len()
+            .saturating_add(new_marks);
+        if u32::try_from(entries).unwrap_or(u32::MAX) > self.settings.limits.outbox_max {
+            return Ok(Err(self.outbox_full()));
+        }
+        for conversation in call.conversations {
+            let until = None;
+            let call = MarkRead {
+                conversation,
+                until,
+            };
+            if let Err(error) = self.mark_read(turn, &call, None)? {
+                return Ok(Err(error));
+            }
         }
         Ok(Ok(Done))
     }

@@ -1,6 +1,8 @@
 //! API calls that write: what the app wants is written down, and the call is answered when that is
 //! durable. Nothing here needs the service.
 
+use std::sync::Arc;
+
 use crate::Obstacle;
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, Json, LocalId, NewConversation,
@@ -25,10 +27,17 @@ use crate::wire::{content, convert};
 const TEMPORARY_MEMBERS_MAX: usize = 10;
 
 /// How deep attributes of a conversation may nest: the service takes columns of 32 levels.
-const ATTRIBUTES_DEPTH_MAX: usize = 31;
+pub(in crate::sync::client) const ATTRIBUTES_DEPTH_MAX: usize = 31;
 
 /// Bytes that a signature adds to a command: 40 digits, a nonce, a time, and their field numbers.
-const SIGNATURE_BYTES: usize = 128;
+pub(in crate::sync::client) const SIGNATURE_BYTES: usize = 128;
+
+/// Bytes that a priority adds to a command.
+const PRIORITY_BYTES: usize = 2;
+
+/// Where a message goes, and what is sent.
+pub(in crate::sync::client) type CheckedMessage =
+    (ConversationNumber, Arc<ConversationRow>, SendIntent);
 
 impl Client {
     pub(in crate::sync::client) fn create_conversation(
@@ -209,17 +218,76 @@ impl Client {
         envelope.to_bytes().len()
     }
 
+    /// Enqueues a message, once per local id of the app.
     pub(in crate::sync::client) fn send_message(
         &mut self,
         turn: &mut Turn<'_, '_>,
         call: SendMessage,
     ) -> Answered<Enqueued> {
-        let SendMessage {
-            conversation,
+        if let Some(id) = &call.message.options.local_id
+            && let Some(known) = self.message_of_local_id(turn, id)?
+        {
+            return Ok(Ok(known));
+        }
+        let (number, row, intent) = match self.check_message(turn, &call)? {
+            Ok(checked) => checked,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.outbox_is_full(turn) {
+            return Ok(Err(self.outbox_full()));
+        }
+        let token = call.message.options.local_id;
+        let token = token.unwrap_or_else(|| self.randomness.local_id());
+        let message = Intent::Send(intent);
+        let entry = self.enqueue_as(turn, number, token.clone(), turn.now.wall, message)?;
+        let enqueued = turn.overlay.snapshot().entry(entry);
+        let Some(message) = enqueued.and_then(|it| it.message(row.id.clone(), self.me().clone()))
+        else {
+            return Ok(Err(RequestError::UnknownEntry));
+        };
+        Ok(Ok(Enqueued {
+            entry: Some(entry),
+            local_id: token,
             message,
-        } = call;
-        let found = turn.overlay.snapshot().conversation_by_id(&conversation)?;
-        let Some((number, row)) = found else {
+        }))
+    }
+
+    /// The message that an app gave a local id before, unsent or sent.
+    fn message_of_local_id(
+        &self,
+        turn: &Turn<'_, '_>,
+        id: &LocalId,
+    ) -> Result<Option<Enqueued>, StoreError> {
+        let snapshot = turn.overlay.snapshot();
+        let entries = snapshot.outbox();
+        let unsent = entries.iter().find(|entry| entry.local_id() == Some(id));
+        let (entry, message) = match unsent {
+            Some(entry) => {
+                let row = snapshot.row(entry.conversation)?;
+                let message = row.and_then(|row| entry.message(row.id.clone(), self.me().clone()));
+                (Some(entry.id), message)
+            }
+            None => (None, snapshot.message_by_local_id(id)?),
+        };
+        Ok(message.map(|message| Enqueued {
+            entry,
+            local_id: id.clone(),
+            message,
+        }))
+    }
+
+    /// What is sent, if it can be sent where the app wants it.
+    pub(in crate::sync::client) fn check_message(
+        &mut self,
+        turn: &Turn<'_, '_>,
+        call: &SendMessage,
+    ) -> Result<Result<CheckedMessage, RequestError>, StoreError> {
+        let snapshot = turn.overlay.snapshot();
+        let Some(number) = snapshot.number(&call.conversation)? else {
+            return Ok(Err(RequestError::UnknownConversation));
+        };
+        // Where this client waits to join, messages wait behind that.
+        let Some(row) = snapshot.shown_row(number)? else {
             return Ok(Err(RequestError::UnknownConversation));
         };
         if row.state == ConversationState::Left {
@@ -227,36 +295,30 @@ impl Client {
                 obstacle: Obstacle::ConversationLeft,
             }));
         }
-        if self.outbox_is_full(turn) {
-            return Ok(Err(self.outbox_full()));
+        let (message, options) = (&call.message, &call.message.options);
+        if options.transient && options.will {
+            let reason = "options: a will is not transient".to_owned();
+            return Ok(Err(RequestError::InvalidArgument { reason }));
         }
         let intent = SendIntent {
             // The sender is shown what others will read.
             content: content::as_received(&message.content),
-            mentions: message.mentions,
-            receipt: wants_receipt(&row),
-            transient: false,
-            push: message.push,
+            mentions: message.mentions.clone(),
+            receipt: wants_receipt(&row) && !options.transient && !options.will,
+            transient: options.transient,
+            push: message.push.clone(),
+            priority: options.priority,
+            will: options.will,
         };
-        // The token is as long as every other, so this one measures the command.
-        let measure = self.randomness.local_id();
+        // A token of the engine's is as long as every other, so this one measures the command.
+        let measure = match &options.local_id {
+            Some(id) => id.clone(),
+            None => self.randomness.local_id(),
+        };
         let body = direct_command(&row.id, &intent, &measure);
-        if let Err(error) = fits(self.size_of(Command::direct(body))) {
-            return Ok(Err(error));
-        }
-        let (entry, token) = self.enqueue(turn, number, Intent::Send(intent))?;
-        let snapshot = turn.overlay.snapshot();
-        let echo = snapshot
-            .entry(entry)
-            .and_then(|it| it.echo(row.id, self.me().clone()));
-        let Some(message) = echo else {
-            return Ok(Err(RequestError::UnknownEntry));
-        };
-        Ok(Ok(Enqueued {
-            entry,
-            local_id: token,
-            message,
-        }))
+        let size = self.size_of(Command::direct(body));
+        let size = size.saturating_add(options.priority.map_or(0, |_| PRIORITY_BYTES));
+        Ok(fits(size).map(|()| (number, row, intent)))
     }
 
     /// Puts work into the outbox, durably, and into its conversation's lane.
@@ -281,9 +343,11 @@ impl Client {
         enqueued_at: Timestamp,
         intent: Intent,
     ) -> Result<OutboxEntryId, StoreError> {
-        let entry = turn.overlay.enqueue(number, token, enqueued_at, intent)?;
-        self.sender.add(number, entry);
-        Ok(entry)
+        let id = turn.overlay.enqueue(number, token, enqueued_at, intent)?;
+        if let Some(entry) = turn.overlay.snapshot().entry(id) {
+            self.sender.add(&entry);
+        }
+        Ok(id)
     }
 
     pub(in crate::sync::client) fn outbox_is_full(&self, turn: &Turn<'_, '_>) -> bool {
@@ -330,13 +394,15 @@ impl Client {
                 let state = ConversationState::Creating;
                 turn.overlay
                     .update_conversation(entry.conversation, |row| row.state = state)?;
-                self.sender.add(entry.conversation, id);
+                self.sender.add(&entry);
             }
             Intent::Send(_) => {
-                self.sender.add(entry.conversation, id);
+                self.sender.add(&entry);
                 self.resume_patches(turn, &entry)?;
             }
-            Intent::Patch(_) => self.sender.add(entry.conversation, id),
+            Intent::Patch(_) | Intent::Members(_) | Intent::Details(_) | Intent::Mute(_) => {
+                self.sender.add(&entry);
+            }
             Intent::Read(_) => self.reads.add(id),
         }
         Ok(Ok(Done))
@@ -368,10 +434,10 @@ impl Client {
         turn.overlay.intend();
         if let Intent::Create(_) = entry.intent {
             // What waits for the conversation has nowhere to go.
-            self.sender.remove_lane(entry.conversation);
+            self.sender.remove_lanes(entry.conversation);
             turn.overlay.remove_conversation(entry.conversation)?;
         } else {
-            self.sender.remove(entry.conversation, id);
+            self.sender.remove(&entry);
             turn.overlay.settle(id);
             self.drop_patches(turn, &entry)?;
         }
@@ -391,7 +457,7 @@ impl Client {
             };
         });
         turn.overlay.intend();
-        self.sender.remove(entry.conversation, entry.id);
+        self.sender.remove(entry);
         match entry.intent {
             Intent::Create(_) => turn.overlay.update_conversation(entry.conversation, |row| {
                 row.state = ConversationState::CreationFailed { failure };
@@ -403,7 +469,7 @@ impl Client {
                     None => Ok(()),
                 }
             }
-            Intent::Patch(_) | Intent::Read(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -439,6 +505,7 @@ pub(in crate::sync::client) fn direct_command(
     DirectCommand {
         r: intent.receipt.then_some(true),
         transient: intent.transient.then_some(true),
+        will: intent.will.then_some(true),
         dt: Some(token.as_str().to_owned()),
         push_data: intent.push.as_ref().map(|json| json.as_str().to_owned()),
         ..convert::direct(conversation, &intent.content, &intent.mentions)

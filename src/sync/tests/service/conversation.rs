@@ -85,7 +85,7 @@ impl Conversation {
         let date = |at: i64| iso::format(Timestamp::from_millis(at));
         let mut row = json!({
             "objectId": cid, "m": self.members, "c": self.creator, "unique": self.unique,
-            "createdAt": date(self.created_at), "updatedAt": date(self.updated_at),
+            "mu": self.muted, "createdAt": date(self.created_at), "updatedAt": date(self.updated_at),
         });
         if let Some(name) = &self.name {
             row["name"] = json!(name);

@@ -1,5 +1,6 @@
 //! A small honest model of the service: what the machines may rely on, and nothing more.
 
+mod change;
 mod conversation;
 mod outside;
 mod patch;
@@ -7,7 +8,7 @@ mod session;
 
 pub(super) use patch::RECALLED;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -53,6 +54,23 @@ pub(super) struct Service {
     pub(super) ignores: u32,
     /// How many of the next messages are taken and left unanswered.
     pub(super) forgets_answers: u32,
+    /// Who can be added to nothing.
+    pub(super) unwanted: BTreeSet<String>,
+    /// The changes of conversations that were made, in words.
+    pub(super) changes: Vec<String>,
+    /// How many messages a client may send in a minute, and whether what is beyond is refused with a
+    /// number or not answered.
+    pub(super) allowed_a_minute: Option<(usize, bool)>,
+    /// How many messages were beyond that.
+    pub(super) refused_a_minute: usize,
+    /// When messages came within the last minute.
+    sent_at: Vec<i64>,
+    /// The wills that were set, in order: whose, and what they say.
+    pub(super) wills: Vec<(String, String)>,
+    /// The priorities of the messages that had one.
+    pub(super) priorities: Vec<i32>,
+    /// A message of these words is refused, so often.
+    pub(super) refuses_words: Option<(String, ServiceCode, u32)>,
     /// How many edits and recalls came.
     pub(super) patches: usize,
     /// When the last of them was made.
@@ -64,11 +82,13 @@ pub(super) struct Service {
 pub(super) struct Conversation {
     pub(super) members: Vec<String>,
     creator: String,
-    name: Option<String>,
-    attributes: Option<Value>,
+    pub(super) name: Option<String>,
+    pub(super) attributes: Option<Value>,
     /// The token of the entry that made it.
     token: Option<String>,
     unique: bool,
+    /// Who muted it.
+    pub(super) muted: BTreeSet<String>,
     created_at: i64,
     updated_at: i64,
     /// Sorted by time and id.
@@ -114,6 +134,14 @@ impl Default for Service {
             wants_signatures: false,
             ignores: 0,
             forgets_answers: 0,
+            unwanted: BTreeSet::new(),
+            changes: Vec::new(),
+            allowed_a_minute: None,
+            refused_a_minute: 0,
+            sent_at: Vec::new(),
+            wills: Vec::new(),
+            priorities: Vec::new(),
+            refuses_words: None,
             patches: 0,
             last_patch: 0,
         }
@@ -232,6 +260,33 @@ impl Service {
         if let Some((id, at)) = self.tokens.get(&token).filter(|_| !self.forgets_tokens) {
             return vec![(socket, request.reply(Command::ack(ack(id, *at))))];
         }
+        if let Some((most, answers)) = self.allowed_a_minute {
+            self.sent_at.retain(|at| *at > now - 60_000);
+            if self.sent_at.len() >= most {
+                self.refused_a_minute += 1;
+                let code = ServiceCode::MESSAGE_SENT_QUOTA_EXCEEDED;
+                let refusal = AckCommand {
+                    code: Some(code.number()),
+                    reason: Some(code.name().to_owned()),
+                    ..AckCommand::default()
+                };
+                let refused = vec![(socket, request.reply(Command::ack(refusal)))];
+                return if answers { refused } else { Vec::new() };
+            }
+            self.sent_at.push(now);
+        }
+        if let Some((words, code, times)) = &mut self.refuses_words
+            && *times > 0
+            && body.msg.as_ref() == Some(&*words)
+        {
+            *times -= 1;
+            let refusal = AckCommand {
+                code: Some(code.number()),
+                reason: Some(code.name().to_owned()),
+                ..AckCommand::default()
+            };
+            return vec![(socket, request.reply(Command::ack(refusal)))];
+        }
         let id = self.fresh("m");
         let granularity = self.granularity;
         let Some(conversation) = self.conversations.get_mut(&cid).filter(|it| it.has(client))
@@ -244,6 +299,25 @@ impl Service {
             };
             return vec![(socket, request.reply(Command::ack(refusal)))];
         };
+        let words = body.msg.clone().unwrap();
+        self.priorities.extend(request.priority);
+        if body.will == Some(true) {
+            self.wills.push((client.to_owned(), words));
+            return vec![(socket, request.reply(Command::ack(ack(&id, now))))];
+        }
+        if body.transient == Some(true) {
+            let told = DirectCommand {
+                id: Some(id.clone()),
+                from_peer_id: Some(client.to_owned()),
+                timestamp: Some(now),
+                ..body.clone()
+            };
+            let members = conversation.members.clone();
+            let mut out = self.tell(now, &members, &Command::direct(told));
+            out.retain(|(to, _)| *to != socket);
+            out.insert(0, (socket, request.reply(Command::ack(ack(&id, now)))));
+            return out;
+        }
         let message = Stored {
             at: conversation.next_time(now, granularity),
             id: id.clone(),
@@ -413,6 +487,9 @@ impl Service {
                     ..ConvCommand::default()
                 };
                 vec![(socket, request.reply(Command::conv(Op::Results, body)))]
+            }
+            Op::Add | Op::Remove | Op::Update | Op::Mute | Op::Unmute => {
+                self.change(now, socket, client, request, op, body)
             }
             _ => Vec::new(),
         }

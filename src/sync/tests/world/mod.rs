@@ -271,7 +271,7 @@ impl World {
             message: NewMessage::new(MessageContent::Plain { text: text.into() }),
         };
         let enqueued = self.ask(device, call).unwrap();
-        (enqueued.entry, enqueued.local_id)
+        (enqueued.entry.unwrap(), enqueued.local_id)
     }
 
     /// Edits a message that the device sent.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::super::service::RECALLED;
 use super::{Device, World};
-use crate::model::{ConversationId, MessageState, OutboxState, PendingChange, SessionState};
+use crate::model::{
+    ConversationId, ConversationInfo, MessageState, OutboxState, PendingChange, SessionState,
+};
 use crate::store::{ConversationRow, Position, Store, TimelineItem};
 use crate::sync::Holds;
 
@@ -46,6 +48,22 @@ impl World {
             .unwrap()
             .expect("a conversation")
             .1
+    }
+
+    /// The transient messages that a device received.
+    pub(in crate::sync::tests) fn transient(&self, device: Device) -> &[String] {
+        &self.machines[device.0].transient
+    }
+
+    /// A conversation as the app sees it.
+    pub(in crate::sync::tests) fn info(
+        &self,
+        device: Device,
+        id: &ConversationId,
+    ) -> ConversationInfo {
+        let snapshot = self.store(device).snapshot();
+        let number = snapshot.number(id).unwrap().expect("a conversation");
+        snapshot.info(number).unwrap().expect("a conversation")
     }
 
     /// How many conversations a device knows, of the first hundred.
