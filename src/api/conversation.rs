@@ -239,9 +239,9 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotFound` when this device has no such message; `InvalidArgument` when it is somebody else's
-    /// or was recalled, when the new content is too large, or when the outbox is full;
-    /// `StoreUnavailable` when the change can't be made durable now; `Closed`.
+    /// `NotFound` when this device has no such message; `NotPossible` when it is somebody else's or was recalled, or
+    /// when this client left the conversation; `TooLarge`; `OutboxFull`; `StoreUnavailable` when the change can't
+    /// be made durable now; `SignedOut`; `ShutDown`.
     pub async fn edit(
         &self,
         message: MessageKey,
@@ -280,8 +280,8 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotFound` when this device has no such message; `InvalidArgument` when nothing of it has failed;
-    /// `StoreUnavailable`; `Closed`.
+    /// `NotFound` when this device has no such message; `NotPossible` when nothing of it has failed;
+    /// `StoreUnavailable`; `SignedOut`; `ShutDown`.
     pub async fn retry(&self, message: MessageKey) -> Result<(), SampanError> {
         let conversation = self.id.clone();
         let call = RetryMessage {
@@ -296,8 +296,8 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotFound` when this device has no such message; `InvalidArgument` when nothing of it is unsent;
-    /// `StoreUnavailable`; `Closed`.
+    /// `NotFound` when this device has no such message; `NotPossible` when nothing of it is unsent;
+    /// `StoreUnavailable`; `SignedOut`; `ShutDown`.
     pub async fn discard(&self, message: MessageKey) -> Result<Discarded, SampanError> {
         let conversation = self.id.clone();
         let call = DiscardMessage {
@@ -311,7 +311,7 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `Closed`.
+    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
     pub async fn message(&self, key: MessageKey) -> Result<Option<Message>, SampanError> {
         self.read(move |snapshot, number| Ok(snapshot.message_by_key(number, &key)?))
             .await
