@@ -147,7 +147,10 @@ fn commands_in_documents_run() {
     // Before the first example there is none to name; from then on, those named are there.
     let has_examples = root().join("examples").exists();
     let exists = |kind, name: &str| match kind {
-        Named::Example => !has_examples || root().join(format!("examples/{name}.rs")).exists(),
+        Named::Example => {
+            let is_there = |end: &str| root().join(format!("examples/{name}{end}")).exists();
+            !has_examples || is_there(".rs") || is_there("/main.rs")
+        }
         Named::Package => manifests
             .iter()
             .any(|one| one.text.contains(&format!("\nname = \"{name}\""))),

@@ -14,20 +14,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::after_commit::AfterCommit;
 use super::attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
 use super::events;
 use super::marks::Touched;
 use super::progress::Telling;
-use crate::model::{
-    ClientId, CommitSeq, DeviceTag, Event, Now, SessionState, SigningRequest, StoreHealth,
-};
+use crate::model::{ClientId, DeviceTag, Event, Now, SessionState, SigningRequest, StoreHealth};
 use crate::store::{Batch, Overlay, Store, StoreError, Tended};
-use crate::sync::link::{ClientSlot, LinkRequest, LinkWish};
+use crate::sync::link::LinkRequest;
 use crate::sync::{
     Backoff, Client as Machine, ClientInput, ClientSettings, Connect, Disconnect, EffectId, Focus,
     Progress, Randomness, Reply, Request, RequestError, RequestId, Signing, Step,
 };
-use crate::views::{Holds, SyncState};
 use crate::{Limits, SampanError, sync};
 
 /// How long writes of the cache class may wait for the disk. The service's messages are
@@ -94,52 +92,6 @@ struct Failed {
     reason: SampanError,
     pause: Duration,
     probe_at: Duration,
-}
-
-/// What is to be done after a commit that succeeded, or after one that failed, in this order.
-pub(super) struct AfterCommit<C> {
-    /// Readable state: a caller that has its answer may ask for it at once, so it comes first.
-    pub(super) session: Option<SessionState>,
-    pub(super) health: Option<StoreHealth>,
-    pub(super) sync: Option<SyncState>,
-    /// What is kept back although the client is signed in, if that changed.
-    pub(super) holds: Option<Holds>,
-    /// What of the store is different from before.
-    pub(super) committed: Touched,
-    /// The commit that made it so.
-    pub(super) seq: CommitSeq,
-    /// The machine's answers to extension inboxes.
-    pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
-    /// Why the extension inbox can't be taken now.
-    pub(super) not_imported: Option<SampanError>,
-    /// What came of a compaction that the app asked for.
-    pub(super) compacted: Option<Result<(), SampanError>>,
-    pub(super) answers: Vec<(C, Result<Reply, SampanError>)>,
-    pub(super) requests: Vec<LinkRequest>,
-    pub(super) signatures: Vec<(EffectId, SigningRequest)>,
-    pub(super) wish: Option<LinkWish>,
-    pub(super) events: Vec<Event>,
-}
-
-impl<C> Default for AfterCommit<C> {
-    fn default() -> Self {
-        Self {
-            session: None,
-            health: None,
-            sync: None,
-            holds: None,
-            committed: Touched::Nothing,
-            seq: CommitSeq(0),
-            imported: Vec::new(),
-            not_imported: None,
-            compacted: None,
-            answers: Vec::new(),
-            requests: Vec::new(),
-            signatures: Vec::new(),
-            wish: None,
-            events: Vec::new(),
-        }
-    }
 }
 
 impl<C, W: StoreWriter> ClientLoop<C, W> {
@@ -632,19 +584,5 @@ fn answers<C>(
 fn signature(effect: sync::Effect) -> (EffectId, SigningRequest) {
     match effect {
         sync::Effect::Sign { effect, operation } => (effect, operation),
-    }
-}
-
-/// Numbers for clients on the link. No number is used again, so news for an older client finds none.
-#[derive(Debug, Default)]
-pub(super) struct Slots {
-    next: u32,
-}
-
-impl Slots {
-    pub(super) fn take(&mut self) -> ClientSlot {
-        let slot = ClientSlot(self.next);
-        self.next += 1;
-        slot
     }
 }

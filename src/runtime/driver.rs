@@ -10,7 +10,7 @@
 //! are committed. `turn_loop.rs` holds everything that follows from an input.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -19,90 +19,30 @@ use tokio::time::sleep;
 
 use super::attach::{ClientSetup, DetachedClient};
 use super::background::{AfterReopen, BackgroundClients, LINGER, Reopened};
-use super::board::EngineBoard;
-use super::callers::{Answer, Callers};
+use super::callers::Answer;
 use super::client_parts::{ClientCore, OpenedClient};
 use super::clients::{Clients, FinishedTask, Next};
 use super::clock::Clock;
 use super::engine_ports::{ClaimedWriter, EnginePorts, Signed};
 use super::inbox::Asked;
 use super::mailbox::Command;
+use super::outward::Outward;
 use super::ports::Ports;
-use super::publish::Publisher;
 use super::sockets::{Failures, Sockets};
 use super::store_handle::OpenStore;
 use super::turn_loop::{Progress, TurnLoop};
-use crate::model::{ClientId, ConnectionState, Event, SessionState};
+use crate::model::{ClientId, Event};
 use crate::net::Transport;
 use crate::store::StoreKey;
 use crate::sync::Signing;
 use crate::sync::link::{LinkInput, LinkOptions};
 use crate::threads::Threads;
-use crate::views::SyncState;
 use crate::wire::{self, Encoding, Subprotocol};
 use crate::{Config, OfflineMode, PayloadEncoding, SampanError, StoreTrouble};
 
 /// How many inputs are taken before all that follows from them is carried out, and how many calls
 /// meanwhile.
 const INPUTS_MAX: usize = 256;
-
-/// What the loop tells to: readable states, subscribers, callers.
-#[derive(Clone)]
-pub(super) struct Outward {
-    pub(super) board: Arc<EngineBoard>,
-    pub(super) publisher: Publisher,
-    pub(super) callers: Callers,
-    /// Every client that is open, whether its store is open or shut.
-    open: Arc<Mutex<BTreeMap<ClientId, Arc<ClientCore>>>>,
-}
-
-impl Outward {
-    pub(super) fn new(callers: Callers) -> Self {
-        Self {
-            board: Arc::default(),
-            publisher: Publisher::new(callers.clone()),
-            callers,
-            open: Arc::default(),
-        }
-    }
-
-    fn opened(&self, core: &Arc<ClientCore>) {
-        self.clients().insert(core.id.clone(), Arc::clone(core));
-    }
-
-    /// A client is closed for good: readers, those who wait for its session, and observers hear it.
-    fn closed(&self, core: &ClientCore) {
-        self.clients().remove(&core.id);
-        core.store.close();
-        core.board.sync.send_replace(SyncState::default());
-        if core.board.session.send_replace(SessionState::Closed) != SessionState::Closed {
-            self.publisher.publish(&[Event::SessionChanged {
-                client: core.id.clone(),
-                state: SessionState::Closed,
-            }]);
-        }
-    }
-
-    /// The loop is over, in order or by a panic: everybody hears it who waits or watches.
-    pub(super) fn end(&self) {
-        self.board.set_over();
-        let open = std::mem::take(&mut *self.clients());
-        for core in open.values() {
-            self.closed(core);
-        }
-        if self.board.connection.send_replace(ConnectionState::Idle) != ConnectionState::Idle {
-            let state = ConnectionState::Idle;
-            self.publisher
-                .publish(&[Event::ConnectionChanged { state }]);
-        }
-        self.publisher.end();
-    }
-
-    /// The sections under this lock change the map and nothing else.
-    fn clients(&self) -> MutexGuard<'_, BTreeMap<ClientId, Arc<ClientCore>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The loop's state. One thread owns it.
 pub(super) struct Driver {
@@ -621,44 +561,4 @@ const fn subprotocol(config: &Config) -> Subprotocol {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ServerAddress;
-    use crate::model::AppId;
-    use crate::net::MemoryTransport;
-    use crate::runtime::mailbox::Mailbox;
-    use crate::store::MemoryDisk;
-    use crate::sync::CreateConversation;
-
-    #[tokio::test]
-    async fn an_idle_loop_without_a_connection_wants_no_wake() {
-        let server = ServerAddress::Socket {
-            url: "ws://memory/".to_owned(),
-        };
-        let config = Config::new(AppId::new("app").unwrap(), "key", server, "/nowhere");
-        let (transport, _peer) = MemoryTransport::pair();
-        let outward = Outward::new(Callers::inline());
-        let board = Arc::clone(&outward.board);
-        let (_mailbox, waiting) = Mailbox::new(Callers::inline(), board);
-        let files = Threads::new("files", 1);
-        let mut driver = Driver::new(config, Arc::new(transport), waiting, outward, files);
-        let ann = ClientId::new("ann").unwrap();
-        let opened = OpenedClient::in_memory(&MemoryDisk::new(7), &ann);
-        driver.admit(opened);
-        let (done, answer) = oneshot::channel();
-        let conversation = crate::model::NewConversation::default();
-        driver.take(Input::Command(Command::Request {
-            client: ann,
-            request: Box::new(CreateConversation { conversation }.into()),
-            done,
-        }));
-        driver.turns.settle();
-        answer.await.unwrap().unwrap();
-        driver.turns.flush_all();
-        assert_eq!(
-            driver.deadline(),
-            None,
-            "unsent work waits for a connection, not for time"
-        );
-    }
-}
+mod tests;

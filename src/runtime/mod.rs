@@ -15,8 +15,10 @@
 //! | `clients.rs` | where each client stands: being opened, open, being closed |
 //! | `client_parts.rs` | a client as the API holds it, and what the engine keeps of it beside its store |
 //! | `driver.rs` | the engine's thread: waits, and hands each input to the turn loop |
+//! | `outward.rs` | whom the loop tells |
 //! | `turn_loop.rs` | the loop's work: drain, commit, send, tell; the simulator drives it too |
 //! | `client_loop.rs` | one client's machine and store in the loop; what follows from a failed commit |
+//! | `after_commit.rs` | what is to be done once a client's commit has succeeded or failed |
 //! | `attach.rs` | a client on its way into the loop and out of it |
 //! | `ports.rs` | the world around the turn loop, as a trait |
 //! | `engine_ports.rs` | the engine's ports: clock, sockets, signers, writers |
@@ -43,6 +45,7 @@
 //! the last handle ends the loop, from whatever thread that happens: nothing waits for it then, and
 //! what was promised is on disk already. `Runtime::shutdown` waits.
 
+mod after_commit;
 mod attach;
 mod background;
 mod blocking;
@@ -68,6 +71,7 @@ mod marks;
 mod online;
 mod online_wish;
 mod outbox;
+mod outward;
 mod ports;
 mod progress;
 mod publish;

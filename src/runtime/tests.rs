@@ -9,9 +9,10 @@ use tokio::time::{Duration, timeout};
 
 use super::callers::Callers;
 use super::client_parts::OpenedClient;
-use super::driver::{Driver, Outward};
+use super::driver::Driver;
 use super::inbox::{Imports, leave};
 use super::mailbox::Mailbox;
+use super::outward::Outward;
 use super::publish::{EventStream, Scope};
 use super::{ClientCore, OpenOptions, Runtime};
 use crate::model::LocalData;

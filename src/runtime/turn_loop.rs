@@ -16,8 +16,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::after_commit::AfterCommit;
 use super::attach::{ClientSetup, DetachedClient};
-use super::client_loop::{AfterCommit, ClientLoop, Slots};
+use super::client_loop::ClientLoop;
 use super::marks::Touched;
 use super::ports::{InboxRemainder, Ports};
 use crate::SampanError;
@@ -35,6 +36,20 @@ pub enum Progress {
     Made,
     /// Nothing is left to do without waiting.
     None,
+}
+
+/// Numbers for clients on the link. No number is used again, so news for an older client finds none.
+#[derive(Debug, Default)]
+struct Slots {
+    next: u32,
+}
+
+impl Slots {
+    fn take(&mut self) -> ClientSlot {
+        let slot = ClientSlot(self.next);
+        self.next += 1;
+        slot
+    }
 }
 
 /// The link, the clients at it, and what is on its way between them.

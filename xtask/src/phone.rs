@@ -25,7 +25,7 @@ const CHOICE: (&str, &str) = ("target_os = \"linux\"", "target_os = \"ios\"");
 const CHOICES_MIN: usize = 8;
 
 /// The short run: what opens real folders. The rest of the store's tests run over a disk in memory.
-const SHORT: [&str; 16] = [
+const SHORT: [&str; 18] = [
     "test",
     "-p",
     "sampan",
@@ -37,7 +37,9 @@ const SHORT: [&str; 16] = [
     "store::tests::fixture",
     "store::tests::inspect",
     "store::tests::damage",
+    "store::tests::unreadable",
     "store::tests::budget::",
+    "store::tests::budget_disk::",
     "store::tests::syncs",
     "store::tests::torture::kill",
     "store::tests::torture::damage",

@@ -1,6 +1,7 @@
 //! Tests of the store as a whole: scenarios, properties against a plain model, damage, crashes.
 
 mod budget;
+mod budget_disk;
 mod budget_kill;
 mod damage;
 mod faults;
@@ -16,6 +17,7 @@ mod scenario;
 mod syncs;
 mod tails;
 mod torture;
+mod unreadable;
 
 use crate::model::{
     ClientId, ConversationId, LocalId, Mentions, Message, MessageContent, MessageId, MessageState,

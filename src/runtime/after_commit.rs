@@ -1,0 +1,54 @@
+//! What is to be done once a client's commit has succeeded or failed.
+
+use super::marks::Touched;
+use crate::SampanError;
+use crate::model::{CommitSeq, Event, SessionState, SigningRequest, StoreHealth};
+use crate::sync::link::{LinkRequest, LinkWish};
+use crate::sync::{EffectId, Reply, RequestError, RequestId};
+use crate::views::{Holds, SyncState};
+
+/// What is to be done after a commit that succeeded, or after one that failed, in this order.
+pub(super) struct AfterCommit<C> {
+    /// Readable state: a caller that has its answer may ask for it at once, so it comes first.
+    pub(super) session: Option<SessionState>,
+    pub(super) health: Option<StoreHealth>,
+    pub(super) sync: Option<SyncState>,
+    /// What is kept back although the client is signed in, if that changed.
+    pub(super) holds: Option<Holds>,
+    /// What of the store is different from before.
+    pub(super) committed: Touched,
+    /// The commit that made it so.
+    pub(super) seq: CommitSeq,
+    /// The machine's answers to extension inboxes.
+    pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
+    /// Why the extension inbox can't be taken now.
+    pub(super) not_imported: Option<SampanError>,
+    /// What came of a compaction that the app asked for.
+    pub(super) compacted: Option<Result<(), SampanError>>,
+    pub(super) answers: Vec<(C, Result<Reply, SampanError>)>,
+    pub(super) requests: Vec<LinkRequest>,
+    pub(super) signatures: Vec<(EffectId, SigningRequest)>,
+    pub(super) wish: Option<LinkWish>,
+    pub(super) events: Vec<Event>,
+}
+
+impl<C> Default for AfterCommit<C> {
+    fn default() -> Self {
+        Self {
+            session: None,
+            health: None,
+            sync: None,
+            holds: None,
+            committed: Touched::Nothing,
+            seq: CommitSeq(0),
+            imported: Vec::new(),
+            not_imported: None,
+            compacted: None,
+            answers: Vec::new(),
+            requests: Vec::new(),
+            signatures: Vec::new(),
+            wish: None,
+            events: Vec::new(),
+        }
+    }
+}
