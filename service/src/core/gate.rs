@@ -120,6 +120,10 @@ impl<S: Storage> Core<S> {
         action: SignedAction<'_>,
         sent: SentSignature<'_>,
     ) -> Result<bool, Refusal> {
+        if self.hook_turn.is_anew() {
+            // It was used up when the command was decided the first time.
+            return self.check_repeated(app, client, action, sent);
+        }
         let wall = self.stamps.wall();
         let Some(accepted) = signature_check::check(app, wall, client, action, sent)? else {
             return Ok(false);

@@ -12,8 +12,10 @@ use sampan::model::Now;
 use sampan::wire::{Command, Envelope, Op, ServiceCode};
 
 use super::exchange::decision::{Caller, Part};
+use super::exchange::hook_call::{HookAnswer, HookCall};
 use super::exchange::input::{ConnectionId, Effect, Gap};
 use super::exchange::refusal::{Failure, Refusal};
+use super::hooks::HookTurn;
 use super::machine::Core;
 use super::messages::history::Reading;
 use super::messages::receipt::Marking;
@@ -48,6 +50,11 @@ pub(super) struct Job {
 enum State {
     /// It waits until fewer others are half done.
     Waits,
+    /// It waits for the answer of a hook, and has those of earlier questions.
+    Asks {
+        answers: Vec<HookAnswer>,
+        is_answered: bool,
+    },
     Searches(Box<Search>),
     Reads(Box<Reading>),
     Marks(Box<Marking>),
@@ -62,7 +69,7 @@ impl Job {
     /// Bytes that it may take until it is done.
     fn bytes(&self) -> usize {
         match &self.state {
-            State::Waits | State::Marks(_) => 0,
+            State::Waits | State::Marks(_) | State::Asks { .. } => 0,
             State::Reads(reading) => reading.bytes(),
             State::Searches(_) | State::Welcomes(_) => JOB_BYTES,
         }
@@ -74,9 +81,15 @@ impl<S: Storage> Core<S> {
     pub async fn go_on(&mut self, now: Now, connection: ConnectionId) -> Vec<Effect> {
         let mut effects = Vec::new();
         let now = self.begin_turn(now, &mut effects).await;
+        if self.is_asking(connection) {
+            return effects;
+        }
         if let Some(job) = self.jobs.remove(&connection) {
             let request = Arc::clone(&job.request);
-            if let Err(failure) = self.take_further(now, job, false, &mut effects).await {
+            if let State::Asks { answers, .. } = job.state {
+                self.decide_anew(now, &job.caller, &request, answers, &mut effects)
+                    .await;
+            } else if let Err(failure) = self.take_further(now, job, false, &mut effects).await {
                 refuse(connection, &request, failure, &mut effects);
             }
         }
@@ -94,6 +107,71 @@ impl<S: Storage> Core<S> {
     #[must_use]
     pub fn is_busy(&self, connection: ConnectionId) -> bool {
         self.jobs.contains_key(&connection)
+    }
+
+    /// Whether the command of the connection waits for the answer of a hook.
+    #[must_use]
+    pub fn is_asking(&self, connection: ConnectionId) -> bool {
+        let job = self.jobs.get(&connection);
+        job.is_some_and(|job| matches!(job.state, State::Asks { is_answered, .. } if !is_answered))
+    }
+
+    /// Takes the answer of a hook that was asked for a connection; [`Core::go_on`] decides by it. An answer
+    /// that nobody waits for is nothing.
+    pub fn hook_answered(&mut self, connection: ConnectionId, answer: HookAnswer) {
+        if let Some(job) = self.jobs.get_mut(&connection)
+            && let State::Asks {
+                answers,
+                is_answered,
+            } = &mut job.state
+            && !*is_answered
+        {
+            answers.push(answer);
+            *is_answered = true;
+        }
+    }
+
+    /// Puts a command aside until its hook has answered.
+    pub(super) fn await_hook(
+        &mut self,
+        caller: &Caller,
+        request: &Envelope,
+        call: Box<HookCall>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let connection = caller.session.connection;
+        let job = Job {
+            caller: caller.clone(),
+            request: Arc::new(request.clone()),
+            state: State::Asks {
+                answers: self.hook_turn.take_answers(),
+                is_answered: false,
+            },
+            repeated: false,
+        };
+        self.jobs.insert(connection, job);
+        effects.push(Effect::Ask { connection, call });
+    }
+
+    /// Decides a command whose hook has answered, if its session still stands.
+    async fn decide_anew(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        request: &Envelope,
+        answers: Vec<HookAnswer>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.registry.session(&caller.session).is_none() {
+            return;
+        }
+        self.hook_turn = HookTurn::with(answers);
+        match self.command(now, caller, request, effects).await {
+            Ok(()) => {}
+            Err(Failure::Asks(call)) => self.await_hook(caller, request, call, effects),
+            Err(failure) => refuse(caller.session.connection, request, failure, effects),
+        }
+        self.tell_hooks(effects);
     }
 
     /// Begins a command that may take several parts.
@@ -168,7 +246,7 @@ impl<S: Storage> Core<S> {
         }
         let caller = &job.caller;
         let part = match &mut job.state {
-            State::Waits => Part::more(),
+            State::Waits | State::Asks { .. } => Part::more(),
             State::Searches(search) => search.part(self, now, caller).await?,
             State::Reads(reading) => reading.part(self, caller).await?,
             State::Marks(marking) => marking.part(self, now, caller).await?,
@@ -198,6 +276,13 @@ pub(super) fn refuse(
         Failure::Refused(refusal) => refusal.to_command(),
         Failure::Storage(error) => {
             effects.push(Effect::Report(error.to_string()));
+            Refusal::from(ServiceCode::INTERNAL_ERROR).to_command()
+        }
+        Failure::Asks(_) => {
+            debug_assert!(
+                false,
+                "a question was asked where nobody waits for the answer"
+            );
             Refusal::from(ServiceCode::INTERNAL_ERROR).to_command()
         }
     };

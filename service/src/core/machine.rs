@@ -14,6 +14,7 @@ use super::exchange::fields::message_id;
 use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
 use super::exchange::refusal::{Failure, Refusal};
 use super::exchange::reply::{address_device, sent};
+use super::hooks::HookTurn;
 use super::job::{Job, refuse};
 use super::state::clock::Stamps;
 use super::state::cost::Meter;
@@ -43,6 +44,8 @@ pub struct Core<S> {
     pub(super) retention: RetentionPass,
     /// How far the last sweep of notifications came.
     pub(super) swept: Swept,
+    /// What is known of the hooks of the command at hand.
+    pub(super) hook_turn: HookTurn,
     /// What was done for the input at hand, counted.
     pub(super) meter: Meter,
     /// What the meter showed when the part at hand began.
@@ -65,6 +68,7 @@ impl<S: Storage> Core<S> {
             stamps: Stamps::default(),
             used: UsedSignatures::default(),
             swept: Swept::default(),
+            hook_turn: HookTurn::default(),
             meter: Meter::default(),
             part_began: 0,
             jobs: BTreeMap::new(),
@@ -82,7 +86,7 @@ impl<S: Storage> Core<S> {
         };
         let mut effects = self.begin(now, input).await;
         if let Some(connection) = connection {
-            while self.is_busy(connection) {
+            while self.is_busy(connection) && !self.is_asking(connection) {
                 effects.extend(self.go_on(now, connection).await);
             }
         }
@@ -116,8 +120,16 @@ impl<S: Storage> Core<S> {
             Input::Leaving => effects.extend(self.farewells(now)),
         }
         self.tell_presence(now, &mut effects);
+        self.tell_hooks(&mut effects);
         self.meter.storage(self.storage.work());
         effects
+    }
+
+    /// What is to be told to hooks leaves after everything that clients are told.
+    pub(super) fn tell_hooks(&mut self, effects: &mut Vec<Effect>) {
+        let told = self.hook_turn.take_told().into_iter().map(Box::new);
+        effects.extend(told.map(Effect::Tell));
+        self.hook_turn = HookTurn::default();
     }
 
     /// What was done since this was asked last, in units of about a microsecond. It is counted and
@@ -243,7 +255,13 @@ impl<S: Storage> Core<S> {
                     .await
             }
             _ => match self.caller(connection, envelope) {
-                Ok(caller) => self.command(now, &caller, envelope, effects).await,
+                Ok(caller) => match self.command(now, &caller, envelope, effects).await {
+                    Err(Failure::Asks(call)) => {
+                        self.await_hook(&caller, envelope, call, effects);
+                        Ok(())
+                    }
+                    other => other,
+                },
                 Err(refusal) => Err(refusal.into()),
             },
         };
@@ -309,7 +327,7 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    async fn command(
+    pub(super) async fn command(
         &mut self,
         now: Now,
         caller: &Caller,

@@ -17,6 +17,7 @@
 //! | `state/` | who is connected and signed in, the clock, ids, notifications that are read again, what commands cost |
 //! | `machine.rs`, `job.rs` | [`Core`]: which rule a command belongs to, and who hears of what |
 //! | `access.rs`, `gate.rs` | who may do what: one table, and the one way to a conversation |
+//! | `hooks/` | what an app's own server is asked and told |
 //! | `conversations/` | conversations, who belongs to them, who may not |
 //! | `messages/` | sending, changing, reading messages; what arrived, was read, was missed |
 //! | `queries/` | queries of conversations |
@@ -39,6 +40,7 @@ mod columns;
 mod conversations;
 mod exchange;
 mod gate;
+mod hooks;
 mod http;
 mod job;
 mod machine;
@@ -50,8 +52,9 @@ mod state;
 mod tests;
 mod upkeep;
 
-pub use self::apps::{app, settings, signature};
+pub use self::apps::{app, hook_settings, settings, signature};
 pub use self::columns::{attributes, column};
+pub use self::exchange::hook_call::{HookAnswer, HookCall, HookName};
 pub use self::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId, Ticket};
 pub use self::exchange::refusal::Refusal;
 pub use self::exchange::request::{Dialect, RecordsCall, RestAnswer, RestCall, RestRequest};

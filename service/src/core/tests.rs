@@ -18,6 +18,7 @@ mod clock;
 mod commands;
 mod first_generation;
 mod forgetting;
+mod hooks;
 mod parts;
 mod servers;
 mod sessions;
@@ -67,6 +68,10 @@ struct World {
     tokens: BTreeMap<String, String>,
     /// The connections that were closed.
     closed: Vec<u64>,
+    /// What hooks were asked, for which connection.
+    asked: Vec<(u64, HookCall)>,
+    /// What hooks were told.
+    told_hooks: Vec<HookCall>,
 }
 
 impl World {
@@ -84,6 +89,8 @@ impl World {
             sent: Vec::new(),
             tokens: BTreeMap::new(),
             closed: Vec::new(),
+            asked: Vec::new(),
+            told_hooks: Vec::new(),
         }
     }
 
@@ -120,6 +127,8 @@ impl World {
                 Effect::Report(text) => panic!("{text}"),
                 Effect::Close { connection, .. } => self.closed.push(connection.0),
                 Effect::Answer { .. } => {}
+                Effect::Ask { connection, call } => self.asked.push((connection.0, *call)),
+                Effect::Tell(call) => self.told_hooks.push(*call),
             }
         }
     }

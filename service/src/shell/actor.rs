@@ -14,11 +14,12 @@ use sampan::wire::CloseCode;
 
 use super::clock::Clock;
 use super::fanout::{FanOut, LocalFanOut, Outbound, Outgoing};
+use super::hooks::HookCaller;
 use super::metrics::Metrics;
 use super::observer::Observer;
 use super::turns::{Lane, Turn, Turns};
 use crate::core::app::Apps;
-use crate::core::{ConnectionId, Core, Effect, Input, RestAnswer};
+use crate::core::{ConnectionId, Core, Effect, HookAnswer, Input, RestAnswer};
 use crate::storage::{Snapshot, Storage, StorageError};
 
 /// Letters that wait for the core. A connection that finds the box full waits, and is not read.
@@ -59,6 +60,11 @@ pub(super) enum Letter {
     Apps(Apps),
     /// A state of the data to copy, while the service goes on.
     Snapshot(oneshot::Sender<Result<Snapshot, StorageError>>),
+    /// A hook answered, for the connection whose command waits for it.
+    HookAnswer {
+        connection: ConnectionId,
+        answer: HookAnswer,
+    },
     /// The service is about to end: every connection is told to discover another one.
     Leave,
     /// Somebody asks whether the core still works, and whether its data can be read and written.
@@ -130,6 +136,9 @@ impl Batch {
                     self.sated.insert(*connection);
                 }
             }
+            if let Outbound::Hook(Some(connection), _) = &effect {
+                self.sated.insert(*connection);
+            }
             self.effects.push(effect);
         }
         self.bytes - before
@@ -149,6 +158,9 @@ pub(super) struct Actor<S> {
     apps: Option<Apps>,
     /// When a storage that failed is opened anew.
     retry_at: Option<Duration>,
+    hooks: HookCaller,
+    /// Connections whose command waits for the answer of a hook.
+    asking: BTreeSet<ConnectionId>,
 }
 
 impl<S: Storage> Actor<S> {
@@ -158,6 +170,7 @@ impl<S: Storage> Actor<S> {
         clock: Clock,
         outlets: Arc<LocalFanOut>,
         metrics: Arc<Metrics>,
+        hooks: HookCaller,
     ) -> Self {
         Self {
             core,
@@ -169,14 +182,23 @@ impl<S: Storage> Actor<S> {
             leaving: false,
             apps: None,
             retry_at: None,
+            hooks,
+            asking: BTreeSet::new(),
         }
+    }
+
+    /// Connections that may not go on: they have enough to take, or a hook to wait for.
+    fn held(&self) -> BTreeSet<ConnectionId> {
+        let mut held = self.outlets.held();
+        held.extend(&self.asking);
+        held
     }
 
     /// Runs until every sender of the mailbox is gone and all that came was handled.
     pub(super) async fn run(mut self) {
         let mut letters = Vec::new();
         loop {
-            let held = self.outlets.held();
+            let held = self.held();
             let ended = self.gather(&mut letters, &held).await.is_break();
             for letter in letters.drain(..) {
                 self.sort(letter).await;
@@ -189,7 +211,7 @@ impl<S: Storage> Actor<S> {
                 }
                 continue;
             }
-            let batch = self.work(&self.outlets.held()).await;
+            let batch = self.work(&self.held()).await;
             self.settle(batch).await;
             if ended && self.turns.is_empty() {
                 return;
@@ -235,6 +257,10 @@ impl<S: Storage> Actor<S> {
                     came_at,
                 };
                 self.turns.push(lane, waiting, expected);
+            }
+            Letter::HookAnswer { connection, answer } => {
+                self.asking.remove(&connection);
+                self.core.hook_answered(connection, answer);
             }
             Letter::Leave => self.leaving = true,
             Letter::Apps(apps) => self.apps = Some(apps),
@@ -342,6 +368,25 @@ impl<S: Storage> Actor<S> {
         }
     }
 
+    /// Calls the hooks of what was committed; who waits for one may not go on.
+    fn call_hooks(&mut self, hooks: Vec<Outbound>) {
+        for hook in hooks {
+            let Outbound::Hook(waits, call) = hook else {
+                continue;
+            };
+            match self.core.app(&call.app) {
+                Some(app) => {
+                    self.asking.extend(waits);
+                    self.hooks.call(app, waits, *call);
+                }
+                // The app is served no more: nobody answers.
+                None => waits
+                    .into_iter()
+                    .for_each(|it| self.core.hook_answered(it, None)),
+            }
+        }
+    }
+
     /// Commits what was handled, and lets everybody know.
     async fn settle(&mut self, batch: Batch) {
         let began = Instant::now();
@@ -359,7 +404,10 @@ impl<S: Storage> Actor<S> {
         metrics.online(self.core.sessions(), online);
         match committed {
             Ok(()) => {
-                self.outlets.deliver(batch.effects);
+                let is_hook = |it: &Outbound| matches!(it, Outbound::Hook(..));
+                let (hooks, effects) = batch.effects.into_iter().partition(is_hook);
+                self.outlets.deliver(effects);
+                self.call_hooks(hooks);
                 self.observer.kept(Instant::now());
             }
             Err(error) => {
@@ -372,6 +420,7 @@ impl<S: Storage> Actor<S> {
                 let report = format!("nothing of a batch is kept: {error}");
                 let mut effects = vec![Outbound::Report(report)];
                 effects.extend(batch.effects.into_iter().filter_map(undone));
+                self.asking.clear();
                 effects.extend(self.core.abandon().into_iter().map(Outbound::from));
                 self.outlets.deliver(effects);
             }
@@ -410,6 +459,6 @@ fn undone(effect: Outbound) -> Option<Outbound> {
             Some(Outbound::Answer(ticket, answer))
         }
         Outbound::Report(text) => Some(Outbound::Report(text)),
-        Outbound::To(_, Outgoing::Write { .. } | Outgoing::Close(_)) => None,
+        Outbound::To(_, Outgoing::Write { .. } | Outgoing::Close(_)) | Outbound::Hook(..) => None,
     }
 }

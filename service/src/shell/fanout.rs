@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::metrics::Levels;
 use super::report::report;
-use crate::core::{ConnectionId, Effect, Gap, RestAnswer, Ticket};
+use crate::core::{ConnectionId, Effect, Gap, HookCall, RestAnswer, Ticket};
 
 /// Bytes that may wait on one connection when one more command is handed to it: more than the
 /// longest answer, so that nobody is cut off for reading what it asked for.
@@ -51,6 +51,8 @@ pub(super) enum Outbound {
     Answer(Ticket, Box<RestAnswer>),
     /// A fault for the operator.
     Report(String),
+    /// A hook is called, for the connection whose command waits for its answer, if one does.
+    Hook(Option<ConnectionId>, Box<HookCall>),
 }
 
 impl From<Effect> for Outbound {
@@ -67,6 +69,8 @@ impl From<Effect> for Outbound {
             Effect::Close { connection, code } => Self::To(connection, Outgoing::Close(code)),
             Effect::Answer { ticket, answer } => Self::Answer(ticket, answer),
             Effect::Report(text) => Self::Report(text),
+            Effect::Ask { connection, call } => Self::Hook(Some(connection), call),
+            Effect::Tell(call) => Self::Hook(None, call),
         }
     }
 }
@@ -399,6 +403,8 @@ impl FanOut for LocalFanOut {
                     }
                 }
                 Outbound::Report(text) => report(text),
+                // The actor calls hooks.
+                Outbound::Hook(..) => {}
             }
         }
     }

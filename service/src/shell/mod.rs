@@ -8,6 +8,7 @@
 //! | `http.rs` | routers and the endpoints that SDKs call |
 //! | `records.rs` | the routes by which an app's own servers read what is kept |
 //! | `servers.rs` | the routes by which an app's own servers work with conversations and clients |
+//! | `hooks.rs` | calling the functions of an app's own server |
 //! | `listener.rs`, `stream.rs` | accepted sockets, encrypted or not, closed so that the other side reads why |
 //! | `tls.rs` | the certificate, read anew when it changes |
 //! | `proxy.rs` | whom a request comes from, where a proxy stands in front |
@@ -28,6 +29,7 @@ mod clock;
 #[cfg(unix)]
 mod control;
 mod fanout;
+mod hooks;
 mod http;
 mod listener;
 mod metrics;

@@ -16,6 +16,7 @@ use super::clock::{Clock, SystemEntropy};
 #[cfg(unix)]
 use super::control;
 use super::fanout::LocalFanOut;
+use super::hooks::HookCaller;
 use super::http::{self, Shared};
 use super::listener::{PatientListener, Peer};
 use super::metrics::Metrics;
@@ -219,6 +220,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         clock: clock.clone(),
         outlets: Arc::clone(&outlets),
         metrics: Arc::clone(&metrics),
+        hooks: HookCaller::new(clock.clone(), sender.downgrade()),
         ended: tell_end,
     };
     let actor = match options.storage {
@@ -298,6 +300,7 @@ struct Start {
     clock: Clock,
     outlets: Arc<LocalFanOut>,
     metrics: Arc<Metrics>,
+    hooks: HookCaller,
     ended: watch::Sender<bool>,
 }
 
@@ -322,7 +325,14 @@ impl Start {
         let core = Core::new(storage, self.apps, Box::new(SystemEntropy));
         let run = move || {
             let _tells = TellsEnd(self.ended, Arc::clone(&self.outlets));
-            let actor = Actor::new(core, self.mailbox, self.clock, self.outlets, self.metrics);
+            let actor = Actor::new(
+                core,
+                self.mailbox,
+                self.clock,
+                self.outlets,
+                self.metrics,
+                self.hooks,
+            );
             runtime.block_on(actor.run());
         };
         let thread = std::thread::Builder::new().name("sampan-core".to_owned());

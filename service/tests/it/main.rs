@@ -7,6 +7,7 @@
 mod backup;
 mod client;
 mod conversations;
+mod hooks;
 mod http;
 mod messages;
 mod observe;

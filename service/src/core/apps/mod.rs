@@ -1,6 +1,7 @@
 //! The apps that are served: their keys and settings, and the signatures and tokens made with the keys.
 
 pub mod app;
+pub mod hook_settings;
 pub mod settings;
 pub mod signature;
 pub(in crate::core) mod signature_check;

@@ -22,6 +22,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::hook_settings::{Hooks, MaskedWords};
+
 const SECONDS_A_DAY: u64 = 86_400;
 const YEAR: u64 = 365 * SECONDS_A_DAY;
 
@@ -59,6 +61,10 @@ pub struct Settings {
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// The functions of the app's own server that are asked and told.
+    pub hooks: Hooks,
+    /// Words that are masked in messages; their senders are told with 4408. Default none.
+    pub masked_words: MaskedWords,
 }
 
 /// Which operations need a signature. By default none does.
@@ -154,6 +160,10 @@ pub fn parse_file(text: &str) -> Result<BTreeMap<String, Settings>, SettingsErro
 
 impl Settings {
     fn check(&self, app: &str) -> Result<(), SettingsError> {
+        if let Some(fault) = self.hooks.fault() {
+            let text = format!("the settings of app {app}: {fault}");
+            return Err(SettingsError::Malformed(text));
+        }
         let mut ranges = self.own_ranges().into_iter().chain(self.limits.ranges());
         match ranges.find(|range| !(range.min..=range.max).contains(&range.actual)) {
             None => Ok(()),
@@ -168,8 +178,9 @@ impl Settings {
     }
 
     /// The ranges of the numbers that are no limits.
-    fn own_ranges(&self) -> [Range; 3] {
+    fn own_ranges(&self) -> [Range; 4] {
         [
+            range("hooks.timeout_ms", self.hooks.timeout_ms, 100, 8000),
             range(
                 "signatures.max_age_secs",
                 self.signatures.max_age_secs,

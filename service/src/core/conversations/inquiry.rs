@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::core::access::Operation;
 use crate::core::exchange::decision::{Caller, Decision};
 use crate::core::exchange::fields::json;
+use crate::core::exchange::hook_call::HookName;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::gate::Admitted;
 use crate::core::machine::Core;
@@ -40,6 +41,18 @@ impl<S: Storage> Core<S> {
         let admitted = self
             .admit(now, own, Operation::Mute, body.cid.as_deref())
             .await?;
+        let wanted = self.ask_hook(caller, HookName::ConversationUpdate, || {
+            serde_json::json!({
+                "initBy": caller.client().as_str(),
+                "convId": admitted.conversation.id.as_str(),
+                "mute": push == PushWish::Muted,
+            })
+        })?;
+        let push = match wanted.get("mute").and_then(Value::as_bool) {
+            Some(true) => PushWish::Muted,
+            Some(false) => PushWish::Wanted,
+            None => push,
+        };
         Ok(decide_mute(caller, admitted, body, push)?)
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use sampan::model::{ClientId, Now};
+use sampan::model::{ClientId, ConversationId, Now};
 use sampan::wire::generated::{ConvCommand, ErrorCommand};
 use sampan::wire::signature::SignedAction;
 use sampan::wire::{Command, Op, ServiceCode, iso};
+use serde_json::{Value, json};
 
 use super::notices::{about, later, signature_of};
 use super::start::unique_id;
@@ -13,10 +14,25 @@ use crate::core::access::{Operation, Rank, rank};
 use crate::core::apps::settings::Settings;
 use crate::core::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use crate::core::exchange::fields::client_ids;
+use crate::core::exchange::hook_call::HookName;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::gate::Admitted;
 use crate::core::machine::Core;
 use crate::storage::{Ban, Conversation, Kind, Member, Storage, Write};
+
+/// What hooks hear of a change of members.
+fn about_members(
+    caller: &Caller,
+    id: &ConversationId,
+    members: impl Iterator<Item = impl ToString>,
+) -> Value {
+    let members: Vec<String> = members.map(|it| it.to_string()).collect();
+    json!({
+        "initBy": caller.client().as_str(),
+        "members": members,
+        "convId": id.as_str(),
+    })
+}
 
 /// What adding members is decided on.
 struct AddFacts<'a> {
@@ -85,10 +101,16 @@ impl<S: Storage> Core<S> {
             Kind::System => self.subscribe(now, caller, admitted).await,
             Kind::Normal | Kind::Temporary => {
                 let app = self.app_of(caller)?;
-                let targets = sent.into_iter().collect();
+                let targets: BTreeSet<ClientId> = sent.into_iter().collect();
+                let id = admitted.conversation.id.clone();
+                self.ask_hook(caller, HookName::ConversationAdd, || {
+                    about_members(caller, &id, targets.iter())
+                })?;
                 let facts =
                     self.facts_to_add(caller, &app.settings, admitted.conversation, targets);
-                Ok(decide_add(now, caller, facts.await?)?)
+                let decision = decide_add(now, caller, facts.await?)?;
+                self.tell_members(caller, HookName::ConversationAdded, &id, &decision);
+                Ok(decision)
             }
         }
     }
@@ -136,6 +158,13 @@ impl<S: Storage> Core<S> {
             }
             Kind::System => Ok(decide_unsubscribe(now, caller, conversation)),
             Kind::Normal | Kind::Temporary => {
+                let id = conversation.id.clone();
+                let is_quitting = targets.iter().all(|target| target == caller.client());
+                if !is_quitting {
+                    self.ask_hook(caller, HookName::ConversationRemove, || {
+                        about_members(caller, &id, targets.iter())
+                    })?;
+                }
                 let members = self
                     .crowd(&caller.app, conversation)
                     .await?
@@ -148,7 +177,9 @@ impl<S: Storage> Core<S> {
                     members,
                     targets,
                 };
-                Ok(decide_remove(now, caller, facts))
+                let decision = decide_remove(now, caller, facts);
+                self.tell_members(caller, HookName::ConversationRemoved, &id, &decision);
+                Ok(decision)
             }
         }
     }
@@ -196,6 +227,23 @@ impl<S: Storage> Core<S> {
             queued,
             taken,
         })
+    }
+
+    /// Tells the app of members that came or went, as the reply names them.
+    fn tell_members(
+        &mut self,
+        caller: &Caller,
+        hook: HookName,
+        id: &ConversationId,
+        decision: &Decision,
+    ) {
+        let Some(Command::Conv { body, .. }) = &decision.reply else {
+            return;
+        };
+        if !body.allowed_pids.is_empty() {
+            let allowed = body.allowed_pids.iter();
+            self.tell_hook(&caller.app, hook, || about_members(caller, id, allowed));
+        }
     }
 
     /// Entering a chat room.

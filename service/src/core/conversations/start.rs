@@ -10,7 +10,7 @@ use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::generated::ConvCommand;
 use sampan::wire::signature::{SignedAction, hmac_sha1_hex};
 use sampan::wire::{Command, Op, ServiceCode, iso};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::notices::{about, refuse_attributes, seconds_left, signature_of};
 use crate::core::access::Operation;
@@ -18,6 +18,7 @@ use crate::core::apps::app::App;
 use crate::core::columns::attributes;
 use crate::core::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use crate::core::exchange::fields::client_ids;
+use crate::core::exchange::hook_call::HookName;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
 use crate::storage::{Conversation, Kind, Member, Storage, Write};
@@ -56,6 +57,14 @@ impl<S: Storage> Core<S> {
                 return Ok(Decision::reply(started(now, &existing, true)));
             }
         }
+        self.ask_hook(caller, HookName::ConversationStart, || {
+            let members: Vec<&str> = facts.members.iter().map(ClientId::as_str).collect();
+            json!({
+                "initBy": caller.client().as_str(),
+                "members": members,
+                "attr": facts.columns,
+            })
+        })?;
         let id = match facts.kind {
             Kind::Temporary => self.names.temporary(),
             _ => self.names.conversation(),
@@ -70,6 +79,11 @@ impl<S: Storage> Core<S> {
         if facts.kind == Kind::Room {
             self.registry.enter_room(&caller.app, &id, &caller.session);
         }
+        self.tell_hook(
+            &caller.app,
+            HookName::ConversationStarted,
+            || json!({ "convId": id.as_str() }),
+        );
         Ok(decide_start(now, caller, id, facts, &queued))
     }
 

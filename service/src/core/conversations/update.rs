@@ -3,13 +3,14 @@
 use sampan::model::Now;
 use sampan::wire::generated::{ConvCommand, JsonObjectMessage};
 use sampan::wire::{Command, Op, iso};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::notices::{about, later, refuse_attributes};
 use crate::core::access::Operation;
 use crate::core::columns::attributes::Changes;
 use crate::core::exchange::decision::{Caller, Decision, Keeping, Notice};
-use crate::core::exchange::fields::json;
+use crate::core::exchange::fields;
+use crate::core::exchange::hook_call::HookName;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::gate::Crowd;
 use crate::core::machine::Core;
@@ -30,6 +31,18 @@ impl<S: Storage> Core<S> {
         let admitted = self
             .admit(now, own, Operation::Update, body.cid.as_deref())
             .await?;
+        let wanted = self.ask_hook(caller, HookName::ConversationUpdate, || {
+            let text = body.attr.as_ref().map_or("{}", |attr| attr.data.as_str());
+            json!({
+                "initBy": caller.client().as_str(),
+                "convId": admitted.conversation.id.as_str(),
+                "attr": serde_json::from_str::<Value>(text).unwrap_or_default(),
+            })
+        })?;
+        let mut body = body.clone();
+        if let Some(attr) = wanted.get("attr").filter(|attr| attr.is_object()) {
+            body.attr = Some(fields::json(attr.clone()));
+        }
         let crowd = self.crowd(&caller.app, &admitted.conversation).await?;
         Ok(decide_update(
             now,
@@ -37,7 +50,7 @@ impl<S: Storage> Core<S> {
             admitted.conversation,
             &crowd,
             limit,
-            body,
+            &body,
         )?)
     }
 }
@@ -57,7 +70,7 @@ pub(in crate::core) fn decide_update(
         .map_err(refuse_attributes)?;
     conversation.columns = changed.columns;
     conversation.updated_at = later(conversation.updated_at, now.wall);
-    let modified = json(Value::Object(changed.modified));
+    let modified = fields::json(Value::Object(changed.modified));
     // An operation on a long list says little and changes much: members who missed it ask for the
     // conversation anew.
     let most = text.len().saturating_mul(4).max(KEPT_BYTES);

@@ -3,6 +3,7 @@
 use sampan::model::ClientId;
 use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op};
 
+use super::hook_call::HookCall;
 use super::request::{RestAnswer, RestRequest};
 
 /// A connection, as the shell numbered it; a number is never used twice.
@@ -106,6 +107,17 @@ pub enum Effect {
         /// The answer.
         answer: Box<RestAnswer>,
     },
+    /// Ask a hook about the command of a connection, and hand in the answer by
+    /// [`Core::hook_answered`](crate::core::Core::hook_answered); until then the connection's command is
+    /// not taken further.
+    Ask {
+        /// Whose command waits for the answer.
+        connection: ConnectionId,
+        /// What is asked.
+        call: Box<HookCall>,
+    },
+    /// Tell a hook of something; nobody waits for an answer.
+    Tell(Box<HookCall>),
     /// Tell the operator of a fault; the text has no content of users.
     Report(String),
 }

@@ -3,6 +3,7 @@
 use sampan::wire::generated::ErrorCommand;
 use sampan::wire::{Command, ServiceCode};
 
+use super::hook_call::HookCall;
 use crate::storage::StorageError;
 
 /// Why a command is refused.
@@ -12,14 +13,18 @@ pub struct Refusal {
     pub code: ServiceCode,
     /// What exactly was wrong, for people; never any content.
     pub detail: Option<String>,
+    /// The code that the app's own server chose.
+    pub app_code: Option<i32>,
+    /// The words that the app's own server chose.
+    pub app_msg: Option<String>,
 }
 
 impl Refusal {
     /// A refusal that says more than its code.
     pub fn because(code: ServiceCode, detail: impl Into<String>) -> Self {
         Self {
-            code,
             detail: Some(detail.into()),
+            ..Self::from(code)
         }
     }
 
@@ -30,6 +35,8 @@ impl Refusal {
             code: self.code.number(),
             reason: self.code.name().to_owned(),
             detail: self.detail.clone(),
+            app_code: self.app_code,
+            app_msg: self.app_msg.clone(),
             ..ErrorCommand::default()
         }
     }
@@ -43,17 +50,24 @@ impl Refusal {
 
 impl From<ServiceCode> for Refusal {
     fn from(code: ServiceCode) -> Self {
-        Self { code, detail: None }
+        Self {
+            code,
+            detail: None,
+            app_code: None,
+            app_msg: None,
+        }
     }
 }
 
-/// Why a command has no result: the rules say no, or the storage failed.
+/// Why a command has no result: the rules say no, the storage failed, or a hook is to be asked first.
 #[derive(Debug)]
 pub(in crate::core) enum Failure {
     /// To be told to the client.
     Refused(Refusal),
     /// To be told to the operator; the client hears 4200.
     Storage(StorageError),
+    /// The app's own server has to be asked first: nothing is changed yet.
+    Asks(Box<HookCall>),
 }
 
 impl From<Refusal> for Failure {

@@ -69,7 +69,9 @@ impl<S: Storage> Core<S> {
                     .unwrap_or_else(|| refusal.code.name());
                 RestAnswer::refused(status(&refusal), refusal.code.number(), why)
             }
-            Err(Failure::Storage(_)) => RestAnswer::refused(500, 1, "internal error"),
+            Err(Failure::Storage(_) | Failure::Asks(_)) => {
+                RestAnswer::refused(500, 1, "internal error")
+            }
         }
     }
 

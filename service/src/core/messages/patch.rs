@@ -80,8 +80,9 @@ impl<S: Storage> Core<S> {
             .message(&caller.app, &conversation.id, &place)
             .await?;
         let message = message.ok_or(ServiceCode::MESSAGE_NOT_FOUND)?;
-        let patched = decide_patch(caller.client(), app, item, message, at)?;
+        let mut patched = decide_patch(caller.client(), app, item, message, at)?;
         let crowd = self.crowd(&caller.app, &conversation).await?;
+        let altered = self.review_patch(caller, &conversation, &crowd, &mut patched)?;
         let audience = crowd.audience_without(&caller.session);
         let told = PatchCommand {
             patches: vec![told(&conversation, &patched)],
@@ -90,6 +91,10 @@ impl<S: Storage> Core<S> {
         decision
             .notices
             .push(Notice::once(audience, Command::patch(Op::Modify, told)));
+        if let Some(altered) = altered {
+            let item = self::told(&conversation, &patched);
+            decision.notices.push(altered.notice(caller, item));
+        }
         let write = Write::PutMessage(caller.app.clone(), conversation.id, patched);
         decision.writes.push(write);
         Ok(())

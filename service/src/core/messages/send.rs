@@ -5,11 +5,13 @@ use sampan::wire::generated::{AckCommand, DirectCommand};
 use sampan::wire::{Command, ServiceCode};
 
 use crate::core::access::Operation;
-use crate::core::exchange::decision::{Caller, Decision, Notice};
+use crate::core::exchange::decision::{Audience, Caller, Decision, Notice};
 use crate::core::exchange::fields::parts;
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::gate::Crowd;
+use crate::core::hooks::messages::{Alteration, altered_at};
 use crate::core::machine::Core;
+use crate::core::messages::patch::told;
 use crate::core::state::registry::Will;
 use crate::storage::{Body, Conversation, Kind, Message, Order, Place, Span, Storage, Write};
 
@@ -20,7 +22,9 @@ const TOKEN_BYTES_MAX: usize = 128;
 struct SendFacts {
     conversation: Conversation,
     crowd: Crowd,
-    place: Place,
+    /// The message as the app's hook and the masked words leave it.
+    message: Message,
+    altered: Option<Alteration>,
 }
 
 /// What sending leads to.
@@ -79,17 +83,35 @@ impl<S: Storage> Core<S> {
         let crowd = self.crowd(app, &conversation).await?;
         let place = self.next_place(app, &conversation).await?;
         let sent_at = place.sent_at;
+        let (transient, is_will) = (body.transient == Some(true), body.will == Some(true));
+        let mut message = message(caller.client(), body, conversation.kind, place)?;
+        let altered = match is_will {
+            // The app is asked about what is delivered now.
+            true => self.mask(caller, &mut message),
+            false => self.review(caller, &conversation, &crowd, transient, &mut message)?,
+        };
+        if altered.is_some() {
+            message.patched_at = Some(altered_at(sent_at));
+        }
         let facts = SendFacts {
             conversation,
             crowd,
-            place,
+            message,
+            altered,
         };
-        match decide_send(caller, body, facts)? {
+        match decide_send(caller, body, &facts) {
             SendDecision::Message(decision) => {
                 // Only what is kept needs a time of its own: what passes moves no clock.
                 if !decision.writes.is_empty() {
                     self.stamps.message(app, id, sent_at);
                 }
+                let SendFacts {
+                    conversation,
+                    crowd,
+                    message,
+                    ..
+                } = facts;
+                self.tell_sent(caller, &conversation, &crowd, transient, &message);
                 Ok(decision)
             }
             SendDecision::Will(decision, will) => {
@@ -162,44 +184,60 @@ fn token_of(body: &DirectCommand) -> Result<Option<String>, Refusal> {
     }
 }
 
-fn decide_send(
-    caller: &Caller,
-    body: &DirectCommand,
-    facts: SendFacts,
-) -> Result<SendDecision, Refusal> {
+fn decide_send(caller: &Caller, body: &DirectCommand, facts: &SendFacts) -> SendDecision {
     let SendFacts {
         conversation,
         crowd,
-        place,
+        message,
+        altered,
     } = facts;
     let transient = body.transient == Some(true);
     let is_will = body.will == Some(true);
-    let mut message = message(caller.client(), body, conversation.kind, place.clone())?;
-    let mut down = direct(&conversation, &message);
+    let mut down = direct(conversation, message);
     down.transient = (transient || is_will).then_some(true);
-    let mut decision = Decision::reply(accepted(body, &place));
+    let mut decision = Decision::reply(accepted(body, &message.place()));
     if is_will {
         let will = Will {
-            conversation: conversation.id,
+            conversation: conversation.id.clone(),
             command: Command::direct(down),
         };
-        return Ok(SendDecision::Will(decision, will));
+        return SendDecision::Will(decision, will);
     }
     let is_service = conversation.kind == Kind::System;
     if !is_service {
-        let to = crowd.audience_without(&caller.session);
+        let to = audience(crowd, caller, message);
         let notice = Notice::once(to, Command::direct(down));
         decision.notices.push(notice);
     }
+    if let Some(altered) = altered.clone() {
+        let notice = altered.notice(caller, told(conversation, message));
+        decision.notices.push(notice);
+    }
+    let mut message = message.clone();
     // What clients say to a service is its operator's to read, not the other subscribers'.
     if is_service {
         message.only_for = vec![message.from.clone()];
     }
     if !transient {
-        let put = Write::PutMessage(caller.app.clone(), conversation.id, message);
+        let put = Write::PutMessage(caller.app.clone(), conversation.id.clone(), message);
         decision.writes.push(put);
     }
-    Ok(SendDecision::Message(decision))
+    SendDecision::Message(decision)
+}
+
+/// Who is sent a message: everybody but the sending session, or those alone whom the app's hook named.
+fn audience(crowd: &Crowd, caller: &Caller, message: &Message) -> Audience {
+    match crowd.audience_without(&caller.session) {
+        Audience::Others(mut clients, session) => {
+            clients.retain(|client| message.is_for(client));
+            Audience::Others(clients, session)
+        }
+        Audience::Sessions(mut sessions) => {
+            sessions.retain(|session| message.is_for(&session.client));
+            Audience::Sessions(sessions)
+        }
+        other => other,
+    }
 }
 
 /// The message that a command sends.
@@ -262,6 +300,8 @@ fn refused(body: &DirectCommand, place: &Place, refusal: &Refusal) -> Command {
     Command::ack(AckCommand {
         code: Some(refusal.code.number()),
         reason: Some(refusal.code.name().to_owned()),
+        app_code: refusal.app_code,
+        app_msg: refusal.app_msg.clone(),
         cid: body.cid.clone(),
         t: Some(place.sent_at.as_millis()),
         uid: Some(place.id.to_string()),

@@ -148,7 +148,7 @@ impl<S: Storage> Core<S> {
             let cid = Some(row.conversation.as_str());
             let conversation = match self.admit(now, own, Operation::PushAgain, cid).await {
                 Ok(admitted) => admitted.conversation,
-                Err(Failure::Refused(_)) => continue,
+                Err(Failure::Refused(_) | Failure::Asks(_)) => continue,
                 Err(Failure::Storage(error)) => return Err(error),
             };
             let message = self

@@ -11,6 +11,7 @@ use crate::core::exchange::decision::{Caller, Decision, Notice};
 use crate::core::exchange::input::{ConnectionId, Effect, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::exchange::reply::sent;
+use crate::core::hooks::Offline;
 use crate::core::machine::Core;
 use crate::core::state::registry::Registry;
 use crate::core::state::upkeep::RetentionPass;
@@ -23,7 +24,11 @@ impl<S: Storage> Core<S> {
     /// `session/close`: the session ends and its token with it. The will is taken back, and the
     /// chat room left at once.
     pub(in crate::core) fn close_session(&mut self, caller: &Caller) -> Decision {
+        let tag = self.tag_of(&caller.session);
         let closed = self.registry.close(&caller.session);
+        if closed.is_some() {
+            self.tell_offline(&caller.app, caller.client(), tag, Offline::Closed);
+        }
         let token = closed.map(|(app, session)| Write::DropToken(app, session.token));
         Decision {
             writes: token.into_iter().collect(),
@@ -39,7 +44,15 @@ impl<S: Storage> Core<S> {
         reason: &str,
         effects: &mut Vec<Effect>,
     ) {
+        let app = self
+            .registry
+            .link(id.connection)
+            .and_then(|it| it.app.clone());
+        let tag = self.tag_of(id);
         end_for_operator(&mut self.registry, now, id, reason, effects);
+        if let Some(app) = app {
+            self.tell_offline(&app, &id.client, tag, Offline::Kicked);
+        }
     }
 
     /// Serves these apps from now on, with these keys and settings. Sessions of an app that is not
@@ -84,7 +97,11 @@ impl<S: Storage> Core<S> {
                 }
             }
         }
-        self.end_session(now, id, effects).await?;
+        let end = match how {
+            Displacement::Kicked => Offline::Conflict,
+            Displacement::Replaced => Offline::Lost,
+        };
+        self.end_session(now, id, end, effects).await?;
         let empty = self
             .registry
             .link(connection)
@@ -107,7 +124,7 @@ impl<S: Storage> Core<S> {
         effects: &mut Vec<Effect>,
     ) {
         for id in self.registry.sessions_on(connection) {
-            if let Err(failure) = self.end_session(now, &id, effects).await {
+            if let Err(failure) = self.end_session(now, &id, Offline::Lost, effects).await {
                 effects.push(Effect::Report(format!(
                     "a will was not delivered: {failure:?}"
                 )));
@@ -121,11 +138,14 @@ impl<S: Storage> Core<S> {
         &mut self,
         now: Now,
         id: &SessionId,
+        how: Offline,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Failure> {
+        let tag = self.tag_of(id);
         let Some((app, session)) = self.registry.close(id) else {
             return Ok(());
         };
+        self.tell_offline(&app, &id.client, tag, how);
         if let Some(room) = session.room {
             let until = now
                 .elapsed

@@ -184,6 +184,9 @@ impl<S: Storage> Core<S> {
         reply.server_ts = Some(self.stamps.opening());
         effects.push(sent(id.connection, reply));
         self.note_client(app_id, id).await?;
+        if !repeated {
+            self.tell_online(app_id, id, request.r == Some(true));
+        }
         let caller = Caller {
             app: app_id.clone(),
             session: id.clone(),
