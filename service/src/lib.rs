@@ -30,7 +30,7 @@ use self::core::app::{Apps, Credentials};
 #[cfg(unix)]
 pub use self::shell::{BackupRequest, socket_in};
 pub use self::shell::{
-    Network, NotANetwork, RunningService, ServiceError, ServiceOptions, StorageChoice, TlsError,
+    InspectorOptions, Network, NotANetwork, RunningService, ServiceError, ServiceOptions, StorageChoice, TlsError,
     TlsFiles,
 };
 
@@ -69,7 +69,9 @@ impl ServiceOptions {
             public_url: None,
             tls: None,
             trusted_proxies: Vec::new(),
+            address_rate: None,
             metrics: None,
+            inspector: None,
             forget_clock: false,
         }
     }

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
+use sampan_service::core::app::Secret;
 use sampan_service::{
-    RunningService, Service, ServiceError, ServiceOptions, StorageChoice, TlsFiles,
+    InspectorOptions, RunningService, Service, ServiceError, ServiceOptions, StorageChoice, TlsFiles,
 };
 
 use self::program::apps::AppSources;
@@ -20,6 +21,9 @@ use self::program::tools;
 /// How long clients may take to leave after they were told that the service stops: they ask the
 /// router where to go, and an SDK that is cut off while it asks makes a fuss.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Characters of the inspector's token at least: nobody guesses so many.
+const INSPECTOR_TOKEN_MIN: usize = 16;
 
 fn main() -> ExitCode {
     let say = |text: &str| {
@@ -55,6 +59,17 @@ fn run(arguments: Serve) -> Result<Ended, String> {
         return Err("no app is given: say --app ID:KEY:MASTERKEY, or --app-file FILE".to_owned());
     }
     let folder = arguments.data.unwrap_or_default();
+    let inspector = match arguments.inspector.zip(arguments.inspector_token) {
+        Some((_, token)) if token.len() < INSPECTOR_TOKEN_MIN => {
+            let short = format!("the inspector's token needs {INSPECTOR_TOKEN_MIN} characters");
+            return Err(short);
+        }
+        Some((listen, token)) => Some(InspectorOptions {
+            listen,
+            token: Secret::new(&token),
+        }),
+        None => None,
+    };
     let tls = arguments.tls_cert.zip(arguments.tls_key);
     let options = ServiceOptions {
         listen: arguments.listen,
@@ -63,7 +78,9 @@ fn run(arguments: Serve) -> Result<Ended, String> {
         public_url: arguments.public_url,
         tls: tls.map(|(cert, key)| TlsFiles { cert, key }),
         trusted_proxies: arguments.trusted_proxies,
+        address_rate: arguments.address_rate,
         metrics: arguments.metrics,
+        inspector,
         forget_clock: arguments.forget_clock,
     };
     for warning in program::apps::open_doors(options.listen, &options.apps) {
@@ -115,6 +132,9 @@ fn announce(service: &RunningService) {
     let _ = writeln!(std::io::stdout(), "listening on {}", service.url());
     let (address, version) = (service.addr(), env!("CARGO_PKG_VERSION"));
     tracing::info!(%address, version, "the service listens");
+    if let Some(address) = service.inspector_addr() {
+        tracing::info!(%address, "the inspector listens");
+    }
     if let Some(address) = service.metrics_addr() {
         tracing::info!(%address, "/metrics listens");
     }

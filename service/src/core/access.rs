@@ -261,6 +261,10 @@ operations! {
     AnnounceInstallation => AppKey;
     /// Ending the sessions and tokens of a client.
     KickClient => MasterKey;
+    /// Keeping a client out of the app, and letting it in again.
+    BarClient => MasterKey;
+    /// Taking away everything that a client left: messages, memberships with their receipts, tokens.
+    EraseClient => MasterKey;
     /// Revoking the tokens of a client or of the app, up to a time.
     RevokeTokens => MasterKey;
     /// Reading missed notifications.
@@ -519,7 +523,11 @@ impl ServerCall {
             | Self::DeleteBroadcast => Operation::SendAsClient,
             Self::ListFor => Operation::ReadRecords,
             Self::Subscribe | Self::Unsubscribe => Operation::SubscribeClient,
-            Self::ListSubscriptions | Self::CheckOnline | Self::Count => Operation::AskClients,
+            Self::ListSubscriptions | Self::CheckOnline | Self::Count | Self::ListSessions => {
+                Operation::AskClients
+            }
+            Self::Bar | Self::Unbar => Operation::BarClient,
+            Self::Erase => Operation::EraseClient,
             Self::CountUnread => Operation::CountUnread,
         }
     }

@@ -9,6 +9,7 @@ use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op, ServiceCode};
 
 use super::access::{Operation, Who};
 use super::apps::app::Apps;
+use super::apps::rates::Counted;
 use super::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use super::exchange::fields::message_id;
 use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
@@ -19,6 +20,7 @@ use super::job::{Job, refuse};
 use super::state::clock::Stamps;
 use super::state::cost::Meter;
 use super::state::entropy::{Entropy, Names};
+use super::state::pace::{self, Pace};
 use super::state::registry::{Pending, Registry};
 use super::state::replay;
 use super::state::upkeep::{RetentionPass, Swept};
@@ -41,6 +43,7 @@ pub struct Core<S> {
     pub(super) names: Names,
     pub(super) stamps: Stamps,
     pub(super) used: UsedSignatures,
+    pub(super) pace: Pace,
     pub(super) retention: RetentionPass,
     /// How far the last sweep of notifications came.
     pub(super) swept: Swept,
@@ -67,6 +70,7 @@ impl<S: Storage> Core<S> {
             names: Names::new(entropy),
             stamps: Stamps::default(),
             used: UsedSignatures::default(),
+            pace: Pace::default(),
             swept: Swept::default(),
             hook_turn: HookTurn::default(),
             meter: Meter::default(),
@@ -338,6 +342,14 @@ impl<S: Storage> Core<S> {
         let Some(operation) = Operation::of(command, Some(caller.client())) else {
             return Err(unsupported(command).into());
         };
+        if let Err(refusal) = self.keep_pace(now, caller, operation) {
+            let Command::Direct(body) = command else {
+                return Err(refusal.into());
+            };
+            let decision = self.refuse_send(now, body, &refusal)?;
+            let connection = caller.session.connection;
+            return self.carry_out(now, connection, envelope, decision, effects).await;
+        }
         let decision = match command {
             Command::Conv { op: Op::Query, .. } | Command::Read(_) | Command::Logs(_) => {
                 return self.begin_job(now, caller, envelope, false, effects).await;
@@ -365,6 +377,28 @@ impl<S: Storage> Core<S> {
         };
         self.carry_out(now, caller.session.connection, envelope, decision, effects)
             .await
+    }
+
+    /// Counts what has a rate, and refuses what is over it.
+    fn keep_pace(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        operation: Operation,
+    ) -> Result<(), Refusal> {
+        let Some(counted) = pace::counted(operation) else {
+            return Ok(());
+        };
+        let Some(app) = self.apps.find(caller.app.as_str()) else {
+            return Ok(());
+        };
+        let (rates, own) = (&app.settings.rates, &caller.app);
+        let client = Some(caller.client());
+        self.pace.count(rates, (own, client), counted, now.elapsed)?;
+        match counted {
+            Counted::Send => self.pace.count(rates, (own, None), Counted::AppSend, now.elapsed),
+            _ => Ok(()),
+        }
     }
 
     async fn session(

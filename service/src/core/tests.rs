@@ -19,6 +19,7 @@ mod commands;
 mod first_generation;
 mod forgetting;
 mod hooks;
+mod operating;
 mod parts;
 mod servers;
 mod sessions;

@@ -36,6 +36,9 @@ pub(crate) enum Tool {
     CheckSettings(CheckSettings),
     /// Copies all data into a new folder, while the service runs or not.
     Backup(Backup),
+    /// Sees to sessions, clients and conversations of an app, at the service that runs over a data folder.
+    #[cfg(unix)]
+    Admin(Admin),
     /// Checks a backup, or brings it back into a new data folder.
     Restore(Restore),
     /// Reads all data of a service that does not run, and says whether it is whole. Changes nothing.
@@ -85,6 +88,79 @@ pub(crate) struct Backup {
     /// A new folder for the copy; made if it is not there.
     #[arg(value_name = "TO")]
     pub(crate) to: PathBuf,
+}
+
+/// Of `admin`.
+#[cfg(unix)]
+#[derive(Args, Debug)]
+pub(crate) struct Admin {
+    /// The data folder of the service.
+    #[arg(long, env = "SAMPAN_DATA", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) apps: AppFlags,
+
+    /// Which app, where several are given.
+    #[arg(long, value_name = "ID")]
+    pub(crate) of: Option<String>,
+
+    #[command(subcommand)]
+    pub(crate) errand: Errand,
+}
+
+/// What `admin` sees to. Each prints JSON.
+#[cfg(unix)]
+#[derive(Subcommand, Debug)]
+pub(crate) enum Errand {
+    /// Lists the sessions that stand, one a line.
+    Sessions {
+        /// Only of this client.
+        #[arg(long)]
+        client: Option<String>,
+    },
+    /// Counts the clients that are online, and those that were today.
+    Stats,
+    /// Ends the sessions and tokens of a client; it may sign in again.
+    Kick {
+        /// The client.
+        client: String,
+        /// What the client is told, 20 characters at most.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Keeps a client out of the app (4106); its sessions and tokens end.
+    Bar {
+        /// The client.
+        client: String,
+        /// Until then, in milliseconds since 1970; without it for good.
+        #[arg(long, value_name = "MILLISECONDS")]
+        until: Option<i64>,
+        /// What the client is told, 20 characters at most.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Lets a client in again.
+    Unbar {
+        /// The client.
+        client: String,
+    },
+    /// Revokes tokens, of one client or of all of the app, and ends the sessions that stand on them.
+    Revoke {
+        /// Only of this client.
+        #[arg(long)]
+        client: Option<String>,
+    },
+    /// Deletes a conversation with all that was said in it.
+    DeleteConversation {
+        /// The conversation.
+        id: String,
+    },
+    /// Erases a client's data: messages, memberships with receipts, tokens, notifications.
+    Erase {
+        /// The client.
+        client: String,
+    },
 }
 
 /// Of `restore`.
@@ -187,10 +263,26 @@ pub(crate) struct Serve {
     )]
     pub(crate) trusted_proxies: Vec<Network>,
 
+    /// Requests and WebSockets that one address may open in a minute; more are refused with status
+    /// 429. Behind a proxy, name it by --trust-proxy too.
+    #[arg(long, env = "SAMPAN_ADDRESS_RATE", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) address_rate: Option<u32>,
+
     /// Address and port of /metrics for Prometheus, and of /health; off without it. Whoever reaches it
     /// may read it: choose one that only you reach.
     #[arg(long, env = "SAMPAN_METRICS", value_name = "ADDR:PORT")]
     pub(crate) metrics: Option<SocketAddr>,
+
+    /// Address and port of a page that shows the service at work; off without it. It wants
+    /// SAMPAN_INSPECTOR_TOKEN.
+    #[arg(long, env = "SAMPAN_INSPECTOR", value_name = "ADDR:PORT", requires = "inspector_token")]
+    pub(crate) inspector: Option<SocketAddr>,
+
+    /// The token of the page, of 16 characters at least. It opens everything that is kept.
+    #[arg(long, env = "SAMPAN_INSPECTOR_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    // Read later: a complaint of the flags themselves would repeat it.
+    pub(crate) inspector_token: Option<String>,
 
     /// How much the log on standard error has. SIGUSR1 makes it one step more, SIGUSR2 this again.
     #[arg(long, env = "SAMPAN_LOG", value_name = "LEVEL", default_value = "info")]

@@ -10,25 +10,49 @@ use serde_json::Value;
 
 /// Asks for a backup; none if no service runs there.
 pub(crate) fn back_up(data: &Path, to: &Path) -> Option<Result<Backup, String>> {
-    let stream = UnixStream::connect(socket_in(data)).ok()?;
+    UnixStream::connect(socket_in(data)).ok()?;
     let request = BackupRequest { to: to.to_owned() };
-    let asked = serde_json::to_value(request).map_err(io::Error::other);
-    let answer = asked.and_then(|body| post(stream, "/backup", &body));
-    Some(match answer {
-        Err(error) => Err(format!("the service did not answer: {error}")),
-        Ok((200, body)) => serde_json::from_value(body).map_err(|error| error.to_string()),
-        Ok((_, body)) => Err(match body.get("error").and_then(Value::as_str) {
-            Some(error) => error.to_owned(),
-            None => "the service refused".to_owned(),
-        }),
-    })
+    let asked = serde_json::to_value(request).map_err(|error| error.to_string());
+    let answer = asked.and_then(|body| ask(data, "POST", "/backup", "", &body));
+    Some(answer.and_then(|body| serde_json::from_value(body).map_err(|error| error.to_string())))
 }
 
-/// Sends a request with a body of JSON; answers the status and the body of the answer.
-fn post(mut stream: UnixStream, path: &str, body: &Value) -> io::Result<(u16, Value)> {
-    let body = body.to_string();
+/// Asks the service that runs over a data folder; answers the body of its answer, or why there is none.
+/// Each header has its line end.
+pub(crate) fn ask(
+    data: &Path,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &Value,
+) -> Result<Value, String> {
+    let socket = socket_in(data);
+    let stream = UnixStream::connect(&socket)
+        .map_err(|error| format!("no service runs over {}: {error}", data.display()))?;
+    match exchange(stream, method, path, headers, body) {
+        Err(error) => Err(format!("the service did not answer: {error}")),
+        Ok((200, body)) => Ok(body),
+        Ok((status, body)) => Err(match body.get("error").and_then(Value::as_str) {
+            Some(error) => error.to_owned(),
+            None => format!("the service refused with status {status}"),
+        }),
+    }
+}
+
+/// Sends a request; answers the status and the body of the answer.
+fn exchange(
+    mut stream: UnixStream,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &Value,
+) -> io::Result<(u16, Value)> {
+    let body = match body.is_null() {
+        true => String::new(),
+        false => body.to_string(),
+    };
     let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -7,8 +7,11 @@
 //! | `log.rs` | the log on standard error |
 //! | `signals.rs` | what the system tells the process |
 //! | `tools.rs` | the subcommands |
+//! | `admin.rs` | the subcommand that sees to sessions, clients and conversations |
 //! | `control.rs` | talking to the service that runs |
 
+#[cfg(unix)]
+mod admin;
 pub(crate) mod apps;
 pub(crate) mod arguments;
 #[cfg(unix)]

@@ -22,6 +22,8 @@ pub(crate) fn run(tool: Tool) -> Result<String, String> {
         }
         Tool::Check(flags) => check_data(&flags.data),
         Tool::Salvage(flags) => salvage_data(&flags.data, &flags.into),
+        #[cfg(unix)]
+        Tool::Admin(flags) => super::admin::run(flags),
         Tool::Restore(flags) => {
             let restored = match &flags.data {
                 None => Backup::check(&flags.from),

@@ -15,7 +15,6 @@ use sampan::wire::CloseCode;
 use super::clock::Clock;
 use super::fanout::{FanOut, LocalFanOut, Outbound, Outgoing};
 use super::hooks::HookCaller;
-use super::metrics::Metrics;
 use super::observer::Observer;
 use super::turns::{Lane, Turn, Turns};
 use crate::core::app::Apps;
@@ -169,7 +168,7 @@ impl<S: Storage> Actor<S> {
         mailbox: mpsc::Receiver<Letter>,
         clock: Clock,
         outlets: Arc<LocalFanOut>,
-        metrics: Arc<Metrics>,
+        observer: Observer,
         hooks: HookCaller,
     ) -> Self {
         Self {
@@ -177,7 +176,7 @@ impl<S: Storage> Actor<S> {
             mailbox,
             clock,
             outlets,
-            observer: Observer::new(metrics),
+            observer,
             turns: Turns::new(),
             leaving: false,
             apps: None,
@@ -408,7 +407,7 @@ impl<S: Storage> Actor<S> {
                 let (hooks, effects) = batch.effects.into_iter().partition(is_hook);
                 self.outlets.deliver(effects);
                 self.call_hooks(hooks);
-                self.observer.kept(Instant::now());
+                self.observer.kept(Instant::now(), self.clock.now().wall);
             }
             Err(error) => {
                 metrics.commits_failed.inc();

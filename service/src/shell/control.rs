@@ -2,12 +2,14 @@
 //! the data can open. Whoever can open it could read the data anyway, so it asks for no key.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::extract::connect_info::MockConnectInfo;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -18,7 +20,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task;
 
 use super::actor::Letter;
-use super::http::Shared;
+use super::http::{self, Shared};
+use super::listener::{Mark, Peer};
 use super::report::report;
 use crate::storage::{Backup, BackupError};
 
@@ -60,9 +63,16 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let router = Router::new()
+    let peer = Peer {
+        mark: Mark::default(),
+        address: Ipv4Addr::LOCALHOST.into(),
+        encrypted: false,
+    };
+    let tools = Router::new()
         .route("/backup", post(backup))
-        .with_state(shared);
+        .with_state(Arc::clone(&shared));
+    // What an app's own servers ask is answered here too, with the same keys.
+    let router = http::router(shared).layer(MockConnectInfo(peer)).merge(tools);
     let served = axum::serve(listener, router).with_graceful_shutdown(async move {
         // An error means that the service is gone: that too asks to stop.
         let _ = stopped.wait_for(|stopped| *stopped).await;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,33 +18,26 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use sampan::model::{AppId, Timestamp};
 use sampan::wire::Subprotocol;
-use sampan::wire::route::{AppRoute, Route};
-use sampan::wire::signature::KeyKind;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
-use tracing::debug;
+use tokio::time::Instant;
 
 use super::actor::Letter;
+use super::addresses::Addresses;
 use super::asking::{Asker, Asking};
 use super::clock::Clock;
+use super::gate::{self, Gate};
+use super::health;
 use super::listener::Peer;
 use super::proxy::{self, Network};
 use super::records;
+use super::routers;
 use super::servers;
 use super::socket::{self, Reach};
 use super::turns::Lane;
-use crate::core::access::{Operation, Who};
+use crate::core::access::Operation;
 use crate::core::app::Apps;
-use crate::core::{
-    ConnectionId, Dialect, Input, RestAnswer, RestCall, RestRequest, Ticket, signature,
-};
+use crate::core::{ConnectionId, Dialect, Input, RestAnswer, RestCall, RestRequest, Ticket};
 
-/// How long a router's answer may be kept. The service does not move; an hour is what SDKs assume.
-const ROUTE_TTL_SECS: u64 = 3600;
-
-/// How long the core may take to say that it works.
-const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The content type of every answer.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -64,6 +56,7 @@ pub(super) struct Shared {
     pub(super) public_url: Option<String>,
     /// The proxies that are believed.
     pub(super) trusted: Vec<Network>,
+    pub(super) addresses: Addresses,
     /// Numbers connections and requests; none is used twice.
     pub(super) numbers: AtomicU64,
 }
@@ -78,6 +71,7 @@ impl Shared {
             asking: Arc::default(),
             public_url: options.public_url,
             trusted: options.trusted,
+            addresses: Addresses::new(options.address_rate),
             numbers: AtomicU64::new(1),
         }
     }
@@ -93,12 +87,17 @@ impl Shared {
     }
 
     /// Who asks for an app with a request.
-    fn asker(&self, app: AppId, request: &axum::extract::Request) -> Asker {
+    pub(super) fn asker(&self, app: AppId, request: &axum::extract::Request) -> Asker {
         let peer = request.extensions().get::<ConnectInfo<Peer>>();
         let address = peer.map_or(IpAddr::from([0; 4]), |ConnectInfo(peer)| {
             proxy::caller(&self.trusted, peer, request.headers()).address
         });
         self.asking.asker(app, address)
+    }
+
+    /// The service's own page, as one that asks.
+    pub(super) fn inspector(&self, app: AppId) -> Asker {
+        self.asking.asker(app, IpAddr::from([0; 4]))
     }
 
     fn number(&self) -> u64 {
@@ -110,28 +109,22 @@ impl Shared {
 pub(super) struct Options {
     pub(super) public_url: Option<String>,
     pub(super) trusted: Vec<Network>,
+    /// Requests a minute and address.
+    pub(super) address_rate: Option<u32>,
 }
 
 type Parameters = Query<BTreeMap<String, String>>;
-
-/// What stands at a route's gate.
-#[derive(Clone)]
-struct Gate {
-    shared: Arc<Shared>,
-    path: &'static str,
-    operation: Operation,
-}
 
 /// All routes, each with the operation that its path is for: who may ask is decided by the table
 /// of operations before a handler runs.
 fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 14] {
     [
         ("/", Operation::Discover, get(connect)),
-        ("/health", Operation::Discover, get(ready)),
-        ("/health/ready", Operation::Discover, get(ready)),
-        ("/health/live", Operation::Discover, get(live)),
-        ("/v1/route", Operation::Discover, get(route)),
-        ("/2/route", Operation::Discover, get(app_route)),
+        ("/health", Operation::Discover, get(health::ready)),
+        ("/health/ready", Operation::Discover, get(health::ready)),
+        ("/health/live", Operation::Discover, get(health::live)),
+        ("/v1/route", Operation::Discover, get(routers::route)),
+        ("/2/route", Operation::Discover, get(routers::app_route)),
         ("/1.1/rtm/sign", Operation::SignAccount, post(sign)),
         (
             "/1.2/rtm/clients/sign",
@@ -188,7 +181,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             path,
             operation,
         };
-        let gate = middleware::from_fn_with_state(gate, admit);
+        let gate = middleware::from_fn_with_state(gate, gate::admit);
         router = router.route(path, handler.route_layer(gate));
     }
     router
@@ -197,32 +190,6 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(for_browsers))
         .with_state(shared)
-}
-
-/// The gate of a route: lets a request through whose caller has shown what the operation asks for,
-/// and tells the handler the app.
-async fn admit(
-    State(gate): State<Gate>,
-    mut request: axum::extract::Request,
-    next: Next,
-) -> Response {
-    let who = gate.operation.who();
-    let response = match who {
-        Who::Anyone => next.run(request).await,
-        _ => match app_of(&gate.shared, request.headers(), who) {
-            Ok((app, key)) => {
-                let asker = gate.shared.asker(app, &request);
-                request.extensions_mut().insert(asker);
-                request.extensions_mut().insert(key);
-                next.run(request).await
-            }
-            Err(refused) => answer(refused),
-        },
-    };
-    let (path, status) = (gate.path, response.status().as_u16());
-    gate.shared.reach.metrics.answered(path, status);
-    debug!(path, status, "request answered");
-    response
 }
 
 /// Lets pages of any origin call, and answers their questions whether they may. What the framework
@@ -266,7 +233,7 @@ async fn connect(
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
-        return answer(health(&shared.reach).await);
+        return answer(health::of(&shared.reach).await);
     };
     if shared.reach.outlets.is_leaving() {
         // Whoever was just told to go elsewhere must not come back here.
@@ -306,122 +273,6 @@ async fn connect(
             let (reach, address) = (shared.reach.clone(), caller.address);
             socket::serve(socket, (connection, address), subprotocol, reach)
         })
-}
-
-/// Whether the process answers at all.
-pub(super) async fn live() -> Response {
-    answer(state(200, "live"))
-}
-
-/// Whether clients can be served.
-pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    answer(health(&shared.reach).await)
-}
-
-/// What the service is, and whether it works: asked of the core itself, which reads its data for
-/// the answer, and which a stuck or missing disk holds up as it would any client.
-pub(super) async fn health(reach: &Reach) -> RestAnswer {
-    let (sender, sound) = oneshot::channel();
-    let asked = async {
-        reach.mailbox.send(Letter::Check(sender)).await.ok()?;
-        sound.await.ok()
-    };
-    let (status, said) = match timeout(HEALTH_PATIENCE, asked).await {
-        _ if reach.outlets.is_leaving() => (503, "the service is stopping"),
-        Ok(Some(true)) => (200, "serving"),
-        Ok(Some(false)) => (503, "the data cannot be read or written"),
-        Ok(None) => (503, "the core has ended"),
-        Err(_) => (503, "the core does not answer"),
-    };
-    state(status, said)
-}
-
-/// What the service says of itself.
-fn state(status: u16, said: &str) -> RestAnswer {
-    let body = json!({
-        "service": "sampan-service",
-        "version": env!("CARGO_PKG_VERSION"),
-        "state": said,
-    });
-    RestAnswer { status, body }
-}
-
-/// Which WebSocket to use.
-async fn route(
-    State(shared): State<Arc<Shared>>,
-    Query(parameters): Parameters,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    headers: HeaderMap,
-) -> Response {
-    let is_unknown = |id: &String| shared.apps().find(id).is_none();
-    if parameters.get("appId").is_some_and(is_unknown) {
-        return answer(RestAnswer::refused(404, 4100, "APP_NOT_AVAILABLE"));
-    }
-    let clear = parameters
-        .get("secure")
-        .is_some_and(|secure| secure == "false" || secure == "0");
-    let encrypted = proxy::caller(&shared.trusted, &peer, &headers).encrypted;
-    let server = match &shared.public_url {
-        Some(url) => websocket_url(url, clear),
-        None => {
-            let scheme = if encrypted { "wss" } else { "ws" };
-            format!("{scheme}://{}/", host(&headers))
-        }
-    };
-    let route = Route {
-        server,
-        secondary: None,
-        ttl_secs: ROUTE_TTL_SECS,
-    };
-    answer_uncached(route.encode())
-}
-
-/// Which hosts serve an app: this one, for everything.
-async fn app_route(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let host = match &shared.public_url {
-        Some(url) => url
-            .split_once("://")
-            .map_or(url.as_str(), |(_, host)| host)
-            .to_owned(),
-        None => host(&headers),
-    };
-    let route = AppRoute {
-        api_server: host.clone(),
-        rtm_router_server: host,
-        ttl_secs: ROUTE_TTL_SECS,
-    };
-    answer_uncached(route.encode())
-}
-
-/// The URL under which clients reach the WebSocket.
-fn websocket_url(url: &str, clear: bool) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let scheme = match scheme {
-        "https" | "wss" if !clear => "wss",
-        _ => "ws",
-    };
-    format!("{scheme}://{}/", rest.trim_end_matches('/'))
-}
-
-/// The host that the client asked. What is no host with a port is not repeated: the answer could
-/// send others, by a cache in between, wherever one client wants.
-fn host(headers: &HeaderMap) -> String {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let is_host = |host: &&str| {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
-        !host.is_empty() && host.len() <= 255 && host.chars().all(allowed)
-    };
-    host.filter(is_host).unwrap_or("localhost").to_owned()
-}
-
-/// An answer that no cache in between may keep: it depends on the host that was asked.
-fn answer_uncached(body: Value) -> Response {
-    let mut response = answer(RestAnswer::ok(body));
-    let value = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, value);
-    response
 }
 
 async fn sign(
@@ -555,40 +406,20 @@ async fn nothing() -> Response {
     ))
 }
 
-fn session_token(headers: &HeaderMap) -> Option<String> {
+pub(super) fn session_token(headers: &HeaderMap) -> Option<String> {
     let token = headers.get("X-LC-IM-Session-Token")?.to_str().ok()?;
     Some(token.to_owned())
 }
 
-/// The app of a request whose caller has shown what it has to, and the key that it showed.
-fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<(AppId, KeyKind), RestAnswer> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let unauthorized = || RestAnswer::refused(401, 401, "Unauthorized.");
-    let apps = shared.apps();
-    let app = text("X-LC-Id")
-        .and_then(|id| apps.find(id))
-        .ok_or_else(unauthorized)?;
-    let now = shared.clock.now().wall;
-    let key = signature::caller(app, text("X-LC-Key"), text("X-LC-Sign"), now);
-    let is_shown = match who {
-        Who::Anyone => true,
-        Who::AppKey => key.is_some(),
-        Who::MasterKey => key == Some(KeyKind::Master),
-        // Whose token it is and whether it is live, the core finds out.
-        Who::TokenHolder => session_token(headers).is_some(),
-        // These need a connection.
-        Who::SignedIn | Who::Within(_) => false,
-    };
-    match is_shown {
-        true => Ok((app.credentials.id.clone(), key.unwrap_or(KeyKind::App))),
-        false => Err(unauthorized()),
-    }
-}
-
 /// Puts a request to the core and waits for the answer.
 pub(super) async fn ask(shared: &Shared, asker: Asker, call: RestCall) -> Response {
+    answer(ask_core(shared, asker, call).await)
+}
+
+/// The same, with the answer as the core gave it.
+pub(super) async fn ask_core(shared: &Shared, asker: Asker, call: RestCall) -> RestAnswer {
     let Some(_place) = shared.asking.place(asker.number) else {
-        return answer(RestAnswer::refused(503, 1, "too many requests at a time"));
+        return RestAnswer::refused(503, 1, "too many requests at a time");
     };
     let outlets = &shared.reach.outlets;
     let ticket = Ticket(shared.number());
@@ -606,7 +437,7 @@ pub(super) async fn ask(shared: &Shared, asker: Asker, call: RestCall) -> Respon
         Err(_) => None,
     };
     outlets.forget(ticket);
-    answer(answered.unwrap_or_else(|| RestAnswer::refused(503, 1, "the service is stopping")))
+    answered.unwrap_or_else(|| RestAnswer::refused(503, 1, "the service is stopping"))
 }
 
 pub(super) fn answer(answer: RestAnswer) -> Response {
@@ -620,6 +451,7 @@ pub(super) fn answer(answer: RestAnswer) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::access::Who;
 
     /// Every operation that a request over HTTP can be for has a path, and no other has one.
     #[test]
@@ -633,12 +465,5 @@ mod tests {
         };
         let all: Vec<Operation> = Operation::ALL.iter().filter(over_http).copied().collect();
         assert_eq!(served, all);
-    }
-
-    #[test]
-    fn a_public_url_with_https_gives_wss_unless_the_client_wants_it_clear() {
-        let url = "https://chat.example/im/";
-        assert_eq!(websocket_url(url, false), "wss://chat.example/im/");
-        assert_eq!(websocket_url(url, true), "ws://chat.example/im/");
     }
 }

@@ -299,6 +299,15 @@ impl Metrics {
 
     /// All numbers as text.
     pub(super) fn text(&self, levels: Levels) -> String {
+        self.refresh(levels);
+        let mut text = String::new();
+        // A string takes everything.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// Looks up what is not counted where it happens.
+    fn refresh(&self, levels: Levels) {
         let seen = &self.seen;
         count(&seen.commands, levels.commands_sent, &self.commands_sent);
         count(&seen.bytes, levels.bytes_sent, &self.bytes_sent);
@@ -314,10 +323,32 @@ impl Metrics {
             set(&self.resident_bytes, resident);
             set(&self.open_files, files);
         }
-        let mut text = String::new();
-        // A string takes everything.
-        let _ = encode(&mut text, &self.registry);
-        text
+    }
+
+    /// The numbers that one looks at first, by name.
+    pub(super) fn summary(&self, levels: Levels) -> [(&'static str, i64); 12] {
+        self.refresh(levels);
+        let total = |counter: &Counter| i64::try_from(counter.get()).unwrap_or(i64::MAX);
+        [
+            ("connections", self.connections.get()),
+            ("sessions", self.sessions.get()),
+            ("messages", total(&self.messages_accepted)),
+            ("pushed_again", total(&self.pushed_again)),
+            ("commands_sent", total(&self.commands_sent)),
+            ("inputs_waiting", self.inputs_waiting.get()),
+            ("queue_bytes", self.queue_bytes.get()),
+            ("queues_cut", total(&self.queues_cut)),
+            ("commits_failed", total(&self.commits_failed)),
+            ("storage_bytes", self.storage_bytes.get()),
+            ("storage_rows_read", total(&self.storage_rows_read)),
+            ("resident_bytes", self.resident_bytes.get()),
+        ]
+    }
+
+    /// How many clients of an app are online.
+    pub(super) fn online_in(&self, app: &str) -> i64 {
+        let app = app.to_owned();
+        self.clients_online.get_or_create(&OfApp { app }).get()
     }
 
     /// The size of the data's file, where there is one.

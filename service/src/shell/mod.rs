@@ -5,7 +5,9 @@
 //! | `actor.rs` | the one loop around the core: drain, decide, commit, deliver |
 //! | `turns.rs` | whose input the core takes next: each client in its turn, by counted cost |
 //! | `socket.rs` | a task per connection |
-//! | `http.rs` | routers and the endpoints that SDKs call |
+//! | `http.rs`, `routers.rs`, `health.rs` | the endpoints that SDKs call, routers, whether the service works |
+//! | `gate.rs` | the gate of each route: who has shown what it has to, and who asks too often |
+//! | `inspector.rs`, `feed.rs` | a page that shows the service at work, and what it tells of |
 //! | `records.rs` | the routes by which an app's own servers read what is kept |
 //! | `servers.rs` | the routes by which an app's own servers work with conversations and clients |
 //! | `hooks.rs` | calling the functions of an app's own server |
@@ -16,6 +18,7 @@
 //! | `observer.rs` | what follows from each input: counted, and told the log |
 //! | `metrics.rs` | the numbers, as Prometheus reads them |
 //! | `operator.rs` | an address of its own for the numbers |
+//! | `addresses.rs` | how often each address may ask for something |
 //! | `control.rs` | a socket in the data folder for tools of the same machine |
 //! | `report.rs` | telling the operator of faults |
 //! | `clock.rs` | the only reader of clocks, and the source of randomness |
@@ -24,13 +27,18 @@
 //! share the runtime. Nothing the actor does waits for a client.
 
 mod actor;
+mod addresses;
 mod asking;
 mod clock;
 #[cfg(unix)]
 mod control;
 mod fanout;
+mod feed;
+mod gate;
+mod health;
 mod hooks;
 mod http;
+mod inspector;
 mod listener;
 mod metrics;
 mod observer;
@@ -38,6 +46,7 @@ mod operator;
 mod proxy;
 mod records;
 mod report;
+mod routers;
 mod servers;
 mod service;
 mod socket;
@@ -49,5 +58,5 @@ mod turns;
 pub use self::control::{BackupRequest, socket_in};
 pub use self::proxy::{Network, NotANetwork};
 pub(crate) use self::service::start;
-pub use self::service::{RunningService, ServiceError, ServiceOptions, StorageChoice};
+pub use self::service::{InspectorOptions, RunningService, ServiceError, ServiceOptions, StorageChoice};
 pub use self::tls::{TlsError, TlsFiles};

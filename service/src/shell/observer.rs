@@ -7,15 +7,20 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sampan::model::Timestamp;
 use sampan::wire::{Command, Envelope, Op, Serial};
 use tokio::time::Instant;
 use tracing::{debug, trace};
 
+use super::feed::{self, Event, Feed};
 use super::metrics::Metrics;
 use crate::core::{ConnectionId, Effect, Input};
 
 /// The name of the command that sends a message.
 const DIRECT: &str = "direct";
+
+/// What the inspector shows of a sign-in.
+const OPENED: &str = "session opened";
 
 /// A command that came, for as long as its result is not known or not durable.
 #[derive(Debug)]
@@ -25,7 +30,35 @@ struct Heard {
     serial: Option<Serial>,
     /// The code of the refusal.
     refused: Option<i32>,
+    /// What the inspector is to show of a message.
+    said: Option<Box<Said>>,
     came_at: Instant,
+}
+
+/// A message as the inspector shows it.
+#[derive(Debug)]
+struct Said {
+    client: Option<String>,
+    conversation: Option<String>,
+    bytes: usize,
+    sessions: usize,
+    text: Option<String>,
+}
+
+impl Said {
+    fn of(envelope: &Envelope) -> Option<Box<Self>> {
+        let Command::Direct(body) = &envelope.command else {
+            return None;
+        };
+        let binary = body.binary_msg.as_ref().map_or(0, Vec::len);
+        Some(Box::new(Self {
+            client: envelope.peer_id.clone(),
+            conversation: body.cid.clone(),
+            bytes: body.msg.as_ref().map_or(binary, String::len),
+            sessions: 0,
+            text: body.msg.as_deref().map(feed::beginning),
+        }))
+    }
 }
 
 /// Something that happened, told once it is durable.
@@ -49,15 +82,21 @@ enum Fact {
 #[derive(Debug)]
 pub(super) struct Observer {
     metrics: Arc<Metrics>,
+    /// Where the inspector listens, if there is one.
+    feed: Option<Arc<Feed>>,
+    /// Who signed in last on each connection, for the inspector.
+    named: BTreeMap<ConnectionId, String>,
     /// The commands that are handled in several parts.
     unfinished: BTreeMap<ConnectionId, Heard>,
     facts: Vec<Fact>,
 }
 
 impl Observer {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, feed: Option<Arc<Feed>>) -> Self {
         Self {
             metrics,
+            feed,
+            named: BTreeMap::new(),
             unfinished: BTreeMap::new(),
             facts: Vec::new(),
         }
@@ -79,12 +118,14 @@ impl Observer {
                     command: name(&envelope.command),
                     serial: envelope.serial,
                     refused: None,
+                    said: self.feed.as_ref().and_then(|_| Said::of(envelope)),
                     came_at,
                 };
                 self.unfinished.insert(*connection, heard);
             }
             Input::Lost { connection } => {
                 self.unfinished.remove(connection);
+                self.named.remove(connection);
             }
             Input::Connected { .. } | Input::Asked { .. } | Input::Woke | Input::Leaving => {}
         }
@@ -118,7 +159,12 @@ impl Observer {
         }
         let fact = match (connection, heard) {
             (None, _) => Fact::PushedAgain(told),
-            (Some(_), Some(heard)) if heard.command == DIRECT => Fact::FannedOut(told),
+            (Some(_), Some(heard)) if heard.command == DIRECT => {
+                if let Some(said) = &mut heard.said {
+                    said.sessions += told;
+                }
+                Fact::FannedOut(told)
+            }
             // What a client is pushed after its login, or a will.
             (Some(_), _) => return,
         };
@@ -135,8 +181,24 @@ impl Observer {
     }
 
     /// All that was noted is durable and handed on.
-    pub(super) fn kept(&mut self, now: Instant) {
+    pub(super) fn kept(&mut self, now: Instant, at: Timestamp) {
         for fact in self.facts.drain(..) {
+            if let Some(feed) = &self.feed
+                && let Some(mut event) = event(&fact)
+            {
+                event.at = at.as_millis();
+                let connection = event.connection.map(ConnectionId);
+                match (connection, &event.client) {
+                    (Some(connection), Some(client)) if event.what == OPENED => {
+                        self.named.insert(connection, client.clone());
+                    }
+                    (Some(connection), None) => {
+                        event.client = self.named.get(&connection).cloned();
+                    }
+                    _ => {}
+                }
+                feed.tell(event);
+            }
             match fact {
                 Fact::Handled(heard) => handled(&self.metrics, &heard, now),
                 Fact::Opened(connection, client) => {
@@ -171,6 +233,53 @@ impl Observer {
             self.metrics.handled(&heard.command, &result, took);
         }
     }
+}
+
+/// What the inspector shows of something, if anything.
+fn event(fact: &Fact) -> Option<Event> {
+    match fact {
+        Fact::Handled(heard) => handled_event(heard),
+        Fact::Opened(connection, client) => Some(Event {
+            what: OPENED,
+            client: Some(client.clone()),
+            connection: Some(connection.0),
+            ..Event::default()
+        }),
+        Fact::Ended(connection, client, code) => Some(Event {
+            what: "session ended",
+            client: Some(client.clone()),
+            connection: Some(connection.0),
+            details: code.map(|code| format!("code {code}")),
+            ..Event::default()
+        }),
+        Fact::PushedAgain(messages) => Some(Event {
+            what: "pushed again",
+            details: Some(format!("{messages} messages")),
+            ..Event::default()
+        }),
+        Fact::Accepted | Fact::FannedOut(_) => None,
+    }
+}
+
+fn handled_event(heard: &Heard) -> Option<Event> {
+    if let Some(code) = heard.refused {
+        return Some(Event {
+            what: "refused",
+            connection: Some(heard.connection.0),
+            details: Some(format!("{} with {code}", heard.command)),
+            ..Event::default()
+        });
+    }
+    let said = heard.said.as_ref()?;
+    Some(Event {
+        what: "message",
+        client: said.client.clone(),
+        connection: Some(heard.connection.0),
+        conversation: said.conversation.clone(),
+        details: Some(format!("{} bytes to {} sessions", said.bytes, said.sessions)),
+        text: said.text.clone(),
+        ..Event::default()
+    })
 }
 
 fn handled(metrics: &Metrics, heard: &Heard, now: Instant) {

@@ -11,7 +11,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::http;
+use super::health;
 use super::http::Shared;
 use super::listener::PatientListener;
 use super::report::report;
@@ -27,9 +27,9 @@ pub(super) async fn serve(
 ) {
     let router = Router::new()
         .route("/metrics", get(metrics))
-        .route("/health", get(http::ready))
-        .route("/health/ready", get(http::ready))
-        .route("/health/live", get(http::live))
+        .route("/health", get(health::ready))
+        .route("/health/ready", get(health::ready))
+        .route("/health/live", get(health::live))
         .with_state(shared);
     let served = axum::serve(PatientListener::new(listener, None), router);
     let served = served.with_graceful_shutdown(async move {

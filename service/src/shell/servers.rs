@@ -108,7 +108,11 @@ fn of_services() -> Vec<Row> {
 fn of_clients() -> Vec<Row> {
     use ServerCall as Call;
     vec![
+        ("/1.2/rtm/sessions", GET, Call::ListSessions),
         ("/1.2/rtm/clients/check-online", POST, Call::CheckOnline),
+        ("/1.2/rtm/clients/{id}/bar", POST, Call::Bar),
+        ("/1.2/rtm/clients/{id}/bar", DELETE, Call::Unbar),
+        ("/1.2/rtm/clients/{id}/erase", POST, Call::Erase),
         ("/1.2/rtm/clients/{id}/unread-count", GET, Call::CountUnread),
         ("/1.2/rtm/clients/{id}/service-conversations", GET, Call::ListSubscriptions),
         ("/1.2/rtm/stats", GET, Call::Count),

@@ -17,16 +17,19 @@ use super::clock::{Clock, SystemEntropy};
 use super::control;
 use super::fanout::LocalFanOut;
 use super::hooks::HookCaller;
+use super::feed::Feed;
 use super::http::{self, Shared};
+use super::inspector;
 use super::listener::{PatientListener, Peer};
 use super::metrics::Metrics;
+use super::observer::Observer;
 use super::operator;
 use super::proxy::Network;
 use super::report::report;
 use super::socket::Reach;
 use super::tls::{Certificate, TlsError, TlsFiles};
 use crate::core::Core;
-use crate::core::app::Apps;
+use crate::core::app::{Apps, Secret};
 use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError, Write};
 
 /// Where the service keeps its data.
@@ -53,6 +56,15 @@ impl StorageChoice {
     }
 }
 
+/// The page that shows the service at work.
+#[derive(Clone, Debug)]
+pub struct InspectorOptions {
+    /// Where it is served; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Who shows this token sees everything that the service keeps.
+    pub token: Secret,
+}
+
 /// How a service is started.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
@@ -69,9 +81,14 @@ pub struct ServiceOptions {
     pub tls: Option<TlsFiles>,
     /// The proxies whose word about a client's address and encryption is taken.
     pub trusted_proxies: Vec<Network>,
+    /// Requests and WebSockets that one address may open in a minute, as many as it likes without it;
+    /// more are refused with status 429.
+    pub address_rate: Option<u32>,
     /// Where the numbers are served (`/metrics`), if anywhere: an address that only the operator
     /// reaches. Port 0 takes a free one.
     pub metrics: Option<SocketAddr>,
+    /// The page that shows the service at work, if it is wanted.
+    pub inspector: Option<InspectorOptions>,
     /// Whether the service's own clock, which is kept with the data and never goes back, is to begin
     /// anew from the machine's: after a start with a wrong clock that was far ahead.
     pub forget_clock: bool,
@@ -108,6 +125,7 @@ pub struct RunningService {
     addr: SocketAddr,
     encrypted: bool,
     metrics_addr: Option<SocketAddr>,
+    inspector_addr: Option<SocketAddr>,
     /// Held by the servers alone: what they hold keeps the actor running.
     shared: Weak<Shared>,
     outlets: Arc<LocalFanOut>,
@@ -144,6 +162,12 @@ impl RunningService {
             // A core that has ended serves nobody.
             let _ = mailbox.send(Letter::Apps(apps)).await;
         }
+    }
+
+    /// Where the inspector's page is, if anywhere.
+    #[must_use]
+    pub fn inspector_addr(&self) -> Option<SocketAddr> {
+        self.inspector_addr
     }
 
     /// Where the numbers are served, if anywhere.
@@ -202,6 +226,11 @@ impl Drop for RunningService {
 /// Starts a service on the current tokio runtime.
 pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, ServiceError> {
     let (listener, addr) = listen(options.listen).await?;
+    let for_inspector = match &options.inspector {
+        Some(inspector) => Some(listen(inspector.listen).await?),
+        None => None,
+    };
+    let feed = options.inspector.as_ref().map(|_| Arc::<Feed>::default());
     let for_metrics = match options.metrics {
         Some(addr) => Some(listen(addr).await?),
         None => None,
@@ -219,7 +248,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         mailbox,
         clock: clock.clone(),
         outlets: Arc::clone(&outlets),
-        metrics: Arc::clone(&metrics),
+        observer: Observer::new(Arc::clone(&metrics), feed.clone()),
         hooks: HookCaller::new(clock.clone(), sender.downgrade()),
         ended: tell_end,
     };
@@ -243,6 +272,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
     let of_http = http::Options {
         public_url: options.public_url,
         trusted: options.trusted_proxies,
+        address_rate: options.address_rate,
     };
     let shared = Arc::new(Shared::new(options.apps, clock, reach, of_http));
     let (stop, stopped) = watch::channel(false);
@@ -252,6 +282,15 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         let served = operator::serve(listener, Arc::clone(&shared), stopped.clone());
         servers.push(task::spawn(served));
         metrics_addr = Some(addr);
+    }
+    let mut inspector_addr = None;
+    if let (Some((listener, addr)), Some(feed), Some(inspector)) =
+        (for_inspector, feed, options.inspector)
+    {
+        let told = (feed, inspector.token);
+        let served = inspector::serve(listener, Arc::clone(&shared), told, stopped.clone());
+        servers.push(task::spawn(served));
+        inspector_addr = Some(addr);
     }
     #[cfg(unix)]
     if let Some(folder) = folder {
@@ -276,6 +315,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         encrypted,
         shared: weak,
         metrics_addr,
+        inspector_addr,
         outlets,
         mailbox: Some(sender),
         stop,
@@ -299,7 +339,7 @@ struct Start {
     mailbox: mpsc::Receiver<Letter>,
     clock: Clock,
     outlets: Arc<LocalFanOut>,
-    metrics: Arc<Metrics>,
+    observer: Observer,
     hooks: HookCaller,
     ended: watch::Sender<bool>,
 }
@@ -330,7 +370,7 @@ impl Start {
                 self.mailbox,
                 self.clock,
                 self.outlets,
-                self.metrics,
+                self.observer,
                 self.hooks,
             );
             runtime.block_on(actor.run());

@@ -94,10 +94,15 @@ pub(super) struct Reach {
 impl Reach {
     /// All numbers as text.
     pub(super) fn numbers(&self) -> String {
-        self.metrics.text(Levels {
+        self.metrics.text(self.levels())
+    }
+
+    /// What waits, and what was handed on so far.
+    pub(super) fn levels(&self) -> Levels {
+        Levels {
             input_bytes_waiting: self.waiting.load(Ordering::Relaxed),
             ..self.outlets.levels()
-        })
+        }
     }
 }
 

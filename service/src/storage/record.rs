@@ -256,6 +256,9 @@ pub struct Revocation {
     /// Tokens of clients that were authenticated at or before this time.
     #[serde(with = "millis")]
     pub until: Timestamp,
+    /// Until when the client does not sign in at all; only of a client.
+    #[serde(default, with = "millis_opt")]
+    pub barred_until: Option<Timestamp>,
 }
 
 /// What is known of a client beyond its conversations.
@@ -364,6 +367,8 @@ pub enum Write {
     PutRevocation(AppId, Option<ClientId>, Revocation),
     /// Keeps what is known of a client.
     PutClient(AppId, ClientId, Client),
+    /// Forgets that there is such a client.
+    DropClient(AppId, ClientId),
     /// Keeps a conversation, new or changed.
     PutConversation(AppId, Conversation),
     /// Forgets a conversation with all that belongs to it: members, messages, marks.

@@ -166,6 +166,22 @@ impl RedbMap {
     }
 }
 
+/// Opens a database over a file of a test's own.
+#[cfg(test)]
+pub(super) fn open_backend(
+    file: impl ::redb::StorageBackend,
+) -> Result<RedbStorage, StorageError> {
+    let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(file)?;
+    let map = RedbMap {
+        file: PathBuf::new(),
+        open: Some(Open::over(database)?),
+        damage: Arc::default(),
+    };
+    RedbStorage::open(map)
+}
+
 impl Open {
     fn file(file: &Path) -> Result<Self, StorageError> {
         for_owner_only(file)?;
@@ -176,6 +192,10 @@ impl Open {
                 ::redb::DatabaseError::DatabaseAlreadyOpen => StorageError::InUse,
                 other => other.into(),
             })?;
+        Self::over(database)
+    }
+
+    fn over(database: Database) -> Result<Self, StorageError> {
         let form = match Form::of(&database)? {
             Some(form) => form,
             None => {

@@ -9,6 +9,9 @@ use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
 use super::*;
 
+mod crash;
+mod suite;
+
 /// Runs a future of an embedded storage, which never waits.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -105,7 +108,10 @@ fn writes() -> impl Strategy<Value = Write> {
         (prop::option::of(small.clone()), 0i64..5).prop_map(|(n, until)| Write::PutRevocation(
             app(),
             n.map(who),
-            Revocation { until: at(until) }
+            Revocation {
+                until: at(until),
+                barred_until: (until % 2 == 0).then(|| at(until)),
+            }
         )),
         small
             .clone()

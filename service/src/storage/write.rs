@@ -32,6 +32,7 @@ impl<M: Map> Keyed<M> {
             Write::PutClient(app, id, client) => {
                 self.put(key::client(&app, &id), encode(&client)?);
             }
+            Write::DropClient(app, id) => self.drop_row(key::client(&app, &id)),
             Write::PutConversation(app, conversation) => {
                 self.put_conversation(&app, &conversation)?;
             }

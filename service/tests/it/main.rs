@@ -4,11 +4,13 @@
     reason = "what fails in a test's tools fails the test"
 )]
 
+mod admin;
 mod backup;
 mod client;
 mod conversations;
 mod hooks;
 mod http;
+mod inspector;
 mod messages;
 mod observe;
 #[path = "../hostile/program.rs"]

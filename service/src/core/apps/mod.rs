@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod hook_settings;
+pub mod rates;
 pub mod settings;
 pub mod signature;
 pub(in crate::core) mod signature_check;

@@ -23,6 +23,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::hook_settings::{Hooks, MaskedWords};
+use super::rates::Rates;
 
 const SECONDS_A_DAY: u64 = 86_400;
 const YEAR: u64 = 365 * SECONDS_A_DAY;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub features: Features,
     /// How much of everything there may be.
     pub limits: Limits,
+    /// How much may be asked for in a minute.
+    pub rates: Rates,
     /// How long things are kept.
     pub retention: Retention,
     /// The functions of the app's own server that are asked and told.
@@ -164,7 +167,8 @@ impl Settings {
             let text = format!("the settings of app {app}: {fault}");
             return Err(SettingsError::Malformed(text));
         }
-        let mut ranges = self.own_ranges().into_iter().chain(self.limits.ranges());
+        let ranges = self.own_ranges().into_iter().chain(self.limits.ranges());
+        let mut ranges = ranges.chain(self.rates.ranges());
         match ranges.find(|range| !(range.min..=range.max).contains(&range.actual)) {
             None => Ok(()),
             Some(broken) => Err(SettingsError::OutOfRange {
@@ -204,7 +208,7 @@ impl Settings {
 }
 
 /// A number of the settings, and what it may be.
-struct Range {
+pub(super) struct Range {
     /// The setting, as a dotted path.
     key: &'static str,
     actual: u64,
@@ -212,7 +216,7 @@ struct Range {
     max: u64,
 }
 
-const fn range(key: &'static str, actual: u64, min: u64, max: u64) -> Range {
+pub(super) const fn range(key: &'static str, actual: u64, min: u64, max: u64) -> Range {
     Range {
         key,
         actual,

@@ -71,6 +71,14 @@ pub enum ServerCall {
     CountSubscribers,
     /// Lists the service conversations that a client is subscribed to.
     ListSubscriptions,
+    /// Lists the sessions that stand.
+    ListSessions,
+    /// Keeps a client out of the app.
+    Bar,
+    /// Lets a client in again.
+    Unbar,
+    /// Takes away, part by part, everything that a client left.
+    Erase,
     /// Tells which clients are online.
     CheckOnline,
     /// Counts what a client has not read.

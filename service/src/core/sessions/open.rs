@@ -13,6 +13,7 @@ use super::tags::{OpenFacts, Opening, decide_open};
 use super::tokens::{Identity, Issue};
 use crate::core::access::Operation;
 use crate::core::apps::app::App;
+use crate::core::apps::rates::Counted;
 use crate::core::exchange::decision::Caller;
 use crate::core::exchange::fields::client_ids;
 use crate::core::exchange::input::{ConnectionId, Effect, SessionId};
@@ -51,6 +52,7 @@ impl<S: Storage> Core<S> {
             .await?;
         let client = identity.client.clone();
         let id = SessionId { connection, client };
+        self.check_entry(now, &app, &id).await?;
         self.check_room_for(&id)?;
         let watched = client_ids(&request.session_peer_ids)?;
         if watched.len() > WATCHED_MAX {
@@ -76,6 +78,20 @@ impl<S: Storage> Core<S> {
             watched,
         };
         self.enter_session(now, &app, &id, entry, effects).await
+    }
+
+    /// Whether the client may enter the app at all, and not too often.
+    async fn check_entry(&mut self, now: Now, app: &App, id: &SessionId) -> Result<(), Failure> {
+        let (own, client) = (&app.credentials.id, &id.client);
+        let revocation = self.storage.revocation(own, Some(client)).await?;
+        let barred_until = revocation.and_then(|it| it.barred_until);
+        if barred_until.is_some_and(|until| until > now.wall) {
+            return Err(ServiceCode::BLACKLISTED.into());
+        }
+        let (whose, elapsed) = ((own, Some(client)), now.elapsed);
+        let rates = &app.settings.rates;
+        self.pace.count(rates, whose, Counted::Opening, elapsed)?;
+        Ok(())
     }
 
     /// The app that an opening is for: the one it names, or the one of its connection.

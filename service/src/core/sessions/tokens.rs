@@ -282,7 +282,10 @@ impl<S: Storage> Core<S> {
         let until = until.map_or(now.wall, |until| until.min(now.wall));
         let before = self.storage.revocation(app, client).await?;
         let latest = before.map_or(until, |before| before.until.max(until));
-        let revocation = Revocation { until: latest };
+        let revocation = Revocation {
+            until: latest,
+            ..before.unwrap_or_default()
+        };
         let write = Write::PutRevocation(app.clone(), client.cloned(), revocation);
         self.storage.apply(vec![write]).await?;
         let sessions = match client {

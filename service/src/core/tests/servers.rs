@@ -15,9 +15,9 @@ type Counts = Vec<(String, i32)>;
 type Texts = Vec<(String, String)>;
 
 /// A request under construction.
-struct Request(ServerRequest);
+pub(super) struct Request(ServerRequest);
 
-fn request(call: ServerCall) -> Request {
+pub(super) fn request(call: ServerCall) -> Request {
     Request(ServerRequest {
         call,
         path: BTreeMap::new(),
@@ -28,7 +28,7 @@ fn request(call: ServerCall) -> Request {
 }
 
 impl Request {
-    fn of(mut self, id: &str) -> Self {
+    pub(super) fn of(mut self, id: &str) -> Self {
         self.0.path.insert("id".to_owned(), id.to_owned());
         self
     }
@@ -38,12 +38,12 @@ impl Request {
         self
     }
 
-    fn query(mut self, key: &str, value: impl ToString) -> Self {
+    pub(super) fn query(mut self, key: &str, value: impl ToString) -> Self {
         self.0.query.insert(key.to_owned(), value.to_string());
         self
     }
 
-    fn body(mut self, body: Value) -> Self {
+    pub(super) fn body(mut self, body: Value) -> Self {
         self.0.body = body;
         self
     }
@@ -78,7 +78,7 @@ impl World {
 
     /// Asks, and expects it to work.
     #[track_caller]
-    fn done(&mut self, request: Request) -> Value {
+    pub(super) fn done(&mut self, request: Request) -> Value {
         let answer = self.server(request);
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
@@ -86,7 +86,7 @@ impl World {
 
     /// Asks, and expects a refusal; answers its code.
     #[track_caller]
-    fn refused(&mut self, request: Request) -> i64 {
+    pub(super) fn refused(&mut self, request: Request) -> i64 {
         let answer = self.server(request);
         assert!((400..500).contains(&answer.status), "{answer:?}");
         answer.body["code"].as_i64().unwrap()
@@ -103,7 +103,7 @@ impl World {
     }
 
     /// The texts that a client reads in a conversation's history.
-    fn history(&mut self, connection: u64, cid: &str) -> Vec<String> {
+    pub(super) fn history(&mut self, connection: u64, cid: &str) -> Vec<String> {
         let logs = LogsCommand {
             cid: Some(cid.to_owned()),
             ..LogsCommand::default()

@@ -7,6 +7,7 @@ mod conversations;
 mod fields;
 mod members;
 mod messages;
+mod operating;
 mod subscribers;
 
 use sampan::model::{AppId, ConversationId, Now};
@@ -15,6 +16,7 @@ use sampan::wire::{Command, ServiceCode};
 use serde_json::{Value, json};
 
 use crate::core::access::{Operation, Rank, Standing};
+use crate::core::apps::rates::Counted;
 use crate::core::exchange::decision::Decision;
 use crate::core::exchange::input::Effect;
 use crate::core::exchange::refusal::{Failure, Refusal};
@@ -44,6 +46,11 @@ impl<S: Storage> Core<S> {
         if is_open && request.key == KeyKind::App && self.settings_of(app).signatures.login {
             // The app's key is in every client; who a client is has to be signed in this app.
             return Ok(RestAnswer::refused(401, 401, "Unauthorized."));
+        }
+        if operation == Operation::SendAsClient {
+            let rates = self.settings_of(app).rates;
+            let elapsed = now.elapsed;
+            self.pace.count(&rates, (app, None), Counted::ServerSend, elapsed)?;
         }
         let body = self.serve_call(now, app, request, effects).await?;
         Ok(RestAnswer::ok(body))
@@ -89,6 +96,10 @@ impl<S: Storage> Core<S> {
             ServerCall::ListSubscribers => self.list_subscribers(now, app, request).await,
             ServerCall::CountSubscribers => self.count_subscribers(now, app, request).await,
             ServerCall::ListSubscriptions => self.list_subscriptions(now, app, request).await,
+            ServerCall::ListSessions => self.list_sessions(app, request),
+            ServerCall::Bar => self.bar_client(now, app, request, effects).await,
+            ServerCall::Unbar => self.unbar_client(app, request).await,
+            ServerCall::Erase => self.erase_client(now, app, request, effects).await,
             ServerCall::CheckOnline => self.check_online(app, request),
             ServerCall::CountUnread => self.count_unread_of(now, app, request).await,
             ServerCall::Count => Ok(self.count_clients(now, app)),
