@@ -9,7 +9,6 @@ use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op, ServiceCode};
 
 use super::access::{Operation, Who};
 use super::apps::app::Apps;
-use super::apps::rates::Counted;
 use super::exchange::decision::{Audience, Caller, Decision, Keeping, Notice};
 use super::exchange::fields::message_id;
 use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
@@ -20,7 +19,7 @@ use super::job::{Job, refuse};
 use super::state::clock::Stamps;
 use super::state::cost::Meter;
 use super::state::entropy::{Entropy, Names};
-use super::state::pace::{self, Pace};
+use super::state::pace::Pace;
 use super::state::registry::{Pending, Registry};
 use super::state::replay;
 use super::state::upkeep::{RetentionPass, Swept};
@@ -377,28 +376,6 @@ impl<S: Storage> Core<S> {
         };
         self.carry_out(now, caller.session.connection, envelope, decision, effects)
             .await
-    }
-
-    /// Counts what has a rate, and refuses what is over it.
-    fn keep_pace(
-        &mut self,
-        now: Now,
-        caller: &Caller,
-        operation: Operation,
-    ) -> Result<(), Refusal> {
-        let Some(counted) = pace::counted(operation) else {
-            return Ok(());
-        };
-        let Some(app) = self.apps.find(caller.app.as_str()) else {
-            return Ok(());
-        };
-        let (rates, own) = (&app.settings.rates, &caller.app);
-        let client = Some(caller.client());
-        self.pace.count(rates, (own, client), counted, now.elapsed)?;
-        match counted {
-            Counted::Send => self.pace.count(rates, (own, None), Counted::AppSend, now.elapsed),
-            _ => Ok(()),
-        }
     }
 
     async fn session(

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use ::redb::StorageBackend;
 
 use super::*;
+use crate::storage::redb::open_backend;
 
 /// What a database did to its file.
 #[derive(Clone, Debug)]
@@ -77,7 +78,7 @@ impl StorageBackend for Recorded {
 fn open(bytes: Vec<u8>) -> (RedbStorage, Recorded) {
     let file = Recorded::default();
     file.0.lock().unwrap().bytes = bytes;
-    let storage = super::super::redb::open_backend(file.clone()).unwrap();
+    let storage = open_backend(file.clone()).unwrap();
     file.0.lock().unwrap().steps.clear();
     (storage, file)
 }
