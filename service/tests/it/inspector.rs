@@ -119,7 +119,7 @@ async fn browse(profile: &Path, page: SocketAddr, what: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_the_page_live_and_takes_no_text_for_html() {
     if Process::new(CHROMIUM).arg("--version").stdout(Stdio::null()).status().is_err() {
-        eprintln!("SKIPPED: there is no {CHROMIUM}: apt-get install chromium");
+        println!("SKIPPED: there is no {CHROMIUM}: apt-get install chromium");
         return;
     }
     let (service, page) = service_with_page().await;
