@@ -30,8 +30,8 @@ use self::core::app::{Apps, Credentials};
 #[cfg(unix)]
 pub use self::shell::{BackupRequest, socket_in};
 pub use self::shell::{
-    InspectorOptions, Network, NotANetwork, RunningService, ServiceError, ServiceOptions, StorageChoice, TlsError,
-    TlsFiles,
+    InspectorOptions, Network, NotANetwork, RunningService, ServiceError, ServiceOptions,
+    StorageChoice, TlsError, TlsFiles,
 };
 
 /// Starts services.

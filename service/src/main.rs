@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::Parser as _;
 use sampan_service::core::app::Secret;
 use sampan_service::{
-    InspectorOptions, RunningService, Service, ServiceError, ServiceOptions, StorageChoice, TlsFiles,
+    InspectorOptions, RunningService, Service, ServiceError, ServiceOptions, StorageChoice,
+    TlsFiles,
 };
 
 use self::program::apps::AppSources;

@@ -347,7 +347,9 @@ impl<S: Storage> Core<S> {
             };
             let decision = self.refuse_send(now, body, &refusal)?;
             let connection = caller.session.connection;
-            return self.carry_out(now, connection, envelope, decision, effects).await;
+            return self
+                .carry_out(now, connection, envelope, decision, effects)
+                .await;
         }
         let decision = match command {
             Command::Conv { op: Op::Query, .. } | Command::Read(_) | Command::Logs(_) => {

@@ -26,9 +26,12 @@ impl<S: Storage> Core<S> {
         };
         let (rates, own) = (&app.settings.rates, &caller.app);
         let client = Some(caller.client());
-        self.pace.count(rates, (own, client), counted, now.elapsed)?;
+        self.pace
+            .count(rates, (own, client), counted, now.elapsed)?;
         match counted {
-            Counted::Send => self.pace.count(rates, (own, None), Counted::AppSend, now.elapsed),
+            Counted::Send => self
+                .pace
+                .count(rates, (own, None), Counted::AppSend, now.elapsed),
             _ => Ok(()),
         }
     }

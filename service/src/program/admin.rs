@@ -81,7 +81,12 @@ impl<'a> Asked<'a> {
         loop {
             let path = format!("/1.2/rtm/sessions?limit=1000{client}{cursor}");
             let page = self.ask("GET", &path, &Value::Null)?;
-            for session in page.get("results").and_then(Value::as_array).into_iter().flatten() {
+            for session in page
+                .get("results")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
                 count += 1;
                 // Who reads may have read enough.
                 let _ = writeln!(std::io::stdout(), "{session}");

@@ -276,11 +276,21 @@ pub(crate) struct Serve {
 
     /// Address and port of a page that shows the service at work; off without it. It wants
     /// SAMPAN_INSPECTOR_TOKEN.
-    #[arg(long, env = "SAMPAN_INSPECTOR", value_name = "ADDR:PORT", requires = "inspector_token")]
+    #[arg(
+        long,
+        env = "SAMPAN_INSPECTOR",
+        value_name = "ADDR:PORT",
+        requires = "inspector_token"
+    )]
     pub(crate) inspector: Option<SocketAddr>,
 
     /// The token of the page, of 16 characters at least. It opens everything that is kept.
-    #[arg(long, env = "SAMPAN_INSPECTOR_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "SAMPAN_INSPECTOR_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
     // Read later: a complaint of the flags themselves would repeat it.
     pub(crate) inspector_token: Option<String>,
 

@@ -78,8 +78,12 @@ mod tests {
         assert!(!addresses.admits(one, now + MINUTE / 2));
         assert!(addresses.admits(other, now));
         assert!(addresses.admits(one, now + MINUTE));
-        let near: [IpAddr; 3] = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(|it| it.parse().unwrap());
-        assert_eq!(near.map(|it| addresses.admits(it, now)), [true, true, false]);
+        let near: [IpAddr; 3] =
+            ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(|it| it.parse().unwrap());
+        assert_eq!(
+            near.map(|it| addresses.admits(it, now)),
+            [true, true, false]
+        );
     }
 
     #[tokio::test(start_paused = true)]

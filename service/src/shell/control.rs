@@ -72,7 +72,9 @@ pub(super) async fn serve(
         .route("/backup", post(backup))
         .with_state(Arc::clone(&shared));
     // What an app's own servers ask is answered here too, with the same keys.
-    let router = http::router(shared).layer(MockConnectInfo(peer)).merge(tools);
+    let router = http::router(shared)
+        .layer(MockConnectInfo(peer))
+        .merge(tools);
     let served = axum::serve(listener, router).with_graceful_shutdown(async move {
         // An error means that the service is gone: that too asks to stop.
         let _ = stopped.wait_for(|stopped| *stopped).await;

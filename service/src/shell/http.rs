@@ -38,7 +38,6 @@ use crate::core::access::Operation;
 use crate::core::app::Apps;
 use crate::core::{ConnectionId, Dialect, Input, RestAnswer, RestCall, RestRequest, Ticket};
 
-
 /// The content type of every answer.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 

@@ -97,7 +97,10 @@ async fn page() -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -107,9 +110,14 @@ async fn page() -> Response {
 /// The digest of the page's one element of this name, as a content security policy names it.
 fn hash_of(element: &str) -> String {
     let (open, close) = (format!("<{element}>"), format!("</{element}>"));
-    let inside = PAGE.split_once(&open).and_then(|(_, rest)| rest.split_once(&close));
+    let inside = PAGE
+        .split_once(&open)
+        .and_then(|(_, rest)| rest.split_once(&close));
     let (inside, _) = inside.unwrap_or_default();
-    format!("sha256-{}", STANDARD.encode(Sha256::digest(inside.as_bytes())))
+    format!(
+        "sha256-{}",
+        STANDARD.encode(Sha256::digest(inside.as_bytes()))
+    )
 }
 
 /// Lets through who shows the token.

@@ -58,5 +58,7 @@ mod turns;
 pub use self::control::{BackupRequest, socket_in};
 pub use self::proxy::{Network, NotANetwork};
 pub(crate) use self::service::start;
-pub use self::service::{InspectorOptions, RunningService, ServiceError, ServiceOptions, StorageChoice};
+pub use self::service::{
+    InspectorOptions, RunningService, ServiceError, ServiceOptions, StorageChoice,
+};
 pub use self::tls::{TlsError, TlsFiles};

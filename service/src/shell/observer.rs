@@ -276,7 +276,10 @@ fn handled_event(heard: &Heard) -> Option<Event> {
         client: said.client.clone(),
         connection: Some(heard.connection.0),
         conversation: said.conversation.clone(),
-        details: Some(format!("{} bytes to {} sessions", said.bytes, said.sessions)),
+        details: Some(format!(
+            "{} bytes to {} sessions",
+            said.bytes, said.sessions
+        )),
         text: said.text.clone(),
         ..Event::default()
     })

@@ -16,8 +16,8 @@ use super::clock::{Clock, SystemEntropy};
 #[cfg(unix)]
 use super::control;
 use super::fanout::LocalFanOut;
-use super::hooks::HookCaller;
 use super::feed::Feed;
+use super::hooks::HookCaller;
 use super::http::{self, Shared};
 use super::inspector;
 use super::listener::{PatientListener, Peer};

@@ -168,9 +168,7 @@ impl RedbMap {
 
 /// Opens a database over a file of a test's own.
 #[cfg(test)]
-pub(super) fn open_backend(
-    file: impl ::redb::StorageBackend,
-) -> Result<RedbStorage, StorageError> {
+pub(super) fn open_backend(file: impl ::redb::StorageBackend) -> Result<RedbStorage, StorageError> {
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(file)?;

@@ -69,7 +69,10 @@ async fn an_operator_lists_bars_and_erases_clients_from_the_command_line() {
     };
     assert_eq!(error.code, 4106);
     let erased = done(data, &["erase", "Tom"]);
-    assert!(erased.contains(r#""messages":2"#) && erased.contains(r#""memberships":1"#), "{erased}");
+    assert!(
+        erased.contains(r#""messages":2"#) && erased.contains(r#""memberships":1"#),
+        "{erased}"
+    );
     done(data, &["unbar", "Tom"]);
     tom.sign_in(SessionCommand::default()).await;
     done(data, &["delete-conversation", &cid]);
@@ -94,10 +97,19 @@ async fn an_address_that_asks_too_often_is_refused_and_one_behind_a_proxy_counts
         assert_eq!(get(service.addr(), path).await.status, expected);
     }
     let refused = get(service.addr(), path).await;
-    assert!(refused.head.to_lowercase().contains("retry-after: 60"), "{}", refused.head);
+    assert!(
+        refused.head.to_lowercase().contains("retry-after: 60"),
+        "{}",
+        refused.head
+    );
     assert!(refused.body.contains(r#""code":429"#), "{}", refused.body);
     let headers = "X-Forwarded-For: 1.2.3.4\r\n";
-    assert_eq!(request(service.addr(), "GET", path, headers, "").await.status, 200);
+    assert_eq!(
+        request(service.addr(), "GET", path, headers, "")
+            .await
+            .status,
+        200
+    );
     assert_eq!(get(service.addr(), "/health").await.status, 200);
     service.stop().await;
 }

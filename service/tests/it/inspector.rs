@@ -44,17 +44,30 @@ async fn ask(page: SocketAddr, path: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_the_empty_page_is_shown_without_the_token() {
     let (service, page) = service_with_page().await;
-    let paths = ["/state", "/sessions?app=myApp", "/conversations?app=myApp", "/messages", "/events"];
+    let paths = [
+        "/state",
+        "/sessions?app=myApp",
+        "/conversations?app=myApp",
+        "/messages",
+        "/events",
+    ];
     for path in paths {
         assert_eq!(get(page, path).await.status, 401, "{path}");
         let wrong = "Authorization: Bearer a-token-of-the-inspectoR\r\n";
-        assert_eq!(request(page, "GET", path, wrong, "").await.status, 401, "{path}");
+        assert_eq!(
+            request(page, "GET", path, wrong, "").await.status,
+            401,
+            "{path}"
+        );
     }
     let shown = get(page, "/").await;
     assert_eq!(shown.status, 200);
     let head = shown.head.to_lowercase();
     assert!(head.contains("content-security-policy: default-src 'none'; script-src 'sha256-"));
-    assert!(!head.contains("unsafe") && head.contains("frame-ancestors 'none'"), "{head}");
+    assert!(
+        !head.contains("unsafe") && head.contains("frame-ancestors 'none'"),
+        "{head}"
+    );
     assert!(!shown.body.contains("myApp"), "the page has data in it");
     service.stop().await;
 }
@@ -65,7 +78,9 @@ async fn what_happens_is_told_in_order_and_texts_to_those_only_who_ask_for_them(
     let mut tom = Client::open(&service, "Tom").await;
     let cid = tom.start(&["Tom", "Jerry"]).await;
     tom.say(&cid, "xylophone").await;
-    let code = tom.refused(Command::direct(said("nowhere", "quokka"))).await;
+    let code = tom
+        .refused(Command::direct(said("nowhere", "quokka")))
+        .await;
     tom.drain().await;
     let told = ask(page, "/events?after=0").await;
     let whats: Vec<&str> = told["events"]
@@ -77,7 +92,10 @@ async fn what_happens_is_told_in_order_and_texts_to_those_only_who_ask_for_them(
     assert_eq!(whats, ["session opened", "message", "refused"], "{told}");
     assert!(!told.to_string().contains("xylophone"), "{told}");
     let message = &told["events"][1];
-    assert_eq!((&message["client"], &message["conversation"]), (&"Tom".into(), &cid.clone().into()));
+    assert_eq!(
+        (&message["client"], &message["conversation"]),
+        (&"Tom".into(), &cid.clone().into())
+    );
     assert_eq!(message["details"], "9 bytes to 0 sessions");
     assert_eq!(told["events"][2]["details"], format!("direct with {code}"));
     let texts = ask(page, "/events?after=1&texts=1").await;
@@ -98,7 +116,12 @@ async fn what_happens_is_told_in_order_and_texts_to_those_only_who_ask_for_them(
     let messages = ask(page, &path).await;
     assert_eq!(messages[1]["bytes"], 9, "{messages}");
     assert!(!messages.to_string().contains("xylophone"), "{messages}");
-    assert!(ask(page, &format!("{path}&texts=1")).await.to_string().contains("xylophone"));
+    assert!(
+        ask(page, &format!("{path}&texts=1"))
+            .await
+            .to_string()
+            .contains("xylophone")
+    );
     service.stop().await;
 }
 
@@ -106,7 +129,12 @@ async fn what_happens_is_told_in_order_and_texts_to_those_only_who_ask_for_them(
 async fn browse(profile: &Path, page: SocketAddr, what: &str) -> Vec<u8> {
     let mut browser = tokio::process::Command::new(CHROMIUM);
     browser
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+        ])
         .args(["--window-size=1280,900", "--virtual-time-budget=4000", what])
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(format!("http://{page}/#{TOKEN}"))
@@ -118,14 +146,21 @@ async fn browse(profile: &Path, page: SocketAddr, what: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_the_page_live_and_takes_no_text_for_html() {
-    if Process::new(CHROMIUM).arg("--version").stdout(Stdio::null()).status().is_err() {
+    if Process::new(CHROMIUM)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_err()
+    {
         println!("SKIPPED: there is no {CHROMIUM}: apt-get install chromium");
         return;
     }
     let (service, page) = service_with_page().await;
     let mut tom = Client::open(&service, "Tom").await;
     let _jerry = Client::open(&service, "<img src=x onerror=document.title='broken'>").await;
-    let cid = tom.start_named(&["Tom", "Jerry"], "tea & <b>cake</b>").await;
+    let cid = tom
+        .start_named(&["Tom", "Jerry"], "tea & <b>cake</b>")
+        .await;
     tom.say(&cid, "xylophone").await;
     let folder = tempfile::tempdir().unwrap();
     let dom = browse(folder.path(), page, "--dump-dom").await;
@@ -142,9 +177,17 @@ async fn a_browser_shows_the_page_live_and_takes_no_text_for_html() {
         assert!(dom.contains(shown), "{shown} is not shown:\n{dom}");
     }
     assert!(!dom.contains("<title>broken"), "a name ran as a script");
-    assert!(!dom.contains("xylophone"), "a text is shown that nobody asked for");
+    assert!(
+        !dom.contains("xylophone"),
+        "a text is shown that nobody asked for"
+    );
     let picture = folder.path().join("inspector.png");
-    browse(folder.path(), page, &format!("--screenshot={}", picture.display())).await;
+    browse(
+        folder.path(),
+        page,
+        &format!("--screenshot={}", picture.display()),
+    )
+    .await;
     let picture_bytes = std::fs::read(&picture).unwrap();
     assert!(picture_bytes.starts_with(b"\x89PNG") && picture_bytes.len() > 10_000);
     if let Ok(kept) = std::env::var("SAMPAN_SCREENSHOTS") {

@@ -86,7 +86,10 @@ fn the_preset_has_the_rates_of_the_hosted_service() {
     };
     assert_eq!(refused(&|| Command::direct(direct.clone())), (60, 4116));
     assert_eq!(refused(&|| Command::logs(logs.clone())), (120, 4318));
-    assert_eq!(refused(&|| Command::conv(Op::Count, about(&cid, &[]))), (29, 4318));
+    assert_eq!(
+        refused(&|| Command::conv(Op::Count, about(&cid, &[]))),
+        (29, 4318)
+    );
     // A heartbeat is not counted.
     assert_eq!(world.ask(1, Command::Echo), Command::Echo);
 }
@@ -97,7 +100,10 @@ fn who_is_barred_hears_it_and_is_kept_out_until_the_time_ends_or_the_operator_le
     world.open(1, "Tom", OfflineMode::Unread);
     let until = i64::try_from((world.at + Duration::from_secs(100)).as_millis()).unwrap();
     let bar = request(ServerCall::Bar).of("Tom");
-    assert_eq!(world.done(bar.body(json!({ "until": until })))["sessions"], 1);
+    assert_eq!(
+        world.done(bar.body(json!({ "until": until })))["sessions"],
+        1
+    );
     let told = world.sent.last().map(|(_, it)| it.command.clone());
     assert!(
         matches!(&told, Some(Command::Session { op: Op::Closed, body }) if body.code == Some(4115)),
@@ -119,7 +125,9 @@ fn who_is_barred_hears_it_and_is_kept_out_until_the_time_ends_or_the_operator_le
         until: None,
     });
     assert_eq!(world.opening(7, "Tom"), Some(4106));
-    let past = request(ServerCall::Bar).of("Tom").body(json!({ "until": 5 }));
+    let past = request(ServerCall::Bar)
+        .of("Tom")
+        .body(json!({ "until": 5 }));
     assert_eq!(world.refused(past), 1);
 }
 
@@ -164,7 +172,11 @@ fn an_erased_client_leaves_nothing_and_others_keep_what_is_theirs() {
     let pair = world.start(2, unique.clone());
     let long = world.start(2, with_members(&["Tom", "Jerry"]));
     for number in 0..1200 {
-        let (connection, text) = if number % 3 == 0 { (2, "mine") } else { (1, "yours") };
+        let (connection, text) = if number % 3 == 0 {
+            (2, "mine")
+        } else {
+            (1, "yours")
+        };
         assert_eq!(world.say_text(connection, &long, text), None);
     }
     assert_eq!(world.say_text(1, &pair, "yours"), None);
@@ -188,7 +200,10 @@ fn an_erased_client_leaves_nothing_and_others_keep_what_is_theirs() {
     assert!(calls > 1, "so many messages are no part");
     assert_eq!(sum, [801, 2, 1]);
     let history = world.history(2, &long);
-    assert!(!history.is_empty() && history.iter().all(|text| text == "mine"), "{history:?}");
+    assert!(
+        !history.is_empty() && history.iter().all(|text| text == "mine"),
+        "{history:?}"
+    );
     assert!(world.history(2, &pair).is_empty());
     // Nobody finds the pair of two by its members any more.
     world.open(3, "Tom", OfflineMode::Unread);

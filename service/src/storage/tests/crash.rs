@@ -70,7 +70,10 @@ impl StorageBackend for Recorded {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.0.lock().unwrap().take_step(Step::Write(offset, data.to_vec()));
+        self.0
+            .lock()
+            .unwrap()
+            .take_step(Step::Write(offset, data.to_vec()));
         Ok(())
     }
 }
@@ -86,9 +89,14 @@ fn open(bytes: Vec<u8>) -> (RedbStorage, Recorded) {
 /// The files that a crash after so many steps may leave: all that was written before the last flush, and of
 /// what came after it everything, nothing, or some, as dice decide.
 fn left_after(before: &[u8], steps: &[Step], dice: &mut u64) -> Vec<Vec<u8>> {
-    let flushed = steps.iter().rposition(|step| matches!(step, Step::Sync)).map_or(0, |at| at + 1);
+    let flushed = steps
+        .iter()
+        .rposition(|step| matches!(step, Step::Sync))
+        .map_or(0, |at| at + 1);
     let mut base = before.to_vec();
-    steps[..flushed].iter().for_each(|step| Disk::carry_out(&mut base, step));
+    steps[..flushed]
+        .iter()
+        .for_each(|step| Disk::carry_out(&mut base, step));
     let mut files = Vec::new();
     for share in [0, 1, 2, 3] {
         let mut bytes = base.clone();
@@ -118,7 +126,9 @@ fn a_crash_at_any_point_of_a_commit_leaves_the_state_before_it_or_after_it() {
             Write::PutConversation(app(), conversation(0, None)),
             Write::PutMember(app(), cid(0), member(1, 5)),
         ],
-        (0..40).map(|n| Write::PutMessage(app(), cid(0), message(i64::from(n), n, Some(9)))).collect(),
+        (0..40)
+            .map(|n| Write::PutMessage(app(), cid(0), message(i64::from(n), n, Some(9))))
+            .collect(),
         vec![Write::PutConversation(app(), conversation(1, Some(3)))],
         vec![Write::DropConversation(app(), cid(0))],
     ];

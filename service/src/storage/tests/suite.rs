@@ -41,7 +41,9 @@ impl Backend for InMemory {
     type Store = MemoryStorage;
 
     fn open(&mut self) -> MemoryStorage {
-        self.0.take().unwrap_or_else(|| MemoryStorage::empty().unwrap())
+        self.0
+            .take()
+            .unwrap_or_else(|| MemoryStorage::empty().unwrap())
     }
 
     fn crash(&mut self, mut store: MemoryStorage) {
@@ -81,7 +83,10 @@ fn put(time: i64, n: u8) -> Write {
 
 fn ids(storage: &impl Storage, span: &Span, order: Order, limit: usize) -> Vec<String> {
     let found = now(storage.messages(&app(), &cid(0), span, order, limit)).unwrap();
-    found.into_iter().map(|it| it.id.as_str().to_owned()).collect()
+    found
+        .into_iter()
+        .map(|it| it.id.as_str().to_owned())
+        .collect()
 }
 
 fn messages_come_in_the_order_of_time_and_id_however_they_were_written(mut backend: impl Backend) {
@@ -161,7 +166,11 @@ fn a_batch_is_seen_at_once_and_kept_as_a_whole_or_not_at_all(mut backend: impl B
     now(storage.commit()).unwrap();
     assert!(!storage.has_changes());
     storage.rollback();
-    assert_eq!(picture(&storage), after, "what is committed is not rolled back");
+    assert_eq!(
+        picture(&storage),
+        after,
+        "what is committed is not rolled back"
+    );
 }
 
 fn what_was_committed_outlives_a_crash_and_what_was_applied_does_not(mut backend: impl Backend) {
@@ -230,14 +239,23 @@ fn a_snapshot_stays_as_it_was(mut backend: impl Backend) {
     now(storage.apply(vec![put(1, 1)])).unwrap();
     now(storage.commit()).unwrap();
     let snapshot = storage.snapshot().unwrap();
-    now(storage.apply(vec![put(2, 2), Write::DropMessage(app(), cid(0), message(1, 1, None).place())]))
-        .unwrap();
+    now(storage.apply(vec![
+        put(2, 2),
+        Write::DropMessage(app(), cid(0), message(1, 1, None).place()),
+    ]))
+    .unwrap();
     now(storage.commit()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy");
     snapshot.write_to(&copy).unwrap();
     Backup::check(&copy).unwrap();
     let copied = RedbStorage::open_folder(&copy).unwrap();
-    assert_eq!(ids(&copied, &Span::default(), Order::OldestFirst, 9), ["m1"]);
-    assert_eq!(ids(&storage, &Span::default(), Order::OldestFirst, 9), ["m2"]);
+    assert_eq!(
+        ids(&copied, &Span::default(), Order::OldestFirst, 9),
+        ["m1"]
+    );
+    assert_eq!(
+        ids(&storage, &Span::default(), Order::OldestFirst, 9),
+        ["m2"]
+    );
 }

@@ -50,7 +50,8 @@ impl<S: Storage> Core<S> {
         if operation == Operation::SendAsClient {
             let rates = self.settings_of(app).rates;
             let elapsed = now.elapsed;
-            self.pace.count(&rates, (app, None), Counted::ServerSend, elapsed)?;
+            self.pace
+                .count(&rates, (app, None), Counted::ServerSend, elapsed)?;
         }
         let body = self.serve_call(now, app, request, effects).await?;
         Ok(RestAnswer::ok(body))

@@ -9,9 +9,7 @@ use crate::core::exchange::input::Effect;
 use crate::core::exchange::refusal::Failure;
 use crate::core::exchange::server_call::ServerRequest;
 use crate::core::machine::Core;
-use crate::storage::{
-    Ban, Conversation, Edge, Order, Place, Revocation, Span, Storage, Write,
-};
+use crate::storage::{Ban, Conversation, Edge, Order, Place, Revocation, Span, Storage, Write};
 
 /// Sessions on a page.
 const SESSIONS: usize = 100;
@@ -147,11 +145,15 @@ impl<S: Storage> Core<S> {
         let client = request.client_in_path("id")?;
         let cursor = match request.query.get("cursor") {
             None => None,
-            Some(text) => Some(Cursor::parse(text).ok_or_else(|| bad("the cursor is none of ours"))?),
+            Some(text) => {
+                Some(Cursor::parse(text).ok_or_else(|| bad("the cursor is none of ours"))?)
+            }
         };
         let mut sessions = 0;
         if cursor.is_none() {
-            sessions = self.revoke(now, app, Some(&client), None, None, effects).await?;
+            sessions = self
+                .revoke(now, app, Some(&client), None, None, effects)
+                .await?;
             let (app, client) = (app.clone(), client.clone());
             let notifications = Write::DropNotifications(app.clone(), client.clone(), FOR_EVER);
             let known = Write::DropClient(app, client);
@@ -180,31 +182,54 @@ impl<S: Storage> Core<S> {
     ) -> Result<Option<Cursor>, Failure> {
         let mut left = MESSAGES_A_CALL;
         let mut after = None;
-        if let Some(Cursor { conversation, place }) = cursor {
+        if let Some(Cursor {
+            conversation,
+            place,
+        }) = cursor
+        {
             if place.is_some() {
                 let found = self.storage.conversation(app, &conversation).await?;
                 if let Some(found) = found
-                    && let Some(place) = self.erase_in(app, client, &found, place, &mut left, erased).await?
+                    && let Some(place) = self
+                        .erase_in(app, client, &found, place, &mut left, erased)
+                        .await?
                 {
-                    return Ok(Some(Cursor { conversation, place: Some(place) }));
+                    return Ok(Some(Cursor {
+                        conversation,
+                        place: Some(place),
+                    }));
                 }
             }
             after = Some(conversation);
         }
-        let some = self.storage.conversations(app, after.as_ref(), CONVERSATIONS_A_CALL).await?;
+        let some = self
+            .storage
+            .conversations(app, after.as_ref(), CONVERSATIONS_A_CALL)
+            .await?;
         let is_last = some.len() < CONVERSATIONS_A_CALL;
         for conversation in some {
             if left == 0 {
-                return Ok(after.map(|conversation| Cursor { conversation, place: None }));
+                return Ok(after.map(|conversation| Cursor {
+                    conversation,
+                    place: None,
+                }));
             }
-            let stopped = self.erase_in(app, client, &conversation, None, &mut left, erased).await?;
+            let stopped = self
+                .erase_in(app, client, &conversation, None, &mut left, erased)
+                .await?;
             after = Some(conversation.id.clone());
             if stopped.is_some() {
-                return Ok(Some(Cursor { conversation: conversation.id, place: stopped }));
+                return Ok(Some(Cursor {
+                    conversation: conversation.id,
+                    place: stopped,
+                }));
             }
         }
         let more = after.filter(|_| !is_last);
-        Ok(more.map(|conversation| Cursor { conversation, place: None }))
+        Ok(more.map(|conversation| Cursor {
+            conversation,
+            place: None,
+        }))
     }
 
     /// Goes on in one conversation; answers where it stopped, if that was not at its end.
@@ -219,7 +244,8 @@ impl<S: Storage> Core<S> {
     ) -> Result<Option<Place>, Failure> {
         let id = &conversation.id;
         if from.is_none() {
-            self.erase_membership(app, client, conversation, erased).await?;
+            self.erase_membership(app, client, conversation, erased)
+                .await?;
         }
         let older = from.map(|place| Edge {
             at: place.sent_at,
@@ -229,7 +255,10 @@ impl<S: Storage> Core<S> {
         let span = Span { older, newer: None };
         // One row more than may be looked at tells whether the conversation ends there.
         let limit = *left + 1;
-        let mut rows = self.storage.messages(app, id, &span, Order::OldestFirst, limit).await?;
+        let mut rows = self
+            .storage
+            .messages(app, id, &span, Order::OldestFirst, limit)
+            .await?;
         let is_cut = rows.len() > *left;
         rows.truncate(*left);
         *left -= rows.len();
