@@ -1,4 +1,4 @@
-//! What an app configures: addresses, limits and time-outs, each with its unit and default.
+//! The configuration of an engine: addresses, limits and time-outs, each with its unit and default.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Why a call failed, sorted by what an app can do about it.
+//! Failures of calls, sorted by the remedy that an app has.
 
 use std::{fmt, io};
 

@@ -8,13 +8,13 @@
 //! | floor | what it holds |
 //! |---|---|
 //! | [`model`] | what we talk about: ids, times, conversations, messages, receipts, events |
-//! | [`store`] | what is on disk: records, atomic commits, the outbox and its journal, repair |
-//! | [`views`] | what an app watches: windows over the store, and what changed in them |
-//! | [`wire`] | what is on the wire: protobuf frames and JSON payloads |
+//! | [`store`] | the data on disk: records, atomic commits, the outbox and its journal, repair |
+//! | [`views`] | live views for an app: windows over the store, and their differences |
+//! | [`wire`] | protobuf frames and JSON payloads |
 //! | [`sync`] | decides, purely: the machines of the connection and of each client |
 //! | [`net`] | moves bytes: the WebSocket and the HTTP requests |
 //! | `runtime` | the one loop: commit, then send, then tell; the only clock |
-//! | `api` | what an app may call: [`Engine`], [`Client`], [`Conversation`] |
+//! | `api` | the calls of an app: [`Engine`], [`Client`], [`Conversation`] |
 
 uniffi::setup_scaffolding!();
 

@@ -15,7 +15,7 @@
 //! a person can read, or written by hand as a test. [`Mutation`]s are planted faults that prove that
 //! the checks notice.
 //!
-//! What is modelled and what is not stands in `docs/proof.md`.
+//! `docs/proof.md` lists the modelled parts and the parts that are not modelled.
 //!
 //! ```
 //! use sampan_sim::{Plan, Telling, run};

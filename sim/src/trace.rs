@@ -1,4 +1,4 @@
-//! What happened, as a hash that any run has and as lines that a reader asked for.
+//! The trace of a run: a hash that every run has, and lines that a reader asked for.
 
 use std::fmt;
 use std::time::Duration;

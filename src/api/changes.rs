@@ -1,4 +1,4 @@
-//! What changes a conversation: its name and attributes, whether it is muted, who is in it.
+//! Calls that change a conversation: its name and attributes, its muting, its members.
 
 use crate::SampanError;
 use crate::model::{ClientId, Json};

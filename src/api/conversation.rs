@@ -1,4 +1,4 @@
-//! A conversation: what is known about it, its timeline, and what is sent to it.
+//! A conversation: its properties, its timeline, and sending to it.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

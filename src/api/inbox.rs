@@ -1,4 +1,4 @@
-//! What an extension of the app calls: it leaves work for the engine and opens nothing.
+//! [`ExtensionInbox`]: an extension of the app leaves work for the engine and opens no store.
 
 use std::path::PathBuf;
 use std::sync::Arc;

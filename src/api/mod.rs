@@ -1,4 +1,4 @@
-//! The roof: what an app may call, in Rust and, through UniFFI, in Swift, Kotlin and Python.
+//! The roof: the calls of an app, in Rust and, through UniFFI, in Swift, Kotlin and Python.
 //!
 //! ```text
 //!   Engine ── client(id) ──▶ Client ── conversation(id) ──▶ Conversation
@@ -16,7 +16,7 @@
 //! | `outbox_list.rs` | [`OutboxList`]: all that is unsent, live |
 //! | `event_feed.rs` | [`EventFeed`]: every event, numbered |
 //! | `timeline.rs` | [`Timeline`]: a live window over a conversation |
-//! | `inbox.rs` | [`ExtensionInbox`]: what an extension of the app leaves |
+//! | `inbox.rs` | [`ExtensionInbox`]: an extension of the app leaves work in it |
 //! | `legacy.rs` | [`Client::import_legacy`]: the caches of older SDKs; with the feature `import-legacy` |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`EventSubscription`] |
 //! | `open_report.rs` | [`OpenReport`]: what opening a store found |

@@ -1,4 +1,4 @@
-//! What an app implements: observers and signers; and the handle that ends an observation.
+//! The traits that an app implements, observers and signers, and the handle that ends an observation.
 
 use std::sync::Arc;
 

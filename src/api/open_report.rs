@@ -1,4 +1,4 @@
-//! What opening a client's store found, as an app needs it.
+//! The findings of opening a client's store, as an app needs them.
 
 use crate::store;
 

@@ -1,4 +1,4 @@
-//! What a read answers: pages of conversations and of a conversation's timeline.
+//! Pages of conversations, and pages of a conversation's timeline.
 
 use crate::model::{ConversationInfo, Message, MessageId, OutboxEntryId, Timestamp};
 use crate::store::{Gap, ListCursor, Page, Place, Position, TimelineItem as StoredItem};

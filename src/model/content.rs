@@ -1,4 +1,4 @@
-//! What a message says: the kinds of content and their parts.
+//! The content of a message: its kinds and their parts.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A conversation: where messages go, and what is known about it.
+//! A conversation, the place where messages go, and its properties.
 
 use super::{ClientId, ConversationId, Json, Message, Timestamp, Unread};
 

@@ -1,4 +1,4 @@
-//! What an observer can be told.
+//! Events: everything that an observer can be told.
 
 use super::{
     ClientId, ConnectionFailure, ConnectionState, ConversationId, ConversationInfo, LocalId,

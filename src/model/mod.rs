@@ -15,11 +15,11 @@
 //! | `message.rs`, `content.rs` | messages, what they say, how far they got |
 //! | `receipt.rs` | delivery and read marks, unread counts |
 //! | `refusal.rs` | why the service said no |
-//! | `operation.rs` | what the app's own server allows by signing it |
-//! | `outgoing.rs` | what an app asks to make and to send |
+//! | `operation.rs` | operations that the app's own server allows by signing them |
+//! | `outgoing.rs` | conversations to make, and messages to send |
 //! | `outbox.rs` | unsent work, as an app sees it |
 //! | `session.rs` | the states of connection and session |
-//! | `event.rs` | what an observer can be told |
+//! | `event.rs` | events for observers |
 
 mod content;
 mod conversation;

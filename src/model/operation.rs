@@ -1,4 +1,4 @@
-//! What an app's own server allows by signing it.
+//! Operations that an app's own server allows by signing them.
 
 use std::fmt;
 

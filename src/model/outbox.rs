@@ -1,4 +1,4 @@
-//! The outbox as an app sees it: what is not acknowledged yet.
+//! The outbox as an app sees it: work that the service has not acknowledged.
 
 use super::{ConversationId, LocalId, Refusal, SendFailure, Timestamp};
 

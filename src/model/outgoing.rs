@@ -1,4 +1,4 @@
-//! What an app asks for: a conversation to make, a message to send.
+//! Requests of an app: a conversation to make, a message to send.
 
 use std::time::Duration;
 

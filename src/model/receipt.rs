@@ -1,4 +1,4 @@
-//! How far messages were delivered and read, and what is unread.
+//! Receipts, read marks, and unread counts.
 
 use super::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Why the service said no, sorted by what an app shows.
+//! Refusals of the service, sorted by the text that an app shows.
 
 /// Why the service said no, sorted by what an app shows. Its own number stands beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]

@@ -1,4 +1,4 @@
-//! What is to be done once a client's commit has succeeded or failed.
+//! [`AfterCommit`]: answers, frames and events that are due once a client's commit succeeded or failed.
 
 use super::marks::Touched;
 use crate::SampanError;

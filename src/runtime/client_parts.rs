@@ -1,4 +1,4 @@
-//! A client as the API holds it, and what the engine keeps of a client beside its store.
+//! [`ClientCore`], a client as the API holds it, and [`ClientParts`], a client without its store.
 
 use std::sync::{Arc, Mutex};
 

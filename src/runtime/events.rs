@@ -1,4 +1,4 @@
-//! What the store says changed, as what observers are told.
+//! Changes of the store, as events for observers.
 
 use crate::model::{ClientId, CommitSeq, Event};
 use crate::store::StoreChange;

@@ -1,4 +1,4 @@
-//! What other processes of the app left for a client: fetched, enqueued, then removed.
+//! The extension inbox of a client: its files are read, enqueued, then removed.
 //!
 //! Nothing looks at the folder by itself while the engine runs: it is read when the client opens,
 //! when the app is back from the background, when the store takes writes again, and when the app

@@ -1,4 +1,4 @@
-//! What drives a list of conversations: it is read when somebody asks.
+//! Drives a list of conversations: the list is read when the app asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What the loop is asked by the API, and the handle by which it is asked.
+//! [`Command`]: a command of the API to the loop; and [`Mailbox`], the handle that sends it.
 
 use std::sync::Arc;
 

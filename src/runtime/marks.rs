@@ -1,7 +1,7 @@
-//! What those wait for who watch a store: a flag that each commit raises.
+//! [`Marks`]: flags that each commit raises, for those who watch a store.
 //!
 //! A commit costs the loop a flag for each conversation in it that somebody watches, however slow they
-//! are. Whoever is woken reads the store again.
+//! are. A watcher that is woken reads the store again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

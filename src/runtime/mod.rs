@@ -13,24 +13,24 @@
 //! | `board.rs` | the state of the engine and of each client that anybody may read |
 //! | `callers.rs` | the threads that wake callers and ask signers: app code runs there |
 //! | `clients.rs` | where each client stands: being opened, open, being closed |
-//! | `client_parts.rs` | a client as the API holds it, and what the engine keeps of it beside its store |
+//! | `client_parts.rs` | a client as the API holds it, and a client without its store |
 //! | `driver.rs` | the engine's thread: waits, and hands each input to the turn loop |
 //! | `outward.rs` | whom the loop tells |
 //! | `turn_loop.rs` | the loop's work: drain, commit, send, tell; the simulator drives it too |
 //! | `client_loop.rs` | one client's machine and store in the loop; what follows from a failed commit |
-//! | `after_commit.rs` | what is to be done once a client's commit has succeeded or failed |
+//! | `after_commit.rs` | answers, frames and events that are due after a client's commit |
 //! | `attach.rs` | a client on its way into the loop and out of it |
 //! | `ports.rs` | the world around the turn loop, as a trait |
 //! | `engine_ports.rs` | the engine's ports: clock, sockets, signers, writers |
 //! | `store_handle.rs` | the way to a client's store: readers read, the loop opens and shuts |
 //! | `background.rs` | clients whose stores are shut while the app is in the background |
-//! | `sockets.rs` | what the link asks of the network |
+//! | `sockets.rs` | the link's effects on the network |
 //! | `inbox.rs` | what other processes of the app left |
 //! | `publish.rs` | events to subscribers |
-//! | `events.rs` | what the store says changed, as events |
+//! | `events.rs` | changes of the store, as events |
 //! | `client_state.rs` | how a client is, in one value |
 //! | `online.rs` | whether the app wants a client to be online |
-//! | `progress.rs` | what is told of a catch-up |
+//! | `progress.rs` | how far a catch-up is, told a few times a second |
 //! | `live.rs` | what views that somebody watches have in common |
 //! | `timeline.rs`, `list.rs` | what drives a timeline, and a list of conversations |
 //! | `outbox.rs` | what drives a list of unsent work |

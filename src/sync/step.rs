@@ -1,4 +1,4 @@
-//! What a client's machine is told, and what it answers: a step.
+//! The inputs of a client's machine, and its answer to each: a [`Step`].
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is on the wire: protobuf frames and JSON payloads, to and from plain data.
+//! The wire: protobuf frames and JSON payloads, to and from plain data.
 //!
 //! ```text
 //!   WebSocket message ─ Frame ─▶ Envelope { serial, peer, … , Command } ─ convert ─▶ model
@@ -22,7 +22,7 @@
 //! | [`iso`], [`json`] | dates as text; JSON within a budget |
 //! | [`error`] | why something could not be read |
 //!
-//! What a caller can rely on:
+//! A caller can rely on these rules:
 //!
 //! - Reading is total. Any bytes and any text are a value or a [`WireError`]; nothing panics, and
 //!   what is allocated is bounded by the limits of [`frame`], [`FIELDS_MAX`] and

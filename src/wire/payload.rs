@@ -1,4 +1,4 @@
-//! What a message carries on the wire, in the four forms that commands have for it.
+//! The payload of a message, in the four forms that commands have for it.
 
 use std::fmt;
 

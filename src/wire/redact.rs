@@ -1,4 +1,4 @@
-//! What a command shows in logs and in failing tests: ids, times and numbers, and never the words
+//! The debug form of commands, for logs and failing tests: ids, times and numbers, and never the words
 //! of users, tokens, signatures, push tokens or custom attributes.
 //!
 //! A message that carries such a secret has its `Debug` here; the list of them stands in

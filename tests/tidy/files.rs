@@ -25,13 +25,15 @@ const HOMES: [&str; 5] = [
     concat!("/wo", "rk/"),
 ];
 /// Files and folders that may sleep.
-const MAY_SLEEP: [&str; 8] = [
+const MAY_SLEEP: [&str; 9] = [
     // Waits, briefly and a bounded number of times, for the lock of a database that was just dropped.
     "src/store/tree/sled.rs",
     // The engine's one timer.
     "src/runtime/driver.rs",
     // Looks now and then whether the files of the certificate have changed.
     "service/src/shell/tls.rs",
+    // Waits before it tells an app's own server again.
+    "service/src/shell/hooks.rs",
     // Plays people who take their time.
     "examples/tui/",
     // Looks now and then whether a child has ended.

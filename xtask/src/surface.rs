@@ -1,4 +1,4 @@
-//! `cargo xtask surface`: what the generated Swift and Kotlin offer, beside what they offered before.
+//! `cargo xtask surface`: the declarations of the generated Swift and Kotlin, beside the recorded ones.
 //!
 //! `bindings/surface/` holds the declarations that an app can name, one a line, in the order of the
 //! generated code. A change of the Rust items shows there in the words of each language, where a

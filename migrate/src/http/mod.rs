@@ -1,4 +1,4 @@
-//! What is asked of a service, and how its answers are told apart.
+//! Requests to a service, and how its answers are told apart.
 //!
 //! | file | what it holds |
 //! |---|---|

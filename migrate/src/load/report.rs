@@ -1,4 +1,4 @@
-//! What became of every row: counts of all, and a line for each that was not stored.
+//! The outcome of every row: counts of all, and a line for each row that was not stored.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What a row of a table means.
+//! The meaning of the rows of a table.
 
 use sampan::model::{ClientId, ConversationId, Timestamp};
 use sampan::wire::iso;

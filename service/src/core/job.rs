@@ -15,12 +15,12 @@ use super::exchange::decision::{Caller, Part};
 use super::exchange::hook_call::{HookAnswer, HookCall};
 use super::exchange::input::{ConnectionId, Effect, Gap};
 use super::exchange::refusal::{Failure, Refusal};
-use super::hooks::HookTurn;
 use super::machine::Core;
 use super::messages::history::Reading;
 use super::messages::receipt::Marking;
 use super::queries::search::Search;
 use super::sessions::welcome::Welcome;
+use super::state::hook_turn::HookTurn;
 use crate::storage::Storage;
 
 /// What a part may cost; it ends with the first row behind this.

@@ -1,4 +1,4 @@
-//! What the system tells the process.
+//! The signals of the system to the process.
 
 #[cfg(unix)]
 use std::io::IsTerminal as _;

@@ -1,4 +1,4 @@
-//! What the program does beside serving.
+//! The program's work beside serving.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What the service knows and keeps: conversations, members, messages, tokens, notifications.
+//! The records of the service: conversations, members, messages, tokens, notifications.
 //!
 //! These are the facts the rules are decided on and the records at rest alike: both change only
 //! when the protocol does. On disk a record is one byte of record version and MessagePack with

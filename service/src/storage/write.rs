@@ -1,4 +1,4 @@
-//! What each write does to the rows.
+//! Writes, and the rows that each of them changes.
 
 use sampan::model::{AppId, ClientId, ConversationId};
 

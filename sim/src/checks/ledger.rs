@@ -1,4 +1,4 @@
-//! What apps asked for and were promised: the other half of what is measured at the end.
+//! The promises made to apps: the ledger that the checks compare with devices and service.
 
 use sampan::SampanError;
 use sampan::model::{ConversationId, LocalId, OutboxEntryId};

@@ -1,4 +1,4 @@
-//! What was promised and told, to be compared with what is held (`world/verdict.rs`).
+//! The promises and the events that apps were given, for the checks of `world/verdict.rs`.
 //!
 //! | file | what it holds |
 //! |---|---|

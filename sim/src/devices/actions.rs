@@ -1,4 +1,4 @@
-//! What apps do, and people at other programs.
+//! The actions of apps, and of people at other programs.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What engines want done in the world.
+//! The effects that engines want carried out in the world.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! What goes wrong, and how often. A script names the same faults as a seed draws.
+//! The faults of the world, and their rates. A script names the same faults as a seed draws.
 
 use std::time::Duration;
 

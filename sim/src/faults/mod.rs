@@ -1,4 +1,4 @@
-//! What goes wrong: faults of the world, which Sampan must bear, and faults planted in Sampan, which the
+//! Faults: those of the world, which Sampan must bear, and those planted in Sampan, which the
 //! checks must notice.
 //!
 //! | file | what it holds |

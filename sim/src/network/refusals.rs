@@ -1,4 +1,4 @@
-//! What stands before the service: requests that are refused, ignored or throttled, and never reach
+//! The front of the service: requests that are refused, ignored or throttled there never reach
 //! its rules.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Carrying out: what devices, service and network want done, and what comes of it.
+//! Carrying out the effects of devices, service and network.
 
 use sampan::Secret;
 use sampan::sync::link::{ConnectionNumber, LinkInput};

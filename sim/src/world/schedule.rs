@@ -1,4 +1,4 @@
-//! What will happen, in the order of its time; of the same time, in the order in which it was planned.
+//! The queue of happenings, in the order of their times; at the same time, in the order of planning.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What an app says of the cache of an older SDK, and what it is told of the import.
+//! How an app names the cache of an older SDK, and the report of its import.
 
 use std::path::PathBuf;
 

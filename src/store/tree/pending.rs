@@ -1,4 +1,4 @@
-//! What was promised and the tree has not been told yet.
+//! Promises that the tree has not been told yet.
 //!
 //! An intent is durable when it is in the journal. Telling the tree takes longer than that, and whoever
 //! waits for the promise need not wait for it: the changes are laid over the tree, where every read

@@ -1,11 +1,11 @@
-//! Writes out and syncs a file on a thread of its own, so that whoever commits can go on.
+//! Writes out and syncs a file on a thread of its own, so that the writer can go on.
 //!
 //! Nothing is written to the file while a sync is under way: a write that is not synced may stand on
 //! location that is not synced either, and a power cut would take both. What goes on meanwhile is all
 //! the work in memory before the next write, and every read.
 //!
 //! The first sync covers everything that opening left behind, names included; it begins at once, and
-//! whoever opened the store to read does not wait for it.
+//! a caller that opened the store to read does not wait for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::{io, thread};

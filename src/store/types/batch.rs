@@ -1,4 +1,4 @@
-//! Writes as a value: what one commit changes, by kind, each with what was there before.
+//! [`Batch`]: the writes of one commit as a value, by kind, each with the value before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Outbox entries: what the app was promised, as the machines work on it.
+//! Outbox entries: the promises to the app, as the machines work on them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the store holds, as plain values: positions, conversations, messages, outbox entries, batches.
+//! The store's content as plain values: positions, conversations, messages, outbox entries, batches.
 
 pub(super) mod batch;
 pub(super) mod conversation;

@@ -1,4 +1,4 @@
-//! What a commit changed, as observers are told: derived from the batch, in one order.
+//! The changes of a commit for observers: derived from the batch, in one order.
 
 use std::collections::BTreeSet;
 

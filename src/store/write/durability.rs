@@ -1,4 +1,4 @@
-//! How far what was committed has come on its way to the disk: one machine, without any IO.
+//! How far commits have come on their way to the disk: one machine, without any IO.
 //!
 //! ```text
 //!   intent        ──▶ journal, synced ──▶ laid over the tree ─┐

@@ -1,6 +1,6 @@
-//! What a batch does to packs: which are written anew, which are split, which go.
+//! The changes of a batch to packs: packs are written anew, split, or removed.
 //!
-//! A pure function of what the store holds and what the batch says, so a commit stays one atomic
+//! A pure function of the store's content and of the batch, so a commit stays one atomic
 //! batch. How the messages of one conversation come into their packs: `packs_of_conversation.rs`.
 
 use crate::store::error::StoreError;

@@ -1,4 +1,4 @@
-//! What became of a request: said, refused, unanswered.
+//! The outcome of a request: answered, refused, unanswered.
 
 use crate::sync::link::Unanswered;
 use crate::sync::request::RequestError;

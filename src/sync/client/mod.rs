@@ -13,11 +13,11 @@
 //! | room | what it decides |
 //! |---|---|
 //! | `session.rs` | signing in, staying signed in, being sent away |
-//! | `outgoing/` | what the app wants: written down, sent in order, looked for when in doubt |
-//! | `incoming/` | what the service tells: messages, edits, receipts, counts, members; duplicates |
-//! | `history/` | what is held without holes, what was missed, what the app pages through |
-//! | `answer.rs` | what an answer of the service says |
-//! | `progress.rs` | how far it has come with what was missed |
+//! | `outgoing/` | work of the app: written down, sent in order, looked for when in doubt |
+//! | `incoming/` | notifications: messages, edits, receipts, counts, members; duplicates |
+//! | `history/` | spans without holes, catching up after an absence, the app's paging |
+//! | `answer.rs` | the outcome of a request |
+//! | `progress.rs` | how far the catch-up has come |
 //!
 //! Imports between the rooms point down: `outgoing` may name `incoming` and `history`, `incoming` may
 //! name `history`. This file composes them: it hands inputs on, and owns what a turn is.

@@ -1,4 +1,4 @@
-//! How far the machine has come with what was missed.
+//! How far the machine's catch-up has come.
 
 use super::Client;
 

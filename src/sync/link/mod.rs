@@ -16,7 +16,7 @@
 //! | `route.rs` | which address is tried next, and when the router is asked again |
 //! | `requests.rs` | serials, time-outs, whose answer it is |
 //!
-//! Rules for whoever drives it: hand in inputs one at a time, carry out all effects of a step in
+//! Rules for a caller: hand in inputs one at a time, carry out all effects of a step in
 //! order, hand its deliveries to the clients, and call [`Link::handle`] with [`LinkInput::Woke`] when
 //! the time of the last step's `wake_after` has come. An early or needless wake does no harm.
 //!

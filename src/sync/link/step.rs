@@ -1,4 +1,4 @@
-//! What the link is told, and what it answers: a [`LinkStep`].
+//! The link's inputs, and its answer to each: a [`LinkStep`].
 
 use std::time::Duration;
 

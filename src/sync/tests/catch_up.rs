@@ -1,4 +1,4 @@
-//! What was missed: unread counts, history, gaps, edits, receipts, members.
+//! Catching up: unread counts, history, gaps, edits, receipts, members.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is being loaded into a view: calls in one direction are one, and what is wanted waits for a
+//! Loads of a view: calls in one direction are one load, and a wanted page waits for a
 //! session.
 
 use std::collections::BTreeMap;

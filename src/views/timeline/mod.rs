@@ -10,7 +10,7 @@
 //! | `reading.rs` | the window's items and edges, out of a snapshot |
 //! | `start.rs` | where a window begins: newest, first unread, a message, a time |
 //! | `gaps.rs` | the keys of missing history |
-//! | `loads.rs` | what is being loaded |
+//! | `loads.rs` | the loads under way |
 //! | `view/` | the view: what it shows, what it wants to be fetched, what was seen |
 
 mod gaps;

@@ -1,4 +1,4 @@
-//! What an app wants of the service, and the limits it sets.
+//! The settings of an app, and the limits that they set.
 //!
 //! The settings of all apps are one JSON file, by app id; every key is optional and has the default
 //! that stands at its field. A key that does not exist is an error and not silence, so a slip of the

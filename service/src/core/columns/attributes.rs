@@ -1,4 +1,4 @@
-//! What an app stores with a conversation, and how it changes: `name`, `attr`, custom columns.
+//! The attributes of a conversation, and their changes: `name`, `attr`, custom columns.
 //!
 //! ```text
 //! {"name": "Tea", "attr.count": {"__op": "Increment", "amount": 1}, "color": {"__op": "Delete"}}

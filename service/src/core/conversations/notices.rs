@@ -1,4 +1,4 @@
-//! Common parts of what is told about a conversation, and of the commands about one.
+//! Common parts of notices about a conversation, and of the commands about one.
 
 use sampan::model::{ClientId, Now, Timestamp};
 use sampan::wire::generated::ConvCommand;

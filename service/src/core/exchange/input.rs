@@ -1,4 +1,4 @@
-//! What goes into the core and what comes out of it.
+//! The inputs of the core, and its effects.
 
 use sampan::model::ClientId;
 use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op};

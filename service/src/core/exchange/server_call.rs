@@ -1,4 +1,4 @@
-//! What an app's own servers have done, over HTTP (the protocol, section 10.4).
+//! The calls of an app's own servers over HTTP (the protocol, section 10.4).
 
 use std::collections::BTreeMap;
 

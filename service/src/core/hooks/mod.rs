@@ -12,48 +12,11 @@ use serde_json::{Map, Value, json};
 
 use crate::core::apps::app::App;
 use crate::core::exchange::decision::Caller;
-use crate::core::exchange::hook_call::{HookAnswer, HookCall, HookName};
+use crate::core::exchange::hook_call::{HookCall, HookName};
 use crate::core::exchange::input::{ConnectionId, SessionId};
 use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
 use crate::storage::Storage;
-
-/// What is known of the hooks of the command at hand.
-#[derive(Debug, Default)]
-pub(in crate::core) struct HookTurn {
-    /// The answers so far, in the order of the questions.
-    answers: Vec<HookAnswer>,
-    /// How many of them were used.
-    used: usize,
-    /// What is to be told once the command is done.
-    tell: Vec<HookCall>,
-}
-
-impl HookTurn {
-    /// The turn of a command that was given up at a question before.
-    pub(in crate::core) fn with(answers: Vec<HookAnswer>) -> Self {
-        Self {
-            answers,
-            ..Self::default()
-        }
-    }
-
-    /// Whether the command at hand is decided anew.
-    pub(in crate::core) fn is_anew(&self) -> bool {
-        !self.answers.is_empty()
-    }
-
-    /// The answers, for the command to be decided anew once more.
-    pub(in crate::core) fn take_answers(&mut self) -> Vec<HookAnswer> {
-        self.used = 0;
-        std::mem::take(&mut self.answers)
-    }
-
-    /// Takes what is to be told.
-    pub(in crate::core) fn take_told(&mut self) -> Vec<HookCall> {
-        std::mem::take(&mut self.tell)
-    }
-}
 
 impl<S: Storage> Core<S> {
     /// Asks a hook, if the app has it; answers its result, empty where it failed or there is none. What

@@ -1,4 +1,4 @@
-//! What reached whom, and what was read: acknowledgements, read marks, receipts, `max_read`.
+//! How far messages arrived and were read: acknowledgements, read marks, receipts, `max_read`.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! What a client missed while it was away: unread counts, or the messages themselves in push mode.
+//! The messages that a client missed: told as unread counts, or pushed themselves in push mode.
 
 use sampan::model::{AppId, Now, Timestamp};
 use sampan::wire::Command;

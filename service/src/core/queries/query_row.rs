@@ -1,4 +1,4 @@
-//! What a query tells about a conversation (the protocol, section 5.4).
+//! The row of a conversation in the answer of a query (the protocol, section 5.4).
 
 use sampan::model::{Now, Timestamp};
 use sampan::wire::iso;

@@ -3,6 +3,7 @@
 pub(in crate::core) mod clock;
 pub(in crate::core) mod cost;
 pub(in crate::core) mod entropy;
+pub(in crate::core) mod hook_turn;
 pub(in crate::core) mod pace;
 pub(in crate::core) mod registry;
 pub(in crate::core) mod replay;

@@ -1,4 +1,4 @@
-//! What clients rely on although the wall clock of the machine goes back.
+//! The promises to clients hold although the wall clock of the machine goes back.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is kept for clients that never come for it.
+//! The data of clients that never come for them are bounded, and forgotten in time.
 
 use sampan::model::{AppId, ClientId};
 

@@ -1,4 +1,4 @@
-//! What an app's own servers do over HTTP, and what clients see of it (the protocol, section 10.4).
+//! An app's own servers act over HTTP, and clients see it (the protocol, section 10.4).
 
 use sampan::model::AppId;
 use sampan::wire::generated::JsonObjectMessage;

@@ -1,4 +1,4 @@
-//! Forgetting what has ended: tokens, temporary conversations, notifications nobody will read.
+//! Forgetting ended tokens, ended temporary conversations, and notifications that nobody will read.
 //!
 //! A little at a time, so that no sweep holds up those who are online; and again at once while there
 //! is more, so that it keeps up with whatever made it.

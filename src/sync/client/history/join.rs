@@ -1,4 +1,4 @@
-//! Joining what is newly learnt to the history that is held: the one place where that is decided.
+//! Joining messages that arrive to the history that is held: the one place that decides it.
 //!
 //! A message is joined to the span before it only where the service's order proves that nothing lies
 //! between. Three things prove it. A page of history covers what lies within it (`pages.rs`). A

@@ -1,11 +1,11 @@
-//! What is held without holes, and what of the rest is asked for.
+//! History: the spans that are held without holes, and the questions for the missing rest.
 //!
 //! | file | what it decides |
 //! |---|---|
 //! | `join.rs` | whether a message continues the history that is held |
-//! | `pages.rs` | asking for history: what was missed, what the app pages through |
+//! | `pages.rs` | asking for history: of an absence, and for the app's paging |
 //! | `conversation_list.rs` | asking for conversations: those that changed, those unknown |
-//! | `refusals.rs` | how often what is refused is asked for again |
+//! | `refusals.rs` | how often a refused question is asked again |
 
 pub(super) mod conversation_list;
 pub(super) mod join;

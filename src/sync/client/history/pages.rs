@@ -1,4 +1,4 @@
-//! Asking for history: what was missed, and what the app pages through.
+//! Asking for history: of an absence, and for the app's paging.
 //!
 //! A page is asked for with its starting message included, so that messages of the same time on both
 //! sides of the border are neither skipped nor repeated, however the service orders them. What a

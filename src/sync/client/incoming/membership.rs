@@ -1,4 +1,4 @@
-//! What the service tells about conversations: who came, who went, what changed.
+//! Notifications about conversations: joined, left, changed.
 //!
 //! Each change carries the time it happened; one that is older than what is known is not applied,
 //! so a notification may come twice, late, or after the answer of a query that shows its effect.

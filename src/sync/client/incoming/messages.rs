@@ -1,4 +1,4 @@
-//! What comes in by itself: messages, and acknowledging them.
+//! Messages that the service delivers, and their acknowledgement.
 //!
 //! Whether a message is known already is decided in `duplicates.rs`; whether it continues the history
 //! that is held, in `history/join.rs`.

@@ -1,4 +1,4 @@
-//! What comes in by itself: messages, edits, receipts, unread counts, who came and who went.
+//! Notifications of the service: messages, edits, receipts, unread counts, members.
 //!
 //! | file | what it decides |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | `receipts.rs` | how far own messages got |
 //! | `edits.rs` | edits and recalls that come in, also before their message |
 //! | `unread.rs` | unread counts |
-//! | `membership.rs` | what the service tells about conversations and their members |
+//! | `membership.rs` | notifications about conversations and their members |
 //! | `presence.rs` | being out of a conversation, and coming back |
 
 pub(super) mod duplicates;

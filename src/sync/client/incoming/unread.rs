@@ -1,4 +1,4 @@
-//! Unread counts: what the service told, and what was counted here since.
+//! Unread counts: the service's count, and the messages that were counted here since.
 //!
 //! The service tells a count at sign-in and whenever a device of the client reads. What it told
 //! covers messages up to its newest one; every other's message that comes to the store and is newer

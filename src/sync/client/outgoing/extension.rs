@@ -1,4 +1,4 @@
-//! What another process of the app left: enqueued as if the app had asked, each piece once.
+//! Intents that another process of the app left: each is enqueued once, as if the app had asked.
 //!
 //! Whoever left it was told that it is safe. So what cannot be done is not dropped: a message that
 //! can never be sent becomes a failed entry, which the app sees, and what the outbox has no room for

@@ -1,9 +1,9 @@
-//! What this client says: calls that write, the lanes of the outbox, doubt, read marks, paces.
+//! Outgoing work: calls that write, the lanes of the outbox, doubt, read marks, paces.
 //!
 //! | file | what it decides |
 //! |---|---|
 //! | `requests.rs` | API calls that write: enqueue, retry, discard |
-//! | `extension.rs` | what another process of the app left to be enqueued |
+//! | `extension.rs` | intents that another process of the app left |
 //! | `legacy.rs` | what the cache of an older SDK held: history, and drafts that wait for the app |
 //! | `sender.rs` | the lanes of each conversation: one entry of each in flight, in order |
 //! | `lane.rs` | what becomes of an entry that is sent: acknowledged, refused, not answered |

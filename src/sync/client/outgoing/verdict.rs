@@ -1,4 +1,4 @@
-//! What becomes of an entry that the service refused, by the number of the refusal: the one table.
+//! The one table of verdicts on a refused entry, by the number of the refusal.
 //!
 //! Numbers that the service uses for connections and sign-ins are in it too: a service may refuse any
 //! command with any number. A number that nobody here knows fails the entry, so that the app sees it.

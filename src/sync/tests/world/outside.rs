@@ -1,4 +1,4 @@
-//! What happens outside the devices: others speak, edit, come and go.
+//! Events outside the devices: other users speak, edit, come and go.
 
 use super::super::service::Outgoing;
 use super::World;

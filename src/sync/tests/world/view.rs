@@ -1,4 +1,4 @@
-//! What can be seen of a world.
+//! Questions of a test to the world.
 
 use std::time::Duration;
 

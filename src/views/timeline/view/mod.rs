@@ -1,4 +1,4 @@
-//! The view: what it shows, what it wants to be loaded, what was seen.
+//! The view: its items, the pages that it wants loaded, the messages that were seen.
 //!
 //! Whoever drives it hands in snapshots and what came of fetching, and asks for updates and for the
 //! next wish. It keeps no message but those of its last windows.

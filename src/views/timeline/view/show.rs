@@ -1,4 +1,4 @@
-//! What a view shows: the items of its window and what stands beside them.
+//! The items of a view's window, with their separators and marks.
 
 use std::sync::Arc;
 

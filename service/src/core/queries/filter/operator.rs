@@ -1,4 +1,4 @@
-//! What can be asked of one column, and the asking.
+//! The tests of one column, parsed and carried out.
 
 use std::cmp::Ordering;
 

@@ -1,0 +1,40 @@
+//! The questions to an app's hooks that belong to the command at hand.
+
+use crate::core::exchange::hook_call::{HookAnswer, HookCall};
+
+/// The hooks of the command at hand: their answers, and the calls that are due at its end.
+#[derive(Debug, Default)]
+pub(in crate::core) struct HookTurn {
+    /// The answers so far, in the order of the questions.
+    pub(in crate::core) answers: Vec<HookAnswer>,
+    /// How many of them were used.
+    pub(in crate::core) used: usize,
+    /// What is to be told once the command is done.
+    pub(in crate::core) tell: Vec<HookCall>,
+}
+
+impl HookTurn {
+    /// The turn of a command that was given up at a question before.
+    pub(in crate::core) fn with(answers: Vec<HookAnswer>) -> Self {
+        Self {
+            answers,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the command at hand is decided anew.
+    pub(in crate::core) fn is_anew(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// The answers, for the command to be decided anew once more.
+    pub(in crate::core) fn take_answers(&mut self) -> Vec<HookAnswer> {
+        self.used = 0;
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Takes what is to be told.
+    pub(in crate::core) fn take_told(&mut self) -> Vec<HookCall> {
+        std::mem::take(&mut self.tell)
+    }
+}
