@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod hook_settings;
+mod range;
 pub mod rates;
 pub mod settings;
 pub mod signature;

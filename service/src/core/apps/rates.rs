@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::settings::{Range, range};
+use super::range::{Range, range};
 
 /// The most that a rate may be set to.
 const RATE_MAX: u64 = 1_000_000;

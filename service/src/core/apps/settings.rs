@@ -23,6 +23,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::hook_settings::{Hooks, MaskedWords};
+use super::range::{Range, range};
 use super::rates::Rates;
 
 const SECONDS_A_DAY: u64 = 86_400;
@@ -204,24 +205,6 @@ impl Settings {
                 365,
             ),
         ]
-    }
-}
-
-/// A number of the settings, and what it may be.
-pub(super) struct Range {
-    /// The setting, as a dotted path.
-    key: &'static str,
-    actual: u64,
-    min: u64,
-    max: u64,
-}
-
-pub(super) const fn range(key: &'static str, actual: u64, min: u64, max: u64) -> Range {
-    Range {
-        key,
-        actual,
-        min,
-        max,
     }
 }
 

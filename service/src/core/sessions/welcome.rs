@@ -90,12 +90,12 @@ struct Unread {
     walk: Option<Walk>,
     /// Where news may be, by the time that the newest of it has at most.
     candidates: BTreeSet<(Reverse<Timestamp>, ConversationId)>,
-    counted: Vec<Counted>,
+    counted: Vec<MissedCount>,
 }
 
 /// A conversation with news.
 #[derive(Debug)]
-struct Counted {
+struct MissedCount {
     at: Timestamp,
     id: ConversationId,
     /// What it was counted from.
@@ -273,7 +273,7 @@ impl Unread {
         now: Now,
         caller: &Caller,
         id: ConversationId,
-    ) -> Result<Option<Counted>, Failure> {
+    ) -> Result<Option<MissedCount>, Failure> {
         let Some((conversation, member)) = core.own_part(now, caller, &id).await? else {
             return Ok(None);
         };
@@ -291,7 +291,7 @@ impl Unread {
         let was_read = self
             .read_since
             .is_some_and(|it| member.read_marked_at >= it);
-        let counted = Counted {
+        let counted = MissedCount {
             at: newest.unwrap_or(member.read_marked_at),
             seen: (core.newest_time(app, &id).await?, member.read_until),
             id,
