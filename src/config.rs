@@ -31,6 +31,7 @@ pub struct Config {
     /// Memory for the caches of all stores together, in bytes: a store has an even part of it for
     /// those open when it is opened, and 1 MiB at least. The process needs about twice as much, and
     /// some MiB for each store: `docs/store.md`. Default: 16 MiB.
+    #[uniffi(default = 16_777_216)]
     pub cache_bytes: u64,
     /// The folder in which extensions of the app leave work (`ExtensionInbox`), in a place that
     /// both processes reach. Per client it takes at most 1000 files of 32 KiB; it is read when a

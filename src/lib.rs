@@ -50,7 +50,7 @@ pub use config::{
 };
 pub use error::{Obstacle, SampanError, StoreTrouble, Subject};
 pub use model::{
-    LocalData, NetworkChange, OperationSignature, OtherDevice, Refusal, SigningRequest,
+    Account, LocalData, NetworkChange, OperationSignature, OtherDevice, Refusal, SigningRequest,
 };
 pub use runtime::{EventBatch, EventStream, InboxReport};
 #[cfg(feature = "import-legacy")]

@@ -95,9 +95,9 @@ class Notes(sampan.LogSink):
         self.records = []
         self.warned = threading.Event()
 
-    def log(self, record):
-        self.records.append(record)
-        if record.level == sampan.LogLevel.WARN:
+    def log(self, records, dropped):
+        self.records.extend(records)
+        if any(record.level == sampan.LogLevel.WARN for record in records):
             self.warned.set()
         raise RuntimeError("an app that does not know what to do")
 
@@ -171,7 +171,7 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
         subscription.cancel()
         for engine in (phone, laptop):
             await engine.shutdown()
-        with self.assertRaises(sampan.SampanError.Closed):
+        with self.assertRaises(sampan.SampanError.ShutDown):
             await ann.outbox()
 
     async def test_an_observer_that_raises_is_called_again_and_hurts_nobody(self):

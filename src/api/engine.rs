@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::model::{ClientId, ConnectionFailure, ConnectionState, NetworkChange};
+use crate::model::{Account, ClientId, ConnectionFailure, ConnectionState, NetworkChange};
 use crate::runtime::{EventStream, Runtime, Scope};
 use crate::{Config, SampanError};
 
@@ -75,14 +75,26 @@ impl Engine {
         Ok(Arc::new(Client::new(Arc::clone(&self.runtime), core)))
     }
 
-    /// The clients that have data on this device, in order of their ids. Clients with an encrypted
-    /// store are not listed: their names are part of what is kept secret.
+    /// The data of clients on this device, seen without opening any: in order of the clients, then those
+    /// that are encrypted, whose names are part of what is kept secret. With them an app whose key is lost
+    /// finds what to remove.
     ///
     /// # Errors
     ///
-    /// `ShutDown` after `shutdown`.
-    pub async fn local_accounts(&self) -> Result<Vec<ClientId>, SampanError> {
-        self.runtime.local_accounts().await
+    /// `ShutDown`.
+    pub async fn accounts(&self) -> Result<Vec<Account>, SampanError> {
+        self.runtime.accounts().await
+    }
+
+    /// Removes the data of a client that is not open, unsent work and what extensions left included. No
+    /// key is needed. `folder` is as `accounts` gave it; one that is not there is gone already.
+    ///
+    /// # Errors
+    ///
+    /// `StoreInUse` when the client is open, on this engine or elsewhere; `InvalidArgument` for what is
+    /// no such folder; `StoreUnavailable` when something could not be removed; `ShutDown`.
+    pub async fn wipe_account(&self, folder: String) -> Result<(), SampanError> {
+        self.runtime.wipe_account(folder).await
     }
 
     /// The connection's state now.

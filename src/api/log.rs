@@ -1,12 +1,13 @@
 //! Where Sampan's own notes go.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::SampanError;
+use crate::model::{Count, Timestamp};
+use crate::runtime::wall;
 use crate::threads::Threads;
 
 /// How many notes may wait for the sink.
@@ -15,21 +16,23 @@ const NOTES_MAX: usize = 1024;
 /// Takes Sampan's notes: what may happen as `Warn`, bugs as `Error`. Ids are in them; keys, tokens
 /// and what people write never are.
 ///
-/// It is called on a thread of its own, one note at a time and in order, and may call Sampan. Of a sink
-/// that is slow at most 1024 notes wait; later ones are left out, and the next one says how many.
+/// It is called on a thread of its own, with all notes that wait, one batch at a time and in order, and
+/// may call Sampan. Of a sink that is slow at most 1024 notes wait; later ones are left out and counted.
 #[uniffi::export(foreign)]
 pub trait LogSink: Send + Sync {
-    /// Takes one note.
+    /// Takes some notes; `dropped` says how many were left out before the first of them.
     ///
     /// # Errors
     ///
     /// Whatever the app reports is ignored.
-    fn log(&self, record: LogRecord) -> Result<(), SampanError>;
+    fn log(&self, records: Vec<LogRecord>, dropped: Count) -> Result<(), SampanError>;
 }
 
 /// One note.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct LogRecord {
+    /// When it was said, by this device's clock.
+    pub at: Timestamp,
     /// How bad it is.
     pub level: LogLevel,
     /// The part of Sampan that says it.
@@ -112,9 +115,48 @@ struct Forward {
 
 /// The notes that wait for the sink, and those that were left out.
 #[derive(Default)]
-struct Backlog {
-    waiting: AtomicUsize,
-    left_out: AtomicU64,
+struct Backlog(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    notes: Vec<LogRecord>,
+    dropped: u64,
+    /// Whether a thread takes them to the sink.
+    is_told: bool,
+}
+
+impl Backlog {
+    /// Keeps a note; answers whether a thread is wanted that takes it to the sink.
+    fn keep(&self, note: LogRecord) -> bool {
+        let mut waiting = self.lock();
+        if waiting.notes.len() >= NOTES_MAX {
+            waiting.dropped += 1;
+            return false;
+        }
+        waiting.notes.push(note);
+        !std::mem::replace(&mut waiting.is_told, true)
+    }
+
+    /// Everything that waits, and how much was left out before it; none when nothing does.
+    fn take(&self) -> Option<(Vec<LogRecord>, u64)> {
+        let mut waiting = self.lock();
+        if waiting.notes.is_empty() {
+            waiting.is_told = false;
+            return None;
+        }
+        let dropped = std::mem::take(&mut waiting.dropped);
+        Some((std::mem::take(&mut waiting.notes), dropped))
+    }
+
+    /// Nobody takes what waits: the next note asks for a thread again.
+    fn forget(&self) {
+        *self.lock() = Waiting::default();
+    }
+
+    /// The sections under this lock move values and run no code of the app.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Default for Forward {
@@ -145,42 +187,33 @@ impl Log for Forward {
         let Some(sink) = sink else {
             return;
         };
-        let backlog = Arc::clone(&self.backlog);
-        if backlog.waiting.fetch_add(1, Ordering::Relaxed) >= NOTES_MAX {
-            backlog.waiting.fetch_sub(1, Ordering::Relaxed);
-            backlog.left_out.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
         let note = LogRecord {
+            at: wall(),
             level: LogLevel::of(record.level()),
             target: record.target().to_owned(),
             text: record.args().to_string(),
         };
-        // Without a thread for it, a note is lost: there is nowhere to say so.
-        let _ = self.thread.run(Box::new(move || {
-            backlog.waiting.fetch_sub(1, Ordering::Relaxed);
-            let left_out = backlog.left_out.swap(0, Ordering::Relaxed);
-            if left_out > 0 {
-                tell(&*sink, left_out_note(left_out));
+        if !self.backlog.keep(note) {
+            return;
+        }
+        let backlog = Arc::clone(&self.backlog);
+        let taken = self.thread.run(Box::new(move || {
+            while let Some((notes, dropped)) = backlog.take() {
+                tell(&*sink, notes, dropped);
             }
-            tell(&*sink, note);
         }));
+        if taken.is_err() {
+            // Without a thread for them, notes are lost: there is nowhere to say so.
+            self.backlog.forget();
+        }
     }
 
     fn flush(&self) {}
 }
 
 /// A sink that fails, or panics, has nowhere to be reported to.
-fn tell(sink: &dyn LogSink, note: LogRecord) {
-    let _ = catch_unwind(AssertUnwindSafe(|| sink.log(note)));
-}
-
-fn left_out_note(count: u64) -> LogRecord {
-    LogRecord {
-        level: LogLevel::Warn,
-        target: "sampan".to_owned(),
-        text: format!("{count} notes were left out: the sink is too slow"),
-    }
+fn tell(sink: &dyn LogSink, notes: Vec<LogRecord>, dropped: u64) {
+    let _ = catch_unwind(AssertUnwindSafe(|| sink.log(notes, Count(dropped))));
 }
 
 #[cfg(test)]
@@ -192,16 +225,20 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// Tells each note and its thread; waits for leave before each where it was told to.
+    type Batch = (Vec<LogRecord>, Count, String);
+
+    /// Tells each batch and its thread; waits for leave after each where it was told to.
     struct Notes {
-        told: Mutex<Sender<(LogRecord, String)>>,
+        told: Mutex<Sender<Batch>>,
         leave: Option<Mutex<Receiver<()>>>,
     }
 
     impl LogSink for Notes {
-        fn log(&self, record: LogRecord) -> Result<(), SampanError> {
+        fn log(&self, records: Vec<LogRecord>, dropped: Count) -> Result<(), SampanError> {
             let thread = std::thread::current().name().unwrap_or_default().to_owned();
-            self.told.lock().unwrap().send((record, thread)).unwrap();
+            let told = self.told.lock().unwrap();
+            told.send((records, dropped, thread)).unwrap();
+            drop(told);
             if let Some(leave) = &self.leave {
                 let _ = leave.lock().unwrap().recv();
             }
@@ -209,7 +246,7 @@ mod tests {
         }
     }
 
-    fn forward(leave: Option<Receiver<()>>) -> (Forward, Receiver<(LogRecord, String)>) {
+    fn forward(leave: Option<Receiver<()>>) -> (Forward, Receiver<Batch>) {
         let (told, heard) = channel();
         let notes = Notes {
             told: Mutex::new(told),
@@ -236,14 +273,14 @@ mod tests {
         for target in ["sampan::net", "sampanish", "hyper::client", "sampan"] {
             say(&forward, target, "hello");
         }
-        for target in ["sampan::net", "sampan"] {
-            let (note, thread) = heard.recv_timeout(PATIENCE).unwrap();
-            assert_eq!(
-                (note.target.as_str(), note.text.as_str()),
-                (target, "hello")
-            );
-            assert_eq!(thread, "sampan-log");
+        let mut targets = Vec::new();
+        while targets.len() < 2 {
+            let (notes, dropped, thread) = heard.recv_timeout(PATIENCE).unwrap();
+            assert_eq!((dropped, thread.as_str()), (Count(0), "sampan-log"));
+            assert!(notes.iter().all(|note| note.text == "hello"));
+            targets.extend(notes.into_iter().map(|note| note.target));
         }
+        assert_eq!(targets, ["sampan::net", "sampan"]);
         drop(forward);
         assert!(heard.recv().is_err(), "nothing else was told");
     }
@@ -258,10 +295,10 @@ mod tests {
             say(&forward, "sampan", &n.to_string());
         }
         drop(go);
-        let text = |_| heard.recv_timeout(PATIENCE).unwrap().0.text;
-        let texts: Vec<_> = (0..=NOTES_MAX).map(text).collect();
-        assert_eq!(texts[0], "7 notes were left out: the sink is too slow");
+        let (notes, dropped, _) = heard.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(dropped, Count(7));
+        let texts: Vec<_> = notes.into_iter().map(|note| note.text).collect();
         let expected: Vec<_> = (1..=NOTES_MAX).map(|n| n.to_string()).collect();
-        assert_eq!(texts[1..], expected);
+        assert_eq!(texts, expected, "one batch");
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! | file | what it defines |
 //! |---|---|
+//! | `account.rs` | the data of a client, seen without opening it |
 //! | `id.rs` | the names of things |
 //! | `key.rs` | the keys of what views show |
 //! | `count.rs` | how many |
@@ -21,6 +22,7 @@
 //! | `session.rs` | the states of connection and session |
 //! | `event.rs` | events for observers |
 
+mod account;
 mod content;
 mod conversation;
 mod count;
@@ -37,6 +39,7 @@ mod refusal;
 mod session;
 mod time;
 
+pub use account::Account;
 pub use content::{Attachment, Details, MessageContent};
 pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
 pub use count::Count;

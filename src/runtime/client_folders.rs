@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
-use crate::model::{AppId, ClientId};
+use crate::model::{Account, AppId, ClientId};
+use crate::store::StoreFolder;
 
 /// The file that names the client of a folder. An encrypted store has none: the name is a secret
 /// there.
@@ -50,19 +51,54 @@ pub(super) fn remember(folder: &Path, app: &AppId, client: &ClientId) -> io::Res
     fs::rename(unfinished, path)
 }
 
-/// The clients of an app that have a folder under the root, in order. What can't be read is no
-/// account; a root that is not there holds none.
-pub(super) fn list(root: &Path, app: &AppId) -> Vec<ClientId> {
+/// The stores under a root that an app may have: those that name it, and those that name nobody because
+/// they are encrypted. In order of their clients, these last. A root that is not there holds none.
+pub(super) fn accounts(root: &Path, app: &AppId) -> Vec<Account> {
     let Ok(entries) = fs::read_dir(root) else {
         return Vec::new();
     };
-    let mut clients: Vec<_> = entries
-        .filter_map(|entry| read(&entry.ok()?.path().join(ACCOUNT_FILE)))
-        .filter(|record| record.app == app.as_str())
-        .filter_map(|record| ClientId::new(record.client).ok())
+    let mut accounts: Vec<_> = entries
+        .filter_map(|entry| account(&entry.ok()?, app))
         .collect();
-    clients.sort();
-    clients
+    accounts.sort_by(|a, b| {
+        let key = |it: &Account| (it.client.is_none(), it.client.clone(), it.folder.clone());
+        key(a).cmp(&key(b))
+    });
+    accounts
+}
+
+fn account(entry: &fs::DirEntry, app: &AppId) -> Option<Account> {
+    let folder = entry.file_name().into_string().ok()?;
+    if !is_name(&folder) {
+        return None;
+    }
+    let found = StoreFolder::look(&entry.path());
+    let record = read(&entry.path().join(ACCOUNT_FILE));
+    let client = match record {
+        Some(record) if record.app != app.as_str() => return None,
+        Some(record) => ClientId::new(record.client).ok(),
+        None => None,
+    };
+    let found = match (found, &client) {
+        (Some(found), _) => found,
+        // Its store is damaged, and it says whose it is.
+        (None, Some(_)) => StoreFolder {
+            is_encrypted: false,
+            bytes: 0,
+        },
+        (None, None) => return None,
+    };
+    Some(Account {
+        folder,
+        client,
+        is_encrypted: found.is_encrypted,
+        bytes: found.bytes,
+    })
+}
+
+/// Whether a text may be the name of a client's folder.
+pub(super) fn is_name(name: &str) -> bool {
+    name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn read(path: &Path) -> Option<AccountRecord> {
@@ -92,8 +128,12 @@ mod tests {
             remember(&folder, app, client).unwrap();
         }
         fs::create_dir(root.path().join("not an account")).unwrap();
-        assert_eq!(list(root.path(), &app), [ben.clone(), ann.clone()]);
+        let list = || {
+            let accounts = accounts(root.path(), &app).into_iter();
+            accounts.filter_map(|it| it.client).collect::<Vec<_>>()
+        };
+        assert_eq!(list(), [ben.clone(), ann.clone()]);
         wipe(&folder(root.path(), &app, &ben)).unwrap();
-        assert_eq!(list(root.path(), &app), [ann]);
+        assert_eq!(list(), [ann]);
     }
 }

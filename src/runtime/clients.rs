@@ -30,7 +30,7 @@ use super::store_handle::{OpenStore, Opener, StoreHandle};
 use super::{client_folders, clock};
 use crate::model::ClientId;
 use crate::model::LocalData;
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Store, StoreError, StoreFolder, StoreOptions};
 use crate::threads::Threads;
 use crate::{Config, SampanError};
 
@@ -82,6 +82,8 @@ pub(super) enum FinishedTask {
     Opened(Box<(ClientParts, Result<OpenStore, SampanError>)>),
     /// Nobody uses a client's files any more, and what was to be wiped is gone.
     Closed(ClientId, Result<(), SampanError>),
+    /// The folders of a client that was not open are gone, or not; whoever asked was told.
+    Wiped,
 }
 
 /// What the loop does about something that finished.
@@ -251,6 +253,7 @@ impl Clients {
     pub(super) fn finished(&mut self, finished: FinishedTask) -> Next {
         match finished {
             FinishedTask::Opened(opened) => self.opened(*opened),
+            FinishedTask::Wiped => Next::Nothing,
             FinishedTask::Closed(id, outcome) => {
                 self.closed(id, &outcome);
                 Next::Nothing
@@ -319,6 +322,36 @@ impl Clients {
         });
         self.tasks
             .spawn(async move { FinishedTask::Closed(id, wiped.await) });
+    }
+
+    /// Removes the folders of a client that nobody has open.
+    pub(super) fn wipe_account(&mut self, name: &str, done: Answer<Result<(), SampanError>>) {
+        let root = &self.config.store_root;
+        if !client_folders::is_name(name) {
+            let reason = "folder: the name that Engine.accounts gave".to_owned();
+            return tell(done, Err(SampanError::InvalidArgument { reason }));
+        }
+        let folder = root.join(name);
+        let app = &self.config.app_id;
+        let mut open = self.states.keys();
+        // One that is shut because the app is in the background holds no lock.
+        if open.any(|id| client_folders::folder(root, app, id) == folder) {
+            let holder = Some(i64::from(std::process::id()));
+            return tell(done, Err(SampanError::StoreInUse { holder }));
+        }
+        let inbox = self.config.inbox_folder.as_ref();
+        let inbox = inbox.map(|root| root.join(name));
+        let wiped = blocking(&self.files, move || {
+            if let Some(inbox) = inbox {
+                client_folders::wipe(&inbox)
+                    .map_err(|error| StoreError::io("removing an inbox", &error))?;
+            }
+            Ok(StoreFolder::remove(&folder)?)
+        });
+        self.tasks.spawn(async move {
+            tell(done, wiped.await);
+            FinishedTask::Wiped
+        });
     }
 
     /// Every folder that holds something of a client, in the order in which they are wiped: the

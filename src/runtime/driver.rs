@@ -315,6 +315,7 @@ impl Driver {
                     self.give_up(&core);
                 }
             }
+            Command::WipeAccount { folder, done } => self.clients.wipe_account(&folder, done),
             Command::Wish { core } => self.read_wish(core),
             Command::Network(hint) => self.turns.link(LinkInput::Network(hint)),
             Command::Pause { done } => self.pause(done),

@@ -86,6 +86,13 @@ pub(super) enum Command {
         /// Told when no file of it is open, and its data are wiped if that was asked for.
         done: SignOutAnswer,
     },
+    /// Remove a client's folders without opening its store.
+    WipeAccount {
+        /// The name of its folder.
+        folder: String,
+        /// Told when it is gone, or why it is not.
+        done: Answer<Result<(), SampanError>>,
+    },
     /// Read whether the app wants a client to be online.
     Wish {
         /// Which, of all that ever had its id.
@@ -119,6 +126,7 @@ impl Command {
             Self::Wish { core } => Some(&core.id),
             Self::Open { .. }
             | Self::SignOut { .. }
+            | Self::WipeAccount { .. }
             | Self::Network(_)
             | Self::Pause { .. }
             | Self::Resume
@@ -138,6 +146,7 @@ impl Command {
             Self::Open { .. }
             | Self::Wish { .. }
             | Self::SignOut { .. }
+            | Self::WipeAccount { .. }
             | Self::Network(_)
             | Self::Pause { .. }
             | Self::Resume
@@ -260,6 +269,12 @@ impl Mailbox {
     /// Passes on a hint about the network without waiting.
     pub(super) fn hint(&self, tasks: &Handle, hint: NetworkChange) -> Result<(), SampanError> {
         self.post(tasks, Command::Network(hint))
+    }
+
+    /// Removes a client's folders without opening its store.
+    pub(crate) async fn wipe_account(&self, folder: String) -> Result<(), SampanError> {
+        self.ask(|done| Command::WipeAccount { folder, done })
+            .await?
     }
 
     /// Passes on what the operating system said about the network.

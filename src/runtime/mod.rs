@@ -86,6 +86,7 @@ mod turn_loop;
 #[doc(hidden)]
 pub use attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
 pub(crate) use client_parts::{ClientCore, OpenOptions, Signer};
+pub(crate) use clock::wall;
 pub use feed::EventBatch;
 pub(crate) use feed::Feed;
 pub use inbox::InboxReport;

@@ -16,7 +16,7 @@ use super::mailbox::Mailbox;
 use super::outward::Outward;
 use super::publish::{Publisher, Queue, Scope};
 use super::store_handle::NotOpen;
-use crate::model::{AppId, ClientId, LocalData};
+use crate::model::{Account, AppId, ClientId, LocalData};
 use crate::net::{self, SocketTransport, Tls, Transport};
 use crate::store::Store;
 use crate::threads::{NoThread, Threads};
@@ -124,15 +124,29 @@ impl Runtime {
         self.mailbox.sign_out(core, after).await
     }
 
-    /// The clients that have a store under the root.
-    pub(crate) async fn local_accounts(&self) -> Result<Vec<ClientId>, SampanError> {
+    /// The stores under the root that the app may have.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::ShutDown`].
+    pub(crate) async fn accounts(&self) -> Result<Vec<Account>, SampanError> {
         if self.board.is_over() {
             return Err(SampanError::ShutDown);
         }
         let root = self.config.store_root.clone();
         let app = self.config.app_id.clone();
-        self.reading(move || Ok(client_folders::list(&root, &app)))
+        self.reading(move || Ok(client_folders::accounts(&root, &app)))
             .await
+    }
+
+    /// Removes a client's folders without opening its store.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::StoreInUse`] when it is open; [`SampanError::InvalidArgument`] for what is no name of
+    /// a folder; [`SampanError::StoreUnavailable`] when something could not be removed.
+    pub(crate) async fn wipe_account(&self, folder: String) -> Result<(), SampanError> {
+        self.mailbox.wipe_account(folder).await
     }
 
     /// Stops the loop and closes every store; on return the folders are free.
@@ -159,7 +173,7 @@ impl Runtime {
     }
 
     /// Runs a read on a thread for it. The caller may wait on any executor.
-    fn reading<T: Send + 'static>(
+    pub(super) fn reading<T: Send + 'static>(
         &self,
         read: impl FnOnce() -> Result<T, SampanError> + Send + 'static,
     ) -> Outside<impl Future<Output = Result<T, SampanError>> + Send + 'static> {

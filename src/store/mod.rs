@@ -64,7 +64,7 @@ pub use inspect::tree::{ConversationFound, KindFound, TreeFound};
 pub use inspect::{IdentityFound, Inspection, JournalFound, inspect};
 pub use maintain::Tended;
 pub use maintain::usage::StorageUsage;
-pub use open::Opened;
+pub use open::{Opened, StoreFolder};
 pub use read::items::{Gap, Page, TimelineItem};
 pub use read::messages::LocalUnread;
 pub use read::snapshot::{ConversationPage, Snapshot};

@@ -1,7 +1,8 @@
 //! Opening a store: which failures are the app's to mend, and what happened to everything else.
 
-use std::fs;
+use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
 use crate::model::{ClientId, Timestamp};
 use crate::store::disk::RealDisk;
@@ -218,4 +219,54 @@ fn degraded(
     Ok(assemble(
         owner, location, identity, codec, hold, tables, None, report,
     ))
+}
+
+/// A store's folder, looked at without opening the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreFolder {
+    /// Whether the store is encrypted.
+    pub is_encrypted: bool,
+    /// What everything in it takes, in bytes.
+    pub bytes: u64,
+}
+
+impl StoreFolder {
+    /// Looks at a folder; none when it holds no store.
+    #[must_use]
+    pub fn look(folder: &Path) -> Option<Self> {
+        let identity = Identity::read(&RealDisk::new(folder)).ok()??;
+        Some(Self {
+            is_encrypted: identity.is_encrypted(),
+            bytes: bytes_in(folder),
+        })
+    }
+
+    /// Removes a store's folder with everything in it, while nobody has it open.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`]; [`StoreError::Io`] when something of it could not be removed.
+    pub fn remove(folder: &Path) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io("removing a store", &error);
+        let lock = match FolderLock::take(folder) {
+            Ok((lock, _)) => Some(lock),
+            Err(LockRefusal::Held(holder)) => return Err(StoreError::InUse { holder }),
+            Err(LockRefusal::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(LockRefusal::Io(error)) => return Err(failed(error)),
+        };
+        let removed = fs::remove_dir_all(folder).map_err(failed);
+        drop(lock);
+        removed
+    }
+}
+
+/// The bytes of the files in a folder and in those under it. What can't be read counts nothing.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => bytes_in(&entry.path()),
+        Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |it| it.len()),
+        _ => 0,
+    });
+    sizes.fold(0, u64::saturating_add)
 }

@@ -48,10 +48,7 @@ async fn states_and_observers_are_told_that_everything_is_closed() {
     ann.engine.shutdown().await.unwrap();
     assert_eq!(ann.client.session_state(), SessionState::Closed);
     assert_eq!(ann.engine.connection_state(), ConnectionState::Idle);
-    assert_eq!(
-        ann.engine.local_accounts().await,
-        Err(SampanError::ShutDown)
-    );
+    assert_eq!(ann.engine.accounts().await, Err(SampanError::ShutDown));
     let events: Vec<_> = timeout(PATIENCE, events.collect()).await.unwrap();
     let closed = |client: &str| Event::SessionChanged {
         client: id(client),
@@ -197,7 +194,7 @@ async fn a_wipe_that_nobody_waits_for_is_done() {
         matches!(again, Ok(()) | Err(SampanError::SignedOut)),
         "{again:?}"
     );
-    assert_eq!(stage.engine.local_accounts().await.unwrap(), []);
+    assert_eq!(crate::place::accounts(&stage.engine).await, []);
     let fresh = stage.engine.client(id("ann"), ClientOptions::default());
     let page = fresh.await.unwrap().conversations(None, 10).await.unwrap();
     assert_eq!(page.conversations, []);

@@ -69,7 +69,7 @@ async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
         ann.client.go_online(None).unwrap_err(),
         SampanError::SignedOut
     );
-    assert_eq!(ann.engine.local_accounts().await.unwrap(), [id("ann")]);
+    assert_eq!(crate::place::accounts(&ann.engine).await, [id("ann")]);
 
     let again = ann
         .engine
@@ -81,7 +81,7 @@ async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
         "kept data are there"
     );
     again.sign_out(LocalData::Wipe).await.unwrap();
-    assert!(ann.engine.local_accounts().await.unwrap().is_empty());
+    assert!(crate::place::accounts(&ann.engine).await.is_empty());
     let fresh = ann
         .engine
         .client(id("ann"), ClientOptions::default())
@@ -295,4 +295,56 @@ async fn events_come_in_the_order_of_commits() {
     assert!(seqs.is_sorted());
     let said: Vec<_> = (0..20).map(|number| format!("line {number}")).collect();
     assert_eq!(lines, said);
+}
+
+/// Whose key is lost finds the data of an encrypted store and removes it, and touches no other.
+#[tokio::test]
+async fn an_encrypted_account_is_listed_without_its_name_and_wiped_without_its_key() {
+    let place = Place::new().await;
+    let mut config = place.config("phone");
+    config.inbox_folder = Some(place.folder.path().join("inbox"));
+    let engine = Engine::open(config.clone()).unwrap();
+    let keyed = |digit: &str| ClientOptions {
+        store_key: Some(sampan::Secret::new(digit.repeat(64))),
+        ..ClientOptions::default()
+    };
+    let ann = engine.client(id("ann"), ClientOptions::default());
+    let ann = ann.await.unwrap();
+    let ben = engine.client(id("ben"), keyed("a")).await.unwrap();
+    let listed = engine.accounts().await.unwrap();
+    let names: Vec<_> = listed.iter().map(|it| it.client.clone()).collect();
+    assert_eq!(names, [Some(id("ann")), None]);
+    let encrypted: Vec<_> = listed.iter().map(|it| it.is_encrypted).collect();
+    assert_eq!(encrypted, [false, true]);
+    assert!(listed.iter().all(|it| it.bytes > 0), "{listed:?}");
+    let secret = listed.into_iter().next_back().unwrap().folder;
+    let held = engine.wipe_account(secret.clone()).await;
+    assert!(
+        matches!(held, Err(SampanError::StoreInUse { .. })),
+        "{held:?}"
+    );
+    engine.pause().await.unwrap();
+    let held = engine.wipe_account(secret.clone()).await;
+    assert!(
+        matches!(held, Err(SampanError::StoreInUse { .. })),
+        "{held:?}"
+    );
+    engine.resume().await.unwrap();
+    ben.sign_out(LocalData::Keep).await.unwrap();
+    let lost = engine.client(id("ben"), keyed("b")).await;
+    assert_eq!(lost.unwrap_err(), SampanError::WrongKey);
+    for bad in ["", "..", "../../etc", &"z".repeat(40)] {
+        let refused = engine.wipe_account(bad.to_owned()).await;
+        assert!(
+            matches!(refused, Err(SampanError::InvalidArgument { .. })),
+            "{bad}: {refused:?}"
+        );
+    }
+    engine.wipe_account(secret.clone()).await.unwrap();
+    engine.wipe_account(secret).await.unwrap();
+    let left = engine.accounts().await.unwrap();
+    assert_eq!(left.len(), 1);
+    let fresh = engine.client(id("ben"), keyed("b")).await.unwrap();
+    assert!(fresh.open_report().created);
+    assert_eq!(ann.client_id(), id("ann"));
 }

@@ -147,7 +147,7 @@ async fn a_paused_engine_opens_clients_and_lets_them_go() {
     ann.client.go_offline().unwrap();
     ann.engine.pause().await.unwrap();
     ben.sign_out(LocalData::Wipe).await.unwrap();
-    assert_eq!(ann.engine.local_accounts().await.unwrap(), [id("ann")]);
+    assert_eq!(crate::place::accounts(&ann.engine).await, [id("ann")]);
     ann.engine.resume().await.unwrap();
     assert_eq!(said(&ann, &talk).await, ["ann: before"]);
     assert_ne!(ann.client.session_state(), SessionState::Open);

@@ -271,6 +271,12 @@ pub(crate) fn app() -> AppId {
     AppId::new(APP).unwrap()
 }
 
+/// The clients whose data are on the device, as far as they are named.
+pub(crate) async fn accounts(engine: &Engine) -> Vec<ClientId> {
+    let accounts = engine.accounts().await.unwrap().into_iter();
+    accounts.filter_map(|it| it.client).collect()
+}
+
 pub(crate) fn id(client: &str) -> ClientId {
     ClientId::new(client).unwrap()
 }

@@ -168,7 +168,7 @@ async fn two_engines_of_one_process_keep_apart() {
     one.has_sent_everything().await;
     let theirs = two.client.conversations(None, 10).await.unwrap();
     assert!(theirs.conversations.is_empty());
-    assert_eq!(two.engine.local_accounts().await.unwrap(), [id("cem")]);
+    assert_eq!(crate::place::accounts(&two.engine).await, [id("cem")]);
     two.engine.shutdown().await.unwrap();
     assert_eq!(one.client.session_state(), SessionState::Open);
     talk.send_text("and on".into()).await.unwrap();

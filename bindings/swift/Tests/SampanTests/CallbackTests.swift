@@ -17,8 +17,8 @@ final class CallbackTests: XCTestCase {
         try ann.goOnline()
         try await within { try await ann.waitOnline() }
         try await until { try await ann.outbox().isEmpty }
-        let signIn = SampanCore.SigningRequest.signIn(client: "ann")
-        let start = SampanCore.SigningRequest.startConversation(client: "ann", members: ["ann", "ben"])
+        let signIn = SigningRequest.signIn(client: "ann")
+        let start = SigningRequest.startConversation(client: "ann", members: ["ann", "ben"])
         XCTAssertEqual(office.asked, [signIn, signIn, start])
         let info = try await created.conversation.info()
         XCTAssertEqual(info.members.sorted(), ["ann", "ben"])
@@ -35,7 +35,7 @@ final class CallbackTests: XCTestCase {
         let ann = try await engine.client(id: "ann", options: options)
         try ann.goOnline()
         await XCTAssertThrowsErrorAsync(try await within { try await ann.waitOnline() }) { error in
-            guard case .Refused(code: 4102, reason: _) = error else {
+            guard case .refused(refusal: .signature, code: 4102, reason: _) = error else {
                 return XCTFail("\(error)")
             }
         }
@@ -69,15 +69,15 @@ final class CallbackTests: XCTestCase {
 private final class Office: Signer, @unchecked Sendable {
     private let lock = NSLock()
     private var failures: Int
-    private var operations: [SampanCore.SigningRequest] = []
+    private var operations: [SigningRequest] = []
 
     init(failures: Int) {
         self.failures = failures
     }
 
-    var asked: [SampanCore.SigningRequest] { lock.withLock { operations } }
+    var asked: [SigningRequest] { lock.withLock { operations } }
 
-    func sign(operation: SampanCore.SigningRequest) async throws -> OperationSignature {
+    func sign(operation: SigningRequest) async throws -> OperationSignature {
         let fails = lock.withLock {
             operations.append(operation)
             failures -= 1
@@ -86,7 +86,8 @@ private final class Office: Signer, @unchecked Sendable {
         if fails { throw CocoaError(.featureUnsupported) }
         let now = Int64(Date().timeIntervalSince1970 * 1000)
         let signature = String(repeating: "0", count: 40)
-        return OperationSignature(signature: signature, timestamp: now, nonce: "n")
+        return OperationSignature(
+            signature: HiddenText(signature), timestamp: now, nonce: "n")
     }
 }
 
@@ -97,8 +98,8 @@ private final class Notes: LogSink, @unchecked Sendable {
 
     var taken: [LogRecord] { lock.withLock { records } }
 
-    func log(record: LogRecord) throws {
-        lock.withLock { records.append(record) }
+    func log(records: [LogRecord], dropped: Int) throws {
+        lock.withLock { self.records += records }
         throw CocoaError(.featureUnsupported)
     }
 }

@@ -44,7 +44,7 @@ final class ChatTests: XCTestCase {
 
         try await phone.shutdown()
         try await laptop.shutdown()
-        await XCTAssertThrowsErrorAsync(try await ann.outbox()) { XCTAssertEqual($0, .Closed) }
+        await XCTAssertThrowsErrorAsync(try await ann.outbox()) { XCTAssertEqual($0, .shutDown) }
     }
 
     func testEventsComeOneByOneAndInOrder() async throws {
@@ -96,9 +96,10 @@ final class ChatTests: XCTestCase {
     // D09: what an extension leaves is unsent work of the app.
     func testWhatAnExtensionLeftIsInTheOutboxWhenTheClientOpens() async throws {
         let scratch = try Scratch()
-        let inbox = scratch.folder.appendingPathComponent("inbox").path
-        let config = try scratch.config("phone").with(
-            inboxFolder: inbox, diskBudget: 64 << 20)
+        let inbox = scratch.folder.appendingPathComponent("inbox")
+        var config = scratch.config("phone")
+        config.inboxFolder = inbox
+        config.diskBudget = 64 << 20
         let left = try ExtensionInbox.open(
             folder: inbox, appId: config.appId, client: "ann", storeKey: nil)
         let talk = "5a0000000000000000000000"
@@ -117,6 +118,44 @@ final class ChatTests: XCTestCase {
         try await engine.shutdown()
     }
 
+    func testAConfigurationHasDefaultsAndShowsNoSecret() throws {
+        let scratch = try Scratch()
+        let server = ServerAddress.router(url: "http://x.invalid")
+        let config = Config(
+            appId: "swift", appKey: "hush-hush-key", server: server, storeRoot: scratch.folder)
+        let made = try defaultConfig(
+            appId: "swift", appKey: "hush-hush-key", server: server, storeRoot: scratch.folder)
+        XCTAssertEqual(config, made)
+        XCTAssertEqual(config.appKey.reveal, "hush-hush-key")
+        let options = ClientOptions(storeKey: "hush-hush-store")
+        let signature = OperationSignature(
+            signature: "hush-hush-signature", timestamp: 0, nonce: "n")
+        let secrets: [Any] = [config, options, signature]
+        for secret in secrets {
+            var dumped = ""
+            dump(secret, to: &dumped)
+            for shown in ["\(secret)", String(reflecting: secret), dumped] {
+                XCTAssert(shown.contains("hidden"), shown)
+                XCTAssertFalse(shown.contains("hush-hush"), shown)
+            }
+        }
+    }
+
+    func testHandlesOfTheSameAreEqualAndAreFoundInAMap() async throws {
+        let scratch = try Scratch()
+        let engine = try scratch.engine("phone")
+        let ann = try await engine.client("ann")
+        let again = try await engine.client("ann")
+        XCTAssertEqual(ann, again)
+        XCTAssertEqual(String(reflecting: again), "Client(ann)")
+        let talk = try await ann.createConversation(
+            conversation: NewConversation(with: "ben")
+        ).conversation
+        let twin = try await again.conversation(id: talk.conversationId())
+        XCTAssertEqual([talk: "draft"][twin], "draft")
+        try await engine.shutdown()
+    }
+
     func testErrorsHaveTheirOwnCasesAndSayWhatIsWrong() async throws {
         let scratch = try Scratch()
         let engine = try scratch.engine("phone")
@@ -126,19 +165,22 @@ final class ChatTests: XCTestCase {
                 "invalid argument: a client id must be 1 to 64 characters long, got 0")
         }
         XCTAssertThrowsError(
-            try defaultConfig(
-                appId: "", appKey: "key", server: .router(url: "http://x.invalid"), storeRoot: "x"))
+            try Engine.open(
+                config: Config(
+                    appId: "", appKey: "key", server: .router(url: "http://x.invalid"),
+                    storeRoot: scratch.folder)))
         let ann = try await engine.client("ann")
         let unknown = "5a0000000000000000000000"
         await XCTAssertThrowsErrorAsync(try await ann.conversation(id: unknown)) {
-            XCTAssertEqual($0, .NotFound(what: "the conversation"))
+            XCTAssertEqual($0, .notFound(what: .conversation))
+            XCTAssertFalse($0.isRetryable())
         }
         await XCTAssertThrowsErrorAsync(try await ann.fetchConversation(id: unknown)) {
-            XCTAssertEqual($0, .NotConnected)
+            XCTAssertEqual($0, .notConnected)
         }
         let desk = ClientOptions(tag: "desk")
         await XCTAssertThrowsErrorAsync(try await engine.client(id: "ann", options: desk)) {
-            XCTAssertEqual($0, .TagMismatch)
+            XCTAssertEqual($0, .tagMismatch)
         }
         try await engine.shutdown()
     }

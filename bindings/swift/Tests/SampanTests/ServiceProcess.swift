@@ -53,10 +53,11 @@ final class Scratch {
         try Engine.open(config: config(device, url: url))
     }
 
-    func config(_ device: String, url: String = "http://127.0.0.1:9") throws -> Config {
-        let root = folder.appendingPathComponent(device).path
-        let config = try defaultConfig(
+    func config(_ device: String, url: String = "http://127.0.0.1:9") -> Config {
+        let root = folder.appendingPathComponent(device)
+        var config = Config(
             appId: "swift", appKey: "swift-key", server: .router(url: url), storeRoot: root)
-        return config.with(limits: selfHostedLimits())
+        config.limits = selfHostedLimits()
+        return config
     }
 }

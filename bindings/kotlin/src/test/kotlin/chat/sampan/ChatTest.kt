@@ -1,6 +1,7 @@
 // The engine from Kotlin on the JVM, against a real service.
 package chat.sampan
 
+import java.io.File
 import java.nio.file.Path
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
@@ -17,6 +18,7 @@ import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -45,15 +47,15 @@ class ChatTest {
             val info = ben.named()
             assertEquals("Boats", info.name)
             ben.conversation(info.id).use { talk ->
-                val items = talk.page(null, 10u).items
+                val items = talk.page(null, 10).items
                 assertEquals(listOf("hello from Kotlin"), items.mapNotNull { it.words() })
-                assertEquals(1uL, ben.unreadTotals().all.messages)
+                assertEquals(1L, ben.unreadTotals().all.messages)
                 talk.markRead()
-                assertEquals(0uL, ben.unreadTotals().all.messages)
+                assertEquals(0L, ben.unreadTotals().all.messages)
             }
             phone.shutdown()
             laptop.shutdown()
-            assertEquals(SampanException.Closed::class, failure { ann.outbox() }::class)
+            assertEquals(SampanException.ShutDown::class, failure { ann.outbox() }::class)
         }
     }
 
@@ -109,8 +111,8 @@ class ChatTest {
     // D09: what an extension leaves is unsent work of the app.
     @Test
     fun `what an extension left is in the outbox when the client opens`() = chat {
-        val inbox = folder.resolve("inbox").toString()
-        val config = config(folder, "phone").copy(inboxFolder = inbox, diskBudget = 64uL * 1024uL * 1024uL)
+        val inbox = folder.resolve("inbox").toFile()
+        val config = config(folder, "phone").copy(inboxFolder = inbox, diskBudget = 64L * 1024L * 1024L)
         val talk = "5a0000000000000000000000"
         val localId = ExtensionInbox.open(inbox, config.appId, "ann", null).use { left ->
             left.sendText(talk, "from an extension")
@@ -118,11 +120,11 @@ class ChatTest {
         Engine.open(config).use { engine ->
             val ann = engine.client("ann")
             assertEquals(listOf(localId), ann.outbox().map { it.localId })
-            assertEquals(1uL, ann.inboxReport().imported)
-            assertEquals(0uL, ann.importInbox().imported)
+            assertEquals(1L, ann.inboxReport().imported)
+            assertEquals(0L, ann.importInbox().imported)
             ann.compact()
             val usage = ann.storageUsage()
-            assertEquals(1uL, usage.unsent)
+            assertEquals(1L, usage.unsent)
             assertEquals(config.diskBudget, usage.budgetBytes)
             engine.shutdown()
         }
@@ -136,15 +138,58 @@ class ChatTest {
                 failure { engine.client("") }.toString(),
             )
             assertThrows(SampanException.InvalidArgument::class.java) {
-                defaultConfig("", "key", ServerAddress.Router("http://x.invalid"), "x")
+                Engine.open(Config("", HiddenText("key"), ServerAddress.Router("http://x.invalid"), File("x")))
             }
             val ann = engine.client("ann")
             val unknown = "5a0000000000000000000000"
             val gone = failure { ann.conversation(unknown) } as SampanException.NotFound
-            assertEquals("the conversation", gone.what)
+            assertEquals(Subject.CONVERSATION, gone.what)
+            assertEquals("the conversation is not there", gone.message)
+            assertFalse(gone.isRetryable())
             assertTrue(failure { ann.fetchConversation(unknown) } is SampanException.NotConnected)
             val desk = ClientOptions(tag = "desk")
             assertTrue(failure { engine.client("ann", desk) } is SampanException.TagMismatch)
+            engine.shutdown()
+        }
+    }
+
+    @Test
+    fun `a configuration has defaults and shows no secret`() = chat {
+        val server = ServerAddress.Router("http://x.invalid")
+        val config = Config("kotlin", HiddenText("hush-hush-key"), server, File("x"))
+        assertEquals(defaultConfig("kotlin", HiddenText("hush-hush-key"), server, File("x")), config)
+        assertEquals("hush-hush-key", config.appKey.reveal)
+        val options = ClientOptions(storeKey = HiddenText("hush-hush-store"))
+        val signature = OperationSignature(HiddenText("hush-hush-signature"), 0, "n")
+        for (shown in listOf(config.toString(), options.toString(), signature.toString())) {
+            assertTrue("hidden" in shown && "hush-hush" !in shown, shown)
+        }
+    }
+
+    @Test
+    fun `handles of the same are equal and are found in a map`() = chat {
+        engine(folder, "phone").use { engine ->
+            val ann = engine.client("ann")
+            val again = engine.client("ann")
+            assertEquals(ann, again)
+            assertEquals("Client(ann)", again.toString())
+            val talk = ann.createConversation("ben").conversation
+            val twin = again.conversation(talk.conversationId())
+            assertEquals("draft", mapOf(talk to "draft")[twin])
+            assertFalse(talk == ann.createConversation("cat").conversation)
+            engine.shutdown()
+        }
+    }
+
+    @Test
+    fun `what people write arrives as it was written`() = chat {
+        engine(folder, "phone").use { engine ->
+            val ann = engine.client("ann-\uD83D\uDEA4")
+            val family = "\uD83D\uDC68\u200D\uD83D\uDC69\u200D\uD83D\uDC67 e\u0301 \u202Ertl"
+            val talk = ann.createConversation("ben", name = family).conversation
+            assertEquals(family, talk.info().name)
+            talk.sendText(family)
+            assertEquals(listOf(family), talk.page(null, 10).items.mapNotNull { it.words() })
             engine.shutdown()
         }
     }
@@ -155,7 +200,7 @@ class ChatTest {
      */
     private suspend fun Client.named(): ConversationInfo {
         while (true) {
-            val info = conversations(null, 10u).conversations.single()
+            val info = conversations(null, 10).conversations.single()
             if (info.name != null) return info
             delay(20.milliseconds)
         }

@@ -38,8 +38,8 @@ fun engine(folder: Path, device: String, url: String = "http://127.0.0.1:9"): En
     Engine.open(config(folder, device, url))
 
 fun config(folder: Path, device: String, url: String = "http://127.0.0.1:9"): Config {
-    val root = folder.resolve(device).toString()
-    val config = defaultConfig("kotlin", "kotlin-key", ServerAddress.Router(url), root)
+    val root = folder.resolve(device).toFile()
+    val config = Config("kotlin", HiddenText("kotlin-key"), ServerAddress.Router(url), root)
     return config.copy(limits = selfHostedLimits())
 }
 

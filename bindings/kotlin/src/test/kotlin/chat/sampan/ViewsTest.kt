@@ -53,7 +53,7 @@ class ViewsTest {
         engine(folder, "phone").use { engine ->
             val ann = engine.client("ann")
             val talk = ann.createConversation("ben").conversation
-            val timeline = talk.timeline(TimelineOptions(page = 10u))
+            val timeline = talk.timeline(TimelineOptions(page = 10))
             repeat(20) {
                 val collecting = launch { timeline.states.collect {} }
                 collecting.cancel()

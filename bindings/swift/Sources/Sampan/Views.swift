@@ -1,0 +1,138 @@
+// Live views as asynchronous sequences of states.
+//
+// A view is asked for what changed since the version that the loop holds: so a loop may be cancelled at
+// any moment and begin again, any number may follow one view, and a slow one is given one update for all
+// that it missed.
+
+import SampanCore
+
+extension TimelineItem: Identifiable {
+    public var id: ItemKey { key }
+}
+
+extension ConversationRow: Identifiable {
+    public var id: ConversationKey { key }
+}
+
+extension OutboxRow: Identifiable {
+    public var id: OutboxEntryId { entry }
+}
+
+/// What a timeline shows at one moment.
+public struct TimelineState: Sendable, Equatable {
+    public private(set) var version: Version = 0
+    public private(set) var items: [TimelineItem] = []
+    public private(set) var older: TimelineEdge = .more
+    public private(set) var newer: TimelineEdge = .more
+    public private(set) var anchor: TimelineAnchor = .none
+    public private(set) var below = 0
+
+    public init() {}
+
+    /// Takes an update that `Timeline.next` answered to this state's version.
+    public mutating func apply(_ update: TimelineUpdate) {
+        for edit in update.edits {
+            switch edit {
+            case .reset(let all): items = all
+            case .insert(let at, let new): items.insert(contentsOf: new, at: at)
+            case .remove(let at, let count): items.removeSubrange(at..<at + count)
+            case .replace(let at, let item): items[at] = item
+            case .move(let from, let to, let item):
+                items.remove(at: from)
+                items.insert(item, at: to)
+            }
+        }
+        (version, older, newer) = (update.version, update.older, update.newer)
+        (anchor, below) = (update.anchor, update.below)
+    }
+
+    /// Where the item of a key stands; nil when the window does not hold it.
+    public func index(of key: ItemKey) -> Int? {
+        items.firstIndex { $0.key == key }
+    }
+}
+
+/// What a list of conversations shows at one moment.
+public struct ListState: Sendable, Equatable {
+    public private(set) var version: Version = 0
+    public private(set) var rows: [ConversationRow] = []
+    public private(set) var more = false
+    public private(set) var total = 0
+
+    public init() {}
+
+    /// Takes an update that `ConversationList.next` answered to this state's version.
+    public mutating func apply(_ update: ListUpdate) {
+        for edit in update.edits {
+            switch edit {
+            case .reset(let all): rows = all
+            case .insert(let at, let new): rows.insert(contentsOf: new, at: at)
+            case .remove(let at, let count): rows.removeSubrange(at..<at + count)
+            case .replace(let at, let row): rows[at] = row
+            case .move(let from, let to, let row):
+                rows.remove(at: from)
+                rows.insert(row, at: to)
+            }
+        }
+        (version, more, total) = (update.version, update.more, update.total)
+    }
+}
+
+/// The states of a view, from the present one on, until the view ends or the loop's task is cancelled.
+/// Any number of loops may run over one view, and begin again.
+public struct States<State: Sendable>: AsyncSequence, Sendable {
+    public typealias Element = State
+
+    let following: @Sendable (State?) async throws -> State?
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(following: following)
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        private var state: State?
+        private let following: @Sendable (State?) async throws -> State?
+
+        init(following: @escaping @Sendable (State?) async throws -> State?) {
+            self.following = following
+        }
+
+        public mutating func next() async -> State? {
+            // A view throws when the task was cancelled, and for nothing else.
+            guard let next = try? await following(state) else { return nil }
+            state = next
+            return next
+        }
+    }
+}
+
+extension Timeline {
+    /// The states of the timeline.
+    public var states: States<TimelineState> {
+        States { [self] state in
+            var state = state ?? TimelineState()
+            guard let update = try await next(have: state.version) else { return nil }
+            state.apply(update)
+            return state
+        }
+    }
+}
+
+extension ConversationList {
+    /// The states of the list.
+    public var states: States<ListState> {
+        States { [self] state in
+            var state = state ?? ListState()
+            guard let update = try await next(have: state.version) else { return nil }
+            state.apply(update)
+            return state
+        }
+    }
+}
+
+extension Client {
+    /// The states of the client: its connection, its unread counts, its outbox.
+    public var states: States<ClientState> {
+        States { [self] state in try await nextState(have: state?.version ?? 0) }
+    }
+}

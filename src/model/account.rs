@@ -1,0 +1,16 @@
+//! The data of a client on this device, seen without opening it.
+
+use super::ClientId;
+
+/// The data of a client on this device, seen without opening it.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct Account {
+    /// The name of its folder under the store root: `Engine.wipe_account` takes it.
+    pub folder: String,
+    /// The client; none of an encrypted store, where the name is part of what is kept secret.
+    pub client: Option<ClientId>,
+    /// Whether the store is encrypted.
+    pub is_encrypted: bool,
+    /// What it takes on the disk, in bytes.
+    pub bytes: u64,
+}
