@@ -379,6 +379,7 @@ impl Clients {
             match finished {
                 // It has no one to serve any more.
                 Ok(FinishedTask::Opened(opened)) => drop(opened),
+                Ok(FinishedTask::Wiped) => {}
                 Ok(FinishedTask::Closed(id, outcome)) => self.closed_at_the_end(id, &outcome),
                 Err(error) => debug_assert!(error.is_cancelled(), "{error}"),
             }
