@@ -28,6 +28,8 @@ pub mod net;
 #[doc(hidden)]
 pub mod runtime;
 #[doc(hidden)]
+pub mod splitmix;
+#[doc(hidden)]
 pub mod store;
 #[doc(hidden)]
 pub mod sync;

@@ -466,7 +466,7 @@ impl Driver {
             // Closing the files blocks. Without a thread for it they are closed here.
             let _ = self.files.run(Box::new(move || {
                 drop(store);
-                drop(writer);
+                writer.close();
             }));
         }
     }

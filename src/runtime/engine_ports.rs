@@ -56,6 +56,17 @@ pub(super) struct ClaimedWriter {
     pub(super) store_use: StoreUse,
 }
 
+impl ClaimedWriter {
+    /// Closes the store, then gives up its use of the files. It blocks on the disk.
+    pub(super) fn close(self) {
+        let Self { writer, store_use } = self;
+        if let Err(error) = writer.close() {
+            log::warn!("a store was not closed cleanly: {error}");
+        }
+        drop(store_use);
+    }
+}
+
 impl StoreWriter for ClaimedWriter {
     fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
         self.writer.commit(batch, class)

@@ -27,6 +27,8 @@ pub struct Writer {
     maintenance: MaintenanceState,
     location: Location,
     identity: Identity,
+    /// Whether the work of closing is done.
+    is_closed: bool,
     // Dropped last: it may hold the last right to the folder.
     committer: Committer,
 }
@@ -42,6 +44,7 @@ impl Writer {
             maintenance: MaintenanceState::default(),
             location,
             identity,
+            is_closed: false,
             committer: Committer::new(shared, journal),
         }
     }
@@ -59,6 +62,25 @@ impl Writer {
     /// another commit than the last.
     pub fn commit(&mut self, batch: Batch, class: CommitClass) -> Result<Commit, StoreError> {
         self.committer.commit(batch, class)
+    }
+
+    /// Closes the store: makes every commit durable in the tree, and opens a tree anew that much was
+    /// written into, so that the next opening is quick. It blocks on the disk. Dropping a writer does the
+    /// same and only logs a failure.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Writer::sync`]. The store is closed all the same; intents are in the journal, and the
+    /// next opening brings them into the tree.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), StoreError> {
+        self.is_closed = true;
+        let synced = self.committer.sync_at_last();
+        let reopened = self.maintenance().reopen_at_last();
+        synced.and(reopened)
     }
 
     /// Makes every commit so far durable in the tree. Cheap when they are. Call it soon after a
@@ -221,9 +243,13 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Leaves nothing behind that the next open must replay. A failure is the next open's to mend.
+    /// The last resort for a writer that was not closed.
     fn drop(&mut self) {
-        self.committer.sync_at_last();
-        self.maintenance().reopen_at_last();
+        if self.is_closed {
+            return;
+        }
+        if let Err(error) = self.finish() {
+            log::warn!("a store was not closed cleanly: {error}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::model::{ConversationId, LocalId};
+use crate::splitmix;
 
 /// A seeded source of chance (xoshiro256**).
 ///
@@ -34,15 +35,7 @@ impl Randomness {
     pub fn seeded(seed: u64) -> Self {
         // SplitMix64 spreads the number over the whole state, as the generator's authors advise.
         let mut mixer = seed;
-        let mut state = [0; 4];
-        for place in &mut state {
-            mixer = mixer.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut word = mixer;
-            word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            *place = word ^ (word >> 31);
-        }
-        Self::of_state(state)
+        Self::of_state(std::array::from_fn(|_| splitmix::next(&mut mixer)))
     }
 
     fn of_state(state: [u64; 4]) -> Self {

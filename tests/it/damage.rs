@@ -33,11 +33,7 @@ struct Dice(u64);
 
 impl Dice {
     fn next(&mut self) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) >> 8).unwrap()
+        usize::try_from(sampan::splitmix::next(&mut self.0) >> 8).unwrap()
     }
 
     fn byte(&mut self) -> u8 {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fmt, io};
 
+use crate::splitmix;
 use crate::store::disk::{Disk, DiskFile};
 
 /// A folder in memory. Clones share it, so it outlives the store and can be opened again.
@@ -243,14 +244,14 @@ impl Content {
     fn crash(&mut self, seed: &mut u64) {
         for change in std::mem::take(&mut self.unsynced) {
             match change {
-                UnsyncedWrite::Write { offset, bytes } => match next(seed) % 3 {
+                UnsyncedWrite::Write { offset, bytes } => match splitmix::next(seed) % 3 {
                     0 => {}
                     1 => overwrite(&mut self.durable, offset, &bytes),
                     _ => {
                         let many = u64::try_from(bytes.len())
                             .unwrap_or(u64::MAX)
                             .saturating_add(1);
-                        let kept = usize::try_from(next(seed) % many).unwrap_or(0);
+                        let kept = usize::try_from(splitmix::next(seed) % many).unwrap_or(0);
                         overwrite(
                             &mut self.durable,
                             offset,
@@ -259,7 +260,7 @@ impl Content {
                     }
                 },
                 UnsyncedWrite::Truncate { length } => {
-                    if next(seed).is_multiple_of(2) {
+                    if splitmix::next(seed).is_multiple_of(2) {
                         self.durable.truncate(length);
                     }
                 }
@@ -277,15 +278,6 @@ fn overwrite(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     if let Some(place) = file.get_mut(offset..end) {
         place.copy_from_slice(bytes);
     }
-}
-
-/// The next number of splitmix64: small, seeded, good enough to tear files.
-fn next(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *seed;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 impl Disk for MemoryDisk {

@@ -13,13 +13,14 @@ use crate::store::tree::memory::memory_tree;
 use crate::store::write::commit::WrittenSinceOpen;
 
 impl Maintenance<'_> {
-    /// Opens the tree anew before it is closed, if much came and nothing is amiss. A failure is the
-    /// next opening's to mend.
-    pub(crate) fn reopen_at_last(&mut self) {
+    /// Opens the tree anew before it is closed, if much came and nothing is amiss. The next opening
+    /// mends a failure.
+    pub(crate) fn reopen_at_last(&mut self) -> Result<(), StoreError> {
         let is_good = self.committer.shared.health() == StoreHealth::Good;
         if self.committer.since_open.is_much() && is_good && !self.state.is_compacting() {
-            let _ = self.reopen_tree();
+            return self.reopen_tree();
         }
+        Ok(())
     }
 
     /// Opens the tree anew. No compaction may be under way.
@@ -54,6 +55,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use crate::store::disk::memory::{Fault, MemoryDisk};
+    use crate::store::error::StoreError;
     use crate::store::maintain::Tended;
     use crate::store::open::Opened;
     use crate::store::read::store::Store;
@@ -95,6 +98,20 @@ mod tests {
             1
         );
         assert_eq!(snapshots(folder.path()), after, "nothing was left to read");
+    }
+
+    #[test]
+    fn a_close_tells_that_the_disk_failed() {
+        let disk = MemoryDisk::new(3);
+        let mut opened = Store::in_memory(&disk, client("me")).unwrap();
+        let mut overlay = Overlay::new(&opened.store);
+        overlay.create_conversation(row("c")).unwrap();
+        let batch = overlay.into_batch();
+        opened.writer.commit(batch, CommitClass::Cache).unwrap();
+        let operation = disk.operations() + 1;
+        disk.set_fault(Some(Fault::From { operation }));
+        let closed = opened.writer.close();
+        assert!(matches!(closed, Err(StoreError::Io { .. })), "{closed:?}");
     }
 
     #[test]

@@ -162,12 +162,8 @@ fn spoil(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 
 /// The n-th number of a sequence that looks random.
 fn random(n: u64) -> usize {
-    let mut z = n
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        .wrapping_add(0x1234_5678_9ABC_DEF1);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    usize::try_from((z ^ (z >> 31)) >> 8).unwrap()
+    let number = crate::splitmix::nth(0x1234_5678_9ABC_DEF1, n);
+    usize::try_from(number >> 8).unwrap()
 }
 
 /// How many cases of each kind; the long run sets `SAMPAN_TORTURE_ROUNDS`.

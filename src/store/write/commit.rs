@@ -438,11 +438,12 @@ impl Committer {
     }
 
     /// Makes everything durable, but leaves what was only read as it was.
-    pub(crate) fn sync_at_last(&mut self) {
+    pub(crate) fn sync_at_last(&mut self) -> Result<(), StoreError> {
         let is_waiting = self.journal.as_ref().is_some_and(Journal::is_waiting);
         if self.is_dirty() || !is_waiting {
-            let _ = self.sync();
+            return self.sync();
         }
+        Ok(())
     }
 
     /// The commit that a power cut goes back to at most, but for intents behind it.
