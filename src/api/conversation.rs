@@ -5,14 +5,14 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::model::{
-    ConversationId, ConversationInfo, Discarded, ForeignMessage, LocalId, Message, MessageContent,
-    MessageKey, NewMessage, OutboxEntryId, Timestamp,
+    ConversationId, ConversationInfo, Count, Discarded, Draft, ForeignMessage, LocalId, Message,
+    MessageContent, MessageKey, NewMessage, OutboxEntryId, SessionState, Timestamp,
 };
 use crate::runtime::{ClientCore, LiveTimeline, Runtime};
 use crate::store::{ConversationNumber, Position, Snapshot, Store};
 use crate::sync::{
     Call, DiscardMessage, Done, EditMessage, FetchHistory, FetchReceipts, KeepFailed, KeepForeign,
-    MarkRead, RecallMessage, RemoveMessage, RetryMessage, SendMessage,
+    LocalNote, MarkRead, Note, RecallMessage, RemoveMessage, RetryMessage, SendMessage, SetTyping,
 };
 use crate::views::TimelineOptions;
 use crate::{SampanError, Subject};
@@ -402,6 +402,75 @@ impl Conversation {
         self.fetch(before, limit).await
     }
 
+    /// What somebody began to write in it; none where nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
+    pub async fn draft(&self) -> Result<Option<Draft>, SampanError> {
+        if let Some(draft) = self.runtime.unsaved_draft(&self.core, &self.id) {
+            return Ok(draft.filter(|draft| !draft.is_empty()));
+        }
+        self.read(|snapshot, number| Ok(snapshot.conversation(number)?.and_then(|row| row.draft)))
+            .await
+    }
+
+    /// Keeps what somebody began to write, or forgets it. Call it at each letter: it does no work itself. The
+    /// draft is on disk within a second, and when `Engine.pause`, `Engine.shutdown` or a sign-out that keeps
+    /// the data has returned. It stays on this device; lists show its first words.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge` for a text of more than 64 KiB; `SignedOut`; `ShutDown`.
+    pub fn set_draft(&self, draft: Option<Draft>) -> Result<(), SampanError> {
+        let bytes = draft.as_ref().map_or(0, |draft| draft.text.len());
+        if bytes > Draft::TEXT_MAX {
+            return Err(SampanError::TooLarge {
+                limit: Count::from(Draft::TEXT_MAX),
+                actual: Count::from(bytes),
+            });
+        }
+        if self.core.store.is_closed() {
+            return Err(self.runtime.board().ended());
+        }
+        self.runtime.set_draft(&self.core, self.id.clone(), draft);
+        Ok(())
+    }
+
+    /// Tells the others that the user writes, or stopped: call it at each letter. At most one transient message
+    /// goes out in three seconds, and only with a session; the others forget it after six. It does no work
+    /// itself.
+    pub fn set_typing(&self, typing: bool) {
+        let is_seen = self.core.board.session() == SessionState::Open;
+        if is_seen && !self.runtime.board().is_away() {
+            let conversation = self.id.clone();
+            let call = SetTyping {
+                conversation,
+                typing,
+            };
+            self.runtime.mailbox().mention(&self.core.id, call);
+        }
+    }
+
+    /// Pins it: in lists on this device it stands above those that are not pinned. Durable on return.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when it can't be made durable now; `NotFound`; `SignedOut`; `ShutDown`.
+    pub async fn set_pinned(&self, pinned: bool) -> Result<(), SampanError> {
+        self.note(LocalNote::Pinned(pinned)).await
+    }
+
+    /// Hides it: lists on this device leave it out until something newer happens in it, unless their filter
+    /// names hidden conversations. Nothing of it is removed. Durable on return.
+    ///
+    /// # Errors
+    ///
+    /// Those of `set_pinned`.
+    pub async fn set_hidden(&self, hidden: bool) -> Result<(), SampanError> {
+        self.note(LocalNote::Hidden(hidden)).await
+    }
+
     /// Marks it read: clears the unread count here at once, and tells the service when it can.
     ///
     /// # Errors
@@ -450,6 +519,11 @@ impl Conversation {
 }
 
 impl Conversation {
+    async fn note(&self, note: LocalNote) -> Result<(), SampanError> {
+        let conversation = self.id.clone();
+        self.request(Note { conversation, note }).await.map(drop)
+    }
+
     async fn mark(&self, until: Option<Timestamp>) -> Result<(), SampanError> {
         let conversation = self.id.clone();
         let call = MarkRead {

@@ -145,7 +145,7 @@ impl Engine {
     ///
     /// `ShutDown` after `shutdown`.
     pub async fn pause(&self) -> Result<(), SampanError> {
-        self.runtime.mailbox().pause().await
+        self.runtime.pause().await
     }
 
     /// Opens the stores and connects again, if a client wants to be online: the app is back. Returns

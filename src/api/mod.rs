@@ -15,6 +15,7 @@
 //! | `conversation_list.rs` | [`ConversationList`]: a live window over all conversations |
 //! | `outbox_list.rs` | [`OutboxList`]: all that is unsent, live |
 //! | `event_feed.rs` | [`EventFeed`]: every event, numbered |
+//! | `states.rs` | the states of live views as streams |
 //! | `timeline.rs` | [`Timeline`]: a live window over a conversation |
 //! | `inbox.rs` | [`ExtensionInbox`]: an extension of the app leaves work in it |
 //! | `legacy.rs` | [`Client::import_legacy`]: the caches of older SDKs; with the feature `import-legacy` |
@@ -45,6 +46,7 @@ mod log;
 mod observer;
 mod open_report;
 mod outbox_list;
+mod states;
 mod timeline;
 mod views;
 

@@ -53,7 +53,8 @@ pub use message::{Mentions, Message, MessageState, PendingChange, RefusedMember,
 pub use operation::{OperationSignature, SigningRequest};
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState, ServiceRefusal};
 pub use outgoing::{
-    Discarded, ForeignMessage, NewConversation, NewMessage, Priority, SendOptions, Uniqueness,
+    Discarded, Draft, ForeignMessage, NewConversation, NewMessage, Priority, SendOptions,
+    Uniqueness,
 };
 pub use receipt::{Receipt, Unread};
 pub use refusal::Refusal;

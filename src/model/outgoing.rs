@@ -1,10 +1,11 @@
 //! Requests of an app: a conversation to make, a message to send.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{
     ClientId, ConversationId, ConversationKind, Json, LocalId, Mentions, MessageContent, MessageId,
-    Timestamp,
+    MessageKey, Timestamp,
 };
 
 /// A conversation to make.
@@ -155,5 +156,53 @@ impl NewMessage {
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::new(MessageContent::text(text))
+    }
+}
+
+/// What somebody began to write in a conversation. It stays on this device.
+#[derive(Clone, Default, PartialEq, Eq, uniffi::Record)]
+pub struct Draft {
+    /// The words so far.
+    #[uniffi(default)]
+    pub text: String,
+    /// The message that it answers.
+    #[uniffi(default)]
+    pub reply_to: Option<MessageKey>,
+    /// The message that it is a new version of.
+    #[uniffi(default)]
+    pub edits: Option<MessageKey>,
+    /// Who is called by name.
+    #[uniffi(default)]
+    pub mentions: Mentions,
+}
+
+impl Draft {
+    /// The most bytes of a draft's text.
+    pub const TEXT_MAX: usize = 64 * 1024;
+
+    /// Words with nothing attached.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Debug for Draft {
+    /// What people write never reaches logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft")
+            .field("bytes", &self.text.len())
+            .field("reply_to", &self.reply_to)
+            .field("edits", &self.edits)
+            .finish_non_exhaustive()
     }
 }

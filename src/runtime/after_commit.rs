@@ -5,7 +5,7 @@ use crate::SampanError;
 use crate::model::{CommitSeq, Event, SessionState, SigningRequest, StoreHealth};
 use crate::sync::link::{LinkRequest, LinkWish};
 use crate::sync::{EffectId, Reply, RequestError, RequestId};
-use crate::views::{Holds, SyncState};
+use crate::views::{Holds, SyncState, Typing};
 
 /// What is to be done after a commit that succeeded, or after one that failed, in this order.
 pub(super) struct AfterCommit<C> {
@@ -15,6 +15,8 @@ pub(super) struct AfterCommit<C> {
     pub(super) sync: Option<SyncState>,
     /// What is kept back although the client is signed in, if that changed.
     pub(super) holds: Option<Holds>,
+    /// Who writes, if that changed.
+    pub(super) typing: Option<Typing>,
     /// What of the store is different from before.
     pub(super) committed: Touched,
     /// The commit that made it so.
@@ -39,6 +41,7 @@ impl<C> Default for AfterCommit<C> {
             health: None,
             sync: None,
             holds: None,
+            typing: None,
             committed: Touched::Nothing,
             seq: CommitSeq(0),
             imported: Vec::new(),

@@ -1,5 +1,6 @@
 //! The state of the engine, and of each client, that anybody may read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
@@ -8,7 +9,7 @@ use super::inbox::InboxReport;
 use super::online_wish::OnlineWish;
 use crate::SampanError;
 use crate::model::{ConnectionFailure, ConnectionState, SessionState, StoreHealth, Timestamp};
-use crate::views::{Holds, SyncState};
+use crate::views::{Holds, SyncState, Typing};
 
 /// The readable state of the engine; the loop alone writes it.
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ impl EngineBoard {
     }
 
     /// Why a client takes no calls any more.
-    pub(super) fn ended(&self) -> SampanError {
+    pub(crate) fn ended(&self) -> SampanError {
         if self.is_over() {
             SampanError::ShutDown
         } else {
@@ -40,6 +41,11 @@ impl EngineBoard {
 
     pub(super) fn set_over(&self) {
         self.is_over.store(true, Ordering::Release);
+    }
+
+    /// Whether the app is in the background.
+    pub(crate) fn is_away(&self) -> bool {
+        *self.is_away.borrow()
     }
 
     /// The connection's state now.
@@ -61,6 +67,7 @@ pub(crate) struct ClientBoard {
     pub(super) health: watch::Sender<StoreHealth>,
     pub(super) sync: watch::Sender<SyncState>,
     pub(super) holds: watch::Sender<Holds>,
+    pub(super) typing: watch::Sender<Arc<Typing>>,
     pub(super) inbox: watch::Sender<InboxReport>,
     /// What the app wants; the API alone writes it.
     pub(super) wish: OnlineWish,
@@ -85,6 +92,11 @@ impl ClientBoard {
     /// Whether this device has what the service has.
     pub(crate) fn sync(&self) -> SyncState {
         *self.sync.borrow()
+    }
+
+    /// Who writes, by conversation.
+    pub(crate) fn typing(&self) -> Arc<Typing> {
+        Arc::clone(&self.typing.borrow())
     }
 
     /// What is kept back although the client is signed in.

@@ -288,6 +288,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         let mut after = AfterCommit {
             sync: self.telling.note(now, working.machine.progress()),
             holds: self.telling.hold(now, working.machine.holds(now.elapsed)),
+            typing: step.typing,
             committed,
             seq: self.store.seq(),
             imported,
@@ -450,6 +451,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         let mut after = AfterCommit {
             sync: self.telling.note(now, Progress::Unknown),
             holds: self.telling.hold(now, sync::Holds::default()),
+            typing: Some(sync::Typing::new()),
             answers: calls.map(|call| (call, Err(reason.clone()))).collect(),
             not_imported: Some(reason.clone()),
             compacted: Some(Err(reason.clone())),

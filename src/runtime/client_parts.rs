@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use super::attach::Wishes;
 use super::board::ClientBoard;
 use super::callers::{Answer, Callers};
+use super::drafts::Drafts;
 use super::inbox::Imports;
 use super::store_handle::{OpenStore, StoreHandle};
 use crate::SampanError;
@@ -63,6 +64,8 @@ pub(crate) struct ClientCore {
     pub(super) tag: Option<DeviceTag>,
     /// The state that was told last.
     pub(super) told: ToldState,
+    /// What somebody began to write, until the store has it.
+    pub(super) drafts: Drafts,
 }
 
 /// The state that was told last: a newer version is another one.
@@ -116,6 +119,7 @@ impl OpenedClient {
                 store,
                 tag: None,
                 told: ToldState::default(),
+                drafts: Drafts::default(),
             }),
             signer: ClientSigner::new(None, &Callers::inline()),
             wishes: Wishes::default(),

@@ -24,6 +24,7 @@ use super::callers::{Answer, Callers};
 use super::client_parts::{
     ClientCore, ClientParts, ClientSigner, OpenOptions, OpenedClient, SharedKey, ToldState,
 };
+use super::drafts::Drafts;
 use super::inbox::{Imports, inbox_of};
 use super::mailbox::{OpenAnswer, SignOutAnswer};
 use super::store_handle::{OpenStore, Opener, StoreHandle};
@@ -130,6 +131,7 @@ impl Clients {
             store: StoreHandle::new(self.opener(&id, Arc::clone(&key))),
             tag: options.tag,
             told: ToldState::default(),
+            drafts: Drafts::default(),
         });
         let parts = ClientParts {
             core: Arc::clone(&core),

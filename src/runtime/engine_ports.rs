@@ -31,7 +31,7 @@ use crate::model::{
 use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
 use crate::sync::{EffectId, OperationSignature, Randomness, Reply, RequestError, RequestId};
-use crate::views::{Holds, SyncState};
+use crate::views::{Holds, SyncState, Typing};
 
 /// How long the app's signer may take. It asks the app's own server, over whatever network there is.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -173,6 +173,12 @@ impl Ports for EnginePorts {
     fn sync_changed(&mut self, client: &ClientId, state: SyncState) {
         if let Some(parts) = self.clients.get(client) {
             parts.core.board.sync.send_replace(state);
+        }
+    }
+
+    fn typing_changed(&mut self, client: &ClientId, typing: Typing) {
+        if let Some(parts) = self.clients.get(client) {
+            parts.core.board.typing.send_replace(Arc::new(typing));
         }
     }
 

@@ -8,7 +8,7 @@ use super::{ClientCore, Runtime};
 use crate::SampanError;
 use crate::model::Count;
 use crate::store::{ConversationNumber, Store};
-use crate::views::{ListOptions, ListUpdate, ListView, Reach, Version};
+use crate::views::{ListOptions, ListUpdate, ListView, Reach, Typing, Version};
 
 /// A list that is being watched.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ impl LiveList {
             view: Mutex::new(ListView::new(options)),
             unread: client.store.marks().collect(),
         });
-        let (own, reach) = (Arc::clone(&list), client.reach());
-        let first = runtime.read(client, move |store| own.read(store, reach));
+        let (own, reach, typing) = (Arc::clone(&list), client.reach(), client.board.typing());
+        let first = runtime.read(client, move |store| own.read(store, reach, typing));
         first.await?;
         Ok(list)
     }
@@ -45,8 +45,9 @@ impl LiveList {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, store: &Store, reach: Reach) -> Result<(), SampanError> {
+    fn read(&self, store: &Store, reach: Reach, typing: Arc<Typing>) -> Result<(), SampanError> {
         let mut view = self.view();
+        view.set_typing(typing);
         if view.is_fresh(store.seq(), reach) {
             return Ok(());
         }
@@ -108,11 +109,11 @@ impl WatchedView for LiveList {
     }
 
     async fn refresh(self: &Arc<Self>) {
-        let Some(reach) = self.live.reach() else {
+        let (Some(reach), Some(typing)) = (self.live.reach(), self.live.typing()) else {
             return;
         };
         let own = Arc::clone(self);
-        let read = self.live.read(move |store| own.read(store, reach));
+        let read = self.live.read(move |store| own.read(store, reach, typing));
         if let Some(Err(error)) = read.await {
             log::warn!("a list of conversations can't be read: {error}");
         }

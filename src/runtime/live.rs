@@ -14,7 +14,7 @@ use crate::SampanError;
 use crate::model::{SessionState, StoreHealth};
 use crate::store::{ConversationNumber, Store};
 use crate::sync::Call;
-use crate::views::{Holds, Reach, Version};
+use crate::views::{Holds, Reach, Typing, Version};
 
 /// A view's ties to the client whose store it shows.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub(super) struct Changes {
     session: watch::Receiver<SessionState>,
     health: watch::Receiver<StoreHealth>,
     holds: watch::Receiver<Holds>,
+    typing: watch::Receiver<Arc<Typing>>,
 }
 
 /// A view that somebody watches: what a collector of any of them needs.
@@ -127,7 +128,13 @@ impl Live {
             session: client.board.session.subscribe(),
             health: client.board.health.subscribe(),
             holds: client.board.holds.subscribe(),
+            typing: client.board.typing.subscribe(),
         })
+    }
+
+    /// Who writes, by conversation; none when the client is gone.
+    pub(super) fn typing(&self) -> Option<Arc<Typing>> {
+        Some(self.client.upgrade()?.board.typing())
     }
 
     /// What the client keeps back although it is signed in; none when it is gone.
@@ -170,6 +177,7 @@ impl Changes {
             changed = self.session.changed() => changed,
             changed = self.health.changed() => changed,
             changed = self.holds.changed() => changed,
+            changed = self.typing.changed() => changed,
         };
         changed.ok()
     }

@@ -199,6 +199,18 @@ impl Mailbox {
         })
     }
 
+    /// Tells a client's machine something that may be lost: it is where calls crowd.
+    pub(crate) fn mention<C: Call>(&self, client: &ClientId, call: C) {
+        let (done, _) = oneshot::channel();
+        let (client, request) = (client.clone(), Box::new(call.into()));
+        let command = Command::Request {
+            client,
+            request,
+            done,
+        };
+        let _ = self.sender.try_send(command);
+    }
+
     /// Has a client's store opened again, for a read.
     pub(crate) async fn wake(&self, client: &ClientId) -> Result<(), SampanError> {
         let client = client.clone();

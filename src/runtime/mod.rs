@@ -34,6 +34,7 @@
 //! | `live.rs` | what views that somebody watches have in common |
 //! | `timeline.rs`, `list.rs` | what drives a timeline, and a list of conversations |
 //! | `outbox.rs` | what drives a list of unsent work |
+//! | `drafts.rs` | drafts between the letters and the disk |
 //! | `feed.rs` | numbered events, kept until they are taken |
 //! | `marks.rs` | what those wait for who watch a store |
 //! | `client_folders.rs` | the folders of clients |
@@ -57,6 +58,7 @@ mod client_parts;
 mod client_state;
 mod clients;
 mod clock;
+mod drafts;
 mod driver;
 mod engine_ports;
 mod events;

@@ -11,7 +11,7 @@ use crate::model::{
 use crate::store::Dropped;
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
 use crate::sync::{EffectId, Randomness, Reply, RequestError, RequestId};
-use crate::views::{Holds, SyncState};
+use crate::views::{Holds, SyncState, Typing};
 
 /// The world around a [`TurnLoop`](super::TurnLoop). No method waits.
 pub trait Ports {
@@ -41,6 +41,9 @@ pub trait Ports {
 
     /// Makes it readable how far a client has come with what it missed.
     fn sync_changed(&mut self, _client: &ClientId, _state: SyncState) {}
+
+    /// Makes it readable who writes in a client's conversations.
+    fn typing_changed(&mut self, _client: &ClientId, _typing: Typing) {}
 
     /// Makes it readable what a client keeps back although it is signed in.
     fn holds_changed(&mut self, _client: &ClientId, _holds: Holds) {}

@@ -1,7 +1,7 @@
 //! [`Runtime`]: a running loop, and the clients that take part in it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -42,6 +42,8 @@ pub(crate) struct Runtime {
     /// Where tasks run beside the loop; they never block.
     pub(super) tasks: Handle,
     reads: Threads,
+    /// Clients with drafts that may not be in their stores yet.
+    pub(super) writing: Mutex<Vec<Weak<ClientCore>>>,
 }
 
 impl Runtime {
@@ -77,6 +79,7 @@ impl Runtime {
             callers,
             tasks,
             reads: Threads::new("sampan-read", READ_THREADS_MAX),
+            writing: Mutex::default(),
         }))
     }
 
@@ -121,6 +124,9 @@ impl Runtime {
         core: &Arc<ClientCore>,
         after: LocalData,
     ) -> Result<(), SampanError> {
+        if after == LocalData::Keep {
+            self.save_drafts(core).await;
+        }
         self.mailbox.sign_out(core, after).await
     }
 
@@ -149,8 +155,15 @@ impl Runtime {
         self.mailbox.wipe_account(folder).await
     }
 
+    /// Stops the socket, brings everything to disk and shuts the stores' files.
+    pub(crate) async fn pause(&self) -> Result<(), SampanError> {
+        self.save_all_drafts().await;
+        self.mailbox.pause().await
+    }
+
     /// Stops the loop and closes every store; on return the folders are free.
     pub(crate) async fn shutdown(&self) -> Result<(), SampanError> {
+        self.save_all_drafts().await;
         self.mailbox.shutdown().await
     }
 

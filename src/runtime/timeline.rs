@@ -331,9 +331,10 @@ impl WatchedView for LiveTimeline {
     /// Reads the window, if something changed since it was read. A store that is shut, because the app
     /// is in the background, stays shut: the window stays what it was.
     async fn refresh(self: &Arc<Self>) {
-        let Some(reach) = self.live.reach() else {
+        let (Some(reach), Some(typing)) = (self.live.reach(), self.live.typing()) else {
             return;
         };
+        self.view().set_typing(&typing);
         let reading = self.read(move |view, store, conversation| {
             if view.is_fresh(store.seq(), reach) {
                 return Ok(());

@@ -457,6 +457,9 @@ impl<P: Ports> TurnLoop<P> {
         if let Some(sync) = after.sync {
             self.ports.sync_changed(&client, sync);
         }
+        if let Some(typing) = after.typing {
+            self.ports.typing_changed(&client, typing);
+        }
         if let Some(holds) = after.holds {
             self.ports.holds_changed(&client, holds);
         }

@@ -37,7 +37,7 @@ mod request;
 mod step;
 
 pub use backoff::{Backoff, Jitter};
-pub use client::{Client, ClientSettings, Holds, Progress, Signing};
+pub use client::{Client, ClientSettings, Holds, Progress, Signing, Typing};
 pub use legacy::{LegacyConversation, LegacyDraft, LegacyPart, LegacyTaken, LegacyTally};
 pub use random::Randomness;
 pub(crate) use request::Caller;
@@ -45,9 +45,9 @@ pub use request::{
     Call, ChangeMembers, Connect, ConversationsFetched, CreateConversation, Created, DiscardEntry,
     DiscardMessage, DiscardedMessage, Disconnect, Done, EditMessage, Enqueued, FetchConversations,
     FetchHistory, FetchReceipts, Focus, FreshToken, HistoryFetched, Import, ImportLegacy, Imported,
-    KeepFailed, KeepForeign, MarkAllRead, MarkRead, RecallMessage, RemoveMessage, Reply, Request,
-    RequestError, RequestId, RetryEntry, RetryMessage, SendMessage, SetAttributes, SetMuted,
-    SetName, SignIn, Token,
+    KeepFailed, KeepForeign, LocalNote, MarkAllRead, MarkRead, Note, RecallMessage, RemoveMessage,
+    Reply, Request, RequestError, RequestId, RetryEntry, RetryMessage, SendMessage, SetAttributes,
+    SetMuted, SetName, SetTyping, SignIn, Token,
 };
 pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};
 

@@ -18,8 +18,8 @@ use std::marker::PhantomData;
 
 use crate::error::{Obstacle, SampanError, Subject};
 use crate::model::{
-    ClientId, ConversationId, Discarded, ForeignMessage, Json, LocalId, Message, MessageContent,
-    MessageKey, NewConversation, NewMessage, OutboxEntryId, Timestamp,
+    ClientId, ConversationId, Discarded, Draft, ForeignMessage, Json, LocalId, Message,
+    MessageContent, MessageKey, NewConversation, NewMessage, OutboxEntryId, Timestamp,
 };
 use crate::store::{Dropped, MembersChange, Position};
 use crate::sync::legacy::{LegacyPart, LegacyTaken};
@@ -122,6 +122,8 @@ calls! {
     ChangeMembers -> Done,
     RetryEntry -> Done,
     DiscardEntry -> Done,
+    Note -> Done,
+    SetTyping -> Done,
     Import -> Imported,
     ImportLegacy -> LegacyTaken,
     Focus -> Done,
@@ -304,6 +306,35 @@ pub struct RetryEntry {
 pub struct DiscardEntry {
     /// Which entry.
     pub entry: OutboxEntryId,
+}
+
+/// Note something about a conversation that stays on this device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// What.
+    pub note: LocalNote,
+}
+
+/// Tell the others that the user writes, or stopped. Nothing of it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetTyping {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Whether the user writes.
+    pub typing: bool,
+}
+
+/// What stays on this device.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LocalNote {
+    /// What somebody began to write; none where nothing is written.
+    Draft(Option<Draft>),
+    /// Whether it stands above the others in lists.
+    Pinned(bool),
+    /// Whether lists leave it out until something happens in it.
+    Hidden(bool),
 }
 
 /// Enqueue the intents that another process of the app left, each once: an intent is known by its token.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::client::Typing;
 use super::link::{Delivery, LinkRequest, LinkWish};
 use super::request::{Caller, Reply, Request, RequestError, RequestId};
 
@@ -50,6 +51,8 @@ pub struct Step {
     pub session: Option<SessionState>,
     /// Transient messages: told and not kept.
     pub transient: Vec<Message>,
+    /// Who writes in which conversation, if that changed.
+    pub typing: Option<Typing>,
     /// When to wake the machine, counted from the `now` of this step; none for never. A later
     /// step's answer replaces an earlier one's.
     pub wake_after: Option<Duration>,
@@ -65,6 +68,7 @@ impl Step {
         self.wish = later.wish.or(self.wish);
         self.session = later.session.or_else(|| self.session.take());
         self.transient.extend(later.transient);
+        self.typing = later.typing.or_else(|| self.typing.take());
         self.wake_after = later.wake_after;
     }
 

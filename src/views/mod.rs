@@ -55,3 +55,7 @@ pub use timeline::{
     TimelineView, Wish,
 };
 pub use windows::{Version, Windows};
+
+/// Who writes just now, by conversation.
+pub type Typing =
+    std::collections::BTreeMap<crate::store::ConversationNumber, Vec<crate::model::ClientId>>;

@@ -33,8 +33,11 @@
 //! | `tls.rs` | which certificates are believed, and what an app is told of others |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `tui.rs` | the chat in a terminal, without a terminal |
+//! | `views_typing.rs` | who writes just now |
+//! | `views_streams.rs` | live views as Rust streams |
 //! | `views_timeline.rs` | live windows over a conversation |
 //! | `views_anchors.rs` | where they begin, and how missing history is filled |
+//! | `views_drafts.rs` | drafts, pinned and hidden conversations |
 //! | `views_list.rs` | the list of conversations, live |
 //! | `views_outbox.rs` | all that is unsent, live; numbered events |
 //! | `views_state.rs` | the one small state of a client |
@@ -90,8 +93,11 @@ mod tls;
 mod tui;
 mod unread;
 mod views_anchors;
+mod views_drafts;
 mod views_list;
 mod views_outbox;
 mod views_state;
+mod views_streams;
 mod views_timeline;
+mod views_typing;
 mod writes;

@@ -1,6 +1,5 @@
 //! The views that are followed, and what the keys do.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -29,8 +28,6 @@ pub(crate) struct App {
     /// The row that the keys mean.
     pub(super) selected: Option<ConversationKey>,
     pub(super) talk: Option<Talk>,
-    /// What was written and not sent, of the conversations that are not open.
-    drafts: BTreeMap<ConversationKey, String>,
     pub(super) shows_outbox: bool,
     /// The last call that failed.
     pub(super) trouble: Option<String>,
@@ -69,7 +66,6 @@ impl App {
             unsent: OutboxListState::default(),
             selected: None,
             talk: None,
-            drafts: BTreeMap::new(),
             shows_outbox: false,
             trouble: None,
             now: Timestamp::ZERO,
@@ -204,15 +200,13 @@ impl App {
         let conversation = self.client.conversation(id).await?;
         self.selected = Some(key);
         self.leave();
-        let mut talk = Talk::open(key, conversation).await?;
-        talk.input = self.drafts.remove(&key).unwrap_or_default();
-        self.talk = Some(talk);
+        self.talk = Some(Talk::open(key, conversation).await?);
         Ok(())
     }
 
     fn leave(&mut self) {
         if let Some(talk) = self.talk.take() {
-            self.drafts.insert(talk.key, talk.close());
+            talk.close();
         }
     }
 

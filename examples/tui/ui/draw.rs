@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block as Border, Paragraph};
-use sampan::model::{Count, ItemKey};
+use sampan::model::{ClientId, Count, ItemKey};
 use sampan::{
     ConversationRow, Delivery, LinkState, OutboxRow, SyncState, TimelineAnchor, TimelineEdge,
 };
@@ -139,11 +139,24 @@ fn name_of(app: &App, row: &ConversationRow) -> String {
     }
 }
 
+/// Who writes.
+fn writes(app: &App, typing: &[ClientId]) -> String {
+    let names: Vec<_> = typing.iter().map(|client| (app.naming)(client)).collect();
+    let verb = if names.len() == 1 { "writes" } else { "write" };
+    format!("{} {verb} …", names.join(", "))
+}
+
+/// Whether a conversation is the one that is open.
+fn is_open(app: &App, row: &ConversationRow) -> bool {
+    app.talk.as_ref().is_some_and(|talk| talk.key == row.key)
+}
+
 fn row_lines(app: &App, row: &ConversationRow, width: usize, chosen: bool) -> [Line<'static>; 2] {
     let badge = words::badge(row.unread).unwrap_or_default();
+    let pinned = if row.pinned { "⚑ " } else { "" };
     let muted = if row.muted { " (muted)" } else { "" };
     let room = width.saturating_sub(badge.chars().count() + 2);
-    let name = cut(&format!("{}{muted}", name_of(app, row)), room);
+    let name = cut(&format!("{pinned}{}{muted}", name_of(app, row)), room);
     let gap = " ".repeat(width.saturating_sub(name.chars().count() + badge.chars().count() + 1));
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let style = if row.unread.count > 0 {
@@ -159,6 +172,9 @@ fn row_lines(app: &App, row: &ConversationRow, width: usize, chosen: bool) -> [L
             Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD),
         ),
     ]);
+    let typing = (!row.typing.is_empty()).then(|| writes(app, &row.typing));
+    let draft = row.draft.as_ref().filter(|_| !is_open(app, row));
+    let draft = draft.map(|words| format!("✎ {words}"));
     let last = row.last.as_ref().map(|last| {
         let sign = last.delivery.as_ref().map_or("", words::sign);
         let text = last
@@ -168,7 +184,10 @@ fn row_lines(app: &App, row: &ConversationRow, width: usize, chosen: bool) -> [L
         format!("{sign}{text}")
     });
     let last = cut(
-        &last.unwrap_or_else(|| "(nothing yet)".to_owned()),
+        &typing
+            .or(draft)
+            .or(last)
+            .unwrap_or_else(|| "(nothing yet)".to_owned()),
         width.saturating_sub(3),
     );
     let mut below = Line::styled(format!("   {last}"), Style::new().fg(Color::DarkGray));
@@ -222,6 +241,9 @@ fn title(app: &App) -> String {
     match talk.state.anchor {
         TimelineAnchor::Searching => format!(" {name} · searching … "),
         TimelineAnchor::Absent => format!(" {name} · no such message "),
+        _ if !talk.state.typing.is_empty() => {
+            format!(" {name} · {} ", writes(app, &talk.state.typing))
+        }
         _ if talk.state.below > Count(0) => format!(" {name} · {} ↓ ", talk.state.below),
         _ => format!(" {name} "),
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ratatui::crossterm::event::KeyCode;
-use sampan::model::{ConversationKey, Count, ItemKey};
+use sampan::model::{ConversationKey, Count, Draft, ItemKey};
 use sampan::views::TimelineState;
 use sampan::{
     Conversation, SampanError, Timeline, TimelineAnchor, TimelineEdge, TimelineOptions,
@@ -50,13 +50,14 @@ impl Talk {
             ..TimelineOptions::default()
         };
         let timeline = conversation.timeline(Some(options)).await?;
+        let draft = conversation.draft().await?;
         let mut talk = Self {
             key,
             conversation,
             timeline,
             state: TimelineState::default(),
             scroll: Scroll::Follow,
-            input: String::new(),
+            input: draft.map(|draft| draft.text).unwrap_or_default(),
             shown: None,
             jumps: Count(0),
         };
@@ -151,25 +152,35 @@ impl Talk {
                     self.input = text;
                 }
                 sent?;
+                self.keep_draft()?;
                 if self.state.newer == TimelineEdge::End {
                     self.scroll = Scroll::Follow;
                 } else {
                     self.jump(TimelineStart::Newest, Scroll::Follow);
                 }
             }
-            KeyCode::Char(letter) => self.input.push(letter),
+            KeyCode::Char(letter) => {
+                self.input.push(letter);
+                self.keep_draft()?;
+            }
             KeyCode::Backspace => {
                 self.input.pop();
+                self.keep_draft()?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Ends it; answers what was written and not sent.
-    pub(super) fn close(self) -> String {
+    /// What is written stays, whatever becomes of the program.
+    fn keep_draft(&self) -> Result<(), SampanError> {
+        self.conversation.set_typing(!self.input.is_empty());
+        let draft = Draft::text(self.input.clone());
+        self.conversation.set_draft(Some(draft))
+    }
+
+    pub(super) fn close(self) {
         self.timeline.end();
-        self.input
     }
 }
 

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `ledger.rs` | what apps asked for and were promised |
 //! | `mirror.rs` | what an observer knows that believes what it was told |
+//! | `screens.rs` | what an app shows that follows live views |
 
 pub(crate) mod ledger;
 pub(crate) mod mirror;
+pub(crate) mod screens;
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ use sampan::model::{
     ClientId, CommitSeq, ConversationId, DeviceTag, Event, LocalId, SessionState, StoreHealth,
     Timestamp,
 };
-use sampan::runtime::{ClientSetup, StoreWriter, Wishes};
+use sampan::runtime::{ClientSetup, StoreWriter, Touched, Wishes};
 use sampan::store::{
     Batch, Commit, CommitClass, Dropped, Fault as DiskFault, MemoryDisk, OpenReport, Opened,
     Position, Store, StoreError, TimelineItem, Writer,
@@ -23,6 +23,7 @@ use sampan::wire::generated::AckCommand;
 
 use crate::checks::ledger::{Call, Place};
 use crate::checks::mirror::Mirror;
+use crate::checks::screens::Screens;
 use crate::devices::wants::{Out, Wants};
 use crate::faults::planted::Mutation;
 
@@ -94,6 +95,9 @@ pub(crate) struct Device {
     /// Messages that the service was told to be safe here, since the last power cut.
     acknowledged: BTreeSet<(ConversationId, Position)>,
     pub(crate) mirror: Mirror,
+    screens: Screens,
+    /// Commits that views were told of, for the planted faults.
+    marked: u64,
     pub(crate) session: SessionState,
     /// How often the user asked to be online again after everything had healed.
     pub(crate) asked_again: u32,
@@ -121,6 +125,8 @@ impl Device {
             store: None,
             acknowledged: BTreeSet::new(),
             mirror: Mirror::default(),
+            screens: Screens::default(),
+            marked: 0,
             session: SessionState::Closed,
             asked_again: 0,
             failing: false,
@@ -147,6 +153,7 @@ impl Device {
         let Opened { store, writer, .. } =
             Store::in_memory(&self.disk, self.identity.client.clone())?;
         self.mirror = Mirror::of(&store);
+        self.screens = Screens::default();
         self.session = SessionState::Closed;
         self.failing = store.health() != StoreHealth::Good;
         self.store = Some(store.clone());
@@ -271,11 +278,27 @@ impl Device {
         }
     }
 
+    /// Views are told which conversations a commit touched.
+    pub(crate) fn touched(&mut self, seq: CommitSeq, touched: &Touched) {
+        self.marked += 1;
+        let lost =
+            self.identity.mutation == Some(Mutation::LostMark) && self.marked.is_multiple_of(5);
+        let touched = if lost { &Touched::Nothing } else { touched };
+        self.screens.touched(seq, touched);
+    }
+
+    /// What the app shows that is not as a fresh view shows it, if there is something.
+    pub(crate) fn shown_wrong(&mut self) -> Option<String> {
+        let store = self.store.as_ref()?;
+        self.screens.difference(store)
+    }
+
     fn health_changed(&mut self, health: &StoreHealth) {
         self.failing = *health != StoreHealth::Good;
         if let Some(store) = self.store.as_ref().filter(|_| !self.failing) {
             // What readers see may have changed below them: an observer reads again.
             self.mirror = Mirror::of(store);
+            self.screens.touched(store.seq(), &Touched::Everything);
         }
     }
 }

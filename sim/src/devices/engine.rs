@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sampan::model::{
-    AppId, ClientId, ConnectionState, Event, LocalId, Now, SessionState, SigningRequest,
+    AppId, ClientId, CommitSeq, ConnectionState, Event, LocalId, Now, SessionState, SigningRequest,
     StoreHealth,
 };
-use sampan::runtime::{InboxRemainder, Ports, Progress, TurnLoop};
+use sampan::runtime::{InboxRemainder, Ports, Progress, Touched, TurnLoop};
 use sampan::store::Dropped;
 use sampan::sync::link::{ClientSlot, LinkEffect, LinkInput, LinkOptions};
 use sampan::sync::{
@@ -343,6 +343,10 @@ impl Ports for EnginePorts {
 
     fn session_changed(&mut self, client: &ClientId, state: &SessionState) {
         self.want(Out::Session(self.device(client), state.clone()));
+    }
+
+    fn committed(&mut self, client: &ClientId, seq: CommitSeq, touched: &Touched) {
+        self.want(Out::Touched(self.device(client), seq, touched.clone()));
     }
 
     /// The first word of a failed commit.

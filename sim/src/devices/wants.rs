@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sampan::SampanError;
-use sampan::model::{Event, LocalId, SessionState};
+use sampan::model::{CommitSeq, Event, LocalId, SessionState};
+use sampan::runtime::Touched;
 use sampan::sync::link::{ClientSlot, ConnectionNumber, LookUpNumber};
 use sampan::sync::{EffectId, Reply};
 use sampan::wire::Frame;
@@ -41,6 +42,8 @@ pub(crate) enum Out {
         device: usize,
         changes: usize,
     },
+    /// Views are told which conversations a commit touched.
+    Touched(usize, CommitSeq, Touched),
     /// What was left is in the outbox: the files go.
     Taken(usize, Vec<LocalId>),
     Session(usize, SessionState),

@@ -14,6 +14,8 @@ pub enum Mutation {
     LostIntentCommit,
     /// Now and then a change is not told to observers.
     LostChange,
+    /// Now and then views are not told which conversations a commit touched.
+    LostMark,
     /// No timer rings.
     LostTimer,
     /// A commit that failed is taken for one that succeeded.
@@ -63,6 +65,7 @@ impl Mutation {
         Self::LostCacheCommit,
         Self::LostIntentCommit,
         Self::LostChange,
+        Self::LostMark,
         Self::LostTimer,
         Self::BelievedCommit,
         Self::NeverSynced,
@@ -93,6 +96,7 @@ impl Mutation {
             Self::LostCacheCommit => (4, "stuck"),
             Self::LostIntentCommit | Self::LostToken => (4, "lost"),
             Self::LostChange | Self::WrongTime => (4, "told"),
+            Self::LostMark => (4, "shown"),
             Self::LostTimer => (4, "online"),
             Self::BelievedCommit => (40, "stuck"),
             Self::NeverSynced => (40, "acknowledged"),

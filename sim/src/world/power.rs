@@ -202,6 +202,11 @@ impl World {
                     tokens.iter().for_each(|token| device.inbox.remove(token));
                 }
             }
+            Out::Touched(device, seq, touched) => {
+                if let Some(device) = self.devices.get_mut(device) {
+                    device.touched(seq, &touched);
+                }
+            }
             Out::Session(device, state) => {
                 self.record
                     .trace

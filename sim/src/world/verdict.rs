@@ -28,6 +28,7 @@ impl World {
     pub(super) fn check_now_and_then(&mut self, index: usize) {
         if self.record.counts.commits.is_multiple_of(COMPARE_EVERY) {
             told_equals_held(self, index);
+            shown_equals_held(self, index);
         }
     }
 
@@ -58,6 +59,7 @@ impl World {
         order_kept(world, &truth);
         for index in 0..world.devices.len() {
             told_equals_held(world, index);
+            shown_equals_held(world, index);
             outbox_settled(world, index);
             disk_is_small(world, index);
             if let Err(error) = device_equals_truth(world, index, &truth) {
@@ -73,6 +75,14 @@ fn told_equals_held(world: &mut World, index: usize) {
     let difference = device.and_then(|device| device.mirror.difference(device.store()?));
     if let Some(difference) = difference {
         world.violate("told", format!("device {index}: {difference}"));
+    }
+}
+
+/// What live views show, by the edits that their collectors were given, is what fresh ones show.
+fn shown_equals_held(world: &mut World, index: usize) {
+    let device = world.devices.get_mut(index);
+    if let Some(difference) = device.and_then(Device::shown_wrong) {
+        world.violate("shown", format!("device {index}: {difference}"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClientId, InvalidId, InvalidJson, Json, Timestamp};
+use crate::model::{ClientId, InvalidId, InvalidJson, InvalidKey, Json, Timestamp};
 use crate::store::error::StoreError;
 
 /// The bytes of a record are whole, yet they spell no value: a bug, or damage that the checksum
@@ -12,6 +12,12 @@ pub(crate) struct BadRecord;
 
 impl From<InvalidId> for BadRecord {
     fn from(_: InvalidId) -> Self {
+        Self
+    }
+}
+
+impl From<InvalidKey> for BadRecord {
+    fn from(_: InvalidKey) -> Self {
         Self
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Secret;
 use crate::model::{
-    ClientId, ConversationId, ConversationKind, ConversationState, Json, MessageId, Receipt,
-    RefusedMember, SendFailure, Timestamp, Unread,
+    ClientId, ConversationId, ConversationKind, ConversationState, Draft, Json, Mentions,
+    MessageId, MessageKey, Receipt, RefusedMember, SendFailure, Timestamp, Unread,
 };
 use crate::store::format::messagepack::{BadRecord, clients, json, millis, time};
 use crate::store::types::conversation::{
@@ -38,6 +38,8 @@ pub(crate) struct MetaRecord {
 pub(crate) struct TotalsRecord {
     pub(crate) all: (u64, u32, u32, u32),
     pub(crate) unmuted: (u64, u32, u32, u32),
+    #[serde(default)]
+    pub(crate) placed: u32,
 }
 
 /// How much of the tree is alive, as it was counted.
@@ -163,6 +165,52 @@ pub(crate) struct ConversationRecord<'a> {
     /// Of a conversation that a cache of an older SDK told of; every other one is spared the byte.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     legacy: Option<LegacyRecord<'a>>,
+    pinned: bool,
+    hidden_until_ms: Option<i64>,
+    #[serde(borrow)]
+    draft: Option<DraftRecord<'a>>,
+}
+
+/// What somebody began to write.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct DraftRecord<'a> {
+    text: &'a str,
+    reply_to: Option<String>,
+    edits: Option<String>,
+    mention_all: bool,
+    #[serde(borrow)]
+    mentions: Vec<&'a str>,
+}
+
+impl<'a> DraftRecord<'a> {
+    fn of(draft: &'a Draft) -> Self {
+        Self {
+            text: &draft.text,
+            reply_to: draft.reply_to.as_ref().map(MessageKey::to_string),
+            edits: draft.edits.as_ref().map(MessageKey::to_string),
+            mention_all: draft.mentions.all,
+            mentions: draft
+                .mentions
+                .clients
+                .iter()
+                .map(ClientId::as_str)
+                .collect(),
+        }
+    }
+
+    fn draft(self) -> Result<Draft, BadRecord> {
+        let key = |text: Option<String>| text.map(|text| MessageKey::parse(&text)).transpose();
+        Ok(Draft {
+            text: self.text.to_owned(),
+            reply_to: key(self.reply_to)?,
+            edits: key(self.edits)?,
+            mentions: Mentions {
+                all: self.mention_all,
+                clients: clients(&self.mentions)?,
+            },
+        })
+    }
 }
 
 /// The number of the cache that told of it, and the stretches that caches claim.
@@ -283,6 +331,9 @@ impl<'a> ConversationRecord<'a> {
                 .newest
                 .as_ref()
                 .map(|newest| (newest.sent_at.as_millis(), newest.id.as_str())),
+            pinned: row.pinned,
+            hidden_until_ms: millis(row.hidden_until),
+            draft: row.draft.as_ref().map(DraftRecord::of),
         }
     }
 
@@ -302,6 +353,9 @@ impl<'a> ConversationRecord<'a> {
             columns: json(self.columns)?,
             unique: self.unique,
             muted: self.muted,
+            pinned: self.pinned,
+            hidden_until: time(self.hidden_until_ms),
+            draft: self.draft.map(DraftRecord::draft).transpose()?,
             created_at: time(self.created_at_ms),
             updated_at: time(self.updated_at_ms),
             last_message_at: time(self.last_message_at_ms),
@@ -443,6 +497,7 @@ pub(crate) fn totals_record(totals: UnreadTotals) -> TotalsRecord {
     TotalsRecord {
         all: each(totals.all),
         unmuted: each(totals.unmuted),
+        placed: totals.placed,
     }
 }
 
@@ -457,5 +512,6 @@ pub(crate) fn totals_of(record: TotalsRecord) -> UnreadTotals {
     UnreadTotals {
         all: each(record.all),
         unmuted: each(record.unmuted),
+        placed: record.placed,
     }
 }

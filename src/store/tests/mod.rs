@@ -9,6 +9,7 @@ mod fixture;
 mod inspect;
 mod listed;
 mod model;
+mod noted;
 mod packs;
 mod promise;
 mod quiet;

@@ -2,8 +2,8 @@
 
 use crate::Secret;
 use crate::model::{
-    ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Json, Message,
-    Receipt, Timestamp, Unread,
+    ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Draft, Json,
+    Message, Receipt, Timestamp, Unread,
 };
 use crate::store::types::origin::Teller;
 use crate::store::types::position::{ConversationNumber, History, Position};
@@ -31,6 +31,12 @@ pub struct ConversationRow {
     pub unique: bool,
     /// Whether this client asked not to be notified about it.
     pub muted: bool,
+    /// Whether it stands above the others in lists, on this device.
+    pub pinned: bool,
+    /// Lists leave it out, on this device, as long as nothing newer happens in it than at this time.
+    pub hidden_until: Option<Timestamp>,
+    /// What somebody began to write in it, on this device.
+    pub draft: Option<Draft>,
     /// When the service made it.
     pub created_at: Option<Timestamp>,
     /// When it last changed, by the service's clock.
@@ -102,6 +108,9 @@ impl ConversationRow {
             columns: None,
             unique: false,
             muted: false,
+            pinned: false,
+            hidden_until: None,
+            draft: None,
             created_at: None,
             updated_at: None,
             last_message_at: None,
@@ -185,8 +194,16 @@ impl ConversationRow {
             .saturating_add(text(self.name.as_deref()))
             .saturating_add(json(&self.attributes))
             .saturating_add(json(&self.columns))
+            .saturating_add(self.draft.as_ref().map_or(0, |draft| draft.text.len()))
             .saturating_add(members)
             .saturating_add(spans)
+    }
+
+    /// Whether lists leave it out: nothing happened in it since it was hidden.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.hidden_until
+            .is_some_and(|until| self.activity <= until)
     }
 
     /// How many messages of it the store holds.
@@ -251,6 +268,8 @@ pub struct UnreadTotals {
     pub all: UnreadTotal,
     /// Of those that the client has not muted.
     pub unmuted: UnreadTotal,
+    /// How many conversations are pinned or were hidden, on this device.
+    pub placed: u32,
 }
 
 /// One sum of unread counts.
@@ -273,11 +292,14 @@ impl UnreadTotals {
         old: Option<&ConversationRow>,
         new: Option<&ConversationRow>,
     ) {
+        let placed = |row: &ConversationRow| u32::from(row.pinned || row.hidden_until.is_some());
         if let Some(row) = old {
             self.each(row, UnreadTotal::subtract);
+            self.placed = self.placed.saturating_sub(placed(row));
         }
         if let Some(row) = new {
             self.each(row, UnreadTotal::add);
+            self.placed = self.placed.saturating_add(placed(row));
         }
     }
 

@@ -246,10 +246,15 @@ impl<'s> Overlay<'s> {
                 ..(*entry).clone()
             });
         }
+        let gone = self.snapshot().conversation(from)?;
         self.remove_conversation(from)?;
         self.load(to)?;
         if let Some(row) = self.row_mut(to) {
             row.local_id.get_or_insert_with(|| local.clone());
+            if let Some(gone) = gone {
+                row.pinned |= gone.pinned;
+                row.draft = row.draft.take().or(gone.draft);
+            }
         }
         self.batch.ids.insert(local.clone(), Some(to));
         Ok(())

@@ -41,12 +41,15 @@ use self::history::join::Tails;
 use self::history::pages::{CatchUp, HistoryQuery};
 use self::incoming::edits::EarlyEdits;
 use self::incoming::messages::Receiver;
+pub use self::incoming::typing::Typing;
+use self::incoming::typing::Writers;
 use self::incoming::unread::Told;
 pub use self::outgoing::holds::Holds;
 use self::outgoing::in_doubt::Search;
 use self::outgoing::pace::Pace;
 use self::outgoing::read_marks::Reads;
 use self::outgoing::sender::Sender;
+use self::outgoing::typing::OwnTyping;
 use self::outgoing::unkept::{TransientSend, Wills};
 use self::outgoing::verdict::Verdict;
 pub use self::progress::Progress;
@@ -98,6 +101,8 @@ pub struct Client {
     tails: Tails,
     told: Told,
     early_edits: EarlyEdits,
+    writers: Writers,
+    own_typing: OwnTyping,
     directory: Directory,
     catch_up: CatchUp,
     paces: Paces,
@@ -141,6 +146,7 @@ enum Purpose {
     Will,
     Search(Search),
     ReadBarrier,
+    Typing,
     Directory(DirectoryQuery),
     History(HistoryQuery),
     Receipts {
@@ -198,6 +204,8 @@ impl Client {
             tails: Tails::default(),
             told: Told::default(),
             early_edits: EarlyEdits::default(),
+            writers: Writers::default(),
+            own_typing: OwnTyping::default(),
             directory: Directory::default(),
             catch_up: CatchUp::default(),
             pending: BTreeMap::new(),
@@ -249,6 +257,7 @@ impl Client {
         if after != before {
             step.session = Some(after);
         }
+        step.typing = self.writers.news();
         step.wake_after = self
             .next_wake(now.elapsed)
             .map(|at| at.saturating_sub(now.elapsed));
@@ -297,6 +306,8 @@ impl Client {
             })?,
             Request::RetryEntry(call) => self.write(turn, id, call, Self::retry_entry)?,
             Request::DiscardEntry(call) => self.write(turn, id, call, Self::discard_entry)?,
+            Request::SetTyping(call) => self.write(turn, id, call, Self::set_typing)?,
+            Request::Note(call) => self.write(turn, id, call, Self::note)?,
             Request::Import(call) => self.write(turn, id, call, Self::import)?,
             Request::ImportLegacy(call) => self.write(turn, id, call, Self::import_legacy)?,
         }
@@ -374,6 +385,8 @@ impl Client {
             // A will that is not taken is tried with the next session.
             Purpose::Will => Ok(()),
             Purpose::Search(search) => self.search_answered(turn, tag, search, answer),
+            // Whether it arrived does not matter.
+            Purpose::Typing => Ok(()),
             Purpose::ReadBarrier => self.reads_answered(turn, tag, &answer),
             Purpose::Directory(query) => self.directory_answered(turn, query, answer),
             Purpose::History(query) => self.history_answered(turn, query, answer),
@@ -406,6 +419,7 @@ impl Client {
 
     /// Starts whatever can start now: called after every input.
     fn pump(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
+        self.writers.expire(turn.elapsed());
         self.pump_session(turn)?;
         self.pump_acknowledgements(turn);
         if !self.session.is_open() {
@@ -414,6 +428,7 @@ impl Client {
         self.pump_tails(turn);
         self.pump_sends(turn)?;
         self.pump_reads(turn)?;
+        self.pump_typing(turn)?;
         self.pump_directory(turn)?;
         self.pump_catch_up(turn)
     }
@@ -424,8 +439,10 @@ impl Client {
         let mut wakes = Vec::new();
         self.session.wake(&mut wakes);
         self.receiver.wake(&mut wakes);
+        self.writers.wake(&mut wakes);
         if self.session.is_open() {
             self.tails.wake(&mut wakes);
+            self.own_typing.wake(&mut wakes);
             self.sends_wake(&mut wakes);
             self.reads_wake(&mut wakes);
             self.directory_wake(&mut wakes);
@@ -444,6 +461,8 @@ impl Client {
         self.receiver.forget_connection();
         self.told.forget_connection();
         self.early_edits.forget_connection();
+        self.writers.forget_connection();
+        self.own_typing.forget_connection();
         self.directory.forget_connection();
         self.catch_up.forget_connection();
         Ok(())

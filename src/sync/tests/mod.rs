@@ -17,5 +17,6 @@ mod salvage;
 mod schedules;
 mod service;
 mod session;
+mod typing;
 mod verdicts;
 mod world;

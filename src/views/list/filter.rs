@@ -12,6 +12,11 @@ pub enum ConversationFilter {
     Mentioned,
     /// Those that are muted.
     Muted,
+    /// Those that were hidden on this device, as long as nothing newer happens in them. A list whose filter
+    /// does not name them leaves them out.
+    Hidden,
+    /// Those that are pinned on this device.
+    Pinned,
     /// Those with unsent messages, failed ones included.
     Unsent,
     /// Those of a kind.
@@ -54,6 +59,16 @@ pub enum ConversationFilter {
 }
 
 impl ConversationFilter {
+    /// Whether it says something of hidden conversations: it alone decides on them then.
+    pub(super) fn names_hidden(&self) -> bool {
+        match self {
+            Self::Hidden => true,
+            Self::All { parts } | Self::Any { parts } => parts.iter().any(Self::names_hidden),
+            Self::Not { part } => part.names_hidden(),
+            _ => false,
+        }
+    }
+
     /// Whether a conversation fits.
     pub(super) fn fits(
         &self,
@@ -65,6 +80,8 @@ impl ConversationFilter {
             Self::Unread => !row.unread.is_none(),
             Self::Mentioned => row.unread.mentioned,
             Self::Muted => row.muted,
+            Self::Hidden => row.is_hidden(),
+            Self::Pinned => row.pinned,
             Self::Unsent => snapshot.outbox_of(number).iter().any(|it| it.has_echo()),
             Self::Kind { kind } => row.kind == *kind,
             Self::Member { client } => row.members.contains(client),

@@ -44,7 +44,7 @@ impl Default for ListOptions {
     }
 }
 
-/// The order of a list. What is alike in it stands by activity, the newest first.
+/// The order of a list. Pinned conversations come first in each of them. What is alike in it stands by activity, the newest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum ConversationOrder {
     /// The newest activity first.

@@ -37,10 +37,16 @@ pub struct ConversationRow {
     pub unread: Unread,
     /// The newest message, unsent ones included.
     pub last: Option<LastMessage>,
+    /// What somebody began to write on this device: the first words, at most 200 characters on one line.
+    pub draft: Option<String>,
+    /// Who writes just now. Somebody who is not heard of for six seconds does not write any more.
+    pub typing: Vec<ClientId>,
     /// When something happened last: the order of activity goes by it.
     pub active_at: Timestamp,
     /// Whether this client asked not to be notified about it.
     pub muted: bool,
+    /// Whether it stands above the others, on this device.
+    pub pinned: bool,
     /// How many messages to it are unsent and will be sent.
     pub unsent: Count,
     /// How many messages to it failed for good.
@@ -128,8 +134,11 @@ impl ConversationRow {
             member_count: Count::from(stored.members.len()),
             unread: stored.unread,
             last: newest.and_then(|item| LastMessage::of(snapshot, stored, item, reach)),
+            draft: stored.draft.as_ref().map(|draft| on_one_line(&draft.text)),
+            typing: Vec::new(),
             active_at: snapshot.activity(number).unwrap_or_default(),
             muted: stored.muted,
+            pinned: stored.pinned,
             unsent,
             failed,
             left: stored.state == ConversationState::Left,

@@ -7,11 +7,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::{CommitSeq, ConversationKey, Count, Timestamp};
+use crate::model::{ClientId, CommitSeq, ConversationKey, Count, Timestamp};
 use crate::store::{ConversationNumber, ConversationRow as StoredRow, Snapshot, StoreError};
 use crate::views::delivery::Reach;
 use crate::views::edits::widen;
-use crate::views::{Version, Windows};
+use crate::views::{Typing, Version, Windows};
 
 use super::{ConversationFilter, ConversationOrder, ConversationRow, ListOptions, ListUpdate};
 
@@ -43,11 +43,14 @@ pub struct ListView {
     more: bool,
     seq: Option<CommitSeq>,
     reach: Reach,
+    typing: Arc<Typing>,
 }
 
 /// Where a conversation stands: the least is on top.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
+    /// Whether it is not pinned.
+    is_below: bool,
     group: u8,
     name: String,
     created_at: Reverse<Timestamp>,
@@ -69,14 +72,17 @@ impl ListView {
             more: false,
             seq: None,
             reach: Reach::Offline,
+            typing: Arc::default(),
         }
     }
 
     /// Shows others, or the same in another order: a reset follows.
     pub fn show(&mut self, options: ListOptions) {
         let windows = std::mem::take(&mut self.windows);
+        let typing = Arc::clone(&self.typing);
         *self = Self::new(options);
         self.windows = windows;
+        self.typing = typing;
         self.windows.forget_all();
     }
 
@@ -85,6 +91,14 @@ impl ListView {
         let limit = widen(limit.clamp(1, PAGE_MAX));
         self.limit = self.limit.min(self.places.len()).saturating_add(limit);
         self.seq = None;
+    }
+
+    /// Notes who writes.
+    pub fn set_typing(&mut self, typing: Arc<Typing>) {
+        if self.typing != typing {
+            self.typing = typing;
+            self.seq = None;
+        }
     }
 
     /// How many rows the window has.
@@ -195,13 +209,15 @@ impl ListView {
             return Ok(None);
         };
         let place = Place {
+            is_below: true,
             group: 0,
             name: String::new(),
             created_at: Reverse(Timestamp::ZERO),
             active_at: Reverse(active_at),
             number: Reverse(number),
         };
-        if self.filter.is_none() && self.order == ConversationOrder::Activity {
+        let is_placed = snapshot.unread_totals().placed > 0;
+        if self.filter.is_none() && self.order == ConversationOrder::Activity && !is_placed {
             // The most usual list needs no row for it.
             return Ok(Some(place));
         }
@@ -212,6 +228,14 @@ impl ListView {
         if filter.is_some_and(|filter| !filter.fits(snapshot, number, &row)) {
             return Ok(None);
         }
+        let shows_hidden = filter.is_some_and(ConversationFilter::names_hidden);
+        if row.is_hidden() && !shows_hidden {
+            return Ok(None);
+        }
+        let place = Place {
+            is_below: !row.pinned,
+            ..place
+        };
         Ok(Some(self.ordered(place, &row)))
     }
 
@@ -249,15 +273,20 @@ impl ListView {
             let number = place.number.0;
             let known = before.get(&ConversationKey(number.0.into()));
             let is_known = touched.is_some_and(|touched| !touched.contains(&number));
+            let typing = self.typing.get(&number).map(Vec::as_slice);
+            let typing = typing.unwrap_or_default();
             if let (Some(row), true) = (known, is_known) {
-                rows.push(Arc::clone(row));
+                rows.push(with_typing(row, typing));
                 continue;
             }
             // One whose row is damaged is not shown.
             let Some(stored) = snapshot.shown_row(number)? else {
                 continue;
             };
-            let row = ConversationRow::read(snapshot, number, &stored, reach)?;
+            let row = ConversationRow {
+                typing: typing.to_vec(),
+                ..ConversationRow::read(snapshot, number, &stored, reach)?
+            };
             rows.push(match known {
                 Some(known) if ***known == row => Arc::clone(known),
                 _ => Arc::new(row),
@@ -265,4 +294,15 @@ impl ListView {
         }
         Ok(rows)
     }
+}
+
+/// A row, and who writes there; the same one where that is as it was.
+fn with_typing(row: &Arc<ConversationRow>, typing: &[ClientId]) -> Arc<ConversationRow> {
+    if row.typing == typing {
+        return Arc::clone(row);
+    }
+    Arc::new(ConversationRow {
+        typing: typing.to_vec(),
+        ..(**row).clone()
+    })
 }

@@ -20,7 +20,9 @@ mod start;
 mod view;
 
 use crate::StoreTrouble;
-use crate::model::{CommitSeq, Count, ItemKey, MessageKey, MessageRef, Refusal, Timestamp};
+use crate::model::{
+    ClientId, CommitSeq, Count, ItemKey, MessageKey, MessageRef, Refusal, Timestamp,
+};
 
 use super::Version;
 use super::diff::{Keyed, apply};
@@ -225,6 +227,8 @@ pub struct TimelineUpdate {
     /// How many messages are newer than the newest that was seen; beyond the window at most 100 are
     /// counted.
     pub below: Count,
+    /// Who writes just now. Somebody who is not heard of for six seconds does not write any more.
+    pub typing: Vec<ClientId>,
 }
 
 /// What a load brought.
@@ -251,6 +255,8 @@ pub struct TimelineState {
     pub anchor: TimelineAnchor,
     /// How many messages are newer than the newest that was seen.
     pub below: Count,
+    /// Who writes just now.
+    pub typing: Vec<ClientId>,
 }
 
 impl TimelineState {
@@ -264,6 +270,7 @@ impl TimelineState {
         self.newer = update.newer;
         self.anchor = update.anchor;
         self.below = update.below;
+        self.typing = update.typing;
     }
 
     /// The item of a key, and where it stands.

@@ -86,13 +86,16 @@ impl Client {
             return Ok(());
         };
         if message.transient {
-            turn.step.transient.push(message);
+            if !self.typing_came(turn, &message)? {
+                turn.step.transient.push(message);
+            }
             return Ok(());
         }
         let number = self.known_or_asked_for(turn, &message.conversation, kind)?;
         let Some((position, put)) = self.keep(turn, number, &message, Source::Live)? else {
             return Ok(());
         };
+        self.stopped_typing(number, &message.sender);
         // Before one that is pushed late there may be others that the service did not push, and one
         // that was here before is delivered again.
         let taken = match put {

@@ -6,6 +6,7 @@
 //! | `duplicates.rs` | whether a message is known already |
 //! | `receipts.rs` | how far own messages got |
 //! | `edits.rs` | edits and recalls that come in, also before their message |
+//! | `typing.rs` | who writes just now |
 //! | `unread.rs` | unread counts |
 //! | `membership.rs` | notifications about conversations and their members |
 //! | `presence.rs` | being out of a conversation, and coming back |
@@ -16,4 +17,5 @@ pub(super) mod membership;
 pub(super) mod messages;
 pub(super) mod presence;
 pub(super) mod receipts;
+pub(super) mod typing;
 pub(super) mod unread;

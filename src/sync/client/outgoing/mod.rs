@@ -14,6 +14,8 @@
 //! | `members.rs` | who joins, leaves, is added and removed |
 //! | `details.rs` | the state lanes: name, attributes, mute, coalesced |
 //! | `in_doubt.rs` | entries that may have arrived: looked for before they are sent again |
+//! | `notes.rs` | drafts, pinned and hidden: what stays on this device |
+//! | `typing.rs` | others are told that the user writes |
 //! | `read_marks.rs` | read marks, coalesced |
 //! | `verdict.rs` | what becomes of a refused entry, by the number of the refusal |
 //! | `unkept.rs` | messages that no timeline has: transient ones, which are never queued, and the will |
@@ -30,10 +32,12 @@ pub(super) mod kept;
 pub(super) mod lane;
 pub(super) mod legacy;
 pub(super) mod members;
+pub(super) mod notes;
 pub(super) mod pace;
 pub(super) mod patches;
 pub(super) mod read_marks;
 pub(super) mod requests;
 pub(super) mod sender;
+pub(super) mod typing;
 pub(super) mod unkept;
 pub(super) mod verdict;

@@ -256,6 +256,28 @@ impl Service {
             cid: Some(cid.clone()),
             ..AckCommand::default()
         };
+        if body.transient == Some(true) {
+            let id = self.fresh("t");
+            let answer = (socket, request.reply(Command::ack(ack(&id, now))));
+            let told = Stored {
+                at: now,
+                id,
+                from: client.to_owned(),
+                text: body.msg.clone().unwrap(),
+                edited_at: None,
+                receipt: false,
+            };
+            let told = Command::direct(DirectCommand {
+                transient: Some(true),
+                ..told.direct(&cid)
+            });
+            let others = self.conversations.get(&cid).map(|it| it.members.clone());
+            let mut others = others.unwrap_or_default();
+            others.retain(|other| other != client);
+            let mut out = vec![answer];
+            out.extend(self.tell(now, &others, &told));
+            return out;
+        }
         let token = (cid.clone(), client.to_owned(), body.dt.clone().unwrap());
         if let Some((id, at)) = self.tokens.get(&token).filter(|_| !self.forgets_tokens) {
             return vec![(socket, request.reply(Command::ack(ack(id, *at))))];

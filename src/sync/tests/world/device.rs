@@ -61,6 +61,10 @@ impl World {
         let machine = &mut self.machines[device.0];
         machine.client_wake = step.wake_after.map(|after| self.now + after);
         machine.answers.extend(step.replies);
+        if let Some(typing) = &step.typing {
+            let who = typing.values().flatten();
+            machine.writers = who.map(ToString::to_string).collect();
+        }
         for message in &step.transient {
             let words = message.content.words().unwrap_or_default();
             machine.transient.push(words.to_owned());

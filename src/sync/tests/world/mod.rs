@@ -70,6 +70,8 @@ struct Machine {
     /// How many frames the device sent in all.
     sent: usize,
     transient: Vec<String>,
+    /// Who writes, in any conversation.
+    writers: Vec<String>,
     signer: Signer,
 }
 
@@ -149,6 +151,7 @@ impl World {
             last_request: 0,
             sent: 0,
             transient: Vec::new(),
+            writers: Vec::new(),
             signer: Signer::Absent,
         });
         self.boot(device);

@@ -29,6 +29,11 @@ impl World {
         client.unwrap().holds(self.now)
     }
 
+    /// Who writes, as a device was told.
+    pub(in crate::sync::tests) fn writers(&self, device: Device) -> &[String] {
+        &self.machines[device.0].writers
+    }
+
     pub(in crate::sync::tests) const fn elapsed(&self) -> Duration {
         self.now
     }

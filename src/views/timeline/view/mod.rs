@@ -8,7 +8,7 @@ mod show;
 
 use std::sync::Arc;
 
-use crate::model::{CommitSeq, ConversationId, Count, ItemKey, Timestamp};
+use crate::model::{ClientId, CommitSeq, ConversationId, Count, ItemKey, Timestamp};
 use crate::store::{
     ConversationNumber, ConversationRow, Position, Snapshot, StoreError, TimelineItem as Stored,
 };
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::views::delivery::Reach;
 use crate::views::edits::widen;
-use crate::views::{Version, Windows};
+use crate::views::{Typing, Version, Windows};
 
 /// The most items of a first window.
 const PAGE_MAX: u32 = 500;
@@ -54,6 +54,7 @@ pub struct TimelineView {
     read: Read,
     /// Where the window was made larger since it was read.
     grown: Option<Side>,
+    typing: Vec<ClientId>,
 }
 
 /// Where the view is with its start.
@@ -79,6 +80,7 @@ struct Shown {
     newer: TimelineEdge,
     anchor: TimelineAnchor,
     below: Count,
+    typing: Vec<ClientId>,
 }
 
 /// How far the conversation is read.
@@ -148,6 +150,7 @@ impl TimelineView {
             seen: None,
             read: Read::default(),
             grown: None,
+            typing: Vec::new(),
         }
     }
 
@@ -179,6 +182,7 @@ impl TimelineView {
             newer,
             anchor,
             below,
+            typing,
         } = self.shown.clone();
         Some(TimelineUpdate {
             version,
@@ -188,7 +192,18 @@ impl TimelineView {
             newer,
             anchor,
             below,
+            typing,
         })
+    }
+
+    /// Notes who writes.
+    pub fn set_typing(&mut self, typing: &Typing) {
+        let who = self.number.and_then(|number| typing.get(&number));
+        let who = who.map(Vec::as_slice).unwrap_or_default();
+        if self.typing != who {
+            self.typing = who.to_vec();
+            self.show_again();
+        }
     }
 
     /// Begins anew somewhere else: a reset follows.

@@ -98,6 +98,7 @@ impl TimelineView {
             newer: self.edge_of(Side::Newer, &self.newer),
             anchor: self.anchor.clone(),
             below: Count::from(self.below(items).saturating_add(self.behind)),
+            typing: self.typing.clone(),
         }
     }
 

@@ -23,6 +23,7 @@ data class TimelineState(
     val newer: TimelineEdge = TimelineEdge.More,
     val anchor: TimelineAnchor = TimelineAnchor.None,
     val below: Int = 0,
+    val typing: List<ClientId> = emptyList(),
 ) {
     /** The state after an update that [Timeline.next] answered to this state's version. */
     fun applied(update: TimelineUpdate): TimelineState {
@@ -34,7 +35,7 @@ data class TimelineState(
             is TimelineEdit.Replace -> items[edit.at] = edit.item
             is TimelineEdit.Move -> { items.removeAt(edit.from); items.add(edit.to, edit.item) }
         }
-        return TimelineState(update.version, items, update.older, update.newer, update.anchor, update.below)
+        return TimelineState(update.version, items, update.older, update.newer, update.anchor, update.below, update.typing)
     }
 
     /** Where the item of a key stands, or -1. */

@@ -1,0 +1,50 @@
+//! The states of live views as streams, for Rust. Other languages have their own in the layers.
+
+use std::sync::Arc;
+
+use futures_util::stream::{Stream, unfold};
+
+use super::client::Client;
+use super::conversation_list::ConversationList;
+use super::outbox_list::OutboxList;
+use super::timeline::Timeline;
+use crate::views::{ClientState, ListState, OutboxListState, TimelineState, Version};
+
+/// Each state of a view, by the updates that lead from one to the next. A stream that is polled seldom is
+/// given one state for all that it missed.
+macro_rules! states {
+    ($($view:ident gives $state:ident),* $(,)?) => {
+        $(impl $view {
+            /// The states from the present one on, until the view ends. The stream keeps the view alive; any
+            /// number may be polled, each at its own pace, and dropping one loses nothing.
+            pub fn states(self: &Arc<Self>) -> impl Stream<Item = $state> + Send + use<> {
+                let first = (Arc::clone(self), $state::default());
+                unfold(first, |(view, mut state)| async move {
+                    state.apply(view.next(state.version).await.ok()??);
+                    Some((state.clone(), (view, state)))
+                })
+            }
+        })*
+    };
+}
+
+states! {
+    Timeline gives TimelineState,
+    ConversationList gives ListState,
+    OutboxList gives OutboxListState,
+}
+
+impl Client {
+    /// The client's states from the present one on, until it signs out or the engine is shut down. The
+    /// stream keeps the client alive.
+    pub fn states(self: &Arc<Self>) -> impl Stream<Item = ClientState> + Send + use<> {
+        unfold(
+            (Arc::clone(self), Version::NONE),
+            |(client, have)| async move {
+                let state = client.next_state(have).await.ok()??;
+                let version = state.version;
+                Some((state, (client, version)))
+            },
+        )
+    }
+}
