@@ -57,6 +57,12 @@ const BENCHES: &[Bench] = &[
         target: "fair",
     },
     Bench {
+        name: "service",
+        about: "what a message costs the service, its start, and messages a second",
+        package: "sampan-service",
+        target: "service",
+    },
+    Bench {
         name: "store",
         about: "what storing, reading, enqueueing and opening cost",
         package: "sampan",

@@ -16,8 +16,7 @@
 //! | `columns/` | the attributes of conversations |
 //! | `state/` | who is connected and signed in, the clock, ids, notifications that are read again, what commands cost |
 //! | `machine.rs`, `job.rs` | [`Core`]: which rule a command belongs to, and who hears of what |
-//! | `pacing.rs` | commands over their rate |
-//! | `access.rs`, `gate.rs` | who may do what: one table, and the one way to a conversation |
+//! | `access.rs`, `gate.rs`, `pacing.rs` | who may do what, and how often: one table, and the one way to a conversation |
 //! | `hooks/` | what an app's own server is asked and told |
 //! | `conversations/` | conversations, who belongs to them, who may not |
 //! | `messages/` | sending, changing, reading messages; what arrived, was read, was missed |

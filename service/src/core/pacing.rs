@@ -7,7 +7,6 @@ use super::apps::rates::Counted;
 use super::exchange::decision::Caller;
 use super::exchange::refusal::Refusal;
 use super::machine::Core;
-use super::state::pace;
 use crate::storage::Storage;
 
 impl<S: Storage> Core<S> {
@@ -18,7 +17,7 @@ impl<S: Storage> Core<S> {
         caller: &Caller,
         operation: Operation,
     ) -> Result<(), Refusal> {
-        let Some(counted) = pace::counted(operation) else {
+        let Some(counted) = counted(operation) else {
             return Ok(());
         };
         let Some(app) = self.apps.find(caller.app.as_str()) else {
@@ -34,5 +33,20 @@ impl<S: Storage> Core<S> {
                 .count(rates, (own, None), Counted::AppSend, now.elapsed),
             _ => Ok(()),
         }
+    }
+}
+
+/// How an operation of a signed-in client is counted, if it is.
+const fn counted(operation: Operation) -> Option<Counted> {
+    match operation {
+        Operation::Send | Operation::SendToPeers => Some(Counted::Send),
+        Operation::ReadHistory => Some(Counted::Read),
+        Operation::Heartbeat
+        | Operation::AnnounceDevice
+        | Operation::Acknowledge
+        | Operation::MarkRead
+        | Operation::CloseSession
+        | Operation::RefreshSession => None,
+        _ => Some(Counted::Other),
     }
 }

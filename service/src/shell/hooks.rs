@@ -24,6 +24,8 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::actor::Letter;
 use super::clock::Clock;
+use super::feed::{Event, Feed};
+use super::metrics::Metrics;
 use super::report::report;
 use crate::core::app::App;
 use crate::core::{ConnectionId, HookAnswer, HookCall};
@@ -63,6 +65,20 @@ enum CallError {
     Url,
 }
 
+impl CallError {
+    /// A word for each, as the numbers have it.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Broken(_) | Self::Cut => "broken",
+            Self::Status(_) => "refused",
+            Self::Malformed => "malformed",
+            Self::Slow => "slow",
+            Self::Url => "no_url",
+        }
+    }
+}
+
 /// Calls hooks, each in a task of its own.
 #[derive(Clone)]
 pub(super) struct HookCaller {
@@ -71,15 +87,24 @@ pub(super) struct HookCaller {
     mailbox: mpsc::WeakSender<Letter>,
     calls: Arc<Semaphore>,
     tls: TlsConnector,
+    metrics: Arc<Metrics>,
+    /// Where the inspector listens, if there is one.
+    feed: Option<Arc<Feed>>,
 }
 
 impl HookCaller {
-    pub(super) fn new(clock: Clock, mailbox: mpsc::WeakSender<Letter>) -> Self {
+    pub(super) fn new(
+        clock: Clock,
+        mailbox: mpsc::WeakSender<Letter>,
+        (metrics, feed): (Arc<Metrics>, Option<Arc<Feed>>),
+    ) -> Self {
         Self {
             clock,
             mailbox,
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
             tls: TlsConnector::from(Arc::new(tls())),
+            metrics,
+            feed,
         }
     }
 
@@ -111,7 +136,9 @@ impl HookCaller {
             }
         };
         let answer = timeout(app.settings.hooks.timeout(), asked).await;
-        match answer.unwrap_or(Err(CallError::Slow)) {
+        let answer = answer.unwrap_or(Err(CallError::Slow));
+        self.note(call, &answer);
+        match answer {
             Ok(result) => Some(result),
             Err(error) => {
                 failed(call, &error);
@@ -131,7 +158,9 @@ impl HookCaller {
         let mut pauses = PAUSES.iter();
         loop {
             let told = timeout(TOLD_TIMEOUT, self.post(app, call)).await;
-            let Err(error) = told.unwrap_or(Err(CallError::Slow)) else {
+            let told = told.unwrap_or(Err(CallError::Slow));
+            self.note(call, &told);
+            let Err(error) = told else {
                 return;
             };
             let is_refused = matches!(error, CallError::Status(400..=499) | CallError::Url);
@@ -139,6 +168,21 @@ impl HookCaller {
                 Some(pause) => tokio::time::sleep(*pause).await,
                 None => return failed(call, &error),
             }
+        }
+    }
+
+    /// Counts a call, and tells the inspector.
+    fn note(&self, call: &HookCall, answer: &Result<Map<String, Value>, CallError>) {
+        let word = answer.as_ref().err().map_or("ok", CallError::word);
+        let name = call.hook.as_str();
+        self.metrics.hook_called(name, word);
+        if let Some(feed) = &self.feed {
+            feed.tell(Event {
+                at: self.clock.now().wall.as_millis(),
+                what: "hook",
+                details: Some(format!("{name} of {}: {word}", call.app)),
+                ..Event::default()
+            });
         }
     }
 

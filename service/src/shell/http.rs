@@ -262,8 +262,8 @@ async fn connect(
     let connection = ConnectionId(shared.number());
     let caller = proxy::caller(&shared.trusted, &peer, &headers);
     upgrade
-        .read_buffer_size(socket::BUFFER_BYTES)
-        .write_buffer_size(socket::BUFFER_BYTES)
+        .read_buffer_size(socket::READ_BUFFER_BYTES)
+        .write_buffer_size(socket::WRITE_BUFFER_BYTES)
         .max_write_buffer_size(socket::WRITE_BUFFER_BYTES_MAX)
         .max_message_size(socket::MESSAGE_BYTES_MAX)
         .max_frame_size(socket::MESSAGE_BYTES_MAX)

@@ -48,6 +48,13 @@ struct RequestResult {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HookResult {
+    hook: String,
+    /// `ok`, or in a word why there is no answer.
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reason {
     reason: Cow<'static, str>,
 }
@@ -70,6 +77,7 @@ pub(super) struct Metrics {
     commands: Family<CommandResult, Counter>,
     command_seconds: Family<CommandName, Histogram>,
     requests: Family<RequestResult, Counter>,
+    hooks: Family<HookResult, Counter>,
     pub(super) messages_accepted: Counter,
     pub(super) fanout_sessions: Histogram,
     commands_sent: Counter,
@@ -172,6 +180,12 @@ impl Metrics {
                 of,
                 "http_requests",
                 "Requests over HTTP, by path and status",
+                Family::default(),
+            ),
+            hooks: put(
+                of,
+                "hooks",
+                "Calls of hooks, by hook and result",
                 Family::default(),
             ),
             messages_accepted: put(
@@ -395,6 +409,13 @@ impl Metrics {
         self.requests
             .get_or_create(&RequestResult { path, status })
             .inc();
+    }
+
+    /// A hook was called, or was tried to be.
+    pub(super) fn hook_called(&self, hook: &str, result: &'static str) {
+        let hook = hook.to_owned();
+        let labels = HookResult { hook, result };
+        self.hooks.get_or_create(&labels).inc();
     }
 
     /// So many sessions stand, and so many clients of each app have one.

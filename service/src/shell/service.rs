@@ -249,7 +249,11 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         clock: clock.clone(),
         outlets: Arc::clone(&outlets),
         observer: Observer::new(Arc::clone(&metrics), feed.clone()),
-        hooks: HookCaller::new(clock.clone(), sender.downgrade()),
+        hooks: HookCaller::new(
+            clock.clone(),
+            sender.downgrade(),
+            (metrics.clone(), feed.clone()),
+        ),
         ended: tell_end,
     };
     let actor = match options.storage {

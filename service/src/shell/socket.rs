@@ -27,9 +27,12 @@ use crate::core::{ConnectionId, Gap, Input};
 /// A message above this ends the connection; one above the protocol's 5 KiB is refused.
 pub(super) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// Buffers of a connection. Small ones keep idle connections cheap; longer frames make them grow
-/// for as long as they are read or written.
-pub(super) const BUFFER_BYTES: usize = 4 * 1024;
+/// What is set aside for reading on a connection, also while it is idle: a message of some hundred
+/// characters; longer frames make it grow.
+pub(super) const READ_BUFFER_BYTES: usize = 512;
+
+/// What is written at once. Nothing is set aside for it while a connection is idle.
+pub(super) const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// A connection on which nobody logs in is closed after this.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(120);

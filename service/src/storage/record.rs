@@ -166,31 +166,31 @@ pub struct Message {
     /// Its content, as last patched.
     pub body: Body,
     /// Whether the sender asked for receipts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub wants_receipt: bool,
     /// Whether everybody is mentioned.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub mention_all: bool,
     /// Who is mentioned.
-    #[serde(default, with = "text_list")]
+    #[serde(default, with = "text_list", skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<ClientId>,
     /// When it was last modified or recalled.
-    #[serde(default, with = "millis_opt")]
+    #[serde(default, with = "millis_opt", skip_serializing_if = "is_usual")]
     pub patched_at: Option<Timestamp>,
     /// Whether it was recalled.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub recalled: bool,
     /// When it first reached somebody else.
-    #[serde(default, with = "millis_opt")]
+    #[serde(default, with = "millis_opt", skip_serializing_if = "is_usual")]
     pub delivered_at: Option<Timestamp>,
     /// When somebody else first read it.
-    #[serde(default, with = "millis_opt")]
+    #[serde(default, with = "millis_opt", skip_serializing_if = "is_usual")]
     pub read_at: Option<Timestamp>,
     /// The sender's idempotency token (`dt`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub token: Option<String>,
     /// Who alone may read it, beside its sender; empty: everybody who may read the conversation.
-    #[serde(default, with = "text_list")]
+    #[serde(default, with = "text_list", skip_serializing_if = "Vec::is_empty")]
     pub only_for: Vec<ClientId>,
 }
 
@@ -399,4 +399,9 @@ pub enum Write {
     PutBan(AppId, ConversationId, Ban, ClientId),
     /// Takes a client off a list.
     DropBan(AppId, ConversationId, Ban, ClientId),
+}
+
+/// Whether a field has the value that it has where it is not written.
+fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

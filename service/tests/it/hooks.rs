@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::client::{Client, PATIENCE};
+use crate::observe::number;
 
 const MASTER_KEY: &str = "0123456789abcdef01234567";
 
@@ -97,6 +98,7 @@ async fn service(addr: SocketAddr, functions: &str, rest: &str) -> RunningServic
     let settings: BTreeMap<_, _> = settings::parse_file(&text).unwrap();
     let options = ServiceOptions {
         apps: Apps::new([app.clone()], settings).unwrap(),
+        metrics: Some("127.0.0.1:0".parse().unwrap()),
         ..ServiceOptions::in_memory(app)
     };
     Service::start(options).await.unwrap()
@@ -173,6 +175,19 @@ async fn what_a_hook_fails_to_answer_is_done_or_refused_as_the_app_wants_it() {
         // Nobody listens any more: the connection is refused at once.
         drop(double);
         assert_eq!(code(&mut tom, say(&cid)).await, refused);
+        let numbers = service.metrics_addr().unwrap();
+        for (result, calls) in [
+            ("refused", 1.0),
+            ("malformed", 2.0),
+            ("broken", 1.0),
+            ("slow", 1.0),
+            ("unreachable", 1.0),
+        ] {
+            let series =
+                format!(r#"sampan_hooks_total{{hook="_messageReceived",result="{result}"}}"#);
+            let counted = number(numbers, &series).await;
+            assert!((counted - calls).abs() < 0.1, "{result}: {counted}");
+        }
         service.stop().await;
     }
 }

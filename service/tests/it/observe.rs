@@ -27,7 +27,7 @@ async fn service_with_numbers(storage: StorageChoice) -> (RunningService, Socket
 }
 
 /// The value of a series, or 0 where it is not there yet.
-async fn number(numbers: SocketAddr, series: &str) -> f64 {
+pub(crate) async fn number(numbers: SocketAddr, series: &str) -> f64 {
     let text = get(numbers, "/metrics").await.body;
     let line = text.lines().find_map(|line| line.strip_prefix(series));
     line.map_or(0.0, |value| value.trim().parse().unwrap())

@@ -6,7 +6,6 @@ use std::time::Duration;
 use sampan::model::{AppId, ClientId};
 use sampan::wire::ServiceCode;
 
-use crate::core::access::Operation;
 use crate::core::apps::rates::{Counted, Rates};
 use crate::core::exchange::refusal::Refusal;
 
@@ -70,21 +69,6 @@ impl Pace {
 impl Count {
     fn is_over(&self, now: Duration) -> bool {
         now.saturating_sub(self.since) >= MINUTE
-    }
-}
-
-/// How an operation of a signed-in client is counted, if it is.
-pub(in crate::core) const fn counted(operation: Operation) -> Option<Counted> {
-    match operation {
-        Operation::Send | Operation::SendToPeers => Some(Counted::Send),
-        Operation::ReadHistory => Some(Counted::Read),
-        Operation::Heartbeat
-        | Operation::AnnounceDevice
-        | Operation::Acknowledge
-        | Operation::MarkRead
-        | Operation::CloseSession
-        | Operation::RefreshSession => None,
-        _ => Some(Counted::Other),
     }
 }
 

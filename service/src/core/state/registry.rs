@@ -28,7 +28,8 @@ pub(in crate::core) struct Link {
     pub(in crate::core) mode: OfflineMode,
     /// Named by the first session, and the same for all that follow.
     pub(in crate::core) app: Option<AppId>,
-    pub(in crate::core) sessions: BTreeMap<ClientId, Session>,
+    /// Each in a place of its own: a map sets room aside for several, and a connection has one.
+    pub(in crate::core) sessions: BTreeMap<ClientId, Box<Session>>,
 }
 
 /// A client that is signed in on a connection.
@@ -176,14 +177,14 @@ impl Registry {
     }
 
     pub(in crate::core) fn session(&self, id: &SessionId) -> Option<&Session> {
-        self.links.get(&id.connection)?.sessions.get(&id.client)
+        let session = self.links.get(&id.connection)?.sessions.get(&id.client)?;
+        Some(session)
     }
 
     pub(in crate::core) fn session_mut(&mut self, id: &SessionId) -> Option<&mut Session> {
-        self.links
-            .get_mut(&id.connection)?
-            .sessions
-            .get_mut(&id.client)
+        let link = self.links.get_mut(&id.connection)?;
+        let session = link.sessions.get_mut(&id.client)?;
+        Some(session)
     }
 
     /// The app that a connection names before its first session; what it named once stays.
@@ -199,7 +200,7 @@ impl Registry {
             return;
         };
         link.app = Some(app.clone());
-        let before = link.sessions.insert(id.client.clone(), session);
+        let before = link.sessions.insert(id.client.clone(), Box::new(session));
         self.sessions += usize::from(before.is_none());
         let was_online = self.is_online(app, &id.client);
         self.watches.note(app, &id.client, was_online);
@@ -229,7 +230,7 @@ impl Registry {
         if let Some(room) = &session.room {
             self.leave(&app, room, id);
         }
-        Some((app, session))
+        Some((app, *session))
     }
 
     pub(in crate::core) fn is_online(&self, app: &AppId, client: &ClientId) -> bool {
