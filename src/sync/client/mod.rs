@@ -36,9 +36,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::answer::Answer;
+use self::history::catch_up::CatchUp;
 use self::history::conversation_list::{Directory, DirectoryQuery};
 use self::history::join::Tails;
-use self::history::pages::{CatchUp, HistoryQuery};
+use self::history::pages::HistoryQuery;
 use self::incoming::edits::EarlyEdits;
 use self::incoming::messages::Receiver;
 pub use self::incoming::typing::Typing;

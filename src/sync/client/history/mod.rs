@@ -3,10 +3,12 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `join.rs` | whether a message continues the history that is held |
+//! | `catch_up.rs` | which conversations are behind, and in which order they are asked for |
 //! | `pages.rs` | asking for history: of an absence, and for the app's paging |
 //! | `conversation_list.rs` | asking for conversations: those that changed, those unknown |
 //! | `refusals.rs` | how often a refused question is asked again |
 
+pub(super) mod catch_up;
 pub(super) mod conversation_list;
 pub(super) mod join;
 pub(super) mod pages;

@@ -4,17 +4,16 @@
 //! sides of the border are neither skipped nor repeated, however the service orders them. What a
 //! page covers is recorded as held; a short page is not the end, only one without anything older is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::{
-    ConversationId, ConversationKind, ConversationState, Message, MessageState, Receipt, Timestamp,
+    ConversationId, ConversationKind, ConversationState, Message, MessageState, Receipt,
 };
 use crate::store::{
     ConversationNumber, History, HistoryEnd, HistoryStart, Position, Put, StoreError,
 };
 use crate::sync::client::answer::Answer;
-use crate::sync::client::history::refusals::Refusals;
 use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::link::Unanswered;
 use crate::sync::{Caller, Done, FetchHistory, Focus, HistoryFetched, RequestError};
@@ -24,23 +23,6 @@ use crate::wire::{Command, ServiceCode, convert};
 
 /// The most messages the service puts into a page.
 const PAGE_MAX: u32 = 100;
-
-/// The most history queries of the catch-up on their way at once.
-const IN_FLIGHT_MAX: usize = 4;
-
-/// The conversations that are behind, and which of them are being caught up with.
-#[derive(Debug, Default)]
-pub(in crate::sync::client) struct CatchUp {
-    /// When each was last active: the newest comes first.
-    wanted: BTreeMap<ConversationNumber, Option<Timestamp>>,
-    /// How many were behind since the session opened, those included that no longer are.
-    ever_wanted: u32,
-    asked: BTreeSet<ConversationNumber>,
-    refused: BTreeMap<ConversationNumber, Refusals>,
-    /// Where the service refused history because this client is not in the conversation.
-    out_of_reach: BTreeSet<ConversationNumber>,
-    focus: Option<ConversationNumber>,
-}
 
 /// A question for a page of history.
 #[derive(Debug)]
@@ -93,54 +75,6 @@ struct Gained {
     items: u32,
 }
 
-impl CatchUp {
-    pub(in crate::sync::client) fn forget_connection(&mut self) {
-        self.wanted.clear();
-        self.ever_wanted = 0;
-        self.asked.clear();
-        self.refused.clear();
-        self.out_of_reach.clear();
-    }
-
-    /// History is not asked for any more.
-    pub(in crate::sync::client) fn give_up(&mut self, number: ConversationNumber) {
-        if self.wanted.remove(&number).is_some() {
-            self.ever_wanted = self.ever_wanted.saturating_sub(1);
-        }
-    }
-
-    /// History that was refused may be had now.
-    pub(in crate::sync::client) fn within_reach(&mut self, number: ConversationNumber) {
-        self.out_of_reach.remove(&number);
-    }
-
-    /// How many conversations were caught up with since the session opened, and how many are behind.
-    pub(in crate::sync::client) fn counts(&self) -> (u32, u32) {
-        let left = u32::try_from(self.wanted.len()).unwrap_or(u32::MAX);
-        (self.ever_wanted.saturating_sub(left), left)
-    }
-
-    /// Notes that a conversation is behind.
-    fn want(&mut self, number: ConversationNumber, active_at: Option<Timestamp>) {
-        if self.wanted.insert(number, active_at).is_none() {
-            self.ever_wanted = self.ever_wanted.saturating_add(1);
-        }
-    }
-
-    /// The conversation to catch up with next: the one the user looks at, then the newest.
-    fn next(&self, may: impl Fn(ConversationNumber) -> bool) -> Option<ConversationNumber> {
-        let free = |number: &ConversationNumber| !self.asked.contains(number) && may(*number);
-        let focus = self
-            .focus
-            .filter(|it| self.wanted.contains_key(it) && free(it));
-        focus.or_else(|| {
-            let open = self.wanted.iter().filter(|(number, _)| free(number));
-            let newest = open.max_by_key(|(number, active_at)| (**active_at, **number));
-            newest.map(|(number, _)| *number)
-        })
-    }
-}
-
 impl Client {
     /// Records that a conversation's newest history is missing, and asks for it when its turn comes.
     /// If this client is taken to be out of the conversation, the row is asked for instead: it tells
@@ -162,7 +96,7 @@ impl Client {
         }
         if row.state != ConversationState::Left {
             self.catch_up.want(number, row.last_message_at);
-        } else if !self.catch_up.out_of_reach.contains(&number) {
+        } else if self.catch_up.is_within_reach(number) {
             self.directory.want(number);
         }
         Ok(())
@@ -174,10 +108,11 @@ impl Client {
         caller: Caller<Done>,
         call: Focus,
     ) -> Result<(), StoreError> {
-        self.catch_up.focus = match call.conversation {
+        let focus = match call.conversation {
             Some(id) => turn.overlay.snapshot().number(&id)?,
             None => None,
         };
+        self.catch_up.focus(focus);
         turn.step.reply(caller, Ok(Done));
         Ok(())
     }
@@ -186,35 +121,28 @@ impl Client {
         &mut self,
         turn: &mut Turn<'_, '_>,
     ) -> Result<(), StoreError> {
-        while self.catch_up.asked.len() < IN_FLIGHT_MAX && self.paces.history.allows(turn.elapsed())
-        {
+        while self.catch_up.has_room() && self.paces.history.allows(turn.elapsed()) {
             // A message in doubt would appear beside its echo: its doubt is cleared first.
             let now = turn.elapsed();
-            let next = self.catch_up.next(|number| {
-                let refused = self.catch_up.refused.get(&number);
-                let hold = refused.is_some_and(|refused| refused.hold(now));
-                !hold && !self.sender.clears_doubt(number)
-            });
-            let Some(number) = next else { break };
+            let may = |number| !self.sender.clears_doubt(number);
+            let Some(number) = self.catch_up.next(now, may) else {
+                break;
+            };
             let Some(row) = turn.overlay.snapshot().conversation(number)? else {
-                self.catch_up.wanted.remove(&number);
+                self.catch_up.end(number);
                 continue;
             };
             let joins = self.sure_end(turn, number, &row)?;
             let goal = Goal::CatchUp { fetched: 0, joins };
-            self.catch_up.asked.insert(number);
+            self.catch_up.asked(number);
             self.ask_page(turn, number, &row.id, PageStart::Newest, goal);
         }
         Ok(())
     }
 
     pub(in crate::sync::client) fn catch_up_wake(&self, wakes: &mut Vec<Duration>) {
-        if !self.catch_up.wanted.is_empty() && self.catch_up.asked.len() < IN_FLIGHT_MAX {
-            let pace = self.paces.history.ready_at();
-            wakes.push(pace);
-            let refused = self.catch_up.refused.values();
-            wakes.extend(refused.map(|refused| refused.not_before().max(pace)));
-        }
+        let pace = self.paces.history.ready_at();
+        self.catch_up.wake(pace, wakes);
     }
 
     pub(in crate::sync::client) fn fetch_history(
@@ -330,7 +258,7 @@ impl Client {
         if query.epoch != self.epoch {
             return Ok(());
         }
-        self.catch_up.asked.remove(&query.number);
+        self.catch_up.answered(query.number);
         if !self.reaches_the_present(query) {
             return Ok(());
         }
@@ -343,11 +271,8 @@ impl Client {
         if code.is_rate_limit() {
             self.paces.history.throttled(turn.elapsed());
         }
-        let refused = self.catch_up.refused.entry(query.number).or_default();
-        if !refused.bear(turn.elapsed(), code) {
-            // It stays behind, and the timeline says so, until the next session.
-            self.catch_up.wanted.remove(&query.number);
-        }
+        // One that is given up stays behind, and the timeline says so, until the next session.
+        self.catch_up.refused(query.number, turn.elapsed(), code);
         Ok(())
     }
 
@@ -359,7 +284,7 @@ impl Client {
         number: ConversationNumber,
     ) -> Result<(), StoreError> {
         self.went_out(number);
-        self.catch_up.out_of_reach.insert(number);
+        self.catch_up.out_of_reach(number);
         turn.overlay
             .update_conversation(number, |row| row.state = ConversationState::Left)
     }
@@ -561,7 +486,7 @@ impl Client {
                     None => {
                         // It is asked for anew if this client came back meanwhile.
                         if query.epoch == self.epoch {
-                            self.catch_up.asked.remove(&query.number);
+                            self.catch_up.answered(query.number);
                         }
                         Ok(())
                     }
@@ -604,9 +529,7 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
     ) -> Result<(), StoreError> {
-        self.catch_up.asked.remove(&number);
-        self.catch_up.wanted.remove(&number);
-        self.catch_up.refused.remove(&number);
+        self.catch_up.end(number);
         turn.overlay
             .update_conversation(number, |row| row.history.set_end(HistoryEnd::Current))?;
         self.settle_lower_bound(turn, number)
