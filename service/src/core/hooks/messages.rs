@@ -157,6 +157,10 @@ impl<S: Storage> Core<S> {
         message: &Message,
     ) {
         let app = &caller.app;
+        let hooks = self.settings_of(app).hooks;
+        if !hooks.has(HookName::MessageSent) && !hooks.has(HookName::ReceiversOffline) {
+            return;
+        }
         let (online, offline): (Vec<ClientId>, Vec<ClientId>) = crowd
             .clients()
             .into_iter()
