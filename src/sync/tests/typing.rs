@@ -14,7 +14,7 @@ fn at_most_one_message_in_three_seconds_tells_that_somebody_writes() {
     let room = world.create(ann, &["ben"]);
     world.settle();
     let before = world.sent_frames(ann);
-    let mut set = |world: &mut World, typing| {
+    let set = |world: &mut World, typing| {
         let conversation = room.clone();
         let call = SetTyping {
             conversation,
