@@ -162,13 +162,14 @@ pub(crate) struct ConversationRecord<'a> {
     #[serde(borrow)]
     newest: Option<(i64, &'a str)>,
     hot_count: u32,
-    /// Of a conversation that a cache of an older SDK told of; every other one is spared the byte.
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    legacy: Option<LegacyRecord<'a>>,
     pinned: bool,
     hidden_until_ms: Option<i64>,
     #[serde(borrow)]
     draft: Option<DraftRecord<'a>>,
+    // The last one, for it is left out where there is none, and fields are told apart by their places.
+    /// Of a conversation that a cache of an older SDK told of; every other one is spared the byte.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    legacy: Option<LegacyRecord<'a>>,
 }
 
 /// What somebody began to write.
