@@ -25,7 +25,11 @@ pub(crate) fn finished(generated: &str, defaults: &Defaults) -> Result<String, P
     let code = with_messages(generated)?;
     let code = signed(&code)?;
     let code = with_defaults(&code, defaults);
-    let code = with_overloads(&code)?;
+    let mut code = with_overloads(&code)?;
+    // In sealed classes the generator names the package too.
+    for (old, _) in RENAMED {
+        code = code.replace(&format!("chat.sampan.{old}"), old);
+    }
     Ok(documented(&unaliased(&code, RENAMED), &SPEECH, &[]))
 }
 

@@ -116,7 +116,7 @@ val OutboxList.states: Flow<OutboxListState>
 /** The events in batches, each once, until the feed ends. A batch counts as taken when the next is wanted. */
 val EventFeed.batches: Flow<EventBatch>
     get() = flow {
-        var last = 0uL
+        var last = 0L
         while (true) {
             val batch = next(last) ?: break
             emit(batch)
