@@ -9,8 +9,8 @@ use sampan_service::storage::{Body, Message, Order, RedbStorage, Span, Storage a
 use serde_json::{Value, json};
 
 use crate::fake::{APP, DAY, Fake, FakeRow, NOW, history};
-use crate::{options, run};
-use sampan_migrate::crawl::Options;
+use crate::{options, run, server};
+use sampan_migrate::crawl::{Options, Progress};
 
 fn sources(data: &Path, archives: &[&Path], exports: &[&Path]) -> load::Options {
     load::Options {
@@ -431,7 +431,10 @@ async fn a_million_messages_are_loaded() {
     let kept = std::env::var_os("SAMPAN_ARCHIVE").map(PathBuf::from);
     let archive = kept.unwrap_or_else(|| folder.path().join("saved"));
     let fake = Fake::start(history(77, 1_000_000, 170)).await;
-    run(&fake, &options(&archive)).await.unwrap();
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let (options, progress) = (options(&archive), Progress::hidden());
+    let saved = sampan_migrate::crawl::run(server(&fake), &options, &progress, stopped);
+    assert_eq!(saved.await.unwrap().left, 0);
     let report = load_into(&folder.path().join("data"), &[&archive], &[]).await;
     assert_eq!(report.count("message", &Fate::Stored), 1_000_000);
 }
