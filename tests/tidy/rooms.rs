@@ -27,12 +27,24 @@ pub(crate) const HELD: [&str; 10] = [
 const COMPOSED: [&str; 1] = ["src/sync/client"];
 
 /// Imports that point up and stay: from which file, to which, and why.
-const UPWARD: [(&str, &str, &str); 1] = [(
-    "service/src/core/machine.rs",
-    "service/src/core/job.rs",
-    "the core keeps the commands that are not finished; their states belong to the rooms that \
+const UPWARD: [(&str, &str, &str); 3] = [
+    (
+        "src/runtime/clients.rs",
+        "src/runtime/drafts.rs",
+        "a client that is opened gets an empty set of drafts",
+    ),
+    (
+        "src/runtime/client_parts.rs",
+        "src/runtime/drafts.rs",
+        "a client holds its drafts that are not written yet, and they are written by the running engine",
+    ),
+    (
+        "service/src/core/machine.rs",
+        "service/src/core/job.rs",
+        "the core keeps the commands that are not finished; their states belong to the rooms that \
      carry them out",
-)];
+    ),
+];
 
 /// Cycles of files inside one room that stay: the files, and why.
 const FILE_CYCLES: [(&[&str], &str); 1] = [(

@@ -15,10 +15,10 @@ const PAUSE: Duration = Duration::from_secs(3);
 
 /// What was told of the user's writing.
 #[derive(Debug, Default)]
-pub(in crate::sync::client) struct OwnTyping(BTreeMap<ConversationNumber, Told>);
+pub(in crate::sync::client) struct OwnTyping(BTreeMap<ConversationNumber, TypingTold>);
 
 #[derive(Debug)]
-struct Told {
+struct TypingTold {
     is_on: bool,
     at: Duration,
     /// When it is to be told that the user stopped.
@@ -94,7 +94,9 @@ impl Client {
     ) -> Result<(), StoreError> {
         let now = turn.elapsed();
         let (at, off_at) = (now, None);
-        self.own_typing.0.insert(number, Told { is_on, at, off_at });
+        self.own_typing
+            .0
+            .insert(number, TypingTold { is_on, at, off_at });
         let Some(row) = turn.overlay.snapshot().conversation(number)? else {
             return Ok(());
         };
