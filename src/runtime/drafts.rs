@@ -138,8 +138,16 @@ impl Runtime {
 
 /// Saves a client's drafts until there are none: after a while, and again when the store takes writes.
 async fn save(runtime: Weak<Runtime>, client: Weak<ClientCore>) {
+    let Some(mut is_closed) = client.upgrade().map(|core| core.store.watch_closed()) else {
+        return;
+    };
     loop {
-        sleep(SAVE_AFTER).await;
+        // The end comes first: behind it the timers of the engine are gone.
+        tokio::select! {
+            biased;
+            _ = is_closed.wait_for(|is_closed| *is_closed) => return,
+            () = sleep(SAVE_AFTER) => {}
+        }
         let (Some(runtime), Some(core)) = (runtime.upgrade(), client.upgrade()) else {
             return;
         };
