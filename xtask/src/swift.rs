@@ -142,7 +142,9 @@ fn is_declaration(line: &str) -> bool {
         .iter()
         .any(|start| text.starts_with(start))
         && !text.contains("FfiConverter")
-        && !text.contains("uniffi");
+        && !text.contains("uniffi")
+        && !text.contains("handle: ")
+        && !text.contains("obj: T)");
     let is_optional = text.starts_with("typealias SwiftType = ") && text.ends_with('?');
     is_field || is_function || is_optional
 }
@@ -210,7 +212,11 @@ fn with_small_cases(code: &str) -> Result<(String, Vec<String>), Problem> {
             for before in ["case ", "case .", "case let .", "return .", " == ."] {
                 for after in ["(", ":", "\n", " "] {
                     let old = format!("{before}{name}{after}");
-                    let new = format!("{before}{}{after}", small(&name));
+                    let new = match small(&name).as_str() {
+                        // A word of Swift's own.
+                        "internal" => format!("{before}`internal`{after}"),
+                        word => format!("{before}{word}{after}"),
+                    };
                     line = format!("{line}\n").replace(&old, &new);
                     line.truncate(line.trim_end_matches('\n').len());
                 }
