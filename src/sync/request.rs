@@ -37,10 +37,6 @@ macro_rules! calls {
     ($($call:ident -> $answer:ident,)*) => {
         /// One of all calls.
         #[derive(Clone, Debug, PartialEq)]
-        #[expect(
-            clippy::large_enum_variant,
-            reason = "made once and handed over; the large one is the common one"
-        )]
         pub enum Request {
             $(
                 #[doc = concat!("See [`", stringify!($call), "`].")]

@@ -43,10 +43,6 @@ pub(crate) enum EntryStateRecord {
 
 /// What an entry does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every entry is a send; boxing it would cost more than it saves"
-)]
 pub(crate) enum IntentRecord<'a> {
     Create {
         kind: i32,

@@ -134,6 +134,10 @@ struct ServiceClock {
 
 /// Why a request was sent.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are as many as requests on their way, some dozens"
+)]
 enum Purpose {
     OpenSession,
     CloseSession,
