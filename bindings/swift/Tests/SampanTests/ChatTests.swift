@@ -119,12 +119,12 @@ final class ChatTests: XCTestCase {
     }
 
     func testAConfigurationHasDefaultsAndShowsNoSecret() throws {
-        let scratch = try Scratch()
+        let root = URL(fileURLWithPath: "/nowhere")
         let server = ServerAddress.router(url: "http://x.invalid")
         let config = Config(
-            appId: "swift", appKey: "hush-hush-key", server: server, storeRoot: scratch.folder)
+            appId: "swift", appKey: "hush-hush-key", server: server, storeRoot: root)
         let made = try defaultConfig(
-            appId: "swift", appKey: "hush-hush-key", server: server, storeRoot: scratch.folder)
+            appId: "swift", appKey: "hush-hush-key", server: server, storeRoot: root)
         XCTAssertEqual(config, made)
         XCTAssertEqual(config.appKey.reveal, "hush-hush-key")
         let options = ClientOptions(storeKey: "hush-hush-store")
