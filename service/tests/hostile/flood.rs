@@ -1,7 +1,6 @@
-//! Too much of everything: others are served in time, and memory stays bounded.
+//! Too much of everything: others are served meanwhile, and memory stays bounded.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use sampan::wire::Command;
 use sampan::wire::generated::DirectCommand;
@@ -10,11 +9,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::program::Program;
-use crate::raw::{RawClient, refusal};
+use crate::raw::{RawClient, patiently, refusal};
 use crate::start;
-
-/// How long a message between two who behave may take while somebody misbehaves.
-const IN_TIME: Duration = Duration::from_secs(5);
 
 /// How much more memory the service may hold after a flood; less than was thrown at it.
 const GROWTH_MAX_BYTES: u64 = 48 * 1024 * 1024;
@@ -44,12 +40,14 @@ async fn ten_thousand_junk_frames_disturb_nobody() {
         }
         sent
     });
-    let mut told = 0_usize;
+    let (mut told, mut meanwhile) = (0_usize, 0_usize);
     while !junk.is_finished() || told < 20 {
-        assert_said_in_time(&mut tom, &chat).await;
+        assert_said(&mut tom, &chat).await;
         told += 1;
+        meanwhile += usize::from(!junk.is_finished());
     }
     assert_eq!(junk.await.unwrap(), 10_000);
+    assert!(meanwhile > 0, "nobody was served before the junk ended");
     assert_bounded(&program, before);
 }
 
@@ -83,7 +81,7 @@ async fn who_does_not_read_slows_nobody_and_fills_no_memory() {
                 .await;
         }
     }
-    assert_said_in_time(&mut tom, &chat).await;
+    assert_said(&mut tom, &chat).await;
     assert_bounded(&program, before);
     drop(spike);
 }
@@ -105,7 +103,7 @@ async fn a_thousand_clients_on_one_connection_are_not_taken() {
         refused += usize::from(refusal(&reply.command).is_some());
     }
     assert!(refused > 0, "every one of them was signed in");
-    assert_said_in_time(&mut tom, &chat).await;
+    assert_said(&mut tom, &chat).await;
     service.stop().await;
 }
 
@@ -128,11 +126,9 @@ async fn bytes_that_are_no_http_and_requests_that_never_end_disturb_nobody() {
         stream.shutdown().await.unwrap();
         let mut answer = Vec::new();
         // Whatever it answers, it ends.
-        let _ = tokio::time::timeout(IN_TIME, stream.read_to_end(&mut answer))
-            .await
-            .unwrap();
+        let _ = patiently(stream.read_to_end(&mut answer)).await;
     }
-    assert_said_in_time(&mut tom, &chat).await;
+    assert_said(&mut tom, &chat).await;
     drop(waiting);
     service.stop().await;
 }
@@ -143,14 +139,11 @@ async fn half_a_request(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a real exchange takes is what is tested"
-)]
-async fn assert_said_in_time(client: &mut RawClient, conversation: &str) {
-    let start = Instant::now();
-    assert_eq!(refusal(&client.say(conversation, "in time?").await), None);
-    assert!(start.elapsed() < IN_TIME, "it took {:?}", start.elapsed());
+/// Says something, and is answered before this test gives up waiting. How soon that is,
+/// `cargo xtask bench service-fair` tells.
+async fn assert_said(client: &mut RawClient, conversation: &str) {
+    let said = client.say(conversation, "is anybody there?").await;
+    assert_eq!(refusal(&said), None);
 }
 
 /// A message of 4 KB that is delivered and not stored.
