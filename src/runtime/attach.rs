@@ -112,3 +112,22 @@ impl Wishes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_was_open_comes_back_without_taking_another_devices_place() {
+        let mut wishes = Wishes {
+            online: Some(SignIn::TakeOver),
+            focus: None,
+        };
+        for state in [SessionState::Opening, SessionState::Closed] {
+            wishes.follow(&state);
+            assert_eq!(wishes.online, Some(SignIn::TakeOver), "{state:?}");
+        }
+        wishes.follow(&SessionState::Open);
+        assert_eq!(wishes.online, Some(SignIn::Yield));
+    }
+}
