@@ -67,9 +67,11 @@ pub enum StorageError {
     /// Another process has the data open.
     #[error("another process uses this data")]
     InUse,
-    /// The process that had the data open last was killed: the next start repairs the database. It
-    /// has to happen before the data can be looked through.
-    #[error("the service was killed; its next start repairs the data, check it after that")]
+    /// The process that had the data open last did not close it, or the file is damaged. A start repairs
+    /// the database, or names what is wrong; the data can be looked through after that.
+    #[error(
+        "the service was killed, or the file is damaged: start the service, which repairs it or says what is wrong, and check then"
+    )]
     NotClosed,
     /// What was read back is not what this service writes.
     #[error("the data is damaged: {what}; see `sampan-service check` and `sampan-service salvage`")]

@@ -1,11 +1,13 @@
 //! Looking whether data is whole, and saving what is good of data that is not.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use sampan::model::{AppId, ConversationId, MessageId};
 
@@ -147,11 +149,27 @@ impl Drop for Repaired {
     }
 }
 
+thread_local! {
+    /// Whether a panic of this thread is expected, and told as an error in place of a backtrace.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Runs what reads a damaged database, which may panic on what makes no sense.
 pub(super) fn guarded<T>(
     work: impl FnOnce() -> Result<T, StorageError>,
 ) -> Result<T, StorageError> {
-    let result = catch_unwind(AssertUnwindSafe(work));
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                usual(info);
+            }
+        }));
+    });
+    let before = GUARDED.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(before);
     result.unwrap_or(Err(StorageError::Damaged {
         what: "the database cannot read a page",
     }))
