@@ -352,7 +352,7 @@ impl Client {
         let conversations = vec![id];
         let fetched = self.request(FetchConversations { conversations }).await?;
         let found = fetched.found.into_iter().next();
-        let id = found.ok_or_else(|| SampanError::NotFound {
+        let id = found.ok_or(SampanError::NotFound {
             what: Subject::Conversation,
         })?;
         Ok(self.handle(id))

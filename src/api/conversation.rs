@@ -510,7 +510,7 @@ impl Conversation {
     pub async fn message_by_local_id(&self, id: LocalId) -> Result<Message, SampanError> {
         self.read(move |snapshot, _| {
             let message = snapshot.message_by_local_id(&id)?;
-            message.ok_or_else(|| SampanError::NotFound {
+            message.ok_or(SampanError::NotFound {
                 what: Subject::Message,
             })
         })

@@ -83,7 +83,7 @@ impl Timeline {
         let side = self
             .live
             .gap_of(&gap)
-            .ok_or_else(|| SampanError::NotFound { what: Subject::Gap })?;
+            .ok_or(SampanError::NotFound { what: Subject::Gap })?;
         self.live.load(side, 100).await?.map_err(failed)
     }
 

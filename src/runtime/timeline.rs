@@ -87,7 +87,7 @@ impl LiveTimeline {
         let first = move |store: &Store| {
             let snapshot = store.snapshot();
             let known = snapshot.number(&own.conversation)?;
-            known.ok_or_else(|| SampanError::NotFound {
+            known.ok_or(SampanError::NotFound {
                 what: Subject::Conversation,
             })?;
             Ok(own.view().refresh(&snapshot, &own.conversation, reach)?)

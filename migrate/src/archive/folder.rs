@@ -14,7 +14,7 @@ pub struct Archive {
     root: PathBuf,
     manifest: Manifest,
     next_number: u32,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What an opening found and put in order.
@@ -394,7 +394,18 @@ fn is_occupied(root: &Path) -> Result<bool, ArchiveError> {
     }
 }
 
-fn locked(root: &Path) -> Result<File, ArchiveError> {
+/// The lock of an archive. It ends with the value, also where a process that was started meanwhile
+/// still holds a copy of the file.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The system releases the lock with the file where this fails.
+        let _ = self.0.unlock();
+    }
+}
+
+fn locked(root: &Path) -> Result<Lock, ArchiveError> {
     let path = root.join("lock");
     let file = OpenOptions::new()
         .write(true)
@@ -403,7 +414,7 @@ fn locked(root: &Path) -> Result<File, ArchiveError> {
         .open(&path);
     let file = file.map_err(ArchiveError::io(&path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(fs::TryLockError::WouldBlock) => Err(ArchiveError::InUse(root.to_owned())),
         Err(fs::TryLockError::Error(error)) => Err(ArchiveError::io(&path)(error)),
     }
