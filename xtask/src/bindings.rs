@@ -104,9 +104,8 @@ fn swift(tree: &Tree) -> Result<(), Problem> {
     fs::write(&core, crate::swift::finished(&code, &defaults(tree)?)?).map_err(failed)?;
     copy(&core, &package.join("SampanCore/SampanCore.swift"))?;
     let beside = tree.root.join("bindings/swift/Sources/SampanCore");
-    for file in ["HiddenText.swift"] {
-        copy(&beside.join(file), &package.join("SampanCore").join(file))?;
-    }
+    let hidden = "HiddenText.swift";
+    copy(&beside.join(hidden), &package.join("SampanCore").join(hidden))?;
     copy(&file("SampanFFI.h"), &headers.join("SampanFFI.h"))?;
     copy(
         &file("SampanFFI.modulemap"),
