@@ -3,6 +3,13 @@
 //! The service runs as a process of its own, with the data on disk. Progress goes to standard error,
 //! the rows to standard output.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a bench measures time and ends with a panic where it cannot"
+)]
+
 use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

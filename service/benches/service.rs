@@ -4,6 +4,8 @@
 //! The service runs as a process of its own, its clients in this one, on the same machine and disk.
 //! Progress goes to standard error, the rows to standard output.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
+
 mod common;
 
 use std::path::Path;

@@ -6,6 +6,8 @@
 //! cargo run --release -p sampan-service --example fan_out -- 1000
 //! ```
 
+#![allow(clippy::disallowed_methods, reason = "the program measures time")]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;

@@ -8,7 +8,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `running.rs` | [`Runtime`]: starts the loop, reads, stops |
+//! | `running.rs` | `Runtime`: starts the loop, reads, stops |
 //! | `mailbox.rs` | the commands of the API to the loop |
 //! | `board.rs` | the state of the engine and of each client that anybody may read |
 //! | `callers.rs` | the threads that wake callers and ask signers: app code runs there |

@@ -271,16 +271,10 @@ mod tests {
         }
         assert_eq!(ServiceCode::SESSION_CONFLICT.number(), 4111);
         let conflict = crate::model::SessionEnd::Conflict;
-        assert_eq!(
-            i32::from(conflict.code()),
-            ServiceCode::SESSION_CONFLICT.number()
-        );
+        assert_eq!(conflict.code(), ServiceCode::SESSION_CONFLICT.number());
         let reason = String::new();
         let kicked = crate::model::SessionEnd::Kicked { reason };
-        assert_eq!(
-            i32::from(kicked.code()),
-            ServiceCode::KICKED_BY_APP.number()
-        );
+        assert_eq!(kicked.code(), ServiceCode::KICKED_BY_APP.number());
         assert_eq!(ServiceCode::SILIENCED.name(), "SILIENCED");
     }
 

@@ -90,8 +90,13 @@ fn without_times(line: &str) -> String {
     let mut letters: Vec<char> = line.chars().collect();
     for at in 2..letters.len().saturating_sub(2) {
         let digits = [at - 2, at - 1, at + 1, at + 2];
-        if letters[at] == ':' && digits.iter().all(|it| letters[*it].is_ascii_digit()) {
-            digits.iter().for_each(|it| letters[*it] = '0');
+        let is_digit = |it: &usize| letters.get(*it).is_some_and(char::is_ascii_digit);
+        if letters.get(at) == Some(&':') && digits.iter().all(is_digit) {
+            for digit in digits {
+                if let Some(letter) = letters.get_mut(digit) {
+                    *letter = '0';
+                }
+            }
         }
     }
     letters.into_iter().collect()

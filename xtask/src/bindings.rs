@@ -105,7 +105,10 @@ fn swift(tree: &Tree) -> Result<(), Problem> {
     copy(&core, &package.join("SampanCore/SampanCore.swift"))?;
     let beside = tree.root.join("bindings/swift/Sources/SampanCore");
     let hidden = "HiddenText.swift";
-    copy(&beside.join(hidden), &package.join("SampanCore").join(hidden))?;
+    copy(
+        &beside.join(hidden),
+        &package.join("SampanCore").join(hidden),
+    )?;
     copy(&file("SampanFFI.h"), &headers.join("SampanFFI.h"))?;
     copy(
         &file("SampanFFI.modulemap"),

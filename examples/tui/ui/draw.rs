@@ -90,7 +90,7 @@ fn banner(app: &App) -> Paragraph<'static> {
     let outbox = &app.state.outbox;
     if outbox.waiting > Count(0) {
         let why = outbox.blocker.map(|it| words::waits(it, app.now));
-        let why = why.map_or_else(|| "on its way".to_owned(), |why| why);
+        let why = why.unwrap_or_else(|| "on its way".to_owned());
         spans.push(Span::raw(format!("│ {} unsent: {why} ", outbox.waiting)));
     }
     if outbox.failed > Count(0) {

@@ -52,7 +52,7 @@ pub(super) fn listen(data: &Path) -> io::Result<UnixListener> {
     }
     let socket = socket_in(data);
     match std::fs::remove_file(&socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => UnixListener::bind(socket),
     }
 }

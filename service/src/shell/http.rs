@@ -88,7 +88,8 @@ impl Shared {
     /// Who asks for an app with a request.
     pub(super) fn asker(&self, app: AppId, request: &axum::extract::Request) -> Asker {
         let peer = request.extensions().get::<ConnectInfo<Peer>>();
-        let address = peer.map_or(IpAddr::from([0; 4]), |ConnectInfo(peer)| {
+        let nobody = IpAddr::from([0; 4]);
+        let address = peer.map_or(nobody, |ConnectInfo(peer)| {
             proxy::caller(&self.trusted, peer, request.headers()).address
         });
         self.asking.asker(app, address)

@@ -230,7 +230,8 @@ impl Observer {
         let result = Cow::Borrowed("not_kept");
         for heard in handled.chain(unfinished.into_values()) {
             let took = now.duration_since(heard.came_at);
-            self.metrics.handled(&heard.command, &result, took);
+            let command = heard.command.clone();
+            self.metrics.handled(command, result.clone(), took);
         }
     }
 }
@@ -291,7 +292,7 @@ fn handled(metrics: &Metrics, heard: &Heard, now: Instant) {
         Some(code) => Cow::Owned(code.to_string()),
     };
     let took = now.duration_since(heard.came_at);
-    metrics.handled(&heard.command, &result, took);
+    metrics.handled(heard.command.clone(), result, took);
     let (connection, command) = (heard.connection.0, heard.command.as_ref());
     match heard.refused {
         Some(code) => debug!(connection, command, code, "command refused"),

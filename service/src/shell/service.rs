@@ -1,6 +1,8 @@
 //! Starting and stopping a service.
 
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -298,14 +300,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
     }
     #[cfg(unix)]
     if let Some(folder) = folder {
-        match control::listen(&folder) {
-            Ok(listener) => {
-                let served = control::serve(listener, Arc::clone(&shared), stopped.clone());
-                servers.push(task::spawn(served));
-            }
-            // Clients are served all the same.
-            Err(error) => report(format_args!("tools cannot reach the service: {error}")),
-        }
+        servers.extend(serve_tools(&folder, &shared, stopped.clone()));
     }
     let encrypted = certificate.is_some();
     if let Some(certificate) = certificate.clone() {
@@ -327,6 +322,25 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         actor: Some(actor),
         ended,
     })
+}
+
+/// Serves the tools of the data folder. Clients are served all the same where that fails.
+#[cfg(unix)]
+fn serve_tools(
+    folder: &Path,
+    shared: &Arc<Shared>,
+    stopped: watch::Receiver<bool>,
+) -> Option<task::JoinHandle<()>> {
+    match control::listen(folder) {
+        Ok(listener) => {
+            let served = control::serve(listener, Arc::clone(shared), stopped);
+            Some(task::spawn(served))
+        }
+        Err(error) => {
+            report(format_args!("tools cannot reach the service: {error}"));
+            None
+        }
+    }
 }
 
 /// Listens on an address; answers the one that it is, where the port was left to the system.

@@ -20,6 +20,9 @@ const CONVERSATIONS_MAX: usize = 1_000;
 /// may have been more.
 pub(crate) const NOTICES_KEPT_MAX: usize = 400;
 
+/// A row: its key and its value.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// What is gathered for one client.
 struct Gathering<'a> {
     client: &'a ClientId,
@@ -121,7 +124,7 @@ impl<M: Map> Keyed<M> {
         prefix: &Key,
         since: Timestamp,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+    ) -> Result<Vec<Row>, StorageError> {
         let from = prefix.clone().time(since).end();
         self.rows(&from, &prefix.clone().end(), Order::OldestFirst, limit)
     }

@@ -46,7 +46,7 @@ async fn push(raw: &mut RawClient, commands: impl IntoIterator<Item = Command>) 
 async fn opened(address: SocketAddr, client: &str) -> Option<RawClient> {
     let mut raw = RawClient::connect(address, "lc.protobuf2.3").await.ok()?;
     let opened = raw.sign_in(APP, client, SessionCommand::default()).await;
-    (refusal(&opened.command) == None).then_some(raw)
+    refusal(&opened.command).is_none().then_some(raw)
 }
 
 fn json(data: String) -> Option<JsonObjectMessage> {
@@ -88,6 +88,7 @@ const KINDS: [&str; 9] = [
 ];
 
 /// One go of an attack.
+#[expect(clippy::too_many_lines, reason = "a table: one arm an attack")]
 async fn attack(kind: &str, ground: &Ground, go: usize) -> Option<()> {
     let (address, cid) = (ground.address, ground.cid.as_str());
     let spike = format!("spike-{}", kind.len() * 10 + go % 3);
@@ -132,7 +133,7 @@ async fn attack(kind: &str, ground: &Ground, go: usize) -> Option<()> {
         "attributes" => {
             let mut raw = opened(address, &spike).await?;
             let update = |n: usize| {
-                let text = if n % 2 == 0 { "ab" } else { "ba" }.repeat(3_000);
+                let text = if n.is_multiple_of(2) { "ab" } else { "ba" }.repeat(3_000);
                 let body = ConvCommand {
                     cid: Some(cid.to_owned()),
                     attr: json(format!(r#"{{"attr.text":"{text}"}}"#)),
@@ -180,7 +181,7 @@ async fn attack(kind: &str, ground: &Ground, go: usize) -> Option<()> {
             };
             let login = Command::session(Op::Open, SessionCommand::default());
             let both = |n: usize| {
-                if n % 2 == 0 {
+                if n.is_multiple_of(2) {
                     Command::Read(read.clone())
                 } else {
                     login.clone()

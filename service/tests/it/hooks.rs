@@ -56,7 +56,7 @@ impl Double {
                 .unwrap()
                 .unwrap();
             assert!(count > 0, "the request ends early");
-            bytes.extend_from_slice(&some[..count]);
+            bytes.extend_from_slice(some.get(..count).unwrap());
             let text = String::from_utf8(bytes.clone()).unwrap();
             let Some((head, body)) = text.split_once("\r\n\r\n") else {
                 continue;

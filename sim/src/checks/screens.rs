@@ -139,7 +139,7 @@ fn items(state: &TimelineState) -> Vec<Option<&TimelineMessage>> {
     items.collect()
 }
 
-fn newest<'a, T>(items: &'a [T], count: usize) -> &'a [T] {
+fn newest<T>(items: &[T], count: usize) -> &[T] {
     items
         .get(items.len().saturating_sub(count)..)
         .unwrap_or_default()

@@ -56,15 +56,16 @@ pub(in crate::core) enum Counted {
 impl Rates {
     /// The rate of something, if it has one.
     pub(in crate::core) fn of(&self, counted: Counted) -> Option<u64> {
-        let hosted = |rate| (self.preset == Preset::Hosted).then_some(rate);
-        match counted {
-            Counted::Send => self.sends.or(hosted(60)),
-            Counted::Read => self.reads.or(hosted(120)),
-            Counted::Other => self.others.or(hosted(30)),
-            Counted::Opening => self.openings,
-            Counted::AppSend => self.app_sends,
-            Counted::ServerSend => self.server_sends.or(hosted(1800)),
-        }
+        let (set, hosted) = match counted {
+            Counted::Send => (self.sends, Some(60)),
+            Counted::Read => (self.reads, Some(120)),
+            Counted::Other => (self.others, Some(30)),
+            Counted::Opening => (self.openings, None),
+            Counted::AppSend => (self.app_sends, None),
+            Counted::ServerSend => (self.server_sends, Some(1800)),
+        };
+        let preset = hosted.filter(|_| self.preset == Preset::Hosted);
+        set.or(preset)
     }
 
     pub(super) fn ranges(&self) -> [Range; 6] {

@@ -237,6 +237,7 @@ impl Service {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of message")]
     fn direct(
         &mut self,
         now: i64,

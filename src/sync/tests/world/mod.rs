@@ -36,8 +36,6 @@ const SLOT: ClientSlot = ClientSlot(1);
 /// The wall clock at the beginning of every world.
 const EPOCH: i64 = 1_700_000_000_000;
 
-/// What answers an API call.
-
 /// One of the world's devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Device(pub(super) usize);
