@@ -200,11 +200,11 @@ fn a_hook_that_fails_is_passed_over_unless_the_app_is_strict() {
     }
 }
 
-#[test]
 #[expect(
     clippy::too_many_lines,
     reason = "one hook behind the other, each refused once"
 )]
+#[test]
 fn what_a_hook_rejects_does_not_happen() {
     let mut world = world_with(&[
         "_conversationStart",
