@@ -90,12 +90,12 @@ async fn retrying_now_does_not_wait_for_the_planned_time() {
 }
 
 /// A map of clients or conversations knows one by any of its handles.
-#[expect(
-    clippy::mutable_key_type,
-    reason = "a handle is known by what it names, which never changes"
-)]
 #[tokio::test]
 async fn handles_of_the_same_are_equal_and_are_found_in_a_map() {
+    #![expect(
+        clippy::mutable_key_type,
+        reason = "a handle is known by what it names, which never changes"
+    )]
     let place = Place::new().await;
     let ann = place.device("phone", "ann").await;
     let other = place.device("tablet", "ann").await;

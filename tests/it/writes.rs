@@ -130,12 +130,12 @@ async fn child_that_writes_everything_and_is_killed() {
 
 /// S077, S078, S089, S090, S091, S092, S094, S183: every kind of write is made offline, the process is killed, and
 /// the app started again: each effect is at the service once and in order, the outbox is empty, ids are final.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one story, every kind of write in it"
-)]
 #[tokio::test]
 async fn every_kind_of_write_made_offline_and_killed_is_done_once_and_in_order() {
+    #![expect(
+        clippy::too_many_lines,
+        reason = "one story, every kind of write in it"
+    )]
     let place = Place::new().await;
     let ben = place.online("laptop", "ben").await;
     let club = ben

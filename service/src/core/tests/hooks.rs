@@ -200,12 +200,12 @@ fn a_hook_that_fails_is_passed_over_unless_the_app_is_strict() {
     }
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "one hook behind the other, each refused once"
-)]
 #[test]
 fn what_a_hook_rejects_does_not_happen() {
+    #![expect(
+        clippy::too_many_lines,
+        reason = "one hook behind the other, each refused once"
+    )]
     let mut world = world_with(&[
         "_conversationStart",
         "_conversationAdd",
