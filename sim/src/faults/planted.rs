@@ -108,7 +108,7 @@ impl Mutation {
             }
             Self::LostMessage | Self::ShortPage | Self::LostAcknowledgement => (4, "hole"),
             Self::LostPatch => (4, "timeline"),
-            Self::ServiceTellsFirst => (120, "lost"),
+            Self::ServiceTellsFirst => (900, "lost"),
             Self::BusyTimer => (4, "idle"),
             Self::ForgottenImport => (12, "lost"),
             Self::SentTwice => (4, "twice"),
