@@ -24,6 +24,8 @@ pub(crate) enum Call {
     /// Setting the device's own attribute of a conversation to a value that is set once.
     SetAttribute {
         conversation: ConversationId,
+        /// The conversations that had no id of the service yet.
+        unnamed: Vec<ConversationId>,
         value: u64,
     },
     /// Trying an entry again.
@@ -53,6 +55,9 @@ pub(crate) struct Changed {
 pub(crate) struct Attribute {
     pub(crate) device: usize,
     pub(crate) conversation: ConversationId,
+    /// The conversations of the device that had no id of the service yet: one of them may turn out
+    /// to be this one.
+    pub(crate) unnamed: Vec<ConversationId>,
     pub(crate) value: u64,
     pub(crate) fate: Fate,
 }
@@ -172,10 +177,12 @@ impl Ledger {
                     }),
                     Call::SetAttribute {
                         conversation,
+                        unnamed,
                         value,
                     } => self.attributes.push(Attribute {
                         device,
                         conversation,
+                        unnamed,
                         value,
                         fate,
                     }),

@@ -179,6 +179,15 @@ impl Mirror {
         self
     }
 
+    /// As if nothing were muted: the service tells other devices of a client about it at their next
+    /// catch-up only.
+    pub(crate) fn without_mutes(mut self) -> Self {
+        for info in self.conversations.values_mut() {
+            info.muted = false;
+        }
+        self
+    }
+
     /// Without messages that another view does not have.
     pub(crate) fn within(mut self, other: &Self) -> Self {
         let known = |key: &(ConversationId, Name)| other.messages.contains_key(key);

@@ -325,7 +325,8 @@ fn action(dice: &mut Dice, shape: &Shape) -> Action {
     match dice.below(100) {
         0..4 => Action::Edit { device, pick },
         4..6 => Action::Recall { device, pick },
-        6..9 => Action::SetAttribute { device, pick },
+        6..8 => Action::SetAttribute { device, pick },
+        8..9 => Action::Mute { device, pick },
         9..10 => Action::ChangeMembers {
             device,
             pick,

@@ -96,13 +96,13 @@ impl Mutation {
             Self::LostCacheCommit => (4, "stuck"),
             Self::LostIntentCommit | Self::LostToken => (4, "lost"),
             Self::LostChange | Self::WrongTime => (4, "told"),
-            Self::LostMark => (4, "shown"),
+            Self::LostMark => (24, "shown"),
             Self::LostTimer => (4, "online"),
             Self::BelievedCommit => (40, "stuck"),
             Self::NeverSynced => (40, "acknowledged"),
             Self::SwappedCalls => (4, "order"),
-            Self::UnreadCursorAhead => (12, "unread"),
-            Self::PatchCursorAhead => (12, "timeline"),
+            Self::UnreadCursorAhead => (40, "unread"),
+            Self::PatchCursorAhead => (40, "timeline"),
             Self::LostReadMark | Self::WrongUnread | Self::LostUnread | Self::WrongSender => {
                 (4, "unread")
             }
@@ -110,7 +110,7 @@ impl Mutation {
             Self::LostPatch => (4, "timeline"),
             Self::ServiceTellsFirst => (900, "lost"),
             Self::BusyTimer => (4, "idle"),
-            Self::ForgottenImport => (12, "lost"),
+            Self::ForgottenImport => (40, "lost"),
             Self::SentTwice => (4, "twice"),
         }
     }

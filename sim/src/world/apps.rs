@@ -244,8 +244,11 @@ impl World {
             return Ok(());
         };
         let conversation = info.id.clone();
+        let unnamed = conversations.iter().map(|it| &it.id);
+        let unnamed = unnamed.filter(|id| id.is_local() && **id != conversation);
         let call = Call::SetAttribute {
             conversation: conversation.clone(),
+            unnamed: unnamed.cloned().collect(),
             value,
         };
         let request = SetAttributes {

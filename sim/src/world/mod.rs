@@ -244,8 +244,12 @@ impl World {
         self.check_everything()?;
         for (device, before) in self.devices.iter().zip(before) {
             let pushed = self.plan.shape.offline == Offline::Push;
+            let shared = self.shares_client(device);
             let difference = snapshot_of(device).and_then(|now| {
-                let before = before?;
+                let (mut now, mut before) = (now, before?);
+                if shared {
+                    (now, before) = (now.without_mutes(), before.without_mutes());
+                }
                 // At each sign-in the service pushes more of what was missed.
                 let now = if pushed { now.within(&before) } else { now };
                 before.difference_of(&now)
@@ -256,6 +260,12 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether another device belongs to the same client.
+    fn shares_client(&self, device: &Device) -> bool {
+        let of_client = |it: &&Device| it.client() == device.client();
+        self.devices.iter().filter(of_client).count() > 1
     }
 
     /// Lets everything happen until a time.

@@ -265,6 +265,15 @@ impl DetailsIntent {
         self.name = later.name.or_else(|| self.name.take());
         self.attributes.extend(later.attributes);
     }
+
+    /// Leaves out everything that later changes set, too.
+    pub fn leave_out(&mut self, later: &Self) {
+        if later.name.is_some() {
+            self.name = None;
+        }
+        self.attributes
+            .retain(|key, _| !later.attributes.contains_key(key));
+    }
 }
 
 impl MembersIntent {

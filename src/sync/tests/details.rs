@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::{Device, World};
-use crate::model::{ConversationId, Json, SendFailure};
+use crate::model::{ClientId, ConversationId, Json, NewConversation, SendFailure};
 use crate::sync::request::{Done, MarkAllRead, RequestError, SetAttributes, SetMuted, SetName};
 use crate::wire::ServiceCode;
 use crate::wire::generated::CommandType;
@@ -229,4 +229,33 @@ fn several_conversations_are_marked_read_in_one_call_all_or_none() {
     for room in rooms {
         assert_eq!(world.service.conversations[room.as_str()].unread("ann"), 0);
     }
+}
+
+#[test]
+fn a_later_change_stands_when_the_conversation_of_an_earlier_one_merges_into_its_own() {
+    let mut world = World::seeded(1);
+    let [ann, ben] = world.devices(["ann", "ben"]);
+    let unique = |other: &str| NewConversation {
+        members: vec![ClientId::new(other).unwrap()],
+        ..NewConversation::default()
+    };
+    let first = world.create_as(ben, unique("ann"));
+    world.say(ben, &first, "hello");
+    world.settle();
+    let room = world.service_id(ben, &first);
+    world.partition(ann);
+    let local = world.create_as(ann, unique("ben"));
+    attributes(&mut world, ann, &local, r#"{"cups": 1, "kettle": "on"}"#);
+    mute(&mut world, ann, &local, true);
+    attributes(&mut world, ann, &room, r#"{"cups": 2}"#);
+    mute(&mut world, ann, &room, false);
+    world.repair(ann);
+    world.settle();
+    let shown = world.info(ann, &room);
+    let expected = json!({"cups": 2, "kettle": "on"});
+    assert_eq!(shown.attributes.unwrap().to_value(), expected);
+    assert!(!shown.muted);
+    let info = world.info(ben, &room);
+    assert_eq!(info.attributes.unwrap().to_value(), expected);
+    assert!(world.outbox(ann).is_empty());
 }

@@ -126,6 +126,7 @@ impl Client {
         let number = turn.overlay.assign_id(&row.id, id)?.number();
         if number != from {
             self.sender.move_lanes(from, number);
+            self.give_up_overtaken_states(turn, number);
         }
         let known = turn.overlay.snapshot().conversation(number)?;
         let was_out = known.is_some_and(|row| row.state == ConversationState::Left);

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use crate::model::{
     ConversationId, ConversationKind, ConversationState, Json, OutboxEntryId, OutboxState,
 };
-use crate::store::{ConversationRow, DetailsIntent, Entry, Intent, MuteIntent, StoreError};
+use crate::store::{
+    ConversationNumber, ConversationRow, DetailsIntent, Entry, Intent, MuteIntent, StoreError,
+};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::incoming::membership::is_news;
 use crate::sync::client::outgoing::requests::{ATTRIBUTES_DEPTH_MAX, fits};
@@ -148,6 +150,58 @@ impl Client {
         turn.overlay.intend();
         self.sender.add(&entry);
         Ok(Ok(Done))
+    }
+
+    /// Gives up the states that later ones of the same conversation set as well: two conversations
+    /// became one, and each brought its own.
+    ///
+    /// A state that is in flight or failed stays as it is: the service may have the first, and the
+    /// app decides about the second.
+    pub(in crate::sync::client) fn give_up_overtaken_states(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+    ) {
+        let mut later = DetailsIntent::default();
+        let mut later_mute = false;
+        let unsent = turn.overlay.snapshot().outbox_of(number);
+        for entry in unsent.into_iter().rev() {
+            if matches!(entry.state, OutboxState::Failed { .. }) {
+                continue;
+            }
+            let waits = !self.sender.is_busy_with(entry.id);
+            match &entry.intent {
+                Intent::Details(changes) => {
+                    let mut kept = changes.clone();
+                    kept.leave_out(&later);
+                    let mut all = changes.clone();
+                    all.merge(std::mem::take(&mut later));
+                    later = all;
+                    if waits && kept != *changes {
+                        self.keep_of_state(turn, &entry, kept);
+                    }
+                }
+                Intent::Mute(_) => {
+                    if waits && later_mute {
+                        self.sender.remove(&entry);
+                        turn.overlay.settle(entry.id);
+                    }
+                    later_mute = true;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Keeps a part of a state that waits; none of it ends the entry.
+    fn keep_of_state(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry, kept: DetailsIntent) {
+        if kept == DetailsIntent::default() {
+            self.sender.remove(entry);
+            turn.overlay.settle(entry.id);
+        } else {
+            turn.overlay
+                .update_entry(entry.id, |entry| entry.intent = Intent::Details(kept));
+        }
     }
 
     /// Sends a state, once the service knows the conversation.
