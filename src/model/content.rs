@@ -20,25 +20,25 @@ pub enum MessageContent {
     /// A picture.
     Image {
         /// Where its bytes are.
-        attachment: Attachment,
+        file: MediaFile,
         /// Words beside it.
         caption: Option<String>,
         /// What the app attached.
         details: Details,
     },
-    /// A sound; its attachment states the duration.
+    /// A sound; its file states the duration.
     Audio {
         /// Where its bytes are.
-        attachment: Attachment,
+        file: MediaFile,
         /// Words beside it.
         caption: Option<String>,
         /// What the app attached.
         details: Details,
     },
-    /// A film; its attachment states the duration.
+    /// A film; its file states the duration.
     Video {
         /// Where its bytes are.
-        attachment: Attachment,
+        file: MediaFile,
         /// Words beside it.
         caption: Option<String>,
         /// What the app attached.
@@ -58,7 +58,7 @@ pub enum MessageContent {
     /// Any other file.
     File {
         /// Where its bytes are.
-        attachment: Attachment,
+        file: MediaFile,
         /// Words beside it.
         caption: Option<String>,
         /// What the app attached.
@@ -97,6 +97,167 @@ impl MessageContent {
         Self::Text {
             text: text.into(),
             details: Details::default(),
+        }
+    }
+
+    /// A picture without a caption.
+    #[must_use]
+    pub fn image(file: MediaFile) -> Self {
+        Self::Image {
+            file,
+            caption: None,
+            details: Details::default(),
+        }
+    }
+
+    /// A sound without a caption.
+    #[must_use]
+    pub fn audio(file: MediaFile) -> Self {
+        Self::Audio {
+            file,
+            caption: None,
+            details: Details::default(),
+        }
+    }
+
+    /// A film without a caption.
+    #[must_use]
+    pub fn video(file: MediaFile) -> Self {
+        Self::Video {
+            file,
+            caption: None,
+            details: Details::default(),
+        }
+    }
+
+    /// A file without a caption.
+    #[must_use]
+    pub fn file(file: MediaFile) -> Self {
+        Self::File {
+            file,
+            caption: None,
+            details: Details::default(),
+        }
+    }
+
+    /// A place without a caption.
+    ///
+    /// # Errors
+    ///
+    /// [`ContentFault::Latitude`] and [`ContentFault::Longitude`] for a number that is no place on Earth.
+    pub fn location(latitude: f64, longitude: f64) -> Result<Self, ContentFault> {
+        let location = Self::Location {
+            latitude,
+            longitude,
+            caption: None,
+            details: Details::default(),
+        };
+        location.check().map(|()| location)
+    }
+
+    /// A type of the app's own: its number, which is positive, and the keys of the envelope beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`ContentFault::Kind`] for a number that is not positive, [`ContentFault::Envelope`] for JSON that is no
+    /// object.
+    pub fn custom(kind: i32, envelope: Json) -> Result<Self, ContentFault> {
+        if kind <= 0 {
+            return Err(ContentFault::Kind);
+        }
+        let custom = Self::Custom { kind, envelope };
+        custom.check().map(|()| custom)
+    }
+
+    /// The same with words beside it: a caption, or the words of a text. Custom, plain and binary content
+    /// has no caption and stays as it is.
+    #[must_use]
+    pub fn with_caption(mut self, words: impl Into<String>) -> Self {
+        match &mut self {
+            Self::Text { text, .. } => *text = words.into(),
+            Self::Image { caption, .. }
+            | Self::Audio { caption, .. }
+            | Self::Video { caption, .. }
+            | Self::Location { caption, .. }
+            | Self::File { caption, .. }
+            | Self::Recalled { caption, .. } => *caption = Some(words.into()),
+            Self::Custom { .. } | Self::Plain { .. } | Self::Binary { .. } => {}
+        }
+        self
+    }
+
+    /// The same with attributes of the app's own. Custom, plain and binary content has none and stays as it is.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: Json) -> Self {
+        if let Some(details) = self.details_mut() {
+            details.attributes = Some(attributes);
+        }
+        self
+    }
+
+    /// What the app attached; none of custom, plain and binary content.
+    #[must_use]
+    pub const fn details(&self) -> Option<&Details> {
+        match self {
+            Self::Text { details, .. }
+            | Self::Image { details, .. }
+            | Self::Audio { details, .. }
+            | Self::Video { details, .. }
+            | Self::Location { details, .. }
+            | Self::File { details, .. }
+            | Self::Recalled { details, .. } => Some(details),
+            Self::Custom { .. } | Self::Plain { .. } | Self::Binary { .. } => None,
+        }
+    }
+
+    /// What the app attached, to be changed.
+    pub const fn details_mut(&mut self) -> Option<&mut Details> {
+        match self {
+            Self::Text { details, .. }
+            | Self::Image { details, .. }
+            | Self::Audio { details, .. }
+            | Self::Video { details, .. }
+            | Self::Location { details, .. }
+            | Self::File { details, .. }
+            | Self::Recalled { details, .. } => Some(details),
+            Self::Custom { .. } | Self::Plain { .. } | Self::Binary { .. } => None,
+        }
+    }
+
+    /// The file that the message points to: of pictures, sounds, films and files.
+    #[must_use]
+    pub const fn media(&self) -> Option<&MediaFile> {
+        match self {
+            Self::Image { file, .. }
+            | Self::Audio { file, .. }
+            | Self::Video { file, .. }
+            | Self::File { file, .. } => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Checks that the content can be sent and means the same to everybody who reads it.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ContentFault`].
+    pub fn check(&self) -> Result<(), ContentFault> {
+        if let Some(details) = self.details() {
+            details.check()?;
+        }
+        if let Some(file) = self.media() {
+            file.check()?;
+        }
+        match self {
+            Self::Location {
+                latitude,
+                longitude,
+                ..
+            } => check_place(*latitude, *longitude),
+            Self::Custom { envelope, .. } if !envelope.is_object() => Err(ContentFault::Envelope),
+            Self::Custom { kind: 0, .. } => Err(ContentFault::Kind),
+            Self::Recalled { .. } => Err(ContentFault::Recalled),
+            _ => Ok(()),
         }
     }
 
@@ -157,9 +318,22 @@ pub struct Details {
     pub extra: Option<Json>,
 }
 
+impl Details {
+    fn check(&self) -> Result<(), ContentFault> {
+        let no_object = |json: &Option<Json>| json.as_ref().is_some_and(|json| !json.is_object());
+        if no_object(&self.attributes) {
+            return Err(ContentFault::Attributes);
+        }
+        if no_object(&self.extra) {
+            return Err(ContentFault::Extra);
+        }
+        Ok(())
+    }
+}
+
 /// A file in the file service, or anywhere else on the web.
 #[derive(Clone, Default, PartialEq, uniffi::Record)]
-pub struct Attachment {
+pub struct MediaFile {
     /// The file service's id; none for a file that exists only by its URL.
     #[uniffi(default)]
     pub object_id: Option<String>,
@@ -171,6 +345,9 @@ pub struct Attachment {
     /// The format, such as `png` or `mp3`.
     #[uniffi(default)]
     pub format: Option<String>,
+    /// The MIME type, such as `image/png`; other SDKs neither write nor show it.
+    #[uniffi(default)]
+    pub mime: Option<String>,
     /// How many bytes it has.
     #[uniffi(default)]
     pub size: Option<u64>,
@@ -188,10 +365,87 @@ pub struct Attachment {
     pub extra: Option<Json>,
 }
 
-impl fmt::Debug for Attachment {
+impl MediaFile {
+    /// A file of which only the address is known.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            ..Self::default()
+        }
+    }
+
+    fn check(&self) -> Result<(), ContentFault> {
+        if self.url.is_empty() {
+            return Err(ContentFault::Url);
+        }
+        if self.duration.is_some_and(|it| !it.is_finite() || it < 0.0) {
+            return Err(ContentFault::Duration);
+        }
+        if self.size.is_some_and(|it| it > SIZE_MAX) {
+            return Err(ContentFault::Size);
+        }
+        if self.extra.as_ref().is_some_and(|it| !it.is_object()) {
+            return Err(ContentFault::Extra);
+        }
+        Ok(())
+    }
+}
+
+/// The most bytes of a file that every reader can count: JSON numbers are doubles to many of them.
+const SIZE_MAX: u64 = (1 << 53) - 1;
+
+fn check_place(latitude: f64, longitude: f64) -> Result<(), ContentFault> {
+    // No range contains a number that is none.
+    if !(-90.0..=90.0).contains(&latitude) {
+        return Err(ContentFault::Latitude);
+    }
+    if !(-180.0..=180.0).contains(&longitude) {
+        return Err(ContentFault::Longitude);
+    }
+    Ok(())
+}
+
+/// Why a content can't be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentFault {
+    /// The latitude is not a number from -90 to 90.
+    #[error("latitude: not a number from -90 to 90")]
+    Latitude,
+    /// The longitude is not a number from -180 to 180.
+    #[error("longitude: not a number from -180 to 180")]
+    Longitude,
+    /// A file has no address.
+    #[error("file: it has no address")]
+    Url,
+    /// A duration is negative or not finite.
+    #[error("file: its duration is negative or not finite")]
+    Duration,
+    /// A size is one that many readers round.
+    #[error("file: its size is above 2^53 - 1")]
+    Size,
+    /// The attributes are JSON, but no object.
+    #[error("attributes: no JSON object")]
+    Attributes,
+    /// The extra keys are JSON, but no object.
+    #[error("extra: no JSON object")]
+    Extra,
+    /// A custom type has the number 0, which means no type; of a new one also a negative number.
+    #[error("kind: the numbers of an app's own types begin with 1")]
+    Kind,
+    /// The envelope of a custom type is JSON, but no object.
+    #[error("envelope: no JSON object")]
+    Envelope,
+    /// A recalled message is made by a recall, not sent.
+    #[error("content: a recalled message is made by a recall")]
+    Recalled,
+}
+
+impl fmt::Debug for MediaFile {
     /// Shows whether there is a URL, never the URL: it may carry an access token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachment")
+        f.debug_struct("MediaFile")
             .field("size", &self.size)
             .finish_non_exhaustive()
     }
@@ -207,5 +461,69 @@ mod tests {
             format!("{:?}", MessageContent::text("meet me at noon")),
             "MessageContent::text(..)"
         );
+    }
+    #[test]
+    fn each_fault_of_a_content_is_named_and_its_sound_twin_passes() {
+        let json = |text: &str| Json::parse(text).unwrap();
+        let list = || json("[1]");
+        let file = |change: fn(&mut MediaFile)| {
+            let mut file = MediaFile::at("https://files.example/x");
+            change(&mut file);
+            MessageContent::image(file)
+        };
+        let extra = MessageContent::Text {
+            text: String::new(),
+            details: Details {
+                attributes: None,
+                extra: Some(list()),
+            },
+        };
+        let custom = |kind, envelope| MessageContent::Custom { kind, envelope };
+        let recalled = MessageContent::Recalled {
+            caption: None,
+            details: Details::default(),
+        };
+        let attributes = MessageContent::text("x").with_attributes(list());
+        for (content, fault) in [
+            (file(|it| it.url.clear()), ContentFault::Url),
+            (
+                file(|it| it.duration = Some(f64::NAN)),
+                ContentFault::Duration,
+            ),
+            (file(|it| it.duration = Some(-0.1)), ContentFault::Duration),
+            (file(|it| it.size = Some(1 << 53)), ContentFault::Size),
+            (
+                file(|it| it.extra = Json::parse("5").ok()),
+                ContentFault::Extra,
+            ),
+            (attributes, ContentFault::Attributes),
+            (extra, ContentFault::Extra),
+            (custom(0, json("{}")), ContentFault::Kind),
+            (custom(7, list()), ContentFault::Envelope),
+            (recalled, ContentFault::Recalled),
+        ] {
+            assert_eq!(content.check(), Err(fault), "{fault}");
+        }
+        for kind in [i32::MIN, -1, 0] {
+            let made = MessageContent::custom(kind, json("{}"));
+            assert_eq!(made, Err(ContentFault::Kind));
+        }
+        assert!(MessageContent::custom(1, json(" {}")).is_ok());
+        assert!(file(|it| it.size = Some((1 << 53) - 1)).check().is_ok());
+    }
+
+    #[test]
+    fn a_place_is_one_on_earth() {
+        for (latitude, longitude, fault) in [
+            (90.1, 0.0, Some(ContentFault::Latitude)),
+            (f64::NAN, 0.0, Some(ContentFault::Latitude)),
+            (0.0, -180.1, Some(ContentFault::Longitude)),
+            (0.0, f64::INFINITY, Some(ContentFault::Longitude)),
+            (90.0, -180.0, None),
+            (-90.0, 180.0, None),
+        ] {
+            let made = MessageContent::location(latitude, longitude);
+            assert_eq!(made.err(), fault, "{latitude} {longitude}");
+        }
     }
 }

@@ -40,7 +40,7 @@ mod session;
 mod time;
 
 pub use account::Account;
-pub use content::{Attachment, Details, MessageContent};
+pub use content::{ContentFault, Details, MediaFile, MessageContent};
 pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
 pub use count::Count;
 pub use event::{CommitSeq, Event, StoreHealth};

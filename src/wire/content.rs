@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::json::{parse_object, take_if, take_text, whole};
 use super::payload::Payload;
-use crate::model::{Attachment, Details, Json, MessageContent, without_halves};
+use crate::model::{Details, Json, MediaFile, MessageContent, without_halves};
 
 type Object = Map<String, Value>;
 
@@ -25,6 +25,9 @@ const ATTRIBUTES: &str = "_lcattrs";
 const FILE: &str = "_lcfile";
 const PLACE: &str = "_lcloc";
 const METADATA: &str = "metaData";
+
+/// The MIME type has no key of the protocol; readers keep what they do not know of `metaData`.
+const MIME: &str = "mime_type";
 
 /// The type numbers of the envelope that the protocol reserves.
 pub mod kind {
@@ -97,25 +100,25 @@ pub fn encode(content: &MessageContent) -> Payload {
             envelope(kind::RECALLED, caption.as_ref(), details)
         }
         MessageContent::Image {
-            attachment,
+            file,
             caption,
             details,
-        } => media(kind::IMAGE, attachment, caption.as_ref(), details),
+        } => media(kind::IMAGE, file, caption.as_ref(), details),
         MessageContent::Audio {
-            attachment,
+            file,
             caption,
             details,
-        } => media(kind::AUDIO, attachment, caption.as_ref(), details),
+        } => media(kind::AUDIO, file, caption.as_ref(), details),
         MessageContent::Video {
-            attachment,
+            file,
             caption,
             details,
-        } => media(kind::VIDEO, attachment, caption.as_ref(), details),
+        } => media(kind::VIDEO, file, caption.as_ref(), details),
         MessageContent::File {
-            attachment,
+            file,
             caption,
             details,
-        } => media(kind::FILE, attachment, caption.as_ref(), details),
+        } => media(kind::FILE, file, caption.as_ref(), details),
         MessageContent::Location {
             latitude,
             longitude,
@@ -152,28 +155,28 @@ fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<MessageConte
             }
         }
         kind::IMAGE | kind::AUDIO | kind::VIDEO | kind::FILE => {
-            let file = spelled.get(FILE).map(|file| fields(file.get()));
-            let attachment = attachment(object.remove(FILE)?, &file.unwrap_or_default())?;
+            let spelling = spelled.get(FILE).map(|file| fields(file.get()));
+            let file = media_file(object.remove(FILE)?, &spelling.unwrap_or_default())?;
             let caption = take_text(&mut object, TEXT);
             let details = details(object, spelled);
             match kind {
                 kind::IMAGE => MessageContent::Image {
-                    attachment,
+                    file,
                     caption,
                     details,
                 },
                 kind::AUDIO => MessageContent::Audio {
-                    attachment,
+                    file,
                     caption,
                     details,
                 },
                 kind::VIDEO => MessageContent::Video {
-                    attachment,
+                    file,
                     caption,
                     details,
                 },
                 _ => MessageContent::File {
-                    attachment,
+                    file,
                     caption,
                     details,
                 },
@@ -224,7 +227,7 @@ fn as_spelled(tree: &Value, text: Option<&str>) -> Json {
 }
 
 /// Reads `_lcfile`. Size and name stand in `metaData` or, in some older messages, beside it.
-fn attachment(file: Value, spelled: &Fields) -> Option<Attachment> {
+fn media_file(file: Value, spelled: &Fields) -> Option<MediaFile> {
     let Value::Object(mut file) = file else {
         return None;
     };
@@ -241,10 +244,11 @@ fn attachment(file: Value, spelled: &Fields) -> Option<Attachment> {
         data.remove("name");
     }
     let pixels = |value: &Value| whole(value)?.try_into().ok();
-    let attachment = Attachment {
+    let known = MediaFile {
         object_id: take_text(&mut file, "objId").filter(|id| !id.is_empty()),
         url,
         format: take_text(&mut data, "format"),
+        mime: take_text(&mut data, MIME),
         size: either(&mut data, &mut file, "size", whole),
         width: take_if(&mut data, "width", pixels),
         height: take_if(&mut data, "height", pixels),
@@ -253,9 +257,9 @@ fn attachment(file: Value, spelled: &Fields) -> Option<Attachment> {
         extra: None,
     };
     put_rest(&mut file, METADATA, data);
-    Some(Attachment {
+    Some(MediaFile {
         extra: rest(file, spelled),
-        ..attachment
+        ..known
     })
 }
 
@@ -272,40 +276,36 @@ fn envelope(kind: i32, text: Option<&String>, details: &Details) -> Fields {
     object
 }
 
-fn media(
-    kind: i32,
-    attachment: &Attachment,
-    caption: Option<&String>,
-    details: &Details,
-) -> Fields {
-    let mut file = fields_of(attachment.extra.as_ref());
-    file.insert("url".into(), raw(&attachment.url));
+fn media(kind: i32, file: &MediaFile, caption: Option<&String>, details: &Details) -> Fields {
+    let mut object = fields_of(file.extra.as_ref());
+    object.insert("url".into(), raw(&file.url));
     let mut own = Object::new();
-    put(&mut own, "objId", attachment.object_id.as_deref());
-    put(&mut own, "name", attachment.name.as_deref());
+    put(&mut own, "objId", file.object_id.as_deref());
+    put(&mut own, "name", file.name.as_deref());
     let mut data = Object::new();
     // A name there that differs from the file's own was kept in `extra`, and stays.
-    if tree(&file, METADATA).get("name").is_none() {
-        put(&mut data, "name", attachment.name.as_deref());
+    if tree(&object, METADATA).get("name").is_none() {
+        put(&mut data, "name", file.name.as_deref());
     }
-    put(&mut data, "format", attachment.format.as_deref());
-    put(&mut data, "size", attachment.size);
-    put(&mut data, "width", attachment.width);
-    put(&mut data, "height", attachment.height);
+    put(&mut data, "format", file.format.as_deref());
+    put(&mut data, MIME, file.mime.as_deref());
+    put(&mut data, "size", file.size);
+    put(&mut data, "width", file.width);
+    put(&mut data, "height", file.height);
     put(
         &mut data,
         "duration",
-        attachment.duration.filter(|it| it.is_finite()),
+        file.duration.filter(|it| it.is_finite()),
     );
     for (key, value) in own {
-        file.insert(key, raw(&value));
+        object.insert(key, raw(&value));
     }
     if !data.is_empty() {
-        merge(&mut file, METADATA, data);
+        merge(&mut object, METADATA, data);
     }
-    let mut object = envelope(kind, caption, details);
-    object.insert(FILE.into(), raw(&file));
-    object
+    let mut whole = envelope(kind, caption, details);
+    whole.insert(FILE.into(), raw(&object));
+    whole
 }
 
 /// A custom envelope goes out as it came; only a missing or another type number is set right.

@@ -31,6 +31,7 @@
 //! | `unread.rs` | counts after a sign-in, and what clears them |
 //! | `hearing.rs` | what a subscriber hears |
 //! | `tls.rs` | which certificates are believed, and what an app is told of others |
+//! | `content.rs` | which contents are refused at the call, and what stays byte for byte |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `tui.rs` | the chat in a terminal, without a terminal |
 //! | `views_typing.rs` | who writes just now |
@@ -59,6 +60,7 @@ mod budget;
 mod cable;
 mod calls;
 mod chat;
+mod content;
 mod conversations;
 mod damage;
 mod edits;

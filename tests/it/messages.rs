@@ -1,8 +1,8 @@
 //! Messages as their receivers see them: every kind of content, mentions, marks; who may be in.
 
 use sampan::model::{
-    Attachment, ConversationId, ConversationState, Details, Json, Mentions, Message,
-    MessageContent, MessageState, NewConversation, NewMessage, SendFailure,
+    ConversationId, ConversationState, Details, Json, MediaFile, Mentions, Message, MessageContent,
+    MessageState, NewConversation, NewMessage, SendFailure,
 };
 
 use crate::place::{Device, Place, id};
@@ -15,8 +15,8 @@ fn details(json: &str) -> Details {
 }
 
 /// A file that exists by its URL alone, with what the app says about it.
-fn attachment() -> Attachment {
-    Attachment {
+fn file() -> MediaFile {
+    MediaFile {
         url: "https://files.invalid/boat.bin".to_owned(),
         name: Some("boat.bin".to_owned()),
         format: Some("bin".to_owned()),
@@ -24,7 +24,7 @@ fn attachment() -> Attachment {
         width: Some(640),
         height: Some(480),
         duration: Some(12.5),
-        ..Attachment::default()
+        ..MediaFile::default()
     }
 }
 
@@ -38,17 +38,17 @@ fn every_kind() -> Vec<MessageContent> {
             details: details(r#"{"mood":{"calm":[1,null]}}"#),
         },
         MessageContent::Image {
-            attachment: attachment(),
+            file: file(),
             caption: caption(),
             details: details(r#"{"of":"a boat"}"#),
         },
         MessageContent::Audio {
-            attachment: attachment(),
+            file: file(),
             caption: caption(),
             details: none(),
         },
         MessageContent::Video {
-            attachment: attachment(),
+            file: file(),
             caption: None,
             details: none(),
         },
@@ -59,7 +59,7 @@ fn every_kind() -> Vec<MessageContent> {
             details: none(),
         },
         MessageContent::File {
-            attachment: attachment(),
+            file: file(),
             caption: caption(),
             details: none(),
         },

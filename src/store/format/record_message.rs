@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use crate::model::{
-    Attachment, ClientId, Details, Json, LocalId, Mentions, MessageContent, Timestamp,
+    ClientId, Details, Json, LocalId, MediaFile, Mentions, MessageContent, Timestamp,
 };
 use crate::store::format::messagepack::{BadRecord, clients, decode, json, millis, time};
 use crate::store::types::link::Older;
@@ -72,7 +72,8 @@ pub(crate) struct ContentRecord<'a> {
     words: Option<Cow<'a, str>>,
     attributes: Option<Cow<'a, str>>,
     extra: Option<Cow<'a, str>>,
-    attachment: Option<AttachmentRecord<'a>>,
+    #[serde(rename = "attachment")]
+    file: Option<FileRecord<'a>>,
     place: Option<(f64, f64)>,
     custom: Option<i32>,
     data: Option<Cow<'a, Bytes>>,
@@ -87,7 +88,7 @@ impl std::fmt::Debug for ContentRecord<'_> {
 
 /// A file that a message points to.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-struct AttachmentRecord<'a> {
+struct FileRecord<'a> {
     object_id: Option<Cow<'a, str>>,
     url: Cow<'a, str>,
     name: Option<Cow<'a, str>>,
@@ -97,6 +98,8 @@ struct AttachmentRecord<'a> {
     height: Option<u32>,
     duration: Option<f64>,
     extra: Option<Cow<'a, str>>,
+    #[serde(default)]
+    mime: Option<Cow<'a, str>>,
 }
 
 // The numbers of the kinds on disk; never given another meaning.
@@ -181,7 +184,7 @@ impl<'a> ContentRecord<'a> {
             words: None,
             attributes: None,
             extra: None,
-            attachment: None,
+            file: None,
             place: None,
             custom: None,
             data: None,
@@ -197,9 +200,9 @@ impl<'a> ContentRecord<'a> {
         }
     }
 
-    fn file(kind: u8, at: &'a Attachment, words: Option<&'a String>, details: &'a Details) -> Self {
+    fn file(kind: u8, at: &'a MediaFile, words: Option<&'a String>, details: &'a Details) -> Self {
         Self {
-            attachment: Some(AttachmentRecord::of(at)),
+            file: Some(FileRecord::of(at)),
             ..Self::typed(kind, words, details)
         }
     }
@@ -209,25 +212,25 @@ impl<'a> ContentRecord<'a> {
         match content {
             MessageContent::Text { text, details } => Self::typed(TEXT, Some(text), details),
             MessageContent::Image {
-                attachment,
+                file,
                 caption,
                 details,
-            } => Self::file(IMAGE, attachment, caption.as_ref(), details),
+            } => Self::file(IMAGE, file, caption.as_ref(), details),
             MessageContent::Audio {
-                attachment,
+                file,
                 caption,
                 details,
-            } => Self::file(AUDIO, attachment, caption.as_ref(), details),
+            } => Self::file(AUDIO, file, caption.as_ref(), details),
             MessageContent::Video {
-                attachment,
+                file,
                 caption,
                 details,
-            } => Self::file(VIDEO, attachment, caption.as_ref(), details),
+            } => Self::file(VIDEO, file, caption.as_ref(), details),
             MessageContent::File {
-                attachment,
+                file,
                 caption,
                 details,
-            } => Self::file(FILE, attachment, caption.as_ref(), details),
+            } => Self::file(FILE, file, caption.as_ref(), details),
             MessageContent::Location {
                 latitude,
                 longitude,
@@ -267,8 +270,8 @@ impl<'a> ContentRecord<'a> {
                 details,
             },
             IMAGE | AUDIO | VIDEO | FILE => {
-                let attachment = self.attachment.ok_or(BadRecord)?.attachment()?;
-                file(self.kind, attachment, words, details)
+                let file = self.file.ok_or(BadRecord)?.file()?;
+                with_file(self.kind, file, words, details)
             }
             LOCATION => {
                 let (latitude, longitude) = self.place.ok_or(BadRecord)?;
@@ -299,53 +302,54 @@ impl<'a> ContentRecord<'a> {
 }
 
 /// The content of a kind that has a file.
-fn file(
+fn with_file(
     kind: u8,
-    attachment: Attachment,
+    file: MediaFile,
     caption: Option<String>,
     details: Details,
 ) -> MessageContent {
     match kind {
         IMAGE => MessageContent::Image {
-            attachment,
+            file,
             caption,
             details,
         },
         AUDIO => MessageContent::Audio {
-            attachment,
+            file,
             caption,
             details,
         },
         VIDEO => MessageContent::Video {
-            attachment,
+            file,
             caption,
             details,
         },
         _ => MessageContent::File {
-            attachment,
+            file,
             caption,
             details,
         },
     }
 }
 
-impl<'a> AttachmentRecord<'a> {
-    fn of(attachment: &'a Attachment) -> Self {
+impl<'a> FileRecord<'a> {
+    fn of(file: &'a MediaFile) -> Self {
         Self {
-            object_id: lent(attachment.object_id.as_ref()),
-            url: attachment.url.as_str().into(),
-            name: lent(attachment.name.as_ref()),
-            format: lent(attachment.format.as_ref()),
-            size: attachment.size,
-            width: attachment.width,
-            height: attachment.height,
-            duration: attachment.duration,
-            extra: text_of(attachment.extra.as_ref()),
+            object_id: lent(file.object_id.as_ref()),
+            url: file.url.as_str().into(),
+            name: lent(file.name.as_ref()),
+            format: lent(file.format.as_ref()),
+            size: file.size,
+            width: file.width,
+            height: file.height,
+            duration: file.duration,
+            extra: text_of(file.extra.as_ref()),
+            mime: lent(file.mime.as_ref()),
         }
     }
 
-    fn attachment(self) -> Result<Attachment, BadRecord> {
-        Ok(Attachment {
+    fn file(self) -> Result<MediaFile, BadRecord> {
+        Ok(MediaFile {
             object_id: own(self.object_id),
             url: self.url.into_owned(),
             name: own(self.name),
@@ -355,6 +359,7 @@ impl<'a> AttachmentRecord<'a> {
             height: self.height,
             duration: self.duration,
             extra: json(self.extra)?,
+            mime: own(self.mime),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::Secret;
-use crate::model::{Attachment, Details, Json, Unread};
+use crate::model::{Details, Json, MediaFile, Unread};
 use crate::store::disk::RealDisk;
 use crate::store::disk::identity::Identity;
 use crate::store::error::StoreError;
@@ -30,11 +30,11 @@ fn write(overlay: &mut Overlay<'_>) {
     let number = overlay.create_conversation(row("c")).unwrap();
     let mut second = message("other", 2, "");
     second.content = MessageContent::Image {
-        attachment: Attachment {
+        file: MediaFile {
             url: "https://files.example.org/1.png".to_owned(),
             size: Some(12_345),
             width: Some(640),
-            ..Attachment::default()
+            ..MediaFile::default()
         },
         caption: Some("a boat".to_owned()),
         details: Details {
@@ -227,10 +227,10 @@ fn check_talks(store: &Store) {
     let messages = page.items.iter().map(|item| item.message().unwrap());
     let words: Vec<_> = messages.collect();
     assert_eq!(words[0].content.words(), Some("hello"));
-    let MessageContent::Image { attachment, .. } = &words[1].content else {
+    let MessageContent::Image { file, .. } = &words[1].content else {
         panic!()
     };
-    assert_eq!(attachment.size, Some(12_345));
+    assert_eq!(file.size, Some(12_345));
     let by_old_id = snapshot
         .conversation_by_id(&conversation_id("local:1"))
         .unwrap();

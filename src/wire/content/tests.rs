@@ -50,7 +50,7 @@ fn a_picture_keeps_what_nobody_here_knows() {
     });
     let content = read(&envelope.to_string());
     let MessageContent::Image {
-        attachment,
+        file,
         caption,
         details,
     } = &content
@@ -58,21 +58,18 @@ fn a_picture_keeps_what_nobody_here_knows() {
         panic!("a picture, not {content:?}");
     };
     assert_eq!(caption.as_deref(), Some("cap"));
-    assert_eq!(
-        (attachment.width, attachment.size),
-        (Some(640), Some(18032))
-    );
-    assert_eq!(attachment.name.as_deref(), Some("x.png"));
+    assert_eq!((file.width, file.size), (Some(640), Some(18032)));
+    assert_eq!(file.name.as_deref(), Some("x.png"));
     assert_eq!(details.extra, Json::parse(r#"{"_lcnew":[1]}"#).ok());
     assert_eq!(value_of(&content), envelope);
 }
 
-fn attachment_of(content: &MessageContent) -> &Attachment {
+fn attachment_of(content: &MessageContent) -> &MediaFile {
     match content {
-        MessageContent::Image { attachment, .. }
-        | MessageContent::Audio { attachment, .. }
-        | MessageContent::Video { attachment, .. }
-        | MessageContent::File { attachment, .. } => attachment,
+        MessageContent::Image { file, .. }
+        | MessageContent::Audio { file, .. }
+        | MessageContent::Video { file, .. }
+        | MessageContent::File { file, .. } => file,
         _ => panic!("a file, not {content:?}"),
     }
 }
@@ -90,16 +87,10 @@ fn each_kind_of_media_has_its_number_and_tells_size_dimensions_and_duration() {
         });
         let content = read(&envelope.to_string());
         assert_eq!(content.kind_name(), name);
-        let attachment = attachment_of(&content);
-        assert_eq!(attachment.url, "https://files.example/x");
-        assert_eq!(
-            (attachment.size, attachment.duration),
-            (Some(9000), Some(12.3))
-        );
-        assert_eq!(
-            (attachment.width, attachment.height),
-            (Some(640), Some(480))
-        );
+        let file = attachment_of(&content);
+        assert_eq!(file.url, "https://files.example/x");
+        assert_eq!((file.size, file.duration), (Some(9000), Some(12.3)));
+        assert_eq!((file.width, file.height), (Some(640), Some(480)));
         assert_eq!(value_of(&content), envelope);
     }
 }
@@ -124,12 +115,12 @@ fn words_and_attributes_are_read_of_every_kind() {
 fn size_and_name_are_read_where_older_messages_have_them() {
     let content =
         read(r#"{"_lctype":-6,"_lcfile":{"url":"u","size":1000.0,"metaData":{"name":"a.zip"}}}"#);
-    let MessageContent::File { attachment, .. } = content else {
+    let MessageContent::File { file, .. } = content else {
         panic!("a file, not {content:?}");
     };
-    assert_eq!(attachment.size, Some(1000));
-    assert_eq!(attachment.name.as_deref(), Some("a.zip"));
-    assert_eq!(attachment.extra, None);
+    assert_eq!(file.size, Some(1000));
+    assert_eq!(file.name.as_deref(), Some("a.zip"));
+    assert_eq!(file.extra, None);
 }
 
 // S170: what this build does not know reaches the app whole.
@@ -238,14 +229,14 @@ fn attributes_and_unknown_keys_keep_every_digit() {
         attributes: json(format!("{{\"n\": {number}}}")),
         extra: json(format!("{{\"_lcnew\":[{number}]}}")),
     };
-    let attachment = Attachment {
+    let file = MediaFile {
         url: "u".into(),
         extra: json(format!("{{\"bucket\":{number}}}")),
-        ..Attachment::default()
+        ..MediaFile::default()
     };
     let caption = None;
     let content = MessageContent::Image {
-        attachment,
+        file,
         caption,
         details,
     };

@@ -6,10 +6,10 @@
 
 use crate::model::{ConversationState, SendFailure};
 use crate::store::{Dropped, Intent, SendIntent, StoreError};
-use crate::sync::client::outgoing::requests::{direct_command, fits, wants_receipt};
+use crate::sync::client::outgoing::requests::wants_receipt;
 use crate::sync::client::{Answered, Client, Turn};
 use crate::sync::{Import, Imported, MarkRead, RequestError};
-use crate::wire::{Command, content};
+use crate::wire::content;
 
 /// The outcome of importing one intent.
 pub(in crate::sync::client) enum ImportOutcome {
@@ -90,19 +90,19 @@ impl Client {
         let Some(row) = turn.overlay.snapshot().conversation(number)? else {
             return Ok(ImportOutcome::NoRoom);
         };
+        let unfit = intent.content.check().err();
         let intent = SendIntent {
             // The sender is shown what others will read.
             content: content::as_received(&intent.content),
             receipt: wants_receipt(&row),
             ..intent
         };
-        let body = direct_command(&row.id, &intent, &work.token);
-        let flaw = match fits(self.size_of(Command::direct(body))) {
+        let flaw = match self.measure_send(&row.id, &intent, &work.token) {
             _ if row.state == ConversationState::Left => {
                 Some("the conversation was left".to_owned())
             }
             Err(error) => Some(error.to_string()),
-            Ok(()) => None,
+            Ok(()) => unfit.map(|fault| fault.to_string()),
         };
         let (token, intent) = (work.token.clone(), Intent::Send(intent));
         let id = self.enqueue_as(turn, number, token, work.dropped_at, intent)?;

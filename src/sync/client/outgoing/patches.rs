@@ -18,7 +18,7 @@ use crate::store::{
 };
 use crate::sync::client::answer::Answer;
 use crate::sync::client::incoming::unread::Source;
-use crate::sync::client::outgoing::requests::{direct_command, fits};
+use crate::sync::client::outgoing::requests::{check_content, fits};
 use crate::sync::client::{Answered, Client, Purpose, Turn};
 use crate::sync::link::RequestTag;
 use crate::sync::request::{
@@ -62,9 +62,8 @@ impl Client {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        if said.is_recalled() {
-            let reason = "content: a recalled message is made by a recall".to_owned();
-            return Ok(Err(RequestError::InvalidArgument { reason }));
+        if let Err(error) = check_content(&said) {
+            return Ok(Err(error));
         }
         // The sender is shown what others will read.
         let said = content::as_received(&said);
@@ -74,8 +73,7 @@ impl Client {
                     content: said,
                     ..intent
                 };
-                let body = direct_command(&conversation, &intent, &entry.token);
-                if let Err(error) = fits(self.size_of(Command::direct(body))) {
+                if let Err(error) = self.measure_send(&conversation, &intent, &entry.token) {
                     return Ok(Err(error));
                 }
                 turn.overlay.update_entry(entry.id, |entry| {

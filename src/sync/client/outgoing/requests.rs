@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::Obstacle;
 use crate::model::{
-    ClientId, ConversationId, ConversationKind, ConversationState, Json, LocalId, NewConversation,
-    OutboxEntryId, OutboxState, SendFailure, Timestamp, Uniqueness,
+    ClientId, ConversationId, ConversationKind, ConversationState, Json, LocalId, MessageContent,
+    NewConversation, NewMessage, OutboxEntryId, OutboxState, SendFailure, Timestamp, Uniqueness,
 };
 use crate::store::{
     ConversationNumber, ConversationRow, CreateIntent, Entry, Freshness, HistoryStart, Intent,
@@ -296,9 +296,8 @@ impl Client {
             }));
         }
         let (message, options) = (&call.message, &call.message.options);
-        if options.transient && options.will {
-            let reason = "options: a will is not transient".to_owned();
-            return Ok(Err(RequestError::InvalidArgument { reason }));
+        if let Err(error) = check_parts(message) {
+            return Ok(Err(error));
         }
         let intent = SendIntent {
             // The sender is shown what others will read.
@@ -315,10 +314,20 @@ impl Client {
             Some(id) => id.clone(),
             None => self.randomness.local_id(),
         };
-        let body = direct_command(&row.id, &intent, &measure);
+        let fits = self.measure_send(&row.id, &intent, &measure);
+        Ok(fits.map(|()| (number, row, intent)))
+    }
+
+    /// Whether the command that sends a message fits a frame, whatever number the link gives it.
+    pub(in crate::sync::client) fn measure_send(
+        &self,
+        conversation: &ConversationId,
+        intent: &SendIntent,
+        token: &LocalId,
+    ) -> Result<(), RequestError> {
+        let body = direct_command(conversation, intent, token);
         let size = self.size_of(Command::direct(body));
-        let size = size.saturating_add(options.priority.map_or(0, |_| PRIORITY_BYTES));
-        Ok(fits(size).map(|()| (number, row, intent)))
+        fits(size.saturating_add(intent.priority.map_or(0, |_| PRIORITY_BYTES)))
     }
 
     /// Puts work into the outbox, durably, and into its conversation's lane.
@@ -486,6 +495,32 @@ pub(in crate::sync::client) fn wants_receipt(row: &ConversationRow) -> bool {
         ConversationKind::Normal | ConversationKind::Temporary
     );
     kind && row.members.len() == 2
+}
+
+/// Whether each part of a message is one that can be sent.
+fn check_parts(message: &NewMessage) -> Result<(), RequestError> {
+    let invalid = |reason: &str| {
+        Err(RequestError::InvalidArgument {
+            reason: reason.to_owned(),
+        })
+    };
+    check_content(&message.content)?;
+    if message.options.transient && message.options.will {
+        return invalid("options: a will is not transient");
+    }
+    if message.push.as_ref().is_some_and(|push| !push.is_object()) {
+        return invalid("push: no JSON object");
+    }
+    Ok(())
+}
+
+/// Whether a content can be sent.
+pub(in crate::sync::client) fn check_content(content: &MessageContent) -> Result<(), RequestError> {
+    content
+        .check()
+        .map_err(|fault| RequestError::InvalidArgument {
+            reason: fault.to_string(),
+        })
 }
 
 pub(in crate::sync::client) fn fits(actual: usize) -> Result<(), RequestError> {
