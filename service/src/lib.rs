@@ -17,10 +17,12 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`core`] | the rules: commands in, effects out; no sockets, clocks or randomness |
+//! | [`files`] | files of clients; a folder, or memory |
 //! | [`storage`] | typed questions and writes; redb on disk, or memory |
 //! | `shell` | sockets, threads and clocks around them |
 
 pub mod core;
+pub mod files;
 mod shell;
 pub mod storage;
 

@@ -24,6 +24,8 @@ pub enum Who {
     AppKey,
     /// Who shows a live session token of the client that the request names. Over HTTP.
     TokenHolder,
+    /// Who has a link that the service made for just this. Over HTTP.
+    LinkHolder,
     /// Who shows the app's master key or a fresh signature made with it. Over HTTP.
     MasterKey,
     /// A client with a session on the connection.
@@ -284,6 +286,17 @@ operations! {
     CountUnread => AppKey;
     /// Reading everything that is kept of the app.
     ReadRecords => MasterKey;
+    /// Asking for a link by which a file can be uploaded, saying how the upload ended, and naming a file that is
+    /// elsewhere.
+    SendFile => AppKey;
+    /// Uploading the bytes of a file, by the link that was asked for.
+    UploadFile => LinkHolder;
+    /// Reading what is known of a file whose id one has.
+    ReadFile => AppKey;
+    /// Reading the bytes of a file, by its URL.
+    FetchFile => LinkHolder;
+    /// Taking a file away.
+    RemoveFile => MasterKey;
     /// Reading the roles of a conversation; [`Operation::ListRoles`] is asked too.
     ReadMemberInfo => TokenHolder;
 }

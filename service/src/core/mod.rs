@@ -53,7 +53,7 @@ mod state;
 mod tests;
 mod upkeep;
 
-pub use self::apps::{app, hook_settings, rates, settings, signature};
+pub use self::apps::{app, file_settings, hook_settings, rates, settings, signature};
 pub use self::columns::{attributes, column};
 pub use self::exchange::hook_call::{HookAnswer, HookCall, HookName};
 pub use self::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId, Ticket};

@@ -1,6 +1,7 @@
 //! How often each address may ask for something or open a WebSocket.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,18 +20,22 @@ const LOOK_AT: usize = 4096;
 pub(super) struct Addresses {
     /// Requests a minute; none where there is no limit.
     rate: Option<u32>,
-    counts: Mutex<Counts>,
+    counts: PerMinute<IpAddr>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    of: HashMap<IpAddr, (Instant, u32)>,
+/// Counts what each of many does in a minute.
+#[derive(Debug)]
+pub(super) struct PerMinute<K>(Mutex<Counts<K>>);
+
+#[derive(Debug)]
+struct Counts<K> {
+    of: HashMap<K, (Instant, u32)>,
     look_at: usize,
 }
 
 impl Addresses {
     pub(super) fn new(rate: Option<u32>) -> Self {
-        let counts = Mutex::default();
+        let counts = PerMinute::default();
         Self { rate, counts }
     }
 
@@ -39,13 +44,29 @@ impl Addresses {
         let Some(rate) = self.rate else {
             return true;
         };
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.counts.admits(network(address), rate, now)
+    }
+}
+
+impl<K> Default for PerMinute<K> {
+    fn default() -> Self {
+        Self(Mutex::new(Counts {
+            of: HashMap::new(),
+            look_at: 0,
+        }))
+    }
+}
+
+impl<K: Eq + Hash> PerMinute<K> {
+    /// Counts one more of `who`; answers whether it is within the rate.
+    pub(super) fn admits(&self, who: K, rate: u32, now: Instant) -> bool {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |since: Instant| now.duration_since(since) >= MINUTE;
         if counts.of.len() >= counts.look_at.max(LOOK_AT) {
             counts.of.retain(|_, (since, _)| !is_over(*since));
             counts.look_at = counts.of.len() + LOOK_AT;
         }
-        let (since, count) = counts.of.entry(network(address)).or_insert((now, 0));
+        let (since, count) = counts.of.entry(who).or_insert((now, 0));
         if is_over(*since) {
             (*since, *count) = (now, 0);
         }
@@ -55,7 +76,7 @@ impl Addresses {
 }
 
 /// An address of version 6 counts with its network of 64 bits: one customer has all of it.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
@@ -94,6 +115,6 @@ mod tests {
             let now = start + MINUTE / 1000 * number;
             assert!(addresses.admits(IpAddr::from(number.to_be_bytes()), now));
         }
-        assert!(addresses.counts.lock().unwrap().of.len() <= 2 * LOOK_AT);
+        assert!(addresses.counts.0.lock().unwrap().of.len() <= 2 * LOOK_AT);
     }
 }

@@ -25,6 +25,7 @@ use super::actor::Letter;
 use super::addresses::Addresses;
 use super::asking::{Asker, Asking};
 use super::clock::Clock;
+use super::files::{self, FileDesk};
 use super::gate::{self, Gate};
 use super::health;
 use super::listener::Peer;
@@ -37,6 +38,7 @@ use super::turns::Lane;
 use crate::core::access::Operation;
 use crate::core::app::Apps;
 use crate::core::{ConnectionId, Dialect, Input, RestAnswer, RestCall, RestRequest, Ticket};
+use crate::files::Files;
 
 /// The content type of every answer.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -56,6 +58,7 @@ pub(super) struct Shared {
     /// The proxies that are believed.
     pub(super) trusted: Vec<Network>,
     pub(super) addresses: Addresses,
+    pub(super) files: FileDesk,
     /// Numbers connections and requests; none is used twice.
     pub(super) numbers: AtomicU64,
 }
@@ -71,6 +74,7 @@ impl Shared {
             public_url: options.public_url,
             trusted: options.trusted,
             addresses: Addresses::new(options.address_rate),
+            files: FileDesk::new(options.files),
             numbers: AtomicU64::new(1),
         }
     }
@@ -111,6 +115,7 @@ pub(super) struct Options {
     pub(super) trusted: Vec<Network>,
     /// Requests a minute and address.
     pub(super) address_rate: Option<u32>,
+    pub(super) files: Files,
 }
 
 type Parameters = Query<BTreeMap<String, String>>;
@@ -170,6 +175,7 @@ fn all_routes() -> impl Iterator<Item = (&'static str, Operation, MethodRouter<A
         .into_iter()
         .chain(records::routes())
         .chain(servers::routes())
+        .chain(files::routes())
 }
 
 /// The router of all routes.
@@ -214,7 +220,12 @@ async fn for_browsers(request: axum::extract::Request, next: Next) -> Response {
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             "Content-Type, Authorization, X-LC-Id, X-LC-Key, X-LC-Sign, X-LC-Session, \
-             X-LC-IM-Session-Token, X-LC-Prod, X-LC-UA",
+             X-LC-IM-Session-Token, X-LC-Prod, X-LC-UA, Cache-Control, Range, If-Range, \
+             If-None-Match",
+        ),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "Accept-Ranges, Content-Range, ETag",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
     ];
@@ -460,7 +471,10 @@ mod tests {
         served.sort_unstable();
         served.dedup();
         let over_http = |it: &&Operation| {
-            let by_key = matches!(it.who(), Who::AppKey | Who::TokenHolder | Who::MasterKey);
+            let by_key = matches!(
+                it.who(),
+                Who::AppKey | Who::TokenHolder | Who::LinkHolder | Who::MasterKey
+            );
             by_key || **it == Operation::Discover
         };
         let all: Vec<Operation> = Operation::ALL.iter().filter(over_http).copied().collect();

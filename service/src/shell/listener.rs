@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,14 +32,40 @@ const BETWEEN_REQUESTS: Duration = Duration::from_secs(60);
 /// How long a WebSocket may stay silent. Longer than its own patience, which ends it with a reason.
 const SILENCE: Duration = Duration::from_secs(600);
 
-/// Says of a socket whether it became a WebSocket.
+/// How long nothing may move on a socket over which a file goes.
+const TRANSFER: Duration = Duration::from_secs(60);
+
+/// What a socket is used for, as its handler says.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Mark(Arc<AtomicBool>);
+pub(super) struct Mark(Arc<AtomicU8>);
+
+/// Requests and small answers.
+const REQUESTS: u8 = 0;
+/// A file, in either direction.
+const FILE: u8 = 1;
+/// A WebSocket.
+const WEBSOCKET: u8 = 2;
+
+/// A socket over which a file goes for as long as this is there.
+#[derive(Debug)]
+pub(super) struct Transfer(Mark);
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.0.0.store(REQUESTS, Ordering::Relaxed);
+    }
+}
 
 impl Mark {
     /// From now on the socket is a WebSocket, which has a patience of its own.
     pub(super) fn is_upgraded(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.store(WEBSOCKET, Ordering::Relaxed);
+    }
+
+    /// A file goes over the socket, which may take long while something moves.
+    pub(super) fn transfers(&self) -> Transfer {
+        self.0.store(FILE, Ordering::Relaxed);
+        Transfer(self.clone())
     }
 }
 
@@ -146,13 +172,25 @@ impl PatientSocket {
         self.stream.as_mut().map(Pin::new).ok_or_else(closed)
     }
 
-    fn is_upgraded(&self) -> bool {
+    fn is_used_for(&self) -> u8 {
         self.mark.0.load(Ordering::Relaxed)
+    }
+
+    fn is_upgraded(&self) -> bool {
+        self.is_used_for() == WEBSOCKET
+    }
+
+    /// Something moved: where a file goes over the socket, its time begins anew.
+    fn moved(&mut self) {
+        if self.is_used_for() == FILE {
+            self.since = Instant::now();
+        }
     }
 
     fn patience(&self) -> Duration {
         match self.waits_for {
             _ if self.is_upgraded() => SILENCE,
+            _ if self.is_used_for() == FILE => TRANSFER,
             Waits::Rest => REQUEST,
             Waits::Request => BETWEEN_REQUESTS,
         }
@@ -233,6 +271,7 @@ impl AsyncRead for PatientSocket {
             self.check_silence(context)?;
         } else if buffer.filled().len() > before {
             self.heard();
+            self.moved();
         }
         read
     }
@@ -245,7 +284,13 @@ impl AsyncWrite for PatientSocket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.answers();
-        self.stream()?.poll_write(context, bytes)
+        let written = self.stream()?.poll_write(context, bytes);
+        if written.is_pending() {
+            self.check_silence(context)?;
+        } else {
+            self.moved();
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -323,5 +368,41 @@ mod tests {
         assert_eq!(tokio::join!(spoke, heard).1, 4);
         read(&mut socket).await.unwrap_err();
         assert!(start.elapsed() >= SILENCE * 3 / 2, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_may_take_long_while_something_moves_and_no_longer() {
+        let (mut client, mut socket) = pair().await;
+        let start = Instant::now();
+        let transfer = socket.mark.transfers();
+        for _ in 0..4 {
+            let spoke = async {
+                sleep(TRANSFER * 3 / 4).await;
+                client.write_all(b"some").await.unwrap();
+            };
+            let heard = async { read(&mut socket).await.unwrap() };
+            assert_eq!(tokio::join!(spoke, heard).1, 4);
+        }
+        let last = start.elapsed();
+        assert!(last >= TRANSFER * 3, "{last:?}");
+        let error = read(&mut socket).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() >= last + TRANSFER);
+        drop(transfer);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_of_a_file_is_given_up() {
+        let (_client, mut socket) = pair().await;
+        let start = Instant::now();
+        let _transfer = socket.mark.transfers();
+        let piece = vec![0; 1 << 20];
+        let error = loop {
+            if let Err(error) = socket.write_all(&piece).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() >= TRANSFER, "{:?}", start.elapsed());
     }
 }

@@ -8,6 +8,7 @@
 //! | `http.rs`, `routers.rs`, `health.rs` | the endpoints that SDKs call, routers, whether the service works |
 //! | `gate.rs` | the gate of each route: who has shown what it has to, and who asks too often |
 //! | `inspector.rs`, `feed.rs` | a page that shows the service at work, and what it tells of |
+//! | `files.rs`, `files/` | the routes of files: asking for an upload, uploading, reading |
 //! | `records.rs` | the routes by which an app's own servers read what is kept |
 //! | `servers.rs` | the routes by which an app's own servers work with conversations and clients |
 //! | `hooks.rs` | calling the functions of an app's own server |
@@ -34,6 +35,7 @@ mod clock;
 mod control;
 mod fanout;
 mod feed;
+mod files;
 mod gate;
 mod health;
 mod hooks;

@@ -66,6 +66,19 @@ pub(super) async fn app_route(State(shared): State<Arc<Shared>>, headers: Header
     answer_uncached(route.encode())
 }
 
+/// The URL under which the client that asks reaches the service, without a slash at its end.
+pub(super) fn base_url(shared: &Shared, peer: &Peer, headers: &HeaderMap) -> String {
+    match &shared.public_url {
+        Some(url) if url.contains("://") => url.trim_end_matches('/').to_owned(),
+        Some(url) => format!("https://{}", url.trim_end_matches('/')),
+        None => {
+            let encrypted = proxy::caller(&shared.trusted, peer, headers).encrypted;
+            let scheme = if encrypted { "https" } else { "http" };
+            format!("{scheme}://{}", host(headers))
+        }
+    }
+}
+
 /// The URL under which clients reach the WebSocket.
 fn websocket_url(url: &str, clear: bool) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));

@@ -32,6 +32,7 @@ use super::socket::Reach;
 use super::tls::{Certificate, TlsError, TlsFiles};
 use crate::core::Core;
 use crate::core::app::{Apps, Secret};
+use crate::files::{DiskFiles, FileStore, Files, MemoryFiles};
 use crate::storage::{MemoryStorage, RedbStorage, Storage, StorageError, Write};
 
 /// Where the service keeps its data.
@@ -50,6 +51,18 @@ impl StorageChoice {
             Self::Folder(folder) => Some(folder),
             Self::Memory => None,
         }
+    }
+
+    /// The files that clients upload.
+    fn files(&self) -> Result<Files, ServiceError> {
+        let store: Box<dyn FileStore> = match self {
+            Self::Memory => Box::<MemoryFiles>::default(),
+            Self::Folder(folder) => {
+                let opened = DiskFiles::open(&folder.join("files"));
+                Box::new(opened.map_err(ServiceError::Files)?)
+            }
+        };
+        Ok(Files::new(store, Box::new(SystemEntropy)))
     }
 
     /// The file of the data, where there is one.
@@ -102,6 +115,9 @@ pub enum ServiceError {
     /// The data cannot be opened.
     #[error("the data cannot be opened: {0}")]
     Storage(#[from] StorageError),
+    /// The folder of the clients' files cannot be opened.
+    #[error("the folder of the files cannot be opened: {0}")]
+    Files(std::io::Error),
     /// The address cannot be listened on.
     #[error("{addr} cannot be listened on: {reason}")]
     Listen {
@@ -258,6 +274,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         ),
         ended: tell_end,
     };
+    let files = options.storage.files()?;
     let actor = match options.storage {
         StorageChoice::Folder(folder) => {
             let mut storage = RedbStorage::open_folder(&folder)?;
@@ -279,6 +296,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         public_url: options.public_url,
         trusted: options.trusted_proxies,
         address_rate: options.address_rate,
+        files,
     };
     let shared = Arc::new(Shared::new(options.apps, clock, reach, of_http));
     let (stop, stopped) = watch::channel(false);

@@ -8,6 +8,7 @@ mod admin;
 mod backup;
 mod client;
 mod conversations;
+mod files;
 mod hooks;
 mod http;
 mod inspector;

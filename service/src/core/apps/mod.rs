@@ -1,6 +1,7 @@
 //! The apps that are served: their keys and settings, and the signatures and tokens made with the keys.
 
 pub mod app;
+pub mod file_settings;
 pub mod hook_settings;
 mod range;
 pub mod rates;

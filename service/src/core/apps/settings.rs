@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::file_settings::FileSettings;
 use super::hook_settings::{Hooks, MaskedWords};
 use super::range::{Range, range};
 use super::rates::Rates;
@@ -65,6 +66,8 @@ pub struct Settings {
     pub rates: Rates,
     /// How long things are kept.
     pub retention: Retention,
+    /// What clients may upload.
+    pub files: FileSettings,
     /// The functions of the app's own server that are asked and told.
     pub hooks: Hooks,
     /// Words that are masked in messages; their senders are told with 4408. Default none.
@@ -169,7 +172,8 @@ impl Settings {
             return Err(SettingsError::Malformed(text));
         }
         let ranges = self.own_ranges().into_iter().chain(self.limits.ranges());
-        let mut ranges = ranges.chain(self.rates.ranges());
+        let ranges = ranges.chain(self.rates.ranges());
+        let mut ranges = ranges.chain(self.files.ranges());
         match ranges.find(|range| !(range.min..=range.max).contains(&range.actual)) {
             None => Ok(()),
             Some(broken) => Err(SettingsError::OutOfRange {

@@ -66,7 +66,7 @@ export class World {
 
   /**
    * A device that nobody is logged in on. `sdk`: 5 (5.0.0-rc.8) or 4 (4.3.1). `noBinary`: text frames. `push`: offline
-   * messages are pushed (4 only). `typed`: with the plug-in for media messages. The rest is what `Realtime` takes.
+   * messages are pushed (4 only). `typed`: with the plug-in for media messages, and the storage SDK given. The rest is what `Realtime` takes.
    */
   async device({ sdk = 5, push = false, ...rest } = {}) {
     const options = sdk === 4 ? { server: await this.#secureHost(), pushOfflineMessages: push } : { server: this.url };
@@ -108,7 +108,7 @@ export class World {
 export class Device {
   constructor(version, { typed = false, plugins = [], ...options }) {
     this.sdk = fresh(PACKAGES[version]);
-    if (typed) this.typed = initTypedMessages(storage, this.sdk);
+    if (typed) this.typed = initTypedMessages(typed === true ? storage : typed, this.sdk);
     const names = Object.values(this.sdk.Event);
     const recorder = { name: 'recorder', onIMClientCreate: client => (client.recorder = new Recorder(client, names, client.id)) };
     const all = [recorder, ...(typed ? [this.typed.TypedMessagesPlugin] : []), ...plugins];

@@ -1,0 +1,292 @@
+//! [`Files`]: the rules above a store.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError};
+
+use axum::body::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use sha2::{Digest as _, Sha256};
+
+use super::name::{AppFolder, BlobName, FileId, Part};
+use super::record::FileRecord;
+use super::store::{ByteStream, FileStore, StoreError};
+use super::usage::{Reserved, Usage, give_back};
+
+/// How much may be uploaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of the file.
+    pub file: u64,
+    /// Bytes of all files of the app together.
+    pub app: u64,
+}
+
+/// Why a file is not kept or not read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file is too large.
+    #[error("a file has at most {0} bytes")]
+    TooLarge(u64),
+    /// The app has too many bytes.
+    #[error("the files of this app have {0} bytes at most")]
+    Full(u64),
+    /// Another file has the id.
+    #[error("this file was uploaded already, with other bytes")]
+    Taken,
+    /// The upload ended before its end.
+    #[error("the upload broke off")]
+    Cut,
+    /// What is kept of it can't be read.
+    #[error("the record of the file is damaged")]
+    Damaged,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The files of all apps.
+pub struct Files {
+    store: Box<dyn FileStore>,
+    usage: Usage,
+    entropy: std::sync::Mutex<Box<dyn crate::core::Entropy>>,
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Files").finish_non_exhaustive()
+    }
+}
+
+impl Files {
+    /// The files of a store. The random bytes become ids, which nobody may guess.
+    #[must_use]
+    pub fn new(store: Box<dyn FileStore>, entropy: Box<dyn crate::core::Entropy>) -> Self {
+        Self {
+            store,
+            usage: Usage::default(),
+            entropy: std::sync::Mutex::new(entropy),
+        }
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
+        entropy.fill(&mut bytes);
+        bytes
+    }
+
+    /// An id that no file has.
+    #[must_use]
+    pub fn new_id(&self) -> FileId {
+        FileId::from_random(self.random())
+    }
+
+    /// What is known of a file, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Store`] and [`FileError::Damaged`].
+    pub async fn record(
+        &self,
+        app: AppFolder,
+        id: FileId,
+    ) -> Result<Option<FileRecord>, FileError> {
+        let found = self.store.read_small(record_of(app, id)).await?;
+        let read = |bytes: Bytes| serde_json::from_slice(&bytes).map_err(|_| FileError::Damaged);
+        found.map(read).transpose()
+    }
+
+    /// Keeps the bytes of a file, and answers what is known of it then: durable, with its length and digest.
+    /// Bytes that are there already are kept once.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`]; nothing is kept then.
+    pub async fn keep<E>(
+        &self,
+        app: AppFolder,
+        mut record: FileRecord,
+        bounds: Bounds,
+        bytes: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    ) -> Result<FileRecord, FileError> {
+        if let Some(there) = self.record(app, record.id).await? {
+            return same_bytes(there, bounds, bytes).await;
+        }
+        let number = u64::from_le_bytes(self.random());
+        let name = BlobName {
+            app,
+            file: record.id,
+            part: Part::Bytes(number),
+        };
+        let mut reserved = Reserved::new(self.used(app).await?);
+        let (size, digest) = self.write(name, bounds, bytes, &mut reserved).await?;
+        record.size = size;
+        record.digest = Some(digest);
+        record.blob = Some(number);
+        let is_first = self.put_record(app, &record, bounds, &mut reserved).await;
+        if !matches!(is_first, Ok(true)) {
+            self.store.remove(name).await?;
+        }
+        if is_first? {
+            reserved.keep();
+            return Ok(record);
+        }
+        // Another upload of the same file ended first.
+        let there = self.record(app, record.id).await?;
+        there
+            .filter(|there| there.digest == record.digest)
+            .ok_or(FileError::Taken)
+    }
+
+    /// Keeps the record of a file whose bytes are elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`]; nothing is kept then.
+    pub async fn keep_link(
+        &self,
+        app: AppFolder,
+        record: &FileRecord,
+        bounds: Bounds,
+    ) -> Result<(), FileError> {
+        let mut reserved = Reserved::new(self.used(app).await?);
+        match self.put_record(app, record, bounds, &mut reserved).await? {
+            true => {
+                reserved.keep();
+                Ok(())
+            }
+            false => Err(FileError::Taken),
+        }
+    }
+
+    /// A range of the bytes of a file; none where they are elsewhere or gone.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Store`].
+    pub async fn read(
+        &self,
+        app: AppFolder,
+        record: &FileRecord,
+        range: Range<u64>,
+    ) -> Result<Option<ByteStream>, FileError> {
+        debug_assert!(range.end <= record.size, "a range lies within its file");
+        let Some(number) = record.blob else {
+            return Ok(None);
+        };
+        let name = BlobName {
+            app,
+            file: record.id,
+            part: Part::Bytes(number),
+        };
+        Ok(self.store.read(name, range).await?)
+    }
+
+    /// Takes a file away, durably; answers whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Store`]; the file may be gone then.
+    pub async fn remove(&self, app: AppFolder, id: FileId) -> Result<bool, FileError> {
+        let name = record_of(app, id);
+        let Some(bytes) = self.store.read_small(name).await? else {
+            return Ok(false);
+        };
+        let used = self.used(app).await?;
+        // The record goes first: a file is there when its record is.
+        if !self.store.remove(name).await? {
+            return Ok(false);
+        }
+        give_back(&used, length(&bytes));
+        let record: Option<FileRecord> = serde_json::from_slice(&bytes).ok();
+        if let Some((number, size)) = record.and_then(|it| Some((it.blob?, it.size))) {
+            let part = Part::Bytes(number);
+            self.store.remove(BlobName { part, ..name }).await?;
+            give_back(&used, size);
+        }
+        Ok(true)
+    }
+
+    async fn used(&self, app: AppFolder) -> Result<Arc<AtomicU64>, StoreError> {
+        self.usage.of(app, &*self.store).await
+    }
+
+    /// Writes the bytes of an upload; answers how many they are, and their digest.
+    async fn write<E>(
+        &self,
+        name: BlobName,
+        bounds: Bounds,
+        mut bytes: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        reserved: &mut Reserved,
+    ) -> Result<(u64, String), FileError> {
+        let mut incoming = self.store.create(name).await?;
+        let (mut size, mut digest) = (0_u64, Sha256::new());
+        while let Some(piece) = bytes.next().await {
+            let piece = piece.map_err(|_| FileError::Cut)?;
+            size = size.saturating_add(length(&piece));
+            if size > bounds.file {
+                return Err(FileError::TooLarge(bounds.file));
+            }
+            if !reserved.take(length(&piece), bounds.app) {
+                return Err(FileError::Full(bounds.app));
+            }
+            digest.update(&piece);
+            incoming.write(piece).await?;
+        }
+        incoming.finish().await?;
+        Ok((size, hex(digest)))
+    }
+
+    async fn put_record(
+        &self,
+        app: AppFolder,
+        record: &FileRecord,
+        bounds: Bounds,
+        reserved: &mut Reserved,
+    ) -> Result<bool, FileError> {
+        // Plain fields with texts as keys always become JSON.
+        let json = Bytes::from(serde_json::to_vec(record).unwrap_or_default());
+        if !reserved.take(length(&json), bounds.app) {
+            return Err(FileError::Full(bounds.app));
+        }
+        Ok(self.store.claim(record_of(app, record.id), json).await?)
+    }
+}
+
+/// The file that is there, if these are its bytes.
+async fn same_bytes<E>(
+    there: FileRecord,
+    bounds: Bounds,
+    mut bytes: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+) -> Result<FileRecord, FileError> {
+    let (mut size, mut digest) = (0_u64, Sha256::new());
+    while let Some(piece) = bytes.next().await {
+        let piece = piece.map_err(|_| FileError::Cut)?;
+        size = size.saturating_add(length(&piece));
+        if size > bounds.file.max(there.size) {
+            return Err(FileError::Taken);
+        }
+        digest.update(&piece);
+    }
+    let digest = Some(hex(digest));
+    match there.digest == digest {
+        true => Ok(there),
+        false => Err(FileError::Taken),
+    }
+}
+
+const fn record_of(app: AppFolder, file: FileId) -> BlobName {
+    let part = Part::Record;
+    BlobName { app, file, part }
+}
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+fn hex(digest: Sha256) -> String {
+    let bytes = digest.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

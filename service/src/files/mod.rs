@@ -1,0 +1,39 @@
+//! Files that messages point to: pictures, sounds, films and documents.
+//!
+//! ```text
+//!  fileTokens ──▶ Ticket      what is to be uploaded, signed: nothing is kept yet
+//!  PUT bytes  ──▶ Files::keep streamed into the store, counted, digested, then named by a record
+//!  GET        ──▶ Files::read a range of the bytes
+//! ```
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `name.rs` | ids, and the names of what is stored: made of numbers alone, so no name leads elsewhere |
+//! | `record.rs` | what is known of a file |
+//! | `ticket.rs` | the permission to upload one file |
+//! | `store.rs` | the trait of a place for bytes |
+//! | `disk.rs`, `memory.rs` | such places |
+//! | `usage.rs` | how many bytes an app has |
+//! | `library.rs` | [`Files`]: the rules above a store |
+//!
+//! A file is there when its record is. The record is written once, after the bytes are durable, and names
+//! the bytes; so two uploads of one file never mix, and the first that ends is the file.
+
+mod disk;
+mod library;
+mod memory;
+mod name;
+mod record;
+mod store;
+#[cfg(test)]
+mod tests;
+mod ticket;
+mod usage;
+
+pub use self::disk::DiskFiles;
+pub use self::library::{Bounds, FileError, Files};
+pub use self::memory::MemoryFiles;
+pub use self::name::{AppFolder, BlobName, FileId, Part};
+pub use self::record::FileRecord;
+pub use self::store::{ByteStream, FileStore, Incoming, Later, StoreError};
+pub use self::ticket::{Ticket, TicketError};

@@ -1,0 +1,55 @@
+//! [`FileStore`]: a place for bytes.
+
+use std::io;
+use std::ops::Range;
+
+use axum::body::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+use super::name::{AppFolder, BlobName};
+
+/// Why a store did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Reading or writing failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Bytes that are read a piece at a time.
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// An answer that comes later.
+pub type Later<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// A place for bytes under names. `files/tests.rs` has the suite that each of them must pass.
+pub trait FileStore: Send + Sync {
+    /// Begins to take bytes for a name that nothing has.
+    fn create(&self, name: BlobName) -> Later<'_, Box<dyn Incoming>>;
+
+    /// Keeps a few bytes under a name, whole and durable when this answers true. Answers false, and changes
+    /// nothing, where something has the name.
+    fn claim(&self, name: BlobName, bytes: Bytes) -> Later<'_, bool>;
+
+    /// Reads a range of bytes, which must lie within what is there; none where nothing has the name.
+    fn read(&self, name: BlobName, range: Range<u64>) -> Later<'_, Option<ByteStream>>;
+
+    /// Reads all of a few bytes; none where nothing has the name.
+    fn read_small(&self, name: BlobName) -> Later<'_, Option<Bytes>>;
+
+    /// Takes away what has the name, durably; answers whether something had it.
+    fn remove(&self, name: BlobName) -> Later<'_, bool>;
+
+    /// How many bytes an app has. May take away what no record names and what is a day old.
+    fn usage(&self, app: AppFolder) -> Later<'_, u64>;
+}
+
+/// Bytes on their way into a store. Of bytes that are dropped before `finish` nothing is left.
+pub trait Incoming: Send {
+    /// Takes the next bytes.
+    fn write(&mut self, bytes: Bytes) -> Later<'_, ()>;
+
+    /// Ends: when this answers, all bytes are durable under their name.
+    fn finish(self: Box<Self>) -> Later<'static, ()>;
+}
