@@ -2,7 +2,8 @@
 //! standard output. The tests of the Java SDK use it as the other side, as they use the JavaScript SDK.
 //!
 //! `{"do": "login", "url": …, "appId": …, "appKey": …, "clientId": …}` comes first; then `start`, `say`,
-//! `hears`, `shows`, `read`, `unread`, `leave` (go offline) and `return` (go online again).
+//! `hears`, `shows`, `read`, `unread`, `import` (the cache of an older SDK), `leave` (go offline) and `return`
+//! (go online again).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +90,7 @@ impl Device {
                 Ok(json!({}))
             }
             "unread" => self.unread(details).await,
+            "import" => self.import(text(details, "path")?).await,
             "leave" => {
                 self.client.go_offline()?;
                 Ok(json!({}))
@@ -99,6 +101,22 @@ impl Device {
             }
             other => Err(format!("no such deed: {other}").into()),
         }
+    }
+
+    /// Takes over the cache that an older SDK left.
+    #[cfg(feature = "import-legacy")]
+    async fn import(&self, path: &str) -> Outcome<Value> {
+        let source = sampan::LegacySource {
+            path: path.into(),
+            scope: sampan::LegacyScope::AllConversations,
+        };
+        let report = self.client.import_legacy(source, None).await?;
+        Ok(json!({ "messages": report.messages.all(), "left": report.left.len() }))
+    }
+
+    #[cfg(not(feature = "import-legacy"))]
+    async fn import(&self, _path: &str) -> Outcome<Value> {
+        Err("built without the feature import-legacy".into())
     }
 
     async fn start(&self, details: &Value) -> Outcome<Value> {

@@ -9,6 +9,7 @@ import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -22,7 +23,12 @@ class Peer implements AutoCloseable {
 
   /** Starts the program and logs `clientId` in on it. */
   Peer(List<String> command, ServiceProcess service, String clientId) throws Exception {
-    process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    this(command, Path.of("."), service, clientId);
+  }
+
+  /** Starts the program in a folder and logs `clientId` in on it. */
+  Peer(List<String> command, Path folder, ServiceProcess service, String clientId) throws Exception {
+    process = new ProcessBuilder(command).directory(folder.toFile()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     input = process.outputWriter(StandardCharsets.UTF_8);
     output = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
     ask("login", Map.of("url", service.url(), "appId", ServiceProcess.APP_ID, "appKey", ServiceProcess.APP_KEY, "clientId", clientId));
@@ -50,7 +56,8 @@ class Peer implements AutoCloseable {
   }
 
   @Override
-  public void close() {
+  public void close() throws InterruptedException {
     process.destroy();
+    process.waitFor(Sdk.PATIENCE_SECONDS, TimeUnit.SECONDS);
   }
 }

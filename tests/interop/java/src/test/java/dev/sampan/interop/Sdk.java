@@ -37,17 +37,26 @@ final class Sdk {
   /** The SDK, initialised and connected once for all tests. */
   static synchronized Sdk shared() throws Exception {
     if (shared == null) {
-      Sdk sdk = new Sdk(ServiceProcess.start());
-      sdk.initialise();
-      sdk.connect();
-      shared = sdk;
+      ServiceProcess service = ServiceProcess.start();
+      shared = new Sdk(service).prepared(service.url());
     }
     return shared;
   }
 
-  private void initialise() {
+  /** The SDK of this process, for a service that another process started. */
+  static Sdk at(String url) throws Exception {
+    return new Sdk(null).prepared(url);
+  }
+
+  private Sdk prepared(String url) throws Exception {
+    initialise(url);
+    connect();
+    return this;
+  }
+
+  private void initialise(String url) {
     AVOSCloud.setLogLevel(System.getenv("SAMPAN_LOG") == null ? AVLogger.Level.OFF : AVLogger.Level.DEBUG);
-    for (AVOSService module : AVOSService.values()) AVOSCloud.setServer(module, service.url());
+    for (AVOSService module : AVOSService.values()) AVOSCloud.setServer(module, url);
     AVOSCloud.initialize(ServiceProcess.APP_ID, ServiceProcess.APP_KEY);
     AVIMOptions.getGlobalOptions().setUnreadNotificationEnabled(true);
     AVIMOptions.getGlobalOptions().setMessageQueryCacheEnabled(false);

@@ -17,19 +17,28 @@ import java.util.regex.Pattern;
 final class ServiceProcess {
   static final String APP_ID = "interop-app-0123456789ab";
   static final String APP_KEY = "interop-key";
+  static final String MASTER_KEY = "interop-master";
   private static final Pattern LISTENING = Pattern.compile("listening on http://127\\.0\\.0\\.1:(\\d+)");
 
   private final Path folder;
+  private final Path data;
   private int port;
   private Process process;
 
-  private ServiceProcess(Path folder) {
+  private ServiceProcess(Path folder, Path data) {
     this.folder = folder;
+    this.data = data;
   }
 
   /** Starts a service on a free port. It ends with this JVM. */
   static ServiceProcess start() throws Exception {
-    ServiceProcess service = new ServiceProcess(Files.createTempDirectory("sampan-interop-"));
+    Path folder = Files.createTempDirectory("sampan-interop-");
+    return start(folder, folder.resolve("data"));
+  }
+
+  /** Starts a service on a free port that goes on with a data folder. It ends with this JVM. */
+  static ServiceProcess start(Path folder, Path data) throws Exception {
+    ServiceProcess service = new ServiceProcess(folder, data);
     Runtime.getRuntime().addShutdownHook(new Thread(service::discard));
     service.startAgain();
     return service;
@@ -43,8 +52,8 @@ final class ServiceProcess {
   void startAgain() throws Exception {
     List<String> command =
         List.of(
-            binary(), "--listen", "127.0.0.1:" + port, "--data", folder.resolve("data").toString(),
-            "--app", APP_ID + ":" + APP_KEY + ":interop-master");
+            binary(), "--listen", "127.0.0.1:" + port, "--data", data.toString(),
+            "--app", APP_ID + ":" + APP_KEY + ":" + MASTER_KEY);
     File log = folder.resolve("service.log").toFile();
     process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.appendTo(log)).start();
     CompletableFuture<Integer> listening = new CompletableFuture<>();
