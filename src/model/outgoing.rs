@@ -86,14 +86,24 @@ pub struct NewMessage {
 /// How a message is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct SendOptions {
-    /// Only for members who are online now: the service does not keep it, and it is in no timeline. It is
-    /// never queued: without an open session the call fails with `NotConnected`, and it returns when
-    /// the service has taken the message. Default: false.
+    /// Only for members who are online now: the service does not keep it, and it is in no timeline. Without
+    /// `queued` the call fails with `NotConnected` where there is no open session, and returns when the service has
+    /// taken the message. Default: false.
     #[uniffi(default)]
     pub transient: bool,
+    /// A transient message too waits in the outbox until the service has taken it: the call returns when that is
+    /// durable. A lost acknowledgement has it sent again, so it may come twice. Other messages always wait.
+    /// Default: false.
+    #[uniffi(default)]
+    pub queued: bool,
+    /// Whether the service tells when it was delivered, and when it was read. None: it is asked in conversations of
+    /// two, where the service answers. A transient message and a will have no receipt: `true` is refused
+    /// there.
+    #[uniffi(default)]
+    pub receipt: Option<bool>,
     /// Not to be sent now: the service sends it when this client disappears without signing out. A client
-    /// has one will: a later one takes its place. It is durable when the call returns, is in no timeline, and is set
-    /// again with each new connection until the process ends. Default: false.
+    /// has one will: a later one takes its place, in whichever conversation. It is durable when the call returns, is
+    /// in no timeline, and is set again with each new connection until the process ends. Default: false.
     #[uniffi(default)]
     pub will: bool,
     /// How urgent it is, in a chat room or as a transient message; elsewhere the service ignores it. None
@@ -104,6 +114,14 @@ pub struct SendOptions {
     /// the message that there is. So a call that is repeated after a crash sends once. None for a new id.
     #[uniffi(default)]
     pub local_id: Option<LocalId>,
+}
+
+impl SendOptions {
+    /// Whether it is sent within the call, or not at all.
+    #[must_use]
+    pub const fn is_sent_now(&self) -> bool {
+        self.transient && !self.queued
+    }
 }
 
 /// How urgent a message is.

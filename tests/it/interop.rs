@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::place::{PATIENCE, Place, id};
 
 /// A device with the official SDK.
-struct Peer {
+pub(crate) struct Peer {
     _process: Child,
     deeds: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
@@ -23,7 +23,7 @@ struct Peer {
 
 impl Peer {
     /// Signs a client in with the SDK; none where the SDK can't run.
-    async fn sign_in(place: &Place, client: &str) -> Option<Self> {
+    pub(crate) async fn sign_in(place: &Place, client: &str) -> Option<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/js");
         if !can_run(&folder) {
             assert!(
@@ -55,7 +55,7 @@ impl Peer {
     }
 
     /// Has the SDK do something and waits for what comes of it.
-    async fn does(&mut self, deed: &str, mut details: Value) -> Value {
+    pub(crate) async fn does(&mut self, deed: &str, mut details: Value) -> Value {
         let named = details.as_object_mut().unwrap();
         named.insert("do".to_owned(), deed.into());
         let line = format!("{details}\n");

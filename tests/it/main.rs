@@ -33,6 +33,8 @@
 //! | `tls.rs` | which certificates are believed, and what an app is told of others |
 //! | `content.rs` | which contents are refused at the call, and what stays byte for byte |
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
+//! | `interop_contents.rs` | each kind of content, its options and changes, between the engine and that SDK |
+//! | `wills.rs` | what the service says for a client that disappears |
 //! | `tui.rs` | the chat in a terminal, without a terminal |
 //! | `views_typing.rs` | who writes just now |
 //! | `views_streams.rs` | live views as Rust streams |
@@ -70,6 +72,7 @@ mod failures;
 mod full;
 mod hearing;
 mod interop;
+mod interop_contents;
 mod json;
 mod kill;
 mod kinds;
@@ -102,4 +105,5 @@ mod views_state;
 mod views_streams;
 mod views_timeline;
 mod views_typing;
+mod wills;
 mod writes;

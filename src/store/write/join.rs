@@ -124,7 +124,8 @@ fn sender_of<'a>(one: (&'a ClientId, bool), other: (&'a ClientId, bool)) -> &'a 
     }
 }
 
-fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+/// The first of the times that are known.
+pub(super) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

@@ -14,7 +14,7 @@ use crate::store::types::entry::{Entry, Intent};
 use crate::store::types::message::StoredMessage;
 use crate::store::types::origin::ImportedMessage;
 use crate::store::types::position::{ConversationNumber, Position};
-use crate::store::write::join::join;
+use crate::store::write::join::{earlier, join};
 
 /// The store plus uncommitted writes. Reads see the writes; nobody else does until
 /// [`Writer::commit`](crate::store::writer::Writer::commit) takes the batch.
@@ -351,6 +351,9 @@ impl<'s> Overlay<'s> {
                 stored = join(before, &stored);
             }
             stored.local_id = stored.local_id.or_else(|| before.local_id.clone());
+            // An answer that was on its way while a receipt came knows less than the receipt.
+            stored.delivered_at = earlier(before.delivered_at, stored.delivered_at);
+            stored.read_at = earlier(before.read_at, stored.read_at);
             stored.older = before.older.clone();
             if **before == stored {
                 return Ok(Put::Unchanged);

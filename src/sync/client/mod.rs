@@ -290,7 +290,7 @@ impl Client {
             Request::CreateConversation(call) => {
                 self.write(turn, id, call, Self::create_conversation)?;
             }
-            Request::SendMessage(call) if call.message.options.transient => {
+            Request::SendMessage(call) if call.message.options.is_sent_now() => {
                 self.send_transient(turn, Caller::of(&call, id), &call)?;
             }
             Request::SendMessage(call) => self.write(turn, id, call, Self::send_message)?,

@@ -13,6 +13,7 @@ mod options;
 mod out_of_turn;
 mod patches;
 mod presence;
+mod receipts;
 mod salvage;
 mod schedules;
 mod service;

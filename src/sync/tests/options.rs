@@ -68,6 +68,70 @@ fn a_transient_message_is_never_queued() {
     assert_eq!(world.outbox(ann), ["Create queued"]);
 }
 
+/// S181: the app may have a transient message wait: it goes out once there is a session, and is kept by nobody.
+#[test]
+fn a_transient_message_waits_where_the_app_asks_for_that() {
+    let mut world = World::seeded(22);
+    let [ann, ben] = world.devices(["ann", "ben"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let id = world.service_id(ann, &room);
+    world.partition(ann);
+    world.moment();
+    let queued = SendOptions {
+        queued: true,
+        ..transient()
+    };
+    let sent = send(&mut world, ann, &room, "ring", queued).unwrap();
+    assert!(sent.entry.is_some() && sent.message.transient);
+    assert_eq!(world.outbox(ann), ["Send queued"]);
+    world.crash(ann);
+    world.connect(ann);
+    world.repair(ann);
+    world.settle();
+    assert_eq!(world.transient(ben), ["ring"]);
+    assert!(world.outbox(ann).is_empty());
+    assert!(world.timeline(ann, &room).is_empty() && world.truth(&id).is_empty());
+    // Its acknowledgement is lost: it is sent again, and not looked for in a history that never has it.
+    world.lose_next_answer(ann);
+    let queued = SendOptions {
+        queued: true,
+        ..transient()
+    };
+    send(&mut world, ann, &room, "again", queued).unwrap();
+    world.pass(std::time::Duration::from_secs(120));
+    world.settle();
+    assert!(world.transient(ben).contains(&"again".to_owned()));
+    assert!(world.outbox(ann).is_empty());
+}
+
+/// S240: the last will that was given is the one that counts, whichever conversations they are in and however
+/// they went out.
+#[test]
+fn the_last_will_takes_the_place_of_those_that_wait_in_other_conversations() {
+    let mut world = World::seeded(23);
+    let [ann] = world.devices(["ann"]);
+    let (first, second) = (world.create(ann, &["ben"]), world.create(ann, &["cat"]));
+    world.settle();
+    world.partition(ann);
+    world.moment();
+    let will = || SendOptions {
+        will: true,
+        ..SendOptions::default()
+    };
+    for (room, text) in [(&first, "one"), (&second, "two"), (&first, "three")] {
+        send(&mut world, ann, room, text, will()).unwrap();
+        assert_eq!(world.outbox(ann), ["Send queued"]);
+    }
+    world.repair(ann);
+    world.settle();
+    let last = ("ann".to_owned(), "three".to_owned());
+    assert_eq!(world.service.wills, std::slice::from_ref(&last));
+    world.cut(ann);
+    world.settle();
+    assert_eq!(world.service.wills, [last.clone(), last]);
+}
+
 #[test]
 fn a_transient_message_never_trips_the_services_limit() {
     let limits = Limits {

@@ -3,13 +3,18 @@
 
 import { createInterface } from 'node:readline';
 
+import { contentOf, described, registered } from './contents.mjs';
+import { until } from './lib/wait.mjs';
 import { Device } from './lib/world.mjs';
 
 let person;
+/** What was sent with `sends`, by id. */
+const sent = new Map();
 
 const deeds = {
   async login({ url, appId, appKey, clientId, tag }) {
-    person = await new Device(5, { server: url, appId, appKey, ssl: false }).login(clientId, { tag });
+    person = await new Device(5, { server: url, appId, appKey, ssl: false, typed: true }).login(clientId, { tag });
+    registered(person);
     return {};
   },
   async start({ members, ...options }) {
@@ -22,6 +27,45 @@ const deeds = {
   async say({ cid, text, receipt }) {
     const { id, timestamp } = await person.say(cid, text, { receipt });
     return { id, timestamp: +timestamp };
+  },
+  async sends({ cid, content, options }) {
+    const message = contentOf(person, content);
+    await (await person.find(cid)).send(message, options);
+    sent.set(message.id, message);
+    return { id: message.id, timestamp: +message.timestamp };
+  },
+  async gets({ id }) {
+    return described(person, await person.hears(message => message.id === id));
+  },
+  async getsWords({ text }) {
+    return described(person, await person.hears(text));
+  },
+  async contents({ cid }) {
+    const messages = await (await person.find(cid)).queryMessages({ limit: 100 });
+    return { contents: messages.map(message => described(person, message)) };
+  },
+  async changes({ cid, id, timestamp, content }) {
+    await (await person.find(cid)).update({ id, timestamp: new Date(timestamp) }, contentOf(person, content));
+    return {};
+  },
+  async changed({ id }) {
+    const [message] = await person.events.next('messageupdate', message => message.id === id);
+    return described(person, message);
+  },
+  async receipt({ id }) {
+    const message = sent.get(id);
+    await until('the receipt', () => message.status === person.sdk.MessageStatus.DELIVERED);
+    return { deliveredAt: +message.deliveredAt, timestamp: +message.timestamp };
+  },
+  async readUntil({ cid, timestamp }) {
+    const conversation = await person.find(cid);
+    await until('the read mark', () => +conversation.lastReadAt >= timestamp);
+    return {};
+  },
+  async cut() {
+    person.device.cut();
+    await person.events.next('reconnect');
+    return {};
   },
   async hears({ text }) {
     const { id, from, cid, timestamp, mentioned } = await person.hears(text);

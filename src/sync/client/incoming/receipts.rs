@@ -1,12 +1,15 @@
 //! How far own messages got: receipts that come in, and those that the app asks for.
 
-use crate::model::{MessageId, Receipt, Timestamp};
-use crate::store::{ConversationNumber, StoreError};
+use crate::model::{ConversationId, Message, MessageId, MessageState, Receipt, Timestamp};
+use crate::store::{ConversationNumber, Position, StoreError, TimelineItem};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::{Caller, Done, FetchReceipts, RequestError};
 use crate::wire::generated::{ConvCommand, RcpCommand};
 use crate::wire::{Command, Envelope, Op};
+
+/// How many of a conversation's newest messages are looked at for one that another device sent.
+const NEWEST: usize = 50;
 
 impl Client {
     pub(in crate::sync::client) fn fetch_receipts(
@@ -57,7 +60,6 @@ impl Client {
             turn.step.reply(caller, Err(answer.into_error()));
             return Ok(());
         };
-        let mark = |millis: Option<i64>| millis.filter(|it| *it > 0).map(Timestamp::from_millis);
         let told = Receipt {
             delivered_until: mark(body.max_ack_timestamp),
             read_until: mark(body.max_read_timestamp),
@@ -67,20 +69,27 @@ impl Client {
         Ok(())
     }
 
-    /// A receipt names the newest message that it covers, and not that message's time.
+    /// A receipt names a message and says when that was delivered or read; all older ones are covered.
     pub(in crate::sync::client) fn receipt_came(
         turn: &mut Turn<'_, '_>,
         body: &RcpCommand,
     ) -> Result<(), StoreError> {
+        let is_read = body.read == Some(true);
         let Some(Ok(id)) = body.id.as_ref().map(MessageId::new) else {
             return Ok(());
         };
-        let place = turn.overlay.snapshot().awaiting_receipt(&id)?;
+        let place = match turn.overlay.snapshot().awaiting_receipt(&id)? {
+            Some(place) => Some(place),
+            None => place_among_newest(turn, body, &id)?,
+        };
         let Some((number, position)) = place else {
             return Ok(());
         };
+        if let Some(at) = mark(body.t) {
+            note_time(turn, number, &position, is_read, at)?;
+        }
         let at = Some(position.sent_at);
-        let told = if body.read == Some(true) {
+        let told = if is_read {
             turn.overlay.forget_receipt(&id);
             Receipt {
                 delivered_until: at,
@@ -108,4 +117,57 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Where a message of another device of this client is: only the device that sent it awaits its receipts. One that is
+/// not among the newest is covered by the receipts of later ones.
+fn place_among_newest(
+    turn: &Turn<'_, '_>,
+    body: &RcpCommand,
+    id: &MessageId,
+) -> Result<Option<(ConversationNumber, Position)>, StoreError> {
+    let Some(Ok(conversation)) = body.cid.as_ref().map(ConversationId::new) else {
+        return Ok(None);
+    };
+    let snapshot = turn.overlay.snapshot();
+    let Some(number) = snapshot.number(&conversation)? else {
+        return Ok(None);
+    };
+    let page = snapshot.page_before(number, None, NEWEST)?;
+    let found = page.items.into_iter().rev().find_map(|item| match item {
+        TimelineItem::Message { position, message } if position.id == *id => {
+            (message.sender == *snapshot.owner()).then_some(position)
+        }
+        _ => None,
+    });
+    Ok(found.map(|position| (number, position)))
+}
+
+/// A time that was told; the service says "never" with 0 too.
+fn mark(millis: Option<i64>) -> Option<Timestamp> {
+    millis.filter(|it| *it > 0).map(Timestamp::from_millis)
+}
+
+/// Notes when the message itself was delivered or read. Nothing is before it was sent.
+fn note_time(
+    turn: &mut Turn<'_, '_>,
+    number: ConversationNumber,
+    position: &Position,
+    is_read: bool,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    if turn.overlay.snapshot().is_imported(number, position)? {
+        return Ok(());
+    }
+    let Some(message) = turn.overlay.snapshot().message(number, position)? else {
+        return Ok(());
+    };
+    let at = at.max(position.sent_at);
+    let state = if is_read {
+        MessageState::Read { at }
+    } else {
+        MessageState::Delivered { at }
+    };
+    let told = Message { state, ..message };
+    turn.overlay.put_message(number, &told).map(|_| ())
 }

@@ -77,8 +77,10 @@ impl Client {
             return Doubt::None;
         };
         let remembered = match &entry.intent {
-            // A later will takes the place of an earlier one, and is in no history.
-            Intent::Send(send) => send.will || self.token_is_remembered(turn, since),
+            // A later will takes the place of an earlier one. Neither it nor a transient message is in history.
+            Intent::Send(send) => {
+                send.will || send.transient || self.token_is_remembered(turn, since)
+            }
             Intent::Create(intent) => is_one_per_members(intent),
             // To leave or to remove may undo what somebody did since.
             Intent::Members(intent) => intent.change.adds(),

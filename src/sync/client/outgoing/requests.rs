@@ -233,6 +233,9 @@ impl Client {
             Ok(checked) => checked,
             Err(error) => return Ok(Err(error)),
         };
+        if intent.will {
+            self.forget_earlier_wills(turn);
+        }
         if self.outbox_is_full(turn) {
             return Ok(Err(self.outbox_full()));
         }
@@ -303,7 +306,9 @@ impl Client {
             // The sender is shown what others will read.
             content: content::as_received(&message.content),
             mentions: message.mentions.clone(),
-            receipt: wants_receipt(&row) && !options.transient && !options.will,
+            receipt: options.receipt.unwrap_or_else(|| wants_receipt(&row))
+                && !options.transient
+                && !options.will,
             transient: options.transient,
             push: message.push.clone(),
             priority: options.priority,
@@ -507,6 +512,10 @@ fn check_parts(message: &NewMessage) -> Result<(), RequestError> {
     check_content(&message.content)?;
     if message.options.transient && message.options.will {
         return invalid("options: a will is not transient");
+    }
+    let is_unkept = message.options.transient || message.options.will;
+    if is_unkept && message.options.receipt == Some(true) {
+        return invalid("options: a transient message and a will have no receipt");
     }
     if message.push.as_ref().is_some_and(|push| !push.is_object()) {
         return invalid("push: no JSON object");

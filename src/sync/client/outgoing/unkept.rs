@@ -1,11 +1,11 @@
 //! Messages that no timeline has: transient ones and the will.
 //!
-//! A transient message is for those who are online now, so it is never queued: without an open session the
-//! call fails. A will waits in the outbox like any message. The service forgets it with the connection, so
-//! it is set again with each new session of this process.
+//! A transient message is for those who are online now, so it is not queued unless the app asks for that: without
+//! an open session the call fails. A will waits in the outbox like any message, until a later one takes its place. The
+//! service forgets it with the connection, so it is set again with each new session of this process.
 
 use crate::model::{LocalId, Message, MessageId, MessageState, Priority, Timestamp};
-use crate::store::{ConversationNumber, SendIntent, StoreError};
+use crate::store::{ConversationNumber, Intent, SendIntent, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::outgoing::lane::acknowledged;
 use crate::sync::client::outgoing::requests::direct_command;
@@ -123,6 +123,18 @@ impl Client {
             }
         };
         turn.step.reply(sent.caller, outcome);
+    }
+
+    /// A later will is given: the unsent earlier ones, in whichever conversation, must not be set after it.
+    pub(in crate::sync::client) fn forget_earlier_wills(&mut self, turn: &mut Turn<'_, '_>) {
+        let entries = turn.overlay.snapshot().outbox();
+        for entry in entries {
+            if matches!(&entry.intent, Intent::Send(send) if send.will) {
+                self.sender.remove(&entry);
+                turn.overlay.settle(entry.id);
+                turn.overlay.intend();
+            }
+        }
     }
 
     /// A new session has no will: the last one is set again.

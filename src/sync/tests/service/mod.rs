@@ -106,7 +106,7 @@ pub(super) struct Stored {
     pub(super) from: String,
     pub(super) text: String,
     pub(super) edited_at: Option<i64>,
-    receipt: bool,
+    pub(in crate::sync::tests) receipt: bool,
 }
 
 #[derive(Debug)]

@@ -134,20 +134,20 @@ impl Service {
         self.tell(now, &[member.to_owned()], &Command::conv(op, body))
     }
 
-    /// A sender is told that a message was read.
+    /// A sender is told that another has received a message, or read it.
     pub(in crate::sync::tests) fn tell_receipt(
         &self,
         now: i64,
         cid: &str,
-        to: &str,
-        by: &str,
+        (to, by): (&str, &str),
         message: &str,
+        read: bool,
     ) -> Outgoing {
         let body = RcpCommand {
             id: Some(message.to_owned()),
             cid: Some(cid.to_owned()),
             t: Some(now),
-            read: Some(true),
+            read: read.then_some(true),
             from: Some(by.to_owned()),
         };
         self.tell(now, &[to.to_owned()], &Command::Rcp(body))

@@ -121,10 +121,23 @@ impl World {
         by: &str,
         message: &str,
     ) {
+        self.tell_receipt_of(id, to, by, message, true);
+    }
+
+    /// A sender is told that a message was delivered, or read.
+    pub(in crate::sync::tests) fn tell_receipt_of(
+        &mut self,
+        id: &ConversationId,
+        to: &str,
+        by: &str,
+        message: &str,
+        read: bool,
+    ) {
         let wall = self.wall();
+        let parties = (to, by);
         let out = self
             .service
-            .tell_receipt(wall, id.as_str(), to, by, message);
+            .tell_receipt(wall, id.as_str(), parties, message, read);
         self.deliver(out);
     }
 
