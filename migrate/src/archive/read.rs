@@ -106,9 +106,14 @@ pub fn segment_readings(root: &Path, segment: &Segment) -> Result<Vec<Reading>, 
             continue;
         }
         let rows = page::rows(&page.body).unwrap_or_default();
+        let view = page.request.subscriber();
         let mut at = i64::MIN;
         for raw in rows {
-            let row = Row::read(raw.get()).map_err(|error| (error, raw.get().to_owned()));
+            let row = Row::read(raw.get()).map(|row| match view.clone() {
+                Some((service, client)) => row.seen_by(service, client),
+                None => row,
+            });
+            let row = row.map_err(|error| (error, raw.get().to_owned()));
             at = row.as_ref().map_or(at, |row| row.at);
             readings.push(Reading {
                 at,

@@ -54,9 +54,15 @@ pub struct Merged {
 /// The order of the readings does not matter, and a reading that comes twice counts once.
 #[must_use]
 pub fn merge(readings: impl IntoIterator<Item = Seen>, complete: &[Complete]) -> Vec<Merged> {
-    let mut messages: BTreeMap<(String, String), Vec<Seen>> = BTreeMap::new();
+    let mut messages: BTreeMap<_, Vec<Seen>> = BTreeMap::new();
     for seen in readings {
-        let key = (seen.row.conversation.clone(), seen.row.id.clone());
+        let Row {
+            conversation,
+            id,
+            reader,
+            ..
+        } = &seen.row;
+        let key = (conversation.clone(), id.clone(), reader.clone());
         messages.entry(key).or_default().push(seen);
     }
     messages
@@ -72,15 +78,18 @@ fn merged(mut seen: Vec<Seen>, complete: &[Complete]) -> Option<Merged> {
         _ => false,
     });
     let latest = seen.pop()?;
-    let is_gone = complete.iter().any(|pass| {
-        let (at, newest) = (latest.row.at, latest.pass);
-        let has = seen.iter().any(|one| one.pass == pass.pass);
-        // It was read by the pass before, and this later one covers its time without finding it.
-        !has && pass.pass > newest
-            && pass.started_at > latest.as_of
-            && pass.older <= at
-            && at < pass.newer
-    });
+    // A reading of the whole app says nothing of messages that one client alone sees.
+    let is_everybodys = latest.row.reader.is_none();
+    let is_gone = is_everybodys
+        && complete.iter().any(|pass| {
+            let (at, newest) = (latest.row.at, latest.pass);
+            let has = seen.iter().any(|one| one.pass == pass.pass);
+            // It was read by the pass before, and this later one covers its time without finding it.
+            !has && pass.pass > newest
+                && pass.started_at > latest.as_of
+                && pass.older <= at
+                && at < pass.newer
+        });
     let change = match (is_gone, latest.row.is_recalled(), differs) {
         (true, _, _) => Some(Change::Deleted),
         (_, true, _) => Some(Change::Recalled),
@@ -148,6 +157,20 @@ mod tests {
         let mut other = seen("a", "x", 1);
         other.row.conversation = "d".into();
         assert_eq!(merge([seen("a", "x", 1), other], &[]).len(), 2);
+    }
+
+    #[test]
+    fn a_message_that_one_client_alone_sees_is_not_missed_by_a_reading_of_the_app() {
+        let mut one = seen("a", "x", 1);
+        one.row = one.row.seen_by("s".into(), "ann".into());
+        let mut two = seen("a", "x", 1);
+        two.row = two.row.seen_by("s".into(), "ben".into());
+        let found = merge([one, two], &[complete(1, 0), complete(2, 0)]);
+        let changes: Vec<_> = found
+            .iter()
+            .map(|it| (it.latest.row.reader.as_deref(), it.change))
+            .collect();
+        assert_eq!(changes, [(Some("ann"), None), (Some("ben"), None)]);
     }
 
     proptest! {

@@ -56,6 +56,12 @@ pub struct Known {
     pub senders: BTreeSet<String>,
     /// The newest role of each client, behind the time of its last change.
     pub roles: BTreeMap<String, (i64, String)>,
+    /// Who subscribed, if it is a service conversation.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub subscribers: BTreeSet<String>,
+    /// Clients who see messages that no other client sees.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub readers: BTreeSet<String>,
 }
 
 impl Known {
@@ -69,6 +75,8 @@ impl Known {
             (a, b) => a.or(b),
         };
         self.senders.extend(other.senders);
+        self.subscribers.extend(other.subscribers);
+        self.readers.extend(other.readers);
         for (client, role) in other.roles {
             let known = self.roles.entry(client).or_insert_with(|| role.clone());
             if *known < role {

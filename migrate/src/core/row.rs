@@ -24,6 +24,9 @@ pub struct Row {
     pub is_legacy: bool,
     /// When it first reached somebody.
     pub delivered_at: Option<i64>,
+    /// The only client who sees the message, besides its sender: a message between a service conversation and a
+    /// client. None: every member sees it.
+    pub reader: Option<String>,
     /// The row as it came.
     pub raw: String,
 }
@@ -68,6 +71,44 @@ impl Row {
             is_binary: typed(find("bin")).unwrap_or(false),
             is_legacy: !is_modern,
             delivered_at: typed(find("ack-at")).filter(|at| *at > 0),
+            reader: None,
+            raw: raw.to_owned(),
+        })
+    }
+
+    /// The row as the history of one subscriber of a service conversation has it.
+    #[must_use]
+    pub fn seen_by(self, service: String, client: String) -> Self {
+        Self {
+            conversation: service,
+            reader: Some(client),
+            ..self
+        }
+    }
+
+    /// Reads a row of the table `_SysMessage`: a client said something to a service conversation.
+    ///
+    /// # Errors
+    ///
+    /// [`RowError`] when it has no time, no id, no conversation or no sender.
+    pub fn read_said_to_service(raw: &str) -> Result<Self, RowError> {
+        let row: SaidToService = serde_json::from_str(raw).map_err(|_| RowError::NoObject)?;
+        let conversation = match row.conv {
+            Some(Reference::Pointer { object_id }) => Some(object_id),
+            Some(Reference::Id(id)) => Some(id),
+            None => None,
+        };
+        let from = row.from.ok_or(RowError::Field("from"))?;
+        Ok(Self {
+            at: row.timestamp.ok_or(RowError::Field("timestamp"))?,
+            id: row.msg_id.ok_or(RowError::Field("msgId"))?,
+            conversation: conversation.ok_or(RowError::Field("conv"))?,
+            reader: Some(from.clone()),
+            from: Some(from),
+            data: row.data,
+            is_binary: row.bin.unwrap_or(false),
+            is_legacy: false,
+            delivered_at: row.ack_at.filter(|at| *at > 0),
             raw: raw.to_owned(),
         })
     }
@@ -87,6 +128,30 @@ impl Row {
         data.contains("-127")
             && serde_json::from_str::<Envelope>(data).is_ok_and(|envelope| envelope.kind == -127)
     }
+}
+
+/// A row of the table `_SysMessage`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SaidToService {
+    timestamp: Option<i64>,
+    msg_id: Option<String>,
+    conv: Option<Reference>,
+    from: Option<String>,
+    data: Option<String>,
+    bin: Option<bool>,
+    ack_at: Option<i64>,
+}
+
+/// A conversation, as a pointer or by its id alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reference {
+    Pointer {
+        #[serde(rename = "objectId")]
+        object_id: String,
+    },
+    Id(String),
 }
 
 fn typed<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
@@ -142,6 +207,26 @@ mod tests {
         assert!(row(r#"{"_lctype":-127}"#).is_recalled());
         assert!(!row(r#"{"_lctype":-1,"_lctext":"-127"}"#).is_recalled());
         assert!(!row("-127").is_recalled());
+    }
+
+    #[test]
+    fn a_message_to_a_service_is_seen_by_its_sender_alone() {
+        let row = Row::read_said_to_service(
+            r#"{"timestamp":7,"msgId":"m","conv":{"__type":"Pointer","className":"_Conversation","objectId":"s"},"from":"ann","data":"hi","bin":false,"ackAt":0}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (row.at, row.id.as_str(), row.conversation.as_str()),
+            (7, "m", "s")
+        );
+        assert_eq!(
+            (row.from, row.reader, row.delivered_at),
+            (Some("ann".into()), Some("ann".into()), None)
+        );
+        assert_eq!(
+            Row::read_said_to_service(r#"{"timestamp":7,"msgId":"m","conv":"s"}"#),
+            Err(RowError::Field("from"))
+        );
     }
 
     proptest! {

@@ -227,6 +227,19 @@ pub fn encoded(text: &str) -> String {
 }
 
 impl Request {
+    /// The service conversation and the subscriber whose history was asked for, if it was one of those.
+    #[must_use]
+    pub fn subscriber(&self) -> Option<(String, String)> {
+        let rest = self.path.strip_prefix("/1.2/rtm/service-conversations/")?;
+        let (service, rest) = rest.split_once("/subscribers/")?;
+        let client = rest.strip_suffix("/messages")?;
+        let decoded = |text: &str| {
+            let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+            decoded.ok().map(std::borrow::Cow::into_owned)
+        };
+        Some((decoded(service)?, decoded(client)?))
+    }
+
     /// The path with the query, as it goes into a request line.
     #[must_use]
     pub fn target(&self) -> String {

@@ -5,11 +5,12 @@
 //! |---|---|---|
 //! | `m` | app, conversation, message | a [`Claim`], 42 bytes |
 //! | `c` | app, conversation | a [`Known`], as JSON |
+//! | `r` | app, conversation, message | the clients who alone see the message, as JSON |
 //!
 //! It is written after the service's data. A crash between the two costs nothing: what is loaded
 //! again is the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,7 @@ impl Ledger {
         conversation: &str,
         id: &str,
     ) -> Result<Option<Claim>, LoadError> {
-        let found = self.value(&message_key(app, conversation, id))?;
+        let found = self.value(&message_key(b'm', app, conversation, id))?;
         let claim =
             found.map(|bytes| decode(&bytes).ok_or_else(|| self.failed(&"a row is damaged")));
         claim.transpose()
@@ -68,7 +69,33 @@ impl Ledger {
 
     pub(super) fn put_claim(&mut self, app: &AppId, conversation: &str, id: &str, claim: &Claim) {
         self.batch
-            .insert(message_key(app, conversation, id), encode(claim));
+            .insert(message_key(b'm', app, conversation, id), encode(claim));
+    }
+
+    /// The clients who alone see a message; none of one that every member sees.
+    pub(super) fn readers(
+        &self,
+        app: &AppId,
+        conversation: &str,
+        id: &str,
+    ) -> Result<BTreeSet<String>, LoadError> {
+        let found = self.value(&message_key(b'r', app, conversation, id))?;
+        let readers =
+            found.map(|bytes| serde_json::from_slice(&bytes).map_err(|error| self.failed(&error)));
+        Ok(readers.transpose()?.unwrap_or_default())
+    }
+
+    pub(super) fn put_readers(
+        &mut self,
+        app: &AppId,
+        conversation: &str,
+        id: &str,
+        readers: &BTreeSet<String>,
+    ) -> Result<(), LoadError> {
+        let value = serde_json::to_vec(readers).map_err(|error| self.failed(&error))?;
+        self.batch
+            .insert(message_key(b'r', app, conversation, id), value);
+        Ok(())
     }
 
     pub(super) fn known(
@@ -139,8 +166,8 @@ fn key(tag: u8, app: &AppId, conversation: &str) -> Vec<u8> {
     key
 }
 
-fn message_key(app: &AppId, conversation: &str, id: &str) -> Vec<u8> {
-    let mut key = key(b'm', app, conversation);
+fn message_key(tag: u8, app: &AppId, conversation: &str, id: &str) -> Vec<u8> {
+    let mut key = key(tag, app, conversation);
     key.extend_from_slice(id.as_bytes());
     key
 }

@@ -105,29 +105,65 @@ pub async fn run(options: &Options) -> Result<Report, LoadError> {
     let report = Report::to(options.report.as_deref()).map_err(LoadError::Report)?;
     let mut target = Target::open(&options.data, app, report)?;
     for path in &options.exports {
-        let read = read_export(path, &mut |class, row| target.table_row(class, row));
+        let path = path.clone();
+        let read = table(&mut target, move |each| read_export(&path, each)).await?;
         if let Err(error) = read {
-            // What was read of it counts; what was not is in another run.
+            // The rows before the damage count; the others come in another run.
             target.finish().await?;
             return Err(error.into());
         }
     }
     for (path, manifest) in &manifests {
-        for class in [
-            "_Conversation",
-            "_ConversationMemberInfo",
-            "_SysMessage",
-            "_File",
-        ] {
-            table_rows(path, manifest, class, |row, _| {
-                target.table_row(class, Ok(row.to_owned()))
-            })?;
+        for class in TABLES {
+            let (path, manifest) = (path.to_path_buf(), manifest.clone());
+            let read = move |each: &mut dyn FnMut(&str, TableRow)| {
+                table_rows(&path, &manifest, class, |row, _| {
+                    each(class, Ok(row.to_owned()));
+                })
+            };
+            table(&mut target, read).await??;
         }
     }
     for (path, manifest) in &manifests {
         messages(&mut target, path, manifest).await?;
     }
     target.finish().await
+}
+
+/// The tables of an archive that are loaded, conversations first.
+const TABLES: [&str; 5] = [
+    "_Conversation",
+    "_ConversationMemberInfo",
+    "subscribers",
+    "_SysMessage",
+    "_File",
+];
+
+/// Rows of a table that are read and not loaded yet.
+const ROWS_AHEAD: usize = 1_000;
+
+/// A row of a table, or the reason why it cannot be read, with its text.
+type TableRow = Result<String, (String, String)>;
+
+/// Reads rows on a thread of its own, and loads each. The inner result is that of the reading.
+async fn table<E: Send + 'static>(
+    target: &mut Target,
+    read: impl FnOnce(&mut dyn FnMut(&str, TableRow)) -> Result<(), E> + Send + 'static,
+) -> Result<Result<(), E>, LoadError> {
+    let (sender, mut rows) = tokio::sync::mpsc::channel(ROWS_AHEAD);
+    let reading = tokio::task::spawn_blocking(move || {
+        read(&mut |class, row| {
+            // When loading failed nobody takes rows any more, and the reading runs out.
+            let _ = sender.blocking_send((class.to_owned(), row));
+        })
+    });
+    while let Some((class, row)) = rows.recv().await {
+        target.table_row(&class, row).await?;
+    }
+    match reading.await {
+        Ok(read) => Ok(read),
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
 }
 
 async fn messages(

@@ -106,6 +106,24 @@ impl RoleRow {
     }
 }
 
+/// A subscriber of a service conversation, as its list has it.
+pub(super) struct SubscriberRow {
+    pub(super) service: String,
+    pub(super) client: String,
+}
+
+impl SubscriberRow {
+    pub(super) fn read(row: &str) -> Result<Self, &'static str> {
+        let row: Map<String, Value> =
+            serde_json::from_str(row).map_err(|_| "the row is no JSON object")?;
+        let text = |name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
+        Ok(Self {
+            service: text("conv_id").ok_or("the row has no conv_id")?,
+            client: text("subscriber").ok_or("the row has no subscriber")?,
+        })
+    }
+}
+
 /// A time in any of its forms: ISO text, a typed date, milliseconds.
 pub(super) fn time(value: Option<&Value>) -> Option<Timestamp> {
     match value? {

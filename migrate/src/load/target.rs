@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::LoadError;
 use super::ledger::Ledger;
 use super::report::{Fate, Report};
-use super::rows::{ConversationRow, RoleRow};
+use super::rows::{ConversationRow, RoleRow, SubscriberRow};
 use crate::core::join::{Claim, ContentRank, Known};
 use crate::core::row::Row;
 
@@ -30,7 +30,7 @@ pub(super) struct Target {
     pub(super) report: Report,
     /// What this run learned of conversations.
     learned: BTreeMap<String, Known>,
-    /// Conversations that keep a message for one reader only.
+    /// Service conversations, as far as tables told.
     services: BTreeSet<String>,
     writes: Vec<Write>,
     uncommitted: usize,
@@ -52,26 +52,56 @@ impl Target {
         })
     }
 
-    /// Takes a row of a table, or what could not be read of one.
-    pub(super) fn table_row(&mut self, class: &str, row: Result<String, (String, String)>) {
+    /// Takes a row of a table, or the reason why it cannot be read.
+    pub(super) async fn table_row(
+        &mut self,
+        class: &str,
+        row: Result<String, (String, String)>,
+    ) -> Result<(), LoadError> {
         let row = match row {
             Ok(row) => row,
             Err((reason, text)) => {
-                return self.report.note(Fate::Quarantined(reason), class, &text);
+                self.report.note(Fate::Quarantined(reason), class, &text);
+                return Ok(());
             }
         };
+        if class == "_SysMessage" {
+            return self.said_to_service(&row).await;
+        }
         let learned = match class {
             "_Conversation" => self.conversation_row(&row),
             "_ConversationMemberInfo" => self.role_row(&row),
-            "_SysMessage" => {
-                Err("the service has no place for a message that one reader alone may see")
-            }
+            "subscribers" => self.subscriber_row(&row),
             _ => Err("the service keeps no such table; the row stays in the archive"),
         };
         if let Err(reason) = learned {
             self.report
                 .note(Fate::Quarantined(reason.to_owned()), class, &row);
         }
+        Ok(())
+    }
+
+    /// Takes a row of `_SysMessage`.
+    async fn said_to_service(&mut self, raw: &str) -> Result<(), LoadError> {
+        match Row::read_said_to_service(raw) {
+            // Nobody edits what was said to a service: it is as of the time when it was said.
+            Ok(row) => self.message(&row, row.at, false).await,
+            Err(error) => {
+                let fate = Fate::Quarantined(error.to_string());
+                self.report.note(fate, "_SysMessage", raw);
+                Ok(())
+            }
+        }
+    }
+
+    fn subscriber_row(&mut self, row: &str) -> Result<(), &'static str> {
+        let read = SubscriberRow::read(row)?;
+        let known = Known {
+            subscribers: BTreeSet::from([read.client]),
+            ..Known::default()
+        };
+        self.learn("subscribers", read.service, known);
+        Ok(())
     }
 
     fn conversation_row(&mut self, row: &str) -> Result<(), &'static str> {
@@ -145,8 +175,8 @@ impl Target {
         if row.is_legacy {
             return Err("the message is of the first generation of conversations");
         }
-        if self.services.contains(&row.conversation) {
-            return Err("the service has no place for a message that one reader alone may see");
+        if row.reader.is_none() && self.services.contains(&row.conversation) {
+            return Err("the message is a service conversation's, and the row does not say whose");
         }
         let conversation =
             ConversationId::new(&row.conversation).map_err(|_| "the conversation's id is none")?;
@@ -174,6 +204,7 @@ impl Target {
             delivered_at: row.delivered_at.map(Timestamp::from_millis),
             read_at: None,
             token: None,
+            // The readers of all sources are put in when they are joined.
             only_for: Vec::new(),
         };
         Ok((conversation, message))
@@ -208,8 +239,10 @@ impl Target {
         }
         if let Some(known) = self.learned.get_mut(&row.conversation) {
             known.note(joined.at, id, from);
+            known.readers.extend(row.reader.clone());
         }
-        if before.as_ref() == Some(&joined) {
+        let is_new_reader = self.add_reader(row, &mut message)?;
+        if before.as_ref() == Some(&joined) && !is_new_reader {
             return Ok(Fate::Known);
         }
         self.ledger
@@ -241,6 +274,24 @@ impl Target {
         Ok(Fate::Merged)
     }
 
+    /// Writes down who sees a message, if not every member does. Tells whether somebody new does.
+    fn add_reader(&mut self, row: &Row, message: &mut Message) -> Result<bool, LoadError> {
+        let Some(reader) = &row.reader else {
+            return Ok(false);
+        };
+        let mut readers = self.ledger.readers(&self.app, &row.conversation, &row.id)?;
+        let is_new = readers.insert(reader.clone());
+        message.only_for = readers
+            .iter()
+            .filter_map(|client| ClientId::new(client).ok())
+            .collect();
+        if is_new {
+            self.ledger
+                .put_readers(&self.app, &row.conversation, &row.id, &readers)?;
+        }
+        Ok(is_new)
+    }
+
     async fn replace(
         &mut self,
         conversation: &ConversationId,
@@ -255,7 +306,19 @@ impl Target {
             // It was deleted in the new service since: it stays so.
             None if !before.content.is_gone => return Ok(()),
             // It was edited or recalled in the new service since: that counts more.
-            Some(there) if there.patched_at.is_some() => return Ok(()),
+            Some(there) if there.patched_at.is_some() => {
+                if there.only_for != message.only_for {
+                    let only_for = message.only_for;
+                    let message = Message {
+                        only_for,
+                        ..there.clone()
+                    };
+                    let (app, conversation) = (self.app.clone(), conversation.clone());
+                    self.writes
+                        .push(Write::PutMessage(app, conversation, message));
+                }
+                return Ok(());
+            }
             Some(there) if !is_new_content => {
                 message.body = there.body.clone();
                 message.recalled = there.recalled;
@@ -397,10 +460,13 @@ impl Target {
                 (*gone).clone(),
             ));
         }
-        for (client, (role, is_muted)) in &wanted.members {
+        for (client, one) in &wanted.members {
             let there = self.storage.member(&self.app, id, client).await?;
             let at = wanted.conversation.created_at;
-            let mut member = there.unwrap_or_else(|| Member::joined(client, at));
+            let mut member = there.unwrap_or_else(|| Member {
+                guest: one.is_guest,
+                ..Member::joined(client, at)
+            });
             if loaded.contains(client) {
                 // A conversation that was made of its messages alone began later than its row says.
                 member.joined_at = at;
@@ -408,8 +474,9 @@ impl Target {
             // Everything that was loaded counts as received and read.
             let read = wanted.newest.map_or(at, |newest| newest.max(at));
             if member.read_marked_at <= read {
-                member.role = *role;
-                member.muted = *is_muted;
+                member.role = one.role;
+                member.muted = one.is_muted;
+                member.guest &= one.is_guest;
                 member.read_until = member.read_until.max(read);
                 member.read_marked_at = member.read_marked_at.max(read);
                 // A client whose messages are pushed must not be pushed all of its history.
@@ -425,8 +492,16 @@ impl Target {
 /// A conversation with its members, as everything that is known makes it.
 struct Wanted {
     conversation: Conversation,
-    members: BTreeMap<ClientId, (Role, bool)>,
+    members: BTreeMap<ClientId, WantedMember>,
     newest: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy)]
+struct WantedMember {
+    role: Role,
+    is_muted: bool,
+    /// Whether the client did not subscribe, and sees only messages that are for it alone.
+    is_guest: bool,
 }
 
 /// None when only roles are known.
@@ -444,10 +519,11 @@ fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
         // Messages of a conversation that no source describes: it is made of what they tell.
         None => ConversationRow {
             id: id.clone(),
-            kind: if is_temporary {
-                Kind::Temporary
-            } else {
-                Kind::Normal
+            kind: match (is_temporary, known.readers.is_empty()) {
+                (true, _) => Kind::Temporary,
+                // Only service conversations have messages that one client alone sees.
+                (false, false) => Kind::System,
+                (false, true) => Kind::Normal,
             },
             creator: first_sender.clone(),
             members: known
@@ -462,18 +538,24 @@ fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
             columns: serde_json::Map::new(),
         },
     };
-    // In these, members are no rows.
-    let members = if matches!(row.kind, Kind::Room | Kind::System) {
-        Vec::new()
-    } else {
-        row.members
+    let named = |clients: &BTreeSet<String>| -> Vec<ClientId> {
+        let ids = clients.iter().map(ClientId::new);
+        ids.filter_map(Result::ok).collect()
+    };
+    // The row of a room or a service conversation does not list its members.
+    let members = match row.kind {
+        Kind::Room => Vec::new(),
+        Kind::System => [named(&known.subscribers), named(&known.readers)].concat(),
+        _ => row.members,
     };
     let members: BTreeSet<ClientId> = members.into_iter().collect();
+    let is_service = row.kind == Kind::System;
+    let is_guest = |client: &ClientId| is_service && !known.subscribers.contains(client.as_str());
     let role = |client: &ClientId| match known.roles.get(client.as_str()) {
         Some((_, role)) if role == "Manager" => Role::Manager,
         _ => Role::Member,
     };
-    // Whoever asks for the conversation of these members must find this one.
+    // A client that asks for the conversation of these members must find this one.
     let unique = row.unique_id.map(|_| unique_id(row.kind, &members));
     Some(Wanted {
         conversation: Conversation {
@@ -492,7 +574,14 @@ fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
         },
         members: members
             .iter()
-            .map(|one| (one.clone(), (role(one), row.muted.contains(one))))
+            .map(|one| {
+                let member = WantedMember {
+                    role: role(one),
+                    is_muted: row.muted.contains(one),
+                    is_guest: is_guest(one),
+                };
+                (one.clone(), member)
+            })
             .collect(),
         newest: known.newest.map(Timestamp::from_millis),
     })

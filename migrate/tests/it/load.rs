@@ -441,3 +441,73 @@ async fn every_message_of_a_long_history_is_loaded() {
     let stored = report.count("message", &Fate::Stored);
     assert_eq!(usize::try_from(stored).unwrap(), many);
 }
+
+/// The clients who see each message of a service conversation; the id of a message is its words.
+async fn readers_of(data: &Path, conversation: &str) -> Vec<(String, Vec<String>)> {
+    let storage = RedbStorage::open_folder(data).unwrap();
+    let found = messages(&storage, conversation).await;
+    let readers = |it: &Message| it.only_for.iter().map(ToString::to_string).collect();
+    let told = found.iter().map(|it| (it.id.to_string(), readers(it)));
+    told.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_a_service_conversation_are_seen_by_their_reader_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |id: &str, at: i64, client: &str| FakeRow {
+        id: id.to_owned(),
+        at,
+        conversation: "news".to_owned(),
+        subscriber: Some(client.to_owned()),
+        ..history(3, 1, 1).remove(0)
+    };
+    let rows = vec![
+        row("to-both", NOW - DAY, "ann"),
+        row("to-both", NOW - DAY, "ben"),
+        row("to-ann", NOW - DAY + 1_000, "ann"),
+    ];
+    let fake = Fake::start(rows).await;
+    fake.world().hides_kinds = true;
+    let service = json!({ "objectId": "news", "sys": true, "c": "paper", "createdAt": iso(NOW - 2 * DAY), "updatedAt": iso(NOW - 2 * DAY) });
+    let said = json!({
+        "objectId": "x1", "msgId": "asked", "timestamp": NOW - DAY + 2_000, "from": "cleo", "data": "when?", "bin": false,
+        "conv": { "__type": "Pointer", "className": "_Conversation", "objectId": "news" },
+    });
+    let tables = [("_Conversation", service), ("_SysMessage", said)];
+    for (class, row) in tables {
+        fake.world().tables.insert(class.to_owned(), vec![row]);
+    }
+    let archive = folder.path().join("archive");
+    let crawl = Options {
+        tables: vec!["_Conversation".to_owned(), "_SysMessage".to_owned()],
+        check_percent: 100.0,
+        ..options(&archive)
+    };
+    run(&fake, &crawl).await.unwrap();
+
+    let data = folder.path().join("data");
+    let report = load_into(&data, &[&archive], &[]).await;
+    assert_eq!(report.count("message", &Fate::Stored), 3, "{report:?}");
+    assert_eq!(report.count("message", &Fate::Merged), 1, "{report:?}");
+    let of = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let expected = [
+        ("to-both".to_owned(), of(&["ann", "ben"])),
+        ("to-ann".to_owned(), of(&["ann"])),
+        ("asked".to_owned(), of(&["cleo"])),
+    ];
+    assert_eq!(readers_of(&data, "news").await, expected);
+    let storage = RedbStorage::open_folder(&data).unwrap();
+    let (app, id) = (AppId::new(APP).unwrap(), "news".try_into().unwrap());
+    let members = storage.members(&app, &id, usize::MAX).await.unwrap();
+    let guests: Vec<_> = members
+        .iter()
+        .map(|it| (it.client.as_str(), it.guest))
+        .collect();
+    assert_eq!(guests, [("ann", false), ("ben", false), ("cleo", true)]);
+    drop(storage);
+
+    let before = dump(&data).await;
+    let again = load_into(&data, &[&archive], &[]).await;
+    assert_eq!(again.count("message", &Fate::Known), 4, "{again:?}");
+    assert_eq!(dump(&data).await, before);
+}
