@@ -259,7 +259,7 @@ operations! {
     Discover => Anyone;
     /// A signature for a login with an account session.
     SignAccount => AppKey;
-    /// Announcing a device for push: accepted and forgotten.
+    /// Announcing a device for push, and asking what is known of one by its id.
     AnnounceInstallation => AppKey;
     /// Ending the sessions and tokens of a client.
     KickClient => MasterKey;

@@ -132,6 +132,10 @@ impl<S: Storage> Core<S> {
     pub(super) fn tell_hooks(&mut self, effects: &mut Vec<Effect>) {
         let told = self.hook_turn.take_told().into_iter().map(Box::new);
         effects.extend(told.map(Effect::Tell));
+        let pushed = std::mem::take(&mut self.hook_turn.push)
+            .into_iter()
+            .map(Box::new);
+        effects.extend(pushed.map(Effect::Push));
         self.hook_turn = HookTurn::default();
     }
 

@@ -22,6 +22,7 @@
 //! | `messages/` | sending, changing, reading messages; what arrived, was read, was missed |
 //! | `queries/` | queries of conversations |
 //! | `sessions/` | signing in and out, tags and conflicts |
+//! | `push/` | the devices that announced themselves, and which of them a message is pushed to |
 //! | `upkeep/` | forgetting what has ended, and messages past their retention |
 //! | `http/` | what is asked over HTTP |
 //!
@@ -46,6 +47,7 @@ mod job;
 mod machine;
 mod messages;
 mod pacing;
+mod push;
 mod queries;
 mod sessions;
 mod state;
@@ -53,12 +55,17 @@ mod state;
 mod tests;
 mod upkeep;
 
-pub use self::apps::{app, file_settings, hook_settings, rates, settings, signature};
+pub use self::apps::{
+    app, file_settings, hook_settings, push_settings, rates, settings, signature,
+};
 pub use self::columns::{attributes, column};
 pub use self::exchange::hook_call::{HookAnswer, HookCall, HookName};
 pub use self::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId, Ticket};
+pub use self::exchange::push::{PushOrder, PushQuestion, PushTarget};
 pub use self::exchange::refusal::Refusal;
-pub use self::exchange::request::{Dialect, RecordsCall, RestAnswer, RestCall, RestRequest};
+pub use self::exchange::request::{
+    Dialect, InstallationCall, RecordsCall, RestAnswer, RestCall, RestRequest,
+};
 pub use self::exchange::server_call::{ServerCall, ServerRequest};
 pub use self::machine::Core;
 pub use self::queries::{filter, query};

@@ -21,6 +21,7 @@ mod forgetting;
 mod hooks;
 mod operating;
 mod parts;
+mod push;
 mod servers;
 mod sessions;
 
@@ -130,6 +131,7 @@ impl World {
                 Effect::Answer { .. } => {}
                 Effect::Ask { connection, call } => self.asked.push((connection.0, *call)),
                 Effect::Tell(call) => self.told_hooks.push(*call),
+                Effect::Push(_) => {}
             }
         }
     }

@@ -10,15 +10,20 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use sampan::model::AppId;
 use sampan::wire::CloseCode;
 
 use super::clock::Clock;
 use super::fanout::{FanOut, LocalFanOut, Outbound, Outgoing};
 use super::hooks::HookCaller;
 use super::observer::Observer;
+use super::push::Pusher;
+use super::report::report;
 use super::turns::{Lane, Turn, Turns};
 use crate::core::app::Apps;
-use crate::core::{ConnectionId, Core, Effect, HookAnswer, Input, RestAnswer};
+use crate::core::{
+    ConnectionId, Core, Effect, HookAnswer, Input, PushQuestion, PushTarget, RestAnswer,
+};
 use crate::storage::{Snapshot, Storage, StorageError};
 
 /// Letters that wait for the core. A connection that finds the box full waits, and is not read.
@@ -63,6 +68,17 @@ pub(super) enum Letter {
     HookAnswer {
         connection: ConnectionId,
         answer: HookAnswer,
+    },
+    /// The devices of clients are asked for, to push to them.
+    PushTargets {
+        question: Box<PushQuestion>,
+        answer: oneshot::Sender<Vec<PushTarget>>,
+    },
+    /// A vendor says that a device has this token no more.
+    PushRefused {
+        app: AppId,
+        installation: String,
+        token: String,
     },
     /// The service is about to end: every connection is told to discover another one.
     Leave,
@@ -158,6 +174,7 @@ pub(super) struct Actor<S> {
     /// When a storage that failed is opened anew.
     retry_at: Option<Duration>,
     hooks: HookCaller,
+    pusher: Pusher,
     /// Connections whose command waits for the answer of a hook.
     asking: BTreeSet<ConnectionId>,
 }
@@ -169,7 +186,7 @@ impl<S: Storage> Actor<S> {
         clock: Clock,
         outlets: Arc<LocalFanOut>,
         observer: Observer,
-        hooks: HookCaller,
+        (hooks, pusher): (HookCaller, Pusher),
     ) -> Self {
         Self {
             core,
@@ -182,6 +199,7 @@ impl<S: Storage> Actor<S> {
             apps: None,
             retry_at: None,
             hooks,
+            pusher,
             asking: BTreeSet::new(),
         }
     }
@@ -261,6 +279,19 @@ impl<S: Storage> Actor<S> {
                 self.asking.remove(&connection);
                 self.core.hook_answered(connection, answer);
             }
+            Letter::PushTargets { question, answer } => {
+                let found = self.core.push_targets(&question).await;
+                // Who asked may have ended with the service.
+                let _ = answer.send(self.told_of(found));
+            }
+            Letter::PushRefused {
+                app,
+                installation,
+                token,
+            } => {
+                let forgotten = self.core.push_refused(&app, &installation, &token).await;
+                self.told_of(forgotten);
+            }
             Letter::Leave => self.leaving = true,
             Letter::Apps(apps) => self.apps = Some(apps),
             // Nothing of a batch is under way here: this is the state after the last commit.
@@ -273,6 +304,18 @@ impl<S: Storage> Actor<S> {
                 let _ = answer.send(works);
             }
         }
+    }
+
+    /// What the storage answered outside of a turn; a fault is told, and nothing stands for the answer. What it
+    /// costs is nobody's: the pushes of all apps share one question at a time.
+    fn told_of<T: Default>(&mut self, found: Result<T, StorageError>) -> T {
+        self.core.take_cost();
+        found.unwrap_or_else(|error| {
+            report(format_args!(
+                "a push lacks what is known of devices: {error}"
+            ));
+            T::default()
+        })
     }
 
     /// The storage failed: nobody is served until it works again, and everybody is told to come
@@ -370,8 +413,16 @@ impl<S: Storage> Actor<S> {
     /// Calls the hooks of what was committed; who waits for one may not go on.
     fn call_hooks(&mut self, hooks: Vec<Outbound>) {
         for hook in hooks {
-            let Outbound::Hook(waits, call) = hook else {
-                continue;
+            let (waits, call) = match hook {
+                Outbound::Hook(waits, call) => (waits, call),
+                Outbound::Push(order) => {
+                    // Of an app that is served no more, nothing is pushed.
+                    if let Some(app) = self.core.app(&order.app) {
+                        self.pusher.push(app, *order);
+                    }
+                    continue;
+                }
+                _ => continue,
             };
             match self.core.app(&call.app) {
                 Some(app) => {
@@ -403,7 +454,7 @@ impl<S: Storage> Actor<S> {
         metrics.online(self.core.sessions(), online);
         match committed {
             Ok(()) => {
-                let is_hook = |it: &Outbound| matches!(it, Outbound::Hook(..));
+                let is_hook = |it: &Outbound| matches!(it, Outbound::Hook(..) | Outbound::Push(_));
                 let (hooks, effects) = batch.effects.into_iter().partition(is_hook);
                 self.outlets.deliver(effects);
                 self.call_hooks(hooks);
@@ -458,6 +509,8 @@ fn undone(effect: Outbound) -> Option<Outbound> {
             Some(Outbound::Answer(ticket, answer))
         }
         Outbound::Report(text) => Some(Outbound::Report(text)),
-        Outbound::To(_, Outgoing::Write { .. } | Outgoing::Close(_)) | Outbound::Hook(..) => None,
+        Outbound::To(_, Outgoing::Write { .. } | Outgoing::Close(_))
+        | Outbound::Hook(..)
+        | Outbound::Push(_) => None,
     }
 }

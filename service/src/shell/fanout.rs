@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::metrics::Levels;
 use super::report::report;
-use crate::core::{ConnectionId, Effect, Gap, HookCall, RestAnswer, Ticket};
+use crate::core::{ConnectionId, Effect, Gap, HookCall, PushOrder, RestAnswer, Ticket};
 
 /// Bytes that may wait on one connection when one more command is handed to it: more than the
 /// longest answer, so that nobody is cut off for reading what it asked for.
@@ -53,6 +53,8 @@ pub(super) enum Outbound {
     Report(String),
     /// A hook is called, for the connection whose command waits for its answer, if one does.
     Hook(Option<ConnectionId>, Box<HookCall>),
+    /// A message is pushed.
+    Push(Box<PushOrder>),
 }
 
 impl From<Effect> for Outbound {
@@ -71,6 +73,7 @@ impl From<Effect> for Outbound {
             Effect::Report(text) => Self::Report(text),
             Effect::Ask { connection, call } => Self::Hook(Some(connection), call),
             Effect::Tell(call) => Self::Hook(None, call),
+            Effect::Push(order) => Self::Push(order),
         }
     }
 }
@@ -404,7 +407,7 @@ impl FanOut for LocalFanOut {
                 }
                 Outbound::Report(text) => report(text),
                 // The actor calls hooks.
-                Outbound::Hook(..) => {}
+                Outbound::Hook(..) | Outbound::Push(_) => {}
             }
         }
     }

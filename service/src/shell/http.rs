@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use sampan::model::{AppId, Timestamp};
 use sampan::wire::Subprotocol;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::actor::Letter;
@@ -37,7 +37,9 @@ use super::socket::{self, Reach};
 use super::turns::Lane;
 use crate::core::access::Operation;
 use crate::core::app::Apps;
-use crate::core::{ConnectionId, Dialect, Input, RestAnswer, RestCall, RestRequest, Ticket};
+use crate::core::{
+    ConnectionId, Dialect, Input, InstallationCall, RestAnswer, RestCall, RestRequest, Ticket,
+};
 use crate::files::Files;
 
 /// The content type of every answer.
@@ -164,7 +166,7 @@ fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 14] {
         (
             "/1.1/installations/{id}",
             Operation::AnnounceInstallation,
-            get(known_installation).put(known_installation),
+            get(known_installation).put(changed_installation),
         ),
     ]
 }
@@ -394,19 +396,35 @@ async fn member_info(
     ask(&shared, app, call).await
 }
 
-/// A device announces itself for push. There is no push: it is accepted and forgotten.
-async fn installation(State(shared): State<Arc<Shared>>) -> Response {
-    let now = sampan::wire::iso::format(shared.clock.now().wall);
-    let id = format!("{:024x}", shared.number());
-    answer(RestAnswer {
-        status: 201,
-        body: json!({ "objectId": id, "createdAt": now }),
-    })
+/// A device announces itself for push.
+async fn installation(
+    State(shared): State<Arc<Shared>>,
+    Extension(app): Extension<Asker>,
+    body: Bytes,
+) -> Response {
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    let call = InstallationCall::Announce { body };
+    ask(&shared, app, RestCall::Installation(call)).await
 }
 
-async fn known_installation(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
-    let now = sampan::wire::iso::format(shared.clock.now().wall);
-    answer(RestAnswer::ok(json!({ "objectId": id, "updatedAt": now })))
+async fn changed_installation(
+    State(shared): State<Arc<Shared>>,
+    Extension(app): Extension<Asker>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    let call = InstallationCall::Change { id, body };
+    ask(&shared, app, RestCall::Installation(call)).await
+}
+
+async fn known_installation(
+    State(shared): State<Arc<Shared>>,
+    Extension(app): Extension<Asker>,
+    Path(id): Path<String>,
+) -> Response {
+    let call = InstallationCall::Show { id };
+    ask(&shared, app, RestCall::Installation(call)).await
 }
 
 async fn nothing() -> Response {

@@ -64,6 +64,13 @@ struct OfApp {
     app: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PushResult {
+    sender: &'static str,
+    /// `ok`, or in a word why the vendor has it not.
+    result: &'static str,
+}
+
 /// All numbers of one service. A number is counted where the thing happens; what can be looked up is
 /// looked up when somebody reads.
 #[derive(Debug)]
@@ -78,6 +85,7 @@ pub(super) struct Metrics {
     command_seconds: Family<CommandName, Histogram>,
     requests: Family<RequestResult, Counter>,
     hooks: Family<HookResult, Counter>,
+    pushes: Family<PushResult, Counter>,
     pub(super) messages_accepted: Counter,
     pub(super) fanout_sessions: Histogram,
     commands_sent: Counter,
@@ -187,6 +195,12 @@ impl Metrics {
                 of,
                 "hooks",
                 "Calls of hooks, by hook and result",
+                Family::default(),
+            ),
+            pushes: put(
+                of,
+                "pushes",
+                "Pushes to devices, by sender and result",
                 Family::default(),
             ),
             messages_accepted: put(
@@ -409,6 +423,12 @@ impl Metrics {
         self.requests
             .get_or_create(&RequestResult { path, status })
             .inc();
+    }
+
+    /// A push was handed to its sender, or was not.
+    pub(super) fn pushed(&self, sender: &'static str, result: &'static str) {
+        let of = PushResult { sender, result };
+        self.pushes.get_or_create(&of).inc();
     }
 
     /// A hook was called, or was tried to be.

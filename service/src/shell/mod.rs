@@ -12,6 +12,8 @@
 //! | `records.rs` | the routes by which an app's own servers read what is kept |
 //! | `servers.rs` | the routes by which an app's own servers work with conversations and clients |
 //! | `hooks.rs` | calling the functions of an app's own server |
+//! | `push.rs`, `push/` | pushing to devices that sleep: by Apple, Google, the app's own server, or into the log |
+//! | `outgoing.rs` | requests that the service makes of others |
 //! | `listener.rs`, `stream.rs` | accepted sockets, encrypted or not, closed so that the other side reads why |
 //! | `tls.rs` | the certificate, read anew when it changes |
 //! | `proxy.rs` | whom a request comes from, where a proxy stands in front |
@@ -45,7 +47,9 @@ mod listener;
 mod metrics;
 mod observer;
 mod operator;
+mod outgoing;
 mod proxy;
+mod push;
 mod records;
 mod report;
 mod routers;

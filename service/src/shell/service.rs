@@ -27,6 +27,7 @@ use super::metrics::Metrics;
 use super::observer::Observer;
 use super::operator;
 use super::proxy::Network;
+use super::push::Pusher;
 use super::report::report;
 use super::socket::Reach;
 use super::tls::{Certificate, TlsError, TlsFiles};
@@ -261,17 +262,24 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
     let outlets = Arc::new(LocalFanOut::default());
     let clock = Clock::start();
     let (tell_end, ended) = watch::channel(false);
+    let hooks = HookCaller::new(
+        clock.clone(),
+        sender.downgrade(),
+        (metrics.clone(), feed.clone()),
+    );
     let start = Start {
         apps: options.apps.clone(),
         mailbox,
         clock: clock.clone(),
         outlets: Arc::clone(&outlets),
         observer: Observer::new(Arc::clone(&metrics), feed.clone()),
-        hooks: HookCaller::new(
+        pusher: Pusher::new(
             clock.clone(),
             sender.downgrade(),
+            hooks.clone(),
             (metrics.clone(), feed.clone()),
         ),
+        hooks,
         ended: tell_end,
     };
     let files = options.storage.files()?;
@@ -377,6 +385,7 @@ struct Start {
     outlets: Arc<LocalFanOut>,
     observer: Observer,
     hooks: HookCaller,
+    pusher: Pusher,
     ended: watch::Sender<bool>,
 }
 
@@ -407,7 +416,7 @@ impl Start {
                 self.clock,
                 self.outlets,
                 self.observer,
-                self.hooks,
+                (self.hooks, self.pusher),
             );
             runtime.block_on(actor.run());
         };

@@ -25,6 +25,9 @@
 //! | `f` | app, client, time, sequence | nothing; finds the notifications for some clients |
 //! | `q` | app, client, conversation, time, message | nothing; written by schema 1, read once (`upgrade.rs`) |
 //! | `l` | app, conversation, list, client | nothing; blocked or silenced |
+//! | `y` | app, object id | a device that can be pushed to |
+//! | `j` | app, token or own id | the object id of a device |
+//! | `z` | app, client, object id | nothing; finds the devices of a client |
 //!
 //! Texts carry their length in front, so one text is never another's prefix; the last one of a key
 //! may go without, and then sorts by its bytes. Times are big-endian with the sign bit turned, so
@@ -322,6 +325,23 @@ pub(super) fn bans(app: &AppId, conversation: &ConversationId, ban: Ban) -> Key 
         .text(app.as_str())
         .text(conversation.as_str())
         .text(list)
+}
+
+pub(super) fn installation(app: &AppId, id: &str) -> Key {
+    Key::tagged(b'y').text(app.as_str()).rest(id)
+}
+
+pub(super) fn installation_name(app: &AppId, name: &str) -> Key {
+    Key::tagged(b'j').text(app.as_str()).rest(name)
+}
+
+/// The devices that are pushed the messages of a client, by its name.
+pub(super) fn devices(app: &AppId, client: &str) -> Key {
+    Key::tagged(b'z').text(app.as_str()).text(client)
+}
+
+pub(super) fn device(app: &AppId, client: &str, id: &str) -> Key {
+    devices(app, client).rest(id)
 }
 
 pub(super) fn all_bans(app: &AppId, conversation: &ConversationId) -> Key {

@@ -5,6 +5,7 @@
 //! | `record.rs` | the facts that are kept, and [`Write`], the one way to change them |
 //! | `keyed.rs` | an ordered map of bytes, with the batch as an overlay |
 //! | `question.rs`, `write.rs` | [`Storage`] over such a map |
+//! | `installation.rs` | the rows of devices that can be pushed to |
 //! | `key.rs`, `codec.rs` | how rows are found and written |
 //! | `backup.rs` | a copy of a committed state, and the proof that it is whole |
 //! | `conversation.rs`, `columns.rs` | a conversation's row, and what changed of columns that are many |
@@ -24,6 +25,7 @@ mod backup;
 mod codec;
 mod columns;
 mod conversation;
+mod installation;
 mod key;
 mod keyed;
 mod memory;
@@ -46,8 +48,8 @@ pub use self::backup::{Backup, BackupError, Snapshot};
 pub use self::memory::MemoryStorage;
 pub(crate) use self::missed::NOTICES_KEPT_MAX;
 pub use self::record::{
-    Ban, Body, Broadcast, Client, Clock, Conversation, Kind, Member, Message, Missed, Notice,
-    Notification, Place, Readers, Revocation, Role, Token, Write,
+    Ban, Body, Broadcast, Client, Clock, Conversation, Installation, Kind, Member, Message, Missed,
+    Notice, Notification, Place, Readers, Revocation, Role, Token, Write,
 };
 pub use self::redb::RedbStorage;
 pub use self::salvage::{Checked, Salvaged, check, salvage};
@@ -330,6 +332,28 @@ pub trait Storage {
         ban: Ban,
         client: &ClientId,
     ) -> impl Future<Output = Result<bool, StorageError>>;
+
+    /// A device by its object id.
+    fn installation(
+        &self,
+        app: &AppId,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<Installation>, StorageError>>;
+
+    /// The device with this token or id of its own.
+    fn installation_named(
+        &self,
+        app: &AppId,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Installation>, StorageError>>;
+
+    /// The devices that are pushed the messages of a client.
+    fn installations_of(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Installation>, StorageError>>;
 
     /// How far the service's clock came; none in new data.
     fn clock(&self) -> impl Future<Output = Result<Option<Clock>, StorageError>>;

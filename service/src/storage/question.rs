@@ -7,8 +7,8 @@ use super::codec::decode;
 use super::key::{self, Key, Parts};
 use super::keyed::{DAMAGED_ID, Keyed, Map, Row};
 use super::record::{
-    Ban, Broadcast, Client, Clock, Conversation, Member, Message, Missed, Place, Revocation, Token,
-    Write,
+    Ban, Broadcast, Client, Clock, Conversation, Installation, Member, Message, Missed, Place,
+    Revocation, Token, Write,
 };
 use super::{Edge, Order, Snapshot, Span, Storage, StorageError, Work};
 
@@ -297,6 +297,31 @@ impl<M: Map> Storage for Keyed<M> {
         let from = key::broadcasts_at(app, since).end();
         let to = key::broadcasts(app).end();
         records(&self.rows(&from, &to, Order::NewestFirst, limit)?)
+    }
+
+    async fn installation(
+        &self,
+        app: &AppId,
+        id: &str,
+    ) -> Result<Option<Installation>, StorageError> {
+        self.record(&key::installation(app, id))
+    }
+
+    async fn installation_named(
+        &self,
+        app: &AppId,
+        name: &str,
+    ) -> Result<Option<Installation>, StorageError> {
+        self.device_named(app, name)
+    }
+
+    async fn installations_of(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        limit: usize,
+    ) -> Result<Vec<Installation>, StorageError> {
+        self.devices_of(app, client, limit)
     }
 
     async fn banned(

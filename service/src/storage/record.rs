@@ -4,6 +4,8 @@
 //! when the protocol does. On disk a record is one byte of record version and MessagePack with
 //! named fields, so fields may be added (with a default) and an older build reads on.
 
+use std::collections::BTreeSet;
+
 use sampan::model::{AppId, ClientId, ConversationId, DeviceTag, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -272,6 +274,56 @@ pub struct Client {
     pub broadcast_until: Timestamp,
 }
 
+/// A device that can be pushed to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Installation {
+    /// Its object id: 24 hexadecimal digits.
+    pub id: String,
+    /// `ios`, `android` or another.
+    pub device_type: String,
+    /// Its address at its vendor.
+    pub token: Option<String>,
+    /// The id that it gave itself.
+    pub device_id: Option<String>,
+    /// The app on it.
+    pub topic: Option<String>,
+    /// The team of that app.
+    pub team: Option<String>,
+    /// The certificate that it wants to be pushed with.
+    pub profile: Option<String>,
+    /// Who brings its pushes, where it said so.
+    pub vendor: Option<String>,
+    /// Where it is.
+    pub time_zone: Option<String>,
+    /// The channels that it subscribed to by name.
+    pub channels: BTreeSet<String>,
+    /// The clients that signed in on it and have not closed their session.
+    pub clients: BTreeSet<String>,
+    /// The number on its icon.
+    pub badge: u32,
+    /// When it announced itself.
+    #[serde(with = "millis")]
+    pub created_at: Timestamp,
+    /// When it changed last.
+    #[serde(with = "millis")]
+    pub updated_at: Timestamp,
+}
+
+impl Installation {
+    /// The names by which sessions tell it: its token and its own id.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let names = [self.token.as_deref(), self.device_id.as_deref()];
+        names.into_iter().flatten()
+    }
+
+    /// The names of clients whose messages it is pushed.
+    pub fn subscribed(&self) -> BTreeSet<&str> {
+        let all = self.clients.iter().chain(&self.channels);
+        all.map(String::as_str).collect()
+    }
+}
+
 /// A message to all clients of an app: who signs in while it is good is sent it too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Broadcast {
@@ -355,6 +407,14 @@ pub struct Clock {
 /// One change of what is kept. A batch of them becomes durable together or not at all.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
+    /// Adds or replaces a device.
+    PutInstallation(AppId, Box<Installation>),
+    /// A client signed in on the device with this token or id of its own, where that is known.
+    BindInstallation(AppId, String, ClientId),
+    /// A client signed out on it.
+    UnbindInstallation(AppId, String, ClientId),
+    /// Removes a device.
+    DropInstallation(AppId, String),
     /// Keeps how far the service's clock came.
     PutClock(Clock),
     /// Forgets how far it came.

@@ -85,6 +85,14 @@ impl<M: Map> Keyed<M> {
             Write::PutBan(app, conversation, ban, client) => {
                 self.put(key::ban(&app, &conversation, ban, &client), Vec::new());
             }
+            Write::PutInstallation(app, row) => self.put_installation(&app, &row)?,
+            Write::BindInstallation(app, name, client) => {
+                self.bind(&app, &name, |clients| clients.insert(client.to_string()))?;
+            }
+            Write::UnbindInstallation(app, name, client) => {
+                self.bind(&app, &name, |clients| clients.remove(client.as_str()))?;
+            }
+            Write::DropInstallation(app, id) => self.drop_installation(&app, &id)?,
             Write::DropBan(app, conversation, ban, client) => {
                 self.drop_row(key::ban(&app, &conversation, ban, &client));
             }

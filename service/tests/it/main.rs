@@ -17,6 +17,7 @@ mod observe;
 #[path = "../hostile/program.rs"]
 #[allow(dead_code, reason = "the hostile tests use the rest")]
 mod program;
+mod push;
 mod reload;
 mod sessions;
 mod tls;

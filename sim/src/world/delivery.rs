@@ -336,7 +336,7 @@ impl World {
                     self.network.others.retain(|_, other| *other != connection);
                     self.lose(connection)?;
                 }
-                Effect::Answer { .. } | Effect::Ask { .. } | Effect::Tell(_) => {}
+                Effect::Answer { .. } | Effect::Ask { .. } | Effect::Tell(_) | Effect::Push(_) => {}
                 Effect::Report(text) => self.violate("service", text),
             }
         }

@@ -59,7 +59,7 @@ impl Hooks {
     }
 }
 
-fn is_url(url: &str) -> bool {
+pub(super) fn is_url(url: &str) -> bool {
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let is_plain = |it: char| it.is_ascii_graphic() && it != '?' && it != '#';
     matches!(scheme, "http" | "https") && !rest.is_empty() && rest.chars().all(is_plain)

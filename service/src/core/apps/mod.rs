@@ -3,6 +3,7 @@
 pub mod app;
 pub mod file_settings;
 pub mod hook_settings;
+pub mod push_settings;
 mod range;
 pub mod rates;
 pub mod settings;

@@ -24,6 +24,7 @@ use serde::Deserialize;
 
 use super::file_settings::FileSettings;
 use super::hook_settings::{Hooks, MaskedWords};
+use super::push_settings::PushSettings;
 use super::range::{Range, range};
 use super::rates::Rates;
 
@@ -66,6 +67,8 @@ pub struct Settings {
     pub rates: Rates,
     /// How long things are kept.
     pub retention: Retention,
+    /// What is pushed to sleeping devices, and over whom.
+    pub push: PushSettings,
     /// What clients may upload.
     pub files: FileSettings,
     /// The functions of the app's own server that are asked and told.
@@ -167,13 +170,13 @@ pub fn parse_file(text: &str) -> Result<BTreeMap<String, Settings>, SettingsErro
 
 impl Settings {
     fn check(&self, app: &str) -> Result<(), SettingsError> {
-        if let Some(fault) = self.hooks.fault() {
+        if let Some(fault) = self.hooks.fault().or_else(|| self.push.fault()) {
             let text = format!("the settings of app {app}: {fault}");
             return Err(SettingsError::Malformed(text));
         }
         let ranges = self.own_ranges().into_iter().chain(self.limits.ranges());
         let ranges = ranges.chain(self.rates.ranges());
-        let mut ranges = ranges.chain(self.files.ranges());
+        let mut ranges = ranges.chain(self.files.ranges()).chain(self.push.ranges());
         match ranges.find(|range| !(range.min..=range.max).contains(&range.actual)) {
             None => Ok(()),
             Some(broken) => Err(SettingsError::OutOfRange {

@@ -4,6 +4,7 @@ use sampan::model::ClientId;
 use sampan::wire::{CloseCode, Command, Envelope, OfflineMode, Op};
 
 use super::hook_call::HookCall;
+use super::push::PushOrder;
 use super::request::{RestAnswer, RestRequest};
 
 /// A connection, as the shell numbered it; a number is never used twice.
@@ -118,6 +119,8 @@ pub enum Effect {
     },
     /// Tell a hook of something; nobody waits for an answer.
     Tell(Box<HookCall>),
+    /// Push a message to devices of who is offline.
+    Push(Box<PushOrder>),
     /// Tell the operator of a fault; the text has no content of users.
     Report(String),
 }

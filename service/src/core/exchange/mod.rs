@@ -4,6 +4,7 @@ pub(in crate::core) mod decision;
 pub(in crate::core) mod fields;
 pub(in crate::core) mod hook_call;
 pub(in crate::core) mod input;
+pub(in crate::core) mod push;
 pub(in crate::core) mod refusal;
 pub(in crate::core) mod reply;
 pub(in crate::core) mod request;

@@ -58,10 +58,34 @@ pub enum RestCall {
         /// The account session; whose it is, only the app's own account service knows.
         session_token: String,
     },
+    /// A device that announces itself for push, or is asked for.
+    Installation(InstallationCall),
     /// What is kept, for the app's own servers.
     Records(RecordsCall),
     /// What the app's own servers have done.
     Server(Box<ServerRequest>),
+}
+
+/// What is asked about a device.
+#[derive(Clone, Debug)]
+pub enum InstallationCall {
+    /// It announces itself.
+    Announce {
+        /// What it says of itself.
+        body: Value,
+    },
+    /// What it said changes.
+    Change {
+        /// Its object id.
+        id: String,
+        /// What is new.
+        body: Value,
+    },
+    /// What is known of it is asked.
+    Show {
+        /// Its object id.
+        id: String,
+    },
 }
 
 /// What an app's own server can read.

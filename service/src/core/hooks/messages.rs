@@ -1,14 +1,16 @@
 //! The hooks about messages, and the masking of words.
 
-use sampan::model::{ClientId, Timestamp};
+use sampan::model::{AppId, ClientId, ConversationId, Timestamp};
 use sampan::wire::generated::{PatchCommand, PatchItem};
 use sampan::wire::{Command, Op, ServiceCode};
 use serde_json::{Map, Value, json};
 
 use crate::core::apps::hook_settings::MaskedWords;
+use crate::core::apps::push_settings::Variables;
 use crate::core::exchange::decision::{Audience, Caller, Notice};
 use crate::core::exchange::fields::text_of;
-use crate::core::exchange::hook_call::HookName;
+use crate::core::exchange::hook_call::{HookCall, HookName};
+use crate::core::exchange::push::PushOrder;
 use crate::core::exchange::refusal::Failure;
 use crate::core::gate::Crowd;
 use crate::core::machine::Core;
@@ -153,12 +155,14 @@ impl<S: Storage> Core<S> {
         caller: &Caller,
         conversation: &Conversation,
         crowd: &Crowd,
-        is_transient: bool,
+        (is_transient, push_data): (bool, Option<&str>),
         message: &Message,
     ) {
         let app = &caller.app;
-        let hooks = self.settings_of(app).hooks;
-        if !hooks.has(HookName::MessageSent) && !hooks.has(HookName::ReceiversOffline) {
+        let settings = self.settings_of(app);
+        let hooks = &settings.hooks;
+        let wants = hooks.has(HookName::MessageSent) || hooks.has(HookName::ReceiversOffline);
+        if !wants && !settings.push.enabled {
             return;
         }
         let (online, offline): (Vec<ClientId>, Vec<ClientId>) = crowd
@@ -186,21 +190,60 @@ impl<S: Storage> Core<S> {
         });
         let is_pushed = conversation.kind != Kind::Room && !is_transient && !offline.is_empty();
         if is_pushed {
-            let mentioned: Vec<ClientId> = offline
-                .iter()
-                .filter(|it| message.mentions.contains(it))
-                .cloned()
-                .collect();
-            self.tell_hook(app, HookName::ReceiversOffline, || {
-                json!({
-                    "fromPeer": caller.client().as_str(),
-                    "convId": conversation.id.as_str(),
-                    "offlinePeers": names(&offline),
-                    "content": content,
-                    "timestamp": message.sent_at.as_millis(),
-                    "mentionAll": message.mention_all,
-                    "mentionOfflinePeers": names(&mentioned),
-                })
+            self.order_push(app, &conversation.id, offline, push_data, message);
+        }
+    }
+
+    /// Lets a message be pushed to who is offline, or tells the app's hook of them where the service does not
+    /// push. Where it does, the hook is asked on the way.
+    pub(in crate::core) fn order_push(
+        &mut self,
+        app: &AppId,
+        conversation: &ConversationId,
+        offline: Vec<ClientId>,
+        push_data: Option<&str>,
+        message: &Message,
+    ) {
+        let settings = self.settings_of(app);
+        let hook = HookName::ReceiversOffline;
+        let names = |list: &[ClientId]| -> Value { list.iter().map(|it| it.as_str()).collect() };
+        let mentioned = offline.iter().filter(|it| message.mentions.contains(it));
+        let mentioned: Vec<ClientId> = mentioned.cloned().collect();
+        let parameters = || {
+            json!({
+                "fromPeer": message.from.as_str(),
+                "convId": conversation.as_str(),
+                "offlinePeers": names(&offline),
+                "content": text_of(&message.body).0,
+                "timestamp": message.sent_at.as_millis(),
+                "mentionAll": message.mention_all,
+                "mentionOfflinePeers": names(&mentioned),
+            })
+        };
+        if !settings.push.enabled {
+            return self.tell_hook(app, hook, parameters);
+        }
+        let variables = Variables {
+            conversation: conversation.as_str(),
+            sent_at: message.sent_at.as_millis(),
+            from: message.from.as_str(),
+        };
+        let payload = settings.push.payload(push_data, variables);
+        let call = settings.hooks.has(hook).then(|| HookCall {
+            app: app.clone(),
+            hook,
+            parameters: parameters(),
+        });
+        if payload.is_some() || call.is_some() {
+            self.hook_turn.push.push(PushOrder {
+                app: app.clone(),
+                conversation: conversation.clone(),
+                from: message.from.clone(),
+                message: message.id.clone(),
+                sent_at: message.sent_at,
+                offline,
+                payload,
+                hook: call,
             });
         }
     }

@@ -57,6 +57,7 @@ impl<S: Storage> Core<S> {
                 self.revoke_tokens(now, app, client.as_deref(), *until, effects)
                     .await
             }
+            RestCall::Installation(call) => self.installation(now, app, call).await,
             RestCall::Records(call) => self.records(now, app, call).await,
             RestCall::Server(request) => self.serve_server(now, app, request, effects).await,
         };

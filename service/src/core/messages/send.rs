@@ -111,7 +111,8 @@ impl<S: Storage> Core<S> {
                     message,
                     ..
                 } = facts;
-                self.tell_sent(caller, &conversation, &crowd, transient, &message);
+                let how = (transient, body.push_data.as_deref());
+                self.tell_sent(caller, &conversation, &crowd, how, &message);
                 Ok(decision)
             }
             SendDecision::Will(decision, will) => {

@@ -29,9 +29,15 @@ impl<S: Storage> Core<S> {
         if closed.is_some() {
             self.tell_offline(&caller.app, caller.client(), tag, Offline::Closed);
         }
-        let token = closed.map(|(app, session)| Write::DropToken(app, session.token));
+        let writes = closed.into_iter().flat_map(|(app, session)| {
+            let client = caller.client().clone();
+            let unbound = session
+                .device
+                .map(|device| Write::UnbindInstallation(app.clone(), device, client));
+            [Some(Write::DropToken(app, session.token)), unbound]
+        });
         Decision {
-            writes: token.into_iter().collect(),
+            writes: writes.flatten().collect(),
             ..Decision::reply(Command::session(Op::Closed, SessionCommand::default()))
         }
     }

@@ -185,6 +185,8 @@ impl<S: Storage> Core<S> {
         session.token = issued.digest.clone();
         self.registry.visitors.note(app_id, &id.client, now.wall);
         session.first_generation |= !watched.is_empty();
+        let bound = self.bound(app_id, &id.client, session.device.as_deref());
+        self.storage.apply(bound.into_iter().collect()).await?;
         self.registry.open(app_id, id, session);
         self.return_to_room(now, app_id, id).await?;
         let body = match watched.is_empty() {

@@ -1,6 +1,7 @@
 //! The questions to an app's hooks that belong to the command at hand.
 
 use crate::core::exchange::hook_call::{HookAnswer, HookCall};
+use crate::core::exchange::push::PushOrder;
 
 /// The hooks of the command at hand: their answers, and the calls that are due at its end.
 #[derive(Debug, Default)]
@@ -11,6 +12,8 @@ pub(in crate::core) struct HookTurn {
     pub(in crate::core) used: usize,
     /// What is to be told once the command is done.
     pub(in crate::core) tell: Vec<HookCall>,
+    /// What is to be pushed then.
+    pub(in crate::core) push: Vec<PushOrder>,
 }
 
 impl HookTurn {

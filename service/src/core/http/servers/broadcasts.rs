@@ -54,6 +54,7 @@ impl<S: Storage> Core<S> {
         let receivers = Receivers {
             sessions: self.registry.sessions_of_app(app),
             only_for: Vec::new(),
+            clients: Vec::new(),
         };
         let clients: Vec<_> = receivers
             .sessions

@@ -1,5 +1,7 @@
 //! Messages in the name of any client, for an app's own servers: sent, edited, recalled, deleted.
 
+use std::collections::BTreeSet;
+
 use sampan::model::{AppId, ClientId, Now};
 use sampan::wire::generated::PatchCommand;
 use sampan::wire::{Command, Op, ServiceCode};
@@ -26,6 +28,8 @@ pub(super) struct Receivers {
     pub(super) sessions: Vec<SessionId>,
     /// Who alone may read it; empty: everybody in the conversation.
     pub(super) only_for: Vec<ClientId>,
+    /// Who is pushed to where they are offline.
+    pub(super) clients: Vec<ClientId>,
 }
 
 impl<S: Storage> Core<S> {
@@ -134,9 +138,25 @@ impl<S: Storage> Core<S> {
         if !transient {
             self.stamps.message(app, &conversation.id, place.sent_at);
             let (app, id) = (app.clone(), conversation.id.clone());
-            self.storage
-                .apply(vec![Write::PutMessage(app, id, message)])
-                .await?;
+            let put = Write::PutMessage(app, id, message.clone());
+            self.storage.apply(vec![put]).await?;
+        }
+        if !transient && conversation.kind != Kind::Room {
+            let push_data = request.body.get("push_data").map(|it| match it {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            });
+            let mut offline = receivers.clients;
+            offline.retain(|it| *it != message.from && !self.registry.is_online(app, it));
+            if !offline.is_empty() {
+                self.order_push(
+                    app,
+                    &conversation.id,
+                    offline,
+                    push_data.as_deref(),
+                    &message,
+                );
+            }
         }
         let to = Audience::Sessions(receivers.sessions);
         let notices = vec![Notice::once(to, Command::direct(down))];
@@ -162,37 +182,37 @@ impl<S: Storage> Core<S> {
             _ => Vec::new(),
         };
         let own = self.registry.sessions_of(app, from);
-        let mut sessions = match conversation.kind {
+        let clients: BTreeSet<ClientId> = match conversation.kind {
             Kind::System if only_for.is_empty() => {
                 let all = self
                     .storage
                     .members(app, &conversation.id, usize::MAX)
                     .await?;
-                let subscribed = all.iter().filter(|member| !member.guest);
-                subscribed
-                    .flat_map(|it| self.registry.sessions_of(app, &it.client))
-                    .collect()
+                let subscribed = all.into_iter().filter(|member| !member.guest);
+                subscribed.map(|member| member.client).collect()
             }
-            Kind::System => {
-                let to = only_for.iter();
-                to.flat_map(|it| self.registry.sessions_of(app, it))
-                    .collect()
-            }
-            Kind::Room => self.registry.inside(app, &conversation.id),
-            Kind::Normal | Kind::Temporary => {
-                let crowd = self.crowd(app, conversation).await?.clients();
-                let all = crowd
-                    .iter()
-                    .flat_map(|it| self.registry.sessions_of(app, it));
-                let mut all: Vec<SessionId> = all.collect();
-                all.extend(own.iter().filter(|it| !crowd.contains(&it.client)).cloned());
-                all
-            }
+            Kind::System => only_for.iter().cloned().collect(),
+            Kind::Room => BTreeSet::new(),
+            Kind::Normal | Kind::Temporary => self.crowd(app, conversation).await?.clients(),
         };
+        let of_clients = clients.iter();
+        let of_clients = of_clients.flat_map(|it| self.registry.sessions_of(app, it));
+        let mut sessions: Vec<SessionId> = match conversation.kind {
+            Kind::Room => self.registry.inside(app, &conversation.id),
+            _ => of_clients.collect(),
+        };
+        if matches!(conversation.kind, Kind::Normal | Kind::Temporary) {
+            let outside = own.iter().filter(|it| !clients.contains(&it.client));
+            sessions.extend(outside.cloned());
+        }
         if conversation.kind == Kind::Room || request.flag("no_sync")? {
             sessions.retain(|session| session.client != *from);
         }
-        Ok(Receivers { sessions, only_for })
+        Ok(Receivers {
+            sessions,
+            only_for,
+            clients: clients.into_iter().collect(),
+        })
     }
 
     /// Edits or recalls a message; who can read it is told as if its sender had done it.

@@ -1,0 +1,249 @@
+//! The devices that announce themselves: kept where the app wants push, else accepted and forgotten.
+//!
+//! A device belongs to the clients that signed in on it with its token or installation id, until they close
+//! their session. Channels that a device names count too, unless logins need a signature: a name alone would
+//! give anybody the pushes of others then.
+
+use std::collections::BTreeSet;
+
+use sampan::model::{AppId, ClientId, Now};
+use sampan::wire::iso;
+use serde_json::{Map, Value, json};
+
+use crate::core::exchange::refusal::Failure;
+use crate::core::exchange::request::{InstallationCall, RestAnswer};
+use crate::core::machine::Core;
+use crate::storage::{Installation, Storage, Write};
+
+/// Characters of a text of an installation.
+const TEXT_MAX: usize = 512;
+
+/// Channels of an installation.
+const CHANNELS_MAX: usize = 64;
+
+/// Characters of a channel's name: it stands for a client.
+const CHANNEL_MAX: usize = 64;
+
+impl<S: Storage> Core<S> {
+    /// Answers a request about an installation.
+    pub(in crate::core) async fn installation(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        call: &InstallationCall,
+    ) -> Result<RestAnswer, Failure> {
+        if !self.settings_of(app).push.enabled {
+            return Ok(self.forgotten(now, call));
+        }
+        match call {
+            InstallationCall::Announce { body } => self.announce(now, app, body).await,
+            InstallationCall::Change { id, body } => self.change_device(now, app, id, body).await,
+            InstallationCall::Show { id } => {
+                let found = self.storage.installation(app, id).await?;
+                Ok(found.map_or_else(missing, |it| RestAnswer::ok(shown(&it))))
+            }
+        }
+    }
+
+    /// The answer where nothing is kept.
+    fn forgotten(&mut self, now: Now, call: &InstallationCall) -> RestAnswer {
+        let at = iso::format(now.wall);
+        match call {
+            InstallationCall::Announce { .. } => {
+                created(json!({ "objectId": self.names.object(), "createdAt": at }))
+            }
+            InstallationCall::Change { id, .. } | InstallationCall::Show { id } => {
+                RestAnswer::ok(json!({ "objectId": id, "updatedAt": at }))
+            }
+        }
+    }
+
+    /// A device that is known by its token or installation id keeps its object id.
+    async fn announce(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        body: &Value,
+    ) -> Result<RestAnswer, Failure> {
+        let mut named = None;
+        for key in ["deviceToken", "installationId"] {
+            let name = body.get(key).and_then(Value::as_str);
+            if let (None, Some(name)) = (&named, name.filter(|it| it.len() <= TEXT_MAX)) {
+                named = self.storage.installation_named(app, name).await?;
+            }
+        }
+        let mut row = named.unwrap_or_else(|| Installation {
+            id: self.names.object(),
+            created_at: now.wall,
+            ..Installation::default()
+        });
+        if let Err(refused) = change(&mut row, body) {
+            return Ok(refused);
+        }
+        if row.names().next().is_none() {
+            return Ok(bad("deviceToken or installationId is missing"));
+        }
+        let answer = json!({ "objectId": row.id, "createdAt": iso::format(row.created_at) });
+        self.keep_installation(now, app, row).await?;
+        Ok(created(answer))
+    }
+
+    async fn change_device(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        id: &str,
+        body: &Value,
+    ) -> Result<RestAnswer, Failure> {
+        let Some(mut row) = self.storage.installation(app, id).await? else {
+            return Ok(missing());
+        };
+        if let Err(refused) = change(&mut row, body) {
+            return Ok(refused);
+        }
+        let answer = json!({ "objectId": id, "updatedAt": iso::format(now.wall) });
+        self.keep_installation(now, app, row).await?;
+        Ok(RestAnswer::ok(answer))
+    }
+
+    /// Keeps a device, and gives it to the clients that are signed in on it.
+    async fn keep_installation(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        mut row: Installation,
+    ) -> Result<(), Failure> {
+        for id in self.registry.sessions_of_app(app) {
+            let device = self
+                .registry
+                .session(&id)
+                .and_then(|it| it.device.as_deref());
+            if device.is_some_and(|device| row.names().any(|name| name == device)) {
+                row.clients.insert(id.client.to_string());
+            }
+        }
+        row.updated_at = now.wall;
+        let write = Write::PutInstallation(app.clone(), Box::new(row));
+        self.storage.apply(vec![write]).await?;
+        Ok(())
+    }
+
+    /// A client signed in on a device, which may have announced itself.
+    pub(in crate::core) fn bound(
+        &self,
+        app: &AppId,
+        client: &ClientId,
+        device: Option<&str>,
+    ) -> Option<Write> {
+        let device = device.filter(|_| self.settings_of(app).push.enabled)?;
+        Some(Write::BindInstallation(
+            app.clone(),
+            device.to_owned(),
+            client.clone(),
+        ))
+    }
+}
+
+/// Takes over what a body says of a device.
+fn change(row: &mut Installation, body: &Value) -> Result<(), RestAnswer> {
+    let Value::Object(body) = body else {
+        return Err(bad("the body is not a JSON object"));
+    };
+    for (key, field) in [
+        ("deviceToken", &mut row.token),
+        ("installationId", &mut row.device_id),
+        ("apnsTopic", &mut row.topic),
+        ("apnsTeamId", &mut row.team),
+        ("deviceProfile", &mut row.profile),
+        ("vendor", &mut row.vendor),
+        ("timeZone", &mut row.time_zone),
+    ] {
+        if let Some(value) = body.get(key) {
+            *field = text(key, value)?;
+        }
+    }
+    if let Some(value) = body.get("deviceType") {
+        row.device_type = text("deviceType", value)?.unwrap_or_default();
+    }
+    if let Some(badge) = body.get("badge") {
+        let badge = badge.as_u64().and_then(|it| u32::try_from(it).ok());
+        row.badge = badge.ok_or_else(|| bad("badge is not a number"))?;
+    }
+    if let Some(channels) = body.get("channels") {
+        row.channels = changed(&row.channels, channels)?;
+    }
+    Ok(())
+}
+
+fn text(key: &str, value: &Value) -> Result<Option<String>, RestAnswer> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Object(operation) if is_delete(operation) => Ok(None),
+        Value::String(text) if text.is_empty() => Ok(None),
+        Value::String(text) if text.len() <= TEXT_MAX => Ok(Some(text.clone())),
+        _ => Err(bad(&format!("{key} is a text of at most {TEXT_MAX} bytes"))),
+    }
+}
+
+fn is_delete(operation: &Map<String, Value>) -> bool {
+    operation.get("__op").and_then(Value::as_str) == Some("Delete")
+}
+
+/// The channels after a value or an operation.
+fn changed(before: &BTreeSet<String>, value: &Value) -> Result<BTreeSet<String>, RestAnswer> {
+    let why = "channels are at most 64 texts of at most 64 characters";
+    let texts = |list: &Value| -> Result<BTreeSet<String>, RestAnswer> {
+        let list = list.as_array().ok_or_else(|| bad(why))?;
+        let text = |it: &Value| it.as_str().map(str::to_owned).ok_or_else(|| bad(why));
+        list.iter().map(text).collect()
+    };
+    let channels: BTreeSet<String> = match value {
+        Value::Null => BTreeSet::new(),
+        Value::Object(operation) if is_delete(operation) => BTreeSet::new(),
+        Value::Object(operation) => {
+            let named = texts(operation.get("objects").unwrap_or(&Value::Null))?;
+            match operation.get("__op").and_then(Value::as_str) {
+                Some("Add" | "AddUnique") => before.union(&named).cloned().collect(),
+                Some("Remove") => before.difference(&named).cloned().collect(),
+                _ => return Err(bad("the operation on channels is unknown")),
+            }
+        }
+        list => texts(list)?,
+    };
+    let fits = |name: &String| !name.is_empty() && name.chars().count() <= CHANNEL_MAX;
+    match channels.len() <= CHANNELS_MAX && channels.iter().all(fits) {
+        true => Ok(channels),
+        false => Err(bad(why)),
+    }
+}
+
+/// A device as it is told over HTTP.
+fn shown(row: &Installation) -> Value {
+    json!({
+        "objectId": row.id,
+        "deviceType": row.device_type,
+        "deviceToken": row.token,
+        "installationId": row.device_id,
+        "apnsTopic": row.topic,
+        "apnsTeamId": row.team,
+        "deviceProfile": row.profile,
+        "vendor": row.vendor,
+        "timeZone": row.time_zone,
+        "badge": row.badge,
+        "channels": row.subscribed(),
+        "createdAt": iso::format(row.created_at),
+        "updatedAt": iso::format(row.updated_at),
+    })
+}
+
+fn created(body: Value) -> RestAnswer {
+    RestAnswer { status: 201, body }
+}
+
+fn missing() -> RestAnswer {
+    RestAnswer::refused(404, 101, "there is no such installation")
+}
+
+fn bad(why: &str) -> RestAnswer {
+    RestAnswer::refused(400, 1, why)
+}

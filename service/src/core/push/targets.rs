@@ -1,0 +1,90 @@
+//! Which devices a message is pushed to.
+
+use std::collections::BTreeSet;
+
+use sampan::model::AppId;
+
+use crate::core::exchange::push::{PushQuestion, PushTarget};
+use crate::core::machine::Core;
+use crate::storage::{Installation, Storage, StorageError, Write};
+
+/// Devices of one client that are pushed to.
+const DEVICES_MAX: usize = 32;
+
+impl<S: Storage> Core<S> {
+    /// The devices of clients that are offline and have not muted the conversation, each device once. The numbers
+    /// on their icons grow where the question says so.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when the data cannot be read.
+    pub async fn push_targets(
+        &mut self,
+        question: &PushQuestion,
+    ) -> Result<Vec<PushTarget>, StorageError> {
+        let app = &question.app;
+        let settings = self.settings_of(app);
+        let (mut targets, mut seen) = (Vec::new(), BTreeSet::new());
+        for client in question.clients.iter().take(PushQuestion::CLIENTS_MAX) {
+            let member = self
+                .storage
+                .member(app, &question.conversation, client)
+                .await?;
+            let is_muted = member.is_some_and(|it| it.muted) && !question.force;
+            // Who came back meanwhile has the message.
+            if is_muted || self.registry.is_online(app, client) {
+                continue;
+            }
+            for mut row in self
+                .storage
+                .installations_of(app, client, DEVICES_MAX)
+                .await?
+            {
+                // A channel is anybody's to name: it counts where a login is too.
+                let is_own = row.clients.contains(client.as_str()) || !settings.signatures.login;
+                let Some(token) = row.token.clone().filter(|_| is_own) else {
+                    continue;
+                };
+                if !seen.insert(token.clone()) {
+                    continue;
+                }
+                if question.counts {
+                    row.badge = row.badge.saturating_add(1);
+                    let write = Write::PutInstallation(app.clone(), Box::new(row.clone()));
+                    self.storage.apply(vec![write]).await?;
+                }
+                targets.push(PushTarget {
+                    client: client.clone(),
+                    installation: row.id,
+                    device_type: row.device_type,
+                    token,
+                    topic: row.topic,
+                    team: row.team,
+                    profile: row.profile,
+                    badge: row.badge,
+                });
+            }
+        }
+        Ok(targets)
+    }
+
+    /// A vendor says that a device has this token no more.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when the data cannot be read or written.
+    pub async fn push_refused(
+        &mut self,
+        app: &AppId,
+        installation: &str,
+        token: &str,
+    ) -> Result<(), StorageError> {
+        let found: Option<Installation> = self.storage.installation(app, installation).await?;
+        let is_same = found.is_some_and(|it| it.token.as_deref() == Some(token));
+        if is_same {
+            let write = Write::DropInstallation(app.clone(), installation.to_owned());
+            self.storage.apply(vec![write]).await?;
+        }
+        Ok(())
+    }
+}
