@@ -42,15 +42,16 @@ pub use api::LegacyWatch;
 pub use api::{
     Client, ClientOptions, Conversation, ConversationList, ConversationsCursor, ConversationsPage,
     CreatedConversation, Engine, EventFeed, EventObserver, EventSubscription, ExtensionInbox,
-    FetchedHistory, GapEdge, LogLevel, LogRecord, LogSink, Loss, OpenReport, OutboxList, PageItem,
-    SentMessage, Signer, Timeline, TimelineGap, TimelinePage, TimelinePlace, library_version,
-    set_log_sink,
+    FetchedHistory, GapEdge, LogLevel, LogRecord, LogSink, Loss, MemberList, OpenReport,
+    OutboxList, PageItem, SentMessage, Signer, Timeline, TimelineGap, TimelinePage, TimelinePlace,
+    library_version, set_log_sink,
 };
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
     TrustedRoots,
 };
 pub use error::{Obstacle, SampanError, StoreTrouble, Subject};
+pub use model::query::{ConversationQuery, QueryCondition, QueryOrder};
 pub use model::{
     Account, LocalData, NetworkChange, OperationSignature, OtherDevice, Refusal, SigningRequest,
 };
@@ -64,9 +65,10 @@ pub use store::StorageUsage;
 pub use views::{
     Blocker, ClientState, ContentKind, ConversationFilter, ConversationOrder, ConversationRow,
     Delivery, FillFailure, FillState, LastMessage, LinkState, ListEdit, ListOptions, ListUpdate,
-    Loaded, OutboxEdit, OutboxRow, OutboxSummary, OutboxUpdate, SyncState, TimelineAnchor,
-    TimelineEdge, TimelineEdit, TimelineItem, TimelineItemKind, TimelineMessage, TimelineOptions,
-    TimelineStart, TimelineUpdate, UnreadSum, UnreadSummary, Version,
+    Loaded, MemberEdit, MemberGroup, MemberListOptions, MemberRow, MemberUpdate, OutboxEdit,
+    OutboxRow, OutboxSummary, OutboxUpdate, SyncState, TimelineAnchor, TimelineEdge, TimelineEdit,
+    TimelineItem, TimelineItemKind, TimelineMessage, TimelineOptions, TimelineStart,
+    TimelineUpdate, UnreadSum, UnreadSummary, Version,
 };
 
 /// The page that a newcomer reads first: its example is compiled and run.

@@ -1,9 +1,9 @@
 //! Calls that change a conversation: its name and attributes, its muting, its members.
 
 use crate::SampanError;
-use crate::model::{ClientId, Json};
+use crate::model::{AttributeChange, ClientId, Json, MemberRole};
 use crate::store::MembersChange;
-use crate::sync::{ChangeMembers, SetAttributes, SetMuted, SetName};
+use crate::sync::{ChangeAttribute, ChangeMembers, SetAttributes, SetMuted, SetName};
 
 use super::conversation::Conversation;
 
@@ -41,6 +41,31 @@ impl Conversation {
             changes,
         };
         self.write(call).await
+    }
+
+    /// Changes an attribute by the value that it has at the service, and answers its value after that; none where
+    /// the service does not tell. So two members who count at the same time both succeed.
+    ///
+    /// It needs the service and never waits in the outbox, for it is not the same when it is made twice. After
+    /// `TimedOut` nobody knows whether it was made: read the attribute before it is tried again.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`, `TimedOut`, `Refused`; `InvalidArgument` when the key is empty or has a dot or a dollar sign, or
+    /// values nest deeper than 31 levels; `TooLarge`; `NotPossible` when this client is not in the conversation, or
+    /// it is a temporary one; `NotFound`; `StoreUnavailable`; `SignedOut`; `ShutDown`.
+    pub async fn change_attribute(
+        &self,
+        key: String,
+        change: AttributeChange,
+    ) -> Result<Option<Json>, SampanError> {
+        let conversation = self.name();
+        let call = ChangeAttribute {
+            conversation,
+            key,
+            change,
+        };
+        Ok(self.request(call).await?.value)
     }
 
     /// Asks not to be notified about the conversation, or to be notified again: for this client alone, on
@@ -108,6 +133,68 @@ impl Conversation {
     /// Those of `add_members`.
     pub async fn remove_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
         self.change_members(MembersChange::Remove, members).await
+    }
+
+    /// Blocks clients: those who are in are removed, and none of them can come in until `unblock_members`. Durable,
+    /// ordered and refused in part as by `add_members`; it shows at once. It may be told twice: who is blocked
+    /// stays blocked. If the service refuses it for good, the members are shown again, and the outbox entry
+    /// says why.
+    ///
+    /// # Errors
+    ///
+    /// Those of `add_members`. A chat room can be closed to clients too.
+    pub async fn block_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+        self.change_members(MembersChange::Block, members).await
+    }
+
+    /// Takes clients off the block list. They are not in the conversation by that. Durable, ordered, repeated and
+    /// refused as by `block_members`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `block_members`.
+    pub async fn unblock_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+        self.change_members(MembersChange::Unblock, members).await
+    }
+
+    /// Silences members: they read on and cannot send, until `unsilence_members`. Durable, ordered, repeated and
+    /// refused as by `block_members`; the list of members shows it at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of `block_members`.
+    pub async fn silence_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+        self.change_members(MembersChange::Silence, members).await
+    }
+
+    /// Lets silenced members send again. Durable, ordered, repeated and refused as by `block_members`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `block_members`.
+    pub async fn unsilence_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+        self.change_members(MembersChange::Unsilence, members).await
+    }
+
+    /// Makes a member a manager, or takes that role back. Durable and ordered as by `add_members`; the list of
+    /// members shows it at once. It may be told twice: the service does the same again. If the service refuses
+    /// it for good, because this client does not own the conversation or the app has no roles, the member is
+    /// shown in its old role, and the outbox entry says why.
+    ///
+    /// # Errors
+    ///
+    /// Those of `add_members`; `InvalidArgument` too for the role of an owner, which nobody can give.
+    pub async fn set_role(&self, member: ClientId, role: MemberRole) -> Result<(), SampanError> {
+        let change = match role {
+            MemberRole::Manager => MembersChange::Promote,
+            MemberRole::Member => MembersChange::Demote,
+            MemberRole::Owner => {
+                return Err(SampanError::InvalidArgument {
+                    reason: "role: who made the conversation owns it".to_owned(),
+                });
+            }
+        };
+        self.change_members(change, vec![member]).await
     }
 }
 

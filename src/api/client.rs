@@ -116,14 +116,14 @@ impl Client {
     }
 
     /// Reads from the store, on a thread for blocking work.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, SampanError> + Send + 'static,
     ) -> Result<T, SampanError> {
         self.runtime.read(&self.core, read).await
     }
 
-    async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
+    pub(super) async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
         self.runtime.mailbox().request(&self.core.id, call).await
     }
 }

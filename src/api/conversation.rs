@@ -8,15 +8,17 @@ use crate::model::{
     ConversationId, ConversationInfo, Count, Discarded, Draft, ForeignMessage, LocalId, Message,
     MessageContent, MessageKey, NewMessage, OutboxEntryId, SessionState, Timestamp,
 };
-use crate::runtime::{ClientCore, LiveTimeline, Runtime};
+use crate::runtime::{ClientCore, LiveMembers, LiveTimeline, Runtime};
 use crate::store::{ConversationNumber, Position, Snapshot, Store};
 use crate::sync::{
-    Call, DiscardMessage, Done, EditMessage, FetchHistory, FetchReceipts, KeepFailed, KeepForeign,
-    LocalNote, MarkRead, Note, RecallMessage, RemoveMessage, RetryMessage, SendMessage, SetTyping,
+    Call, CountMembers, DiscardMessage, Done, EditMessage, FetchHistory, FetchReceipts, KeepFailed,
+    KeepForeign, LocalNote, MarkRead, Note, RecallMessage, RemoveMessage, RetryMessage,
+    SendMessage, SetTyping,
 };
-use crate::views::TimelineOptions;
+use crate::views::{MemberListOptions, TimelineOptions};
 use crate::{SampanError, Subject};
 
+use super::member_list::MemberList;
 use super::timeline::Timeline;
 use super::views::{TimelineGap, TimelinePage, TimelinePlace};
 
@@ -73,7 +75,7 @@ impl Conversation {
         self.runtime.read(&self.core, work).await
     }
 
-    async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
+    pub(super) async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
         self.runtime.mailbox().request(&self.core.id, call).await
     }
 
@@ -488,6 +490,34 @@ impl Conversation {
     /// Those of `mark_read`.
     pub async fn mark_read_until(&self, until: Timestamp) -> Result<(), SampanError> {
         self.mark(Some(until)).await
+    }
+
+    /// The members, live, or the managers, silenced or blocked clients: the first rows are read on return, from
+    /// this device.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
+    #[uniffi::method(default(options = None))]
+    pub async fn members(
+        &self,
+        options: Option<MemberListOptions>,
+    ) -> Result<Arc<MemberList>, SampanError> {
+        let (id, options) = (self.id.clone(), options.unwrap_or_default());
+        let live = LiveMembers::open(&self.runtime, &self.core, id, options).await?;
+        Ok(Arc::new(MemberList::new(live)))
+    }
+
+    /// Asks the service how many members there are: of a chat room, how many are inside and online; of a service
+    /// conversation, how many subscribed.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `SignedOut`, `ShutDown`.
+    pub async fn count_members(&self) -> Result<Count, SampanError> {
+        let conversation = self.id.clone();
+        let counted = self.request(CountMembers { conversation }).await?;
+        Ok(Count::from(counted.count))
     }
 
     /// Asks the service how far the others received and read it, and stores the marks.

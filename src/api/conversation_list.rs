@@ -58,10 +58,9 @@ impl ConversationList {
     ///
     /// # Errors
     ///
-    /// None of its own: a text that is no id is an `InvalidArgument`.
+    /// `InvalidArgument` for a condition that can't be used, and for a text that is no id.
     pub fn show(&self, options: ListOptions) -> Result<(), SampanError> {
-        self.live.show(options);
-        Ok(())
+        self.live.show(options)
     }
 
     /// Ends the view: those who wait in `next` are given none.

@@ -19,8 +19,10 @@
 //! | `timeline.rs` | [`Timeline`]: a live window over a conversation |
 //! | `inbox.rs` | [`ExtensionInbox`]: an extension of the app leaves work in it |
 //! | `legacy.rs` | [`Client::import_legacy`]: the caches of older SDKs; with the feature `import-legacy` |
+//! | `member_list.rs` | [`MemberList`]: who is in a conversation, live |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`EventSubscription`] |
 //! | `open_report.rs` | [`OpenReport`]: what opening a store found |
+//! | `queries.rs` | queries of conversations, at the service and on this device |
 //! | `views.rs` | what reads answer: pages and their items |
 //! | `log.rs` | [`LogSink`] |
 //!
@@ -43,9 +45,11 @@ mod inbox;
 #[cfg(feature = "import-legacy")]
 mod legacy;
 mod log;
+mod member_list;
 mod observer;
 mod open_report;
 mod outbox_list;
+mod queries;
 mod states;
 mod timeline;
 mod views;
@@ -59,6 +63,7 @@ pub use inbox::ExtensionInbox;
 #[cfg(feature = "import-legacy")]
 pub use legacy::LegacyWatch;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
+pub use member_list::MemberList;
 pub use observer::{EventObserver, EventSubscription, Signer};
 pub use open_report::{Loss, OpenReport};
 pub use outbox_list::OutboxList;

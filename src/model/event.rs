@@ -2,7 +2,7 @@
 
 use super::{
     ClientId, ConnectionFailure, ConnectionState, ConversationId, ConversationInfo, LocalId,
-    Message, MessageId, OutboxEntry, OutboxEntryId, SessionState,
+    MembersNotice, Message, MessageId, OutboxEntry, OutboxEntryId, SessionState,
 };
 
 use crate::StoreTrouble;
@@ -98,6 +98,15 @@ pub enum Event {
         /// Its local id, if it was made on this device.
         local_id: Option<LocalId>,
     },
+    /// Something happened to the members of a conversation. The list of members shows it already.
+    MembersChanged {
+        /// Whose view of it.
+        client: ClientId,
+        /// The commit that holds the change.
+        seq: CommitSeq,
+        /// What happened, to whom, by whom and when.
+        notice: MembersNotice,
+    },
     /// A transient message arrived; it is not kept.
     TransientMessage {
         /// Who received it.
@@ -149,6 +158,7 @@ impl Event {
             | Self::MessageAdded { client, .. }
             | Self::MessageChanged { client, .. }
             | Self::MessageRemoved { client, .. }
+            | Self::MembersChanged { client, .. }
             | Self::TransientMessage { client, .. }
             | Self::OutboxChanged { client, .. }
             | Self::OutboxSettled { client, .. }

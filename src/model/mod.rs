@@ -7,6 +7,7 @@
 //! | file | what it defines |
 //! |---|---|
 //! | `account.rs` | the data of a client, seen without opening it |
+//! | `attribute.rs` | changes of an attribute by its present value |
 //! | `id.rs` | the names of things |
 //! | `key.rs` | the keys of what views show |
 //! | `count.rs` | how many |
@@ -14,6 +15,9 @@
 //! | `json.rs` | JSON text that is known to parse |
 //! | `conversation.rs` | conversations and their kinds |
 //! | `message.rs`, `content.rs` | messages, what they say, how far they got |
+//! | `iso.rs` | dates as text |
+//! | `query/` | which conversations are wanted: conditions, order, page |
+//! | `member.rs` | roles of members, and what is told when members change |
 //! | `receipt.rs` | delivery and read marks, unread counts |
 //! | `refusal.rs` | why the service said no |
 //! | `operation.rs` | operations that the app's own server allows by signing them |
@@ -23,23 +27,28 @@
 //! | `event.rs` | events for observers |
 
 mod account;
+mod attribute;
 mod content;
 mod conversation;
 mod count;
 mod event;
 mod id;
+pub mod iso;
 mod json;
 mod key;
+mod member;
 mod message;
 mod operation;
 mod outbox;
 mod outgoing;
+pub mod query;
 mod receipt;
 mod refusal;
 mod session;
 mod time;
 
 pub use account::Account;
+pub use attribute::AttributeChange;
 pub use content::{ContentFault, Details, MediaFile, MessageContent};
 pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
 pub use count::Count;
@@ -49,6 +58,7 @@ pub use id::{
 };
 pub use json::{InvalidJson, JSON_DEPTH_MAX, Json, JsonFault, without_halves};
 pub use key::{ConversationKey, InvalidKey, ItemKey, MessageKey, Named};
+pub use member::{MemberRole, MembersEvent, MembersNotice};
 pub use message::{Mentions, Message, MessageState, PendingChange, RefusedMember, SendFailure};
 pub use operation::{OperationSignature, SigningRequest};
 pub use outbox::{OutboxEntry, OutboxEntryId, OutboxKind, OutboxState, ServiceRefusal};

@@ -38,6 +38,24 @@ pub enum SigningRequest {
         /// Whom.
         members: Vec<ClientId>,
     },
+    /// Blocking clients.
+    BlockMembers {
+        /// Who blocks them.
+        client: ClientId,
+        /// Where.
+        conversation: ConversationId,
+        /// Whom.
+        members: Vec<ClientId>,
+    },
+    /// Unblocking clients.
+    UnblockMembers {
+        /// Who unblocks them.
+        client: ClientId,
+        /// Where.
+        conversation: ConversationId,
+        /// Whom.
+        members: Vec<ClientId>,
+    },
 }
 
 /// What a signer answers.

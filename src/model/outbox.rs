@@ -63,6 +63,16 @@ pub enum OutboxKind {
     AddMembers,
     /// Removes members from a conversation.
     RemoveMembers,
+    /// Blocks clients: they are removed and cannot come in.
+    Block,
+    /// Unblocks clients.
+    Unblock,
+    /// Silences members: they may read and not send.
+    Silence,
+    /// Lets silenced members send again.
+    Unsilence,
+    /// Gives a member another role.
+    SetRole,
 }
 
 /// Where an outbox entry stands.

@@ -267,15 +267,15 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         let Some(step) = working.step.take() else {
             return Ok(AfterCommit::default());
         };
-        let mut events = Vec::new();
         let mut committed = Touched::Nothing;
+        let mut changed = Vec::new();
         if let Some(batch) = working.batch.take().filter(|batch| !batch.is_empty()) {
             let class = batch.class();
             let touched = batch.touched();
             let commit = self.writer.commit(batch, class)?;
             committed = Touched::These(touched);
             let changes = commit.changes.into_iter();
-            events.extend(changes.map(|change| events::of(&self.client, commit.seq, change)));
+            changed.extend(changes.map(|change| events::of(&self.client, commit.seq, change)));
             if self.writer.is_dirty() && working.flush_at.is_none() {
                 working.flush_at = Some(now.elapsed + FLUSH_AFTER);
             }
@@ -283,6 +283,13 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         if let Some(state) = &step.session {
             self.wishes.follow(state);
         }
+        // Who comes into a conversation hears of that before what is said there.
+        let seq = self.store.seq();
+        let notices = step.notices.into_iter();
+        let mut events: Vec<_> = notices
+            .map(|notice| events::of_members(&self.client, seq, notice))
+            .collect();
+        events.append(&mut changed);
         let mut imports = |reply: &(RequestId, _)| self.imports.remove(&reply.0);
         let (imported, replies) = step.replies.into_iter().partition(|it| imports(it));
         let mut after = AfterCommit {
@@ -290,7 +297,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
             holds: self.telling.hold(now, working.machine.holds(now.elapsed)),
             typing: step.typing,
             committed,
-            seq: self.store.seq(),
+            seq,
             imported,
             answers: answers(&mut self.calls, replies),
             requests: step.requests,

@@ -1,6 +1,6 @@
 //! Changes of the store, as events for observers.
 
-use crate::model::{ClientId, CommitSeq, Event};
+use crate::model::{ClientId, CommitSeq, Event, MembersNotice};
 use crate::store::StoreChange;
 
 /// The event of one change of a commit.
@@ -46,5 +46,14 @@ pub(super) fn of(client: &ClientId, seq: CommitSeq, change: StoreChange) -> Even
         },
         StoreChange::OutboxChanged { entry } => Event::OutboxChanged { client, seq, entry },
         StoreChange::OutboxSettled { entry } => Event::OutboxSettled { client, seq, entry },
+    }
+}
+
+/// The event of what happened to members.
+pub(super) fn of_members(client: &ClientId, seq: CommitSeq, notice: MembersNotice) -> Event {
+    Event::MembersChanged {
+        client: client.clone(),
+        seq,
+        notice,
     }
 }

@@ -30,6 +30,7 @@ impl LiveList {
         client: &Arc<ClientCore>,
         options: ListOptions,
     ) -> Result<Arc<Self>, SampanError> {
+        check(&options)?;
         let list = Arc::new(Self {
             live: Live::new(runtime, client),
             view: Mutex::new(ListView::new(options)),
@@ -86,15 +87,29 @@ impl LiveList {
     }
 
     /// Shows others, or the same in another order.
-    pub(crate) fn show(&self, options: ListOptions) {
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::InvalidArgument`] when a condition of the filter can't be used.
+    pub(crate) fn show(&self, options: ListOptions) -> Result<(), SampanError> {
+        check(&options)?;
         self.view().show(options);
         self.live.tell();
+        Ok(())
     }
 
     /// Ends the view: those who wait are told.
     pub(crate) fn end(&self) {
         self.live.end();
     }
+}
+
+fn check(options: &ListOptions) -> Result<(), SampanError> {
+    options
+        .check()
+        .map_err(|error| SampanError::InvalidArgument {
+            reason: format!("filter: {error}"),
+        })
 }
 
 impl WatchedView for LiveList {

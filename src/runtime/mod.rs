@@ -34,6 +34,7 @@
 //! | `live.rs` | what views that somebody watches have in common |
 //! | `timeline.rs`, `list.rs` | what drives a timeline, and a list of conversations |
 //! | `outbox.rs` | what drives a list of unsent work |
+//! | `members.rs` | what drives a list of members |
 //! | `drafts.rs` | drafts between the letters and the disk |
 //! | `feed.rs` | numbered events, kept until they are taken |
 //! | `marks.rs` | what those wait for who watch a store |
@@ -70,6 +71,7 @@ mod list;
 mod live;
 mod mailbox;
 mod marks;
+mod members;
 mod online;
 mod online_wish;
 mod outbox;
@@ -103,6 +105,7 @@ pub use legacy::{
 pub(crate) use list::LiveList;
 #[doc(hidden)]
 pub use marks::Touched;
+pub(crate) use members::LiveMembers;
 pub(crate) use outbox::LiveOutbox;
 #[doc(hidden)]
 pub use ports::{InboxRemainder, Ports};

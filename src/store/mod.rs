@@ -77,9 +77,10 @@ pub use types::conversation::{
     ConversationRow, Freshness, ListCursor, SessionRow, UnreadTold, UnreadTotal, UnreadTotals,
 };
 pub use types::entry::{
-    CreateIntent, DetailsIntent, Entry, Intent, MembersChange, MembersIntent, MuteIntent, Patch,
-    PatchIntent, ReadIntent, SendIntent,
+    CreateIntent, DetailsIntent, Entry, Intent, MuteIntent, Patch, PatchIntent, ReadIntent,
+    SendIntent,
 };
+pub use types::members::{MemberLists, MembersChange, MembersIntent, put_on};
 pub use types::origin::{ImportedMessage, Origin, Teller, Word};
 pub use types::position::{
     ConversationNumber, History, HistoryEnd, HistoryStart, Place, Position, Span,

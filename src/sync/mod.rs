@@ -42,11 +42,13 @@ pub use legacy::{LegacyConversation, LegacyDraft, LegacyPart, LegacyTaken, Legac
 pub use random::Randomness;
 pub(crate) use request::Caller;
 pub use request::{
-    Call, ChangeMembers, Connect, ConversationsFetched, CreateConversation, Created, DiscardEntry,
-    DiscardMessage, DiscardedMessage, Disconnect, Done, EditMessage, Enqueued, FetchConversations,
-    FetchHistory, FetchReceipts, Focus, FreshToken, HistoryFetched, Import, ImportLegacy, Imported,
-    KeepFailed, KeepForeign, LocalNote, MarkAllRead, MarkRead, Note, RecallMessage, RemoveMessage,
-    Reply, Request, RequestError, RequestId, RetryEntry, RetryMessage, SendMessage, SetAttributes,
+    AttributeChanged, Call, ChangeAttribute, ChangeMembers, Connect, ConversationsFetched,
+    ConversationsFound, CountConversations, CountMembers, Counted, CreateConversation, Created,
+    DiscardEntry, DiscardMessage, DiscardedMessage, Disconnect, Done, EditMessage, Enqueued,
+    FetchConversations, FetchHistory, FetchReceipts, FindConversations, Focus, FreshToken,
+    HistoryFetched, Import, ImportLegacy, Imported, KeepFailed, KeepForeign, LocalNote,
+    MarkAllRead, MarkRead, MemberBan, Note, RecallMessage, RefreshBan, RemoveMessage, Reply,
+    Request, RequestError, RequestId, RetryEntry, RetryMessage, SendMessage, SetAttributes,
     SetMuted, SetName, SetTyping, SignIn, Token,
 };
 pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};

@@ -17,9 +17,11 @@
 use std::marker::PhantomData;
 
 use crate::error::{Obstacle, SampanError, Subject};
+use crate::model::query::ConversationQuery;
 use crate::model::{
-    ClientId, ConversationId, Discarded, Draft, ForeignMessage, Json, LocalId, Message,
-    MessageContent, MessageKey, NewConversation, NewMessage, OutboxEntryId, Timestamp,
+    AttributeChange, ClientId, ConversationId, ConversationInfo, Discarded, Draft, ForeignMessage,
+    Json, LocalId, Message, MessageContent, MessageKey, NewConversation, NewMessage, OutboxEntryId,
+    Timestamp,
 };
 use crate::store::{Dropped, MembersChange, Position};
 use crate::sync::legacy::{LegacyPart, LegacyTaken};
@@ -127,6 +129,11 @@ calls! {
     FetchHistory -> HistoryFetched,
     FetchConversations -> ConversationsFetched,
     FetchReceipts -> Done,
+    ChangeAttribute -> AttributeChanged,
+    FindConversations -> ConversationsFound,
+    CountConversations -> Counted,
+    CountMembers -> Counted,
+    RefreshBan -> Done,
     FreshToken -> Token,
 }
 
@@ -139,6 +146,9 @@ answers! {
     LegacyTaken,
     HistoryFetched,
     ConversationsFetched,
+    AttributeChanged,
+    ConversationsFound,
+    Counted,
     Token,
 }
 
@@ -379,6 +389,56 @@ pub struct FetchReceipts {
     pub conversation: ConversationId,
 }
 
+/// Have the service change an attribute by its present value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeAttribute {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Which attribute.
+    pub key: String,
+    /// How.
+    pub change: AttributeChange,
+}
+
+/// Ask for the conversations that a query finds at the service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FindConversations {
+    /// The query.
+    pub query: ConversationQuery,
+}
+
+/// Ask how many conversations a condition finds at the service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CountConversations {
+    /// The query; its page does not matter.
+    pub query: ConversationQuery,
+}
+
+/// Ask how many members a conversation has; of a chat room, how many are inside and online.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CountMembers {
+    /// Which conversation.
+    pub conversation: ConversationId,
+}
+
+/// Ask for a whole list of a conversation, and store it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefreshBan {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Which list.
+    pub list: MemberBan,
+}
+
+/// The two lists of clients that may not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberBan {
+    /// Those who may read and not send.
+    Silenced,
+    /// Those who cannot come in.
+    Blocked,
+}
+
 /// Ask for a session token that the service's HTTP side accepts, refreshed if it has expired.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FreshToken;
@@ -448,6 +508,27 @@ pub struct HistoryFetched {
 pub struct ConversationsFetched {
     /// Those the service knows.
     pub found: Vec<ConversationId>,
+}
+
+/// The attribute is changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttributeChanged {
+    /// Its value after the change, as the service told it; none where the service did not.
+    pub value: Option<Json>,
+}
+
+/// The conversations, in the order of the query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversationsFound {
+    /// What the service told of each.
+    pub conversations: Vec<ConversationInfo>,
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The number.
+    pub count: u32,
 }
 
 /// The session token.

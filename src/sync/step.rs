@@ -7,7 +7,7 @@ use super::link::{Delivery, LinkRequest, LinkWish};
 use super::request::{Caller, Reply, Request, RequestError, RequestId};
 
 pub use crate::model::OperationSignature;
-use crate::model::{Message, SessionState, SigningRequest};
+use crate::model::{MembersNotice, Message, SessionState, SigningRequest};
 
 /// One thing that happened to a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,8 @@ pub struct Step {
     pub session: Option<SessionState>,
     /// Transient messages: told and not kept.
     pub transient: Vec<Message>,
+    /// What happened to members: told and not kept.
+    pub notices: Vec<MembersNotice>,
     /// Who writes in which conversation, if that changed.
     pub typing: Option<Typing>,
     /// When to wake the machine, counted from the `now` of this step; none for never. A later
@@ -68,6 +70,7 @@ impl Step {
         self.wish = later.wish.or(self.wish);
         self.session = later.session.or_else(|| self.session.take());
         self.transient.extend(later.transient);
+        self.notices.extend(later.notices);
         self.typing = later.typing.or_else(|| self.typing.take());
         self.wake_after = later.wake_after;
     }

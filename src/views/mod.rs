@@ -21,6 +21,8 @@
 //! | `timeline/` | [`TimelineView`]: a window over one conversation |
 //! | `list/` | [`ListView`]: a window over all conversations |
 //! | `outbox.rs` | [`OutboxView`]: all that is unsent, and why |
+//! | `query.rs` | queries of conversations over this device's store |
+//! | `members.rs` | [`MemberView`]: who is in a conversation, and what they may do |
 //! | `client_state.rs` | [`ClientState`]: the banner, the badge, support |
 //!
 //! This floor reads snapshots of the store and knows no clock, no thread and no network; whoever
@@ -31,8 +33,10 @@ mod delivery;
 mod diff;
 mod edits;
 mod list;
+mod members;
 mod message;
 mod outbox;
+mod query;
 mod timeline;
 mod windows;
 
@@ -45,10 +49,15 @@ pub use list::{
     ContentKind, ConversationFilter, ConversationOrder, ConversationRow, Dirty, LastMessage,
     ListEdit, ListOptions, ListState, ListUpdate, ListView,
 };
+pub use members::{
+    MemberEdit, MemberGroup, MemberListOptions, MemberListState, MemberRow, MemberUpdate,
+    MemberView,
+};
 pub use message::TimelineMessage;
 pub use outbox::{
     Holds, OutboxEdit, OutboxListState, OutboxRow, OutboxUpdate, OutboxView, Refused,
 };
+pub use query::find;
 pub use timeline::{
     FillFailure, FillState, Loaded, Next, Side, TimelineAnchor, TimelineEdge, TimelineEdit,
     TimelineItem, TimelineItemKind, TimelineOptions, TimelineStart, TimelineState, TimelineUpdate,

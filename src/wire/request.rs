@@ -14,12 +14,16 @@ use super::generated::{
 };
 use super::iso;
 use super::{Envelope, Op, row};
+use crate::model::query::ConversationQuery;
 use crate::model::{
     ConversationId, Json, Mentions, MessageContent, MessageId, MessageRef, Timestamp,
 };
 
 /// The column into which a creation writes its token, so that it is found again by it.
 pub const TOKEN_COLUMN: &str = "sampan_token";
+
+/// The members are not wanted (`docs/wire.md`, query flags).
+const WITHOUT_MEMBERS: i32 = 1;
 
 /// The last-message columns are wanted (`docs/wire.md`, query flags).
 const WITH_LAST_MESSAGE: i32 = 2;
@@ -101,6 +105,25 @@ pub fn list(member: &str, order: ListOrder, skip: i32, limit: i32) -> Command {
         limit: Some(limit),
         skip: Some(skip),
         flag: Some(WITH_LAST_MESSAGE),
+        ..ConvCommand::default()
+    })
+}
+
+/// Asks for a page of the conversations that an app's query finds.
+#[must_use]
+pub fn found(query: &ConversationQuery, skip: i32, limit: i32) -> Command {
+    let compact = if query.compact { WITHOUT_MEMBERS } else { 0 };
+    let last = if query.last_messages {
+        WITH_LAST_MESSAGE
+    } else {
+        0
+    };
+    self::query(ConvCommand {
+        r#where: query.conditions().as_ref().map(text),
+        sort: query.sort(),
+        limit: Some(limit),
+        skip: Some(skip),
+        flag: Some(compact | last),
         ..ConvCommand::default()
     })
 }

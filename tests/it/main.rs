@@ -2,9 +2,11 @@
 //!
 //! | module | what it proves |
 //! |---|---|
+//! | `attributes.rs` | attributes: any JSON, and changes by their present value |
 //! | `calls.rs` | every asynchronous call: where its caller is woken, what a cancelled one leaves |
 //! | `chat.rs` | two devices talk, offline and back; unread counts, read marks, receipts |
 //! | `conversations.rs` | properties, lists, unread counts |
+//! | `members.rs` | members as a live view, roles, block and silence lists, notices |
 //! | `messages.rs` | every kind of content, mentions, marks; limits of members and ids |
 //! | `sessions.rs` | what is told when, and to whom |
 //! | `moving.rs` | the same store at another service |
@@ -25,6 +27,8 @@
 //! | `reconnect.rs` | a connection that breaks: what is told, tried, and there afterwards |
 //! | `kinds.rs` | chat rooms, temporary and service conversations |
 //! | `legacy.rs` | the caches of older SDKs, taken over; with the feature `import-legacy` |
+//! | `queries.rs` | queries of conversations: at the service, on this device, live |
+//! | `queries_random.rs` | random queries find the same at the service and on this device |
 //! | `receipts.rs` | pending, sent, delivered; where there are no receipts |
 //! | `failures.rs` | messages that failed: kept, sent again, taken out |
 //! | `paging.rs` | pages of history, from either end |
@@ -58,6 +62,7 @@ mod support;
 #[path = "../../examples/tui/ui/mod.rs"]
 mod tui_screen;
 
+mod attributes;
 mod budget;
 mod cable;
 mod calls;
@@ -79,6 +84,7 @@ mod kinds;
 #[cfg(feature = "import-legacy")]
 mod legacy;
 mod lifecycle;
+mod members;
 mod messages;
 mod moving;
 mod offline;
@@ -86,6 +92,8 @@ mod paging;
 mod patches;
 mod pause;
 mod place;
+mod queries;
+mod queries_random;
 mod receipts;
 mod reconnect;
 mod refusals;

@@ -49,8 +49,8 @@ const UPWARD: [(&str, &str, &str); 3] = [
 /// Cycles of files inside one room that stay: the files, and why.
 const FILE_CYCLES: [(&[&str], &str); 1] = [(
     &[
-        "service/src/core/queries/filter.rs",
-        "service/src/core/queries/filter/operator.rs",
+        "src/model/query/filter.rs",
+        "src/model/query/filter/operator.rs",
     ],
     "a filter is made of the tests of operators, and an operator takes from the filter's budget",
 )];

@@ -58,7 +58,7 @@ mod upkeep;
 pub use self::apps::{
     app, file_settings, hook_settings, push_settings, rates, settings, signature,
 };
-pub use self::columns::{attributes, column};
+pub use self::columns::attributes;
 pub use self::exchange::hook_call::{HookAnswer, HookCall, HookName};
 pub use self::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId, Ticket};
 pub use self::exchange::push::{PushOrder, PushQuestion, PushTarget};
@@ -68,7 +68,6 @@ pub use self::exchange::request::{
 };
 pub use self::exchange::server_call::{ServerCall, ServerRequest};
 pub use self::machine::Core;
-pub use self::queries::{filter, query};
 pub use self::state::entropy::Entropy;
 
 /// The id of a set of members: the unique conversation of exactly these members is found by it.

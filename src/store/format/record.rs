@@ -4,6 +4,8 @@
 //! only ever added, always with `#[serde(default)]`; the model's types are not serializable on
 //! purpose, for disk, wire and app change for different reasons.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
@@ -15,6 +17,7 @@ use crate::store::format::messagepack::{BadRecord, clients, json, millis, time};
 use crate::store::types::conversation::{
     ConversationRow, Freshness, Held, SessionRow, UnreadTold, UnreadTotal, UnreadTotals,
 };
+use crate::store::types::members::MemberLists;
 use crate::store::types::origin::Teller;
 use crate::store::types::position::{History, HistoryEnd, HistoryStart, Position, Span};
 
@@ -167,9 +170,9 @@ pub(crate) struct ConversationRecord<'a> {
     #[serde(borrow)]
     draft: Option<DraftRecord<'a>>,
     // The last one, for it is left out where there is none, and fields are told apart by their places.
-    /// Of a conversation that a cache of an older SDK told of; every other one is spared the byte.
+    /// What few conversations have; every other one is spared the byte.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    legacy: Option<LegacyRecord<'a>>,
+    rare: Option<RareRecord<'a>>,
 }
 
 /// What somebody began to write.
@@ -214,8 +217,51 @@ impl<'a> DraftRecord<'a> {
     }
 }
 
-/// The number of the cache that told of it, and the stretches that caches claim.
-type LegacyRecord<'a> = (Option<u8>, Vec<SpanRecord<'a>>);
+/// What few conversations have. Fields are told apart by their places: new ones come last.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct RareRecord<'a> {
+    /// The number of the cache of an older SDK that told of it.
+    told_by: Option<u8>,
+    /// The stretches that such caches claim.
+    #[serde(borrow)]
+    claimed: Vec<SpanRecord<'a>>,
+    #[serde(borrow)]
+    managers: Vec<&'a str>,
+    #[serde(borrow)]
+    silenced: Vec<&'a str>,
+    #[serde(borrow)]
+    blocked: Vec<&'a str>,
+}
+
+impl<'a> RareRecord<'a> {
+    fn of(row: &'a ConversationRow) -> Option<Self> {
+        let claimed = row.history.claimed();
+        let told_by = row.told_by.map(Teller::number);
+        if told_by.is_none() && claimed.is_empty() && row.lists.is_empty() {
+            return None;
+        }
+        let names = |list: &'a BTreeSet<ClientId>| list.iter().map(ClientId::as_str).collect();
+        Some(Self {
+            told_by,
+            claimed: claimed.iter().map(span_record).collect(),
+            managers: names(&row.lists.managers),
+            silenced: names(&row.lists.silenced),
+            blocked: names(&row.lists.blocked),
+        })
+    }
+
+    fn lists(&self) -> Result<MemberLists, BadRecord> {
+        let list = |names: &[&str]| -> Result<BTreeSet<ClientId>, BadRecord> {
+            Ok(clients(names)?.into_iter().collect())
+        };
+        Ok(MemberLists {
+            managers: list(&self.managers)?,
+            silenced: list(&self.silenced)?,
+            blocked: list(&self.blocked)?,
+        })
+    }
+}
 
 /// From time, from id, to time, to id.
 type SpanRecord<'a> = (i64, &'a str, i64, &'a str);
@@ -326,7 +372,7 @@ impl<'a> ConversationRecord<'a> {
             activity_ms: row.activity.as_millis(),
             held_count: row.held.count,
             hot_count: row.held.hot,
-            legacy: legacy_record(row),
+            rare: RareRecord::of(row),
             newest: row
                 .held
                 .newest
@@ -341,8 +387,8 @@ impl<'a> ConversationRecord<'a> {
     /// The row.
     pub(crate) fn row(self) -> Result<ConversationRow, BadRecord> {
         let (count, at_least, mentioned) = self.unread;
-        let (told_by, claimed) = self.legacy.unzip();
-        let told_by = told_by.flatten();
+        let rare = self.rare.unwrap_or_default();
+        let lists = rare.lists()?;
         Ok(ConversationRow {
             id: ConversationId::new(self.id)?,
             local_id: self.local_id.map(ConversationId::new).transpose()?,
@@ -350,6 +396,7 @@ impl<'a> ConversationRecord<'a> {
             name: self.name.map(str::to_owned),
             creator: self.creator.map(ClientId::new).transpose()?,
             members: clients(&self.members)?,
+            lists,
             attributes: json(self.attributes)?,
             columns: json(self.columns)?,
             unique: self.unique,
@@ -380,7 +427,7 @@ impl<'a> ConversationRecord<'a> {
                     told_at: Timestamp::from_millis(told_at),
                 }),
             history: history(
-                (&self.spans, claimed.unwrap_or_default()),
+                (&self.spans, rare.claimed),
                 self.history_start_reached,
                 self.history_behind,
             )?,
@@ -389,7 +436,7 @@ impl<'a> ConversationRecord<'a> {
             } else {
                 Freshness::Fresh
             },
-            told_by: told_by.and_then(Teller::from_number),
+            told_by: rare.told_by.and_then(Teller::from_number),
             activity: Timestamp::from_millis(self.activity_ms),
             held: Held {
                 count: self.held_count,
@@ -414,13 +461,6 @@ fn position(ms: i64, id: &str) -> Result<Position, BadRecord> {
         sent_at: Timestamp::from_millis(ms),
         id: MessageId::new(id)?,
     })
-}
-
-fn legacy_record(row: &ConversationRow) -> Option<LegacyRecord<'_>> {
-    let claimed = row.history.claimed();
-    let told_by = row.told_by.map(Teller::number);
-    (told_by.is_some() || !claimed.is_empty())
-        .then(|| (told_by, claimed.iter().map(span_record).collect()))
 }
 
 fn history(

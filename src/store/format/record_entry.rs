@@ -12,9 +12,10 @@ use crate::store::format::messagepack::{BadRecord, clients, json, millis, texts,
 use crate::store::format::record::FailureRecord;
 use crate::store::format::record_message::ContentRecord;
 use crate::store::types::entry::{
-    CreateIntent, DetailsIntent, Entry, Intent, MembersChange, MembersIntent, MuteIntent, Patch,
-    PatchIntent, ReadIntent, SendIntent,
+    CreateIntent, DetailsIntent, Entry, Intent, MuteIntent, Patch, PatchIntent, ReadIntent,
+    SendIntent,
 };
+use crate::store::types::members::{MembersChange, MembersIntent};
 use crate::store::types::position::ConversationNumber;
 
 /// An outbox entry. It names its conversation by id too, so that it can be saved out of the
@@ -88,6 +89,24 @@ pub(crate) enum IntentRecord<'a> {
         members: Vec<String>,
     },
     RemoveMembers {
+        members: Vec<String>,
+    },
+    Block {
+        members: Vec<String>,
+    },
+    Unblock {
+        members: Vec<String>,
+    },
+    Silence {
+        members: Vec<String>,
+    },
+    Unsilence {
+        members: Vec<String>,
+    },
+    Promote {
+        members: Vec<String>,
+    },
+    Demote {
         members: Vec<String>,
     },
     Details {
@@ -188,20 +207,7 @@ impl<'a> IntentRecord<'a> {
                     message: message.to_string(),
                 },
             },
-            Intent::Members(intent) => match intent.change {
-                MembersChange::Join => Self::Join {
-                    members: texts(&intent.members),
-                },
-                MembersChange::Quit => Self::Quit {
-                    members: texts(&intent.members),
-                },
-                MembersChange::Add => Self::AddMembers {
-                    members: texts(&intent.members),
-                },
-                MembersChange::Remove => Self::RemoveMembers {
-                    members: texts(&intent.members),
-                },
-            },
+            Intent::Members(intent) => Self::of_members(intent),
             Intent::Details(details) => Self::Details {
                 name: details.name.clone(),
                 attributes: details
@@ -215,6 +221,22 @@ impl<'a> IntentRecord<'a> {
                 until_ms: read.until.as_millis(),
                 message: read.message.as_ref().map(|id| id.as_str().to_owned()),
             },
+        }
+    }
+
+    fn of_members(intent: &MembersIntent) -> Self {
+        let members = texts(&intent.members);
+        match intent.change {
+            MembersChange::Join => Self::Join { members },
+            MembersChange::Quit => Self::Quit { members },
+            MembersChange::Add => Self::AddMembers { members },
+            MembersChange::Remove => Self::RemoveMembers { members },
+            MembersChange::Block => Self::Block { members },
+            MembersChange::Unblock => Self::Unblock { members },
+            MembersChange::Silence => Self::Silence { members },
+            MembersChange::Unsilence => Self::Unsilence { members },
+            MembersChange::Promote => Self::Promote { members },
+            MembersChange::Demote => Self::Demote { members },
         }
     }
 
@@ -280,6 +302,12 @@ impl<'a> IntentRecord<'a> {
             Self::Quit { members } => members_intent(MembersChange::Quit, &members)?,
             Self::AddMembers { members } => members_intent(MembersChange::Add, &members)?,
             Self::RemoveMembers { members } => members_intent(MembersChange::Remove, &members)?,
+            Self::Block { members } => members_intent(MembersChange::Block, &members)?,
+            Self::Unblock { members } => members_intent(MembersChange::Unblock, &members)?,
+            Self::Silence { members } => members_intent(MembersChange::Silence, &members)?,
+            Self::Unsilence { members } => members_intent(MembersChange::Unsilence, &members)?,
+            Self::Promote { members } => members_intent(MembersChange::Promote, &members)?,
+            Self::Demote { members } => members_intent(MembersChange::Demote, &members)?,
             Self::Details { name, attributes } => {
                 let mut all = BTreeMap::new();
                 for (key, value) in attributes {

@@ -5,6 +5,7 @@ use crate::model::{
     ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Draft, Json,
     Message, Receipt, Timestamp, Unread,
 };
+use crate::store::types::members::MemberLists;
 use crate::store::types::origin::Teller;
 use crate::store::types::position::{ConversationNumber, History, Position};
 
@@ -23,6 +24,8 @@ pub struct ConversationRow {
     pub creator: Option<ClientId>,
     /// Who is in it.
     pub members: Vec<ClientId>,
+    /// Roles, and who is silenced or blocked.
+    pub lists: MemberLists,
     /// The app's own attributes: a JSON object.
     pub attributes: Option<Json>,
     /// Columns beside the known ones: a JSON object.
@@ -104,6 +107,7 @@ impl ConversationRow {
             name: None,
             creator: None,
             members: Vec::new(),
+            lists: MemberLists::default(),
             attributes: None,
             columns: None,
             unique: false,
@@ -170,6 +174,7 @@ impl ConversationRow {
             && self.name == other.name
             && self.creator == other.creator
             && self.members == other.members
+            && self.lists == other.lists
             && self.attributes == other.attributes
             && self.columns == other.columns
             && self.state == other.state
@@ -185,6 +190,7 @@ impl ConversationRow {
             .iter()
             .map(|id| id.as_str().len().saturating_add(32));
         let members = ids.fold(0, usize::saturating_add);
+        let listed = self.lists.len().saturating_mul(64);
         let spans = self.history.spans().len();
         let spans = spans
             .saturating_add(self.history.claimed().len())
@@ -196,6 +202,7 @@ impl ConversationRow {
             .saturating_add(json(&self.columns))
             .saturating_add(self.draft.as_ref().map_or(0, |draft| draft.text.len()))
             .saturating_add(members)
+            .saturating_add(listed)
             .saturating_add(spans)
     }
 

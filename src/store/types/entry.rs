@@ -8,6 +8,7 @@ use crate::model::{
     OutboxKind, OutboxState, PendingChange, Priority, SendFailure, Timestamp,
 };
 use crate::store::types::conversation::ConversationRow;
+use crate::store::types::members::{MemberLists, MembersChange, MembersIntent, put_on};
 use crate::store::types::position::ConversationNumber;
 
 /// One piece of unsent work.
@@ -40,7 +41,7 @@ pub enum Intent {
     Send(SendIntent),
     /// Edits or recalls a message.
     Patch(PatchIntent),
-    /// Adds or removes members, this client among them.
+    /// Adds or removes members, this client among them, or changes what they may do.
     Members(MembersIntent),
     /// Changes a conversation's name or attributes.
     Details(DetailsIntent),
@@ -113,36 +114,6 @@ pub enum Patch {
     Recall,
 }
 
-/// Adds members to a conversation, or removes them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MembersIntent {
-    /// What is done to them.
-    pub change: MembersChange,
-    /// Whom; of a join or a quit, this client alone.
-    pub members: Vec<ClientId>,
-}
-
-/// What is done to members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MembersChange {
-    /// This client comes in.
-    Join,
-    /// This client leaves.
-    Quit,
-    /// Others come in.
-    Add,
-    /// Others are removed.
-    Remove,
-}
-
-impl MembersChange {
-    /// Whether the members are in the conversation afterwards.
-    #[must_use]
-    pub const fn adds(self) -> bool {
-        matches!(self, Self::Join | Self::Add)
-    }
-}
-
 /// Changes the name of a conversation, or single attributes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DetailsIntent {
@@ -184,6 +155,11 @@ impl Intent {
                 MembersChange::Quit => OutboxKind::Quit,
                 MembersChange::Add => OutboxKind::AddMembers,
                 MembersChange::Remove => OutboxKind::RemoveMembers,
+                MembersChange::Block => OutboxKind::Block,
+                MembersChange::Unblock => OutboxKind::Unblock,
+                MembersChange::Silence => OutboxKind::Silence,
+                MembersChange::Unsilence => OutboxKind::Unsilence,
+                MembersChange::Promote | MembersChange::Demote => OutboxKind::SetRole,
             },
             Self::Details(_) => OutboxKind::Details,
             Self::Mute(MuteIntent { muted: true }) => OutboxKind::Mute,
@@ -279,6 +255,7 @@ impl DetailsIntent {
 impl MembersIntent {
     /// Changes a conversation's row as the service does, for the client that asked.
     pub fn apply_to(&self, row: &mut ConversationRow, me: &ClientId) {
+        self.apply_to_lists(&mut row.lists);
         if row.kind == ConversationKind::ChatRoom || row.kind == ConversationKind::Service {
             return;
         }
@@ -288,8 +265,10 @@ impl MembersIntent {
                     row.members.push(member.clone());
                 }
             }
-        } else {
+        } else if self.change.takes_out() || self.change == MembersChange::Block {
             row.members.retain(|member| !self.members.contains(member));
+        } else {
+            return;
         }
         if self.members.contains(me) {
             row.state = match (self.change.adds(), &row.state) {
@@ -298,6 +277,22 @@ impl MembersIntent {
                 (false, _) => ConversationState::Left,
             };
         }
+    }
+
+    fn apply_to_lists(&self, lists: &mut MemberLists) {
+        let (list, listed) = match self.change {
+            MembersChange::Block => (&mut lists.blocked, true),
+            MembersChange::Unblock => (&mut lists.blocked, false),
+            MembersChange::Silence => (&mut lists.silenced, true),
+            MembersChange::Unsilence => (&mut lists.silenced, false),
+            MembersChange::Promote => (&mut lists.managers, true),
+            MembersChange::Demote => (&mut lists.managers, false),
+            MembersChange::Join
+            | MembersChange::Quit
+            | MembersChange::Add
+            | MembersChange::Remove => return,
+        };
+        put_on(list, &self.members, listed);
     }
 }
 
@@ -425,5 +420,38 @@ impl Entry {
             transient: send.transient,
             change: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_takes_a_member_out_and_an_unblock_does_not_bring_it_back() {
+        let clients = |names: &[&str]| -> Vec<ClientId> {
+            let ids = names.iter().map(ClientId::new);
+            ids.collect::<Result<_, _>>().unwrap()
+        };
+        let mut row = ConversationRow::unknown(ConversationId::new("c").unwrap());
+        row.members = clients(&["ann", "ben", "cat"]);
+        let me = ClientId::new("ann").unwrap();
+        let mut apply = |change| {
+            let members = clients(&["ben"]);
+            MembersIntent { change, members }.apply_to(&mut row, &me);
+            (
+                row.members.len(),
+                row.lists.managers.len(),
+                row.lists.silenced.len(),
+                row.lists.blocked.len(),
+            )
+        };
+        assert_eq!(apply(MembersChange::Promote), (3, 1, 0, 0));
+        assert_eq!(apply(MembersChange::Demote), (3, 0, 0, 0));
+        assert_eq!(apply(MembersChange::Silence), (3, 0, 1, 0));
+        assert_eq!(apply(MembersChange::Unsilence), (3, 0, 0, 0));
+        assert_eq!(apply(MembersChange::Block), (2, 0, 0, 1));
+        assert_eq!(apply(MembersChange::Unblock), (2, 0, 0, 0));
+        assert_eq!(row.state, ConversationState::Live);
     }
 }

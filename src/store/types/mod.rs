@@ -4,6 +4,7 @@ pub(super) mod batch;
 pub(super) mod conversation;
 pub(super) mod entry;
 pub(super) mod link;
+pub(super) mod members;
 pub(super) mod message;
 pub(super) mod origin;
 pub(super) mod position;

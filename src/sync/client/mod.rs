@@ -17,6 +17,7 @@
 //! | `incoming/` | notifications: messages, edits, receipts, counts, members; duplicates |
 //! | `history/` | spans without holes, catching up after an absence, the app's paging |
 //! | `answer.rs` | the outcome of a request |
+//! | `notices.rs` | what an app is told of members, once |
 //! | `progress.rs` | how far the catch-up has come |
 //!
 //! Imports between the rooms point down: `outgoing` may name `incoming` and `history`, `incoming` may
@@ -28,6 +29,7 @@
 mod answer;
 mod history;
 mod incoming;
+mod notices;
 mod outgoing;
 mod progress;
 mod session;
@@ -40,11 +42,15 @@ use self::history::catch_up::CatchUp;
 use self::history::conversation_list::{Directory, DirectoryQuery};
 use self::history::join::Tails;
 use self::history::pages::HistoryQuery;
+use self::history::queries::Query;
+use self::incoming::asked_members::MembersQuestion;
 use self::incoming::edits::EarlyEdits;
 use self::incoming::messages::Receiver;
 pub use self::incoming::typing::Typing;
 use self::incoming::typing::Writers;
 use self::incoming::unread::Told;
+use self::notices::Notices;
+use self::outgoing::attribute::AttributeAsked;
 pub use self::outgoing::holds::Holds;
 use self::outgoing::in_doubt::Search;
 use self::outgoing::pace::Pace;
@@ -102,6 +108,7 @@ pub struct Client {
     tails: Tails,
     told: Told,
     early_edits: EarlyEdits,
+    notices: Notices,
     writers: Writers,
     own_typing: OwnTyping,
     directory: Directory,
@@ -154,6 +161,9 @@ enum Purpose {
     Typing,
     Directory(DirectoryQuery),
     History(HistoryQuery),
+    MembersQuestion(MembersQuestion),
+    Attribute(AttributeAsked),
+    Query(Query),
     Receipts {
         conversation: crate::store::ConversationNumber,
         caller: Caller<Done>,
@@ -209,6 +219,7 @@ impl Client {
             tails: Tails::default(),
             told: Told::default(),
             early_edits: EarlyEdits::default(),
+            notices: Notices::default(),
             writers: Writers::default(),
             own_typing: OwnTyping::default(),
             directory: Directory::default(),
@@ -287,6 +298,17 @@ impl Client {
             Request::FetchReceipts(call) => {
                 self.fetch_receipts(turn, Caller::of(&call, id), call)?
             }
+            Request::ChangeAttribute(call) => {
+                self.change_attribute(turn, Caller::of(&call, id), call)?;
+            }
+            Request::FindConversations(call) => {
+                self.find_conversations(turn, Caller::of(&call, id), &call);
+            }
+            Request::CountConversations(call) => {
+                self.count_conversations(turn, Caller::of(&call, id), call);
+            }
+            Request::CountMembers(call) => self.count_members(turn, Caller::of(&call, id), call)?,
+            Request::RefreshBan(call) => self.refresh_ban(turn, Caller::of(&call, id), call)?,
             Request::CreateConversation(call) => {
                 self.write(turn, id, call, Self::create_conversation)?;
             }
@@ -395,6 +417,11 @@ impl Client {
             Purpose::ReadBarrier => self.reads_answered(turn, tag, &answer),
             Purpose::Directory(query) => self.directory_answered(turn, query, answer),
             Purpose::History(query) => self.history_answered(turn, query, answer),
+            Purpose::Attribute(asked) => self.attribute_answered(turn, asked, answer),
+            Purpose::Query(query) => self.query_answered(turn, query, answer),
+            Purpose::MembersQuestion(question) => {
+                self.members_question_answered(turn, question, answer)
+            }
             Purpose::Receipts {
                 conversation,
                 caller,

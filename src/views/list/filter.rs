@@ -1,7 +1,9 @@
 //! Which conversations a list shows, decided on this device.
 
+use crate::model::query::{FilterError, QueryCondition};
 use crate::model::{ClientId, ConversationKind, Json};
 use crate::store::{ConversationNumber, ConversationRow, Snapshot};
+use crate::views::query::QueryTest;
 
 /// Which conversations a list shows.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
@@ -41,6 +43,11 @@ pub enum ConversationFilter {
         /// The value.
         equals: Json,
     },
+    /// Those that fit a condition of a query, as the service would find them; see `QueryCondition`.
+    Query {
+        /// The condition.
+        condition: QueryCondition,
+    },
     /// Those that fit all parts.
     All {
         /// The parts.
@@ -59,6 +66,19 @@ pub enum ConversationFilter {
 }
 
 impl ConversationFilter {
+    /// Reads the conditions of queries in it; what can't be used is refused.
+    pub(super) fn tests(&self, tests: &mut Vec<QueryTest>) -> Result<(), FilterError> {
+        match self {
+            Self::Query { condition } => tests.push(QueryTest::new(condition)?),
+            Self::All { parts } | Self::Any { parts } => {
+                parts.iter().try_for_each(|part| part.tests(tests))?;
+            }
+            Self::Not { part } => part.tests(tests)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Whether it says something of hidden conversations: it alone decides on them then.
     pub(super) fn names_hidden(&self) -> bool {
         match self {
@@ -75,7 +95,9 @@ impl ConversationFilter {
         snapshot: &Snapshot<'_>,
         number: ConversationNumber,
         row: &ConversationRow,
+        tests: &[QueryTest],
     ) -> bool {
+        let fits = |part: &Self| part.fits(snapshot, number, row, tests);
         match self {
             Self::Unread => !row.unread.is_none(),
             Self::Mentioned => row.unread.mentioned,
@@ -93,9 +115,14 @@ impl ConversationFilter {
                 .attributes
                 .as_ref()
                 .is_some_and(|attributes| has(attributes, path, equals)),
-            Self::All { parts } => parts.iter().all(|it| it.fits(snapshot, number, row)),
-            Self::Any { parts } => parts.iter().any(|it| it.fits(snapshot, number, row)),
-            Self::Not { part } => !part.fits(snapshot, number, row),
+            // A condition that could not be read fits nothing.
+            Self::Query { condition } => {
+                let test = tests.iter().find(|test| test.is_of(condition));
+                test.is_some_and(|test| test.fits(snapshot, row))
+            }
+            Self::All { parts } => parts.iter().all(fits),
+            Self::Any { parts } => parts.iter().any(fits),
+            Self::Not { part } => !fits(part),
         }
     }
 }

@@ -10,6 +10,7 @@ mod filter;
 mod row;
 mod view;
 
+use crate::model::query::FilterError;
 use crate::model::{CommitSeq, ConversationKey, Count};
 
 use super::Version;
@@ -41,6 +42,19 @@ impl Default for ListOptions {
             order: None,
             page: 50,
         }
+    }
+}
+
+impl ListOptions {
+    /// Whether the conditions of queries in the filter can be used.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError`] says what can't.
+    pub fn check(&self) -> Result<(), FilterError> {
+        self.filter
+            .as_ref()
+            .map_or(Ok(()), |filter| filter.tests(&mut Vec::new()))
     }
 }
 

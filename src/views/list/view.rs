@@ -11,6 +11,7 @@ use crate::model::{ClientId, CommitSeq, ConversationKey, Count, Timestamp};
 use crate::store::{ConversationNumber, ConversationRow as StoredRow, Snapshot, StoreError};
 use crate::views::delivery::Reach;
 use crate::views::edits::widen;
+use crate::views::query::QueryTest;
 use crate::views::{Typing, Version, Windows};
 
 use super::{ConversationFilter, ConversationOrder, ConversationRow, ListOptions, ListUpdate};
@@ -32,6 +33,8 @@ pub enum Dirty {
 #[derive(Debug)]
 pub struct ListView {
     filter: Option<ConversationFilter>,
+    /// The conditions of queries in the filter.
+    tests: Vec<QueryTest>,
     order: ConversationOrder,
     /// How many rows the window may have.
     limit: usize,
@@ -59,11 +62,19 @@ struct Place {
 }
 
 impl ListView {
-    /// A view that has read nothing yet.
+    /// A view that has read nothing yet. [`ListOptions::check`] says whether the filter can be used; a condition
+    /// that can't be fits nothing.
     #[must_use]
     pub fn new(options: ListOptions) -> Self {
+        let mut tests = Vec::new();
+        if let Some(filter) = &options.filter
+            && filter.tests(&mut tests).is_err()
+        {
+            tests.clear();
+        }
         Self {
             filter: options.filter,
+            tests,
             order: options.order.unwrap_or_default(),
             limit: widen(options.page.clamp(1, PAGE_MAX)),
             order_of_all: BTreeSet::new(),
@@ -225,7 +236,7 @@ impl ListView {
             return Ok(None);
         };
         let filter = self.filter.as_ref();
-        if filter.is_some_and(|filter| !filter.fits(snapshot, number, &row)) {
+        if filter.is_some_and(|filter| !filter.fits(snapshot, number, &row, &self.tests)) {
             return Ok(None);
         }
         let shows_hidden = filter.is_some_and(ConversationFilter::names_hidden);

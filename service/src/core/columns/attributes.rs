@@ -8,11 +8,10 @@
 //! The service's own columns cannot be named. Changes are applied in the order of their paths, so
 //! `attr` comes before `attr.key`, whatever the order of the text.
 
+use sampan::model::query::column::{Column, InvalidColumn};
+use sampan::model::query::value;
 use sampan::wire::ServiceCode;
 use serde_json::{Map, Number, Value};
-
-use super::column::{Column, InvalidColumn};
-use super::value;
 
 /// How deep the stored columns may nest: well below what a JSON parser reads back.
 pub const MAX_DEPTH: usize = 32;

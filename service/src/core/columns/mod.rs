@@ -1,5 +1,3 @@
-//! The columns of a conversation: their names, values and changes.
+//! The columns of a conversation: their changes. What a query says of them stands in `sampan::model::query`.
 
 pub mod attributes;
-pub mod column;
-pub(in crate::core) mod value;

@@ -1,6 +1,4 @@
-//! Queries of conversations: the language of conditions, and the rows of the answer.
+//! Queries of conversations: the search, and the rows of the answer. The language of conditions is `sampan::model::query`.
 
-pub mod filter;
-pub mod query;
 pub(in crate::core) mod query_row;
 pub(in crate::core) mod search;

@@ -6,13 +6,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use sampan::model::query::filter::Candidates;
+use sampan::model::query::{Choice, QueryError, QueryFields, QuerySelection, Steps};
 use sampan::model::{AppId, ClientId, ConversationId, Now};
 use sampan::wire::generated::{ConvCommand, JsonObjectMessage};
 use sampan::wire::{Command, Op, ServiceCode};
 
-use super::filter::Candidates;
-use super::filter::pattern::Steps;
-use super::query::{Choice, ConversationQuery, QueryError, QueryFields};
 use super::query_row::Row;
 use crate::core::access::Operation;
 use crate::core::exchange::decision::{Caller, Decision, Part};
@@ -44,7 +43,7 @@ const STEPS_MAX: u64 = 50_000_000;
 /// A query under way.
 #[derive(Debug)]
 pub(in crate::core) struct Search {
-    query: ConversationQuery,
+    query: QuerySelection,
     source: Source,
     /// Conversations that were read and not looked at yet.
     read: VecDeque<Conversation>,
@@ -244,7 +243,7 @@ async fn tell<S: Storage>(
     core: &Core<S>,
     now: Now,
     caller: &Caller,
-    query: &ConversationQuery,
+    query: &QuerySelection,
     id: &ConversationId,
     text: &mut String,
 ) -> Result<bool, Failure> {
@@ -291,7 +290,7 @@ impl<S: Storage> Core<S> {
             skip: body.skip,
             flag: body.flag,
         };
-        let query = ConversationQuery::for_client(fields, caller.client(), longest);
+        let query = QuerySelection::for_client(fields, caller.client(), longest);
         let query = query.map_err(|error| refuse(&error))?;
         let source = match query.filter.candidates() {
             Some(candidates) => Source::named(candidates),

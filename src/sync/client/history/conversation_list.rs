@@ -18,6 +18,7 @@ use crate::sync::client::answer::Answer;
 use crate::sync::client::history::join::Taken;
 use crate::sync::client::history::pages::fall_behind;
 use crate::sync::client::history::refusals::Refusals;
+use crate::sync::client::notices::Difference;
 use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::{Caller, ConversationsFetched, FetchConversations, RequestError};
 use crate::wire::request::{self, ListOrder, TOKEN_COLUMN, rows};
@@ -306,7 +307,7 @@ impl Client {
         let mut reached_known = rows.is_empty();
         for row in rows {
             reached_known |= since.is_some_and(|since| row.last_message_at < Some(since));
-            self.apply_row(turn, row)?;
+            self.apply_row(turn, row, true)?;
         }
         match self.directory.listing {
             Listing::ByMessage { .. } if reached_known && since.is_some() => {
@@ -384,7 +385,7 @@ impl Client {
         let mut found = Vec::new();
         for row in rows(&envelope) {
             found.push(row.id.clone());
-            self.apply_row(turn, row)?;
+            self.apply_row(turn, row, false)?;
         }
         for id in ids.iter().filter(|id| !found.contains(id)) {
             // The service does not show it to us: asking again would not help.
@@ -411,14 +412,19 @@ impl Client {
 
     /// Takes over what the service says about a conversation, and catches up with it if it has
     /// messages that are not here.
-    fn apply_row(
+    pub(in crate::sync::client) fn apply_row(
         &mut self,
         turn: &mut Turn<'_, '_>,
         told: row::ConversationRow,
+        listed: bool,
     ) -> Result<(), StoreError> {
         let without_members = told.members.is_none();
         let info = convert::conversation_info(told, self.me());
+        let known = turn.overlay.snapshot().number(&info.id)?.is_some();
         let number = turn.overlay.conversation_or_unknown(&info.id)?;
+        if !without_members && (known || listed) {
+            self.compare_members(turn, number, &info, known)?;
+        }
         let newest = info.last_message_at;
         let last = info.last_message.clone();
         let me = self.settings.client.clone();
@@ -442,6 +448,42 @@ impl Client {
             return self.compare_while_out(turn, number, newest, last);
         }
         self.compare_tail(turn, number, newest, last)
+    }
+
+    /// Tells the app who came and who went meanwhile. What was before the first sign-in is no news.
+    fn compare_members(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        info: &ConversationInfo,
+        known: bool,
+    ) -> Result<(), StoreError> {
+        let Some(row) = turn.overlay.snapshot().conversation(number)? else {
+            return Ok(());
+        };
+        let is_news = info.updated_at >= row.updated_at && row.told_by.is_none();
+        let is_first = turn.overlay.snapshot().session().missed_until.is_none();
+        // One that is known by its id alone is new, unless a notification told of this client in it.
+        let by_id = row.created_at.is_none();
+        let was_told = known && by_id && row.members.contains(self.me());
+        if !is_news || is_first || was_told {
+            return Ok(());
+        }
+        let is_own = info.creator.as_ref() == Some(self.me());
+        let mut before = row.members;
+        if !known || by_id {
+            let others = info.members.iter();
+            let others = others.filter(|member| is_own || *member != self.me());
+            before = others.cloned().collect();
+        }
+        let difference = Difference {
+            conversation: &info.id,
+            before: &before,
+            now: &info.members,
+            changed_at: info.updated_at,
+        };
+        self.tell_difference(turn, number, difference);
+        Ok(())
     }
 
     /// The row itself says that this client is out of the conversation: what was said since is shown
@@ -517,7 +559,7 @@ fn list_since(turn: &Turn<'_, '_>) -> Option<Timestamp> {
 }
 
 /// The columns without the one by which a creation is found again: that is no affair of the app's.
-fn without_token(columns: Json) -> Option<Json> {
+pub(super) fn without_token(columns: Json) -> Option<Json> {
     let mut value = columns.to_value();
     let map = value.as_object_mut()?;
     if map.remove(TOKEN_COLUMN).is_none() {

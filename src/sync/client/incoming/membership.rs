@@ -3,8 +3,12 @@
 //! Each change carries the time it happened; one that is older than what is known is not applied,
 //! so a notification may come twice, late, or after the answer of a query that shows its effect.
 
-use crate::model::{ClientId, ConversationId, ConversationKind, Timestamp};
-use crate::store::{ConversationNumber, ConversationRow, Freshness, StoreError};
+use crate::model::{
+    ClientId, ConversationId, ConversationKind, MemberRole, MembersEvent, MembersNotice, Timestamp,
+};
+use crate::store::{
+    ConversationNumber, ConversationRow, Freshness, MemberLists, StoreError, put_on,
+};
 use crate::sync::client::{Client, Turn};
 use crate::wire::generated::ConvCommand;
 use crate::wire::{Op, iso};
@@ -39,6 +43,7 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         op: Op,
         body: &ConvCommand,
+        told_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let Some(Ok(id)) = body.cid.as_ref().map(ConversationId::new) else {
             return Ok(());
@@ -46,27 +51,112 @@ impl Client {
         let temporary = body.temp_conv == Some(true);
         let kind = temporary.then_some(ConversationKind::Temporary);
         let changed_at = body.udate.as_deref().and_then(iso::parse);
-        let members = ids(&body.m);
-        match op {
-            Op::Joined => {
-                let number = self.known_or_asked_for(turn, &id, kind)?;
-                self.joined(turn, number, changed_at)
-            }
-            Op::Left => {
-                let number = self.known_or_asked_for(turn, &id, None)?;
-                self.left(turn, number, changed_at)
-            }
-            Op::MembersJoined => {
-                let number = self.known_or_asked_for(turn, &id, kind)?;
-                self.members_joined(turn, number, changed_at, &members)
-            }
-            Op::MembersLeft => {
-                let number = self.known_or_asked_for(turn, &id, None)?;
-                self.members_left(turn, number, changed_at, &members)
-            }
-            Op::Updated => self.ask_again(turn, &id),
-            _ => Ok(()),
+        if op == Op::Updated {
+            return self.ask_again(turn, &id);
         }
+        let Some(told) = self.told_of_members(op, body) else {
+            return Ok(());
+        };
+        let comes_or_goes = matches!(
+            told.event,
+            MembersEvent::Invited
+                | MembersEvent::Joined
+                | MembersEvent::Left
+                | MembersEvent::Removed
+        );
+        // Of lists and roles of a conversation that is not on this device nothing is kept.
+        if !comes_or_goes && turn.overlay.snapshot().number(&id)?.is_none() {
+            return Ok(());
+        }
+        let number = self.known_or_asked_for(turn, &id, kind)?;
+        let row = turn.overlay.snapshot().conversation(number)?;
+        if !row.is_some_and(|row| is_news(&row, changed_at)) {
+            return Ok(());
+        }
+        let (event, members) = (told.event, told.members);
+        match event {
+            MembersEvent::Invited => self.joined(turn, number, changed_at)?,
+            MembersEvent::Removed => self.left(turn, number, changed_at)?,
+            MembersEvent::Joined => self.members_joined(turn, number, changed_at, &members)?,
+            MembersEvent::Left => self.members_left(turn, number, changed_at, &members)?,
+            event => turn.overlay.update_conversation(number, |row| {
+                list(&mut row.lists, event, &members);
+            })?,
+        }
+        let by = body.init_by.as_ref().and_then(|it| ClientId::new(it).ok());
+        let is_own = by.as_ref() == Some(self.me());
+        let event = match event {
+            // Who comes in by itself is told of it as one of those who joined.
+            MembersEvent::Invited if is_own => return Ok(()),
+            // Who leaves by itself is told of it as the others are.
+            MembersEvent::Removed if is_own => MembersEvent::Left,
+            event => event,
+        };
+        let members = self.not_told_before(op, number, event, members);
+        if members.is_empty() {
+            return Ok(());
+        }
+        let notice = MembersNotice {
+            conversation: id,
+            event,
+            members,
+            by,
+            at: changed_at.or(told_at),
+        };
+        self.tell_members(turn, number, notice);
+        Ok(())
+    }
+
+    /// Who is blocked or silenced is told so alone, and then among all members: those who were not told yet.
+    fn not_told_before(
+        &mut self,
+        op: Op,
+        number: ConversationNumber,
+        event: MembersEvent,
+        mut members: Vec<ClientId>,
+    ) -> Vec<ClientId> {
+        match op {
+            Op::Blocked | Op::Unblocked | Op::Shutuped | Op::Unshutuped => {
+                self.notices.note_own(number, event);
+            }
+            Op::MembersBlocked
+            | Op::MembersUnblocked
+            | Op::MembersShutuped
+            | Op::MembersUnshutuped
+                if self.notices.takes_own(number, event) =>
+            {
+                members.retain(|member| member != self.me());
+            }
+            _ => {}
+        }
+        members
+    }
+
+    /// What a notification says of members, if it says anything: this client alone is meant where none is named.
+    fn told_of_members(&self, op: Op, body: &ConvCommand) -> Option<MembersTold> {
+        let info = body.info.as_ref();
+        let event = match op {
+            Op::Joined => MembersEvent::Invited,
+            Op::Left => MembersEvent::Removed,
+            Op::MembersJoined => MembersEvent::Joined,
+            Op::MembersLeft => MembersEvent::Left,
+            Op::Blocked | Op::MembersBlocked => MembersEvent::Blocked,
+            Op::Unblocked | Op::MembersUnblocked => MembersEvent::Unblocked,
+            Op::Shutuped | Op::MembersShutuped => MembersEvent::Silenced,
+            Op::Unshutuped | Op::MembersUnshutuped => MembersEvent::Unsilenced,
+            Op::MemberInfoChanged => MembersEvent::RoleChanged {
+                role: MemberRole::from_name(info?.role.as_deref()?)?,
+            },
+            _ => return None,
+        };
+        let members = match op {
+            Op::Joined | Op::Left | Op::Blocked | Op::Unblocked | Op::Shutuped | Op::Unshutuped => {
+                vec![self.me().clone()]
+            }
+            Op::MemberInfoChanged => ids(info?.pid.as_slice()),
+            _ => ids(&body.m),
+        };
+        (!members.is_empty()).then_some(MembersTold { event, members })
     }
 
     fn members_joined(
@@ -116,6 +206,29 @@ impl Client {
             .update_conversation(number, |row| row.freshness = Freshness::Stale)?;
         self.directory.want(number);
         Ok(())
+    }
+}
+
+/// What a notification says of members.
+struct MembersTold {
+    event: MembersEvent,
+    members: Vec<ClientId>,
+}
+
+/// Puts clients on the list that an event is about, or takes them off.
+fn list(lists: &mut MemberLists, event: MembersEvent, clients: &[ClientId]) {
+    match event {
+        MembersEvent::Blocked => put_on(&mut lists.blocked, clients, true),
+        MembersEvent::Unblocked => put_on(&mut lists.blocked, clients, false),
+        MembersEvent::Silenced => put_on(&mut lists.silenced, clients, true),
+        MembersEvent::Unsilenced => put_on(&mut lists.silenced, clients, false),
+        MembersEvent::RoleChanged { role } => {
+            put_on(&mut lists.managers, clients, role == MemberRole::Manager);
+        }
+        MembersEvent::Invited
+        | MembersEvent::Joined
+        | MembersEvent::Left
+        | MembersEvent::Removed => {}
     }
 }
 

@@ -56,6 +56,7 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         envelope: Envelope,
     ) -> Result<(), StoreError> {
+        let told_at = envelope.server_ts;
         match envelope.command {
             Command::Session {
                 op: Op::Closed,
@@ -70,7 +71,7 @@ impl Client {
                 op: Op::Modify,
                 body,
             } => self.edits_came(turn, body),
-            Command::Conv { op, body } => self.conversation_told(turn, op, &body),
+            Command::Conv { op, body } => self.conversation_told(turn, op, &body, told_at),
             _ => Ok(()),
         }
     }

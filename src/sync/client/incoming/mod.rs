@@ -9,8 +9,10 @@
 //! | `typing.rs` | who writes just now |
 //! | `unread.rs` | unread counts |
 //! | `membership.rs` | notifications about conversations and their members |
+//! | `asked_members.rs` | what the app asks about members |
 //! | `presence.rs` | being out of a conversation, and coming back |
 
+pub(super) mod asked_members;
 pub(super) mod duplicates;
 pub(super) mod edits;
 pub(super) mod membership;

@@ -303,7 +303,7 @@ fn single_changes(changes: &Json) -> Result<BTreeMap<String, Option<Json>>, &'st
     let mut all = BTreeMap::new();
     for (key, value) in object {
         // The service takes a dot for a path, and a dollar sign for an operator.
-        if key.is_empty() || key.contains(['.', '$']) {
+        if !is_single_key(&key) {
             return Err("attributes: a key is empty, or has a dot or a dollar sign");
         }
         let operates = value.as_object().is_some_and(|it| it.contains_key("__op"));
@@ -314,6 +314,11 @@ fn single_changes(changes: &Json) -> Result<BTreeMap<String, Option<Json>>, &'st
         all.insert(key, value);
     }
     Ok(all)
+}
+
+/// Whether a text names one attribute and is no path or operator.
+pub(super) fn is_single_key(key: &str) -> bool {
+    !key.is_empty() && !key.contains(['.', '$'])
 }
 
 #[cfg(test)]

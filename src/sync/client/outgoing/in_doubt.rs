@@ -83,7 +83,7 @@ impl Client {
             }
             Intent::Create(intent) => is_one_per_members(intent),
             // To leave or to remove may undo what somebody did since.
-            Intent::Members(intent) => intent.change.adds(),
+            Intent::Members(intent) => !intent.change.takes_out(),
             Intent::Patch(_) | Intent::Details(_) | Intent::Mute(_) | Intent::Read(_) => true,
         };
         if remembered {

@@ -1,13 +1,13 @@
-//! Members: joining, leaving, adding, removing. In the content lane, so that what is said before and after
-//! keeps its place.
+//! Members: joining, leaving, adding, removing, blocking, silencing, roles. In the content lane, so that what
+//! is said before and after keeps its place.
 //!
-//! To join or to add may be repeated: who is in stays in. To leave or to remove may not: somebody may
-//! have added the member again meanwhile. So after a lost answer the service is asked first who is in,
-//! and only those who still are are removed.
+//! To join or to add may be repeated: who is in stays in. So may a block, a silence or a role: each sets
+//! something to a value. To leave or to remove may not: somebody may have added the member again meanwhile.
+//! So after a lost answer the service is asked first who is in, and only those who still are are removed.
 
 use crate::model::{
-    ClientId, ConversationId, ConversationKind, ConversationState, OutboxEntryId, RefusedMember,
-    SendFailure, SigningRequest, Timestamp,
+    ClientId, ConversationId, ConversationKind, ConversationState, OutboxEntryId, SendFailure,
+    Timestamp,
 };
 use crate::store::{
     ConversationNumber, ConversationRow, Entry, Intent, MembersChange, MembersIntent, StoreError,
@@ -16,14 +16,14 @@ use crate::sync::client::answer::Answer;
 use crate::sync::client::incoming::membership::members_changed;
 use crate::sync::client::outgoing::flight::{Doubt, FlightStep};
 use crate::sync::client::outgoing::in_doubt::Search;
+use crate::sync::client::outgoing::members_command::{ChangeTold, command, to_sign};
 use crate::sync::client::outgoing::requests::{SIGNATURE_BYTES, fits};
 use crate::sync::client::{Answered, Client, Purpose, Signing, Turn};
 use crate::sync::link::RequestTag;
 use crate::sync::request::{ChangeMembers, Done, RequestError};
 use crate::sync::step::{Effect, OperationSignature};
-use crate::wire::generated::ConvCommand;
 use crate::wire::request::{self, rows};
-use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
+use crate::wire::{Envelope, ServiceCode};
 
 impl Client {
     /// Enqueues a change of members. Joining may name a conversation that this device has not heard of.
@@ -82,10 +82,12 @@ impl Client {
                 reason: reason.to_owned(),
             })
         };
-        let changes_others = matches!(change, MembersChange::Add | MembersChange::Remove);
+        let changes_others = !matches!(change, MembersChange::Join | MembersChange::Quit);
         let fixed = match row.kind {
-            // Its members are fixed, or it is entered and left online.
-            ConversationKind::Temporary | ConversationKind::ChatRoom => true,
+            // Its members are fixed.
+            ConversationKind::Temporary => true,
+            // It is entered and left online, and has no members to give a role to.
+            ConversationKind::ChatRoom => !change.is_ban(),
             // Clients subscribe themselves.
             ConversationKind::Service => changes_others,
             ConversationKind::Normal => false,
@@ -109,7 +111,7 @@ impl Client {
             return invalid("members: nobody is named");
         }
         if members.contains(self.me()) {
-            return invalid("members: this client joins and leaves by calls of their own");
+            return invalid("members: this client is named, and changes others only");
         }
         Ok(members)
     }
@@ -135,25 +137,9 @@ impl Client {
             self.sender.depart(entry, FlightStep::Asked(tag));
             return Ok(());
         }
-        // The service asks nobody's leave to go.
-        let signed = intent.change != MembersChange::Quit;
-        if self.settings.signing == Signing::Signed && signed {
+        let operation = to_sign(intent, self.me(), &row.id);
+        if let (Signing::Signed, Some(operation)) = (self.settings.signing, operation) {
             let effect = self.fresh_effect();
-            let (client, conversation) = (self.me().clone(), row.id);
-            let members = intent.members.clone();
-            let operation = if intent.change.adds() {
-                SigningRequest::AddMembers {
-                    client,
-                    conversation,
-                    members,
-                }
-            } else {
-                SigningRequest::RemoveMembers {
-                    client,
-                    conversation,
-                    members,
-                }
-            };
             turn.step.effects.push(Effect::Sign { effect, operation });
             self.sender.depart(entry, FlightStep::Signing(effect));
         } else {
@@ -206,18 +192,12 @@ impl Client {
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(());
         };
-        if let Answer::Said(Envelope {
-            command:
-                Command::Conv {
-                    op: Op::Added | Op::Removed,
-                    body,
-                },
-            ..
-        }) = &answer
+        if let Answer::Said(envelope) = &answer
+            && let Some(told) = ChangeTold::of(&envelope.command)
             && let Intent::Members(intent) = &entry.intent
         {
             self.paces.others.answered();
-            return self.settle_members(turn, &entry, intent, body);
+            return self.settle_members(turn, &entry, intent, told);
         }
         if self.sender.carries(tag, id) {
             self.not_sent(turn, tag, &entry, answer)
@@ -232,15 +212,14 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         entry: &Entry,
         intent: &MembersIntent,
-        body: &ConvCommand,
+        told: ChangeTold,
     ) -> Result<(), StoreError> {
-        let mut refused = refused_members(body);
+        let mut refused = told.refused;
         refused.retain(|it| intent.members.contains(&it.client));
         let is_refused = |member: &ClientId| refused.iter().any(|it| it.client == *member);
         let mut done = intent.clone();
         done.members.retain(|member| !is_refused(member));
-        let changed_at = body.udate.as_deref().and_then(iso::parse);
-        self.members_are_changed(turn, entry.conversation, &done, changed_at)?;
+        self.members_are_changed(turn, entry.conversation, &done, told.changed_at)?;
         if refused.is_empty() {
             self.sender.remove(entry);
             turn.overlay.settle(entry.id);
@@ -274,7 +253,7 @@ impl Client {
         match done.change {
             MembersChange::Join => self.joined_once(turn, number, changed_at)?,
             MembersChange::Quit => self.left(turn, number, changed_at)?,
-            MembersChange::Add | MembersChange::Remove => {}
+            _ => {}
         }
         let me = self.settings.client.clone();
         members_changed(turn, number, changed_at, |row| done.apply_to(row, &me))?;
@@ -314,46 +293,4 @@ impl Client {
         self.clear_doubt(turn, entry);
         Ok(())
     }
-}
-
-/// The command that changes members.
-fn command(
-    conversation: &ConversationId,
-    intent: &MembersIntent,
-    signature: Option<OperationSignature>,
-) -> Command {
-    let signature = signature.as_ref();
-    let body = ConvCommand {
-        cid: Some(conversation.as_str().to_owned()),
-        m: intent.members.iter().map(ToString::to_string).collect(),
-        t: signature.map(|it| it.timestamp),
-        n: signature.map(|it| it.nonce.clone()),
-        s: signature.map(|it| it.signature.reveal().to_owned()),
-        ..ConvCommand::default()
-    };
-    let op = if intent.change.adds() {
-        Op::Add
-    } else {
-        Op::Remove
-    };
-    Command::conv(op, body)
-}
-
-/// The members that the service refused, each with its number.
-fn refused_members(body: &ConvCommand) -> Vec<RefusedMember> {
-    let mut refused = Vec::new();
-    for error in &body.failed_pids {
-        let code = ServiceCode::new(error.code);
-        for client in error.pids.iter().filter_map(|pid| ClientId::new(pid).ok()) {
-            refused.push(RefusedMember {
-                client,
-                code: code.number(),
-                reason: error
-                    .app_msg
-                    .clone()
-                    .unwrap_or_else(|| error.reason.clone()),
-            });
-        }
-    }
-    refused
 }

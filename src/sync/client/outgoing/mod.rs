@@ -11,7 +11,9 @@
 //! | `creation.rs` | creations, and the service's id taking over a local one |
 //! | `patches.rs` | edits and recalls: of unsent messages at once, of others behind them in the lane |
 //! | `kept.rs` | messages that the app itself puts into the store and takes out |
-//! | `members.rs` | who joins, leaves, is added and removed |
+//! | `members.rs` | who joins, leaves, is added, removed, blocked, silenced, given a role |
+//! | `members_command.rs` | such a change as the service wants it written |
+//! | `attribute.rs` | changes of an attribute by its present value: at once or not at all |
 //! | `details.rs` | the state lanes: name, attributes, mute, coalesced |
 //! | `in_doubt.rs` | entries that may have arrived: looked for before they are sent again |
 //! | `notes.rs` | drafts, pinned and hidden: what stays on this device |
@@ -22,6 +24,7 @@
 //! | `pace.rs` | how often commands may be sent |
 //! | `holds.rs` | what is kept back, and until when |
 
+pub(super) mod attribute;
 pub(super) mod creation;
 pub(super) mod details;
 pub(super) mod extension;
@@ -32,6 +35,7 @@ pub(super) mod kept;
 pub(super) mod lane;
 pub(super) mod legacy;
 pub(super) mod members;
+mod members_command;
 pub(super) mod notes;
 pub(super) mod pace;
 pub(super) mod patches;

@@ -3,12 +3,13 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
-use sampan::model::{ClientId, Timestamp};
+use crate::model::{ClientId, Timestamp};
 use serde_json::{Map, Value};
 
-use super::filter::{Filter, FilterError};
-use crate::core::columns::column::{Column, InvalidColumn};
-use crate::core::columns::value;
+use crate::model::query::ask::ConversationQuery;
+use crate::model::query::column::{Column, InvalidColumn};
+use crate::model::query::filter::{Filter, FilterError};
+use crate::model::query::value;
 
 /// The page of a query that does not say how long it should be.
 pub const DEFAULT_LIMIT: usize = 10;
@@ -71,7 +72,7 @@ pub struct QueryFields<'a> {
 
 /// A query that can be run.
 #[derive(Clone, Debug)]
-pub struct ConversationQuery {
+pub struct QuerySelection {
     /// Which rows match.
     pub filter: Filter,
     /// In which order they come.
@@ -129,7 +130,7 @@ enum SortValue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Amount(serde_json::Number);
 
-impl ConversationQuery {
+impl QuerySelection {
     /// Reads the fields of a client's query. A page is cut to `longest_page` rows, not refused.
     ///
     /// # Errors
@@ -154,6 +155,24 @@ impl ConversationQuery {
             limit: limit.min(longest_page),
             detail: Detail::from_flag(fields.flag.unwrap_or(0)),
         })
+    }
+
+    /// Reads a query of an app for this client, over rows that are here.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`]: what of the query can't be used.
+    pub fn of(query: &ConversationQuery, client: &ClientId) -> Result<Self, QueryError> {
+        let filter = query.conditions().map(|conditions| conditions.to_string());
+        let sort = query.sort();
+        let fields = QueryFields {
+            filter: filter.as_deref(),
+            sort: sort.as_deref(),
+            limit: Some(number(query.limit, "limit")?),
+            skip: Some(number(query.skip, "skip")?),
+            flag: None,
+        };
+        Self::for_client(fields, client, ConversationQuery::LIMIT_MAX)
     }
 
     /// Begins to choose the page among rows that come one by one.
@@ -204,6 +223,10 @@ pub struct Choice<T> {
     best: BTreeMap<(SortKey, u64), T>,
     offered: u64,
     bytes: usize,
+}
+
+fn number(number: u32, name: &'static str) -> Result<i32, QueryError> {
+    i32::try_from(number).map_err(|_| QueryError::OutOfRange(name))
 }
 
 impl SortKey {
@@ -312,11 +335,11 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::filter::pattern::Steps;
     use super::*;
+    use crate::model::query::Steps;
 
-    fn query(fields: QueryFields<'_>) -> Result<ConversationQuery, QueryError> {
-        ConversationQuery::for_client(fields, &ClientId::new("Tom").unwrap(), 100)
+    fn query(fields: QueryFields<'_>) -> Result<QuerySelection, QueryError> {
+        QuerySelection::for_client(fields, &ClientId::new("Tom").unwrap(), 100)
     }
 
     fn ids(sort: &str, skip: i32, limit: i32, rows: &[Value]) -> Vec<String> {

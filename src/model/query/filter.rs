@@ -25,12 +25,12 @@ pub mod pattern;
 
 use std::collections::BTreeSet;
 
-use sampan::model::ClientId;
+use crate::model::ClientId;
 use serde_json::{Map, Value};
 
 use self::operator::{Operand, Test};
 use self::pattern::{PatternError, Steps};
-use crate::core::columns::column::{Column, InvalidColumn};
+use crate::model::query::column::{Column, InvalidColumn};
 
 /// The longest `where` in bytes; over the socket a frame is far shorter, so this binds REST.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -112,7 +112,7 @@ pub struct Candidates {
 }
 
 /// What is left of the limits while a filter is parsed.
-pub(in crate::core) struct Budget {
+pub(super) struct Budget {
     depth: usize,
     tests: usize,
     listed: usize,

@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
-use sampan::model::Timestamp;
+use crate::model::Timestamp;
 use serde_json::{Map, Value};
 
 use super::pattern::{Pattern, Steps};
 use super::{Budget, FilterError};
-use crate::core::columns::value;
+use crate::model::query::value;
 
 /// How many characters of an unknown operator an error repeats.
 const SHOWN_CHARS: usize = 32;

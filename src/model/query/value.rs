@@ -2,12 +2,13 @@
 
 use std::cmp::Ordering;
 
-use sampan::model::Timestamp;
-use sampan::wire::iso;
+use crate::model::Timestamp;
+use crate::model::iso;
 use serde_json::{Map, Number, Value};
 
 /// Whether two values are the same: `1` is `1.0`, and two dates are the same when their instants are.
-pub(in crate::core) fn same(left: &Value, right: &Value) -> bool {
+#[must_use]
+pub fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => compare_numbers(left, right).is_eq(),
         (Value::Array(left), Value::Array(right)) => {
@@ -19,7 +20,8 @@ pub(in crate::core) fn same(left: &Value, right: &Value) -> bool {
 }
 
 /// The order of two values of one type; `None` where the types differ or have no order.
-pub(in crate::core) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
+#[must_use]
+pub fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => Some(compare_numbers(left, right)),
         (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
@@ -29,7 +31,8 @@ pub(in crate::core) fn compare(left: &Value, right: &Value) -> Option<Ordering> 
 }
 
 /// The order of two numbers; whole ones compare exactly, whatever their size.
-pub(in crate::core) fn compare_numbers(left: &Number, right: &Number) -> Ordering {
+#[must_use]
+pub fn compare_numbers(left: &Number, right: &Number) -> Ordering {
     match (left.as_i128(), right.as_i128()) {
         (Some(left), Some(right)) => left.cmp(&right),
         _ => fraction(left).total_cmp(&fraction(right)),
@@ -37,12 +40,14 @@ pub(in crate::core) fn compare_numbers(left: &Number, right: &Number) -> Orderin
 }
 
 /// The instant of a date object `{"__type": "Date", "iso": …}`.
-pub(in crate::core) fn date_object(value: &Value) -> Option<Timestamp> {
+#[must_use]
+pub fn date_object(value: &Value) -> Option<Timestamp> {
     date_of(value.as_object()?)
 }
 
 /// The instant of a date object, or of a text such as `createdAt` holds.
-pub(in crate::core) fn instant(value: &Value) -> Option<Timestamp> {
+#[must_use]
+pub fn instant(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(iso) => iso::parse(iso),
         Value::Object(object) => date_of(object),
@@ -51,7 +56,8 @@ pub(in crate::core) fn instant(value: &Value) -> Option<Timestamp> {
 }
 
 /// Whether an object claims to be a date, be it a right one or not.
-pub(in crate::core) fn claims_to_be_a_date(object: &Map<String, Value>) -> bool {
+#[must_use]
+pub fn claims_to_be_a_date(object: &Map<String, Value>) -> bool {
     object.get("__type").and_then(Value::as_str) == Some("Date")
 }
 

@@ -1,0 +1,141 @@
+//! What drives a list of members: it is read when somebody asks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::live::{self, Live, WatchedView};
+use super::{ClientCore, Runtime};
+use crate::model::{ConversationId, Count};
+use crate::store::{ConversationNumber, Store};
+use crate::sync::{FetchConversations, MemberBan, RefreshBan};
+use crate::views::{MemberGroup, MemberListOptions, MemberUpdate, MemberView, Version};
+use crate::{SampanError, Subject};
+
+/// A list of members that is being watched.
+#[derive(Debug)]
+pub(crate) struct LiveMembers {
+    live: Live,
+    conversation: ConversationId,
+    number: ConversationNumber,
+    view: Mutex<MemberView>,
+}
+
+impl LiveMembers {
+    /// Opens a list: its first window is read on return.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading; [`SampanError::NotFound`] when the conversation is not on this device.
+    pub(crate) async fn open(
+        runtime: &Arc<Runtime>,
+        client: &Arc<ClientCore>,
+        conversation: ConversationId,
+        options: MemberListOptions,
+    ) -> Result<Arc<Self>, SampanError> {
+        let id = conversation.clone();
+        let first = move |store: &Store| {
+            let snapshot = store.snapshot();
+            let number = snapshot.number(&id)?.ok_or(SampanError::NotFound {
+                what: Subject::Conversation,
+            })?;
+            let mut view = MemberView::new(options);
+            view.refresh(&snapshot, number)?;
+            Ok((number, view))
+        };
+        let (number, view) = runtime.read(client, first).await?;
+        Ok(Arc::new(Self {
+            live: Live::new(runtime, client),
+            conversation,
+            number,
+            view: Mutex::new(view),
+        }))
+    }
+
+    fn view(&self) -> MutexGuard<'_, MemberView> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, store: &Store) -> Result<(), SampanError> {
+        let mut view = self.view();
+        if view.is_fresh(store.seq()) {
+            return Ok(());
+        }
+        Ok(view.refresh(&store.snapshot(), self.number)?)
+    }
+
+    /// What changed since a version, once something did; none when the view has ended.
+    pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<MemberUpdate> {
+        live::next(self, have).await
+    }
+
+    /// Makes the window larger; answers how many rows came.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::ViewEnded`] when the view has ended.
+    pub(crate) async fn load_more(self: &Arc<Self>, limit: u32) -> Result<Count, SampanError> {
+        if self.live.is_over() {
+            return Err(SampanError::ViewEnded);
+        }
+        let before = {
+            let mut view = self.view();
+            view.grow(limit);
+            view.len()
+        };
+        self.live.outside(self.refresh()).await;
+        self.live.tell();
+        let after = self.view().len();
+        Ok(Count::from(after.saturating_sub(before)))
+    }
+
+    /// Asks the service for all that the view shows, and stores it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the questions.
+    pub(crate) async fn ask(&self) -> Result<(), SampanError> {
+        let conversation = self.conversation.clone();
+        let group = self.view().group();
+        let ban = |list| RefreshBan {
+            conversation: conversation.clone(),
+            list,
+        };
+        match group {
+            MemberGroup::Silenced => self.live.request(ban(MemberBan::Silenced)).await.map(drop),
+            MemberGroup::Blocked => self.live.request(ban(MemberBan::Blocked)).await.map(drop),
+            MemberGroup::Members | MemberGroup::Managers => {
+                let conversations = vec![conversation];
+                let call = FetchConversations { conversations };
+                self.live.request(call).await.map(drop)
+            }
+        }
+    }
+
+    /// Ends the view: those who wait are told.
+    pub(crate) fn end(&self) {
+        self.live.end();
+    }
+}
+
+impl WatchedView for LiveMembers {
+    type Update = MemberUpdate;
+
+    fn live(&self) -> &Live {
+        &self.live
+    }
+
+    fn concerns(&self) -> Option<ConversationNumber> {
+        Some(self.number)
+    }
+
+    async fn refresh(self: &Arc<Self>) {
+        let own = Arc::clone(self);
+        let read = self.live.read(move |store| own.read(store));
+        if let Some(Err(error)) = read.await {
+            log::warn!("a list of members can't be read: {error}");
+        }
+    }
+
+    fn update(&self, have: Version) -> Option<MemberUpdate> {
+        self.view().update(have)
+    }
+}

@@ -1,0 +1,237 @@
+//! The members of a conversation, or one of its lists beside them, live: who, in which role, silenced or not.
+
+use std::sync::Arc;
+
+use crate::model::{ClientId, CommitSeq, Count, MemberRole};
+use crate::store::{ConversationNumber, ConversationRow, Snapshot, StoreError};
+
+use super::diff::{Keyed, apply};
+use super::edits::edits;
+use super::{Version, Windows};
+
+/// The most members that one step makes a window larger by.
+const STEP_MAX: u32 = 500;
+
+/// Which clients of a conversation a list shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+pub enum MemberGroup {
+    /// All members: the owner, then managers, then the others.
+    #[default]
+    Members,
+    /// Those who may remove and silence others: the owner and the managers.
+    Managers,
+    /// Those who may read and not send, as far as the service told; `MemberList.refresh` asks it for all.
+    Silenced,
+    /// Those who cannot come in, as far as the service told; `MemberList.refresh` asks it for all.
+    Blocked,
+}
+
+/// Which members a list shows, and how many at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct MemberListOptions {
+    /// Which; none for all members.
+    #[uniffi(default)]
+    pub group: Option<MemberGroup>,
+    /// How many rows the first window has, 1 to 500.
+    #[uniffi(default = 100)]
+    pub page: u32,
+}
+
+impl Default for MemberListOptions {
+    fn default() -> Self {
+        Self {
+            group: None,
+            page: 100,
+        }
+    }
+}
+
+/// A member as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct MemberRow {
+    /// Who: the key of the row.
+    pub client: ClientId,
+    /// What the member may do.
+    pub role: MemberRole,
+    /// Whether it is this client.
+    pub is_me: bool,
+    /// Whether it may read and not send, as far as the service told.
+    pub silenced: bool,
+}
+
+edits! {
+    /// One edit of a list of members. An index is good for applying that edit, after those before it,
+    /// and for nothing else.
+    MemberEdit of MemberRow as row, rows
+}
+
+/// What changed in a list of members.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct MemberUpdate {
+    /// The version that the edits lead to: `next` takes it.
+    pub version: Version,
+    /// The commit whose state the window shows; it never goes back.
+    pub seq: CommitSeq,
+    /// The edits, in order.
+    pub edits: Vec<MemberEdit>,
+    /// Whether there are more members than the window shows.
+    pub more: bool,
+    /// How many there are.
+    pub total: Count,
+}
+
+/// What a list of members shows at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MemberListState {
+    /// The version: `next` takes it.
+    pub version: Version,
+    /// The rows, from the top.
+    pub rows: Vec<MemberRow>,
+    /// Whether there are more than these.
+    pub more: bool,
+    /// How many there are.
+    pub total: Count,
+}
+
+impl MemberListState {
+    /// Takes an update that `next` answered to this state's version.
+    pub fn apply(&mut self, update: MemberUpdate) {
+        for edit in update.edits {
+            apply(&mut self.rows, edit.into());
+        }
+        self.version = update.version;
+        self.more = update.more;
+        self.total = update.total;
+    }
+}
+
+impl Keyed for MemberRow {
+    type Key = ClientId;
+
+    fn key(&self) -> &ClientId {
+        &self.client
+    }
+}
+
+/// A view of the members of one conversation.
+#[derive(Debug)]
+pub struct MemberView {
+    group: MemberGroup,
+    limit: usize,
+    windows: Windows<Arc<MemberRow>>,
+    seq: CommitSeq,
+    total: usize,
+    /// The window as it was read last, before it was cut to the limit.
+    shown: Option<(usize, usize)>,
+}
+
+impl MemberView {
+    /// A view that has read nothing yet.
+    #[must_use]
+    pub fn new(options: MemberListOptions) -> Self {
+        Self {
+            group: options.group.unwrap_or_default(),
+            limit: options.page.clamp(1, STEP_MAX) as usize,
+            windows: Windows::default(),
+            seq: CommitSeq::default(),
+            total: 0,
+            shown: None,
+        }
+    }
+
+    /// Which clients it shows.
+    #[must_use]
+    pub const fn group(&self) -> MemberGroup {
+        self.group
+    }
+
+    /// How many rows its window has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.windows.newest().len()
+    }
+
+    /// Whether its window has no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.windows.newest().is_empty()
+    }
+
+    /// Makes the window larger, from the next reading on.
+    pub fn grow(&mut self, rows: u32) {
+        let rows = rows.clamp(1, STEP_MAX) as usize;
+        self.limit = self.limit.saturating_add(rows);
+    }
+
+    /// Whether it shows what the store holds.
+    #[must_use]
+    pub fn is_fresh(&self, seq: CommitSeq) -> bool {
+        let has_read = self.windows.version() != Version::NONE;
+        let is_full = self.shown == Some((self.total, self.limit.min(self.total)));
+        has_read && is_full && self.seq == seq
+    }
+
+    /// What changed since a version; none when that is the newest.
+    #[must_use]
+    pub fn update(&self, have: Version) -> Option<MemberUpdate> {
+        let (version, edits) = self.windows.news(have)?;
+        Some(MemberUpdate {
+            version,
+            seq: self.seq,
+            edits,
+            more: self.total > self.len(),
+            total: Count::from(self.total),
+        })
+    }
+
+    /// Reads the list as a snapshot has it. One of a conversation that is gone is empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading: the view shows what it showed.
+    pub fn refresh(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        conversation: ConversationNumber,
+    ) -> Result<(), StoreError> {
+        let stored = snapshot.shown_row(conversation)?;
+        let mut rows = stored.map_or_else(Vec::new, |row| rows_of(self.group, snapshot, &row));
+        let total = rows.len();
+        rows.truncate(self.limit);
+        let shown = Some((total, rows.len()));
+        let rows = self
+            .windows
+            .shared(rows.into_iter().map(Arc::new).collect());
+        if self.shown != shown || !self.windows.is_newest(&rows) {
+            self.windows.push(rows);
+        }
+        self.seq = snapshot.seq();
+        self.total = total;
+        self.shown = shown;
+        Ok(())
+    }
+}
+
+/// All rows of a group, in order.
+fn rows_of(
+    group: MemberGroup,
+    snapshot: &Snapshot<'_>,
+    stored: &ConversationRow,
+) -> Vec<MemberRow> {
+    let (me, lists) = (snapshot.owner(), &stored.lists);
+    let row = |client: &ClientId| MemberRow {
+        client: client.clone(),
+        role: lists.role_of(client, stored.creator.as_ref()),
+        is_me: client == me,
+        silenced: lists.silenced.contains(client),
+    };
+    let members = stored.members.iter().map(row);
+    let mut rows: Vec<MemberRow> = match group {
+        MemberGroup::Members => members.collect(),
+        MemberGroup::Managers => members.filter(|it| it.role != MemberRole::Member).collect(),
+        MemberGroup::Silenced => lists.silenced.iter().map(row).collect(),
+        MemberGroup::Blocked => lists.blocked.iter().map(row).collect(),
+    };
+    rows.sort_by_key(|row| row.role);
+    rows
+}
