@@ -4,6 +4,9 @@
 //! in its flush. A copy of its source, made under `target/phone` each time, has these lines turned to the
 //! phone's choice, and cargo is told to build with the copy. `Cargo.lock` stays as it is, and nothing of the
 //! copy is committed.
+//!
+//! A phone's build is smaller as well, and this command tests it so: the copy's largest key takes no megabyte
+//! of the library, and zstd has no code for levels that the store does not use (`size.rs`).
 
 use std::fs;
 use std::io;
@@ -20,6 +23,16 @@ const DATABASE: &str = "sled";
 
 /// What its source asks for, and what it asks for in the copy: no machine that builds here is an iPhone.
 const CHOICE: (&str, &str) = ("target_os = \"linux\"", "target_os = \"ios\"");
+
+/// sled's key above all others, a constant of 1 MiB in every library that has sled, and one that is long enough:
+/// no key of the store has so many bytes of 255.
+const LARGEST_KEY: (&str, &str) = ("&[255; 1024 * 1024]", "&[255; 1024]");
+
+/// Where zstd's other levels are left out: the store compresses at the fastest.
+pub(crate) const ZSTD_OPTIONS: &str = "-DZSTD_EXCLUDE_DFAST_BLOCK_COMPRESSOR \
+    -DZSTD_EXCLUDE_GREEDY_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_LAZY_BLOCK_COMPRESSOR \
+    -DZSTD_EXCLUDE_LAZY2_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_BTLAZY2_BLOCK_COMPRESSOR \
+    -DZSTD_EXCLUDE_BTOPT_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_BTULTRA_BLOCK_COMPRESSOR";
 
 /// How often the source asks for it at least; fewer say that another version chooses otherwise.
 const CHOICES_MIN: usize = 8;
@@ -49,7 +62,7 @@ const SHORT: [&str; 18] = [
 /// Runs cargo with the arguments given, or the short run, over the turned copy.
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
     let tree = Tree::find()?;
-    let copy = turned_copy(&tree)?;
+    let copy = turned_copy(&tree, "phone", &[CHOICE, LARGEST_KEY])?;
     let short = SHORT.map(str::to_owned);
     let words = if arguments.is_empty() {
         &short[..]
@@ -59,15 +72,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
     let (command, rest) = words
         .split_first()
         .ok_or_else(|| Problem("no command for cargo".to_owned()))?;
-    let paths = format!("paths=[{:?}]", copy.to_string_lossy());
     let status = Command::new(cargo())
         .arg(command)
-        .args(["--config", &paths])
+        .args(["--config", &paths(&copy)])
         // Nobody debugs this build, and it is one more of everything.
         .args(["--config", "profile.dev.debug=false"])
         .args(["--config", "profile.test.debug=false"])
         // The database denies lints of its own; cargo excuses packages of a registry from theirs, and no copy.
         .env("RUSTFLAGS", "--cap-lints=warn")
+        .env("CFLAGS", ZSTD_OPTIONS)
         .arg("--target-dir")
         .arg(tree.target.join("phone").join("build"))
         .args(rest)
@@ -81,47 +94,78 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
     })
 }
 
-/// Copies the database's source and turns its choice; gives the folder.
-fn turned_copy(tree: &Tree) -> Result<PathBuf, Problem> {
+/// Copies the database's source for a build that has a small library, and nothing else changed.
+pub(crate) fn small_copy(tree: &Tree) -> Result<PathBuf, Problem> {
+    turned_copy(tree, "size", &[LARGEST_KEY])
+}
+
+/// What tells cargo to build with a copy.
+pub(crate) fn paths(copy: &Path) -> String {
+    format!("paths=[{:?}]", copy.to_string_lossy())
+}
+
+/// Copies the database's source to a folder of the target folder, and turns some of its words; gives where.
+fn turned_copy(tree: &Tree, name: &str, turns: &[(&str, &str)]) -> Result<PathBuf, Problem> {
     let failed = |cause| Problem::while_doing("copying the database's source", cause);
     let source = source(&metadata(&tree.root, &[])?)?;
-    let copy = tree.target.join("phone").join(DATABASE);
-    if copy.exists() {
-        fs::remove_dir_all(&copy).map_err(failed)?;
-    }
+    let copy = tree.target.join(name).join(DATABASE);
     fs::create_dir_all(&copy).map_err(failed)?;
-    fs::copy(source.join("Cargo.toml"), copy.join("Cargo.toml")).map_err(failed)?;
-    let turned = copy_turned(&source.join("src"), &copy.join("src")).map_err(failed)?;
-    if turned < CHOICES_MIN {
-        return Err(Problem(format!(
-            "{DATABASE} asks {turned} times for its system: has its way of choosing changed?"
-        )));
+    replace(
+        &copy.join("Cargo.toml"),
+        &fs::read_to_string(source.join("Cargo.toml")).map_err(failed)?,
+    )
+    .map_err(failed)?;
+    let mut found = vec![0; turns.len()];
+    copy_turned(&source.join("src"), &copy.join("src"), turns, &mut found).map_err(failed)?;
+    for (turn, many) in turns.iter().zip(found) {
+        let wanted = if *turn == CHOICE { CHOICES_MIN } else { 1 };
+        if many < wanted {
+            return Err(Problem(format!(
+                "{DATABASE} says {many} times {}: has it changed?",
+                turn.0
+            )));
+        }
     }
     Ok(copy)
 }
 
-/// Copies a folder of sources; gives how many lines were turned.
-fn copy_turned(from: &Path, to: &Path) -> io::Result<usize> {
+/// Copies a folder of sources, and counts how often each turn was made.
+fn copy_turned(
+    from: &Path,
+    to: &Path,
+    turns: &[(&str, &str)],
+    found: &mut [usize],
+) -> io::Result<()> {
     fs::create_dir_all(to)?;
-    let mut turned = 0;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let copy = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
-            turned += copy_turned(&entry.path(), &copy)?;
+            copy_turned(&entry.path(), &copy, turns, found)?;
         } else {
-            let (text, many) = turn(&fs::read_to_string(entry.path())?);
-            fs::write(copy, text)?;
-            turned += many;
+            let text = fs::read_to_string(entry.path())?;
+            replace(&copy, &turned(&text, turns, found))?;
         }
     }
-    Ok(turned)
+    Ok(())
 }
 
-/// A source with its choice turned, and how often it was.
-fn turn(text: &str) -> (String, usize) {
-    let (asked, instead) = CHOICE;
-    (text.replace(asked, instead), text.matches(asked).count())
+/// Writes a file, and leaves it alone where it is the same: what is newer is compiled again.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    if fs::read_to_string(file).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    fs::write(file, text)
+}
+
+/// A source with its words turned.
+fn turned(text: &str, turns: &[(&str, &str)], found: &mut [usize]) -> String {
+    let mut text = text.to_owned();
+    for ((before, after), many) in turns.iter().zip(found) {
+        *many += text.matches(before).count();
+        text = text.replace(before, after);
+    }
+    text
 }
 
 /// Where cargo has the database's source.
@@ -143,8 +187,9 @@ mod tests {
     #[test]
     fn what_asks_for_this_system_asks_for_a_phone_in_the_copy() {
         let text = "#[cfg(any(windows, target_os = \"linux\", target_os = \"macos\"))]\nmod a;\n";
-        let (turned, many) = turn(text);
-        assert_eq!(many, 1);
+        let mut found = [0, 0];
+        let turned = turned(text, &[CHOICE, LARGEST_KEY], &mut found);
+        assert_eq!(found, [1, 0]);
         assert!(turned.contains("ios") && !turned.contains("linux"));
     }
 }
