@@ -48,7 +48,7 @@ fn generated_kotlin(tree: &Tree) -> PathBuf {
 
 /// Builds the library and the generator, if a suite has not done so before.
 fn build(tree: &Tree) -> Result<(), Problem> {
-    let arguments = crate::suite::BUILD;
+    let arguments = crate::suite::BUILD_LIBRARY;
     let mut command = Command::new(cargo());
     finished(command.args(arguments).current_dir(&tree.root))
 }

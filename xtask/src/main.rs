@@ -17,7 +17,10 @@
 //! | `mutants.rs` | `cargo xtask mutants`: how many planted defects the tests notice |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
 //! | `swift.rs`, `kotlin.rs`, `words.rs` | what is added to the generated code of a language |
-//! | `surface.rs` | `cargo xtask surface`: what the generated code offers, beside what it offered |
+//! | `size.rs` | `cargo xtask size`: how large the library is inside an app, and of what |
+//! | `surface.rs`, `layer.rs` | `cargo xtask surface`: what Swift and Kotlin offer, beside what they offered |
+//! | `uses.rs` | what the tests of a language call of what it offers |
+//! | `names.rs` | names that would break or blur the code of a language |
 //! | `tree.rs` | where the workspace and its build output are |
 //! | `clock.rs` | the only reader of the system's clock here |
 //!
@@ -40,12 +43,15 @@ mod conformance;
 mod count;
 mod inspect;
 mod kotlin;
+mod layer;
 mod licence;
 mod mutants;
+mod names;
 mod phone;
 mod policy;
 mod ran;
 mod sim;
+mod size;
 mod step;
 mod suite;
 mod surface;
@@ -53,6 +59,7 @@ mod swift;
 mod test;
 mod torture;
 mod tree;
+mod uses;
 mod words;
 
 use std::process::ExitCode;
@@ -110,6 +117,12 @@ const COMMANDS: &[Command] = &[
         usage: "surface",
         about: "compares what Swift and Kotlin offer with bindings/surface",
         run: surface::run,
+    },
+    Command {
+        name: "size",
+        usage: "size",
+        about: "builds the library as apps get it; fails when it is too large or shows foreign symbols",
+        run: size::run,
     },
     Command {
         name: "sim",

@@ -279,11 +279,29 @@ pub(crate) const SUITES: &[Suite] = &[
             let swift = SWIFT.find().unwrap_or_else(|| PathBuf::from(SWIFT.name));
             let libraries = libraries(tree);
             let search = format!("-L{libraries}");
+            let program = swift.to_string_lossy();
+            // The package as an app has it, without stubs of what this system has not.
+            let plain = [
+                "build",
+                "--target",
+                "Sampan",
+                "--scratch-path",
+                ".build/plain",
+            ];
             let options = ["test", "-Xlinker", &search];
-            let test = Step::new(&folder, swift.to_string_lossy(), &options)
+            let test = Step::new(&folder, program.clone(), &options)
                 .with_variable("LD_LIBRARY_PATH", &libraries)
                 .with_variable("DYLD_LIBRARY_PATH", &libraries);
-            vec![bindings(tree, "swift"), with_service(tree, test)]
+            let test = if cfg!(target_vendor = "apple") {
+                test
+            } else {
+                test.with_variable("SAMPAN_STUBS", "1")
+            };
+            vec![
+                bindings(tree, "swift"),
+                Step::new(&folder, program, &plain),
+                with_service(tree, test),
+            ]
         },
         count: count::xctest,
         report: Some(Report {
@@ -402,6 +420,18 @@ pub(crate) const BUILD: &[&str] = &[
     "--bins",
     "--tests",
     "--examples",
+];
+
+/// The library, the generator and the service alone: a test is among the targets so that the same features
+/// are selected, and nothing is built twice.
+pub(crate) const BUILD_LIBRARY: &[&str] = &[
+    "build",
+    "--workspace",
+    "--all-features",
+    "--lib",
+    "--bins",
+    "--test",
+    "tidy",
 ];
 
 /// Generates the code of one language; it builds the library first.

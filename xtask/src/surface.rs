@@ -1,8 +1,9 @@
 //! `cargo xtask surface`: the declarations of the generated Swift and Kotlin, beside the recorded ones.
 //!
-//! `bindings/surface/` holds the declarations that an app can name, one a line, in the order of the
-//! generated code. A change of the Rust items shows there in the words of each language, where a
-//! reviewer sees it. `SAMPAN_REGENERATE=1` writes the files anew.
+//! `bindings/surface/` holds the declarations that an app can name, one a line: those of the generated code in
+//! its order, how an object is made, and those of the hand-written layer, file by file. A change of the Rust
+//! items shows there in the words of each language, where a reviewer sees it. `SAMPAN_REGENERATE=1` writes the
+//! files anew. `unused.txt` lists what no test calls (`uses.rs`). Names that would break the code of a language are refused (`names.rs`).
 
 use std::fs;
 
@@ -18,6 +19,12 @@ struct Language {
     tops: &'static [&'static str],
     /// How declarations begin inside of one.
     members: &'static [&'static str],
+    /// How an object's class begins, and what makes one.
+    makers: (&'static str, &'static [&'static str]),
+    /// The folders of the layer, and how its files end.
+    layer: (&'static [&'static str], &'static str),
+    /// Reads the declarations of a file of the layer.
+    read: fn(&str) -> String,
 }
 
 const LANGUAGES: [Language; 2] = [
@@ -32,7 +39,25 @@ const LANGUAGES: [Language; 2] = [
             "public func ",
             "public typealias ",
         ],
-        members: &["func ", "case ", "public let "],
+        members: &[
+            "func ",
+            "case ",
+            "public let ",
+            "public var ",
+            "public init(",
+        ],
+        makers: (
+            "open class ",
+            &["public static func ", "public convenience init("],
+        ),
+        layer: (
+            &[
+                "bindings/swift/Sources/SampanCore",
+                "bindings/swift/Sources/Sampan",
+            ],
+            ".swift",
+        ),
+        read: crate::layer::swift,
     },
     Language {
         name: "kotlin",
@@ -46,17 +71,27 @@ const LANGUAGES: [Language; 2] = [
             "public typealias ",
         ],
         members: &["fun ", "suspend fun ", "data class ", "object ", "class "],
+        makers: ("open class ", &["fun ", "constructor("]),
+        layer: (
+            &[
+                "bindings/kotlin/src/main/kotlin/chat/sampan",
+                "bindings/kotlin/src/android/kotlin/chat/sampan",
+            ],
+            ".kt",
+        ),
+        read: crate::layer::kotlin,
     },
 ];
 
 /// The generator's own machinery, which an app never names.
-const MACHINERY: [&str; 6] = [
+const MACHINERY: [&str; 7] = [
     "FfiConverter",
     "ffi",
     "Uniffi",
     "uniffi",
     "RustBuffer",
     "ForeignBytes",
+    "NoHandle",
 ];
 
 /// Compares what is generated with what is written down, or writes it down.
@@ -65,11 +100,22 @@ pub(crate) fn run(_arguments: &[String]) -> Result<Verdict, Problem> {
     crate::bindings::run(&["swift".to_owned(), "kotlin".to_owned()])?;
     let regenerate = std::env::var_os("SAMPAN_REGENERATE").is_some();
     let mut verdict = Verdict::Good;
+    let mut surfaces = Vec::new();
     for language in &LANGUAGES {
         let code = fs::read_to_string(tree.root.join(language.generated))
             .map_err(|cause| Problem::while_doing("reading generated code", cause))?;
-        let now = language.surface(&code);
-        let file = format!("bindings/surface/{}.txt", language.name);
+        let generated = language.surface(&code) + &language.constructors(&code);
+        for complaint in crate::names::complaints(language.name, &generated) {
+            println!("{complaint}");
+            verdict = Verdict::Short;
+        }
+        let now = generated + &language.layer(&tree)?;
+        surfaces.push((language.name, now));
+    }
+    let unused = crate::uses::unused(&tree, &surfaces)?;
+    surfaces.push(("unused", unused));
+    for (name, now) in surfaces {
+        let file = format!("bindings/surface/{name}.txt");
         let path = tree.root.join(&file);
         if regenerate {
             fs::write(&path, now)
@@ -108,8 +154,9 @@ impl Language {
         let mut inside = false;
         let mut open: Option<String> = None;
         for line in without_comments(code) {
-            let (before, line) = (braces, line.trim());
-            braces += balance(line, '{', '}');
+            let before = braces;
+            braces += balance(&line, '{', '}');
+            let line = without_annotation(line.trim());
             // Swift puts the access level of some enums on a line of its own.
             let joined = match open.take() {
                 Some(start) => format!("{start} {line}"),
@@ -146,6 +193,60 @@ impl Language {
         surface
     }
 
+    /// How the objects are made: `public static func`, or what a companion object holds.
+    fn constructors(&self, code: &str) -> String {
+        let (class, makers) = self.makers;
+        let mut surface = String::new();
+        let (mut braces, mut name, mut is_companion) = (0, None, false);
+        for line in without_comments(code) {
+            let (before, line) = (braces, line.trim());
+            braces += balance(line, '{', '}');
+            if before == 0 && line != "{" {
+                name = line
+                    .strip_prefix(class)
+                    .and_then(|rest| rest.split([':', ' ']).next().map(str::to_owned));
+            }
+            if before == 1 {
+                is_companion = line.starts_with("companion object");
+            }
+            let text = without_annotation(line);
+            let depth = if is_companion { 2 } else { 1 };
+            let is_made = self.name == "swift" || is_companion || text.starts_with("constructor(");
+            let own = MACHINERY.iter().any(|word| text.contains(word)) || text.contains("==");
+            if let Some(name) = &name
+                && before == depth
+                && is_made
+                && !own
+                && starts(text, makers)
+            {
+                surface.push_str(&tidy(&format!("{class}{name}: {text}"), ""));
+            }
+        }
+        surface
+    }
+
+    /// The declarations of the hand-written layer, each file under its name.
+    fn layer(&self, tree: &Tree) -> Result<String, Problem> {
+        let failed = |cause| Problem::while_doing("reading a layer", cause);
+        let (folders, ending) = self.layer;
+        let mut surface = String::new();
+        for folder in folders {
+            let entries = fs::read_dir(tree.root.join(folder)).map_err(failed)?;
+            let mut files = Vec::new();
+            for entry in entries {
+                files.push(entry.map_err(failed)?.path());
+            }
+            files.retain(|file| file.to_string_lossy().ends_with(ending));
+            files.sort();
+            for file in files {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                let code = fs::read_to_string(&file).map_err(failed)?;
+                surface.push_str(&format!("\n// {name}, by hand\n{}", (self.read)(&code)));
+            }
+        }
+        Ok(surface)
+    }
+
     fn is_member(&self, line: &str) -> bool {
         let constant = line.trim_end_matches([',', ';']);
         let is_constant = !constant.is_empty()
@@ -154,6 +255,13 @@ impl Language {
                 .all(|letter| letter.is_ascii_uppercase() || letter == '_');
         starts(line, self.members) || is_constant
     }
+}
+
+/// A declaration without the `@Throws(…)` before it.
+fn without_annotation(line: &str) -> &str {
+    let rest = line.strip_prefix("@Throws(");
+    let rest = rest.and_then(|rest| rest.split_once(')'));
+    rest.map_or(line, |(_, rest)| rest.trim_start())
 }
 
 fn starts(line: &str, beginnings: &[&str]) -> bool {
@@ -187,7 +295,7 @@ fn without_comments(code: &str) -> impl Iterator<Item = String> {
 }
 
 /// How many more of one bracket a line has than of the other.
-fn balance(line: &str, open: char, close: char) -> i32 {
+pub(crate) fn balance(line: &str, open: char, close: char) -> i32 {
     line.chars().fold(0, |sum, letter| {
         sum + i32::from(letter == open) - i32::from(letter == close)
     })
@@ -201,7 +309,7 @@ fn tidy(declaration: &str, indent: &str) -> String {
         .replace("( ", "(")
         .replace(" )", ")")
         .replace("kotlin.", "");
-    let line = line.trim_end_matches(['{', ' ']);
+    let line = line.trim_end_matches(['{', ' ', ':']);
     format!("{indent}{line}\n")
 }
 
