@@ -2,8 +2,13 @@
 //
 // Sampan for Swift, from the sources of the repository. What UniFFI generates from the built
 // library is compiled along and never committed: `cargo xtask bindings swift` puts it under target/.
+//
+// With SAMPAN_STUBS in the environment, what the layer has for Apple's modules is compiled too, against stubs
+// of them, and so is the sample app: for machines that have no such modules.
 
 import PackageDescription
+
+let stubs = Context.environment["SAMPAN_STUBS"] == nil ? [] : ["Combine", "Network", "SwiftUI", "UIKit", "os"]
 
 let package = Package(
     name: "Sampan",
@@ -27,13 +32,24 @@ let package = Package(
         // What is written by hand: what Swift expects and no generator gives.
         .target(
             name: "Sampan",
-            dependencies: ["SampanCore"],
+            dependencies: ["SampanCore"] + stubs.map { .target(name: $0) },
             swiftSettings: [.treatAllWarnings(as: .error)]
         ),
         .testTarget(
             name: "SampanTests",
-            dependencies: ["Sampan"],
+            dependencies: ["Sampan"] + (stubs.isEmpty ? [] : ["Tea"]),
             swiftSettings: [.treatAllWarnings(as: .error)]
         ),
-    ]
+    ] + stubs.map { .target(name: $0, path: "Stubs/\($0)") }
+        + (stubs.isEmpty ? [] : [sample])
 )
+
+/// The app of the README, for SwiftUI.
+var sample: Target {
+    .executableTarget(
+        name: "Tea",
+        dependencies: ["Sampan", "SwiftUI"],
+        path: "Samples/Tea",
+        swiftSettings: [.treatAllWarnings(as: .error)]
+    )
+}

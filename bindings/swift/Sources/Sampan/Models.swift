@@ -1,62 +1,54 @@
-// Live views for SwiftUI. Compiled where Apple's modules are.
+// Live views for SwiftUI, observed with Observation: iOS 17, macOS 14, and Linux.
 
-#if canImport(Observation) && canImport(SwiftUI)
+#if canImport(Observation)
     import Observation
     import SampanCore
 
     /// A timeline for a screen: `.task { await model.run() }`.
     @available(iOS 17, macOS 14, *)
-    @MainActor @Observable public final class TimelineModel {
+    @MainActor @Observable public final class TimelineModel: TimelineScreen {
         public private(set) var state = TimelineState()
-        public let conversation: Conversation
-        private let options: TimelineOptions
-        private var timeline: Timeline?
+        public var failure: SampanError?
+        public var position: ItemKey?
+        public let work: TimelineWork
 
-        public init(_ conversation: Conversation, from start: TimelineStart? = nil) {
-            self.conversation = conversation
-            options = TimelineOptions(start: start)
+        /// A screen that begins at a place; without one at the newest message.
+        public convenience init(_ conversation: Conversation, from start: TimelineStart? = nil) {
+            self.init(conversation, options: TimelineOptions(start: start))
         }
 
-        public var items: [TimelineItem] { state.items }
+        /// A screen with options of the app's own.
+        public init(_ conversation: Conversation, options: TimelineOptions) {
+            work = TimelineWork(conversation, options)
+        }
 
         /// Follows the timeline until the task is cancelled or the view ends.
         public func run() async {
-            if timeline == nil { timeline = try? await conversation.timeline(options: options) }
-            while let update = try? await timeline?.next(have: state.version) { state.apply(update) }
-        }
-
-        /// Tells which items are on the screen.
-        public func seen(_ keys: [ItemKey]) {
-            guard let first = keys.first, let last = keys.last else { return }
-            try? timeline?.seen(first: first, last: last)
+            let failure = await failed {
+                try await work.run { state, anchor in
+                    self.state = state
+                    self.position = anchor ?? self.position
+                }
+            }
+            self.failure = failure ?? self.failure
         }
     }
 
     /// A list of conversations for a screen: `.task { await model.run() }`.
     @available(iOS 17, macOS 14, *)
-    @MainActor @Observable public final class ConversationListModel {
+    @MainActor @Observable public final class ConversationListModel: ConversationListScreen {
         public private(set) var state = ListState()
-        private let client: Client
-        private let options: ListOptions
-        private var list: ConversationList?
+        public var failure: SampanError?
+        public let work: ConversationListWork
 
         public init(_ client: Client, options: ListOptions = ListOptions()) {
-            self.client = client
-            self.options = options
+            work = ConversationListWork(client, options)
         }
-
-        public var rows: [ConversationRow] { state.rows }
 
         /// Follows the list until the task is cancelled or the view ends.
         public func run() async {
-            if list == nil { list = try? await client.conversationList(options: options) }
-            while let update = try? await list?.next(have: state.version) { state.apply(update) }
-        }
-
-        /// A row came on the screen: near the end the window grows.
-        public func appeared(_ row: ConversationRow) {
-            guard state.more, row.key == state.rows.last?.key, let list else { return }
-            Task { _ = try? await list.loadMore() }
+            let failure = await failed { try await work.run { self.state = $0 } }
+            self.failure = failure ?? self.failure
         }
     }
 

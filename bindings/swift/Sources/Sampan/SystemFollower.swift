@@ -1,5 +1,6 @@
 // What an engine is told of the device around it: network, background, foreground.
 
+import Foundation
 import SampanCore
 
 /// What the operating system says.
@@ -59,23 +60,66 @@ public actor SystemFollower {
     }
 }
 
-#if canImport(UIKit) && canImport(Network)
-    import Network
-    import UIKit
+/// A device's way to the network, as a monitor of paths tells it.
+struct NetworkPath: Equatable, Sendable {
+    /// Whether there is one.
+    let isUp: Bool
+    /// The name of the interface that it begins with.
+    let interface: String?
+}
 
-    /// Follows the app's life and the network's paths until it is let go.
+/// Compares each path with the one before. The first one is that with which the engine began.
+final class PathWatch: @unchecked Sendable {
+    private let lock = NSLock()
+    private var last: NetworkPath?
+
+    /// What a new path means for the engine; nil where nothing changed that concerns a connection.
+    func change(to now: NetworkPath) -> NetworkChange? {
+        lock.lock()
+        defer { lock.unlock() }
+        let before = last
+        last = now
+        guard let before else { return nil }
+        switch (before.isUp, now.isUp) {
+        case (true, false): return .lost
+        case (false, true): return .back
+        case (true, true): return before.interface == now.interface ? nil : .switched
+        case (false, false): return nil
+        }
+    }
+}
+
+#if canImport(Network)
+    import Network
+
+    /// Follows the network's paths and, on iOS, the app's life, until it is let go.
     @MainActor public final class SystemObservation {
         private let follower: SystemFollower
-        private let monitor = NWPathMonitor()
-        private var observers: [any NSObjectProtocol] = []
+        private let paths: PathMonitor
+        private let life: AnyObject?
 
         init(_ engine: Engine) {
-            follower = SystemFollower(engine)
-            watch(UIApplication.didEnterBackgroundNotification, .background)
-            watch(UIApplication.willEnterForegroundNotification, .foreground)
-            let paths = Paths()
-            monitor.pathUpdateHandler = { [follower] path in
-                guard let change = paths.change(path) else { return }
+            let follower = SystemFollower(engine)
+            self.follower = follower
+            paths = PathMonitor(follower)
+            #if canImport(UIKit)
+                life = LifeObservers(follower)
+            #else
+                life = nil
+            #endif
+        }
+    }
+
+    /// Hands the system's paths to a follower.
+    private final class PathMonitor: Sendable {
+        private let monitor = NWPathMonitor()
+
+        init(_ follower: SystemFollower) {
+            let watch = PathWatch()
+            monitor.pathUpdateHandler = { path in
+                let now = NetworkPath(
+                    isUp: path.status == .satisfied, interface: path.availableInterfaces.first?.name)
+                guard let change = watch.change(to: now) else { return }
                 Task { await follower.hear(.network(change)) }
             }
             monitor.start(queue: DispatchQueue(label: "sampan.path"))
@@ -83,49 +127,51 @@ public actor SystemFollower {
 
         deinit {
             monitor.cancel()
+        }
+    }
+
+    extension Engine {
+        /// Has the engine follow the device: it hears of the network's changes and, on iOS, it is paused in the
+        /// background and resumes in front. Call it once and keep what it returns as long as it shall last.
+        @MainActor public func followSystem() -> SystemObservation {
+            SystemObservation(self)
+        }
+    }
+#endif
+
+#if canImport(Network) && canImport(UIKit)
+    import UIKit
+
+    /// Hears of the app's way to the background and back.
+    private final class LifeObservers: @unchecked Sendable {
+        // Written by `init` alone.
+        private let observers: [any NSObjectProtocol]
+
+        @MainActor init(_ follower: SystemFollower) {
+            observers = [
+                Self.observer(UIApplication.didEnterBackgroundNotification, .background, follower),
+                Self.observer(UIApplication.willEnterForegroundNotification, .foreground, follower),
+            ]
+        }
+
+        deinit {
             for observer in observers { NotificationCenter.default.removeObserver(observer) }
         }
 
         /// The system grants a little time after the app went to the background: pausing uses it.
-        private func watch(_ name: Notification.Name, _ word: SystemWord) {
-            let center = NotificationCenter.default
-            let observer = center.addObserver(forName: name, object: nil, queue: .main) {
-                [follower] _ in
+        @MainActor private static func observer(
+            _ name: Notification.Name, _ word: SystemWord, _ follower: SystemFollower
+        ) -> any NSObjectProtocol {
+            NotificationCenter.default.addObserver(forName: name, object: nil, queue: .main) { _ in
                 MainActor.assumeIsolated {
                     let app = UIApplication.shared
-                    let time = app.beginBackgroundTask(withName: "sampan")
+                    let time = app.beginBackgroundTask(withName: "sampan", expirationHandler: nil)
                     Task { @MainActor in
                         await follower.hear(word)
                         app.endBackgroundTask(time)
                     }
                 }
             }
-            observers.append(observer)
-        }
-    }
-
-    /// What a new path means, beside the one before. It is asked on one queue.
-    private final class Paths: @unchecked Sendable {
-        private var last: (isUp: Bool, interface: NWInterface?)?
-
-        func change(_ path: NWPath) -> NetworkChange? {
-            let now = (isUp: path.status == .satisfied, interface: path.availableInterfaces.first)
-            defer { last = now }
-            guard let last else { return nil }
-            switch (last.isUp, now.isUp) {
-            case (true, false): return .lost
-            case (false, true): return .back
-            case (true, true): return last.interface == now.interface ? nil : .switched
-            case (false, false): return nil
-            }
-        }
-    }
-
-    extension Engine {
-        /// Has the engine follow the app: it is paused in the background, it resumes in front, and it hears
-        /// of the network's changes. Call it once and keep what it returns as long as it shall last.
-        @MainActor public func followSystem() -> SystemObservation {
-            SystemObservation(self)
         }
     }
 #endif

@@ -18,6 +18,14 @@ extension OutboxRow: Identifiable {
     public var id: OutboxEntryId { entry }
 }
 
+extension TimelineMessage: Identifiable {
+    public var id: MessageKey { key }
+}
+
+extension Account: Identifiable {
+    public var id: String { folder }
+}
+
 /// What a timeline shows at one moment.
 public struct TimelineState: Sendable, Equatable {
     public private(set) var version: Version = 0
@@ -26,6 +34,7 @@ public struct TimelineState: Sendable, Equatable {
     public private(set) var newer: TimelineEdge = .more
     public private(set) var anchor: TimelineAnchor = .none
     public private(set) var below = 0
+    public private(set) var typing: [ClientId] = []
 
     public init() {}
 
@@ -43,7 +52,7 @@ public struct TimelineState: Sendable, Equatable {
             }
         }
         (version, older, newer) = (update.version, update.older, update.newer)
-        (anchor, below) = (update.anchor, update.below)
+        (anchor, below, typing) = (update.anchor, update.below, update.typing)
     }
 
     /// Where the item of a key stands; nil when the window does not hold it.
@@ -75,6 +84,30 @@ public struct ListState: Sendable, Equatable {
             }
         }
         (version, more, total) = (update.version, update.more, update.total)
+    }
+}
+
+/// What a list of unsent work shows at one moment.
+public struct OutboxListState: Sendable, Equatable {
+    public private(set) var version: Version = 0
+    public private(set) var rows: [OutboxRow] = []
+
+    public init() {}
+
+    /// Takes an update that `OutboxList.next` answered to this state's version.
+    public mutating func apply(_ update: OutboxUpdate) {
+        for edit in update.edits {
+            switch edit {
+            case .reset(let all): rows = all
+            case .insert(let at, let new): rows.insert(contentsOf: new, at: at)
+            case .remove(let at, let count): rows.removeSubrange(at..<at + count)
+            case .replace(let at, let row): rows[at] = row
+            case .move(let from, let to, let row):
+                rows.remove(at: from)
+                rows.insert(row, at: to)
+            }
+        }
+        version = update.version
     }
 }
 
@@ -127,6 +160,25 @@ extension ConversationList {
             state.apply(update)
             return state
         }
+    }
+}
+
+extension OutboxList {
+    /// The states of the list.
+    public var states: States<OutboxListState> {
+        States { [self] state in
+            var state = state ?? OutboxListState()
+            guard let update = try await next(have: state.version) else { return nil }
+            state.apply(update)
+            return state
+        }
+    }
+}
+
+extension EventFeed {
+    /// The events in batches, each once, until the feed ends. A batch counts as taken when the next is wanted.
+    public var batches: States<EventBatch> {
+        States { [self] batch in try await next(after: batch?.last ?? 0) }
     }
 }
 

@@ -199,7 +199,7 @@ private final class Notebook: EventObserver, @unchecked Sendable {
     }
 }
 
-private func online(_ engine: Engine, _ name: String) async throws -> Client {
+func online(_ engine: Engine, _ name: String) async throws -> Client {
     let client = try await engine.client(name)
     try client.goOnline()
     try await within { try await client.waitOnline() }

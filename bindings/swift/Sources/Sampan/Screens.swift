@@ -1,0 +1,184 @@
+// What the models for SwiftUI do, whichever way they are observed: `Models.swift` has them for Observation,
+// `Objects.swift` for Combine.
+
+import SampanCore
+
+/// A timeline on a screen. `TimelineModel` and `TimelineObject` are such.
+@MainActor public protocol TimelineScreen: AnyObject {
+    /// What the screen shows.
+    var state: TimelineState { get }
+    /// What failed last; an app that has told it sets nil.
+    var failure: SampanError? { get set }
+    /// The item that the screen scrolls to: the anchor at first, then what the user moves to.
+    var position: ItemKey? { get set }
+    /// What asks the engine.
+    var work: TimelineWork { get }
+}
+
+/// Asks the engine for a screen's timeline, and hands on what it answers.
+@MainActor public final class TimelineWork {
+    let conversation: Conversation
+    private let options: TimelineOptions
+    private(set) var timeline: Timeline?
+    private var state = TimelineState()
+    private var jump: Int?
+
+    init(_ conversation: Conversation, _ options: TimelineOptions) {
+        self.conversation = conversation
+        self.options = options
+    }
+
+    /// Follows the timeline until the task is cancelled or the view ends. `show` takes the state, and the item
+    /// to scroll to where the anchor is a new one.
+    func run(_ show: (TimelineState, ItemKey?) -> Void) async throws {
+        let timeline = try await opened()
+        while let update = try await timeline.next(have: state.version) {
+            state.apply(update)
+            show(state, anchor(update.anchor))
+        }
+    }
+
+    private func opened() async throws -> Timeline {
+        if let timeline { return timeline }
+        let opened = try await conversation.timeline(options: options)
+        timeline = opened
+        return opened
+    }
+
+    private func anchor(_ anchor: TimelineAnchor) -> ItemKey? {
+        guard case .at(let key, let jump) = anchor, jump != self.jump else { return nil }
+        self.jump = jump
+        return key
+    }
+}
+
+extension TimelineScreen {
+    /// The items, oldest first.
+    public var items: [TimelineItem] { state.items }
+    /// The conversation that the screen shows.
+    public var conversation: Conversation { work.conversation }
+
+    /// Tells which items are on the screen, in any order: they are read, gaps among them fill, and the window
+    /// grows near its edges.
+    public func seen(_ keys: [ItemKey]) {
+        let places = keys.compactMap(state.index(of:))
+        guard let first = places.min(), let last = places.max() else { return }
+        let (oldest, newest) = (items[first].key, items[last].key)
+        told { try self.work.timeline?.seen(first: oldest, last: newest) }
+    }
+
+    /// Sends a text. It is on disk when the task ends; what becomes of it later is shown by its item.
+    @discardableResult public func send(_ text: String) -> Task<Void, Never> {
+        asked { _ = try await $0.sendText(text: text) }
+    }
+
+    /// Sends a message again that was not sent.
+    @discardableResult public func retry(_ message: TimelineMessage) -> Task<Void, Never> {
+        asked { try await $0.retry(message: message.key) }
+    }
+
+    /// Gives a message up that was not sent.
+    @discardableResult public func discard(_ message: TimelineMessage) -> Task<Void, Never> {
+        asked { _ = try await $0.discard(message: message.key) }
+    }
+
+    /// Keeps what the user has written so far; it is on disk within a second.
+    public func draft(_ text: String) {
+        told { try self.conversation.setDraft(draft: text.isEmpty ? nil : Draft(text: text)) }
+    }
+
+    /// What the user had written when the screen was left.
+    public func savedDraft() async -> String {
+        (try? await conversation.draft())?.text ?? ""
+    }
+
+    /// Makes the window grow towards older messages.
+    public func loadOlder() async {
+        await waited { _ = try await $0.loadOlder() }
+    }
+
+    /// Makes the window grow towards newer messages.
+    public func loadNewer() async {
+        await waited { _ = try await $0.loadNewer() }
+    }
+
+    /// Shows another place of the conversation.
+    public func jump(to start: TimelineStart) async {
+        await waited { try await $0.jump(to: start) }
+    }
+
+    private func asked(
+        _ call: @escaping @MainActor (Conversation) async throws -> Void
+    ) -> Task<Void, Never> {
+        Task { failure = await failed { try await call(self.conversation) } ?? failure }
+    }
+
+    private func waited(_ call: (Timeline) async throws -> Void) async {
+        guard let timeline = work.timeline else { return }
+        failure = await failed { try await call(timeline) } ?? failure
+    }
+
+    private func told(_ call: () throws -> Void) {
+        do { try call() } catch { failure = (error as? SampanError) ?? failure }
+    }
+}
+
+/// A list of conversations on a screen. `ConversationListModel` and `ConversationListObject` are such.
+@MainActor public protocol ConversationListScreen: AnyObject {
+    /// What the screen shows.
+    var state: ListState { get }
+    /// What failed last; an app that has told it sets nil.
+    var failure: SampanError? { get set }
+    /// What asks the engine.
+    var work: ConversationListWork { get }
+}
+
+/// Asks the engine for a screen's list, and hands on what it answers.
+@MainActor public final class ConversationListWork {
+    private let client: Client
+    private let options: ListOptions
+    private(set) var list: ConversationList?
+    private var state = ListState()
+
+    init(_ client: Client, _ options: ListOptions) {
+        self.client = client
+        self.options = options
+    }
+
+    /// Follows the list until the task is cancelled or the view ends.
+    func run(_ show: (ListState) -> Void) async throws {
+        let opened =
+            if let list { list } else { try await client.conversationList(options: options) }
+        list = opened
+        while let update = try await opened.next(have: state.version) {
+            state.apply(update)
+            show(state)
+        }
+    }
+}
+
+extension ConversationListScreen {
+    /// The rows, in the list's order.
+    public var rows: [ConversationRow] { state.rows }
+
+    /// Tells that a row came on the screen: with the last one the window grows.
+    @discardableResult public func appeared(_ row: ConversationRow) -> Task<Void, Never>? {
+        guard state.more, row.key == rows.last?.key, let list = work.list else { return nil }
+        return Task { failure = await failed { _ = try await list.loadMore() } ?? failure }
+    }
+
+    /// Shows other rows, or in another order.
+    public func show(_ options: ListOptions) {
+        do { try work.list?.show(options: options) } catch { failure = (error as? SampanError) ?? failure }
+    }
+}
+
+/// Why a call failed; nil for one that did not, and for one whose task was cancelled.
+@MainActor func failed(_ call: () async throws -> Void) async -> SampanError? {
+    do {
+        try await call()
+        return nil
+    } catch {
+        return error as? SampanError
+    }
+}
