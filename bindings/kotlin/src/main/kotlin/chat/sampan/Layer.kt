@@ -1,8 +1,11 @@
-// What Kotlin expects and no generator gives: events as a Flow, and defaults to leave out.
+// What Kotlin expects and no generator gives: events as a Flow, handles that a scope closes, and defaults
+// to leave out.
 //
 // Nothing here names how the library is called, so that this can change.
 package chat.sampan
 
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Job
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.channels.awaitClose
 import kotlinx.coroutines.channels.trySendBlocking
@@ -33,6 +36,15 @@ suspend fun Client.createConversation(
     attributes: Json? = null,
 ): CreatedConversation =
     createConversation(NewConversation(members = members.toList(), name = name, attributes = attributes))
+
+/**
+ * Closes the handle when the scope is cancelled or completes, and at once where it has: a view model gives
+ * its `viewModelScope` and forgets the handle. A scope without a job closes nothing.
+ */
+fun <T : AutoCloseable> T.closeWith(scope: CoroutineScope): T {
+    scope.coroutineContext[Job]?.invokeOnCompletion { close() }
+    return this
+}
 
 /**
  * The observer waits, on its own thread, until the collector takes a batch: so it is the engine's

@@ -142,3 +142,11 @@ fun Timeline.statesIn(scope: CoroutineScope): StateFlow<TimelineState> =
 /** The states for a screen: followed while somebody looks, and five seconds longer. */
 fun ConversationList.statesIn(scope: CoroutineScope): StateFlow<ListState> =
     states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), ListState())
+
+/** The states for a screen: followed while somebody looks, and five seconds longer. */
+fun OutboxList.statesIn(scope: CoroutineScope): StateFlow<OutboxListState> =
+    states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), OutboxListState())
+
+/** The states for a screen, from the present one on: followed while somebody looks, and five seconds longer. */
+fun Client.statesIn(scope: CoroutineScope): StateFlow<ClientState> =
+    states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), state())

@@ -5,18 +5,24 @@ import android.app.Activity
 import android.app.Application
 import android.net.ConnectivityManager
 import android.net.Network
+import java.nio.file.Path
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
 
 class SystemTest {
+    @TempDir
+    lateinit var folder: Path
+
     @Test
     fun `words are passed on one at a time and of those that wait the last one holds`() = within {
         val followed = Recorded()
@@ -71,6 +77,25 @@ class SystemTest {
         }
         assertEquals(null, app.connectivity.callback)
         assertTrue(followed.calls.isEmpty, "turning the screen is no word")
+    }
+
+    @Test
+    fun `an engine that follows an app is paused with its last activity`() = within {
+        engine(folder, "phone").use { engine ->
+            val ann = engine.client("ann")
+            ann.goOnline()
+            val app = FakeApp()
+            engine.followSystem(app).use {
+                val chat = Activity()
+                app.life.onActivityStarted(chat)
+                app.life.onActivityStopped(chat)
+                ann.states.first { it.link == LinkState.Background }
+                app.life.onActivityStarted(chat)
+                ann.states.first { it.link != LinkState.Background }
+            }
+            assertEquals(null, app.connectivity.callback)
+            engine.shutdown()
+        }
     }
 
     private fun within(test: suspend CoroutineScope.() -> Unit) =

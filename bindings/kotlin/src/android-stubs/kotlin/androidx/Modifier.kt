@@ -1,0 +1,7 @@
+@file:Suppress("unused")
+
+package androidx.compose.ui
+
+open class Modifier {
+    companion object : Modifier()
+}

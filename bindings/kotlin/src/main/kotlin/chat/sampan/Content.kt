@@ -1,0 +1,43 @@
+// What a screen asks of a message again and again.
+package chat.sampan
+
+/** The words that a list would show: text, caption or plain text; null where a message has none. */
+val MessageContent.words: String?
+    get() = when (this) {
+        is MessageContent.Text -> text
+        is MessageContent.Image -> caption
+        is MessageContent.Audio -> caption
+        is MessageContent.Video -> caption
+        is MessageContent.Location -> caption
+        is MessageContent.File -> caption
+        is MessageContent.Recalled -> caption
+        is MessageContent.Custom -> null
+        is MessageContent.Plain -> text
+        is MessageContent.Binary -> null
+    }
+
+/** Whether the sender took the message back. */
+val MessageContent.isRecalled: Boolean
+    get() = this is MessageContent.Recalled
+
+/** Where the bytes of a picture, a sound, a film or a file are; null for other messages. */
+val MessageContent.file: MediaFile?
+    get() = when (this) {
+        is MessageContent.Image -> file
+        is MessageContent.Audio -> file
+        is MessageContent.Video -> file
+        is MessageContent.File -> file
+        else -> null
+    }
+
+/** The message of an item; null for a gap and for the mark before the first unread message. */
+val TimelineItem.message: TimelineMessage?
+    get() = (kind as? TimelineItemKind.Message)?.message
+
+/** Why a message was not sent; null for one that was, or that waits. */
+val TimelineMessage.failure: SendFailure?
+    get() = (delivery as? Delivery.Failed)?.failure
+
+/** Whether [Conversation.retry] may help: the message was not sent, and its failure is not final. */
+val TimelineMessage.canRetry: Boolean
+    get() = (delivery as? Delivery.Failed)?.canRetry ?: false

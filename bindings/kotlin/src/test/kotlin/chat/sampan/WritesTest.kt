@@ -1,0 +1,199 @@
+// The writes of an app, each with its effect on the other device.
+package chat.sampan
+
+import java.nio.file.Path
+import java.time.Instant
+import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.mapNotNull
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNotNull
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+
+class WritesTest {
+    @TempDir
+    lateinit var folder: Path
+
+    @Test
+    fun `an edit and a recall show on the other device`() = pair {
+        val mine = talk.timeline()
+        val theirs = bens.timeline()
+        talk.sendText("one")
+        talk.sendText("two")
+        val first = mine.shows("one")
+        val second = mine.shows("two")
+        theirs.shows("two")
+        talk.edit(first.key, MessageContent.Text("one, mended", Details()))
+        assertNotNull(theirs.shows("one, mended").editedAt)
+        talk.recall(second.key)
+        theirs.states.first { state -> state.items.any { it.message?.content?.isRecalled == true } }
+        until { ann.outbox().isEmpty() }
+        assertEquals("one, mended", talk.message(first.key)?.content?.words)
+        assertNull(talk.message(first.key)?.change)
+    }
+
+    @Test
+    fun `a name, attributes and members change for all`() = pair {
+        talk.setName("Ships")
+        talk.setAttributes("""{"topic":"rigging"}""")
+        talk.addMembers(listOf("cat"))
+        until { bens.info().let { it.name == "Ships" && it.attributes != null && "cat" in it.members } }
+        assertEquals("""{"topic":"rigging"}""", bens.info().attributes)
+        talk.removeMembers(listOf("cat"))
+        until { "cat" !in bens.info().members }
+        bens.quit()
+        assertEquals(ConversationState.Left, bens.info().state)
+        until { "ben" !in talk.info().members }
+        val again = ben.join(bens.conversationId())
+        assertEquals(ConversationState.Live, again.info().state)
+        until { "ben" in talk.info().members }
+        bens.quit()
+        bens.join()
+        until { ben.outbox().isEmpty() }
+        assertTrue("ben" in bens.info().members)
+    }
+
+    @Test
+    fun `muting, pinning and hiding are this client's alone`() = pair {
+        talk.setMuted(true)
+        talk.setPinned(true)
+        val list = ann.conversationList()
+        val row = list.states.first { state -> state.rows.any { it.muted && it.pinned } }.rows.single()
+        assertEquals("Boats", row.name)
+        talk.setMuted(false)
+        until { ann.outbox().isEmpty() }
+        assertFalse(talk.info().muted)
+        talk.setHidden(true)
+        list.states.first { it.rows.isEmpty() }
+        assertFalse(bens.info().muted)
+        list.end()
+    }
+
+    @Test
+    fun `marks of several conversations are one call, and typing is seen`() = pair {
+        val theirs = bens.timeline(TimelineOptions(readVisible = false))
+        talk.setTyping(true)
+        assertEquals(listOf("ann"), theirs.states.first { it.typing.isNotEmpty() }.typing)
+        talk.setTyping(false)
+        talk.sendText("read me")
+        theirs.shows("read me")
+        until { ben.unreadTotals().all.messages == 1L }
+        ben.markAllRead(listOf(bens.conversationId()))
+        assertEquals(0L, ben.unreadTotals().all.messages)
+        until { ben.outbox().isEmpty() }
+        talk.fetchReceipts()
+    }
+
+    @Test
+    fun `send options make a call that is repeated send once, and a transient message is kept nowhere`() = pair {
+        val once = NewMessage(MessageContent.Text("once", Details()), options = SendOptions(localId = "app-1"))
+        val sent = talk.send(once)
+        assertEquals(sent.message.localId, talk.send(once).message.localId)
+        assertEquals("once", talk.messageByLocalId("app-1").content.words)
+        bens.timeline().shows("once")
+        val told = async(start = CoroutineStart.UNDISPATCHED) {
+            ben.events().mapNotNull { it as? Event.TransientMessage }.first()
+        }
+        val wave = NewMessage(
+            MessageContent.Text("wave", Details()),
+            options = SendOptions(transient = true, priority = Priority.HIGH),
+        )
+        assertNull(talk.send(wave).entry)
+        assertEquals("wave", told.await().message.content.words)
+        talk.send(NewMessage(MessageContent.Text("gone", Details()), options = SendOptions(will = true)))
+        assertEquals(listOf("once"), talk.page(null, 10).items.mapNotNull { it.words() })
+    }
+
+    @Test
+    fun `a message that could not be made ready is kept, sent again and removed`() = pair {
+        val mine = talk.timeline()
+        val theirs = bens.timeline()
+        talk.keepFailed(NewMessage(MessageContent.Text("with a file", Details())), "the file is gone")
+        val failed = mine.shows("with a file")
+        assertEquals(SendFailure.Unsendable("the file is gone"), failed.failure)
+        talk.retry(failed.key)
+        theirs.shows("with a file")
+        val sent = mine.states.mapNotNull { state -> state.items.firstNotNullOfOrNull { it.message } }
+            .first { it.reference != null }
+        assertEquals(failed.key, sent.key)
+        talk.remove(sent.key)
+        mine.states.first { state -> state.items.none { it.message?.key == sent.key } }
+        assertNull(talk.message(sent.key))
+
+        talk.keepFailed(NewMessage(MessageContent.Text("never mind", Details())), "no")
+        assertEquals(Discarded.NEVER_SENT, talk.discard(mine.shows("never mind").key))
+    }
+
+    @Test
+    fun `what a push brought is kept until history has it`() = pair {
+        val at = Instant.now().minusSeconds(3_600).truncatedTo(java.time.temporal.ChronoUnit.MILLIS)
+        val content = MessageContent.Text("from a push", Details())
+        talk.keep(ForeignMessage(talk.info().id, "push-message-0001", "ben", at, content))
+        val items = talk.page(null, 10).items
+        assertEquals(listOf("from a push"), items.mapNotNull { it.words() })
+        assertTrue(items.any { it is PageItem.Gap }, "$items")
+    }
+
+    @Test
+    fun `an entry of the outbox is tried again or given up`() = pair {
+        ann.goOffline()
+        ann.state().let { assertEquals(LinkState.Off, it.link) }
+        val sent = talk.sendText("never mind")
+        val entry = checkNotNull(sent.entry)
+        assertTrue(runCatching { ann.retry(entry) }.exceptionOrNull() is SampanException.NotPossible)
+        ann.discard(entry)
+        assertEquals(emptyList<OutboxEntry>(), ann.outbox())
+        talk.setDraft(Draft("half a thou"))
+        until { talk.draft()?.text == "half a thou" }
+        talk.setDraft(null)
+        until { talk.draft() == null }
+    }
+
+    /** The newest message with these words, as soon as the timeline has one. */
+    private suspend fun Timeline.shows(words: String): TimelineMessage = states
+        .mapNotNull { state -> state.items.mapNotNull { it.message }.lastOrNull { it.content.words == words } }
+        .first()
+
+    private fun pair(test: suspend WritesScope.() -> Unit) = runBlocking {
+        withTimeout(60.seconds) {
+            ServiceProcess(folder.resolve("service")).use { service ->
+                val phone = engine(folder, "phone", service.url)
+                val laptop = engine(folder, "laptop", service.url)
+                val (ann, ben) = Pair(phone.online("ann"), laptop.online("ben"))
+                val talk = ann.createConversation("ben", name = "Boats").conversation
+                while (ann.outbox().isNotEmpty() || ben.conversations(null, 10).conversations.isEmpty()) {
+                    delay(10.milliseconds)
+                }
+                val bens = ben.conversation(talk.info().id)
+                WritesScope(this, ann, ben, talk, bens).test()
+                phone.shutdown()
+                laptop.shutdown()
+            }
+        }
+    }
+}
+
+/** Ann on one device, Ben on another, and a conversation that both have. */
+class WritesScope(
+    scope: CoroutineScope,
+    val ann: Client,
+    val ben: Client,
+    val talk: Conversation,
+    val bens: Conversation,
+) : CoroutineScope by scope {
+    /** Waits until something is true; the test's own limit ends it. */
+    suspend fun until(holds: suspend () -> Boolean) {
+        while (!holds()) delay(10.milliseconds)
+    }
+}
