@@ -129,7 +129,7 @@ class AccountTest {
             val watch = LegacyWatch()
             val source = LegacySource(folder.resolve("no.db").toFile(), LegacyScope.ALL_CONVERSATIONS)
             val gone = failure { ann.importLegacy(source, watch) } as SampanException.NotFound
-            assertEquals(NotFoundSubject.LEGACY_CACHE, gone.what)
+            assertEquals(Subject.LEGACY_CACHE, gone.what)
             assertEquals(0L, watch.progress().stored)
             watch.cancel()
             assertTrue(libraryVersion().matches(Regex("""\d+\.\d+\.\d+.*""")))

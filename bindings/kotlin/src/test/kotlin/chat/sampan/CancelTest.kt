@@ -6,7 +6,6 @@ import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
-import kotlinx.coroutines.async
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
@@ -67,12 +66,11 @@ class CancelTest {
         val (first, second) = Pair(engine(folder, "first"), engine(folder, "second"))
         val (ann, twin) = Pair(first.client("ann"), second.client("ann"))
         assertTrue(ann != twin, "one name on two devices")
-        val heard = async(start = CoroutineStart.UNDISPATCHED) {
-            second.events().mapNotNull { it.words() }.first()
-        }
+        val feed = twin.feed()
         ann.createConversation("ben").conversation.sendText("on the first")
         twin.createConversation("ben").conversation.sendText("on the second")
-        assertEquals("on the second", heard.await())
+        val heard = feed.batches.mapNotNull { batch -> batch.events.firstNotNullOfOrNull { it.words() } }.first()
+        assertEquals("on the second", heard)
         first.shutdown()
         assertTrue(runCatching { ann.outbox() }.exceptionOrNull() is SampanException.ShutDown)
         assertEquals(2, twin.outbox().size)

@@ -6,8 +6,6 @@ import java.time.Instant
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.CoroutineStart
-import kotlinx.coroutines.async
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.mapNotNull
@@ -102,15 +100,16 @@ class WritesTest {
         assertEquals(sent.message.localId, talk.send(once).message.localId)
         assertEquals("once", talk.messageByLocalId("app-1").content.words)
         bens.timeline().shows("once")
-        val told = async(start = CoroutineStart.UNDISPATCHED) {
-            ben.events().mapNotNull { it as? Event.TransientMessage }.first()
-        }
+        val feed = ben.feed()
         val wave = NewMessage(
             MessageContent.Text("wave", Details()),
             options = SendOptions(transient = true, priority = Priority.HIGH),
         )
         assertNull(talk.send(wave).entry)
-        assertEquals("wave", told.await().message.content.words)
+        val told = feed.batches.mapNotNull { batch ->
+            batch.events.firstNotNullOfOrNull { it as? Event.TransientMessage }
+        }.first()
+        assertEquals("wave", told.message.content.words)
         talk.send(NewMessage(MessageContent.Text("gone", Details()), options = SendOptions(will = true)))
         assertEquals(listOf("once"), talk.page(null, 10).items.mapNotNull { it.words() })
     }
