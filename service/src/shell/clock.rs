@@ -1,5 +1,7 @@
 //! The only reader of clocks in the service.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sampan::model::{Now, Timestamp};
@@ -8,6 +10,8 @@ use sampan::model::{Now, Timestamp};
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
     started: Instant,
+    /// How many milliseconds the wall clock is ahead of the system's: none but in tests.
+    ahead: Arc<AtomicU64>,
 }
 
 impl Clock {
@@ -18,6 +22,7 @@ impl Clock {
     pub(super) fn start() -> Self {
         Self {
             started: Instant::now(),
+            ahead: Arc::default(),
         }
     }
 
@@ -30,11 +35,19 @@ impl Clock {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        let ahead = Duration::from_millis(self.ahead.load(Ordering::Relaxed));
+        let since_epoch = since_epoch.saturating_add(ahead);
         let wall = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
         Now {
             elapsed: self.started.elapsed(),
             wall: Timestamp::from_millis(wall),
         }
+    }
+
+    /// Sets the wall clock ahead; timers, which go by elapsed time, don't notice.
+    pub(super) fn set_ahead(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.ahead.fetch_add(millis, Ordering::Relaxed);
     }
 
     /// How long it is until `at`, in elapsed time.

@@ -147,6 +147,7 @@ pub struct RunningService {
     inspector_addr: Option<SocketAddr>,
     /// Held by the servers alone: what they hold keeps the actor running.
     shared: Weak<Shared>,
+    clock: Clock,
     outlets: Arc<LocalFanOut>,
     /// Gone once the service ends: the actor runs for as long as somebody could tell it something.
     mailbox: Option<mpsc::Sender<Letter>>,
@@ -181,6 +182,13 @@ impl RunningService {
             // A core that has ended serves nobody.
             let _ = mailbox.send(Letter::Apps(apps)).await;
         }
+    }
+
+    /// Sets the service's wall clock ahead: for tests of what the service forgets in time, in place of
+    /// waiting.
+    #[doc(hidden)]
+    pub fn set_clock_ahead(&self, by: Duration) {
+        self.clock.set_ahead(by);
     }
 
     /// Where the inspector's page is, if anywhere.
@@ -306,7 +314,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         address_rate: options.address_rate,
         files,
     };
-    let shared = Arc::new(Shared::new(options.apps, clock, reach, of_http));
+    let shared = Arc::new(Shared::new(options.apps, clock.clone(), reach, of_http));
     let (stop, stopped) = watch::channel(false);
     let mut servers = Vec::new();
     let mut metrics_addr = None;
@@ -341,6 +349,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         shared: weak,
         metrics_addr,
         inspector_addr,
+        clock,
         outlets,
         mailbox: Some(sender),
         stop,

@@ -153,6 +153,9 @@ pub struct Retention {
     pub messages_days: Option<u64>,
     /// Days a notification can be read again over REST, 1 to 365. Default 7.
     pub notifications_days: u64,
+    /// Seconds for which a client's token of a message is remembered, 1 to 31536000, so that a repeated
+    /// send stays one message; absent or null means as long as the message. Default null.
+    pub message_tokens_secs: Option<u64>,
 }
 
 /// Reads the settings of all apps, by app id.
@@ -190,7 +193,7 @@ impl Settings {
     }
 
     /// The ranges of the numbers that are no limits.
-    fn own_ranges(&self) -> [Range; 4] {
+    fn own_ranges(&self) -> [Range; 5] {
         [
             range("hooks.timeout_ms", self.hooks.timeout_ms, 100, 8000),
             range(
@@ -210,6 +213,12 @@ impl Settings {
                 self.retention.notifications_days,
                 1,
                 365,
+            ),
+            range(
+                "retention.message_tokens_secs",
+                self.retention.message_tokens_secs.unwrap_or(1),
+                1,
+                YEAR,
             ),
         ]
     }
@@ -332,6 +341,12 @@ impl Retention {
             .map(|days| Duration::from_secs(days.saturating_mul(SECONDS_A_DAY)))
     }
 
+    /// How long a client's token of a message is remembered; `None` means as long as the message.
+    #[must_use]
+    pub fn message_tokens(&self) -> Option<Duration> {
+        self.message_tokens_secs.map(Duration::from_secs)
+    }
+
     /// How long a notification can be read again.
     #[must_use]
     pub const fn notifications(&self) -> Duration {
@@ -387,6 +402,7 @@ impl Default for Retention {
         Self {
             messages_days: None,
             notifications_days: 7,
+            message_tokens_secs: None,
         }
     }
 }

@@ -70,7 +70,7 @@ impl<S: Storage> Core<S> {
         caller: &Caller,
         body: &DirectCommand,
     ) -> Result<Decision, Failure> {
-        if let Some(earlier) = self.repeated(caller, body).await? {
+        if let Some(earlier) = self.repeated(now, caller, body).await? {
             return Ok(Decision::reply(accepted(body, &earlier)));
         }
         let app = &caller.app;
@@ -151,6 +151,7 @@ impl<S: Storage> Core<S> {
     /// The place of the message that this very send made before, if it did.
     async fn repeated(
         &self,
+        now: Now,
         caller: &Caller,
         body: &DirectCommand,
     ) -> Result<Option<Place>, Failure> {
@@ -162,10 +163,15 @@ impl<S: Storage> Core<S> {
             return Ok(None);
         };
         let (app, sender) = (&caller.app, caller.client());
-        Ok(self
+        let earlier = self
             .storage
             .sent_with(app, &conversation, sender, &token)
-            .await?)
+            .await?;
+        let memory = self.settings_of(app).retention.message_tokens();
+        Ok(earlier.filter(|place| {
+            let age = now.wall.saturating_since(place.sent_at);
+            memory.is_none_or(|memory| age < memory)
+        }))
     }
 }
 

@@ -210,3 +210,37 @@ fn tokens_that_ended_are_forgotten_as_fast_as_a_socket_makes_them() {
     let ended = now(storage.ended_tokens(Timestamp::from_millis(i64::MAX), 10)).unwrap();
     assert!(ended.is_empty(), "{} are left", ended.len());
 }
+
+/// What a hosted service does: a token is good for a while, and then a repeated send is another message.
+#[test]
+fn a_repeated_send_is_one_message_for_as_long_as_the_app_has_tokens_remembered() {
+    for (settings, ids) in [
+        ("{}", 1),
+        (r#"{"retention":{"message_tokens_secs":60}}"#, 2),
+    ] {
+        let mut world = World::with(settings);
+        world.open(1, "Tom", OfflineMode::Unread);
+        let cid = world.start(1, with_members(&["Tom"]));
+        let mut sent = std::collections::BTreeSet::new();
+        let mut send = |world: &mut World| {
+            let body = DirectCommand {
+                cid: Some(cid.clone()),
+                msg: Some("hi".to_owned()),
+                dt: Some("token".to_owned()),
+                ..DirectCommand::default()
+            };
+            match world.ask(1, Command::direct(body)) {
+                Command::Ack(ack) => sent.insert(ack.uid),
+                other => panic!("no acknowledgement: {other:?}"),
+            }
+        };
+        assert!(send(&mut world));
+        world.wait(Duration::from_secs(59));
+        assert!(!send(&mut world), "it is remembered");
+        world.wait(Duration::from_secs(2));
+        send(&mut world);
+        // The last of them is remembered from then on.
+        assert!(!send(&mut world));
+        assert_eq!(sent.len(), ids, "{settings}");
+    }
+}
