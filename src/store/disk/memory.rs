@@ -33,15 +33,84 @@ struct State {
 /// that are between the two.
 #[derive(Clone, Default)]
 struct Content {
-    now: Vec<u8>,
-    durable: Vec<u8>,
+    now: Bytes,
+    durable: Bytes,
     unsynced: Vec<UnsyncedWrite>,
 }
 
 #[derive(Clone)]
 enum UnsyncedWrite {
-    Write { offset: usize, bytes: Vec<u8> },
+    Write { offset: usize, bytes: Bytes },
     Truncate { length: usize },
+}
+
+/// Bytes, of which the zeros at the end are not held: a file is filled up with zeros before it is used.
+#[derive(Clone, Default)]
+struct Bytes {
+    /// What comes before the zeros.
+    held: Vec<u8>,
+    length: usize,
+}
+
+impl Bytes {
+    fn of(bytes: &[u8]) -> Self {
+        let mut all = Self::default();
+        all.overwrite(0, bytes);
+        all
+    }
+
+    fn overwrite(&mut self, offset: usize, bytes: &[u8]) {
+        let end = offset.saturating_add(bytes.len());
+        self.length = self.length.max(end);
+        if offset >= self.held.len() && bytes.iter().all(|byte| *byte == 0) {
+            return;
+        }
+        if self.held.len() < end {
+            self.held.resize(end, 0);
+        }
+        if let Some(place) = self.held.get_mut(offset..end) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    /// Writes the first bytes of others.
+    fn overwrite_with(&mut self, offset: usize, bytes: &Self, many: usize) {
+        let held = bytes.held.len().min(many);
+        self.overwrite(offset, bytes.held.get(..held).unwrap_or_default());
+        let zeros_from = offset.saturating_add(held);
+        let end = offset.saturating_add(many.min(bytes.length));
+        self.length = self.length.max(end);
+        let before = self.held.len().min(end);
+        if let Some(place) = self.held.get_mut(zeros_from..before) {
+            place.fill(0);
+        }
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.held.truncate(length);
+        self.length = self.length.min(length);
+    }
+
+    fn to_vec(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.length);
+        all.extend_from_slice(&self.held);
+        all.resize(self.length, 0);
+        all
+    }
+
+    /// Inverts the bits of a byte; false when there is no such byte.
+    fn invert(&mut self, offset: usize) -> bool {
+        if offset >= self.length {
+            return false;
+        }
+        if self.held.len() <= offset {
+            self.held.resize(offset.saturating_add(1), 0);
+        }
+        if let Some(byte) = self.held.get_mut(offset) {
+            *byte = !*byte;
+        }
+        true
+    }
 }
 
 /// What goes wrong with a disk, and when.
@@ -126,10 +195,9 @@ impl MemoryDisk {
         let Some(content) = state.files.get_mut(name) else {
             return false;
         };
-        let Some(byte) = content.now.get_mut(offset) else {
+        if !content.now.invert(offset) {
             return false;
-        };
-        *byte = !*byte;
+        }
         content.durable = content.now.clone();
         content.unsynced.clear();
         true
@@ -160,7 +228,7 @@ impl MemoryDisk {
         state
             .files
             .iter()
-            .map(|(name, content)| (name.clone(), content.now.len()))
+            .map(|(name, content)| (name.clone(), content.now.length))
             .collect()
     }
 
@@ -221,10 +289,10 @@ impl State {
 
 impl Content {
     fn write(&mut self, offset: usize, bytes: &[u8]) {
-        overwrite(&mut self.now, offset, bytes);
+        self.now.overwrite(offset, bytes);
         self.unsynced.push(UnsyncedWrite::Write {
             offset,
-            bytes: bytes.to_vec(),
+            bytes: Bytes::of(bytes),
         });
     }
 
@@ -233,7 +301,7 @@ impl Content {
         for change in std::mem::take(&mut self.unsynced) {
             match change {
                 UnsyncedWrite::Write { offset, bytes } => {
-                    overwrite(&mut self.durable, offset, &bytes)
+                    self.durable.overwrite_with(offset, &bytes, bytes.length);
                 }
                 UnsyncedWrite::Truncate { length } => self.durable.truncate(length),
             }
@@ -246,17 +314,13 @@ impl Content {
             match change {
                 UnsyncedWrite::Write { offset, bytes } => match splitmix::next(seed) % 3 {
                     0 => {}
-                    1 => overwrite(&mut self.durable, offset, &bytes),
+                    1 => self.durable.overwrite_with(offset, &bytes, bytes.length),
                     _ => {
-                        let many = u64::try_from(bytes.len())
+                        let many = u64::try_from(bytes.length)
                             .unwrap_or(u64::MAX)
                             .saturating_add(1);
                         let kept = usize::try_from(splitmix::next(seed) % many).unwrap_or(0);
-                        overwrite(
-                            &mut self.durable,
-                            offset,
-                            bytes.get(..kept).unwrap_or_default(),
-                        );
+                        self.durable.overwrite_with(offset, &bytes, kept);
                     }
                 },
                 UnsyncedWrite::Truncate { length } => {
@@ -267,16 +331,6 @@ impl Content {
             }
         }
         self.now.clone_from(&self.durable);
-    }
-}
-
-fn overwrite(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    let end = offset.saturating_add(bytes.len());
-    if file.len() < end {
-        file.resize(end, 0);
-    }
-    if let Some(place) = file.get_mut(offset..end) {
-        place.copy_from_slice(bytes);
     }
 }
 
@@ -295,7 +349,7 @@ impl Disk for MemoryDisk {
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let mut state = self.state();
         state.access()?;
-        Ok(state.files.get(name).map(|content| content.now.clone()))
+        Ok(state.files.get(name).map(|content| content.now.to_vec()))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -303,8 +357,8 @@ impl Disk for MemoryDisk {
         state.begin()?;
         let content = state.files.entry(name.to_owned()).or_default();
         *content = Content {
-            now: bytes.to_vec(),
-            durable: bytes.to_vec(),
+            now: Bytes::of(bytes),
+            durable: Bytes::of(bytes),
             unsynced: Vec::new(),
         };
         Ok(())
@@ -363,7 +417,7 @@ impl DiskFile for MemoryFile {
         let length = state
             .files
             .get(&self.name)
-            .map_or(0, |content| content.now.len());
+            .map_or(0, |content| content.now.length);
         Ok(u64::try_from(length).unwrap_or(u64::MAX))
     }
 
@@ -405,6 +459,30 @@ mod tests {
             let left = disk.read("a").unwrap().unwrap();
             assert!(left.starts_with(b"synced") && b"synced and not".starts_with(&left[..]));
         }
+    }
+
+    #[test]
+    fn zeros_at_the_end_are_bytes_like_all_others() {
+        let disk = MemoryDisk::new(1);
+        let mut file = disk.open("a").unwrap();
+        file.write_at(0, &[0; 100]).unwrap();
+        file.write_at(10, b"words").unwrap();
+        file.sync().unwrap();
+        let mut expected = vec![0; 100];
+        expected[10..15].copy_from_slice(b"words");
+        assert_eq!(disk.read("a").unwrap().unwrap(), expected);
+        file.write_at(12, &[0; 5]).unwrap();
+        expected[12..17].fill(0);
+        file.sync().unwrap();
+        disk.crash();
+        assert_eq!(disk.read("a").unwrap().unwrap(), expected);
+        assert_eq!(disk.files(), [("a".to_owned(), 100)]);
+        assert!(disk.damage("a", 99) && !disk.damage("a", 100));
+        expected[99] = 255;
+        assert_eq!(disk.read("a").unwrap().unwrap(), expected);
+        file.truncate(50).unwrap();
+        file.sync().unwrap();
+        assert_eq!(disk.read("a").unwrap().unwrap(), expected[..50]);
     }
 
     #[test]
