@@ -86,7 +86,7 @@ impl Device {
             "hears" => self.hears(text(details, "text")?).await,
             "shows" => self.shows(details).await,
             "read" => {
-                self.conversation(details).await?.mark_read().await?;
+                self.conversation(details).await?.mark_read(None).await?;
                 Ok(json!({}))
             }
             "unread" => self.unread(details).await,

@@ -89,6 +89,9 @@ impl Conversation {
     /// To join may be told twice: who is in stays in. If the service refuses it for good, this client is
     /// shown as out again, and the outbox entry says why.
     ///
+    /// A chat room is entered in the same way. A session is inside one chat room at most: to enter another
+    /// leaves the first. The service forgets who was inside half an hour after the connection broke.
+    ///
     /// # Errors
     ///
     /// `NotPossible` when the members of the conversation cannot change; `OutboxFull`; `StoreUnavailable` when it
@@ -100,7 +103,8 @@ impl Conversation {
     /// Leaves the conversation. Returns when that is durable in the outbox, online or not; the conversation
     /// is shown as left at once. What was sent before goes out first.
     ///
-    /// If the answer is lost, the service is asked whether this client is still in before it leaves again.
+    /// If the answer is lost, the service is asked whether this client is still in before it leaves again; a chat
+    /// room is simply left again. Who left a chat room may still speak there.
     /// If the service refuses it for good, this client is shown as in again, and the outbox entry says why.
     ///
     /// # Errors

@@ -12,8 +12,8 @@ use crate::runtime::{ClientCore, LiveMembers, LiveTimeline, Runtime};
 use crate::store::{ConversationNumber, Position, Snapshot, Store};
 use crate::sync::{
     Call, CountMembers, DiscardMessage, Done, EditMessage, FetchHistory, FetchReceipts, KeepFailed,
-    KeepForeign, LocalNote, MarkRead, Note, RecallMessage, RemoveMessage, RetryMessage,
-    SendMessage, SetTyping,
+    KeepForeign, LocalNote, MarkRead, MarkReadMessage, Note, RecallMessage, RemoveMessage,
+    RetryMessage, SendMessage, SetTyping,
 };
 use crate::views::{MemberListOptions, TimelineOptions};
 use crate::{SampanError, Subject};
@@ -473,13 +473,26 @@ impl Conversation {
         self.note(LocalNote::Hidden(hidden)).await
     }
 
-    /// Marks it read: clears the unread count here at once, and tells the service when it can.
+    /// Marks it read up to and including a message, or up to the newest message that is known where none is
+    /// named: the unread count is cleared here at once. An unsent message stands for the newest one. Returns
+    /// when the mark is durable in the outbox, online or not. The service is told when it can be, and may be
+    /// told twice: a mark never goes back.
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the mark can't be made durable now; `NotFound`; `SignedOut`, `ShutDown`.
-    pub async fn mark_read(&self) -> Result<(), SampanError> {
-        self.mark(None).await
+    /// `NotFound` for a conversation, or a local id of a message, that is not on this device; `OutboxFull`;
+    /// `StoreUnavailable` when the mark can't be made durable now; `SignedOut`, `ShutDown`.
+    #[uniffi::method(default(until = None))]
+    pub async fn mark_read(&self, until: Option<MessageKey>) -> Result<(), SampanError> {
+        let Some(message) = until else {
+            return self.mark(None).await;
+        };
+        let conversation = self.id.clone();
+        let call = MarkReadMessage {
+            conversation,
+            message,
+        };
+        self.request(call).await.map(|Done| ())
     }
 
     /// Marks it read up to and including a message of that time. A time after the newest message that

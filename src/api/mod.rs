@@ -12,6 +12,7 @@
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
 //! | `changes.rs` | what changes a conversation: name, attributes, mute, members |
+//! | `history.rs` | questions to the service about any part of the history |
 //! | `conversation_list.rs` | [`ConversationList`]: a live window over all conversations |
 //! | `outbox_list.rs` | [`OutboxList`]: all that is unsent, live |
 //! | `event_feed.rs` | [`EventFeed`]: every event, numbered |
@@ -41,6 +42,7 @@ mod conversation;
 mod conversation_list;
 mod engine;
 mod event_feed;
+mod history;
 mod inbox;
 #[cfg(feature = "import-legacy")]
 mod legacy;

@@ -19,6 +19,7 @@
 //! | `query/` | which conversations are wanted: conditions, order, page |
 //! | `member.rs` | roles of members, and what is told when members change |
 //! | `receipt.rs` | delivery and read marks, unread counts |
+//! | `history_query.rs` | which messages of a history are asked for |
 //! | `refusal.rs` | why the service said no |
 //! | `operation.rs` | operations that the app's own server allows by signing them |
 //! | `outgoing.rs` | conversations to make, and messages to send |
@@ -32,6 +33,7 @@ mod content;
 mod conversation;
 mod count;
 mod event;
+mod history_query;
 mod id;
 pub mod iso;
 mod json;
@@ -53,6 +55,7 @@ pub use content::{ContentFault, Details, MediaFile, MessageContent};
 pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
 pub use count::Count;
 pub use event::{CommitSeq, Event, StoreHealth};
+pub use history_query::HistoryQuery;
 pub use id::{
     AppId, ClientId, ConversationId, DeviceTag, InvalidId, LocalId, MessageId, MessageRef,
 };

@@ -66,7 +66,7 @@ pub use maintain::Tended;
 pub use maintain::usage::StorageUsage;
 pub use open::{Opened, StoreFolder};
 pub use read::items::{Gap, Page, TimelineItem};
-pub use read::messages::LocalUnread;
+pub use read::messages::{LocalUnread, OthersCount};
 pub use read::snapshot::{ConversationPage, Snapshot};
 pub use read::store::Store;
 pub use recovery::options::StoreOptions;

@@ -47,9 +47,9 @@ pub use request::{
     DiscardEntry, DiscardMessage, DiscardedMessage, Disconnect, Done, EditMessage, Enqueued,
     FetchConversations, FetchHistory, FetchReceipts, FindConversations, Focus, FreshToken,
     HistoryFetched, Import, ImportLegacy, Imported, KeepFailed, KeepForeign, LocalNote,
-    MarkAllRead, MarkRead, MemberBan, Note, RecallMessage, RefreshBan, RemoveMessage, Reply,
-    Request, RequestError, RequestId, RetryEntry, RetryMessage, SendMessage, SetAttributes,
-    SetMuted, SetName, SetTyping, SignIn, Token,
+    MarkAllRead, MarkRead, MarkReadMessage, MemberBan, MessagesFound, Note, QueryHistory,
+    RecallMessage, RefreshBan, RemoveMessage, Reply, Request, RequestError, RequestId, RetryEntry,
+    RetryMessage, SendMessage, SetAttributes, SetMuted, SetName, SetTyping, SignIn, Token,
 };
 pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};
 

@@ -20,8 +20,8 @@ use crate::error::{Obstacle, SampanError, Subject};
 use crate::model::query::ConversationQuery;
 use crate::model::{
     AttributeChange, ClientId, ConversationId, ConversationInfo, Discarded, Draft, ForeignMessage,
-    Json, LocalId, Message, MessageContent, MessageKey, NewConversation, NewMessage, OutboxEntryId,
-    Timestamp,
+    HistoryQuery, Json, LocalId, Message, MessageContent, MessageKey, NewConversation, NewMessage,
+    OutboxEntryId, Timestamp,
 };
 use crate::store::{Dropped, MembersChange, Position};
 use crate::sync::legacy::{LegacyPart, LegacyTaken};
@@ -113,6 +113,7 @@ calls! {
     RetryMessage -> Done,
     DiscardMessage -> DiscardedMessage,
     MarkRead -> Done,
+    MarkReadMessage -> Done,
     MarkAllRead -> Done,
     SetName -> Done,
     SetAttributes -> Done,
@@ -127,6 +128,7 @@ calls! {
     Focus -> Done,
 
     FetchHistory -> HistoryFetched,
+    QueryHistory -> MessagesFound,
     FetchConversations -> ConversationsFetched,
     FetchReceipts -> Done,
     ChangeAttribute -> AttributeChanged,
@@ -145,6 +147,7 @@ answers! {
     Imported,
     LegacyTaken,
     HistoryFetched,
+    MessagesFound,
     ConversationsFetched,
     AttributeChanged,
     ConversationsFound,
@@ -251,6 +254,15 @@ pub struct MarkRead {
     pub conversation: ConversationId,
     /// Up to and including this time of a message; none for the newest message held.
     pub until: Option<Timestamp>,
+}
+
+/// Mark a conversation read up to and including a message of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarkReadMessage {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// The message; an unsent one stands for the newest message held.
+    pub message: MessageKey,
 }
 
 /// Clear the unread counts of several conversations at once, all or none.
@@ -373,6 +385,15 @@ pub struct FetchHistory {
     pub before: Option<Position>,
     /// How many, 1 to 100; more are asked for in several pages.
     pub limit: u32,
+}
+
+/// Ask for messages of any part of a conversation's history; nothing is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueryHistory {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Which messages.
+    pub query: HistoryQuery,
 }
 
 /// Ask for conversations by id and store them.
@@ -501,6 +522,13 @@ pub struct HistoryFetched {
     pub added: u32,
     /// Whether the conversation has nothing older.
     pub start_reached: bool,
+}
+
+/// The messages that were found, oldest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessagesFound {
+    /// The messages.
+    pub messages: Vec<Message>,
 }
 
 /// The conversations are stored.

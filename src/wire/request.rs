@@ -74,6 +74,49 @@ pub fn history(
     })
 }
 
+/// Which messages of a conversation's history are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryFilter<'a> {
+    /// From this time on, it included.
+    pub since: Option<Timestamp>,
+    /// Up to this time, it included.
+    pub until: Option<Timestamp>,
+    /// Behind this message, in the direction in which the page goes.
+    pub start: Option<(Timestamp, &'a MessageId)>,
+    /// Of this type alone.
+    pub content_type: Option<i32>,
+    /// In which direction the page goes.
+    pub direction: HistoryDirection,
+    /// How many at most.
+    pub limit: i32,
+}
+
+/// Asks for messages of a conversation by time and type.
+#[must_use]
+pub fn history_where(conversation: &ConversationId, filter: &HistoryFilter<'_>) -> Command {
+    let newer = filter.direction == HistoryDirection::Newer;
+    let (begin, end) = if newer {
+        (filter.since, filter.until)
+    } else {
+        (filter.until, filter.since)
+    };
+    let start = filter.start.map(|(at, _)| at).or(begin);
+    let is_included = filter.start.is_none() && begin.is_some();
+    Command::logs(LogsCommand {
+        cid: Some(conversation.as_str().to_owned()),
+        l: Some(filter.limit),
+        limit: Some(filter.limit),
+        t: start.map(Timestamp::as_millis),
+        mid: filter.start.map(|(_, id)| id.to_string()),
+        t_included: is_included.then_some(true),
+        tt: end.map(Timestamp::as_millis),
+        tt_included: end.map(|_| true),
+        direction: newer.then(|| logs_command::QueryDirection::New.into()),
+        lctype: filter.content_type,
+        ..LogsCommand::default()
+    })
+}
+
 /// The order of a list of conversations, and with it which of them are in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListOrder {

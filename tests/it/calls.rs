@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use sampan::model::{
-    ConversationId, ForeignMessage, ItemKey, Json, LocalId, Mentions, MessageContent, MessageId,
-    MessageKey, NewConversation, NewMessage, OutboxEntryId, Timestamp,
+    ConversationId, ForeignMessage, HistoryQuery, ItemKey, Json, LocalId, Mentions, MessageContent,
+    MessageId, MessageKey, NewConversation, NewMessage, OutboxEntryId, Timestamp,
 };
 use sampan::{
     Client, ClientOptions, Conversation, Engine, LocalData, NetworkChange, Secret, TimelineStart,
@@ -79,7 +79,7 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "draft" => |it| it.talk.draft(),
         "set_pinned" => |it| it.talk.set_pinned(false),
         "set_hidden" => |it| it.talk.set_hidden(false),
-        "mark_read" => |it| it.talk.mark_read(),
+        "mark_read" => |it| it.talk.mark_read(None),
         "mark_read_until" => |it| it.talk.mark_read_until(Timestamp::from_millis(1)),
         "fetch_receipts" => |it| it.talk.fetch_receipts(),
         "keep_failed" => |it| it.talk.keep_failed(NewMessage::text("kept"), "no photo".to_owned()),
@@ -97,6 +97,7 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "remove_members" => |it| it.talk.remove_members(vec![id("dan")]),
         "join" => |it| it.client.join(it.talk.conversation_id()),
         "mark_all_read" => |it| it.client.mark_all_read(vec![it.talk.conversation_id()]),
+        "query_history" => |it| it.talk.query_history(HistoryQuery::default()),
         "message_by_local_id" => |it| it.talk.message_by_local_id(it.sent.clone()),
         "timeline" => |it| it.talk.timeline(None),
         "next" => |it| async move { it.talk.timeline(None).await?.next(Version::default()).await },
@@ -159,6 +160,7 @@ fn exported() -> BTreeSet<String> {
         include_str!("../../src/api/conversation_list.rs"),
         include_str!("../../src/api/engine.rs"),
         include_str!("../../src/api/event_feed.rs"),
+        include_str!("../../src/api/history.rs"),
         include_str!("../../src/api/outbox_list.rs"),
         include_str!("../../src/api/timeline.rs"),
     ];

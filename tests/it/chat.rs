@@ -36,7 +36,7 @@ async fn what_was_said_while_away_is_there_afterwards_and_counted_until_it_is_re
         .conversation(id.clone())
         .await
         .unwrap()
-        .mark_read()
+        .mark_read(None)
         .await
         .unwrap();
     ben.has_sent_everything().await;
@@ -53,7 +53,7 @@ async fn what_was_said_while_away_is_there_afterwards_and_counted_until_it_is_re
     })
     .await;
     assert_eq!(ben.client.unread_totals().await.unwrap().all.messages, 2);
-    handle.mark_read().await.unwrap();
+    handle.mark_read(None).await.unwrap();
     assert!(
         handle.info().await.unwrap().unread.is_none(),
         "a mark clears at once"

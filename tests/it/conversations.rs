@@ -105,7 +105,7 @@ async fn live_messages_raise_the_count_and_only_reading_clears_it() {
         4,
         "neither answering nor leaving clears"
     );
-    handle.mark_read().await.unwrap();
+    handle.mark_read(None).await.unwrap();
     assert_eq!(handle.info().await.unwrap().unread.count, 0);
     ann.until("ben's answer, which counts for ann", || async {
         (talk.info().await.ok()?.unread.count == 1).then_some(())
@@ -128,7 +128,7 @@ async fn reading_on_one_device_clears_the_count_on_the_other() {
         assert_eq!(device.client.unread_totals().await.unwrap().all.messages, 1);
     }
     let read = phone.client.conversation(service_id).await.unwrap();
-    read.mark_read().await.unwrap();
+    read.mark_read(None).await.unwrap();
     tablet
         .until("a cleared count", || async {
             let totals = tablet.client.unread_totals().await.ok()?;

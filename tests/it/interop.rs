@@ -132,7 +132,7 @@ async fn what_the_javascript_sdk_says_edits_and_recalls_while_sampan_is_away_is_
     js.does("say", json!({ "cid": cid, "text": "one" })).await;
     ann.sees(&talk, &["js: one"]).await;
     let conversation = ann.client.conversation(talk.clone()).await.unwrap();
-    conversation.mark_read().await.unwrap();
+    conversation.mark_read(None).await.unwrap();
     ann.has_sent_everything().await;
     ann.client.go_offline().unwrap();
     let two = js.does("say", json!({ "cid": cid, "text": "tow" })).await;
@@ -145,7 +145,7 @@ async fn what_the_javascript_sdk_says_edits_and_recalls_while_sampan_is_away_is_
         (conversation.info().await.ok()?.unread.count == 2).then_some(())
     })
     .await;
-    conversation.mark_read().await.unwrap();
+    conversation.mark_read(None).await.unwrap();
     assert!(conversation.info().await.unwrap().unread.is_none());
     let recall = json!({ "cid": cid, "id": three["id"], "timestamp": three["timestamp"] });
     js.does("recall", recall).await;

@@ -431,7 +431,7 @@ async fn receipts_cross_both_ways_where_they_were_asked_for() {
         told["deliveredAt"].as_i64() >= told["timestamp"].as_i64(),
         "{told}"
     );
-    talk.mark_read().await.unwrap();
+    talk.mark_read(None).await.unwrap();
     let until = json!({ "cid": cid.as_str(), "timestamp": said["timestamp"] });
     js.does("readUntil", until).await;
 }

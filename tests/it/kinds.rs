@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sampan::SampanError;
 use sampan::model::{
-    ConversationId, ConversationInfo, ConversationKind, Event, NewConversation, Uniqueness,
+    ConversationId, ConversationInfo, ConversationKind, ConversationState, Event, NewConversation,
+    OutboxEntry, OutboxKind, Uniqueness,
 };
 
 use crate::place::{Device, Place, id};
@@ -99,4 +100,71 @@ async fn a_service_conversation_cannot_be_made_by_a_client() {
         "{refusal}"
     );
     assert!(ann.client.outbox().await.unwrap().is_empty());
+}
+
+/// S114: a chat room is entered and left offline: each is durable, shown at once and told to the
+/// service in order; who is outside may speak there, and hears nothing.
+#[tokio::test]
+async fn a_chat_room_is_entered_and_left_through_the_outbox() {
+    let place = Place::new().await;
+    let ben = place.online("laptop", "ben").await;
+    let room = made(&ben, room("Harbour")).await;
+    let ann = place.online("phone", "ann").await;
+    fetched(&ann, &room).await;
+    ann.client.go_offline().unwrap();
+    let here = ann.client.join(room.clone()).await.unwrap();
+    here.send_text("ahoy".into()).await.unwrap();
+    let kinds = |entries: Vec<OutboxEntry>| entries.iter().map(|it| it.kind).collect::<Vec<_>>();
+    let waiting = kinds(ann.client.outbox().await.unwrap());
+    assert_eq!(waiting, [OutboxKind::Join, OutboxKind::Send]);
+    let adds = here.add_members(vec![id("cat")]).await;
+    assert!(matches!(adds, Err(SampanError::NotPossible { .. })));
+    ann.go_online().await;
+    ann.has_sent_everything().await;
+    ben.until("what ann says inside", || async {
+        ben.lines(&room)
+            .await
+            .ok()?
+            .contains(&"ann: ahoy".to_owned())
+            .then_some(())
+    })
+    .await;
+    let there = ben.handle(&room).await;
+    there.send_text("welcome".into()).await.unwrap();
+    ann.until("what is said inside", || async {
+        ann.lines(&room)
+            .await
+            .ok()?
+            .contains(&"ben: welcome".to_owned())
+            .then_some(())
+    })
+    .await;
+
+    ann.client.go_offline().unwrap();
+    here.quit().await.unwrap();
+    assert_eq!(here.info().await.unwrap().state, ConversationState::Left);
+    here.send_text("farewell".into()).await.unwrap();
+    ann.go_online().await;
+    ann.has_sent_everything().await;
+    assert_eq!(here.info().await.unwrap().state, ConversationState::Left);
+    ben.until("what ann says outside", || async {
+        ben.lines(&room)
+            .await
+            .ok()?
+            .contains(&"ann: farewell".to_owned())
+            .then_some(())
+    })
+    .await;
+    there.send_text("a secret".into()).await.unwrap();
+    ben.has_sent_everything().await;
+    let talk = ben.talk_to("ann").await;
+    talk.send_text("did you hear?".into()).await.unwrap();
+    let talk = ben.service_id(&talk).await;
+    ann.sees(&talk, &["ben: did you hear?"]).await;
+    assert!(
+        !ann.lines(&room)
+            .await
+            .unwrap()
+            .contains(&"ben: a secret".to_owned())
+    );
 }

@@ -50,6 +50,9 @@
 //! | `views_state.rs` | the one small state of a client |
 //! | `edits.rs` | edits and recalls by the app itself |
 //! | `writes.rs` | every kind of write: offline, over a killed process, once and in order |
+//! | `groups.rs` | who comes into a group and goes, and what each of them sees |
+//! | `counters.rs` | unread counts and mentions, exact on all devices |
+//! | `away.rs` | a device that was away while an official SDK and another device did everything |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
 #![expect(
@@ -63,18 +66,21 @@ mod support;
 mod tui_screen;
 
 mod attributes;
+mod away;
 mod budget;
 mod cable;
 mod calls;
 mod chat;
 mod content;
 mod conversations;
+mod counters;
 mod damage;
 mod edits;
 mod endings;
 mod extension;
 mod failures;
 mod full;
+mod groups;
 mod hearing;
 mod interop;
 mod interop_contents;

@@ -200,7 +200,7 @@ async fn both_sides_agree_on_id_and_time_and_the_sender_learns_what_was_read() {
     let read = |message: &Message| matches!(message.state, MessageState::Read { .. });
     assert!(!sent.iter().any(read), "received is not read");
     let theirs = ben.client.conversation(service_id.clone()).await.unwrap();
-    theirs.mark_read().await.unwrap();
+    theirs.mark_read(None).await.unwrap();
     ann.until("the read mark", || async {
         let until = talk.info().await.ok()?.read_until?;
         (until >= sent.last()?.sent_at).then_some(())

@@ -1,7 +1,7 @@
 //! Pages of history: how much, in which order, from either end.
 
-use sampan::model::{ConversationId, Message};
-use sampan::{Conversation, TimelinePlace};
+use sampan::model::{ConversationId, HistoryQuery, Message, MessageContent, MessageKey};
+use sampan::{Conversation, SampanError, TimelinePlace};
 
 use crate::place::{Device, Place, id};
 
@@ -92,4 +92,101 @@ async fn a_long_history_is_read_in_pages_of_any_size_from_either_end() {
         numbers(oldest.items.iter().filter_map(|item| item.message())),
         [0, 1, 2]
     );
+}
+
+/// The lines of an answer to a question about history.
+async fn asked(talk: &Conversation, query: HistoryQuery) -> Vec<usize> {
+    let found = talk.query_history(query).await.unwrap();
+    numbers(found.iter())
+}
+
+/// S260, S264: the service is asked for any part of the history: an interval, one type, from either end, page by
+/// page; nothing of it is stored, so no gap comes of it.
+#[tokio::test]
+async fn history_is_asked_for_by_interval_by_type_and_in_either_direction() {
+    let place = Place::new().await;
+    let (ann, talk_id) = scene(&place).await;
+    let talk = ann.handle(&talk_id).await;
+    let held = ann.messages(&talk_id).await;
+    let (from, to) = (held[100].sent_at, held[104].sent_at);
+    let interval = HistoryQuery {
+        since: Some(from),
+        until: Some(to),
+        ..HistoryQuery::default()
+    };
+    let is_within = |message: &&Message| (from..=to).contains(&message.sent_at);
+    let within = numbers(held.iter().filter(is_within));
+    assert_eq!(asked(&talk, interval.clone()).await, within);
+    let first = HistoryQuery {
+        oldest_first: true,
+        limit: 2,
+        ..interval.clone()
+    };
+    let mut read = asked(&talk, first.clone()).await;
+    assert_eq!(read, within[..2]);
+    // The next pages begin behind the last message, until one is empty.
+    loop {
+        let last = &held[*read.last().unwrap()];
+        let next = HistoryQuery {
+            behind: MessageKey::of(last),
+            ..first.clone()
+        };
+        let page = asked(&talk, next).await;
+        if page.is_empty() {
+            break;
+        }
+        read.extend(page);
+    }
+    assert_eq!(read, within);
+    let all = HistoryQuery {
+        limit: 1000,
+        ..HistoryQuery::default()
+    };
+    assert_eq!(asked(&talk, all).await.len(), SAID);
+    let place_of = MessageContent::Location {
+        latitude: 31.2,
+        longitude: 121.5,
+        caption: Some("here".to_owned()),
+        details: sampan::model::Details::default(),
+    };
+    let sent = talk.send(sampan::model::NewMessage::new(place_of)).await;
+    ann.has_sent_everything().await;
+    let places = HistoryQuery {
+        content_type: Some(-5),
+        ..HistoryQuery::default()
+    };
+    let found = talk.query_history(places).await.unwrap();
+    let local: Vec<_> = found.iter().map(|it| it.local_id.clone()).collect();
+    assert_eq!(
+        local,
+        [Some(sent.unwrap().local_id)],
+        "and what the device knows of it"
+    );
+    for limit in [0, 1001] {
+        let wrong = HistoryQuery {
+            limit,
+            ..HistoryQuery::default()
+        };
+        let refused = talk.query_history(wrong).await;
+        assert!(matches!(refused, Err(SampanError::InvalidArgument { .. })));
+    }
+    // What another device of the client asks for is not stored there.
+    let tablet = place.online("tablet", "ann").await;
+    let there = tablet.client.fetch_conversation(talk_id.clone()).await;
+    let there = there.unwrap();
+    // It fetches the newest page by itself.
+    let before = tablet
+        .until("the newest page and a gap", || async {
+            let held = there.page_after(None, 500).await.ok()?.items.len();
+            (held > 100).then_some(held)
+        })
+        .await;
+    assert_eq!(asked(&there, interval).await, within);
+    assert_eq!(
+        there.page_after(None, 500).await.unwrap().items.len(),
+        before
+    );
+    ann.client.go_offline().unwrap();
+    let offline = talk.query_history(HistoryQuery::default()).await;
+    assert!(matches!(offline, Err(SampanError::NotConnected)));
 }

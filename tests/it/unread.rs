@@ -88,7 +88,7 @@ async fn a_thousand_unread_messages_are_cleared_by_one_call() {
             })
             .await;
     }
-    phone.handle(&talk).await.mark_read().await.unwrap();
+    phone.handle(&talk).await.mark_read(None).await.unwrap();
     assert_eq!(phone.client.unread_totals().await.unwrap().all.messages, 0);
     tablet
         .until("a cleared count", || async {
@@ -114,7 +114,7 @@ async fn opening_a_conversation_shows_its_history_and_leaves_nothing_unread() {
     let ann = place.online("phone", "ann").await;
     let opened = ann.client.fetch_conversation(talk.clone()).await.unwrap();
     while !opened.fetch_older(20).await.unwrap().start_reached {}
-    opened.mark_read().await.unwrap();
+    opened.mark_read(None).await.unwrap();
     assert_eq!(ann.messages(&talk).await.len(), 30);
     assert_eq!(opened.info().await.unwrap().unread.count, 0);
     ann.has_sent_everything().await;
@@ -157,7 +157,7 @@ async fn what_is_unread_is_each_members_own() {
     for member in [&ben, &cem] {
         member.sees(&talk, &["ann: hello"]).await;
     }
-    ben.handle(&talk).await.mark_read().await.unwrap();
+    ben.handle(&talk).await.mark_read(None).await.unwrap();
     ben.has_sent_everything().await;
     for (member, count) in [(&ann, 0), (&ben, 0), (&cem, 1)] {
         let info = member.handle(&talk).await.info().await.unwrap();

@@ -106,7 +106,7 @@ async fn a_timeline_from_the_first_unread_message_begins_there_and_its_mark_stay
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
     let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
-    talk.mark_read().await.unwrap();
+    talk.mark_read(None).await.unwrap();
     let nothing = Screen::open(&talk, from(TimelineStart::FirstUnread, 10)).await;
     assert_eq!(
         nothing.state.anchor,
@@ -128,7 +128,7 @@ async fn a_timeline_from_the_first_unread_message_begins_there_and_its_mark_stay
     let around = [lines(15..20), vec!["(20 new)".to_owned()], lines(20..26)].concat();
     assert_eq!(screen.lines(), around);
     assert_eq!(screen.state.newer, TimelineEdge::More);
-    talk.mark_read().await.unwrap();
+    talk.mark_read(None).await.unwrap();
     ben.say(40..41).await;
     screen
         .until("what is behind", |state| state.below >= Count(15))

@@ -265,7 +265,7 @@ async fn filters_and_orders_follow_what_changes() {
         .unwrap();
     rows.update().await;
     let read = ann.client.conversation(talks[1].clone()).await.unwrap();
-    read.mark_read().await.unwrap();
+    read.mark_read(None).await.unwrap();
     rows.until("one less", |state| state.total == Count(2))
         .await;
     let mut names = rows.names();
@@ -298,7 +298,7 @@ async fn at_rest_a_list_equals_one_that_is_read_anew() {
             catch_up(&ann).await;
             let talk = ann.client.conversation(talks[0].clone()).await.unwrap();
             talk.send_text(format!("mine {round}")).await.unwrap();
-            talk.mark_read().await.unwrap();
+            talk.mark_read(None).await.unwrap();
             rows.update().await;
         }
     }

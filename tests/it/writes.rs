@@ -9,9 +9,11 @@ use sampan::model::{
     ConversationId, ConversationState, Json, LocalId, MessageContent, MessageKey, NewConversation,
     NewMessage, OutboxKind, OutboxState, Priority, SendFailure, SendOptions, Uniqueness,
 };
+use sampan::views::TimelineState;
 use sampan::{Conversation, SampanError};
 
 use crate::place::{Device, Place, config, id, line};
+use crate::screen::{self, Screen};
 
 /// Tells the child process where its store is; without it the child's half of the test does nothing.
 const STORE: &str = "SAMPAN_IT_WRITES_STORE";
@@ -40,7 +42,7 @@ fn child(store: &Path, club: &ConversationId) -> Child {
 }
 
 /// The conversation of a device that has a name.
-async fn named(device: &Device, name: &str) -> Arc<Conversation> {
+pub(crate) async fn named(device: &Device, name: &str) -> Arc<Conversation> {
     let list = device.client.conversations(None, 100).await.unwrap();
     let mut all = list.conversations.into_iter();
     let found = all.find(|info| info.name.as_deref() == Some(name));
@@ -90,7 +92,7 @@ async fn write_everything(ann: &Device, club: &ConversationId) {
         };
         tea.send(message).await.unwrap();
     }
-    tea.mark_read().await.unwrap();
+    tea.mark_read(None).await.unwrap();
     tea.set_name("Green tea".into()).await.unwrap();
     let changes = Json::parse(r#"{"kettle": "on", "old": null}"#).unwrap();
     tea.set_attributes(changes).await.unwrap();
@@ -128,59 +130,155 @@ async fn child_that_writes_everything_and_is_killed() {
     std::future::pending::<()>().await;
 }
 
+/// What every kind of write was made on, and the device that made them offline and was killed.
+pub(crate) struct Written {
+    place: Place,
+    pub(crate) ben: Device,
+    pub(crate) tea: ConversationId,
+    gone: ConversationId,
+    club: ConversationId,
+}
+
+impl Written {
+    /// A service with these settings; the device has written everything and was killed.
+    pub(crate) async fn offline_and_killed(settings: &str) -> Self {
+        let place = Place::with_settings(settings).await;
+        let ben = place.online("laptop", "ben").await;
+        let club = ben
+            .client
+            .create_conversation(with_members("Club", &["eve"]));
+        let club = ben.service_id(&club.await.unwrap().conversation).await;
+        // Who made a conversation cannot quit it where the app has roles.
+        let gone = with_members("Gone", &["ann"]);
+        let gone = ben.client.create_conversation(gone).await.unwrap();
+        let gone = ben.service_id(&gone.conversation).await;
+        let ann = place.online("phone", "ann").await;
+        let attributes = Json::parse(r#"{"old": 1, "kept": true}"#).unwrap();
+        let tea = NewConversation {
+            attributes: Some(attributes),
+            ..with_members("Tea", &["ben", "dan"])
+        };
+        let tea = ann
+            .client
+            .create_conversation(tea)
+            .await
+            .unwrap()
+            .conversation;
+        for words in ["one", "tow", "oops"] {
+            tea.send_text(words.into()).await.unwrap();
+        }
+        ann.has_sent_everything().await;
+        let tea_id = ann.service_id(&tea).await;
+        ann.until("the conversation that ben made", || async {
+            let talk = ann.client.conversation(gone.clone()).await.ok()?;
+            talk.info().await.ok()?.name.map(drop)
+        })
+        .await;
+        ben.sees(&tea_id, &["ann: one", "ann: tow", "ann: oops"])
+            .await;
+        ann.engine.shutdown().await.unwrap();
+        drop((tea, ann));
+        let written = Self {
+            tea: tea_id,
+            place,
+            ben,
+            gone,
+            club,
+        };
+        written.write_and_kill();
+        written
+    }
+
+    pub(crate) fn store(&self) -> std::path::PathBuf {
+        self.place.folder.path().join("phone")
+    }
+
+    fn write_and_kill(&self) {
+        let mut child = child(&self.store(), &self.club);
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(said.any(|line| line.unwrap() == WRITTEN), "the child wrote");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Each effect is at the service once and in order, the outbox is empty, ids are final.
+    pub(crate) async fn is_done_once_and_in_order(&self, ann: &Device) {
+        let Self {
+            place,
+            ben,
+            tea,
+            gone,
+            club,
+        } = self;
+        // Another device asks the service alone.
+        let witness = place.online("witness", "ann").await;
+        witness
+            .client
+            .fetch_conversation(tea.clone())
+            .await
+            .unwrap();
+        let all = [
+            "ann: one",
+            "ann: two",
+            "ann: recalled",
+            "ann: three",
+            "ann: four",
+            "ann: shared once",
+            "ann: five",
+        ];
+        for device in [ann, &witness] {
+            device.sees(tea, &all).await;
+            let talk = device.client.conversation(tea.clone()).await.unwrap();
+            let settled = || async {
+                let info = talk.info().await.ok()?;
+                let mut members = info.members.clone();
+                members.sort();
+                let attributes = info.attributes.as_ref()?.to_value();
+                let expected = serde_json::json!({"kept": true, "kettle": "on"});
+                let is_so = info.name.as_deref() == Some("Green tea")
+                    && attributes == expected
+                    && members == ["ann", "ben", "cat"].map(id)
+                    && info.muted;
+                is_so.then_some(())
+            };
+            device
+                .until("name, attributes, members and mute", settled)
+                .await;
+        }
+        ben.until("who quit", || async {
+            let talk = ben.client.conversation(gone.clone()).await.ok()?;
+            (talk.info().await.ok()?.members == [id("ben")]).then_some(())
+        })
+        .await;
+        let left = ann.client.conversation(gone.clone()).await.unwrap();
+        assert_eq!(left.info().await.unwrap().state, ConversationState::Left);
+        ben.sees(club, &["ann: hello, club"]).await;
+        let newer = named(ann, "Newer").await;
+        let newer_id = newer.info().await.unwrap().id;
+        assert!(!newer_id.is_local(), "ids are final");
+        ben.sees(&newer_id, &["ann: first", "ann: second"]).await;
+        let list = ben.client.conversations(None, 100).await.unwrap();
+        let made = list.conversations.iter();
+        let made = made.filter(|it| it.name.as_deref() == Some("Newer"));
+        assert_eq!(made.count(), 1, "it was made once");
+        let cat = place.online("cat", "cat").await;
+        cat.until("the conversation that cat was added to", || async {
+            let talk = cat.client.conversation(newer_id.clone()).await.ok()?;
+            (talk.info().await.ok()?.name.as_deref() == Some("Newer")).then_some(())
+        })
+        .await;
+        let said = ann.messages(tea).await;
+        assert!(said.iter().all(|message| message.id.is_some()));
+        assert!(ann.client.outbox().await.unwrap().is_empty());
+    }
+}
+
 /// S077, S078, S089, S090, S091, S092, S094, S183: every kind of write is made offline, the process is killed, and
 /// the app started again: each effect is at the service once and in order, the outbox is empty, ids are final.
 #[tokio::test]
 async fn every_kind_of_write_made_offline_and_killed_is_done_once_and_in_order() {
-    #![expect(
-        clippy::too_many_lines,
-        reason = "one story, every kind of write in it"
-    )]
-    let place = Place::new().await;
-    let ben = place.online("laptop", "ben").await;
-    let club = ben
-        .client
-        .create_conversation(with_members("Club", &["eve"]));
-    let club = ben.service_id(&club.await.unwrap().conversation).await;
-    // Who made a conversation cannot quit it where the app has roles.
-    let gone = with_members("Gone", &["ann"]);
-    let gone = ben.client.create_conversation(gone).await.unwrap();
-    let gone = ben.service_id(&gone.conversation).await;
-    let store = place.folder.path().join("phone");
-    let ann = place.online("phone", "ann").await;
-    let attributes = Json::parse(r#"{"old": 1, "kept": true}"#).unwrap();
-    let tea = NewConversation {
-        attributes: Some(attributes),
-        ..with_members("Tea", &["ben", "dan"])
-    };
-    let tea = ann
-        .client
-        .create_conversation(tea)
-        .await
-        .unwrap()
-        .conversation;
-    for words in ["one", "tow", "oops"] {
-        tea.send_text(words.into()).await.unwrap();
-    }
-    ann.has_sent_everything().await;
-    let tea_id = ann.service_id(&tea).await;
-    ann.until("the conversation that ben made", || async {
-        let talk = ann.client.conversation(gone.clone()).await.ok()?;
-        talk.info().await.ok()?.name.map(drop)
-    })
-    .await;
-    ben.sees(&tea_id, &["ann: one", "ann: tow", "ann: oops"])
-        .await;
-    ann.engine.shutdown().await.unwrap();
-    drop((tea, ann));
-
-    let mut child = child(&store, &club);
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(said.any(|line| line.unwrap() == WRITTEN), "the child wrote");
-    child.kill().unwrap();
-    child.wait().unwrap();
-
-    let ann = place.device("phone", "ann").await;
+    let written = Written::offline_and_killed("{}").await;
+    let ann = written.place.device("phone", "ann").await;
     let waiting = ann.client.outbox().await.unwrap();
     let kinds: Vec<_> = waiting.iter().map(|entry| entry.kind).collect();
     for kind in [
@@ -199,64 +297,7 @@ async fn every_kind_of_write_made_offline_and_killed_is_done_once_and_in_order()
     }
     ann.go_online().await;
     ann.has_sent_everything().await;
-
-    // Another device asks the service alone.
-    let witness = place.online("witness", "ann").await;
-    let tea = witness
-        .client
-        .fetch_conversation(tea_id.clone())
-        .await
-        .unwrap();
-    let all = [
-        "ann: one",
-        "ann: two",
-        "ann: recalled",
-        "ann: three",
-        "ann: four",
-        "ann: shared once",
-        "ann: five",
-    ];
-    for device in [&ann, &witness] {
-        device.sees(&tea_id, &all).await;
-        let talk = device.client.conversation(tea_id.clone()).await.unwrap();
-        let settled = || async {
-            let info = talk.info().await.ok()?;
-            let mut members = info.members.clone();
-            members.sort();
-            let attributes = info.attributes.as_ref()?.to_value();
-            let expected = serde_json::json!({"kept": true, "kettle": "on"});
-            let is_so = info.name.as_deref() == Some("Green tea")
-                && attributes == expected
-                && members == ["ann", "ben", "cat"].map(id)
-                && info.muted;
-            is_so.then_some(())
-        };
-        device
-            .until("name, attributes, members and mute", settled)
-            .await;
-    }
-    drop(tea);
-    ben.until("who quit", || async {
-        let talk = ben.client.conversation(gone.clone()).await.ok()?;
-        (talk.info().await.ok()?.members == [id("ben")]).then_some(())
-    })
-    .await;
-    let left = ann.client.conversation(gone).await.unwrap();
-    assert_eq!(left.info().await.unwrap().state, ConversationState::Left);
-    ben.sees(&club, &["ann: hello, club"]).await;
-    let newer = named(&ann, "Newer").await;
-    let newer_id = newer.info().await.unwrap().id;
-    assert!(!newer_id.is_local(), "ids are final");
-    ben.sees(&newer_id, &["ann: first", "ann: second"]).await;
-    let cat = place.online("cat", "cat").await;
-    cat.until("the conversation that cat was added to", || async {
-        let talk = cat.client.conversation(newer_id.clone()).await.ok()?;
-        (talk.info().await.ok()?.name.as_deref() == Some("Newer")).then_some(())
-    })
-    .await;
-    let said = ann.messages(&tea_id).await;
-    assert!(said.iter().all(|message| message.id.is_some()));
-    assert!(ann.client.outbox().await.unwrap().is_empty());
+    written.is_done_once_and_in_order(&ann).await;
 }
 
 /// S092, S094: who is refused is named in the entry that failed; the others are in, and nothing is blocked.
@@ -372,6 +413,87 @@ async fn several_conversations_are_marked_read_in_one_call() {
     let unknown = vec![ConversationId::new("5f0000000000000000000000").unwrap()];
     let refused = ann.client.mark_all_read(unknown).await;
     assert!(matches!(refused, Err(SampanError::NotFound { .. })));
+}
+
+/// S206: a conversation is marked read up to a message, on all devices of the reader.
+#[tokio::test]
+async fn a_conversation_is_marked_read_up_to_a_message() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let tablet = place.online("tablet", "ann").await;
+    let ben = place.online("ben", "ben").await;
+    let talk = ben.talk_to("ann").await;
+    for words in ["one", "two", "three"] {
+        talk.send_text(words.into()).await.unwrap();
+    }
+    let talk_id = ben.service_id(&talk).await;
+    let unread = |device: Device, count: u32| {
+        let id = talk_id.clone();
+        async move {
+            let what = format!("{count} unread messages");
+            device
+                .until(&what, || async {
+                    let talk = device.client.conversation(id.clone()).await.ok()?;
+                    (talk.info().await.ok()?.unread.count == count).then_some(())
+                })
+                .await;
+            device
+        }
+    };
+    let (ann, tablet) = (unread(ann, 3).await, unread(tablet, 3).await);
+    let here = ann.client.conversation(talk_id.clone()).await.unwrap();
+    let two = key_of(&ann, &here, "two").await;
+    here.mark_read(Some(two.clone())).await.unwrap();
+    assert_eq!(here.info().await.unwrap().unread.count, 1);
+    let (ann, tablet) = (unread(ann, 1).await, unread(tablet, 1).await);
+    // A mark never goes back, and an unsent message stands for the newest.
+    let one = key_of(&ann, &here, "one").await;
+    here.mark_read(Some(one)).await.unwrap();
+    assert_eq!(here.info().await.unwrap().unread.count, 1);
+    ann.client.go_offline().unwrap();
+    let echo = here.send_text("four".into()).await.unwrap().local_id;
+    here.mark_read(Some(MessageKey::local(echo))).await.unwrap();
+    assert_eq!(here.info().await.unwrap().unread.count, 0);
+    let strange = MessageKey::local(LocalId::new("nobody-knows").unwrap());
+    let refused = here.mark_read(Some(strange)).await;
+    assert!(matches!(refused, Err(SampanError::NotFound { .. })));
+    ann.go_online().await;
+    unread(tablet, 0).await;
+}
+
+/// S343: a message that the service took with other words shows these at the sender too, in views, in the
+/// store and after an edit of it.
+#[tokio::test]
+async fn words_that_the_service_masks_take_the_place_of_the_senders_own() {
+    let place = Place::with_settings(r#"{"masked_words": ["darn"]}"#).await;
+    let ann = place.device("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let talk = ann.talk_to("ben").await;
+    let mut screen = Screen::newest(&talk).await;
+    let first = talk.send_text("darn it".into()).await.unwrap();
+    let second = talk.send_text("tea?".into()).await.unwrap();
+    let second = MessageKey::local(second.local_id);
+    let shows = |lines: [&'static str; 2]| {
+        move |state: &TimelineState| state.items.iter().map(screen::line).eq(lines)
+    };
+    screen.until("the echoes", shows(["darn it", "tea?"])).await;
+    ann.go_online().await;
+    ann.has_sent_everything().await;
+    let id = ann.service_id(&talk).await;
+    talk.edit(second, MessageContent::text("darn tea"))
+        .await
+        .unwrap();
+    let masked = ["ann: **** it", "ann: **** tea"];
+    for device in [&ann, &ben] {
+        device.sees(&id, &masked).await;
+    }
+    screen
+        .until("what others read", shows(["**** it", "**** tea"]))
+        .await;
+    let kept = talk.message(MessageKey::local(first.local_id)).await;
+    let kept = kept.unwrap().unwrap();
+    assert!(kept.edited_at.is_some() && kept.change.is_none());
+    assert!(ann.client.outbox().await.unwrap().is_empty());
 }
 
 /// S079: a mute is taken back, also one that never left the device.

@@ -13,6 +13,15 @@ use crate::store::types::entry::Entry;
 use crate::store::types::message::StoredMessage;
 use crate::store::types::position::{ConversationNumber, Position};
 
+/// How many messages of others there are, as the service counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OthersCount {
+    /// How many, recalled ones included.
+    pub all: u32,
+    /// How many of them were recalled.
+    pub recalled: u32,
+}
+
 /// Unread messages as this device counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalUnread {
@@ -231,6 +240,44 @@ impl Snapshot<'_> {
             match last {
                 Some(position) => before = Some(position),
                 None => return Ok(unread),
+            }
+        }
+    }
+
+    /// Others' messages after a time and up to another, recalled ones too, as the service counts them: the
+    /// newest `most` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store cannot be read.
+    pub fn count_of_others(
+        &self,
+        number: ConversationNumber,
+        after: Option<Timestamp>,
+        until: Option<Timestamp>,
+        most: u32,
+    ) -> Result<OthersCount, StoreError> {
+        let mut count = OthersCount::default();
+        let mut before = None;
+        loop {
+            let page = self.messages(number, before.as_ref(), Direction::Backward, 100)?;
+            let last = page.last().map(|(position, _)| position.clone());
+            for (position, record) in page {
+                let is_read = after.is_some_and(|after| position.sent_at <= after);
+                if is_read || count.all >= most {
+                    return Ok(count);
+                }
+                let is_told = until.is_none_or(|until| position.sent_at <= until);
+                let Some(record) = record.filter(|it| is_told && it.sender != *self.owner()) else {
+                    continue;
+                };
+                count.all = count.all.saturating_add(1);
+                let recalled = record.content.is_recalled();
+                count.recalled = count.recalled.saturating_add(u32::from(recalled));
+            }
+            match last {
+                Some(position) => before = Some(position),
+                None => return Ok(count),
             }
         }
     }

@@ -256,10 +256,15 @@ impl MembersIntent {
     /// Changes a conversation's row as the service does, for the client that asked.
     pub fn apply_to(&self, row: &mut ConversationRow, me: &ClientId) {
         self.apply_to_lists(&mut row.lists);
-        if row.kind == ConversationKind::ChatRoom || row.kind == ConversationKind::Service {
-            return;
-        }
-        if self.change.adds() {
+        // A chat room has no list of members, and the state says whether this client is inside.
+        let has_list = match row.kind {
+            ConversationKind::Service => return,
+            ConversationKind::ChatRoom => false,
+            ConversationKind::Normal | ConversationKind::Temporary => true,
+        };
+        if !has_list {
+            row.members.clear();
+        } else if self.change.adds() {
             for member in &self.members {
                 if !row.members.contains(member) {
                     row.members.push(member.clone());

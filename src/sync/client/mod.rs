@@ -43,6 +43,7 @@ use self::history::conversation_list::{Directory, DirectoryQuery};
 use self::history::join::Tails;
 use self::history::pages::HistoryQuery;
 use self::history::queries::Query;
+use self::history::question::HistoryQuestion;
 use self::incoming::asked_members::MembersQuestion;
 use self::incoming::edits::EarlyEdits;
 use self::incoming::messages::Receiver;
@@ -164,6 +165,7 @@ enum Purpose {
     MembersQuestion(MembersQuestion),
     Attribute(AttributeAsked),
     Query(Query),
+    Question(HistoryQuestion),
     Receipts {
         conversation: crate::store::ConversationNumber,
         caller: Caller<Done>,
@@ -175,7 +177,7 @@ enum Purpose {
 type Answered<A> = Result<Result<A, RequestError>, StoreError>;
 
 impl Purpose {
-    /// The outbox entry that the request carries, if it carries one.
+    /// The outbox entry that the request carries or looks for, if there is one.
     const fn entry(&self) -> Option<OutboxEntryId> {
         match self {
             Self::Send(entry)
@@ -183,6 +185,7 @@ impl Purpose {
             | Self::Patch(entry)
             | Self::Members(entry)
             | Self::State(entry) => Some(*entry),
+            Self::Search(search) => Some(search.entry()),
             _ => None,
         }
     }
@@ -292,6 +295,7 @@ impl Client {
             Request::FreshToken(call) => self.fresh_token(turn, Caller::of(&call, id)),
             Request::Focus(call) => self.focus(turn, Caller::of(&call, id), call)?,
             Request::FetchHistory(call) => self.fetch_history(turn, Caller::of(&call, id), call)?,
+            Request::QueryHistory(call) => self.query_history(turn, Caller::of(&call, id), call)?,
             Request::FetchConversations(call) => {
                 self.fetch_conversations(turn, Caller::of(&call, id), call)?;
             }
@@ -328,6 +332,9 @@ impl Client {
             Request::SetMuted(call) => self.write(turn, id, call, Self::set_muted)?,
             Request::ChangeMembers(call) => self.write(turn, id, call, Self::change_members)?,
             Request::MarkAllRead(call) => self.write(turn, id, call, Self::mark_all_read)?,
+            Request::MarkReadMessage(call) => {
+                self.write(turn, id, call, Self::mark_read_message)?
+            }
             Request::MarkRead(call) => self.write(turn, id, call, |client, turn, call| {
                 client.mark_read(turn, &call, None)
             })?,
@@ -388,8 +395,13 @@ impl Client {
             && Verdict::on(*code) == Verdict::SignInFirst
             && !matches!(purpose, Purpose::OpenSession)
         {
-            if let Some(entry) = purpose.entry() {
-                self.entry_wants_session(turn, entry, *code, reason)?;
+            match &purpose {
+                Purpose::ReadBarrier => self.reads_answered(turn, tag, &answer)?,
+                purpose => {
+                    if let Some(entry) = purpose.entry() {
+                        self.entry_wants_session(turn, entry, *code, reason)?;
+                    }
+                }
             }
             self.session_required(turn)?;
         }
@@ -422,6 +434,7 @@ impl Client {
             Purpose::MembersQuestion(question) => {
                 self.members_question_answered(turn, question, answer)
             }
+            Purpose::Question(question) => self.question_answered(turn, question, answer),
             Purpose::Receipts {
                 conversation,
                 caller,

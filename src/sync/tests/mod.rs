@@ -7,6 +7,7 @@ mod details;
 mod every_write;
 mod holds;
 mod holes;
+mod lanes;
 mod link;
 mod members;
 mod options;

@@ -88,12 +88,40 @@ fn a_message_that_the_service_took_with_other_words_is_sent_and_shows_these() {
     let [ann] = world.devices(["ann"]);
     let room = world.create(ann, &["ben"]);
     world.settle();
-    let id = world.service_id(ann, &room);
+    world.service.masks = Some("darn");
     world.say(ann, &room, "darn");
     world.moment();
-    world.edit(&id, "darn", "d***");
-    world.moment();
-    assert_eq!(world.timeline(ann, &room), ["ann: d***"]);
+    assert_eq!(world.timeline(ann, &room), ["ann: ***"]);
+    // The answer is lost, and comes with the retry; the edit was told to nobody, and comes with the session.
+    world.lose_next_answer(ann);
+    world.say(ann, &room, "darn it");
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), ["ann: ***", "ann: *** it"]);
+    assert!(world.outbox(ann).is_empty(), "{:?}", world.outbox(ann));
+}
+
+#[test]
+fn a_message_in_doubt_that_the_service_may_have_taken_with_other_words_is_told_as_ambiguous() {
+    let limits = Limits {
+        token_memory: Some(Duration::from_secs(60)),
+        ..Limits::default()
+    };
+    let mut world = World::with_limits(1, limits);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    world.service.forgets_tokens = true;
+    world.service.masks = Some("darn");
+    let id = world.service_id(ann, &room);
+    world.lose_next_answer(ann);
+    world.say(ann, &room, "darn it");
+    world.pass(Duration::from_millis(300));
+    world.partition(ann);
+    world.pass(Duration::from_secs(120));
+    world.repair(ann);
+    world.settle();
+    assert_eq!(world.truth(&id), ["ann: *** it"], "it is not sent again");
+    assert_eq!(world.outbox(ann), ["Send failed: Ambiguous"]);
 }
 
 #[test]

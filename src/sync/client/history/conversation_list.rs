@@ -495,6 +495,10 @@ impl Client {
         newest: Option<Timestamp>,
         last: Option<Message>,
     ) -> Result<(), StoreError> {
+        let row = turn.overlay.snapshot().conversation(number)?;
+        if row.is_some_and(|row| row.kind == ConversationKind::ChatRoom) {
+            return Ok(());
+        }
         if let Some(message) = last {
             let source = self.history_source(number);
             self.keep(turn, number, &message, source)?;

@@ -5,6 +5,7 @@
 //! | `join.rs` | whether a message continues the history that is held |
 //! | `catch_up.rs` | which conversations are behind, and in which order they are asked for |
 //! | `pages.rs` | asking for history: of an absence, and for the app's paging |
+//! | `question.rs` | questions of an app about any part of the history, by time and type |
 //! | `conversation_list.rs` | asking for conversations: those that changed, those unknown |
 //! | `queries.rs` | queries of the app, answered by the service |
 //! | `refusals.rs` | how often a refused question is asked again |
@@ -14,4 +15,5 @@ pub(super) mod conversation_list;
 pub(super) mod join;
 pub(super) mod pages;
 pub(super) mod queries;
+pub(super) mod question;
 pub(super) mod refusals;

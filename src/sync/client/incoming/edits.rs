@@ -74,7 +74,11 @@ impl Client {
         drop(snapshot);
         match (number, held) {
             (Some(number), Some(held)) if held.edited_at <= Some(edit.edited_at) => {
+                let recalls = edit.content.is_recalled();
                 self.keep(turn, number, &edited(held, edit), Source::Live)?;
+                if recalls {
+                    self.settle_lower_bound(turn, number)?;
+                }
             }
             (Some(number), None) => self.early_edits.add(number, edit),
             _ => {}

@@ -12,8 +12,8 @@ use crate::model::{
     ClientId, ConversationId, ConversationKind, Message, OutboxState, Timestamp, Unread,
 };
 use crate::store::{
-    ConversationNumber, ConversationRow, Entry, HistoryEnd, HistoryStart, Intent, StoreError,
-    UnreadTold,
+    ConversationNumber, ConversationRow, Entry, HistoryEnd, HistoryStart, Intent, OthersCount,
+    StoreError, UnreadTold,
 };
 use crate::sync::client::{Client, Turn};
 use crate::wire::generated::{UnreadCommand, UnreadTuple};
@@ -125,7 +125,7 @@ pub(in crate::sync::client) fn read_until(
     let local = snapshot.count_unread(number, mark, COUNT_MAX)?;
     let told = row.unread_told.unwrap_or_default();
     let newest = told.newest.max(mark);
-    let since = snapshot.count_unread(number, newest, COUNT_MAX)?;
+    let as_told = snapshot.count_of_others(number, mark, newest, COUNT_MAX)?;
     drop(snapshot);
     // What the service counted and is not here cannot be told from what was read: the service
     // will say, after it has read the mark.
@@ -136,7 +136,7 @@ pub(in crate::sync::client) fn read_until(
         mentioned: local.mentioned,
     };
     let told = UnreadTold {
-        count: local.count.saturating_sub(since.count),
+        count: as_told.all,
         mentioned: unread.mentioned,
         newest,
         told_at: told.told_at,
@@ -252,14 +252,18 @@ impl Client {
         }
     }
 
-    /// Makes a lower bound exact once all that is unread is here, or the service has said more.
+    /// Makes a lower bound exact once all that is unread is here, or the service has said more. The service
+    /// counts recalled messages too: what is here decides once nothing is missing.
     pub(in crate::sync::client) fn settle_lower_bound(
         &self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
     ) -> Result<(), StoreError> {
         let row = turn.overlay.snapshot().conversation(number)?;
-        if row.is_some_and(|row| row.unread.at_least) {
+        let is_open = |row: &ConversationRow| {
+            row.unread.at_least || (row.unread.count > 0 && covers(row, row.read_until_self))
+        };
+        if row.is_some_and(|row| is_open(&row)) {
             self.recount(turn, number)?;
         }
         Ok(())
@@ -280,11 +284,19 @@ impl Client {
         let told = row.unread_told.unwrap_or_default();
         let local = snapshot.count_unread(number, row.read_until_self, COUNT_MAX)?;
         let since = snapshot.count_unread(number, told.newest, COUNT_MAX)?;
-        drop(snapshot);
         let exact = covers(&row, row.read_until_self) && !local.limited;
+        // The service counts recalled messages. Those that it counted are the newest.
+        let told_here = match exact && told.count > 0 {
+            true => snapshot.count_of_others(number, None, told.newest, told.count)?,
+            false => OthersCount::default(),
+        };
+        drop(snapshot);
         let untold = self.told.leaves_out(number) && !exact;
         let by_service = Unread {
-            count: told.count.saturating_add(since.count),
+            count: told
+                .count
+                .saturating_sub(told_here.recalled)
+                .saturating_add(since.count),
             at_least: since.limited || untold,
             mentioned: told.mentioned || since.mentioned,
         };

@@ -3,12 +3,13 @@
 //! A message is sent again with the same token while the service is trusted to remember it, and a
 //! conversation that is one per set of members may be asked for at any time. Everything else is
 //! looked for first: exactly one match settles the entry, none means that it never arrived, and
-//! several are for the app to judge.
+//! several are for the app to judge. So is an own message that the service took with other words:
+//! nobody knows what it said.
 
 use std::time::Duration;
 
 use crate::model::{
-    ConversationId, ConversationKind, MessageId, OutboxEntryId, SendFailure, Timestamp,
+    ConversationId, ConversationKind, Message, MessageId, OutboxEntryId, SendFailure, Timestamp,
 };
 use crate::store::{CreateIntent, Entry, Intent, Position, SendIntent, StoreError};
 use crate::sync::client::answer::Answer;
@@ -22,6 +23,9 @@ use crate::wire::{Command, Envelope, Payload, content, convert};
 
 /// How much earlier than by our reckoning of the service's clock an entry may have arrived.
 const MARGIN: Duration = Duration::from_secs(60);
+
+/// A message that was edited so soon after it was sent was taken with other words.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// Messages per page of the search.
 const PAGE: i32 = 100;
@@ -58,6 +62,8 @@ pub(in crate::sync::client) struct MessageSearch {
     from: SearchPoint,
     pages: u32,
     matches: Vec<(MessageId, Timestamp)>,
+    /// Whether there is an own message that the service took with other words, so that it may be the one.
+    altered: bool,
 }
 
 #[derive(Debug)]
@@ -119,6 +125,7 @@ impl Client {
             from: SearchPoint::Time(begin),
             pages: 0,
             matches: Vec::new(),
+            altered: false,
         };
         self.ask_search(turn, entry, search);
     }
@@ -162,10 +169,7 @@ impl Client {
         search: Search,
         answer: Answer,
     ) -> Result<(), StoreError> {
-        let id = match &search {
-            Search::Message(search) => search.entry,
-            Search::Conversation { entry } | Search::Members { entry } => *entry,
-        };
+        let id = search.entry();
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(());
         };
@@ -232,11 +236,15 @@ impl Client {
                 continue;
             }
             newest = newest.max(Some(position.clone()));
-            let same = &message.sender == self.me()
-                && message.mentions == intent.mentions
-                && content::encode(&message.content) == wanted;
-            if same && !is_claimed(turn, entry, &position)? {
+            if &message.sender != self.me() || is_claimed(turn, entry, &position)? {
+                continue;
+            }
+            let same =
+                message.mentions == intent.mentions && content::encode(&message.content) == wanted;
+            if same {
                 search.matches.push((position.id, position.sent_at));
+            } else {
+                search.altered |= is_altered_at_once(&message);
             }
         }
         search.pages = search.pages.saturating_add(1);
@@ -262,6 +270,8 @@ impl Client {
     ) -> Result<(), StoreError> {
         let mut matches = search.matches.into_iter();
         match (matches.next(), matches.next()) {
+            // The service may have masked its words.
+            (None, _) if search.altered => self.fail_entry(turn, entry, SendFailure::Ambiguous),
             (None, _) => {
                 self.clear_doubt(turn, entry);
                 Ok(())
@@ -302,6 +312,16 @@ impl Client {
     }
 }
 
+impl Search {
+    /// The entry that is looked for.
+    pub(in crate::sync::client) const fn entry(&self) -> OutboxEntryId {
+        match self {
+            Self::Message(search) => search.entry,
+            Self::Conversation { entry } | Self::Members { entry } => *entry,
+        }
+    }
+}
+
 impl MessageSearch {
     fn has_seen(&self, position: &Position) -> bool {
         match &self.from {
@@ -309,6 +329,12 @@ impl MessageSearch {
             SearchPoint::Message(seen) => position <= seen,
         }
     }
+}
+
+/// Whether the service changed a message in the moment in which it was sent. Nobody edits so fast.
+fn is_altered_at_once(message: &Message) -> bool {
+    let edited = message.edited_at.filter(|at| *at >= message.sent_at);
+    edited.is_some_and(|at| at.saturating_since(message.sent_at) <= AT_ONCE)
 }
 
 /// What a message says, as it looks after the way through the wire.

@@ -34,7 +34,8 @@ const IN_FLIGHT_MAX: usize = 16;
 const SLOWED_TRIES_MAX: u32 = 20;
 
 /// The pauses of a lane after the service refused for the time being.
-const REFUSED: Backoff = Backoff::plain(Duration::from_secs(2), Duration::from_secs(120));
+pub(in crate::sync::client) const REFUSED: Backoff =
+    Backoff::plain(Duration::from_secs(2), Duration::from_secs(120));
 
 impl Client {
     pub(in crate::sync::client) fn pump_sends(
@@ -379,8 +380,13 @@ impl Client {
             return Ok(());
         };
         let doubted_before = self.sender.doubted_before(id);
-        turn.overlay
-            .update_entry(id, |it| it.in_doubt_since = doubted_before);
+        turn.overlay.update_entry(id, |it| {
+            it.in_doubt_since = doubted_before;
+            // A search for an entry does not send the entry, and is counted all the same.
+            if it.state == OutboxState::Queued {
+                it.tries = it.tries.saturating_add(1);
+            }
+        });
         if entry.tries < self.settings.limits.send_tries_max {
             return Ok(());
         }

@@ -86,8 +86,8 @@ impl Client {
         let fixed = match row.kind {
             // Its members are fixed.
             ConversationKind::Temporary => true,
-            // It is entered and left online, and has no members to give a role to.
-            ConversationKind::ChatRoom => !change.is_ban(),
+            // Clients enter it themselves, and it has no members to give a role to.
+            ConversationKind::ChatRoom => changes_others && !change.is_ban(),
             // Clients subscribe themselves.
             ConversationKind::Service => changes_others,
             ConversationKind::Normal => false,
@@ -129,7 +129,9 @@ impl Client {
         if row.id.is_local() || !self.paces.others.allows(turn.elapsed()) {
             return Ok(());
         }
-        if let Doubt::Forgotten { .. } = self.doubt_of(turn, entry) {
+        // To leave a chat room may be repeated: nobody else brings this client in again.
+        let may_ask = row.kind != ConversationKind::ChatRoom;
+        if may_ask && let Doubt::Forgotten { .. } = self.doubt_of(turn, entry) {
             let command = request::by_ids(std::slice::from_ref(&row.id));
             self.paces.others.note(turn.elapsed());
             let search = Search::Members { entry: entry.id };
@@ -250,7 +252,12 @@ impl Client {
         if done.members.is_empty() {
             return Ok(());
         }
+        let row = turn.overlay.snapshot().conversation(number)?;
+        let is_room = row.is_some_and(|row| row.kind == ConversationKind::ChatRoom);
         match done.change {
+            // Nobody is told who enters and leaves a chat room, and what was said meanwhile is not
+            // caught up with.
+            MembersChange::Join | MembersChange::Quit if is_room => self.went_out(number),
             MembersChange::Join => self.joined_once(turn, number, changed_at)?,
             MembersChange::Quit => self.left(turn, number, changed_at)?,
             _ => {}

@@ -7,13 +7,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{ConversationState, MessageId, OutboxEntryId, OutboxState, Timestamp};
+use crate::model::{
+    ConversationState, MessageId, Named, OutboxEntryId, OutboxState, SendFailure, Timestamp,
+};
 use crate::store::{ConversationNumber, Entry, Intent, ReadIntent, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::incoming::unread::{self, waiting_mark};
+use crate::sync::client::outgoing::lane::REFUSED;
+use crate::sync::client::outgoing::verdict::Verdict;
 use crate::sync::client::{Answered, Client, Purpose, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
-use crate::sync::{Done, MarkAllRead, MarkRead, RequestError};
+use crate::sync::{Done, MarkAllRead, MarkRead, MarkReadMessage, RequestError};
 use crate::wire::Command;
 use crate::wire::generated::{ReadCommand, ReadTuple};
 
@@ -105,6 +109,38 @@ impl Client {
         Ok(Ok(Done))
     }
 
+    /// Marks a conversation read up to and including a message.
+    pub(in crate::sync::client) fn mark_read_message(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        call: MarkReadMessage,
+    ) -> Answered<Done> {
+        let MarkReadMessage {
+            conversation,
+            message,
+        } = call;
+        let until = match message.named() {
+            // Its time says how far, also where the message is not held any more.
+            Named::Service { sent_at, .. } => Some(*sent_at),
+            Named::Local(_) => {
+                let snapshot = turn.overlay.snapshot();
+                let Some(number) = snapshot.number(&conversation)? else {
+                    return Ok(Err(RequestError::UnknownConversation));
+                };
+                let Some(found) = snapshot.message_by_key(number, &message)? else {
+                    return Ok(Err(RequestError::UnknownMessage));
+                };
+                // An unsent message stands behind all others, and has the time of this device.
+                found.id.is_some().then_some(found.sent_at)
+            }
+        };
+        let call = MarkRead {
+            conversation,
+            until,
+        };
+        self.mark_read(turn, &call, None)
+    }
+
     /// Marks several conversations read, all or none.
     pub(in crate::sync::client) fn mark_all_read(
         &mut self,
@@ -163,10 +199,42 @@ impl Client {
             });
             return Ok(());
         }
+        // A mark that failed is overtaken.
+        let entries = turn.overlay.snapshot().outbox_of(number);
+        for entry in entries {
+            if matches!(entry.intent, Intent::Read(_)) {
+                turn.overlay.settle(entry.id);
+            }
+        }
         let token = self.randomness.local_id();
         let intent = Intent::Read(ReadIntent { until, message });
         let entry = turn.overlay.enqueue(number, token, turn.now.wall, intent)?;
         self.reads.add(entry);
+        Ok(())
+    }
+
+    /// The service did not take marks that were sent: they wait for another try, later and later, or fail.
+    /// Which of them is at fault is not told.
+    fn marks_not_taken(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        marks: &[(OutboxEntryId, Timestamp)],
+        failure: impl Fn(u32) -> SendFailure,
+    ) -> Result<(), StoreError> {
+        let mut most = 0;
+        for (id, _) in marks {
+            turn.overlay
+                .update_entry(*id, |entry| entry.tries = entry.tries.saturating_add(1));
+            let Some(entry) = turn.overlay.snapshot().entry(*id) else {
+                continue;
+            };
+            most = most.max(entry.tries);
+            if entry.tries >= self.settings.limits.send_tries_max {
+                self.fail_entry(turn, &entry, failure(entry.tries))?;
+            }
+        }
+        let pause = REFUSED.longest(most.saturating_sub(1));
+        self.reads.not_before = turn.elapsed().saturating_add(pause);
         Ok(())
     }
 
@@ -248,9 +316,21 @@ impl Client {
             Answer::Said(_) => self.paces.others.answered(),
             Answer::Unanswered(Unanswered::TimedOut) => {
                 self.paces.others.throttled(turn.elapsed());
+                return self
+                    .marks_not_taken(turn, &marks, |tries| SendFailure::TriesExhausted { tries });
+            }
+            Answer::Refused { code, reason } => {
+                self.marks_not_taken(turn, &marks, |_| {
+                    SendFailure::refused(code.number(), reason.as_str())
+                })?;
+                match Verdict::on(*code) {
+                    Verdict::SlowDown => self.paces.others.throttled(turn.elapsed()),
+                    Verdict::Stop => self.end_session(turn, *code, reason.clone())?,
+                    _ => {}
+                }
                 return Ok(());
             }
-            Answer::Refused { .. } | Answer::Unanswered(_) => return Ok(()),
+            Answer::Unanswered(_) => return Ok(()),
         }
         for (id, until) in marks {
             let Some(entry) = turn.overlay.snapshot().entry(id) else {

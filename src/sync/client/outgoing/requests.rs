@@ -293,7 +293,8 @@ impl Client {
         let Some(row) = snapshot.shown_row(number)? else {
             return Ok(Err(RequestError::UnknownConversation));
         };
-        if row.state == ConversationState::Left {
+        // Who is not inside a chat room may speak there all the same.
+        if row.state == ConversationState::Left && row.kind != ConversationKind::ChatRoom {
             return Ok(Err(RequestError::NotPossible {
                 obstacle: Obstacle::ConversationLeft,
             }));
@@ -422,8 +423,8 @@ impl Client {
         Ok(Ok(Done))
     }
 
-    /// Gives up a failed entry, or cancels one that never left this device. A read mark is neither:
-    /// the count that it cleared is gone.
+    /// Gives up a failed entry, or cancels one that never left this device. A read mark that waits cannot
+    /// be cancelled: the count that it cleared is gone.
     pub(in crate::sync::client) fn discard_entry(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -433,12 +434,12 @@ impl Client {
         let Some(entry) = turn.overlay.snapshot().entry(id) else {
             return Ok(Err(RequestError::UnknownEntry));
         };
-        if let Intent::Read(_) = entry.intent {
+        let failed = matches!(entry.state, OutboxState::Failed { .. });
+        if matches!(entry.intent, Intent::Read(_)) && !failed {
             return Ok(Err(RequestError::NotPossible {
                 obstacle: Obstacle::ReadMark,
             }));
         }
-        let failed = matches!(entry.state, OutboxState::Failed { .. });
         let never_sent = entry.state == OutboxState::Queued && entry.in_doubt_since.is_none();
         if !failed && (!never_sent || self.sender.is_busy_with(id)) {
             return Ok(Err(RequestError::NotPossible {
@@ -482,6 +483,10 @@ impl Client {
                     Some(send) => self.fold_patches(turn, &send),
                     None => Ok(()),
                 }
+            }
+            Intent::Read(_) => {
+                self.reads.remove(entry.id);
+                Ok(())
             }
             _ => Ok(()),
         }

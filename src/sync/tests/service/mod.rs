@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::model::Timestamp;
 use crate::wire::generated::{
     AckCommand, ConvCommand, DirectCommand, ErrorCommand, JsonObjectMessage, LogsCommand,
-    RcpCommand, ReadCommand, SessionCommand, UnreadCommand,
+    PatchCommand, RcpCommand, ReadCommand, SessionCommand, UnreadCommand,
 };
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
 
@@ -48,6 +48,12 @@ pub(super) struct Service {
     pub(super) delivers_twice: bool,
     /// Commands that are refused: the kind, and the code.
     pub(super) refuses: Option<(crate::wire::generated::CommandType, ServiceCode)>,
+    /// The commands that are refused, and the code.
+    pub(super) refuses_when: Option<(fn(&Command) -> bool, ServiceCode)>,
+    /// Whether these are not answered instead.
+    pub(super) leaves_unanswered: bool,
+    /// Words that are masked in messages.
+    pub(super) masks: Option<&'static str>,
     /// Whether openings without token and creations must be signed.
     pub(super) wants_signatures: bool,
     /// How many of the next messages are left unanswered, and not taken.
@@ -131,6 +137,9 @@ impl Default for Service {
             pages_by_time: false,
             delivers_twice: false,
             refuses: None,
+            refuses_when: None,
+            leaves_unanswered: false,
+            masks: None,
             wants_signatures: false,
             ignores: 0,
             forgets_answers: 0,
@@ -179,6 +188,21 @@ impl Service {
                 ..ErrorCommand::default()
             };
             return vec![(socket, request.reply(Command::Error(error)))];
+        }
+        if let Some((refused, code)) = self.refuses_when
+            && refused(&request.command)
+        {
+            let error = ErrorCommand {
+                code: code.number(),
+                reason: code.name().to_owned(),
+                ..ErrorCommand::default()
+            };
+            let refusal = (socket, request.reply(Command::Error(error)));
+            return if self.leaves_unanswered {
+                Vec::new()
+            } else {
+                vec![refusal]
+            };
         }
         let client = match (&request.command, self.sessions.get(&socket)) {
             (Command::Session { op: Op::Open, .. } | Command::Echo, _) => String::new(),
@@ -341,19 +365,31 @@ impl Service {
             out.insert(0, (socket, request.reply(Command::ack(ack(&id, now)))));
             return out;
         }
+        let at = conversation.next_time(now, granularity);
+        let text = match self.masks {
+            Some(words) => body.msg.clone().unwrap().replace(words, "***"),
+            None => body.msg.clone().unwrap(),
+        };
         let message = Stored {
-            at: conversation.next_time(now, granularity),
+            at,
             id: id.clone(),
             from: client.to_owned(),
-            text: body.msg.clone().unwrap(),
-            edited_at: None,
+            edited_at: (Some(&text) != body.msg.as_ref()).then_some(at),
+            text,
             receipt: body.r == Some(true),
         };
-        let at = message.at;
         conversation.insert(message.clone());
         let members = conversation.members.clone();
         self.tokens.insert(token, (id.clone(), at));
         let mut out = vec![(socket, request.reply(Command::ack(ack(&id, at))))];
+        if message.edited_at.is_some() {
+            let told = PatchCommand {
+                patches: vec![message.patch(&cid)],
+                last_patch_time: None,
+            };
+            let told = Command::patch(Op::Modify, told);
+            out.push((socket, notification(client, now, told)));
+        }
         if self.forgets_answers > 0 {
             self.forgets_answers -= 1;
             out.clear();
