@@ -46,6 +46,14 @@ pub struct Config {
     /// Default: none.
     #[uniffi(default)]
     pub disk_budget: Option<u64>,
+    /// The base URL of the service's REST interface, where files are uploaded, such as
+    /// `https://api.example.org`. Default: none, which is the URL of the router; with an address of the kind
+    /// `ServerAddress.Socket` no file can be sent then.
+    #[uniffi(default)]
+    pub api_url: Option<String>,
+    /// The largest file that is sent, in bytes. Default: 100 MiB.
+    #[uniffi(default = 104_857_600)]
+    pub upload_max: u64,
 }
 
 impl Config {
@@ -70,6 +78,8 @@ impl Config {
             cache_bytes: 16 * 1024 * 1024,
             inbox_folder: None,
             disk_budget: None,
+            api_url: None,
+            upload_max: 100 * 1024 * 1024,
         }
     }
 }

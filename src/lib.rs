@@ -10,6 +10,7 @@
 //! | [`model`] | what we talk about: ids, times, conversations, messages, receipts, events |
 //! | [`store`] | the data on disk: records, atomic commits, the outbox and its journal, repair |
 //! | [`views`] | live views for an app: windows over the store, and their differences |
+//! | `media` | what a file is: its kind, its MIME type |
 //! | [`wire`] | protobuf frames and JSON payloads |
 //! | [`sync`] | decides, purely: the machines of the connection and of each client |
 //! | [`net`] | moves bytes: the WebSocket and the HTTP requests |
@@ -22,6 +23,7 @@ mod api;
 mod config;
 mod error;
 mod ffi;
+mod media;
 pub mod model;
 #[doc(hidden)]
 pub mod net;

@@ -112,6 +112,7 @@ impl Enqueuer {
             push: None,
             priority: None,
             will: false,
+            upload: None,
         });
         let token = LocalId::new(format!("{number:024x}"))?;
         let at = Timestamp::from_millis(1_700_000_000_000 + i64::from(number));

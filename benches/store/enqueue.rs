@@ -174,6 +174,7 @@ fn enqueue(overlay: &mut Overlay<'_>, turn: u32) -> Outcome<OutboxEntryId> {
         push: None,
         priority: None,
         will: false,
+        upload: None,
     });
     let token = LocalId::new(format!("{turn:024x}"))?;
     let at = Timestamp::from_millis(1_800_000_000_000 + i64::from(turn));

@@ -11,9 +11,9 @@ use crate::model::{
 use crate::runtime::{ClientCore, LiveMembers, LiveTimeline, Runtime};
 use crate::store::{ConversationNumber, Position, Snapshot, Store};
 use crate::sync::{
-    Call, CountMembers, DiscardMessage, Done, EditMessage, FetchHistory, FetchReceipts, KeepFailed,
-    KeepForeign, LocalNote, MarkRead, MarkReadMessage, Note, RecallMessage, RemoveMessage,
-    RetryMessage, SendMessage, SetTyping,
+    Call, CountMembers, DiscardMessage, Done, EditMessage, Enqueued, FetchHistory, FetchReceipts,
+    KeepFailed, KeepForeign, LocalNote, MarkRead, MarkReadMessage, Note, RecallMessage,
+    RemoveMessage, RetryMessage, SendMessage, SetTyping,
 };
 use crate::views::{MemberListOptions, TimelineOptions};
 use crate::{SampanError, Subject};
@@ -27,8 +27,8 @@ use super::views::{TimelineGap, TimelinePage, TimelinePlace};
 #[derive(uniffi::Object)]
 #[uniffi::export(Debug, Eq, Hash)]
 pub struct Conversation {
-    runtime: Arc<Runtime>,
-    core: Arc<ClientCore>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) core: Arc<ClientCore>,
     id: ConversationId,
 }
 
@@ -41,6 +41,16 @@ pub struct SentMessage {
     pub local_id: LocalId,
     /// The message as it is now: pending, or what the service has already.
     pub message: Message,
+}
+
+impl From<Enqueued> for SentMessage {
+    fn from(enqueued: Enqueued) -> Self {
+        Self {
+            entry: enqueued.entry,
+            local_id: enqueued.local_id,
+            message: enqueued.message,
+        }
+    }
 }
 
 /// What a page of history brought.
@@ -169,12 +179,7 @@ impl Conversation {
             conversation,
             message,
         };
-        let enqueued = self.request(call).await?;
-        Ok(SentMessage {
-            entry: enqueued.entry,
-            local_id: enqueued.local_id,
-            message: enqueued.message,
-        })
+        Ok(self.request(call).await?.into())
     }
 
     /// Keeps a message that the app could not make ready to be sent: it shows as failed, with `reason`, survives
@@ -195,12 +200,7 @@ impl Conversation {
             message,
             reason,
         };
-        let kept = self.request(call).await?;
-        Ok(SentMessage {
-            entry: kept.entry,
-            local_id: kept.local_id,
-            message: kept.message,
-        })
+        Ok(self.request(call).await?.into())
     }
 
     /// Stores a message that the app got by another way, such as from a push. It stands between gaps until

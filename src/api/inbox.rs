@@ -82,6 +82,7 @@ impl ExtensionInbox {
             push: message.push,
             priority: message.options.priority,
             will: false,
+            upload: None,
         };
         let intent = Intent::Send(intent);
         match message.options.local_id {

@@ -12,6 +12,7 @@
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
 //! | `changes.rs` | what changes a conversation: name, attributes, mute, members |
+//! | `media.rs` | [`Conversation::send_media`] |
 //! | `history.rs` | questions to the service about any part of the history |
 //! | `conversation_list.rs` | [`ConversationList`]: a live window over all conversations |
 //! | `outbox_list.rs` | [`OutboxList`]: all that is unsent, live |
@@ -47,6 +48,7 @@ mod inbox;
 #[cfg(feature = "import-legacy")]
 mod legacy;
 mod log;
+mod media;
 mod member_list;
 mod observer;
 mod open_report;

@@ -236,6 +236,17 @@ impl MessageContent {
         }
     }
 
+    /// The same, to be changed.
+    pub const fn media_mut(&mut self) -> Option<&mut MediaFile> {
+        match self {
+            Self::Image { file, .. }
+            | Self::Audio { file, .. }
+            | Self::Video { file, .. }
+            | Self::File { file, .. } => Some(file),
+            _ => None,
+        }
+    }
+
     /// Checks that the content can be sent and means the same to everybody who reads it.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::{
     ClientId, ConversationId, LocalId, MessageContent, MessageId, MessageRef, Refusal, Timestamp,
+    UploadFailure,
 };
 
 /// One message of a conversation, as an app shows it.
@@ -112,6 +113,11 @@ pub enum SendFailure {
     MembersRefused {
         /// Who was refused, and why.
         refused: Vec<RefusedMember>,
+    },
+    /// Its file could not be uploaded; the message was never sent.
+    NotUploaded {
+        /// Why.
+        failure: UploadFailure,
     },
     /// It can never be sent as it is, such as one larger than a frame.
     Unsendable {

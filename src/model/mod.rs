@@ -26,6 +26,8 @@
 //! | `outbox.rs` | unsent work, as an app sees it |
 //! | `session.rs` | the states of connection and session |
 //! | `event.rs` | events for observers |
+//! | `media.rs` | files to send |
+//! | `upload.rs` | how far an upload got, why one failed |
 
 mod account;
 mod attribute;
@@ -38,6 +40,7 @@ mod id;
 pub mod iso;
 mod json;
 mod key;
+mod media;
 mod member;
 mod message;
 mod operation;
@@ -48,6 +51,7 @@ mod receipt;
 mod refusal;
 mod session;
 mod time;
+mod upload;
 
 pub use account::Account;
 pub use attribute::AttributeChange;
@@ -61,6 +65,7 @@ pub use id::{
 };
 pub use json::{InvalidJson, JSON_DEPTH_MAX, Json, JsonFault, without_halves};
 pub use key::{ConversationKey, InvalidKey, ItemKey, MessageKey, Named};
+pub use media::{MediaKind, MediaSource, NewMedia};
 pub use member::{MemberRole, MembersEvent, MembersNotice};
 pub use message::{Mentions, Message, MessageState, PendingChange, RefusedMember, SendFailure};
 pub use operation::{OperationSignature, SigningRequest};
@@ -76,3 +81,4 @@ pub use session::{
     SessionState,
 };
 pub use time::{Now, Timestamp};
+pub use upload::{Progress, UploadFailure, UploadTicket};

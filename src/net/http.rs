@@ -51,7 +51,7 @@ pub(super) async fn get(stream: Stream, address: &Address) -> Result<Response, N
 }
 
 /// What follows the connection and is no HTTP is said by somebody else than the service.
-fn broken(error: hyper::Error) -> NetError {
+pub(super) fn broken(error: hyper::Error) -> NetError {
     let reason = error.to_string();
     let is_reset = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<std::io::Error>())

@@ -16,6 +16,7 @@
 //! | `stream.rs` | TCP and TLS, and the rule that clear text stays on this machine |
 //! | `websocket.rs` | the handshake and the pump |
 //! | `http.rs` | one GET, with a time-out and a limit on the body |
+//! | `exchange.rs` | any HTTP request, its body and the answer's in pieces |
 //! | `memory.rs` | a transport without sockets, for tests |
 //!
 //! Rules for the caller: a [`Connection`] lives as long as its `outgoing` half; dropping that says
@@ -27,6 +28,7 @@
 
 mod address;
 mod error;
+mod exchange;
 mod http;
 mod memory;
 mod names;
@@ -40,7 +42,8 @@ pub use error::NetError;
 pub use memory::{MemoryPeer, MemoryTransport};
 pub use stream::Tls;
 pub use transport::{
-    BODY_BYTES_MAX, Closed, Connection, FRAME_BYTES_MAX, Frame, INCOMING_FRAMES_MAX, Incoming,
-    NetFuture, OUTGOING_FRAMES_MAX, Response, Target, Transport,
+    BODY_BYTES_MAX, Closed, Connection, FRAME_BYTES_MAX, Frame, HttpAnswer, HttpBody, HttpMethod,
+    HttpRequest, INCOMING_FRAMES_MAX, Incoming, NetFuture, OUTGOING_FRAMES_MAX, Response, Target,
+    Transport,
 };
 pub use websocket::SocketTransport;

@@ -1,9 +1,11 @@
 //! [`Transport`]: opens connections and asks over HTTP; with the values that pass through it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use tokio::sync::mpsc;
 
 use super::error::NetError;
@@ -31,6 +33,95 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Asks for `url` by HTTP. It follows no redirects; any status is an answer.
     fn get(&self, url: String, timeout: Duration) -> NetFuture<Response>;
+
+    /// Sends a request whose body, and whose answer's body, pass in pieces. It is done when the answer's head is
+    /// there; any status is an answer, and redirects are not followed. Dropping it gives the request up. It has
+    /// no limit of time but that for connecting.
+    fn exchange(&self, request: HttpRequest) -> NetFuture<HttpAnswer> {
+        drop(request);
+        Box::pin(async {
+            Err(NetError::Unreachable {
+                reason: "this transport has no HTTP".to_owned(),
+            })
+        })
+    }
+}
+
+/// What is done to an HTTP resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpMethod {
+    /// It is fetched.
+    Get,
+    /// Something is handed to it.
+    Post,
+    /// It is put there.
+    Put,
+}
+
+/// An HTTP request.
+pub struct HttpRequest {
+    /// What is done.
+    pub method: HttpMethod,
+    /// To what.
+    pub url: String,
+    /// Headers beside those of the connection and the length.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: HttpBody,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+}
+
+/// A body of known length, in pieces. One that ends early breaks the connection.
+pub struct HttpBody {
+    /// How many bytes there will be.
+    pub bytes: u64,
+    /// The pieces.
+    pub pieces: mpsc::Receiver<Bytes>,
+}
+
+impl HttpBody {
+    /// A body in one piece.
+    #[must_use]
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let (sender, pieces) = mpsc::channel(1);
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        // It has room for one.
+        let _ = sender.try_send(bytes);
+        Self {
+            bytes: length,
+            pieces,
+        }
+    }
+}
+
+/// The answer to an HTTP request.
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// The headers that are text, by their names in small letters.
+    pub headers: BTreeMap<String, String>,
+    /// The body's pieces; an error is the last. Dropping it gives the rest up.
+    pub body: mpsc::Receiver<Result<Bytes, NetError>>,
+}
+
+impl HttpAnswer {
+    /// The body, up to a limit; what is longer is cut.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    pub async fn text(&mut self, bytes_max: usize) -> Result<String, NetError> {
+        let mut all = Vec::new();
+        while all.len() < bytes_max
+            && let Some(piece) = self.body.recv().await
+        {
+            all.extend_from_slice(&piece?);
+        }
+        all.truncate(bytes_max);
+        Ok(String::from_utf8_lossy(&all).into_owned())
+    }
 }
 
 /// Where to connect to.

@@ -20,8 +20,9 @@ use super::address::Address;
 use super::names::Names;
 use super::stream::{Opener, Stream, Tls};
 use super::{
-    Closed, Connection, FRAME_BYTES_MAX, Frame, INCOMING_FRAMES_MAX, Incoming, NetError, NetFuture,
-    OUTGOING_FRAMES_MAX, Response, Target, Transport, http,
+    Closed, Connection, FRAME_BYTES_MAX, Frame, HttpAnswer, HttpRequest, INCOMING_FRAMES_MAX,
+    Incoming, NetError, NetFuture, OUTGOING_FRAMES_MAX, Response, Target, Transport, exchange,
+    http,
 };
 use crate::InsecureConnections;
 
@@ -94,6 +95,17 @@ impl Transport for SocketTransport {
     fn get(&self, url: String, limit: Duration) -> NetFuture<Response> {
         let work = self.clone().ask(url, limit);
         Box::pin(async move { timeout(limit, work).await.map_err(|_| NetError::TimedOut)? })
+    }
+
+    fn exchange(&self, request: HttpRequest) -> NetFuture<HttpAnswer> {
+        let opener = self.opener.clone();
+        Box::pin(async move {
+            let address = Address::http(&request.url)?;
+            let limit = request.connect_timeout;
+            let stream = timeout(limit, opener.open(&address, limit)).await;
+            let stream = stream.map_err(|_| NetError::TimedOut)??;
+            exchange::exchange(stream, &address, request).await
+        })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::marks::Touched;
 use crate::SampanError;
-use crate::model::{CommitSeq, Event, SessionState, SigningRequest, StoreHealth};
+use crate::model::{CommitSeq, Event, SessionState, StoreHealth};
 use crate::sync::link::{LinkRequest, LinkWish};
-use crate::sync::{EffectId, Reply, RequestError, RequestId};
+use crate::sync::{Effect, Reply, RequestError, RequestId};
 use crate::views::{Holds, SyncState, Typing};
 
 /// What is to be done after a commit that succeeded, or after one that failed, in this order.
@@ -29,7 +29,7 @@ pub(super) struct AfterCommit<C> {
     pub(super) compacted: Option<Result<(), SampanError>>,
     pub(super) answers: Vec<(C, Result<Reply, SampanError>)>,
     pub(super) requests: Vec<LinkRequest>,
-    pub(super) signatures: Vec<(EffectId, SigningRequest)>,
+    pub(super) effects: Vec<Effect>,
     pub(super) wish: Option<LinkWish>,
     pub(super) events: Vec<Event>,
 }
@@ -49,7 +49,7 @@ impl<C> Default for AfterCommit<C> {
             compacted: None,
             answers: Vec::new(),
             requests: Vec::new(),
-            signatures: Vec::new(),
+            effects: Vec::new(),
             wish: None,
             events: Vec::new(),
         }

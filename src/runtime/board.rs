@@ -9,7 +9,7 @@ use super::inbox::InboxReport;
 use super::online_wish::OnlineWish;
 use crate::SampanError;
 use crate::model::{ConnectionFailure, ConnectionState, SessionState, StoreHealth, Timestamp};
-use crate::views::{Holds, SyncState, Typing};
+use crate::views::{Holds, SyncState, Typing, Uploads};
 
 /// The readable state of the engine; the loop alone writes it.
 #[derive(Debug, Default)]
@@ -68,6 +68,7 @@ pub(crate) struct ClientBoard {
     pub(super) sync: watch::Sender<SyncState>,
     pub(super) holds: watch::Sender<Holds>,
     pub(super) typing: watch::Sender<Arc<Typing>>,
+    pub(super) uploads: watch::Sender<Arc<Uploads>>,
     pub(super) inbox: watch::Sender<InboxReport>,
     /// What the app wants; the API alone writes it.
     pub(super) wish: OnlineWish,
@@ -97,6 +98,11 @@ impl ClientBoard {
     /// Who writes, by conversation.
     pub(crate) fn typing(&self) -> Arc<Typing> {
         Arc::clone(&self.typing.borrow())
+    }
+
+    /// The files that are being uploaded.
+    pub(crate) fn uploads(&self) -> Arc<Uploads> {
+        Arc::clone(&self.uploads.borrow())
     }
 
     /// What is kept back although the client is signed in.

@@ -19,12 +19,12 @@ use super::attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
 use super::events;
 use super::marks::Touched;
 use super::progress::Telling;
-use crate::model::{ClientId, DeviceTag, Event, Now, SessionState, SigningRequest, StoreHealth};
+use crate::model::{ClientId, DeviceTag, Event, Now, SessionState, StoreHealth};
 use crate::store::{Batch, Overlay, Store, StoreError, Tended};
 use crate::sync::link::LinkRequest;
 use crate::sync::{
-    Backoff, Client as Machine, ClientInput, ClientSettings, Connect, Disconnect, EffectId, Focus,
-    Progress, Randomness, Reply, Request, RequestError, RequestId, Signing, Step,
+    Backoff, Client as Machine, ClientInput, ClientSettings, Connect, Disconnect, Focus, Progress,
+    Randomness, Reply, Request, RequestError, RequestId, Signing, Step,
 };
 use crate::{Limits, SampanError, sync};
 
@@ -301,7 +301,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
             imported,
             answers: answers(&mut self.calls, replies),
             requests: step.requests,
-            signatures: step.effects.into_iter().map(signature).collect(),
+            effects: step.effects,
             wish: step.wish,
             events,
             ..AfterCommit::default()
@@ -588,10 +588,4 @@ fn answers<C>(
         Some((calls.remove(&id)?, answer.map_err(SampanError::from)))
     };
     replies.into_iter().filter_map(answer).collect()
-}
-
-fn signature(effect: sync::Effect) -> (EffectId, SigningRequest) {
-    match effect {
-        sync::Effect::Sign { effect, operation } => (effect, operation),
-    }
 }

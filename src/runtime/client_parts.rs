@@ -12,7 +12,7 @@ use super::inbox::Imports;
 use super::store_handle::{OpenStore, StoreHandle};
 use crate::SampanError;
 use crate::model::{ClientId, DeviceTag, SigningRequest};
-use crate::store::StoreKey;
+use crate::store::{Spool, StoreKey};
 use crate::sync::OperationSignature;
 use crate::views::ClientState;
 
@@ -66,6 +66,8 @@ pub(crate) struct ClientCore {
     pub(super) told: ToldState,
     /// What somebody began to write, until the store has it.
     pub(super) drafts: Drafts,
+    /// Files that wait to be uploaded.
+    pub(crate) spool: Spool,
 }
 
 /// The state that was told last: a newer version is another one.
@@ -120,6 +122,8 @@ impl OpenedClient {
                 tag: None,
                 told: ToldState::default(),
                 drafts: Drafts::default(),
+                // Nothing is put there: a store in memory has no folder.
+                spool: Spool::new(std::path::PathBuf::new()),
             }),
             signer: ClientSigner::new(None, &Callers::inline()),
             wishes: Wishes::default(),

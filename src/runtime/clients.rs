@@ -31,9 +31,12 @@ use super::store_handle::{OpenStore, Opener, StoreHandle};
 use super::{client_folders, clock};
 use crate::model::ClientId;
 use crate::model::LocalData;
-use crate::store::{Store, StoreError, StoreFolder, StoreOptions};
+use crate::store::{Spool, Store, StoreError, StoreFolder, StoreOptions};
 use crate::threads::Threads;
 use crate::{Config, SampanError};
+
+/// Where the copies of files that wait to be uploaded are, in a client's folder.
+const SPOOL_FOLDER: &str = "spool";
 
 /// No store's cache is smaller, in bytes, however many there are.
 const CACHE_MIN: u64 = 1024 * 1024;
@@ -132,6 +135,7 @@ impl Clients {
             tag: options.tag,
             told: ToldState::default(),
             drafts: Drafts::default(),
+            spool: Spool::new(self.folder(&id).join(SPOOL_FOLDER)),
         });
         let parts = ClientParts {
             core: Arc::clone(&core),
@@ -157,10 +161,15 @@ impl Clients {
         self.sharers.store(clients, Ordering::Relaxed);
     }
 
+    /// The folder of a client's store.
+    fn folder(&self, id: &ClientId) -> PathBuf {
+        client_folders::folder(&self.config.store_root, &self.config.app_id, id)
+    }
+
     /// How a client's store is opened, the first time and each time after it was shut.
     fn opener(&self, id: &ClientId, key: SharedKey) -> Opener {
         let app = self.config.app_id.clone();
-        let folder = client_folders::folder(&self.config.store_root, &app, id);
+        let folder = self.folder(id);
         let how = StoreOptions::new(&folder, id.clone(), clock::wall());
         let cache_bytes = self.config.cache_bytes;
         let sharers = Arc::clone(&self.sharers);

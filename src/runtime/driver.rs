@@ -31,6 +31,7 @@ use super::ports::Ports;
 use super::sockets::{Failures, Sockets};
 use super::store_handle::OpenStore;
 use super::turn_loop::{Progress, TurnLoop};
+use super::uploads::{FileService, FinishedStep, Uploads};
 use crate::model::{ClientId, Event};
 use crate::net::Transport;
 use crate::store::StoreKey;
@@ -73,6 +74,7 @@ enum Input {
     Command(Command),
     Link(LinkInput),
     Signed(Signed),
+    Uploaded(FinishedStep),
     Reopened(Box<Reopened>),
     Client(FinishedTask),
     /// A time that somebody asked for has come.
@@ -108,6 +110,7 @@ impl Driver {
         };
         let ports = EnginePorts {
             clock: Clock::start(),
+            uploads: Uploads::new(FileService::new(&config, Arc::clone(&transport))),
             sockets: Sockets::new(
                 transport,
                 config.app_id.clone(),
@@ -198,6 +201,7 @@ impl Driver {
             clock,
             sockets,
             signing,
+            uploads,
             ..
         } = self.turns.ports_mut();
         let pause = deadline.map(|at| at.saturating_sub(clock.elapsed()));
@@ -208,6 +212,7 @@ impl Driver {
             },
             input = sockets.next() => Input::Link(input),
             Some(Ok(signed)) = signing.join_next() => Input::Signed(signed),
+            finished = uploads.next() => Input::Uploaded(finished),
             reopened = self.background.next() => Input::Reopened(Box::new(reopened)),
             finished = self.clients.next() => Input::Client(finished),
             () = sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Timer,
@@ -238,6 +243,9 @@ impl Driver {
         if let Some(finished) = self.clients.try_next() {
             return Some(Input::Client(finished));
         }
+        if let Some(finished) = ports.uploads.try_next() {
+            return Some(Input::Uploaded(finished));
+        }
         match ports.signing.try_join_next() {
             Some(Ok(signed)) => Some(Input::Signed(signed)),
             Some(Err(_)) | None => None,
@@ -250,6 +258,7 @@ impl Driver {
             Input::Command(command) => return self.obey(command),
             Input::Link(input) => self.turns.link(input),
             Input::Signed((slot, effect, outcome)) => self.turns.signed(slot, effect, outcome),
+            Input::Uploaded((slot, effect, outcome)) => self.turns.uploaded(slot, effect, outcome),
             Input::Reopened(reopened) => self.reopened(*reopened),
             Input::Client(finished) => self.finished(finished),
             // The timers are looked at in every turn anyway.

@@ -23,6 +23,7 @@ use super::ports::{InboxRemainder, Ports};
 use super::publish::Publisher;
 use super::sockets::Sockets;
 use super::store_handle::StoreUse;
+use super::uploads::Uploads;
 use crate::SampanError;
 use crate::model::{
     ClientId, CommitSeq, ConnectionState, ConversationId, Event, Now, SessionState, SigningRequest,
@@ -30,7 +31,9 @@ use crate::model::{
 };
 use crate::store::{Batch, Commit, CommitClass, Dropped, OpenReport, StoreError, Tended, Writer};
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
-use crate::sync::{EffectId, OperationSignature, Randomness, Reply, RequestError, RequestId};
+use crate::sync::{
+    EffectId, MediaEffect, OperationSignature, Randomness, Reply, RequestError, RequestId,
+};
 use crate::views::{Holds, SyncState, Typing};
 
 /// How long the app's signer may take. It asks the app's own server, over whatever network there is.
@@ -44,6 +47,7 @@ pub(super) struct EnginePorts {
     pub(super) clock: Clock,
     pub(super) sockets: Sockets,
     pub(super) signing: JoinSet<Signed>,
+    pub(super) uploads: Uploads,
     pub(super) callers: Callers,
     pub(super) publisher: Publisher,
     pub(super) board: Arc<EngineBoard>,
@@ -217,6 +221,16 @@ impl Ports for EnginePorts {
             };
             (slot, effect, outcome)
         });
+    }
+
+    fn media(&mut self, slot: ClientSlot, client: &ClientId, effect: MediaEffect) {
+        if let Some(parts) = self.clients.get(client) {
+            self.uploads.carry_out(slot, &parts.core, effect);
+        }
+    }
+
+    fn end_media(&mut self, slot: ClientSlot) {
+        self.uploads.end_of(slot);
     }
 
     fn fetch_inbox(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {

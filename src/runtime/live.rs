@@ -14,7 +14,7 @@ use crate::SampanError;
 use crate::model::{SessionState, StoreHealth};
 use crate::store::{ConversationNumber, Store};
 use crate::sync::Call;
-use crate::views::{Holds, Reach, Typing, Version};
+use crate::views::{Holds, Reach, Typing, Uploads, Version};
 
 /// A view's ties to the client whose store it shows.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub(super) struct Changes {
     health: watch::Receiver<StoreHealth>,
     holds: watch::Receiver<Holds>,
     typing: watch::Receiver<Arc<Typing>>,
+    uploads: watch::Receiver<Arc<Uploads>>,
 }
 
 /// A view that somebody watches: what a collector of any of them needs.
@@ -129,12 +130,18 @@ impl Live {
             health: client.board.health.subscribe(),
             holds: client.board.holds.subscribe(),
             typing: client.board.typing.subscribe(),
+            uploads: client.board.uploads.subscribe(),
         })
     }
 
     /// Who writes, by conversation; none when the client is gone.
     pub(super) fn typing(&self) -> Option<Arc<Typing>> {
         Some(self.client.upgrade()?.board.typing())
+    }
+
+    /// The files that are being uploaded; none when the client is gone.
+    pub(super) fn uploads(&self) -> Option<Arc<Uploads>> {
+        Some(self.client.upgrade()?.board.uploads())
     }
 
     /// What the client keeps back although it is signed in; none when it is gone.
@@ -178,6 +185,7 @@ impl Changes {
             changed = self.health.changed() => changed,
             changed = self.holds.changed() => changed,
             changed = self.typing.changed() => changed,
+            changed = self.uploads.changed() => changed,
         };
         changed.ok()
     }

@@ -25,6 +25,8 @@
 //! | `store_handle.rs` | the way to a client's store: readers read, the loop opens and shuts |
 //! | `background.rs` | clients whose stores are shut while the app is in the background |
 //! | `sockets.rs` | the link's effects on the network |
+//! | `uploads.rs` | steps of uploads, over HTTP; the spool |
+//! | `spooling.rs` | a file of the app on its way into the spool |
 //! | `inbox.rs` | what other processes of the app left |
 //! | `publish.rs` | events to subscribers |
 //! | `events.rs` | changes of the store, as events |
@@ -81,11 +83,13 @@ mod progress;
 mod publish;
 mod running;
 mod sockets;
+mod spooling;
 mod store_handle;
 #[cfg(test)]
 mod tests;
 mod timeline;
 mod turn_loop;
+mod uploads;
 
 #[doc(hidden)]
 pub use attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};

@@ -6,7 +6,7 @@ use super::live::{self, Live, WatchedView};
 use super::{ClientCore, Runtime};
 use crate::SampanError;
 use crate::store::{ConversationNumber, Store};
-use crate::views::{Holds, OutboxUpdate, OutboxView, Reach, Version};
+use crate::views::{Holds, OutboxUpdate, OutboxView, Reach, Uploads, Version};
 
 /// A list of unsent work that is being watched.
 #[derive(Debug)]
@@ -30,7 +30,10 @@ impl LiveOutbox {
             view: Mutex::new(OutboxView::new()),
         });
         let (own, reach, holds) = (Arc::clone(&outbox), client.reach(), client.board.holds());
-        let first = runtime.read(client, move |store| own.read(store, reach, &holds));
+        let uploads = client.board.uploads();
+        let first = runtime.read(client, move |store| {
+            own.read(store, reach, &holds, &uploads)
+        });
         first.await?;
         Ok(outbox)
     }
@@ -39,12 +42,18 @@ impl LiveOutbox {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, store: &Store, reach: Reach, holds: &Holds) -> Result<(), SampanError> {
+    fn read(
+        &self,
+        store: &Store,
+        reach: Reach,
+        holds: &Holds,
+        uploads: &Arc<Uploads>,
+    ) -> Result<(), SampanError> {
         let mut view = self.view();
-        if view.is_fresh(store.seq(), reach, holds) {
+        if view.is_fresh(store.seq(), reach, holds, uploads) {
             return Ok(());
         }
-        Ok(view.refresh(&store.snapshot(), reach, holds)?)
+        Ok(view.refresh(&store.snapshot(), reach, holds, uploads)?)
     }
 
     /// What changed since a version, once something did; none when the view has ended.
@@ -73,8 +82,12 @@ impl WatchedView for LiveOutbox {
         let (Some(reach), Some(holds)) = (self.live.reach(), self.live.holds()) else {
             return;
         };
+        let Some(uploads) = self.live.uploads() else {
+            return;
+        };
         let own = Arc::clone(self);
-        let read = self.live.read(move |store| own.read(store, reach, &holds));
+        let read = move |store: &Store| own.read(store, reach, &holds, &uploads);
+        let read = self.live.read(read);
         if let Some(Err(error)) = read.await {
             log::warn!("the list of unsent work can't be read: {error}");
         }

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::Dropped;
 use crate::sync::link::{ClientSlot, LinkEffect, LinkInput};
-use crate::sync::{EffectId, Randomness, Reply, RequestError, RequestId};
+use crate::sync::{EffectId, MediaEffect, Randomness, Reply, RequestError, RequestId};
 use crate::views::{Holds, SyncState, Typing};
 
 /// The world around a [`TurnLoop`](super::TurnLoop). No method waits.
@@ -62,6 +62,13 @@ pub trait Ports {
         effect: EffectId,
         operation: SigningRequest,
     );
+
+    /// Works on a client's files; what a step of an upload brings is handed to
+    /// [`TurnLoop::uploaded`](super::TurnLoop::uploaded).
+    fn media(&mut self, _slot: ClientSlot, _client: &ClientId, _effect: MediaEffect) {}
+
+    /// Ends all uploads of a client that is not here under this number any more.
+    fn end_media(&mut self, _slot: ClientSlot) {}
 
     /// Reads a client's extension inbox. The machine enqueues the intents found there, under the given
     /// number. None when the client has no inbox, or when the inbox can't be read.

@@ -42,6 +42,8 @@ pub(crate) struct Runtime {
     /// Where tasks run beside the loop; they never block.
     pub(super) tasks: Handle,
     reads: Threads,
+    /// Threads that copy files.
+    pub(super) media: Threads,
     /// Clients with drafts that may not be in their stores yet.
     pub(super) writing: Mutex<Vec<Weak<ClientCore>>>,
 }
@@ -79,6 +81,7 @@ impl Runtime {
             callers,
             tasks,
             reads: Threads::new("sampan-read", READ_THREADS_MAX),
+            media: Threads::new("sampan-copy", READ_THREADS_MAX),
             writing: Mutex::default(),
         }))
     }

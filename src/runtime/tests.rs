@@ -198,6 +198,7 @@ async fn what_was_left_is_enqueued_once_wherever_the_import_is_cut_off() {
             push: None,
             priority: None,
             will: false,
+            upload: None,
         });
         leave(&inbox, talk.clone(), intent).unwrap();
         let operation = disk.operations() + nth;

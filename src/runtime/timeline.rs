@@ -335,6 +335,9 @@ impl WatchedView for LiveTimeline {
             return;
         };
         self.view().set_typing(&typing);
+        if let Some(uploads) = self.live.uploads() {
+            self.view().set_uploads(&uploads);
+        }
         let reading = self.read(move |view, store, conversation| {
             if view.is_fresh(store.seq(), reach) {
                 return Ok(());

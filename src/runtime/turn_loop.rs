@@ -27,7 +27,9 @@ use crate::store::StoreError;
 use crate::sync::link::{
     ClientSlot, ConnectionNumber, Delivery, Link, LinkEffect, LinkInput, LinkOptions, LinkStep,
 };
-use crate::sync::{ClientInput, EffectId, Import, OperationSignature, Request};
+use crate::sync::{
+    ClientInput, Effect, EffectId, Import, OperationSignature, Request, UploadError, Uploaded,
+};
 
 /// Whether a turn left something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +138,7 @@ impl<P: Ports> TurnLoop<P> {
         self.work(slot, |client, _| client.flush());
         self.settle();
         self.clients.remove(&slot);
+        self.ports.end_media(slot);
         self.share_disk();
         self.link(LinkInput::Detach { slot });
     }
@@ -152,6 +155,7 @@ impl<P: Ports> TurnLoop<P> {
                 self.ports.answer(call, Err(SampanError::NotConnected));
             }
             detached.push(client);
+            self.ports.end_media(slot);
             self.link(LinkInput::Detach { slot });
         }
         detached
@@ -216,6 +220,18 @@ impl<P: Ports> TurnLoop<P> {
     ) {
         self.tell_client(slot, |client, now| {
             client.handle(now, ClientInput::Signed { effect, outcome })
+        });
+    }
+
+    /// Hands in what a step of an upload brought.
+    pub fn uploaded(
+        &mut self,
+        slot: ClientSlot,
+        effect: EffectId,
+        outcome: Result<Uploaded, UploadError>,
+    ) {
+        self.tell_client(slot, |client, now| {
+            client.handle(now, ClientInput::Uploaded { effect, outcome })
         });
     }
 
@@ -484,8 +500,13 @@ impl<P: Ports> TurnLoop<P> {
         for request in after.requests {
             self.link(LinkInput::Submit { slot, request });
         }
-        for (effect, operation) in after.signatures {
-            self.ports.sign(slot, &client, effect, operation);
+        for effect in after.effects {
+            match effect {
+                Effect::Sign { effect, operation } => {
+                    self.ports.sign(slot, &client, effect, operation);
+                }
+                Effect::Media(effect) => self.ports.media(slot, &client, effect),
+            }
         }
         if let Some(wish) = after.wish {
             self.link(LinkInput::Wish { slot, wish });
@@ -510,6 +531,7 @@ impl<P: Ports> TurnLoop<P> {
             let after = client.fail(now, error);
             self.carry_out(slot, after);
         }
+        self.ports.end_media(slot);
         self.link(LinkInput::Detach { slot });
         if let Some(connection) = self.socket.take() {
             // Nothing more is wanted from it: what the port says of it now is said below.

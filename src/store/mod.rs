@@ -41,6 +41,7 @@
 mod disk;
 mod error;
 mod extension_inbox;
+mod files;
 mod format;
 mod inspect;
 mod journal;
@@ -59,6 +60,7 @@ mod writer;
 pub use disk::memory::{Fault, MemoryDisk};
 pub use error::StoreError;
 pub use extension_inbox::{Dropped, Inbox, InboxContent};
+pub use files::{Adding, FileKey, FileReader, FileWriter, Spool};
 pub use format::cipher::StoreKey;
 pub use inspect::tree::{ConversationFound, KindFound, TreeFound};
 pub use inspect::{IdentityFound, Inspection, JournalFound, inspect};
@@ -78,7 +80,7 @@ pub use types::conversation::{
 };
 pub use types::entry::{
     CreateIntent, DetailsIntent, Entry, Intent, MuteIntent, Patch, PatchIntent, ReadIntent,
-    SendIntent,
+    SendIntent, Upload, UploadStage,
 };
 pub use types::members::{MemberLists, MembersChange, MembersIntent, put_on};
 pub use types::origin::{ImportedMessage, Origin, Teller, Word};

@@ -16,6 +16,7 @@
 //! | `request.rs` | the calls of an app, each with its answer; how a new call is added |
 //! | `legacy.rs` | the content of an older SDK's cache, part by part |
 //! | `step.rs` | what a client is told, and what follows: a [`Step`] |
+//! | `upload.rs` | what a step of an upload brings |
 //! | `backoff.rs` | pauses between tries: the one rule for all of them |
 //! | `random.rs` | the seeded source of jitter and ids |
 //!
@@ -35,6 +36,7 @@ pub mod link;
 mod random;
 mod request;
 mod step;
+mod upload;
 
 pub use backoff::{Backoff, Jitter};
 pub use client::{Client, ClientSettings, Holds, Progress, Signing, Typing};
@@ -49,9 +51,11 @@ pub use request::{
     HistoryFetched, Import, ImportLegacy, Imported, KeepFailed, KeepForeign, LocalNote,
     MarkAllRead, MarkRead, MarkReadMessage, MemberBan, MessagesFound, Note, QueryHistory,
     RecallMessage, RefreshBan, RemoveMessage, Reply, Request, RequestError, RequestId, RetryEntry,
-    RetryMessage, SendMessage, SetAttributes, SetMuted, SetName, SetTyping, SignIn, Token,
+    RetryMessage, SendMedia, SendMessage, SetAttributes, SetMuted, SetName, SetTyping, SignIn,
+    Token,
 };
-pub use step::{ClientInput, Effect, EffectId, OperationSignature, Step};
+pub use step::{ClientInput, Effect, EffectId, MediaEffect, OperationSignature, Step};
+pub use upload::{UploadError, Uploaded};
 
 #[cfg(test)]
 mod tests;

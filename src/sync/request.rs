@@ -23,7 +23,7 @@ use crate::model::{
     HistoryQuery, Json, LocalId, Message, MessageContent, MessageKey, NewConversation, NewMessage,
     OutboxEntryId, Timestamp,
 };
-use crate::store::{Dropped, MembersChange, Position};
+use crate::store::{Dropped, MembersChange, Position, Upload};
 use crate::sync::legacy::{LegacyPart, LegacyTaken};
 use crate::wire::ServiceCode;
 use crate::{Secret, wire};
@@ -105,6 +105,7 @@ calls! {
     Disconnect -> Done,
     CreateConversation -> Created,
     SendMessage -> Enqueued,
+    SendMedia -> Enqueued,
     KeepFailed -> Enqueued,
     KeepForeign -> Done,
     RemoveMessage -> Done,
@@ -180,6 +181,17 @@ pub struct SendMessage {
     pub conversation: ConversationId,
     /// What to send.
     pub message: NewMessage,
+}
+
+/// Enqueue a message whose file has to be uploaded first. Until then the file of its content is in the spool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendMedia {
+    /// Where to.
+    pub conversation: ConversationId,
+    /// What to send.
+    pub message: NewMessage,
+    /// The file.
+    pub upload: Box<Upload>,
 }
 
 /// Keep a message as failed: the app could not make it ready to be sent, and wants it shown and kept.

@@ -1,13 +1,16 @@
 //! The inputs of a client's machine, and its answer to each: a [`Step`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::client::Typing;
 use super::link::{Delivery, LinkRequest, LinkWish};
 use super::request::{Caller, Reply, Request, RequestError, RequestId};
+use super::upload::{UploadError, Uploaded};
 
 pub use crate::model::OperationSignature;
-use crate::model::{MembersNotice, Message, SessionState, SigningRequest};
+use crate::model::{MembersNotice, Message, OutboxEntryId, SessionState, SigningRequest};
+use crate::store::Upload;
 
 /// One thing that happened to a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +31,13 @@ pub enum ClientInput {
         /// The signature, or what the signer said.
         outcome: Result<OperationSignature, String>,
     },
+    /// A step of an upload is over.
+    Uploaded {
+        /// The effect that asked.
+        effect: EffectId,
+        /// What it brought, or why nothing.
+        outcome: Result<Uploaded, UploadError>,
+    },
     /// The time that the last step asked for has come.
     Woke,
 }
@@ -43,7 +53,7 @@ pub struct Step {
     /// Acknowledgements for the service: they may leave when all that was written until now is
     /// durable, cache writes included. Losing one is harmless; sending one early is not.
     pub acknowledgements: Vec<LinkRequest>,
-    /// Work outside: signatures.
+    /// Work outside: signatures, uploads.
     pub effects: Vec<Effect>,
     /// Whether the client needs the link, if that changed.
     pub wish: Option<LinkWish>,
@@ -98,6 +108,40 @@ pub enum Effect {
         effect: EffectId,
         /// What to sign.
         operation: SigningRequest,
+    },
+    /// Work on files that messages wait for.
+    Media(MediaEffect),
+}
+
+/// Work on files that messages wait for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MediaEffect {
+    /// Do the next step of an upload, which its stage names; the outcome comes back as
+    /// [`ClientInput::Uploaded`].
+    Upload {
+        /// The number of the effect.
+        effect: EffectId,
+        /// The entry whose file it is.
+        entry: OutboxEntryId,
+        /// The file, and how far it is.
+        upload: Upload,
+    },
+    /// Stop the step of an upload; nobody waits for its outcome.
+    EndUpload {
+        /// The number of the effect that asked for it.
+        effect: EffectId,
+    },
+    /// Take a file out of the spool: nothing names it any more.
+    Unspool {
+        /// Its name.
+        file: String,
+        /// Where others find it, if it was uploaded.
+        stored_at: Option<String>,
+    },
+    /// Remove from the spool whatever is not among these files.
+    KeepSpooled {
+        /// The files that entries name.
+        files: BTreeSet<String>,
     },
 }
 

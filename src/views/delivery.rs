@@ -1,6 +1,9 @@
 //! How far an own message got, and what holds it up.
 
-use crate::model::{ConversationState, OutboxState, SendFailure, Timestamp};
+use super::Uploads;
+use crate::model::{
+    ConversationState, OutboxEntryId, OutboxState, Progress, SendFailure, Timestamp, UploadFailure,
+};
 use crate::store::{ConversationRow, Entry};
 
 /// How far an own message got.
@@ -12,7 +15,10 @@ pub enum Delivery {
         blocker: Blocker,
     },
     /// It is on its way to the service.
-    Sending,
+    Sending {
+        /// How far its file is, while that is uploaded; told at most four times a second.
+        progress: Option<Progress>,
+    },
     /// The service has it.
     Sent,
     /// Another member's device has it.
@@ -42,15 +48,40 @@ impl Delivery {
     pub fn of(entry: &Entry, row: &ConversationRow, reach: Reach) -> Self {
         match &entry.state {
             OutboxState::Failed { failure } => Self::failed(failure.clone()),
-            OutboxState::InFlight => Self::Sending,
+            OutboxState::InFlight => Self::Sending { progress: None },
+            OutboxState::Queued if entry.upload().is_some() && reach == Reach::Online => {
+                Self::Waiting {
+                    blocker: Blocker::Upload,
+                }
+            }
             OutboxState::Queued => Self::Waiting {
                 blocker: Blocker::of_queued(row, reach),
             },
         }
     }
 
+    /// The same, if the file of the entry is on its way.
+    #[must_use]
+    pub fn with_uploads(self, entry: OutboxEntryId, uploads: &Uploads) -> Self {
+        let waits = Self::Waiting {
+            blocker: Blocker::Upload,
+        };
+        match uploads.get(&entry) {
+            Some(progress) if self == waits => Self::Sending {
+                progress: Some(*progress),
+            },
+            _ => self,
+        }
+    }
+
     pub(super) const fn failed(failure: SendFailure) -> Self {
-        let can_retry = !matches!(failure, SendFailure::Unsendable { .. });
+        let can_retry = !matches!(
+            failure,
+            SendFailure::Unsendable { .. }
+                | SendFailure::NotUploaded {
+                    failure: UploadFailure::CopyLost { .. },
+                }
+        );
         Self::Failed { failure, can_retry }
     }
 }
@@ -66,6 +97,8 @@ pub enum Blocker {
     Store,
     /// Its conversation has to be made first, and that waits or failed.
     Creation,
+    /// Its file has to be uploaded first, and that waits: for other uploads, or for another try.
+    Upload,
     /// It waits for its turn: for what was enqueued before it. In a timeline and a list of conversations
     /// this stands for `Pace` too.
     Turn,

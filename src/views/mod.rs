@@ -68,3 +68,6 @@ pub use windows::{Version, Windows};
 /// Who writes just now, by conversation.
 pub type Typing =
     std::collections::BTreeMap<crate::store::ConversationNumber, Vec<crate::model::ClientId>>;
+
+/// The files that are being uploaded, by the entries whose files they are.
+pub type Uploads = std::collections::BTreeMap<crate::model::OutboxEntryId, crate::model::Progress>;

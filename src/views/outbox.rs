@@ -12,7 +12,7 @@ use crate::store::{ConversationNumber, Entry, Intent, Snapshot, StoreError};
 use super::delivery::{Blocker, Delivery, Reach};
 use super::diff::{Keyed, apply};
 use super::edits::edits;
-use super::{Version, Windows};
+use super::{Uploads, Version, Windows};
 
 /// One unsent piece of work, and why it is not done.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
@@ -122,6 +122,7 @@ pub struct OutboxView {
     seq: CommitSeq,
     reach: Reach,
     holds: Holds,
+    uploads: Arc<Uploads>,
 }
 
 impl OutboxView {
@@ -133,9 +134,13 @@ impl OutboxView {
 
     /// Whether it shows what the store holds, and what keeps the client from sending, as given.
     #[must_use]
-    pub fn is_fresh(&self, seq: CommitSeq, reach: Reach, holds: &Holds) -> bool {
+    pub fn is_fresh(&self, seq: CommitSeq, reach: Reach, holds: &Holds, uploads: &Uploads) -> bool {
         let has_read = self.windows.version() != Version::NONE;
-        has_read && self.seq == seq && self.reach == reach && self.holds == *holds
+        has_read
+            && self.seq == seq
+            && self.reach == reach
+            && self.holds == *holds
+            && *self.uploads == *uploads
     }
 
     /// What changed since a version; none when that is the newest.
@@ -159,6 +164,7 @@ impl OutboxView {
         snapshot: &Snapshot<'_>,
         reach: Reach,
         holds: &Holds,
+        uploads: &Arc<Uploads>,
     ) -> Result<(), StoreError> {
         let mut rows = Vec::new();
         let mut begun = BTreeSet::new();
@@ -173,7 +179,7 @@ impl OutboxView {
             );
             // The first of a conversation is the one that could go.
             let is_head = waits && (is_state || begun.insert(entry.conversation));
-            let delivery = Delivery::of(&entry, &row, reach);
+            let delivery = Delivery::of(&entry, &row, reach).with_uploads(entry.id, uploads);
             let hold = holds.until(&entry).filter(|_| is_head);
             rows.push(Arc::new(row_of(&entry, row.id, delivery, hold, holds)));
         }
@@ -185,6 +191,7 @@ impl OutboxView {
         self.seq = snapshot.seq();
         self.reach = reach;
         self.holds = holds.clone();
+        self.uploads = Arc::clone(uploads);
         Ok(())
     }
 }

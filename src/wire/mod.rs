@@ -17,6 +17,7 @@
 //! | [`row`] | a conversation in the answer of a query |
 //! | [`notification`] | notifications that were missed, over HTTP |
 //! | [`route`] | answers of the routers |
+//! | [`files`] | files over HTTP: tickets, the forms of the storages |
 //! | [`signature`] | the texts that are signed, and how |
 //! | [`peers`] | where messages to peers are kept that nobody made a conversation for |
 //! | [`iso`], [`json`] | dates as text; JSON within a budget |
@@ -50,6 +51,7 @@ pub mod command;
 pub mod content;
 pub mod convert;
 pub mod error;
+pub mod files;
 pub mod frame;
 #[rustfmt::skip] // a test compares the file with what prost writes
 pub mod generated;

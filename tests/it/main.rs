@@ -6,6 +6,8 @@
 //! | `calls.rs` | every asynchronous call: where its caller is woken, what a cancelled one leaves |
 //! | `chat.rs` | two devices talk, offline and back; unread counts, read marks, receipts |
 //! | `conversations.rs` | properties, lists, unread counts |
+//! | `media.rs` | files: sent over trouble and restarts, shown on their way |
+//! | `file_host.rs` | a file service that fails on demand |
 //! | `members.rs` | members as a live view, roles, block and silence lists, notices |
 //! | `messages.rs` | every kind of content, mentions, marks; limits of members and ids |
 //! | `sessions.rs` | what is told when, and to whom |
@@ -79,6 +81,7 @@ mod edits;
 mod endings;
 mod extension;
 mod failures;
+mod file_host;
 mod full;
 mod groups;
 mod hearing;
@@ -90,6 +93,7 @@ mod kinds;
 #[cfg(feature = "import-legacy")]
 mod legacy;
 mod lifecycle;
+mod media;
 mod members;
 mod messages;
 mod moving;

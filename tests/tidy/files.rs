@@ -25,11 +25,13 @@ const HOMES: [&str; 5] = [
     concat!("/wo", "rk/"),
 ];
 /// Files and folders that may sleep.
-const MAY_SLEEP: [&str; 10] = [
+const MAY_SLEEP: [&str; 11] = [
     // Gathers what is typed for half a second, before it is written.
     "src/runtime/drafts.rs",
     // Waits, briefly and a bounded number of times, for the lock of a database that was just dropped.
     "src/store/tree/sled.rs",
+    // Tells now and then how far an upload is.
+    "src/runtime/uploads.rs",
     // The engine's one timer.
     "src/runtime/driver.rs",
     // Looks now and then whether the files of the certificate have changed.

@@ -1,7 +1,9 @@
 //! Times, counts and reasons in words. Days and times are those of UTC: a real app asks the system for
 //! the user's time zone.
 
-use sampan::model::{ConnectionFailure, Count, SendFailure, SessionEnd, Timestamp, Unread};
+use sampan::model::{
+    ConnectionFailure, Count, Progress, SendFailure, SessionEnd, Timestamp, Unread, UploadFailure,
+};
 use sampan::{Blocker, Delivery, FillFailure, FillState};
 
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
@@ -77,7 +79,10 @@ pub(super) fn counted(count: Count, one: &str, many: &str) -> String {
 pub(super) fn mark(delivery: &Delivery, now: Timestamp) -> String {
     match delivery {
         Delivery::Waiting { blocker } => format!("◷ {}", waits(*blocker, now)),
-        Delivery::Sending => "↑ sending".to_owned(),
+        Delivery::Sending { progress: None } => "↑ sending".to_owned(),
+        Delivery::Sending {
+            progress: Some(progress),
+        } => uploading(*progress),
         Delivery::Sent => "✓".to_owned(),
         Delivery::Delivered { .. } => "✓✓".to_owned(),
         Delivery::Read { .. } => "✓✓ read".to_owned(),
@@ -89,7 +94,7 @@ pub(super) fn mark(delivery: &Delivery, now: Timestamp) -> String {
 pub(super) const fn sign(delivery: &Delivery) -> &'static str {
     match delivery {
         Delivery::Waiting { .. } => "◷ ",
-        Delivery::Sending => "↑ ",
+        Delivery::Sending { .. } => "↑ ",
         Delivery::Sent => "✓ ",
         Delivery::Delivered { .. } | Delivery::Read { .. } => "✓✓ ",
         Delivery::Failed { .. } => "✗ ",
@@ -102,6 +107,7 @@ pub(super) fn waits(blocker: Blocker, now: Timestamp) -> String {
         Blocker::Offline => "waits for the network".to_owned(),
         Blocker::Store => "waits for the disk".to_owned(),
         Blocker::Creation => "waits for the conversation".to_owned(),
+        Blocker::Upload => "waits to be uploaded".to_owned(),
         Blocker::Turn => "waits for its turn".to_owned(),
         Blocker::Pace { until } => format!("next try in {} s", seconds_until(until, now)),
         _ => "waits".to_owned(),
@@ -116,8 +122,29 @@ fn failed(failure: &SendFailure) -> String {
         SendFailure::MembersRefused { refused } => {
             format!("refused for {} members", refused.len())
         }
+        SendFailure::NotUploaded { failure } => not_uploaded(failure),
         SendFailure::Unsendable { reason } => reason.clone(),
     }
+}
+
+fn not_uploaded(failure: &UploadFailure) -> String {
+    match failure {
+        UploadFailure::Refused { status, reason, .. } => {
+            format!("file refused: {reason} ({status})")
+        }
+        UploadFailure::Unreachable { reason, .. } => format!("file not uploaded: {reason}"),
+        UploadFailure::CopyLost { .. } => "the file is gone from this device".to_owned(),
+        _ => "file not uploaded".to_owned(),
+    }
+}
+
+/// How far an upload is.
+fn uploading(progress: Progress) -> String {
+    let hundredths = match progress.total {
+        Some(total) if total.0 > 0 => progress.done.0.saturating_mul(100) / total.0,
+        _ => 0,
+    };
+    format!("↑ {hundredths} %")
 }
 
 /// Whether missing history is coming.

@@ -1,6 +1,7 @@
 //! What an app shows that follows live views, and must equal what a fresh view shows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sampan::model::{CommitSeq, ConversationId};
 use sampan::runtime::Touched;
@@ -83,7 +84,7 @@ impl Screens {
             }
         }
         let (view, entries) = &mut self.outbox;
-        view.refresh(snapshot, Reach::Offline, &Holds::default())?;
+        view.refresh(snapshot, Reach::Offline, &Holds::default(), &Arc::default())?;
         if let Some(update) = view.update(entries.version) {
             entries.apply(update);
         }

@@ -372,6 +372,7 @@ impl World {
                     push: None,
                     priority: None,
                     will: false,
+                    upload: None,
                 }),
             };
             self.record.ledger.left(device, number, words, &work);

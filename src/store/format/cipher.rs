@@ -59,6 +59,14 @@ impl Cipher {
         Self { aead, hash_key }
     }
 
+    /// The key of the files beside the store, derived from the data key in the same way.
+    pub(in crate::store) fn file_key(&self) -> Option<DataKey> {
+        let stream = self
+            .aead
+            .encrypt(&XNonce::from([0x5A; NONCE]), [0_u8; 32].as_slice());
+        stream.ok()?.first_chunk::<32>().copied()
+    }
+
     /// The secret under which names in keys are hashed.
     pub(crate) const fn hash_key(&self) -> &HashKey {
         &self.hash_key

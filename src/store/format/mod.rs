@@ -13,3 +13,4 @@ pub(super) mod pack_layout;
 pub(super) mod record;
 pub(super) mod record_entry;
 pub(super) mod record_message;
+pub(super) mod record_upload;

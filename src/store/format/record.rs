@@ -14,6 +14,7 @@ use crate::model::{
     MessageId, MessageKey, Receipt, RefusedMember, SendFailure, Timestamp, Unread,
 };
 use crate::store::format::messagepack::{BadRecord, clients, json, millis, time};
+use crate::store::format::record_upload::UploadFailureRecord;
 use crate::store::types::conversation::{
     ConversationRow, Freshness, Held, SessionRow, UnreadTold, UnreadTotal, UnreadTotals,
 };
@@ -294,6 +295,7 @@ pub(crate) enum FailureRecord {
     Unsendable {
         reason: String,
     },
+    NotUploaded(UploadFailureRecord),
 }
 
 /// One that names nobody is left out.
@@ -319,6 +321,9 @@ impl FailureRecord {
                     .collect(),
             },
             SendFailure::Unsendable { reason } => Self::Unsendable { reason },
+            SendFailure::NotUploaded { failure } => {
+                Self::NotUploaded(UploadFailureRecord::of(failure))
+            }
         }
     }
 
@@ -331,6 +336,9 @@ impl FailureRecord {
                 refused: refused.into_iter().filter_map(refused_member).collect(),
             },
             Self::Unsendable { reason } => SendFailure::Unsendable { reason },
+            Self::NotUploaded(failure) => SendFailure::NotUploaded {
+                failure: failure.failure(),
+            },
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::model::{
 use crate::store::format::messagepack::{BadRecord, clients, json, millis, texts, time};
 use crate::store::format::record::FailureRecord;
 use crate::store::format::record_message::ContentRecord;
+use crate::store::format::record_upload::UploadRecord;
 use crate::store::types::entry::{
     CreateIntent, DetailsIntent, Entry, Intent, MuteIntent, Patch, PatchIntent, ReadIntent,
     SendIntent,
@@ -64,6 +65,8 @@ pub(crate) enum IntentRecord<'a> {
         priority: Option<i32>,
         #[serde(default)]
         will: bool,
+        #[serde(default)]
+        upload: Option<Box<UploadRecord>>,
     },
     Read {
         until_ms: i64,
@@ -195,6 +198,10 @@ impl<'a> IntentRecord<'a> {
                 push: send.push.as_ref().map(json_text),
                 priority: send.priority.map(Priority::number),
                 will: send.will,
+                upload: send
+                    .upload
+                    .as_deref()
+                    .map(|it| Box::new(UploadRecord::of(it))),
             },
             Intent::Patch(PatchIntent { message, patch }) => match patch {
                 Patch::Edit { content, mentions } => Self::Edit {
@@ -267,6 +274,7 @@ impl<'a> IntentRecord<'a> {
                 push,
                 priority,
                 will,
+                upload,
             } => Intent::Send(SendIntent {
                 content: content.content()?,
                 mentions: Mentions {
@@ -278,6 +286,7 @@ impl<'a> IntentRecord<'a> {
                 push: json(push)?,
                 priority: priority.and_then(Priority::from_number),
                 will,
+                upload: upload.map(|it| Box::new(it.upload())),
             }),
             Self::Edit {
                 message,

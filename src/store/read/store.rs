@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{ClientId, CommitSeq, StoreHealth};
 use crate::store::error::StoreError;
+use crate::store::files::FileKey;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::state::{Shared, Tables};
 
@@ -56,6 +57,21 @@ impl Store {
     /// [`StoreError::Io`] when the operating system does not say.
     pub fn size_bytes(&self) -> Result<u64, StoreError> {
         self.shared.read().kv.size_bytes()
+    }
+
+    /// The key of the files that belong to the store and lie beside it; none without encryption. Changing the
+    /// app's key does not change it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] when the key can't be derived.
+    pub fn file_key(&self) -> Result<Option<FileKey>, StoreError> {
+        let Some(cipher) = &self.shared.codec.cipher else {
+            return Ok(None);
+        };
+        let key = cipher.file_key();
+        let key = key.ok_or_else(|| StoreError::damaged("no key for files"))?;
+        Ok(Some(FileKey::new(key)))
     }
 
     #[expect(clippy::unused_self, reason = "reads as a question to the store")]

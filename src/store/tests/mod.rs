@@ -86,6 +86,7 @@ pub(super) fn send(text: &str) -> Intent {
         push: None,
         priority: None,
         will: false,
+        upload: None,
     })
 }
 

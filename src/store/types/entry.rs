@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, Details, Json, LocalId,
     Mentions, Message, MessageContent, MessageKey, MessageState, Named, OutboxEntry, OutboxEntryId,
-    OutboxKind, OutboxState, PendingChange, Priority, SendFailure, Timestamp,
+    OutboxKind, OutboxState, PendingChange, Priority, SendFailure, Timestamp, UploadTicket,
 };
 use crate::store::types::conversation::ConversationRow;
 use crate::store::types::members::{MemberLists, MembersChange, MembersIntent, put_on};
@@ -85,6 +85,34 @@ pub struct SendIntent {
     pub priority: Option<Priority>,
     /// Whether the service sends it only when this client disappears.
     pub will: bool,
+    /// The file that has to be uploaded first; none once it is.
+    pub upload: Option<Box<Upload>>,
+}
+
+/// A file that a message waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// The name of its copy in the spool.
+    pub file: String,
+    /// Its name for others.
+    pub name: String,
+    /// Its MIME type.
+    pub mime: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// How far it is.
+    pub stage: UploadStage,
+}
+
+/// How far an upload is. An upload that is begun again goes on with the same ticket, so that it ends in the same file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadStage {
+    /// The service was not asked for a ticket, or its answer is not known.
+    Waiting,
+    /// There is a ticket; the bytes are not surely in the storage.
+    Ticketed(UploadTicket),
+    /// The bytes are in the storage; the service is not told yet.
+    Stored(UploadTicket),
 }
 
 /// Edits or recalls an own message.
@@ -365,6 +393,15 @@ impl Entry {
             Some(_) => message,
         };
         Message { change, ..shown }
+    }
+
+    /// The file that has to be uploaded before it is sent.
+    #[must_use]
+    pub fn upload(&self) -> Option<&Upload> {
+        match &self.intent {
+            Intent::Send(send) => send.upload.as_deref(),
+            _ => None,
+        }
     }
 
     /// The local id of the message it makes, if it makes one.

@@ -59,6 +59,7 @@ use self::outgoing::read_marks::Reads;
 use self::outgoing::sender::Sender;
 use self::outgoing::typing::OwnTyping;
 use self::outgoing::unkept::{TransientSend, Wills};
+use self::outgoing::uploads::Uploads;
 use self::outgoing::verdict::Verdict;
 pub use self::progress::Progress;
 use self::session::Session;
@@ -105,6 +106,7 @@ pub struct Client {
     sender: Sender,
     reads: Reads,
     wills: Wills,
+    uploads: Uploads,
     receiver: Receiver,
     tails: Tails,
     told: Told,
@@ -217,6 +219,7 @@ impl Client {
             sender: Sender::of_entries(&entries),
             reads: Reads::of_entries(&entries),
             wills: Wills::default(),
+            uploads: Uploads::of_entries(&entries),
             session: Session::default(),
             receiver: Receiver::default(),
             tails: Tails::default(),
@@ -269,6 +272,7 @@ impl Client {
             ClientInput::Requested { id, request } => self.requested(turn, id, request)?,
             ClientInput::Delivered(delivery) => self.delivered(turn, delivery)?,
             ClientInput::Signed { effect, outcome } => self.signed(turn, effect, outcome)?,
+            ClientInput::Uploaded { effect, outcome } => self.uploaded(turn, effect, outcome)?,
             ClientInput::Woke => {}
         }
         self.pump(turn)?;
@@ -320,6 +324,7 @@ impl Client {
                 self.send_transient(turn, Caller::of(&call, id), &call)?;
             }
             Request::SendMessage(call) => self.write(turn, id, call, Self::send_message)?,
+            Request::SendMedia(call) => self.write(turn, id, call, Self::send_media)?,
             Request::KeepFailed(call) => self.write(turn, id, call, Self::keep_failed)?,
             Request::KeepForeign(call) => self.write(turn, id, call, Self::keep_foreign)?,
             Request::RemoveMessage(call) => self.write(turn, id, call, Self::remove_message)?,
@@ -467,11 +472,13 @@ impl Client {
         self.writers.expire(turn.elapsed());
         self.pump_session(turn)?;
         self.pump_acknowledgements(turn);
+        self.sweep_uploads(turn);
         if !self.session.is_open() {
             return Ok(());
         }
         self.pump_tails(turn);
         self.pump_sends(turn)?;
+        self.pump_uploads(turn);
         self.pump_reads(turn)?;
         self.pump_typing(turn)?;
         self.pump_directory(turn)?;
@@ -489,6 +496,7 @@ impl Client {
             self.tails.wake(&mut wakes);
             self.own_typing.wake(&mut wakes);
             self.sends_wake(&mut wakes);
+            self.uploads.wake(&mut wakes);
             self.reads_wake(&mut wakes);
             self.directory_wake(&mut wakes);
             self.catch_up_wake(&mut wakes);

@@ -20,5 +20,6 @@ mod schedules;
 mod service;
 mod session;
 mod typing;
+mod uploads;
 mod verdicts;
 mod world;

@@ -94,6 +94,7 @@ impl Client {
             push: None,
             priority: None,
             will: false,
+            upload: None,
         };
         let work = Dropped {
             conversation: draft.conversation,

@@ -21,6 +21,7 @@
 //! | `read_marks.rs` | read marks, coalesced |
 //! | `verdict.rs` | what becomes of a refused entry, by the number of the refusal |
 //! | `unkept.rs` | messages that no timeline has: transient ones, which are never queued, and the will |
+//! | `uploads.rs` | files that messages wait for: uploaded in steps, then sent |
 //! | `pace.rs` | how often commands may be sent |
 //! | `holds.rs` | what is kept back, and until when |
 
@@ -44,4 +45,5 @@ pub(super) mod requests;
 pub(super) mod sender;
 pub(super) mod typing;
 pub(super) mod unkept;
+pub(super) mod uploads;
 pub(super) mod verdict;

@@ -69,8 +69,10 @@ impl Client {
         let said = content::as_received(&said);
         match target {
             Target::Unsent(entry, intent) => {
+                let upload = Self::upload_after_edit(&intent, &said);
                 let intent = SendIntent {
                     content: said,
+                    upload,
                     ..intent
                 };
                 if let Err(error) = self.measure_send(&conversation, &intent, &entry.token) {
@@ -80,6 +82,13 @@ impl Client {
                     entry.intent = Intent::Send(intent);
                 });
                 turn.overlay.intend();
+                if entry.upload().is_some()
+                    && let Some(entry) = turn.overlay.snapshot().entry(entry.id)
+                    && entry.failure().is_none()
+                {
+                    // Without a file to wait for it takes its place in the lane.
+                    self.sender.add(&entry);
+                }
                 Ok(Ok(Done))
             }
             Target::Sent { mentions } => {

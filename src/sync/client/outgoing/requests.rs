@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::{
     ConversationNumber, ConversationRow, CreateIntent, Entry, Freshness, HistoryStart, Intent,
-    SendIntent, StoreError,
+    SendIntent, StoreError, Upload,
 };
 use crate::sync::client::{Answered, Client, Signing, Turn};
 use crate::sync::{
@@ -224,6 +224,16 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         call: SendMessage,
     ) -> Answered<Enqueued> {
+        self.send_message_with(turn, call, None)
+    }
+
+    /// The same of a message that may wait for a file.
+    pub(in crate::sync::client) fn send_message_with(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        call: SendMessage,
+        upload: Option<Box<Upload>>,
+    ) -> Answered<Enqueued> {
         if let Some(id) = &call.message.options.local_id
             && let Some(known) = self.message_of_local_id(turn, id)?
         {
@@ -241,7 +251,7 @@ impl Client {
         }
         let token = call.message.options.local_id;
         let token = token.unwrap_or_else(|| self.randomness.local_id());
-        let message = Intent::Send(intent);
+        let message = Intent::Send(SendIntent { upload, ..intent });
         let entry = self.enqueue_as(turn, number, token.clone(), turn.now.wall, message)?;
         let enqueued = turn.overlay.snapshot().entry(entry);
         let Some(message) = enqueued.and_then(|it| it.message(row.id.clone(), self.me().clone()))
@@ -314,6 +324,7 @@ impl Client {
             push: message.push.clone(),
             priority: options.priority,
             will: options.will,
+            upload: None,
         };
         // A token of the engine's is as long as every other, so this one measures the command.
         let measure = match &options.local_id {
@@ -413,6 +424,7 @@ impl Client {
             }
             Intent::Send(_) => {
                 self.sender.add(&entry);
+                self.uploads.retry(id);
                 self.resume_patches(turn, &entry)?;
             }
             Intent::Patch(_) | Intent::Members(_) | Intent::Details(_) | Intent::Mute(_) => {

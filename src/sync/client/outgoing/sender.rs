@@ -46,9 +46,11 @@ pub(in crate::sync::client) enum LaneKind {
 }
 
 impl LaneKind {
-    /// The lane of an intent; none of read marks, which go together (`read_marks.rs`).
+    /// The lane of an intent; none of read marks, which go together (`read_marks.rs`), and none of a message
+    /// that waits for its file (`uploads.rs`).
     pub(in crate::sync::client) const fn of(intent: &Intent) -> Option<Self> {
         match intent {
+            Intent::Send(send) if send.upload.is_some() => None,
             Intent::Create(_) | Intent::Send(_) | Intent::Patch(_) | Intent::Members(_) => {
                 Some(Self::Content)
             }

@@ -2,6 +2,7 @@
 
 mod change;
 mod conversation;
+mod files;
 mod outside;
 mod patch;
 mod session;
@@ -29,6 +30,7 @@ pub(super) type Outgoing = Vec<(Socket, Envelope)>;
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) conversations: BTreeMap<String, Conversation>,
+    pub(super) files: files::Files,
     sessions: BTreeMap<Socket, Session>,
     /// Who was acknowledged which message for which token.
     tokens: BTreeMap<(String, String, String), (String, i64)>,
@@ -129,6 +131,7 @@ impl Default for Service {
             sessions: BTreeMap::new(),
             tokens: BTreeMap::new(),
             session_tokens: BTreeMap::new(),
+            files: files::Files::default(),
             next: 0,
             forgets_tokens: false,
             granularity: 1,

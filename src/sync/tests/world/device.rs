@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::{Device, Happening, SLOT, World, socket};
-use crate::store::Overlay;
+use crate::store::{Overlay, Upload};
 use crate::sync::link::{LinkEffect, LinkInput, LinkStep};
-use crate::sync::{ClientInput, Effect, Step};
+use crate::sync::{ClientInput, Effect, EffectId, MediaEffect, Step, UploadError};
 
 impl World {
     pub(super) fn link(&mut self, device: Device, input: LinkInput) {
@@ -88,12 +88,55 @@ impl World {
                 request,
             });
         }
-        for Effect::Sign { effect, .. } in step.effects {
-            let at = self.now + self.latency();
-            self.schedule(at, Happening::Signed(device, effect));
+        for effect in step.effects {
+            self.outside(device, effect);
         }
         for input in follow {
             self.link(device, input);
+        }
+    }
+
+    fn outside(&mut self, device: Device, effect: Effect) {
+        let at = self.now + self.latency();
+        match effect {
+            Effect::Sign { effect, .. } => self.schedule(at, Happening::Signed(device, effect)),
+            Effect::Media(MediaEffect::Upload { effect, upload, .. }) => {
+                let life = self.machines[device.0].life;
+                let upload = Box::new(upload);
+                self.schedule(at, Happening::Uploaded(device, life, effect, upload));
+            }
+            Effect::Media(MediaEffect::EndUpload { effect }) => {
+                self.machines[device.0].ended_uploads.insert(effect);
+            }
+            Effect::Media(MediaEffect::Unspool { file, .. }) => {
+                self.machines[device.0].spool.remove(&file);
+            }
+            Effect::Media(MediaEffect::KeepSpooled { files }) => {
+                self.machines[device.0]
+                    .spool
+                    .retain(|it| files.contains(it));
+            }
+        }
+    }
+
+    /// The storage does the step, whatever became of the device meanwhile.
+    pub(super) fn upload_arrived(
+        &mut self,
+        device: Device,
+        life: u64,
+        effect: EffectId,
+        upload: &Upload,
+    ) {
+        let machine = &self.machines[device.0];
+        let outcome = if machine.spool.contains(&upload.file) {
+            self.service.files.step(upload)
+        } else {
+            let reason = "no such file".to_owned();
+            Err(UploadError::CopyLost { reason })
+        };
+        let machine = &self.machines[device.0];
+        if machine.life == life && !machine.ended_uploads.contains(&effect) {
+            self.client(device, vec![ClientInput::Uploaded { effect, outcome }]);
         }
     }
 

@@ -8,7 +8,7 @@ mod device;
 mod outside;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::service::{Outgoing, Service, Socket};
@@ -17,7 +17,8 @@ use crate::model::{
     NewConversation, NewMessage, Now, OutboxEntryId, SessionState, Timestamp, Uniqueness,
 };
 use crate::store::{
-    Dropped, Intent, MemoryDisk, Opened, Position, ReadIntent, Store, Tended, TimelineItem, Writer,
+    Dropped, Intent, MemoryDisk, Opened, Position, ReadIntent, Store, Tended, TimelineItem, Upload,
+    Writer,
 };
 use crate::sync::link::{
     ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions, NetworkChange,
@@ -71,6 +72,11 @@ struct Machine {
     /// Who writes, in any conversation.
     writers: Vec<String>,
     signer: Signer,
+    /// The files in the spool.
+    spool: BTreeSet<String>,
+    ended_uploads: BTreeSet<EffectId>,
+    /// How often it was started.
+    life: u64,
 }
 
 /// What an app's signer does.
@@ -101,6 +107,8 @@ enum Happening {
     Connected(Device, ConnectionNumber),
     Disconnected(Device, ConnectionNumber),
     Signed(Device, EffectId),
+    /// The step of an upload of this life of the machine reached the storage.
+    Uploaded(Device, u64, EffectId, Box<Upload>),
 }
 
 impl World {
@@ -151,6 +159,9 @@ impl World {
             transient: Vec::new(),
             writers: Vec::new(),
             signer: Signer::Absent,
+            spool: BTreeSet::new(),
+            ended_uploads: BTreeSet::new(),
+            life: 0,
         });
         self.boot(device);
         device
@@ -200,6 +211,8 @@ impl World {
         machine.link = link;
         machine.client_wake = None;
         machine.link_wake = None;
+        machine.ended_uploads.clear();
+        machine.life += 1;
         self.link(device, LinkInput::Attach { slot: SLOT, client });
     }
 
@@ -525,6 +538,9 @@ impl World {
                     Signer::Absent | Signer::Fails => Err("the app's server is down".to_owned()),
                 };
                 self.client(device, vec![ClientInput::Signed { effect, outcome }]);
+            }
+            Happening::Uploaded(device, life, effect, upload) => {
+                self.upload_arrived(device, life, effect, &upload);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Events outside the devices: other users speak, edit, come and go.
 
 use super::super::service::Outgoing;
-use super::World;
+use super::{Device, World};
 use crate::model::ConversationId;
 use crate::wire::generated::{CommandType, UnreadTuple};
 use crate::wire::{Op, ServiceCode};
@@ -23,6 +23,11 @@ impl World {
     ) {
         let wall = self.wall();
         self.service.post(wall, id.as_str(), from, text);
+    }
+
+    /// An app puts a file into the spool, to send it.
+    pub(in crate::sync::tests) fn put_into_spool(&mut self, device: Device, file: &str) {
+        self.machines[device.0].spool.insert(file.to_owned());
     }
 
     /// The service delivers a message again as it was when it was sent.

@@ -156,6 +156,11 @@ impl World {
     }
 
     /// The unsent entries: their kinds and states.
+    /// The files in a device's spool.
+    pub(in crate::sync::tests) fn spool(&self, device: Device) -> Vec<String> {
+        self.machines[device.0].spool.iter().cloned().collect()
+    }
+
     pub(in crate::sync::tests) fn outbox(&self, device: Device) -> Vec<String> {
         let entries = self.store(device).snapshot().outbox();
         let line = |state: &OutboxState| match state {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::views::delivery::Reach;
 use crate::views::edits::widen;
-use crate::views::{Typing, Version, Windows};
+use crate::views::{Typing, Uploads, Version, Windows};
 
 /// The most items of a first window.
 const PAGE_MAX: u32 = 500;
@@ -55,6 +55,9 @@ pub struct TimelineView {
     /// Where the window was made larger since it was read.
     grown: Option<Side>,
     typing: Vec<ClientId>,
+    uploads: Arc<Uploads>,
+    /// Whether files of this conversation got further since the window was read.
+    is_upload_new: bool,
 }
 
 /// Where the view is with its start.
@@ -151,6 +154,8 @@ impl TimelineView {
             read: Read::default(),
             grown: None,
             typing: Vec::new(),
+            uploads: Arc::default(),
+            is_upload_new: false,
         }
     }
 
@@ -164,7 +169,7 @@ impl TimelineView {
     #[must_use]
     pub fn is_fresh(&self, seq: CommitSeq, reach: Reach) -> bool {
         let has_begun = !matches!(self.phase, Phase::Begin(_));
-        has_begun && self.seq == seq && self.read_at == reach
+        has_begun && self.seq == seq && self.read_at == reach && !self.is_upload_new
     }
 
     /// The conversation's number, as it was read last: those who wait watch for its commits.
@@ -206,6 +211,14 @@ impl TimelineView {
         }
     }
 
+    /// Notes which files are being uploaded, and how far they are.
+    pub fn set_uploads(&mut self, uploads: &Arc<Uploads>) {
+        if self.uploads != *uploads {
+            self.uploads = Arc::clone(uploads);
+            self.is_upload_new = true;
+        }
+    }
+
     /// Begins anew somewhere else: a reset follows.
     pub fn jump(&mut self, to: TimelineStart) {
         self.phase = Phase::Begin(to);
@@ -232,6 +245,7 @@ impl TimelineView {
         };
         self.reached(reach);
         self.read_at = reach;
+        self.is_upload_new = false;
         self.seq = snapshot.seq();
         let (Some(number), Some(row)) = (number, row) else {
             self.phase = Phase::Open;

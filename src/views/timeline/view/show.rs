@@ -62,7 +62,11 @@ impl TimelineView {
         row: &ConversationRow,
         stored: &Stored,
     ) -> Option<Arc<TimelineItem>> {
-        let message = TimelineMessage::of_item(snapshot, row, stored.clone(), self.reach)?;
+        let mut message = TimelineMessage::of_item(snapshot, row, stored.clone(), self.reach)?;
+        if let Some(entry) = message.entry {
+            let delivery = message.delivery.take();
+            message.delivery = delivery.map(|it| it.with_uploads(entry, &self.uploads));
+        }
         if self.options.hide_recalled && message.content.is_recalled() {
             return None;
         }

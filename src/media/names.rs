@@ -1,0 +1,99 @@
+//! MIME types by the endings of names: the kinds that people send.
+
+use crate::model::MediaKind;
+
+/// The type of bytes of which nothing is known.
+const UNKNOWN: &str = "application/octet-stream";
+
+/// Endings, and the type of each.
+const TYPES: [(&str, &str); 44] = [
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("png", "image/png"),
+    ("gif", "image/gif"),
+    ("webp", "image/webp"),
+    ("heic", "image/heic"),
+    ("heif", "image/heif"),
+    ("avif", "image/avif"),
+    ("bmp", "image/bmp"),
+    ("tif", "image/tiff"),
+    ("tiff", "image/tiff"),
+    ("svg", "image/svg+xml"),
+    ("mp3", "audio/mpeg"),
+    ("m4a", "audio/mp4"),
+    ("aac", "audio/aac"),
+    ("amr", "audio/amr"),
+    ("ogg", "audio/ogg"),
+    ("oga", "audio/ogg"),
+    ("opus", "audio/opus"),
+    ("wav", "audio/wav"),
+    ("flac", "audio/flac"),
+    ("caf", "audio/x-caf"),
+    ("mp4", "video/mp4"),
+    ("m4v", "video/x-m4v"),
+    ("mov", "video/quicktime"),
+    ("webm", "video/webm"),
+    ("mkv", "video/x-matroska"),
+    ("3gp", "video/3gpp"),
+    ("avi", "video/x-msvideo"),
+    ("txt", "text/plain"),
+    ("md", "text/markdown"),
+    ("csv", "text/csv"),
+    ("html", "text/html"),
+    ("json", "application/json"),
+    ("xml", "application/xml"),
+    ("pdf", "application/pdf"),
+    ("zip", "application/zip"),
+    ("gz", "application/gzip"),
+    ("7z", "application/x-7z-compressed"),
+    ("doc", "application/msword"),
+    (
+        "docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+    (
+        "pptx",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ),
+    ("apk", "application/vnd.android.package-archive"),
+];
+
+/// The MIME type that a name's ending says.
+pub(crate) fn mime_of(name: &str) -> &'static str {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let found = TYPES
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(ending));
+    found.map_or(UNKNOWN, |(_, mime)| mime)
+}
+
+/// The kind of message that a MIME type makes.
+pub(crate) fn kind_of(mime: &str) -> MediaKind {
+    match mime.split_once('/').map(|(class, _)| class) {
+        Some("image") => MediaKind::Image,
+        Some("audio") => MediaKind::Audio,
+        Some("video") => MediaKind::Video,
+        _ => MediaKind::File,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_says_the_type_and_the_type_the_kind() {
+        assert_eq!(mime_of("Cat.JPG"), "image/jpeg");
+        assert_eq!(kind_of(mime_of("song.m4a")), MediaKind::Audio);
+        assert_eq!(kind_of(mime_of("film.mov")), MediaKind::Video);
+        assert_eq!(kind_of(mime_of("paper.pdf")), MediaKind::File);
+        for name in ["", "noending", "odd.", "x.unheard"] {
+            assert_eq!(mime_of(name), UNKNOWN);
+            assert_eq!(kind_of(UNKNOWN), MediaKind::File);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A file of the app on its way into the spool: read once, described, copied.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+use super::blocking::blocking;
+use super::store_handle::NotOpen;
+use super::{ClientCore, Runtime, clock};
+use crate::SampanError;
+use crate::media::{self, Traits};
+use crate::model::{
+    ConversationId, Count, MediaFile, MediaKind, MediaSource, MessageContent, NewMedia, NewMessage,
+};
+use crate::store::{Spool, Store, StoreError, Upload, UploadStage};
+use crate::sync::{Enqueued, SendMedia, SendMessage};
+
+/// How a copy in the spool is named in a message until its file is uploaded.
+pub(crate) const SPOOL_SCHEME: &str = "sampan-spool:";
+
+/// The name of a file of which no name is known.
+const NAMELESS: &str = "file";
+
+/// How much of a file is copied at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+
+impl Runtime {
+    /// Sends a file: copies it into the spool, then enqueues its message.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::InvalidArgument`] for a source that can't be read; [`SampanError::TooLarge`];
+    /// [`SampanError::StoreUnavailable`]; those of enqueueing.
+    pub(crate) async fn send_media(
+        &self,
+        core: &ClientCore,
+        conversation: ConversationId,
+        media: NewMedia,
+    ) -> Result<Enqueued, SampanError> {
+        if let MediaSource::Url { url } = &media.source {
+            let (url, name) = (url.clone(), name_of(&media));
+            let message = message_of(media, &name, url, None, &Traits::default());
+            let call = SendMessage {
+                conversation,
+                message,
+            };
+            return self.mailbox.request(&core.id, call).await;
+        }
+        if super::uploads::api_base(&self.config).is_none() {
+            return Err(invalid(
+                "api_url: files need the address of the REST interface",
+            ));
+        }
+        let file = clock::randomness().local_id().as_str().to_owned();
+        // Until the message names the copy, nothing else keeps it from being swept.
+        let adding = core.spool.begin(&file);
+        let call = self.spool(core, conversation, media, file.clone()).await?;
+        let sent = self.mailbox.request(&core.id, call).await;
+        if sent.is_err() {
+            let spool = core.spool.clone();
+            // What stays is swept when the store is opened next.
+            let removed = move || {
+                drop(spool.remove(&file));
+                Ok(())
+            };
+            let _ = blocking(&self.media, removed).await;
+        }
+        drop(adding);
+        sent
+    }
+
+    /// Copies the source into the spool. A store that is shut is opened for it.
+    async fn spool(
+        &self,
+        core: &ClientCore,
+        conversation: ConversationId,
+        media: NewMedia,
+        file: String,
+    ) -> Result<SendMedia, SampanError> {
+        let access = loop {
+            match core.store.read() {
+                Ok(access) => break access,
+                Err(NotOpen::Closed) => return Err(self.board.ended()),
+                Err(NotOpen::Shut) => self.mailbox.wake(&core.id).await?,
+            }
+        };
+        let spool = core.spool.clone();
+        let bytes_max = self.config.upload_max;
+        let work = move || {
+            let (bytes, traits) = copy(access.store(), &spool, &file, &media, bytes_max)?;
+            let name = name_of(&media);
+            let upload = Upload {
+                file: file.clone(),
+                name: name.clone(),
+                mime: traits.mime.clone(),
+                bytes,
+                stage: UploadStage::Waiting,
+            };
+            let url = format!("{SPOOL_SCHEME}{file}");
+            let message = message_of(media, &name, url, Some(bytes), &traits);
+            Ok(SendMedia {
+                conversation,
+                message,
+                upload: Box::new(upload),
+            })
+        };
+        self.callers.outside(blocking(&self.media, work)).await
+    }
+}
+
+/// Copies a file into the spool; gives its length, and what it is.
+fn copy(
+    store: &Store,
+    spool: &Spool,
+    file: &str,
+    media: &NewMedia,
+    bytes_max: u64,
+) -> Result<(u64, Traits), SampanError> {
+    let mut source: Box<dyn Read> = match &media.source {
+        MediaSource::Bytes { data } => Box::new(Cursor::new(data)),
+        MediaSource::Path { path } => Box::new(open(path, bytes_max)?),
+        MediaSource::Url { .. } => return Err(invalid("source: there is nothing to copy")),
+    };
+    let key = store.file_key()?;
+    let mut unread = None;
+    let added = spool.add(file, key.as_ref(), |copy| {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let length = match source.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(error) => {
+                    unread = Some(invalid(format!("source: it can't be read: {error}")));
+                    return Err(error);
+                }
+            };
+            copy.write(piece.get(..length).unwrap_or_default())?;
+            if copy.bytes() > bytes_max {
+                unread = Some(too_large(bytes_max, copy.bytes()));
+                return Err(io::Error::other("too large"));
+            }
+        }
+    });
+    match (added, unread) {
+        (_, Some(error)) => Err(error),
+        (Err(error), None) => Err(StoreError::io("copying a file to send", &error).into()),
+        (Ok(0), None) => {
+            // An empty file has no entry that names it.
+            let _ = spool.remove(file);
+            Err(invalid("source: it is empty"))
+        }
+        (Ok(bytes), None) => Ok((bytes, traits_of(media))),
+    }
+}
+
+fn traits_of(media: &NewMedia) -> Traits {
+    let name = name_of(media);
+    let by_name = media::mime_of(&name).to_owned();
+    Traits {
+        mime: media.mime.clone().unwrap_or(by_name),
+        format: name
+            .rsplit_once('.')
+            .map(|(_, ending)| ending.to_ascii_lowercase()),
+        ..Traits::default()
+    }
+}
+
+fn open(path: &Path, bytes_max: u64) -> Result<File, SampanError> {
+    let unreadable = |error: io::Error| invalid(format!("source: it can't be read: {error}"));
+    let file = File::open(path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(invalid("source: it is no file"));
+    }
+    if found.len() > bytes_max {
+        return Err(too_large(bytes_max, found.len()));
+    }
+    Ok(file)
+}
+
+/// The name of a file for others.
+fn name_of(media: &NewMedia) -> String {
+    let own = match &media.source {
+        MediaSource::Bytes { .. } => None,
+        MediaSource::Path { path } => path.file_name().map(|it| it.to_string_lossy().into_owned()),
+        MediaSource::Url { url } => {
+            let path = url.split(['?', '#']).next().unwrap_or_default();
+            let last = path.split_once("://").map_or(path, |(_, path)| path);
+            let last = last.rsplit_once('/').map(|(_, last)| last.to_owned());
+            last.filter(|last| !last.is_empty())
+        }
+    };
+    let name = media.name.clone().or(own);
+    name.unwrap_or_else(|| NAMELESS.to_owned())
+}
+
+/// The message that carries a file.
+fn message_of(
+    media: NewMedia,
+    name: &str,
+    url: String,
+    bytes: Option<u64>,
+    traits: &Traits,
+) -> NewMessage {
+    let mime = match &media.mime {
+        Some(mime) => mime.as_str(),
+        None if traits.mime.is_empty() => media::mime_of(name),
+        None => &traits.mime,
+    };
+    let kind = media.kind.unwrap_or_else(|| media::kind_of(mime));
+    let file = MediaFile {
+        object_id: None,
+        url,
+        name: Some(name.to_owned()),
+        format: traits.format.clone(),
+        size: bytes,
+        width: traits.width,
+        height: traits.height,
+        duration: traits.duration,
+        mime: Some(mime.to_owned()),
+        extra: None,
+    };
+    let (caption, details) = (media.caption, media.details);
+    let content = match kind {
+        MediaKind::Image => MessageContent::Image {
+            file,
+            caption,
+            details,
+        },
+        MediaKind::Audio => MessageContent::Audio {
+            file,
+            caption,
+            details,
+        },
+        MediaKind::Video => MessageContent::Video {
+            file,
+            caption,
+            details,
+        },
+        MediaKind::File => MessageContent::File {
+            file,
+            caption,
+            details,
+        },
+    };
+    NewMessage {
+        content,
+        mentions: media.mentions,
+        push: media.push,
+        options: media.options,
+    }
+}
+
+fn invalid(reason: impl Into<String>) -> SampanError {
+    let reason = reason.into();
+    SampanError::InvalidArgument { reason }
+}
+
+fn too_large(limit: u64, actual: u64) -> SampanError {
+    SampanError::TooLarge {
+        limit: Count(limit),
+        actual: Count(actual),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_called_by_the_last_part_of_where_it_is() {
+        let named = |source| name_of(&NewMedia::new(source));
+        let path = |path: &str| named(MediaSource::Path { path: path.into() });
+        let url = |url: &str| named(MediaSource::Url { url: url.into() });
+        assert_eq!(path("/photos/cat.png"), "cat.png");
+        assert_eq!(path("/"), NAMELESS);
+        assert_eq!(url("https://example.org/a/cat.png?size=2#x"), "cat.png");
+        assert_eq!(url("https://example.org"), NAMELESS);
+        assert_eq!(url("https://example.org/"), NAMELESS);
+        assert_eq!(named(MediaSource::Bytes { data: vec![1] }), NAMELESS);
+    }
+}

@@ -1,0 +1,10 @@
+//! Files beside the store: copies of what is to be uploaded, and what was downloaded.
+//!
+//! Where the store is encrypted these files are too, under a key that is derived from the store's. Nothing here
+//! is part of a commit: an outbox entry names its file, and a file that nobody names is removed.
+
+mod sealed;
+mod spool;
+
+pub use sealed::{FileKey, FileReader, FileWriter};
+pub use spool::{Adding, Spool};

@@ -1,0 +1,271 @@
+//! Files that messages wait for.
+
+use std::time::Duration;
+
+use super::world::{Device, World};
+use crate::model::{
+    ConversationId, Details, Discarded, LocalId, MediaFile, MessageContent, MessageKey, NewMessage,
+    OutboxEntryId,
+};
+use crate::store::{Upload, UploadStage};
+use crate::sync::{
+    DiscardMessage, EditMessage, Randomness, RecallMessage, RetryMessage, SendMedia, UploadError,
+};
+
+fn picture(caption: &str) -> MessageContent {
+    MessageContent::Image {
+        file: MediaFile {
+            url: "sampan-spool:file".to_owned(),
+            name: Some("x.png".to_owned()),
+            size: Some(5),
+            ..MediaFile::default()
+        },
+        caption: Some(caption.to_owned()),
+        details: Details::default(),
+    }
+}
+
+impl World {
+    /// Puts a file into the device's spool and sends it.
+    fn send_file(
+        &mut self,
+        device: Device,
+        room: &ConversationId,
+        file: &str,
+        local_id: Option<&str>,
+    ) -> (OutboxEntryId, MessageKey) {
+        self.put_into_spool(device, file);
+        let mut message = NewMessage::new(picture("look"));
+        message.options.local_id = local_id.map(|id| LocalId::new(id).unwrap());
+        let call = SendMedia {
+            conversation: room.clone(),
+            message,
+            upload: Box::new(Upload {
+                file: file.to_owned(),
+                name: "x.png".to_owned(),
+                mime: "image/png".to_owned(),
+                bytes: 5,
+                stage: UploadStage::Waiting,
+            }),
+        };
+        let sent = self.ask(device, call).unwrap();
+        (sent.entry.unwrap(), MessageKey::local(sent.local_id))
+    }
+
+    /// The payloads that the service has in a conversation, oldest first.
+    fn said(&self, device: Device, room: &ConversationId) -> Vec<String> {
+        let id = self.service_id(device, room);
+        let messages = self.service.conversations[id.as_str()].messages.iter();
+        messages.map(|it| it.text.clone()).collect()
+    }
+}
+
+#[test]
+fn a_message_waits_for_its_file_and_a_later_text_does_not() {
+    let mut world = World::seeded(71);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    for _ in 0..2 {
+        let reason = "no route".to_owned();
+        world
+            .service
+            .files
+            .troubles
+            .push_back(UploadError::Later { reason });
+    }
+    world.send_file(ann, &room, "one", None);
+    world.say(ann, &room, "after it");
+    world.moment();
+    assert_eq!(world.said(ann, &room), ["after it"]);
+    assert_eq!(world.spool(ann), ["one"]);
+    world.settle();
+    let said = world.said(ann, &room);
+    let [_, sent] = &said[..] else {
+        panic!("both are sent: {said:?}");
+    };
+    assert!(
+        sent.contains("https://files/0") && sent.contains("look"),
+        "{sent}"
+    );
+    assert!(world.service.files.is_confirmed("https://files/0"));
+    assert!(world.spool(ann).is_empty(), "the copy is gone");
+    assert!(world.outbox(ann).is_empty());
+}
+
+#[test]
+fn an_upload_that_is_killed_at_any_point_ends_with_one_message_and_one_file() {
+    for seed in 0..200 {
+        let mut world = World::seeded(seed);
+        let mut chance = Randomness::seeded(seed);
+        let [ann] = world.devices(["ann"]);
+        let room = world.create(ann, &["ben"]);
+        world.settle();
+        world.send_file(ann, &room, "one", None);
+        for _ in 0..=chance.below(3) {
+            for _ in 0..chance.below(25) {
+                world.step();
+            }
+            world.crash(ann);
+        }
+        world.connect(ann);
+        world.settle();
+        assert_eq!(world.said(ann, &room).len(), 1, "seed {seed}");
+        assert_eq!(world.service.files.stored(), 1, "seed {seed}");
+        assert!(world.spool(ann).is_empty(), "seed {seed}");
+        assert!(world.outbox(ann).is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_file_that_is_given_up_stops_its_upload_and_leaves_nothing() {
+    let mut world = World::seeded(72);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let (_, message) = world.send_file(ann, &room, "one", None);
+    let conversation = room.clone();
+    let discarded = world
+        .ask(
+            ann,
+            DiscardMessage {
+                conversation,
+                message,
+            },
+        )
+        .unwrap();
+    assert_eq!(discarded.discarded, Discarded::NeverSent);
+    let (_, message) = world.send_file(ann, &room, "two", None);
+    let conversation = room.clone();
+    world
+        .ask(
+            ann,
+            RecallMessage {
+                conversation,
+                message,
+            },
+        )
+        .unwrap();
+    world.settle();
+    assert!(world.said(ann, &room).is_empty());
+    assert_eq!(world.service.files.stored(), 0);
+    assert!(world.spool(ann).is_empty() && world.outbox(ann).is_empty());
+}
+
+#[test]
+fn a_refused_file_fails_with_the_reason_and_goes_when_the_app_tries_again() {
+    let mut world = World::seeded(73);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    world
+        .service
+        .files
+        .troubles
+        .push_back(UploadError::Refused {
+            status: 413,
+            code: Some(154),
+            reason: "too large".to_owned(),
+        });
+    let (_, message) = world.send_file(ann, &room, "one", None);
+    world.settle();
+    let failed = world.outbox(ann);
+    assert!(
+        failed[0].contains("NotUploaded") && failed[0].contains("413"),
+        "{failed:?}"
+    );
+    assert_eq!(world.spool(ann), ["one"], "the copy stays for another try");
+    let conversation = room.clone();
+    world
+        .ask(
+            ann,
+            RetryMessage {
+                conversation,
+                message,
+            },
+        )
+        .unwrap();
+    world.settle();
+    assert_eq!(world.said(ann, &room).len(), 1);
+    assert!(world.spool(ann).is_empty());
+}
+
+#[test]
+fn a_ticket_that_is_refused_is_replaced_and_what_is_never_reached_fails_at_last() {
+    let mut world = World::seeded(74);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let (status, reason) = (403, "expired".to_owned());
+    world.send_file(ann, &room, "one", None);
+    while world.service.files.files.is_empty() {
+        world.step();
+    }
+    let refused = UploadError::TicketRefused { status, reason };
+    world.service.files.troubles.push_back(refused);
+    world.settle();
+    assert_eq!(world.service.files.files.len(), 2, "two tickets");
+    assert_eq!(world.service.files.stored(), 1, "one file");
+    assert_eq!(world.said(ann, &room).len(), 1);
+    for _ in 0..8 {
+        let reason = "no route".to_owned();
+        world
+            .service
+            .files
+            .troubles
+            .push_back(UploadError::Later { reason });
+    }
+    world.send_file(ann, &room, "two", None);
+    world.settle();
+    world.settle();
+    let failed = world.outbox(ann);
+    assert!(failed[0].contains("Unreachable { tries: 8"), "{failed:?}");
+}
+
+#[test]
+fn an_edit_while_it_uploads_changes_the_words_or_takes_the_file_away() {
+    let mut world = World::seeded(75);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let (_, message) = world.send_file(ann, &room, "one", None);
+    let edit = |world: &mut World, message: MessageKey, content| {
+        let conversation = room.clone();
+        let call = EditMessage {
+            conversation,
+            message,
+            content,
+        };
+        world.ask(ann, call).unwrap();
+    };
+    edit(&mut world, message, picture("see"));
+    let (_, message) = world.send_file(ann, &room, "two", None);
+    edit(&mut world, message, MessageContent::text("no picture"));
+    world.settle();
+    let texts = world.said(ann, &room);
+    assert_eq!(texts.len(), 2);
+    assert!(
+        texts[0].contains("no picture") && !texts[0].contains("_lcfile"),
+        "{texts:?}"
+    );
+    assert!(
+        texts[1].contains("see") && texts[1].contains("https://files/"),
+        "{texts:?}"
+    );
+    assert!(world.spool(ann).is_empty());
+}
+
+#[test]
+fn the_same_local_id_again_sends_one_file_and_drops_the_other_copy() {
+    let mut world = World::seeded(76);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let first = world.send_file(ann, &room, "one", Some("mine"));
+    let second = world.send_file(ann, &room, "two", Some("mine"));
+    assert_eq!(first, second);
+    assert_eq!(world.spool(ann), ["one"]);
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.said(ann, &room).len(), 1);
+    assert_eq!(world.service.files.stored(), 1);
+}

@@ -1,0 +1,50 @@
+//! Uploads, as a client's machine asks for them and is told of them.
+
+use crate::model::UploadTicket;
+
+/// What a step of an upload brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uploaded {
+    /// The service gave a ticket.
+    Ticket(UploadTicket),
+    /// The bytes are in the storage.
+    Stored,
+    /// The service knows that they are.
+    Confirmed,
+}
+
+/// Why a step of an upload brought nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadError {
+    /// Nobody was reached, or there was trouble that passes.
+    Later {
+        /// What happened.
+        reason: String,
+    },
+    /// The storage does not take the ticket any more: a new one may do.
+    TicketRefused {
+        /// The HTTP status.
+        status: u16,
+        /// What the storage said.
+        reason: String,
+    },
+    /// The service or the storage refused the file.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The service's number, where it gave one.
+        code: Option<i32>,
+        /// What it said.
+        reason: String,
+    },
+    /// The copy in the spool can't be read.
+    CopyLost {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The ticket is for a storage that nobody here knows.
+    UnknownStorage {
+        /// The name of the storage's way.
+        provider: String,
+    },
+}
