@@ -2,14 +2,18 @@
 //! standard output. The tests of the Java SDK use it as the other side, as they use the JavaScript SDK.
 //!
 //! `{"do": "login", "url": …, "appId": …, "appKey": …, "clientId": …}` comes first; then `start`, `say`,
-//! `hears`, `shows`, `read`, `unread`, `import` (the cache of an older SDK), `leave` (go offline) and `return`
+//! `sends` and `gets` (a payload), `hears`, `shows`, `read`, `unread`, `import` (the cache of an older SDK), `leave` (go offline) and `return`
 //! (go online again).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use sampan::model::{AppId, ClientId, ConversationId, Message, NewConversation, Uniqueness};
+use sampan::model::{
+    AppId, ClientId, ConversationId, Message, NewConversation, NewMessage, Uniqueness,
+};
+use sampan::wire::content;
+use sampan::wire::payload::Payload;
 use sampan::{Client, ClientOptions, Config, Conversation, Engine, Limits, ServerAddress};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -83,6 +87,8 @@ impl Device {
         match text(details, "do")? {
             "start" => self.start(details).await,
             "say" => self.say(details).await,
+            "sends" => self.sends(details).await,
+            "gets" => self.gets(details).await,
             "hears" => self.hears(text(details, "text")?).await,
             "shows" => self.shows(details).await,
             "read" => {
@@ -148,6 +154,53 @@ impl Device {
             message.id.is_some().then_some(message)
         });
         Ok(described(&message.await?))
+    }
+
+    /// Sends what a payload says: the text of one, or bytes.
+    async fn sends(&self, details: &Value) -> Outcome<Value> {
+        let talk = self.conversation(details).await?;
+        let payload = match details.get("bytes").and_then(Value::as_array) {
+            Some(bytes) => {
+                let bytes = bytes.iter().filter_map(Value::as_u64);
+                Payload::Binary(bytes.map(u8::try_from).collect::<Result<_, _>>()?)
+            }
+            None => Payload::Text(text(details, "payload")?.to_owned()),
+        };
+        let mut message = NewMessage::new(content::decode(payload));
+        let mentioned = details.get("mentions").and_then(Value::as_array);
+        for id in mentioned.into_iter().flatten().filter_map(Value::as_str) {
+            message.mentions.clients.push(ClientId::new(id)?);
+        }
+        let sent = talk.send(message).await?;
+        let message = self.until(async || {
+            let message = talk.message_by_local_id(sent.local_id.clone()).await.ok()?;
+            message.id.is_some().then_some(message)
+        });
+        Ok(described(&message.await?))
+    }
+
+    /// Waits for a message of an id, and tells its payload.
+    async fn gets(&self, details: &Value) -> Outcome<Value> {
+        let talk = self.conversation(details).await?;
+        let id = text(details, "id")?;
+        let found = self.until(async || {
+            let page = talk.page(None, 100).await.ok()?;
+            let mut messages = page.items.iter().filter_map(|item| item.message());
+            let named = |it: &&Message| it.id.as_ref().is_some_and(|it| it.as_str() == id);
+            messages.find(named).cloned()
+        });
+        let message = found.await?;
+        let (payload, bytes) = match content::encode(&message.content) {
+            Payload::Text(text) => (Some(text), None),
+            Payload::Binary(bytes) => (None, Some(bytes)),
+        };
+        let mentions = message.mentions.clients.iter().map(ClientId::as_str);
+        Ok(json!({
+            "kind": message.content.kind_name(),
+            "payload": payload,
+            "bytes": bytes,
+            "mentions": mentions.collect::<Vec<_>>(),
+        }))
     }
 
     /// Waits until some conversation's newest message is another's with these words.

@@ -68,8 +68,8 @@ pub use views::{
     Blocker, ClientState, ContentKind, ConversationFilter, ConversationOrder, ConversationRow,
     Delivery, FillFailure, FillState, LastMessage, LinkState, ListEdit, ListOptions, ListUpdate,
     Loaded, MemberEdit, MemberGroup, MemberListOptions, MemberRow, MemberUpdate, OutboxEdit,
-    OutboxRow, OutboxSummary, OutboxUpdate, SyncState, TimelineAnchor, TimelineEdge, TimelineEdit,
-    TimelineItem, TimelineItemKind, TimelineMessage, TimelineOptions, TimelineStart,
+    OutboxRow, OutboxSummary, OutboxUpdate, Quote, SyncState, TimelineAnchor, TimelineEdge,
+    TimelineEdit, TimelineItem, TimelineItemKind, TimelineMessage, TimelineOptions, TimelineStart,
     TimelineUpdate, UnreadSum, UnreadSummary, Version,
 };
 

@@ -72,6 +72,10 @@ pub enum Discarded {
 pub struct NewMessage {
     /// What it says.
     pub content: MessageContent,
+    /// The message that it answers: one of the same conversation that this device holds, sent or not. The content
+    /// must be of a kind with attributes: the reply is one of them (`docs/wire.md`). None for a message of its own.
+    #[uniffi(default)]
+    pub reply_to: Option<MessageKey>,
     /// Who is called by name.
     #[uniffi(default)]
     pub mentions: Mentions,
@@ -164,6 +168,7 @@ impl NewMessage {
     pub fn new(content: MessageContent) -> Self {
         Self {
             content,
+            reply_to: None,
             mentions: Mentions::default(),
             push: None,
             options: SendOptions::default(),
@@ -174,6 +179,15 @@ impl NewMessage {
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::new(MessageContent::text(text))
+    }
+
+    /// The same as an answer to another message of the conversation.
+    #[must_use]
+    pub fn answering(self, message: MessageKey) -> Self {
+        Self {
+            reply_to: Some(message),
+            ..self
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::model::{
 use crate::store::{ConversationRow, Snapshot, TimelineItem};
 
 use super::delivery::{Delivery, Reach};
+use super::quote::Quote;
 
 /// A message as a timeline shows it.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
@@ -27,6 +28,8 @@ pub struct TimelineMessage {
     pub sent_at: Timestamp,
     /// What it says.
     pub content: MessageContent,
+    /// The message that it answers; none of one that is no reply.
+    pub reply_to: Option<Quote>,
     /// Who is called by name.
     pub mentions: Mentions,
     /// Whether somebody else calls this client by name.
@@ -53,17 +56,21 @@ impl TimelineMessage {
     ) -> Option<Self> {
         let me = snapshot.owner();
         match item {
-            TimelineItem::Message { message, .. } => Self::sent(message, me),
+            TimelineItem::Message { message, .. } => {
+                let quote = Quote::of(snapshot, row, &message.content);
+                Self::sent(message, me, quote)
+            }
             TimelineItem::Echo { entry, message } => {
                 let delivery = Delivery::of(&*snapshot.entry(entry)?, row, reach);
-                Self::of(message, me, Some(delivery), Some(entry))
+                let quote = Quote::of(snapshot, row, &message.content);
+                Self::of(message, me, Some(delivery), Some(entry), quote)
             }
             TimelineItem::Gap(_) => None,
         }
     }
 
     /// The message as `me` sees it, once the service has it; none of one without any id.
-    fn sent(message: Message, me: &ClientId) -> Option<Self> {
+    fn sent(message: Message, me: &ClientId, reply_to: Option<Quote>) -> Option<Self> {
         let delivery = match message.state {
             MessageState::Pending | MessageState::Sent => Delivery::Sent,
             MessageState::Delivered { at } => Delivery::Delivered { at },
@@ -71,7 +78,7 @@ impl TimelineMessage {
             MessageState::Failed { ref failure } => Delivery::failed(failure.clone()),
         };
         let is_own = message.sender == *me;
-        Self::of(message, me, is_own.then_some(delivery), None)
+        Self::of(message, me, is_own.then_some(delivery), None, reply_to)
     }
 
     fn of(
@@ -79,6 +86,7 @@ impl TimelineMessage {
         me: &ClientId,
         delivery: Option<Delivery>,
         entry: Option<OutboxEntryId>,
+        reply_to: Option<Quote>,
     ) -> Option<Self> {
         let key = MessageKey::of(&message)?;
         let is_own = message.sender == *me;
@@ -94,6 +102,7 @@ impl TimelineMessage {
             sender: message.sender,
             sent_at: message.sent_at,
             content: message.content,
+            reply_to,
             mentions: message.mentions,
             edited_at: message.edited_at,
             change: message.change,

@@ -37,6 +37,7 @@ mod members;
 mod message;
 mod outbox;
 mod query;
+mod quote;
 mod timeline;
 mod windows;
 
@@ -58,6 +59,7 @@ pub use outbox::{
     Holds, OutboxEdit, OutboxListState, OutboxRow, OutboxUpdate, OutboxView, Refused,
 };
 pub use query::find;
+pub use quote::Quote;
 pub use timeline::{
     FillFailure, FillState, Loaded, Next, Side, TimelineAnchor, TimelineEdge, TimelineEdit,
     TimelineItem, TimelineItemKind, TimelineOptions, TimelineStart, TimelineState, TimelineUpdate,

@@ -4,6 +4,8 @@
 //! value than it should, stays in the content's `extra`; an envelope that lacks what its type
 //! needs is `Custom`, whole; what is no envelope is plain text.
 
+pub mod reply;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -400,5 +402,7 @@ fn fields_of(json: Option<&Json>) -> Fields {
     json.map(|json| fields(json.as_str())).unwrap_or_default()
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -90,6 +90,7 @@ async fn a_content_that_cannot_be_read_is_refused_at_the_call_and_not_enqueued()
 fn laden(letters: usize) -> NewMessage {
     NewMessage {
         content: MessageContent::text("x".repeat(letters)).with_attributes(json("{\"n\":1}")),
+        reply_to: None,
         mentions: Mentions {
             all: true,
             clients: vec![id("ben")],

@@ -167,3 +167,98 @@ async fn edits_and_recalls_made_offline_survive_a_restart_and_arrive() {
     ann.sees(&id, &all).await;
     ben.sees(&id, &all).await;
 }
+
+/// Waits until a device shows nothing that is still on its way.
+async fn is_at_rest(device: &Device) {
+    device
+        .until("nothing on its way", || async {
+            let outbox = device.client.outbox().await.ok()?;
+            let is_still = |entry: &sampan::model::OutboxEntry| {
+                matches!(entry.state, sampan::model::OutboxState::Failed { .. })
+            };
+            outbox.iter().all(is_still).then_some(())
+        })
+        .await;
+}
+
+/// S225–S228: of an edit and a recall of one message, made on two devices of its sender that were both away, the recall
+/// stands on every device and in history, whichever came first; the device whose edit came too late says so.
+#[tokio::test]
+async fn of_an_edit_and_a_recall_on_two_devices_the_recall_stands_everywhere() {
+    for edit_is_first in [true, false] {
+        let place = Place::new().await;
+        let ann = place.online("phone", "ann").await;
+        let tablet = place.online("tablet", "ann").await;
+        let ben = place.online("laptop", "ben").await;
+        let talk = ann.talk_to("ben").await;
+        let sent = talk.send_text("tow".into()).await.unwrap();
+        ann.has_sent_everything().await;
+        let id = ann.service_id(&talk).await;
+        tablet.sees(&id, &["ann: tow"]).await;
+        let there = tablet.handle(&id).await;
+        let key = key_of(&tablet, &there, "tow").await;
+        for device in [&ann, &tablet] {
+            device.client.go_offline().unwrap();
+        }
+        let mine = MessageKey::local(sent.local_id.clone());
+        talk.edit(mine, MessageContent::text("two")).await.unwrap();
+        there.recall(key).await.unwrap();
+        assert_eq!(said(&ann, &id).await, ["ann: two"]);
+        assert_eq!(said(&tablet, &id).await, ["ann: recalled"]);
+        let order = if edit_is_first {
+            [&ann, &tablet]
+        } else {
+            [&tablet, &ann]
+        };
+        for device in order {
+            device.go_online().await;
+            is_at_rest(device).await;
+        }
+        let later = place.online("desk", "ben").await;
+        later.client.fetch_conversation(id.clone()).await.unwrap();
+        later.handle(&id).await.fetch_older(10).await.unwrap();
+        for device in [&ann, &tablet, &ben, &later] {
+            device.sees(&id, &["ann: recalled"]).await;
+        }
+        let late = talk.message_by_local_id(sent.local_id).await.unwrap();
+        match late.change {
+            None => assert!(edit_is_first),
+            Some(PendingChange::Edit { failure }) => assert!(failure.is_some() && !edit_is_first),
+            Some(PendingChange::Recall { .. }) => panic!("{late:?}"),
+        }
+    }
+}
+
+/// S194, S199: receipts and edits of one message do not undo each other: what was read stays read when it is edited and
+/// recalled, and what is edited while its receipt is on its way is both.
+#[tokio::test]
+async fn receipts_and_changes_of_one_message_do_not_undo_each_other() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let talk = ann.talk_to("ben").await;
+    let sent = talk.send_text("tow".into()).await.unwrap();
+    let id = ann.service_id(&talk).await;
+    ben.sees(&id, &["ann: tow"]).await;
+    let key = MessageKey::local(sent.local_id.clone());
+    let theirs = ben.handle(&id).await;
+    let edit = talk.edit(key.clone(), MessageContent::text("two"));
+    let (edited, read) = tokio::join!(edit, theirs.mark_read());
+    edited.unwrap();
+    read.unwrap();
+    ben.sees(&id, &["ann: two"]).await;
+    let is_read = |message: Message| match message.state {
+        sampan::model::MessageState::Read { at } if message.edited_at.is_some() => Some(at),
+        _ => None,
+    };
+    let at = ann.until("an edited message that was read", || async {
+        is_read(talk.message_by_local_id(sent.local_id.clone()).await.ok()?)
+    });
+    let at = at.await;
+    talk.recall(key).await.unwrap();
+    ann.has_sent_everything().await;
+    ben.sees(&id, &["ann: recalled"]).await;
+    let recalled = talk.message_by_local_id(sent.local_id).await.unwrap();
+    assert!(recalled.content.is_recalled());
+    assert_eq!(is_read(recalled), Some(at));
+}

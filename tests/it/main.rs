@@ -41,6 +41,7 @@
 //! | `interop.rs` | the engine and the official JavaScript SDK talk, both ways |
 //! | `interop_contents.rs` | each kind of content, its options and changes, between the engine and that SDK |
 //! | `wills.rs` | what the service says for a client that disappears |
+//! | `replies.rs` | what a message answers |
 //! | `tui.rs` | the chat in a terminal, without a terminal |
 //! | `views_typing.rs` | who writes just now |
 //! | `views_streams.rs` | live views as Rust streams |
@@ -107,6 +108,7 @@ mod queries_random;
 mod receipts;
 mod reconnect;
 mod refusals;
+mod replies;
 mod screen;
 mod sessions;
 mod signer;

@@ -4,7 +4,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use sampan::Client;
-use sampan::model::{ClientId, Timestamp};
+use sampan::model::{ClientId, MediaFile, MessageContent, NewMessage, Timestamp};
 use std::sync::Arc;
 
 use crate::place::{Device, Place, id, in_time};
@@ -263,4 +263,33 @@ async fn a_link_that_waits_counts_down_and_says_why() {
         .tick(now().saturating_add(std::time::Duration::from_secs(3600)));
     let link = screen.draw();
     assert_eq!((seconds(&link), before > 0), (0, true));
+}
+
+/// A file of any kind is a line with its name and measures.
+#[tokio::test]
+async fn a_picture_is_a_line_with_its_name_and_size() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to("ben").await;
+    let picture = MediaFile {
+        name: Some("boat.png".to_owned()),
+        size: Some(18_032),
+        width: Some(640),
+        height: Some(480),
+        ..MediaFile::at("https://files.invalid/boat.png")
+    };
+    let sound = MediaFile {
+        duration: Some(12.4),
+        ..MediaFile::at("https://files.invalid/a.mp3")
+    };
+    let picture = MessageContent::image(picture).with_caption("our boat");
+    for content in [picture, MessageContent::audio(sound)] {
+        talk.send(NewMessage::new(content)).await.unwrap();
+    }
+    let mut screen = Screen::open(&ann.client).await;
+    screen.press(&[KeyCode::Enter]).await;
+    screen
+        .shows("[image boat.png, 640×480, 19 kB] our boat")
+        .await;
+    screen.shows("[audio 12 s]").await;
 }

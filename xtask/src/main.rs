@@ -14,6 +14,7 @@
 //! | `sim.rs` | `cargo xtask sim`: builds and runs the simulator |
 //! | `inspect.rs` | `cargo xtask store-inspect`: what a store's folder holds |
 //! | `torture.rs` | `cargo xtask torture`: the long runs that maltreat the store and the service |
+//! | `fuzz.rs` | `cargo xtask fuzz`: hostile input for a decoder, by a seed |
 //! | `mutants.rs` | `cargo xtask mutants`: how many planted defects the tests notice |
 //! | `policy.rs`, `licence.rs` | `cargo xtask policy`: licences, bans and sources of dependencies |
 //! | `swift.rs`, `kotlin.rs`, `words.rs` | what is added to the generated code of a language |
@@ -41,6 +42,7 @@ mod bindings;
 mod clock;
 mod conformance;
 mod count;
+mod fuzz;
 mod inspect;
 mod kotlin;
 mod layer;
@@ -141,6 +143,12 @@ const COMMANDS: &[Command] = &[
         usage: "torture store|service [--rounds N] [--from S] [--kind K]",
         about: "kills, damages and fills up the store, or attacks the service, for long; ends with its counts",
         run: torture::run,
+    },
+    Command {
+        name: "fuzz",
+        usage: "fuzz payload [--cases N] [--from S]",
+        about: "feeds a decoder with hostile input by a seed; ends with how much it read (docs/proof.md)",
+        run: fuzz::run,
     },
     Command {
         name: "store-phone",

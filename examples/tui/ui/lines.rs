@@ -128,6 +128,13 @@ fn body(message: &TimelineMessage, look: Look) -> Vec<Line<'static>> {
 
 /// What a message says, or what it is.
 fn said(content: &MessageContent) -> String {
+    if let Some(file) = content.media() {
+        let sort = words::file(content.kind_name(), file);
+        return match content.words() {
+            Some(caption) => format!("{sort} {caption}"),
+            None => sort,
+        };
+    }
     match content.words() {
         Some(words) => words.to_owned(),
         None if content.is_recalled() => "taken back".to_owned(),

@@ -2,7 +2,8 @@
 //! the user's time zone.
 
 use sampan::model::{
-    ConnectionFailure, Count, Progress, SendFailure, SessionEnd, Timestamp, Unread, UploadFailure,
+    ConnectionFailure, Count, MediaFile, Progress, SendFailure, SessionEnd, Timestamp, Unread,
+    UploadFailure,
 };
 use sampan::{Blocker, Delivery, FillFailure, FillState};
 
@@ -73,6 +74,36 @@ pub(super) fn badge(unread: Unread) -> Option<String> {
 /// A count with its noun.
 pub(super) fn counted(count: Count, one: &str, many: &str) -> String {
     format!("{count} {}", if count == Count(1) { one } else { many })
+}
+
+/// A picture, sound, film or file with its measures: `[image boat.png, 640×480, 18 kB]`.
+pub(super) fn file(kind: &str, file: &MediaFile) -> String {
+    let mut line = format!("[{kind}");
+    let mut parts = Vec::new();
+    if let (Some(width), Some(height)) = (file.width, file.height) {
+        parts.push(format!("{width}×{height}"));
+    }
+    if let Some(seconds) = file.duration {
+        parts.push(format!("{seconds:.0} s"));
+    }
+    parts.extend(file.size.map(|bytes| match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        _ => format!("{} MB", bytes.div_ceil(1_000_000)),
+    }));
+    if let Some(name) = &file.name {
+        line.push(' ');
+        line.push_str(name);
+        if !parts.is_empty() {
+            line.push(',');
+        }
+    }
+    if !parts.is_empty() {
+        line.push(' ');
+        line.push_str(&parts.join(", "));
+    }
+    line.push(']');
+    line
 }
 
 /// The mark behind an own message.

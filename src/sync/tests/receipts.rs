@@ -1,5 +1,5 @@
 //! Receipts of both kinds: whom they reach, what they say, and that a message never goes back to an
-//! earlier state.
+//! earlier state, whatever else happens to it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -132,6 +132,7 @@ fn a_receipt_tells_its_time_to_every_device_of_the_sender() {
 enum Action {
     Say(usize),
     Edit(usize),
+    Recall(usize),
     /// The service tells of any message again: read, or only delivered.
     Receipt(usize, bool),
     MarkRead,
@@ -149,6 +150,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         4 => own.clone().prop_map(Action::Say),
         2 => own.clone().prop_map(Action::Edit),
+        1 => own.clone().prop_map(Action::Recall),
         4 => (0..9_usize, any::<bool>()).prop_map(|(which, read)| Action::Receipt(which, read)),
         1 => Just(Action::MarkRead),
         2 => own.clone().prop_map(Action::AskForMarks),
@@ -211,11 +213,21 @@ impl Play {
             Action::Edit(who) => {
                 let device = self.own[who];
                 let sent = messages(world, device, &room);
-                let local = sent.iter().rev().find_map(|it| it.local_id.clone());
+                let mut sent = sent.iter().rev().filter(|it| !it.content.is_recalled());
+                let local = sent.find_map(|it| it.local_id.clone());
                 if let Some(local) = local {
                     self.spoken += 1;
                     let text = format!("words {}", self.spoken);
                     world.rewrite(device, &room, &local, &text).unwrap();
+                }
+            }
+            Action::Recall(who) => {
+                let device = self.own[who];
+                let sent = messages(world, device, &room);
+                let mut sent = sent.iter().rev().filter(|it| !it.content.is_recalled());
+                let local = sent.find_map(|it| it.local_id.clone());
+                if let Some(local) = local {
+                    world.take_back(device, &room, &local).unwrap();
                 }
             }
             Action::Receipt(which, read) => {
@@ -279,10 +291,10 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// S175, S199: sent, delivered, read: receipts of both kinds in any order and again, marks that are asked for,
-    /// history and messages that come again with what was known earlier, edits.
+    /// S175, S199, S225–S228: sent, delivered, read: receipts of both kinds in any order and again, marks that are asked for,
+    /// history and messages that come again with what was known earlier, edits, recalls, cuts.
     #[test]
-    fn a_message_never_goes_back_to_an_earlier_state(
+    fn a_message_never_goes_back_and_three_devices_converge(
         seed in any::<u64>(),
         actions in prop::collection::vec(action(), 1..60),
     ) {
@@ -293,5 +305,11 @@ proptest! {
         }
         play.world.settle();
         play.check()?;
+        // All three devices end up with what the service has.
+        let truth = play.world.truth(&play.room);
+        for device in [play.own[0], play.own[1], play.ben] {
+            prop_assert_eq!(play.world.timeline(device, &play.room), truth.clone());
+            prop_assert!(play.world.outbox(device).is_empty());
+        }
     }
 }

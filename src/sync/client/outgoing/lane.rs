@@ -18,6 +18,7 @@ use crate::sync::client::answer::Answer;
 use crate::sync::client::history::join::Taken;
 use crate::sync::client::outgoing::flight::{Doubt, FlightStep};
 use crate::sync::client::outgoing::pace::Pace;
+use crate::sync::client::outgoing::replies::name_answered;
 use crate::sync::client::outgoing::requests::direct_command;
 use crate::sync::client::outgoing::verdict::Verdict;
 use crate::sync::client::{Client, Purpose, Signing, Turn, requeue};
@@ -97,6 +98,8 @@ impl Client {
             Doubt::Forgotten { since } => self.search_message(turn, entry, &row.id, since),
             Doubt::None | Doubt::Remembered => {
                 if self.paces.sends.allows(turn.elapsed()) {
+                    let named = name_answered(turn, entry, intent)?;
+                    let intent = named.as_ref().unwrap_or(intent);
                     let body = direct_command(&row.id, intent, &entry.token);
                     self.paces.sends.note(turn.elapsed());
                     let purpose = Purpose::Send(entry.id);

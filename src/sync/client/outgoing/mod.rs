@@ -10,6 +10,7 @@
 //! | `flight.rs` | how an entry that was sent stands |
 //! | `creation.rs` | creations, and the service's id taking over a local one |
 //! | `patches.rs` | edits and recalls: of unsent messages at once, of others behind them in the lane |
+//! | `replies.rs` | which message another one answers, by the id that others know |
 //! | `kept.rs` | messages that the app itself puts into the store and takes out |
 //! | `members.rs` | who joins, leaves, is added, removed, blocked, silenced, given a role |
 //! | `members_command.rs` | such a change as the service wants it written |
@@ -41,6 +42,7 @@ pub(super) mod notes;
 pub(super) mod pace;
 pub(super) mod patches;
 pub(super) mod read_marks;
+pub(super) mod replies;
 pub(super) mod requests;
 pub(super) mod sender;
 pub(super) mod typing;

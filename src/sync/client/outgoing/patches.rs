@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    ConversationId, ConversationState, Discarded, Mentions, Message, MessageId, MessageKey,
-    MessageRef, Named, OutboxEntryId, SendFailure, Timestamp,
+    ConversationId, ConversationState, Discarded, Mentions, Message, MessageContent, MessageId,
+    MessageKey, MessageRef, Named, OutboxEntryId, SendFailure, Timestamp,
 };
 use crate::store::{
     ConversationNumber, Entry, Intent, Patch, PatchIntent, Position, SendIntent, StoreError,
@@ -25,6 +25,7 @@ use crate::sync::request::{
     DiscardMessage, DiscardedMessage, Done, EditMessage, RecallMessage, RequestError, RetryEntry,
     RetryMessage,
 };
+use crate::wire::content::reply;
 use crate::wire::request;
 use crate::wire::{Command, Envelope, Op, content};
 
@@ -43,6 +44,8 @@ enum Target {
     Sent {
         /// Who it calls by name.
         mentions: Mentions,
+        /// What it says.
+        content: MessageContent,
     },
 }
 
@@ -65,10 +68,10 @@ impl Client {
         if let Err(error) = check_content(&said) {
             return Ok(Err(error));
         }
-        // The sender is shown what others will read.
-        let said = content::as_received(&said);
         match target {
             Target::Unsent(entry, intent) => {
+                // The sender is shown what others will read.
+                let said = content::as_received(&reply::kept(&intent.content, said));
                 let upload = Self::upload_after_edit(&intent, &said);
                 let intent = SendIntent {
                     content: said,
@@ -91,9 +94,12 @@ impl Client {
                 }
                 Ok(Ok(Done))
             }
-            Target::Sent { mentions } => {
+            Target::Sent {
+                mentions,
+                content: before,
+            } => {
                 let patch = Patch::Edit {
-                    content: said,
+                    content: content::as_received(&reply::kept(&before, said)),
                     mentions,
                 };
                 if let Err(error) = self.measure_patch(&conversation, &patch) {
@@ -166,8 +172,8 @@ impl Client {
                 obstacle: crate::Obstacle::ConversationLeft,
             }));
         }
-        let mentions = message.mentions;
-        Ok(Ok((number, Target::Sent { mentions })))
+        let (mentions, content) = (message.mentions, message.content);
+        Ok(Ok((number, Target::Sent { mentions, content })))
     }
 
     /// Whether the service may have what an entry says.

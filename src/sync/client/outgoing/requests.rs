@@ -12,16 +12,17 @@ use crate::store::{
     ConversationNumber, ConversationRow, CreateIntent, Entry, Freshness, HistoryStart, Intent,
     SendIntent, StoreError, Upload,
 };
+use crate::sync::client::outgoing::replies;
 use crate::sync::client::{Answered, Client, Signing, Turn};
 use crate::sync::{
     CreateConversation, Created, DiscardEntry, Done, Enqueued, RequestError, RetryEntry,
     SendMessage,
 };
+use crate::wire::convert;
 use crate::wire::frame::TO_SERVICE_BYTES_MAX;
 use crate::wire::generated::{ConvCommand, DirectCommand, JsonObjectMessage};
 use crate::wire::request::TOKEN_COLUMN;
 use crate::wire::{Command, Envelope, Op, Serial};
-use crate::wire::{content, convert};
 
 /// The most members of a temporary conversation, the client that makes it included.
 const TEMPORARY_MEMBERS_MAX: usize = 10;
@@ -313,9 +314,12 @@ impl Client {
         if let Err(error) = check_parts(message) {
             return Ok(Err(error));
         }
+        let said = match replies::said(&snapshot, number, message)? {
+            Ok(said) => said,
+            Err(error) => return Ok(Err(error)),
+        };
         let intent = SendIntent {
-            // The sender is shown what others will read.
-            content: content::as_received(&message.content),
+            content: said.content,
             mentions: message.mentions.clone(),
             receipt: options.receipt.unwrap_or_else(|| wants_receipt(&row))
                 && !options.transient
@@ -331,7 +335,12 @@ impl Client {
             Some(id) => id.clone(),
             None => self.randomness.local_id(),
         };
-        let fits = self.measure_send(&row.id, &intent, &measure);
+        let longest = said.longest.map(|content| SendIntent {
+            content,
+            ..intent.clone()
+        });
+        let longest = longest.as_ref().unwrap_or(&intent);
+        let fits = self.measure_send(&row.id, longest, &measure);
         Ok(fits.map(|()| (number, row, intent)))
     }
 

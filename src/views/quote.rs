@@ -1,0 +1,59 @@
+//! The message that another one answers, as a screen shows it.
+
+use crate::model::{ClientId, MessageContent, MessageKey};
+use crate::store::{ConversationRow, Snapshot};
+use crate::wire::content::reply::{self, Reply, Target};
+
+/// The message that a reply answers.
+///
+/// Of a message that this device holds, it is that message as it is now: edited or recalled. Of any other one, it
+/// is what the reply says of it, and nobody has checked that.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct Quote {
+    /// The key to jump to; none where the reply names no message.
+    pub message: Option<MessageKey>,
+    /// Who sent the message.
+    pub sender: ClientId,
+    /// The first words of the message, on one line, at most 100 characters; empty where there are none.
+    pub excerpt: String,
+    /// Whether the message is known to be recalled.
+    pub recalled: bool,
+}
+
+impl Quote {
+    /// What a message of a conversation answers; none of one that is no reply.
+    pub(super) fn of(
+        snapshot: &Snapshot<'_>,
+        row: &ConversationRow,
+        content: &MessageContent,
+    ) -> Option<Self> {
+        let Reply {
+            target,
+            sender,
+            excerpt,
+        } = Reply::of(content)?;
+        let key = target.map(|target| match target {
+            Target::Sent { id, sent_at } => MessageKey::service(sent_at, id),
+            Target::Unsent(id) => MessageKey::local(id),
+        });
+        let number = snapshot.number(&row.id).ok().flatten();
+        let held = number.zip(key.as_ref()).and_then(|(number, key)| {
+            let message = snapshot.message_by_key(number, key);
+            message.ok().flatten()
+        });
+        Some(match held {
+            Some(message) => Self {
+                message: MessageKey::of(&message),
+                recalled: message.content.is_recalled(),
+                excerpt: reply::excerpt(message.content.words().unwrap_or_default()),
+                sender: message.sender,
+            },
+            None => Self {
+                message: key,
+                sender,
+                excerpt,
+                recalled: false,
+            },
+        })
+    }
+}
