@@ -244,10 +244,10 @@ fn message_of(
         },
     };
     NewMessage {
-        content,
         mentions: media.mentions,
         push: media.push,
         options: media.options,
+        ..NewMessage::new(content)
     }
 }
 
