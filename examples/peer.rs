@@ -247,8 +247,9 @@ impl Device {
 
     async fn conversation(&self, details: &Value) -> Outcome<Arc<Conversation>> {
         let id = ConversationId::new(text(details, "cid")?)?;
-        match self.client.conversation(id.clone()).await {
-            Ok(known) => Ok(known),
+        let handle = self.client.conversation(id.clone())?;
+        match handle.info().await {
+            Ok(_) => Ok(handle),
             Err(_) => Ok(self.client.fetch_conversation(id).await?),
         }
     }

@@ -11,9 +11,11 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use sampan::model::{AppId, ClientId, ConversationId, ConversationInfo, Count, MessageState};
+use sampan::model::{AppId, ClientId, ConversationId, Count};
+use sampan::views::{ListState, TimelineState};
 use sampan::{
-    Client, ClientOptions, ClientState, Config, Engine, Limits, ServerAddress, SyncState,
+    Client, ClientOptions, ClientState, Config, Conversation, ConversationRow, Delivery, Engine,
+    Limits, ServerAddress, SyncState, TimelineOptions,
 };
 use sampan_service::{RunningService, Service, ServiceOptions, StorageChoice};
 use support::history::{self, Recorded, Stage};
@@ -68,7 +70,7 @@ async fn tell() -> Outcome<()> {
     let began = Stopwatch::start();
     phone.go_online(None)?;
     let list = synced(&phone).await?;
-    let unread = phone.unread_totals().await?.all;
+    let unread = phone.state().unread.all;
     line(&format!(
         "in sync after {}: {} conversations, {}{} unread messages, {} on disk",
         show::took(began.elapsed()),
@@ -77,13 +79,13 @@ async fn tell() -> Outcome<()> {
         if unread.at_least > 0 { "+" } else { "" },
         show::bytes(show::folder_bytes(&store)),
     ));
-    table(&list, &me);
+    table(&list);
     let chat = list.first().ok_or("no conversation")?;
-    transcript(&phone, &chat.id, 5).await?;
+    transcript(&phone, &chat.conversation, 5).await?;
 
     heading("The phone goes offline, sends, and is killed");
     engine.shutdown().await?;
-    send_in_a_process_that_dies(&store, &chat.id)?;
+    send_in_a_process_that_dies(&store, &chat.conversation)?;
 
     heading("It starts again, still offline");
     let engine = Engine::open(config(&server, &store)?)?;
@@ -92,10 +94,10 @@ async fn tell() -> Outcome<()> {
         "{} messages wait in the outbox",
         phone.outbox().await?.len()
     ));
-    transcript(&phone, &chat.id, 4).await?;
+    transcript(&phone, &chat.conversation, 4).await?;
 
     heading("It goes online; the other side watches");
-    let other = other_member(chat, &me)?;
+    let other = chat.peer.clone().ok_or("nobody to talk to")?;
     let watch = Engine::open(config(&server, &folder.path().join("laptop"))?)?;
     let laptop = watch
         .client(other.clone(), ClientOptions::default())
@@ -104,8 +106,8 @@ async fn tell() -> Outcome<()> {
     timeout(PATIENCE, laptop.wait_online()).await??;
     phone.go_online(None)?;
     until(&phone, |state| state.outbox.waiting == Count(0)).await?;
-    let arrived = at_the_service(&laptop, &chat.id, &me).await?;
-    transcript(&phone, &chat.id, 4).await?;
+    let arrived = at_the_service(&laptop, &chat.conversation, &me).await?;
+    transcript(&phone, &chat.conversation, 4).await?;
     line(&format!("{}'s laptop received:", show::name(&other)));
     for text in &arrived {
         line(&format!("    {text}"));
@@ -164,13 +166,32 @@ async fn play(service: &RunningService, conversations: &[Recorded]) -> Outcome<(
     Ok(())
 }
 
-/// Waits until a device is in sync, and answers its conversations.
-async fn synced(client: &Client) -> Outcome<Vec<ConversationInfo>> {
+/// Waits until a device is in sync, and answers its list of conversations.
+async fn synced(client: &Client) -> Outcome<Vec<ConversationRow>> {
     until(client, |state| {
         matches!(state.sync, SyncState::Current { .. })
     })
     .await?;
-    Ok(client.conversations(None, 500).await?.conversations)
+    let list = client.conversation_list(None).await?;
+    let mut shown = ListState::default();
+    if let Some(update) = list.next(shown.version).await? {
+        shown.apply(update);
+    }
+    Ok(shown.rows)
+}
+
+/// The newest messages of a conversation, as its timeline shows them.
+async fn newest(chat: &Conversation, count: u32) -> Outcome<TimelineState> {
+    let options = TimelineOptions {
+        page: count,
+        ..TimelineOptions::default()
+    };
+    let timeline = chat.timeline(Some(options)).await?;
+    let mut shown = TimelineState::default();
+    if let Some(update) = timeline.next(shown.version).await? {
+        shown.apply(update);
+    }
+    Ok(shown)
 }
 
 /// Follows a client's state until it is as wanted.
@@ -207,9 +228,7 @@ async fn send_and_wait(store: &Path, conversation: &str) -> Outcome<()> {
     let client = engine
         .client(ClientId::new(ME)?, ClientOptions::default())
         .await?;
-    let conversation = client
-        .conversation(ConversationId::new(conversation)?)
-        .await?;
+    let conversation = client.conversation(ConversationId::new(conversation)?)?;
     for words in WORDS {
         let began = Stopwatch::start();
         conversation.send_text(words.to_owned()).await?;
@@ -232,19 +251,13 @@ async fn at_the_service(
         matches!(state.sync, SyncState::Current { .. })
     })
     .await?;
-    let chat = client.conversation(chat.clone()).await?;
-    chat.fetch_older(20).await?;
-    let page = chat.page(None, 20).await?;
-    let messages = page.items.iter().filter_map(|item| item.message());
+    let chat = client.conversation(chat.clone())?;
+    let shown = newest(&chat, 20).await?;
+    let messages = shown.items.iter().filter_map(|item| item.message());
     let theirs = messages.filter(|message| message.sender == *sender);
     let words = theirs.filter_map(|message| message.content.words());
     let sent = words.filter(|words| WORDS.contains(words));
     Ok(sent.map(str::to_owned).collect())
-}
-
-fn other_member(chat: &ConversationInfo, me: &ClientId) -> Outcome<ClientId> {
-    let other = chat.members.iter().find(|member| *member != me);
-    Ok(other.ok_or("nobody to talk to")?.clone())
 }
 
 fn heading(text: &str) {
@@ -256,37 +269,33 @@ fn line(text: &str) {
 }
 
 /// The list of conversations, as an app would show it.
-fn table(list: &[ConversationInfo], me: &ClientId) {
+fn table(list: &[ConversationRow]) {
     println!();
     println!("  {:<8} {:>6}   newest", "with", "unread");
-    for info in list {
-        let other = info.members.iter().find(|member| *member != me);
+    for row in list {
+        let words = row.last.as_ref().and_then(|last| last.words.as_deref());
         println!(
             "  {:<8} {:>6}   {}",
-            other.map(show::name).unwrap_or_default(),
-            show::unread(info.unread),
-            show::newest(info, 64),
+            row.peer.as_ref().map(show::name).unwrap_or_default(),
+            show::unread(row.unread),
+            show::cut(words.unwrap_or_default(), 64),
         );
     }
 }
 
 /// The newest lines of a conversation, out of the store.
 async fn transcript(client: &Client, conversation: &ConversationId, count: u32) -> Outcome<()> {
-    let page = client
-        .conversation(conversation.clone())
-        .await?
-        .page(None, count)
-        .await?;
+    let shown = newest(&*client.conversation(conversation.clone())?, count).await?;
     println!();
-    for item in &page.items {
+    for item in &shown.items {
         let Some(message) = item.message() else {
             println!("           ┄ older history is at the service ┄");
             continue;
         };
-        let state = match &message.state {
-            MessageState::Pending => "⧖ pending",
-            MessageState::Failed { .. } => "✗ failed",
-            _ if message.local_id.is_some() => "✓ sent",
+        let state = match &message.delivery {
+            Some(Delivery::Waiting { .. } | Delivery::Sending { .. }) => "⧖ pending",
+            Some(Delivery::Failed { .. }) => "✗ failed",
+            Some(_) if message.local_id.is_some() => "✓ sent",
             _ => "",
         };
         let words = show::cut(message.content.words().unwrap_or("…"), 58);

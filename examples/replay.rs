@@ -14,8 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use sampan::model::{AppId, ClientId, ConversationInfo};
-use sampan::{Client, ClientOptions, Config, Engine, Limits, ServerAddress, SyncState};
+use sampan::model::{AppId, ClientId};
+use sampan::views::{ListState, TimelineState};
+use sampan::{
+    Client, ClientOptions, Config, ConversationRow, Engine, Limits, ServerAddress, SyncState,
+    TimelineEdge,
+};
 use sampan_service::{Service, ServiceOptions, StorageChoice};
 use support::history::{self, Recorded, Stage};
 use support::show::Stopwatch;
@@ -115,38 +119,40 @@ async fn fetch_everything(client: &Client, stored: &AtomicU64) -> Outcome<()> {
         let next = client.next_state(state.version).await?;
         state = next.ok_or("the client was closed")?;
     }
-    let mut list = Vec::new();
-    let mut after = None;
+    let list = client.conversation_list(None).await?;
+    let mut shown = ListState::default();
     loop {
-        let page = client.conversations(after, 500).await?;
-        list.extend(page.conversations);
-        after = page.next;
-        if after.is_none() {
+        if let Some(update) = list.next(shown.version).await? {
+            shown.apply(update);
+        }
+        if !shown.more {
             break;
         }
+        list.load_more(500).await?;
     }
-    stream::iter(list.iter().map(|info| fetch_one(client, info, stored)))
+    let rows = shown.rows.iter();
+    stream::iter(rows.map(|row| fetch_one(client, row, stored)))
         .buffer_unordered(FETCHES)
         .try_collect::<Vec<()>>()
         .await?;
     Ok(())
 }
 
-async fn fetch_one(client: &Client, info: &ConversationInfo, stored: &AtomicU64) -> Outcome<()> {
-    let conversation = client.conversation(info.id.clone()).await?;
-    loop {
-        let fetched = conversation.fetch_older(PAGE).await?;
-        if fetched.start_reached {
-            break;
-        }
+async fn fetch_one(client: &Client, row: &ConversationRow, stored: &AtomicU64) -> Outcome<()> {
+    let timeline = client
+        .conversation(row.conversation.clone())?
+        .timeline(None)
+        .await?;
+    let mut window = TimelineState::default();
+    if let Some(update) = timeline.next(window.version).await? {
+        window.apply(update);
     }
-    let mut before = None;
+    let held = window.items.iter().filter(|item| item.message().is_some());
+    stored.fetch_add(held.count() as u64, Ordering::Relaxed);
     loop {
-        let page = conversation.page(before, 500).await?;
-        let held = page.items.iter().filter(|item| item.message().is_some());
-        stored.fetch_add(held.count() as u64, Ordering::Relaxed);
-        before = page.items.iter().find_map(|item| item.place().cloned());
-        if !page.more {
+        let loaded = timeline.load_older(PAGE).await?;
+        stored.fetch_add(loaded.added.0, Ordering::Relaxed);
+        if loaded.edge == TimelineEdge::End {
             return Ok(());
         }
     }

@@ -45,6 +45,12 @@ pub enum SampanError {
         /// What was looked for.
         what: Subject,
     },
+    /// Unsent work would be lost, and the app did not say that it may be. Nothing happened.
+    #[error("{count} pieces of unsent work would be lost")]
+    Unsent {
+        /// How many pieces.
+        count: Count,
+    },
     /// The call needs the service and there is no open session; it was not queued.
     #[error("not connected: this call needs the service")]
     NotConnected,
@@ -168,8 +174,6 @@ pub enum Obstacle {
     ReadMark,
     /// Conversations of this kind can't do it.
     KindDoesNotAllow,
-    /// Unsent work would be lost, and the app did not say that it may be.
-    UnsentWork,
 }
 
 impl fmt::Display for Obstacle {
@@ -182,7 +186,6 @@ impl fmt::Display for Obstacle {
             Self::Recalled => "the message was recalled",
             Self::ReadMark => "a read mark can't be taken back",
             Self::KindDoesNotAllow => "conversations of this kind can't do it",
-            Self::UnsentWork => "there is unsent work",
         })
     }
 }
@@ -226,6 +229,7 @@ impl SampanError {
             | Self::TooLarge { .. }
             | Self::NotPossible { .. }
             | Self::NotFound { .. }
+            | Self::Unsent { .. }
             | Self::StoreInUse { .. }
             | Self::StoreTooNew { .. }
             | Self::WrongKey

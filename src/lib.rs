@@ -42,11 +42,15 @@ pub mod wire;
 #[cfg(feature = "import-legacy")]
 pub use api::LegacyWatch;
 pub use api::{
-    Client, ClientOptions, Conversation, ConversationList, ConversationsCursor, ConversationsPage,
-    CreatedConversation, Engine, EventFeed, EventObserver, EventSubscription, ExtensionInbox,
-    FetchedHistory, GapEdge, LogLevel, LogRecord, LogSink, Loss, MemberList, OpenReport,
-    OutboxList, PageItem, SentMessage, Signer, Timeline, TimelineGap, TimelinePage, TimelinePlace,
+    Client, ClientOptions, Conversation, ConversationList, CreatedConversation, DiscardedWork,
+    Engine, EventFeed, EventObserver, EventSubscription, ExtensionInbox, LogLevel, LogRecord,
+    LogSink, Loss, MemberList, OpenReport, OutboxList, SentMessage, Signer, Timeline,
     library_version, set_log_sink,
+};
+#[doc(hidden)]
+pub use api::{
+    ConversationsCursor, ConversationsPage, FetchedHistory, GapEdge, PageItem, TimelineGap,
+    TimelinePage, TimelinePlace,
 };
 pub use config::{
     Config, InsecureConnections, Limits, OfflineMode, PayloadEncoding, Secret, ServerAddress,
@@ -56,8 +60,9 @@ pub use error::{Obstacle, SampanError, StoreTrouble, Subject};
 pub use model::query::{ConversationQuery, QueryCondition, QueryOrder};
 pub use model::{
     Account, LocalData, NetworkChange, OperationSignature, OtherDevice, Refusal, SigningRequest,
+    UnsentWork,
 };
-pub use runtime::{EventBatch, EventStream, InboxReport};
+pub use runtime::{EventBatch, EventStream, InboxReport, Refreshed};
 #[cfg(feature = "import-legacy")]
 pub use runtime::{
     LegacyCounts, LegacyKind, LegacyLeft, LegacyProgress, LegacyReason, LegacyReport, LegacyScope,
@@ -65,11 +70,11 @@ pub use runtime::{
 };
 pub use store::StorageUsage;
 pub use views::{
-    Blocker, ClientState, ContentKind, ConversationFilter, ConversationOrder, ConversationRow,
-    Delivery, FillFailure, FillState, LastMessage, LinkState, ListEdit, ListOptions, ListUpdate,
-    Loaded, MemberEdit, MemberGroup, MemberListOptions, MemberRow, MemberUpdate, OutboxEdit,
-    OutboxRow, OutboxSummary, OutboxUpdate, Quote, SyncState, TimelineAnchor, TimelineEdge,
-    TimelineEdit, TimelineItem, TimelineItemKind, TimelineMessage, TimelineOptions, TimelineStart,
+    Anchor, Blocker, ClientState, ContentKind, ConversationFilter, ConversationOrder,
+    ConversationRow, Delivery, FillFailure, FillState, LastMessage, LinkState, ListEdit,
+    ListOptions, ListUpdate, Loaded, MemberEdit, MemberGroup, MemberListOptions, MemberRow,
+    MemberUpdate, Message, OutboxEdit, OutboxRow, OutboxSummary, OutboxUpdate, Quote, SyncState,
+    TimelineEdge, TimelineEdit, TimelineItem, TimelineItemKind, TimelineOptions, TimelineStart,
     TimelineUpdate, UnreadSum, UnreadSummary, Version,
 };
 

@@ -40,7 +40,7 @@ pub(crate) async fn rows(folder: &Path, pace: Pace) -> Outcome<Vec<Value>> {
     fill(&client_folder(&root).await?, messages)?;
     let engine = Engine::open(config(NOWHERE, &root)?)?;
     let client = engine.client(owner()?, ClientOptions::default()).await?;
-    let chat = client.conversation(id).await?;
+    let chat = client.conversation(id)?;
 
     let [mut stored, mut asked] = [(); 2].map(|()| Samples::default());
     for _ in 0..reads {

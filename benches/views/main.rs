@@ -31,6 +31,12 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// The most of a processor that an update of a window of 50 may take, in microseconds.
 const UPDATE_MAX_US: f64 = 50.0;
 
+/// The most that a view of 600 items may take, in KiB: four windows that share their items.
+const VIEW_MAX_KIB: f64 = 1_024.0;
+
+/// How many views are measured together.
+const VIEWS: u32 = 100;
+
 /// How many messages one commit writes where nobody looks.
 const BATCH: u32 = 100;
 
@@ -44,8 +50,11 @@ fn main() -> Outcome<()> {
     for window in [50, 600] {
         rows.extend(world.timeline(window, pick(2_000, 200))?);
     }
-    rows.push(world.sleep(1_000)?);
-    rows.push(world.sleep(pick(100_000, 5_000))?);
+    for window in [50, 600] {
+        rows.push(world.memory(window)?);
+    }
+    rows.extend(world.sleep(1_000)?);
+    rows.extend(world.sleep(pick(100_000, 5_000))?);
     rows.extend(lists(
         &folder.path().join("many"),
         pick(10_000, 1_000),
@@ -150,18 +159,48 @@ impl World {
     }
 
     /// A collector that sleeps while messages come in, and then asks once.
-    fn sleep(&mut self, messages: u32) -> Outcome<Value> {
+    fn sleep(&mut self, messages: u32) -> Outcome<Vec<Value>> {
         let mut view = TimelineView::new(TimelineOptions::default());
         self.refresh(&mut view)?;
         let have = view.version();
         self.say_many(messages)?;
+        let made = view.version().0.saturating_sub(have.0);
         let began = Instant::now();
         self.refresh(&mut view)?;
         let update = view.update(have).ok_or("nothing changed")?;
         let took = began.elapsed();
         std::hint::black_box(update);
-        let name = format!("the update after {messages} messages that nobody looked at");
-        Ok(row(&name, us(took), None))
+        let update = format!("the update after {messages} messages that nobody looked at");
+        let kept = format!("windows kept for that while {messages} messages came");
+        Ok(vec![
+            row(&update, us(took), None),
+            row_of(&kept, f64::from(u32::try_from(made)?), "windows", Some(0.0)),
+        ])
+    }
+
+    /// What the process takes more for each of many views of the same window, after four updates.
+    fn memory(&mut self, window: u32) -> Outcome<Value> {
+        let options = TimelineOptions {
+            page: window.min(500),
+            window_max: window.max(100),
+            ..TimelineOptions::default()
+        };
+        let before = resident()?;
+        let mut views: Vec<_> = (0..VIEWS)
+            .map(|_| TimelineView::new(options.clone()))
+            .collect();
+        for _ in 0..4 {
+            self.say(1)?;
+            for view in &mut views {
+                self.refresh(view)?;
+            }
+        }
+        let grown = resident()?.saturating_sub(before);
+        std::hint::black_box(&views);
+        let each = f64::from(u32::try_from(grown / 1024)?) / f64::from(VIEWS);
+        let name = format!("what a view of {} items takes", window.min(500));
+        let most = (window == 600).then_some(VIEW_MAX_KIB);
+        Ok(row_of(&name, each, "KiB", most))
     }
 }
 
@@ -252,12 +291,23 @@ fn median_us(took: &mut [Duration]) -> f64 {
     took.get(took.len() / 2).copied().map_or(f64::NAN, us)
 }
 
+/// What the process takes of the memory, in bytes.
+fn resident() -> Outcome<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = pages.split_whitespace().nth(1).ok_or("no figure")?;
+    Ok(pages.parse::<u64>()?.saturating_mul(4096))
+}
+
 /// A row for `cargo xtask bench`, with the most that the figure may be.
 fn row(name: &str, value: f64, most: Option<f64>) -> Value {
-    eprintln!("{name}: {value:.1} µs");
+    row_of(name, value, "µs", most)
+}
+
+fn row_of(name: &str, value: f64, unit: &str, most: Option<f64>) -> Value {
+    eprintln!("{name}: {value:.1} {unit}");
     json!({
-        "name": name, "value": value, "unit": "µs", "peer": null, "ratio": null,
-        "target": most.map(|most| format!("at most {most} µs")),
+        "name": name, "value": value, "unit": unit, "peer": null, "ratio": null,
+        "target": most.map(|most| format!("at most {most} {unit}")),
         "pass": most.is_none_or(|most| value <= most),
     })
 }

@@ -102,9 +102,11 @@ class Notes(sampan.LogSink):
         raise RuntimeError("an app that does not know what to do")
 
 
-def words_of(page):
+async def words_of(conversation):
     """The words of a timeline, oldest first."""
-    return [item.message.content.text for item in page.items if not item.is_GAP()]
+    timeline = await conversation.timeline()
+    (shown,) = (await timeline.next(0)).edits
+    return [item.kind.message.content.text for item in shown.items if item.kind.is_MESSAGE()]
 
 
 def heard(text):
@@ -140,10 +142,9 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
         """
         async def until_named():
             while True:
-                page = await client.conversations(None, 10)
-                (info,) = page.conversations
-                if info.name is not None:
-                    return info
+                (shown,) = (await (await client.conversation_list()).next(0)).edits
+                if shown.rows and shown.rows[0].name is not None:
+                    return shown.rows[0]
                 await asyncio.sleep(0.02)
         return await asyncio.wait_for(until_named(), PATIENCE)
 
@@ -157,13 +158,13 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
             kind=sampan.ConversationKind.NORMAL, members=["ben"], name="Boats",
             uniqueness=sampan.Uniqueness.UNIQUE))
         sent = await created.conversation.send_text("hello from Python")
-        self.assertTrue(sent.message.state.is_PENDING())
+        self.assertTrue(sent.message.delivery.is_WAITING())
         await notebook.until(heard("hello from Python"))
 
         info = await self.named(ben)
         self.assertEqual(info.name, "Boats")
-        talk = await ben.conversation(info.id)
-        self.assertEqual(words_of(await talk.page(None, 10)), ["hello from Python"])
+        talk = ben.conversation(info.conversation)
+        self.assertEqual(await words_of(talk), ["hello from Python"])
         self.assertEqual((await ben.unread_totals()).all.messages, 1)
         await talk.mark_read()
         self.assertEqual((await ben.unread_totals()).all.messages, 0)
@@ -190,7 +191,7 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(len(await ann.outbox()), 3, "the conversation and two messages wait")
         waiting = (await (await ann.outbox_list()).next(0)).edits[0].rows
         self.assertEqual([row.delivery.blocker.is_OFFLINE() for row in waiting], [True] * 3)
-        self.assertEqual(words_of(await created.conversation.page(None, 10)), ["one", "two"])
+        self.assertEqual(await words_of(created.conversation), ["one", "two"])
         for subscription in subscriptions:
             subscription.cancel()
         await engine.shutdown()
@@ -230,7 +231,7 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
             self.engine("tablet", "no address at all")
         ann = await engine.client("ann", sampan.ClientOptions())
         with self.assertRaises(sampan.SampanError.NotFound):
-            await ann.conversation("5a0000000000000000000000")
+            await ann.conversation("5a0000000000000000000000").info()
         with self.assertRaises(sampan.SampanError.NotConnected):
             await ann.fetch_conversation("5a0000000000000000000000")
         with self.assertRaises(sampan.SampanError.TagMismatch):

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sampan::model::{ClientId, ConversationInfo, Unread};
+use sampan::model::{ClientId, Unread};
 
 /// Made-up first names; a participant of the data is a random id.
 const NAMES: [&str; 48] = [
@@ -28,15 +28,6 @@ pub(crate) fn unread(unread: Unread) -> String {
         (count, false) => count.to_string(),
         (count, true) => format!("{count}+"),
     }
-}
-
-/// The newest words of a conversation, cut to a width.
-pub(crate) fn newest(info: &ConversationInfo, width: usize) -> String {
-    let words = info
-        .last_message
-        .as_ref()
-        .and_then(|message| message.content.words());
-    cut(words.unwrap_or("(nothing yet)"), width)
 }
 
 /// A text on one line of at most `width` characters.

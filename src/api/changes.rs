@@ -1,7 +1,8 @@
-//! Calls that change a conversation: its name and attributes, its muting, its members.
+//! Calls that change a conversation: its name and attributes, its muting, its members. Each answers the
+//! commit that holds the change.
 
 use crate::SampanError;
-use crate::model::{AttributeChange, ClientId, Json, MemberRole};
+use crate::model::{AttributeChange, ClientId, CommitSeq, Json, MemberRole};
 use crate::store::MembersChange;
 use crate::sync::{ChangeAttribute, ChangeMembers, SetAttributes, SetMuted, SetName};
 
@@ -21,7 +22,7 @@ impl Conversation {
     /// `TooLarge`; `NotPossible` when this client is not in the conversation, or it is a temporary one;
     /// `OutboxFull`; `StoreUnavailable` when the change can't be made durable now; `NotFound`; `SignedOut`;
     /// `ShutDown`.
-    pub async fn set_name(&self, name: String) -> Result<(), SampanError> {
+    pub async fn set_name(&self, name: String) -> Result<CommitSeq, SampanError> {
         let conversation = self.name();
         self.write(SetName { conversation, name }).await
     }
@@ -34,7 +35,7 @@ impl Conversation {
     ///
     /// Those of `set_name`; `InvalidArgument` too when `changes` is no JSON object, a key is empty or has a
     /// dot or a dollar sign, or values nest deeper than 31 levels.
-    pub async fn set_attributes(&self, changes: Json) -> Result<(), SampanError> {
+    pub async fn set_attributes(&self, changes: Json) -> Result<CommitSeq, SampanError> {
         let conversation = self.name();
         let call = SetAttributes {
             conversation,
@@ -74,7 +75,7 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `set_name`.
-    pub async fn set_muted(&self, muted: bool) -> Result<(), SampanError> {
+    pub async fn set_muted(&self, muted: bool) -> Result<CommitSeq, SampanError> {
         let conversation = self.name();
         let call = SetMuted {
             conversation,
@@ -96,7 +97,7 @@ impl Conversation {
     ///
     /// `NotPossible` when the members of the conversation cannot change; `OutboxFull`; `StoreUnavailable` when it
     /// can't be made durable now; `NotFound`; `SignedOut`; `ShutDown`.
-    pub async fn join(&self) -> Result<(), SampanError> {
+    pub async fn join(&self) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Join, Vec::new()).await
     }
 
@@ -110,7 +111,7 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `join`.
-    pub async fn quit(&self) -> Result<(), SampanError> {
+    pub async fn quit(&self) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Quit, Vec::new()).await
     }
 
@@ -125,7 +126,7 @@ impl Conversation {
     ///
     /// Those of `join`; `InvalidArgument` when nobody is named, or this client is named; `NotPossible` too when
     /// this client is not in the conversation.
-    pub async fn add_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+    pub async fn add_members(&self, members: Vec<ClientId>) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Add, members).await
     }
 
@@ -135,7 +136,7 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `add_members`.
-    pub async fn remove_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+    pub async fn remove_members(&self, members: Vec<ClientId>) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Remove, members).await
     }
 
@@ -147,7 +148,7 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `add_members`. A chat room can be closed to clients too.
-    pub async fn block_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+    pub async fn block_members(&self, members: Vec<ClientId>) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Block, members).await
     }
 
@@ -157,7 +158,7 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `block_members`.
-    pub async fn unblock_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+    pub async fn unblock_members(&self, members: Vec<ClientId>) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Unblock, members).await
     }
 
@@ -167,7 +168,7 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `block_members`.
-    pub async fn silence_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+    pub async fn silence_members(&self, members: Vec<ClientId>) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Silence, members).await
     }
 
@@ -176,7 +177,10 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `block_members`.
-    pub async fn unsilence_members(&self, members: Vec<ClientId>) -> Result<(), SampanError> {
+    pub async fn unsilence_members(
+        &self,
+        members: Vec<ClientId>,
+    ) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Unsilence, members).await
     }
 
@@ -188,7 +192,11 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `add_members`; `InvalidArgument` too for the role of an owner, which nobody can give.
-    pub async fn set_role(&self, member: ClientId, role: MemberRole) -> Result<(), SampanError> {
+    pub async fn set_role(
+        &self,
+        member: ClientId,
+        role: MemberRole,
+    ) -> Result<CommitSeq, SampanError> {
         let change = match role {
             MemberRole::Manager => MembersChange::Promote,
             MemberRole::Member => MembersChange::Demote,
@@ -207,7 +215,7 @@ impl Conversation {
         &self,
         change: MembersChange,
         members: Vec<ClientId>,
-    ) -> Result<(), SampanError> {
+    ) -> Result<CommitSeq, SampanError> {
         let conversation = self.name();
         let call = ChangeMembers {
             conversation,

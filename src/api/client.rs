@@ -3,18 +3,21 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{
-    ClientId, ConversationId, DeviceTag, LocalData, NewConversation, OtherDevice, OutboxEntry,
-    OutboxEntryId, SessionState, StoreHealth,
+    ClientId, CommitSeq, ConversationId, ConversationKind, ConversationState, DeviceTag, EventKind,
+    LocalData, NewConversation, OtherDevice, OutboxEntry, OutboxEntryId, SessionState, StoreHealth,
+    UnsentWork,
 };
 use crate::runtime::{
-    ClientCore, EventStream, Feed, InboxReport, LiveList, LiveOutbox, OpenOptions, Runtime, Scope,
+    ClientCore, EventStream, Feed, InboxReport, LiveList, LiveOutbox, OpenOptions, Refreshed,
+    Runtime, Scope, Wanted,
 };
-use crate::store::{MembersChange, StorageUsage, Store, StoreKey};
+use crate::store::{MembersChange, Snapshot, StorageUsage, Store, StoreError, StoreKey};
 use crate::sync::{
-    Call, ChangeMembers, CreateConversation, DiscardEntry, Done, FetchConversations, Focus,
-    MarkAllRead, RetryEntry, SignIn,
+    Call, ChangeMembers, CreateConversation, DiscardEntry, Done, FetchConversations, MarkAllRead,
+    RetryEntry, SignIn,
 };
 use crate::views::{ClientState, ListOptions, UnreadSummary, Version};
 use crate::{SampanError, Secret, Subject};
@@ -25,10 +28,6 @@ use super::event_feed::EventFeed;
 use super::observer::{EventObserver, EventSubscription, Signer, signer_of};
 use super::open_report::OpenReport;
 use super::outbox_list::OutboxList;
-use super::views::{ConversationsCursor, ConversationsPage};
-
-/// The most conversations of one page.
-const PAGE_MAX: u32 = 500;
 
 /// How a client is opened.
 #[derive(Clone, Default, uniffi::Record)]
@@ -91,6 +90,8 @@ pub struct CreatedConversation {
     pub conversation: Arc<Conversation>,
     /// The outbox entry that makes it; none when it existed on this device.
     pub entry: Option<OutboxEntryId>,
+    /// The commit that holds it.
+    pub seq: CommitSeq,
 }
 
 /// One identity on one engine.
@@ -125,6 +126,16 @@ impl Client {
 
     pub(super) async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
         self.runtime.mailbox().request(&self.core.id, call).await
+    }
+
+    async fn written<C: Call>(&self, call: C) -> Result<(C::Answer, CommitSeq), SampanError> {
+        self.runtime.mailbox().write(&self.core.id, call).await
+    }
+
+    /// Makes a write; answers the commit that holds it.
+    async fn write<C: Call<Answer = Done>>(&self, call: C) -> Result<CommitSeq, SampanError> {
+        let (Done, seq) = self.written(call).await?;
+        Ok(seq)
     }
 }
 
@@ -301,9 +312,46 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `SignedOut` when it is signed out already; `StoreUnavailable` when its data could not be removed.
-    pub async fn sign_out(&self, data: LocalData) -> Result<(), SampanError> {
-        self.runtime.close_client(&self.core, data).await
+    /// `SignedOut` when it is signed out already; `Unsent` when `unsent` is `Refuse` and there is unsent work, and
+    /// `InvalidArgument` for `KeepIt` with `Wipe`: the client stays signed in then. `StoreUnavailable` when its data
+    /// could not be removed.
+    pub async fn sign_out(&self, data: LocalData, unsent: UnsentWork) -> Result<(), SampanError> {
+        self.runtime.close_client(&self.core, data, unsent).await
+    }
+
+    /// Connects, sends what waits, takes what was missed, and leaves everything as it was: for a background fetch
+    /// of the operating system. It works while the engine is paused, and no file is open when it returns then. It
+    /// ends when all is done, when the session can't be had, when `within` is over, or when the call is
+    /// cancelled. It takes no other device's place.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
+    pub async fn refresh(&self, within: Duration) -> Result<Refreshed, SampanError> {
+        self.runtime.refresh(&self.core, within).await
+    }
+
+    /// The conversation of this client with one other, online or not: the one that there is, else a new one.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for this client itself; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    pub async fn direct(&self, peer: ClientId) -> Result<Arc<Conversation>, SampanError> {
+        if peer == self.core.id {
+            return Err(SampanError::InvalidArgument {
+                reason: "the peer must be somebody else".to_owned(),
+            });
+        }
+        let other = peer.clone();
+        let held = self.read(move |store| Ok(direct(&store.snapshot(), &other)?));
+        if let Some(id) = held.await? {
+            return Ok(self.handle(id));
+        }
+        let wanted = NewConversation {
+            members: vec![peer],
+            ..NewConversation::default()
+        };
+        Ok(self.create_conversation(wanted).await?.conversation)
     }
 
     /// Makes a conversation, online or not. It can be used at once; made offline it has a local id
@@ -316,28 +364,26 @@ impl Client {
         &self,
         conversation: NewConversation,
     ) -> Result<CreatedConversation, SampanError> {
-        let created = self.request(CreateConversation { conversation }).await?;
+        let call = CreateConversation { conversation };
+        let (created, seq) = self.written(call).await?;
         Ok(CreatedConversation {
             conversation: self.handle(created.conversation),
             entry: created.entry,
+            seq,
         })
     }
 
-    /// A handle of a conversation that is on this device.
+    /// A handle of a conversation. It waits for nothing and reads nothing: a conversation that is not on this
+    /// device, such as one that a push named, is asked for by its timeline, and by `fetch_conversation`.
     ///
     /// # Errors
     ///
-    /// `NotFound` when it is not: `fetch_conversation` asks the service.
-    pub async fn conversation(&self, id: ConversationId) -> Result<Arc<Conversation>, SampanError> {
-        let wanted = id.clone();
-        let known = self.read(move |store| Ok(store.snapshot().number(&wanted)?.is_some()));
-        if known.await? {
-            Ok(self.handle(id))
-        } else {
-            Err(SampanError::NotFound {
-                what: Subject::Conversation,
-            })
+    /// `SignedOut`, `ShutDown`.
+    pub fn conversation(&self, id: ConversationId) -> Result<Arc<Conversation>, SampanError> {
+        if self.core.store.is_closed() {
+            return Err(self.runtime.board().ended());
         }
+        Ok(self.handle(id))
     }
 
     /// Asks the service for a conversation and stores it.
@@ -384,34 +430,8 @@ impl Client {
     pub async fn mark_all_read(
         &self,
         conversations: Vec<ConversationId>,
-    ) -> Result<(), SampanError> {
-        let call = MarkAllRead { conversations };
-        self.request(call).await.map(|Done| ())
-    }
-
-    /// A page of the conversations on this device, newest activity first: the first page without
-    /// `after`, the next with the `next` of the page before. At most 500 at a time.
-    ///
-    /// # Errors
-    ///
-    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
-    pub async fn conversations(
-        &self,
-        after: Option<ConversationsCursor>,
-        limit: u32,
-    ) -> Result<ConversationsPage, SampanError> {
-        self.read(move |store| {
-            let limit = limit.clamp(1, PAGE_MAX) as usize;
-            let page = store
-                .snapshot()
-                .conversations(after.map(Into::into), limit)?;
-            let infos = page.conversations.into_iter().map(|(_, info)| info);
-            Ok(ConversationsPage {
-                conversations: infos.collect(),
-                next: page.next.map(Into::into),
-            })
-        })
-        .await
+    ) -> Result<CommitSeq, SampanError> {
+        self.write(MarkAllRead { conversations }).await
     }
 
     /// The list of conversations, live: its first rows are read on return, from this device.
@@ -427,6 +447,15 @@ impl Client {
         let options = options.unwrap_or_default();
         let live = LiveList::open(&self.runtime, &self.core, options).await?;
         Ok(Arc::new(ConversationList::new(live)))
+    }
+
+    /// The newest commit of this client's store: a read that begins after this answer shows it, and all before it.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
+    pub async fn commit_seq(&self) -> Result<CommitSeq, SampanError> {
+        self.read(|store| Ok(store.snapshot().seq())).await
     }
 
     /// What is unread in all conversations together.
@@ -469,10 +498,12 @@ impl Client {
         Ok(Arc::new(OutboxList::new(live)))
     }
 
-    /// Every event of this client from now on, numbered and kept until it is taken.
+    /// Every event of this client from now on, numbered and kept until it is taken; or those of some sorts alone.
     #[must_use]
-    pub fn feed(&self) -> Arc<EventFeed> {
-        Arc::new(EventFeed::new(Feed::open(&self.runtime, &self.core)))
+    #[uniffi::method(default(only = None))]
+    pub fn feed(&self, only: Option<Vec<EventKind>>) -> Arc<EventFeed> {
+        let feed = Feed::open(&self.runtime, &self.core, Wanted::of(only));
+        Arc::new(EventFeed::new(feed))
     }
 
     /// Enqueues a failed entry again, at its old place. Of an ambiguous one this accepts that the
@@ -481,8 +512,8 @@ impl Client {
     /// # Errors
     ///
     /// `NotFound`; `NotPossible` when it has not failed; `StoreUnavailable`; `SignedOut`, `ShutDown`.
-    pub async fn retry(&self, entry: OutboxEntryId) -> Result<(), SampanError> {
-        self.request(RetryEntry { entry }).await.map(|_| ())
+    pub async fn retry(&self, entry: OutboxEntryId) -> Result<CommitSeq, SampanError> {
+        self.write(RetryEntry { entry }).await
     }
 
     /// Gives up a failed entry, or cancels one that was never sent. With a failed creation go the
@@ -491,17 +522,8 @@ impl Client {
     /// # Errors
     ///
     /// `NotFound`; `NotPossible` when it is on its way, or a read mark; `StoreUnavailable`; `SignedOut`, `ShutDown`.
-    pub async fn discard(&self, entry: OutboxEntryId) -> Result<(), SampanError> {
-        self.request(DiscardEntry { entry }).await.map(|_| ())
-    }
-
-    /// The conversation that the user looks at now, or none: it catches up before the others.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`; `SignedOut`, `ShutDown`.
-    pub async fn focus(&self, conversation: Option<ConversationId>) -> Result<(), SampanError> {
-        self.request(Focus { conversation }).await.map(|_| ())
+    pub async fn discard(&self, entry: OutboxEntryId) -> Result<CommitSeq, SampanError> {
+        self.write(DiscardEntry { entry }).await
     }
 
     /// Calls `observer` with this client's events from now on, in batches, on a thread of its own,
@@ -530,6 +552,21 @@ impl Client {
         let (runtime, core) = (Arc::clone(&self.runtime), Arc::clone(&self.core));
         Arc::new(Conversation::new(runtime, core, id))
     }
+}
+
+/// The conversation of a client with one other, if this device has it.
+fn direct(snapshot: &Snapshot<'_>, peer: &ClientId) -> Result<Option<ConversationId>, StoreError> {
+    for number in snapshot.listed() {
+        let Some(row) = snapshot.conversation(number)? else {
+            continue;
+        };
+        let is_usual = row.unique && row.kind == ConversationKind::Normal;
+        let are_two = row.members.len() == 2 && row.members.contains(peer);
+        if is_usual && are_two && row.state != ConversationState::Left {
+            return Ok(Some(row.id.clone()));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

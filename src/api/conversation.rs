@@ -2,25 +2,26 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::model::{
-    ConversationId, ConversationInfo, Count, Discarded, Draft, ForeignMessage, LocalId, Message,
-    MessageContent, MessageKey, NewMessage, OutboxEntryId, SessionState, Timestamp,
+    CommitSeq, ConversationId, ConversationInfo, Count, Discarded, Draft, EventKind,
+    ForeignMessage, LocalId, MessageContent, MessageKey, NewMessage, OutboxEntryId, SessionState,
+    Timestamp,
 };
-use crate::runtime::{ClientCore, LiveMembers, LiveTimeline, Runtime};
-use crate::store::{ConversationNumber, Position, Snapshot, Store};
+use crate::runtime::{ClientCore, Feed, LiveMembers, LiveTimeline, Runtime, Wanted};
+use crate::store::{ConversationNumber, Snapshot, Store};
 use crate::sync::{
-    Call, CountMembers, DiscardMessage, Done, EditMessage, Enqueued, FetchHistory, FetchReceipts,
-    KeepFailed, KeepForeign, LocalNote, MarkRead, MarkReadMessage, Note, RecallMessage,
-    RemoveMessage, RetryMessage, SendMessage, SetTyping,
+    Call, CountMembers, DiscardMessage, Done, EditMessage, Enqueued, FetchReceipts, KeepFailed,
+    KeepForeign, LocalNote, MarkRead, MarkReadMessage, Note, RecallMessage, RemoveMessage,
+    RetryMessage, SendMessage, SetTyping,
 };
-use crate::views::{MemberListOptions, TimelineOptions};
+use crate::views::{MemberListOptions, Message, TimelineOptions};
 use crate::{SampanError, Subject};
 
+use super::event_feed::EventFeed;
 use super::member_list::MemberList;
 use super::timeline::Timeline;
-use super::views::{TimelineGap, TimelinePage, TimelinePlace};
 
 /// A handle of one conversation of one client. Handles are cheap; two that were made by the same id are
 /// equal.
@@ -29,7 +30,10 @@ use super::views::{TimelineGap, TimelinePage, TimelinePlace};
 pub struct Conversation {
     pub(super) runtime: Arc<Runtime>,
     pub(super) core: Arc<ClientCore>,
+    /// The id by which it was made.
     id: ConversationId,
+    /// The service's id, once that took over from a local one.
+    named: OnceLock<ConversationId>,
 }
 
 /// A message that was accepted.
@@ -41,25 +45,17 @@ pub struct SentMessage {
     pub local_id: LocalId,
     /// The message as it is now: pending, or what the service has already.
     pub message: Message,
+    /// The commit that holds it: a view whose update names this number or a later one shows it.
+    pub seq: CommitSeq,
 }
 
-impl From<Enqueued> for SentMessage {
-    fn from(enqueued: Enqueued) -> Self {
-        Self {
-            entry: enqueued.entry,
-            local_id: enqueued.local_id,
-            message: enqueued.message,
-        }
-    }
-}
-
-/// What a page of history brought.
+/// What became of unsent work that was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
-pub struct FetchedHistory {
-    /// How many of its messages were not on this device before.
-    pub added: u32,
-    /// Whether the conversation has nothing older.
-    pub start_reached: bool,
+pub struct DiscardedWork {
+    /// Whether others may have it.
+    pub discarded: Discarded,
+    /// The commit that holds it.
+    pub seq: CommitSeq,
 }
 
 impl Conversation {
@@ -68,11 +64,16 @@ impl Conversation {
         core: Arc<ClientCore>,
         id: ConversationId,
     ) -> Self {
-        Self { runtime, core, id }
+        Self {
+            runtime,
+            core,
+            id,
+            named: OnceLock::new(),
+        }
     }
 
     /// Reads what belongs to the conversation, under whichever id it has by now.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Snapshot<'_>, ConversationNumber) -> Result<T, SampanError> + Send + 'static,
     ) -> Result<T, SampanError> {
@@ -85,6 +86,16 @@ impl Conversation {
         self.runtime.read(&self.core, work).await
     }
 
+    /// The service's id, if that took over. A store that is shut, because the app is in the background, does
+    /// not tell.
+    fn taken_over(&self) -> Option<ConversationId> {
+        let access = self.core.store.read().ok()?;
+        let snapshot = access.store().snapshot();
+        let number = snapshot.number(&self.id).ok().flatten()?;
+        let row = snapshot.conversation(number).ok().flatten()?;
+        (!row.id.is_local()).then(|| self.named.get_or_init(|| row.id.clone()).clone())
+    }
+
     pub(super) async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
         self.runtime.mailbox().request(&self.core.id, call).await
     }
@@ -94,26 +105,47 @@ impl Conversation {
         self.id.clone()
     }
 
-    /// Makes a write that answers nothing.
-    pub(super) async fn write<C: Call<Answer = Done>>(&self, call: C) -> Result<(), SampanError> {
-        self.request(call).await.map(|Done| ())
+    /// Makes a write; answers the commit that holds it.
+    pub(super) async fn write<C: Call<Answer = Done>>(
+        &self,
+        call: C,
+    ) -> Result<CommitSeq, SampanError> {
+        let (Done, seq) = self.written(call).await?;
+        Ok(seq)
     }
 
-    async fn fetch(
+    async fn enqueue<C: Call<Answer = Enqueued>>(
         &self,
-        before: Option<Position>,
-        limit: u32,
-    ) -> Result<FetchedHistory, SampanError> {
-        let call = FetchHistory {
-            conversation: self.id.clone(),
-            before,
-            limit,
-        };
-        let fetched = self.request(call).await?;
-        Ok(FetchedHistory {
-            added: fetched.added,
-            start_reached: fetched.start_reached,
+        call: C,
+    ) -> Result<SentMessage, SampanError> {
+        let enqueued = self.written(call).await?;
+        self.shown(enqueued)
+    }
+
+    /// A message that was accepted, as an app sees it.
+    pub(super) fn shown(
+        &self,
+        (enqueued, seq): (Enqueued, CommitSeq),
+    ) -> Result<SentMessage, SampanError> {
+        let Enqueued {
+            entry,
+            local_id,
+            message,
+        } = enqueued;
+        let message = Message::enqueued(message, &self.core.id, entry, self.core.reach());
+        let message = message.ok_or_else(|| SampanError::Internal {
+            reason: "a message without an id".to_owned(),
+        })?;
+        Ok(SentMessage {
+            entry,
+            local_id,
+            message,
+            seq,
         })
+    }
+
+    async fn written<C: Call>(&self, call: C) -> Result<(C::Answer, CommitSeq), SampanError> {
+        self.runtime.mailbox().write(&self.core.id, call).await
     }
 }
 
@@ -140,11 +172,16 @@ impl Hash for Conversation {
 
 #[uniffi::export]
 impl Conversation {
-    /// The id by which the handle was made. A conversation made offline has another one in its info
-    /// once the service has made it; both keep resolving.
+    /// The conversation's id now. One that was made offline has an id of this device until the service has
+    /// made it, then the service's: messages and events carry the same. Both keep resolving. Quick: it reads
+    /// what is in memory.
     #[must_use]
     pub fn conversation_id(&self) -> ConversationId {
-        self.id.clone()
+        if !self.id.is_local() {
+            return self.id.clone();
+        }
+        let named = self.named.get().cloned().or_else(|| self.taken_over());
+        named.unwrap_or_else(|| self.id.clone())
     }
 
     /// What is known about it on this device.
@@ -179,7 +216,7 @@ impl Conversation {
             conversation,
             message,
         };
-        Ok(self.request(call).await?.into())
+        self.enqueue(call).await
     }
 
     /// Keeps a message that the app could not make ready to be sent: it shows as failed, with `reason`, survives
@@ -200,7 +237,7 @@ impl Conversation {
             message,
             reason,
         };
-        Ok(self.request(call).await?.into())
+        self.enqueue(call).await
     }
 
     /// Stores a message that the app got by another way, such as from a push. It stands between gaps until
@@ -211,8 +248,8 @@ impl Conversation {
     ///
     /// `InvalidArgument` in a chat room, and where the service does not have the conversation yet; `NotFound`
     /// when the message's conversation is not on this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
-    pub async fn keep(&self, message: ForeignMessage) -> Result<(), SampanError> {
-        self.request(KeepForeign { message }).await.map(|Done| ())
+    pub async fn keep(&self, message: ForeignMessage) -> Result<CommitSeq, SampanError> {
+        self.write(KeepForeign { message }).await
     }
 
     /// Removes a message from this device alone, and what waits to change it. One that the service has comes
@@ -222,13 +259,13 @@ impl Conversation {
     ///
     /// `NotPossible` for a message on its way; `NotFound` when this device has no such message;
     /// `StoreUnavailable`; `SignedOut`; `ShutDown`.
-    pub async fn remove(&self, message: MessageKey) -> Result<(), SampanError> {
+    pub async fn remove(&self, message: MessageKey) -> Result<CommitSeq, SampanError> {
         let conversation = self.id.clone();
         let call = RemoveMessage {
             conversation,
             message,
         };
-        self.request(call).await.map(|Done| ())
+        self.write(call).await
     }
 
     /// Changes what an own message says; whom it calls by name stays. Returns when the change is
@@ -248,13 +285,13 @@ impl Conversation {
         &self,
         message: MessageKey,
         content: MessageContent,
-    ) -> Result<(), SampanError> {
+    ) -> Result<CommitSeq, SampanError> {
         let call = EditMessage {
             conversation: self.id.clone(),
             message,
             content,
         };
-        self.request(call).await.map(|Done| ())
+        self.write(call).await
     }
 
     /// Takes an own message back. Returns when that is durable in the outbox, online or not; it shows at
@@ -267,13 +304,13 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `edit`.
-    pub async fn recall(&self, message: MessageKey) -> Result<(), SampanError> {
+    pub async fn recall(&self, message: MessageKey) -> Result<CommitSeq, SampanError> {
         let conversation = self.id.clone();
         let call = RecallMessage {
             conversation,
             message,
         };
-        self.request(call).await.map(|Done| ())
+        self.write(call).await
     }
 
     /// Tries a failed message again, or its failed edits and recalls. Returns when that is durable. The
@@ -284,13 +321,13 @@ impl Conversation {
     ///
     /// `NotFound` when this device has no such message; `NotPossible` when nothing of it has failed;
     /// `StoreUnavailable`; `SignedOut`; `ShutDown`.
-    pub async fn retry(&self, message: MessageKey) -> Result<(), SampanError> {
+    pub async fn retry(&self, message: MessageKey) -> Result<CommitSeq, SampanError> {
         let conversation = self.id.clone();
         let call = RetryMessage {
             conversation,
             message,
         };
-        self.request(call).await.map(|Done| ())
+        self.write(call).await
     }
 
     /// Gives up an unsent message, or the edits and recalls of a sent one that wait or failed. Returns when
@@ -300,13 +337,17 @@ impl Conversation {
     ///
     /// `NotFound` when this device has no such message; `NotPossible` when nothing of it is unsent;
     /// `StoreUnavailable`; `SignedOut`; `ShutDown`.
-    pub async fn discard(&self, message: MessageKey) -> Result<Discarded, SampanError> {
+    pub async fn discard(&self, message: MessageKey) -> Result<DiscardedWork, SampanError> {
         let conversation = self.id.clone();
         let call = DiscardMessage {
             conversation,
             message,
         };
-        Ok(self.request(call).await?.discarded)
+        let (answer, seq) = self.written(call).await?;
+        Ok(DiscardedWork {
+            discarded: answer.discarded,
+            seq,
+        })
     }
 
     /// A message of the conversation by its key, sent or not; none where this device has none.
@@ -315,15 +356,18 @@ impl Conversation {
     ///
     /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
     pub async fn message(&self, key: MessageKey) -> Result<Option<Message>, SampanError> {
-        self.read(move |snapshot, number| Ok(snapshot.message_by_key(number, &key)?))
+        let reach = self.core.reach();
+        self.read(move |snapshot, number| Ok(Message::by_key(snapshot, number, &key, reach)?))
             .await
     }
 
-    /// A live window over the conversation: its first page is read on return, from this device.
+    /// A live window over the conversation: its first page is read on return, from this device. A conversation
+    /// that is not on this device is asked for with the next session: until then the window is empty and its
+    /// anchor `Searching`, and `Absent` where the service does not have it either.
     ///
     /// # Errors
     ///
-    /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `StoreUnavailable`; `SignedOut`, `ShutDown`.
     #[uniffi::method(default(options = None))]
     pub async fn timeline(
         &self,
@@ -334,74 +378,18 @@ impl Conversation {
         Ok(Arc::new(Timeline::new(live)))
     }
 
-    /// A page of the timeline on this device: the newest items without `before`, else those before
-    /// that place; oldest first, at most 500. Missing history shows as gaps.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` when it is gone from this device; `StoreUnavailable`; `SignedOut`, `ShutDown`.
-    pub async fn page(
-        &self,
-        before: Option<TimelinePlace>,
-        limit: u32,
-    ) -> Result<TimelinePage, SampanError> {
-        self.read(move |snapshot, number| {
-            let before = before.map(Into::into);
-            let page = snapshot.page_before(number, before.as_ref(), limit as usize)?;
-            Ok(page.into())
-        })
-        .await
-    }
-
-    /// A page of the timeline on this device that goes forward: the oldest items without `after`,
-    /// else those after that place; oldest first, at most 500.
-    ///
-    /// # Errors
-    ///
-    /// Those of `page`.
-    pub async fn page_after(
-        &self,
-        after: Option<TimelinePlace>,
-        limit: u32,
-    ) -> Result<TimelinePage, SampanError> {
-        self.read(move |snapshot, number| {
-            let after = after.map(Into::into);
-            let page = snapshot.page_after(number, after.as_ref(), limit as usize)?;
-            Ok(page.into())
-        })
-        .await
-    }
-
-    /// Asks the service for older history than this device holds without a hole, and stores it.
-    ///
-    /// # Errors
-    ///
-    /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `SignedOut`, `ShutDown`.
-    pub async fn fetch_older(&self, limit: u32) -> Result<FetchedHistory, SampanError> {
-        let before = self.read(|snapshot, number| {
-            let row = snapshot.conversation(number)?.ok_or_else(gone)?;
-            Ok(row.history.newest().map(|span| span.from.clone()))
-        });
-        let before = before.await?;
-        self.fetch(before, limit).await
-    }
-
-    /// Asks the service for a page of the history that is missing at a gap, from its newer edge
-    /// backwards, and stores it.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fetch_older`.
-    pub async fn fetch_gap(
-        &self,
-        gap: TimelineGap,
-        limit: u32,
-    ) -> Result<FetchedHistory, SampanError> {
-        let before = gap.newer.map(|edge| Position {
-            sent_at: edge.sent_at,
-            id: edge.id,
-        });
-        self.fetch(before, limit).await
+    /// Every event of this conversation from now on, numbered and kept until it is taken; or those of some sorts
+    /// alone. It goes on when the service's id takes over from a local one.
+    #[must_use]
+    #[uniffi::method(default(only = None))]
+    pub fn feed(&self, only: Option<Vec<EventKind>>) -> Arc<EventFeed> {
+        let ids = [self.id.clone(), self.conversation_id()];
+        let wanted = Wanted::of(only).within(ids);
+        Arc::new(EventFeed::new(Feed::open(
+            &self.runtime,
+            &self.core,
+            wanted,
+        )))
     }
 
     /// What somebody began to write in it; none where nothing is written.
@@ -459,7 +447,7 @@ impl Conversation {
     /// # Errors
     ///
     /// `StoreUnavailable` when it can't be made durable now; `NotFound`; `SignedOut`; `ShutDown`.
-    pub async fn set_pinned(&self, pinned: bool) -> Result<(), SampanError> {
+    pub async fn set_pinned(&self, pinned: bool) -> Result<CommitSeq, SampanError> {
         self.note(LocalNote::Pinned(pinned)).await
     }
 
@@ -469,7 +457,7 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `set_pinned`.
-    pub async fn set_hidden(&self, hidden: bool) -> Result<(), SampanError> {
+    pub async fn set_hidden(&self, hidden: bool) -> Result<CommitSeq, SampanError> {
         self.note(LocalNote::Hidden(hidden)).await
     }
 
@@ -483,7 +471,7 @@ impl Conversation {
     /// `NotFound` for a conversation, or a local id of a message, that is not on this device; `OutboxFull`;
     /// `StoreUnavailable` when the mark can't be made durable now; `SignedOut`, `ShutDown`.
     #[uniffi::method(default(until = None))]
-    pub async fn mark_read(&self, until: Option<MessageKey>) -> Result<(), SampanError> {
+    pub async fn mark_read(&self, until: Option<MessageKey>) -> Result<CommitSeq, SampanError> {
         let Some(message) = until else {
             return self.mark(None).await;
         };
@@ -492,7 +480,7 @@ impl Conversation {
             conversation,
             message,
         };
-        self.request(call).await.map(|Done| ())
+        self.write(call).await
     }
 
     /// Marks it read up to and including a message of that time. A time after the newest message that
@@ -501,7 +489,7 @@ impl Conversation {
     /// # Errors
     ///
     /// Those of `mark_read`.
-    pub async fn mark_read_until(&self, until: Timestamp) -> Result<(), SampanError> {
+    pub async fn mark_read_until(&self, until: Timestamp) -> Result<CommitSeq, SampanError> {
         self.mark(Some(until)).await
     }
 
@@ -538,46 +526,29 @@ impl Conversation {
     /// # Errors
     ///
     /// `NotConnected`, `TimedOut`, `Refused`; `NotFound`; `StoreUnavailable`; `SignedOut`, `ShutDown`.
-    pub async fn fetch_receipts(&self) -> Result<(), SampanError> {
+    pub async fn fetch_receipts(&self) -> Result<CommitSeq, SampanError> {
         let conversation = self.id.clone();
-        self.request(FetchReceipts { conversation })
-            .await
-            .map(|_| ())
-    }
-
-    /// The message that this device once gave a local id, wherever it is by now.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`; `StoreUnavailable`; `SignedOut`, `ShutDown`.
-    pub async fn message_by_local_id(&self, id: LocalId) -> Result<Message, SampanError> {
-        self.read(move |snapshot, _| {
-            let message = snapshot.message_by_local_id(&id)?;
-            message.ok_or(SampanError::NotFound {
-                what: Subject::Message,
-            })
-        })
-        .await
+        self.write(FetchReceipts { conversation }).await
     }
 }
 
 impl Conversation {
-    async fn note(&self, note: LocalNote) -> Result<(), SampanError> {
+    async fn note(&self, note: LocalNote) -> Result<CommitSeq, SampanError> {
         let conversation = self.id.clone();
-        self.request(Note { conversation, note }).await.map(drop)
+        self.write(Note { conversation, note }).await
     }
 
-    async fn mark(&self, until: Option<Timestamp>) -> Result<(), SampanError> {
+    async fn mark(&self, until: Option<Timestamp>) -> Result<CommitSeq, SampanError> {
         let conversation = self.id.clone();
         let call = MarkRead {
             conversation,
             until,
         };
-        self.request(call).await.map(|_| ())
+        self.write(call).await
     }
 }
 
-fn gone() -> SampanError {
+pub(super) fn gone() -> SampanError {
     SampanError::NotFound {
         what: Subject::Conversation,
     }

@@ -156,7 +156,7 @@ impl Engine {
     ///
     /// `ShutDown` after `shutdown`.
     pub async fn resume(&self) -> Result<(), SampanError> {
-        self.runtime.mailbox().resume().await
+        self.runtime.resume().await
     }
 
     /// Stops everything. On return the connection and all stores are closed and observers have been

@@ -9,8 +9,8 @@ use super::conversation::Conversation;
 #[uniffi::export]
 impl Conversation {
     /// Asks the service for messages of any part of the history: of an interval, of one type, in either direction.
-    /// They come in order of time, those that this device holds as `page` shows them. Nothing is stored: `page`
-    /// and `fetch_older` read and fill the history without holes.
+    /// They come in order of time, those that this device holds as it shows them. Nothing is stored: a timeline reads
+    /// and fills the history without holes.
     ///
     /// A page with fewer messages than `limit` is not the end: there is nothing more where a page is empty.
     ///

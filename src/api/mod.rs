@@ -25,11 +25,12 @@
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`EventSubscription`] |
 //! | `open_report.rs` | [`OpenReport`]: what opening a store found |
 //! | `queries.rs` | queries of conversations, at the service and on this device |
-//! | `views.rs` | what reads answer: pages and their items |
+//! | `pages.rs`, `views.rs` | single reads, hidden: for our tests and tools |
 //! | `log.rs` | [`LogSink`] |
 //!
 //! Rules that hold for every call: reads answer from the store and never wait for the network; writes
-//! return when their intent is durable on this device; a call that needs the service says so and
+//! return when their intent is durable on this device and answer the number of the commit that holds it, which
+//! the updates of views and events name too; a call that needs the service says so and
 //! fails with a typed error when there is no session. Asynchronous calls may be awaited on any
 //! executor, and dropping one loses its answer only.
 //!
@@ -53,13 +54,14 @@ mod member_list;
 mod observer;
 mod open_report;
 mod outbox_list;
+mod pages;
 mod queries;
 mod states;
 mod timeline;
 mod views;
 
 pub use client::{Client, ClientOptions, CreatedConversation};
-pub use conversation::{Conversation, FetchedHistory, SentMessage};
+pub use conversation::{Conversation, DiscardedWork, SentMessage};
 pub use conversation_list::ConversationList;
 pub use engine::{Engine, library_version};
 pub use event_feed::EventFeed;
@@ -71,7 +73,10 @@ pub use member_list::MemberList;
 pub use observer::{EventObserver, EventSubscription, Signer};
 pub use open_report::{Loss, OpenReport};
 pub use outbox_list::OutboxList;
+#[doc(hidden)]
+pub use pages::FetchedHistory;
 pub use timeline::Timeline;
+#[doc(hidden)]
 pub use views::{
     ConversationsCursor, ConversationsPage, GapEdge, PageItem, TimelineGap, TimelinePage,
     TimelinePlace,

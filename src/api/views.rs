@@ -1,10 +1,10 @@
-//! Pages of conversations, and pages of a conversation's timeline.
+//! Pages of conversations, and pages of a conversation's timeline, for the tests and tools of this repository.
 
 use crate::model::{ConversationInfo, Message, MessageId, OutboxEntryId, Timestamp};
 use crate::store::{Gap, ListCursor, Page, Place, Position, TimelineItem as StoredItem};
 
 /// A page of the conversations of a client, newest activity first.
-#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConversationsPage {
     /// The conversations.
     pub conversations: Vec<ConversationInfo>,
@@ -13,7 +13,7 @@ pub struct ConversationsPage {
 }
 
 /// Where the next page of conversations begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConversationsCursor {
     /// The activity of the last conversation of the page before.
     pub activity: Timestamp,
@@ -22,7 +22,7 @@ pub struct ConversationsCursor {
 }
 
 /// A page of a conversation's timeline, oldest item first.
-#[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimelinePage {
     /// The items. Gaps don't count against the page's limit.
     pub items: Vec<PageItem>,
@@ -31,7 +31,7 @@ pub struct TimelinePage {
 }
 
 /// One item of a timeline.
-#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum PageItem {
     /// A message that the service has.
     Message {
@@ -77,7 +77,7 @@ impl PageItem {
 }
 
 /// The place of an item in a timeline.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimelinePlace {
     /// Of a message that the service has: by its time, then its id.
     Message {
@@ -94,7 +94,7 @@ pub enum TimelinePlace {
 }
 
 /// Missing history: the service may have messages between the two edges.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimelineGap {
     /// The newest message held before it; none where everything older is unknown.
     pub older: Option<GapEdge>,
@@ -103,7 +103,7 @@ pub struct TimelineGap {
 }
 
 /// A message at the edge of missing history.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GapEdge {
     /// The service's time of the message.
     pub sent_at: Timestamp,

@@ -147,6 +147,27 @@ pub enum Event {
 }
 
 impl Event {
+    /// The conversation that it concerns, by the id of its time; none for those of no single one.
+    #[must_use]
+    pub const fn conversation(&self) -> Option<&ConversationId> {
+        match self {
+            Self::ConversationChanged { conversation, .. } => Some(&conversation.id),
+            Self::ConversationIdAssigned { id, .. } => Some(id),
+            Self::ConversationRemoved { conversation, .. }
+            | Self::MessageRemoved { conversation, .. } => Some(conversation),
+            Self::MessageAdded { message, .. }
+            | Self::MessageChanged { message, .. }
+            | Self::TransientMessage { message, .. } => Some(&message.conversation),
+            Self::OutboxChanged { entry, .. } => Some(&entry.conversation),
+            Self::ConnectionChanged { .. }
+            | Self::ConnectionFailed { .. }
+            | Self::SessionChanged { .. }
+            | Self::OutboxSettled { .. }
+            | Self::StoreHealthChanged { .. }
+            | Self::Lagged { .. } => None,
+        }
+    }
+
     /// Whose event it is; none for those of the engine as a whole.
     #[must_use]
     pub const fn client(&self) -> Option<&ClientId> {
@@ -166,6 +187,60 @@ impl Event {
             Self::ConnectionChanged { .. }
             | Self::ConnectionFailed { .. }
             | Self::Lagged { .. } => None,
+        }
+    }
+}
+
+/// The sort of an event: a feed can be asked for some sorts alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The connection changed, or could not be had.
+    Connection,
+    /// The client's session changed.
+    Session,
+    /// A conversation is new or changed, has another id, or is gone.
+    Conversation,
+    /// A message is new on this device.
+    MessageAdded,
+    /// A message changed, for whatever reason: receipts too.
+    MessageChanged,
+    /// An own message was received or read by another member.
+    Receipt,
+    /// A message is gone.
+    MessageRemoved,
+    /// A transient message arrived.
+    TransientMessage,
+    /// Unsent work is new, changed, or done.
+    Outbox,
+    /// The store stopped taking writes, or takes them again.
+    StoreHealth,
+}
+
+impl EventKind {
+    /// Whether an event is of this sort.
+    #[must_use]
+    pub const fn includes(self, event: &Event) -> bool {
+        match event {
+            Event::ConnectionChanged { .. } | Event::ConnectionFailed { .. } => {
+                matches!(self, Self::Connection)
+            }
+            Event::SessionChanged { .. } => matches!(self, Self::Session),
+            Event::ConversationChanged { .. }
+            | Event::ConversationIdAssigned { .. }
+            | Event::ConversationRemoved { .. } => matches!(self, Self::Conversation),
+            Event::MessageAdded { .. } => matches!(self, Self::MessageAdded),
+            Event::MessageChanged { message, .. } => match self {
+                Self::Receipt => message.state.is_receipt(),
+                _ => matches!(self, Self::MessageChanged),
+            },
+            Event::MessageRemoved { .. } => matches!(self, Self::MessageRemoved),
+            Event::TransientMessage { .. } => matches!(self, Self::TransientMessage),
+            Event::OutboxChanged { .. } | Event::OutboxSettled { .. } => {
+                matches!(self, Self::Outbox)
+            }
+            Event::StoreHealthChanged { .. } => matches!(self, Self::StoreHealth),
+            Event::Lagged { .. } => true,
         }
     }
 }

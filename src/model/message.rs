@@ -5,8 +5,10 @@ use super::{
     UploadFailure,
 };
 
-/// One message of a conversation, as an app shows it.
+/// One message of a conversation, as this device's store has it: events carry it. What a screen shows is
+/// `sampan::Message`.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
+#[uniffi(name = "MessageRecord")]
 pub struct Message {
     /// The conversation it is in.
     pub conversation: ConversationId,
@@ -70,6 +72,14 @@ pub enum MessageState {
         /// Why.
         failure: SendFailure,
     },
+}
+
+impl MessageState {
+    /// Whether another member has the message, or has read it.
+    #[must_use]
+    pub const fn is_receipt(&self) -> bool {
+        matches!(self, Self::Delivered { .. } | Self::Read { .. })
+    }
 }
 
 /// An edit or a recall that the service has not acknowledged.

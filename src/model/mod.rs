@@ -58,7 +58,7 @@ pub use attribute::AttributeChange;
 pub use content::{ContentFault, Details, MediaFile, MessageContent};
 pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
 pub use count::Count;
-pub use event::{CommitSeq, Event, StoreHealth};
+pub use event::{CommitSeq, Event, EventKind, StoreHealth};
 pub use history_query::HistoryQuery;
 pub use id::{
     AppId, ClientId, ConversationId, DeviceTag, InvalidId, LocalId, MessageId, MessageRef,
@@ -78,7 +78,7 @@ pub use receipt::{Receipt, Unread};
 pub use refusal::Refusal;
 pub use session::{
     ConnectionFailure, ConnectionState, LocalData, NetworkChange, OtherDevice, SessionEnd,
-    SessionState,
+    SessionState, UnsentWork,
 };
 pub use time::{Now, Timestamp};
 pub use upload::{Progress, UploadFailure, UploadTicket};

@@ -130,8 +130,19 @@ impl SessionEnd {
 pub enum LocalData {
     /// It stays: conversations can be read, and unsent work goes out, when the client is back.
     Keep,
-    /// It is removed, unsent work and what extensions left included.
+    /// It is removed, and what extensions left too.
     Wipe,
+}
+
+/// What happens to a client's unsent work when it signs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum UnsentWork {
+    /// It stays and goes out when the client is back. Only with `LocalData.Keep`.
+    KeepIt,
+    /// It is given up; what is on its way may arrive all the same.
+    ThrowAway,
+    /// Where there is some, the client does not sign out. Read marks do not count.
+    Refuse,
 }
 
 /// What becomes of another device of the same client that is signed in with the same tag.

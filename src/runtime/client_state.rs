@@ -101,7 +101,7 @@ fn read(store: &Store, core: &ClientCore, state: &mut ClientState) -> Result<(),
 
 impl ClientCore {
     /// What keeps the client from sending.
-    pub(super) fn reach(&self) -> Reach {
+    pub(crate) fn reach(&self) -> Reach {
         match (self.board.health(), self.board.session()) {
             (StoreHealth::ReadOnly { .. }, _) => Reach::ReadOnly,
             (StoreHealth::Good, SessionState::Open) => Reach::Online,

@@ -28,11 +28,12 @@ use super::inbox::Asked;
 use super::mailbox::Command;
 use super::outward::Outward;
 use super::ports::Ports;
+use super::running::none_unsent;
 use super::sockets::{Failures, Sockets};
 use super::store_handle::OpenStore;
 use super::turn_loop::{Progress, TurnLoop};
 use super::uploads::{FileService, FinishedStep, Uploads};
-use crate::model::{ClientId, Event};
+use crate::model::{ClientId, Event, UnsentWork};
 use crate::net::Transport;
 use crate::store::StoreKey;
 use crate::sync::Signing;
@@ -319,11 +320,20 @@ impl Driver {
                     self.background.wake(&client, done);
                 }
             }
-            Command::SignOut { core, after, done } => {
-                if self.clients.sign_out(&core, after, done) {
-                    self.give_up(&core);
+            Command::SignOut {
+                core,
+                after,
+                unsent,
+                done,
+            } => match self.may_sign_out(&core, unsent) {
+                Ok(()) => {
+                    if self.clients.sign_out(&core, after, done) {
+                        self.give_up(&core);
+                    }
                 }
-            }
+                // A caller that left is not told.
+                Err(error) => drop(done.send(Err(error))),
+            },
             Command::WipeAccount { folder, done } => self.clients.wipe_account(&folder, done),
             Command::Wish { core } => self.read_wish(core),
             Command::Network(hint) => self.turns.link(LinkInput::Network(hint)),
@@ -332,6 +342,17 @@ impl Driver {
             Command::Shutdown { done } => return Flow::Stop(done),
         }
         Flow::Continue
+    }
+
+    /// Unsent work may have come after the app's call had looked. A store that is shut holds what it held then.
+    fn may_sign_out(&mut self, core: &ClientCore, unsent: UnsentWork) -> Result<(), SampanError> {
+        if unsent == UnsentWork::Refuse {
+            self.turns.settle();
+            if let Ok(access) = core.store.read() {
+                return none_unsent(&access.store().snapshot());
+            }
+        }
+        Ok(())
     }
 
     /// The app said whether it wants a client to be online. One whose store is shut has it opened.

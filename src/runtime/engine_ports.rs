@@ -14,10 +14,11 @@ use tokio::time::timeout;
 
 use super::attach::StoreWriter;
 use super::board::EngineBoard;
-use super::callers::{Answer, Callers};
+use super::callers::Callers;
 use super::client_parts::{ClientParts, Signer};
 use super::clock::{self, Clock};
 use super::inbox::ImportState;
+use super::mailbox::RequestAnswer;
 use super::marks::Touched;
 use super::ports::{InboxRemainder, Ports};
 use super::publish::Publisher;
@@ -140,7 +141,7 @@ async fn ask(
 
 impl Ports for EnginePorts {
     type Writer = ClaimedWriter;
-    type Call = Answer<Result<Reply, SampanError>>;
+    type Call = RequestAnswer;
 
     fn now(&self) -> Now {
         self.clock.now()
@@ -198,9 +199,9 @@ impl Ports for EnginePorts {
         }
     }
 
-    fn answer(&mut self, call: Self::Call, answer: Result<Reply, SampanError>) {
+    fn answer(&mut self, call: Self::Call, seq: CommitSeq, answer: Result<Reply, SampanError>) {
         // A caller that left is not told.
-        let _ = call.send(answer);
+        let _ = call.send(answer.map(|reply| (reply, seq)));
     }
 
     /// Asks the app's signer, on caller threads.

@@ -1,7 +1,7 @@
 //! Numbered events for a program that must not miss one: they are kept until the next call names
 //! their number.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::callers::Callers;
 use super::publish::{QUEUE_MAX, Scope, Subscriber};
 use super::{ClientCore, Runtime};
-use crate::model::{Count, Event};
+use crate::model::{ConversationId, Count, Event, EventKind};
 
 /// The most events of one batch.
 const BATCH_MAX: usize = 1024;
@@ -30,12 +30,61 @@ pub struct EventBatch {
 #[derive(Debug)]
 pub(crate) struct Feed {
     scope: Scope,
+    wanted: Wanted,
     state: Mutex<FeedState>,
     /// Rings when there is something to take, and at the end.
     bell: watch::Sender<u64>,
     /// Whether the client signed out.
     is_closed: watch::Receiver<bool>,
     callers: Callers,
+}
+
+/// Which of the client's events are wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// These sorts; none for all.
+    only: Option<Vec<EventKind>>,
+    /// Those of the conversation with one of these ids; none for all.
+    conversation: Option<Mutex<BTreeSet<ConversationId>>>,
+}
+
+impl Wanted {
+    /// Events of these sorts; none for all.
+    pub(crate) const fn of(only: Option<Vec<EventKind>>) -> Self {
+        Self {
+            only,
+            conversation: None,
+        }
+    }
+
+    /// The same in one conversation, by all ids that it has.
+    pub(crate) fn within(mut self, ids: impl IntoIterator<Item = ConversationId>) -> Self {
+        self.conversation = Some(Mutex::new(ids.into_iter().collect()));
+        self
+    }
+
+    fn includes(&self, event: &Event) -> bool {
+        self.concerns(event)
+            && self
+                .only
+                .as_ref()
+                .is_none_or(|only| only.iter().any(|kind| kind.includes(event)))
+    }
+
+    /// Whether an event is one of the conversation. Where the service's id takes over, both are its ids.
+    fn concerns(&self, event: &Event) -> bool {
+        let Some(ids) = &self.conversation else {
+            return true;
+        };
+        // The section under this lock compares and moves ids.
+        let mut ids = ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Event::ConversationIdAssigned { local, id, .. } = event
+            && (ids.contains(local) || ids.contains(id))
+        {
+            ids.extend([local.clone(), id.clone()]);
+        }
+        event.conversation().is_some_and(|id| ids.contains(id))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -48,9 +97,10 @@ struct FeedState {
 
 impl Feed {
     /// A feed of a client's events from now on.
-    pub(crate) fn open(runtime: &Runtime, client: &ClientCore) -> Arc<Self> {
+    pub(crate) fn open(runtime: &Runtime, client: &ClientCore, wanted: Wanted) -> Arc<Self> {
         let feed = Arc::new(Self {
             scope: Scope::Client(client.id.clone()),
+            wanted,
             state: Mutex::default(),
             bell: watch::Sender::default(),
             is_closed: client.store.watch_closed(),
@@ -94,6 +144,11 @@ impl Feed {
         }
     }
 
+    /// The events after a number that are there already.
+    pub(super) fn take(&self, after: u64, limit: usize) -> Option<EventBatch> {
+        self.state().take(after, limit)
+    }
+
     /// Ends the feed: what waits is thrown away.
     pub(crate) fn close(&self) {
         let mut state = self.state();
@@ -110,7 +165,8 @@ impl Subscriber for Feed {
         if state.is_over {
             return;
         }
-        for event in events.iter().filter(|event| self.scope.includes(event)) {
+        let wanted = |event: &&Event| self.scope.includes(event) && self.wanted.includes(event);
+        for event in events.iter().filter(wanted) {
             state.push(event.clone());
         }
         drop(state);
@@ -176,6 +232,29 @@ mod tests {
             seq: CommitSeq(number),
             entry: OutboxEntryId(number),
         }
+    }
+
+    #[test]
+    fn a_feed_of_a_conversation_follows_it_to_the_services_id() {
+        let (local, id) = ("local:1", "5f0c1d2e3a4b5c6d7e8f9a0b");
+        let [local, id] = [local, id].map(|it| ConversationId::new(it).unwrap());
+        let gone = |conversation: &ConversationId| Event::ConversationRemoved {
+            client: ClientId::new("ann").unwrap(),
+            seq: CommitSeq(1),
+            conversation: conversation.clone(),
+        };
+        let wanted = Wanted::of(Some(vec![EventKind::Conversation])).within([local.clone()]);
+        assert!(wanted.includes(&gone(&local)) && !wanted.includes(&gone(&id)));
+        let assigned = Event::ConversationIdAssigned {
+            client: ClientId::new("ann").unwrap(),
+            seq: CommitSeq(2),
+            local: local.clone(),
+            id: id.clone(),
+        };
+        assert!(wanted.includes(&assigned));
+        assert!(wanted.includes(&gone(&local)) && wanted.includes(&gone(&id)));
+        assert!(!wanted.includes(&event(1)), "another sort");
+        assert!(Wanted::default().includes(&event(1)));
     }
 
     fn filled(count: u64) -> FeedState {

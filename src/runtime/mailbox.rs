@@ -11,7 +11,7 @@ use super::callers::{Answer, Callers};
 use super::client_parts::{ClientCore, OpenOptions};
 use super::inbox::InboxReport;
 use crate::SampanError;
-use crate::model::{ClientId, LocalData};
+use crate::model::{ClientId, CommitSeq, LocalData, UnsentWork};
 use crate::store::StoreKey;
 use crate::sync::link::NetworkChange;
 use crate::sync::{Call, Reply, Request};
@@ -24,6 +24,9 @@ pub(super) type OpenAnswer = Answer<Result<Arc<ClientCore>, SampanError>>;
 
 /// Told when a client is closed, and its data are wiped if that was asked for.
 pub(super) type SignOutAnswer = Answer<Result<(), SampanError>>;
+
+/// A machine's answer, and the commit that holds what the call wrote.
+pub(super) type RequestAnswer = Answer<Result<(Reply, CommitSeq), SampanError>>;
 
 /// One thing the API asks of the loop.
 pub(super) enum Command {
@@ -43,7 +46,7 @@ pub(super) enum Command {
         /// What.
         request: Box<Request>,
         /// The answer.
-        done: Answer<Result<Reply, SampanError>>,
+        done: RequestAnswer,
     },
     /// Open a client's store again for a read.
     Wake {
@@ -83,6 +86,8 @@ pub(super) enum Command {
         core: Arc<ClientCore>,
         /// What becomes of its data.
         after: LocalData,
+        /// What becomes of its unsent work.
+        unsent: UnsentWork,
         /// Told when no file of it is open, and its data are wiped if that was asked for.
         done: SignOutAnswer,
     },
@@ -183,6 +188,17 @@ impl Mailbox {
         client: &ClientId,
         call: C,
     ) -> Result<C::Answer, SampanError> {
+        let (answer, _) = self.write(client, call).await?;
+        Ok(answer)
+    }
+
+    /// Hands a call to a client's machine and waits for the call's answer, and for the commit whose state
+    /// holds what the call wrote.
+    pub(crate) async fn write<C: Call>(
+        &self,
+        client: &ClientId,
+        call: C,
+    ) -> Result<(C::Answer, CommitSeq), SampanError> {
         let client = client.clone();
         let request = Box::new(call.into());
         let reply = self.ask(|done| Command::Request {
@@ -190,13 +206,15 @@ impl Mailbox {
             request,
             done,
         });
-        reply.await??.try_into().map_err(|other: Reply| {
+        let (reply, seq) = reply.await??;
+        let answer = reply.try_into().map_err(|other: Reply| {
             // The machine answers a call through its `Caller`, which takes no other answer.
             debug_assert!(false, "an answer to another call: {other:?}");
             SampanError::Internal {
                 reason: "an answer to another call".to_owned(),
             }
-        })
+        })?;
+        Ok((answer, seq))
     }
 
     /// Tells a client's machine something that may be lost: it is where calls crowd.
@@ -266,10 +284,16 @@ impl Mailbox {
         &self,
         core: &Arc<ClientCore>,
         after: LocalData,
+        unsent: UnsentWork,
     ) -> Result<(), SampanError> {
         let core = Arc::clone(core);
-        self.ask(|done| Command::SignOut { core, after, done })
-            .await?
+        self.ask(|done| Command::SignOut {
+            core,
+            after,
+            unsent,
+            done,
+        })
+        .await?
     }
 
     /// Has the loop read whether the app wants a client to be online. It does not wait.

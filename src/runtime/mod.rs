@@ -29,6 +29,7 @@
 //! | `spooling.rs` | a file of the app on its way into the spool |
 //! | `inbox.rs` | what other processes of the app left |
 //! | `publish.rs` | events to subscribers |
+//! | `refresh.rs` | [`Refreshed`]: connect, send, catch up, and leave everything as it was |
 //! | `events.rs` | changes of the store, as events |
 //! | `client_state.rs` | how a client is, in one value |
 //! | `online.rs` | whether the app wants a client to be online |
@@ -81,6 +82,7 @@ mod outward;
 mod ports;
 mod progress;
 mod publish;
+mod refresh;
 mod running;
 mod sockets;
 mod spooling;
@@ -96,7 +98,7 @@ pub use attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
 pub(crate) use client_parts::{ClientCore, OpenOptions, Signer};
 pub(crate) use clock::wall;
 pub use feed::EventBatch;
-pub(crate) use feed::Feed;
+pub(crate) use feed::{Feed, Wanted};
 pub use inbox::InboxReport;
 pub(crate) use inbox::{inbox_of, leave, leave_as};
 #[cfg(feature = "import-legacy")]
@@ -115,6 +117,7 @@ pub(crate) use outbox::LiveOutbox;
 pub use ports::{InboxRemainder, Ports};
 pub use publish::EventStream;
 pub(crate) use publish::{Queue, Scope, notify};
+pub use refresh::Refreshed;
 pub(crate) use running::Runtime;
 pub(crate) use timeline::LiveTimeline;
 #[doc(hidden)]

@@ -19,6 +19,8 @@ struct Said {
     online: Option<SignIn>,
     /// What the loop has not read yet.
     unread: NotRead,
+    /// How often the app said something.
+    count: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +34,7 @@ impl OnlineWish {
     pub(super) fn say(&self, online: Option<SignIn>) {
         let mut said = self.said();
         said.online = online;
+        said.count = said.count.wrapping_add(1);
         said.unread = NotRead {
             goes_offline: said.unread.goes_offline || online.is_none(),
             goes_online: online.is_some(),
@@ -41,6 +44,11 @@ impl OnlineWish {
     /// Whether the app wants to be online.
     pub(crate) fn is_online(&self) -> bool {
         self.said().online.is_some()
+    }
+
+    /// The number of what the app said last.
+    pub(super) fn count(&self) -> u64 {
+        self.said().count
     }
 
     /// What the client has to do for what the app said since the last reading, in order.

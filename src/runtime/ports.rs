@@ -51,8 +51,8 @@ pub trait Ports {
     /// A client's store has another state than before: those who watch it look again.
     fn committed(&mut self, _client: &ClientId, _seq: CommitSeq, _touched: &Touched) {}
 
-    /// Answers a call.
-    fn answer(&mut self, call: Self::Call, answer: Result<Reply, SampanError>);
+    /// Answers a call: the client's store is at this commit, which holds what the call wrote.
+    fn answer(&mut self, call: Self::Call, seq: CommitSeq, answer: Result<Reply, SampanError>);
 
     /// Asks a client's signer; the outcome is handed to [`TurnLoop::signed`](super::TurnLoop::signed).
     fn sign(

@@ -15,10 +15,12 @@ use super::driver::Driver;
 use super::mailbox::Mailbox;
 use super::outward::Outward;
 use super::publish::{Publisher, Queue, Scope};
+use super::refresh::Refreshes;
 use super::store_handle::NotOpen;
-use crate::model::{Account, AppId, ClientId, LocalData};
+use crate::model::{Account, AppId, ClientId, Count, LocalData, OutboxEntryId, UnsentWork};
 use crate::net::{self, SocketTransport, Tls, Transport};
-use crate::store::Store;
+use crate::store::{Intent, Snapshot, Store};
+use crate::sync::{DiscardEntry, Done};
 use crate::threads::{NoThread, Threads};
 use crate::{Config, SampanError};
 
@@ -44,6 +46,7 @@ pub(crate) struct Runtime {
     reads: Threads,
     /// Threads that copy files.
     pub(super) media: Threads,
+    pub(super) refreshes: Refreshes,
     /// Clients with drafts that may not be in their stores yet.
     pub(super) writing: Mutex<Vec<Weak<ClientCore>>>,
 }
@@ -82,6 +85,7 @@ impl Runtime {
             tasks,
             reads: Threads::new("sampan-read", READ_THREADS_MAX),
             media: Threads::new("sampan-copy", READ_THREADS_MAX),
+            refreshes: Refreshes::default(),
             writing: Mutex::default(),
         }))
     }
@@ -120,17 +124,53 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SampanError::SignedOut`] when it is gone already; [`SampanError::StoreUnavailable`] when its
-    /// data could not be removed.
+    /// [`SampanError::SignedOut`] when it is gone already; [`SampanError::Unsent`] when unsent work would be
+    /// lost that was not to be; [`SampanError::InvalidArgument`] when it is to be kept where nothing is;
+    /// [`SampanError::StoreUnavailable`] when its data could not be removed.
     pub(crate) async fn close_client(
         &self,
         core: &Arc<ClientCore>,
         after: LocalData,
+        unsent: UnsentWork,
     ) -> Result<(), SampanError> {
         if after == LocalData::Keep {
             self.save_drafts(core).await;
         }
-        self.mailbox.sign_out(core, after).await
+        self.decide_unsent(core, after, unsent).await?;
+        self.mailbox.sign_out(core, after, unsent).await
+    }
+
+    /// Does what the app wants done with unsent work, before its client signs out.
+    async fn decide_unsent(
+        &self,
+        core: &Arc<ClientCore>,
+        after: LocalData,
+        unsent: UnsentWork,
+    ) -> Result<(), SampanError> {
+        match (unsent, after) {
+            (UnsentWork::KeepIt, LocalData::Keep) | (UnsentWork::ThrowAway, LocalData::Wipe) => {
+                Ok(())
+            }
+            (UnsentWork::KeepIt, LocalData::Wipe) => Err(SampanError::InvalidArgument {
+                reason: "unsent work can't be kept where all data is removed".to_owned(),
+            }),
+            (UnsentWork::Refuse, _) => {
+                self.read(core, |store| none_unsent(&store.snapshot()))
+                    .await
+            }
+            (UnsentWork::ThrowAway, LocalData::Keep) => {
+                let entries = self.read(core, |store| Ok(unsent_work(&store.snapshot())));
+                for entry in entries.await? {
+                    match self.mailbox.request(&core.id, DiscardEntry { entry }).await {
+                        Ok(Done) => {}
+                        // It went out, or with a conversation that was given up, or is on its way.
+                        Err(SampanError::NotFound { .. } | SampanError::NotPossible { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The stores under the root that the app may have.
@@ -160,8 +200,15 @@ impl Runtime {
 
     /// Stops the socket, brings everything to disk and shuts the stores' files.
     pub(crate) async fn pause(&self) -> Result<(), SampanError> {
+        self.refreshes.overruled();
         self.save_all_drafts().await;
         self.mailbox.pause().await
+    }
+
+    /// Goes on after [`Runtime::pause`].
+    pub(crate) async fn resume(&self) -> Result<(), SampanError> {
+        self.refreshes.overruled();
+        self.mailbox.resume().await
     }
 
     /// Stops the loop and closes every store; on return the folders are free.
@@ -209,6 +256,27 @@ impl Runtime {
     /// A future for the app to poll: it wakes the app on a thread where that harms nobody.
     pub(crate) fn outside<F: Future>(&self, inner: F) -> Outside<F> {
         self.callers.outside(inner)
+    }
+}
+
+/// The unsent work that a user would miss: a read mark is made again by reading.
+fn unsent_work(snapshot: &Snapshot<'_>) -> Vec<OutboxEntryId> {
+    let entries = snapshot.outbox();
+    let missed = entries
+        .iter()
+        .filter(|entry| !matches!(entry.intent, Intent::Read(_)));
+    missed.map(|entry| entry.id).collect()
+}
+
+/// # Errors
+///
+/// [`SampanError::Unsent`] when there is unsent work.
+pub(super) fn none_unsent(snapshot: &Snapshot<'_>) -> Result<(), SampanError> {
+    match unsent_work(snapshot).len() {
+        0 => Ok(()),
+        count => Err(SampanError::Unsent {
+            count: Count::from(count),
+        }),
     }
 }
 

@@ -10,7 +10,8 @@ use super::{ClientCore, Runtime, clock};
 use crate::SampanError;
 use crate::media::{self, Traits};
 use crate::model::{
-    ConversationId, Count, MediaFile, MediaKind, MediaSource, MessageContent, NewMedia, NewMessage,
+    CommitSeq, ConversationId, Count, MediaFile, MediaKind, MediaSource, MessageContent, NewMedia,
+    NewMessage,
 };
 use crate::store::{Spool, Store, StoreError, Upload, UploadStage};
 use crate::sync::{Enqueued, SendMedia, SendMessage};
@@ -36,7 +37,7 @@ impl Runtime {
         core: &ClientCore,
         conversation: ConversationId,
         media: NewMedia,
-    ) -> Result<Enqueued, SampanError> {
+    ) -> Result<(Enqueued, CommitSeq), SampanError> {
         if let MediaSource::Url { url } = &media.source {
             let (url, name) = (url.clone(), name_of(&media));
             let message = message_of(media, &name, url, None, &Traits::default());
@@ -44,7 +45,7 @@ impl Runtime {
                 conversation,
                 message,
             };
-            return self.mailbox.request(&core.id, call).await;
+            return self.mailbox.write(&core.id, call).await;
         }
         if super::uploads::api_base(&self.config).is_none() {
             return Err(invalid(
@@ -55,7 +56,7 @@ impl Runtime {
         // Until the message names the copy, nothing else keeps it from being swept.
         let adding = core.spool.begin(&file);
         let call = self.spool(core, conversation, media, file.clone()).await?;
-        let sent = self.mailbox.request(&core.id, call).await;
+        let sent = self.mailbox.write(&core.id, call).await;
         if sent.is_err() {
             let spool = core.spool.clone();
             // What stays is swept when the store is opened next.

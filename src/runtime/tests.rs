@@ -15,11 +15,11 @@ use super::mailbox::Mailbox;
 use super::outward::Outward;
 use super::publish::{EventStream, Scope};
 use super::{ClientCore, OpenOptions, Runtime};
-use crate::model::LocalData;
 use crate::model::{
     AppId, ClientId, ConversationId, Event, Mentions, MessageContent, NewConversation, NewMessage,
     SessionState, StoreHealth, Timestamp,
 };
+use crate::model::{LocalData, UnsentWork};
 use crate::net::{
     Connection, Incoming, MemoryPeer, MemoryTransport, NetFuture, Response, Target, Transport,
 };
@@ -217,7 +217,9 @@ async fn what_was_left_is_enqueued_once_wherever_the_import_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_left_is_closed_and_the_others_are_not() {
     let scene = Scene::new();
-    let signed_out = scene.mailbox.sign_out(&scene.core, LocalData::Keep);
+    let signed_out = scene
+        .mailbox
+        .sign_out(&scene.core, LocalData::Keep, UnsentWork::KeepIt);
     signed_out.await.unwrap();
     let refusal = scene.ask(Disconnect).await.unwrap_err();
     assert_eq!(refusal, SampanError::SignedOut);
@@ -310,7 +312,9 @@ async fn going_offline_on_a_line_that_is_dead_does_not_wait_for_the_service() {
     assert_eq!(offline.expect("it is offline at once"), Ok(Done));
     assert_eq!(scene.core.board.session(), SessionState::Closed);
     scene.ask(Connect { mode }).await.unwrap();
-    let signed_out = scene.mailbox.sign_out(&scene.core, LocalData::Keep);
+    let signed_out = scene
+        .mailbox
+        .sign_out(&scene.core, LocalData::Keep, UnsentWork::KeepIt);
     let signed_out = timeout(at_once, signed_out).await;
     assert_eq!(signed_out.expect("it is signed out at once"), Ok(()));
 }

@@ -17,14 +17,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::live::{self, Changes, Live, WatchedView};
 use super::{ClientCore, Runtime};
+use crate::SampanError;
 use crate::model::{ConversationId, ItemKey, Timestamp};
 use crate::store::{ConversationNumber, Position, Snapshot, Store, StoreError};
-use crate::sync::{FetchHistory, Focus, MarkRead};
+use crate::sync::{FetchConversations, FetchHistory, FetchNewer, Focus, MarkRead};
 use crate::views::{
     FillFailure, Loaded, Next, Side, TimelineOptions, TimelineStart, TimelineUpdate, TimelineView,
     Version, Wish,
 };
-use crate::{SampanError, Subject};
 
 /// What is seen is marked read at most once in this time.
 const READ_PAUSE: Duration = Duration::from_secs(1);
@@ -64,11 +64,12 @@ enum TimelineTask {
 }
 
 impl LiveTimeline {
-    /// Opens a timeline: its first window is read on return.
+    /// Opens a timeline: its first window is read on return. A conversation that is not on this device is
+    /// asked for.
     ///
     /// # Errors
     ///
-    /// Those of reading; [`SampanError::NotFound`] when the conversation is not on this device.
+    /// Those of reading.
     pub(crate) async fn open(
         runtime: &Arc<Runtime>,
         client: &Arc<ClientCore>,
@@ -86,10 +87,6 @@ impl LiveTimeline {
         let own = Arc::clone(&timeline);
         let first = move |store: &Store| {
             let snapshot = store.snapshot();
-            let known = snapshot.number(&own.conversation)?;
-            known.ok_or(SampanError::NotFound {
-                what: Subject::Conversation,
-            })?;
             Ok(own.view().refresh(&snapshot, &own.conversation, reach)?)
         };
         runtime.read(client, first).await?;
@@ -178,6 +175,11 @@ impl LiveTimeline {
         self.work.notify_one();
     }
 
+    /// Whether the app is in the background.
+    fn is_away(&self) -> bool {
+        self.changes().is_none_or(|changes| changes.is_away())
+    }
+
     fn changes(&self) -> Option<Changes> {
         let number = self.view().number();
         self.live.changes(number)
@@ -209,6 +211,10 @@ impl LiveTimeline {
         });
         match advance.await {
             Some(Ok(Next::Fetch { before, limit })) => self.fetch(side, before, limit).await,
+            Some(Ok(Next::FetchNewer { after, limit })) => {
+                self.fetch_newer(side, after, limit).await;
+            }
+            Some(Ok(Next::FetchConversation)) => self.fetch_conversation(side).await,
             Some(Ok(Next::Done)) => {}
             Some(Err(error)) => {
                 let failure = FillFailure::Store {
@@ -231,8 +237,38 @@ impl LiveTimeline {
             before,
             limit,
         };
-        let failure = match self.live.request(call).await {
-            Ok(page) => return self.view().answered(side, Ok(page.added)),
+        let fetched = self.live.request(call).await;
+        self.fetched(side, fetched.map(|page| page.added));
+    }
+
+    async fn fetch_newer(&self, side: Side, after: Position, limit: u32) {
+        self.live.tell();
+        let call = FetchNewer {
+            conversation: self.conversation.clone(),
+            after,
+            limit,
+        };
+        let fetched = self.live.request(call).await;
+        self.fetched(side, fetched.map(|page| page.added));
+    }
+
+    async fn fetch_conversation(&self, side: Side) {
+        self.live.tell();
+        let conversations = vec![self.conversation.clone()];
+        let fetched = self
+            .live
+            .request(FetchConversations { conversations })
+            .await;
+        self.fetched(
+            side,
+            fetched.map(|answer| u32::from(!answer.found.is_empty())),
+        );
+    }
+
+    /// Notes what came of a question to the service.
+    fn fetched(&self, side: Side, outcome: Result<u32, SampanError>) {
+        let failure = match outcome {
+            Ok(added) => return self.view().answered(side, Ok(added)),
             Err(
                 SampanError::NotConnected
                 | SampanError::SignedOut
@@ -298,14 +334,16 @@ impl LiveTimeline {
         {
             self.live.tell();
         }
-        if self.take_seen() {
+        // In the background nothing is asked of the client: that would open its store.
+        if !is_away && self.take_seen() {
             let is_new = pace.in_view_until.is_none();
             pace.in_view_until = Some(now + IN_VIEW);
             if is_new {
                 return TimelineTask::Focus;
             }
         }
-        if pace.in_view_until.take_if(|until| *until <= now).is_some() {
+        let is_out_of_view = |until: &mut Instant| !is_away && *until <= now;
+        if pace.in_view_until.take_if(is_out_of_view).is_some() {
             return TimelineTask::Unfocus;
         }
         let may_read = !is_away && pace.read_at.is_none_or(|at| at <= now);
@@ -370,7 +408,7 @@ async fn work(timeline: Arc<LiveTimeline>) {
             TimelineTask::Focus => timeline.focus(Some(timeline.conversation.clone())).await,
             TimelineTask::Unfocus => timeline.focus(None).await,
             TimelineTask::End => {
-                if pace.in_view_until.is_some() {
+                if pace.in_view_until.is_some() && !timeline.is_away() {
                     timeline.focus(None).await;
                 }
                 return;
@@ -378,6 +416,7 @@ async fn work(timeline: Arc<LiveTimeline>) {
             TimelineTask::Wait(changes) => {
                 let read_at = timeline.view().wants_read().and(pace.read_at);
                 let wake_at = read_at.into_iter().chain(pace.in_view_until).min();
+                let wake_at = wake_at.filter(|_| !changes.is_away());
                 timeline.wait(changes, wake_at).await;
             }
         }

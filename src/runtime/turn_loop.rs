@@ -22,7 +22,7 @@ use super::client_loop::ClientLoop;
 use super::marks::Touched;
 use super::ports::{InboxRemainder, Ports};
 use crate::SampanError;
-use crate::model::{ClientId, Event, Now};
+use crate::model::{ClientId, CommitSeq, Event, Now};
 use crate::store::StoreError;
 use crate::sync::link::{
     ClientSlot, ConnectionNumber, Delivery, Link, LinkEffect, LinkInput, LinkOptions, LinkStep,
@@ -152,7 +152,8 @@ impl<P: Ports> TurnLoop<P> {
         for (slot, client) in std::mem::take(&mut self.clients) {
             let (client, calls) = client.detach();
             for call in calls {
-                self.ports.answer(call, Err(SampanError::NotConnected));
+                let error = Err(SampanError::NotConnected);
+                self.ports.answer(call, CommitSeq::default(), error);
             }
             detached.push(client);
             self.ports.end_media(slot);
@@ -495,7 +496,7 @@ impl<P: Ports> TurnLoop<P> {
             self.ports.compacted(&client, outcome);
         }
         for (call, answer) in after.answers {
-            self.ports.answer(call, answer);
+            self.ports.answer(call, after.seq, answer);
         }
         for request in after.requests {
             self.link(LinkInput::Submit { slot, request });

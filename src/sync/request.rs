@@ -130,6 +130,7 @@ calls! {
 
     FetchHistory -> HistoryFetched,
     QueryHistory -> MessagesFound,
+    FetchNewer -> HistoryFetched,
     FetchConversations -> ConversationsFetched,
     FetchReceipts -> Done,
     ChangeAttribute -> AttributeChanged,
@@ -406,6 +407,17 @@ pub struct QueryHistory {
     pub conversation: ConversationId,
     /// Which messages.
     pub query: HistoryQuery,
+}
+
+/// Ask for history forward in time, beside what is held, and store it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchNewer {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Newer than this message.
+    pub after: Position,
+    /// How many, 1 to 100; more are asked for in several pages.
+    pub limit: u32,
 }
 
 /// Ask for conversations by id and store them.

@@ -1,17 +1,17 @@
 //! A message as a screen shows it.
 
 use crate::model::{
-    ClientId, ConversationId, LocalId, Mentions, Message, MessageContent, MessageKey, MessageRef,
+    self, ClientId, ConversationId, LocalId, Mentions, MessageContent, MessageKey, MessageRef,
     MessageState, OutboxEntryId, PendingChange, Timestamp,
 };
-use crate::store::{ConversationRow, Snapshot, TimelineItem};
+use crate::store::{ConversationNumber, ConversationRow, Snapshot, StoreError, TimelineItem};
 
-use super::delivery::{Delivery, Reach};
+use super::delivery::{Blocker, Delivery, Reach};
 use super::quote::Quote;
 
-/// A message as a timeline shows it.
+/// A message as an app shows it.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
-pub struct TimelineMessage {
+pub struct Message {
     /// Its key, for ever: the same while it is unsent, when it is sent, edited and recalled.
     pub key: MessageKey,
     /// The conversation it is in.
@@ -45,7 +45,7 @@ pub struct TimelineMessage {
     pub change: Option<PendingChange>,
 }
 
-impl TimelineMessage {
+impl Message {
     /// A message or echo of a conversation; none of a gap.
     #[must_use]
     pub fn of_item(
@@ -69,8 +69,73 @@ impl TimelineMessage {
         }
     }
 
+    /// The message of a key, sent or not; none where this device has none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] or [`StoreError::Damaged`] when the store can't be read.
+    pub fn by_key(
+        snapshot: &Snapshot<'_>,
+        number: ConversationNumber,
+        key: &MessageKey,
+        reach: Reach,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(row) = snapshot.conversation(number)? else {
+            return Ok(None);
+        };
+        let Some(message) = snapshot.message_by_key(number, key)? else {
+            return Ok(None);
+        };
+        let is_echo = message.id.is_none();
+        let entries = snapshot.outbox_of(number).into_iter();
+        let mut echoes = entries.filter(|entry| is_echo && entry.has_echo());
+        let entry = echoes.find(|entry| entry.local_id() == message.local_id.as_ref());
+        let quote = Quote::of(snapshot, &row, &message.content);
+        Ok(match entry {
+            Some(entry) => {
+                let delivery = Delivery::of(&entry, &row, reach);
+                Self::of(
+                    message,
+                    snapshot.owner(),
+                    Some(delivery),
+                    Some(entry.id),
+                    quote,
+                )
+            }
+            None => Self::sent(message, snapshot.owner(), quote),
+        })
+    }
+
+    /// A message that was just enqueued, or that the service has; none of one without any id.
+    #[must_use]
+    pub fn enqueued(
+        message: model::Message,
+        me: &ClientId,
+        entry: Option<OutboxEntryId>,
+        reach: Reach,
+    ) -> Option<Self> {
+        let quote = Quote::told(&message.content);
+        if message.state != MessageState::Pending {
+            let told = Self::sent(message, me, quote)?;
+            return Some(Self { entry, ..told });
+        }
+        let blocker = match reach {
+            Reach::Offline => Blocker::Offline,
+            Reach::ReadOnly => Blocker::Store,
+            Reach::Online if message.conversation.is_local() => Blocker::Creation,
+            Reach::Online => Blocker::Turn,
+        };
+        Self::of(
+            message,
+            me,
+            Some(Delivery::Waiting { blocker }),
+            entry,
+            quote,
+        )
+    }
+
     /// The message as `me` sees it, once the service has it; none of one without any id.
-    fn sent(message: Message, me: &ClientId, reply_to: Option<Quote>) -> Option<Self> {
+    fn sent(message: model::Message, me: &ClientId, reply_to: Option<Quote>) -> Option<Self> {
         let delivery = match message.state {
             MessageState::Pending | MessageState::Sent => Delivery::Sent,
             MessageState::Delivered { at } => Delivery::Delivered { at },
@@ -82,7 +147,7 @@ impl TimelineMessage {
     }
 
     fn of(
-        message: Message,
+        message: model::Message,
         me: &ClientId,
         delivery: Option<Delivery>,
         entry: Option<OutboxEntryId>,

@@ -54,16 +54,16 @@ pub use members::{
     MemberEdit, MemberGroup, MemberListOptions, MemberListState, MemberRow, MemberUpdate,
     MemberView,
 };
-pub use message::TimelineMessage;
+pub use message::Message;
 pub use outbox::{
     Holds, OutboxEdit, OutboxListState, OutboxRow, OutboxUpdate, OutboxView, Refused,
 };
 pub use query::find;
 pub use quote::Quote;
 pub use timeline::{
-    FillFailure, FillState, Loaded, Next, Side, TimelineAnchor, TimelineEdge, TimelineEdit,
-    TimelineItem, TimelineItemKind, TimelineOptions, TimelineStart, TimelineState, TimelineUpdate,
-    TimelineView, Wish,
+    Anchor, FillFailure, FillState, Loaded, Next, Side, TimelineEdge, TimelineEdit, TimelineItem,
+    TimelineItemKind, TimelineOptions, TimelineStart, TimelineState, TimelineUpdate, TimelineView,
+    Wish,
 };
 pub use windows::{Version, Windows};
 

@@ -21,21 +21,33 @@ pub struct Quote {
 }
 
 impl Quote {
+    /// What a reply says of the message that it answers; none of one that is no reply.
+    pub(super) fn told(content: &MessageContent) -> Option<Self> {
+        let Reply {
+            target,
+            sender,
+            excerpt,
+        } = Reply::of(content)?;
+        let message = target.map(|target| match target {
+            Target::Sent { id, sent_at } => MessageKey::service(sent_at, id),
+            Target::Unsent(id) => MessageKey::local(id),
+        });
+        Some(Self {
+            message,
+            sender,
+            excerpt,
+            recalled: false,
+        })
+    }
+
     /// What a message of a conversation answers; none of one that is no reply.
     pub(super) fn of(
         snapshot: &Snapshot<'_>,
         row: &ConversationRow,
         content: &MessageContent,
     ) -> Option<Self> {
-        let Reply {
-            target,
-            sender,
-            excerpt,
-        } = Reply::of(content)?;
-        let key = target.map(|target| match target {
-            Target::Sent { id, sent_at } => MessageKey::service(sent_at, id),
-            Target::Unsent(id) => MessageKey::local(id),
-        });
+        let told = Self::told(content)?;
+        let key = &told.message;
         let number = snapshot.number(&row.id).ok().flatten();
         let held = number.zip(key.as_ref()).and_then(|(number, key)| {
             let message = snapshot.message_by_key(number, key);
@@ -48,12 +60,7 @@ impl Quote {
                 excerpt: reply::excerpt(message.content.words().unwrap_or_default()),
                 sender: message.sender,
             },
-            None => Self {
-                message: key,
-                sender,
-                excerpt,
-                recalled: false,
-            },
+            None => told,
         })
     }
 }

@@ -49,11 +49,13 @@ async fn say(js: &mut Peer, tablet: &Device, talk: &ConversationId, number: usiz
     let sent = here.send_text(text).await.unwrap();
     let key = MessageKey::local(sent.local_id);
     match number % CHANGED {
-        0 | 1 => here
-            .edit(key, MessageContent::text(format!("edited {number}")))
-            .await
-            .unwrap(),
-        2 | 3 => here.recall(key).await.unwrap(),
+        0 | 1 => {
+            let content = MessageContent::text(format!("edited {number}"));
+            here.edit(key, content).await.unwrap();
+        }
+        2 | 3 => {
+            here.recall(key).await.unwrap();
+        }
         _ => {}
     }
 }
@@ -75,8 +77,12 @@ async fn change(js: &mut Peer, tablet: &Device, talk: &ConversationId, number: u
                 json!({ "cid": cid, "name": format!("new {number}"), "attr": {"by": "js"} });
             js.does("rename", renamed).await;
         }
-        3 => here.add_members(vec![id("fay")]).await.unwrap(),
-        4 => here.set_name(format!("newer {number}")).await.unwrap(),
+        3 => {
+            here.add_members(vec![id("fay")]).await.unwrap();
+        }
+        4 => {
+            here.set_name(format!("newer {number}")).await.unwrap();
+        }
         5 => {
             let changes = Json::parse(r#"{"by": "tablet"}"#).unwrap();
             here.set_attributes(changes).await.unwrap();
@@ -92,10 +98,10 @@ async fn shown(
 ) -> BTreeMap<String, (String, Vec<String>, u32)> {
     let mut all = BTreeMap::new();
     for talk in talks {
-        let Ok(here) = device.client.conversation(talk.clone()).await else {
+        let here = device.client.conversation(talk.clone()).unwrap();
+        let Ok(info) = here.info().await else {
             continue;
         };
-        let info = here.info().await.unwrap();
         let lines = device.lines(talk).await.unwrap();
         all.insert(talk.to_string(), (told(&info), lines, info.unread.count));
     }

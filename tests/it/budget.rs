@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sampan::model::NewMessage;
-use sampan::{Client, ClientOptions, Conversation, LocalData, PageItem, SampanError};
+use sampan::{Client, ClientOptions, Conversation, LocalData, PageItem, SampanError, UnsentWork};
 
 use crate::place::{Device, Place, id};
 
@@ -68,7 +68,7 @@ async fn sent(place: &Place, budget: Option<u64>) -> (Device, Device, Arc<Conver
     let service_id = ann.service_id(&talk).await;
     let heard = ben
         .until("the last message", || async {
-            let heard = ben.client.conversation(service_id.clone()).await.ok()?;
+            let heard = ben.client.conversation(service_id.clone()).ok()?;
             let last = heard.info().await.ok()?.last_message?;
             let is_last = last.content.words()?.starts_with(&format!("{}:", MANY - 1));
             is_last.then_some(heard)
@@ -144,11 +144,7 @@ async fn compacting_changes_nothing_that_is_shown() {
     );
     let again = Device::open(place.config("tablet"), "ben").await;
     assert!(!again.client.open_report().found_damage);
-    let heard = again
-        .client
-        .conversation(heard.conversation_id())
-        .await
-        .unwrap();
+    let heard = again.client.conversation(heard.conversation_id()).unwrap();
     let shown = numbers(&heard).await;
     assert_eq!(shown.iter().flatten().count(), MANY + 1);
 }
@@ -172,6 +168,8 @@ async fn the_clients_of_an_engine_share_its_budget() {
         let share = share(client).await;
         assert!((whole / 2..whole).contains(&share), "{share}");
     }
-    ben.sign_out(LocalData::Keep).await.unwrap();
+    ben.sign_out(LocalData::Keep, UnsentWork::KeepIt)
+        .await
+        .unwrap();
     assert_eq!(share(&ann.client).await, whole);
 }

@@ -15,7 +15,7 @@ use sampan::model::{
 };
 use sampan::{
     Client, ClientOptions, Conversation, Engine, LocalData, NetworkChange, Secret, TimelineStart,
-    Version,
+    UnsentWork, Version,
 };
 
 use crate::place::{PATIENCE, Place, id, in_time};
@@ -60,7 +60,6 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "compact" => |it| it.client.compact(),
         "import_inbox" => |it| it.client.import_inbox(),
         "create_conversation" => |it| it.client.create_conversation(NewConversation { members: vec![id("cat")], ..NewConversation::default() }),
-        "conversation" => |it| it.client.conversation(it.talk.conversation_id()),
         "fetch_conversation" => |it| it.client.fetch_conversation(some_conversation()),
         "conversations" => |it| it.client.conversations(None, 10),
         "unread_totals" => |it| it.client.unread_totals(),
@@ -107,6 +106,9 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "fill" => |it| async move { it.talk.timeline(None).await?.fill(ItemKey::Gap(7)).await },
         "conversation_list" => |it| it.client.conversation_list(None),
         "load_more" => |it| async move { it.client.conversation_list(None).await?.load_more(10).await },
+        "commit_seq" => |it| it.client.commit_seq(),
+        "direct" => |it| it.client.direct(id("cat")),
+        "refresh" => |it| it.client.refresh(PATIENCE),
         "quit" => |it| it.talk.quit(),
         "client" => |it| it.engine.client(id("dan"), ClientOptions::default()),
         "accounts" => |it| it.engine.accounts(),
@@ -114,7 +116,7 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "network_changed" => |it| it.engine.network_changed(NetworkChange::Switched),
         "pause" => |it| it.engine.pause(),
         "resume" => |it| it.engine.resume(),
-        "sign_out" => |it| it.client.sign_out(LocalData::Keep),
+        "sign_out" => |it| it.client.sign_out(LocalData::Keep, UnsentWork::KeepIt),
         "shutdown" => |it| it.engine.shutdown(),
     });
     all
@@ -149,7 +151,7 @@ fn gap() -> Option<sampan::TimelineGap> {
     })
 }
 
-/// The names of the exported asynchronous calls, read from the sources.
+/// The names of the asynchronous calls, read from the sources.
 fn exported() -> BTreeSet<String> {
     let sources = [
         include_str!("../../src/api/changes.rs"),
@@ -162,6 +164,7 @@ fn exported() -> BTreeSet<String> {
         include_str!("../../src/api/event_feed.rs"),
         include_str!("../../src/api/history.rs"),
         include_str!("../../src/api/outbox_list.rs"),
+        include_str!("../../src/api/pages.rs"),
         include_str!("../../src/api/timeline.rs"),
     ];
     let names = sources.iter().flat_map(|text| {

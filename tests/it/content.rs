@@ -153,8 +153,8 @@ async fn the_first(
         .await
 }
 
-fn envelope(message: &Message) -> &str {
-    match &message.content {
+fn envelope(content: &MessageContent) -> &str {
+    match content {
         MessageContent::Custom { envelope, .. } => envelope.as_str(),
         other => panic!("{other:?}"),
     }
@@ -178,27 +178,30 @@ async fn an_envelope_of_an_unknown_kind_keeps_every_byte() {
         .send(NewMessage::new(content(77, first)))
         .await
         .unwrap();
-    assert_eq!(envelope(&sent.message), first);
+    assert_eq!(envelope(&sent.message.content), first);
     ann.has_sent_everything().await;
     let service_id = ann.service_id(&talk).await;
     let heard = the_first(&ben, &service_id, |_| true).await;
-    assert_eq!(envelope(&heard), first);
+    assert_eq!(envelope(&heard.content), first);
     let key = MessageKey::local(sent.local_id);
     talk.edit(key, content(-77, second)).await.unwrap();
     ann.has_sent_everything().await;
     let is_edited = |message: &Message| message.edited_at.is_some();
     let heard = the_first(&ben, &service_id, is_edited).await;
-    assert_eq!(envelope(&heard), second);
+    assert_eq!(envelope(&heard.content), second);
     ben.engine.shutdown().await.unwrap();
     drop(ben);
     let ben = place.online("laptop", "ben").await;
     let stored = the_first(&ben, &service_id, is_edited).await;
-    assert_eq!(envelope(&stored), second);
+    assert_eq!(envelope(&stored.content), second);
     let other = ben.talk_to("cem").await;
     other.send(NewMessage::new(stored.content)).await.unwrap();
     let other = ben.service_id(&other).await;
     let cem = place.online("tablet", "cem").await;
     cem.client.fetch_conversation(other.clone()).await.unwrap();
     cem.handle(&other).await.fetch_older(10).await.unwrap();
-    assert_eq!(envelope(&the_first(&cem, &other, |_| true).await), second);
+    assert_eq!(
+        envelope(&the_first(&cem, &other, |_| true).await.content),
+        second
+    );
 }

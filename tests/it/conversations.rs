@@ -24,7 +24,7 @@ async fn every_property_of_a_conversation_reaches_its_members() {
     ben.sees(&service_id, &["ann: welcome"]).await;
     let info = ben
         .until("name and members", || async {
-            let talk = ben.client.conversation(service_id.clone()).await.ok()?;
+            let talk = ben.client.conversation(service_id.clone()).ok()?;
             let info = talk.info().await.ok()?;
             (info.name.is_some() && info.members.len() == 3).then_some(info)
         })
@@ -56,7 +56,7 @@ async fn a_conversation_is_fetched_by_its_id_from_the_service() {
         .await
         .unwrap();
     assert_eq!(fetched.info().await.unwrap().creator, Some(id("ann")));
-    let again = ben.client.conversation(service_id.clone()).await.unwrap();
+    let again = ben.client.conversation(service_id.clone()).unwrap();
     assert_eq!(
         again.info().await.unwrap().id,
         service_id,
@@ -84,7 +84,7 @@ async fn live_messages_raise_the_count_and_only_reading_clears_it() {
         _ => None,
     });
     assert_eq!(counted.await, service_id);
-    let handle = ben.client.conversation(service_id.clone()).await.unwrap();
+    let handle = ben.client.conversation(service_id.clone()).unwrap();
     handle.send_text("four".into()).await.unwrap();
     ben.has_sent_everything().await;
     ben.engine.pause().await.unwrap();
@@ -127,7 +127,7 @@ async fn reading_on_one_device_clears_the_count_on_the_other() {
         device.sees(&service_id, &["ann: hello"]).await;
         assert_eq!(device.client.unread_totals().await.unwrap().all.messages, 1);
     }
-    let read = phone.client.conversation(service_id).await.unwrap();
+    let read = phone.client.conversation(service_id).unwrap();
     read.mark_read(None).await.unwrap();
     tablet
         .until("a cleared count", || async {

@@ -185,7 +185,7 @@ impl Scene {
         })
         .await;
         ann.client.go_offline().unwrap();
-        let conversation = ann.client.conversation(talk.clone()).await.unwrap();
+        let conversation = ann.client.conversation(talk.clone()).unwrap();
         for words in UNSENT {
             conversation.send_text(words.to_owned()).await.unwrap();
         }
@@ -233,7 +233,7 @@ impl Scene {
         assert_eq!(ann.client.store_health(), StoreHealth::Good, "{what}");
         let unsent = ann.client.outbox().await.unwrap();
         assert_eq!(unsent.len(), UNSENT.len(), "{what}: unsent work is lost");
-        let conversation = ann.client.conversation(self.talk.clone()).await;
+        let conversation = ann.client.conversation(self.talk.clone());
         let conversation = conversation.unwrap_or_else(|error| panic!("{what}: {error}"));
         let page = conversation.page(None, 500).await;
         let page = page.unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -259,7 +259,7 @@ impl Scene {
     async fn chats_on(&mut self, ann: &Device, case: u64, what: &str) {
         ann.go_online().await;
         ann.has_sent_everything().await;
-        let conversation = ann.client.conversation(self.talk.clone()).await.unwrap();
+        let conversation = ann.client.conversation(self.talk.clone()).unwrap();
         let ours = format!("ann goes on {case}");
         conversation.send_text(ours.clone()).await.unwrap();
         ann.has_sent_everything().await;
@@ -437,7 +437,7 @@ async fn a_folder_with_parts_missing_or_in_the_way_opens() {
 
 impl Scene {
     async fn talk_of(&self, ann: &Device) -> Option<()> {
-        let conversation = ann.client.conversation(self.talk.clone()).await.ok()?;
+        let conversation = ann.client.conversation(self.talk.clone()).ok()?;
         let lines = history(&conversation).await?;
         (lines == self.said).then_some(())
     }

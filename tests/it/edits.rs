@@ -2,8 +2,7 @@
 
 use sampan::SampanError;
 use sampan::model::{
-    ConversationId, Discarded, Message, MessageContent, MessageKey, OutboxKind, PendingChange,
-    SendFailure,
+    ConversationId, Discarded, MessageContent, MessageKey, OutboxKind, PendingChange, SendFailure,
 };
 
 use crate::place::{Device, Place, line};
@@ -61,7 +60,7 @@ async fn a_message_of_somebody_else_is_not_edited() {
     talk.send_text("mine".into()).await.unwrap();
     let id = ann.service_id(&talk).await;
     ben.sees(&id, &["ann: mine"]).await;
-    let theirs = ben.client.conversation(id.clone()).await.unwrap();
+    let theirs = ben.client.conversation(id.clone()).unwrap();
     let key = key_of(&ben, &theirs, "mine").await;
     for refused in [
         theirs
@@ -88,7 +87,7 @@ async fn an_edit_that_the_service_refuses_is_undone_with_the_reason() {
     talk.edit(key.clone(), MessageContent::text("coffee"))
         .await
         .unwrap();
-    let refused = |message: Message| match message.change {
+    let refused = |message: sampan::Message| match message.change {
         Some(PendingChange::Edit { failure }) => failure,
         _ => None,
     };
@@ -112,7 +111,7 @@ async fn an_edit_that_the_service_refuses_is_undone_with_the_reason() {
     })
     .await;
     let discarded = talk.discard(key.clone()).await.unwrap();
-    assert_eq!(discarded, Discarded::NeverSent);
+    assert_eq!(discarded.discarded, Discarded::NeverSent);
     let shown = talk.message(key).await.unwrap().unwrap();
     assert_eq!((shown.change, shown.content.words()), (None, Some("tea")));
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Wake, Waker};
 
 use futures_util::StreamExt;
 use sampan::model::{ConnectionState, Event, SessionState};
-use sampan::{ClientOptions, Engine, ExtensionInbox, LocalData, SampanError};
+use sampan::{ClientOptions, Engine, ExtensionInbox, LocalData, SampanError, UnsentWork};
 use tokio::time::timeout;
 
 use crate::calls::{Call, Stage, all};
@@ -42,7 +42,9 @@ async fn states_and_observers_are_told_that_everything_is_closed() {
     dan.go_online(None).unwrap();
     dan.wait_online().await.unwrap();
     let events = ann.engine.events();
-    dan.sign_out(LocalData::Keep).await.unwrap();
+    dan.sign_out(LocalData::Keep, UnsentWork::KeepIt)
+        .await
+        .unwrap();
     assert_eq!(dan.session_state(), SessionState::Closed);
     assert_eq!(dan.wait_online().await, Err(SampanError::SignedOut));
     ann.engine.shutdown().await.unwrap();
@@ -85,7 +87,10 @@ async fn a_wipe_takes_what_an_extension_left_too() {
         fs::write(own[0].path().join(name), "secret").unwrap();
     }
     leave("ben");
-    ann.client.sign_out(LocalData::Wipe).await.unwrap();
+    ann.client
+        .sign_out(LocalData::Wipe, UnsentWork::ThrowAway)
+        .await
+        .unwrap();
     let left: Vec<_> = fs::read_dir(&inbox).unwrap().collect();
     assert_eq!(left.len(), 1, "another client's is untouched: {left:?}");
     let again = ann.engine.client(id("ann"), ClientOptions::default());
@@ -184,11 +189,17 @@ async fn a_wipe_that_nobody_waits_for_is_done() {
     let stage = Stage::set(&place).await;
     let client = Arc::clone(&stage.client);
     let call: Call = Box::pin(async move {
-        let _ = client.sign_out(LocalData::Wipe).await;
+        let _ = client
+            .sign_out(LocalData::Wipe, UnsentWork::ThrowAway)
+            .await;
     });
     let begun = tokio::task::spawn_blocking(move || give_up_after(1, call));
     assert!(begun.await.unwrap());
-    let again = timeout(PATIENCE, stage.client.sign_out(LocalData::Keep)).await;
+    let again = timeout(
+        PATIENCE,
+        stage.client.sign_out(LocalData::Keep, UnsentWork::KeepIt),
+    )
+    .await;
     let again = again.unwrap();
     assert!(
         matches!(again, Ok(()) | Err(SampanError::SignedOut)),

@@ -81,7 +81,7 @@ async fn a_message_left_while_the_app_was_closed_arrives_once() {
     ann.has_sent_everything().await;
     ben.sees(&talk, &["ann: hello", "ann: from the share sheet"])
         .await;
-    let conversation = ann.client.conversation(talk.clone()).await.unwrap();
+    let conversation = ann.client.conversation(talk.clone()).unwrap();
     let sent = conversation.message_by_local_id(local_id).await.unwrap();
     assert_eq!(sent.state, MessageState::Sent);
     fs::write(&copy, &bytes).unwrap();
@@ -126,7 +126,7 @@ async fn a_read_mark_left_by_a_notification_clears_the_count() {
     let place = Place::new().await;
     let (ann, ben, talk) = talk(&place).await;
     ann.engine.shutdown().await.unwrap();
-    let from_ben = ben.client.conversation(talk.clone()).await.unwrap();
+    let from_ben = ben.client.conversation(talk.clone()).unwrap();
     from_ben.send_text("are you there?".into()).await.unwrap();
     ben.has_sent_everything().await;
     let page = from_ben.page(None, 1).await.unwrap();
@@ -138,7 +138,7 @@ async fn a_read_mark_left_by_a_notification_clears_the_count() {
     ann.go_online().await;
     ann.sees(&talk, &["ann: hello", "ben: are you there?"])
         .await;
-    let conversation = ann.client.conversation(talk.clone()).await.unwrap();
+    let conversation = ann.client.conversation(talk.clone()).unwrap();
     ann.until("nothing unread", || async {
         let info = conversation.info().await.ok()?;
         (info.unread.count == 0 && ann.client.outbox().await.ok()?.is_empty()).then_some(())
@@ -318,7 +318,7 @@ async fn an_import_that_is_killed_takes_everything_once() {
     }
     assert!(amidst > 0, "no kill fell into an import");
     let ann = Device::open(offline(root.path()), "ann").await;
-    let page = ann.client.conversation(talk).await.unwrap();
+    let page = ann.client.conversation(talk).unwrap();
     let page = page.page(None, 500).await.unwrap();
     let shown: Vec<_> = page
         .items

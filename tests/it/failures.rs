@@ -190,7 +190,10 @@ async fn an_app_keeps_a_failed_message_and_takes_one_out() {
     for _ in 0..2 {
         let kept = talk.keep_failed(own("a photo"), "the upload failed".into());
         let kept = kept.await.unwrap().message;
-        assert!(matches!(kept.state, MessageState::Failed { .. }));
+        assert!(matches!(
+            kept.delivery,
+            Some(sampan::Delivery::Failed { .. })
+        ));
     }
     talk.keep_failed(own("unwanted"), "no".into())
         .await
@@ -200,7 +203,7 @@ async fn an_app_keeps_a_failed_message_and_takes_one_out() {
     drop(talk);
     ann.engine.shutdown().await.unwrap();
     let ann = place.online("phone", "ann").await;
-    let talk = ann.client.conversation(id.clone()).await.unwrap();
+    let talk = ann.client.conversation(id.clone()).unwrap();
     ann.sees(&id, &["ann: hello", "ann: a photo (failed)"])
         .await;
     talk.retry(key("a photo")).await.unwrap();

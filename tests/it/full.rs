@@ -72,7 +72,7 @@ async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() 
     ann.has_sent_everything().await;
     let talk = ann.service_id(&talk).await;
     ann.client.go_offline().unwrap();
-    let conversation = ann.client.conversation(talk.clone()).await.unwrap();
+    let conversation = ann.client.conversation(talk.clone()).unwrap();
 
     disk.fill();
     let mut said = vec!["ann: hello".to_owned()];
@@ -116,7 +116,7 @@ async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() 
     ann.has_sent_everything().await;
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
     ben.until("all of it, once and in order", || async {
-        let lines = ben.client.conversation(talk.clone()).await.ok()?;
+        let lines = ben.client.conversation(talk.clone()).ok()?;
         lines.fetch_older(100).await.ok()?;
         (ben.lines(&talk).await.ok()? == said).then_some(())
     })

@@ -14,7 +14,7 @@ async fn has_members(device: &Device, talk: &ConversationId, members: &[&str]) {
     wanted.sort();
     device
         .until(&format!("{members:?} in the list of members"), || async {
-            let here = device.client.conversation(talk.clone()).await.ok()?;
+            let here = device.client.conversation(talk.clone()).ok()?;
             let mut shown = here.info().await.ok()?.members;
             shown.sort();
             (shown == wanted).then_some(())

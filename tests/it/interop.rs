@@ -131,7 +131,7 @@ async fn what_the_javascript_sdk_says_edits_and_recalls_while_sampan_is_away_is_
     let talk = ConversationId::new(cid.as_str().unwrap()).unwrap();
     js.does("say", json!({ "cid": cid, "text": "one" })).await;
     ann.sees(&talk, &["js: one"]).await;
-    let conversation = ann.client.conversation(talk.clone()).await.unwrap();
+    let conversation = ann.client.conversation(talk.clone()).unwrap();
     conversation.mark_read(None).await.unwrap();
     ann.has_sent_everything().await;
     ann.client.go_offline().unwrap();

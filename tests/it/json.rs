@@ -41,7 +41,7 @@ async fn attributes_reach_the_other_device_to_the_digit() {
     ann.has_sent_everything().await;
     let talk = ann.service_id(&talk).await;
     ben.sees(&talk, &["ann: look"]).await;
-    let page = ben.client.conversation(talk).await.unwrap();
+    let page = ben.client.conversation(talk).unwrap();
     let page = page.page(None, 10).await.unwrap();
     let received = page.items[0].message().unwrap();
     assert_eq!(attributes(&received.content), Some(text.as_str()));

@@ -428,7 +428,10 @@ async fn a_file_that_is_gone_another_clients_or_no_database_is_a_typed_error() {
         matches!(letter, SampanError::InvalidArgument { .. }),
         "{letter}"
     );
-    ann.client.sign_out(sampan::LocalData::Keep).await.unwrap();
+    ann.client
+        .sign_out(sampan::LocalData::Keep, sampan::UnsentWork::KeepIt)
+        .await
+        .unwrap();
     assert_eq!(fails(folder.join("nothing")).await, SampanError::SignedOut);
 }
 

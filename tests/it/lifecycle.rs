@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use sampan::model::{ConnectionState, DeviceTag, Event, SessionEnd, SessionState};
 use sampan::{
     ClientOptions, Engine, EventObserver, EventSubscription, LocalData, OtherDevice, SampanError,
+    UnsentWork,
 };
 
 use crate::place::{Device, Place, heard, id, in_time};
@@ -46,7 +47,10 @@ async fn after_signing_out_the_service_has_the_client_online_no_more() {
     let (raw, ben) = place.raw("ben").await;
     let both = [id("ann"), id("cem")];
     assert_eq!(raw.online(&ben, &both).await.unwrap(), both);
-    ann.client.sign_out(LocalData::Keep).await.unwrap();
+    ann.client
+        .sign_out(LocalData::Keep, UnsentWork::KeepIt)
+        .await
+        .unwrap();
     let left = cem.until("the end of ann's session at the service", || async {
         let online = raw.online(&ben, &both).await.unwrap();
         (online.len() == 1).then_some(online)
@@ -63,7 +67,10 @@ async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
     let talk = ann.talk_to("ben").await;
     ann.has_sent_everything().await;
     let id_of_talk = ann.service_id(&talk).await;
-    ann.client.sign_out(LocalData::Keep).await.unwrap();
+    ann.client
+        .sign_out(LocalData::Keep, UnsentWork::KeepIt)
+        .await
+        .unwrap();
     assert_eq!(talk.info().await.unwrap_err(), SampanError::SignedOut);
     assert_eq!(
         ann.client.go_online(None).unwrap_err(),
@@ -77,10 +84,18 @@ async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
         .await
         .unwrap();
     assert!(
-        again.conversation(id_of_talk.clone()).await.is_ok(),
+        again
+            .conversation(id_of_talk.clone())
+            .unwrap()
+            .info()
+            .await
+            .is_ok(),
         "kept data are there"
     );
-    again.sign_out(LocalData::Wipe).await.unwrap();
+    again
+        .sign_out(LocalData::Wipe, UnsentWork::ThrowAway)
+        .await
+        .unwrap();
     assert!(crate::place::accounts(&ann.engine).await.is_empty());
     let fresh = ann
         .engine
@@ -88,7 +103,7 @@ async fn signing_out_closes_the_client_and_wipes_what_it_shall() {
         .await
         .unwrap();
     assert!(matches!(
-        fresh.conversation(id_of_talk).await,
+        fresh.conversation(id_of_talk).unwrap().info().await,
         Err(SampanError::NotFound { .. })
     ));
 }
@@ -111,7 +126,6 @@ async fn an_id_has_one_client_and_one_tag_on_an_engine() {
     assert!(
         again
             .conversation(made.conversation.conversation_id())
-            .await
             .is_ok()
     );
     let tagged = ClientOptions {
@@ -126,11 +140,8 @@ async fn an_id_has_one_client_and_one_tag_on_an_engine() {
         .client(id("ben"), ClientOptions::default())
         .await
         .unwrap();
-    assert!(
-        ben.conversation(made.conversation.conversation_id())
-            .await
-            .is_err()
-    );
+    let strange = ben.conversation(made.conversation.conversation_id());
+    assert!(strange.unwrap().info().await.is_err());
 }
 
 /// S305, S307, S309, S360: a device with the same tag takes the place of the first, which is told and does not fight back.
@@ -330,7 +341,9 @@ async fn an_encrypted_account_is_listed_without_its_name_and_wiped_without_its_k
         "{held:?}"
     );
     engine.resume().await.unwrap();
-    ben.sign_out(LocalData::Keep).await.unwrap();
+    ben.sign_out(LocalData::Keep, UnsentWork::KeepIt)
+        .await
+        .unwrap();
     let lost = engine.client(id("ben"), keyed("b")).await;
     assert_eq!(lost.unwrap_err(), SampanError::WrongKey);
     for bad in ["", "..", "../../etc", &"z".repeat(40)] {

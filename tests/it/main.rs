@@ -68,6 +68,7 @@ mod support;
 #[path = "../../examples/tui/ui/mod.rs"]
 mod tui_screen;
 
+mod account;
 mod attributes;
 mod away;
 mod budget;
@@ -82,6 +83,7 @@ mod edits;
 mod endings;
 mod extension;
 mod failures;
+mod feeds;
 mod file_host;
 mod full;
 mod groups;
@@ -121,6 +123,7 @@ mod views_anchors;
 mod views_drafts;
 mod views_list;
 mod views_outbox;
+mod views_rules;
 mod views_state;
 mod views_streams;
 mod views_timeline;

@@ -5,7 +5,7 @@ use std::path::Path;
 use sampan::model::{
     LocalId, MediaSource, Message, MessageContent, NewMedia, SendFailure, UploadFailure,
 };
-use sampan::views::{TimelineMessage, TimelineState};
+use sampan::views::{Message as Shown, TimelineState};
 use sampan::{
     Blocker, ClientOptions, Config, Delivery, Engine, SampanError, Secret, ServerAddress,
 };
@@ -183,7 +183,7 @@ async fn a_timeline_shows_the_upload_and_discard_stops_it() {
     talk.send_media(file_of(bytes(50_000))).await.unwrap();
     let mut state = TimelineState::default();
     let mut seen = Vec::new();
-    let own = |state: &TimelineState| -> Option<TimelineMessage> {
+    let own = |state: &TimelineState| -> Option<Shown> {
         state.items.iter().find_map(|item| item.message()).cloned()
     };
     let message = in_time("progress", async {

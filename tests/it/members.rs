@@ -106,7 +106,7 @@ async fn the_list_of_members_is_live_and_shows_offline_changes_at_once() {
     ann.has_sent_everything().await;
     assert_eq!(talk.count_members().await.unwrap().0, 4);
     ben.until("four members", || async {
-        let talk = ben.client.conversation(talk_id.clone()).await.ok()?;
+        let talk = ben.client.conversation(talk_id.clone()).ok()?;
         (talk.info().await.ok()?.members.len() == 4).then_some(())
     })
     .await;
@@ -257,7 +257,7 @@ async fn who_may_not_silence_or_block_is_told_and_nothing_looks_different() {
     let talk = ann.talk_to_all(&["ben", "cat"]).await;
     let talk_id = ann.service_id(&talk).await;
     ben.until("the conversation", || async {
-        let talk = ben.client.conversation(talk_id.clone()).await.ok()?;
+        let talk = ben.client.conversation(talk_id.clone()).ok()?;
         (talk.info().await.ok()?.members.len() == 3).then_some(())
     })
     .await;
@@ -341,7 +341,7 @@ async fn changes_of_members_that_were_missed_are_told_once_afterwards() {
     let mut told = ben.client.events();
     ben.go_online().await;
     ben.until("the conversation and the end of catching up", || async {
-        let talk = ben.client.conversation(old_id.clone()).await.ok()?;
+        let talk = ben.client.conversation(old_id.clone()).ok()?;
         let is_whole = talk.info().await.ok()?.members.len() == 3;
         (is_whole && matches!(ben.client.state().sync, sampan::SyncState::Current { .. }))
             .then_some(())

@@ -94,7 +94,7 @@ fn same(sent: &MessageContent, seen: &MessageContent) -> bool {
 /// The messages of a conversation, once there are as many as expected.
 async fn messages(device: &Device, talk: &ConversationId, count: usize) -> Vec<Message> {
     let ask = || async {
-        let talk = device.client.conversation(talk.clone()).await.ok()?;
+        let talk = device.client.conversation(talk.clone()).ok()?;
         let page = talk.page(None, 100).await.ok()?;
         let found: Vec<_> = page.items.iter().filter_map(|it| it.message()).collect();
         (found.len() == count).then(|| found.into_iter().cloned().collect())
@@ -168,7 +168,7 @@ async fn mentions_travel_with_every_kind_and_raise_the_flag_of_those_meant() {
             let seen = messages(device, &service_id, flags.len()).await;
             let seen: Vec<_> = seen.into_iter().map(|message| message.mentions).collect();
             assert_eq!(seen, flags);
-            let info = device.client.conversation(service_id.clone()).await;
+            let info = device.client.conversation(service_id.clone());
             let info = info.unwrap().info().await.unwrap();
             let me = device.client.client_id();
             assert_eq!(info.unread.mentioned, mentions.include(&me), "{me}");
@@ -199,7 +199,7 @@ async fn both_sides_agree_on_id_and_time_and_the_sender_learns_what_was_read() {
     }
     let read = |message: &Message| matches!(message.state, MessageState::Read { .. });
     assert!(!sent.iter().any(read), "received is not read");
-    let theirs = ben.client.conversation(service_id.clone()).await.unwrap();
+    let theirs = ben.client.conversation(service_id.clone()).unwrap();
     theirs.mark_read(None).await.unwrap();
     ann.until("the read mark", || async {
         let until = talk.info().await.ok()?.read_until?;

@@ -38,11 +38,7 @@ async fn a_store_goes_on_at_another_service_when_only_the_address_changes() {
     assert_eq!(unread(&ann, &old_id).await, 1);
     ann.go_online().await;
     let carl = after.online("tablet", "carl").await;
-    let new_talk = ann
-        .client
-        .conversation(new_talk.conversation_id())
-        .await
-        .unwrap();
+    let new_talk = ann.client.conversation(new_talk.conversation_id()).unwrap();
     let new_id = ann.service_id(&new_talk).await;
     carl.sees(&new_id, &["ann: hello, new place"]).await;
 

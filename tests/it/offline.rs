@@ -53,7 +53,7 @@ async fn the_outbox_survives_a_restart_and_goes_out_once() {
     let ben = place.online("laptop", "ben").await;
     ann.go_online().await;
     ann.has_sent_everything().await;
-    let talk = ann.client.conversation(local).await.unwrap();
+    let talk = ann.client.conversation(local).unwrap();
     let service_id = ann.service_id(&talk).await;
     ben.sees(&service_id, &["ann: before the restart"]).await;
 }
@@ -121,7 +121,7 @@ async fn history_beyond_what_is_held_shows_as_a_gap_that_can_be_filled() {
         (lines.last()? == "ben: line 129").then_some(())
     })
     .await;
-    let conversation = ann.client.conversation(talk.clone()).await.unwrap();
+    let conversation = ann.client.conversation(talk.clone()).unwrap();
     let page = conversation.page(None, 500).await.unwrap();
     let gap = page.items.first().expect("there is something");
     assert!(

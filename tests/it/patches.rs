@@ -38,7 +38,8 @@ async fn when_an_edit_is_told_the_stored_message_is_changed_already() {
         let said = raw.say(&ben, &talk, "helo").await.unwrap();
         let wanted = said.id.clone();
         ann.until("the message", || async {
-            ann.client.conversation(talk.clone()).await.ok()?;
+            let known = ann.client.conversation(talk.clone()).ok()?;
+            known.info().await.ok()?;
             let messages = ann.messages(&talk).await;
             messages
                 .iter()

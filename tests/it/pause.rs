@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use sampan::model::{ConnectionState, SessionState, StoreHealth};
-use sampan::{ClientOptions, Conversation, Engine, LocalData, SampanError};
+use sampan::{ClientOptions, Conversation, Engine, LocalData, SampanError, UnsentWork};
 
 use crate::place::{Device, Place, id};
 
 /// The files below a folder that this process has open. Linux tells; elsewhere the test says that this
 /// part of it did not run, and a second opener is the judge.
-fn open_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn open_files(folder: &Path) -> Vec<PathBuf> {
     let Ok(handles) = std::fs::read_dir("/proc/self/fd") else {
         println!("SKIPPED: this system does not tell which files are open");
         return Vec::new();
@@ -22,7 +22,7 @@ fn open_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// An engine with a session, a conversation with `ben` that the service knows, and its folder.
-async fn settled(place: &Place) -> (Device, Arc<Conversation>) {
+pub(crate) async fn settled(place: &Place) -> (Device, Arc<Conversation>) {
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
     talk.send_text("before".into()).await.unwrap();
@@ -146,7 +146,9 @@ async fn a_paused_engine_opens_clients_and_lets_them_go() {
     ann.engine.pause().await.unwrap();
     ann.client.go_offline().unwrap();
     ann.engine.pause().await.unwrap();
-    ben.sign_out(LocalData::Wipe).await.unwrap();
+    ben.sign_out(LocalData::Wipe, UnsentWork::ThrowAway)
+        .await
+        .unwrap();
     assert_eq!(crate::place::accounts(&ann.engine).await, [id("ann")]);
     ann.engine.resume().await.unwrap();
     assert_eq!(said(&ann, &talk).await, ["ann: before"]);

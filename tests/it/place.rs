@@ -145,11 +145,7 @@ impl Device {
 
     /// The messages of a conversation, without gaps, oldest first.
     pub(crate) async fn messages(&self, conversation: &ConversationId) -> Vec<Message> {
-        let conversation = self
-            .client
-            .conversation(conversation.clone())
-            .await
-            .unwrap();
+        let conversation = self.client.conversation(conversation.clone()).unwrap();
         let page = conversation.page(None, 500).await.unwrap();
         page.items
             .iter()
@@ -160,10 +156,7 @@ impl Device {
 
     /// A conversation that is on this device.
     pub(crate) async fn handle(&self, conversation: &ConversationId) -> Arc<Conversation> {
-        self.client
-            .conversation(conversation.clone())
-            .await
-            .unwrap()
+        self.client.conversation(conversation.clone()).unwrap()
     }
 
     /// A conversation with several others; a new one every time.
@@ -200,7 +193,7 @@ impl Device {
         &self,
         conversation: &ConversationId,
     ) -> Result<Vec<String>, SampanError> {
-        let conversation = self.client.conversation(conversation.clone()).await?;
+        let conversation = self.client.conversation(conversation.clone())?;
         let page = conversation.page(None, 100).await?;
         let lines = page.items.iter().map(|item| match item.message() {
             Some(message) => line(message),

@@ -34,7 +34,10 @@ async fn a_message_is_pending_then_sent_then_delivered_and_each_is_told() {
     ben.sees(&service_id, &["ann: first"]).await;
     let mut events = ann.client.events();
     let sent = talk.send_text("hello".into()).await.unwrap();
-    assert_eq!(sent.message.state, MessageState::Pending);
+    assert!(matches!(
+        sent.message.delivery,
+        Some(sampan::Delivery::Waiting { .. })
+    ));
     let mut states = Vec::new();
     let told = Device::is_told(&mut events, "the receipt", |event| {
         let (Event::MessageAdded { message, .. } | Event::MessageChanged { message, .. }) = event

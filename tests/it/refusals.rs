@@ -12,7 +12,11 @@ async fn an_unknown_conversation_is_not_found_here_nor_at_the_service() {
     let ann = place.online("phone", "ann").await;
     let unknown = ConversationId::new("5f0000000000000000000000").unwrap();
     assert!(matches!(
-        ann.client.conversation(unknown.clone()).await,
+        ann.client
+            .conversation(unknown.clone())
+            .unwrap()
+            .info()
+            .await,
         Err(SampanError::NotFound { .. })
     ));
     assert!(matches!(

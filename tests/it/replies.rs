@@ -60,7 +60,7 @@ async fn a_reply_quotes_what_it_answers_as_that_is_now() {
     let theirs = ben.handle(&service_id).await;
     let quote = quoted(&theirs, "I ask because", says("is the kettle on?")).await;
     let asked = talk.message(first.clone()).await.unwrap().unwrap();
-    let key = MessageKey::service(asked.sent_at, asked.id.unwrap());
+    let key = MessageKey::service(asked.sent_at, asked.reference.clone().unwrap().id);
     assert_eq!(
         (&quote.message, &quote.sender),
         (&Some(key.clone()), &id("ann"))
@@ -107,7 +107,7 @@ async fn a_reply_to_a_message_that_is_not_held_quotes_what_it_says_itself() {
     let theirs = ben.handle(&service_id).await;
     let quote = quoted(&theirs, "as I said", says("long ago")).await;
     let asked = talk.message(first).await.unwrap().unwrap();
-    let key = MessageKey::service(asked.sent_at, asked.id.unwrap());
+    let key = MessageKey::service(asked.sent_at, asked.reference.clone().unwrap().id);
     assert_eq!((quote.message, quote.sender), (Some(key), id("ann")));
 }
 
@@ -158,7 +158,7 @@ async fn a_reply_is_a_text_with_an_attribute_to_the_javascript_sdk_and_back() {
     ann.has_sent_everything().await;
     let asked = talk.message(first.clone()).await.unwrap().unwrap();
     let word = json!({
-        "id": asked.id.unwrap().as_str(), "t": asked.sent_at.as_millis(), "from": "ann", "text": "tea?",
+        "id": asked.reference.clone().unwrap().id.as_str(), "t": asked.sent_at.as_millis(), "from": "ann", "text": "tea?",
     });
     assert_eq!(
         told["attributes"],

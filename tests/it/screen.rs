@@ -172,7 +172,7 @@ pub(crate) async fn with_a_gap(place: &Place) -> (Ben, Device, Arc<Conversation>
     ben.say(0..30).await;
     let ann = ann(place, "phone", 20).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     while !talk.fetch_older(50).await.unwrap().start_reached {}
     ann.client.go_offline().unwrap();
     ben.say(30..90).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sampan::model::{Event, SessionState};
 use sampan::{
     ClientOptions, EventObserver, EventStream, LinkState, LocalData, SampanError, ServerAddress,
-    SyncState, library_version,
+    SyncState, UnsentWork, library_version,
 };
 
 use crate::cable::Cable;
@@ -59,7 +59,10 @@ async fn going_online_and_offline_is_told_at_once_and_the_last_word_holds() {
     ann.client.go_offline().unwrap();
     ann.talk_to("ben").await;
     assert_eq!(ann.client.session_state(), SessionState::Closed);
-    ann.client.sign_out(LocalData::Keep).await.unwrap();
+    ann.client
+        .sign_out(LocalData::Keep, UnsentWork::KeepIt)
+        .await
+        .unwrap();
     assert_eq!(ann.client.go_online(None), Err(SampanError::SignedOut));
     assert_eq!(ann.client.go_offline(), Err(SampanError::SignedOut));
 }
@@ -105,7 +108,7 @@ async fn handles_of_the_same_are_equal_and_are_found_in_a_map() {
     assert_ne!(other.client, ann.client);
     assert_ne!(other.engine, ann.engine);
     let talk = ann.talk_to("ben").await;
-    let twin = again.conversation(talk.conversation_id()).await.unwrap();
+    let twin = again.conversation(talk.conversation_id()).unwrap();
     assert_eq!(twin, talk);
     assert_ne!(ann.talk_to("cat").await, talk);
     let drafts = HashMap::from([(talk, "draft")]);

@@ -50,7 +50,7 @@ async fn write(client: &Client, words: &str) -> ConversationId {
 }
 
 async fn words(client: &Client, talk: &ConversationId) -> Vec<String> {
-    let talk = client.conversation(talk.clone()).await.unwrap();
+    let talk = client.conversation(talk.clone()).unwrap();
     let page = talk.page(None, 100).await.unwrap();
     let messages = page.items.iter().filter_map(|item| item.message());
     messages

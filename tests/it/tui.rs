@@ -144,7 +144,11 @@ async fn the_screen_shows_badges_the_first_unread_message_and_how_far_own_ones_g
     screen.shows("2 new").await;
     screen.write("I am on my way").await;
     screen.press(&[KeyCode::Enter]).await;
-    let lines = screen.shows("I am on my way ✓").await;
+    let is_seen = |lines: &[String]| {
+        let is_sent = lines.iter().any(|line| line.contains("I am on my way ✓"));
+        is_sent && !lines.iter().any(|line| line.contains('↓'))
+    };
+    let lines = screen.until("the message, sent and seen", is_seen).await;
     let talk: Vec<_> = lines[1..9].iter().map(|line| skipped(line, 32)).collect();
     let expected = [
         "┌ Boats ───────────────────────────────────────────┐",

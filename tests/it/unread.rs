@@ -130,7 +130,8 @@ async fn reading_up_to_a_message_leaves_what_is_newer_unread() {
     let ann = place.online("phone", "ann").await;
     let all = ann
         .until("the messages", || async {
-            ann.client.conversation(talk.clone()).await.ok()?;
+            let known = ann.client.conversation(talk.clone()).ok()?;
+            known.info().await.ok()?;
             let all = ann.messages(&talk).await;
             (all.len() == 5).then_some(all)
         })

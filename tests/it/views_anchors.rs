@@ -2,9 +2,7 @@
 
 use sampan::model::{Count, ItemKey, MessageKey, MessageRef, Timestamp};
 use sampan::views::TimelineState;
-use sampan::{
-    FillState, TimelineAnchor, TimelineEdge, TimelineEdit, TimelineItemKind, TimelineStart,
-};
+use sampan::{Anchor, FillState, TimelineEdge, TimelineEdit, TimelineItemKind, TimelineStart};
 
 use crate::place::Place;
 use crate::screen::{Ben, Screen, ann, catch_up, from, line, lines, messages, page, with_a_gap};
@@ -105,14 +103,10 @@ async fn a_timeline_from_the_first_unread_message_begins_there_and_its_mark_stay
     ben.say(0..20).await;
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     talk.mark_read(None).await.unwrap();
     let nothing = Screen::open(&talk, from(TimelineStart::FirstUnread, 10)).await;
-    assert_eq!(
-        nothing.state.anchor,
-        TimelineAnchor::None,
-        "nothing is unread"
-    );
+    assert_eq!(nothing.state.anchor, Anchor::None, "nothing is unread");
     let unread = ben.say(20..40).await;
     ann.until("40 lines", || async {
         (ann.lines(&ben.talk).await.ok()?.len() == 40).then_some(())
@@ -120,7 +114,7 @@ async fn a_timeline_from_the_first_unread_message_begins_there_and_its_mark_stay
     .await;
     let mut screen = Screen::open(&talk, from(TimelineStart::FirstUnread, 10)).await;
     let first = MessageKey::service(unread[0].sent_at, unread[0].id.clone());
-    let expected = TimelineAnchor::At {
+    let expected = Anchor::At {
         key: first.into(),
         jump: Count(1),
     };
@@ -157,13 +151,13 @@ async fn a_message_that_is_not_held_is_searched_for_and_found_or_absent() {
     let ann = ann(&place, "phone", 20).await;
     catch_up(&ann).await;
     ann.client.go_offline().unwrap();
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let reference = said[30].clone();
     let start = TimelineStart::Reference {
         reference: reference.clone(),
     };
     let mut screen = Screen::open(&talk, from(start.clone(), 10)).await;
-    assert_eq!(screen.state.anchor, TimelineAnchor::Searching);
+    assert_eq!(screen.state.anchor, Anchor::Searching);
     let waits = TimelineItemKind::Gap {
         state: FillState::Waiting,
     };
@@ -173,7 +167,7 @@ async fn a_message_that_is_not_held_is_searched_for_and_found_or_absent() {
         })
         .await;
     ann.client.go_online(None).unwrap();
-    let found = |state: &TimelineState| matches!(state.anchor, TimelineAnchor::At { .. });
+    let found = |state: &TimelineState| matches!(state.anchor, Anchor::At { .. });
     screen.until("the message", found).await;
     let key: ItemKey = MessageKey::service(reference.sent_at, reference.id.clone()).into();
     let (at, item) = screen.state.find(&key).unwrap();
@@ -187,11 +181,11 @@ async fn a_message_that_is_not_held_is_searched_for_and_found_or_absent() {
     let absent = TimelineStart::Reference { reference: absent };
     screen.timeline.jump(absent).await.unwrap();
     screen
-        .until("absence", |state| state.anchor == TimelineAnchor::Absent)
+        .until("absence", |state| state.anchor == Anchor::Absent)
         .await;
     screen.timeline.jump(start).await.unwrap();
     screen.until("the message again", found).await;
-    let TimelineAnchor::At { jump, .. } = screen.state.anchor else {
+    let Anchor::At { jump, .. } = screen.state.anchor else {
         panic!("it is there");
     };
     assert_eq!(jump, Count(2), "another jump is another scroll");
@@ -205,12 +199,12 @@ async fn a_timeline_from_a_time_begins_at_the_first_message_of_that_time_or_late
     let said = ben.say(0..30).await;
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let at = said[12].sent_at;
     let expected = said.iter().find(|it| it.sent_at >= at).unwrap();
     let mut screen = Screen::open(&talk, from(TimelineStart::Time { at }, 10)).await;
     let key = MessageKey::service(expected.sent_at, expected.id.clone());
-    let expected = TimelineAnchor::At {
+    let expected = Anchor::At {
         key: key.clone().into(),
         jump: Count(1),
     };
@@ -231,7 +225,7 @@ async fn loading_newer_leads_to_the_live_end() {
     let said = ben.say(0..60).await;
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let start = TimelineStart::Time {
         at: said[10].sent_at,
     };
@@ -261,7 +255,7 @@ async fn what_is_seen_is_marked_read() {
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
     assert_eq!(ann.client.state().unread.all.messages, 10);
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let mut screen = Screen::newest(&talk).await;
     screen.see(0, 4);
     ann.until("five unread", || async {
@@ -279,4 +273,88 @@ async fn what_is_seen_is_marked_read() {
     screen
         .until("nothing below", |state| state.below == Count(0))
         .await;
+}
+
+/// §5.1 Paging: `load_newer` is the mirror of `load_older`: from a message that was searched for it goes through
+/// what is missing, page by page, without a hole, to the live end.
+#[tokio::test]
+async fn loading_newer_goes_through_missing_history_without_a_hole() {
+    let place = Place::new().await;
+    let ben = Ben::of(&place).await;
+    let said = ben.say(0..100).await;
+    let ann = ann(&place, "phone", 20).await;
+    catch_up(&ann).await;
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
+    let start = TimelineStart::Reference {
+        reference: said[30].clone(),
+    };
+    let mut screen = Screen::open(&talk, from(start, 10)).await;
+    screen
+        .until("what followed the message", |state| {
+            messages(state) > 0 && line(state.items.last().unwrap()) == "line 35"
+        })
+        .await;
+    let first: u32 = screen.lines()[0]
+        .trim_start_matches("line ")
+        .parse()
+        .unwrap();
+    assert_eq!(screen.lines(), lines(first..36));
+    let mut last = 35;
+    loop {
+        let loaded = screen.timeline.load_newer(10).await.unwrap();
+        screen
+            .until("the page", |state| {
+                line(state.items.last().unwrap()) != format!("line {last}")
+            })
+            .await;
+        let shown = screen.lines();
+        last = shown
+            .last()
+            .unwrap()
+            .trim_start_matches("line ")
+            .parse()
+            .unwrap();
+        assert_eq!(shown, lines(first..last + 1), "no hole");
+        if loaded.edge == TimelineEdge::End {
+            break;
+        }
+    }
+    assert_eq!(last, 99);
+}
+
+/// §5.5: a conversation that only a push named has a handle at once; its timeline asks for it, and says so.
+#[tokio::test]
+async fn a_conversation_that_is_not_on_this_device_is_asked_for_by_its_timeline() {
+    let place = Place::new().await;
+    let ann = ann(&place, "phone", 100).await;
+    catch_up(&ann).await;
+    ann.client.go_offline().unwrap();
+    let ben = Ben::of(&place).await;
+    ben.say(0..5).await;
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
+    let mut screen = Screen::newest(&talk).await;
+    assert_eq!(screen.state.anchor, Anchor::Searching);
+    let waits = TimelineEdge::Missing {
+        state: FillState::Waiting,
+    };
+    screen
+        .until("a question that waits", |state| state.older == waits)
+        .await;
+    ann.client.go_online(None).unwrap();
+    screen
+        .until("five lines", |state| {
+            state.items.iter().map(line).eq(lines(0..5))
+        })
+        .await;
+    assert_eq!(screen.state.anchor, Anchor::None);
+    let nowhere = sampan::model::ConversationId::new("5a0000000000000000000000").unwrap();
+    let nothing = ann.client.conversation(nowhere).unwrap();
+    let mut screen = Screen::newest(&nothing).await;
+    screen
+        .until("absence", |state| state.anchor == Anchor::Absent)
+        .await;
+    assert_eq!(
+        (screen.state.items.len(), &screen.state.older),
+        (0, &TimelineEdge::End)
+    );
 }

@@ -6,7 +6,7 @@ use sampan::model::{Draft, Mentions, MessageKey};
 use sampan::views::ListState;
 use sampan::{
     Client, ConversationFilter, ConversationList, ConversationOrder, ListOptions, LocalData,
-    SampanError,
+    SampanError, UnsentWork,
 };
 
 use crate::place::{Device, Place, id, in_time};
@@ -111,7 +111,11 @@ async fn a_draft_is_on_disk_when_pause_shutdown_or_sign_out_has_returned() {
         match end {
             "pause" => ann.engine.pause().await.unwrap(),
             "shutdown" => ann.engine.shutdown().await.unwrap(),
-            _ => ann.client.sign_out(LocalData::Keep).await.unwrap(),
+            _ => ann
+                .client
+                .sign_out(LocalData::Keep, UnsentWork::KeepIt)
+                .await
+                .unwrap(),
         }
         // Another engine finds what is on disk.
         let again = Device::open(place.config(end), "ann").await;

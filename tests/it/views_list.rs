@@ -167,7 +167,8 @@ async fn a_row_keeps_its_key_when_the_service_gives_the_conversation_an_id() {
     let given = |state: &ListState| state.rows.iter().all(|row| !row.conversation.is_local());
     rows.until("an id of the service", given).await;
     assert_eq!(rows.row("tea").key, before.key);
-    assert!(ann.client.conversation(before.conversation).await.is_ok());
+    let by_its_old_id = ann.client.conversation(before.conversation).unwrap();
+    assert!(by_its_old_id.info().await.is_ok());
 }
 
 /// A merge of a local conversation into an existing one is one update without a doubled row.
@@ -264,7 +265,7 @@ async fn filters_and_orders_follow_what_changes() {
         .show(filtered(ConversationFilter::Unread))
         .unwrap();
     rows.update().await;
-    let read = ann.client.conversation(talks[1].clone()).await.unwrap();
+    let read = ann.client.conversation(talks[1].clone()).unwrap();
     read.mark_read(None).await.unwrap();
     rows.until("one less", |state| state.total == Count(2))
         .await;
@@ -296,7 +297,7 @@ async fn at_rest_a_list_equals_one_that_is_read_anew() {
             ann.client.go_offline().unwrap();
         } else {
             catch_up(&ann).await;
-            let talk = ann.client.conversation(talks[0].clone()).await.unwrap();
+            let talk = ann.client.conversation(talks[0].clone()).unwrap();
             talk.send_text(format!("mine {round}")).await.unwrap();
             talk.mark_read(None).await.unwrap();
             rows.update().await;

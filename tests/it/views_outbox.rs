@@ -5,7 +5,9 @@ use std::sync::Arc;
 use sampan::model::{Count, Event, OutboxKind, SendFailure};
 use sampan::views::OutboxListState;
 use sampan::wire::Op;
-use sampan::{Blocker, Client, Delivery, EventFeed, LocalData, OutboxList, OutboxUpdate, Version};
+use sampan::{
+    Blocker, Client, Delivery, EventFeed, LocalData, OutboxList, OutboxUpdate, UnsentWork, Version,
+};
 
 use crate::place::{Device, Place, id, in_time};
 
@@ -167,10 +169,13 @@ async fn what_failed_stays_with_its_cause_until_the_app_decides() {
 async fn a_list_and_a_feed_end_with_the_client() {
     let place = Place::new().await;
     let ann = place.device("phone", "ann").await;
-    let (list, feed) = (ann.client.outbox_list().await.unwrap(), ann.client.feed());
+    let (list, feed) = (
+        ann.client.outbox_list().await.unwrap(),
+        ann.client.feed(None),
+    );
     let newest = list.next(Version::NONE).await.unwrap().unwrap().version;
     let (listed, fed) = (list.next(newest), feed.next(0, 10));
-    let out = ann.client.sign_out(LocalData::Keep);
+    let out = ann.client.sign_out(LocalData::Keep, UnsentWork::KeepIt);
     let (listed, fed, out) = in_time("the end", async { tokio::join!(listed, fed, out) }).await;
     assert_eq!((listed.unwrap(), out), (None, Ok(())));
     // The session's end may have been told before.
@@ -209,7 +214,7 @@ async fn follow(feed: &EventFeed, mut after: u64, wanted: impl Fn(&Event) -> boo
 async fn a_feed_numbers_its_events_and_gives_them_again_until_their_number_is_named() {
     let place = Place::new().await;
     let ann = place.device("phone", "ann").await;
-    let feed = ann.client.feed();
+    let feed = ann.client.feed(None);
     let talk = ann.talk_to("ben").await;
     for line in 0..5 {
         talk.send_text(format!("line {line}")).await.unwrap();

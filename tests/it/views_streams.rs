@@ -1,7 +1,7 @@
 //! Live views as Rust streams.
 
 use futures_util::StreamExt;
-use sampan::LocalData;
+use sampan::{LocalData, UnsentWork};
 
 use crate::place::{Place, in_time};
 
@@ -49,7 +49,10 @@ async fn the_states_of_views_are_streams_that_end_with_them() {
     );
     timeline.end();
     assert_eq!(in_time("the end", shown.next()).await, None);
-    ann.client.sign_out(LocalData::Keep).await.unwrap();
+    ann.client
+        .sign_out(LocalData::Keep, UnsentWork::KeepIt)
+        .await
+        .unwrap();
     let ends = async {
         while states.next().await.is_some() {}
         while rows.next().await.is_some() {}

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use sampan::model::{Count, ItemKey, MessageKey};
 use sampan::views::TimelineState;
 use sampan::{
-    Blocker, Delivery, FillState, Timeline, TimelineAnchor, TimelineEdge, TimelineEdit,
-    TimelineOptions,
+    Anchor, Blocker, Delivery, FillState, Timeline, TimelineEdge, TimelineEdit, TimelineOptions,
 };
 use tokio::time::timeout;
 
@@ -21,7 +20,7 @@ async fn the_first_update_is_a_reset_with_the_newest_page() {
     ben.say(0..15).await;
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let timeline = talk.timeline(Some(page(10))).await.unwrap();
     let first = timeline.next(sampan::Version::NONE).await.unwrap().unwrap();
     assert!(matches!(first.edits.as_slice(), [TimelineEdit::Reset { items }] if items.len() == 10));
@@ -29,7 +28,7 @@ async fn the_first_update_is_a_reset_with_the_newest_page() {
         (&first.older, &first.newer),
         (&TimelineEdge::More, &TimelineEdge::End)
     );
-    assert_eq!(first.anchor, TimelineAnchor::None);
+    assert_eq!(first.anchor, Anchor::None);
 }
 
 /// Echo becomes sent: one update with one edit, and the key of before.
@@ -85,7 +84,7 @@ async fn keys_of_messages_are_the_same_after_a_restart() {
     let theirs = ben.say(0..3).await;
     let phone = ann(&place, "phone", 100).await;
     catch_up(&phone).await;
-    let talk = phone.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = phone.client.conversation(ben.talk.clone()).unwrap();
     let own = talk.send_text("mine".into()).await.unwrap();
     phone.has_sent_everything().await;
     let mut screen = Screen::newest(&talk).await;
@@ -99,7 +98,7 @@ async fn keys_of_messages_are_the_same_after_a_restart() {
     assert_eq!(keys[3], ItemKey::Message(MessageKey::local(own.local_id)));
     phone.engine.shutdown().await.unwrap();
     let phone = ann(&place, "phone", 100).await;
-    let talk = phone.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = phone.client.conversation(ben.talk.clone()).unwrap();
     let again = Screen::newest(&talk).await;
     let messages = again
         .keys()
@@ -116,7 +115,7 @@ async fn a_new_message_at_the_live_end_is_one_insertion() {
     ben.say(0..5).await;
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let mut screen = Screen::newest(&talk).await;
     assert!(screen.is_settled().await, "nothing happens");
     ben.say(5..6).await;
@@ -138,7 +137,7 @@ async fn collectors_have_their_own_pace_and_a_very_slow_one_is_given_everything_
     ben.say(0..2).await;
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let mut quick = Screen::newest(&talk).await;
     let mut slow = Screen {
         timeline: Arc::clone(&quick.timeline),
@@ -170,7 +169,7 @@ async fn loading_older_goes_through_the_store_and_then_asks_the_service_until_th
     ben.say(0..100).await;
     let ann = ann(&place, "phone", 40).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let mut screen = Screen::open(&talk, page(20)).await;
     assert_eq!(screen.state.older, TimelineEdge::More);
     let loaded = screen.timeline.load_older(30).await.unwrap();
@@ -201,7 +200,7 @@ async fn a_window_is_cut_at_the_end_that_is_further_from_what_is_seen() {
     ben.say(0..80).await;
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let mut options = page(10);
     options.window_max = 40;
     let mut screen = Screen::open(&talk, options).await;
@@ -241,7 +240,7 @@ async fn a_page_that_holds_nothing_visible_goes_on_to_the_next() {
     }
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let mut options = page(5);
     options.hide_recalled = true;
     let mut screen = Screen::open(&talk, options).await;
@@ -333,7 +332,7 @@ async fn at_rest_a_timeline_equals_one_that_is_read_anew() {
     ben.say(0..10).await;
     let ann = ann(&place, "phone", 100).await;
     catch_up(&ann).await;
-    let talk = ann.client.conversation(ben.talk.clone()).await.unwrap();
+    let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     let mut screen = Screen::newest(&talk).await;
     let mut next = 10;
     for round in 0..6 {

@@ -55,7 +55,7 @@ async fn others_see_who_writes_until_it_is_sent() {
     let id = talk.info().await.unwrap().id;
     ben.sees(&id, &["ann: hello"]).await;
     let heard = ben.handle(&id).await;
-    let feed = ben.client.feed();
+    let feed = ben.client.feed(None);
     talk.set_typing(true);
     tokio::join!(writers(&heard, &["ann"]), listed(&ben.client, &["ann"]));
     talk.send_text("how are you?".into()).await.unwrap();

@@ -47,7 +47,7 @@ pub(crate) async fn named(device: &Device, name: &str) -> Arc<Conversation> {
     let mut all = list.conversations.into_iter();
     let found = all.find(|info| info.name.as_deref() == Some(name));
     let id = found.expect("a conversation of that name").id;
-    device.client.conversation(id).await.unwrap()
+    device.client.conversation(id).unwrap()
 }
 
 async fn key_of(device: &Device, talk: &Conversation, words: &str) -> MessageKey {
@@ -170,7 +170,7 @@ impl Written {
         ann.has_sent_everything().await;
         let tea_id = ann.service_id(&tea).await;
         ann.until("the conversation that ben made", || async {
-            let talk = ann.client.conversation(gone.clone()).await.ok()?;
+            let talk = ann.client.conversation(gone.clone()).ok()?;
             talk.info().await.ok()?.name.map(drop)
         })
         .await;
@@ -228,7 +228,7 @@ impl Written {
         ];
         for device in [ann, &witness] {
             device.sees(tea, &all).await;
-            let talk = device.client.conversation(tea.clone()).await.unwrap();
+            let talk = device.client.conversation(tea.clone()).unwrap();
             let settled = || async {
                 let info = talk.info().await.ok()?;
                 let mut members = info.members.clone();
@@ -246,11 +246,11 @@ impl Written {
                 .await;
         }
         ben.until("who quit", || async {
-            let talk = ben.client.conversation(gone.clone()).await.ok()?;
+            let talk = ben.client.conversation(gone.clone()).ok()?;
             (talk.info().await.ok()?.members == [id("ben")]).then_some(())
         })
         .await;
-        let left = ann.client.conversation(gone.clone()).await.unwrap();
+        let left = ann.client.conversation(gone.clone()).unwrap();
         assert_eq!(left.info().await.unwrap().state, ConversationState::Left);
         ben.sees(club, &["ann: hello, club"]).await;
         let newer = named(ann, "Newer").await;
@@ -263,7 +263,7 @@ impl Written {
         assert_eq!(made.count(), 1, "it was made once");
         let cat = place.online("cat", "cat").await;
         cat.until("the conversation that cat was added to", || async {
-            let talk = cat.client.conversation(newer_id.clone()).await.ok()?;
+            let talk = cat.client.conversation(newer_id.clone()).ok()?;
             (talk.info().await.ok()?.name.as_deref() == Some("Newer")).then_some(())
         })
         .await;
@@ -352,7 +352,7 @@ async fn a_message_is_sent_as_its_options_say() {
         ..NewMessage::text("typing")
     };
     let sent = talk.send(typing.clone()).await.unwrap();
-    assert!(sent.message.transient && sent.message.id.is_some() && sent.entry.is_none());
+    assert!(sent.message.reference.is_some() && sent.entry.is_none());
     let heard = Device::is_told(&mut told, "a transient message", |event| match event {
         sampan::model::Event::TransientMessage { message, .. } => Some(message),
         _ => None,
@@ -433,7 +433,7 @@ async fn a_conversation_is_marked_read_up_to_a_message() {
             let what = format!("{count} unread messages");
             device
                 .until(&what, || async {
-                    let talk = device.client.conversation(id.clone()).await.ok()?;
+                    let talk = device.client.conversation(id.clone()).ok()?;
                     (talk.info().await.ok()?.unread.count == count).then_some(())
                 })
                 .await;
@@ -441,7 +441,7 @@ async fn a_conversation_is_marked_read_up_to_a_message() {
         }
     };
     let (ann, tablet) = (unread(ann, 3).await, unread(tablet, 3).await);
-    let here = ann.client.conversation(talk_id.clone()).await.unwrap();
+    let here = ann.client.conversation(talk_id.clone()).unwrap();
     let two = key_of(&ann, &here, "two").await;
     here.mark_read(Some(two.clone())).await.unwrap();
     assert_eq!(here.info().await.unwrap().unread.count, 1);

@@ -95,7 +95,30 @@ pub(crate) fn finished(generated: &str, defaults: &Defaults) -> Result<String, P
     let code = signed(&code)?;
     let code = with_defaults(&code, defaults);
     let (code, cases) = with_small_cases(&code)?;
-    Ok(documented(&unaliased(&code, RENAMED), &SPEECH, &cases))
+    let code = documented(&unaliased(&code, RENAMED), &SPEECH, &cases);
+    Ok(discardable(&code))
+}
+
+/// What a write answers beside having been made: an app need not look at it.
+const DISCARDABLE: [&str; 4] = ["CommitSeq", "SentMessage", "DiscardedWork", "Loaded"];
+
+/// Functions whose answer may be left where it is say so.
+fn discardable(code: &str) -> String {
+    let mut marked = String::with_capacity(code.len());
+    for line in code.lines() {
+        let head = line.trim_start();
+        let is_function = head.starts_with("func ") || head.starts_with("open func ");
+        let answer = line.rsplit("-> ").next().unwrap_or_default();
+        let answer = answer.trim_end_matches('{').trim();
+        if is_function && line.contains("-> ") && DISCARDABLE.contains(&answer) {
+            let indent = line.len().saturating_sub(head.len());
+            marked.push_str(&" ".repeat(indent));
+            marked.push_str("@discardableResult\n");
+        }
+        marked.push_str(line);
+        marked.push('\n');
+    }
+    marked
 }
 
 /// Numbers without a sign fit no API of Swift's: they are `Int`. One that is too large is the largest.
@@ -296,6 +319,17 @@ mod tests {
             "public enum SampanError: Swift.Error {\n    case notFound(\n        what: Subject\n    )\n    \
              case notConnected\n}\nfunc read() {\n        case 2: return .notFound(\n        \
              case let .notFound(what):\n        case .notConnected:\n}\n"
+        );
+    }
+
+    #[test]
+    fn the_answer_of_a_write_may_be_left_where_it_is() {
+        let code = "    func edit() async throws  -> CommitSeq\nopen func info()async throws  -> Info  {\n\
+                    open func send(a: A)async throws  -> SentMessage  {\n";
+        assert_eq!(
+            discardable(code),
+            "    @discardableResult\n    func edit() async throws  -> CommitSeq\nopen func info()async throws  \
+             -> Info  {\n@discardableResult\nopen func send(a: A)async throws  -> SentMessage  {\n"
         );
     }
 

@@ -197,7 +197,7 @@ impl App {
         if self.talk.as_ref().is_some_and(|talk| talk.key == key) {
             return Ok(());
         }
-        let conversation = self.client.conversation(id).await?;
+        let conversation = self.client.conversation(id)?;
         self.selected = Some(key);
         self.leave();
         self.talk = Some(Talk::open(key, conversation).await?);

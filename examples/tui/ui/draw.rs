@@ -6,9 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block as Border, Paragraph};
 use sampan::model::{ClientId, Count, ItemKey};
-use sampan::{
-    ConversationRow, Delivery, LinkState, OutboxRow, SyncState, TimelineAnchor, TimelineEdge,
-};
+use sampan::{Anchor, ConversationRow, Delivery, LinkState, OutboxRow, SyncState, TimelineEdge};
 
 use super::app::App;
 use super::lines::{self, Block, Look};
@@ -239,8 +237,8 @@ fn title(app: &App) -> String {
     let row = app.rows.rows.iter().find(|row| row.key == talk.key);
     let name = row.map(|row| name_of(app, row)).unwrap_or_default();
     match talk.state.anchor {
-        TimelineAnchor::Searching => format!(" {name} · searching … "),
-        TimelineAnchor::Absent => format!(" {name} · no such message "),
+        Anchor::Searching => format!(" {name} · searching … "),
+        Anchor::Absent => format!(" {name} · no such message "),
         _ if !talk.state.typing.is_empty() => {
             format!(" {name} · {} ", writes(app, &talk.state.typing))
         }

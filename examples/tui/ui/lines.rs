@@ -3,7 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use sampan::model::{ItemKey, MessageContent, Timestamp};
-use sampan::{TimelineItemKind, TimelineMessage};
+use sampan::{Message, TimelineItemKind};
 
 use super::app::Naming;
 use super::talk::Talk;
@@ -70,7 +70,7 @@ pub(super) fn rule(text: &str, width: usize, color: Color) -> Line<'static> {
     Line::styled(format!("{left} {text} {right}"), Style::new().fg(color))
 }
 
-fn heading(message: &TimelineMessage, look: Look) -> Line<'static> {
+fn heading(message: &Message, look: Look) -> Line<'static> {
     let color = if message.is_own {
         Color::Cyan
     } else {
@@ -81,7 +81,7 @@ fn heading(message: &TimelineMessage, look: Look) -> Line<'static> {
 }
 
 /// The words of a message, wrapped, and behind the last of them how far it got.
-fn body(message: &TimelineMessage, look: Look) -> Vec<Line<'static>> {
+fn body(message: &Message, look: Look) -> Vec<Line<'static>> {
     let time = words::clock(message.sent_at);
     let quiet = Style::new().fg(Color::DarkGray);
     let style = match message.content {

@@ -6,8 +6,8 @@ use ratatui::crossterm::event::KeyCode;
 use sampan::model::{ConversationKey, Count, Draft, ItemKey};
 use sampan::views::TimelineState;
 use sampan::{
-    Conversation, SampanError, Timeline, TimelineAnchor, TimelineEdge, TimelineOptions,
-    TimelineStart, TimelineUpdate,
+    Anchor, Conversation, SampanError, Timeline, TimelineEdge, TimelineOptions, TimelineStart,
+    TimelineUpdate,
 };
 
 use super::draw::Shown;
@@ -75,7 +75,7 @@ impl Talk {
     pub(super) fn apply(&mut self, update: TimelineUpdate) {
         self.state.apply(update);
         // Each jump is followed once; from then on the user scrolls.
-        if let TimelineAnchor::At { key, jump } = &self.state.anchor
+        if let Anchor::At { key, jump } = &self.state.anchor
             && *jump > self.jumps
         {
             self.jumps = *jump;

@@ -7,8 +7,8 @@ use sampan::model::{CommitSeq, ConversationId};
 use sampan::runtime::Touched;
 use sampan::store::{Snapshot, Store, StoreError};
 use sampan::views::{
-    Dirty, Holds, ListOptions, ListState, ListView, OutboxListState, OutboxView, Reach,
-    TimelineItemKind, TimelineMessage, TimelineOptions, TimelineState, TimelineView,
+    Dirty, Holds, ListOptions, ListState, ListView, Message, OutboxListState, OutboxView, Reach,
+    TimelineItemKind, TimelineOptions, TimelineState, TimelineView,
 };
 
 /// The most conversations that are on a screen at a time.
@@ -132,7 +132,7 @@ impl Screens {
 
 /// What a timeline shows: a message, or none where history is missing. The keys of gaps are each
 /// view's own.
-fn items(state: &TimelineState) -> Vec<Option<&TimelineMessage>> {
+fn items(state: &TimelineState) -> Vec<Option<&Message>> {
     let items = state.items.iter().map(|item| match &item.kind {
         TimelineItemKind::Message { message } => Some(message),
         TimelineItemKind::Gap { .. } | TimelineItemKind::FirstUnread { .. } => None,

@@ -354,7 +354,7 @@ impl Ports for EnginePorts {
         self.died |= self.crash_on_failure && *health != StoreHealth::Good;
     }
 
-    fn answer(&mut self, call: Caller, answer: Result<Reply, SampanError>) {
+    fn answer(&mut self, call: Caller, _seq: CommitSeq, answer: Result<Reply, SampanError>) {
         if !self.died {
             call.answer(answer);
         }

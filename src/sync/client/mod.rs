@@ -300,6 +300,7 @@ impl Client {
             Request::Focus(call) => self.focus(turn, Caller::of(&call, id), call)?,
             Request::FetchHistory(call) => self.fetch_history(turn, Caller::of(&call, id), call)?,
             Request::QueryHistory(call) => self.query_history(turn, Caller::of(&call, id), call)?,
+            Request::FetchNewer(call) => self.fetch_newer(turn, Caller::of(&call, id), call)?,
             Request::FetchConversations(call) => {
                 self.fetch_conversations(turn, Caller::of(&call, id), call)?;
             }

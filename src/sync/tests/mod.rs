@@ -5,6 +5,7 @@ mod chat;
 mod counts;
 mod details;
 mod every_write;
+mod forward;
 mod holds;
 mod holes;
 mod lanes;

@@ -8,7 +8,7 @@ use crate::store::{
     ConversationNumber, ConversationRow as StoredRow, Snapshot, StoreError, TimelineItem,
 };
 use crate::views::delivery::{Delivery, Reach};
-use crate::views::message::TimelineMessage;
+use crate::views::message::Message;
 
 /// How many members of a group a row names.
 const FACES_MAX: usize = 4;
@@ -153,7 +153,7 @@ impl LastMessage {
         item: TimelineItem,
         reach: Reach,
     ) -> Option<Self> {
-        let message = TimelineMessage::of_item(snapshot, row, item, reach)?;
+        let message = Message::of_item(snapshot, row, item, reach)?;
         Some(Self {
             words: message.content.words().map(on_one_line),
             kind: ContentKind::of(&message.content),

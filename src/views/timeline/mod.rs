@@ -27,7 +27,7 @@ use crate::model::{
 use super::Version;
 use super::diff::{Keyed, apply};
 use super::edits::edits;
-use super::message::TimelineMessage;
+use super::message::Message;
 
 pub use loads::Side;
 pub use view::{Next, TimelineView, Wish};
@@ -113,7 +113,7 @@ pub enum TimelineItemKind {
     /// A message, sent or unsent.
     Message {
         /// The message.
-        message: TimelineMessage,
+        message: Message,
     },
     /// History that this device does not hold.
     Gap {
@@ -186,7 +186,7 @@ pub enum TimelineEdge {
 
 /// Where a screen begins to show a timeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
-pub enum TimelineAnchor {
+pub enum Anchor {
     /// At the newest item.
     #[default]
     None,
@@ -223,7 +223,7 @@ pub struct TimelineUpdate {
     /// What lies beyond the newest item. At the end, new messages come into the window.
     pub newer: TimelineEdge,
     /// Where a screen begins.
-    pub anchor: TimelineAnchor,
+    pub anchor: Anchor,
     /// How many messages are newer than the newest that was seen; beyond the window at most 100 are
     /// counted.
     pub below: Count,
@@ -252,7 +252,7 @@ pub struct TimelineState {
     /// What lies beyond the newest item.
     pub newer: TimelineEdge,
     /// Where a screen begins.
-    pub anchor: TimelineAnchor,
+    pub anchor: Anchor,
     /// How many messages are newer than the newest that was seen.
     pub below: Count,
     /// Who writes just now.
@@ -284,7 +284,7 @@ impl TimelineState {
 impl TimelineItem {
     /// The message, if it is one.
     #[must_use]
-    pub const fn message(&self) -> Option<&TimelineMessage> {
+    pub const fn message(&self) -> Option<&Message> {
         match &self.kind {
             TimelineItemKind::Message { message } => Some(message),
             TimelineItemKind::Gap { .. } | TimelineItemKind::FirstUnread { .. } => None,

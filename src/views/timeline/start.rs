@@ -247,7 +247,13 @@ pub(super) fn around(
     half: usize,
 ) -> Result<Bounds, StoreError> {
     let older = snapshot.page_before(number, Some(place), half)?;
-    let oldest = older.items.into_iter().find_map(sent).map(|(at, _)| at);
+    // What is missing beside the place comes first: the window ends there.
+    let beside = older
+        .items
+        .into_iter()
+        .rev()
+        .take_while(|item| !matches!(item, TimelineItem::Gap(_)));
+    let oldest = beside.filter_map(sent).last().map(|(at, _)| at);
     let itself = match place {
         Place::Message(position) => Some(position.clone()),
         Place::Echo(_) => None,
@@ -256,8 +262,17 @@ pub(super) fn around(
         position,
         with_gap: false,
     });
-    let to = newer_end(snapshot, number, place, half)?;
+    let to = newer_end(snapshot, number, place, half, AtGap::End)?;
     Ok(Bounds { from, to })
+}
+
+/// Whether a window goes on behind missing history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtGap {
+    /// It ends there: what is missing comes first.
+    End,
+    /// It goes on with what is held behind it.
+    GoOn,
 }
 
 /// The newest message of the so many after a place; none where that is the live end.
@@ -270,8 +285,18 @@ pub(super) fn newer_end(
     number: ConversationNumber,
     place: &Place,
     limit: usize,
+    at_gap: AtGap,
 ) -> Result<Option<Position>, StoreError> {
     let newer = snapshot.page_after(number, Some(place), limit)?;
+    let gap = newer
+        .items
+        .iter()
+        .position(|item| matches!(item, TimelineItem::Gap(_)));
+    if let (Some(gap), AtGap::End, Place::Message(itself)) = (gap, at_gap, place) {
+        let before = newer.items.into_iter().take(gap);
+        let newest = before.filter_map(sent).last();
+        return Ok(Some(newest.map_or_else(|| itself.clone(), |(at, _)| at)));
+    }
     let is_live = !newer.more || matches!(newer.items.last(), Some(TimelineItem::Echo { .. }));
     if is_live {
         return Ok(None);

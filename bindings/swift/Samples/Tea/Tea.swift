@@ -71,7 +71,7 @@ struct Opening: View {
         if let conversation {
             Talk(conversation)
         } else {
-            ProgressView().task { conversation = try? await client.conversation(id: id) }
+            ProgressView().task { conversation = try? client.conversation(id: id) }
         }
     }
 }
@@ -156,7 +156,7 @@ struct Banner: View {
 }
 
 struct Bubble: View {
-    let message: TimelineMessage
+    let message: Message
 
     var body: some View {
         HStack {

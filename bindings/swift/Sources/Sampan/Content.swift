@@ -54,12 +54,12 @@ extension MessageContent {
 
 extension TimelineItem {
     /// The message of the item; nil for a gap and for the mark before the first unread message.
-    public var message: TimelineMessage? {
+    public var message: Message? {
         if case .message(let message) = kind { message } else { nil }
     }
 }
 
-extension TimelineMessage {
+extension Message {
     /// Why the message was not sent; nil for one that was, or that waits.
     public var failure: SendFailure? {
         if case .failed(let failure, _) = delivery { failure } else { nil }

@@ -73,12 +73,12 @@ extension TimelineScreen {
     }
 
     /// Sends a message again that was not sent.
-    @discardableResult public func retry(_ message: TimelineMessage) -> Task<Void, Never> {
+    @discardableResult public func retry(_ message: Message) -> Task<Void, Never> {
         asked { try await $0.retry(message: message.key) }
     }
 
     /// Gives a message up that was not sent.
-    @discardableResult public func discard(_ message: TimelineMessage) -> Task<Void, Never> {
+    @discardableResult public func discard(_ message: Message) -> Task<Void, Never> {
         asked { _ = try await $0.discard(message: message.key) }
     }
 

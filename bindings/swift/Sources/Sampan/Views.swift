@@ -18,7 +18,7 @@ extension OutboxRow: Identifiable {
     public var id: OutboxEntryId { entry }
 }
 
-extension TimelineMessage: Identifiable {
+extension Message: Identifiable {
     public var id: MessageKey { key }
 }
 

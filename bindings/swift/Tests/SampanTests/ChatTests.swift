@@ -17,22 +17,23 @@ final class ChatTests: XCTestCase {
         let created = try await ann.createConversation(
             conversation: NewConversation(with: "ben", name: "Boats"))
         let sent = try await created.conversation.sendText(text: "hello from Swift")
-        XCTAssertEqual(sent.message.state, .pending)
+        guard case .waiting = sent.message.delivery else { return XCTFail("\(sent)") }
         try await within { while try await !ann.outbox().isEmpty { await Task.yield() } }
         // The subscription may have begun after the message came: then it is in the store.
         // A message may come before what its conversation is called: that is asked for then.
+        let list = try await ben.conversationList()
         let found = try await within {
-            while true {
-                let page = try await ben.conversations(after: nil, limit: 10)
-                if let info = page.conversations.first, info.unread.count == 1, info.name != nil {
-                    return info
-                }
-                try await Task.sleep(nanoseconds: 20_000_000)
+            var rows = ListState()
+            while let update = try await list.next(have: rows.version) {
+                rows.apply(update)
+                if let row = rows.rows.first, row.unread.count == 1, row.name != nil { return row }
             }
+            throw CancellationError()
         }
         XCTAssertEqual(found.name, "Boats")
-        let talk = try await ben.conversation(id: found.id)
-        let items = try await talk.page(before: nil, limit: 10).items
+        let talk = try ben.conversation(id: found.conversation)
+        let shown = try await talk.timeline().next(have: 0)
+        guard case .reset(let items)? = shown?.edits.first else { return XCTFail("\(shown as Any)") }
         XCTAssertEqual(items.compactMap(words), ["hello from Swift"])
         try await talk.markRead()
         let unread = try await ben.unreadTotals().all.messages
@@ -151,7 +152,7 @@ final class ChatTests: XCTestCase {
         let talk = try await ann.createConversation(
             conversation: NewConversation(with: "ben")
         ).conversation
-        let twin = try await again.conversation(id: talk.conversationId())
+        let twin = try again.conversation(id: talk.conversationId())
         XCTAssertEqual([talk: "draft"][twin], "draft")
         try await engine.shutdown()
     }
@@ -171,7 +172,7 @@ final class ChatTests: XCTestCase {
                     storeRoot: scratch.folder)))
         let ann = try await engine.client("ann")
         let unknown = "5a0000000000000000000000"
-        await XCTAssertThrowsErrorAsync(try await ann.conversation(id: unknown)) {
+        await XCTAssertThrowsErrorAsync(try await ann.conversation(id: unknown).info()) {
             XCTAssertEqual($0, .notFound(what: .conversation))
             XCTAssertFalse($0.isRetryable())
         }
@@ -208,17 +209,15 @@ func online(_ engine: Engine, _ name: String) async throws -> Client {
 
 private func words(_ event: Event) -> String? {
     guard case .messageAdded(_, _, let message) = event else { return nil }
-    return words(message)
+    return words(message.content)
 }
 
-private func words(_ item: PageItem) -> String? {
-    switch item {
-    case .message(_, let message), .echo(_, _, let message): words(message)
-    case .gap: nil
-    }
+private func words(_ item: TimelineItem) -> String? {
+    guard case .message(let message) = item.kind else { return nil }
+    return words(message.content)
 }
 
-private func words(_ message: Message) -> String? {
-    guard case .text(let text, _) = message.content else { return nil }
+private func words(_ content: MessageContent) -> String? {
+    guard case .text(let text, _) = content else { return nil }
     return text
 }

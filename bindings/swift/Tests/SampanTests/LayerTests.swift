@@ -242,7 +242,7 @@ final class LayerTests: XCTestCase {
 private func item(
     _ key: String, _ sender: ClientId, _ at: Date, _ delivery: Delivery? = nil
 ) -> TimelineItem {
-    let message = TimelineMessage(
+    let message = Message(
         key: key, conversation: "c", reference: nil, localId: nil, sender: sender, isOwn: false, sentAt: at,
         content: .plain(text: key), mentions: Mentions(), mentionsMe: false, delivery: delivery, entry: nil,
         editedAt: nil, change: nil)

@@ -92,18 +92,24 @@ final class WritesTests: XCTestCase {
         try await pair { pair in
             let text = MessageContent.text(text: "once", details: Details())
             let once = NewMessage(content: text, options: SendOptions(localId: "app-1"))
+            let feed = pair.talk.feed(only: [.messageAdded])
             let sent = try await pair.talk.send(message: once)
+            let told = try await feed.next(after: 0, limit: 10)
+            XCTAssertEqual(told?.events.count, 1)
+            let newest = try await pair.ann.commitSeq()
+            XCTAssertGreaterThanOrEqual(newest, sent.seq)
             let again = try await pair.talk.send(message: once)
             XCTAssertEqual(sent.message.localId, again.message.localId)
-            let stored = try await pair.talk.messageByLocalId(id: "app-1")
-            XCTAssertEqual(stored.content.words, "once")
+            let stored = try await pair.talk.message(key: sent.message.key)
+            XCTAssertEqual(stored?.content.words, "once")
             let wave = NewMessage(
                 content: .plain(text: "wave"), options: SendOptions(transient: true, priority: .high))
             let waved = try await pair.talk.send(message: wave)
             XCTAssertNil(waved.entry)
             _ = try await pair.talk.send(
                 message: NewMessage(content: .plain(text: "gone"), options: SendOptions(will: true)))
-            let items = try await pair.talk.page(before: nil, limit: 10).items
+            let window = try await pair.talk.timeline()
+            let items = await window.states.first { _ in true }?.items ?? []
             XCTAssertEqual(items.count, 1, "neither is in the timeline")
         }
     }
@@ -133,8 +139,8 @@ final class WritesTests: XCTestCase {
                 message: ForeignMessage(
                     conversation: id, id: "push-message-0001", sender: "ben", sentAt: at,
                     content: .text(text: "from a push", details: Details())))
-            let items = try await pair.talk.page(before: nil, limit: 10).items
-            XCTAssert(items.contains { if case .gap = $0 { true } else { false } }, "\(items)")
+            let mine = try await pair.talk.timeline(options: TimelineOptions(fillVisible: false))
+            _ = try await mine.shows("from a push")
         }
     }
 
@@ -166,14 +172,21 @@ final class WritesTests: XCTestCase {
         XCTAssertEqual(ann.storeHealth(), .good)
         XCTAssertEqual(ann.sessionState(), .closed)
         XCTAssertEqual(engine.connectionState(), .idle)
-        try await ann.focus(conversation: nil)
+        let direct = try await ann.direct(peer: "ben")
+        let again = try await ann.direct(peer: "ben")
+        XCTAssertEqual(direct, again)
+        await XCTAssertThrowsErrorAsync(try await ann.signOut(data: .wipe, unsent: .refuse)) {
+            XCTAssertEqual($0, .unsent(count: 1))
+        }
+        let brought = try await ann.refresh(within: 0.02)
+        XCTAssertFalse(brought.complete)
         try await ann.changeStoreKey(old: old, new: new)
         let account = try await XCTUnwrapAsync(try await engine.accounts().first)
         XCTAssert(account.isEncrypted)
         await XCTAssertThrowsErrorAsync(try await engine.wipeAccount(folder: account.folder)) {
             guard case .storeInUse = $0 else { return XCTFail("\($0)") }
         }
-        try await ann.signOut(data: .keep)
+        try await ann.signOut(data: .keep, unsent: .keepIt)
         await XCTAssertThrowsErrorAsync(try await ann.outbox()) { XCTAssertEqual($0, .signedOut) }
         try await engine.wipeAccount(folder: account.folder)
         let left = try await engine.accounts()
@@ -199,15 +212,6 @@ final class WritesTests: XCTestCase {
         let newer = try await within { try await ben.nextState(have: state.version - 1) }
         XCTAssertNotNil(newer)
         let bens = try await ben.fetchConversation(id: try await talk.info().id)
-        let fetched = try await bens.fetchOlder(limit: 10)
-        XCTAssertFalse(fetched.startReached)
-        let newest = try await bens.page(before: nil, limit: 50).items
-        let place = newest.compactMap { if case .message(let place, _) = $0 { place } else { nil } }.first
-        let after = try await bens.pageAfter(after: place, limit: 4)
-        XCTAssertEqual(after.items.count, 4)
-        let gap = newest.compactMap { if case .gap(let gap) = $0 { gap } else { nil } }.first
-        let filled = try await bens.fetchGap(gap: try XCTUnwrap(gap), limit: 5)
-        XCTAssertGreaterThan(filled.added, 0)
         let window = try await bens.timeline(options: TimelineOptions(page: 50, fillVisible: false))
         let shown = try await within { await window.states.first { !$0.items.isEmpty } }
         let hole = shown?.items.first { if case .gap = $0.kind { true } else { false } }
@@ -256,11 +260,12 @@ final class WritesTests: XCTestCase {
         let talk = try await ann.createConversation(
             conversation: NewConversation(with: "ben", name: "Boats")
         ).conversation
+        let list = try await ben.conversationList()
         try await until {
-            let page = try await ben.conversations(after: nil, limit: 10)
-            return try await ann.outbox().isEmpty && !page.conversations.isEmpty
+            let rows = await list.states.first { _ in true }?.rows ?? []
+            return try await ann.outbox().isEmpty && !rows.isEmpty
         }
-        let bens = try await ben.conversation(id: try await talk.info().id)
+        let bens = try ben.conversation(id: try await talk.info().id)
         try await within { try await test(Pair(ann: ann, ben: ben, talk: talk, bens: bens)) }
         try await phone.shutdown()
         try await laptop.shutdown()
@@ -269,7 +274,7 @@ final class WritesTests: XCTestCase {
 
 extension Timeline {
     /// The newest message with these words, as soon as the timeline has one.
-    fileprivate func shows(_ words: String) async throws -> TimelineMessage {
+    fileprivate func shows(_ words: String) async throws -> Message {
         let state = try await within { [self] in
             await states.first { $0.items.contains { $0.message?.content.words == words } }
         }

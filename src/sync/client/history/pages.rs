@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::start::PageStart;
 use crate::model::{
     ConversationId, ConversationKind, ConversationState, Message, MessageState, Receipt,
 };
@@ -18,7 +19,7 @@ use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::link::Unanswered;
 use crate::sync::{Caller, Done, FetchHistory, Focus, HistoryFetched, RequestError};
 use crate::wire::generated::LogsCommand;
-use crate::wire::request::{self, HistoryDirection, HistoryFrom};
+use crate::wire::request;
 use crate::wire::{Command, ServiceCode, convert};
 
 /// The most messages the service puts into a page.
@@ -27,9 +28,9 @@ const PAGE_MAX: u32 = 100;
 /// A question for a page of history.
 #[derive(Debug)]
 pub(in crate::sync::client) struct HistoryQuery {
-    number: ConversationNumber,
+    pub(super) number: ConversationNumber,
     conversation: ConversationId,
-    start: PageStart,
+    pub(super) start: PageStart,
     goal: Goal,
     /// The session it was asked in.
     epoch: u64,
@@ -37,20 +38,9 @@ pub(in crate::sync::client) struct HistoryQuery {
     absences: u64,
 }
 
-/// Where a page starts, going back in time.
-#[derive(Clone, Debug)]
-enum PageStart {
-    /// At the present.
-    Newest,
-    /// At this message, which is part of the page.
-    At(Position),
-    /// Before the time of this message: a whole page had its time.
-    Before(Position),
-}
-
 /// What a page is for.
 #[derive(Debug)]
-enum Goal {
+pub(super) enum Goal {
     /// To catch up, until it meets what was held before.
     CatchUp {
         fetched: u32,
@@ -66,9 +56,10 @@ enum Goal {
 
 /// What came of a page.
 struct Gained {
-    oldest: Option<Position>,
-    /// Messages older than the start.
-    older: u32,
+    /// The message that is furthest from the start.
+    furthest: Option<Position>,
+    /// Messages beyond the start.
+    beyond: u32,
     /// Messages that were not in the store.
     added: u32,
     /// How many items the service sent.
@@ -183,7 +174,7 @@ impl Client {
         Ok(())
     }
 
-    fn ask_page(
+    pub(super) fn ask_page(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
@@ -192,12 +183,8 @@ impl Client {
         goal: Goal,
     ) {
         let limit = i32::try_from(self.page_limit(&start, &goal)).unwrap_or(i32::MAX);
-        let from = match &start {
-            PageStart::Newest => HistoryFrom::Newest,
-            PageStart::At(position) => HistoryFrom::At(position.sent_at, &position.id),
-            PageStart::Before(position) => HistoryFrom::Time(position.sent_at),
-        };
-        let command = request::history(conversation, from, HistoryDirection::Older, limit);
+        let (from, direction) = start.asked();
+        let command = request::history(conversation, from, direction, limit);
         self.paces.history.note(turn.elapsed());
         let query = HistoryQuery {
             number,
@@ -219,7 +206,7 @@ impl Client {
             }
             Goal::Page { wanted, .. } => *wanted,
         };
-        let own = u32::from(matches!(start, PageStart::At(_)));
+        let own = u32::from(matches!(start, PageStart::At(_) | PageStart::After(_)));
         wanted.saturating_add(own).clamp(1, PAGE_MAX)
     }
 
@@ -307,28 +294,31 @@ impl Client {
         }
         let gained = self.keep_page(turn, &query, body)?;
         let mut end = PageEnd::More;
-        match &query.start {
-            PageStart::Newest => {
-                if gained.oldest.is_none() {
-                    end = PageEnd::Start;
-                }
+        let limit = self.page_limit(&query.start, &query.goal);
+        let is_full = gained.items >= limit && limit > 1;
+        if let Some(start) = query.start.past_its_time().filter(|_| is_full)
+            && gained.beyond == 0
+        {
+            // Every message of the page has the time of its start: a larger page may have more, else go on
+            // beyond that time.
+            let (mut start, mut goal) = (start, query.goal);
+            if let Goal::Page { wanted, .. } = &mut goal
+                && *wanted < PAGE_MAX
+            {
+                (*wanted, start) = (PAGE_MAX, query.start);
             }
-            PageStart::At(position) => {
-                let limit = self.page_limit(&query.start, &query.goal);
-                if gained.older == 0 && gained.items >= limit && limit > 1 {
-                    // Every message of the page has the time of its start: go on before that time.
-                    let (number, start) = (query.number, PageStart::Before(position.clone()));
-                    self.ask_page(turn, number, &query.conversation, start, query.goal);
-                    return Ok(());
-                }
-                if gained.older == 0 {
-                    end = PageEnd::Start;
-                }
-            }
-            PageStart::Before(_) if gained.older == 0 => end = PageEnd::Start,
-            PageStart::Before(_) => {}
+            self.ask_page(turn, query.number, &query.conversation, start, goal);
+            return Ok(());
         }
-        if end == PageEnd::Start {
+        let is_last = match &query.start {
+            PageStart::Newest => gained.furthest.is_none(),
+            _ => gained.beyond == 0,
+        };
+        if is_last && query.start.goes_forward() {
+            end = PageEnd::Present;
+            Self::nothing_newer(turn, &query)?;
+        } else if is_last {
+            end = PageEnd::Start;
             self.start_reached(turn, &query)?;
         }
         self.go_on(turn, query, &gained, end)
@@ -355,21 +345,22 @@ impl Client {
             self.note_history(turn, query, &message, put)?;
             positions.insert(position);
         }
-        let start = match &query.start {
-            PageStart::Newest => None,
-            PageStart::At(position) | PageStart::Before(position) => Some(position),
+        let goes_forward = query.start.goes_forward();
+        let is_beyond = |position: &&Position| match query.start.position() {
+            None => true,
+            Some(start) if goes_forward => *position > start,
+            Some(start) => *position < start,
         };
-        let older = positions
-            .iter()
-            .filter(|position| start.is_none_or(|start| *position < start));
-        let older = u32::try_from(older.count()).unwrap_or(u32::MAX);
-        let oldest = positions.first().cloned();
-        if let (Some(oldest), Some(newest)) = (&oldest, positions.last()) {
+        let beyond = positions.iter().filter(is_beyond).count();
+        let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
+        let (oldest, newest) = (positions.first(), positions.last());
+        if let (Some(oldest), Some(newest)) = (oldest, newest) {
             self.hold_page(turn, query, oldest, newest)?;
         }
+        let furthest = if goes_forward { newest } else { oldest };
         Ok(Gained {
-            oldest,
-            older,
+            furthest: furthest.cloned(),
+            beyond,
             added,
             items,
         })
@@ -413,12 +404,13 @@ impl Client {
         oldest: &Position,
         newest: &Position,
     ) -> Result<(), StoreError> {
-        let mut until = newest.clone();
+        let (mut from, mut until) = (oldest.clone(), newest.clone());
         let row = turn.overlay.snapshot().conversation(query.number)?;
         let out = row.is_none_or(|row| row.state == ConversationState::Left);
         let present = self.reaches_the_present(query) && !out;
         match &query.start {
             PageStart::At(start) | PageStart::Before(start) => until = until.max(start.clone()),
+            PageStart::After(start) | PageStart::AfterTime(start) => from = from.min(start.clone()),
             PageStart::Newest if present => {
                 let tail = self.tails.of(query.number).cloned();
                 if let Some(tail) = &tail {
@@ -430,7 +422,7 @@ impl Client {
             PageStart::Newest => {}
         }
         turn.overlay
-            .update_conversation(query.number, |row| row.history.hold(oldest.clone(), until))
+            .update_conversation(query.number, |row| row.history.hold(from, until))
     }
 
     /// The service has nothing older. What is held from before stays; what it forgot between
@@ -443,11 +435,8 @@ impl Client {
         turn.overlay.update_conversation(query.number, |row| {
             let first = row.history.spans().first().map(|span| span.from.clone());
             let newest = row.history.newest().map(|span| span.to.clone());
-            let last = match &query.start {
-                PageStart::At(start) | PageStart::Before(start) => Some(start.clone()),
-                // The service has nothing at all.
-                PageStart::Newest => newest,
-            };
+            // Without a start: the service has nothing at all.
+            let last = query.start.position().cloned().or(newest);
             if let (Some(first), Some(last)) = (first, last) {
                 row.history.hold(first.min(last.clone()), last);
             }
@@ -465,20 +454,20 @@ impl Client {
     ) -> Result<(), StoreError> {
         let present = self.reaches_the_present(&query);
         let from_newest = matches!(query.start, PageStart::Newest);
-        let next = gained.oldest.clone().filter(|_| end == PageEnd::More);
+        let next = gained.furthest.clone().filter(|_| end == PageEnd::More);
+        let next = next.map(|furthest| query.start.next(furthest));
         match query.goal {
             Goal::CatchUp { fetched, joins } => {
-                let fetched = fetched.saturating_add(gained.older);
+                let fetched = fetched.saturating_add(gained.beyond);
                 let row = turn.overlay.snapshot().conversation(query.number)?;
-                let joined = match (&row, &joins, &gained.oldest) {
+                let joined = match (&row, &joins, &gained.furthest) {
                     (Some(row), Some(joins), Some(oldest)) => row.history.joins(joins, oldest),
                     _ => false,
                 };
                 let enough = joined || fetched >= self.settings.limits.catch_up_max || !present;
                 match next.filter(|_| !enough) {
-                    Some(oldest) => {
+                    Some(start) => {
                         let goal = Goal::CatchUp { fetched, joins };
-                        let start = PageStart::At(oldest);
                         self.ask_page(turn, query.number, &query.conversation, start, goal);
                         Ok(())
                     }
@@ -498,14 +487,13 @@ impl Client {
                 added,
             } => {
                 let added = added.saturating_add(gained.added);
-                let wanted = wanted.saturating_sub(gained.older);
-                if let Some(oldest) = next.filter(|_| wanted > 0 && present) {
+                let wanted = wanted.saturating_sub(gained.beyond);
+                if let Some(start) = next.filter(|_| wanted > 0 && present) {
                     let goal = Goal::Page {
                         caller,
                         wanted,
                         added,
                     };
-                    let start = PageStart::At(oldest);
                     self.ask_page(turn, query.number, &query.conversation, start, goal);
                     return Ok(());
                 }
@@ -555,9 +543,12 @@ fn is_out_of_reach(code: ServiceCode) -> bool {
     )
 }
 
-/// Whether a page leaves anything older.
+/// Whether a page leaves anything beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PageEnd {
     More,
+    /// The service has nothing older.
     Start,
+    /// The service has nothing newer.
+    Present,
 }

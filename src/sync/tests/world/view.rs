@@ -7,7 +7,7 @@ use super::{Device, World};
 use crate::model::{
     ConversationId, ConversationInfo, MessageState, OutboxState, PendingChange, SessionState,
 };
-use crate::store::{ConversationRow, Position, Store, TimelineItem};
+use crate::store::{ConversationRow, Gap, Position, Store, TimelineItem};
 use crate::sync::Holds;
 
 impl World {
@@ -148,11 +148,21 @@ impl World {
         device: Device,
         id: &ConversationId,
     ) -> Option<Position> {
-        let items = self.items(device, id);
-        items.into_iter().rev().find_map(|item| match item {
-            TimelineItem::Gap(gap) => gap.newer,
+        self.gap(device, id)?.newer
+    }
+
+    /// The newest gap of a timeline that has a newer edge, else the newest one.
+    pub(in crate::sync::tests) fn gap(&self, device: Device, id: &ConversationId) -> Option<Gap> {
+        let items = self.items(device, id).into_iter().rev();
+        let mut gaps = items.filter_map(|item| match item {
+            TimelineItem::Gap(gap) => Some(gap),
             _ => None,
-        })
+        });
+        let newest = gaps.next()?;
+        match newest.newer {
+            Some(_) => Some(newest),
+            None => gaps.find(|gap| gap.newer.is_some()).or(Some(newest)),
+        }
     }
 
     /// The unsent entries: their kinds and states.

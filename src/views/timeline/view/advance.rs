@@ -7,7 +7,7 @@ use crate::views::edits::narrow;
 
 use super::super::loads::Side;
 use super::super::reading::Beyond;
-use super::super::{FillFailure, TimelineAnchor, start};
+use super::super::{Anchor, FillFailure, start};
 use super::{Next, Phase, TimelineView, lower};
 
 /// The most messages of one question for history.
@@ -27,6 +27,10 @@ impl TimelineView {
         reach: Reach,
     ) -> Result<Next, StoreError> {
         self.refresh(snapshot, id, reach)?;
+        if self.number.is_none() && side != Side::Start {
+            // The conversation itself is asked for; nothing can be loaded into it before.
+            self.loads.end(side);
+        }
         let next = match side {
             Side::Older => self.advance_older(snapshot, id)?,
             Side::Newer => self.advance_newer(snapshot, id)?,
@@ -56,19 +60,31 @@ impl TimelineView {
     }
 
     fn fetch(&mut self, side: Side, before: Option<Position>) -> Next {
+        match self.ask(side) {
+            Some(limit) => Next::Fetch { before, limit },
+            None => Next::Done,
+        }
+    }
+
+    fn fetch_newer(&mut self, side: Side, after: Position) -> Next {
+        match self.ask(side) {
+            Some(limit) => Next::FetchNewer { after, limit },
+            None => Next::Done,
+        }
+    }
+
+    /// How many messages the service is to be asked for; none where it is not to be asked now.
+    fn ask(&mut self, side: Side) -> Option<u32> {
         if !self.is_online() {
             self.loads.postpone(side);
-            return Next::Done;
+            return None;
         }
         if self.loads.is_dry(side) || !self.loads.ask(side) {
             self.loads.exhaust(side);
-            return Next::Done;
+            return None;
         }
         let limit = self.loads.limit(side).unwrap_or(FETCH_MAX).min(FETCH_MAX);
-        Next::Fetch {
-            before,
-            limit: narrow(limit),
-        }
+        Some(narrow(limit))
     }
 
     fn advance_older(
@@ -121,12 +137,12 @@ impl TimelineView {
         };
         self.bounds.from = Some(oldest);
         self.grown = Some(Side::Older);
-        let added = self.loads.add(Side::Older, self.visible(&page.items));
+        let added = self.loads.add(Side::Older, self.visible(page.items.iter()));
         Ok(added > Count(0))
     }
 
-    fn visible(&self, items: &[TimelineItem]) -> usize {
-        let messages = items.iter().filter_map(TimelineItem::message);
+    fn visible<'a>(&self, items: impl Iterator<Item = &'a TimelineItem>) -> usize {
+        let messages = items.filter_map(TimelineItem::message);
         let is_hidden = |it: &&Message| self.options.hide_recalled && it.content.is_recalled();
         messages.filter(|it| !is_hidden(it)).count()
     }
@@ -143,20 +159,28 @@ impl TimelineView {
                 self.loads.end(Side::Newer);
                 return Ok(Next::Done);
             };
-            let missing = match self.newer.clone() {
-                Beyond::Missing { before, .. } => Some(before),
-                Beyond::End | Beyond::Held => None,
-            };
-            if let Some(before) = missing
-                && self.is_online()
-                && !self.loads.has_asked(Side::Newer)
-            {
-                return Ok(self.fetch(Side::Newer, before));
+            let mut at_gap = start::AtGap::End;
+            match self.newer.clone() {
+                // The newest messages come first: they tell how far the missing ones reach.
+                Beyond::Missing { before: None, .. } if self.is_online() => {
+                    return Ok(self.fetch(Side::Newer, None));
+                }
+                Beyond::Missing { .. } if self.is_online() => {
+                    return Ok(self.fetch_newer(Side::Newer, to));
+                }
+                // Offline the window goes on behind what is missing.
+                Beyond::Missing { .. } => at_gap = start::AtGap::GoOn,
+                Beyond::End | Beyond::Held => {}
             }
             let place = Place::Message(to);
             let page = snapshot.page_after(number, Some(&place), limit)?;
-            let added = self.loads.add(Side::Newer, self.visible(&page.items));
-            self.bounds.to = start::newer_end(snapshot, number, &place, limit)?;
+            self.bounds.to = start::newer_end(snapshot, number, &place, limit, at_gap)?;
+            let to = self.bounds.to.as_ref();
+            let came = page
+                .items
+                .iter()
+                .filter(|item| to.is_none_or(|to| is_until(item, to)));
+            let added = self.loads.add(Side::Newer, self.visible(came));
             self.grown = Some(Side::Newer);
             if added > Count(0) || self.bounds.to.is_none() {
                 self.loads.end(Side::Newer);
@@ -174,11 +198,31 @@ impl TimelineView {
             self.loads.end(side);
             return Next::Done;
         };
-        self.fetch(side, gap.newer)
+        match gap.older {
+            Some(after) if self.fills_forward(key) => self.fetch_newer(side, after),
+            _ => self.fetch(side, gap.newer),
+        }
+    }
+
+    /// The conversation is not on this device.
+    fn advance_unknown(&mut self) -> Next {
+        if !self.is_online() {
+            self.loads.postpone(Side::Start);
+        } else if !self.loads.has_asked(Side::Start) && self.loads.ask(Side::Start) {
+            return Next::FetchConversation;
+        } else {
+            // The service does not know it either.
+            self.anchor = Anchor::Absent;
+            self.loads.end(Side::Start);
+        }
+        Next::Done
     }
 
     fn advance_start(&mut self, snapshot: &Snapshot<'_>) -> Result<Next, StoreError> {
         let side = Side::Start;
+        if let Phase::Unknown(_) = &self.phase {
+            return Ok(self.advance_unknown());
+        }
         let Phase::Search {
             before, otherwise, ..
         } = &mut self.phase
@@ -195,9 +239,14 @@ impl TimelineView {
         // The service has no more of it than what is here by now.
         match (otherwise.take(), self.number) {
             (Some(aim), Some(number)) => self.open_at(snapshot, number, aim)?,
-            _ => self.open_newest(TimelineAnchor::Absent),
+            _ => self.open_newest(Anchor::Absent),
         }
         self.windows.forget_all();
         Ok(Next::Done)
     }
+}
+
+/// Whether an item stands at a message or before it.
+fn is_until(item: &TimelineItem, to: &Position) -> bool {
+    matches!(item, TimelineItem::Message { position, .. } if position <= to)
 }

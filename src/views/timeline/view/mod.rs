@@ -4,6 +4,7 @@
 //! next wish. It keeps no message but those of its last windows.
 
 mod advance;
+mod seen;
 mod show;
 
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use super::loads::{Loads, Side};
 use super::reading::{self, Beyond, Bounds, Lower, Reading, Sizes};
 use super::start::{self, Aim, Found, Mark};
 use super::{
-    FillFailure, Loaded, TimelineAnchor, TimelineEdge, TimelineItem, TimelineOptions,
-    TimelineStart, TimelineUpdate,
+    Anchor, FillFailure, Loaded, TimelineEdge, TimelineItem, TimelineOptions, TimelineStart,
+    TimelineUpdate,
 };
 use crate::views::delivery::Reach;
 use crate::views::edits::widen;
@@ -37,7 +38,7 @@ pub struct TimelineView {
     number: Option<ConversationNumber>,
     windows: Windows<Arc<TimelineItem>>,
     shown: Shown,
-    anchor: TimelineAnchor,
+    anchor: Anchor,
     seq: CommitSeq,
     reach: Reach,
     /// What it was when the window was read.
@@ -65,6 +66,8 @@ pub struct TimelineView {
 enum Phase {
     /// It is looked up with the next snapshot.
     Begin(TimelineStart),
+    /// The conversation is not on this device: the service is asked for it, then the start is looked up.
+    Unknown(TimelineStart),
     /// The service is asked for it.
     Search {
         start: TimelineStart,
@@ -81,7 +84,7 @@ enum Phase {
 struct Shown {
     older: TimelineEdge,
     newer: TimelineEdge,
-    anchor: TimelineAnchor,
+    anchor: Anchor,
     below: Count,
     typing: Vec<ClientId>,
 }
@@ -112,11 +115,21 @@ pub enum Wish {
 pub enum Next {
     /// It ended, or waits for a session.
     Done,
+    /// The service is to be asked for the conversation: one found counts as one message that came.
+    FetchConversation,
     /// The service is to be asked for history; what comes of it is handed to
     /// [`TimelineView::answered`].
     Fetch {
         /// Older than this message and itself; none for the newest.
         before: Option<Position>,
+        /// How many messages.
+        limit: u32,
+    },
+    /// The service is to be asked for history forward in time; what comes of it is handed to
+    /// [`TimelineView::answered`].
+    FetchNewer {
+        /// Newer than this message.
+        after: Position,
         /// How many messages.
         limit: u32,
     },
@@ -139,7 +152,7 @@ impl TimelineView {
             number: None,
             windows: Windows::default(),
             shown: Shown::default(),
-            anchor: TimelineAnchor::None,
+            anchor: Anchor::None,
             seq: CommitSeq::default(),
             reach: Reach::Offline,
             read_at: Reach::Offline,
@@ -248,10 +261,13 @@ impl TimelineView {
         self.is_upload_new = false;
         self.seq = snapshot.seq();
         let (Some(number), Some(row)) = (number, row) else {
-            self.phase = Phase::Open;
-            self.show(Vec::new(), Reading::default());
+            self.show_no_conversation();
             return Ok(());
         };
+        if let Phase::Unknown(start) = &self.phase {
+            self.phase = Phase::Begin(start.clone());
+            self.loads.end(Side::Start);
+        }
         let is_merged = self.number.is_some_and(|before| before != number);
         self.number = Some(number);
         if is_merged {
@@ -295,12 +311,18 @@ impl TimelineView {
         let (start, is_first) = match &self.phase {
             Phase::Begin(start) => (start.clone(), true),
             Phase::Search { start, .. } => (start.clone(), false),
-            Phase::Open => return Ok(false),
+            Phase::Unknown(_) | Phase::Open => return Ok(false),
         };
         match start::find(snapshot, number, row, &start)? {
-            Found::Newest => self.open_newest(TimelineAnchor::None),
-            Found::Absent => self.open_newest(TimelineAnchor::Absent),
-            Found::At(aim) => self.open_at(snapshot, number, aim)?,
+            Found::Newest => self.open_newest(Anchor::None),
+            Found::Absent => self.open_newest(Anchor::Absent),
+            Found::At(aim) => {
+                self.open_at(snapshot, number, aim)?;
+                // What followed the message is on the screen too.
+                if !is_first {
+                    self.loads.begin(Side::Newer, self.page().div_ceil(2));
+                }
+            }
             Found::Missing { before, otherwise } => {
                 self.search(start, before, otherwise);
                 return Ok(is_first);
@@ -309,7 +331,7 @@ impl TimelineView {
         Ok(true)
     }
 
-    fn open_newest(&mut self, anchor: TimelineAnchor) {
+    fn open_newest(&mut self, anchor: Anchor) {
         self.bounds = Bounds::default();
         self.anchor = anchor;
         self.open();
@@ -324,7 +346,7 @@ impl TimelineView {
         let half = self.page().div_ceil(2);
         self.bounds = start::around(snapshot, number, &aim.place, half)?;
         self.jumps = self.jumps.next();
-        self.anchor = TimelineAnchor::At {
+        self.anchor = Anchor::At {
             key: aim.key,
             jump: self.jumps,
         };
@@ -341,7 +363,7 @@ impl TimelineView {
     fn search(&mut self, start: TimelineStart, before: Position, otherwise: Option<Aim>) {
         let known = match &self.phase {
             Phase::Search { gap, .. } => *gap,
-            Phase::Begin(_) | Phase::Open => None,
+            Phase::Begin(_) | Phase::Unknown(_) | Phase::Open => None,
         };
         let gap = match (known, &otherwise) {
             (None, None) => Some(self.gaps.fresh()),
@@ -351,7 +373,7 @@ impl TimelineView {
             self.bounds = Bounds::default();
             self.loads.begin(Side::Start, self.page());
         }
-        self.anchor = TimelineAnchor::Searching;
+        self.anchor = Anchor::Searching;
         self.phase = Phase::Search {
             start,
             before,
@@ -422,17 +444,6 @@ impl TimelineView {
         reading::read(snapshot, number, &self.bounds, sizes)
     }
 
-    /// Whether the user looks at the older half of the window.
-    fn looks_at_older(&self) -> bool {
-        let items = self.windows.newest();
-        let at = |key: &ItemKey| items.iter().position(|item| item.key == *key);
-        let seen = self.seen.as_ref().and_then(|(first, last)| {
-            let (first, last) = (at(first)?, at(last)?);
-            Some((first, items.len().saturating_sub(last.saturating_add(1))))
-        });
-        seen.is_some_and(|(above, below)| above < below)
-    }
-
     /// The newest message of the window that is shown.
     fn newest_position(&self) -> Option<Position> {
         let messages = self.windows.newest().iter().rev();
@@ -456,68 +467,6 @@ impl TimelineView {
         } else {
             let from = lower(reading.items.iter().skip(over));
             self.bounds.from = from.or_else(|| self.bounds.from.take());
-        }
-    }
-
-    /// Notes which items are on the screen: what is missing there is wanted, and the messages count as
-    /// seen. Keys that the window does not hold are ignored.
-    pub fn see(&mut self, first: &ItemKey, last: &ItemKey) {
-        let items = self.windows.newest();
-        let at = |key: &ItemKey| items.iter().position(|item| item.key == *key);
-        let (Some(first_at), Some(last_at)) = (at(first), at(last)) else {
-            return;
-        };
-        let (low, high) = (first_at.min(last_at), first_at.max(last_at));
-        let keys = (items.get(low), items.get(high));
-        if let (Some(low), Some(high)) = keys {
-            self.seen = Some((low.key.clone(), high.key.clone()));
-        }
-        if self.options.read_visible {
-            let seen = items.iter().take(high.saturating_add(1)).skip(low);
-            let others = seen
-                .filter_map(|item| item.message())
-                .filter(|it| !it.is_own);
-            let newest = others.map(|message| message.sent_at).max();
-            if newest > self.read.until {
-                self.read.wanted = self.read.wanted.max(newest);
-            }
-        }
-        self.want_seen();
-        self.show_again();
-    }
-
-    /// Wants what is missing within, or next to, what is seen.
-    fn want_seen(&mut self) {
-        let Some((first, last)) = self.seen.clone().filter(|_| self.options.fill_visible) else {
-            return;
-        };
-        let items = self.windows.newest();
-        let at = |key: &ItemKey| items.iter().position(|item| item.key == *key);
-        let (Some(first), Some(last)) = (at(&first), at(&last)) else {
-            return;
-        };
-        let mut sides = Vec::new();
-        if first == 0 && matches!(self.older, Beyond::Missing { .. }) {
-            sides.push(Side::Older);
-        }
-        if last.saturating_add(1) >= items.len() && matches!(self.newer, Beyond::Missing { .. }) {
-            sides.push(Side::Newer);
-        }
-        let near = items
-            .iter()
-            .take(last.saturating_add(2))
-            .skip(first.saturating_sub(1));
-        sides.extend(near.filter_map(|item| match item.key {
-            ItemKey::Gap(key) if self.gaps.gap(key).is_some() => Some(Side::Gap(key)),
-            _ => None,
-        }));
-        let page = self.page();
-        let mut is_new = false;
-        for side in sides {
-            is_new |= self.loads.begin_seen(side, page);
-        }
-        if is_new {
-            self.show_again();
         }
     }
 
@@ -564,7 +513,8 @@ impl TimelineView {
     /// What it wants next.
     #[must_use]
     pub fn wish(&self) -> Option<Wish> {
-        let load = self.loads.next(self.is_online()).map(Wish::Load);
+        let due = self.loads.due(self.is_online());
+        let load = due.min_by_key(|side| self.distance(*side)).map(Wish::Load);
         let read = self.read.wanted.map(|until| Wish::MarkRead { until });
         load.or(read)
     }
@@ -598,3 +548,6 @@ fn lower<'a>(mut items: impl Iterator<Item = &'a Stored>) -> Option<Lower> {
         with_gap: false,
     })
 }
+
+#[cfg(test)]
+mod tests;

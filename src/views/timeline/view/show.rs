@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::model::{Count, ItemKey};
 use crate::store::{ConversationRow, Snapshot, TimelineItem as Stored};
 use crate::views::Version;
-use crate::views::message::TimelineMessage;
+use crate::views::message::Message;
 
 use super::super::loads::Side;
 use super::super::reading::{Beyond, Reading};
 use super::super::start::Mark;
-use super::super::{FillState, TimelineEdge, TimelineItem, TimelineItemKind};
+use super::super::{Anchor, FillState, TimelineEdge, TimelineItem, TimelineItemKind};
 use super::{Phase, Shown, TimelineView, position};
 
 impl TimelineView {
@@ -62,7 +62,7 @@ impl TimelineView {
         row: &ConversationRow,
         stored: &Stored,
     ) -> Option<Arc<TimelineItem>> {
-        let mut message = TimelineMessage::of_item(snapshot, row, stored.clone(), self.reach)?;
+        let mut message = Message::of_item(snapshot, row, stored.clone(), self.reach)?;
         if let Some(entry) = message.entry {
             let delivery = message.delivery.take();
             message.delivery = delivery.map(|it| it.with_uploads(entry, &self.uploads));
@@ -95,10 +95,40 @@ impl TimelineView {
         }
     }
 
+    /// Shows that the conversation is not on this device: one that never was is asked for, one that was removed
+    /// has nothing to show.
+    pub(super) fn show_no_conversation(&mut self) {
+        if self.number.is_some() {
+            self.phase = Phase::Open;
+            self.show(Vec::new(), Reading::default());
+            return;
+        }
+        if let Phase::Begin(start) = &self.phase {
+            self.phase = Phase::Unknown(start.clone());
+            self.anchor = Anchor::Searching;
+            self.loads.begin(Side::Start, self.page());
+        }
+        let is_absent = self.anchor == Anchor::Absent;
+        let missing = Beyond::Missing {
+            before: None,
+            held_behind: false,
+        };
+        let older = if is_absent { Beyond::End } else { missing };
+        let reading = Reading {
+            older,
+            ..Reading::default()
+        };
+        self.show(Vec::new(), reading);
+    }
+
     /// What is shown beside these items.
     fn beside(&self, items: &[Arc<TimelineItem>]) -> Shown {
+        let oldest = match self.phase {
+            Phase::Unknown(_) => Side::Start,
+            _ => Side::Older,
+        };
         Shown {
-            older: self.edge_of(Side::Older, &self.older),
+            older: self.edge_of(oldest, &self.older),
             newer: self.edge_of(Side::Newer, &self.newer),
             anchor: self.anchor.clone(),
             below: Count::from(self.below(items).saturating_add(self.behind)),

@@ -38,9 +38,9 @@ import chat.sampan.LinkState
 import chat.sampan.ListState
 import chat.sampan.ServerAddress
 import chat.sampan.SyncState
-import chat.sampan.TimelineAnchor
+import chat.sampan.Anchor
 import chat.sampan.TimelineItemKind
-import chat.sampan.TimelineMessage
+import chat.sampan.Message
 import chat.sampan.TimelineOptions
 import chat.sampan.TimelineStart
 import chat.sampan.TimelineState
@@ -93,7 +93,7 @@ class TalkModel(private val talk: Conversation) : ViewModel() {
     // It is on disk when the call returns; there is nothing else to do.
     fun send(text: String) = viewModelScope.launch { talk.sendText(text) }
 
-    fun retry(message: TimelineMessage) = viewModelScope.launch { talk.retry(message.key) }
+    fun retry(message: Message) = viewModelScope.launch { talk.retry(message.key) }
 
     fun seen(first: ItemKey, last: ItemKey) = viewModelScope.launch { timeline.await().seen(first, last) }
 
@@ -120,7 +120,7 @@ fun Talk(model: TalkModel) {
     val scroll = rememberLazyListState()
     var text by remember { mutableStateOf("") }
     LaunchedEffect(state.anchor) {
-        (state.anchor as? TimelineAnchor.At)?.let { at -> scroll.scrollToItem(state.indexOf(at.key)) }
+        (state.anchor as? Anchor.At)?.let { at -> scroll.scrollToItem(state.indexOf(at.key)) }
     }
     // What is seen is read, and filled, and paged.
     LaunchedEffect(scroll) {
@@ -163,7 +163,7 @@ fun Banner(link: LinkState?, sync: SyncState?, onRetry: () -> Unit) {
 }
 
 @Composable
-fun Bubble(message: TimelineMessage, onRetry: () -> Unit) {
+fun Bubble(message: Message, onRetry: () -> Unit) {
     Text(message.content.words ?: "A file")
     if (message.canRetry) TextButton(onRetry) { Text("Again") }
 }

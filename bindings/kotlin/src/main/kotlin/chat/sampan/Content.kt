@@ -31,13 +31,13 @@ val MessageContent.file: MediaFile?
     }
 
 /** The message of an item; null for a gap and for the mark before the first unread message. */
-val TimelineItem.message: TimelineMessage?
+val TimelineItem.message: Message?
     get() = (kind as? TimelineItemKind.Message)?.message
 
 /** Why a message was not sent; null for one that was, or that waits. */
-val TimelineMessage.failure: SendFailure?
+val Message.failure: SendFailure?
     get() = (delivery as? Delivery.Failed)?.failure
 
 /** Whether [Conversation.retry] may help: the message was not sent, and its failure is not final. */
-val TimelineMessage.canRetry: Boolean
+val Message.canRetry: Boolean
     get() = (delivery as? Delivery.Failed)?.canRetry ?: false

@@ -21,7 +21,7 @@ data class TimelineState(
     val items: List<TimelineItem> = emptyList(),
     val older: TimelineEdge = TimelineEdge.More,
     val newer: TimelineEdge = TimelineEdge.More,
-    val anchor: TimelineAnchor = TimelineAnchor.None,
+    val anchor: Anchor = Anchor.None,
     val below: Int = 0,
     val typing: List<ClientId> = emptyList(),
 ) {

@@ -30,20 +30,23 @@ class AccountTest {
             assertEquals(StoreHealth.Good, ann.storeHealth())
             assertEquals(SessionState.Closed, ann.sessionState())
             assertEquals(ConnectionState.Idle, engine.connectionState())
-            ann.focus(ann.createConversation("ben").conversation.conversationId())
-            ann.focus(null)
+            val direct = ann.direct("ben")
+            assertEquals(direct, ann.direct("ben"))
+            assertEquals(ann.commitSeq(), ann.commitSeq())
             ann.changeStoreKey(old, new)
             assertTrue(failure { ann.changeStoreKey(old, new) } is SampanException.WrongKey)
             val account = engine.accounts().single()
             assertTrue(account.isEncrypted)
             assertTrue(failure { engine.wipeAccount(account.folder) } is SampanException.StoreInUse)
-            ann.signOut(LocalData.KEEP)
+            assertTrue(failure { ann.signOut(LocalData.WIPE, UnsentWork.REFUSE) } is SampanException.Unsent)
+            ann.signOut(LocalData.KEEP, UnsentWork.KEEP_IT)
             assertTrue(failure { ann.outbox() } is SampanException.SignedOut)
             assertTrue(failure { engine.client("ann", ClientOptions(storeKey = old)) } is SampanException.WrongKey)
             val again = engine.client("ann", ClientOptions(storeKey = new))
             assertFalse(again.openReport().created)
             assertEquals(1, again.outbox().size)
-            again.signOut(LocalData.KEEP)
+            assertFalse(again.refresh(java.time.Duration.ofMillis(20)).complete)
+            again.signOut(LocalData.KEEP, UnsentWork.KEEP_IT)
             engine.wipeAccount(account.folder)
             assertEquals(emptyList<Account>(), engine.accounts())
             engine.shutdown()
@@ -81,17 +84,8 @@ class AccountTest {
             until { ann.outbox().isEmpty() }
 
             val ben = laptop.online("ben")
-            until { ben.conversations(null, 10).conversations.isNotEmpty() }
+            ben.conversationList().states.first { it.rows.isNotEmpty() }
             val bens = ben.fetchConversation(talk.info().id)
-            val fetched = bens.fetchOlder(10)
-            assertFalse(fetched.startReached)
-            val newest = bens.page(null, 5)
-            assertTrue(newest.more)
-            val places = newest.items.filterIsInstance<PageItem.Message>().map { it.place }
-            assertEquals(places.drop(1), bens.pageAfter(places.first(), 4).items.map { (it as PageItem.Message).place })
-            val gap = bens.page(null, 50).items.filterIsInstance<PageItem.Gap>().first()
-            assertTrue(bens.fetchGap(gap.gap, 5).added > 0)
-
             val window = bens.timeline(TimelineOptions(page = 5, fillVisible = false))
             val shown = window.states.first { it.items.isNotEmpty() }
             val hole = shown.items.firstOrNull { it.kind is TimelineItemKind.Gap }
@@ -99,7 +93,7 @@ class AccountTest {
             while (window.states.first().older != TimelineEdge.End) window.loadOlder(20)
             assertEquals("message 0", window.states.first().items.first().message?.content?.words)
             window.jump(TimelineStart.Newest)
-            window.states.first { it.anchor is TimelineAnchor.At || it.items.last().message?.content?.words == "message 29" }
+            window.states.first { it.anchor is Anchor.At || it.items.last().message?.content?.words == "message 29" }
             window.loadNewer(5)
             window.seen(window.states.first().items.first().key, window.states.first().items.last().key)
             phone.shutdown()

@@ -110,11 +110,11 @@ class CallbackTest {
         GlobalScope.launch(Dispatchers.Unconfined) {
             talk.sendText("one")
             threads.add(nativeThread())
-            talk.page(null, 10)
+            talk.info()
             threads.add(nativeThread())
             inner.complete(runBlocking { talk.sendText("from inside a resumed call") })
         }
-        assertEquals(MessageState.Pending, inner.await().message.state)
+        assertTrue(inner.await().message.delivery is Delivery.Waiting)
         assertEquals(2, threads.size)
         assertEquals(emptySet<String>(), threads.toSet() - setOf("sampan-caller", own))
         // Slow code of the app in many resumed calls at once holds up nobody.
@@ -130,7 +130,7 @@ class CallbackTest {
         }
         assertTrue(resumed.await(60, TimeUnit.SECONDS))
         talk.sendText("beside them")
-        assertEquals(3, talk.page(null, 10).items.size)
+        assertEquals(3, talk.timeline().states.first().items.size)
         stay.countDown()
         engine.shutdown()
     }

@@ -40,7 +40,7 @@ class CancelTest {
                             when (number % 4) {
                                 0 -> ann.waitOnline()
                                 1 -> timeline.next(state.version)
-                                2 -> talk.page(null, 10)
+                                2 -> talk.info()
                                 else -> ann.unreadTotals()
                             }
                         }

@@ -3,13 +3,11 @@ package chat.sampan
 
 import java.io.File
 import java.nio.file.Path
-import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.channels.Channel
-import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.mapNotNull
 import kotlinx.coroutines.flow.take
@@ -41,13 +39,13 @@ class ChatTest {
             }
             val created = ann.createConversation("ben", name = "Boats")
             val sent = created.conversation.sendText("hello from Kotlin")
-            assertEquals(MessageState.Pending, sent.message.state)
+            assertTrue(sent.message.delivery is Delivery.Waiting)
             assertEquals("hello from Kotlin", told.await())
 
             val info = ben.named()
             assertEquals("Boats", info.name)
-            ben.conversation(info.id).use { talk ->
-                val items = talk.page(null, 10).items
+            ben.conversation(info.conversation).use { talk ->
+                val items = talk.timeline().states.first().items
                 assertEquals(listOf("hello from Kotlin"), items.mapNotNull { it.words() })
                 assertEquals(1L, ben.unreadTotals().all.messages)
                 talk.markRead()
@@ -142,7 +140,7 @@ class ChatTest {
             }
             val ann = engine.client("ann")
             val unknown = "5a0000000000000000000000"
-            val gone = failure { ann.conversation(unknown) } as SampanException.NotFound
+            val gone = failure { ann.conversation(unknown).info() } as SampanException.NotFound
             assertEquals(Subject.CONVERSATION, gone.what)
             assertEquals("the conversation is not there", gone.message)
             assertFalse(gone.isRetryable())
@@ -189,7 +187,7 @@ class ChatTest {
             val talk = ann.createConversation("ben", name = family).conversation
             assertEquals(family, talk.info().name)
             talk.sendText(family)
-            assertEquals(listOf(family), talk.page(null, 10).items.mapNotNull { it.words() })
+            assertEquals(listOf(family), talk.timeline().states.first().items.mapNotNull { it.words() })
             engine.shutdown()
         }
     }
@@ -198,13 +196,8 @@ class ChatTest {
      * The client's one conversation, as soon as the service has told what it is called: a message
      * may come before that, and then the conversation is in the list without a name.
      */
-    private suspend fun Client.named(): ConversationInfo {
-        while (true) {
-            val info = conversations(null, 10).conversations.single()
-            if (info.name != null) return info
-            delay(20.milliseconds)
-        }
-    }
+    private suspend fun Client.named(): ConversationRow =
+        conversationList().states.mapNotNull { it.rows.singleOrNull() }.first { it.name != null }
 
     private fun chat(test: suspend kotlinx.coroutines.CoroutineScope.() -> Unit) = runBlocking {
         withTimeout(60.seconds) { test() }

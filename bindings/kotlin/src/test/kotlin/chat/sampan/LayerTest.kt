@@ -129,7 +129,7 @@ class LayerTest {
     private fun item(key: String, sender: ClientId, at: Instant, delivery: Delivery? = null) = TimelineItem(
         key,
         TimelineItemKind.Message(
-            TimelineMessage(
+            Message(
                 key, "c", null, null, sender, false, at, MessageContent.Plain(key), Mentions(), false,
                 delivery, null, null, null,
             ),

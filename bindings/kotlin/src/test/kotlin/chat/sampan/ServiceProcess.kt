@@ -50,13 +50,9 @@ suspend fun Engine.online(id: ClientId): Client = client(id).also {
 }
 
 /** The words of a message that was added; null for any other event. */
-fun Event.words(): String? = (this as? Event.MessageAdded)?.message?.words()
+fun Event.words(): String? = (this as? Event.MessageAdded)?.message?.content?.words()
 
-/** The words of a message; null for a gap. */
-fun PageItem.words(): String? = when (this) {
-    is PageItem.Message -> message.words()
-    is PageItem.Echo -> message.words()
-    is PageItem.Gap -> null
-}
+/** The words of a message; null for an item that is none. */
+fun TimelineItem.words(): String? = (kind as? TimelineItemKind.Message)?.message?.content?.words()
 
-private fun Message.words(): String? = (content as? MessageContent.Text)?.text
+private fun MessageContent.words(): String? = (this as? MessageContent.Text)?.text

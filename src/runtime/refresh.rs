@@ -1,0 +1,287 @@
+//! A refresh in the background: connect, send, catch up, and leave everything as it was.
+//!
+//! An engine that is paused is woken for it. When the last refresh ends, it is paused again, unless the app came
+//! back meanwhile; the same holds for a client that was to be offline. A refresh whose caller leaves ends early.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::feed::{Feed, Wanted};
+use super::{ClientCore, Runtime};
+use crate::SampanError;
+use crate::model::{
+    self, ClientId, Count, Event, EventKind, MessageKey, OutboxEntryId, OutboxState,
+};
+use crate::store::{Snapshot, Store};
+use crate::sync::SignIn;
+use crate::views::{LinkState, Message, Reach, SyncState, UnreadSummary};
+
+/// The most messages that a refresh names.
+const ARRIVED_MAX: usize = 20;
+
+/// The most events that are looked through at once.
+const EVENTS: usize = 1024;
+
+/// What a refresh brought.
+#[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
+pub struct Refreshed {
+    /// Whether everything that was missed is on this device and nothing waits to be sent.
+    pub complete: bool,
+    /// How many pieces of unsent work went out.
+    pub sent: Count,
+    /// How many still wait.
+    pub unsent: Count,
+    /// How many have failed and wait for the app.
+    pub failed: Count,
+    /// What is unread now.
+    pub unread: UnreadSummary,
+    /// The newest unread messages of others that came in conversations which are not muted, oldest first: at most
+    /// 20.
+    pub arrived: Vec<Message>,
+}
+
+/// The refreshes of an engine that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Refreshes(Mutex<Running>);
+
+#[derive(Debug, Default)]
+struct Running {
+    count: usize,
+    /// Whether the engine was woken for them, and the app has said nothing since.
+    was_woken: bool,
+}
+
+/// What a client had before a refresh.
+struct Before {
+    waiting: BTreeSet<OutboxEntryId>,
+    events: Arc<Feed>,
+    /// The number of the wish by which the client goes online for the refresh alone.
+    visit: Option<u64>,
+}
+
+impl Refreshes {
+    fn running(&self) -> MutexGuard<'_, Running> {
+        // The sections under this lock move values and nothing else.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes one more; true when it is to wake the engine.
+    fn begin(&self, is_away: bool) -> bool {
+        let mut running = self.running();
+        running.count = running.count.saturating_add(1);
+        running.was_woken |= is_away;
+        is_away
+    }
+
+    /// Notes one less; true when the engine is to be paused again.
+    fn end(&self) -> bool {
+        let mut running = self.running();
+        debug_assert!(running.count > 0, "it began");
+        running.count = running.count.saturating_sub(1);
+        running.count == 0 && std::mem::take(&mut running.was_woken)
+    }
+
+    /// The app itself paused the engine, or came back: the app's word holds.
+    pub(super) fn overruled(&self) {
+        self.running().was_woken = false;
+    }
+}
+
+impl Runtime {
+    /// Connects, sends, catches up, and leaves everything as it was, within a time.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::SignedOut`], [`SampanError::ShutDown`]; those of reading.
+    pub(crate) async fn refresh(
+        self: &Arc<Self>,
+        core: &Arc<ClientCore>,
+        within: Duration,
+    ) -> Result<Refreshed, SampanError> {
+        let (done, outcome) = oneshot::channel();
+        let (runtime, client) = (Arc::clone(self), Arc::clone(core));
+        let work = async move { runtime.refreshing(&client, within, done).await };
+        self.callers.spawn(&self.tasks, Box::pin(work));
+        let outcome = self.callers.outside(outcome).await;
+        outcome.unwrap_or_else(|_| Err(self.board.ended()))
+    }
+
+    async fn refreshing(
+        &self,
+        core: &Arc<ClientCore>,
+        within: Duration,
+        mut done: oneshot::Sender<Result<Refreshed, SampanError>>,
+    ) {
+        let until = Instant::now().checked_add(within);
+        let woke = self.refreshes.begin(self.board.is_away());
+        let began = self.begin_refresh(core, woke).await;
+        let outcome = match began {
+            Ok(before) => {
+                let complete = tokio::select! {
+                    complete = self.is_in_sync(core) => complete,
+                    () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => false,
+                    () = done.closed() => false,
+                };
+                let outcome = self.refreshed(core, &before, complete).await;
+                if before.visit == Some(core.board.wish.count()) {
+                    // A client that signed out meanwhile is offline.
+                    let _ = self.go_offline(core);
+                }
+                outcome
+            }
+            Err(error) => Err(error),
+        };
+        if self.refreshes.end() {
+            // An engine that was shut down meanwhile holds no file either.
+            let _ = self.mailbox.pause().await;
+        }
+        let _ = done.send(outcome);
+    }
+
+    async fn begin_refresh(
+        &self,
+        core: &Arc<ClientCore>,
+        wakes: bool,
+    ) -> Result<Before, SampanError> {
+        let events = Feed::open(self, core, Wanted::of(Some(vec![EventKind::MessageAdded])));
+        let waiting = self
+            .read(core, |store| Ok(waiting(&store.snapshot())))
+            .await?;
+        if wakes {
+            let mut is_away = self.board.is_away.subscribe();
+            self.mailbox.resume().await?;
+            let back = is_away.wait_for(|is_away| !is_away).await;
+            back.map_err(|_| self.board.ended())?;
+        }
+        let mut visit = None;
+        if !core.board.wish.is_online() {
+            self.go_online(core, SignIn::Yield)?;
+            visit = Some(core.board.wish.count());
+        }
+        Ok(Before {
+            waiting,
+            events,
+            visit,
+        })
+    }
+
+    /// Waits until nothing is missing and nothing waits; false when that can't come.
+    async fn is_in_sync(&self, core: &ClientCore) -> bool {
+        let mut state = self.client_state(core);
+        loop {
+            match state.link {
+                LinkState::Ended { .. } | LinkState::Off | LinkState::Background => return false,
+                LinkState::Online
+                    if matches!(state.sync, SyncState::Current { .. })
+                        && state.outbox.waiting == Count(0) =>
+                {
+                    return true;
+                }
+                _ => {}
+            }
+            match self.next_client_state(core, state.version).await {
+                Some(newer) => state = newer,
+                None => return false,
+            }
+        }
+    }
+
+    async fn refreshed(
+        &self,
+        core: &ClientCore,
+        before: &Before,
+        complete: bool,
+    ) -> Result<Refreshed, SampanError> {
+        let told = messages(&before.events);
+        let had = before.waiting.clone();
+        let read = move |store: &Store| {
+            let snapshot = store.snapshot();
+            let (waiting, left) = (waiting(&snapshot), snapshot.outbox_len());
+            let is_unsent = |id: &&OutboxEntryId| snapshot.entry(**id).is_some();
+            let sent = had.iter().filter(|id| !is_unsent(id)).count();
+            Ok(Refreshed {
+                complete,
+                sent: Count::from(sent),
+                unsent: Count::from(waiting.len()),
+                failed: Count::from(left.saturating_sub(waiting.len())),
+                unread: snapshot.unread_totals().into(),
+                arrived: arrived(&snapshot, told)?,
+            })
+        };
+        self.read(core, read).await
+    }
+}
+
+/// The unsent work that has not failed.
+fn waiting(snapshot: &Snapshot<'_>) -> BTreeSet<OutboxEntryId> {
+    let entries = snapshot.outbox();
+    let waiting = entries
+        .iter()
+        .filter(|entry| !matches!(entry.state, OutboxState::Failed { .. }));
+    waiting.map(|entry| entry.id).collect()
+}
+
+/// The messages that a feed told of.
+fn messages(events: &Feed) -> Vec<model::Message> {
+    let mut messages = Vec::new();
+    let mut after = 0;
+    while let Some(batch) = events.take(after, EVENTS) {
+        after = batch.last;
+        messages.extend(batch.events.into_iter().filter_map(|event| match event {
+            Event::MessageAdded { message, .. } => Some(message),
+            _ => None,
+        }));
+    }
+    messages
+}
+
+/// Those that a user would want to be told of, as they are now.
+fn arrived(
+    snapshot: &Snapshot<'_>,
+    told: Vec<model::Message>,
+) -> Result<Vec<Message>, SampanError> {
+    let me: &ClientId = snapshot.owner();
+    let mut arrived = Vec::new();
+    for message in told.into_iter().filter(|message| message.sender != *me) {
+        let Some(number) = snapshot.number(&message.conversation)? else {
+            continue;
+        };
+        let Some(row) = snapshot.conversation(number)? else {
+            continue;
+        };
+        if row.muted || row.read_until_self >= Some(message.sent_at) {
+            continue;
+        }
+        let Some(key) = MessageKey::of(&message) else {
+            continue;
+        };
+        let now = Message::by_key(snapshot, number, &key, Reach::Online)?;
+        arrived.extend(now.filter(|message| !message.content.is_recalled()));
+    }
+    arrived.sort_by(|a, b| (a.sent_at, &a.key).cmp(&(b.sent_at, &b.key)));
+    let surplus = arrived.len().saturating_sub(ARRIVED_MAX);
+    Ok(arrived.split_off(surplus))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_refresh_pauses_the_engine_again_unless_the_app_said_something() {
+        let refreshes = Refreshes::default();
+        assert!(refreshes.begin(true), "the first one wakes the engine");
+        assert!(!refreshes.begin(false));
+        assert!(!refreshes.end(), "another one is under way");
+        assert!(refreshes.end());
+        assert!(!refreshes.begin(false));
+        assert!(!refreshes.end(), "the app is in the foreground");
+        refreshes.begin(true);
+        refreshes.overruled();
+        assert!(!refreshes.end(), "the app came back");
+    }
+}
