@@ -54,6 +54,10 @@ pub struct Config {
     /// The largest file that is sent, in bytes. Default: 100 MiB.
     #[uniffi(default = 104_857_600)]
     pub upload_max: u64,
+    /// The most bytes that the downloaded files of a client take on disk: beyond it those used longest ago go, but
+    /// those of a `Download` that the app holds. A file that is larger is not downloaded. Default: 256 MiB.
+    #[uniffi(default = 268_435_456)]
+    pub file_cache_bytes: u64,
 }
 
 impl Config {
@@ -80,6 +84,7 @@ impl Config {
             disk_budget: None,
             api_url: None,
             upload_max: 100 * 1024 * 1024,
+            file_cache_bytes: 256 * 1024 * 1024,
         }
     }
 }

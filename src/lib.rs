@@ -43,9 +43,9 @@ pub mod wire;
 pub use api::LegacyWatch;
 pub use api::{
     Client, ClientOptions, Conversation, ConversationList, CreatedConversation, DiscardedWork,
-    Engine, EventFeed, EventObserver, EventSubscription, ExtensionInbox, LogLevel, LogRecord,
-    LogSink, Loss, MemberList, OpenReport, OutboxList, SentMessage, Signer, Timeline,
-    library_version, set_log_sink,
+    Download, Engine, EventFeed, EventObserver, EventSubscription, ExtensionInbox, Glance,
+    LogLevel, LogRecord, LogSink, Loss, MemberList, OpenReport, OutboxList, SentMessage, Signer,
+    Timeline, library_version, read_push, set_log_sink,
 };
 #[doc(hidden)]
 pub use api::{
@@ -71,11 +71,12 @@ pub use runtime::{
 pub use store::StorageUsage;
 pub use views::{
     Anchor, Blocker, ClientState, ContentKind, ConversationFilter, ConversationOrder,
-    ConversationRow, Delivery, FillFailure, FillState, LastMessage, LinkState, ListEdit,
-    ListOptions, ListUpdate, Loaded, MemberEdit, MemberGroup, MemberListOptions, MemberRow,
-    MemberUpdate, Message, OutboxEdit, OutboxRow, OutboxSummary, OutboxUpdate, Quote, SyncState,
-    TimelineEdge, TimelineEdit, TimelineItem, TimelineItemKind, TimelineOptions, TimelineStart,
-    TimelineUpdate, UnreadSum, UnreadSummary, Version,
+    ConversationRow, Delivery, DownloadFailure, DownloadPhase, DownloadState, FillFailure,
+    FillState, LastMessage, LinkState, ListEdit, ListOptions, ListUpdate, Loaded, MemberEdit,
+    MemberGroup, MemberListOptions, MemberRow, MemberUpdate, Message, OutboxEdit, OutboxRow,
+    OutboxSummary, OutboxUpdate, Quote, SyncState, TimelineEdge, TimelineEdit, TimelineItem,
+    TimelineItemKind, TimelineOptions, TimelineStart, TimelineUpdate, UnreadSum, UnreadSummary,
+    Version,
 };
 
 /// The page that a newcomer reads first: its example is compiled and run.

@@ -101,8 +101,8 @@ pub struct CreatedConversation {
 #[derive(uniffi::Object)]
 #[uniffi::export(Debug, Eq, Hash)]
 pub struct Client {
-    runtime: Arc<Runtime>,
-    core: Arc<ClientCore>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) core: Arc<ClientCore>,
 }
 
 impl Client {

@@ -72,6 +72,7 @@ impl Engine {
     ) -> Result<Arc<Client>, SampanError> {
         let options = options.checked()?;
         let core = self.runtime.open_client(id, options).await?;
+        self.runtime.keep_glance(&core);
         Ok(Arc::new(Client::new(Arc::clone(&self.runtime), core)))
     }
 

@@ -18,7 +18,7 @@ use super::client::store_key;
 /// when it resumes, and when `Client.import_inbox` is called; each piece once.
 #[derive(Debug, uniffi::Object)]
 pub struct ExtensionInbox {
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
 }
 
 #[uniffi::export]

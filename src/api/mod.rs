@@ -12,6 +12,8 @@
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
 //! | `changes.rs` | what changes a conversation: name, attributes, mute, members |
+//! | `download.rs` | [`Download`]: the file of a message comes to this device |
+//! | `push.rs` | [`read_push`]; what an extension may know |
 //! | `media.rs` | [`Conversation::send_media`] |
 //! | `history.rs` | questions to the service about any part of the history |
 //! | `conversation_list.rs` | [`ConversationList`]: a live window over all conversations |
@@ -42,6 +44,7 @@ mod changes;
 mod client;
 mod conversation;
 mod conversation_list;
+mod download;
 mod engine;
 mod event_feed;
 mod history;
@@ -55,6 +58,7 @@ mod observer;
 mod open_report;
 mod outbox_list;
 mod pages;
+mod push;
 mod queries;
 mod states;
 mod timeline;
@@ -63,6 +67,7 @@ mod views;
 pub use client::{Client, ClientOptions, CreatedConversation};
 pub use conversation::{Conversation, DiscardedWork, SentMessage};
 pub use conversation_list::ConversationList;
+pub use download::Download;
 pub use engine::{Engine, library_version};
 pub use event_feed::EventFeed;
 pub use inbox::ExtensionInbox;
@@ -75,6 +80,7 @@ pub use open_report::{Loss, OpenReport};
 pub use outbox_list::OutboxList;
 #[doc(hidden)]
 pub use pages::FetchedHistory;
+pub use push::{Glance, read_push};
 pub use timeline::Timeline;
 #[doc(hidden)]
 pub use views::{

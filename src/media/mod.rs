@@ -1,12 +1,19 @@
-//! What a file is: its kind and its MIME type. Pure functions over names and bytes.
+//! What a file is: its kind, its MIME type, its size and duration; and the place where it was taken, which is erased.
+//! Pure functions over names and bytes.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `names.rs` | MIME types by the endings of names |
+//! | `probe.rs` | what the bytes tell |
+//! | `position.rs` | where a picture or film was taken: found, and erased in place |
 
 mod names;
+mod position;
+mod probe;
 
-pub(crate) use names::{kind_of, mime_of};
+pub(crate) use names::{is_mime, kind_of, mime_of};
+pub(crate) use position::{erase, erasures};
+pub(crate) use probe::{Probed, probe};
 
 /// What is known of a file that is sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,4 +28,6 @@ pub(crate) struct Traits {
     pub(crate) height: Option<u32>,
     /// Seconds.
     pub(crate) duration: Option<f64>,
+    /// The MD5 of the bytes that are sent, in hexadecimal.
+    pub(crate) checksum: Option<String>,
 }

@@ -71,6 +71,18 @@ pub(crate) fn mime_of(name: &str) -> &'static str {
     found.map_or(UNKNOWN, |(_, mime)| mime)
 }
 
+/// Whether a text may stand as a MIME type in a header.
+pub(crate) fn is_mime(text: &str) -> bool {
+    let graphic = text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    graphic
+        && text.len() <= 200
+        && text
+            .split_once('/')
+            .is_some_and(|(class, kind)| !class.is_empty() && !kind.is_empty())
+}
+
 /// The kind of message that a MIME type makes.
 pub(crate) fn kind_of(mime: &str) -> MediaKind {
     match mime.split_once('/').map(|(class, _)| class) {
@@ -91,6 +103,8 @@ mod tests {
         assert_eq!(kind_of(mime_of("song.m4a")), MediaKind::Audio);
         assert_eq!(kind_of(mime_of("film.mov")), MediaKind::Video);
         assert_eq!(kind_of(mime_of("paper.pdf")), MediaKind::File);
+        assert!(TYPES.iter().all(|(_, mime)| is_mime(mime)));
+        assert!(!["", "png", "/", "a/b\r\nX: 1"].into_iter().any(is_mime));
         for name in ["", "noending", "odd.", "x.unheard"] {
             assert_eq!(mime_of(name), UNKNOWN);
             assert_eq!(kind_of(UNKNOWN), MediaKind::File);

@@ -19,6 +19,15 @@ pub struct NewMedia {
     /// The MIME type, such as `image/png`. None: what the bytes are, then what the name says.
     #[uniffi(default)]
     pub mime: Option<String>,
+    /// Pixels across, of a picture or film. None: what the bytes of a picture tell.
+    #[uniffi(default)]
+    pub width: Option<u32>,
+    /// Pixels down. None: what the bytes of a picture tell.
+    #[uniffi(default)]
+    pub height: Option<u32>,
+    /// Seconds, of a sound or film. None: what the bytes tell, where the format is MP4, QuickTime, WAV, AMR or FLAC.
+    #[uniffi(default)]
+    pub duration: Option<f64>,
     /// Words beside it.
     #[uniffi(default)]
     pub caption: Option<String>,
@@ -34,8 +43,8 @@ pub struct NewMedia {
     /// How it is sent. A file is neither transient nor a will.
     #[uniffi(default)]
     pub options: SendOptions,
-    /// Whether the place where a picture was taken stays in it. Default: false, and it is erased from the copy
-    /// that is sent.
+    /// Whether the place where a picture or film was taken stays in it. Default: false, and it is erased from the
+    /// copy that is sent: EXIF and XMP of JPEG, PNG, WebP, HEIC and TIFF, and the boxes of MP4 and QuickTime.
     #[uniffi(default)]
     pub keeps_position: bool,
 }
@@ -49,6 +58,9 @@ impl NewMedia {
             kind: None,
             name: None,
             mime: None,
+            width: None,
+            height: None,
+            duration: None,
             caption: None,
             details: Details::default(),
             mentions: Mentions::default(),

@@ -28,6 +28,7 @@
 //! | `event.rs` | events for observers |
 //! | `media.rs` | files to send |
 //! | `upload.rs` | how far an upload got, why one failed |
+//! | `push.rs` | what the payload of a push tells |
 
 mod account;
 mod attribute;
@@ -46,6 +47,7 @@ mod message;
 mod operation;
 mod outbox;
 mod outgoing;
+mod push;
 pub mod query;
 mod receipt;
 mod refusal;
@@ -74,6 +76,7 @@ pub use outgoing::{
     Discarded, Draft, ForeignMessage, NewConversation, NewMessage, Priority, SendOptions,
     Uniqueness,
 };
+pub use push::{PushDevice, PushHint, PushPlatform};
 pub use receipt::{Receipt, Unread};
 pub use refusal::Refusal;
 pub use session::{

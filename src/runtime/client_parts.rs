@@ -7,12 +7,13 @@ use futures_util::future::BoxFuture;
 use super::attach::Wishes;
 use super::board::ClientBoard;
 use super::callers::{Answer, Callers};
+use super::downloads::Downloads;
 use super::drafts::Drafts;
 use super::inbox::Imports;
 use super::store_handle::{OpenStore, StoreHandle};
 use crate::SampanError;
 use crate::model::{ClientId, DeviceTag, SigningRequest};
-use crate::store::{Spool, StoreKey};
+use crate::store::{FileCache, Inbox, Spool, StoreKey};
 use crate::sync::OperationSignature;
 use crate::views::ClientState;
 
@@ -66,8 +67,13 @@ pub(crate) struct ClientCore {
     pub(super) told: ToldState,
     /// What somebody began to write, until the store has it.
     pub(super) drafts: Drafts,
+    /// Where extensions leave work, and read the glance; none where the app chose no folder.
+    pub(super) inbox: Option<Arc<Mutex<Inbox>>>,
     /// Files that wait to be uploaded.
     pub(crate) spool: Spool,
+    /// Files that were downloaded.
+    pub(super) cache: FileCache,
+    pub(super) downloads: Downloads,
 }
 
 /// The state that was told last: a newer version is another one.
@@ -122,8 +128,11 @@ impl OpenedClient {
                 tag: None,
                 told: ToldState::default(),
                 drafts: Drafts::default(),
+                inbox: None,
                 // Nothing is put there: a store in memory has no folder.
                 spool: Spool::new(std::path::PathBuf::new()),
+                cache: FileCache::new(std::path::PathBuf::new()),
+                downloads: Downloads::default(),
             }),
             signer: ClientSigner::new(None, &Callers::inline()),
             wishes: Wishes::default(),

@@ -24,6 +24,7 @@ use super::callers::{Answer, Callers};
 use super::client_parts::{
     ClientCore, ClientParts, ClientSigner, OpenOptions, OpenedClient, SharedKey, ToldState,
 };
+use super::downloads::Downloads;
 use super::drafts::Drafts;
 use super::inbox::{Imports, inbox_of};
 use super::mailbox::{OpenAnswer, SignOutAnswer};
@@ -31,12 +32,15 @@ use super::store_handle::{OpenStore, Opener, StoreHandle};
 use super::{client_folders, clock};
 use crate::model::ClientId;
 use crate::model::LocalData;
-use crate::store::{Spool, Store, StoreError, StoreFolder, StoreOptions};
+use crate::store::{FileCache, Spool, Store, StoreError, StoreFolder, StoreOptions};
 use crate::threads::Threads;
 use crate::{Config, SampanError};
 
 /// Where the copies of files that wait to be uploaded are, in a client's folder.
 const SPOOL_FOLDER: &str = "spool";
+
+/// Where downloaded files are, in a client's folder.
+const CACHE_FOLDER: &str = "files";
 
 /// No store's cache is smaller, in bytes, however many there are.
 const CACHE_MIN: u64 = 1024 * 1024;
@@ -135,7 +139,10 @@ impl Clients {
             tag: options.tag,
             told: ToldState::default(),
             drafts: Drafts::default(),
+            inbox: inbox.clone().map(|inbox| Arc::new(Mutex::new(inbox))),
             spool: Spool::new(self.folder(&id).join(SPOOL_FOLDER)),
+            cache: FileCache::new(self.folder(&id).join(CACHE_FOLDER)),
+            downloads: Downloads::default(),
         });
         let parts = ClientParts {
             core: Arc::clone(&core),

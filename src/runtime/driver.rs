@@ -431,6 +431,10 @@ impl Driver {
         }
         if let Some(parts) = self.turns.ports_mut().clients.get_mut(client) {
             parts.imports.change_key(new);
+            if let Some(inbox) = &parts.core.inbox {
+                let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+                inbox.change_key(new.clone());
+            }
             let mut key = parts.key.lock().unwrap_or_else(PoisonError::into_inner);
             *key = Some(new.clone());
         }

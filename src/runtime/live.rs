@@ -175,6 +175,11 @@ impl Changes {
         *self.is_away.borrow()
     }
 
+    /// Waits for the next commit; none when none can come any more.
+    pub(super) async fn commit(mut self) -> Option<()> {
+        self.commits.changed().await.ok()
+    }
+
     /// Waits for the next one; none when none can come any more.
     pub(super) async fn any(mut self) -> Option<()> {
         let changed: Result<(), watch::error::RecvError> = tokio::select! {

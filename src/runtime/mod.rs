@@ -27,6 +27,9 @@
 //! | `sockets.rs` | the link's effects on the network |
 //! | `uploads.rs` | steps of uploads, over HTTP; the spool |
 //! | `spooling.rs` | a file of the app on its way into the spool |
+//! | `downloads.rs` | files of messages come into the cache |
+//! | `glance.rs` | what a notification may show, beside the inbox |
+//! | `push.rs` | the device announces itself for pushes |
 //! | `inbox.rs` | what other processes of the app left |
 //! | `publish.rs` | events to subscribers |
 //! | `refresh.rs` | [`Refreshed`]: connect, send, catch up, and leave everything as it was |
@@ -62,11 +65,13 @@ mod client_parts;
 mod client_state;
 mod clients;
 mod clock;
+mod downloads;
 mod drafts;
 mod driver;
 mod engine_ports;
 mod events;
 mod feed;
+mod glance;
 mod inbox;
 #[cfg(feature = "import-legacy")]
 mod legacy;
@@ -82,6 +87,7 @@ mod outward;
 mod ports;
 mod progress;
 mod publish;
+mod push;
 mod refresh;
 mod running;
 mod sockets;
@@ -97,6 +103,7 @@ mod uploads;
 pub use attach::{ClientSetup, DetachedClient, StoreWriter, Wishes};
 pub(crate) use client_parts::{ClientCore, OpenOptions, Signer};
 pub(crate) use clock::wall;
+pub(crate) use downloads::LiveDownload;
 pub use feed::EventBatch;
 pub(crate) use feed::{Feed, Wanted};
 pub use inbox::InboxReport;

@@ -1,7 +1,8 @@
 //! [`Runtime`]: a running loop, and the clients that take part in it.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -34,7 +35,6 @@ const FILE_THREADS_MAX: usize = 4;
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running loop, and the clients that take part in it.
-#[derive(Debug)]
 pub(crate) struct Runtime {
     pub(super) config: Config,
     pub(super) mailbox: Mailbox,
@@ -47,8 +47,18 @@ pub(crate) struct Runtime {
     /// Threads that copy files.
     pub(super) media: Threads,
     pub(super) refreshes: Refreshes,
+    /// For downloads; the loop has it too.
+    pub(super) transport: Arc<dyn Transport>,
     /// Clients with drafts that may not be in their stores yet.
     pub(super) writing: Mutex<Vec<Weak<ClientCore>>>,
+    /// Clients whose glances are kept.
+    glancing: Mutex<Vec<Weak<ClientCore>>>,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").finish_non_exhaustive()
+    }
 }
 
 impl Runtime {
@@ -74,7 +84,8 @@ impl Runtime {
         let (publisher, board) = (outward.publisher.clone(), Arc::clone(&outward.board));
         let (mailbox, waiting) = Mailbox::new(callers.clone(), Arc::clone(&board));
         let files = Threads::new("sampan-files", FILE_THREADS_MAX);
-        let driver = Driver::new(config.clone(), transport, waiting, outward.clone(), files);
+        let own = Arc::clone(&transport);
+        let driver = Driver::new(config.clone(), own, waiting, outward.clone(), files);
         let tasks = start_loop(driver, outward)?;
         Ok(Arc::new(Self {
             config,
@@ -84,10 +95,17 @@ impl Runtime {
             callers,
             tasks,
             reads: Threads::new("sampan-read", READ_THREADS_MAX),
+            transport,
             media: Threads::new("sampan-copy", READ_THREADS_MAX),
             refreshes: Refreshes::default(),
             writing: Mutex::default(),
+            glancing: Mutex::default(),
         }))
+    }
+
+    /// The sections under this lock change the list and nothing else.
+    pub(super) fn glancing(&self) -> MutexGuard<'_, Vec<Weak<ClientCore>>> {
+        self.glancing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) const fn app_id(&self) -> &AppId {
@@ -202,6 +220,7 @@ impl Runtime {
     pub(crate) async fn pause(&self) -> Result<(), SampanError> {
         self.refreshes.overruled();
         self.save_all_drafts().await;
+        self.write_glances().await;
         self.mailbox.pause().await
     }
 

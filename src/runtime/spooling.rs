@@ -1,17 +1,19 @@
 //! A file of the app on its way into the spool: read once, described, copied.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Seek};
 use std::path::Path;
+
+use md5::{Digest, Md5};
 
 use super::blocking::blocking;
 use super::store_handle::NotOpen;
 use super::{ClientCore, Runtime, clock};
 use crate::SampanError;
-use crate::media::{self, Traits};
+use crate::media::{self, Probed, Traits};
 use crate::model::{
-    CommitSeq, ConversationId, Count, MediaFile, MediaKind, MediaSource, MessageContent, NewMedia,
-    NewMessage,
+    CommitSeq, ConversationId, Count, Json, MediaFile, MediaKind, MediaSource, MessageContent,
+    NewMedia, NewMessage,
 };
 use crate::store::{Spool, Store, StoreError, Upload, UploadStage};
 use crate::sync::{Enqueued, SendMedia, SendMessage};
@@ -38,9 +40,22 @@ impl Runtime {
         conversation: ConversationId,
         media: NewMedia,
     ) -> Result<(Enqueued, CommitSeq), SampanError> {
+        if media
+            .mime
+            .as_deref()
+            .is_some_and(|mime| !media::is_mime(mime))
+        {
+            return Err(invalid("mime: no MIME type"));
+        }
         if let MediaSource::Url { url } = &media.source {
             let (url, name) = (url.clone(), name_of(&media));
-            let message = message_of(media, &name, url, None, &Traits::default());
+            let stated = Traits {
+                width: media.width,
+                height: media.height,
+                duration: media.duration,
+                ..Traits::default()
+            };
+            let message = message_of(media, &name, url, None, &stated);
             let call = SendMessage {
                 conversation,
                 message,
@@ -117,13 +132,19 @@ fn copy(
     media: &NewMedia,
     bytes_max: u64,
 ) -> Result<(u64, Traits), SampanError> {
-    let mut source: Box<dyn Read> = match &media.source {
+    let mut source: Box<dyn Source> = match &media.source {
         MediaSource::Bytes { data } => Box::new(Cursor::new(data)),
         MediaSource::Path { path } => Box::new(open(path, bytes_max)?),
         MediaSource::Url { .. } => return Err(invalid("source: there is nothing to copy")),
     };
     let key = store.file_key()?;
+    let probed = media::probe(&mut source);
+    let position = match media.keeps_position {
+        true => Vec::new(),
+        false => media::erasures(&mut source).map_err(|error| unreadable(&error))?,
+    };
     let mut unread = None;
+    let mut sum = Md5::new();
     let added = spool.add(file, key.as_ref(), |copy| {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
@@ -131,11 +152,14 @@ fn copy(
                 Ok(0) => return Ok(()),
                 Ok(length) => length,
                 Err(error) => {
-                    unread = Some(invalid(format!("source: it can't be read: {error}")));
+                    unread = Some(unreadable(&error));
                     return Err(error);
                 }
             };
-            copy.write(piece.get(..length).unwrap_or_default())?;
+            let piece = piece.get_mut(..length).unwrap_or_default();
+            media::erase(&position, copy.bytes(), piece);
+            sum.update(&*piece);
+            copy.write(piece)?;
             if copy.bytes() > bytes_max {
                 unread = Some(too_large(bytes_max, copy.bytes()));
                 return Err(io::Error::other("too large"));
@@ -150,26 +174,45 @@ fn copy(
             let _ = spool.remove(file);
             Err(invalid("source: it is empty"))
         }
-        (Ok(bytes), None) => Ok((bytes, traits_of(media))),
+        (Ok(bytes), None) => {
+            let sum = sum.finalize();
+            let sum = sum.iter().map(|byte| format!("{byte:02x}"));
+            Ok((bytes, traits_of(media, &probed, sum.collect())))
+        }
     }
 }
 
-fn traits_of(media: &NewMedia) -> Traits {
+/// What is known of a file: what the app says, then what the bytes tell, then what the name says.
+fn traits_of(media: &NewMedia, probed: &Probed, checksum: String) -> Traits {
     let name = name_of(media);
-    let by_name = media::mime_of(&name).to_owned();
+    let ending = name
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_ascii_lowercase());
+    let (mime, usual) = probed.format.unzip();
+    let mime = media.mime.as_deref().or(mime);
+    let (width, height) = probed.size.unzip();
     Traits {
-        mime: media.mime.clone().unwrap_or(by_name),
-        format: name
-            .rsplit_once('.')
-            .map(|(_, ending)| ending.to_ascii_lowercase()),
-        ..Traits::default()
+        mime: mime.unwrap_or_else(|| media::mime_of(&name)).to_owned(),
+        format: ending.or_else(|| usual.map(str::to_owned)),
+        width: media.width.or(width),
+        height: media.height.or(height),
+        duration: media.duration.or(probed.duration),
+        checksum: Some(checksum),
     }
 }
+
+fn unreadable(error: &io::Error) -> SampanError {
+    invalid(format!("source: it can't be read: {error}"))
+}
+
+/// What can be read from any place on.
+trait Source: Read + Seek {}
+
+impl<S: Read + Seek> Source for S {}
 
 fn open(path: &Path, bytes_max: u64) -> Result<File, SampanError> {
-    let unreadable = |error: io::Error| invalid(format!("source: it can't be read: {error}"));
-    let file = File::open(path).map_err(unreadable)?;
-    let found = file.metadata().map_err(unreadable)?;
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let found = file.metadata().map_err(|error| unreadable(&error))?;
     if !found.is_file() {
         return Err(invalid("source: it is no file"));
     }
@@ -219,7 +262,10 @@ fn message_of(
         height: traits.height,
         duration: traits.duration,
         mime: Some(mime.to_owned()),
-        extra: None,
+        extra: traits
+            .checksum
+            .as_ref()
+            .map(|sum| Json::from_value(&serde_json::json!({ "metaData": { "_checksum": sum } }))),
     };
     let (caption, details) = (media.caption, media.details);
     let content = match kind {

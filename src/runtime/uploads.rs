@@ -89,11 +89,29 @@ impl Uploads {
                     task.abort();
                 }
             }
-            MediaEffect::Unspool { file, .. } => {
+            MediaEffect::Unspool {
+                file,
+                stored_at: Some(url),
+            } => {
+                // The own file is shown without downloading it again.
+                let entry = core.cache.entry(&url, &url);
+                self.with_spool(core, move |spool| {
+                    let kept = entry.adopt(&spool.path(&file)?);
+                    kept.or_else(|_| spool.remove(&file))
+                });
+            }
+            MediaEffect::Unspool {
+                file,
+                stored_at: None,
+            } => {
                 self.with_spool(core, move |spool| spool.remove(&file));
             }
             MediaEffect::KeepSpooled { files } => {
-                self.with_spool(core, move |spool| spool.sweep(&files));
+                let cache = core.cache.clone();
+                self.with_spool(core, move |spool| {
+                    let cleared = cache.clear_away();
+                    spool.sweep(&files).and(cleared)
+                });
             }
         }
     }
@@ -185,7 +203,11 @@ impl FileService {
     }
 
     /// Posts to the REST interface; any status is an answer.
-    async fn post(&self, path: &str, body: String) -> Result<(u16, String), UploadError> {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: String,
+    ) -> Result<(u16, String), UploadError> {
         let Some(base) = &self.base else {
             return Err(later("no address of the REST interface is configured"));
         };

@@ -285,7 +285,17 @@ impl Inbox {
         }
     }
 
-    fn cipher(&self) -> Option<Cipher> {
+    /// Whose it is.
+    pub(in crate::store) const fn owner(&self) -> &ClientId {
+        &self.owner
+    }
+
+    /// Where it is.
+    pub(in crate::store) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(in crate::store) fn cipher(&self) -> Option<Cipher> {
         self.key.as_ref().map(StoreKey::cipher)
     }
 }
@@ -304,7 +314,7 @@ impl Snapshot<'_> {
 }
 
 /// The frames of an inbox belong to no store: an extension knows none.
-fn context(cipher: Option<&Cipher>) -> FrameContext<'_> {
+pub(in crate::store) fn context(cipher: Option<&Cipher>) -> FrameContext<'_> {
     FrameContext { store: 0, cipher }
 }
 

@@ -17,6 +17,7 @@
 //! | `diff.rs` | the difference of two windows by key, and its application |
 //! | `edits.rs` | the edits of each kind of view, for other languages |
 //! | `delivery.rs` | how far an own message got, and what holds it up |
+//! | `download.rs` | how far a download is |
 //! | `message.rs` | a message as a screen shows it |
 //! | `timeline/` | [`TimelineView`]: a window over one conversation |
 //! | `list/` | [`ListView`]: a window over all conversations |
@@ -31,6 +32,7 @@
 mod client_state;
 mod delivery;
 mod diff;
+mod download;
 mod edits;
 mod list;
 mod members;
@@ -46,6 +48,7 @@ pub use client_state::{
 };
 pub use delivery::{Blocker, Delivery, Reach};
 pub use diff::{Edit, Keyed, apply, difference};
+pub use download::{DownloadFailure, DownloadPhase, DownloadState};
 pub use list::{
     ContentKind, ConversationFilter, ConversationOrder, ConversationRow, Dirty, LastMessage,
     ListEdit, ListOptions, ListState, ListUpdate, ListView,

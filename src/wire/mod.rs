@@ -18,6 +18,7 @@
 //! | [`notification`] | notifications that were missed, over HTTP |
 //! | [`route`] | answers of the routers |
 //! | [`files`] | files over HTTP: tickets, the forms of the storages |
+//! | [`installation`] | a device that announces itself for pushes |
 //! | [`signature`] | the texts that are signed, and how |
 //! | [`peers`] | where messages to peers are kept that nobody made a conversation for |
 //! | [`iso`], [`json`] | dates as text; JSON within a budget |
@@ -55,6 +56,7 @@ pub mod files;
 pub mod frame;
 #[rustfmt::skip] // a test compares the file with what prost writes
 pub mod generated;
+pub mod installation;
 pub mod iso;
 pub mod json;
 pub mod notification;

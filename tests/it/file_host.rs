@@ -25,6 +25,8 @@ pub(crate) enum Trouble {
     AnswerLost,
     /// It is refused.
     Status(u16, &'static str),
+    /// The answer's body breaks after so many bytes.
+    BreaksAfter(usize),
     /// Nothing is answered until the host is told to go on.
     Stalls,
 }
@@ -46,6 +48,8 @@ pub(crate) struct HostState {
     pub(crate) troubles: BTreeMap<&'static str, VecDeque<Trouble>>,
     /// The first lines of the requests, and the `Range` that each asked for.
     pub(crate) requests: Vec<(String, Option<String>)>,
+    /// What devices announced.
+    pub(crate) installations: Vec<Value>,
     /// The storage's way of uploading.
     pub(crate) provider: Option<&'static str>,
 }
@@ -55,6 +59,7 @@ pub(crate) struct FileHost {
     address: SocketAddr,
     state: Arc<Mutex<HostState>>,
     may_go_on: watch::Sender<bool>,
+    asked: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
 
@@ -70,6 +75,8 @@ impl FileHost {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(HostState::default()));
         let (may_go_on, stalled) = watch::channel(false);
+        let (count, asked) = watch::channel(0);
+        let count = Arc::new(count);
         let (kept, base) = (Arc::clone(&state), format!("http://{address}"));
         let task = tokio::spawn(async move {
             loop {
@@ -78,6 +85,7 @@ impl FileHost {
                     state: Arc::clone(&kept),
                     base: base.clone(),
                     stalled: stalled.clone(),
+                    count: Arc::clone(&count),
                 };
                 tokio::spawn(exchange.serve(socket));
             }
@@ -86,6 +94,7 @@ impl FileHost {
             address,
             state,
             may_go_on,
+            asked,
             task,
         }
     }
@@ -105,9 +114,25 @@ impl FileHost {
         state.troubles.entry(path).or_default().push_back(trouble);
     }
 
+    /// Waits until so many requests came in all.
+    pub(crate) async fn is_asked(&self, requests: usize) {
+        let mut asked = self.asked.clone();
+        asked.wait_for(|count| *count >= requests).await.unwrap();
+    }
+
     /// Lets go on what stalls.
     pub(crate) fn go_on(&self) {
         self.may_go_on.send_replace(true);
+    }
+
+    /// Puts a file there without an upload; gives its URL.
+    pub(crate) fn put(&self, key: &str, bytes: &[u8]) -> String {
+        let file = HostFile {
+            bytes: Some(bytes.to_vec()),
+            ..HostFile::default()
+        };
+        self.state().files.insert(key.to_owned(), file);
+        format!("{}/get/{key}", self.url())
     }
 
     /// The bytes of the files that are whole and confirmed.
@@ -122,6 +147,7 @@ struct Exchange {
     state: Arc<Mutex<HostState>>,
     base: String,
     stalled: watch::Receiver<bool>,
+    count: Arc<watch::Sender<usize>>,
 }
 
 /// A request as it came.
@@ -172,15 +198,20 @@ impl Exchange {
         let head = format!(
             "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{head}\r\n"
         );
+        let body = match trouble {
+            Some(Trouble::BreaksAfter(bytes)) => &body[..bytes],
+            _ => &body[..],
+        };
         // A client that left is not told.
         let _ = socket.write_all(head.as_bytes()).await;
-        let _ = socket.write_all(&body).await;
+        let _ = socket.write_all(body).await;
         let _ = socket.shutdown().await;
     }
 
     fn note(&self, line: &str, range: Option<String>) -> Option<Trouble> {
         let mut state = self.state.lock().unwrap();
         state.requests.push((line.to_owned(), range));
+        self.count.send_replace(state.requests.len());
         let path = line.split(' ').nth(1).unwrap_or_default();
         let queue = state
             .troubles
@@ -221,6 +252,12 @@ impl Exchange {
             assert!(file.bytes.is_some(), "confirmed before it is there");
             file.is_confirmed = said["result"].as_bool().unwrap();
             return json(json!({}));
+        }
+        if (method, path) == ("POST", "/1.1/installations") {
+            state
+                .installations
+                .push(serde_json::from_slice(&asked.body).unwrap());
+            return json(json!({"objectId": "1"}));
         }
         if let Some(key) = path.strip_prefix("/up/") {
             let bytes = match method {

@@ -8,6 +8,9 @@
 //! | `conversations.rs` | properties, lists, unread counts |
 //! | `media.rs` | files: sent over trouble and restarts, shown on their way |
 //! | `file_host.rs` | a file service that fails on demand |
+//! | `downloads.rs` | files of messages on their way to this device |
+//! | `push.rs` | what an extension shows of a push without a store |
+//! | `media_kill.rs` | a process that is killed while it uploads |
 //! | `members.rs` | members as a live view, roles, block and silence lists, notices |
 //! | `messages.rs` | every kind of content, mentions, marks; limits of members and ids |
 //! | `sessions.rs` | what is told when, and to whom |
@@ -79,6 +82,7 @@ mod content;
 mod conversations;
 mod counters;
 mod damage;
+mod downloads;
 mod edits;
 mod endings;
 mod extension;
@@ -97,6 +101,7 @@ mod kinds;
 mod legacy;
 mod lifecycle;
 mod media;
+mod media_kill;
 mod members;
 mod messages;
 mod moving;
@@ -105,6 +110,7 @@ mod paging;
 mod patches;
 mod pause;
 mod place;
+mod push;
 mod queries;
 mod queries_random;
 mod receipts;

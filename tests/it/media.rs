@@ -71,10 +71,7 @@ async fn a_file_is_uploaded_and_its_message_carries_the_url() {
     let MessageContent::Image { file, caption, .. } = &message.content else {
         panic!("{:?}", message.content);
     };
-    assert_eq!(
-        file.url.strip_prefix(&host.url()).map(|it| &it[..5]),
-        Some("/get/")
-    );
+    assert!(file.url.starts_with(&format!("{}/get/", host.url())));
     assert_eq!(file.object_id.as_ref().map(String::len), Some(24));
     assert_eq!(
         (file.name.as_deref(), caption.as_deref()),
@@ -352,4 +349,64 @@ async fn a_file_may_go_once_the_call_returned_and_a_repeated_call_sends_once() {
     let message = sent(&ann, &talk).await;
     assert_eq!(host.stored(), [b"words".to_vec()]);
     assert!(matches!(message.content, MessageContent::File { .. }));
+}
+
+/// S167, S168: what the app does not say of a picture its bytes tell; and the place where it was taken is not sent, unless
+/// the app wants that.
+#[tokio::test]
+async fn a_picture_goes_with_its_size_and_without_its_place() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = Device::open(config(&place, &host, "ann"), "ann").await;
+    let picture = picture_with_a_place();
+    for keeps_position in [false, true] {
+        let talk = ann.talk_to_all(&["ben"]).await;
+        let media = NewMedia {
+            keeps_position,
+            ..NewMedia::new(MediaSource::Bytes {
+                data: picture.clone(),
+            })
+        };
+        talk.send_media(media).await.unwrap();
+        ann.client.go_online(None).unwrap();
+        let message = sent(&ann, &talk).await;
+        let MessageContent::Image { file, .. } = &message.content else {
+            panic!("{:?}", message.content);
+        };
+        assert_eq!((file.width, file.height), (Some(640), Some(480)));
+        assert_eq!(
+            (file.format.as_deref(), file.mime.as_deref()),
+            (Some("png"), Some("image/png"))
+        );
+        let stored = host.stored();
+        let names_it = |bytes: &Vec<u8>| bytes.windows(11).any(|part| part == b"SECRETPLACE");
+        assert_eq!(
+            stored.iter().filter(|bytes| names_it(bytes)).count(),
+            usize::from(keeps_position)
+        );
+        let path = ann.client.download(file.clone()).unwrap();
+        assert_eq!(
+            in_time("it", path.file()).await.map(|path| path.exists()),
+            Ok(true)
+        );
+    }
+}
+
+/// The head of a PNG of 640 by 480 pixels, with EXIF that names a place.
+fn picture_with_a_place() -> Vec<u8> {
+    let chunk = |kind: &[u8], body: &[u8]| {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [&length[..], kind, body, &[0; 4]].concat()
+    };
+    let mut tiff = b"MM\0*\0\0\0\x08\0\x01".to_vec();
+    tiff.extend(b"\x88\x25\0\x04\0\0\0\x01\0\0\0\x1a\0\0\0\0");
+    tiff.extend(b"\0\x01\0\x02\0\x02\0\0\0\x0c\0\0\0\x2c\0\0\0\0SECRETPLACE\0");
+    let head = chunk(b"IHDR", b"\0\0\x02\x80\0\0\x01\xe0\x08\x02\0\0\0");
+    [
+        &b"\x89PNG\r\n\x1a\n"[..],
+        &head,
+        &chunk(b"eXIf", &tiff),
+        &chunk(b"IEND", b""),
+    ]
+    .concat()
 }

@@ -25,13 +25,17 @@ const HOMES: [&str; 5] = [
     concat!("/wo", "rk/"),
 ];
 /// Files and folders that may sleep.
-const MAY_SLEEP: [&str; 11] = [
+const MAY_SLEEP: [&str; 13] = [
     // Gathers what is typed for half a second, before it is written.
     "src/runtime/drafts.rs",
     // Waits, briefly and a bounded number of times, for the lock of a database that was just dropped.
     "src/store/tree/sled.rs",
     // Tells now and then how far an upload is.
     "src/runtime/uploads.rs",
+    // Pauses before a download is tried again.
+    "src/runtime/downloads.rs",
+    // Writes at most twice a minute.
+    "src/runtime/glance.rs",
     // The engine's one timer.
     "src/runtime/driver.rs",
     // Looks now and then whether the files of the certificate have changed.

@@ -27,7 +27,7 @@ pub(crate) const HELD: [&str; 10] = [
 const COMPOSED: [&str; 1] = ["src/sync/client"];
 
 /// Imports that point up and stay: from which file, to which, and why.
-const UPWARD: [(&str, &str, &str); 3] = [
+const UPWARD: [(&str, &str, &str); 5] = [
     (
         "src/runtime/clients.rs",
         "src/runtime/drafts.rs",
@@ -37,6 +37,16 @@ const UPWARD: [(&str, &str, &str); 3] = [
         "src/runtime/client_parts.rs",
         "src/runtime/drafts.rs",
         "a client holds its drafts that are not written yet, and they are written by the running engine",
+    ),
+    (
+        "src/runtime/clients.rs",
+        "src/runtime/downloads.rs",
+        "a client that is opened gets an empty set of downloads",
+    ),
+    (
+        "src/runtime/client_parts.rs",
+        "src/runtime/downloads.rs",
+        "a client holds its downloads, so that one URL is downloaded once",
     ),
     (
         "service/src/core/machine.rs",

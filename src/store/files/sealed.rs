@@ -119,6 +119,58 @@ impl FileWriter {
         })
     }
 
+    /// Goes on with a file that was not ended. What was not written as a whole chunk is lost: `bytes` tells how
+    /// many are there.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system; `InvalidData` for what is no file of ours.
+    pub fn append(path: &Path, key: Option<&FileKey>) -> io::Result<Self> {
+        let mut file = File::options().read(true).write(true).open(path)?;
+        let bytes = Self::bytes_of_part(path, key)?;
+        let (sealer, index, end) = match key {
+            None => (None, 0, bytes),
+            Some(key) => {
+                let mut header = [0; HEADER];
+                file.read_exact(&mut header).map_err(|_| damaged())?;
+                let (magic, salt) = header.split_at(MAGIC.len());
+                if magic != MAGIC {
+                    return Err(damaged());
+                }
+                let salt: [u8; SALT] = salt.try_into().map_err(|_| damaged())?;
+                let index = bytes / as_u64(CHUNK);
+                let end = as_u64(HEADER) + index * as_u64(CHUNK + AUTHENTICATOR);
+                (Some(Sealer::new(key, salt)), index, end)
+            }
+        };
+        file.set_len(end)?;
+        file.seek(SeekFrom::Start(end))?;
+        Ok(Self {
+            file,
+            sealer,
+            pending: Vec::new(),
+            index,
+            bytes,
+        })
+    }
+
+    /// How many bytes of a file that was not ended [`FileWriter::append`] goes on behind; none where there is no file.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    pub fn bytes_of_part(path: &Path, key: Option<&FileKey>) -> io::Result<u64> {
+        let length = match std::fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            found => found?.len(),
+        };
+        if key.is_none() {
+            return Ok(length);
+        }
+        let chunks = length.saturating_sub(as_u64(HEADER)) / as_u64(CHUNK + AUTHENTICATOR);
+        Ok(chunks * as_u64(CHUNK))
+    }
+
     /// Appends bytes.
     ///
     /// # Errors
@@ -304,6 +356,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_was_not_ended_goes_on_where_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let key = FileKey::new([7; 32]);
+        let content: Vec<u8> = (0..3 * CHUNK + 5).map(|at| (at % 251) as u8).collect();
+        for key in [None, Some(&key)] {
+            for stop in [0, 10, CHUNK, CHUNK + 1, 2 * CHUNK + 9] {
+                let mut writer = FileWriter::create(&path, key).unwrap();
+                writer.write(&content[..stop]).unwrap();
+                drop(writer);
+                let mut writer = FileWriter::append(&path, key).unwrap();
+                let have = usize::try_from(writer.bytes()).unwrap();
+                assert!(have <= stop && have + CHUNK >= stop, "{have} of {stop}");
+                writer.write(&content[have..]).unwrap();
+                writer.finish().unwrap();
+                let mut reader = FileReader::open(&path, key).unwrap();
+                assert_eq!(all(&mut reader).unwrap(), content);
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(FileWriter::bytes_of_part(&path, None).unwrap(), 0);
     }
 
     #[test]

@@ -1,0 +1,118 @@
+//! Pushes: [`read_push`], and what an extension may know without a store.
+
+use crate::SampanError;
+use crate::model::{ClientId, ConversationId, Json, PushDevice, PushHint, Timestamp, Unread};
+use crate::runtime::wall;
+use crate::store::Arrival;
+use crate::views::UnreadSummary;
+
+use super::client::Client;
+use super::inbox::ExtensionInbox;
+
+/// What the payload of a push tells; none of one that names no conversation, such as another sender's. It opens nothing
+/// and asks nobody.
+///
+/// `sampan-service` says what a push is about under the key `sampan`. Of other services the conversation is found
+/// under `convId` (or `conversationId`, `conversation`, `cid`), the sender under `fromClientId`, the time under
+/// `timestamp`, the message under `messageId`, at the top or below `data`. So a service whose push template is
+/// `{"alert": "…", "badge": "Increment", "convId": "${convId}", "fromClientId": "${fromClientId}", "timestamp":
+/// "${timestamp}"}` is understood.
+///
+/// # Errors
+///
+/// None of its own: a payload that is no JSON can't be given.
+#[uniffi::export]
+pub fn read_push(payload: Json) -> Result<Option<PushHint>, SampanError> {
+    Ok(PushHint::read(&payload))
+}
+
+#[uniffi::export]
+impl Client {
+    /// Announces this device to the service, which then pushes to it what arrives while this client is offline, until the
+    /// client goes offline by itself or signs out. Call it with each new token and at each start; the same device again
+    /// is the same. `badge` tells what is on the app's icon.
+    ///
+    /// It needs the service; nothing of it is kept on this device.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` when the service is not reached, or this client was never online on this device; `Refused`;
+    /// `InvalidArgument` when no address of the REST interface is configured (`Config.api_url`); `SignedOut`,
+    /// `ShutDown`.
+    pub async fn register_push(&self, device: PushDevice) -> Result<(), SampanError> {
+        self.runtime.register_push(&self.core, device).await
+    }
+}
+
+/// A conversation as a notification shows it, as the engine knew it last.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct Glance {
+    /// Its name, cut after 32 bytes.
+    pub name: Option<String>,
+    /// The other member of a conversation of two.
+    pub peer: Option<ClientId>,
+    /// Whether the client asked not to be notified about it.
+    pub muted: bool,
+    /// What is unread in it.
+    pub unread: Unread,
+    /// How far the client read it, by the service's clock.
+    pub read_until: Option<Timestamp>,
+    /// When the engine wrote this, by the device's clock.
+    pub as_of: Timestamp,
+}
+
+#[uniffi::export]
+impl ExtensionInbox {
+    /// A conversation as the engine knew it last; none of one that is not among the 2000 newest, and where the engine
+    /// never wrote, or wrote under another key. It reads one file of at most some hundred kilobytes on the calling
+    /// thread.
+    ///
+    /// # Errors
+    ///
+    /// None of its own: a file that can't be read is none.
+    pub fn glance(&self, conversation: ConversationId) -> Result<Option<Glance>, SampanError> {
+        let Some(book) = self.inbox.read_glance() else {
+            return Ok(None);
+        };
+        let as_of = book.as_of;
+        let mut rows = book.rows.into_iter();
+        let row = rows.find(|row| row.conversation == conversation);
+        Ok(row.map(|row| Glance {
+            name: row.name,
+            peer: row.peer,
+            muted: row.muted,
+            unread: row.unread,
+            read_until: row.read_until,
+            as_of,
+        }))
+    }
+
+    /// The sums of unread counts: those that the engine knew last, and the pushes that `arrived` was told of since.
+    ///
+    /// # Errors
+    ///
+    /// None of its own.
+    pub fn unread(&self) -> Result<UnreadSummary, SampanError> {
+        Ok(self.inbox.totals_with_arrivals().into())
+    }
+
+    /// Counts a push, once however often it is told, and gives the sums: `unmuted.messages` is the badge. The engine
+    /// counts by itself what it gets, and the pushes of that stop counting here.
+    ///
+    /// # Errors
+    ///
+    /// `StoreUnavailable` when it can't be noted.
+    pub fn arrived(&self, hint: PushHint) -> Result<UnreadSummary, SampanError> {
+        let sent_at = hint.sent_at.unwrap_or_else(wall);
+        let message = match hint.message {
+            Some(id) => id.as_str().to_owned(),
+            None => sent_at.as_millis().to_string(),
+        };
+        self.inbox.note_arrival(&Arrival {
+            conversation: hint.conversation,
+            message,
+            sent_at,
+        })?;
+        self.unread()
+    }
+}

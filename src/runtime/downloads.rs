@@ -1,0 +1,673 @@
+//! Downloads: a file of a message comes into the cache, piece by piece, over broken connections and restarts.
+//!
+//! ```text
+//!   look into the cache ──▶ ask for what is missing ──▶ write, count ──▶ verify ──▶ there
+//!            ▲                        │
+//!            └────── pause ◀── trouble┘        what was written is kept, and only the rest is asked for
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use md5::{Digest, Md5};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+use super::blocking::blocking;
+use super::board::EngineBoard;
+use super::callers::Callers;
+use super::spooling::SPOOL_SCHEME;
+use super::store_handle::{NotOpen, ReadAccess};
+use super::{ClientCore, Runtime, clock};
+use crate::SampanError;
+use crate::model::{Count, MediaFile, Progress};
+use crate::net::{HttpAnswer, HttpBody, HttpMethod, HttpRequest, NetError, Transport};
+use crate::store::{CacheEntry, ClearCopy, FileKey, FileReader, FileWriter};
+use crate::threads::Threads;
+use crate::views::{DownloadFailure, DownloadPhase, DownloadState, Version};
+
+/// How often a download is tried that brings nothing.
+const TRIES_MAX: u32 = 5;
+
+/// The first pause between two tries; it doubles.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A download of which nothing comes for so long is tried again.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How often it is told how far a download is.
+const TOLD_EVERY: Duration = Duration::from_millis(250);
+
+/// How many pieces may wait for the disk.
+const PIECES_MAX: usize = 4;
+
+/// How often a host may send us elsewhere.
+const REDIRECTS_MAX: usize = 5;
+
+/// A download that somebody waits for, or watches.
+pub(crate) struct LiveDownload {
+    gear: Gear,
+    client: Weak<ClientCore>,
+    file: MediaFile,
+    entry: CacheEntry,
+    state: watch::Sender<DownloadState>,
+    is_cancelled: watch::Sender<bool>,
+    clear: Mutex<Option<ClearCopy>>,
+}
+
+/// What a download works with. It keeps no engine alive.
+struct Gear {
+    transport: Arc<dyn Transport>,
+    threads: Threads,
+    callers: Callers,
+    board: Arc<EngineBoard>,
+    connect_timeout: Duration,
+    cache_bytes: u64,
+}
+
+impl fmt::Debug for LiveDownload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveDownload")
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The downloads of a client that somebody holds, by URL: the same one is done once.
+#[derive(Debug, Default)]
+pub(super) struct Downloads(Mutex<BTreeMap<String, Weak<LiveDownload>>>);
+
+/// What a try came to.
+enum Try {
+    Done(PathBuf),
+    /// Trouble that passes, and whether anything came before it.
+    Again {
+        reason: String,
+        moved: bool,
+    },
+    /// The app went to the background: it goes on when the app is back.
+    Away,
+    Cancelled,
+    Failed(DownloadFailure),
+}
+
+/// What came of the cache.
+enum Looked {
+    Whole(PathBuf),
+    /// So many bytes are there, of this version.
+    Part(u64, Option<String>),
+}
+
+impl LiveDownload {
+    /// Begins a download, or joins the one of the same URL.
+    pub(crate) fn begin(
+        runtime: &Arc<Runtime>,
+        client: &Arc<ClientCore>,
+        file: MediaFile,
+    ) -> Arc<Self> {
+        let mut all = client
+            .downloads
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, known| known.strong_count() > 0);
+        let known = all.get(&file.url).and_then(Weak::upgrade);
+        if let Some(known) = known.filter(|known| known.may_go_on()) {
+            return known;
+        }
+        let name = file.name.as_deref().unwrap_or(&file.url);
+        let download = Arc::new(Self {
+            gear: Gear {
+                transport: Arc::clone(&runtime.transport),
+                threads: runtime.media.clone(),
+                callers: runtime.callers.clone(),
+                board: Arc::clone(&runtime.board),
+                connect_timeout: runtime.config.limits.connect_timeout,
+                cache_bytes: runtime.config.file_cache_bytes,
+            },
+            client: Arc::downgrade(client),
+            entry: client.cache.entry(&file.url, name),
+            state: watch::Sender::new(DownloadState {
+                version: Version(1),
+                phase: DownloadPhase::Waiting,
+            }),
+            is_cancelled: watch::Sender::new(false),
+            clear: Mutex::default(),
+            file,
+        });
+        all.insert(download.file.url.clone(), Arc::downgrade(&download));
+        drop(all);
+        let work = work(Arc::downgrade(&download));
+        runtime.callers.spawn(&runtime.tasks, Box::pin(work));
+        download
+    }
+
+    fn may_go_on(&self) -> bool {
+        !matches!(
+            self.state.borrow().phase,
+            DownloadPhase::Cancelled | DownloadPhase::Failed { .. }
+        )
+    }
+
+    /// The state that is newer than a version, once there is one; none behind the last.
+    pub(crate) async fn next(&self, have: Version) -> Option<DownloadState> {
+        let mut states = self.state.subscribe();
+        let newest = states.borrow().clone();
+        if newest.version == have && newest.phase.is_last() {
+            return None;
+        }
+        let mut closed = self.client.upgrade()?.store.watch_closed();
+        let newer = async {
+            tokio::select! {
+                state = states.wait_for(|it| it.version != have) => state.ok().map(|it| it.clone()),
+                // The client is closed: nobody works on it any more.
+                _ = closed.wait_for(|it| *it) => None,
+            }
+        };
+        self.gear.callers.outside(newer).await
+    }
+
+    /// Stops it; what came is kept for another time.
+    pub(crate) fn cancel(&self) {
+        self.is_cancelled.send_replace(true);
+        self.state.send_if_modified(|state| {
+            let stops = !state.phase.is_last();
+            if stops {
+                state.go_to(DownloadPhase::Cancelled);
+            }
+            stops
+        });
+    }
+
+    fn tell(&self, phase: DownloadPhase) {
+        self.state.send_if_modified(|state| {
+            let changes = !state.phase.is_last() && state.phase != phase;
+            if changes {
+                state.go_to(phase);
+            }
+            changes
+        });
+    }
+
+    fn clear(&self) -> MutexGuard<'_, Option<ClearCopy>> {
+        self.clear.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One try, from the cache to the end of the answer.
+    async fn attempt(&self) -> Try {
+        let (access, client) = match self.access() {
+            Ok(both) => both,
+            Err(outcome) => return outcome,
+        };
+        let key = match access.store().file_key() {
+            Ok(key) => key,
+            Err(error) => return Try::Failed(disk(&error.to_string())),
+        };
+        let work = self.look(&client, key.clone());
+        let looked = blocking(&self.gear.threads, work).await;
+        // While the host is asked, no file need be open.
+        drop((access, client));
+        let (have, version) = match looked {
+            Ok(Looked::Whole(path)) => return self.open(key, path).await,
+            Ok(Looked::Part(have, version)) => (have, version),
+            Err(error) => return Try::Failed(disk(&error.to_string())),
+        };
+        if self.file.url.starts_with(SPOOL_SCHEME) {
+            return Try::Failed(DownloadFailure::Absent);
+        }
+        let answer = self.ask(have, version.as_deref());
+        let mut cancelled = self.is_cancelled.subscribe();
+        let answer = tokio::select! {
+            answer = timeout(IDLE_MAX, answer) => answer.unwrap_or(Err(NetError::TimedOut)),
+            _ = cancelled.wait_for(|it| *it) => return Try::Cancelled,
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error @ (NetError::Address { .. } | NetError::Insecure)) => {
+                return Try::Failed(DownloadFailure::Address {
+                    reason: error.to_string(),
+                });
+            }
+            Err(error) => return again(error.to_string(), false),
+        };
+        let from = match self.judge(&answer, have, version.as_deref()) {
+            Ok(from) => from,
+            Err(outcome) => return outcome,
+        };
+        match self.access() {
+            Ok((access, _)) => self.receive(access, key, answer, from).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Access to the client's files; or what it means that there is none.
+    fn access(&self) -> Result<(ReadAccess, Arc<ClientCore>), Try> {
+        let client = self.client.upgrade().ok_or(Try::Cancelled)?;
+        match client.store.read() {
+            Ok(access) => Ok((access, client)),
+            Err(NotOpen::Shut) => Err(Try::Away),
+            Err(NotOpen::Closed) => Err(Try::Cancelled),
+        }
+    }
+
+    /// What the cache has; what is in the spool still is taken from there.
+    fn look(
+        &self,
+        client: &ClientCore,
+        key: Option<FileKey>,
+    ) -> impl FnOnce() -> Result<Looked, SampanError> + Send + use<> {
+        let entry = self.entry.again();
+        let spooled = self.file.url.strip_prefix(SPOOL_SCHEME).map(str::to_owned);
+        let spool = client.spool.clone();
+        let now = clock::wall();
+        move || {
+            let look = || -> io::Result<Looked> {
+                if let Some(file) = spooled {
+                    let path = spool.path(&file)?;
+                    let there = path.exists();
+                    return Ok(if there {
+                        Looked::Whole(path)
+                    } else {
+                        Looked::Part(0, None)
+                    });
+                }
+                if let Some(path) = entry.find(now)? {
+                    return Ok(Looked::Whole(path));
+                }
+                let have = FileWriter::bytes_of_part(&entry.part(), key.as_ref())?;
+                Ok(Looked::Part(have, entry.version()))
+            };
+            look().map_err(|error| disk_error(&error))
+        }
+    }
+
+    /// Asks for what is missing, and goes where the host sends us.
+    async fn ask(&self, have: u64, version: Option<&str>) -> Result<HttpAnswer, NetError> {
+        let mut url = self.file.url.clone();
+        for _ in 0..REDIRECTS_MAX {
+            let mut headers = vec![("Accept", "*/*".to_owned())];
+            if have > 0 {
+                headers.push(("Range", format!("bytes={have}-")));
+                if let Some(version) = version {
+                    headers.push(("If-Range", version.to_owned()));
+                }
+            }
+            let request = HttpRequest {
+                method: HttpMethod::Get,
+                url: url.clone(),
+                headers,
+                body: HttpBody::whole(Bytes::new()),
+                connect_timeout: self.gear.connect_timeout,
+            };
+            let answer = self.gear.transport.exchange(request).await?;
+            let location = answer.headers.get("location");
+            match (answer.status, location) {
+                (301 | 302 | 303 | 307 | 308, Some(location)) => {
+                    url = elsewhere(&url, location).ok_or(NetError::Address {
+                        reason: "the host sends us to a place that is none",
+                    })?;
+                }
+                _ => return Ok(answer),
+            }
+        }
+        Err(NetError::Handshake {
+            reason: "the host sends us around".to_owned(),
+        })
+    }
+
+    /// From which byte on the answer brings the file; or what the answer means instead.
+    fn judge(&self, answer: &HttpAnswer, have: u64, version: Option<&str>) -> Result<u64, Try> {
+        match answer.status {
+            200 => Ok(0),
+            206 if have > 0 => {
+                let range = answer
+                    .headers
+                    .get("content-range")
+                    .and_then(|it| range_of(it));
+                let same = version.is_none() || version_of(answer).as_deref() == version;
+                if range.is_some_and(|(from, _)| from == have) && same {
+                    Ok(have)
+                } else {
+                    Err(self.begin_anew("the host answered with another part"))
+                }
+            }
+            416 => Err(self.begin_anew("the host has no more bytes than there are here")),
+            404 | 410 => Err(Try::Failed(DownloadFailure::Absent)),
+            408 | 425 | 429 | 500.. => Err(again(format!("HTTP status {}", answer.status), false)),
+            status => Err(Try::Failed(DownloadFailure::Refused {
+                status: status.into(),
+            })),
+        }
+    }
+
+    fn begin_anew(&self, reason: &str) -> Try {
+        match self.entry.discard() {
+            Ok(()) => again(reason.to_owned(), false),
+            Err(error) => Try::Failed(disk(&error.to_string())),
+        }
+    }
+
+    /// Writes what comes, tells how much it is, and verifies the whole.
+    async fn receive(
+        &self,
+        access: ReadAccess,
+        key: Option<FileKey>,
+        mut answer: HttpAnswer,
+        from: u64,
+    ) -> Try {
+        let total = total_of(&answer, from).or(self.file.size);
+        let limit = self.gear.cache_bytes;
+        if let Some(actual) = total.filter(|total| *total > limit) {
+            let (limit, actual) = (Count(limit), Count(actual));
+            return Try::Failed(DownloadFailure::TooLarge { limit, actual });
+        }
+        let (pieces, received) = mpsc::channel(PIECES_MAX);
+        let (done, outcome) = oneshot::channel();
+        let writing = Writing {
+            _access: access,
+            entry: self.entry.again(),
+            key: key.clone(),
+            version: version_of(&answer),
+            from,
+            size: total,
+            stated: self.file.size,
+            checksum: checksum_of(&self.file),
+            limit,
+        };
+        let started = self.gear.threads.run(Box::new(move || {
+            // A download that was given up is not told.
+            let _ = done.send(writing.write(received));
+        }));
+        if let Err(error) = started {
+            return again(error.to_string(), false);
+        }
+        let interrupted = self.hand_over(&mut answer, pieces, from, total).await;
+        let outcome = outcome.await.unwrap_or(Written::Part(false));
+        match (outcome, interrupted) {
+            (Written::Failed(failure), _) => Try::Failed(failure),
+            (Written::Whole(path), None) => {
+                let (cache, files) = (self.entry.cache(), limit);
+                // What can't be removed now is tried with the next file.
+                let evict = move || {
+                    drop(cache.evict(files));
+                    Ok(())
+                };
+                drop(blocking(&self.gear.threads, evict).await);
+                self.open(key, path).await
+            }
+            (Written::Whole(_), Some(outcome)) => outcome,
+            (Written::Part(moved), None) => again("the answer ended early".to_owned(), moved),
+            (Written::Part(moved), Some(Try::Again { reason, .. })) => again(reason, moved),
+            (Written::Part(_), Some(outcome)) => outcome,
+        }
+    }
+
+    /// Hands the answer's pieces to the disk; gives why that ended early.
+    async fn hand_over(
+        &self,
+        answer: &mut HttpAnswer,
+        pieces: mpsc::Sender<Bytes>,
+        from: u64,
+        total: Option<u64>,
+    ) -> Option<Try> {
+        let mut cancelled = self.is_cancelled.subscribe();
+        let mut away = self.gear.board.is_away.subscribe();
+        let mut closed = match self.client.upgrade() {
+            Some(client) => client.store.watch_closed(),
+            None => return Some(Try::Cancelled),
+        };
+        let mut bytes = from;
+        let mut told = tokio::time::Instant::now();
+        self.tell(running(bytes, total));
+        loop {
+            let piece = tokio::select! {
+                piece = timeout(IDLE_MAX, answer.body.recv()) => piece,
+                _ = cancelled.wait_for(|it| *it) => return Some(Try::Cancelled),
+                _ = away.wait_for(|it| *it) => return Some(Try::Away),
+                // The client is closed: nobody wants it any more.
+                _ = closed.wait_for(|it| *it) => return Some(Try::Cancelled),
+            };
+            match piece {
+                Ok(Some(Ok(piece))) => {
+                    bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                    // The disk gave up: it says why.
+                    if pieces.send(piece).await.is_err() {
+                        return None;
+                    }
+                    if told.elapsed() >= TOLD_EVERY {
+                        told = tokio::time::Instant::now();
+                        self.tell(running(bytes, total));
+                    }
+                }
+                Ok(Some(Err(error))) => return Some(again(error.to_string(), false)),
+                Ok(None) => return None,
+                Err(_) => return Some(again("nothing came for a minute".to_owned(), false)),
+            }
+        }
+    }
+
+    /// The file is there: of a sealed one the app gets a clear copy, for as long as it holds the download.
+    async fn open(&self, key: Option<FileKey>, path: PathBuf) -> Try {
+        let Some(key) = key else {
+            return Try::Done(path);
+        };
+        let entry = self.entry.again();
+        let copied = blocking(&self.gear.threads, move || {
+            entry
+                .clear_copy(&path, &key)
+                .map_err(|error| disk_error(&error))
+        });
+        match copied.await {
+            Ok(copy) => {
+                let path = copy.path().to_owned();
+                *self.clear() = Some(copy);
+                Try::Done(path)
+            }
+            Err(error) => Try::Failed(disk(&error.to_string())),
+        }
+    }
+}
+
+/// A file that is being written, on a thread for it.
+struct Writing {
+    /// The store counts as used, so that whoever waits for free files waits for this.
+    _access: ReadAccess,
+    entry: CacheEntry,
+    key: Option<FileKey>,
+    version: Option<String>,
+    from: u64,
+    /// How many bytes there will be, as the host says.
+    size: Option<u64>,
+    /// The same, as the message says.
+    stated: Option<u64>,
+    checksum: Option<String>,
+    limit: u64,
+}
+
+/// What came of writing.
+enum Written {
+    Whole(PathBuf),
+    /// It is not whole; whether anything came.
+    Part(bool),
+    Failed(DownloadFailure),
+}
+
+impl Writing {
+    fn write(self, mut pieces: mpsc::Receiver<Bytes>) -> Written {
+        let written = self.receive(&mut pieces);
+        written.unwrap_or_else(|error| Written::Failed(disk(&error.to_string())))
+    }
+
+    fn receive(&self, pieces: &mut mpsc::Receiver<Bytes>) -> io::Result<Written> {
+        let mut writer = if self.from == 0 {
+            self.entry.begin(self.version.as_deref())?;
+            FileWriter::create(&self.entry.part(), self.key.as_ref())?
+        } else {
+            let writer = FileWriter::append(&self.entry.part(), self.key.as_ref())?;
+            if writer.bytes() != self.from {
+                self.entry.discard()?;
+                return Ok(Written::Part(false));
+            }
+            writer
+        };
+        while let Some(piece) = pieces.blocking_recv() {
+            writer.write(&piece)?;
+            if writer.bytes() > self.limit {
+                self.entry.discard()?;
+                let (limit, actual) = (Count(self.limit), Count(writer.bytes()));
+                return Ok(Written::Failed(DownloadFailure::TooLarge { limit, actual }));
+            }
+        }
+        let bytes = writer.bytes();
+        if self.size.is_some_and(|size| bytes < size) {
+            return Ok(Written::Part(bytes > self.from));
+        }
+        writer.finish()?;
+        if self.stated.is_some_and(|stated| bytes != stated) {
+            self.entry.discard()?;
+            let reason = format!("it has {bytes} bytes");
+            return Ok(Written::Failed(DownloadFailure::AnotherFile { reason }));
+        }
+        if let Some(checksum) = &self.checksum
+            && !self.sum()?.eq_ignore_ascii_case(checksum)
+        {
+            self.entry.discard()?;
+            let reason = "its checksum is another".to_owned();
+            return Ok(Written::Failed(DownloadFailure::AnotherFile { reason }));
+        }
+        Ok(Written::Whole(self.entry.complete()?))
+    }
+
+    fn sum(&self) -> io::Result<String> {
+        let mut reader = FileReader::open(&self.entry.part(), self.key.as_ref())?;
+        let mut sum = Md5::new();
+        while let Some(bytes) = reader.read_next()? {
+            sum.update(&bytes);
+        }
+        Ok(sum
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+}
+
+/// Downloads until the file is there, or for good not.
+async fn work(download: Weak<LiveDownload>) {
+    let mut tries = 0;
+    loop {
+        let Some(this) = download.upgrade() else {
+            return;
+        };
+        let phase = match this.attempt().await {
+            Try::Done(path) => Some(DownloadPhase::Done { path }),
+            Try::Failed(failure) => Some(DownloadPhase::Failed { failure }),
+            Try::Cancelled => Some(DownloadPhase::Cancelled),
+            Try::Again { reason, moved } => {
+                tries = if moved { 1 } else { tries + 1 };
+                (tries >= TRIES_MAX).then_some(DownloadPhase::Failed {
+                    failure: DownloadFailure::Unreachable { tries, reason },
+                })
+            }
+            Try::Away => None,
+        };
+        if let Some(phase) = phase {
+            this.tell(phase);
+            return;
+        }
+        let mut cancelled = this.is_cancelled.subscribe();
+        let mut away = this.gear.board.is_away.subscribe();
+        drop(this);
+        let pause = PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(8));
+        let go_on = async {
+            // The engine ended: the next look at it says so.
+            let _ = away.wait_for(|away| !*away).await;
+            sleep(pause).await;
+        };
+        tokio::select! {
+            () = go_on => {}
+            _ = cancelled.wait_for(|it| *it) => {}
+        }
+    }
+}
+
+const fn running(done: u64, total: Option<u64>) -> DownloadPhase {
+    DownloadPhase::Running {
+        progress: Progress {
+            done: Count(done),
+            total: match total {
+                Some(total) => Some(Count(total)),
+                None => None,
+            },
+        },
+    }
+}
+
+const fn again(reason: String, moved: bool) -> Try {
+    Try::Again { reason, moved }
+}
+
+fn disk(reason: &str) -> DownloadFailure {
+    let reason = reason.to_owned();
+    DownloadFailure::Disk { reason }
+}
+
+fn disk_error(error: &io::Error) -> SampanError {
+    crate::store::StoreError::io("the files that were downloaded", error).into()
+}
+
+/// What names the version of a file at its host: only a strong one tells that two parts fit.
+fn version_of(answer: &HttpAnswer) -> Option<String> {
+    let tag = answer
+        .headers
+        .get("etag")
+        .filter(|tag| tag.starts_with('"'));
+    tag.or_else(|| answer.headers.get("last-modified")).cloned()
+}
+
+/// First byte and length of the whole, out of `bytes 5-9/10`.
+fn range_of(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (from, _) = range.split_once('-')?;
+    Some((from.parse().ok()?, total.parse().ok()))
+}
+
+fn total_of(answer: &HttpAnswer, from: u64) -> Option<u64> {
+    if let Some((_, total)) = answer
+        .headers
+        .get("content-range")
+        .and_then(|it| range_of(it))
+    {
+        return total;
+    }
+    let length: u64 = answer.headers.get("content-length")?.parse().ok()?;
+    Some(from.saturating_add(length))
+}
+
+/// The checksum that a file's sender wrote beside its size.
+pub(super) fn checksum_of(file: &MediaFile) -> Option<String> {
+    let extra = file.extra.as_ref()?.to_value();
+    let sum = extra.get("metaData")?.get("_checksum")?.as_str()?;
+    let is_sum = sum.len() == 32 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_sum.then(|| sum.to_owned())
+}
+
+/// Where a host sends us: a whole URL, or a path on the same host.
+fn elsewhere(from: &str, location: &str) -> Option<String> {
+    if location.starts_with("https://") || location.starts_with("http://") {
+        // Never from a safe place to an open one.
+        let is_safe = location.starts_with("https://") || from.starts_with("http://");
+        return is_safe.then(|| location.to_owned());
+    }
+    let path = location
+        .strip_prefix('/')
+        .filter(|path| !path.starts_with('/'))?;
+    let (scheme, rest) = from.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    Some(format!("{scheme}://{host}/{path}"))
+}

@@ -1,0 +1,258 @@
+//! Files of messages on their way to this device.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sampan::model::{Json, MediaFile, MediaSource, NewMedia};
+use sampan::views::{DownloadFailure, DownloadPhase, Version};
+use sampan::{ClientOptions, Download, Engine, SampanError, Secret};
+
+use crate::file_host::{FileHost, Trouble};
+use crate::place::{Device, Place, id, in_time};
+
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+fn file_at(url: String, size: Option<u64>) -> MediaFile {
+    MediaFile {
+        name: Some("cat.png".to_owned()),
+        size,
+        ..MediaFile::at(url)
+    }
+}
+
+async fn file(download: &Download) -> Result<PathBuf, SampanError> {
+    in_time("a file", download.file()).await
+}
+
+async fn failure(download: &Download) -> DownloadFailure {
+    let mut have = Version::NONE;
+    loop {
+        let state = in_time("a failure", download.next(have))
+            .await
+            .unwrap()
+            .unwrap();
+        have = state.version;
+        if let DownloadPhase::Failed { failure } = state.phase {
+            return failure;
+        }
+    }
+}
+
+/// A broken download goes on where it broke, ends with the bytes of the host, and is not asked for again.
+#[tokio::test]
+async fn a_download_that_breaks_asks_for_the_rest_and_then_for_nothing() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let content = bytes(400_000);
+    let url = host.put("cat", &content);
+    host.fail("/get/cat", Trouble::BreaksAfter(150_000));
+    let download = ann
+        .client
+        .download(file_at(url.clone(), Some(400_000)))
+        .unwrap();
+    let path = file(&download).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), content);
+    assert_eq!(path.extension().unwrap(), "png");
+    let ranges: Vec<_> = host
+        .state()
+        .requests
+        .iter()
+        .map(|(_, range)| range.clone())
+        .collect();
+    assert_eq!(ranges, [None, Some("bytes=150000-".to_owned())]);
+    let again = ann.client.download(file_at(url, None)).unwrap();
+    assert_eq!(file(&again).await.unwrap(), path);
+    assert_eq!(host.state().requests.len(), 2, "it was on this device");
+    let mut have = Version::NONE;
+    while let Some(state) = again.next(have).await.unwrap() {
+        have = state.version;
+        assert!(have != Version(100), "it ends");
+    }
+}
+
+/// S168: the bytes must be those that the message tells of: as many, and with the checksum that is in it.
+#[tokio::test]
+async fn bytes_that_are_not_the_messages_are_refused_and_not_kept() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let url = host.put("cat", &bytes(1000));
+    let download = ann
+        .client
+        .download(file_at(url.clone(), Some(999)))
+        .unwrap();
+    assert!(matches!(
+        failure(&download).await,
+        DownloadFailure::AnotherFile { .. }
+    ));
+    let mut wrong = file_at(url.clone(), Some(1000));
+    let extra = r#"{"metaData":{"_checksum":"00000000000000000000000000000000"}}"#;
+    wrong.extra = Some(Json::parse(extra).unwrap());
+    let download = ann.client.download(wrong).unwrap();
+    assert!(matches!(
+        failure(&download).await,
+        DownloadFailure::AnotherFile { .. }
+    ));
+    let error = file(&download).await.unwrap_err();
+    assert!(
+        matches!(error, SampanError::Refused { code: 0, .. }),
+        "{error}"
+    );
+    let download = ann.client.download(file_at(url, Some(1000))).unwrap();
+    assert_eq!(
+        std::fs::read(file(&download).await.unwrap()).unwrap(),
+        bytes(1000)
+    );
+}
+
+/// What the host says is told; a file that is not there is not tried again.
+#[tokio::test]
+async fn a_host_that_has_no_file_or_gives_none_is_told_at_once() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let missing = format!("{}/get/missing", host.url());
+    let download = ann.client.download(file_at(missing, None)).unwrap();
+    assert_eq!(failure(&download).await, DownloadFailure::Absent);
+    host.fail("/get/closed", Trouble::Status(403, ""));
+    let closed = host.put("closed", &bytes(10));
+    let download = ann.client.download(file_at(closed, None)).unwrap();
+    assert_eq!(
+        failure(&download).await,
+        DownloadFailure::Refused { status: 403 }
+    );
+    assert_eq!(host.state().requests.len(), 2);
+    for url in ["http://[2001:db8::1]/x", "file:///etc/passwd", "no url"] {
+        let download = ann.client.download(file_at(url.to_owned(), None)).unwrap();
+        let error = file(&download).await.unwrap_err();
+        assert!(
+            matches!(error, SampanError::InvalidArgument { .. }),
+            "{url}: {error}"
+        );
+    }
+}
+
+/// `cancel` stops it for everybody; what came is kept.
+#[tokio::test]
+async fn a_cancelled_download_ends_and_another_one_goes_on() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let url = host.put("cat", &bytes(1000));
+    host.fail("/get/cat", Trouble::Stalls);
+    let first = ann.client.download(file_at(url.clone(), None)).unwrap();
+    let second = ann.client.download(file_at(url.clone(), None)).unwrap();
+    let waits = tokio::spawn(async move { file(&second).await });
+    first.cancel();
+    let error = in_time("the end", waits).await.unwrap().unwrap_err();
+    assert_eq!(error, SampanError::ViewEnded);
+    let third = ann.client.download(file_at(url, None)).unwrap();
+    assert_eq!(
+        std::fs::read(file(&third).await.unwrap()).unwrap(),
+        bytes(1000)
+    );
+    host.go_on();
+}
+
+/// The cache keeps to its limit; what the app holds stays.
+#[tokio::test]
+async fn the_cache_stays_within_its_limit_and_keeps_what_is_held() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let mut config = place.config("ann");
+    config.file_cache_bytes = 2500;
+    let ann = Device::open(config, "ann").await;
+    let get = async |key: &'static str| -> (Arc<Download>, PathBuf) {
+        let url = host.put(key, &bytes(1000));
+        let download = ann.client.download(file_at(url, None)).unwrap();
+        let path = file(&download).await.unwrap();
+        (download, path)
+    };
+    let (held, first) = get("a").await;
+    let (_, second) = get("b").await;
+    let (_, third) = get("c").await;
+    assert!(first.exists() && third.exists() && !second.exists());
+    drop(held);
+    let large = host.put("large", &bytes(2501));
+    let download = ann.client.download(file_at(large, None)).unwrap();
+    let error = file(&download).await.unwrap_err();
+    assert!(matches!(error, SampanError::TooLarge { .. }), "{error}");
+}
+
+/// The file of an encrypted store lies sealed; the app's copy in the clear goes with the handle.
+#[tokio::test]
+async fn a_download_of_an_encrypted_store_is_in_the_clear_as_long_as_it_is_held() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let engine = Engine::open(place.config("ann")).unwrap();
+    let options = ClientOptions {
+        store_key: Some(Secret::new("07".repeat(32))),
+        ..ClientOptions::default()
+    };
+    let client = engine.client(id("ann"), options).await.unwrap();
+    let content = b"meet me at noon ".repeat(20_000);
+    let url = host.put("note", &content);
+    host.fail("/get/note", Trouble::BreaksAfter(150_000));
+    let download = client.download(file_at(url, Some(320_000))).unwrap();
+    let path = file(&download).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), content);
+    drop(download);
+    in_time("the copy's end", async {
+        while path.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let accounts = std::fs::read_dir(place.folder.path().join("ann")).unwrap();
+    let files =
+        accounts.flat_map(|it| std::fs::read_dir(it.unwrap().path().join("files")).unwrap());
+    let mut sealed = files
+        .map(|it| it.unwrap().path())
+        .filter(|path| path.is_file());
+    let raw = std::fs::read(sealed.next().unwrap()).unwrap();
+    assert!(!raw.windows(12).any(|part| part == b"meet me at n"));
+}
+
+/// An own file is there before it is uploaded, and is not downloaded afterwards.
+#[tokio::test]
+async fn an_own_file_is_shown_from_this_device() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let mut config = place.config("ann");
+    config.api_url = Some(host.url());
+    let ann = Device::open(config, "ann").await;
+    let talk = ann.talk_to("ben").await;
+    let media = NewMedia {
+        name: Some("cat.png".to_owned()),
+        ..NewMedia::new(MediaSource::Bytes { data: bytes(1000) })
+    };
+    let echo = talk.send_media(media).await.unwrap();
+    let spooled = echo.message.content.media().unwrap().clone();
+    let download = ann.client.download(spooled).unwrap();
+    assert_eq!(
+        std::fs::read(file(&download).await.unwrap()).unwrap(),
+        bytes(1000)
+    );
+    drop(download);
+    ann.go_online().await;
+    let sent = ann
+        .until("the message", || async {
+            let messages = ann.messages(&talk.info().await.unwrap().id).await;
+            messages.into_iter().find(|it| it.id.is_some())
+        })
+        .await;
+    let stored = sent.content.media().unwrap().clone();
+    let download = ann.client.download(stored).unwrap();
+    assert_eq!(
+        std::fs::read(file(&download).await.unwrap()).unwrap(),
+        bytes(1000)
+    );
+    let requests = host.state().requests.clone();
+    assert!(
+        requests.iter().all(|(line, _)| !line.starts_with("GET")),
+        "{requests:?}"
+    );
+}
