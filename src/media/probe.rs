@@ -86,8 +86,14 @@ fn picture(start: &[u8]) -> Option<(&'static str, &'static str)> {
         ImageType::Webp => ("image/webp", "webp"),
         ImageType::Bmp => ("image/bmp", "bmp"),
         ImageType::Tiff => ("image/tiff", "tiff"),
-        ImageType::Heif(imagesize::Compression::Av1) => ("image/avif", "avif"),
-        ImageType::Heif(_) => ("image/heic", "heic"),
+        // A film begins in the same way; the brand tells them apart.
+        ImageType::Heif(_) => match start.get(8..12)? {
+            b"avif" | b"avis" => ("image/avif", "avif"),
+            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1" => {
+                ("image/heic", "heic")
+            }
+            _ => return None,
+        },
         _ => return None,
     })
 }
