@@ -7,6 +7,7 @@
 //! | `chat.rs` | two devices talk, offline and back; unread counts, read marks, receipts |
 //! | `conversations.rs` | properties, lists, unread counts |
 //! | `media.rs` | files: sent over trouble and restarts, shown on their way |
+//! | `media_interop.rs` | pictures between the engine and the official JavaScript SDK |
 //! | `file_host.rs` | a file service that fails on demand |
 //! | `downloads.rs` | files of messages on their way to this device |
 //! | `push.rs` | what an extension shows of a push without a store |
@@ -101,6 +102,7 @@ mod kinds;
 mod legacy;
 mod lifecycle;
 mod media;
+mod media_interop;
 mod media_kill;
 mod members;
 mod messages;

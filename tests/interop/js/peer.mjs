@@ -3,6 +3,8 @@
 
 import { createInterface } from 'node:readline';
 
+import storage from 'leancloud-storage';
+
 import { contentOf, described, registered } from './contents.mjs';
 import { until } from './lib/wait.mjs';
 import { Device } from './lib/world.mjs';
@@ -13,6 +15,7 @@ const sent = new Map();
 
 const deeds = {
   async login({ url, appId, appKey, clientId, tag }) {
+    storage.init({ appId, appKey, serverURL: url });
     person = await new Device(5, { server: url, appId, appKey, ssl: false, typed: true }).login(clientId, { tag });
     registered(person);
     return {};
@@ -66,6 +69,19 @@ const deeds = {
     person.device.cut();
     await person.events.next('reconnect');
     return {};
+  },
+  async sendsPicture({ cid, base64, name, text }) {
+    const file = new storage.File(name, { base64 }, 'image/png');
+    await file.save();
+    const conversation = await person.find(cid);
+    const { id } = await conversation.send(new person.device.typed.ImageMessage(file).setText(text));
+    return { id, url: file.url() };
+  },
+  async seesPicture({ text }) {
+    const file = (await person.hears(text)).getFile();
+    const answer = await fetch(file.url());
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    return { size: file.metaData('size'), width: file.metaData('width'), base64: bytes.toString('base64') };
   },
   async hears({ text }) {
     const { id, from, cid, timestamp, mentioned } = await person.hears(text);
