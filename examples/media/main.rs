@@ -11,8 +11,7 @@ use std::time::Duration;
 use sampan::model::{AppId, ClientId, Count, MediaSource, NewConversation, NewMedia, Progress};
 use sampan::views::TimelineState;
 use sampan::{
-    Client, ClientOptions, Config, Conversation, Delivery, Engine, Limits, ServerAddress,
-    TimelineMessage,
+    Client, ClientOptions, Config, Conversation, Delivery, Engine, Limits, Message, ServerAddress,
 };
 use sampan_service::{Service, ServiceOptions};
 use tokio::time::timeout;
@@ -137,7 +136,7 @@ fn percent(progress: Progress) -> String {
 }
 
 /// The first message in the first conversation that a device hears of.
-async fn first_message(client: &Arc<Client>) -> Outcome<TimelineMessage> {
+async fn first_message(client: &Arc<Client>) -> Outcome<Message> {
     let list = client.conversation_list(None).await?;
     let mut rows = sampan::views::ListState::default();
     let id = loop {
@@ -147,7 +146,7 @@ async fn first_message(client: &Arc<Client>) -> Outcome<TimelineMessage> {
             break row.conversation.clone();
         }
     };
-    let timeline = client.conversation(id).await?.timeline(None).await?;
+    let timeline = client.conversation(id)?.timeline(None).await?;
     let mut state = TimelineState::default();
     loop {
         let update = timeline

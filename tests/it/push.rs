@@ -82,7 +82,7 @@ async fn an_extension_shows_a_push_without_a_store_and_the_engine_agrees_later()
     );
     let marked = in_time("a read mark", async {
         let talk = ann.handle(&conversation).await;
-        talk.mark_read().await
+        talk.mark_read(None).await
     });
     marked.await.unwrap();
     ann.engine.pause().await.unwrap();
