@@ -174,6 +174,8 @@ pub enum Obstacle {
     ReadMark,
     /// Conversations of this kind can't do it.
     KindDoesNotAllow,
+    /// A peer of the first generation is sent to only by who watches it.
+    NotWatched,
 }
 
 impl fmt::Display for Obstacle {
@@ -186,6 +188,7 @@ impl fmt::Display for Obstacle {
             Self::Recalled => "the message was recalled",
             Self::ReadMark => "a read mark can't be taken back",
             Self::KindDoesNotAllow => "conversations of this kind can't do it",
+            Self::NotWatched => "the receiver is not watched",
         })
     }
 }

@@ -43,9 +43,10 @@ pub mod wire;
 pub use api::LegacyWatch;
 pub use api::{
     Client, ClientOptions, Conversation, ConversationList, CreatedConversation, DiscardedWork,
-    Download, Engine, EventFeed, EventObserver, EventSubscription, ExtensionInbox, Glance,
-    LogLevel, LogRecord, LogSink, Loss, MemberList, OpenReport, OutboxList, SentMessage, Signer,
-    Timeline, library_version, read_push, set_log_sink,
+    Download, Engine, EnginePlugin, EventFeed, EventObserver, EventSubscription, ExtensionInbox,
+    Glance, LogLevel, LogRecord, LogSink, Loss, MemberList, NoticeFeed, OpenReport, OutboxList,
+    PeerGroup, PeerSession, Room, RoomLog, RoomOptions, RoomQuery, Rooms, SentMessage,
+    SessionNotice, Signer, Timeline, escape_html, library_version, read_push, set_log_sink,
 };
 #[doc(hidden)]
 pub use api::{

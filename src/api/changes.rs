@@ -87,6 +87,11 @@ impl Conversation {
     /// Comes into the conversation. Returns when that is durable in the outbox, online or not; the list of
     /// members shows it at once. What is sent meanwhile waits behind it.
     ///
+    /// A chat room is entered, and the one that this client was inside of before is left: a client is inside one
+    /// at most. The service keeps the place for 30 minutes after a connection is lost, and none after
+    /// `Client.go_offline`; a client that was away for longer is shown as outside and enters by another call. To join a
+    /// service conversation is to subscribe to it. The list of members of these two kinds stays empty.
+    ///
     /// To join may be told twice: who is in stays in. If the service refuses it for good, this client is
     /// shown as out again, and the outbox entry says why.
     ///
@@ -95,13 +100,13 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// `NotPossible` when the members of the conversation cannot change; `OutboxFull`; `StoreUnavailable` when it
+    /// `NotPossible` for a temporary conversation; `OutboxFull`; `StoreUnavailable` when it
     /// can't be made durable now; `NotFound`; `SignedOut`; `ShutDown`.
     pub async fn join(&self) -> Result<CommitSeq, SampanError> {
         self.change_members(MembersChange::Join, Vec::new()).await
     }
 
-    /// Leaves the conversation. Returns when that is durable in the outbox, online or not; the conversation
+    /// Leaves the conversation, or the chat room, or ends the subscription. Returns when that is durable in the outbox, online or not; the conversation
     /// is shown as left at once. What was sent before goes out first.
     ///
     /// If the answer is lost, the service is asked whether this client is still in before it leaves again; a chat

@@ -28,6 +28,10 @@ use super::event_feed::EventFeed;
 use super::observer::{EventObserver, EventSubscription, Signer, signer_of};
 use super::open_report::OpenReport;
 use super::outbox_list::OutboxList;
+use super::plugin::Decorators;
+
+/// The most characters of a device id.
+const DEVICE_ID_MAX: usize = 64;
 
 /// How a client is opened.
 #[derive(Clone, Default, uniffi::Record)]
@@ -35,6 +39,11 @@ pub struct ClientOptions {
     /// A tag: of the devices of this client that share it, one is signed in at a time.
     #[uniffi(default)]
     pub tag: Option<DeviceTag>,
+    /// The id of this device, 1 to 64 characters, where the app has one of its own: the service tells a device that
+    /// comes back from another one by it. The service sees it at the next sign-in. None for an id that is made at
+    /// the first sign-in and kept.
+    #[uniffi(default)]
+    pub device_id: Option<String>,
     /// Signs what the service wants signed; none where it wants nothing signed.
     #[uniffi(default)]
     pub signer: Option<Arc<dyn Signer>>,
@@ -48,6 +57,7 @@ impl fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientOptions")
             .field("tag", &self.tag)
+            .field("own_device_id", &self.device_id.is_some())
             .field("signed", &self.signer.is_some())
             .field("encrypted", &self.store_key.is_some())
             .finish()
@@ -60,8 +70,14 @@ impl ClientOptions {
             Some(digits) => Some(store_key(digits.reveal())?),
             None => None,
         };
+        let length = self.device_id.as_ref().map(|id| id.chars().count());
+        if length.is_some_and(|length| !(1..=DEVICE_ID_MAX).contains(&length)) {
+            let reason = "device_id: 1 to 64 characters".to_owned();
+            return Err(SampanError::InvalidArgument { reason });
+        }
         Ok(OpenOptions {
             tag: self.tag,
+            device_id: self.device_id,
             key,
             signer: self.signer.map(signer_of),
         })
@@ -103,11 +119,20 @@ pub struct CreatedConversation {
 pub struct Client {
     pub(super) runtime: Arc<Runtime>,
     pub(super) core: Arc<ClientCore>,
+    plugins: Decorators,
 }
 
 impl Client {
-    pub(super) const fn new(runtime: Arc<Runtime>, core: Arc<ClientCore>) -> Self {
-        Self { runtime, core }
+    pub(super) const fn new(
+        runtime: Arc<Runtime>,
+        core: Arc<ClientCore>,
+        plugins: Decorators,
+    ) -> Self {
+        Self {
+            runtime,
+            core,
+            plugins,
+        }
     }
 
     /// What another file of the roof works with.
@@ -548,9 +573,11 @@ impl Client {
         EventStream::new(self.runtime.subscribe(Scope::Client(self.core.id.clone())))
     }
 
-    fn handle(&self, id: ConversationId) -> Arc<Conversation> {
+    pub(super) fn handle(&self, id: ConversationId) -> Arc<Conversation> {
         let (runtime, core) = (Arc::clone(&self.runtime), Arc::clone(&self.core));
-        Arc::new(Conversation::new(runtime, core, id))
+        let handle = Arc::new(Conversation::new(runtime, core, id));
+        self.plugins.conversation(&handle);
+        handle
     }
 }
 

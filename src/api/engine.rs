@@ -10,6 +10,7 @@ use crate::{Config, SampanError};
 
 use super::client::{Client, ClientOptions};
 use super::observer::{EventObserver, EventSubscription};
+use super::plugin::{Decorators, EnginePlugin};
 
 /// One app's engine: it owns a thread, the one connection to the service, and the clients' stores.
 ///
@@ -19,6 +20,7 @@ use super::observer::{EventObserver, EventSubscription};
 #[uniffi::export(Debug, Eq, Hash)]
 pub struct Engine {
     runtime: Arc<Runtime>,
+    plugins: Decorators,
 }
 
 impl fmt::Debug for Engine {
@@ -51,8 +53,24 @@ impl Engine {
     /// be read; `NoResources` when the system gives no thread or no descriptor.
     #[uniffi::constructor]
     pub fn open(config: Config) -> Result<Arc<Self>, SampanError> {
-        let runtime = Runtime::start(config)?;
-        Ok(Arc::new(Self { runtime }))
+        Self::open_with_plugins(config, Vec::new())
+    }
+
+    /// Starts an engine as `open` does, with plug-ins, which run in their order.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open`.
+    #[uniffi::constructor]
+    pub fn open_with_plugins(
+        config: Config,
+        plugins: Vec<Arc<dyn EnginePlugin>>,
+    ) -> Result<Arc<Self>, SampanError> {
+        let plugins = Decorators::new(plugins);
+        let runtime = Runtime::start(config, plugins.hooks())?;
+        let engine = Arc::new(Self { runtime, plugins });
+        engine.plugins.engine(&engine);
+        Ok(engine)
     }
 
     /// Opens the store of a client, without connecting: what is on this device can be read at once.
@@ -73,7 +91,10 @@ impl Engine {
         let options = options.checked()?;
         let core = self.runtime.open_client(id, options).await?;
         self.runtime.keep_glance(&core);
-        Ok(Arc::new(Client::new(Arc::clone(&self.runtime), core)))
+        let (runtime, plugins) = (Arc::clone(&self.runtime), self.plugins.clone());
+        let client = Arc::new(Client::new(runtime, core, plugins));
+        self.plugins.client(&client);
+        Ok(client)
     }
 
     /// The data of clients on this device, seen without opening any: in order of the clients, then those

@@ -24,7 +24,12 @@
 //! | `inbox.rs` | [`ExtensionInbox`]: an extension of the app leaves work in it |
 //! | `legacy.rs` | [`Client::import_legacy`]: the caches of older SDKs; with the feature `import-legacy` |
 //! | `member_list.rs` | [`MemberList`]: who is in a conversation, live |
+//! | `peer_session.rs` | [`PeerSession`], [`PeerGroup`]: the words of the first generation |
+//! | `rooms.rs` | [`Rooms`], [`Room`]: the words of the second generation |
+//! | `notices.rs` | [`NoticeFeed`]: what happens, in these words |
+//! | `plugin.rs` | [`EnginePlugin`]: hooks for objects that are made and messages that come |
 //! | `observer.rs` | [`EventObserver`], [`Signer`], [`EventSubscription`] |
+//! | `online.rs` | what only the service can answer |
 //! | `open_report.rs` | [`OpenReport`]: what opening a store found |
 //! | `queries.rs` | queries of conversations, at the service and on this device |
 //! | `pages.rs`, `views.rs` | single reads, hidden: for our tests and tools |
@@ -54,12 +59,17 @@ mod legacy;
 mod log;
 mod media;
 mod member_list;
+mod notices;
 mod observer;
+mod online;
 mod open_report;
 mod outbox_list;
 mod pages;
+mod peer_session;
+mod plugin;
 mod push;
 mod queries;
+mod rooms;
 mod states;
 mod timeline;
 mod views;
@@ -75,12 +85,16 @@ pub use inbox::ExtensionInbox;
 pub use legacy::LegacyWatch;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use member_list::MemberList;
+pub use notices::{NoticeFeed, SessionNotice};
 pub use observer::{EventObserver, EventSubscription, Signer};
 pub use open_report::{Loss, OpenReport};
 pub use outbox_list::OutboxList;
 #[doc(hidden)]
 pub use pages::FetchedHistory;
+pub use peer_session::{PeerGroup, PeerSession};
+pub use plugin::{EnginePlugin, escape_html};
 pub use push::{Glance, read_push};
+pub use rooms::{Room, RoomLog, RoomOptions, RoomQuery, Rooms};
 pub use timeline::Timeline;
 #[doc(hidden)]
 pub use views::{

@@ -110,7 +110,7 @@ impl Conversation {
         .await
     }
 
-    async fn fetch(
+    pub(super) async fn fetch(
         &self,
         before: Option<Position>,
         limit: u32,

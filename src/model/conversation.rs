@@ -40,6 +40,13 @@ impl ConversationKind {
         }
     }
 
+    /// Whether the service keeps a list of its members. Where it keeps none, nobody has to be inside to
+    /// send and to read.
+    #[must_use]
+    pub const fn has_member_list(self) -> bool {
+        matches!(self, Self::Normal | Self::Temporary)
+    }
+
     /// Whether messages in it are counted as unread.
     #[must_use]
     pub const fn counts_unread(self) -> bool {
@@ -76,6 +83,9 @@ pub struct ConversationInfo {
     pub last_message_at: Option<Timestamp>,
     /// The newest message this device knows, local echoes included.
     pub last_message: Option<Message>,
+    /// Until when a temporary conversation lives, by the service's clock; none for every other kind, and until
+    /// the service has told.
+    pub expires_at: Option<Timestamp>,
     /// What is unread.
     pub unread: Unread,
     /// Until when others have received what this client sent.
@@ -84,6 +94,15 @@ pub struct ConversationInfo {
     pub read_until: Option<Timestamp>,
     /// How far the service knows it.
     pub state: ConversationState,
+}
+
+impl ConversationInfo {
+    /// Whether it is a group of the first generation: an ordinary conversation that somebody made, with members who
+    /// come and go.
+    #[must_use]
+    pub fn is_group(&self) -> bool {
+        self.kind == ConversationKind::Normal && !self.unique && !self.id.is_of_peers()
+    }
 }
 
 /// How far the service knows a conversation.
@@ -99,13 +118,25 @@ pub enum ConversationState {
         /// Why.
         failure: super::SendFailure,
     },
-    /// This client is no longer in it; what was said until then stays readable.
+    /// This client is not in it. An ordinary or temporary conversation: this client left or was removed, and
+    /// what was said until then stays readable. A chat room: this client is outside. A service conversation:
+    /// this client is not subscribed.
     Left,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chat_rooms_and_service_conversations_have_no_list_of_members() {
+        let kinds = (1..=4).filter_map(ConversationKind::from_number);
+        let listed: Vec<ConversationKind> = kinds.filter(|kind| kind.has_member_list()).collect();
+        assert_eq!(
+            listed,
+            [ConversationKind::Normal, ConversationKind::Temporary]
+        );
+    }
 
     #[test]
     fn every_kind_has_its_own_number_and_comes_back_from_it() {

@@ -2,7 +2,7 @@
 
 use super::{
     ClientId, ConnectionFailure, ConnectionState, ConversationId, ConversationInfo, LocalId,
-    MembersNotice, Message, MessageId, OutboxEntry, OutboxEntryId, SessionState,
+    MembersNotice, Message, MessageId, OutboxEntry, OutboxEntryId, Presence, SessionState,
 };
 
 use crate::StoreTrouble;
@@ -114,6 +114,16 @@ pub enum Event {
         /// The message.
         message: Message,
     },
+    /// The service told of a client that is watched: at first when it confirms the watching, on each new
+    /// connection again, and whenever the client comes online or goes offline. Nothing of it is kept.
+    PresenceChanged {
+        /// Who watches.
+        client: ClientId,
+        /// Who is watched.
+        peer: ClientId,
+        /// How it is now.
+        presence: Presence,
+    },
     /// An outbox entry is new or changed.
     OutboxChanged {
         /// Whose outbox.
@@ -181,6 +191,7 @@ impl Event {
             | Self::MessageRemoved { client, .. }
             | Self::MembersChanged { client, .. }
             | Self::TransientMessage { client, .. }
+            | Self::PresenceChanged { client, .. }
             | Self::OutboxChanged { client, .. }
             | Self::OutboxSettled { client, .. }
             | Self::StoreHealthChanged { client, .. } => Some(client),

@@ -119,10 +119,22 @@ impl ConversationId {
     /// What the ids start with that a device gives to a conversation made offline.
     pub const LOCAL_PREFIX: &'static str = "local:";
 
+    /// Characters of the id of a conversation of peers: an MD5 in hexadecimal.
+    const PEERS_DIGITS: usize = 32;
+
     /// Whether the service made this a temporary conversation.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         self.as_str().starts_with(Self::TEMPORARY_PREFIX)
+    }
+
+    /// Whether it has the form of the id of a conversation of peers, which follows from their ids: 32 lower-case
+    /// hexadecimal digits. Ids of all other conversations differ from it by their length or their prefix.
+    #[must_use]
+    pub fn is_of_peers(&self) -> bool {
+        let mut digits = self.as_str().bytes();
+        self.as_str().len() == Self::PEERS_DIGITS
+            && digits.all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it))
     }
 
     /// Whether this device made the id; the service does not know it.

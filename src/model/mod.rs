@@ -24,6 +24,8 @@
 //! | `operation.rs` | operations that the app's own server allows by signing them |
 //! | `outgoing.rs` | conversations to make, and messages to send |
 //! | `outbox.rs` | unsent work, as an app sees it |
+//! | `plugin.rs` | what plug-ins are given |
+//! | `presence.rs` | whether other clients are online |
 //! | `session.rs` | the states of connection and session |
 //! | `event.rs` | events for observers |
 //! | `media.rs` | files to send |
@@ -47,6 +49,8 @@ mod message;
 mod operation;
 mod outbox;
 mod outgoing;
+mod plugin;
+mod presence;
 mod push;
 pub mod query;
 mod receipt;
@@ -76,6 +80,8 @@ pub use outgoing::{
     Discarded, Draft, ForeignMessage, NewConversation, NewMessage, Priority, SendOptions,
     Uniqueness,
 };
+pub use plugin::ParsedMessage;
+pub use presence::{Presence, WatchedClient};
 pub use push::{PushDevice, PushHint, PushPlatform};
 pub use receipt::{Receipt, Unread};
 pub use refusal::Refusal;

@@ -56,6 +56,14 @@ pub enum SigningRequest {
         /// Whom.
         members: Vec<ClientId>,
     },
+    /// Watching clients: being told when they come online and go offline. The signature is that of a session of the
+    /// first generation: see `docs/wire.md`.
+    Watch {
+        /// Who watches.
+        client: ClientId,
+        /// Whom. `OperationSignature.allowed` names those of them who may be watched, where these are not all.
+        peers: Vec<ClientId>,
+    },
 }
 
 /// What a signer answers.
@@ -63,10 +71,15 @@ pub enum SigningRequest {
 pub struct OperationSignature {
     /// The signature: lower-case hexadecimal digits.
     pub signature: Secret,
-    /// The time that was signed, in milliseconds since the Unix epoch.
+    /// The time that was signed, in milliseconds since the Unix epoch. The first generation signs seconds; the
+    /// service takes both.
     pub timestamp: i64,
     /// The nonce that was signed.
     pub nonce: String,
+    /// Of a request to watch: the clients that were signed, in any order. None for all that were asked for. Every
+    /// other operation ignores it.
+    #[uniffi(default)]
+    pub allowed: Option<Vec<ClientId>>,
 }
 
 impl fmt::Debug for OperationSignature {

@@ -67,6 +67,8 @@ pub struct ClientSetup<W> {
     pub client: ClientId,
     /// Of the devices that share it, one is signed in at a time.
     pub tag: Option<DeviceTag>,
+    /// The id of this device that the app chose.
+    pub device_id: Option<String>,
     /// Whether operations are signed by the app's server.
     pub signing: Signing,
     /// Paces and limits.

@@ -52,6 +52,7 @@ const PROBES: Backoff = Backoff::plain(Duration::from_secs(1), Duration::from_se
 pub(super) struct ClientLoop<C, W> {
     client: ClientId,
     tag: Option<DeviceTag>,
+    device_id: Option<String>,
     signing: Signing,
     limits: Limits,
     /// Goes before the writer, which may hold a claim on the folder.
@@ -100,6 +101,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         let mut this = Self {
             client: setup.client,
             tag: setup.tag,
+            device_id: setup.device_id,
             signing: setup.signing,
             limits: setup.limits,
             store: setup.store,
@@ -310,7 +312,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         if working.flush_at.is_none() {
             after.requests.append(&mut working.acknowledgements);
         }
-        self.tell(step.session, step.transient, &mut after);
+        self.tell(step.session, step.transient, step.presence, &mut after);
         Ok(after)
     }
 
@@ -328,9 +330,17 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         &self,
         session: Option<SessionState>,
         transient: Vec<crate::model::Message>,
+        presence: Vec<crate::model::WatchedClient>,
         after: &mut AfterCommit<C>,
     ) {
         let client = &self.client;
+        after
+            .events
+            .extend(presence.into_iter().map(|it| Event::PresenceChanged {
+                client: client.clone(),
+                peer: it.client,
+                presence: it.presence,
+            }));
         let transient = transient.into_iter();
         after
             .events
@@ -527,6 +537,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         let settings = ClientSettings {
             client: self.client.clone(),
             tag: self.tag.clone(),
+            device_id: self.device_id.clone(),
             user_agent: USER_AGENT.to_owned(),
             signing: self.signing,
             limits: self.limits.clone(),

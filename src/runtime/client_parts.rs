@@ -21,6 +21,7 @@ use crate::views::ClientState;
 #[derive(Clone, Default)]
 pub(crate) struct OpenOptions {
     pub(crate) tag: Option<DeviceTag>,
+    pub(crate) device_id: Option<String>,
     pub(crate) key: Option<StoreKey>,
     pub(crate) signer: Option<Signer>,
 }
@@ -63,6 +64,7 @@ pub(crate) struct ClientCore {
     pub(crate) board: ClientBoard,
     pub(crate) store: Arc<StoreHandle>,
     pub(super) tag: Option<DeviceTag>,
+    pub(super) device_id: Option<String>,
     /// The state that was told last.
     pub(super) told: ToldState,
     /// What somebody began to write, until the store has it.
@@ -126,6 +128,7 @@ impl OpenedClient {
                 board: ClientBoard::default(),
                 store,
                 tag: None,
+                device_id: None,
                 told: ToldState::default(),
                 drafts: Drafts::default(),
                 inbox: None,

@@ -137,6 +137,7 @@ impl Clients {
             board: ClientBoard::default(),
             store: StoreHandle::new(self.opener(&id, Arc::clone(&key))),
             tag: options.tag,
+            device_id: options.device_id,
             told: ToldState::default(),
             drafts: Drafts::default(),
             inbox: inbox.clone().map(|inbox| Arc::new(Mutex::new(inbox))),

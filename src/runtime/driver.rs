@@ -555,6 +555,7 @@ impl Driver {
         let setup = ClientSetup {
             client: parts.core.id.clone(),
             tag: parts.core.tag.clone(),
+            device_id: parts.core.device_id.clone(),
             signing: match parts.signer.get() {
                 Some(_) => Signing::Signed,
                 None => Signing::Unsigned,

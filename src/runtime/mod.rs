@@ -24,6 +24,7 @@
 //! | `engine_ports.rs` | the engine's ports: clock, sockets, signers, writers |
 //! | `store_handle.rs` | the way to a client's store: readers read, the loop opens and shuts |
 //! | `background.rs` | clients whose stores are shut while the app is in the background |
+//! | `plugins.rs` | messages pass through the app's hooks between the socket and the loop |
 //! | `sockets.rs` | the link's effects on the network |
 //! | `uploads.rs` | steps of uploads, over HTTP; the spool |
 //! | `spooling.rs` | a file of the app on its way into the spool |
@@ -84,6 +85,7 @@ mod online;
 mod online_wish;
 mod outbox;
 mod outward;
+mod plugins;
 mod ports;
 mod progress;
 mod publish;
@@ -120,6 +122,7 @@ pub(crate) use list::LiveList;
 pub use marks::Touched;
 pub(crate) use members::LiveMembers;
 pub(crate) use outbox::LiveOutbox;
+pub(crate) use plugins::MessageHooks;
 #[doc(hidden)]
 pub use ports::{InboxRemainder, Ports};
 pub use publish::EventStream;

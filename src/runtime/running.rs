@@ -15,6 +15,7 @@ use super::client_parts::{ClientCore, OpenOptions};
 use super::driver::Driver;
 use super::mailbox::Mailbox;
 use super::outward::Outward;
+use super::plugins::{Plugins, plugged};
 use super::publish::{Publisher, Queue, Scope};
 use super::refresh::Refreshes;
 use super::store_handle::NotOpen;
@@ -68,18 +69,20 @@ impl Runtime {
     ///
     /// [`SampanError::InvalidArgument`] for a server address that can't be one, or certificates that
     /// can't be read.
-    pub(crate) fn start(config: Config) -> Result<Arc<Self>, SampanError> {
+    pub(crate) fn start(config: Config, plugins: Plugins) -> Result<Arc<Self>, SampanError> {
         net::check_server(&config.server)?;
         let transport = SocketTransport::new(Tls::configured(&config.trust)?, config.insecure);
-        Self::start_with(config, Arc::new(transport))
+        Self::start_with(config, Arc::new(transport), plugins)
     }
 
     /// Starts the loop over a given transport.
     pub(crate) fn start_with(
         config: Config,
         transport: Arc<dyn Transport>,
+        plugins: Plugins,
     ) -> Result<Arc<Self>, SampanError> {
         let callers = Callers::start()?;
+        let transport = plugged(transport, plugins, &callers);
         let outward = Outward::new(callers.clone());
         let (publisher, board) = (outward.publisher.clone(), Arc::clone(&outward.board));
         let (mailbox, waiting) = Mailbox::new(callers.clone(), Arc::clone(&board));

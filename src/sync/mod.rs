@@ -33,6 +33,7 @@ mod backoff;
 mod client;
 mod legacy;
 pub mod link;
+mod online_calls;
 mod random;
 mod request;
 mod step;
@@ -41,6 +42,9 @@ mod upload;
 pub use backoff::{Backoff, Jitter};
 pub use client::{Client, ClientSettings, Holds, Progress, Signing, Typing};
 pub use legacy::{LegacyConversation, LegacyDraft, LegacyPart, LegacyTaken, LegacyTally};
+pub use online_calls::{
+    ClientsFound, FindRooms, ListInside, OpenPeers, Unwatch, Watch, WatchList, Watched, WhoIsOnline,
+};
 pub use random::Randomness;
 pub(crate) use request::Caller;
 pub use request::{

@@ -7,7 +7,8 @@
 //!
 //! A new call is added in three places:
 //!
-//! 1. here: a struct, and its row in the list of calls. An answer of a new type is a struct too, with its
+//! 1. here: a struct, and its row in the list of calls; calls about who is online and inside have their
+//!    structs in `online_calls.rs`. An answer of a new type is a struct too, with its
 //!    row in the list of answers;
 //! 2. in `client/mod.rs`: an arm of `Client::requested`. The compiler asks for the arm. A call that only
 //!    writes is a function that gives `Answered<TheAnswer>`, in the room of its rule; a call that waits for
@@ -25,6 +26,9 @@ use crate::model::{
 };
 use crate::store::{Dropped, MembersChange, Position, Upload};
 use crate::sync::legacy::{LegacyPart, LegacyTaken};
+use crate::sync::online_calls::{
+    ClientsFound, FindRooms, ListInside, OpenPeers, Unwatch, Watch, WatchList, Watched, WhoIsOnline,
+};
 use crate::wire::ServiceCode;
 use crate::{Secret, wire};
 
@@ -124,6 +128,9 @@ calls! {
     DiscardEntry -> Done,
     Note -> Done,
     SetTyping -> Done,
+    OpenPeers -> Created,
+    Watch -> Done,
+    Unwatch -> Done,
     Import -> Imported,
     ImportLegacy -> LegacyTaken,
     Focus -> Done,
@@ -138,6 +145,10 @@ calls! {
     CountConversations -> Counted,
     CountMembers -> Counted,
     RefreshBan -> Done,
+    ListInside -> ClientsFound,
+    FindRooms -> ConversationsFetched,
+    WhoIsOnline -> ClientsFound,
+    Watched -> WatchList,
     FreshToken -> Token,
 }
 
@@ -154,6 +165,8 @@ answers! {
     AttributeChanged,
     ConversationsFound,
     Counted,
+    ClientsFound,
+    WatchList,
     Token,
 }
 

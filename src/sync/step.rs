@@ -9,7 +9,9 @@ use super::request::{Caller, Reply, Request, RequestError, RequestId};
 use super::upload::{UploadError, Uploaded};
 
 pub use crate::model::OperationSignature;
-use crate::model::{MembersNotice, Message, OutboxEntryId, SessionState, SigningRequest};
+use crate::model::{
+    MembersNotice, Message, OutboxEntryId, SessionState, SigningRequest, WatchedClient,
+};
 use crate::store::Upload;
 
 /// One thing that happened to a client.
@@ -63,6 +65,8 @@ pub struct Step {
     pub transient: Vec<Message>,
     /// What happened to members: told and not kept.
     pub notices: Vec<MembersNotice>,
+    /// Clients that are watched and what the service told of them: told and not kept.
+    pub presence: Vec<WatchedClient>,
     /// Who writes in which conversation, if that changed.
     pub typing: Option<Typing>,
     /// When to wake the machine, counted from the `now` of this step; none for never. A later
@@ -81,6 +85,7 @@ impl Step {
         self.session = later.session.or_else(|| self.session.take());
         self.transient.extend(later.transient);
         self.notices.extend(later.notices);
+        self.presence.extend(later.presence);
         self.typing = later.typing.or_else(|| self.typing.take());
         self.wake_after = later.wake_after;
     }

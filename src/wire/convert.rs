@@ -173,12 +173,17 @@ pub fn direct(
     }
 }
 
-/// What a row tells `me` about a conversation. Unread counts and marks are told elsewhere.
+/// What a row tells `me` about a conversation. Unread counts and marks are told elsewhere; a row tells how
+/// many seconds a temporary conversation has left, and not until when it lives.
 #[must_use]
 pub fn conversation_info(row: ConversationRow, me: &ClientId) -> ConversationInfo {
     let muted = match row.subscription {
         Some(Subscription::Joined { muted, .. }) => muted,
         _ => row.muted_by.is_some_and(|muted_by| muted_by.contains(me)),
+    };
+    let state = match row.subscription {
+        Some(Subscription::None) => ConversationState::Left,
+        _ => ConversationState::Live,
     };
     let last_message = row.last_message.map(|last| message_from_row(&row.id, last));
     ConversationInfo {
@@ -195,10 +200,11 @@ pub fn conversation_info(row: ConversationRow, me: &ClientId) -> ConversationInf
         updated_at: row.updated_at,
         last_message_at: row.last_message_at,
         last_message,
+        expires_at: None,
         unread: Unread::NONE,
         delivered_until: None,
         read_until: None,
-        state: ConversationState::Live,
+        state,
     }
 }
 

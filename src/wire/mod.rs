@@ -13,6 +13,7 @@
 //! | [`generated`] | the structs of `proto/realtime.proto`, the bodies of commands |
 //! | [`code`] | the numbers by which the service says no |
 //! | [`payload`], [`content`] | what a message carries, and the typed-message envelope |
+//! | [`payloads`] | the payloads of all messages that a command carries |
 //! | [`convert`] | messages, edits and conversations, to and from the model |
 //! | [`row`] | a conversation in the answer of a query |
 //! | [`notification`] | notifications that were missed, over HTTP |
@@ -61,6 +62,7 @@ pub mod iso;
 pub mod json;
 pub mod notification;
 pub mod payload;
+pub mod payloads;
 pub mod peers;
 mod redact;
 pub mod request;

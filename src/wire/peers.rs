@@ -10,9 +10,6 @@ use md5::{Digest, Md5};
 use super::signature::hex;
 use crate::model::{ClientId, ConversationId};
 
-/// Characters of the id of a conversation of peers: an MD5 in hexadecimal.
-const DIGITS: usize = 32;
-
 /// The id of the conversation of these peers, the sender among them: the MD5, in lower-case
 /// hexadecimal, of their ids in ascending order of bytes, joined by `:`.
 ///
@@ -30,12 +27,7 @@ pub fn conversation_of(peers: &BTreeSet<ClientId>) -> Option<ConversationId> {
 /// it by their length or their prefix.
 #[must_use]
 pub fn is_of_peers(id: &ConversationId) -> bool {
-    let digits = id.as_str().bytes();
-    digits.len() == DIGITS
-        && id
-            .as_str()
-            .bytes()
-            .all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it))
+    id.is_of_peers()
 }
 
 #[cfg(test)]

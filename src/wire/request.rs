@@ -28,6 +28,9 @@ const WITHOUT_MEMBERS: i32 = 1;
 /// The last-message columns are wanted (`docs/wire.md`, query flags).
 const WITH_LAST_MESSAGE: i32 = 2;
 
+/// Members and mutes are not wanted.
+const WITHOUT_MEMBERS: i32 = 1;
+
 /// Where a page of history starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryFrom<'a> {
@@ -182,6 +185,33 @@ pub fn by_ids(ids: &[ConversationId]) -> Command {
         limit: i32::try_from(ids.len()).ok(),
         temp_conv_ids: if temporary { texts } else { Vec::new() },
         flag: Some(WITH_LAST_MESSAGE),
+        ..ConvCommand::default()
+    })
+}
+
+/// Which part of the conversations that a condition finds is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// The columns to sort by.
+    pub sort: &'a str,
+    /// How many are passed over.
+    pub skip: u32,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Asks for conversations by a condition of the app, with or without their members.
+#[must_use]
+pub fn find(condition: &Json, part: Part<'_>, compact: bool) -> Command {
+    let flag = WITH_LAST_MESSAGE | if compact { WITHOUT_MEMBERS } else { 0 };
+    query(ConvCommand {
+        r#where: Some(JsonObjectMessage {
+            data: condition.as_str().to_owned(),
+        }),
+        sort: Some(part.sort.to_owned()),
+        skip: i32::try_from(part.skip).ok(),
+        limit: i32::try_from(part.limit).ok(),
+        flag: Some(flag),
         ..ConvCommand::default()
     })
 }

@@ -232,3 +232,48 @@ async fn what_sampan_changes_of_a_conversation_is_changed_at_the_javascript_sdk(
     members.sort_unstable();
     assert_eq!(members, ["ann", "cat", "js"]);
 }
+
+/// S068, S108, S109, S112, S114: the engine and the SDK are in one chat room, count the same, and hear each
+/// other; a temporary conversation of the SDK has its end here.
+#[tokio::test]
+async fn sampan_and_the_javascript_sdk_meet_in_a_chat_room_and_in_a_temporary_conversation() {
+    let place = Place::new().await;
+    let Some(mut js) = Peer::sign_in(&place, "js").await else {
+        return;
+    };
+    let ann = place.online("phone", "ann").await;
+    let made = js.does("room", json!({ "name": "the pier" })).await;
+    let cid = made["cid"].clone();
+    let pier = ConversationId::new(cid.as_str().unwrap()).unwrap();
+    let room = ann.client.join(pier.clone()).await.unwrap();
+    ann.has_sent_everything().await;
+    let counted = js.does("count", json!({ "cid": cid })).await;
+    assert_eq!(counted["count"], 2);
+    assert_eq!(room.count_members().await.unwrap().0, 2);
+    room.send_text("ahoy".into()).await.unwrap();
+    js.does("hears", json!({ "text": "ahoy" })).await;
+    let said = json!({ "cid": cid, "text": "ahoy yourself" });
+    js.does("say", said).await;
+    ann.until("the answer", || async {
+        let lines = ann.lines(&pier).await.ok()?;
+        lines
+            .contains(&"js: ahoy yourself".to_owned())
+            .then_some(())
+    })
+    .await;
+    js.does("leave", json!({ "cid": cid })).await;
+    assert_eq!(room.inside(50).await.unwrap(), [id("ann")]);
+    let wanted = json!({ "members": ["ann"], "ttl": 3600 });
+    let made = js.does("temporary", wanted).await;
+    let cid = made["cid"].clone();
+    js.does("say", json!({ "cid": cid, "text": "for now" }))
+        .await;
+    let temporary = ConversationId::new(cid.as_str().unwrap()).unwrap();
+    ann.sees(&temporary, &["js: for now"]).await;
+    ann.until("the end of the conversation", || async {
+        let info = ann.handle(&temporary).await.info().await.ok()?;
+        let life = info.expires_at?.as_millis() - info.created_at?.as_millis();
+        (3_500_000..=3_700_000).contains(&life).then_some(())
+    })
+    .await;
+}

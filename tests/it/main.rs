@@ -31,7 +31,11 @@
 //! | `strangers.rs` | services that talk garbage, never answer, or send us away |
 //! | `signer.rs` | an app whose own server signs: promptly, slowly, wrongly, or not at all |
 //! | `reconnect.rs` | a connection that breaks: what is told, tried, and there afterwards |
-//! | `kinds.rs` | chat rooms, temporary and service conversations |
+//! | `kinds.rs` | how conversations of each kind are made |
+//! | `plugins.rs` | hooks of the app for what is made and what comes |
+//! | `peers.rs` | the words of the first generation: sessions, peers, groups |
+//! | `rooms_v2.rs` | the words of the second generation: rooms |
+//! | `rooms.rs` | chat rooms, service and temporary conversations: who is inside, who hears |
 //! | `legacy.rs` | the caches of older SDKs, taken over; with the feature `import-legacy` |
 //! | `queries.rs` | queries of conversations: at the service, on this device, live |
 //! | `queries_random.rs` | random queries find the same at the service and on this device |
@@ -111,7 +115,9 @@ mod offline;
 mod paging;
 mod patches;
 mod pause;
+mod peers;
 mod place;
+mod plugins;
 mod push;
 mod queries;
 mod queries_random;
@@ -119,6 +125,9 @@ mod receipts;
 mod reconnect;
 mod refusals;
 mod replies;
+mod rest;
+mod rooms;
+mod rooms_v2;
 mod screen;
 mod sessions;
 mod signer;

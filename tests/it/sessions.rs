@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use sampan::model::{Event, SessionState};
+use sampan::model::{DeviceTag, Event, OtherDevice, SessionState};
 use sampan::{
-    ClientOptions, EventObserver, EventStream, LinkState, LocalData, SampanError, ServerAddress,
-    SyncState, UnsentWork, library_version,
+    ClientOptions, Engine, EventObserver, EventStream, LinkState, LocalData, SampanError,
+    ServerAddress, SyncState, UnsentWork, library_version,
 };
 
 use crate::cable::Cable;
@@ -180,4 +180,37 @@ async fn two_engines_of_one_process_keep_apart() {
     assert_eq!(one.client.session_state(), SessionState::Open);
     talk.send_text("and on".into()).await.unwrap();
     one.has_sent_everything().await;
+}
+
+/// S023, S377: a device is known by the id that the app chose: the same device takes its place again, another one has to
+/// sign the first one out, or keeps away.
+#[tokio::test]
+async fn a_device_is_known_by_the_id_that_the_app_chose() {
+    let place = Place::new().await;
+    let open = async |folder: &str, device_id: &str| {
+        let engine = Engine::open(place.config(folder)).unwrap();
+        let options = ClientOptions {
+            tag: Some(DeviceTag::new("mobile").unwrap()),
+            device_id: Some(device_id.to_owned()),
+            ..ClientOptions::default()
+        };
+        let client = engine.client(id("ann"), options).await;
+        client.map(|client| Device { engine, client })
+    };
+    let first = open("phone", "device-1").await.unwrap();
+    first.go_online().await;
+    let other = open("tablet", "device-2").await.unwrap();
+    other.client.go_online(Some(OtherDevice::Keep)).unwrap();
+    let refusal = other.client.wait_online().await.unwrap_err();
+    assert!(
+        matches!(refusal, SampanError::Refused { code: 4111, .. }),
+        "{refusal}"
+    );
+    let again = open("phone, installed anew", "device-1").await.unwrap();
+    again.client.go_online(Some(OtherDevice::Keep)).unwrap();
+    again.is_online().await;
+    for wrong in [String::new(), "x".repeat(65)] {
+        let refusal = open("nowhere", &wrong).await.err().unwrap();
+        assert!(matches!(refusal, SampanError::InvalidArgument { .. }));
+    }
 }

@@ -109,6 +109,7 @@ fn sign(operation: &SigningRequest, key: &str) -> OperationSignature {
         signature: Secret::new(operation.sign(key)),
         timestamp,
         nonce: "n0nce".to_owned(),
+        allowed: None,
     }
 }
 

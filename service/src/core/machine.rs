@@ -104,6 +104,9 @@ impl<S: Storage> Core<S> {
         let now = self.begin_turn(now, &mut effects).await;
         match input {
             Input::Connected { connection, mode } => self.registry.connect(connection, mode),
+            Input::CameFrom { connection, origin } => {
+                self.registry.came_from(connection, origin);
+            }
             Input::Received {
                 connection,
                 envelope,

@@ -497,7 +497,7 @@ fn turned_away(input: &Input) -> Option<Outbound> {
             let answer = RestAnswer::refused(503, 1, "the data cannot be written");
             Some(Outbound::Answer(*ticket, Box::new(answer)))
         }
-        Input::Lost { .. } | Input::Woke | Input::Leaving => None,
+        Input::CameFrom { .. } | Input::Lost { .. } | Input::Woke | Input::Leaving => None,
     }
 }
 

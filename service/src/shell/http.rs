@@ -45,6 +45,9 @@ use crate::files::Files;
 /// The content type of every answer.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
+/// Characters of a web origin that are looked at.
+const ORIGIN_MAX: usize = 300;
+
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -237,6 +240,12 @@ async fn for_browsers(request: axum::extract::Request, next: Next) -> Response {
     response
 }
 
+/// The web origin that a browser names. What cannot be one stays a name that no app admits.
+fn origin_of(value: &HeaderValue) -> String {
+    let text = value.to_str().unwrap_or("null");
+    text.chars().take(ORIGIN_MAX).collect()
+}
+
 /// The door to the WebSocket.
 async fn connect(
     State(shared): State<Arc<Shared>>,
@@ -274,6 +283,7 @@ async fn connect(
         None => upgrade,
     };
     let connection = ConnectionId(shared.number());
+    let origin = headers.get(header::ORIGIN).map(origin_of);
     let caller = proxy::caller(&shared.trusted, &peer, &headers);
     upgrade
         .read_buffer_size(socket::READ_BUFFER_BYTES)
@@ -284,7 +294,7 @@ async fn connect(
         .on_upgrade(move |socket| {
             peer.mark.is_upgraded();
             let (reach, address) = (shared.reach.clone(), caller.address);
-            socket::serve(socket, (connection, address), subprotocol, reach)
+            socket::serve(socket, (connection, address), (subprotocol, origin), reach)
         })
 }
 

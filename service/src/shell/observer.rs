@@ -127,7 +127,11 @@ impl Observer {
                 self.unfinished.remove(connection);
                 self.named.remove(connection);
             }
-            Input::Connected { .. } | Input::Asked { .. } | Input::Woke | Input::Leaving => {}
+            Input::Connected { .. }
+            | Input::CameFrom { .. }
+            | Input::Asked { .. }
+            | Input::Woke
+            | Input::Leaving => {}
         }
     }
 

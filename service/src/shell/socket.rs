@@ -113,7 +113,7 @@ impl Reach {
 pub(super) async fn serve(
     mut socket: WebSocket,
     (connection, address): (ConnectionId, IpAddr),
-    subprotocol: Subprotocol,
+    (subprotocol, origin): (Subprotocol, Option<String>),
     reach: Reach,
 ) {
     let outlets = Arc::clone(&reach.outlets);
@@ -128,7 +128,8 @@ pub(super) async fn serve(
         controls: (Instant::now(), 0),
     };
     let mode = subprotocol.offline_mode;
-    if link.tell(Input::Connected { connection, mode }, None).await {
+    if link.tell(Input::Connected { connection, mode }, None).await && link.came_from(origin).await
+    {
         let end = link.run(&mut socket, queue).await;
         outlets.close(connection);
         // The service may be stopping: then nobody needs to know.
@@ -272,6 +273,19 @@ impl Link {
         match self.reach.outlets.is_stopping() {
             true => End::With(CloseCode::NORMAL),
             false => End::Silently,
+        }
+    }
+
+    /// Tells the core of which web origin the connection is, where a browser named one; answers whether there is a
+    /// core.
+    async fn came_from(&self, origin: Option<String>) -> bool {
+        let connection = self.connection;
+        match origin {
+            Some(origin) => {
+                self.tell(Input::CameFrom { connection, origin }, None)
+                    .await
+            }
+            None => true,
         }
     }
 

@@ -168,6 +168,7 @@ impl Device {
         Ok(ClientSetup {
             client: self.identity.client.clone(),
             tag: self.identity.tag.clone(),
+            device_id: None,
             signing: self.identity.signing,
             limits: self.identity.limits.clone(),
             wishes: Wishes::default(),

@@ -78,6 +78,7 @@ impl World {
                         signature: Secret::new("00"),
                         timestamp: 0,
                         nonce: "nonce".to_owned(),
+                        allowed: None,
                     })
                 };
                 if !self.is_boot(engine, boot) {

@@ -20,7 +20,9 @@ use crate::store::types::conversation::{
 };
 use crate::store::types::members::MemberLists;
 use crate::store::types::origin::Teller;
-use crate::store::types::position::{History, HistoryEnd, HistoryStart, Position, Span};
+use crate::store::types::position::{
+    ConversationNumber, History, HistoryEnd, HistoryStart, Position, Span,
+};
 
 /// The counters of the store, written with each commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +99,8 @@ pub(crate) struct SessionRecord {
     missed_until_ms: Option<i64>,
     settled_until_ms: Option<i64>,
     imports: u64,
+    room: Option<u32>,
+    watched: Vec<String>,
 }
 
 impl SessionRecord {
@@ -110,6 +114,8 @@ impl SessionRecord {
             missed_until_ms: millis(row.missed_until),
             settled_until_ms: millis(row.settled_until),
             imports: row.imports,
+            room: row.room.map(|number| number.0),
+            watched: row.watched.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -123,6 +129,10 @@ impl SessionRecord {
             missed_until: time(self.missed_until_ms),
             settled_until: time(self.settled_until_ms),
             imports: self.imports,
+            room: self.room.map(ConversationNumber),
+            watched: (self.watched.iter())
+                .filter_map(|id| ClientId::new(id).ok())
+                .collect(),
         }
     }
 }
@@ -170,6 +180,7 @@ pub(crate) struct ConversationRecord<'a> {
     hidden_until_ms: Option<i64>,
     #[serde(borrow)]
     draft: Option<DraftRecord<'a>>,
+    expires_at_ms: Option<i64>,
     // The last one, for it is left out where there is none, and fields are told apart by their places.
     /// What few conversations have; every other one is spared the byte.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -388,6 +399,7 @@ impl<'a> ConversationRecord<'a> {
                 .map(|newest| (newest.sent_at.as_millis(), newest.id.as_str())),
             pinned: row.pinned,
             hidden_until_ms: millis(row.hidden_until),
+            expires_at_ms: millis(row.expires_at),
             draft: row.draft.as_ref().map(DraftRecord::of),
         }
     }
@@ -411,6 +423,7 @@ impl<'a> ConversationRecord<'a> {
             muted: self.muted,
             pinned: self.pinned,
             hidden_until: time(self.hidden_until_ms),
+            expires_at: time(self.expires_at_ms),
             draft: self.draft.map(DraftRecord::draft).transpose()?,
             created_at: time(self.created_at_ms),
             updated_at: time(self.updated_at_ms),

@@ -44,6 +44,8 @@ pub struct ConversationRow {
     pub created_at: Option<Timestamp>,
     /// When it last changed, by the service's clock.
     pub updated_at: Option<Timestamp>,
+    /// Until when a temporary conversation lives, by the service's clock.
+    pub expires_at: Option<Timestamp>,
     /// When its last message was sent, by the service's clock. Putting a newer message raises it.
     pub last_message_at: Option<Timestamp>,
     /// What is unread, as it is shown.
@@ -117,6 +119,7 @@ impl ConversationRow {
             draft: None,
             created_at: None,
             updated_at: None,
+            expires_at: None,
             last_message_at: None,
             unread: Unread::NONE,
             receipt: Receipt::default(),
@@ -163,6 +166,7 @@ impl ConversationRow {
             (
                 row.created_at,
                 row.updated_at,
+                row.expires_at,
                 row.last_message_at,
                 row.receipt,
             )
@@ -206,6 +210,12 @@ impl ConversationRow {
             .saturating_add(spans)
     }
 
+    /// Whether what is said in it is closed to this client, for it is not a member any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state == ConversationState::Left && self.kind.has_member_list()
+    }
+
     /// Whether lists leave it out: nothing happened in it since it was hidden.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
@@ -236,6 +246,7 @@ impl ConversationRow {
             updated_at: self.updated_at,
             last_message_at: self.last_message_at,
             last_message,
+            expires_at: self.expires_at,
             unread: self.unread,
             delivered_until: self.receipt.delivered_until,
             read_until: self.receipt.read_until,
@@ -263,6 +274,11 @@ pub struct SessionRow {
     /// Own messages up to this time overtook nothing: what was on its way when they were
     /// acknowledged had time to come.
     pub settled_until: Option<Timestamp>,
+    /// The chat room that this client entered last and did not leave since. The service keeps the place for a
+    /// while after a connection is lost.
+    pub room: Option<ConversationNumber>,
+    /// The clients that are watched, in order.
+    pub watched: Vec<ClientId>,
     /// How many caches of older SDKs were imported to their end. The commit that counts one makes durable
     /// all that it brought.
     pub imports: u64,

@@ -284,13 +284,12 @@ impl MembersIntent {
     /// Changes a conversation's row as the service does, for the client that asked.
     pub fn apply_to(&self, row: &mut ConversationRow, me: &ClientId) {
         self.apply_to_lists(&mut row.lists);
-        // A chat room has no list of members, and the state says whether this client is inside.
-        let has_list = match row.kind {
-            ConversationKind::Service => return,
-            ConversationKind::ChatRoom => false,
-            ConversationKind::Normal | ConversationKind::Temporary => true,
-        };
-        if !has_list {
+        let takes_out = self.change.takes_out() || self.change == MembersChange::Block;
+        if !self.change.adds() && !takes_out {
+            return;
+        }
+        if !row.kind.has_member_list() {
+            // There is no list, and the state says whether this client is inside, or subscribed.
             row.members.clear();
         } else if self.change.adds() {
             for member in &self.members {
@@ -298,10 +297,8 @@ impl MembersIntent {
                     row.members.push(member.clone());
                 }
             }
-        } else if self.change.takes_out() || self.change == MembersChange::Block {
-            row.members.retain(|member| !self.members.contains(member));
         } else {
-            return;
+            row.members.retain(|member| !self.members.contains(member));
         }
         if self.members.contains(me) {
             row.state = match (self.change.adds(), &row.state) {

@@ -16,6 +16,7 @@
 //! | `outgoing/` | work of the app: written down, sent in order, looked for when in doubt |
 //! | `incoming/` | notifications: messages, edits, receipts, counts, members; duplicates |
 //! | `history/` | spans without holes, catching up after an absence, the app's paging |
+//! | `online/` | what the service alone knows; the place in a chat room |
 //! | `answer.rs` | the outcome of a request |
 //! | `notices.rs` | what an app is told of members, once |
 //! | `progress.rs` | how far the catch-up has come |
@@ -30,6 +31,7 @@ mod answer;
 mod history;
 mod incoming;
 mod notices;
+mod online;
 mod outgoing;
 mod progress;
 mod session;
@@ -51,6 +53,8 @@ pub use self::incoming::typing::Typing;
 use self::incoming::typing::Writers;
 use self::incoming::unread::Told;
 use self::notices::Notices;
+use self::online::inquiry::Inquiry;
+use self::online::watches::Watches;
 use self::outgoing::attribute::AttributeAsked;
 pub use self::outgoing::holds::Holds;
 use self::outgoing::in_doubt::Search;
@@ -70,7 +74,7 @@ use super::{OperationSignature, Randomness};
 use crate::Limits;
 use crate::model::{ClientId, DeviceTag, Now, OutboxEntryId, OutboxState, SessionState, Timestamp};
 use crate::store::{Intent, Overlay, Store, StoreError};
-use crate::wire::{Command, Envelope};
+use crate::wire::{Command, Envelope, ServiceCode};
 
 /// What a client's machine needs to know.
 #[derive(Clone, Debug)]
@@ -79,6 +83,8 @@ pub struct ClientSettings {
     pub client: ClientId,
     /// Of the devices that share it, one is signed in at a time.
     pub tag: Option<DeviceTag>,
+    /// The id of this device that the app chose; none for one that is made once and kept.
+    pub device_id: Option<String>,
     /// Name and version, as the service's statistics see it, such as `sampan/0.1.0`.
     pub user_agent: String,
     /// Whether operations are signed by the app's server.
@@ -114,6 +120,7 @@ pub struct Client {
     notices: Notices,
     writers: Writers,
     own_typing: OwnTyping,
+    watches: Watches,
     directory: Directory,
     catch_up: CatchUp,
     paces: Paces,
@@ -168,6 +175,7 @@ enum Purpose {
     Attribute(AttributeAsked),
     Query(Query),
     Question(HistoryQuestion),
+    Inquiry(Inquiry),
     Receipts {
         conversation: crate::store::ConversationNumber,
         caller: Caller<Done>,
@@ -179,6 +187,12 @@ enum Purpose {
 type Answered<A> = Result<Result<A, RequestError>, StoreError>;
 
 impl Purpose {
+    /// Whether the refusal is about a signature that the request had of its own, and not about the session.
+    fn is_signed_apart(&self, code: ServiceCode) -> bool {
+        let watches = matches!(self, Self::Inquiry(Inquiry::Watch { .. }));
+        watches && code == ServiceCode::SIGNATURE_FAILED
+    }
+
     /// The outbox entry that the request carries or looks for, if there is one.
     const fn entry(&self) -> Option<OutboxEntryId> {
         match self {
@@ -228,6 +242,7 @@ impl Client {
             notices: Notices::default(),
             writers: Writers::default(),
             own_typing: OwnTyping::default(),
+            watches: Watches::default(),
             directory: Directory::default(),
             catch_up: CatchUp::default(),
             pending: BTreeMap::new(),
@@ -318,6 +333,7 @@ impl Client {
             }
             Request::CountMembers(call) => self.count_members(turn, Caller::of(&call, id), call)?,
             Request::RefreshBan(call) => self.refresh_ban(turn, Caller::of(&call, id), call)?,
+            Request::ListInside(call) => self.list_inside(turn, Caller::of(&call, id), call)?,
             Request::CreateConversation(call) => {
                 self.write(turn, id, call, Self::create_conversation)?;
             }
@@ -346,6 +362,15 @@ impl Client {
             })?,
             Request::RetryEntry(call) => self.write(turn, id, call, Self::retry_entry)?,
             Request::DiscardEntry(call) => self.write(turn, id, call, Self::discard_entry)?,
+            Request::FindRooms(call) => self.find_rooms(turn, Caller::of(&call, id), call),
+            Request::WhoIsOnline(call) => self.who_is_online(turn, Caller::of(&call, id), call),
+            Request::OpenPeers(call) => self.write(turn, id, call, Self::open_peers)?,
+            Request::Watch(call) => self.write(turn, id, call, Self::watch)?,
+            Request::Unwatch(call) => self.write(turn, id, call, Self::unwatch)?,
+            Request::Watched(call) => {
+                let list = self.watch_list(turn);
+                turn.step.reply(Caller::of(&call, id), Ok(list));
+            }
             Request::SetTyping(call) => self.write(turn, id, call, Self::set_typing)?,
             Request::Note(call) => self.write(turn, id, call, Self::note)?,
             Request::Import(call) => self.write(turn, id, call, Self::import)?,
@@ -400,6 +425,7 @@ impl Client {
         if let Answer::Refused { code, reason } = &answer
             && Verdict::on(*code) == Verdict::SignInFirst
             && !matches!(purpose, Purpose::OpenSession)
+            && !purpose.is_signed_apart(*code)
         {
             match &purpose {
                 Purpose::ReadBarrier => self.reads_answered(turn, tag, &answer)?,
@@ -441,6 +467,7 @@ impl Client {
                 self.members_question_answered(turn, question, answer)
             }
             Purpose::Question(question) => self.question_answered(turn, question, answer),
+            Purpose::Inquiry(inquiry) => self.inquiry_answered(turn, inquiry, answer),
             Purpose::Receipts {
                 conversation,
                 caller,
@@ -456,6 +483,10 @@ impl Client {
     ) -> Result<(), StoreError> {
         if self.session.awaits(effect) {
             return self.open_signed(turn, outcome);
+        }
+        if self.watches.awaits(effect) {
+            self.watch_signed(turn, outcome);
+            return Ok(());
         }
         let awaited = self.sender.signing(effect);
         let Some(entry) = awaited.and_then(|id| turn.overlay.snapshot().entry(id)) else {
@@ -482,6 +513,7 @@ impl Client {
         self.pump_uploads(turn);
         self.pump_reads(turn)?;
         self.pump_typing(turn)?;
+        self.pump_watches(turn);
         self.pump_directory(turn)?;
         self.pump_catch_up(turn)
     }
@@ -496,6 +528,7 @@ impl Client {
         if self.session.is_open() {
             self.tails.wake(&mut wakes);
             self.own_typing.wake(&mut wakes);
+            self.watches.wake(self.paces.others.ready_at(), &mut wakes);
             self.sends_wake(&mut wakes);
             self.uploads.wake(&mut wakes);
             self.reads_wake(&mut wakes);
@@ -517,6 +550,7 @@ impl Client {
         self.early_edits.forget_connection();
         self.writers.forget_connection();
         self.own_typing.forget_connection();
+        self.watches.forget_connection();
         self.directory.forget_connection();
         self.catch_up.forget_connection();
         Ok(())

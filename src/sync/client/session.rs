@@ -24,6 +24,12 @@ const CAPABILITIES: i64 = 0x01 | 0x02 | 0x08 | 0x20 | 0x80;
 /// A token is not used in the last minute of its life: it could end on the way.
 const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 
+/// A token is renewed when this part of its life is left.
+const RENEWED_IN_LAST: u32 = 10;
+
+/// The pauses after a renewal that failed for the time being.
+const RENEWALS: Backoff = Backoff::plain(Duration::from_secs(60), Duration::from_secs(3_600));
+
 /// The session's state and what belongs to it.
 #[derive(Debug, Default)]
 pub(super) struct Session {
@@ -37,6 +43,11 @@ pub(super) struct Session {
     failures: u32,
     /// Calls that wait for a fresh token.
     token_callers: Vec<Caller<Token>>,
+    /// From when on the token is renewed, before it ends, as soon as something happens: a device that is idle is
+    /// not woken for it.
+    renew_at: Option<Duration>,
+    /// Renewals that failed for the time being, since the last success.
+    renewal_failures: u32,
 }
 
 #[derive(Debug, Default)]
@@ -137,14 +148,19 @@ impl Client {
         turn.step.reply(caller, Ok(Done));
     }
 
-    /// The device keeps one id for ever: by it the service knows a broken session's successor.
+    /// The device keeps one id for ever, the app's where the app chose one: by it the service knows a broken
+    /// session's successor.
     fn ensure_device_id(&mut self, turn: &mut Turn<'_, '_>) {
-        if turn.overlay.snapshot().session().device_id.is_some() {
-            return;
-        }
-        let device_id = self.randomness.local_id();
+        let known = turn.overlay.snapshot().session().device_id.clone();
+        let chosen = self.settings.device_id.clone();
+        let wanted = match (known, chosen) {
+            (Some(known), Some(chosen)) if known == chosen => return,
+            (Some(_), None) => return,
+            (_, Some(chosen)) => chosen,
+            (None, None) => self.randomness.local_id().as_str().to_owned(),
+        };
         turn.overlay
-            .update_session(|row| row.device_id = Some(device_id.as_str().to_owned()));
+            .update_session(|row| row.device_id = Some(wanted));
         turn.overlay.intend();
     }
 
@@ -153,6 +169,7 @@ impl Client {
         turn: &mut Turn<'_, '_>,
         caller: Caller<Done>,
     ) -> Result<(), StoreError> {
+        self.room_closes(turn)?;
         match self.session.phase {
             SessionPhase::Closing => {}
             SessionPhase::Open => {
@@ -327,14 +344,21 @@ impl Client {
         self.tails.opened(at);
         self.directory.opened(opened_at);
         self.set_will_again(turn)?;
+        self.ask_for_room(turn)?;
+        self.watch_again(turn);
         self.suspect_the_past(turn)
     }
 
-    fn store_token(&self, turn: &mut Turn<'_, '_>, body: &SessionCommand) {
+    fn store_token(&mut self, turn: &mut Turn<'_, '_>, body: &SessionCommand) {
         let Some(token) = body.st.clone() else {
             return;
         };
         let seconds = u64::try_from(body.st_ttl.unwrap_or(0)).unwrap_or(0);
+        self.session.renewal_failures = 0;
+        self.session.renew_at = (seconds > 0).then(|| {
+            let life = Duration::from_secs(seconds);
+            turn.elapsed().saturating_add(life - life / RENEWED_IN_LAST)
+        });
         let expires_at = turn.now.wall.saturating_add(Duration::from_secs(seconds));
         turn.overlay.update_session(|row| {
             row.token = Some(Secret::new(token));
@@ -386,6 +410,7 @@ impl Client {
             },
         };
         self.forget_connection(turn)?;
+        self.room_closes(turn)?;
         self.leave_link(turn, SessionPhase::Ended(end));
         Ok(())
     }
@@ -442,6 +467,12 @@ impl Client {
         {
             self.begin_open(turn);
         }
+        if self.session.is_open() && self.session.renew_at.is_some_and(|at| at <= turn.elapsed()) {
+            self.session.renew_at = None;
+            if self.session.token_callers.is_empty() {
+                self.renew_token(turn);
+            }
+        }
         Ok(())
     }
 
@@ -455,9 +486,12 @@ impl Client {
             return;
         }
         self.session.token_callers.push(caller);
-        if self.session.token_callers.len() > 1 {
-            return;
+        if self.session.token_callers.len() == 1 {
+            self.renew_token(turn);
         }
+    }
+
+    fn renew_token(&mut self, turn: &mut Turn<'_, '_>) {
         // The service knows the session by its connection; the old token is sent even if expired.
         let old = turn.overlay.snapshot().session().token.clone();
         let body = SessionCommand {
@@ -481,6 +515,15 @@ impl Client {
             _ => None,
         };
         let Some(body) = refreshed else {
+            // The next opening signs anew where a renewal is refused for good.
+            let is_for_good =
+                matches!(&answer, Answer::Refused { code, .. } if code.retry() != Retry::Later);
+            if !is_for_good && self.session.is_open() {
+                let pause = RENEWALS.longest(self.session.renewal_failures);
+                let failures = self.session.renewal_failures.saturating_add(1);
+                self.session.renewal_failures = failures;
+                self.session.renew_at = Some(turn.elapsed().saturating_add(pause));
+            }
             self.fail_token_callers(turn, &answer.into_error());
             return;
         };

@@ -23,4 +23,5 @@ mod session;
 mod typing;
 mod uploads;
 mod verdicts;
+mod watching;
 mod world;

@@ -120,6 +120,26 @@ fn a_token_is_given_at_once_while_it_is_good_and_refreshed_when_it_is_not() {
 }
 
 #[test]
+fn a_token_is_renewed_before_it_ends_when_something_happens_and_an_idle_device_is_not_woken() {
+    let mut world = World::seeded(71);
+    let [ann, ben] = world.devices(["ann", "ben"]);
+    let room = world.create(ben, &["ann"]);
+    world.say(ben, &room, "one");
+    world.settle();
+    let first = world.ask(ann, FreshToken).unwrap();
+    let life = Duration::from_secs(86_400);
+    world.pass(life * 95 / 100);
+    assert_eq!(world.ask(ann, FreshToken).unwrap(), first);
+    world.settle();
+    let second = world.ask(ann, FreshToken).unwrap();
+    assert_ne!(second, first);
+    // The new one lives on where the first has ended.
+    world.pass(life * 20 / 100);
+    assert_eq!(world.ask(ann, FreshToken).unwrap(), second);
+    assert!(world.is_asleep(ann));
+}
+
+#[test]
 fn a_call_that_a_broken_connection_interrupts_is_answered() {
     let mut world = World::seeded(68);
     let [ann] = world.devices(["ann"]);

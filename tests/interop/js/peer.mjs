@@ -111,6 +111,26 @@ const deeds = {
     await (await person.find(cid)).remove(members);
     return {};
   },
+  async room({ name }) {
+    return { cid: (await person.client.createChatRoom({ name })).id };
+  },
+  async temporary({ members, ttl }) {
+    return { cid: (await person.client.createTemporaryConversation({ members, ttl })).id };
+  },
+  async enter({ cid }) {
+    await (await person.find(cid)).join();
+    return {};
+  },
+  async leave({ cid }) {
+    await (await person.find(cid)).quit();
+    return {};
+  },
+  async count({ cid }) {
+    return { count: await (await person.find(cid)).count() };
+  },
+  async online({ clients }) {
+    return { online: await person.client.ping(clients) };
+  },
   async read({ cid }) {
     await (await person.find(cid)).read();
     return {};

@@ -73,8 +73,23 @@ pub struct Settings {
     pub files: FileSettings,
     /// The functions of the app's own server that are asked and told.
     pub hooks: Hooks,
+    /// The web origins whose pages may open sessions, such as `https://chat.example.org`; pages of others are refused
+    /// with 4110. Programs that are no browsers are not asked. Default none: pages of every origin may.
+    pub origins: Vec<String>,
     /// Words that are masked in messages; their senders are told with 4408. Default none.
     pub masked_words: MaskedWords,
+}
+
+impl Settings {
+    /// Whether a connection of this web origin may open a session. A program that is no browser names no origin.
+    #[must_use]
+    pub fn admits_origin(&self, origin: Option<&str>) -> bool {
+        let Some(origin) = origin else {
+            return true;
+        };
+        let same = |it: &String| it.trim_end_matches('/').eq_ignore_ascii_case(origin);
+        self.origins.is_empty() || self.origins.iter().any(same)
+    }
 }
 
 /// Which operations need a signature. By default none does.

@@ -34,6 +34,13 @@ pub enum Input {
         /// What its subprotocol asks for after a login.
         mode: OfflineMode,
     },
+    /// A connection comes from a page of this web origin, as the browser says; told before its commands.
+    CameFrom {
+        /// Which.
+        connection: ConnectionId,
+        /// The origin, such as `https://chat.example.org`.
+        origin: String,
+    },
     /// A command arrived.
     Received {
         /// On which connection.
@@ -75,7 +82,7 @@ impl Input {
                 _ => SOME,
             },
             Self::Asked { .. } => SOME,
-            Self::Connected { .. } | Self::Lost { .. } => LITTLE,
+            Self::Connected { .. } | Self::CameFrom { .. } | Self::Lost { .. } => LITTLE,
             Self::Woke | Self::Leaving => SOME,
         }
     }

@@ -108,7 +108,12 @@ impl<S: Storage> Core<S> {
             (None, known) => known.clone(),
         };
         let app = id.and_then(|id| self.apps.find(id.as_str()).cloned());
-        app.ok_or_else(|| ServiceCode::APP_NOT_AVAILABLE.into())
+        let app = app.ok_or(ServiceCode::APP_NOT_AVAILABLE)?;
+        if !app.settings.admits_origin(link.origin.as_deref()) {
+            let detail = "pages of this web origin may not connect";
+            return Err(Refusal::because(ServiceCode::INVALID_ORIGIN, detail));
+        }
+        Ok(app)
     }
 
     fn check_room_for(&self, id: &SessionId) -> Result<(), Refusal> {

@@ -28,6 +28,8 @@ pub(in crate::core) struct Link {
     pub(in crate::core) mode: OfflineMode,
     /// Named by the first session, and the same for all that follow.
     pub(in crate::core) app: Option<AppId>,
+    /// The web origin of the page that opened it; none of a program that is no browser.
+    pub(in crate::core) origin: Option<String>,
     /// Each in a place of its own: a map sets room aside for several, and a connection has one.
     pub(in crate::core) sessions: BTreeMap<ClientId, Box<Session>>,
 }
@@ -143,9 +145,17 @@ impl Registry {
         let link = Link {
             mode,
             app: None,
+            origin: None,
             sessions: BTreeMap::new(),
         };
         self.links.insert(connection, link);
+    }
+
+    /// Notes the web origin of a connection.
+    pub(in crate::core) fn came_from(&mut self, connection: ConnectionId, origin: String) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.origin = Some(origin);
+        }
     }
 
     pub(in crate::core) fn link(&self, connection: ConnectionId) -> Option<&Link> {

@@ -444,6 +444,37 @@ fn a_start_without_members_has_the_text_of_a_login_and_makes_chat_rooms_only() {
     ));
 }
 
+#[test]
+fn s340_pages_of_other_web_origins_are_refused_and_other_programs_are_not_asked() {
+    let mut world = World::with(r#"{"origins":["https://chat.example.org/"]}"#);
+    let mut enter_from = |connection: u64, origin: Option<&str>| {
+        let number = ConnectionId(connection);
+        world.input(Input::Connected {
+            connection: number,
+            mode: OfflineMode::Unread,
+        });
+        if let Some(origin) = origin {
+            world.input(Input::CameFrom {
+                connection: number,
+                origin: origin.to_owned(),
+            });
+        }
+        world.enter(connection, "Tom", SessionCommand::default())
+    };
+    assert_eq!(enter_from(1, Some("https://chat.example.org")), 0);
+    assert_eq!(enter_from(2, Some("HTTPS://Chat.Example.org")), 0);
+    assert_eq!(enter_from(3, None), 0);
+    for (connection, other) in [
+        (4, "https://evil.example.org"),
+        (5, "http://chat.example.org"),
+        (6, "https://chat.example.org.evil.org"),
+        (7, "null"),
+        (8, ""),
+    ] {
+        assert_eq!(enter_from(connection, Some(other)), 4110, "{other}");
+    }
+}
+
 /// What `/1.1/rtm/sign` answers.
 fn signed_for(world: &mut World, session_token: &str) -> RestAnswer {
     let session_token = session_token.to_owned();

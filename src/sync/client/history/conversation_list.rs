@@ -344,7 +344,7 @@ impl Client {
                 self.directory.want(number);
             }
             // Where this client is out of it, the list has said so by not naming it.
-            if row.history.end() == HistoryEnd::Behind && row.state != ConversationState::Left {
+            if row.history.end() == HistoryEnd::Behind && !row.is_closed() {
                 self.want_history(turn, number)?;
             }
         }
@@ -419,6 +419,7 @@ impl Client {
         listed: bool,
     ) -> Result<(), StoreError> {
         let without_members = told.members.is_none();
+        let lives_for = told.ttl_secs.map(Duration::from_secs);
         let info = convert::conversation_info(told, self.me());
         let known = turn.overlay.snapshot().number(&info.id)?.is_some();
         let number = turn.overlay.conversation_or_unknown(&info.id)?;
@@ -428,17 +429,31 @@ impl Client {
         let newest = info.last_message_at;
         let last = info.last_message.clone();
         let me = self.settings.client.clone();
+        let now = self.service_now(turn.now);
         let (mut before, mut after) = Default::default();
+        let mut is_entered = false;
         turn.overlay.update_conversation(number, |row| {
             before = row.state.clone();
-            if info.updated_at >= row.updated_at || row.told_by.is_some() {
+            let was_room = row.kind == ConversationKind::ChatRoom;
+            // Where there is no list of members, who came and went says nothing about the row.
+            let is_news = info.updated_at >= row.updated_at || !info.kind.has_member_list();
+            if is_news || row.told_by.is_some() {
                 take_over(row, info, without_members, &me);
             }
             row.freshness = Freshness::Fresh;
             row.told_by = None;
+            row.expires_at = row
+                .expires_at
+                .or(lives_for.map(|life| now.saturating_add(life)));
+            is_entered = !was_room && row.kind == ConversationKind::ChatRoom;
+            is_entered &= row.state == ConversationState::Live;
             after = row.state.clone();
         })?;
-        let out = after == ConversationState::Left;
+        if is_entered {
+            self.entered(turn, number)?;
+        }
+        let row = turn.overlay.snapshot().conversation(number)?;
+        let out = row.is_some_and(|row| row.is_closed());
         match (before, after) {
             (_, ConversationState::Left) => self.went_out(number),
             (ConversationState::Left, _) => self.came_back(turn, number, None)?,
@@ -581,6 +596,7 @@ fn take_over(
     without_members: bool,
     me: &ClientId,
 ) {
+    let is_known = row.kind == info.kind;
     row.kind = info.kind;
     row.name = info.name;
     row.creator = info.creator;
@@ -591,19 +607,22 @@ fn take_over(
     row.created_at = info.created_at;
     row.updated_at = info.updated_at;
     row.last_message_at = row.last_message_at.max(info.last_message_at);
-    if without_members {
-        return;
+    let placed = |is_in: bool| match is_in {
+        true => ConversationState::Live,
+        false => ConversationState::Left,
+    };
+    match row.kind {
+        ConversationKind::Service => row.state = info.state,
+        // No row says who is inside. One that was entered before its kind was known has this client as a
+        // member.
+        ConversationKind::ChatRoom if is_known => {}
+        ConversationKind::ChatRoom => row.state = placed(row.members.contains(me)),
+        _ if without_members => return,
+        _ => row.state = placed(info.members.contains(me)),
     }
-    row.members = info.members;
-    let has_members = matches!(
-        row.kind,
-        ConversationKind::Normal | ConversationKind::Temporary
-    );
-    if has_members {
-        row.state = if row.members.contains(me) {
-            ConversationState::Live
-        } else {
-            ConversationState::Left
-        };
-    }
+    row.members = if row.kind.has_member_list() {
+        info.members
+    } else {
+        Vec::new()
+    };
 }

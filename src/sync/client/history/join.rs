@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{ConversationKind, ConversationState, Message, Timestamp};
+use crate::model::{ConversationKind, Message, Timestamp};
 use crate::store::{
     ConversationNumber, ConversationRow, HistoryEnd, HistoryStart, Place, Position, Span,
     StoreError, TimelineItem,
@@ -160,7 +160,7 @@ impl Client {
         taken: Taken,
     ) -> Result<Taken, StoreError> {
         let row = turn.overlay.snapshot().conversation(number)?;
-        let out = row.filter(|row| row.state == ConversationState::Left);
+        let out = row.filter(|row| row.is_closed());
         let before = out.is_some_and(|row| Some(position.sent_at) <= row.updated_at);
         Ok(if before { Taken::Sometime } else { taken })
     }
@@ -252,7 +252,7 @@ impl Client {
         self.directory.is_listed()
             && row.history.end() == HistoryEnd::Current
             && row.kind != ConversationKind::ChatRoom
-            && row.state != ConversationState::Left
+            && !row.is_closed()
             && !nothing_known(row)
     }
 

@@ -85,7 +85,7 @@ impl Client {
             turn.overlay
                 .update_conversation(number, |row| fall_behind(&mut row.history))?;
         }
-        if row.state != ConversationState::Left {
+        if !row.is_closed() {
             self.catch_up.want(number, row.last_message_at);
         } else if self.catch_up.is_within_reach(number) {
             self.directory.want(number);
@@ -406,7 +406,7 @@ impl Client {
     ) -> Result<(), StoreError> {
         let (mut from, mut until) = (oldest.clone(), newest.clone());
         let row = turn.overlay.snapshot().conversation(query.number)?;
-        let out = row.is_none_or(|row| row.state == ConversationState::Left);
+        let out = row.is_none_or(|row| row.is_closed());
         let present = self.reaches_the_present(query) && !out;
         match &query.start {
             PageStart::At(start) | PageStart::Before(start) => until = until.max(start.clone()),

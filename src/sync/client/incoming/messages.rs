@@ -71,6 +71,10 @@ impl Client {
                 op: Op::Modify,
                 body,
             } => self.edits_came(turn, body),
+            Command::Presence(body) => {
+                self.presence_came(turn, &body);
+                Ok(())
+            }
             Command::Conv { op, body } => self.conversation_told(turn, op, &body, told_at),
             _ => Ok(()),
         }

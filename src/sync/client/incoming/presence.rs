@@ -12,7 +12,7 @@
 //!    older, puts the conversation behind, and has its row asked for: the row tells whether this
 //!    client came back (`join.rs`, `want_history`).
 
-use crate::model::{ConversationKind, ConversationState, MessageId, Timestamp};
+use crate::model::{ConversationState, MessageId, Timestamp};
 use crate::store::{
     ConversationNumber, ConversationRow, Freshness, HistoryStart, Place, Position, Span,
     StoreError, TimelineItem,
@@ -39,7 +39,7 @@ impl Client {
         let me = self.settings.client.clone();
         turn.overlay.update_conversation(number, |row| {
             row.state = ConversationState::Live;
-            if row.kind != ConversationKind::ChatRoom && !row.members.contains(&me) {
+            if row.kind.has_member_list() && !row.members.contains(&me) {
                 row.members.push(me);
             }
             if was_out {

@@ -99,7 +99,10 @@ impl Client {
             } else {
                 Found::New
             };
-            return self.settle_creation(turn, &entry, &cid, made_at, found);
+            self.settle_creation(turn, &entry, &cid, made_at, found)?;
+            // Who makes a chat room is inside.
+            let number = turn.overlay.snapshot().number(&cid)?;
+            return number.map_or(Ok(()), |number| self.entered(turn, number));
         }
         if self.sender.carries(tag, id) {
             self.not_sent(turn, tag, &entry, answer)

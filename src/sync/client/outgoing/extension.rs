@@ -4,7 +4,7 @@
 //! can never be sent becomes a failed entry, which the app sees, and what the outbox has no room for
 //! stays where it is.
 
-use crate::model::{ConversationState, SendFailure};
+use crate::model::SendFailure;
 use crate::store::{Dropped, Intent, SendIntent, StoreError};
 use crate::sync::client::outgoing::requests::wants_receipt;
 use crate::sync::client::{Answered, Client, Turn};
@@ -97,10 +97,8 @@ impl Client {
             receipt: wants_receipt(&row),
             ..intent
         };
-        let flaw = match self.measure_send(&row.id, &intent, &work.token) {
-            _ if row.state == ConversationState::Left => {
-                Some("the conversation was left".to_owned())
-            }
+        let flaw = match self.measure_send(&row, &intent, &work.token) {
+            _ if row.is_closed() => Some("the conversation was left".to_owned()),
             Err(error) => Some(error.to_string()),
             Ok(()) => unfit.map(|fault| fault.to_string()),
         };

@@ -305,7 +305,14 @@ impl Client {
                 Ok(())
             }
             (Some(row), None) => {
-                self.settle_creation(turn, entry, &row.id, row.created_at, Found::Existing)
+                self.settle_creation(turn, entry, &row.id, row.created_at, Found::Existing)?;
+                let number = turn.overlay.snapshot().number(&row.id)?;
+                let Some(number) = number else {
+                    return Ok(());
+                };
+                // Who makes a chat room is inside, if that was not too long ago.
+                self.entered(turn, number)?;
+                self.ask_for_room(turn)
             }
             (Some(_), Some(_)) => self.fail_entry(turn, entry, SendFailure::Ambiguous),
         }

@@ -19,7 +19,6 @@ use crate::sync::client::history::join::Taken;
 use crate::sync::client::outgoing::flight::{Doubt, FlightStep};
 use crate::sync::client::outgoing::pace::Pace;
 use crate::sync::client::outgoing::replies::name_answered;
-use crate::sync::client::outgoing::requests::direct_command;
 use crate::sync::client::outgoing::verdict::Verdict;
 use crate::sync::client::{Client, Purpose, Signing, Turn, requeue};
 use crate::sync::link::{RequestTag, Unanswered};
@@ -97,10 +96,11 @@ impl Client {
         match self.doubt_of(turn, entry) {
             Doubt::Forgotten { since } => self.search_message(turn, entry, &row.id, since),
             Doubt::None | Doubt::Remembered => {
-                if self.paces.sends.allows(turn.elapsed()) {
+                let waits = self.awaits_watching(turn, &row);
+                if !waits && self.paces.sends.allows(turn.elapsed()) {
                     let named = name_answered(turn, entry, intent)?;
                     let intent = named.as_ref().unwrap_or(intent);
-                    let body = direct_command(&row.id, intent, &entry.token);
+                    let body = self.direct_to(&row, intent, &entry.token);
                     self.paces.sends.note(turn.elapsed());
                     let purpose = Purpose::Send(entry.id);
                     self.dispatch(turn, entry, Command::direct(body), purpose);
@@ -225,6 +225,7 @@ impl Client {
         });
         let message = held.or(acknowledged);
         self.sender.remove(entry);
+        self.peers_are_reached(turn, number)?;
         self.resume_patches(turn, entry)?;
         let Some(message) = message else {
             turn.overlay.settle(entry.id);

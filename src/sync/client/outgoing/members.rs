@@ -86,7 +86,7 @@ impl Client {
         let fixed = match row.kind {
             // Its members are fixed.
             ConversationKind::Temporary => true,
-            // Clients enter it themselves, and it has no members to give a role to.
+            // Clients enter by themselves. A chat room has no members to give a role to.
             ConversationKind::ChatRoom => changes_others && !change.is_ban(),
             // Clients subscribe themselves.
             ConversationKind::Service => changes_others,
@@ -257,7 +257,14 @@ impl Client {
         match done.change {
             // Nobody is told who enters and leaves a chat room, and what was said meanwhile is not
             // caught up with.
-            MembersChange::Join | MembersChange::Quit if is_room => self.went_out(number),
+            MembersChange::Join if is_room => {
+                self.went_out(number);
+                self.entered(turn, number)?;
+            }
+            MembersChange::Quit if is_room => {
+                self.went_out(number);
+                self.exited(turn, number)?;
+            }
             MembersChange::Join => self.joined_once(turn, number, changed_at)?,
             MembersChange::Quit => self.left(turn, number, changed_at)?,
             _ => {}

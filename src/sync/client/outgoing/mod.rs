@@ -15,6 +15,7 @@
 //! | `members.rs` | who joins, leaves, is added, removed, blocked, silenced, given a role |
 //! | `members_command.rs` | such a change as the service wants it written |
 //! | `attribute.rs` | changes of an attribute by its present value: at once or not at all |
+//! | `peers.rs` | messages to peers without a conversation that somebody made |
 //! | `details.rs` | the state lanes: name, attributes, mute, coalesced |
 //! | `in_doubt.rs` | entries that may have arrived: looked for before they are sent again |
 //! | `notes.rs` | drafts, pinned and hidden: what stays on this device |
@@ -41,6 +42,7 @@ mod members_command;
 pub(super) mod notes;
 pub(super) mod pace;
 pub(super) mod patches;
+pub(super) mod peers;
 pub(super) mod read_marks;
 pub(super) mod replies;
 pub(super) mod requests;

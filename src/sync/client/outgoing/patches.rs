@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    ConversationId, ConversationState, Discarded, Mentions, Message, MessageContent, MessageId,
-    MessageKey, MessageRef, Named, OutboxEntryId, SendFailure, Timestamp,
+    ConversationId, Discarded, Mentions, Message, MessageContent, MessageId, MessageKey,
+    MessageRef, Named, OutboxEntryId, SendFailure, Timestamp,
 };
 use crate::store::{
     ConversationNumber, Entry, Intent, Patch, PatchIntent, Position, SendIntent, StoreError,
@@ -78,7 +78,10 @@ impl Client {
                     upload,
                     ..intent
                 };
-                if let Err(error) = self.measure_send(&conversation, &intent, &entry.token) {
+                let Some(row) = turn.overlay.snapshot().conversation(number)? else {
+                    return Ok(Err(RequestError::UnknownConversation));
+                };
+                if let Err(error) = self.measure_send(&row, &intent, &entry.token) {
                     return Ok(Err(error));
                 }
                 turn.overlay.update_entry(entry.id, |entry| {
@@ -167,7 +170,7 @@ impl Client {
             let intent = intent.clone();
             return Ok(Ok((number, Target::Unsent(entry, intent))));
         }
-        if row.state == ConversationState::Left {
+        if row.is_closed() {
             return Ok(Err(RequestError::NotPossible {
                 obstacle: crate::Obstacle::ConversationLeft,
             }));

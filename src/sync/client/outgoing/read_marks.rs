@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{
-    ConversationState, MessageId, Named, OutboxEntryId, OutboxState, SendFailure, Timestamp,
-};
+use crate::model::{MessageId, Named, OutboxEntryId, OutboxState, SendFailure, Timestamp};
 use crate::store::{ConversationNumber, Entry, Intent, ReadIntent, StoreError};
 use crate::sync::client::answer::Answer;
 use crate::sync::client::incoming::unread::{self, waiting_mark};
@@ -98,7 +96,7 @@ impl Client {
         }
         unread::read_until(turn, number, until)?;
         turn.overlay.intend();
-        let told = row.id.is_local() || row.state == ConversationState::Left;
+        let told = row.id.is_local() || row.is_closed();
         if !told {
             let others = newest.filter(|(position, message)| {
                 position.sent_at <= until && &message.sender != self.me()

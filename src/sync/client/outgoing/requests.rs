@@ -305,7 +305,7 @@ impl Client {
             return Ok(Err(RequestError::UnknownConversation));
         };
         // Who is not inside a chat room may speak there all the same.
-        if row.state == ConversationState::Left && row.kind != ConversationKind::ChatRoom {
+        if row.is_closed() {
             return Ok(Err(RequestError::NotPossible {
                 obstacle: Obstacle::ConversationLeft,
             }));
@@ -340,18 +340,18 @@ impl Client {
             ..intent.clone()
         });
         let longest = longest.as_ref().unwrap_or(&intent);
-        let fits = self.measure_send(&row.id, longest, &measure);
+        let fits = self.measure_send(&row, longest, &measure);
         Ok(fits.map(|()| (number, row, intent)))
     }
 
     /// Whether the command that sends a message fits a frame, whatever number the link gives it.
     pub(in crate::sync::client) fn measure_send(
         &self,
-        conversation: &ConversationId,
+        row: &ConversationRow,
         intent: &SendIntent,
         token: &LocalId,
     ) -> Result<(), RequestError> {
-        let body = direct_command(conversation, intent, token);
+        let body = self.direct_to(row, intent, token);
         let size = self.size_of(Command::direct(body));
         fits(size.saturating_add(intent.priority.map_or(0, |_| PRIORITY_BYTES)))
     }

@@ -67,7 +67,7 @@ impl Client {
         }
         let local_id = call.message.options.local_id.clone();
         let local_id = local_id.unwrap_or_else(|| self.randomness.local_id());
-        let body = direct_command(&row.id, &intent, &local_id);
+        let body = self.direct_to(&row, &intent, &local_id);
         self.paces.sends.note(turn.elapsed());
         let envelope = Envelope {
             priority: intent.priority.map(Priority::number),

@@ -237,6 +237,20 @@ impl Service {
                 let body = self.token(&client);
                 vec![reply(Command::session(Op::Refreshed, body))]
             }
+            Command::Session { op: Op::Add, body } => {
+                let is_online = |id: &&String| self.sessions.values().any(|it| it.client == **id);
+                let online = body.session_peer_ids.iter().filter(is_online);
+                let body = SessionCommand {
+                    session_peer_ids: body.session_peer_ids.clone(),
+                    online_session_peer_ids: online.cloned().collect(),
+                    ..SessionCommand::default()
+                };
+                vec![reply(Command::session(Op::Added, body))]
+            }
+            Command::Session { op: Op::Remove, .. } => vec![reply(Command::session(
+                Op::Removed,
+                SessionCommand::default(),
+            ))],
             Command::Direct(body) => self.direct(now, socket, &client, &request, body),
             Command::Ack(body) => self.received(now, &client, body),
             Command::Read(body) => self.read(now, &client, body),

@@ -200,6 +200,7 @@ impl World {
             Signer::Signs | Signer::Fails => Signing::Signed,
         };
         let settings = ClientSettings {
+            device_id: None,
             client: client.clone(),
             tag: machine.tag.clone(),
             user_agent: "sampan/test".to_owned(),
@@ -534,6 +535,7 @@ impl World {
                         signature: Secret::new("signed"),
                         timestamp: self.wall(),
                         nonce: "nonce".to_owned(),
+                        allowed: None,
                     }),
                     Signer::Absent | Signer::Fails => Err("the app's server is down".to_owned()),
                 };

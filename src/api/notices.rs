@@ -1,0 +1,393 @@
+//! What happens, in the words of older chat guides: sessions, peers, groups, rooms.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use tokio::sync::Mutex;
+
+use crate::model::{
+    ClientId, ConversationId, ConversationInfo, ConversationState, Event, Message, MessageState,
+    Presence, SessionEnd, SessionState,
+};
+use crate::runtime::EventStream;
+use crate::{SampanError, Subject};
+
+use super::client::Client;
+use super::conversation::Conversation;
+
+/// Conversations that are read at once.
+const PAGE: u32 = 500;
+
+/// One thing that happened, in the words of older guides. The groups of the first generation and the rooms of the
+/// second are conversations.
+#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a notice is made once and handed over; the large ones are the common ones"
+)]
+pub enum SessionNotice {
+    /// The session is open for the first time: `sessionOpened`, `open`.
+    Opened,
+    /// The connection is lost and comes back by itself: `sessionPaused`, `reuse`.
+    Paused,
+    /// The session is open again: `sessionResumed`, and `open` of rooms.
+    Resumed,
+    /// The app closed the session: `close`.
+    Closed,
+    /// The session ended and does not come back by itself: `sessionFailed`.
+    Failed {
+        /// Why.
+        reason: SessionEnd,
+    },
+    /// Another client's message came, or was found in history: `message`.
+    Message {
+        /// Where; of a peer's message the conversation of both.
+        conversation: ConversationId,
+        /// The message.
+        message: Message,
+    },
+    /// The service has an own message: `messageSendFinished`.
+    Sent {
+        /// The message.
+        message: Message,
+    },
+    /// An own message failed: `messageSendFailed`.
+    SendFailed {
+        /// The message, with the reason.
+        message: Message,
+    },
+    /// An own message was delivered or read: `onMessageDelivered`, `receipt`.
+    Receipt {
+        /// The message.
+        message: Message,
+    },
+    /// A watched peer is online: `online`.
+    PeerOnline {
+        /// Who.
+        peer: ClientId,
+    },
+    /// A watched peer is offline: `offline`.
+    PeerOffline {
+        /// Who.
+        peer: ClientId,
+    },
+    /// This client made a group or room: `create`. `Joined` follows.
+    Created {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// This client is in a group or room: `joined`.
+    Joined {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// This client is out of a group or room: `left`.
+    Left {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// Others came into a group or room: `membersJoined`, and `join` of rooms.
+    MembersJoined {
+        /// Which.
+        conversation: ConversationId,
+        /// Who.
+        members: Vec<ClientId>,
+    },
+    /// Others left a group or room, or were removed: `membersLeft`, and `left` of rooms.
+    MembersLeft {
+        /// Which.
+        conversation: ConversationId,
+        /// Who.
+        members: Vec<ClientId>,
+    },
+    /// Whoever listens was too slow and missed something: read again what is shown.
+    Lagged,
+}
+
+impl SessionNotice {
+    /// The group or room that it is about; none of the others.
+    #[must_use]
+    pub const fn conversation(&self) -> Option<&ConversationId> {
+        match self {
+            Self::Message { conversation, .. }
+            | Self::Created { conversation }
+            | Self::Joined { conversation }
+            | Self::Left { conversation }
+            | Self::MembersJoined { conversation, .. }
+            | Self::MembersLeft { conversation, .. } => Some(conversation),
+            Self::Sent { message } | Self::SendFailed { message } | Self::Receipt { message } => {
+                Some(&message.conversation)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The notices of one client from the moment it was made, in the order of the events behind them.
+#[derive(Debug, uniffi::Object)]
+pub struct NoticeFeed {
+    only: Option<ConversationId>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    events: EventStream,
+    told: Teller,
+}
+
+impl NoticeFeed {
+    /// Starts with what is known: `known` are the conversations of the client.
+    pub(super) fn new(
+        events: EventStream,
+        me: ClientId,
+        known: impl IntoIterator<Item = ConversationInfo>,
+        only: Option<ConversationId>,
+    ) -> Arc<Self> {
+        let told = Teller::new(me, known);
+        let inner = Mutex::new(Inner { events, told });
+        Arc::new(Self { only, inner })
+    }
+}
+
+#[uniffi::export]
+impl NoticeFeed {
+    /// Waits for the next notice. A call that is cancelled loses nothing; of several callers each gets other notices.
+    /// None when the engine was shut down. A feed that nobody takes from keeps up to 1,024 events, then tells
+    /// `Lagged`.
+    ///
+    /// # Errors
+    ///
+    /// None of its own: in Swift a cancelled task throws out of it.
+    pub async fn next(&self) -> Result<Option<SessionNotice>, SampanError> {
+        let mut inner = self.inner.lock().await;
+        loop {
+            if let Some(notice) = inner.told.waiting.pop_front() {
+                let wanted = match &self.only {
+                    Some(only) => notice.conversation() == Some(only),
+                    None => true,
+                };
+                if wanted {
+                    return Ok(Some(notice));
+                }
+                continue;
+            }
+            let Some(event) = inner.events.next().await else {
+                return Ok(None);
+            };
+            inner.told.take(event);
+        }
+    }
+}
+
+impl Client {
+    /// What happens from now on, in the words of older guides; in one conversation alone where it is named.
+    pub(super) async fn notices(
+        &self,
+        only: Option<ConversationId>,
+    ) -> Result<Arc<NoticeFeed>, SampanError> {
+        // What changes while the list is read is known before it is told, and is told once at most.
+        let events = self.events();
+        let known = self.all_conversations().await?;
+        Ok(NoticeFeed::new(events, self.client_id(), known, only))
+    }
+
+    /// Every conversation on this device, newest activity first.
+    pub(super) async fn all_conversations(&self) -> Result<Vec<ConversationInfo>, SampanError> {
+        let mut all = Vec::new();
+        let mut next = None;
+        loop {
+            let page = self.conversations(next, PAGE).await?;
+            all.extend(page.conversations);
+            next = page.next;
+            if next.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// A conversation from this device, else from the service.
+    pub(super) async fn known_or_fetched(
+        &self,
+        id: ConversationId,
+    ) -> Result<Arc<Conversation>, SampanError> {
+        let handle = self.conversation(id.clone())?;
+        match handle.info().await {
+            Ok(_) => Ok(handle),
+            Err(SampanError::NotFound {
+                what: Subject::Conversation,
+            }) => self.fetch_conversation(id).await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Makes notices of events.
+#[derive(Debug)]
+struct Teller {
+    me: ClientId,
+    waiting: VecDeque<SessionNotice>,
+    session: SessionState,
+    was_open: bool,
+    known: BTreeMap<ConversationId, Known>,
+}
+
+/// What was told of a conversation.
+#[derive(Debug)]
+struct Known {
+    is_in: bool,
+    members: BTreeSet<ClientId>,
+}
+
+impl Known {
+    fn of(info: &ConversationInfo) -> Self {
+        Self {
+            is_in: info.state == ConversationState::Live,
+            members: info.members.iter().cloned().collect(),
+        }
+    }
+}
+
+impl Teller {
+    fn new(me: ClientId, known: impl IntoIterator<Item = ConversationInfo>) -> Self {
+        let known = known.into_iter().filter(is_made);
+        Self {
+            me,
+            waiting: VecDeque::new(),
+            session: SessionState::Closed,
+            was_open: false,
+            known: known
+                .map(|info| (info.id.clone(), Known::of(&info)))
+                .collect(),
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::SessionChanged { state, .. } => self.session_changed(state),
+            Event::MessageAdded { message, .. } | Event::TransientMessage { message, .. } => {
+                if message.sender != self.me {
+                    let conversation = message.conversation.clone();
+                    self.tell(SessionNotice::Message {
+                        conversation,
+                        message,
+                    });
+                }
+            }
+            Event::MessageChanged { message, .. } if message.sender == self.me => {
+                self.own_message_changed(message);
+            }
+            Event::PresenceChanged { peer, presence, .. } => match presence {
+                Presence::Online => self.tell(SessionNotice::PeerOnline { peer }),
+                Presence::Offline => self.tell(SessionNotice::PeerOffline { peer }),
+                Presence::Unknown | Presence::NotAllowed => {}
+            },
+            Event::ConversationChanged { conversation, .. } => {
+                self.conversation_changed(&conversation);
+            }
+            Event::Lagged { .. } => self.tell(SessionNotice::Lagged),
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, notice: SessionNotice) {
+        self.waiting.push_back(notice);
+    }
+
+    fn session_changed(&mut self, state: SessionState) {
+        let before = std::mem::replace(&mut self.session, state.clone());
+        match state {
+            SessionState::Open if self.was_open => self.tell(SessionNotice::Resumed),
+            SessionState::Open => {
+                self.was_open = true;
+                self.tell(SessionNotice::Opened);
+            }
+            SessionState::Opening if before == SessionState::Open => {
+                self.tell(SessionNotice::Paused);
+            }
+            SessionState::Opening => {}
+            SessionState::Closed => {
+                self.was_open = false;
+                self.tell(SessionNotice::Closed);
+            }
+            SessionState::Ended { reason } => {
+                self.was_open = false;
+                self.tell(SessionNotice::Failed { reason });
+            }
+        }
+    }
+
+    fn own_message_changed(&mut self, message: Message) {
+        let is_change = message.change.is_some() || message.edited_at.is_some();
+        match &message.state {
+            MessageState::Sent if !is_change => self.tell(SessionNotice::Sent { message }),
+            MessageState::Delivered { .. } | MessageState::Read { .. } if !is_change => {
+                self.tell(SessionNotice::Receipt { message });
+            }
+            MessageState::Failed { .. } => self.tell(SessionNotice::SendFailed { message }),
+            _ => {}
+        }
+    }
+
+    fn conversation_changed(&mut self, info: &ConversationInfo) {
+        if !is_made(info) {
+            return;
+        }
+        let now = Known::of(info);
+        let conversation = || info.id.clone();
+        let before = self.known.remove(&info.id);
+        let was_in = before.as_ref().is_some_and(|it| it.is_in);
+        if before.is_none() && info.creator.as_ref() == Some(&self.me) {
+            self.tell(SessionNotice::Created {
+                conversation: conversation(),
+            });
+        }
+        let conversation = conversation();
+        match (was_in, now.is_in) {
+            (false, true) => self.tell(SessionNotice::Joined { conversation }),
+            (true, false) => self.tell(SessionNotice::Left { conversation }),
+            (true, true) => {
+                let members = before.map(|it| it.members).unwrap_or_default();
+                self.members_changed(&conversation, &members, &now.members);
+            }
+            (false, false) => {}
+        }
+        self.known.insert(info.id.clone(), now);
+    }
+
+    fn members_changed(
+        &mut self,
+        conversation: &ConversationId,
+        before: &BTreeSet<ClientId>,
+        now: &BTreeSet<ClientId>,
+    ) {
+        let others = |members: Vec<ClientId>| -> Vec<ClientId> {
+            members.into_iter().filter(|it| *it != self.me).collect()
+        };
+        let came = others(now.difference(before).cloned().collect());
+        let left = others(before.difference(now).cloned().collect());
+        if !came.is_empty() {
+            self.tell(SessionNotice::MembersJoined {
+                conversation: conversation.clone(),
+                members: came,
+            });
+        }
+        if !left.is_empty() {
+            self.tell(SessionNotice::MembersLeft {
+                conversation: conversation.clone(),
+                members: left,
+            });
+        }
+    }
+}
+
+/// Whether the service has told of it; before that nothing is known of its members.
+fn is_made(info: &ConversationInfo) -> bool {
+    let is_told = info.created_at.is_some() && !info.id.is_local();
+    is_told
+        && matches!(
+            info.state,
+            ConversationState::Live | ConversationState::Left
+        )
+}

@@ -1,0 +1,167 @@
+//! Plug-ins: code of the app that sees objects when they are made, and messages before the engine reads them.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::SampanError;
+use crate::model::{Json, MessageContent, ParsedMessage};
+use crate::runtime::MessageHooks;
+
+use super::client::Client;
+use super::conversation::Conversation;
+use super::engine::Engine;
+
+/// Code of the app that takes part in what the engine does. Plug-ins are given to `Engine.open_with_plugins`, and
+/// run in that order: each gets what the one before made.
+///
+/// The hooks for messages see what other clients say, in every form in which it comes: live, from history, as the
+/// last message of a conversation, and as an edit. What they answer is what the engine stores and shows. They run on
+/// threads of Sampan's, one at a time for a connection, and may take five seconds for a message: what comes behind
+/// waits, and the engine's loop does not. A hook that fails, panics or takes longer is logged with the plug-in's
+/// name, and the message goes on as it was.
+///
+/// A plug-in that holds the engine, or what is made of it, keeps it alive: hold it weakly.
+#[uniffi::export(foreign)]
+#[async_trait::async_trait]
+pub trait EnginePlugin: Send + Sync {
+    /// Its name: logs name it when it fails.
+    fn name(&self) -> String;
+
+    /// An engine was opened. It is called before `open_with_plugins` returns.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the app reports is logged; the engine opens all the same.
+    fn engine_created(&self, engine: Arc<Engine>) -> Result<(), SampanError>;
+
+    /// A handle of a client was made. It is called before `Engine.client` returns, each time.
+    ///
+    /// # Errors
+    ///
+    /// As `engine_created`.
+    fn client_created(&self, client: Arc<Client>) -> Result<(), SampanError>;
+
+    /// A handle of a conversation was made. It is called before the call of the client that gives the handle
+    /// returns, each time.
+    ///
+    /// # Errors
+    ///
+    /// As `engine_created`.
+    fn conversation_created(&self, conversation: Arc<Conversation>) -> Result<(), SampanError>;
+
+    /// Before a message is parsed: its payload, if that is JSON. Answer it as it is to be parsed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the app reports is logged; the message is parsed as it was.
+    async fn before_parse(&self, payload: Json) -> Result<Json, SampanError>;
+
+    /// After a message was parsed. Answer what it is to say.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the app reports is logged; the message says what it said.
+    async fn after_parse(&self, message: ParsedMessage) -> Result<MessageContent, SampanError>;
+}
+
+/// The plug-ins of an engine, as its handles know them.
+#[derive(Clone, Default)]
+pub(super) struct Decorators(Arc<[Arc<dyn EnginePlugin>]>);
+
+impl fmt::Debug for Decorators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Decorators({})", self.0.len())
+    }
+}
+
+impl Decorators {
+    pub(super) fn new(plugins: Vec<Arc<dyn EnginePlugin>>) -> Self {
+        Self(plugins.into())
+    }
+
+    /// The hooks for messages.
+    pub(super) fn hooks(&self) -> Arc<[Arc<dyn MessageHooks>]> {
+        let hooks = self.0.iter().map(|plugin| {
+            let hooks: Arc<dyn MessageHooks> = Arc::new(HooksOf(Arc::clone(plugin)));
+            hooks
+        });
+        hooks.collect()
+    }
+
+    pub(super) fn engine(&self, engine: &Arc<Engine>) {
+        self.each("for an engine", |it| it.engine_created(Arc::clone(engine)));
+    }
+
+    pub(super) fn client(&self, client: &Arc<Client>) {
+        self.each("for a client", |it| it.client_created(Arc::clone(client)));
+    }
+
+    pub(super) fn conversation(&self, conversation: &Arc<Conversation>) {
+        self.each("for a conversation", |it| {
+            it.conversation_created(Arc::clone(conversation))
+        });
+    }
+
+    fn each(&self, when: &str, decorate: impl Fn(&dyn EnginePlugin) -> Result<(), SampanError>) {
+        for plugin in self.0.iter() {
+            let plugin = plugin.as_ref();
+            match catch_unwind(AssertUnwindSafe(|| decorate(plugin))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    log::warn!("the plug-in {} failed {when}: {error}", plugin.name());
+                }
+                Err(_) => log::warn!("the plug-in {} panicked {when}", plugin.name()),
+            }
+        }
+    }
+}
+
+/// A plug-in, as the runtime calls it.
+struct HooksOf(Arc<dyn EnginePlugin>);
+
+impl MessageHooks for HooksOf {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn before_parse(&self, payload: Json) -> BoxFuture<'static, Result<Json, String>> {
+        let plugin = Arc::clone(&self.0);
+        Box::pin(async move {
+            let changed = plugin.before_parse(payload).await;
+            changed.map_err(|error| error.to_string())
+        })
+    }
+
+    fn after_parse(
+        &self,
+        message: ParsedMessage,
+    ) -> BoxFuture<'static, Result<MessageContent, String>> {
+        let plugin = Arc::clone(&self.0);
+        Box::pin(async move {
+            let changed = plugin.after_parse(message).await;
+            changed.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// Escapes what HTML reads as markup: `&`, `<`, `>`, `"` and `'`. For apps that put what others wrote into a web
+/// page; Sampan itself escapes nothing.
+#[uniffi::export]
+#[must_use]
+pub fn escape_html(text: String) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,27 @@
+//! Whether other clients are online.
+
+use super::ClientId;
+
+/// What is known of a client that is watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
+pub enum Presence {
+    /// The service has not told yet on this connection: it is not asked yet, or there is no session.
+    #[default]
+    Unknown,
+    /// It is signed in on a device at least.
+    Online,
+    /// It is signed in nowhere.
+    Offline,
+    /// This client may not watch it: the app's server left it out of what it signed, or the service refused the
+    /// signature.
+    NotAllowed,
+}
+
+/// A client that is watched.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct WatchedClient {
+    /// Who is watched.
+    pub client: ClientId,
+    /// Whether it is online.
+    pub presence: Presence,
+}

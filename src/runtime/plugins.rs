@@ -1,0 +1,236 @@
+//! Plug-ins between the socket and the loop: what other clients say passes through the app's hooks before the
+//! engine reads it.
+//!
+//! ```text
+//!   socket ──▶ [`pump`]: frame by frame, in order ──▶ the loop
+//!                 │  each payload of another's message
+//!                 ▼
+//!     before parsing ──▶ parse ──▶ after parsing        of the first plug-in, then of the next
+//! ```
+//!
+//! Hooks run on caller threads, one at a time for a connection. A hook that fails, panics, or takes longer than
+//! [`PATIENCE`] is logged with the plug-in's name, and what it was given goes on as it was. The loop waits for
+//! nothing; what comes behind a slow hook comes later.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::callers::Callers;
+use crate::model::{Json, MessageContent, ParsedMessage};
+use crate::net::{
+    Connection, Frame, INCOMING_FRAMES_MAX, Incoming, NetError, NetFuture, Response, Target,
+    Transport,
+};
+use crate::wire::payloads::{self, Carried};
+use crate::wire::subprotocol::Encoding;
+use crate::wire::{Direction, Payload, content};
+
+/// How long one hook may take with one message.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The hooks of a plug-in that messages pass through. A failure is a text.
+pub(crate) trait MessageHooks: Send + Sync {
+    /// The plug-in's name.
+    fn name(&self) -> String;
+
+    /// Before a message is parsed: its raw JSON.
+    fn before_parse(&self, payload: Json) -> BoxFuture<'static, Result<Json, String>>;
+
+    /// After a message was parsed.
+    fn after_parse(
+        &self,
+        message: ParsedMessage,
+    ) -> BoxFuture<'static, Result<MessageContent, String>>;
+}
+
+/// The plug-ins of an engine, in their order.
+pub(crate) type Plugins = Arc<[Arc<dyn MessageHooks>]>;
+
+/// The transport with the plug-ins between it and the engine; the transport itself where there are none.
+pub(super) fn plugged(
+    transport: Arc<dyn Transport>,
+    plugins: Plugins,
+    callers: &Callers,
+) -> Arc<dyn Transport> {
+    if plugins.is_empty() {
+        return transport;
+    }
+    let callers = callers.clone();
+    Arc::new(PluggedTransport {
+        inner: transport,
+        hooks: Hooks { plugins, callers },
+    })
+}
+
+/// A transport whose frames pass through plug-ins.
+struct PluggedTransport {
+    inner: Arc<dyn Transport>,
+    hooks: Hooks,
+}
+
+/// The plug-ins, and the threads that they run on.
+#[derive(Clone)]
+struct Hooks {
+    plugins: Plugins,
+    callers: Callers,
+}
+
+impl std::fmt::Debug for PluggedTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PluggedTransport({} plug-ins)", self.hooks.plugins.len())
+    }
+}
+
+impl Transport for PluggedTransport {
+    fn connect(&self, target: Target) -> NetFuture<Connection> {
+        let (connecting, hooks) = (self.inner.connect(target), self.hooks.clone());
+        Box::pin(async move {
+            let Connection {
+                outgoing,
+                incoming,
+                subprotocol,
+            } = connecting.await?;
+            let (forward, passed) = mpsc::channel(INCOMING_FRAMES_MAX);
+            tokio::spawn(pump(incoming, forward, hooks));
+            Ok::<_, NetError>(Connection {
+                outgoing,
+                incoming: passed,
+                subprotocol,
+            })
+        })
+    }
+
+    fn get(&self, url: String, patience: Duration) -> NetFuture<Response> {
+        self.inner.get(url, patience)
+    }
+}
+
+/// Passes frames on, in order, until one end is gone.
+async fn pump(
+    mut incoming: mpsc::Receiver<Incoming>,
+    forward: mpsc::Sender<Incoming>,
+    hooks: Hooks,
+) {
+    while let Some(came) = incoming.recv().await {
+        let passed = match came {
+            Incoming::Frame(frame) => Incoming::Frame(hooks.pass(frame).await),
+            closed @ Incoming::Closed(_) => closed,
+        };
+        if forward.send(passed).await.is_err() {
+            break;
+        }
+    }
+    // Whoever closed the connection waits until this queue ends.
+    while incoming.recv().await.is_some() {}
+}
+
+impl Hooks {
+    /// The frame with what the plug-ins made of the messages in it. A frame without messages of others, and one that
+    /// cannot be read, is the same.
+    async fn pass(&self, frame: Frame) -> Frame {
+        let encoding = match &frame {
+            Frame::Binary(_) => Encoding::Binary,
+            Frame::Text(_) => Encoding::Text,
+        };
+        let Ok(mut envelope) = frame.decode(encoding, Direction::ToClient) else {
+            return frame;
+        };
+        let carried = payloads::carried(&envelope.command);
+        let is_other = |it: &Carried| {
+            let sender = it.sender.as_ref().map(|sender| sender.as_str());
+            sender.is_none() || sender != envelope.peer_id.as_deref()
+        };
+        if !carried.iter().any(is_other) {
+            return frame;
+        }
+        let before: Vec<Payload> = carried.iter().map(|it| it.payload.clone()).collect();
+        let mut after = Vec::with_capacity(carried.len());
+        for message in carried {
+            let is_other = is_other(&message);
+            after.push(match is_other {
+                true => self.pass_message(message).await,
+                false => message.payload,
+            });
+        }
+        if after == before {
+            return frame;
+        }
+        payloads::put(&mut envelope.command, after);
+        match Frame::encode(&envelope, encoding, Direction::ToClient) {
+            Ok(frame) => frame,
+            Err(error) => {
+                log::warn!("what plug-ins made of a message does not fit: {error}");
+                frame
+            }
+        }
+    }
+
+    async fn pass_message(&self, message: Carried) -> Payload {
+        let Carried {
+            mut payload,
+            conversation,
+            sender,
+        } = message;
+        for plugin in self.plugins.iter() {
+            let json = match &payload {
+                Payload::Text(text) => Json::parse(text).ok(),
+                Payload::Binary(_) => None,
+            };
+            if let Some(json) = json {
+                let hook = plugin.before_parse(json.clone());
+                match self.run(plugin, "before parsing", hook).await {
+                    Some(changed) if changed != json => {
+                        payload = Payload::Text(changed.as_str().to_owned());
+                    }
+                    _ => {}
+                }
+            }
+            let said = content::decode(payload.clone());
+            let message = ParsedMessage {
+                conversation: conversation.clone(),
+                sender: sender.clone(),
+                content: said.clone(),
+            };
+            let hook = plugin.after_parse(message);
+            match self.run(plugin, "after parsing", hook).await {
+                Some(changed) if changed != said => payload = content::encode(&changed),
+                _ => {}
+            }
+        }
+        payload
+    }
+
+    /// Runs a hook on a caller thread; none where it failed.
+    async fn run<T: Send + 'static>(
+        &self,
+        plugin: &Arc<dyn MessageHooks>,
+        when: &str,
+        hook: BoxFuture<'static, Result<T, String>>,
+    ) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        let work = async move {
+            let outcome = AssertUnwindSafe(hook).catch_unwind().await;
+            // Nobody waits any more for one that was too slow.
+            let _ = done.send(outcome.unwrap_or_else(|_| Err("it panicked".to_owned())));
+        };
+        self.callers.spawn(&Handle::current(), Box::pin(work));
+        let outcome = match timeout(PATIENCE, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err("it gave no answer".to_owned())),
+            Err(_) => Err("it took too long".to_owned()),
+        };
+        match outcome {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                log::warn!("the plug-in {} failed {when}: {reason}", plugin.name());
+                None
+            }
+        }
+    }
+}

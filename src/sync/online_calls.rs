@@ -1,0 +1,73 @@
+//! The calls about what the service alone knows and what a session has beside the outbox, and their answers.
+
+use crate::model::{ClientId, ConversationId, Json, WatchedClient};
+
+/// Have the conversation that the ids of these peers lead to, without a conversation that somebody made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenPeers {
+    /// The others.
+    pub peers: Vec<ClientId>,
+}
+
+/// Watch clients from now on, on each connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watch {
+    /// Whom.
+    pub clients: Vec<ClientId>,
+}
+
+/// Watch clients no more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unwatch {
+    /// Whom; those who are not watched are passed over.
+    pub clients: Vec<ClientId>,
+}
+
+/// Ask who is inside a chat room and online.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListInside {
+    /// Which chat room.
+    pub conversation: ConversationId,
+    /// At most so many, 1 to 50.
+    pub limit: u32,
+}
+
+/// Ask for conversations by a condition and store them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FindRooms {
+    /// A JSON object in the service's query language; none for those that this client is a member of.
+    pub condition: Option<Json>,
+    /// The columns to sort by; none for the newest message first.
+    pub sort: Option<String>,
+    /// At most so many, 1 to 1000.
+    pub limit: u32,
+    /// How many are passed over.
+    pub skip: u32,
+    /// Whether members and mutes are left out.
+    pub compact: bool,
+}
+
+/// Ask which of these clients are signed in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WhoIsOnline {
+    /// Who is asked about.
+    pub clients: Vec<ClientId>,
+}
+
+/// Ask who is watched, and what is known of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched;
+
+/// Clients that the service named.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientsFound {
+    /// Who.
+    pub clients: Vec<ClientId>,
+}
+
+/// Who is watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchList {
+    /// In order of the ids.
+    pub clients: Vec<WatchedClient>,
+}
