@@ -168,10 +168,12 @@ impl Event {
             Self::MessageAdded { message, .. }
             | Self::MessageChanged { message, .. }
             | Self::TransientMessage { message, .. } => Some(&message.conversation),
+            Self::MembersChanged { notice, .. } => Some(&notice.conversation),
             Self::OutboxChanged { entry, .. } => Some(&entry.conversation),
             Self::ConnectionChanged { .. }
             | Self::ConnectionFailed { .. }
             | Self::SessionChanged { .. }
+            | Self::PresenceChanged { .. }
             | Self::OutboxSettled { .. }
             | Self::StoreHealthChanged { .. }
             | Self::Lagged { .. } => None,
@@ -220,8 +222,12 @@ pub enum EventKind {
     Receipt,
     /// A message is gone.
     MessageRemoved,
+    /// Somebody came into a conversation, went, or has another role there.
+    Members,
     /// A transient message arrived.
     TransientMessage,
+    /// Somebody came online or went offline.
+    Presence,
     /// Unsent work is new, changed, or done.
     Outbox,
     /// The store stopped taking writes, or takes them again.
@@ -246,6 +252,8 @@ impl EventKind {
                 _ => matches!(self, Self::MessageChanged),
             },
             Event::MessageRemoved { .. } => matches!(self, Self::MessageRemoved),
+            Event::MembersChanged { .. } => matches!(self, Self::Members),
+            Event::PresenceChanged { .. } => matches!(self, Self::Presence),
             Event::TransientMessage { .. } => matches!(self, Self::TransientMessage),
             Event::OutboxChanged { .. } | Event::OutboxSettled { .. } => {
                 matches!(self, Self::Outbox)
