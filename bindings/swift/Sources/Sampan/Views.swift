@@ -26,6 +26,10 @@ extension Account: Identifiable {
     public var id: String { folder }
 }
 
+extension MemberRow: Identifiable {
+    public var id: ClientId { client }
+}
+
 /// What a timeline shows at one moment.
 public struct TimelineState: Sendable, Equatable {
     public private(set) var version: Version = 0
@@ -111,6 +115,32 @@ public struct OutboxListState: Sendable, Equatable {
     }
 }
 
+/// What a list of members shows at one moment.
+public struct MemberListState: Sendable, Equatable {
+    public private(set) var version: Version = 0
+    public private(set) var rows: [MemberRow] = []
+    public private(set) var more = false
+    public private(set) var total = 0
+
+    public init() {}
+
+    /// Takes an update that `MemberList.next` answered to this state's version.
+    public mutating func apply(_ update: MemberUpdate) {
+        for edit in update.edits {
+            switch edit {
+            case .reset(let all): rows = all
+            case .insert(let at, let new): rows.insert(contentsOf: new, at: at)
+            case .remove(let at, let count): rows.removeSubrange(at..<at + count)
+            case .replace(let at, let row): rows[at] = row
+            case .move(let from, let to, let row):
+                rows.remove(at: from)
+                rows.insert(row, at: to)
+            }
+        }
+        (version, more, total) = (update.version, update.more, update.total)
+    }
+}
+
 /// The states of a view, from the present one on, until the view ends or the loop's task is cancelled.
 /// Any number of loops may run over one view, and begin again.
 public struct States<State: Sendable>: AsyncSequence, Sendable {
@@ -168,6 +198,18 @@ extension OutboxList {
     public var states: States<OutboxListState> {
         States { [self] state in
             var state = state ?? OutboxListState()
+            guard let update = try await next(have: state.version) else { return nil }
+            state.apply(update)
+            return state
+        }
+    }
+}
+
+extension MemberList {
+    /// The states of the list.
+    public var states: States<MemberListState> {
+        States { [self] state in
+            var state = state ?? MemberListState()
             guard let update = try await next(have: state.version) else { return nil }
             state.apply(update)
             return state

@@ -79,6 +79,27 @@ data class OutboxListState(val version: Long = 0, val rows: List<OutboxRow> = em
     }
 }
 
+/** What a list of members shows at one moment. */
+data class MemberListState(
+    val version: Long = 0,
+    val rows: List<MemberRow> = emptyList(),
+    val more: Boolean = false,
+    val total: Int = 0,
+) {
+    /** The state after an update that [MemberList.next] answered to this state's version. */
+    fun applied(update: MemberUpdate): MemberListState {
+        val rows = ArrayList(rows)
+        for (edit in update.edits) when (edit) {
+            is MemberEdit.Reset -> { rows.clear(); rows.addAll(edit.rows) }
+            is MemberEdit.Insert -> rows.addAll(edit.at, edit.rows)
+            is MemberEdit.Remove -> rows.removeRange(edit.at, edit.count)
+            is MemberEdit.Replace -> rows[edit.at] = edit.row
+            is MemberEdit.Move -> { rows.removeAt(edit.from); rows.add(edit.to, edit.row) }
+        }
+        return MemberListState(update.version, rows, update.more, update.total)
+    }
+}
+
 private fun <T> ArrayList<T>.removeRange(at: Int, count: Int) {
     subList(at, at + count).clear()
 }
@@ -107,6 +128,16 @@ val ConversationList.states: Flow<ListState>
 val OutboxList.states: Flow<OutboxListState>
     get() = flow {
         var state = OutboxListState()
+        while (true) {
+            state = state.applied(next(state.version) ?: break)
+            emit(state)
+        }
+    }
+
+/** The states of a list of members, from the present one on, until the view ends. */
+val MemberList.states: Flow<MemberListState>
+    get() = flow {
+        var state = MemberListState()
         while (true) {
             state = state.applied(next(state.version) ?: break)
             emit(state)
@@ -150,3 +181,7 @@ fun OutboxList.statesIn(scope: CoroutineScope): StateFlow<OutboxListState> =
 /** The states for a screen, from the present one on: followed while somebody looks, and five seconds longer. */
 fun Client.statesIn(scope: CoroutineScope): StateFlow<ClientState> =
     states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), state())
+
+/** The states for a screen: followed while somebody looks, and five seconds longer. */
+fun MemberList.statesIn(scope: CoroutineScope): StateFlow<MemberListState> =
+    states.stateIn(scope, SharingStarted.WhileSubscribed(LINGER_MILLIS), MemberListState())

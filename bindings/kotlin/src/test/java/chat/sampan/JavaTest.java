@@ -8,10 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import chat.sampan.futures.ClientFutures;
 import chat.sampan.futures.ConversationFutures;
 import chat.sampan.futures.EngineFutures;
+import chat.sampan.futures.TimelineFutures;
 import java.io.File;
 import java.nio.file.Path;
+import java.time.ZoneOffset;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
@@ -45,6 +48,40 @@ class JavaTest {
         assertThrows(ExecutionException.class, () -> soon(annLater.outbox()));
     assertInstanceOf(SampanException.ShutDown.class, over.getCause());
     assertEquals("the engine is shut down", over.getCause().getMessage());
+  }
+
+  @Test
+  void aJavaAppFollowsATimelineAndHearsOfMessagesThoughItsListenerThrows() throws Exception {
+    File root = folder.resolve("follower").toFile();
+    ServerAddress nobody = new ServerAddress.Router("http://127.0.0.1:9");
+    try (Engine engine = Engine.Companion.open(new Config("java", new HiddenText("key"), nobody, root))) {
+      Client ann = soon(new EngineFutures(engine).client("ann", new ClientOptions()));
+      NewConversation wanted = new NewConversation(ConversationKind.NORMAL, List.of("ben"));
+      Conversation talk = soon(new ClientFutures(ann).createConversation(wanted)).getConversation();
+      ConversationFutures later = new ConversationFutures(talk);
+      CountDownLatch heard = new CountDownLatch(2);
+      EventSubscription subscription =
+          ann.observe(
+              events -> {
+                for (Event event : events) {
+                  if (event instanceof Event.MessageAdded) heard.countDown();
+                }
+                throw new IllegalStateException("an app that does not know what to do");
+              });
+      TimelineFutures timeline = new TimelineFutures(soon(later.timeline()));
+      TimelineState state = new TimelineState().applied(soon(timeline.next(0L)));
+      for (String text : List.of("one \uD83D\uDEA4", "two")) {
+        CompletableFuture<TimelineUpdate> next = timeline.next(state.getVersion());
+        soon(later.sendText(text));
+        state = state.applied(soon(next));
+        TimelineItem newest = state.getItems().get(state.getItems().size() - 1);
+        assertEquals(text, ContentKt.getWords(ContentKt.getMessage(newest).getContent()));
+      }
+      assertEquals(true, heard.await(60, TimeUnit.SECONDS));
+      subscription.cancel();
+      assertEquals(1, DaysKt.days(state.getItems(), ZoneOffset.UTC).size());
+      soon(new EngineFutures(engine).shutdown());
+    }
   }
 
   private static <T> T soon(CompletableFuture<T> future) throws Exception {
