@@ -131,6 +131,24 @@ final class WritesTests: XCTestCase {
         }
     }
 
+    func testAFileOnTheWebAndOneOfBytesArriveAndHistoryIsAskedForByKind() async throws {
+        try await pair { pair in
+            let theirs = try await pair.bens.timeline()
+            let web = NewMedia(
+                source: .url(url: "https://x.invalid/a.png"), kind: .image, caption: "on the web")
+            try await pair.talk.sendMedia(media: web)
+            let picture = try await theirs.shows("on the web")
+            XCTAssertEqual(picture.content.file?.url, "https://x.invalid/a.png")
+            let own = NewMedia(
+                source: .bytes(data: Data("hello".utf8)), kind: .file, name: "a.txt", caption: "of bytes")
+            try await pair.talk.sendMedia(media: own)
+            let sent = try await theirs.shows("of bytes")
+            XCTAssertEqual(sent.content.file?.url.hasPrefix("http"), true)
+            let images = try await pair.bens.queryHistory(query: HistoryQuery(contentType: -2))
+            XCTAssertEqual(images.map(\.content.words), ["on the web"])
+        }
+    }
+
     func testWhatAPushBroughtIsKeptUntilHistoryHasIt() async throws {
         try await pair { pair in
             let id = try await pair.talk.info().id

@@ -73,7 +73,8 @@ class MembersTest {
                 val laptop = engine(folder, "laptop", service.url)
                 val (ann, ben) = Pair(phone.online("ann"), laptop.online("ben"))
                 val talk = ann.createConversation("ben", "cat").conversation
-                until { ann.outbox().isEmpty() && ben.conversations(null, 10).conversations.isNotEmpty() }
+                until { ann.outbox().isEmpty() }
+                ben.conversationList().states.first { it.rows.isNotEmpty() }
                 test(ann, ben, talk)
                 phone.shutdown()
                 laptop.shutdown()

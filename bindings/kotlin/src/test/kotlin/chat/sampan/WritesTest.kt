@@ -11,6 +11,7 @@ import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.mapNotNull
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNotNull
@@ -135,6 +136,23 @@ class WritesTest {
 
         talk.keepFailed(NewMessage(MessageContent.Text("never mind", Details())), "no")
         assertEquals(Discarded.NEVER_SENT, talk.discard(mine.shows("never mind").key).discarded)
+    }
+
+    @Test
+    fun `a file on the web and one of bytes arrive, and history is asked for by kind`() = pair {
+        val theirs = bens.timeline()
+        val web = NewMedia(MediaSource.Url("https://x.invalid/a.png"), kind = MediaKind.IMAGE, caption = "on the web")
+        talk.sendMedia(web)
+        assertEquals("https://x.invalid/a.png", theirs.shows("on the web").content.file?.url)
+        val bytes = "hello".toByteArray()
+        val own = NewMedia(MediaSource.Bytes(bytes), kind = MediaKind.FILE, name = "a.txt", caption = "of bytes")
+        talk.sendMedia(own)
+        val file = checkNotNull(theirs.shows("of bytes").content.file)
+        assertArrayEquals(bytes, java.net.URI(file.url).toURL().readBytes())
+        talk.sendText("and words")
+        theirs.shows("and words")
+        val images = bens.queryHistory(HistoryQuery(contentType = -2))
+        assertEquals(listOf("on the web"), images.map { it.content.words })
     }
 
     @Test
