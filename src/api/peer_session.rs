@@ -50,6 +50,8 @@ impl PeerSession {
     /// # Errors
     ///
     /// `SignedOut`, `ShutDown`.
+    // Objects of Kotlin have a `close` of their own.
+    #[uniffi::method(name = "close_session")]
     pub fn close(&self) -> Result<(), SampanError> {
         self.client.go_offline()
     }

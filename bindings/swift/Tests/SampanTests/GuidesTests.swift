@@ -38,7 +38,7 @@ final class GuidesTests: XCTestCase {
         try await group.kick(peers: ["Jerry"])
         try await hears(toJerry) { $0 == .left(conversation: place) }
         try await group.leave()
-        try toms.close()
+        try toms.closeSession()
         try await hears(toTom) { $0 == .closed }
         try await tom.shutdown()
         try await jerry.shutdown()

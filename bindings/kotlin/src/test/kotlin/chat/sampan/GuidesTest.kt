@@ -46,7 +46,7 @@ class GuidesTest {
         toJerry.hears<SessionNotice.Left> { it.conversation == joined.conversation }
         group.leave()
         toms.unwatch(listOf("Jerry"))
-        toms.close()
+        toms.closeSession()
         toTom.hears<SessionNotice.Closed> { true }
         tom.shutdown()
         jerry.shutdown()
