@@ -28,9 +28,6 @@ const WITHOUT_MEMBERS: i32 = 1;
 /// The last-message columns are wanted (`docs/wire.md`, query flags).
 const WITH_LAST_MESSAGE: i32 = 2;
 
-/// Members and mutes are not wanted.
-const WITHOUT_MEMBERS: i32 = 1;
-
 /// Where a page of history starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryFrom<'a> {
