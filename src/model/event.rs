@@ -214,8 +214,6 @@ pub enum EventKind {
     Session,
     /// A conversation is new or changed, has another id, or is gone.
     Conversation,
-    /// Something happened to the members of a conversation.
-    Members,
     /// A message is new on this device.
     MessageAdded,
     /// A message changed, for whatever reason: receipts too.
@@ -248,7 +246,6 @@ impl EventKind {
             Event::ConversationChanged { .. }
             | Event::ConversationIdAssigned { .. }
             | Event::ConversationRemoved { .. } => matches!(self, Self::Conversation),
-            Event::MembersChanged { .. } => matches!(self, Self::Members),
             Event::MessageAdded { .. } => matches!(self, Self::MessageAdded),
             Event::MessageChanged { message, .. } => match self {
                 Self::Receipt => message.state.is_receipt(),
