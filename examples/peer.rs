@@ -2,15 +2,17 @@
 //! standard output. The tests of the Java SDK use it as the other side, as they use the JavaScript SDK.
 //!
 //! `{"do": "login", "url": …, "appId": …, "appKey": …, "clientId": …}` comes first; then `start`, `say`,
-//! `sends` and `gets` (a payload), `hears`, `shows`, `read`, `unread`, `import` (the cache of an older SDK), `leave` (go offline) and `return`
+//! `sends` and `gets` (a payload), `hears`, `shows`, `read`, `unread`, `import` (the cache of an older SDK), `add`,
+//! `remove`, `join`, `quit`, `told` and `order` (what events told of members), `leave` (go offline) and `return`
 //! (go online again).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use sampan::model::{
-    AppId, ClientId, ConversationId, Message, NewConversation, NewMessage, Uniqueness,
+    AppId, ClientId, ConversationId, Event, MembersNotice, Message, NewConversation, NewMessage,
+    Uniqueness,
 };
 use sampan::wire::content;
 use sampan::wire::payload::Payload;
@@ -29,7 +31,34 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Device {
     engine: Arc<Engine>,
     client: Arc<Client>,
+    /// What the events told of members and messages, in order.
+    heard: Arc<Mutex<Vec<Heard>>>,
     _folder: tempfile::TempDir,
+}
+
+/// Something that an event told.
+enum Heard {
+    Notice(MembersNotice),
+    Message(Message),
+}
+
+/// Keeps what the events tell of members and messages.
+fn listen(client: &Client) -> Arc<Mutex<Vec<Heard>>> {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (kept, mut events) = (Arc::clone(&heard), client.events());
+    tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            let told = match event {
+                Event::MembersChanged { notice, .. } => Heard::Notice(notice),
+                Event::MessageAdded { message, .. } => Heard::Message(message),
+                _ => continue,
+            };
+            if let Ok(mut kept) = kept.lock() {
+                kept.push(told);
+            }
+        }
+    });
+    heard
 }
 
 #[tokio::main]
@@ -70,6 +99,7 @@ impl Device {
         let client = engine.client(id, ClientOptions::default()).await?;
         let device = Self {
             engine,
+            heard: listen(&client),
             client,
             _folder: folder,
         };
@@ -97,6 +127,9 @@ impl Device {
             }
             "unread" => self.unread(details).await,
             "import" => self.import(text(details, "path")?).await,
+            "add" | "remove" | "join" | "quit" => self.change_members(details).await,
+            "told" => self.told(details).await,
+            "order" => self.order(details).await,
             "leave" => {
                 self.client.go_offline()?;
                 Ok(json!({}))
@@ -243,6 +276,70 @@ impl Device {
             (Some(count) == wanted).then_some(count)
         });
         Ok(json!({ "count": counted.await? }))
+    }
+
+    async fn change_members(&self, details: &Value) -> Outcome<Value> {
+        let members = details.get("members").and_then(Value::as_array);
+        let ids = members.into_iter().flatten();
+        let ids = ids.map(|id| ClientId::new(id.as_str().unwrap_or_default()));
+        let members: Vec<_> = ids.collect::<Result<_, _>>()?;
+        let talk = self.conversation(details).await?;
+        match text(details, "do")? {
+            "add" => talk.add_members(members).await?,
+            "remove" => talk.remove_members(members).await?,
+            "join" => talk.join().await?,
+            _ => talk.quit().await?,
+        }
+        Ok(json!({}))
+    }
+
+    /// Waits for a notice of members by its name in a conversation; each is handed out once.
+    async fn told(&self, details: &Value) -> Outcome<Value> {
+        let (name, cid) = (text(details, "name")?, text(details, "cid")?);
+        let member = details.get("member").and_then(Value::as_str);
+        let told = self.until(async || {
+            let mut heard = self.heard.lock().ok()?;
+            let at = heard.iter().position(|heard| match heard {
+                Heard::Notice(notice) => {
+                    let mut names = notice.members.iter().map(ClientId::as_str);
+                    notice.conversation.as_str() == cid
+                        && format!("{:?}", notice.event) == name
+                        && member.is_none_or(|member| names.any(|name| name == member))
+                }
+                Heard::Message(_) => false,
+            });
+            match heard.remove(at?) {
+                Heard::Notice(notice) => Some(notice),
+                Heard::Message(_) => None,
+            }
+        });
+        let told = told.await?;
+        let members = told.members.iter().map(ClientId::as_str);
+        let by = told.by.as_ref().map(ClientId::as_str);
+        Ok(json!({ "members": Value::from_iter(members), "by": by }))
+    }
+
+    /// Waits until so much was heard in a conversation, and answers it in order: notices of members by their
+    /// names, messages by their words.
+    async fn order(&self, details: &Value) -> Outcome<Value> {
+        let cid = text(details, "cid")?;
+        let count = details.get("count").and_then(Value::as_u64);
+        let heard = self.until(async || {
+            let heard = self.heard.lock().ok()?;
+            let lines = heard.iter().filter_map(|heard| match heard {
+                Heard::Notice(notice) => {
+                    let is_here = notice.conversation.as_str() == cid;
+                    is_here.then(|| format!("{:?}", notice.event))
+                }
+                Heard::Message(message) => {
+                    let words = message.content.words().unwrap_or_default();
+                    (message.conversation.as_str() == cid).then(|| words.to_owned())
+                }
+            });
+            let lines: Vec<_> = lines.collect();
+            (u64::try_from(lines.len()).ok() >= count).then_some(lines)
+        });
+        Ok(json!({ "heard": heard.await? }))
     }
 
     async fn conversation(&self, details: &Value) -> Outcome<Arc<Conversation>> {

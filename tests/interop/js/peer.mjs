@@ -131,6 +131,18 @@ const deeds = {
   async online({ clients }) {
     return { online: await person.client.ping(clients) };
   },
+  async join({ cid }) {
+    await (await person.find(cid)).join();
+    return {};
+  },
+  async quit({ cid }) {
+    await (await person.find(cid)).quit();
+    return {};
+  },
+  async told({ name, cid, member }) {
+    const [payload] = await person.events.next(name, ({ members }, conversation) => conversation.id === cid && (!member || members.includes(member)));
+    return { members: payload.members, by: payload.invitedBy ?? payload.kickedBy };
+  },
   async read({ cid }) {
     await (await person.find(cid)).read();
     return {};
