@@ -242,11 +242,11 @@ async fn receipts_and_changes_of_one_message_do_not_undo_each_other() {
     let key = MessageKey::local(sent.local_id.clone());
     let theirs = ben.handle(&id).await;
     let edit = talk.edit(key.clone(), MessageContent::text("two"));
-    let (edited, read) = tokio::join!(edit, theirs.mark_read());
+    let (edited, read) = tokio::join!(edit, theirs.mark_read(None));
     edited.unwrap();
     read.unwrap();
     ben.sees(&id, &["ann: two"]).await;
-    let is_read = |message: Message| match message.state {
+    let is_read = |message: sampan::model::Message| match message.state {
         sampan::model::MessageState::Read { at } if message.edited_at.is_some() => Some(at),
         _ => None,
     };

@@ -212,7 +212,7 @@ async fn a_timeline_shows_the_upload_and_discard_stops_it() {
         "{seen:?}"
     );
     let discarded = talk.discard(message.key).await.unwrap();
-    assert_eq!(discarded, sampan::model::Discarded::NeverSent);
+    assert_eq!(discarded.discarded, sampan::model::Discarded::NeverSent);
     ann.until("an empty spool", || async {
         spooled(&place, "ann").is_empty().then_some(())
     })
