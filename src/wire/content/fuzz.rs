@@ -5,7 +5,6 @@
 //! envelope instead.
 
 use crate::splitmix;
-use crate::wire::convert;
 use crate::wire::generated::DirectCommand;
 
 use super::reply::Reply;
