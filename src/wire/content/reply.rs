@@ -173,7 +173,8 @@ pub fn excerpt(text: &str) -> String {
             break;
         }
     }
-    line.chars().take(EXCERPT_MAX).collect()
+    let cut: String = line.chars().take(EXCERPT_MAX).collect();
+    cut.trim_end().to_owned()
 }
 
 #[cfg(test)]
