@@ -269,3 +269,19 @@ fn what_can_never_be_done_is_refused_at_the_call() {
         })
     );
 }
+
+#[test]
+fn who_joins_where_she_is_already_keeps_what_is_unread() {
+    let mut world = World::seeded(1);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let id = world.service_id(ann, &room);
+    world.post(&id, "ben", "hello");
+    world.moment();
+    change(&mut world, ann, &room, MembersChange::Join, &[]).unwrap();
+    world.settle();
+    assert!(world.outbox(ann).is_empty());
+    assert_eq!(world.unread(ann, &room), (1, false));
+    assert_eq!(world.timeline(ann, &room), ["ben: hello"]);
+}

@@ -21,13 +21,43 @@ use crate::sync::client::incoming::membership::{is_news, members_changed};
 use crate::sync::client::incoming::unread;
 use crate::sync::client::{Client, Turn};
 
+/// What is known of the time before a client came into a conversation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It was out: what was said is not unread.
+    Out,
+    /// It may have been in all the time.
+    Unknown,
+}
+
 impl Client {
-    /// This client is told that it is in a conversation.
+    /// This client is told that it came into a conversation.
     pub(in crate::sync::client) fn joined(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,
         changed_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        self.enter(turn, number, changed_at, Before::Out)
+    }
+
+    /// This client is in a conversation that it asked to join. If it was out of it, it is also told that it
+    /// came in; else its unread messages stay.
+    pub(in crate::sync::client) fn may_have_joined(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        changed_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        self.enter(turn, number, changed_at, Before::Unknown)
+    }
+
+    fn enter(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        number: ConversationNumber,
+        changed_at: Option<Timestamp>,
+        before: Before,
     ) -> Result<(), StoreError> {
         let Some(row) = turn.overlay.snapshot().conversation(number)? else {
             return Ok(());
@@ -47,7 +77,7 @@ impl Client {
             }
             row.updated_at = row.updated_at.max(changed_at);
         })?;
-        if let Some(at) = changed_at {
+        if let (Some(at), Before::Out) = (changed_at, before) {
             // What was said before is not unread for a client that comes into a conversation.
             unread::read_until(turn, number, at)?;
         }

@@ -253,8 +253,16 @@ impl Client {
             return Ok(());
         }
         let row = turn.overlay.snapshot().conversation(number)?;
-        let is_room = row.is_some_and(|row| row.kind == ConversationKind::ChatRoom);
+        let is_room = row
+            .as_ref()
+            .is_some_and(|row| row.kind == ConversationKind::ChatRoom);
+        let is_in = row.is_some_and(|row| {
+            row.state == ConversationState::Live && row.members.contains(self.me())
+        });
         match done.change {
+            // Who joins where she is already changes nothing. Had she been out unknowingly, she would be
+            // told that she came in.
+            MembersChange::Join if is_in => {}
             // Nobody is told who enters and leaves a chat room, and what was said meanwhile is not
             // caught up with.
             MembersChange::Join if is_room => {
@@ -265,7 +273,7 @@ impl Client {
                 self.went_out(number);
                 self.exited(turn, number)?;
             }
-            MembersChange::Join => self.joined_once(turn, number, changed_at)?,
+            MembersChange::Join => self.may_have_joined(turn, number, changed_at)?,
             MembersChange::Quit => self.left(turn, number, changed_at)?,
             _ => {}
         }

@@ -63,6 +63,9 @@ impl Service {
             .partition(|member| adds && unwanted.contains(member));
         let conversation = self.conversations.get_mut(&cid).unwrap();
         conversation.updated_at = at;
+        // Of those who are in or out already nobody is told.
+        let changed = done.iter().filter(|it| conversation.has(it) != adds);
+        let changed: Vec<_> = changed.cloned().collect();
         for member in &done {
             if adds && !conversation.has(member) {
                 conversation.members.push(member.clone());
@@ -96,12 +99,12 @@ impl Service {
             (Op::Removed, Op::Left)
         };
         let mut out = vec![(socket, request.reply(Command::conv(answered, answer)))];
-        out.extend(self.tell_members(at, &cid, client, told, &done));
+        out.extend(self.tell_members(at, &cid, client, told, &changed));
         let members = self.conversations[&cid].members.clone();
         let others = ConvCommand {
             cid: Some(cid),
             init_by: Some(client.to_owned()),
-            m: done,
+            m: changed,
             udate: Some(iso::format(Timestamp::from_millis(at))),
             ..ConvCommand::default()
         };
