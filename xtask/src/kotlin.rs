@@ -47,7 +47,7 @@ fn signed(code: &str) -> Result<String, Problem> {
             .replace("kotlin.ULong", "kotlin.Long");
         words_replaced(&line, |word| {
             let is_number = word.starts_with(|first: char| first.is_ascii_digit());
-            is_number.then(|| word.replace("uL", "L").replace('u', ""))
+            is_number.then(|| word.replace(['u', 'U'], ""))
         })
     });
     Ok(lines.collect::<Vec<_>>().join("\n") + "\n")

@@ -257,7 +257,10 @@ fn type_name(line: &str) -> Option<&str> {
 /// Types that are declared twice. An object's class and constructors stand beside its interface.
 fn twice(surface: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let names = surface.lines().filter(|line| !line.starts_with(' '));
+    // How an object is made stands on a line of its own, once for each way.
+    let names = surface
+        .lines()
+        .filter(|line| !line.starts_with(' ') && !line.starts_with("open class "));
     let names = names.filter_map(type_name);
     names
         .filter(|name| !seen.insert(*name))

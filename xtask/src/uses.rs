@@ -43,7 +43,7 @@ pub(crate) fn unused(tree: &Tree, surfaces: &[(&str, String)]) -> Result<String,
         for (item, name) in items(surface) {
             let is_layer = item.starts_with("layer ");
             let wanted = if language == "rust" {
-                snake(&name)
+                in_rust(&name)
             } else {
                 name
             };
@@ -163,6 +163,14 @@ fn type_of(text: &str) -> Option<&str> {
     let name = rest.split([' ', ':', '(', '<']).next()?;
     let name = name.strip_suffix("Interface").unwrap_or(name);
     Some(name.strip_suffix("Protocol").unwrap_or(name))
+}
+
+/// A function by its Rust name. Objects of Kotlin have a `close` of their own.
+fn in_rust(name: &str) -> String {
+    match snake(name).as_str() {
+        "close_session" => "close".to_owned(),
+        word => word.to_owned(),
+    }
 }
 
 /// `loadOlder` as Rust spells it: `load_older`.

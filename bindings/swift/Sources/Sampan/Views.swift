@@ -224,6 +224,20 @@ extension EventFeed {
     }
 }
 
+extension Download {
+    /// The states of the download, until it is done, failed or stopped.
+    public var states: States<DownloadState> {
+        States { [self] state in try await next(have: state?.version ?? 0) }
+    }
+}
+
+extension NoticeFeed {
+    /// The notices, each once, until the engine is shut down. Of several loops each gets others.
+    public var notices: States<SessionNotice> {
+        States { [self] _ in try await next() }
+    }
+}
+
 extension Client {
     /// The states of the client: its connection, its unread counts, its outbox.
     public var states: States<ClientState> {

@@ -244,7 +244,7 @@ private func item(
 ) -> TimelineItem {
     let message = Message(
         key: key, conversation: "c", reference: nil, localId: nil, sender: sender, isOwn: false, sentAt: at,
-        content: .plain(text: key), mentions: Mentions(), mentionsMe: false, delivery: delivery, entry: nil,
-        editedAt: nil, change: nil)
+        content: .plain(text: key), replyTo: nil, mentions: Mentions(), mentionsMe: false, delivery: delivery,
+        entry: nil, editedAt: nil, change: nil)
     return TimelineItem(key: key, kind: .message(message: message))
 }

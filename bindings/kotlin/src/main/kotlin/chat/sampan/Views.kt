@@ -155,6 +155,21 @@ val EventFeed.batches: Flow<EventBatch>
         }
     }
 
+/** The states of a download, from the present one on, until it is done, failed or stopped. */
+val Download.states: Flow<DownloadState>
+    get() = flow {
+        var version = 0L
+        while (true) {
+            val state = next(version) ?: break
+            version = state.version
+            emit(state)
+        }
+    }
+
+/** The notices of a feed, each once, until the engine is shut down. Of several collectors each gets others. */
+val NoticeFeed.notices: Flow<SessionNotice>
+    get() = flow { while (true) emit(next() ?: break) }
+
 /** The states of a client, from the present one on, until it is closed. */
 val Client.states: Flow<ClientState>
     get() = flow {

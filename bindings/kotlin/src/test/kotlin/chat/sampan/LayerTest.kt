@@ -130,7 +130,7 @@ class LayerTest {
         key,
         TimelineItemKind.Message(
             Message(
-                key, "c", null, null, sender, false, at, MessageContent.Plain(key), Mentions(), false,
+                key, "c", null, null, sender, false, at, MessageContent.Plain(key), null, Mentions(), false,
                 delivery, null, null, null,
             ),
         ),
