@@ -284,12 +284,12 @@ impl Device {
         let ids = ids.map(|id| ClientId::new(id.as_str().unwrap_or_default()));
         let members: Vec<_> = ids.collect::<Result<_, _>>()?;
         let talk = self.conversation(details).await?;
-        match text(details, "do")? {
+        let _in_commit = match text(details, "do")? {
             "add" => talk.add_members(members).await?,
             "remove" => talk.remove_members(members).await?,
             "join" => talk.join().await?,
             _ => talk.quit().await?,
-        }
+        };
         Ok(json!({}))
     }
 
