@@ -76,7 +76,7 @@ pub enum Tags {
 /// How the outbox paces itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// By the limits of the hosted service; tokens are trusted for minutes only.
+    /// By the limits of the hosted service, which forgets the tokens of messages after minutes.
     Hosted,
     /// Without limits, against a service that never forgets a token.
     Unthrottled,
@@ -117,6 +117,11 @@ impl Shape {
             Sharing::None => device,
             Sharing::Pairs => device / 2,
         }
+    }
+
+    /// Whether the service forgets the tokens of messages.
+    pub(crate) fn forgets_tokens(&self) -> bool {
+        self.pace == Pace::Hosted
     }
 
     pub(crate) const fn offline_mode(&self) -> OfflineMode {

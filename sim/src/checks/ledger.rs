@@ -10,6 +10,8 @@ use sampan::sync::{Created, Enqueued, Reply};
 pub(crate) enum Call {
     /// A message with these words, which no other message has.
     Send { words: String, number: u64 },
+    /// A message with these words, which is kept as failed until the app has it sent.
+    Keep { words: String, number: u64 },
     /// A conversation with this name, which no other has.
     Create { name: String },
     /// The one conversation of some users.
@@ -85,6 +87,8 @@ pub(crate) struct Promise {
     pub(crate) fate: Fate,
     /// Whether it may stand behind what was asked for later: it was left in the inbox, or retried.
     pub(crate) loose: bool,
+    /// Whether the app had it sent again after it failed: of an ambiguous one that may make two.
+    pub(crate) retried: bool,
 }
 
 /// A conversation that the app was promised.
@@ -131,6 +135,24 @@ impl Ledger {
         self.answers += 1;
         match (call, answer) {
             (
+                Call::Keep { words, number },
+                Ok(Reply::Enqueued(Enqueued {
+                    entry,
+                    local_id,
+                    message,
+                })),
+            ) => self.messages.push(Promise {
+                device,
+                number,
+                words,
+                conversation: message.conversation,
+                local_id,
+                entry,
+                fate: Fate::Due,
+                loose: true,
+                retried: false,
+            }),
+            (
                 Call::Send { words, number },
                 Ok(Reply::Enqueued(Enqueued {
                     entry,
@@ -146,6 +168,7 @@ impl Ledger {
                 entry,
                 fate: Fate::Due,
                 loose: false,
+                retried: false,
             }),
             (
                 call @ (Call::Create { .. } | Call::CreateUnique),
@@ -204,6 +227,7 @@ impl Ledger {
             entry: None,
             fate: Fate::Due,
             loose: true,
+            retried: false,
         });
     }
 
@@ -215,7 +239,10 @@ impl Ledger {
             Call::Retry { entry } => {
                 let due = self.due(device);
                 due.filter(|promise| promise.entry == Some(*entry))
-                    .for_each(|promise| promise.loose = true);
+                    .for_each(|promise| {
+                        promise.loose = true;
+                        promise.retried = true;
+                    });
             }
             // A message that never left is gone with its recall.
             Call::Change {
@@ -235,6 +262,7 @@ impl Ledger {
             }
             Call::Change { .. }
             | Call::Send { .. }
+            | Call::Keep { .. }
             | Call::Create { .. }
             | Call::CreateUnique
             | Call::Other => {}

@@ -123,6 +123,48 @@ pub enum Action {
         /// Whom: the number of a user.
         whom: usize,
     },
+    /// Leaves a conversation whose members may change.
+    Quit {
+        /// Which device.
+        device: usize,
+        /// Which conversation.
+        pick: u64,
+    },
+    /// Joins a conversation, whether it is known here or not.
+    Join {
+        /// Which device.
+        device: usize,
+        /// Which of all conversations.
+        pick: u64,
+    },
+    /// Marks a conversation read up to a message.
+    ReadUntil {
+        /// Which device.
+        device: usize,
+        /// Which conversation and which message.
+        pick: u64,
+    },
+    /// Keeps a message as failed that could not be made ready.
+    KeepFailed {
+        /// Which device.
+        device: usize,
+        /// In which conversation.
+        pick: u64,
+    },
+    /// Stores a message that came by another way.
+    KeepForeign {
+        /// Which device.
+        device: usize,
+        /// Which of all messages.
+        pick: u64,
+    },
+    /// Takes out an unsent message.
+    Remove {
+        /// Which device.
+        device: usize,
+        /// Which entry.
+        pick: u64,
+    },
     /// Another process of the app leaves messages for the engine, which finds them when it is told,
     /// or when it starts.
     Leave {
@@ -241,6 +283,12 @@ impl Action {
             | Self::Mute { device, .. }
             | Self::ChangeMembers { device, .. }
             | Self::Recall { device, .. }
+            | Self::Quit { device, .. }
+            | Self::Join { device, .. }
+            | Self::ReadUntil { device, .. }
+            | Self::KeepFailed { device, .. }
+            | Self::KeepForeign { device, .. }
+            | Self::Remove { device, .. }
             | Self::Leave { device, .. }
             | Self::Import { device }
             | Self::FetchConversations { device, .. }
@@ -277,8 +325,31 @@ pub(crate) fn actions(seed: u64, shape: &Shape) -> Vec<At<Action>> {
         actions.push(At { at, what });
     }
     actions.extend(absences(seed, shape));
+    actions.extend(rare_writes(seed, shape));
     actions.retain(|action| action.at < shape.chaos);
     actions.sort_by_key(|action| action.at);
+    actions
+}
+
+/// Writes that apps make now and then. A stream of their own: what else happens stays as it is.
+fn rare_writes(seed: u64, shape: &Shape) -> Vec<At<Action>> {
+    let mut dice = Dice::stream(seed, "rare writes");
+    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
+    let many = dice.below(10);
+    let mut actions = Vec::new();
+    for _ in 0..many {
+        let at = Duration::from_millis(dice.below(millis));
+        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
+        let pick = dice.number();
+        let what = match dice.below(10) {
+            0 => Action::Quit { device, pick },
+            1..6 => Action::ReadUntil { device, pick },
+            6..8 => Action::KeepFailed { device, pick },
+            8 => Action::KeepForeign { device, pick },
+            _ => Action::Remove { device, pick },
+        };
+        actions.push(At { at, what });
+    }
     actions
 }
 

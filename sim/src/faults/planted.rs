@@ -56,6 +56,18 @@ pub enum Mutation {
     LostUnread,
     /// Live messages arrive under another name.
     WrongSender,
+    /// Edits leave with other words.
+    WrongEdit,
+    /// Recalls leave as edits.
+    LostRecall,
+    /// Attributes leave with other values.
+    WrongAttribute,
+    /// A mute leaves as an unmute.
+    WrongMute,
+    /// In place of a member that is added or removed, somebody else is.
+    WrongMember,
+    /// A mark up to a message leaves with a time before it.
+    ShortMark,
 }
 
 impl Mutation {
@@ -86,6 +98,12 @@ impl Mutation {
         Self::SentTwice,
         Self::LostUnread,
         Self::WrongSender,
+        Self::WrongEdit,
+        Self::LostRecall,
+        Self::WrongAttribute,
+        Self::WrongMute,
+        Self::WrongMember,
+        Self::ShortMark,
     ];
 
     /// The number of seeds, from seed 0, within which [`Mutation::check`] must notice, and the name of
@@ -112,6 +130,11 @@ impl Mutation {
             Self::BusyTimer => (4, "idle"),
             Self::ForgottenImport => (40, "lost"),
             Self::SentTwice => (4, "twice"),
+            Self::WrongEdit => (12, "timeline"),
+            Self::LostRecall | Self::WrongAttribute => (24, "lost change"),
+            Self::WrongMute => (120, "muted"),
+            Self::WrongMember => (60, "members"),
+            Self::ShortMark => (4, "unread"),
         }
     }
 

@@ -1,11 +1,15 @@
 //! The planted faults of the frames: what a broken client would send, or fail to understand.
 
+use sampan::wire::generated::PatchItem;
 use sampan::wire::{Command, Envelope, Op};
 
 use crate::faults::planted::Mutation;
 
 /// Farther than any run goes: about twelve days of milliseconds.
 const AHEAD_MILLIS: i64 = 1_000_000_000;
+
+/// What a planted edit says.
+const WRONG: &[u8] = br#"{"_lctype":-1,"_lctext":"wrong"}"#;
 
 /// The command that leaves a second time; `count` counts them.
 pub(crate) fn again(mutation: Mutation, count: u64, envelope: &Envelope) -> Option<Envelope> {
@@ -32,9 +36,75 @@ pub(crate) fn up(mutation: Mutation, mut envelope: Envelope) -> Option<Envelope>
             ahead(&mut body.last_patch_time);
         }
         (Mutation::LostReadMark, Command::Read(_)) => return None,
+        (Mutation::ShortMark, Command::Read(body)) => {
+            for mark in &mut body.convs {
+                mark.timestamp = mark.timestamp.map(|at| at - 1);
+            }
+        }
+        (
+            Mutation::WrongEdit | Mutation::LostRecall,
+            Command::Patch {
+                op: Op::Modify,
+                body,
+            },
+        ) => {
+            for item in &mut body.patches {
+                wrong_patch(mutation, item);
+            }
+        }
+        (
+            Mutation::WrongAttribute,
+            Command::Conv {
+                op: Op::Update,
+                body,
+            },
+        ) => {
+            if let Some(changes) = &mut body.attr {
+                changes.data = zeroed(&changes.data);
+            }
+        }
+        (
+            Mutation::WrongMute,
+            Command::Conv {
+                op: op @ Op::Mute, ..
+            },
+        ) => *op = Op::Unmute,
+        (
+            Mutation::WrongMember,
+            Command::Conv {
+                op: Op::Add | Op::Remove,
+                body,
+            },
+        ) => {
+            // Somebody who has no device is in another's place.
+            body.m = vec!["u9".to_owned()];
+        }
         _ => {}
     }
     Some(envelope)
+}
+
+fn wrong_patch(mutation: Mutation, item: &mut PatchItem) {
+    let recalls = item.recall == Some(true);
+    match mutation {
+        Mutation::WrongEdit if !recalls => item.data = Some(WRONG.to_vec()),
+        Mutation::LostRecall if recalls => {
+            item.recall = None;
+            item.data = Some(WRONG.to_vec());
+        }
+        _ => {}
+    }
+}
+
+/// The same changes, each to zero.
+fn zeroed(changes: &str) -> String {
+    let Ok(serde_json::Value::Object(mut changes)) = serde_json::from_str(changes) else {
+        return changes.to_owned();
+    };
+    for value in changes.values_mut().filter(|value| value.is_number()) {
+        *value = 0.into();
+    }
+    serde_json::Value::Object(changes).to_string()
 }
 
 /// Changes a command on its way to the device; `count` counts them. None when it never arrives.

@@ -20,6 +20,9 @@ use crate::shape::Shape;
 /// The app that everybody uses.
 pub(crate) const APP: &str = "sim";
 
+/// How long a service remembers the tokens of messages that forgets them: as long as devices trust in.
+const TOKEN_MEMORY: Duration = Duration::from_secs(180);
+
 /// More than any run makes of anything.
 const ALL: usize = 1_000_000;
 
@@ -77,8 +80,12 @@ impl From<StorageError> for Broken {
 
 impl Server {
     pub(crate) fn new(seed: u64, shape: &Shape) -> Result<Self, Broken> {
+        let memory = match shape.forgets_tokens() {
+            true => TOKEN_MEMORY.as_secs().to_string(),
+            false => "null".to_owned(),
+        };
         let settings = format!(
-            r#"{{"{APP}":{{"limits":{{"unread_count":{},"session_token_ttl_secs":{}}}}}}}"#,
+            r#"{{"{APP}":{{"limits":{{"unread_count":{},"session_token_ttl_secs":{}}},"retention":{{"message_tokens_secs":{memory}}}}}}}"#,
             shape.unread_cap,
             shape.token_ttl.as_secs(),
         );

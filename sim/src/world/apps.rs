@@ -88,6 +88,12 @@ impl World {
             Action::ChangeMembers { device, pick, whom } => self.change_members(device, pick, whom),
             Action::Edit { device, pick } => self.change_message(device, pick, Change::Edit),
             Action::Recall { device, pick } => self.change_message(device, pick, Change::Recall),
+            Action::Quit { device, pick } => self.quit(device, pick),
+            Action::Join { device, pick } => self.join(device, pick),
+            Action::ReadUntil { device, pick } => self.read_until(device, pick),
+            Action::KeepFailed { device, pick } => self.keep_failed(device, pick),
+            Action::KeepForeign { device, pick } => self.keep_foreign(device, pick),
+            Action::Remove { device, pick } => self.remove(device, pick),
             Action::Leave { device, pick, many } => {
                 self.leave(device, pick, many);
                 Ok(())
@@ -185,7 +191,7 @@ impl World {
     }
 
     /// What the app shows as its list of conversations.
-    fn conversations(&self, device: usize) -> Vec<ConversationInfo> {
+    pub(super) fn conversations(&self, device: usize) -> Vec<ConversationInfo> {
         let store = self.devices.get(device).and_then(Device::store);
         let page = store.and_then(|store| store.snapshot().conversations(None, 100).ok());
         let listed = page.map(|page| page.conversations).unwrap_or_default();
@@ -316,7 +322,11 @@ impl World {
     }
 
     /// The messages that a device shows in a conversation and that it sent itself, newest first.
-    fn own_messages(&self, device: usize, conversation: &ConversationId) -> Vec<LocalId> {
+    pub(super) fn own_messages(
+        &self,
+        device: usize,
+        conversation: &ConversationId,
+    ) -> Vec<LocalId> {
         let Some(store) = self.devices.get(device).and_then(Device::store) else {
             return Vec::new();
         };
@@ -332,13 +342,13 @@ impl World {
         said.filter_map(|message| message.local_id).collect()
     }
 
-    fn entry(&self, device: usize, pick: u64) -> Option<OutboxEntryId> {
+    pub(super) fn entry(&self, device: usize, pick: u64) -> Option<OutboxEntryId> {
         let store = self.devices.get(device)?.store()?;
         let entries: Vec<_> = store.snapshot().outbox();
         nth(&entries, pick).map(|entry| entry.id)
     }
 
-    fn message_of(&self, device: usize, entry: OutboxEntryId) -> Option<LocalId> {
+    pub(super) fn message_of(&self, device: usize, entry: OutboxEntryId) -> Option<LocalId> {
         let store = self.devices.get(device)?.store()?;
         let entries = store.snapshot().outbox();
         let found = entries.iter().find(|it| it.id == entry)?;

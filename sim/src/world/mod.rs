@@ -15,6 +15,7 @@ mod apps;
 mod delivery;
 mod other_programs;
 mod power;
+mod rare_writes;
 mod schedule;
 mod strike;
 mod verdict;

@@ -254,6 +254,13 @@ fn nothing_twice(world: &mut World, truth: &Truth) {
     for text in messages.filter_map(|it| Some(content_of(it).words()?.to_owned())) {
         *words.entry(text).or_default() += 1;
     }
+    // The app accepted it where a message was ambiguous, because the service had forgotten its token.
+    if world.plan.shape.forgets_tokens() {
+        let promises = world.record.ledger.messages.iter();
+        for promise in promises.filter(|it| it.retried) {
+            words.remove(&promise.words);
+        }
+    }
     let twice: Vec<_> = words.into_iter().filter(|(_, many)| *many > 1).collect();
     for (text, many) in twice {
         world.violate("twice", format!("{text} is there {many} times"));
@@ -384,6 +391,7 @@ fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result
                 if info.state == ConversationState::Left {
                     found.push(("members", format!("{id}: shown as left by a member")));
                 }
+                members_equal(&info, held, &mut found);
             }
             None => {
                 // Not known to be a conversation of the client: only what is unread tells.
@@ -420,6 +428,20 @@ fn mute_equals(
         found.push(("muted", what));
     }
     Ok(())
+}
+
+/// The members are the service's.
+fn members_equal(info: &ConversationInfo, held: &Held, found: &mut Vec<(&'static str, String)>) {
+    let id = &held.conversation.id;
+    let mut shown: Vec<_> = info.members.iter().collect();
+    shown.sort();
+    if !shown.iter().copied().eq(held.members.keys()) {
+        let right: Vec<_> = held.members.keys().collect();
+        found.push((
+            "members",
+            format!("{id}: shows {shown:?}, and has {right:?}"),
+        ));
+    }
 }
 
 /// A timeline is the service's, with gaps where it is not.
@@ -526,7 +548,7 @@ fn marks_hold(info: &ConversationInfo, held: &Held, found: &mut Vec<(&'static st
     }
 }
 
-fn content_of(message: &Message) -> MessageContent {
+pub(super) fn content_of(message: &Message) -> MessageContent {
     let payload = match &message.body {
         Body::Text(text) => Payload::Text(text.clone()),
         Body::Binary(bytes) => Payload::Binary(bytes.clone()),
