@@ -22,10 +22,6 @@ const PAGE: u32 = 500;
 /// One thing that happened, in the words of older guides. The groups of the first generation and the rooms of the
 /// second are conversations.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a notice is made once and handed over; the large ones are the common ones"
-)]
 pub enum SessionNotice {
     /// The session is open for the first time: `sessionOpened`, `open`.
     Opened,
@@ -266,14 +262,14 @@ impl Teller {
     fn take(&mut self, event: Event) {
         match event {
             Event::SessionChanged { state, .. } => self.session_changed(state),
-            Event::MessageAdded { message, .. } | Event::TransientMessage { message, .. } => {
-                if message.sender != self.me {
-                    let conversation = message.conversation.clone();
-                    self.tell(SessionNotice::Message {
-                        conversation,
-                        message,
-                    });
-                }
+            Event::MessageAdded { message, .. } | Event::TransientMessage { message, .. }
+                if message.sender != self.me =>
+            {
+                let conversation = message.conversation.clone();
+                self.tell(SessionNotice::Message {
+                    conversation,
+                    message,
+                });
             }
             Event::MessageChanged { message, .. } if message.sender == self.me => {
                 self.own_message_changed(message);

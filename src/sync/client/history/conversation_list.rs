@@ -444,7 +444,7 @@ impl Client {
             row.told_by = None;
             row.expires_at = row
                 .expires_at
-                .or(lives_for.map(|life| now.saturating_add(life)));
+                .or_else(|| lives_for.map(|life| now.saturating_add(life)));
             is_entered = !was_room && row.kind == ConversationKind::ChatRoom;
             is_entered &= row.state == ConversationState::Live;
             after = row.state.clone();

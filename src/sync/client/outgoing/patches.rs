@@ -33,10 +33,6 @@ use crate::wire::{Command, Envelope, Op, content};
 const SOME_MESSAGE_ID: &str = "fptKnuYYQMGdiSt_Zs7zDA";
 
 /// An own message that may be changed.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once a call and taken apart"
-)]
 enum Target {
     /// It never left this device.
     Unsent(Arc<Entry>, SendIntent),
