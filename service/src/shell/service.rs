@@ -291,17 +291,9 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         ended: tell_end,
     };
     let files = options.storage.files()?;
-    let actor = match options.storage {
-        StorageChoice::Folder(folder) => {
-            let mut storage = RedbStorage::open_folder(&folder)?;
-            if options.forget_clock {
-                storage.apply(vec![Write::DropClock]).await?;
-                storage.commit().await?;
-            }
-            start.on_thread(storage)?
-        }
-        StorageChoice::Memory => start.on_thread(MemoryStorage::empty()?)?,
-    };
+    let actor = start
+        .on_storage(options.storage, options.forget_clock)
+        .await?;
     let reach = Reach {
         mailbox: sender.clone(),
         outlets: Arc::clone(&outlets),
@@ -411,6 +403,25 @@ impl Drop for TellsEnd {
 
 impl Start {
     /// Runs the actor on a thread of its own, within this runtime's reach for its timers.
+    /// Opens the storage and starts the actor over it.
+    async fn on_storage(
+        self,
+        choice: StorageChoice,
+        forget_clock: bool,
+    ) -> Result<JoinHandle<()>, ServiceError> {
+        match choice {
+            StorageChoice::Folder(folder) => {
+                let mut storage = RedbStorage::open_folder(&folder)?;
+                if forget_clock {
+                    storage.apply(vec![Write::DropClock]).await?;
+                    storage.commit().await?;
+                }
+                self.on_thread(storage)
+            }
+            StorageChoice::Memory => self.on_thread(MemoryStorage::empty()?),
+        }
+    }
+
     fn on_thread<S: Storage + Send + 'static>(
         self,
         storage: S,

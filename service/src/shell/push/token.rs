@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 /// A key that signs tokens.
 pub(super) enum SigningKey {
     /// As Apple gives them out.
-    Es256(EcdsaKeyPair),
+    Es256(Box<EcdsaKeyPair>),
     /// As Google gives them out.
     Rs256(Box<RsaKeyPair>),
 }
@@ -29,7 +29,8 @@ impl SigningKey {
         let key = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| WrongKey)?;
         let kind = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let key = EcdsaKeyPair::from_pkcs8(kind, key.secret_pkcs8_der(), &SystemRandom::new());
-        key.map(Self::Es256).map_err(|_| WrongKey)
+        key.map(|it| Self::Es256(Box::new(it)))
+            .map_err(|_| WrongKey)
     }
 
     /// Reads an RSA key.
