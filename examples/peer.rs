@@ -39,7 +39,7 @@ struct Device {
 /// Something that an event told.
 enum Heard {
     Notice(MembersNotice),
-    Message(Message),
+    Message(Box<Message>),
 }
 
 /// Keeps what the events tell of members and messages.
@@ -50,7 +50,7 @@ fn listen(client: &Client) -> Arc<Mutex<Vec<Heard>>> {
         while let Some(event) = events.next().await {
             let told = match event {
                 Event::MembersChanged { notice, .. } => Heard::Notice(notice),
-                Event::MessageAdded { message, .. } => Heard::Message(message),
+                Event::MessageAdded { message, .. } => Heard::Message(Box::new(message)),
                 _ => continue,
             };
             if let Ok(mut kept) = kept.lock() {

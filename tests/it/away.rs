@@ -45,7 +45,7 @@ async fn say(js: &mut Peer, tablet: &Device, talk: &ConversationId, number: usiz
         }
         return;
     }
-    let here = tablet.handle(talk).await;
+    let here = tablet.handle(talk);
     let sent = here.send_text(text).await.unwrap();
     let key = MessageKey::local(sent.local_id);
     match number % CHANGED {
@@ -62,7 +62,7 @@ async fn say(js: &mut Peer, tablet: &Device, talk: &ConversationId, number: usiz
 
 async fn change(js: &mut Peer, tablet: &Device, talk: &ConversationId, number: usize) {
     let cid = talk.as_str();
-    let here = tablet.handle(talk).await;
+    let here = tablet.handle(talk);
     match number % 8 {
         0 => {
             js.does("add", json!({ "cid": cid, "members": ["eve"] }))

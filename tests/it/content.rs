@@ -113,7 +113,7 @@ async fn a_command_of_5120_bytes_is_sent_and_one_of_5121_is_refused_at_the_call(
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
     let service_id = ann.service_id(&talk).await;
-    let talk = ann.handle(&service_id).await;
+    let talk = ann.handle(&service_id);
     let over = |refusal: SampanError| match refusal {
         SampanError::TooLarge { limit, actual } if limit == 5120_u32.into() => {
             usize::try_from(actual.0).unwrap() - 5120
@@ -199,7 +199,7 @@ async fn an_envelope_of_an_unknown_kind_keeps_every_byte() {
     let other = ben.service_id(&other).await;
     let cem = place.online("tablet", "cem").await;
     cem.client.fetch_conversation(other.clone()).await.unwrap();
-    cem.handle(&other).await.fetch_older(10).await.unwrap();
+    cem.handle(&other).fetch_older(10).await.unwrap();
     assert_eq!(
         envelope(&the_first(&cem, &other, |_| true).await.content),
         second

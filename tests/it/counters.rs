@@ -155,7 +155,7 @@ async fn agree(devices: [&Device; 2], talks: &[Talk], when: &str) {
 }
 
 async fn reads(device: &Device, talk: &mut Talk, dice: &mut Dice) {
-    let here = device.handle(&talk.id).await;
+    let here = device.handle(&talk.id);
     let many = talk.said.len();
     if many == 0 || dice.below(2) == 0 {
         // Up to the newest message that the device has.

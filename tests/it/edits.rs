@@ -194,7 +194,7 @@ async fn of_an_edit_and_a_recall_on_two_devices_the_recall_stands_everywhere() {
         ann.has_sent_everything().await;
         let id = ann.service_id(&talk).await;
         tablet.sees(&id, &["ann: tow"]).await;
-        let there = tablet.handle(&id).await;
+        let there = tablet.handle(&id);
         let key = key_of(&tablet, &there, "tow").await;
         for device in [&ann, &tablet] {
             device.client.go_offline().unwrap();
@@ -215,7 +215,7 @@ async fn of_an_edit_and_a_recall_on_two_devices_the_recall_stands_everywhere() {
         }
         let later = place.online("desk", "ben").await;
         later.client.fetch_conversation(id.clone()).await.unwrap();
-        later.handle(&id).await.fetch_older(10).await.unwrap();
+        later.handle(&id).fetch_older(10).await.unwrap();
         for device in [&ann, &tablet, &ben, &later] {
             device.sees(&id, &["ann: recalled"]).await;
         }
@@ -240,7 +240,7 @@ async fn receipts_and_changes_of_one_message_do_not_undo_each_other() {
     let id = ann.service_id(&talk).await;
     ben.sees(&id, &["ann: tow"]).await;
     let key = MessageKey::local(sent.local_id.clone());
-    let theirs = ben.handle(&id).await;
+    let theirs = ben.handle(&id);
     let edit = talk.edit(key.clone(), MessageContent::text("two"));
     let (edited, read) = tokio::join!(edit, theirs.mark_read(None));
     edited.unwrap();

@@ -36,7 +36,7 @@ impl Scene {
         raw.say(&ben, &talk, "hello").await.unwrap();
         ann.sees(&talk, &["ben: hello"]).await;
         let scene = Self {
-            talk: ann.handle(&talk).await,
+            talk: ann.handle(&talk),
             place,
             raw,
             ann,

@@ -45,7 +45,7 @@ async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
     has_members(&ben, &talk_id, &["ann", "ben"]).await;
 
     // Not she who made it adds the third.
-    let at_ben = ben.handle(&talk_id).await;
+    let at_ben = ben.handle(&talk_id);
     at_ben.add_members(vec![id("cat")]).await.unwrap();
     at_ben.send_text("three of us".into()).await.unwrap();
     for device in [&ann, &ben, &cat] {
@@ -56,7 +56,7 @@ async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
 
     at_ben.remove_members(vec![id("cat")]).await.unwrap();
     has_members(&ann, &talk_id, &["ann", "ben"]).await;
-    let at_cat = cat.handle(&talk_id).await;
+    let at_cat = cat.handle(&talk_id);
     cat.until("that she is out", || async {
         let info = at_cat.info().await.ok()?;
         (info.state == ConversationState::Left).then_some(())

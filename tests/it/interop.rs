@@ -271,7 +271,7 @@ async fn sampan_and_the_javascript_sdk_meet_in_a_chat_room_and_in_a_temporary_co
     let temporary = ConversationId::new(cid.as_str().unwrap()).unwrap();
     ann.sees(&temporary, &["js: for now"]).await;
     ann.until("the end of the conversation", || async {
-        let info = ann.handle(&temporary).await.info().await.ok()?;
+        let info = ann.handle(&temporary).info().await.ok()?;
         let life = info.expires_at?.as_millis() - info.created_at?.as_millis();
         (3_500_000..=3_700_000).contains(&life).then_some(())
     })

@@ -187,7 +187,7 @@ async fn sampan_reads_every_kind_that_the_javascript_sdk_sends() {
     }
     let later = place.online("tablet", "ann").await;
     later.client.fetch_conversation(talk.clone()).await.unwrap();
-    let handle = later.handle(&talk).await;
+    let handle = later.handle(&talk);
     while !handle.fetch_older(50).await.unwrap().start_reached {}
     for (id, content) in ids {
         assert_read(&by_id(&later, &talk, &id).await, &content);

@@ -79,7 +79,7 @@ async fn a_temporary_conversation_is_known_by_its_id_and_carries_messages() {
     let service_id = ann.service_id(&made.conversation).await;
     assert!(service_id.as_str().starts_with("_tmp:"), "{service_id}");
     ben.sees(&service_id, &["ann: for an hour"]).await;
-    let info = ben.handle(&service_id).await.info().await.unwrap();
+    let info = ben.handle(&service_id).info().await.unwrap();
     assert_eq!(info.kind, ConversationKind::Temporary);
     let again = ann.client.create_conversation(wanted()).await.unwrap();
     assert_eq!(ann.service_id(&again.conversation).await, service_id);
@@ -129,7 +129,7 @@ async fn a_chat_room_is_entered_and_left_through_the_outbox() {
             .then_some(())
     })
     .await;
-    let there = ben.handle(&room).await;
+    let there = ben.handle(&room);
     there.send_text("welcome".into()).await.unwrap();
     ann.until("what is said inside", || async {
         ann.lines(&room)

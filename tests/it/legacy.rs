@@ -91,7 +91,7 @@ fn whole(message: &Message) -> String {
 
 /// Everything that a device shows of a conversation.
 async fn shown(device: &Device, id: &ConversationId) -> Vec<String> {
-    let talk = device.handle(id).await;
+    let talk = device.handle(id);
     let info = talk.info().await.unwrap();
     let page = talk.page(None, 500).await.unwrap();
     let mut shown = vec![format!(
@@ -278,7 +278,7 @@ async fn history_of_the_service_meets_the_messages_of_a_cache() {
         (lines == all).then_some(())
     })
     .await;
-    ann.handle(&id).await.fetch_older(100).await.unwrap();
+    ann.handle(&id).fetch_older(100).await.unwrap();
     ann.sees(&id, &all).await;
     let again = import(&ann, &path, LegacyScope::KnownConversations).await;
     assert_eq!((again.messages.unchanged, again.left.len()), (29, 0));
@@ -330,7 +330,7 @@ async fn drafts_wait_for_the_app_and_do_not_come_back() {
     let ann = place.online("phone", "ann").await;
     let report = import(&ann, &path, LegacyScope::AllConversations).await;
     assert_eq!(report.drafts.stored, 2);
-    let conversation = ann.handle(&id).await;
+    let conversation = ann.handle(&id);
     let waits = || async {
         let mut waits = ann.client.outbox().await.unwrap();
         waits.sort_by_key(|entry| entry.enqueued_at);

@@ -110,7 +110,7 @@ async fn the_list_of_members_is_live_and_shows_offline_changes_at_once() {
         (talk.info().await.ok()?.members.len() == 4).then_some(())
     })
     .await;
-    let his = ben.handle(&talk_id).await;
+    let his = ben.handle(&talk_id);
     let mut page = MemberListState::default();
     let options = MemberListOptions {
         page: 3,
@@ -151,7 +151,7 @@ async fn roles_are_given_shown_and_rolled_back() {
     ann.has_sent_everything().await;
     list.shows(&["ann: Owner", "cat: Manager"]).await;
     while next_notice(&mut told, &talk_id).await != "Manager now cat by ann" {}
-    let his = ben.handle(&talk_id).await;
+    let his = ben.handle(&talk_id);
     let mut his_list = Panel::open(&his, MemberGroup::Members).await;
     let all = ["ann: Owner", "cat: Manager", "ben: Member"];
     his_list.shows(&all).await;
@@ -200,7 +200,7 @@ async fn members_are_silenced_and_blocked_and_the_lists_are_live() {
         "Left cat by ann",
     ];
     assert_eq!(notices, expected);
-    let his = ben.handle(&talk_id).await;
+    let his = ben.handle(&talk_id);
     let sent = his.send_text("let me".into()).await.unwrap();
     let refused = failure(&ben).await;
     assert!(
@@ -261,7 +261,7 @@ async fn who_may_not_silence_or_block_is_told_and_nothing_looks_different() {
         (talk.info().await.ok()?.members.len() == 3).then_some(())
     })
     .await;
-    let his = ben.handle(&talk_id).await;
+    let his = ben.handle(&talk_id);
     let all = ["ann: Owner", "ben: Member", "cat: Member"];
     let mut list = Panel::open(&his, MemberGroup::Members).await;
     list.shows(&all).await;

@@ -16,7 +16,7 @@ async fn a_store_goes_on_at_another_service_when_only_the_address_changes() {
     old_talk.send_text("said before".into()).await.unwrap();
     ben.sees(&old_id, &["ann: said before"]).await;
     ann.has_sent_everything().await;
-    let theirs = ben.handle(&old_id).await;
+    let theirs = ben.handle(&old_id);
     theirs.send_text("read this".into()).await.unwrap();
     ann.sees(&old_id, &["ann: said before", "ben: read this"])
         .await;
@@ -109,13 +109,13 @@ async fn queued_work_of_every_kind_is_done_at_another_service_or_says_why_not() 
             entry.kind
         );
     }
-    let tea = ann.handle(&written.tea).await.info().await.unwrap();
+    let tea = ann.handle(&written.tea).info().await.unwrap();
     assert_eq!((tea.name.as_deref(), tea.muted), (Some("Tea"), false));
     assert!(tea.members.contains(&id("dan")));
 }
 
 async fn unread(device: &Device, conversation: &ConversationId) -> u32 {
-    let info = device.handle(conversation).await.info().await.unwrap();
+    let info = device.handle(conversation).info().await.unwrap();
     info.unread.count
 }
 

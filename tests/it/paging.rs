@@ -74,7 +74,7 @@ async fn walked(talk: &Conversation, forwards: bool, limit: u32) -> (Vec<usize>,
 async fn a_long_history_is_read_in_pages_of_any_size_from_either_end() {
     let place = Place::new().await;
     let (ann, talk) = scene(&place).await;
-    let talk = ann.handle(&talk).await;
+    let talk = ann.handle(&talk);
     let all: Vec<_> = (0..SAID).collect();
     for forwards in [true, false] {
         for limit in [1_u32, 20, 100, 500] {
@@ -106,7 +106,7 @@ async fn asked(talk: &Conversation, query: HistoryQuery) -> Vec<usize> {
 async fn history_is_asked_for_by_interval_by_type_and_in_either_direction() {
     let place = Place::new().await;
     let (ann, talk_id) = scene(&place).await;
-    let talk = ann.handle(&talk_id).await;
+    let talk = ann.handle(&talk_id);
     let held = ann.messages(&talk_id).await;
     let (from, to) = (held[100].sent_at, held[104].sent_at);
     let interval = HistoryQuery {

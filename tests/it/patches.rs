@@ -131,7 +131,7 @@ async fn an_edit_and_a_recall_of_messages_that_are_fetched_later_are_not_lost() 
         (messages.last()?.content.words() == Some("done")).then_some(())
     })
     .await;
-    let handle = ann.handle(&talk).await;
+    let handle = ann.handle(&talk);
     while !handle.fetch_older(3).await.unwrap().start_reached {}
     let messages = ann.messages(&talk).await;
     let oldest: Vec<_> = messages.iter().take(2).map(crate::place::line).collect();

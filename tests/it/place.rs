@@ -155,7 +155,7 @@ impl Device {
     }
 
     /// A conversation that is on this device.
-    pub(crate) async fn handle(&self, conversation: &ConversationId) -> Arc<Conversation> {
+    pub(crate) fn handle(&self, conversation: &ConversationId) -> Arc<Conversation> {
         self.client.conversation(conversation.clone()).unwrap()
     }
 

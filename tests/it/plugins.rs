@@ -126,7 +126,7 @@ async fn plug_ins_are_told_of_what_is_made_and_change_what_others_say_in_order()
         text: "plain tea".into(),
     };
     talk.send(NewMessage::new(plain)).await.unwrap();
-    let anns = ann.handle(&cid).await;
+    let anns = ann.handle(&cid);
     anns.send_text("my tea".into()).await.unwrap();
     ann.has_sent_everything().await;
     ann.sees(&cid, &[words, live, "ben: plain tea", "ann: my tea"])

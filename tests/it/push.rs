@@ -81,7 +81,7 @@ async fn an_extension_shows_a_push_without_a_store_and_the_engine_agrees_later()
         "the engine has it now"
     );
     let marked = in_time("a read mark", async {
-        let talk = ann.handle(&conversation).await;
+        let talk = ann.handle(&conversation);
         talk.mark_read(None).await
     });
     marked.await.unwrap();

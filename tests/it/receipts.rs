@@ -110,7 +110,7 @@ async fn a_conversation_of_three_has_no_receipts() {
     two.send_text("to you".into()).await.unwrap();
     let two = ann.service_id(&two).await;
     ben.sees(&two, &["ann: to you"]).await;
-    let again = ann.handle(&two).await;
+    let again = ann.handle(&two);
     again.send_text("and again".into()).await.unwrap();
     delivered(&ann, &two).await;
     let states: Vec<_> = ann

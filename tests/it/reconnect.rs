@@ -217,7 +217,7 @@ async fn what_is_delivered_again_after_a_break_is_shown_once() {
     let said: Vec<_> = said.iter().map(String::as_str).collect();
     scene.ann.sees(&talk, &said).await;
     // Once more from the service: nothing is added.
-    let talk = scene.ann.handle(&talk).await;
+    let talk = scene.ann.handle(&talk);
     scene.ann.is_online().await;
     while !talk.fetch_older(100).await.unwrap().start_reached {}
     assert_eq!(

@@ -57,7 +57,7 @@ async fn a_reply_quotes_what_it_answers_as_that_is_now() {
     ann.has_sent_everything().await;
     let quote = quoted(&talk, "I ask because", says("is the kettle on?")).await;
     assert_eq!(quote.message, Some(first.clone()), "the key of before");
-    let theirs = ben.handle(&service_id).await;
+    let theirs = ben.handle(&service_id);
     let quote = quoted(&theirs, "I ask because", says("is the kettle on?")).await;
     let asked = talk.message(first.clone()).await.unwrap().unwrap();
     let key = MessageKey::service(asked.sent_at, asked.reference.clone().unwrap().id);
@@ -104,7 +104,7 @@ async fn a_reply_to_a_message_that_is_not_held_quotes_what_it_says_itself() {
         (messages.last()?.content.words() == Some("as I said")).then_some(())
     })
     .await;
-    let theirs = ben.handle(&service_id).await;
+    let theirs = ben.handle(&service_id);
     let quote = quoted(&theirs, "as I said", says("long ago")).await;
     let asked = talk.message(first).await.unwrap().unwrap();
     let key = MessageKey::service(asked.sent_at, asked.reference.clone().unwrap().id);

@@ -65,7 +65,7 @@ async fn a_chat_room_is_entered_left_and_counted_and_another_one_takes_its_place
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let pier = room_of(&ann, "the pier").await;
-    let anns = ann.handle(&pier).await;
+    let anns = ann.handle(&pier);
     assert_eq!(anns.info().await.unwrap().state, ConversationState::Live);
     assert_eq!(count(&anns).await, 1);
     // Who asks for a room is not inside yet.
@@ -116,7 +116,7 @@ async fn a_chat_room_is_entered_left_and_counted_and_another_one_takes_its_place
     let said: Vec<String> = said.iter().map(line).collect();
     assert_eq!(said, all);
     // The session was closed by hand: the other room is left too.
-    let beach = ben.handle(&beach).await;
+    let beach = ben.handle(&beach);
     is(&ben, &beach, ConversationState::Left).await;
     let nobody = anns.add_members(vec![id("ben")]).await.unwrap_err();
     let obstacle = Obstacle::KindDoesNotAllow;
@@ -147,7 +147,7 @@ async fn after_a_broken_connection_a_client_is_inside_again_unless_it_was_away_t
         let ann = place.online("phone", "ann").await;
         let pier = room_of(&ann, "the pier").await;
         let inside = enter(&far, &pier).await;
-        let anns = ann.handle(&pier).await;
+        let anns = ann.handle(&pier);
         cable.cut();
         far.until("a broken connection", || async {
             (far.client.session_state() != SessionState::Open).then_some(())
@@ -227,7 +227,7 @@ async fn a_service_conversation_is_subscribed_to_heard_and_left() {
             .then_some(())
     })
     .await;
-    let bens = ben.handle(&news).await;
+    let bens = ben.handle(&news);
     bens.send_text("thank you".into()).await.unwrap();
     ben.has_sent_everything().await;
     let failed = ben.lines(&news).await.unwrap();
@@ -289,7 +289,7 @@ async fn a_chat_room_takes_more_clients_than_a_conversation_has_members() {
         enter(&device, &pier).await;
         inside.push(device);
     }
-    assert_eq!(count(&*ann.handle(&pier).await).await, 4);
+    assert_eq!(count(&*ann.handle(&pier)).await, 4);
 }
 
 /// S106: who left and came back reads what was said meanwhile: history belongs to the conversation.
@@ -302,7 +302,7 @@ async fn who_left_and_came_back_reads_what_was_said_meanwhile() {
     talk.send_text("one".into()).await.unwrap();
     let cid = ann.service_id(&talk).await;
     ben.sees(&cid, &["ann: one"]).await;
-    let bens = ben.handle(&cid).await;
+    let bens = ben.handle(&cid);
     bens.quit().await.unwrap();
     ben.has_sent_everything().await;
     talk.send_text("two".into()).await.unwrap();

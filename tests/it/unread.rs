@@ -88,7 +88,7 @@ async fn a_thousand_unread_messages_are_cleared_by_one_call() {
             })
             .await;
     }
-    phone.handle(&talk).await.mark_read(None).await.unwrap();
+    phone.handle(&talk).mark_read(None).await.unwrap();
     assert_eq!(phone.client.unread_totals().await.unwrap().all.messages, 0);
     tablet
         .until("a cleared count", || async {
@@ -139,7 +139,7 @@ async fn reading_up_to_a_message_leaves_what_is_newer_unread() {
     // Times differ by a millisecond at least, or the mark covers its neighbour as well.
     let until = all[2].sent_at;
     let newer = all.iter().filter(|it| it.sent_at > until).count();
-    let opened = ann.handle(&talk).await;
+    let opened = ann.handle(&talk);
     opened.mark_read_until(until).await.unwrap();
     let count = opened.info().await.unwrap().unread.count;
     assert_eq!(usize::try_from(count).unwrap(), newer);
@@ -158,10 +158,10 @@ async fn what_is_unread_is_each_members_own() {
     for member in [&ben, &cem] {
         member.sees(&talk, &["ann: hello"]).await;
     }
-    ben.handle(&talk).await.mark_read(None).await.unwrap();
+    ben.handle(&talk).mark_read(None).await.unwrap();
     ben.has_sent_everything().await;
     for (member, count) in [(&ann, 0), (&ben, 0), (&cem, 1)] {
-        let info = member.handle(&talk).await.info().await.unwrap();
+        let info = member.handle(&talk).info().await.unwrap();
         assert_eq!(info.unread.count, count, "{}", member.client.client_id());
         let last = info.last_message.expect("there is one");
         assert_eq!(last.content.words(), Some("hello"));

@@ -119,7 +119,7 @@ async fn a_draft_is_on_disk_when_pause_shutdown_or_sign_out_has_returned() {
         }
         // Another engine finds what is on disk.
         let again = Device::open(place.config(end), "ann").await;
-        let found = again.handle(&id).await.draft().await;
+        let found = again.handle(&id).draft().await;
         assert_eq!(found, Ok(Some(whole_draft())), "{end}");
         again.engine.shutdown().await.unwrap();
     }
@@ -200,7 +200,7 @@ async fn hidden_conversations_are_left_out_until_something_newer_happens_in_them
     let ann = place.device("phone", "ann").await;
     let mut all = Rows::open(&ann.client, ListOptions::default()).await;
     assert_eq!(all.peers(), ["ben"]);
-    let cat = ann.handle(&its_id).await;
+    let cat = ann.handle(&its_id);
     cat.send_text("there you are".into()).await.unwrap();
     all.until(&["cat", "ben"]).await;
     cat.set_hidden(true).await.unwrap();

@@ -143,7 +143,7 @@ async fn what_failed_stays_with_its_cause_until_the_app_decides() {
     ann.sees(&talk, &["ben: hello"]).await;
     // She writes before she can know that she is out.
     ann.client.go_offline().unwrap();
-    let said = ann.handle(&talk).await.send_text("am I in?".into()).await;
+    let said = ann.handle(&talk).send_text("am I in?".into()).await;
     let out = [id("ann")];
     let changed = raw.change_members(&ben, &talk, Op::Remove, &out);
     changed.await.unwrap();

@@ -54,7 +54,7 @@ async fn others_see_who_writes_until_it_is_sent() {
     ann.has_sent_everything().await;
     let id = talk.info().await.unwrap().id;
     ben.sees(&id, &["ann: hello"]).await;
-    let heard = ben.handle(&id).await;
+    let heard = ben.handle(&id);
     let feed = ben.client.feed(None);
     talk.set_typing(true);
     tokio::join!(writers(&heard, &["ann"]), listed(&ben.client, &["ann"]));

@@ -79,7 +79,7 @@ async fn the_last_will_is_sent_at_each_break_and_at_no_parting() {
     let id = ann.service_id(&club).await;
     let later = place.online("tablet", "ben").await;
     later.client.fetch_conversation(id.clone()).await.unwrap();
-    let there = later.handle(&id).await;
+    let there = later.handle(&id);
     while !there.fetch_older(50).await.unwrap().start_reached {}
     later.sees(&id, &said).await;
     ann.sees(&id, &said).await;
