@@ -289,7 +289,7 @@ async fn a_chat_room_takes_more_clients_than_a_conversation_has_members() {
         enter(&device, &pier).await;
         inside.push(device);
     }
-    assert_eq!(count(&*ann.handle(&pier)).await, 4);
+    assert_eq!(count(&ann.handle(&pier)).await, 4);
 }
 
 /// S106: who left and came back reads what was said meanwhile: history belongs to the conversation.

@@ -98,7 +98,7 @@ impl Chance {
             2 => text.replace_range(self.span(&text.clone()), self.pick(PIECES)),
             3 => {
                 let other = self.pick(CORPUS);
-                let part = &other[self.span(other)];
+                let part = other.get(self.span(other)).unwrap_or_default();
                 text.insert_str(self.place(&text.clone()), part);
             }
             4 => {
@@ -106,7 +106,8 @@ impl Chance {
                 text.insert_str(self.place(&text.clone()), digit);
             }
             _ => {
-                let part = text[self.span(&text.clone())].to_owned();
+                let span = self.span(&text.clone());
+                let part = text.get(span).unwrap_or_default().to_owned();
                 text.insert_str(self.place(&text.clone()), &part);
             }
         }

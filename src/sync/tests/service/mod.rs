@@ -26,6 +26,9 @@ pub(super) type Socket = u64;
 /// Frames that leave, with the socket they leave on, in order.
 pub(super) type Outgoing = Vec<(Socket, Envelope)>;
 
+/// Chooses commands.
+pub(super) type Chooses = fn(&Command) -> bool;
+
 /// The model.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -51,7 +54,7 @@ pub(super) struct Service {
     /// Commands that are refused: the kind, and the code.
     pub(super) refuses: Option<(crate::wire::generated::CommandType, ServiceCode)>,
     /// The commands that are refused, and the code.
-    pub(super) refuses_when: Option<(fn(&Command) -> bool, ServiceCode)>,
+    pub(super) refuses_when: Option<(Chooses, ServiceCode)>,
     /// Whether these are not answered instead.
     pub(super) leaves_unanswered: bool,
     /// Words that are masked in messages.

@@ -47,7 +47,7 @@ impl World {
         let options = TimelineOptions {
             page: 4 + u32::try_from(seed % 5).unwrap(),
             window_max: 20,
-            hide_recalled: seed % 2 == 0,
+            hide_recalled: seed.is_multiple_of(2),
             ..TimelineOptions::default()
         };
         Self {
