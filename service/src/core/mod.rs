@@ -15,7 +15,7 @@
 //! | `apps/` | the apps, their settings, keys, signatures and tokens |
 //! | `columns/` | the attributes of conversations |
 //! | `state/` | who is connected and signed in, the clock, ids, notifications that are read again, what commands cost |
-//! | `machine.rs`, `job.rs` | [`Core`]: which rule a command belongs to, and who hears of what |
+//! | `machine.rs`, `job.rs`, `telling.rs` | [`Core`]: which rule a command belongs to, and who hears of what |
 //! | `access.rs`, `gate.rs`, `pacing.rs` | who may do what, and how often: one table, and the one way to a conversation |
 //! | `hooks/` | what an app's own server is asked and told |
 //! | `conversations/` | conversations, who belongs to them, who may not |
@@ -51,6 +51,7 @@ mod push;
 mod queries;
 mod sessions;
 mod state;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod upkeep;

@@ -23,6 +23,7 @@ mod operating;
 mod parts;
 mod push;
 mod servers;
+mod service_conversations;
 mod sessions;
 
 use super::app::{Apps, Credentials};

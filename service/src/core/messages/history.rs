@@ -17,8 +17,9 @@ use crate::storage::{Body, Conversation, Edge, Kind, Message, Order, Span, Stora
 /// The page of a query that does not say how long it should be.
 const DEFAULT_LIMIT: usize = 20;
 
-/// Messages that one query by type may look at.
-const SCANNED_MAX: usize = 10_000;
+/// Messages that one page may look at. One that finds too few among them is refused: SDKs take a page with
+/// fewer messages than they asked for for the end of history.
+const SCANNED_MAX: usize = 200_000;
 
 /// Messages that are read at a time.
 const AT_ONCE: usize = 100;
@@ -110,7 +111,12 @@ impl Reading {
         core: &mut Core<S>,
         caller: &Caller,
     ) -> Result<Part, Failure> {
-        while self.found.len() < self.page.limit && self.scanned < SCANNED_MAX {
+        while self.found.len() < self.page.limit {
+            if self.scanned >= SCANNED_MAX {
+                let detail = "too many messages of other types lie between; ask for fewer";
+                let code = ServiceCode::CONVERSATION_LOG_FAILED;
+                return Err(Refusal::because(code, detail).into());
+            }
             if self.step(core, caller).await? {
                 break;
             }

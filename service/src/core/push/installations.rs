@@ -128,6 +128,22 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
+    /// A client that is kept out, or erased, is no device's any more.
+    pub(in crate::core) async fn unbind_client(
+        &mut self,
+        app: &AppId,
+        client: &ClientId,
+    ) -> Result<(), Failure> {
+        let devices = self.storage.installations_of(app, client, usize::MAX);
+        for mut row in devices.await? {
+            row.clients.remove(client.as_str());
+            row.channels.remove(client.as_str());
+            let write = Write::PutInstallation(app.clone(), Box::new(row));
+            self.storage.apply(vec![write]).await?;
+        }
+        Ok(())
+    }
+
     /// A client signed in on a device, which may have announced itself.
     pub(in crate::core) fn bound(
         &self,

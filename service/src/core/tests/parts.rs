@@ -342,3 +342,55 @@ fn large_pages_are_read_a_few_at_a_time_and_every_one_is_answered() {
         "{most} bytes were half read"
     );
 }
+
+/// Keeps messages of a type, the newest last; answers the time behind the last.
+fn keep_typed(world: &mut World, cid: &str, from: i64, count: i64, of_type: i32) -> i64 {
+    let app = sampan::model::AppId::new("myApp").unwrap();
+    let cid = sampan::model::ConversationId::new(cid).unwrap();
+    let writes = (from..from + count).map(|at| {
+        let message = crate::storage::Message {
+            id: sampan::model::MessageId::new(format!("m{at}")).unwrap(),
+            sent_at: Timestamp::from_millis(at),
+            from: sampan::model::ClientId::new("Tom").unwrap(),
+            body: crate::storage::Body::Text(format!(r#"{{"_lctype":{of_type}}}"#)),
+            wants_receipt: false,
+            mention_all: false,
+            mentions: Vec::new(),
+            patched_at: None,
+            recalled: false,
+            delivered_at: None,
+            read_at: None,
+            token: None,
+            only_for: Vec::new(),
+        };
+        crate::storage::Write::PutMessage(app.clone(), cid.clone(), message)
+    });
+    let writes: Vec<_> = writes.collect();
+    now(crate::storage::Storage::apply(
+        &mut world.core.storage,
+        writes,
+    ))
+    .unwrap();
+    from + count
+}
+
+#[test]
+fn history_by_type_goes_on_behind_many_messages_of_other_types() {
+    let mut world = World::with("{}");
+    world.open(1, "Tom", OfflineMode::Unread);
+    let cid = world.start(1, with_members(&["Jerry"]));
+    let at = keep_typed(&mut world, &cid, 1_000, 2, -2);
+    keep_typed(&mut world, &cid, at, 12_000, -1);
+    let logs = LogsCommand {
+        cid: Some(cid),
+        lctype: Some(-2),
+        l: Some(2),
+        ..LogsCommand::default()
+    };
+    let (largest, _, reply) = world.parts(1, Command::logs(logs));
+    let Some(Command::Logs(page)) = reply else {
+        panic!("{reply:?}");
+    };
+    assert_eq!(page.logs.len(), 2);
+    assert!(largest <= ROWS_PART_MAX, "{largest}");
+}

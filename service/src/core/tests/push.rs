@@ -212,3 +212,16 @@ fn a_message_is_ordered_to_be_pushed_once_for_all_who_are_offline() {
     assert_eq!(order.payload.as_ref().unwrap()["alert"], "x");
     assert!(orders(&mut world, message(Some(true))).is_empty());
 }
+
+#[test]
+fn a_client_that_is_kept_out_or_erased_is_pushed_nothing() {
+    use super::servers::request;
+    for call in [ServerCall::Bar, ServerCall::Erase] {
+        let mut world = World::with(ON);
+        let id = world.announce(json!({"deviceToken": "t1", "channels": ["Jerry", "Spike"]}));
+        world.done(request(call).of("Jerry").body(json!({})));
+        assert!(world.targets("c", &["Jerry"], false).is_empty(), "{call:?}");
+        assert_eq!(world.targets("c", &["Spike"], false), ["t1"]);
+        assert_eq!(world.device(&id)["channels"], json!(["Spike"]));
+    }
+}

@@ -10,7 +10,7 @@ use crate::core::exchange::decision::Caller;
 use crate::core::exchange::input::Effect;
 use crate::core::exchange::server_call::{ServerCall, ServerRequest};
 use crate::core::machine::Core;
-use crate::storage::{Kind, Storage, Write};
+use crate::storage::{Conversation, Kind, Storage, Write};
 
 /// Clients inside a chat room that one answer names.
 const INSIDE_MAX: usize = 50;
@@ -77,15 +77,7 @@ impl<S: Storage> Core<S> {
     }
 
     /// How many clients are inside a chat room.
-    pub(super) async fn count_inside(
-        &mut self,
-        now: Now,
-        app: &AppId,
-        request: &ServerRequest,
-    ) -> Answered {
-        let room = self
-            .server_conversation(now, app, Kind::Room, request)
-            .await?;
+    pub(super) async fn count_inside(&mut self, (app, room): (&AppId, Conversation)) -> Answered {
         let crowd = self.crowd(app, &room).await?;
         Ok(json!({ "result": crowd.clients().len() }))
     }
@@ -93,13 +85,9 @@ impl<S: Storage> Core<S> {
     /// Sends members no push from the conversation, or push again. Who is no member is passed over.
     pub(super) async fn mute_members(
         &mut self,
-        now: Now,
-        app: &AppId,
+        (app, conversation): (&AppId, Conversation),
         request: &ServerRequest,
     ) -> Answered {
-        let conversation = self
-            .server_conversation(now, app, Kind::Normal, request)
-            .await?;
         let clients = request.clients("client_ids", self.settings_of(app).limits.members)?;
         let mut writes = Vec::new();
         for client in clients {
@@ -117,13 +105,8 @@ impl<S: Storage> Core<S> {
     /// The members who want no push.
     pub(super) async fn list_muted(
         &mut self,
-        now: Now,
-        app: &AppId,
-        request: &ServerRequest,
+        (app, conversation): (&AppId, Conversation),
     ) -> Answered {
-        let conversation = self
-            .server_conversation(now, app, Kind::Normal, request)
-            .await?;
         let crowd = self.crowd(app, &conversation).await?;
         let muted = crowd.members().iter().filter(|member| member.muted);
         let names: Vec<Value> = muted.map(|it| it.client.as_str().into()).collect();

@@ -315,13 +315,9 @@ impl<S: Storage> Core<S> {
     /// The messages of a service conversation that one client can read, in the rows of all histories.
     pub(super) async fn list_for(
         &mut self,
-        now: Now,
-        app: &AppId,
+        (app, conversation): (&AppId, Conversation),
         request: &ServerRequest,
     ) -> Answered {
-        let conversation = self
-            .server_conversation(now, app, Kind::System, request)
-            .await?;
         let client = request.client_in_path("client")?;
         let page = RecordsPage::read(&request.query).map_err(bad)?;
         let (mut span, order, limit) = page.into_parts();
@@ -359,13 +355,9 @@ impl<S: Storage> Core<S> {
     /// Takes a message that was sent to given clients away from one of them.
     pub(super) async fn delete_for(
         &mut self,
-        now: Now,
-        app: &AppId,
+        (app, conversation): (&AppId, Conversation),
         request: &ServerRequest,
     ) -> Answered {
-        let conversation = self
-            .server_conversation(now, app, Kind::System, request)
-            .await?;
         let client = request.client_in_path("client")?;
         let (id, mid) = (&conversation.id, request.message_in_path()?);
         let place = self.storage.message_place(app, id, &mid).await?;

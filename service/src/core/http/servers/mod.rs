@@ -79,9 +79,10 @@ impl<S: Storage> Core<S> {
                 self.change_members(now, app, request, effects).await
             }
             ServerCall::ListMembers(kind) => self.server_members(now, app, kind, request).await,
-            ServerCall::CountInside => self.count_inside(now, app, request).await,
-            ServerCall::Mute | ServerCall::Unmute => self.mute_members(now, app, request).await,
-            ServerCall::ListMuted => self.list_muted(now, app, request).await,
+            ServerCall::CountInside => self.serve_within(now, app, Kind::Room, request).await,
+            ServerCall::Mute | ServerCall::Unmute | ServerCall::ListMuted => {
+                self.serve_within(now, app, Kind::Normal, request).await
+            }
             ServerCall::Send(_) | ServerCall::SendToSubscribers => {
                 self.send_as(now, app, request, effects).await
             }
@@ -89,13 +90,14 @@ impl<S: Storage> Core<S> {
                 self.patch_as(now, app, kind, request, effects).await
             }
             ServerCall::DeleteMessage(kind) => self.delete_message(now, app, kind, request).await,
-            ServerCall::ListFor => self.list_for(now, app, request).await,
-            ServerCall::DeleteFor => self.delete_for(now, app, request).await,
-            ServerCall::Subscribe | ServerCall::Unsubscribe => {
-                self.change_subscription(now, app, request).await
+            ServerCall::ListFor
+            | ServerCall::DeleteFor
+            | ServerCall::Subscribe
+            | ServerCall::Unsubscribe
+            | ServerCall::ListSubscribers
+            | ServerCall::CountSubscribers => {
+                self.serve_within(now, app, Kind::System, request).await
             }
-            ServerCall::ListSubscribers => self.list_subscribers(now, app, request).await,
-            ServerCall::CountSubscribers => self.count_subscribers(now, app, request).await,
             ServerCall::ListSubscriptions => self.list_subscriptions(now, app, request).await,
             ServerCall::ListSessions => self.list_sessions(app, request),
             ServerCall::Bar => self.bar_client(now, app, request, effects).await,
@@ -107,6 +109,28 @@ impl<S: Storage> Core<S> {
             ServerCall::Broadcast => self.broadcast(now, app, request, effects).await,
             ServerCall::ListBroadcasts => self.list_broadcasts(now, app, request).await,
             ServerCall::DeleteBroadcast => self.delete_broadcast(now, app, request).await,
+        }
+    }
+
+    /// Serves what is about one conversation of one kind and tells nobody.
+    async fn serve_within(
+        &mut self,
+        now: Now,
+        app: &AppId,
+        kind: Kind,
+        request: &ServerRequest,
+    ) -> Answered {
+        let conversation = self.server_conversation(now, app, kind, request).await?;
+        let within = (app, conversation);
+        match request.call {
+            ServerCall::CountInside => self.count_inside(within).await,
+            ServerCall::ListMuted => self.list_muted(within).await,
+            ServerCall::ListFor => self.list_for(within, request).await,
+            ServerCall::DeleteFor => self.delete_for(within, request).await,
+            ServerCall::ListSubscribers => self.list_subscribers(within, request).await,
+            ServerCall::CountSubscribers => self.count_subscribers(within).await,
+            ServerCall::Mute | ServerCall::Unmute => self.mute_members(within, request).await,
+            _ => self.change_subscription(now, within, request).await,
         }
     }
 

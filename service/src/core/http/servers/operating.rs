@@ -107,6 +107,7 @@ impl<S: Storage> Core<S> {
             .revoke(now, app, Some(&client), None, Some(&reason), effects)
             .await?;
         self.set_bar(app, &client, Some(until)).await?;
+        self.unbind_client(app, &client).await?;
         Ok(json!({ "sessions": ended }))
     }
 
@@ -156,8 +157,9 @@ impl<S: Storage> Core<S> {
                 .await?;
             let (app, client) = (app.clone(), client.clone());
             let notifications = Write::DropNotifications(app.clone(), client.clone(), FOR_EVER);
-            let known = Write::DropClient(app, client);
+            let known = Write::DropClient(app.clone(), client.clone());
             self.storage.apply(vec![notifications, known]).await?;
+            self.unbind_client(&app, &client).await?;
         }
         let mut erased = Erased::default();
         let next = self.erase_on(app, &client, cursor, &mut erased).await?;

@@ -9,7 +9,7 @@ use crate::core::exchange::decision::Caller;
 use crate::core::exchange::refusal::Failure;
 use crate::core::exchange::server_call::{ServerCall, ServerRequest};
 use crate::core::machine::Core;
-use crate::storage::{Kind, Member, Storage};
+use crate::storage::{Conversation, Kind, Member, Storage};
 
 /// Subscribers in one answer.
 const PAGE_MAX: usize = 50;
@@ -22,12 +22,9 @@ impl<S: Storage> Core<S> {
     pub(super) async fn change_subscription(
         &mut self,
         now: Now,
-        app: &AppId,
+        (app, service): (&AppId, Conversation),
         request: &ServerRequest,
     ) -> Answered {
-        let service = self
-            .server_conversation(now, app, Kind::System, request)
-            .await?;
         let decision = match request.call {
             ServerCall::Subscribe => {
                 let client = request.client_in_body("client_id")?;
@@ -50,13 +47,9 @@ impl<S: Storage> Core<S> {
     /// The subscribers in the order of their ids, from behind the one that the query names.
     pub(super) async fn list_subscribers(
         &mut self,
-        now: Now,
-        app: &AppId,
+        (app, service): (&AppId, Conversation),
         request: &ServerRequest,
     ) -> Answered {
-        let service = self
-            .server_conversation(now, app, Kind::System, request)
-            .await?;
         let limit = request.limit(PAGE_MAX, PAGE_MAX)?;
         let after = request.query.get("client_id").map(String::as_str);
         let mut subscribers = self.subscribers(app, &service.id).await?;
@@ -70,13 +63,8 @@ impl<S: Storage> Core<S> {
 
     pub(super) async fn count_subscribers(
         &mut self,
-        now: Now,
-        app: &AppId,
-        request: &ServerRequest,
+        (app, service): (&AppId, Conversation),
     ) -> Answered {
-        let service = self
-            .server_conversation(now, app, Kind::System, request)
-            .await?;
         let count = self.subscribers(app, &service.id).await?.len();
         Ok(json!({ "count": count }))
     }
