@@ -47,7 +47,7 @@ impl Request {
         self
     }
 
-    fn by_app_key(mut self) -> Self {
+    pub(super) fn by_app_key(mut self) -> Self {
         self.0.key = KeyKind::App;
         self
     }
