@@ -117,7 +117,6 @@ async fn an_edit_and_a_recall_of_messages_that_are_fetched_later_are_not_lost() 
     }
     ann.go_online().await;
     ann.until("the newest message", || async {
-        ann.client.conversation(talk.clone()).await.ok()?;
         let messages = ann.messages(&talk).await;
         (messages.last()?.content.words() == Some("later 7")).then_some(())
     })
