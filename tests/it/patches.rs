@@ -117,6 +117,8 @@ async fn an_edit_and_a_recall_of_messages_that_are_fetched_later_are_not_lost() 
     }
     ann.go_online().await;
     ann.until("the newest message", || async {
+        let known = ann.client.conversation(talk.clone()).ok()?;
+        known.page(None, 1).await.ok()?;
         let messages = ann.messages(&talk).await;
         (messages.last()?.content.words() == Some("later 7")).then_some(())
     })

@@ -100,6 +100,8 @@ async fn a_reply_to_a_message_that_is_not_held_quotes_what_it_says_itself() {
     let ben = crate::place::Device::open(config, "ben").await;
     ben.go_online().await;
     ben.until("the reply", || async {
+        let known = ben.client.conversation(service_id.clone()).ok()?;
+        known.page(None, 1).await.ok()?;
         let messages = ben.messages(&service_id).await;
         (messages.last()?.content.words() == Some("as I said")).then_some(())
     })
