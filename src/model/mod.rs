@@ -55,6 +55,7 @@ mod push;
 pub mod query;
 mod receipt;
 mod refusal;
+pub mod reply;
 mod session;
 mod time;
 mod upload;

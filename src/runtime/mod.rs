@@ -33,6 +33,8 @@
 //! | `push.rs` | the device announces itself for pushes |
 //! | `inbox.rs` | what other processes of the app left |
 //! | `publish.rs` | events to subscribers |
+//! | `refreshes.rs` | how many refreshes are under way, and who woke the engine |
+//! | `unsent.rs` | the unsent work that signing out counts |
 //! | `refresh.rs` | [`Refreshed`]: connect, send, catch up, and leave everything as it was |
 //! | `events.rs` | changes of the store, as events |
 //! | `client_state.rs` | how a client is, in one value |
@@ -91,6 +93,7 @@ mod progress;
 mod publish;
 mod push;
 mod refresh;
+mod refreshes;
 mod running;
 mod sockets;
 mod spooling;
@@ -99,6 +102,7 @@ mod store_handle;
 mod tests;
 mod timeline;
 mod turn_loop;
+mod unsent;
 mod uploads;
 
 #[doc(hidden)]

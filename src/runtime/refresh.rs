@@ -4,7 +4,7 @@
 //! back meanwhile; the same holds for a client that was to be offline. A refresh whose caller leaves ends early.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -44,51 +44,12 @@ pub struct Refreshed {
     pub arrived: Vec<Message>,
 }
 
-/// The refreshes of an engine that are under way.
-#[derive(Debug, Default)]
-pub(super) struct Refreshes(Mutex<Running>);
-
-#[derive(Debug, Default)]
-struct Running {
-    count: usize,
-    /// Whether the engine was woken for them, and the app has said nothing since.
-    was_woken: bool,
-}
-
 /// What a client had before a refresh.
 struct Before {
     waiting: BTreeSet<OutboxEntryId>,
     events: Arc<Feed>,
     /// The number of the wish by which the client goes online for the refresh alone.
     visit: Option<u64>,
-}
-
-impl Refreshes {
-    fn running(&self) -> MutexGuard<'_, Running> {
-        // The sections under this lock move values and nothing else.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes one more; true when it is to wake the engine.
-    fn begin(&self, is_away: bool) -> bool {
-        let mut running = self.running();
-        running.count = running.count.saturating_add(1);
-        running.was_woken |= is_away;
-        is_away
-    }
-
-    /// Notes one less; true when the engine is to be paused again.
-    fn end(&self) -> bool {
-        let mut running = self.running();
-        debug_assert!(running.count > 0, "it began");
-        running.count = running.count.saturating_sub(1);
-        running.count == 0 && std::mem::take(&mut running.was_woken)
-    }
-
-    /// The app itself paused the engine, or came back: the app's word holds.
-    pub(super) fn overruled(&self) {
-        self.running().was_woken = false;
-    }
 }
 
 impl Runtime {
@@ -265,23 +226,4 @@ fn arrived(
     arrived.sort_by(|a, b| (a.sent_at, &a.key).cmp(&(b.sent_at, &b.key)));
     let surplus = arrived.len().saturating_sub(ARRIVED_MAX);
     Ok(arrived.split_off(surplus))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_refresh_pauses_the_engine_again_unless_the_app_said_something() {
-        let refreshes = Refreshes::default();
-        assert!(refreshes.begin(true), "the first one wakes the engine");
-        assert!(!refreshes.begin(false));
-        assert!(!refreshes.end(), "another one is under way");
-        assert!(refreshes.end());
-        assert!(!refreshes.begin(false));
-        assert!(!refreshes.end(), "the app is in the foreground");
-        refreshes.begin(true);
-        refreshes.overruled();
-        assert!(!refreshes.end(), "the app came back");
-    }
 }

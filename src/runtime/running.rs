@@ -17,8 +17,9 @@ use super::mailbox::Mailbox;
 use super::outward::Outward;
 use super::plugins::{Plugins, plugged};
 use super::publish::{Publisher, Queue, Scope};
-use super::refresh::Refreshes;
+use super::refreshes::Refreshes;
 use super::store_handle::NotOpen;
+use super::unsent::{none_unsent, unsent_work};
 use crate::model::{Account, AppId, ClientId, Count, LocalData, OutboxEntryId, UnsentWork};
 use crate::net::{self, SocketTransport, Tls, Transport};
 use crate::store::{Intent, Snapshot, Store};
@@ -278,27 +279,6 @@ impl Runtime {
     /// A future for the app to poll: it wakes the app on a thread where that harms nobody.
     pub(crate) fn outside<F: Future>(&self, inner: F) -> Outside<F> {
         self.callers.outside(inner)
-    }
-}
-
-/// The unsent work that a user would miss: a read mark is made again by reading.
-fn unsent_work(snapshot: &Snapshot<'_>) -> Vec<OutboxEntryId> {
-    let entries = snapshot.outbox();
-    let missed = entries
-        .iter()
-        .filter(|entry| !matches!(entry.intent, Intent::Read(_)));
-    missed.map(|entry| entry.id).collect()
-}
-
-/// # Errors
-///
-/// [`SampanError::Unsent`] when there is unsent work.
-pub(super) fn none_unsent(snapshot: &Snapshot<'_>) -> Result<(), SampanError> {
-    match unsent_work(snapshot).len() {
-        0 => Ok(()),
-        count => Err(SampanError::Unsent {
-            count: Count::from(count),
-        }),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The message that another one answers, as a screen shows it.
 
+use crate::model::reply::{self, Reply, Target};
 use crate::model::{ClientId, MessageContent, MessageKey};
 use crate::store::{ConversationRow, Snapshot};
-use crate::wire::content::reply::{self, Reply, Target};
 
 /// The message that a reply answers.
 ///

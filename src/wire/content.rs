@@ -4,8 +4,6 @@
 //! value than it should, stays in the content's `extra`; an envelope that lacks what its type
 //! needs is `Custom`, whole; what is no envelope is plain text.
 
-pub mod reply;
-
 use std::collections::BTreeMap;
 
 use serde::Serialize;

@@ -27,7 +27,17 @@ pub(crate) const HELD: [&str; 10] = [
 const COMPOSED: [&str; 1] = ["src/sync/client"];
 
 /// Imports that point up and stay: from which file, to which, and why.
-const UPWARD: [(&str, &str, &str); 5] = [
+const UPWARD: [(&str, &str, &str); 7] = [
+    (
+        "src/api/client.rs",
+        "src/api/plugin.rs",
+        "a client holds the plug-ins that are told of its conversations, and a plug-in is given clients",
+    ),
+    (
+        "src/api/engine.rs",
+        "src/api/plugin.rs",
+        "an engine holds its plug-ins, and a plug-in is given the engine",
+    ),
     (
         "src/runtime/clients.rs",
         "src/runtime/drafts.rs",

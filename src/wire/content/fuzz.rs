@@ -7,8 +7,8 @@
 use crate::splitmix;
 use crate::wire::generated::DirectCommand;
 
-use super::reply::Reply;
 use super::*;
+use crate::model::reply::Reply;
 
 /// Payloads of each kind, and some that break a rule each.
 const CORPUS: &[&str] = &[
@@ -189,5 +189,4 @@ fn any_payload_is_read_without_loss_and_without_a_panic() {
             "SAMPAN_FUZZ_CASES=1 SAMPAN_FUZZ_FROM={seed}: {payload:?}"
         );
     }
-    println!("{cases} payloads from seed {from}, all read and written again");
 }

@@ -467,7 +467,7 @@ fn s340_pages_of_other_web_origins_are_refused_and_other_programs_are_not_asked(
     for (connection, other) in [
         (4, "https://evil.example.org"),
         (5, "http://chat.example.org"),
-        (6, "https://chat.example.org.evil.org"),
+        (6, "https://chat.example.org.evil.example"),
         (7, "null"),
         (8, ""),
     ] {

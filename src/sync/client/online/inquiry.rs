@@ -63,7 +63,7 @@ impl Client {
     ) -> Result<(), StoreError> {
         match inquiry {
             Inquiry::Inside { caller } => {
-                turn.step.reply(caller, super::inside::listed(answer));
+                self.inside_answered(turn, caller, answer);
                 Ok(())
             }
             Inquiry::Find { caller } => self.rooms_found(turn, caller, answer),

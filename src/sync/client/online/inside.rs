@@ -39,6 +39,15 @@ impl Client {
         Ok(())
     }
 
+    pub(in crate::sync::client) fn inside_answered(
+        &self,
+        turn: &mut Turn<'_, '_>,
+        caller: Caller<ClientsFound>,
+        answer: Answer,
+    ) {
+        turn.step.reply(caller, listed(answer));
+    }
+
     /// The id and kind of a conversation that the service can be asked about now.
     fn asked_at(
         &self,
@@ -57,7 +66,7 @@ impl Client {
 }
 
 /// The answer to a question for those inside; the service may use another name for such an answer.
-pub(in crate::sync::client) fn listed(answer: Answer) -> Result<ClientsFound, RequestError> {
+fn listed(answer: Answer) -> Result<ClientsFound, RequestError> {
     let body = result(answer)?;
     let clients = body.m.iter().filter_map(|id| ClientId::new(id).ok());
     Ok(ClientsFound {

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use crate::model::reply;
 use crate::model::{
     ConversationId, Discarded, Mentions, Message, MessageContent, MessageId, MessageKey,
     MessageRef, Named, OutboxEntryId, SendFailure, Timestamp,
@@ -25,7 +26,6 @@ use crate::sync::request::{
     DiscardMessage, DiscardedMessage, Done, EditMessage, RecallMessage, RequestError, RetryEntry,
     RetryMessage,
 };
-use crate::wire::content::reply;
 use crate::wire::request;
 use crate::wire::{Command, Envelope, Op, content};
 

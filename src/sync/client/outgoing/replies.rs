@@ -1,12 +1,12 @@
 //! Replies as they are enqueued and sent: which message is answered, by the id that others know.
 
 use crate::Obstacle;
+use crate::model::reply::{Reply, Target};
 use crate::model::{MessageContent, NewMessage};
 use crate::store::{ConversationNumber, Entry, Intent, SendIntent, Snapshot, StoreError};
 use crate::sync::RequestError;
 use crate::sync::client::Turn;
 use crate::wire::content;
-use crate::wire::content::reply::{Reply, Target};
 
 /// What a message says with the reply that it is.
 pub(super) struct Said {

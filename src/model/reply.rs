@@ -3,11 +3,15 @@
 //! The protocol has no replies. A reply says it in an attribute of its own, which clients that do not know the
 //! convention keep and may show as they like: `docs/wire.md`, "Replies".
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Fields, fields, raw, written};
-use crate::model::{ClientId, Json, LocalId, Message, MessageContent, MessageId, Timestamp};
+use super::{ClientId, Json, LocalId, Message, MessageContent, MessageId, Timestamp};
+
+/// The attributes of a message, each value in its own text.
+type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// The attribute that makes a message a reply.
 pub const ATTRIBUTE: &str = "sampanReply";
@@ -87,7 +91,7 @@ impl Reply {
         if !attributes.as_str().contains(ATTRIBUTE) {
             return None;
         }
-        let attributes = fields(attributes.as_str());
+        let attributes = fields(attributes);
         let word: Word = serde_json::from_str(attributes.get(ATTRIBUTE)?.get()).ok()?;
         let sent = word.id.zip(word.t.filter(|it| *it > 0));
         let sent = sent.and_then(|(id, millis)| {
@@ -109,9 +113,11 @@ impl Reply {
     pub fn put_into(&self, mut content: MessageContent) -> Option<MessageContent> {
         let details = content.details_mut()?;
         let attributes = details.attributes.as_ref();
-        let mut all: Fields = attributes.map(|it| fields(it.as_str())).unwrap_or_default();
+        let mut all: Fields = attributes.map(fields).unwrap_or_default();
         all.insert(ATTRIBUTE.to_owned(), self.word());
-        details.attributes = Json::carried(written(&all)).ok();
+        details.attributes = serde_json::to_string(&all)
+            .ok()
+            .and_then(|it| Json::carried(it).ok());
         Some(content)
     }
 
@@ -139,14 +145,20 @@ impl Reply {
             Some(Target::Unsent(local)) => (None, None, Some(local.to_string())),
             None => (None, None, None),
         };
-        raw(&Word {
+        let word = serde_json::value::to_raw_value(&Word {
             id,
             t,
             local,
             from: self.sender.to_string(),
             text: self.excerpt.clone(),
-        })
+        });
+        word.unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
+}
+
+/// The attributes by their names; none of a value that is no object.
+fn fields(attributes: &Json) -> Fields {
+    serde_json::from_str(attributes.as_str()).unwrap_or_default()
 }
 
 /// The new content of an edited message: what was a reply stays one.
@@ -204,7 +216,7 @@ mod tests {
         assert_eq!(attributes.as_str(), expected);
         assert_eq!(Reply::of(&content), Some(reply()));
         assert_eq!(
-            Reply::of(&super::super::as_received(&content)),
+            Reply::of(&crate::wire::content::as_received(&content)),
             Some(reply())
         );
     }

@@ -1,0 +1,61 @@
+//! The count of refreshes that are under way, and whether the engine was woken for them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The refreshes of an engine that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Refreshes(Mutex<Running>);
+
+#[derive(Debug, Default)]
+struct Running {
+    count: usize,
+    /// Whether the engine was woken for them, and the app has said nothing since.
+    was_woken: bool,
+}
+
+impl Refreshes {
+    fn running(&self) -> MutexGuard<'_, Running> {
+        // The sections under this lock move values and nothing else.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes one more; true when it is to wake the engine.
+    pub(super) fn begin(&self, is_away: bool) -> bool {
+        let mut running = self.running();
+        running.count = running.count.saturating_add(1);
+        running.was_woken |= is_away;
+        is_away
+    }
+
+    /// Notes one less; true when the engine is to be paused again.
+    pub(super) fn end(&self) -> bool {
+        let mut running = self.running();
+        debug_assert!(running.count > 0, "it began");
+        running.count = running.count.saturating_sub(1);
+        running.count == 0 && std::mem::take(&mut running.was_woken)
+    }
+
+    /// The app itself paused the engine, or came back: the app's word holds.
+    pub(super) fn overruled(&self) {
+        self.running().was_woken = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_refresh_pauses_the_engine_again_unless_the_app_said_something() {
+        let refreshes = Refreshes::default();
+        assert!(refreshes.begin(true), "the first one wakes the engine");
+        assert!(!refreshes.begin(false));
+        assert!(!refreshes.end(), "another one is under way");
+        assert!(refreshes.end());
+        assert!(!refreshes.begin(false));
+        assert!(!refreshes.end(), "the app is in the foreground");
+        refreshes.begin(true);
+        refreshes.overruled();
+        assert!(!refreshes.end(), "the app came back");
+    }
+}
