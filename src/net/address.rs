@@ -25,7 +25,7 @@ pub(super) struct Address {
     pub(super) host: String,
     /// The port, by the scheme's default where the URL names none.
     pub(super) port: u16,
-    /// Whether TLS is used.
+    /// TLS or clear text.
     pub(super) security: Security,
     /// Path and query, at least `/`.
     pub(super) path: String,
@@ -33,7 +33,7 @@ pub(super) struct Address {
     pub(super) authority: String,
 }
 
-/// Whether a connection is encrypted.
+/// Encryption of a connection: TLS or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Security {
     /// `ws`, `http`.

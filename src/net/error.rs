@@ -10,7 +10,7 @@ pub enum NetError {
     /// The URL can't be used.
     #[error("unusable URL: {reason}")]
     Address {
-        /// What is wrong with it.
+        /// The fault of the address.
         reason: &'static str,
     },
     /// The connection would leave this machine unencrypted, and the configuration forbids that.
@@ -19,26 +19,26 @@ pub enum NetError {
     /// The certificates that the app trusts can't be read.
     #[error("trusted certificates: {reason}")]
     Roots {
-        /// What is wrong with them.
+        /// The fault of the certificates.
         reason: String,
     },
     /// The name is unknown, or nobody listens there.
     #[error("unreachable: {reason}")]
     Unreachable {
-        /// What the operating system said.
+        /// The operating system's words.
         reason: String,
     },
     /// The certificate is not trusted, or TLS failed otherwise.
     #[error("TLS failed: {reason}")]
     Tls {
-        /// What the TLS library said.
+        /// The TLS library's words.
         reason: String,
     },
     /// Somebody answered, or took the connection and hung up, but does not speak the protocol that was
     /// asked for.
     #[error("handshake failed: {reason}")]
     Handshake {
-        /// What was wrong.
+        /// The fault of the handshake.
         reason: String,
     },
     /// It took too long.
@@ -47,7 +47,7 @@ pub enum NetError {
     /// The open connection broke.
     #[error("connection broken: {reason}")]
     Broken {
-        /// What the operating system or the peer did.
+        /// The act of the operating system or the peer.
         reason: String,
     },
     /// The peer sent more than it may.

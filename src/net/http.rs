@@ -50,7 +50,7 @@ pub(super) async fn get(stream: Stream, address: &Address) -> Result<Response, N
     }
 }
 
-/// What follows the connection and is no HTTP is said by somebody else than the service.
+/// Bytes that follow the connection and are no HTTP come from somebody else than the service.
 pub(super) fn broken(error: hyper::Error) -> NetError {
     let reason = error.to_string();
     let is_reset = std::error::Error::source(&error)

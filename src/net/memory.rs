@@ -30,11 +30,11 @@ pub struct MemoryPeer {
 /// One connection, seen by the peer.
 #[derive(Debug)]
 pub struct PeerConnection {
-    /// What the engine asked for.
+    /// The target that the engine asked for.
     pub target: Target,
-    /// What the engine sends; ends when the engine closes the connection.
+    /// The frames that the engine sends; the channel ends when the engine closes the connection.
     pub from_engine: mpsc::Receiver<Frame>,
-    /// What the engine receives.
+    /// The frames for the engine.
     pub to_engine: mpsc::Sender<Incoming>,
 }
 

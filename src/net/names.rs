@@ -34,7 +34,7 @@ pub(super) struct Names {
     under_way: Arc<Mutex<BTreeMap<String, LookUp>>>,
 }
 
-/// What is under way for one name.
+/// The look-ups under way for one name, and those who wait for them.
 #[derive(Default)]
 struct LookUp {
     running: usize,
@@ -60,7 +60,7 @@ impl Names {
         }
     }
 
-    /// The addresses of a host, in the resolver's order. An address is its own.
+    /// The addresses of a host, in the resolver's order. A host that is an address is not looked up.
     pub(super) async fn find(&self, host: &str) -> Found {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
@@ -102,7 +102,7 @@ impl Names {
         let waiting = ended.waiting_for(&found);
         drop(ended);
         for done in waiting {
-            // One that gave up is not told.
+            // A caller that gave up is not told.
             let _ = done.send(found.clone());
         }
     }

@@ -84,7 +84,7 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    /// What an address does: it answers after so many milliseconds, it refuses, or it says nothing.
+    /// The behaviour of an address: it answers after so many milliseconds, it refuses, or it says nothing.
     async fn behave(address: SocketAddr) -> io::Result<SocketAddr> {
         match address.port() {
             1 => pending().await,

@@ -100,7 +100,7 @@ pub(super) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// What opens streams: the certificates that are trusted, where clear text may go, and names.
+/// The opener of streams: the certificates that are trusted, where clear text may go, and names.
 #[derive(Clone, Debug)]
 pub(super) struct Opener {
     pub(super) tls: Tls,

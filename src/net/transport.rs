@@ -26,7 +26,7 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Work of a transport: it belongs to whoever polls it and borrows nothing.
 pub type NetFuture<T> = Pin<Box<dyn Future<Output = Result<T, NetError>> + Send>>;
 
-/// What opens connections: the real one, or one in memory.
+/// An opener of connections: the real one, or one in memory.
 pub trait Transport: Send + Sync + 'static {
     /// Opens a WebSocket.
     fn connect(&self, target: Target) -> NetFuture<Connection>;
@@ -47,22 +47,22 @@ pub trait Transport: Send + Sync + 'static {
     }
 }
 
-/// What is done to an HTTP resource.
+/// The method of an HTTP request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpMethod {
-    /// It is fetched.
+    /// Fetch the resource.
     Get,
-    /// Something is handed to it.
+    /// Hand something to the resource.
     Post,
-    /// It is put there.
+    /// Put the resource there.
     Put,
 }
 
 /// An HTTP request.
 pub struct HttpRequest {
-    /// What is done.
+    /// The method.
     pub method: HttpMethod,
-    /// To what.
+    /// The address of the resource.
     pub url: String,
     /// Headers beside those of the connection and the length.
     pub headers: Vec<(&'static str, String)>,
@@ -149,7 +149,7 @@ pub struct Connection {
 /// One WebSocket message. It may carry tokens and messages, so its debug form shows the length only.
 pub type Frame = wire::Frame<'static>;
 
-/// What comes out of a connection.
+/// An event of a connection.
 #[derive(Debug)]
 pub enum Incoming {
     /// The service sent a frame.

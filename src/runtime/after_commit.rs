@@ -7,25 +7,25 @@ use crate::sync::link::{LinkRequest, LinkWish};
 use crate::sync::{Effect, Reply, RequestError, RequestId};
 use crate::views::{Holds, SyncState, Typing};
 
-/// What is to be done after a commit that succeeded, or after one that failed, in this order.
+/// The work after a commit that succeeded, or after one that failed, in this order.
 pub(super) struct AfterCommit<C> {
     /// Readable state: a caller that has its answer may ask for it at once, so it comes first.
     pub(super) session: Option<SessionState>,
     pub(super) health: Option<StoreHealth>,
     pub(super) sync: Option<SyncState>,
-    /// What is kept back although the client is signed in, if that changed.
+    /// The entries that are kept back although the client is signed in, if they changed.
     pub(super) holds: Option<Holds>,
-    /// Who writes, if that changed.
+    /// The clients that write, by conversation, if that changed.
     pub(super) typing: Option<Typing>,
-    /// What of the store is different from before.
+    /// The parts of the store that the commit changed.
     pub(super) committed: Touched,
-    /// The commit that made it so.
+    /// The commit's number.
     pub(super) seq: CommitSeq,
     /// The machine's answers to extension inboxes.
     pub(super) imported: Vec<(RequestId, Result<Reply, RequestError>)>,
     /// Why the extension inbox can't be taken now.
     pub(super) not_imported: Option<SampanError>,
-    /// What came of a compaction that the app asked for.
+    /// The outcome of a compaction that the app asked for.
     pub(super) compacted: Option<Result<(), SampanError>>,
     pub(super) answers: Vec<(C, Result<Reply, SampanError>)>,
     pub(super) requests: Vec<LinkRequest>,

@@ -31,10 +31,10 @@ pub trait StoreWriter {
     /// Those of [`crate::store::Writer::probe`].
     fn probe(&mut self, wall: Timestamp) -> Result<OpenReport, StoreError>;
 
-    /// Whether something committed waits for the disk.
+    /// True if a commit waits for the disk.
     fn is_dirty(&self) -> bool;
 
-    /// Whether the store is larger than it should be, as [`crate::store::Writer::wants_tending`].
+    /// True if the store is larger than it should be, as [`crate::store::Writer::wants_tending`].
     fn wants_tending(&self) -> bool {
         false
     }
@@ -51,7 +51,7 @@ pub trait StoreWriter {
     /// Has the store compacted by tending, as [`crate::store::Writer::want_compaction`] does.
     fn want_compaction(&mut self) {}
 
-    /// Whether that is not done yet.
+    /// True if the compaction that was asked for is not done yet.
     fn wants_compaction(&self) -> bool {
         false
     }
@@ -63,38 +63,38 @@ pub trait StoreWriter {
 /// A client that is about to take part in the loop.
 #[derive(Debug)]
 pub struct ClientSetup<W> {
-    /// Who.
+    /// The client's id.
     pub client: ClientId,
-    /// Of the devices that share it, one is signed in at a time.
+    /// The device's tag: of the devices that share a tag, one is signed in at a time.
     pub tag: Option<DeviceTag>,
     /// The id of this device that the app chose.
     pub device_id: Option<String>,
-    /// Whether operations are signed by the app's server.
+    /// The signing of operations: by the app's server, or none.
     pub signing: Signing,
     /// Paces and limits.
     pub limits: Limits,
-    /// What the app asked for before, if it took part before.
+    /// The app's wishes from before, if the client took part before.
     pub wishes: Wishes,
-    /// Its store, to read from.
+    /// The client's store, to read from.
     pub store: Store,
-    /// Where its commits go.
+    /// The writer of the client's commits.
     pub writer: W,
 }
 
 /// A client that left the loop: the app's wishes, the store and its writer.
 #[derive(Debug)]
 pub struct DetachedClient<W> {
-    /// Who.
+    /// The client's id.
     pub client: ClientId,
-    /// For the machine that is built next.
+    /// The app's wishes, for the machine that is built next.
     pub wishes: Wishes,
-    /// Its store. It goes before the writer, which may hold a claim on the folder.
+    /// The client's store. It goes before the writer, which may hold a claim on the folder.
     pub store: Store,
-    /// Where its commits went.
+    /// The writer of the client's commits.
     pub writer: W,
 }
 
-/// What the app asked for last, for the machine that is built next.
+/// The app's last wishes, for the machine that is built next.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
     /// To be online, or not.
@@ -104,7 +104,7 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// What a session's state makes of them: one that was open comes back by itself, one that was
+    /// Adapts the wishes to a session's state: a session that was open comes back by itself, a session that was
     /// ended does not.
     pub(super) fn follow(&mut self, state: &SessionState) {
         match state {

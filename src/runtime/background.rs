@@ -1,7 +1,7 @@
 //! Clients whose stores are shut while the app is in the background.
 //!
 //! A paused engine has no file open. A read or a call that needs a store has it opened again, in the
-//! background too: the call waits here until the store is open. What is opened in the background is shut
+//! background too: the call waits here until the store is open. A store that is opened in the background is shut
 //! again after [`LINGER`], so that an app which only looked something up is as clean as before.
 
 use std::collections::BTreeMap;

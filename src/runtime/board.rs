@@ -18,14 +18,14 @@ pub(crate) struct EngineBoard {
     pub(super) failure: watch::Sender<Option<ConnectionFailure>>,
     /// When connecting is tried again, while that is planned; by the device's clock.
     pub(super) retry_at: watch::Sender<Timestamp>,
-    /// Whether the app is in the background.
+    /// True if the app is in the background.
     pub(super) is_away: watch::Sender<bool>,
-    /// Whether the loop has ended.
+    /// True if the loop has ended.
     is_over: AtomicBool,
 }
 
 impl EngineBoard {
-    /// Whether the loop has ended: nothing is answered any more.
+    /// True if the loop has ended: nothing is answered any more.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }
@@ -43,7 +43,7 @@ impl EngineBoard {
         self.is_over.store(true, Ordering::Release);
     }
 
-    /// Whether the app is in the background.
+    /// True if the app is in the background.
     pub(crate) fn is_away(&self) -> bool {
         *self.is_away.borrow()
     }
@@ -70,7 +70,7 @@ pub(crate) struct ClientBoard {
     pub(super) typing: watch::Sender<Arc<Typing>>,
     pub(super) uploads: watch::Sender<Arc<Uploads>>,
     pub(super) inbox: watch::Sender<InboxReport>,
-    /// What the app wants; the API alone writes it.
+    /// The app's wish; the API alone writes it.
     pub(super) wish: OnlineWish,
 }
 
@@ -85,17 +85,17 @@ impl ClientBoard {
         self.session.subscribe()
     }
 
-    /// Whether the store takes writes now.
+    /// The store's health: it takes writes now, or it does not.
     pub(crate) fn health(&self) -> StoreHealth {
         self.health.borrow().clone()
     }
 
-    /// Whether this device has what the service has.
+    /// How far this device has what the service has.
     pub(crate) fn sync(&self) -> SyncState {
         *self.sync.borrow()
     }
 
-    /// Who writes, by conversation.
+    /// The clients that write, by conversation.
     pub(crate) fn typing(&self) -> Arc<Typing> {
         Arc::clone(&self.typing.borrow())
     }
@@ -105,12 +105,12 @@ impl ClientBoard {
         Arc::clone(&self.uploads.borrow())
     }
 
-    /// What is kept back although the client is signed in.
+    /// The entries that are kept back although the client is signed in.
     pub(crate) fn holds(&self) -> Holds {
         self.holds.borrow().clone()
     }
 
-    /// What was found in the inbox since the client was opened.
+    /// The report on the inbox since the client was opened.
     pub(crate) fn inbox(&self) -> InboxReport {
         *self.inbox.borrow()
     }

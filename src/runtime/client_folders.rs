@@ -14,7 +14,7 @@ use crate::store::StoreFolder;
 /// there.
 const ACCOUNT_FILE: &str = "account.json";
 
-/// What the file holds.
+/// The content of the account file.
 #[derive(Serialize, Deserialize)]
 struct AccountRecord {
     app: String,
@@ -96,7 +96,7 @@ fn account(entry: &fs::DirEntry, app: &AppId) -> Option<Account> {
     })
 }
 
-/// Whether a text may be the name of a client's folder.
+/// True if a text may be the name of a client's folder.
 pub(super) fn is_name(name: &str) -> bool {
     name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

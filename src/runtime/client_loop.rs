@@ -42,7 +42,7 @@ const TEND_PAUSE: Duration = Duration::from_millis(10);
 /// readers for a part of it.
 const MESSAGES_MAX: usize = 100;
 
-/// What the service's statistics see.
+/// The name of the engine in the service's statistics.
 const USER_AGENT: &str = concat!("sampan/", env!("CARGO_PKG_VERSION"));
 
 /// The pauses before writing is tried again.
@@ -64,9 +64,9 @@ pub(super) struct ClientLoop<C, W> {
     /// When the extension inbox is to be read; none until somebody says that it may hold something.
     import_at: Option<Duration>,
     next_call: u64,
-    /// What the app asked for last. A rebuilt machine is told.
+    /// The app's last wishes. A rebuilt machine is told.
     wishes: Wishes,
-    /// What was told of the catch-up.
+    /// The last report of the catch-up.
     telling: Telling,
     phase: ClientPhase,
 }
@@ -132,7 +132,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         &self.client
     }
 
-    /// Whether the store takes writes.
+    /// The store's health: it takes writes, or it does not.
     pub(super) fn health(&self) -> StoreHealth {
         self.store.health()
     }
@@ -148,12 +148,12 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         (detached, self.calls.into_values().collect())
     }
 
-    /// Whether the machine has answered something that is not carried out yet.
+    /// True if the machine has answered something that is not carried out yet.
     pub(super) fn is_touched(&self) -> bool {
         matches!(&self.phase, ClientPhase::Working(working) if working.step.is_some())
     }
 
-    /// Whether one commit's worth of messages is written.
+    /// True if one commit's worth of messages is written.
     pub(super) fn is_full(&self) -> bool {
         let ClientPhase::Working(working) = &self.phase else {
             return false;
@@ -212,7 +212,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         self.import_at = Some(now.elapsed);
     }
 
-    /// Whether the extension inbox is to be read now, and can be taken.
+    /// True if the extension inbox is to be read now, and can be taken.
     pub(super) fn imports_now(&self, now: Now) -> bool {
         let is_due = self.import_at.is_some_and(|at| at <= now.elapsed);
         is_due && matches!(self.phase, ClientPhase::Working(_))
@@ -285,7 +285,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         if let Some(state) = &step.session {
             self.wishes.follow(state);
         }
-        // Who comes into a conversation hears of that before what is said there.
+        // A client that comes into a conversation is told of that before the messages there.
         let seq = self.store.seq();
         let notices = step.notices.into_iter();
         let mut events: Vec<_> = notices
@@ -407,12 +407,12 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         Ok(())
     }
 
-    /// Whether it is time to do something about the store's size.
+    /// True if it is time to do something about the store's size.
     pub(super) fn tends_now(&self, now: Now) -> bool {
         matches!(&self.phase, ClientPhase::Working(it) if it.tend_at.is_some_and(|at| at <= now.elapsed))
     }
 
-    /// What the store takes, and what it should take at most.
+    /// The bytes that the store takes now.
     pub(super) fn store_bytes(&self) -> u64 {
         self.store.size_bytes().unwrap_or_default()
     }
@@ -484,7 +484,7 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         after
     }
 
-    /// Whether it is time to try whether writing works again.
+    /// True if it is time to try writing again.
     pub(super) fn is_probe_due(&self, now: Now) -> bool {
         matches!(&self.phase, ClientPhase::Failed(failed) if failed.probe_at <= now.elapsed)
     }

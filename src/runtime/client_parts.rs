@@ -67,7 +67,7 @@ pub(crate) struct ClientCore {
     pub(super) device_id: Option<String>,
     /// The state that was told last.
     pub(super) told: ToldState,
-    /// What somebody began to write, until the store has it.
+    /// The drafts, until the store has them.
     pub(super) drafts: Drafts,
     /// Where extensions leave work, and read the glance; none where the app chose no folder.
     pub(super) inbox: Option<Arc<Mutex<Inbox>>>,

@@ -33,7 +33,7 @@ impl Runtime {
             ..told.clone()
         };
         if let Ok(access) = core.store.read() {
-            // What can't be read now stays as it was; the store's health says why.
+            // A part that can't be read now stays as it was; the store's health says why.
             let _ = read(access.store(), core, &mut state);
         }
         if state != *told {
@@ -100,7 +100,7 @@ fn read(store: &Store, core: &ClientCore, state: &mut ClientState) -> Result<(),
 }
 
 impl ClientCore {
-    /// What keeps the client from sending.
+    /// The client's reach: the obstacle that keeps the client from sending, or none.
     pub(crate) fn reach(&self) -> Reach {
         match (self.board.health(), self.board.session()) {
             (StoreHealth::ReadOnly { .. }, _) => Reach::ReadOnly,

@@ -73,28 +73,28 @@ struct Closing {
     next: Vec<(OpenOptions, OpenAnswer)>,
 }
 
-/// Whether a client's data are removed when it is closed.
+/// The removal of a client's data when the client is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wipe {
-    /// They stay.
+    /// The data stay.
     No,
-    /// They are to be removed, and are not yet.
+    /// The data are to be removed, and are not yet.
     Wanted,
-    /// They are being removed.
+    /// The data are being removed.
     Begun,
 }
 
-/// What a task beside the loop did.
+/// The result of a task beside the loop.
 pub(super) enum FinishedTask {
     /// A store was opened, or was not.
     Opened(Box<(ClientParts, Result<OpenStore, SampanError>)>),
-    /// Nobody uses a client's files any more, and what was to be wiped is gone.
+    /// Nobody uses a client's files any more, and the data that were to be wiped are gone.
     Closed(ClientId, Result<(), SampanError>),
-    /// The folders of a client that was not open are gone, or not; whoever asked was told.
+    /// The folders of a client that was not open are gone, or not; the caller was told.
     Wiped,
 }
 
-/// What the loop does about something that finished.
+/// The loop's next act after a task has finished.
 pub(super) enum Next {
     /// A client takes part now; then those who wait for it are told.
     Attach(Box<OpenedClient>, Arc<ClientCore>, Vec<OpenAnswer>),

@@ -60,7 +60,7 @@ pub(crate) struct LiveDownload {
     clear: Mutex<Option<ClearCopy>>,
 }
 
-/// What a download works with. It keeps no engine alive.
+/// The tools of a download. They keep no engine alive.
 struct Gear {
     transport: Arc<dyn Transport>,
     threads: Threads,
@@ -82,7 +82,7 @@ impl fmt::Debug for LiveDownload {
 #[derive(Debug, Default)]
 pub(super) struct Downloads(Mutex<BTreeMap<String, Weak<LiveDownload>>>);
 
-/// What a try came to.
+/// The outcome of a try.
 enum Try {
     Done(PathBuf),
     /// Trouble that passes, and whether anything came before it.
@@ -96,7 +96,7 @@ enum Try {
     Failed(DownloadFailure),
 }
 
-/// What came of the cache.
+/// The outcome of a look into the cache.
 enum Looked {
     Whole(PathBuf),
     /// So many bytes are there, of this version.
@@ -255,7 +255,7 @@ impl LiveDownload {
         }
     }
 
-    /// What the cache has; what is in the spool still is taken from there.
+    /// Looks into the cache; a file that is in the spool still is taken from there.
     fn look(
         &self,
         client: &ClientCore,
@@ -392,7 +392,7 @@ impl LiveDownload {
             (Written::Failed(failure), _) => Try::Failed(failure),
             (Written::Whole(path), None) => {
                 let (cache, files) = (self.entry.cache(), limit);
-                // What can't be removed now is tried with the next file.
+                // A file that can't be removed now is tried with the next file.
                 let evict = move || {
                     drop(cache.evict(files));
                     Ok(())
@@ -489,10 +489,10 @@ struct Writing {
     limit: u64,
 }
 
-/// What came of writing.
+/// The outcome of writing.
 enum Written {
     Whole(PathBuf),
-    /// It is not whole; whether anything came.
+    /// The file is not whole; true if anything came.
     Part(bool),
     Failed(DownloadFailure),
 }
@@ -621,7 +621,7 @@ fn disk_error(error: &io::Error) -> SampanError {
     crate::store::StoreError::io("the files that were downloaded", error).into()
 }
 
-/// What names the version of a file at its host: only a strong one tells that two parts fit.
+/// The version of a file at its host: only a strong tag tells that two parts fit.
 fn version_of(answer: &HttpAnswer) -> Option<String> {
     let tag = answer
         .headers

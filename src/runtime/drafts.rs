@@ -23,7 +23,7 @@ struct State {
     unsaved: BTreeMap<ConversationId, Unsaved>,
     /// Counts what was set.
     turn: u64,
-    /// Whether somebody will save them.
+    /// True if somebody will save the drafts.
     has_saver: bool,
 }
 
@@ -67,7 +67,7 @@ impl Drafts {
         }
     }
 
-    /// Whether nothing is left to save: whoever saved them need not come again.
+    /// True if nothing is left to save: the saver need not come again.
     fn is_done(&self) -> bool {
         let mut state = self.state();
         state.has_saver = !state.unsaved.is_empty();

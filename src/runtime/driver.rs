@@ -70,7 +70,7 @@ enum Lifecycle {
     },
 }
 
-/// What the loop waits for.
+/// An input of the loop.
 enum Input {
     Command(Command),
     Link(LinkInput),
@@ -82,7 +82,7 @@ enum Input {
     Timer,
 }
 
-/// Whether the loop goes on.
+/// The loop's decision after an input: go on, or stop.
 enum Flow {
     Continue,
     Stop(Option<Answer<()>>),
@@ -523,7 +523,7 @@ impl Driver {
             self.turns.ports_mut().publish(vec![changed]);
         }
         for command in reopened.commands {
-            // What needs a store never stops the loop.
+            // A command that needs a store never stops the loop.
             let _ = self.obey(command);
         }
         for done in reopened.reads {
@@ -571,7 +571,7 @@ impl Driver {
     }
 }
 
-/// Who else asked for the end, while it came.
+/// The callers who asked for the end too, while it came.
 fn other_ends(mut mailbox: mpsc::Receiver<Command>) -> Vec<Answer<()>> {
     mailbox.close();
     let commands = std::iter::from_fn(|| mailbox.try_recv().ok());

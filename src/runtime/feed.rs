@@ -34,7 +34,7 @@ pub(crate) struct Feed {
     state: Mutex<FeedState>,
     /// Rings when there is something to take, and at the end.
     bell: watch::Sender<u64>,
-    /// Whether the client signed out.
+    /// True if the client signed out.
     is_closed: watch::Receiver<bool>,
     callers: Callers,
 }
@@ -71,7 +71,7 @@ impl Wanted {
                 .is_none_or(|only| only.iter().any(|kind| kind.includes(event)))
     }
 
-    /// Whether an event is one of the conversation. Where the service's id takes over, both are its ids.
+    /// True if an event is one of the conversation. Where the service's id takes over, both are its ids.
     fn concerns(&self, event: &Event) -> bool {
         let Some(ids) = &self.conversation else {
             return true;

@@ -18,7 +18,7 @@ use crate::sync::{Imported, Reply, RequestError, RequestId};
 /// How many files are taken at a time: they are in memory together, and in one commit.
 const FILES_AT_ONCE: usize = 50;
 
-/// What was found in the folder that other processes of the app leave their work in.
+/// The report on the folder that other processes of the app leave their work in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 #[non_exhaustive]
 pub struct InboxReport {
@@ -26,14 +26,14 @@ pub struct InboxReport {
     pub imported: u64,
     /// Files that could not be read. They are kept, under names that end in `.damaged`.
     pub damaged: u64,
-    /// Whole files under another key than the client's store key. They stay until the client is
-    /// opened with it.
+    /// Whole files under another key than the client's store key. They stay until the client is opened with that
+    /// key.
     pub locked: u64,
     /// Pieces of work that stay in the folder for now, because the outbox is full.
     pub left: u64,
 }
 
-/// Who waits for an import.
+/// A caller that waits for an import.
 pub(super) type Asked = Answer<Result<InboxReport, SampanError>>;
 
 /// The inbox of a client's app id, under the folder that the app chose.
@@ -80,13 +80,13 @@ pub(crate) fn leave_as(
 pub(super) struct Imports {
     inbox: Option<Inbox>,
     under_way: BTreeMap<RequestId, ImportedFiles>,
-    /// Who is told when the folder has been read to its end, and what was found until now.
+    /// The callers that are told when the folder has been read to its end; `found` is the report until now.
     waiting: Vec<Asked>,
     found: InboxReport,
-    /// Files whose work is enqueued and that could not be removed: not to be enqueued again, even
-    /// if the app discards it.
+    /// Files whose work is enqueued and that could not be removed: not to be enqueued again, even if the app
+    /// discards the work.
     stuck: BTreeSet<String>,
-    /// What was found since the client was opened.
+    /// The report on everything found since the client was opened.
     total: InboxReport,
 }
 
@@ -97,12 +97,12 @@ struct ImportedFiles {
     more: bool,
 }
 
-/// Whether an import is at its end.
+/// The progress of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ImportState {
     /// There are more files to fetch.
     More,
-    /// The folder has been read; this was found since the client was opened.
+    /// The folder has been read; the report is on everything found since the client was opened.
     All(InboxReport),
 }
 
@@ -126,8 +126,8 @@ impl Imports {
         self.waiting.push(asked);
     }
 
-    /// Reads the folder. What is found is the machine's to enqueue, under the given number; none
-    /// when there is no folder, or it can't be read.
+    /// Reads the folder. The machine enqueues the work found, under the given number; none when there is no
+    /// folder, or it can't be read.
     pub(super) fn fetch(&mut self, id: RequestId, now: Timestamp) -> Option<Vec<Dropped>> {
         let Some(inbox) = &self.inbox else {
             self.answer(&Ok(InboxReport::default()));

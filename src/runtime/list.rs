@@ -15,7 +15,7 @@ use crate::views::{ListOptions, ListUpdate, ListView, Reach, Typing, Version};
 pub(crate) struct LiveList {
     live: Live,
     view: Mutex<ListView>,
-    /// What was committed since the view was read.
+    /// The commits since the view was read.
     unread: Arc<Unread>,
 }
 
@@ -61,7 +61,7 @@ impl LiveList {
         Ok(read?)
     }
 
-    /// What changed since a version, once something did; none when the view has ended.
+    /// The changes since a version, once there are any; none when the view has ended.
     pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<ListUpdate> {
         live::next(self, have).await
     }

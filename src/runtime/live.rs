@@ -1,5 +1,4 @@
-//! What all views that somebody watches have in common: what they wait for, how they read, when they
-//! end.
+//! The common part of all views that somebody watches: their waits, their reads, their ends.
 //!
 //! Nothing here keeps an engine or a client alive.
 
@@ -41,7 +40,7 @@ pub(super) struct Changes {
 
 /// A view that somebody watches: what a collector of any of them needs.
 pub(super) trait WatchedView: Send + Sync {
-    /// What it is told.
+    /// The update that a collector is told.
     type Update: Send;
 
     /// The view's ties.
@@ -53,11 +52,11 @@ pub(super) trait WatchedView: Send + Sync {
     /// Reads the view again, if something changed since it was read.
     fn refresh(self: &Arc<Self>) -> impl Future<Output = ()> + Send;
 
-    /// What changed since a version; none when that is the newest.
+    /// The changes since a version; none when that version is the newest.
     fn update(&self, have: Version) -> Option<Self::Update>;
 }
 
-/// What changed in a view since a version, once something did; none when the view has ended.
+/// The changes of a view since a version, once there are any; none when the view has ended.
 pub(super) async fn next<W: WatchedView>(view: &Arc<W>, have: Version) -> Option<W::Update> {
     let changed = async {
         loop {
@@ -103,19 +102,19 @@ impl Live {
         self.tell();
     }
 
-    /// Whether nothing comes any more.
+    /// True if nothing comes any more.
     pub(super) fn is_over(&self) -> bool {
         let client = self.client.upgrade();
         self.has_ended.load(Ordering::Relaxed)
             || client.is_none_or(|client| client.store.is_closed())
     }
 
-    /// What keeps the client from sending; none when it is gone.
+    /// The client's reach; none when the client is gone.
     pub(super) fn reach(&self) -> Option<Reach> {
         Some(self.client.upgrade()?.reach())
     }
 
-    /// Whatever may change the view from now on: commits that touch a conversation, or all.
+    /// Everything that may change the view from now on: commits that touch a conversation, or all.
     pub(super) fn changes(&self, of: Option<ConversationNumber>) -> Option<Changes> {
         let (runtime, client) = (self.runtime.upgrade()?, self.client.upgrade()?);
         let marks = client.store.marks();
@@ -134,7 +133,7 @@ impl Live {
         })
     }
 
-    /// Who writes, by conversation; none when the client is gone.
+    /// The clients that write, by conversation; none when this client is gone.
     pub(super) fn typing(&self) -> Option<Arc<Typing>> {
         Some(self.client.upgrade()?.board.typing())
     }
@@ -144,7 +143,7 @@ impl Live {
         Some(self.client.upgrade()?.board.uploads())
     }
 
-    /// What the client keeps back although it is signed in; none when it is gone.
+    /// The entries that the client keeps back although it is signed in; none when the client is gone.
     pub(super) fn holds(&self) -> Option<Holds> {
         Some(self.client.upgrade()?.board.holds())
     }
@@ -170,7 +169,7 @@ impl Live {
 }
 
 impl Changes {
-    /// Whether the app is in the background.
+    /// True if the app is in the background.
     pub(super) fn is_away(&self) -> bool {
         *self.is_away.borrow()
     }

@@ -32,39 +32,39 @@ pub(super) type RequestAnswer = Answer<Result<(Reply, CommitSeq), SampanError>>;
 pub(super) enum Command {
     /// Open a client, or find the one that is open.
     Open {
-        /// Which.
+        /// The client.
         client: ClientId,
-        /// How.
+        /// The options.
         options: Box<OpenOptions>,
         /// Told when the client takes part, or why it does not.
         done: OpenAnswer,
     },
     /// Ask a client's machine.
     Request {
-        /// Whose machine.
+        /// The client's id.
         client: ClientId,
-        /// What.
+        /// The request.
         request: Box<Request>,
         /// The answer.
         done: RequestAnswer,
     },
     /// Open a client's store again for a read.
     Wake {
-        /// Whose.
+        /// The client's id.
         client: ClientId,
-        /// Told when reads find it.
+        /// Told when reads find the store.
         done: Answer<Result<(), SampanError>>,
     },
     /// Take what other processes of the app left for a client.
     Import {
         /// Whose inbox.
         client: ClientId,
-        /// What was found.
+        /// The report.
         done: Answer<Result<InboxReport, SampanError>>,
     },
     /// Compact a client's store.
     Compact {
-        /// Whose.
+        /// The client's id.
         client: ClientId,
         /// Told when it is done.
         done: Answer<Result<(), SampanError>>,
@@ -82,13 +82,13 @@ pub(super) enum Command {
     },
     /// Close a client for good.
     SignOut {
-        /// Which, of all that ever had its id.
+        /// The client, of all that ever had its id.
         core: Arc<ClientCore>,
-        /// What becomes of its data.
+        /// The fate of the client's data.
         after: LocalData,
-        /// What becomes of its unsent work.
+        /// The fate of the client's unsent work.
         unsent: UnsentWork,
-        /// Told when no file of it is open, and its data are wiped if that was asked for.
+        /// Told when no file of the client is open, and its data are wiped if that was asked for.
         done: SignOutAnswer,
     },
     /// Remove a client's folders without opening its store.
@@ -100,7 +100,7 @@ pub(super) enum Command {
     },
     /// Read whether the app wants a client to be online.
     Wish {
-        /// Which, of all that ever had its id.
+        /// The client, of all that ever had its id.
         core: Arc<ClientCore>,
     },
     /// The operating system said something about the network.

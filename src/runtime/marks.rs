@@ -12,13 +12,13 @@ use crate::model::CommitSeq;
 use crate::store::ConversationNumber;
 use crate::views::Dirty;
 
-/// What a change of the store concerns.
+/// The conversations that a change of the store concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Touched {
-    /// There was none.
+    /// None: the store did not change.
     #[default]
     Nothing,
-    /// These conversations, and what is summed up over all.
+    /// These conversations, and the sums over all.
     These(BTreeSet<ConversationNumber>),
     /// Any of them.
     Everything,
@@ -32,7 +32,7 @@ pub(crate) struct Marks {
     lists: Mutex<Vec<Weak<Unread>>>,
 }
 
-/// What a list has not read yet: a set of conversations, however many commits touched them.
+/// The conversations that a list has not read yet, however many commits touched them.
 #[derive(Debug, Default)]
 pub(super) struct Unread(Mutex<(Dirty, CommitSeq)>);
 
@@ -108,7 +108,7 @@ impl Unread {
         }
     }
 
-    /// What was taken could not be read.
+    /// The changes that were taken could not be read: the list reads everything next time.
     pub(super) fn forget(&self) {
         locked(&self.0).0 = Dirty::Everything;
     }

@@ -1,4 +1,4 @@
-//! What drives a list of members: it is read when somebody asks.
+//! The driver of a list of members: the list is read when somebody asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -62,7 +62,7 @@ impl LiveMembers {
         Ok(view.refresh(&store.snapshot(), self.number)?)
     }
 
-    /// What changed since a version, once something did; none when the view has ended.
+    /// The changes since a version, once there are any; none when the view has ended.
     pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<MemberUpdate> {
         live::next(self, have).await
     }

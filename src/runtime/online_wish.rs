@@ -1,13 +1,13 @@
-//! Whether the app wants a client to be online.
+//! The app's wish that a client be online, or offline.
 //!
-//! The wish is a state and no message: an app says it without waiting, and the loop reads the last one. Of
-//! what was said between two readings only that the client was to go offline is carried out too.
+//! The wish is a state and no message: an app states its wish without waiting, and the loop reads the last one. Of
+//! the wishes between two readings, only the one to go offline is carried out too.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::sync::{Connect, Disconnect, Request, SignIn};
 
-/// What the app wants of a client's session, as it said last.
+/// The app's last wish for a client's session.
 #[derive(Debug, Default)]
 pub(crate) struct OnlineWish {
     said: Mutex<Said>,
@@ -17,7 +17,7 @@ pub(crate) struct OnlineWish {
 struct Said {
     /// Online, and how; none for offline.
     online: Option<SignIn>,
-    /// What the loop has not read yet.
+    /// The part of the wish that the loop has not read yet.
     unread: NotRead,
     /// How often the app said something.
     count: u64,
@@ -41,17 +41,17 @@ impl OnlineWish {
         };
     }
 
-    /// Whether the app wants to be online.
+    /// True if the app wants to be online.
     pub(crate) fn is_online(&self) -> bool {
         self.said().online.is_some()
     }
 
-    /// The number of what the app said last.
+    /// The number of the app's last wish.
     pub(super) fn count(&self) -> u64 {
         self.said().count
     }
 
-    /// What the client has to do for what the app said since the last reading, in order.
+    /// The client's requests for the app's wishes since the last reading, in order.
     pub(super) fn read(&self) -> Vec<Request> {
         let mut said = self.said();
         let NotRead {

@@ -1,4 +1,4 @@
-//! What drives a list of unsent work: it is read when somebody asks.
+//! The driver of a list of unsent work: the list is read when somebody asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -56,7 +56,7 @@ impl LiveOutbox {
         Ok(view.refresh(&store.snapshot(), reach, holds, uploads)?)
     }
 
-    /// What changed since a version, once something did; none when the view has ended.
+    /// The changes since a version, once there are any; none when the view has ended.
     pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<OutboxUpdate> {
         live::next(self, have).await
     }

@@ -127,7 +127,7 @@ async fn pump(
             break;
         }
     }
-    // Whoever closed the connection waits until this queue ends.
+    // The side that closed the connection waits until this queue ends.
     while incoming.recv().await.is_some() {}
 }
 

@@ -17,10 +17,10 @@ use crate::views::{Holds, SyncState, Typing};
 pub trait Ports {
     /// Where the commits of a client go.
     type Writer: StoreWriter;
-    /// What a call's answer is given to.
+    /// The place that a call's answer is given to.
     type Call;
 
-    /// What the clocks show.
+    /// The time that the clocks show.
     fn now(&self) -> Now;
 
     /// A source of chance for a machine that is being made.
@@ -92,11 +92,11 @@ pub trait Ports {
     fn publish(&mut self, events: Vec<Event>);
 }
 
-/// Whether an extension inbox holds more than was taken.
+/// The state of an extension inbox after a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InboxRemainder {
     /// There is more to fetch.
     More,
-    /// All that can be taken was.
+    /// Everything that can be taken was taken.
     Nothing,
 }

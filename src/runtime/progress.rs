@@ -1,4 +1,4 @@
-//! What a client's place at the loop tells of its catch-up: not each step, and with a time.
+//! The reports of a client's catch-up at the loop: not each step, and with a time.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::views::{self, Refused, SyncState};
 /// A count that goes up is told at most four times a second.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What was told of a client's catch-up, and when.
+/// The last report of a client's catch-up, and when it was made.
 #[derive(Debug, Default)]
 pub(super) struct Telling {
     told: SyncState,
     told_at: Duration,
     /// When something that was held back is to be told.
     due_at: Option<Duration>,
-    /// What was told of the entries that are kept back.
+    /// The last report of the entries that are kept back.
     holds: Holds,
 }
 
@@ -64,7 +64,7 @@ impl Telling {
         })
     }
 
-    /// Who is up to date stays so until the session ends: what comes from then on comes by itself.
+    /// A client that is up to date stays so until the session ends: later messages come by themselves.
     fn state(&self, wall: Timestamp, progress: Progress) -> SyncState {
         match (progress, self.told) {
             (Progress::Unknown, _) => SyncState::Unknown,

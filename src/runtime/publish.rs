@@ -100,16 +100,16 @@ impl Publisher {
     }
 }
 
-/// Who is handed events. Neither call may block.
+/// A receiver of events. Neither call may block.
 pub(super) trait Subscriber: std::fmt::Debug + Send + Sync {
-    /// Takes what happened.
+    /// Takes events.
     fn push(&self, events: &[Event]);
 
     /// Nothing more will happen.
     fn end(&self);
 }
 
-/// What waits for one subscriber.
+/// The events that wait for one subscriber.
 #[derive(Debug)]
 pub(crate) struct Queue {
     scope: Scope,

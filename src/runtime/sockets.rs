@@ -30,7 +30,7 @@ pub(super) struct Sockets {
     tasks: JoinSet<FinishedSocketTask>,
     opening: Option<(ConnectionNumber, AbortHandle)>,
     open: Option<(ConnectionNumber, Connection)>,
-    /// Whether the open one has brought a frame: until then it may be anybody's.
+    /// True if the open connection has brought a frame: until then its peer may be anybody.
     has_spoken: bool,
     closing: JoinSet<()>,
     failures: Failures,
@@ -88,8 +88,8 @@ impl Sockets {
         }
     }
 
-    /// Carries out one effect. What comes of it, if anything, comes out of [`Sockets::next`]; a
-    /// socket that can't take a frame any more is answered with its end at once.
+    /// Carries out one effect. Its outcome, if any, comes out of [`Sockets::next`]; a socket that can't take a
+    /// frame any more is answered with its end at once.
     pub(super) fn carry_out(&mut self, effect: LinkEffect) -> Option<LinkInput> {
         match effect {
             LinkEffect::LookUp { lookup, base } => {
@@ -316,8 +316,8 @@ fn routed(response: Response) -> Result<Vec<u8>, ConnectionFailure> {
     Ok(response.body)
 }
 
-/// What it means that a connection is closed on which nothing was ever said. The service's own codes
-/// are for the link to judge.
+/// The failure behind the close of a connection on which nothing was ever said. The service's own codes are for
+/// the link to judge.
 fn silent_end(code: Option<u16>) -> Option<ConnectionFailure> {
     match code {
         Some(4000..) => None,

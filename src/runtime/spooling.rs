@@ -74,7 +74,7 @@ impl Runtime {
         let sent = self.mailbox.write(&core.id, call).await;
         if sent.is_err() {
             let spool = core.spool.clone();
-            // What stays is swept when the store is opened next.
+            // A file that stays is swept when the store is opened next.
             let removed = move || {
                 drop(spool.remove(&file));
                 Ok(())
@@ -182,7 +182,7 @@ fn copy(
     }
 }
 
-/// What is known of a file: what the app says, then what the bytes tell, then what the name says.
+/// The traits of a file: from the app first, then from the bytes, then from the name.
 fn traits_of(media: &NewMedia, probed: &Probed, checksum: String) -> Traits {
     let name = name_of(media);
     let ending = name
@@ -205,7 +205,7 @@ fn unreadable(error: &io::Error) -> SampanError {
     invalid(format!("source: it can't be read: {error}"))
 }
 
-/// What can be read from any place on.
+/// A source that can be read from any place on.
 trait Source: Read + Seek {}
 
 impl<S: Read + Seek> Source for S {}

@@ -171,7 +171,7 @@ impl StoreHandle {
         matches!(*self.state(), HandleState::Closed)
     }
 
-    /// Whether it was closed, to wait for.
+    /// The store's closing, to wait for: true once the store is closed.
     pub(super) fn watch_closed(&self) -> watch::Receiver<bool> {
         self.is_closed.subscribe()
     }

@@ -370,6 +370,6 @@ async fn a_loop_that_panics_tells_everybody_who_waits_or_watches() {
     assert_eq!(core.board.session(), SessionState::Closed);
     assert!(runtime.board().is_over());
     assert_eq!(runtime.shutdown().await, Err(SampanError::ShutDown));
-    // What was open is free again.
+    // The store that was open is free again.
     core.store.freed().await;
 }

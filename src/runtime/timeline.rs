@@ -1,13 +1,12 @@
-//! What drives a timeline: reads it when somebody asks, loads what it wants, marks read what was seen.
+//! The driver of a timeline: reads it when somebody asks, loads what it wants, marks seen messages read.
 //!
 //! ```text
 //!   commits, sessions ──▶ flags ──▶ next: reads the window, answers what changed
 //!   seen, loads ────────▶ worker ─▶ steps of loads, questions for history, read marks
 //! ```
 //!
-//! The worker is a future on the threads for
-//! callers, one for each timeline: it sleeps until something is wanted, and ends with the timeline or
-//! the client.
+//! The worker is a future on the threads for callers, one for each timeline: it sleeps until something is wanted,
+//! and ends with the timeline or the client.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,10 +25,10 @@ use crate::views::{
     Version, Wish,
 };
 
-/// What is seen is marked read at most once in this time.
+/// Seen messages are marked read at most once in this time.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
-/// So long after something was seen last, the conversation counts as looked at.
+/// So long after a message was seen last, the conversation counts as looked at.
 const IN_VIEW: Duration = Duration::from_secs(60);
 
 /// A timeline that is being watched.
@@ -40,11 +39,11 @@ pub(crate) struct LiveTimeline {
     view: Mutex<TimelineView>,
     /// Wakes the worker.
     work: Notify,
-    /// What is on the screen, until the worker takes note of it.
+    /// The items on the screen, until the worker takes note of them.
     seen: Mutex<Option<(ItemKey, ItemKey)>>,
 }
 
-/// What the worker has to remember.
+/// The worker's memory.
 #[derive(Default)]
 struct Pace {
     /// When a read mark may leave again.
@@ -53,7 +52,7 @@ struct Pace {
     in_view_until: Option<Instant>,
 }
 
-/// What the worker does next.
+/// The worker's next task.
 enum TimelineTask {
     Load(Side),
     MarkRead(Timestamp),
@@ -99,7 +98,7 @@ impl LiveTimeline {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What changed since a version, once something did; none when the view has ended.
+    /// The changes since a version, once there are any; none when the view has ended.
     pub(crate) async fn next(self: &Arc<Self>, have: Version) -> Option<TimelineUpdate> {
         live::next(self, have).await
     }
@@ -175,7 +174,7 @@ impl LiveTimeline {
         self.work.notify_one();
     }
 
-    /// Whether the app is in the background.
+    /// True if the app is in the background, or the engine or the client is gone.
     fn is_away(&self) -> bool {
         self.changes().is_none_or(|changes| changes.is_away())
     }
@@ -308,7 +307,7 @@ impl LiveTimeline {
         if let Err(error) = self.live.request(call).await {
             log::warn!("what was seen could not be marked read: {error}");
         }
-        // What failed is not tried for ever: the next message that is seen brings another mark.
+        // A failed mark is not tried for ever: the next message that is seen brings another mark.
         self.view().marked_read(until);
     }
 
@@ -321,7 +320,7 @@ impl LiveTimeline {
         }
     }
 
-    /// What the worker does now.
+    /// The worker's task now.
     fn task(&self, pace: &mut Pace) -> TimelineTask {
         let now = Instant::now();
         let changes = self.changes();

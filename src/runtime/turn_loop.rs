@@ -31,7 +31,7 @@ use crate::sync::{
     ClientInput, Effect, EffectId, Import, OperationSignature, Request, UploadError, Uploaded,
 };
 
-/// Whether a turn left something to do.
+/// The work that a turn left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Something was done, and more may follow from it.
@@ -121,7 +121,7 @@ impl<P: Ports> TurnLoop<P> {
         self.tell_client(slot, |client, now| client.reconnect(now));
     }
 
-    /// Whether a client takes part.
+    /// True if a client takes part.
     pub fn has(&self, client: &ClientId) -> bool {
         self.slot_of(client).is_some()
     }

@@ -40,7 +40,7 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// The most of an answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// What a step of an upload brought, and whose it was.
+/// The outcome of a step of an upload, and the client whose step it was.
 pub(super) type FinishedStep = (ClientSlot, EffectId, Result<Uploaded, UploadError>);
 
 /// The steps that run.
@@ -263,7 +263,7 @@ impl Step {
         let (status, body) = self.service.post(files::TICKET_PATH, body).await?;
         match status {
             200..=299 => {
-                // What a network's sign-in page says is no ticket either.
+                // The answer of a network's sign-in page is no ticket either.
                 let ticket = files::ticket(&body).map_err(|error| later(error.to_string()))?;
                 Ok(Uploaded::Ticket(ticket))
             }
@@ -492,7 +492,7 @@ fn storage_key(file: &str, name: &str) -> String {
     }
 }
 
-/// Whether a status is of a trouble that passes.
+/// True if a status is of a trouble that passes.
 const fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..)
 }

@@ -11,11 +11,11 @@ pub struct Backoff {
     pub first: Duration,
     /// The longest pause.
     pub max: Duration,
-    /// Whether chance shortens the pause.
+    /// The part of chance in the pause.
     pub jitter: Jitter,
 }
 
-/// Whether chance shortens a pause.
+/// The part of chance in a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Jitter {
     /// The pause is as long as the rule says.

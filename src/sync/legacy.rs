@@ -1,4 +1,4 @@
-//! What the cache of an older SDK held, part by part, and what became of a part.
+//! The content of an older SDK's cache, part by part, and the fate of a part.
 
 use crate::model::{
     ConversationId, ConversationInfo, LocalId, Mentions, MessageContent, Timestamp,
@@ -18,16 +18,16 @@ pub struct LegacyPart {
     pub runs: Vec<(ConversationId, Span)>,
     /// Messages that were never sent.
     pub drafts: Vec<LegacyDraft>,
-    /// Whether nothing follows.
+    /// True if nothing follows.
     pub is_last: bool,
 }
 
 /// A conversation as a cache knew it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LegacyConversation {
-    /// What the cache knew.
+    /// The cache's knowledge of the conversation.
     pub info: ConversationInfo,
-    /// Whether it has a row in the cache; else it is made of its messages.
+    /// True if the conversation has a row in the cache; else the conversation is made of its messages.
     pub has_row: bool,
 }
 
@@ -40,13 +40,13 @@ pub struct LegacyDraft {
     pub token: LocalId,
     /// When it was written, by the device's clock.
     pub at: Timestamp,
-    /// What it says.
+    /// The content.
     pub content: MessageContent,
-    /// Who it calls.
+    /// The members that the message calls.
     pub mentions: Mentions,
 }
 
-/// What became of a part.
+/// The fate of a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LegacyTaken {
     /// Of the conversations that have a row.

@@ -43,14 +43,14 @@ pub struct FindRooms {
     pub limit: u32,
     /// How many are passed over.
     pub skip: u32,
-    /// Whether members and mutes are left out.
+    /// True if members and mutes are left out.
     pub compact: bool,
 }
 
 /// Ask which of these clients are signed in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WhoIsOnline {
-    /// Who is asked about.
+    /// The clients that are asked about.
     pub clients: Vec<ClientId>,
 }
 
@@ -61,13 +61,13 @@ pub struct Watched;
 /// Clients that the service named.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientsFound {
-    /// Who.
+    /// The clients.
     pub clients: Vec<ClientId>,
 }
 
-/// Who is watched.
+/// The clients that are watched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WatchList {
-    /// In order of the ids.
+    /// The clients, in order of their ids.
     pub clients: Vec<WatchedClient>,
 }

@@ -173,7 +173,7 @@ answers! {
 /// Go online, and stay so over broken connections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connect {
-    /// Whether other devices with the same tag are signed out.
+    /// The effect on other devices with the same tag.
     pub mode: SignIn,
 }
 
@@ -184,7 +184,7 @@ pub struct Disconnect;
 /// Enqueue the making of a conversation; it can be used at once by its local id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateConversation {
-    /// What to make.
+    /// The conversation to make.
     pub conversation: NewConversation,
 }
 
@@ -193,7 +193,7 @@ pub struct CreateConversation {
 pub struct SendMessage {
     /// Where to.
     pub conversation: ConversationId,
-    /// What to send.
+    /// The message to send.
     pub message: NewMessage,
 }
 
@@ -202,7 +202,7 @@ pub struct SendMessage {
 pub struct SendMedia {
     /// Where to.
     pub conversation: ConversationId,
-    /// What to send.
+    /// The message to send.
     pub message: NewMessage,
     /// The file.
     pub upload: Box<Upload>,
@@ -213,7 +213,7 @@ pub struct SendMedia {
 pub struct KeepFailed {
     /// Where it was to go.
     pub conversation: ConversationId,
-    /// What was to be sent.
+    /// The message that was to be sent.
     pub message: NewMessage,
     /// Why it failed, in the app's words.
     pub reason: String,
@@ -242,7 +242,7 @@ pub struct EditMessage {
     pub conversation: ConversationId,
     /// Which message.
     pub message: MessageKey,
-    /// What it says from then on.
+    /// The message's content from then on.
     pub content: MessageContent,
 }
 
@@ -321,7 +321,7 @@ pub struct SetAttributes {
 pub struct SetMuted {
     /// Which conversation.
     pub conversation: ConversationId,
-    /// Whether this client is not to be notified from then on.
+    /// True if this client is not to be notified from then on.
     pub muted: bool,
 }
 
@@ -330,9 +330,9 @@ pub struct SetMuted {
 pub struct ChangeMembers {
     /// Which conversation; of a join it may be unknown here.
     pub conversation: ConversationId,
-    /// What is done.
+    /// The kind of change.
     pub change: MembersChange,
-    /// To whom; none for a join and a quit, which are this client's own.
+    /// The members that are changed; none for a join and a quit, which are this client's own.
     pub members: Vec<ClientId>,
 }
 
@@ -357,7 +357,7 @@ pub struct DiscardEntry {
 pub struct Note {
     /// Which conversation.
     pub conversation: ConversationId,
-    /// What.
+    /// The note.
     pub note: LocalNote,
 }
 
@@ -366,18 +366,18 @@ pub struct Note {
 pub struct SetTyping {
     /// Where.
     pub conversation: ConversationId,
-    /// Whether the user writes.
+    /// True if the user writes.
     pub typing: bool,
 }
 
-/// What stays on this device.
+/// A note that stays on this device.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LocalNote {
-    /// What somebody began to write; none where nothing is written.
+    /// A draft; none where nothing is written.
     Draft(Option<Draft>),
-    /// Whether it stands above the others in lists.
+    /// True if the conversation stands above the others in lists.
     Pinned(bool),
-    /// Whether lists leave it out until something happens in it.
+    /// True if lists leave the conversation out until something happens in it.
     Hidden(bool),
 }
 
@@ -501,7 +501,7 @@ pub enum MemberBan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FreshToken;
 
-/// Whether a sign-in sends other devices with the same tag away.
+/// A sign-in's effect on other devices with the same tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SignIn {
     /// The user signs in here: another device with the same tag is signed out.
@@ -536,10 +536,10 @@ pub struct Enqueued {
     pub message: Message,
 }
 
-/// What was unsent is given up, as far as that can be.
+/// Unsent work is given up, as far as that can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiscardedMessage {
-    /// Whether others may have it.
+    /// The possible arrival of the message at others.
     pub discarded: Discarded,
 }
 
@@ -557,7 +557,7 @@ pub struct Imported {
 pub struct HistoryFetched {
     /// How many of its messages were not on this device before.
     pub added: u32,
-    /// Whether the conversation has nothing older.
+    /// True if the conversation has nothing older.
     pub start_reached: bool,
 }
 
@@ -585,7 +585,7 @@ pub struct AttributeChanged {
 /// The conversations, in the order of the query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConversationsFound {
-    /// What the service told of each.
+    /// The conversations, as the service told of them.
     pub conversations: Vec<ConversationInfo>,
 }
 
@@ -663,7 +663,7 @@ pub enum RequestError {
     /// As things are, it can't be done.
     #[error("not possible now: {obstacle}")]
     NotPossible {
-        /// What is in the way.
+        /// The obstacle.
         obstacle: Obstacle,
     },
     /// The message is larger than a command may be.
@@ -683,13 +683,13 @@ pub enum RequestError {
     /// An argument is not legal.
     #[error("{reason}")]
     InvalidArgument {
-        /// Which, and what it must be.
+        /// The argument, and the rule for it.
         reason: String,
     },
     /// The app's signer failed.
     #[error("the signer failed: {reason}")]
     Signer {
-        /// What it said.
+        /// The signer's words.
         reason: String,
     },
     /// Another request took this one's place, or the client went offline meanwhile.
@@ -725,7 +725,7 @@ impl From<RequestError> for SampanError {
 }
 
 impl From<wire::WireError> for RequestError {
-    /// What an app gave and the wire cannot carry is an argument that is not legal.
+    /// An argument that the wire cannot carry is not legal.
     fn from(error: wire::WireError) -> Self {
         match error {
             wire::WireError::TooLong { limit, actual } => Self::TooLarge { limit, actual },

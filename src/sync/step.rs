@@ -37,14 +37,14 @@ pub enum ClientInput {
     Uploaded {
         /// The effect that asked.
         effect: EffectId,
-        /// What it brought, or why nothing.
+        /// The upload's result, or why there is none.
         outcome: Result<Uploaded, UploadError>,
     },
     /// The time that the last step asked for has come.
     Woke,
 }
 
-/// What follows from one input, once what the machine wrote is committed, as durable as its batch says
+/// The consequences of one input, once the machine's writes are committed, as durable as their batch says
 /// ([`Batch::class`](crate::store::Batch::class)). The parts are carried out in the order of the fields.
 #[derive(Debug, Default)]
 pub struct Step {
@@ -57,17 +57,17 @@ pub struct Step {
     pub acknowledgements: Vec<LinkRequest>,
     /// Work outside: signatures, uploads.
     pub effects: Vec<Effect>,
-    /// Whether the client needs the link, if that changed.
+    /// The client's need of the link, if that changed.
     pub wish: Option<LinkWish>,
     /// The session's state, if it changed.
     pub session: Option<SessionState>,
     /// Transient messages: told and not kept.
     pub transient: Vec<Message>,
-    /// What happened to members: told and not kept.
+    /// The events of members: told and not kept.
     pub notices: Vec<MembersNotice>,
     /// Clients that are watched and what the service told of them: told and not kept.
     pub presence: Vec<WatchedClient>,
-    /// Who writes in which conversation, if that changed.
+    /// The clients that write, by conversation, if that changed.
     pub typing: Option<Typing>,
     /// When to wake the machine, counted from the `now` of this step; none for never. A later
     /// step's answer replaces an earlier one's.
@@ -111,7 +111,7 @@ pub enum Effect {
     Sign {
         /// The number of the effect.
         effect: EffectId,
-        /// What to sign.
+        /// The operation to sign.
         operation: SigningRequest,
     },
     /// Work on files that messages wait for.

@@ -2,7 +2,7 @@
 
 use crate::model::UploadTicket;
 
-/// What a step of an upload brought.
+/// The result of a step of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Uploaded {
     /// The service gave a ticket.
@@ -18,14 +18,14 @@ pub enum Uploaded {
 pub enum UploadError {
     /// Nobody was reached, or there was trouble that passes.
     Later {
-        /// What happened.
+        /// The trouble.
         reason: String,
     },
     /// The storage does not take the ticket any more: a new one may do.
     TicketRefused {
         /// The HTTP status.
         status: u16,
-        /// What the storage said.
+        /// The storage's words.
         reason: String,
     },
     /// The service or the storage refused the file.
@@ -34,12 +34,12 @@ pub enum UploadError {
         status: u16,
         /// The service's number, where it gave one.
         code: Option<i32>,
-        /// What it said.
+        /// The words of the service or the storage.
         reason: String,
     },
     /// The copy in the spool can't be read.
     CopyLost {
-        /// What is wrong with it.
+        /// The fault of the copy.
         reason: String,
     },
     /// The ticket is for a storage that nobody here knows.

@@ -1,4 +1,4 @@
-//! What a cache says, in the model's words, cut into parts of a commit each. Purely.
+//! A cache's content, in the model's words, cut into parts of a commit each. Purely.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ const MESSAGES_MAX: usize = 500;
 /// The most conversations, and the most runs, of a part.
 const OTHERS_MAX: usize = 200;
 
-/// Who a message is from that no cache names the sender of.
+/// The sender of a message whose sender no cache names.
 const NOBODY: &str = "?";
 
 /// Times before this one, the first of January 2011, are older than the service.
@@ -31,7 +31,7 @@ const OLDEST: Timestamp = Timestamp::from_millis(1_293_840_000_000);
 
 const DAY_MS: i64 = 86_400_000;
 
-/// What is taken of a cache, in parts, the last one marked.
+/// The plan of an import: the cache's content in parts, the last one marked.
 pub(super) struct Plan {
     pub(super) parts: Vec<LegacyPart>,
     /// The row of each draft, by its token.
@@ -187,7 +187,7 @@ impl Sorter<'_> {
     }
 }
 
-/// Who wrote in each conversation.
+/// The senders in each conversation.
 fn senders(cache: &Cache) -> BTreeMap<String, BTreeSet<String>> {
     let mut senders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for message in &cache.messages {

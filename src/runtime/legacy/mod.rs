@@ -37,7 +37,7 @@ const SCRATCH: &str = "legacy";
 /// How many conversations the service is asked for at a time.
 const ASKED_AT_ONCE: usize = 50;
 
-/// How far an import is, and whether it is to go on. Whoever holds it may look and cancel at any time.
+/// The progress of an import, and its cancellation. Every holder may look and cancel at any time.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     read: AtomicU64,

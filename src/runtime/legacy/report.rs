@@ -49,8 +49,8 @@ pub struct LegacyProgress {
     pub to_store: u64,
 }
 
-/// What an import did. Each row that was read is counted once: in one of the three counts, in `repeated`,
-/// or in `left`. Everything that is counted as stored or merged is durable.
+/// The result of an import. Each row that was read is counted once: in one of the three counts, in `repeated`, or
+/// in `left`. Every row that is counted as stored or merged is durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 #[non_exhaustive]
 pub struct LegacyReport {
@@ -58,11 +58,11 @@ pub struct LegacyReport {
     pub kind: Option<LegacyKind>,
     /// How many rows were read.
     pub rows: u64,
-    /// What became of the conversations.
+    /// The counts of conversations.
     pub conversations: LegacyCounts,
-    /// What became of the messages.
+    /// The counts of messages.
     pub messages: LegacyCounts,
-    /// What became of messages that were never sent: they wait in the outbox as failed ones.
+    /// The counts of messages that were never sent: they wait in the outbox as failed ones.
     pub drafts: LegacyCounts,
     /// Rows that repeat a message of another row.
     pub repeated: u64,
@@ -72,7 +72,7 @@ pub struct LegacyReport {
     pub damage: Vec<String>,
     /// Messages with a time before 2011 or after tomorrow. They are taken as they are.
     pub odd_times: u64,
-    /// Whether it was cancelled before its end. The same call again takes the rest.
+    /// True if the import was cancelled before its end. The same call again takes the rest.
     pub is_cancelled: bool,
 }
 
@@ -155,7 +155,7 @@ impl LegacyReport {
         self.drafts = self.drafts.plus(taken.drafts);
     }
 
-    /// Whether every row is accounted for.
+    /// True if every row is accounted for.
     pub(super) fn is_complete(&self) -> bool {
         let counted = [self.conversations, self.messages, self.drafts];
         let counted = counted.iter().map(LegacyCounts::all).sum::<u64>();

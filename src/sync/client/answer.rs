@@ -5,7 +5,7 @@ use crate::sync::request::RequestError;
 use crate::wire::generated::AckCommand;
 use crate::wire::{Command, Envelope, Op, ServiceCode};
 
-/// What became of a request. The service says no in several forms; here they are one.
+/// The outcome of a request. The service says no in several forms; here they are one.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -68,7 +68,7 @@ impl Answer {
     }
 }
 
-/// Whether a message was taken, with other words than it was sent with: these follow as an edit.
+/// True if a message was taken with other words than it was sent with: these follow as an edit.
 fn is_taken_changed(ack: &AckCommand) -> bool {
     let changed = ServiceCode::MESSAGE_MODIFIED_BY_CENSORSHIP.number();
     ack.code.is_some_and(|code| code.abs() == changed) && ack.uid.is_some() && ack.t.is_some()

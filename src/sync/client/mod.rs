@@ -76,7 +76,7 @@ use crate::model::{ClientId, DeviceTag, Now, OutboxEntryId, OutboxState, Session
 use crate::store::{Intent, Overlay, Store, StoreError};
 use crate::wire::{Command, Envelope, ServiceCode};
 
-/// What a client's machine needs to know.
+/// The settings of a client's machine.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// The identity.
@@ -87,13 +87,13 @@ pub struct ClientSettings {
     pub device_id: Option<String>,
     /// Name and version, as the service's statistics see it, such as `sampan/0.1.0`.
     pub user_agent: String,
-    /// Whether operations are signed by the app's server.
+    /// How operations are signed.
     pub signing: Signing,
     /// Paces and limits.
     pub limits: Limits,
 }
 
-/// Whether operations are signed by the app's server.
+/// The signing of operations: by the app's server, or none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signing {
     /// They are not; the app has no signer.
@@ -142,7 +142,7 @@ struct Paces {
     others: Pace,
 }
 
-/// What the service's clock showed at a moment of ours.
+/// The service's clock at a moment of ours.
 #[derive(Clone, Copy, Debug)]
 struct ServiceClock {
     shown: Timestamp,
@@ -187,7 +187,7 @@ enum Purpose {
 type Answered<A> = Result<Result<A, RequestError>, StoreError>;
 
 impl Purpose {
-    /// Whether the refusal is about a signature that the request had of its own, and not about the session.
+    /// True if the refusal is about a signature that the request had of its own, and not about the session.
     fn is_signed_apart(&self, code: ServiceCode) -> bool {
         let watches = matches!(self, Self::Inquiry(Inquiry::Watch { .. }));
         watches && code == ServiceCode::SIGNATURE_FAILED
@@ -456,7 +456,7 @@ impl Client {
             // A will that is not taken is tried with the next session.
             Purpose::Will => Ok(()),
             Purpose::Search(search) => self.search_answered(turn, tag, search, answer),
-            // Whether it arrived does not matter.
+            // The arrival of a typing message does not matter.
             Purpose::Typing => Ok(()),
             Purpose::ReadBarrier => self.reads_answered(turn, tag, &answer),
             Purpose::Directory(query) => self.directory_answered(turn, query, answer),
@@ -518,8 +518,7 @@ impl Client {
         self.pump_catch_up(turn)
     }
 
-    /// When the machine may have something to do by itself. What is due already was done just
-    /// now, as far as it could be.
+    /// When the machine may have something to do by itself. Due work was done just now, as far as it could be.
     fn next_wake(&self, now: Duration) -> Option<Duration> {
         let mut wakes = Vec::new();
         self.session.wake(&mut wakes);

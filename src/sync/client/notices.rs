@@ -1,4 +1,5 @@
-//! What an app is told of members: who came, went, was blocked, silenced or given a role; by whom, and when.
+//! The notices of members that an app is told: who came, went, was blocked, silenced or given a role; by whom, and
+//! when.
 //!
 //! A notification may come twice: once over the socket, and once among those that were missed. A notice is
 //! told once for each conversation, time, event and members.
@@ -19,7 +20,7 @@ const NOTICES_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Notices {
     last: BTreeMap<ConversationNumber, BTreeSet<NoticeTold>>,
-    /// What this client was told of itself alone: the same follows once more, for all members.
+    /// The event that this client was told of itself alone: the same event follows once more, for all members.
     own: BTreeMap<ConversationNumber, MembersEvent>,
 }
 
@@ -29,16 +30,16 @@ type NoticeTold = (Timestamp, MembersEvent, Vec<ClientId>);
 pub(in crate::sync::client) struct Difference<'a> {
     /// Which conversation.
     pub(in crate::sync::client) conversation: &'a ConversationId,
-    /// Who was in it, as far as this device knew.
+    /// The members before, as far as this device knew.
     pub(in crate::sync::client) before: &'a [ClientId],
-    /// Who is in it.
+    /// The members now.
     pub(in crate::sync::client) now: &'a [ClientId],
     /// When the conversation changed last.
     pub(in crate::sync::client) changed_at: Option<Timestamp>,
 }
 
 impl Notices {
-    /// Whether a notice is told for the first time; it is remembered then. One without a time is not
+    /// True if a notice is told for the first time; the notice is remembered then. A notice without a time is not
     /// remembered.
     fn is_first(
         &mut self,
@@ -73,7 +74,7 @@ impl Notices {
         }
     }
 
-    /// Whether this client was told of itself just before, and not again since.
+    /// True if this client was told of itself just before, and not again since.
     pub(in crate::sync::client) fn takes_own(
         &mut self,
         number: ConversationNumber,

@@ -17,7 +17,7 @@ use crate::sync::{Backoff, Caller, Done, RequestError, SignIn, Token};
 use crate::wire::generated::SessionCommand;
 use crate::wire::{Command, Envelope, Op, Retry, ServiceCode};
 
-/// What this client understands, as bits (docs/wire.md): patches 1, temporary conversations 2,
+/// The features that this client understands, as bits (docs/wire.md): patches 1, temporary conversations 2,
 /// acknowledged transient messages 8, partial failures 32, notifications without peer 128.
 const CAPABILITIES: i64 = 0x01 | 0x02 | 0x08 | 0x20 | 0x80;
 
@@ -37,7 +37,7 @@ pub(super) struct Session {
     link: LinkState,
     /// How the next opening treats other devices with the same tag.
     claim: Claim,
-    /// Whether the stored token may be used.
+    /// The permitted use of the stored token.
     token_use: TokenUse,
     /// Openings that failed for the time being, since the last success.
     failures: u32,

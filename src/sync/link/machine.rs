@@ -406,7 +406,7 @@ impl Link {
         }
         self.failures = 0;
         self.addresses.proved();
-        // What cannot be read is dropped: it harms one request at most, which then times out.
+        // A frame that cannot be read is dropped: it harms one request at most, which then times out.
         let encoding = self.options.subprotocol.encoding;
         if let Ok(envelope) = frame.decode(encoding, Direction::ToClient) {
             self.dispatch(now, envelope, step);

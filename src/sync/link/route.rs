@@ -19,7 +19,7 @@ const FAILURES_MAX: u32 = 4;
 pub(super) enum Addresses {
     /// The configured socket; no router is asked.
     Fixed { url: String },
-    /// What the router said, for as long as it said.
+    /// The router's answer, for as long as the router said.
     Routed {
         base: String,
         told: Option<RoutedAddresses>,
@@ -35,13 +35,13 @@ pub(super) struct RoutedAddresses {
     other: String,
     /// Until when the answer is good, in elapsed time.
     good_until: Duration,
-    /// Whether the answer may be wrong, though its time is not over.
+    /// True if the answer may be wrong, though its time is not over.
     doubted: bool,
     /// Attempts that failed in a row.
     failures: u32,
 }
 
-/// What to do to get to the service.
+/// The next step to the service.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// Ask the router at this base URL.

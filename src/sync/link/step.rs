@@ -6,7 +6,7 @@ use crate::model::{AppId, ClientId, ConnectionState, NetworkChange};
 use crate::wire::{CloseCode, Envelope, Frame, ServiceCode, Subprotocol};
 use crate::{Limits, ServerAddress};
 
-/// What a link needs to know about the engine.
+/// The engine's settings that a link needs.
 #[derive(Clone, Debug)]
 pub struct LinkOptions {
     /// The application; it travels with the commands that open sessions.
@@ -19,7 +19,7 @@ pub struct LinkOptions {
     pub limits: Limits,
 }
 
-/// A client's place on the link. Whoever attaches the client chooses it and never uses it again.
+/// A client's place on the link. The attaching side chooses it and never uses it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientSlot(pub u32);
 
@@ -35,13 +35,13 @@ pub struct LookUpNumber(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestTag(pub u64);
 
-/// Whether a client needs the connection.
+/// A client's need of the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LinkWish {
-    /// It does not.
+    /// The client does not need the connection.
     #[default]
     Idle,
-    /// It does, until it says otherwise.
+    /// The client needs the connection, until it says otherwise.
     Online,
 }
 
@@ -68,14 +68,14 @@ pub enum LinkInput {
     Wish {
         /// Whose wish.
         slot: ClientSlot,
-        /// What it wants.
+        /// The wish.
         wish: LinkWish,
     },
     /// A client has something to send.
     Submit {
-        /// Who.
+        /// The client's place.
         slot: ClientSlot,
-        /// What.
+        /// The request.
         request: LinkRequest,
     },
     /// The app goes to the background: disconnect and stay so.
@@ -95,7 +95,7 @@ pub enum LinkInput {
     Connected {
         /// Which one.
         connection: ConnectionNumber,
-        /// What the service chose of what was proposed.
+        /// The subprotocol that the service chose of those proposed.
         subprotocol: Option<String>,
     },
     /// The socket is closed, or could not be opened.
@@ -116,12 +116,12 @@ pub enum LinkInput {
     Woke,
 }
 
-/// What follows from one input.
+/// The consequences of one input.
 #[derive(Debug, Default, PartialEq)]
 pub struct LinkStep {
     /// Work for the sockets, in order.
     pub effects: Vec<LinkEffect>,
-    /// What clients are told, in order.
+    /// The news for clients, in order.
     pub deliveries: Vec<(ClientSlot, Delivery)>,
     /// The connection's state, if it changed.
     pub state: Option<ConnectionState>,
@@ -146,7 +146,7 @@ pub enum LinkEffect {
         connection: ConnectionNumber,
         /// Its URL.
         url: String,
-        /// What to propose.
+        /// The subprotocol to propose.
         subprotocol: Subprotocol,
     },
     /// Close a socket, or stop opening it; nothing more is wanted from it.
@@ -172,7 +172,7 @@ pub struct LinkRequest {
     pub envelope: Envelope,
 }
 
-/// What the link tells a client.
+/// News for a client from the link.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delivery {
     /// The connection is open: sessions can be opened.

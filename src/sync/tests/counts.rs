@@ -211,7 +211,7 @@ fn conversations_that_the_service_has_no_room_to_tell_of_are_counted_all_the_sam
     }
     let totals = world.store(phone).snapshot().unread_totals().all;
     assert_eq!((totals.messages, totals.conversations), (80, 80));
-    // What was read elsewhere meanwhile is told, and holds.
+    // The app is told of reads elsewhere meanwhile, and they hold.
     world.mark_read(phone, &rooms[0]);
     world.settle();
     assert_eq!(world.unread(phone, &rooms[0]), (0, false));

@@ -30,7 +30,7 @@ fn post_many(world: &mut World, room: &ConversationId, many: u32) {
     }
 }
 
-/// What is shown is the truth, but for gaps; after paging through them it is the truth.
+/// The device shows the truth, but for gaps; after paging through them it shows the whole truth.
 fn check(world: &mut World, device: Device, room: &ConversationId) {
     let truth = world.truth(room);
     let shown = world.timeline(device, room);

@@ -211,7 +211,7 @@ fn an_entry_of_any_kind_that_is_refused_for_ever_fails_and_nothing_waits_for_it(
             scene.world.pass(PATIENCE);
             check(&scene, &what);
             let mut left = scene.world.outbox(scene.ann);
-            // What was said in a conversation that could not be made waits for the app.
+            // Messages of a conversation that could not be made wait for the app.
             left.retain(|line| case.kind != "Create" || line != "Send queued");
             let [failed] = left.as_slice() else {
                 panic!("{what}: {left:?}");

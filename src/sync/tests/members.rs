@@ -28,7 +28,7 @@ fn change(
     world.ask(device, request).map(drop)
 }
 
-/// Who is in, as a device shows it.
+/// The members, as a device shows them.
 fn shown(world: &World, device: Device, room: &ConversationId) -> Vec<String> {
     let info = world.info(device, room);
     let mut members: Vec<_> = info.members.iter().map(ToString::to_string).collect();
@@ -36,7 +36,7 @@ fn shown(world: &World, device: Device, room: &ConversationId) -> Vec<String> {
     members
 }
 
-/// Who is in, at the service.
+/// The members, at the service.
 fn truth(world: &World, room: &ConversationId) -> Vec<String> {
     let mut members = world.service.conversations[room.as_str()].members.clone();
     members.sort();

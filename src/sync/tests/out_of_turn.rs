@@ -1,4 +1,4 @@
-//! What comes late, twice or out of turn changes nothing that is newer, and nothing of another.
+//! News that comes late, twice or out of turn changes nothing that is newer, and nothing that belongs elsewhere.
 
 use std::time::Duration;
 

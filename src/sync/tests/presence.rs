@@ -1,5 +1,5 @@
-//! Whoever goes out of a conversation and comes back, by any way, is shown a gap for what was said
-//! meanwhile, or the messages themselves.
+//! A client that goes out of a conversation and comes back, by any way, is shown a gap for the messages of that
+//! time, or the messages themselves.
 
 use std::time::Duration;
 

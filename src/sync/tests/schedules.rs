@@ -62,9 +62,9 @@ struct Play {
     devices: [Device; 3],
     /// Each room as the device that made it calls it.
     rooms: Vec<(Device, ConversationId)>,
-    /// What was said where by whom, in order, as it was edited since, and by which local id.
+    /// The texts said, by device and room, in order, as they were edited since, each with its local id.
     said: BTreeMap<(usize, usize), Vec<(String, LocalId)>>,
-    /// What was taken back or edited away.
+    /// The texts that were taken back or edited away.
     unsaid: BTreeSet<String>,
     has_taken_back: bool,
     spoken: usize,
@@ -235,7 +235,7 @@ impl Play {
         }
     }
 
-    /// What a catch-up that was cut short left to a recorded gap, the app pages through.
+    /// The app pages through the gaps that a catch-up left when it was cut short.
     fn page_through(&mut self, room: usize) {
         let Some(id) = self.public(room) else { return };
         for device in self.devices {
@@ -279,7 +279,7 @@ impl Play {
         }
     }
 
-    /// What a device said is there once, in the order in which it was said.
+    /// Each message of a device is there once, in the order of sending.
     fn check_said(&self, index: usize, truth: &[String]) {
         for ((who, room), said) in &self.said {
             if *room == index {

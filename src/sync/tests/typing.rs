@@ -1,4 +1,4 @@
-//! Who writes: told seldom, forgotten soon.
+//! Typing: told seldom, forgotten soon.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ fn ids(names: &[&str]) -> Vec<ClientId> {
     names.iter().map(|it| ClientId::new(it).unwrap()).collect()
 }
 
-/// Who is watched, and what is known of them.
+/// The clients that are watched, and what is known of them.
 fn watched(world: &mut World, device: Device) -> Vec<(String, Presence)> {
     let list = world.ask(device, Watched).unwrap().clients;
     let told = list.into_iter();

@@ -82,7 +82,7 @@ impl CatchUp {
         self.out_of_reach.remove(&number);
     }
 
-    /// Whether the service was not heard to refuse the history of a conversation to this client.
+    /// True if the service was not heard to refuse the history of a conversation to this client.
     pub(in crate::sync::client) fn is_within_reach(&self, number: ConversationNumber) -> bool {
         !self.out_of_reach.contains(&number)
     }
@@ -97,7 +97,7 @@ impl CatchUp {
         (self.ever_wanted.saturating_sub(left), left)
     }
 
-    /// Whether one more conversation may be asked for now.
+    /// True if one more conversation may be asked for now.
     pub(in crate::sync::client) fn has_room(&self) -> bool {
         self.asked.len() < IN_FLIGHT_MAX
     }

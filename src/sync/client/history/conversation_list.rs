@@ -2,7 +2,7 @@
 //!
 //! After the session opened, the client's conversations are listed, newest message first, down to
 //! what was known when the last list was complete; then those whose attributes or members changed
-//! since. What the list shows to be behind is caught up with (`pages.rs`).
+//! since. Conversations that the list shows to be behind are caught up with (`pages.rs`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,11 +37,11 @@ const OVERLAP: Duration = Duration::from_secs(60);
 /// The most conversations with unfinished work that are taken up after a list.
 const WORK_MAX: usize = 10_000;
 
-/// What is listed, and what has to be asked for.
+/// The progress of the list, and the conversations that have to be asked for.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Directory {
     listing: Listing,
-    /// Whether a page of the list is on its way.
+    /// `Yes` while a page of the list is on its way.
     listing_asked: Asked,
     wanted: BTreeSet<ConversationNumber>,
     wanted_asked: Asked,
@@ -113,12 +113,12 @@ impl Directory {
         self.wanted.insert(number);
     }
 
-    /// Whether every conversation that changed while this client was away is known.
+    /// True if every conversation that changed while this client was away is known.
     pub(in crate::sync::client) fn is_listed(&self) -> bool {
         self.listing == Listing::Complete
     }
 
-    /// Whether the service refused to list what changed.
+    /// True if the service refused to list the conversations that changed.
     pub(in crate::sync::client) fn is_given_up(&self) -> bool {
         self.listing == Listing::Unknown
     }
@@ -332,7 +332,7 @@ impl Client {
         let opened_at = self.directory.opened_at;
         turn.overlay.update_session(|row| {
             row.missed_until = row.missed_until.max(opened_at);
-            // What the service tells about unread messages at sign-in comes before the list.
+            // The unread counts that the service tells at sign-in come before the list.
             row.last_unread_notif_at = row.last_unread_notif_at.max(opened_at);
         });
         let unfinished = turn.overlay.snapshot().conversations_with_work(WORK_MAX)?;
@@ -465,7 +465,7 @@ impl Client {
         self.compare_tail(turn, number, newest, last)
     }
 
-    /// Tells the app who came and who went meanwhile. What was before the first sign-in is no news.
+    /// Tells the app who came and who went meanwhile. Changes from before the first sign-in are no news.
     fn compare_members(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -557,7 +557,7 @@ impl Client {
 
 /// Nothing was ever said in a conversation: then its whole history is here.
 fn nothing_said(turn: &mut Turn<'_, '_>, number: ConversationNumber) -> Result<(), StoreError> {
-    // What came after the service answered may be here already.
+    // A message that came after the service answered may be here already.
     if turn.overlay.snapshot().newest_message(number)?.is_some() {
         return Ok(());
     }

@@ -41,8 +41,8 @@ impl Client {
         Ok(())
     }
 
-    /// The service has nothing newer than where a page started. What it forgot between there and what is held
-    /// cannot be had any more, so it is no gap.
+    /// The service has nothing newer than the start of a page. Messages that the service forgot between that start
+    /// and the next held ones cannot be had any more, so this is no gap.
     pub(super) fn nothing_newer(
         turn: &mut Turn<'_, '_>,
         query: &HistoryQuery,

@@ -52,7 +52,7 @@ pub(in crate::sync::client) struct Tails {
     past: Past,
 }
 
-/// Whether what an earlier process left is told from what this machine did.
+/// The conversations that an earlier process left: looked at already, or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Past {
     /// No session was open since the machine was built: nobody may have noticed how the last
@@ -82,7 +82,7 @@ impl Tails {
         self.from.insert(number, from);
     }
 
-    /// What is said now does not come here any more.
+    /// New messages do not come here any more.
     pub(in crate::sync::client) fn end(&mut self, number: ConversationNumber) {
         self.from.remove(&number);
         let absences = self.absences.entry(number).or_default();
@@ -196,8 +196,8 @@ impl Client {
         };
         let reaches_present = self.reaches_present(&row);
         let newest = row.history.newest().map(|span| span.to.clone());
-        // What is missed is recorded before the message is: where nothing is held, its beginning
-        // is missing too.
+        // The missing part is recorded before the message is: where nothing is held, the message's beginning is
+        // missing too.
         let from = newest
             .filter(|_| reaches_present)
             .unwrap_or_else(|| position.clone());
@@ -246,8 +246,8 @@ impl Client {
         self.want_history(turn, number)
     }
 
-    /// Whether the held history of a conversation reaches the present: it was not behind when the
-    /// service told which conversations changed, and where nothing is held nothing was said.
+    /// True if the held history of a conversation reaches the present: it was not behind when the service told
+    /// which conversations changed, and where nothing is held nothing was said.
     fn reaches_present(&self, row: &ConversationRow) -> bool {
         self.directory.is_listed()
             && row.history.end() == HistoryEnd::Current
@@ -335,9 +335,9 @@ impl Client {
         Ok(())
     }
 
-    /// What the catch-up of a conversation has to meet: the newest of what is surely held without
-    /// holes; none for nothing. Own messages at the end are taken out of what is held, for what they
-    /// overtook is known only when history was read around them.
+    /// The position that the catch-up of a conversation has to meet: the newest message that is surely held
+    /// without holes; none for nothing. Own messages at the end are taken out of the held history: which messages
+    /// they overtook is known only when history was read around them.
     pub(in crate::sync::client) fn sure_end(
         &self,
         turn: &mut Turn<'_, '_>,
@@ -413,7 +413,7 @@ fn settle(turn: &mut Turn<'_, '_>, newest: Option<Timestamp>) {
     }
 }
 
-/// Whether not even the beginning of the conversation is known.
+/// True if not even the beginning of the conversation is known.
 fn nothing_known(row: &ConversationRow) -> bool {
     row.history.spans().is_empty() && row.history.start() == HistoryStart::Unknown
 }

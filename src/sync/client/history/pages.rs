@@ -1,8 +1,8 @@
 //! Asking for history: of an absence, and for the app's paging.
 //!
 //! A page is asked for with its starting message included, so that messages of the same time on both
-//! sides of the border are neither skipped nor repeated, however the service orders them. What a
-//! page covers is recorded as held; a short page is not the end, only one without anything older is.
+//! sides of the border are neither skipped nor repeated, however the service orders them. The span that a page
+//! covers is recorded as held; a short page is not the end, only a page without anything older is.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(in crate::sync::client) struct HistoryQuery {
     absences: u64,
 }
 
-/// What a page is for.
+/// The purpose of a page.
 #[derive(Debug)]
 pub(super) enum Goal {
     /// To catch up, until it meets what was held before.
@@ -54,7 +54,7 @@ pub(super) enum Goal {
     },
 }
 
-/// What came of a page.
+/// The gain of a page.
 struct Gained {
     /// The message that is furthest from the start.
     furthest: Option<Position>,
@@ -263,8 +263,8 @@ impl Client {
         Ok(())
     }
 
-    /// The history is not for this client any more: what is here stays. What the service was known
-    /// to have beyond it stays a gap.
+    /// The history is not for this client any more: the messages that are here stay. The part that the service was
+    /// known to have beyond them stays a gap.
     fn left_unread(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -276,8 +276,8 @@ impl Client {
             .update_conversation(number, |row| row.state = ConversationState::Left)
     }
 
-    /// Whether a page that starts at the present started at the present of this session, and this
-    /// client was in the conversation ever since.
+    /// True if a page that starts at the present started at the present of this session, and this client was in
+    /// the conversation ever since.
     fn reaches_the_present(&self, query: &HistoryQuery) -> bool {
         query.epoch == self.epoch && query.absences == self.tails.absences(query.number)
     }
@@ -366,7 +366,7 @@ impl Client {
         })
     }
 
-    /// What a message of a page tells beside itself: how far own ones got, and that others' are
+    /// Notes what a message of a page tells beside itself: how far own messages got, and that those of others are
     /// received now.
     fn note_history(
         &mut self,
@@ -425,8 +425,8 @@ impl Client {
             .update_conversation(query.number, |row| row.history.hold(from, until))
     }
 
-    /// The service has nothing older. What is held from before stays; what it forgot between
-    /// cannot be had any more, so it is no gap.
+    /// The service has nothing older. The messages held from before stay; messages that the service forgot between
+    /// them cannot be had any more, so this is no gap.
     fn start_reached(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -533,7 +533,7 @@ pub(in crate::sync::client) fn fall_behind(history: &mut History) {
     }
 }
 
-/// Whether a refusal says that the client is not in the conversation, or that it is over.
+/// True if a refusal says that the client is not in the conversation, or that the conversation is over.
 fn is_out_of_reach(code: ServiceCode) -> bool {
     matches!(
         code,
@@ -543,7 +543,7 @@ fn is_out_of_reach(code: ServiceCode) -> bool {
     )
 }
 
-/// Whether a page leaves anything beyond it.
+/// The history beyond a page: more, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PageEnd {
     More,

@@ -1,6 +1,6 @@
 //! Queries of the app for conversations, answered by the service.
 //!
-//! What is found is told as it came. Of it the store takes the conversations that this device knows, and those that
+//! The conversations found are told as they came. The store takes those that this device knows, and those that
 //! this client is a member of; others are no affair of the store's until the app asks for them by id.
 
 use crate::model::query::{ConversationQuery, QuerySelection};
@@ -91,7 +91,7 @@ impl Client {
         self.submit(turn, command, Purpose::Query(query));
     }
 
-    /// The page of a query that can be asked now. What the service would refuse is refused here.
+    /// The page of a query that can be asked now. A query that the service would refuse is refused here.
     fn checked_page(&self, query: &ConversationQuery) -> Result<(i32, i32), RequestError> {
         if !self.session.is_open() {
             return Err(RequestError::NotConnected);

@@ -1,6 +1,6 @@
 //! Questions of an app about any part of a conversation's history: by time, by type, in either direction.
 //!
-//! What is found is told and not stored: a page of one type has holes that no gap could name.
+//! The messages found are told and not stored: a page of one type has holes that no gap could name.
 
 use crate::model::{Message, MessageId, MessageKey, Named, Timestamp};
 use crate::store::StoreError;

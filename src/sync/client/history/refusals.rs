@@ -1,5 +1,5 @@
-//! What the service refuses that this client asks for by itself: asked again, later and later, and
-//! not for ever.
+//! The refusals of questions that this client asks by itself: they are asked again, later and later, and not for
+//! ever.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Refusals {
         }
     }
 
-    /// Whether it is too early to ask again.
+    /// True if it is too early to ask again.
     pub(in crate::sync::client) fn hold(&self, now: Duration) -> bool {
         now < self.not_before
     }

@@ -31,7 +31,7 @@ impl PageStart {
         }
     }
 
-    /// Whether the page goes forward in time.
+    /// True if the page goes forward in time.
     pub(super) const fn goes_forward(&self) -> bool {
         matches!(self, Self::After(_) | Self::AfterTime(_))
     }

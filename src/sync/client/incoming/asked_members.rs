@@ -1,4 +1,4 @@
-//! What the app asks the service about members: how many there are, who is silenced, who is blocked.
+//! The app's questions to the service about members: how many there are, who is silenced, who is blocked.
 
 use std::collections::BTreeSet;
 

@@ -31,7 +31,7 @@ impl Client {
         let held = turn.overlay.snapshot().message(number, &position)?;
         if let Some(held) = &held
             && held.edited_at > message.edited_at
-            // What a cache told is joined with what the service tells.
+            // A message from a cache is joined with the same message from the service.
             && !turn.overlay.snapshot().is_imported(number, &position)?
         {
             return Ok(Some((position, Put::Unchanged)));

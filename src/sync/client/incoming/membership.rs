@@ -86,9 +86,9 @@ impl Client {
         let by = body.init_by.as_ref().and_then(|it| ClientId::new(it).ok());
         let is_own = by.as_ref() == Some(self.me());
         let event = match event {
-            // Who comes in by itself is told of it as one of those who joined.
+            // A client that comes in by itself is told of it as one of those who joined.
             MembersEvent::Invited if is_own => return Ok(()),
-            // Who leaves by itself is told of it as the others are.
+            // A client that leaves by itself is told of it as the others are.
             MembersEvent::Removed if is_own => MembersEvent::Left,
             event => event,
         };
@@ -107,7 +107,8 @@ impl Client {
         Ok(())
     }
 
-    /// Who is blocked or silenced is told so alone, and then among all members: those who were not told yet.
+    /// The members that the app was not told of yet: a notification to a blocked or silenced client alone comes
+    /// before the same one to all members.
     fn not_told_before(
         &mut self,
         op: Op,
@@ -132,7 +133,7 @@ impl Client {
         members
     }
 
-    /// What a notification says of members, if it says anything: this client alone is meant where none is named.
+    /// The news of members in a notification, if there are any: this client alone is meant where none is named.
     fn told_of_members(&self, op: Op, body: &ConvCommand) -> Option<MembersTold> {
         let info = body.info.as_ref();
         let event = match op {
@@ -209,7 +210,7 @@ impl Client {
     }
 }
 
-/// What a notification says of members.
+/// The news of members in a notification.
 struct MembersTold {
     event: MembersEvent,
     members: Vec<ClientId>,
@@ -250,8 +251,7 @@ pub(in crate::sync::client) fn members_changed(
     Ok(true)
 }
 
-/// Whether a change is not older than what is known. Several notifications of one change carry the
-/// same time.
+/// True if a change is not older than the known state. Several notifications of one change carry the same time.
 pub(in crate::sync::client) fn is_news(
     row: &ConversationRow,
     changed_at: Option<Timestamp>,

@@ -1,7 +1,7 @@
 //! Messages that the service delivers, and their acknowledgement.
 //!
-//! Whether a message is known already is decided in `duplicates.rs`; whether it continues the history
-//! that is held, in `history/join.rs`.
+//! The duplicates of a message are found in `duplicates.rs`; its place in the held history is found in
+//! `history/join.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::wire::{Command, Envelope, Op, convert};
 /// Acknowledgements of one second go together, as in the official JavaScript SDK.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// What was received on this connection and not acknowledged yet.
+/// The messages received on this connection and not acknowledged yet.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Receiver {
     opened_at: Option<Timestamp>,
@@ -62,7 +62,7 @@ impl Client {
                 op: Op::Closed,
                 body,
             } => self.session_closed(turn, &body),
-            // What comes before the session is open, or after its end, belongs to another one.
+            // A command that comes before the session is open, or after its end, belongs to another session.
             _ if !self.session.is_open() => Ok(()),
             Command::Direct(body) => self.message_came(turn, *body),
             Command::Unread(body) => self.unread_told(turn, body),

@@ -21,10 +21,10 @@ use crate::sync::client::incoming::membership::{is_news, members_changed};
 use crate::sync::client::incoming::unread;
 use crate::sync::client::{Client, Turn};
 
-/// What is known of the time before a client came into a conversation.
+/// The state of a client before it came into a conversation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
-    /// It was out: what was said is not unread.
+    /// The client was out: the messages of that time are not unread.
     Out,
     /// It may have been in all the time.
     Unknown,
@@ -78,7 +78,7 @@ impl Client {
             row.updated_at = row.updated_at.max(changed_at);
         })?;
         if let (Some(at), Before::Out) = (changed_at, before) {
-            // What was said before is not unread for a client that comes into a conversation.
+            // Earlier messages are not unread for a client that comes into a conversation.
             unread::read_until(turn, number, at)?;
         }
         if was_out {
@@ -105,8 +105,7 @@ impl Client {
         self.joined(turn, number, changed_at)
     }
 
-    /// This client is told that it is not in a conversation any more. What was said until then
-    /// stays.
+    /// This client is told that it is not in a conversation any more. The messages until then stay.
     pub(in crate::sync::client) fn left(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -192,9 +191,9 @@ fn position(item: &TimelineItem) -> Option<&Position> {
     }
 }
 
-/// Whether a client that is told that it came into a conversation may have missed messages there.
-/// A client that is told of the making of a conversation was not away. All others may have been
-/// removed while they were offline, where nothing tells them.
+/// True if a client that is told that it came into a conversation may have missed messages there. A client that is
+/// told of the making of a conversation was not away. All others may have been removed while they were offline,
+/// where nothing tells them.
 fn may_have_been_out(row: &ConversationRow, changed_at: Option<Timestamp>) -> bool {
     let known = row.created_at.is_some()
         || !row.history.spans().is_empty()

@@ -1,4 +1,4 @@
-//! Who writes just now: told by transient messages, and forgotten when they are not told again.
+//! The clients that write just now: told by transient messages, and forgotten when they are not told again.
 //!
 //! The protocol knows no such thing. Apps say it with a transient message of a type of their own, and
 //! so do two engines: see [`typing_content`]. Nobody else need understand it, for it is not kept.
@@ -10,7 +10,7 @@ use crate::model::{ClientId, Json, Message, MessageContent};
 use crate::store::{ConversationNumber, StoreError};
 use crate::sync::client::{Client, Turn};
 
-/// Who writes, by conversation.
+/// The clients that write, by conversation.
 pub type Typing = BTreeMap<ConversationNumber, Vec<ClientId>>;
 
 /// Somebody who is not heard of again for so long does not write any more.
@@ -22,14 +22,14 @@ const WRITERS_MAX: usize = 256;
 /// The type number of the envelope: positive numbers are those of apps.
 const KIND: i32 = 1_952_805_223;
 
-/// Who was heard to write, and when that ends.
+/// The clients that were heard to write, and when that ends.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Writers {
     until: BTreeMap<(ConversationNumber, ClientId), Duration>,
     has_changed: bool,
 }
 
-/// What says that somebody writes, or stopped.
+/// The content that says that somebody writes, or stopped.
 pub(in crate::sync::client) fn typing_content(is_on: bool) -> Option<MessageContent> {
     let text = format!(r#"{{"_lctype":{KIND},"typing":{is_on}}}"#);
     let envelope = Json::parse(text).ok()?;
@@ -39,7 +39,7 @@ pub(in crate::sync::client) fn typing_content(is_on: bool) -> Option<MessageCont
     })
 }
 
-/// Whether a transient message says that its sender writes; none where it says something else.
+/// True if a transient message says that its sender writes; none where the message says something else.
 fn says_typing(message: &Message) -> Option<bool> {
     [true, false]
         .into_iter()
@@ -71,7 +71,7 @@ impl Writers {
         wakes.extend(self.until.values().min());
     }
 
-    /// Who writes, if that is not the same as when it was asked last.
+    /// The clients that write, if they changed since the last call.
     pub(in crate::sync::client) fn news(&mut self) -> Option<Typing> {
         std::mem::take(&mut self.has_changed).then(|| {
             let mut typing = Typing::new();
@@ -102,7 +102,7 @@ impl Client {
         Ok(true)
     }
 
-    /// Whoever said something does not write any more.
+    /// A client that sent a message does not write any more.
     pub(in crate::sync::client) fn stopped_typing(
         &mut self,
         number: ConversationNumber,

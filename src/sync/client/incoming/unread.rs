@@ -1,9 +1,9 @@
 //! Unread counts: the service's count, and the messages that were counted here since.
 //!
-//! The service tells a count at sign-in and whenever a device of the client reads. What it told
-//! covers messages up to its newest one; every other's message that comes to the store and is newer
-//! is counted once, when it is added, whichever way it comes. At its cap the service stops counting:
-//! then the messages held here decide, and the count is a lower bound while history is missing.
+//! The service tells a count at sign-in and whenever a device of the client reads. The count covers messages up to
+//! its newest one; every message of another member that comes to the store and is newer is counted once, when it
+//! is added, whichever way it comes. At its cap the service stops counting: then the messages held here decide,
+//! and the count is a lower bound while history is missing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(in crate::sync::client) enum Source {
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Told {
     conversations: BTreeSet<ConversationNumber>,
-    /// Whether a notification was full, so that it may have left conversations out.
+    /// True if a notification was full, so that it may have left conversations out.
     cut_short: bool,
 }
 
@@ -54,7 +54,7 @@ impl Told {
         *self = Self::default();
     }
 
-    /// Whether the service may have left a conversation out that has unread messages.
+    /// True if the service may have left a conversation out that has unread messages.
     fn leaves_out(&self, number: ConversationNumber) -> bool {
         self.cut_short && !self.conversations.contains(&number)
     }
@@ -127,8 +127,8 @@ pub(in crate::sync::client) fn read_until(
     let newest = told.newest.max(mark);
     let as_told = snapshot.count_of_others(number, mark, newest, COUNT_MAX)?;
     drop(snapshot);
-    // What the service counted and is not here cannot be told from what was read: the service
-    // will say, after it has read the mark.
+    // Messages that the service counted and that are not here cannot be told from read ones: the service will say,
+    // after it has read the mark.
     let missing = told.newest > mark && row.history.end() == HistoryEnd::Behind;
     let unread = Unread {
         count: local.count,
@@ -148,7 +148,7 @@ pub(in crate::sync::client) fn read_until(
     })
 }
 
-/// Whether nothing newer than the mark is missing here.
+/// True if nothing newer than the mark is missing here.
 fn covers(row: &ConversationRow, mark: Option<Timestamp>) -> bool {
     let spans = row.history.spans();
     let from_start = row.history.start() == HistoryStart::Reached && spans.len() <= 1;
@@ -211,8 +211,8 @@ impl Client {
         if row.unread_told.is_some_and(|it| it.told_at > told.told_at) {
             return Ok(());
         }
-        // What came since the service told this is not covered by it, also if it tells it twice:
-        // a telling that comes again covers what it covered the first time.
+        // Messages that came after this count was told are not covered by it, also if the service tells the count
+        // twice: a second telling covers the same messages as the first.
         let again = row
             .unread_told
             .filter(|it| (it.told_at, it.count) == (told.told_at, told.count));

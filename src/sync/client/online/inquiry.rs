@@ -10,23 +10,23 @@ use crate::wire::Command;
 /// A question on its way.
 #[derive(Debug)]
 pub(in crate::sync::client) enum Inquiry {
-    /// Who is inside a chat room.
+    /// The clients inside a chat room.
     Inside {
-        /// Who asked.
+        /// The caller.
         caller: Caller<ClientsFound>,
     },
     /// Conversations by a condition.
     Find {
-        /// Who asked.
+        /// The caller.
         caller: Caller<ConversationsFetched>,
     },
     /// Which of some clients are signed in.
     Online {
-        /// Who asked.
+        /// The caller.
         caller: Caller<ClientsFound>,
         /// Those of earlier answers.
         found: Vec<ClientId>,
-        /// Who is to be asked about next.
+        /// The clients that are asked about next.
         rest: Vec<ClientId>,
     },
     /// Watching clients.
@@ -36,7 +36,7 @@ pub(in crate::sync::client) enum Inquiry {
     },
     /// Watching clients no more: nothing follows from the answer.
     Unwatch,
-    /// Whether this client is still inside the chat room that it entered.
+    /// This client's own presence in the chat room that it entered.
     Room {
         /// The room.
         number: ConversationNumber,

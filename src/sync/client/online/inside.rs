@@ -1,4 +1,4 @@
-//! Who is inside a chat room.
+//! The clients inside a chat room.
 
 use crate::model::{ClientId, ConversationId, ConversationKind};
 use crate::store::StoreError;

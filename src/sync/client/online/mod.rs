@@ -1,4 +1,4 @@
-//! What the service alone knows and what holds for a session alone: nothing here is queued. Two things are
+//! Knowledge that the service alone has and that holds for a session alone: nothing here is queued. Two things are
 //! kept, for each new connection: the chat room that was entered, and the list of clients that are watched.
 //!
 //! | file | what it decides |

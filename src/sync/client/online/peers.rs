@@ -1,4 +1,4 @@
-//! Who is online, asked once.
+//! The clients that are online, asked once.
 
 use crate::model::ClientId;
 use crate::sync::client::answer::Answer;

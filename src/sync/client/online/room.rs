@@ -135,7 +135,7 @@ fn place(
     Ok(())
 }
 
-/// What the service says about one conversation; none where the answer does not name it.
+/// The service's answer about one conversation; none where the answer does not name it.
 fn is_inside(answer: &Answer, id: &str) -> Option<bool> {
     let Answer::Said(Envelope {
         command: Command::Conv { body, .. },

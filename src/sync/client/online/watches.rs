@@ -27,11 +27,11 @@ const PART_MAX: usize = 50;
 /// The pauses after a request that was refused for the time being.
 const PAUSES: Backoff = Backoff::plain(Duration::from_secs(2), Duration::from_secs(120));
 
-/// What is known of the clients that are watched, on this connection.
+/// The known state of the watched clients, on this connection.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct Watches {
     told: BTreeMap<ClientId, Presence>,
-    /// Who is still to be asked for.
+    /// The clients that are still to be asked for.
     waiting: BTreeSet<ClientId>,
     stage: Stage,
     failures: u32,

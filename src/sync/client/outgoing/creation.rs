@@ -100,7 +100,7 @@ impl Client {
                 Found::New
             };
             self.settle_creation(turn, &entry, &cid, made_at, found)?;
-            // Who makes a chat room is inside.
+            // The creator of a chat room is inside.
             let number = turn.overlay.snapshot().number(&cid)?;
             return number.map_or(Ok(()), |number| self.entered(turn, number));
         }
@@ -138,7 +138,8 @@ impl Client {
             row.updated_at = row.updated_at.max(made_at);
             row.state = ConversationState::Live;
             if found == Found::Existing {
-                // What we asked for is not what it has: its name and attributes are asked for.
+                // The existing conversation may differ from the one that was asked for: its name and attributes
+                // are fetched.
                 row.freshness = Freshness::Stale;
                 if number == from {
                     row.history.set_start(HistoryStart::Unknown);
@@ -149,7 +150,7 @@ impl Client {
             self.directory.want(number);
         }
         if found == Found::Existing || was_out {
-            // Whether this client was in it all the time is not known.
+            // This client may have been out of the conversation meanwhile.
             self.came_back(turn, number, None)?;
         }
         turn.overlay.intend();

@@ -257,7 +257,7 @@ impl Client {
         let me = self.settings.client.clone();
         turn.overlay
             .update_conversation(entry.conversation, |row| {
-                // What another device changed since is asked for by its notification.
+                // A later change by another device is asked for by its notification.
                 if is_news(row, changed_at) {
                     entry.show_on_row(row, &me);
                 }
@@ -316,7 +316,7 @@ fn single_changes(changes: &Json) -> Result<BTreeMap<String, Option<Json>>, &'st
     Ok(all)
 }
 
-/// Whether a text names one attribute and is no path or operator.
+/// True if a text names one attribute and is no path or operator.
 pub(super) fn is_single_key(key: &str) -> bool {
     !key.is_empty() && !key.contains(['.', '$'])
 }

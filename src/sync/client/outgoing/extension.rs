@@ -1,8 +1,8 @@
 //! Intents that another process of the app left: each is enqueued once, as if the app had asked.
 //!
-//! Whoever left it was told that it is safe. So what cannot be done is not dropped: a message that
-//! can never be sent becomes a failed entry, which the app sees, and what the outbox has no room for
-//! stays where it is.
+//! The process that left the intent was told that it is safe. So an intent that cannot be done is not dropped: a
+//! message that can never be sent becomes a failed entry, which the app sees, and an intent that the outbox has no
+//! room for stays where it is.
 
 use crate::model::SendFailure;
 use crate::store::{Dropped, Intent, SendIntent, StoreError};

@@ -4,7 +4,7 @@ use crate::model::Timestamp;
 use crate::sync::link::RequestTag;
 use crate::sync::step::EffectId;
 
-/// Who was asked about an entry in flight.
+/// The one who was asked about an entry in flight.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::sync::client) enum FlightStep {
     /// The app's signer was asked.
@@ -13,7 +13,7 @@ pub(in crate::sync::client) enum FlightStep {
     Asked(RequestTag),
 }
 
-/// Whether an entry may have arrived, and what the service knows of it.
+/// The doubt about an entry: its possible arrival, and the service's memory of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sync::client) enum Doubt {
     /// It was never sent, or surely did not arrive.
@@ -27,7 +27,7 @@ pub(in crate::sync::client) enum Doubt {
     },
 }
 
-/// Whether a conversation was made, or was there.
+/// The origin of a conversation: made now, or there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sync::client) enum Found {
     New,

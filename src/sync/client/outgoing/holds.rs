@@ -1,4 +1,5 @@
-//! What the machine keeps back by itself, and until when: for whoever asks why something is not sent.
+//! The work that the machine keeps back by itself, and until when: for a caller that asks why something is not
+//! sent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use crate::model::ServiceRefusal;
 use crate::store::ConversationNumber;
 use crate::sync::client::Client;
 
-/// What is kept back although there is a session. Times are elapsed ones.
+/// The work that is kept back although there is a session. Times are elapsed ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holds {
     /// Until when no message is sent: the service allows so many in a minute, or left one unanswered.
@@ -23,12 +24,12 @@ pub struct Holds {
 pub struct RefusedLane {
     /// Until when it rests.
     pub until: Duration,
-    /// What the service said.
+    /// The service's refusal.
     pub refusal: ServiceRefusal,
 }
 
 impl Client {
-    /// What is kept back now, as the last step left it; nothing where nothing waits.
+    /// The work that is kept back now, as the last step left it; nothing where nothing waits.
     #[must_use]
     pub fn holds(&self, now: Duration) -> Holds {
         if !self.session.is_open() || self.sender.is_empty() {

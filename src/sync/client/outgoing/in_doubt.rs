@@ -62,7 +62,7 @@ pub(in crate::sync::client) struct MessageSearch {
     from: SearchPoint,
     pages: u32,
     matches: Vec<(MessageId, Timestamp)>,
-    /// Whether there is an own message that the service took with other words, so that it may be the one.
+    /// True if there is an own message that the service took with other words, so that it may be the one.
     altered: bool,
 }
 
@@ -105,7 +105,7 @@ impl Client {
         };
         let now = self.service_now(turn.now);
         let age = now.saturating_since(since);
-        // What is sent now may arrive as late as its time-out. A clock that went back says nothing.
+        // A message that is sent now may arrive as late as its time-out. A clock that went back says nothing.
         let usable = memory.saturating_sub(self.settings.limits.request_timeout);
         since <= now && age <= usable
     }
@@ -310,7 +310,7 @@ impl Client {
                 let Some(number) = number else {
                     return Ok(());
                 };
-                // Who makes a chat room is inside, if that was not too long ago.
+                // The creator of a chat room is inside, if the creation was not too long ago.
                 self.entered(turn, number)?;
                 self.ask_for_room(turn)
             }
@@ -338,18 +338,18 @@ impl MessageSearch {
     }
 }
 
-/// Whether the service changed a message in the moment in which it was sent. Nobody edits so fast.
+/// True if the service changed a message in the moment in which it was sent. Nobody edits so fast.
 fn is_altered_at_once(message: &Message) -> bool {
     let edited = message.edited_at.filter(|at| *at >= message.sent_at);
     edited.is_some_and(|at| at.saturating_since(message.sent_at) <= AT_ONCE)
 }
 
-/// What a message says, as it looks after the way through the wire.
+/// The content of a message, as it looks after the way through the wire.
 fn canonical(said: &crate::model::MessageContent) -> Payload {
     content::encode(&content::decode(content::encode(said)))
 }
 
-/// Whether the message is known as what another entry of this device became.
+/// True if the message is known as the result of another entry of this device.
 fn is_claimed(turn: &Turn<'_, '_>, entry: &Entry, position: &Position) -> Result<bool, StoreError> {
     let held = turn
         .overlay

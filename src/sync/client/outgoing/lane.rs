@@ -2,9 +2,9 @@
 //! order of enqueueing.
 //!
 //! An entry that is sent is *in doubt* from then on: it may have arrived, whatever happens to the
-//! connection. That is durable before the frame leaves. What became of an entry in doubt is found
-//! out by sending it again with the same token, or, when the service may have forgotten the token,
-//! by looking for it first (`in_doubt.rs`).
+//! connection. That is durable before the frame leaves. The fate of an entry in doubt is found out by sending it
+//! again with the same token, or, when the service may have forgotten the token, by looking for it first
+//! (`in_doubt.rs`).
 
 use std::time::Duration;
 
@@ -216,7 +216,7 @@ impl Client {
         let held = held.filter(|_| entry.has_echo());
         drop(snapshot);
         let echo = row.and_then(|row| entry.echo(row.id, self.me().clone()));
-        // What came meanwhile from the service is newer than the echo: it may have been edited.
+        // A message that came meanwhile from the service is newer than the echo: it may have been edited.
         let acknowledged = echo.map(|echo| Message {
             id: Some(id),
             sent_at,

@@ -1,8 +1,8 @@
-//! What the cache of an older SDK held: joined with what is here, in any order and any number of times.
+//! The cache of an older SDK: joined with the store's content, in any order and any number of times.
 //!
-//! Nothing of it is counted as unread, acknowledged or sent. That nothing is missing between two messages
-//! is what a cache claims, and only the service proves. What was never sent waits as a failed entry until
-//! the app retries or discards it.
+//! Nothing of the cache is counted as unread, acknowledged or sent. A cache claims that nothing is missing between
+//! two messages; only the service proves that claim. A message that was never sent waits as a failed entry until the app
+//! retries or discards it.
 
 use std::collections::BTreeMap;
 
@@ -177,7 +177,7 @@ fn take_conversation(
     Ok(if is_new { Put::Added } else { Put::Changed })
 }
 
-/// Whether nobody told anything of a conversation but its id.
+/// True if nobody told anything of a conversation but its id.
 fn is_unknown(row: &ConversationRow) -> bool {
     let has_history =
         row.history.start() == HistoryStart::Reached || !row.history.spans().is_empty();

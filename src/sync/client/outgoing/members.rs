@@ -260,11 +260,11 @@ impl Client {
             row.state == ConversationState::Live && row.members.contains(self.me())
         });
         match done.change {
-            // Who joins where she is already changes nothing. Had she been out unknowingly, she would be
-            // told that she came in.
+            // A client that joins where it is already changes nothing. Had it been out unknowingly, it would be
+            // told that it came in.
             MembersChange::Join if is_in => {}
-            // Nobody is told who enters and leaves a chat room, and what was said meanwhile is not
-            // caught up with.
+            // Nobody is told who enters and leaves a chat room, and messages that were missed there are not caught
+            // up with.
             MembersChange::Join if is_room => {
                 self.went_out(number);
                 self.entered(turn, number)?;
@@ -282,7 +282,7 @@ impl Client {
         Ok(())
     }
 
-    /// Who is in, after the answer to a removal was lost.
+    /// The members, after the answer to a removal was lost.
     pub(in crate::sync::client) fn members_page(
         &mut self,
         turn: &mut Turn<'_, '_>,

@@ -82,7 +82,7 @@ fn fields(signature: Option<OperationSignature>) -> (Option<i64>, Option<String>
     })
 }
 
-/// What the app's server signs of a change; none where the service asks for no signature. Nobody needs
+/// The part of a change that the app's server signs; none where the service asks for no signature. Nobody needs
 /// leave to go, and silences and roles are guarded by roles.
 pub(super) fn to_sign(
     intent: &MembersIntent,
@@ -121,7 +121,7 @@ pub(super) fn to_sign(
     }
 }
 
-/// What the service says to a change that it carried out, for all or for some.
+/// The service's answer to a change that it carried out, for all members or for some.
 pub(super) struct ChangeTold {
     /// Those whom it refused, each with its number.
     pub(super) refused: Vec<RefusedMember>,

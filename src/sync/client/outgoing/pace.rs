@@ -31,7 +31,7 @@ impl Pace {
         }
     }
 
-    /// Whether a command may be sent now.
+    /// True if a command may be sent now.
     pub(in crate::sync::client) fn allows(&self, now: Duration) -> bool {
         self.ready_at() <= now
     }

@@ -38,9 +38,9 @@ enum Target {
     Unsent(Arc<Entry>, SendIntent),
     /// The service has it, or may have it.
     Sent {
-        /// Who it calls by name.
+        /// The members that the message calls by name.
         mentions: Mentions,
-        /// What it says.
+        /// The content.
         content: MessageContent,
     },
 }
@@ -175,7 +175,7 @@ impl Client {
         Ok(Ok((number, Target::Sent { mentions, content })))
     }
 
-    /// Whether the service may have what an entry says.
+    /// True if the service may have the content of an entry.
     pub(in crate::sync::client) fn may_have_left(&self, entry: &Entry) -> bool {
         entry.in_doubt_since.is_some() || self.sender.is_busy_with(entry.id)
     }

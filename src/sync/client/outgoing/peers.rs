@@ -66,7 +66,7 @@ impl Client {
         }
     }
 
-    /// Whether a message has to wait until the service has confirmed that the receivers are watched.
+    /// True if a message has to wait until the service has confirmed that the receivers are watched.
     pub(in crate::sync::client) fn awaits_watching(
         &self,
         turn: &Turn<'_, '_>,
@@ -95,7 +95,7 @@ impl Client {
     }
 }
 
-/// Whether it is a conversation of peers that the service has not told of.
+/// True if it is a conversation of peers that the service has not told of.
 fn is_unmade(row: &ConversationRow) -> bool {
     row.created_at.is_none() && row.members.len() > 1 && peers::is_of_peers(&row.id)
 }

@@ -8,7 +8,7 @@ use crate::sync::RequestError;
 use crate::sync::client::Turn;
 use crate::wire::content;
 
-/// What a message says with the reply that it is.
+/// The content of a message, with the reply that it is.
 pub(super) struct Said {
     /// As its sender is shown it: as others will read it.
     pub(super) content: MessageContent,
@@ -16,7 +16,7 @@ pub(super) struct Said {
     pub(super) longest: Option<MessageContent>,
 }
 
-/// What a new message says, if it answers a message that this device holds, or none.
+/// The content of a new message, if the message answers one that this device holds, or none.
 pub(super) fn said(
     snapshot: &Snapshot<'_>,
     number: ConversationNumber,

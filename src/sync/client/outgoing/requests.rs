@@ -290,7 +290,7 @@ impl Client {
         }))
     }
 
-    /// What is sent, if it can be sent where the app wants it.
+    /// The message to be sent, if it can be sent where the app wants it.
     pub(in crate::sync::client) fn check_message(
         &mut self,
         turn: &Turn<'_, '_>,
@@ -304,7 +304,7 @@ impl Client {
         let Some(row) = snapshot.shown_row(number)? else {
             return Ok(Err(RequestError::UnknownConversation));
         };
-        // Who is not inside a chat room may speak there all the same.
+        // A client that is not inside a chat room may speak there all the same.
         if row.is_closed() {
             return Ok(Err(RequestError::NotPossible {
                 obstacle: Obstacle::ConversationLeft,
@@ -344,7 +344,7 @@ impl Client {
         Ok(fits.map(|()| (number, row, intent)))
     }
 
-    /// Whether the command that sends a message fits a frame, whatever number the link gives it.
+    /// True if the command that sends a message fits a frame, whatever number the link gives it.
     pub(in crate::sync::client) fn measure_send(
         &self,
         row: &ConversationRow,
@@ -469,7 +469,7 @@ impl Client {
         }
         turn.overlay.intend();
         if let Intent::Create(_) = entry.intent {
-            // What waits for the conversation has nowhere to go.
+            // The entries that wait for the conversation have nowhere to go.
             self.sender.remove_lanes(entry.conversation);
             turn.overlay.remove_conversation(entry.conversation)?;
         } else {
@@ -514,7 +514,7 @@ impl Client {
     }
 }
 
-/// Whether the service makes such a conversation once per set of members, however often it is asked.
+/// True if the service makes such a conversation once per set of members, however often it is asked.
 pub(in crate::sync::client) fn is_one_per_members(intent: &CreateIntent) -> bool {
     intent.unique || intent.kind == ConversationKind::Temporary
 }
@@ -528,7 +528,7 @@ pub(in crate::sync::client) fn wants_receipt(row: &ConversationRow) -> bool {
     kind && row.members.len() == 2
 }
 
-/// Whether each part of a message is one that can be sent.
+/// Checks that each part of a message can be sent.
 fn check_parts(message: &NewMessage) -> Result<(), RequestError> {
     let invalid = |reason: &str| {
         Err(RequestError::InvalidArgument {
@@ -549,7 +549,7 @@ fn check_parts(message: &NewMessage) -> Result<(), RequestError> {
     Ok(())
 }
 
-/// Whether a content can be sent.
+/// Checks that a content can be sent.
 pub(in crate::sync::client) fn check_content(content: &MessageContent) -> Result<(), RequestError> {
     content
         .check()

@@ -34,7 +34,7 @@ pub(in crate::sync::client) struct Sender {
 /// A lane of one conversation.
 type LaneName = (ConversationNumber, LaneKind);
 
-/// What waits for what: entries of one lane for each other, entries of two lanes never.
+/// The order of waiting: entries of one lane wait for each other, entries of two lanes never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::sync::client) enum LaneKind {
     /// Creation, members, messages, edits and recalls, in the order of enqueueing.
@@ -71,7 +71,7 @@ struct Lane {
     queue: BTreeSet<OutboxEntryId>,
     busy: Option<OutboxEntryId>,
     not_before: Duration,
-    /// What the service said when it refused for the time being.
+    /// The service's refusal for the time being.
     refusal: Option<ServiceRefusal>,
 }
 
@@ -174,8 +174,8 @@ impl Sender {
         self.in_flight.contains_key(&id)
     }
 
-    /// Whether an entry of the conversation is being cleared of doubt: its message may be in the
-    /// history that would be fetched now.
+    /// True if an entry of the conversation is being cleared of doubt: its message may be in the history that
+    /// would be fetched now.
     pub(in crate::sync::client) fn clears_doubt(&self, number: ConversationNumber) -> bool {
         let lane = self.lanes.get(&(number, LaneKind::Content));
         let busy = lane.and_then(|lane| lane.busy);
@@ -200,7 +200,7 @@ impl Sender {
         found.map(|(id, _)| *id)
     }
 
-    /// Whether this request is the one that carries the entry now.
+    /// True if this request is the one that carries the entry now.
     pub(in crate::sync::client) fn carries(&self, tag: RequestTag, id: OutboxEntryId) -> bool {
         let flight = self.in_flight.get(&id);
         flight.is_some_and(|flight| flight.step == FlightStep::Asked(tag))
@@ -268,7 +268,7 @@ impl Sender {
         heads
     }
 
-    /// Whether nothing waits.
+    /// True if nothing waits.
     pub(in crate::sync::client) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
@@ -289,7 +289,7 @@ impl Sender {
         self.first_sent.insert(id);
     }
 
-    /// Whether an entry left for the first time on the present session.
+    /// True if an entry left for the first time on the present session.
     pub(in crate::sync::client) fn is_first(&self, id: OutboxEntryId) -> bool {
         self.first_sent.contains(&id)
     }

@@ -13,7 +13,7 @@ use crate::wire::{Command, convert};
 /// At most one message in this time and conversation.
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// What was told of the user's writing.
+/// The last state of the user's writing that the others were told, by conversation.
 #[derive(Debug, Default)]
 pub(in crate::sync::client) struct OwnTyping(BTreeMap<ConversationNumber, TypingTold>);
 

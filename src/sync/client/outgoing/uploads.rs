@@ -42,7 +42,7 @@ const OBJECT_ID_BYTES: usize = 24;
 pub(in crate::sync::client) struct Uploads {
     files: BTreeMap<OutboxEntryId, Spooled>,
     running: BTreeMap<EffectId, OutboxEntryId>,
-    /// Whether it was said which files are named: anything else in the spool is left over from a crash.
+    /// True if the named files were told: every other file in the spool is left over from a crash.
     are_files_told: bool,
 }
 

@@ -5,7 +5,7 @@
 
 use crate::wire::ServiceCode;
 
-/// What becomes of a refused entry.
+/// The fate of a refused entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::sync::client) enum Verdict {
     /// It stays, and is tried again after a pause: `send_tries_max` times in all.
@@ -37,7 +37,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the service may have done it all the same.
+    /// True if the service may have done it all the same.
     pub(in crate::sync::client) const fn leaves_doubt(self) -> bool {
         matches!(self, Self::Later)
     }

@@ -14,7 +14,7 @@ impl Conversation {
         self.members.iter().any(|member| member == client)
     }
 
-    /// Whether these are its members, in any order.
+    /// True if these are its members, in any order.
     pub(super) fn is_of(&self, members: &[String]) -> bool {
         let set = |members: &[String]| members.iter().cloned().collect::<BTreeSet<_>>();
         set(&self.members) == set(members)

@@ -10,7 +10,7 @@ use crate::sync::{UploadError, Uploaded};
 #[derive(Debug, Default)]
 pub(in crate::sync::tests) struct Files {
     pub(in crate::sync::tests) files: Vec<StoredFile>,
-    /// What the next steps come to instead.
+    /// The errors that the next steps come to instead.
     pub(in crate::sync::tests) troubles: VecDeque<UploadError>,
 }
 
@@ -27,7 +27,7 @@ impl Files {
         self.files.iter().filter(|file| file.is_stored).count()
     }
 
-    /// Whether the service knows that the bytes behind a URL are there.
+    /// True if the service knows that the bytes behind a URL are there.
     pub(in crate::sync::tests) fn is_confirmed(&self, url: &str) -> bool {
         let index = url
             .rsplit('/')

@@ -35,11 +35,11 @@ pub(super) struct Service {
     pub(super) conversations: BTreeMap<String, Conversation>,
     pub(super) files: files::Files,
     sessions: BTreeMap<Socket, Session>,
-    /// Who was acknowledged which message for which token.
+    /// The id and the time of each acknowledged message, by conversation, client and token.
     tokens: BTreeMap<(String, String, String), (String, i64)>,
     session_tokens: BTreeMap<String, String>,
     next: u64,
-    /// Whether idempotency tokens are forgotten at once.
+    /// True if idempotency tokens are forgotten at once.
     pub(super) forgets_tokens: bool,
     /// Messages of the same span of so many milliseconds have the same time; 1 makes all differ.
     pub(super) granularity: i64,
@@ -47,25 +47,25 @@ pub(super) struct Service {
     pub(super) unread_cap: usize,
     /// Of how many conversations one notification tells, the newest first.
     pub(super) unread_told_max: usize,
-    /// Whether pages of history begin at a time, whatever message is named.
+    /// True if pages of history begin at a time, whatever message is named.
     pub(super) pages_by_time: bool,
-    /// Whether every message is delivered twice.
+    /// True if every message is delivered twice.
     pub(super) delivers_twice: bool,
     /// Commands that are refused: the kind, and the code.
     pub(super) refuses: Option<(crate::wire::generated::CommandType, ServiceCode)>,
     /// The commands that are refused, and the code.
     pub(super) refuses_when: Option<(Chooses, ServiceCode)>,
-    /// Whether these are not answered instead.
+    /// True if the refused commands are left unanswered instead.
     pub(super) leaves_unanswered: bool,
     /// Words that are masked in messages.
     pub(super) masks: Option<&'static str>,
-    /// Whether openings without token and creations must be signed.
+    /// True if openings without token and creations must be signed.
     pub(super) wants_signatures: bool,
     /// How many of the next messages are left unanswered, and not taken.
     pub(super) ignores: u32,
     /// How many of the next messages are taken and left unanswered.
     pub(super) forgets_answers: u32,
-    /// Who can be added to nothing.
+    /// The clients that can be added to nothing.
     pub(super) unwanted: BTreeSet<String>,
     /// The changes of conversations that were made, in words.
     pub(super) changes: Vec<String>,
@@ -98,7 +98,7 @@ pub(super) struct Conversation {
     /// The token of the entry that made it.
     token: Option<String>,
     unique: bool,
-    /// Who muted it.
+    /// The clients that muted it.
     pub(super) muted: BTreeSet<String>,
     created_at: i64,
     updated_at: i64,

@@ -1,4 +1,4 @@
-//! What clients do that are on no device of the world.
+//! The acts of clients that are on no device of the world.
 
 use super::{Conversation, Outgoing, Service, Session, Socket};
 use crate::model::Timestamp;

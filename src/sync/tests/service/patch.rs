@@ -4,7 +4,7 @@ use super::{Outgoing, Service, Socket};
 use crate::wire::generated::{ErrorCommand, PatchCommand};
 use crate::wire::{Command, Envelope, Op, ServiceCode};
 
-/// What a recalled message says.
+/// The content of a recalled message.
 pub(in crate::sync::tests) const RECALLED: &str = r#"{"_lctype":-127}"#;
 
 impl Service {

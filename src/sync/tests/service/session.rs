@@ -74,7 +74,7 @@ impl Service {
         out
     }
 
-    /// What changed since the client's last notification: also counts that were cleared.
+    /// The unread counts that changed since the client's last notification, cleared ones included.
     fn unread_at_open(
         &self,
         now: i64,

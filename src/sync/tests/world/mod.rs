@@ -69,7 +69,7 @@ struct Machine {
     /// How many frames the device sent in all.
     sent: usize,
     transient: Vec<String>,
-    /// Who writes, in any conversation.
+    /// The clients that write, in any conversation.
     writers: Vec<String>,
     signer: Signer,
     /// The files in the spool.
@@ -79,7 +79,7 @@ struct Machine {
     life: u64,
 }
 
-/// What an app's signer does.
+/// The behaviour of an app's signer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signer {
     /// There is none.
@@ -217,7 +217,7 @@ impl World {
         self.link(device, LinkInput::Attach { slot: SLOT, client });
     }
 
-    // What apps do.
+    // The apps' acts.
 
     /// A call that is answered at once, later, or never.
     pub(super) fn call<C: Call>(&mut self, device: Device, call: C) -> Caller<C::Answer> {
@@ -327,7 +327,7 @@ impl World {
         self.ask(device, request).unwrap();
     }
 
-    // What befalls them.
+    // The devices' troubles.
 
     /// The device loses the network; it is told at once.
     pub(super) fn partition(&mut self, device: Device) {
@@ -372,7 +372,7 @@ impl World {
         self.boot(device);
     }
 
-    /// What a backup of the device's files holds.
+    /// A copy of the device's files, as a backup holds them.
     pub(super) fn copy_of_disk(&self, device: Device) -> MemoryDisk {
         self.machines[device.0].disk.duplicate()
     }
@@ -547,7 +547,7 @@ impl World {
         }
     }
 
-    /// Whether any machine of the device wants to be woken by anything but the heartbeat.
+    /// True if no client machine of the device wants to be woken by itself.
     pub(super) fn is_asleep(&self, device: Device) -> bool {
         self.machines[device.0].client_wake.is_none()
     }
@@ -606,7 +606,7 @@ impl World {
         }
     }
 
-    /// What an extension of the app left is handed in: a read mark.
+    /// Hands in the intent that an extension of the app left: a read mark.
     pub(super) fn import_mark(&mut self, device: Device, id: &ConversationId, until: i64) {
         let dropped = Dropped {
             token: self.randomness.local_id(),

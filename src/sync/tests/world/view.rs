@@ -23,13 +23,13 @@ impl World {
             .session_state()
     }
 
-    /// What a device keeps back now.
+    /// The entries that a device keeps back now.
     pub(in crate::sync::tests) fn holds(&self, device: Device) -> Holds {
         let client = self.machines[device.0].client.as_ref();
         client.unwrap().holds(self.now)
     }
 
-    /// Who writes, as a device was told.
+    /// The clients that write, as a device was told.
     pub(in crate::sync::tests) fn writers(&self, device: Device) -> &[String] {
         &self.machines[device.0].writers
     }
@@ -184,7 +184,7 @@ impl World {
             .collect()
     }
 
-    /// What the service has of a conversation.
+    /// The service's truth about a conversation.
     pub(in crate::sync::tests) fn truth(&self, id: &ConversationId) -> Vec<String> {
         let conversation = &self.service.conversations[id.as_str()];
         let lines = conversation.messages.iter();
