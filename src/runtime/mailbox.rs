@@ -57,7 +57,7 @@ pub(super) enum Command {
     },
     /// Take what other processes of the app left for a client.
     Import {
-        /// Whose inbox.
+        /// The client's id.
         client: ClientId,
         /// The report.
         done: Answer<Result<InboxReport, SampanError>>,
@@ -71,7 +71,7 @@ pub(super) enum Command {
     },
     /// Change the key of a client's store.
     ChangeKey {
-        /// Whose store.
+        /// The client's id.
         client: ClientId,
         /// The key as it is.
         old: StoreKey,

@@ -34,7 +34,7 @@ pub struct LegacyConversation {
 /// A message that was never sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LegacyDraft {
-    /// Where it was to go.
+    /// The conversation that the message was for.
     pub conversation: ConversationId,
     /// A name that is the same each time the cache is read.
     pub token: LocalId,
@@ -49,11 +49,11 @@ pub struct LegacyDraft {
 /// The fate of a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LegacyTaken {
-    /// Of the conversations that have a row.
+    /// The tally of the conversations that have a row.
     pub conversations: LegacyTally,
-    /// Of the messages.
+    /// The tally of the messages.
     pub messages: LegacyTally,
-    /// Of the drafts.
+    /// The tally of the drafts.
     pub drafts: LegacyTally,
     /// Drafts that the outbox has no room for.
     pub no_room: Vec<LocalId>,

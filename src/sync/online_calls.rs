@@ -12,7 +12,7 @@ pub struct OpenPeers {
 /// Watch clients from now on, on each connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watch {
-    /// Whom.
+    /// The clients.
     pub clients: Vec<ClientId>,
 }
 
@@ -26,7 +26,7 @@ pub struct Unwatch {
 /// Ask who is inside a chat room and online.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListInside {
-    /// Which chat room.
+    /// The chat room.
     pub conversation: ConversationId,
     /// At most so many, 1 to 50.
     pub limit: u32,

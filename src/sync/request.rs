@@ -191,7 +191,7 @@ pub struct CreateConversation {
 /// Enqueue a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SendMessage {
-    /// Where to.
+    /// The conversation.
     pub conversation: ConversationId,
     /// The message to send.
     pub message: NewMessage,
@@ -200,7 +200,7 @@ pub struct SendMessage {
 /// Enqueue a message whose file has to be uploaded first. Until then the file of its content is in the spool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SendMedia {
-    /// Where to.
+    /// The conversation.
     pub conversation: ConversationId,
     /// The message to send.
     pub message: NewMessage,
@@ -211,7 +211,7 @@ pub struct SendMedia {
 /// Keep a message as failed: the app could not make it ready to be sent, and wants it shown and kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeepFailed {
-    /// Where it was to go.
+    /// The conversation that the message was for.
     pub conversation: ConversationId,
     /// The message that was to be sent.
     pub message: NewMessage,
@@ -229,18 +229,18 @@ pub struct KeepForeign {
 /// Remove a message from this device alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoveMessage {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Which message.
+    /// The message.
     pub message: MessageKey,
 }
 
 /// Change what an own message says: shown at once, told to the service behind the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EditMessage {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Which message.
+    /// The message.
     pub message: MessageKey,
     /// The message's content from then on.
     pub content: MessageContent,
@@ -249,34 +249,34 @@ pub struct EditMessage {
 /// Take an own message back: shown at once, told to the service behind the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecallMessage {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Which message.
+    /// The message.
     pub message: MessageKey,
 }
 
 /// Enqueue a failed message again, or its failed edits and recalls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryMessage {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Which message.
+    /// The message.
     pub message: MessageKey,
 }
 
 /// Give up a failed or unsent message, or its failed edits and recalls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiscardMessage {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Which message.
+    /// The message.
     pub message: MessageKey,
 }
 
 /// Clear the unread count at once and enqueue the read mark for the service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MarkRead {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
     /// Up to and including this time of a message; none for the newest message held.
     pub until: Option<Timestamp>,
@@ -285,7 +285,7 @@ pub struct MarkRead {
 /// Mark a conversation read up to and including a message of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MarkReadMessage {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
     /// The message; an unsent one stands for the newest message held.
     pub message: MessageKey,
@@ -294,14 +294,14 @@ pub struct MarkReadMessage {
 /// Clear the unread counts of several conversations at once, all or none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MarkAllRead {
-    /// Which.
+    /// The conversations.
     pub conversations: Vec<ConversationId>,
 }
 
 /// Enqueue another name of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetName {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
     /// Its name from then on.
     pub name: String,
@@ -310,7 +310,7 @@ pub struct SetName {
 /// Enqueue changes of single attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetAttributes {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
     /// A JSON object: each key is set to its value; null removes it.
     pub changes: Json,
@@ -319,7 +319,7 @@ pub struct SetAttributes {
 /// Enqueue a mute or an unmute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetMuted {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
     /// True if this client is not to be notified from then on.
     pub muted: bool,
@@ -340,7 +340,7 @@ pub struct ChangeMembers {
 /// may arrive twice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryEntry {
-    /// Which entry.
+    /// The entry.
     pub entry: OutboxEntryId,
 }
 
@@ -348,14 +348,14 @@ pub struct RetryEntry {
 /// and all entries that wait for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiscardEntry {
-    /// Which entry.
+    /// The entry.
     pub entry: OutboxEntryId,
 }
 
 /// Note something about a conversation that stays on this device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
     /// The note.
     pub note: LocalNote,
@@ -364,7 +364,7 @@ pub struct Note {
 /// Tell the others that the user writes, or stopped. Nothing of it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetTyping {
-    /// Where.
+    /// The conversation.
     pub conversation: ConversationId,
     /// True if the user writes.
     pub typing: bool,
@@ -398,14 +398,14 @@ pub struct ImportLegacy {
 /// Prefer one conversation when catching up: the one the user looks at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Focus {
-    /// Which; none when no timeline is open.
+    /// The conversation; none when no timeline is open.
     pub conversation: Option<ConversationId>,
 }
 
 /// Ask for a page of history and store it: older than a message, or the newest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchHistory {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
     /// Older than this message; of a gap, its newer edge. None for the newest page.
     pub before: Option<Position>,
@@ -416,16 +416,16 @@ pub struct FetchHistory {
 /// Ask for messages of any part of a conversation's history; nothing is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueryHistory {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Which messages.
+    /// The messages asked for.
     pub query: HistoryQuery,
 }
 
 /// Ask for history forward in time, beside what is held, and store it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchNewer {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
     /// Newer than this message.
     pub after: Position,
@@ -436,25 +436,25 @@ pub struct FetchNewer {
 /// Ask for conversations by id and store them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchConversations {
-    /// Which; at most 50.
+    /// The conversations; at most 50.
     pub conversations: Vec<ConversationId>,
 }
 
 /// Ask how far the others received and read a conversation, and store the marks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchReceipts {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
 }
 
 /// Have the service change an attribute by its present value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangeAttribute {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Which attribute.
+    /// The attribute.
     pub key: String,
-    /// How.
+    /// The change.
     pub change: AttributeChange,
 }
 
@@ -475,16 +475,16 @@ pub struct CountConversations {
 /// Ask how many members a conversation has; of a chat room, how many are inside and online.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CountMembers {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
 }
 
 /// Ask for a whole list of a conversation, and store it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefreshBan {
-    /// Which conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Which list.
+    /// The list.
     pub list: MemberBan,
 }
 

@@ -81,13 +81,13 @@ use crate::wire::{Command, Envelope, ServiceCode};
 pub struct ClientSettings {
     /// The identity.
     pub client: ClientId,
-    /// Of the devices that share it, one is signed in at a time.
+    /// The device's tag: of the devices that share a tag, one is signed in at a time.
     pub tag: Option<DeviceTag>,
     /// The id of this device that the app chose; none for one that is made once and kept.
     pub device_id: Option<String>,
     /// Name and version, as the service's statistics see it, such as `sampan/0.1.0`.
     pub user_agent: String,
-    /// How operations are signed.
+    /// The signing of operations.
     pub signing: Signing,
     /// Paces and limits.
     pub limits: Limits,
@@ -96,7 +96,7 @@ pub struct ClientSettings {
 /// The signing of operations: by the app's server, or none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signing {
-    /// They are not; the app has no signer.
+    /// Operations are not signed; the app has no signer.
     #[default]
     Unsigned,
     /// The app has a signer: it is asked whenever an operation that needs it is sent.

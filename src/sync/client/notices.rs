@@ -28,7 +28,7 @@ type NoticeTold = (Timestamp, MembersEvent, Vec<ClientId>);
 
 /// Two lists of members of one conversation.
 pub(in crate::sync::client) struct Difference<'a> {
-    /// Which conversation.
+    /// The conversation.
     pub(in crate::sync::client) conversation: &'a ConversationId,
     /// The members before, as far as this device knew.
     pub(in crate::sync::client) before: &'a [ClientId],

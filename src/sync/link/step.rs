@@ -54,19 +54,19 @@ pub enum LinkWish {
 pub enum LinkInput {
     /// A client comes to the link; it wants nothing yet.
     Attach {
-        /// Its place.
+        /// The client's place.
         slot: ClientSlot,
         /// Its id, by which notifications find it.
         client: ClientId,
     },
     /// A client goes; its requests are forgotten.
     Detach {
-        /// Its place.
+        /// The client's place.
         slot: ClientSlot,
     },
     /// A client needs the connection, or no longer.
     Wish {
-        /// Whose wish.
+        /// The client's place.
         slot: ClientSlot,
         /// The wish.
         wish: LinkWish,
@@ -86,21 +86,21 @@ pub enum LinkInput {
     Network(NetworkChange),
     /// The router answered, or could not be asked.
     Routed {
-        /// Which question.
+        /// The question.
         lookup: LookUpNumber,
         /// The body of its answer (status 200), or none if there was no such answer.
         answer: Option<Vec<u8>>,
     },
     /// The socket is open.
     Connected {
-        /// Which one.
+        /// The connection.
         connection: ConnectionNumber,
         /// The subprotocol that the service chose of those proposed.
         subprotocol: Option<String>,
     },
     /// The socket is closed, or could not be opened.
     Disconnected {
-        /// Which one.
+        /// The connection.
         connection: ConnectionNumber,
         /// With which code, if it was closed in good form.
         close: Option<CloseCode>,
@@ -151,7 +151,7 @@ pub enum LinkEffect {
     },
     /// Close a socket, or stop opening it; nothing more is wanted from it.
     Disconnect {
-        /// Which one.
+        /// The connection.
         connection: ConnectionNumber,
     },
     /// Send a frame.

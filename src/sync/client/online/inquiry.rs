@@ -24,14 +24,14 @@ pub(in crate::sync::client) enum Inquiry {
     Online {
         /// The caller.
         caller: Caller<ClientsFound>,
-        /// Those of earlier answers.
+        /// The clients found in earlier answers.
         found: Vec<ClientId>,
         /// The clients that are asked about next.
         rest: Vec<ClientId>,
     },
     /// Watching clients.
     Watch {
-        /// Whom.
+        /// The clients.
         peers: Vec<ClientId>,
     },
     /// Watching clients no more: nothing follows from the answer.
