@@ -13,7 +13,7 @@ use super::{
 /// How many connections may wait for the peer to accept them.
 const BACKLOG_MAX: usize = 16;
 
-/// Connects to whoever holds the [`MemoryPeer`]; each connection opens at once.
+/// Connects to the holder of the [`MemoryPeer`]; each connection opens at once.
 #[derive(Clone, Debug)]
 pub struct MemoryTransport {
     opened: mpsc::Sender<PeerConnection>,

@@ -23,7 +23,7 @@ pub const FRAME_BYTES_MAX: usize = Direction::ToClient.message_bytes_max(Encodin
 /// The largest HTTP body in bytes: the router's answer has some hundred.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Work of a transport: it belongs to whoever polls it and borrows nothing.
+/// The work of a transport: it belongs to its poller and borrows nothing.
 pub type NetFuture<T> = Pin<Box<dyn Future<Output = Result<T, NetError>> + Send>>;
 
 /// An opener of connections: the real one, or one in memory.
@@ -107,7 +107,7 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// The body, up to a limit; what is longer is cut.
+    /// The body, up to a limit; the rest is cut.
     ///
     /// # Errors
     ///

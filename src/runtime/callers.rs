@@ -5,11 +5,10 @@
 //!   the loop ─────── spawn ──────────────▶ Callers ──▶ the app's signer
 //! ```
 //!
-//! An app's waker may run whatever the app likes: Kotlin's `Dispatchers.Unconfined` resumes a
-//! coroutine inside it. So the engine never calls one on a thread of its own. A future that the app
-//! polls is an [`Outside`]: what it waits for knows a [`Relay`] only, which hands the app's waker to
-//! a caller thread. A waker that blocks keeps one caller thread and holds up nobody else, as long as
-//! fewer than [`CALLERS_MAX`] block.
+//! An app's waker may run any code of the app: Kotlin's `Dispatchers.Unconfined` resumes a coroutine inside it. So
+//! the engine never calls an app's waker on a thread of its own. A future that the app polls is an [`Outside`]:
+//! the future inside knows a [`Relay`] only, which hands the app's waker to a caller thread. A waker that blocks
+//! keeps one caller thread and holds up nobody else, as long as fewer than [`CALLERS_MAX`] block.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,7 +68,7 @@ impl Callers {
         self.run(move || waker.wake());
     }
 
-    /// A future for the app to poll: whatever it waits for wakes the app through a caller thread.
+    /// A future for the app to poll: the inner future wakes the app through a caller thread.
     pub(super) fn outside<F: Future>(&self, inner: F) -> Outside<F> {
         Outside {
             inner: Box::pin(inner),

@@ -386,7 +386,7 @@ impl Clients {
             .collect()
     }
 
-    /// The loop ends: waits until all files are free and what was to be wiped is gone.
+    /// The loop ends: waits until all files are free and the data that were to be wiped are gone.
     pub(super) async fn end(mut self) {
         let ids: Vec<_> = self.states.keys().cloned().collect();
         for id in ids {

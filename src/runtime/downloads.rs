@@ -172,7 +172,7 @@ impl LiveDownload {
         self.gear.callers.outside(newer).await
     }
 
-    /// Stops it; what came is kept for another time.
+    /// Stops the download; the bytes that came are kept for another time.
     pub(crate) fn cancel(&self) {
         self.is_cancelled.send_replace(true);
         self.state.send_if_modified(|state| {
@@ -475,7 +475,7 @@ impl LiveDownload {
 
 /// A file that is being written, on a thread for it.
 struct Writing {
-    /// The store counts as used, so that whoever waits for free files waits for this.
+    /// The store counts as used, so that a caller that waits for free files waits for this.
     _access: ReadAccess,
     entry: CacheEntry,
     key: Option<FileKey>,

@@ -158,8 +158,7 @@ impl Imports {
         Some(dropped.map(|(_, work)| work).collect())
     }
 
-    /// The machine answered and what it wrote is durable: the files go. None when the answer is to
-    /// something else.
+    /// The machine answered and its writes are durable: the files go. None when the answer is to something else.
     pub(super) fn finish(
         &mut self,
         id: RequestId,
@@ -201,7 +200,7 @@ impl Imports {
         self.answer(&Err(reason.clone()));
     }
 
-    /// Tells whoever waits; a caller that left is not told.
+    /// Tells the waiting callers; a caller that left is not told.
     fn answer(&mut self, outcome: &Result<InboxReport, SampanError>) {
         for asked in std::mem::take(&mut self.waiting) {
             let _ = asked.send(outcome.clone());

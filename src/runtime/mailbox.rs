@@ -139,7 +139,7 @@ impl Command {
         }
     }
 
-    /// Tells whoever waits for an answer why there is none. A caller that left is not told.
+    /// Tells the waiting callers why there is no answer. A caller that left is not told.
     pub(super) fn refuse(self, error: &SampanError) {
         match self {
             Self::Request { done, .. } => drop(done.send(Err(error.clone()))),

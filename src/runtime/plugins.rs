@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Hooks run on caller threads, one at a time for a connection. A hook that fails, panics, or takes longer than
-//! [`PATIENCE`] is logged with the plug-in's name, and what it was given goes on as it was. The loop waits for
-//! nothing; what comes behind a slow hook comes later.
+//! [`PATIENCE`] is logged with the plug-in's name, and its input goes on unchanged. The loop waits for nothing;
+//! frames behind a slow hook come later.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

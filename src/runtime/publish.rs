@@ -1,9 +1,9 @@
-//! Events to subscribers: one bounded queue each, and what a slow one gets.
+//! Events to subscribers: one bounded queue each, and the fate of a slow subscriber.
 //!
-//! The loop pushes a batch of events into every subscriber's queue and goes on; it never waits for
-//! one and never runs an app's code. A queue that is full is emptied and holds one
-//! [`Event::Lagged`] instead: the subscriber reads again what it shows. An observer's callback runs
-//! on a thread of its own; a stream is polled by whoever holds it.
+//! The loop pushes a batch of events into every subscriber's queue and goes on; it never waits for a subscriber
+//! and never runs an app's code. A queue that is full is emptied and holds one [`Event::Lagged`] instead: the
+//! subscriber reads again all that it shows. An observer's callback runs on a thread of its own; the holder of a
+//! stream polls it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -129,7 +129,7 @@ struct QueueState {
 enum QueuePhase {
     #[default]
     Open,
-    /// Nothing new comes; what is there may be taken.
+    /// No new event comes; the events that are there may be taken.
     Ended,
     /// The subscriber does not want any more.
     Cancelled,

@@ -36,7 +36,7 @@ pub(super) struct Sockets {
     failures: Failures,
 }
 
-/// Where it is told why connecting failed: to whoever watches, and to whoever asks later.
+/// The place where failures of connecting are told: to the callers who watch, and to those who ask later.
 pub(super) struct Failures {
     board: Arc<EngineBoard>,
     publisher: Publisher,
@@ -117,7 +117,7 @@ impl Sockets {
         }
     }
 
-    /// Closes whatever is open; says which socket that was, if there was one.
+    /// Closes the open socket; says which one that was, if there was one.
     pub(super) fn disconnect_any(&mut self) -> Option<ConnectionNumber> {
         let opening = self.opening.as_ref().map(|(number, _)| *number);
         let open = self.open.as_ref().map(|(number, _)| *number);

@@ -124,7 +124,7 @@ impl Runtime {
     }
 }
 
-/// Copies a file into the spool; gives its length, and what it is.
+/// Copies a file into the spool; gives its length and its traits.
 fn copy(
     store: &Store,
     spool: &Spool,

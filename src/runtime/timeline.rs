@@ -25,7 +25,7 @@ use crate::views::{
     Version, Wish,
 };
 
-/// Seen messages are marked read at most once in this time.
+/// What is seen is marked read at most once in this time.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
 /// So long after a message was seen last, the conversation counts as looked at.

@@ -535,7 +535,7 @@ impl<P: Ports> TurnLoop<P> {
         self.ports.end_media(slot);
         self.link(LinkInput::Detach { slot });
         if let Some(connection) = self.socket.take() {
-            // Nothing more is wanted from it: what the port says of it now is said below.
+            // Nothing more is wanted from the connection: the port's news of it is told below.
             let _ = self.ports.carry_out(LinkEffect::Disconnect { connection });
             let close = None;
             self.link(LinkInput::Disconnected { connection, close });

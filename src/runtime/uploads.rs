@@ -415,7 +415,8 @@ struct FileFeed {
     flaw: Arc<Mutex<Option<String>>>,
 }
 
-/// A file that is read for an upload. Its store counts as used, so that whoever waits for free files waits for this.
+/// A file that is read for an upload. Its store counts as used, so that a caller that waits for free files waits
+/// for this.
 struct FileReading {
     _access: ReadAccess,
     spool: Spool,

@@ -143,7 +143,7 @@ pub enum MediaEffect {
         /// Where others find it, if it was uploaded.
         stored_at: Option<String>,
     },
-    /// Remove from the spool whatever is not among these files.
+    /// Remove from the spool every file that is not among these.
     KeepSpooled {
         /// The files that entries name.
         files: BTreeSet<String>,

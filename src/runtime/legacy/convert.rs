@@ -60,7 +60,7 @@ pub(super) fn named(cache: &Cache) -> BTreeSet<ConversationId> {
         .collect()
 }
 
-/// Puts what is taken into parts, and what is not into the report.
+/// Puts the taken items into parts, and the others into the report.
 pub(super) fn plan(
     cache: Cache,
     kind: Kind,

@@ -127,7 +127,7 @@ pub struct Client {
     pending: BTreeMap<RequestTag, Purpose>,
     last_tag: u64,
     last_effect: u64,
-    /// Counts lost sessions: what was asked in an earlier one says nothing about the present.
+    /// Counts lost sessions: a request of an earlier session says nothing about the present.
     epoch: u64,
     clock: Option<ServiceClock>,
     /// Entries that the store has as in flight and no connection knows: a crash came between.
@@ -262,8 +262,8 @@ impl Client {
         self.session.state()
     }
 
-    /// One input in, one step out. Writes go to the overlay; whoever drives the machine commits
-    /// them, as durable as the step says, before the rest of the step is carried out.
+    /// One input in, one step out. Writes go to the overlay; the driver of the machine commits them, as durable as
+    /// the step says, before the rest of the step is carried out.
     ///
     /// # Errors
     ///
@@ -499,7 +499,7 @@ impl Client {
         }
     }
 
-    /// Starts whatever can start now: called after every input.
+    /// Starts all work that can start now: called after every input.
     fn pump(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
         self.writers.expire(turn.elapsed());
         self.pump_session(turn)?;

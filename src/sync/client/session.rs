@@ -83,7 +83,7 @@ enum Claim {
     /// A new sign-in: other devices with the tag are signed out.
     #[default]
     New,
-    /// A broken session is opened again: whoever took over meanwhile stays.
+    /// A broken session is opened again: a device that took over meanwhile stays.
     Again,
 }
 
@@ -337,7 +337,7 @@ impl Client {
         self.store_token(turn, body);
         let opened_at = at.unwrap_or_else(|| self.service_now(turn.now));
         turn.overlay.update_session(|row| {
-            // Edits are told from the first opening on; what is older comes with history.
+            // Edits are told from the first opening on; older ones come with history.
             row.last_patch_at = row.last_patch_at.or(Some(opened_at));
         });
         self.receiver.opened(opened_at);

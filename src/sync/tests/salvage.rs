@@ -1,4 +1,4 @@
-//! A device whose tree was damaged: the service is asked again for whatever was lost.
+//! A device whose tree was damaged: the service is asked again for all that was lost.
 
 use super::world::{Device, World};
 use crate::Limits;

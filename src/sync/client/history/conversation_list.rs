@@ -326,7 +326,7 @@ impl Client {
         Ok(())
     }
 
-    /// Everything that changed is known: what is unfinished from earlier is taken up too.
+    /// Everything that changed is known: work that is unfinished from earlier is taken up too.
     fn listed(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
         self.directory.listing = Listing::Complete;
         let opened_at = self.directory.opened_at;
@@ -435,7 +435,7 @@ impl Client {
         turn.overlay.update_conversation(number, |row| {
             before = row.state.clone();
             let was_room = row.kind == ConversationKind::ChatRoom;
-            // Where there is no list of members, who came and went says nothing about the row.
+            // Where there is no list of members, their coming and going says nothing about the row.
             let is_news = info.updated_at >= row.updated_at || !info.kind.has_member_list();
             if is_news || row.told_by.is_some() {
                 take_over(row, info, without_members, &me);
@@ -501,8 +501,8 @@ impl Client {
         Ok(())
     }
 
-    /// The row itself says that this client is out of the conversation: what was said since is shown
-    /// as far as the row tells it, behind a gap, and nothing is asked for.
+    /// The row itself says that this client is out of the conversation: later messages are shown as far as the row
+    /// tells them, behind a gap, and nothing is asked for.
     fn compare_while_out(
         &mut self,
         turn: &mut Turn<'_, '_>,

@@ -1,10 +1,10 @@
-//! Joining messages that arrive to the history that is held: the one place that decides it.
+//! Joining messages that arrive to the history that is held: the one place that decides this.
 //!
-//! A message is joined to the span before it only where the service's order proves that nothing lies
-//! between. Three things prove it. A page of history covers what lies within it (`pages.rs`). A
-//! message that the service took while this session was open continues a history that reached the
-//! present when the session opened, for whatever came between was pushed here too. And it continues
-//! the tail: the stretch that such a message or a page of this session began.
+//! A message is joined to the span before it only where the service's order proves that nothing lies between.
+//! Three things prove this. A page of history covers the messages within it (`pages.rs`). A message that the
+//! service took while this session was open continues a history that reached the present when the session opened,
+//! for every message between was pushed here too. And such a message continues the tail: the stretch that an
+//! earlier such message or a page of this session began.
 //!
 //! Everything else, such as an old message that a repeated sending is acknowledged with, or the last
 //! message of a conversation's row, is stored and joined to nothing: it stands alone until history

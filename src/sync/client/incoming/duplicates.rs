@@ -1,9 +1,9 @@
 //! Duplicates: the one rule by which a message of the service is known already.
 //!
-//! A message is known by its conversation, its time and its id, the place at which the store keeps it.
-//! One that comes again, live, in a page, as the last message of a row or as an edit, adds nothing: it
-//! is not counted again, and what is held stays if it was edited later than what comes. A message that
-//! comes again live was not acknowledged, so it is acknowledged again (`messages.rs`).
+//! A message is known by its conversation, its time and its id, the place at which the store keeps it. A message
+//! that comes again, live, in a page, as the last message of a row or as an edit, adds nothing: it is not counted
+//! again, and the held message stays if it was edited later than the new one. A message that comes again live was
+//! not acknowledged, so it is acknowledged again (`messages.rs`).
 
 use crate::model::Message;
 use crate::store::{ConversationNumber, Position, Put, StoreError};

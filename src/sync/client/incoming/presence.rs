@@ -41,8 +41,8 @@ impl Client {
         self.enter(turn, number, changed_at, Before::Out)
     }
 
-    /// This client is in a conversation that it asked to join. If it was out of it, it is also told that it
-    /// came in; else its unread messages stay.
+    /// This client is in a conversation that it asked to join. If it was out of the conversation, it is also told
+    /// that it came in; else its unread messages stay.
     pub(in crate::sync::client) fn may_have_joined(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -122,7 +122,7 @@ impl Client {
         Ok(())
     }
 
-    /// This client is out of a conversation, or was: what is said there does not come here.
+    /// This client is out of a conversation, or was: the messages of that time do not come here.
     pub(in crate::sync::client) fn went_out(&mut self, number: ConversationNumber) {
         self.tails.end(number);
         self.catch_up.give_up(number);

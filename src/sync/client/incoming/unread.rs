@@ -36,8 +36,8 @@ pub(in crate::sync::client) enum Source {
         /// When the session opened, by the service's clock.
         opened_at: Option<Timestamp>,
     },
-    /// The same, where the service had no room to tell the count of the conversation: what is held
-    /// here is counted, and is a lower bound until nothing behind the own mark is missing.
+    /// The same, where the service had no room to tell the count of the conversation: the messages held here are
+    /// counted, and the count is a lower bound until nothing behind the own mark is missing.
     Untold,
 }
 
@@ -80,8 +80,8 @@ pub(in crate::sync::client) fn count(
         row.unread.mentioned |= message.mentions.include(me);
         row.unread.at_least |= source == Source::Untold;
     } else if Some(message.sent_at) > told {
-        // The service knew it at sign-in: what it told, or did not tell, covers it. It was not
-        // counted here, so it must not be taken out of the count either.
+        // The service knew the message at sign-in: the count that it told, or did not tell, covers the message.
+        // The message was not counted here, so it must not be taken out of the count either.
         let covering = row.unread_told.get_or_insert_default();
         covering.newest = Some(message.sent_at);
     }
@@ -252,8 +252,8 @@ impl Client {
         }
     }
 
-    /// Makes a lower bound exact once all that is unread is here, or the service has said more. The service
-    /// counts recalled messages too: what is here decides once nothing is missing.
+    /// Makes a lower bound exact once all unread messages are here, or the service has said more. The service
+    /// counts recalled messages too: the messages held here decide once nothing is missing.
     pub(in crate::sync::client) fn settle_lower_bound(
         &self,
         turn: &mut Turn<'_, '_>,

@@ -2,8 +2,8 @@
 //!
 //! 1. A client is inside one chat room at most: entering another leaves the first, without a word.
 //! 2. The service keeps the place when a connection breaks, for 30 minutes. So after each sign-in the
-//!    service is asked whether this client is still inside. Nothing is entered again by this device: who was
-//!    away for longer has to enter by a call of the app.
+//!    service is asked whether this client is still inside. This device enters no room again: a client that
+//!    was away for longer has to enter by a call of the app.
 //! 3. A session that is closed, by the app or by the service, leaves the room at once.
 
 use crate::model::{ConversationKind, ConversationState};
@@ -94,7 +94,7 @@ impl Client {
         match is_inside(answer, row.id.as_str()) {
             Some(true) => place(turn, number, ConversationState::Live),
             Some(false) => self.exited(turn, number),
-            // The service does not say: what is known stays.
+            // The service does not say: the known state stays.
             None => Ok(()),
         }
     }

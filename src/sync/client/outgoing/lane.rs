@@ -1,10 +1,9 @@
-//! The content lane: what is written down is sent, one entry in flight per conversation, in the
-//! order of enqueueing.
+//! The content lane: the written entries are sent, one entry in flight per conversation, in the order of
+//! enqueueing.
 //!
-//! An entry that is sent is *in doubt* from then on: it may have arrived, whatever happens to the
-//! connection. That is durable before the frame leaves. The fate of an entry in doubt is found out by sending it
-//! again with the same token, or, when the service may have forgotten the token, by looking for it first
-//! (`in_doubt.rs`).
+//! An entry that is sent is *in doubt* from then on: it may have arrived, whatever happens to the connection. The
+//! doubt is durable before the frame leaves. The fate of an entry in doubt is found out by sending it again with
+//! the same token, or, when the service may have forgotten the token, by looking for it first (`in_doubt.rs`).
 
 use std::time::Duration;
 
@@ -405,7 +404,7 @@ impl Client {
         }
     }
 
-    /// The connection is gone: what was in flight waits again, in doubt.
+    /// The connection is gone: the entries in flight wait again, in doubt.
     pub(in crate::sync::client) fn requeue_in_flight(&mut self, turn: &mut Turn<'_, '_>) {
         for id in self.sender.forget_connection() {
             requeue(turn, id);

@@ -1,9 +1,9 @@
-//! Members: joining, leaving, adding, removing, blocking, silencing, roles. In the content lane, so that what
-//! is said before and after keeps its place.
+//! Members: joining, leaving, adding, removing, blocking, silencing, roles. In the content lane, so that messages
+//! before and after keep their place.
 //!
-//! To join or to add may be repeated: who is in stays in. So may a block, a silence or a role: each sets
-//! something to a value. To leave or to remove may not: somebody may have added the member again meanwhile.
-//! So after a lost answer the service is asked first who is in, and only those who still are are removed.
+//! To join or to add may be repeated: a member that is in stays in. So may a block, a silence or a role: each sets
+//! something to a value. To leave or to remove may not: somebody may have added the member again meanwhile. So
+//! after a lost answer the service is asked first who is in, and only the members that are still in are removed.
 
 use crate::model::{
     ClientId, ConversationId, ConversationKind, ConversationState, OutboxEntryId, SendFailure,

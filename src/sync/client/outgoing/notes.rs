@@ -1,4 +1,4 @@
-//! Drafts, pinned and hidden: what is noted about a conversation and stays on this device.
+//! Drafts, pinned and hidden: notes about a conversation that stay on this device.
 
 use crate::sync::client::{Answered, Client, Turn};
 use crate::sync::{Done, LocalNote, Note, RequestError};

@@ -1,9 +1,9 @@
 //! Edits and recalls of own messages.
 //!
-//! One of a message that never left this device changes or cancels its entry. Any other one becomes an
-//! entry of its own, behind the message in the content lane, and is found there by the message's key. While
-//! the message's sending has failed and it may have arrived, what is behind it is set aside: it goes
-//! on when the app has the message sent again, or when a late acknowledgement comes.
+//! An edit or recall of a message that never left this device changes or cancels the message's entry. Any other
+//! one becomes an entry of its own, behind the message in the content lane, and is found there by the message's
+//! key. While the message's sending has failed and it may have arrived, the entries behind it are set aside: they
+//! go on when the app has the message sent again, or when a late acknowledgement comes.
 //!
 //! An edit or a recall may be repeated: the service does the same again.
 
@@ -316,7 +316,7 @@ impl Client {
         Ok(())
     }
 
-    /// The message is sent, or its sending is tried again: what was set aside behind it goes on.
+    /// The message is sent, or its sending is tried again: the entries set aside behind it go on.
     pub(in crate::sync::client) fn resume_patches(
         &mut self,
         turn: &Turn<'_, '_>,
@@ -330,7 +330,7 @@ impl Client {
         Ok(())
     }
 
-    /// The message's sending failed and it surely did not arrive: what is behind it changes or cancels
+    /// The message's sending failed and the message surely did not arrive: the entries behind it change or cancel
     /// it here.
     pub(in crate::sync::client) fn fold_patches(
         &mut self,

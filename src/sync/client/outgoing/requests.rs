@@ -1,5 +1,5 @@
-//! API calls that write: what the app wants is written down, and the call is answered when that is
-//! durable. Nothing here needs the service.
+//! API calls that write: the app's wish is written down, and the call is answered when the wish is durable.
+//! Nothing here needs the service.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(in crate::sync::client) const SIGNATURE_BYTES: usize = 128;
 /// Bytes that a priority adds to a command.
 const PRIORITY_BYTES: usize = 2;
 
-/// Where a message goes, and what is sent.
+/// The conversation of a message, and the intent to send it.
 pub(in crate::sync::client) type CheckedMessage =
     (ConversationNumber, Arc<ConversationRow>, SendIntent);
 

@@ -165,7 +165,7 @@ impl Sender {
         self.inherited.contains(&id)
     }
 
-    /// The entry was looked for: what it was before does not matter any more.
+    /// The entry was looked for: its earlier state does not matter any more.
     pub(in crate::sync::client) fn looked_for(&mut self, id: OutboxEntryId) {
         self.inherited.remove(&id);
     }

@@ -85,7 +85,7 @@ impl Client {
         Ok(())
     }
 
-    /// A message that has to be sent goes before: what the service allows in a minute is left to it.
+    /// A message that has to be sent goes first: the commands that the service allows in a minute are left to it.
     fn tell_typing(
         &mut self,
         turn: &mut Turn<'_, '_>,

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
     use crate::wire::code::CODES;
 
-    /// The table as the service's documentation sorts it; what is in no row fails for good.
+    /// The table as the service's documentation sorts it; a code that is in no row fails for good.
     const TABLE: &[(Verdict, &[i32])] = &[
         (
             Verdict::Later,

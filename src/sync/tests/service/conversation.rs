@@ -22,7 +22,7 @@ impl Conversation {
 
     pub(super) fn next_time(&self, now: i64, granularity: i64) -> i64 {
         let last = self.messages.last().map_or(0, |message| message.at);
-        // Later than the last change of members: who joined then counts it as unread.
+        // Later than the last change of members: a member that joined then counts the message as unread.
         let last = last.max(self.updated_at);
         if granularity > 1 {
             (now - now.rem_euclid(granularity)).max(last)

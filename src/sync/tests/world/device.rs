@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// The storage does the step, whatever became of the device meanwhile.
+    /// The storage does the step, even if the device ended or restarted meanwhile.
     pub(super) fn upload_arrived(
         &mut self,
         device: Device,
