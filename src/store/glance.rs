@@ -53,11 +53,11 @@ pub struct GlanceRow {
     pub name: Option<String>,
     /// The other member of a conversation of two.
     pub peer: Option<ClientId>,
-    /// Whether the client asked not to be notified about it.
+    /// True if the client asked not to be notified about the conversation.
     pub muted: bool,
-    /// What is unread in it.
+    /// The unread count of the conversation.
     pub unread: Unread,
-    /// How far the client read it.
+    /// The time up to which the client read the conversation.
     pub read_until: Option<Timestamp>,
     /// The time of the newest message that the engine knew.
     pub newest: Option<Timestamp>,
@@ -79,7 +79,7 @@ pub struct GlanceBook {
 pub struct Arrival {
     /// In which conversation.
     pub conversation: ConversationId,
-    /// What tells its message from the others there: the service's id, or its time.
+    /// The id of the message in its conversation: the service's id, or its time.
     pub message: String,
     /// The time of the message, by the service's clock.
     pub sent_at: Timestamp,

@@ -30,7 +30,7 @@ pub struct Opened {
     pub store: Store,
     /// To write; there is one.
     pub writer: Writer,
-    /// What was found.
+    /// The findings of the opening.
     pub report: OpenReport,
 }
 
@@ -128,7 +128,7 @@ impl Store {
 /// The number of every store in memory.
 const MEMORY_STORE: u64 = 0x5361_6D70_616E_2021;
 
-/// What is known before the tree is opened.
+/// The parts that are known before the tree is opened.
 struct Foundation {
     location: Location,
     identity: Identity,
@@ -224,9 +224,9 @@ fn degraded(
 /// A store's folder, looked at without opening the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreFolder {
-    /// Whether the store is encrypted.
+    /// True if the store is encrypted.
     pub is_encrypted: bool,
-    /// What everything in it takes, in bytes.
+    /// The bytes of everything in the folder.
     pub bytes: u64,
 }
 
@@ -260,7 +260,7 @@ impl StoreFolder {
     }
 }
 
-/// The bytes of the files in a folder and in those under it. What can't be read counts nothing.
+/// The bytes of the files in a folder and in those under it. A file that can't be read counts nothing.
 fn bytes_in(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.file_type() {

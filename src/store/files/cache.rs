@@ -1,7 +1,8 @@
 //! The cache of files that were downloaded, or uploaded from here: bounded, the one used longest ago goes first.
 //!
-//! A file is named after a hash of its URL. What is not whole yet has another ending, and stays until it is whole or
-//! the cache needs the room. How long ago a file was used is the time that the file system has of its last change.
+//! A file is named after a hash of its URL. An unfinished file has another ending, and stays until it is
+//! whole or the cache needs the room. The file system's time of a file's last change tells how long ago the
+//! file was used.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -83,11 +84,11 @@ impl FileCache {
         }
     }
 
-    /// Removes what was used longest ago until the rest takes at most so many bytes. What is in use stays.
+    /// Removes the files used longest ago until the rest takes at most so many bytes. Files in use stay.
     ///
     /// # Errors
     ///
-    /// Those of the operating system; what can be removed is.
+    /// Those of the operating system; every file that can be removed is removed all the same.
     pub fn evict(&self, bytes_max: u64) -> io::Result<()> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -154,13 +155,13 @@ impl FileCache {
 }
 
 impl CacheEntry {
-    /// Where the whole file is, or will be.
+    /// The path of the whole file, which may not be there yet.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.with(&self.ending)
     }
 
-    /// Where a file that is not whole is.
+    /// The path of the unfinished file.
     #[must_use]
     pub fn part(&self) -> PathBuf {
         self.with(PART)
@@ -286,7 +287,7 @@ impl CacheEntry {
 pub struct ClearCopy(PathBuf);
 
 impl ClearCopy {
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0

@@ -37,7 +37,7 @@ impl fmt::Debug for FileKey {
     }
 }
 
-/// What seals the chunks of one file.
+/// The sealer of one file's chunks.
 struct Sealer {
     aead: XChaCha20Poly1305,
     salt: [u8; SALT],
@@ -78,7 +78,7 @@ fn damaged() -> io::Error {
 pub struct FileWriter {
     file: File,
     sealer: Option<Sealer>,
-    /// What is not sealed yet: the last chunk is known at the end only.
+    /// The bytes that are not sealed yet: the last chunk is known at the end only.
     pending: Vec<u8>,
     index: u64,
     bytes: u64,
@@ -119,12 +119,12 @@ impl FileWriter {
         })
     }
 
-    /// Goes on with a file that was not ended. What was not written as a whole chunk is lost: `bytes` tells how
-    /// many are there.
+    /// Goes on with a file that was not ended. Bytes that were not written as a whole chunk are lost: `bytes`
+    /// tells how many are there.
     ///
     /// # Errors
     ///
-    /// Those of the operating system; `InvalidData` for what is no file of ours.
+    /// Those of the operating system; `InvalidData` for a file that is none of ours.
     pub fn append(path: &Path, key: Option<&FileKey>) -> io::Result<Self> {
         let mut file = File::options().read(true).write(true).open(path)?;
         let bytes = Self::bytes_of_part(path, key)?;
@@ -193,7 +193,7 @@ impl FileWriter {
         Ok(())
     }
 
-    /// How many bytes were written.
+    /// The number of bytes that were written.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.bytes
@@ -219,7 +219,7 @@ pub struct FileReader {
     file: File,
     sealer: Option<Sealer>,
     bytes: u64,
-    /// Where the next byte is.
+    /// The offset of the next byte.
     at: u64,
 }
 
@@ -267,7 +267,7 @@ impl FileReader {
         })
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.bytes

@@ -1,4 +1,4 @@
-//! How the values of one store are framed, and names hashed.
+//! The codec of one store: how values are framed, and names hashed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::store::format::cipher::{Cipher, HashKey};
 use crate::store::format::compress::Compressor;
 use crate::store::format::frame::{self, BadFrame, FrameContext};
 
-/// How values are framed and names hashed in this store.
+/// The codec of a store: how values are framed and names hashed.
 pub(crate) struct Codec {
     /// The store's own random number, in every frame.
     pub(crate) store: u64,
@@ -31,7 +31,7 @@ impl Codec {
         }
     }
 
-    /// What this store's frames have in common.
+    /// The context of this store's frames.
     pub(crate) fn frame_context(&self) -> FrameContext<'_> {
         FrameContext {
             store: self.store,

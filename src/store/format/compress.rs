@@ -11,7 +11,7 @@ use crate::store::format::messagepack::BadRecord;
 /// The fastest level that is not a special case: packs are small, and reading is what counts.
 const LEVEL: i32 = 1;
 
-/// What compresses and expands for one store. Some hundred KiB once it was used.
+/// The compressor and expander of one store. Some hundred KiB once it was used.
 #[derive(Default)]
 pub(crate) struct Compressor {
     compressor: Mutex<Option<CCtx<'static>>>,

@@ -1,8 +1,8 @@
 //! The value of a conversation: its row, and behind it its newest messages, the tail.
 //!
-//! A message that comes changes two things: its conversation's row, and the last pack. What the
-//! embedded database costs, it costs by the key, so both lie under one. They are read apart: whoever
-//! asks for the row does not look at the messages, and the other way round.
+//! A message that comes changes two things: its conversation's row, and the last pack. The embedded database
+//! costs by the key, so both lie under one key. They are read apart: a reader of the row does not look at the
+//! messages, and the other way round.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -33,7 +33,7 @@ const WITH_TAIL: u8 = 1;
 /// large row is not much larger for it.
 pub(crate) const ROW_MAX: usize = 32 * 1024;
 
-/// What the payload of a conversation's value consists of.
+/// The parts of a conversation value's payload.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     /// The record of the row.
@@ -99,8 +99,8 @@ pub(crate) struct Tail {
     behind: Behind,
 }
 
-/// What lies behind a tail. There should be nothing; damage that puts a value back to an older one
-/// may say otherwise, but happens while the store is not open.
+/// The knowledge of the key range behind a tail. There should be nothing; damage that puts a value back to an
+/// older one may say otherwise, but happens while the store is not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behind {
     Unknown,
@@ -141,12 +141,12 @@ impl Tail {
         }
     }
 
-    /// Whether a pack may lie behind it.
+    /// True if a pack may lie behind the tail.
     pub(crate) fn may_be_overtaken(&self) -> bool {
         self.behind == Behind::Unknown
     }
 
-    /// Whether a position is in its range.
+    /// True if a position is in the tail's range.
     pub(crate) fn covers(&self, number: ConversationNumber, position: &Position) -> bool {
         // For messages that come, no key has to be made.
         if let Lies::Open(pack) = &self.lies
@@ -179,13 +179,13 @@ impl Tail {
         }
     }
 
-    /// Whether somebody has asked for its messages.
+    /// True if somebody has asked for the tail's messages.
     #[cfg(test)]
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.lies, Lies::Open(_))
     }
 
-    /// What it takes in memory, roughly.
+    /// The memory that the tail takes, roughly.
     pub(crate) fn cost(&self) -> usize {
         let inner = match &self.lies {
             Lies::Closed(payload) => payload.len(),

@@ -25,7 +25,7 @@ use std::borrow::Cow;
 use crate::store::error::StoreError;
 use crate::store::format::cipher::Cipher;
 
-/// What every frame starts with.
+/// The first bytes of every frame.
 pub(crate) const MAGIC: [u8; 4] = [0x53, 0x70, 0xF5, 0xA7];
 
 /// Bytes before the key.
@@ -41,7 +41,7 @@ const ENCRYPTED: u8 = 1;
 const SEQ_AT: usize = 14;
 const CRC_AT: usize = 30;
 
-/// What the frames of one store have in common.
+/// The context that the frames of one store share.
 #[derive(Clone, Copy)]
 pub(crate) struct FrameContext<'a> {
     /// The store's own random number.
@@ -152,7 +152,7 @@ impl<'a> WholeFrame<'a> {
             .saturating_add(self.payload.len())
     }
 
-    /// What it holds, if it is of the given store.
+    /// The content of the frame, if the frame is of the given store.
     fn open(&self, context: FrameContext<'_>) -> Result<OpenedFrame, BadFrame> {
         Ok(OpenedFrame {
             seq: self.seq,
@@ -254,10 +254,10 @@ fn oversize(bytes: &[u8]) -> StoreError {
     }
 }
 
-/// How many bytes are looked at together for the first byte of a frame.
+/// The number of bytes that are looked at together for the first byte of a frame.
 const STRIDE: usize = 4096;
 
-/// Where the next frame may begin.
+/// The offset at which the next frame may begin.
 pub(crate) fn find_magic(bytes: &[u8]) -> Option<usize> {
     let [first, ..] = MAGIC;
     let mut from = 0_usize;

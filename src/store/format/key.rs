@@ -14,7 +14,7 @@ use crate::store::format::messagepack::BadRecord;
 use crate::store::format::pack::Form;
 use crate::store::types::position::{ConversationNumber, Position};
 
-/// What a key leads to. The numbers are on disk; they are never given another meaning.
+/// The kind of record that a key leads to. The numbers are on disk; they are never given another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Tag {
@@ -26,7 +26,7 @@ pub(crate) enum Tag {
     Session = 3,
     /// How much of the tree is alive, counted some time ago. One record.
     Census = 4,
-    /// What each of the last commits moved in the list, by slot.
+    /// The moves of each of the last commits in the list, by slot.
     Moves = 5,
     /// Some neighbouring messages, sealed, by conversation and a lower bound of their positions.
     Pack = b'b',
@@ -140,7 +140,7 @@ pub(crate) fn pack(section: Form, number: ConversationNumber, bound: &[u8]) -> V
     numbered_with(section_tag(section), number, bound)
 }
 
-/// What the keys of the sealed, or hot, packs of a conversation start with.
+/// The start of the keys of a conversation's sealed, or hot, packs.
 pub(crate) fn packs_of(section: Form, number: ConversationNumber) -> Vec<u8> {
     numbered(section_tag(section), number)
 }
@@ -181,7 +181,7 @@ pub(crate) fn bound_of(key: &[u8]) -> &[u8] {
     key.get(5..).unwrap_or_default()
 }
 
-/// Where a position is among the packs of a conversation: the last pack whose range is not greater
+/// The key that places a position among the packs of a conversation: the last pack whose range is not greater
 /// has the position, if any has.
 pub(crate) fn among_packs(number: ConversationNumber, position: &Position) -> Vec<u8> {
     pack(Form::Sealed, number, &ordered_bytes(position))

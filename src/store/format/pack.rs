@@ -1,9 +1,8 @@
 //! A pack: some neighbouring messages of one conversation, in one value of the tree.
 //!
-//! What the embedded database costs, it costs by the key. So messages share one: the newest in
-//! *hot* packs of a few, of which the last lies with the conversation's row (`format/conversation_value.rs`) and is written
-//! anew as messages come, and all others in *sealed* packs of some dozens, compressed.
-//! `docs/store.md` has the bytes.
+//! The embedded database costs by the key. So messages share a key: the newest in *hot* packs of a few, of
+//! which the last lies with the conversation's row (`format/conversation_value.rs`) and is written anew as
+//! messages come, and all others in *sealed* packs of some dozens, compressed. `docs/store.md` has the bytes.
 
 use std::borrow::Cow;
 
@@ -29,7 +28,7 @@ pub(crate) struct Pack {
     pub(crate) slots: Vec<Slot>,
 }
 
-/// Whether a pack still grows.
+/// The form of a pack: a hot pack still grows, a sealed one does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Form {
     /// A few of the newest messages, not compressed. The last one is the tail.
@@ -66,7 +65,7 @@ const HOT: u8 = 0;
 const SEALED: u8 = 1;
 const COMPRESSED: u8 = 2;
 
-/// What a message costs in memory beside its bytes, roughly: a slot, an id, a share of the buffers.
+/// The memory of a message beside its bytes, roughly: a slot, an id, a share of the buffers.
 const SLOT_COST: usize = 120;
 
 impl Slot {
@@ -112,7 +111,7 @@ impl Pack {
         Ok(message)
     }
 
-    /// What it takes in memory, roughly.
+    /// The memory that the pack takes, roughly.
     pub(crate) fn cost(&self) -> usize {
         let each = self
             .slots

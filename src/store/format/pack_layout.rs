@@ -25,7 +25,7 @@ pub(crate) const SEALED_BYTES: usize = 6 * 1024 + 512;
 /// A sealed pack and its payload.
 pub(crate) type EncodedPack = (Pack, Vec<u8>);
 
-/// A pack that is to be written. What a sealed one takes is known only once it is compressed.
+/// A pack that is to be written. The size of a sealed one is known only once it is compressed.
 #[derive(Debug)]
 pub(crate) enum Shaped {
     Hot(Pack),
@@ -96,7 +96,7 @@ fn heat(slots: Vec<Slot>, mut older: Option<u32>, packs: &mut Vec<Shaped>) {
     }
 }
 
-/// Whether a pack is small enough to be a tail: one message may be larger than a hot pack.
+/// True if a pack is small enough to be a tail: one message may be larger than a hot pack.
 pub(crate) fn fits_tail(pack: &Pack) -> bool {
     let bytes = pack.slots.iter().map(Slot::size);
     pack.form == Form::Hot && bytes.fold(0, usize::saturating_add) <= HOT_BYTES

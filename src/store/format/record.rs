@@ -31,10 +31,10 @@ pub(crate) struct MetaRecord {
     pub(crate) seq: u64,
     pub(crate) next_number: u32,
     pub(crate) next_entry: u64,
-    /// How many messages commits brought or changed: what is done for so many is due by it.
+    /// The number of messages that commits brought or changed: work that is done every so many is due by it.
     #[serde(default)]
     pub(crate) arrived: u64,
-    /// What the list of conversations comes to; none when it is to be made from the rows.
+    /// The print of the list of conversations; none when the list is to be made from the rows.
     #[serde(default)]
     pub(crate) list: Option<Print>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct TotalsRecord {
     pub(crate) placed: u32,
 }
 
-/// How much of the tree is alive, as it was counted.
+/// The live size of the tree, as it was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct CensusRecord {
@@ -56,7 +56,7 @@ pub(crate) struct CensusRecord {
     pub(crate) live: u64,
     /// The bytes that the tree took on disk then.
     pub(crate) file: u64,
-    /// What a compacted tree takes on disk, in thousandths of what is alive; zero: not known yet.
+    /// The bytes of a compacted tree on disk, in thousandths of its live bytes; zero: not known yet.
     pub(crate) spread: u64,
     /// How many messages had come when quiet conversations were sealed last.
     pub(crate) idle_sealed_at: u64,
@@ -182,12 +182,12 @@ pub(crate) struct ConversationRecord<'a> {
     draft: Option<DraftRecord<'a>>,
     expires_at_ms: Option<i64>,
     // The last one, for it is left out where there is none, and fields are told apart by their places.
-    /// What few conversations have; every other one is spared the byte.
+    /// The fields that few conversations have; every other one is spared the byte.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     rare: Option<RareRecord<'a>>,
 }
 
-/// What somebody began to write.
+/// The record of a draft.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct DraftRecord<'a> {
@@ -229,7 +229,7 @@ impl<'a> DraftRecord<'a> {
     }
 }
 
-/// What few conversations have. Fields are told apart by their places: new ones come last.
+/// The fields that few conversations have. Fields are told apart by their places: new ones come last.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct RareRecord<'a> {
@@ -542,11 +542,11 @@ impl StateRecord {
 /// The schema that this version writes.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// What tells one list from another: it stands in the store's counters, so that a list which is put
+/// The print that tells one list from another. It stands in the store's counters, so that a list which is put
 /// together from the tree is known to be the right one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Print {
-    /// How many conversations it has.
+    /// The number of conversations in the list.
     pub(crate) count: u32,
     /// The sum of SipHash-2-4, under a key of zeros, of each one's number and activity (four and
     /// eight bytes, little-endian), modulo 2^64.

@@ -35,7 +35,7 @@ pub(crate) struct EntryRecord<'a> {
     pub(crate) intent: IntentRecord<'a>,
 }
 
-/// Where an entry stands.
+/// The state of an entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum EntryStateRecord {
     Queued,
@@ -43,7 +43,7 @@ pub(crate) enum EntryStateRecord {
     Failed(FailureRecord),
 }
 
-/// What an entry does.
+/// The work of an entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum IntentRecord<'a> {
     Create {

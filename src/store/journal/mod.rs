@@ -1,4 +1,4 @@
-//! The journal: what the app was promised, on disk before the call that promised it returns.
+//! The journal: the promises to the app, each on disk before the call that made it returns.
 //!
 //! Two files take turns. Each begins with a *start* record, the image of everything unsettled at
 //! that moment, under a generation of its own; the intact start of the highest generation rules.
@@ -30,7 +30,7 @@ use crate::store::tree::KvBatch;
 /// How large a file is made at first, in bytes: some hundred unsent messages.
 const CAPACITY_FIRST: usize = 256 * 1024;
 
-/// What a new file is filled with.
+/// The bytes that a new file is filled with.
 static ZEROS: [u8; CAPACITY_FIRST] = [0; CAPACITY_FIRST];
 
 /// The file whose turn it is with a generation.
@@ -49,17 +49,17 @@ pub(crate) struct Journal {
     disk: Arc<dyn Disk>,
     file: Box<dyn DiskFile>,
     generation: u64,
-    /// Where the next record goes.
+    /// The offset of the next record.
     end: u64,
     capacity: u64,
-    /// What is unsettled now.
+    /// The rows that are unsettled now.
     image: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Whether an append or sync failed: what the file holds behind its last good record is
-    /// unknown, so nothing more is appended to it.
+    /// True if an append or sync failed: the bytes behind the file's last good record are unknown, so nothing
+    /// more is appended to it.
     suspect: bool,
-    /// How long the record is whose append failed: it may be in the file all the same.
+    /// The length of the record whose append failed: the record may be in the file all the same.
     unpromised: usize,
-    /// Whether there are records that are not synced yet.
+    /// True if there are records that are not synced yet.
     unsynced: bool,
 }
 
@@ -86,7 +86,7 @@ impl Journal {
         })
     }
 
-    /// Whether this generation has not begun: nothing may be appended to its file.
+    /// True if this generation has not begun: nothing may be appended to its file.
     pub(crate) const fn is_waiting(&self) -> bool {
         self.capacity == 0
     }
@@ -116,7 +116,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Whether a batch fits into the file; if not, flush the tree and [`Journal::restart`].
+    /// True if a batch fits into the file; if not, flush the tree and [`Journal::restart`].
     pub(crate) fn has_room_for(&self, batch: &KvBatch) -> bool {
         let room = self.capacity.saturating_sub(self.end);
         !self.suspect && u64::try_from(record_size(batch)).is_ok_and(|size| size <= room)

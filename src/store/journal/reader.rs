@@ -1,6 +1,6 @@
-//! What the journal's files say: every intact record of them, whatever lies between.
+//! The content of the journal's files: every intact record of them, whatever lies between.
 //!
-//! How they are laid out, and when which is written, says `journal/mod.rs`.
+//! `journal/mod.rs` says how the files are laid out, and when which is written.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,17 +14,17 @@ use crate::store::tree::KvBatch;
 /// The journal's two files.
 pub(crate) const JOURNAL_FILES: [&str; 2] = ["journal.0", "journal.1"];
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RecordKind {
     /// The image of everything unsettled; the first record of a file.
     Start,
     /// The whole batch of a commit of class intent; it follows on the commit before it.
     Intent,
-    /// The same of one that changes the outbox alone: it can follow on the last commit that was
+    /// The same of a commit that changes the outbox alone: the record can follow on the last commit that was
     /// durable when it was made.
     Apart,
-    /// What a commit of class cache changed of the outbox.
+    /// The changes of a commit of class cache to the outbox.
     Outbox,
     /// The tree is durable up to this commit.
     Mark,
@@ -108,12 +108,12 @@ impl JournalContent {
         Ok(recovered)
     }
 
-    /// Whether a file holds something that tells nothing.
+    /// True if a file holds bytes that are no whole record.
     pub(crate) fn is_damaged(&self) -> bool {
         self.is_lost() || !self.unread.is_empty()
     }
 
-    /// Whether no file tells what was unsettled at any time.
+    /// True if no file tells what was unsettled at any time.
     pub(crate) fn is_lost(&self) -> bool {
         !self
             .records
@@ -159,7 +159,7 @@ impl JournalContent {
             .filter(move |record| record.generation == generation)
     }
 
-    /// What is unsettled, by the journal alone: key to value.
+    /// The unsettled rows, by the journal alone: key to value.
     pub(crate) fn image(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let mut image = BTreeMap::new();
         for record in &self.records {
@@ -191,12 +191,12 @@ fn parse(opened: &frame::OpenedFrame) -> Option<JournalRecord> {
     })
 }
 
-/// Whether the journal keeps the rows of a key: those that exist nowhere but on this device.
+/// True if the journal keeps the rows of a key: those that exist nowhere but on this device.
 pub(crate) fn keeps(key: &[u8]) -> bool {
     Tag::of(key) == Some(Tag::Outbox)
 }
 
-/// What a batch changes of what is unsettled.
+/// Puts a batch's changes of unsettled rows into an image.
 pub(crate) fn fold(image: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &KvBatch) {
     for (key, value) in batch.changes.iter().filter(|(key, _)| keeps(key)) {
         match value {

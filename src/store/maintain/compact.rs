@@ -40,7 +40,7 @@ enum Phase {
     Comparing(Vec<u8>),
 }
 
-/// What follows a step.
+/// The next part of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CompactionStep {
     /// Another one.
@@ -49,7 +49,7 @@ pub(crate) enum CompactionStep {
     Ready,
 }
 
-/// What became of a change of places.
+/// The outcome of a change of places.
 #[derive(Debug)]
 pub(crate) enum Swapped {
     /// The copy is the tree.

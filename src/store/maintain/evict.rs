@@ -1,13 +1,13 @@
 //! Eviction: under a budget, the oldest sealed packs go, and a recorded gap is left.
 //!
-//! The oldest over all conversations go first. What never goes: what is not sealed, so nothing of the
-//! outbox; the newest messages of each conversation, as many as a page shows; conversations in view;
-//! messages that mention the client and were not read. An eviction is a commit like any other, with a
-//! number of its own, but observers are told nothing: what was shown stays right, and whoever reads
-//! finds a gap, which the service fills.
+//! The oldest over all conversations go first. Some messages never go: those that are not sealed, so nothing
+//! of the outbox; the newest messages of each conversation, as many as a page shows; those of conversations
+//! in view; those that mention the client and were not read. An eviction is a commit like any other, with a
+//! number of its own, but observers are told nothing: the messages shown stay right, and a reader finds a
+//! gap, which the service fills.
 //!
-//! What is oldest is known by the packs' keys alone: a *front* is the oldest pack of a conversation
-//! that may still go. A walk over all conversations, some at a time, gathers the oldest fronts.
+//! The packs' keys alone tell their age: a *front* is the oldest pack of a conversation that may still go. A
+//! walk over all conversations, some at a time, gathers the oldest fronts.
 
 use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
@@ -46,7 +46,7 @@ pub(crate) struct Evictor {
     pass: Option<Pass>,
 }
 
-/// What a step of eviction found.
+/// The outcome of a step of eviction.
 #[derive(Debug)]
 pub(crate) enum Eviction {
     /// Nothing yet.
@@ -72,7 +72,7 @@ struct Pass {
     from: Option<Age>,
     /// The oldest front that there was no room for.
     beyond: Option<Age>,
-    /// Whether anything was found that may go.
+    /// True if anything was found that may go.
     evicted: bool,
 }
 
@@ -85,7 +85,7 @@ struct Front {
     key: Vec<u8>,
     /// The message before it that stays.
     before: Option<Position>,
-    /// Whether it was found by going on from another one, in the same step.
+    /// True if the front was found by going on from another one, in the same step.
     fresh: bool,
 }
 
@@ -229,7 +229,7 @@ impl EvictionStep<'_, '_> {
                 pass.add(next);
             }
         }
-        // What the step wrote is committed before the next one: nothing is taken on trust then.
+        // The writes of the step are committed before the next one: nothing is taken on trust then.
         let fronts = std::mem::take(&mut pass.fronts);
         let stale = |front| Front {
             fresh: false,
@@ -298,7 +298,7 @@ impl EvictionStep<'_, '_> {
     }
 }
 
-/// Whether nothing came before a front since it was found.
+/// True if nothing came before a front since it was found.
 fn is_still_first(
     stored: &Snapshot<'_>,
     number: ConversationNumber,

@@ -6,9 +6,10 @@
 //!                                          (over a budget only)
 //! ```
 //!
-//! Whoever drives the writer asks [`Writer::wants_tending`](crate::store::Writer::wants_tending) now and then and calls [`Writer::tend`](crate::store::Writer::tend)
-//! until it is done, best while nothing else is to do. Each call takes some milliseconds; the one in
-//! which a compacted tree takes its place takes some ten, and readers wait for that one.
+//! The writer's driver asks [`Writer::wants_tending`](crate::store::Writer::wants_tending) now and then and
+//! calls [`Writer::tend`](crate::store::Writer::tend) until it is done, best while nothing else is to do.
+//! Each call takes some milliseconds; the one in which a compacted tree takes its place takes some ten, and
+//! readers wait for that one.
 
 pub(super) mod compact;
 pub(super) mod evict;
@@ -40,11 +41,11 @@ pub enum Tended {
     Done,
 }
 
-/// What a writer knows of its store's size.
+/// A writer's knowledge of its store's size.
 #[derive(Debug, Default)]
 pub(crate) struct MaintenanceState {
     census: Option<Census>,
-    /// Whether it was looked for what an earlier count said.
+    /// True if the result of an earlier count was looked for.
     recalled: bool,
     counting: Option<Count>,
     /// How many messages had come when quiet conversations were sealed last.
@@ -59,12 +60,12 @@ pub(crate) struct MaintenanceState {
 }
 
 impl MaintenanceState {
-    /// Whether a compaction is under way.
+    /// True if a compaction is under way.
     pub(crate) const fn is_compacting(&self) -> bool {
         self.compaction.is_some()
     }
 
-    /// Whether a step has something to do. Cheap: it asks for the size of a file.
+    /// True if a step has something to do. Cheap: the check asks for the size of a file.
     pub(crate) fn is_wanted(&self, committer: &Committer) -> bool {
         if self.wanted || self.compaction.is_some() || committer.since_open.is_much() {
             return true;
@@ -91,7 +92,7 @@ impl MaintenanceState {
         self.wanted = true;
     }
 
-    /// Whether a compaction that was asked for is not done yet.
+    /// True if a compaction that was asked for is not done yet.
     pub(crate) const fn wants_compaction(&self) -> bool {
         self.wanted
     }
@@ -104,7 +105,7 @@ impl MaintenanceState {
         };
     }
 
-    /// Whether a size is so near to one at which nothing could be done that trying again is idle.
+    /// True if a size is so near to one at which nothing could be done that trying again is idle.
     fn has_given_up(&self, file: u64) -> bool {
         self.given_up_at
             .is_some_and(|at| file < at.saturating_add(at / 8).max(1))
@@ -119,8 +120,8 @@ pub(crate) struct Maintenance<'w> {
 }
 
 impl Maintenance<'_> {
-    /// Does a little about the store's size. Nothing of a conversation in view is evicted. What is
-    /// evicted is a commit of class cache with a number of its own.
+    /// Does a little about the store's size. Nothing of a conversation in view is evicted. An eviction is a
+    /// commit of class cache with a number of its own.
     ///
     /// # Errors
     ///
@@ -248,7 +249,7 @@ impl Maintenance<'_> {
                 }
             }
             Eviction::Nothing => {
-                // What is left has to stay. A compaction gives back what can be.
+                // The remaining messages have to stay. A compaction gives back what can be.
                 let shrinks = self.state.census.is_some_and(|it| it.would_shrink(file));
                 if shrinks {
                     return self.begin_compacting();
@@ -296,8 +297,8 @@ impl Maintenance<'_> {
         let mut tables = self.committer.shared.write();
         let swapped = compaction.swap(self.location, &mut tables);
         if swapped.is_err() {
-            // Nothing is open any more. What can be read without opening is shown until a probe
-            // has mended it.
+            // Nothing is open any more. Readers see the part that can be read without opening until a probe
+            // has mended the store.
             self.location
                 .show_readable(&mut tables, &self.committer.shared.codec);
         }
@@ -336,7 +337,7 @@ fn tree_bytes(committer: &Committer) -> Result<u64, StoreError> {
     committer.shared.read().kv.size_bytes()
 }
 
-/// What was counted, and how many messages had come when quiet conversations were sealed last.
+/// The last count, and how many messages had come when quiet conversations were sealed last.
 fn recalled(committer: &Committer) -> Result<(Option<Census>, u64), StoreError> {
     let value = committer.shared.read().value(&key::census())?;
     let codec = &committer.shared.codec;

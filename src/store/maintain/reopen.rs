@@ -1,9 +1,9 @@
 //! Settling: a tree into which much came is opened anew, so that the next opening is cheap.
 //!
 //! The embedded database writes its snapshot, an index of its file, when it is opened and never else.
-//! Whoever opens it later reads what was written behind the last one. So after a large sync the tree
-//! is shut and opened once, while the engine has nothing else to do; readers wait as long as an
-//! opening takes. A store that is closed before there was time for it does so at last.
+//! A later opening reads everything that was written behind the last snapshot. So after a large sync the tree
+//! is shut and opened once, while the engine has nothing else to do; readers wait as long as an opening
+//! takes. A store that is closed before there was time for it does so at last.
 
 use crate::model::StoreHealth;
 use crate::store::error::StoreError;
@@ -38,8 +38,8 @@ impl Maintenance<'_> {
             }
             Err(error) => error,
         };
-        // Nothing is open any more. What can be read without opening is shown until a probe has
-        // mended it.
+        // Nothing is open any more. Readers see the part that can be read without opening until a probe has
+        // mended the store.
         self.location
             .show_readable(&mut tables, &self.committer.shared.codec);
         drop(tables);

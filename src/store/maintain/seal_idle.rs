@@ -42,8 +42,8 @@ const SEALED_AT_ONCE: usize = 12;
 /// How many conversations a step looks at: a few milliseconds.
 const LOOKS_AT_ONCE: usize = 96;
 
-/// Whether it is time, when so many messages have come to the store, and had come the last time. They
-/// are fewer when the counters of a damaged store were lost.
+/// True if it is time, when so many messages have come to the store, and had come the last time. They are
+/// fewer when the counters of a damaged store were lost.
 pub(crate) const fn is_due(arrived: u64, last: u64) -> bool {
     arrived < last || arrived.saturating_sub(last) >= EVERY
 }
@@ -58,12 +58,12 @@ pub(crate) struct IdleSealing {
     pub(crate) arrived: u64,
 }
 
-/// What a step found.
+/// The findings of a step.
 #[derive(Debug)]
 pub(crate) struct IdleSealingStep {
-    /// What is to be written, by conversation.
+    /// The packs that are to be written, by conversation.
     pub(crate) sealings: Vec<(ConversationNumber, Sealing)>,
-    /// Whether every conversation was looked at.
+    /// True if every conversation was looked at.
     pub(crate) ended: bool,
 }
 
@@ -152,7 +152,8 @@ fn next_hot(
     Ok(found)
 }
 
-/// What seals a conversation but for its tail, or its last pack if it has none; none when there is nothing to do.
+/// The sealing of all but a conversation's tail, or of all but its last pack if it has no tail; none when there is
+/// nothing to do.
 fn seal_one(
     stored: &Snapshot<'_>,
     number: ConversationNumber,
@@ -199,7 +200,7 @@ fn joined(packs: &[KeyedPack]) -> usize {
     joined.count().saturating_add(1)
 }
 
-/// Whether no message is missing between two packs.
+/// True if no message is missing between two packs.
 fn is_joined(one: &KeyedPack, next: Option<&KeyedPack>) -> bool {
     let last = one.pack.as_ref().and_then(|pack| pack.last()).map(link);
     let older = next.and_then(|next| next.pack.as_ref()?.older);

@@ -1,4 +1,4 @@
-//! What a store takes on disk: how it is counted, and what follows from it.
+//! The size of a store on disk: how it is counted, and what follows from it.
 
 use std::ops::{Bound, ControlFlow};
 
@@ -11,7 +11,7 @@ use crate::store::read::store::Store;
 use crate::store::state::Tables;
 use crate::store::tree::Direction;
 
-/// What a store takes on this device's disk, and what for.
+/// The space that a store takes on this device's disk, and the uses of that space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 #[non_exhaustive]
 pub struct StorageUsage {
@@ -87,8 +87,8 @@ impl Count {
 }
 
 impl Store {
-    /// What the store takes on disk, counted now: every value is looked at, in small parts between
-    /// which commits go on. It blocks, for about a second where a million messages are held.
+    /// The space that the store takes on disk, counted now: every value is looked at, in small parts between
+    /// which commits go on. The count blocks, for about a second where a million messages are held.
     ///
     /// # Errors
     ///
@@ -130,17 +130,17 @@ fn is_set_aside(name: &str) -> bool {
 /// A tree that is smaller is left alone, however little of it is alive.
 const SMALL: u64 = 16 * 1024 * 1024;
 
-/// What the smallest tree takes on disk: a segment.
+/// The bytes of the smallest tree on disk: a segment.
 const FLOOR: u64 = 512 * 1024;
 
-/// What a compacted tree takes beside that at most, however much is alive: segments that its copying
-/// left free, which the next messages fill.
+/// The bytes that a compacted tree takes beside that at most, however much is alive: segments that its
+/// copying left free, which the next messages fill.
 const FREE_MAX: u64 = 6 * 1024 * 1024;
 
-/// What a compacted tree takes in thousandths of what is alive, until it was measured.
+/// The size of a compacted tree in thousandths of its live bytes, until the size was measured.
 const SPREAD: u64 = 1_080;
 
-/// What is to be done about a tree's size.
+/// The next thing to do about a tree's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Nothing,
@@ -205,19 +205,19 @@ impl Census {
         })
     }
 
-    /// Whether compacting a tree of that size gives space back worth mentioning.
+    /// True if compacting a tree of that size gives space back worth mentioning.
     pub(crate) fn would_shrink(self, file: u64) -> bool {
         file.saturating_sub(self.expected()) >= file / 8
     }
 
-    /// What the tree would take if it were compacted.
+    /// The bytes that the tree would take if it were compacted.
     fn expected(self) -> u64 {
         let spread = self.live.saturating_mul(self.spread) / 1_000;
         spread.saturating_add(beside(self.live))
     }
 }
 
-/// What a compacted tree takes beside what is alive.
+/// The bytes that a compacted tree takes beside its live bytes.
 fn beside(live: u64) -> u64 {
     FLOOR.saturating_add(live.min(FREE_MAX))
 }

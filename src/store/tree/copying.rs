@@ -14,9 +14,9 @@
 //!
 //! 1. *Outline*: the keys, with empty values. Pages split while they are small, and have nine keys.
 //! 2. *Fill*: a stretch of values, each logged once. Of each page one key is left out: it gets a mark.
-//! 3. *Rewrite*: the same stretch again. What is there is not written twice; the values in place of
-//!    the marks are the tenth change of each page, so it is logged as a whole. All that filling
-//!    logged is dead then, in segments of its own, which the next stretch is filled into.
+//! 3. *Rewrite*: the same stretch again. Values that are there are not written twice; the values in place of
+//!    the marks are the tenth change of each page, so it is logged as a whole. All that filling logged is
+//!    dead then, in segments of its own, which the next stretch is filled into.
 //!
 //! That writes twice what is alive, and leaves 1.1 times as much and some segments that are free.
 //! Where commits come between, or the database counts differently one day, the copy is larger, and
@@ -61,7 +61,7 @@ struct Copy {
     failed: Option<StoreError>,
 }
 
-/// How far the copy has come.
+/// The progress of the copy.
 #[derive(Debug)]
 enum Stage {
     /// The keys up to this one are there, without values.
@@ -84,11 +84,11 @@ struct Stretch {
     bytes: usize,
     /// The keys since the last mark.
     unmarked: usize,
-    /// Whether it is the tree's last one.
+    /// True if the stretch is the tree's last one.
     ended: bool,
 }
 
-/// What a step of copying or comparing did.
+/// The outcome of a step of copying or comparing.
 #[derive(Debug)]
 pub(crate) enum CopyStep {
     /// So many bytes; there is more.
@@ -231,7 +231,7 @@ impl CopiedTree {
     }
 }
 
-/// What goes wrong with a copy harms the copy alone.
+/// The error of a copy, which harms the copy alone.
 pub(crate) fn of_copy(error: &StoreError) -> StoreError {
     StoreError::Io {
         during: "compaction",
@@ -258,7 +258,7 @@ impl Copy {
         self.open()?.fill(&batch).map_err(|e| of_copy(&e))
     }
 
-    /// Whether a key's value was copied, or would have been, were it there already.
+    /// True if a key's value was copied, or would have been, were it there already.
     fn has_reached(&self, key: &[u8]) -> bool {
         match &self.stage {
             Stage::Outline(_) => false,
@@ -269,8 +269,8 @@ impl Copy {
         }
     }
 
-    /// Does to the copy what a commit did to the tree. What is removed is so everywhere: the
-    /// outline may have the key.
+    /// Does to the copy what a commit did to the tree. A removal always goes to the copy: the outline may
+    /// have the key.
     fn mirror(&mut self, batch: &KvBatch) {
         let changes = batch.changes.iter();
         let changes = changes.filter(|(key, value)| value.is_none() || self.has_reached(key));
@@ -341,7 +341,7 @@ impl Kv for CopiedTree {
 struct Part {
     pairs: Vec<(Vec<u8>, Vec<u8>)>,
     bytes: u64,
-    /// Whether they are the tree's last.
+    /// True if they are the tree's last.
     ended: bool,
 }
 

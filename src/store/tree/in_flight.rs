@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::store::tree::ApplyRequest;
 
-/// What is on its way, if anything is.
+/// The batch on its way, if there is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InFlight(Arc<RwLock<Option<Arc<ApplyRequest>>>>);
 
@@ -18,7 +18,7 @@ impl InFlight {
         self.put(Some(Arc::new(load)));
     }
 
-    /// What is on its way; one that did not come through still is.
+    /// The batch on its way. A batch that did not come through is still on its way.
     pub(crate) fn load(&self) -> Option<Arc<ApplyRequest>> {
         self.0
             .read()

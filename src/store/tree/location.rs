@@ -1,4 +1,4 @@
-//! Where a store is: its folder, and the trees that may be in it.
+//! The places of a store: its folder, and the trees that may be in it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::store::tree::copying::of_copy;
 use crate::store::tree::memory::{LOG_FILE, LogKv};
 use crate::store::tree::sled::{DbOptions, SledKv, TREE_FOLDER, sync_tree};
 
-/// What a store stands on.
+/// The places of a store's files.
 #[derive(Debug)]
 pub(crate) struct Location {
     /// The folder, for everything but the tree.
     pub(crate) disk: Arc<dyn Disk>,
-    /// Where the tree is.
+    /// The place of the tree.
     pub(crate) tree: TreeLocation,
 }
 
-/// Where the tree is.
+/// The place of a tree.
 #[derive(Clone, Debug)]
 pub(crate) enum TreeLocation {
     /// In a folder of its own, inside the given one.

@@ -17,7 +17,7 @@ use crate::store::tree::{ApplyRequest, Direction, KeyRange, Kv, KvBatch, Visit, 
 /// simulator. Opening reads the whole log; a torn batch at its end never happened.
 #[derive(Debug)]
 pub(crate) struct LogKv {
-    /// Where the log is; none for a tree that is not kept.
+    /// The disk of the log; none for a tree that is not kept.
     disk: Option<Arc<dyn Disk>>,
     /// The log's name in the folder.
     name: String,
@@ -27,7 +27,7 @@ pub(crate) struct LogKv {
 #[derive(Debug)]
 struct LogState {
     tree: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Where the next batch goes.
+    /// The offset of the next batch.
     end: u64,
     /// A batch that lies over the tree until somebody waits for it.
     in_flight: Option<KvBatch>,
@@ -61,7 +61,7 @@ impl LogKv {
         let end = bytes.len().saturating_sub(rest.len());
         let end = u64::try_from(end).unwrap_or(u64::MAX);
         if torn {
-            // What is behind a torn batch must not be taken for a later one after the next append.
+            // The bytes behind a torn batch must not be taken for a later one after the next append.
             cut(disk.as_ref(), name, end).map_err(|e| StoreError::io("mending the log", &e))?;
         }
         let state = LogState {

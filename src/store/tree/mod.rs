@@ -64,13 +64,13 @@ pub(crate) trait Kv: fmt::Debug + Send + Sync {
 /// The memory for the tree's cache unless something else is asked for, in bytes.
 pub(crate) const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What looks at each key and value of a scan, and may break it off.
+/// A visitor of each key and value of a scan, which may break the scan off.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
 /// A range of keys.
 pub(crate) type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
-/// Which way a scan goes.
+/// The direction of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// From the smallest key.
@@ -145,7 +145,7 @@ impl KvBatch {
 
 const REMOVED: u32 = u32::MAX;
 
-/// Whether a range can hold no key; the standard library's map panics on some of these.
+/// True if a range can hold no key; the standard library's map panics on some of these.
 pub(crate) fn is_empty(range: KeyRange<'_>) -> bool {
     match range {
         (Bound::Included(from), Bound::Included(to)) => from > to,

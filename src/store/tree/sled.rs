@@ -233,7 +233,7 @@ pub(crate) fn open_trial(options: &DbOptions) -> Result<(), StoreError> {
     refusal.map_or(Ok(()), Err)
 }
 
-/// What the name of a trial ends with.
+/// The end of a trial's name.
 pub(crate) const TRIAL_SUFFIX: &str = ".trial";
 
 /// How long a trial may take, at most.
@@ -314,14 +314,14 @@ fn guarded_errors<T>(
     })
 }
 
-/// What is around a database, for tests: a clock before 1970, or no thread to be had.
+/// The surroundings of a database, for tests: a clock before 1970, or no thread to be had.
 #[cfg(test)]
 pub(crate) mod surroundings {
     use std::path::{Path, PathBuf};
     use std::sync::{Mutex, PoisonError};
     use std::thread;
 
-    /// What happens to each database that is opened below a folder.
+    /// The failure of each database that is opened below a folder.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum Failing {
         /// It panics.

@@ -1,8 +1,8 @@
 //! Writes out and syncs a file on a thread of its own, so that the writer can go on.
 //!
-//! Nothing is written to the file while a sync is under way: a write that is not synced may stand on
-//! location that is not synced either, and a power cut would take both. What goes on meanwhile is all
-//! the work in memory before the next write, and every read.
+//! Nothing is written to the file while a sync is under way: a write that is not synced may stand on location
+//! that is not synced either, and a power cut would take both. All the work in memory before the next write
+//! goes on meanwhile, and every read.
 //!
 //! The first sync covers everything that opening left behind, names included; it begins at once, and
 //! a caller that opened the store to read does not wait for it.
@@ -10,7 +10,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::{io, thread};
 
-/// What syncs a file.
+/// The thread that syncs a file, and its state.
 #[derive(Debug)]
 pub(crate) struct SyncThread {
     /// None only while it is dropped: that ends the thread.
@@ -22,9 +22,9 @@ pub(crate) struct SyncThread {
 #[derive(Debug)]
 struct SyncProgress {
     results: mpsc::Receiver<io::Result<()>>,
-    /// Whether a sync is under way.
+    /// True if a sync is under way.
     running: bool,
-    /// Whether something was written that no sync covers.
+    /// True if something was written that no sync covers.
     written: bool,
 }
 
@@ -101,7 +101,7 @@ impl SyncProgress {
         }
         self.running = false;
         let synced = self.results.recv().map_err(|_| ended()).flatten();
-        // What a failed sync was to cover is still not durable.
+        // The writes that a failed sync was to cover are still not durable.
         self.written |= synced.is_err();
         synced
     }

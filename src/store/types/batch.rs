@@ -12,14 +12,15 @@ use crate::store::types::position::{ConversationNumber, Position};
 /// How soon a commit must be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitClass {
-    /// What the app was promised: durable before the call returns.
+    /// A promise to the app: durable before the call returns.
     Intent,
-    /// What the service has too: durable soon, at the latest after [`Writer::sync`](crate::store::Writer::sync). Call that
-    /// before anything that depends on it is acknowledged to the service.
+    /// Something that the service has too: durable soon, at the latest after
+    /// [`Writer::sync`](crate::store::Writer::sync). Call that before anything that depends on the commit is
+    /// acknowledged to the service.
     Cache,
 }
 
-/// What one commit changes. Made by an [`Overlay`](crate::store::write::overlay::Overlay), taken by
+/// The changes of one commit. Made by an [`Overlay`](crate::store::write::overlay::Overlay), taken by
 /// [`Writer::commit`](crate::store::writer::Writer::commit).
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -39,11 +40,11 @@ pub struct Batch {
     pub(in crate::store) entry_ids: BTreeMap<ConversationNumber, ConversationId>,
     pub(in crate::store) next_number: u32,
     pub(in crate::store) next_entry: u64,
-    /// Whether something of it was promised to the app.
+    /// True if something of the batch was promised to the app.
     pub(in crate::store) is_intent: bool,
 }
 
-/// What was, and what is to be; none where there is nothing.
+/// The values before and after a commit; none where there is nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Change<T> {
     pub(crate) before: Option<T>,
@@ -69,7 +70,7 @@ impl Batch {
         }
     }
 
-    /// How soon the batch must be durable: an intent if something of it is one.
+    /// The class of the commit: intent if something of the batch is an intent.
     #[must_use]
     pub const fn class(&self) -> CommitClass {
         if self.is_intent {
@@ -79,7 +80,7 @@ impl Batch {
         }
     }
 
-    /// Whether the batch changes nothing; committing it does nothing.
+    /// True if the batch changes nothing; committing such a batch does nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.conversations
@@ -113,7 +114,7 @@ impl Batch {
         touched
     }
 
-    /// How many messages it writes: a commit of more than about a hundred keeps readers waiting.
+    /// The number of messages that the batch writes: a commit of more than about a hundred keeps readers waiting.
     #[must_use]
     pub fn message_count(&self) -> usize {
         self.messages.values().map(BTreeMap::len).sum()

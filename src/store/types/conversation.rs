@@ -20,9 +20,9 @@ pub struct ConversationRow {
     pub kind: ConversationKind,
     /// Its name, shared by all members.
     pub name: Option<String>,
-    /// Who made it.
+    /// The client that made the conversation.
     pub creator: Option<ClientId>,
-    /// Who is in it.
+    /// The members.
     pub members: Vec<ClientId>,
     /// Roles, and who is silenced or blocked.
     pub lists: MemberLists,
@@ -30,15 +30,15 @@ pub struct ConversationRow {
     pub attributes: Option<Json>,
     /// Columns beside the known ones: a JSON object.
     pub columns: Option<Json>,
-    /// Whether there is one such conversation per set of members.
+    /// True if there is one such conversation per set of members.
     pub unique: bool,
-    /// Whether this client asked not to be notified about it.
+    /// True if this client asked not to be notified about the conversation.
     pub muted: bool,
-    /// Whether it stands above the others in lists, on this device.
+    /// True if the conversation stands above the others in lists, on this device.
     pub pinned: bool,
     /// Lists leave it out, on this device, as long as nothing newer happens in it than at this time.
     pub hidden_until: Option<Timestamp>,
-    /// What somebody began to write in it, on this device.
+    /// A message that somebody began to write in the conversation, on this device.
     pub draft: Option<Draft>,
     /// When the service made it.
     pub created_at: Option<Timestamp>,
@@ -48,29 +48,29 @@ pub struct ConversationRow {
     pub expires_at: Option<Timestamp>,
     /// When its last message was sent, by the service's clock. Putting a newer message raises it.
     pub last_message_at: Option<Timestamp>,
-    /// What is unread, as it is shown.
+    /// The unread count, as it is shown.
     pub unread: Unread,
-    /// How far others received and read what this client sent.
+    /// The times up to which others received and read the messages of this client.
     pub receipt: Receipt,
-    /// How far the service knows it.
+    /// The state of the conversation, as far as the service knows it.
     pub state: ConversationState,
-    /// How far this client has read, by the service's clock: the mark only moves forward.
+    /// The time up to which this client has read, by the service's clock: the mark only moves forward.
     pub read_until_self: Option<Timestamp>,
-    /// What the service last counted as unread, and when it said so.
+    /// The service's last count of unread messages, and the time of that count.
     pub unread_told: Option<UnreadTold>,
-    /// What of the history is held without holes.
+    /// The stretches of the history that are held without holes.
     pub history: History,
-    /// Whether what is known about it may be out of date.
+    /// The freshness of the row: it may be out of date.
     pub freshness: Freshness,
     /// The cache that told of it, as long as the service has not.
     pub told_by: Option<Teller>,
-    /// Where the conversation stands in the list; computed when the row is committed.
+    /// The time that orders the conversation in the list; computed when the row is committed.
     pub(in crate::store) activity: Timestamp,
-    /// Which messages the store holds; computed when the row is committed.
+    /// The messages that the store holds; computed when the row is committed.
     pub(in crate::store) held: Held,
 }
 
-/// Whether a conversation's row may be out of date.
+/// The freshness of a conversation's row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Freshness {
     /// It is as the service last told.
@@ -80,12 +80,12 @@ pub enum Freshness {
     Stale,
 }
 
-/// What the service said about unread messages of a conversation.
+/// The service's count of the unread messages of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnreadTold {
-    /// How many, up to its cap.
+    /// The number of unread messages, up to the service's cap.
     pub count: u32,
-    /// Whether one of them mentions the client.
+    /// True if one of them mentions the client.
     pub mentioned: bool,
     /// The time of the newest message it counted.
     pub newest: Option<Timestamp>,
@@ -148,9 +148,9 @@ impl ConversationRow {
         last.or(made).unwrap_or(Timestamp::ZERO)
     }
 
-    /// Whether both are the same wherever they stand in the list.
+    /// True if both are the same wherever they stand in the list.
     pub(in crate::store) fn is_same_but_for_activity(&self, other: &Self) -> bool {
-        // What comes moves both: mostly there is nothing to compare further.
+        // A message that comes moves both: mostly there is nothing to compare further.
         self.last_message_at == other.last_message_at
             && (self == other || *self == other.clone().with_activity(self.activity))
     }
@@ -160,7 +160,7 @@ impl ConversationRow {
         Self { activity, ..self }
     }
 
-    /// Whether an app sees the same of both, their messages apart.
+    /// True if an app sees the same of both, their messages apart.
     pub(in crate::store) fn shows_same(&self, other: &Self) -> bool {
         let marks = |row: &Self| {
             (
@@ -184,7 +184,7 @@ impl ConversationRow {
             && self.state == other.state
     }
 
-    /// What it takes in memory, roughly, in bytes.
+    /// The memory that the row takes, roughly, in bytes.
     pub(in crate::store) fn cost(&self) -> usize {
         let text = |text: Option<&str>| text.map_or(0, str::len);
         let json = |json: &Option<Json>| text(json.as_ref().map(Json::as_str));
@@ -210,13 +210,13 @@ impl ConversationRow {
             .saturating_add(spans)
     }
 
-    /// Whether what is said in it is closed to this client, for it is not a member any more.
+    /// True if the messages are closed to this client, for the client is not a member any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state == ConversationState::Left && self.kind.has_member_list()
     }
 
-    /// Whether lists leave it out: nothing happened in it since it was hidden.
+    /// True if lists leave the conversation out: nothing happened in it since it was hidden.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
         self.hidden_until
@@ -255,7 +255,7 @@ impl ConversationRow {
     }
 }
 
-/// What a client keeps of its session between connections.
+/// The part of a session that a client keeps between connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionRow {
     /// The session token that reopens the session without a signature.
@@ -354,7 +354,7 @@ impl UnreadTotal {
     }
 }
 
-/// What a conversation's row knows of the messages it holds.
+/// The row's knowledge of the conversation's messages that the store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
     /// How many there are.

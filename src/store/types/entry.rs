@@ -22,17 +22,17 @@ pub struct Entry {
     pub token: LocalId,
     /// When it was enqueued, by this device's clock.
     pub enqueued_at: Timestamp,
-    /// How often it was sent.
+    /// The number of times that the entry was sent.
     pub tries: u32,
     /// Since when it may have reached the service without an answer, by the service's clock.
     pub in_doubt_since: Option<Timestamp>,
-    /// Where it stands.
+    /// The state of the entry.
     pub state: OutboxState,
-    /// What it does.
+    /// The work of the entry.
     pub intent: Intent,
 }
 
-/// What an outbox entry does.
+/// The work of an outbox entry.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Intent {
     /// Makes a conversation.
@@ -58,32 +58,32 @@ pub struct CreateIntent {
     pub kind: ConversationKind,
     /// Its name.
     pub name: Option<String>,
-    /// Who is in it beside this client.
+    /// The members beside this client.
     pub members: Vec<ClientId>,
     /// The app's own attributes: a JSON object.
     pub attributes: Option<Json>,
-    /// Whether a conversation of the same members is used if there is one.
+    /// True if a conversation of the same members is used if there is one.
     pub unique: bool,
-    /// How long a temporary one lives, in seconds; none for the service's default.
+    /// The lifetime of a temporary one, in seconds; none for the service's default.
     pub lifetime_seconds: Option<u32>,
 }
 
 /// Sends a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SendIntent {
-    /// What it says.
+    /// The content of the message.
     pub content: MessageContent,
-    /// Who is called by name.
+    /// The clients that the message mentions.
     pub mentions: Mentions,
-    /// Whether the sender wants to be told when it is delivered and read.
+    /// True if the sender wants to be told when the message is delivered and read.
     pub receipt: bool,
-    /// Whether it is for those online only.
+    /// True if the message is for those online only.
     pub transient: bool,
-    /// What a push notification shows: a JSON object.
+    /// The content of a push notification: a JSON object.
     pub push: Option<Json>,
-    /// How urgent it is.
+    /// The urgency of the message.
     pub priority: Option<Priority>,
-    /// Whether the service sends it only when this client disappears.
+    /// True if the service sends the message only when this client disappears.
     pub will: bool,
     /// The file that has to be uploaded first; none once it is.
     pub upload: Option<Box<Upload>>,
@@ -98,13 +98,14 @@ pub struct Upload {
     pub name: String,
     /// Its MIME type.
     pub mime: String,
-    /// How many bytes it has.
+    /// The length of the file, in bytes.
     pub bytes: u64,
-    /// How far it is.
+    /// The stage of the upload.
     pub stage: UploadStage,
 }
 
-/// How far an upload is. An upload that is begun again goes on with the same ticket, so that it ends in the same file.
+/// The stage of an upload. An upload that is begun again goes on with the same ticket, so that it ends in the same
+/// file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UploadStage {
     /// The service was not asked for a ticket, or its answer is not known.
@@ -118,13 +119,13 @@ pub enum UploadStage {
 /// Edits or recalls an own message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatchIntent {
-    /// Which message: one that is sent, or one whose sending is on its way.
+    /// The message: one that is sent, or one whose sending is on its way.
     pub message: MessageKey,
-    /// What becomes of it.
+    /// The change of the message.
     pub patch: Patch,
 }
 
-/// What becomes of a message.
+/// The change of a message.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
@@ -133,9 +134,9 @@ pub struct PatchIntent {
 pub enum Patch {
     /// It says something else.
     Edit {
-        /// What it says from then on.
+        /// The content from then on.
         content: MessageContent,
-        /// Who it calls by name from then on.
+        /// The mentions from then on.
         mentions: Mentions,
     },
     /// It is taken back.
@@ -154,7 +155,7 @@ pub struct DetailsIntent {
 /// Mutes a conversation for this client, or unmutes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MuteIntent {
-    /// Whether it is muted from then on.
+    /// True if the conversation is muted from then on.
     pub muted: bool,
 }
 
@@ -198,7 +199,7 @@ impl Intent {
 }
 
 impl PatchIntent {
-    /// Whether it changes this message.
+    /// True if the entry changes this message.
     #[must_use]
     pub fn is_of(&self, message: &Message) -> bool {
         match self.message.named() {
@@ -327,7 +328,7 @@ impl MembersIntent {
 }
 
 impl Entry {
-    /// Whether its conversation looks different while it waits.
+    /// True if the conversation looks different while the entry waits.
     #[must_use]
     pub const fn changes_row(&self) -> bool {
         matches!(
@@ -407,7 +408,7 @@ impl Entry {
         matches!(self.intent, Intent::Send(_)).then_some(&self.token)
     }
 
-    /// Whether a timeline shows it: sends that are kept are shown, transient ones are not.
+    /// True if a timeline shows the entry: sends that are kept are shown, transient ones are not.
     #[must_use]
     pub const fn has_echo(&self) -> bool {
         matches!(&self.intent, Intent::Send(send) if !send.transient && !send.will)

@@ -14,7 +14,7 @@ pub(crate) fn link(position: &Position) -> u32 {
     u32::from_le_bytes([a, b, c, d]).max(1)
 }
 
-/// What a message says of the one before it.
+/// The neighbour before a message, as the message tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Older {
     /// There is none.
@@ -27,7 +27,7 @@ pub(crate) enum Older {
 }
 
 impl Older {
-    /// Whether the message before is the one at a position, or none.
+    /// True if the message before is the one at a position, or none.
     pub(crate) fn is(&self, position: Option<&Position>) -> bool {
         match (self, position) {
             (Self::None, None) => true,

@@ -7,13 +7,13 @@ use crate::model::{ClientId, MemberRole};
 /// Changes members of a conversation: who they are, or what they may do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MembersIntent {
-    /// What is done to them.
+    /// The change.
     pub change: MembersChange,
     /// Whom; of a join or a quit, this client alone.
     pub members: Vec<ClientId>,
 }
 
-/// What is done to members.
+/// A change of a conversation's members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MembersChange {
     /// This client comes in.
@@ -39,25 +39,25 @@ pub enum MembersChange {
 }
 
 impl MembersChange {
-    /// Whether the members are in the conversation afterwards, who may not have been before.
+    /// True if the members are in the conversation afterwards, who may not have been before.
     #[must_use]
     pub const fn adds(self) -> bool {
         matches!(self, Self::Join | Self::Add)
     }
 
-    /// Whether members are taken out that may be added again by others: a repeat undoes that.
+    /// True if members are taken out that may be added again by others: a repeat undoes that.
     #[must_use]
     pub const fn takes_out(self) -> bool {
         matches!(self, Self::Quit | Self::Remove)
     }
 
-    /// Whether it gives a role.
+    /// True if the change gives a role.
     #[must_use]
     pub const fn is_role(self) -> bool {
         matches!(self, Self::Promote | Self::Demote)
     }
 
-    /// Whether it puts clients on the block list or the silence list, or takes them off.
+    /// True if the change puts clients on the block list or the silence list, or takes them off.
     #[must_use]
     pub const fn is_ban(self) -> bool {
         matches!(
@@ -82,13 +82,13 @@ impl MemberLists {
     /// The most clients of one list: the service takes no more.
     pub const MAX: usize = 1000;
 
-    /// Whether all lists are empty.
+    /// True if all lists are empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many clients are named in all lists together.
+    /// The number of clients that are named in all lists together.
     #[must_use]
     pub fn len(&self) -> usize {
         let both = self.managers.len().saturating_add(self.silenced.len());

@@ -20,12 +20,12 @@ pub(crate) struct StoredMessage {
     pub(crate) edited_at: Option<Timestamp>,
     /// The older neighbour, as the pack tells it.
     pub(crate) older: Older,
-    /// What it rests on; none for what the service told.
+    /// The origin of an imported message; none for a message that the service told of.
     pub(crate) origin: Option<Box<Origin>>,
 }
 
 impl StoredMessage {
-    /// What is kept of a message.
+    /// The part of a message that is kept.
     pub(crate) fn of(message: &Message) -> Self {
         let (delivered_at, read_at) = match message.state {
             MessageState::Delivered { at } => (Some(at), None),
@@ -92,7 +92,7 @@ impl StoredMessage {
         }
     }
 
-    /// Whether a reader sees the same: the link and the origin are nobody's but the store's.
+    /// True if a reader sees the same: the link and the origin are nobody's but the store's.
     pub(crate) fn shows_same(&self, other: &Self) -> bool {
         // Taken apart, so that a new field is not forgotten here.
         let Self {
@@ -115,12 +115,12 @@ impl StoredMessage {
             && *edited_at == other.edited_at
     }
 
-    /// Whether it counts as unread for `owner`: others' messages that were not recalled do.
+    /// True if the message counts as unread for `owner`: others' messages that were not recalled do.
     pub(crate) fn counts_for(&self, owner: &ClientId) -> bool {
         self.sender != *owner && !self.content.is_recalled()
     }
 
-    /// Whether it mentions `owner`.
+    /// True if the message mentions `owner`.
     pub(crate) fn mentions(&self, owner: &ClientId) -> bool {
         self.mentions.all || self.mentions.clients.contains(owner)
     }

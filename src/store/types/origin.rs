@@ -1,9 +1,9 @@
-//! What an imported message rests on: whose word it is, and as of when.
+//! The origin of an imported message: who told of it, and as of when.
 
 use crate::model::{Message, Timestamp};
 
-/// Who told of something, from the one who is believed least to the one who is believed most where
-/// several tell of the same time. The Java SDK is the first: it wrote messages of history anew.
+/// The source of something that was told, from the least believed to the most believed where several tell of
+/// the same time. The Java SDK is the first: it wrote messages of history anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Teller {
     /// A cache of the Android or Java SDK.
@@ -45,7 +45,7 @@ pub struct Word {
     /// When it was edited; zero for what was never edited, [`Word::LOST`] for what a cache lost,
     /// [`Word::FINAL`] for a recall without a time.
     pub as_of: Timestamp,
-    /// Who says so.
+    /// The teller.
     pub by: Teller,
 }
 
@@ -56,24 +56,23 @@ impl Word {
     pub const FINAL: Timestamp = Timestamp::from_millis(i64::MAX);
 }
 
-/// What an imported message rests on. A message that the service told of rests on nothing else, and has
-/// no origin.
+/// The origin of an imported message. A message that the service told of has no origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Of what it says.
+    /// The word on its content.
     pub content: Word,
-    /// Of whom it calls; none where nobody said anything about that.
+    /// The word on its mentions; none where nobody said anything about them.
     pub mentions: Option<Word>,
-    /// Whether anybody said who sent it.
+    /// True if anybody said who sent the message.
     pub has_sender: bool,
 }
 
 /// A message that a cache had, on its way into the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportedMessage {
-    /// The message. How far it got is said below.
+    /// The message. The fields below say when it was delivered and read.
     pub message: Message,
-    /// What it rests on.
+    /// The origin of the message.
     pub origin: Origin,
     /// When it first reached somebody.
     pub delivered_at: Option<Timestamp>,

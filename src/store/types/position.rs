@@ -1,4 +1,4 @@
-//! Where things are: a conversation's number, a message's position, what of a history is held.
+//! Places: a conversation's number, a message's position, the parts of a history that are held.
 
 use std::fmt;
 
@@ -15,8 +15,8 @@ impl fmt::Display for ConversationNumber {
     }
 }
 
-/// Where a message that the service knows stands in its conversation: the order of a timeline is
-/// the service's time first, then the id.
+/// The place of a message in its conversation, if the service knows the message: a timeline is ordered by the
+/// service's time first, then by the id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The service's time of the message.
@@ -44,7 +44,7 @@ pub struct Span {
     pub to: Position,
 }
 
-/// What of a conversation's history the store holds without holes.
+/// The parts of a conversation's history that the store holds without holes.
 ///
 /// Two neighbours in the store are neighbours in the conversation only if one span covers both;
 /// else a timeline shows a gap between them.
@@ -52,16 +52,16 @@ pub struct Span {
 pub struct History {
     /// Oldest first; they neither touch nor overlap.
     spans: Vec<Span>,
-    /// Whether the oldest held message is the first of the conversation.
+    /// The start of the history: the oldest held message may be the first of the conversation.
     start: HistoryStart,
-    /// Whether the service may have messages newer than the newest span.
+    /// The end of the history: the service may have messages newer than the newest span.
     end: HistoryEnd,
     /// Stretches between which nothing is missing, as caches of older SDKs claim; oldest first. No cache
     /// proves it.
     claimed: Vec<Span>,
 }
 
-/// Whether there is older history than what the store holds.
+/// The knowledge of history that is older than the oldest held message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HistoryStart {
     /// The service may have older messages.
@@ -71,7 +71,7 @@ pub enum HistoryStart {
     Reached,
 }
 
-/// Whether there is newer history than what the store holds.
+/// The knowledge of history that is newer than the newest held message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HistoryEnd {
     /// Nothing newer was missed, as far as is known.
@@ -107,13 +107,13 @@ impl History {
         &self.spans
     }
 
-    /// Whether there is older history than the oldest span.
+    /// The knowledge of history that is older than the oldest span.
     #[must_use]
     pub const fn start(&self) -> HistoryStart {
         self.start
     }
 
-    /// Whether there is newer history than the newest span.
+    /// The knowledge of history that is newer than the newest span.
     #[must_use]
     pub const fn end(&self) -> HistoryEnd {
         self.end
@@ -141,15 +141,15 @@ impl History {
         merge_into(&mut self.claimed, one, other);
     }
 
-    /// What caches claim, oldest first.
+    /// The stretches that caches claim, oldest first.
     #[must_use]
     pub fn claimed(&self) -> &[Span] {
         &self.claimed
     }
 
-    /// Whether two neighbours are shown as such because a cache claims so. Where history that the service
-    /// gave begins, the claim does not count: there the service can be asked, and what it answers moves
-    /// that place back, page by page.
+    /// True if two neighbours are shown as such because a cache claims so. The claim does not count at the
+    /// place where the history that the service gave begins. There the service can be asked, and its answers
+    /// move that place back, page by page.
     #[must_use]
     pub fn claims(&self, older: &Position, newer: &Position) -> bool {
         let after = self.claimed.partition_point(|span| span.to < *newer);
@@ -184,7 +184,7 @@ impl History {
         self.spans = kept;
     }
 
-    /// Whether one span covers both positions, so that nothing is missing between them.
+    /// True if one span covers both positions, so that nothing is missing between them.
     #[must_use]
     pub fn joins(&self, one: &Position, other: &Position) -> bool {
         let (from, to) = if one <= other {
@@ -209,7 +209,7 @@ impl History {
     }
 }
 
-/// What became of the oldest stretch.
+/// The fate of the oldest stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Merged {
     Kept,
