@@ -11,15 +11,15 @@ pub enum StoreError {
     /// The caller asked for something that cannot be: no retry can mend it.
     #[error("invalid argument: {reason}")]
     InvalidArgument {
-        /// Which argument, and what it must be; never its value.
+        /// The argument, and the rule that it breaks; never its value.
         reason: String,
     },
     /// A record is larger than the store takes.
     #[error("a {kind} record has {actual} bytes, the store takes {limit}")]
     TooLarge {
-        /// What kind of record.
+        /// The kind of record.
         kind: &'static str,
-        /// How large it is, in bytes.
+        /// The length of the record, in bytes.
         actual: usize,
         /// The most a record may have, in bytes.
         limit: usize,
@@ -34,11 +34,11 @@ pub enum StoreError {
     /// writable. Nothing of the batch was stored.
     #[error("{during} failed: {reason}")]
     Io {
-        /// What the store was doing.
+        /// The work that failed.
         during: &'static str,
         /// The sort of trouble.
         trouble: StoreTrouble,
-        /// What the operating system said.
+        /// The message of the operating system.
         reason: String,
     },
     /// Writing failed before; the store can only be read until [`Writer::probe`] succeeds.
@@ -57,10 +57,10 @@ pub enum StoreError {
         /// The most files that may wait.
         max: usize,
     },
-    /// What is on disk is not what was written.
+    /// The bytes on disk are not the bytes that were written.
     #[error("damaged: {what}")]
     Damaged {
-        /// What part of the store.
+        /// The damaged part of the store.
         what: String,
     },
     /// Another process, or another engine of this one, has the store open.

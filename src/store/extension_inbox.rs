@@ -1,4 +1,4 @@
-//! The inbox: what another process of the app leaves for the engine.
+//! The inbox: the work that another process of the app leaves for the engine.
 //!
 //! A notification or share extension must not open the store: it has little memory, may be killed
 //! at any moment, and a lock it held would have the app killed. It drops one file per intent into
@@ -10,9 +10,9 @@
 //! app gives one. Its name is the time, 20 digits, or a later one where the newest file has that
 //! already, then a hash of the token: names sort in the order of dropping and reveal nothing.
 //!
-//! Nothing here grows without bound: a file has at most 32 KiB, a folder at most 1000 waiting files,
-//! and of files that are set aside the newest hundred are kept. What an extension left half written
-//! when it was killed was never promised, and is removed after a day.
+//! Nothing here grows without bound: a file has at most 32 KiB, a folder at most 1000 waiting files, and of
+//! files that are set aside the newest hundred are kept. A file that an extension left half written when it
+//! was killed was never promised, and is removed after a day.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,10 +33,10 @@ use crate::store::format::record_entry::IntentRecord;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::types::entry::Intent;
 
-/// What a whole file's name ends with.
+/// The end of a whole file's name.
 const SUFFIX: &str = ".intent";
 
-/// What a file that cannot be read is renamed to end with; it is not looked at again.
+/// The new end of the name of a file that cannot be read; such a file is not looked at again.
 const DAMAGED: &str = ".damaged";
 
 /// The most bytes that a file may have. A command on the wire has at most 5 kB; and what an inbox
@@ -49,14 +49,14 @@ pub(crate) const WAITING_MAX: usize = 1000;
 /// The most files that are kept of those that were set aside.
 const DAMAGED_MAX: usize = 100;
 
-/// What a file is called until it is whole, at its end.
+/// The end of a file's name until the file is whole.
 const UNFINISHED: &str = ".new";
 
 /// For how long an unfinished file may still be one that is being written, in milliseconds: a day,
 /// for clocks jump.
 const UNFINISHED_FOR_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// What a file holds whose work is committed and that could not be removed.
+/// The content of a file whose work is committed and that could not be removed.
 const TAKEN: &[u8] = b"taken";
 
 /// The key of the frame in each file.
@@ -71,7 +71,7 @@ pub struct Dropped {
     pub token: LocalId,
     /// When it was dropped, by this device's clock.
     pub dropped_at: Timestamp,
-    /// What it does.
+    /// The work.
     pub intent: Intent,
 }
 
@@ -92,20 +92,20 @@ pub struct Inbox {
     key: Option<StoreKey>,
 }
 
-/// What lies in an inbox.
+/// The content of an inbox.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboxContent {
     /// The whole files, oldest first: their name and what they hold.
     pub dropped: Vec<(String, Dropped)>,
-    /// How many files could not be read; they were set aside.
+    /// The number of files that could not be read; they were set aside.
     pub damaged: u64,
-    /// How many files are whole and under another key than the inbox's; they stay where they are.
+    /// The number of files that are whole and under another key than the inbox's; they stay where they are.
     pub locked: u64,
-    /// Whether there are more files than were asked for.
+    /// True if there are more files than were asked for.
     pub more: bool,
 }
 
-/// What a file turned out to be.
+/// The state of a file.
 enum InboxFile {
     Whole(Box<Dropped>),
     Locked,
@@ -205,7 +205,7 @@ impl Inbox {
             match self.read_file(&name, cipher.as_ref()) {
                 InboxFile::Whole(dropped) => content.dropped.push((name, *dropped)),
                 InboxFile::Locked => content.locked = content.locked.saturating_add(1),
-                // Where it still can't be removed it is met again, and is still taken.
+                // A file that still can't be removed is met again, and is still taken.
                 InboxFile::Taken => {
                     let _ = disk.remove(&name);
                 }
@@ -285,12 +285,12 @@ impl Inbox {
         }
     }
 
-    /// Whose it is.
+    /// The client that the inbox belongs to.
     pub(in crate::store) const fn owner(&self) -> &ClientId {
         &self.owner
     }
 
-    /// Where it is.
+    /// The folder of the inbox.
     pub(in crate::store) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -301,7 +301,7 @@ impl Inbox {
 }
 
 impl Snapshot<'_> {
-    /// Whether work of that token was enqueued before: it is in the outbox, or names a message
+    /// True if work of that token was enqueued before: the token is in the outbox, or names a message
     /// already.
     ///
     /// # Errors

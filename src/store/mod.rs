@@ -1,4 +1,4 @@
-//! What is on disk: conversations, messages, the outbox, the session; read by anybody, written by one.
+//! The store on disk: conversations, messages, the outbox, the session; read by anybody, written by one.
 //!
 //! ```text
 //!   machines ──▶ Overlay ── Batch ──▶ Writer ── one atomic commit ──▶ tree (sled, or in memory)

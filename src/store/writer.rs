@@ -23,11 +23,11 @@ use crate::store::write::commit::{Commit, Committer};
 /// files are let go when the last [`Store`] is gone too.
 #[derive(Debug)]
 pub struct Writer {
-    /// What is known of the store's size, and done about it.
+    /// The knowledge of the store's size, and the work on it.
     maintenance: MaintenanceState,
     location: Location,
     identity: Identity,
-    /// Whether the work of closing is done.
+    /// True if the work of closing is done.
     is_closed: bool,
     // Dropped last: it may hold the last right to the folder.
     committer: Committer,
@@ -95,7 +95,7 @@ impl Writer {
         self.committer.sync()
     }
 
-    /// Whether there are commits that [`Writer::sync`] would write.
+    /// True if there are commits that [`Writer::sync`] would write.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
         self.committer.is_dirty()
@@ -159,8 +159,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether the store is larger than it should be, so that [`Writer::tend`] has something to do.
-    /// Cheap: it asks for the size of a file.
+    /// True if the store is larger than it should be, so that [`Writer::tend`] has something to do. Cheap:
+    /// the check asks for the size of a file.
     #[must_use]
     pub fn wants_tending(&self) -> bool {
         self.maintenance.is_wanted(&self.committer)
@@ -176,14 +176,14 @@ impl Writer {
         self.maintenance.want_compaction();
     }
 
-    /// Whether a compaction that was asked for is not done yet.
+    /// True if a compaction that was asked for is not done yet.
     #[must_use]
     pub const fn wants_compaction(&self) -> bool {
         self.maintenance.wants_compaction()
     }
 
-    /// Does a little about the store's size. Nothing of a conversation in view is evicted. What is
-    /// evicted is a commit of class cache with a number of its own.
+    /// Does a little about the store's size. Nothing of a conversation in view is evicted. An eviction is a
+    /// commit of class cache with a number of its own.
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ impl Writer {
         self.committer.durable_seq()
     }
 
-    /// How much was committed since the tree was opened.
+    /// The amount that was committed since the tree was opened.
     #[cfg(test)]
     pub(in crate::store) fn since_open(
         &mut self,

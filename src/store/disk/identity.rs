@@ -25,10 +25,10 @@ const FRAMES: FrameContext<'static> = FrameContext {
     cipher: None,
 };
 
-/// What the frames of the identity are filed under.
+/// The key of the identity's frames.
 const KEY: &[u8] = b"identity";
 
-/// Who the store is.
+/// The identity of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// The random number in every frame.
@@ -37,7 +37,7 @@ pub(crate) struct Identity {
     pub(crate) schema: u32,
     /// The data key of an encrypted store, wrapped.
     wrapped: Option<Vec<u8>>,
-    /// How often it was written.
+    /// The number of times that the identity was written.
     version: u64,
 }
 
@@ -98,14 +98,14 @@ impl Identity {
         Ok(copies)
     }
 
-    /// How many copies say the same as this one.
+    /// The number of copies that say the same as this identity.
     pub(crate) fn whole_copies(&self, disk: &dyn Disk) -> usize {
         let bytes = self.bytes().ok();
         let copies = IDENTITY_FILES.map(|name| disk.read(name).ok().flatten());
         copies.iter().filter(|copy| **copy == bytes).count()
     }
 
-    /// Whether payloads are encrypted.
+    /// True if payloads are encrypted.
     pub(crate) const fn is_encrypted(&self) -> bool {
         self.wrapped.is_some()
     }
@@ -144,7 +144,7 @@ impl Identity {
         frame::build(KEY, &encode(&record)?, self.version, FRAMES)
     }
 
-    /// How the store's values are framed, given the app's key.
+    /// The codec of the store's values, given the app's key.
     pub(crate) fn codec(&self, key: Option<&StoreKey>) -> Result<Codec, StoreError> {
         let data_key = self.data_key(key)?;
         Ok(Codec::new(self.store, data_key.as_ref().map(Cipher::new)))

@@ -9,9 +9,9 @@ use crate::store::disk::{Disk, DiskFile};
 
 /// A folder in memory. Clones share it, so it outlives the store and can be opened again.
 ///
-/// Every operation that changes something has a number, counted from 1 over the disk's life.
-/// What was written and not synced is lost, or torn, at [`MemoryDisk::crash`]; which of it is
-/// decided by the seed alone, so a run replays.
+/// Every operation that changes something has a number, counted from 1 over the disk's life. Writes that were
+/// not synced are lost, or torn, at [`MemoryDisk::crash`]. The seed alone decides which of them are, so a run
+/// replays.
 #[derive(Clone)]
 pub struct MemoryDisk {
     state: Arc<Mutex<State>>,
@@ -47,7 +47,7 @@ enum UnsyncedWrite {
 /// Bytes, of which the zeros at the end are not held: a file is filled up with zeros before it is used.
 #[derive(Clone, Default)]
 struct Bytes {
-    /// What comes before the zeros.
+    /// The bytes before the zeros.
     held: Vec<u8>,
     length: usize,
 }
@@ -113,7 +113,7 @@ impl Bytes {
     }
 }
 
-/// What goes wrong with a disk, and when.
+/// A fault of the disk, and the operation that it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The operation of this number fails once.
@@ -153,13 +153,13 @@ impl MemoryDisk {
         }
     }
 
-    /// How many operations have changed something, or tried to.
+    /// The number of operations that have changed something, or tried to.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.state().operations
     }
 
-    /// How often anything was asked of the disk: operations, and reading, looking and opening.
+    /// The number of times that anything was asked of the disk: operations, and reading, looking and opening.
     #[must_use]
     pub fn accesses(&self) -> u64 {
         self.state().accesses

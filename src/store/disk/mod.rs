@@ -1,4 +1,4 @@
-//! What the store asks of a folder: files by name, written, synced, renamed.
+//! The store's view of a folder: files by name, written, synced, renamed.
 //!
 //! The embedded database does its own IO; everything else of the store (journal, key file, inbox,
 //! the in-memory tree of tests) goes through this trait, so that a simulator can fail or cut any
@@ -131,7 +131,7 @@ impl Disk for RealDisk {
     }
 }
 
-/// Whether an error says that there is no such file, as opposed to one that can't be read now.
+/// True if an error says that there is no such file, as opposed to a file that can't be read now.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -139,7 +139,7 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// The bytes of a file, or of all files in a folder. What goes away meanwhile has none.
+/// The bytes of a file, or of all files in a folder. A file that goes away meanwhile has none.
 fn size_of(path: &Path) -> io::Result<u64> {
     let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let kind = match fs::symlink_metadata(path) {

@@ -42,7 +42,7 @@ impl Spool {
         }
     }
 
-    /// Where a file is.
+    /// The path of a file.
     ///
     /// # Errors
     ///

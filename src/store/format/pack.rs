@@ -82,7 +82,7 @@ impl Pack {
         self.slots.last().map(|slot| &slot.position)
     }
 
-    /// Where a position is, or would be.
+    /// The index of a position; the index that it would have, if it is not there.
     pub(crate) fn search(&self, position: &Position) -> Result<usize, usize> {
         self.slots
             .binary_search_by(|slot| slot.position.cmp(position))

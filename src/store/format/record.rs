@@ -69,7 +69,7 @@ pub(crate) struct IdRecord {
     pub(crate) number: u32,
 }
 
-/// Where a message is that an index names by its own id.
+/// The place of a message that an index names by its own id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PointerRecord {
     pub(crate) name: String,
@@ -278,7 +278,7 @@ impl<'a> RareRecord<'a> {
 /// From time, from id, to time, to id.
 type SpanRecord<'a> = (i64, &'a str, i64, &'a str);
 
-/// How far the service knows a conversation.
+/// The service's knowledge of a conversation.
 #[derive(Default, Serialize, Deserialize)]
 enum StateRecord {
     #[default]

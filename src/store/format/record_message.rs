@@ -64,8 +64,8 @@ fn origin((content, mentions, has_sender): OriginRecord) -> Result<Origin, BadRe
     })
 }
 
-/// What a message says; which fields are used depends on the kind. Borrowed from the content that
-/// is written; what is read has texts of its own, which become the content's.
+/// The content of a message; which fields are used depends on the kind. Borrowed from the content that is
+/// written; a record that is read has texts of its own, which become the content's.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ContentRecord<'a> {
     kind: u8,

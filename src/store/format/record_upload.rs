@@ -18,7 +18,7 @@ pub(crate) struct UploadRecord {
     stored: bool,
 }
 
-/// Where the service lets it be uploaded to.
+/// The place that the service lets the file be uploaded to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct TicketRecord {
     provider: String,

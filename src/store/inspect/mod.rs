@@ -1,4 +1,4 @@
-//! What a folder holds, for people who debug: numbers and sizes, never a word of what people wrote.
+//! The content of a folder, for people who debug: numbers and sizes, never a word of what people wrote.
 //!
 //! Nothing is locked, and nothing in the folder is written: the tree is opened as a copy, elsewhere.
 //! Of a tree that does not open, a raw scan tells what is whole in it; of an encrypted store without
@@ -25,43 +25,43 @@ use crate::store::journal::reader::{JOURNAL_FILES, JournalContent, RecordKind};
 use crate::store::recovery::scan::{files, store_of_folder, walk};
 use crate::store::tree::sled::TREE_FOLDER;
 
-/// What a store's folder holds.
+/// The content of a store's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// What is wrong, a sentence each; none when all is well.
+    /// The faults, a sentence each; none when all is well.
     pub problems: Vec<String>,
     /// The process that opened the store last, if it left its number.
     pub last_holder: Option<u32>,
-    /// Who the store is.
+    /// The identity of the store.
     pub identity: IdentityFound,
     /// The journal of intents.
     pub journal: JournalFound,
     /// The tree.
     pub tree: TreeFound,
-    /// What was set aside as damaged: name and bytes.
+    /// The files that were set aside as damaged: name and bytes.
     pub set_aside: Vec<(String, u64)>,
     /// Everything in the folder: name and bytes.
     pub files: Vec<(String, u64)>,
 }
 
-/// Who a store is.
+/// The identity of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct IdentityFound {
-    /// How many of the two copies are whole.
+    /// The number of whole copies among the two.
     pub whole_copies: usize,
     /// The store's random number, in hexadecimal; out of the frames if both copies are lost.
     pub store: Option<String>,
     /// The schema.
     pub schema: Option<u32>,
-    /// Whether payloads are encrypted.
+    /// True if payloads are encrypted.
     pub is_encrypted: bool,
-    /// Whether they can be read here.
+    /// True if payloads can be read here.
     pub is_readable: bool,
 }
 
-/// What a journal holds.
+/// The content of a journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct JournalFound {
@@ -79,7 +79,7 @@ pub struct JournalFound {
     pub broken: u64,
 }
 
-/// Looks into a store's folder. What cannot be read is left out and named in `problems`; of a store
+/// Looks into a store's folder. Parts that cannot be read are left out and named in `problems`; of a store
 /// that is open meanwhile, the figures may be some commits old.
 ///
 /// # Errors
@@ -235,7 +235,8 @@ impl Inspection {
     }
 }
 
-/// What the header of a journal's record says; a value inside of another record is none.
+/// The kind, the generation and the commit in the header of a journal's record; none for a value inside of another
+/// record.
 fn head(whole: &WholeFrame<'_>, codec: &Codec) -> Option<(RecordKind, u64, u64)> {
     let (kind, generation) = whole.key.split_first()?;
     let generation = u64::from_be_bytes(generation.try_into().ok()?);

@@ -1,4 +1,4 @@
-//! What a tree holds: a copy of it is opened and counted, or, if it does not open, its whole frames.
+//! The content of a tree: a copy of the tree is opened and counted, or, if the copy does not open, its whole frames.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -30,7 +30,7 @@ const LARGEST: usize = 10;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What a tree holds.
+/// The content of a tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TreeFound {
@@ -64,13 +64,13 @@ pub struct TreeFound {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct KindFound {
-    /// How many.
+    /// The number of records.
     pub records: u64,
     /// The bytes of their keys and values.
     pub bytes: u64,
 }
 
-/// What a conversation's messages take.
+/// The size of a conversation's messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ConversationFound {
@@ -204,7 +204,7 @@ fn private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// What one value counts for.
+/// The counts of one value.
 #[derive(Clone, Copy)]
 struct One {
     bytes: u64,

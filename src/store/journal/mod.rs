@@ -1,18 +1,17 @@
 //! The journal: the promises to the app, each on disk before the call that made it returns.
 //!
-//! Two files take turns. Each begins with a *start* record, the image of everything unsettled at
-//! that moment, under a generation of its own; the intact start of the highest generation rules.
-//! Behind it come the records of commits: the whole batch of an *intent*, synced before it is
-//! applied to the tree; of any other commit that touches the outbox, the *outbox* part, written
-//! after it and synced with whatever comes next; and after each flush of the tree a *mark* that
-//! says how far it is durable, so that a tree that comes back older is seen. When a file is full, the tree is flushed and the
-//! other file gets a new start; so it is before the first commit after an opening, for until then
-//! there is nothing to write.
+//! Two files take turns. Each begins with a *start* record, the image of everything unsettled at that moment,
+//! under a generation of its own; the intact start of the highest generation rules. Behind it come the
+//! records of commits: the whole batch of an *intent*, synced before it is applied to the tree; of any other
+//! commit that touches the outbox, the *outbox* part, written after it and synced with whatever comes next;
+//! and after each flush of the tree a *mark* that says how far it is durable, so that a tree that comes back
+//! older is seen. When a file is full, the tree is flushed and the other file gets a new start. The same
+//! happens before the first commit after an opening: until then there is nothing to write.
 //!
-//! Files are preallocated, so that a sync writes data only. A record is a frame (`format/frame.rs`) whose
-//! key is the kind and the generation (8 bytes, big-endian) and whose payload is a batch
-//! (`tree/mod.rs`), so it is encrypted when the store is, and found by its magic wherever it lies. What a
-//! file still holds of an older generation is told apart by that number.
+//! Files are preallocated, so that a sync writes data only. A record is a frame (`format/frame.rs`) whose key
+//! is the kind and the generation (8 bytes, big-endian) and whose payload is a batch (`tree/mod.rs`), so it
+//! is encrypted when the store is, and found by its magic wherever it lies. The generation tells a file's
+//! older records apart.
 
 pub(super) mod reader;
 

@@ -108,12 +108,12 @@ impl JournalContent {
         Ok(recovered)
     }
 
-    /// True if a file holds bytes that are no whole record.
+    /// True if no file has a start record, or a file with bytes has none.
     pub(crate) fn is_damaged(&self) -> bool {
         self.is_lost() || !self.unread.is_empty()
     }
 
-    /// True if no file tells what was unsettled at any time.
+    /// True if no file has a start record: nothing tells what was unsettled at any time.
     pub(crate) fn is_lost(&self) -> bool {
         !self
             .records

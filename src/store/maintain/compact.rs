@@ -40,10 +40,10 @@ enum Phase {
     Comparing(Vec<u8>),
 }
 
-/// The next part of a compaction.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CompactionStep {
-    /// Another one.
+    /// Another step follows.
     More,
     /// The copy can take the tree's place.
     Ready,

@@ -32,7 +32,7 @@ use crate::store::tree::location::Location;
 use crate::store::types::batch::CommitClass;
 use crate::store::write::commit::{Committer, WrittenSinceOpen};
 
-/// Whether there is more to do.
+/// The outcome of tending: there is more to do, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tended {
     /// There is: call again, soon.

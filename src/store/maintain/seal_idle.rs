@@ -61,7 +61,7 @@ pub(crate) struct IdleSealing {
 /// The findings of a step.
 #[derive(Debug)]
 pub(crate) struct IdleSealingStep {
-    /// The packs that are to be written, by conversation.
+    /// The sealings that are to be written, by conversation.
     pub(crate) sealings: Vec<(ConversationNumber, Sealing)>,
     /// True if every conversation was looked at.
     pub(crate) ended: bool,

@@ -133,8 +133,8 @@ const SMALL: u64 = 16 * 1024 * 1024;
 /// The bytes of the smallest tree on disk: a segment.
 const FLOOR: u64 = 512 * 1024;
 
-/// The bytes that a compacted tree takes beside that at most, however much is alive: segments that its
-/// copying left free, which the next messages fill.
+/// The most bytes that a compacted tree takes beside [`FLOOR`] and its live bytes, however much is alive:
+/// segments that its copying left free, which the next messages fill.
 const FREE_MAX: u64 = 6 * 1024 * 1024;
 
 /// The size of a compacted tree in thousandths of its live bytes, until the size was measured.

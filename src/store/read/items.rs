@@ -8,7 +8,7 @@ use crate::store::types::position::{Place, Position};
 pub enum TimelineItem {
     /// A message that the service knows.
     Message {
-        /// Where it stands.
+        /// The position of the message.
         position: Position,
         /// The message.
         message: Message,
@@ -38,7 +38,7 @@ pub struct Gap {
 pub struct Page {
     /// The items; gaps are not counted against the page's limit.
     pub items: Vec<TimelineItem>,
-    /// Whether the store holds more in the direction of the page.
+    /// True if the store holds more in the direction of the page.
     pub more: bool,
 }
 

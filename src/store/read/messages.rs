@@ -13,12 +13,12 @@ use crate::store::types::entry::Entry;
 use crate::store::types::message::StoredMessage;
 use crate::store::types::position::{ConversationNumber, Position};
 
-/// How many messages of others there are, as the service counts them.
+/// The number of messages of others, as the service counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OthersCount {
-    /// How many, recalled ones included.
+    /// The number of messages, recalled ones included.
     pub all: u32,
-    /// How many of them were recalled.
+    /// The number of recalled ones among them.
     pub recalled: u32,
 }
 
@@ -27,9 +27,9 @@ pub struct OthersCount {
 pub struct LocalUnread {
     /// Others' messages newer than the mark that were not recalled.
     pub count: u32,
-    /// Whether one of them mentions the client.
+    /// True if one of them mentions the client.
     pub mentioned: bool,
-    /// Whether counting stopped at the limit.
+    /// True if counting stopped at the limit.
     pub limited: bool,
 }
 
@@ -52,7 +52,7 @@ impl Snapshot<'_> {
         Ok(record.map(|record| self.message_of(&row, position, record)))
     }
 
-    /// Whether a held message rests on what a cache of an older SDK told.
+    /// True if a held message rests on the word of an older SDK's cache.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Snapshot<'_> {
         entries.find(|entry| entry.local_id() == Some(id))
     }
 
-    /// Where the message is that had this local id, once it was acknowledged.
+    /// The position of the message that had this local id, once the message was acknowledged.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl Snapshot<'_> {
         self.pointer(Tag::Local, id.as_str())
     }
 
-    /// Where an own message is whose receipts are awaited.
+    /// The position of an own message whose receipts are awaited.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ pub(crate) struct KeyedPack {
     pub(crate) home: PackHome,
 }
 
-/// Where a pack lies.
+/// The home of a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PackHome {
     /// Under its own key.
@@ -271,7 +271,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// Whether a visit from a key in a direction comes to another key.
+/// True if a visit from a key in a direction comes to another key.
 fn reaches(from: Bound<&[u8]>, direction: Direction, key: &[u8]) -> bool {
     let key = key::range_of(key);
     match (from.map(key::range_of), direction) {

@@ -39,7 +39,7 @@ pub struct Snapshot<'a> {
 pub struct ConversationPage {
     /// The conversations.
     pub conversations: Vec<(ConversationNumber, ConversationInfo)>,
-    /// Where the next page begins; none when this was the last.
+    /// The place at which the next page begins; none when this was the last.
     pub next: Option<ListCursor>,
 }
 
@@ -113,7 +113,7 @@ impl Snapshot<'_> {
         }
         let row = self.stored_row(number)?;
         let row = row.map(|row| {
-            // What moved it alone is not in its value.
+            // The row's value lacks the activity of a commit that only moved the conversation.
             let activity = self.tables.list.activity(number).unwrap_or(row.activity);
             Arc::new(row.with_activity(activity))
         });
@@ -214,7 +214,8 @@ impl Snapshot<'_> {
         self.tables.list.all()
     }
 
-    /// Where a conversation stands in the list; none where there is none, as the last commit left it.
+    /// The time that orders a conversation in the list, as the last commit left it; none if the list has no such
+    /// conversation.
     #[must_use]
     pub fn activity(&self, number: ConversationNumber) -> Option<Timestamp> {
         self.tables.list.activity(number)

@@ -37,7 +37,7 @@ impl Store {
         self.seq_of(&self.shared.read())
     }
 
-    /// Whether the store takes writes.
+    /// The health of the store: only a good store takes writes.
     #[must_use]
     pub fn health(&self) -> StoreHealth {
         self.shared.health()

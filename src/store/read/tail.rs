@@ -1,8 +1,8 @@
 //! The tail of a conversation: its newest messages, in one value with its row.
 //!
-//! A message that comes changes two things: its conversation's row, and the last pack. What the
-//! embedded database costs, it costs by the key, so both lie under one. They are read apart: whoever
-//! asks for the row does not look at the messages, and the other way round.
+//! A message that comes changes two things: its conversation's row, and the last pack. The embedded database
+//! costs by the key, so both lie under one key. They are read apart: a reader of the row does not look at the
+//! messages, and the other way round.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -34,7 +34,7 @@ impl Snapshot<'_> {
         let Some(parts) = self.intact(Parts::of(&payload)) else {
             return Ok(None);
         };
-        // Whoever asks for a row mostly asks for the newest messages next.
+        // A reader of a row mostly asks for the newest messages next.
         let tails = &self.tables.packs;
         if tails.tail(number).is_none() {
             tails.put_tail(number, Tail::of(number, &parts));
@@ -98,7 +98,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// What lies under a conversation's key.
+/// The payload under a conversation's key.
 enum Payload {
     None,
     Damaged,

@@ -155,9 +155,9 @@ struct Weave<'a, 's> {
     patches: Vec<Arc<Entry>>,
     /// The last held message.
     last: Option<Position>,
-    /// Whether a message behind `last` is lost, for its record is damaged.
+    /// True if a message behind `last` is lost, for its record is damaged.
     broken: bool,
-    /// Whether links are to be compared: those of uncommitted messages are not made yet.
+    /// True if links are to be compared: those of uncommitted messages are not made yet.
     linked: bool,
     items: Vec<TimelineItem>,
 }
@@ -209,7 +209,7 @@ impl<'a, 's> Weave<'a, 's> {
         }
     }
 
-    /// Whether nothing is missing before a message: its span and its link must agree.
+    /// True if nothing is missing before a message: its span and its link must agree.
     fn joins(&self, position: &Position, older: &Older) -> bool {
         let history = &self.row.history;
         let is_held = match &self.last {

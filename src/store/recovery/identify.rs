@@ -1,8 +1,8 @@
-//! Whose the files of a folder are: which identity is the store's, and what is in the way.
+//! The owner of a folder's files: which identity is the store's, and which files are in the way.
 //!
-//! Files get lost, damaged, and mixed up with those of another store by backups and by hand. An
-//! identity alone is believed only as far as the records agree: the number in their frames says
-//! whose they are. What turns out to be another store's is set aside, never overwritten.
+//! Files get lost, damaged, and mixed up with those of another store by backups and by hand. An identity
+//! alone is believed only as far as the records agree: the number in their frames names their store. Files
+//! that turn out to be another store's are set aside, never overwritten.
 
 use std::fs;
 use std::io;
@@ -146,7 +146,7 @@ fn first_voice(bytes: &[u8]) -> Option<u64> {
     }
 }
 
-/// Whether the folder holds a tree, or a file of the journal.
+/// True if the folder holds a tree, or a file of the journal.
 fn has_records(disk: &dyn Disk, folder: &Path) -> io::Result<bool> {
     for name in JOURNAL_FILES {
         if disk.read(name)?.is_some() {

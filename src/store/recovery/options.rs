@@ -1,4 +1,4 @@
-//! Where a client's store is, and how it is opened.
+//! The options of opening a client's store.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::model::{ClientId, Timestamp};
 use crate::store::format::cipher::StoreKey;
 use crate::store::tree::CACHE_BYTES;
 
-/// Where a client's store is, and how it is opened.
+/// The place of a client's store, and the way of opening it.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// The folder, made if missing. One client, one folder.

@@ -88,7 +88,7 @@ impl Location {
             saved,
             outbox,
         } = salvage.finish()?;
-        // What was saved out of all of them is told with the last, which mostly is the only one.
+        // The report names everything saved out of all sources with the last source, which mostly is the only one.
         let mut saved = Some(saved);
         while let Some((name, scanned)) = scans.pop() {
             let saved = saved.take().unwrap_or_default();

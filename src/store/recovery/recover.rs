@@ -48,7 +48,7 @@ const PROBE_BYTES: usize = 1024 * 1024;
 /// be written.
 const PEEK_MAX: usize = 64 * 1024 * 1024;
 
-/// How carefully the tree is looked at.
+/// The depth of a check of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
     /// Its counters and the outbox: a few reads.
@@ -57,7 +57,7 @@ pub(crate) enum Check {
     Full,
 }
 
-/// What a tree turned out to be.
+/// The condition of a tree.
 enum TreeCondition {
     /// It is as it was closed: nothing has to be written.
     AsClosed(Tables),
@@ -197,7 +197,7 @@ impl Location {
         Ok(tables)
     }
 
-    /// Whether a raw scan finds a record in the tree's files.
+    /// True if a raw scan finds a record in the tree's files.
     fn holds_records(&self, codec: &Codec) -> Result<bool, StoreError> {
         let TreeLocation::Folder { options, .. } = &self.tree else {
             return Ok(false);
@@ -211,7 +211,7 @@ impl Location {
         }
     }
 
-    /// Whether the folder can be written now.
+    /// Fails if the folder can't be written now.
     pub(crate) fn try_writing(&self) -> Result<(), StoreError> {
         let failed = |error| StoreError::io("trying to write", &error);
         if let TreeLocation::Folder { folder, .. } = &self.tree {
@@ -224,7 +224,7 @@ impl Location {
         self.disk.remove(PROBE_FILE).map_err(failed)
     }
 
-    /// What can be read without opening anything.
+    /// The tables that can be read without opening anything.
     ///
     /// # Errors
     ///
@@ -236,8 +236,8 @@ impl Location {
         }
     }
 
-    /// Lets readers see what can be read without opening anything, after opening failed. Where not even
-    /// that can be read now, what is in memory stays, and all other reads fail.
+    /// Lets readers see the tables that can be read without opening anything, after opening failed. If not
+    /// even those can be read now, the tables in memory stay, and all other reads fail.
     pub(crate) fn show_readable(&self, tables: &mut Tables, codec: &Codec) {
         match self.readable(codec) {
             Ok(readable) => *tables = readable,
@@ -245,8 +245,8 @@ impl Location {
         }
     }
 
-    /// What can be read without writing: the whole records of the tree, in memory, and what the
-    /// journal says is unsettled. At most [`PEEK_MAX`] of a large tree.
+    /// The tables that can be read without writing: the whole records of the tree, in memory, and the
+    /// unsettled rows of the journal. At most [`PEEK_MAX`] of a large tree.
     fn peek(&self, codec: &Codec) -> Result<Tables, StoreError> {
         let kv = memory_tree();
         let mut salvage = Salvage::new(Arc::clone(&kv), codec, SCHEMA, BTreeMap::new());
@@ -268,7 +268,7 @@ impl Location {
                     }
                     salvage.add(opened, frame)
                 });
-                // What was gathered until the limit is still worth showing.
+                // The records gathered until the limit are still worth showing.
                 if !matches!(scanned, Ok(_) | Err(StoreError::Damaged { .. })) {
                     scanned?;
                 }
@@ -387,7 +387,7 @@ fn find_conversation(
     put(batch, codec, key::work(number), &[], seq)
 }
 
-/// Whether the journal could be replayed.
+/// The outcome of replaying the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Replay {
     /// The tree has everything that was promised.
@@ -449,9 +449,9 @@ fn last_seq(journal: &JournalContent) -> u64 {
         .unwrap_or(0)
 }
 
-/// Whether promises may have been in the journal that are not there any more, given the last commit
-/// of the tree. A start that a power cut has torn is no such loss: the tree was flushed before it,
-/// and nothing was promised since.
+/// True if promises may have been in the journal that are not there any more, given the last commit of the
+/// tree. A start that a power cut has torn is no such loss: the tree was flushed before that start, and
+/// nothing was promised since.
 fn lacks_promises(journal: &JournalContent, seq: u64) -> bool {
     journal.is_lost() && seq > 0 || journal.is_damaged() && seq > last_seq(journal)
 }

@@ -1,4 +1,4 @@
-//! What opening a store found and did.
+//! The report of opening a store: the findings, and the work done.
 
 use std::fmt;
 
@@ -6,50 +6,50 @@ use crate::model::StoreHealth;
 use crate::store::recovery::salvage::Saved;
 use crate::store::recovery::scan::Scanned;
 
-/// What opening a store found and did, in full. An app is told what it means: `sampan::OpenReport`.
+/// The report of opening a store, in full. An app is told its meaning: `sampan::OpenReport`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenReport {
-    /// Whether the store was made just now.
+    /// True if the store was made just now.
     pub created: bool,
     /// Damaged files that were set aside, and what was saved out of them.
     pub set_aside: Vec<SetAside>,
-    /// Whether the tree was older than the journal: commits that were durable are gone, as when a
-    /// backup was put back. What was lost is asked for again.
+    /// True if the tree was older than the journal: commits that were durable are gone, as when a backup was
+    /// put back. The lost content is asked for again.
     pub rolled_back: bool,
     /// Promises that the tree had not seen yet: the normal traces of a kill.
     pub intents_replayed: u64,
-    /// Whether the journal was gone or unreadable: promises that it alone held are lost, and nobody
-    /// can say how many.
+    /// True if the journal was gone or unreadable: promises that it alone held are lost, and nobody can say
+    /// how many.
     pub journal_lost: bool,
     /// Unsent entries that only the journal had.
     pub entries_recovered: u64,
     /// Unsent entries that are damaged beyond reading.
     pub entries_lost: u64,
-    /// Whether the store takes writes.
+    /// The health of the store: only a good store takes writes.
     pub health: StoreHealth,
 }
 
 impl OpenReport {
-    /// Whether anything was damaged.
+    /// True if anything was damaged.
     #[must_use]
     pub const fn found_damage(&self) -> bool {
         !self.set_aside.is_empty() || self.rolled_back || self.journal_lost || self.entries_lost > 0
     }
 
-    /// Whether the store takes writes.
+    /// True if the store takes writes.
     #[must_use]
     pub const fn takes_writes(&self) -> bool {
         matches!(self.health, StoreHealth::Good)
     }
 
-    /// Whether unsent work is gone.
+    /// True if unsent work is gone.
     #[must_use]
     pub const fn lost_unsent_work(&self) -> bool {
         self.journal_lost || self.entries_lost > 0
     }
 
-    /// Whether history is gone from this device.
+    /// True if history is gone from this device.
     #[must_use]
     pub fn lost_history(&self) -> bool {
         let is_torn = |files: &SetAside| {

@@ -21,7 +21,7 @@ use crate::store::types::position::{ConversationNumber, HistoryEnd};
 /// How many frames are written to the new tree at a time.
 const FRAMES_AT_ONCE: usize = 500;
 
-/// What was saved.
+/// The counts of saved records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Saved {
     pub(crate) conversations: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Salvage<'a> {
     outbox: BTreeMap<OutboxEntryId, (u64, Vec<u8>)>,
 }
 
-/// What a new tree was filled with.
+/// The content of a new tree.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rebuilt {
     pub(crate) meta: MetaRecord,

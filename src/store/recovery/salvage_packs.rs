@@ -25,7 +25,7 @@ const SHELF: u8 = b'y';
 /// How many messages are gathered before they are put into packs.
 const AT_ONCE: usize = 256;
 
-/// Where a found pack of a key lies.
+/// The key on the shelf for a found pack of a key.
 pub(crate) fn staged(key: &[u8]) -> Vec<u8> {
     let mut staged = key.to_vec();
     if let Some(tag) = staged.first_mut() {
@@ -34,7 +34,7 @@ pub(crate) fn staged(key: &[u8]) -> Vec<u8> {
     staged
 }
 
-/// What the packs hold now.
+/// The content of the packs now.
 #[derive(Debug, Default)]
 pub(crate) struct Repacked {
     pub(crate) held: BTreeMap<ConversationNumber, Held>,
@@ -75,7 +75,7 @@ pub(crate) fn repack(
 /// A key of the shelf and its frame; none in its place if that does not open any more.
 type Staged = (Vec<u8>, Option<OpenedFrame>);
 
-/// What lies behind a key on the shelf.
+/// The next frame behind a key on the shelf.
 fn next_staged(tree: &dyn Kv, codec: &Codec, taken: &[u8]) -> Result<Option<Staged>, StoreError> {
     let end = key::after_prefix(&[SHELF]).unwrap_or_default();
     let range = (Bound::Excluded(taken), Bound::Excluded(&end[..]));

@@ -17,10 +17,10 @@ const FRAME_MAX: usize = HEADER + KEY_MAX + VALUE_MAX;
 /// How much of a file is read at a time.
 const CHUNK: usize = 1024 * 1024;
 
-/// What takes each whole frame that a scan finds, opened and as it lay there.
+/// A visitor of each whole frame that a scan finds: the frame opened, and its bytes as they lay there.
 pub(crate) type FrameVisitor<'a> = &'a mut dyn FnMut(&OpenedFrame, &[u8]) -> Result<(), StoreError>;
 
-/// What a scan found.
+/// The findings of a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scanned {
     /// Whole frames, old versions of records included.

@@ -40,18 +40,18 @@ const KEPT_MAX: usize = 4;
 /// Bytes of the file that opening may overwrite.
 #[derive(Debug, Default)]
 pub(crate) struct LogEnd {
-    /// Where they were, and what they were.
+    /// Their places in the file, and their bytes.
     pub(crate) segments: Vec<(u64, Vec<u8>)>,
-    /// Pages with files of their own: their names, and what they were.
+    /// Pages with files of their own: their names, and their bytes.
     pub(crate) blobs: Vec<(i64, Vec<u8>)>,
 }
 
 /// The most bytes of pages with files of their own that are kept.
 const BLOBS_MAX: usize = 4 * 1024 * 1024;
 
-/// What a segment's header says.
+/// The content of a segment's header.
 enum Header {
-    /// Where the segment is in the log, and up to where the log was durable.
+    /// The place of the segment in the log, and the place up to which the log was durable.
     Whole { place: i64, durable: i64 },
     /// Nothing was written there, or it was wiped.
     Blank,
@@ -125,11 +125,11 @@ fn snapshot_place(data_file: &Path) -> i64 {
     places.max().unwrap_or(0)
 }
 
-/// Where the log is gone, or empty: whatever pages are left beside it, opening would remove.
+/// Refuses a log that is gone, or empty, beside pages: opening would remove these pages.
 ///
 /// # Errors
 ///
-/// [`StoreError::Damaged`] when there are any.
+/// [`StoreError::Damaged`] when there are any pages.
 fn refuse_remains(data_file: &Path) -> Result<LogEnd, StoreError> {
     let pages = data_file.parent().map(|folder| folder.join("blobs"));
     let mut pages = pages

@@ -1,9 +1,9 @@
 //! The list of conversations, in memory: which has the newest activity.
 //!
-//! Kept in the tree, the list would cost a removal and a put for each conversation that a commit
-//! touches: half of all keys. So its order lives here, behind the readers' lock, and changes with
-//! each commit; about sixty bytes a conversation. What makes it again after an opening is written as
-//! moves and pages: `state/list_records.rs`.
+//! Kept in the tree, the list would cost a removal and a put for each conversation that a commit touches:
+//! half of all keys. So its order lives here, behind the readers' lock, and changes with each commit; about
+//! sixty bytes a conversation. Moves and pages in the tree make the order again after an opening:
+//! `state/list_records.rs`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,11 +24,11 @@ pub(crate) struct List {
     activities: BTreeMap<ConversationNumber, Timestamp>,
     /// See [`Print::sum`].
     sum: u64,
-    /// What of it is in no page of the tree yet.
+    /// The part of the list that is in no page of the tree yet.
     pub(crate) unwritten: Unwritten,
 }
 
-/// What is in no page of the tree yet, but in moves at most.
+/// The part of the list that is in no page of the tree yet, but in moves at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unwritten {
     /// The pages that lack something.
@@ -38,15 +38,15 @@ pub(crate) struct Unwritten {
     /// Records that say something else, to be removed; there are some only when the list was made
     /// from the conversations' rows, and nothing in the tree tells it.
     pub(crate) wrong: Vec<Vec<u8>>,
-    /// Whether the tree tells another list than this.
+    /// True if the tree tells another list than this.
     pub(crate) is_all: bool,
 }
 
-/// Where a commit puts conversations; none takes one off the list.
+/// The new activity of each conversation that a commit moves in the list; none takes the conversation off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moves(pub(crate) BTreeMap<ConversationNumber, Option<Timestamp>>);
 
-/// What a commit writes of its moves.
+/// The record of a commit's moves.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) slot: u8,
@@ -96,7 +96,7 @@ impl List {
         self.order.iter().map(|(_, Reverse(number))| *number)
     }
 
-    /// Where a conversation stands.
+    /// The time that orders a conversation in the list.
     pub(crate) fn activity(&self, number: ConversationNumber) -> Option<Timestamp> {
         self.activities.get(&number).copied()
     }
@@ -121,7 +121,7 @@ impl List {
             .collect()
     }
 
-    /// What a prepared batch moves.
+    /// The moves of a prepared batch.
     pub(crate) fn moves(&self, batch: &Batch) -> Moves {
         let changes = batch.conversations.iter();
         let moves = changes.map(|(number, change)| {
@@ -135,12 +135,12 @@ impl List {
         )
     }
 
-    /// What tells this list from any other.
+    /// The print that tells this list from any other.
     pub(crate) fn print(&self) -> Print {
         self.print_with(&Moves::default())
     }
 
-    /// What will tell the list from any other once `moves` are made.
+    /// The print of the list once `moves` are made.
     pub(crate) fn print_with(&self, moves: &Moves) -> Print {
         let mut count = self.activities.len();
         let mut sum = self.sum;

@@ -89,12 +89,12 @@ fn take_difference(rest: &mut Bytes, before: u32) -> Result<u32, BadRecord> {
 }
 
 impl Unwritten {
-    /// Whether the pages should be written with the next batch that nobody waits for.
+    /// True if the pages should be written with the next batch that nobody waits for.
     pub(crate) fn is_much(&self) -> bool {
         self.is_all || self.next_slot >= MOVES_MANY
     }
 
-    /// Whether no commit may move anything before they are.
+    /// True if no commit may move anything before the pages are written.
     pub(crate) fn is_too_much(&self) -> bool {
         self.is_all || self.next_slot >= MOVES_MAX
     }
@@ -215,7 +215,7 @@ impl List {
     ///
     /// # Errors
     ///
-    /// What the tree refuses.
+    /// Those of the tree.
     pub(crate) fn write_all(
         &mut self,
         kv: &dyn Kv,
@@ -264,8 +264,8 @@ impl ListRecords {
     }
 }
 
-/// Where the conversations stand as their own rows and echoes say. One whose row is damaged stands
-/// nowhere.
+/// The places of the conversations in the list, by their own rows and echoes. A conversation whose row is
+/// damaged has no place.
 fn of_rows(
     kv: &dyn Kv,
     codec: &Codec,

@@ -1,4 +1,4 @@
-//! What the readers and the writer of one store share.
+//! The state that the readers and the writer of one store share.
 
 pub(super) mod cache;
 pub(super) mod list;
@@ -31,11 +31,11 @@ use crate::store::types::position::ConversationNumber;
 /// 16 MiB, those of a thousand and more that messages come to.
 pub(crate) const ROW_SHARE: u64 = 6;
 
-/// What readers see, as the last commit left it.
+/// The tables that readers see, as the last commit left them.
 #[derive(Debug)]
 pub(crate) struct Tables {
     pub(crate) kv: Arc<dyn Kv>,
-    /// What lies over it: see there. Reads go through [`Tables::value`] and [`Tables::scan`].
+    /// The changes that lie over the tree. Reads go through [`Tables::value`] and [`Tables::scan`].
     pub(crate) pending: PendingChanges,
     pub(crate) meta: MetaRecord,
     pub(crate) outbox: Outbox,

@@ -20,7 +20,7 @@ const AHEAD_SHARE: u64 = 1;
 /// Packs as they were read or written last.
 #[derive(Debug)]
 pub(crate) struct PackCache {
-    /// What grows, and what is read first; none of a conversation that has none.
+    /// The tails, which grow and are read first; none for a conversation that has no tail.
     tails: Cache<ConversationNumber, Option<Tail>>,
     /// Sealed packs, expanded, by key.
     pub(crate) sealed: Cache<Vec<u8>, Arc<Pack>>,

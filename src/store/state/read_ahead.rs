@@ -7,7 +7,7 @@ use crate::store::format::key::{self, Tag};
 use crate::store::state::cache::Cache;
 use crate::store::types::position::ConversationNumber;
 
-/// What was read ahead of each conversation.
+/// The packs that were read ahead, by conversation.
 #[derive(Debug)]
 pub(crate) struct ReadAhead(pub(crate) Cache<ConversationNumber, Arc<Run>>);
 
@@ -53,7 +53,7 @@ pub(crate) struct Run {
     pub(crate) top: Upper,
     /// Keys and values, the newest first.
     pub(crate) packs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Whether there is none behind the last.
+    /// True if there is none behind the last.
     pub(crate) ended: bool,
 }
 
@@ -66,7 +66,7 @@ impl Run {
         is_known.then_some(packs)
     }
 
-    /// What it lacks: the range behind its last pack.
+    /// The range that the run lacks: the one behind its last pack.
     pub(crate) fn remaining(&self) -> Option<Upper> {
         let (key, _) = self.packs.last().filter(|_| !self.ended)?;
         Some(Upper {
@@ -75,7 +75,7 @@ impl Run {
         })
     }
 
-    /// Whether somebody who asks for a range goes on where this one ends.
+    /// True if a reader who asks for a range goes on where this run ends.
     pub(crate) fn leads_to(&self, upper: &Upper) -> bool {
         let last = self.packs.last();
         last.is_some_and(|(key, _)| *upper <= self.top && key >= &upper.key)

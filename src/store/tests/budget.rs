@@ -314,7 +314,7 @@ fn compact_until_refused(bench: &mut Bench, number: ConversationNumber) -> usize
     accepted
 }
 
-/// What was there before is there, and what was accepted since.
+/// Checks that the messages from before are there, and the entries accepted since.
 fn check_after(bench: &Bench, number: ConversationNumber, accepted: usize, nth: u64) {
     assert_eq!(shown(&bench.store, number), whole(300), "operation {nth}");
     let unsent = bench.store.snapshot().outbox_len();
@@ -385,7 +385,7 @@ fn a_full_disk_ends_a_compaction_and_nothing_else() {
     assert_eq!(shown(&bench.reopen().store, number), whole(320));
 }
 
-/// What the service has, and what a device makes of it.
+/// The service's messages, and the unsent entries of a device.
 #[derive(Debug)]
 struct Model {
     /// The newest time of each conversation.
@@ -498,7 +498,7 @@ proptest! {
                 }
                 Op::Reopen => bench = bench.reopen(),
                 Op::Crash => {
-                    // What of class cache is not durable yet, the service tells again.
+                    // The service would tell again everything of class cache that is not durable yet.
                     bench.writer.sync().unwrap();
                     bench.disk.set_fault(Some(Fault::From { operation: 0 }));
                     bench = bench.crash();

@@ -172,8 +172,8 @@ fn a_process_killed_while_it_compacts_leaves_a_whole_store() {
 /// How many messages the process below takes in, in batches as catch-up brings them.
 const INGESTED: i64 = 60_000;
 
-/// What a store may take of a process at most, in KiB, as `docs/store.md` states it: twice the cache
-/// of the options, the packs' cache, and what the database needs whatever a store holds.
+/// The most memory that a store may take of a process, in KiB, as `docs/store.md` states it: twice the cache
+/// of the options, the packs' cache, and the fixed needs of the database.
 const INGEST_MAX_KIB: u64 = 64 * 1024;
 const OPENED_MAX_KIB: u64 = 48 * 1024;
 
@@ -235,7 +235,7 @@ fn opening() {
     println!("peak {}", peak().unwrap_or_default());
 }
 
-/// What a process took more than it did before it opened the store, in KiB.
+/// The growth of a process's memory since before it opened the store, in KiB.
 fn measured(test: &str, folder: &Path) -> u64 {
     let child = spawn(test, folder);
     let output = child.wait_with_output().unwrap();

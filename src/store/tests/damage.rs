@@ -73,7 +73,7 @@ pub(super) fn build(folder: &Path, key: Option<u8>) {
     }
 }
 
-/// What a damaged store still showed.
+/// The content that a damaged store still showed.
 #[derive(Debug)]
 pub(super) struct Seen {
     report: OpenReport,
@@ -183,7 +183,7 @@ fn torture(spoil_case: impl Fn(&Path, u64), least_unsent: usize) {
         let seen = read_all(copied.path(), None);
         println!("case {case}: {} {:?}", seen.messages, seen.report);
         assert!(seen.unsent >= least_unsent, "case {case}: {seen:?}");
-        // What was mended stays mended.
+        // A mended store stays mended.
         let again = read_all(copied.path(), None);
         assert!(again.report.set_aside.is_empty(), "case {case}: {again:?}");
         assert_eq!(again.unsent, seen.unsent, "case {case}");

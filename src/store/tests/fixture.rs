@@ -160,8 +160,8 @@ fn write_fixture(folder: &Path) {
     fs::remove_file(folder.join("lock")).unwrap();
 }
 
-/// What a fixture is written with is what it is checked for. With `SAMPAN_REGENERATE=1` it writes the
-/// fixture of a schema that is about to be released, and never one that was.
+/// A fixture is checked for the content that it is written with. With `SAMPAN_REGENERATE=1` the test writes
+/// the fixture of a schema that is about to be released, and never one that was.
 #[test]
 fn a_fixture_that_is_written_now_shows_the_same() {
     let folder = tempfile::tempdir().unwrap();
@@ -214,7 +214,7 @@ fn check(folder: &Path) {
     goes_on(opened, folder);
 }
 
-/// What [`write`] wrote.
+/// Checks the conversations that [`write`] wrote.
 fn check_talks(store: &Store) {
     let snapshot = store.snapshot();
     let (number, row) = snapshot

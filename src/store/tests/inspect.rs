@@ -1,4 +1,5 @@
-//! What `store-inspect` says of folders: whole ones, damaged ones, encrypted ones. It changes none.
+//! The reports of `store-inspect` on folders: whole ones, damaged ones, encrypted ones. The tool changes none of
+//! them.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -11,7 +11,7 @@ use crate::store::read::items::TimelineItem;
 use crate::store::read::snapshot::Snapshot;
 use crate::store::recovery::options::StoreOptions;
 
-/// What a store ought to hold.
+/// The content that a store ought to hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
     /// Conversation to its unread count and its messages by time.
@@ -212,7 +212,7 @@ impl Model {
         }
     }
 
-    /// What a store does hold, and whether all its views of it agree.
+    /// The content that a store does hold. All views of the store must agree on it.
     fn of(store: &Store) -> Self {
         let snapshot = store.snapshot();
         let mut model = Self::default();

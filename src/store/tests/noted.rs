@@ -1,4 +1,4 @@
-//! What is noted about a conversation and stays on this device.
+//! Notes about a conversation that stay on this device.
 
 use super::{Bench, at, conversation_id};
 use crate::model::{Draft, Mentions, MessageKey};

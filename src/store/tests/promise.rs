@@ -1,5 +1,5 @@
-//! What is promised: every read sees it at once, the tree is told later, and a power cut in between
-//! takes nothing away.
+//! Promises: every read sees one at once, the tree is told later, and a power cut in between takes nothing
+//! away.
 
 use super::*;
 use crate::store::disk::Disk;
@@ -8,14 +8,14 @@ use crate::store::read::items::TimelineItem;
 use crate::store::recovery::options::StoreOptions;
 use crate::store::tree::memory::LOG_FILE;
 
-/// How many bytes the tree's log has.
+/// The length of the tree's log, in bytes.
 fn told(disk: &MemoryDisk) -> usize {
     let files = disk.files();
     let log = files.iter().find(|(name, _)| name == LOG_FILE);
     log.map_or(0, |(_, length)| *length)
 }
 
-/// What a reader sees: the list's ids in order, and the newest echo of each.
+/// The content that a reader sees: the list's ids in order, and the newest echo of each.
 fn seen(store: &Store) -> Vec<(ConversationId, Option<Message>)> {
     let page = store.snapshot().conversations(None, 10).unwrap();
     let each = page.conversations.into_iter();
@@ -281,7 +281,7 @@ fn a_tree_that_is_older_than_what_a_promise_stands_on_is_not_taken_for_one_that_
     a_tree_of_old_is_noticed(cut(bench), &old);
 }
 
-/// What stands apart can follow on a commit that is missing; what was durable behind it can't.
+/// A promise that stands apart can follow on a missing commit; a mark of durability behind that commit can't.
 #[test]
 fn a_tree_that_lost_a_synced_commit_under_a_promise_that_stands_apart_is_noticed() {
     let (mut bench, number) = afloat(1);
@@ -337,7 +337,7 @@ fn a_promise_does_not_wait_for_the_sync_of_a_large_commit() {
     check_list(&again.store);
 }
 
-/// What is sealed beside a commit waits for the next: a promise that builds on it does not.
+/// Packs that are sealed beside a commit wait for the next commit: a promise that builds on them does not wait.
 #[test]
 fn a_promise_about_what_was_just_sealed_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();

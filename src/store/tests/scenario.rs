@@ -1,4 +1,4 @@
-//! What the floors above rely on, one fact each.
+//! The facts that the floors above rely on, one in each test.
 
 use super::*;
 use crate::model::{OutboxKind, Receipt, SendFailure, Unread};

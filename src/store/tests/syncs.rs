@@ -1,8 +1,8 @@
-//! What is promised reaches the system: seen from below the process, by a shim before the C library
-//! that writes down each sync and each rename that the system has done.
+//! Promises reach the system: seen from below the process, by a shim before the C library that writes down
+//! each sync and each rename that the system has done.
 //!
-//! A disk in memory shows that the store asks for its syncs in the right order. That a file's sync is a
-//! sync of the system, and no mere flush, shows here alone.
+//! A disk in memory shows that the store asks for its syncs in the right order. These tests alone show that a
+//! file's sync is a sync of the system, and no mere flush.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -154,7 +154,7 @@ fn spans(log: &str, name: &str) -> Vec<Vec<String>> {
     spans
 }
 
-/// Whether a file's new content was synced, then the file renamed, then its folder synced.
+/// True if a file's new content was synced, then the file renamed, then its folder synced.
 fn is_replaced(span: &[String], folder: &Path, name: &str) -> bool {
     let path = |name: &str| folder.join(name).display().to_string();
     let steps = [

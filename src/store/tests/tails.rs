@@ -13,7 +13,7 @@ use crate::store::read::packs::PackHome;
 use crate::store::tree::Direction;
 use crate::store::types::position::HistoryStart;
 
-/// Where the packs of a conversation lie, and how many messages they have, the oldest first.
+/// The homes of a conversation's packs, and how many messages they have, the oldest first.
 fn homes(store: &Store, number: ConversationNumber) -> Vec<(PackHome, usize)> {
     let mut homes = Vec::new();
     let snapshot = store.snapshot();
@@ -160,7 +160,7 @@ fn a_commit_of_the_row_alone_keeps_the_tail_though_nobody_looked_at_it() {
     let number = begun(&mut bench);
     receive(&mut bench, number, 0..12);
     let mut bench = bench.reopen();
-    // Whoever is told of a conversation is told its newest message; of a read mark nobody is told.
+    // An observer that is told of a conversation is told its newest message; nobody is told of a read mark.
     bench.commit(|o| {
         o.update_conversation(number, |row| row.read_until_self = Some(at(3)))
             .unwrap();

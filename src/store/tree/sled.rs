@@ -533,7 +533,7 @@ fn heal(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the last four bytes of a file are the CRC32 of the rest, less the other bytes of the
+/// True if the last four bytes of a file are the CRC32 of the rest, less the other bytes of the
 /// `trailer`. sled writes a snapshot with a trailer of 12 bytes (a length and the CRC), and a
 /// configuration, longer than 8 bytes, with one of 4.
 fn is_whole(path: &Path, longer_than: usize) -> io::Result<bool> {

@@ -60,7 +60,7 @@ pub struct ConversationRow {
     pub unread_told: Option<UnreadTold>,
     /// The stretches of the history that are held without holes.
     pub history: History,
-    /// The freshness of the row: it may be out of date.
+    /// The freshness of the row, which may be out of date.
     pub freshness: Freshness,
     /// The cache that told of it, as long as the service has not.
     pub told_by: Option<Teller>,
@@ -134,14 +134,14 @@ impl ConversationRow {
         }
     }
 
-    /// Where the conversation stands in the list: newest first by this time.
+    /// The time that orders the conversation in the list, newest first.
     #[must_use]
     pub const fn activity(&self) -> Timestamp {
         self.activity
     }
 
-    /// Where the conversation is to stand, given when its newest local echo was made: by that, by its
-    /// newest message, or else by when it was made.
+    /// The time that is to order the conversation in the list, given when its newest local echo was made: the
+    /// later of that and of its newest message's time, or else the time at which the conversation was made.
     pub(in crate::store) fn activity_with(&self, echo: Option<Timestamp>) -> Timestamp {
         let last = self.last_message_at.max(echo);
         let made = self.created_at.or(self.updated_at);
@@ -366,7 +366,7 @@ pub(crate) struct Held {
     pub(crate) hot: u32,
 }
 
-/// Where the list of conversations goes on.
+/// The place at which the list of conversations goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListCursor {
     /// The activity of the last conversation of the page before.

@@ -2,7 +2,7 @@
 
 use crate::model::{Message, Timestamp};
 
-/// The source of something that was told, from the least believed to the most believed where several tell of
+/// The teller of something, from the least believed to the most believed where several tell of
 /// the same time. The Java SDK is the first: it wrote messages of history anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Teller {

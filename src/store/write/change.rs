@@ -323,7 +323,7 @@ impl Gathered<'_, '_> {
     }
 }
 
-/// Whether edits or recalls are among what the batch does to the outbox.
+/// True if edits or recalls are among the batch's changes of the outbox.
 fn has_patches(batch: &Batch) -> bool {
     let changes = batch.outbox.values();
     let mut entries = changes.flat_map(|change| [&change.before, &change.after]);

@@ -22,12 +22,12 @@ use crate::store::write::pack_changes::PackChanges;
 use crate::store::write::packs_of_batch::pack_changes;
 use crate::store::write::seal::{HOT_MAX, Sealing, sealing};
 
-/// What a commit did.
+/// The outcome of a commit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
     /// Its number; of an empty batch, the number of the commit before.
     pub seq: CommitSeq,
-    /// What observers are to be told.
+    /// The changes that observers are to be told.
     pub changes: Vec<StoreChange>,
 }
 
@@ -36,9 +36,9 @@ pub struct Commit {
 pub(crate) struct Committer {
     // Declared first, dropped first: the folder is given back when nothing writes to it any more.
     journal: Option<Journal>,
-    /// How far the commits are durable.
+    /// The durability of the commits.
     durability: Durability,
-    /// What was committed since the tree was opened.
+    /// The amount that was committed since the tree was opened.
     pub(crate) since_open: WrittenSinceOpen,
     /// Conversations with so many hot messages that the older ones are to be sealed.
     to_seal: BTreeSet<ConversationNumber>,
@@ -49,7 +49,7 @@ pub(crate) struct Committer {
 /// thousand messages, which would cost the next opening some ten milliseconds.
 pub(crate) const MUCH: usize = 8 * 1024 * 1024;
 
-/// How much was committed since the tree was opened.
+/// The amount that was committed since the tree was opened.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WrittenSinceOpen(pub(crate) usize);
 
@@ -59,7 +59,7 @@ impl WrittenSinceOpen {
         self.0 = self.0.saturating_add(bytes);
     }
 
-    /// Whether it is worth opening the tree anew.
+    /// True if it is worth opening the tree anew.
     pub(crate) const fn is_much(self) -> bool {
         self.0 >= MUCH
     }
@@ -413,7 +413,7 @@ impl Committer {
         synced.map_err(|error| self.fail(error))
     }
 
-    /// Whether there are commits that [`Writer::sync`] would write.
+    /// True if there are commits that [`Writer::sync`] would write.
     pub(crate) fn is_dirty(&self) -> bool {
         self.durability.is_dirty()
     }

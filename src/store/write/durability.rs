@@ -22,11 +22,11 @@ use crate::store::tree::KvBatch;
 use crate::store::types::batch::Batch;
 use crate::store::types::position::ConversationNumber;
 
-/// How many bytes of intents may lie over the tree: well below the size of the tree's buffers, so that it
-/// does not write by itself what is not synced, and little to go through for a reader.
+/// The most bytes of intents that may lie over the tree: well below the size of the tree's buffers, so that
+/// the tree does not write by itself what is not synced, and little to go through for a reader.
 const INTENT_BYTES_MAX: usize = 64 * 1024;
 
-/// How far the commits of one store are durable.
+/// The durability of the commits of one store.
 #[derive(Debug)]
 pub(crate) struct Durability {
     /// The last commit that is durable in the tree for sure.
@@ -40,7 +40,7 @@ pub(crate) struct Durability {
     changed: BTreeSet<Vec<u8>>,
 }
 
-/// What is not durable, intents apart.
+/// The part of the commits that is not durable, intents apart.
 #[derive(Debug)]
 enum Progress {
     /// Nothing.
@@ -83,7 +83,7 @@ impl Durability {
         }
     }
 
-    /// Whether a flush of the tree would make anything more durable than it is, intents included.
+    /// True if a flush of the tree would make anything more durable than it is, intents included.
     pub(crate) const fn is_dirty(&self) -> bool {
         !matches!(self.progress, Progress::Durable) || self.intent_bytes > 0
     }
@@ -94,12 +94,13 @@ impl Durability {
         self.durable.seq
     }
 
-    /// Whether the wait for the commit in flight is all that makes the last commit durable.
+    /// True if the wait for the commit in flight is all that makes the last commit durable.
     pub(crate) const fn is_in_flight(&self, last: u64) -> bool {
         matches!(&self.progress, Progress::InFlight { upto, .. } if upto.seq == last)
     }
 
-    /// Whether the tree must be flushed before an intent: it would stand on what a power cut may take.
+    /// True if the tree must be flushed before an intent: the intent would stand on commits that a power cut may
+    /// take.
     pub(crate) fn must_flush_before(&self, batch: &Batch, changes: &KvBatch) -> bool {
         let can_follow = !self.may_lose() || self.spares(batch, changes);
         !can_follow || self.intent_bytes > INTENT_BYTES_MAX
@@ -114,7 +115,7 @@ impl Durability {
     pub(crate) fn promised(&mut self, meta: &MetaRecord, size: usize) {
         self.intent_bytes = self.intent_bytes.saturating_add(size);
         if !self.may_lose() {
-            // What the intent made is durable with it.
+            // The conversations that the intent made are durable with the intent.
             self.durable.next_number = ConversationNumber(meta.next_number);
         }
     }
@@ -187,12 +188,12 @@ impl Durability {
         };
     }
 
-    /// Whether a power cut may take something that is not an intent.
+    /// True if a power cut may take something that is not an intent.
     fn may_lose(&self) -> bool {
         !matches!(self.progress, Progress::Durable) || !self.sealed.is_empty()
     }
 
-    /// Whether an intent is as right on the last durable commit as on the one before it.
+    /// True if an intent is as right on the last durable commit as on the one before it.
     fn spares(&self, batch: &Batch, changes: &KvBatch) -> bool {
         let is_changed = |key: &Vec<u8>| {
             let in_flight = match &self.progress {
@@ -227,7 +228,7 @@ mod tests {
     use crate::store::types::batch::Change;
     use crate::store::types::entry::Entry;
 
-    /// What a writer does.
+    /// An act of a writer.
     #[derive(Clone, Copy, Debug)]
     enum Act {
         /// Promises work of an entry.

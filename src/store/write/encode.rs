@@ -28,9 +28,9 @@ pub(crate) struct EncodedBatch {
     pub(crate) changes: KvBatch,
     pub(crate) meta: MetaRecord,
     pub(crate) totals: UnreadTotals,
-    /// What it moves in the list.
+    /// The moves of the batch in the list.
     pub(crate) moves: Moves,
-    /// The slot of the record of that.
+    /// The slot of the record of these moves.
     pub(crate) slot: Option<u8>,
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn set_activity(batch: &mut Batch, at: &[(ConversationNumber, Timesta
     }
 }
 
-/// Where the conversations of a batch stand in the list.
+/// The activities of a batch's conversations, which order them in the list.
 pub(crate) fn activities(
     snapshot: &Snapshot<'_>,
     batch: &Batch,
@@ -140,7 +140,7 @@ impl Encoder<'_> {
         tail: Option<&TailAfter>,
     ) -> Result<(), StoreError> {
         let (before, after) = (change.before.as_deref(), change.after.as_deref());
-        // What moved in the list and changed in nothing else is written there alone.
+        // A conversation that moved in the list and changed in nothing else is written to the list alone.
         let is_same = match (before, after) {
             (Some(before), Some(after)) => before.is_same_but_for_activity(after),
             (before, after) => before.is_none() && after.is_none(),

@@ -12,8 +12,8 @@ use crate::store::format::record_message::ContentRecord;
 use crate::store::types::message::StoredMessage;
 use crate::store::types::origin::{Origin, Teller, Word};
 
-/// What both say together. The place of both is the same, and the link to the older neighbour is that of
-/// the one that is held.
+/// The message that both tell together. The place of both is the same, and the link to the older neighbour is
+/// that of the held message.
 pub(crate) fn join(held: &StoredMessage, told: &StoredMessage) -> StoredMessage {
     let (held_origin, told_origin) = (origin_of(held), origin_of(told));
     let (content, content_word) = content_of(
@@ -51,7 +51,7 @@ pub(crate) fn join(held: &StoredMessage, told: &StoredMessage) -> StoredMessage 
     joined
 }
 
-/// What a message rests on. The service knows every field.
+/// The origin of a message. The service knows every field.
 fn origin_of(message: &StoredMessage) -> Origin {
     if let Some(origin) = &message.origin {
         return (**origin).clone();
@@ -89,7 +89,7 @@ fn content_of<'a>(one: Said<'a>, other: Said<'a>) -> Said<'a> {
     }
 }
 
-/// Whether one is the text that the Objective-C SDK stored in the place of the other's bytes: it has no
+/// True if one is the text that the Objective-C SDK stored in the place of the other's bytes: that SDK has no
 /// mark of binary messages, and keeps their base64.
 fn is_text_of(one: Said<'_>, other: Said<'_>) -> bool {
     match (one.0, other.0) {
@@ -196,7 +196,7 @@ mod tests {
         )
     }
 
-    /// What is compared: a message that rests on the service alone has no origin.
+    /// The message as it is compared: a message that rests on the service alone has no origin.
     fn settled(message: StoredMessage) -> StoredMessage {
         join(&message, &message)
     }

@@ -17,7 +17,7 @@ use crate::store::types::conversation::Held;
 use crate::store::types::position::ConversationNumber;
 use crate::store::write::pack_changes::PackChanges;
 
-/// What each conversation that a batch changes messages of holds afterwards; `snapshot` is the
+/// The messages held afterwards, for each conversation of which a batch changes messages; `snapshot` is the
 /// store with the batch on top.
 pub(crate) fn held(
     snapshot: &Snapshot<'_>,

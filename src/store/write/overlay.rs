@@ -24,7 +24,7 @@ pub struct Overlay<'s> {
     batch: Batch,
 }
 
-/// What putting a message did.
+/// The effect of putting a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// It was not there.
@@ -35,7 +35,7 @@ pub enum Put {
     Unchanged,
 }
 
-/// What an assigned id led to.
+/// The effect of an assigned id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assigned {
     /// The conversation has the service's id now.
@@ -114,8 +114,8 @@ impl<'s> Overlay<'s> {
         std::mem::replace(&mut self.batch, fresh)
     }
 
-    /// Says that what was written is an intent: it must be durable before a call returns or a frame
-    /// leaves. What is enqueued is one without being said; every other write is cache.
+    /// Says that the batch is an intent: it must be durable before a call returns or a frame leaves. A batch
+    /// that enqueues something is an intent without being said; every other write is cache.
     pub const fn intend(&mut self) {
         self.batch.is_intent = true;
     }
@@ -406,7 +406,7 @@ impl<'s> Overlay<'s> {
         after: Option<Arc<StoredMessage>>,
     ) {
         let messages = self.batch.messages.entry(number).or_default();
-        // What was there before the whole batch stays what was before.
+        // The message from before the whole batch stays `before`.
         messages
             .entry(position)
             .or_insert(Change {

@@ -14,7 +14,7 @@ use crate::store::read::snapshot::Snapshot;
 use crate::store::tree::Direction;
 use crate::store::types::position::{ConversationNumber, Position};
 
-/// What a commit does to packs.
+/// The changes of a commit to packs.
 #[derive(Debug, Default)]
 pub(crate) struct PackChanges {
     /// Each pack under its own key that is written, or removed; of two changes of a key the later.
@@ -23,7 +23,7 @@ pub(crate) struct PackChanges {
     pub(crate) tails: BTreeMap<ConversationNumber, TailAfter>,
     /// By how much the hot messages of each conversation become more.
     pub(crate) hot: BTreeMap<ConversationNumber, i64>,
-    /// Where packs are damaged that a message was written to: between the two nothing is held.
+    /// The damaged packs that a message was written to: between the two positions nothing is held.
     pub(crate) lost: Vec<(ConversationNumber, Option<Position>, Option<Position>)>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct PackChange {
 #[derive(Debug)]
 pub(crate) struct TailAfter {
     pub(crate) tail: Option<Tail>,
-    /// Whether it is another one than before.
+    /// True if the tail is another one than before.
     pub(crate) is_changed: bool,
 }
 

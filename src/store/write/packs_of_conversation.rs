@@ -1,9 +1,9 @@
 //! How changed messages of one conversation come into their packs.
 //!
-//! The packs of a conversation have ranges of positions that do not overlap: from a pack's key to
-//! the next one's. So each changed message has one pack; that is read, changed and written, in as
-//! many packs as it takes. What comes behind everything goes to the tail, which lies with the row;
-//! a tail that has no room for it becomes a hot pack of its own, and another one begins.
+//! The packs of a conversation have ranges of positions that do not overlap: from a pack's key to the next
+//! one's. So each changed message has one pack; that pack is read, changed and written, in as many packs as
+//! it takes. Messages behind everything go to the tail, which lies with the row. A tail that has no room for
+//! them becomes a hot pack of its own, and another tail begins.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -33,7 +33,7 @@ use crate::store::write::pack_changes::{PackChange, PackChanges, TailAfter};
 /// The largest message; a message of more than a pack's bytes sits alone.
 const MESSAGE_MAX: usize = VALUE_MAX - 1024;
 
-/// What most records of messages fit in, in bytes.
+/// The size that most records of messages fit in, in bytes.
 const RECORD_USUAL: usize = 512;
 
 /// A changed message: its place, and its record if it is there from now on.
@@ -222,7 +222,7 @@ impl<'a, 's> Packer<'a, 's> {
         self.write(location, slots)
     }
 
-    /// Puts what is written to a damaged pack in its place. What was in it is not held any more.
+    /// Puts the messages written to a damaged pack in its place. The old messages of that pack are not held any more.
     fn replace_damaged(
         &mut self,
         (key, home): (Bytes, PackHome),
@@ -421,12 +421,12 @@ impl PackKeys<'_> {
     }
 }
 
-/// What is known of a pack's range before it is written.
+/// The range of a pack, as it is known before the pack is written.
 struct PackRange {
     key: Bytes,
     home: PackHome,
     before: Option<Arc<Pack>>,
-    /// Whether a damaged pack is under the key.
+    /// True if a damaged pack is under the key.
     damaged: bool,
     /// The link to the message before the range.
     older: Option<u32>,

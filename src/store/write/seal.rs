@@ -34,7 +34,7 @@ pub(crate) struct Sealing {
     pub(crate) packs: Vec<Vec<u8>>,
     /// The row, with its new count of hot messages.
     pub(crate) row: Option<Arc<ConversationRow>>,
-    /// Whether the conversation still has more than enough hot messages.
+    /// True if the conversation still has more than enough hot messages.
     pub(crate) more: bool,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn put_row(
 #[derive(Default)]
 pub(crate) struct Oldest {
     pub(crate) keyed: Vec<KeyedPack>,
-    /// Whether there are no others before the tail.
+    /// True if there are no others before the tail.
     pub(crate) all: bool,
 }
 

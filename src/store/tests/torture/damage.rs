@@ -9,7 +9,7 @@ use super::subject::{KINDS, Kind, Subject};
 use super::{Dice, Tally, seeds};
 use crate::store::tests::damage::copy;
 
-/// What the cases of a run came to.
+/// The sums over the cases of a run.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     promised: usize,

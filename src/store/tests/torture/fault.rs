@@ -41,7 +41,7 @@ impl Mode {
     }
 }
 
-/// What was accepted.
+/// The writes that were accepted.
 #[derive(Clone, Debug, Default)]
 struct Accepted {
     texts: BTreeSet<String>,
@@ -91,7 +91,7 @@ fn write(opened: &mut Opened, accepted: &mut Accepted, upto: usize) -> Result<()
     Ok(())
 }
 
-/// Whether everything that was accepted can be read.
+/// Checks that everything that was accepted can be read.
 fn check(store: &Store, accepted: &Accepted, when: &str) -> Result<(), String> {
     let snapshot = store.snapshot();
     let mut texts = BTreeSet::new();
@@ -161,7 +161,7 @@ fn writing(seed: u64, mode: Mode, nth: u64) -> Result<(), String> {
     resume(opened, &disk, accepted)
 }
 
-/// What a store is in when it is opened.
+/// The state of a store when it is opened.
 #[derive(Clone, Copy, Debug)]
 enum State {
     Whole,
@@ -192,7 +192,8 @@ fn opening(seed: u64, mode: Mode, state: State, nth: u64) -> Result<(), String> 
     disk.set_fault(Some(mode.fault(&disk, nth)));
     let mut opened = match Store::in_memory(&disk, client("me")) {
         Ok(opened) => opened,
-        // What can't be read now is not made up; it is there once it can.
+        // The store makes up nothing for a file that can't be read now; the content is there once the file can be
+        // read.
         Err(StoreError::Io { .. }) => {
             disk.set_fault(None);
             open(&disk)?

@@ -19,7 +19,7 @@ use crate::store::tests::*;
 /// Names the folder for the process that is killed.
 const FOLDER: &str = "SAMPAN_TEST_KILL_FOLDER";
 
-/// How many processes write to a folder before the next folder is begun.
+/// The number of processes that write to a folder before the next folder is begun.
 const LIVES: u64 = 40;
 
 /// When a process is killed.
@@ -157,7 +157,7 @@ impl Victim {
     }
 }
 
-/// What the processes of one folder promised.
+/// The promises of the processes of one folder.
 #[derive(Default)]
 struct Promised {
     unsettled: BTreeSet<u64>,

@@ -43,7 +43,7 @@ fn seeds(in_the_suite: u64) -> std::ops::Range<u64> {
     from..from + rounds
 }
 
-/// What looks like chance and is decided by a seed.
+/// Numbers that look like chance and are decided by a seed.
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -71,7 +71,7 @@ impl Dice {
     }
 }
 
-/// How the cases of a run ended.
+/// The outcomes of a run's cases.
 #[derive(Debug, Default)]
 struct Tally {
     cases: u64,

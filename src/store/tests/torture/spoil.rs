@@ -45,7 +45,7 @@ const WAYS: [Way; 13] = [
     Way::Folder,
 ];
 
-/// What was done, to be told.
+/// The damage that was done, to be told.
 #[derive(Clone, Default)]
 pub(super) struct Spoilt(Vec<(Way, PathBuf, Option<PathBuf>)>);
 

@@ -46,20 +46,20 @@ pub(super) struct Subject {
     pub(super) kind: Kind,
     pub(super) now: tempfile::TempDir,
     pub(super) older: tempfile::TempDir,
-    /// What must be in the outbox.
+    /// The entries that must be in the outbox.
     pub(super) unsettled: BTreeSet<u64>,
     /// Those of them that are in the tree's files too.
     in_tree: BTreeSet<u64>,
-    /// What was settled: it must not be in the outbox, unless as failed.
+    /// The settled entries: they must not be in the outbox, unless as failed.
     pub(super) settled: BTreeSet<u64>,
-    /// What was not settled yet in the tree's files.
+    /// The settled entries that were not settled yet in the tree's files.
     settled_late: BTreeSet<u64>,
 }
 
 /// A message by its conversation and its number.
 pub(super) type Name = (i64, i64);
 
-/// What a store showed.
+/// The content that a store showed.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) report: OpenReport,
@@ -71,10 +71,10 @@ pub(super) struct Seen {
     unread: Option<String>,
 }
 
-/// What the files hold, whole.
+/// The whole records in the files of a folder.
 #[derive(Default)]
 pub(super) struct Raw {
-    /// Whether anything in the folder can be read at all.
+    /// True if anything in the folder can be read at all.
     known: bool,
     pub(super) messages: BTreeSet<Name>,
     pub(super) entries: BTreeSet<u64>,
@@ -219,14 +219,14 @@ impl Subject {
         }
     }
 
-    /// How the store's records are framed.
+    /// The codec of the store's records.
     fn codec(&self) -> Codec {
         let identity = Identity::read(&RealDisk::new(self.now.path())).unwrap();
         let key = self.kind.key().map(|byte| StoreKey::new([byte; 32]));
         identity.unwrap().codec(key.as_ref()).unwrap()
     }
 
-    /// What the files of a spoilt copy hold, whole.
+    /// The whole records in the files of a spoilt copy.
     pub(super) fn raw(&self, folder: &Path) -> Raw {
         let codec = self.codec();
         let mut messages = BTreeSet::new();
@@ -274,7 +274,7 @@ impl Subject {
         raw
     }
 
-    /// What a spoilt copy must still have in its outbox.
+    /// The entries that a spoilt copy must still have in its outbox.
     pub(super) fn must_keep(&self, folder: &Path, raw: &Raw) -> BTreeSet<u64> {
         let tree_whole =
             raw.known && contents(&folder.join("db")) == contents(&self.now.path().join("db"));
@@ -282,7 +282,7 @@ impl Subject {
         self.unsettled.iter().filter(kept).copied().collect()
     }
 
-    /// What was settled and waits again, though files that are whole say better.
+    /// The settled entries that wait again, though whole files say better.
     pub(super) fn came_back(&self, raw: &Raw, seen: &Seen) -> BTreeSet<u64> {
         let back = self.settled.intersection(&seen.waiting);
         let known = |id: &&u64| !self.settled_late.contains(*id) || raw.settled.contains(id);
