@@ -203,8 +203,8 @@ fn assemble(
     }
 }
 
-/// A store that can only be read, because the folder cannot be written: what is readable in it is
-/// held in memory.
+/// A store that can only be read, because the folder cannot be written: its readable content is held in
+/// memory.
 fn degraded(
     owner: ClientId,
     location: Location,

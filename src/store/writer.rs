@@ -101,9 +101,9 @@ impl Writer {
         self.committer.is_dirty()
     }
 
-    /// Tries whether writing works again after a failure, by opening the files anew; readers wait
-    /// meanwhile. When it works, the store takes writes, and what readers see is what is on disk:
-    /// whoever keeps state in memory builds it anew. The report says what was found.
+    /// Tries whether writing works again after a failure, by opening the files anew; readers wait meanwhile.
+    /// When writing works, the store takes writes, and readers see the content of the disk: a caller that
+    /// keeps state in memory builds it anew. The report holds the findings.
     ///
     /// # Errors
     ///

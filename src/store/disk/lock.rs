@@ -74,7 +74,7 @@ fn open_here() -> MutexGuard<'static, Vec<PathBuf>> {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // The system's lock first: whoever is told below takes it at once.
+        // The system's lock first: an opener that is told below takes it at once.
         self.file = None;
         open_here().retain(|folder| *folder != self.folder);
         GIVEN_BACK.notify_all();

@@ -176,7 +176,7 @@ impl MemoryDisk {
         self.state().lies_about = Some(prefix);
     }
 
-    /// Cuts the power: of what was not synced, the seed decides what is left. The stores that
+    /// Cuts the power: the seed decides which of the writes that were not synced are left. The stores that
     /// have the disk open must be dropped first; the fault is taken away.
     pub fn crash(&self) {
         let mut state = self.state();
@@ -296,7 +296,7 @@ impl Content {
         });
     }
 
-    /// Takes as long as what was written since the last time, not as long as the file.
+    /// Takes time by the bytes written since the last sync, not by the length of the file.
     fn sync(&mut self) {
         for change in std::mem::take(&mut self.unsynced) {
             match change {

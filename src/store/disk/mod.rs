@@ -29,7 +29,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
     /// The names of everything in the folder, and the bytes it takes, folders with all in them.
     fn sizes(&self) -> io::Result<Vec<(String, u64)>>;
-    /// Makes what was created and renamed in the folder durable.
+    /// Makes the files created and renamed in the folder durable.
     fn sync_folder(&self) -> io::Result<()>;
 }
 
@@ -41,7 +41,7 @@ pub(crate) trait DiskFile: fmt::Debug + Send {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Cuts the file off.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
-    /// Makes what was written durable.
+    /// Makes the written bytes durable.
     fn sync(&mut self) -> io::Result<()>;
 }
 

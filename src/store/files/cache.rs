@@ -65,7 +65,7 @@ impl FileCache {
         }
     }
 
-    /// The place of what is at a URL. `name` gives the file its ending.
+    /// The place of the file at a URL. `name` gives the file its ending.
     #[must_use]
     pub fn entry(&self, url: &str, name: &str) -> CacheEntry {
         let hash = Sha1::digest(url.as_bytes());

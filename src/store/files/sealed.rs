@@ -237,7 +237,7 @@ impl FileReader {
     ///
     /// # Errors
     ///
-    /// Those of the operating system; `InvalidData` for what is no file of ours.
+    /// Those of the operating system; `InvalidData` for a file that is none of ours.
     pub fn open(path: &Path, key: Option<&FileKey>) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();

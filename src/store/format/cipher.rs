@@ -18,7 +18,7 @@ impl StoreKey {
         Self(bytes)
     }
 
-    /// The cipher of what is encrypted under the app's key itself: the inbox.
+    /// The cipher under the app's key itself, which encrypts the inbox.
     pub(in crate::store) fn cipher(&self) -> Cipher {
         Cipher::new(&self.0)
     }

@@ -120,7 +120,7 @@ pub(crate) struct WholeFrame<'a> {
 }
 
 impl<'a> WholeFrame<'a> {
-    /// The frame at the start of `bytes`, whoever's it is; there may be more behind it.
+    /// The frame at the start of `bytes`, of whatever store; there may be more behind it.
     pub(crate) fn first(bytes: &'a [u8]) -> Result<Self, BadFrame> {
         let (header, rest) = bytes.split_at_checked(HEADER).ok_or(BadFrame::Damaged)?;
         let (fields, crc) = header.split_at_checked(CRC_AT).ok_or(BadFrame::Damaged)?;
@@ -222,8 +222,8 @@ pub(crate) fn payload<'a>(
     }
 }
 
-/// The store's number in the whole frame at the start of `bytes`, whoever's it is; none for a frame
-/// that belongs to no store.
+/// The store's number in the whole frame at the start of `bytes`, of whatever store; none for a frame that
+/// belongs to no store.
 pub(crate) fn store_of(bytes: &[u8]) -> Option<u64> {
     let whole = WholeFrame::first(bytes).ok();
     whole.map(|whole| whole.store).filter(|store| *store != 0)

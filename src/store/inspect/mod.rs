@@ -1,8 +1,8 @@
 //! The content of a folder, for people who debug: numbers and sizes, never a word of what people wrote.
 //!
 //! Nothing is locked, and nothing in the folder is written: the tree is opened as a copy, elsewhere.
-//! Of a tree that does not open, a raw scan tells what is whole in it; of an encrypted store without
-//! its key, the headers of frames do.
+//! If the tree does not open, a raw scan tells which of its records are whole; in an encrypted store without
+//! its key, the headers of frames tell it.
 
 pub(super) mod tree;
 

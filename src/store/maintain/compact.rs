@@ -34,7 +34,7 @@ pub(crate) struct Compaction {
 #[derive(Debug)]
 enum Phase {
     Copying,
-    /// It is to be opened anew, from what is on disk.
+    /// The copy is to be opened anew, from the disk.
     Copied,
     /// Compared up to this key.
     Comparing(Vec<u8>),

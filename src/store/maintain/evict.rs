@@ -40,7 +40,7 @@ const PACKS_AT_ONCE: usize = 16;
 /// How many packs a step looks at: a few milliseconds.
 const LOOKS_AT_ONCE: usize = 48;
 
-/// Finds what is to go next.
+/// Finds the next packs to go.
 #[derive(Debug, Default)]
 pub(crate) struct Evictor {
     pass: Option<Pass>,
@@ -268,7 +268,7 @@ impl EvictionStep<'_, '_> {
             })
         };
         let Some(pack) = &first.pack else {
-            // A damaged one: what is in it is missing anyway.
+            // A damaged pack: its messages are missing anyway.
             return Ok(next(front.before));
         };
         if pack.form != Form::Sealed {

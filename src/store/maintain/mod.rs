@@ -97,7 +97,7 @@ impl MaintenanceState {
         self.wanted
     }
 
-    /// Forgets what is under way: the tree is another one now.
+    /// Forgets the work under way: the tree is another one now.
     pub(crate) fn forget(&mut self) {
         *self = Self {
             wanted: self.wanted,
@@ -157,7 +157,7 @@ impl Maintenance<'_> {
         }
     }
 
-    /// The size is right; what is left is to make the next opening cheap.
+    /// The size is right; the remaining work is to make the next opening cheap.
     fn finish_step(&mut self) -> Result<Tended, StoreError> {
         if self.committer.since_open.is_much() {
             self.reopen_tree()?;
@@ -175,7 +175,7 @@ impl Maintenance<'_> {
         Ok(())
     }
 
-    /// Takes over what was counted before the store was opened.
+    /// Takes over the count from before the store was opened.
     fn recall(&mut self) -> Result<(), StoreError> {
         if !self.state.recalled {
             (self.state.census, self.state.idle_sealed_at) = recalled(self.committer)?;
@@ -219,7 +219,7 @@ impl Maintenance<'_> {
         Ok(Tended::More)
     }
 
-    /// Writes down what is alive, for the next who opens the store.
+    /// Writes down the census, for the next opening of the store.
     fn remember(&mut self, census: Census) -> Result<(), StoreError> {
         self.state.census = Some(census);
         self.write_down()

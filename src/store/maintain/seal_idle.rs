@@ -27,7 +27,7 @@ use crate::store::types::link::link;
 use crate::store::types::position::ConversationNumber;
 use crate::store::write::seal::{Sealing, hot_of, leave_damaged, oldest_hot, put_row, seal_run};
 
-/// So many messages have to come before it is done again: what is hot until then is some hundred KiB.
+/// So many messages have to come before the next sealing: the hot messages until then are some hundred KiB.
 const EVERY: u64 = 2_000;
 
 /// The conversations that stay as they are: with the newest activity, a few screens of the list.
@@ -162,7 +162,7 @@ fn seal_one(
         return Ok(None);
     };
     let tail = stored.tail(number)?;
-    // With one more than is sealed, what is left out is never the last of all.
+    // With one more than is sealed, the messages left out are never the last of all.
     let oldest = oldest_hot(stored, number, tail.as_ref(), MESSAGES_AT_ONCE + 1)?;
     let mut packs = oldest.keyed;
     if tail.is_none() || !oldest.all {

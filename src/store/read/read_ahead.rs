@@ -1,8 +1,8 @@
-//! Sealed packs that are read ahead, for whoever pages back through a conversation.
+//! Sealed packs that are read ahead, for a reader that pages back through a conversation.
 //!
-//! Sixteen sealed packs fill a page of the embedded database, which is too large for its cache: each
-//! look for one pack reads the whole page from the disk's. So whoever goes on where the last look
-//! ended is given the neighbours too, as they lie in the tree, and the next looks find them here.
+//! Sixteen sealed packs fill a page of the embedded database, which is too large for its cache: each look for
+//! one pack reads the whole page from the disk's. So a reader that goes on where the last look ended is given
+//! the neighbours too, as they lie in the tree, and the next looks find them here.
 
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Snapshot<'_> {
         }
     }
 
-    /// The run that knows what is next: the one that is kept, or one that is read now.
+    /// The run that knows the next packs: the one that is kept, or one that is read now.
     fn run(
         &self,
         number: ConversationNumber,

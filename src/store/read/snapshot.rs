@@ -93,7 +93,7 @@ impl Snapshot<'_> {
         Ok(self.row(number)?.map(Arc::unwrap_or_clone))
     }
 
-    /// A conversation's row, shared with whoever else has read it.
+    /// A conversation's row, shared with everybody else who has read it.
     ///
     /// # Errors
     ///

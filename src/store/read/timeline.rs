@@ -146,8 +146,8 @@ fn echo_items(echoes: Vec<(OutboxEntryId, Message)>) -> Vec<TimelineItem> {
         .collect()
 }
 
-/// Turns held messages, oldest first, into items with the gaps between them. The gap at the older
-/// edge of a page is the page's; whoever pages backwards from its oldest item is not shown it again.
+/// Turns held messages, oldest first, into items with the gaps between them. The gap at the older edge of a
+/// page is the page's; a reader that pages backwards from the oldest item is not shown that gap again.
 struct Weave<'a, 's> {
     snapshot: &'a Snapshot<'s>,
     row: &'a ConversationRow,

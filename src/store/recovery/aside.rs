@@ -1,10 +1,10 @@
-//! Setting aside: what is of no use and may be somebody's treasure gets another name.
+//! Setting aside: a file that is of no use and may be somebody's treasure gets another name.
 
 use crate::model::Timestamp;
 use crate::store::disk::Disk;
 use crate::store::recovery::report::{OpenReport, SetAside};
 
-/// Gives what is of no use and may be somebody's treasure another name.
+/// Gives another name to a file that is of no use and may be somebody's treasure.
 pub(crate) fn set_aside(disk: &dyn Disk, name: &str, now: Timestamp, report: &mut OpenReport) {
     let Ok(taken) = disk.list() else {
         return;
@@ -18,7 +18,7 @@ pub(crate) fn set_aside(disk: &dyn Disk, name: &str, now: Timestamp, report: &mu
     }
 }
 
-/// A name for what is set aside that nothing has yet.
+/// A name for a file to set aside that nothing has yet.
 pub(crate) fn aside_name(taken: &[String], name: &str, now: Timestamp) -> String {
     let mut aside = format!("{name}.bad-{}", now.as_millis());
     while taken.contains(&aside) {

@@ -71,8 +71,8 @@ pub(crate) fn identify(
             unwritten,
         });
     }
-    // Lost with both copies, or never made: what is encrypted is lost with it, the rest tells its
-    // own number.
+    // Lost with both copies, or never made: encrypted records are lost with the identity, the others tell
+    // their own number.
     let store = own.filter(|_| key.is_none());
     if store.is_none() && has_records(disk, &options.folder).map_err(unread)? {
         for name in [TREE_FOLDER].into_iter().chain(JOURNAL_FILES) {
@@ -87,7 +87,7 @@ pub(crate) fn identify(
     })
 }
 
-/// Makes sure that the folder holds an identity with which somebody is about to write to it.
+/// Makes sure that the folder holds an identity before something is written to the folder.
 ///
 /// # Errors
 ///

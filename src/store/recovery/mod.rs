@@ -1,4 +1,4 @@
-//! Making an open store out of what is on disk, whatever state that is in.
+//! Making an open store out of the files on disk, whatever state these are in.
 
 pub(super) mod aside;
 pub(super) mod identify;

@@ -22,7 +22,7 @@ pub struct StoreOptions {
     pub disk_budget: Option<u64>,
     /// The key of an encrypted store; none for one that is not.
     pub key: Option<StoreKey>,
-    /// The time now, to name what is set aside.
+    /// The time now, to name files that are set aside.
     pub now: Timestamp,
     /// How long opening the database may take before it counts as damaged. Default: 60 s, for a
     /// slow phone with a large store.

@@ -1,4 +1,4 @@
-//! A new tree in the place of a damaged one, filled with what is whole in the old one's files.
+//! A new tree in the place of a damaged one, filled with the whole records in the old one's files.
 //!
 //! ```text
 //!   note the name ─▶ rename the tree ─▶ scan it into a new one ─▶ flush ─▶ remove the note

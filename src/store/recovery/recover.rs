@@ -1,4 +1,4 @@
-//! Making an open store out of what is on disk, whatever state that is in.
+//! Making an open store out of the files on disk, whatever state these are in.
 //!
 //! 1. The journal is read: every intact record of both files.
 //! 2. The tree is opened. One that cannot be is set aside and a new one is filled with every whole

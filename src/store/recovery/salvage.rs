@@ -1,4 +1,4 @@
-//! Saving what is whole out of damaged files: a raw scan for frames, and a tree made of them.
+//! Saving whole records out of damaged files: a raw scan for frames, and a tree made of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
@@ -233,8 +233,8 @@ impl<'a> Salvage<'a> {
         Ok(rows)
     }
 
-    /// Puts the messages that were found into packs; gives what each conversation holds. Times of
-    /// newest messages are raised to what is there.
+    /// Puts the messages that were found into packs; gives what each conversation holds. Times of newest
+    /// messages are raised to those of the packs.
     fn unpack(
         &self,
         rows: &mut BTreeMap<ConversationNumber, ConversationRow>,
@@ -286,7 +286,7 @@ impl<'a> Salvage<'a> {
         self.apply(&batch)
     }
 
-    /// Lets the service tell all unread counts again: what was told may be lost.
+    /// Lets the service tell all unread counts again: the last ones told may be lost.
     fn forget_cursors(&self) -> Result<(), StoreError> {
         let key = key::session();
         let Some(value) = self.tree.value(&key)? else {

@@ -55,7 +55,7 @@ enum Header {
     Whole { place: i64, durable: i64 },
     /// Nothing was written there, or it was wiped.
     Blank,
-    /// It was written, and is not what was written.
+    /// The header was written, and is not as it was written.
     Damaged,
 }
 
@@ -146,7 +146,7 @@ fn refuse_remains(data_file: &Path) -> Result<LogEnd, StoreError> {
 /// # Errors
 ///
 /// [`StoreError::Damaged`] when one that was durable is not whole: the log counts as torn where it
-/// is, and opening would throw away what is behind.
+/// is, and opening would throw away the bytes behind it.
 fn look_at_blobs(folder: &Path, durable: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -257,7 +257,7 @@ impl LogEnd {
                 newest = newest.max(opened.seq);
                 Ok(())
             });
-            // Nothing fails here: what is found is only looked at.
+            // Nothing fails here: the frames found are only looked at.
             debug_assert!(scanned.is_ok());
         }
         newest

@@ -1,8 +1,8 @@
-//! A bounded cache: what was used lately stays, within a limit of bytes.
+//! A bounded cache: values used lately stay, within a limit of bytes.
 //!
-//! Two generations: what is used is in the young one; when that has half of the limit, it becomes
-//! the old one, and what was old and not used since is forgotten. No list to keep in order, and the
-//! limit holds whatever the store's size.
+//! Two generations: a value that is used is in the young one. When the young one has half of the limit, it
+//! becomes the old one, and old values not used since are forgotten. No list to keep in order, and the limit
+//! holds whatever the store's size.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;

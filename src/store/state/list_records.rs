@@ -33,7 +33,7 @@ use crate::store::types::position::ConversationNumber;
 /// So many records of moves are behind the pages before these are written anew.
 const MOVES_MANY: u8 = 64;
 
-/// So many may be: between the two, whoever waits for a promise need not wait for the pages.
+/// So many may be: between the two, a caller that waits for a promise need not wait for the pages.
 const MOVES_MAX: u8 = 128;
 
 impl Moves {

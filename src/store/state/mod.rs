@@ -76,7 +76,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Applies a batch, and before it whatever the tree has not been told yet.
+    /// Applies a batch, and before it everything that the tree has not been told yet.
     pub(crate) fn apply(&mut self, batch: &KvBatch) -> Result<(), StoreError> {
         self.pending.apply_with(batch, self.kv.as_ref())
     }

@@ -295,7 +295,7 @@ fn commits_and_reads_go_on_between_the_steps_of_a_compaction() {
     assert_eq!(bench.store.snapshot().outbox_len(), steps);
 }
 
-/// Compacts while the app goes on, until an operation is refused; gives what was accepted.
+/// Compacts while the app goes on, until an operation is refused; gives the number of accepted commits.
 fn compact_until_refused(bench: &mut Bench, number: ConversationNumber) -> usize {
     let mut accepted = 0;
     bench.writer.want_compaction();

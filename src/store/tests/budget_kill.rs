@@ -217,7 +217,7 @@ fn ingesting() {
     println!("peak {}", peak().unwrap_or_default());
 }
 
-/// Run by the test below in a process of its own: opens what is there and shows the first screen.
+/// Run by the test below in a process of its own: opens the store of the folder and shows the first screen.
 #[test]
 #[ignore = "the process that a test measures"]
 fn opening() {

@@ -1,5 +1,5 @@
-//! Damaged folders: bytes flipped, files cut, emptied, deleted, swapped. Nothing panics, nothing
-//! hangs, nothing wrong is shown as right, and what was promised is kept.
+//! Damaged folders: bytes flipped, files cut, emptied, deleted, swapped. Nothing panics, nothing hangs,
+//! nothing wrong is shown as right, and every promise is kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,8 +81,8 @@ pub(super) struct Seen {
     pub(super) unsent: usize,
 }
 
-/// Opens the store and reads all of it: whatever is shown must be what was written, and no span
-/// may hide a hole.
+/// Opens the store and reads all of it: everything shown must be as it was written, and no span may hide a
+/// hole.
 pub(super) fn read_all(folder: &Path, key: Option<u8>) -> Seen {
     let opened = Store::open(&options(folder, key)).unwrap();
     check_list(&opened.store);
@@ -494,7 +494,7 @@ fn a_store_whose_folder_could_be_made_only_later_keeps_its_key() {
     assert!(snapshot.number(&conversation_id("c")).unwrap().is_some());
 }
 
-/// The bytes are whole, and belong elsewhere: a conversation must not show what is another one's.
+/// The bytes are whole, and belong elsewhere: a conversation must not show the content of another one.
 #[test]
 fn a_value_that_lies_under_another_key_is_damaged_and_not_shown() {
     let disk = MemoryDisk::new(1);

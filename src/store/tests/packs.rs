@@ -1,5 +1,5 @@
-//! Packs seen from outside: whatever is done to sealed messages is done to the right ones, nothing
-//! is lost or repeated, and nobody sees the sealing.
+//! Packs seen from outside: every change of sealed messages reaches the right ones, nothing is lost or
+//! repeated, and nobody sees the sealing.
 
 use super::*;
 use crate::store::disk::memory::Fault;

@@ -146,7 +146,7 @@ fn cut(bench: Bench) -> Bench {
     bench.crash()
 }
 
-/// The local ids of what is unsent.
+/// The local ids of the unsent entries.
 fn unsent(store: &Store) -> Vec<String> {
     let outbox = store.snapshot().outbox();
     let tokens = outbox.iter().map(|entry| entry.token.as_str().to_owned());
@@ -222,7 +222,7 @@ fn a_promise_that_stands_on_what_is_not_synced_waits_until_it_is() {
             });
             bench.commit(|o| assert!(o.update_entry(id, |entry| entry.tries += 1)));
         },
-        // On messages: a mark of what was read.
+        // On messages: a mark of the messages that were read.
         |bench, number| {
             let read = |row: &mut ConversationRow| row.read_until_self = Some(at(5));
             bench.commit(|o| o.update_conversation(number, read).unwrap());

@@ -280,7 +280,7 @@ fn a_damaged_value_is_not_written_anew_as_if_it_were_whole() {
     assert_eq!(shown(&bench.store, number), expected);
     let mut bench = bench.reopen();
     assert_eq!(shown(&bench.store, number), expected);
-    // An edit of what is left and a new message, in one commit, do not close the hole.
+    // An edit of a remaining message and a new message, in one commit, do not close the hole.
     bench.commit(|o| {
         o.put_message(number, &message("other", 7, "text 7"))
             .unwrap();

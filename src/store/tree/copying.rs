@@ -1,9 +1,9 @@
-//! A tree that is being copied: reads go to the tree, writes to the tree and to what is copied.
+//! A tree that is being copied: reads go to the tree, writes to the tree and to the part that is copied.
 //!
-//! The copy grows in the order of keys. A commit that comes meanwhile is applied to the tree, and
-//! to the copy as far as that has come; what is behind will be copied as the commit left it. So
-//! the copy is the tree once it has come to the end, however many commits there were. A copy that
-//! fails hurts nothing: the tree goes on alone.
+//! The copy grows in the order of keys. A commit that comes meanwhile is applied to the tree, and to the copy
+//! as far as the copy has come; the keys behind that will be copied as the commit left them. So the copy is
+//! the tree once it has come to the end, however many commits there were. A copy that fails hurts nothing:
+//! the tree goes on alone.
 //!
 //! # How it is written
 //!

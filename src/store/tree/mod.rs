@@ -38,8 +38,8 @@ pub(crate) trait Kv: fmt::Debug + Send + Sync {
     fn fill(&self, batch: &KvBatch) -> Result<(), StoreError> {
         self.apply(batch)
     }
-    /// Lets go of what is in its cache only because these keys were read, of which nobody will read
-    /// soon again: whoever goes through all keys calls it, part by part.
+    /// Lets go of everything that is in its cache only because these keys were read, which nobody will read
+    /// soon again: a walk through all keys calls this, part by part.
     fn let_go(&self, _keys: &mut dyn Iterator<Item = &[u8]>) -> Result<(), StoreError> {
         Ok(())
     }
@@ -55,7 +55,7 @@ pub(crate) trait Kv: fmt::Debug + Send + Sync {
     }
     /// The bytes it takes on disk.
     fn size_bytes(&self) -> Result<u64, StoreError>;
-    /// The memory for its cache, in bytes: what is kept decoded beside it is measured by it.
+    /// The memory for its cache, in bytes: it also measures the values that are kept decoded beside it.
     fn cache_bytes(&self) -> u64 {
         CACHE_BYTES
     }
@@ -155,7 +155,7 @@ pub(crate) fn is_empty(range: KeyRange<'_>) -> bool {
     }
 }
 
-/// A batch, and what is done when it is there.
+/// A batch, and the work that is done when it is there.
 #[derive(Debug, Default)]
 pub(crate) struct ApplyRequest {
     pub(crate) batch: KvBatch,

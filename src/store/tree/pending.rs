@@ -1,7 +1,7 @@
 //! Promises that the tree has not been told yet.
 //!
-//! An intent is durable when it is in the journal. Telling the tree takes longer than that, and whoever
-//! waits for the promise need not wait for it: the changes are laid over the tree, where every read
+//! An intent is durable when it is in the journal. Telling the tree takes longer than that, and a caller that
+//! waits for the promise need not wait for the tree: the changes are laid over the tree, where every read
 //! sees them, and go into the tree with the next commit or flush.
 
 use std::collections::BTreeMap;

@@ -51,15 +51,15 @@ pub(crate) struct SledKv {
     cleaner: Arc<SegmentCleaner>,
     db: sled::Db,
     in_flight: InFlight,
-    /// Applies what is in flight, flushes and syncs.
+    /// Applies the batch in flight, flushes and syncs.
     sync_thread: SyncThread,
     cache_bytes: u64,
     /// Dropped last.
     _end: UntilClosed,
 }
 
-/// Waits, when it is dropped, until a database that was dropped before it has closed its data file:
-/// sled does that on threads of its own, and whoever closes a store wants to know that it is.
+/// Waits, when it is dropped, until a database that was dropped before it has closed its data file: sled
+/// closes the file on threads of its own, and the caller that closes a store wants to know that it is closed.
 #[derive(Debug)]
 struct UntilClosed(PathBuf);
 
@@ -81,8 +81,8 @@ impl SledKv {
     /// what opening wrote. The next batch waits for that, and reads do not.
     ///
     /// A database that hangs is left to its thread and reported as damaged, so that the caller can
-    /// move the folder away and go on. A database that hangs or panics because of what is around it is
-    /// a failure of the system: see [`open_database`].
+    /// move the folder away and go on. A database that hangs or panics because of its surroundings is a
+    /// failure of the system: see [`open_database`].
     pub(crate) fn open(options: &DbOptions) -> Result<Self, StoreError> {
         let failed = |e: io::Error| io_or_damage("opening the database", &e);
         fs::create_dir_all(&options.folder).map_err(failed)?;
@@ -136,7 +136,7 @@ fn apply(db: &sled::Db, batches: &[&KvBatch]) -> Result<(), StoreError> {
     guarded("the commit", || db.apply_batch(changes))
 }
 
-/// Puts what is under way into the database, and writes out all of it.
+/// Puts the batch under way into the database, and writes out all of it.
 fn arrived(
     db: &sled::Db,
     cleaner: &SegmentCleaner,
@@ -354,7 +354,7 @@ pub(crate) mod surroundings {
     }
 }
 
-/// Writes out what is in the database's buffers, and moves what is to be moved before.
+/// Writes out the database's buffers, and moves the pages that are to be moved before.
 fn flushed(db: &sled::Db, cleaner: &SegmentCleaner) -> Result<(), StoreError> {
     let mut tree = None;
     guarded("the flush", || {

@@ -271,7 +271,7 @@ pub struct SessionRow {
     /// Until when, by the service's clock, every change of the client's conversations is known: the
     /// next list goes back to here.
     pub missed_until: Option<Timestamp>,
-    /// Own messages up to this time overtook nothing: what was on its way when they were
+    /// Own messages up to this time overtook nothing: messages on their way when the own ones were
     /// acknowledged had time to come.
     pub settled_until: Option<Timestamp>,
     /// The chat room that this client entered last and did not leave since. The service keeps the place for a

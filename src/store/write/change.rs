@@ -31,7 +31,7 @@ pub enum StoreChange {
     },
     /// A conversation is gone.
     ConversationRemoved {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
     },
     /// A message is new: received, found, or just enqueued.
@@ -65,7 +65,7 @@ pub enum StoreChange {
     },
     /// An outbox entry is done.
     OutboxSettled {
-        /// Which.
+        /// The entry.
         entry: OutboxEntryId,
     },
 }

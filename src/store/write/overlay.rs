@@ -389,7 +389,7 @@ impl<'s> Overlay<'s> {
     ) -> Result<bool, StoreError> {
         let before = self.snapshot().message_record(number, position)?;
         let existed = before.is_some();
-        // The row counts what is held; that of a conversation removed by the same batch is gone.
+        // The row counts the held messages; that of a conversation removed by the same batch is gone.
         match self.load(number) {
             Ok(()) | Err(StoreError::NoSuchConversation) => {}
             Err(error) => return Err(error),

@@ -54,7 +54,7 @@ pub(crate) struct Packer<'a, 's> {
     changes: &'a mut PackChanges,
 }
 
-/// The pack of some changes, and what is behind it.
+/// The pack of some changes, and the pack behind it.
 struct CoveringPack {
     cover: Option<KeyedPack>,
     /// None behind the last pack.

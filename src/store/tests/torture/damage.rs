@@ -1,5 +1,5 @@
-//! Spoilt folders: nothing panics, nothing hangs, nothing wrong is shown as right, what was promised
-//! and is whole somewhere is kept, and what is whole in damaged files is saved.
+//! Spoilt folders: nothing panics, nothing hangs, nothing wrong is shown as right, every promise that is
+//! whole somewhere is kept, and the whole records in damaged files are saved.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl std::fmt::Display for Sums {
     }
 }
 
-/// Spoils a copy of a store and looks at what is left, twice: what was mended stays mended.
+/// Spoils a copy of a store and looks at the remains, twice: a mended store stays mended.
 fn case(subject: &Subject, foreign: &Path, seed: u64) -> Result<Sums, String> {
     let mut dice = Dice::new(seed);
     let folder = tempfile::tempdir().unwrap();
@@ -118,8 +118,8 @@ fn spoilt_files_harm_nothing_that_is_whole_elsewhere() {
             sums.short += case.short;
         }
     }
-    // The database overwrites what is behind a deep tear before anybody can know of it: a few cases
-    // fall short, all of them together must not.
+    // The database overwrites the bytes behind a deep tear before anybody can know of it: a few cases fall
+    // short, all of them together must not.
     assert!(sums.saved * 100 >= sums.whole * 99, "{sums}");
     tally.end("damage", sums);
 }

@@ -1,6 +1,6 @@
-//! Every n-th operation of the disk refused, once or from then on, while the store is written,
-//! sealed, opened, rebuilt and brought forward: what was accepted stays, refusals are typed, reads
-//! go on, and writing resumes.
+//! Every n-th operation of the disk refused, once or from then on, while the store is written, sealed,
+//! opened, rebuilt and brought forward: accepted writes stay, refusals are typed, reads go on, and writing
+//! resumes.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::store::tests::*;
 /// The operations that are refused, one after the other.
 const OPERATIONS: u64 = 500;
 
-/// Which of them a run of the suite takes: one in so many.
+/// A run of the suite takes one of them in so many.
 const IN_THE_SUITE: usize = 29;
 
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +103,7 @@ fn check(store: &Store, accepted: &Accepted, when: &str) -> Result<(), String> {
         texts.extend(echo.and_then(|echo| echo.content.words().map(str::to_owned)));
     }
     let lost = accepted.texts.difference(&texts).count();
-    // Of what was refused, one may be on the disk all the same.
+    // One of the refused sends may be on the disk all the same.
     let more = texts.difference(&accepted.texts).count();
     if lost > 0 || more > 1 {
         return Err(format!("{when}: {lost} sends are lost, {more} too many"));

@@ -1,5 +1,5 @@
-//! Real processes, really killed while they open, recover, write and seal: what was
-//! acknowledged is there afterwards.
+//! Real processes, really killed while they open, recover, write and seal: everything acknowledged is there
+//! afterwards.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -191,7 +191,7 @@ impl Promised {
         }
     }
 
-    /// Compares with what is there; of what was under way the app was told nothing.
+    /// Compares with the content of the folder; the app was told nothing of the work under way.
     fn check(&mut self, folder: &Path, damaged: bool) -> Result<(), String> {
         let opened = Store::open(&options(folder)).map_err(|error| error.to_string())?;
         if !opened.report.takes_writes() || opened.report.found_damage() && !damaged {

@@ -1,4 +1,4 @@
-//! The stores that are spoilt, what was promised of them, and what is left of them.
+//! The stores that are spoilt, the promises of each, and the remains of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -41,7 +41,7 @@ pub(super) enum Kind {
 
 pub(super) const KINDS: [Kind; 4] = [Kind::Closed, Kind::Encrypted, Kind::Killed, Kind::Large];
 
-/// A store, an earlier state of it, and what was promised.
+/// A store, an earlier state of it, and its promises.
 pub(super) struct Subject {
     pub(super) kind: Kind,
     pub(super) now: tempfile::TempDir,
@@ -289,8 +289,8 @@ impl Subject {
         back.filter(known).copied().collect()
     }
 
-    /// Opens a folder and reads all of it; whatever is shown must be what was written, and no
-    /// history may hide a hole. Writes something, too.
+    /// Opens a folder and reads all of it; everything shown must be as it was written, and no history may
+    /// hide a hole. Writes something, too.
     pub(super) fn read(&self, folder: &Path) -> Result<Seen, String> {
         let opened = Store::open(&self.kind.options(folder));
         let mut opened = opened.map_err(|error| format!("refused: {error}"))?;
