@@ -25,7 +25,7 @@ const SOME_ID: &str = "fptKnuYYQMGdiSt_Zs7zDA";
 /// As long as a time of the service.
 const SOME_TIME: i64 = 1_700_000_000_000;
 
-/// What a reply says of the message that it answers.
+/// The message that a reply answers, as the reply names and quotes that message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// Which message it is; none where the reply does not say.

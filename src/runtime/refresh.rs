@@ -26,10 +26,10 @@ const ARRIVED_MAX: usize = 20;
 /// The most events that are looked through at once.
 const EVENTS: usize = 1024;
 
-/// What a refresh brought.
+/// The outcome of a refresh.
 #[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
 pub struct Refreshed {
-    /// Whether everything that was missed is on this device and nothing waits to be sent.
+    /// True if everything that was missed is on this device and nothing waits to be sent.
     pub complete: bool,
     /// How many pieces of unsent work went out.
     pub sent: Count,
@@ -37,14 +37,14 @@ pub struct Refreshed {
     pub unsent: Count,
     /// How many have failed and wait for the app.
     pub failed: Count,
-    /// What is unread now.
+    /// The unread messages now.
     pub unread: UnreadSummary,
     /// The newest unread messages of others that came in conversations which are not muted, oldest first: at most
     /// 20.
     pub arrived: Vec<Message>,
 }
 
-/// What a client had before a refresh.
+/// The state of a client before a refresh.
 struct Before {
     waiting: BTreeSet<OutboxEntryId>,
     events: Arc<Feed>,

@@ -9,7 +9,7 @@ pub(super) struct Refreshes(Mutex<Running>);
 #[derive(Debug, Default)]
 struct Running {
     count: usize,
-    /// Whether the engine was woken for them, and the app has said nothing since.
+    /// True if the engine was woken for the refreshes, and the app has said nothing since.
     was_woken: bool,
 }
 
