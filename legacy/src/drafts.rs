@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::facts::{Cache, Draft, Message, Payload, Reason};
 
-/// How long before the failed try the sent message may stand: the two clocks differ.
+/// The longest time by which the sent message may stand before the failed try: the two clocks differ.
 const BEFORE_MS: i64 = 5 * 60 * 1000;
 
-/// How long after it somebody may have tried again.
+/// The longest time after the failed try in which somebody may have tried again.
 const AFTER_MS: i64 = 7 * 24 * 3600 * 1000;
 
 /// Leaves each draft that an own message with the same content follows. One message excuses one draft.
@@ -56,8 +56,8 @@ const fn table_of(cache: &Cache) -> &'static str {
     }
 }
 
-/// Whether both say the same. Typed messages are compared in the keys that both have, for some of them
-/// were written anew.
+/// True if the draft and the message say the same. Typed messages are compared in the keys that both have, for
+/// some messages were written anew.
 fn says_same(draft: &Draft, message: &Message) -> bool {
     match (&draft.payload, &message.payload) {
         (Payload::Text(one), Some(Payload::Text(other))) => {

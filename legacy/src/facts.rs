@@ -1,4 +1,4 @@
-//! What a cache says, as plain values: nothing here knows SQLite or how an SDK encodes its rows.
+//! The facts of a cache, as plain values: nothing here knows SQLite or how an SDK encodes its rows.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,30 +22,30 @@ pub enum Kind {
 /// Everything that a cache holds.
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
-    /// Which SDK wrote it; none for a file without any of their tables.
+    /// The SDK that wrote the cache; none for a file without any of the SDKs' tables.
     pub kind: Option<Kind>,
-    /// Whether the name of its folder proves that it is of the app. Only one SDK names folders so; the others
-    /// keep what several apps of one build cached in one file.
+    /// True if the name of the cache's folder proves that the cache is of the app. Only one SDK names folders
+    /// so; the others keep the messages of several apps of one build in one file.
     pub is_of_app: bool,
     /// The conversations that have a row.
     pub conversations: Vec<Conversation>,
     /// The messages that the service had named, in the order of their conversations and places, each once.
     pub messages: Vec<Message>,
-    /// What was written and never sent.
+    /// The messages that were written and never sent.
     pub drafts: Vec<Draft>,
-    /// Where the cache claims that nothing is missing.
+    /// The stretches in which the cache claims that nothing is missing.
     pub runs: Vec<Run>,
-    /// Every row that is none of the above, and why.
+    /// Every row that is none of the above, with the reason.
     pub left: Vec<Left>,
-    /// Where rows could not be read.
+    /// The places where rows could not be read.
     pub damage: Vec<Damage>,
-    /// How many rows were read.
+    /// The number of rows that were read.
     pub rows: u64,
-    /// How many rows repeat a message of another row.
+    /// The number of rows that repeat a message of another row.
     pub repeated: u64,
 }
 
-/// Where a message stands in its conversation: by time, then by id.
+/// The place of a message in its conversation: by time, then by id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Milliseconds since 1970.
@@ -63,27 +63,28 @@ pub struct Message {
     pub conversation: String,
     /// Its place.
     pub place: Place,
-    /// Whether the time is a device's: the SDK had no other.
+    /// True if the time is a device's: the SDK had no other.
     pub is_device_time: bool,
-    /// Who sent it; the Swift SDK forgets that in some edits.
+    /// The sender; the Swift SDK forgets the sender in some edits.
     pub sender: Option<String>,
-    /// What it says; none where the cache lost it.
+    /// The content; none where the cache lost the content.
     pub payload: Option<Payload>,
     /// When it was edited or recalled, in milliseconds since 1970.
     pub edited_at: Option<i64>,
-    /// Whether it was recalled, whatever it says.
+    /// True if the message was recalled; the content does not matter then.
     pub is_recalled: bool,
     /// When it first reached somebody, in milliseconds since 1970.
     pub delivered_at: Option<i64>,
     /// When somebody first read it, in milliseconds since 1970.
     pub read_at: Option<i64>,
-    /// Who it calls; none where the cache has no such field, which is not the same as nobody.
+    /// The clients that the message calls; none where the cache has no such field, which is not the same as
+    /// nobody.
     pub mentions: Option<Mentions>,
-    /// What the cache says of the message before it.
+    /// The claim of the cache about a hole before the message.
     pub before: Before,
 }
 
-/// What a row says about holes beside it.
+/// The claim of a row about holes beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Before {
     /// The row stands alone: nothing is known about its neighbours.
@@ -92,11 +93,11 @@ pub enum Before {
     Joined,
     /// Something may be missing before it.
     Hole,
-    /// It is at an end of a stretch: something may be missing towards a neighbour that is one too.
+    /// The row is at an end of a stretch: something may be missing towards a neighbour that is at an end too.
     End,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Payload {
     /// Text: the JSON of a typed message, or any other.
@@ -115,7 +116,7 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Who a message calls by name.
+/// The clients that a message calls by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mentions {
     /// Everybody.
@@ -124,7 +125,7 @@ pub struct Mentions {
     pub clients: Vec<String>,
 }
 
-/// A message that was never sent, or of which that is not known.
+/// A message that was never sent, or of which the sending is not known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
     /// The row it was read from.
@@ -136,9 +137,9 @@ pub struct Draft {
     pub token: String,
     /// When it was written, by the device's clock, in milliseconds since 1970.
     pub at: i64,
-    /// What it says.
+    /// The content.
     pub payload: Payload,
-    /// Who it calls.
+    /// The clients that the draft calls.
     pub mentions: Mentions,
 }
 
@@ -149,11 +150,11 @@ pub struct Conversation {
     pub row: i64,
     /// Its id.
     pub id: String,
-    /// What is known of it, by the names that the service uses in its own rows.
+    /// The known columns, by the names that the service uses in its own rows.
     pub columns: Map<String, Value>,
-    /// Whether its members may be out of date.
+    /// True if the members may be out of date.
     pub is_outdated: bool,
-    /// Whether the owner of the cache muted it, where the cache says so.
+    /// True if the owner of the cache muted the conversation, where the cache says so.
     pub muted: Option<bool>,
 }
 
@@ -180,25 +181,25 @@ pub struct Left {
     pub conversation: Option<String>,
     /// Its message id, as far as the row has one.
     pub id: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Why a row was left.
+/// The reason why a row was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It names no conversation.
+    /// The row names no conversation.
     NoConversation,
-    /// It is a draft without content: its file was never uploaded, and the cache has no path of it.
+    /// The row is a draft without content: its file was never uploaded, and the cache has no path of the file.
     NoContent,
-    /// It is a draft, and the same was sent soon afterwards.
+    /// The row is a draft, and the same content was sent soon afterwards.
     SentAfterAll,
-    /// It cannot be understood.
+    /// The row cannot be understood.
     Malformed,
 }
 
-/// Where rows could not be read.
+/// A damage: a place where rows could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// The table.
@@ -257,8 +258,8 @@ impl Cache {
 }
 
 impl Message {
-    /// What two rows of one message say together, whichever comes first. A time of the service counts
-    /// more than a device's, then the smaller one.
+    /// Joins two rows of one message, in either order. A time of the service counts more than a device's, then
+    /// the smaller time counts.
     fn joined(self, other: Self) -> Self {
         let rank = |message: &Self| {
             let payload = match &message.payload {
@@ -291,7 +292,8 @@ impl Message {
 }
 
 impl Before {
-    /// A row that knows its neighbours counts more than one that stands alone, a hole more than none.
+    /// Joins two claims: a row that knows its neighbours counts more than one that stands alone, a hole more
+    /// than none.
     fn joined(self, other: Self) -> Self {
         match (self, other) {
             (Self::Alone, one) | (one, Self::Alone) => one,

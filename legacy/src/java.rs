@@ -117,7 +117,7 @@ fn message(cache: &mut Cache, mut row: Row<'_>) {
     });
 }
 
-/// Names are joined by commas. An empty field says nothing: it is what rows have that nobody filled in.
+/// Names are joined by commas. An empty field says nothing: rows that nobody filled in have an empty field.
 fn mentions(row: &mut Row<'_>) -> Option<Mentions> {
     let all = row.flag("mentionAll");
     let list = row.text("mentionList").unwrap_or_default();

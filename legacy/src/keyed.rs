@@ -10,18 +10,18 @@ use base64::engine::general_purpose::STANDARD;
 use plist::Value as Plist;
 use serde_json::{Map, Number, Value, json};
 
-/// How deep values may nest: what an app attached nests a few levels.
+/// The greatest depth of nested values: the attributes of apps nest a few levels.
 const DEPTH_MAX: usize = 64;
 
-/// How many values an archive may unfold to: values may name one another again and again.
+/// The most values that an archive may unfold to: values may name one another again and again.
 const VALUES_MAX: usize = 100_000;
 
 /// Milliseconds from 1970 to 2001, where Apple's clocks begin.
 const EPOCH_MS: f64 = 978_307_200_000.0;
 
-/// Reads an archive; none for bytes that are none.
+/// Reads an archive; none for bytes that are no archive.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Value> {
-    // An XML property list is never written, and its parser need not see what came from elsewhere.
+    // An XML property list is never written, and the parser of XML need not see foreign bytes.
     if !bytes.starts_with(b"bplist00") {
         return None;
     }

@@ -30,7 +30,7 @@ pub use facts::{
     Cache, Conversation, Damage, Draft, Kind, Left, Mentions, Message, Payload, Place, Reason, Run,
 };
 
-/// Which cache to read, and whose it is said to be.
+/// The cache to read, with the client and the app that it is said to be of.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     /// The SQLite file. Its journals are expected beside it.
@@ -43,7 +43,7 @@ pub struct Source<'a> {
     pub app: &'a str,
 }
 
-/// Why a cache was not read.
+/// The reason why a cache was not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LegacyError {
@@ -52,7 +52,7 @@ pub enum LegacyError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// The file is no SQLite database, or so damaged that its tables are not known.
@@ -75,8 +75,8 @@ pub enum LegacyError {
 /// Called with the number of rows read so far and the number of rows in all; it may ask to stop.
 pub type Watch<'a> = &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>;
 
-/// Reads a cache. The file itself is not opened: a copy is, together with its journals, so that what
-/// the old SDK had written and not yet merged is read too.
+/// Reads a cache. The file itself is not opened: a copy is, together with its journals, so that rows that the
+/// old SDK had written and not yet merged are read too.
 ///
 /// A file without the tables of any SDK is an empty cache. Rows behind a damaged page are read from the
 /// other end; [`Cache::damage`] says where something was lost.

@@ -32,8 +32,8 @@ pub(crate) fn read(
     Ok(())
 }
 
-/// A conversation. What the service sent is archived whole in later versions; the columns beside it are of
-/// an earlier time, and say the same.
+/// A conversation. Later versions archive the whole answer of the service; the columns beside the archive are
+/// of an earlier time, and say the same.
 fn conversation(cache: &mut Cache, mut row: Row<'_>, table: &'static str) {
     let Some(id) = row.text("conversation_id") else {
         return cache.leave((table, row.number), None, None, Reason::NoConversation);
@@ -42,7 +42,7 @@ fn conversation(cache: &mut Cache, mut row: Row<'_>, table: &'static str) {
         let names = members.split(',').filter(|name| !name.is_empty());
         Value::from(names.map(str::to_owned).collect::<Vec<_>>())
     });
-    // Times are in seconds in this table alone; of the earlier one nobody knows.
+    // Times are in seconds in this table alone; the unit of the earlier table is not known.
     let mut time = |name: &str| {
         let seconds = row
             .take(name)

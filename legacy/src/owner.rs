@@ -1,4 +1,4 @@
-//! Whose cache a file is, as its name and the names of its folders say.
+//! The owner of a cache, as the names of the file and of its folders tell.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use md5::{Digest as _, Md5};
 use crate::facts::Kind;
 use crate::{LegacyError, Source};
 
-/// What the names of the Java SDK's files begin with; the client's id follows.
+/// The start of the names of the Java SDK's files; the client's id follows.
 const JAVA_PREFIX: &str = "com.avos.avoscloud.im.v2.";
 
 /// Checks that names do not contradict what the caller says, and answers whether they prove the app. A

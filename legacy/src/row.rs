@@ -90,7 +90,7 @@ impl Cell {
         .filter(|number| number.is_finite())
     }
 
-    /// What a message says. Text that is not UTF-8 stays as the bytes that it is.
+    /// The content of a message. Text that is not UTF-8 stays as its bytes.
     pub(crate) fn payload(self) -> Option<Payload> {
         Some(match String::from_utf8(self.bytes()?) {
             Ok(text) => Payload::Text(text),
@@ -99,7 +99,7 @@ impl Cell {
     }
 }
 
-/// The nearest whole number, half away from zero; what is beyond the range is at its end.
+/// The nearest whole number, half away from zero; a number beyond the range becomes the end of the range.
 pub(crate) fn rounded(number: f64) -> i64 {
     #[expect(
         clippy::cast_possible_truncation,

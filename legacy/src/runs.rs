@@ -1,4 +1,4 @@
-//! Where a cache claims that nothing is missing.
+//! The stretches in which a cache claims that nothing is missing.
 
 use crate::facts::{Before, Message, Run};
 
@@ -24,8 +24,8 @@ pub(crate) fn of(messages: &[Message]) -> Vec<Run> {
     runs
 }
 
-/// The Swift SDK marks both ends of what it stored: a hole is between two marks. The others mark the row
-/// behind a hole.
+/// The Swift SDK marks both ends of each stretch that it stored: a hole is between two marks. The other SDKs
+/// mark the row behind a hole.
 fn are_joined(before: &Message, message: &Message) -> bool {
     before.conversation == message.conversation
         && match message.before {

@@ -11,10 +11,10 @@ use crate::facts::{Cache, Damage, Kind};
 use crate::row::{Cell, Row};
 use crate::{LegacyError, Watch};
 
-/// What stands beside a SQLite file and belongs to it.
+/// The endings of the files that stand beside a SQLite file and belong to it.
 const JOURNALS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// How often the watcher is asked, in rows.
+/// The rows between two questions to the watcher.
 const WATCH_EVERY: u64 = 500;
 
 /// A copy that is open; it is removed in the end.
@@ -31,7 +31,7 @@ struct Copy {
 impl Drop for Copy {
     fn drop(&mut self) {
         for ending in std::iter::once("").chain(JOURNALS) {
-            // What is not there need not be removed.
+            // A missing file needs no removal.
             let _ = fs::remove_file(beside(&self.file, ending));
         }
     }
@@ -70,7 +70,7 @@ impl Database {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&copy.file, flags).map_err(no_database)?;
-        // A database without tables is one; a file of another kind fails here.
+        // A database without tables is a database too; a file of another kind fails here.
         connection
             .query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
             .map_err(no_database)?;
@@ -80,7 +80,7 @@ impl Database {
         })
     }
 
-    /// Which SDK's tables there are.
+    /// The SDK whose tables are there.
     pub(crate) fn kind(&self) -> Result<Option<Kind>, LegacyError> {
         let columns = |table| self.columns(table).map_err(no_database);
         let has = |columns: &[String], name: &str| columns.iter().any(|column| column == name);
@@ -96,7 +96,7 @@ impl Database {
         Ok(is_java.then_some(Kind::Java))
     }
 
-    /// How many rows there are to read, as far as that can be counted.
+    /// The number of rows to read, as far as they can be counted.
     pub(crate) fn count(&self, kind: Option<Kind>) -> u64 {
         let tables: &[&str] = match kind {
             None => &[],
@@ -122,8 +122,8 @@ impl Database {
         names.collect()
     }
 
-    /// Reads a table, oldest row first. Where a page is damaged, the rest is read from the newest row back
-    /// to the damage; the cache is told.
+    /// Reads a table, oldest row first. If a page is damaged, the rest is read from the newest row back to the
+    /// damage, and the damage is noted in the cache.
     pub(crate) fn rows(
         &self,
         table: &'static str,
@@ -149,7 +149,7 @@ impl Database {
             return Ok(());
         };
         note(cache, table, &error);
-        // The damage ends this pass too, if it does not meet the first before.
+        // This pass ends at the damage too, unless the rows of the first pass come before.
         let _ = self.pass(table, &columns, "DESC", progress, |row| {
             if last.is_some_and(|last| row.number <= last) {
                 return ControlFlow::Break(());

@@ -10,7 +10,7 @@ use crate::sqlite::{Database, Progress};
 /// The `status` of a message that failed.
 const FAILED: i64 = -1;
 
-/// What the SDK puts into a conversation's row beside the conversation: its last message.
+/// The columns that the SDK puts into a conversation's row beside the conversation: its last message.
 const NOT_COLUMNS: [&str; 9] = [
     "msg",
     "bin",
@@ -176,7 +176,7 @@ fn mentions(row: &mut Row<'_>) -> Option<Mentions> {
     })
 }
 
-/// A map without what is null in it.
+/// A map without its null values.
 pub(crate) fn without_nulls(
     fields: impl IntoIterator<Item = (&'static str, Value)>,
 ) -> Map<String, Value> {

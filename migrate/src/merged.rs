@@ -7,8 +7,8 @@ use crate::core::compare::{Complete, Merged, Seen, merge};
 use crate::core::row::RowError;
 use crate::core::slice::DAY_MS;
 
-/// Services keep messages for so long; what is older may be gone without having been deleted. Two
-/// days less, so that nothing expires while a pass is running.
+/// The time for which services surely keep messages; older ones may be gone without having been deleted. Two
+/// days less than half a year, so that nothing expires while a pass is running.
 const SURELY_KEPT_MS: i64 = 178 * DAY_MS;
 
 /// Goes through the messages of an archive, from the newest time to the oldest.
@@ -17,7 +17,7 @@ pub struct Messages {
     complete: Vec<Complete>,
 }
 
-/// The messages of one millisecond, and the rows that are none, each with its text.
+/// The messages of one millisecond, and the rows that are no message, each with its text.
 pub type MergedGroup = (Vec<Merged>, Vec<(RowError, String)>);
 
 impl Messages {

@@ -15,7 +15,7 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
-    /// How long it has run.
+    /// The time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }

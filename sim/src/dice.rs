@@ -1,4 +1,4 @@
-//! Seeded chance, a stream for each purpose: what one purpose draws moves no other.
+//! Seeded chance, a stream for each purpose: the draws of one purpose move no other.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ impl Dice {
     }
 }
 
-/// The item that a drawn number means among those there are.
+/// The item that a drawn number means.
 pub(crate) fn nth<T>(items: &[T], pick: u64) -> Option<&T> {
     let many = u64::try_from(items.len()).ok().filter(|many| *many > 0)?;
     items.get(usize::try_from(pick % many).ok()?)

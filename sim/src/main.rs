@@ -19,14 +19,14 @@ use sampan_sim::{Counts, Mutation, Outcome, Plan, Telling, Violation, run, shrin
 /// A run of many seeds ends early when so many have failed.
 const FAILURES_MAX: usize = 50;
 
-/// What is asked for when it is asked wrongly.
+/// The answer to wrong flags.
 const USAGE: &str = "\
 usage: sampan-sim [--seeds N] [--from S] [--seconds T]   runs seeds S, S+1, … on all cores
        sampan-sim --seed S [--trace]                     runs one seed; with its trace
        sampan-sim --shrink S [--check NAME]              makes a failing seed small and tells it
        sampan-sim --planted                              hunts every planted fault";
 
-/// What is asked for.
+/// The flags.
 #[derive(Debug, Default)]
 struct Asked {
     seeds: Option<u64>,
@@ -39,7 +39,7 @@ struct Asked {
     planted: bool,
 }
 
-/// What all runs together came to.
+/// The sum of all runs.
 #[derive(Default)]
 struct Sum {
     runs: u64,

@@ -16,11 +16,11 @@ use crate::shape::{At, Limiter, Offline, Pace, Shape, Sharing, Signer, Tags};
 pub struct Plan {
     /// The seed of every stream of chance.
     pub seed: u64,
-    /// How large the world is, and how it is set up.
+    /// The size and the set-up of the world.
     pub shape: Shape,
-    /// What the apps do, by time.
+    /// The actions of the apps, by time.
     pub actions: Vec<At<Action>>,
-    /// What goes wrong, by time.
+    /// The faults, by time.
     pub faults: Vec<At<Fault>>,
     /// The planted fault, if the run is to be caught out.
     pub mutation: Option<Mutation>,

@@ -1,4 +1,4 @@
-//! How large a world is and how it is set up, and when things happen in it.
+//! The size of a world and its set-up, and the times at which things happen in it.
 
 use std::time::Duration;
 
@@ -9,44 +9,44 @@ use crate::dice::Dice;
 /// Something that happens at a time, counted from the start of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct At<T> {
-    /// When.
+    /// The time.
     pub at: Duration,
-    /// What.
+    /// The thing that happens.
     pub what: T,
 }
 
-/// How large the world is, and how it is set up.
+/// The size and the set-up of the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// How many users have devices.
+    /// The number of users with devices.
     pub users: usize,
-    /// How many devices there are; device `n` is of user `n` modulo the users.
+    /// The number of devices; device `n` is of user `n` modulo the users.
     pub devices: usize,
-    /// How long apps act and faults strike. Then everything heals and must come to rest.
+    /// The time for which apps act and faults strike. Then everything heals and must come to rest.
     pub chaos: Duration,
     /// Messages that the conversation of all users holds before the run, some at equal times.
     pub imported: usize,
-    /// Whether clients share engines, and so connections.
+    /// The sharing of engines, and so of connections, by clients.
     pub sharing: Sharing,
-    /// What the service does about messages that a user missed.
+    /// The service's way with messages that a user missed.
     pub offline: Offline,
-    /// Whether devices of one user share a tag, so that one of them is signed in at a time.
+    /// The sharing of a tag by the devices of one user: of devices with one tag, one is signed in at a time.
     pub tags: Tags,
     /// The life of session tokens.
     pub token_ttl: Duration,
     /// The largest unread count that the service tells.
     pub unread_cap: u32,
-    /// How many messages a device fetches of a conversation by itself.
+    /// The most messages of a conversation that a device fetches by itself.
     pub catch_up_max: u32,
-    /// How the outbox paces itself.
+    /// The pace of the outbox.
     pub pace: Pace,
-    /// What the service does with requests above the hosted service's limits.
+    /// The service's way with requests above the hosted service's limits.
     pub limiter: Limiter,
-    /// Whether the app has a signer, which takes its time and fails now and then.
+    /// The signer of the app, which takes its time and fails now and then.
     pub signer: Signer,
 }
 
-/// Whether clients share engines.
+/// The sharing of engines by clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// Each has an engine of its own.
@@ -55,16 +55,16 @@ pub enum Sharing {
     Pairs,
 }
 
-/// What the service does about messages that a user missed.
+/// The service's way with messages that a user missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offline {
-    /// It tells how many there are (`lc.protobuf2.3`).
+    /// The service tells how many there are (`lc.protobuf2.3`).
     Unread,
-    /// It pushes them, once (`lc.protobuf2.1`).
+    /// The service pushes them, once (`lc.protobuf2.1`).
     Push,
 }
 
-/// Whether devices of one user share a tag.
+/// The sharing of a tag by the devices of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tags {
     /// Nobody has a tag: all devices may be signed in at once.
@@ -73,7 +73,7 @@ pub enum Tags {
     Shared,
 }
 
-/// How the outbox paces itself.
+/// The pace of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// By the limits of the hosted service, which forgets the tokens of messages after minutes.
@@ -82,28 +82,28 @@ pub enum Pace {
     Unthrottled,
 }
 
-/// What the service does with requests above the hosted service's limits.
+/// The service's way with requests above the hosted service's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limiter {
-    /// It has none.
+    /// The service has no limiter.
     None,
-    /// It answers them with a number.
+    /// The service answers them with a number.
     Told,
-    /// It does not answer them at all.
+    /// The service does not answer them at all.
     Silent,
 }
 
-/// Whether the app has a signer.
+/// The signer of the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signer {
-    /// It has none.
+    /// There is none.
     None,
-    /// It has one, slow and sometimes failing.
+    /// There is a slow one, which sometimes fails.
     Slow,
 }
 
 impl Shape {
-    /// How many engines there are.
+    /// The number of engines.
     pub(crate) const fn engines(&self) -> usize {
         match self.sharing {
             Sharing::None => self.devices,
@@ -119,7 +119,7 @@ impl Shape {
         }
     }
 
-    /// Whether the service forgets the tokens of messages.
+    /// True if the service forgets the tokens of messages.
     pub(crate) fn forgets_tokens(&self) -> bool {
         self.pace == Pace::Hosted
     }

@@ -13,19 +13,19 @@ use crate::world::{Outcome, run};
 /// The most runs that shrinking may take.
 const RUNS_MAX: u32 = 400;
 
-/// A plan that still fails, and how.
+/// A plan that still fails, and its failure.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
     /// The plan.
     pub plan: Plan,
-    /// What its run found, with lines to read.
+    /// The outcome of the plan's run, with lines to read.
     pub outcome: Outcome,
-    /// How many runs it took.
+    /// The number of runs that shrinking took.
     pub runs: u32,
 }
 
-/// Takes away from a failing plan whatever it fails without. The result breaks the promise named,
-/// or the one that the plan broke first. None when the plan does not break it.
+/// Takes away from a failing plan every part without which it still fails. The result breaks the promise named,
+/// or the one that the plan broke first. None if the plan does not break that promise.
 #[must_use]
 pub fn shrink(plan: &Plan, check: Option<&str>) -> Option<Shrunk> {
     let violations = run(plan, Telling::Silent).violations;

@@ -10,7 +10,7 @@ pub struct Trace {
     lines: Option<Vec<String>>,
 }
 
-/// Whether a run keeps lines to read, or only the hash.
+/// The record of a run: lines to read, or the hash alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Telling {
     /// The hash only: quick.
@@ -32,7 +32,7 @@ impl Trace {
         }
     }
 
-    /// Notes one thing: when, what, whose, and the bytes that make it what it is.
+    /// Notes one happening: its time, its kind, its owner, and the bytes that tell it from others.
     pub(crate) fn note(
         &mut self,
         at: Duration,

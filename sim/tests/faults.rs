@@ -1,4 +1,4 @@
-//! Every kind of fault does something that can be seen: a script with it beside the same without.
+//! Every kind of fault has an effect that can be seen: a script runs with the fault, and without.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn everyday() -> Plan {
     plan.until(seconds(90))
 }
 
-/// What a run tells, line by line, with the time in front.
+/// The lines of a run, with the time in front.
 struct Told(Vec<(f64, String)>);
 
 impl Told {
@@ -60,7 +60,7 @@ impl Told {
         Self(outcome.trace.lines().iter().map(line).collect())
     }
 
-    /// How many lines between two times contain all these words.
+    /// The number of lines between two times that contain all these words.
     fn count(&self, from: u64, to: u64, words: &[&str]) -> usize {
         let span = seconds(from).as_secs_f64()..seconds(to).as_secs_f64();
         let lines = self.0.iter().filter(|(at, _)| span.contains(at));
@@ -71,7 +71,7 @@ impl Told {
 }
 
 impl Told {
-    /// How many answers to Ann between two times come after answers to later requests.
+    /// The number of answers to Ann between two times that come after answers to later requests.
     fn overtaken(&self, from: u64, to: u64) -> usize {
         let span = seconds(from).as_secs_f64()..seconds(to).as_secs_f64();
         let lines = self.0.iter().filter(|(at, _)| span.contains(at));
@@ -88,13 +88,13 @@ impl Told {
     }
 }
 
-/// How the runs with and without the fault differ.
+/// The difference between the runs with and without the fault.
 enum Sign {
-    /// With it there are more lines with these words, in these seconds.
+    /// There are more lines with these words in these seconds.
     More(u64, u64, &'static [&'static str]),
-    /// With it there are fewer.
+    /// There are fewer.
     Fewer(u64, u64, &'static [&'static str]),
-    /// With it there are more answers that come after answers to later requests.
+    /// There are more answers that come after answers to later requests.
     Overtaken(u64, u64),
 }
 
@@ -108,10 +108,10 @@ const SIGNS_IN: &[&str] = &["up ", "engine 0 ->", "Session { op: Open"];
 const SIGNED_IN: &[&str] = &["session", "device 0: Open"];
 const CRASH: &[&str] = &["crash", "engine 0"];
 
-/// A fault, which strikes at the twentieth second; what strikes in both runs; how they differ.
+/// A fault, which strikes at the twentieth second; the fault that strikes in both runs; the difference.
 type Case = (Fault, Option<Fault>, Sign);
 
-/// What happens to frames.
+/// Faults of frames.
 fn of_the_line() -> Vec<Case> {
     let device = ANN;
     let lasting = seconds(30);
@@ -139,7 +139,7 @@ fn of_the_line() -> Vec<Case> {
     ]
 }
 
-/// What the service does to a client.
+/// Faults that the service puts on a client.
 fn of_sessions() -> Vec<Case> {
     let device = ANN;
     let lasting = seconds(30);
@@ -190,7 +190,7 @@ fn of_sessions() -> Vec<Case> {
     ]
 }
 
-/// What keeps a client from the service.
+/// Faults that keep a client from the service.
 fn of_the_way() -> Vec<Case> {
     let device = ANN;
     let lasting = seconds(30);
@@ -226,7 +226,7 @@ fn of_the_way() -> Vec<Case> {
     ]
 }
 
-/// What happens to power, disk and clock.
+/// Faults of power, disk and clock.
 fn of_the_device() -> Vec<Case> {
     let device = ANN;
     let lasting = seconds(30);
@@ -286,7 +286,7 @@ fn of_the_device() -> Vec<Case> {
     ]
 }
 
-/// What happens to the service.
+/// Faults of the service.
 fn of_the_service() -> Vec<Case> {
     let lasting = seconds(30);
     vec![

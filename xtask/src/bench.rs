@@ -70,7 +70,7 @@ const BENCHES: &[Bench] = &[
     },
 ];
 
-/// What was asked for.
+/// The bench and the pace that were asked for.
 #[derive(Debug, PartialEq, Eq)]
 struct Request {
     name: String,
@@ -177,7 +177,7 @@ fn measure(bench: &Bench, pace: Pace, tree: &Tree) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// One figure. `peer` and `target` are kept as the program wrote them.
+/// One figure. `peer` and `target` stay as the program wrote them.
 #[derive(Debug, PartialEq)]
 struct Row {
     name: String,

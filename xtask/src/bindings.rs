@@ -1,8 +1,7 @@
 //! `cargo xtask bindings LANGUAGE`: generates the code of a language from the built library.
 //!
-//! The generator is a program of the workspace with all its features, as every suite builds it, so
-//! it costs no build of its own. What it writes goes where each language's build looks for it, and
-//! is never committed:
+//! The generator is a program of the workspace with all its features, as every suite builds it, so it costs no
+//! build of its own. Its output goes where each language's build looks for it, and is never committed:
 //!
 //! | language | where |
 //! |---|---|
@@ -76,7 +75,7 @@ fn kotlin(tree: &Tree) -> Result<(), Problem> {
     replace(&futures, &folder.join("futures/Futures.kt"))
 }
 
-/// What input records have where an app says nothing.
+/// The defaults of input records.
 fn defaults(tree: &Tree) -> Result<Defaults, Problem> {
     let files = [
         "src/config.rs",
@@ -166,7 +165,7 @@ fn replace(text: &str, to: &Path) -> Result<(), Problem> {
     fs::write(to, text).map_err(failed)
 }
 
-/// Replaces a file, and leaves it alone where it is the same: what is newer is compiled again.
+/// Replaces a file, and leaves an equal file alone: a newer file is compiled again.
 fn copy(from: &Path, to: &Path) -> Result<(), Problem> {
     let failed = |cause| Problem::while_doing(&format!("copying {}", from.display()), cause);
     let fresh = fs::read(from).map_err(failed)?;

@@ -49,7 +49,7 @@ pub(crate) fn run(_arguments: &[String]) -> Result<Verdict, Problem> {
     Ok(if good { Verdict::Good } else { Verdict::Short })
 }
 
-/// What came of the rows.
+/// The result of judging the rows.
 #[derive(Debug, Default)]
 struct Judgement {
     /// Done rows: held, not held, and not judged.
@@ -86,7 +86,7 @@ fn judge(rows: &[Row], checks: &[Check], lists: &Lists) -> Judgement {
     judgement
 }
 
-/// What became of one named check.
+/// The result of one named check.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Passed,
@@ -130,7 +130,7 @@ fn suite_of(file: &str) -> Option<&'static Suite> {
     })
 }
 
-/// Whether a test of a report is this check.
+/// True if a test of a report is this check.
 fn is_run_of(check: &Check, test: &Ran) -> bool {
     if check.file.ends_with(".rs") {
         return is_run_of_rust(check, test);

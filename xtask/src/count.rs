@@ -1,4 +1,4 @@
-//! How the counts are read out of a test runner's output.
+//! Reading the counts out of a test runner's output.
 //!
 //! Each runner has its own words for the same three numbers. A reader takes the whole log of a
 //! suite and answers `None` when it finds no count in it: a runner that ran nothing is a failure,
@@ -6,12 +6,12 @@
 
 use std::ops::AddAssign;
 
-/// What a suite, or all of them, came to.
+/// The counts of a suite, or of all suites.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Tests and checks that held.
     pub(crate) passed: u64,
-    /// Tests and checks that did not.
+    /// Tests and checks that did not hold.
     pub(crate) failed: u64,
     /// Tests that say of themselves that they did not run, and suites without their toolchain.
     pub(crate) skipped: u64,
@@ -68,8 +68,8 @@ pub(crate) fn libtest(log: &str) -> Option<Counts> {
     }))
 }
 
-/// Node's test runner in TAP: it ends with `# pass 12`, `# fail 0`, `# skipped 1` and the like.
-/// What a test prints becomes a `# …` line as well, so the last of each kind counts.
+/// Node's test runner in TAP: it ends with `# pass 12`, `# fail 0`, `# skipped 1` and the like. The output of a
+/// test becomes a `# …` line as well, so the last of each kind counts.
 pub(crate) fn node_tap(log: &str) -> Option<Counts> {
     let last = |word: &str| {
         let prefix = format!("# {word} ");

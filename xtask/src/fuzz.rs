@@ -21,10 +21,10 @@ const TARGETS: &[Target] = &[Target {
     test: "wire::content::fuzz::any_payload_is_read_without_loss_and_without_a_panic",
 }];
 
-/// How many inputs are made where nobody says.
+/// The number of inputs that are made if no number is given.
 const CASES: u64 = 5_000_000;
 
-/// What a call asks for.
+/// The arguments of a call.
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted<'a> {
     name: &'a str,

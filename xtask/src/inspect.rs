@@ -3,8 +3,8 @@
 use crate::tree::run_program;
 use crate::{Problem, Verdict};
 
-/// What `cargo` is asked for before the program's own options: an optimised build, for a folder may
-/// have hundreds of megabytes.
+/// The arguments of `cargo` before the program's own options: an optimised build, for a folder may have
+/// hundreds of megabytes.
 const CARGO: [&str; 8] = [
     "run",
     "--quiet",
@@ -16,7 +16,7 @@ const CARGO: [&str; 8] = [
     "--",
 ];
 
-/// Looks into the folder given. The program says itself what it found.
+/// Looks into the folder given. The program itself says the findings.
 pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
     run_program(&CARGO, arguments)
 }

@@ -1,8 +1,8 @@
-//! What is added to the generated Kotlin: constructors that Java can call with what it has, errors whose
-//! `message` is their text, and a twin with futures for each suspending call.
+//! The additions to the generated Kotlin: constructors that Java can call with the values that it has, errors
+//! whose `message` is their text, and a twin with futures for each suspending call.
 //!
-//! The texts that are looked for are those of the pinned version of the generator. Where one is not
-//! found, generating fails.
+//! The texts that are looked for are those of the pinned version of the generator. If one of them is not found,
+//! generating fails.
 
 use crate::Problem;
 use crate::words::{Default, Defaults, Renamed, Speech, documented, unaliased, words_replaced};

@@ -1,4 +1,4 @@
-//! What the hand-written layers declare, a declaration a line, for `cargo xtask surface`.
+//! The declarations of the hand-written layers, a declaration a line, for `cargo xtask surface`.
 //!
 //! A layer is written in the project's own style, so the reader is simple: a declaration begins on a line of
 //! its own, and ends before its body or its value.
@@ -11,7 +11,7 @@ struct Speech {
     kinds: &'static [&'static str],
     /// Words that keep a declaration from apps.
     hidden: &'static [&'static str],
-    /// Whether a declaration that says nothing is for apps.
+    /// True if a declaration without a word of access is for apps.
     is_open: bool,
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn kotlin(code: &str) -> String {
     KOTLIN.declarations(code)
 }
 
-/// A body that is open, and whether an app can name what is inside.
+/// A body that is open.
 struct Body {
     is_seen: bool,
     /// Members of a protocol, cases of an enumeration and members of an extension that is public are public.

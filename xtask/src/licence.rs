@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-/// Whether an expression can be satisfied with the allowed licences alone. An expression that
-/// cannot be read is not satisfied.
+/// True if an expression can be satisfied with the allowed licences alone. An expression that cannot be read is
+/// not satisfied.
 pub(crate) fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let words = words(expression);
     let mut reader = Reader {

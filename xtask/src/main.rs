@@ -25,9 +25,9 @@
 //! | `tree.rs` | where the workspace and its build output are |
 //! | `clock.rs` | the only reader of the system's clock here |
 //!
-//! A command that falls short exits with 1, one that was called wrongly with 2.
+//! A command that falls short exits with 1, a command that was called wrongly with 2.
 
-// What tests/conformance.rs reads as well.
+// The modules that tests/conformance.rs reads as well.
 #[allow(dead_code, reason = "the test of the repository reads the rest")]
 #[path = "../../tests/conformance/checks.rs"]
 mod checks;
@@ -66,7 +66,7 @@ mod words;
 
 use std::process::ExitCode;
 
-/// What a command found: the exit status follows from it.
+/// The result of a command: the exit status follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Everything that was asked for holds.
@@ -75,12 +75,12 @@ pub(crate) enum Verdict {
     Short,
 }
 
-/// Why a command could not do its work at all, in words for the person who called it.
+/// The reason why a command could not do its work at all, in words for the person who called it.
 #[derive(Debug)]
 pub(crate) struct Problem(pub(crate) String);
 
 impl Problem {
-    /// A problem with what was being done when it happened.
+    /// A problem with the work that was being done when it happened.
     pub(crate) fn while_doing(what: &str, cause: impl std::fmt::Display) -> Self {
         Self(format!("{what}: {cause}"))
     }
@@ -94,7 +94,7 @@ struct Command {
     run: fn(&[String]) -> Result<Verdict, Problem>,
 }
 
-/// Every command there is; one that is not here does not exist.
+/// Every command there is.
 const COMMANDS: &[Command] = &[
     Command {
         name: "test",

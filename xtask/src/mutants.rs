@@ -13,7 +13,7 @@ use std::process::Command;
 use crate::tree::{Tree, cargo};
 use crate::{Problem, Verdict};
 
-/// How many of a hundred defects that compile must be noticed in each room.
+/// The share of compiling defects that must be noticed in each room.
 const CAUGHT_MIN_PERCENT: usize = 90;
 
 /// A part of the sources, the package that it belongs to, and the files of it.
@@ -46,15 +46,15 @@ const ROOMS: &[Room] = &[
     },
 ];
 
-/// What is asked for.
+/// The arguments.
 struct Asked {
-    /// How many defects are drawn from each room.
+    /// The number of defects that are drawn from each room.
     sample: usize,
     seed: u64,
     room: Option<String>,
 }
 
-/// What became of the defects of a room.
+/// The fate of the defects of a room.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     /// Noticed; a test that hangs has noticed, too.
@@ -135,7 +135,7 @@ fn of_room(tree: &Tree, room: &Room, asked: &Asked) -> Result<Found, Problem> {
     let only = format!("^({})$", names.join("|"));
     let output = tree.reports()?.join(format!("mutants-{}", room.name));
     let folder = output.to_string_lossy();
-    // It ends with a failure when a defect was missed; its lists tell all.
+    // cargo-mutants ends with a failure when a defect was missed; its lists tell all.
     mutants(tree, room, &["--re", &only, "--output", &folder])?;
     found(&output.join("mutants.out"))
 }

@@ -197,7 +197,7 @@ const KOTLIN_WORDS: [&str; 29] = [
     "while",
 ];
 
-/// What is wrong with the names of a language's surface.
+/// The faults of the names of a language's surface.
 pub(crate) fn complaints(language: &str, surface: &str) -> Vec<String> {
     let types = types(surface);
     let mut found = twice(surface);
@@ -257,7 +257,7 @@ fn type_name(line: &str) -> Option<&str> {
 /// Types that are declared twice. An object's class and constructors stand beside its interface.
 fn twice(surface: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    // How an object is made stands on a line of its own, once for each way.
+    // Each way to make an object stands on a line of its own.
     let names = surface
         .lines()
         .filter(|line| !line.starts_with(' ') && !line.starts_with("open class "));
@@ -284,7 +284,7 @@ fn words(language: &str, surface: &str, reserved: &[&str]) -> Vec<String> {
     found
 }
 
-/// What a line gives a name to: a function, a case, a field, a parameter.
+/// The names that a line gives: of a function, a case, a field, a parameter.
 fn named(line: &str) -> Vec<&str> {
     let line = line.trim();
     let mut names = Vec::new();
@@ -323,7 +323,7 @@ fn hidden(class: &str, members: &[&str]) -> Vec<String> {
             .split(", ")
             .filter_map(|field| field.split_once(": "));
         for (_, kind) in kinds {
-            // With its package the type is found whatever stands nearer.
+            // With its package the type is found, even if another type of that name stands nearer.
             let words = kind
                 .split(['<', '>', '?', ')', ' '])
                 .filter(|word| !word.contains('.'));

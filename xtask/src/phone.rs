@@ -21,23 +21,23 @@ use crate::{Problem, Verdict};
 /// The package whose choice is turned.
 const DATABASE: &str = "sled";
 
-/// What its source asks for, and what it asks for in the copy: no machine that builds here is an iPhone.
+/// The source's choice, and the choice in the copy: no machine that builds here is an iPhone.
 const CHOICE: (&str, &str) = ("target_os = \"linux\"", "target_os = \"ios\"");
 
 /// sled's key above all others, a constant of 1 MiB in every library that has sled, and one that is long enough:
 /// no key of the store has so many bytes of 255.
 const LARGEST_KEY: (&str, &str) = ("&[255; 1024 * 1024]", "&[255; 1024]");
 
-/// Where zstd's other levels are left out: the store compresses at the fastest.
+/// The options that leave out zstd's other levels: the store compresses at the fastest.
 pub(crate) const ZSTD_OPTIONS: &str = "-DZSTD_EXCLUDE_DFAST_BLOCK_COMPRESSOR \
     -DZSTD_EXCLUDE_GREEDY_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_LAZY_BLOCK_COMPRESSOR \
     -DZSTD_EXCLUDE_LAZY2_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_BTLAZY2_BLOCK_COMPRESSOR \
     -DZSTD_EXCLUDE_BTOPT_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_BTULTRA_BLOCK_COMPRESSOR";
 
-/// How often the source asks for it at least; fewer say that another version chooses otherwise.
+/// The least number of places with the choice; fewer say that another version chooses otherwise.
 const CHOICES_MIN: usize = 8;
 
-/// The short run: what opens real folders. The rest of the store's tests run over a disk in memory.
+/// The short run: the tests that open real folders. The rest of the store's tests run over a disk in memory.
 const SHORT: [&str; 18] = [
     "test",
     "-p",
@@ -94,17 +94,18 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
     })
 }
 
-/// Copies the database's source for a build that has a small library, and nothing else changed.
+/// Copies the database's source for a build that has a small library, with no other change.
 pub(crate) fn small_copy(tree: &Tree) -> Result<PathBuf, Problem> {
     turned_copy(tree, "size", &[LARGEST_KEY])
 }
 
-/// What tells cargo to build with a copy.
+/// The option that tells cargo to build with a copy.
 pub(crate) fn paths(copy: &Path) -> String {
     format!("paths=[{:?}]", copy.to_string_lossy())
 }
 
-/// Copies the database's source to a folder of the target folder, and turns some of its words; gives where.
+/// Copies the database's source to a folder of the target folder, and turns some of its words; returns the
+/// folder.
 fn turned_copy(tree: &Tree, name: &str, turns: &[(&str, &str)]) -> Result<PathBuf, Problem> {
     let failed = |cause| Problem::while_doing("copying the database's source", cause);
     let source = source(&metadata(&tree.root, &[])?)?;
@@ -150,7 +151,7 @@ fn copy_turned(
     Ok(())
 }
 
-/// Writes a file, and leaves it alone where it is the same: what is newer is compiled again.
+/// Writes a file, and leaves an equal file alone: a newer file is compiled again.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
     if fs::read_to_string(file).is_ok_and(|old| old == text) {
         return Ok(());
@@ -168,7 +169,7 @@ fn turned(text: &str, turns: &[(&str, &str)], found: &mut [usize]) -> String {
     text
 }
 
-/// Where cargo has the database's source.
+/// The folder in which cargo has the database's source.
 fn source(metadata: &Value) -> Result<PathBuf, Problem> {
     let packages = metadata.get("packages").and_then(Value::as_array);
     let mut packages = packages.into_iter().flatten();

@@ -1,8 +1,8 @@
 //! `cargo xtask policy`: holds every dependency to deny.toml.
 //!
-//! deny.toml is cargo-deny's file, and cargo-deny reads more out of it (advisories, for one) where
-//! it is installed. What must never slip is checked here as well, with nothing but cargo: the
-//! licences, the banned crates, the sources, and that our own crates ask for exact enough versions.
+//! deny.toml is cargo-deny's file, and cargo-deny reads more out of it (advisories, for one) where it is
+//! installed. Some rules must never slip, and are checked here as well, with nothing but cargo: the licences,
+//! the banned crates, the sources, and that our own crates ask for exact enough versions.
 
 use crate::licence::is_allowed;
 use crate::tree::{metadata, root};
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The one place that dependencies come from, as cargo names it.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// What deny.toml asks for.
+/// The policy of deny.toml.
 #[derive(Debug, Default)]
 struct Policy {
     allowed: BTreeSet<String>,
@@ -29,7 +29,7 @@ struct Package {
     name: String,
     version: String,
     licence: Option<String>,
-    /// Where it comes from; a package of this workspace has none.
+    /// The registry or repository that the package comes from; a package of this workspace has none.
     source: Option<String>,
     /// Dependencies that it asks for with the version `*`.
     wildcards: Vec<String>,

@@ -18,19 +18,19 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// How a line begins by which a Rust test says that it could not run here.
+/// The start of the line by which a Rust test says that it could not run here.
 pub(crate) const SKIPPED: &str = "SKIPPED";
 
-/// How a test ended.
+/// The end of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It ran, and it held.
+    /// The test ran, and it held.
     Passed,
-    /// It ran, and it did not hold.
+    /// The test ran, and it did not hold.
     Failed,
     /// The runner left it out.
     LeftOut,
-    /// It passed for its runner, but printed that it did not run.
+    /// The test passed for its runner, but printed that it did not run.
     SaidSkipped,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Ran {
     pub(crate) source: String,
     /// The test's name, for Rust with its modules.
     pub(crate) name: String,
-    /// How it ended.
+    /// The end of the test.
     pub(crate) ending: Ending,
 }
 
@@ -57,7 +57,7 @@ impl Ran {
     }
 }
 
-/// Where a suite's runner leaves its report, and which tests it is for.
+/// The place of a report that a suite's runner leaves, and the tests of the report.
 pub(crate) struct Report {
     /// The tests that it runs lie in files with this ending, …
     pub(crate) ending: &'static str,
@@ -65,7 +65,7 @@ pub(crate) struct Report {
     pub(crate) folder: &'static str,
     /// A folder or file that the runner writes and that is removed before it starts.
     pub(crate) leaves: Option<fn(&Tree) -> PathBuf>,
-    /// Reads the tests out of the suite's log, or out of what the runner left.
+    /// Reads the tests out of the suite's log, or out of the files that the runner left.
     pub(crate) read: fn(&Tree, &str) -> Result<Vec<Ran>, Problem>,
 }
 
@@ -79,7 +79,8 @@ pub(crate) fn libtest(tree: &Tree, log: &str) -> Result<Vec<Ran>, Problem> {
 fn libtest_lines(root: &Path, log: &str) -> Vec<Ran> {
     let sources = sources_of_programs(root, log);
     let mut found: Vec<Ran> = Vec::new();
-    // Where the current program's tests begin in `found`, and the source it was built from.
+    // The place in `found` at which the current program's tests begin, and the source that the program was
+    // built from.
     let (mut first, mut source) = (0, String::new());
     // The test whose output the current lines are.
     let mut shown: Option<usize> = None;
@@ -156,7 +157,7 @@ fn output_of(line: &str) -> Option<&str> {
 
 // ── node ─────────────────────────────────────────────────────────────────────────────────────
 
-/// Where `report.mjs` writes.
+/// The file that `report.mjs` writes.
 pub(crate) fn node_report(tree: &Tree) -> PathBuf {
     tree.target.join("xtask/interop-js.jsonl")
 }
@@ -187,12 +188,12 @@ fn node_lines(root: &Path, text: &str) -> Vec<Ran> {
 
 // ── Surefire ─────────────────────────────────────────────────────────────────────────────────
 
-/// Where Surefire leaves the reports of the Java suite.
+/// The folder of Surefire's reports of the Java suite.
 pub(crate) fn java_reports(tree: &Tree) -> PathBuf {
     tree.root.join("tests/interop/java/target/surefire-reports")
 }
 
-/// Where Surefire leaves the reports of the Kotlin suite.
+/// The folder of Surefire's reports of the Kotlin suite.
 pub(crate) fn kotlin_reports(tree: &Tree) -> PathBuf {
     tree.root.join("bindings/kotlin/target/surefire-reports")
 }
@@ -259,8 +260,8 @@ pub(crate) fn python(_tree: &Tree, log: &str) -> Result<Vec<Ran>, Problem> {
     Ok(python_lines(log))
 }
 
-/// `test_sends (test_chat.Chat.test_sends) ... ok`; the result may stand on a later line, behind the
-/// first line of the test's documentation or behind what the test printed.
+/// `test_sends (test_chat.Chat.test_sends) ... ok`; the result may stand on a later line, behind the first line
+/// of the test's documentation or behind the output of the test.
 fn python_lines(log: &str) -> Vec<Ran> {
     let mut found = Vec::new();
     let mut open: Option<(String, String)> = None;
@@ -335,7 +336,7 @@ fn list_of(tree: &Tree, suite: &str) -> Result<PathBuf, Problem> {
     Ok(tree.reports()?.join(format!("{suite}.tests")))
 }
 
-/// Removes what an earlier run said.
+/// Removes the list of an earlier run.
 pub(crate) fn forget(tree: &Tree, suite: &str) -> Result<(), Problem> {
     remove(&list_of(tree, suite)?)
 }

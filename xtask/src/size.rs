@@ -1,4 +1,4 @@
-//! `cargo xtask size`: how large the library is inside an app, and what it is made of.
+//! `cargo xtask size`: the size of the library inside an app, and of its parts.
 //!
 //! The library is built as apps get it (the profile `dist`), as a static library, and linked in two ways:
 //!
@@ -7,8 +7,9 @@
 //! | `libsampan.so` | a shared library, without what nobody calls | the JVM and Android |
 //! | `sampan.o` | one object, whose other symbols are hidden | iOS and macOS: symbols of zstd or ring cannot clash with an app's own |
 //!
-//! Both show the calls of the bindings and nothing else. What is linked is for this machine; the sizes for a
-//! phone's processor are near it. Linux with `cc`, `ld`, `nm`, `objcopy`, `strip` and `size` is needed.
+//! Both show the calls of the bindings and nothing else. The linked libraries are for this machine; the sizes
+//! for a phone's processor are near theirs. Linux with `cc`, `ld`, `nm`, `objcopy`, `strip` and `size` is
+//! needed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,11 +23,11 @@ use crate::{Problem, Verdict};
 /// The largest shared library that is good, in bytes.
 const BUDGET: u64 = 6_000_000;
 
-/// How many contributors are shown.
+/// The number of contributors that are shown.
 const SHOWN: usize = 20;
 
-/// How the names of calls begin that the bindings make. The descriptions of the items (`UNIFFI_META_…`) are
-/// for the generator, which reads them from a library of the development profile.
+/// The starts of the names of the bindings' calls. The descriptions of the items (`UNIFFI_META_…`) are for the
+/// generator, which reads them from a library of the development profile.
 const CALLS: [&str; 2] = ["uniffi_", "ffi_"];
 
 const BUILD: [&str; 9] = [
@@ -135,7 +136,7 @@ fn object(archive: &Path, folder: &Path, calls: &[String]) -> Result<PathBuf, Pr
     Ok(file)
 }
 
-/// Tells the linker what is called from outside: it takes these from the archive, and what these need.
+/// Tells the linker the calls from outside: it takes these from the archive, and everything that they need.
 fn roots(folder: &Path, calls: &[String]) -> Result<PathBuf, Problem> {
     let roots: Vec<String> = calls
         .iter()
@@ -191,7 +192,7 @@ fn calls(symbols: &str) -> Vec<String> {
     calls
 }
 
-/// What a finished library shows beside its calls.
+/// The symbols that a finished library shows beside its calls.
 fn foreign(symbols: &str) -> Vec<String> {
     let foreign = defined(symbols).filter(|name| !is_call(name));
     foreign.map(str::to_owned).collect()
@@ -218,7 +219,7 @@ fn by_crate(symbols: &str) -> BTreeMap<String, u64> {
     for line in symbols.lines() {
         let mut words = line.splitn(4, ' ');
         let (_, size, kind, name) = (words.next(), words.next(), words.next(), words.next());
-        // What has no size has one word less, and is no part of the sum; `b` takes no room in the file.
+        // A symbol without a size has one word less, and is no part of the sum; `b` takes no room in the file.
         let size = size.and_then(|size| u64::from_str_radix(size, 16).ok());
         if let (Some(size), Some(kind), Some(name)) = (size, kind, name)
             && !matches!(kind, "b" | "B")
@@ -271,7 +272,7 @@ fn write(file: &Path, text: &str) -> Result<(), Problem> {
     fs::write(file, text).map_err(failed)
 }
 
-/// What a program printed; one that failed is a problem.
+/// The output of a program; a failed program is a problem.
 fn output(command: &mut Command) -> Result<String, Problem> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command

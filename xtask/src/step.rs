@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// How often a child is looked at. Small beside any suite, and too rare to cost CPU.
+/// The time between two looks at a child: short beside any suite, and too long to cost CPU.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long a step may be silent on our side before we say that it still runs: some CI services
-/// end a job that prints nothing for some minutes.
+/// The time for which a step may be silent on our side before we say that it still runs: some CI services end a
+/// job that prints nothing for some minutes.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
-/// How much of a log's last line a sign of life shows.
+/// The most characters of a log's last line that a sign of life shows.
 const LAST_LINE_CHARACTERS: usize = 90;
 
 /// A program to run, and how.
@@ -55,8 +55,8 @@ impl Step {
         variables.chain(words).collect::<Vec<_>>().join(" ")
     }
 
-    /// Runs it to its end, with both outputs appended to `log`. `Ok(false)` is a program that
-    /// failed or outlived `limit` (it is killed then, and the log says so).
+    /// Runs the program to its end, with both outputs appended to `log`. `Ok(false)` is a program that failed
+    /// or outlived `limit` (such a program is killed, and the log says so).
     pub(crate) fn run(&self, name: &str, log: &Path, limit: Duration) -> Result<bool, Problem> {
         let mut out = OpenOptions::new()
             .create(true)

@@ -1,12 +1,12 @@
 //! The table of suites: what each needs, runs and counts.
 //!
-//! Adding a suite is adding one entry to [`SUITES`]. A suite belongs to a folder or file of the
-//! repository; where that is not there, the suite is not either.
+//! Adding a suite is adding one entry to [`SUITES`]. A suite belongs to a folder or file of the repository; a
+//! suite without its folder or file does not run.
 //!
-//! All Rust steps share one target folder, one profile and one choice of packages, so that
-//! nothing is compiled twice: cargo unifies features over the packages and targets it is asked
-//! for, and another choice would be another build of the same dependencies. That choice is all
-//! packages with all features, so that the generator of the bindings is checked as well.
+//! All Rust steps share one target folder, one profile and one choice of packages, so that nothing is compiled
+//! twice: cargo unifies features over the packages and targets that it is asked for, and another choice would
+//! be another build of the same dependencies. The choice is all packages with all features, so that the
+//! generator of the bindings is checked as well.
 
 use crate::count::{self, Reader};
 use crate::ran::{self, Report};
@@ -24,7 +24,7 @@ pub(crate) struct Tool {
     folder_variable: Option<&'static str>,
 }
 
-/// What it means when a tool is missing.
+/// The meaning of a missing tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     /// Skipped on a person's machine; under `CI=true` a failure, or CI would rot unseen.
@@ -46,7 +46,7 @@ pub(crate) struct Suite {
     /// Run in order; the first that fails ends the suite.
     pub(crate) steps: fn(&Tree) -> Vec<Step>,
     pub(crate) count: Reader,
-    /// Which tests ran, one by one, where its runner can tell.
+    /// The tests that ran, one by one, if its runner can tell.
     pub(crate) report: Option<Report>,
 }
 
@@ -61,8 +61,7 @@ const SWIFT: Tool = Tool {
 };
 const CARGO_DENY: Tool = Tool::on_path("cargo-deny");
 
-/// What a suite is unless its entry says otherwise: one check on the whole workspace, with
-/// nothing but cargo.
+/// The defaults of a suite: one check on the whole workspace, with nothing but cargo.
 const CHECK: Suite = Suite {
     name: "",
     about: "",
@@ -144,7 +143,7 @@ pub(crate) const SUITES: &[Suite] = &[
                 // Says which source each test program was built from.
                 "--message-format=json-render-diagnostics",
                 "--",
-                // Shows what a test said that passed without having run.
+                // Shows the words of a test that passed without having run.
                 "--show-output",
             ];
             let mut steps = vec![build(tree)];
@@ -280,7 +279,7 @@ pub(crate) const SUITES: &[Suite] = &[
             let libraries = libraries(tree);
             let search = format!("-L{libraries}");
             let program = swift.to_string_lossy();
-            // The package as an app has it, without stubs of what this system has not.
+            // The package as an app has it, without stubs of packages that this system has not.
             let plain = [
                 "build",
                 "--target",
@@ -359,12 +358,12 @@ pub(crate) fn names() -> Vec<&'static str> {
 }
 
 impl Suite {
-    /// Whether the repository has what this suite tests.
+    /// True if the repository has the folder or file that this suite tests.
     pub(crate) fn is_home(&self, tree: &Tree) -> bool {
         tree.has(self.home).is_some()
     }
 
-    /// The tools it needs and this machine has not.
+    /// The tools that the suite needs and this machine has not.
     pub(crate) fn missing_tools(&self) -> Vec<&'static str> {
         let missing = self.needs.iter().filter(|tool| tool.find().is_none());
         missing.map(|tool| tool.name).collect()
@@ -379,7 +378,7 @@ impl Tool {
         }
     }
 
-    /// Where it is: in the folder its variable names, or on PATH.
+    /// The tool's path: in the folder that its variable names, or on PATH.
     pub(crate) fn find(&self) -> Option<PathBuf> {
         let named = self
             .folder_variable
@@ -405,13 +404,13 @@ fn cargo_step(tree: &Tree, arguments: &[&str]) -> Step {
     Step::new(&tree.root, cargo(), arguments)
 }
 
-/// Builds everything that the Rust tests, the interop suites and the examples run. The tests are
-/// among its targets so that it selects the same features as `cargo test` does.
+/// Builds everything that the Rust tests, the interop suites and the examples run. The tests are among the
+/// targets so that the build selects the same features as `cargo test` does.
 fn build(tree: &Tree) -> Step {
     cargo_step(tree, BUILD)
 }
 
-/// What [`build`] tells cargo; whoever builds otherwise builds a second time.
+/// The arguments of [`build`] for cargo; other arguments build a second time.
 pub(crate) const BUILD: &[&str] = &[
     "build",
     "--workspace",
@@ -461,7 +460,7 @@ fn libraries(tree: &Tree) -> String {
     tree.target.join("debug").to_string_lossy().into_owned()
 }
 
-/// This program, for the suites that are commands of it: by the place it is built at, because a
+/// This program, for the suites that are commands of it. The path is the place where it is built, because a
 /// build of the workspace may have replaced the file that runs now.
 fn this_program(tree: &Tree) -> String {
     tree.built("xtask").to_string_lossy().into_owned()

@@ -1,27 +1,28 @@
 //! `cargo xtask surface`: the declarations of the generated Swift and Kotlin, beside the recorded ones.
 //!
 //! `bindings/surface/` holds the declarations that an app can name, one a line: those of the generated code in
-//! its order, how an object is made, and those of the hand-written layer, file by file. A change of the Rust
-//! items shows there in the words of each language, where a reviewer sees it. `SAMPAN_REGENERATE=1` writes the
-//! files anew. `unused.txt` lists what no test calls (`uses.rs`). Names that would break the code of a language are refused (`names.rs`).
+//! its order, the ways to make an object, and those of the hand-written layer, file by file. A change of the
+//! Rust items shows there in the words of each language, where a reviewer sees it. `SAMPAN_REGENERATE=1` writes
+//! the files anew. `unused.txt` lists the items that no test calls (`uses.rs`). Names that would break the code
+//! of a language are refused (`names.rs`).
 
 use std::fs;
 
 use crate::tree::Tree;
 use crate::{Problem, Verdict};
 
-/// How a language declares what an app can name.
+/// The declarations of a language that an app can name.
 struct Language {
     name: &'static str,
     /// The generated file, in the repository.
     generated: &'static str,
-    /// How declarations begin at the top of a file.
+    /// The starts of declarations at the top of a file.
     tops: &'static [&'static str],
-    /// How declarations begin inside of one.
+    /// The starts of declarations inside of another.
     members: &'static [&'static str],
-    /// How an object's class begins, and what makes one.
+    /// The start of an object's class, and the starts of the functions that make an object.
     makers: (&'static str, &'static [&'static str]),
-    /// The folders of the layer, and how its files end.
+    /// The folders of the layer, and the ending of its files.
     layer: (&'static [&'static str], &'static str),
     /// Reads the declarations of a file of the layer.
     read: fn(&str) -> String,
@@ -94,7 +95,7 @@ const MACHINERY: [&str; 7] = [
     "NoHandle",
 ];
 
-/// Compares what is generated with what is written down, or writes it down.
+/// Compares the generated declarations with the recorded ones, or records them.
 pub(crate) fn run(_arguments: &[String]) -> Result<Verdict, Problem> {
     let tree = Tree::find()?;
     crate::bindings::run(&["swift".to_owned(), "kotlin".to_owned()])?;
@@ -193,7 +194,7 @@ impl Language {
         surface
     }
 
-    /// How the objects are made: `public static func`, or what a companion object holds.
+    /// The ways to make an object: `public static func`, or the functions of a companion object.
     fn constructors(&self, code: &str) -> String {
         let (class, makers) = self.makers;
         let mut surface = String::new();
@@ -294,7 +295,7 @@ fn without_comments(code: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// How many more of one bracket a line has than of the other.
+/// The number of one bracket in a line, less the number of the other.
 pub(crate) fn balance(line: &str, open: char, close: char) -> i32 {
     line.chars().fold(0, |sum, letter| {
         sum + i32::from(letter == open) - i32::from(letter == close)

@@ -1,20 +1,19 @@
-//! What is added to the generated Swift: cancelling a `Task` ends the call that it waits for, and the cases
-//! of errors begin with a small letter.
+//! The additions to the generated Swift: cancelling a `Task` ends the call that it waits for, and the cases of
+//! errors begin with a small letter.
 //!
-//! The generator leaves a call waiting when its task was cancelled, for ever where the answer never
-//! comes; Kotlin and Python end it. Every asynchronous call of the library has a function that
-//! cancels it: the generated code is made to call it. Swift then throws `CancellationError`, as its
-//! own calls do.
+//! The generator leaves a call waiting when its task was cancelled, for ever if the answer never comes; Kotlin
+//! and Python end the call. Every asynchronous call of the library has a function that cancels the call: the
+//! generated code is made to call this function. Swift then throws `CancellationError`, as its own calls do.
 //!
-//! The texts that are replaced are those of the pinned version of the generator. Where one is not
-//! found, generating fails: a newer generator may do all this by itself.
+//! The texts that are replaced are those of the pinned version of the generator. If one of them is not found,
+//! generating fails: a newer generator may do all this by itself.
 
 use crate::Problem;
 use crate::words::{
     Default, Defaults, Renamed, Speech, documented, small, unaliased, words_replaced,
 };
 
-/// What stands in the generated code, and what takes its place.
+/// Texts of the generated code, and the texts that take their place.
 const REPLACEMENTS: [(&str, &str); 5] = [
     (
         "fileprivate func uniffiRustCallAsync<F, T>(\n",
@@ -99,10 +98,10 @@ pub(crate) fn finished(generated: &str, defaults: &Defaults) -> Result<String, P
     Ok(discardable(&code))
 }
 
-/// What a write answers beside having been made: an app need not look at it.
+/// The answers of writes that only tell of the write: an app need not look at them.
 const DISCARDABLE: [&str; 4] = ["CommitSeq", "SentMessage", "DiscardedWork", "Loaded"];
 
-/// Functions whose answer may be left where it is say so.
+/// Marks functions whose answer an app may ignore.
 fn discardable(code: &str) -> String {
     let mut marked = String::with_capacity(code.len());
     for line in code.lines() {
@@ -121,7 +120,8 @@ fn discardable(code: &str) -> String {
     marked
 }
 
-/// Numbers without a sign fit no API of Swift's: they are `Int`. One that is too large is the largest.
+/// Numbers without a sign fit no API of Swift's: they are `Int`. A number that is too large is the largest
+/// `Int`.
 fn signed(code: &str) -> Result<String, Problem> {
     let mut code = code.to_owned();
     for unsigned in UNSIGNED {
@@ -154,7 +154,7 @@ fn signed(code: &str) -> Result<String, Problem> {
 
 const UNSIGNED: [&str; 3] = ["UInt16", "UInt32", "UInt64"];
 
-/// Whether a line declares something that an app can name: no machinery.
+/// True if a line declares something that an app can name: no machinery.
 fn is_declaration(line: &str) -> bool {
     let text = line.trim_start();
     let is_field = text.starts_with("*/")

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: runs the suites and sums what they counted.
+//! `cargo xtask test`: runs the suites and sums their counts.
 //!
 //! Every suite runs even if an earlier one failed, so that one run tells all. A suite's output
 //! goes to `target/xtask/SUITE.log` and is shown when it fails; one tidy line tells how it went.
@@ -13,31 +13,31 @@ use crate::{Problem, Verdict};
 use std::path::Path;
 use std::time::Duration;
 
-/// How much of a failed suite's log is shown; the rest is in the file.
+/// The number of lines of a failed suite's log that are shown; the rest is in the file.
 const SHOWN_LINES: usize = 600;
 
 /// With this variable set, tests of committed files rewrite them and pass.
 const REGENERATE: &str = "SAMPAN_REGENERATE";
 
-/// Tests that may say under `CI=true` that they could not run, each with the reason. Any other test
-/// that does fails there.
+/// Tests that may say under `CI=true` that they could not run, each with the reason. Any other test that says
+/// so fails there.
 const MAY_SAY_SKIPPED: &[(&str, &str)] = &[(
     "inspector::a_browser_shows_the_page_live_and_takes_no_text_for_html",
     "a browser is not on every machine; what the page is told is checked without one",
 )];
 
-/// How a suite went.
+/// The outcome of a suite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// It ran and counted.
+    /// The suite ran and counted.
     Ran(Counts),
-    /// It could not run here, and that is no failure.
+    /// The suite could not run here, and that is no failure.
     Skipped(String),
-    /// It did not run, or ran and fell short, with what it counted until then.
+    /// The suite did not run, or ran and fell short, with its counts until then.
     Failed(String, Counts),
 }
 
-/// Whether a missing toolchain may be skipped.
+/// The machine of a run: it decides if a missing toolchain may be skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Desk,
@@ -138,7 +138,7 @@ fn outcome(suite: &Suite, tree: &Tree, log: &Path) -> Result<Outcome, Problem> {
     Ok(judged(success, counts))
 }
 
-/// Whether every step was a success; the first that is not ends the suite.
+/// True if every step was a success; the first failure ends the suite.
 fn run_steps(suite: &Suite, tree: &Tree, log: &Path) -> Result<bool, Problem> {
     let limit = Duration::from_secs(suite.minutes * 60);
     let watch = Watch::start();
@@ -168,7 +168,7 @@ fn without_skipped(mut counts: Counts, tests: &[Ran], place: Place) -> Counts {
     counts
 }
 
-/// What a missing tool means here.
+/// The outcome of a suite with missing tools.
 fn absent(missing: &[&str], absence: Absence, place: Place) -> Outcome {
     let what = format!("not installed: {}", missing.join(", "));
     match (absence, place) {
@@ -180,7 +180,7 @@ fn absent(missing: &[&str], absence: Absence, place: Place) -> Outcome {
     }
 }
 
-/// What the exit of the programs and the counts in their output say together. Neither is believed
+/// The outcome that the exit of the programs and the counts in their output tell together. Neither is believed
 /// alone: a runner that found no test, or that died before it could count, has not passed.
 fn judged(success: bool, counts: Option<Counts>) -> Outcome {
     match (success, counts) {
@@ -200,7 +200,7 @@ fn judged(success: bool, counts: Option<Counts>) -> Outcome {
 }
 
 impl Outcome {
-    /// What it adds to the total. A failure counts at least once.
+    /// The counts that the outcome adds to the total. A failure counts at least once.
     fn counts(&self) -> Counts {
         match self {
             Self::Ran(counts) => *counts,
@@ -226,7 +226,7 @@ impl Outcome {
     }
 }
 
-/// Where we run. Every CI service sets `CI`, most to `true`.
+/// The machine that we run on. Every CI service sets `CI`, most to `true`.
 fn place() -> Place {
     match std::env::var("CI").as_deref() {
         Ok("true" | "1") => Place::Ci,

@@ -12,7 +12,7 @@ use crate::{Problem, Verdict};
 /// One way to maltreat the store, and the tests that do.
 struct Kind {
     name: &'static str,
-    /// What `cargo test` is asked for: a package's target, and the tests' common name.
+    /// The arguments of `cargo test`: a package's target, and the tests' common name.
     target: &'static [&'static str],
     filter: &'static str,
     rounds: u64,
@@ -124,8 +124,8 @@ fn number(word: &str) -> Result<u64, Problem> {
         .map_err(|_| Problem(format!("`{word}` is no number")))
 }
 
-/// Runs one kind to its end, and shows the lines that count. What the database writes when it gives
-/// up is left out: thousands of damaged files make it give up thousands of times.
+/// Runs one kind to its end, and shows the lines that count. The database's words when it gives up are left
+/// out: thousands of damaged files make it give up thousands of times.
 fn held(kind: &Kind, rounds: u64, from: u64) -> Result<bool, Problem> {
     println!("torture {}: {rounds} rounds from {from}", kind.name);
     let output = Command::new(cargo())
@@ -161,7 +161,7 @@ fn without_progress(line: &str) -> &str {
     line.trim_start_matches(['.', 'i'])
 }
 
-/// Whether a line is a count or a failed case.
+/// True if a line is a count or a failed case.
 fn tells(line: &str) -> bool {
     ["torture ", "seed ", "short of "]
         .iter()

@@ -1,4 +1,4 @@
-//! Where the workspace and its build output are.
+//! The folders of the workspace and of its build output.
 
 use crate::{Problem, Verdict};
 use serde_json::Value;
@@ -47,7 +47,7 @@ pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
-/// What `cargo metadata` says about the workspace.
+/// The answer of `cargo metadata` about the workspace.
 pub(crate) fn metadata(root: &Path, options: &[&str]) -> Result<Value, Problem> {
     let output = Command::new(cargo())
         .args(["metadata", "--format-version", "1"])
@@ -63,8 +63,8 @@ pub(crate) fn metadata(root: &Path, options: &[&str]) -> Result<Value, Problem> 
         .map_err(|cause| Problem::while_doing("reading cargo metadata", cause))
 }
 
-/// The workspace's root. Cargo names this package's folder when it runs us; the folder that was
-/// compiled in serves a binary that is started by hand.
+/// The workspace's root. Cargo names this package's folder when it runs us; a binary that is started by hand
+/// takes the folder that was compiled in.
 pub(crate) fn root() -> PathBuf {
     let package = std::env::var("CARGO_MANIFEST_DIR")
         .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
@@ -74,8 +74,8 @@ pub(crate) fn root() -> PathBuf {
         .map_or_else(|| package.clone(), Path::to_path_buf)
 }
 
-/// Runs a program of the workspace through `cargo`, with the arguments given; it says itself what it
-/// found, and ends with 1 where that is not good.
+/// Runs a program of the workspace through `cargo`, with the arguments given. The program itself says its
+/// findings, and ends with 1 if they are not good.
 pub(crate) fn run_program(cargo_words: &[&str], arguments: &[String]) -> Result<Verdict, Problem> {
     let status = Command::new(cargo())
         .args(cargo_words)

@@ -1,8 +1,8 @@
-//! What the tests of a language call of what it offers, for `cargo xtask surface`.
+//! The items of a language that its tests call, for `cargo xtask surface`.
 //!
 //! Each function, each way to make an object and each item of the hand-written layer stands in the tests or the
-//! sample app of its language; functions stand in the Rust tests or examples as well, by their Rust names. What
-//! does not is listed in `bindings/surface/unused.txt`, which shows in a review and should be empty.
+//! sample app of its language; functions stand in the Rust tests or examples as well, by their Rust names. The
+//! other items are listed in `bindings/surface/unused.txt`, which shows in a review and should be empty.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +24,7 @@ const PROGRAMS: [(&str, &[&str]); 3] = [
 /// Endings of the files that are programs.
 const ENDINGS: [&str; 4] = ["kt", "java", "swift", "rs"];
 
-/// What no program of a language names, a line each. `surfaces` are Kotlin's and Swift's.
+/// The items that no program of a language names, a line each. `surfaces` are Kotlin's and Swift's.
 pub(crate) fn unused(tree: &Tree, surfaces: &[(&str, String)]) -> Result<String, Problem> {
     let mut out = String::new();
     for (language, folders) in PROGRAMS {
@@ -86,7 +86,7 @@ fn collect(folder: &Path, words: &mut BTreeSet<String>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The items of a surface that must be used, each as it is listed and by its name.
+/// The items of a surface that must be used, each as the surface lists it and by its name.
 fn items(surface: &str) -> Vec<(String, String)> {
     let mut items = Vec::new();
     let (mut is_layer, mut top) = (false, String::new());
@@ -112,9 +112,9 @@ fn items(surface: &str) -> Vec<(String, String)> {
     items
 }
 
-/// The name that a line must be used by: of a function, and in a layer of a property.
+/// The name by which a line must be used: of a function, and in a layer of a property.
 fn name(text: &str, is_layer: bool) -> Option<&str> {
-    // What a protocol of the language asks for is used by the language.
+    // Items that a protocol of the language asks for are used by the language.
     const BY_ITSELF: [&str; 12] = [
         "id",
         "init",

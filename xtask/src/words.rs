@@ -1,23 +1,23 @@
-//! What is the same in the code that is generated for Swift and for Kotlin: documentation in the words of
-//! the language that reads it, and types by the names that they have there.
+//! The work on generated code that is the same for Swift and for Kotlin: documentation in the words of the
+//! language that reads it, and types by the names that they have there.
 
 use std::collections::BTreeMap;
 
-/// How a language says what can go wrong.
+/// A language's way to tell the errors of a function.
 pub(crate) struct Speech {
-    /// What stands before the errors of a function.
+    /// The text before the errors of a function.
     pub(crate) throws: &'static str,
-    /// Whether cases of an error begin with a small letter.
+    /// True if cases of an error begin with a small letter.
     pub(crate) small_cases: bool,
 }
 
-/// Rust's names of types that have one of the language's own, and that one.
+/// Rust's names of types, each with the language's own name of the type.
 pub(crate) type Renamed<'a> = &'a [(&'a str, &'a str)];
 
-/// What a field of an input record is when nobody says it.
+/// The default of a field of an input record.
 #[derive(Debug)]
 pub(crate) enum Default {
-    /// What a function of the library answers.
+    /// The answer of a function of the library.
     Call(&'static str),
     /// A variant of an enumeration.
     Variant(String, String),
@@ -97,7 +97,7 @@ pub(crate) fn documented(code: &str, speech: &Speech, cases: &[String]) -> Strin
     lines.join("\n") + "\n"
 }
 
-/// Takes types by their own names: an alias for one that the language has says nothing.
+/// Takes types by their own names: an alias for a type that the language has says nothing.
 pub(crate) fn unaliased(code: &str, renamed: Renamed<'_>) -> String {
     let is_alias = |line: &str| {
         let alias = line.strip_prefix("public typealias ");
@@ -185,7 +185,7 @@ fn spelt(word: &str, speech: &Speech, cases: &[String]) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// Changes what stands between two backticks.
+/// Changes the text between two backticks.
 fn in_ticks(line: &str, change: impl Fn(&str) -> String) -> String {
     let parts: Vec<&str> = line.split('`').collect();
     let last = parts.len() - 1;

@@ -34,7 +34,7 @@ fn a_file_that_is_no_database_and_one_that_is_gone_are_errors() {
     assert!(matches!(read(&path), Err(LegacyError::NoDatabase { .. })));
 }
 
-/// What stands before a damaged page and behind it is read, and the damage is told.
+/// The rows before a damaged page and behind it are read, and the damage is told.
 #[test]
 fn rows_on_both_sides_of_a_damaged_page_are_read() {
     let phone = phone_with(5000);

@@ -111,7 +111,7 @@ fn what_is_still_in_the_write_ahead_log_is_read() {
     );
 }
 
-/// The service's id of a message is the whole key: what 16.x stored as an empty binary text is lost.
+/// The service's id of a message is the whole key: a content that 16.x stored as an empty binary text is lost.
 #[test]
 fn an_empty_binary_text_of_the_early_versions_is_a_lost_content() {
     let phone = Phone::with(SCHEMA);

@@ -17,7 +17,7 @@ pub struct Archive {
     _lock: Lock,
 }
 
-/// What an opening found and put in order.
+/// The things that an opening found and put in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Pages taken over from files that a killed run left.
@@ -332,7 +332,7 @@ impl Archive {
                         .iter()
                         .try_fold(begun.clone(), |slice, page| match page.summary() {
                             Ok(summary) => slice.after(&summary),
-                            // Not written by this program: nothing is taken for read on its account.
+                            // A page that this program did not write does not count as read.
                             Err(_) => Some(slice),
                         });
                 manifest.settle(&begun, left);

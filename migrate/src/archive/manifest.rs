@@ -11,7 +11,7 @@ pub const FORMAT: &str = "sampan-archive";
 /// The version of the format that this program writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
 
-/// What an archive holds and what is left to read.
+/// The ledger: the pages that an archive holds, and the work that is left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Always [`FORMAT`].
@@ -24,34 +24,34 @@ pub struct Manifest {
     pub server: String,
     /// When the archive was begun, in milliseconds since 1970.
     pub created_at: i64,
-    /// Whether addresses of senders are kept.
+    /// True if addresses of senders are kept.
     pub keeps_addresses: bool,
     /// The readings of the history, in the order they were begun.
     pub passes: Vec<Pass>,
-    /// What is left to read of them.
+    /// The slices of the passes that are left to read.
     pub pending: Vec<Slice>,
     /// The files of pages.
     pub segments: Vec<Segment>,
     /// The tables that were read to their end.
     pub tables: Vec<TableScan>,
-    /// What the comparison with single conversations found, the newest last.
+    /// The findings of the comparisons with single conversations, the newest last.
     #[serde(default)]
     pub checks: Vec<CheckedKind>,
 }
 
-/// Why a stretch of history is read.
+/// The reason for reading a stretch of history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PassKind {
-    /// What no earlier pass has read.
+    /// The history that no earlier pass has read.
     History,
-    /// All of it once more: only that finds edits, recalls and deletions.
+    /// All of the history once more: only a second reading finds edits, recalls and deletions.
     Again,
     /// Some conversations by themselves, to compare.
     Check,
     /// Conversations of kinds that the whole app's history turned out to leave out.
     Rest,
-    /// What came while the program followed.
+    /// The history that came while the program followed.
     Tail,
 }
 
@@ -60,19 +60,19 @@ pub enum PassKind {
 pub struct Pass {
     /// Its number, from 1.
     pub number: u32,
-    /// Why.
+    /// The reason for the pass.
     pub kind: PassKind,
     /// The first millisecond that is read.
     pub older: i64,
-    /// The first millisecond that is not.
+    /// The first millisecond that is not read.
     pub newer: i64,
     /// When it was begun, by the service's clock.
     pub started_at: i64,
-    /// Whether all of it is read.
+    /// True if the whole stretch is read.
     pub is_done: bool,
 }
 
-/// What a segment has pages of.
+/// The kind of pages in a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Content {
@@ -92,9 +92,9 @@ pub enum Content {
 pub struct Segment {
     /// The number that its name is made of.
     pub number: u32,
-    /// What its pages are of.
+    /// The kind of its pages.
     pub content: Content,
-    /// The work that it began with; none for a table.
+    /// The slice that the segment began with; none for a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<Slice>,
     /// Its pages.
@@ -107,7 +107,7 @@ pub struct Segment {
     /// The oldest time of a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<i64>,
-    /// Whether its rows go from the newest to the oldest without exception.
+    /// True if its rows go from the newest to the oldest without exception.
     pub is_sorted: bool,
     /// The whole file.
     pub file: Digest,
@@ -126,13 +126,13 @@ impl Segment {
 pub struct TableScan {
     /// The name of its class.
     pub class: String,
-    /// When the reading was begun.
+    /// The time at which the reading was begun.
     pub scan: i64,
     /// The rows that were found.
     pub rows: u64,
 }
 
-/// What the comparison of one kind of conversation found.
+/// The findings of the comparison of one kind of conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckedKind {
     /// The pass that read the conversations by themselves.
@@ -143,7 +143,7 @@ pub struct CheckedKind {
     pub conversations: u64,
     /// Messages in them.
     pub messages: u64,
-    /// Messages of them that the whole app's history had not.
+    /// Messages of these conversations that the whole app's history had not.
     pub missing: u64,
 }
 
@@ -180,7 +180,8 @@ impl Manifest {
         number
     }
 
-    /// How far the history was read, or is being read: the end of the newest pass that goes forward.
+    /// The time until which the history was read, or is being read: the end of the newest pass that goes
+    /// forward.
     #[must_use]
     pub fn covered_until(&self) -> Option<i64> {
         let forward = |pass: &&Pass| {

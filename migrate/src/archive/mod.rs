@@ -7,9 +7,9 @@
 //! | `folder.rs` | opening, recovery after a kill, the one way to add a segment |
 //! | `read.rs` | segments, and all messages in the order of time |
 //!
-//! The format is described in `docs/archive.md`. What holds at any time: a file that the manifest
-//! names is complete; a page that is in no file that the manifest names is asked for again, or taken
-//! over from the unfinished file that a killed run left.
+//! The format is described in `docs/archive.md`. These rules hold at any time: a file that the manifest names
+//! is complete; a page that is in no file that the manifest names is asked for again, or taken over from the
+//! unfinished file that a killed run left.
 
 mod folder;
 mod manifest;
@@ -25,10 +25,10 @@ pub use self::manifest::{
 pub use self::read::{Group, Reading, Readings, segment_readings, table_rows};
 pub use self::segment::{Damage, Digest, Header, PAGES_MAX, Page, SegmentWriter, read_segment};
 
-/// Why an archive cannot be used.
+/// The reason why an archive cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The disk has no room left. What was read before is kept.
+    /// The disk has no room left. The pages that were read before are kept.
     #[error(
         "{} cannot be written: the disk is full. Nothing that was saved is lost; make room and run \
          the same command again, it goes on where it was", .path.display()
@@ -40,7 +40,7 @@ pub enum ArchiveError {
     /// A file or folder cannot be read or written for another reason.
     #[error("{}: {source}", .path.display())]
     Io {
-        /// Which one.
+        /// The file or folder.
         path: PathBuf,
         /// The reason.
         source: std::io::Error,
@@ -56,7 +56,7 @@ pub enum ArchiveError {
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         what: String,
     },
     /// The archive is of a later format.
@@ -81,7 +81,7 @@ pub enum ArchiveError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         damage: Damage,
     },
 }

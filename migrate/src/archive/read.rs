@@ -13,13 +13,13 @@ use crate::core::row::{Row, RowError};
 pub struct Reading {
     /// The time that it stands at among the others.
     pub at: i64,
-    /// The message, or why the row is none, with its text.
+    /// The message, or the reason why the row is none, with its text.
     pub row: Result<Row, (RowError, String)>,
     /// The pass that read it.
     pub pass: u32,
-    /// When the service said so.
+    /// The time of the answer that the reading is from.
     pub as_of: i64,
-    /// The file it is in.
+    /// The file that the reading is in.
     pub segment: u32,
 }
 
@@ -30,9 +30,9 @@ pub type Group = Vec<Reading>;
 /// time. Only the segments around that time are in memory.
 pub struct Readings {
     root: PathBuf,
-    /// Not opened yet; the one with the newest row last.
+    /// The segments that are not opened yet; the one with the newest row last.
     closed: Vec<Segment>,
-    /// Each from its newest row to its oldest, in reverse.
+    /// The readings of each open segment, the newest last.
     open: Vec<Vec<Reading>>,
 }
 

@@ -25,7 +25,7 @@ const LINE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The length and hash of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
-    /// How many bytes.
+    /// The number of bytes.
     pub bytes: u64,
     /// Their SHA-256, as hex digits.
     pub sha256: String,
@@ -61,9 +61,9 @@ pub struct Header {
     pub app: String,
     /// The number of the segment.
     pub number: u32,
-    /// What its pages are of.
+    /// The kind of its pages.
     pub content: Content,
-    /// The work that it begins with; none for a table.
+    /// The slice that the segment begins with; none for a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<Slice>,
 }
@@ -71,18 +71,18 @@ pub struct Header {
 /// Every other line: one answer of the service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// What was asked.
+    /// The request that was sent.
     pub request: Request,
-    /// When, by the clock of the machine that asked: milliseconds since 1970.
+    /// The time of the request, by the clock of the machine that asked: milliseconds since 1970.
     pub asked_at: i64,
-    /// When it was answered, by the service's clock, if it said so.
+    /// The time of the answer by the service's clock, if the answer had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<i64>,
     /// The status of the answer: 200, or 404 for a conversation that is gone.
     pub status: u16,
     /// The body as it was received.
     pub received: Digest,
-    /// The body as it is kept, if that is another: addresses of senders were taken out.
+    /// The body as it is kept, if it differs: addresses of senders were taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Digest>,
     /// The body.
@@ -97,7 +97,7 @@ enum Line {
 }
 
 impl Page {
-    /// What the page says about how to go on.
+    /// Reads how to go on after the page.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl Page {
     }
 }
 
-/// What is wrong with a segment.
+/// The damage of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// The file is not there.
@@ -198,7 +198,7 @@ impl SegmentWriter {
         });
         let frame = frame.map_err(ArchiveError::io(&self.path))?;
         if let Err(error) = self.file.write_all(&frame) {
-            // What was written of the frame goes; if that fails too, the next opening cuts it off.
+            // The written part of the frame goes; if that fails too, the next opening cuts it off.
             let _ = self.file.set_len(self.segment.file.bytes);
             let end = std::io::SeekFrom::Start(self.segment.file.bytes);
             let _ = std::io::Seek::seek(&mut self.file, end);
@@ -245,7 +245,7 @@ fn note(segment: &mut Segment, page: &Summary) {
     };
 }
 
-/// What could be read of a file.
+/// The readable content of a file.
 pub(super) struct Found {
     pub(super) header: Option<Header>,
     pub(super) pages: Vec<Page>,

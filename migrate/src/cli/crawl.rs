@@ -96,7 +96,8 @@ async fn until_interrupted(server: Server, options: &Options) -> Result<Report, 
         if tokio::signal::ctrl_c().await.is_ok() {
             eprintln!("stopping; what was read is being saved");
             stop.send_replace(true);
-            // Asked twice: at once, then. A killed run loses nothing either.
+            // The first Ctrl-C ends the run after saving, the second at once. A killed run loses nothing
+            // either.
             if tokio::signal::ctrl_c().await.is_ok() {
                 std::process::exit(130);
             }

@@ -67,7 +67,7 @@ fn date(millis: i64) -> String {
     let time = u64::try_from(millis)
         .ok()
         .map(|millis| UNIX_EPOCH + std::time::Duration::from_millis(millis));
-    // Later than what the format can say is as good as never.
+    // A time later than the format can write is as good as never.
     let time =
         time.filter(|time| *time < UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799));
     time.map_or_else(|| millis.to_string(), httpdate::fmt_http_date)
@@ -142,7 +142,7 @@ pub(super) fn messages(root: &Path, only_changed: bool) -> Result<ExitCode, Stri
             .filter(|one| !only_changed || one.change.is_some())
         {
             match line(message).and_then(|line| writeln!(out, "{line}")) {
-                // Whoever reads has seen enough.
+                // The reader has seen enough and closed the pipe.
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                     return Ok(ExitCode::SUCCESS);
                 }

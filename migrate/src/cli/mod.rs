@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 #[derive(Parser, Debug)]
 #[command(name = "sampan-migrate", version, after_help = EXAMPLES)]
 pub struct Arguments {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     command: Command,
 }
@@ -172,7 +172,7 @@ struct MessagesArguments {
     changed: bool,
 }
 
-/// What --help ends with.
+/// The end of `--help`.
 const EXAMPLES: &str = "\
 A whole way, in short:
   export SAMPAN_MASTER_KEY=...                    # or --master-key-file

@@ -1,5 +1,5 @@
-//! Several readings of one message: which content counts, and what happened to the message between
-//! them. A page of history has no mark of an edit, so only a later reading shows one.
+//! Several readings of one message: the content that counts, and the change of the message between them. A page
+//! of history has no mark of an edit, so only a later reading shows one.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ pub struct Seen {
     pub row: Row,
     /// The pass that read it.
     pub pass: u32,
-    /// When the service said so.
+    /// The time of the answer that the reading is from.
     pub as_of: i64,
 }
 
-/// A reading of the whole app's history that is finished: what it does not have was not there.
+/// A finished reading of the whole app's history: a message that it does not have was not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Complete {
     /// The pass.
     pub pass: u32,
-    /// The first millisecond that it read. Behind the oldest row that it found, or before what the
-    /// service keeps, nothing can be told.
+    /// The first millisecond that the pass read. Nothing can be told of messages behind the oldest row that it
+    /// found, or older than the service keeps.
     pub older: i64,
-    /// The first millisecond that it did not.
+    /// The first millisecond that the pass did not read.
     pub newer: i64,
-    /// When it was begun.
+    /// The time at which the pass was begun.
     pub started_at: i64,
 }
 
-/// What became of a message.
+/// The change of a message between two readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// A later reading has other content.
@@ -46,7 +46,7 @@ pub enum Change {
 pub struct Merged {
     /// The reading that counts.
     pub latest: Seen,
-    /// What happened to it.
+    /// The change of the message.
     pub change: Option<Change>,
 }
 
@@ -84,7 +84,7 @@ fn merged(mut seen: Vec<Seen>, complete: &[Complete]) -> Option<Merged> {
         && complete.iter().any(|pass| {
             let (at, newest) = (latest.row.at, latest.pass);
             let has = seen.iter().any(|one| one.pass == pass.pass);
-            // It was read by the pass before, and this later one covers its time without finding it.
+            // An earlier pass read the message; this later one covers its time and did not find the message.
             !has && pass.pass > newest
                 && pass.started_at > latest.as_of
                 && pass.older <= at

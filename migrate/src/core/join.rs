@@ -1,35 +1,35 @@
-//! Joining what several sources say of one message or conversation. Each field is a maximum or a minimum
-//! over a total order, so the order of the sources does not matter, and a source that comes twice
+//! Joining the claims of several sources about one message or conversation. Each field is a maximum or a
+//! minimum over a total order, so the order of the sources does not matter, and a source that comes twice
 //! changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-/// What sources say of a message, but for its content: that is where the message is.
+/// The claims of sources about a message, without the content, which is stored with the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// When the service took the message: the smallest time that a source has.
+    /// The time at which the service took the message: the smallest time that a source has.
     pub at: i64,
-    /// Which content counts.
+    /// The rank of the content that counts.
     pub content: ContentRank,
-    /// When it first reached somebody: the smallest time that a source has.
+    /// The time at which the message first reached somebody: the smallest time that a source has.
     pub delivered_at: Option<i64>,
 }
 
-/// What decides between two contents of one message, the most important first.
+/// The criteria between two contents of one message, the most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContentRank {
     /// The time that the content is as of: a later reading counts more.
     pub as_of: i64,
-    /// Whether the message was not there any more.
+    /// True if the message was not there any more.
     pub is_gone: bool,
     /// The start of the SHA-256 of the content: arbitrary, but the same in every order.
     pub digest: [u8; 16],
 }
 
 impl Claim {
-    /// What both say together.
+    /// Joins two claims about one message.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
         Self {
@@ -43,20 +43,20 @@ impl Claim {
     }
 }
 
-/// What sources say of a conversation.
+/// The claims of sources about a conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// The newest row of the table, as text, behind the time of its last change.
     pub row: Option<(i64, String)>,
     /// The time of the newest message that was loaded.
     pub newest: Option<i64>,
-    /// The oldest message that was loaded: its time, its id and who sent it.
+    /// The oldest message that was loaded: its time, its id and its sender.
     pub first: Option<(i64, String, String)>,
     /// Everybody who sent something.
     pub senders: BTreeSet<String>,
     /// The newest role of each client, behind the time of its last change.
     pub roles: BTreeMap<String, (i64, String)>,
-    /// Who subscribed, if it is a service conversation.
+    /// The subscribers of a service conversation.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub subscribers: BTreeSet<String>,
     /// Clients who see messages that no other client sees.
@@ -65,7 +65,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// What both say together.
+    /// Joins two claims about one conversation.
     #[must_use]
     pub fn join(mut self, other: Self) -> Self {
         self.row = self.row.max(other.row);
@@ -86,7 +86,7 @@ impl Known {
         self
     }
 
-    /// One message was loaded.
+    /// Notes one message that was loaded.
     pub fn note(&mut self, at: i64, id: &str, from: &str) {
         self.newest = self.newest.max(Some(at));
         let is_first = match &self.first {

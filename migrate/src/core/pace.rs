@@ -1,5 +1,5 @@
-//! How fast requests may follow each other: slow at first, twice as fast after each quiet while, half
-//! as fast after trouble, and not at all for a while after the service said "too many".
+//! The pace of requests: slow at first, twice as fast after each quiet while, half as fast after trouble, and
+//! not at all for a while after the service said "too many".
 //!
 //! Times are given, as time since the start. No limit on history reads is documented, so the pace
 //! finds it out, and stays below a ceiling that the operator can move.
@@ -9,15 +9,14 @@ use std::time::Duration;
 /// The pace never falls below this, however much trouble there is.
 const SLOWEST_PER_MINUTE: f64 = 6.0;
 
-/// What an operator can set.
+/// The limits that an operator can set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Requests a minute at the start.
     pub start: f64,
     /// The most requests a minute.
     pub ceiling: f64,
-    /// How long nothing is asked after "too many requests", and how long it must stay quiet before
-    /// the pace doubles.
+    /// The time without a request after "too many requests", and the quiet time before the pace doubles.
     pub cool_down: Duration,
 }
 
@@ -36,11 +35,11 @@ impl Default for Limits {
 pub struct Pace {
     limits: Limits,
     per_minute: f64,
-    /// When the next request may start.
+    /// The time at which the next request may start.
     next: Duration,
-    /// Until when nothing is asked.
+    /// The time until which nothing is asked.
     held_until: Option<Duration>,
-    /// Since when it has been quiet.
+    /// The time since which no trouble came.
     quiet_since: Duration,
     /// The last slow-down; trouble of requests that were on their way then counts once.
     slowed_at: Option<Duration>,
@@ -69,7 +68,7 @@ impl Pace {
         self.per_minute
     }
 
-    /// Until when nothing is asked, not even by who has a place already.
+    /// The time until which nothing is asked, not even by requests that have a place already.
     #[must_use]
     pub fn held_until(&self) -> Option<Duration> {
         self.held_until
@@ -106,7 +105,7 @@ impl Pace {
         self.quiet_since = self.quiet_since.max(now + wait);
     }
 
-    /// A request that started at `started` met a service that does not feel well.
+    /// A request that started at `started` met a service in trouble.
     pub fn failed(&mut self, started: Duration, now: Duration) {
         self.slow_down(started, now);
         self.quiet_since = self.quiet_since.max(now);

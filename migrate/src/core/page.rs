@@ -1,5 +1,5 @@
-//! A page as the history interface answers it: what is read of it to go on, and what is taken out
-//! of it before it is kept.
+//! A page as the history interface answers it: the fields that are read to go on, and the fields that are taken
+//! out before the page is kept.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -10,7 +10,7 @@ use super::slice::Place;
 /// Fields that hold the address of a sender: personal data that nobody needs to move a history.
 const ADDRESSES: [&str; 3] = ["from-ip", "fromIp", "sourceIP"];
 
-/// Why a body is no page.
+/// The reason why a body is no page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
     /// The body is cut off or no JSON.
@@ -24,7 +24,7 @@ pub enum PageError {
     NoPlace,
 }
 
-/// What a page says about how to go on.
+/// The facts of a page that are needed to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Its rows.
@@ -35,13 +35,13 @@ pub struct Summary {
     pub oldest: Option<i64>,
     /// The last row that has both a time and an id.
     pub last: Option<Place>,
-    /// Whether no row is newer than the one before it.
+    /// True if no row is newer than the row before it.
     pub is_sorted: bool,
     /// Rows without a time or an id. They are kept like all others.
     pub odd: usize,
 }
 
-/// The two fields that paging needs; anything else, or another type, is no concern here.
+/// The two fields that paging needs. Other fields, and these fields with another type, are ignored.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow, default)]

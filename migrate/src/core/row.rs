@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::page::Fields;
 
-/// The fields of a row that moving needs. What else a row has stays in its text.
+/// The fields of a row that moving needs. All other fields stay in the row's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// When the service took the message, in milliseconds since 1970.
@@ -14,15 +14,15 @@ pub struct Row {
     pub id: String,
     /// The conversation, by the id that clients use.
     pub conversation: String,
-    /// Who sent it.
+    /// The sender.
     pub from: Option<String>,
     /// The content: text, or base64 for a binary message.
     pub data: Option<String>,
-    /// Whether the content is binary.
+    /// True if the content is binary.
     pub is_binary: bool,
-    /// Whether the row is of the first generation of conversations.
+    /// True if the row is of the first generation of conversations.
     pub is_legacy: bool,
-    /// When it first reached somebody.
+    /// The time at which the message first reached somebody.
     pub delivered_at: Option<i64>,
     /// The only client who sees the message, besides its sender: a message between a service conversation and a
     /// client. None: every member sees it.
@@ -31,10 +31,10 @@ pub struct Row {
     pub raw: String,
 }
 
-/// Why a row is no message.
+/// The reason why a row is no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// It is no JSON object.
+    /// The row is no JSON object.
     #[error("the row is no JSON object")]
     NoObject,
     /// A field that a message cannot be without is missing or of another type.
@@ -113,7 +113,7 @@ impl Row {
         })
     }
 
-    /// Whether the content says that the message was recalled.
+    /// True if the content says that the message was recalled.
     #[must_use]
     pub fn is_recalled(&self) -> bool {
         #[derive(Deserialize)]

@@ -16,7 +16,7 @@ pub const PAGE_ROWS_MAX: u32 = 1000;
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Which part of the interface answers.
+/// The part of the interface that answers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Scope {
@@ -32,14 +32,14 @@ pub enum Scope {
         /// Its id.
         id: String,
     },
-    /// What a service conversation sent to one subscriber.
+    /// The messages of a service conversation to one subscriber.
     Subscriber {
         /// The service conversation.
         service: String,
         /// The subscriber.
         client: String,
     },
-    /// What one client sent.
+    /// The messages that one client sent.
     Client {
         /// The client.
         id: String,
@@ -112,14 +112,14 @@ impl Slice {
         }
     }
 
-    /// Whether the slice is of the whole app's history.
+    /// True if the slice is of the whole app's history.
     #[must_use]
     pub fn is_of_app(&self) -> bool {
         self.scopes.first() == Some(&Scope::App)
     }
 
-    /// Whether two slices begin at the same place of the same work. The older end may have moved:
-    /// a part was given to somebody else.
+    /// True if two slices begin at the same place of the same work. Their older ends may differ, because a part
+    /// was given to another worker.
     #[must_use]
     pub fn begins_like(&self, other: &Self) -> bool {
         let place = |slice: &Self| (slice.pass, slice.newer);
@@ -150,7 +150,7 @@ impl Slice {
         })
     }
 
-    /// The slice that is left after a page was read; none when that was the end.
+    /// The slice that is left after a page was read; none when the page was the end.
     ///
     /// Only an empty page ends a history: a short one may have been cut for other reasons. A row
     /// older than the slice ends it too, in case the other end of the query is not heeded.
@@ -167,7 +167,7 @@ impl Slice {
         (!self.scopes.is_empty()).then_some(self)
     }
 
-    /// Whether a page brings the slice on: its last row must lie behind the cursor.
+    /// True if a page brings the slice on: its last row must lie behind the cursor.
     #[must_use]
     pub fn is_brought_on_by(&self, page: &Summary) -> bool {
         match (&self.cursor, &page.last) {
@@ -196,8 +196,8 @@ impl Slice {
     }
 }
 
-/// Cuts `older <= time < newer` into slices of `step`, the oldest first. What lies before the
-/// service can have kept anything is one slice: one request tells that it is empty.
+/// Cuts `older <= time < newer` into slices of `step`, the oldest first. The time before `likely` is one slice:
+/// the service can hardly have kept anything of it, and one request tells that the slice is empty.
 #[must_use]
 pub fn cut(pass: u32, older: i64, likely: i64, newer: i64, step: i64) -> Vec<Slice> {
     let mut slices = Vec::new();
@@ -214,7 +214,7 @@ pub fn cut(pass: u32, older: i64, likely: i64, newer: i64, step: i64) -> Vec<Sli
     slices
 }
 
-/// A part of a path or query, with everything encoded that could mean something there.
+/// A part of a path or query, with every character encoded that could mean something there.
 #[must_use]
 pub fn encoded(text: &str) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -227,7 +227,7 @@ pub fn encoded(text: &str) -> String {
 }
 
 impl Request {
-    /// The service conversation and the subscriber whose history was asked for, if it was one of those.
+    /// The service conversation and the subscriber, if the request asked for the history of a subscriber.
     #[must_use]
     pub fn subscriber(&self) -> Option<(String, String)> {
         let rest = self.path.strip_prefix("/1.2/rtm/service-conversations/")?;

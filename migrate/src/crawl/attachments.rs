@@ -1,6 +1,6 @@
-//! The files that messages point at: fetched once, kept under their hash, listed in
-//! `attachments/index.jsonl`. A file that is gone is noted and not asked for again; one that could
-//! not be had for another reason is tried again by the next run.
+//! The files that messages point at: fetched once, kept under their hash, listed in `attachments/index.jsonl`.
+//! A file that is gone is noted and not asked for again; a file that failed for another reason is tried again
+//! by the next run.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -22,19 +22,19 @@ const REDIRECTS_MAX: usize = 5;
 /// One line of the index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
-    /// Where it was.
+    /// The address of the file.
     pub url: String,
     /// Its length and hash; none when there is no file to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<Digest>,
-    /// Why there is none.
+    /// The reason why there is no file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// When it was fetched, in milliseconds since 1970.
     pub at: i64,
 }
 
-/// What came of the attachments.
+/// The counts of attachments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
     /// Files that are in the archive now.
@@ -45,7 +45,7 @@ pub struct Fetched {
     pub failed: u64,
 }
 
-/// Fetches what is not in the index yet.
+/// Fetches the files that are not in the index yet.
 pub(super) async fn fetch(
     archive: &Archive,
     source: &Source,
@@ -85,7 +85,7 @@ pub(super) async fn fetch(
     Ok(fetched)
 }
 
-/// Fetches one file. None when it may be had another time.
+/// Fetches one file. None when a later run may get the file.
 async fn fetch_one(
     source: &Source,
     folder: &Path,
@@ -124,7 +124,7 @@ async fn fetch_one(
     line(None, Some("too many redirections".to_owned()))
 }
 
-/// Writes a file under its hash: beside, durable, then in its place.
+/// Writes a file under its hash: beside its place first, made durable, then moved into its place.
 fn keep(folder: &Path, file: &Digest, bytes: &[u8]) -> Result<(), ArchiveError> {
     let (shelf, _) = file.sha256.split_at_checked(2).unwrap_or_default();
     let shelf = folder.join(shelf);

@@ -1,5 +1,5 @@
-//! Whether the whole app's history is whole: some conversations are read by themselves, and what
-//! they have must be in it. Kinds of conversation that it turns out to leave out are read one by one.
+//! Checks that the whole app's history is complete: some conversations are read by themselves, and their
+//! messages must be in that history. Kinds of conversation that turn out to be left out are read one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

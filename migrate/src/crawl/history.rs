@@ -13,7 +13,7 @@ use crate::core::slice::{PAGE_ROWS_MAX, Slice};
 /// A slice is not cut into halves shorter than this.
 const SHORTEST_HALF_MS: i64 = 60 * 1000;
 
-/// The archive that all workers write into, and what each of them is at.
+/// The archive that all workers write into, and the slice of each worker.
 pub(super) struct Work<'a> {
     archive: Mutex<&'a mut Archive>,
     source: &'a Source,
@@ -25,7 +25,7 @@ pub(super) struct Work<'a> {
 
 #[derive(Default)]
 struct State {
-    /// Slices that a worker is at.
+    /// Slices that a worker reads now.
     claimed: Vec<Slice>,
     /// Slices that failed; the next run tries them again.
     failed: Vec<(Slice, String)>,
@@ -33,7 +33,7 @@ struct State {
     is_over: bool,
 }
 
-/// Reads all pending slices of a pass, or of all passes. Returns what failed.
+/// Reads all pending slices of a pass, or of all passes. Returns the slices that failed.
 pub(super) async fn read_pending(
     archive: &mut Archive,
     source: &Source,
@@ -100,7 +100,7 @@ impl<'a> Work<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One worker: takes slices until none is left.
+    /// Runs one worker: takes slices until none is left.
     async fn run(&self) -> Result<(), CrawlError> {
         loop {
             let changed = self.changed.notified();
@@ -121,7 +121,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The oldest slice that nobody is at and that has not failed in this run.
+    /// The oldest slice that no worker reads and that has not failed in this run.
     fn claim(&self) -> Option<Slice> {
         let archive = self.lock();
         let mut state = self.state();
@@ -137,7 +137,7 @@ impl<'a> Work<'a> {
         Some(slice)
     }
 
-    /// Whether nobody is at anything that could leave work for others.
+    /// True if no worker reads a slice that could leave work for others.
     fn is_idle(&self) -> bool {
         let state = self.state();
         state.is_over || state.claimed.is_empty() || self.source.is_stopping()
@@ -155,8 +155,8 @@ impl<'a> Work<'a> {
         self.changed.notify_waiters();
     }
 
-    /// Reads a slice until its end, until its segment is full, or until something is wrong. What was
-    /// read is in the archive when this returns.
+    /// Reads a slice until its end, until its segment is full, or until something is wrong. The pages that were
+    /// read are in the archive when this returns.
     async fn read(&self, taken: Slice) -> Result<(), CrawlError> {
         let mut writer = self.lock().begin(Content::Messages, Some(taken.clone()))?;
         let mut left = Some(taken.clone());

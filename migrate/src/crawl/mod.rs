@@ -31,22 +31,22 @@ use crate::archive::ArchiveError;
 use crate::core::pace::Limits;
 use crate::http::{Fatal, HttpError};
 
-/// What a crawl is to do.
+/// The work of a crawl.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The folder of the archive.
     pub archive: PathBuf,
-    /// Whether addresses of senders are kept.
+    /// True if addresses of senders are kept.
     pub keeps_addresses: bool,
     /// The first millisecond that is wanted.
     pub since: i64,
     /// The length of a slice in milliseconds.
     pub slice_ms: i64,
-    /// How many requests are on their way at once.
+    /// The number of requests on their way at once.
     pub workers: usize,
-    /// How fast requests follow each other.
+    /// The pace of requests.
     pub limits: Limits,
-    /// How often a page is asked for before its slice is left for the next run.
+    /// The number of tries for a page before its slice is left for the next run.
     pub tries: u32,
     /// The first wait before a page is asked for again; it doubles each time.
     pub retry_wait: Duration,
@@ -56,7 +56,7 @@ pub struct Options {
     pub again: bool,
     /// The tables to read.
     pub tables: Vec<String>,
-    /// How many of a hundred conversations are compared.
+    /// The share of conversations that are compared, in percent.
     pub check_percent: f64,
     /// Downloads attachments up to so many bytes each.
     pub attachments: Option<u64>,
@@ -64,7 +64,7 @@ pub struct Options {
     pub follow: Option<Duration>,
 }
 
-/// Why a crawl ended early. What was read is in the archive.
+/// The reason why a crawl ended early. The pages that were read are in the archive.
 #[derive(Debug, thiserror::Error)]
 pub enum CrawlError {
     /// The archive cannot be used or written.
@@ -79,23 +79,23 @@ pub enum CrawlError {
     /// A page did not come, however often it was asked for.
     #[error("{what}: {reason} (asked {tries} times)")]
     GivenUp {
-        /// What was asked for.
+        /// The page that was asked for.
         what: String,
-        /// Why it failed the last time.
+        /// The reason of the last failure.
         reason: String,
-        /// How often it was asked for.
+        /// The number of tries.
         tries: u32,
     },
     /// The service repeats itself.
     #[error("{what}: the service answers the same rows again and again")]
     Stuck {
-        /// What was asked for.
+        /// The page that was asked for.
         what: String,
     },
 }
 
 impl CrawlError {
-    /// Whether only the page at hand failed, and others may succeed.
+    /// True if only the page at hand failed, and others may succeed.
     fn is_of_one_page(&self) -> bool {
         matches!(self, Self::GivenUp { .. } | Self::Stuck { .. })
     }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::core::page::Summary;
 use crate::core::slice::Slice;
 
-/// How far a crawl is.
+/// The progress of a crawl.
 #[derive(Clone)]
 pub struct Progress(Arc<Inner>);
 
@@ -59,7 +59,7 @@ impl Progress {
         self.0.troubles.load(Ordering::Relaxed)
     }
 
-    /// Some slices are to be read; the bar measures their time in minutes, and one for each history.
+    /// Adds the work of some slices; the bar measures their time in minutes, and one for each history.
     pub(super) fn begin(&self, slices: &[Slice]) {
         let bar = &self.0.bar;
         let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}  about {eta} left");
@@ -98,7 +98,7 @@ impl Progress {
         self.0.bar.println(reason);
     }
 
-    /// How fast it goes now.
+    /// Notes the pace of now.
     pub(super) fn pace(&self, per_minute: f64) {
         self.0.bar.set_prefix(format!("{per_minute:.0}"));
     }
@@ -118,7 +118,7 @@ impl Progress {
 /// The work in a slice: its minutes that are not read yet, and one for each history.
 fn weight(slice: &Slice) -> u64 {
     let until = slice.cursor.as_ref().map_or(slice.newer, |place| place.at);
-    // What lies before 2010 holds nothing and would make the bar jump.
+    // The time before 2010 holds nothing and would make the bar jump.
     let from = slice.older.max(1_262_304_000_000);
     let minutes = until.saturating_sub(from).max(0) / 60_000;
     u64::try_from(minutes).unwrap_or(0) + slice.scopes.len() as u64

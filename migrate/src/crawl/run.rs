@@ -1,4 +1,4 @@
-//! The order of a run: tables, history, comparison, what the whole leaves out, attachments, and then
+//! The order of a run: tables, history, comparison, the kinds that the whole leaves out, attachments, and then
 //! following. Each step goes on where the last run was.
 
 use std::collections::BTreeSet;
@@ -14,16 +14,16 @@ use crate::core::page;
 use crate::core::slice::{self, DAY_MS, Request};
 use crate::http::Server;
 
-/// Services keep half a year unless more was bought; what is older is one slice at first.
+/// Services keep half a year unless more was bought; the time before that is one slice at first.
 const LIKELY_KEPT_MS: i64 = 200 * DAY_MS;
 
 /// So much before the end of the last run is read again: rows may become visible late.
 const OVERLAP_MS: i64 = 60 * 1000;
 
-/// What a run did.
+/// The outcome of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// What the opening put in order.
+    /// The things that the opening put in order.
     pub recovered: Recovered,
     /// Pages that were read.
     pub pages: u64,
@@ -35,21 +35,21 @@ pub struct Report {
     pub failed: Vec<String>,
     /// Slices that are left, failed or not.
     pub left: usize,
-    /// What else an operator should know.
+    /// Other notes for an operator.
     pub notes: Vec<String>,
-    /// What the comparison found.
+    /// The findings of the comparison.
     pub checks: Vec<CheckedKind>,
-    /// What came of the attachments.
+    /// The counts of attachments.
     pub attachments: Option<Fetched>,
-    /// The history is read up to here.
+    /// The time until which the history is read.
     pub covered_until: Option<i64>,
 }
 
-/// Crawls. When `stop` becomes true, the run ends soon, with everything it read in the archive.
+/// Crawls. When `stop` becomes true, the run ends soon, with everything that it read in the archive.
 ///
 /// # Errors
 ///
-/// [`CrawlError`] when the run cannot go on. What was read is in the archive.
+/// [`CrawlError`] when the run cannot go on. The pages that were read are in the archive.
 pub async fn run(
     server: Server,
     options: &Options,

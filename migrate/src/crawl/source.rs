@@ -1,5 +1,5 @@
-//! One page after the other out of a service: in pace, with repeats, and with what is fatal told
-//! from what passes.
+//! One page after the other out of a service: in pace, with repeats. Fatal errors are told from errors that
+//! pass.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +24,7 @@ const LIMITED_MAX: u32 = 60;
 /// The longest wait before a page is asked for again.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// What pages come from.
+/// The service that pages come from, and the pace of its requests.
 pub(super) struct Source {
     server: Server,
     pace: Mutex<Pace>,
@@ -36,13 +36,13 @@ pub(super) struct Source {
     stop: watch::Receiver<bool>,
 }
 
-/// A page and what it was read for.
+/// A page and its content as `read` understood it.
 pub(super) struct Fetched<T> {
     pub(super) page: Page,
     pub(super) read: T,
 }
 
-/// What came of one try.
+/// The outcome of one try.
 enum Try<T> {
     Done(Fetched<T>),
     Again { reason: String, is_counted: bool },
@@ -71,7 +71,7 @@ impl Source {
         &self.server
     }
 
-    /// Whether the run is asked to end.
+    /// True if the run is asked to end.
     pub(super) fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }
@@ -83,8 +83,8 @@ impl Source {
         let _ = tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await;
     }
 
-    /// Asks until `read` understands the body; none when the run is asked to end meanwhile.
-    /// What is gone is a page too, with status 404 and `read` of an empty list.
+    /// Asks until `read` understands the body; none when the run is asked to end meanwhile. The answer "gone"
+    /// is a page too, with status 404 and `read` of an empty list.
     pub(super) async fn page<T>(
         &self,
         request: &Request,
@@ -203,7 +203,8 @@ impl Source {
         })
     }
 
-    /// Waits for this request's turn. A stop that another request meets meanwhile holds for this one.
+    /// Waits for this request's turn. A cool-down that another request meets meanwhile holds for this request
+    /// too.
     async fn await_turn(&self) {
         let mut at = self.pace(Pace::reserve);
         loop {

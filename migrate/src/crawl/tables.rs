@@ -19,7 +19,7 @@ const FRESH_MS: i64 = 6 * 60 * 60 * 1000;
 /// The rows of a page.
 const PAGE_ROWS: usize = 1000;
 
-/// What a page of a table says about how to go on.
+/// The facts of a page of a table that are needed to go on.
 struct TablePage {
     rows: usize,
     cursor: Option<String>,
@@ -47,7 +47,7 @@ pub(super) async fn read_tables(
         match read_table(archive, source, progress, class).await {
             Ok(()) => {}
             Err(error) if error.is_of_one_page() => notes.push(format!("table {class}: {error}")),
-            // Whoever may not read a table may still read the history.
+            // A key that may not read a table may still read the history.
             Err(CrawlError::Fatal(error @ (Fatal::Refused(_) | Fatal::NoHistory(_)))) => {
                 notes.push(format!("table {class}: {error}"));
             }
@@ -117,7 +117,7 @@ async fn read_table(
     Ok(())
 }
 
-/// How a table is gone through.
+/// The way through a table.
 enum Way {
     /// By a cursor, as it should be.
     Scan { cursor: Option<String> },

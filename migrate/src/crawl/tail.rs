@@ -64,9 +64,9 @@ pub(super) async fn follow(
 }
 
 struct Tail {
-    /// What is older than this was read, but for rows that come late.
+    /// The time until which everything was read, but for rows that come late.
     until: i64,
-    /// How far the service's clock is before this machine's.
+    /// The lead of the service's clock over this machine's.
     ahead: i64,
     /// The rows of the last stretch.
     seen: BTreeSet<(i64, String)>,

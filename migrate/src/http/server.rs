@@ -43,7 +43,7 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// How a service is asked.
+/// The address, the key and the limits of a service to ask.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// The address: `https://HOST` or `https://HOST:PORT`.
@@ -52,9 +52,9 @@ pub struct ServerOptions {
     pub app: String,
     /// Its master key.
     pub key: MasterKey,
-    /// How long an answer may take, until its last byte.
+    /// The longest time until the last byte of an answer.
     pub timeout: Duration,
-    /// Whether the key may travel to another machine without encryption.
+    /// True if the key may travel to another machine without encryption.
     pub may_be_clear: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct Server {
     headers: HeaderMap,
 }
 
-/// Why no answer came.
+/// The reason why no answer came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The address is none.
@@ -97,9 +97,9 @@ pub struct Answer {
     pub status: u16,
     /// The service's clock, in milliseconds since 1970.
     pub date: Option<i64>,
-    /// How long the service asks to be left alone.
+    /// The time for which the service asks to be left alone.
     pub retry_after: Option<Duration>,
-    /// Where it says the answer is instead.
+    /// The address that a redirection names.
     pub location: Option<String>,
     /// The body.
     pub body: Bytes,
@@ -237,7 +237,7 @@ impl Server {
         })
     }
 
-    /// An error with its causes, which say more than itself.
+    /// An error with its causes, which say more than the error itself.
     fn broken(&self, error: &(dyn std::error::Error + 'static)) -> HttpError {
         let mut text = error.to_string();
         let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! What an answer means: go on, wait, try again, or give up with a reason that a person can act on.
+//! The meaning of an answer: go on, wait, try again, or give up with a reason that a person can act on.
 
 use std::time::Duration;
 
@@ -33,18 +33,18 @@ pub enum Fatal {
     Elsewhere(String),
 }
 
-/// What an answer means.
+/// The meaning of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The body is what was asked for.
     Good,
-    /// What was asked about is not there.
+    /// The thing that was asked for is not there.
     Gone(String),
     /// Too many requests.
     Limited(Option<Duration>),
-    /// The service does not feel well; the same request may succeed later.
+    /// The service is in trouble; the same request may succeed later.
     Unwell(String),
-    /// It will not.
+    /// The same request will not succeed later.
     Fatal(Fatal),
 }
 

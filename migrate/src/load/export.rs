@@ -12,7 +12,7 @@ use crate::core::page;
 /// The bytes of a line or of a BSON document; a row has a fraction of it.
 const ROW_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Why an export cannot be read.
+/// The reason why an export cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The file cannot be read, or is cut off.
@@ -28,12 +28,12 @@ pub enum ExportError {
     Form {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         what: String,
     },
 }
 
-/// Called with the class and each row, or with what could not be understood and why.
+/// Called with the class and each row, or with a text that could not be understood and the reason.
 type Each<'a> = &'a mut dyn FnMut(&str, Result<String, (String, String)>);
 
 /// Reads an export: `.jsonl`, `.json`, `.bson`, each also as `.gz`, or a `.tar.gz` of them.
@@ -81,7 +81,8 @@ pub fn read_export(path: &Path, each: Each<'_>) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// A reader of what is inside, if it is compressed. What a buffer holds at first is enough to see that.
+/// A reader of the unpacked bytes, if the file is compressed. The first bytes of the buffer are enough to see
+/// that.
 fn unpacked<'a>(mut reader: Box<dyn BufRead + 'a>) -> std::io::Result<Box<dyn BufRead + 'a>> {
     let is_gzip = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     Ok(match is_gzip {
@@ -158,7 +159,7 @@ fn class_in(mark: &str) -> Option<String> {
     Some(mark.get("class")?.as_str()?.to_owned())
 }
 
-/// Whether a line is one row: a whole object that is not a list of results.
+/// True if a line is one row: a whole object that is not a list of results.
 fn is_row(line: &str) -> bool {
     let object = serde_json::from_str::<Map<String, Value>>(line);
     object.is_ok_and(|object| !object.get("results").is_some_and(Value::is_array))

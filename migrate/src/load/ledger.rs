@@ -1,5 +1,5 @@
-//! What was loaded before, and as of when: a file beside the service's data. The service's own records
-//! have no place for it, and without it a second source could not be joined.
+//! The ledger of earlier loads, with the time of each fact: a file beside the service's data. The service's own
+//! records have no place for these facts, and without them a second source could not be joined.
 //!
 //! | tag | key after the tag | value |
 //! |---|---|---|
@@ -7,8 +7,8 @@
 //! | `c` | app, conversation | a [`Known`], as JSON |
 //! | `r` | app, conversation, message | the clients who alone see the message, as JSON |
 //!
-//! It is written after the service's data. A crash between the two costs nothing: what is loaded
-//! again is the same.
+//! The ledger is written after the service's data. A crash between the two costs nothing: rows that are loaded
+//! again are the same.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
@@ -72,7 +72,7 @@ impl Ledger {
             .insert(message_key(b'm', app, conversation, id), encode(claim));
     }
 
-    /// The clients who alone see a message; none of one that every member sees.
+    /// The clients who alone see a message; none for a message that every member sees.
     pub(super) fn readers(
         &self,
         app: &AppId,
@@ -120,7 +120,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Makes what was put durable, together.
+    /// Makes all new entries durable, together.
     pub(super) fn commit(&mut self) -> Result<(), LoadError> {
         let mut batch: Vec<_> = std::mem::take(&mut self.batch).into_iter().collect();
         batch.sort_unstable();

@@ -29,7 +29,7 @@ use crate::archive::{Archive, ArchiveError, Manifest, table_rows};
 use crate::core::compare::Change;
 use crate::merged::Messages;
 
-/// What is to be loaded, and where to.
+/// The sources of a load, and its target.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The data folder of the service. No service may be running on it.
@@ -40,11 +40,11 @@ pub struct Options {
     pub archives: Vec<PathBuf>,
     /// Files of exports.
     pub exports: Vec<PathBuf>,
-    /// Where every row that was not stored is listed.
+    /// The file that lists every row that was not stored.
     pub report: Option<PathBuf>,
 }
 
-/// Why loading ended early. What was loaded stays, and loading again goes on.
+/// The reason why loading ended early. The rows that were loaded stay, and loading again goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// An archive cannot be read.
@@ -153,7 +153,7 @@ async fn table<E: Send + 'static>(
     let (sender, mut rows) = tokio::sync::mpsc::channel(ROWS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
         read(&mut |class, row| {
-            // When loading failed nobody takes rows any more, and the reading runs out.
+            // When loading failed, no row is taken any more, and the reading runs out.
             let _ = sender.blocking_send((class.to_owned(), row));
         })
     });
@@ -185,7 +185,7 @@ async fn messages(
                 .note(Fate::Quarantined(error.to_string()), "message", &raw);
         }
         for message in group {
-            // What a later reading did not find is as of that reading.
+            // A deletion is as of the later reading that did not find the message.
             let is_gone = message.change == Some(Change::Deleted);
             let as_of = if is_gone {
                 latest_pass.max(message.latest.as_of)

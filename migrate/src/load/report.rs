@@ -7,23 +7,23 @@ use std::path::Path;
 
 use serde_json::json;
 
-/// What became of a row.
+/// The fate of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
-    /// It is new in the service.
+    /// The row is new in the service.
     Stored,
-    /// It changed what the service has.
+    /// The row changed what the service has.
     Merged,
-    /// The service has it, or a later state of it.
+    /// The service has the row, or a later state of it.
     Known,
-    /// It was not stored, and why.
+    /// The row was not stored, for this reason.
     Quarantined(String),
 }
 
-/// Counts, and the file of what was not stored.
+/// Counts, and the file of rows that were not stored.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How many rows of each kind had each fate.
+    /// The number of rows of each kind with each fate.
     pub counts: BTreeMap<(String, Fate), u64>,
     list: Option<BufWriter<File>>,
     failed: Option<std::io::Error>,
@@ -62,7 +62,7 @@ impl Report {
         }
     }
 
-    /// How many rows of a kind had a fate; for quarantined ones, whatever the reason.
+    /// The number of rows of a kind with a fate; quarantined rows count for any reason.
     #[must_use]
     pub fn count(&self, kind: &str, fate: &Fate) -> u64 {
         let is_same = |other: &Fate| match (fate, other) {

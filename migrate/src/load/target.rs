@@ -28,9 +28,9 @@ pub(super) struct Target {
     storage: RedbStorage,
     ledger: Ledger,
     pub(super) report: Report,
-    /// What this run learned of conversations.
+    /// The facts about conversations that this run learned.
     learned: BTreeMap<String, Known>,
-    /// Service conversations, as far as tables told.
+    /// Service conversations, as far as tables tell.
     services: BTreeSet<String>,
     writes: Vec<Write>,
     uncommitted: usize,
@@ -132,7 +132,7 @@ impl Target {
         Ok(())
     }
 
-    /// Joins what a row says; whether it was news is known in this run only.
+    /// Joins the facts of a row. The row's fate is counted against earlier rows of this run only.
     fn learn(&mut self, kind: &str, conversation: String, known: Known) {
         let before = self.learned.remove(&conversation);
         let after = before.clone().unwrap_or_default().join(known);
@@ -263,7 +263,7 @@ impl Target {
             ));
             return Ok(Fate::Stored);
         };
-        // What is waiting is written first: the storage is asked for what is there.
+        // The waiting writes are applied first: the message may be among them.
         self.flush().await?;
         let place = Place {
             sent_at: Timestamp::from_millis(before.at),
@@ -274,7 +274,7 @@ impl Target {
         Ok(Fate::Merged)
     }
 
-    /// Writes down who sees a message, if not every member does. Tells whether somebody new does.
+    /// Writes down who sees a message, if not every member does. True if a new client sees the message.
     fn add_reader(&mut self, row: &Row, message: &mut Message) -> Result<bool, LoadError> {
         let Some(reader) = &row.reader else {
             return Ok(false);
@@ -303,9 +303,9 @@ impl Target {
         let there = self.storage.message(&self.app, conversation, place).await?;
         let is_new_content = joined.content != before.content;
         match &there {
-            // It was deleted in the new service since: it stays so.
+            // The message was deleted in the new service since, and stays deleted.
             None if !before.content.is_gone => return Ok(()),
-            // It was edited or recalled in the new service since: that counts more.
+            // The message was edited or recalled in the new service since: that counts more.
             Some(there) if there.patched_at.is_some() => {
                 if there.only_for != message.only_for {
                     let only_for = message.only_for;
@@ -394,7 +394,7 @@ impl Target {
             return Ok(());
         };
         let there = self.storage.conversation(&self.app, &id).await?;
-        // Changed in the new service since it was loaded: that counts more.
+        // The conversation was changed in the new service since it was loaded: that counts more.
         let is_live = match (&there, before) {
             (Some(there), before) => {
                 let loaded = before.and_then(|before| self::wanted(&id, before));
@@ -416,8 +416,7 @@ impl Target {
         Ok(())
     }
 
-    /// The unique id, if the conversation is the one that has it: of several with the same members,
-    /// the oldest.
+    /// The unique id, if this conversation has it: of several with the same members, the oldest.
     async fn unique(&mut self, wanted: &Wanted) -> Result<Option<String>, LoadError> {
         let Some(unique) = wanted.conversation.unique_id.clone() else {
             return Ok(None);
@@ -500,11 +499,11 @@ struct Wanted {
 struct WantedMember {
     role: Role,
     is_muted: bool,
-    /// Whether the client did not subscribe, and sees only messages that are for it alone.
+    /// True if the client did not subscribe, and sees only messages for this client alone.
     is_guest: bool,
 }
 
-/// None when only roles are known.
+/// None if only roles are known.
 fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
     let row = known
         .row
@@ -516,7 +515,7 @@ fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
     let is_temporary = id.as_str().starts_with(ConversationId::TEMPORARY_PREFIX);
     let row = match row {
         Some(row) => row,
-        // Messages of a conversation that no source describes: it is made of what they tell.
+        // No source describes the conversation: its row is made of the facts that its messages tell.
         None => ConversationRow {
             id: id.clone(),
             kind: match (is_temporary, known.readers.is_empty()) {

@@ -1,4 +1,4 @@
-//! What a crawl saves.
+//! The pages that a crawl saves.
 
 use serde_json::json;
 
@@ -132,7 +132,7 @@ async fn a_later_run_adds_what_is_new_and_what_came_late() {
     run(&fake, &options(folder.path())).await.unwrap();
     let before = fake.requests();
     fake.world().now = NOW + 60_000;
-    // One that became visible late, and one that is too young yet.
+    // One row that became visible late, and one that is too young yet.
     fake.world().rows.extend([
         row(NOW - 11_000, "late", "c"),
         row(NOW + 30_000, "new", "c"),
@@ -352,7 +352,7 @@ async fn following_saves_what_comes_while_it_runs() {
     assert_eq!(messages(folder.path()).len(), 6);
 }
 
-/// Whether a program can be run.
+/// True if a program can be run.
 fn has(program: &str, arguments: &[&str]) -> bool {
     let run = std::process::Command::new(program).args(arguments).output();
     run.is_ok_and(|output| output.status.success())

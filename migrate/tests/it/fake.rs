@@ -26,7 +26,7 @@ pub(crate) struct FakeRow {
     pub(crate) subscriber: Option<String>,
 }
 
-/// What goes wrong with a request.
+/// The trouble of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Status(u16),
@@ -50,7 +50,7 @@ pub(crate) struct World {
     /// Rows of a page at most, whatever is asked for.
     pub(crate) page_cap: usize,
     pub(crate) has_scan: bool,
-    /// Whether the history of the app leaves out chat rooms and service conversations.
+    /// True if the history of the app leaves out chat rooms and service conversations.
     pub(crate) hides_kinds: bool,
     pub(crate) is_gone: bool,
     pub(crate) faults: Faults,
@@ -107,7 +107,7 @@ impl Fake {
         self.world.lock().unwrap()
     }
 
-    /// How many requests of the history of the app were answered well.
+    /// The number of requests of the history of the app that were answered well.
     pub(crate) fn requests(&self) -> usize {
         self.world().targets.len()
     }

@@ -36,8 +36,8 @@ async fn a_crawl_killed_at_any_request_goes_on_where_it_was() {
     }
 }
 
-/// Runs the program until it ends, or until its request number `kill_at` is there, and kills it then.
-/// Whether it ended by itself.
+/// Runs the program until it ends, or until its request number `kill_at` is there, and kills it then. True if
+/// the program ended by itself.
 async fn run_until(fake: &Fake, archive: &std::path::Path, kill_at: u64) -> bool {
     let count = Arc::new(AtomicU64::new(0));
     let (reached, wait) = tokio::sync::oneshot::channel();
@@ -47,7 +47,7 @@ async fn run_until(fake: &Fake, archive: &std::path::Path, kill_at: u64) -> bool
         if number == kill_at {
             let _ = reached.take().unwrap().send(());
         }
-        // Whoever is about to be killed gets no more answers: the kill comes before or after one.
+        // A program that is about to be killed gets no more answers: the kill comes before or after one.
         (number > kill_at + 1).then_some(Fault::Silence)
     });
     let mut command = tokio::process::Command::from(program(fake, archive));

@@ -105,7 +105,7 @@ fn rows(archive: &Path) -> Vec<Value> {
     rows
 }
 
-/// What an archive of these rows must hold.
+/// The rows that an archive of these rows must hold.
 fn expected(rows: &[FakeRow]) -> Vec<Value> {
     let mut rows: Vec<Value> = rows
         .iter()
@@ -119,7 +119,7 @@ fn expected(rows: &[FakeRow]) -> Vec<Value> {
     rows
 }
 
-/// The rows of messages in the ledger: more than messages when something was read twice.
+/// The rows of messages in the ledger: more than there are messages when a message was read twice.
 fn raw_rows(archive: &Path) -> u64 {
     let segments = Archive::read(archive).unwrap().segments;
     segments

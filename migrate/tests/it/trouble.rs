@@ -109,7 +109,7 @@ async fn a_page_that_never_comes_is_left_for_the_next_run_and_all_others_are_sav
     let fake = Fake::start(history.clone()).await;
     let mut bad = 0;
     fake.world().faults = Box::new(move |number| {
-        // From some request on, one request after the other of whoever repeats it.
+        // After the eighth request, two in a row fail.
         bad += u32::from(number > 8 && bad < 3);
         (number > 8 && bad < 3).then_some(Fault::Status(500))
     });

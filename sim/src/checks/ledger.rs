@@ -36,7 +36,7 @@ pub(crate) enum Call {
     Other,
 }
 
-/// What an app does to a message that it sent.
+/// An app's change of a message that it sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Edit,
@@ -57,14 +57,14 @@ pub(crate) struct Changed {
 pub(crate) struct Attribute {
     pub(crate) device: usize,
     pub(crate) conversation: ConversationId,
-    /// The conversations of the device that had no id of the service yet: one of them may turn out
-    /// to be this one.
+    /// The conversations of the device that had no id of the service yet: the conversation of the attribute may
+    /// turn out to be one of them.
     pub(crate) unnamed: Vec<ConversationId>,
     pub(crate) value: u64,
     pub(crate) fate: Fate,
 }
 
-/// How far a ledger was written at a moment.
+/// The lengths of a ledger's lists at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     messages: usize,
@@ -82,12 +82,14 @@ pub(crate) struct Promise {
     pub(crate) words: String,
     pub(crate) conversation: ConversationId,
     pub(crate) local_id: LocalId,
-    /// None of one that another process of the app left: it gets its entry later.
+    /// None for a message that another process of the app left: such a message gets its entry later.
     pub(crate) entry: Option<OutboxEntryId>,
     pub(crate) fate: Fate,
-    /// Whether it may stand behind what was asked for later: it was left in the inbox, or retried.
+    /// True if the message may stand behind messages that were asked for later: it was left in the inbox, or
+    /// retried.
     pub(crate) loose: bool,
-    /// Whether the app had it sent again after it failed: of an ambiguous one that may make two.
+    /// True if the app had the message sent again after a failure: a retried ambiguous message may arrive
+    /// twice.
     pub(crate) retried: bool,
 }
 
@@ -95,7 +97,7 @@ pub(crate) struct Promise {
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
     pub(crate) device: usize,
-    /// The name that no other has; none of one that may have existed before.
+    /// The name that no other conversation has; none for a conversation that may have existed before.
     pub(crate) name: Option<String>,
     /// The id it had when it was promised.
     pub(crate) conversation: ConversationId,
@@ -103,10 +105,10 @@ pub(crate) struct Made {
     pub(crate) fate: Fate,
 }
 
-/// What became of a promise, as far as the app has a say in it.
+/// The fate of a promise, as far as the app has a say in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It must be kept.
+    /// The promise must be kept.
     Due,
     /// The app took it back.
     TakenBack,
@@ -125,7 +127,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Writes down what a device answered.
+    /// Writes down the answer of a device.
     pub(crate) fn answered(
         &mut self,
         device: usize,
@@ -216,7 +218,7 @@ impl Ledger {
         }
     }
 
-    /// Writes down what another process of the app was promised: it is in the inbox.
+    /// Writes down the promise to another process of the app: the work is in the inbox.
     pub(crate) fn left(&mut self, device: usize, number: u64, words: String, work: &Dropped) {
         self.messages.push(Promise {
             device,
@@ -231,8 +233,8 @@ impl Ledger {
         });
     }
 
-    /// Writes down that a call was made and perhaps never answered: what it takes back may be gone,
-    /// what it asks for is not promised.
+    /// Writes down that a call was made and perhaps never answered: the things that the call takes back may be
+    /// gone, and the things that it asks for are not promised.
     pub(crate) fn unheard(&mut self, device: usize, call: &Call) {
         match call {
             Call::Discard { entry, message } => self.taken_back(device, *entry, message.as_ref()),
@@ -253,7 +255,7 @@ impl Ledger {
                 due.filter(|promise| promise.local_id == *message)
                     .for_each(|promise| promise.fate = Fate::TakenBack);
             }
-            // Which of several wishes was heard is not known.
+            // Nobody knows which of several wishes was heard.
             Call::SetAttribute { conversation, .. } => {
                 let attributes = self.attributes.iter_mut();
                 attributes
@@ -269,7 +271,7 @@ impl Ledger {
         }
     }
 
-    /// With a creation that is given up goes everything that waited for it.
+    /// Takes an entry back; with a creation goes everything that waited for it.
     fn taken_back(&mut self, device: usize, entry: OutboxEntryId, message: Option<&LocalId>) {
         let due = self
             .due(device)
@@ -280,7 +282,7 @@ impl Ledger {
             .filter(|it| it.device == device && Some(&it.message) == message)
             .for_each(|it| it.fate = Fate::TakenBack);
         if message.is_none() {
-            // It may have been the change of attributes.
+            // The entry may have been the change of attributes.
             let attributes = self.attributes.iter_mut();
             attributes
                 .filter(|it| it.device == device)
@@ -300,8 +302,8 @@ impl Ledger {
         }
     }
 
-    /// The device holds an older state from now on: what it promised and did not deliver since is
-    /// nobody's fault.
+    /// The device holds an older state from now on: a promise since then that was not delivered is nobody's
+    /// fault.
     pub(crate) fn overwritten(&mut self, device: usize, since: Place) {
         let changes = self.changes.iter_mut().skip(since.changes);
         changes
@@ -320,7 +322,7 @@ impl Ledger {
             .for_each(|made| made.fate = Fate::Overwritten);
     }
 
-    /// How far the ledger is written.
+    /// The lengths of the ledger's lists now.
     pub(crate) const fn place(&self) -> Place {
         Place {
             messages: self.messages.len(),

@@ -16,7 +16,7 @@ pub(crate) struct Mirror {
     outbox: BTreeMap<OutboxEntryId, OutboxEntry>,
 }
 
-/// What an app knows a message by: the id it gave it, else the service's.
+/// The name by which an app knows a message: the id that the app gave it, else the service's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     Local(LocalId),
@@ -87,7 +87,7 @@ impl Mirror {
             Event::OutboxSettled { entry, .. } => {
                 self.outbox.remove(&entry);
             }
-            // What is not kept shows in no store.
+            // Other events change nothing that a store keeps.
             _ => {}
         }
     }
@@ -132,7 +132,7 @@ impl Mirror {
         }
     }
 
-    /// What differs from the store, in words; none when nothing does.
+    /// The difference from the store, in words; none if they are equal.
     pub(crate) fn difference(&self, store: &Store) -> Option<String> {
         let held = match Self::read(store) {
             Ok(held) => held.with_marks(store),
@@ -164,8 +164,9 @@ impl Mirror {
         self
     }
 
-    /// Without what a device may learn more exactly when it asks again: when own messages arrived,
-    /// when a conversation changed last, the order of its members, whether the service counts a recalled message as unread.
+    /// Without facts that a device may learn more exactly when it asks again: the times at which own messages
+    /// arrived and a conversation last changed, the order of its members, and the service's choice to count a
+    /// recalled message as unread.
     pub(crate) fn without_times(mut self) -> Self {
         for message in self.messages.values_mut() {
             forget_times(message);
@@ -195,7 +196,7 @@ impl Mirror {
         self
     }
 
-    /// What differs from another view, in words.
+    /// The difference from another view, in words.
     pub(crate) fn difference_of(&self, held: &Self) -> Option<String> {
         first_difference("conversation", &self.conversations, &held.conversations)
             .or_else(|| first_difference("message", &self.messages, &held.messages))
@@ -233,7 +234,7 @@ fn first_difference<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
     Some(format!("{what} {untold:?} is held and was not told"))
 }
 
-/// Where two descriptions part, and a little of each from there.
+/// The texts from the place where two descriptions part, a little of each.
 fn apart(told: &str, held: &str) -> (String, String) {
     const SHOWN: usize = 90;
     let same = told.chars().zip(held.chars());

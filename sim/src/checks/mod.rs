@@ -12,12 +12,12 @@ pub(crate) mod screens;
 
 use std::fmt;
 
-/// Something that does not hold.
+/// A promise that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which promise, in a word.
+    /// The name of the promise.
     pub check: &'static str,
-    /// What was found.
+    /// The finding.
     pub what: String,
 }
 

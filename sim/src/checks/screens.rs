@@ -1,4 +1,4 @@
-//! What an app shows that follows live views, and must equal what a fresh view shows.
+//! The screens of an app that follows live views: they must equal a fresh view.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use sampan::views::{
 /// The most conversations that are on a screen at a time.
 const OPEN_MAX: usize = 4;
 
-/// The views of one device, and what a collector of each has by the edits that it was given.
+/// The views of one device, and the copy that a collector of each view made by the edits that it was given.
 #[derive(Debug)]
 pub(crate) struct Screens {
     list: (ListView, ListState),
     outbox: (OutboxView, OutboxListState),
     timelines: BTreeMap<ConversationId, (TimelineView, TimelineState)>,
-    /// What the list has not read yet.
+    /// The changes that the list has not read yet.
     dirty: Dirty,
-    /// The newest commit that it was told of.
+    /// The newest commit that the list was told of.
     told: CommitSeq,
 }
 
@@ -49,7 +49,7 @@ impl Screens {
         }
     }
 
-    /// What the screens show that a fresh view does not, if there is something.
+    /// The difference between the screens and a fresh view; none if they are equal.
     pub(crate) fn difference(&mut self, store: &Store) -> Option<String> {
         let snapshot = store.snapshot();
         let compared = self.look(&snapshot).and_then(|()| self.compare(&snapshot));
@@ -57,7 +57,7 @@ impl Screens {
         compared.unwrap_or_default()
     }
 
-    /// Takes what changed, as a collector does.
+    /// Takes the changes, as a collector does.
     fn look(&mut self, snapshot: &Snapshot<'_>) -> Result<(), StoreError> {
         let nothing = Dirty::These(std::collections::BTreeSet::new());
         let mut dirty = std::mem::replace(&mut self.dirty, nothing);
@@ -130,8 +130,7 @@ impl Screens {
     }
 }
 
-/// What a timeline shows: a message, or none where history is missing. The keys of gaps are each
-/// view's own.
+/// The items of a timeline: a message, or none where history is missing. The keys of gaps are each view's own.
 fn items(state: &TimelineState) -> Vec<Option<&Message>> {
     let items = state.items.iter().map(|item| match &item.kind {
         TimelineItemKind::Message { message } => Some(message),

@@ -11,260 +11,260 @@ use crate::shape::{At, Shape};
 pub enum Action {
     /// The app goes online, taking over from other devices with its tag.
     Connect {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// The app goes offline.
     Disconnect {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// Asks for the one conversation with another user, or with all.
     CreateUnique {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// With whom.
+        /// The other members.
         pick: u64,
     },
     /// Makes a conversation with all users, whatever there is already.
     CreateSeparate {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// Sends messages, one right after the other.
     Send {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// To which conversation.
+        /// The conversation.
         pick: u64,
-        /// How many.
+        /// The number of messages.
         many: u8,
-        /// Whether they call everybody.
+        /// True if the messages call everybody.
         calling: bool,
     },
     /// Marks a conversation read.
     MarkRead {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
     },
     /// Pages back in a conversation: through its newest gap, or behind its oldest message.
     FetchHistory {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
-        /// How many messages.
+        /// The number of messages.
         limit: u32,
     },
     /// Looks at a conversation.
     Focus {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
     },
     /// Asks how far others have read.
     FetchReceipts {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
     },
     /// Enqueues a failed entry again.
     Retry {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which entry.
+        /// The entry.
         pick: u64,
     },
     /// Gives an entry up.
     Discard {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which entry.
+        /// The entry.
         pick: u64,
     },
     /// Edits a message that the device sent.
     Edit {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which message.
+        /// The message.
         pick: u64,
     },
     /// Recalls a message that the device sent.
     Recall {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which message.
+        /// The message.
         pick: u64,
     },
     /// Sets an attribute of a conversation that no other device sets.
     SetAttribute {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
     },
     /// Mutes a conversation, or unmutes it.
     Mute {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
     },
     /// Adds somebody to a conversation whose members may change, or removes somebody.
     ChangeMembers {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
-        /// Whom: the number of a user.
+        /// The number of the other user.
         whom: usize,
     },
     /// Leaves a conversation whose members may change.
     Quit {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
     },
     /// Joins a conversation, whether it is known here or not.
     Join {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which of all conversations.
+        /// One of all conversations.
         pick: u64,
     },
     /// Marks a conversation read up to a message.
     ReadUntil {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which conversation and which message.
+        /// The conversation and the message.
         pick: u64,
     },
     /// Keeps a message as failed that could not be made ready.
     KeepFailed {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// In which conversation.
+        /// The conversation.
         pick: u64,
     },
     /// Stores a message that came by another way.
     KeepForeign {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which of all messages.
+        /// One of all messages.
         pick: u64,
     },
     /// Takes out an unsent message.
     Remove {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which entry.
+        /// The entry.
         pick: u64,
     },
     /// Another process of the app leaves messages for the engine, which finds them when it is told,
     /// or when it starts.
     Leave {
-        /// On which device.
+        /// The device.
         device: usize,
-        /// To which conversation.
+        /// The conversation.
         pick: u64,
-        /// How many.
+        /// The number of messages.
         many: u8,
     },
     /// The app tells the engine that something may have been left.
     Import {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// Asks for a conversation by its id, whether it is known here or not.
     FetchConversations {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Which of all conversations.
+        /// One of all conversations.
         pick: u64,
     },
     /// Asks for a session token.
     FreshToken {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// The app goes to the background for a time.
     Pause {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// A user at another program sends a message.
     OtherSends {
-        /// Which user.
+        /// The user.
         user: usize,
-        /// To which conversation.
+        /// The conversation.
         pick: u64,
-        /// Whether it calls everybody.
+        /// True if the message calls everybody.
         calling: bool,
     },
     /// A user at another program edits a message of their own.
     OtherEdits {
-        /// Which user.
+        /// The user.
         user: usize,
-        /// Which message.
+        /// The message.
         pick: u64,
     },
     /// A user at another program recalls a message of their own.
     OtherRecalls {
-        /// Which user.
+        /// The user.
         user: usize,
-        /// Which message.
+        /// The message.
         pick: u64,
     },
     /// A user at another program reads a conversation.
     OtherReads {
-        /// Which user.
+        /// The user.
         user: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
     },
     /// A user at another program adds somebody to a conversation.
     OtherAdds {
-        /// Which user.
+        /// The user.
         user: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
-        /// Whom: the number of a user.
+        /// The number of the other user.
         whom: usize,
     },
     /// A user at another program removes somebody from a conversation, or leaves it.
     OtherRemoves {
-        /// Which user.
+        /// The user.
         user: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
-        /// Whom: the number of a user.
+        /// The number of the other user.
         whom: usize,
     },
     /// A user at another program says something in a conversation whose members may change.
     OtherSpeaks {
-        /// Which user.
+        /// The user.
         user: usize,
-        /// Which conversation, of those whose members may change.
+        /// The conversation, of those whose members may change.
         pick: u64,
     },
     /// A user at another program renames a conversation.
     OtherRenames {
-        /// Which user.
+        /// The user.
         user: usize,
-        /// Which conversation.
+        /// The conversation.
         pick: u64,
     },
 }
 
 impl Action {
-    /// The device on which it happens; none of what users at other programs do.
+    /// The device on which it happens; none for actions of users at other programs.
     pub(crate) const fn device(&self) -> Option<usize> {
         match self {
             Self::Connect { device }
@@ -331,7 +331,7 @@ pub(crate) fn actions(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     actions
 }
 
-/// Writes that apps make now and then. A stream of their own: what else happens stays as it is.
+/// Writes that apps make now and then. They have a stream of their own: all other draws stay as they are.
 fn rare_writes(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let mut dice = Dice::stream(seed, "rare writes");
     let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
@@ -439,7 +439,7 @@ fn action(dice: &mut Dice, shape: &Shape) -> Action {
 }
 
 fn other(dice: &mut Dice, shape: &Shape, pick: u64) -> Action {
-    // One user more than have devices: somebody who is never an engine.
+    // One user more than there are users with devices: the last one is never an engine.
     let users = shape.users + 1;
     let user = usize::try_from(dice.number()).unwrap_or(0) % users;
     let whom = usize::try_from(dice.number()).unwrap_or(0) % users;

@@ -1,4 +1,4 @@
-//! One client of a device, over all its lives: its disk, what its app sees, what is planted in it.
+//! One client of a device, over all its lives: its disk, its app's view, its planted faults.
 //!
 //! The client's machine runs in the engine's own turn loop; this file holds the writer, in which
 //! faults can be planted, and the observer.
@@ -45,7 +45,7 @@ impl Inbox {
         self.0.borrow_mut().push(work);
     }
 
-    /// The oldest of what is there, but for some.
+    /// The oldest entries of the inbox, without the given ones.
     pub(crate) fn read(&self, but: &BTreeSet<LocalId>, many: usize) -> Vec<Dropped> {
         let left = self.0.borrow();
         let new = left.iter().filter(|work| !but.contains(&work.token));
@@ -69,10 +69,10 @@ impl Inbox {
     }
 }
 
-/// How many of the newest messages of a conversation are looked at when it is acknowledged.
+/// The newest messages of a conversation that are looked at when it is acknowledged.
 const ACKNOWLEDGED_AT_ONCE: usize = 20;
 
-/// Who a device is for, over all its lives.
+/// The client of a device with its set-up, over all its lives.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) client: ClientId,
@@ -88,7 +88,7 @@ pub(crate) struct Device {
     identity: Identity,
     pub(crate) disk: MemoryDisk,
     pub(crate) backup: Option<Backup>,
-    /// What another process of the app left for the engine.
+    /// The messages that another process of the app left for the engine.
     pub(crate) inbox: Inbox,
     /// Of the present life.
     store: Option<Store>,
@@ -99,9 +99,9 @@ pub(crate) struct Device {
     /// Commits that views were told of, for the planted faults.
     marked: u64,
     pub(crate) session: SessionState,
-    /// How often the user asked to be online again after everything had healed.
+    /// The number of times that the user asked to be online again after everything had healed.
     pub(crate) asked_again: u32,
-    /// Whether the app was told that the store takes no writes.
+    /// True if the app was told that the store takes no writes.
     pub(crate) failing: bool,
     /// A call that is held back, to be handed in after the next one.
     held_back: Option<(Request, Call)>,
@@ -148,7 +148,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// What the store says: the disk was told to fail.
+    /// The error of the store: the disk was told to fail.
     pub(crate) fn open(&mut self, wants: &Wants) -> Result<ClientSetup<FaultyWriter>, StoreError> {
         let Opened { store, writer, .. } =
             Store::in_memory(&self.disk, self.identity.client.clone())?;
@@ -201,9 +201,9 @@ impl Device {
         }
     }
 
-    /// What the service was told to be safe here and is not, after a power cut.
+    /// The messages that the service was told to be safe here and that are gone after a power cut.
     pub(crate) fn lost_after_acknowledging(&mut self) -> Vec<String> {
-        // A store whose disk refuses to work when it opens shows what it holds later.
+        // A store whose disk refuses to work when it opens shows its content later.
         let good = self.store.as_ref();
         let Some(store) = good.filter(|store| store.health() == StoreHealth::Good) else {
             return Vec::new();
@@ -219,7 +219,7 @@ impl Device {
             .collect()
     }
 
-    /// The files were replaced by older ones: what was safe is not.
+    /// The files were replaced by older ones: messages that were safe may be gone.
     pub(crate) fn forget_acknowledged(&mut self) {
         self.acknowledged.clear();
     }
@@ -229,7 +229,7 @@ impl Device {
         self.store = None;
     }
 
-    /// The power is cut: of what was not synced, chance decides what is left.
+    /// The power is cut: chance decides how much of the unsynced data is left.
     pub(crate) fn cut_power(&mut self) {
         self.close();
         self.held_back = None;
@@ -237,7 +237,7 @@ impl Device {
         self.disk.crash();
     }
 
-    /// How long all its files are together.
+    /// The length of all its files together.
     pub(crate) fn bytes_on_disk(&self) -> usize {
         self.disk.files().iter().map(|(_, length)| length).sum()
     }
@@ -288,7 +288,7 @@ impl Device {
         self.screens.touched(seq, touched);
     }
 
-    /// What the app shows that is not as a fresh view shows it, if there is something.
+    /// The difference between the app's screens and a fresh view; none if they are equal.
     pub(crate) fn shown_wrong(&mut self) -> Option<String> {
         let store = self.store.as_ref()?;
         self.screens.difference(store)
@@ -297,7 +297,7 @@ impl Device {
     fn health_changed(&mut self, health: &StoreHealth) {
         self.failing = *health != StoreHealth::Good;
         if let Some(store) = self.store.as_ref().filter(|_| !self.failing) {
-            // What readers see may have changed below them: an observer reads again.
+            // The data below the readers may have changed: an observer reads again.
             self.mirror = Mirror::of(store);
             self.screens.touched(store.seq(), &Touched::Everything);
         }
@@ -326,7 +326,7 @@ impl StoreWriter for FaultyWriter {
             Planted::As(class) => self.writer.commit(batch, class)?,
             Planted::Dropped => nothing,
             Planted::Believed => self.writer.commit(batch, class).unwrap_or_else(|_| {
-                // Whoever goes on without a look at the error also takes up writing again.
+                // A writer that goes on without a look at the error also takes up writing again.
                 let _ = self.writer.probe(Timestamp::ZERO);
                 nothing
             }),
@@ -351,7 +351,7 @@ impl StoreWriter for FaultyWriter {
     }
 }
 
-/// What a planted fault makes of a commit.
+/// The result of a planted fault in a commit.
 enum Planted {
     As(CommitClass),
     Dropped,
@@ -372,11 +372,12 @@ fn planted(mutation: Option<Mutation>, commits: u64, class: CommitClass) -> Plan
     }
 }
 
-/// What a call of an app is answered through. Dropped before that, the app never hears of it.
+/// The way back of an answer to an app's call. If the caller is dropped before, the app never hears of the
+/// answer.
 pub(crate) struct Caller {
     device: usize,
     call: Option<Call>,
-    /// Whether the app knew already that its store takes no writes.
+    /// True if the app knew already that its store takes no writes.
     while_failing: bool,
     wants: Wants,
 }

@@ -1,8 +1,8 @@
 //! An engine on a device: the real turn loop over a network, disks and clocks that fail,
 //! with a power switch.
 //!
-//! What it wants done in the world comes out in the order in which it wanted it: sockets, frames,
-//! answers to apps, what observers are told.
+//! The effects that the engine wants in the world come out in the order in which it wanted them: sockets,
+//! frames, answers to apps, news for observers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,13 +27,13 @@ use crate::dice::Dice;
 use crate::faults::kinds::Moment;
 use crate::faults::planted::Mutation;
 
-/// Where the service is.
+/// The address of the service.
 pub(crate) const SERVICE: &str = "wss://service";
 
 /// Turns that one input may cause before the engine counts as spinning.
 const TURNS_MAX: u32 = 1_000;
 
-/// What engines are set up with.
+/// The set-up of engines.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) app: AppId,
@@ -47,18 +47,18 @@ pub(crate) struct Engine {
     setup: Setup,
     turns: Option<TurnLoop<EnginePorts>>,
     wants: Wants,
-    /// Counts its lives: what was on the way to an earlier one finds nobody.
+    /// Counts its lives: messages on the way to an earlier life find nobody.
     pub(crate) boot: u32,
     dice: Dice,
-    /// How far its wall clock is off, in seconds.
+    /// The error of its wall clock, in seconds.
     pub(crate) skew: i64,
-    /// Until when its disk keeps it from doing anything else.
+    /// The time until which its disk keeps it from doing anything else.
     pub(crate) busy_until: Duration,
-    /// Whether a failing disk is a power cut.
+    /// True if a failing disk is a power cut.
     pub(crate) crash_on_failure: bool,
-    /// After how many of which effects the power fails.
+    /// The kind and the number of effects after which the power fails.
     pub(crate) crash_at: Option<(Moment, u32)>,
-    /// How often it rang since the world was last busy, and when that was.
+    /// The time at which the world was last busy, and the number of times that the engine rang since.
     rings: (Duration, u32),
 }
 
@@ -78,7 +78,7 @@ impl Engine {
         }
     }
 
-    /// It wants to be looked at, by itself. Counted anew whenever the world was busy meanwhile.
+    /// Notes that the engine woke by itself. The count starts anew if the world was busy meanwhile.
     pub(crate) fn rang(&mut self, busy_at: Duration) {
         if self.rings.0 != busy_at {
             self.rings = (busy_at, 0);
@@ -86,12 +86,12 @@ impl Engine {
         self.rings.1 += 1;
     }
 
-    /// How often it rang since the world was last busy.
+    /// The number of times that the engine rang since the world was last busy.
     pub(crate) const fn rings(&self) -> u32 {
         self.rings.1
     }
 
-    /// Whether the power fails right after this.
+    /// True if the power fails right after this effect.
     pub(crate) fn dies_after(&mut self, out: &Out) -> bool {
         let Some((moment, left)) = &mut self.crash_at else {
             return false;
@@ -166,8 +166,8 @@ impl Engine {
         }
     }
 
-    /// Cuts the power. What it wanted and nobody carried out is not wanted any more, but for calls
-    /// that nobody will answer.
+    /// Cuts the power. Effects that were wanted and not carried out are wanted no more, but for calls that
+    /// nobody will answer.
     pub(crate) fn cut_power(&mut self) -> Vec<Out> {
         self.turns = None;
         self.crash_on_failure = false;
@@ -177,7 +177,7 @@ impl Engine {
         left
     }
 
-    /// When it wants to be looked at again.
+    /// The time at which the engine wants to be looked at again.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         if self.setup.mutation == Some(Mutation::LostTimer) {
             return None;
@@ -197,7 +197,7 @@ impl Engine {
             let caller = Caller::new(device, call, &self.wants);
             let client = device.client().clone();
             self.take(now, |turns| {
-                // One that comes back is dropped, and with it the hope of an answer.
+                // A call that comes back is dropped, and with it the hope of an answer.
                 let _ = turns.call(&client, request, caller);
             });
         }
@@ -208,7 +208,7 @@ impl Engine {
         self.take(now, |turns| turns.import(client));
     }
 
-    /// The app is back from the background: what was left meanwhile is looked for.
+    /// The app is back from the background: the engine looks for messages that were left meanwhile.
     pub(crate) fn resume(&mut self, now: Now) {
         self.take(now, |turns| {
             turns.link(LinkInput::Resume);
@@ -249,7 +249,7 @@ impl Engine {
         }
     }
 
-    /// What follows from all that was handed in, and what that wants done in the world.
+    /// Works on everything that was handed in, and returns the effects that are wanted in the world.
     pub(crate) fn settle(&mut self, now: Now) -> Vec<Out> {
         let rings = self.setup.mutation != Some(Mutation::LostTimer);
         let mut left = TURNS_MAX;
@@ -271,10 +271,10 @@ impl Engine {
     }
 }
 
-/// How many files of an inbox are taken at once.
+/// The most files of an inbox that are taken at once.
 const FILES_AT_ONCE: usize = 3;
 
-/// What an engine knows of an inbox, for one life.
+/// An engine's view of an inbox, for one life.
 struct Visit {
     inbox: Inbox,
     under_way: BTreeMap<RequestId, Vec<LocalId>>,

@@ -13,14 +13,14 @@ use sampan::wire::Frame;
 use crate::checks::ledger::Call;
 use crate::faults::kinds::Moment;
 
-/// Where a socket leads.
+/// The end of a socket's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     Service,
     Nowhere,
 }
 
-/// What an engine wants done in the world, in order.
+/// An effect that an engine wants in the world, in order.
 #[derive(Debug)]
 pub(crate) enum Out {
     LookUp(LookUpNumber),
@@ -44,18 +44,18 @@ pub(crate) enum Out {
     },
     /// Views are told which conversations a commit touched.
     Touched(usize, CommitSeq, Touched),
-    /// What was left is in the outbox: the files go.
+    /// The left messages are in the outbox: their files go.
     Taken(usize, Vec<LocalId>),
     Session(usize, SessionState),
     Told(usize, Vec<Event>),
     /// The power failed in the middle of a write.
     Died,
-    /// It went on without end.
+    /// The engine went on without end.
     Spinning,
 }
 
 impl Out {
-    /// Whether it is what a moment follows.
+    /// True if the moment comes right after this effect.
     pub(super) fn is(&self, moment: Moment) -> bool {
         match self {
             Self::Answer { answer, .. } => {
@@ -73,7 +73,7 @@ impl Out {
     }
 }
 
-/// Where everything that is wanted is written down.
+/// The list of all effects that are wanted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wants(Rc<RefCell<Vec<Out>>>);
 

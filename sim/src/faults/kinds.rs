@@ -14,204 +14,204 @@ use crate::shape::{At, Shape};
 pub enum Fault {
     /// The device reaches nobody: sockets go deaf, new ones never open.
     Split {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// The device's socket breaks; both ends notice.
     Break {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// The device's socket goes deaf for good; neither end is told.
     HalfOpen {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// Frames from and to the device take long.
     Lag {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How long, at most.
+        /// The longest delay.
         lag: Duration,
-        /// For how long.
+        /// The duration.
         lasting: Duration,
     },
-    /// Some answers to the device arrive after what was sent later.
+    /// Some answers to the device arrive after frames that were sent later.
     Reorder {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// Some frames arrive at the device twice.
     Duplicate {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// The service does not see some requests of the device, as when it throttles without a word.
     Ignore {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// The service does what the device asks and some of its answers are lost.
     Mute {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// The service refuses some requests of the device with a number.
     Refuse {
-        /// Which device.
+        /// The device.
         device: usize,
         /// The number.
         code: i32,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// The service refuses some sign-ins of the device with a number.
     RefuseSignIn {
-        /// Which device.
+        /// The device.
         device: usize,
         /// The number.
         code: i32,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// The service closes the device's socket with a number.
     Close {
-        /// Which device.
+        /// The device.
         device: usize,
         /// The number.
         code: u16,
     },
     /// The service no longer knows the device's session token.
     ForgetToken {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// An operator sends the client away.
     Kick {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// The service asks the device to look it up anew.
     GoAway {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// The operating system says something about the network, true or not.
     Hint {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// What.
+        /// The hint.
         hint: NetworkChange,
     },
     /// The router does not help.
     Router {
-        /// How not.
+        /// The trouble.
         trouble: RouterTrouble,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// Handshakes are refused.
     RefuseHandshakes {
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// The device loses its power between two inputs.
     Crash {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// The device loses its power in the middle of what follows from an input.
     CrashAt {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// Right after what.
+        /// The effect right before the power cut.
         moment: Moment,
-        /// How many of those from now.
+        /// The number of such effects until then.
         after: u32,
     },
     /// The device loses its power between two operations of its disk.
     CrashAtWrite {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How many operations from now.
+        /// The number of operations until then.
         after: u64,
     },
     /// The device's files are copied away.
     Backup {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// The device's files are replaced by the copy, if there is one.
     Restore {
-        /// Which device.
+        /// The device.
         device: usize,
     },
     /// The device's disk refuses to write.
     DiskFull {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How many operations still succeed.
+        /// The number of operations that still succeed.
         after: u64,
-        /// How long.
+        /// The duration.
         lasting: Duration,
     },
     /// Every commit of the device takes long.
     SlowDisk {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// How long a commit takes.
+        /// The duration of a commit.
         pause: Duration,
-        /// For how long.
+        /// The duration.
         lasting: Duration,
     },
     /// The device's wall clock jumps.
     ClockJump {
-        /// Which device.
+        /// The device.
         device: usize,
-        /// By how many seconds.
+        /// The seconds of the jump.
         seconds: i64,
     },
     /// The service loses its power and comes back.
     ServiceCrash {
-        /// How long it is away.
+        /// The time until the service is back.
         lasting: Duration,
     },
     /// The service loses its power at its next commit.
     ServiceCrashAtCommit {
-        /// Whether the commit is on disk. Nobody was told of it.
+        /// The part of the commit that is on disk. Nobody was told of the commit.
         part: CommitPart,
-        /// How long it is away.
+        /// The time until the service is back.
         lasting: Duration,
     },
     /// The service's disk refuses one commit: everybody is disconnected, the batch is lost.
     ServiceDiskFull,
     /// The service's wall clock jumps, forwards or back.
     ServiceClockJump {
-        /// By how many seconds.
+        /// The seconds of the jump.
         seconds: i32,
     },
 }
 
-/// How a router does not help.
+/// The trouble with a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouterTrouble {
-    /// It can't be asked.
+    /// The router can't be asked.
     Down,
-    /// It answers when nobody waits any more.
+    /// The router answers when nobody waits any more.
     Slow,
-    /// What it says means nothing.
+    /// The router's answer means nothing.
     Nonsense,
-    /// It names a service that is not there, and the real one as the second.
+    /// The router names a service that does not exist, and the real one as the second.
     Elsewhere,
 }
 
@@ -228,17 +228,17 @@ pub enum Moment {
     Told,
 }
 
-/// How far a commit of the service has come.
+/// The progress of a commit of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitPart {
     /// Nothing of it is on disk.
     Nothing,
-    /// All of it is.
+    /// All of it is on disk.
     All,
 }
 
 impl Fault {
-    /// How many kinds there are.
+    /// The number of kinds.
     pub const KINDS: usize = RATES.len() + 3;
 
     /// The name of its kind, for shrinking and for people.
@@ -284,7 +284,7 @@ impl Fault {
 }
 
 impl Fault {
-    /// The device that it strikes; none of what strikes the service or the router.
+    /// The device that the fault strikes; none for a fault of the service or the router.
     pub(crate) const fn device(&self) -> Option<usize> {
         match self {
             Self::Split { device, .. }
@@ -320,8 +320,8 @@ impl Fault {
     }
 }
 
-/// How often a kind of fault strikes in a run: at most so many times, each with a chance of one in
-/// two, in so many runs of a thousand.
+/// The rate of a kind of fault in a run: at most so many strikes, each with a chance of one in two, in so many
+/// runs of a thousand.
 struct Rate {
     runs_in_thousand: u64,
     at_most: u64,
@@ -443,7 +443,7 @@ pub(crate) fn faults(seed: u64, shape: &Shape) -> Vec<At<Fault>> {
     let mut dice = Dice::stream(seed, "faults");
     let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
     let mut faults = Vec::new();
-    // Some runs are calm, so that what breaks without any fault is seen as such.
+    // Some runs are calm: there a failure without any fault is seen as such.
     if dice.chance(50) {
         return faults;
     }

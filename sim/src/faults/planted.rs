@@ -8,7 +8,7 @@
 pub enum Mutation {
     /// The journal's syncs do nothing, and intents are answered.
     IntentNotSynced,
-    /// Now and then a commit of the cache class is forgotten; what follows from it is carried out.
+    /// Now and then a commit of the cache class is forgotten; its effects are carried out.
     LostCacheCommit,
     /// Now and then a commit of the intent class is forgotten; the call is answered.
     LostIntentCommit,
@@ -48,11 +48,11 @@ pub enum Mutation {
     LostAcknowledgement,
     /// An engine wakes every few seconds, for nothing.
     BusyTimer,
-    /// What another process of the app left is removed from the inbox and not enqueued.
+    /// A message that another process of the app left is removed from the inbox and not enqueued.
     ForgottenImport,
     /// Now and then a message leaves twice, the second time without its token.
     SentTwice,
-    /// What is unread is never told at sign-in.
+    /// Unread counts are never told at sign-in.
     LostUnread,
     /// Live messages arrive under another name.
     WrongSender,

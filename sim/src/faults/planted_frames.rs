@@ -1,4 +1,4 @@
-//! The planted faults of the frames: what a broken client would send, or fail to understand.
+//! The planted faults of the frames: the frames of a broken client, or frames that it fails to understand.
 
 use sampan::wire::generated::PatchItem;
 use sampan::wire::{Command, Envelope, Op};
@@ -8,7 +8,7 @@ use crate::faults::planted::Mutation;
 /// Farther than any run goes: about twelve days of milliseconds.
 const AHEAD_MILLIS: i64 = 1_000_000_000;
 
-/// What a planted edit says.
+/// The words of a planted edit.
 const WRONG: &[u8] = br#"{"_lctype":-1,"_lctext":"wrong"}"#;
 
 /// The command that leaves a second time; `count` counts them.
@@ -25,7 +25,7 @@ pub(crate) fn again(mutation: Mutation, count: u64, envelope: &Envelope) -> Opti
     Some(again)
 }
 
-/// Changes a command on its way to the service. None when it never arrives.
+/// Changes a command on its way to the service. None if the command never arrives.
 pub(crate) fn up(mutation: Mutation, mut envelope: Envelope) -> Option<Envelope> {
     match (mutation, &mut envelope.command) {
         (Mutation::LostToken, Command::Direct(body)) => body.dt = None,
@@ -76,7 +76,7 @@ pub(crate) fn up(mutation: Mutation, mut envelope: Envelope) -> Option<Envelope>
                 body,
             },
         ) => {
-            // Somebody who has no device is in another's place.
+            // A user without a device takes another's place.
             body.m = vec!["u9".to_owned()];
         }
         _ => {}
@@ -107,7 +107,7 @@ fn zeroed(changes: &str) -> String {
     serde_json::Value::Object(changes).to_string()
 }
 
-/// Changes a command on its way to the device; `count` counts them. None when it never arrives.
+/// Changes a command on its way to the device; `count` counts them. None if the command never arrives.
 pub(crate) fn down(mutation: Mutation, count: u64, mut envelope: Envelope) -> Option<Envelope> {
     let is_answer = envelope.serial.is_some();
     match (mutation, &mut envelope.command) {

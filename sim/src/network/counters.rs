@@ -1,4 +1,4 @@
-//! How often each client asks, by the hosted service's kinds of request.
+//! The number of requests of each client, by the hosted service's kinds of request.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Class {
         }
     }
 
-    /// How many of them a client has in a minute.
+    /// The number of requests of this kind that a client has in a minute.
     const fn allowed(self) -> usize {
         match self {
             Self::Send => 60,

@@ -22,14 +22,14 @@ use crate::faults::kinds::RouterTrouble;
 use crate::shape::Limiter;
 use counters::Counters;
 
-/// How long a slow disk takes for a commit, and until when it is slow.
+/// The time that a slow disk takes for a commit, and the time until which it is slow.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SlowDisk {
     pub(crate) pause: Duration,
     pub(crate) until: Duration,
 }
 
-/// What goes on around one engine. Each condition holds until a time; a past one is none.
+/// The conditions around one engine. Each condition holds until a time; a past one is none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Weather {
     pub(crate) split_until: Duration,
@@ -55,12 +55,12 @@ pub(crate) struct Socket {
     pub(crate) number: ConnectionNumber,
     /// A deaf socket carries nothing, and neither end is told.
     pub(crate) deaf: bool,
-    /// When the last frame in each direction arrives: none overtakes another.
+    /// The time at which the last frame in each direction arrives: none overtakes another.
     up_at: Duration,
     down_at: Duration,
-    /// Requests on it that were not answered yet.
+    /// Requests on the socket that were not answered yet.
     pub(crate) unanswered: usize,
-    /// When the service last heard from the engine.
+    /// The time at which the service last heard from the engine.
     pub(crate) heard_at: Duration,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Network {
     pub(crate) weather: Vec<Weather>,
     pub(crate) limiter: Limiter,
     pub(crate) counters: Counters,
-    /// What is wrong with the router, and until when.
+    /// The trouble of the router, and the time until which it lasts.
     pub(crate) router_trouble: Option<(RouterTrouble, Duration)>,
     /// The connections of users at other programs.
     pub(crate) others: BTreeMap<usize, ConnectionId>,
@@ -124,7 +124,7 @@ impl Network {
         id
     }
 
-    /// The connection of a engine's socket.
+    /// The connection of an engine's socket.
     pub(crate) fn of(
         &self,
         engine: usize,
@@ -137,7 +137,7 @@ impl Network {
         found.map(|(id, _)| *id)
     }
 
-    /// Every connection of a engine.
+    /// Every connection of an engine.
     pub(crate) fn all_of(&self, engine: usize) -> Vec<ConnectionId> {
         let found = self.sockets.iter().filter(|(_, it)| it.engine == engine);
         found.map(|(id, _)| *id).collect()
@@ -151,7 +151,7 @@ impl Network {
         self.weather.get(engine).cloned().unwrap_or_default()
     }
 
-    /// How long something takes to or from a engine.
+    /// The delay of anything on its way to or from an engine.
     pub(crate) fn delay(&mut self, now: Duration, engine: usize) -> Duration {
         let weather = self.weather(engine);
         let Some(dice) = self.dice.get_mut(engine) else {
@@ -166,7 +166,7 @@ impl Network {
         }
     }
 
-    /// One of two, under the condition.
+    /// True for one of two, under the condition.
     pub(crate) fn strikes(&mut self, now: Duration, engine: usize, until: Duration) -> bool {
         until > now
             && self
@@ -175,13 +175,13 @@ impl Network {
                 .is_some_and(|dice| dice.chance(500))
     }
 
-    /// Whether a page of history comes in another order than the service's.
+    /// True if a page of history comes in another order than the service's.
     pub(crate) fn shuffles(&mut self, now: Duration, engine: usize) -> bool {
         let until = self.weather(engine).reorder_until;
         self.strikes(now, engine, until)
     }
 
-    /// When a frame from the engine arrives at the service; none if it never does.
+    /// The time at which a frame from the engine arrives at the service; none if it never does.
     pub(crate) fn up(&mut self, now: Duration, id: ConnectionId) -> Option<Duration> {
         let engine = self.sockets.get(&id)?.engine;
         let delay = self.delay(now, engine);

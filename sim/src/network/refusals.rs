@@ -10,18 +10,18 @@ use super::Network;
 use super::counters::Class;
 use crate::shape::Limiter;
 
-/// What becomes of a request before the service sees it.
+/// The fate of a request before the service sees it.
 pub(crate) enum Meddling {
-    /// It reaches the service.
+    /// The request reaches the service.
     None,
-    /// It does not, and nobody is told.
+    /// The request does not reach the service, and nobody is told.
     Ignored,
-    /// It does not, and is answered with a number.
+    /// The request does not reach the service, and is answered with a number.
     Answered(Box<Envelope>),
 }
 
 impl Network {
-    /// What the service's front does with a request of an engine instead of serving it.
+    /// Applies the trouble at the service's front to a request of an engine, and returns the request's fate.
     pub(crate) fn meddle(
         &mut self,
         now: Duration,
@@ -70,9 +70,9 @@ impl Network {
     }
 }
 
-/// Whether a service that means what it says could answer a command with a code. A code that will
-/// pass may come up anywhere; one that is for ever only where it belongs, and not where it would be a
-/// lie about who is a member of what.
+/// True if an honest service could answer a command with a code. A code that will pass may come up anywhere. A
+/// code that is for ever may come up only where it belongs, and not where it would be a lie about the members
+/// of a conversation.
 fn could_answer(code: ServiceCode, command: &Command) -> bool {
     let Some(entry) = code.entry() else {
         return true;

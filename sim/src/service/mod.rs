@@ -20,10 +20,10 @@ use crate::shape::Shape;
 /// The app that everybody uses.
 pub(crate) const APP: &str = "sim";
 
-/// How long a service remembers the tokens of messages that forgets them: as long as devices trust in.
+/// The time for which a forgetful service remembers the tokens of messages: as long as devices trust in.
 const TOKEN_MEMORY: Duration = Duration::from_secs(180);
 
-/// More than any run makes of anything.
+/// A bound above every count of a run.
 const ALL: usize = 1_000_000;
 
 /// A service that runs, or that is down with its storage.
@@ -31,18 +31,19 @@ pub(crate) struct Server {
     core: Option<Core<MemoryStorage>>,
     storage: Option<MemoryStorage>,
     apps: Apps,
-    /// How far its wall clock is ahead, in seconds.
+    /// The lead of its wall clock, in seconds.
     pub(crate) skew: i64,
-    /// Its power fails at the next commit, and for so long.
+    /// The part of the next commit that reaches the disk before the power fails, and the time until the service
+    /// is back.
     pub(crate) crash_at_commit: Option<(CommitPart, Duration)>,
-    /// It refuses handshakes until then.
+    /// The time until which it refuses handshakes.
     pub(crate) refuse_until: Duration,
     /// Its disk refuses the next commit.
     pub(crate) disk_full: bool,
     dice: Dice,
 }
 
-/// What the service holds: against this everything else is measured.
+/// Everything that the service holds: the measure of all other views.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     pub(crate) conversations: BTreeMap<ConversationId, Held>,
@@ -57,18 +58,18 @@ pub(crate) struct Held {
     pub(crate) messages: Vec<Message>,
 }
 
-/// What a member has not read: others' messages behind the read mark.
+/// The unread messages of a member: others' messages behind the read mark.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct UnreadTruth {
     pub(crate) count: u32,
-    /// How many of them were recalled.
+    /// The number of recalled messages among them.
     pub(crate) recalled: u32,
-    /// Whether one of them was edited or recalled: it may have called the member before.
+    /// True if one of them was edited or recalled: it may have called the member before.
     pub(crate) patched: bool,
     pub(crate) mentioned: bool,
 }
 
-/// What went wrong inside the simulator itself.
+/// A fault of the simulator itself.
 #[derive(Debug)]
 pub(crate) struct Broken(pub(crate) String);
 
@@ -121,7 +122,7 @@ impl Server {
         }
     }
 
-    /// Loses its power: what was not committed is gone.
+    /// Loses its power: writes that were not committed are gone.
     pub(crate) fn stop(&mut self) {
         if let Some(core) = self.core.take() {
             let mut storage = core.into_storage();
@@ -130,7 +131,7 @@ impl Server {
         }
     }
 
-    /// Handles one input; what it wrote is not committed yet.
+    /// Handles one input; its writes are not committed yet.
     pub(crate) fn handle(&mut self, now: Now, input: Input) -> Result<Vec<Effect>, Broken> {
         match &mut self.core {
             Some(core) => ready(core.handle(now, input)),
@@ -138,7 +139,7 @@ impl Server {
         }
     }
 
-    /// Commits what was handled.
+    /// Commits the handled inputs.
     pub(crate) fn commit(&mut self) -> Result<(), Broken> {
         match &mut self.core {
             Some(core) => Ok(ready(core.commit())??),
@@ -146,12 +147,12 @@ impl Server {
         }
     }
 
-    /// The disk refused a commit: what is left to do.
+    /// The disk refused a commit: returns the effects that are left to do.
     pub(crate) fn abandon(&mut self) -> Vec<Effect> {
         self.core.as_mut().map(Core::abandon).unwrap_or_default()
     }
 
-    /// When the service wants to be woken.
+    /// The time at which the service wants to be woken.
     pub(crate) fn wake_at(&self) -> Option<Duration> {
         self.core.as_ref().map(Core::wake_at)
     }
@@ -206,7 +207,7 @@ impl Truth {
 }
 
 impl Held {
-    /// What a member has not read.
+    /// The unread messages of a member.
     pub(crate) fn unread(&self, client: &ClientId) -> Option<UnreadTruth> {
         let mark = self.members.get(client)?.read_until;
         let mut unread = UnreadTruth::default();

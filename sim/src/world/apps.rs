@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    /// A number that no other has, for words and names.
+    /// A number that no other word or name has.
     pub(crate) fn fresh(&mut self) -> u64 {
         self.fresh += 1;
         self.fresh
@@ -190,7 +190,7 @@ impl World {
         Ok(())
     }
 
-    /// What the app shows as its list of conversations.
+    /// The conversations that the app shows in its list.
     pub(super) fn conversations(&self, device: usize) -> Vec<ConversationInfo> {
         let store = self.devices.get(device).and_then(Device::store);
         let page = store.and_then(|store| store.snapshot().conversations(None, 100).ok());
@@ -264,7 +264,7 @@ impl World {
         self.call(device, request, call)
     }
 
-    /// The app adds somebody, or removes who is in already.
+    /// The app adds somebody, or removes a client who is a member already.
     fn change_members(&mut self, device: usize, pick: u64, whom: usize) -> Result<(), Broken> {
         let whom = Self::user_name(whom)?;
         let mut conversations = self.conversations(device);

@@ -22,7 +22,7 @@ use crate::world::{Address, Happening, READ_TIMEOUT, World};
 /// The most requests on a socket that may wait for answers, lost ones included.
 const UNANSWERED_MAX: usize = 500;
 
-/// Where a router in trouble sends engines.
+/// The address to which a router in trouble sends engines.
 const NOWHERE: &str = "wss://nowhere";
 
 impl World {
@@ -106,13 +106,13 @@ impl World {
         }
     }
 
-    /// What is wrong with the router now.
+    /// The trouble of the router now.
     pub(crate) fn router_trouble(&self) -> Option<RouterTrouble> {
         let (trouble, until) = self.network.router_trouble?;
         (until > self.now).then_some(trouble)
     }
 
-    /// Says so when something of an engine is larger than anything should be.
+    /// Records a violation if a size of an engine is above its bound.
     pub(crate) fn bounded(&mut self, engine: usize, what: &str, many: usize, most: usize) {
         if many > most {
             self.violate("bounded", format!("engine {engine}: {many} {what}"));
@@ -396,7 +396,7 @@ impl World {
                 connection: id,
                 envelope: Box::new(close),
             };
-            // The reply to what the operator did is not the device's.
+            // The reply to the operator is not the device's.
             if self.server.is_up() {
                 drop(self.server.handle(now, input)?);
                 self.server.commit()?;

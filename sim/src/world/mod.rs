@@ -42,38 +42,38 @@ use crate::shape::{Offline, Pace, Shape, Signer, Tags};
 use crate::trace::{Telling, Trace};
 pub(crate) use schedule::{Address, Happening, Schedule};
 
-/// What the wall clocks show when a run begins.
+/// The time of the wall clocks when a run begins.
 const START_MILLIS: i64 = 1_700_000_000_000;
 
-/// How long nothing may happen before the world counts as at rest: longer than every pause after
-/// which a device tries again.
+/// The quiet time after which the world counts as at rest: longer than every pause after which a device tries
+/// again.
 const REST: Duration = Duration::from_secs(400);
 
-/// How often an engine may wake by itself in that time: for its heartbeats, for the time-outs of
-/// their answers, and for what it had put off.
+/// The most wakes of an engine by itself in that time: for its heartbeats, for the time-outs of their answers,
+/// and for its delayed work.
 const RINGS_MAX: u32 = 12;
 
-/// How long a healed world may take to come to rest.
+/// The longest time in which a healed world must come to rest.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 
 /// The most steps of a run: a bound on work and memory, far above what any run needs.
 const STEPS_MAX: u64 = 400_000;
 
-/// How long the service keeps a connection on which it hears nothing, as its shell does.
+/// The time for which the service keeps a connection on which it hears nothing, as its shell does.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(400);
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What does not hold; nothing when all is well.
+    /// The promises that do not hold; none when all is well.
     pub violations: Vec<Violation>,
-    /// What happened.
+    /// The record of the run.
     pub trace: Trace,
-    /// How much happened.
+    /// The counts of the run.
     pub counts: Counts,
 }
 
-/// How much happened in a run, or in many.
+/// The counts of a run, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Things that happened.
@@ -103,7 +103,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Adds what happened in another run.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
         self.steps += other.steps;
         self.frames += other.frames;
@@ -120,7 +120,7 @@ impl Counts {
     }
 }
 
-/// What a run leaves behind: promises, what happened, what does not hold.
+/// The record of a run: promises, happenings, violations.
 pub(crate) struct Record {
     pub(crate) ledger: Ledger,
     pub(crate) trace: Trace,
@@ -141,7 +141,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) network: Network,
     pub(crate) record: Record,
-    /// When something last happened that was not a heartbeat.
+    /// The time of the last happening that was not a heartbeat.
     pub(crate) busy_at: Duration,
     /// Numbers for words and names that nobody else uses.
     pub(crate) fresh: u64,
@@ -216,8 +216,7 @@ impl World {
         }
     }
 
-    /// Chaos, healing, rest, checks; then every device loses its power, comes back, and must be
-    /// what it was.
+    /// Chaos, healing, rest, checks; then every device loses its power, comes back, and must be as it was.
     fn live(&mut self) -> Result<(), Broken> {
         for index in 0..self.engines.len() {
             self.boot(index)?;
@@ -251,7 +250,7 @@ impl World {
                 if shared {
                     (now, before) = (now.without_mutes(), before.without_mutes());
                 }
-                // At each sign-in the service pushes more of what was missed.
+                // At each sign-in the service pushes more of the missed messages.
                 let now = if pushed { now.within(&before) } else { now };
                 before.difference_of(&now)
             });
@@ -263,7 +262,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether another device belongs to the same client.
+    /// True if another device belongs to the same client.
     fn shares_client(&self, device: &Device) -> bool {
         let of_client = |it: &&Device| it.client() == device.client();
         self.devices.iter().filter(of_client).count() > 1
@@ -350,7 +349,7 @@ impl World {
         Ok(self.record.violations.len() < 10)
     }
 
-    /// Whether the next thing that happens is there already, and is handed to this engine.
+    /// True if the next happening is there already, and is handed to this engine.
     pub(crate) fn next_is_for(&self, engine: usize) -> bool {
         let next = self.schedule.due(self.now);
         next.is_some_and(|happening| happening.engine() == Some(engine))
@@ -361,7 +360,7 @@ impl World {
         self.schedule.add(at, what);
     }
 
-    /// Whether a happening has to wait for an engine whose disk is slow.
+    /// The time until which a happening has to wait for an engine whose disk is slow.
     pub(crate) fn busy(&self, engine: usize) -> Option<Duration> {
         let engine = self.engines.get(engine)?;
         Some(engine.busy_until).filter(|until| *until > self.now)
@@ -371,13 +370,13 @@ impl World {
         self.record.violations.push(Violation::new(check, what));
     }
 
-    /// What the clocks of an engine's device show.
+    /// The clocks of an engine's device.
     pub(crate) fn engine_now(&self, index: usize) -> Now {
         let skew = self.engines.get(index).map_or(0, |engine| engine.skew);
         self.clocks(skew)
     }
 
-    /// What the service's clocks show.
+    /// The service's clocks.
     pub(crate) fn service_now(&self) -> Now {
         self.clocks(self.server.skew)
     }
@@ -390,7 +389,7 @@ impl World {
         }
     }
 
-    /// Everything that was wrong is mended, and every app wants to be online.
+    /// Mends all trouble, and lets every app go online.
     fn heal(&mut self) -> Result<(), Broken> {
         self.healed = true;
         self.record
@@ -444,7 +443,7 @@ impl World {
         self.plan.shape.tags == Tags::None || online
     }
 
-    /// Which user a device belongs to, by number.
+    /// The name of a user, by number.
     pub(crate) fn user_name(user: usize) -> Result<ClientId, Broken> {
         ClientId::new(format!("u{user}")).map_err(|error| Broken(error.to_string()))
     }

@@ -306,7 +306,7 @@ impl World {
     }
 }
 
-/// What becomes of a message.
+/// A change of a message.
 #[derive(Clone, Copy)]
 enum Patch {
     Edit,

@@ -1,4 +1,4 @@
-//! Driving the engines: their power, their calls, and what they want done in the world.
+//! Driving the engines: their power, their calls, and the effects that they want in the world.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use crate::faults::kinds::RouterTrouble;
 use crate::service::Broken;
 use crate::world::{Happening, World};
 
-/// How long a device is off after a power cut.
+/// The time for which a device is off after a power cut.
 pub(crate) const OFF: Duration = Duration::from_secs(2);
 
-/// The most things that may follow from what an engine takes at once.
+/// The most effects that may follow from the inputs that an engine takes at once.
 const EFFECTS_MAX: usize = 2_000;
 
-/// How long a slow router takes: longer than an engine waits for it.
+/// The delay of a slow router: longer than an engine waits for it.
 const TOO_LATE: Duration = Duration::from_secs(25);
 
-/// How often a user asks again when a session has ended in a healed world.
+/// The most times that a user asks again when a session has ended in a healed world.
 const ASKED_AGAIN_MAX: u32 = 3;
 
 impl World {
@@ -120,7 +120,7 @@ impl World {
         self.settle_unless_more(index)
     }
 
-    /// Hands something to an engine and carries out what follows.
+    /// Hands something to an engine and carries out the effects.
     pub(crate) fn with_engine(
         &mut self,
         index: usize,
@@ -133,7 +133,7 @@ impl World {
         self.settle_unless_more(index)
     }
 
-    /// What waits already is drained before anything is committed.
+    /// Settles the engine, unless more waits for it: waiting inputs are drained before anything is committed.
     fn settle_unless_more(&mut self, index: usize) -> Result<(), Broken> {
         if self.next_is_for(index) {
             self.unsettled = Some(index);
@@ -181,7 +181,7 @@ impl World {
         Ok(())
     }
 
-    /// What an engine wanted and its power failed before.
+    /// Drops an effect that an engine wanted: the power failed before.
     fn never_happens(&mut self, out: Out) {
         if let Out::Answer { device, call, .. } | Out::Unheard { device, call } = out {
             self.record.ledger.unheard(device, &call);
@@ -236,7 +236,7 @@ impl World {
         Ok(())
     }
 
-    /// What an engine wants of the network and of the app's own server.
+    /// Carries out an engine's wishes of the network and of the app's own server.
     fn ask_network(&mut self, engine: usize, boot: u32, out: Out) {
         let from = self.busy(engine).unwrap_or(self.now);
         let reachable = !self.network.is_split(self.now, engine);
@@ -299,8 +299,8 @@ impl World {
         }
     }
 
-    /// When everything has healed, a user whose session ended asks to be online once more. That may
-    /// take more than once: what the service still held of sessions of before pushes them off.
+    /// When everything has healed, a user whose session ended asks to be online once more. Several tries may be
+    /// needed: sessions of before that the service still holds push the user off.
     fn ask_again(&mut self, device: usize) {
         let online = self.healed && self.is_online_device(device);
         if let Some(owner) = self.devices.get_mut(device).filter(|_| online)

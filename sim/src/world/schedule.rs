@@ -24,7 +24,7 @@ pub(crate) enum Happening {
         engine: usize,
         boot: u32,
         number: ConnectionNumber,
-        /// Whether that is where the service is.
+        /// The end of the socket's way: the service, or nowhere.
         place: Destination,
     },
     Up {
@@ -94,7 +94,7 @@ impl Schedule {
         self.planned += 1;
     }
 
-    /// When the next thing happens.
+    /// The time of the next happening.
     pub(crate) fn next_time(&self) -> Option<Duration> {
         self.queue.keys().next().map(|(at, _)| *at)
     }

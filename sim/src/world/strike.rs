@@ -205,7 +205,7 @@ impl World {
         self.plan_for(self.now + lasting, Happening::ServiceUp);
     }
 
-    /// The device's files become those of the copy. What it promised since is lost with them.
+    /// The device's files become those of the copy. Its promises since then are lost.
     fn restore(&mut self, device: usize) -> Result<(), Broken> {
         let Some(copy) = self.devices.get(device).and_then(|it| it.backup.clone()) else {
             return Ok(());

@@ -17,7 +17,7 @@ use crate::service::{Broken, Held, Truth};
 use crate::shape::Offline;
 use crate::world::World;
 
-/// Every so many commits of a device what its observer was told is compared with its store.
+/// The number of commits between two comparisons of an observer with its store.
 const COMPARE_EVERY: u64 = 64;
 
 /// The most bytes that a device may have on its disk, far above what any run gives it to hold.
@@ -78,7 +78,7 @@ fn told_equals_held(world: &mut World, index: usize) {
     }
 }
 
-/// What live views show, by the edits that their collectors were given, is what fresh ones show.
+/// Checks that live views, by the edits that their collectors were given, equal fresh ones.
 fn shown_equals_held(world: &mut World, index: usize) {
     let device = world.devices.get_mut(index);
     if let Some(difference) = device.and_then(Device::shown_wrong) {
@@ -86,7 +86,7 @@ fn shown_equals_held(world: &mut World, index: usize) {
     }
 }
 
-/// What a device holds on its disk has to do with what there is to hold.
+/// Checks that the bytes of a device on its disk stay within their bound.
 fn disk_is_small(world: &mut World, index: usize) {
     let bytes = world.devices.get(index).map_or(0, Device::bytes_on_disk);
     world.record.counts.most_bytes = world.record.counts.most_bytes.max(bytes);
@@ -94,7 +94,7 @@ fn disk_is_small(world: &mut World, index: usize) {
     world.bounded(engine, "bytes on the disk of a device", bytes, BYTES_MAX);
 }
 
-/// Where the messages with a token are in the truth.
+/// The messages with a promise's token, in the truth.
 fn with_token<'a>(truth: &'a Truth, promise: &Promise) -> Vec<&'a Message> {
     let messages = truth.conversations.values().flat_map(|it| &it.messages);
     messages
@@ -116,7 +116,7 @@ fn promises_kept(world: &mut World, truth: &Truth) {
         let state = outbox_state(world, promise.device, promise);
         let device = world.devices.get(promise.device);
         let left = device.is_some_and(|device| device.inbox.holds(&promise.local_id));
-        // What was left for a client may stay in the inbox while its outbox is full, and only then.
+        // A message that was left for a client may stay in the inbox while its outbox is full, and only then.
         if arrived == 0 && state.is_none() && !left {
             lost.push(format!("{} of device {}", promise.words, promise.device));
         }
@@ -144,8 +144,8 @@ fn promises_kept(world: &mut World, truth: &Truth) {
     }
 }
 
-/// No edit and no recall that was promised is lost: the message at the service says something else than
-/// when it was sent, or the device shows that the change failed.
+/// No edit and no recall that was promised is lost: the message at the service no longer says the words that
+/// were sent, or the device shows that the change failed.
 fn changes_kept(world: &mut World, truth: &Truth) {
     let mut lost = Vec::new();
     let ledger = &world.record.ledger;
@@ -184,8 +184,8 @@ fn changes_kept(world: &mut World, truth: &Truth) {
 
 /// The attribute that a device set last is at the service, or the device shows that it failed.
 ///
-/// Where a conversation made offline merges into another, a change of the first may be sent after a
-/// later change of the second was acknowledged: nothing told that both were the same.
+/// Where a conversation made offline merges into another, a change of the first may be sent after a later
+/// change of the second was acknowledged: nothing told that both were the same.
 fn attributes_kept(world: &mut World, truth: &Truth) {
     let mut last = BTreeMap::new();
     let mut last_by_name = BTreeMap::new();
@@ -247,7 +247,7 @@ fn outbox_state(world: &World, device: usize, promise: &Promise) -> Option<Outbo
     found.map(|entry| entry.state.clone())
 }
 
-/// Nothing that was asked for once is there twice, at the service or in a timeline.
+/// No message or conversation that was asked for once is there twice, at the service or in a timeline.
 fn nothing_twice(world: &mut World, truth: &Truth) {
     let mut words: BTreeMap<String, u32> = BTreeMap::new();
     let messages = truth.conversations.values().flat_map(|it| &it.messages);
@@ -283,7 +283,7 @@ fn nothing_twice(world: &mut World, truth: &Truth) {
     }
 }
 
-/// What a device sent to a conversation arrived in the order in which it was promised. Two
+/// The messages of a device in a conversation arrived in the order in which they were promised. Two
 /// conversations of a device may turn out to be one: between them there was no order.
 fn order_kept(world: &mut World, truth: &Truth) {
     let mut last: BTreeMap<(usize, String), (Position, String)> = BTreeMap::new();
@@ -347,8 +347,8 @@ fn outbox_settled(world: &mut World, index: usize) {
     }
 }
 
-/// Whether an entry waits for a creation that failed, or for the message that it changes and that
-/// failed: the app has to decide about that first.
+/// True if an entry waits for a creation that failed, or for the message that it changes and that failed: the
+/// app has to decide about that entry first.
 fn waits_for(entry: &sampan::store::Entry, other: &sampan::store::Entry) -> bool {
     let failed = matches!(other.state, OutboxState::Failed { .. });
     let creates = matches!(other.intent, Intent::Create(_));
@@ -394,7 +394,8 @@ fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result
                 members_equal(&info, held, &mut found);
             }
             None => {
-                // Not known to be a conversation of the client: only what is unread tells.
+                // Nothing else tells the client of this conversation: it must be on the device only if messages
+                // are unread.
                 if tells && held.unread(&client).is_some_and(|unread| unread.count > 0) {
                     found.push(("missing", format!("{id} is not on the device")));
                 }
@@ -444,7 +445,7 @@ fn members_equal(info: &ConversationInfo, held: &Held, found: &mut Vec<(&'static
     }
 }
 
-/// A timeline is the service's, with gaps where it is not.
+/// A timeline is the service's, with gaps where messages are missing.
 fn timeline_equals(
     snapshot: &Snapshot<'_>,
     number: ConversationNumber,
