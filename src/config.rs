@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::AppId;
 
-/// What an engine needs to know. [`Config::new`] fills in the defaults.
+/// The configuration of an engine. [`Config::new`] fills in the defaults.
 #[derive(Clone, Debug, uniffi::Record)]
 pub struct Config {
     /// The application.
@@ -18,7 +18,7 @@ pub struct Config {
     /// The folder that holds the stores of all clients, made if missing. On iOS it must be in the
     /// app's private container.
     pub store_root: PathBuf,
-    /// What the service does with messages that arrive while a client is offline.
+    /// The service's treatment of messages that arrive while a client is offline.
     pub offline_mode: OfflineMode,
     /// Whether frames travel as text (base64) where binary ones do not get through.
     pub payload: PayloadEncoding,
@@ -41,9 +41,8 @@ pub struct Config {
     pub inbox_folder: Option<PathBuf>,
     /// The most bytes that the stores of all open clients should take on disk together: beyond it
     /// the oldest messages go, and leave a gap that paging back fetches again. Unsent work, the newest
-    /// messages of each conversation, the one in view (`Client.focus`) and unread mentions stay
-    /// whatever it is; `docs/store.md` says what counts. A few MiB are taken by an empty store.
-    /// Default: none.
+    /// messages of each conversation, the one in view (`Client.focus`) and unread mentions stay, whatever the budget
+    /// is; `docs/store.md` says what counts. A few MiB are taken by an empty store. Default: none.
     #[uniffi(default)]
     pub disk_budget: Option<u64>,
     /// The base URL of the service's REST interface, where files are uploaded, such as
@@ -105,7 +104,7 @@ pub enum ServerAddress {
     },
 }
 
-/// What the service does with messages that arrive while a client is offline.
+/// The service's treatment of messages that arrive while a client is offline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum OfflineMode {
     /// It counts them and tells the counts at sign-in; the engine fetches what it needs.
@@ -138,8 +137,8 @@ pub enum InsecureConnections {
 /// Which authorities may have signed the service's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum TrustedRoots {
-    /// Those that browsers trust, as they were when this version of Sampan was made. What a user
-    /// or an administrator added to the device is not among them.
+    /// Those that browsers trust, as they were when this version of Sampan was made. Certificates that a user or an
+    /// administrator added to the device are not among them.
     #[default]
     Web,
     /// These and no others: for a service whose certificate an authority of your own signed.

@@ -18,13 +18,13 @@ pub enum SampanError {
         /// Which argument, and what it must be.
         reason: String,
     },
-    /// The message is larger than the service or the store takes. Both numbers are bytes, with what it
-    /// travels in.
+    /// The message, draft or file is larger than is allowed. Both numbers are bytes; those of a message count the
+    /// command around it too.
     #[error("it needs {actual} bytes and {limit} are allowed")]
     TooLarge {
         /// The most that is allowed.
         limit: Count,
-        /// What it needs.
+        /// The bytes that are needed.
         actual: Count,
     },
     /// So much unsent work waits already that no more is taken: later there is room again.
@@ -33,16 +33,16 @@ pub enum SampanError {
         /// The most pieces that may wait.
         max: Count,
     },
-    /// As things are, it can't be done.
+    /// The call can't be done as things are.
     #[error("not possible now: {obstacle}")]
     NotPossible {
-        /// What is in the way.
+        /// The obstacle.
         obstacle: Obstacle,
     },
-    /// What the call names is not on this device; a call that asks the service may find it.
+    /// A thing that the call names is not on this device; a call that asks the service may find it.
     #[error("{what} is not there")]
     NotFound {
-        /// What was looked for.
+        /// The sort of thing that was looked for.
         what: Subject,
     },
     /// Unsent work would be lost, and the app did not say that it may be. Nothing happened.
@@ -57,7 +57,7 @@ pub enum SampanError {
     /// The service did not answer in time; whether it acted is unknown. It was not queued.
     #[error("the service did not answer in time")]
     TimedOut,
-    /// The service said no; `code` is its own number, listed in `docs/wire.md`.
+    /// The service refused; `code` is its own number, listed in `docs/wire.md`.
     #[error("the service refused with {code}: {reason}")]
     Refused {
         /// The sort of refusal.
@@ -73,7 +73,7 @@ pub enum SampanError {
     StoreUnavailable {
         /// The sort of trouble.
         trouble: StoreTrouble,
-        /// What the operating system said.
+        /// The words of the operating system.
         reason: String,
     },
     /// Another process, or another engine of this one, has the store open.
@@ -96,7 +96,7 @@ pub enum SampanError {
     /// The app's own callback failed.
     #[error("the app's callback failed: {reason}")]
     Callback {
-        /// What it said.
+        /// The words of the callback.
         reason: String,
     },
     /// The client signed out, before or during the call.
@@ -120,12 +120,12 @@ pub enum SampanError {
     /// A bug in Sampan; nothing was lost. Please report it.
     #[error("internal error: {reason}")]
     Internal {
-        /// What went wrong, without user data.
+        /// The failure, without user data.
         reason: String,
     },
 }
 
-/// What a call looked for.
+/// The things that a call may look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum Subject {
@@ -156,17 +156,17 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What is in the way of a call.
+/// The obstacles of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 #[non_exhaustive]
 pub enum Obstacle {
     /// The client left the conversation, or the service refused to make it.
     ConversationLeft,
-    /// It is being sent, or it was sent and nobody knows whether it arrived.
+    /// The work is being sent, or it was sent and nobody knows whether it arrived.
     OnItsWay,
-    /// Only what has failed can be tried again.
+    /// Only failed work can be tried again.
     HasNotFailed,
-    /// It is another client's.
+    /// The message is another client's.
     NotYours,
     /// The message was recalled.
     Recalled,
@@ -174,7 +174,7 @@ pub enum Obstacle {
     ReadMark,
     /// Conversations of this kind can't do it.
     KindDoesNotAllow,
-    /// A peer of the first generation is sent to only by who watches it.
+    /// In the first generation, only a client that watches a peer may send to it.
     NotWatched,
 }
 
@@ -200,12 +200,12 @@ pub enum StoreTrouble {
     DiskFull,
     /// The folder can't be written: its rights or its file system do not allow it.
     ReadOnly,
-    /// The device failed, what it holds is damaged, or the store is not open.
+    /// The device failed, its data are damaged, or the store is not open.
     Device,
 }
 
 impl StoreTrouble {
-    /// The sort of what the operating system said.
+    /// The sort of an error of the operating system.
     pub(crate) fn of(error: &io::Error) -> Self {
         use io::ErrorKind;
         match error.kind() {
@@ -255,7 +255,7 @@ impl SampanError {
         }
     }
 
-    /// The service's no, with its number and the name of that.
+    /// A refusal of the service, with its number and the number's name.
     pub(crate) fn refused(code: i32, reason: impl Into<String>) -> Self {
         Self::Refused {
             refusal: Refusal::of_code(code),

@@ -47,8 +47,8 @@ impl Conversation {
     /// Changes an attribute by the value that it has at the service, and answers its value after that; none where
     /// the service does not tell. So two members who count at the same time both succeed.
     ///
-    /// It needs the service and never waits in the outbox, for it is not the same when it is made twice. After
-    /// `TimedOut` nobody knows whether it was made: read the attribute before it is tried again.
+    /// The call needs the service and never waits in the outbox, for a change that is made twice is another one.
+    /// After `TimedOut` nobody knows whether the change was made: read the attribute before the next try.
     ///
     /// # Errors
     ///
@@ -85,18 +85,15 @@ impl Conversation {
     }
 
     /// Comes into the conversation. Returns when that is durable in the outbox, online or not; the list of
-    /// members shows it at once. What is sent meanwhile waits behind it.
+    /// members shows it at once. Messages that are sent meanwhile wait behind it.
     ///
     /// A chat room is entered, and the one that this client was inside of before is left: a client is inside one
     /// at most. The service keeps the place for 30 minutes after a connection is lost, and none after
     /// `Client.go_offline`; a client that was away for longer is shown as outside and enters by another call. To join a
     /// service conversation is to subscribe to it. The list of members of these two kinds stays empty.
     ///
-    /// To join may be told twice: who is in stays in. If the service refuses it for good, this client is
+    /// A join may be told twice: a client that is in stays in. If the service refuses it for good, this client is
     /// shown as out again, and the outbox entry says why.
-    ///
-    /// A chat room is entered in the same way. A session is inside one chat room at most: to enter another
-    /// leaves the first. The service forgets who was inside half an hour after the connection broke.
     ///
     /// # Errors
     ///
@@ -106,12 +103,12 @@ impl Conversation {
         self.change_members(MembersChange::Join, Vec::new()).await
     }
 
-    /// Leaves the conversation, or the chat room, or ends the subscription. Returns when that is durable in the outbox, online or not; the conversation
-    /// is shown as left at once. What was sent before goes out first.
+    /// Leaves the conversation, or the chat room, or ends the subscription. Returns when that is durable in the
+    /// outbox, online or not; the conversation is shown as left at once. Messages that were sent before go out first.
     ///
     /// If the answer is lost, the service is asked whether this client is still in before it leaves again; a chat
-    /// room is simply left again. Who left a chat room may still speak there.
-    /// If the service refuses it for good, this client is shown as in again, and the outbox entry says why.
+    /// room is simply left again. A client that left a chat room may still speak there. If the service refuses it for
+    /// good, this client is shown as in again, and the outbox entry says why.
     ///
     /// # Errors
     ///
@@ -121,11 +118,11 @@ impl Conversation {
     }
 
     /// Adds members. Returns when that is durable in the outbox, online or not; the list of members shows
-    /// them at once. It keeps its place among what is sent.
+    /// them at once. The change keeps its place among the messages that are sent.
     ///
     /// The service may add some and refuse others. Then the outbox entry fails with `MembersRefused`, which
-    /// names the refused ones, and the list of members shows those who were added. To retry the entry tries
-    /// the refused ones again.
+    /// names the refused ones, and the list of members shows those who were added. A retry of the entry tries the
+    /// refused ones again.
     ///
     /// # Errors
     ///
@@ -146,9 +143,8 @@ impl Conversation {
     }
 
     /// Blocks clients: those who are in are removed, and none of them can come in until `unblock_members`. Durable,
-    /// ordered and refused in part as by `add_members`; it shows at once. It may be told twice: who is blocked
-    /// stays blocked. If the service refuses it for good, the members are shown again, and the outbox entry
-    /// says why.
+    /// ordered and refused in part as by `add_members`; it shows at once. It may be told twice: a blocked client
+    /// stays blocked. If the service refuses it for good, the members are shown again, and the outbox entry says why.
     ///
     /// # Errors
     ///
@@ -157,8 +153,8 @@ impl Conversation {
         self.change_members(MembersChange::Block, members).await
     }
 
-    /// Takes clients off the block list. They are not in the conversation by that. Durable, ordered, repeated and
-    /// refused as by `block_members`.
+    /// Takes clients off the block list. That does not bring them into the conversation. Durable, ordered, repeated
+    /// and refused as by `block_members`.
     ///
     /// # Errors
     ///

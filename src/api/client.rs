@@ -135,7 +135,7 @@ impl Client {
         }
     }
 
-    /// What another file of the roof works with.
+    /// The runtime and the client, for the other files of the roof.
     #[cfg(feature = "import-legacy")]
     pub(super) const fn parts(&self) -> (&Arc<Runtime>, &Arc<ClientCore>) {
         (&self.runtime, &self.core)
@@ -236,17 +236,16 @@ impl Client {
         self.runtime.outside(online).await
     }
 
-    /// How it is now, in one value: for a banner, a badge, a first frame. Quick: it reads what is in
+    /// The client's state now, in one value: for a banner, a badge, a first frame. The call is quick: it reads
     /// memory, and waits at most for a write that is under way.
     #[must_use]
     pub fn state(&self) -> ClientState {
         self.runtime.client_state(&self.core)
     }
 
-    /// Waits until the state is another one than that of this version, and answers the newest: what
-    /// lay between is not told. Zero is the version of who has none yet. Any number may wait, and a
-    /// call that is cancelled loses nothing. None when the client signed out or the engine was shut
-    /// down.
+    /// Waits until the state is another one than that of this version, and answers the newest: states between the two
+    /// are not told. Zero is the version of a caller that has none yet. Any number may wait, and a call that is
+    /// cancelled loses nothing. None when the client signed out or the engine was shut down.
     ///
     /// # Errors
     ///
@@ -268,7 +267,7 @@ impl Client {
         self.core.board.health()
     }
 
-    /// What opening the store found and did: damage that was set aside, and what was saved.
+    /// The findings of opening the store: damage that was set aside, and data that was saved.
     #[must_use]
     pub fn open_report(&self) -> OpenReport {
         self.core.store.report().into()
@@ -280,16 +279,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `WrongKey` when `old` is not the key, or the store has none; `InvalidArgument` for what is no
-    /// key; `StoreUnavailable` when it could not be written: keep both keys then, one of the two
-    /// opens the store. `SignedOut`, `ShutDown`.
+    /// `WrongKey` when `old` is not the key, or the store has none; `InvalidArgument` for a text that is no key;
+    /// `StoreUnavailable` when the new key could not be written: keep both keys then, one of the two opens the store.
+    /// `SignedOut`, `ShutDown`.
     pub async fn change_store_key(&self, old: Secret, new: Secret) -> Result<(), SampanError> {
         let (old, new) = (store_key(old.reveal())?, store_key(new.reveal())?);
         let mailbox = self.runtime.mailbox();
         mailbox.change_key(&self.core.id, old, new).await
     }
 
-    /// What the client takes on this device's disk, and what for. Everything is looked at, beside the
+    /// The space that the client takes on this device's disk, by purpose. Everything is looked at, beside the
     /// engine's work: about a second where a million messages are held.
     ///
     /// # Errors
@@ -311,20 +310,20 @@ impl Client {
         self.runtime.mailbox().compact(&self.core.id).await
     }
 
-    /// Takes what extensions of the app left in the inbox folder: call it when one says that there
-    /// is something. Opening a client and resuming do the same by themselves. Everything that is
-    /// reported as imported is durable.
+    /// Takes the work that extensions of the app left in the inbox folder: call this when an extension says that
+    /// there is some. Opening a client and resuming do the same by themselves. Everything that is reported as
+    /// imported is durable.
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the folder can't be read, or while the store takes no writes: what
-    /// was left stays, and is taken when it does again. `SignedOut`, `ShutDown`.
+    /// `StoreUnavailable` when the folder can't be read, or while the store takes no writes: the work stays in the
+    /// folder, and is taken when the store takes writes again. `SignedOut`, `ShutDown`.
     pub async fn import_inbox(&self) -> Result<InboxReport, SampanError> {
         self.runtime.mailbox().import(&self.core.id).await
     }
 
-    /// What was found in the inbox folder since the client was opened: `imported` and `damaged` are
-    /// sums, `locked` and `left` are as the last look found them.
+    /// The findings in the inbox folder since the client was opened: `imported` and `damaged` are sums, `locked` and
+    /// `left` are as the last look found them.
     #[must_use]
     pub fn inbox_report(&self) -> InboxReport {
         self.core.board.inbox()
@@ -360,7 +359,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for this client itself; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` for this client itself; those of `create_conversation`.
     pub async fn direct(&self, peer: ClientId) -> Result<Arc<Conversation>, SampanError> {
         if peer == self.core.id {
             return Err(SampanError::InvalidArgument {
@@ -384,7 +383,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for what the service would refuse; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` for a conversation that the service would refuse; `TooLarge`; `OutboxFull`;
+    /// `StoreUnavailable` when the creation can't be made durable now; `SignedOut`, `ShutDown`.
     pub async fn create_conversation(
         &self,
         conversation: NewConversation,
@@ -415,7 +415,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `NotFound` when the service does not know it either; `NotConnected`, `TimedOut`, `Refused`.
+    /// `NotFound` when the service does not know it either; `NotConnected`, `TimedOut`, `Refused`;
+    /// `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn fetch_conversation(
         &self,
         id: ConversationId,
@@ -483,7 +484,7 @@ impl Client {
         self.read(|store| Ok(store.snapshot().seq())).await
     }
 
-    /// What is unread in all conversations together.
+    /// The unread counts of all conversations together.
     ///
     /// # Errors
     ///
@@ -517,7 +518,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the store can't be read; `Closed`.
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
     pub async fn outbox_list(&self) -> Result<Arc<OutboxList>, SampanError> {
         let live = LiveOutbox::open(&self.runtime, &self.core).await?;
         Ok(Arc::new(OutboxList::new(live)))
@@ -531,22 +532,22 @@ impl Client {
         Arc::new(EventFeed::new(feed))
     }
 
-    /// Enqueues a failed entry again, at its old place. Of an ambiguous one this accepts that the
-    /// message may arrive twice.
+    /// Enqueues a failed entry again, at its old place. The message of an ambiguous entry may arrive twice then.
     ///
     /// # Errors
     ///
-    /// `NotFound`; `NotPossible` when it has not failed; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `NotFound`; `NotPossible` when the entry has not failed; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn retry(&self, entry: OutboxEntryId) -> Result<CommitSeq, SampanError> {
         self.write(RetryEntry { entry }).await
     }
 
-    /// Gives up a failed entry, or cancels one that was never sent. With a failed creation go the
-    /// conversation and all that waits for it.
+    /// Gives up a failed entry, or cancels one that was never sent. A failed creation takes the conversation and all
+    /// that waits for it along.
     ///
     /// # Errors
     ///
-    /// `NotFound`; `NotPossible` when it is on its way, or a read mark; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `NotFound`; `NotPossible` when the entry is on its way, or is a read mark; `StoreUnavailable`; `SignedOut`,
+    /// `ShutDown`.
     pub async fn discard(&self, entry: OutboxEntryId) -> Result<CommitSeq, SampanError> {
         self.write(DiscardEntry { entry }).await
     }

@@ -43,13 +43,13 @@ pub struct SentMessage {
     pub entry: Option<OutboxEntryId>,
     /// The id by which this device knows the message for ever.
     pub local_id: LocalId,
-    /// The message as it is now: pending, or what the service has already.
+    /// The message as it is now: pending, or as the service has it already.
     pub message: Message,
     /// The commit that holds it: a view whose update names this number or a later one shows it.
     pub seq: CommitSeq,
 }
 
-/// What became of unsent work that was given up.
+/// The outcome of giving up unsent work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct DiscardedWork {
     /// Whether others may have it.
@@ -100,7 +100,7 @@ impl Conversation {
         self.runtime.mailbox().request(&self.core.id, call).await
     }
 
-    /// The id by which the machine finds it.
+    /// The id by which the machine finds the conversation.
     pub(super) fn name(&self) -> ConversationId {
         self.id.clone()
     }
@@ -184,7 +184,7 @@ impl Conversation {
         named.unwrap_or_else(|| self.id.clone())
     }
 
-    /// What is known about it on this device.
+    /// The conversation as this device knows it.
     ///
     /// # Errors
     ///
@@ -209,7 +209,8 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// Those of `send_text`; of a transient message also `NotConnected`, `TimedOut` and `Refused`.
+    /// Those of `send_text`; `InvalidArgument` for content or options that can't be sent; of a transient message also
+    /// `NotConnected`, `TimedOut` and `Refused`.
     pub async fn send(&self, message: NewMessage) -> Result<SentMessage, SampanError> {
         let conversation = self.id.clone();
         let call = SendMessage {
@@ -241,8 +242,7 @@ impl Conversation {
     }
 
     /// Stores a message that the app got by another way, such as from a push. It stands between gaps until
-    /// history is read around it, and is taken for what it is when the service sends it too. Returns when it is
-    /// durable.
+    /// history is read around it, and is recognized when the service sends it too. Returns when it is durable.
     ///
     /// # Errors
     ///
@@ -252,8 +252,8 @@ impl Conversation {
         self.write(KeepForeign { message }).await
     }
 
-    /// Removes a message from this device alone, and what waits to change it. One that the service has comes
-    /// back when history is read there again. Returns when that is durable.
+    /// Removes a message, and the changes that wait for it, from this device alone. A message that the service has
+    /// comes back when history is read there again. Returns when that is durable.
     ///
     /// # Errors
     ///
@@ -268,19 +268,20 @@ impl Conversation {
         self.write(call).await
     }
 
-    /// Changes what an own message says; whom it calls by name stays. Returns when the change is
-    /// durable in the outbox, online or not; it shows at once, in lists and timelines too.
+    /// Changes the content of an own message; its mentions stay. Returns when the change is durable in the outbox,
+    /// online or not; it shows at once, in lists and timelines too.
     ///
     /// A message that never left this device is changed in the outbox. Any other change is told to the
     /// service behind the message, in the order of enqueueing, and may be told twice: the service does
     /// the same again. `Message.change` says that it waits; if the service refuses it for good, the
-    /// message says what it said before, and `Message.change` says why.
+    /// message has its old content again, and `Message.change` says why.
     ///
     /// # Errors
     ///
-    /// `NotFound` when this device has no such message; `NotPossible` when it is somebody else's or was recalled, or
-    /// when this client left the conversation; `TooLarge`; `OutboxFull`; `StoreUnavailable` when the change can't
-    /// be made durable now; `SignedOut`; `ShutDown`.
+    /// `InvalidArgument` for content that can't be sent; `NotFound` when this device has no such message;
+    /// `NotPossible` when it is somebody else's or was recalled, or when this client left the conversation;
+    /// `TooLarge`; `OutboxFull`; `StoreUnavailable` when the change can't be made durable now; `SignedOut`;
+    /// `ShutDown`.
     pub async fn edit(
         &self,
         message: MessageKey,
@@ -299,7 +300,7 @@ impl Conversation {
     ///
     /// A message that never left this device is gone. Any other one shows as recalled, and the service is
     /// told behind the message, in the order of enqueueing. If the service refuses it for good, the message
-    /// says what it said before, and `Message.change` says why.
+    /// has its old content again, and `Message.change` says why.
     ///
     /// # Errors
     ///
@@ -392,7 +393,7 @@ impl Conversation {
         )))
     }
 
-    /// What somebody began to write in it; none where nothing is written.
+    /// The draft of the conversation; none where nothing is written.
     ///
     /// # Errors
     ///
@@ -405,9 +406,9 @@ impl Conversation {
             .await
     }
 
-    /// Keeps what somebody began to write, or forgets it. Call it at each letter: it does no work itself. The
-    /// draft is on disk within a second, and when `Engine.pause`, `Engine.shutdown` or a sign-out that keeps
-    /// the data has returned. It stays on this device; lists show its first words.
+    /// Keeps a draft, or forgets it. Call this at each letter: the call does no work itself. The draft is on disk
+    /// within a second, and when `Engine.pause`, `Engine.shutdown` or a sign-out that keeps the data has returned. It
+    /// stays on this device; lists show its first words.
     ///
     /// # Errors
     ///
@@ -442,7 +443,7 @@ impl Conversation {
         }
     }
 
-    /// Pins it: in lists on this device it stands above those that are not pinned. Durable on return.
+    /// Pins the conversation: in lists on this device it stands above those that are not pinned. Durable on return.
     ///
     /// # Errors
     ///
@@ -451,8 +452,8 @@ impl Conversation {
         self.note(LocalNote::Pinned(pinned)).await
     }
 
-    /// Hides it: lists on this device leave it out until something newer happens in it, unless their filter
-    /// names hidden conversations. Nothing of it is removed. Durable on return.
+    /// Hides the conversation: lists on this device leave it out until something newer happens in it, unless their
+    /// filter names hidden conversations. Nothing of it is removed. Durable on return.
     ///
     /// # Errors
     ///
@@ -461,10 +462,10 @@ impl Conversation {
         self.note(LocalNote::Hidden(hidden)).await
     }
 
-    /// Marks it read up to and including a message, or up to the newest message that is known where none is
-    /// named: the unread count is cleared here at once. An unsent message stands for the newest one. Returns
-    /// when the mark is durable in the outbox, online or not. The service is told when it can be, and may be
-    /// told twice: a mark never goes back.
+    /// Marks the conversation read up to and including a message, or up to the newest message that is known where
+    /// none is named: the unread count is cleared here at once. An unsent message stands for the newest one. Returns
+    /// when the mark is durable in the outbox, online or not. The service is told when it can be, and may be told
+    /// twice: a mark never goes back.
     ///
     /// # Errors
     ///
@@ -483,7 +484,7 @@ impl Conversation {
         self.write(call).await
     }
 
-    /// Marks it read up to and including a message of that time. A time after the newest message that
+    /// Marks the conversation read up to and including a message of that time. A time after the newest message that
     /// is known stands for that message.
     ///
     /// # Errors
@@ -521,7 +522,7 @@ impl Conversation {
         Ok(Count::from(counted.count))
     }
 
-    /// Asks the service how far the others received and read it, and stores the marks.
+    /// Asks the service how far the others received and read the conversation, and stores the marks.
     ///
     /// # Errors
     ///

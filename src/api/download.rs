@@ -14,8 +14,8 @@ use super::client::Client;
 
 /// The file of a message on its way to this device, or there.
 ///
-/// The file stays on this device at least as long as the handle; later it goes when the cache needs the room
-/// (`Config.file_cache_bytes`), the one used longest ago first. What came of a download that was stopped or broke is
+/// The file stays on this device at least as long as the handle; later the file goes when the cache needs the room
+/// (`Config.file_cache_bytes`), the one used longest ago first. The bytes of a download that was stopped or broke are
 /// kept, and only the rest is asked for.
 #[derive(uniffi::Object)]
 #[uniffi::export(Debug)]
@@ -31,8 +31,8 @@ impl fmt::Debug for Download {
 
 #[uniffi::export]
 impl Client {
-    /// Begins to download the file of a message, or finds it on this device. It does not wait, and needs no session. Two
-    /// downloads of one URL are one. An own file that is not uploaded yet is found too.
+    /// Begins to download the file of a message, or finds it on this device. It does not wait, and needs no session.
+    /// Two downloads of one URL are one. An own file that is not uploaded yet is found too.
     ///
     /// The bytes are checked against the size in the message, and against the checksum that Sampan writes beside
     /// it; others' files often have none.
@@ -61,14 +61,14 @@ impl Download {
         Ok(self.live.next(have).await)
     }
 
-    /// Waits until the file is on this device, and gives its path. It must not be changed; copy it to keep it. Where the
-    /// store is encrypted, the file at the path is a copy in the clear, which goes with the last handle.
+    /// Waits until the file is on this device, and gives its path. The file must not be changed; copy it to keep it.
+    /// Where the store is encrypted, the file at the path is a copy in the clear, which goes with the last handle.
     ///
     /// # Errors
     ///
     /// `NotConnected` when its host was not reached; `Refused` when the host does not give it, with the HTTP
-    /// status, or gives another file, with 0; `TooLarge`; `InvalidArgument` for an address that is none;
-    /// `StoreUnavailable` when the disk does not take it; `ViewEnded` when it was stopped.
+    /// status, or gives another file, with 0; `TooLarge`; `InvalidArgument` for an address that can't be used;
+    /// `StoreUnavailable` when the disk does not take it; `ViewEnded` when the download was stopped.
     pub async fn file(&self) -> Result<PathBuf, SampanError> {
         let mut have = Version::NONE;
         while let Some(state) = self.live.next(have).await {
@@ -82,7 +82,7 @@ impl Download {
         Err(SampanError::ViewEnded)
     }
 
-    /// Stops it for everybody who waits for it. What came is kept for another time.
+    /// Stops the download for everybody who waits for it. The bytes that came are kept for another time.
     pub fn cancel(&self) {
         self.live.cancel();
     }

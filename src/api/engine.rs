@@ -73,7 +73,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Opens the store of a client, without connecting: what is on this device can be read at once.
+    /// Opens the store of a client, without connecting: the data on this device can be read at once.
     ///
     /// The same id again gives the same client. Once begun, opening is carried to its end, also when
     /// the call is cancelled; the same call again joins it.
@@ -109,12 +109,12 @@ impl Engine {
     }
 
     /// Removes the data of a client that is not open, unsent work and what extensions left included. No
-    /// key is needed. `folder` is as `accounts` gave it; one that is not there is gone already.
+    /// key is needed. `folder` is as `accounts` gave it; a folder that is not there is gone already.
     ///
     /// # Errors
     ///
-    /// `StoreInUse` when the client is open, on this engine or elsewhere; `InvalidArgument` for what is
-    /// no such folder; `StoreUnavailable` when something could not be removed; `ShutDown`.
+    /// `StoreInUse` when the client is open, on this engine or elsewhere; `InvalidArgument` for a text that names no
+    /// such folder; `StoreUnavailable` when something could not be removed; `ShutDown`.
     pub async fn wipe_account(&self, folder: String) -> Result<(), SampanError> {
         self.runtime.wipe_account(folder).await
     }

@@ -31,9 +31,9 @@ impl Drop for EventFeed {
 #[uniffi::export]
 impl EventFeed {
     /// Waits for events after a number, and answers up to `limit` of them, at most 1,024; zero is the
-    /// number of who has none yet. The events up to the number are let go; the others stay, so a call
-    /// that is cancelled loses nothing. None when the feed has ended: by `end`, when the client signed
-    /// out, or when the engine was shut down and everything was taken.
+    /// number of a caller that has none yet. The events up to the number are let go; the others stay, so a call that
+    /// is cancelled loses nothing. None when the feed has ended: by `end`, when the client signed out, or when the
+    /// engine was shut down and everything was taken.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl EventFeed {
         Ok(self.feed.next(after, limit).await)
     }
 
-    /// Ends the feed: whoever waits in `next` is given none.
+    /// Ends the feed: those who wait in `next` are given none.
     pub fn end(&self) {
         self.feed.close();
     }

@@ -61,8 +61,9 @@ impl ExtensionInbox {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for a message of more than 32 KiB; `StoreUnavailable` when it can't be made
-    /// durable, or when 1000 pieces of work wait already.
+    /// `TooLarge` for a message of more than 32 KiB; `OutboxFull` when 1000 pieces of work wait already;
+    /// `InvalidArgument` for a transient message and a will; `StoreUnavailable` when the message can't be made
+    /// durable.
     pub fn send(
         &self,
         conversation: ConversationId,
@@ -96,7 +97,7 @@ impl ExtensionInbox {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable`, as of `send`.
+    /// `OutboxFull` and `StoreUnavailable`, as of `send`.
     pub fn mark_read(
         &self,
         conversation: ConversationId,

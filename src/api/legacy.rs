@@ -43,13 +43,13 @@ impl Client {
     ///
     /// The file is not changed: a copy in the client's folder is read, with its journals, and removed. The
     /// device needs room for the copy and for the messages. Messages keep their ids and times, so the
-    /// service's history meets the same messages. What the service tells counts more than what a cache
-    /// says, and what was edited later counts more than what was edited earlier; caches may be imported in
-    /// any order and again. Nothing is counted as unread. That nothing is missing between two messages of a
-    /// cache is shown as the cache claims it, until the service is asked for that part of the history.
+    /// service's history meets the same messages. The service's word counts more than a cache's, and a later edit
+    /// more than an earlier one; caches may be imported in any order and again. Nothing is counted as unread. Where a
+    /// cache claims that nothing is missing between two of its messages, no gap is shown there, until the service is
+    /// asked for that part of the history.
     ///
-    /// What was never sent is in the outbox as a failed message and is never sent by itself: the app retries
-    /// or discards it. One that was discarded does not come back with a second import.
+    /// A message that was never sent is in the outbox as a failed one and is never sent by itself: the app retries or
+    /// discards it. A discarded message does not come back with a second import.
     ///
     /// 100,000 messages take some seconds. Everything that the report counts as stored is durable on return.
     ///
@@ -57,7 +57,7 @@ impl Client {
     ///
     /// `NotFound` when there is no such file; `InvalidArgument` when it is no database, or its name says that
     /// it is another client's or another app's; `StoreUnavailable` when there is no room, or while the store
-    /// takes no writes: the same call again goes on. `Closed`.
+    /// takes no writes: the same call again goes on; `SignedOut`, `ShutDown`.
     #[uniffi::method(default(watch = None))]
     pub async fn import_legacy(
         &self,

@@ -13,18 +13,18 @@ use crate::threads::Threads;
 /// How many notes may wait for the sink.
 const NOTES_MAX: usize = 1024;
 
-/// Takes Sampan's notes: what may happen as `Warn`, bugs as `Error`. Ids are in them; keys, tokens
-/// and what people write never are.
+/// Takes Sampan's notes: expected troubles as `Warn`, bugs as `Error`. Ids are in them; keys, tokens and people's
+/// words never are.
 ///
 /// It is called on a thread of its own, with all notes that wait, one batch at a time and in order, and
-/// may call Sampan. Of a sink that is slow at most 1024 notes wait; later ones are left out and counted.
+/// may call Sampan. For a slow sink at most 1024 notes wait; later ones are left out and counted.
 #[uniffi::export(foreign)]
 pub trait LogSink: Send + Sync {
     /// Takes some notes; `dropped` says how many were left out before the first of them.
     ///
     /// # Errors
     ///
-    /// Whatever the app reports is ignored.
+    /// An error of the app is ignored.
     fn log(&self, records: Vec<LogRecord>, dropped: Count) -> Result<(), SampanError>;
 }
 
@@ -37,7 +37,7 @@ pub struct LogRecord {
     pub level: LogLevel,
     /// The part of Sampan that says it.
     pub target: String,
-    /// What it says.
+    /// The words of the note.
     pub text: String,
 }
 
@@ -46,11 +46,11 @@ pub struct LogRecord {
 pub enum LogLevel {
     /// A bug in Sampan, or the loss of something.
     Error,
-    /// What may happen: a broken connection, a refused write.
+    /// An expected trouble: a broken connection, a refused write.
     Warn,
-    /// What a reader of a report wants to know.
+    /// A fact for the reader of a report.
     Info,
-    /// What a developer of Sampan wants to know.
+    /// A fact for a developer of Sampan.
     Debug,
 }
 
@@ -148,7 +148,7 @@ impl Backlog {
         Some((std::mem::take(&mut waiting.notes), dropped))
     }
 
-    /// Nobody takes what waits: the next note asks for a thread again.
+    /// Nobody takes the notes that wait: the next note asks for a thread again.
     fn forget(&self) {
         *self.lock() = Waiting::default();
     }

@@ -1,4 +1,4 @@
-//! What happens, in the words of older chat guides: sessions, peers, groups, rooms.
+//! Notices of sessions, peers, groups and rooms, in the words of older chat guides.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -33,12 +33,12 @@ pub enum SessionNotice {
     Closed,
     /// The session ended and does not come back by itself: `sessionFailed`.
     Failed {
-        /// Why.
+        /// The reason.
         reason: SessionEnd,
     },
     /// Another client's message came, or was found in history: `message`.
     Message {
-        /// Where; of a peer's message the conversation of both.
+        /// The conversation of the message; of a peer's message the conversation of both.
         conversation: ConversationId,
         /// The message.
         message: Message,
@@ -60,49 +60,49 @@ pub enum SessionNotice {
     },
     /// A watched peer is online: `online`.
     PeerOnline {
-        /// Who.
+        /// The peer.
         peer: ClientId,
     },
     /// A watched peer is offline: `offline`.
     PeerOffline {
-        /// Who.
+        /// The peer.
         peer: ClientId,
     },
     /// This client made a group or room: `create`. `Joined` follows.
     Created {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
     },
     /// This client is in a group or room: `joined`.
     Joined {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
     },
     /// This client is out of a group or room: `left`.
     Left {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
     },
     /// Others came into a group or room: `membersJoined`, and `join` of rooms.
     MembersJoined {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
-        /// Who.
+        /// The members.
         members: Vec<ClientId>,
     },
     /// Others left a group or room, or were removed: `membersLeft`, and `left` of rooms.
     MembersLeft {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
-        /// Who.
+        /// The members.
         members: Vec<ClientId>,
     },
-    /// Whoever listens was too slow and missed something: read again what is shown.
+    /// The listener was too slow and missed notices: read again what is shown.
     Lagged,
 }
 
 impl SessionNotice {
-    /// The group or room that it is about; none of the others.
+    /// The conversation of the notice; none for a notice of no single one.
     #[must_use]
     pub const fn conversation(&self) -> Option<&ConversationId> {
         match self {
@@ -178,12 +178,12 @@ impl NoticeFeed {
 }
 
 impl Client {
-    /// What happens from now on, in the words of older guides; in one conversation alone where it is named.
+    /// The notices from now on, in the words of older guides; those of one conversation alone where it is named.
     pub(super) async fn notices(
         &self,
         only: Option<ConversationId>,
     ) -> Result<Arc<NoticeFeed>, SampanError> {
-        // What changes while the list is read is known before it is told, and is told once at most.
+        // A change while the list is read is known before it is told, and is told once at most.
         let events = self.events();
         let known = self.all_conversations().await?;
         Ok(NoticeFeed::new(events, self.client_id(), known, only))
@@ -229,7 +229,7 @@ struct Teller {
     known: BTreeMap<ConversationId, Known>,
 }
 
-/// What was told of a conversation.
+/// A conversation as the notices so far tell it.
 #[derive(Debug)]
 struct Known {
     is_in: bool,

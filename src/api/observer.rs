@@ -6,7 +6,7 @@ use crate::SampanError;
 use crate::model::{Event, OperationSignature, SigningRequest};
 use crate::runtime::{self, Queue};
 
-/// Told what happens, in batches and in order.
+/// Takes events, in batches and in order.
 ///
 /// It is called on a thread of Sampan's, never on the app's main thread, and never two batches at a
 /// time. It may call anything, also what ends its own subscription. An observer that fails is logged
@@ -19,7 +19,7 @@ pub trait EventObserver: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever the app reports is logged; nothing else follows from it.
+    /// An error of the app is logged; nothing else follows from it.
     fn on_events(&self, events: Vec<Event>) -> Result<(), SampanError>;
 }
 
@@ -68,7 +68,7 @@ pub trait Signer: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever the app reports; the operation waits and is tried again.
+    /// Any error of the app; the operation waits and is tried again.
     async fn sign(&self, operation: SigningRequest) -> Result<OperationSignature, SampanError>;
 }
 

@@ -68,9 +68,9 @@ impl Client {
 
 #[uniffi::export]
 impl Conversation {
-    /// Asks the service for the newest messages, at most `limit`, and stores them; answers how many are new here. A chat room needs it to show what
-    /// was said while this client was outside, for nothing of a chat room comes by itself; every other conversation
-    /// is caught up with without it.
+    /// Asks the service for the newest messages, at most `limit`, and stores them; answers how many are new here. A
+    /// chat room needs it to show what was said while this client was outside, for nothing of a chat room comes by
+    /// itself; every other conversation is caught up with without it.
     ///
     /// # Errors
     ///

@@ -2,23 +2,23 @@
 
 use crate::store;
 
-/// What opening a client's store on this device found and did. Nothing of it needs the app to act, but an
-/// app may want to tell its user.
+/// The findings of opening a client's store on this device. The app need not act on them, but may want to tell its
+/// user.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct OpenReport {
     /// Whether the store was made just now: nothing of the client was on this device.
     pub created: bool,
-    /// Whether anything was damaged. What could be saved was saved, and the damaged files are kept under
-    /// another name.
+    /// True if anything was damaged. All that could be saved was saved, and the damaged files are kept under another
+    /// name.
     pub found_damage: bool,
-    /// What is gone for good from this device because of damage.
+    /// The data that damage took from this device for good.
     pub lost: Loss,
     /// The particulars in English, for support: files and counts, nobody's data. Empty when there is
     /// nothing to say.
     pub detail: String,
 }
 
-/// What damage took from a device.
+/// The loss that damage brought to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Loss {
     /// Nothing.

@@ -32,10 +32,9 @@ impl Drop for OutboxList {
 #[uniffi::export]
 impl OutboxList {
     /// Waits until the list shows something else than at a version, and answers the edits that lead from
-    /// there to the newest one; zero is the version of who has nothing yet. It answers at once when
-    /// there is a newer one. Any number may wait, each with a version of its own; a call that is
-    /// cancelled loses nothing. None when the view has ended. While the app is in the background it
-    /// waits.
+    /// there to the newest one; zero is the version of a caller that has nothing yet. It answers at once when there
+    /// is a newer one. Any number may wait, each with a version of its own; a call that is cancelled loses nothing.
+    /// None when the view has ended. While the app is in the background it waits.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ use super::views::{
 /// The most conversations of one page.
 const PAGE_MAX: u32 = 500;
 
-/// What a page of history brought.
+/// The outcome of fetching a page of history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchedHistory {
     /// How many of its messages were not on this device before.

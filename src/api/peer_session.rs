@@ -27,7 +27,7 @@ pub struct PeerGroup {
 
 #[uniffi::export]
 impl PeerSession {
-    /// The session of a client. It is not opened by this.
+    /// The session of a client. The call does not open it.
     #[uniffi::constructor]
     pub fn new(client: Arc<Client>) -> Arc<Self> {
         Arc::new(Self { client })
@@ -161,7 +161,7 @@ impl PeerSession {
             .collect())
     }
 
-    /// What happens from now on, in the words of the first generation.
+    /// The notices from now on, in the words of the first generation.
     ///
     /// # Errors
     ///
@@ -194,7 +194,7 @@ impl PeerGroup {
         Ok(self.conversation.info().await?.id)
     }
 
-    /// Who is in it, as far as this device knows.
+    /// The members, as far as this device knows them.
     ///
     /// # Errors
     ///

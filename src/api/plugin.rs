@@ -14,16 +14,16 @@ use super::client::Client;
 use super::conversation::Conversation;
 use super::engine::Engine;
 
-/// Code of the app that takes part in what the engine does. Plug-ins are given to `Engine.open_with_plugins`, and
-/// run in that order: each gets what the one before made.
+/// Code of the app that takes part in the engine's work. Plug-ins are given to `Engine.open_with_plugins`, and run in
+/// that order: each gets what the one before made.
 ///
-/// The hooks for messages see what other clients say, in every form in which it comes: live, from history, as the
-/// last message of a conversation, and as an edit. What they answer is what the engine stores and shows. They run on
-/// threads of Sampan's, one at a time for a connection, and may take five seconds for a message: what comes behind
-/// waits, and the engine's loop does not. A hook that fails, panics or takes longer is logged with the plug-in's
-/// name, and the message goes on as it was.
+/// The hooks for messages see the messages of other clients, in every form in which they come: live, from history, as
+/// the last message of a conversation, and as an edit. The engine stores and shows the hooks' answers. Hooks run on
+/// threads of Sampan's, one at a time for a connection, and may take five seconds for a message: later messages wait,
+/// and the engine's loop does not. A hook that fails, panics or takes longer is logged with the plug-in's name, and
+/// the message goes on as it was.
 ///
-/// A plug-in that holds the engine, or what is made of it, keeps it alive: hold it weakly.
+/// A plug-in that holds the engine, a client or a conversation keeps the engine alive: hold these weakly.
 #[uniffi::export(foreign)]
 #[async_trait::async_trait]
 pub trait EnginePlugin: Send + Sync {
@@ -34,7 +34,7 @@ pub trait EnginePlugin: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever the app reports is logged; the engine opens all the same.
+    /// An error of the app is logged; the engine opens all the same.
     fn engine_created(&self, engine: Arc<Engine>) -> Result<(), SampanError>;
 
     /// A handle of a client was made. It is called before `Engine.client` returns, each time.
@@ -56,14 +56,14 @@ pub trait EnginePlugin: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever the app reports is logged; the message is parsed as it was.
+    /// An error of the app is logged; the message is parsed as it was.
     async fn before_parse(&self, payload: Json) -> Result<Json, SampanError>;
 
-    /// After a message was parsed. Answer what it is to say.
+    /// After a message was parsed. Answer the content that the message is to have.
     ///
     /// # Errors
     ///
-    /// Whatever the app reports is logged; the message says what it said.
+    /// An error of the app is logged; the message stays as it was parsed.
     async fn after_parse(&self, message: ParsedMessage) -> Result<MessageContent, SampanError>;
 }
 

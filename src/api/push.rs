@@ -1,4 +1,4 @@
-//! Pushes: [`read_push`], and what an extension may know without a store.
+//! Pushes: [`read_push`], and the facts that an extension may know without a store.
 
 use crate::SampanError;
 use crate::model::{ClientId, ConversationId, Json, PushDevice, PushHint, Timestamp, Unread};
@@ -9,8 +9,8 @@ use crate::views::UnreadSummary;
 use super::client::Client;
 use super::inbox::ExtensionInbox;
 
-/// What the payload of a push tells; none of one that names no conversation, such as another sender's. It opens nothing
-/// and asks nobody.
+/// Reads the payload of a push; none for a payload that names no conversation, such as another sender's. The call
+/// opens nothing and asks nobody.
 ///
 /// `sampan-service` says what a push is about under the key `sampan`. Of other services the conversation is found
 /// under `convId` (or `conversationId`, `conversation`, `cid`), the sender under `fromClientId`, the time under
@@ -28,9 +28,9 @@ pub fn read_push(payload: Json) -> Result<Option<PushHint>, SampanError> {
 
 #[uniffi::export]
 impl Client {
-    /// Announces this device to the service, which then pushes to it what arrives while this client is offline, until the
-    /// client goes offline by itself or signs out. Call it with each new token and at each start; the same device again
-    /// is the same. `badge` tells what is on the app's icon.
+    /// Announces this device to the service, which then pushes to it what arrives while this client is offline, until
+    /// the client goes offline by itself or signs out. Call it with each new token and at each start; the same device
+    /// again is the same. `badge` tells what is on the app's icon.
     ///
     /// It needs the service; nothing of it is kept on this device.
     ///
@@ -53,7 +53,7 @@ pub struct Glance {
     pub peer: Option<ClientId>,
     /// Whether the client asked not to be notified about it.
     pub muted: bool,
-    /// What is unread in it.
+    /// The unread messages in it.
     pub unread: Unread,
     /// How far the client read it, by the service's clock.
     pub read_until: Option<Timestamp>,
@@ -101,7 +101,7 @@ impl ExtensionInbox {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when it can't be noted.
+    /// `StoreUnavailable` when the push can't be noted.
     pub fn arrived(&self, hint: PushHint) -> Result<UnreadSummary, SampanError> {
         let sent_at = hint.sent_at.unwrap_or_else(wall);
         let message = match hint.message {

@@ -18,8 +18,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for what of the query can't be used; `NotConnected`, `TimedOut`, `Refused`; `StoreUnavailable`;
-    /// `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` for a part of the query that can't be used; `NotConnected`, `TimedOut`, `Refused`;
+    /// `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn query_conversations(
         &self,
         query: ConversationQuery,
@@ -48,7 +48,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for what of the query can't be used; `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` for a part of the query that can't be used; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn find_conversations(
         &self,
         query: ConversationQuery,

@@ -37,7 +37,7 @@ pub struct Room {
 /// A room to make; everything may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct RoomOptions {
-    /// Who is in it beside this client; nobody in a transient one.
+    /// The members beside this client; none of a transient room.
     #[uniffi(default)]
     pub members: Vec<ClientId>,
     /// Its name.
@@ -54,7 +54,8 @@ pub struct RoomOptions {
 /// Which rooms are asked for; the defaults are those of the second generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct RoomQuery {
-    /// The condition (`where`), a JSON object in the service's query language; none for the rooms that this client is in.
+    /// The condition (`where`), a JSON object in the service's query language; none for the rooms that this client is
+    /// in.
     #[uniffi(default)]
     pub condition: Option<Json>,
     /// The columns to sort by, separated by commas, with a minus for descending order; none for `-lm`, the newest
@@ -150,7 +151,7 @@ impl Rooms {
         Ok(found.map(|id| self.room(self.client.handle(id))).collect())
     }
 
-    /// What happens from now on: `open`, `close`, `create`, `join`, `left`, `message`, `reuse`, `receipt`.
+    /// The notices from now on: `open`, `close`, `create`, `join`, `left`, `message`, `reuse`, `receipt`.
     ///
     /// # Errors
     ///
@@ -213,7 +214,7 @@ impl Room {
         self.conversation.quit().await
     }
 
-    /// Who is in it, as far as this device knows; nobody is named of a chat room.
+    /// The members, as far as this device knows them; none of a chat room.
     ///
     /// # Errors
     ///
@@ -222,7 +223,7 @@ impl Room {
         Ok(self.conversation.info().await?.members)
     }
 
-    /// How many are in it.
+    /// The number of members.
     ///
     /// # Errors
     ///
@@ -281,7 +282,7 @@ impl Room {
         };
         let position = before.clone().map(|(sent_at, id)| Position { sent_at, id });
         match self.conversation.fetch(position, limit).await {
-            // What is here is answered all the same.
+            // The messages on this device are the answer then.
             Ok(_) | Err(SampanError::NotConnected) => {}
             Err(error) => return Err(error),
         }
@@ -291,7 +292,7 @@ impl Room {
         Ok(messages.collect())
     }
 
-    /// What happens in this room from now on: its messages (`receive`) and receipts (`receipt`), who comes and goes.
+    /// The notices of this room from now on: messages (`receive`), receipts (`receipt`), members who come and go.
     ///
     /// # Errors
     ///

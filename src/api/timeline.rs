@@ -34,9 +34,9 @@ impl Drop for Timeline {
 #[uniffi::export]
 impl Timeline {
     /// Waits until the timeline shows something else than at a version, and answers the edits that lead
-    /// from there to the newest one; zero is the version of who has nothing yet. It answers at once when
-    /// there is a newer one. Any number may wait, each with a version of its own; a call that is
-    /// cancelled loses nothing. None when the view has ended.
+    /// from there to the newest one; zero is the version of a caller that has nothing yet. It answers at once when
+    /// there is a newer one. Any number may wait, each with a version of its own; a call that is cancelled loses
+    /// nothing. None when the view has ended.
     ///
     /// The edits begin with a reset when the version is too old, after `jump`, and when the
     /// conversation was merged into another one. While the app is in the background it waits.
@@ -102,9 +102,9 @@ impl Timeline {
         Ok(())
     }
 
-    /// Tells which items are on the screen: call it whenever that changes. What is missing there is
-    /// fetched, what was said there is marked read, as the options say. It does no work itself; keys that
-    /// the window does not hold are ignored.
+    /// Tells which items are on the screen: call it whenever that changes. Missing history there is fetched, and
+    /// messages there are marked read, as the options say. The call does no work itself; keys that the window does
+    /// not hold are ignored.
     ///
     /// # Errors
     ///

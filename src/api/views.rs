@@ -51,7 +51,7 @@ pub enum PageItem {
     },
     /// History that this device does not hold; `Conversation.fetch_gap` fills it.
     Gap {
-        /// Which.
+        /// The missing history.
         gap: TimelineGap,
     },
 }

@@ -1,7 +1,7 @@
 //! The place where a picture or film was taken: found in a file, and erased without moving a byte.
 //!
 //! Cameras write it as EXIF (a TIFF inside JPEG, PNG, WebP, HEIC), as XMP (text), or as a box of a film. Erasing
-//! overwrites in place: lengths stay, everything else of the picture stays. What is no file of these kinds is left alone.
+//! overwrites in place: lengths stay, everything else of the picture stays. A file of another kind is left alone.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -14,10 +14,10 @@ const PIECES_MAX: usize = 10_000;
 /// The tag of the directory of positions in EXIF.
 const GPS_DIRECTORY: u16 = 0x8825;
 
-/// What begins EXIF in most containers.
+/// The beginning of EXIF in most containers.
 const EXIF: &[u8] = b"Exif\0\0";
 
-/// What begins XMP in a JPEG.
+/// The beginning of XMP in a JPEG.
 const XMP: &[u8] = concat!("http:", "//ns.adobe.com/xap/1.0/\0").as_bytes();
 
 /// The key of the position in films of some phones.
@@ -26,13 +26,13 @@ const FILM_KEY: &[u8] = b"com.apple.quicktime.location.ISO6709";
 /// Bytes that take the place of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Erasure {
-    /// Where.
+    /// The place in the file.
     pub(crate) at: u64,
-    /// What is there from then on.
+    /// The new bytes.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What has to be overwritten so that a file names no position. The source is at its beginning afterwards.
+/// The bytes to overwrite so that a file names no position. The source is at its beginning afterwards.
 pub(crate) fn erasures<S: Read + Seek>(source: &mut S) -> io::Result<Vec<Erasure>> {
     let mut file = Pieces {
         length: source.seek(SeekFrom::End(0))?,
@@ -56,7 +56,7 @@ pub(crate) fn erasures<S: Read + Seek>(source: &mut S) -> io::Result<Vec<Erasure
     Ok(found)
 }
 
-/// Overwrites what of `erasures` lies in a piece of a file that begins at `at`.
+/// Overwrites the bytes of `erasures` that lie in a piece of a file; the piece begins at `at`.
 pub(crate) fn erase(erasures: &[Erasure], at: u64, piece: &mut [u8]) {
     for erasure in erasures {
         for (place, byte) in (erasure.at..).zip(&erasure.bytes) {
@@ -223,7 +223,7 @@ impl<S: Read + Seek> Pieces<'_, S> {
         Ok(())
     }
 
-    /// Looks for EXIF, XMP and the position of a film in what is not parsed further.
+    /// Looks for EXIF, XMP and the position of a film in bytes that are not parsed further.
     fn search(&mut self, from: u64, to: u64) -> io::Result<()> {
         // Pieces overlap, so that nothing lies across their border.
         let step = PIECE_MAX - 128 * 1024;

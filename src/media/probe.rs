@@ -1,4 +1,4 @@
-//! What a file's first bytes tell: format, dimensions of a picture, duration of a sound or film.
+//! The facts in a file's first bytes: format, dimensions of a picture, duration of a sound or film.
 
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ const BOXES_MAX: usize = 1000;
 /// The most bytes that are read for a duration.
 const PIECE_MAX: u64 = 256 * 1024;
 
-/// What was found in a file.
+/// The findings in a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Probed {
     /// The MIME type and the usual ending, of a format that is known.
@@ -22,9 +22,9 @@ pub(crate) struct Probed {
     pub(crate) duration: Option<f64>,
 }
 
-/// Looks into a file. What is not understood is left out; the source is at its beginning afterwards.
+/// Looks into a file. Parts that are not understood are left out; the source is at its beginning afterwards.
 pub(crate) fn probe<S: Read + Seek>(source: &mut S) -> Probed {
-    // Whatever is wrong with a file, it can be sent.
+    // A file can be sent, whatever is wrong with it.
     let found = catch_unwind(AssertUnwindSafe(|| look(source)));
     let found = found.ok().flatten().unwrap_or_default();
     // A source that can't go back fails when it is copied.

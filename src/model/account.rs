@@ -7,10 +7,10 @@ use super::ClientId;
 pub struct Account {
     /// The name of its folder under the store root: `Engine.wipe_account` takes it.
     pub folder: String,
-    /// The client; none of an encrypted store, where the name is part of what is kept secret.
+    /// The client; none of an encrypted store, where the name is secret too.
     pub client: Option<ClientId>,
     /// Whether the store is encrypted.
     pub is_encrypted: bool,
-    /// What it takes on the disk, in bytes.
+    /// The bytes that the data take on the disk.
     pub bytes: u64,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Json;
 
-/// What a message says.
+/// The content of a message.
 ///
 /// The typed kinds travel as a JSON envelope with a type number (`docs/wire.md`); `Plain` is any
 /// other text and `Binary` any bytes. A kind that Sampan does not know arrives as `Custom`, whole.
@@ -14,7 +14,7 @@ pub enum MessageContent {
     Text {
         /// The words.
         text: String,
-        /// What the app attached.
+        /// The app's attributes and extra keys.
         details: Details,
     },
     /// A picture.
@@ -23,7 +23,7 @@ pub enum MessageContent {
         file: MediaFile,
         /// Words beside it.
         caption: Option<String>,
-        /// What the app attached.
+        /// The app's attributes and extra keys.
         details: Details,
     },
     /// A sound; its file states the duration.
@@ -32,7 +32,7 @@ pub enum MessageContent {
         file: MediaFile,
         /// Words beside it.
         caption: Option<String>,
-        /// What the app attached.
+        /// The app's attributes and extra keys.
         details: Details,
     },
     /// A film; its file states the duration.
@@ -41,7 +41,7 @@ pub enum MessageContent {
         file: MediaFile,
         /// Words beside it.
         caption: Option<String>,
-        /// What the app attached.
+        /// The app's attributes and extra keys.
         details: Details,
     },
     /// A place on Earth.
@@ -52,7 +52,7 @@ pub enum MessageContent {
         longitude: f64,
         /// Words beside it.
         caption: Option<String>,
-        /// What the app attached.
+        /// The app's attributes and extra keys.
         details: Details,
     },
     /// Any other file.
@@ -61,14 +61,14 @@ pub enum MessageContent {
         file: MediaFile,
         /// Words beside it.
         caption: Option<String>,
-        /// What the app attached.
+        /// The app's attributes and extra keys.
         details: Details,
     },
     /// The sender took the message back.
     Recalled {
         /// Words left in its place; usually none.
         caption: Option<String>,
-        /// What the app attached.
+        /// The app's attributes and extra keys.
         details: Details,
     },
     /// A type of the app's own (positive), or one that this build does not know (negative).
@@ -195,7 +195,7 @@ impl MessageContent {
         self
     }
 
-    /// What the app attached; none of custom, plain and binary content.
+    /// The app's attributes and extra keys; none of custom, plain and binary content.
     #[must_use]
     pub const fn details(&self) -> Option<&Details> {
         match self {
@@ -210,7 +210,7 @@ impl MessageContent {
         }
     }
 
-    /// What the app attached, to be changed.
+    /// The app's attributes and extra keys, to be changed.
     pub const fn details_mut(&mut self) -> Option<&mut Details> {
         match self {
             Self::Text { details, .. }
@@ -312,13 +312,13 @@ impl MessageContent {
 }
 
 impl fmt::Debug for MessageContent {
-    /// Names the kind only: what people write never reaches logs.
+    /// Names the kind only: people's words never reach logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MessageContent::{}(..)", self.kind_name())
     }
 }
 
-/// What an app attached to a typed message.
+/// The app's attributes and extra keys of a typed message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Details {
     /// The message's attributes: a JSON object of the app's own.

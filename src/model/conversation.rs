@@ -54,7 +54,7 @@ impl ConversationKind {
     }
 }
 
-/// What is known about a conversation at one moment.
+/// A conversation as it is known at one moment.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ConversationInfo {
     /// Its id: the service's, or a local one while it exists on this device alone.
@@ -63,9 +63,9 @@ pub struct ConversationInfo {
     pub kind: ConversationKind,
     /// Its name, shared by all members.
     pub name: Option<String>,
-    /// Who made it; none until the service has told.
+    /// The creator; none until the service has told.
     pub creator: Option<ClientId>,
-    /// Who is in it; empty for chat rooms.
+    /// The members; empty for chat rooms.
     pub members: Vec<ClientId>,
     /// The app's own attributes: a JSON object.
     pub attributes: Option<Json>,
@@ -86,13 +86,13 @@ pub struct ConversationInfo {
     /// Until when a temporary conversation lives, by the service's clock; none for every other kind, and until
     /// the service has told.
     pub expires_at: Option<Timestamp>,
-    /// What is unread.
+    /// The unread messages.
     pub unread: Unread,
     /// Until when others have received what this client sent.
     pub delivered_until: Option<Timestamp>,
     /// Until when others have read what this client sent.
     pub read_until: Option<Timestamp>,
-    /// How far the service knows it.
+    /// How far the service knows the conversation.
     pub state: ConversationState,
 }
 
@@ -115,11 +115,11 @@ pub enum ConversationState {
     Creating,
     /// The service refused to make it.
     CreationFailed {
-        /// Why.
+        /// The reason.
         failure: super::SendFailure,
     },
     /// This client is not in it. An ordinary or temporary conversation: this client left or was removed, and
-    /// what was said until then stays readable. A chat room: this client is outside. A service conversation:
+    /// messages until then stay readable. A chat room: this client is outside. A service conversation:
     /// this client is not subscribed.
     Left,
 }

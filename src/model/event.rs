@@ -28,19 +28,19 @@ pub enum Event {
     /// Connecting failed, or the connection broke; the state that follows tells when it is tried
     /// again. `Engine.connection_failure` remembers it.
     ConnectionFailed {
-        /// Why.
+        /// The reason.
         failure: ConnectionFailure,
     },
     /// A client's session changed.
     SessionChanged {
-        /// Whose session.
+        /// The client of the session.
         client: ClientId,
         /// The new state.
         state: SessionState,
     },
     /// A conversation is new or changed: its members, attributes, unread count or newest message.
     ConversationChanged {
-        /// Whose view of it.
+        /// The client that the event is for.
         client: ClientId,
         /// The commit that holds the change.
         seq: CommitSeq,
@@ -49,7 +49,7 @@ pub enum Event {
     },
     /// A conversation made offline now has the service's id; the old id keeps resolving.
     ConversationIdAssigned {
-        /// Whose view of it.
+        /// The client that the event is for.
         client: ClientId,
         /// The commit that holds the change.
         seq: CommitSeq,
@@ -60,7 +60,7 @@ pub enum Event {
     },
     /// A conversation is gone from this device.
     ConversationRemoved {
-        /// Whose view of it.
+        /// The client that the event is for.
         client: ClientId,
         /// The commit that holds the change.
         seq: CommitSeq,
@@ -69,7 +69,7 @@ pub enum Event {
     },
     /// A message is new on this device: received, found in history, or just enqueued.
     MessageAdded {
-        /// Whose view of it.
+        /// The client that the event is for.
         client: ClientId,
         /// The commit that holds it.
         seq: CommitSeq,
@@ -78,7 +78,7 @@ pub enum Event {
     },
     /// A message changed: acknowledged, delivered, read, edited, recalled or failed.
     MessageChanged {
-        /// Whose view of it.
+        /// The client that the event is for.
         client: ClientId,
         /// The commit that holds the change.
         seq: CommitSeq,
@@ -87,7 +87,7 @@ pub enum Event {
     },
     /// A message is gone: an unsent one was discarded, or a stored one removed.
     MessageRemoved {
-        /// Whose view of it.
+        /// The client that the event is for.
         client: ClientId,
         /// The commit that removed it.
         seq: CommitSeq,
@@ -100,16 +100,16 @@ pub enum Event {
     },
     /// Something happened to the members of a conversation. The list of members shows it already.
     MembersChanged {
-        /// Whose view of it.
+        /// The client that the event is for.
         client: ClientId,
         /// The commit that holds the change.
         seq: CommitSeq,
-        /// What happened, to whom, by whom and when.
+        /// The change: of which members, by whom and when.
         notice: MembersNotice,
     },
     /// A transient message arrived; it is not kept.
     TransientMessage {
-        /// Who received it.
+        /// The receiver.
         client: ClientId,
         /// The message.
         message: Message,
@@ -117,16 +117,16 @@ pub enum Event {
     /// The service told of a client that is watched: at first when it confirms the watching, on each new
     /// connection again, and whenever the client comes online or goes offline. Nothing of it is kept.
     PresenceChanged {
-        /// Who watches.
+        /// The client that watches.
         client: ClientId,
-        /// Who is watched.
+        /// The client that is watched.
         peer: ClientId,
-        /// How it is now.
+        /// The state now.
         presence: Presence,
     },
     /// An outbox entry is new or changed.
     OutboxChanged {
-        /// Whose outbox.
+        /// The client of the outbox.
         client: ClientId,
         /// The commit that holds the change.
         seq: CommitSeq,
@@ -135,7 +135,7 @@ pub enum Event {
     },
     /// An outbox entry is done: acknowledged, cancelled or discarded.
     OutboxSettled {
-        /// Whose outbox.
+        /// The client of the outbox.
         client: ClientId,
         /// The commit that holds the change.
         seq: CommitSeq,
@@ -144,9 +144,9 @@ pub enum Event {
     },
     /// A client's store stopped taking writes, or takes them again.
     StoreHealthChanged {
-        /// Whose store.
+        /// The client of the store.
         client: ClientId,
-        /// How it is now.
+        /// The health now.
         health: StoreHealth,
     },
     /// The observer was too slow and missed events: read again what you show.
@@ -157,7 +157,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The conversation that it concerns, by the id of its time; none for those of no single one.
+    /// The conversation that the event concerns, by the id of that time; none for an event of no single conversation.
     #[must_use]
     pub const fn conversation(&self) -> Option<&ConversationId> {
         match self {
@@ -180,7 +180,7 @@ impl Event {
         }
     }
 
-    /// Whose event it is; none for those of the engine as a whole.
+    /// The client of the event; none for an event of the engine as a whole.
     #[must_use]
     pub const fn client(&self) -> Option<&ClientId> {
         match self {
@@ -275,7 +275,7 @@ pub enum StoreHealth {
     ReadOnly {
         /// The sort of trouble.
         trouble: StoreTrouble,
-        /// What the operating system said.
+        /// The words of the operating system.
         reason: String,
     },
 }

@@ -16,7 +16,7 @@ pub struct HistoryQuery {
     #[uniffi(default)]
     pub behind: Option<MessageKey>,
     /// Typed messages with this number: -1 text, -2 image, -3 audio, -4 video, -5 location, -6 file, -127
-    /// recalled; what an app adds has a number of its own.
+    /// recalled; an app's own type has a number of its own.
     #[uniffi(default)]
     pub content_type: Option<i32>,
     /// Whether the history is read from old to new. Otherwise from new to old: then the newest messages of the

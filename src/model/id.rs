@@ -113,10 +113,10 @@ text_id! {
 }
 
 impl ConversationId {
-    /// What the ids of temporary conversations start with (protocol.md, section 5.10).
+    /// The beginning of the ids of temporary conversations (protocol.md, section 5.10).
     pub const TEMPORARY_PREFIX: &'static str = "_tmp:";
 
-    /// What the ids start with that a device gives to a conversation made offline.
+    /// The beginning of the ids that a device gives to conversations made offline.
     pub const LOCAL_PREFIX: &'static str = "local:";
 
     /// Characters of the id of a conversation of peers: an MD5 in hexadecimal.

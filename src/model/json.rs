@@ -1,9 +1,8 @@
 //! JSON as text: checked where it enters, carried as it is.
 //!
-//! Parsers differ in what they take: half of a surrogate pair, a number that no double holds, any
-//! depth. What one of them refuses would be seen by the sender and by nobody else. So an app's JSON is
-//! refused at the call unless every reader takes it ([`Json::parse`]), and what others sent is mended
-//! ([`Json::carried`]).
+//! Parsers differ over half of a surrogate pair, a number that no double holds, and depth. A text that one of them
+//! refuses would be seen by the sender and by nobody else. So an app's JSON is refused at the call unless every
+//! reader takes it ([`Json::parse`]), and the JSON of others is mended ([`Json::carried`]).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +10,7 @@ use std::fmt;
 /// How deep an app's JSON may nest: it travels inside envelopes, and readers take 127 levels at most.
 pub const JSON_DEPTH_MAX: usize = 64;
 
-/// JSON text that is known to parse; what it means is the app's affair.
+/// JSON text that is known to parse; its meaning is the app's affair.
 ///
 /// The model keeps JSON as text so that keys and digits that nobody here knows travel through unchanged.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -21,7 +20,7 @@ pub struct Json(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON that everybody reads: {fault} at line {line}, column {column}")]
 pub struct InvalidJson {
-    /// What is wrong.
+    /// The fault.
     pub fault: JsonFault,
     /// The line of the first offence, from 1.
     pub line: usize,
@@ -29,7 +28,7 @@ pub struct InvalidJson {
     pub column: usize,
 }
 
-/// What is wrong with a JSON text.
+/// A fault of a JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonFault {
@@ -76,7 +75,7 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// [`InvalidJson`] for what is not JSON.
+    /// [`InvalidJson`] for a text that is not JSON.
     pub fn carried(text: impl Into<String>) -> Result<Self, InvalidJson> {
         let text = text.into();
         check_syntax(&text)?;
@@ -101,7 +100,7 @@ impl Json {
     /// The value that the text spells.
     #[must_use]
     pub fn to_value(&self) -> serde_json::Value {
-        // What an app gave always makes a tree; of what others sent, one too deep reads as null.
+        // An app's JSON always makes a tree; JSON of others that is too deep reads as null.
         serde_json::from_str(&self.0).unwrap_or(serde_json::Value::Null)
     }
 
@@ -163,7 +162,7 @@ impl InvalidJson {
 /// The bytes of an escape by number: a backslash, a `u` and four digits.
 const ESCAPE_BYTES: usize = 6;
 
-/// What readers differ in, found in one pass over any text. Places are in bytes.
+/// The parts of a text over which readers differ, found in one pass over any text. Places are in bytes.
 #[derive(Debug, Default)]
 struct Findings {
     halves: Vec<usize>,
@@ -258,7 +257,7 @@ fn unit(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 impl fmt::Debug for Json {
-    /// Shows the length only: the text may be a message's, and those never reach logs.
+    /// Shows the length only: the text may be that of a message, and messages never reach logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Json({} bytes)", self.0.len())
     }
@@ -343,7 +342,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is accepted makes a tree; what is carried is JSON without half characters.
+        /// Accepted text makes a tree; carried text is JSON without half characters.
         #[test]
         fn any_text_is_refused_or_readable(text in "[\\[\\]{}:,\"0-9eE.+-]{0,12}|.{0,20}|\"(\\\\u[dD][89a-fA-F][0-9]{2}|x){0,5}\"") {
             if let Ok(json) = Json::parse(&*text) {

@@ -78,7 +78,7 @@ impl MessageKey {
         Some(Self::service(message.sent_at, id))
     }
 
-    /// What it names.
+    /// The name of the message.
     #[must_use]
     pub const fn named(&self) -> &Named {
         &self.0
@@ -123,7 +123,7 @@ impl ItemKey {
     const GAP: &'static str = "g:";
     const FIRST_UNREAD: &'static str = "u";
 
-    /// The key of the message, if it is one's.
+    /// The key of the message, if it is the key of one.
     #[must_use]
     pub const fn message(&self) -> Option<&MessageKey> {
         match self {

@@ -31,13 +31,13 @@ pub struct NewMedia {
     /// Words beside it.
     #[uniffi(default)]
     pub caption: Option<String>,
-    /// What the app attaches to the message.
+    /// The app's attributes and extra keys of the message.
     #[uniffi(default)]
     pub details: Details,
-    /// Who is called by name.
+    /// Those who are called by name.
     #[uniffi(default)]
     pub mentions: Mentions,
-    /// What the service pushes to members that are offline: a JSON object, or none for its default.
+    /// The push for members that are offline: a JSON object, or none for the service's default.
     #[uniffi(default)]
     pub push: Option<Json>,
     /// How it is sent. A file is neither transient nor a will.
@@ -92,7 +92,7 @@ pub enum MediaSource {
 }
 
 impl fmt::Debug for MediaSource {
-    /// What people send never reaches logs.
+    /// People's files never reach logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self {
             Self::Bytes { .. } => "Bytes",

@@ -1,8 +1,8 @@
-//! Members of a conversation: what they may do, and what is told when that or they change.
+//! Members of a conversation: their roles, and the notices when members or roles change.
 
 use super::{ClientId, ConversationId, Timestamp};
 
-/// What a member may do.
+/// The role of a member, which tells what the member may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum MemberRole {
     /// Made the conversation. The owner may do everything, gives roles, and cannot be removed.
@@ -33,7 +33,7 @@ impl MemberRole {
     }
 }
 
-/// What happened to members of a conversation.
+/// The kinds of change of a conversation's members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum MembersEvent {
     /// This client was added by somebody else. `Joined` with this client among the members follows.
@@ -59,16 +59,16 @@ pub enum MembersEvent {
     },
 }
 
-/// What happened to members of a conversation: to whom, by whom, and when.
+/// A change of a conversation's members: of whom, by whom, and when.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct MembersNotice {
-    /// Where.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// What happened.
+    /// The kind of change.
     pub event: MembersEvent,
-    /// To whom.
+    /// The members whom it concerns.
     pub members: Vec<ClientId>,
-    /// Who did it; none where this device learnt of it by comparing lists after an absence.
+    /// The client that made the change; none where this device learnt of it by comparing lists after an absence.
     pub by: Option<ClientId>,
     /// When, by the service's clock; none where the service does not say.
     pub at: Option<Timestamp>,

@@ -1,12 +1,11 @@
-//! A message: who said what, where and when, and how far it got.
+//! A message: its sender, content, place and time, and how far it got.
 
 use super::{
     ClientId, ConversationId, LocalId, MessageContent, MessageId, MessageRef, Refusal, Timestamp,
     UploadFailure,
 };
 
-/// One message of a conversation, as this device's store has it: events carry it. What a screen shows is
-/// `sampan::Message`.
+/// One message of a conversation, as this device's store has it: events carry it. A screen shows a `sampan::Message`.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 #[uniffi(name = "MessageRecord")]
 pub struct Message {
@@ -16,13 +15,13 @@ pub struct Message {
     pub id: Option<MessageId>,
     /// The id this device gave it when it was enqueued; kept for ever, none for others' messages.
     pub local_id: Option<LocalId>,
-    /// Who sent it.
+    /// The sender.
     pub sender: ClientId,
     /// The service's time; of an unsent message, this device's when it was enqueued.
     pub sent_at: Timestamp,
-    /// What it says.
+    /// The content.
     pub content: MessageContent,
-    /// Who is called by name.
+    /// Those who are called by name.
     pub mentions: Mentions,
     /// How far it got.
     pub state: MessageState,
@@ -69,7 +68,7 @@ pub enum MessageState {
     },
     /// It failed for good; it stays in the outbox until the app retries or discards it.
     Failed {
-        /// Why.
+        /// The reason.
         failure: SendFailure,
     },
 }
@@ -116,22 +115,22 @@ pub enum SendFailure {
         /// How often it was tried.
         tries: u32,
     },
-    /// It may or may not have arrived, and the service no longer knows its token.
+    /// The message may or may not have arrived, and the service no longer knows its token.
     Ambiguous,
     /// The service did it for some members and refused others. The entry holds the refused ones: to
     /// retry it tries those again.
     MembersRefused {
-        /// Who was refused, and why.
+        /// The refused members, each with the reason.
         refused: Vec<RefusedMember>,
     },
     /// Its file could not be uploaded; the message was never sent.
     NotUploaded {
-        /// Why.
+        /// The reason.
         failure: UploadFailure,
     },
     /// It can never be sent as it is, such as one larger than a frame.
     Unsendable {
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
 }
@@ -139,7 +138,7 @@ pub enum SendFailure {
 /// A member that the service did not add or remove.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct RefusedMember {
-    /// Who.
+    /// The member.
     pub client: ClientId,
     /// The service's number.
     pub code: i32,
@@ -148,7 +147,7 @@ pub struct RefusedMember {
 }
 
 impl SendFailure {
-    /// The service's no, with its number and the name of that.
+    /// A refusal of the service, with its number and the number's name.
     #[must_use]
     pub fn refused(code: i32, reason: impl Into<String>) -> Self {
         Self::Refused {
@@ -159,7 +158,7 @@ impl SendFailure {
     }
 }
 
-/// Who a message calls by name.
+/// The clients that a message calls by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Mentions {
     /// Everybody.

@@ -1,4 +1,4 @@
-//! What Sampan talks about: plain data and its rules, without IO.
+//! The things that Sampan talks about: plain data and its rules, without IO.
 //!
 //! Everything here is checked once, where it is made, and trusted from then on: an id that exists
 //! has a legal length, a [`Timestamp`] is milliseconds since the Unix epoch, a [`Json`] parses.

@@ -5,68 +5,69 @@ use std::fmt;
 use super::{ClientId, ConversationId};
 use crate::Secret;
 
-/// What is to be signed; how is in the service's documentation.
+/// An operation that is to be signed; the service's documentation tells how.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum SigningRequest {
     /// Signing in.
     SignIn {
-        /// Who.
+        /// The client.
         client: ClientId,
     },
     /// Making a conversation.
     StartConversation {
-        /// Who makes it.
+        /// The client that makes the conversation.
         client: ClientId,
         /// Its members, as they are sent.
         members: Vec<ClientId>,
     },
     /// Adding members.
     AddMembers {
-        /// Who adds them.
+        /// The client that adds them.
         client: ClientId,
-        /// Where to.
+        /// The conversation.
         conversation: ConversationId,
-        /// Whom.
+        /// The members.
         members: Vec<ClientId>,
     },
     /// Removing members.
     RemoveMembers {
-        /// Who removes them.
+        /// The client that removes them.
         client: ClientId,
-        /// Where from.
+        /// The conversation.
         conversation: ConversationId,
-        /// Whom.
+        /// The members.
         members: Vec<ClientId>,
     },
     /// Blocking clients.
     BlockMembers {
-        /// Who blocks them.
+        /// The client that blocks them.
         client: ClientId,
-        /// Where.
+        /// The conversation.
         conversation: ConversationId,
-        /// Whom.
+        /// The clients.
         members: Vec<ClientId>,
     },
     /// Unblocking clients.
     UnblockMembers {
-        /// Who unblocks them.
+        /// The client that unblocks them.
         client: ClientId,
-        /// Where.
+        /// The conversation.
         conversation: ConversationId,
-        /// Whom.
+        /// The clients.
         members: Vec<ClientId>,
     },
     /// Watching clients: being told when they come online and go offline. The signature is that of a session of the
     /// first generation: see `docs/wire.md`.
     Watch {
-        /// Who watches.
+        /// The client that watches.
         client: ClientId,
-        /// Whom. `OperationSignature.allowed` names those of them who may be watched, where these are not all.
+        /// The clients to watch. `OperationSignature.allowed` names those of them who may be watched, where these are
+        /// not all.
         peers: Vec<ClientId>,
     },
 }
 
-/// What a signer answers.
+/// The answer of a signer.
 #[derive(Clone, PartialEq, Eq, uniffi::Record)]
 pub struct OperationSignature {
     /// The signature: lower-case hexadecimal digits.

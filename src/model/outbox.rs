@@ -9,7 +9,7 @@ pub struct OutboxEntry {
     pub id: OutboxEntryId,
     /// The conversation it belongs to.
     pub conversation: ConversationId,
-    /// What it does.
+    /// The kind of work.
     pub kind: OutboxKind,
     /// The local id of the message it makes, if it makes one.
     pub local_id: Option<LocalId>,
@@ -21,7 +21,7 @@ pub struct OutboxEntry {
     pub state: OutboxState,
 }
 
-/// What the service said when it refused something for the time being.
+/// A refusal of the service for the time being.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct ServiceRefusal {
     /// The sort of refusal.
@@ -32,11 +32,11 @@ pub struct ServiceRefusal {
     pub reason: String,
 }
 
-/// The number of an outbox entry: they grow in the order of enqueueing and are never used again.
+/// The number of an outbox entry: numbers grow in the order of enqueueing and are never used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutboxEntryId(pub u64);
 
-/// What an outbox entry does.
+/// The work of an outbox entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum OutboxKind {
     /// Makes a conversation.
@@ -84,7 +84,7 @@ pub enum OutboxState {
     InFlight,
     /// Failed for good: it waits for the app to retry or discard it and blocks nothing.
     Failed {
-        /// Why.
+        /// The reason.
         failure: SendFailure,
     },
 }

@@ -13,7 +13,7 @@ use super::{
 pub struct NewConversation {
     /// Its kind. `Service` conversations are made by the app's server alone.
     pub kind: ConversationKind,
-    /// Who shall be in it besides the client that makes it; empty for chat rooms.
+    /// The members besides the client that makes the conversation; empty for chat rooms.
     #[uniffi(default)]
     pub members: Vec<ClientId>,
     /// Its name.
@@ -46,18 +46,18 @@ pub struct ForeignMessage {
     pub conversation: ConversationId,
     /// The service's id of the message.
     pub id: MessageId,
-    /// Who sent it.
+    /// The sender.
     pub sender: ClientId,
     /// The service's time of the message.
     pub sent_at: Timestamp,
-    /// What it says.
+    /// The content.
     pub content: MessageContent,
-    /// Who is called by name.
+    /// Those who are called by name.
     #[uniffi(default)]
     pub mentions: Mentions,
 }
 
-/// What became of a message that was given up.
+/// The outcome of giving up a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Discarded {
     /// It never left this device, or the service refused it: nobody else has seen it or will.
@@ -70,16 +70,16 @@ pub enum Discarded {
 /// A message to send.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct NewMessage {
-    /// What it says.
+    /// The content.
     pub content: MessageContent,
     /// The message that it answers: one of the same conversation that this device holds, sent or not. The content
     /// must be of a kind with attributes: the reply is one of them (`docs/wire.md`). None for a message of its own.
     #[uniffi(default)]
     pub reply_to: Option<MessageKey>,
-    /// Who is called by name.
+    /// Those who are called by name.
     #[uniffi(default)]
     pub mentions: Mentions,
-    /// What the service pushes to members that are offline: a JSON object, or none for its default.
+    /// The push for members that are offline: a JSON object, or none for the service's default.
     #[uniffi(default)]
     pub push: Option<Json>,
     /// How it is sent.
@@ -105,9 +105,9 @@ pub struct SendOptions {
     /// there.
     #[uniffi(default)]
     pub receipt: Option<bool>,
-    /// Not to be sent now: the service sends it when this client disappears without signing out. A client
-    /// has one will: a later one takes its place, in whichever conversation. It is durable when the call returns, is
-    /// in no timeline, and is set again with each new connection until the process ends. Default: false.
+    /// Not to be sent now: the service sends the message when this client disappears without signing out. A client
+    /// has one will: a later one takes its place, in whichever conversation. The will is durable when the call
+    /// returns, is in no timeline, and is set again with each new connection until the process ends. Default: false.
     #[uniffi(default)]
     pub will: bool,
     /// How urgent it is, in a chat room or as a transient message; elsewhere the service ignores it. None
@@ -191,7 +191,7 @@ impl NewMessage {
     }
 }
 
-/// What somebody began to write in a conversation. It stays on this device.
+/// A message that somebody began to write in a conversation. A draft stays on this device.
 #[derive(Clone, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Draft {
     /// The words so far.
@@ -203,7 +203,7 @@ pub struct Draft {
     /// The message that it is a new version of.
     #[uniffi(default)]
     pub edits: Option<MessageKey>,
-    /// Who is called by name.
+    /// Those who are called by name.
     #[uniffi(default)]
     pub mentions: Mentions,
 }
@@ -229,7 +229,7 @@ impl Draft {
 }
 
 impl fmt::Debug for Draft {
-    /// What people write never reaches logs.
+    /// People's words never reach logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Draft")
             .field("bytes", &self.text.len())

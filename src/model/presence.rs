@@ -2,13 +2,13 @@
 
 use super::ClientId;
 
-/// What is known of a client that is watched.
+/// The presence of a client that is watched, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum Presence {
     /// The service has not told yet on this connection: it is not asked yet, or there is no session.
     #[default]
     Unknown,
-    /// It is signed in on a device at least.
+    /// It is signed in on at least one device.
     Online,
     /// It is signed in nowhere.
     Offline,
@@ -20,7 +20,7 @@ pub enum Presence {
 /// A client that is watched.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct WatchedClient {
-    /// Who is watched.
+    /// The client that is watched.
     pub client: ClientId,
     /// Whether it is online.
     pub presence: Presence,

@@ -1,4 +1,4 @@
-//! Pushes: what the payload of one tells, without asking anybody.
+//! Pushes: their payloads, read without asking anybody.
 
 use std::fmt;
 
@@ -6,15 +6,16 @@ use serde_json::{Map, Value};
 
 use super::{ClientId, ConversationId, Count, Json, MessageId, Timestamp};
 
-/// The keys under which a payload may name each thing, the first that is there wins. The service's template fills in
-/// `${convId}`, `${fromClientId}` and `${timestamp}`; their own names come first. What stands below `sampan` goes before all.
+/// The keys under which a payload may name each thing; the first that is there wins. The service's template fills in
+/// `${convId}`, `${fromClientId}` and `${timestamp}`; their own names come first. Values below `sampan` go before
+/// all.
 const CONVERSATION: [&str; 4] = ["convId", "conversationId", "conversation", "cid"];
 const SENDER: [&str; 4] = ["fromClientId", "from", "peerId", "sender"];
 const TIME: [&str; 2] = ["timestamp", "sentAt"];
 const MESSAGE: [&str; 4] = ["messageId", "msgId", "mid", "message"];
 const ACCOUNT: [&str; 3] = ["toClientId", "clientId", "account"];
 
-/// Where `sampan-service` says what a push is about.
+/// The key under which `sampan-service` says what a push is about.
 const ABOUT: &str = "sampan";
 
 /// The most characters of words in a hint.
@@ -23,9 +24,9 @@ const WORDS_MAX: usize = 1000;
 /// A device that can be pushed to.
 #[derive(Clone, PartialEq, Eq, uniffi::Record)]
 pub struct PushDevice {
-    /// Whose service pushes to it.
+    /// The platform whose service pushes to it.
     pub platform: PushPlatform,
-    /// What that service calls it: the device token of APNs in hexadecimal, or the registration token of FCM.
+    /// That service's name of the device: the device token of APNs in hexadecimal, or the registration token of FCM.
     pub token: String,
     /// The topic of APNs: the app's bundle id.
     #[uniffi(default)]
@@ -39,7 +40,7 @@ pub struct PushDevice {
     /// The vendor of an Android device that has a push service of its own.
     #[uniffi(default)]
     pub vendor: Option<String>,
-    /// What is on the app's icon now: pushes that ask for one more count from there.
+    /// The number on the app's icon now: pushes that ask for one more count from there.
     #[uniffi(default)]
     pub badge: Option<Count>,
 }
@@ -61,7 +62,7 @@ impl PushDevice {
 }
 
 impl fmt::Debug for PushDevice {
-    /// Whoever has the token may push to the device.
+    /// Anybody who has the token may push to the device.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushDevice")
             .field("platform", &self.platform)
@@ -69,7 +70,7 @@ impl fmt::Debug for PushDevice {
     }
 }
 
-/// Whose service pushes to a device.
+/// The platforms whose services push to devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum PushPlatform {
     /// Apple's.
@@ -78,16 +79,16 @@ pub enum PushPlatform {
     Android,
 }
 
-/// What a push tells.
+/// The facts that a push tells.
 #[derive(Clone, PartialEq, Eq, uniffi::Record)]
 pub struct PushHint {
-    /// Whose push it is, where it says so.
+    /// The client that the push is for, where the payload names it.
     pub account: Option<ClientId>,
     /// The conversation.
     pub conversation: ConversationId,
     /// The service's id of the message.
     pub message: Option<MessageId>,
-    /// Who sent it.
+    /// The sender.
     pub sender: Option<ClientId>,
     /// When, by the service's clock.
     pub sent_at: Option<Timestamp>,
@@ -100,7 +101,7 @@ pub struct PushHint {
 }
 
 impl fmt::Debug for PushHint {
-    /// What people write never reaches logs.
+    /// People's words never reach logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushHint")
             .field("conversation", &self.conversation)
@@ -110,7 +111,7 @@ impl fmt::Debug for PushHint {
 }
 
 impl PushHint {
-    /// What a payload tells; none of one that names no conversation.
+    /// Reads a payload; none for one that names no conversation.
     #[must_use]
     pub fn read(payload: &Json) -> Option<Self> {
         let Value::Object(all) = payload.to_value() else {

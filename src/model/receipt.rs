@@ -2,7 +2,7 @@
 
 use super::Timestamp;
 
-/// What a client has not read in one conversation.
+/// The messages of one conversation that a client has not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Unread {
     /// How many messages: own, transient and recalled ones don't count.

@@ -25,12 +25,12 @@ const SOME_ID: &str = "fptKnuYYQMGdiSt_Zs7zDA";
 /// As long as a time of the service.
 const SOME_TIME: i64 = 1_700_000_000_000;
 
-/// The message that a reply answers, as the reply names and quotes that message.
+/// The words of a reply about the message that it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// Which message it is; none where the reply does not say.
     pub target: Option<Target>,
-    /// Who sent that message.
+    /// The sender of that message.
     pub sender: ClientId,
     /// The first words of that message, at most [`EXCERPT_MAX`] characters; they may be empty.
     pub excerpt: String,
@@ -161,7 +161,7 @@ fn fields(attributes: &Json) -> Fields {
     serde_json::from_str(attributes.as_str()).unwrap_or_default()
 }
 
-/// The new content of an edited message: what was a reply stays one.
+/// The new content of an edited message: a reply stays a reply.
 #[must_use]
 pub fn kept(before: &MessageContent, after: MessageContent) -> MessageContent {
     match Reply::of(before) {

@@ -34,14 +34,14 @@ pub enum ConnectionState {
 pub enum ConnectionFailure {
     /// The name is unknown, nobody listens there, or the connection broke.
     Unreachable {
-        /// What the operating system said.
+        /// The words of the operating system.
         reason: String,
     },
     /// Nobody answered within `Limits.connect_timeout`.
     TimedOut,
     /// The certificate is not trusted, or TLS failed otherwise: nothing was sent.
     Untrusted {
-        /// What the TLS library said.
+        /// The words of the TLS library.
         reason: String,
     },
     /// The connection would leave this machine unencrypted, which `Config.insecure` forbids: nothing
@@ -51,7 +51,7 @@ pub enum ConnectionFailure {
     /// Told at the first one, also where the status is a success, or where the connection is taken and
     /// closed without a word.
     NotTheService {
-        /// What was wrong, such as an HTTP status.
+        /// The fault, such as an HTTP status.
         reason: String,
     },
 }
@@ -80,7 +80,7 @@ pub enum SessionState {
     Open,
     /// Ended for good until the app connects again.
     Ended {
-        /// Why.
+        /// The reason.
         reason: SessionEnd,
     },
 }
@@ -125,7 +125,7 @@ impl SessionEnd {
     }
 }
 
-/// What happens to a client's data on this device when it signs out.
+/// The fate of a client's data on this device when the client signs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum LocalData {
     /// It stays: conversations can be read, and unsent work goes out, when the client is back.
@@ -134,18 +134,18 @@ pub enum LocalData {
     Wipe,
 }
 
-/// What happens to a client's unsent work when it signs out.
+/// The fate of a client's unsent work when the client signs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum UnsentWork {
     /// It stays and goes out when the client is back. Only with `LocalData.Keep`.
     KeepIt,
-    /// It is given up; what is on its way may arrive all the same.
+    /// It is given up; work that is on its way may arrive all the same.
     ThrowAway,
     /// Where there is some, the client does not sign out. Read marks do not count.
     Refuse,
 }
 
-/// What becomes of another device of the same client that is signed in with the same tag.
+/// The fate of another device of the same client that is signed in with the same tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum OtherDevice {
     /// It is signed out: the user signs in here.
@@ -155,7 +155,7 @@ pub enum OtherDevice {
     Keep,
 }
 
-/// What the operating system says about the network.
+/// News of the operating system about the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
 pub enum NetworkChange {
     /// There is none: the engine stops trying until it hears otherwise.

@@ -48,7 +48,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// What a machine knows about time when it handles an input.
+/// The time as a machine knows it when it handles an input.
 ///
 /// `elapsed` only moves forward and drives every timer; `wall` may jump and only labels things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

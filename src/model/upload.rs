@@ -7,7 +7,7 @@ use super::Count;
 /// How far a transfer got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Progress {
-    /// Bytes that are through.
+    /// Bytes that are transferred.
     pub done: Count,
     /// Bytes in all; none where that is not known.
     pub total: Option<Count>,
@@ -24,7 +24,7 @@ pub enum UploadFailure {
         status: u32,
         /// The service's number, where it gave one.
         code: Option<i32>,
-        /// What it said.
+        /// The words of the refusal.
         reason: String,
     },
     /// It was tried as often as allowed, and the service or its file storage was not reached or had trouble of
@@ -32,12 +32,12 @@ pub enum UploadFailure {
     Unreachable {
         /// How often it was tried.
         tries: u32,
-        /// What happened at last.
+        /// The last failure.
         reason: String,
     },
     /// The copy on this device can't be read: it is gone or damaged. Nothing helps but sending the original again.
     CopyLost {
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The service stores files in a way that this version does not know.
@@ -47,14 +47,14 @@ pub enum UploadFailure {
     },
 }
 
-/// Where the service lets a file be uploaded to, and what will be known of it.
+/// The service's permission to upload a file, with the id and the URL that the file will have.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UploadTicket {
     /// The way of uploading: `s3`, `qiniu`, `qcloud`.
     pub provider: String,
     /// Where to upload to.
     pub upload_url: String,
-    /// What proves the permission, and names the upload when it is confirmed.
+    /// The token that proves the permission, and names the upload when it is confirmed.
     pub token: String,
     /// The id of the file.
     pub object_id: String,

@@ -16,9 +16,9 @@ pub struct ClientState {
     pub link: LinkState,
     /// Whether this device has what the service has.
     pub sync: SyncState,
-    /// What is unread in all conversations together.
+    /// The unread counts of all conversations together.
     pub unread: UnreadSummary,
-    /// What is unsent.
+    /// The unsent work.
     pub outbox: OutboxSummary,
     /// Whether the store on this device takes writes.
     pub store: StoreHealth,
@@ -47,7 +47,7 @@ pub enum LinkState {
     Background,
     /// Signed out by the service: it stays so until the app connects again.
     Ended {
-        /// Why.
+        /// The reason.
         reason: SessionEnd,
     },
 }
@@ -58,7 +58,7 @@ pub enum SyncState {
     /// There is no session, or it is not known yet what was missed, or the service does not tell.
     #[default]
     Unknown,
-    /// What was missed is being fetched.
+    /// Missed history is being fetched.
     CatchingUp {
         /// So many conversations are caught up with.
         done: Count,
@@ -66,14 +66,14 @@ pub enum SyncState {
         total: Count,
     },
     /// Everything that was missed is on this device, as far as it is fetched without being asked for,
-    /// and what is new arrives by itself.
+    /// and new messages arrive by themselves.
     Current {
         /// Since when, by this device's clock.
         since: Timestamp,
     },
 }
 
-/// What is unsent.
+/// The unsent work.
 #[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
 pub struct OutboxSummary {
     /// So many entries wait or are on their way.
@@ -91,7 +91,7 @@ pub struct OutboxSummary {
 pub struct UnreadSummary {
     /// Of all conversations.
     pub all: UnreadSum,
-    /// Of those that are not muted: what a badge shows.
+    /// Of those that are not muted: the number for a badge.
     pub unmuted: UnreadSum,
 }
 
@@ -129,7 +129,7 @@ impl From<UnreadTotal> for UnreadSum {
 }
 
 impl OutboxSummary {
-    /// The summary of what is unsent in a store.
+    /// The summary of the unsent work in a store.
     ///
     /// # Errors
     ///

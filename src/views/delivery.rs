@@ -1,4 +1,4 @@
-//! How far an own message got, and what holds it up.
+//! How far an own message got, and the obstacle that holds it up.
 
 use super::Uploads;
 use crate::model::{
@@ -11,7 +11,7 @@ use crate::store::{ConversationRow, Entry};
 pub enum Delivery {
     /// It is durable on this device and waits.
     Waiting {
-        /// What for.
+        /// The obstacle.
         blocker: Blocker,
     },
     /// It is on its way to the service.
@@ -35,9 +35,9 @@ pub enum Delivery {
     },
     /// It failed for good; it stays until the app retries or discards it.
     Failed {
-        /// Why.
+        /// The reason.
         failure: SendFailure,
-        /// Whether trying again may help: what can't be sent as it is can only be discarded.
+        /// Whether trying again may help: a message that can't be sent as it is can only be discarded.
         can_retry: bool,
     },
 }
@@ -86,7 +86,7 @@ impl Delivery {
     }
 }
 
-/// Why unsent work is not on its way, and so what would unblock it.
+/// Why unsent work is not on its way, which tells what would unblock it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 #[non_exhaustive]
 pub enum Blocker {
@@ -95,11 +95,11 @@ pub enum Blocker {
     /// The store takes no writes, and nothing is sent that could not be noted: the disk needs space, or
     /// to be writable.
     Store,
-    /// Its conversation has to be made first, and that waits or failed.
+    /// Its conversation has to be made first, and the making waits or failed.
     Creation,
-    /// Its file has to be uploaded first, and that waits: for other uploads, or for another try.
+    /// Its file has to be uploaded first, and the upload waits: for other uploads, or for another try.
     Upload,
-    /// It waits for its turn: for what was enqueued before it. In a timeline and a list of conversations
+    /// It waits for its turn, behind the work that was enqueued before it. In a timeline and a list of conversations
     /// this stands for `Pace` too.
     Turn,
     /// The client keeps it back, because the service allows so much in a minute, left something
@@ -110,7 +110,7 @@ pub enum Blocker {
     },
 }
 
-/// What keeps a client from sending at all.
+/// The obstacle that keeps a client from sending at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
     /// The client is not signed in.
@@ -118,12 +118,12 @@ pub enum Reach {
     Offline,
     /// The store takes no writes.
     ReadOnly,
-    /// Nothing.
+    /// No obstacle.
     Online,
 }
 
 impl Blocker {
-    /// What holds an entry up; none when it is on its way or failed.
+    /// The obstacle that holds an entry up; none when the entry is on its way or failed.
     #[must_use]
     pub fn of(entry: &Entry, row: &ConversationRow, reach: Reach) -> Option<Self> {
         (entry.state == OutboxState::Queued).then(|| Self::of_queued(row, reach))

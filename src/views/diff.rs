@@ -43,7 +43,7 @@ pub enum Edit<T> {
     Remove {
         /// Where the first of them stands.
         at: usize,
-        /// How many.
+        /// The number of neighbours.
         count: usize,
     },
     /// An item is different and has the same key.
@@ -89,7 +89,7 @@ impl<T> Edit<T> {
 }
 
 /// Applies an edit. One that does not fit the items comes from another window: it is a mistake of
-/// the caller's, and what can't be done of it is left out.
+/// the caller's, and the part of it that can't be done is left out.
 pub fn apply<T>(items: &mut Vec<T>, edit: Edit<T>) {
     let len = items.len();
     match edit {
@@ -164,7 +164,7 @@ fn replaced<'a, T: Clone + PartialEq + 'a>(
     }
 }
 
-/// The parts of two windows between what is the same at both ends.
+/// The parts of two windows that are left between the same items at both ends.
 struct Middle<'a, T> {
     new: &'a [T],
     /// Where the part begins in its window.
@@ -238,7 +238,7 @@ impl<'a, T: Keyed + Clone + PartialEq> Middle<'a, T> {
         self.now.get(at).and_then(|standing| standing.goal)
     }
 
-    /// Takes out what is gone: in runs, the last first.
+    /// Takes out the items that are gone: in runs, the last first.
     fn remove_gone(&mut self, edits: &mut Vec<Edit<T>>) {
         let mut run: Option<(usize, usize)> = None;
         let mut flush = |run: Option<(usize, usize)>| {
@@ -261,7 +261,7 @@ impl<'a, T: Keyed + Clone + PartialEq> Middle<'a, T> {
         self.now.retain(|standing| standing.goal.is_some());
     }
 
-    /// Puts in what was not there, with its new neighbours.
+    /// Puts in an item that was not there, with its new neighbours.
     fn insert_run(&mut self, at: usize, edits: &mut Vec<Edit<T>>) -> usize {
         let is_new = |(place, _): &(usize, &T)| !self.is_kept(*place);
         let fresh = self.new.iter().enumerate().skip(at).take_while(is_new);

@@ -35,12 +35,12 @@ pub enum DownloadPhase {
     },
     /// The file is on this device.
     Done {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
     /// It failed; beginning it again goes on where it stopped.
     Failed {
-        /// Why.
+        /// The reason.
         failure: DownloadFailure,
     },
     /// The app stopped it; beginning it again goes on where it stopped.
@@ -66,7 +66,7 @@ pub enum DownloadFailure {
     Unreachable {
         /// How often it was tried.
         tries: u32,
-        /// What happened at last.
+        /// The last failure.
         reason: String,
     },
     /// Its host does not have it.
@@ -76,9 +76,9 @@ pub enum DownloadFailure {
         /// The HTTP status.
         status: u32,
     },
-    /// What came is not the file that the message describes.
+    /// The bytes that came are not the file that the message describes.
     AnotherFile {
-        /// What is different.
+        /// The difference.
         reason: String,
     },
     /// It is larger than the cache: `Config.file_cache_bytes`.
@@ -90,12 +90,12 @@ pub enum DownloadFailure {
     },
     /// Its address is none, or one that is not encrypted and beyond this machine.
     Address {
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The disk did not take it.
     Disk {
-        /// What the operating system said.
+        /// The words of the operating system.
         reason: String,
     },
 }

@@ -7,7 +7,7 @@ macro_rules! edits {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
         pub enum $name {
-            /// All of them anew. It comes first and alone; what stays has the key that it had.
+            /// All of them anew. Such an edit comes first and alone; an item that stays has the key that it had.
             Reset {
                 /// All of them, in order.
                 $many: Vec<$item>,
@@ -23,14 +23,14 @@ macro_rules! edits {
             Remove {
                 /// Where the first of them stands.
                 at: u32,
-                /// How many.
+                /// The number of neighbours.
                 count: u32,
             },
             /// One is different and has the same key.
             Replace {
                 /// Where it stands.
                 at: u32,
-                /// How it is now.
+                /// The item now.
                 $one: $item,
             },
             /// One stands elsewhere and has the same key.
@@ -39,7 +39,7 @@ macro_rules! edits {
                 from: u32,
                 /// Where it stands, counted after it was taken out.
                 to: u32,
-                /// How it is now.
+                /// The item now.
                 $one: $item,
             },
         }

@@ -51,7 +51,7 @@ impl Default for MemberListOptions {
 pub struct MemberRow {
     /// Who: the key of the row.
     pub client: ClientId,
-    /// What the member may do.
+    /// The member's role.
     pub role: MemberRole,
     /// Whether it is this client.
     pub is_me: bool,
@@ -65,7 +65,7 @@ edits! {
     MemberEdit of MemberRow as row, rows
 }
 
-/// What changed in a list of members.
+/// The changes of a list of members.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct MemberUpdate {
     /// The version that the edits lead to: `next` takes it.
@@ -80,7 +80,7 @@ pub struct MemberUpdate {
     pub total: Count,
 }
 
-/// What a list of members shows at one moment.
+/// A list of members at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MemberListState {
     /// The version: `next` takes it.
@@ -171,7 +171,7 @@ impl MemberView {
         has_read && is_full && self.seq == seq
     }
 
-    /// What changed since a version; none when that is the newest.
+    /// The changes since a version; none when that version is the newest.
     #[must_use]
     pub fn update(&self, have: Version) -> Option<MemberUpdate> {
         let (version, edits) = self.windows.news(have)?;

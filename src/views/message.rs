@@ -20,17 +20,17 @@ pub struct Message {
     pub reference: Option<MessageRef>,
     /// The id this device gave it; none for messages that other devices sent.
     pub local_id: Option<LocalId>,
-    /// Who sent it.
+    /// The sender.
     pub sender: ClientId,
     /// Whether this client sent it, from whatever device.
     pub is_own: bool,
     /// The service's time; of an unsent message, this device's when it was enqueued.
     pub sent_at: Timestamp,
-    /// What it says.
+    /// The content.
     pub content: MessageContent,
     /// The message that it answers; none of one that is no reply.
     pub reply_to: Option<Quote>,
-    /// Who is called by name.
+    /// Those who are called by name.
     pub mentions: Mentions,
     /// Whether somebody else calls this client by name.
     pub mentions_me: bool,

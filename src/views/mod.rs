@@ -26,8 +26,8 @@
 //! | `members.rs` | [`MemberView`]: who is in a conversation, and what they may do |
 //! | `client_state.rs` | [`ClientState`]: the banner, the badge, support |
 //!
-//! This floor reads snapshots of the store and knows no clock, no thread and no network; whoever
-//! drives a view waits and wakes.
+//! This floor reads snapshots of the store and knows no clock, no thread and no network; the driver of a view waits
+//! and wakes.
 
 mod client_state;
 mod delivery;
@@ -70,7 +70,7 @@ pub use timeline::{
 };
 pub use windows::{Version, Windows};
 
-/// Who writes just now, by conversation.
+/// The clients that write just now, by conversation.
 pub type Typing =
     std::collections::BTreeMap<crate::store::ConversationNumber, Vec<crate::model::ClientId>>;
 

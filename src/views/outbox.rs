@@ -17,24 +17,24 @@ use super::{Uploads, Version, Windows};
 /// One unsent piece of work, and why it is not done.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct OutboxRow {
-    /// Its number: they grow in the order of enqueueing.
+    /// Its number: numbers grow in the order of enqueueing.
     pub entry: OutboxEntryId,
     /// The conversation it belongs to.
     pub conversation: ConversationId,
     /// The message it makes, if it makes one.
     pub message: Option<MessageKey>,
-    /// What it does.
+    /// The kind of work.
     pub kind: OutboxKind,
     /// When it was enqueued, by this device's clock.
     pub enqueued_at: Timestamp,
     /// How often it was sent, or refused before it left.
     pub tries: Count,
-    /// Where it stands: what it waits for, or why it failed.
+    /// Where it stands: the obstacle that it waits for, or why it failed.
     pub delivery: Delivery,
     /// When it is tried next, by this device's clock, where that is known: the service allows so many
     /// in a minute, or refused the last try for the time being.
     pub next_try: Option<Timestamp>,
-    /// What the service said to the last try, where it refused for the time being.
+    /// The service's refusal of the last try, where it refused for the time being.
     pub refusal: Option<ServiceRefusal>,
 }
 
@@ -44,7 +44,7 @@ edits! {
     OutboxEdit of OutboxRow as row, rows
 }
 
-/// What changed in the list of unsent work.
+/// The changes of the list of unsent work.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct OutboxUpdate {
     /// The version that the edits lead to: `next` takes it.
@@ -55,7 +55,7 @@ pub struct OutboxUpdate {
     pub edits: Vec<OutboxEdit>,
 }
 
-/// What a list of unsent work shows at one moment.
+/// The list of unsent work at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutboxListState {
     /// The version: `next` takes it.
@@ -82,7 +82,7 @@ impl Keyed for OutboxRow {
     }
 }
 
-/// What a client keeps back although it is signed in. Times are those of the device's clock.
+/// The work that a client keeps back although it is signed in. Times are those of the device's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holds {
     /// Until when no message is sent.
@@ -98,7 +98,7 @@ pub struct Holds {
 pub struct Refused {
     /// When it is tried again.
     pub until: Timestamp,
-    /// What the service said.
+    /// The service's refusal.
     pub refusal: ServiceRefusal,
 }
 
@@ -143,7 +143,7 @@ impl OutboxView {
             && *self.uploads == *uploads
     }
 
-    /// What changed since a version; none when that is the newest.
+    /// The changes since a version; none when that version is the newest.
     #[must_use]
     pub fn update(&self, have: Version) -> Option<OutboxUpdate> {
         let (version, edits) = self.windows.news(have)?;

@@ -17,7 +17,7 @@ use crate::model::query::{Filter, FilterError, QueryError, QuerySelection, Steps
 use crate::model::{ConversationInfo, ConversationKind, Json, iso};
 use crate::store::{ConversationRow, Snapshot, StoreError};
 
-/// What one query may cost in comparisons and bytes of text, over all conversations.
+/// The most comparisons and bytes of text that one query may cost, over all conversations.
 const STEPS_MAX: u64 = 50_000_000;
 
 /// A condition that is read and can be asked of conversations.
@@ -53,7 +53,7 @@ impl QueryTest {
 ///
 /// # Errors
 ///
-/// The outer one is the store's. The inner one says what of the query can't be used.
+/// The outer error is the store's. The inner one names the part of the query that can't be used.
 pub fn find(
     snapshot: &Snapshot<'_>,
     query: &ConversationQuery,

@@ -6,13 +6,13 @@ use crate::store::{ConversationRow, Snapshot};
 
 /// The message that a reply answers.
 ///
-/// Of a message that this device holds, it is that message as it is now: edited or recalled. Of any other one, it
-/// is what the reply says of it, and nobody has checked that.
+/// A quote of a message that this device holds shows the message as it is now: edited or recalled. Any other quote is
+/// in the reply's words, and nobody has checked them.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct Quote {
     /// The key to jump to; none where the reply names no message.
     pub message: Option<MessageKey>,
-    /// Who sent the message.
+    /// The sender of the message.
     pub sender: ClientId,
     /// The first words of the message, on one line, at most 100 characters; empty where there are none.
     pub excerpt: String,
@@ -21,7 +21,7 @@ pub struct Quote {
 }
 
 impl Quote {
-    /// What a reply says of the message that it answers; none of one that is no reply.
+    /// The answered message as the content of a reply tells it; none for content that is no reply.
     pub(super) fn told(content: &MessageContent) -> Option<Self> {
         let Reply {
             target,
@@ -40,7 +40,7 @@ impl Quote {
         })
     }
 
-    /// What a message of a conversation answers; none of one that is no reply.
+    /// The message that a message of a conversation answers; none for a message that is no reply.
     pub(super) fn of(
         snapshot: &Snapshot<'_>,
         row: &ConversationRow,

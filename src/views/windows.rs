@@ -1,5 +1,4 @@
-//! The last windows of a view, each with its version: what a collector holds is compared with the
-//! newest.
+//! The last windows of a view, each with its version: a collector's window is compared with the newest.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -64,7 +63,7 @@ impl<T: Keyed + Clone + PartialEq> Windows<T> {
         self.kept.push_back((self.version, items));
     }
 
-    /// Forgets all windows but the newest: whoever holds another one is given everything anew.
+    /// Forgets all windows but the newest: a collector that holds another one is given everything anew.
     pub fn forget_older(&mut self) {
         let older = self.kept.len().saturating_sub(1);
         self.kept.drain(..older);

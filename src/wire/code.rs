@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceCode(i32);
 
-/// What a client may do after a refusal.
+/// The ways in which a client may go on after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Retry {
     /// The same command may succeed later, as it is.
@@ -44,11 +44,11 @@ pub struct CodeEntry {
     pub code: ServiceCode,
     /// The name on the wire (the field `reason`), with the misspellings it has there.
     pub name: &'static str,
-    /// What a client may do.
+    /// The way in which a client may go on.
     pub retry: Retry,
     /// Where it comes up.
     pub place: &'static str,
-    /// What it means.
+    /// The meaning.
     pub meaning: &'static str,
 }
 
@@ -165,8 +165,8 @@ impl ServiceCode {
         self.entry().map_or("UNKNOWN", |entry| entry.name)
     }
 
-    /// What a client may do. An unknown code is never retried: a refusal that nobody understands
-    /// is shown to the app, not repeated.
+    /// The way in which a client may go on. An unknown code is never retried: a refusal that nobody understands is
+    /// shown to the app, not repeated.
     #[must_use]
     pub fn retry(self) -> Retry {
         self.entry().map_or(Retry::Never, |entry| entry.retry)
@@ -174,7 +174,7 @@ impl ServiceCode {
 }
 
 impl ServiceCode {
-    /// Whether it says that too much was sent: what is repeated later must come slower.
+    /// Whether the code says that too much was sent: repeats must come more slowly.
     #[must_use]
     pub const fn is_rate_limit(self) -> bool {
         matches!(

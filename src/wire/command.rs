@@ -37,7 +37,7 @@ pub struct Envelope {
     pub client_ts: Option<Timestamp>,
     /// [`Envelope::PERMANENT`] when the notification can be read again over HTTP.
     pub notification_type: Option<i32>,
-    /// What it is about.
+    /// The command.
     pub command: Command,
 }
 
@@ -184,8 +184,8 @@ impl Envelope {
 
     /// Reads the bytes of a serialized command; the caller has checked their length.
     ///
-    /// Unknown fields are skipped. What it allocates is bounded by a constant factor of the length
-    /// plus a constant (the bound on fields, [`FIELDS_MAX`](super::FIELDS_MAX)).
+    /// Unknown fields are skipped. The memory that this allocates is bounded by a constant factor of the length plus
+    /// a constant (the bound on fields, [`FIELDS_MAX`](super::FIELDS_MAX)).
     ///
     /// # Errors
     ///
@@ -425,7 +425,7 @@ fn append(number: u32, body: &impl Message, bytes: &mut Vec<u8>) {
     body.encode_raw(bytes);
 }
 
-/// What is read before the body: enough to say what is wrong with it.
+/// The fields that are read before the body: enough to tell a fault of the body.
 struct Head {
     command: CommandType,
     op: Option<i32>,

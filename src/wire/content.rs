@@ -2,7 +2,7 @@
 //!
 //! Reading is total and loses nothing: a key that is not understood, or holds another kind of
 //! value than it should, stays in the content's `extra`; an envelope that lacks what its type
-//! needs is `Custom`, whole; what is no envelope is plain text.
+//! needs is `Custom`, whole; a payload that is no envelope is plain text.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ pub fn kind_of(payload: &Payload) -> Option<i32> {
     }
 }
 
-/// Reads what a message says.
+/// Reads the content of a message.
 #[must_use]
 pub fn decode(payload: Payload) -> MessageContent {
     let text = match payload {
@@ -80,13 +80,13 @@ pub fn decode(payload: Payload) -> MessageContent {
     })
 }
 
-/// The content as whoever receives it reads it: the sender is shown the same.
+/// The content as its receivers read it: the sender is shown the same.
 #[must_use]
 pub fn as_received(content: &MessageContent) -> MessageContent {
     decode(encode(content))
 }
 
-/// Writes what a message says.
+/// Writes the content of a message.
 ///
 /// A coordinate that is not finite is written as null: JSON has no word for it.
 #[must_use]
@@ -208,7 +208,7 @@ fn typed(kind: i32, mut object: Object, spelled: &Fields) -> Option<MessageConte
     })
 }
 
-/// What is left of an envelope when its type has taken its keys.
+/// The rest of an envelope when its type has taken its keys.
 fn details(mut object: Object, spelled: &Fields) -> Details {
     let attributes = take_if(&mut object, ATTRIBUTES, |it| {
         it.is_object().then(|| it.clone())
@@ -320,7 +320,7 @@ fn custom(kind: i32, envelope: &Json) -> String {
     }
 }
 
-/// A value as text. What is written here always has one.
+/// A value as text. Every value that is written here has one.
 fn raw(value: &impl Serialize) -> Box<RawValue> {
     to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
@@ -353,7 +353,7 @@ fn put(object: &mut Object, key: &str, value: Option<impl Into<Value>>) {
     }
 }
 
-/// Writes known keys over the object under a key; what is there and is no object makes way.
+/// Writes known keys over the object under a key; a value there that is no object makes way.
 fn merge(object: &mut Fields, key: &str, known: Object) {
     let mut merged = tree(object, key);
     merged.extend(known);
@@ -381,8 +381,7 @@ fn put_rest(object: &mut Object, key: &str, rest: Object) {
     }
 }
 
-/// What is left of an object, in the text that it had. What lost some of its own keys to a type is
-/// written anew.
+/// The rest of an object, in the text that it had. A value that lost some of its own keys to a type is written anew.
 fn rest(object: Object, spelled: &Fields) -> Option<Json> {
     if object.is_empty() {
         return None;

@@ -20,11 +20,11 @@ use crate::model::{
 pub struct Edit {
     /// The message that was changed.
     pub message: MessageRef,
-    /// Who sent it; none where the service left it out.
+    /// The sender; none where the service left it out.
     pub sender: Option<ClientId>,
-    /// What it says now.
+    /// The content now.
     pub content: MessageContent,
-    /// Who it calls now.
+    /// The clients that it calls now.
     pub mentions: Mentions,
     /// When it was changed, by the service's clock.
     pub edited_at: Timestamp,
@@ -154,8 +154,8 @@ pub fn edit_from_patch(item: PatchItem) -> Result<Edit, WireError> {
     })
 }
 
-/// The body that sends a message: what it says and who it calls. The rest (token, receipt,
-/// transient) is the sender's to add.
+/// The body that sends a message: its content and its mentions. The rest (token, receipt, transient) is the sender's
+/// to add.
 #[must_use]
 pub fn direct(
     conversation: &ConversationId,
@@ -173,8 +173,8 @@ pub fn direct(
     }
 }
 
-/// What a row tells `me` about a conversation. Unread counts and marks are told elsewhere; a row tells how
-/// many seconds a temporary conversation has left, and not until when it lives.
+/// A conversation as its row tells `me` about it. Unread counts and marks are told elsewhere; a row tells how many
+/// seconds a temporary conversation has left, and not until when it lives.
 #[must_use]
 pub fn conversation_info(row: ConversationRow, me: &ClientId) -> ConversationInfo {
     let muted = match row.subscription {

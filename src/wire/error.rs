@@ -8,8 +8,8 @@ use crate::error::SampanError;
 
 /// Why a frame, or a piece of JSON in it, could not be read or written.
 ///
-/// Nothing here repeats what the frame said: it names fields and numbers, never values. Errors that
-/// come after the frame was parsed carry the serial of the request, so that the answer can too.
+/// No error repeats the frame's words: errors name fields and numbers, never values. Errors that come after the frame
+/// was parsed carry the serial of the request, so that the answer can too.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
@@ -30,7 +30,7 @@ pub enum WireError {
     /// A text frame on a binary connection, or the other way round.
     #[error("the connection speaks {expected} frames")]
     WrongEncoding {
-        /// What the subprotocol of the connection asks for.
+        /// The encoding that the connection's subprotocol asks for.
         expected: Encoding,
     },
     /// The text of a frame is not standard base64 with padding.
@@ -90,7 +90,7 @@ pub enum WireError {
         /// The serial of the request, if it had one.
         serial: Option<Serial>,
     },
-    /// A field holds what it may not, such as an id that is empty or too long.
+    /// A field holds a value that it may not hold, such as an id that is empty or too long.
     #[error("{field} is not legal")]
     IllegalField {
         /// Message and field, as the schema names them.
@@ -101,7 +101,7 @@ pub enum WireError {
     MalformedJson {
         /// Which piece.
         part: &'static str,
-        /// What is wrong with it; never its contents.
+        /// The fault; never the contents.
         reason: String,
     },
 }
@@ -127,7 +127,7 @@ impl WireError {
         }
     }
 
-    /// What a service answers to a client that sent such a frame.
+    /// The code with which a service answers a client that sent such a frame.
     #[must_use]
     pub const fn code(&self) -> ServiceCode {
         match self {
@@ -138,7 +138,7 @@ impl WireError {
 }
 
 impl From<WireError> for SampanError {
-    /// Too long is the app's to mend; anything else unreadable is not.
+    /// The app can mend a frame that is too long; no other error is the app's.
     fn from(error: WireError) -> Self {
         let reason = error.to_string();
         match error {

@@ -98,9 +98,9 @@ pub struct UploadForm {
     pub is_put: bool,
     /// Headers beside the length.
     pub headers: Vec<(&'static str, String)>,
-    /// What stands before the file's bytes.
+    /// The bytes before those of the file.
     pub before: Vec<u8>,
-    /// What stands behind them.
+    /// The bytes behind those of the file.
     pub after: Vec<u8>,
 }
 

@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(unpadded, Err(WireError::NotBase64));
     }
 
-    /// What is too long is not even decoded: its length is told, whatever it says.
+    /// A message that is too long is not even decoded: its length is told, whatever the message says.
     #[test]
     fn a_message_beyond_its_limit_is_refused_before_it_is_read() {
         for direction in [Direction::ToService, Direction::ToClient] {

@@ -10,7 +10,7 @@ use crate::model::{ClientId, Timestamp, without_halves};
 /// legitimate piece, a page of 999 conversations with 500 members each, takes about half of it.
 pub const JSON_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What a value takes besides its text, and an object besides its first value.
+/// The bytes that a value takes besides its text, and an object besides its first value.
 const VALUE_BYTES: usize = 64;
 const OBJECT_BYTES: usize = 640;
 
@@ -51,8 +51,8 @@ pub fn parse_object(part: &'static str, text: &str) -> Result<Map<String, Value>
     }
 }
 
-/// What the tree of a text takes at most: an object of one letter makes a node of some hundred
-/// bytes, so the length of the text alone says too little.
+/// The most bytes that the tree of a text takes: an object of one letter makes a node of some hundred bytes, so the
+/// length of the text alone says too little.
 fn estimate(text: &str) -> usize {
     let (mut inside_text, mut escaped) = (false, false);
     let mut bytes = text.len();

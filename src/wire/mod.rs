@@ -28,15 +28,15 @@
 //! A caller can rely on these rules:
 //!
 //! - Reading is total. Any bytes and any text are a value or a [`WireError`]; nothing panics, and
-//!   what is allocated is bounded by the limits of [`frame`], [`FIELDS_MAX`] and
+//!   allocated memory is bounded by the limits of [`frame`], [`FIELDS_MAX`] and
 //!   [`json::JSON_BYTES_MAX`], which are checked first.
-//! - What was read can be written, and reads the same again. Absent stays absent, unknown JSON
-//!   keys and unknown message types are kept; unknown protobuf fields are not.
+//! - A value that was read can be written, and reads the same again. Absent stays absent, unknown JSON keys and
+//!   unknown message types are kept; unknown protobuf fields are not.
 //! - `Debug` shows ids, times and numbers, never words of users, tokens or signatures.
 //!
-//! What it does not do: it opens no socket, knows no state and asks no clock. Whether a command is
-//! legal now, whose it is and what follows is for the floors above, and for `sampan-service`, which
-//! uses this floor as it is. The facts about the protocol stand in `docs/wire.md`.
+//! This floor opens no socket, knows no state and asks no clock. The floors above, and `sampan-service`, which uses
+//! this floor as it is, decide whether a command is legal now, whose it is and what follows. The facts about the
+//! protocol stand in `docs/wire.md`.
 //!
 //! ```
 //! use sampan::wire::{Command, Direction, Encoding, Envelope, Frame, Serial};

@@ -20,7 +20,7 @@ enum Dialect {
     Swift,
 }
 
-/// What a client missed since a time.
+/// The notifications that a client missed since a time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Missed {
     /// Changes of conversations and their members, oldest first.

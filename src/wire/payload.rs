@@ -21,8 +21,8 @@ impl Payload {
         bytes.map(Self::Binary).or_else(|| text.map(Self::Text))
     }
 
-    /// From the two fields of a patch. Its text is bytes in the schema; what is not UTF-8 there is
-    /// the binary content that the Java SDK writes into the wrong field.
+    /// From the two fields of a patch. Its text is bytes in the schema; bytes that are not UTF-8 there are the binary
+    /// content that the Java SDK writes into the wrong field.
     #[must_use]
     pub fn from_patch(data: Option<Vec<u8>>, bytes: Option<Vec<u8>>) -> Option<Self> {
         bytes.map(Self::Binary).or_else(|| {
@@ -33,8 +33,8 @@ impl Payload {
         })
     }
 
-    /// From the two fields of a history item or a conversation row: base64 if it is binary. What
-    /// claims to be and is not stays text.
+    /// From the two fields of a history item or a conversation row: base64 if it is binary. Data that claims to be
+    /// base64 and is not stays text.
     #[must_use]
     pub fn from_data(data: String, binary: bool) -> Self {
         if binary && let Ok(bytes) = STANDARD.decode(&data) {
@@ -81,7 +81,7 @@ impl Payload {
 }
 
 impl fmt::Debug for Payload {
-    /// Shows the length only: what people write never reaches logs.
+    /// Shows the length only: people's words never reach logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let form = match self {
             Self::Text(_) => "text",

@@ -1,7 +1,7 @@
 //! Requests for history and conversations, as the service wants them written.
 //!
 //! The fields of these commands have short names, and conditions are JSON texts in the service's query
-//! language. Both stay in this file: who asks says what is wanted in words of the model.
+//! language. Both stay in this file: a caller names its wish in words of the model.
 
 use std::collections::BTreeMap;
 
@@ -213,7 +213,7 @@ pub fn find(condition: &Json, part: Part<'_>, compact: bool) -> Command {
     })
 }
 
-/// Changes what an own message says, and who it calls by name.
+/// Changes the content and the mentions of an own message.
 #[must_use]
 pub fn edit(message: &MessageRef, said: &MessageContent, calls: &Mentions) -> Command {
     let (text, binary_msg) = content::encode(said).into_fields();

@@ -43,7 +43,7 @@ pub struct ConversationRow {
     pub unique_id: Option<String>,
     /// `ttl`: the seconds a temporary conversation has left.
     pub ttl_secs: Option<u64>,
-    /// What a service conversation tells about the client that asked.
+    /// The subscription of the client that asked; service conversations alone tell it.
     pub subscription: Option<Subscription>,
     /// The last message; only where the query asked for it.
     pub last_message: Option<LastMessage>,
@@ -51,7 +51,7 @@ pub struct ConversationRow {
     pub columns: Map<String, Value>,
 }
 
-/// What a service conversation tells about the client that asked.
+/// The subscription of the client that asked; service conversations alone tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subscription {
     /// `joined` is false.
@@ -323,7 +323,7 @@ fn take_client(map: &mut Map<String, Value>, key: &str) -> Option<ClientId> {
     ClientId::new(take_text(map, key)?).ok()
 }
 
-/// What is left is the app's; a null in one of our own columns says no more than its absence.
+/// The keys that are left are the app's; a null in one of our own columns says no more than its absence.
 fn without_nulls(map: &mut Map<String, Value>) -> Map<String, Value> {
     for key in [
         "name",

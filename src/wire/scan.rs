@@ -11,7 +11,7 @@ use super::error::WireError;
 /// 100 messages, 500 members) have less than a tenth of it.
 pub const FIELDS_MAX: usize = 16_384;
 
-/// What the walk knows of a message of the schema.
+/// A message of the schema, as the walk knows it.
 struct Shape {
     /// The numbers of required fields, each with its name.
     required: &'static [(u64, &'static str)],
@@ -77,7 +77,7 @@ const fn with_children(children: &'static [(u64, &'static Shape)]) -> Shape {
     }
 }
 
-/// What a walk found out.
+/// The findings of a walk.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     /// The first required field that is missing.

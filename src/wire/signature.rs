@@ -14,9 +14,9 @@ use crate::model::{AppId, ClientId, ConversationId, Timestamp};
 pub struct SignedOperation<'a> {
     /// The application.
     pub app_id: &'a AppId,
-    /// Who does it.
+    /// The client that does it.
     pub client_id: &'a ClientId,
-    /// What is done.
+    /// The action.
     pub action: SignedAction<'a>,
     /// The timestamp as it travels beside the signature: milliseconds, or seconds in old clients.
     pub timestamp: i64,
@@ -24,7 +24,7 @@ pub struct SignedOperation<'a> {
     pub nonce: &'a str,
 }
 
-/// What a signature allows. Lists may be in any order: the text has them sorted by their bytes.
+/// The action that a signature allows. Lists may be in any order: the text has them sorted by their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignedAction<'a> {
     /// Signs in.
@@ -134,7 +134,7 @@ impl SignedOperation<'_> {
         hmac_sha1_hex(master_key, &self.text())
     }
 
-    /// Whether `signature` is the one of this operation. How old it is, is the caller's to judge.
+    /// Whether `signature` is the one of this operation. The caller judges its age.
     #[must_use]
     pub fn verify(&self, master_key: &str, signature: &str) -> bool {
         same(&self.sign(master_key), signature)
@@ -161,7 +161,7 @@ pub enum KeyKind {
     Master,
 }
 
-/// What an `X-LC-Sign` header proves.
+/// The proof of an `X-LC-Sign` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestSign {
     /// The key that its maker has.
@@ -183,7 +183,7 @@ impl RequestSign {
         }
     }
 
-    /// What a header proves, if anything. How old it is, is the caller's to judge.
+    /// The proof of a header, if it proves anything. The caller judges its age.
     #[must_use]
     pub fn verify(header: &str, app_key: &str, master_key: &str) -> Option<Self> {
         let mut parts = header.split(',').map(str::trim);

@@ -29,17 +29,17 @@ pub enum OfflineMode {
     Unread,
 }
 
-/// What a client proposes in `Sec-WebSocket-Protocol`, and the service must echo.
+/// The subprotocol that a client proposes in `Sec-WebSocket-Protocol`, and the service must echo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subprotocol {
     /// Bytes or text.
     pub encoding: Encoding,
-    /// What follows the opening of a session.
+    /// The way to learn what was missed, once a session is open.
     pub offline_mode: OfflineMode,
 }
 
 impl Subprotocol {
-    /// What every current SDK proposes by default, and this engine too.
+    /// The default proposal of every current SDK, and of this engine.
     pub const DEFAULT: Self = Self {
         encoding: Encoding::Binary,
         offline_mode: OfflineMode::Unread,

@@ -173,8 +173,8 @@ pub enum QueryCondition {
         /// The text.
         text: String,
     },
-    /// The value is a text that a regular expression matches somewhere. What needs backtracking, such as
-    /// look-around, is refused.
+    /// The value is a text that a regular expression matches somewhere. An expression that needs backtracking, such
+    /// as look-around, is refused.
     Matches {
         /// The key.
         key: String,

@@ -59,7 +59,7 @@ pub enum FilterError {
     /// One of the limits on depth, tests, listed values and patterns is passed.
     #[error("where has more than {max} {what}")]
     TooMany {
-        /// What there is too much of.
+        /// The kind of parts that are too many.
         what: &'static str,
         /// How much there may be.
         max: usize,
@@ -78,7 +78,7 @@ pub enum FilterError {
     Operand {
         /// The operator.
         operator: &'static str,
-        /// What its value should have been.
+        /// The value that the operator takes.
         wanted: &'static str,
     },
     /// A date object without a right `iso`.
@@ -111,7 +111,7 @@ pub struct Candidates {
     pub members: BTreeSet<String>,
 }
 
-/// What is left of the limits while a filter is parsed.
+/// The rest of the limits while a filter is parsed.
 pub(super) struct Budget {
     depth: usize,
     tests: usize,
@@ -182,7 +182,7 @@ impl Filter {
 
     /// Where an index can find all matches; `None` when only a look at every conversation can.
     ///
-    /// What is found there still has to be asked with [`Filter::matches`].
+    /// [`Filter::matches`] still has to decide on each conversation found there.
     #[must_use]
     pub fn candidates(&self) -> Option<Candidates> {
         let found = self

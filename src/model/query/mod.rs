@@ -8,7 +8,7 @@
 //! | `column.rs` | the names of columns, and the values that stand there |
 //! | `value.rs` | how two values compare |
 //!
-//! A row is a map of columns. Who has rows makes the map, and asks [`QuerySelection`].
+//! A row is a map of columns. The owner of the rows makes the maps, and asks [`QuerySelection`].
 
 mod ask;
 pub mod column;

@@ -55,7 +55,7 @@ pub enum QueryError {
     OutOfRange(&'static str),
 }
 
-/// The fields of a query as they came over the wire; what is absent has a default.
+/// The fields of a query as they came over the wire; an absent field has a default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QueryFields<'a> {
     /// The conditions as JSON text.
@@ -161,7 +161,7 @@ impl QuerySelection {
     ///
     /// # Errors
     ///
-    /// [`QueryError`]: what of the query can't be used.
+    /// [`QueryError`] for a part of the query that can't be used.
     pub fn of(query: &ConversationQuery, client: &ClientId) -> Result<Self, QueryError> {
         let filter = query.conditions().map(|conditions| conditions.to_string());
         let sort = query.sort();

@@ -1,4 +1,4 @@
-//! How two JSON values compare: numbers by amount, dates by instant, all else by what it is.
+//! How two JSON values compare: numbers by amount, dates by instant, all others by their JSON.
 
 use std::cmp::Ordering;
 

@@ -66,7 +66,7 @@ pub enum ConversationFilter {
 }
 
 impl ConversationFilter {
-    /// Reads the conditions of queries in it; what can't be used is refused.
+    /// Reads the conditions of queries in the filter; a condition that can't be used is refused.
     pub(super) fn tests(&self, tests: &mut Vec<QueryTest>) -> Result<(), FilterError> {
         match self {
             Self::Query { condition } => tests.push(QueryTest::new(condition)?),
@@ -79,7 +79,7 @@ impl ConversationFilter {
         Ok(())
     }
 
-    /// Whether it says something of hidden conversations: it alone decides on them then.
+    /// Whether the filter says something of hidden conversations: it alone decides on them then.
     pub(super) fn names_hidden(&self) -> bool {
         match self {
             Self::Hidden => true,

@@ -58,7 +58,8 @@ impl ListOptions {
     }
 }
 
-/// The order of a list. Pinned conversations come first in each of them. What is alike in it stands by activity, the newest first.
+/// The order of a list. Pinned conversations come first in every order. Conversations that are alike stand by
+/// activity, the newest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum ConversationOrder {
     /// The newest activity first.
@@ -78,7 +79,7 @@ edits! {
     ListEdit of ConversationRow as row, rows
 }
 
-/// What changed in a list.
+/// The changes of a list.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ListUpdate {
     /// The version that the edits lead to: `next` takes it.
@@ -93,7 +94,7 @@ pub struct ListUpdate {
     pub total: Count,
 }
 
-/// What a list shows at one moment.
+/// A list at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListState {
     /// The version: `next` takes it.

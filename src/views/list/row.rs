@@ -33,13 +33,13 @@ pub struct ConversationRow {
     pub faces: Vec<ClientId>,
     /// How many members it has.
     pub member_count: Count,
-    /// What is unread.
+    /// The unread messages.
     pub unread: Unread,
     /// The newest message, unsent ones included.
     pub last: Option<LastMessage>,
-    /// What somebody began to write on this device: the first words, at most 200 characters on one line.
+    /// The draft on this device: its first words, at most 200 characters on one line.
     pub draft: Option<String>,
-    /// Who writes just now. Somebody who is not heard of for six seconds does not write any more.
+    /// Those who write just now. Somebody who is not heard of for six seconds does not write any more.
     pub typing: Vec<ClientId>,
     /// When something happened last: the order of activity goes by it.
     pub active_at: Timestamp,
@@ -60,13 +60,13 @@ pub struct ConversationRow {
 pub struct LastMessage {
     /// Its key, for ever.
     pub key: MessageKey,
-    /// Who sent it.
+    /// The sender.
     pub sender: ClientId,
     /// Whether this client sent it, from whatever device.
     pub is_own: bool,
     /// The service's time; of an unsent message, this device's when it was enqueued.
     pub sent_at: Timestamp,
-    /// What kind of content it has.
+    /// The kind of its content.
     pub kind: ContentKind,
     /// The first words, at most 200 characters on one line; none where it has no words.
     pub words: Option<String>,

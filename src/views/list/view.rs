@@ -130,7 +130,7 @@ impl ListView {
         self.seq == Some(seq) && self.reach == reach
     }
 
-    /// What changed since a version; none when that is the newest.
+    /// The changes since a version; none when that version is the newest.
     #[must_use]
     pub fn update(&self, have: Version) -> Option<ListUpdate> {
         let (version, edits) = self.windows.news(have)?;

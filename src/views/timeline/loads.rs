@@ -7,7 +7,7 @@ use crate::model::Count;
 
 use super::{FillFailure, FillState};
 
-/// What is loaded.
+/// The part of a conversation that is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The part of the conversation before the window.
@@ -16,7 +16,7 @@ pub enum Side {
     Newer,
     /// Missing history inside it, by its key.
     Gap(u64),
-    /// What the window is to begin at.
+    /// The item that the window is to begin at.
     Start,
 }
 
@@ -26,11 +26,11 @@ const PAGES_MAX: u32 = 50;
 /// One load after the other, of one side.
 #[derive(Debug, Default)]
 struct Loading {
-    /// What is under way, or waits for a session.
+    /// The load that is under way, or waits for a session.
     wanted: Option<Wanted>,
     /// How many loads have ended.
     ended: u64,
-    /// What came of the last one.
+    /// The failure of the last load, if it failed.
     failure: Option<FillFailure>,
     added: Count,
     /// Whether the service had nothing more to give in this session.
@@ -77,7 +77,7 @@ impl Loads {
         loading.ended.saturating_add(1)
     }
 
-    /// Begins to load what is seen, unless that failed or brought nothing in this session.
+    /// Begins to load a side that is seen, unless such a load failed or brought nothing in this session.
     pub(super) fn begin_seen(&mut self, side: Side, limit: usize) -> bool {
         let known = self.0.get(&side);
         let is_hopeless = known.is_some_and(|it| it.failure.is_some() || it.is_exhausted);
@@ -104,7 +104,7 @@ impl Loads {
         Some(self.0.get(&side)?.wanted?.limit)
     }
 
-    /// What came of a load with this number; none while it is under way.
+    /// The outcome of the load with this number; none while the load is under way.
     pub(super) fn outcome(&self, side: Side, number: u64) -> Option<Result<Count, FillFailure>> {
         let loading = self.0.get(&side)?;
         if loading.ended < number {
@@ -146,7 +146,7 @@ impl Loads {
         }
     }
 
-    /// Puts a load off until there is a session; whoever waits for it is told what there is by now.
+    /// Puts a load off until there is a session; its callers are told what there is by now.
     pub(super) fn postpone(&mut self, side: Side) {
         if let Some(loading) = self.0.get_mut(&side)
             && let Some(wanted) = &mut loading.wanted
@@ -198,7 +198,7 @@ impl Loads {
         }
     }
 
-    /// A session opened: what failed may be tried again.
+    /// A session opened: failed loads may be tried again.
     pub(super) fn forget_failures(&mut self) {
         for loading in self.0.values_mut() {
             loading.failure = None;
@@ -206,7 +206,7 @@ impl Loads {
         }
     }
 
-    /// How it stands with one side, as a screen shows it.
+    /// The state of one side, as a screen shows it.
     pub(super) fn state(&self, side: Side, is_online: bool) -> FillState {
         let Some(loading) = self.0.get(&side) else {
             return FillState::Idle;

@@ -32,7 +32,7 @@ use super::message::Message;
 pub use loads::Side;
 pub use view::{Next, TimelineView, Wish};
 
-/// How a timeline begins and what it does by itself.
+/// The beginning of a timeline and the work that it does by itself.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct TimelineOptions {
     /// Where it begins; none for the newest messages.
@@ -99,11 +99,11 @@ pub enum TimelineStart {
 pub struct TimelineItem {
     /// Its key: no two items of a window have the same.
     pub key: ItemKey,
-    /// What it is.
+    /// The kind of item, with its contents.
     pub kind: TimelineItemKind,
 }
 
-/// What an item of a timeline is.
+/// The kinds of items of a timeline.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 #[expect(
     clippy::large_enum_variant,
@@ -141,7 +141,7 @@ pub enum FillState {
     Loading,
     /// Fetching it failed: `fill` tries again, and so does the next session.
     Failed {
-        /// Why.
+        /// The reason.
         cause: FillFailure,
     },
 }
@@ -164,15 +164,15 @@ pub enum FillFailure {
     Store {
         /// The sort of trouble.
         trouble: StoreTrouble,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What lies beyond an end of a window.
+/// The history beyond an end of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum TimelineEdge {
-    /// Nothing: the first message of the conversation, or the live end.
+    /// Nothing: the window ends at the first message of the conversation, or at the live end.
     #[default]
     End,
     /// More is on this device.
@@ -209,7 +209,7 @@ edits! {
     TimelineEdit of TimelineItem as item, items
 }
 
-/// What changed in a timeline.
+/// The changes of a timeline.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct TimelineUpdate {
     /// The version that the edits lead to: `next` takes it.
@@ -218,44 +218,44 @@ pub struct TimelineUpdate {
     pub seq: CommitSeq,
     /// The edits, in order.
     pub edits: Vec<TimelineEdit>,
-    /// What lies beyond the oldest item.
+    /// The history beyond the oldest item.
     pub older: TimelineEdge,
-    /// What lies beyond the newest item. At the end, new messages come into the window.
+    /// The history beyond the newest item. At the end, new messages come into the window.
     pub newer: TimelineEdge,
     /// Where a screen begins.
     pub anchor: Anchor,
     /// How many messages are newer than the newest that was seen; beyond the window at most 100 are
     /// counted.
     pub below: Count,
-    /// Who writes just now. Somebody who is not heard of for six seconds does not write any more.
+    /// Those who write just now. Somebody who is not heard of for six seconds does not write any more.
     pub typing: Vec<ClientId>,
 }
 
-/// What a load brought.
+/// The outcome of a load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Loaded {
     /// How many messages came into the window.
     pub added: Count,
-    /// What lies beyond that end now.
+    /// The history beyond that end now.
     pub edge: TimelineEdge,
 }
 
-/// What a timeline shows at one moment.
+/// A timeline at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimelineState {
     /// The version: `next` takes it.
     pub version: Version,
     /// The items, oldest first.
     pub items: Vec<TimelineItem>,
-    /// What lies beyond the oldest item.
+    /// The history beyond the oldest item.
     pub older: TimelineEdge,
-    /// What lies beyond the newest item.
+    /// The history beyond the newest item.
     pub newer: TimelineEdge,
     /// Where a screen begins.
     pub anchor: Anchor,
     /// How many messages are newer than the newest that was seen.
     pub below: Count,
-    /// Who writes just now.
+    /// Those who write just now.
     pub typing: Vec<ClientId>,
 }
 

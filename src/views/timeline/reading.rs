@@ -1,5 +1,5 @@
-//! The window's items and edges, out of a snapshot: what is read is the window and a little more,
-//! however long the conversation.
+//! The window's items and edges, out of a snapshot: the window and a little more is read, however long the
+//! conversation.
 
 use std::collections::VecDeque;
 
@@ -32,7 +32,7 @@ pub(super) struct Lower {
     pub(super) with_gap: bool,
 }
 
-/// What lies beyond an end of a window.
+/// The history beyond an end of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Beyond {
     #[default]
@@ -113,7 +113,7 @@ pub(super) fn count_messages<'a>(items: impl Iterator<Item = &'a TimelineItem>) 
     items.filter(|item| item.message().is_some()).count()
 }
 
-/// What was read so far.
+/// The items that were read so far.
 #[derive(Default)]
 struct Gathered {
     items: VecDeque<TimelineItem>,
@@ -166,7 +166,7 @@ impl Gathered {
         }
     }
 
-    /// Leaves out what stands behind the window's end.
+    /// Leaves out the items behind the window's end.
     fn end_at(&mut self, to: &Position) {
         let is_inside = |item: &TimelineItem| matches!(item, TimelineItem::Message { position, .. } if position <= to);
         let kept = self.items.iter().rposition(is_inside);
@@ -174,7 +174,7 @@ impl Gathered {
             .truncate(kept.map_or(0, |last| last.saturating_add(1)));
     }
 
-    /// Leaves out what stands before the window's beginning, and says what that is.
+    /// Leaves out the items before the window's beginning, and says what lies there.
     fn begin_at(mut self, from: Option<&Lower>) -> Reading {
         let is_inside = |item: &TimelineItem| match item {
             TimelineItem::Message { position, .. } => {

@@ -14,7 +14,7 @@ use super::reading::{Bounds, Lower, after_time};
 /// How many messages are looked through for the first unread one, if the mark does not tell.
 const SEARCHED_MAX: usize = 500;
 
-/// What a start comes to in a store.
+/// The result of looking a start up in a store.
 #[derive(Debug, PartialEq)]
 pub(super) enum Found {
     /// The newest messages.
@@ -36,7 +36,7 @@ pub(super) enum Found {
 pub(super) struct Aim {
     pub(super) place: Place,
     pub(super) key: ItemKey,
-    /// What stands before it.
+    /// The mark that stands before it.
     pub(super) mark: Option<Mark>,
 }
 
@@ -175,8 +175,7 @@ fn counts(message: &Message, me: &ClientId) -> bool {
     message.sender != *me && !message.content.is_recalled()
 }
 
-/// Whether unread messages older than a held one may be missing: what was read already does not
-/// matter.
+/// Whether unread messages older than a held one may be missing: messages that were read already do not matter.
 fn is_missing_before(row: &ConversationRow, first: &Position) -> bool {
     let Some(span) = row.history.span_of(first) else {
         return true;
@@ -247,7 +246,7 @@ pub(super) fn around(
     half: usize,
 ) -> Result<Bounds, StoreError> {
     let older = snapshot.page_before(number, Some(place), half)?;
-    // What is missing beside the place comes first: the window ends there.
+    // Missing history beside the place comes first: the window ends there.
     let beside = older
         .items
         .into_iter()
@@ -269,9 +268,9 @@ pub(super) fn around(
 /// Whether a window goes on behind missing history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AtGap {
-    /// It ends there: what is missing comes first.
+    /// The window ends there: missing history comes first.
     End,
-    /// It goes on with what is held behind it.
+    /// The window goes on with the messages held behind the missing history.
     GoOn,
 }
 

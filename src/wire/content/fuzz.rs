@@ -132,15 +132,15 @@ impl Chance {
     }
 }
 
-/// What must hold of any payload.
+/// Checks the rules that hold for any payload.
 fn check(payload: &Payload) {
     let content = decode(payload.clone());
     let written = encode(&content);
-    // What was read once is read so for ever, by everybody.
+    // A payload that was read once is read so for ever, by everybody.
     assert_eq!(decode(written.clone()), content);
     assert_eq!(encode(&decode(written.clone())), written);
     match (&content, payload) {
-        // What nobody here knows goes on to the byte, but for halves of emoji, which are no characters.
+        // Unknown content goes on to the byte, but for halves of emoji, which are no characters.
         (MessageContent::Plain { .. } | MessageContent::Binary { .. }, _) => {
             assert_eq!(written, *payload);
         }

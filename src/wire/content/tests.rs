@@ -290,7 +290,7 @@ proptest! {
         prop_assert_eq!(values(received.extra), values(details.extra));
     }
 
-    /// Whatever an app sends is read in one way, and stays so.
+    /// Any JSON of an app is read in one way, and stays so.
     #[test]
     fn what_was_received_once_is_received_so_for_ever(text in any_json_text(), kind in -7_i32..3) {
         let Ok(envelope) = Json::parse(&*text) else {

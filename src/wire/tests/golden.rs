@@ -1,5 +1,4 @@
-//! The byte-level examples of the protocol, appendix A: what we write and read is what the official
-//! SDKs do.
+//! The byte-level examples of the protocol, appendix A: we write and read as the official SDKs do.
 
 use crate::model::Timestamp;
 use crate::wire::generated::{AckCommand, DirectCommand, SessionCommand};

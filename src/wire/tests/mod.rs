@@ -220,7 +220,7 @@ proptest! {
     }
 }
 
-/// What is read can be written, and reads the same again.
+/// A command that is read can be written, and reads the same again.
 fn reads_or_refuses(bytes: &[u8]) {
     if let Ok(envelope) = Envelope::from_bytes(bytes) {
         assert_eq!(Envelope::from_bytes(&envelope.to_bytes()), Ok(envelope));

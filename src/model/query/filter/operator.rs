@@ -37,7 +37,7 @@ pub(super) enum Operand {
     Value(Value),
 }
 
-/// Reads what stands behind a column: operators, or a value it must be equal to.
+/// Reads the tests behind a column: operators, or a value that the column must be equal to.
 pub(super) fn parse_tests(value: Value, budget: &mut Budget) -> Result<Vec<Test>, FilterError> {
     match value {
         Value::Object(object) if object.keys().any(|key| key.starts_with('$')) => {

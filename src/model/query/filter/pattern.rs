@@ -4,9 +4,9 @@
 //! that is meant literally (`^\Q…\E` for "starts with"), where an `\E` inside the text is split as
 //! `\E\\E\Q`. The engine behind it has no backtracking, so the time of a match grows with the text
 //! and no faster. But a byte of text may cost as much as the pattern is large, so the steps are
-//! counted while they are taken, and where a [`Steps`] is used up the match gives up. What needs
-//! backtracking (look-around, back-references, possessive and atomic groups) is a typed error.
-//! `\w`, `\d`, `\s` and `(?i)` know all of Unicode.
+//! counted while they are taken, and where a [`Steps`] is used up the match gives up. A pattern that needs
+//! backtracking (look-around, back-references, possessive and atomic groups) is a typed error. `\w`, `\d`, `\s` and
+//! `(?i)` know all of Unicode.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
@@ -51,7 +51,7 @@ pub enum PatternError {
     Options,
 }
 
-/// What a filter may still do, and what it did: a step is a byte of text, a state of a pattern's
+/// The steps that a filter may still take, and those that it took: a step is a byte of text, a state of a pattern's
 /// automaton, or a comparison of two values.
 #[derive(Debug)]
 pub struct Steps {
@@ -69,7 +69,7 @@ impl Steps {
         }
     }
 
-    /// Whether more was wanted than was left. What a filter said after that means nothing.
+    /// Whether more steps were wanted than were left. The filter's answers after that mean nothing.
     #[must_use]
     pub fn are_used_up(&self) -> bool {
         self.left.get() == 0
@@ -96,7 +96,7 @@ pub struct Pattern {
     automaton: DFA,
     /// The states of the automaton that texts led to; made when the first text comes.
     cache: RefCell<Option<Cache>>,
-    /// What a state of the automaton costs that no text led to before.
+    /// The cost of a state of the automaton that no text led to before.
     states: u64,
 }
 
@@ -119,7 +119,7 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// [`PatternError`] tells what cannot be used.
+    /// [`PatternError`] tells the part that cannot be used.
     pub fn parse(text: &str, options: &str) -> Result<Self, PatternError> {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::TooLong);
@@ -231,7 +231,7 @@ fn syntax_of(options: &str) -> Result<syntax::Config, PatternError> {
     })
 }
 
-/// Writes the pattern in the engine's dialect: quotes resolved, what it would misread refused.
+/// Writes the pattern in the engine's dialect: quotes are resolved, parts that it would misread are refused.
 fn translate(text: &str) -> Result<String, PatternError> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

@@ -1,4 +1,4 @@
-//! What each operator means, and that no text and no row can do harm.
+//! The meaning of each operator; no text and no row can do harm.
 
 use proptest::prelude::*;
 use serde_json::json;

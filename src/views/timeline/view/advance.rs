@@ -1,4 +1,4 @@
-//! The steps of loads: what the store holds comes at once, what it lacks is asked for.
+//! The steps of loads: messages that the store holds come at once, others are asked for.
 
 use crate::model::{ConversationId, Count, Message};
 use crate::store::{ConversationNumber, Gap, Place, Position, Snapshot, StoreError, TimelineItem};
@@ -44,7 +44,7 @@ impl TimelineView {
         Ok(next)
     }
 
-    /// Notes what came of a question for history.
+    /// Notes the outcome of a question for history.
     pub fn answered(&mut self, side: Side, outcome: Result<u32, FillFailure>) {
         match outcome {
             Ok(added) => self.loads.answered(side, added),
@@ -168,7 +168,7 @@ impl TimelineView {
                 Beyond::Missing { .. } if self.is_online() => {
                     return Ok(self.fetch_newer(Side::Newer, to));
                 }
-                // Offline the window goes on behind what is missing.
+                // Offline the window goes on behind the missing history.
                 Beyond::Missing { .. } => at_gap = start::AtGap::GoOn,
                 Beyond::End | Beyond::Held => {}
             }
@@ -236,7 +236,7 @@ impl TimelineView {
             let before = before.clone();
             return Ok(self.fetch(side, Some(before)));
         }
-        // The service has no more of it than what is here by now.
+        // The service has no more history than this device by now.
         match (otherwise.take(), self.number) {
             (Some(aim), Some(number)) => self.open_at(snapshot, number, aim)?,
             _ => self.open_newest(Anchor::Absent),

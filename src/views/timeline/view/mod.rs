@@ -1,7 +1,7 @@
 //! The view: its items, the pages that it wants loaded, the messages that were seen.
 //!
-//! Whoever drives it hands in snapshots and what came of fetching, and asks for updates and for the
-//! next wish. It keeps no message but those of its last windows.
+//! The driver of a view hands in snapshots and the outcomes of fetching, and asks for updates and for the next wish.
+//! A view keeps no message but those of its last windows.
 
 mod advance;
 mod seen;
@@ -41,7 +41,7 @@ pub struct TimelineView {
     anchor: Anchor,
     seq: CommitSeq,
     reach: Reach,
-    /// What it was when the window was read.
+    /// The reach when the window was read.
     read_at: Reach,
     older: Beyond,
     newer: Beyond,
@@ -73,13 +73,13 @@ enum Phase {
         start: TimelineStart,
         before: Position,
         otherwise: Option<Aim>,
-        /// The key of what is missing, where nothing else is shown.
+        /// The key of the missing history, where nothing else is shown.
         gap: Option<u64>,
     },
     Open,
 }
 
-/// What is shown beside the items.
+/// The parts that are shown beside the items.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Shown {
     older: TimelineEdge,
@@ -98,7 +98,7 @@ struct Read {
     wanted: Option<Timestamp>,
 }
 
-/// What a view wants.
+/// A wish of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Something is to be loaded: [`TimelineView::advance`].
@@ -110,23 +110,21 @@ pub enum Wish {
     },
 }
 
-/// What a load comes to next.
+/// The next step of a load.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
     /// It ended, or waits for a session.
     Done,
     /// The service is to be asked for the conversation: one found counts as one message that came.
     FetchConversation,
-    /// The service is to be asked for history; what comes of it is handed to
-    /// [`TimelineView::answered`].
+    /// The service is to be asked for history; the outcome is handed to [`TimelineView::answered`].
     Fetch {
         /// Older than this message and itself; none for the newest.
         before: Option<Position>,
         /// How many messages.
         limit: u32,
     },
-    /// The service is to be asked for history forward in time; what comes of it is handed to
-    /// [`TimelineView::answered`].
+    /// The service is to be asked for history forward in time; the outcome is handed to [`TimelineView::answered`].
     FetchNewer {
         /// Newer than this message.
         after: Position,
@@ -191,7 +189,7 @@ impl TimelineView {
         self.number
     }
 
-    /// What changed since a version; none when that is the newest.
+    /// The changes since a version; none when that version is the newest.
     #[must_use]
     pub fn update(&self, have: Version) -> Option<TimelineUpdate> {
         let (version, edits) = self.windows.news(have)?;
@@ -285,8 +283,8 @@ impl TimelineView {
         Ok(())
     }
 
-    /// Notes whether the client can reach the service: with a session, what waited for one goes on, and
-    /// what failed is tried again while it is seen. True when something else is shown.
+    /// Notes whether the client can reach the service: with a session, loads that waited for one go on, and failed
+    /// loads are tried again while they are seen. True when something else is shown.
     pub fn reached(&mut self, reach: Reach) -> bool {
         if reach == self.reach {
             return false;
@@ -318,7 +316,7 @@ impl TimelineView {
             Found::Absent => self.open_newest(Anchor::Absent),
             Found::At(aim) => {
                 self.open_at(snapshot, number, aim)?;
-                // What followed the message is on the screen too.
+                // The screen shows the items behind the message too.
                 if !is_first {
                     self.loads.begin(Side::Newer, self.page().div_ceil(2));
                 }
@@ -394,7 +392,7 @@ impl TimelineView {
         self.reach == Reach::Online
     }
 
-    /// Reads what the bounds say, and moves them where too much came.
+    /// Reads the window that the bounds name, and moves them where too much came.
     fn read_window(
         &mut self,
         snapshot: &Snapshot<'_>,
@@ -409,7 +407,7 @@ impl TimelineView {
             None => self.looks_at_older(),
         };
         if reading.is_cut && keeps_older {
-            // So much came that the present window would be lost: it stays, and what came is behind.
+            // So much came that the present window would be lost: it stays, and the new messages are behind it.
             self.bounds.to = self.newest_position();
             reading = self.read_bounds(snapshot, number)?;
         }
@@ -478,7 +476,7 @@ impl TimelineView {
         number
     }
 
-    /// What came of a load; none while it is under way.
+    /// The outcome of a load; none while the load is under way.
     #[must_use]
     pub fn outcome(&self, side: Side, number: u64) -> Option<Result<Loaded, FillFailure>> {
         let outcome = self.loads.outcome(side, number)?;
@@ -488,7 +486,7 @@ impl TimelineView {
         }))
     }
 
-    /// What lies at a side.
+    /// The edge at a side.
     #[must_use]
     pub fn edge(&self, side: Side) -> TimelineEdge {
         match side {
@@ -510,7 +508,7 @@ impl TimelineView {
         }
     }
 
-    /// What it wants next.
+    /// The next wish.
     #[must_use]
     pub fn wish(&self) -> Option<Wish> {
         let due = self.loads.due(self.is_online());

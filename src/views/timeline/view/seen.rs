@@ -1,4 +1,4 @@
-//! What is on the screen: it is read, and what is missing there is wanted.
+//! The items on the screen: they are read, and missing history there is wanted.
 
 use crate::model::ItemKey;
 
@@ -8,8 +8,8 @@ use super::super::reading::Beyond;
 use super::{Phase, TimelineView};
 
 impl TimelineView {
-    /// Notes which items are on the screen: what is missing there is wanted, and the messages count as
-    /// seen. Keys that the window does not hold are ignored.
+    /// Notes which items are on the screen: missing history there is wanted, and the messages count as seen. Keys
+    /// that the window does not hold are ignored.
     pub fn see(&mut self, first: &ItemKey, last: &ItemKey) {
         let items = self.windows.newest();
         let at = |key: &ItemKey| items.iter().position(|item| item.key == *key);
@@ -35,7 +35,7 @@ impl TimelineView {
         self.show_again();
     }
 
-    /// Wants what is missing within, or next to, what is seen.
+    /// Wants missing history within, or next to, the items that are seen.
     pub(super) fn want_seen(&mut self) {
         let is_missing = matches!(self.older, Beyond::Missing { .. });
         let is_open = matches!(self.phase, Phase::Open);
@@ -109,9 +109,9 @@ impl TimelineView {
         }
     }
 
-    /// How near a load is to what the user looks for: of several that can be done, the one with the least is done
-    /// first. What the window begins at comes before all, then gaps, the newest first but in a window that was
-    /// begun at an item, where the nearest to the item comes first.
+    /// The distance of a load from the item that the user looks for: of several that can be done, the nearest is done
+    /// first. The item that the window begins at comes before all, then gaps, the newest first but in a window that
+    /// was begun at an item, where the nearest to the item comes first.
     pub(super) fn distance(&self, side: Side) -> usize {
         let items = self.windows.newest();
         let at = |key: &ItemKey| items.iter().position(|item| item.key == *key);

@@ -76,7 +76,7 @@ impl TimelineView {
         }))
     }
 
-    /// Takes a window and what lies beyond it as what is shown, if it is different.
+    /// Shows a window and the edges beyond it, if they are different.
     pub(super) fn show(&mut self, items: Vec<Arc<TimelineItem>>, reading: Reading) {
         let Reading {
             older,
@@ -121,7 +121,7 @@ impl TimelineView {
         self.show(Vec::new(), reading);
     }
 
-    /// What is shown beside these items.
+    /// The parts that are shown beside these items.
     fn beside(&self, items: &[Arc<TimelineItem>]) -> Shown {
         let oldest = match self.phase {
             Phase::Unknown(_) => Side::Start,
@@ -158,7 +158,7 @@ impl TimelineView {
         }
     }
 
-    /// Shows again what may have changed without a commit: states of loads, what was seen.
+    /// Shows again the parts that may have changed without a commit: states of loads, items that were seen.
     pub(super) fn show_again(&mut self) {
         let items: Vec<_> = self
             .windows

@@ -18,7 +18,7 @@ struct World {
     writer: Writer,
     id: ConversationId,
     number: ConversationNumber,
-    /// What the service has, oldest first.
+    /// The messages that the service has, oldest first.
     truth: Vec<Message>,
     is_online: bool,
     view: TimelineView,
