@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let done = match arguments.tool {
         None => run(arguments.serve),
         Some(tool) => tools::run(tool).map(|said| {
-            // Who started the tool may not read what it says.
+            // The caller of the tool may not read its output.
             let _ = writeln!(std::io::stdout(), "{said}");
             Ended::WhenAsked
         }),
@@ -129,7 +129,7 @@ async fn serve(
 
 /// Says where the service listens: one line on standard output, and the log.
 fn announce(service: &RunningService) {
-    // Who started the program may not read what it says: that costs the line and nothing else.
+    // The caller of the program may not read its output: that costs the line and nothing else.
     let _ = writeln!(std::io::stdout(), "listening on {}", service.url());
     let (address, version) = (service.addr(), env!("CARGO_PKG_VERSION"));
     tracing::info!(%address, version, "the service listens");

@@ -1,5 +1,4 @@
-//! Who may do what: one table with a row for each operation, and the one place that decides by it.
-//!
+//! The rights of every caller: one table with a row for each operation, and the one place that decides by it.
 //! An operation that is not in the table cannot be carried out, so a missing right is a decision
 //! that can be read here. `decide` is pure; `gate.rs` loads the `Standing` it needs.
 //!
@@ -15,18 +14,18 @@ use super::exchange::refusal::Refusal;
 use super::exchange::server_call::ServerCall;
 use crate::storage::{Conversation, Kind, Member, Role};
 
-/// Who may do something.
+/// The callers that may do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// Everybody who reaches the service.
     Anyone,
-    /// Who shows the app's key or a signature made with it. Over HTTP.
+    /// A caller that shows the app's key or a signature made with it. Over HTTP.
     AppKey,
-    /// Who shows a live session token of the client that the request names. Over HTTP.
+    /// A caller that shows a live session token of the client that the request names. Over HTTP.
     TokenHolder,
-    /// Who has a link that the service made for just this. Over HTTP.
+    /// A caller that has a link that the service made for just this. Over HTTP.
     LinkHolder,
-    /// Who shows the app's master key or a fresh signature made with it. Over HTTP.
+    /// A caller that shows the app's master key or a fresh signature made with it. Over HTTP.
     MasterKey,
     /// A client with a session on the connection.
     SignedIn,
@@ -34,7 +33,7 @@ pub enum Who {
     Within(Rights),
 }
 
-/// What an operation asks of a client's standing in a conversation.
+/// The standing in a conversation that an operation asks of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rights {
     normal: Need,
@@ -68,7 +67,7 @@ enum Need {
     Owner,
 }
 
-/// What the lists of a conversation mean for an operation.
+/// The effect of a conversation's lists on an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bans {
     /// Nothing: a blocked client is no member, and that is enough.
@@ -149,7 +148,7 @@ macro_rules! operations {
             /// All operations, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// Who may do it.
+            /// The callers that may do the operation.
             #[must_use]
             pub const fn who(self) -> Who {
                 #[allow(clippy::enum_glob_use, reason = "the table is read by its columns")]
@@ -301,7 +300,7 @@ operations! {
     ReadMemberInfo => TokenHolder;
 }
 
-/// What a client may do in a conversation, from least to most.
+/// The rank of a client in a conversation, from least to most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     /// Not in the conversation.
@@ -330,7 +329,7 @@ pub(super) struct Standing {
     pub(super) rank: Rank,
     pub(super) blocked: bool,
     pub(super) silenced: bool,
-    /// Whether the app has roles.
+    /// True if the app has roles.
     pub(super) roles: bool,
 }
 
@@ -354,17 +353,17 @@ impl Rights {
         }
     }
 
-    /// Whether the block list has to be looked at.
+    /// True if the block list has to be looked at.
     pub(super) fn asks_blocked(&self) -> bool {
         self.bans != Bans::Disregarded
     }
 
-    /// Whether the list of silenced clients has to be looked at.
+    /// True if the list of silenced clients has to be looked at.
     pub(super) fn asks_silenced(&self) -> bool {
         self.bans == Bans::UnlessSilenced
     }
 
-    /// Whether the client may.
+    /// Lets a client of this standing do the operation, or refuses it.
     pub(super) fn decide(&self, standing: Standing) -> Result<(), Refusal> {
         let need = self.need(standing.kind);
         if let Need::Never(code) = need {
@@ -495,13 +494,13 @@ impl Operation {
     }
 }
 
-/// Whether a message is for peers, and for no conversation.
+/// True if a message is for peers, and for no conversation.
 fn is_to_peers(body: &DirectCommand) -> bool {
     let is_empty = |id: &Option<String>| id.as_deref().is_none_or(str::is_empty);
     is_empty(&body.cid) && is_empty(&body.room_id) && !body.to_peer_ids.is_empty()
 }
 
-/// Whether a list names the asking client and nobody else.
+/// True if a list names the asking client and nobody else.
 fn names_only(listed: &[String], own: Option<&ClientId>) -> bool {
     let own = own.map(ClientId::as_str);
     !listed.is_empty() && listed.iter().all(|client| Some(client.as_str()) == own)

@@ -24,7 +24,7 @@ pub(super) struct Admitted {
     pub(super) standing: Standing,
 }
 
-/// Who is in a conversation: its members, or for a chat room the sessions inside.
+/// The clients in a conversation: its members, or for a chat room the sessions inside.
 #[derive(Clone, Debug)]
 pub(super) enum Crowd {
     Members(Vec<Member>),
@@ -96,7 +96,7 @@ impl<S: Storage> Core<S> {
         })
     }
 
-    /// Whether a client may do something in a conversation that was found without being named.
+    /// True if a client may do something in a conversation that was found without being named.
     pub(super) async fn allows(
         &self,
         (app, client): (&AppId, &ClientId),
@@ -199,7 +199,7 @@ impl<S: Storage> Core<S> {
         Ok(found.filter(|found| found.expires_at.is_none_or(|ends| ends > now.wall)))
     }
 
-    /// Who is in a conversation. The subscribers of a service conversation are too many to list.
+    /// The clients in a conversation. The subscribers of a service conversation are too many to list.
     pub(super) async fn crowd(
         &self,
         app: &AppId,

@@ -3,8 +3,8 @@
 //!
 //! A part ends when [`SLICE`] units are spent; the connection's next part comes in its turn, like
 //! any input. Until the command is finished, no other input of its connection is handled, so each
-//! client still sees its commands answered in order. What a part leaves behind takes memory: no
-//! more than [`BEGUN_MAX`] jobs hold any, and one more waits and begins anew when there is room.
+//! client still sees its commands answered in order. The results of a part take memory: no more than
+//! [`BEGUN_MAX`] jobs hold any, and one more waits and begins anew when there is room.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::sessions::welcome::Welcome;
 use super::state::hook_turn::HookTurn;
 use crate::storage::Storage;
 
-/// What a part may cost; it ends with the first row behind this.
+/// The cost of a part; it ends with the first row behind this.
 const SLICE: u64 = 3_000;
 
 /// Jobs that may be half done at a time.
@@ -41,7 +41,7 @@ pub(super) struct Job {
     caller: Caller,
     request: Arc<Envelope>,
     state: State,
-    /// Whether the client was signed in already when it asked to be.
+    /// True if the client was signed in already when it asked to be.
     repeated: bool,
 }
 
@@ -103,13 +103,13 @@ impl<S: Storage> Core<S> {
         self.jobs.values().map(Job::bytes).sum()
     }
 
-    /// Whether a command of the connection is not finished.
+    /// True if a command of the connection is not finished.
     #[must_use]
     pub fn is_busy(&self, connection: ConnectionId) -> bool {
         self.jobs.contains_key(&connection)
     }
 
-    /// Whether the command of the connection waits for the answer of a hook.
+    /// True if the command of the connection waits for the answer of a hook.
     #[must_use]
     pub fn is_asking(&self, connection: ConnectionId) -> bool {
         let job = self.jobs.get(&connection);
@@ -193,7 +193,7 @@ impl<S: Storage> Core<S> {
         self.take_further(now, job, true, effects).await
     }
 
-    /// Whether the part at hand has cost enough.
+    /// True if the part at hand has cost enough.
     pub(super) fn is_part_over(&mut self) -> bool {
         self.meter.storage(self.storage.work());
         self.meter.sum() >= self.part_began.saturating_add(SLICE)
@@ -295,8 +295,8 @@ pub(super) fn refuse(
     }
 }
 
-/// Whether nobody waits for an answer to a command without a number: the protocol has none for it, or
-/// the command is one that only a service sends.
+/// True if nobody waits for an answer to a command without a number: the protocol has none for the command, or
+/// only a service sends the command.
 const fn is_without_answer(command: &Command) -> bool {
     matches!(
         command,

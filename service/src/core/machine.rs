@@ -44,11 +44,11 @@ pub struct Core<S> {
     pub(super) retention: RetentionPass,
     /// How far the last sweep of notifications came.
     pub(super) swept: Swept,
-    /// What is known of the hooks of the command at hand.
+    /// The questions and answers of hooks for the command at hand.
     pub(super) hook_turn: HookTurn,
-    /// What was done for the input at hand, counted.
+    /// The work for the input at hand, counted.
     pub(super) meter: Meter,
-    /// What the meter showed when the part at hand began.
+    /// The reading of the meter when the part at hand began.
     pub(super) part_began: u64,
     /// The commands that are not finished, each the only one of its connection.
     pub(super) jobs: BTreeMap<ConnectionId, Job>,
@@ -130,7 +130,7 @@ impl<S: Storage> Core<S> {
         effects
     }
 
-    /// What is to be told to hooks leaves after everything that clients are told.
+    /// Sends the calls that tell hooks something; they leave after everything that clients are told.
     pub(super) fn tell_hooks(&mut self, effects: &mut Vec<Effect>) {
         let told = self.hook_turn.take_told().into_iter().map(Box::new);
         effects.extend(told.map(Effect::Tell));
@@ -141,13 +141,13 @@ impl<S: Storage> Core<S> {
         self.hook_turn = HookTurn::default();
     }
 
-    /// What was done since this was asked last, in units of about a microsecond. It is counted and
-    /// not timed: the same inputs cost the same everywhere.
+    /// The cost of the work since the last call, in units of about a microsecond. The cost is counted and not
+    /// timed: the same inputs cost the same everywhere.
     pub fn take_cost(&mut self) -> u64 {
         self.meter.take()
     }
 
-    /// Whether a client has signed in on the connection, or named its app.
+    /// True if a client has signed in on the connection, or named its app.
     #[must_use]
     pub fn is_signed_in(&self, connection: ConnectionId) -> bool {
         let link = self.registry.link(connection);
@@ -165,7 +165,7 @@ impl<S: Storage> Core<S> {
         self.registry.online()
     }
 
-    /// Whether the storage can keep what it is given, as far as is known.
+    /// True if the storage can keep new data, as far as is known.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.storage.is_sound()
@@ -218,8 +218,8 @@ impl<S: Storage> Core<S> {
         self.stamps.read(now)
     }
 
-    /// After a failed commit: forgets the batch and everybody who is connected. What was promised
-    /// to nobody is undone; clients come back and send again what was never acknowledged.
+    /// After a failed commit: forgets the batch and everybody who is connected. A change that was promised to
+    /// nobody is undone; clients come back and send again every message without an acknowledgement.
     pub fn abandon(&mut self) -> Vec<Effect> {
         self.storage.rollback();
         self.jobs.clear();
@@ -279,8 +279,8 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// What needs no session: opening one, heartbeats, and the logins of devices, of which this
-    /// service takes only the app (the protocol, sections 2.4 and 4.12, appendix D).
+    /// Commands without a session: opening one, heartbeats, and the logins of devices, of which this service
+    /// takes only the app (the protocol, sections 2.4 and 4.12, appendix D).
     async fn without_session(
         &mut self,
         now: Now,

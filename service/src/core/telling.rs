@@ -109,9 +109,9 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// What is written of a notification for those who miss it. It is written once, whatever the
-    /// number of its readers. A client that never signed in is not named: it comes with nothing that it
-    /// could have missed, and ids that somebody invented cost nothing.
+    /// The record of a notification for clients that miss it. The record is written once, whatever the number
+    /// of its readers. A client that never signed in is not named: such a client could have missed nothing, and
+    /// ids that somebody invented cost nothing.
     async fn replays(
         &mut self,
         app: &AppId,

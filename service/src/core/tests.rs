@@ -65,15 +65,15 @@ struct World {
     behind: Duration,
     /// How far its wall clock was set ahead.
     ahead: Duration,
-    /// What was sent, on which connection.
+    /// The commands that were sent, each with its connection.
     sent: Vec<(u64, Envelope)>,
     /// The token that each client was given last.
     tokens: BTreeMap<String, String>,
     /// The connections that were closed.
     closed: Vec<u64>,
-    /// What hooks were asked, for which connection.
+    /// The questions to hooks, each with its connection.
     asked: Vec<(u64, HookCall)>,
-    /// What hooks were told.
+    /// The calls that told hooks something.
     told_hooks: Vec<HookCall>,
 }
 

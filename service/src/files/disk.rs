@@ -44,7 +44,7 @@ impl DiskFiles {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system.
     pub fn open(root: &Path) -> io::Result<Self> {
         let incoming = root.join(INCOMING);
         fs::create_dir_all(&incoming)?;

@@ -38,7 +38,7 @@ pub enum FileError {
     /// The upload ended before its end.
     #[error("the upload broke off")]
     Cut,
-    /// What is kept of it can't be read.
+    /// The record of the file can't be read.
     #[error("the record of the file is damaged")]
     Damaged,
     /// The store failed.
@@ -83,7 +83,7 @@ impl Files {
         FileId::from_random(self.random())
     }
 
-    /// What is known of a file, if it is there.
+    /// The record of a file, if it is there.
     ///
     /// # Errors
     ///

@@ -117,7 +117,7 @@ pub struct BlobName {
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
-    /// What is known of the file.
+    /// The record of the file.
     Record,
     /// The bytes of one upload, by a random number.
     Bytes(u64),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::name::FileId;
 
-/// What is known of a file. It is kept as JSON, and a later build may add fields.
+/// The record of a file. It is kept as JSON, and a later build may add fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// The id.
@@ -30,7 +30,7 @@ pub struct FileRecord {
     /// Where the bytes are, if they are elsewhere.
     #[serde(default)]
     pub url: Option<String>,
-    /// What the app says of it.
+    /// The data that the app gives with the file.
     #[serde(default)]
     pub meta: Map<String, Value>,
     /// When it was uploaded, in milliseconds.

@@ -56,7 +56,7 @@ async fn read(
     Some(pieces.concat())
 }
 
-/// What each store must do.
+/// The rules that each store must keep.
 async fn holds(store: &dyn FileStore) {
     let bytes = name(1, Part::Bytes(7));
     let long: Vec<u8> = (0..600_000_u32).map(|it| it.to_le_bytes()[0]).collect();

@@ -20,7 +20,7 @@ const TICKET_KEY: &str = "uploads of files";
 /// How long a ticket holds, in milliseconds: a large file over a slow line begins in time.
 const LIFE_MILLIS: i64 = 6 * 60 * 60 * 1000;
 
-/// What is to be uploaded.
+/// The permission to upload one file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ticket {
     /// Of which app.
@@ -33,7 +33,7 @@ pub struct Ticket {
     pub key: String,
     /// Its content type.
     pub mime_type: String,
-    /// What the app says of it.
+    /// The data that the app gives with the file.
     pub meta: Map<String, Value>,
     /// When it was asked for, in milliseconds.
     pub at: i64,

@@ -88,7 +88,7 @@ impl<'a> Asked<'a> {
                 .flatten()
             {
                 count += 1;
-                // Who reads may have read enough.
+                // The reader may have read enough.
                 let _ = writeln!(std::io::stdout(), "{session}");
             }
             match page.get("cursor").and_then(Value::as_str) {

@@ -26,7 +26,7 @@ impl AppSources {
         }
     }
 
-    /// Whether no app is given at all.
+    /// True if no app is given at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.given.is_empty() && self.file.is_none()
     }
@@ -65,7 +65,7 @@ fn text_of(file: &Path) -> Result<String, String> {
         .map_err(|error| format!("{} cannot be read: {error}", file.display()))
 }
 
-/// What to say at the start of a service that others than this machine reach, about each app that takes
+/// The warnings at the start of a service that others than this machine reach: one about each app that takes
 /// clients at their word.
 pub(crate) fn open_doors(listen: SocketAddr, apps: &Apps) -> Vec<String> {
     if listen.ip().is_loopback() {

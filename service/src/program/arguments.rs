@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     pub(crate) serve: Serve,
 }
 
-/// What the program does beside serving.
+/// The tasks of the program beside serving.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Tool {
     /// Checks a settings file, and the apps where they are given, without starting anything.
@@ -125,7 +125,7 @@ pub(crate) enum Errand {
     Kick {
         /// The client.
         client: String,
-        /// What the client is told, 20 characters at most.
+        /// The reason that the client is told, 20 characters at most.
         #[arg(long, default_value = "")]
         reason: String,
     },
@@ -136,7 +136,7 @@ pub(crate) enum Errand {
         /// Until then, in milliseconds since 1970; without it for good.
         #[arg(long, value_name = "MILLISECONDS")]
         until: Option<i64>,
-        /// What the client is told, 20 characters at most.
+        /// The reason that the client is told, 20 characters at most.
         #[arg(long)]
         reason: Option<String>,
     },
@@ -269,8 +269,8 @@ pub(crate) struct Serve {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) address_rate: Option<u32>,
 
-    /// Address and port of /metrics for Prometheus, and of /health; off without it. Whoever reaches it
-    /// may read it: choose one that only you reach.
+    /// Address and port of /metrics for Prometheus, and of /health; off without it. Anyone who reaches the
+    /// address may read them: choose one that only you reach.
     #[arg(long, env = "SAMPAN_METRICS", value_name = "ADDR:PORT")]
     pub(crate) metrics: Option<SocketAddr>,
 

@@ -18,11 +18,11 @@ const TARGET: &str = "sampan_service";
 pub(crate) enum Level {
     /// Nothing.
     Off,
-    /// What is a fault of the service or of its disk.
+    /// Faults of the service or of its disk.
     Error,
-    /// What may well happen and should be looked at.
+    /// Events that may well happen and should be looked at.
     Warn,
-    /// What the service itself does: it starts, stops, reads its settings.
+    /// Acts of the service itself: it starts, stops, reads its settings.
     Info,
     /// Connections, sessions, requests and refusals, by id.
     Debug,

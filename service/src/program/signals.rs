@@ -3,7 +3,7 @@
 #[cfg(unix)]
 use std::io::IsTerminal as _;
 
-/// What the process is asked for.
+/// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// To end.
@@ -16,12 +16,12 @@ pub(crate) enum Asked {
     ForTheUsualLog,
 }
 
-/// What asks something of the process. A signal that means nothing here ends nothing.
+/// The signals that ask something of the process. A signal that means nothing here ends nothing.
 #[cfg(unix)]
 pub(crate) struct Signals {
     stop: [tokio::signal::unix::Signal; 2],
     hang_up: tokio::signal::unix::Signal,
-    /// Whether the process was started in a terminal; one that has closed says no more that it is one.
+    /// True if the process was started in a terminal; a terminal that has closed no longer says that it is one.
     in_terminal: bool,
     log: [tokio::signal::unix::Signal; 2],
 }
@@ -63,7 +63,7 @@ impl Signals {
     }
 }
 
-/// What asks something of the process.
+/// The signals that ask something of the process.
 #[cfg(not(unix))]
 pub(crate) struct Signals;
 

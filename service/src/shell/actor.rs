@@ -48,7 +48,7 @@ const RETRY_EVERY: Duration = Duration::from_secs(2);
 /// Bytes of commands that cost as much as one unit of the core's work.
 const BYTES_A_UNIT: u64 = 128;
 
-/// What can be put into the core's mailbox.
+/// The letters of the core's mailbox.
 #[derive(Debug)]
 pub(super) enum Letter {
     /// Something to handle, and who pays for it.
@@ -120,7 +120,7 @@ struct Waiting {
     came_at: Instant,
 }
 
-/// What came out of the inputs that share a commit.
+/// The results of the inputs that share a commit.
 #[derive(Debug, Default)]
 struct Batch {
     effects: Vec<Outbound>,
@@ -281,7 +281,7 @@ impl<S: Storage> Actor<S> {
             }
             Letter::PushTargets { question, answer } => {
                 let found = self.core.push_targets(&question).await;
-                // Who asked may have ended with the service.
+                // The asker may have ended with the service.
                 let _ = answer.send(self.told_of(found));
             }
             Letter::PushRefused {
@@ -300,14 +300,14 @@ impl<S: Storage> Actor<S> {
             }
             Letter::Check(answer) => {
                 let works = self.core.is_sound() && self.core.storage().clock().await.is_ok();
-                // Who asked may have given up waiting.
+                // The asker may have given up waiting.
                 let _ = answer.send(works);
             }
         }
     }
 
-    /// What the storage answered outside of a turn; a fault is told, and nothing stands for the answer. What it
-    /// costs is nobody's: the pushes of all apps share one question at a time.
+    /// The answer of the storage outside of a turn; a fault is told, and the answer is empty then. Nobody pays
+    /// for the work: the pushes of all apps share one question at a time.
     fn told_of<T: Default>(&mut self, found: Result<T, StorageError>) -> T {
         self.core.take_cost();
         found.unwrap_or_else(|error| {
@@ -478,7 +478,7 @@ impl<S: Storage> Actor<S> {
     }
 }
 
-/// Whether a lane is none of these connections'.
+/// True if a lane belongs to none of these connections.
 fn may_go(lane: Lane, not: &BTreeSet<ConnectionId>) -> bool {
     match lane {
         Lane::Connection(connection) => !not.contains(&connection),
@@ -486,7 +486,7 @@ fn may_go(lane: Lane, not: &BTreeSet<ConnectionId>) -> bool {
     }
 }
 
-/// What becomes of an input while nobody is served.
+/// The answer to an input while nobody is served.
 fn turned_away(input: &Input) -> Option<Outbound> {
     let code = CloseCode::READ_TIMEOUT;
     match input {
@@ -501,7 +501,7 @@ fn turned_away(input: &Input) -> Option<Outbound> {
     }
 }
 
-/// What is left of an effect whose batch was not committed: HTTP callers still get an answer.
+/// The rest of an effect whose batch was not committed: HTTP callers still get an answer.
 fn undone(effect: Outbound) -> Option<Outbound> {
     match effect {
         Outbound::Answer(ticket, _) => {

@@ -1,7 +1,7 @@
-//! Who asks over HTTP, and how many requests may wait for the core.
+//! The askers over HTTP, and the number of requests that may wait for the core.
 //!
 //! Requests of one app from one address share a lane and a number of places; those of others have
-//! their own. So who asks without end waits for itself.
+//! their own. So an asker without end waits for itself.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -23,7 +23,7 @@ const WAITING_AT_MOST: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct AskerNumber(u64);
 
-/// Who has shown the key of an app, or a token of one of its clients.
+/// A caller that has shown the key of an app, or a token of one of its clients.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
     pub(super) app: AppId,

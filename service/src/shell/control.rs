@@ -1,5 +1,5 @@
 //! The door for tools of the same machine: a socket in the data folder, which nobody but the owner of
-//! the data can open. Whoever can open it could read the data anyway, so it asks for no key.
+//! the data can open. Anyone who can open it could read the data anyway, so the socket asks for no key.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -71,7 +71,7 @@ pub(super) async fn serve(
     let tools = Router::new()
         .route("/backup", post(backup))
         .with_state(Arc::clone(&shared));
-    // What an app's own servers ask is answered here too, with the same keys.
+    // Requests of an app's own servers are answered here too, with the same keys.
     let router = http::router(shared)
         .layer(MockConnectInfo(peer))
         .merge(tools);

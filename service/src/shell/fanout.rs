@@ -32,7 +32,7 @@ const HOLD_BYTES: usize = 256 * 1024;
 /// The same where all connections together are half full.
 const HOLD_BYTES_WHEN_CROWDED: usize = 16 * 1024;
 
-/// What a queued command costs beside its bytes.
+/// The cost of a queued command beside its bytes.
 const OVERHEAD_BYTES: usize = 96;
 
 /// Carries out what the core decided, after its commit. Never waits: the core must not stand still
@@ -78,7 +78,7 @@ impl From<Effect> for Outbound {
     }
 }
 
-/// What a connection's task has to do next.
+/// The next work of a connection's task.
 #[derive(Debug)]
 pub(super) enum Outgoing {
     /// Write a command, already serialized.
@@ -88,7 +88,7 @@ pub(super) enum Outgoing {
 }
 
 impl Outgoing {
-    /// What it counts for while it waits.
+    /// The bytes that the command counts for while it waits.
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Write { bytes, .. } => bytes.capacity() + OVERHEAD_BYTES,
@@ -145,12 +145,12 @@ impl Queue {
         }
     }
 
-    /// Whether so much waits that the connection is not to be read.
+    /// True if so much waits that the connection is not to be read.
     pub(super) fn is_held(&self) -> bool {
         lock(&self.outlets.outlets).held.contains(&self.connection)
     }
 
-    /// Whether a client signed in on the connection.
+    /// True if a client signed in on the connection.
     pub(super) fn is_welcome(&self) -> bool {
         let outlets = lock(&self.outlets.outlets);
         let outlet = outlets.map.get(&self.connection);
@@ -161,7 +161,7 @@ impl Queue {
 #[derive(Debug)]
 struct Outlet {
     waiting: VecDeque<Outgoing>,
-    /// What was handed to the connection and its socket has not taken.
+    /// The bytes that were handed to the connection and that its socket has not taken.
     weight: usize,
     /// The number of the delivery at which the connection last took something.
     took_at: u64,
@@ -326,7 +326,7 @@ impl LocalFanOut {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
-    /// Whether new connections are turned away.
+    /// True if new connections are turned away.
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
     }
@@ -355,7 +355,7 @@ impl LocalFanOut {
         self.released.notify_one();
     }
 
-    /// Whether every connection has been told to end.
+    /// True if every connection has been told to end.
     pub(super) fn is_stopping(&self) -> bool {
         lock(&self.outlets).stopping
     }
@@ -401,7 +401,7 @@ impl FanOut for LocalFanOut {
                 Outbound::To(connection, next) => lock(&self.outlets).push(connection, next),
                 Outbound::Answer(ticket, answer) => {
                     if let Some(sender) = lock(&self.tickets).remove(&ticket) {
-                        // Who asked may have gone.
+                        // The asker may have gone.
                         let _ = sender.send(*answer);
                     }
                 }

@@ -1,4 +1,4 @@
-//! What the inspector's page shows as it happens: the newest events.
+//! The newest events, which the inspector's page shows as they happen.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub(super) struct Event {
     pub(super) number: u64,
     /// When, in milliseconds since 1970.
     pub(super) at: i64,
-    /// What it was.
+    /// The kind of event.
     pub(super) what: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client: Option<String>,

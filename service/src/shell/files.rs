@@ -1,8 +1,8 @@
 //! The routes of files: asking for an upload, uploading, reading and taking away.
 //!
 //! The forms are those of the hosted service (the protocol, section 10.6) with the provider `s3`: the client asks
-//! for a link, puts the bytes there in one request, and sends a message that names the file's URL. Who has a
-//! file's URL may read it, as everywhere; it has 96 random bits.
+//! for a link, puts the bytes there in one request, and sends a message that names the file's URL. Anyone who
+//! has a file's URL may read the file, as everywhere; the URL has 96 random bits.
 
 mod download;
 mod draft;
@@ -160,7 +160,7 @@ async fn ask(
     answer(asked.unwrap_or_else(|refused| refused))
 }
 
-/// What a client needs to upload a file.
+/// The answer that a client needs to upload a file.
 fn answer_of(shared: &Shared, app: &App, base: &str, draft: Draft) -> RestAnswer {
     let now = shared.clock.now().wall;
     let folder = AppFolder::of(&app.credentials.id);
@@ -223,7 +223,7 @@ fn missing() -> RestAnswer {
     RestAnswer::refused(404, 101, "there is no such file")
 }
 
-/// What is known of a file.
+/// The record of a file.
 async fn known(
     State(shared): State<Arc<Shared>>,
     Extension(asker): Extension<Asker>,

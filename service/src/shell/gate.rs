@@ -18,7 +18,7 @@ use super::proxy;
 use crate::core::access::{Operation, Who};
 use crate::core::{RestAnswer, signature};
 
-/// What stands at a route's gate.
+/// The gate of a route.
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) shared: Arc<Shared>,
@@ -27,8 +27,8 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Whether the caller's address has not asked too often. Whoever asks how the service is may do
-    /// so at any time.
+    /// True if the caller's address has not asked too often. Requests for the state of the service are answered
+    /// at any time.
     fn is_in_time(&self, request: &axum::extract::Request) -> bool {
         let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<Peer>>() else {
             return true;

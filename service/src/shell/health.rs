@@ -1,4 +1,4 @@
-//! Whether the service works: told to whoever asks, and looked at by supervisors and proxies.
+//! The health of the service: told to anyone who asks, and looked at by supervisors and proxies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::core::RestAnswer;
 /// How long the core may take to say that it works.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Whether the process answers at all.
+/// Answers as long as the process lives.
 pub(super) async fn live() -> Response {
     answer(state(200, "live"))
 }
 
-/// Whether clients can be served.
+/// Tells if clients can be served.
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     answer(of(&shared.reach).await)
 }
 
-/// What the service is, and whether it works: asked of the core itself, which reads its data for
-/// the answer, and which a stuck or missing disk holds up as it would any client.
+/// The health of the service, asked of the core itself. The core reads its data for the answer, and a stuck or
+/// missing disk holds up the core as it would for any client.
 pub(super) async fn of(reach: &Reach) -> RestAnswer {
     let (sender, sound) = oneshot::channel();
     let asked = async {
@@ -45,7 +45,7 @@ pub(super) async fn of(reach: &Reach) -> RestAnswer {
     state(status, said)
 }
 
-/// What the service says of itself.
+/// The service's answer about itself.
 fn state(status: u16, said: &str) -> RestAnswer {
     let body = json!({
         "service": "sampan-service",

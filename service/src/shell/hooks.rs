@@ -1,7 +1,7 @@
 //! Carrying the questions of the core to the functions of an app's own server, and the answers back.
 //!
 //! A function that is asked gets one request, and another one only where no connection stood, so that it
-//! is never asked twice. What a function is told is told again, at most three times in all, until it
+//! is never asked twice. A function that is told something is told again, at most three times in all, until it
 //! answers: it may be told twice, and knows messages by their ids.
 
 use std::sync::Arc;

@@ -51,7 +51,7 @@ const ORIGIN_MAX: usize = 300;
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// What all handlers share.
+/// The state that all handlers share.
 pub(super) struct Shared {
     /// Changed as a whole when the settings are read anew.
     apps: RwLock<Arc<Apps>>,
@@ -94,7 +94,7 @@ impl Shared {
         *self.apps.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(apps);
     }
 
-    /// Who asks for an app with a request.
+    /// The asker of a request for an app.
     pub(super) fn asker(&self, app: AppId, request: &axum::extract::Request) -> Asker {
         let peer = request.extensions().get::<ConnectInfo<Peer>>();
         let nobody = IpAddr::from([0; 4]);
@@ -203,8 +203,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Lets pages of any origin call, and answers their questions whether they may. What the framework
-/// refuses by itself, in plain text, is refused as everything else is.
+/// Lets pages of any origin call, and answers their questions about it. A refusal by the framework itself, in
+/// plain text, gets the form of all others.
 async fn for_browsers(request: axum::extract::Request, next: Next) -> Response {
     let mut response = match *request.method() {
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
@@ -240,7 +240,7 @@ async fn for_browsers(request: axum::extract::Request, next: Next) -> Response {
     response
 }
 
-/// The web origin that a browser names. What cannot be one stays a name that no app admits.
+/// The web origin that a browser names. A text that cannot be an origin stays a name that no app admits.
 fn origin_of(value: &HeaderValue) -> String {
     let text = value.to_str().unwrap_or("null");
     text.chars().take(ORIGIN_MAX).collect()
@@ -258,7 +258,7 @@ async fn connect(
         return answer(health::of(&shared.reach).await);
     };
     if shared.reach.outlets.is_leaving() {
-        // Whoever was just told to go elsewhere must not come back here.
+        // A client that was just told to go elsewhere must not come back here.
         return answer(RestAnswer::refused(503, 1, "the service is stopping"));
     }
     let proposed = headers

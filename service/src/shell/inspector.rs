@@ -37,7 +37,7 @@ const PAGE: &str = include_str!("inspector.html");
 /// Rows of each list.
 const ROWS: &str = "100";
 
-/// What the page's questions are answered from.
+/// The source of the answers to the page's questions.
 struct Inspector {
     shared: Arc<Shared>,
     feed: Arc<Feed>,
@@ -156,7 +156,7 @@ async fn state(State(inspector): Asked) -> Response {
     })))
 }
 
-/// Who is signed in.
+/// The clients that are signed in.
 async fn sessions(State(inspector): Asked, Query(query): Parameters) -> Response {
     listed(&inspector, &query, ServerCall::ListSessions).await
 }
@@ -216,7 +216,7 @@ async fn messages(State(inspector): Asked, Query(query): Parameters) -> Response
     answer(RestAnswer::ok(rows.collect()))
 }
 
-/// What happened behind a number.
+/// The events behind a number.
 async fn events(State(inspector): Asked, Query(query): Parameters) -> Response {
     let after = query.get("after").and_then(|after| after.parse().ok());
     let after = after.unwrap_or(0);

@@ -35,7 +35,7 @@ const SILENCE: Duration = Duration::from_secs(600);
 /// How long nothing may move on a socket over which a file goes.
 const TRANSFER: Duration = Duration::from_secs(60);
 
-/// What a socket is used for, as its handler says.
+/// The use of a socket, as its handler says.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mark(Arc<AtomicU8>);
 
@@ -69,13 +69,13 @@ impl Mark {
     }
 }
 
-/// What is known of a socket beside what comes on it.
+/// The facts about a socket beside the bytes that come on it.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) mark: Mark,
     /// The address of the other end: a client, or a proxy in front of many.
     pub(super) address: IpAddr,
-    /// Whether the service itself encrypts.
+    /// True if the service itself encrypts.
     pub(super) encrypted: bool,
 }
 
@@ -146,7 +146,7 @@ pub(super) struct PatientSocket {
     mark: Mark,
 }
 
-/// What comes next from a socket.
+/// The next thing to come from a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waits {
     /// The rest of a request.
@@ -255,7 +255,7 @@ async fn linger(mut stream: Stream) {
             }
         }
     };
-    // Whoever still writes after this is cut off after all.
+    // A client that still writes after this is cut off after all.
     let _ = timeout(LINGER, drained).await;
 }
 

@@ -106,7 +106,7 @@ pub(super) struct Metrics {
     storage_bytes_written: Counter,
     resident_bytes: Gauge,
     open_files: Gauge,
-    /// What was counted already of numbers that others count.
+    /// The part of others' numbers that was counted already.
     seen: Seen,
     /// The file of the data, where there is one.
     file: Option<PathBuf>,
@@ -123,7 +123,7 @@ struct Seen {
     cut: AtomicU64,
 }
 
-/// What is looked up when somebody reads the numbers.
+/// The numbers that are looked up when somebody reads them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Levels {
     /// Commands that were handed to connections so far.

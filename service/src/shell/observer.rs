@@ -1,7 +1,7 @@
-//! What follows from each input, as far as an operator may know it: counted, and told the log.
+//! The effects of each input, as far as an operator may know them: counted, and told the log.
 //!
 //! Everything is noted when it was decided and told when it is durable. The log has ids and codes;
-//! what is said, names, attributes and tokens are never in it.
+//! texts of messages, names, attributes and tokens are never in it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::core::{ConnectionId, Effect, Input};
 /// The name of the command that sends a message.
 const DIRECT: &str = "direct";
 
-/// What the inspector shows of a sign-in.
+/// The inspector's word for a sign-in.
 const OPENED: &str = "session opened";
 
 /// A command that came, for as long as its result is not known or not durable.
@@ -30,7 +30,7 @@ struct Heard {
     serial: Option<Serial>,
     /// The code of the refusal.
     refused: Option<i32>,
-    /// What the inspector is to show of a message.
+    /// The message as the inspector is to show it.
     said: Option<Box<Said>>,
     came_at: Instant,
 }
@@ -84,7 +84,7 @@ pub(super) struct Observer {
     metrics: Arc<Metrics>,
     /// Where the inspector listens, if there is one.
     feed: Option<Arc<Feed>>,
-    /// Who signed in last on each connection, for the inspector.
+    /// The client that signed in last on each connection, for the inspector.
     named: BTreeMap<ConnectionId, String>,
     /// The commands that are handled in several parts.
     unfinished: BTreeMap<ConnectionId, Heard>,
@@ -169,7 +169,7 @@ impl Observer {
                 }
                 Fact::FannedOut(told)
             }
-            // What a client is pushed after its login, or a will.
+            // A push to a client after its login, or a will.
             (Some(_), _) => return,
         };
         if told > 0 {
@@ -240,7 +240,7 @@ impl Observer {
     }
 }
 
-/// What the inspector shows of something, if anything.
+/// The event that the inspector shows of a fact, if there is one.
 fn event(fact: &Fact) -> Option<Event> {
     match fact {
         Fact::Handled(heard) => handled_event(heard),
@@ -326,7 +326,7 @@ fn refusal(reply: &Command) -> Option<i32> {
     }
 }
 
-/// Whether a session begins or ends with this.
+/// The session that begins or ends with this command, if one does.
 fn session_fact(to: ConnectionId, envelope: &Envelope) -> Option<Fact> {
     let Command::Session { op, body } = &envelope.command else {
         return None;

@@ -1,5 +1,5 @@
-//! What the service's operator reads over HTTP, on an address of its own: the numbers, and whether it
-//! works. Whoever reaches that address may read them; no number names a client.
+//! The pages that the service's operator reads over HTTP, on an address of its own: the numbers, and the
+//! health. Anyone who reaches that address may read them; no number names a client.
 
 use std::sync::Arc;
 

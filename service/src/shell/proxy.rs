@@ -25,7 +25,7 @@ pub struct Network {
 pub struct NotANetwork;
 
 impl Network {
-    /// Whether an address belongs to the network.
+    /// True if an address belongs to the network.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {
@@ -73,11 +73,11 @@ impl fmt::Display for Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) address: IpAddr,
-    /// Whether the client's own side is encrypted.
+    /// True if the client's own side is encrypted.
     pub(super) encrypted: bool,
 }
 
-/// Who calls: the other end of the socket, or whom a trusted proxy names.
+/// The caller: the other end of the socket, or the client that a trusted proxy names.
 pub(super) fn caller(trusted: &[Network], peer: &Peer, headers: &HeaderMap) -> Caller {
     let is_trusted = |address: IpAddr| trusted.iter().any(|it| it.contains(address));
     let mut caller = Caller {

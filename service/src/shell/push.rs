@@ -1,7 +1,7 @@
 //! Push: the app's hook is asked, the devices are looked up, and each push is handed to a sender.
 //!
-//! Nothing here holds up a message: pushes are made in tasks of their own, of which there are only so many. What is
-//! over that is dropped and counted, for the message itself is kept anyway.
+//! Nothing here holds up a message: pushes are made in tasks of their own, of which there are only so many. A
+//! push over that number is dropped and counted, for the message itself is kept anyway.
 
 mod apns;
 mod fcm;
@@ -55,7 +55,7 @@ pub(super) struct Pusher {
     feed: Option<Arc<Feed>>,
 }
 
-/// What is pushed to whom, after the app's hook was asked.
+/// The payload and the clients of a push, after the app's hook was asked.
 struct Decided {
     clients: Vec<ClientId>,
     payload: Map<String, Value>,
@@ -202,7 +202,8 @@ impl Pusher {
     }
 }
 
-/// What is pushed to whom: the app's hook goes before the message's push data and the app's template.
+/// Decides on the payload and the clients: the app's hook goes before the message's push data and the app's
+/// template.
 fn decide(order: &PushOrder, answer: Option<Map<String, Value>>) -> Option<Decided> {
     let answer = answer.unwrap_or_default();
     let is = |key: &str| answer.get(key).and_then(Value::as_bool) == Some(true);

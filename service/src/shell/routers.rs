@@ -89,8 +89,8 @@ fn websocket_url(url: &str, clear: bool) -> String {
     format!("{scheme}://{}/", rest.trim_end_matches('/'))
 }
 
-/// The host that the client asked. What is no host with a port is not repeated: the answer could
-/// send others, by a cache in between, wherever one client wants.
+/// The host that the client asked. A text that is no host with a port is not repeated: by a cache in between,
+/// the answer could send others wherever one client wants.
 fn host(headers: &HeaderMap) -> String {
     let host = headers
         .get(header::HOST)

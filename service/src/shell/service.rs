@@ -77,7 +77,7 @@ impl StorageChoice {
 pub struct InspectorOptions {
     /// Where it is served; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Who shows this token sees everything that the service keeps.
+    /// The token; a caller that shows it sees everything that the service keeps.
     pub token: Secret,
 }
 
@@ -105,8 +105,8 @@ pub struct ServiceOptions {
     pub metrics: Option<SocketAddr>,
     /// The page that shows the service at work, if it is wanted.
     pub inspector: Option<InspectorOptions>,
-    /// Whether the service's own clock, which is kept with the data and never goes back, is to begin
-    /// anew from the machine's: after a start with a wrong clock that was far ahead.
+    /// True if the service's own clock, which is kept with the data and never goes back, is to begin anew from
+    /// the machine's: after a start with a wrong clock that was far ahead.
     pub forget_clock: bool,
 }
 
@@ -124,7 +124,7 @@ pub enum ServiceError {
     Listen {
         /// The address.
         addr: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         reason: std::io::Error,
     },
     /// The certificate cannot be used.
@@ -220,7 +220,7 @@ impl RunningService {
             // A core that has ended has nobody to tell.
             let _ = mailbox.send(Letter::Leave).await;
         }
-        // Who stays longer is cut off by `stop`, and comes back by itself.
+        // A client that stays longer is cut off by `stop`, and comes back by itself.
         let _ = tokio::time::timeout(patience, self.outlets.empty()).await;
     }
 
@@ -378,7 +378,7 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServiceEr
     Ok((listener, addr))
 }
 
-/// What the actor starts with.
+/// The parts that the actor starts with.
 struct Start {
     apps: Apps,
     mailbox: mpsc::Receiver<Letter>,

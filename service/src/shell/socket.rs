@@ -27,11 +27,11 @@ use crate::core::{ConnectionId, Gap, Input};
 /// A message above this ends the connection; one above the protocol's 5 KiB is refused.
 pub(super) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// What is set aside for reading on a connection, also while it is idle: a message of some hundred
-/// characters; longer frames make it grow.
+/// Memory set aside for reading on a connection, also while it is idle: a message of some hundred characters;
+/// longer frames make it grow.
 pub(super) const READ_BUFFER_BYTES: usize = 512;
 
-/// What is written at once. Nothing is set aside for it while a connection is idle.
+/// Bytes written at once. Nothing is set aside for them while a connection is idle.
 pub(super) const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// A connection on which nobody logs in is closed after this.
@@ -84,7 +84,7 @@ enum End {
     With(CloseCode),
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Clone)]
 pub(super) struct Reach {
     pub(super) mailbox: mpsc::Sender<Letter>,
@@ -100,7 +100,7 @@ impl Reach {
         self.metrics.text(self.levels())
     }
 
-    /// What waits, and what was handed on so far.
+    /// The bytes that wait, and the numbers of commands handed on so far.
     pub(super) fn levels(&self) -> Levels {
         Levels {
             input_bytes_waiting: self.waiting.load(Ordering::Relaxed),

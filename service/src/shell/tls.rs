@@ -34,9 +34,9 @@ pub enum TlsError {
     File {
         /// The file.
         file: PathBuf,
-        /// What should be in it.
+        /// The thing that should be in the file.
         what: &'static str,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// Certificate and key do not belong together, or are of a kind that is not served.
@@ -91,7 +91,7 @@ impl Certificate {
         Ok(Self { files, config })
     }
 
-    /// What greets the next connection.
+    /// The acceptor of the next connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         TlsAcceptor::from(Arc::clone(&config))

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::asking::AskerNumber;
 use crate::core::ConnectionId;
 
-/// Who pays for an input.
+/// The payer for an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lane {
     /// A WebSocket.
@@ -20,7 +20,7 @@ pub(super) enum Lane {
     Http(AskerNumber),
 }
 
-/// What a lane does in its turn.
+/// The work of a lane in its turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn<T> {
     /// Handle the next input.
@@ -52,10 +52,10 @@ struct Queued<T> {
     place: (u64, u64),
 }
 
-/// What a part of an unfinished input is expected to cost.
+/// The expected cost of a part of an unfinished input.
 pub(super) const PART: u64 = 3_000;
 
-/// What a lane with waiting inputs may be behind its share at most.
+/// The most that a lane with waiting inputs may be behind its share.
 const OWED_MAX: u64 = 4 * PART;
 
 /// Lanes that rest are looked through for those whose delay is over when there are this many.
@@ -72,7 +72,7 @@ impl<T> Turns<T> {
         }
     }
 
-    /// Whether no lane has anything to do.
+    /// True if no lane has anything to do.
     pub(super) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
@@ -82,7 +82,7 @@ impl<T> Turns<T> {
         self.lanes.values().map(|queued| queued.inputs.len()).sum()
     }
 
-    /// Whether any of the lanes that `may_go` has something to do.
+    /// True if any of the lanes that `may_go` has something to do.
     pub(super) fn any(&self, may_go: impl Fn(Lane) -> bool) -> bool {
         self.order.iter().any(|(_, _, lane)| may_go(*lane))
     }
@@ -228,7 +228,7 @@ mod tests {
         let mut turns = Turns::new();
         turns.push(lane(1), HEAVY, LIGHT);
         assert_eq!(step(&mut turns), Some((lane(1), HEAVY)));
-        // Whoever leaves the queue and comes back has still to wait for its turn.
+        // A lane that leaves the queue and comes back has still to wait for its turn.
         turns.push(lane(1), HEAVY, LIGHT);
         turns.push(lane(2), HEAVY, LIGHT);
         assert_eq!(step(&mut turns).unwrap().0, lane(2));

@@ -24,7 +24,7 @@ const PART: &str = "part";
 /// A committed state of the data, to be read while the service goes on.
 pub struct Snapshot(pub(super) Box<dyn Frozen>);
 
-/// What a backup has.
+/// The contents of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backup {
     /// Rows of the data.
@@ -48,16 +48,16 @@ pub enum BackupError {
     NoNote {
         /// The folder.
         folder: PathBuf,
-        /// What is wrong with the note.
+        /// The fault of the note.
         reason: String,
     },
     /// The rows are not those of which the note was made.
     #[error("the backup is damaged: the note tells of {} rows, {} are there, and the digest {}",
         .noted.rows, .found.rows, if .noted.digest == .found.digest { "agrees" } else { "differs" })]
     Damaged {
-        /// What the note tells.
+        /// The contents that the note tells of.
         noted: Box<Backup>,
-        /// What was found.
+        /// The contents that were found.
         found: Box<Backup>,
     },
     /// The database failed.

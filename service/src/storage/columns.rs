@@ -1,5 +1,5 @@
-//! What changed of a conversation's columns: edits of single values, lists by what was taken out
-//! and put behind.
+//! The change of a conversation's columns: edits of single values; of a list, the elements taken out and the
+//! elements put behind.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

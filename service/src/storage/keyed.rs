@@ -16,7 +16,7 @@ const SCHEMA: u8 = 2;
 /// A key with its value.
 pub(super) type Row = (Vec<u8>, Vec<u8>);
 
-/// What a batch does to a key: a new value, or none.
+/// The changes of a batch: for each key a new value, or none.
 pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// An ordered map of bytes: what the two embedded storages differ in. It can take a batch of changes at once.
@@ -38,7 +38,7 @@ pub trait Map {
     /// Makes all changes durable together.
     fn commit(&mut self, changes: Changes) -> Result<(), StorageError>;
 
-    /// Whether it works, as far as is known.
+    /// True if the map works, as far as is known.
     fn is_sound(&self) -> bool {
         true
     }
@@ -54,7 +54,7 @@ pub trait Frozen: Send {
     /// Hands out all rows in the order of their keys.
     fn each(&self, take: &mut TakeRow<'_>) -> Result<(), StorageError>;
 
-    /// Whether each row has a checksum that is looked at when it is read.
+    /// True if each row has a checksum that is looked at when the row is read.
     fn has_checksums(&self) -> bool {
         false
     }
@@ -63,12 +63,12 @@ pub trait Frozen: Send {
 /// Takes a row: its key and its value.
 pub(super) type TakeRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StorageError> + 'a;
 
-/// The storage over a map. What is applied lies in `batch` until it is committed.
+/// The storage over a map. Applied writes lie in `batch` until they are committed.
 #[derive(Debug)]
 pub struct Keyed<M> {
     map: M,
     pub(super) batch: Changes,
-    /// What was read so far; reading changes nothing else.
+    /// The work of reading so far; reading changes nothing else.
     read: Cell<Work>,
     written: u64,
 }

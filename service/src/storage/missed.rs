@@ -1,4 +1,4 @@
-//! What a client missed: its own notifications, those that name it, and those of its conversations.
+//! The notifications that a client missed: its own, those that name it, and those of its conversations.
 //!
 //! A notification for the members of a conversation is written once and found by whoever is a
 //! member; so a change costs the same however many members there are, and reading costs a look at
@@ -13,7 +13,7 @@ use super::keyed::{DAMAGED_ID, Keyed, Map};
 use super::record::{Member, Missed, Notification};
 use super::{Order, StorageError};
 
-/// Conversations that are looked at for a client. Who is in more asks for everything anew.
+/// Conversations that are looked at for a client. A client that is in more asks for everything anew.
 const CONVERSATIONS_MAX: usize = 1_000;
 
 /// Notices of a conversation that are kept, the newest ones. Where so many came since a time, there
@@ -23,7 +23,7 @@ pub(crate) const NOTICES_KEPT_MAX: usize = 400;
 /// A row: its key and its value.
 type Row = (Vec<u8>, Vec<u8>);
 
-/// What is gathered for one client.
+/// The notifications gathered for one client.
 struct Gathering<'a> {
     client: &'a ClientId,
     limit: usize,

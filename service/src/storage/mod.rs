@@ -75,7 +75,7 @@ pub enum StorageError {
         "the service was killed, or the file is damaged: start the service, which repairs it or says what is wrong, and check then"
     )]
     NotClosed,
-    /// What was read back is not what this service writes.
+    /// The bytes that were read are not in the form that this service writes.
     #[error("the data is damaged: {what}; see `sampan-service check` and `sampan-service salvage`")]
     Damaged {
         /// Which check failed; never any content.
@@ -91,7 +91,7 @@ pub enum StorageError {
     },
 }
 
-/// What a storage has done since it was opened, counted and not timed.
+/// The work of a storage since it was opened, counted and not timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// Rows that were looked up or read.
@@ -109,7 +109,7 @@ pub struct Edge {
     pub at: Timestamp,
     /// Its id; without one the time alone counts.
     pub id: Option<MessageId>,
-    /// Whether the end belongs to the stretch.
+    /// True if the end belongs to the stretch.
     pub included: bool,
 }
 
@@ -146,7 +146,7 @@ pub trait Storage {
         digest: &str,
     ) -> impl Future<Output = Result<Option<Token>, StorageError>>;
 
-    /// What was revoked last of an app, or of one of its clients.
+    /// The last revocation of an app, or of one of its clients.
     fn revocation(
         &self,
         app: &AppId,
@@ -160,7 +160,7 @@ pub trait Storage {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(AppId, String)>, StorageError>>;
 
-    /// What is known of a client beyond its conversations.
+    /// The record of a client beyond its conversations.
     fn client(
         &self,
         app: &AppId,
@@ -324,7 +324,7 @@ pub trait Storage {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<ClientId>, StorageError>>;
 
-    /// Whether a client is on a list of a conversation.
+    /// True if a client is on a list of a conversation.
     fn is_banned(
         &self,
         app: &AppId,
@@ -358,10 +358,10 @@ pub trait Storage {
     /// How far the service's clock came; none in new data.
     fn clock(&self) -> impl Future<Output = Result<Option<Clock>, StorageError>>;
 
-    /// What was read and written so far.
+    /// The work of reading and writing so far.
     fn work(&self) -> Work;
 
-    /// Whether the current batch holds anything.
+    /// True if the current batch holds anything.
     fn has_changes(&self) -> bool;
 
     /// Adds writes to the current batch, in order.
@@ -373,7 +373,7 @@ pub trait Storage {
     /// Forgets the current batch.
     fn rollback(&mut self);
 
-    /// Whether it can answer and keep something, as far as is known.
+    /// True if the storage can answer and keep something, as far as is known.
     fn is_sound(&self) -> bool;
 
     /// The committed state, to be read on another thread while this storage goes on.

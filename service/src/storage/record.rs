@@ -46,10 +46,10 @@ pub struct Conversation {
     pub id: ConversationId,
     /// Its kind; never changes.
     pub kind: Kind,
-    /// Who made it.
+    /// The client that made it.
     #[serde(with = "text")]
     pub creator: ClientId,
-    /// What the app stores with it: `name`, `attr` and custom columns.
+    /// The app's own data: `name`, `attr` and custom columns.
     pub columns: Map<String, Value>,
     /// The id of its set of members, for a unique conversation.
     pub unique_id: Option<String>,
@@ -64,7 +64,7 @@ pub struct Conversation {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What a member may do in a conversation.
+/// The rights of a member in a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// No special rights.
@@ -86,7 +86,7 @@ pub struct Member {
     /// With which rights; the creator's are the owner's, whatever stands here.
     #[serde(default, skip_serializing_if = "is_default")]
     pub role: Role,
-    /// Whether the member wants no offline push from this conversation.
+    /// True if the member wants no offline push from this conversation.
     #[serde(default, skip_serializing_if = "is_default")]
     pub muted: bool,
     /// The member has read every message up to this time.
@@ -101,16 +101,16 @@ pub struct Member {
     /// The newest message of others that the member read; zero when none.
     #[serde(with = "millis")]
     pub seen_until: Timestamp,
-    /// Whether the client has signed in in push mode since it joined or before: then every message
-    /// behind `received_until` is pushed at its next login.
+    /// True if the client has signed in in push mode since it joined or before: then every message behind
+    /// `received_until` is pushed at its next login.
     #[serde(default, skip_serializing_if = "is_default")]
     pub queued: bool,
-    /// Whether the client has not subscribed: a service conversation sent messages to it alone.
+    /// True if the client has not subscribed: a service conversation sent messages to it alone.
     #[serde(default, skip_serializing_if = "is_default")]
     pub guest: bool,
 }
 
-/// What is as usual is not written.
+/// True if a field has its default value: such a field is not written.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -134,7 +134,7 @@ impl Member {
     }
 }
 
-/// What a message says, as it travelled.
+/// The content of a message, as it travelled.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// Text: a typed-message envelope or anything else.
@@ -145,7 +145,7 @@ pub enum Body {
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // What people say to each other stays out of logs.
+        // The words of people stay out of logs.
         match self {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
@@ -162,24 +162,24 @@ pub struct Message {
     /// When it was accepted; strictly increasing within a conversation.
     #[serde(with = "millis")]
     pub sent_at: Timestamp,
-    /// Who sent it.
+    /// The sender.
     #[serde(with = "text")]
     pub from: ClientId,
     /// Its content, as last patched.
     pub body: Body,
-    /// Whether the sender asked for receipts.
+    /// True if the sender asked for receipts.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub wants_receipt: bool,
-    /// Whether everybody is mentioned.
+    /// True if everybody is mentioned.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub mention_all: bool,
-    /// Who is mentioned.
+    /// The clients that are mentioned.
     #[serde(default, with = "text_list", skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<ClientId>,
     /// When it was last modified or recalled.
     #[serde(default, with = "millis_opt", skip_serializing_if = "is_usual")]
     pub patched_at: Option<Timestamp>,
-    /// Whether it was recalled.
+    /// True if the message was recalled.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub recalled: bool,
     /// When it first reached somebody else.
@@ -191,7 +191,7 @@ pub struct Message {
     /// The sender's idempotency token (`dt`).
     #[serde(default, skip_serializing_if = "is_usual")]
     pub token: Option<String>,
-    /// Who alone may read it, beside its sender; empty: everybody who may read the conversation.
+    /// The only clients that may read it, beside its sender; empty: everybody who may read the conversation.
     #[serde(default, with = "text_list", skip_serializing_if = "Vec::is_empty")]
     pub only_for: Vec<ClientId>,
 }
@@ -244,7 +244,7 @@ pub struct Token {
     /// When the client was last authenticated; a renewed token keeps the time of the one before.
     #[serde(default, with = "millis")]
     pub authenticated_at: Timestamp,
-    /// Whether the client was authenticated by a signature of the app's own server.
+    /// True if the client was authenticated by a signature of the app's own server.
     #[serde(default)]
     pub signed: bool,
     /// When it ends.
@@ -263,10 +263,10 @@ pub struct Revocation {
     pub barred_until: Option<Timestamp>,
 }
 
-/// What is known of a client beyond its conversations.
+/// The record of a client beyond its conversations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Client {
-    /// Whether the client ever signed in on a connection in push mode.
+    /// True if the client ever signed in on a connection in push mode.
     #[serde(default)]
     pub push_mode: bool,
     /// The newest broadcast to all clients of the app that the client was sent.
@@ -292,7 +292,7 @@ pub struct Installation {
     pub team: Option<String>,
     /// The certificate that it wants to be pushed with.
     pub profile: Option<String>,
-    /// Who brings its pushes, where it said so.
+    /// The vendor that brings its pushes, where the device named one.
     pub vendor: Option<String>,
     /// Where it is.
     pub time_zone: Option<String>,
@@ -355,7 +355,7 @@ pub struct Notification {
 /// A notification that several clients can read again: it is kept once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
-    /// Who reads it.
+    /// The clients that read it.
     pub readers: Readers,
     /// When it was sent (`serverTs`).
     pub at: Timestamp,
@@ -366,7 +366,7 @@ pub struct Notice {
     pub item: Option<Map<String, Value>>,
 }
 
-/// Who reads a notice that is kept once.
+/// The readers of a notice that is kept once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readers {
     /// Every member of a conversation, from the moment it joined.
@@ -375,12 +375,12 @@ pub enum Readers {
     Clients(Vec<ClientId>),
 }
 
-/// What a client missed.
+/// The notifications that a client missed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Missed {
-    /// What is kept, oldest first.
+    /// The kept notifications, oldest first.
     pub notifications: Vec<Notification>,
-    /// Whether there may have been more than is kept.
+    /// True if there may have been more than is kept.
     pub is_partial: bool,
 }
 
@@ -461,7 +461,7 @@ pub enum Write {
     DropBan(AppId, ConversationId, Ban, ClientId),
 }
 
-/// Whether a field has the value that it has where it is not written.
+/// True if a field has its usual value: such a field is not written.
 fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

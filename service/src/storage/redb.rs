@@ -342,7 +342,7 @@ fn for_owner_only(file: &Path) -> std::io::Result<()> {
     set_permissions(file, Permissions::from_mode(0o600))
 }
 
-/// Who may read a file is not said by its mode here.
+/// Here the mode of a file does not say who may read the file.
 #[cfg(not(unix))]
 fn for_owner_only(_: &Path) -> std::io::Result<()> {
     Ok(())

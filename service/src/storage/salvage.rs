@@ -20,24 +20,24 @@ use super::redb::{COMMIT_KEY, RedbMap, RedbStorage, read_file};
 use super::seal::unseal;
 use super::{BackupError, Order, StorageError};
 
-/// What was found in data that was looked through.
+/// The result of looking through data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// Rows that are good.
     pub rows: u64,
     /// The bytes of their keys and values.
     pub bytes: u64,
-    /// Whether the rows have checksums of the service's own. Data of an earlier build has none: what
-    /// changed in it is noticed only where it makes no sense any more.
+    /// True if the rows have checksums of the service's own. Data of an earlier build has none: a change in it
+    /// is noticed only where it makes no sense any more.
     pub has_checksums: bool,
 }
 
-/// What was saved out of damaged data.
+/// The rows saved out of damaged data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Salvaged {
     /// Rows that were saved.
     pub rows: u64,
-    /// Whether the data was whole, so that it was only copied.
+    /// True if the data was whole, so that it was only copied.
     pub was_whole: bool,
     /// Rows that had to be read from the pages of the file, past the database. Some may have been
     /// deleted before: a page that is free still has what it had.
@@ -102,7 +102,7 @@ pub fn salvage(from: &Path, into: &Path) -> Result<Salvaged, BackupError> {
     }
     let mut salvaged = Salvaged::default();
     let mut copy = Copy::into_folder(into)?;
-    // What the database still finds, in its order.
+    // The rows that the database still finds, in its order.
     let whole = guarded(|| read_file(&old)?.each(&mut |key, value| copy.put(key, value)));
     salvaged.was_whole = match whole {
         Ok(()) => true,
@@ -144,13 +144,13 @@ impl Repaired {
 
 impl Drop for Repaired {
     fn drop(&mut self) {
-        // What is left of it is named as what it is.
+        // A copy that could not be removed is named for what it is.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
 thread_local! {
-    /// Whether a panic of this thread is expected, and told as an error in place of a backtrace.
+    /// True if a panic of this thread is expected, and told as an error in place of a backtrace.
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -260,8 +260,8 @@ fn fill(file: &mut File, window: &mut Vec<u8>, length: usize) -> io::Result<bool
 }
 
 /// The rows of a leaf, in the form in which redb 4 writes it: a one, a byte, the number of rows, where
-/// each key ends, where each value ends, the keys, the values. What is no leaf has no row whose
-/// checksum is right.
+/// each key ends, where each value ends, the keys, the values. A page that is no leaf has no row whose checksum
+/// is right.
 fn each_of_leaf(page: &[u8], take: &mut TakeCopy<'_>) -> Result<(), StorageError> {
     let Some((&[1, _, low, high], _)) = page.split_first_chunk::<4>() else {
         return Ok(());

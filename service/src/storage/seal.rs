@@ -13,7 +13,7 @@ const COMMIT_BYTES: usize = 5;
 /// Bytes behind a value.
 const SEAL_BYTES: usize = COMMIT_BYTES + 4;
 
-/// What a row without its checksum is.
+/// The error for a row without its checksum.
 const BROKEN: StorageError = StorageError::Damaged {
     what: "a row does not have its checksum",
 };

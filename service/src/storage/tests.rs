@@ -343,7 +343,7 @@ fn notice(readers: Readers, time: i64, item: Option<&str>) -> Notice {
     }
 }
 
-/// What a client is told that it missed: the times, and whether there may have been more.
+/// The notifications that a client is told it missed: their times, and true if there may have been more.
 fn missed(storage: &MemoryStorage, client: u8, since: i64, limit: usize) -> (Vec<i64>, bool) {
     let missed = now(storage.notifications(&app(), &who(client), at(since), limit)).unwrap();
     let times = missed.notifications.iter().map(|one| one.at.as_millis());

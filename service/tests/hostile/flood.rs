@@ -125,7 +125,7 @@ async fn bytes_that_are_no_http_and_requests_that_never_end_disturb_nobody() {
         let mut stream = half_a_request(address, bytes).await;
         stream.shutdown().await.unwrap();
         let mut answer = Vec::new();
-        // Whatever it answers, it ends.
+        // Any answer is right, as long as it ends.
         let _ = patiently(stream.read_to_end(&mut answer)).await;
     }
     assert_said(&mut tom, &chat).await;

@@ -20,7 +20,7 @@ pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// What the service says about its health: the status, and the state in words.
+/// The service's answer about its health: the status, and the state in words.
 pub(crate) async fn health(address: SocketAddr) -> (u16, String) {
     let answer = exchange(
         address,

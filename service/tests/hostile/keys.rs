@@ -1,4 +1,4 @@
-//! Who may ask what over HTTP: every path with every key that a caller can have.
+//! The rights of every caller over HTTP: every path with every key that a caller can have.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::raw::{RawClient, patiently};
 use crate::start;
 
-/// What a caller shows.
+/// The keys that a caller shows.
 const CALLERS: [(&str, &str); 5] = [
     ("nothing", ""),
     ("a wrong key", "X-LC-Id: myApp\r\nX-LC-Key: myKe\r\n"),

@@ -43,7 +43,8 @@ async fn every_acknowledged_message_survives_a_kill() {
             }
         }
         program.kill();
-        // What was acknowledged before the kill and had not been read yet counts as well.
+        // A message that was acknowledged before the kill, with the acknowledgement still unread, counts as
+        // well.
         while let Incoming::Command(envelope) = tom.read().await {
             acknowledged.extend(accepted(&envelope.command));
         }

@@ -128,7 +128,7 @@ async fn five_hundred_pages_of_history_that_nobody_reads_cost_a_bounded_sum() {
         assert_eq!(refusal(&tom.say(&chat, "in time?").await), None);
         assert_bounded(&program, before);
     }
-    // Who asked and reads after all gets every page.
+    // An asker that reads after all gets every page.
     let mut pages = 0;
     while pages < 20 {
         match spike.read().await {

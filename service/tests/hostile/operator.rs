@@ -160,7 +160,7 @@ async fn sigterm_under_load_ends_cleanly_and_keeps_what_was_acknowledged() {
         acknowledged += usize::from(is_accepted(tom.read().await));
     }
     program.terminate();
-    // What stands goes on until the client leaves; then the service has nobody left to wait for.
+    // A connection that stands goes on until its client leaves; then the service has nobody left to wait for.
     while acknowledged < 300 {
         acknowledged += usize::from(is_accepted(tom.read().await));
     }

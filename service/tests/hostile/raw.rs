@@ -19,7 +19,7 @@ pub(crate) const APP: &str = "myApp";
 /// How long anything may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a read can bring.
+/// The result of a read.
 #[derive(Debug)]
 pub(crate) enum Incoming {
     /// A command.

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::program::Program;
 use crate::raw::{APP, RawClient, message, refusal};
 
-/// What the whole program may hold in memory.
+/// The most that the whole program may hold in memory.
 const RESIDENT_MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Messages between two who behave, in each round.

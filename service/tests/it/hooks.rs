@@ -18,7 +18,7 @@ use crate::observe::number;
 
 const MASTER_KEY: &str = "0123456789abcdef01234567";
 
-/// What a function of the double answers.
+/// The answer of a function of the double.
 enum Says {
     /// A status and a body.
     Answer(u16, &'static str),

@@ -33,7 +33,7 @@ async fn service_with_page() -> (RunningService, SocketAddr) {
     (service, page)
 }
 
-/// What the page asks for, with its token.
+/// A question of the page, asked with its token.
 async fn ask(page: SocketAddr, path: &str) -> Value {
     let headers = format!("Authorization: Bearer {TOKEN}\r\n");
     let answer = request(page, "GET", path, &headers, "").await;

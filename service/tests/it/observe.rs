@@ -1,4 +1,4 @@
-//! What an operator sees of a running service, and what nobody may see.
+//! The numbers and lines that an operator sees of a running service, and the secrets that nobody may see.
 
 use std::fs::File;
 use std::net::SocketAddr;

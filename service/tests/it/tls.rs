@@ -110,7 +110,7 @@ async fn a_renewed_certificate_greets_new_connections_and_closes_none() {
     let stream = connect(service.addr(), &first).await.unwrap();
     let mut tom = Client::over(stream, "Tom").await;
     tom.sign_in(Default::default()).await;
-    // What cannot be used is told, and changes nothing.
+    // A certificate that cannot be used is told, and changes nothing.
     std::fs::write(&files.cert, "no certificate").unwrap();
     connect(service.addr(), &first).await.unwrap();
     let second = renew(&files);

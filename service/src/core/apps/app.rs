@@ -50,7 +50,7 @@ pub struct Credentials {
 pub struct App {
     /// Its id and keys.
     pub credentials: Credentials,
-    /// What it wants of the service.
+    /// The settings that the app wants.
     pub settings: Settings,
 }
 
@@ -151,7 +151,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether two secrets are the same, in a time that tells nothing but their lengths.
+/// True if two secrets are the same; the comparison takes a time that tells nothing but their lengths.
 fn same_secret(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }

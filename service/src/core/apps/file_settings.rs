@@ -4,12 +4,12 @@ use serde::Deserialize;
 
 use super::range::{Range, range};
 
-/// What an app's clients may upload.
+/// The limits of uploads by an app's clients.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FileSettings {
-    /// Whether clients upload files to this service at all; otherwise refused with status 403. Files that are
-    /// there are read all the same. Default true.
+    /// True if clients may upload files to this service; otherwise an upload is refused with status 403. Files
+    /// that are there are read all the same. Default true.
     pub enabled: bool,
     /// Bytes of one file, 1 to 5368709120 (5 GiB). Default 104857600 (100 MiB).
     pub file_bytes: u64,

@@ -20,8 +20,8 @@ pub struct Hooks {
     /// How long a function that is asked may take, in milliseconds, 100 to 8000: SDKs wait for 10
     /// seconds. Default 3000.
     pub timeout_ms: u64,
-    /// Whether what a function was asked about is refused when the function fails. Default false: it is
-    /// done.
+    /// True if an operation is refused when the function that was asked about it fails. Default false: the
+    /// operation is done.
     pub strict: bool,
 }
 
@@ -37,7 +37,7 @@ impl Default for Hooks {
 }
 
 impl Hooks {
-    /// Whether the app has a function.
+    /// True if the app has a function.
     #[must_use]
     pub fn has(&self, hook: HookName) -> bool {
         self.url.is_some() && self.functions.contains(&hook)
@@ -49,7 +49,7 @@ impl Hooks {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// What is wrong with the settings, if anything.
+    /// The fault of the settings, if there is one.
     pub(super) fn fault(&self) -> Option<&'static str> {
         match &self.url {
             None if !self.functions.is_empty() => Some("hooks.functions needs hooks.url"),
@@ -103,7 +103,7 @@ impl TryFrom<Vec<String>> for MaskedWords {
 }
 
 impl MaskedWords {
-    /// Whether there is no such word.
+    /// True if there is no such word.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_first.is_empty()

@@ -13,10 +13,10 @@ use super::range::{Range, range};
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PushSettings {
-    /// Whether the service pushes; devices that announce themselves are kept then. Default false.
+    /// True if the service pushes; devices that announce themselves are kept then. Default false.
     pub enabled: bool,
-    /// What is pushed for a message that brings no push data of its own, such as
-    /// `{"alert": "A message of ${fromClientId}"}`. Default nothing: such a message is not pushed.
+    /// The push for a message that brings no push data of its own, such as `{"alert": "A message of
+    /// ${fromClientId}"}`. Default nothing: such a message is not pushed.
     pub template: Option<Map<String, Value>>,
     /// How long a vendor keeps a push for a device that is off, in seconds, 0 to 2419200 (28 days).
     /// Default 604800 (7 days).
@@ -92,7 +92,7 @@ impl Default for PushSettings {
     }
 }
 
-/// What a template may name of a message.
+/// The variables of a message that a template may name.
 #[derive(Clone, Copy, Debug)]
 pub struct Variables<'a> {
     /// `${convId}`
@@ -114,7 +114,7 @@ impl PushSettings {
         [range("push.expiry_secs", self.expiry_secs, 0, 2_419_200)]
     }
 
-    /// What is wrong with the settings, if anything.
+    /// The fault of the settings, if there is one.
     pub(super) fn fault(&self) -> Option<&'static str> {
         let urls = [
             self.webhook.as_ref(),
@@ -128,7 +128,7 @@ impl PushSettings {
         }
     }
 
-    /// What is pushed for a message: its own push data if they are a JSON object, else the app's template.
+    /// The payload of a message's push: its own push data if they are a JSON object, else the app's template.
     #[must_use]
     pub fn payload(
         &self,

@@ -30,8 +30,8 @@ pub struct Rates {
     pub sends: Option<u64>,
     /// History that a client reads, 1 to 1000000; refused with 4318.
     pub reads: Option<u64>,
-    /// What a client asks for else, 1 to 1000000; refused with 4318. Heartbeats, acknowledgements, read
-    /// marks, and what ends or renews a session are not counted.
+    /// Other operations that a client asks for, 1 to 1000000; refused with 4318. Heartbeats, acknowledgements,
+    /// read marks, and operations that end or renew a session are not counted.
     pub others: Option<u64>,
     /// Sessions that a client opens, 1 to 1000000; refused with 4113.
     pub openings: Option<u64>,
@@ -42,7 +42,7 @@ pub struct Rates {
     pub server_sends: Option<u64>,
 }
 
-/// What is counted apart.
+/// The operations that are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::core) enum Counted {
     Send,

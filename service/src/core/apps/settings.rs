@@ -48,7 +48,7 @@ pub enum SettingsError {
         min: u64,
         /// The most it may be.
         max: u64,
-        /// What it was.
+        /// The value that was given.
         actual: u64,
     },
 }
@@ -59,7 +59,7 @@ pub enum SettingsError {
 pub struct Settings {
     /// Which operations need a signature of the app's own server.
     pub signatures: Signatures,
-    /// What members may do.
+    /// The operations that members may do.
     pub features: Features,
     /// How much of everything there may be.
     pub limits: Limits,
@@ -67,9 +67,9 @@ pub struct Settings {
     pub rates: Rates,
     /// How long things are kept.
     pub retention: Retention,
-    /// What is pushed to sleeping devices, and over whom.
+    /// Push to sleeping devices: its payload, and the vendors.
     pub push: PushSettings,
-    /// What clients may upload.
+    /// The limits of uploads by clients.
     pub files: FileSettings,
     /// The functions of the app's own server that are asked and told.
     pub hooks: Hooks,
@@ -81,7 +81,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether a connection of this web origin may open a session. A program that is no browser names no origin.
+    /// True if a connection of this web origin may open a session. A program that is no browser names no
+    /// origin.
     #[must_use]
     pub fn admits_origin(&self, origin: Option<&str>) -> bool {
         let Some(origin) = origin else {
@@ -106,7 +107,7 @@ pub struct Signatures {
     pub max_age_secs: u64,
 }
 
-/// What members may do. By default everything is on.
+/// The operations that members may do. By default everything is on.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Features {

@@ -1,4 +1,4 @@
-//! Who is asking: signatures of an app's own server, and the keys of REST callers.
+//! The proof of a caller: signatures of an app's own server, and the keys of REST callers.
 //!
 //! An app that wants to decide who may sign in, or who may change a conversation, switches
 //! signatures on: its own server then signs each such operation with the master key, which no
@@ -16,7 +16,7 @@ use super::settings::{Settings, Signatures};
 /// Numbers below this are seconds: as milliseconds they would lie before March 1973.
 const LEAST_MILLIS: i64 = 100_000_000_000;
 
-/// What stands behind the key when it is the master key.
+/// The mark behind the key when it is the master key.
 const MASTER_MARK: &str = ",master";
 
 /// Why a signature is not accepted.
@@ -106,7 +106,7 @@ pub const fn refusal(action: &SignedAction<'_>) -> ServiceCode {
 
 /// Checks an action that the app's settings want signed; one that needs no signature passes
 /// whatever was presented, and answers `None`. History over REST always needs one: it replaces the
-/// master key there. Whether the signature was used before is the caller's to find out.
+/// master key there. The caller finds out if the signature was used before.
 ///
 /// # Errors
 ///
@@ -145,7 +145,7 @@ pub fn check(
     }
 }
 
-/// Whether a part of the text has a colon, so that the text could be read in two ways.
+/// True if a part of the text has a colon, so that the text could be read in two ways.
 fn is_ambiguous(client: &ClientId, action: &SignedAction<'_>, nonce: &str) -> bool {
     let (conversation, others): (Option<&str>, &[ClientId]) = match action {
         SignedAction::Login => (None, &[]),
@@ -177,7 +177,7 @@ fn is_ambiguous(client: &ClientId, action: &SignedAction<'_>, nonce: &str) -> bo
     parts.any(|part| part.contains(':'))
 }
 
-/// What the keys that came with a REST request prove: `X-LC-Key`, or `X-LC-Sign` in its place.
+/// The kind of key that a REST request proves, by `X-LC-Key`, or by `X-LC-Sign` in its place.
 ///
 /// `None` means that the caller has neither key. A signature by the master key is believed no
 /// longer than other signatures; one by the app's key at any age, as the key is in every client

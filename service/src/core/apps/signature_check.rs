@@ -7,7 +7,7 @@ use super::app::App;
 use super::signature::{self, Accepted, Presented, SignatureError};
 use crate::core::exchange::refusal::Refusal;
 
-/// What stands beside a command: time, nonce and signature, as far as they were sent.
+/// The signature fields of a command: time, nonce and signature, as far as they were sent.
 pub(in crate::core) type SentSignature<'a> = (Option<i64>, Option<&'a str>, Option<&'a str>);
 
 /// Refuses an operation that must be signed and is not, with the operation's own code. `wall` is

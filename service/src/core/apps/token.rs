@@ -6,8 +6,8 @@ use sampan::wire::signature::hmac_sha1_hex;
 
 use super::app::App;
 
-/// Under what a token is kept: its HMAC with the app's master key. Whoever reads the data cannot
-/// sign in with it, and a new master key ends all sessions.
+/// The digest under which a token is kept: its HMAC with the app's master key. A reader of the data cannot sign
+/// in with it, and a new master key ends all sessions.
 pub(in crate::core) fn digest(app: &App, token: &str) -> String {
     hmac_sha1_hex(app.credentials.master_key.expose(), token)
 }

@@ -95,7 +95,7 @@ impl AttributeError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changes(Vec<(Column, Change)>);
 
-/// What a change leads to.
+/// The result of a change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
     /// All columns after the change.

@@ -1,3 +1,3 @@
-//! The columns of a conversation: their changes. What a query says of them stands in `sampan::model::query`.
+//! The columns of a conversation and their changes. Queries over them are in `sampan::model::query`.
 
 pub mod attributes;

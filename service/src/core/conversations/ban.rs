@@ -27,7 +27,7 @@ const PAGE_DEFAULT: usize = 50;
 /// Entries of a page at most (the protocol, section 5.9).
 const PAGE_MAX: usize = 100;
 
-/// What a change of a list is decided on.
+/// The facts for a change of a list.
 struct BanFacts {
     conversation: Conversation,
     crowd: Crowd,
@@ -35,11 +35,11 @@ struct BanFacts {
     listed: BTreeSet<ClientId>,
     /// The rank of who changes the list.
     rank: Rank,
-    /// Whether the app has roles.
+    /// True if the app has roles.
     roles: bool,
 }
 
-/// Whether clients are put on a list or taken off.
+/// The direction of a change: clients are put on a list, or taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListChange {
     Put,
@@ -260,7 +260,7 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// What a change of a list leads to; the reply is the command's to make.
+/// The outcome of a change of a list; the command makes the reply.
 struct Outcome {
     decision: Decision,
     allowed: Vec<ClientId>,

@@ -22,7 +22,7 @@ const IS_MEMBER_MAX: usize = 100;
 /// Clients inside a chat room, and members, of which one answer tells (the protocol, section 5.7).
 const MEMBERS_TOLD: usize = 50;
 
-/// Whether a member wants push from a conversation.
+/// The wish of a member to get push from a conversation, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::core) enum PushWish {
     Wanted,

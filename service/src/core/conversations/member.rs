@@ -1,4 +1,4 @@
-//! Who belongs to a conversation: adding, joining, removing, quitting.
+//! The members of a conversation: adding, joining, removing, quitting.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::core::gate::Admitted;
 use crate::core::machine::Core;
 use crate::storage::{Ban, Conversation, Kind, Member, Storage, Write};
 
-/// What hooks hear of a change of members.
+/// The parameters that hooks are told about a change of members.
 fn about_members(
     caller: &Caller,
     id: &ConversationId,
@@ -34,18 +34,18 @@ fn about_members(
     })
 }
 
-/// What adding members is decided on.
+/// The facts for adding members.
 struct AddFacts<'a> {
     settings: &'a Settings,
     conversation: Conversation,
     members: Vec<Member>,
-    /// Who is to be added, each once.
+    /// The clients to add, each once.
     targets: BTreeSet<ClientId>,
     /// Those of them who are on the conversation's block list.
     blocked: BTreeSet<ClientId>,
     /// Those of them for whom a queue is kept.
     queued: BTreeSet<ClientId>,
-    /// Whether another conversation has the unique id that the larger set of members would have.
+    /// True if another conversation has the unique id that the larger set of members would have.
     taken: bool,
 }
 
@@ -55,15 +55,15 @@ impl AddFacts<'_> {
     }
 }
 
-/// What removing members is decided on.
+/// The facts for removing members.
 struct RemoveFacts {
     /// The rank of who removes them.
     rank: Rank,
-    /// Whether the app has roles.
+    /// True if the app has roles.
     roles: bool,
     conversation: Conversation,
     members: Vec<Member>,
-    /// Who is to be removed, each once.
+    /// The members to remove, each once.
     targets: BTreeSet<ClientId>,
 }
 
@@ -450,7 +450,7 @@ pub(in crate::core) fn take_out(
     ));
 }
 
-/// What a change of members tells: to those it happens to, and to the others.
+/// The notices of a change of members: one for the clients that it happens to, one for the others.
 fn tell_change(
     now: Now,
     conversation: &Conversation,
@@ -466,7 +466,7 @@ fn tell_change(
     let m = changed.iter().map(ToString::to_string).collect();
     let told = Command::conv(plural, ConvCommand { m, ..about.clone() });
     [
-        // Who was taken out is no member any more.
+        // A client that was taken out is no member any more.
         Notice::kept(
             Keeping::Named,
             Audience::Clients(changed),

@@ -8,7 +8,7 @@ use crate::core::columns::attributes::AttributeError;
 use crate::core::exchange::refusal::Refusal;
 use crate::storage::Conversation;
 
-/// What every notification about a conversation says.
+/// The fields that every notification about a conversation has.
 pub(in crate::core) fn about(now: Now, conversation: &Conversation, by: &ClientId) -> ConvCommand {
     let temporary = conversation.expires_at.map(|ends| seconds_left(now, ends));
     ConvCommand {

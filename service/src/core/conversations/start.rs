@@ -107,8 +107,9 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// The unique conversation with this id, if it is live and the client is a member. Whoever is
-    /// not a member has no right to it, whatever its unique id says.
+    /// The unique conversation with this id, if it is live and the client is a member. A client that is not a
+    /// member has no right to the conversation, even if the unique id stands for a set of members that has the
+    /// client.
     async fn own_unique(
         &self,
         now: Now,
@@ -124,7 +125,7 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// Whether a queue of unacknowledged messages is kept for a client.
+    /// True if a queue of unacknowledged messages is kept for a client.
     pub(in crate::core) async fn keeps_queue(
         &self,
         app: &AppId,
@@ -138,7 +139,7 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// What starting a conversation is decided on.
+/// The facts for starting a conversation.
 pub(in crate::core) struct StartFacts {
     pub(in crate::core) kind: Kind,
     pub(in crate::core) members: BTreeSet<ClientId>,

@@ -10,7 +10,7 @@ use crate::storage::Write;
 /// in with it.
 pub(in crate::core) const OPERATOR: &str = "_operator";
 
-/// Who hears of something.
+/// The sessions that hear of something.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::core) enum Audience {
     /// Every session of these clients.
@@ -34,7 +34,7 @@ pub(in crate::core) struct Notice {
     pub(in crate::core) gap: Gap,
 }
 
-/// Whether a notification can be read again over HTTP by clients that missed it.
+/// The way in which a notification is kept for clients that missed it; they read it again over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::core) enum Keeping {
     /// It is sent to who is online, and that is all.
@@ -50,7 +50,7 @@ pub(in crate::core) enum Keeping {
 }
 
 impl Keeping {
-    /// Whether clients that missed it can learn of it.
+    /// True if clients that missed the notification can learn of it.
     pub(in crate::core) fn is_kept(&self) -> bool {
         *self != Self::Once
     }
@@ -81,7 +81,7 @@ impl Notice {
     }
 }
 
-/// What a command leads to: changes to keep, an answer, and who else hears of it.
+/// The result of a command: changes to keep, an answer, and the notices to others.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::core) struct Decision {
     /// Applied first, together.
@@ -97,7 +97,7 @@ impl Decision {
         Self::default()
     }
 
-    /// Whether it leads to nothing.
+    /// True if the command leads to nothing.
     pub(in crate::core) fn is_silent(&self) -> bool {
         self.writes.is_empty() && self.reply.is_none() && self.notices.is_empty()
     }
@@ -110,7 +110,7 @@ impl Decision {
     }
 }
 
-/// What came of a part: something to carry out, and whether there is more to do.
+/// The result of a part: a decision to carry out, and a mark if the part was the last.
 pub(in crate::core) struct Part {
     pub(in crate::core) decision: Decision,
     pub(in crate::core) is_end: bool,
@@ -130,7 +130,7 @@ impl Part {
     }
 }
 
-/// Who sent a command.
+/// The sender of a command.
 #[derive(Clone, Debug)]
 pub(in crate::core) struct Caller {
     pub(in crate::core) app: AppId,

@@ -77,9 +77,9 @@ pub struct HookCall {
     pub app: AppId,
     /// The function.
     pub hook: HookName,
-    /// What it is told.
+    /// The parameters that the function is told.
     pub parameters: Value,
 }
 
-/// What a function answered; none where it failed or took too long.
+/// The answer of a function; none where it failed or took too long.
 pub type HookAnswer = Option<Map<String, Value>>;

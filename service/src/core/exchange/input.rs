@@ -31,7 +31,7 @@ pub enum Input {
     Connected {
         /// Which.
         connection: ConnectionId,
-        /// What its subprotocol asks for after a login.
+        /// The mode that its subprotocol asks for after a login.
         mode: OfflineMode,
     },
     /// A connection comes from a page of this web origin, as the browser says; told before its commands.
@@ -57,7 +57,7 @@ pub enum Input {
     Asked {
         /// Where the answer goes.
         ticket: Ticket,
-        /// What is asked.
+        /// The request.
         request: Box<RestRequest>,
     },
     /// The time has come that [`Core::wake_at`](crate::core::Core::wake_at) named.
@@ -67,8 +67,8 @@ pub enum Input {
 }
 
 impl Input {
-    /// What handling this, or its first part, may well cost, in the units of
-    /// `Core::take_cost`: known before anything was looked up.
+    /// The expected cost of handling this input, or its first part, in the units of `Core::take_cost`: known
+    /// before anything was looked up.
     #[must_use]
     pub fn expected_cost(&self) -> u64 {
         const LITTLE: u64 = 50;
@@ -121,7 +121,7 @@ pub enum Effect {
     Ask {
         /// Whose command waits for the answer.
         connection: ConnectionId,
-        /// What is asked.
+        /// The question.
         call: Box<HookCall>,
     },
     /// Tell a hook of something; nobody waits for an answer.

@@ -1,4 +1,4 @@
-//! What is to be pushed to devices of clients that are offline, and to which.
+//! Orders to push a message to devices of clients that are offline, and the devices that it goes to.
 
 use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 use serde_json::{Map, Value};
@@ -12,15 +12,15 @@ pub struct PushOrder {
     pub app: AppId,
     /// Where the message is.
     pub conversation: ConversationId,
-    /// Who sent it.
+    /// The sender.
     pub from: ClientId,
     /// Its id.
     pub message: MessageId,
     /// Its time.
     pub sent_at: Timestamp,
-    /// Who was offline.
+    /// The clients that were offline.
     pub offline: Vec<ClientId>,
-    /// What is to be pushed, where the app's hook does not say.
+    /// The payload, where the app's hook names no other.
     pub payload: Option<Map<String, Value>>,
     /// The hook that is asked first, where the app has it.
     pub hook: Option<HookCall>,
@@ -35,9 +35,9 @@ pub struct PushQuestion {
     pub conversation: ConversationId,
     /// The clients, at most [`PushQuestion::CLIENTS_MAX`].
     pub clients: Vec<ClientId>,
-    /// Whether those are pushed to who muted the conversation.
+    /// True if clients that muted the conversation are pushed to as well.
     pub force: bool,
-    /// Whether the number on each device's icon grows by one.
+    /// True if the number on each device's icon grows by one.
     pub counts: bool,
 }
 

@@ -11,7 +11,7 @@ use crate::storage::StorageError;
 pub struct Refusal {
     /// The protocol's code.
     pub code: ServiceCode,
-    /// What exactly was wrong, for people; never any content.
+    /// The exact fault, for people; never any content.
     pub detail: Option<String>,
     /// The code that the app's own server chose.
     pub app_code: Option<i32>,

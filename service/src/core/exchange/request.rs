@@ -12,16 +12,16 @@ use super::server_call::ServerRequest;
 pub struct RestRequest {
     /// The app whose key came with the request.
     pub app: AppId,
-    /// What is asked.
+    /// The question.
     pub call: RestCall,
 }
 
-/// What can be asked over HTTP.
+/// The questions over HTTP.
 #[derive(Clone, Debug)]
 pub enum RestCall {
-    /// What a client missed while its connection was broken.
+    /// The notifications that a client missed while its connection was broken.
     Notifications {
-        /// Who asks.
+        /// The client that asks.
         client: String,
         /// The session token of that client.
         token: Option<String>,
@@ -32,7 +32,7 @@ pub enum RestCall {
     },
     /// The members of a conversation that have a role.
     MemberInfo {
-        /// Who asks.
+        /// The client that asks.
         client: String,
         /// The session token of that client.
         token: Option<String>,
@@ -60,35 +60,35 @@ pub enum RestCall {
     },
     /// A device that announces itself for push, or is asked for.
     Installation(InstallationCall),
-    /// What is kept, for the app's own servers.
+    /// The stored records, for the app's own servers.
     Records(RecordsCall),
-    /// What the app's own servers have done.
+    /// An operation that an app's own server asks for.
     Server(Box<ServerRequest>),
 }
 
-/// What is asked about a device.
+/// A question about a device.
 #[derive(Clone, Debug)]
 pub enum InstallationCall {
     /// It announces itself.
     Announce {
-        /// What it says of itself.
+        /// The fields that the device gives of itself.
         body: Value,
     },
-    /// What it said changes.
+    /// The device changes some of its fields.
     Change {
         /// Its object id.
         id: String,
-        /// What is new.
+        /// The new fields.
         body: Value,
     },
-    /// What is known of it is asked.
+    /// The stored fields of the device are asked for.
     Show {
         /// Its object id.
         id: String,
     },
 }
 
-/// What an app's own server can read.
+/// The records that an app's own server can read.
 #[derive(Clone, Debug)]
 pub enum RecordsCall {
     /// The history of the whole app.
@@ -103,7 +103,7 @@ pub enum RecordsCall {
         /// The query, as it came.
         query: BTreeMap<String, String>,
     },
-    /// What one client sent.
+    /// The messages that one client sent.
     OfClient {
         /// The client.
         id: String,

@@ -10,7 +10,7 @@ use crate::storage::Kind;
 /// A request of an app's own server.
 #[derive(Clone, Debug)]
 pub struct ServerRequest {
-    /// What is to be done.
+    /// The operation.
     pub call: ServerCall,
     /// The parts of the path by their names: `id`, `client`, `message`.
     pub path: BTreeMap<String, String>,
@@ -22,7 +22,7 @@ pub struct ServerRequest {
     pub key: KeyKind,
 }
 
-/// What an app's own server can have done.
+/// The operations that an app's own server can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerCall {
     /// Makes a conversation.

@@ -16,7 +16,7 @@ use crate::core::gate::Crowd;
 use crate::core::machine::Core;
 use crate::storage::{Body, Conversation, Kind, Message, Storage};
 
-/// What the service itself changed in a message.
+/// The change that the service itself made in a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::core) struct Alteration {
     /// Negative for the service's own reasons, positive for the app's.

@@ -19,8 +19,8 @@ use crate::core::machine::Core;
 use crate::storage::Storage;
 
 impl<S: Storage> Core<S> {
-    /// Asks a hook, if the app has it; answers its result, empty where it failed or there is none. What
-    /// the hook refuses is refused.
+    /// Asks a hook, if the app has it; answers its result, empty where it failed or there is none. A refusal of
+    /// the hook is a refusal here.
     pub(in crate::core) fn ask_hook(
         &mut self,
         caller: &Caller,
@@ -139,7 +139,7 @@ impl Offline {
 }
 
 impl Caller {
-    /// Whether the app's own server does it: no hook is asked about that.
+    /// True if the caller is the app's own server: no hook is asked about its operations.
     fn is_server(&self) -> bool {
         self.session.connection == ConnectionId(0)
     }

@@ -229,7 +229,7 @@ impl<S: Storage> Core<S> {
             return RestAnswer::refused(400, 1, "session_token has a colon");
         }
         if served.settings.signatures.login {
-            // Who asks shows nothing that the app's own server would have checked.
+            // The caller shows nothing that the app's own server would have checked.
             return RestAnswer::refused(403, 403, "this service has no accounts to sign for");
         }
         let key = hmac_sha1_hex(served.credentials.master_key.expose(), ACCOUNT_KEY);

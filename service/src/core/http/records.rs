@@ -1,4 +1,4 @@
-//! What an app's own servers read with the master key: the history of the app, of a conversation or of
+//! Records that an app's own servers read with the master key: the history of the app, of a conversation or of
 //! a client, and the tables of conversations and roles. Nothing is left out, and nothing is changed.
 //!
 //! A page of the app's history asks every conversation once. That is meant for saving a history, a
@@ -110,7 +110,7 @@ struct Run {
     is_over: bool,
 }
 
-/// What a heap is ordered by: the place of a run's first message, in the order of the page.
+/// The key of a heap's order: the place of a run's first message, in the order of the page.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum MergeRank {
     Newest(Place, usize),

@@ -204,7 +204,7 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// Whether a message's envelope has the type asked for.
+/// True if a message's envelope has the type asked for.
 fn is_of_type(message: &Message, of_type: Option<i32>) -> bool {
     let Some(of_type) = of_type else { return true };
     let Body::Text(text) = &message.body else {

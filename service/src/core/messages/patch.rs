@@ -13,7 +13,7 @@ use crate::core::exchange::refusal::{Failure, Refusal};
 use crate::core::machine::Core;
 use crate::storage::{Body, Conversation, Message, Place, Storage, Write};
 
-/// What a recalled message says: every client can parse it (the protocol, section 6.12).
+/// The text of a recalled message: every client can parse it (the protocol, section 6.12).
 pub(in crate::core) const RECALLED: &str = r#"{"_lctype":-127}"#;
 
 /// Messages that one command may change; SDKs send one.
@@ -126,7 +126,7 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// What tells a session of patches that it missed, in the order in which they were made.
+/// The notices that tell a session of patches that it missed, in the order in which they were made.
 pub(in crate::core) fn missed(session: &SessionId, mut items: Vec<PatchItem>) -> Vec<Notice> {
     items.sort_by_key(|item| item.patch_timestamp);
     let command = |items: &[PatchItem]| {

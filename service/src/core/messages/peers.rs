@@ -51,8 +51,8 @@ impl<S: Storage> Core<S> {
         self.send(now, caller, &body).await
     }
 
-    /// The conversation of the sender and the receivers; the first message makes it. Who sends must watch
-    /// every receiver; who receives need not.
+    /// The conversation of the sender and the receivers; the first message makes it. The sender must watch
+    /// every receiver; a receiver need not watch the sender.
     async fn conversation_of_peers(
         &mut self,
         now: Now,

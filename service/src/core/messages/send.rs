@@ -18,7 +18,7 @@ use crate::storage::{Body, Conversation, Kind, Message, Order, Place, Span, Stor
 /// Characters of an idempotency token; SDKs send a uuid.
 const TOKEN_BYTES_MAX: usize = 128;
 
-/// What sending is decided on: the gate let the sender in.
+/// The facts for sending: the gate let the sender in.
 struct SendFacts {
     conversation: Conversation,
     crowd: Crowd,
@@ -27,7 +27,7 @@ struct SendFacts {
     altered: Option<Alteration>,
 }
 
-/// What sending leads to.
+/// The result of sending.
 enum SendDecision {
     /// The message is on its way.
     Message(Decision),
@@ -221,7 +221,7 @@ fn decide_send(caller: &Caller, body: &DirectCommand, facts: &SendFacts) -> Send
         decision.notices.push(notice);
     }
     let mut message = message.clone();
-    // What clients say to a service is its operator's to read, not the other subscribers'.
+    // A client's message to a service is for the operator alone, not for the other subscribers.
     if is_service {
         message.only_for = vec![message.from.clone()];
     }
@@ -232,7 +232,7 @@ fn decide_send(caller: &Caller, body: &DirectCommand, facts: &SendFacts) -> Send
     SendDecision::Message(decision)
 }
 
-/// Who is sent a message: everybody but the sending session, or those alone whom the app's hook named.
+/// The sessions that are sent a message: all but the sending one, or only those that the app's hook named.
 fn audience(crowd: &Crowd, caller: &Caller, message: &Message) -> Audience {
     match crowd.audience_without(&caller.session) {
         Audience::Others(mut clients, session) => {

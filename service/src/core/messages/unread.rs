@@ -35,8 +35,8 @@ pub(in crate::core) fn notification(now: Now, convs: Vec<UnreadTuple>) -> Comman
     Command::Unread(UnreadCommand { convs, notif_time })
 }
 
-/// Whether a message is one of others that is told to a member. Who has not subscribed to a service
-/// conversation is told what is for it alone.
+/// True if a member is told a message and another client sent it. A member that has not subscribed to a service
+/// conversation is told only messages for itself alone.
 pub(in crate::core) fn is_from_others(message: &Message, member: &Member) -> bool {
     let is_told = match member.guest {
         true => message.only_for.contains(&member.client),

@@ -31,7 +31,7 @@ impl<S: Storage> Core<S> {
                 .member(app, &question.conversation, client)
                 .await?;
             let is_muted = member.is_some_and(|it| it.muted) && !question.force;
-            // Who came back meanwhile has the message.
+            // A client that came back meanwhile has the message.
             if is_muted || self.registry.is_online(app, client) {
                 continue;
             }

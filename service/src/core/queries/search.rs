@@ -34,7 +34,7 @@ const LOOKED_AT_FOR_LAST: usize = 20;
 /// Bytes of JSON in one answer: what is more is left for the next page.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What one query may cost in all: some two seconds of a core that does nothing else.
+/// The most that one query may cost in all: some two seconds of a core that does nothing else.
 const COST_MAX: u64 = 2_000_000;
 
 /// Steps that the filter of one query may take in all.
@@ -81,7 +81,7 @@ impl Source {
         }
     }
 
-    /// Whether the same conversation may come from two places.
+    /// True if the same conversation may come from two places.
     fn may_repeat(&self) -> bool {
         match self {
             Self::Named { ids, members, .. } => {
@@ -247,7 +247,7 @@ async fn tell<S: Storage>(
     id: &ConversationId,
     text: &mut String,
 ) -> Result<bool, Failure> {
-    // What has ended or gone since it was chosen is not told.
+    // A conversation that has ended or gone since it was chosen is not told.
     let Some(conversation) = core.live(now, &caller.app, Some(id.as_str())).await? else {
         return Ok(true);
     };
@@ -336,7 +336,7 @@ impl<S: Storage> Core<S> {
         let (newest, most) = (
             Span::default(),
             match conversation.kind {
-                // What is for others alone is passed over.
+                // Messages for others alone are passed over.
                 Kind::System => LOOKED_AT_FOR_LAST,
                 _ => 1,
             },

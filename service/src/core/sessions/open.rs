@@ -80,7 +80,7 @@ impl<S: Storage> Core<S> {
         self.enter_session(now, &app, &id, entry, effects).await
     }
 
-    /// Whether the client may enter the app at all, and not too often.
+    /// Refuses a client that is barred from the app, or that opens sessions too often.
     async fn check_entry(&mut self, now: Now, app: &App, id: &SessionId) -> Result<(), Failure> {
         let (own, client) = (&app.credentials.id, &id.client);
         let revocation = self.storage.revocation(own, Some(client)).await?;

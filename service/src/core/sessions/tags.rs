@@ -9,7 +9,7 @@ use crate::core::exchange::refusal::Refusal;
 use crate::core::state::registry::Session;
 use crate::storage::Token;
 
-/// What an opening is decided on.
+/// The facts for opening a session.
 pub(in crate::core) struct OpenFacts<'a> {
     pub(in crate::core) id: &'a SessionId,
     pub(in crate::core) request: &'a SessionCommand,
@@ -19,7 +19,7 @@ pub(in crate::core) struct OpenFacts<'a> {
     pub(in crate::core) others: Vec<(SessionId, Session)>,
 }
 
-/// What an opening leads to.
+/// The result of opening a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::core) struct Opening {
     pub(in crate::core) tag: Option<DeviceTag>,
@@ -36,7 +36,7 @@ pub(in crate::core) enum Displacement {
     Kicked,
 }
 
-/// Who may be signed in, by the rules of the protocol, sections 4.4 and 4.5.
+/// Decides if a client may be signed in, by the rules of the protocol, sections 4.4 and 4.5.
 pub(in crate::core) fn decide_open(facts: OpenFacts<'_>) -> Result<Opening, Refusal> {
     let OpenFacts {
         id,

@@ -23,7 +23,7 @@ use crate::storage::{Revocation, Storage, Token, Write};
 /// Why a session ended whose tokens were revoked without a reason.
 const REVOKED: &str = "the session was revoked";
 
-/// Who signs in, and how that is known.
+/// The client that signs in, and the proof of its identity.
 pub(in crate::core) struct Identity {
     pub(in crate::core) client: ClientId,
     pub(in crate::core) proof: Proof,
@@ -31,7 +31,7 @@ pub(in crate::core) struct Identity {
     pub(in crate::core) token: Option<(String, Token)>,
 }
 
-/// What a token is made for.
+/// The facts for a new token.
 pub(in crate::core) struct Issue<'a> {
     pub(in crate::core) client: &'a ClientId,
     pub(in crate::core) tag: Option<DeviceTag>,

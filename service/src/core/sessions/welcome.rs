@@ -1,5 +1,5 @@
-//! What a client hears right after it signed in: what it missed. A job of several parts, for a
-//! client may be a member of very many conversations.
+//! The welcome of a client right after its login: everything that it missed. The welcome is a job of several
+//! parts, for a client may be a member of very many conversations.
 //!
 //! The unread counts come in one notification for those conversations that have the newest news.
 //! A first walk finds the candidates by the time of their newest message alone; a second one counts
@@ -39,7 +39,7 @@ const CANDIDATES_EACH: usize = 8;
 #[derive(Debug)]
 pub(in crate::core) struct Welcome {
     stages: VecDeque<Stage>,
-    /// Whether anything was told; what comes first keeps its distance from the reply.
+    /// True if anything was told; the first command keeps its distance from the reply.
     told: bool,
 }
 
@@ -98,7 +98,7 @@ struct Unread {
 struct MissedCount {
     at: Timestamp,
     id: ConversationId,
-    /// What it was counted from.
+    /// The marks from which the count began.
     seen: (Option<Timestamp>, Timestamp),
     tuple: UnreadTuple,
 }

@@ -35,7 +35,7 @@ const CHANGE_LEAD_MAX: Duration = Duration::from_secs(10);
 /// Gives out times.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Stamps {
-    /// What the clock shows, by the wall clock and the time that went by.
+    /// The time that the clock shows, by the wall clock and the time that went by.
     base: Timestamp,
     /// When it showed that, in elapsed time.
     at: Duration,
@@ -52,7 +52,7 @@ pub(in crate::core) struct Stamps {
     kept: Kept,
 }
 
-/// What of the clock is in the storage.
+/// The state of the clock in the storage.
 #[derive(Debug, Default)]
 enum Kept {
     /// It was not read yet.
@@ -63,7 +63,7 @@ enum Kept {
 }
 
 impl Stamps {
-    /// Whether what the storage keeps has still to be handed in.
+    /// True if the clock of the storage has still to be read.
     pub(in crate::core) const fn is_unread(&self) -> bool {
         matches!(self.kept, Kept::Unread)
     }
@@ -181,7 +181,7 @@ impl Stamps {
         at: Timestamp,
     ) {
         if self.messages.len() >= REMEMBERED_MAX {
-            // What is past needs no remembering: the clock is ahead of it anyway.
+            // A past time needs no remembering: the clock is ahead of it anyway.
             self.messages.retain(|_, last| *last >= self.base);
         }
         if self.messages.len() < 2 * REMEMBERED_MAX {
@@ -197,7 +197,7 @@ impl Stamps {
         self.shown = self.shown.max(at.min(most));
     }
 
-    /// What the storage has to keep with a batch; none if it has it, or if nobody was told.
+    /// The clock that the storage has to keep with a batch; none if the storage has it, or if nobody was told.
     pub(in crate::core) fn to_keep(&self, batch_has_changes: bool) -> Option<Clock> {
         let clock = self.clock();
         match &self.kept {

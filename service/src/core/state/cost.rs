@@ -1,12 +1,12 @@
-//! What a client's commands cost, counted and not timed, so that the same commands cost the same
-//! on every machine and in every test. A unit is about a microsecond of a small server.
+//! The cost of a client's commands, counted and not timed, so that the same commands cost the same on every
+//! machine and in every test. A unit is about a microsecond of a small server.
 
 use crate::storage::Work;
 
-/// What an input costs before anything is done for it.
+/// The cost of an input before anything is done for it.
 const INPUT: u64 = 20;
 
-/// What a row that is looked up costs.
+/// The cost of a row that is looked up.
 const ROW: u64 = 2;
 
 /// Bytes that are read for one unit.

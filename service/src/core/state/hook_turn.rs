@@ -10,9 +10,9 @@ pub(in crate::core) struct HookTurn {
     pub(in crate::core) answers: Vec<HookAnswer>,
     /// How many of them were used.
     pub(in crate::core) used: usize,
-    /// What is to be told once the command is done.
+    /// The calls to tell once the command is done.
     pub(in crate::core) tell: Vec<HookCall>,
-    /// What is to be pushed then.
+    /// The messages to push then.
     pub(in crate::core) push: Vec<PushOrder>,
 }
 
@@ -25,7 +25,7 @@ impl HookTurn {
         }
     }
 
-    /// Whether the command at hand is decided anew.
+    /// True if the command at hand is decided anew.
     pub(in crate::core) fn is_anew(&self) -> bool {
         !self.answers.is_empty()
     }

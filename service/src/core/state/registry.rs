@@ -1,5 +1,5 @@
-//! Who is connected and signed in, right now. It lives in memory: after a restart every client
-//! signs in again.
+//! The clients that are connected and signed in, right now. The registry lives in memory: after a restart every
+//! client signs in again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(in crate::core) struct Session {
     pub(in crate::core) room: Option<ConversationId>,
     /// Messages pushed and not acknowledged yet, by the time to push them again.
     pub(in crate::core) pushed: BTreeMap<(Duration, u64), Pushed>,
-    /// Whether the client spoke a command of the first generation API: it hears such commands too.
+    /// True if the client spoke a command of the first generation API: it hears such commands too.
     pub(in crate::core) first_generation: bool,
     /// The messages that a session of the first generation was sent last, and their conversations.
     pub(in crate::core) handed: VecDeque<(MessageId, ConversationId)>,
@@ -59,12 +59,12 @@ pub(in crate::core) struct Session {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::core) struct Proof {
     pub(in crate::core) authenticated_at: Timestamp,
-    /// Whether by a signature of the app's own server.
+    /// True if a signature of the app's own server was the proof.
     pub(in crate::core) signed: bool,
 }
 
 impl Proof {
-    /// What a token remembers of it.
+    /// The proof that a token remembers.
     pub(in crate::core) const fn of(token: &Token) -> Self {
         Self {
             authenticated_at: token.authenticated_at,
@@ -118,9 +118,9 @@ pub(in crate::core) struct Registry {
     online: BTreeMap<AppId, BTreeMap<ClientId, BTreeSet<ConnectionId>>>,
     rooms: BTreeMap<(AppId, ConversationId), BTreeSet<SessionId>>,
     departed: BTreeMap<(AppId, ClientId), Departed>,
-    /// Who watches whom.
+    /// The sessions and the clients that they watch.
     pub(in crate::core) watches: Watches,
-    /// Who signed in today.
+    /// The clients that signed in today.
     pub(in crate::core) visitors: Visitors,
     /// Sessions that wait to push something again, by the earliest time.
     due: BTreeSet<(Duration, SessionId)>,
@@ -286,7 +286,7 @@ impl Registry {
         }
     }
 
-    /// Whether a client speaks the first generation API.
+    /// True if a client speaks the first generation API.
     pub(in crate::core) fn is_first_generation(&self, id: &SessionId) -> bool {
         self.session(id).is_some_and(|it| it.first_generation)
     }
@@ -357,7 +357,7 @@ impl Registry {
         self.session(id)?.room.as_ref()
     }
 
-    /// Whether a session of a client is inside a chat room.
+    /// True if a session of a client is inside a chat room.
     pub(in crate::core) fn is_inside(
         &self,
         app: &AppId,

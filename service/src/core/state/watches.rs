@@ -1,4 +1,4 @@
-//! Who watches whom come and go; first generation API (the protocol, section 4.11).
+//! The clients that each session watches come and go; first generation API (the protocol, section 4.11).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +65,7 @@ impl Watches {
         }
     }
 
-    /// Whether a session watches a client.
+    /// True if a session watches a client.
     pub(in crate::core) fn is_watching(&self, session: &SessionId, peer: &ClientId) -> bool {
         let watched = self.watched.get(session);
         watched.is_some_and(|watched| watched.contains(peer))

@@ -1,4 +1,4 @@
-//! Who may do what, tried out: every operation by every kind of client in every kind of
+//! The rights of every caller, tried out: every operation by every kind of client in every kind of
 //! conversation, through the core. The tables here say again what `access.rs` says, by its effect.
 
 use std::collections::BTreeSet;
@@ -164,7 +164,7 @@ impl Place {
         Command::conv(Op::MemberInfoUpdate, body)
     }
 
-    /// What comes of an operation: 0, or the code that refuses it.
+    /// The outcome of an operation: 0, or the code that refuses it.
     fn outcome(&mut self, operation: Operation, client: &str) -> i32 {
         if operation == Operation::ListRoles {
             return self.roles_asked_over_http(client);
@@ -431,7 +431,8 @@ fn each_client_may_do_what_its_standing_allows_and_nothing_else() {
     check(Kind::Room, "{}", ROOM);
     check(Kind::Room, "{}", ROOM_CHANGES);
     check(Kind::System, "{}", SERVICE);
-    // What is never answered, or is done for a client that is away, is tried out below by its effect.
+    // Operations that are never answered, or are done for a client that is away, are tried out below by their
+    // effect.
     tried.extend([
         Operation::FindUnique,
         Operation::Acknowledge,
@@ -446,7 +447,7 @@ fn each_client_may_do_what_its_standing_allows_and_nothing_else() {
     assert_eq!(tried, within.copied().collect());
 }
 
-/// Whether a command is answered with a refusal of this code.
+/// True if a command is answered with a refusal of this code.
 fn is_refused(world: &mut World, connection: u64, command: &Command, code: i32) -> bool {
     world.sent.clear();
     let envelope = Envelope::new(command.clone()).with_serial(Serial(7));

@@ -1,5 +1,5 @@
-//! What a command writes: every command of the table of operations, each in the form that writes most
-//! for its length. The bound is over a round, so a round brings what its command uses up.
+//! The writes of a command: every command of the table of operations, each in the form that writes most for its
+//! length. The bound is over a round, so a round brings everything that its command uses up.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::storage::Storage as _;
 /// Bytes that may be written for each that came.
 const TIMES_MAX: u64 = 64;
 
-/// What the WebSocket puts before the bytes of a short command.
+/// Bytes that the WebSocket puts before the bytes of a short command.
 const FRAME_BYTES: usize = 6;
 
 /// Rounds of each row.
@@ -352,7 +352,7 @@ fn rows() -> Vec<(&'static str, Round<'static>)> {
     ]
 }
 
-/// What the members answer to messages: each message is acknowledged and read once.
+/// The answers of members to messages: each message is acknowledged and read once.
 fn reading(is_ack: bool) -> impl Fn(&Scene) -> Command {
     move |it| {
         let at = i64::try_from(it.world.at.as_millis()).unwrap() + 60_000;

@@ -86,7 +86,7 @@ fn each_command_with_a_number_is_answered_once_and_only_receipts_of_clients_are_
     }
 }
 
-/// What only a service says is not answered where nobody waits: two services that were connected by
+/// A command that only a service sends is not answered where nobody waits: two services that were connected by
 /// mistake would answer each other for ever.
 #[test]
 fn what_only_a_service_says_is_not_answered_without_a_number() {

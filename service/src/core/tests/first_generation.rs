@@ -50,7 +50,7 @@ impl World {
         }
     }
 
-    /// What a connection was told of who came (`+Tom`) and went (`-Tom`).
+    /// The comings (`+Tom`) and goings (`-Tom`) that a connection was told of.
     fn presence(&mut self, connection: u64) -> Vec<String> {
         let told = std::mem::take(&mut self.sent);
         let told = told.into_iter().filter(|(to, _)| *to == connection);
@@ -118,7 +118,8 @@ impl World {
         }
     }
 
-    /// What a connection was told of groups: the operation, who it is about, and who did it.
+    /// The group events that a connection was told of: the operation, the clients it is about, and the client
+    /// that did it.
     fn group_events(&self, connection: u64) -> Vec<(Op, Vec<String>, Option<String>)> {
         let told = self
             .sent
@@ -458,7 +459,7 @@ fn a_refused_command_about_a_group_is_answered_with_its_code_and_told_as_a_rejec
             "{op:?}"
         );
     }
-    // What fails for every peer fails as a whole.
+    // A change that fails for every peer fails as a whole.
     let block = sampan::wire::generated::BlacklistCommand {
         src_cid: Some(group.clone()),
         to_pids: texts(&["Spike"]),
@@ -531,7 +532,7 @@ fn s333_s335_a_watch_list_is_signed_where_logins_are_at_the_opening_and_later() 
     assert_eq!(add(watching(&["Spike"])), 4102);
     assert_eq!(add(with(&["Spike"], sign(&jerry, "c"))), 4102);
     assert_eq!(add(with(&["Spike"], sign(&spike, "d"))), 0);
-    // Who comes back by a token may not watch whom nobody signed.
+    // A client that comes back by a token may not watch clients that nobody signed.
     let by_token = SessionCommand {
         st: Some(token),
         r: Some(true),

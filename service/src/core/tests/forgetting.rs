@@ -39,7 +39,7 @@ impl World {
     }
 }
 
-/// Whether a client that was there when the world began is told to ask for everything anew.
+/// True if a client that was there when the world began is told to ask for everything anew.
 fn is_told_to_ask_anew(world: &mut World, client: &str) -> bool {
     world.open(99, client, OfflineMode::Unread);
     let call = RestCall::Notifications {
@@ -211,7 +211,7 @@ fn tokens_that_ended_are_forgotten_as_fast_as_a_socket_makes_them() {
     assert!(ended.is_empty(), "{} are left", ended.len());
 }
 
-/// What a hosted service does: a token is good for a while, and then a repeated send is another message.
+/// The behaviour of a hosted service: a token is good for a while, and then a repeated send is another message.
 #[test]
 fn a_repeated_send_is_one_message_for_as_long_as_the_app_has_tokens_remembered() {
     for (settings, ids) in [

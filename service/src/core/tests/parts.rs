@@ -5,11 +5,11 @@ use sampan::wire::generated::{JsonObjectMessage, ReadTuple};
 
 use super::*;
 
-/// What a part may cost: it ends with the first row behind a few thousand, and one row may cost as
+/// The most that a part may cost: it ends with the first row behind a few thousand, and one row may cost as
 /// much as the steps of a pattern over one text.
 const PART_MAX: u64 = 15_000;
 
-/// What a part that looks at nothing but rows may cost.
+/// The most that a part that looks at nothing but rows may cost.
 const ROWS_PART_MAX: u64 = 8_000;
 
 impl World {

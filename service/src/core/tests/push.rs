@@ -75,7 +75,7 @@ fn s249_a_device_is_its_clients_from_sign_in_to_sign_out() {
     world.sign_in_on(2, "Spike", "i2");
     let late = world.announce(json!({"deviceToken": "t2", "installationId": "i2"}));
     assert_eq!(world.device(&late)["channels"], json!(["Spike"]));
-    // Who is online has the message.
+    // An online client has the message.
     assert!(world.targets("c", &["Jerry", "Spike"], false).is_empty());
     world.input(Input::Lost {
         connection: ConnectionId(1),

@@ -15,7 +15,7 @@ fn client(text: &str) -> ClientId {
 }
 
 impl World {
-    /// What the app's own server answers.
+    /// The answer of the app's own server.
     fn sign(&self, by: &str, action: SignedAction<'_>, nonce: &str) -> Signature {
         let timestamp = i64::try_from(self.at.as_millis()).unwrap();
         let operation = SignedOperation {

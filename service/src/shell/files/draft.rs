@@ -18,7 +18,7 @@ const META_BYTES_MAX: usize = 2048;
 /// Characters of the URL of a file that is elsewhere.
 const URL_MAX: usize = 2048;
 
-/// What a client says of a file.
+/// A file as a client describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Draft {
     pub(super) id: FileId,

@@ -61,7 +61,7 @@ pub(super) fn kind_of(named: Option<&str>, name: &str) -> String {
     known.map_or(UNKNOWN, |(_, kind)| kind).to_owned()
 }
 
-/// Whether a text is a content type without parameters.
+/// True if a text is a content type without parameters.
 fn is_kind(text: &str) -> bool {
     let is_word = |word: &str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
@@ -71,8 +71,8 @@ fn is_kind(text: &str) -> bool {
         .is_some_and(|(kind, subkind)| is_word(kind) && is_word(subkind))
 }
 
-/// How a file is given to a browser: its content type, and whether the browser may show it. What could run a
-/// script is only ever saved.
+/// The way in which a file is given to a browser: its content type, and true if the browser may show it. A file
+/// that could run a script is only ever saved.
 pub(super) fn harmless(kind: &str) -> (&str, bool) {
     let is_media = ["audio/", "video/"].iter().any(|it| kind.starts_with(it));
     match SHOWN.contains(&kind) || is_media && is_kind(kind) && !kind.contains("xml") {

@@ -16,7 +16,7 @@ use crate::core::app::App;
 use crate::core::push_settings::{FcmSettings, PushSettings};
 use crate::shell::outgoing::{self, tls};
 
-/// What the service may do with its token.
+/// The rights of the service's token.
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 
 /// How long before its end a token is replaced, in milliseconds.

@@ -18,7 +18,7 @@ const APS: [(&str, &str); 7] = [
     ("interruption-level", "interruption-level"),
 ];
 
-/// What one device is pushed.
+/// The push for one device.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Push {
     pub(super) target: PushTarget,
@@ -32,7 +32,7 @@ pub(super) struct Push {
     pub(super) sent_at: Timestamp,
 }
 
-/// Whether a payload lets the number on the icon grow.
+/// True if a payload lets the number on the icon grow.
 pub(super) fn counts(payload: &Map<String, Value>) -> bool {
     let of = |payload: &Map<String, Value>| {
         payload.get("badge").and_then(Value::as_str) == Some("Increment")
@@ -84,7 +84,7 @@ impl Push {
         }
     }
 
-    /// Whether the device shows nothing of it.
+    /// True if the device shows nothing of the push.
     pub(super) fn is_silent(&self) -> bool {
         ["alert", "sound", "badge"]
             .iter()

@@ -103,7 +103,7 @@ impl Senders {
         }
     }
 
-    /// Whether these settings made them.
+    /// True if these settings made the senders.
     pub(super) fn are_of(&self, settings: &PushSettings) -> bool {
         self.settings == *settings
     }

@@ -118,7 +118,7 @@ impl Vendor {
             .await
             .map_err(CallError::Broken)?;
         tokio::spawn(async move {
-            // Whoever sends next learns that it broke.
+            // The next sender learns that the connection broke.
             let _ = connection.await;
         });
         *stands = Some(sender.clone());

@@ -128,7 +128,7 @@ fn said() -> BTreeMap<String, Message> {
     all.map(|it| (it.id.as_str().to_owned(), it)).collect()
 }
 
-/// Saves what is good; answers how many messages. What was saved is as it was said.
+/// Saves the good rows; answers the number of messages. A saved message is as it was said.
 fn saved(folder: &Path) -> usize {
     let into = tempfile::tempdir().unwrap();
     let new = into.path().join("data");
@@ -138,7 +138,7 @@ fn saved(folder: &Path) -> usize {
     for (id, message) in &shown {
         assert_eq!(Some(message), said.get(id));
     }
-    // What was saved is found by its id too.
+    // A saved message is found by its id too.
     let storage = RedbStorage::open_folder(&new).unwrap();
     for message in shown.values() {
         let place = now(storage.message_place(&app(), &cid(), &message.id)).unwrap();

@@ -9,7 +9,7 @@ use ::redb::StorageBackend;
 use super::*;
 use crate::storage::redb::open_backend;
 
-/// What a database did to its file.
+/// A step of a database on its file.
 #[derive(Clone, Debug)]
 enum Step {
     Write(u64, Vec<u8>),

@@ -1,4 +1,4 @@
-//! What each change leads to, and that no text can do harm.
+//! The result of each change; no text can do harm.
 
 use proptest::prelude::*;
 use serde_json::json;

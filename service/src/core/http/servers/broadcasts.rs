@@ -126,7 +126,7 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// What a client that signs in has missed of the broadcasts that are still good, oldest first.
+    /// The broadcasts, still good, that a client missed before it signed in, oldest first.
     pub(in crate::core) async fn missed_broadcasts(
         &mut self,
         now: Now,

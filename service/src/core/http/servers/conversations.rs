@@ -28,7 +28,7 @@ const PAGE: usize = 100;
 /// Rows of an answer at most.
 const PAGE_MAX: usize = 1000;
 
-/// What a request for a new conversation says beside its columns.
+/// The keys of a request for a new conversation that are no columns.
 const OWN_KEYS: [&str; 7] = ["m", "unique", "objectId", "c", "tr", "sys", "mu"];
 
 impl<S: Storage> Core<S> {
@@ -115,7 +115,7 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// What is answered of a conversation that was made.
+    /// The answer for a conversation that was made.
     async fn made(&self, app: &AppId, made: &Conversation) -> Answered {
         let mut answer = json!({
             "objectId": made.id.as_str(),
@@ -159,7 +159,7 @@ impl<S: Storage> Core<S> {
                     }
                 }
                 match kind {
-                    // What the conditions say of the kind does not widen the path's.
+                    // A kind in the conditions does not widen the kind of the path.
                     Some(_) => json!({ "$and": [given, of_kind] }),
                     None => given,
                 }
@@ -222,7 +222,7 @@ impl<S: Storage> Core<S> {
         Ok(changed(&id, &at))
     }
 
-    /// Deletes a conversation with all that belongs to it. Who was inside a chat room is outside.
+    /// Deletes a conversation with all that belongs to it. The clients inside a chat room are outside then.
     pub(super) async fn delete_conversation(
         &mut self,
         now: Now,

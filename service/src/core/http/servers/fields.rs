@@ -26,7 +26,7 @@ impl ServerRequest {
         }
     }
 
-    /// Whether a flag of the body is set.
+    /// True if a flag of the body is set.
     pub(super) fn flag(&self, key: &str) -> Result<bool, Failure> {
         match self.body.get(key) {
             None | Some(Value::Null) => Ok(false),

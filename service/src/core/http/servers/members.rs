@@ -50,7 +50,7 @@ impl<S: Storage> Core<S> {
         let Some(Command::Conv { body, .. }) = reply else {
             return Err(ServiceCode::CONVERSATION_INTERNAL_ERROR.into());
         };
-        // Who is blocked is not added; a request that comes to nothing says so.
+        // A blocked client is not added; a request that adds nobody says so.
         if let (true, Some(failed)) = (body.allowed_pids.is_empty(), body.failed_pids.first()) {
             return Err(ServiceCode::new(failed.code).into());
         }
@@ -82,7 +82,7 @@ impl<S: Storage> Core<S> {
         Ok(json!({ "result": crowd.clients().len() }))
     }
 
-    /// Sends members no push from the conversation, or push again. Who is no member is passed over.
+    /// Sends members no push from the conversation, or push again. A client that is no member is passed over.
     pub(super) async fn mute_members(
         &mut self,
         (app, conversation): (&AppId, Conversation),

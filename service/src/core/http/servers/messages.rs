@@ -22,18 +22,18 @@ use crate::storage::{Body, Conversation, Kind, Member, Message, Order, Place, St
 /// Bytes of a message with its push data (the protocol, section 12).
 const MESSAGE_BYTES_MAX: usize = 5 * 1024;
 
-/// Who a message of an app's own server is for.
+/// The receivers of a message of an app's own server.
 pub(super) struct Receivers {
     /// The sessions that it goes to now.
     pub(super) sessions: Vec<SessionId>,
-    /// Who alone may read it; empty: everybody in the conversation.
+    /// The only clients that may read the message; empty: everybody in the conversation.
     pub(super) only_for: Vec<ClientId>,
-    /// Who is pushed to where they are offline.
+    /// The clients that are pushed to where they are offline.
     pub(super) clients: Vec<ClientId>,
 }
 
 impl<S: Storage> Core<S> {
-    /// Sends a message. Who it comes from need not be a member, nor be online.
+    /// Sends a message. Its sender need not be a member, nor be online.
     pub(super) async fn send_as(
         &mut self,
         now: Now,
@@ -62,7 +62,7 @@ impl<S: Storage> Core<S> {
                     queued: self.keeps_queue(app, client).await?,
                     ..Member::joined(client, conversation.created_at)
                 };
-                // What was said before is not unread; this message is.
+                // Earlier messages are not unread; this message is.
                 let guest = Member {
                     read_until: self.newest_of(app, &conversation).await?,
                     ..guest

@@ -1,5 +1,5 @@
-//! What an app's own servers have done with conversations, members, messages and clients (the protocol,
-//! section 10.4). Whoever asks has shown the key that the table of operations wants.
+//! Operations of an app's own servers on conversations, members, messages and clients (the protocol, section
+//! 10.4). The caller has shown the key that the table of operations wants.
 
 mod broadcasts;
 mod clients;
@@ -192,7 +192,7 @@ fn admitted(conversation: Conversation) -> Admitted {
     }
 }
 
-/// What most changes answer with.
+/// The answer to most changes.
 fn changed(id: &ConversationId, at: &str) -> Value {
     json!({ "objectId": id.as_str(), "updatedAt": at })
 }

@@ -1,5 +1,5 @@
-//! What an app's operator asks about sessions and clients: who is signed in, who is barred from the app,
-//! and the end of everything that a client left.
+//! Operations of an app's operator on sessions and clients: the list of sessions, barring a client from the
+//! app, and the end of everything that a client left.
 
 use sampan::model::{AppId, ClientId, ConversationId, MessageId, Now, Timestamp};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ struct Cursor {
     place: Option<Place>,
 }
 
-/// What an erasure took away.
+/// The numbers of things that an erasure took away.
 #[derive(Default)]
 struct Erased {
     messages: usize,
