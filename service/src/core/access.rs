@@ -187,7 +187,7 @@ operations! {
     SendToPeers => SignedIn;
     /// Starting a conversation, or finding the unique one of exactly these members and oneself.
     Start => SignedIn;
-    /// Finding conversations of the app, without what is said in them.
+    /// Finding conversations of the app, without the messages in them.
     QueryConversations => SignedIn;
     /// Asking of which conversations one is a member oneself.
     AskMembership => SignedIn;
@@ -201,7 +201,7 @@ operations! {
     Invite         => within([Member,      NORMAL_ONLY, NORMAL_ONLY, NORMAL_ONLY      ], MEMBERSHIP, Disregarded);
     /// Leaving, oneself alone.
     Quit           => within([Open,        NORMAL_ONLY, Open,        Open             ], MEMBERSHIP, Disregarded);
-    /// Removing others; who is above whom is decided for each.
+    /// Removing others; the ranks of both clients decide in each case.
     Remove         => within([Manager,     NORMAL_ONLY, NORMAL_ONLY, NORMAL_ONLY      ], MEMBERSHIP, Disregarded);
     /// Finding an existing unique conversation instead of starting another.
     FindUnique     => within([Member,      Member,      NORMAL_ONLY, NORMAL_ONLY      ], MEMBERSHIP, Disregarded);
@@ -221,13 +221,13 @@ operations! {
     Silence        => within([Manager,     NORMAL_ONLY, Owner,       NORMAL_ONLY      ], RANK, Disregarded);
     /// Ending the silence of clients.
     Unsilence      => within([Manager,     NORMAL_ONLY, Owner,       NORMAL_ONLY      ], RANK, Disregarded);
-    /// Listing who is silenced, or asking it of others.
+    /// Listing the silenced clients, or asking if others are silenced.
     ListSilenced   => within([Member,      NORMAL_ONLY, Member,      NORMAL_ONLY      ], MEMBERSHIP, Disregarded);
     /// Blocking clients.
     Block          => within([Manager,     NORMAL_ONLY, Owner,       NORMAL_ONLY      ], RANK, Disregarded);
     /// Unblocking clients.
     Unblock        => within([Manager,     NORMAL_ONLY, Owner,       NORMAL_ONLY      ], RANK, Disregarded);
-    /// Listing who is blocked, or asking it of others.
+    /// Listing the blocked clients, or asking if others are blocked.
     ListBlocked    => within([Member,      NORMAL_ONLY, Member,      NORMAL_ONLY      ], MEMBERSHIP, Disregarded);
     /// Asking whether one is silenced or blocked oneself.
     AskOwnBan      => within([Open,        NORMAL_ONLY, Open,        NORMAL_ONLY      ], MEMBERSHIP, Disregarded);
@@ -237,7 +237,7 @@ operations! {
     Send           => within([Member,      Member,      Open,        Open             ], TARGET, UnlessSilenced);
     /// Editing or recalling an own message.
     Change         => within([Member,      Member,      Open,        Open             ], TARGET, UnlessSilenced);
-    /// Reading what was said, the last message of a query's row included.
+    /// Reading messages, the last message of a query's row included.
     ReadHistory    => within([Member,      Member,      Open,        Open             ], LOG, UnlessBlocked);
     /// Saying that messages arrived. Never answered.
     Acknowledge    => within([Member,      Member,      NORMAL_ONLY, Member           ], MEMBERSHIP, Disregarded);
@@ -258,7 +258,7 @@ operations! {
     Discover => Anyone;
     /// A signature for a login with an account session.
     SignAccount => AppKey;
-    /// Announcing a device for push, and asking what is known of one by its id.
+    /// Announcing a device for push, and asking for the record of a device by its id.
     AnnounceInstallation => AppKey;
     /// Ending the sessions and tokens of a client.
     KickClient => MasterKey;
@@ -290,7 +290,7 @@ operations! {
     SendFile => AppKey;
     /// Uploading the bytes of a file, by the link that was asked for.
     UploadFile => LinkHolder;
-    /// Reading what is known of a file whose id one has.
+    /// Reading the record of a file whose id one has.
     ReadFile => AppKey;
     /// Reading the bytes of a file, by its URL.
     FetchFile => LinkHolder;
@@ -394,7 +394,7 @@ impl Rights {
 }
 
 impl Operation {
-    /// The operation that a command asks for; `None` for what this service does not serve.
+    /// The operation that a command asks for; `None` for a command that this service does not serve.
     ///
     /// Where a command names clients, it makes a difference whether they are `own`, the asking
     /// client, and nobody else.

@@ -1,4 +1,4 @@
-//! [`Core`]: one input in, effects out; which rule a command belongs to; who hears of what.
+//! [`Core`]: one input in, effects out; the rule that a command belongs to; the audience of each notice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,15 +24,14 @@ use super::state::upkeep::{RetentionPass, Swept};
 use super::state::used_signatures::UsedSignatures;
 use crate::storage::{Storage, StorageError, Write};
 
-/// When what has ended is looked for again after that failed.
+/// The wait before ended things are looked for again after a failed sweep.
 const SWEEP_AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 /// The rules over a storage. Deterministic: the same inputs, storage and entropy give the same
 /// effects; it asks no clock and does no IO but the storage's.
 ///
-/// The caller hands in inputs one by one, calls [`Core::commit`] once for as many as were waiting,
-/// and carries out their effects only after that. When a commit fails, [`Core::abandon`] says what
-/// is left to do.
+/// The caller hands in inputs one by one, calls [`Core::commit`] once for as many as were waiting, and carries
+/// out their effects only after that. When a commit fails, [`Core::abandon`] answers the effects that are left.
 pub struct Core<S> {
     pub(super) storage: S,
     pub(super) apps: Apps,
@@ -198,7 +197,7 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// Something is done for a client: what it costs is counted from here.
+    /// Something is done for a client: its cost is counted from here.
     pub(super) async fn begin_turn(&mut self, now: Now, effects: &mut Vec<Effect>) -> Now {
         self.meter.input();
         self.part_began = self.meter.sum();
@@ -240,12 +239,12 @@ impl<S: Storage> Core<S> {
             .fold(self.sweep_at, Duration::min)
     }
 
-    /// The storage, to read what was committed.
+    /// The storage, to read the committed data.
     pub const fn storage(&self) -> &S {
         &self.storage
     }
 
-    /// Ends, and gives the storage back; what was not committed is still in its batch.
+    /// Ends, and gives the storage back; uncommitted writes are still in its batch.
     pub fn into_storage(self) -> S {
         self.storage
     }

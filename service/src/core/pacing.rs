@@ -10,7 +10,7 @@ use super::machine::Core;
 use crate::storage::Storage;
 
 impl<S: Storage> Core<S> {
-    /// Counts what has a rate, and refuses what is over it.
+    /// Counts an operation that has a rate, and refuses it when it is over the rate.
     pub(super) fn keep_pace(
         &mut self,
         now: Now,

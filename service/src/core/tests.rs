@@ -189,7 +189,7 @@ impl World {
         answer.expect("an answer")
     }
 
-    /// Starts a conversation and forgets who was told.
+    /// Starts a conversation and forgets the notices of it.
     fn start(&mut self, connection: u64, body: ConvCommand) -> String {
         let Command::Conv { body, .. } = self.ask(connection, Command::conv(Op::Start, body))
         else {

@@ -35,7 +35,7 @@ const INCOMING: &str = "incoming";
 #[derive(Debug)]
 pub struct DiskFiles {
     root: Arc<Path>,
-    /// Numbers what comes in.
+    /// Numbers the uploads that come in.
     numbers: AtomicU64,
 }
 
@@ -82,7 +82,7 @@ impl Drop for PartPath {
     }
 }
 
-/// Runs what waits for the disk on a thread that may wait.
+/// Runs work that waits for the disk on a thread that may wait.
 fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Later<'static, T> {
@@ -119,7 +119,7 @@ impl FileStore for DiskFiles {
             file.write_all(&bytes)?;
             file.sync_all()?;
             let folder = make_folder(&root, &path)?;
-            // A link, unlike a rename, never takes the place of what is there.
+            // A link, unlike a rename, never takes the place of a file that is there.
             match fs::hard_link(&part.0, &path) {
                 Ok(()) => {
                     sync_folder(&folder)?;
@@ -185,7 +185,7 @@ async fn next_piece((file, left): (File, u64)) -> io::Result<Option<(Bytes, (Fil
     let (bytes, file) = spawn_blocking(read).await.map_err(io::Error::other)??;
     let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if read == 0 {
-        // The file is shorter than its record says: who reads it must not take it for whole.
+        // The file is shorter than its record says: a reader must not take it for whole.
         return Err(ErrorKind::UnexpectedEof.into());
     }
     Ok(Some((

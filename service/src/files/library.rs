@@ -98,7 +98,7 @@ impl Files {
         found.map(read).transpose()
     }
 
-    /// Keeps the bytes of a file, and answers what is known of it then: durable, with its length and digest.
+    /// Keeps the bytes of a file, and answers its record then: durable, with its length and digest.
     /// Bytes that are there already are kept once.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use sampan::model::AppId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// The id of a file: 24 hexadecimal digits. Nobody guesses one, and who knows it may read the file.
+/// The id of a file: 24 hexadecimal digits. Nobody guesses an id, and anyone who knows it may read the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct FileId([u8; 12]);

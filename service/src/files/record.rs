@@ -1,4 +1,4 @@
-//! [`FileRecord`]: what is known of a file.
+//! [`FileRecord`]: the record of a file.
 
 use sampan::model::Timestamp;
 use sampan::wire::iso;

@@ -32,16 +32,16 @@ pub trait FileStore: Send + Sync {
     /// nothing, where something has the name.
     fn claim(&self, name: BlobName, bytes: Bytes) -> Later<'_, bool>;
 
-    /// Reads a range of bytes, which must lie within what is there; none where nothing has the name.
+    /// Reads a range of bytes, which must lie within the stored ones; none where nothing has the name.
     fn read(&self, name: BlobName, range: Range<u64>) -> Later<'_, Option<ByteStream>>;
 
     /// Reads all of a few bytes; none where nothing has the name.
     fn read_small(&self, name: BlobName) -> Later<'_, Option<Bytes>>;
 
-    /// Takes away what has the name, durably; answers whether something had it.
+    /// Takes away the bytes of the name, durably; answers whether there were any.
     fn remove(&self, name: BlobName) -> Later<'_, bool>;
 
-    /// How many bytes an app has. May take away what no record names and what is a day old.
+    /// How many bytes an app has. May take away bytes that no record names and that are a day old.
     fn usage(&self, app: AppFolder) -> Later<'_, u64>;
 }
 

@@ -11,7 +11,7 @@ use super::apps::AppSources;
 use super::arguments::{Admin, Errand};
 use super::control;
 
-/// Runs an errand; answers what came of it.
+/// Runs an errand; answers its result.
 pub(crate) fn run(flags: Admin) -> Result<String, String> {
     let apps = AppSources::new(flags.apps, None).read()?;
     let is_meant = |app: &&App| {

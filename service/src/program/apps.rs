@@ -31,7 +31,7 @@ impl AppSources {
         self.given.is_empty() && self.file.is_none()
     }
 
-    /// Reads all of it. The text of an error says what is wrong and repeats no key.
+    /// Reads all of it. The text of an error names the fault and repeats no key.
     pub(crate) fn read(&self) -> Result<Apps, String> {
         let settings = match &self.settings {
             None => BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! The flags of the program, and what the environment says in their place.
+//! The flags of the program, and the variables of the environment in their place.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ pub(crate) enum Tool {
     Restore(Restore),
     /// Reads all data of a service that does not run, and says whether it is whole. Changes nothing.
     Check(Check),
-    /// Saves what is good of damaged data into a new data folder. The old folder is not changed.
+    /// Saves the good rows of damaged data into a new data folder. The old folder is not changed.
     Salvage(Salvage),
 }
 
@@ -109,7 +109,7 @@ pub(crate) struct Admin {
     pub(crate) errand: Errand,
 }
 
-/// What `admin` sees to. Each prints JSON.
+/// Errands of `admin`. Each prints JSON.
 #[cfg(unix)]
 #[derive(Subcommand, Debug)]
 pub(crate) enum Errand {
@@ -313,7 +313,7 @@ pub(crate) struct Serve {
     pub(crate) forget_clock: bool,
 }
 
-/// What --help ends with.
+/// The end of --help.
 const EXAMPLES: &str = "\
 Examples:
   A service to try things out on, on this machine only:

@@ -81,7 +81,7 @@ impl Log {
         self.set(next.copied().unwrap_or(self.level));
     }
 
-    /// Writes again what the flag asked for.
+    /// Writes again as much as the flag asked for.
     pub(crate) fn as_chosen(&mut self) {
         self.set(self.chosen);
     }

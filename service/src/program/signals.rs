@@ -12,7 +12,7 @@ pub(crate) enum Asked {
     ToReload,
     /// To write one step more into the log.
     ForMoreLog,
-    /// To write into the log what the flag asked for.
+    /// To write into the log as much as the flag asked for.
     ForTheUsualLog,
 }
 

@@ -7,7 +7,7 @@ use sampan_service::storage::{self, Backup, RedbStorage, Storage as _};
 use super::apps::AppSources;
 use super::arguments::{self, Tool};
 
-/// Runs a tool; answers what it says when all is well.
+/// Runs a tool; answers its message when all is well.
 pub(crate) fn run(tool: Tool) -> Result<String, String> {
     match tool {
         Tool::CheckSettings(flags) => check_settings(flags),
@@ -52,7 +52,7 @@ fn check_data(data: &Path) -> Result<String, String> {
     })
 }
 
-/// Says what was saved: whoever reads it decides whether to go on with it or with a backup.
+/// Tells the saved rows: the reader decides whether to go on with them or with a backup.
 fn salvage_data(data: &Path, into: &Path) -> Result<String, String> {
     let saved = storage::salvage(data, into).map_err(|error| error.to_string())?;
     let mut said = format!("{} rows are in {}", saved.rows, into.display());

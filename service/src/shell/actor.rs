@@ -33,7 +33,7 @@ pub(super) const MAILBOX: usize = 4096;
 /// second and not once a message, few enough that nobody waits long for a reply.
 const BATCH_INPUTS: usize = 512;
 
-/// The cost of what shares one commit, as the core counts it: about ten milliseconds.
+/// The cost of the inputs that share one commit, as the core counts it: about ten milliseconds.
 const BATCH_COST: u64 = 10_000;
 
 /// Bytes of commands that wait for one commit. One more answer may come on top.
@@ -51,7 +51,7 @@ const BYTES_A_UNIT: u64 = 128;
 /// The letters of the core's mailbox.
 #[derive(Debug)]
 pub(super) enum Letter {
-    /// Something to handle, and who pays for it.
+    /// Something to handle, and its payer.
     Input {
         input: Input,
         lane: Lane,
@@ -86,7 +86,7 @@ pub(super) enum Letter {
     Check(oneshot::Sender<bool>),
 }
 
-/// An input's part in what waits for the core, for as long as it exists.
+/// An input's part in the bytes that wait for the core, for as long as it exists.
 #[derive(Debug)]
 pub(super) struct Waits {
     bytes: usize,
@@ -160,7 +160,7 @@ impl Batch {
     }
 }
 
-/// The core with what waits for it.
+/// The core with the inputs that wait for it.
 pub(super) struct Actor<S> {
     core: Core<S>,
     mailbox: mpsc::Receiver<Letter>,
@@ -410,7 +410,7 @@ impl<S: Storage> Actor<S> {
         }
     }
 
-    /// Calls the hooks of what was committed; who waits for one may not go on.
+    /// Calls the hooks of a committed batch; a connection that waits for one may not go on.
     fn call_hooks(&mut self, hooks: Vec<Outbound>) {
         for hook in hooks {
             let (waits, call) = match hook {
@@ -437,7 +437,7 @@ impl<S: Storage> Actor<S> {
         }
     }
 
-    /// Commits what was handled, and lets everybody know.
+    /// Commits the batch, and lets everybody know.
     async fn settle(&mut self, batch: Batch) {
         let began = Instant::now();
         let committed = self.core.commit().await;

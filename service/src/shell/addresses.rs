@@ -15,7 +15,7 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 /// were left the last time.
 const LOOK_AT: usize = 4096;
 
-/// Counts what comes from each address.
+/// Counts the requests that come from each address.
 #[derive(Debug)]
 pub(super) struct Addresses {
     /// Requests a minute; none where there is no limit.
@@ -23,7 +23,7 @@ pub(super) struct Addresses {
     counts: PerMinute<IpAddr>,
 }
 
-/// Counts what each of many does in a minute.
+/// Counts the acts of each key in a minute.
 #[derive(Debug)]
 pub(super) struct PerMinute<K>(Mutex<Counts<K>>);
 

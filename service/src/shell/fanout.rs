@@ -19,14 +19,14 @@ use super::report::report;
 use crate::core::{ConnectionId, Effect, Gap, HookCall, PushOrder, RestAnswer, Ticket};
 
 /// Bytes that may wait on one connection when one more command is handed to it: more than the
-/// longest answer, so that nobody is cut off for reading what it asked for.
+/// longest answer, so that nobody is cut off for reading an answer that it asked for.
 const QUEUE_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// Bytes that may wait on all connections together.
 const TOTAL_BYTES_MAX: usize = 48 * 1024 * 1024;
 
-/// A connection on which so much waits is asked for nothing more: neither is it read, nor is what
-/// was read from it handled.
+/// A connection on which so much waits is asked for nothing more: it is not read, and its commands that were
+/// read already are not handled.
 const HOLD_BYTES: usize = 256 * 1024;
 
 /// The same where all connections together are half full.
@@ -334,7 +334,7 @@ impl LocalFanOut {
     /// Waits until no connection is left.
     pub(super) async fn empty(&self) {
         loop {
-            // Made before the look: who goes in between is not missed.
+            // Made before the look: a connection that goes in between is not missed.
             let emptied = self.emptied.notified();
             if lock(&self.outlets).map.is_empty() {
                 return;
@@ -413,7 +413,7 @@ impl FanOut for LocalFanOut {
     }
 }
 
-/// A lock whose holder never panics while what it guards is half changed.
+/// A lock whose holder never panics while the guarded data is half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

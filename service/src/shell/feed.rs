@@ -29,7 +29,7 @@ pub(super) struct Event {
     /// Codes, sizes and counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) details: Option<String>,
-    /// The beginning of what was said; told only to who asks for texts.
+    /// The beginning of the message; told only to a page that asks for texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text: Option<String>,
 }

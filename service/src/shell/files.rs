@@ -52,11 +52,11 @@ pub(super) fn routes() -> [Route; 8] {
     ]
 }
 
-/// The files, and who is at them.
+/// The files, with their transfers and the counts of uploads.
 #[derive(Debug)]
 pub(super) struct FileDesk {
     files: Files,
-    /// The files that are on their way, by who sends or reads them.
+    /// The files that are on their way, by the asker that sends or reads them.
     transfers: Arc<Asking>,
     /// Uploads by app and address.
     uploads: PerMinute<(AppFolder, IpAddr)>,

@@ -1,4 +1,4 @@
-//! The gate of each route: who has shown what it has to, and who asks too often.
+//! The gate of each route: the caller must have shown the right key, and must not ask too often.
 
 use std::sync::Arc;
 
@@ -39,8 +39,8 @@ impl Gate {
     }
 }
 
-/// The gate of a route: lets a request through whose caller has shown what the operation asks for,
-/// and tells the handler the app.
+/// The gate of a route: lets a request through whose caller has shown the key that the operation asks for, and
+/// tells the handler the app.
 pub(super) async fn admit(
     State(gate): State<Gate>,
     mut request: axum::extract::Request,
@@ -75,7 +75,7 @@ fn too_often() -> Response {
     response
 }
 
-/// The app of a request whose caller has shown what it has to, and the key that it showed.
+/// The app of a request whose caller has shown the right key, and that key.
 fn app_of(shared: &Shared, headers: &HeaderMap, who: Who) -> Result<(AppId, KeyKind), RestAnswer> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let unauthorized = || RestAnswer::refused(401, 401, "Unauthorized.");

@@ -1,7 +1,7 @@
 //! The HTTP side: routers, the endpoints that SDKs call, and the door to the WebSocket.
 //!
-//! Every answer is JSON and says so, and browsers of any origin may read it: what an app's users
-//! may do is decided by keys and tokens, not by where a page comes from.
+//! Every answer is JSON and says so, and browsers of any origin may read it: keys and tokens decide on the
+//! rights of an app's users, not the origin of a page.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -125,8 +125,8 @@ pub(super) struct Options {
 
 type Parameters = Query<BTreeMap<String, String>>;
 
-/// All routes, each with the operation that its path is for: who may ask is decided by the table
-/// of operations before a handler runs.
+/// All routes, each with the operation that its path is for: the table of operations decides on the caller's
+/// right before a handler runs.
 fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 14] {
     [
         ("/", Operation::Discover, get(connect)),

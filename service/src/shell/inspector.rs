@@ -1,8 +1,8 @@
 //! A page that shows the service at work, on an address of its own and behind a token of its own.
 //!
-//! The page itself is one file without data; what it shows it asks for with the token, which it sends
-//! in a header, so no other page can ask in its name. Its content security policy lets it run its
-//! own script and talk to this address, and nothing else.
+//! The page itself is one file without data. The page asks for its data with the token in a header, so no other
+//! page can ask in its name. Its content security policy lets it run its own script and talk to this address,
+//! and nothing else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,7 +120,7 @@ fn hash_of(element: &str) -> String {
     )
 }
 
-/// Lets through who shows the token.
+/// Lets a caller through that shows the token.
 async fn admit(
     State(inspector): Asked,
     headers: HeaderMap,

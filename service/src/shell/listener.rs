@@ -129,9 +129,9 @@ impl Listener for PatientListener {
 
 /// A socket that is not cut off while its client still writes.
 ///
-/// A system that closes a socket with unread bytes resets the connection, and the client loses
-/// what was sent to it last: the reason why it is closed. So what still comes is read and thrown
-/// away for a moment, after everything was written.
+/// A system that closes a socket with unread bytes resets the connection, and the client loses the last bytes
+/// that were sent to it: the reason of the closing. So bytes that still come are read and thrown away for a
+/// moment, after everything was written.
 ///
 /// And a socket from which nothing comes is not kept for ever: half a request, or a connection
 /// kept open for requests that never come, would hold it as long as its client likes.
@@ -140,7 +140,7 @@ pub(super) struct PatientSocket {
     encrypted: bool,
     /// Fires at the earliest moment at which the socket may have been silent for too long.
     alarm: Pin<Box<Sleep>>,
-    /// Since when it waits for what it waits for.
+    /// Since when the socket waits for the thing in `waits_for`.
     since: Instant,
     waits_for: Waits,
     mark: Mark,

@@ -71,8 +71,8 @@ struct PushResult {
     result: &'static str,
 }
 
-/// All numbers of one service. A number is counted where the thing happens; what can be looked up is
-/// looked up when somebody reads.
+/// All numbers of one service. A number is counted where the thing happens; other numbers are looked up when
+/// somebody reads them.
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
@@ -335,7 +335,7 @@ impl Metrics {
         text
     }
 
-    /// Looks up what is not counted where it happens.
+    /// Looks up the numbers that are not counted where things happen.
     fn refresh(&self, levels: Levels) {
         let seen = &self.seen;
         count(&seen.commands, levels.commands_sent, &self.commands_sent);
@@ -399,7 +399,7 @@ impl Metrics {
             .inc();
     }
 
-    /// A command was handled, and what follows from it was handed on after this time.
+    /// A command was handled, and its effects were handed on after this time.
     pub(super) fn handled(
         &self,
         command: Cow<'static, str>,
@@ -466,7 +466,7 @@ fn put<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metri
     metric
 }
 
-/// Adds what has come since it was looked at last.
+/// Adds the growth since the last look.
 fn count(seen: &AtomicU64, now: u64, counter: &Counter) {
     counter.inc_by(now.saturating_sub(seen.fetch_max(now, Ordering::Relaxed)));
 }

@@ -78,7 +78,7 @@ enum Fact {
     PushedAgain(usize),
 }
 
-/// Watches what goes into the core and what comes out.
+/// Watches the inputs of the core and its effects.
 #[derive(Debug)]
 pub(super) struct Observer {
     metrics: Arc<Metrics>,
@@ -135,7 +135,7 @@ impl Observer {
         }
     }
 
-    /// These effects come out of what `connection` asked, or of what the time brought.
+    /// These effects come from a command of `connection`, or from the passing of time.
     pub(super) fn follows(&mut self, connection: Option<ConnectionId>, effects: &[Effect]) {
         let mut heard = connection.and_then(|it| self.unfinished.get_mut(&it));
         let mut told = 0;

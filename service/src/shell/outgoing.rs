@@ -79,7 +79,7 @@ pub(super) fn client_config(roots: RootCertStore) -> ClientConfig {
     }
 }
 
-/// Makes encrypted connections to who is believed by these certificates.
+/// Makes encrypted connections to servers that these certificates vouch for.
 pub(super) fn tls(roots: RootCertStore) -> TlsConnector {
     TlsConnector::from(Arc::new(client_config(roots)))
 }
@@ -120,7 +120,7 @@ pub(super) fn signed(app: &App, name: &str, now: Timestamp, body: &str) -> Heade
         (HeaderName::from_static("x-lc-id"), id.to_owned()),
         (SIGN, format!("{at},{sign}")),
     ] {
-        // An id that no header can carry is left out: the signature says who calls.
+        // An id that no header can carry is left out: the signature names the caller.
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }

@@ -81,7 +81,7 @@ impl Pusher {
         }
     }
 
-    /// Pushes a message to the devices of who is offline.
+    /// Pushes a message to the devices of offline clients.
     pub(super) fn push(&self, app: App, order: PushOrder) {
         let Ok(permit) = Arc::clone(&self.orders).try_acquire_owned() else {
             self.metrics.pushed("none", "dropped");

@@ -16,7 +16,7 @@ use crate::core::RestAnswer;
 
 type Parameters = Query<BTreeMap<String, String>>;
 
-/// How long a router's answer may be kept. The service does not move; an hour is what SDKs assume.
+/// How long a router's answer may be kept. The service does not move; SDKs assume an hour.
 const ROUTE_TTL_SECS: u64 = 3600;
 
 /// Which WebSocket to use.

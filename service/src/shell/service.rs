@@ -145,7 +145,7 @@ pub struct RunningService {
     encrypted: bool,
     metrics_addr: Option<SocketAddr>,
     inspector_addr: Option<SocketAddr>,
-    /// Held by the servers alone: what they hold keeps the actor running.
+    /// Held by the servers alone: while they hold it, the actor runs.
     shared: Weak<Shared>,
     clock: Clock,
     outlets: Arc<LocalFanOut>,
@@ -184,7 +184,7 @@ impl RunningService {
         }
     }
 
-    /// Sets the service's wall clock ahead: for tests of what the service forgets in time, in place of
+    /// Sets the service's wall clock ahead: for tests of things that the service forgets in time, in place of
     /// waiting.
     #[doc(hidden)]
     pub fn set_clock_ahead(&self, by: Duration) {
@@ -224,7 +224,7 @@ impl RunningService {
         let _ = tokio::time::timeout(patience, self.outlets.empty()).await;
     }
 
-    /// Stops listening, ends every connection, and waits until what was accepted is on disk.
+    /// Stops listening, ends every connection, and waits until all accepted changes are on disk.
     pub async fn stop(mut self) {
         self.end();
         for server in self.servers.drain(..) {

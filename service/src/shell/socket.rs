@@ -47,7 +47,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A close frame that is not taken in this time is not waited for.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long something waits that must not arrive together with what was sent before.
+/// How long a command waits that must not arrive together with the one before.
 const MOMENT: Duration = Duration::from_millis(15);
 
 /// Frames that cannot be read before a connection is closed.
@@ -375,7 +375,7 @@ impl Link {
         self.send(socket, message).await
     }
 
-    /// Writes what waits, as few writes as may be.
+    /// Writes the waiting commands, in as few writes as may be.
     async fn write(
         &self,
         socket: &mut WebSocket,
@@ -468,7 +468,7 @@ fn serial_of_long(frame: &Frame<'_>, error: &WireError) -> Option<sampan::wire::
 
 /// The close code for a connection whose frames broke the WebSocket protocol or its limits.
 fn broken(error: &axum::Error) -> CloseCode {
-    // The cause is hidden behind a box; its text is what is left of it.
+    // The cause is hidden behind a box; only its text is left.
     if error.to_string().contains("too long") || error.to_string().contains("too large") {
         CloseCode::FRAME_TOO_LONG
     } else {

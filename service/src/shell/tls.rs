@@ -29,7 +29,7 @@ pub struct TlsFiles {
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read, or has nothing of what it should have.
+    /// A file cannot be read, or has nothing of the kind that it should have.
     #[error("{file} is no PEM file of a {what}: {reason}", file = file.display())]
     File {
         /// The file.

@@ -1,10 +1,10 @@
 //! Whose input the core takes next: fair queuing by counted cost.
 //!
-//! Each connection has a lane. A lane's next input may begin at a point of virtual time, and would
-//! end later by what such an input is expected to cost; the lane with the earliest end goes first,
-//! and its next input begins later by what was really done. A lane that was idle begins now. So a
-//! client that asks for little waits for one turn of somebody else at most, however many others
-//! ask for much, and those share the rest equally.
+//! Each connection has a lane. A lane's next input may begin at a point of virtual time, and its expected cost
+//! puts its end that much later. The lane with the earliest end goes first, and the real cost puts the
+//! beginning of its next input that much later. A lane that was idle begins now. So a client that asks for
+//! little waits for one turn of somebody else at most, however many others ask for much, and those share the
+//! rest equally.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -45,7 +45,7 @@ pub(super) struct Turns<T> {
 
 #[derive(Debug)]
 struct Queued<T> {
-    /// With what each is expected to cost.
+    /// Each input with its expected cost.
     inputs: VecDeque<(T, u64)>,
     unfinished: bool,
     start: u64,
@@ -173,7 +173,7 @@ mod tests {
         Lane::Connection(ConnectionId(number))
     }
 
-    /// Takes a turn for whoever is next; answers who, and what it cost.
+    /// Takes a turn for the lane that is next; answers the lane, and the cost.
     fn step(turns: &mut Turns<u64>) -> Option<(Lane, u64)> {
         let (lane, turn) = turns.take(|_| true)?;
         let Turn::Next(cost) = turn else {

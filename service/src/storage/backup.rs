@@ -116,7 +116,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`BackupError::Occupied`] where the folder has a backup or data; otherwise what the disk said.
+    /// [`BackupError::Occupied`] where the folder has a backup or data; otherwise the error of the disk.
     pub fn write_to(&self, folder: &Path) -> Result<Backup, BackupError> {
         fs::create_dir_all(folder)?;
         let (file, note) = (RedbStorage::file_in(folder), folder.join(NOTE));
@@ -141,7 +141,7 @@ impl Backup {
     ///
     /// # Errors
     ///
-    /// [`BackupError::NoNote`] and [`BackupError::Damaged`]; otherwise what the database said.
+    /// [`BackupError::NoNote`] and [`BackupError::Damaged`]; otherwise the error of the database.
     pub fn check(folder: &Path) -> Result<Self, BackupError> {
         let no_note = |reason: String| BackupError::NoNote {
             folder: folder.to_owned(),

@@ -52,7 +52,7 @@ fn compare(
     }
 }
 
-/// The numbers of the elements that a list lost, and what it got at its end.
+/// The numbers of the elements that a list lost, and the elements that it got at its end.
 fn of_lists(old: &[Value], new: &[Value]) -> (Vec<usize>, Vec<Value>) {
     let mut wanted = new.iter().peekable();
     let mut taken = Vec::new();
@@ -64,7 +64,7 @@ fn of_lists(old: &[Value], new: &[Value]) -> (Vec<usize>, Vec<Value>) {
     (taken, wanted.cloned().collect())
 }
 
-/// Applies edits; fails where they do not fit what is there.
+/// Applies edits; fails where they do not fit the columns.
 pub(super) fn apply(columns: &mut Map<String, Value>, edits: Vec<Edit>) -> Result<(), ()> {
     for edit in edits {
         match edit {

@@ -1,5 +1,5 @@
-//! A conversation's row. Few columns stand in it; many stand apart, first all and then what changed,
-//! so that a small change of large columns writes little.
+//! A conversation's row. Few columns stand in it; many stand apart, first all and then the changes, so that a
+//! small change of large columns writes little.
 
 use sampan::model::{AppId, ClientId, ConversationId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -144,7 +144,7 @@ impl<M: Map> Keyed<M> {
         Ok(())
     }
 
-    /// Writes what changed of columns that stand apart, or all of them where that costs no more.
+    /// Writes the changes of columns that stand apart, or all of them where that costs no more.
     fn put_change(
         &mut self,
         app: &AppId,

@@ -1,4 +1,4 @@
-//! The rows of devices that can be pushed to: the device, and what finds it by a name or a client.
+//! The rows of devices that can be pushed to: the device, and the rows that find it by a name or a client.
 
 use std::collections::BTreeSet;
 

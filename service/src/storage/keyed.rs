@@ -19,7 +19,7 @@ pub(super) type Row = (Vec<u8>, Vec<u8>);
 /// The changes of a batch: for each key a new value, or none.
 pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// An ordered map of bytes: what the two embedded storages differ in. It can take a batch of changes at once.
+/// An ordered map of bytes: the two embedded storages differ in it alone. Takes a batch of changes at once.
 pub trait Map {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError>;
@@ -43,7 +43,7 @@ pub trait Map {
         true
     }
 
-    /// Opens what failed anew.
+    /// Opens the map anew after a failure.
     fn recover(&mut self) -> Result<(), StorageError> {
         Ok(())
     }
@@ -130,7 +130,7 @@ impl<M: Map> Keyed<M> {
         self.map.is_sound()
     }
 
-    /// Opens the map anew, and tries whether it keeps what it is given.
+    /// Opens the map anew, and tries whether it keeps new data.
     pub(super) fn recover_now(&mut self) -> Result<(), StorageError> {
         self.batch.clear();
         self.map.recover()?;
@@ -224,7 +224,7 @@ impl<M: Map> Keyed<M> {
     }
 }
 
-/// A row that names what no id can be.
+/// A row that names a text that can be no id.
 pub(super) const DAMAGED_ID: StorageError = StorageError::Damaged {
     what: "a row has an illegal id",
 };

@@ -1,8 +1,8 @@
 //! The notifications that a client missed: its own, those that name it, and those of its conversations.
 //!
-//! A notification for the members of a conversation is written once and found by whoever is a
-//! member; so a change costs the same however many members there are, and reading costs a look at
-//! each conversation of the one client that asks.
+//! A notification for the members of a conversation is written once and found by each member. So a change costs
+//! the same however many members there are, and reading costs a look at each conversation of the one client
+//! that asks.
 
 use sampan::model::{AppId, ClientId, ConversationId, Timestamp};
 use serde_json::{Map as Object, Value};
@@ -43,7 +43,7 @@ impl Gathering<'_> {
         }
     }
 
-    /// Keeps the oldest of what was found so far.
+    /// Keeps the oldest of the notifications found so far.
     fn cut(&mut self) {
         let found = &mut self.missed.notifications;
         found.sort_by_key(|one| (one.at, one.sequence));

@@ -70,7 +70,7 @@ pub enum StorageError {
     #[error("another process uses this data")]
     InUse,
     /// The process that had the data open last did not close it, or the file is damaged. A start repairs
-    /// the database, or names what is wrong; the data can be looked through after that.
+    /// the database, or names the fault; the data can be looked through after that.
     #[error(
         "the service was killed, or the file is damaged: start the service, which repairs it or says what is wrong, and check then"
     )]
@@ -133,7 +133,7 @@ pub enum Order {
 
 /// The questions the rules ask, and the batch they write.
 ///
-/// Reads see what was applied in the current batch. All lists are bounded by the `limit` given.
+/// Reads see the writes applied in the current batch. All lists are bounded by the `limit` given.
 ///
 /// # Errors
 ///
@@ -383,6 +383,6 @@ pub trait Storage {
     /// [`StorageError`] when the database failed.
     fn snapshot(&self) -> Result<Snapshot, StorageError>;
 
-    /// Opens what failed anew, and tries whether it can be written.
+    /// Opens a failed database anew, and tries whether it can be written.
     fn recover(&mut self) -> impl Future<Output = Result<(), StorageError>>;
 }

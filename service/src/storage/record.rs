@@ -197,13 +197,13 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether `client` is called by this message.
+    /// True if `client` is called by this message.
     #[must_use]
     pub fn mentions(&self, client: &ClientId) -> bool {
         self.mention_all || self.mentions.contains(client)
     }
 
-    /// Whether `client` may read it, among those who may read the conversation.
+    /// True if `client` may read the message, among those who may read the conversation.
     #[must_use]
     pub fn is_for(&self, client: &ClientId) -> bool {
         self.only_for.is_empty() || self.from == *client || self.only_for.contains(client)
@@ -230,7 +230,7 @@ pub struct Place {
     pub id: MessageId,
 }
 
-/// A session token: what it lets its bearer reopen. The token itself is not kept, only its digest.
+/// A session token, with the session that its bearer may reopen. The token itself is not kept, only its digest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Token {
     /// Whose session.
@@ -324,7 +324,7 @@ impl Installation {
     }
 }
 
-/// A message to all clients of an app: who signs in while it is good is sent it too.
+/// A message to all clients of an app: a client that signs in while it is good is sent it too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Broadcast {
     /// The service conversation that it is in.
@@ -361,8 +361,8 @@ pub struct Notice {
     pub at: Timestamp,
     /// Its place among those of the same time.
     pub sequence: u32,
-    /// The flattened command as JSON; none for one that is too large to be kept: who missed it asks
-    /// for everything anew.
+    /// The flattened command as JSON; none for a command that is too large to be kept: a client that missed it
+    /// asks for everything anew.
     pub item: Option<Map<String, Value>>,
 }
 
@@ -393,18 +393,18 @@ pub enum Ban {
     Silenced,
 }
 
-/// How far the service's clock came: what was told lies no later.
+/// How far the service's clock came: no time that was told lies later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     /// The newest time of messages and openings.
     pub shown: Timestamp,
     /// The newest time of changes.
     pub last: Timestamp,
-    /// The time by which what is old may be deleted; none in data of an elder build.
+    /// The time by which old things may be deleted; none in data of an elder build.
     pub proven: Option<Timestamp>,
 }
 
-/// One change of what is kept. A batch of them becomes durable together or not at all.
+/// One change of the stored data. A batch of them becomes durable together or not at all.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// Adds or replaces a device.
@@ -425,7 +425,7 @@ pub enum Write {
     DropToken(AppId, String),
     /// Revokes the tokens of an app, or of one of its clients.
     PutRevocation(AppId, Option<ClientId>, Revocation),
-    /// Keeps what is known of a client.
+    /// Keeps the record of a client.
     PutClient(AppId, ClientId, Client),
     /// Forgets that there is such a client.
     DropClient(AppId, ClientId),

@@ -35,7 +35,7 @@ const LOOK_FIRST: Duration = Duration::from_millis(1_500);
 const FILE: &str = "sampan-service.redb";
 
 /// Memory for pages that were read: enough for the working set of some ten thousand clients, and
-/// small beside what their connections need.
+/// small beside the memory that their connections need.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A [`Storage`](super::Storage) that survives power loss: a commit returns after fsync.
@@ -67,8 +67,8 @@ impl RedbStorage {
 
 /// Committed rows in a redb table.
 ///
-/// redb refuses everything after a failure of the disk, also when the disk works again. Then the
-/// file is opened anew: what was committed is there, and the batch that failed is not.
+/// redb refuses everything after a failure of the disk, also when the disk works again. Then the file is opened
+/// anew: all committed data is there, and the batch that failed is not.
 #[derive(Debug)]
 pub struct RedbMap {
     file: PathBuf,
@@ -107,7 +107,7 @@ impl Form {
         }
     }
 
-    /// The form of what a database has; none if it has nothing.
+    /// The form of a database's contents; none if it has nothing.
     fn of(database: &impl ReadableDatabase) -> Result<Option<Self>, StorageError> {
         let read = database.begin_read()?;
         for form in [Self::Sealed, Self::Plain] {
@@ -326,8 +326,8 @@ pub(super) fn write_file(
     copy.commit(&some)
 }
 
-/// Makes the file if it is missing, and readable for nobody but its owner: it holds what people say
-/// to each other.
+/// Makes the file if it is missing, and readable for nobody but its owner: it holds people's messages to each
+/// other.
 #[cfg(unix)]
 fn for_owner_only(file: &Path) -> std::io::Result<()> {
     use std::fs::{OpenOptions, Permissions, set_permissions};
@@ -399,7 +399,7 @@ impl Map for RedbMap {
     }
 
     fn recover(&mut self) -> Result<(), StorageError> {
-        // Nothing heals a row; who serves on could take what is missing for what never was.
+        // Nothing heals a row; a service that goes on could take a missing row for one that never was.
         if let Some(what) = self.damage.get() {
             return Err(StorageError::Damaged { what });
         }

@@ -1,4 +1,4 @@
-//! Looking whether data is whole, and saving what is good of data that is not.
+//! Checks whether data is whole, and saves the good rows of data that is not.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -40,7 +40,7 @@ pub struct Salvaged {
     /// True if the data was whole, so that it was only copied.
     pub was_whole: bool,
     /// Rows that had to be read from the pages of the file, past the database. Some may have been
-    /// deleted before: a page that is free still has what it had.
+    /// deleted before: a page that is free still has its old rows.
     pub from_pages: u64,
     /// Rows by which others are found, made anew.
     pub made_anew: u64,
@@ -64,8 +64,8 @@ const WINDOW_BYTES: usize = 8 << 20;
 ///
 /// # Errors
 ///
-/// [`StorageError::Damaged`] with what is wrong first; [`StorageError::NotClosed`] after a process
-/// that was killed; otherwise what the database said.
+/// [`StorageError::Damaged`] with the first fault; [`StorageError::NotClosed`] after a process that was killed;
+/// otherwise the error of the database.
 pub fn check(folder: &Path) -> Result<Checked, StorageError> {
     let checked = guarded(|| {
         let rows = read_file(&RedbStorage::file_in(folder))?;
@@ -89,12 +89,12 @@ pub fn check(folder: &Path) -> Result<Checked, StorageError> {
     }
 }
 
-/// Saves what is good of the data in a folder into a new one. The old folder is not changed.
+/// Saves the good rows of the data in a folder into a new one. The old folder is not changed.
 ///
 /// # Errors
 ///
-/// [`BackupError::Occupied`] where the new folder has data; otherwise what the disk said. That rows
-/// are lost is no error: the answer tells what was saved.
+/// [`BackupError::Occupied`] where the new folder has data; otherwise the error of the disk. Lost rows are no
+/// error: the answer tells the saved ones.
 pub fn salvage(from: &Path, into: &Path) -> Result<Salvaged, BackupError> {
     let (old, new) = (RedbStorage::file_in(from), RedbStorage::file_in(into));
     if new.exists() {
@@ -154,7 +154,7 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs what reads a damaged database, which may panic on what makes no sense.
+/// Runs a reader of a damaged database, which may panic on bytes that make no sense.
 pub(super) fn guarded<T>(
     work: impl FnOnce() -> Result<T, StorageError>,
 ) -> Result<T, StorageError> {
@@ -304,8 +304,8 @@ impl RedbStorage {
         Ok(rows)
     }
 
-    /// Makes the rows anew by which others are found, and drops what no build understands. Answers
-    /// how many of each.
+    /// Makes the rows anew by which others are found, and drops rows that no build understands. Answers how
+    /// many of each.
     fn make_whole(&mut self) -> Result<(u64, u64), StorageError> {
         let (mut made_anew, mut left_out) = (0, 0);
         for tag in *b"tvmd" {

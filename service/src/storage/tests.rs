@@ -1,4 +1,4 @@
-//! Both storages against each other, and what outlives a reopening.
+//! Both storages against each other, and the data that outlives a reopening.
 
 use std::future::Future;
 use std::pin::pin;

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::raw::{APP, RawClient, message, refusal};
 use crate::start;
 
-/// How long one answer may take on a busy machine, whatever is asked.
+/// The longest time for any answer on a busy machine.
 const IN_TIME: Duration = Duration::from_secs(10);
 
 async fn in_time<T>(answer: impl Future<Output = T>) -> T {
@@ -125,7 +125,7 @@ async fn json_that_nests_without_end_is_refused_with_its_number() {
         let start = Command::conv(Op::Start, body);
         assert_eq!(refusal(&tom.request(start).await), Some(4306));
     }
-    // A message's text is the clients' own affair, whatever it nests.
+    // A message's text is the clients' own affair, however deep it nests.
     assert_eq!(refusal(&tom.say(&chat, &deep("[", "]")).await), None);
     assert_eq!(tom.history(&chat, 10).await.len(), 1);
 }

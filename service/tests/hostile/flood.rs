@@ -166,7 +166,7 @@ fn junk_frame(number: usize) -> Vec<u8> {
     }
 }
 
-/// The service's memory may not have grown by what was thrown at it.
+/// The service's memory may not have grown by the bytes that were thrown at it.
 fn assert_bounded(program: &Program, before: Option<u64>) {
     let (Some(before), Some(after)) = (before, program.resident_bytes()) else {
         println!("SKIPPED: this system does not tell how much memory a program holds");

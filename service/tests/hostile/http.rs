@@ -1,4 +1,4 @@
-//! Small HTTP requests by hand, and what the service says of itself.
+//! Small HTTP requests by hand, and the service's answer about itself.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! The real program is killed in the middle of its work: what it acknowledged is there afterwards.
+//! The real program is killed in the middle of its work: every acknowledged message is there afterwards.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Clients that break the rules, and a process that is killed: who behaves notices nothing.
+//! Clients that break the rules, and a process that is killed: a client that behaves notices nothing.
 //!
 //! The service runs in this process (and for the kill as the real program); the clients are raw
 //! sockets that send what no SDK would. A test binary of its own, because the floods would make

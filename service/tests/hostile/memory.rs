@@ -1,4 +1,4 @@
-//! Memory: who takes nothing of what was asked for costs a bounded sum, and who reads well is never
+//! Memory: a client that does not take its answers costs a bounded sum, and a client that reads well is never
 //! cut off.
 
 use sampan::wire::Command;

@@ -1,4 +1,4 @@
-//! The program in the hands of its operator: what it says when it cannot start, and how it ends.
+//! The program in the hands of its operator: its words when it cannot start, and its end.
 
 use std::path::Path;
 use std::process::{Command as Process, Output, Stdio};

@@ -1,4 +1,4 @@
-//! A client without manners: it sends what it is told, and shows everything that comes back.
+//! A client without manners: it sends the given bytes, and shows everything that comes back.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -63,7 +63,7 @@ impl RawClient {
         raw
     }
 
-    /// Asks to open a session, and answers the reply, whatever it says.
+    /// Asks to open a session, and answers the reply, a refusal too.
     pub(crate) async fn sign_in(
         &mut self,
         app: &str,
@@ -76,7 +76,7 @@ impl RawClient {
         self.ask(envelope).await
     }
 
-    /// Sends a request of the client and answers its reply; what comes before it is kept.
+    /// Sends a request of the client and answers its reply; commands before the reply are kept.
     pub(crate) async fn request(&mut self, command: Command) -> Command {
         self.ask(Envelope::new(command)).await.command
     }

@@ -1,4 +1,4 @@
-//! Every attack at once: memory stays under a bound of its own, and who behaves is served.
+//! Every attack at once: memory stays under a bound of its own, and clients that behave are served.
 //!
 //! `cargo xtask torture service` runs it at length (`SAMPAN_TORTURE_ROUNDS`).
 
@@ -22,7 +22,7 @@ use crate::raw::{APP, RawClient, message, refusal};
 /// The most that the whole program may hold in memory.
 const RESIDENT_MAX_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Messages between two who behave, in each round.
+/// Messages between two clients that behave, in each round.
 const SAID_A_ROUND: usize = 40;
 
 /// How long an attacker tries to write to a service that does not read it; then it comes again.
@@ -33,7 +33,7 @@ fn rounds() -> usize {
     rounds.and_then(|it| it.parse().ok()).unwrap_or(3)
 }
 
-/// Sends without reading what comes back, until the service does not take more.
+/// Sends without reading the answers, until the service does not take more.
 async fn push(raw: &mut RawClient, commands: impl IntoIterator<Item = Command>) {
     for command in commands {
         let sent = tokio::time::timeout(INSISTENCE, raw.send_or_end(command)).await;
@@ -303,7 +303,7 @@ async fn connections_that_close_give_their_memory_to_those_that_come_after() {
         let mut tom = RawClient::open(program.address, "Tom").await;
         tom.start(&["Tom", "Jerry"]).await;
     }
-    // Without that, each wave would add what the first took.
+    // Without that, each wave would add the memory that the first took.
     let (first, last) = (after[0], after[3]);
     let added = last.saturating_sub(first);
     assert!(

@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::http::{get, request};
 use crate::program::Program;
 
-/// Runs an errand; answers its exit code and what it printed, or the reason.
+/// Runs an errand; answers its exit code and its output, or the reason.
 fn admin(data: &Path, errand: &[&str]) -> (Option<i32>, String) {
     let output = Process::new(env!("CARGO_BIN_EXE_sampan-service"))
         .args(["admin", "--data", data.to_str().unwrap()])

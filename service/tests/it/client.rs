@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 /// The app of every test.
 pub(crate) const APP: &str = "myApp";
 
-/// Nothing on loopback takes this long; a test that waits for what never comes ends here.
+/// Nothing on loopback takes this long; a test that waits for something that never comes ends here.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn service() -> RunningService {
@@ -50,7 +50,7 @@ impl Client {
         Self::connect_to(service.addr(), name, protocol).await
     }
 
-    /// A connection to whatever listens there.
+    /// A connection to the listener there.
     pub(crate) async fn connect_to(addr: SocketAddr, name: &str, protocol: &str) -> Self {
         let stream = TcpStream::connect(addr).await.unwrap();
         Self::upgrade(stream, name, protocol).await
@@ -113,7 +113,7 @@ impl Client {
             .unwrap();
     }
 
-    /// Sends a request and gives its reply; what comes before it is kept.
+    /// Sends a request and gives its reply; commands before the reply are kept.
     pub(crate) async fn ask(&mut self, command: Command) -> Command {
         self.ask_envelope(Envelope::new(command)).await.command
     }
@@ -178,8 +178,8 @@ impl Client {
         .await
     }
 
-    /// Everything that the service sent to this connection before it answers what is asked now: all that
-    /// follows from commands that were answered already, on whichever connection.
+    /// Everything that the service sent to this connection before it answers a new question: all notices of
+    /// commands that were answered already, on whichever connection.
     pub(crate) async fn drain(&mut self) -> Vec<Command> {
         let answer = self.ask(Command::Echo).await;
         assert!(matches!(answer, Command::Echo), "{answer:?}");

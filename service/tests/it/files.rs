@@ -32,7 +32,7 @@ async fn asked(address: SocketAddr, body: &Value) -> Value {
     json_of(&answer)
 }
 
-/// Uploads a text, and answers what the service said of it when it was asked.
+/// Uploads a text, and answers the service's reply to the request for the upload.
 async fn uploaded(address: SocketAddr, about: &Value, text: &str) -> Value {
     let asked = asked(address, about).await;
     let put = path_of(asked.get("upload_url").unwrap());

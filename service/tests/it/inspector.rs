@@ -125,7 +125,7 @@ async fn what_happens_is_told_in_order_and_texts_to_those_only_who_ask_for_them(
     service.stop().await;
 }
 
-/// Runs the browser over the page until it has loaded what it shows.
+/// Runs the browser over the page until it has loaded its data.
 async fn browse(profile: &Path, page: SocketAddr, what: &str) -> Vec<u8> {
     let mut browser = tokio::process::Command::new(CHROMIUM);
     browser

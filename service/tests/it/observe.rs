@@ -46,7 +46,7 @@ async fn the_numbers_tell_connections_sessions_commands_messages_and_storage() {
         jerry.message().await;
     }
     let code = tom.refused(Command::direct(said("nowhere", "four"))).await;
-    // The core tells what is handed on before it counts it: a later answer comes after both.
+    // The core sends effects before it counts them: a later answer comes after both.
     tom.drain().await;
     let refused = format!(r#"sampan_commands_total{{command="direct",result="{code}"}}"#);
     for (series, expected) in [
@@ -125,7 +125,7 @@ async fn health_is_told_on_both_addresses() {
     service.stop().await;
 }
 
-/// The texts that a log must never have: keys, tokens, signatures, and what people say.
+/// The texts that a log must never have: keys, tokens, signatures, and people's words.
 const NEVER: [&str; 6] = [
     "myKey",
     "myMasterKey",

@@ -62,7 +62,7 @@ struct Double {
 }
 
 impl Double {
-    /// Listens, with TLS where a certificate is given; what it answers depends on the path.
+    /// Listens, with TLS where a certificate is given; its answer depends on the path.
     async fn listen(tls: Option<TlsAcceptor>, answers: fn(&str) -> (u16, &'static str)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();

@@ -40,7 +40,7 @@ impl Operated {
         std::fs::write(self.folder.path().join(file), text).unwrap();
     }
 
-    /// Has the files read again, and waits until the log says what came of it.
+    /// Has the files read again, and waits until the log tells the result.
     async fn reload(&self, outcome: &str) {
         let log = self.folder.path().join("log");
         let count = || said(&log, outcome);

@@ -132,7 +132,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// Whether `presented` is the secret. The time it takes tells nothing but the lengths.
+    /// True if `presented` is the secret. The time of the comparison tells nothing but the lengths.
     #[must_use]
     pub fn is(&self, presented: &str) -> bool {
         same_secret(&self.0, presented)

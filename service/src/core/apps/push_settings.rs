@@ -1,4 +1,4 @@
-//! The settings of push: whether the service pushes to sleeping devices, what, and over whom.
+//! The settings of push to sleeping devices: the switch, the payload, and the vendors.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -156,7 +156,7 @@ fn fill_in(value: &mut Value, variables: Variables<'_>) {
     }
 }
 
-/// A text with its variables filled in, from left to right: what was filled in is not looked through again.
+/// A text with its variables filled in, from left to right: a filled-in value is not looked through again.
 fn filled(text: &str, variables: Variables<'_>) -> String {
     let mut made = String::new();
     let mut rest = text;

@@ -19,8 +19,8 @@ pub enum Preset {
     Hosted,
 }
 
-/// Rates, each in operations a minute; by default there is none. A minute begins with the first
-/// operation that is counted, and what is over the rate is refused until its end.
+/// Rates, each in operations a minute; by default there is none. A minute begins with the first operation that
+/// is counted. An operation over the rate is refused until the end of the minute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rates {

@@ -178,7 +178,7 @@ pub struct Retention {
 ///
 /// # Errors
 ///
-/// [`SettingsError`] tells what is wrong, and where.
+/// [`SettingsError`] tells the fault, and its place.
 pub fn parse_file(text: &str) -> Result<BTreeMap<String, Settings>, SettingsError> {
     let apps: BTreeMap<String, Settings> =
         serde_json::from_str(text).map_err(|error| SettingsError::Malformed(error.to_string()))?;

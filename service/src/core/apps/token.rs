@@ -1,4 +1,4 @@
-//! Session tokens: what is kept of them, and how long they live.
+//! Session tokens: the record that is kept of a token, and the life of a token.
 
 use std::time::Duration;
 

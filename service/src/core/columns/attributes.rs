@@ -63,7 +63,7 @@ pub enum AttributeError {
     /// `name` must be a text, `attr` an object, and a path must lead through objects.
     #[error("the value of {0} has the wrong type")]
     Type(Column),
-    /// An operation is unknown, or lacks what it works with.
+    /// An operation is unknown, or lacks a value that it needs.
     #[error("the operation on {0} is not supported")]
     Operation(Column),
     /// A sum is out of range.
@@ -160,7 +160,7 @@ impl Changes {
     ///
     /// # Errors
     ///
-    /// [`AttributeError`] when an operation does not fit what is stored, or the result is too large.
+    /// [`AttributeError`] when an operation does not fit the stored columns, or the result is too large.
     pub fn apply(
         &self,
         columns: &Map<String, Value>,

@@ -1,4 +1,4 @@
-//! The two lists of a conversation: who is blocked, and who is silenced.
+//! The two lists of a conversation: the blocked clients, and the silenced ones.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ struct BanFacts {
     crowd: Crowd,
     targets: BTreeSet<ClientId>,
     listed: BTreeSet<ClientId>,
-    /// The rank of who changes the list.
+    /// The rank of the client that changes the list.
     rank: Rank,
     /// True if the app has roles.
     roles: bool,
@@ -148,7 +148,7 @@ impl<S: Storage> Core<S> {
         Ok(decision)
     }
 
-    /// Takes blocked clients out of a chat room: who is blocked cannot be inside.
+    /// Takes blocked clients out of a chat room: a blocked client cannot be inside.
     fn put_outside(&mut self, caller: &Caller, room: &ConversationId, blocked: &[ClientId]) {
         for session in self.registry.inside(&caller.app, room) {
             if blocked.contains(&session.client) {

@@ -123,7 +123,7 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// A notification as a session hears it, and what it hears beside it in the words of groups.
+    /// A notification as a session hears it, and the notification beside it in the words of groups.
     pub(in crate::core) fn in_words_of(
         &mut self,
         session: &SessionId,
@@ -154,7 +154,7 @@ fn room(op: Op, body: RoomCommand) -> Command {
     Command::Room { op, body }
 }
 
-/// The decision with its reply in the words of groups. A group's reply has no place for failures: what
+/// The decision with its reply in the words of groups. A group's reply has no place for failures: a change that
 /// worked for nobody is refused.
 fn in_group_words(done: Op, mut decision: Decision) -> Result<Decision, Failure> {
     let Some(Command::Conv { body, .. }) = decision.reply.take() else {
@@ -175,8 +175,8 @@ fn in_group_words(done: Op, mut decision: Decision) -> Result<Decision, Failure>
     Ok(decision)
 }
 
-/// A change of members as a session of the first generation hears of it; `None` for everything else, and
-/// for what the session's own client did to itself: the reply told it.
+/// A change of members as a session of the first generation hears of it; `None` for everything else, and for a
+/// change that the session's own client made to itself: the reply told it.
 fn group_event(session: &SessionId, command: &Command) -> Option<Command> {
     let Command::Conv { op, body } = command else {
         return None;

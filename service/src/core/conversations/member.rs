@@ -57,7 +57,7 @@ impl AddFacts<'_> {
 
 /// The facts for removing members.
 struct RemoveFacts {
-    /// The rank of who removes them.
+    /// The rank of the client that removes them.
     rank: Rank,
     /// True if the app has roles.
     roles: bool,
@@ -413,8 +413,8 @@ fn decide_remove(now: Now, caller: &Caller, facts: RemoveFacts) -> Decision {
 
 /// Takes members out of a conversation and tells everybody, if there are any to take out.
 ///
-/// A unique conversation stops to be unique with that: those who left have read what was said, so
-/// it must not become the unique conversation of those who stay.
+/// A unique conversation stops to be unique with that: the clients that left have read its messages, so the
+/// conversation must not become the unique one of the clients that stay.
 pub(in crate::core) fn take_out(
     now: Now,
     caller: &Caller,

@@ -25,7 +25,7 @@ pub(in crate::core) enum Audience {
     Sessions(Vec<SessionId>),
 }
 
-/// A notification and who gets it.
+/// A notification and its audience.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::core) struct Notice {
     pub(in crate::core) to: Audience,
@@ -37,11 +37,11 @@ pub(in crate::core) struct Notice {
 /// The way in which a notification is kept for clients that missed it; they read it again over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::core) enum Keeping {
-    /// It is sent to who is online, and that is all.
+    /// It is sent to the clients that are online, and that is all.
     Once,
     /// It is kept for every client it is addressed to, each for itself: they are few.
     Each,
-    /// It is kept once, and read by who is a member of this conversation.
+    /// It is kept once, and read by each client that is a member of this conversation.
     Members(ConversationId),
     /// It is kept once, and each client that it is addressed to finds it, member or not.
     Named,
@@ -86,7 +86,7 @@ impl Notice {
 pub(in crate::core) struct Decision {
     /// Applied first, together.
     pub(in crate::core) writes: Vec<Write>,
-    /// Goes to who asked, before every notice.
+    /// Goes to the client that asked, before every notice.
     pub(in crate::core) reply: Option<Command>,
     /// Go out in order.
     pub(in crate::core) notices: Vec<Notice>,

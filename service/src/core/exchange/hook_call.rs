@@ -10,7 +10,7 @@ pub enum HookName {
     /// Asked before a message is delivered.
     #[serde(rename = "_messageReceived")]
     MessageReceived,
-    /// Told who is offline, where a message was delivered.
+    /// Told of the clients that are offline, where a message was delivered.
     #[serde(rename = "_receiversOffline")]
     ReceiversOffline,
     /// Told of a message that was delivered.

@@ -98,7 +98,7 @@ pub enum Effect {
         connection: ConnectionId,
         /// The command.
         envelope: Box<Envelope>,
-        /// How far from what was sent before it.
+        /// The distance from the command that was sent before it.
         gap: Gap,
     },
     /// Close a connection, after everything sent to it before.
@@ -126,7 +126,7 @@ pub enum Effect {
     },
     /// Tell a hook of something; nobody waits for an answer.
     Tell(Box<HookCall>),
-    /// Push a message to devices of who is offline.
+    /// Push a message to devices of offline clients.
     Push(Box<PushOrder>),
     /// Tell the operator of a fault; the text has no content of users.
     Report(String),

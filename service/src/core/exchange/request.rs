@@ -25,7 +25,7 @@ pub enum RestCall {
         client: String,
         /// The session token of that client.
         token: Option<String>,
-        /// Only what came after this time.
+        /// Only notifications after this time.
         since: Timestamp,
         /// How the items are to be written.
         dialect: Dialect,

@@ -81,7 +81,7 @@ pub enum ServerCall {
     Erase,
     /// Tells which clients are online.
     CheckOnline,
-    /// Counts what a client has not read.
+    /// Counts the messages that a client has not read.
     CountUnread,
     /// Counts the clients that are online and those that were today.
     Count,

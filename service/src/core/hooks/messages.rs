@@ -119,7 +119,7 @@ impl<S: Storage> Core<S> {
         self.alter(caller, &Map::new(), message)
     }
 
-    /// Puts the content that a hook wants in place, and masks words; says what was changed.
+    /// Puts the content that a hook wants in place, and masks words; answers the change.
     fn alter(
         &self,
         caller: &Caller,
@@ -149,7 +149,7 @@ impl<S: Storage> Core<S> {
         altered
     }
 
-    /// Tells the app of a message that was delivered, and who was offline.
+    /// Tells the app of a message that was delivered, and of the clients that were offline.
     pub(in crate::core) fn tell_sent(
         &mut self,
         caller: &Caller,
@@ -194,8 +194,8 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// Lets a message be pushed to who is offline, or tells the app's hook of them where the service does not
-    /// push. Where it does, the hook is asked on the way.
+    /// Lets a message be pushed to offline clients, or tells the app's hook of them where the service does not
+    /// push. Where the service pushes, the hook is asked on the way.
     pub(in crate::core) fn order_push(
         &mut self,
         app: &AppId,
@@ -306,7 +306,7 @@ fn mask_value(words: &MaskedWords, value: &mut Value) -> bool {
     }
 }
 
-/// When a message was altered: a moment after it was sent, for clients ask for what is newer.
+/// When a message was altered: a moment after it was sent, for clients ask for newer messages.
 pub(in crate::core) fn altered_at(sent_at: Timestamp) -> Timestamp {
     sent_at.saturating_add(std::time::Duration::from_millis(1))
 }

@@ -145,7 +145,7 @@ impl Caller {
     }
 }
 
-/// The code for what a hook refuses.
+/// The code for a refusal by a hook.
 const fn refusing(hook: HookName) -> ServiceCode {
     match hook {
         HookName::MessageReceived => ServiceCode::MESSAGE_REJECTED_BY_APP,

@@ -1,5 +1,5 @@
-//! The part of the HTTP interface that needs the core: what a signed-in client reads, and the
-//! signing for account users. Everything else is the shell's.
+//! The part of the HTTP interface that needs the core: reads of a signed-in client, and the signing for account
+//! users. Everything else is the shell's.
 
 use sampan::model::{AppId, ClientId, Now, Timestamp};
 use sampan::wire::ServiceCode;
@@ -23,7 +23,7 @@ const ACCOUNT_KEY: &str = "account sessions";
 const NOTIFICATIONS_MAX: usize = 500;
 
 impl<S: Storage> Core<S> {
-    /// Answers a request; whoever asked has shown the app's key.
+    /// Answers a request; the caller has shown the app's key.
     pub(in crate::core) async fn answer_rest(
         &mut self,
         now: Now,

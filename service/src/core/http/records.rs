@@ -133,7 +133,7 @@ impl MergeRank {
 }
 
 impl<S: Storage> Core<S> {
-    /// Answers; whoever asked has shown the master key.
+    /// Answers a request; the caller has shown the master key.
     pub(in crate::core) async fn records(
         &self,
         now: Now,

@@ -100,7 +100,7 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// The patches of a conversation that are newer than `since`, for one who missed them.
+    /// The patches of a conversation that are newer than `since`, for a session that missed them.
     pub(in crate::core) async fn patches_of(
         &self,
         app: &AppId,

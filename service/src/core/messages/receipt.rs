@@ -84,7 +84,7 @@ enum Mark {
 }
 
 impl<S: Storage> Core<S> {
-    /// `ack` of a receiver: no reply, whatever it says.
+    /// `ack` of a receiver: it gets no reply in any case.
     pub(in crate::core) async fn acknowledge(
         &mut self,
         now: Now,
@@ -197,7 +197,7 @@ impl<S: Storage> Core<S> {
             id: None,
             included: true,
         });
-        // Those before the mark were marked when it was set: only what lies behind it is new.
+        // Messages before the mark were marked when it was set: only messages behind it are new.
         let older = Some(Edge {
             at: member.read_until,
             id: None,
@@ -218,7 +218,7 @@ impl<S: Storage> Core<S> {
         }
         member.read_marked_at = now.wall;
         let put = Write::PutMember(app.clone(), id.clone(), member.clone());
-        // The count is taken from what stands after this mark, within the same batch.
+        // The count is taken from the messages after this mark, within the same batch.
         let limits = self.app_of(caller)?.settings.limits;
         let tuple = self
             .unread_of(app, &conversation, &member, limits.unread_count)
@@ -261,7 +261,7 @@ fn max_read(own: &ClientId, members: &[Member], body: &ConvCommand) -> Command {
             })
             .collect();
     } else {
-        // Of more than one other member: what all of them have.
+        // Of more than one other member: the marks that all of them have reached.
         let least = |of: fn(&Member) -> Timestamp| others().map(of).min().unwrap_or_default();
         reply.max_ack_timestamp = Some(least(|member| member.received_until).as_millis());
         reply.max_read_timestamp = Some(least(|member| member.seen_until).as_millis());
@@ -303,7 +303,7 @@ fn mark(
             .push(Write::PutMessage(caller.app.clone(), id, message));
     }
     for (sender, messages) in told {
-        // Oldest first; of what was read, one receipt for the newest covers all before it.
+        // Oldest first; of messages that were read, one receipt for the newest covers all before it.
         let count = match mark {
             Mark::Delivered => messages.len(),
             Mark::Read => 1,

@@ -1,4 +1,4 @@
-//! Sending: who may, what is kept, who gets it, and that a repeated send stays one message.
+//! Sending: the rights, the record, the receivers, and a repeated send that stays one message.
 
 use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
 use sampan::wire::generated::{AckCommand, DirectCommand};
@@ -86,7 +86,7 @@ impl<S: Storage> Core<S> {
         let (transient, is_will) = (body.transient == Some(true), body.will == Some(true));
         let mut message = message(caller.client(), body, conversation.kind, place)?;
         let altered = match is_will {
-            // The app is asked about what is delivered now.
+            // The app is asked about a message that is delivered now.
             true => self.mask(caller, &mut message),
             false => self.review(caller, &conversation, &crowd, transient, &mut message)?,
         };
@@ -101,7 +101,7 @@ impl<S: Storage> Core<S> {
         };
         match decide_send(caller, body, &facts) {
             SendDecision::Message(decision) => {
-                // Only what is kept needs a time of its own: what passes moves no clock.
+                // Only a message that is kept needs a time of its own: a transient one moves no clock.
                 if !decision.writes.is_empty() {
                     self.stamps.message(app, id, sent_at);
                 }
@@ -135,7 +135,7 @@ impl<S: Storage> Core<S> {
             .storage
             .messages(app, id, &newest, Order::NewestFirst, 1)
             .await?;
-        // Later than the last change of members too: who joined then counts it as unread.
+        // Later than the last change of members too: a client that joined then counts it as unread.
         let floor = last
             .first()
             .map(|last| last.sent_at)

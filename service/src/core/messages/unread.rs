@@ -132,7 +132,7 @@ impl<S: Storage> Core<S> {
         );
     }
 
-    /// Pushes again what nobody acknowledged.
+    /// Pushes again every message without an acknowledgement.
     pub(in crate::core) async fn push_again(
         &mut self,
         now: Now,

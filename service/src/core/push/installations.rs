@@ -160,7 +160,7 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// Takes over what a body says of a device.
+/// Takes over the fields of a body that describe a device.
 fn change(row: &mut Installation, body: &Value) -> Result<(), RestAnswer> {
     let Value::Object(body) = body else {
         return Err(bad("the body is not a JSON object"));

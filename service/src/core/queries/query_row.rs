@@ -8,7 +8,7 @@ use crate::core::conversations::notices::seconds_left;
 use crate::core::exchange::fields::text_of;
 use crate::storage::{Conversation, Kind, Member, Message};
 
-/// A conversation with what its row is made of.
+/// A conversation with the data that its row is made of.
 #[derive(Clone, Debug)]
 pub(in crate::core) struct Row {
     /// The conversation, without its columns.

@@ -1,4 +1,4 @@
-//! Conversation queries: from which rows, and what of them is told.
+//! Conversation queries: the rows they look at, and the fields they tell.
 //!
 //! A query is a job of several parts: it looks at conversations one by one, keeps the ids of the
 //! best, and reads those again to tell them. Both the work of a part and that of the whole are
@@ -31,7 +31,7 @@ const TEMPORARY_MAX: usize = 100;
 /// Messages of a service conversation that are looked at for the last one that is for a client.
 const LOOKED_AT_FOR_LAST: usize = 20;
 
-/// Bytes of JSON in one answer: what is more is left for the next page.
+/// Bytes of JSON in one answer: further rows are left for the next page.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The most that one query may cost in all: some two seconds of a core that does nothing else.
@@ -53,7 +53,7 @@ pub(in crate::core) struct Search {
     choice: Choice<ConversationId>,
     steps: Steps,
     spent: u64,
-    /// The answer, once all were looked at: what is still to be told, and the text so far.
+    /// The answer, once all were looked at: the conversations still to tell, and the text so far.
     answer: Option<(VecDeque<ConversationId>, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! Signing in and out: names, signatures, tokens, tags and conflicts; who is online.
+//! Signing in and out: names, signatures, tokens, tags and conflicts; the clients that are online.
 
 pub(in crate::core) mod device;
 mod end;

@@ -37,7 +37,7 @@ struct Entry<'a> {
 }
 
 impl<S: Storage> Core<S> {
-    /// `session/open`: answers by itself, for its reply must precede what its notices count.
+    /// `session/open`: answers by itself, for its reply must precede the messages that its notices count.
     pub(in crate::core) async fn open_session(
         &mut self,
         now: Now,
@@ -145,7 +145,7 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// Makes the session that was decided on, and tells the client what it missed.
+    /// Makes the session that was decided on, and tells the client everything that it missed.
     async fn enter_session(
         &mut self,
         now: Now,
@@ -203,7 +203,7 @@ impl<S: Storage> Core<S> {
         };
         let reply = envelope.reply(Command::session(Op::Opened, body));
         let mut reply = reply.with_peer(id.client.as_str());
-        // Clients ask for what came after this: it must come after it by its time too.
+        // Clients ask for everything after this reply: later messages must have later times.
         reply.server_ts = Some(self.stamps.opening());
         effects.push(sent(id.connection, reply));
         self.note_client(app_id, id).await?;
@@ -238,7 +238,7 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// Notes that there is such a client: from now on what happens to it while it is away is kept.
+    /// Notes that there is such a client: from now on its notifications are kept while it is away.
     async fn note_client(&mut self, app: &AppId, id: &SessionId) -> Result<(), Failure> {
         let link = self.registry.link(id.connection);
         let pushes = link.is_some_and(|link| link.mode == OfflineMode::Push);

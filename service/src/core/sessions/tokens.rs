@@ -1,4 +1,4 @@
-//! Session tokens: who a client is by one, how one is made and renewed, and how it ends.
+//! Session tokens: the client that a token stands for, and how a token is made, renewed and ended.
 //!
 //! A token ends with its time, when its session closes or gets another token, when its app wants
 //! signatures and it was given without one, and when the app's operator revokes it. A token that is
@@ -60,7 +60,7 @@ impl Issued {
 }
 
 impl<S: Storage> Core<S> {
-    /// Checks who signs in: by a token, else by name and, where the app asks for it, signature.
+    /// Checks the client that signs in: by a token, else by name and, where the app asks for it, signature.
     pub(in crate::core) async fn identify(
         &mut self,
         now: Now,

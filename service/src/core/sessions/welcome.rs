@@ -83,7 +83,7 @@ impl Walk {
 /// The unread counts of a client in unread mode.
 #[derive(Debug)]
 struct Unread {
-    /// Only what came since then.
+    /// Only messages that came since then.
     since: Option<Timestamp>,
     /// Counts that another device cleared since then are news too.
     read_since: Option<Timestamp>,
@@ -190,11 +190,11 @@ impl Welcome {
 
 impl Unread {
     fn of(request: &SessionCommand, newest: Timestamp) -> Self {
-        // A time that was told by a clock that was wrong says nothing about what was missed.
+        // A time that a wrong clock told says nothing about missed messages.
         let possible = |at: &Timestamp| *at > Timestamp::ZERO && *at <= newest;
         let time = |at: Option<i64>| at.map(Timestamp::from_millis).filter(possible);
         let since = time(request.last_unread_notif_time);
-        // A client that was never told a count has counted by itself what came while it was online.
+        // A client that was never told a count has itself counted the messages while it was online.
         let seen = time(request.last_patch_time).filter(|_| request.r());
         Self {
             since,

@@ -1,18 +1,18 @@
 //! The service's own clock: it never goes back, whatever the machine's wall clock and restarts do,
 //! and no client can push it.
 //!
-//! Clients come back with times that they were told and ask for everything after them. So the
-//! clock follows the wall clock forward at once, and where that goes back, it goes on at half speed
-//! until the wall clock has caught up. How far it came is kept with the data, in the commit of what
-//! was told under it.
+//! Clients come back with times that they were told and ask for everything after them. So the clock follows the
+//! wall clock forward at once. Where the wall clock goes back, the service's clock goes on at half speed until
+//! the wall clock has caught up. The newest time is kept with the data, in the commit of the changes that were
+//! told under it.
 //!
 //! Messages of a conversation have increasing times, so a conversation that gets more than one in a
 //! millisecond runs ahead, and the clock with it: by [`LEAD_MAX`] and no further. Beyond that its
 //! messages share a millisecond, and the counter in their ids orders them.
 //!
-//! A wall clock may be wrong by years, and what is deleted does not come back. So nothing is deleted
-//! for its age by the wall clock alone: the *proven* time has to say so too, which follows the wall
-//! clock at twice the speed of the time that the service has really run.
+//! A wall clock may be wrong by years, and a deletion is for ever. So nothing is deleted for its age by the
+//! wall clock alone: the *proven* time has to say so too, which follows the wall clock at twice the speed of
+//! the time that the service has really run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,13 +68,13 @@ impl Stamps {
         matches!(self.kept, Kept::Unread)
     }
 
-    /// Goes on from what the storage keeps.
+    /// Goes on from the clock that the storage keeps.
     pub(in crate::core) fn go_on_from(&mut self, clock: Clock, elapsed: Duration) {
         self.base = self.base.max(clock.shown);
         self.shown = self.shown.max(clock.shown);
         self.last = self.last.max(clock.last);
         self.at = elapsed;
-        // Data of an elder build say how far the clock came, and nothing of what is proven.
+        // Data of an elder build tell how far the clock came, and nothing of the proven time.
         let proven = clock
             .proven
             .or_else(|| (clock.shown > Timestamp::ZERO).then_some(clock.shown));
@@ -115,8 +115,8 @@ impl Stamps {
         self.proven = Some((proven, now.elapsed));
     }
 
-    /// A time that has come by the wall clock and by the time that the service has run: what ended
-    /// or got too old by then may be deleted.
+    /// A time that has come by the wall clock and by the time that the service has run: things that ended or
+    /// got too old by then may be deleted.
     pub(in crate::core) fn proven(&self) -> Timestamp {
         self.proven.map(|(proven, _)| proven).unwrap_or_default()
     }
@@ -127,7 +127,7 @@ impl Stamps {
         self.shown.max(self.last)
     }
 
-    /// The machine's wall clock, for what is compared with the times of others' clocks.
+    /// The machine's wall clock, for a comparison with the times of others' clocks.
     pub(in crate::core) const fn wall(&self) -> Timestamp {
         self.wall
     }

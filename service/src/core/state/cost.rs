@@ -18,7 +18,7 @@ const BYTES_WRITTEN: u64 = 64;
 /// Steps of a pattern's matcher for one unit.
 const STEPS: u64 = 100;
 
-/// Adds up what was done.
+/// Adds up the work.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Meter {
     units: u64,

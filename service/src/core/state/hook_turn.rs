@@ -36,7 +36,7 @@ impl HookTurn {
         std::mem::take(&mut self.answers)
     }
 
-    /// Takes what is to be told.
+    /// Takes the calls to tell.
     pub(in crate::core) fn take_told(&mut self) -> Vec<HookCall> {
         std::mem::take(&mut self.tell)
     }

@@ -1,4 +1,4 @@
-//! The memory of the core: connections and sessions, the clock, ids, and what can be read again.
+//! The memory of the core: connections and sessions, the clock, ids, and notifications that can be read again.
 
 pub(in crate::core) mod clock;
 pub(in crate::core) mod cost;

@@ -43,7 +43,7 @@ pub(in crate::core) struct Session {
     pub(in crate::core) proof: Proof,
     /// The digest of the token the session was given last.
     pub(in crate::core) token: String,
-    /// The message to send when the session is lost, ready to go, and who hears it.
+    /// The message to send when the session is lost, ready to go, and its audience.
     pub(in crate::core) will: Option<Box<Will>>,
     /// The chat room the client is inside.
     pub(in crate::core) room: Option<ConversationId>,
@@ -197,7 +197,7 @@ impl Registry {
         Some(session)
     }
 
-    /// The app that a connection names before its first session; what it named once stays.
+    /// The app that a connection names before its first session; the first name stays.
     pub(in crate::core) fn name_app(&mut self, connection: ConnectionId, app: AppId) {
         if let Some(link) = self.links.get_mut(&connection) {
             link.app.get_or_insert(app);
@@ -221,7 +221,7 @@ impl Registry {
             .insert(id.connection);
     }
 
-    /// Signs a client out and gives back what its session held.
+    /// Signs a client out and gives back everything that its session held.
     pub(in crate::core) fn close(&mut self, id: &SessionId) -> Option<(AppId, Session)> {
         let link = self.links.get_mut(&id.connection)?;
         let app = link.app.clone()?;
@@ -443,7 +443,7 @@ impl Registry {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Takes what has to be pushed again by now.
+    /// Takes the messages that have to be pushed again by now.
     pub(in crate::core) fn take_due(&mut self, now: Duration) -> Vec<(SessionId, Pushed)> {
         let mut taken = Vec::new();
         while let Some((at, id)) = self.due.first().cloned().filter(|(at, _)| *at <= now) {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::core::exchange::request::Dialect;
 use crate::storage::Notification;
 
-/// The notification as an item of the answer; `None` for what cannot be read again.
+/// The notification as an item of the answer; `None` for a command that cannot be read again.
 pub(in crate::core) fn item(command: &Command, at: Timestamp) -> Option<Map<String, Value>> {
     let mut item = match command {
         Command::Conv { op, body } => {

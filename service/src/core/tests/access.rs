@@ -15,7 +15,7 @@ use super::*;
 use crate::core::access::{Operation, Who};
 use crate::storage::{Conversation, Kind, Storage, Write};
 
-/// Asserts what comes of each operation (rows) for each client (columns): 0, or the refusing code.
+/// Asserts the outcome of each operation (rows) for each client (columns): 0, or the refusing code.
 #[track_caller]
 fn check(kind: Kind, settings: &str, table: &str) -> BTreeSet<Operation> {
     let mut lines = table.lines().filter(|line| !line.trim().is_empty());
@@ -234,7 +234,7 @@ impl Place {
         }
     }
 
-    /// Recalls what the client said itself; who could never speak tries it with another's message.
+    /// Recalls the client's own message; a client that could never speak tries it with another's message.
     fn recall(&self, client: &str) -> Command {
         let said = self.said.get(client).or_else(|| self.said.get("owner"));
         let (mid, at) = said.unwrap().clone();
@@ -394,7 +394,7 @@ const ROOM: &str = "
   ReadHistory   0        0    0      0     0        4312
 ";
 
-/// In a chat room everybody speaks, so everybody who spoke may take it back.
+/// In a chat room everybody speaks, so everybody may take back their own message.
 const ROOM_CHANGES: &str = "
                 left member owner silenced blocked
   Change        0    0      0     4563     4548

@@ -174,7 +174,7 @@ fn patch(cid: &str, (id, at): (String, i64), recall: bool) -> Command {
     )
 }
 
-/// Every row: what it is called, and its commands. What `aa` says is said on its own connection.
+/// Every row: its name, and its commands. The commands of `aa` go over its own connection.
 #[expect(clippy::too_many_lines, reason = "a table: one row a command")]
 fn rows() -> Vec<(&'static str, Round<'static>)> {
     fn row(

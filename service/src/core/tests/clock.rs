@@ -5,7 +5,7 @@ use super::*;
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl World {
-    /// Loses its power and comes back with what was committed.
+    /// Loses its power and comes back with the committed data.
     fn restart(&mut self) {
         self.restart_with("{}");
     }

@@ -47,7 +47,7 @@ pub(super) fn every_command() -> Vec<Command> {
     commands
 }
 
-/// Asks with a command; answers what came back with its number.
+/// Asks with a command; answers the command that came back with its number.
 fn answers(world: &mut World, command: &Command) -> Vec<Command> {
     world.sent.clear();
     world.receive(1, Envelope::new(command.clone()).with_serial(Serial(-9)));
@@ -197,7 +197,7 @@ fn who_has_no_right_to_a_list_is_refused_as_a_whole_and_not_by_a_reply_with_fail
             Some(4320),
             "who is above"
         );
-        // Of several, some of whom it works for, each that it does not work for is named.
+        // Of several targets, some of which it works for, each that it does not work for is named.
         assert_eq!(refused(2, list(put, &["owner", "guest"])), None);
     }
 }

@@ -157,7 +157,7 @@ fn s050_s056_who_watches_a_peer_is_told_when_it_comes_and_when_it_goes() {
     assert_eq!(world.presence(2), Vec::<String>::new());
     world.ask(4, Command::session(Op::Close, SessionCommand::default()));
     assert_eq!(world.presence(2), ["-Spike"]);
-    // S051: who does not watch any more is told nothing.
+    // S051: a client that does not watch any more is told nothing.
     let Command::Session {
         op: Op::Removed,
         body,
@@ -168,7 +168,7 @@ fn s050_s056_who_watches_a_peer_is_told_when_it_comes_and_when_it_goes() {
     assert_eq!(body.session_peer_ids, ["Jerry"]);
     world.lose(1);
     assert_eq!(world.presence(2), Vec::<String>::new());
-    // S052: a watch that is added is confirmed, with who of them is online.
+    // S052: a watch that is added is confirmed, with the watched clients that are online.
     world.open(5, "Butch", OfflineMode::Unread);
     let Command::Session {
         op: Op::Added,
@@ -397,7 +397,7 @@ fn s121_s134_a_group_is_made_joined_left_and_its_members_hear_of_each_other() {
     );
     assert_eq!(world.group_events(1), [came]);
 
-    // S129, S131: what is sent to the group is heard by all others, each with the group's id.
+    // S129, S131: a message to the group is heard by all others, each with the group's id.
     world.sent.clear();
     let body = DirectCommand {
         room_id: Some(group.clone()),

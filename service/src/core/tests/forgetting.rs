@@ -118,7 +118,7 @@ fn who_was_removed_while_away_learns_it_and_who_was_added_learns_what_came_since
     };
     assert_eq!(told("out"), ["left"]);
     let mut told_in = told("in");
-    // The world's clock stands: what came in the millisecond of the joining counts as since.
+    // The world's clock stands: changes in the millisecond of the joining count as since.
     told_in.retain(|op| op == "joined" || op == "updated");
     assert_eq!(told_in.last().map(String::as_str), Some("updated"));
     assert!(told_in.contains(&"joined".to_owned()));

@@ -1,5 +1,5 @@
-//! Hooks through the core: what an app's own server is asked and told, and what follows from its answers
-//! (the protocol, appendix B).
+//! Hooks through the core: the questions to an app's own server, the calls that tell it something, and the
+//! results of its answers (the protocol, appendix B).
 
 use sampan::wire::generated::{JsonObjectMessage, PatchCommand, PatchItem};
 use serde_json::{Map, Value, json};

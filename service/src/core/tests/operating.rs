@@ -1,4 +1,4 @@
-//! Rates, clients that are barred, sessions on a list, and the end of what a client left.
+//! Rates, clients that are barred, sessions on a list, and the end of everything that a client left.
 
 use serde_json::{Value, json};
 

@@ -54,7 +54,7 @@ impl Request {
 }
 
 impl World {
-    /// Asks as the app's own server; what clients are told stays in `sent`.
+    /// Asks as the app's own server; commands that clients are told stay in `sent`.
     pub(super) fn server(&mut self, request: Request) -> RestAnswer {
         self.sent.clear();
         let app = AppId::new("myApp").unwrap();

@@ -107,7 +107,7 @@ fn s274_a_message_to_given_clients_is_theirs_alone_whether_they_subscribed_or_no
             .body(text("editor", "for all")),
     );
     assert_eq!((world.heard(1).len(), world.heard(2).len()), (1, 0));
-    // A query tells a client neither that it is subscribed nor what others were told.
+    // A query tells a client neither that it is subscribed nor the messages for others.
     let data = json!({ "objectId": id }).to_string();
     let query = ConvCommand {
         r#where: Some(JsonObjectMessage { data }),
@@ -124,7 +124,7 @@ fn s274_a_message_to_given_clients_is_theirs_alone_whether_they_subscribed_or_no
         (&json!(false), &json!("for all"))
     );
 
-    // Its own server sees what each client sees, and can take it away.
+    // Its own server sees the messages of each client, and can take them away.
     let list = |world: &mut World, client: &str| -> Vec<Value> {
         let rows = world.done(request(ServerCall::ListFor).of(&id).part("client", client));
         rows.as_array()

@@ -142,7 +142,7 @@ impl World {
         self
     }
 
-    /// Revokes over HTTP what a call says, as who has the master key does.
+    /// Revokes over HTTP as a call says, with the master key.
     fn revoke(&mut self, call: RestCall) -> RestAnswer {
         let app = AppId::new("myApp").unwrap();
         let (ticket, request) = (Ticket(2), Box::new(RestRequest { app, call }));
@@ -475,7 +475,7 @@ fn s340_pages_of_other_web_origins_are_refused_and_other_programs_are_not_asked(
     }
 }
 
-/// What `/1.1/rtm/sign` answers.
+/// The answer of `/1.1/rtm/sign`.
 fn signed_for(world: &mut World, session_token: &str) -> RestAnswer {
     let session_token = session_token.to_owned();
     world.http(RestCall::Sign { session_token })

@@ -1,7 +1,7 @@
 //! Forgetting ended tokens, ended temporary conversations, and notifications that nobody will read.
 //!
-//! A little at a time, so that no sweep holds up those who are online; and again at once while there
-//! is more, so that it keeps up with whatever made it.
+//! A little at a time, so that no sweep holds up those who are online; and again at once while there is more,
+//! so that forgetting keeps up with the clients that make more.
 
 use std::time::Duration;
 
@@ -31,12 +31,12 @@ const NOTIFIED_AT_ONCE: usize = 64;
 /// Notices for single clients forgotten in one sweep, for each app.
 const SINGLE_NOTICES_AT_ONCE: usize = 1_000;
 
-/// Notifications kept for one client, the newest ones: who missed more is told to ask for
-/// everything anew, which costs less than reading so many.
+/// Notifications kept for one client, the newest ones: a client that missed more is told to ask for everything
+/// anew, which costs less than reading so many.
 pub(in crate::core) const NOTIFICATIONS_KEPT_MAX: usize = 1000;
 
 impl<S: Storage> Core<S> {
-    /// Forgets a bounded part of what has ended; answers how long the next part has time.
+    /// Forgets a bounded part of everything that has ended; answers how long the next part has time.
     pub(in crate::core) async fn sweep(&mut self, now: Now) -> Result<Duration, StorageError> {
         let tokens = self.storage.ended_tokens(now.wall, TOKENS_AT_ONCE).await?;
         let many = tokens.len() == TOKENS_AT_ONCE;

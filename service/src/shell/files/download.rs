@@ -138,7 +138,7 @@ fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     }
 }
 
-/// The bytes of a file on their way out, with what their way takes.
+/// The bytes of a file on their way out, with the place and the transfer mark that they hold.
 struct Outgoing {
     bytes: ByteStream,
     _place: Place,

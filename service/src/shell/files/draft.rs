@@ -1,4 +1,4 @@
-//! [`Draft`]: what a client says of a file that it wants to upload or to name.
+//! [`Draft`]: a client's description of a file that it wants to upload or to name.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ const NAME_MAX: usize = 255;
 /// Characters of the last part of a URL.
 const KEY_MAX: usize = 120;
 
-/// Bytes of what an app says of a file, as JSON.
+/// Bytes of an app's data about a file, as JSON.
 const META_BYTES_MAX: usize = 2048;
 
 /// Characters of the URL of a file that is elsewhere.

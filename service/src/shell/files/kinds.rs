@@ -1,6 +1,6 @@
 //! Content types: guessed from names, and made harmless before a browser sees them.
 
-/// Endings of names and what they stand for.
+/// Endings of names and their content types.
 const BY_ENDING: [(&str, &str); 29] = [
     ("aac", "audio/aac"),
     ("amr", "audio/amr"),

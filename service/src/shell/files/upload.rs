@@ -168,7 +168,7 @@ pub(super) async fn named_in_path(
     answer(named.unwrap_or_else(|refused| refused))
 }
 
-/// Keeps what is known of a file whose bytes are elsewhere.
+/// Keeps the record of a file whose bytes are elsewhere.
 async fn name_link(
     shared: &Shared,
     app: &App,

@@ -1,4 +1,4 @@
-//! [`Push`]: what one device is pushed, in the forms of the vendors.
+//! [`Push`]: the push for one device, in the forms of the vendors.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::core::{PushOrder, PushTarget};
 
-/// Keys of a payload that Apple's service knows, and what it calls them.
+/// Keys of a payload that Apple's service knows, and its names for them.
 const APS: [(&str, &str); 7] = [
     ("alert", "alert"),
     ("sound", "sound"),

@@ -1,4 +1,4 @@
-//! [`Senders`]: over whom the pushes of an app go.
+//! [`Senders`]: the senders that the pushes of an app go over.
 
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ impl Senders {
         }
     }
 
-    /// The word for who takes pushes of a device.
+    /// The word for the sender that takes pushes of a device.
     pub(super) fn name_for(&self, target: &PushTarget) -> &'static str {
         self.sender_for(target).name()
     }

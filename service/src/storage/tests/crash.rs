@@ -1,5 +1,5 @@
-//! A crash at each point of a commit: what is found afterwards is the state before the batch or after it,
-//! whichever writes reached the disk.
+//! A crash at each point of a commit: afterwards the state is the one before the batch or after it, whichever
+//! writes reached the disk.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ enum Step {
     Sync,
 }
 
-/// A file in memory that remembers what was done to it.
+/// A file in memory that remembers each step on it.
 #[derive(Debug, Default)]
 struct Disk {
     bytes: Vec<u8>,
@@ -86,8 +86,8 @@ fn open(bytes: Vec<u8>) -> (RedbStorage, Recorded) {
     (storage, file)
 }
 
-/// The files that a crash after so many steps may leave: all that was written before the last flush, and of
-/// what came after it everything, nothing, or some, as dice decide.
+/// The files that a crash after so many steps may leave: all that was written before the last flush, and of the
+/// later writes everything, nothing, or some, as dice decide.
 fn left_after(before: &[u8], steps: &[Step], dice: &mut u64) -> Vec<Vec<u8>> {
     let flushed = steps
         .iter()

@@ -1,5 +1,5 @@
-//! The suite that each storage has to pass: order, atomicity, idempotent tokens, and what is left after a
-//! crash. A storage joins by a [`Backend`], which opens it, and ends it as a power cut would.
+//! The suite that each storage has to pass: order, atomicity, idempotent tokens, and the data that is left
+//! after a crash. A storage joins by a [`Backend`], which opens it, and ends it as a power cut would.
 
 use super::*;
 
@@ -7,10 +7,10 @@ use super::*;
 pub(super) trait Backend {
     type Store: Storage;
 
-    /// Opens the storage over whatever was left.
+    /// Opens the storage over the data that was left.
     fn open(&mut self) -> Self::Store;
 
-    /// Ends a storage without a word to it: what was committed is left, and nothing else.
+    /// Ends a storage without a word to it: the committed data is left, and nothing else.
     fn crash(&mut self, store: Self::Store);
 }
 

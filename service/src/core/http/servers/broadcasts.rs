@@ -197,7 +197,7 @@ impl<S: Storage> Core<S> {
         Ok(rows.into())
     }
 
-    /// Ends a broadcast: who signs in from now on does not get it, and its message is deleted.
+    /// Ends a broadcast: clients that sign in from now on do not get it, and its message is deleted.
     pub(super) async fn delete_broadcast(
         &mut self,
         _now: Now,

@@ -1,4 +1,4 @@
-//! Members, who is inside a chat room, and who wants no push, for an app's own servers.
+//! Members, clients inside a chat room, and members without push, for an app's own servers.
 
 use sampan::model::{AppId, Now};
 use sampan::wire::{Command, ServiceCode, iso};

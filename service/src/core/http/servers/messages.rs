@@ -215,7 +215,7 @@ impl<S: Storage> Core<S> {
         })
     }
 
-    /// Edits or recalls a message; who can read it is told as if its sender had done it.
+    /// Edits or recalls a message; its readers are told as if its sender had done it.
     pub(super) async fn patch_as(
         &mut self,
         now: Now,

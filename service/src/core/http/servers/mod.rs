@@ -44,7 +44,7 @@ impl<S: Storage> Core<S> {
             Operation::SubscribeClient | Operation::CountUnread
         );
         if is_open && request.key == KeyKind::App && self.settings_of(app).signatures.login {
-            // The app's key is in every client; who a client is has to be signed in this app.
+            // The app's key is in every client; the id of a client has to be signed in this app.
             return Ok(RestAnswer::refused(401, 401, "Unauthorized."));
         }
         if operation == Operation::SendAsClient {
@@ -112,7 +112,7 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    /// Serves what is about one conversation of one kind and tells nobody.
+    /// Serves a request about one conversation of one kind, and tells nobody.
     async fn serve_within(
         &mut self,
         now: Now,

@@ -133,9 +133,9 @@ impl<S: Storage> Core<S> {
         Ok(self.storage.apply(vec![write]).await?)
     }
 
-    /// Takes away a bounded part of what a client left: its sessions, tokens and notifications first,
-    /// then, conversation by conversation, its messages, its membership with its receipts, and its place
-    /// on lists. The answer tells what went, and by a cursor where the next call goes on.
+    /// Takes away a bounded part of everything that a client left: its sessions, tokens and notifications
+    /// first, then, conversation by conversation, its messages, its membership with its receipts, and its place
+    /// on lists. The answer tells the numbers of deleted things, and by a cursor where the next call goes on.
     pub(super) async fn erase_client(
         &mut self,
         now: Now,

@@ -1,5 +1,4 @@
-//! The ways around a right: what a query tells, wills, the return to a chat room, what is pushed, and
-//! unique conversations.
+//! The ways around a right: queries, wills, the return to a chat room, pushes, and unique conversations.
 
 use super::*;
 
