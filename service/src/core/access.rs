@@ -137,8 +137,8 @@ const fn within(needs: [Need; 4], codes: Codes, bans: Bans) -> Who {
 /// Makes the enum of all operations, the list of them, and the table.
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident => $who:expr;)*) => {
-        /// Everything that somebody can ask of the service, and what the service does on behalf
-        /// of a client that is away.
+        /// Everything that somebody can ask of the service, and the service's own acts on behalf of a client
+        /// that is away.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Operation {
             $($(#[$doc])* $name,)*
@@ -270,8 +270,8 @@ operations! {
     RevokeTokens => MasterKey;
     /// Reading missed notifications.
     ReadNotifications => TokenHolder;
-    /// Making, finding, changing and deleting conversations of all kinds, their members and who wants no
-    /// push from them.
+    /// Making, finding, changing and deleting conversations of all kinds, their members, and the members that
+    /// want no push.
     ManageConversations => MasterKey;
     /// Sending, editing, recalling and deleting messages in the name of any client, and broadcasts.
     SendAsClient => MasterKey;

@@ -190,8 +190,8 @@ fn answer_of(shared: &Shared, app: &App, base: &str, draft: Draft) -> RestAnswer
     }))
 }
 
-/// A client says how its upload ended. The file of one that failed is taken away, if it came after all: the
-/// client will never name it.
+/// A client says how its upload ended. The file of a failed upload is taken away, if the file came after all:
+/// the client will never name it.
 async fn ended(
     State(shared): State<Arc<Shared>>,
     Extension(asker): Extension<Asker>,

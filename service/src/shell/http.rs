@@ -104,7 +104,7 @@ impl Shared {
         self.asking.asker(app, address)
     }
 
-    /// The service's own page, as one that asks.
+    /// The asker for the service's own page.
     pub(super) fn inspector(&self, app: AppId) -> Asker {
         self.asking.asker(app, IpAddr::from([0; 4]))
     }

@@ -38,7 +38,7 @@ pub(in crate::core) fn json(value: Value) -> JsonObjectMessage {
     }
 }
 
-/// The client ids of a list; one that is none fails the command.
+/// The client ids of a list; a text that is no client id fails the command.
 pub(in crate::core) fn client_ids(texts: &[String]) -> Result<Vec<ClientId>, Refusal> {
     texts
         .iter()

@@ -309,7 +309,7 @@ impl<S: Storage> Core<S> {
         })
     }
 
-    /// A query that names temporary conversations is for those, whatever else it says.
+    /// A query that names temporary conversations is answered with those alone; its other conditions do not count.
     fn temporary(ids: &[String]) -> Option<(VecDeque<ConversationId>, String)> {
         let named = ids.iter().take(TEMPORARY_MAX);
         let named = named.filter_map(|id| ConversationId::new(id).ok());

@@ -47,7 +47,8 @@ const SHOWN: [&str; 7] = [
 /// A kind of which nothing is known.
 pub(super) const UNKNOWN: &str = "application/octet-stream";
 
-/// The content type of a file: the one that its sender named, if it is one, else that of its name.
+/// The content type of a file: its sender's, if that is a content type, else the type that the name's ending
+/// says.
 pub(super) fn kind_of(named: Option<&str>, name: &str) -> String {
     if let Some(named) = named.filter(|it| is_kind(it)) {
         return named.to_ascii_lowercase();

@@ -287,7 +287,7 @@ impl<S: Storage> Core<S> {
             writes.push(Write::DropMember(app.clone(), id.clone(), client.clone()));
             erased.memberships += 1;
             if conversation.unique_id.is_some() {
-                // It is not the one of these members any more.
+                // The conversation is not the unique one of these members any more.
                 let changed = Conversation {
                     unique_id: None,
                     ..conversation.clone()

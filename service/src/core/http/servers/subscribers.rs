@@ -44,7 +44,7 @@ impl<S: Storage> Core<S> {
         Ok(json!({}))
     }
 
-    /// The subscribers in the order of their ids, from behind the one that the query names.
+    /// The subscribers in the order of their ids, from behind the subscriber that the query names.
     pub(super) async fn list_subscribers(
         &mut self,
         (app, service): (&AppId, Conversation),
@@ -76,7 +76,7 @@ impl<S: Storage> Core<S> {
     }
 
     /// The subscriptions of a client, the newest first unless the query says otherwise, from behind the
-    /// one that it names by its time and conversation.
+    /// subscription that the query names by its time and conversation.
     pub(super) async fn list_subscriptions(
         &mut self,
         now: Now,
