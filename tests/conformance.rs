@@ -1,12 +1,11 @@
 //! Holds docs/conformance.md to the sources: every row is there once, a row that is done names
 //! checks that exist and carry its id, and a check that carries an id is named by that row.
 //!
-//! Whether the named checks ran and held is not read from sources: `cargo xtask conformance` holds
-//! the done rows to the reports of the test runners.
+//! The sources don't tell if the named checks ran and held: `cargo xtask conformance` compares the done rows with the
+//! reports of the test runners.
 //!
-//! The grammar of references is at the top of that page. `SAMPAN_REGENERATE=1 cargo test --test
-//! conformance` writes the checks that the sources have into the open rows; what is done is for a
-//! person to say.
+//! The grammar of references is at the top of that page. `SAMPAN_REGENERATE=1 cargo test --test conformance` writes
+//! the checks that the sources have into the open rows; a person says which rows are done.
 
 #[path = "conformance/checks.rs"]
 mod checks;
@@ -19,9 +18,9 @@ use page::{Row, State, all_ids, rows};
 use repository::{Source, sources};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many rows may say that they do not apply to us.
+/// The most rows that may say that they do not apply to us.
 const NOT_APPLICABLE_MAX: usize = 45;
-/// How many checks are written into a row by themselves: enough to find the rest.
+/// The most checks that the test writes into a row by itself: enough to find the rest.
 const NAMED_MAX: usize = 3;
 
 // ── The two together ─────────────────────────────────────────────────────────────────────────

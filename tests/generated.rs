@@ -12,7 +12,7 @@ use prost_build::Config;
 const SCHEMA: &str = "realtime.proto";
 const PACKAGE_FILE: &str = "push_server.messages2.rs";
 
-/// What stands above the generated code, and why it is excused from the house's lints.
+/// The lines above the generated code, with the reason why that code is excused from the house's lints.
 const HEADER: &str = "\
 //! The structs of the wire, made from `proto/realtime.proto`; do not edit.
 //!

@@ -1,4 +1,4 @@
-//! Holds the sources to the rules of the house: what a machine can check, no reviewer has to.
+//! Holds the sources to the rules of the house: no reviewer has to check what a machine can.
 //!
 //! | file | rules |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! How long it takes until a message of 200 bytes is durable.
+//! The time until a message of 200 bytes is durable.
 //!
 //! Three ways in turn, in one loop and on one disk: through the store, as the engine's loop does it;
 //! as a raw append to a preallocated file with `fdatasync`; and through the whole public API,

@@ -7,10 +7,9 @@
 //! | `page.rs` | the newest twenty messages, out of the store and through the API |
 //! | `measure.rs` | percentiles, rows, and what the system says of a process |
 //!
-//! Whatever receives runs as a process of its own, so that its share of the processor can be told
-//! from the service's, which runs in this one. Progress and conditions go to standard error, the
-//! rows to standard output. Processes are measured from `/proc`; where there is none, the bench says
-//! so and fails.
+//! Each receiver runs as a process of its own, so that its share of the processor can be told from the service's,
+//! which runs in this one. Progress and conditions go to standard error, the rows to standard output. Processes are
+//! measured from `/proc`; where there is none, the bench says so and fails.
 
 mod enqueue;
 mod measure;
@@ -32,7 +31,7 @@ const KEY: &str = "spine-key";
 /// Makes this program a device that receives instead of the bench.
 const RECEIVE_MODE: &str = "--receive";
 
-/// How much work is done.
+/// The amount of work.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     /// All of it: the figures that we publish.
@@ -68,7 +67,7 @@ fn main() -> Outcome<()> {
 }
 
 async fn bench(pace: Pace) -> Outcome<Vec<Value>> {
-    // In the build's own folder: what is temporary may be memory, which syncs in no time.
+    // In the build's own folder: the system's folder for temporary files may be memory, which syncs in no time.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     eprintln!("conditions: {}", measure::conditions());
     let mut rows = enqueue::rows(&folder.path().join("enqueue"), pace).await?;

@@ -35,12 +35,12 @@ pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// What a ratio must keep.
+/// The limit that a ratio must keep.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     AtMost(f64),
     AtLeast(f64),
-    /// It is shown for what it is.
+    /// No limit: the ratio is only shown.
     Nothing,
 }
 
@@ -74,27 +74,27 @@ pub(crate) fn alone(name: &str, value: f64, unit: &str) -> Value {
     })
 }
 
-/// What a process has taken so far.
+/// The processor time of a process so far, and its threads.
 pub(crate) struct Usage {
     /// Time of the processor, in all threads, those that ended included; to hundredths of a second.
     pub(crate) processor: Duration,
-    /// By their folders.
+    /// The threads, by their folders.
     threads: BTreeMap<PathBuf, Thread>,
 }
 
-/// What a thread has taken so far.
+/// The sleeps and the processor time of a thread so far.
 struct Thread {
     name: String,
-    /// How often it went to sleep.
+    /// The number of times that it went to sleep.
     sleeps: u64,
     processor: Duration,
 }
 
-/// What an idle process did.
+/// The work of an idle process.
 pub(crate) struct Idle {
-    /// How often a thread woke up.
+    /// The number of times that a thread woke up.
     pub(crate) wake_ups: u64,
-    /// How many of them were the embedded database's own threads'.
+    /// Those of the wake-ups that were the embedded database's own threads'.
     pub(crate) of_database: u64,
     pub(crate) processor: Duration,
 }
@@ -125,7 +125,8 @@ impl Usage {
         })
     }
 
-    /// What the threads did since, which were there before.
+    /// The work of the threads between this measurement and a later one; a thread that has ended meanwhile is left
+    /// out.
     pub(crate) fn until(&self, later: &Self) -> Idle {
         let mut idle = Idle {
             wake_ups: 0,
@@ -160,7 +161,7 @@ impl Thread {
     }
 }
 
-/// What the figures depend on beside us.
+/// The conditions of the machine, on which the figures depend as well.
 pub(crate) fn conditions() -> String {
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();

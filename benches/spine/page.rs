@@ -1,4 +1,4 @@
-//! How long it takes to read the newest twenty messages of a long conversation.
+//! The time that reading the newest twenty messages of a long conversation takes.
 //!
 //! Two ways in turn: out of the store, and through the whole public API. The engine is offline.
 
@@ -16,10 +16,10 @@ use crate::support::Outcome;
 use crate::support::show::Stopwatch;
 use crate::{NOWHERE, Pace, config, content, owner};
 
-/// How many messages a page has.
+/// The number of messages in a page.
 const PAGE: u32 = 20;
 
-/// How many messages one commit writes.
+/// The number of messages that one commit writes.
 const BATCH: u32 = 100;
 
 const CONVERSATION: &str = "5f0c1d2e3a4b5c6d7e8f9a0b";

@@ -28,32 +28,32 @@ use crate::support::show::Stopwatch;
 use crate::support::{self, Outcome};
 use crate::{APP, KEY, Pace, RECEIVE_MODE, config, owner, words};
 
-/// How many messages lie between two reports of a device.
+/// The number of messages between two reports of a device.
 const STEP: u32 = 250;
 
 /// Received first and not counted: compilers and caches get warm.
 const WARM_UP: u32 = 4 * STEP;
 
-/// How far a device may be behind the sender, in messages.
+/// The most messages that a device may be behind the sender.
 const WINDOW: u32 = 3 * STEP;
 
-/// How many messages may await the service's acknowledgement.
+/// The most messages that may await the service's acknowledgement.
 const IN_FLIGHT: usize = 64;
 
-/// How long anything may take before it counts as broken.
+/// The longest that anything may take before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a device settles before it counts as idle.
+/// The time that a device settles before it counts as idle.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// What receives.
+/// The receiving side.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Sampan,
     JavaScript,
 }
 
-/// What a run measured.
+/// The figures of a run.
 #[derive(Default)]
 struct Figures {
     per_second: Vec<f64>,
@@ -136,7 +136,7 @@ async fn run(kind: Kind, store: &Path, messages: u32, figures: &mut Figures) -> 
     Ok(())
 }
 
-/// What a connected device does while nothing happens.
+/// The work of a connected device while nothing happens.
 async fn idle(store: &Path, pace: Pace) -> Outcome<Vec<Value>> {
     let watch = Duration::from_secs(u64::from(pace.pick(30, 5)));
     eprintln!("idle: {} s of a connected device", watch.as_secs());
@@ -257,7 +257,7 @@ fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/js/receiver.mjs")
 }
 
-/// Whether the peer can run; says why not.
+/// True if the peer can run; says why not.
 fn has_peer(script: &Path) -> bool {
     let can = |program: &str| {
         let asked = Command::new(program).arg("--version").output();
@@ -289,7 +289,7 @@ fn has_peer(script: &Path) -> bool {
 struct Device {
     child: Child,
     process: u32,
-    /// How many messages it has; none until it is signed in.
+    /// The number of messages that it has; none until it is signed in.
     progress: watch::Receiver<Option<u32>>,
 }
 
@@ -338,7 +338,7 @@ impl Drop for Device {
     }
 }
 
-/// The device with Sampan on it: what the process does that the bench starts.
+/// The process that the bench starts: a device with Sampan on it.
 pub(crate) fn device(arguments: &[String]) -> Outcome<()> {
     let [store, total, server] = arguments else {
         return Err("a device needs a store, a number and a server".into());
@@ -364,7 +364,7 @@ async fn receive(server: &str, store: &Path, total: u32) -> Outcome<Arc<Engine>>
     while received < total {
         let before = received;
         received = match events.next().await.ok_or("the engine ended")? {
-            // Nobody reads here, so what is unread is all there is.
+            // Nobody reads here, so every message is unread.
             Event::ConversationChanged { conversation, .. } => conversation.unread.count,
             Event::Lagged { .. } => unread(&client).await?,
             _ => continue,

@@ -1,4 +1,4 @@
-//! How long it takes until a message of 200 bytes is durable: idle, and while messages come in.
+//! The time until a message of 200 bytes is durable: idle, and while messages come in.
 //!
 //! Beside it, in the same loop and on the same disk, a raw append to a preallocated file with
 //! `fdatasync`. While messages come in, one thread commits batch after batch without a pause, as
@@ -28,7 +28,7 @@ use crate::{Loaded, Pace};
 /// The raw file's size in bytes: all appends fit.
 const PREALLOCATED: usize = 4 * 1024 * 1024;
 
-/// What the raw append writes, in bytes: a message, framed.
+/// The size of a raw append, in bytes: a message, framed.
 const APPENDED: usize = 512;
 
 /// The most beside the raw append, and the slowest of a hundred while messages come in.
@@ -74,7 +74,7 @@ fn idle(setting: &Setting, raw: &mut File, pace: Pace) -> Outcome<(Samples, Samp
     let mut ours = Ours::open(setting)?;
     let [mut stored, mut appended] = [(); 2].map(|()| Samples::default());
     for turn in 0..pace.repeats {
-        // Who comes first has a disk that rested a little longer.
+        // The first of the two has a disk that rested a little longer.
         for step in 0..2 {
             let began = Stopwatch::start();
             if (turn + step) % 2 == 0 {

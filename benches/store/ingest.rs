@@ -15,13 +15,13 @@ use crate::support::Outcome;
 use crate::support::show::{bytes, folder_bytes, grouped};
 use crate::workload::{BATCH, Text};
 
-/// How many batches a store takes in before it is the other's turn.
+/// The number of batches that a store takes in before it is the other's turn.
 const TURN: u64 = 100;
 
 /// The most memory while a million messages come in.
 const PEAK_MAX_MEGABYTES: f64 = 64.0;
 
-/// What one store did.
+/// The figures of one store.
 #[derive(Default)]
 pub(crate) struct Done {
     messages: u64,
@@ -78,8 +78,8 @@ pub(crate) fn pair(
     Ok(loaded)
 }
 
-/// What both take on disk: as the load left them, and after they had time to do what they do while the
-/// app has nothing for them to do. That is done to a copy, for the rest is measured as it was loaded.
+/// The disk space of both stores: as the load left them, and after the work that they do in idle time. Copies do that
+/// work, for the other measurements take the stores as they were loaded.
 fn disk(loaded: &Loaded, text: Text, many: &str) -> Outcome<Vec<Value>> {
     let (what, most) = match text {
         Text::Words => ("words", 0.75),
@@ -107,7 +107,7 @@ fn disk(loaded: &Loaded, text: Text, many: &str) -> Outcome<Vec<Value>> {
     Ok(rows)
 }
 
-/// What resting costs the newest pages: those of quiet conversations are compressed.
+/// The cost of resting for the newest pages: those of quiet conversations are compressed.
 fn newest(rested: &Loaded) -> Outcome<Value> {
     let mut times = [Samples::default(), Samples::default()];
     for (setting, times) in [&rested.ours, &rested.peer].into_iter().zip(&mut times) {
@@ -130,7 +130,7 @@ fn newest(rested: &Loaded) -> Outcome<Value> {
 }
 
 impl Loaded {
-    /// Copies of both stores, which had time to do what they do when there is nothing else to do.
+    /// Copies of both stores that have done their work of idle time.
     fn rested(&self) -> Outcome<Self> {
         let rest = |setting: &Setting| -> Outcome<Setting> {
             let rested = Setting {

@@ -1,4 +1,4 @@
-//! What the store costs, beside SQLite in the same run: `cargo xtask bench store`.
+//! The cost of the store, beside SQLite in the same run: `cargo xtask bench store`.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -41,7 +41,7 @@ use subject::{Class, Kind, Setting};
 use support::Outcome;
 use workload::Text;
 
-/// How much work is done.
+/// The amount of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pace {
     /// Messages of the large store, and of the ones for disk.
@@ -50,7 +50,7 @@ struct Pace {
     small: u64,
     /// Messages that are made durable batch by batch.
     durable: u64,
-    /// How often a page is read, and how often a message is enqueued, in each measurement.
+    /// The number of page reads, and of enqueued messages, in each measurement.
     repeats: u32,
 }
 
@@ -86,7 +86,7 @@ fn main() -> Outcome<()> {
 }
 
 fn bench(pace: Pace) -> Outcome<Vec<Value>> {
-    // In the build's own folder: what is temporary may be memory, which syncs in no time.
+    // In the build's own folder: the system's folder for temporary files may be memory, which syncs in no time.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let at = |name: &str| folder.path().join(name);
     eprintln!("conditions: {}", measure::conditions());
@@ -109,7 +109,7 @@ fn bench(pace: Pace) -> Outcome<Vec<Value>> {
     Ok(rows)
 }
 
-/// Gives the disk back what a measurement took.
+/// Gives the disk space of a measurement back.
 fn discard(folder: &Path) -> Outcome<()> {
     Ok(std::fs::remove_dir_all(folder)?)
 }

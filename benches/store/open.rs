@@ -19,23 +19,23 @@ use crate::{Loaded, Pace, ingest};
 /// Makes this program one that opens a store instead of the bench.
 pub(crate) const MODE: &str = "--open";
 
-/// How often each opening is done.
+/// The number of times that each opening is done.
 const TIMES: usize = 5;
 
-/// What is asked: milliseconds, megabytes, and how much more a large store may take.
+/// The limits: milliseconds, megabytes, and how much more a large store may take.
 const AFTER_SNAPSHOT_MAX_MS: f64 = 15.0;
 const AFTER_LOAD_MAX_MS: f64 = 60.0;
 const MEMORY_MAX_MEGABYTES: f64 = 12.0;
 const LARGE_TO_SMALL_MAX: f64 = 1.5;
 
-/// What an opening took.
+/// The time and memory of an opening.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Opening {
     micros: u64,
     memory: u64,
 }
 
-/// Opens a store, reads, and prints what it took.
+/// Opens a store, reads, and prints the time and memory of that.
 pub(crate) fn child(setting: &Setting) -> Outcome<()> {
     let began = Stopwatch::start();
     let mut subject = subject::open(setting)?;
@@ -149,7 +149,7 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
             copy_folder(&entry.path(), &target)?;
         } else {
             fs::copy(entry.path(), &target)?;
-            // What the copy still has to write must not be measured with what comes next.
+            // The pending writes of the copy must not be measured with the next step.
             fs::File::open(&target)?.sync_all()?;
         }
     }

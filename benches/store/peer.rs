@@ -205,7 +205,8 @@ impl Subject for Peer {
         Ok(self.db.query_row(checkpoint, [], |_| Ok(()))?)
     }
 
-    /// What its makers advise: statistics, and the log's end. It has no pages to give back.
+    /// Does the upkeep that SQLite's makers advise: statistics, and the log's end. The database has no pages to give
+    /// back.
     fn rest(&mut self) -> Outcome<()> {
         self.db.execute_batch("PRAGMA optimize;")?;
         self.finish()

@@ -17,13 +17,13 @@ use crate::support::show::Stopwatch;
 use crate::workload::{Delivered, Workload};
 use crate::{Loaded, Pace};
 
-/// In how many turns the newest pages are read, and how often the long conversation is.
+/// The number of turns that read the newest pages, and of walks through the long conversation.
 const TURNS: usize = 5;
 
 /// The slowest of a hundred pages while messages come in, in milliseconds.
 const DURING_MAX_MS: f64 = 2.0;
 
-/// What both stores' reads took.
+/// The durations of a store's reads.
 #[derive(Default)]
 struct Times {
     newest: Samples,

@@ -1,4 +1,4 @@
-//! Figures and what is asked of them.
+//! Figures and their limits.
 
 use serde_json::{Value, json};
 
@@ -32,5 +32,5 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
     to_f64(bytes) / 1_000_000.0
 }
 
-/// Who the peer is.
+/// The peer's name.
 pub(crate) const SQLITE: &str = "SQLite";

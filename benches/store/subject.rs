@@ -1,7 +1,7 @@
-//! What both stores are asked to do, and how a process of its own is told to do it.
+//! The work that both stores are asked to do, and how a process of its own is told to do it.
 //!
-//! The bench starts a process a store and tells it what to do, a line a time; the process answers
-//! with the durations, a line too. What it works on it makes itself, outside of the durations.
+//! The bench starts a process for each store and gives it tasks, one a line; the process answers each with a line of
+//! durations. The process makes the data of its work itself, outside of the durations.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::workload::{BATCH, Begun, Delivered, LONG, Text, Workload};
 /// Makes this program a store's process instead of the bench.
 pub(crate) const MODE: &str = "--subject";
 
-/// How many messages a page has.
+/// The number of messages in a page.
 pub(crate) const PAGE: usize = 20;
 
 /// Which store.
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Sqlite,
 }
 
-/// How soon a batch is durable.
+/// The time at which a batch is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Class {
     /// Soon.
@@ -74,7 +74,7 @@ pub(crate) fn open(setting: &Setting) -> Outcome<Box<dyn Subject>> {
     })
 }
 
-/// What a process is told.
+/// A task for a process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
     /// Begin the conversations of the workload.
@@ -83,7 +83,7 @@ pub(crate) enum Ask {
     Ingest(u64),
     /// Make everything durable.
     Finish,
-    /// Do what is done while nothing else is to do.
+    /// Do the store's work of idle time.
     Rest,
     /// Read this many newest pages.
     Newest(u32),
@@ -91,10 +91,10 @@ pub(crate) enum Ask {
     Walk,
 }
 
-/// What it answers.
+/// The answer of a process.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Answer {
-    /// How long each thing took.
+    /// The duration of each step.
     pub(crate) nanos: Vec<u64>,
     /// Messages that are left to take in.
     pub(crate) left: u64,
@@ -218,9 +218,9 @@ impl Worker {
 /// Which memory of this process.
 #[derive(Clone, Copy)]
 pub(crate) enum Memory {
-    /// What it has now.
+    /// The memory that the process has now.
     Now,
-    /// The most it had.
+    /// The most memory that the process had.
     Peak,
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::support::Outcome;
 use crate::support::history::{self, Recorded};
 
-/// How many messages a batch has.
+/// The number of messages in a batch.
 pub(crate) const BATCH: u64 = 100;
 
 /// The place of the long conversation.
@@ -28,14 +28,14 @@ const WORDS: u32 = 5_000;
 const TEXT_BYTES: usize = 200;
 const FIRST_AT_MS: i64 = 1_700_000_000_000;
 
-/// What messages say.
+/// The text of the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Text {
     /// Drawn words.
     Words,
     /// Random bytes, which nothing can compress.
     Random,
-    /// What people wrote.
+    /// Words that people wrote.
     Real,
 }
 
@@ -102,7 +102,7 @@ impl Workload {
         }
     }
 
-    /// How many messages are left.
+    /// The number of messages that are left.
     pub(crate) fn left(&self) -> u64 {
         self.end - self.next
     }

@@ -1,8 +1,8 @@
 //! The cost of live views, over a real store: `cargo xtask bench views`.
 //!
-//! A row of a window says what one update takes of a processor: reading the window at one commit,
-//! comparing it with the one that the collector holds, and making the edits. Committing what changed is
-//! not part of it. A collector that sleeps is measured by what it takes when it asks again.
+//! A row of a window says how much of a processor's time one update takes: reading the window at one commit,
+//! comparing it with the one that the collector holds, and making the edits. The commit of the change is not part of
+//! the update. A collector that sleeps is measured by the time that it takes when it asks again.
 
 #![expect(
     clippy::disallowed_methods,
@@ -34,10 +34,10 @@ const UPDATE_MAX_US: f64 = 50.0;
 /// The most that a view of 600 items may take, in KiB: four windows that share their items.
 const VIEW_MAX_KIB: f64 = 1_024.0;
 
-/// How many views are measured together.
+/// The number of views that are measured together.
 const VIEWS: u32 = 100;
 
-/// How many messages one commit writes where nobody looks.
+/// The number of messages that one commit writes where nobody looks.
 const BATCH: u32 = 100;
 
 fn main() -> Outcome<()> {
@@ -178,7 +178,7 @@ impl World {
         ])
     }
 
-    /// What the process takes more for each of many views of the same window, after four updates.
+    /// The memory that the process takes more for each of many views of the same window, after four updates.
     fn memory(&mut self, window: u32) -> Outcome<Value> {
         let options = TimelineOptions {
             page: window.min(500),
@@ -291,7 +291,7 @@ fn median_us(took: &mut [Duration]) -> f64 {
     took.get(took.len() / 2).copied().map_or(f64::NAN, us)
 }
 
-/// What the process takes of the memory, in bytes.
+/// The memory that the process takes, in bytes.
 fn resident() -> Outcome<u64> {
     let pages = std::fs::read_to_string("/proc/self/statm")?;
     let pages = pages.split_whitespace().nth(1).ok_or("no figure")?;

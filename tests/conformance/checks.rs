@@ -10,7 +10,7 @@ pub(crate) struct Check {
     pub(crate) name: String,
     /// The rows whose ids stand in its name or in the comment above it.
     pub(crate) ids: BTreeSet<String>,
-    /// Whether the name is only the beginning of the name under which it runs.
+    /// True if the name is only the beginning of the name under which the test runs.
     pub(crate) is_beginning: bool,
 }
 
@@ -20,16 +20,16 @@ pub(crate) enum Case {
     Any,
 }
 
-/// How a language declares a test.
+/// The way in which a language declares tests.
 struct Language {
     ending: &'static str,
-    /// What stands before the name.
+    /// The word before the name.
     keyword: &'static str,
     /// Marks one of which must stand above a test, or before it on its line.
     marks: &'static [&'static str],
     /// The prefix of a name that needs no mark.
     prefix: Option<&'static str>,
-    /// How lines begin that belong to the declaration below them.
+    /// The beginnings of lines that belong to the declaration below them.
     above: &'static [&'static str],
     /// Marks of a test that does not run, and so checks nothing.
     switched_off: &'static [&'static str],
@@ -257,7 +257,7 @@ fn number_of(word: &str) -> Option<(char, u32)> {
 }
 
 impl Check {
-    /// Whether a reference means this check.
+    /// True if a reference means this check.
     pub(crate) fn is_named(&self, reference: &str) -> bool {
         if let Some((file, title)) = reference.split_once(": ") {
             return self.file == file && self.name == title;

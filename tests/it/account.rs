@@ -103,7 +103,7 @@ async fn a_refresh_never_takes_another_devices_place() {
     assert_eq!(second.state().link, LinkState::Online);
 }
 
-/// §5.5 `sign_out`: what becomes of unsent work is the app's word; nothing is lost without one.
+/// §5.5 `sign_out`: the app decides about unsent work; nothing is lost without its word.
 #[tokio::test]
 async fn signing_out_says_what_happens_to_unsent_work() {
     let place = Place::new().await;

@@ -11,10 +11,10 @@ use crate::place::{Device, Place, id};
 const TALKS: usize = 80;
 const MESSAGES: usize = 500;
 
-/// Every so many messages are edited, and as many recalled: forty of each.
+/// The distance between two edited messages, and between two recalled ones: forty of each in all.
 const CHANGED: usize = MESSAGES / 40;
 
-/// What is told of a conversation, in one line.
+/// Name, members and attributes of a conversation, in one line.
 fn told(info: &ConversationInfo) -> String {
     let mut members: Vec<_> = info.members.iter().map(|it| it.as_str()).collect();
     members.sort_unstable();
@@ -91,7 +91,7 @@ async fn change(js: &mut Peer, tablet: &Device, talk: &ConversationId, number: u
     }
 }
 
-/// What a device shows of each conversation: its line, its timeline, its unread count.
+/// Each conversation as a device shows it: its line, its timeline, its unread count.
 async fn shown(
     device: &Device,
     talks: &[ConversationId],

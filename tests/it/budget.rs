@@ -1,4 +1,4 @@
-//! What a client takes on the disk: told, given back, and kept within a budget.
+//! The disk space of a client: told, given back, and kept within a budget.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use sampan::{Client, ClientOptions, Conversation, LocalData, PageItem, SampanErr
 
 use crate::place::{Device, Place, id};
 
-/// How many messages are sent, and how many of them the newest ones are that always stay.
+/// The number of messages that are sent, and of the newest ones that always stay.
 const MANY: usize = 400;
 const NEWEST: usize = 64;
 
-/// A budget that no store can keep: everything goes that may.
+/// A budget that no store can keep: every message goes that may go.
 const BUDGET: u64 = 1 << 20;
 
 /// The one that mentions the second client.
@@ -93,7 +93,7 @@ async fn a_budget_takes_the_oldest_messages_and_paging_back_fetches_them_again()
         .await;
     assert_eq!(kept.budget_bytes, Some(BUDGET));
     assert_eq!(kept.unsent, 1);
-    // From here on nothing of it goes any more.
+    // The conversation in view loses no more messages.
     ben.client
         .focus(Some(heard.conversation_id()))
         .await
@@ -121,7 +121,7 @@ async fn a_budget_takes_the_oldest_messages_and_paging_back_fetches_them_again()
     assert_eq!(usage.messages, MANY as u64 + 1);
 }
 
-/// What a compaction gives back, it gives back without losing anything; it says when it can't.
+/// A compaction gives space back and loses nothing; a call that can't compact says so.
 #[tokio::test]
 async fn compacting_changes_nothing_that_is_shown() {
     let place = Place::new().await;
@@ -149,7 +149,7 @@ async fn compacting_changes_nothing_that_is_shown() {
     assert_eq!(shown.iter().flatten().count(), MANY + 1);
 }
 
-/// What one client does not take is there for the others, and each has an even part at least.
+/// Each client has an even part of the budget at least, and more when the others take less.
 #[tokio::test]
 async fn the_clients_of_an_engine_share_its_budget() {
     let place = Place::new().await;

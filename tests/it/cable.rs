@@ -20,10 +20,10 @@ pub(crate) struct Cable {
 
 #[derive(Clone, Copy, Default)]
 struct State {
-    /// Where to, once that is known.
+    /// The address of the other end, once it is known.
     to: Option<SocketAddr>,
     is_cut: bool,
-    /// Whether the device hears nothing from the service.
+    /// True if the device hears nothing from the service.
     is_deaf: bool,
     connections: u32,
 }
@@ -58,7 +58,7 @@ impl Cable {
         self.state.send_modify(|state| state.is_deaf = true);
     }
 
-    /// How many connections were made through it, whatever came of them.
+    /// The number of connections that were made through the cable, whatever came of them.
     pub(crate) fn connections(&self) -> u32 {
         self.state.borrow().connections
     }

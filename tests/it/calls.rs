@@ -20,7 +20,7 @@ use sampan::{
 
 use crate::place::{PATIENCE, Place, id, in_time};
 
-/// What the calls are made on.
+/// The objects on which the calls are made.
 #[derive(Clone)]
 pub(crate) struct Stage {
     pub(crate) engine: Arc<Engine>,
@@ -243,8 +243,8 @@ async fn no_call_wakes_its_caller_on_a_thread_that_another_call_needs() {
     }
 }
 
-/// Polls a call once with a waker that stays where it is called until `until` is dropped; gives what
-/// tells that the waker was called; none when the call had its answer at once.
+/// Polls a call once with a waker that stays where it is called until `until` is dropped; gives a receiver that hears
+/// of the waker's call, or none when the call had its answer at once.
 fn begin_and_block(call: &mut Call, until: Receiver<()>) -> Option<Receiver<String>> {
     let (woken, wakes) = channel();
     let waker = Waker::from(Arc::new(AppWaker {

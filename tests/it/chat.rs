@@ -22,7 +22,7 @@ async fn two_devices_chat_and_both_timelines_are_the_same() {
     assert_eq!(ann.client.session_state(), SessionState::Open);
 }
 
-/// S210: what was said while a device was away is there when it is back, in order, and counted.
+/// S210: messages that were said while a device was away are there when it is back, in order, and counted.
 #[tokio::test]
 async fn what_was_said_while_away_is_there_afterwards_and_counted_until_it_is_read() {
     let place = Place::new().await;
@@ -94,7 +94,7 @@ async fn a_message_reaches_every_other_member_of_a_conversation() {
     for member in [&ben, &cem] {
         member.sees(&service_id, &["ann: to you two"]).await;
     }
-    // What is said to dan comes after it, so that dan would have heard it by then.
+    // The message to dan comes after the other one, so that dan would have heard that by then.
     let other = ann.talk_to("dan").await;
     other.send_text("to you".into()).await.unwrap();
     let other = ann.service_id(&other).await;
@@ -116,7 +116,7 @@ async fn who_has_closed_the_session_gets_no_message_until_it_opens_again() {
     phone.sees(&service_id, &["ben: one"]).await;
     phone.client.go_offline().unwrap();
     talk.send_text("two".into()).await.unwrap();
-    // The other device has it: the service has sent it to whoever is online.
+    // The other device has the message: the service has sent it to every device that is online.
     tablet.sees(&service_id, &["ben: one", "ben: two"]).await;
     assert_eq!(phone.lines(&service_id).await.unwrap(), ["ben: one"]);
     phone.go_online().await;

@@ -1,4 +1,4 @@
-//! What a message may say: what is refused at the call, the limit of its bytes, and what nobody here knows.
+//! Contents of messages: those refused at the call, the limit of their bytes, and those that nobody here knows.
 
 use sampan::SampanError;
 use sampan::model::{

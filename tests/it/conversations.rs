@@ -90,7 +90,7 @@ async fn live_messages_raise_the_count_and_only_reading_clears_it() {
     ben.engine.pause().await.unwrap();
     ben.engine.resume().await.unwrap();
     ben.is_online().await;
-    // What the service tells at the sign-in is there before what is said after it.
+    // The service's news of the sign-in is there before the next message.
     talk.send_text("five".into()).await.unwrap();
     let said = [
         "ann: one",

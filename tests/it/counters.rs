@@ -38,12 +38,12 @@ struct Talk {
     id: ConversationId,
     friend: usize,
     said: Vec<Said>,
-    /// How many messages ann has read.
+    /// The number of messages that ann has read.
     read: usize,
 }
 
 impl Talk {
-    /// What is unread, and whether it calls ann.
+    /// The number of unread messages, and true if one of them calls ann.
     fn unread(&self) -> (u32, bool) {
         let unread = || {
             let behind = self.said.iter().skip(self.read);
@@ -120,7 +120,7 @@ impl Friends {
     }
 }
 
-/// What a device counts.
+/// The unread count of each conversation on a device, and true where a message calls ann.
 async fn counted(device: &Device) -> BTreeMap<ConversationId, (u32, bool)> {
     let page = device.client.conversations(None, 200).await.unwrap();
     let infos = page.conversations.into_iter();
@@ -129,7 +129,7 @@ async fn counted(device: &Device) -> BTreeMap<ConversationId, (u32, bool)> {
         .collect()
 }
 
-/// Both devices count what there is.
+/// Waits until both devices count as expected.
 async fn agree(devices: [&Device; 2], talks: &[Talk], when: &str) {
     let expected: BTreeMap<_, _> = talks
         .iter()

@@ -12,12 +12,12 @@ use tokio::time::timeout;
 use crate::place::{Device, PATIENCE, Place, id, line};
 use crate::support::raw::RawConnection;
 
-/// How many lines are said before the damage.
+/// The number of lines that are said before the damage.
 const LINES: usize = 45;
 
 const UNSENT: [&str; 3] = ["unsent 0", "unsent 1", "unsent 2"];
 
-/// How many random cases; the long run sets `SAMPAN_TORTURE_ROUNDS`, and `SAMPAN_TORTURE_FROM`.
+/// The seeds of the random cases; the long run sets `SAMPAN_TORTURE_ROUNDS`, and `SAMPAN_TORTURE_FROM`.
 fn seeds() -> std::ops::Range<u64> {
     let number = |name| {
         std::env::var(name)
@@ -28,7 +28,7 @@ fn seeds() -> std::ops::Range<u64> {
     from..from + number("SAMPAN_TORTURE_ROUNDS").unwrap_or(16)
 }
 
-/// What looks like chance and is decided by a seed.
+/// Chance from a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -41,7 +41,7 @@ impl Dice {
     }
 }
 
-/// What is done to a file.
+/// The kinds of damage to a file.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     FlipFirst,
@@ -53,9 +53,9 @@ enum Way {
     Empty,
     Delete,
     Append,
-    /// The file of that name of another client's store.
+    /// The file of the same name from another client's store.
     Foreign,
-    /// A folder stands in its place.
+    /// A folder in the file's place.
     Folder,
 }
 
@@ -255,7 +255,7 @@ impl Scene {
         ann
     }
 
-    /// Goes online and chats: what was unsent arrives once, and history becomes whole.
+    /// Goes online and chats: unsent work arrives once, and history becomes whole.
     async fn chats_on(&mut self, ann: &Device, case: u64, what: &str) {
         ann.go_online().await;
         ann.has_sent_everything().await;

@@ -108,7 +108,7 @@ async fn bytes_that_are_not_the_messages_are_refused_and_not_kept() {
     );
 }
 
-/// What the host says is told; a file that is not there is not tried again.
+/// The app is told the host's answer; a missing file is not tried again.
 #[tokio::test]
 async fn a_host_that_has_no_file_or_gives_none_is_told_at_once() {
     let place = Place::new().await;
@@ -135,7 +135,7 @@ async fn a_host_that_has_no_file_or_gives_none_is_told_at_once() {
     }
 }
 
-/// `cancel` stops it for everybody; what came is kept.
+/// `cancel` stops a download for everybody; the bytes that came are kept.
 #[tokio::test]
 async fn a_cancelled_download_ends_and_another_one_goes_on() {
     let place = Place::new().await;
@@ -157,7 +157,7 @@ async fn a_cancelled_download_ends_and_another_one_goes_on() {
     host.go_on();
 }
 
-/// The cache keeps to its limit; what the app holds stays.
+/// The cache keeps to its limit; the files that the app holds stay.
 #[tokio::test]
 async fn the_cache_stays_within_its_limit_and_keeps_what_is_held() {
     let place = Place::new().await;

@@ -15,7 +15,7 @@ async fn key_of(device: &Device, talk: &sampan::Conversation, words: &str) -> Me
     MessageKey::of(found.expect("the message")).unwrap()
 }
 
-/// What a conversation says, without the gaps that a disconnected device shows.
+/// The lines of a conversation, without the gaps that a disconnected device shows.
 async fn said(device: &Device, id: &ConversationId) -> Vec<String> {
     device.messages(id).await.iter().map(line).collect()
 }
@@ -101,7 +101,7 @@ async fn an_edit_that_the_service_refuses_is_undone_with_the_reason() {
     assert!(matches!(failure, SendFailure::Refused { code: 4406, .. }));
     let shown = talk.message(key.clone()).await.unwrap().unwrap();
     assert_eq!(shown.content.words(), Some("tea"));
-    // What failed blocks nothing.
+    // The edit that failed blocks nothing.
     talk.send_text("cake".into()).await.unwrap();
     ann.sees(&talk.conversation_id(), &["ann: tea", "ann: cake"])
         .await;
@@ -116,7 +116,7 @@ async fn an_edit_that_the_service_refuses_is_undone_with_the_reason() {
     assert_eq!((shown.change, shown.content.words()), (None, Some("tea")));
 }
 
-/// What is done offline is in the outbox, shows at once, survives a restart, and arrives once and in order.
+/// Edits and recalls made offline are in the outbox, show at once, survive a restart, and arrive once and in order.
 #[tokio::test]
 async fn edits_and_recalls_made_offline_survive_a_restart_and_arrive() {
     let place = Place::new().await;
@@ -228,8 +228,8 @@ async fn of_an_edit_and_a_recall_on_two_devices_the_recall_stands_everywhere() {
     }
 }
 
-/// S194, S199: receipts and edits of one message do not undo each other: what was read stays read when it is edited and
-/// recalled, and what is edited while its receipt is on its way is both.
+/// S194, S199: receipts and edits of one message do not undo each other: a read message stays read when it is edited
+/// and recalled, and a message that is edited while its receipt is on its way ends both edited and read.
 #[tokio::test]
 async fn receipts_and_changes_of_one_message_do_not_undo_each_other() {
     let place = Place::new().await;

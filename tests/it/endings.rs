@@ -1,4 +1,4 @@
-//! What ends: an engine, a session, a client; and calls that are given up half-way.
+//! Endings of an engine, a session and a client; and calls that are given up half-way.
 
 use std::fs;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ async fn states_and_observers_are_told_that_everything_is_closed() {
     assert!(events.contains(&idle), "{events:?}");
 }
 
-/// Nothing of a client comes back that was wiped, wherever it lay.
+/// Nothing of a wiped client comes back, wherever it lay.
 #[tokio::test]
 async fn a_wipe_takes_what_an_extension_left_too() {
     let place = Place::new().await;
@@ -108,8 +108,8 @@ impl Wake for Wakes {
     }
 }
 
-/// Polls a call so many times, waiting for its wake in between, and gives it up; whether it had not
-/// come to its end before.
+/// Polls a call so many times, waiting for its wake in between, and gives it up; true if the call had not come to its
+/// end before.
 fn give_up_after(polls: u32, mut call: Call) -> bool {
     let (woken, wakes) = channel();
     let waker = Waker::from(Arc::new(Wakes(std::sync::Mutex::new(woken))));
@@ -182,7 +182,7 @@ async fn a_call_that_ends_something_is_carried_to_its_end_when_it_is_given_up() 
     }
 }
 
-/// Wiping is done by the engine, whoever waits; the same call again waits for it.
+/// The engine wipes even when nobody waits; the same call again waits for the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wipe_that_nobody_waits_for_is_done() {
     let place = Place::new().await;

@@ -1,4 +1,4 @@
-//! What an extension of the app leaves while the app is closed, paused or running.
+//! Work that an extension of the app leaves while the app is closed, paused or running.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ use crate::place::{Device, Place, app, config as config_of, id, in_time, line};
 
 const KEY: &str = "6b1f00000000000000000000000000000000000000000000000000000000aa01";
 
-/// What the extension has: the folder, the app and the client's id. It opens no engine.
+/// The inbox as the extension opens it: from the folder, the app and the client's id, without an engine.
 fn extension(folder: &Path, client: &str) -> Arc<ExtensionInbox> {
     ExtensionInbox::open(folder.to_path_buf(), app(), id(client), None).unwrap()
 }
@@ -51,8 +51,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// D09: what was left while the app was closed is unsent work as soon as the client is open, arrives
-/// once, and keeps the local id that the extension was given.
+/// D09: work that was left while the app was closed is unsent work as soon as the client is open, arrives once, and
+/// keeps the local id that the extension was given.
 #[tokio::test]
 async fn a_message_left_while_the_app_was_closed_arrives_once() {
     let place = Place::new().await;
@@ -90,7 +90,7 @@ async fn a_message_left_while_the_app_was_closed_arrives_once() {
     assert!(files(&inbox(&place)).is_empty());
 }
 
-/// D09: the hint of the app, and coming back from the background, fetch what was left meanwhile.
+/// D09: the hint of the app, and coming back from the background, fetch the work that was left meanwhile.
 #[tokio::test]
 async fn what_is_left_while_the_app_runs_is_taken_on_a_hint_and_on_resuming() {
     let place = Place::new().await;
@@ -176,7 +176,7 @@ async fn damaged_files_are_set_aside_and_told_and_the_others_are_taken() {
     );
 }
 
-/// What can never be sent is a failed entry that the app sees, not a message that vanished.
+/// Work that can never be sent becomes a failed entry that the app sees; it does not vanish.
 #[tokio::test]
 async fn a_message_too_large_to_be_sent_becomes_a_failed_entry() {
     let place = Place::new().await;
@@ -274,7 +274,7 @@ async fn importer() {
     }
 }
 
-/// What the importer says before it begins.
+/// The line that the importer writes before it begins.
 const IMPORTING: &str = "importing now";
 
 /// D09: a process that is killed at any moment of an import imports each piece of work once.

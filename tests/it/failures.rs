@@ -213,7 +213,7 @@ async fn an_app_keeps_a_failed_message_and_takes_one_out() {
     ben.sees(&id, &["ann: hello", "ann: a photo"]).await;
 }
 
-/// S268, S269: what an app got by another way is put into the store and taken out by it.
+/// S268, S269: a message that an app got by another way is put into the store and taken out by it.
 #[tokio::test]
 async fn an_app_puts_a_foreign_message_into_the_store_and_takes_it_out() {
     let place = Place::new().await;

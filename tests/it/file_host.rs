@@ -16,14 +16,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What the next request to a path comes to instead.
+/// The trouble that the next request to a path meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// The connection breaks before the request is read whole.
     Breaks,
-    /// It is done, and the answer is lost.
+    /// The request is done, and the answer is lost.
     AnswerLost,
-    /// It is refused.
+    /// The request is refused.
     Status(u16, &'static str),
     /// The answer's body breaks after so many bytes.
     BreaksAfter(usize),
@@ -48,7 +48,7 @@ pub(crate) struct HostState {
     pub(crate) troubles: BTreeMap<&'static str, VecDeque<Trouble>>,
     /// The first lines of the requests, and the `Range` that each asked for.
     pub(crate) requests: Vec<(String, Option<String>)>,
-    /// What devices announced.
+    /// The installations that devices announced.
     pub(crate) installations: Vec<Value>,
     /// The storage's way of uploading.
     pub(crate) provider: Option<&'static str>,
@@ -108,7 +108,7 @@ impl FileHost {
         self.state.lock().unwrap()
     }
 
-    /// The next request to a path comes to this instead.
+    /// Makes the next request to a path meet this trouble.
     pub(crate) fn fail(&self, path: &'static str, trouble: Trouble) {
         let mut state = self.state();
         state.troubles.entry(path).or_default().push_back(trouble);
@@ -120,7 +120,7 @@ impl FileHost {
         asked.wait_for(|count| *count >= requests).await.unwrap();
     }
 
-    /// Lets go on what stalls.
+    /// Lets stalled requests go on.
     pub(crate) fn go_on(&self) {
         self.may_go_on.send_replace(true);
     }

@@ -76,7 +76,7 @@ async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() 
 
     disk.fill();
     let mut said = vec!["ann: hello".to_owned()];
-    // The journal has space of its own for a while: what it takes is promised.
+    // The journal has space of its own for a while: a message that it takes is promised.
     let refusal = loop {
         let words = format!("{} {}", said.len(), "x".repeat(2_000));
         match conversation.send_text(words.clone()).await {

@@ -22,9 +22,9 @@ async fn has_members(device: &Device, talk: &ConversationId, members: &[&str]) {
         .await;
 }
 
-/// S072, S081, S084, S093, S105, S106: a pair becomes a group when somebody is added, who made it has no special
-/// rights where the app has no roles, and a change of members acts at once: who is out neither hears nor speaks, and
-/// who is in again reads what was said meanwhile.
+/// S072, S081, S084, S093, S105, S106: a pair becomes a group when somebody is added, its maker has no special rights
+/// where the app has no roles, and a change of members acts at once: a removed member neither hears nor speaks, and a
+/// member who is in again reads what was said meanwhile.
 #[tokio::test]
 async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
     let place = Place::with_settings(r#"{"features": {"roles": false}}"#).await;
@@ -44,7 +44,7 @@ async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
     ben.sees(&talk_id, &["ann: two of us"]).await;
     has_members(&ben, &talk_id, &["ann", "ben"]).await;
 
-    // Not she who made it adds the third.
+    // Ben adds the third member, not ann, who made the conversation.
     let at_ben = ben.handle(&talk_id);
     at_ben.add_members(vec![id("cat")]).await.unwrap();
     at_ben.send_text("three of us".into()).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
     at_cat.send_text("thank you".into()).await.unwrap();
     cat.has_sent_everything().await;
 
-    // Who made it may be removed like everybody else.
+    // The conversation's maker may be removed like everybody else.
     at_ben.remove_members(vec![id("ann")]).await.unwrap();
     ann.until("that she is out of what she made", || async {
         let info = talk.info().await.ok()?;

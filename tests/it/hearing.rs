@@ -1,4 +1,4 @@
-//! What a subscriber hears, and what it need not have heard.
+//! The events that a subscriber hears, and the messages that came before it subscribed.
 
 use sampan::model::Event;
 
@@ -25,8 +25,8 @@ async fn messages_of_conversations_that_are_not_open_are_told() {
     }
 }
 
-/// S172: nothing is lost that came before the app subscribed: it is read, counted and in the list, and
-/// the next one is told.
+/// S172: a message that came before the app subscribed is not lost: it is there to be read, counted and in the list,
+/// and the next one is told.
 #[tokio::test]
 async fn what_came_before_the_app_subscribed_is_there_to_be_read() {
     let place = Place::new().await;

@@ -115,8 +115,8 @@ async fn sampan_starts_a_conversation_and_chats_with_the_javascript_sdk() {
     assert_eq!(history["texts"], json!(["is the kettle on?", "it is"]));
 }
 
-/// The SDK makes the conversation; what it says while the engine is away is counted, read and cleared;
-/// what it edits and recalls is shown.
+/// The SDK makes the conversation; its messages while the engine is away are counted, read and cleared; its edits and
+/// recalls are shown.
 #[tokio::test]
 async fn what_the_javascript_sdk_says_edits_and_recalls_while_sampan_is_away_is_shown_afterwards() {
     let place = Place::new().await;
@@ -153,7 +153,7 @@ async fn what_the_javascript_sdk_says_edits_and_recalls_while_sampan_is_away_is_
         .await;
 }
 
-/// What the engine says while the SDK is away counts as unread there, and is in its history.
+/// The engine's messages while the SDK is away count as unread there, and are in its history.
 #[tokio::test]
 async fn what_sampan_says_while_the_javascript_sdk_is_away_is_unread_there() {
     let place = Place::new().await;
@@ -173,7 +173,7 @@ async fn what_sampan_says_while_the_javascript_sdk_is_away_is_unread_there() {
     assert_eq!(history["texts"], json!(["one", "two", "three"]));
 }
 
-/// S225, S226: what the engine edits and recalls reaches the SDK as its own events, and is in its history.
+/// S225, S226: the engine's edits and recalls reach the SDK as its own events, and are in its history.
 #[tokio::test]
 async fn what_sampan_edits_and_recalls_is_changed_at_the_javascript_sdk() {
     let place = Place::new().await;
@@ -200,7 +200,7 @@ async fn what_sampan_edits_and_recalls_is_changed_at_the_javascript_sdk() {
     assert_ne!(history["texts"][1], "two");
 }
 
-/// S077, S090, S092: what the engine changes of a conversation, made offline, the SDK finds there.
+/// S077, S090, S092: the SDK finds the changes that the engine made to a conversation offline.
 #[tokio::test]
 async fn what_sampan_changes_of_a_conversation_is_changed_at_the_javascript_sdk() {
     let place = Place::new().await;

@@ -1,4 +1,4 @@
-//! What the engine and the official JavaScript SDK say to each other: every kind of content, mentions, options, edits,
+//! Messages between the engine and the official JavaScript SDK: every kind of content, mentions, options, edits,
 //! recalls and receipts, both ways. The SDK is driven as in `interop.rs`.
 
 use sampan::model::{
@@ -98,7 +98,7 @@ fn mentions() -> Mentions {
     }
 }
 
-/// Whether the SDK tells everything that is expected, and calls the same people.
+/// Checks that the SDK tells everything that is expected, and calls the same people.
 fn assert_told(told: &Value, expected: &Value) {
     let place = &told["place"];
     for (key, value) in expected.as_object().unwrap() {
@@ -106,7 +106,7 @@ fn assert_told(told: &Value, expected: &Value) {
             "latitude" | "longitude" => &place[key],
             _ => &told[key],
         };
-        // The SDK shows a plain text that happens to be JSON as what the JSON says.
+        // The SDK shows a plain text that happens to be JSON as the value of that JSON.
         let tree = value
             .as_str()
             .filter(|_| key == "content" && said.is_object());
@@ -194,8 +194,8 @@ async fn sampan_reads_every_kind_that_the_javascript_sdk_sends() {
     }
 }
 
-/// Whether a message of the SDK says what it should. The SDK writes no name beside the metadata, and null for what
-/// it does not know.
+/// Checks that a message of the SDK says what it should. The SDK writes no name beside the metadata, and null for
+/// what it does not know.
 fn assert_read(message: &Message, content: &MessageContent) {
     assert_eq!(message.mentions, mentions());
     match (&message.content, content) {

@@ -1,4 +1,4 @@
-//! JSON of apps: what is accepted is read by others as it was written, and the rest is refused.
+//! JSON of apps: accepted JSON is read by others as it was written, and the rest is refused.
 
 use sampan::SampanError;
 use sampan::model::{Details, Json, JsonFault, MessageContent, NewConversation, NewMessage};
@@ -47,7 +47,7 @@ async fn attributes_reach_the_other_device_to_the_digit() {
     assert_eq!(attributes(&received.content), Some(text.as_str()));
 }
 
-/// What an app writes as plain words and others read as an envelope is shown as that to both.
+/// Plain words that other readers take for an envelope are shown as an envelope to sender and receiver.
 #[tokio::test]
 async fn words_that_are_an_envelope_are_shown_alike_by_sender_and_receiver() {
     let place = Place::new().await;

@@ -11,7 +11,7 @@ use crate::place::{Device, Place, config, id, line};
 /// Tells the child process where its store is; without it the child's half of the test does nothing.
 const STORE: &str = "SAMPAN_IT_KILL_STORE";
 
-/// What the child says before each send's text.
+/// The child's word before each send's text.
 const SENT: &str = "sent:";
 
 /// Tells the child where a service is; without it the child stays offline.
@@ -38,7 +38,7 @@ fn child(store: &Path, service: Option<String>) -> Child {
     command.spawn().unwrap()
 }
 
-/// How much the child says it has sent, until it has said so `enough` times.
+/// Counts the sends that the child tells, up to `enough`.
 fn count_sent(child: &mut Child, enough: usize) -> usize {
     let said = BufReader::new(child.stdout.take().unwrap()).lines();
     said.map(Result::unwrap)
@@ -71,7 +71,7 @@ async fn child_that_sends_until_it_is_killed() {
     }
 }
 
-/// D02: SIGKILL at different moments: whatever was said to be sent is there, once and in order.
+/// D02: SIGKILL at different moments: each message that was said to be sent is there, once and in order.
 #[tokio::test]
 async fn nothing_that_was_sent_is_lost_when_the_process_is_killed() {
     let place = Place::new().await;

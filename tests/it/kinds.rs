@@ -24,7 +24,7 @@ async fn made(device: &Device, wanted: NewConversation) -> ConversationId {
     device.service_id(&made.conversation).await
 }
 
-/// What another client is told of a conversation when it asks the service.
+/// A conversation as the service tells it to another client.
 async fn fetched(device: &Device, conversation: &ConversationId) -> ConversationInfo {
     let found = device.client.fetch_conversation(conversation.clone()).await;
     found.unwrap().info().await.unwrap()
@@ -102,8 +102,8 @@ async fn a_service_conversation_cannot_be_made_by_a_client() {
     assert!(ann.client.outbox().await.unwrap().is_empty());
 }
 
-/// S114: a chat room is entered and left offline: each is durable, shown at once and told to the
-/// service in order; who is outside may speak there, and hears nothing.
+/// S114: a chat room is entered and left offline: each is durable, shown at once and told to the service in order; a
+/// client outside may speak there, and hears nothing.
 #[tokio::test]
 async fn a_chat_room_is_entered_and_left_through_the_outbox() {
     let place = Place::new().await;

@@ -217,7 +217,7 @@ async fn caches_of_one_conversation_give_the_same_in_every_order_and_number() {
     says(7, "1500000006000 ann");
 }
 
-/// What is imported meets what the service has: the same ids, nothing twice, nothing that seems to be missing.
+/// Imported messages meet those of the service: the same ids, nothing twice, nothing that seems to be missing.
 #[tokio::test]
 async fn history_of_the_service_meets_the_messages_of_a_cache() {
     let place = Place::new().await;
@@ -314,7 +314,7 @@ async fn what_another_app_of_the_same_build_cached_is_listed() {
     assert_eq!((report.messages.stored, report.messages.unchanged), (1, 1));
 }
 
-/// What was never sent waits as a failed message; the service hears of it when the app says so.
+/// A message that was never sent waits as a failed one; the service hears of it when the app says so.
 #[tokio::test]
 async fn drafts_wait_for_the_app_and_do_not_come_back() {
     let place = Place::new().await;
@@ -344,7 +344,7 @@ async fn drafts_wait_for_the_app_and_do_not_come_back() {
         drafts.iter().all(|draft| draft.state == ambiguous),
         "{drafts:?}"
     );
-    // A message of its own passes them by.
+    // A new message passes the failed ones by.
     conversation.send_text("hello".into()).await.unwrap();
     ben.sees(&id, &["ann: hello"]).await;
 

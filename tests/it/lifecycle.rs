@@ -176,7 +176,7 @@ async fn a_second_device_with_the_same_tag_ends_the_first_ones_session() {
         old.wait_online().await,
         Err(SampanError::Refused { code: 4111, .. })
     ));
-    // The newcomer stays: what it asks the service for is answered.
+    // The newcomer stays: its questions to the service are answered.
     let talk = new
         .create_conversation(sampan::model::NewConversation::default())
         .await;
@@ -308,7 +308,8 @@ async fn events_come_in_the_order_of_commits() {
     assert_eq!(lines, said);
 }
 
-/// Whose key is lost finds the data of an encrypted store and removes it, and touches no other.
+/// An app that has lost the key of an encrypted store finds the store's data and removes them; no other store is
+/// touched.
 #[tokio::test]
 async fn an_encrypted_account_is_listed_without_its_name_and_wiped_without_its_key() {
     let place = Place::new().await;

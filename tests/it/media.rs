@@ -351,8 +351,8 @@ async fn a_file_may_go_once_the_call_returned_and_a_repeated_call_sends_once() {
     assert!(matches!(message.content, MessageContent::File { .. }));
 }
 
-/// S167, S168: what the app does not say of a picture its bytes tell; and the place where it was taken is not sent, unless
-/// the app wants that.
+/// S167, S168: the bytes of a picture tell what the app does not say of it; the place where it was taken is sent only
+/// if the app wants that.
 #[tokio::test]
 async fn a_picture_goes_with_its_size_and_without_its_place() {
     let place = Place::new().await;

@@ -17,10 +17,10 @@ const STORE: &str = "SAMPAN_IT_MEDIA_STORE";
 const SERVICE: &str = "SAMPAN_IT_MEDIA_SERVICE";
 const FILES: &str = "SAMPAN_IT_MEDIA_FILES";
 
-/// How often the child is killed; the suite does it a few times, by hand it may be more.
+/// The number of kills; the suite does a few, a run by hand may do more.
 const KILLS: &str = "SAMPAN_IT_MEDIA_KILLS";
 
-/// What the child says when a file was accepted.
+/// The child's word when a file was accepted.
 const SENT: &str = "sent:";
 
 /// As many bytes as take some pieces.
@@ -89,7 +89,7 @@ async fn uploads_that_are_killed_end_as_one_file_and_one_message_each() {
     for kill in 0..kills {
         let mut child = child(&store, &service, &host.url());
         let said = BufReader::new(child.stdout.take().unwrap()).lines();
-        // A child has begun to upload what earlier ones left when it has said so much.
+        // After so many words a child has begun to upload the files that earlier ones left.
         let own = said
             .map(Result::unwrap)
             .filter_map(|line| Some(line.strip_prefix(SENT)?.to_owned()));

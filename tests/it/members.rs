@@ -52,7 +52,7 @@ impl Panel {
     }
 }
 
-/// What is told of members, as text: `Joined ben by ann`.
+/// The next notice of members, as text: `Joined ben by ann`.
 async fn next_notice(events: &mut EventStream, conversation: &ConversationId) -> String {
     let told = Device::is_told(events, "a notice of members", |event| match event {
         Event::MembersChanged { notice, .. } if notice.conversation == *conversation => {
@@ -87,8 +87,8 @@ async fn failure(device: &Device) -> SendFailure {
         .await
 }
 
-/// S084, S090, S092, S094, S104: the members are a live list: what is added or removed offline shows at once, what
-/// others do is followed, and the service counts the same.
+/// S084, S090, S092, S094, S104: the members are a live list: an addition or removal made offline shows at once,
+/// changes by others are followed, and the service counts the same.
 #[tokio::test]
 async fn the_list_of_members_is_live_and_shows_offline_changes_at_once() {
     let place = Place::new().await;
@@ -134,7 +134,8 @@ async fn the_list_of_members_is_live_and_shows_offline_changes_at_once() {
     assert!(matches!(ended, Err(SampanError::ViewEnded)), "{ended:?}");
 }
 
-/// The owner gives a role and takes it back, also while offline; who may not is shown the old role, and told why.
+/// The owner gives a role and takes it back, also while offline; a member who may not is shown the old role, and told
+/// why.
 #[tokio::test]
 async fn roles_are_given_shown_and_rolled_back() {
     let place = Place::new().await;
@@ -192,7 +193,7 @@ async fn members_are_silenced_and_blocked_and_the_lists_are_live() {
     while notices.last().map(String::as_str) != Some("Left cat by ann") {
         notices.push(next_notice(&mut told, &talk_id).await);
     }
-    // The service tells ben of his silence twice, as him and as a member: he is told once.
+    // The service tells ben of his silence twice, as him and as a member: ben's app hears it once.
     notices.retain(|notice| !notice.starts_with("Invited") && !notice.starts_with("Joined"));
     let expected = [
         "Silenced ben by ann",
@@ -248,7 +249,7 @@ async fn members_are_silenced_and_blocked_and_the_lists_are_live() {
         .await;
 }
 
-/// Who may not silence or block is told so, and nothing looks different afterwards.
+/// A member who may not silence or block is told so, and nothing looks different afterwards.
 #[tokio::test]
 async fn who_may_not_silence_or_block_is_told_and_nothing_looks_different() {
     let place = Place::new().await;
@@ -288,8 +289,8 @@ async fn who_may_not_silence_or_block_is_told_and_nothing_looks_different() {
     assert!(matches!(own, Err(SampanError::InvalidArgument { .. })));
 }
 
-/// S095, S096, S097, S098, S105, S107: who is added hears of the invitation, then of the members who joined, and then
-/// of what is said; every notice says who did it, to whom, where and when.
+/// S095, S096, S097, S098, S105, S107: an added member hears of the invitation, then of the members who joined, and
+/// then the messages; every notice says who did it, to whom, where and when.
 #[tokio::test]
 async fn an_invitation_comes_before_the_first_message_and_notices_say_who_whom_and_when() {
     let place = Place::new().await;
@@ -329,8 +330,8 @@ async fn an_invitation_comes_before_the_first_message_and_notices_say_who_whom_a
     while next_notice(&mut own, &talk_id).await != "Joined cat by ann" {}
 }
 
-/// S103, S295: who came and who went while this client was away is told when it is back, once; of the time before the
-/// first sign-in nothing is told.
+/// S103, S295: comings and goings while this client was away are told once, when it is back; those before the first
+/// sign-in are not told.
 #[tokio::test]
 async fn changes_of_members_that_were_missed_are_told_once_afterwards() {
     let place = Place::new().await;

@@ -77,7 +77,7 @@ fn every_kind() -> Vec<MessageContent> {
     ]
 }
 
-/// Whether two contents say the same; keys of an envelope have no order.
+/// True if two contents say the same; keys of an envelope have no order.
 fn same(sent: &MessageContent, seen: &MessageContent) -> bool {
     match (sent, seen) {
         (

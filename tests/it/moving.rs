@@ -42,8 +42,8 @@ async fn a_store_goes_on_at_another_service_when_only_the_address_changes() {
     let new_id = ann.service_id(&new_talk).await;
     carl.sees(&new_id, &["ann: hello, new place"]).await;
 
-    // The other service has never heard of the old conversation: what was to be sent there is the
-    // app's to decide about, and what was said stays.
+    // The other service has never heard of the old conversation: the app decides about the messages that were to be
+    // sent there, and the old messages stay.
     let waits = ann
         .until("a refusal", || async {
             let outbox = ann.client.outbox().await.unwrap();
@@ -61,8 +61,8 @@ async fn a_store_goes_on_at_another_service_when_only_the_address_changes() {
     assert_eq!(unread(&ann, &old_id).await, 1);
 }
 
-/// D05: queued work of every kind, made by a process that was killed, goes to another service: what is of no
-/// conversation of the old one is done there, once and in order; all else fails with the service's reason, blocks
+/// D05: queued work of every kind, made by a process that was killed, goes to another service: work that needs no
+/// conversation of the old service is done there, once and in order; all else fails with the service's reason, blocks
 /// nothing and leaves the conversations as they were.
 #[tokio::test]
 async fn queued_work_of_every_kind_is_done_at_another_service_or_says_why_not() {
@@ -119,7 +119,7 @@ async fn unread(device: &Device, conversation: &ConversationId) -> u32 {
     info.unread.count
 }
 
-/// The timeline without gaps: whether more was said there meanwhile, only the old service knew.
+/// The timeline without gaps: only the old service knew if more was said there meanwhile.
 async fn said(device: &Device, conversation: &ConversationId) -> Vec<String> {
     let mut lines = device.lines(conversation).await.unwrap();
     lines.retain(|line| line != "(gap)");

@@ -1,4 +1,4 @@
-//! What is done without a connection, and what comes of it.
+//! Work that is done without a connection, and its outcome.
 
 use sampan::model::{ConversationState, NewConversation};
 
@@ -38,7 +38,7 @@ async fn a_conversation_made_offline_and_its_messages_go_out_in_order_on_connect
     ann.sees(&service_id, &all).await;
 }
 
-/// What waits in the outbox is there after a restart and goes out then, once.
+/// Work that waits in the outbox is there after a restart and goes out then, once.
 #[tokio::test]
 async fn the_outbox_survives_a_restart_and_goes_out_once() {
     let place = Place::new().await;
@@ -77,7 +77,7 @@ async fn a_unique_conversation_made_offline_becomes_the_one_that_exists() {
         .await;
 }
 
-/// An unsent message can be cancelled; what was cancelled is never sent.
+/// An unsent message can be cancelled; a cancelled message is never sent.
 #[tokio::test]
 async fn a_discarded_message_is_gone_and_is_not_sent() {
     let place = Place::new().await;

@@ -170,11 +170,11 @@ async fn history_is_asked_for_by_interval_by_type_and_in_either_direction() {
         let refused = talk.query_history(wrong).await;
         assert!(matches!(refused, Err(SampanError::InvalidArgument { .. })));
     }
-    // What another device of the client asks for is not stored there.
+    // Another device of the client asks; the answers are not stored on that device.
     let tablet = place.online("tablet", "ann").await;
     let there = tablet.client.fetch_conversation(talk_id.clone()).await;
     let there = there.unwrap();
-    // It fetches the newest page by itself.
+    // The tablet fetches the newest page by itself.
     let before = tablet
         .until("the newest page and a gap", || async {
             let held = there.page_after(None, 500).await.ok()?.items.len();

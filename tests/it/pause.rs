@@ -1,4 +1,4 @@
-//! The app in the background: no file is open, and whatever is called all the same works.
+//! The app in the background: no file is open, and calls work all the same.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(crate) async fn settled(place: &Place) -> (Device, Arc<Conversation>) {
     (ann, talk)
 }
 
-/// What was said. Whether something newer is missing is not known offline: a gap may say so.
+/// The lines without gaps: an offline device does not know if something newer is missing, and a gap may say so.
 async fn said(device: &Device, talk: &Conversation) -> Vec<String> {
     let lines = device.lines(&talk.conversation_id()).await.unwrap();
     lines.into_iter().filter(|line| line != "(gap)").collect()
@@ -104,8 +104,8 @@ async fn reads_under_way_are_not_hurt_by_pausing() {
     }
 }
 
-/// What another process holds can't be used here: calls say so, and after a resume the engine takes
-/// the store up by itself as soon as it is free.
+/// A store that another process holds can't be used here: calls say so, and after a resume the engine takes the store
+/// up by itself as soon as it is free.
 #[tokio::test]
 async fn a_store_that_somebody_else_has_after_a_rest_is_a_typed_error_until_it_is_free() {
     let place = Place::new().await;
@@ -133,7 +133,7 @@ async fn a_store_that_somebody_else_has_after_a_rest_is_a_typed_error_until_it_i
     ann.sees(&service_id, &["ann: before", "ann: after"]).await;
 }
 
-/// What an app does with a client of a paused engine besides: open one, go offline, sign out.
+/// Other things that an app does while its engine is paused: it opens a client, goes offline, signs out.
 #[tokio::test]
 async fn a_paused_engine_opens_clients_and_lets_them_go() {
     let place = Place::new().await;

@@ -57,8 +57,8 @@ async fn hears_words(feed: &NoticeFeed, from: &str, words: &str) -> Conversation
     .await
 }
 
-/// S040, S042, S043, S044, S047, S050, S051, S052, S053, S056, S057: a session is opened with a first list of
-/// peers, tells when they come and go, and no more of those who are watched no more.
+/// S040, S042, S043, S044, S047, S050, S051, S052, S053, S056, S057: a session is opened with a first list of peers,
+/// tells when these come and go, and tells nothing of peers that are watched no more.
 #[tokio::test]
 async fn a_session_watches_peers_and_is_told_when_they_come_and_go() {
     let place = Place::new().await;
@@ -419,8 +419,8 @@ async fn signed(
     (Device { engine, client }, office)
 }
 
-/// S049, S135, S330, S333, S335, S336, S337, S338: watching and every action on a group but leaving are signed; the app's
-/// server trims the list of peers, and who was left out can neither be watched nor sent to.
+/// S049, S135, S330, S333, S335, S336, S337, S338: watching and every action on a group but leaving are signed; the
+/// app's server trims the list of peers, and a peer that was left out can neither be watched nor sent to.
 #[tokio::test]
 async fn the_apps_server_signs_what_is_watched_and_trims_the_list() {
     let everything = r#"{"signatures":{"login":true,"conversation":true}}"#;

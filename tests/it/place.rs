@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::support::{raw::RawConnection, socket_url};
 
-/// How long anything may take before the test fails: a machine may be busy.
+/// The longest that anything may take before the test fails: a machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for what must come. A test that waits otherwise would hang where it should fail.
@@ -180,7 +180,7 @@ impl Device {
         created.conversation
     }
 
-    /// Waits until this device knows a conversation and everything it says there is true.
+    /// Waits until a conversation shows exactly these lines on this device.
     pub(crate) async fn sees(&self, conversation: &ConversationId, lines: &[&str]) {
         self.until(&format!("{lines:?} in the timeline"), || async {
             Some(self.lines(conversation).await.ok()? == lines).filter(|same| *same)

@@ -17,7 +17,7 @@ struct Marker {
     name: &'static str,
     made: mpsc::Sender<String>,
     fails: AtomicBool,
-    /// How many messages it lets through, where it holds them back.
+    /// The number of messages that it lets through, where it holds them back.
     gate: Option<Semaphore>,
 }
 
@@ -98,7 +98,7 @@ async fn plugged(place: &Place, name: &str, plugins: Vec<Arc<dyn EnginePlugin>>)
     Device { engine, client }
 }
 
-/// S321–S324: plug-ins are told of engine, client and conversations; messages of others pass through them in
+/// S321–S324: plug-ins are told of engine, client and conversations; messages of others pass through the plug-ins in
 /// order, before and after they are parsed, live, from history and as the last message, and are stored as they left.
 #[tokio::test]
 async fn plug_ins_are_told_of_what_is_made_and_change_what_others_say_in_order() {
@@ -113,7 +113,7 @@ async fn plug_ins_are_told_of_what_is_made_and_change_what_others_say_in_order()
     talk.send_text("black tea".into()).await.unwrap();
     ben.has_sent_everything().await;
     let cid = ben.service_id(&talk).await;
-    // What was missed comes by history and as the newest of an unread count.
+    // Missed messages come by history and as the newest of an unread count.
     ann.go_online().await;
     let words = "ben: black tea two one <one ben> <two ben>";
     ann.sees(&cid, &[words]).await;
@@ -121,7 +121,7 @@ async fn plug_ins_are_told_of_what_is_made_and_change_what_others_say_in_order()
     talk.send_text("green tea".into()).await.unwrap();
     let live = "ben: green tea two one <one ben> <two ben>";
     ann.sees(&cid, &[words, live]).await;
-    // What is not JSON is not shown before parsing, and what this client says passes by.
+    // Plain content, which is not JSON, is not shown before parsing; this client's own messages pass the plug-ins by.
     let plain = MessageContent::Plain {
         text: "plain tea".into(),
     };
@@ -155,7 +155,7 @@ async fn plug_ins_are_told_of_what_is_made_and_change_what_others_say_in_order()
     .await;
 }
 
-/// What is logged.
+/// The lines of the log.
 #[derive(Default)]
 struct Lines(Mutex<Vec<String>>);
 
@@ -167,8 +167,8 @@ impl LogSink for Lines {
     }
 }
 
-/// S320: a plug-in that fails is named in the log, and what it was given goes on; one that takes its time holds back
-/// what comes behind and not the engine.
+/// S320: a plug-in that fails is named in the log, and its message goes on; a plug-in that takes its time holds back
+/// the messages behind and not the engine.
 #[tokio::test]
 async fn a_plug_in_that_fails_is_named_and_one_that_is_slow_does_not_hold_the_engine() {
     let lines = Arc::new(Lines::default());

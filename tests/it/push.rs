@@ -90,7 +90,8 @@ async fn an_extension_shows_a_push_without_a_store_and_the_engine_agrees_later()
     ann.engine.shutdown().await.unwrap();
 }
 
-/// Registration: a device announces itself with the id of its sessions, for its client; what the service says is told.
+/// Registration: a device announces itself with the id of its sessions, for its client; the app is told the service's
+/// answer.
 #[tokio::test]
 async fn a_device_announces_itself_for_pushes_and_is_told_when_it_is_refused() {
     let place = Place::new().await;
@@ -125,7 +126,7 @@ async fn a_device_announces_itself_for_pushes_and_is_told_when_it_is_refused() {
 /// Tells the child process where the inbox is; without it the child's half of the test does nothing.
 const FOLDER: &str = "SAMPAN_IT_PUSH_FOLDER";
 
-/// How many pushes the child is handed.
+/// The number of pushes that the child is handed.
 const PUSHES: usize = 1000;
 
 fn conversation(number: usize) -> ConversationId {
@@ -140,7 +141,7 @@ fn kilobytes(name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// The child: what a notification extension does with each push; it says how much memory that took.
+/// The child: it treats each push as a notification extension does, and says how much memory that took.
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "it is the other half of the test below, which starts it"]

@@ -74,7 +74,7 @@ fn names(found: &[ConversationInfo]) -> Vec<String> {
     names.collect()
 }
 
-/// What a query finds: the same at the service and on this device.
+/// The conversations that a query finds: the same at the service and on this device.
 async fn found(client: &Client, query: ConversationQuery) -> Vec<String> {
     let there = client.query_conversations(query.clone()).await.unwrap();
     let here = client.find_conversations(query.clone()).await.unwrap();
@@ -393,7 +393,7 @@ async fn a_query_has_defaults_an_order_a_page_and_a_count() {
     assert_eq!(names(&here), ["talk 11"]);
 }
 
-/// S283: what the service would refuse is refused at once, and alike on this device and in lists.
+/// S283: a query that the service would refuse is refused at once, and alike on this device and in lists.
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused_at_the_service_on_this_device_and_in_lists() {
     let place = Place::new().await;

@@ -1,4 +1,4 @@
-//! Receipts: what a sender learns of its messages' way, and where it learns nothing.
+//! Receipts: the states of a message that its sender learns, and conversations without receipts.
 
 use sampan::model::{ConversationId, Event, Message, MessageState};
 
@@ -64,7 +64,7 @@ async fn a_message_is_pending_then_sent_then_delivered_and_each_is_told() {
     assert!(is_delivered(&stored), "{stored:?}");
 }
 
-/// S197, S373: what is older than a delivered message counts as delivered; none of it counts as read.
+/// S197, S373: messages older than a delivered one count as delivered; none of them counts as read.
 #[tokio::test]
 async fn what_is_older_than_a_delivered_message_is_delivered_and_not_read() {
     let place = Place::new().await;

@@ -137,10 +137,10 @@ async fn the_pauses_between_attempts_grow() {
     }
 }
 
-/// S296, S299: what the operating system says ends a pause or starts one; the count begins anew.
+/// S296, S299: a word of the operating system ends a pause or starts one; the count begins anew.
 #[tokio::test]
 async fn the_network_going_and_coming_is_told_and_ends_a_pause_at_once() {
-    // An hour: who waits for a pause to end by itself waits in vain.
+    // An hour: no pause ends by itself.
     let scene = Scene::new(Duration::from_secs(3600)).await;
     let engine = &scene.ann.engine;
     let mut events = engine.events();
@@ -161,7 +161,7 @@ async fn the_network_going_and_coming_is_told_and_ends_a_pause_at_once() {
     assert_eq!(scene.ann.client.session_state(), SessionState::Open);
 }
 
-/// S367: what is said while the network is cut is there when it is back.
+/// S367: messages that are said while the network is cut are there when it is back.
 #[tokio::test]
 async fn what_is_said_while_the_network_is_cut_is_there_when_it_is_back() {
     let scene = Scene::new(Duration::from_millis(20)).await;

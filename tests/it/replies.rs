@@ -15,7 +15,7 @@ fn answer(words: &str, to: &MessageKey) -> NewMessage {
     }
 }
 
-/// What a message of a conversation quotes, once that is as wanted.
+/// The quote of a message in a conversation, once the quote is as wanted.
 async fn quoted(talk: &Conversation, words: &str, wanted: impl Fn(&Quote) -> bool) -> Quote {
     let mut screen = Screen::open(talk, TimelineOptions::default()).await;
     let quote = |screen: &Screen| {
@@ -81,7 +81,7 @@ async fn a_reply_quotes_what_it_answers_as_that_is_now() {
     assert_eq!((quote.excerpt.as_str(), quote.message), ("", Some(key)));
 }
 
-/// Of a message that this device does not hold, the quote is what the reply says.
+/// The quote of a message that this device does not hold is taken from the reply.
 #[tokio::test]
 async fn a_reply_to_a_message_that_is_not_held_quotes_what_it_says_itself() {
     let place = Place::new().await;
@@ -140,7 +140,8 @@ async fn a_reply_to_nothing_or_in_a_kind_without_attributes_is_refused() {
     assert_eq!(ann.client.outbox().await.unwrap(), before);
 }
 
-/// To the official SDK a reply is a text with an attribute; what the SDK writes by the convention is a reply here.
+/// To the official SDK a reply is a text with an attribute; a message of the SDK that keeps the convention is a reply
+/// here.
 #[tokio::test]
 async fn a_reply_is_a_text_with_an_attribute_to_the_javascript_sdk_and_back() {
     let place = Place::new().await;

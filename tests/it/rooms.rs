@@ -43,7 +43,7 @@ async fn is(device: &Device, conversation: &Conversation, state: ConversationSta
         .await;
 }
 
-/// Waits until a line is there. What was said in a room before is a gap until it is asked for.
+/// Waits until a line is there. Earlier messages of a room are a gap until they are asked for.
 async fn hears(device: &Device, conversation: &ConversationId, line: &str) {
     device
         .until(line, || async {
@@ -68,7 +68,7 @@ async fn a_chat_room_is_entered_left_and_counted_and_another_one_takes_its_place
     let anns = ann.handle(&pier);
     assert_eq!(anns.info().await.unwrap().state, ConversationState::Live);
     assert_eq!(count(&anns).await, 1);
-    // Who asks for a room is not inside yet.
+    // A client that asks for a room is not inside yet.
     let bens = ben.client.fetch_conversation(pier.clone()).await.unwrap();
     assert_eq!(bens.info().await.unwrap().state, ConversationState::Left);
     bens.send_text("from the shore".into()).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_chat_room_is_entered_left_and_counted_and_another_one_takes_its_place
     assert!(bens.info().await.unwrap().unread.is_none());
     let totals = ben.client.unread_totals().await.unwrap();
     assert_eq!(totals.all, UnreadSum::default());
-    // What was said is read on request.
+    // Earlier messages are read on request.
     bens.fetch_newest(20).await.unwrap();
     let all = ["ben: from the shore", "ann: ahoy", "ann: gone?"];
     let said = ben.messages(&pier).await;
@@ -166,7 +166,7 @@ async fn after_a_broken_connection_a_client_is_inside_again_unless_it_was_away_t
     }
 }
 
-/// S010, S070: a service conversation is subscribed to, heard, and left; what is for one client is for that one
+/// S010, S070: a service conversation is subscribed to, heard, and left; a message for one client is for that one
 /// alone; a client may write without a subscription.
 #[tokio::test]
 async fn a_service_conversation_is_subscribed_to_heard_and_left() {
@@ -216,7 +216,7 @@ async fn a_service_conversation_is_subscribed_to_heard_and_left() {
     place
         .rest("POST", &format!("{path}/broadcasts"), &says("second"))
         .await;
-    // To one client, who never subscribed: heard by that one alone, and answered.
+    // A message to one client, who never subscribed: heard by that one alone, and answered.
     let mut only = says("only for ben");
     only["to_clients"] = json!(["ben"]);
     place.rest("POST", &format!("{path}/messages"), &only).await;
@@ -292,7 +292,7 @@ async fn a_chat_room_takes_more_clients_than_a_conversation_has_members() {
     assert_eq!(count(&ann.handle(&pier)).await, 4);
 }
 
-/// S106: who left and came back reads what was said meanwhile: history belongs to the conversation.
+/// S106: a member who left and came back reads what was said meanwhile: history belongs to the conversation.
 #[tokio::test]
 async fn who_left_and_came_back_reads_what_was_said_meanwhile() {
     let place = Place::new().await;

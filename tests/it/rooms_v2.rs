@@ -36,7 +36,7 @@ async fn hears(feed: &NoticeFeed, wanted: &SessionNotice) {
     .await;
 }
 
-/// What a room says next.
+/// The next message that the feed tells.
 async fn receives(feed: &NoticeFeed) -> MessageContent {
     told(feed, "a message", |notice| match notice {
         SessionNotice::Message { message, .. } => Some(message.content),

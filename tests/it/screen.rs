@@ -1,4 +1,4 @@
-//! What a screen does with a timeline, and somebody who talks to its user.
+//! A screen that follows a timeline, and somebody who talks to its user.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Screen {
         );
     }
 
-    /// Whether there is nothing newer than what is shown.
+    /// True if nothing is newer than the items that are shown.
     pub(crate) async fn is_settled(&self) -> bool {
         let next = self.timeline.next(self.state.version);
         timeout(Duration::from_millis(50), next).await.is_err()
@@ -166,7 +166,7 @@ pub(crate) async fn catch_up(device: &Device) {
     }
 }
 
-/// Ann has lines 0 to 29, then 60 that she missed all but the last 20 of.
+/// Ann has lines 0 to 29; of the 60 lines that follow she has the last 20 only.
 pub(crate) async fn with_a_gap(place: &Place) -> (Ben, Device, Arc<Conversation>) {
     let ben = Ben::of(place).await;
     ben.say(0..30).await;

@@ -21,7 +21,7 @@ const EVERYTHING: &str = r#"{"signatures":{"login":true,"conversation":true}}"#;
 
 const MASTER_KEY: &str = "it-master-key";
 
-/// What the app's own server is like.
+/// The behaviour of the app's own server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mood {
     Prompt,

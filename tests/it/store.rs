@@ -14,7 +14,7 @@ use crate::place::{Place, config, id};
 /// Names the store root for the process that holds it.
 const STORE: &str = "SAMPAN_TEST_STORE";
 
-/// What the holder says when it has the store open.
+/// The line that the holder writes when it has the store open.
 const HOLDING: &str = "holding the store";
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -180,7 +180,7 @@ async fn an_encrypted_store_opens_with_its_key_alone_and_the_key_can_be_changed(
         assert_eq!(refusal, SampanError::WrongKey);
         let after = bytes_of(&folder(root.path()));
         let changed: Vec<_> = after.iter().filter(|it| !before.contains(it)).collect();
-        // The lock file holds the pid of whoever looked last.
+        // The lock file holds the pid of the process that looked last.
         assert!(changed.iter().all(|(path, _)| path.ends_with("lock")));
     }
     let (engine, client) = open(root.path(), Some(KEY)).await.unwrap();
@@ -205,7 +205,7 @@ async fn an_encrypted_store_opens_with_its_key_alone_and_the_key_can_be_changed(
     assert_eq!(client.outbox().await.unwrap().len(), 3);
 }
 
-/// What is no key is an argument error that does not repeat it; a store without a key has none to
+/// A text that is no key is an argument error that does not repeat the text; a store without a key has none to
 /// change; and no key shows in debug output.
 #[tokio::test]
 async fn what_is_no_key_is_refused_and_keys_are_never_shown() {

@@ -82,7 +82,7 @@ async fn garbage_from_the_service_is_survived_and_unsent_work_stays() {
     ];
     for bytes in garbage {
         let (mut socket, _) = stranger.accept().await;
-        // The engine may have closed the connection already: what is not protocol is not trusted.
+        // The engine may have closed the connection already: a peer that breaks the protocol is not trusted.
         let _ = socket.send(Message::Binary(bytes.to_vec().into())).await;
         let _ = socket.send(Message::Text("not base64 either".into())).await;
         drop(socket);

@@ -64,7 +64,7 @@ async fn two_devices_chat_through_tls() {
     assert!(fort.cable.connections() >= 4, "each asked and connected");
 }
 
-/// A certificate that proves nothing gets nothing, and the app is told which kind of trouble it is.
+/// A service whose certificate proves nothing gets nothing, and the app is told which kind of trouble it is.
 #[tokio::test]
 async fn a_certificate_that_is_not_to_be_believed_is_told_and_gets_nothing() {
     for (certificate, authority) in [
@@ -129,7 +129,7 @@ async fn clear_text_leaves_the_machine_only_where_the_app_allows_it() {
     );
 }
 
-/// Certificates that are none are found when the engine is opened, not when it connects.
+/// Texts that are no certificates are found when the engine is opened, not when it connects.
 #[tokio::test]
 async fn certificates_that_can_not_be_read_do_not_open_an_engine() {
     let folder = tempfile::tempdir().unwrap();

@@ -161,7 +161,7 @@ async fn the_screen_shows_badges_the_first_unread_message_and_how_far_own_ones_g
         "│00:00 I am on my way ✓                            │",
     ];
     assert_eq!(talk, expected);
-    // What is on the screen is read, and the mark stays.
+    // The messages on the screen are read, and the mark stays.
     let lines = screen
         .until("no unread", |lines| !lines[0].contains("unread"))
         .await;

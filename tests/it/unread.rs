@@ -145,7 +145,7 @@ async fn reading_up_to_a_message_leaves_what_is_newer_unread() {
     assert_eq!(usize::try_from(count).unwrap(), newer);
 }
 
-/// S076: what is unread, and what was read, is each member's own; the last message is the same.
+/// S076: unread and read messages are each member's own; the last message is the same.
 #[tokio::test]
 async fn what_is_unread_is_each_members_own() {
     let place = Place::new().await;

@@ -246,7 +246,7 @@ async fn loading_newer_leads_to_the_live_end() {
     assert_eq!((nothing.added, nothing.edge), (Count(0), TimelineEdge::End));
 }
 
-/// Reading: what is seen is marked read, once a second at most.
+/// Reading: seen messages are marked read, once a second at most.
 #[tokio::test]
 async fn what_is_seen_is_marked_read() {
     let place = Place::new().await;
@@ -275,8 +275,8 @@ async fn what_is_seen_is_marked_read() {
         .await;
 }
 
-/// §5.1 Paging: `load_newer` is the mirror of `load_older`: from a message that was searched for it goes through
-/// what is missing, page by page, without a hole, to the live end.
+/// §5.1 Paging: `load_newer` is the mirror of `load_older`: from a message that was searched for it goes through the
+/// missing history, page by page, without a hole, to the live end.
 #[tokio::test]
 async fn loading_newer_goes_through_missing_history_without_a_hole() {
     let place = Place::new().await;

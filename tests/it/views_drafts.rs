@@ -1,4 +1,4 @@
-//! Drafts, pinned and hidden conversations: what stays on this device.
+//! Drafts, pinned and hidden conversations, all of which stay on this device.
 
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ async fn a_draft_is_known_at_once_and_comes_into_the_store_and_the_list_by_itsel
     in_time("no draft in the list", search).await;
 }
 
-/// Who pauses, shuts down or signs out and keeps the data has the drafts on disk.
+/// An app that pauses, shuts down, or signs out and keeps the data has the drafts on disk.
 #[tokio::test]
 async fn a_draft_is_on_disk_when_pause_shutdown_or_sign_out_has_returned() {
     let place = Place::new().await;
@@ -194,7 +194,7 @@ async fn hidden_conversations_are_left_out_until_something_newer_happens_in_them
     all.until(&["ben"]).await;
     hidden.until(&["cat"]).await;
     assert_eq!(all.1.total.0, 1);
-    // What stays on this device survives it.
+    // A new engine on this device still hides the conversation.
     let its_id = cat.info().await.unwrap().id;
     ann.engine.shutdown().await.unwrap();
     let ann = place.device("phone", "ann").await;

@@ -126,7 +126,7 @@ async fn a_list_has_a_window_from_the_top_that_grows_and_the_number_of_all() {
     assert_eq!(rows.list.load_more(10).await.unwrap(), Count(0));
 }
 
-/// A row that something happens in is one move; one that moves below the window is a removal.
+/// A row in which something happens is one move; a row that moves below the window is a removal.
 #[tokio::test]
 async fn a_conversation_that_something_happens_in_goes_to_the_top_with_one_move() {
     let place = Place::new().await;
@@ -274,7 +274,7 @@ async fn filters_and_orders_follow_what_changes() {
     assert_eq!(names, ["Ceylon", "Oolong"]);
 }
 
-/// What is seen is what is stored, whatever happened in between.
+/// The window shows what is stored, whatever happened in between.
 #[tokio::test]
 async fn at_rest_a_list_equals_one_that_is_read_anew() {
     let place = Place::new().await;

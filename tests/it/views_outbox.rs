@@ -130,7 +130,7 @@ async fn what_waits_for_the_pace_says_until_when_and_what_is_behind_it_waits_for
     );
 }
 
-/// D15: what failed for good stays with its cause, until the app takes it out.
+/// D15: work that failed for good stays with its cause, until the app takes it out.
 #[tokio::test]
 async fn what_failed_stays_with_its_cause_until_the_app_decides() {
     let place = Place::new().await;
@@ -164,7 +164,7 @@ async fn what_failed_stays_with_its_cause_until_the_app_decides() {
     panel.until("an empty list", |it| it.rows.is_empty()).await;
 }
 
-/// Who waits is told that nothing comes any more.
+/// A waiting call is told that nothing comes any more.
 #[tokio::test]
 async fn a_list_and_a_feed_end_with_the_client() {
     let place = Place::new().await;

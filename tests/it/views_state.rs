@@ -177,7 +177,7 @@ async fn the_state_is_known_in_the_background_too() {
     assert_eq!(behind.store, StoreHealth::Good);
 }
 
-/// A call that was cancelled is asked again, and what came meanwhile is told then.
+/// A cancelled call is asked again, and then tells what came meanwhile.
 #[tokio::test]
 async fn a_cancelled_call_for_the_next_state_loses_nothing() {
     let place = Place::new().await;

@@ -5,7 +5,7 @@ use sampan::{LocalData, UnsentWork};
 
 use crate::place::{Place, in_time};
 
-/// D08: whoever polls has the newest state, and the stream ends with the view.
+/// D08: each poll has the newest state, and the stream ends with the view.
 #[tokio::test]
 async fn the_states_of_views_are_streams_that_end_with_them() {
     let place = Place::new().await;

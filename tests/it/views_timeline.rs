@@ -161,7 +161,7 @@ async fn collectors_have_their_own_pace_and_a_very_slow_one_is_given_everything_
     assert!(slow.is_settled().await, "one update told it all");
 }
 
-/// Paging: what the store holds comes at once, then what the service has, down to the start.
+/// Paging: the messages of the store come at once, then those of the service, down to the start.
 #[tokio::test]
 async fn loading_older_goes_through_the_store_and_then_asks_the_service_until_the_start() {
     let place = Place::new().await;
@@ -324,7 +324,7 @@ async fn a_view_keeps_no_engine_alive() {
     assert_eq!(told.expect("it ends").unwrap(), None);
 }
 
-/// What is seen is what is stored, whatever happened in between.
+/// The window shows what is stored, whatever happened in between.
 #[tokio::test]
 async fn at_rest_a_timeline_equals_one_that_is_read_anew() {
     let place = Place::new().await;

@@ -1,4 +1,4 @@
-//! Who writes just now.
+//! The members who write just now.
 
 use sampan::model::Event;
 use sampan::views::{ListState, TimelineState};
@@ -6,7 +6,7 @@ use sampan::{Client, Conversation, Version};
 
 use crate::place::{Place, id, in_time};
 
-/// Follows a timeline until who writes is as wanted.
+/// Follows a timeline until the writing members are as wanted.
 async fn writers(talk: &Conversation, wanted: &[&str]) {
     let timeline = talk.timeline(None).await.unwrap();
     let mut state = TimelineState::default();
@@ -23,7 +23,7 @@ async fn writers(talk: &Conversation, wanted: &[&str]) {
     in_time("who writes in the timeline", search).await;
 }
 
-/// Follows a list of one conversation until who writes is as wanted.
+/// Follows a list of one conversation until the writing members are as wanted.
 async fn listed(client: &Client, wanted: &[&str]) {
     let list = client.conversation_list(None).await.unwrap();
     let mut state = ListState::default();
@@ -43,7 +43,7 @@ async fn listed(client: &Client, wanted: &[&str]) {
     in_time("who writes in the list", search).await;
 }
 
-/// It shows in the open conversation and in the list, and ends with what was written.
+/// Writing shows in the open conversation and in the list, and ends with the message.
 #[tokio::test]
 async fn others_see_who_writes_until_it_is_sent() {
     let place = Place::new().await;

@@ -1,4 +1,4 @@
-//! Wills: what the service says for a client that disappears.
+//! Wills: the message that the service sends for a client that disappears.
 
 use std::time::Duration;
 
@@ -29,8 +29,9 @@ async fn heard(events: &mut EventStream, what: &str) -> String {
     .await
 }
 
-/// S186, S239–S243: the last will that was given, in whichever conversation, is sent each time its author's connection
-/// breaks, without the app doing anything again; it is in no history, and who goes offline leaves none.
+/// S186, S239–S243: the last will that was given, in whichever conversation, is sent each time its author's
+/// connection breaks, without the app doing anything again; it is in no history, and a client that goes offline
+/// leaves none.
 #[tokio::test]
 async fn the_last_will_is_sent_at_each_break_and_at_no_parting() {
     let place = Place::new().await;

@@ -21,7 +21,7 @@ const STORE: &str = "SAMPAN_IT_WRITES_STORE";
 /// Tells the child which conversation to join.
 const CLUB: &str = "SAMPAN_IT_WRITES_CLUB";
 
-/// What the child says when every call has returned.
+/// The child's word when every call has returned.
 const WRITTEN: &str = "written";
 
 /// Nobody listens there.
@@ -130,7 +130,7 @@ async fn child_that_writes_everything_and_is_killed() {
     std::future::pending::<()>().await;
 }
 
-/// What every kind of write was made on, and the device that made them offline and was killed.
+/// The conversations of every kind of write, which a device made offline before it was killed, and the other device.
 pub(crate) struct Written {
     place: Place,
     pub(crate) ben: Device,
@@ -148,7 +148,7 @@ impl Written {
             .client
             .create_conversation(with_members("Club", &["eve"]));
         let club = ben.service_id(&club.await.unwrap().conversation).await;
-        // Who made a conversation cannot quit it where the app has roles.
+        // The maker of a conversation cannot quit it where the app has roles.
         let gone = with_members("Gone", &["ann"]);
         let gone = ben.client.create_conversation(gone).await.unwrap();
         let gone = ben.service_id(&gone.conversation).await;
@@ -300,7 +300,7 @@ async fn every_kind_of_write_made_offline_and_killed_is_done_once_and_in_order()
     written.is_done_once_and_in_order(&ann).await;
 }
 
-/// S092, S094: who is refused is named in the entry that failed; the others are in, and nothing is blocked.
+/// S092, S094: a refused member is named in the entry that failed; the others are in, and nothing is blocked.
 #[tokio::test]
 async fn who_could_not_be_added_is_named_and_the_others_are_in() {
     let place = Place::with_settings(r#"{"limits": {"members": 3}}"#).await;
@@ -375,7 +375,7 @@ async fn a_message_is_sent_as_its_options_say() {
         "{queued:?}"
     );
     assert!(ann.client.outbox().await.unwrap().is_empty());
-    // Who signs out leaves no will.
+    // A client that goes offline leaves no will.
     ben.sees(&talk_id, &["ann: hello"]).await;
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn limits(sources: &[Source]) -> Vec<Limit> {
     found
 }
 
-/// Whether a name is that of a limit.
+/// True if a name is that of a limit.
 fn is_limit(name: &str) -> bool {
     name.split('_').any(|part| WORDS.contains(&part))
 }

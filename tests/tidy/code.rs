@@ -24,7 +24,7 @@ pub(crate) fn code_only(text: &str) -> String {
     code
 }
 
-/// Where the comment or literal ends that starts at `at`; `at` itself when none starts there.
+/// The end of the comment or literal that starts at `at`; `at` itself when none starts there.
 fn literal_end(letters: &[char], at: usize) -> usize {
     let is = |offset: usize, wanted: char| letters.get(at + offset) == Some(&wanted);
     if is(0, '/') && is(1, '/') {

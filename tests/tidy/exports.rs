@@ -1,4 +1,4 @@
-//! What other languages see: how asynchronous calls end.
+//! The calls that other languages see: how asynchronous ones end.
 
 use crate::code::{code_only, without_tests};
 use crate::repository::Source;

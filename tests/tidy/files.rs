@@ -1,4 +1,4 @@
-//! What holds for each file by itself.
+//! The rules for each file by itself.
 
 use crate::code::code_only;
 use crate::repository::Source;
@@ -7,7 +7,7 @@ use crate::repository::Source;
 const LINES_MAX: usize = 800;
 /// Written by a program, and read by nobody from top to bottom.
 const GENERATED: [&str; 1] = ["src/wire/generated.rs"];
-/// Plans go elsewhere than into the sources. Put together here, or this file would break its rule.
+/// Words of plans, which go elsewhere than into the sources. Put together here, or this file would break its rule.
 const PLANS: [&str; 4] = [
     concat!("TO", "DO"),
     concat!("FIX", "ME"),
@@ -16,7 +16,7 @@ const PLANS: [&str; 4] = [
 ];
 /// Code that is not there yet.
 const HOLES: [&str; 2] = [concat!("todo", "!"), concat!("unimplemented", "!")];
-/// Folders of the machine that a line was written on. What is temporary asks the system where.
+/// Folders of the machine that a line was written on. Code that needs a folder for a while asks the system for one.
 const HOMES: [&str; 5] = [
     concat!("/ho", "me/"),
     concat!("/ro", "ot/"),
@@ -67,12 +67,12 @@ const HOSTS_OF_NOBODY: [&str; 8] = [
     "localhost",
     "[::1]",
 ];
-/// What writes into a terminal.
+/// Macros that write into a terminal.
 const PRINTS: [&str; 2] = ["print!(", "println!("];
 /// Names that say nothing about what a type does.
 const EMPTY_NAMES: [&str; 4] = ["Manager", "Helper", "Util", "Utils"];
 
-/// What is wrong with a Rust file.
+/// The complaints about a Rust file.
 pub(crate) fn rust_complaints(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     if !source.text.starts_with("//!") {
@@ -99,7 +99,7 @@ pub(crate) fn rust_complaints(source: &Source) -> Vec<String> {
     found
 }
 
-/// What is wrong with a line of code.
+/// The complaints about a line of code.
 fn line_complaints<'a>(
     path: &'a str,
     line: &'a str,
@@ -128,8 +128,8 @@ fn is_engine_or_service(path: &str) -> bool {
     path.starts_with("src/") || path.starts_with("service/src/")
 }
 
-/// Whether a file is part of what an app embeds, or of the service's rules. The service's shell is a
-/// program's: its operator reads what it writes; and a test may say what it counted.
+/// True if a file is part of the library that an app embeds, or of the service's rules. The service's shell may
+/// print, for its operator reads that; and a test may print what it counted.
 fn is_library(path: &str) -> bool {
     is_engine_or_service(path)
         && !path.contains("/tests/")
@@ -195,7 +195,7 @@ fn nameless_tests(path: &str, code: &str) -> Vec<String> {
     found
 }
 
-/// What is wrong with a text file of any kind.
+/// The complaints about a text file of any kind.
 pub(crate) fn text_complaints(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     for (index, line) in source.text.lines().enumerate() {
@@ -255,7 +255,7 @@ fn is_of_host(letter: char) -> bool {
     letter.is_alphanumeric() || "-._[]".contains(letter)
 }
 
-/// Whether a host may be another machine: it has a dot, and is neither reserved nor loopback.
+/// True if a host may be another machine: it has a dot, and is neither reserved nor loopback.
 fn is_somebodys(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let here = host.starts_with("127.") || host == "0.0.0.0";
@@ -263,8 +263,8 @@ fn is_somebodys(host: &str) -> bool {
     host.contains('.') && !here && !nobodys
 }
 
-/// Whether a lock file of npm says from which host each package came: it is checked by its hash,
-/// and the host is a matter of the machine that installs.
+/// Lines of an npm lock file that name a package's host: a package is checked by its hash, and the host is a matter
+/// of the machine that installs.
 pub(crate) fn lock_complaints(lock: &Source) -> Vec<String> {
     let found = lock
         .text
@@ -276,7 +276,7 @@ pub(crate) fn lock_complaints(lock: &Source) -> Vec<String> {
         .collect()
 }
 
-/// Whether a line names an absolute folder, and not the end of a longer path or address.
+/// True if a line names an absolute folder, and not the end of a longer path or address.
 fn names_folder(line: &str, home: &str) -> bool {
     line.match_indices(home).any(|(at, _)| {
         let before = line.get(..at).unwrap_or_default().chars().next_back();

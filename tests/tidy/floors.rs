@@ -1,10 +1,10 @@
-//! Who may name whom: the floors of the engine, and the rooms of the service.
+//! The names that each part may use: the floors of the engine, and the rooms of the service.
 
 use crate::code::{Token, code_only, next_names, tokens, without_tests};
 use crate::repository::Source;
 use std::collections::BTreeMap;
 
-/// What a part of the sources never names.
+/// The names that a part of the sources never uses.
 struct Rule {
     /// The part: paths that start so.
     part: &'static str,
@@ -16,9 +16,9 @@ struct Rule {
     names: &'static [&'static str],
 }
 
-/// What reads a clock.
+/// Types that read a clock.
 const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
-/// A clock, and what gives another order or number in each run.
+/// Clocks, and types that give another order or number in each run.
 const NOT_GIVEN: [&str; 6] = [
     "Instant",
     "SystemTime",
@@ -113,7 +113,7 @@ const SOLE_HOMES: [(&str, &str); 2] = [
     ("redb", "service/src/storage/redb.rs"),
 ];
 
-/// The floors that the service may use: what both ends of the wire share.
+/// The floors that the service may use, which both ends of the wire share.
 const SHARED: [&str; 2] = ["model", "wire"];
 
 /// Everything in the code of `sources` that breaks the table.
@@ -128,7 +128,7 @@ pub(crate) fn complaints(sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
-/// Whether a file is code of a floor and not of its tests.
+/// True if a file is code of a floor and not of its tests.
 fn is_shipped(path: &str) -> bool {
     let ours = path.starts_with("src/") || path.starts_with("service/src/");
     ours && path.ends_with(".rs") && !path.ends_with("/tests.rs") && !path.contains("/tests/")
@@ -229,7 +229,7 @@ fn outside_crates<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     found
 }
 
-/// What the crate's root exports under a name of its own, and the floor it comes from.
+/// The types that the crate's root exports, each with the floor it comes from.
 fn exports(root: &Source) -> BTreeMap<String, String> {
     let code = code_only(&root.text);
     let tokens = tokens(&code);

@@ -1,9 +1,9 @@
-//! What holds for the manifests and the documents, and for what they say about the rest.
+//! The rules for the manifests and the documents, and for what they say about the rest.
 
 use crate::repository::Source;
 use std::collections::BTreeSet;
 
-/// How many dependencies one comment may speak for.
+/// The most dependencies that one comment may speak for.
 const UNDER_ONE_COMMENT: usize = 3;
 
 /// Dependencies without a word on why they are there. The workspace's table of versions is
@@ -35,7 +35,7 @@ pub(crate) fn manifest_complaints(manifest: &Source) -> Vec<String> {
     found
 }
 
-/// Whether a line of a manifest starts an entry, rather than going on with one.
+/// True if a line of a manifest starts an entry, rather than going on with one.
 fn is_entry(line: &str) -> bool {
     line.split_once('=').is_some_and(|(name, _)| {
         let name = name.trim();
@@ -118,7 +118,7 @@ pub(crate) fn command_complaints(
     found
 }
 
-/// What a command on a page may name.
+/// The things that a command on a page may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
     Example,

@@ -1,4 +1,4 @@
-//! How the rooms of one floor name each other: the sub-folders and files directly under it.
+//! The rules of how the rooms of one floor name each other: the sub-folders and files directly under it.
 //!
 //! A room never imports one above it, so the rooms of a floor have an order and can be read from the
 //! bottom up. Files inside one room may form a cycle only if it is listed here with a reason. Two
@@ -322,7 +322,7 @@ impl<'a> Floor<'a> {
     }
 }
 
-/// Whether the path at this token says who may see an item: `pub(in path)` imports nothing.
+/// True if the path at this token says who may see an item: `pub(in path)` imports nothing.
 fn is_visibility(tokens: &[Token<'_>], at: usize) -> bool {
     let before = at.checked_sub(3).and_then(|start| tokens.get(start..at));
     let words = before.map(|before| before.iter().map(|token| token.text));

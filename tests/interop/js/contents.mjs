@@ -44,7 +44,7 @@ export function contentOf(person, { kind, text, attributes, mentions, mentionAll
   return message;
 }
 
-/** What the SDK makes of a message. */
+/** A message as the SDK shows it. */
 export function described(person, message) {
   const found = Object.entries(classes(person)).find(([, Kind]) => message instanceof Kind);
   const kind = found?.[0] ?? (message instanceof person.sdk.TypedMessage ? 'typed' : 'plain');

@@ -1,4 +1,4 @@
-// What the service acknowledged survives: an orderly restart, and the process being killed in mid-work.
+// Acknowledged work survives: an orderly restart, and the process being killed in mid-work.
 
 import assert from 'node:assert/strict';
 

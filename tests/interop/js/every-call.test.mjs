@@ -26,7 +26,7 @@ function methodsOf(object) {
   return [...found].sort();
 }
 
-/** What came of a call: `served`, or the code of the refusal. */
+/** The outcome of a call: `served`, or the code of the refusal. */
 async function outcome(name, call) {
   try {
     const result = await within(Promise.resolve(call()), name, AT_ONCE);

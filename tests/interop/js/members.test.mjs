@@ -1,4 +1,4 @@
-// Who comes and who goes, and who is told what: the matrix of members' events. SDK 5.0.0-rc.8 against the service.
+// Comings and goings, and who is told of them: the matrix of members' events. SDK 5.0.0-rc.8 against the service.
 
 import assert from 'node:assert/strict';
 
@@ -7,7 +7,7 @@ import { World, check, refusedWith } from './lib/world.mjs';
 const world = await World.start();
 const MEMBER_EVENTS = ['invited', 'kicked', 'membersjoined', 'membersleft'];
 
-/** Alice's conversation with Bob; Carol is online and outside. What its creation caused has been handed out. */
+/** Alice's conversation with Bob; Carol is online and outside. The events of its creation have been handed out. */
 async function trio() {
   const [alice, bob, carol] = await world.people('alice', 'bob', 'carol');
   const conversation = await alice.startWith([bob]);

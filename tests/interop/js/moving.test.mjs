@@ -41,7 +41,7 @@ async function step(what, does) {
   return done;
 }
 
-/** What a person sees of a conversation: every message with its id, time, sender and content. */
+/** A conversation as a person sees it: every message with its id, time, sender and content. */
 async function seen(person, conversation, count) {
   const own = await person.find(conversation);
   const all = [];
@@ -71,7 +71,7 @@ check('D05 D06 an app moves to another service in an afternoon, and goes on with
   const before = await seen(alice, tea, count);
   assert.equal(before.length, count);
 
-  // What is younger than the clock of a service tells is left for the next run: so it is run until all is saved.
+  // A crawl leaves messages younger than the service's clock tells to the next run: so it is run until all is saved.
   const archive = path.join(folder, 'saved');
   const pace = ['--settle', '0ms', '--days', '1', '--start-rate', '60000', '--max-rate', '60000', '--check', '100'];
   const crawl = () => migrate('crawl', '--server', world.service.url, '--app', world.service.appId, '--archive', archive, ...pace);

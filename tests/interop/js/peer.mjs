@@ -10,7 +10,7 @@ import { until } from './lib/wait.mjs';
 import { Device } from './lib/world.mjs';
 
 let person;
-/** What was sent with `sends`, by id. */
+/** The messages that were sent with `sends`, by id. */
 const sent = new Map();
 
 const deeds = {

@@ -1,4 +1,4 @@
-// What happens when the network or the service goes away and comes back: SDK 5.0.0-rc.8.
+// The network or the service goes away and comes back: SDK 5.0.0-rc.8.
 
 import assert from 'node:assert/strict';
 

@@ -6,7 +6,7 @@ import { World, check, refusedWith } from './lib/world.mjs';
 
 const world = await World.start();
 
-/** Alice owns the conversation; Bob, Carol and Dave are members. What its creation caused has been handed out. */
+/** Alice owns the conversation; Bob, Carol and Dave are members. The events of its creation have been handed out. */
 async function four() {
   const [alice, bob, carol, dave] = await world.people('alice', 'bob', 'carol', 'dave');
   const conversation = await alice.startWith([bob, carol, dave]);

@@ -14,7 +14,7 @@ const world = await World.start({
 });
 const { appId, masterKey } = world.service;
 
-/** What an app's own server answers: the text's signature, with a time and a nonce. */
+/** The answer of an app's own server: the text's signature, with a time and a nonce. */
 function signed(...parts) {
   const [timestamp, nonce] = [Date.now(), Math.random().toString(36).slice(2)];
   const text = parts.map(part => (part === 'TIME' ? timestamp : part === 'NONCE' ? nonce : part)).join(':');

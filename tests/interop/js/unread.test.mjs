@@ -1,4 +1,4 @@
-// What was missed, on every device, and what clears it: SDK 5.0.0-rc.8 against the service.
+// Missed messages, on every device, and the calls that clear them: SDK 5.0.0-rc.8 against the service.
 
 import assert from 'node:assert/strict';
 
@@ -113,7 +113,7 @@ check('S236 a missed mention is flagged until it is read', async () => {
   assert.equal((await counted(later, conversation)).unreadMessagesMentioned, false);
 });
 
-/** Whether the service knows that the other one has read everything in this person's conversation. */
+/** True if the service knows that the other one has read everything in this person's conversation. */
 async function hasRead(author, conversation) {
   const own = await author.find(conversation);
   await own.fetchReceiptTimestamps();

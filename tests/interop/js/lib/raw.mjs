@@ -83,7 +83,7 @@ export class Raw {
     return this.next(fits, `the notification ${cmd}/${op ?? ''}`);
   }
 
-  /** What has arrived and nobody asked for. */
+  /** The commands that have arrived and nobody asked for. */
   get left() {
     return this.#received;
   }
@@ -100,7 +100,7 @@ export class Raw {
   }
 }
 
-/** Where the router sends the clients of this service. */
+/** The address to which the router sends the clients of this service. */
 export async function socketUrl(world) {
   const answer = await fetch(`${world.service.url}/v1/route?appId=${world.service.appId}&secure=false`);
   return (await answer.json()).server;

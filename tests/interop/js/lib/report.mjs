@@ -2,7 +2,7 @@
 //
 // A test that is skipped, or still to do, passes for node. Here it is left out.
 
-/** How a test begins a diagnostic that names its file. It stands right behind the test's result. */
+/** The beginning of a diagnostic that names a test's file. It stands right behind the test's result. */
 export const FILE = 'in the file ';
 
 export default async function* report(source) {

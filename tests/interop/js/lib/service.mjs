@@ -56,7 +56,7 @@ export class Service {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** What the process has said on its standard error so far. */
+  /** The process's words on its standard error so far. */
   get log() {
     return this.#log;
   }

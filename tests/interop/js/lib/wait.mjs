@@ -1,6 +1,6 @@
 // Waiting without guessing how long: promises with a limit, events that may already have come, conditions that hold soon.
 
-/** How long anything may take, in ms, on a slow and busy machine. Nothing that works ever takes as long. */
+/** The longest that anything may take, in ms, on a slow and busy machine. Nothing that works ever takes as long. */
 export const PATIENCE = 20_000;
 
 /** The promise's outcome, or a failure that says what did not happen. */
@@ -8,7 +8,7 @@ export async function within(promise, what, ms = PATIENCE) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`waited ${ms} ms in vain: ${what}`)), ms);
-    // What nobody waits for any more must not keep the process; the service does while tests run.
+    // A wait that nobody needs any more must not keep the process; the service does while tests run.
     timer.unref();
   });
   try {

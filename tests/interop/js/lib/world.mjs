@@ -53,7 +53,7 @@ export class World {
     return world;
   }
 
-  /** Where clients find the service: itself, or the proxy that shows the frames. */
+  /** The service's address for clients: its own, or that of the proxy that shows the frames. */
   get url() {
     return this.#frames?.url ?? this.service.url;
   }

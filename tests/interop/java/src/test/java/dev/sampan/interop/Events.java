@@ -47,7 +47,7 @@ final class Events {
     return next(client, name, event -> true);
   }
 
-  /** Whether an event of this name for this client is there and was not handed out. */
+  /** True if an event of this name for this client is there and was not handed out. */
   synchronized boolean has(String client, String name) {
     return remembered.stream().anyMatch(event -> event.name.equals(name) && event.client.equals(client));
   }

@@ -1,4 +1,4 @@
-/** Who is told what when members come and go: one table, with Sampan, the Java SDK and the JavaScript SDK side by side. */
+/** The notices of members: one table, with Sampan, the Java SDK and the JavaScript SDK side by side. */
 package dev.sampan.interop;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -12,7 +12,7 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
 final class MatrixTest {
-  /** What one person can do, and is told, whichever SDK it has. */
+  /** The deeds of one person, and the notices to that person, whichever SDK it has. */
   private interface Member {
     String id();
 

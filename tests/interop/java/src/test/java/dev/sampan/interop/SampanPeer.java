@@ -11,7 +11,7 @@ final class SampanPeer extends Peer {
     super(List.of(binary()), service, clientId);
   }
 
-  /** What `cargo build --workspace --examples` leaves. */
+  /** The program that `cargo build --workspace --examples` leaves. */
   private static String binary() {
     Path built = Path.of(ServiceProcess.binary()).resolveSibling("examples").resolve("peer");
     if (Files.exists(built)) return built.toString();

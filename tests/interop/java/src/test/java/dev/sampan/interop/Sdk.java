@@ -20,7 +20,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 
 final class Sdk {
-  /** How long anything may take on a slow and busy machine, in seconds. */
+  /** The longest that anything may take on a slow and busy machine, in seconds. */
   static final long PATIENCE_SECONDS = 30;
 
   private static final String RUN = Long.toString(System.currentTimeMillis(), 36);

@@ -72,7 +72,7 @@ final class ServiceProcess {
     process.destroyForcibly();
   }
 
-  /** Where the binary is: `SAMPAN_SERVICE_BIN`, or what `cargo build -p sampan-service` leaves. */
+  /** The path of the binary: `SAMPAN_SERVICE_BIN`, or the one that `cargo build -p sampan-service` leaves. */
   static String binary() {
     String named = System.getenv("SAMPAN_SERVICE_BIN");
     if (named != null) return named;

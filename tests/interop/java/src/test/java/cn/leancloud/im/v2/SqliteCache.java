@@ -55,7 +55,7 @@ public final class SqliteCache implements DatabaseDelegate {
     }
   }
 
-  /** Where the cache of a client lies. */
+  /** The path of a client's cache. */
   public static Path file(Path folder, String clientId) {
     return folder.resolve(AVIMMessageStorage.DB_NAME_PREFIX + clientId);
   }
@@ -128,7 +128,7 @@ public final class SqliteCache implements DatabaseDelegate {
     return AVIMMessageManagerHelper.parseTypedMessage(message);
   }
 
-  /** What Android's `ContentValues` take: dates are left out. */
+  /** The columns that Android's `ContentValues` take: dates are left out. */
   private static Map<String, Object> columns(Map<String, Object> values) {
     Map<String, Object> columns = new LinkedHashMap<>(values);
     columns.values().removeIf(value -> value instanceof Date);
