@@ -24,14 +24,14 @@ use tokio::time::timeout;
 /// Any failure: it is the answer then.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// How long anything may take.
+/// The longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A signed-in device. The folder goes when it goes.
+/// A signed-in device. Its folder goes with it.
 struct Device {
     engine: Arc<Engine>,
     client: Arc<Client>,
-    /// What the events told of members and messages, in order.
+    /// The news of members and messages that the events told, in order.
     heard: Arc<Mutex<Vec<Heard>>>,
     _folder: tempfile::TempDir,
 }
@@ -359,7 +359,7 @@ impl Device {
                 if let Some(found) = ask().await {
                     return found;
                 }
-                // What changes without an event is asked for now and then.
+                // Something may change without an event, so the question is asked again now and then.
                 let _ = timeout(Duration::from_millis(200), events.next()).await;
             }
         };

@@ -29,10 +29,10 @@ const ME: &str = "43aeb2a3-6086-4d97-ae04-a47553aa179a";
 const APP: &str = "quickstart";
 const KEY: &str = "quickstart-key";
 
-/// How long anything here may take before it counts as broken.
+/// The longest that anything here may take before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is sent offline.
+/// The messages that are sent offline.
 const WORDS: [&str; 3] = [
     "I am writing this in a tunnel.",
     "There is no network here at all.",
@@ -222,7 +222,7 @@ fn send_in_a_process_that_dies(store: &Path, conversation: &ConversationId) -> O
     Ok(())
 }
 
-/// What the process does that is killed: it never connects, and says when each send has returned.
+/// The work of the process that is killed: it never connects, and says when each send has returned.
 async fn send_and_wait(store: &Path, conversation: &str) -> Outcome<()> {
     let engine = Engine::open(config("http://127.0.0.1:9", store)?)?;
     let client = engine
@@ -241,7 +241,7 @@ async fn send_and_wait(store: &Path, conversation: &str) -> Outcome<()> {
     std::future::pending().await
 }
 
-/// What the service has of what `sender` sent, oldest first: everything is acknowledged by now.
+/// The messages of `sender` that the service has, oldest first: everything is acknowledged by now.
 async fn at_the_service(
     client: &Client,
     chat: &ConversationId,

@@ -28,10 +28,10 @@ use support::{Outcome, show};
 const APP: &str = "replay";
 const KEY: &str = "replay-key";
 
-/// How many messages one question for history asks for.
+/// The number of messages that one question for history asks for.
 const PAGE: u32 = 100;
 
-/// How many conversations are fetched at a time.
+/// The number of conversations that are fetched at a time.
 const FETCHES: usize = 16;
 
 #[tokio::main]
@@ -98,7 +98,7 @@ fn arguments() -> Outcome<(PathBuf, usize)> {
     }
 }
 
-/// Who took part in most, and how many messages those conversations have.
+/// The participant whose conversations have the most messages, and the number of these messages.
 fn busiest(conversations: &[Recorded]) -> Outcome<(ClientId, u64)> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for conversation in conversations {

@@ -1,10 +1,10 @@
 // swift-tools-version: 6.2
 //
-// Sampan for Swift, from the sources of the repository. What UniFFI generates from the built
-// library is compiled along and never committed: `cargo xtask bindings swift` puts it under target/.
+// Sampan for Swift, from the sources of the repository. The code that UniFFI generates from the built library is
+// compiled along and never committed: `cargo xtask bindings swift` puts it under target/.
 //
-// With SAMPAN_STUBS in the environment, what the layer has for Apple's modules is compiled too, against stubs
-// of them, and so is the sample app: for machines that have no such modules.
+// With SAMPAN_STUBS in the environment, the layer's parts for Apple's modules and the sample app are compiled too,
+// against stubs of these modules: for machines that have none of them.
 
 import PackageDescription
 
@@ -29,7 +29,7 @@ let package = Package(
             path: "target/SampanCore",
             swiftSettings: [.swiftLanguageMode(.v5)]
         ),
-        // What is written by hand: what Swift expects and no generator gives.
+        // The code written by hand, which Swift expects and no generator gives.
         .target(
             name: "Sampan",
             dependencies: ["SampanCore"] + stubs.map { .target(name: $0) },

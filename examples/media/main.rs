@@ -21,7 +21,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 const APP: &str = "media";
 const KEY: &str = "media-key";
 
-/// How long anything here may take before it counts as broken.
+/// The longest that anything here may take before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main]

@@ -13,19 +13,19 @@ use serde::Deserialize;
 use super::Outcome;
 use super::raw::{Posted, RawConnection};
 
-/// How many identities share one connection.
+/// The number of identities that share one connection.
 const CLIENTS_PER_CONNECTION: usize = 32;
 
-/// How many conversations are played at a time; each is played in order.
+/// The number of conversations that are played at a time; each is played in order.
 const CONVERSATIONS_AT_A_TIME: usize = 192;
 
-/// How many messages of one conversation may be on their way at a time.
+/// The most messages of one conversation that may be on their way at a time.
 const MESSAGES_ON_THE_WAY: usize = 32;
 
 /// One recorded conversation.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Recorded {
-    /// Who took part.
+    /// The participants.
     pub(crate) members: Vec<String>,
     /// Time in milliseconds, index of the author, text; in order.
     pub(crate) messages: Vec<(i64, usize, String)>,
@@ -82,14 +82,14 @@ impl Stage {
             for author in group {
                 stage.places.insert(author.clone(), stage.connections.len());
             }
-            // What the others say is heard and not listened to.
+            // Nobody listens here to the messages of the others.
             connection.notifications.close();
             stage.connections.push(Arc::new(connection));
         }
         Ok(stage)
     }
 
-    /// How many authors there are.
+    /// The number of authors.
     pub(crate) fn authors(&self) -> usize {
         self.places.len()
     }

@@ -1,4 +1,4 @@
-//! What the examples and the integration tests share: a raw client of the protocol, and real history.
+//! Shared by the examples and the integration tests: a raw client of the protocol, and real history.
 
 #![allow(
     dead_code,

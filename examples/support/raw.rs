@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use super::Outcome;
 
-/// How long an answer may take.
+/// The longest that an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Waiting = Arc<Mutex<BTreeMap<i32, oneshot::Sender<Envelope>>>>;
@@ -34,7 +34,7 @@ pub(crate) struct RawConnection {
     waiting: Waiting,
     serial: Mutex<i32>,
     app: AppId,
-    /// What the service says by itself.
+    /// The messages that the service sends unasked.
     pub(crate) notifications: mpsc::UnboundedReceiver<Envelope>,
 }
 
@@ -63,7 +63,7 @@ impl Posted {
     }
 }
 
-/// What the service answered that should not have refused.
+/// An answer of the service that was not expected.
 #[derive(Debug)]
 pub(crate) struct Unexpected(pub(crate) String);
 
@@ -101,7 +101,7 @@ impl RawConnection {
                     let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
                     answers.remove(&serial.0)
                 });
-                // Whoever asked may have gone; so may whoever listened.
+                // The caller that asked may have gone; so may the listener.
                 match waiter {
                     Some(waiter) => drop(waiter.send(envelope)),
                     None => drop(notified.send(envelope)),
@@ -122,7 +122,7 @@ impl RawConnection {
         self.post(client, command).await?.answer().await
     }
 
-    /// Sends a command; what is posted on one connection arrives in order.
+    /// Sends a command; the commands of one connection arrive in order.
     pub(crate) async fn post(&self, client: &ClientId, command: Command) -> Outcome<Posted> {
         let serial = {
             let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);

@@ -21,7 +21,7 @@ pub(crate) fn name(client: &ClientId) -> String {
     (*name).to_owned()
 }
 
-/// How an unread count is shown.
+/// An unread count as it is shown.
 pub(crate) fn unread(unread: Unread) -> String {
     match (unread.count, unread.at_least) {
         (0, false) => "·".to_owned(),
@@ -70,7 +70,7 @@ pub(crate) fn took(duration: Duration) -> String {
     }
 }
 
-/// How many a second.
+/// A count as a rate a second.
 pub(crate) fn rate(count: u64, duration: Duration) -> String {
     let seconds = duration.as_secs_f64().max(0.001);
     #[expect(

@@ -1,4 +1,4 @@
-//! What `--demo` shows: a service in this process with real history, and companions that chat.
+//! The world of `--demo`: a service in this process with real history, and companions that chat.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const ME: &str = "43aeb2a3-6086-4d97-ae04-a47553aa179a";
 /// So long a companion waits before it says the next thing.
 const PAUSE: Duration = Duration::from_secs(7);
 
-/// The service and whoever chats there.
+/// The service, and the companions that chat there.
 pub(crate) struct Demo {
     service: RunningService,
     folder: tempfile::TempDir,
@@ -30,7 +30,7 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// Starts a service and plays the recorded history into it, but for what the companions will say.
+    /// Starts a service and plays the recorded history into it, but for the messages that the companions will say.
     pub(crate) async fn start() -> Outcome<Self> {
         let app = format!("{APP}:{KEY}:tui-master-key").parse()?;
         let service = Service::start(ServiceOptions::in_memory(app)).await?;

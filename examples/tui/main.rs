@@ -1,7 +1,7 @@
 //! A chat in a terminal: `cargo run --release --example tui -- --demo`.
 //!
-//! It is what an app does with the live views, and nothing else: the list, the open conversation, the
-//! outbox and the state of the connection are each asked for what changed since what is held.
+//! The program does what an app does with the live views, and nothing else: it asks the list, the open conversation,
+//! the outbox and the state of the connection each for the changes since the version that it holds.
 
 mod demo;
 #[path = "../support/mod.rs"]

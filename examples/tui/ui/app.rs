@@ -12,10 +12,10 @@ use sampan::{
 
 use super::talk::{Scroll, Talk};
 
-/// How a name is made of a client's id.
+/// Makes a name of a client's id.
 pub(crate) type Naming = fn(&ClientId) -> String;
 
-/// What is shown.
+/// All that is shown.
 pub(crate) struct App {
     pub(super) me: ClientId,
     pub(super) naming: Naming,
@@ -31,18 +31,18 @@ pub(crate) struct App {
     pub(super) shows_outbox: bool,
     /// The last call that failed.
     pub(super) trouble: Option<String>,
-    /// What the clock shows.
+    /// The time that the clock shows.
     pub(super) now: Timestamp,
 }
 
-/// Whether the program goes on.
+/// The program goes on or ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
     Continue,
     Quit,
 }
 
-/// What one of the views told.
+/// News of one of the views.
 enum News {
     List(ListUpdate),
     Outbox(OutboxUpdate),
@@ -110,17 +110,17 @@ impl App {
         }
     }
 
-    /// Notes what the clock shows.
+    /// Notes the time that the clock shows.
     pub(crate) const fn tick(&mut self, now: Timestamp) {
         self.now = now;
     }
 
-    /// Whether something on the screen changes with the clock.
+    /// True if something on the screen changes with the clock.
     pub(crate) const fn counts_down(&self) -> bool {
         matches!(self.state.link, LinkState::Waiting { .. })
     }
 
-    /// Takes what was drawn: what is on the screen is seen.
+    /// Takes the items that were drawn: they count as seen.
     pub(crate) fn drawn(&mut self, shown: Option<super::draw::Shown>) {
         if let (Some(talk), Some(shown)) = (&mut self.talk, shown) {
             talk.drawn(shown);

@@ -13,10 +13,10 @@ use super::lines::{self, Block, Look};
 use super::talk::{Scroll, Talk};
 use super::words;
 
-/// How wide the list is.
+/// The width of the list.
 const LIST_WIDTH: u16 = 32;
 
-/// How many rows of the outbox are shown.
+/// The number of rows of the outbox that are shown.
 const OUTBOX_HEIGHT: u16 = 8;
 
 /// Which items of the open conversation were drawn.
@@ -24,9 +24,9 @@ const OUTBOX_HEIGHT: u16 = 8;
 pub(crate) struct Shown {
     pub(super) first: ItemKey,
     pub(super) last: ItemKey,
-    /// Whether the first is the first of the window.
+    /// True if the first is the first of the window.
     pub(super) is_first: bool,
-    /// Whether the last is the last of the window.
+    /// True if the last is the last of the window.
     pub(super) is_last: bool,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) -> Option<Shown> {
     draw_timeline(frame, app, open, timeline)
 }
 
-/// Whether the client reaches the service, and what it has not done yet.
+/// The state of the client's connection, and its unfinished work.
 fn banner(app: &App) -> Paragraph<'static> {
     let (text, color) = match (&app.state.link, &app.state.sync) {
         (LinkState::Off, _) => ("offline: F4 goes online".to_owned(), Color::DarkGray),
@@ -137,14 +137,14 @@ fn name_of(app: &App, row: &ConversationRow) -> String {
     }
 }
 
-/// Who writes.
+/// A line with the names of those who write.
 fn writes(app: &App, typing: &[ClientId]) -> String {
     let names: Vec<_> = typing.iter().map(|client| (app.naming)(client)).collect();
     let verb = if names.len() == 1 { "writes" } else { "write" };
     format!("{} {verb} …", names.join(", "))
 }
 
-/// Whether a conversation is the one that is open.
+/// True if a conversation is the one that is open.
 fn is_open(app: &App, row: &ConversationRow) -> bool {
     app.talk.as_ref().is_some_and(|talk| talk.key == row.key)
 }

@@ -15,7 +15,7 @@ pub(super) struct Block {
     pub(super) lines: Vec<Line<'static>>,
 }
 
-/// What the lines depend on beside the items.
+/// The width, the time and the names, on which the lines depend beside the items.
 #[derive(Clone, Copy)]
 pub(super) struct Look {
     pub(super) width: usize,
@@ -126,7 +126,7 @@ fn body(message: &Message, look: Look) -> Vec<Line<'static>> {
     lines
 }
 
-/// What a message says, or what it is.
+/// The words of a message, or its kind.
 fn said(content: &MessageContent) -> String {
     if let Some(file) = content.media() {
         let sort = words::file(content.kind_name(), file);

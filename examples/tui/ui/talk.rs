@@ -12,7 +12,7 @@ use sampan::{
 
 use super::draw::Shown;
 
-/// How many messages come with one step through history.
+/// The number of messages that come with one step through history.
 const PAGE: u32 = 50;
 
 /// A conversation on the screen.
@@ -23,7 +23,7 @@ pub(super) struct Talk {
     pub(super) state: TimelineState,
     pub(super) scroll: Scroll,
     pub(super) input: String,
-    /// What was drawn last.
+    /// The items that were drawn last.
     shown: Option<Shown>,
     /// The jump that the screen has followed.
     jumps: Count,
@@ -89,7 +89,7 @@ impl Talk {
         }
     }
 
-    /// What is on the screen is seen: the engine reads, fills gaps and pages by it.
+    /// The items on the screen count as seen: the engine reads, fills gaps and pages by them.
     pub(super) fn drawn(&mut self, shown: Shown) {
         if self.shown.as_ref() != Some(&shown) {
             // Keys of the window are never refused.
@@ -172,7 +172,7 @@ impl Talk {
         Ok(())
     }
 
-    /// What is written stays, whatever becomes of the program.
+    /// The written text stays, whatever becomes of the program.
     fn keep_draft(&self) -> Result<(), SampanError> {
         self.conversation.set_typing(!self.input.is_empty());
         let draft = Draft::text(self.input.clone());

@@ -132,7 +132,7 @@ pub(super) const fn sign(delivery: &Delivery) -> &'static str {
     }
 }
 
-/// Why something is not sent.
+/// The reason why something is not sent.
 pub(super) fn waits(blocker: Blocker, now: Timestamp) -> String {
     match blocker {
         Blocker::Offline => "waits for the network".to_owned(),
@@ -169,7 +169,7 @@ fn not_uploaded(failure: &UploadFailure) -> String {
     }
 }
 
-/// How far an upload is.
+/// The progress of an upload.
 fn uploading(progress: Progress) -> String {
     let hundredths = match progress.total {
         Some(total) if total.0 > 0 => progress.done.0.saturating_mul(100) / total.0,
@@ -178,7 +178,7 @@ fn uploading(progress: Progress) -> String {
     format!("↑ {hundredths} %")
 }
 
-/// Whether missing history is coming.
+/// The state of missing history.
 pub(super) fn fill(state: &FillState) -> String {
     match state {
         FillState::Idle => "history is missing here".to_owned(),
@@ -192,7 +192,7 @@ pub(super) fn fill(state: &FillState) -> String {
     }
 }
 
-/// Why connecting failed.
+/// The reason why connecting failed.
 pub(super) const fn unreachable(failure: &ConnectionFailure) -> &'static str {
     match failure {
         ConnectionFailure::TimedOut => "no answer",
@@ -203,7 +203,7 @@ pub(super) const fn unreachable(failure: &ConnectionFailure) -> &'static str {
     }
 }
 
-/// Why a session ended.
+/// The reason why a session ended.
 pub(super) fn ended(reason: &SessionEnd) -> String {
     format!("signed out: {} ({})", reason.reason(), reason.code())
 }

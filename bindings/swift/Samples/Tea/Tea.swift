@@ -93,7 +93,7 @@ struct Talk: View {
                         Bubble(message: message).swipeActions {
                             if message.canRetry { Button("Again") { talk.retry(message) } }
                         }
-                    // It is filled while it is seen.
+                    // The gap is filled while the user sees it.
                     case .gap(let state): GapRow(state: state)
                     case .firstUnread(let count, _): Text("\(count) new")
                     }

@@ -1,4 +1,4 @@
-// What a screen asks of a message again and again, and JSON as values.
+// The properties of a message for which a screen asks again and again, and JSON as values.
 
 import Foundation
 import SampanCore
@@ -15,12 +15,12 @@ extension MessageContent {
         }
     }
 
-    /// Whether the sender took the message back.
+    /// True if the sender took the message back.
     public var isRecalled: Bool {
         if case .recalled = self { true } else { false }
     }
 
-    /// Where the bytes of a picture, a sound, a film or a file are; nil for other messages.
+    /// The file of a picture, a sound, a film or a plain file; nil for other messages.
     public var file: MediaFile? {
         switch self {
         case .image(let file, _, _), .audio(let file, _, _), .video(let file, _, _),
@@ -30,7 +30,7 @@ extension MessageContent {
         }
     }
 
-    /// What the app attached; nil for a message without an envelope and for a type of the app's own.
+    /// The details that the app attached; nil for a message without an envelope and for a type of the app's own.
     public var details: Details? {
         switch self {
         case .text(_, let details), .image(_, _, let details), .audio(_, _, let details),
@@ -60,12 +60,12 @@ extension TimelineItem {
 }
 
 extension Message {
-    /// Why the message was not sent; nil for one that was, or that waits.
+    /// The reason why the message was not sent; nil for one that was, or that waits.
     public var failure: SendFailure? {
         if case .failed(let failure, _) = delivery { failure } else { nil }
     }
 
-    /// Whether `Conversation.retry` may help: the message was not sent, and its failure is not final.
+    /// True if `Conversation.retry` may help: the message was not sent, and its failure is not final.
     public var canRetry: Bool {
         if case .failed(_, let canRetry) = delivery { canRetry } else { false }
     }

@@ -39,7 +39,7 @@ extension Array where Element == TimelineItem {
         return days
     }
 
-    /// Whether the item at a place begins a run: a message of another sender than the one before, or later than
+    /// True if the item at a place begins a run: a message of another sender than the one before, or later than
     /// `seconds` after it. A screen shows the sender's name there.
     public func beginsRun(at place: Int, within seconds: TimeInterval = 300) -> Bool {
         guard indices.contains(place), let message = self[place].message else { return false }

@@ -1,4 +1,4 @@
-// What Swift expects to leave out.
+// The arguments that Swift expects to leave out.
 
 import SampanCore
 

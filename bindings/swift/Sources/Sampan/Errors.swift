@@ -1,4 +1,4 @@
-// What an error says to people.
+// The words of an error for people.
 
 import Foundation
 @_exported import SampanCore

@@ -3,8 +3,8 @@
 import Dispatch
 import SampanCore
 
-/// What happens, event by event. Each loop over it is a subscription of its own, which begins with
-/// the loop and ends when the loop is left or its task is cancelled.
+/// The events, one by one. Each loop over the sequence is a subscription of its own, which begins with the loop and
+/// ends when the loop is left or its task is cancelled.
 ///
 /// A loop that is slower than the events gets `.lagged` instead of what it missed, and reads again
 /// what it shows.
@@ -44,8 +44,8 @@ public struct Events: AsyncSequence, Sendable {
     }
 }
 
-/// Hands batches from the engine's thread to a loop, one at a time: while the loop is busy the
-/// engine's own queue fills, and it is the engine that says when something was missed.
+/// Hands batches from the engine's thread to a loop, one at a time: while the loop is busy the engine's own queue
+/// fills, and the engine says when something was missed.
 final class Relay: EventObserver {
     private let feed: AsyncStream<[Event]>.Continuation
     private let room = DispatchSemaphore(value: 0)

@@ -1,21 +1,21 @@
-// What the models for SwiftUI do, whichever way they are observed: `Models.swift` has them for Observation,
-// `Objects.swift` for Combine.
+// The common part of the models for SwiftUI, whichever way they are observed: `Models.swift` has them for
+// Observation, `Objects.swift` for Combine.
 
 import SampanCore
 
 /// A timeline on a screen. `TimelineModel` and `TimelineObject` are such.
 @MainActor public protocol TimelineScreen: AnyObject {
-    /// What the screen shows.
+    /// The state that the screen shows.
     var state: TimelineState { get }
-    /// What failed last; an app that has told it sets nil.
+    /// The last failure; an app that has told it sets nil.
     var failure: SampanError? { get set }
-    /// The item that the screen scrolls to: the anchor at first, then what the user moves to.
+    /// The item that the screen scrolls to: the anchor at first, then the item that the user moves to.
     var position: ItemKey? { get set }
-    /// What asks the engine.
+    /// The part that asks the engine.
     var work: TimelineWork { get }
 }
 
-/// Asks the engine for a screen's timeline, and hands on what it answers.
+/// Asks the engine for a screen's timeline, and hands on the answers.
 @MainActor public final class TimelineWork {
     let conversation: Conversation
     private let options: TimelineOptions
@@ -67,7 +67,7 @@ extension TimelineScreen {
         told { try self.work.timeline?.seen(first: oldest, last: newest) }
     }
 
-    /// Sends a text. It is on disk when the task ends; what becomes of it later is shown by its item.
+    /// Sends a text. The text is on disk when the task ends; its item shows what becomes of it later.
     @discardableResult public func send(_ text: String) -> Task<Void, Never> {
         asked { _ = try await $0.sendText(text: text) }
     }
@@ -87,7 +87,7 @@ extension TimelineScreen {
         told { try self.conversation.setDraft(draft: text.isEmpty ? nil : Draft(text: text)) }
     }
 
-    /// What the user had written when the screen was left.
+    /// The text that the user had written when the screen was left.
     public func savedDraft() async -> String {
         (try? await conversation.draft())?.text ?? ""
     }
@@ -125,15 +125,15 @@ extension TimelineScreen {
 
 /// A list of conversations on a screen. `ConversationListModel` and `ConversationListObject` are such.
 @MainActor public protocol ConversationListScreen: AnyObject {
-    /// What the screen shows.
+    /// The state that the screen shows.
     var state: ListState { get }
-    /// What failed last; an app that has told it sets nil.
+    /// The last failure; an app that has told it sets nil.
     var failure: SampanError? { get set }
-    /// What asks the engine.
+    /// The part that asks the engine.
     var work: ConversationListWork { get }
 }
 
-/// Asks the engine for a screen's list, and hands on what it answers.
+/// Asks the engine for a screen's list, and hands on the answers.
 @MainActor public final class ConversationListWork {
     private let client: Client
     private let options: ListOptions
@@ -173,7 +173,7 @@ extension ConversationListScreen {
     }
 }
 
-/// Why a call failed; nil for one that did not, and for one whose task was cancelled.
+/// The failure of a call; nil for a call that did not fail, and for one whose task was cancelled.
 @MainActor func failed(_ call: () async throws -> Void) async -> SampanError? {
     do {
         try await call()

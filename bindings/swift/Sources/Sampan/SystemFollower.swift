@@ -1,9 +1,9 @@
-// What an engine is told of the device around it: network, background, foreground.
+// An engine's news of the device around it: network, background, foreground.
 
 import Foundation
 import SampanCore
 
-/// What the operating system says.
+/// A word of the operating system.
 public enum SystemWord: Sendable, Equatable {
     /// The app is in front.
     case foreground
@@ -13,7 +13,7 @@ public enum SystemWord: Sendable, Equatable {
     case network(NetworkChange)
 }
 
-/// What a `SystemFollower` drives: an `Engine`, or a test's own.
+/// The object that a `SystemFollower` drives: an `Engine`, or a test's own.
 public protocol Followed: Sendable {
     func pause() async throws
     func resume() async throws
@@ -62,7 +62,7 @@ public actor SystemFollower {
 
 /// A device's way to the network, as a monitor of paths tells it.
 struct NetworkPath: Equatable, Sendable {
-    /// Whether there is one.
+    /// True if there is such a way.
     let isUp: Bool
     /// The name of the interface that it begins with.
     let interface: String?
@@ -73,7 +73,7 @@ final class PathWatch: @unchecked Sendable {
     private let lock = NSLock()
     private var last: NetworkPath?
 
-    /// What a new path means for the engine; nil where nothing changed that concerns a connection.
+    /// The meaning of a new path for the engine; nil where nothing changed that concerns a connection.
     func change(to now: NetworkPath) -> NetworkChange? {
         lock.lock()
         defer { lock.unlock() }
@@ -132,7 +132,8 @@ final class PathWatch: @unchecked Sendable {
 
     extension Engine {
         /// Has the engine follow the device: it hears of the network's changes and, on iOS, it is paused in the
-        /// background and resumes in front. Call it once and keep what it returns as long as it shall last.
+        /// background and resumes in front. Call it once and keep the returned object as long as the engine shall
+        /// follow.
         @MainActor public func followSystem() -> SystemObservation {
             SystemObservation(self)
         }

@@ -30,7 +30,7 @@ extension MemberRow: Identifiable {
     public var id: ClientId { client }
 }
 
-/// What a timeline shows at one moment.
+/// A timeline at one moment.
 public struct TimelineState: Sendable, Equatable {
     public private(set) var version: Version = 0
     public private(set) var items: [TimelineItem] = []
@@ -59,13 +59,13 @@ public struct TimelineState: Sendable, Equatable {
         (anchor, below, typing) = (update.anchor, update.below, update.typing)
     }
 
-    /// Where the item of a key stands; nil when the window does not hold it.
+    /// The place of the item of a key; nil when the window does not hold it.
     public func index(of key: ItemKey) -> Int? {
         items.firstIndex { $0.key == key }
     }
 }
 
-/// What a list of conversations shows at one moment.
+/// A list of conversations at one moment.
 public struct ListState: Sendable, Equatable {
     public private(set) var version: Version = 0
     public private(set) var rows: [ConversationRow] = []
@@ -91,7 +91,7 @@ public struct ListState: Sendable, Equatable {
     }
 }
 
-/// What a list of unsent work shows at one moment.
+/// A list of unsent work at one moment.
 public struct OutboxListState: Sendable, Equatable {
     public private(set) var version: Version = 0
     public private(set) var rows: [OutboxRow] = []
@@ -115,7 +115,7 @@ public struct OutboxListState: Sendable, Equatable {
     }
 }
 
-/// What a list of members shows at one moment.
+/// A list of members at one moment.
 public struct MemberListState: Sendable, Equatable {
     public private(set) var version: Version = 0
     public private(set) var rows: [MemberRow] = []

@@ -1,4 +1,4 @@
-// What an app implements: a signer, and where notes go.
+// The interfaces that an app implements: a signer, and a sink for notes.
 
 import Foundation
 import Sampan

@@ -19,8 +19,8 @@ final class ChatTests: XCTestCase {
         let sent = try await created.conversation.sendText(text: "hello from Swift")
         guard case .waiting = sent.message.delivery else { return XCTFail("\(sent)") }
         try await within { while try await !ann.outbox().isEmpty { await Task.yield() } }
-        // The subscription may have begun after the message came: then it is in the store.
-        // A message may come before what its conversation is called: that is asked for then.
+        // The subscription may have begun after the message came: then the message is in the store. A message may
+        // come before its conversation's name: the service is asked for the name then.
         let list = try await ben.conversationList()
         let found = try await within {
             var rows = ListState()
@@ -94,7 +94,7 @@ final class ChatTests: XCTestCase {
         try await engine.shutdown()
     }
 
-    // D09: what an extension leaves is unsent work of the app.
+    // D09: work that an extension leaves is unsent work of the app.
     func testWhatAnExtensionLeftIsInTheOutboxWhenTheClientOpens() async throws {
         let scratch = try Scratch()
         let inbox = scratch.folder.appendingPathComponent("inbox")

@@ -1,4 +1,4 @@
-// What the layer adds to the generated code: models for screens, days, words, JSON, the log, paths.
+// The layer's additions to the generated code: models for screens, days, words, JSON, the log, paths.
 
 import Foundation
 import XCTest

@@ -1,10 +1,10 @@
-// What the tests share: patience, and a look at what was thrown.
+// Shared by the tests: patience, and a look at an error that was thrown.
 
 import Foundation
 import Sampan
 import XCTest
 
-/// How many seconds anything may take before a test fails: a machine may be busy.
+/// The seconds that anything may take before a test fails: a machine may be busy.
 let patience: UInt64 = 60
 
 struct TookTooLong: Error {}

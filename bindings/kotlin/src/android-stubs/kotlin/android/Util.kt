@@ -6,7 +6,7 @@ object Log {
     const val WARN: Int = 5
     const val ERROR: Int = 6
 
-    /** What was written, for tests to look at. */
+    /** The lines that were written, for tests to look at. */
     val lines: MutableList<String> = mutableListOf()
 
     fun println(priority: Int, tag: String, message: String): Int {

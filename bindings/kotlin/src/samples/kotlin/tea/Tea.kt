@@ -90,7 +90,7 @@ class TalkModel(private val talk: Conversation) : ViewModel() {
     val state =
         flow { emitAll(timeline.await().states) }.stateIn(viewModelScope, WhileSubscribed(5_000), TimelineState())
 
-    // It is on disk when the call returns; there is nothing else to do.
+    // The text is on disk when the call returns; there is nothing else to do.
     fun send(text: String) = viewModelScope.launch { talk.sendText(text) }
 
     fun retry(message: Message) = viewModelScope.launch { talk.retry(message.key) }
@@ -122,7 +122,7 @@ fun Talk(model: TalkModel) {
     LaunchedEffect(state.anchor) {
         (state.anchor as? Anchor.At)?.let { at -> scroll.scrollToItem(state.indexOf(at.key)) }
     }
-    // What is seen is read, and filled, and paged.
+    // The engine marks the seen items read, fills gaps among them and pages by them.
     LaunchedEffect(scroll) {
         snapshotFlow { scroll.layoutInfo.visibleItemsInfo }.collect { seen ->
             if (seen.isNotEmpty()) model.seen(seen.first().key as ItemKey, seen.last().key as ItemKey)

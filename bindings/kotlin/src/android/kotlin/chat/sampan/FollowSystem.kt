@@ -15,7 +15,7 @@ import kotlinx.coroutines.Dispatchers
  * first that starts, and it hears of every change of the network. Call it once, in
  * `Application.onCreate`. The app needs the permission `ACCESS_NETWORK_STATE`.
  *
- * Closing what it returns ends it.
+ * The engine follows the app until the returned object is closed.
  */
 fun Engine.followSystem(app: Application): AutoCloseable =
     AppFollower(app, follower(CoroutineScope(Dispatchers.Default)))

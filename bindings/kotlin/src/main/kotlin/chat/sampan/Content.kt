@@ -1,4 +1,4 @@
-// What a screen asks of a message again and again.
+// The properties of a message for which a screen asks again and again.
 package chat.sampan
 
 /** The words that a list would show: text, caption or plain text; null where a message has none. */
@@ -16,11 +16,11 @@ val MessageContent.words: String?
         is MessageContent.Binary -> null
     }
 
-/** Whether the sender took the message back. */
+/** True if the sender took the message back. */
 val MessageContent.isRecalled: Boolean
     get() = this is MessageContent.Recalled
 
-/** Where the bytes of a picture, a sound, a film or a file are; null for other messages. */
+/** The file of a picture, a sound, a film or a plain file; null for other messages. */
 val MessageContent.file: MediaFile?
     get() = when (this) {
         is MessageContent.Image -> file
@@ -34,10 +34,10 @@ val MessageContent.file: MediaFile?
 val TimelineItem.message: Message?
     get() = (kind as? TimelineItemKind.Message)?.message
 
-/** Why a message was not sent; null for one that was, or that waits. */
+/** The reason why a message was not sent; null for one that was, or that waits. */
 val Message.failure: SendFailure?
     get() = (delivery as? Delivery.Failed)?.failure
 
-/** Whether [Conversation.retry] may help: the message was not sent, and its failure is not final. */
+/** True if [Conversation.retry] may help: the message was not sent, and its failure is not final. */
 val Message.canRetry: Boolean
     get() = (delivery as? Delivery.Failed)?.canRetry ?: false

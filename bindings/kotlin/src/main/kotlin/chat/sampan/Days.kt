@@ -35,8 +35,8 @@ fun List<TimelineItem>.days(zone: ZoneId = ZoneId.systemDefault()): List<Timelin
 }
 
 /**
- * Whether the item at a place begins a run: a message of another sender than the one before, or later than
- * [within] after it. A screen shows the sender's name there.
+ * True if the item at a place begins a run: a message of another sender than the one before, or later than [within]
+ * after it. A screen shows the sender's name there.
  */
 fun List<TimelineItem>.beginsRun(at: Int, within: Duration = Duration.ofMinutes(5)): Boolean {
     val message = getOrNull(at)?.message ?: return false

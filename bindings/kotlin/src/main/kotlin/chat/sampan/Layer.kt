@@ -1,7 +1,7 @@
-// What Kotlin expects and no generator gives: events as a Flow, handles that a scope closes, and defaults
-// to leave out.
+// The additions that Kotlin expects and no generator gives: events as a Flow, handles that a scope closes, and
+// defaults to leave out.
 //
-// Nothing here names how the library is called, so that this can change.
+// Nothing here names the way in which the library is called, so that this way can change.
 package chat.sampan
 
 import kotlinx.coroutines.CoroutineScope
@@ -47,8 +47,8 @@ fun <T : AutoCloseable> T.closeWith(scope: CoroutineScope): T {
 }
 
 /**
- * The observer waits, on its own thread, until the collector takes a batch: so it is the engine's
- * queue that fills when a collector is slow, and the engine that says what was missed.
+ * The observer waits, on its own thread, until the collector takes a batch: so the engine's queue fills when a
+ * collector is slow, and the engine says what was missed.
  */
 internal fun eventFlow(subscribe: (EventObserver) -> EventSubscription): Flow<Event> =
     callbackFlow<List<Event>> {

@@ -1,4 +1,4 @@
-// What an engine is told of the phone around it: network, background, foreground.
+// An engine's news of the phone around it: network, background, foreground.
 package chat.sampan
 
 import kotlinx.coroutines.CoroutineScope
@@ -6,7 +6,7 @@ import kotlinx.coroutines.Job
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.launch
 
-/** What the operating system says, whichever it is. */
+/** A word of the operating system, whichever system it is. */
 sealed interface SystemWord {
     /** The app is in front. */
     data object Foreground : SystemWord
@@ -18,7 +18,7 @@ sealed interface SystemWord {
     data class Network(val change: NetworkChange) : SystemWord
 }
 
-/** What a [SystemFollower] drives: an [Engine], or a test's own. */
+/** The object that a [SystemFollower] drives: an [Engine], or a test's own. */
 interface Followed {
     suspend fun pause()
 

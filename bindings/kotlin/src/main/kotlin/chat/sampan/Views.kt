@@ -12,10 +12,10 @@ import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.stateIn
 
-/** How long a shared state is followed when nobody looks: long enough for a screen that turns. */
+/** The time for which a shared state is followed when nobody looks: long enough for a screen that turns. */
 private const val LINGER_MILLIS = 5_000L
 
-/** What a timeline shows at one moment. */
+/** A timeline at one moment. */
 data class TimelineState(
     val version: Long = 0,
     val items: List<TimelineItem> = emptyList(),
@@ -38,11 +38,11 @@ data class TimelineState(
         return TimelineState(update.version, items, update.older, update.newer, update.anchor, update.below, update.typing)
     }
 
-    /** Where the item of a key stands, or -1. */
+    /** The place of the item of a key, or -1. */
     fun indexOf(key: ItemKey): Int = items.indexOfFirst { it.key == key }
 }
 
-/** What a list of conversations shows at one moment. */
+/** A list of conversations at one moment. */
 data class ListState(
     val version: Long = 0,
     val rows: List<ConversationRow> = emptyList(),
@@ -63,7 +63,7 @@ data class ListState(
     }
 }
 
-/** What a list of unsent work shows at one moment. */
+/** A list of unsent work at one moment. */
 data class OutboxListState(val version: Long = 0, val rows: List<OutboxRow> = emptyList()) {
     /** The state after an update that [OutboxList.next] answered to this state's version. */
     fun applied(update: OutboxUpdate): OutboxListState {
@@ -79,7 +79,7 @@ data class OutboxListState(val version: Long = 0, val rows: List<OutboxRow> = em
     }
 }
 
-/** What a list of members shows at one moment. */
+/** A list of members at one moment. */
 data class MemberListState(
     val version: Long = 0,
     val rows: List<MemberRow> = emptyList(),

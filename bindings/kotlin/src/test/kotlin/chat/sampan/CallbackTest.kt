@@ -1,4 +1,4 @@
-// What an app implements: a signer, and where notes go; and times as they cross.
+// The interfaces that an app implements: a signer, and a sink for notes; and times as they cross.
 package chat.sampan
 
 import java.io.File

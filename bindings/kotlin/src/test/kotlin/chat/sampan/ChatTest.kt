@@ -106,7 +106,7 @@ class ChatTest {
         }
     }
 
-    // D09: what an extension leaves is unsent work of the app.
+    // D09: work that an extension leaves is unsent work of the app.
     @Test
     fun `what an extension left is in the outbox when the client opens`() = chat {
         val inbox = folder.resolve("inbox").toFile()

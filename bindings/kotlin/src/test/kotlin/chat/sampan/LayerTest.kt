@@ -1,4 +1,4 @@
-// What the layer adds to the generated code: days, words, handles that a scope closes, the log of Android.
+// The layer's additions to the generated code: days, words, handles that a scope closes, the log of Android.
 package chat.sampan
 
 import android.util.Log
@@ -107,7 +107,7 @@ class LayerTest {
                 assertEquals(LinkState.Off, state.value.link)
                 checkNotNull(scope.coroutineContext[Job]).cancelAndJoin()
                 assertTrue(runCatching { talk.conversationId() }.exceptionOrNull() is IllegalStateException)
-                // One that is over closes at once.
+                // A scope that is over closes at once.
                 val late = ann.conversation(rows.value.rows.single().conversation).closeWith(scope)
                 assertTrue(runCatching { late.conversationId() }.exceptionOrNull() is IllegalStateException)
                 engine.shutdown()

@@ -1,4 +1,4 @@
-// What an app on a phone does beside chatting: pushes, presence, plug-ins, files that come down, rooms.
+// An app on a phone beside chatting: pushes, presence, plug-ins, files that come down, rooms.
 package chat.sampan
 
 import java.nio.file.Path
