@@ -1,4 +1,4 @@
-//! What an idle, signed-in connection costs the service: bytes of memory, and time of the processor.
+//! The cost of an idle, signed-in connection for the service: bytes of memory, and time of the processor.
 //!
 //! The service and its peer run as processes of their own, so that only their side of each socket
 //! is measured. The peer is the same web framework with its defaults and no service behind it: a

@@ -32,7 +32,7 @@ use raw::RawClient;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// What the victim may wait, of a hundred echoes all but one.
+/// The longest wait of the victim, of a hundred echoes all but one.
 const P99_MAX: Duration = Duration::from_millis(100);
 
 /// Commands that the attacker sends before it reads an answer.
@@ -47,7 +47,7 @@ fn main() -> Outcome<()> {
     runtime.block_on(bench(echoes))
 }
 
-/// What the attacker works on.
+/// The conversation and messages that the attacker works on.
 #[derive(Clone)]
 struct Ground {
     /// A conversation of many with long messages and all attributes it may have.

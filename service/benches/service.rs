@@ -1,4 +1,4 @@
-//! What the service does and what it costs: bytes of storage a message, the start over a long history,
+//! The work of the service and its cost: bytes of storage a message, the start over a long history,
 //! messages a second between pairs, and how long one takes.
 //!
 //! The service runs as a process of its own, its clients in this one, on the same machine and disk.

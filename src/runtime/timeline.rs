@@ -25,7 +25,7 @@ use crate::views::{
     Version, Wish,
 };
 
-/// What is seen is marked read at most once in this time.
+/// The shortest time between two read marks of a timeline that is seen.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
 /// So long after a message was seen last, the conversation counts as looked at.

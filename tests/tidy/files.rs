@@ -88,6 +88,7 @@ pub(crate) fn rust_complaints(source: &Source) -> Vec<String> {
     if GENERATED.contains(&source.path.as_str()) {
         return found;
     }
+    found.extend(riddles(source));
     let code = code_only(&source.text);
     let both = code.lines().zip(source.text.lines()).enumerate();
     for (index, (line, with_literals)) in both {
@@ -96,6 +97,28 @@ pub(crate) fn rust_complaints(source: &Source) -> Vec<String> {
     }
     found.extend(reasonless(&source.path, &code));
     found.extend(nameless_tests(&source.path, &code));
+    found
+}
+
+/// Words that open a sentence whose subject is a clause.
+const CLAUSES: [&str; 3] = ["What ", "Whoever ", "Whatever "];
+
+/// Comments that open with a clause as their subject: a comment names its subject.
+fn riddles(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, line) in source.text.lines().enumerate() {
+        let Some(comment) = line.trim_start().strip_prefix("//") else {
+            continue;
+        };
+        let words = comment.trim_start_matches(['/', '!']).trim_start();
+        if let Some(clause) = CLAUSES.iter().find(|it| words.starts_with(**it)) {
+            let (at, clause) = (index + 1, clause.trim_end());
+            found.push(format!(
+                "{}:{at}: a comment opens with `{clause}`",
+                source.path
+            ));
+        }
+    }
     found
 }
 
@@ -368,6 +391,16 @@ mod tests {
                 assert_eq!(rust_complaints(&file).len(), count, "{path}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn a_comment_that_opens_with_a_clause_is_found() {
+        assert_eq!(
+            rust(concat!("/", "// What is held.\nstruct Held;\n")).len(),
+            1
+        );
+        assert_eq!(rust(concat!("/", "/ Whoever asks.\n")).len(), 1);
+        assert!(rust("/// The fault: what is missing.\nstruct Fault;\n").is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the benches share: a program in a process of its own, and a small client of it.
+//! The common parts of the benches: a program in a process of its own, and a small client of it.
 #![allow(dead_code, reason = "each bench uses a part")]
 
 use std::error::Error;
