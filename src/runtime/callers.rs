@@ -11,6 +11,7 @@
 //! keeps one caller thread and holds up nobody else, as long as fewer than [`CALLERS_MAX`] block.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -31,6 +32,8 @@ const CALLERS_MAX: usize = 256;
 pub(crate) struct Callers {
     /// None in tests that play with the clock: they run everything at once, on their own thread.
     threads: Option<Threads>,
+    /// True once the tokio runtime of the tasks is about to end.
+    tasks_end: Arc<AtomicBool>,
 }
 
 impl Callers {
@@ -43,13 +46,17 @@ impl Callers {
         let threads = Threads::with_one_kept("sampan-caller", CALLERS_MAX)?;
         Ok(Self {
             threads: Some(threads),
+            tasks_end: Arc::default(),
         })
     }
 
     /// Runs everything on the thread that asks, for tests whose clock stands still.
     #[cfg(test)]
-    pub(super) const fn inline() -> Self {
-        Self { threads: None }
+    pub(super) fn inline() -> Self {
+        Self {
+            threads: None,
+            tasks_end: Arc::default(),
+        }
     }
 
     /// Runs code of the app on a caller thread.
@@ -61,6 +68,12 @@ impl Callers {
             }
             None => work(),
         }
+    }
+
+    /// Polls no task from now on: their timers and sockets end with the tokio runtime, which wakes them. A task that is
+    /// woken is dropped.
+    pub(super) fn end_tasks(&self) {
+        self.tasks_end.store(true, Ordering::Release);
     }
 
     /// Calls a waker of the app on a caller thread.
@@ -209,6 +222,10 @@ impl Task {
             return;
         };
         drop(phase);
+        if self.callers.tasks_end.load(Ordering::Acquire) {
+            *lock(&self.phase) = TaskPhase::Done;
+            return drop(future);
+        }
         let entered = self.handle.enter();
         let waker = Waker::from(Arc::clone(&self));
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));

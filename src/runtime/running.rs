@@ -90,7 +90,7 @@ impl Runtime {
         let files = Threads::new("sampan-files", FILE_THREADS_MAX);
         let own = Arc::clone(&transport);
         let driver = Driver::new(config.clone(), own, waiting, outward.clone(), files);
-        let tasks = start_loop(driver, outward)?;
+        let tasks = start_loop(driver, outward, callers.clone())?;
         Ok(Arc::new(Self {
             config,
             mailbox,
@@ -284,7 +284,7 @@ impl Runtime {
 
 /// Runs `driver` on a thread of its own, with a tokio runtime that never leaves that thread: one may
 /// not be dropped where asynchronous code of the app runs.
-fn start_loop(driver: Driver, outward: Outward) -> Result<Handle, SampanError> {
+fn start_loop(driver: Driver, outward: Outward, callers: Callers) -> Result<Handle, SampanError> {
     let (begun, has_begun) = std::sync::mpsc::channel();
     let run = move || {
         let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -301,6 +301,7 @@ fn start_loop(driver: Driver, outward: Outward) -> Result<Handle, SampanError> {
             log::error!("the engine's loop panicked; every call fails from now on");
             outward.end();
         }
+        callers.end_tasks();
         runtime.shutdown_timeout(END_TIMEOUT);
     };
     std::thread::Builder::new()

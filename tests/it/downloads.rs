@@ -146,6 +146,7 @@ async fn a_cancelled_download_ends_and_another_one_goes_on() {
     let first = ann.client.download(file_at(url.clone(), None)).unwrap();
     let second = ann.client.download(file_at(url.clone(), None)).unwrap();
     let waits = tokio::spawn(async move { file(&second).await });
+    in_time("the request", host.is_asked(1)).await;
     first.cancel();
     let error = in_time("the end", waits).await.unwrap().unwrap_err();
     assert_eq!(error, SampanError::ViewEnded);

@@ -47,6 +47,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(client.unwrap().path()).unwrap();
         found.extend(entries.map(|entry| entry.unwrap().path()));
     }
+    // What notifications show lies beside the messages.
+    found.retain(|path| path.file_name().is_some_and(|name| name != "glance"));
     found.sort();
     found
 }

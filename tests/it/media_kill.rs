@@ -106,7 +106,13 @@ async fn uploads_that_are_killed_end_as_one_file_and_one_message_each() {
     })
     .await;
     let talk = ann.talk_to("ben").await;
-    let messages = ann.messages(&talk.info().await.unwrap().id).await;
+    // The conversation made here becomes the one that the killed process made.
+    let messages = ann
+        .until("every message", || async {
+            let messages = ann.messages(&talk.info().await.ok()?.id).await;
+            (messages.len() >= promised.len()).then_some(messages)
+        })
+        .await;
     let captions: Vec<_> = messages
         .iter()
         .map(|it| it.content.words().unwrap().to_owned())

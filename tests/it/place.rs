@@ -104,6 +104,24 @@ impl Place {
     }
 }
 
+/// The state that a test saw last; it is printed if the test fails meanwhile.
+#[derive(Default)]
+pub(crate) struct Shown(std::cell::RefCell<String>);
+
+impl Shown {
+    pub(crate) fn keep(&self, state: String) {
+        self.0.replace(state);
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("shown last: {}", self.0.borrow());
+        }
+    }
+}
+
 impl Device {
     pub(crate) async fn open(config: Config, client: &str) -> Self {
         let engine = Engine::open(config).unwrap();
@@ -182,8 +200,12 @@ impl Device {
 
     /// Waits until a conversation shows exactly these lines on this device.
     pub(crate) async fn sees(&self, conversation: &ConversationId, lines: &[&str]) {
+        let shown = Shown::default();
         self.until(&format!("{lines:?} in the timeline"), || async {
-            Some(self.lines(conversation).await.ok()? == lines).filter(|same| *same)
+            let now = self.lines(conversation).await;
+            let same = now.as_deref().is_ok_and(|now| now == lines);
+            shown.keep(format!("{now:?}"));
+            same.then_some(())
         })
         .await;
     }

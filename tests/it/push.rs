@@ -149,7 +149,9 @@ fn child_that_is_handed_pushes() {
     let Ok(folder) = std::env::var(FOLDER) else {
         return;
     };
-    let before = kilobytes("VmRSS:");
+    // Memory of its own: a system does not count the pages of the program against an extension.
+    let before = kilobytes("RssAnon:");
+    let mut most = before;
     let extension = inbox(folder.into());
     let mut badge = 0;
     for number in 0..PUSHES {
@@ -166,8 +168,9 @@ fn child_that_is_handed_pushes() {
             .unwrap();
         assert_eq!(glance.name.as_deref(), Some("a conversation"));
         badge = extension.arrived(hint).unwrap().unmuted.messages;
+        most = most.max(kilobytes("RssAnon:"));
     }
-    println!("took:{} badge:{badge}", kilobytes("VmHWM:") - before);
+    println!("took:{} badge:{badge}", most - before);
 }
 
 /// D09: a process that is handed 1,000 pushes takes less than 12 MB for them, beside a glance of 2,000 conversations.

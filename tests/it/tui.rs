@@ -67,9 +67,11 @@ impl Screen {
 
     /// Takes news and draws until the screen is as wanted.
     async fn until(&mut self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let shown = crate::place::Shown::default();
         let search = async {
             loop {
                 let lines = self.draw();
+                shown.keep(format!("{lines:#?}"));
                 if wanted(&lines) {
                     return lines;
                 }

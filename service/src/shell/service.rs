@@ -59,8 +59,9 @@ impl StorageChoice {
         let store: Box<dyn FileStore> = match self {
             Self::Memory => Box::<MemoryFiles>::default(),
             Self::Folder(folder) => {
-                let opened = DiskFiles::open(&folder.join("files"));
-                Box::new(opened.map_err(ServiceError::Files)?)
+                let folder = folder.join("files");
+                let opened = DiskFiles::open(&folder);
+                Box::new(opened.map_err(|reason| ServiceError::Files { folder, reason })?)
             }
         };
         Ok(Files::new(store, Box::new(SystemEntropy)))
@@ -117,8 +118,13 @@ pub enum ServiceError {
     #[error("the data cannot be opened: {0}")]
     Storage(#[from] StorageError),
     /// The folder of the clients' files cannot be opened.
-    #[error("the folder of the files cannot be opened: {0}")]
-    Files(std::io::Error),
+    #[error("the folder of the files, {}, cannot be used: {reason}", .folder.display())]
+    Files {
+        /// The folder.
+        folder: PathBuf,
+        /// The error of the system.
+        reason: std::io::Error,
+    },
     /// The address cannot be listened on.
     #[error("{addr} cannot be listened on: {reason}")]
     Listen {
