@@ -48,7 +48,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         found.extend(entries.map(|entry| entry.unwrap().path()));
     }
     // What notifications show lies beside the messages.
-    found.retain(|path| path.file_name().is_some_and(|name| name != "glance"));
+    let is_message = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        !name.contains("glance")
+    };
+    found.retain(is_message);
     found.sort();
     found
 }

@@ -189,6 +189,23 @@ impl Mirror {
         self
     }
 
+    /// With own messages no further than in an earlier view: a device may learn of receipts only when it asks again.
+    pub(crate) fn no_further_than(mut self, before: &Self) -> Self {
+        for (key, message) in &mut self.messages {
+            if let Some(earlier) = before.messages.get(key) {
+                stay_at(message, earlier);
+            }
+        }
+        for (id, info) in &mut self.conversations {
+            let earlier = before.conversations.get(id);
+            let earlier = earlier.and_then(|it| it.last_message.as_ref());
+            if let (Some(message), Some(earlier)) = (&mut info.last_message, earlier) {
+                stay_at(message, earlier);
+            }
+        }
+        self
+    }
+
     /// Without messages that another view does not have.
     pub(crate) fn within(mut self, other: &Self) -> Self {
         let known = |key: &(ConversationId, Name)| other.messages.contains_key(key);
@@ -201,6 +218,21 @@ impl Mirror {
         first_difference("conversation", &self.conversations, &held.conversations)
             .or_else(|| first_difference("message", &self.messages, &held.messages))
             .or_else(|| first_difference("outbox entry", &self.outbox, &held.outbox))
+    }
+}
+
+/// Takes back receipts that an earlier view of the message did not know.
+fn stay_at(message: &mut Message, earlier: &Message) {
+    let was_sent = matches!(
+        earlier.state,
+        MessageState::Sent | MessageState::Delivered { .. }
+    );
+    let is_received = matches!(
+        message.state,
+        MessageState::Delivered { .. } | MessageState::Read { .. }
+    );
+    if message.id == earlier.id && was_sent && is_received {
+        message.state = earlier.state.clone();
     }
 }
 

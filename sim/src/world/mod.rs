@@ -252,7 +252,7 @@ impl World {
                 }
                 // At each sign-in the service pushes more of the missed messages.
                 let now = if pushed { now.within(&before) } else { now };
-                before.difference_of(&now)
+                before.difference_of(&now.no_further_than(&before))
             });
             if let Some(difference) = difference {
                 let what = format!("device {}: {difference}", device.index);
