@@ -295,6 +295,7 @@ async fn a_picture_is_a_line_with_its_name_and_size() {
         talk.send(NewMessage::new(content)).await.unwrap();
     }
     let mut screen = Screen::open(&ann.client).await;
+    screen.shows("›ben").await;
     screen.press(&[KeyCode::Enter]).await;
     screen
         .shows("[image boat.png, 640×480, 19 kB] our boat")
