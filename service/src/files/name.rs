@@ -29,7 +29,7 @@ impl FileId {
     ///
     /// # Errors
     ///
-    /// [`NotHex`] for any other text.
+    /// `NotHex` for any other text.
     pub fn parse(text: &str) -> Result<Self, NotHex> {
         digits(text).map(Self)
     }
@@ -77,7 +77,7 @@ impl AppFolder {
     ///
     /// # Errors
     ///
-    /// [`NotHex`] for any other text.
+    /// `NotHex` for any other text.
     pub fn parse(text: &str) -> Result<Self, NotHex> {
         digits(text).map(Self)
     }
