@@ -189,7 +189,7 @@ impl Mirror {
         self
     }
 
-    /// With own messages no further than in an earlier view: a device may learn of receipts only when it asks again.
+    /// With own messages and marks of others no further than in an earlier view: a device may learn of receipts only when it asks again.
     pub(crate) fn no_further_than(mut self, before: &Self) -> Self {
         for (key, message) in &mut self.messages {
             if let Some(earlier) = before.messages.get(key) {
@@ -197,9 +197,13 @@ impl Mirror {
             }
         }
         for (id, info) in &mut self.conversations {
-            let earlier = before.conversations.get(id);
-            let earlier = earlier.and_then(|it| it.last_message.as_ref());
-            if let (Some(message), Some(earlier)) = (&mut info.last_message, earlier) {
+            let Some(earlier) = before.conversations.get(id) else {
+                continue;
+            };
+            info.delivered_until = info.delivered_until.min(earlier.delivered_until);
+            info.read_until = info.read_until.min(earlier.read_until);
+            if let (Some(message), Some(earlier)) = (&mut info.last_message, &earlier.last_message)
+            {
                 stay_at(message, earlier);
             }
         }
