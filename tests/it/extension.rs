@@ -47,7 +47,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(client.unwrap().path()).unwrap();
         found.extend(entries.map(|entry| entry.unwrap().path()));
     }
-    // What notifications show lies beside the messages.
+    // The glance of notifications lies beside the messages.
     let is_message = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy();
         !name.contains("glance")
