@@ -223,6 +223,29 @@ fn a_ticket_that_is_refused_is_replaced_and_what_is_never_reached_fails_at_last(
 }
 
 #[test]
+fn a_storage_that_takes_no_ticket_ends_the_upload_at_last() {
+    let mut world = World::seeded(77);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    world.service.files.refuses_tickets = true;
+    let (_, message) = world.send_file(ann, &room, "one", None);
+    world.settle();
+    let failed = world.outbox(ann);
+    assert!(failed[0].contains("Unreachable { tries: 8"), "{failed:?}");
+    assert_eq!(world.service.files.files.len(), 8, "a ticket for each try");
+    world.service.files.refuses_tickets = false;
+    let conversation = room.clone();
+    let retry = RetryMessage {
+        conversation,
+        message,
+    };
+    world.ask(ann, retry).unwrap();
+    world.settle();
+    assert_eq!(world.said(ann, &room).len(), 1);
+}
+
+#[test]
 fn an_edit_while_it_uploads_changes_the_words_or_takes_the_file_away() {
     let mut world = World::seeded(75);
     let [ann] = world.devices(["ann"]);

@@ -262,9 +262,12 @@ impl Client {
         }
     }
 
+    /// Tries count until the bytes are there: a storage that takes no ticket ends the upload at last.
     fn advance_upload(&mut self, turn: &mut Turn<'_, '_>, entry: &Entry, stage: UploadStage) {
         turn.overlay.update_entry(entry.id, |it| {
-            it.tries = 0;
+            if matches!(stage, UploadStage::Stored(_)) {
+                it.tries = 0;
+            }
             if let Intent::Send(send) = &mut it.intent
                 && let Some(upload) = &mut send.upload
             {
@@ -327,9 +330,7 @@ impl Client {
         let failure = match error {
             UploadError::Later { reason } => return self.upload_later(turn, entry, reason),
             UploadError::TicketRefused { status, reason } => {
-                let tries = entry.tries;
                 self.advance_upload(turn, entry, UploadStage::Waiting);
-                turn.overlay.update_entry(entry.id, |it| it.tries = tries);
                 let reason = format!("{reason} ({status})");
                 return self.upload_later(turn, entry, reason);
             }

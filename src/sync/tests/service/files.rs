@@ -12,6 +12,8 @@ pub(in crate::sync::tests) struct Files {
     pub(in crate::sync::tests) files: Vec<StoredFile>,
     /// The errors that the next steps come to instead.
     pub(in crate::sync::tests) troubles: VecDeque<UploadError>,
+    /// True if the storage takes no ticket.
+    pub(in crate::sync::tests) refuses_tickets: bool,
 }
 
 /// A file, from its ticket on.
@@ -57,6 +59,10 @@ impl Files {
                     key: String::new(),
                 }))
             }
+            UploadStage::Ticketed(_) if self.refuses_tickets => Err(UploadError::TicketRefused {
+                status: 403,
+                reason: "no such policy".to_owned(),
+            }),
             UploadStage::Ticketed(ticket) => {
                 self.file(ticket).is_stored = true;
                 Ok(Uploaded::Stored)
