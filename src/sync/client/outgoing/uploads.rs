@@ -18,12 +18,11 @@ use crate::model::{
 };
 use crate::store::{Entry, Intent, SendIntent, StoreError, Upload, UploadStage};
 use crate::sync::Backoff;
-use crate::sync::client::outgoing::requests::{direct_command, fits};
 use crate::sync::client::{Answered, Client, Turn};
 use crate::sync::request::{Enqueued, RequestError, SendMedia, SendMessage};
 use crate::sync::step::{Effect, EffectId, MediaEffect};
 use crate::sync::upload::{UploadError, Uploaded};
-use crate::wire::{Command, content};
+use crate::wire::content;
 
 /// The most uploads at once: more would only share the line.
 const RUNNING_MAX: usize = 2;
@@ -297,14 +296,8 @@ impl Client {
             upload: None,
             ..send.clone()
         };
-        let size = match turn.overlay.snapshot().conversation(entry.conversation)? {
-            Some(row) => self.size_of(Command::direct(direct_command(
-                &row.id,
-                &intent,
-                &entry.token,
-            ))),
-            None => 0,
-        };
+        let row = turn.overlay.snapshot().conversation(entry.conversation)?;
+        let measured = row.map_or(Ok(()), |row| self.measure_send(&row, &intent, &entry.token));
         turn.overlay.update_entry(entry.id, |it| {
             it.tries = 0;
             it.intent = Intent::Send(intent);
@@ -313,7 +306,7 @@ impl Client {
         let Some(entry) = turn.overlay.snapshot().entry(entry.id) else {
             return Ok(());
         };
-        if let Err(error) = fits(size) {
+        if let Err(error) = measured {
             let reason = error.to_string();
             return self.fail_entry(turn, &entry, SendFailure::Unsendable { reason });
         }
