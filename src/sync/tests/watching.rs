@@ -83,6 +83,24 @@ fn a_signer_that_fails_delays_watching_and_the_next_try_comes_by_itself() {
 }
 
 #[test]
+fn who_is_taken_off_the_list_while_the_signer_is_asked_is_not_watched() {
+    let mut world = World::seeded(95);
+    let ann = world.device("ann", None);
+    world.set_signer(ann, Signer::Signs);
+    world.connect(ann);
+    world.settle();
+    watch(&mut world, ann, &["ben", "cat"]);
+    let clients = ids(&["ben"]);
+    assert_eq!(world.ask(ann, Unwatch { clients }), Ok(Done));
+    world.settle();
+    assert!(world.service.watched.iter().eq(["cat"]));
+    assert_eq!(
+        watched(&mut world, ann),
+        told(&[("cat", Presence::Offline)])
+    );
+}
+
+#[test]
 fn a_refusal_for_good_is_told_and_one_for_now_is_followed_by_another_try() {
     let mut world = World::seeded(93);
     let [ann] = world.devices(["ann"]);

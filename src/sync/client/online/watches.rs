@@ -176,6 +176,13 @@ impl Client {
         let Stage::Signing { peers, .. } = std::mem::take(&mut self.watches.stage) else {
             return;
         };
+        let named = peers.len();
+        let peers = still_watched(turn, peers);
+        if peers.len() < named {
+            // The signature names clients that were taken off the list meanwhile: it is of no use for the others.
+            self.watches.waiting.extend(peers);
+            return;
+        }
         let Ok(signature) = outcome else {
             self.watch_later(turn, peers);
             return;
@@ -215,7 +222,7 @@ impl Client {
     pub(in crate::sync::client) fn watch_answered(
         &mut self,
         turn: &mut Turn<'_, '_>,
-        mut peers: Vec<ClientId>,
+        peers: Vec<ClientId>,
         answer: Answer,
     ) {
         if !self.session.is_open() || !matches!(self.watches.stage, Stage::Asked) {
@@ -223,9 +230,7 @@ impl Client {
             return;
         }
         self.watches.stage = Stage::Idle;
-        // Those who were taken off the list meanwhile are nobody's affair.
-        let watched = turn.overlay.snapshot().session().watched.clone();
-        peers.retain(|peer| watched.binary_search(peer).is_ok());
+        let peers = still_watched(turn, peers);
         match answer {
             Answer::Said(Envelope {
                 command: Command::Session { body, .. },
@@ -257,7 +262,7 @@ impl Client {
         self.watches.not_before = turn.elapsed().saturating_add(pause);
     }
 
-    /// The service tells that watched clients came or went. Others are nobody's affair.
+    /// The service tells that watched clients came or went.
     pub(in crate::sync::client) fn presence_came(
         &mut self,
         turn: &mut Turn<'_, '_>,
@@ -268,14 +273,20 @@ impl Client {
             return;
         };
         let presence = presence_of(status == StatusType::On);
-        let watched = turn.overlay.snapshot().session().watched.clone();
         let peers = body.session_peer_ids.iter();
-        for peer in peers.filter_map(|id| ClientId::new(id).ok()) {
-            if watched.binary_search(&peer).is_ok() {
-                self.watches.tell(turn, peer, presence);
-            }
+        let peers = peers.filter_map(|id| ClientId::new(id).ok()).collect();
+        for peer in still_watched(turn, peers) {
+            self.watches.tell(turn, peer, presence);
         }
     }
+}
+
+/// The clients of these that are in the list: others are nobody's affair.
+fn still_watched(turn: &Turn<'_, '_>, mut peers: Vec<ClientId>) -> Vec<ClientId> {
+    let snapshot = turn.overlay.snapshot();
+    let watched = &snapshot.session().watched;
+    peers.retain(|peer| watched.binary_search(peer).is_ok());
+    peers
 }
 
 const fn presence_of(is_online: bool) -> Presence {

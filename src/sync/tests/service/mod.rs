@@ -82,6 +82,8 @@ pub(super) struct Service {
     pub(super) priorities: Vec<i32>,
     /// A message of these words is refused, so often.
     pub(super) refuses_words: Option<(String, ServiceCode, u32)>,
+    /// The clients that somebody watches.
+    pub(super) watched: BTreeSet<String>,
     /// How many edits and recalls came.
     pub(super) patches: usize,
     /// When the last of them was made.
@@ -157,6 +159,7 @@ impl Default for Service {
             wills: Vec::new(),
             priorities: Vec::new(),
             refuses_words: None,
+            watched: BTreeSet::new(),
             patches: 0,
             last_patch: 0,
         }
@@ -241,6 +244,7 @@ impl Service {
                 vec![reply(Command::session(Op::Refreshed, body))]
             }
             Command::Session { op: Op::Add, body } => {
+                self.watched.extend(body.session_peer_ids.iter().cloned());
                 let is_online = |id: &&String| self.sessions.values().any(|it| it.client == **id);
                 let online = body.session_peer_ids.iter().filter(is_online);
                 let body = SessionCommand {
@@ -250,10 +254,15 @@ impl Service {
                 };
                 vec![reply(Command::session(Op::Added, body))]
             }
-            Command::Session { op: Op::Remove, .. } => vec![reply(Command::session(
-                Op::Removed,
-                SessionCommand::default(),
-            ))],
+            Command::Session {
+                op: Op::Remove,
+                body,
+            } => {
+                self.watched
+                    .retain(|id| !body.session_peer_ids.contains(id));
+                let body = SessionCommand::default();
+                vec![reply(Command::session(Op::Removed, body))]
+            }
             Command::Direct(body) => self.direct(now, socket, &client, &request, body),
             Command::Ack(body) => self.received(now, &client, body),
             Command::Read(body) => self.read(now, &client, body),
