@@ -41,6 +41,9 @@ const GLANCE_BYTES_MAX: u64 = 1024 * 1024;
 /// The most pushes that are noted before the engine has written again.
 const ARRIVED_MAX: usize = 2000;
 
+/// The most bytes of noted pushes, those that were cut short among them.
+const ARRIVED_BYTES_MAX: u64 = 128 * 1024;
+
 /// A push as it is noted: hash of the conversation, hash of the message, time, checksum.
 const RECORD: usize = 8 + 8 + 8 + 4;
 
@@ -137,8 +140,9 @@ impl Inbox {
         fs::create_dir_all(self.folder()).map_err(failed)?;
         let disk = RealDisk::new(self.folder());
         disk.replace(GLANCE_FILE, &bytes).map_err(failed)?;
-        let noted = self.noted();
-        if !noted.is_empty() && news(&self.rows_by_hash(book), &noted).is_empty() {
+        // A file of which nothing can be read goes as well.
+        let is_there = self.arrived_bytes() > 0;
+        if is_there && news(&self.rows_by_hash(book), &self.noted()).is_empty() {
             disk.remove(ARRIVED_FILE).map_err(failed)?;
         }
         Ok(())
@@ -182,7 +186,7 @@ impl Inbox {
         let message = short_hash(&message, &secret);
         let noted = self.noted();
         let is_known = noted.iter().any(|(_, known, _)| *known == message);
-        if is_known || noted.len() >= ARRIVED_MAX {
+        if is_known || noted.len() >= ARRIVED_MAX || self.arrived_bytes() >= ARRIVED_BYTES_MAX {
             return Ok(());
         }
         let mut record = Vec::with_capacity(RECORD);
@@ -230,19 +234,29 @@ impl Inbox {
         book.rows.iter().map(hashed).collect()
     }
 
-    /// The pushes that were noted. A record that is not whole is none.
-    fn noted(&self) -> Vec<Noted> {
-        let limit = ARRIVED_MAX.saturating_mul(2).saturating_mul(RECORD);
+    /// The bytes of the noted pushes.
+    fn arrived_bytes(&self) -> u64 {
         let path = self.folder().join(ARRIVED_FILE);
-        let length = fs::metadata(&path).map_or(0, |found| found.len());
-        if length > u64::try_from(limit).unwrap_or(u64::MAX) {
+        fs::metadata(path).map_or(0, |found| found.len())
+    }
+
+    /// The pushes that were noted. A record that is not whole is none. One that was cut short moves those behind it, so
+    /// the next whole one is looked for at each byte.
+    fn noted(&self) -> Vec<Noted> {
+        if self.arrived_bytes() > ARRIVED_BYTES_MAX {
             return Vec::new();
         }
+        let path = self.folder().join(ARRIVED_FILE);
         let bytes = fs::read(path).unwrap_or_default();
-        bytes
-            .chunks_exact(RECORD)
-            .filter_map(noted_record)
-            .collect()
+        let mut rest = bytes.as_slice();
+        let mut noted = Vec::new();
+        while let Some(record) = rest.get(..RECORD) {
+            let found = noted_record(record);
+            let step = if found.is_some() { RECORD } else { 1 };
+            noted.extend(found);
+            rest = rest.get(step..).unwrap_or_default();
+        }
+        noted
     }
 
     fn secret(&self) -> HashKey {
@@ -485,5 +499,36 @@ mod tests {
         fs::write(&path, bytes).unwrap();
         inbox.note_arrival(&arrival(1, "b", 11)).unwrap();
         assert_eq!(inbox.totals_with_arrivals().all.messages, 2);
+    }
+
+    #[test]
+    fn a_push_that_was_noted_in_part_costs_nothing_but_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = Inbox::new(folder.path(), ClientId::new("ann").unwrap(), None);
+        let path = folder.path().join(ARRIVED_FILE);
+        inbox.note_arrival(&arrival(1, "a", 10)).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for part in 1..RECORD {
+            let cut = [&whole, &whole[..part]].concat();
+            fs::write(&path, cut).unwrap();
+            for _ in 0..2 {
+                inbox.note_arrival(&arrival(1, "b", 11)).unwrap();
+            }
+            assert_eq!(inbox.totals_with_arrivals().all.messages, 2, "{part}");
+            assert_eq!(fs::read(&path).unwrap().len(), 2 * RECORD + part);
+        }
+    }
+
+    #[test]
+    fn a_file_of_pushes_that_cannot_be_read_does_not_grow_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = Inbox::new(folder.path(), ClientId::new("ann").unwrap(), None);
+        let path = folder.path().join(ARRIVED_FILE);
+        let length = usize::try_from(ARRIVED_BYTES_MAX).unwrap() + 1;
+        fs::write(&path, vec![7; length]).unwrap();
+        inbox.note_arrival(&arrival(1, "a", 10)).unwrap();
+        assert_eq!(fs::read(&path).unwrap().len(), length);
+        inbox.write_glance(&book(Vec::new())).unwrap();
+        assert!(!path.exists());
     }
 }
