@@ -103,10 +103,13 @@ impl ExtensionInbox {
     ///
     /// `StoreUnavailable` when the push can't be noted.
     pub fn arrived(&self, hint: PushHint) -> Result<UnreadSummary, SampanError> {
-        let sent_at = hint.sent_at.unwrap_or_else(wall);
         let message = match hint.message {
             Some(id) => id.as_str().to_owned(),
-            None => sent_at.as_millis().to_string(),
+            None => hint.sent_at.unwrap_or_else(wall).as_millis().to_string(),
+        };
+        let sent_at = match hint.sent_at {
+            Some(at) => at,
+            None => self.just_after_known(&hint.conversation),
         };
         self.inbox.note_arrival(&Arrival {
             conversation: hint.conversation,
@@ -114,5 +117,58 @@ impl ExtensionInbox {
             sent_at,
         })?;
         self.unread()
+    }
+}
+
+impl ExtensionInbox {
+    /// The time of a push that tells none: it counts until the engine knows of anything newer in the conversation. The
+    /// device's clock says nothing, for it may be ahead of the service's.
+    fn just_after_known(&self, conversation: &ConversationId) -> Timestamp {
+        let book = self.inbox.read_glance().unwrap_or_default();
+        let mut rows = book.rows.iter();
+        let row = rows.find(|row| row.conversation == *conversation);
+        let known = row.and_then(|row| row.newest.max(row.read_until));
+        let millis = known.unwrap_or_default().as_millis();
+        Timestamp::from_millis(millis.saturating_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{GlanceBook, GlanceRow, Inbox};
+
+    #[test]
+    fn a_push_without_a_time_counts_until_the_engine_knows_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = Inbox::new(folder.path(), ClientId::new("ann").unwrap(), None);
+        let extension = ExtensionInbox { inbox };
+        let knows_until = |millis| {
+            let row = GlanceRow {
+                conversation: ConversationId::new("c").unwrap(),
+                name: None,
+                peer: None,
+                muted: false,
+                unread: Unread::NONE,
+                read_until: None,
+                newest: Some(Timestamp::from_millis(millis)),
+            };
+            let rows = vec![row];
+            let book = GlanceBook {
+                rows,
+                ..GlanceBook::default()
+            };
+            extension.inbox.write_glance(&book).unwrap();
+        };
+        let payload = |id: &str| format!(r#"{{"convId":"{id}","messageId":"m{id}"}}"#);
+        let badge = || extension.unread().unwrap().unmuted.messages;
+        knows_until(1000);
+        for id in ["c", "new"] {
+            let hint = read_push(Json::parse(payload(id)).unwrap()).unwrap();
+            extension.arrived(hint.unwrap()).unwrap();
+        }
+        assert_eq!(badge(), 2);
+        knows_until(2000);
+        assert_eq!(badge(), 1, "one of a conversation that nobody knows");
     }
 }
