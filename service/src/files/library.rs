@@ -1,6 +1,7 @@
 //! [`Files`]: the rules above a store.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
@@ -11,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::name::{AppFolder, BlobName, FileId, Part};
 use super::record::FileRecord;
-use super::store::{ByteStream, FileStore, StoreError};
+use super::store::{ByteStream, FileStore, Incoming, StoreError};
 use super::usage::{Reserved, Usage, give_back};
 
 /// How much may be uploaded.
@@ -48,7 +49,7 @@ pub enum FileError {
 
 /// The files of all apps.
 pub struct Files {
-    store: Box<dyn FileStore>,
+    store: Arc<dyn FileStore>,
     usage: Usage,
     entropy: std::sync::Mutex<Box<dyn crate::core::Entropy>>,
 }
@@ -64,7 +65,7 @@ impl Files {
     #[must_use]
     pub fn new(store: Box<dyn FileStore>, entropy: Box<dyn crate::core::Entropy>) -> Self {
         Self {
-            store,
+            store: store.into(),
             usage: Usage::default(),
             entropy: std::sync::Mutex::new(entropy),
         }
@@ -93,9 +94,7 @@ impl Files {
         app: AppFolder,
         id: FileId,
     ) -> Result<Option<FileRecord>, FileError> {
-        let found = self.store.read_small(record_of(app, id)).await?;
-        let read = |bytes: Bytes| serde_json::from_slice(&bytes).map_err(|_| FileError::Damaged);
-        found.map(read).transpose()
+        record_in(&*self.store, app, id).await
     }
 
     /// Keeps the bytes of a file, and answers its record then: durable, with its length and digest.
@@ -115,29 +114,39 @@ impl Files {
             return same_bytes(there, bounds, bytes).await;
         }
         let number = u64::from_le_bytes(self.random());
-        let name = BlobName {
-            app,
-            file: record.id,
-            part: Part::Bytes(number),
-        };
+        let name = bytes_of(app, record.id, number);
         let mut reserved = Reserved::new(self.used(app).await?);
-        let (size, digest) = self.write(name, bounds, bytes, &mut reserved).await?;
+        let mut incoming = self.store.create(name).await?;
+        let (size, digest) = receive(&mut *incoming, bounds, bytes, &mut reserved).await?;
         record.size = size;
         record.digest = Some(digest);
         record.blob = Some(number);
-        let is_first = self.put_record(app, &record, bounds, &mut reserved).await;
-        if !matches!(is_first, Ok(true)) {
-            self.store.remove(name).await?;
-        }
-        if is_first? {
-            reserved.keep();
-            return Ok(record);
-        }
-        // Another upload of the same file ended first.
-        let there = self.record(app, record.id).await?;
-        there
-            .filter(|there| there.digest == record.digest)
-            .ok_or(FileError::Taken)
+        let store = Arc::clone(&self.store);
+        to_its_end(async move {
+            let kept = async {
+                incoming.finish().await?;
+                put_record(&*store, app, &record, bounds, &mut reserved).await
+            };
+            match kept.await {
+                Ok(true) => {
+                    reserved.keep();
+                    Ok(record)
+                }
+                Ok(false) => {
+                    store.remove(name).await?;
+                    // Another upload of the same file ended first.
+                    let there = record_in(&*store, app, record.id).await?;
+                    there
+                        .filter(|there| there.digest == record.digest)
+                        .ok_or(FileError::Taken)
+                }
+                Err(error) => {
+                    undo(&*store, app, &record).await?;
+                    Err(error)
+                }
+            }
+        })
+        .await
     }
 
     /// Keeps the record of a file whose bytes are elsewhere.
@@ -152,13 +161,21 @@ impl Files {
         bounds: Bounds,
     ) -> Result<(), FileError> {
         let mut reserved = Reserved::new(self.used(app).await?);
-        match self.put_record(app, record, bounds, &mut reserved).await? {
-            true => {
-                reserved.keep();
-                Ok(())
+        let (store, record) = (Arc::clone(&self.store), record.clone());
+        to_its_end(async move {
+            match put_record(&*store, app, &record, bounds, &mut reserved).await {
+                Ok(true) => {
+                    reserved.keep();
+                    Ok(())
+                }
+                Ok(false) => Err(FileError::Taken),
+                Err(error) => {
+                    undo(&*store, app, &record).await?;
+                    Err(error)
+                }
             }
-            false => Err(FileError::Taken),
-        }
+        })
+        .await
     }
 
     /// A range of the bytes of a file; none where they are elsewhere or gone.
@@ -176,11 +193,7 @@ impl Files {
         let Some(number) = record.blob else {
             return Ok(None);
         };
-        let name = BlobName {
-            app,
-            file: record.id,
-            part: Part::Bytes(number),
-        };
+        let name = bytes_of(app, record.id, number);
         Ok(self.store.read(name, range).await?)
     }
 
@@ -195,64 +208,96 @@ impl Files {
             return Ok(false);
         };
         let used = self.used(app).await?;
-        // The record goes first: a file is there when its record is.
-        if !self.store.remove(name).await? {
-            return Ok(false);
-        }
-        give_back(&used, length(&bytes));
-        let record: Option<FileRecord> = serde_json::from_slice(&bytes).ok();
-        if let Some((number, size)) = record.and_then(|it| Some((it.blob?, it.size))) {
-            let part = Part::Bytes(number);
-            self.store.remove(BlobName { part, ..name }).await?;
-            give_back(&used, size);
-        }
-        Ok(true)
+        let store = Arc::clone(&self.store);
+        to_its_end(async move {
+            // The record goes first: a file is there when its record is.
+            if !store.remove(name).await? {
+                return Ok(false);
+            }
+            give_back(&used, length(&bytes));
+            let record: Option<FileRecord> = serde_json::from_slice(&bytes).ok();
+            if let Some((number, size)) = record.and_then(|it| Some((it.blob?, it.size))) {
+                store.remove(bytes_of(app, id, number)).await?;
+                give_back(&used, size);
+            }
+            Ok(true)
+        })
+        .await
     }
 
     async fn used(&self, app: AppFolder) -> Result<Arc<AtomicU64>, StoreError> {
         self.usage.of(app, &*self.store).await
     }
+}
 
-    /// Writes the bytes of an upload; answers how many they are, and their digest.
-    async fn write<E>(
-        &self,
-        name: BlobName,
-        bounds: Bounds,
-        mut bytes: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
-        reserved: &mut Reserved,
-    ) -> Result<(u64, String), FileError> {
-        let mut incoming = self.store.create(name).await?;
-        let (mut size, mut digest) = (0_u64, Sha256::new());
-        while let Some(piece) = bytes.next().await {
-            let piece = piece.map_err(|_| FileError::Cut)?;
-            size = size.saturating_add(length(&piece));
-            if size > bounds.file {
-                return Err(FileError::TooLarge(bounds.file));
-            }
-            if !reserved.take(length(&piece), bounds.app) {
-                return Err(FileError::Full(bounds.app));
-            }
-            digest.update(&piece);
-            incoming.write(piece).await?;
+/// Does work that must not end in its middle, where a caller that goes away drops what waits for it: bytes would stay
+/// that nobody counts.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, FileError>> + Send + 'static,
+) -> Result<T, FileError> {
+    let done = tokio::spawn(work).await;
+    done.map_err(|error| StoreError::from(io::Error::other(error)))?
+}
+
+async fn record_in(
+    store: &dyn FileStore,
+    app: AppFolder,
+    id: FileId,
+) -> Result<Option<FileRecord>, FileError> {
+    let found = store.read_small(record_of(app, id)).await?;
+    let read = |bytes: Bytes| serde_json::from_slice(&bytes).map_err(|_| FileError::Damaged);
+    found.map(read).transpose()
+}
+
+/// Takes the bytes of an upload; answers how many they are, and their digest.
+async fn receive<E>(
+    incoming: &mut dyn Incoming,
+    bounds: Bounds,
+    mut bytes: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    reserved: &mut Reserved,
+) -> Result<(u64, String), FileError> {
+    let (mut size, mut digest) = (0_u64, Sha256::new());
+    while let Some(piece) = bytes.next().await {
+        let piece = piece.map_err(|_| FileError::Cut)?;
+        size = size.saturating_add(length(&piece));
+        if size > bounds.file {
+            return Err(FileError::TooLarge(bounds.file));
         }
-        incoming.finish().await?;
-        Ok((size, hex(digest)))
-    }
-
-    async fn put_record(
-        &self,
-        app: AppFolder,
-        record: &FileRecord,
-        bounds: Bounds,
-        reserved: &mut Reserved,
-    ) -> Result<bool, FileError> {
-        // Plain fields with texts as keys always become JSON.
-        let json = Bytes::from(serde_json::to_vec(record).unwrap_or_default());
-        if !reserved.take(length(&json), bounds.app) {
+        if !reserved.take(length(&piece), bounds.app) {
             return Err(FileError::Full(bounds.app));
         }
-        Ok(self.store.claim(record_of(app, record.id), json).await?)
+        digest.update(&piece);
+        incoming.write(piece).await?;
     }
+    Ok((size, hex(digest)))
+}
+
+async fn put_record(
+    store: &dyn FileStore,
+    app: AppFolder,
+    record: &FileRecord,
+    bounds: Bounds,
+    reserved: &mut Reserved,
+) -> Result<bool, FileError> {
+    // Plain fields with texts as keys always become JSON.
+    let json = Bytes::from(serde_json::to_vec(record).unwrap_or_default());
+    if !reserved.take(length(&json), bounds.app) {
+        return Err(FileError::Full(bounds.app));
+    }
+    Ok(store.claim(record_of(app, record.id), json).await?)
+}
+
+/// Takes away an upload that failed at its end. Its record may be there all the same, and goes first: a record whose
+/// bytes are gone would answer the next try as if the file were kept.
+async fn undo(store: &dyn FileStore, app: AppFolder, record: &FileRecord) -> Result<(), FileError> {
+    let there = record_in(store, app, record.id).await?;
+    if there.is_some_and(|there| there.blob == record.blob) {
+        store.remove(record_of(app, record.id)).await?;
+    }
+    if let Some(number) = record.blob {
+        store.remove(bytes_of(app, record.id, number)).await?;
+    }
+    Ok(())
 }
 
 /// The file that is there, if these are its bytes.
@@ -275,6 +320,11 @@ async fn same_bytes<E>(
         true => Ok(there),
         false => Err(FileError::Taken),
     }
+}
+
+const fn bytes_of(app: AppFolder, file: FileId, number: u64) -> BlobName {
+    let part = Part::Bytes(number);
+    BlobName { app, file, part }
 }
 
 const fn record_of(app: AppFolder, file: FileId) -> BlobName {

@@ -2,10 +2,15 @@
 
 use std::convert::Infallible;
 use std::fs;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use sampan::model::AppId;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::*;
 use crate::core::Entropy;
@@ -46,11 +51,7 @@ async fn write(store: &dyn FileStore, name: BlobName, pieces: &[&[u8]]) {
     incoming.finish().await.unwrap();
 }
 
-async fn read(
-    store: &dyn FileStore,
-    name: BlobName,
-    range: std::ops::Range<u64>,
-) -> Option<Vec<u8>> {
+async fn read(store: &dyn FileStore, name: BlobName, range: Range<u64>) -> Option<Vec<u8>> {
     let bytes = store.read(name, range).await.unwrap()?;
     let pieces: Vec<Bytes> = bytes.try_collect().await.unwrap();
     Some(pieces.concat())
@@ -163,7 +164,7 @@ async fn bytes_that_no_record_names_are_taken_away_once_they_are_old() {
             .write(true)
             .open(folder.path().join(sub).join(file))
             .unwrap();
-        let two_days = std::time::Duration::from_secs(2 * 86_400);
+        let two_days = Duration::from_secs(2 * 86_400);
         let then = file.metadata().unwrap().modified().unwrap() - two_days;
         file.set_modified(then).unwrap();
     }
@@ -296,4 +297,78 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     assert!(matches!(kept, Err(FileError::Cut)), "{kept:?}");
     assert_eq!(files.record(app(), id).await.unwrap(), None);
     keep(&files, id, NO_BOUNDS, b"whole").await.unwrap();
+}
+
+/// A store that writes a record and then fails to say so, or says so only when it is let.
+struct Hesitant {
+    files: MemoryFiles,
+    says: Option<Arc<Semaphore>>,
+}
+
+impl FileStore for Hesitant {
+    fn create(&self, name: BlobName) -> Later<'_, Box<dyn Incoming>> {
+        self.files.create(name)
+    }
+
+    fn claim(&self, name: BlobName, bytes: Bytes) -> Later<'_, bool> {
+        let claimed = async move {
+            let claimed = self.files.claim(name, bytes).await?;
+            let Some(says) = &self.says else {
+                return Err(std::io::Error::other("the disk failed").into());
+            };
+            says.acquire().await.unwrap().forget();
+            Ok(claimed)
+        };
+        claimed.boxed()
+    }
+
+    fn read(&self, name: BlobName, range: Range<u64>) -> Later<'_, Option<ByteStream>> {
+        self.files.read(name, range)
+    }
+
+    fn read_small(&self, name: BlobName) -> Later<'_, Option<Bytes>> {
+        self.files.read_small(name)
+    }
+
+    fn remove(&self, name: BlobName) -> Later<'_, bool> {
+        self.files.remove(name)
+    }
+
+    fn usage(&self, app: AppFolder) -> Later<'_, u64> {
+        self.files.usage(app)
+    }
+}
+
+fn hesitant(says: Option<Arc<Semaphore>>) -> Files {
+    let files = MemoryFiles::default();
+    Files::new(Box::new(Hesitant { files, says }), Box::new(Counting(0)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_whose_client_goes_away_at_its_end_is_kept_and_counted() {
+    let says = Arc::new(Semaphore::new(0));
+    let files = hesitant(Some(Arc::clone(&says)));
+    let bounds = Bounds { file: 8, app: 400 };
+    let id = files.new_id();
+    let gone = keep(&files, id, bounds, b"8 bytes!");
+    timeout(Duration::from_secs(1), gone).await.unwrap_err();
+    says.add_permits(9);
+    let kept = keep(&files, id, bounds, b"8 bytes!").await.unwrap();
+    let other = keep(&files, files.new_id(), bounds, b"8 bytes!").await;
+    assert!(matches!(other, Err(FileError::Full(400))), "{other:?}");
+    assert!(files.read(app(), &kept, 0..8).await.unwrap().is_some());
+    assert!(files.remove(app(), id).await.unwrap());
+    keep(&files, files.new_id(), bounds, b"8 bytes!")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_record_that_may_not_be_durable_does_not_outlive_its_bytes() {
+    let files = hesitant(None);
+    let id = files.new_id();
+    let failed = keep(&files, id, NO_BOUNDS, b"bytes").await;
+    assert!(matches!(failed, Err(FileError::Store(_))), "{failed:?}");
+    // Else the next try would be told that the file is kept.
+    assert_eq!(files.record(app(), id).await.unwrap(), None);
 }
