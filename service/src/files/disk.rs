@@ -106,7 +106,6 @@ impl FileStore for DiskFiles {
                 part,
                 path,
                 waiting: Vec::new(),
-                waiting_bytes: 0,
             });
             Ok(incoming)
         })
@@ -199,28 +198,22 @@ struct DiskIncoming {
     file: Arc<File>,
     part: PartPath,
     path: PathBuf,
-    waiting: Vec<Bytes>,
-    waiting_bytes: usize,
+    /// Copied together: each piece would hold on to all that came over the socket with it.
+    waiting: Vec<u8>,
 }
 
 impl DiskIncoming {
     fn flush(&mut self) -> Later<'static, ()> {
         let waiting = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
         let file = Arc::clone(&self.file);
-        on_disk(move || {
-            waiting
-                .iter()
-                .try_for_each(|bytes| (&*file).write_all(bytes))
-        })
+        on_disk(move || (&*file).write_all(&waiting))
     }
 }
 
 impl Incoming for DiskIncoming {
     fn write(&mut self, bytes: Bytes) -> Later<'_, ()> {
-        self.waiting_bytes += bytes.len();
-        self.waiting.push(bytes);
-        if self.waiting_bytes < WRITE_BYTES {
+        self.waiting.extend_from_slice(&bytes);
+        if self.waiting.len() < WRITE_BYTES {
             return futures_util::future::ready(Ok(())).boxed();
         }
         self.flush()
