@@ -296,10 +296,10 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         hooks,
         ended: tell_end,
     };
-    let files = options.storage.files()?;
-    let actor = start
-        .on_storage(options.storage, options.forget_clock)
-        .await?;
+    let storage = &options.storage;
+    let actor = start.on_storage(storage, options.forget_clock).await?;
+    // After the storage, which lets one process in: opening takes away the uploads that are under way.
+    let files = storage.files()?;
     let reach = Reach {
         mailbox: sender.clone(),
         outlets: Arc::clone(&outlets),
@@ -408,16 +408,15 @@ impl Drop for TellsEnd {
 }
 
 impl Start {
-    /// Runs the actor on a thread of its own, within this runtime's reach for its timers.
     /// Opens the storage and starts the actor over it.
     async fn on_storage(
         self,
-        choice: StorageChoice,
+        choice: &StorageChoice,
         forget_clock: bool,
     ) -> Result<JoinHandle<()>, ServiceError> {
         match choice {
             StorageChoice::Folder(folder) => {
-                let mut storage = RedbStorage::open_folder(&folder)?;
+                let mut storage = RedbStorage::open_folder(folder)?;
                 if forget_clock {
                     storage.apply(vec![Write::DropClock]).await?;
                     storage.commit().await?;
@@ -428,6 +427,7 @@ impl Start {
         }
     }
 
+    /// Runs the actor on a thread of its own, within this runtime's reach for its timers.
     fn on_thread<S: Storage + Send + 'static>(
         self,
         storage: S,

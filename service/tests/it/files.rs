@@ -225,11 +225,25 @@ async fn in_folder(folder: &Path, files: &Value) -> RunningService {
         sampan_service::core::settings::parse_file(&json!({"myApp": {"files": files}}).to_string());
     let credentials = "myApp:myKey:myMasterKey".parse().unwrap();
     let apps = sampan_service::core::app::Apps::new([credentials], apps.unwrap()).unwrap();
-    let choice = StorageChoice::Folder(folder.to_owned());
-    let mut options =
-        ServiceOptions::on_loopback("myApp:myKey:myMasterKey".parse().unwrap(), choice);
+    let mut options = options_in(folder);
     options.apps = apps;
     Service::start(options).await.unwrap()
+}
+
+fn options_in(folder: &Path) -> ServiceOptions {
+    let choice = StorageChoice::Folder(folder.to_owned());
+    ServiceOptions::on_loopback("myApp:myKey:myMasterKey".parse().unwrap(), choice)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_service_on_the_same_data_takes_away_no_upload_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = in_folder(folder.path(), &json!({})).await;
+    let on_its_way = folder.path().join("files/incoming/0.part");
+    std::fs::write(&on_its_way, "half").unwrap();
+    Service::start(options_in(folder.path())).await.unwrap_err();
+    assert!(on_its_way.exists());
+    service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
