@@ -293,7 +293,10 @@ impl<S: Storage> Actor<S> {
                 self.told_of(forgotten);
             }
             Letter::Leave => self.leaving = true,
-            Letter::Apps(apps) => self.apps = Some(apps),
+            Letter::Apps(apps) => {
+                self.pusher.forget_senders();
+                self.apps = Some(apps);
+            }
             // Nothing of a batch is under way here: this is the state after the last commit.
             Letter::Snapshot(answer) => {
                 let _ = answer.send(self.core.storage().snapshot());

@@ -158,6 +158,12 @@ impl Pusher {
         }
     }
 
+    /// The settings are read anew: so are the keys that they name, which may be others under the same names.
+    pub(super) fn forget_senders(&self) {
+        let mut all = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clear();
+    }
+
     async fn deliver(&self, app: &App, senders: &Senders, push: Push) {
         let sender = senders.name_for(&push.target);
         let mut pauses = PAUSES.iter();
@@ -253,6 +259,45 @@ mod tests {
         let decided = decide(&order(payload), answer)?;
         let clients = decided.clients.iter().map(ToString::to_string).collect();
         Some((Value::from(decided.payload), clients, decided.force))
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_put_right_is_used_once_the_settings_are_read_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let key_file = folder.path().join("k.p8");
+        let apns = json!({"key_file": key_file, "key_id": "K", "team_id": "T", "topic": "dev.app", "url": "https://["});
+        let settings = json!({"app": {"push": {"enabled": true, "apns": apns}}}).to_string();
+        let settings = crate::core::settings::parse_file(&settings).unwrap();
+        let apps = crate::core::app::Apps::new(["app:key:master".parse().unwrap()], settings);
+        let apps = apps.unwrap();
+        let app = apps.find("app").unwrap();
+        let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new(None)));
+        let mailbox = mpsc::channel(1).0.downgrade();
+        let told = || (Arc::clone(&metrics), None);
+        let hooks = HookCaller::new(clock.clone(), mailbox.clone(), told());
+        let pusher = Pusher::new(clock.clone(), mailbox, hooks, told());
+        let target = PushTarget {
+            client: ClientId::new("Jerry").unwrap(),
+            installation: "i".to_owned(),
+            device_type: "ios".to_owned(),
+            token: "t".to_owned(),
+            topic: None,
+            team: None,
+            profile: None,
+            badge: 0,
+        };
+        let push = Push::new(&order(None), &Map::new(), target, Duration::ZERO);
+        let why = async || {
+            let senders = pusher.senders_of(app);
+            let refused = senders.send(app, &push, clock.now().wall).await;
+            refused.unwrap_err().to_string()
+        };
+        assert!(why().await.contains("k.p8"), "{}", why().await);
+        let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        std::fs::write(&key_file, pem).unwrap();
+        assert!(why().await.contains("k.p8"));
+        pusher.forget_senders();
+        assert!(!why().await.contains("k.p8"), "{}", why().await);
     }
 
     #[test]
