@@ -19,6 +19,9 @@ use crate::core::push_settings::{ApnsSettings, PushSettings};
 /// younger than 20 minutes replaced.
 const TOKEN_MILLIS: i64 = 40 * 60 * 1000;
 
+/// Teams whose tokens are remembered at a time: a message names whichever team its sender likes.
+const TEAMS_MAX: usize = 64;
+
 /// Bytes of a payload.
 const PAYLOAD_BYTES_MAX: usize = 4096;
 
@@ -54,6 +57,10 @@ impl Apns {
         let claims = json!({ "iss": team, "iat": now / 1000 });
         let made = self.key.token(&self.settings.key_id, &claims);
         let token = made.map_err(|error| PushError::Settings(error.to_string()))?;
+        if tokens.len() >= TEAMS_MAX {
+            // Apple wants the token of the app's own team kept.
+            tokens.retain(|team, _| *team == self.settings.team_id);
+        }
         tokens.insert(team.to_owned(), (now, token.clone()));
         Ok(token)
     }
@@ -139,5 +146,31 @@ impl PushSender for Apns {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), PushError>> {
         Box::pin(self.post(push, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn teams_that_senders_make_up_fill_no_memory_and_push_out_no_token_of_the_own_team() {
+        let folder = tempfile::tempdir().unwrap();
+        let key_file = folder.path().join("k.p8");
+        std::fs::write(
+            &key_file,
+            rcgen::KeyPair::generate().unwrap().serialize_pem(),
+        )
+        .unwrap();
+        let settings = json!({"apns": {"key_file": key_file, "key_id": "K", "team_id": "T", "topic": "dev.app"}});
+        let settings: PushSettings = serde_json::from_value(settings).unwrap();
+        let apns = Apns::new(settings.apns.as_ref().unwrap(), &settings).unwrap();
+        let now = Timestamp::from_millis(1_000_000);
+        let own = apns.token("T", now).unwrap();
+        for number in 0..10 * TEAMS_MAX {
+            apns.token(&format!("team {number}"), now).unwrap();
+        }
+        assert!(apns.tokens.lock().unwrap().len() <= TEAMS_MAX);
+        assert_eq!(apns.token("T", now).unwrap(), own);
     }
 }
