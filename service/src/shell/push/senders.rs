@@ -19,7 +19,7 @@ use crate::shell::outgoing::{self, CallError, tls};
 use crate::shell::report::report;
 
 /// How long one push may take.
-const PUSH: Duration = Duration::from_secs(15);
+pub(super) const PUSH: Duration = Duration::from_secs(15);
 
 /// Why a push did not reach its vendor.
 #[derive(Debug, thiserror::Error)]

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::HeaderMap;
 use hyper::{Request, Uri};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::RootCertStore;
@@ -55,6 +56,11 @@ pub(super) fn roots(settings: &PushSettings) -> Result<RootCertStore, SettingsEr
         false => Ok(roots),
     }
 }
+
+/// How long a vendor that is asked something may be silent before it is asked whether it is there, and how long its
+/// word then takes at most: together less than a push may take, so that a push that finds a dead connection is tried
+/// again on a new one.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// A vendor's answer.
 #[derive(Debug)]
@@ -114,7 +120,11 @@ impl Vendor {
             return Ok(sender.clone());
         }
         let socket = connect(&self.tls, uri).await?;
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(SILENCE)
+            .keep_alive_timeout(SILENCE)
+            .handshake(TokioIo::new(socket))
             .await
             .map_err(CallError::Broken)?;
         tokio::spawn(async move {
@@ -123,5 +133,48 @@ impl Vendor {
         });
         *stands = Some(sender.clone());
         Ok(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hyper::Response;
+    use hyper::server::conn::http2 as server;
+    use hyper::service::service_fn;
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::shell::push::senders::PUSH;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_over_which_nothing_comes_is_given_up_and_made_anew() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let vendor = Vendor::new(&url, RootCertStore::empty());
+        let post = async || {
+            let answer = vendor.post("/", HeaderMap::new(), String::new());
+            timeout(PUSH, answer).await.expect("a word in time")
+        };
+        let serves = async {
+            // As behind a router that forgot the connection: nothing is read, and nothing ends.
+            let _silent = listener.accept().await.unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            let answer =
+                service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+            let server = server::Builder::new(TokioExecutor::new());
+            server.serve_connection(TokioIo::new(socket), answer).await
+        };
+        let asks = async {
+            let broken = post().await.unwrap_err();
+            assert!(matches!(broken, CallError::Broken(_)), "{broken}");
+            assert_eq!(post().await.unwrap().status, 200);
+        };
+        tokio::select! {
+            ended = serves => panic!("the vendor stays: {ended:?}"),
+            () = asks => {}
+        }
     }
 }
