@@ -333,6 +333,22 @@ fn a_message_is_found_by_its_id_and_by_its_token_for_as_long_as_it_is_kept() {
     );
 }
 
+#[test]
+fn a_token_that_was_used_again_is_the_later_message_s_when_the_earlier_one_goes() {
+    let mut storage = MemoryStorage::empty().unwrap();
+    let earlier = message(5, 1, None);
+    let mut later = message(9, 2, None);
+    later.token.clone_from(&earlier.token);
+    now(storage.apply(vec![
+        Write::PutMessage(app(), cid(0), earlier.clone()),
+        Write::PutMessage(app(), cid(0), later.clone()),
+        Write::DropMessage(app(), cid(0), earlier.place()),
+    ]))
+    .unwrap();
+    let place = || now(storage.sent_with(&app(), &cid(0), &later.from, "dt1")).unwrap();
+    assert_eq!(place(), Some(later.place()));
+}
+
 fn notice(readers: Readers, time: i64, item: Option<&str>) -> Notice {
     let item = item.map(|cmd| serde_json::Map::from_iter([("cmd".to_owned(), cmd.into())]));
     Notice {

@@ -239,7 +239,10 @@ impl<M: Map> Keyed<M> {
         };
         if let Some(token) = &message.token {
             let sent = key::sent_token(app, conversation, &message.from, token);
-            self.drop_row(sent);
+            // It may be a later message's by now, where tokens are remembered for a shorter time than messages.
+            if self.record::<Place>(&sent)?.as_ref() == Some(place) {
+                self.drop_row(sent);
+            }
         }
         if let Some(at) = message.patched_at {
             self.drop_row(key::patch(app, conversation, at, &message.id));
