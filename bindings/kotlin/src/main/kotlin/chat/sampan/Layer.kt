@@ -7,12 +7,9 @@ package chat.sampan
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.channels.Channel
-import kotlinx.coroutines.channels.awaitClose
 import kotlinx.coroutines.channels.trySendBlocking
 import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.buffer
-import kotlinx.coroutines.flow.callbackFlow
-import kotlinx.coroutines.flow.transform
+import kotlinx.coroutines.flow.flow
 
 /** The events of this client from now on; see [Engine.events]. */
 fun Client.events(): Flow<Event> = eventFlow(::observe)
@@ -47,16 +44,22 @@ fun <T : AutoCloseable> T.closeWith(scope: CoroutineScope): T {
 }
 
 /**
- * The observer waits, on its own thread, until the collector takes a batch: so the engine's queue fills when a
- * collector is slow, and the engine says what was missed.
+ * The collector subscribes itself, before it waits: no event after that is missed. The observer waits, on its own
+ * thread, until the collector takes a batch: so the engine's queue fills when a collector is slow, and the engine
+ * says what was missed.
  */
-internal fun eventFlow(subscribe: (EventObserver) -> EventSubscription): Flow<Event> =
-    callbackFlow<List<Event>> {
-        val relay = object : EventObserver {
-            override fun onEvents(events: List<Event>) {
-                trySendBlocking(events)
-            }
+internal fun eventFlow(subscribe: (EventObserver) -> EventSubscription): Flow<Event> = flow {
+    val batches = Channel<List<Event>>(Channel.RENDEZVOUS)
+    val relay = object : EventObserver {
+        override fun onEvents(events: List<Event>) {
+            batches.trySendBlocking(events)
         }
-        val subscription = subscribe(relay)
-        awaitClose { subscription.use(EventSubscription::cancel) }
-    }.buffer(Channel.RENDEZVOUS).transform { batch -> batch.forEach { emit(it) } }
+    }
+    val subscription = subscribe(relay)
+    try {
+        for (batch in batches) batch.forEach { emit(it) }
+    } finally {
+        batches.cancel()
+        subscription.use(EventSubscription::cancel)
+    }
+}

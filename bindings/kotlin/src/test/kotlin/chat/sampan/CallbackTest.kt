@@ -151,6 +151,19 @@ class CallbackTest {
     }
 
     @Test
+    fun `a collection has subscribed before it first waits`() = test {
+        val engine = engine(folder, "phone")
+        val ann = engine.client("ann")
+        val threads = nativeThreads().count { it == "sampan-notifier" }
+        val collected = async(start = CoroutineStart.UNDISPATCHED) { ann.events().first() }
+        // Nothing was suspended since then, so no other coroutine of this thread has run.
+        assertEquals(threads + 1, nativeThreads().count { it == "sampan-notifier" })
+        ann.createConversation("ben")
+        collected.await()
+        engine.shutdown()
+    }
+
+    @Test
     fun `a subscription that can't be made is the collection's failure`() = test {
         val refused = runCatching { eventFlow { throw SampanException.NoResources("threads") }.first() }
         assertTrue(refused.exceptionOrNull() is SampanException.NoResources, "$refused")
