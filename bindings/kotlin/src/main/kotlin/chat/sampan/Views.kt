@@ -104,45 +104,45 @@ private fun <T> ArrayList<T>.removeRange(at: Int, count: Int) {
     subList(at, at + count).clear()
 }
 
+/** The states that follow on a first one, which is shown to nobody, until the view ends. */
+private fun <State, Update : Any> following(
+    first: State,
+    version: (State) -> Long,
+    next: suspend (Long) -> Update?,
+    applied: (State, Update) -> State,
+): Flow<State> = flow {
+    var state = first
+    while (true) {
+        state = applied(state, next(version(state)) ?: break)
+        emit(state)
+    }
+}
+
+/** The states that are told whole, from the present one on, until there are no more. */
+private fun <State : Any> newest(version: (State) -> Long, next: suspend (Long) -> State?): Flow<State> = flow {
+    var have = 0L
+    while (true) {
+        val state = next(have) ?: break
+        have = version(state)
+        emit(state)
+    }
+}
+
 /** The states of a timeline, from the present one on, until the view ends. */
 val Timeline.states: Flow<TimelineState>
-    get() = flow {
-        var state = TimelineState()
-        while (true) {
-            state = state.applied(next(state.version) ?: break)
-            emit(state)
-        }
-    }
+    get() = following(TimelineState(), TimelineState::version, ::next, TimelineState::applied)
 
 /** The states of a list of conversations, from the present one on, until the view ends. */
 val ConversationList.states: Flow<ListState>
-    get() = flow {
-        var state = ListState()
-        while (true) {
-            state = state.applied(next(state.version) ?: break)
-            emit(state)
-        }
-    }
+    get() = following(ListState(), ListState::version, ::next, ListState::applied)
 
 /** The states of the list of unsent work, from the present one on, until the view ends. */
 val OutboxList.states: Flow<OutboxListState>
-    get() = flow {
-        var state = OutboxListState()
-        while (true) {
-            state = state.applied(next(state.version) ?: break)
-            emit(state)
-        }
-    }
+    get() = following(OutboxListState(), OutboxListState::version, ::next, OutboxListState::applied)
 
 /** The states of a list of members, from the present one on, until the view ends. */
 val MemberList.states: Flow<MemberListState>
-    get() = flow {
-        var state = MemberListState()
-        while (true) {
-            state = state.applied(next(state.version) ?: break)
-            emit(state)
-        }
-    }
+    get() = following(MemberListState(), MemberListState::version, ::next, MemberListState::applied)
 
 /** The events in batches, each once, until the feed ends. A batch counts as taken when the next is wanted. */
 val EventFeed.batches: Flow<EventBatch>
@@ -157,14 +157,7 @@ val EventFeed.batches: Flow<EventBatch>
 
 /** The states of a download, from the present one on, until it is done, failed or stopped. */
 val Download.states: Flow<DownloadState>
-    get() = flow {
-        var version = 0L
-        while (true) {
-            val state = next(version) ?: break
-            version = state.version
-            emit(state)
-        }
-    }
+    get() = newest(DownloadState::version, ::next)
 
 /** The notices of a feed, each once, until the engine is shut down. Of several collectors each gets others. */
 val NoticeFeed.notices: Flow<SessionNotice>
@@ -172,14 +165,7 @@ val NoticeFeed.notices: Flow<SessionNotice>
 
 /** The states of a client, from the present one on, until it is closed. */
 val Client.states: Flow<ClientState>
-    get() = flow {
-        var version = 0L
-        while (true) {
-            val state = nextState(version) ?: break
-            version = state.version
-            emit(state)
-        }
-    }
+    get() = newest(ClientState::version, ::nextState)
 
 /** The states for a screen: followed while somebody looks, and five seconds longer. */
 fun Timeline.statesIn(scope: CoroutineScope): StateFlow<TimelineState> =
