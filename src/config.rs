@@ -41,7 +41,7 @@ pub struct Config {
     pub inbox_folder: Option<PathBuf>,
     /// The most bytes that the stores of all open clients should take on disk together: beyond it
     /// the oldest messages go, and leave a gap that paging back fetches again. Unsent work, the newest
-    /// messages of each conversation, the one in view (`Client.focus`) and unread mentions stay, whatever the budget
+    /// messages of each conversation, the one in view (`Timeline.seen`) and unread mentions stay, whatever the budget
     /// is; `docs/store.md` says what counts. A few MiB are taken by an empty store. Default: none.
     #[uniffi(default)]
     pub disk_budget: Option<u64>,

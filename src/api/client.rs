@@ -464,7 +464,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` when the filter has a condition that can't be used; `StoreUnavailable` when the store can't be
+    /// read; `SignedOut`, `ShutDown`.
     #[uniffi::method(default(options = None))]
     pub async fn conversation_list(
         &self,

@@ -131,8 +131,10 @@ impl Conversation {
             entry,
             local_id,
             message,
+            tries,
         } = enqueued;
-        let message = Message::enqueued(message, &self.core.id, entry, self.core.reach());
+        let (me, reach) = (&self.core.id, self.core.reach());
+        let message = Message::enqueued(message, me, entry, tries, reach);
         let message = message.ok_or_else(|| SampanError::Internal {
             reason: "a message without an id".to_owned(),
         })?;

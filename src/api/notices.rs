@@ -134,14 +134,15 @@ struct Inner {
 }
 
 impl NoticeFeed {
-    /// Starts with what is known: `known` are the conversations of the client.
+    /// Starts with what is known: the session, and in `known` the conversations of the client.
     pub(super) fn new(
         events: EventStream,
         me: ClientId,
+        session: SessionState,
         known: impl IntoIterator<Item = ConversationInfo>,
         only: Option<ConversationId>,
     ) -> Arc<Self> {
-        let told = Teller::new(me, known);
+        let told = Teller::new(me, session, known);
         let inner = Mutex::new(Inner { events, told });
         Arc::new(Self { only, inner })
     }
@@ -149,9 +150,11 @@ impl NoticeFeed {
 
 #[uniffi::export]
 impl NoticeFeed {
-    /// Waits for the next notice. A call that is cancelled loses nothing; of several callers each gets other notices.
-    /// None when the engine was shut down. A feed that nobody takes from keeps up to 1,024 events, then tells
-    /// `Lagged`.
+    /// Waits for the next notice. Of several callers each gets other notices. None when the engine was shut down. A feed
+    /// that nobody takes from keeps up to 1,024 events, then tells `Lagged`.
+    ///
+    /// A call that is cancelled loses nothing in Rust; in Swift and Kotlin the notice that comes at that very moment may
+    /// be lost. `Client.feed` loses none.
     ///
     /// # Errors
     ///
@@ -184,9 +187,10 @@ impl Client {
         only: Option<ConversationId>,
     ) -> Result<Arc<NoticeFeed>, SampanError> {
         // A change while the list is read is known before it is told, and is told once at most.
-        let events = self.events();
+        let (events, session) = (self.events(), self.session_state());
         let known = self.all_conversations().await?;
-        Ok(NoticeFeed::new(events, self.client_id(), known, only))
+        let me = self.client_id();
+        Ok(NoticeFeed::new(events, me, session, known, only))
     }
 
     /// Every conversation on this device, newest activity first.
@@ -246,13 +250,17 @@ impl Known {
 }
 
 impl Teller {
-    fn new(me: ClientId, known: impl IntoIterator<Item = ConversationInfo>) -> Self {
+    fn new(
+        me: ClientId,
+        session: SessionState,
+        known: impl IntoIterator<Item = ConversationInfo>,
+    ) -> Self {
         let known = known.into_iter().filter(is_made);
         Self {
             me,
             waiting: VecDeque::new(),
-            session: SessionState::Closed,
-            was_open: false,
+            was_open: session == SessionState::Open,
+            session,
             known: known
                 .map(|info| (info.id.clone(), Known::of(&info)))
                 .collect(),
@@ -294,6 +302,8 @@ impl Teller {
     fn session_changed(&mut self, state: SessionState) {
         let before = std::mem::replace(&mut self.session, state.clone());
         match state {
+            // It was open already when the notices began.
+            SessionState::Open if before == SessionState::Open => {}
             SessionState::Open if self.was_open => self.tell(SessionNotice::Resumed),
             SessionState::Open => {
                 self.was_open = true;
@@ -386,4 +396,33 @@ fn is_made(info: &ConversationInfo) -> bool {
             info.state,
             ConversationState::Live | ConversationState::Left
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_that_begin_while_the_session_is_open_tell_of_a_pause_and_of_its_end() {
+        let me = ClientId::new("ann").unwrap();
+        let mut told = Teller::new(me.clone(), SessionState::Open, []);
+        let states = [
+            SessionState::Open,
+            SessionState::Opening,
+            SessionState::Open,
+            SessionState::Closed,
+            SessionState::Open,
+        ];
+        for state in states {
+            let client = me.clone();
+            told.take(Event::SessionChanged { client, state });
+        }
+        let expected = [
+            SessionNotice::Paused,
+            SessionNotice::Resumed,
+            SessionNotice::Closed,
+            SessionNotice::Opened,
+        ];
+        assert_eq!(told.waiting, expected);
+    }
 }

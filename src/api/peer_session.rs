@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{
     ClientId, CommitSeq, ConversationId, ConversationKind, NewConversation, NewMessage, Presence,
-    Uniqueness,
+    Uniqueness, WatchedClient,
 };
 use crate::{Obstacle, SampanError};
 
@@ -81,9 +81,7 @@ impl PeerSession {
     ///
     /// Those of `Client.watched`.
     pub async fn is_watching(&self, peer: ClientId) -> Result<bool, SampanError> {
-        let list = self.client.watched().await?;
-        let found = list.iter().find(|it| it.client == peer);
-        Ok(found.is_some_and(|it| it.presence != Presence::NotAllowed))
+        Ok(may_send_to(&self.client.watched().await?, &peer))
     }
 
     /// Those of these peers who are online now, watched or not (`getStatus`).
@@ -106,11 +104,10 @@ impl PeerSession {
         message: NewMessage,
         to: Vec<ClientId>,
     ) -> Result<SentMessage, SampanError> {
-        for peer in &to {
-            if !self.is_watching(peer.clone()).await? {
-                let obstacle = Obstacle::NotWatched;
-                return Err(SampanError::NotPossible { obstacle });
-            }
+        let list = self.client.watched().await?;
+        if !to.iter().all(|peer| may_send_to(&list, peer)) {
+            let obstacle = Obstacle::NotWatched;
+            return Err(SampanError::NotPossible { obstacle });
         }
         self.client.peers(to).await?.send(message).await
     }
@@ -152,7 +149,7 @@ impl PeerSession {
     ///
     /// # Errors
     ///
-    /// Those of `Client.conversations`.
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
     pub async fn groups(&self) -> Result<Vec<Arc<PeerGroup>>, SampanError> {
         let infos = self.client.all_conversations().await?;
         let groups = infos.into_iter().filter(|info| info.is_group());
@@ -165,10 +162,16 @@ impl PeerSession {
     ///
     /// # Errors
     ///
-    /// Those of `Client.conversations`.
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
     pub async fn notices(&self) -> Result<Arc<NoticeFeed>, SampanError> {
         self.client.notices(None).await
     }
+}
+
+/// Whether a peer is in the list of those who are watched, and the app's server allowed it.
+fn may_send_to(watched: &[WatchedClient], peer: &ClientId) -> bool {
+    let found = watched.iter().find(|it| it.client == *peer);
+    found.is_some_and(|it| it.presence != Presence::NotAllowed)
 }
 
 impl PeerGroup {

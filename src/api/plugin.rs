@@ -19,15 +19,15 @@ use super::engine::Engine;
 ///
 /// The hooks for messages see the messages of other clients, in every form in which they come: live, from history, as
 /// the last message of a conversation, and as an edit. The engine stores and shows the hooks' answers. Hooks run on
-/// threads of Sampan's, one at a time for a connection, and may take five seconds for a message: later messages wait,
-/// and the engine's loop does not. A hook that fails, panics or takes longer is logged with the plug-in's name, and
-/// the message goes on as it was.
+/// threads of Sampan's, one at a time for a connection, and may take five seconds each: later messages wait, and the
+/// engine's loop does not. A hook that fails, panics or takes longer is logged with the plug-in's name, and the
+/// message goes on as it was. Until a hook that took longer ends, its plug-in is passed over.
 ///
 /// A plug-in that holds the engine, a client or a conversation keeps the engine alive: hold these weakly.
 #[uniffi::export(foreign)]
 #[async_trait::async_trait]
 pub trait EnginePlugin: Send + Sync {
-    /// Its name: logs name it when it fails.
+    /// Its name: logs name it when it fails. It is asked once, before the engine starts.
     fn name(&self) -> String;
 
     /// An engine was opened. It is called before `open_with_plugins` returns.
@@ -69,7 +69,26 @@ pub trait EnginePlugin: Send + Sync {
 
 /// The plug-ins of an engine, as its handles know them.
 #[derive(Clone, Default)]
-pub(super) struct Decorators(Arc<[Arc<dyn EnginePlugin>]>);
+pub(super) struct Decorators(Arc<[Named]>);
+
+/// A plug-in, and the name that it told once.
+#[derive(Clone)]
+struct Named {
+    name: Arc<str>,
+    plugin: Arc<dyn EnginePlugin>,
+}
+
+impl Named {
+    /// A plug-in that can't tell its name has none.
+    fn new(plugin: Arc<dyn EnginePlugin>) -> Self {
+        let name = catch_unwind(AssertUnwindSafe(|| plugin.name()));
+        let name = name.unwrap_or_else(|_| "without a name".to_owned());
+        Self {
+            name: name.into(),
+            plugin,
+        }
+    }
+}
 
 impl fmt::Debug for Decorators {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,16 +98,13 @@ impl fmt::Debug for Decorators {
 
 impl Decorators {
     pub(super) fn new(plugins: Vec<Arc<dyn EnginePlugin>>) -> Self {
-        Self(plugins.into())
+        Self(plugins.into_iter().map(Named::new).collect())
     }
 
     /// The hooks for messages.
-    pub(super) fn hooks(&self) -> Arc<[Arc<dyn MessageHooks>]> {
-        let hooks = self.0.iter().map(|plugin| {
-            let hooks: Arc<dyn MessageHooks> = Arc::new(HooksOf(Arc::clone(plugin)));
-            hooks
-        });
-        hooks.collect()
+    pub(super) fn hooks(&self) -> Vec<Arc<dyn MessageHooks>> {
+        let of = |it: &Named| -> Arc<dyn MessageHooks> { Arc::new(HooksOf(it.clone())) };
+        self.0.iter().map(of).collect()
     }
 
     pub(super) fn engine(&self, engine: &Arc<Engine>) {
@@ -106,29 +122,26 @@ impl Decorators {
     }
 
     fn each(&self, when: &str, decorate: impl Fn(&dyn EnginePlugin) -> Result<(), SampanError>) {
-        for plugin in self.0.iter() {
-            let plugin = plugin.as_ref();
-            match catch_unwind(AssertUnwindSafe(|| decorate(plugin))) {
+        for Named { name, plugin } in self.0.iter() {
+            match catch_unwind(AssertUnwindSafe(|| decorate(plugin.as_ref()))) {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    log::warn!("the plug-in {} failed {when}: {error}", plugin.name());
-                }
-                Err(_) => log::warn!("the plug-in {} panicked {when}", plugin.name()),
+                Ok(Err(error)) => log::warn!("the plug-in {name} failed {when}: {error}"),
+                Err(_) => log::warn!("the plug-in {name} panicked {when}"),
             }
         }
     }
 }
 
 /// A plug-in, as the runtime calls it.
-struct HooksOf(Arc<dyn EnginePlugin>);
+struct HooksOf(Named);
 
 impl MessageHooks for HooksOf {
-    fn name(&self) -> String {
-        self.0.name()
+    fn name(&self) -> &str {
+        &self.0.name
     }
 
     fn before_parse(&self, payload: Json) -> BoxFuture<'static, Result<Json, String>> {
-        let plugin = Arc::clone(&self.0);
+        let plugin = Arc::clone(&self.0.plugin);
         Box::pin(async move {
             let changed = plugin.before_parse(payload).await;
             changed.map_err(|error| error.to_string())
@@ -139,7 +152,7 @@ impl MessageHooks for HooksOf {
         &self,
         message: ParsedMessage,
     ) -> BoxFuture<'static, Result<MessageContent, String>> {
-        let plugin = Arc::clone(&self.0);
+        let plugin = Arc::clone(&self.0.plugin);
         Box::pin(async move {
             let changed = plugin.after_parse(message).await;
             changed.map_err(|error| error.to_string())
@@ -164,4 +177,52 @@ pub fn escape_html(text: String) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plug-in that fails at everything.
+    struct Broken;
+
+    #[async_trait::async_trait]
+    impl EnginePlugin for Broken {
+        fn name(&self) -> String {
+            panic!("it has no name")
+        }
+
+        fn engine_created(&self, _engine: Arc<Engine>) -> Result<(), SampanError> {
+            Err(SampanError::ShutDown)
+        }
+
+        fn client_created(&self, _client: Arc<Client>) -> Result<(), SampanError> {
+            Err(SampanError::ShutDown)
+        }
+
+        fn conversation_created(
+            &self,
+            _conversation: Arc<Conversation>,
+        ) -> Result<(), SampanError> {
+            Err(SampanError::ShutDown)
+        }
+
+        async fn before_parse(&self, _payload: Json) -> Result<Json, SampanError> {
+            Err(SampanError::ShutDown)
+        }
+
+        async fn after_parse(
+            &self,
+            _message: ParsedMessage,
+        ) -> Result<MessageContent, SampanError> {
+            Err(SampanError::ShutDown)
+        }
+    }
+
+    #[test]
+    fn a_plug_in_that_can_not_tell_its_name_harms_nobody() {
+        let plugins = Decorators::new(vec![Arc::new(Broken)]);
+        plugins.each("for nothing", |_| Err(SampanError::ShutDown));
+        assert_eq!(plugins.hooks()[0].name(), "without a name");
+    }
 }

@@ -18,8 +18,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for a part of the query that can't be used; `NotConnected`, `TimedOut`, `Refused`;
-    /// `StoreUnavailable`; `SignedOut`, `ShutDown`.
+    /// `InvalidArgument` for a part of the query that can't be used, and for a query that needs a command of more than
+    /// 5 KiB; `NotConnected`, `TimedOut`, `Refused`; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn query_conversations(
         &self,
         query: ConversationQuery,

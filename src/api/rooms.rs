@@ -155,7 +155,7 @@ impl Rooms {
     ///
     /// # Errors
     ///
-    /// Those of `Client.conversations`.
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
     pub async fn notices(&self) -> Result<Arc<NoticeFeed>, SampanError> {
         self.client.notices(None).await
     }
@@ -296,7 +296,7 @@ impl Room {
     ///
     /// # Errors
     ///
-    /// Those of `Client.conversations`.
+    /// `StoreUnavailable` when the store can't be read; `SignedOut`, `ShutDown`.
     pub async fn notices(&self) -> Result<Arc<NoticeFeed>, SampanError> {
         let id = self.conversation.info().await?.id;
         self.client.notices(Some(id)).await

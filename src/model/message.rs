@@ -128,7 +128,8 @@ pub enum SendFailure {
         /// The reason.
         failure: UploadFailure,
     },
-    /// It can never be sent as it is, such as one larger than a frame.
+    /// It can't be sent as it is, such as one larger than a frame. Of a message that the app itself kept as failed
+    /// (`Conversation.keep_failed`), the reason is the app's.
     Unsendable {
         /// The fault.
         reason: String,

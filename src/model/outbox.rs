@@ -15,7 +15,7 @@ pub struct OutboxEntry {
     pub local_id: Option<LocalId>,
     /// When it was enqueued, by this device's clock.
     pub enqueued_at: Timestamp,
-    /// How often it was sent.
+    /// How often it was sent, or refused before it left.
     pub tries: u32,
     /// Where it stands.
     pub state: OutboxState,

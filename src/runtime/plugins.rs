@@ -9,11 +9,12 @@
 //! ```
 //!
 //! Hooks run on caller threads, one at a time for a connection. A hook that fails, panics, or takes longer than
-//! [`PATIENCE`] is logged with the plug-in's name, and its input goes on unchanged. The loop waits for nothing;
-//! frames behind a slow hook come later.
+//! [`PATIENCE`] is logged with the plug-in's name, and its input goes on unchanged. Until one that took longer ends,
+//! its plug-in is passed over, so a hook that never ends keeps one caller thread and holds back one message. The loop
+//! waits for nothing; frames behind a slow hook come later.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -38,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The hooks of a plug-in that messages pass through. A failure is a text.
 pub(crate) trait MessageHooks: Send + Sync {
     /// The plug-in's name.
-    fn name(&self) -> String;
+    fn name(&self) -> &str;
 
     /// Before a message is parsed: its raw JSON.
     fn before_parse(&self, payload: Json) -> BoxFuture<'static, Result<Json, String>>;
@@ -51,7 +52,7 @@ pub(crate) trait MessageHooks: Send + Sync {
 }
 
 /// The plug-ins of an engine, in their order.
-pub(crate) type Plugins = Arc<[Arc<dyn MessageHooks>]>;
+pub(crate) type Plugins = Vec<Arc<dyn MessageHooks>>;
 
 /// The transport with the plug-ins between it and the engine; the transport itself where there are none.
 pub(super) fn plugged(
@@ -65,7 +66,10 @@ pub(super) fn plugged(
     let callers = callers.clone();
     Arc::new(PluggedTransport {
         inner: transport,
-        hooks: Hooks { plugins, callers },
+        hooks: Hooks {
+            plugins: plugins.into_iter().map(Plugin::new).collect(),
+            callers,
+        },
     })
 }
 
@@ -78,8 +82,29 @@ struct PluggedTransport {
 /// The plug-ins, and the threads that they run on.
 #[derive(Clone)]
 struct Hooks {
-    plugins: Plugins,
+    plugins: Arc<[Plugin]>,
     callers: Callers,
+}
+
+/// A plug-in, and the hook of it that took too long.
+struct Plugin {
+    hooks: Arc<dyn MessageHooks>,
+    /// There as long as that hook runs.
+    overdue: Mutex<Weak<()>>,
+}
+
+impl Plugin {
+    fn new(hooks: Arc<dyn MessageHooks>) -> Self {
+        Self {
+            hooks,
+            overdue: Mutex::default(),
+        }
+    }
+
+    /// The section under this lock moves a value.
+    fn overdue(&self) -> MutexGuard<'_, Weak<()>> {
+        self.overdue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl std::fmt::Debug for PluggedTransport {
@@ -184,7 +209,7 @@ impl Hooks {
                 Payload::Binary(_) => None,
             };
             if let Some(json) = json {
-                let hook = plugin.before_parse(json.clone());
+                let hook = plugin.hooks.before_parse(json.clone());
                 match self.run(plugin, "before parsing", hook).await {
                     Some(changed) if changed != json => {
                         payload = Payload::Text(changed.as_str().to_owned());
@@ -198,7 +223,7 @@ impl Hooks {
                 sender: sender.clone(),
                 content: said.clone(),
             };
-            let hook = plugin.after_parse(message);
+            let hook = plugin.hooks.after_parse(message);
             match self.run(plugin, "after parsing", hook).await {
                 Some(changed) if changed != said => payload = content::encode(&changed),
                 _ => {}
@@ -207,30 +232,101 @@ impl Hooks {
         payload
     }
 
-    /// Runs a hook on a caller thread; none where it failed.
+    /// Runs a hook on a caller thread; none where it failed, and while an earlier one is overdue.
     async fn run<T: Send + 'static>(
         &self,
-        plugin: &Arc<dyn MessageHooks>,
+        plugin: &Plugin,
         when: &str,
         hook: BoxFuture<'static, Result<T, String>>,
     ) -> Option<T> {
+        if plugin.overdue().strong_count() > 0 {
+            return None;
+        }
+        let runs = Arc::new(());
+        let overdue = Arc::downgrade(&runs);
         let (done, answer) = oneshot::channel();
         let work = async move {
             let outcome = AssertUnwindSafe(hook).catch_unwind().await;
+            drop(runs);
             // Nobody waits any more for one that was too slow.
             let _ = done.send(outcome.unwrap_or_else(|_| Err("it panicked".to_owned())));
         };
         self.callers.spawn(&Handle::current(), Box::pin(work));
         let outcome = match timeout(PATIENCE, answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err("it gave no answer".to_owned())),
-            Err(_) => Err("it took too long".to_owned()),
+            Err(_) => {
+                *plugin.overdue() = overdue;
+                Err("it takes too long, and is passed over until it ends".to_owned())
+            }
         };
         match outcome {
             Ok(value) => Some(value),
             Err(reason) => {
-                log::warn!("the plug-in {} failed {when}: {reason}", plugin.name());
+                let name = plugin.hooks.name();
+                log::warn!("the plug-in {name} failed {when}: {reason}");
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Hooks that write "cup" for "tea", each with leave.
+    struct Cups(Arc<Semaphore>);
+
+    impl MessageHooks for Cups {
+        fn name(&self) -> &str {
+            "cups"
+        }
+
+        fn before_parse(&self, payload: Json) -> BoxFuture<'static, Result<Json, String>> {
+            let leave = Arc::clone(&self.0);
+            Box::pin(async move {
+                leave.acquire().await.unwrap().forget();
+                Ok(Json::parse(&payload.as_str().replace("tea", "cup")).unwrap())
+            })
+        }
+
+        fn after_parse(
+            &self,
+            message: ParsedMessage,
+        ) -> BoxFuture<'static, Result<MessageContent, String>> {
+            Box::pin(async move { Ok(message.content) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plug_in_whose_hook_does_not_end_is_passed_over_until_it_does() {
+        let leave = Arc::new(Semaphore::new(0));
+        let hooks = Hooks {
+            plugins: [Plugin::new(Arc::new(Cups(Arc::clone(&leave))))].into(),
+            callers: Callers::inline(),
+        };
+        let tea = || Payload::Text(r#""tea""#.to_owned());
+        let passed = || async {
+            let (began, payload) = (Instant::now(), tea());
+            let message = Carried {
+                payload,
+                conversation: None,
+                sender: None,
+            };
+            let payload = hooks.pass_message(message).await;
+            (payload, began.elapsed())
+        };
+        let (first, pause) = passed().await;
+        assert!(first == tea() && pause >= PATIENCE && pause < 2 * PATIENCE);
+        for _ in 0..3 {
+            assert_eq!(passed().await, (tea(), Duration::ZERO));
+        }
+        leave.add_permits(2);
+        tokio::task::yield_now().await;
+        let cup = Payload::Text(r#""cup""#.to_owned());
+        assert_eq!(passed().await, (cup, Duration::ZERO));
     }
 }

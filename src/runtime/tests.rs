@@ -352,7 +352,7 @@ async fn a_loop_that_panics_tells_everybody_who_waits_or_watches() {
         url: "ws://memory/".to_owned(),
     };
     let config = Config::new(AppId::new("app").unwrap(), "key", server, root.path());
-    let runtime = Runtime::start_with(config, Arc::new(Faulty), Arc::default()).unwrap();
+    let runtime = Runtime::start_with(config, Arc::new(Faulty), Vec::new()).unwrap();
     let ann = ClientId::new("ann").unwrap();
     let core = runtime.open_client(ann.clone(), OpenOptions::default());
     let core = core.await.unwrap();

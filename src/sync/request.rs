@@ -534,6 +534,8 @@ pub struct Enqueued {
     pub local_id: LocalId,
     /// The local echo.
     pub message: Message,
+    /// How often it was tried, while it is unsent.
+    pub tries: u32,
 }
 
 /// Unsent work is given up, as far as that can be.

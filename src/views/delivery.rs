@@ -37,7 +37,8 @@ pub enum Delivery {
     Failed {
         /// The reason.
         failure: SendFailure,
-        /// Whether trying again may help: a message that can't be sent as it is can only be discarded.
+        /// Whether trying again may help: a message that can't be sent as it is can only be discarded. One that
+        /// `Conversation.keep_failed` keeps can be tried.
         can_retry: bool,
     },
 }
@@ -47,7 +48,7 @@ impl Delivery {
     #[must_use]
     pub fn of(entry: &Entry, row: &ConversationRow, reach: Reach) -> Self {
         match &entry.state {
-            OutboxState::Failed { failure } => Self::failed(failure.clone()),
+            OutboxState::Failed { failure } => Self::failed(failure.clone(), entry.tries),
             OutboxState::InFlight => Self::Sending { progress: None },
             OutboxState::Queued if entry.upload().is_some() && reach == Reach::Online => {
                 Self::Waiting {
@@ -74,14 +75,18 @@ impl Delivery {
         }
     }
 
-    pub(super) const fn failed(failure: SendFailure) -> Self {
-        let can_retry = !matches!(
-            failure,
-            SendFailure::Unsendable { .. }
-                | SendFailure::NotUploaded {
-                    failure: UploadFailure::CopyLost { .. },
-                }
-        );
+    /// One that failed for good after so many tries.
+    ///
+    /// A message that can't be sent as it is counts as tried. One that nobody tried was kept by the app, which could
+    /// not make it ready then: it goes out when it is retried.
+    pub(super) const fn failed(failure: SendFailure, tries: u32) -> Self {
+        let can_retry = match &failure {
+            SendFailure::Unsendable { .. } => tries == 0,
+            SendFailure::NotUploaded { failure } => {
+                !matches!(failure, UploadFailure::CopyLost { .. })
+            }
+            _ => true,
+        };
         Self::Failed { failure, can_retry }
     }
 }

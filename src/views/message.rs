@@ -106,32 +106,32 @@ impl Message {
         })
     }
 
-    /// A message that was just enqueued, or that the service has; none of one without any id.
+    /// A message that was just enqueued, or that failed after so many tries, or that the service has; none of one
+    /// without any id.
     #[must_use]
     pub fn enqueued(
         message: model::Message,
         me: &ClientId,
         entry: Option<OutboxEntryId>,
+        tries: u32,
         reach: Reach,
     ) -> Option<Self> {
         let quote = Quote::told(&message.content);
-        if message.state != MessageState::Pending {
-            let told = Self::sent(message, me, quote)?;
-            return Some(Self { entry, ..told });
-        }
         let blocker = match reach {
             Reach::Offline => Blocker::Offline,
             Reach::ReadOnly => Blocker::Store,
             Reach::Online if message.conversation.is_local() => Blocker::Creation,
             Reach::Online => Blocker::Turn,
         };
-        Self::of(
-            message,
-            me,
-            Some(Delivery::Waiting { blocker }),
-            entry,
-            quote,
-        )
+        let delivery = match &message.state {
+            MessageState::Pending => Delivery::Waiting { blocker },
+            MessageState::Failed { failure } => Delivery::failed(failure.clone(), tries),
+            _ => {
+                let told = Self::sent(message, me, quote)?;
+                return Some(Self { entry, ..told });
+            }
+        };
+        Self::of(message, me, Some(delivery), entry, quote)
     }
 
     /// The message as `me` sees it, once the service has it; none of one without any id.
@@ -140,7 +140,7 @@ impl Message {
             MessageState::Pending | MessageState::Sent => Delivery::Sent,
             MessageState::Delivered { at } => Delivery::Delivered { at },
             MessageState::Read { at } => Delivery::Read { at },
-            MessageState::Failed { ref failure } => Delivery::failed(failure.clone()),
+            MessageState::Failed { ref failure } => Delivery::failed(failure.clone(), 1),
         };
         let is_own = message.sender == *me;
         Self::of(message, me, is_own.then_some(delivery), None, reply_to)

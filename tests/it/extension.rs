@@ -199,6 +199,16 @@ async fn a_message_too_large_to_be_sent_becomes_a_failed_entry() {
         panic!("{outbox:?}");
     };
     assert!(matches!(failure, SendFailure::Unsendable { .. }));
+    let key = sampan::model::MessageKey::local(outbox[0].local_id.clone().unwrap());
+    let talk = ann.client.conversation(talk).unwrap();
+    let shown = talk.message(key).await.unwrap().unwrap();
+    assert!(matches!(
+        shown.delivery,
+        Some(sampan::Delivery::Failed {
+            can_retry: false,
+            ..
+        })
+    ));
 }
 
 /// The inbox of a client with a store key is as unreadable as its store; the key can be changed.

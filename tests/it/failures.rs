@@ -192,7 +192,10 @@ async fn an_app_keeps_a_failed_message_and_takes_one_out() {
         let kept = kept.await.unwrap().message;
         assert!(matches!(
             kept.delivery,
-            Some(sampan::Delivery::Failed { .. })
+            Some(sampan::Delivery::Failed {
+                can_retry: true,
+                ..
+            })
         ));
     }
     talk.keep_failed(own("unwanted"), "no".into())
@@ -206,6 +209,14 @@ async fn an_app_keeps_a_failed_message_and_takes_one_out() {
     let talk = ann.client.conversation(id.clone()).unwrap();
     ann.sees(&id, &["ann: hello", "ann: a photo (failed)"])
         .await;
+    let shown = talk.message(key("a photo")).await.unwrap().unwrap();
+    assert!(matches!(
+        shown.delivery,
+        Some(sampan::Delivery::Failed {
+            can_retry: true,
+            ..
+        })
+    ));
     talk.retry(key("a photo")).await.unwrap();
     ann.has_sent_everything().await;
     ann.sees(&id, &["ann: hello", "ann: a photo"]).await;

@@ -142,6 +142,7 @@ impl Ledger {
                     entry,
                     local_id,
                     message,
+                    ..
                 })),
             ) => self.messages.push(Promise {
                 device,
@@ -160,6 +161,7 @@ impl Ledger {
                     entry,
                     local_id,
                     message,
+                    ..
                 })),
             ) => self.messages.push(Promise {
                 device,

@@ -54,8 +54,12 @@ pub struct QueryOrder {
 ///
 /// A key is one of the service's columns (`objectId`, `name`, `c` for the creator, `m` for the members, `lm` for the
 /// time of the last message, `createdAt`, `updatedAt`, `tr` for chat rooms, `sys` for service conversations, `unique`),
-/// an own column, or a path with dots, such as `attr.topic` for an attribute. An array fits a condition on one value
-/// where one of its elements does.
+/// an own column, or a path with dots, such as `attr.topic` for an attribute: at most eight names of 128 bytes each. An
+/// array fits a condition on one value where one of its elements does.
+///
+/// A query has at most 128 conditions, nested eight deep, with 2,000 listed values and eight texts or expressions to
+/// look for (`Contains`, `StartsWith`, `EndsWith`, `Matches`), of 1,000 bytes each. A query that goes to the service
+/// has to fit into a command of 5 KiB.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 pub enum QueryCondition {
     /// The value is this one. Null fits where there is no value too.

@@ -22,7 +22,7 @@ pub struct Entry {
     pub token: LocalId,
     /// When it was enqueued, by this device's clock.
     pub enqueued_at: Timestamp,
-    /// The number of times that the entry was sent.
+    /// The number of times that the entry was sent, or refused before it left.
     pub tries: u32,
     /// Since when it may have reached the service without an answer, by the service's clock.
     pub in_doubt_since: Option<Timestamp>,

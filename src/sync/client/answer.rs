@@ -2,6 +2,7 @@
 
 use crate::sync::link::Unanswered;
 use crate::sync::request::RequestError;
+use crate::wire::frame::TO_SERVICE_BYTES_MAX;
 use crate::wire::generated::AckCommand;
 use crate::wire::{Command, Envelope, Op, ServiceCode};
 
@@ -62,6 +63,10 @@ impl Answer {
         match self {
             Self::Refused { code, reason } => RequestError::Refused { code, reason },
             Self::Unanswered(Unanswered::NotConnected) => RequestError::NotConnected,
+            // The same call again would be as large.
+            Self::Unanswered(Unanswered::TooLong) => RequestError::InvalidArgument {
+                reason: format!("it needs a command of more than {TO_SERVICE_BYTES_MAX} bytes"),
+            },
             // An answer that does not fit the question is as good as none.
             Self::Said(_) | Self::Unanswered(_) => RequestError::Unanswered,
         }
@@ -77,7 +82,15 @@ fn is_taken_changed(ack: &AckCommand) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SampanError;
     use crate::wire::generated::SessionCommand;
+
+    #[test]
+    fn a_call_that_is_too_large_is_no_call_without_an_answer() {
+        let error = SampanError::from(Answer::Unanswered(Unanswered::TooLong).into_error());
+        assert!(matches!(error, SampanError::InvalidArgument { .. }));
+        assert!(!error.is_retryable());
+    }
 
     fn code_of(command: Command) -> Option<i32> {
         match Answer::of(Ok(Envelope::new(command))) {

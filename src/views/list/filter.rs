@@ -43,7 +43,8 @@ pub enum ConversationFilter {
         /// The value.
         equals: Json,
     },
-    /// Those that fit a condition of a query, as the service would find them; see `QueryCondition`.
+    /// Those that fit a condition of a query, as the service would find them; see `QueryCondition`. A conversation of
+    /// which an expression (`QueryCondition.Matches`) would have to look at too much does not fit.
     Query {
         /// The condition.
         condition: QueryCondition,

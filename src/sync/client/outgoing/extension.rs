@@ -4,7 +4,6 @@
 //! message that can never be sent becomes a failed entry, which the app sees, and an intent that the outbox has no
 //! room for stays where it is.
 
-use crate::model::SendFailure;
 use crate::store::{Dropped, Intent, SendIntent, StoreError};
 use crate::sync::client::outgoing::requests::wants_receipt;
 use crate::sync::client::{Answered, Client, Turn};
@@ -106,7 +105,7 @@ impl Client {
         let id = self.enqueue_as(turn, number, token, work.dropped_at, intent)?;
         let entry = turn.overlay.snapshot().entry(id);
         if let (Some(reason), Some(entry)) = (flaw, entry) {
-            self.fail_entry(turn, &entry, SendFailure::Unsendable { reason })?;
+            self.fail_unsendable(turn, &entry, reason)?;
         }
         Ok(ImportOutcome::Taken)
     }

@@ -38,8 +38,11 @@ impl Client {
         if let Some(entry) = entry.filter(|entry| !self.may_have_left(entry)) {
             let reason = call.reason;
             let failure = SendFailure::Unsendable { reason };
+            // Not as `fail_unsendable`: it counts as one that nobody tried, so a retry may help.
+            turn.overlay.update_entry(entry.id, |it| it.tries = 0);
             self.fail_entry(turn, &entry, failure.clone())?;
             enqueued.message.state = MessageState::Failed { failure };
+            enqueued.tries = 0;
         }
         Ok(Ok(enqueued))
     }

@@ -286,7 +286,7 @@ impl Client {
                 turn.overlay
                     .update_entry(entry.id, |it| it.in_doubt_since = doubted_before);
                 let reason = "it is larger than a command may be".to_owned();
-                self.fail_entry(turn, entry, SendFailure::Unsendable { reason })
+                self.fail_unsendable(turn, entry, reason)
             }
             Answer::Said(_) | Answer::Unanswered(Unanswered::TimedOut) => {
                 self.timed_out(turn, tag, entry)

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::model::reply;
 use crate::model::{
     ConversationId, Discarded, Mentions, Message, MessageContent, MessageId, MessageKey,
-    MessageRef, Named, OutboxEntryId, SendFailure, Timestamp,
+    MessageRef, Named, OutboxEntryId, Timestamp,
 };
 use crate::store::{
     ConversationNumber, Entry, Intent, Patch, PatchIntent, Position, SendIntent, StoreError,
@@ -239,7 +239,7 @@ impl Client {
         }
         let Some(message) = sent_message(turn, number, &intent.message)? else {
             let reason = "its message is not on this device any more".to_owned();
-            return self.fail_entry(turn, entry, SendFailure::Unsendable { reason });
+            return self.fail_unsendable(turn, entry, reason);
         };
         if message.content.is_recalled() {
             if intent.patch == Patch::Recall {
@@ -249,7 +249,7 @@ impl Client {
                 return Ok(());
             }
             let reason = "its message was recalled".to_owned();
-            return self.fail_entry(turn, entry, SendFailure::Unsendable { reason });
+            return self.fail_unsendable(turn, entry, reason);
         }
         let Some(at) = message.reference() else {
             return Ok(());

@@ -263,6 +263,7 @@ impl Client {
             entry: Some(entry),
             local_id: token,
             message,
+            tries: 0,
         }))
     }
 
@@ -275,18 +276,18 @@ impl Client {
         let snapshot = turn.overlay.snapshot();
         let entries = snapshot.outbox();
         let unsent = entries.iter().find(|entry| entry.local_id() == Some(id));
-        let (entry, message) = match unsent {
+        let message = match unsent {
             Some(entry) => {
                 let row = snapshot.row(entry.conversation)?;
-                let message = row.and_then(|row| entry.message(row.id.clone(), self.me().clone()));
-                (Some(entry.id), message)
+                row.and_then(|row| entry.message(row.id.clone(), self.me().clone()))
             }
-            None => (None, snapshot.message_by_local_id(id)?),
+            None => snapshot.message_by_local_id(id)?,
         };
         Ok(message.map(|message| Enqueued {
-            entry,
+            entry: unsent.map(|entry| entry.id),
             local_id: id.clone(),
             message,
+            tries: unsent.map_or(0, |entry| entry.tries),
         }))
     }
 
@@ -478,6 +479,18 @@ impl Client {
             self.drop_patches(turn, &entry)?;
         }
         Ok(Ok(Done))
+    }
+
+    /// Fails an entry that can't be sent as it is. It counts as tried, for another try would end the same.
+    pub(in crate::sync::client) fn fail_unsendable(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        turn.overlay
+            .update_entry(entry.id, |it| it.tries = it.tries.max(1));
+        self.fail_entry(turn, entry, SendFailure::Unsendable { reason })
     }
 
     /// Fails an entry for good: it waits for the app, and blocks nothing behind it.

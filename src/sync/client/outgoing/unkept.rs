@@ -113,6 +113,7 @@ impl Client {
                         sent_at,
                         ..sent.message
                     },
+                    tries: 1,
                 })
             }
             None => {

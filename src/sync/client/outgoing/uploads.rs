@@ -308,7 +308,7 @@ impl Client {
         };
         if let Err(error) = measured {
             let reason = error.to_string();
-            return self.fail_entry(turn, &entry, SendFailure::Unsendable { reason });
+            return self.fail_unsendable(turn, &entry, reason);
         }
         self.sender.add(&entry);
         Ok(())
