@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::live::{self, Live, WatchedView};
+use super::live::{self, GrowingView, Live, WatchedView};
 use super::marks::Unread;
 use super::{ClientCore, Runtime};
 use crate::SampanError;
@@ -72,18 +72,7 @@ impl LiveList {
     ///
     /// [`SampanError::ViewEnded`] when the view has ended.
     pub(crate) async fn load_more(self: &Arc<Self>, limit: u32) -> Result<Count, SampanError> {
-        if self.live.is_over() {
-            return Err(SampanError::ViewEnded);
-        }
-        let before = {
-            let mut view = self.view();
-            view.grow(limit);
-            view.len()
-        };
-        self.live.outside(self.refresh()).await;
-        self.live.tell();
-        let after = self.view().len();
-        Ok(Count::from(after.saturating_sub(before)))
+        live::load_more(self, limit).await
     }
 
     /// Shows others, or the same in another order.
@@ -110,6 +99,16 @@ fn check(options: &ListOptions) -> Result<(), SampanError> {
         .map_err(|error| SampanError::InvalidArgument {
             reason: format!("filter: {error}"),
         })
+}
+
+impl GrowingView for LiveList {
+    fn grow(&self, rows: u32) {
+        self.view().grow(rows);
+    }
+
+    fn shown(&self) -> usize {
+        self.view().len()
+    }
 }
 
 impl WatchedView for LiveList {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::callers::{Callers, Outside};
 use super::{ClientCore, Runtime};
 use crate::SampanError;
-use crate::model::{SessionState, StoreHealth};
+use crate::model::{Count, SessionState, StoreHealth};
 use crate::store::{ConversationNumber, Store};
 use crate::sync::Call;
 use crate::views::{Holds, Reach, Typing, Uploads, Version};
@@ -72,6 +72,34 @@ pub(super) async fn next<W: WatchedView>(view: &Arc<W>, have: Version) -> Option
         }
     };
     view.live().outside(changed).await
+}
+
+/// A view that shows its first rows, as many as the app asked for.
+pub(super) trait GrowingView: WatchedView {
+    /// Makes the window larger, from the next reading on.
+    fn grow(&self, rows: u32);
+
+    /// The number of rows that are shown.
+    fn shown(&self) -> usize;
+}
+
+/// Makes the window of a view larger; answers how many rows came.
+///
+/// # Errors
+///
+/// [`SampanError::ViewEnded`] when the view has ended.
+pub(super) async fn load_more<V: GrowingView>(
+    view: &Arc<V>,
+    rows: u32,
+) -> Result<Count, SampanError> {
+    if view.live().is_over() {
+        return Err(SampanError::ViewEnded);
+    }
+    let before = view.shown();
+    view.grow(rows);
+    view.live().outside(view.refresh()).await;
+    view.live().tell();
+    Ok(Count::from(view.shown().saturating_sub(before)))
 }
 
 impl Live {

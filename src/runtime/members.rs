@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::live::{self, Live, WatchedView};
+use super::live::{self, GrowingView, Live, WatchedView};
 use super::{ClientCore, Runtime};
 use crate::model::{ConversationId, Count};
 use crate::store::{ConversationNumber, Store};
@@ -15,7 +15,8 @@ use crate::{SampanError, Subject};
 pub(crate) struct LiveMembers {
     live: Live,
     conversation: ConversationId,
-    number: ConversationNumber,
+    /// The number under which the conversation was read last: one that was made offline may become another one.
+    number: Mutex<ConversationNumber>,
     view: Mutex<MemberView>,
 }
 
@@ -45,7 +46,7 @@ impl LiveMembers {
         Ok(Arc::new(Self {
             live: Live::new(runtime, client),
             conversation,
-            number,
+            number: Mutex::new(number),
             view: Mutex::new(view),
         }))
     }
@@ -54,12 +55,21 @@ impl LiveMembers {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn number(&self) -> MutexGuard<'_, ConversationNumber> {
+        self.number.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self, store: &Store) -> Result<(), SampanError> {
         let mut view = self.view();
         if view.is_fresh(store.seq()) {
             return Ok(());
         }
-        Ok(view.refresh(&store.snapshot(), self.number)?)
+        let snapshot = store.snapshot();
+        let mut number = self.number();
+        if let Some(now) = snapshot.number(&self.conversation)? {
+            *number = now;
+        }
+        Ok(view.refresh(&snapshot, *number)?)
     }
 
     /// The changes since a version, once there are any; none when the view has ended.
@@ -73,18 +83,7 @@ impl LiveMembers {
     ///
     /// [`SampanError::ViewEnded`] when the view has ended.
     pub(crate) async fn load_more(self: &Arc<Self>, limit: u32) -> Result<Count, SampanError> {
-        if self.live.is_over() {
-            return Err(SampanError::ViewEnded);
-        }
-        let before = {
-            let mut view = self.view();
-            view.grow(limit);
-            view.len()
-        };
-        self.live.outside(self.refresh()).await;
-        self.live.tell();
-        let after = self.view().len();
-        Ok(Count::from(after.saturating_sub(before)))
+        live::load_more(self, limit).await
     }
 
     /// Asks the service for all that the view shows, and stores it.
@@ -116,6 +115,16 @@ impl LiveMembers {
     }
 }
 
+impl GrowingView for LiveMembers {
+    fn grow(&self, rows: u32) {
+        self.view().grow(rows);
+    }
+
+    fn shown(&self) -> usize {
+        self.view().len()
+    }
+}
+
 impl WatchedView for LiveMembers {
     type Update = MemberUpdate;
 
@@ -124,7 +133,7 @@ impl WatchedView for LiveMembers {
     }
 
     fn concerns(&self) -> Option<ConversationNumber> {
-        Some(self.number)
+        Some(*self.number())
     }
 
     async fn refresh(self: &Arc<Self>) {

@@ -87,6 +87,33 @@ async fn failure(device: &Device) -> SendFailure {
         .await
 }
 
+/// A list of members that was opened on a conversation made offline follows it into the one that the service has.
+#[tokio::test]
+async fn the_list_of_members_follows_a_conversation_that_becomes_another_one() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let theirs = ben.talk_to("ann").await;
+    let there = ben.service_id(&theirs).await;
+    ann.until("the conversation that ben made", || async {
+        let known = ann.client.conversation(there.clone()).ok()?;
+        (known.info().await.ok()?.members.len() == 2).then_some(())
+    })
+    .await;
+    ann.client.go_offline().unwrap();
+    let own = ann.talk_to("ben").await;
+    assert!(own.info().await.unwrap().id.is_local());
+    let mut list = Panel::open(&own, MemberGroup::Members).await;
+    list.shows(&["ann: Owner", "ben: Member"]).await;
+    ann.go_online().await;
+    ann.has_sent_everything().await;
+    assert_eq!(own.info().await.unwrap().id, there);
+    list.shows(&["ben: Owner", "ann: Member"]).await;
+    theirs.add_members(vec![id("cat")]).await.unwrap();
+    list.shows(&["ben: Owner", "ann: Member", "cat: Member"])
+        .await;
+}
+
 /// S084, S090, S092, S094, S104: the members are a live list: an addition or removal made offline shows at once,
 /// changes by others are followed, and the service counts the same.
 #[tokio::test]

@@ -135,9 +135,10 @@ impl Ledger {
         answer: Result<Reply, SampanError>,
     ) {
         self.answers += 1;
+        let is_kept_as_failed = matches!(call, Call::Keep { .. });
         match (call, answer) {
             (
-                Call::Keep { words, number },
+                Call::Keep { words, number } | Call::Send { words, number },
                 Ok(Reply::Enqueued(Enqueued {
                     entry,
                     local_id,
@@ -152,26 +153,7 @@ impl Ledger {
                 local_id,
                 entry,
                 fate: Fate::Due,
-                loose: true,
-                retried: false,
-            }),
-            (
-                Call::Send { words, number },
-                Ok(Reply::Enqueued(Enqueued {
-                    entry,
-                    local_id,
-                    message,
-                    ..
-                })),
-            ) => self.messages.push(Promise {
-                device,
-                number,
-                words,
-                conversation: message.conversation,
-                local_id,
-                entry,
-                fate: Fate::Due,
-                loose: false,
+                loose: is_kept_as_failed,
                 retried: false,
             }),
             (
