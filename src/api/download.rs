@@ -32,7 +32,8 @@ impl fmt::Debug for Download {
 #[uniffi::export]
 impl Client {
     /// Begins to download the file of a message, or finds it on this device. It does not wait, and needs no session.
-    /// Two downloads of one URL are one. An own file that is not uploaded yet is found too.
+    /// Two downloads of one URL are one. An own file that is not uploaded yet is found too; its path may end with the
+    /// upload, and the message's new URL finds the file again.
     ///
     /// The bytes are checked against the size in the message, and against the checksum that Sampan writes beside
     /// it; others' files often have none.

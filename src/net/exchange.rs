@@ -62,10 +62,11 @@ pub(super) async fn exchange(
         // The connection makes progress only while it is polled.
         tokio::select! {
             answer = &mut answer => answer,
-            ended = &mut connection => {
-                ended.map_err(broken)?;
-                answer.await
-            }
+            // A host that refuses a long body answers and closes: the answer counts, not how the rest went.
+            ended = &mut connection => match answer.await {
+                Ok(answer) => Ok(answer),
+                Err(error) => Err(ended.err().unwrap_or(error)),
+            },
         }
     };
     let (head, body) = answer.map_err(broken)?.into_parts();

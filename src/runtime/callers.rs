@@ -11,9 +11,9 @@
 //! keeps one caller thread and holds up nobody else, as long as fewer than [`CALLERS_MAX`] block.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -32,8 +32,7 @@ const CALLERS_MAX: usize = 256;
 pub(crate) struct Callers {
     /// None in tests that play with the clock: they run everything at once, on their own thread.
     threads: Option<Threads>,
-    /// True once the tokio runtime of the tasks is about to end.
-    tasks_end: Arc<AtomicBool>,
+    polls: Arc<Polls>,
 }
 
 impl Callers {
@@ -46,7 +45,7 @@ impl Callers {
         let threads = Threads::with_one_kept("sampan-caller", CALLERS_MAX)?;
         Ok(Self {
             threads: Some(threads),
-            tasks_end: Arc::default(),
+            polls: Arc::default(),
         })
     }
 
@@ -55,7 +54,7 @@ impl Callers {
     pub(super) fn inline() -> Self {
         Self {
             threads: None,
-            tasks_end: Arc::default(),
+            polls: Arc::default(),
         }
     }
 
@@ -70,10 +69,16 @@ impl Callers {
         }
     }
 
-    /// Polls no task from now on: their timers and sockets end with the tokio runtime, which wakes them. A task that is
-    /// woken is dropped.
-    pub(super) fn end_tasks(&self) {
-        self.tasks_end.store(true, Ordering::Release);
+    /// Polls no task from now on, and waits, at most this long, for the polls that run: timers and sockets end with the
+    /// tokio runtime, which wakes the tasks. A task that is woken is dropped.
+    pub(super) fn end_tasks(&self, patience: Duration) {
+        let mut running = lock(&self.polls.running);
+        running.is_over = true;
+        let waited = self
+            .polls
+            .ended
+            .wait_timeout_while(running, patience, |running| running.count > 0);
+        drop(waited);
     }
 
     /// Calls a waker of the app on a caller thread.
@@ -101,6 +106,46 @@ impl Callers {
             phase: Mutex::new(TaskPhase::Waiting(future)),
         });
         task.wake();
+    }
+}
+
+/// The polls of tasks that run now.
+#[derive(Debug, Default)]
+struct Polls {
+    running: Mutex<RunningPolls>,
+    /// Told when one of the last polls ends.
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct RunningPolls {
+    count: usize,
+    /// The tokio runtime of the tasks is about to end: none begins any more.
+    is_over: bool,
+}
+
+/// A poll of a task, as long as this lives.
+struct RunningPoll<'a>(&'a Polls);
+
+impl Polls {
+    /// Begins a poll; none when no task may be polled any more.
+    fn begin(&self) -> Option<RunningPoll<'_>> {
+        let mut running = lock(&self.running);
+        if running.is_over {
+            return None;
+        }
+        running.count += 1;
+        Some(RunningPoll(self))
+    }
+}
+
+impl Drop for RunningPoll<'_> {
+    fn drop(&mut self) {
+        let mut running = lock(&self.0.running);
+        running.count -= 1;
+        if running.is_over {
+            self.0.ended.notify_all();
+        }
     }
 }
 
@@ -222,14 +267,15 @@ impl Task {
             return;
         };
         drop(phase);
-        if self.callers.tasks_end.load(Ordering::Acquire) {
+        let Some(running) = self.callers.polls.begin() else {
             *lock(&self.phase) = TaskPhase::Done;
             return drop(future);
-        }
+        };
         let entered = self.handle.enter();
         let waker = Waker::from(Arc::clone(&self));
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         drop(entered);
+        drop(running);
         let mut phase = lock(&self.phase);
         if polled.is_ready() {
             *phase = TaskPhase::Done;
@@ -344,5 +390,37 @@ mod tests {
         go.notify_one();
         assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), "sampan-caller");
         assert!(heard.recv_timeout(PATIENCE).is_err(), "it is done and gone");
+    }
+
+    #[test]
+    fn the_end_of_tasks_waits_for_a_poll_that_runs_and_lets_none_begin() {
+        let callers = Callers::start().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let (told, heard) = channel();
+        let (go, begin) = channel::<()>();
+        let polled = told.clone();
+        let work = async move {
+            polled.send("begun").unwrap();
+            let _ = begin.recv();
+            polled.send("polled").unwrap();
+        };
+        callers.spawn(runtime.handle(), Box::pin(work));
+        assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), "begun");
+        callers.end_tasks(Duration::ZERO);
+        let ending = callers.clone();
+        let ended = told.clone();
+        let end = std::thread::spawn(move || {
+            ending.end_tasks(PATIENCE);
+            ended.send("ended").unwrap();
+        });
+        let late = told.clone();
+        let work = async move { late.send("late").unwrap() };
+        callers.spawn(runtime.handle(), Box::pin(work));
+        drop((told, go));
+        end.join().unwrap();
+        let words: Vec<_> = heard.iter().collect();
+        assert_eq!(words, ["polled", "ended"]);
     }
 }

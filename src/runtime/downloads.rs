@@ -6,6 +6,9 @@
 //!            └────── pause ◀── trouble┘        what was written is kept, and only the rest is asked for
 //! ```
 
+mod host;
+mod writing;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -14,9 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use md5::{Digest, Md5};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
+
+use host::{elsewhere, range_of, total_of, version_of};
+use writing::{Piece, Writing, Written, checksum_of};
 
 use super::blocking::blocking;
 use super::board::EngineBoard;
@@ -27,7 +32,7 @@ use super::{ClientCore, Runtime, clock};
 use crate::SampanError;
 use crate::model::{Count, MediaFile, Progress};
 use crate::net::{HttpAnswer, HttpBody, HttpMethod, HttpRequest, NetError, Transport};
-use crate::store::{CacheEntry, ClearCopy, FileKey, FileReader, FileWriter};
+use crate::store::{CacheEntry, ClearCopy, FileKey, FileWriter};
 use crate::threads::Threads;
 use crate::views::{DownloadFailure, DownloadPhase, DownloadState, Version};
 
@@ -411,7 +416,7 @@ impl LiveDownload {
     async fn hand_over(
         &self,
         answer: &mut HttpAnswer,
-        pieces: mpsc::Sender<Bytes>,
+        pieces: mpsc::Sender<Piece>,
         from: u64,
         total: Option<u64>,
     ) -> Option<Try> {
@@ -436,7 +441,7 @@ impl LiveDownload {
                 Ok(Some(Ok(piece))) => {
                     bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
                     // The disk gave up: it says why.
-                    if pieces.send(piece).await.is_err() {
+                    if pieces.send(Some(piece)).await.is_err() {
                         return None;
                     }
                     if told.elapsed() >= TOLD_EVERY {
@@ -445,7 +450,11 @@ impl LiveDownload {
                     }
                 }
                 Ok(Some(Err(error))) => return Some(again(error.to_string(), false)),
-                Ok(None) => return None,
+                Ok(None) => {
+                    // The disk gave up: it says why.
+                    let _ = pieces.send(None).await;
+                    return None;
+                }
                 Err(_) => return Some(again("nothing came for a minute".to_owned(), false)),
             }
         }
@@ -458,102 +467,24 @@ impl LiveDownload {
         };
         let entry = self.entry.again();
         let copied = blocking(&self.gear.threads, move || {
-            entry
-                .clear_copy(&path, &key)
-                .map_err(|error| disk_error(&error))
+            let copied = match entry.clear_copy(&path, &key) {
+                // It is of another key, or damaged: it is downloaded again.
+                Err(error) if is_damage(&error) && path == entry.path() => {
+                    entry.discard().map(|()| None)
+                }
+                copied => copied.map(Some),
+            };
+            copied.map_err(|error| disk_error(&error))
         });
         match copied.await {
-            Ok(copy) => {
+            Ok(Some(copy)) => {
                 let path = copy.path().to_owned();
                 *self.clear() = Some(copy);
                 Try::Done(path)
             }
+            Ok(None) => again("the file on this device is damaged".to_owned(), false),
             Err(error) => Try::Failed(disk(&error.to_string())),
         }
-    }
-}
-
-/// A file that is being written, on a thread for it.
-struct Writing {
-    /// The store counts as used, so that a caller that waits for free files waits for this.
-    _access: ReadAccess,
-    entry: CacheEntry,
-    key: Option<FileKey>,
-    version: Option<String>,
-    from: u64,
-    /// How many bytes there will be, as the host says.
-    size: Option<u64>,
-    /// The same, as the message says.
-    stated: Option<u64>,
-    checksum: Option<String>,
-    limit: u64,
-}
-
-/// The outcome of writing.
-enum Written {
-    Whole(PathBuf),
-    /// The file is not whole; true if anything came.
-    Part(bool),
-    Failed(DownloadFailure),
-}
-
-impl Writing {
-    fn write(self, mut pieces: mpsc::Receiver<Bytes>) -> Written {
-        let written = self.receive(&mut pieces);
-        written.unwrap_or_else(|error| Written::Failed(disk(&error.to_string())))
-    }
-
-    fn receive(&self, pieces: &mut mpsc::Receiver<Bytes>) -> io::Result<Written> {
-        let mut writer = if self.from == 0 {
-            self.entry.begin(self.version.as_deref())?;
-            FileWriter::create(&self.entry.part(), self.key.as_ref())?
-        } else {
-            let writer = FileWriter::append(&self.entry.part(), self.key.as_ref())?;
-            if writer.bytes() != self.from {
-                self.entry.discard()?;
-                return Ok(Written::Part(false));
-            }
-            writer
-        };
-        while let Some(piece) = pieces.blocking_recv() {
-            writer.write(&piece)?;
-            if writer.bytes() > self.limit {
-                self.entry.discard()?;
-                let (limit, actual) = (Count(self.limit), Count(writer.bytes()));
-                return Ok(Written::Failed(DownloadFailure::TooLarge { limit, actual }));
-            }
-        }
-        let bytes = writer.bytes();
-        if self.size.is_some_and(|size| bytes < size) {
-            return Ok(Written::Part(bytes > self.from));
-        }
-        writer.finish()?;
-        if self.stated.is_some_and(|stated| bytes != stated) {
-            self.entry.discard()?;
-            let reason = format!("it has {bytes} bytes");
-            return Ok(Written::Failed(DownloadFailure::AnotherFile { reason }));
-        }
-        if let Some(checksum) = &self.checksum
-            && !self.sum()?.eq_ignore_ascii_case(checksum)
-        {
-            self.entry.discard()?;
-            let reason = "its checksum is another".to_owned();
-            return Ok(Written::Failed(DownloadFailure::AnotherFile { reason }));
-        }
-        Ok(Written::Whole(self.entry.complete()?))
-    }
-
-    fn sum(&self) -> io::Result<String> {
-        let mut reader = FileReader::open(&self.entry.part(), self.key.as_ref())?;
-        let mut sum = Md5::new();
-        while let Some(bytes) = reader.read_next()? {
-            sum.update(&bytes);
-        }
-        Ok(sum
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
     }
 }
 
@@ -617,57 +548,11 @@ fn disk(reason: &str) -> DownloadFailure {
     DownloadFailure::Disk { reason }
 }
 
+/// True if the bytes on this device are none of ours, as far as we can tell.
+fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
 fn disk_error(error: &io::Error) -> SampanError {
     crate::store::StoreError::io("the files that were downloaded", error).into()
-}
-
-/// The version of a file at its host: only a strong tag tells that two parts fit.
-fn version_of(answer: &HttpAnswer) -> Option<String> {
-    let tag = answer
-        .headers
-        .get("etag")
-        .filter(|tag| tag.starts_with('"'));
-    tag.or_else(|| answer.headers.get("last-modified")).cloned()
-}
-
-/// First byte and length of the whole, out of `bytes 5-9/10`.
-fn range_of(text: &str) -> Option<(u64, Option<u64>)> {
-    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
-    let (from, _) = range.split_once('-')?;
-    Some((from.parse().ok()?, total.parse().ok()))
-}
-
-fn total_of(answer: &HttpAnswer, from: u64) -> Option<u64> {
-    if let Some((_, total)) = answer
-        .headers
-        .get("content-range")
-        .and_then(|it| range_of(it))
-    {
-        return total;
-    }
-    let length: u64 = answer.headers.get("content-length")?.parse().ok()?;
-    Some(from.saturating_add(length))
-}
-
-/// The checksum that a file's sender wrote beside its size.
-pub(super) fn checksum_of(file: &MediaFile) -> Option<String> {
-    let extra = file.extra.as_ref()?.to_value();
-    let sum = extra.get("metaData")?.get("_checksum")?.as_str()?;
-    let is_sum = sum.len() == 32 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_sum.then(|| sum.to_owned())
-}
-
-/// Where a host sends us: a whole URL, or a path on the same host.
-fn elsewhere(from: &str, location: &str) -> Option<String> {
-    if location.starts_with("https://") || location.starts_with("http://") {
-        // Never from a safe place to an open one.
-        let is_safe = location.starts_with("https://") || from.starts_with("http://");
-        return is_safe.then(|| location.to_owned());
-    }
-    let path = location
-        .strip_prefix('/')
-        .filter(|path| !path.starts_with('/'))?;
-    let (scheme, rest) = from.split_once("://")?;
-    let host = rest.split(['/', '?', '#']).next()?;
-    Some(format!("{scheme}://{host}/{path}"))
 }

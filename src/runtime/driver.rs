@@ -32,7 +32,7 @@ use super::sockets::{Failures, Sockets};
 use super::store_handle::OpenStore;
 use super::turn_loop::{Progress, TurnLoop};
 use super::unsent::none_unsent;
-use super::uploads::{FileService, FinishedStep, Uploads};
+use super::uploads::{FinishedStep, Uploads};
 use crate::model::{ClientId, Event, UnsentWork};
 use crate::net::Transport;
 use crate::store::StoreKey;
@@ -111,7 +111,7 @@ impl Driver {
         };
         let ports = EnginePorts {
             clock: Clock::start(),
-            uploads: Uploads::new(FileService::new(&config, Arc::clone(&transport))),
+            uploads: Uploads::new(&config, Arc::clone(&transport)),
             sockets: Sockets::new(
                 transport,
                 config.app_id.clone(),

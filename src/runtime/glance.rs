@@ -47,11 +47,11 @@ impl Runtime {
             return;
         };
         let written = self.read_if_open(core, move |store: &Store| {
-            let book = book_of(&store.snapshot())?;
+            // Read under the lock: of two glances at the same time the newer one is written last.
             let inbox = inbox
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            Ok(inbox.write_glance(&book)?)
+            Ok(inbox.write_glance(&book_of(&store.snapshot())?)?)
         });
         if let Some(Err(error)) = written.await {
             log::warn!("the glance can't be written: {error}");

@@ -20,6 +20,33 @@ impl Runtime {
         mode: SignIn,
     ) -> Result<(), SampanError> {
         self.wish(core, Some(mode))?;
+        self.goes_online(core)
+    }
+
+    /// Has a client be online for a refresh; [`Runtime::leave`] ends that.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::SignedOut`], [`SampanError::ShutDown`].
+    pub(super) fn visit(&self, core: &Arc<ClientCore>) -> Result<(), SampanError> {
+        if core.store.is_closed() {
+            return Err(self.board.ended());
+        }
+        if core.board.wish.begin_visit() {
+            self.goes_online(core)?;
+        }
+        Ok(())
+    }
+
+    /// A refresh ends: with the last one, a client that was to be offline goes offline.
+    pub(super) fn leave(&self, core: &Arc<ClientCore>) {
+        if core.board.wish.end_visit() && !core.store.is_closed() {
+            // An engine that was shut down meanwhile has nobody online.
+            let _ = self.goes_offline(core);
+        }
+    }
+
+    fn goes_online(&self, core: &Arc<ClientCore>) -> Result<(), SampanError> {
         core.board.session.send_if_modified(|state| {
             let is_out = matches!(state, SessionState::Closed | SessionState::Ended { .. });
             if is_out {
@@ -37,6 +64,10 @@ impl Runtime {
     /// [`SampanError::SignedOut`], [`SampanError::ShutDown`].
     pub(crate) fn go_offline(&self, core: &Arc<ClientCore>) -> Result<(), SampanError> {
         self.wish(core, None)?;
+        self.goes_offline(core)
+    }
+
+    fn goes_offline(&self, core: &Arc<ClientCore>) -> Result<(), SampanError> {
         core.board.session.send_modify(|state| {
             if matches!(state, SessionState::Opening | SessionState::Open) {
                 *state = SessionState::Closed;

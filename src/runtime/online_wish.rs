@@ -19,8 +19,21 @@ struct Said {
     online: Option<SignIn>,
     /// The part of the wish that the loop has not read yet.
     unread: NotRead,
-    /// How often the app said something.
-    count: u64,
+    /// How many refreshes visit now.
+    visits: usize,
+    /// True if the client is online for visits alone: the app has said nothing since.
+    is_visit: bool,
+}
+
+impl Said {
+    fn say(&mut self, online: Option<SignIn>) {
+        self.online = online;
+        self.is_visit = false;
+        self.unread = NotRead {
+            goes_offline: self.unread.goes_offline || online.is_none(),
+            goes_online: online.is_some(),
+        };
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,23 +45,35 @@ struct NotRead {
 impl OnlineWish {
     /// Notes what the app says.
     pub(super) fn say(&self, online: Option<SignIn>) {
+        self.said().say(online);
+    }
+
+    /// A refresh begins; true when the client goes online for it.
+    pub(super) fn begin_visit(&self) -> bool {
         let mut said = self.said();
-        said.online = online;
-        said.count = said.count.wrapping_add(1);
-        said.unread = NotRead {
-            goes_offline: said.unread.goes_offline || online.is_none(),
-            goes_online: online.is_some(),
-        };
+        said.visits = said.visits.saturating_add(1);
+        let begins = said.online.is_none();
+        if begins {
+            said.say(Some(SignIn::Yield));
+            said.is_visit = true;
+        }
+        begins
+    }
+
+    /// A refresh ends; true when the client goes offline with it: it was the last one, and the app has said nothing.
+    pub(super) fn end_visit(&self) -> bool {
+        let mut said = self.said();
+        said.visits = said.visits.saturating_sub(1);
+        let ends = said.visits == 0 && said.is_visit;
+        if ends {
+            said.say(None);
+        }
+        ends
     }
 
     /// True if the app wants to be online.
     pub(crate) fn is_online(&self) -> bool {
         self.said().online.is_some()
-    }
-
-    /// The number of the app's last wish.
-    pub(super) fn count(&self) -> u64 {
-        self.said().count
     }
 
     /// The client's requests for the app's wishes since the last reading, in order.
@@ -92,5 +117,18 @@ mod tests {
         wish.say(None);
         assert_eq!(wish.read(), [Disconnect.into()]);
         assert!(!wish.is_online());
+    }
+
+    #[test]
+    fn the_last_of_the_visits_ends_them_unless_the_app_said_something() {
+        let wish = OnlineWish::default();
+        assert!(wish.begin_visit(), "the first one goes online");
+        assert!(!wish.begin_visit());
+        assert!(!wish.end_visit() && wish.is_online(), "another one goes on");
+        assert!(wish.end_visit() && !wish.is_online());
+        assert!(wish.begin_visit());
+        wish.say(Some(SignIn::TakeOver));
+        assert!(!wish.end_visit() && wish.is_online(), "the app came");
+        assert!(!wish.begin_visit() && !wish.end_visit());
     }
 }

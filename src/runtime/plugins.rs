@@ -26,8 +26,8 @@ use tokio::time::timeout;
 use super::callers::Callers;
 use crate::model::{Json, MessageContent, ParsedMessage};
 use crate::net::{
-    Connection, Frame, INCOMING_FRAMES_MAX, Incoming, NetError, NetFuture, Response, Target,
-    Transport,
+    Connection, Frame, HttpAnswer, HttpRequest, INCOMING_FRAMES_MAX, Incoming, NetError, NetFuture,
+    Response, Target, Transport,
 };
 use crate::wire::payloads::{self, Carried};
 use crate::wire::subprotocol::Encoding;
@@ -134,6 +134,10 @@ impl Transport for PluggedTransport {
 
     fn get(&self, url: String, patience: Duration) -> NetFuture<Response> {
         self.inner.get(url, patience)
+    }
+
+    fn exchange(&self, request: HttpRequest) -> NetFuture<HttpAnswer> {
+        self.inner.exchange(request)
     }
 }
 

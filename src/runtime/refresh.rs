@@ -17,7 +17,6 @@ use crate::model::{
     self, ClientId, Count, Event, EventKind, MessageKey, OutboxEntryId, OutboxState,
 };
 use crate::store::{Snapshot, Store};
-use crate::sync::SignIn;
 use crate::views::{LinkState, Message, Reach, SyncState, UnreadSummary};
 
 /// The most messages that a refresh names.
@@ -48,8 +47,6 @@ pub struct Refreshed {
 struct Before {
     waiting: BTreeSet<OutboxEntryId>,
     events: Arc<Feed>,
-    /// The number of the wish by which the client goes online for the refresh alone.
-    visit: Option<u64>,
 }
 
 impl Runtime {
@@ -88,10 +85,7 @@ impl Runtime {
                     () = done.closed() => false,
                 };
                 let outcome = self.refreshed(core, &before, complete).await;
-                if before.visit == Some(core.board.wish.count()) {
-                    // A client that signed out meanwhile is offline.
-                    let _ = self.go_offline(core);
-                }
+                self.leave(core);
                 outcome
             }
             Err(error) => Err(error),
@@ -118,16 +112,8 @@ impl Runtime {
             let back = is_away.wait_for(|is_away| !is_away).await;
             back.map_err(|_| self.board.ended())?;
         }
-        let mut visit = None;
-        if !core.board.wish.is_online() {
-            self.go_online(core, SignIn::Yield)?;
-            visit = Some(core.board.wish.count());
-        }
-        Ok(Before {
-            waiting,
-            events,
-            visit,
-        })
+        self.visit(core)?;
+        Ok(Before { waiting, events })
     }
 
     /// Waits until nothing is missing and nothing waits; false when that can't come.

@@ -301,7 +301,7 @@ fn start_loop(driver: Driver, outward: Outward, callers: Callers) -> Result<Hand
             log::error!("the engine's loop panicked; every call fails from now on");
             outward.end();
         }
-        callers.end_tasks();
+        callers.end_tasks(END_TIMEOUT);
         runtime.shutdown_timeout(END_TIMEOUT);
     };
     std::thread::Builder::new()

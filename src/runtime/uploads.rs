@@ -46,15 +46,18 @@ pub(super) type FinishedStep = (ClientSlot, EffectId, Result<Uploaded, UploadErr
 /// The steps that run.
 pub(super) struct Uploads {
     service: FileService,
+    /// The most bytes in the cache of a client, where its own files go too.
+    cache_bytes: u64,
     threads: Threads,
     tasks: JoinSet<FinishedStep>,
     running: BTreeMap<(ClientSlot, EffectId), AbortHandle>,
 }
 
 impl Uploads {
-    pub(super) fn new(service: FileService) -> Self {
+    pub(super) fn new(config: &Config, transport: Arc<dyn Transport>) -> Self {
         Self {
-            service,
+            service: FileService::new(config, transport),
+            cache_bytes: config.file_cache_bytes,
             threads: Threads::new("sampan-media", THREADS_MAX),
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
@@ -94,10 +97,15 @@ impl Uploads {
                 stored_at: Some(url),
             } => {
                 // The own file is shown without downloading it again.
-                let entry = core.cache.entry(&url, &url);
+                let (entry, bytes_max) = (core.cache.entry(&url, &url), self.cache_bytes);
                 self.with_spool(core, move |spool| {
-                    let kept = entry.adopt(&spool.path(&file)?);
-                    kept.or_else(|_| spool.remove(&file))
+                    if entry.adopt(&spool.path(&file)?).is_err() {
+                        return spool.remove(&file);
+                    }
+                    let cache = entry.cache();
+                    // The file itself goes too, if it is more than the cache may hold.
+                    drop(entry);
+                    cache.evict(bytes_max)
                 });
             }
             MediaEffect::Unspool {
@@ -323,8 +331,7 @@ impl Step {
         }
         let mut answer = outcome.map_err(|error| later(error.to_string()))?;
         let status = answer.status;
-        // Without its words the status says enough.
-        let body = answer.text(ANSWER_BYTES_MAX).await.unwrap_or_default();
+        let body = words(&mut answer).await;
         match status {
             200..=299 => Ok(Uploaded::Stored),
             401 | 403 | 404 | 410 => Err(UploadError::TicketRefused {
@@ -493,6 +500,12 @@ fn storage_key(file: &str, name: &str) -> String {
     }
 }
 
+/// The words of an answer, as far as they come in time: without them the status says enough.
+async fn words(answer: &mut HttpAnswer) -> String {
+    let words = tokio::time::timeout(IDLE_MAX, answer.text(ANSWER_BYTES_MAX));
+    words.await.ok().and_then(Result::ok).unwrap_or_default()
+}
+
 /// True if a status is of a trouble that passes.
 const fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..)
@@ -522,6 +535,22 @@ mod tests {
         for name in ["cat", "cat.", "cat./../x", "cat.p?g", "cat.waytoolong"] {
             assert_eq!(storage_key("0a", name), "0a", "{name}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_never_ends_its_answer_keeps_no_upload() {
+        let (pieces, body) = mpsc::channel(1);
+        let mut answer = HttpAnswer {
+            status: 200,
+            headers: BTreeMap::new(),
+            body,
+        };
+        let half = Bytes::from_static(b"{\"half");
+        pieces.send(Ok(half)).await.unwrap();
+        let said = tokio::time::timeout(IDLE_MAX * 2, words(&mut answer)).await;
+        assert_eq!(said.as_deref(), Ok(""));
+        drop(pieces);
+        assert_eq!(words(&mut answer).await, "");
     }
 
     #[test]

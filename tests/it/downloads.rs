@@ -73,6 +73,21 @@ async fn a_download_that_breaks_asks_for_the_rest_and_then_for_nothing() {
     }
 }
 
+/// Where neither the host nor the message says how long a file is, an answer that breaks is still no whole file.
+#[tokio::test]
+async fn a_file_of_unknown_length_that_breaks_is_not_taken_for_whole() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = place.device("ann", "ann").await;
+    let content = bytes(400_000);
+    let url = host.put("cat", &content);
+    host.fail("/get/cat", Trouble::BreaksUnsized(150_000));
+    let download = ann.client.download(file_at(url, None)).unwrap();
+    let path = file(&download).await.unwrap();
+    assert_eq!(std::fs::read(path).unwrap().len(), content.len());
+    assert_eq!(host.state().requests.len(), 2);
+}
+
 /// S168: the bytes must be those that the message tells of: as many, and with the checksum that is in it.
 #[tokio::test]
 async fn bytes_that_are_not_the_messages_are_refused_and_not_kept() {
@@ -183,6 +198,40 @@ async fn the_cache_stays_within_its_limit_and_keeps_what_is_held() {
     assert!(matches!(error, SampanError::TooLarge { .. }), "{error}");
 }
 
+/// Own files count too: a client that sends and never downloads keeps to the limit.
+#[tokio::test]
+async fn files_that_were_sent_keep_the_cache_within_its_limit() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let mut config = place.config("ann");
+    (config.file_cache_bytes, config.api_url) = (1500, Some(host.url()));
+    let ann = Device::open(config, "ann").await;
+    let talk = ann.talk_to("ben").await;
+    for _ in 0..3 {
+        let media = NewMedia::new(MediaSource::Bytes { data: bytes(1000) });
+        talk.send_media(media).await.unwrap();
+    }
+    ann.go_online().await;
+    ann.has_sent_everything().await;
+    let kept = || {
+        let accounts = std::fs::read_dir(place.folder.path().join("ann")).unwrap();
+        let folders: Vec<_> = accounts.map(|it| it.unwrap().path()).collect();
+        let count = |name: &str| {
+            let files = folders
+                .iter()
+                .filter_map(|it| std::fs::read_dir(it.join(name)).ok());
+            files.flatten().count()
+        };
+        (count("spool"), count("files"))
+    };
+    in_time("room in the cache", async {
+        while kept() != (0, 1) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 /// The file of an encrypted store lies sealed; the app's copy in the clear goes with the handle.
 #[tokio::test]
 async fn a_download_of_an_encrypted_store_is_in_the_clear_as_long_as_it_is_held() {
@@ -197,7 +246,9 @@ async fn a_download_of_an_encrypted_store_is_in_the_clear_as_long_as_it_is_held(
     let content = b"meet me at noon ".repeat(20_000);
     let url = host.put("note", &content);
     host.fail("/get/note", Trouble::BreaksAfter(150_000));
-    let download = client.download(file_at(url, Some(320_000))).unwrap();
+    let download = client
+        .download(file_at(url.clone(), Some(320_000)))
+        .unwrap();
     let path = file(&download).await.unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), content);
     drop(download);
@@ -213,8 +264,14 @@ async fn a_download_of_an_encrypted_store_is_in_the_clear_as_long_as_it_is_held(
     let mut sealed = files
         .map(|it| it.unwrap().path())
         .filter(|path| path.is_file());
-    let raw = std::fs::read(sealed.next().unwrap()).unwrap();
+    let sealed = sealed.next().unwrap();
+    let raw = std::fs::read(&sealed).unwrap();
     assert!(!raw.windows(12).any(|part| part == b"meet me at n"));
+    // A file that can't be opened any more, such as one of another key, is downloaded again.
+    std::fs::write(&sealed, b"none of ours, although as long as a header is").unwrap();
+    let download = client.download(file_at(url, Some(320_000))).unwrap();
+    let path = file(&download).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), content);
 }
 
 /// An own file is there before it is uploaded, and is not downloaded afterwards.

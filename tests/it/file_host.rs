@@ -27,6 +27,8 @@ pub(crate) enum Trouble {
     Status(u16, &'static str),
     /// The answer's body breaks after so many bytes.
     BreaksAfter(usize),
+    /// The same of an answer that does not say how long it is.
+    BreaksUnsized(usize),
     /// Nothing is answered until the host is told to go on.
     Stalls,
 }
@@ -194,12 +196,17 @@ impl Exchange {
         if trouble == Some(Trouble::AnswerLost) {
             return;
         }
-        let length = body.len();
-        let head = format!(
-            "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{head}\r\n"
-        );
+        let (length, chunk) = match trouble {
+            Some(Trouble::BreaksUnsized(bytes)) => (
+                "Transfer-Encoding: chunked".to_owned(),
+                format!("{bytes:x}\r\n"),
+            ),
+            _ => (format!("Content-Length: {}", body.len()), String::new()),
+        };
+        let head =
+            format!("HTTP/1.1 {status} X\r\n{length}\r\nConnection: close\r\n{head}\r\n{chunk}");
         let body = match trouble {
-            Some(Trouble::BreaksAfter(bytes)) => &body[..bytes],
+            Some(Trouble::BreaksAfter(bytes) | Trouble::BreaksUnsized(bytes)) => &body[..bytes],
             _ => &body[..],
         };
         // A client that left is not told.

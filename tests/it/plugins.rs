@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-use sampan::model::{Count, Json, MessageContent, NewMessage, ParsedMessage};
+use sampan::model::{Count, Json, MediaFile, MessageContent, NewMessage, ParsedMessage};
 use sampan::{
     Client, ClientOptions, Conversation, Engine, EnginePlugin, LogLevel, LogRecord, LogSink,
     SampanError, escape_html, set_log_sink,
 };
 use tokio::sync::Semaphore;
 
-use crate::place::{Device, Place, heard, id};
+use crate::file_host::FileHost;
+use crate::place::{Device, Place, heard, id, in_time};
 
 /// A plug-in that marks what passes through it.
 struct Marker {
@@ -46,6 +47,12 @@ impl Marker {
 #[async_trait::async_trait]
 impl EnginePlugin for Marker {
     fn name(&self) -> String {
+        let thread = std::thread::current();
+        assert_ne!(
+            thread.name(),
+            Some("sampan-engine"),
+            "it is code of the app"
+        );
         self.name.to_owned()
     }
 
@@ -221,4 +228,17 @@ async fn text_is_escaped_for_html_on_request_and_passed_on_as_it_is() {
         escape_html(script.to_owned()),
         "&lt;script&gt;alert(&quot;x &amp; &#39;y&#39;&quot;)&lt;/script&gt;"
     );
+}
+
+/// Files pass plug-ins by: an engine that has some downloads as any other.
+#[tokio::test]
+async fn an_engine_with_plug_ins_downloads_files() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let (marker, _told) = Marker::new("one", None);
+    let ann = plugged(&place, "phone", vec![marker]).await;
+    let url = host.put("cat", b"meow");
+    let download = ann.client.download(MediaFile::at(url)).unwrap();
+    let path = in_time("the file", download.file()).await.unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), b"meow");
 }

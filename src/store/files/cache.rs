@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -33,6 +34,8 @@ const VERSION_BYTES_MAX: u64 = 1024;
 pub struct FileCache {
     folder: PathBuf,
     in_use: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// How many copies in the clear were made: each has a name of its own.
+    copies: Arc<AtomicU64>,
 }
 
 /// The files of one URL, which stay as long as this lives.
@@ -62,6 +65,7 @@ impl FileCache {
         Self {
             folder,
             in_use: Arc::default(),
+            copies: Arc::default(),
         }
     }
 
@@ -140,7 +144,8 @@ impl FileCache {
         for entry in entries {
             let path = entry?.path();
             let name = path.file_stem().map(|it| it.to_string_lossy().into_owned());
-            if name.is_none_or(|name| !self.in_use().contains_key(&name)) {
+            let hash = name.as_deref().and_then(|name| name.split('-').next());
+            if hash.is_none_or(|hash| !self.in_use().contains_key(hash)) {
                 let removed = remove(&path);
                 outcome = outcome.and(removed);
             }
@@ -232,12 +237,13 @@ impl CacheEntry {
         fs::rename(file, self.path())
     }
 
-    /// Removes a part that is of no use.
+    /// Removes a file that is of no use, a part or a whole one.
     ///
     /// # Errors
     ///
     /// Those of the operating system.
     pub fn discard(&self) -> io::Result<()> {
+        remove(&self.path())?;
         remove(&self.part())?;
         remove(&self.with(VERSION))
     }
@@ -267,7 +273,9 @@ impl CacheEntry {
     pub fn clear_copy(&self, sealed: &Path, key: &FileKey) -> io::Result<ClearCopy> {
         let folder = self.cache.folder.join(CLEAR_FOLDER);
         fs::create_dir_all(&folder)?;
-        let path = folder.join(format!("{}.{}", self.hash, self.ending));
+        // The end of another copy of the same file leaves this one.
+        let number = self.cache.copies.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!("{}-{number}.{}", self.hash, self.ending));
         let copy = ClearCopy(path.clone());
         let mut reader = FileReader::open(sealed, Some(key))?;
         let mut file = File::create(path)?;
@@ -312,6 +320,7 @@ fn remove(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::files::sealed::FileWriter;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -362,5 +371,25 @@ mod tests {
         let path = entry.complete().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
         assert_eq!(entry.find(at(1)).unwrap(), Some(path));
+    }
+
+    #[test]
+    fn the_end_of_a_copy_in_the_clear_leaves_another_of_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = FileCache::new(folder.path().to_owned());
+        let (entry, key) = (cache.entry("a", "x.txt"), FileKey::new([7; 32]));
+        entry.begin(None).unwrap();
+        let mut writer = FileWriter::create(&entry.part(), Some(&key)).unwrap();
+        writer.write(b"words").unwrap();
+        writer.finish().unwrap();
+        let path = entry.complete().unwrap();
+        let [first, second] = [(); 2].map(|()| entry.clear_copy(&path, &key).unwrap());
+        drop(first);
+        assert_eq!(fs::read(second.path()).unwrap(), b"words");
+        cache.clear_away().unwrap();
+        assert!(second.path().exists(), "it is in use");
+        drop(entry);
+        cache.clear_away().unwrap();
+        assert!(!second.path().exists(), "a crash left it");
     }
 }

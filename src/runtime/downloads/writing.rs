@@ -1,0 +1,119 @@
+//! The disk's end of a download: bytes into the part of a file, until the file is whole.
+
+use std::io;
+use std::path::PathBuf;
+
+use hyper::body::Bytes;
+use md5::{Digest, Md5};
+use tokio::sync::mpsc;
+
+use super::{disk, is_damage};
+use crate::model::{Count, MediaFile};
+use crate::runtime::store_handle::ReadAccess;
+use crate::store::{CacheEntry, FileKey, FileReader, FileWriter};
+use crate::views::DownloadFailure;
+
+/// Bytes of a file on their way to the disk; none at the end of the answer. A queue that ends without it was cut.
+pub(super) type Piece = Option<Bytes>;
+
+/// A file that is being written, on a thread for it.
+pub(super) struct Writing {
+    /// The store counts as used, so that a caller that waits for free files waits for this.
+    pub(super) _access: ReadAccess,
+    pub(super) entry: CacheEntry,
+    pub(super) key: Option<FileKey>,
+    pub(super) version: Option<String>,
+    pub(super) from: u64,
+    /// How many bytes there will be, as the host says.
+    pub(super) size: Option<u64>,
+    /// The same, as the message says.
+    pub(super) stated: Option<u64>,
+    pub(super) checksum: Option<String>,
+    pub(super) limit: u64,
+}
+
+/// The outcome of writing.
+pub(super) enum Written {
+    Whole(PathBuf),
+    /// The file is not whole; true if anything came.
+    Part(bool),
+    Failed(DownloadFailure),
+}
+
+impl Writing {
+    pub(super) fn write(self, mut pieces: mpsc::Receiver<Piece>) -> Written {
+        let written = match self.receive(&mut pieces) {
+            // The part is of another key, or damaged: the next try begins anew.
+            Err(error) if is_damage(&error) => self.entry.discard().map(|()| Written::Part(false)),
+            written => written,
+        };
+        written.unwrap_or_else(|error| Written::Failed(disk(&error.to_string())))
+    }
+
+    fn receive(&self, pieces: &mut mpsc::Receiver<Piece>) -> io::Result<Written> {
+        let mut writer = if self.from == 0 {
+            self.entry.begin(self.version.as_deref())?;
+            FileWriter::create(&self.entry.part(), self.key.as_ref())?
+        } else {
+            let writer = FileWriter::append(&self.entry.part(), self.key.as_ref())?;
+            if writer.bytes() != self.from {
+                self.entry.discard()?;
+                return Ok(Written::Part(false));
+            }
+            writer
+        };
+        let mut has_ended = false;
+        while let Some(piece) = pieces.blocking_recv() {
+            let Some(piece) = piece else {
+                has_ended = true;
+                break;
+            };
+            writer.write(&piece)?;
+            if writer.bytes() > self.limit {
+                self.entry.discard()?;
+                let (limit, actual) = (Count(self.limit), Count(writer.bytes()));
+                return Ok(Written::Failed(DownloadFailure::TooLarge { limit, actual }));
+            }
+        }
+        let bytes = writer.bytes();
+        // Where nobody says how long the file is, only the answer's end tells that it is whole.
+        if self.size.map_or(!has_ended, |size| bytes < size) {
+            return Ok(Written::Part(bytes > self.from));
+        }
+        writer.finish()?;
+        if self.stated.is_some_and(|stated| bytes != stated) {
+            self.entry.discard()?;
+            let reason = format!("it has {bytes} bytes");
+            return Ok(Written::Failed(DownloadFailure::AnotherFile { reason }));
+        }
+        if let Some(checksum) = &self.checksum
+            && !self.sum()?.eq_ignore_ascii_case(checksum)
+        {
+            self.entry.discard()?;
+            let reason = "its checksum is another".to_owned();
+            return Ok(Written::Failed(DownloadFailure::AnotherFile { reason }));
+        }
+        Ok(Written::Whole(self.entry.complete()?))
+    }
+
+    fn sum(&self) -> io::Result<String> {
+        let mut reader = FileReader::open(&self.entry.part(), self.key.as_ref())?;
+        let mut sum = Md5::new();
+        while let Some(bytes) = reader.read_next()? {
+            sum.update(&bytes);
+        }
+        Ok(sum
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+}
+
+/// The checksum that a file's sender wrote beside its size.
+pub(super) fn checksum_of(file: &MediaFile) -> Option<String> {
+    let extra = file.extra.as_ref()?.to_value();
+    let sum = extra.get("metaData")?.get("_checksum")?.as_str()?;
+    let is_sum = sum.len() == 32 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_sum.then(|| sum.to_owned())
+}
