@@ -293,7 +293,7 @@ mod tests {
             let leave = Arc::clone(&self.0);
             Box::pin(async move {
                 leave.acquire().await.unwrap().forget();
-                Ok(Json::parse(&payload.as_str().replace("tea", "cup")).unwrap())
+                Ok(Json::parse(payload.as_str().replace("tea", "cup")).unwrap())
             })
         }
 

@@ -42,6 +42,7 @@ mod bindings;
 mod clock;
 mod conformance;
 mod count;
+mod failures;
 mod fuzz;
 mod inspect;
 mod kotlin;

@@ -6,11 +6,12 @@
 
 use crate::clock::Watch;
 use crate::count::Counts;
+use crate::failures;
 use crate::ran::{self, Ending, Ran};
 use crate::suite::{Absence, SUITES, Suite};
 use crate::tree::Tree;
 use crate::{Problem, Verdict};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The number of lines of a failed suite's log that are shown; the rest is in the file.
@@ -66,15 +67,27 @@ pub(crate) fn run(arguments: &[String]) -> Result<Verdict, Problem> {
         ran::forget(&tree, suite.name)?;
     }
     let mut total = Counts::default();
+    let mut failed = Vec::new();
     for suite in chosen {
         if suite.is_home(&tree) {
-            total += run_and_report(suite, &tree)?.counts();
+            let outcome = run_and_report(suite, &tree)?;
+            total += outcome.counts();
+            if matches!(outcome, Outcome::Failed(..)) {
+                failed.extend(failures::of(
+                    &tree,
+                    suite.name,
+                    &read(&log_of(suite, &tree)?),
+                )?);
+            }
         } else if !arguments.is_empty() {
             return Err(Problem(format!(
                 "`{}` tests what is not in this tree",
                 suite.name
             )));
         }
+    }
+    for line in failed {
+        println!("{line}");
     }
     println!("{total}");
     Ok(verdict(total))
@@ -105,7 +118,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Suite>, Problem> {
 /// Runs one suite between a line that announces it and a line that tells how it went.
 fn run_and_report(suite: &Suite, tree: &Tree) -> Result<Outcome, Problem> {
     println!("  …  {}: {}", suite.name, suite.about);
-    let log = tree.reports()?.join(format!("{}.log", suite.name));
+    let log = log_of(suite, tree)?;
     if log.exists() {
         std::fs::remove_file(&log)
             .map_err(|cause| Problem::while_doing("removing an old log", cause))?;
@@ -117,6 +130,11 @@ fn run_and_report(suite: &Suite, tree: &Tree) -> Result<Outcome, Problem> {
     }
     println!("{}", outcome.line(suite.name, watch.elapsed()));
     Ok(outcome)
+}
+
+/// The file of a suite's output.
+fn log_of(suite: &Suite, tree: &Tree) -> Result<PathBuf, Problem> {
+    Ok(tree.reports()?.join(format!("{}.log", suite.name)))
 }
 
 fn outcome(suite: &Suite, tree: &Tree, log: &Path) -> Result<Outcome, Problem> {
