@@ -77,7 +77,7 @@ async fn child_that_uploads_until_it_is_killed() {
     std::future::pending::<()>().await;
 }
 
-/// D02: SIGKILL at different moments of uploads: each file that was accepted is one file at the host and one message.
+/// D01, D02: SIGKILL at different moments of uploads: each file that was accepted is one file at the host and one message.
 #[tokio::test]
 async fn uploads_that_are_killed_end_as_one_file_and_one_message_each() {
     let place = Place::new().await;

@@ -6,8 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use sampan::model::{
-    ConversationId, ConversationState, Json, LocalId, MessageContent, MessageKey, NewConversation,
-    NewMessage, OutboxKind, OutboxState, Priority, SendFailure, SendOptions, Uniqueness,
+    ConversationId, ConversationState, Json, LocalId, Message, MessageContent, MessageKey,
+    MessageState, NewConversation, NewMessage, OutboxKind, OutboxState, Priority, SendFailure,
+    SendOptions, Uniqueness,
 };
 use sampan::views::TimelineState;
 use sampan::{Conversation, SampanError};
@@ -92,7 +93,7 @@ async fn write_everything(ann: &Device, club: &ConversationId) {
         };
         tea.send(message).await.unwrap();
     }
-    tea.mark_read(None).await.unwrap();
+    named(ann, "Notes").await.mark_read(None).await.unwrap();
     tea.set_name("Green tea".into()).await.unwrap();
     let changes = Json::parse(r#"{"kettle": "on", "old": null}"#).unwrap();
     tea.set_attributes(changes).await.unwrap();
@@ -137,6 +138,7 @@ pub(crate) struct Written {
     pub(crate) tea: ConversationId,
     gone: ConversationId,
     club: ConversationId,
+    notes: ConversationId,
 }
 
 impl Written {
@@ -152,6 +154,12 @@ impl Written {
         let gone = with_members("Gone", &["ann"]);
         let gone = ben.client.create_conversation(gone).await.unwrap();
         let gone = ben.service_id(&gone.conversation).await;
+        let notes = with_members("Notes", &["ann"]);
+        let notes = ben.client.create_conversation(notes).await.unwrap();
+        let notes = notes.conversation;
+        notes.send_text("read me".into()).await.unwrap();
+        let notes = ben.service_id(&notes).await;
+        ben.has_sent_everything().await;
         let ann = place.online("phone", "ann").await;
         let attributes = Json::parse(r#"{"old": 1, "kept": true}"#).unwrap();
         let tea = NewConversation {
@@ -174,6 +182,7 @@ impl Written {
             talk.info().await.ok()?.name.map(drop)
         })
         .await;
+        ann.sees(&notes, &["ben: read me"]).await;
         ben.sees(&tea_id, &["ann: one", "ann: tow", "ann: oops"])
             .await;
         ann.engine.shutdown().await.unwrap();
@@ -184,6 +193,7 @@ impl Written {
             ben,
             gone,
             club,
+            notes,
         };
         written.write_and_kill();
         written
@@ -209,6 +219,7 @@ impl Written {
             tea,
             gone,
             club,
+            notes,
         } = self;
         // Another device asks the service alone.
         let witness = place.online("witness", "ann").await;
@@ -245,6 +256,12 @@ impl Written {
                 .until("name, attributes, members and mute", settled)
                 .await;
         }
+        ben.until("a message that was read", || async {
+            let messages = ben.messages(notes).await;
+            let is_read = |it: &Message| matches!(it.state, MessageState::Read { .. });
+            (messages.iter().filter(|it| is_read(it)).count() == 1).then_some(())
+        })
+        .await;
         ben.until("who quit", || async {
             let talk = ben.client.conversation(gone.clone()).ok()?;
             (talk.info().await.ok()?.members == [id("ben")]).then_some(())
@@ -273,7 +290,7 @@ impl Written {
     }
 }
 
-/// S077, S078, S089, S090, S091, S092, S094, S183: every kind of write is made offline, the process is killed, and
+/// S077, S078, S089, S090, S091, S092, S094, S183, D01: every kind of write is made offline, the process is killed, and
 /// the app started again: each effect is at the service once and in order, the outbox is empty, ids are final.
 #[tokio::test]
 async fn every_kind_of_write_made_offline_and_killed_is_done_once_and_in_order() {
@@ -286,6 +303,7 @@ async fn every_kind_of_write_made_offline_and_killed_is_done_once_and_in_order()
         OutboxKind::Send,
         OutboxKind::Edit,
         OutboxKind::Recall,
+        OutboxKind::Read,
         OutboxKind::Details,
         OutboxKind::Mute,
         OutboxKind::Join,
