@@ -1,4 +1,10 @@
-//! The screens of an app that follows live views: they must equal a fresh view.
+//! The screens of an app that follows live views: they must equal fresh views.
+//!
+//! The app does with its screens what people do: it pages back and forth in conversations, jumps to messages, scrolls,
+//! makes the list longer and shows it in another order. So windows of every kind are followed through all that
+//! happens to a device.
+
+mod open;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,54 +13,117 @@ use sampan::model::{CommitSeq, ConversationId};
 use sampan::runtime::Touched;
 use sampan::store::{Snapshot, Store, StoreError};
 use sampan::views::{
-    Dirty, Holds, ListOptions, ListState, ListView, Message, OutboxListState, OutboxView, Reach,
-    TimelineItemKind, TimelineOptions, TimelineState, TimelineView,
+    ConversationFilter, ConversationOrder, Dirty, Holds, ListOptions, ListState, ListView,
+    OutboxListState, OutboxView, Reach,
 };
+
+use self::open::OpenTimeline;
+use crate::dice::Dice;
 
 /// The most conversations that are on a screen at a time.
 const OPEN_MAX: usize = 4;
+
+/// The rows of the list at first: fewer than a device has.
+const ROWS: u32 = 3;
+
+/// The number of commits between two things that the user does.
+const ACT_EVERY: u64 = 8;
 
 /// The views of one device, and the copy that a collector of each view made by the edits that it was given.
 #[derive(Debug)]
 pub(crate) struct Screens {
     list: (ListView, ListState),
+    options: ListOptions,
     outbox: (OutboxView, OutboxListState),
-    timelines: BTreeMap<ConversationId, (TimelineView, TimelineState)>,
+    timelines: BTreeMap<ConversationId, OpenTimeline>,
     /// The changes that the list has not read yet.
     dirty: Dirty,
     /// The newest commit that the list was told of.
     told: CommitSeq,
+    /// The user's mind.
+    dice: Dice,
+    commits: u64,
 }
 
 impl Default for Screens {
     fn default() -> Self {
+        let options = ListOptions {
+            page: ROWS,
+            ..ListOptions::default()
+        };
         Self {
-            list: (ListView::new(ListOptions::default()), ListState::default()),
+            list: (ListView::new(options.clone()), ListState::default()),
+            options,
             outbox: Default::default(),
             timelines: BTreeMap::new(),
             dirty: Dirty::Everything,
             told: CommitSeq::default(),
+            dice: Dice::stream(0, "screens"),
+            commits: 0,
         }
     }
 }
 
 impl Screens {
-    /// Notes that a commit touched conversations.
-    pub(crate) fn touched(&mut self, seq: CommitSeq, touched: &Touched) {
+    /// Notes that a commit touched conversations; now and then the user does something.
+    pub(crate) fn touched(&mut self, seq: CommitSeq, touched: &Touched, store: Option<&Store>) {
         self.told = self.told.max(seq);
         match (&mut self.dirty, touched) {
             (Dirty::These(all), Touched::These(more)) => all.extend(more),
             (dirty, Touched::Everything) => *dirty = Dirty::Everything,
             (Dirty::Everything, Touched::These(_)) | (_, Touched::Nothing) => {}
         }
+        self.commits = self.commits.wrapping_add(1);
+        let acts = self.commits.is_multiple_of(ACT_EVERY);
+        if let Some(store) = store.filter(|_| acts) {
+            // A store that can't be read shows nothing.
+            let _ = self.act(&store.snapshot());
+        }
     }
 
-    /// The difference between the screens and a fresh view; none if they are equal.
+    /// The difference between the screens and fresh views; none if they are equal.
     pub(crate) fn difference(&mut self, store: &Store) -> Option<String> {
         let snapshot = store.snapshot();
         let compared = self.look(&snapshot).and_then(|()| self.compare(&snapshot));
         // A store that can't be read shows nothing.
         compared.unwrap_or_default()
+    }
+
+    /// Does what a user does, with the list or with an open conversation.
+    fn act(&mut self, snapshot: &Snapshot<'_>) -> Result<(), StoreError> {
+        self.look(snapshot)?;
+        let chosen = usize::try_from(self.dice.below(6)).unwrap_or_default();
+        match self.timelines.iter_mut().nth(chosen) {
+            Some((id, open)) => open.act(&mut self.dice, snapshot, id)?,
+            None if self.dice.chance(700) => {
+                let more = u32::try_from(self.dice.between(1, 4)).unwrap_or(1);
+                self.list.0.grow(more);
+            }
+            None => self.show_others(),
+        }
+        self.look(snapshot)
+    }
+
+    /// Another filter, or another order.
+    fn show_others(&mut self) {
+        let filter = match self.dice.below(4) {
+            0 => Some(ConversationFilter::Unread),
+            1 => Some(ConversationFilter::Muted),
+            _ => None,
+        };
+        let order = match self.dice.below(4) {
+            0 => ConversationOrder::UnreadFirst,
+            1 => ConversationOrder::Name,
+            2 => ConversationOrder::Created,
+            _ => ConversationOrder::Activity,
+        };
+        self.options = ListOptions {
+            filter,
+            order: Some(order),
+            page: ROWS,
+        };
+        self.list.0.show(self.options.clone());
+        self.dirty = Dirty::Everything;
     }
 
     /// Takes the changes, as a collector does.
@@ -75,12 +144,8 @@ impl Screens {
         }
         for row in &rows.rows {
             if self.timelines.len() < OPEN_MAX {
-                self.timelines
-                    .entry(row.conversation.clone())
-                    .or_insert_with(|| {
-                        let view = TimelineView::new(TimelineOptions::default());
-                        (view, TimelineState::default())
-                    });
+                let id = row.conversation.clone();
+                self.timelines.entry(id).or_default();
             }
         }
         let (view, entries) = &mut self.outbox;
@@ -88,59 +153,51 @@ impl Screens {
         if let Some(update) = view.update(entries.version) {
             entries.apply(update);
         }
-        for (id, (view, state)) in &mut self.timelines {
-            view.refresh(snapshot, id, Reach::Offline)?;
-            if let Some(update) = view.update(state.version) {
-                state.apply(update);
-            }
+        for (id, open) in &mut self.timelines {
+            open.look(snapshot, id)?;
         }
         Ok(())
     }
 
     fn compare(&self, snapshot: &Snapshot<'_>) -> Result<Option<String>, StoreError> {
-        let mut fresh = Self::default();
-        fresh.look(snapshot)?;
-        let (shown, held) = (&self.list.1, &fresh.list.1);
-        if (&shown.rows, shown.total) != (&held.rows, held.total) {
-            return Ok(Some(format!(
-                "the list {:?}, not {:?}",
-                shown.rows, held.rows
-            )));
+        let shown = &self.list.1;
+        let held = self.fresh_list(snapshot)?;
+        let count = shown.rows.len();
+        let is_whole = Some(shown.rows.as_slice()) == held.rows.get(..count)
+            && shown.total == held.total
+            && shown.more == (count < held.rows.len());
+        if !is_whole {
+            return Ok(Some(format!("the list {shown:?}, not {:?}", held.rows)));
         }
-        let (shown, held) = (&self.outbox.1.rows, &fresh.outbox.1.rows);
+        let mut fresh = OutboxView::new();
+        fresh.refresh(snapshot, Reach::Offline, &Holds::default(), &Arc::default())?;
+        let mut held = OutboxListState::default();
+        if let Some(update) = fresh.update(held.version) {
+            held.apply(update);
+        }
+        let (shown, held) = (&self.outbox.1.rows, &held.rows);
         if shown != held {
             return Ok(Some(format!("the outbox {shown:?}, not {held:?}")));
         }
-        for (id, (_, state)) in &self.timelines {
-            let mut view = TimelineView::new(TimelineOptions::default());
-            view.refresh(snapshot, id, Reach::Offline)?;
-            let mut fresh = TimelineState::default();
-            if let Some(update) = view.update(fresh.version) {
-                fresh.apply(update);
-            }
-            let (shown, held) = (items(state), items(&fresh));
-            // The one window may reach further back than the other.
-            let both = shown.len().min(held.len());
-            let (shown, held) = (newest(&shown, both), newest(&held, both));
-            if shown != held {
-                return Ok(Some(format!("{id} as {shown:?}, not {held:?}")));
+        for (id, open) in &self.timelines {
+            if let Some(difference) = open.difference(snapshot, id)? {
+                return Ok(Some(format!("{id} as {difference}")));
             }
         }
         Ok(None)
     }
-}
 
-/// The items of a timeline: a message, or none where history is missing. The keys of gaps are each view's own.
-fn items(state: &TimelineState) -> Vec<Option<&Message>> {
-    let items = state.items.iter().map(|item| match &item.kind {
-        TimelineItemKind::Message { message } => Some(message),
-        TimelineItemKind::Gap { .. } | TimelineItemKind::FirstUnread { .. } => None,
-    });
-    items.collect()
-}
-
-fn newest<T>(items: &[T], count: usize) -> &[T] {
-    items
-        .get(items.len().saturating_sub(count)..)
-        .unwrap_or_default()
+    /// All that the list can show, read anew.
+    fn fresh_list(&self, snapshot: &Snapshot<'_>) -> Result<ListState, StoreError> {
+        let mut view = ListView::new(ListOptions {
+            page: 500,
+            ..self.options.clone()
+        });
+        view.refresh(snapshot, &Dirty::Everything, Reach::Offline)?;
+        let mut state = ListState::default();
+        if let Some(update) = view.update(state.version) {
+            state.apply(update);
+        }
+        Ok(state)
+    }
 }

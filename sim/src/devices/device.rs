@@ -285,7 +285,7 @@ impl Device {
         let lost =
             self.identity.mutation == Some(Mutation::LostMark) && self.marked.is_multiple_of(5);
         let touched = if lost { &Touched::Nothing } else { touched };
-        self.screens.touched(seq, touched);
+        self.screens.touched(seq, touched, self.store.as_ref());
     }
 
     /// The difference between the app's screens and a fresh view; none if they are equal.
@@ -299,7 +299,8 @@ impl Device {
         if let Some(store) = self.store.as_ref().filter(|_| !self.failing) {
             // The data below the readers may have changed: an observer reads again.
             self.mirror = Mirror::of(store);
-            self.screens.touched(store.seq(), &Touched::Everything);
+            self.screens
+                .touched(store.seq(), &Touched::Everything, None);
         }
     }
 }
