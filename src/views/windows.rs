@@ -54,6 +54,12 @@ impl<T: Keyed + Clone + PartialEq> Windows<T> {
         self.kept.back().map_or(&[], |(_, items)| items)
     }
 
+    /// Whether there is no window: none was read yet, or all were forgotten.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// Takes a window as the newest.
     pub fn push(&mut self, items: Vec<T>) {
         if self.kept.len() >= KEPT {
@@ -102,10 +108,12 @@ impl<T: Keyed + Clone + PartialEq> Windows<Arc<T>> {
     }
 
     /// Whether the newest window shows the same; items that are kept once are compared by where they
-    /// are.
+    /// are. Where all windows were forgotten nothing is the same, an empty window included.
     #[must_use]
     pub fn is_newest(&self, items: &[Arc<T>]) -> bool {
-        let newest = self.newest();
+        let Some((_, newest)) = self.kept.back() else {
+            return false;
+        };
         let is_same = |(a, b): (&Arc<T>, &Arc<T>)| Arc::ptr_eq(a, b) || a == b;
         items.len() == newest.len() && items.iter().zip(newest).all(is_same)
     }
@@ -162,5 +170,15 @@ mod tests {
             [Edit::Reset { .. }]
         ));
         assert_eq!(windows.since(Version(6)), []);
+    }
+
+    #[test]
+    fn nothing_is_the_newest_window_where_all_were_forgotten() {
+        let mut windows: Windows<Arc<u32>> = Windows::default();
+        assert!(!windows.is_newest(&[]), "there was none yet");
+        windows.push(vec![Arc::new(1)]);
+        assert!(windows.is_newest(&[Arc::new(1)]));
+        windows.forget_all();
+        assert!(!windows.is_newest(&[]), "the collector holds one");
     }
 }

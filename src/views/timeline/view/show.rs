@@ -158,8 +158,12 @@ impl TimelineView {
         }
     }
 
-    /// Shows again the parts that may have changed without a commit: states of loads, items that were seen.
+    /// Shows again the parts that may have changed without a commit: states of loads, items that were seen. A window
+    /// that is still to be read shows them then.
     pub(super) fn show_again(&mut self) {
+        if self.windows.is_blank() {
+            return;
+        }
         let items: Vec<_> = self
             .windows
             .newest()
