@@ -11,6 +11,8 @@
 //! [`ClientLoop`] knows no clock, no chance and no thread, nor where a call's answer goes: the
 //! engine and the simulator both use it.
 
+mod upkeep;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ use super::events;
 use super::marks::Touched;
 use super::progress::Telling;
 use crate::model::{ClientId, DeviceTag, Event, Now, SessionState, StoreHealth};
-use crate::store::{Batch, Overlay, Store, StoreError, Tended};
+use crate::store::{Batch, Overlay, Store, StoreError};
 use crate::sync::link::LinkRequest;
 use crate::sync::{
     Backoff, Client as Machine, ClientInput, ClientSettings, Connect, Disconnect, Focus, Progress,
@@ -34,9 +36,6 @@ const FLUSH_AFTER: Duration = Duration::from_millis(100);
 
 /// How long after a flush something is done about the store's size, if it is too large.
 const TEND_AFTER: Duration = Duration::from_millis(500);
-
-/// The pause between two steps of that: each takes some milliseconds, and calls wait for it.
-const TEND_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many messages a turn writes before it commits: while a commit is under way, calls wait, and
 /// readers for a part of it.
@@ -351,110 +350,6 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         if let Some(state) = session {
             self.set_session(state, after);
         }
-    }
-
-    /// Brings what was committed to disk if it is time, and releases the acknowledgements that
-    /// waited for that.
-    pub(super) fn flush_if_due(&mut self, now: Now) -> Result<AfterCommit<C>, StoreError> {
-        match &self.phase {
-            ClientPhase::Working(working)
-                if working.flush_at.is_some_and(|at| at <= now.elapsed) =>
-            {
-                let after = self.flush()?;
-                if self.writer.wants_tending() {
-                    self.tend_soon(now, TEND_AFTER);
-                }
-                Ok(after)
-            }
-            ClientPhase::Working(_) | ClientPhase::Failed(_) => Ok(AfterCommit::default()),
-        }
-    }
-
-    /// Brings what was committed to disk now.
-    pub(super) fn flush(&mut self) -> Result<AfterCommit<C>, StoreError> {
-        let ClientPhase::Working(working) = &mut self.phase else {
-            return Ok(AfterCommit::default());
-        };
-        if working.flush_at.is_some() {
-            self.writer.sync()?;
-            working.flush_at = None;
-        }
-        Ok(AfterCommit {
-            requests: std::mem::take(&mut working.acknowledgements),
-            ..AfterCommit::default()
-        })
-    }
-
-    /// Has something done about the store's size, after a pause or when it was to be done before.
-    fn tend_soon(&mut self, now: Now, pause: Duration) {
-        if let ClientPhase::Working(working) = &mut self.phase {
-            let at = now.elapsed + pause;
-            working.tend_at = Some(working.tend_at.map_or(at, |before| before.min(at)));
-        }
-    }
-
-    /// Has the store compacted, from now on.
-    ///
-    /// # Errors
-    ///
-    /// Why the store takes no writes.
-    pub(super) fn compact_soon(&mut self, now: Now) -> Result<(), SampanError> {
-        if let ClientPhase::Failed(failed) = &self.phase {
-            return Err(failed.reason.clone());
-        }
-        self.writer.want_compaction();
-        self.tend_soon(now, Duration::ZERO);
-        Ok(())
-    }
-
-    /// True if it is time to do something about the store's size.
-    pub(super) fn tends_now(&self, now: Now) -> bool {
-        matches!(&self.phase, ClientPhase::Working(it) if it.tend_at.is_some_and(|at| at <= now.elapsed))
-    }
-
-    /// The bytes that the store takes now.
-    pub(super) fn store_bytes(&self) -> u64 {
-        self.store.size_bytes().unwrap_or_default()
-    }
-
-    pub(super) fn set_disk_budget(&mut self, bytes: Option<u64>) {
-        self.writer.set_disk_budget(bytes);
-    }
-
-    /// Does a little about the store's size, unless something waits to be committed.
-    pub(super) fn tend(&mut self, now: Now) -> Result<AfterCommit<C>, StoreError> {
-        let mut after = AfterCommit::default();
-        let ClientPhase::Working(working) = &mut self.phase else {
-            return Ok(after);
-        };
-        working.tend_at = Some(now.elapsed + TEND_PAUSE);
-        if working.batch.is_some() || working.step.is_some() {
-            return Ok(after);
-        }
-        let was_wanted = self.writer.wants_compaction();
-        let in_view: Vec<_> = self.wishes.focus.iter().cloned().collect();
-        let before = self.store.seq();
-        let tended = self.writer.tend(&in_view);
-        if self.store.seq() != before {
-            after.committed = Touched::Everything;
-            after.seq = self.store.seq();
-        }
-        if tended != Ok(Tended::More) {
-            working.tend_at = None;
-        }
-        if self.writer.is_dirty() && working.flush_at.is_none() {
-            working.flush_at = Some(now.elapsed + FLUSH_AFTER);
-        }
-        if was_wanted && !self.writer.wants_compaction() {
-            let outcome = tended.clone().map(drop);
-            after.compacted = Some(outcome.map_err(SampanError::from));
-        }
-        match tended {
-            Err(error) if self.store.health() != StoreHealth::Good => return Err(error),
-            Err(error) => log::warn!("the store of {} stays large: {error}", self.client),
-            Ok(_) => {}
-        }
-        Ok(after)
     }
 
     /// Drops the machine after a failed write: nothing that it said since the last commit happened.

@@ -18,6 +18,7 @@
 //! | `outward.rs` | whom the loop tells |
 //! | `turn_loop.rs` | the loop's work: drain, commit, send, tell; the simulator drives it too |
 //! | `client_loop.rs` | one client's machine and store in the loop; what follows from a failed commit |
+//! | `client_loop/upkeep.rs` | flushing, and keeping the store small |
 //! | `after_commit.rs` | answers, frames and events that are due after a client's commit |
 //! | `attach.rs` | a client on its way into the loop and out of it |
 //! | `ports.rs` | the world around the turn loop, as a trait |
