@@ -163,6 +163,11 @@ impl Language {
                 Some(start) => format!("{start} {line}"),
                 None => line.to_owned(),
             };
+            // The body of a function may begin on the line of its declaration.
+            let joined = match joined.split_once('{') {
+                Some((declared, _)) if joined.starts_with("public func ") => declared.to_owned(),
+                _ => joined,
+            };
             let top = before == 0 && starts(&joined, self.tops);
             let member = before == 1 && inside && self.is_member(&joined);
             if before == 0 && top {
@@ -327,11 +332,12 @@ mod tests {
     fn a_swift_surface_has_declarations_and_no_machinery_or_documentation() {
         let code = "/**\n * A { place.\n */\npublic enum Place: Equatable {\n    case here\n    case there(\
             /**\n * How far.\n */far: UInt32\n    )\n}\npublic struct FfiConverterPlace {\n    func no() {}\n}\n\
-            public func find(id: Id)throws  -> Place  {\n    return try! no()\n}\n";
+            public func find(id: Id)throws  -> Place  {\n    return try! no()\n}\n\
+            public func sink(place: Place)throws   {try rustCallWithError(FfiConverterPlace_lift) {\n    no()\n}\n}\n";
         assert_eq!(
             surface("swift", code),
             "public enum Place: Equatable\n    case here\n    case there(far: UInt32)\n\
-             public func find(id: Id)throws -> Place\n"
+             public func find(id: Id)throws -> Place\npublic func sink(place: Place)throws\n"
         );
     }
 

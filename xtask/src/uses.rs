@@ -215,4 +215,51 @@ mod tests {
         assert_eq!(name("func seen(first: ItemKey)throws", false), Some("seen"));
         assert_eq!(name("case at(var: Int)", true), None);
     }
+
+    /// S008: the recorded surfaces of Kotlin and Swift have the same functions on the same objects, and the same events.
+    #[test]
+    fn kotlin_and_swift_have_the_same_calls_and_events() {
+        let root = crate::tree::root();
+        let [kotlin, swift] = ["kotlin", "swift"].map(|language| {
+            let file = root.join(format!("bindings/surface/{language}.txt"));
+            let surface = fs::read_to_string(file).unwrap();
+            let generated = surface.split("\n// ").next().unwrap().to_owned();
+            (calls(&generated), events(&generated))
+        });
+        assert!(kotlin.0.len() > 150 && kotlin.1.len() > 10, "{kotlin:?}");
+        let apart: Vec<_> = kotlin.0.symmetric_difference(&swift.0).collect();
+        assert!(apart.is_empty(), "one language alone has {apart:?}");
+        assert_eq!(kotlin.1, swift.1);
+    }
+
+    /// The free functions, and those of objects and callbacks.
+    fn calls(surface: &str) -> BTreeSet<String> {
+        let objects = surface
+            .lines()
+            .filter(|line| line.contains("interface ") || line.contains("protocol "));
+        let objects: BTreeSet<&str> = objects.filter_map(type_of).collect();
+        let items = items(surface).into_iter().map(|it| it.0);
+        let is_call = |item: &String| match item.split_once('.') {
+            Some((object, _)) => objects.contains(object),
+            None => !objects.contains(item.as_str()),
+        };
+        items.filter(is_call).collect()
+    }
+
+    /// The names of the events, in lower case.
+    fn events(surface: &str) -> BTreeSet<String> {
+        let lines = surface.lines();
+        let own =
+            lines.skip_while(|line| !line.contains("class Event") && !line.contains("enum Event:"));
+        own.skip(1)
+            .take_while(|line| line.starts_with(' '))
+            .filter_map(|line| {
+                let rest = ["data class ", "object ", "case "].iter();
+                let rest = rest
+                    .filter_map(|word| line.trim().strip_prefix(word))
+                    .next()?;
+                Some(rest.split(['(', ' ']).next()?.to_lowercase())
+            })
+            .collect()
+    }
 }
