@@ -35,8 +35,14 @@ final class GuidesTests: XCTestCase {
         let jerrysGroup = try await jerrys.group(id: place)
         _ = try await jerrysGroup.send(message: said("hello world"))
         try await hears(toTom) { $0.isMessage(from: "Jerry") && $0.place == place }
+        let groups = try await toms.groups()
+        XCTAssertEqual(groups.count, 1)
         try await group.kick(peers: ["Jerry"])
         try await hears(toJerry) { $0 == .left(conversation: place) }
+        let again = try await jerrys.joinGroup(id: place)
+        let joinedAgain = try await again.id()
+        XCTAssertEqual(joinedAgain, place)
+        try await hears(toJerry) { $0 == .joined(conversation: place) }
         try await group.leave()
         try toms.closeSession()
         try await hears(toTom) { $0 == .closed }
@@ -64,6 +70,11 @@ final class GuidesTests: XCTestCase {
         try await hears(toBob) { $0.isMessage(from: "Tom") && $0.place == id }
         let log = try await found.log(log: RoomLog(limit: 20))
         XCTAssertEqual(log.count, 1)
+        _ = try await room.sendMessage(message: said("with a kind"))
+        try await hears(toBob) { notice in
+            guard case .message(id, let message) = notice else { return false }
+            return message.content.words == "with a kind"
+        }
         let rooms = try await bobs.query(query: RoomQuery(limit: 5))
         XCTAssertEqual(rooms.count, 1)
         try await room.add(clients: ["Harry"])

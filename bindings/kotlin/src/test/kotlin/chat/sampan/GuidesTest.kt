@@ -42,8 +42,11 @@ class GuidesTest {
         toTom.hears<SessionNotice.Message> { it.conversation == joined.conversation }
         assertEquals(joined.conversation, group.id())
         assertEquals(setOf("Tom", "Jerry"), group.members().toSet())
+        assertEquals(listOf(joined.conversation), toms.groups().map { it.id() })
         group.kick(listOf("Jerry"))
         toJerry.hears<SessionNotice.Left> { it.conversation == joined.conversation }
+        assertEquals(joined.conversation, jerrys.joinGroup(joined.conversation).id())
+        toJerry.hears<SessionNotice.Joined> { it.conversation == joined.conversation }
         group.leave()
         toms.unwatch(listOf("Jerry"))
         toms.closeSession()
@@ -67,6 +70,9 @@ class GuidesTest {
         val came = toBob.hears<SessionNotice.Message> { it.conversation == id }.message
         assertEquals("""{"testMsg":"Hello"}""", (came.content as MessageContent.Plain).text)
         assertEquals(1, found.log(RoomLog(limit = 20)).size)
+        room.sendMessage(said("with a kind"))
+        val kind = toBob.hears<SessionNotice.Message> { it.conversation == id }.message.content
+        assertEquals("with a kind", (kind as MessageContent.Text).text)
         assertEquals(2L, room.count().toLong())
         assertEquals(1, bobs.query(RoomQuery(limit = 5)).size)
         room.add(listOf("Harry"))
