@@ -181,7 +181,9 @@ impl Device {
 
     async fn say(&self, details: &Value) -> Outcome<Value> {
         let talk = self.conversation(details).await?;
-        let sent = talk.send_text(text(details, "text")?.to_owned()).await?;
+        let sent = talk
+            .send_text(text(details, "text")?.to_owned(), None)
+            .await?;
         let message = self.until(async || {
             let message = talk.message_by_local_id(sent.local_id.clone()).await.ok()?;
             message.id.is_some().then_some(message)

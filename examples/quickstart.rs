@@ -75,7 +75,7 @@ async fn tell() -> Outcome<()> {
         "in sync after {}: {} conversations, {}{} unread messages, {} on disk",
         show::took(began.elapsed()),
         list.len(),
-        show::grouped(unread.messages),
+        show::grouped(unread.messages.0),
         if unread.at_least > 0 { "+" } else { "" },
         show::bytes(show::folder_bytes(&store)),
     ));
@@ -231,7 +231,7 @@ async fn send_and_wait(store: &Path, conversation: &str) -> Outcome<()> {
     let conversation = client.conversation(ConversationId::new(conversation)?)?;
     for words in WORDS {
         let began = Stopwatch::start();
-        conversation.send_text(words.to_owned()).await?;
+        conversation.send_text(words.to_owned(), None).await?;
         println!(
             "sent offline, durable after {}: {words}",
             show::took(began.elapsed())

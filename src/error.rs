@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use crate::model::{Count, InvalidId, InvalidJson, InvalidKey, Refusal};
+use crate::model::{Count, InvalidId, InvalidJson, InvalidKey, InvalidLink, Refusal};
 
 /// Why a call failed, sorted by what an app can do about it.
 ///
@@ -283,6 +283,14 @@ impl From<InvalidJson> for SampanError {
 
 impl From<InvalidKey> for SampanError {
     fn from(error: InvalidKey) -> Self {
+        Self::InvalidArgument {
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl From<InvalidLink> for SampanError {
+    fn from(error: InvalidLink) -> Self {
         Self::InvalidArgument {
             reason: error.to_string(),
         }

@@ -10,7 +10,7 @@ use crate::model::{
     LocalId, MessageId, MessageKey, OutboxEntryId, Timestamp,
 };
 use crate::views::Version;
-use crate::{Config, Limits, SampanError, Secret, ServerAddress};
+use crate::{Limits, SampanError, Secret};
 
 /// A text newtype is a string on the other side, and checked on its way back.
 macro_rules! text {
@@ -86,23 +86,6 @@ uniffi::custom_type!(PathBuf, String, {
     try_lift: |text| Ok(PathBuf::from(text)),
     lower: |path| path.to_string_lossy().into_owned(),
 });
-
-/// A configuration with every default: `Config::new` for other languages, where records have no
-/// constructors of their own.
-///
-/// # Errors
-///
-/// `InvalidArgument` when the app id can't be one. Without it, a bad id would end the app: a text
-/// that can't be lifted has nowhere to go in a function that never fails.
-#[uniffi::export]
-fn default_config(
-    app_id: AppId,
-    app_key: Secret,
-    server: ServerAddress,
-    store_root: PathBuf,
-) -> Result<Config, SampanError> {
-    Ok(Config::new(app_id, app_key.reveal(), server, store_root))
-}
 
 /// The limits of the hosted service: `Limits::default` for other languages.
 #[uniffi::export]

@@ -44,9 +44,10 @@ pub use api::LegacyWatch;
 pub use api::{
     Client, ClientOptions, Conversation, ConversationList, CreatedConversation, DiscardedWork,
     Download, Engine, EnginePlugin, EventFeed, EventObserver, EventSubscription, ExtensionInbox,
-    Glance, LogLevel, LogRecord, LogSink, Loss, MemberList, NoticeFeed, OpenReport, OutboxList,
-    PeerGroup, PeerSession, Room, RoomLog, RoomOptions, RoomQuery, Rooms, SentMessage,
-    SessionNotice, Signer, Timeline, escape_html, library_version, read_push, set_log_sink,
+    FoundMessage, Glance, LogLevel, LogRecord, LogSink, Loss, MemberList, NoticeFeed, OpenReport,
+    OutboxList, PeerGroup, PeerSession, Room, RoomLog, RoomOptions, RoomQuery, Rooms, SentMessage,
+    SessionNotice, Signer, Timeline, escape_html, library_version, parse_message_link, read_push,
+    set_log_sink,
 };
 #[doc(hidden)]
 pub use api::{

@@ -49,7 +49,7 @@ pub(crate) async fn rows(folder: &Path, pace: Pace) -> Outcome<Vec<Value>> {
             match way {
                 0 => store.enqueue(turn)?,
                 1 => append(&mut raw, text.as_bytes())?,
-                _ => drop(chat.send_text(text).await?),
+                _ => drop(chat.send_text(text, None).await?),
             }
             let took = began.elapsed();
             if turn >= WARM_UP {

@@ -379,5 +379,5 @@ async fn receive(server: &str, store: &Path, total: u32) -> Outcome<Arc<Engine>>
 }
 
 async fn unread(client: &Client) -> Outcome<u32> {
-    Ok(u32::try_from(client.unread_totals().await?.all.messages)?)
+    Ok(u32::try_from(client.unread_totals().await?.all.messages.0)?)
 }

@@ -44,6 +44,15 @@ def service(folder, settings=None):
         child.stdout.close()
 
 
+def config(app, server, root):
+    """A configuration with every default. Python has no layer that fills in those of enumerations."""
+    return sampan.Config(
+        app_id=app, app_key="smoke-key", server=server, store_root=root,
+        offline_mode=sampan.OfflineMode.UNREAD, payload=sampan.PayloadEncoding.BINARY,
+        insecure=sampan.InsecureConnections.LOOPBACK_ONLY, trust=sampan.TrustedRoots.WEB(),
+        limits=sampan.hosted_limits())
+
+
 class Notebook(sampan.EventObserver):
     """Writes down what it is told; fails when it is asked to."""
 
@@ -127,7 +136,7 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
         """An engine with a folder of its own; without a URL it finds nobody."""
         server = sampan.ServerAddress.ROUTER(url)
         root = os.path.join(self.folder, device)
-        return sampan.Engine.open(sampan.default_config("smoke", "smoke-key", server, root))
+        return sampan.Engine.open(config("smoke", server, root))
 
     async def online(self, engine, name):
         client = await engine.client(name, sampan.ClientOptions())
@@ -200,13 +209,13 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
     async def test_what_an_extension_left_is_in_the_outbox_when_the_client_opens(self):
         inbox = os.path.join(self.folder, "inbox")
         server = sampan.ServerAddress.ROUTER("http://127.0.0.1:9")
-        config = sampan.default_config("smoke", "smoke-key", server, self.folder + "/phone")
-        config.inbox_folder = inbox
-        config.disk_budget = 64 << 20
+        phone = config("smoke", server, self.folder + "/phone")
+        phone.inbox_folder = inbox
+        phone.disk_budget = 64 << 20
         talk = "5a0000000000000000000000"
         left = sampan.ExtensionInbox.open(inbox, "smoke", "ann", None)
         local_id = left.send_text(talk, "from an extension")
-        engine = sampan.Engine.open(config)
+        engine = sampan.Engine.open(phone)
         ann = await engine.client("ann", sampan.ClientOptions())
         self.assertEqual([entry.local_id for entry in await ann.outbox()], [local_id])
         self.assertEqual(ann.inbox_report().imported, 1)
@@ -226,7 +235,7 @@ class ChatTest(unittest.IsolatedAsyncioTestCase):
             await engine.client("", sampan.ClientOptions())
         self.assertIn("1 to 64 characters", caught.exception.reason)
         with self.assertRaises(sampan.SampanError.InvalidArgument):
-            sampan.default_config("", "key", sampan.ServerAddress.ROUTER("http://x.invalid"), "x")
+            sampan.Engine.open(config("", sampan.ServerAddress.ROUTER("http://x.invalid"), "x"))
         with self.assertRaises(sampan.SampanError.InvalidArgument):
             self.engine("tablet", "no address at all")
         ann = await engine.client("ann", sampan.ClientOptions())

@@ -49,6 +49,16 @@ pub struct SentMessage {
     pub seq: CommitSeq,
 }
 
+/// The answer to a question for one message.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct FoundMessage {
+    /// The message; none where this device has none of that key.
+    pub message: Option<Message>,
+    /// The commit of this device's store at which it was read: it shows every write that answered this number or a
+    /// smaller one.
+    pub seq: CommitSeq,
+}
+
 /// The outcome of giving up unsent work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct DiscardedWork {
@@ -192,18 +202,32 @@ impl Conversation {
     ///
     /// `NotFound` when it is gone from this device; `StoreUnavailable`; `SignedOut`, `ShutDown`.
     pub async fn info(&self) -> Result<ConversationInfo, SampanError> {
-        self.read(|snapshot, number| snapshot.info(number)?.ok_or_else(gone))
-            .await
+        self.read(|snapshot, number| {
+            let info = snapshot.info(number)?.ok_or_else(gone)?;
+            Ok(info.as_of(snapshot.seq()))
+        })
+        .await
     }
 
-    /// Sends words. Returns when the message is durable in the outbox, online or not.
+    /// Sends words, as an answer to another message of the conversation where one is named. Returns when the message
+    /// is durable in the outbox, online or not.
     ///
     /// # Errors
     ///
     /// `TooLarge`; `OutboxFull`; `NotPossible` when the client left the conversation;
-    /// `StoreUnavailable` when it can't be made durable now; `NotFound`; `SignedOut`, `ShutDown`.
-    pub async fn send_text(&self, text: String) -> Result<SentMessage, SampanError> {
-        self.send(NewMessage::text(text)).await
+    /// `StoreUnavailable` when it can't be made durable now; `NotFound` for a conversation, or an answered message,
+    /// that is not on this device; `SignedOut`, `ShutDown`.
+    #[uniffi::method(default(reply_to = None))]
+    pub async fn send_text(
+        &self,
+        text: String,
+        reply_to: Option<MessageKey>,
+    ) -> Result<SentMessage, SampanError> {
+        let message = NewMessage {
+            reply_to,
+            ..NewMessage::text(text)
+        };
+        self.send(message).await
     }
 
     /// Sends a message. Returns when it is durable in the outbox, online or not. `SendOptions` tells what is
@@ -353,15 +377,20 @@ impl Conversation {
         })
     }
 
-    /// A message of the conversation by its key, sent or not; none where this device has none.
+    /// A message of the conversation by its key, sent or not, and the commit at which it was read.
     ///
     /// # Errors
     ///
     /// `NotFound` when the conversation is gone from this device; `StoreUnavailable`; `SignedOut`; `ShutDown`.
-    pub async fn message(&self, key: MessageKey) -> Result<Option<Message>, SampanError> {
+    pub async fn message(&self, key: MessageKey) -> Result<FoundMessage, SampanError> {
         let reach = self.core.reach();
-        self.read(move |snapshot, number| Ok(Message::by_key(snapshot, number, &key, reach)?))
-            .await
+        self.read(move |snapshot, number| {
+            Ok(FoundMessage {
+                message: Message::by_key(snapshot, number, &key, reach)?,
+                seq: snapshot.seq(),
+            })
+        })
+        .await
     }
 
     /// A live window over the conversation: its first page is read on return, from this device. A conversation

@@ -8,7 +8,8 @@ use crate::model::{Account, ClientId, ConnectionFailure, ConnectionState, Networ
 use crate::runtime::{EventStream, Runtime, Scope};
 use crate::{Config, SampanError};
 
-use super::client::{Client, ClientOptions};
+use super::client::Client;
+use super::client_options::ClientOptions;
 use super::observer::{EventObserver, EventSubscription};
 use super::plugin::{Decorators, EnginePlugin};
 

@@ -8,7 +8,7 @@ use crate::runtime::{inbox_of, leave, leave_as};
 use crate::store::{Inbox, Intent, ReadIntent, SendIntent};
 use crate::{SampanError, Secret};
 
-use super::client::store_key;
+use super::client_options::store_key;
 
 /// A folder in which an extension of the app (a share sheet, the reply field of a notification)
 /// leaves work for the engine.

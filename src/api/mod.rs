@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `engine.rs` | [`Engine`]: open, clients, pause, resume, shutdown |
 //! | `client.rs` | [`Client`]: connect, conversations, outbox, sign out |
+//! | `client_options.rs` | [`ClientOptions`] |
 //! | `conversation.rs` | [`Conversation`]: info, send, page, history, mark read |
 //! | `changes.rs` | what changes a conversation: name, attributes, mute, members |
 //! | `download.rs` | [`Download`]: the file of a message comes to this device |
@@ -47,6 +48,7 @@
 
 mod changes;
 mod client;
+mod client_options;
 mod conversation;
 mod conversation_list;
 mod download;
@@ -74,8 +76,9 @@ mod states;
 mod timeline;
 mod views;
 
-pub use client::{Client, ClientOptions, CreatedConversation};
-pub use conversation::{Conversation, DiscardedWork, SentMessage};
+pub use client::{Client, CreatedConversation};
+pub use client_options::ClientOptions;
+pub use conversation::{Conversation, DiscardedWork, FoundMessage, SentMessage};
 pub use conversation_list::ConversationList;
 pub use download::Download;
 pub use engine::{Engine, library_version};
@@ -95,7 +98,7 @@ pub use peer_session::{PeerGroup, PeerSession};
 pub use plugin::{EnginePlugin, escape_html};
 pub use push::{Glance, read_push};
 pub use rooms::{Room, RoomLog, RoomOptions, RoomQuery, Rooms};
-pub use timeline::Timeline;
+pub use timeline::{Timeline, parse_message_link};
 #[doc(hidden)]
 pub use views::{
     ConversationsCursor, ConversationsPage, GapEdge, PageItem, TimelineGap, TimelinePage,

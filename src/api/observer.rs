@@ -69,15 +69,15 @@ pub trait Signer: Send + Sync {
     /// # Errors
     ///
     /// Any error of the app; the operation waits and is tried again.
-    async fn sign(&self, operation: SigningRequest) -> Result<OperationSignature, SampanError>;
+    async fn sign(&self, request: SigningRequest) -> Result<OperationSignature, SampanError>;
 }
 
 /// The app's signer, as the loop calls it.
 pub(super) fn signer_of(signer: Arc<dyn Signer>) -> runtime::Signer {
-    Arc::new(move |operation| {
+    Arc::new(move |request| {
         let signer = Arc::clone(&signer);
         Box::pin(async move {
-            let answer = signer.sign(operation).await;
+            let answer = signer.sign(request).await;
             answer.map_err(|error| error.to_string())
         })
     })

@@ -6,9 +6,13 @@ use futures_util::stream::{Stream, unfold};
 
 use super::client::Client;
 use super::conversation_list::ConversationList;
+use super::download::Download;
+use super::member_list::MemberList;
 use super::outbox_list::OutboxList;
 use super::timeline::Timeline;
-use crate::views::{ClientState, ListState, OutboxListState, TimelineState, Version};
+use crate::views::{
+    ClientState, DownloadState, ListState, MemberListState, OutboxListState, TimelineState, Version,
+};
 
 /// Each state of a view, by the updates that lead from one to the next. A stream that is polled seldom is
 /// given one state for all that it missed.
@@ -32,6 +36,19 @@ states! {
     Timeline gives TimelineState,
     ConversationList gives ListState,
     OutboxList gives OutboxListState,
+    MemberList gives MemberListState,
+}
+
+impl Download {
+    /// How far the download is, from the present state to the last. The stream keeps the download alive.
+    pub fn states(self: &Arc<Self>) -> impl Stream<Item = DownloadState> + Send + use<> {
+        let first = (Arc::clone(self), Version::NONE);
+        unfold(first, |(download, have)| async move {
+            let state = download.next(have).await.ok()??;
+            let version = state.version;
+            Some((state, (download, version)))
+        })
+    }
 }
 
 impl Client {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::ItemKey;
+use crate::model::{ItemKey, MessageRef};
 use crate::runtime::LiveTimeline;
 use crate::views::{
     FillFailure, FillState, Loaded, Side, TimelineEdge, TimelineStart, TimelineUpdate, Version,
@@ -147,4 +147,14 @@ fn failed(failure: FillFailure) -> SampanError {
         },
         FillFailure::Store { trouble, reason } => SampanError::StoreUnavailable { trouble, reason },
     }
+}
+
+/// The message that a link of `MessageRef.link` leads to: a timeline begins there with `TimelineStart.Reference`.
+///
+/// # Errors
+///
+/// `InvalidArgument` for a text that is no such link.
+#[uniffi::export]
+pub fn parse_message_link(link: String) -> Result<MessageRef, SampanError> {
+    Ok(MessageRef::from_link(&link)?)
 }

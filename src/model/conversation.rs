@@ -1,6 +1,6 @@
 //! A conversation, the place where messages go, and its properties.
 
-use super::{ClientId, ConversationId, Json, Message, Timestamp, Unread};
+use super::{ClientId, CommitSeq, ConversationId, Json, Message, Timestamp, Unread};
 
 /// The kinds of conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, uniffi::Enum)]
@@ -94,9 +94,18 @@ pub struct ConversationInfo {
     pub read_until: Option<Timestamp>,
     /// How far the service knows the conversation.
     pub state: ConversationState,
+    /// The commit of this device's store at which it was read: it shows every write that answered this number or a
+    /// smaller one. Zero in an event, which names its own commit, and in an answer of the service.
+    pub seq: CommitSeq,
 }
 
 impl ConversationInfo {
+    /// The same, read at a commit.
+    #[must_use]
+    pub fn as_of(self, seq: CommitSeq) -> Self {
+        Self { seq, ..self }
+    }
+
     /// Whether it is a group of the first generation: an ordinary conversation that somebody made, with members who
     /// come and go.
     #[must_use]

@@ -1,5 +1,6 @@
 //! How many: a number that is `Int` in Swift and Kotlin.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// How many there are of something.
@@ -7,6 +8,12 @@ use std::fmt;
 pub struct Count(pub u64);
 
 impl Count {
+    /// So many more.
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
+
     /// One more.
     #[must_use]
     pub const fn next(self) -> Self {
@@ -17,6 +24,24 @@ impl Count {
 impl From<u32> for Count {
     fn from(number: u32) -> Self {
         Self(number.into())
+    }
+}
+
+impl From<u64> for Count {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl PartialEq<u64> for Count {
+    fn eq(&self, other: &u64) -> bool {
+        self.0 == *other
+    }
+}
+
+impl PartialOrd<u64> for Count {
+    fn partial_cmp(&self, other: &u64) -> Option<Ordering> {
+        self.0.partial_cmp(other)
     }
 }
 

@@ -43,6 +43,7 @@ mod id;
 pub mod iso;
 mod json;
 mod key;
+mod link;
 mod media;
 mod member;
 mod message;
@@ -72,6 +73,7 @@ pub use id::{
 };
 pub use json::{InvalidJson, JSON_DEPTH_MAX, Json, JsonFault, without_halves};
 pub use key::{ConversationKey, InvalidKey, ItemKey, MessageKey, Named};
+pub use link::InvalidLink;
 pub use media::{MediaKind, MediaSource, NewMedia};
 pub use member::{MemberRole, MembersEvent, MembersNotice};
 pub use message::{Mentions, Message, MessageState, PendingChange, RefusedMember, SendFailure};

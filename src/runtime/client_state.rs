@@ -36,10 +36,7 @@ impl Runtime {
             // A part that can't be read now stays as it was; the store's health says why.
             let _ = read(access.store(), core, &mut state);
         }
-        if state != *told {
-            state.version = told.version.next();
-            *told = state;
-        }
+        told.renew(state);
         told.clone()
     }
 
@@ -94,6 +91,7 @@ impl StateChanges {
 
 fn read(store: &Store, core: &ClientCore, state: &mut ClientState) -> Result<(), StoreError> {
     let snapshot = store.snapshot();
+    state.seq = snapshot.seq();
     state.unread = snapshot.unread_totals().into();
     state.outbox = OutboxSummary::of(&snapshot, core.reach(), &core.board.holds())?;
     Ok(())

@@ -11,7 +11,7 @@ use std::path::Path;
 use super::callers::Answer;
 use super::{client_folders, clock};
 use crate::SampanError;
-use crate::model::{AppId, ClientId, ConversationId, LocalId, Timestamp};
+use crate::model::{AppId, ClientId, ConversationId, Count, LocalId, Timestamp};
 use crate::store::{Dropped, Inbox, Intent, StoreKey};
 use crate::sync::{Imported, Reply, RequestError, RequestId};
 
@@ -23,14 +23,14 @@ const FILES_AT_ONCE: usize = 50;
 #[non_exhaustive]
 pub struct InboxReport {
     /// Pieces of work that were put into the outbox, or done.
-    pub imported: u64,
+    pub imported: Count,
     /// Files that could not be read. They are kept, under names that end in `.damaged`.
-    pub damaged: u64,
+    pub damaged: Count,
     /// Whole files under another key than the client's store key. They stay until the client is opened with that
     /// key.
-    pub locked: u64,
+    pub locked: Count,
     /// Pieces of work that stay in the folder for now, because the outbox is full.
-    pub left: u64,
+    pub left: Count,
 }
 
 /// A caller that waits for an import.
@@ -145,8 +145,8 @@ impl Imports {
         if content.damaged > 0 {
             log::warn!("{} files of the inbox are damaged", content.damaged);
         }
-        self.found.damaged = self.found.damaged.saturating_add(content.damaged);
-        self.found.locked = content.locked;
+        self.found.damaged = self.found.damaged.plus(Count(content.damaged));
+        self.found.locked = Count(content.locked);
         let names = content.dropped.iter();
         let files = names.map(|(name, work)| (name.clone(), work.token.clone()));
         let import = ImportedFiles {
@@ -179,15 +179,14 @@ impl Imports {
                 self.stuck.insert(name.clone());
             }
         }
-        let imported = u64::from(*imported);
-        self.found.imported = self.found.imported.saturating_add(imported);
-        self.found.left = u64::try_from(left.len()).unwrap_or(u64::MAX);
+        self.found.imported = self.found.imported.plus(Count::from(*imported));
+        self.found.left = Count::from(left.len());
         if import.more && left.is_empty() {
             return Some(ImportState::More);
         }
         let found = std::mem::take(&mut self.found);
-        self.total.imported = self.total.imported.saturating_add(found.imported);
-        self.total.damaged = self.total.damaged.saturating_add(found.damaged);
+        self.total.imported = self.total.imported.plus(found.imported);
+        self.total.damaged = self.total.damaged.plus(found.damaged);
         (self.total.locked, self.total.left) = (found.locked, found.left);
         self.answer(&Ok(found));
         Some(ImportState::All(self.total))

@@ -61,6 +61,7 @@ impl Telling {
             sends: holds.sends.map(wall),
             others: holds.others.map(wall),
             refused: refused.collect(),
+            signing: holds.signing,
         })
     }
 

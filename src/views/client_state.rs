@@ -1,6 +1,8 @@
 //! One small state of a client: for the banner, the badge and support.
 
-use crate::model::{ConnectionFailure, Count, OutboxState, SessionEnd, StoreHealth, Timestamp};
+use crate::model::{
+    CommitSeq, ConnectionFailure, Count, OutboxState, SessionEnd, StoreHealth, Timestamp,
+};
 use crate::store::{Snapshot, StoreError, UnreadTotal, UnreadTotals};
 
 use super::Version;
@@ -22,6 +24,28 @@ pub struct ClientState {
     pub outbox: OutboxSummary,
     /// Whether the store on this device takes writes.
     pub store: StoreHealth,
+    /// The commit of the store that unread counts and unsent work were read at: they show every write that answered
+    /// this number or a smaller one. A commit that changes nothing else of the state makes no new version.
+    pub seq: CommitSeq,
+}
+
+impl ClientState {
+    /// Takes what was read meanwhile. Only what an app shows makes a new version.
+    pub fn renew(&mut self, newer: Self) {
+        let seq = newer.seq;
+        let newer = Self {
+            version: self.version,
+            seq: self.seq,
+            ..newer
+        };
+        if newer != *self {
+            *self = Self {
+                version: self.version.next(),
+                ..newer
+            };
+        }
+        self.seq = seq;
+    }
 }
 
 /// Whether a client reaches the service: connection and session in one, for one banner.
@@ -99,13 +123,13 @@ pub struct UnreadSummary {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Record)]
 pub struct UnreadSum {
     /// Unread messages.
-    pub messages: u64,
+    pub messages: Count,
     /// Conversations with something unread.
-    pub conversations: u32,
+    pub conversations: Count,
     /// Conversations whose unread messages mention the client.
-    pub mentioning: u32,
+    pub mentioning: Count,
     /// Conversations whose count is only a lower bound.
-    pub at_least: u32,
+    pub at_least: Count,
 }
 
 impl From<UnreadTotals> for UnreadSummary {
@@ -120,10 +144,10 @@ impl From<UnreadTotals> for UnreadSummary {
 impl From<UnreadTotal> for UnreadSum {
     fn from(total: UnreadTotal) -> Self {
         Self {
-            messages: total.messages,
-            conversations: total.conversations,
-            mentioning: total.mentioning,
-            at_least: total.at_least,
+            messages: Count::from(total.messages),
+            conversations: Count::from(total.conversations),
+            mentioning: Count::from(total.mentioning),
+            at_least: Count::from(total.at_least),
         }
     }
 }
@@ -149,7 +173,8 @@ impl OutboxSummary {
             summary.oldest = Some(entry.enqueued_at);
             let row = snapshot.conversation(entry.conversation)?;
             let blocker = row.and_then(|row| Blocker::of(&entry, &row, reach));
-            summary.blocker = blocker.map(|it| it.kept_back(holds.until(&entry)));
+            let blocker = blocker.map(|it| it.kept_back(holds.until(&entry)));
+            summary.blocker = holds.signature(entry.id).or(blocker);
         }
         Ok(summary)
     }

@@ -104,6 +104,9 @@ pub enum Blocker {
     Creation,
     /// Its file has to be uploaded first, and the upload waits: for other uploads, or for another try.
     Upload,
+    /// The app's server is asked to sign it. In a timeline and a list of conversations
+    /// `Creation` and `Turn` stand for this too.
+    Signature,
     /// It waits for its turn, behind the work that was enqueued before it. In a timeline and a list of conversations
     /// this stands for `Pace` too.
     Turn,

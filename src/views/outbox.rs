@@ -91,6 +91,8 @@ pub struct Holds {
     pub others: Option<Timestamp>,
     /// Conversations to which nothing is sent for now, because the service refused the last try.
     pub refused: BTreeMap<ConversationNumber, Refused>,
+    /// Entries that the app's server is asked to sign.
+    pub signing: BTreeSet<OutboxEntryId>,
 }
 
 /// A conversation whose last try the service refused for the time being.
@@ -112,6 +114,12 @@ impl Holds {
         };
         let refused = self.refused.get(&entry.conversation).map(|it| it.until);
         pace.max(refused)
+    }
+
+    /// The obstacle of an entry that waits for its signature.
+    #[must_use]
+    pub fn signature(&self, entry: OutboxEntryId) -> Option<Blocker> {
+        self.signing.contains(&entry).then_some(Blocker::Signature)
     }
 }
 
@@ -203,11 +211,14 @@ fn row_of(
     hold: Option<Timestamp>,
     holds: &Holds,
 ) -> OutboxRow {
-    let delivery = match delivery {
-        Delivery::Waiting { blocker } => Delivery::Waiting {
+    let delivery = match (delivery, holds.signature(entry.id)) {
+        (Delivery::Waiting { .. } | Delivery::Sending { .. }, Some(blocker)) => {
+            Delivery::Waiting { blocker }
+        }
+        (Delivery::Waiting { blocker }, None) => Delivery::Waiting {
             blocker: blocker.kept_back(hold),
         },
-        other => other,
+        (other, _) => other,
     };
     let held = match delivery {
         Delivery::Waiting {

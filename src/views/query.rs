@@ -81,7 +81,8 @@ pub fn find(
     }
     let mut found = Vec::new();
     for number in selection.page(choice) {
-        found.extend(snapshot.info(number)?);
+        let info = snapshot.info(number)?;
+        found.extend(info.map(|it| it.as_of(snapshot.seq())));
     }
     Ok(Ok(found))
 }

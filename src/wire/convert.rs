@@ -11,8 +11,8 @@ use super::generated::{DirectCommand, LogItem, PatchItem, UnreadTuple};
 use super::payload::Payload;
 use super::row::{ConversationRow, LastMessage, Subscription};
 use crate::model::{
-    ClientId, ConversationId, ConversationInfo, ConversationState, Details, Json, Mentions,
-    Message, MessageContent, MessageId, MessageRef, MessageState, Timestamp, Unread,
+    ClientId, CommitSeq, ConversationId, ConversationInfo, ConversationState, Details, Json,
+    Mentions, Message, MessageContent, MessageId, MessageRef, MessageState, Timestamp, Unread,
 };
 
 /// An edit or a recall, as a notification tells it.
@@ -205,6 +205,7 @@ pub fn conversation_info(row: ConversationRow, me: &ClientId) -> ConversationInf
         delivered_until: None,
         read_until: None,
         state,
+        seq: CommitSeq::default(),
     }
 }
 

@@ -22,9 +22,14 @@ async fn a_refresh_of_a_paused_engine_sends_and_takes_all_and_leaves_no_file_ope
     ann.engine.pause().await.unwrap();
     let ben = place.online("tablet", "ben").await;
     let theirs = ben.client.fetch_conversation(service_id).await.unwrap();
-    theirs.send_text("are you there?".into()).await.unwrap();
+    theirs
+        .send_text("are you there?".into(), None)
+        .await
+        .unwrap();
     ben.has_sent_everything().await;
-    talk.send_text("from the background".into()).await.unwrap();
+    talk.send_text("from the background".into(), None)
+        .await
+        .unwrap();
     let brought = ann.client.refresh(PATIENCE).await.unwrap();
     assert!(brought.complete, "{brought:?}");
     assert_eq!(
@@ -56,7 +61,7 @@ async fn a_refresh_that_is_dropped_or_out_of_time_leaves_the_engine_as_it_was() 
     config.server = nowhere;
     let ann = Device::open(config, "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("unsent".into()).await.unwrap();
+    talk.send_text("unsent".into(), None).await.unwrap();
     ann.engine.pause().await.unwrap();
     let root = place.folder.path().join("phone");
     let short = ann.client.refresh(Duration::from_millis(50)).await.unwrap();
@@ -109,7 +114,7 @@ async fn signing_out_says_what_happens_to_unsent_work() {
     let place = Place::new().await;
     let (ann, talk) = settled(&place).await;
     ann.client.go_offline().unwrap();
-    talk.send_text("unsent".into()).await.unwrap();
+    talk.send_text("unsent".into(), None).await.unwrap();
     for data in [LocalData::Keep, LocalData::Wipe] {
         let refused = ann.client.sign_out(data, UnsentWork::Refuse).await;
         assert_eq!(refused, Err(SampanError::Unsent { count: Count(1) }));
@@ -182,7 +187,7 @@ async fn the_id_of_a_handle_follows_the_take_over() {
     assert_eq!(talk.conversation_id(), service_id, "it is remembered");
     ann.engine.resume().await.unwrap();
     let old = ann.client.conversation(local).unwrap();
-    let sent = old.send_text("hello".into()).await.unwrap();
+    let sent = old.send_text("hello".into(), None).await.unwrap();
     assert_eq!(sent.message.conversation, service_id);
     assert_eq!(old.conversation_id(), service_id);
 }
@@ -197,7 +202,7 @@ async fn a_view_whose_seq_is_not_before_a_writes_shows_the_write() {
     let mut last = sampan::model::CommitSeq::default();
     for number in 0..5 {
         let words = format!("line {number}");
-        let sent = talk.send_text(words.clone()).await.unwrap();
+        let sent = talk.send_text(words.clone(), None).await.unwrap();
         assert!(sent.seq > last, "{:?} after {last:?}", sent.seq);
         last = sent.seq;
         let shows = |item: &TimelineItem, words: &str| line(item) == words;

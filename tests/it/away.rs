@@ -46,7 +46,7 @@ async fn say(js: &mut Peer, tablet: &Device, talk: &ConversationId, number: usiz
         return;
     }
     let here = tablet.handle(talk);
-    let sent = here.send_text(text).await.unwrap();
+    let sent = here.send_text(text, None).await.unwrap();
     let key = MessageKey::local(sent.local_id);
     match number % CHANGED {
         0 | 1 => {

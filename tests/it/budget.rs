@@ -84,7 +84,7 @@ async fn a_budget_takes_the_oldest_messages_and_paging_back_fetches_them_again()
     let place = Place::new().await;
     let (_ann, ben, heard) = sent(&place, Some(BUDGET)).await;
     ben.client.go_offline().unwrap();
-    heard.send_text(words(MANY)).await.unwrap();
+    heard.send_text(words(MANY), None).await.unwrap();
     let kept = ben
         .until("room", || async {
             let usage = ben.client.storage_usage().await.unwrap();
@@ -129,7 +129,10 @@ async fn compacting_changes_nothing_that_is_shown() {
     let before = ben.client.storage_usage().await.unwrap();
     let all: Vec<_> = (0..MANY).map(Some).collect();
     assert_eq!(numbers(&heard).await, all);
-    let (compacted, sent) = tokio::join!(ben.client.compact(), heard.send_text(format!("{MANY}:")));
+    let (compacted, sent) = tokio::join!(
+        ben.client.compact(),
+        heard.send_text(format!("{MANY}:"), None)
+    );
     compacted.unwrap();
     sent.unwrap();
     let after = ben.client.storage_usage().await.unwrap();

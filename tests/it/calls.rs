@@ -69,7 +69,7 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         "discard" => |it| it.client.discard(OutboxEntryId(7)),
         "focus" => |it| it.client.focus(None),
         "info" => |it| it.talk.info(),
-        "send_text" => |it| it.talk.send_text("hello".to_owned()),
+        "send_text" => |it| it.talk.send_text("hello".to_owned(), None),
         "send" => |it| it.talk.send(NewMessage::text("hello")),
         "page" => |it| it.talk.page(None, 10),
         "page_after" => |it| it.talk.page_after(None, 10),
@@ -187,7 +187,11 @@ impl Stage {
     pub(crate) async fn set(place: &Place) -> Self {
         let ann = place.online("phone", "ann").await;
         let talk = ann.talk_to("ben").await;
-        let sent = talk.send_text("first".to_owned()).await.unwrap().local_id;
+        let sent = talk
+            .send_text("first".to_owned(), None)
+            .await
+            .unwrap()
+            .local_id;
         ann.has_sent_everything().await;
         Self {
             engine: ann.engine,
@@ -300,7 +304,11 @@ async fn wakers_that_block_for_ever_hold_up_no_other_call_and_no_other_client() 
     assert_eq!(threads, BTreeSet::from(["sampan-caller".to_owned()]));
     let ben = place.online("laptop", "ben").await;
     let rest = async {
-        stage.talk.send_text("second".to_owned()).await.unwrap();
+        stage
+            .talk
+            .send_text("second".to_owned(), None)
+            .await
+            .unwrap();
         stage.talk.page(None, 10).await.unwrap();
         dan.go_online(None).unwrap();
         dan.wait_online().await.unwrap();
@@ -328,7 +336,7 @@ async fn the_last_handle_may_go_inside_a_waker_and_everything_ends() {
         ..
     } = stage;
     let call: Call = Box::pin(async move {
-        let _ = talk.send_text("last".to_owned()).await;
+        let _ = talk.send_text("last".to_owned(), None).await;
     });
     let (woken, wakes) = channel();
     let held = Mutex::new(Some((engine, client)));

@@ -12,11 +12,11 @@ async fn two_devices_chat_and_both_timelines_are_the_same() {
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let id = ann.service_id(&talk).await;
     ben.sees(&id, &["ann: hello"]).await;
     let answer = ben.client.conversation(id.clone()).unwrap();
-    answer.send_text("hi ann".into()).await.unwrap();
+    answer.send_text("hi ann".into(), None).await.unwrap();
     ann.sees(&id, &["ann: hello", "ben: hi ann"]).await;
     ben.sees(&id, &["ann: hello", "ben: hi ann"]).await;
     assert_eq!(ann.client.session_state(), SessionState::Open);
@@ -29,7 +29,7 @@ async fn what_was_said_while_away_is_there_afterwards_and_counted_until_it_is_re
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("one".into()).await.unwrap();
+    talk.send_text("one".into(), None).await.unwrap();
     let id = ann.service_id(&talk).await;
     ben.sees(&id, &["ann: one"]).await;
     ben.client
@@ -41,7 +41,7 @@ async fn what_was_said_while_away_is_there_afterwards_and_counted_until_it_is_re
     ben.has_sent_everything().await;
     ben.client.go_offline().unwrap();
     for words in ["two", "three"] {
-        talk.send_text(words.into()).await.unwrap();
+        talk.send_text(words.into(), None).await.unwrap();
     }
     ann.has_sent_everything().await;
     ben.go_online().await;
@@ -67,7 +67,7 @@ async fn a_second_device_of_the_same_client_shows_what_the_first_one_sent() {
     let phone = place.online("phone", "ann").await;
     let tablet = place.online("tablet", "ann").await;
     let talk = phone.talk_to("ben").await;
-    talk.send_text("from my phone".into()).await.unwrap();
+    talk.send_text("from my phone".into(), None).await.unwrap();
     let id = phone.service_id(&talk).await;
     tablet.sees(&id, &["ann: from my phone"]).await;
     let info = tablet
@@ -89,14 +89,14 @@ async fn a_message_reaches_every_other_member_of_a_conversation() {
     let cem = place.online("tablet", "cem").await;
     let dan = place.online("watch", "dan").await;
     let talk = ann.talk_to_all(&["ben", "cem"]).await;
-    talk.send_text("to you two".into()).await.unwrap();
+    talk.send_text("to you two".into(), None).await.unwrap();
     let service_id = ann.service_id(&talk).await;
     for member in [&ben, &cem] {
         member.sees(&service_id, &["ann: to you two"]).await;
     }
     // The message to dan comes after the other one, so that dan would have heard that by then.
     let other = ann.talk_to("dan").await;
-    other.send_text("to you".into()).await.unwrap();
+    other.send_text("to you".into(), None).await.unwrap();
     let other = ann.service_id(&other).await;
     dan.sees(&other, &["ann: to you"]).await;
     let strange = dan.client.conversation(service_id).unwrap();
@@ -111,11 +111,11 @@ async fn who_has_closed_the_session_gets_no_message_until_it_opens_again() {
     let tablet = place.online("tablet", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ben.talk_to("ann").await;
-    talk.send_text("one".into()).await.unwrap();
+    talk.send_text("one".into(), None).await.unwrap();
     let service_id = ben.service_id(&talk).await;
     phone.sees(&service_id, &["ben: one"]).await;
     phone.client.go_offline().unwrap();
-    talk.send_text("two".into()).await.unwrap();
+    talk.send_text("two".into(), None).await.unwrap();
     // The other device has the message: the service has sent it to every device that is online.
     tablet.sees(&service_id, &["ben: one", "ben: two"]).await;
     assert_eq!(phone.lines(&service_id).await.unwrap(), ["ben: one"]);
@@ -133,11 +133,11 @@ async fn text_frames_carry_the_same_chat_as_binary_ones() {
     ann.go_online().await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let id = ann.service_id(&talk).await;
     ben.sees(&id, &["ann: hello"]).await;
     let answer = ben.client.conversation(id.clone()).unwrap();
-    answer.send_text("hi ann".into()).await.unwrap();
+    answer.send_text("hi ann".into(), None).await.unwrap();
     ann.sees(&id, &["ann: hello", "ben: hi ann"]).await;
 }
 
@@ -147,7 +147,7 @@ async fn messages_missed_while_away_are_pushed_where_the_app_chose_that() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let id = ann.service_id(&talk).await;
     let mut config = place.config("laptop");
@@ -168,7 +168,7 @@ async fn an_acknowledged_message_keeps_its_local_id() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    let sent = talk.send_text("hello".into()).await.unwrap();
+    let sent = talk.send_text("hello".into(), None).await.unwrap();
     let delivery = sent.message.delivery;
     assert!(
         matches!(delivery, Some(sampan::Delivery::Waiting { .. })),
@@ -201,7 +201,7 @@ async fn two_clients_of_one_engine_talk_over_one_connection() {
     };
     ben.go_online().await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("are you in here, too?".into())
+    talk.send_text("are you in here, too?".into(), None)
         .await
         .unwrap();
     let id = ann.service_id(&talk).await;

@@ -69,7 +69,7 @@ async fn a_content_that_cannot_be_read_is_refused_at_the_call_and_not_enqueued()
     let place = Place::new().await;
     let ann = place.device("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    let sound = talk.send_text("sound".into()).await.unwrap();
+    let sound = talk.send_text("sound".into(), None).await.unwrap();
     let before = ann.client.outbox().await.unwrap();
     for (content, part) in unfit() {
         let refusal = talk.send(NewMessage::new(content.clone())).await;
@@ -115,7 +115,7 @@ async fn a_command_of_5120_bytes_is_sent_and_one_of_5121_is_refused_at_the_call(
     let service_id = ann.service_id(&talk).await;
     let talk = ann.handle(&service_id);
     let over = |refusal: SampanError| match refusal {
-        SampanError::TooLarge { limit, actual } if limit == 5120_u32.into() => {
+        SampanError::TooLarge { limit, actual } if limit == 5120 => {
             usize::try_from(actual.0).unwrap() - 5120
         }
         other => panic!("{other:?}"),

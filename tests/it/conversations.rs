@@ -19,7 +19,10 @@ async fn every_property_of_a_conversation_reaches_its_members() {
         ..NewConversation::default()
     };
     let made = ann.client.create_conversation(wanted).await.unwrap();
-    made.conversation.send_text("welcome".into()).await.unwrap();
+    made.conversation
+        .send_text("welcome".into(), None)
+        .await
+        .unwrap();
     let service_id = ann.service_id(&made.conversation).await;
     ben.sees(&service_id, &["ann: welcome"]).await;
     let info = ben
@@ -74,7 +77,7 @@ async fn live_messages_raise_the_count_and_only_reading_clears_it() {
     let talk = ann.talk_to("ben").await;
     let mut events = ben.client.events();
     for words in ["one", "two", "three"] {
-        talk.send_text(words.into()).await.unwrap();
+        talk.send_text(words.into(), None).await.unwrap();
     }
     let service_id = ann.service_id(&talk).await;
     let counted = Device::is_told(&mut events, "three unread messages", |event| match event {
@@ -85,13 +88,13 @@ async fn live_messages_raise_the_count_and_only_reading_clears_it() {
     });
     assert_eq!(counted.await, service_id);
     let handle = ben.client.conversation(service_id.clone()).unwrap();
-    handle.send_text("four".into()).await.unwrap();
+    handle.send_text("four".into(), None).await.unwrap();
     ben.has_sent_everything().await;
     ben.engine.pause().await.unwrap();
     ben.engine.resume().await.unwrap();
     ben.is_online().await;
     // The service's news of the sign-in is there before the next message.
-    talk.send_text("five".into()).await.unwrap();
+    talk.send_text("five".into(), None).await.unwrap();
     let said = [
         "ann: one",
         "ann: two",
@@ -121,7 +124,7 @@ async fn reading_on_one_device_clears_the_count_on_the_other() {
     let tablet = place.online("tablet", "ben").await;
     let ann = place.online("laptop", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let service_id = ann.service_id(&talk).await;
     for device in [&phone, &tablet] {
         device.sees(&service_id, &["ann: hello"]).await;

@@ -187,7 +187,10 @@ impl Scene {
         ann.client.go_offline().unwrap();
         let conversation = ann.client.conversation(talk.clone()).unwrap();
         for words in UNSENT {
-            conversation.send_text(words.to_owned()).await.unwrap();
+            conversation
+                .send_text(words.to_owned(), None)
+                .await
+                .unwrap();
         }
         let root = place.folder.path();
         let (phone, killed) = (root.join("phone"), root.join("killed"));
@@ -261,7 +264,7 @@ impl Scene {
         ann.has_sent_everything().await;
         let conversation = ann.client.conversation(self.talk.clone()).unwrap();
         let ours = format!("ann goes on {case}");
-        conversation.send_text(ours.clone()).await.unwrap();
+        conversation.send_text(ours.clone(), None).await.unwrap();
         ann.has_sent_everything().await;
         let theirs = format!("ben goes on {case}");
         self.ben

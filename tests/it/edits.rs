@@ -29,8 +29,8 @@ async fn an_edit_and_a_recall_show_on_every_device() {
     let tablet = place.online("tablet", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("helo".into()).await.unwrap();
-    talk.send_text("never mind".into()).await.unwrap();
+    talk.send_text("helo".into(), None).await.unwrap();
+    talk.send_text("never mind".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let id = ann.service_id(&talk).await;
     let first = key_of(&ann, &talk, "helo").await;
@@ -43,7 +43,12 @@ async fn an_edit_and_a_recall_show_on_every_device() {
     for device in [&ann, &tablet, &ben] {
         device.sees(&id, &["ann: hello", "ann: recalled"]).await;
     }
-    let edited = talk.message(first).await.unwrap().expect("it is there");
+    let edited = talk
+        .message(first)
+        .await
+        .unwrap()
+        .message
+        .expect("it is there");
     assert_eq!(edited.change, None);
     assert!(edited.edited_at.is_some());
     let recalled = talk.edit(second, MessageContent::text("again")).await;
@@ -57,7 +62,7 @@ async fn a_message_of_somebody_else_is_not_edited() {
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("mine".into()).await.unwrap();
+    talk.send_text("mine".into(), None).await.unwrap();
     let id = ann.service_id(&talk).await;
     ben.sees(&id, &["ann: mine"]).await;
     let theirs = ben.client.conversation(id.clone()).unwrap();
@@ -81,7 +86,7 @@ async fn an_edit_that_the_service_refuses_is_undone_with_the_reason() {
     let place = Place::with_settings(r#"{"features": {"edit": false}}"#).await;
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("tea".into()).await.unwrap();
+    talk.send_text("tea".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let key = key_of(&ann, &talk, "tea").await;
     talk.edit(key.clone(), MessageContent::text("coffee"))
@@ -93,26 +98,26 @@ async fn an_edit_that_the_service_refuses_is_undone_with_the_reason() {
     };
     let failure = ann
         .until("the refusal", || async {
-            let message = talk.message(key.clone()).await.ok()??;
+            let message = talk.message(key.clone()).await.ok()?.message?;
             assert_ne!(message.content.words(), None);
             refused(message)
         })
         .await;
     assert!(matches!(failure, SendFailure::Refused { code: 4406, .. }));
-    let shown = talk.message(key.clone()).await.unwrap().unwrap();
+    let shown = talk.message(key.clone()).await.unwrap().message.unwrap();
     assert_eq!(shown.content.words(), Some("tea"));
     // The edit that failed blocks nothing.
-    talk.send_text("cake".into()).await.unwrap();
+    talk.send_text("cake".into(), None).await.unwrap();
     ann.sees(&talk.conversation_id(), &["ann: tea", "ann: cake"])
         .await;
     talk.retry(key.clone()).await.unwrap();
     ann.until("the second refusal", || async {
-        refused(talk.message(key.clone()).await.ok()??)
+        refused(talk.message(key.clone()).await.ok()?.message?)
     })
     .await;
     let discarded = talk.discard(key.clone()).await.unwrap();
     assert_eq!(discarded.discarded, Discarded::NeverSent);
-    let shown = talk.message(key).await.unwrap().unwrap();
+    let shown = talk.message(key).await.unwrap().message.unwrap();
     assert_eq!((shown.change, shown.content.words()), (None, Some("tea")));
 }
 
@@ -122,8 +127,8 @@ async fn edits_and_recalls_made_offline_survive_a_restart_and_arrive() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("one".into()).await.unwrap();
-    talk.send_text("two".into()).await.unwrap();
+    talk.send_text("one".into(), None).await.unwrap();
+    talk.send_text("two".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let id = ann.service_id(&talk).await;
     ann.client.go_offline().unwrap();
@@ -133,18 +138,18 @@ async fn edits_and_recalls_made_offline_survive_a_restart_and_arrive() {
         .await
         .unwrap();
     talk.recall(two).await.unwrap();
-    let unsent = talk.send_text("thre".into()).await.unwrap();
+    let unsent = talk.send_text("thre".into(), None).await.unwrap();
     let three = MessageKey::local(unsent.local_id);
     talk.edit(three, MessageContent::text("three"))
         .await
         .unwrap();
-    let never = talk.send_text("never".into()).await.unwrap();
+    let never = talk.send_text("never".into(), None).await.unwrap();
     talk.recall(MessageKey::local(never.local_id))
         .await
         .unwrap();
     let shown = ["ann: uno", "ann: recalled", "ann: three (pending)"];
     assert_eq!(said(&ann, &id).await, shown);
-    let message = talk.message(one).await.unwrap().unwrap();
+    let message = talk.message(one).await.unwrap().message.unwrap();
     assert_eq!(message.change, Some(PendingChange::Edit { failure: None }));
     let listed = ann.client.conversations(None, 1).await.unwrap();
     let last = listed.conversations[0].last_message.clone().unwrap();
@@ -190,7 +195,7 @@ async fn of_an_edit_and_a_recall_on_two_devices_the_recall_stands_everywhere() {
         let tablet = place.online("tablet", "ann").await;
         let ben = place.online("laptop", "ben").await;
         let talk = ann.talk_to("ben").await;
-        let sent = talk.send_text("tow".into()).await.unwrap();
+        let sent = talk.send_text("tow".into(), None).await.unwrap();
         ann.has_sent_everything().await;
         let id = ann.service_id(&talk).await;
         tablet.sees(&id, &["ann: tow"]).await;
@@ -236,7 +241,7 @@ async fn receipts_and_changes_of_one_message_do_not_undo_each_other() {
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    let sent = talk.send_text("tow".into()).await.unwrap();
+    let sent = talk.send_text("tow".into(), None).await.unwrap();
     let id = ann.service_id(&talk).await;
     ben.sees(&id, &["ann: tow"]).await;
     let key = MessageKey::local(sent.local_id.clone());

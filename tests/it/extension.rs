@@ -34,7 +34,7 @@ async fn talk(place: &Place) -> (Device, Device, ConversationId) {
     ann.go_online().await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let talk = ann.service_id(&talk).await;
     ben.sees(&talk, &["ann: hello"]).await;
@@ -108,7 +108,7 @@ async fn what_is_left_while_the_app_runs_is_taken_on_a_hint_and_on_resuming() {
     }
     let report = ann.client.import_inbox().await.unwrap();
     assert_eq!(
-        (report.imported, report.left),
+        (report.imported.0, report.left.0),
         (120, 0),
         "however many there are"
     );
@@ -133,7 +133,10 @@ async fn a_read_mark_left_by_a_notification_clears_the_count() {
     let (ann, ben, talk) = talk(&place).await;
     ann.engine.shutdown().await.unwrap();
     let from_ben = ben.client.conversation(talk.clone()).unwrap();
-    from_ben.send_text("are you there?".into()).await.unwrap();
+    from_ben
+        .send_text("are you there?".into(), None)
+        .await
+        .unwrap();
     ben.has_sent_everything().await;
     let page = from_ben.page(None, 1).await.unwrap();
     let read = page.items[0].message().unwrap().sent_at;
@@ -171,7 +174,7 @@ async fn damaged_files_are_set_aside_and_told_and_the_others_are_taken() {
     bytes[middle] = !bytes[middle];
     fs::write(&files_before[0], bytes).unwrap();
     let report = ann.client.import_inbox().await.unwrap();
-    assert_eq!((report.imported, report.damaged), (1, 1));
+    assert_eq!((report.imported.0, report.damaged.0), (1, 1));
     let kept = files(&inbox(&place));
     assert_eq!(kept.len(), 1);
     assert!(kept[0].to_string_lossy().ends_with(".damaged"));
@@ -201,7 +204,7 @@ async fn a_message_too_large_to_be_sent_becomes_a_failed_entry() {
     assert!(matches!(failure, SendFailure::Unsendable { .. }));
     let key = sampan::model::MessageKey::local(outbox[0].local_id.clone().unwrap());
     let talk = ann.client.conversation(talk).unwrap();
-    let shown = talk.message(key).await.unwrap().unwrap();
+    let shown = talk.message(key).await.unwrap().message.unwrap();
     assert!(matches!(
         shown.delivery,
         Some(sampan::Delivery::Failed {
@@ -237,7 +240,10 @@ async fn the_inbox_of_an_encrypted_client_is_under_its_key() {
         .send_text(talk.clone(), "too early".into())
         .unwrap();
     let report = ann.import_inbox().await.unwrap();
-    assert_eq!((report.imported, report.locked, report.damaged), (1, 1, 0));
+    assert_eq!(
+        (report.imported.0, report.locked.0, report.damaged.0),
+        (1, 1, 0)
+    );
     let (old, new) = (Secret::new(KEY), Secret::new(&*other));
     ann.change_store_key(old, new).await.unwrap();
     assert_eq!(

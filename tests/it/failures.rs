@@ -44,7 +44,7 @@ impl Scene {
         };
         // She writes before she can know.
         scene.ann.client.go_offline().unwrap();
-        scene.talk.send_text("am I in?".into()).await.unwrap();
+        scene.talk.send_text("am I in?".into(), None).await.unwrap();
         scene.has_ann(Op::Remove).await;
         scene.ann.go_online().await;
         scene
@@ -119,7 +119,7 @@ async fn a_failed_message_can_be_taken_out() {
     );
     assert!(scene.ann.client.outbox().await.unwrap().is_empty());
     scene.has_ann(Op::Add).await;
-    scene.talk.send_text("back".into()).await.unwrap();
+    scene.talk.send_text("back".into(), None).await.unwrap();
     scene.ann.has_sent_everything().await;
     let ben = scene.place.online("laptop", "ben").await;
     let talk = ben
@@ -146,11 +146,11 @@ async fn a_message_that_nobody_acknowledges_has_failed_and_can_be_sent_again() {
     let ann = Device::open(near, "ann").await;
     ann.go_online().await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("before".into()).await.unwrap();
+    talk.send_text("before".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let service_id = ann.service_id(&talk).await;
     cable.deafen();
-    let sent = talk.send_text("hello?".into()).await.unwrap();
+    let sent = talk.send_text("hello?".into(), None).await.unwrap();
     let state = ann
         .until("the failure", || async {
             let state = ann.messages(&service_id).await.pop()?.state;
@@ -177,7 +177,7 @@ async fn an_app_keeps_a_failed_message_and_takes_one_out() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let id = ann.service_id(&talk).await;
     let own = |id: &str| NewMessage {
@@ -209,7 +209,7 @@ async fn an_app_keeps_a_failed_message_and_takes_one_out() {
     let talk = ann.client.conversation(id.clone()).unwrap();
     ann.sees(&id, &["ann: hello", "ann: a photo (failed)"])
         .await;
-    let shown = talk.message(key("a photo")).await.unwrap().unwrap();
+    let shown = talk.message(key("a photo")).await.unwrap().message.unwrap();
     assert!(matches!(
         shown.delivery,
         Some(sampan::Delivery::Failed {
@@ -230,7 +230,7 @@ async fn an_app_puts_a_foreign_message_into_the_store_and_takes_it_out() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let conversation = ann.service_id(&talk).await;
     ann.client.go_offline().unwrap();

@@ -46,7 +46,7 @@ async fn a_feed_of_one_sort_tells_nothing_else() {
     let one = ann.client.feed(Some(vec![EventKind::MessageAdded]));
     let all = ann.client.feed(None);
     for words in ["first", "second"] {
-        talk.send_text(words.into()).await.unwrap();
+        talk.send_text(words.into(), None).await.unwrap();
     }
     ann.has_sent_everything().await;
     let is_last = |event: &Event| words(event) == Some("second");
@@ -82,7 +82,7 @@ async fn events_and_receipts_are_had_per_conversation_and_for_the_whole_client()
     ann.go_online().await;
     let (tea_id, boats_id) = (ann.service_id(&tea).await, ann.service_id(&boats).await);
     for (talk, words) in [(&boats, "boats"), (&tea, "tea")] {
-        talk.send_text(words.into()).await.unwrap();
+        talk.send_text(words.into(), None).await.unwrap();
     }
     let of = |event: &Event, id: &ConversationId| event.conversation() == Some(id);
     let mut last = 0;

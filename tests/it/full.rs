@@ -68,7 +68,7 @@ async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() 
     ann.go_online().await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let talk = ann.service_id(&talk).await;
     ann.client.go_offline().unwrap();
@@ -79,7 +79,7 @@ async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() 
     // The journal has space of its own for a while: a message that it takes is promised.
     let refusal = loop {
         let words = format!("{} {}", said.len(), "x".repeat(2_000));
-        match conversation.send_text(words.clone()).await {
+        match conversation.send_text(words.clone(), None).await {
             Ok(_) => said.push(format!("ann: {words}")),
             Err(refusal) => break refusal,
         }
@@ -93,7 +93,7 @@ async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() 
         ann.client.store_health(),
         StoreHealth::ReadOnly { .. }
     ));
-    let again = conversation.send_text("still full".into()).await;
+    let again = conversation.send_text("still full".into(), None).await;
     assert!(matches!(again, Err(SampanError::StoreUnavailable { .. })));
     let promised = said.len() - 1;
     assert_eq!(
@@ -108,7 +108,7 @@ async fn on_a_full_disk_sends_fail_at_once_and_work_again_when_there_is_space() 
     })
     .await;
     conversation
-        .send_text("there is space".into())
+        .send_text("there is space".into(), None)
         .await
         .unwrap();
     said.push("ann: there is space".to_owned());

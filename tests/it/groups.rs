@@ -39,7 +39,7 @@ async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
     };
     let made = ann.client.create_conversation(made).await.unwrap();
     let talk = made.conversation;
-    talk.send_text("two of us".into()).await.unwrap();
+    talk.send_text("two of us".into(), None).await.unwrap();
     let talk_id = ann.service_id(&talk).await;
     ben.sees(&talk_id, &["ann: two of us"]).await;
     has_members(&ben, &talk_id, &["ann", "ben"]).await;
@@ -47,7 +47,7 @@ async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
     // Ben adds the third member, not ann, who made the conversation.
     let at_ben = ben.handle(&talk_id);
     at_ben.add_members(vec![id("cat")]).await.unwrap();
-    at_ben.send_text("three of us".into()).await.unwrap();
+    at_ben.send_text("three of us".into(), None).await.unwrap();
     for device in [&ann, &ben, &cat] {
         has_members(device, &talk_id, &["ann", "ben", "cat"]).await;
     }
@@ -62,9 +62,9 @@ async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
         (info.state == ConversationState::Left).then_some(())
     })
     .await;
-    let refused = at_cat.send_text("hello?".into()).await;
+    let refused = at_cat.send_text("hello?".into(), None).await;
     assert!(matches!(refused, Err(SampanError::NotPossible { .. })));
-    talk.send_text("without cat".into()).await.unwrap();
+    talk.send_text("without cat".into(), None).await.unwrap();
     ben.sees(
         &talk_id,
         &["ann: two of us", "ben: three of us", "ann: without cat"],
@@ -73,7 +73,7 @@ async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
 
     at_ben.add_members(vec![id("cat")]).await.unwrap();
     has_members(&cat, &talk_id, &["ann", "ben", "cat"]).await;
-    at_ben.send_text("again three".into()).await.unwrap();
+    at_ben.send_text("again three".into(), None).await.unwrap();
     let all = [
         "ann: two of us",
         "ben: three of us",
@@ -83,7 +83,7 @@ async fn a_pair_becomes_a_group_and_changes_of_members_act_at_once() {
     for device in [&ann, &ben, &cat] {
         device.sees(&talk_id, &all).await;
     }
-    at_cat.send_text("thank you".into()).await.unwrap();
+    at_cat.send_text("thank you".into(), None).await.unwrap();
     cat.has_sent_everything().await;
 
     // The conversation's maker may be removed like everybody else.
@@ -105,7 +105,7 @@ async fn a_delivery_is_told_to_the_sender_in_a_conversation_of_two() {
     let pair = ann.talk_to("ben").await;
     let group = ann.talk_to_all(&["ben", "cat"]).await;
     for talk in [&pair, &group] {
-        talk.send_text("hello".into()).await.unwrap();
+        talk.send_text("hello".into(), None).await.unwrap();
     }
     let state = |talk: &ConversationId| {
         let talk = talk.clone();
@@ -135,7 +135,7 @@ async fn a_transient_message_may_be_of_the_apps_own_kind() {
     let ann = place.online("ann", "ann").await;
     let ben = place.online("ben", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let talk_id = ann.service_id(&talk).await;
     ben.sees(&talk_id, &["ann: hello"]).await;
     let mut told = ben.client.events();

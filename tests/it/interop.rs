@@ -93,7 +93,9 @@ async fn sampan_starts_a_conversation_and_chats_with_the_javascript_sdk() {
         .await
         .unwrap()
         .conversation;
-    talk.send_text("is the kettle on?".into()).await.unwrap();
+    talk.send_text("is the kettle on?".into(), None)
+        .await
+        .unwrap();
     let heard = js
         .does("hears", json!({ "text": "is the kettle on?" }))
         .await;
@@ -160,7 +162,7 @@ async fn what_sampan_says_while_the_javascript_sdk_is_away_is_unread_there() {
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("js").await;
     for words in ["one", "two", "three"] {
-        talk.send_text(words.into()).await.unwrap();
+        talk.send_text(words.into(), None).await.unwrap();
     }
     ann.has_sent_everything().await;
     let service_id = ann.service_id(&talk).await;
@@ -182,8 +184,8 @@ async fn what_sampan_edits_and_recalls_is_changed_at_the_javascript_sdk() {
     };
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("js").await;
-    let one = talk.send_text("oen".into()).await.unwrap();
-    let two = talk.send_text("two".into()).await.unwrap();
+    let one = talk.send_text("oen".into(), None).await.unwrap();
+    let two = talk.send_text("two".into(), None).await.unwrap();
     js.does("hears", json!({ "text": "two" })).await;
     ann.has_sent_everything().await;
     let said = MessageContent::text("one");
@@ -221,7 +223,7 @@ async fn what_sampan_changes_of_a_conversation_is_changed_at_the_javascript_sdk(
     talk.set_name("Green tea".into()).await.unwrap();
     talk.add_members(vec![id("cat")]).await.unwrap();
     talk.remove_members(vec![id("dan")]).await.unwrap();
-    talk.send_text("welcome".into()).await.unwrap();
+    talk.send_text("welcome".into(), None).await.unwrap();
     ann.go_online().await;
     ann.has_sent_everything().await;
     js.does("hears", json!({ "text": "welcome" })).await;
@@ -250,7 +252,7 @@ async fn sampan_and_the_javascript_sdk_meet_in_a_chat_room_and_in_a_temporary_co
     let counted = js.does("count", json!({ "cid": cid })).await;
     assert_eq!(counted["count"], 2);
     assert_eq!(room.count_members().await.unwrap().0, 2);
-    room.send_text("ahoy".into()).await.unwrap();
+    room.send_text("ahoy".into(), None).await.unwrap();
     js.does("hears", json!({ "text": "ahoy" })).await;
     let said = json!({ "cid": cid, "text": "ahoy yourself" });
     js.does("say", said).await;

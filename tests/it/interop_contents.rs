@@ -316,7 +316,7 @@ async fn edits_to_any_kind_and_recalls_cross_both_ways() {
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("js").await;
     let cid = ann.service_id(&talk).await;
-    let mine = talk.send_text("mine".into()).await.unwrap();
+    let mine = talk.send_text("mine".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let key = MessageKey::local(mine.local_id.clone());
     let said = json!({ "cid": cid.as_str(), "content": {"kind": "text", "text": "theirs"} });

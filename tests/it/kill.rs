@@ -65,7 +65,7 @@ async fn child_that_sends_until_it_is_killed() {
     let mut out = std::io::stdout();
     for number in 0.. {
         let words = format!("line {number}");
-        talk.send_text(words.clone()).await.unwrap();
+        talk.send_text(words.clone(), None).await.unwrap();
         writeln!(out, "{SENT}{words}").unwrap();
         out.flush().unwrap();
     }

@@ -73,7 +73,7 @@ async fn a_temporary_conversation_is_known_by_its_id_and_carries_messages() {
     };
     let made = ann.client.create_conversation(wanted()).await.unwrap();
     made.conversation
-        .send_text("for an hour".into())
+        .send_text("for an hour".into(), None)
         .await
         .unwrap();
     let service_id = ann.service_id(&made.conversation).await;
@@ -113,7 +113,7 @@ async fn a_chat_room_is_entered_and_left_through_the_outbox() {
     fetched(&ann, &room).await;
     ann.client.go_offline().unwrap();
     let here = ann.client.join(room.clone()).await.unwrap();
-    here.send_text("ahoy".into()).await.unwrap();
+    here.send_text("ahoy".into(), None).await.unwrap();
     let kinds = |entries: Vec<OutboxEntry>| entries.iter().map(|it| it.kind).collect::<Vec<_>>();
     let waiting = kinds(ann.client.outbox().await.unwrap());
     assert_eq!(waiting, [OutboxKind::Join, OutboxKind::Send]);
@@ -130,7 +130,7 @@ async fn a_chat_room_is_entered_and_left_through_the_outbox() {
     })
     .await;
     let there = ben.handle(&room);
-    there.send_text("welcome".into()).await.unwrap();
+    there.send_text("welcome".into(), None).await.unwrap();
     ann.until("what is said inside", || async {
         ann.lines(&room)
             .await
@@ -143,7 +143,7 @@ async fn a_chat_room_is_entered_and_left_through_the_outbox() {
     ann.client.go_offline().unwrap();
     here.quit().await.unwrap();
     assert_eq!(here.info().await.unwrap().state, ConversationState::Left);
-    here.send_text("farewell".into()).await.unwrap();
+    here.send_text("farewell".into(), None).await.unwrap();
     ann.go_online().await;
     ann.has_sent_everything().await;
     assert_eq!(here.info().await.unwrap().state, ConversationState::Left);
@@ -155,10 +155,10 @@ async fn a_chat_room_is_entered_and_left_through_the_outbox() {
             .then_some(())
     })
     .await;
-    there.send_text("a secret".into()).await.unwrap();
+    there.send_text("a secret".into(), None).await.unwrap();
     ben.has_sent_everything().await;
     let talk = ben.talk_to("ann").await;
-    talk.send_text("did you hear?".into()).await.unwrap();
+    talk.send_text("did you hear?".into(), None).await.unwrap();
     let talk = ben.service_id(&talk).await;
     ann.sees(&talk, &["ben: did you hear?"]).await;
     assert!(

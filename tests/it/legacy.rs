@@ -224,7 +224,9 @@ async fn history_of_the_service_meets_the_messages_of_a_cache() {
     let ben = place.online("laptop", "ben").await;
     let talk = ben.talk_to("ann").await;
     for number in 0..30 {
-        talk.send_text(format!("line {number}")).await.unwrap();
+        talk.send_text(format!("line {number}"), None)
+            .await
+            .unwrap();
     }
     ben.has_sent_everything().await;
     let id = ben.service_id(&talk).await;
@@ -345,7 +347,7 @@ async fn drafts_wait_for_the_app_and_do_not_come_back() {
         "{drafts:?}"
     );
     // A new message passes the failed ones by.
-    conversation.send_text("hello".into()).await.unwrap();
+    conversation.send_text("hello".into(), None).await.unwrap();
     ben.sees(&id, &["ann: hello"]).await;
 
     ann.client.retry(drafts[0].id).await.unwrap();

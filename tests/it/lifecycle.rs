@@ -22,7 +22,9 @@ async fn what_is_written_while_paused_goes_out_after_resuming() {
     assert_eq!(ann.engine.connection_state(), ConnectionState::Connected);
     ann.engine.pause().await.unwrap();
     assert_eq!(ann.engine.connection_state(), ConnectionState::Idle);
-    talk.send_text("from the background".into()).await.unwrap();
+    talk.send_text("from the background".into(), None)
+        .await
+        .unwrap();
     assert_eq!(
         ann.lines(&service_id).await.unwrap(),
         ["ann: from the background (pending)"]
@@ -240,7 +242,7 @@ async fn devices_with_different_tags_are_signed_in_side_by_side() {
     }
     let ben = place.online("laptop", "ben").await;
     let talk = ben.talk_to("ann").await;
-    talk.send_text("to both".into()).await.unwrap();
+    talk.send_text("to both".into(), None).await.unwrap();
     let service_id = ben.service_id(&talk).await;
     for device in &devices {
         device.sees(&service_id, &["ben: to both"]).await;
@@ -293,7 +295,9 @@ async fn events_come_in_the_order_of_commits() {
     let mut events = ann.client.events();
     let talk = ann.talk_to("ben").await;
     for number in 0..20 {
-        talk.send_text(format!("line {number}")).await.unwrap();
+        talk.send_text(format!("line {number}"), None)
+            .await
+            .unwrap();
     }
     ann.engine.shutdown().await.unwrap();
     let (mut seqs, mut lines) = (Vec::new(), Vec::new());

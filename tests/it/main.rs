@@ -128,6 +128,7 @@ mod replies;
 mod rest;
 mod rooms;
 mod rooms_v2;
+mod rules;
 mod screen;
 mod sessions;
 mod signer;

@@ -229,7 +229,7 @@ async fn members_are_silenced_and_blocked_and_the_lists_are_live() {
     ];
     assert_eq!(notices, expected);
     let his = ben.handle(&talk_id);
-    let sent = his.send_text("let me".into()).await.unwrap();
+    let sent = his.send_text("let me".into(), None).await.unwrap();
     let refused = failure(&ben).await;
     assert!(
         matches!(refused, SendFailure::Refused { code: 4563, .. }),
@@ -325,7 +325,7 @@ async fn an_invitation_comes_before_the_first_message_and_notices_say_who_whom_a
     let ben = place.online("laptop", "ben").await;
     let mut told = ben.client.events();
     let talk = ann.talk_to("ben").await;
-    talk.send_text("welcome".into()).await.unwrap();
+    talk.send_text("welcome".into(), None).await.unwrap();
     let talk_id = ann.service_id(&talk).await;
     let mut heard = Vec::new();
     let mut times = Vec::new();

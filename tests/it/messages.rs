@@ -184,8 +184,8 @@ async fn both_sides_agree_on_id_and_time_and_the_sender_learns_what_was_read() {
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("one".into()).await.unwrap();
-    talk.send_text("two".into()).await.unwrap();
+    talk.send_text("one".into(), None).await.unwrap();
+    talk.send_text("two".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let service_id = ann.service_id(&talk).await;
     let heard = messages(&ben, &service_id, 2).await;
@@ -246,7 +246,7 @@ async fn a_client_id_has_1_to_64_characters_and_is_passed_on_as_it_is() {
     let named = place.online("phone", &name).await;
     let ben = place.online("laptop", "ben").await;
     let talk = named.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let service_id = named.service_id(&talk).await;
     ben.sees(&service_id, &[&format!("{name}: hello")]).await;
     for wrong in [String::new(), format!("{name}x")] {

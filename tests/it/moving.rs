@@ -13,17 +13,26 @@ async fn a_store_goes_on_at_another_service_when_only_the_address_changes() {
     let ben = before.online("laptop", "ben").await;
     let old_talk = ann.talk_to("ben").await;
     let old_id = ann.service_id(&old_talk).await;
-    old_talk.send_text("said before".into()).await.unwrap();
+    old_talk
+        .send_text("said before".into(), None)
+        .await
+        .unwrap();
     ben.sees(&old_id, &["ann: said before"]).await;
     ann.has_sent_everything().await;
     let theirs = ben.handle(&old_id);
-    theirs.send_text("read this".into()).await.unwrap();
+    theirs.send_text("read this".into(), None).await.unwrap();
     ann.sees(&old_id, &["ann: said before", "ben: read this"])
         .await;
     ann.client.go_offline().unwrap();
-    old_talk.send_text("never sent there".into()).await.unwrap();
+    old_talk
+        .send_text("never sent there".into(), None)
+        .await
+        .unwrap();
     let new_talk = ann.talk_to("carl").await;
-    new_talk.send_text("hello, new place".into()).await.unwrap();
+    new_talk
+        .send_text("hello, new place".into(), None)
+        .await
+        .unwrap();
     ann.engine.shutdown().await.unwrap();
 
     let after = Place::new().await;

@@ -12,7 +12,7 @@ async fn a_conversation_made_offline_and_its_messages_go_out_in_order_on_connect
     let talk = ann.talk_to("ben").await;
     assert!(talk.conversation_id().is_local());
     for words in ["one", "two", "three"] {
-        talk.send_text(words.into()).await.unwrap();
+        talk.send_text(words.into(), None).await.unwrap();
     }
     assert_eq!(
         talk.info().await.unwrap().state,
@@ -44,7 +44,9 @@ async fn the_outbox_survives_a_restart_and_goes_out_once() {
     let place = Place::new().await;
     let ann = place.device("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("before the restart".into()).await.unwrap();
+    talk.send_text("before the restart".into(), None)
+        .await
+        .unwrap();
     let local = talk.conversation_id();
     drop(talk);
     ann.engine.shutdown().await.unwrap();
@@ -64,12 +66,15 @@ async fn a_unique_conversation_made_offline_becomes_the_one_that_exists() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("from my phone".into()).await.unwrap();
+    talk.send_text("from my phone".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let existing = ann.service_id(&talk).await;
     let tablet = place.device("tablet", "ann").await;
     let again = tablet.talk_to("ben").await;
-    again.send_text("from my tablet".into()).await.unwrap();
+    again
+        .send_text("from my tablet".into(), None)
+        .await
+        .unwrap();
     tablet.go_online().await;
     tablet.has_sent_everything().await;
     assert_eq!(tablet.service_id(&again).await, existing);
@@ -83,8 +88,11 @@ async fn a_discarded_message_is_gone_and_is_not_sent() {
     let place = Place::new().await;
     let ann = place.device("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    let unwanted = talk.send_text("I take this back".into()).await.unwrap();
-    talk.send_text("hello".into()).await.unwrap();
+    let unwanted = talk
+        .send_text("I take this back".into(), None)
+        .await
+        .unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     ann.client.discard(unwanted.entry.unwrap()).await.unwrap();
     assert_eq!(
         ann.lines(&talk.conversation_id()).await.unwrap(),

@@ -25,7 +25,7 @@ pub(crate) fn open_files(folder: &Path) -> Vec<PathBuf> {
 pub(crate) async fn settled(place: &Place) -> (Device, Arc<Conversation>) {
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("before".into()).await.unwrap();
+    talk.send_text("before".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     (ann, talk)
 }
@@ -55,7 +55,7 @@ async fn a_paused_engine_has_no_file_open_and_another_one_may_have_the_store() {
 
     ann.engine.resume().await.unwrap();
     ann.is_online().await;
-    talk.send_text("after".into()).await.unwrap();
+    talk.send_text("after".into(), None).await.unwrap();
     let service_id = ann.service_id(&talk).await;
     ann.sees(&service_id, &["ann: before", "ann: after"]).await;
 }
@@ -68,7 +68,9 @@ async fn calls_in_the_background_work_and_their_files_are_shut_again() {
     let (ann, talk) = settled(&place).await;
     let root = place.folder.path().join("phone");
     ann.engine.pause().await.unwrap();
-    talk.send_text("from the background".into()).await.unwrap();
+    talk.send_text("from the background".into(), None)
+        .await
+        .unwrap();
     assert_eq!(
         said(&ann, &talk).await,
         ["ann: before", "ann: from the background (pending)"]
@@ -115,7 +117,10 @@ async fn a_store_that_somebody_else_has_after_a_rest_is_a_typed_error_until_it_i
     let holder = Some(i64::from(std::process::id()));
     let in_use = SampanError::StoreInUse { holder };
     assert_eq!(ann.client.outbox().await.unwrap_err(), in_use);
-    assert_eq!(talk.send_text("lost".into()).await.unwrap_err(), in_use);
+    assert_eq!(
+        talk.send_text("lost".into(), None).await.unwrap_err(),
+        in_use
+    );
     ann.engine.resume().await.unwrap();
     ann.until("the store's health", || async {
         matches!(ann.client.store_health(), StoreHealth::ReadOnly { .. }).then_some(())
@@ -127,7 +132,7 @@ async fn a_store_that_somebody_else_has_after_a_rest_is_a_typed_error_until_it_i
     })
     .await;
     ann.is_online().await;
-    talk.send_text("after".into()).await.unwrap();
+    talk.send_text("after".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let service_id = ann.service_id(&talk).await;
     ann.sees(&service_id, &["ann: before", "ann: after"]).await;

@@ -117,7 +117,7 @@ async fn plug_ins_are_told_of_what_is_made_and_change_what_others_say_in_order()
     assert_eq!(heard(&told, "the client").unwrap(), "one ann");
     let ben = place.online("laptop", "ben").await;
     let talk = ben.talk_to("ann").await;
-    talk.send_text("black tea".into()).await.unwrap();
+    talk.send_text("black tea".into(), None).await.unwrap();
     ben.has_sent_everything().await;
     let cid = ben.service_id(&talk).await;
     // Missed messages come by history and as the newest of an unread count.
@@ -125,7 +125,7 @@ async fn plug_ins_are_told_of_what_is_made_and_change_what_others_say_in_order()
     let words = "ben: black tea two one <one ben> <two ben>";
     ann.sees(&cid, &[words]).await;
     assert_eq!(heard(&told, "a conversation").unwrap(), "one conversation");
-    talk.send_text("green tea".into()).await.unwrap();
+    talk.send_text("green tea".into(), None).await.unwrap();
     let live = "ben: green tea two one <one ben> <two ben>";
     ann.sees(&cid, &[words, live]).await;
     // Plain content, which is not JSON, is not shown before parsing; this client's own messages pass the plug-ins by.
@@ -134,7 +134,7 @@ async fn plug_ins_are_told_of_what_is_made_and_change_what_others_say_in_order()
     };
     talk.send(NewMessage::new(plain)).await.unwrap();
     let anns = ann.handle(&cid);
-    anns.send_text("my tea".into()).await.unwrap();
+    anns.send_text("my tea".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     ann.sees(&cid, &[words, live, "ben: plain tea", "ann: my tea"])
         .await;
@@ -191,12 +191,12 @@ async fn a_plug_in_that_fails_is_named_and_one_that_is_slow_does_not_hold_the_en
     ann.go_online().await;
     let ben = place.online("laptop", "ben").await;
     let talk = ben.talk_to("ann").await;
-    talk.send_text("tea".into()).await.unwrap();
+    talk.send_text("tea".into(), None).await.unwrap();
     ben.has_sent_everything().await;
     let cid = ben.service_id(&talk).await;
     // The message is held back; calls that need no answer of the service go on.
     let own = ann.talk_to("cat").await;
-    own.send_text("while it waits".into()).await.unwrap();
+    own.send_text("while it waits".into(), None).await.unwrap();
     assert_eq!(ann.client.outbox().await.unwrap().len(), 2);
     let gate = broken.gate.as_ref().unwrap();
     gate.add_permits(1);
@@ -221,7 +221,7 @@ async fn text_is_escaped_for_html_on_request_and_passed_on_as_it_is() {
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
     let script = r#"<script>alert("x & 'y'")</script>"#;
-    talk.send_text(script.into()).await.unwrap();
+    talk.send_text(script.into(), None).await.unwrap();
     let cid = ann.service_id(&talk).await;
     ben.sees(&cid, &[&format!("ann: {script}")]).await;
     assert_eq!(

@@ -31,7 +31,7 @@ async fn an_extension_shows_a_push_without_a_store_and_the_engine_agrees_later()
     ann.go_online().await;
     let ben = place.online("ben", "ben").await;
     let talk = ben.talk_to("ann").await;
-    talk.send_text("one".into()).await.unwrap();
+    talk.send_text("one".into(), None).await.unwrap();
     let conversation = ben
         .until("the service's id", || async {
             let id = talk.info().await.unwrap().id;
@@ -51,7 +51,7 @@ async fn an_extension_shows_a_push_without_a_store_and_the_engine_agrees_later()
             .unwrap(),
         None
     );
-    talk.send_text("two".into()).await.unwrap();
+    talk.send_text("two".into(), None).await.unwrap();
     let sent = ben
         .until("the message", || async {
             let messages = ben.messages(&conversation).await;
@@ -153,7 +153,7 @@ fn child_that_is_handed_pushes() {
     let before = kilobytes("RssAnon:");
     let mut most = before;
     let extension = inbox(folder.into());
-    let mut badge = 0;
+    let mut badge = sampan::model::Count(0);
     for number in 0..PUSHES {
         let conversation = conversation(number % 2000);
         let payload = format!(

@@ -38,7 +38,7 @@ pub(crate) async fn made(ann: &Device, wanted: Vec<NewConversation>) -> Vec<Arc<
         let talk = ann.client.create_conversation(wanted).await.unwrap();
         let talk = talk.conversation;
         if at % 3 == 0 {
-            talk.send_text(format!("number {at}")).await.unwrap();
+            talk.send_text(format!("number {at}"), None).await.unwrap();
         }
         if at % 5 == 0 {
             talk.set_muted(true).await.unwrap();

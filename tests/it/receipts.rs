@@ -29,11 +29,11 @@ async fn a_message_is_pending_then_sent_then_delivered_and_each_is_told() {
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("first".into()).await.unwrap();
+    talk.send_text("first".into(), None).await.unwrap();
     let service_id = ann.service_id(&talk).await;
     ben.sees(&service_id, &["ann: first"]).await;
     let mut events = ann.client.events();
-    let sent = talk.send_text("hello".into()).await.unwrap();
+    let sent = talk.send_text("hello".into(), None).await.unwrap();
     assert!(matches!(
         sent.message.delivery,
         Some(sampan::Delivery::Waiting { .. })
@@ -71,7 +71,7 @@ async fn what_is_older_than_a_delivered_message_is_delivered_and_not_read() {
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
     for words in ["one", "two", "three"] {
-        talk.send_text(words.into()).await.unwrap();
+        talk.send_text(words.into(), None).await.unwrap();
     }
     ann.has_sent_everything().await;
     let service_id = ann.service_id(&talk).await;
@@ -83,7 +83,7 @@ async fn what_is_older_than_a_delivered_message_is_delivered_and_not_read() {
     let ben = place.online("laptop", "ben").await;
     ben.sees(&service_id, &["ann: one", "ann: two", "ann: three"])
         .await;
-    talk.send_text("four".into()).await.unwrap();
+    talk.send_text("four".into(), None).await.unwrap();
     let messages = delivered(&ann, &service_id).await;
     assert_eq!(messages.len(), 4);
     assert!(messages.iter().all(is_delivered), "{messages:?}");
@@ -100,18 +100,18 @@ async fn a_conversation_of_three_has_no_receipts() {
     let ben = place.online("laptop", "ben").await;
     let cem = place.online("tablet", "cem").await;
     let three = ann.talk_to_all(&["ben", "cem"]).await;
-    three.send_text("to both".into()).await.unwrap();
+    three.send_text("to both".into(), None).await.unwrap();
     let three = ann.service_id(&three).await;
     for member in [&ben, &cem] {
         member.sees(&three, &["ann: to both"]).await;
     }
     // A receipt of a later message of two members has come: one of the earlier message would have, too.
     let two = ann.talk_to("ben").await;
-    two.send_text("to you".into()).await.unwrap();
+    two.send_text("to you".into(), None).await.unwrap();
     let two = ann.service_id(&two).await;
     ben.sees(&two, &["ann: to you"]).await;
     let again = ann.handle(&two);
-    again.send_text("and again".into()).await.unwrap();
+    again.send_text("and again".into(), None).await.unwrap();
     delivered(&ann, &two).await;
     let states: Vec<_> = ann
         .messages(&three)

@@ -109,7 +109,7 @@ async fn a_lost_connection_is_told_planned_tried_and_restored_and_the_session_fo
 
     let ben = scene.place.online("laptop", "ben").await;
     let talk = scene.ann.talk_to("ben").await;
-    talk.send_text("back again".into()).await.unwrap();
+    talk.send_text("back again".into(), None).await.unwrap();
     let service_id = scene.ann.service_id(&talk).await;
     ben.sees(&service_id, &["ann: back again"]).await;
     scene.ann.engine.shutdown().await.unwrap();
@@ -247,7 +247,7 @@ async fn another_network_ends_a_pause_at_once_and_keeps_a_connection_that_answer
         .await
         .unwrap();
     let talk = scene.ann.talk_to("ben").await;
-    talk.send_text("still here".into()).await.unwrap();
+    talk.send_text("still here".into(), None).await.unwrap();
     scene.ann.has_sent_everything().await;
     assert_eq!(scene.cable.connections(), connections);
 }
@@ -263,11 +263,11 @@ async fn what_is_sent_while_the_cable_breaks_again_and_again_arrives_once_and_in
     for round in 0..8 {
         for number in 0..5 {
             let words = format!("{round}.{number}");
-            talk.send_text(words.clone()).await.unwrap();
+            talk.send_text(words.clone(), None).await.unwrap();
             said.push(format!("ann: {words}"));
         }
         scene.cable.cut();
-        talk.send_text(format!("{round} cut")).await.unwrap();
+        talk.send_text(format!("{round} cut"), None).await.unwrap();
         said.push(format!("ann: {round} cut"));
         scene.cable.mend();
     }

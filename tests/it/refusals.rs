@@ -32,7 +32,7 @@ async fn a_message_too_large_for_a_frame_is_refused_at_once() {
     let ann = place.device("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
     let before = ann.client.outbox().await.unwrap().len();
-    let refusal = talk.send_text("x".repeat(6000)).await.unwrap_err();
+    let refusal = talk.send_text("x".repeat(6000), None).await.unwrap_err();
     assert!(
         matches!(refusal, SampanError::TooLarge { limit, actual } if actual > limit),
         "{refusal}"

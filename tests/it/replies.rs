@@ -41,11 +41,14 @@ async fn a_reply_quotes_what_it_answers_as_that_is_now() {
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let service_id = ann.service_id(&talk).await;
     ben.sees(&service_id, &["ann: hello"]).await;
     ann.client.go_offline().unwrap();
-    let first = talk.send_text("is the   kettle\non?".into()).await.unwrap();
+    let first = talk
+        .send_text("is the   kettle\non?".into(), None)
+        .await
+        .unwrap();
     let first = MessageKey::local(first.local_id);
     let reply = talk.send(answer("I ask because", &first)).await.unwrap();
     let quote = quoted(&talk, "I ask because", says("is the kettle on?")).await;
@@ -59,7 +62,7 @@ async fn a_reply_quotes_what_it_answers_as_that_is_now() {
     assert_eq!(quote.message, Some(first.clone()), "the key of before");
     let theirs = ben.handle(&service_id);
     let quote = quoted(&theirs, "I ask because", says("is the kettle on?")).await;
-    let asked = talk.message(first.clone()).await.unwrap().unwrap();
+    let asked = talk.message(first.clone()).await.unwrap().message.unwrap();
     let key = MessageKey::service(asked.sent_at, asked.reference.clone().unwrap().id);
     assert_eq!(
         (&quote.message, &quote.sender),
@@ -87,9 +90,11 @@ async fn a_reply_to_a_message_that_is_not_held_quotes_what_it_says_itself() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    let first = talk.send_text("long ago".into()).await.unwrap();
+    let first = talk.send_text("long ago".into(), None).await.unwrap();
     for number in 0..8 {
-        talk.send_text(format!("later {number}")).await.unwrap();
+        talk.send_text(format!("later {number}"), None)
+            .await
+            .unwrap();
     }
     let first = MessageKey::local(first.local_id);
     talk.send(answer("as I said", &first)).await.unwrap();
@@ -108,7 +113,7 @@ async fn a_reply_to_a_message_that_is_not_held_quotes_what_it_says_itself() {
     .await;
     let theirs = ben.handle(&service_id);
     let quote = quoted(&theirs, "as I said", says("long ago")).await;
-    let asked = talk.message(first).await.unwrap().unwrap();
+    let asked = talk.message(first).await.unwrap().message.unwrap();
     let key = MessageKey::service(asked.sent_at, asked.reference.clone().unwrap().id);
     assert_eq!((quote.message, quote.sender), (Some(key), id("ann")));
 }
@@ -119,7 +124,7 @@ async fn a_reply_to_nothing_or_in_a_kind_without_attributes_is_refused() {
     let place = Place::new().await;
     let ann = place.device("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    let first = talk.send_text("hello".into()).await.unwrap();
+    let first = talk.send_text("hello".into(), None).await.unwrap();
     let key = MessageKey::local(first.local_id);
     let before = ann.client.outbox().await.unwrap();
     let plain = NewMessage {
@@ -151,7 +156,7 @@ async fn a_reply_is_a_text_with_an_attribute_to_the_javascript_sdk_and_back() {
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("js").await;
     let cid = ann.service_id(&talk).await;
-    let first = talk.send_text("tea?".into()).await.unwrap();
+    let first = talk.send_text("tea?".into(), None).await.unwrap();
     let first = MessageKey::local(first.local_id);
     let mut reply = answer("or coffee", &first);
     let own = Json::parse(r#"{"mood":"calm"}"#).unwrap();
@@ -159,7 +164,7 @@ async fn a_reply_is_a_text_with_an_attribute_to_the_javascript_sdk_and_back() {
     talk.send(reply).await.unwrap();
     let told = js.does("getsWords", json!({ "text": "or coffee" })).await;
     ann.has_sent_everything().await;
-    let asked = talk.message(first.clone()).await.unwrap().unwrap();
+    let asked = talk.message(first.clone()).await.unwrap().message.unwrap();
     let word = json!({
         "id": asked.reference.clone().unwrap().id.as_str(), "t": asked.sent_at.as_millis(), "from": "ann", "text": "tea?",
     });

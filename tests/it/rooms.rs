@@ -71,7 +71,7 @@ async fn a_chat_room_is_entered_left_and_counted_and_another_one_takes_its_place
     // A client that asks for a room is not inside yet.
     let bens = ben.client.fetch_conversation(pier.clone()).await.unwrap();
     assert_eq!(bens.info().await.unwrap().state, ConversationState::Left);
-    bens.send_text("from the shore".into()).await.unwrap();
+    bens.send_text("from the shore".into(), None).await.unwrap();
     hears(&ann, &pier, "ben: from the shore").await;
     let bens = enter(&ben, &pier).await;
     assert_eq!(bens.info().await.unwrap().members, []);
@@ -100,7 +100,7 @@ async fn a_chat_room_is_entered_left_and_counted_and_another_one_takes_its_place
     let beach = room_of(&ben, "the beach").await;
     is(&ben, &bens, ConversationState::Left).await;
     assert_eq!(count(&anns).await, 1);
-    anns.send_text("gone?".into()).await.unwrap();
+    anns.send_text("gone?".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     ben.client.go_offline().unwrap();
     ben.go_online().await;
@@ -156,7 +156,7 @@ async fn after_a_broken_connection_a_client_is_inside_again_unless_it_was_away_t
         cable.mend();
         far.is_online().await;
         is(&far, &inside, expected.clone()).await;
-        anns.send_text("welcome back".into()).await.unwrap();
+        anns.send_text("welcome back".into(), None).await.unwrap();
         if expected == ConversationState::Live {
             hears(&far, &pier, "ann: welcome back").await;
         } else {
@@ -228,7 +228,7 @@ async fn a_service_conversation_is_subscribed_to_heard_and_left() {
     })
     .await;
     let bens = ben.handle(&news);
-    bens.send_text("thank you".into()).await.unwrap();
+    bens.send_text("thank you".into(), None).await.unwrap();
     ben.has_sent_everything().await;
     let failed = ben.lines(&news).await.unwrap();
     assert!(failed.contains(&"ben: thank you".to_owned()), "{failed:?}");
@@ -251,7 +251,7 @@ async fn a_temporary_conversation_has_fixed_members_and_an_end() {
     };
     let made = ann.client.create_conversation(wanted).await.unwrap();
     let talk = made.conversation;
-    talk.send_text("for an hour".into()).await.unwrap();
+    talk.send_text("for an hour".into(), None).await.unwrap();
     let temporary = ann.service_id(&talk).await;
     ben.sees(&temporary, &["ann: for an hour"]).await;
     for device in [&ann, &ben] {
@@ -299,18 +299,18 @@ async fn who_left_and_came_back_reads_what_was_said_meanwhile() {
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to_all(&["ben", "cat"]).await;
-    talk.send_text("one".into()).await.unwrap();
+    talk.send_text("one".into(), None).await.unwrap();
     let cid = ann.service_id(&talk).await;
     ben.sees(&cid, &["ann: one"]).await;
     let bens = ben.handle(&cid);
     bens.quit().await.unwrap();
     ben.has_sent_everything().await;
-    talk.send_text("two".into()).await.unwrap();
+    talk.send_text("two".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     assert_eq!(ben.lines(&cid).await.unwrap(), ["ann: one"]);
     bens.join().await.unwrap();
     ben.has_sent_everything().await;
-    talk.send_text("three".into()).await.unwrap();
+    talk.send_text("three".into(), None).await.unwrap();
     ben.sees(&cid, &["ann: one", "ann: two", "ann: three"])
         .await;
 }

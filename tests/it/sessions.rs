@@ -171,14 +171,14 @@ async fn two_engines_of_one_process_keep_apart() {
     let one = place.online("phone", "ann").await;
     let two = place.online("another phone", "cem").await;
     let talk = one.talk_to("ben").await;
-    talk.send_text("not for cem".into()).await.unwrap();
+    talk.send_text("not for cem".into(), None).await.unwrap();
     one.has_sent_everything().await;
     let theirs = two.client.conversations(None, 10).await.unwrap();
     assert!(theirs.conversations.is_empty());
     assert_eq!(crate::place::accounts(&two.engine).await, [id("cem")]);
     two.engine.shutdown().await.unwrap();
     assert_eq!(one.client.session_state(), SessionState::Open);
-    talk.send_text("and on".into()).await.unwrap();
+    talk.send_text("and on".into(), None).await.unwrap();
     one.has_sent_everything().await;
 }
 

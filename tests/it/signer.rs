@@ -8,9 +8,11 @@ use sampan::model::{
     ClientId, ConversationState, MessageState, NewConversation, SendFailure, SessionState,
     Uniqueness,
 };
+use sampan::views::OutboxListState;
 use sampan::wire::signature::{SignedAction, SignedOperation};
 use sampan::{
-    ClientOptions, Engine, OperationSignature, SampanError, Secret, Signer, SigningRequest,
+    Blocker, ClientOptions, Delivery, Engine, OperationSignature, SampanError, Secret, Signer,
+    SigningRequest,
 };
 use tokio::sync::Semaphore;
 
@@ -64,8 +66,8 @@ impl Office {
 
 #[async_trait::async_trait]
 impl Signer for Office {
-    async fn sign(&self, operation: SigningRequest) -> Result<OperationSignature, SampanError> {
-        self.asked.lock().unwrap().push(operation.clone());
+    async fn sign(&self, request: SigningRequest) -> Result<OperationSignature, SampanError> {
+        self.asked.lock().unwrap().push(request.clone());
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Held => self.permits.acquire().await.unwrap().forget(),
@@ -83,7 +85,7 @@ impl Signer for Office {
         } else {
             MASTER_KEY
         };
-        Ok(sign(&operation, key))
+        Ok(sign(&request, key))
     }
 }
 
@@ -135,7 +137,7 @@ async fn where_the_app_wants_signatures_the_signer_brings_them() {
     let ann = device(&place, "phone", "ann", Some(Arc::clone(&office))).await;
     let ben = device(&place, "laptop", "ben", Some(Office::new(Mood::Prompt))).await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("signed".into()).await.unwrap();
+    talk.send_text("signed".into(), None).await.unwrap();
     assert_eq!(office.asked(), [], "nothing is signed before it is sent");
     ben.go_online().await;
     ann.go_online().await;
@@ -160,7 +162,7 @@ async fn without_a_signer_the_session_is_refused_and_work_waits() {
     let place = Place::with_settings(EVERYTHING).await;
     let ann = device(&place, "phone", "ann", None).await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("unsigned".into()).await.unwrap();
+    talk.send_text("unsigned".into(), None).await.unwrap();
     ann.client.go_online(None).unwrap();
     let refusal = in_time("the refusal", ann.client.wait_online())
         .await
@@ -188,7 +190,7 @@ async fn a_slow_signer_holds_up_neither_reads_nor_writes() {
     };
     ann.until("a question to the signer", is_asked(1)).await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("one".into()).await.unwrap();
+    talk.send_text("one".into(), None).await.unwrap();
     assert_eq!(ann.client.session_state(), SessionState::Opening);
     assert_eq!(
         ann.lines(&talk.conversation_id()).await.unwrap(),
@@ -198,7 +200,7 @@ async fn a_slow_signer_holds_up_neither_reads_nor_writes() {
     ann.is_online().await;
     ann.until("a question about the conversation", is_asked(2))
         .await;
-    talk.send_text("two".into()).await.unwrap();
+    talk.send_text("two".into(), None).await.unwrap();
     assert_eq!(
         ann.lines(&talk.conversation_id()).await.unwrap(),
         ["ann: one (pending)", "ann: two (pending)"]
@@ -206,6 +208,33 @@ async fn a_slow_signer_holds_up_neither_reads_nor_writes() {
     office.permits.add_permits(1);
     let service_id = ann.service_id(&talk).await;
     ann.sees(&service_id, &["ann: one", "ann: two"]).await;
+}
+
+/// D15: a conversation whose signature is awaited says so, in the list of unsent work and in the client's state.
+#[tokio::test]
+async fn work_that_waits_for_a_signature_says_so() {
+    let place = Place::with_settings(EVERYTHING).await;
+    let office = Office::new(Mood::Prompt);
+    let ann = device(&place, "phone", "ann", Some(Arc::clone(&office))).await;
+    ann.go_online().await;
+    office.turns(Mood::Held);
+    let list = ann.client.outbox_list().await.unwrap();
+    let talk = ann.talk_to("ben").await;
+    let mut shown = OutboxListState::default();
+    let unsigned = Delivery::Waiting {
+        blocker: Blocker::Signature,
+    };
+    let search = async {
+        while shown.rows.first().map(|row| &row.delivery) != Some(&unsigned) {
+            shown.apply(list.next(shown.version).await.unwrap().unwrap());
+        }
+    };
+    in_time("the reason", search).await;
+    let state = ann.client.state();
+    assert_eq!(state.outbox.blocker, Some(Blocker::Signature));
+    office.permits.add_permits(1);
+    ann.service_id(&talk).await;
+    ann.has_sent_everything().await;
 }
 
 /// A signer that fails, or whose code panics, is asked again; nothing is lost.
@@ -216,7 +245,7 @@ async fn a_signer_that_fails_or_panics_is_asked_again() {
         let office = Office::new(mood);
         let ann = device(&place, "phone", "ann", Some(Arc::clone(&office))).await;
         let talk = ann.talk_to("ben").await;
-        talk.send_text("patience".into()).await.unwrap();
+        talk.send_text("patience".into(), None).await.unwrap();
         ann.go_online().await;
         ann.has_sent_everything().await;
         let sign_ins = office.asked().len() - 1;
@@ -233,7 +262,7 @@ async fn a_conversation_whose_signature_fails_is_tried_again() {
     ann.go_online().await;
     office.turns(Mood::FailsFirst(2));
     let talk = ann.talk_to("ben").await;
-    talk.send_text("patience".into()).await.unwrap();
+    talk.send_text("patience".into(), None).await.unwrap();
     let service_id = ann.service_id(&talk).await;
     ann.sees(&service_id, &["ann: patience"]).await;
 }
@@ -262,7 +291,11 @@ async fn a_wrong_signature_is_refused_with_the_services_number() {
         ..NewConversation::default()
     };
     let made = ann.client.create_conversation(wanted).await.unwrap();
-    let sent = made.conversation.send_text("wait".into()).await.unwrap();
+    let sent = made
+        .conversation
+        .send_text("wait".into(), None)
+        .await
+        .unwrap();
     let failure = ann
         .until("the refusal", || async {
             match made.conversation.info().await.ok()?.state {

@@ -45,7 +45,7 @@ async fn write(client: &Client, words: &str) -> ConversationId {
         ..NewConversation::default()
     });
     let talk = made.await.unwrap().conversation;
-    talk.send_text(words.to_owned()).await.unwrap();
+    talk.send_text(words.to_owned(), None).await.unwrap();
     talk.conversation_id()
 }
 

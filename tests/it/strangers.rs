@@ -71,7 +71,7 @@ async fn garbage_from_the_service_is_survived_and_unsent_work_stays() {
     let stranger = Stranger::new().await;
     let ann = stranger.device().await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     ann.client.go_online(None).unwrap();
     let garbage: [&[u8]; 5] = [
         b"",
@@ -104,7 +104,7 @@ async fn a_service_that_never_answers_leaves_calls_typed_errors_and_writes_accep
     let first = in_time("a frame", socket.next()).await.unwrap().unwrap();
     assert!(first.is_binary(), "it asks for a session");
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let refusal = talk.fetch_older(10).await.unwrap_err();
     assert!(
         matches!(refusal, SampanError::NotConnected | SampanError::TimedOut),
@@ -213,7 +213,7 @@ async fn a_service_that_falls_silent_is_noticed_and_another_connection_is_made()
     config.limits.dead_after = Duration::from_millis(150);
     let ann = Device::open(config, "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     ann.client.go_online(None).unwrap();
     // The silent ones are kept open: nothing but their silence is there to be noticed.
     let mut silent = Vec::new();

@@ -57,7 +57,7 @@ async fn two_devices_chat_through_tls() {
     ann.go_online().await;
     ben.go_online().await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("sealed".into()).await.unwrap();
+    talk.send_text("sealed".into(), None).await.unwrap();
     let service_id = ann.service_id(&talk).await;
     ben.sees(&service_id, &["ann: sealed"]).await;
     assert_eq!(ann.engine.connection_failure(), None);
@@ -75,7 +75,7 @@ async fn a_certificate_that_is_not_to_be_believed_is_told_and_gets_nothing() {
         let fort = Fort::with(certificate).await;
         let ann = Device::open(fort.config("phone", authority), "ann").await;
         let talk = ann.talk_to("ben").await;
-        talk.send_text("secret".into()).await.unwrap();
+        talk.send_text("secret".into(), None).await.unwrap();
         ann.client.go_online(None).unwrap();
         let failure = failure(&ann).await;
         assert!(

@@ -53,7 +53,7 @@ async fn after_a_sign_in_each_conversation_with_something_unread_is_told() {
     })
     .await;
     let totals = ann.client.unread_totals().await.unwrap();
-    assert_eq!((totals.all.messages, totals.all.conversations), (11, 3));
+    assert_eq!((totals.all.messages.0, totals.all.conversations.0), (11, 3));
     assert_eq!(totals.unmuted, totals.all, "nothing is muted");
 }
 
@@ -153,7 +153,7 @@ async fn what_is_unread_is_each_members_own() {
     let ben = place.online("laptop", "ben").await;
     let cem = place.online("tablet", "cem").await;
     let talk = ann.talk_to_all(&["ben", "cem"]).await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let talk = ann.service_id(&talk).await;
     for member in [&ben, &cem] {
         member.sees(&talk, &["ann: hello"]).await;

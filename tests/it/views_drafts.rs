@@ -150,7 +150,7 @@ async fn pinned_conversations_stand_above_the_others_in_every_order() {
     let mut talks = Vec::new();
     for other in ["ben", "cat", "dan"] {
         let talk = ann.talk_to(other).await;
-        talk.send_text("hello".into()).await.unwrap();
+        talk.send_text("hello".into(), None).await.unwrap();
         talks.push(talk);
     }
     let mut all = Rows::open(&ann.client, ListOptions::default()).await;
@@ -158,7 +158,10 @@ async fn pinned_conversations_stand_above_the_others_in_every_order() {
     talks[0].set_pinned(true).await.unwrap();
     all.until(&["ben", "dan", "cat"]).await;
     assert!(all.1.rows[0].pinned && !all.1.rows[1].pinned);
-    talks[1].send_text("something newer".into()).await.unwrap();
+    talks[1]
+        .send_text("something newer".into(), None)
+        .await
+        .unwrap();
     all.until(&["ben", "cat", "dan"]).await;
     for order in [
         ConversationOrder::UnreadFirst,
@@ -185,7 +188,7 @@ async fn hidden_conversations_are_left_out_until_something_newer_happens_in_them
     let ann = place.device("phone", "ann").await;
     let (ben, cat) = (ann.talk_to("ben").await, ann.talk_to("cat").await);
     for talk in [&ben, &cat] {
-        talk.send_text("hello".into()).await.unwrap();
+        talk.send_text("hello".into(), None).await.unwrap();
     }
     let mut all = Rows::open(&ann.client, ListOptions::default()).await;
     let mut hidden = Rows::open(&ann.client, filtered(ConversationFilter::Hidden)).await;
@@ -201,7 +204,7 @@ async fn hidden_conversations_are_left_out_until_something_newer_happens_in_them
     let mut all = Rows::open(&ann.client, ListOptions::default()).await;
     assert_eq!(all.peers(), ["ben"]);
     let cat = ann.handle(&its_id);
-    cat.send_text("there you are".into()).await.unwrap();
+    cat.send_text("there you are".into(), None).await.unwrap();
     all.until(&["cat", "ben"]).await;
     cat.set_hidden(true).await.unwrap();
     all.until(&["ben"]).await;

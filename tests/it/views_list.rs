@@ -96,7 +96,9 @@ async fn a_list_has_a_window_from_the_top_that_grows_and_the_number_of_all() {
     let ann = place.device("phone", "ann").await;
     for number in 0..7 {
         let talk = make(&ann, &format!("talk {number}"), &["ben"]).await;
-        talk.send_text(format!("hello {number}")).await.unwrap();
+        talk.send_text(format!("hello {number}"), None)
+            .await
+            .unwrap();
     }
     let mut rows = Rows::open(&ann.client, page(3)).await;
     assert_eq!(rows.state.rows.len(), 3);
@@ -134,12 +136,12 @@ async fn a_conversation_that_something_happens_in_goes_to_the_top_with_one_move(
     let mut talks = Vec::new();
     for number in 0..4 {
         let talk = make(&ann, &format!("talk {number}"), &["ben"]).await;
-        talk.send_text("first".into()).await.unwrap();
+        talk.send_text("first".into(), None).await.unwrap();
         talks.push(talk);
     }
     let mut all = Rows::open(&ann.client, page(10)).await;
     let mut top = Rows::open(&ann.client, page(2)).await;
-    talks[1].send_text("second".into()).await.unwrap();
+    talks[1].send_text("second".into(), None).await.unwrap();
     let update = all.update().await;
     assert!(
         matches!(
@@ -177,11 +179,14 @@ async fn a_merge_leaves_one_row() {
     let place = Place::new().await;
     let phone = place.online("phone", "ann").await;
     let talk = phone.talk_to("ben").await;
-    talk.send_text("from my phone".into()).await.unwrap();
+    talk.send_text("from my phone".into(), None).await.unwrap();
     phone.has_sent_everything().await;
     let tablet = place.device("tablet", "ann").await;
     let again = tablet.talk_to("ben").await;
-    again.send_text("from my tablet".into()).await.unwrap();
+    again
+        .send_text("from my tablet".into(), None)
+        .await
+        .unwrap();
     let mut rows = Rows::open(&tablet.client, page(10)).await;
     assert_eq!(rows.state.rows.len(), 1);
     catch_up(&tablet).await;
@@ -298,7 +303,7 @@ async fn at_rest_a_list_equals_one_that_is_read_anew() {
         } else {
             catch_up(&ann).await;
             let talk = ann.client.conversation(talks[0].clone()).unwrap();
-            talk.send_text(format!("mine {round}")).await.unwrap();
+            talk.send_text(format!("mine {round}"), None).await.unwrap();
             talk.mark_read(None).await.unwrap();
             rows.update().await;
         }

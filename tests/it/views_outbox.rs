@@ -63,8 +63,8 @@ async fn the_outbox_shows_what_is_unsent_in_all_conversations_and_why() {
     assert!(panel.state.rows.is_empty());
     let ben = ann.talk_to("ben").await;
     let cat = ann.talk_to("cat").await;
-    let sent = ben.send_text("hello".into()).await.unwrap();
-    cat.send_text("hi".into()).await.unwrap();
+    let sent = ben.send_text("hello".into(), None).await.unwrap();
+    cat.send_text("hi".into(), None).await.unwrap();
     panel.until("four rows", |it| it.rows.len() == 4).await;
     let kinds: Vec<_> = panel.state.rows.iter().map(|row| row.kind).collect();
     let expected = [
@@ -95,7 +95,7 @@ async fn what_waits_for_the_pace_says_until_when_and_what_is_behind_it_waits_for
     let ann = Device::open(config, "ann").await;
     let talk = ann.talk_to("ben").await;
     for line in 0..4 {
-        talk.send_text(format!("line {line}")).await.unwrap();
+        talk.send_text(format!("line {line}"), None).await.unwrap();
     }
     let mut panel = Panel::open(&ann.client).await;
     ann.go_online().await;
@@ -143,7 +143,7 @@ async fn what_failed_stays_with_its_cause_until_the_app_decides() {
     ann.sees(&talk, &["ben: hello"]).await;
     // She writes before she can know that she is out.
     ann.client.go_offline().unwrap();
-    let said = ann.handle(&talk).send_text("am I in?".into()).await;
+    let said = ann.handle(&talk).send_text("am I in?".into(), None).await;
     let out = [id("ann")];
     let changed = raw.change_members(&ben, &talk, Op::Remove, &out);
     changed.await.unwrap();
@@ -217,7 +217,7 @@ async fn a_feed_numbers_its_events_and_gives_them_again_until_their_number_is_na
     let feed = ann.client.feed(None);
     let talk = ann.talk_to("ben").await;
     for line in 0..5 {
-        talk.send_text(format!("line {line}")).await.unwrap();
+        talk.send_text(format!("line {line}"), None).await.unwrap();
     }
     let lost = in_time("events", feed.next(0, 2)).await.unwrap().unwrap();
     assert_eq!(lost.last, 2);

@@ -22,7 +22,7 @@ async fn messages_stand_in_the_services_order_and_echoes_come_last_in_theirs() {
     ann.client.go_offline().unwrap();
     let talk = ann.client.conversation(ben.talk.clone()).unwrap();
     for words in ["one", "two"] {
-        talk.send_text(words.into()).await.unwrap();
+        talk.send_text(words.into(), None).await.unwrap();
     }
     ben.say(2..4).await;
     let mut screen = Screen::newest(&talk).await;

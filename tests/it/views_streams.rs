@@ -18,6 +18,12 @@ async fn the_states_of_views_are_streams_that_end_with_them() {
     let mut rows = Box::pin(list.states());
     let mut unsent = Box::pin(outbox.states());
     let mut states = Box::pin(ann.client.states());
+    let members = talk.members(None).await.unwrap();
+    let mut people = Box::pin(members.states());
+    assert_eq!(
+        in_time("a state", people.next()).await.unwrap().rows.len(),
+        2
+    );
     assert!(
         in_time("a state", shown.next())
             .await
@@ -26,7 +32,7 @@ async fn the_states_of_views_are_streams_that_end_with_them() {
             .is_empty()
     );
     for line in 0..20 {
-        talk.send_text(format!("line {line}")).await.unwrap();
+        talk.send_text(format!("line {line}"), None).await.unwrap();
     }
     // One state for all that was missed.
     let state = in_time("a state", shown.next()).await.unwrap();
@@ -57,6 +63,7 @@ async fn the_states_of_views_are_streams_that_end_with_them() {
         while states.next().await.is_some() {}
         while rows.next().await.is_some() {}
         while unsent.next().await.is_some() {}
+        while people.next().await.is_some() {}
     };
     in_time("the ends", ends).await;
 }

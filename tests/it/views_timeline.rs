@@ -37,11 +37,11 @@ async fn an_echo_that_is_sent_keeps_its_key_and_is_never_removed() {
     let place = Place::new().await;
     let ann = place.online("phone", "ann").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("first".into()).await.unwrap();
+    talk.send_text("first".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     ann.client.go_offline().unwrap();
     let mut screen = Screen::newest(&talk).await;
-    let sent = talk.send_text("hello".into()).await.unwrap();
+    let sent = talk.send_text("hello".into(), None).await.unwrap();
     screen
         .until("echo", |state| {
             state.items.iter().any(|item| line(item) == "hello")
@@ -85,7 +85,7 @@ async fn keys_of_messages_are_the_same_after_a_restart() {
     let phone = ann(&place, "phone", 100).await;
     catch_up(&phone).await;
     let talk = phone.client.conversation(ben.talk.clone()).unwrap();
-    let own = talk.send_text("mine".into()).await.unwrap();
+    let own = talk.send_text("mine".into(), None).await.unwrap();
     phone.has_sent_everything().await;
     let mut screen = Screen::newest(&talk).await;
     screen
@@ -259,11 +259,14 @@ async fn a_conversation_that_is_merged_into_an_existing_one_is_shown_anew() {
     let place = Place::new().await;
     let phone = place.online("phone", "ann").await;
     let talk = phone.talk_to("ben").await;
-    talk.send_text("from my phone".into()).await.unwrap();
+    talk.send_text("from my phone".into(), None).await.unwrap();
     phone.has_sent_everything().await;
     let tablet = place.device("tablet", "ann").await;
     let again = tablet.talk_to("ben").await;
-    let sent = again.send_text("from my tablet".into()).await.unwrap();
+    let sent = again
+        .send_text("from my tablet".into(), None)
+        .await
+        .unwrap();
     let mut screen = Screen::newest(&again).await;
     assert_eq!(screen.lines(), ["from my tablet"]);
     tablet.go_online().await;
@@ -338,7 +341,7 @@ async fn at_rest_a_timeline_equals_one_that_is_read_anew() {
     for round in 0..6 {
         let said = ben.say(next..next + 4).await;
         next += 4;
-        talk.send_text(format!("mine {round}")).await.unwrap();
+        talk.send_text(format!("mine {round}"), None).await.unwrap();
         ben.raw.recall(&id("ben"), &said[1]).await.unwrap();
         ben.raw.edit(&id("ben"), &said[2], "edited").await.unwrap();
         if round % 2 == 0 {

@@ -50,7 +50,7 @@ async fn others_see_who_writes_until_it_is_sent() {
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     ann.has_sent_everything().await;
     let id = talk.info().await.unwrap().id;
     ben.sees(&id, &["ann: hello"]).await;
@@ -58,7 +58,7 @@ async fn others_see_who_writes_until_it_is_sent() {
     let feed = ben.client.feed(None);
     talk.set_typing(true);
     tokio::join!(writers(&heard, &["ann"]), listed(&ben.client, &["ann"]));
-    talk.send_text("how are you?".into()).await.unwrap();
+    talk.send_text("how are you?".into(), None).await.unwrap();
     tokio::join!(writers(&heard, &[]), listed(&ben.client, &[]));
     let told = in_time("events", feed.next(0, 1000))
         .await

@@ -49,7 +49,7 @@ async fn the_last_will_is_sent_at_each_break_and_at_no_parting() {
         ann.talk_to_all(&["ben", "cem"]).await,
     );
     for talk in [&tea, &club] {
-        talk.send_text("hello".into()).await.unwrap();
+        talk.send_text("hello".into(), None).await.unwrap();
         let id = ann.service_id(talk).await;
         ben.sees(&id, &["ann: hello"]).await;
     }
@@ -66,7 +66,7 @@ async fn the_last_will_is_sent_at_each_break_and_at_no_parting() {
         ann.is_online().await;
         // The will goes out with the session, before anything else.
         let words = format!("back {number}");
-        club.send_text(words.clone()).await.unwrap();
+        club.send_text(words.clone(), None).await.unwrap();
         assert_eq!(
             heard(&mut events, "a message").await,
             format!("ann: {words}")
@@ -74,7 +74,7 @@ async fn the_last_will_is_sent_at_each_break_and_at_no_parting() {
     }
     ann.client.go_offline().unwrap();
     ann.go_online().await;
-    club.send_text("bye".into()).await.unwrap();
+    club.send_text("bye".into(), None).await.unwrap();
     assert_eq!(heard(&mut events, "a message").await, "ann: bye");
     let said = ["ann: hello", "ann: back 0", "ann: back 1", "ann: bye"];
     let id = ann.service_id(&club).await;

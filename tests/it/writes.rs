@@ -74,13 +74,13 @@ async fn write_everything(ann: &Device, club: &ConversationId) {
         key_of(ann, &tea, "tow").await,
         key_of(ann, &tea, "oops").await,
     );
-    tea.send_text("three".into()).await.unwrap();
+    tea.send_text("three".into(), None).await.unwrap();
     tea.edit(tow, MessageContent::text("two")).await.unwrap();
     tea.recall(oops).await.unwrap();
-    let four = tea.send_text("fuor".into()).await.unwrap();
+    let four = tea.send_text("fuor".into(), None).await.unwrap();
     let four = MessageKey::local(four.local_id);
     tea.edit(four, MessageContent::text("four")).await.unwrap();
-    let never = tea.send_text("never".into()).await.unwrap();
+    let never = tea.send_text("never".into(), None).await.unwrap();
     tea.recall(MessageKey::local(never.local_id)).await.unwrap();
     let own = SendOptions {
         local_id: Some(LocalId::new("share-sheet-7").unwrap()),
@@ -100,17 +100,17 @@ async fn write_everything(ann: &Device, club: &ConversationId) {
     tea.set_muted(true).await.unwrap();
     tea.add_members(vec![id("cat")]).await.unwrap();
     tea.remove_members(vec![id("dan")]).await.unwrap();
-    tea.send_text("five".into()).await.unwrap();
+    tea.send_text("five".into(), None).await.unwrap();
     named(ann, "Gone").await.quit().await.unwrap();
     let joined = ann.client.join(club.clone()).await.unwrap();
-    joined.send_text("hello, club".into()).await.unwrap();
+    joined.send_text("hello, club".into(), None).await.unwrap();
     let made = with_members("New", &["ben"]);
     let made = ann.client.create_conversation(made).await.unwrap();
     let made = made.conversation;
-    made.send_text("first".into()).await.unwrap();
+    made.send_text("first".into(), None).await.unwrap();
     made.add_members(vec![id("cat")]).await.unwrap();
     made.set_name("Newer".into()).await.unwrap();
-    made.send_text("second".into()).await.unwrap();
+    made.send_text("second".into(), None).await.unwrap();
 }
 
 /// The child: it writes, says so when the last call has returned, and waits for its end.
@@ -173,7 +173,7 @@ impl Written {
             .unwrap()
             .conversation;
         for words in ["one", "tow", "oops"] {
-            tea.send_text(words.into()).await.unwrap();
+            tea.send_text(words.into(), None).await.unwrap();
         }
         ann.has_sent_everything().await;
         let tea_id = ann.service_id(&tea).await;
@@ -328,7 +328,7 @@ async fn who_could_not_be_added_is_named_and_the_others_are_in() {
         .create_conversation(with_members("Tea", &["ben"]));
     let talk = talk.await.unwrap().conversation;
     talk.add_members(vec![id("cat"), id("dan")]).await.unwrap();
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let failure = ann
         .until("the refusal", || async {
             let entries = ann.client.outbox().await.ok()?;
@@ -357,7 +357,7 @@ async fn a_message_is_sent_as_its_options_say() {
     let ann = place.online("phone", "ann").await;
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let talk_id = ann.service_id(&talk).await;
     ben.sees(&talk_id, &["ann: hello"]).await;
     let mut told = ben.client.events();
@@ -407,7 +407,7 @@ async fn several_conversations_are_marked_read_in_one_call() {
     for name in ["ben", "cat", "dan"] {
         let other = place.online(name, name).await;
         let talk = other.talk_to("ann").await;
-        talk.send_text("psst".into()).await.unwrap();
+        talk.send_text("psst".into(), None).await.unwrap();
         talks.push(other.service_id(&talk).await);
         other.has_sent_everything().await;
     }
@@ -442,7 +442,7 @@ async fn a_conversation_is_marked_read_up_to_a_message() {
     let ben = place.online("ben", "ben").await;
     let talk = ben.talk_to("ann").await;
     for words in ["one", "two", "three"] {
-        talk.send_text(words.into()).await.unwrap();
+        talk.send_text(words.into(), None).await.unwrap();
     }
     let talk_id = ben.service_id(&talk).await;
     let unread = |device: Device, count: u32| {
@@ -469,7 +469,7 @@ async fn a_conversation_is_marked_read_up_to_a_message() {
     here.mark_read(Some(one)).await.unwrap();
     assert_eq!(here.info().await.unwrap().unread.count, 1);
     ann.client.go_offline().unwrap();
-    let echo = here.send_text("four".into()).await.unwrap().local_id;
+    let echo = here.send_text("four".into(), None).await.unwrap().local_id;
     here.mark_read(Some(MessageKey::local(echo))).await.unwrap();
     assert_eq!(here.info().await.unwrap().unread.count, 0);
     let strange = MessageKey::local(LocalId::new("nobody-knows").unwrap());
@@ -488,8 +488,8 @@ async fn words_that_the_service_masks_take_the_place_of_the_senders_own() {
     let ben = place.online("laptop", "ben").await;
     let talk = ann.talk_to("ben").await;
     let mut screen = Screen::newest(&talk).await;
-    let first = talk.send_text("darn it".into()).await.unwrap();
-    let second = talk.send_text("tea?".into()).await.unwrap();
+    let first = talk.send_text("darn it".into(), None).await.unwrap();
+    let second = talk.send_text("tea?".into(), None).await.unwrap();
     let second = MessageKey::local(second.local_id);
     let shows = |lines: [&'static str; 2]| {
         move |state: &TimelineState| state.items.iter().map(screen::line).eq(lines)
@@ -509,7 +509,7 @@ async fn words_that_the_service_masks_take_the_place_of_the_senders_own() {
         .until("what others read", shows(["**** it", "**** tea"]))
         .await;
     let kept = talk.message(MessageKey::local(first.local_id)).await;
-    let kept = kept.unwrap().unwrap();
+    let kept = kept.unwrap().message.unwrap();
     assert!(kept.edited_at.is_some() && kept.change.is_none());
     assert!(ann.client.outbox().await.unwrap().is_empty());
 }

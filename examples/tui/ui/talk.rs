@@ -147,7 +147,7 @@ impl Talk {
             KeyCode::End => self.jump(TimelineStart::Newest, Scroll::Follow),
             KeyCode::Enter if !self.input.trim().is_empty() => {
                 let text = std::mem::take(&mut self.input);
-                let sent = self.conversation.send_text(text.clone()).await;
+                let sent = self.conversation.send_text(text.clone(), None).await;
                 if sent.is_err() {
                     self.input = text;
                 }

@@ -139,6 +139,7 @@ pub(super) fn waits(blocker: Blocker, now: Timestamp) -> String {
         Blocker::Store => "waits for the disk".to_owned(),
         Blocker::Creation => "waits for the conversation".to_owned(),
         Blocker::Upload => "waits to be uploaded".to_owned(),
+        Blocker::Signature => "waits for a signature".to_owned(),
         Blocker::Turn => "waits for its turn".to_owned(),
         Blocker::Pace { until } => format!("next try in {} s", seconds_until(until, now)),
         _ => "waits".to_owned(),

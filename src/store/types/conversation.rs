@@ -2,8 +2,8 @@
 
 use crate::Secret;
 use crate::model::{
-    ClientId, ConversationId, ConversationInfo, ConversationKind, ConversationState, Draft, Json,
-    Message, Receipt, Timestamp, Unread,
+    ClientId, CommitSeq, ConversationId, ConversationInfo, ConversationKind, ConversationState,
+    Draft, Json, Message, Receipt, Timestamp, Unread,
 };
 use crate::store::types::members::MemberLists;
 use crate::store::types::origin::Teller;
@@ -251,6 +251,7 @@ impl ConversationRow {
             delivered_until: self.receipt.delivered_until,
             read_until: self.receipt.read_until,
             state: self.state.clone(),
+            seq: CommitSeq::default(),
         }
     }
 }

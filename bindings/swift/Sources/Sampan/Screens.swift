@@ -67,9 +67,12 @@ extension TimelineScreen {
         told { try self.work.timeline?.seen(first: oldest, last: newest) }
     }
 
-    /// Sends a text. The text is on disk when the task ends; its item shows what becomes of it later.
-    @discardableResult public func send(_ text: String) -> Task<Void, Never> {
-        asked { _ = try await $0.sendText(text: text) }
+    /// Sends a text, as an answer where a message is named. The text is on disk when the task ends; its item shows what
+    /// becomes of it later.
+    @discardableResult public func send(
+        _ text: String, replyTo message: Message? = nil
+    ) -> Task<Void, Never> {
+        asked { _ = try await $0.sendText(text: text, replyTo: message?.key) }
     }
 
     /// Sends a message again that was not sent.

@@ -77,9 +77,9 @@ private final class Office: Signer, @unchecked Sendable {
 
     var asked: [SigningRequest] { lock.withLock { operations } }
 
-    func sign(operation: SigningRequest) async throws -> OperationSignature {
+    func sign(request: SigningRequest) async throws -> OperationSignature {
         let fails = lock.withLock {
-            operations.append(operation)
+            operations.append(request)
             failures -= 1
             return failures >= 0
         }

@@ -124,9 +124,12 @@ final class ChatTests: XCTestCase {
         let server = ServerAddress.router(url: "http://x.invalid")
         let config = Config(
             appId: "swift", appKey: "hush-hush-key", server: server, storeRoot: root)
-        let made = try defaultConfig(
-            appId: "swift", appKey: "hush-hush-key", server: server, storeRoot: root)
-        XCTAssertEqual(config, made)
+        XCTAssertEqual(config.limits, hostedLimits())
+        XCTAssertEqual([config.cacheBytes, config.fileCacheBytes], [16 << 20, 256 << 20])
+        XCTAssertEqual(config.offlineMode, .unread)
+        XCTAssertEqual(config.payload, .binary)
+        XCTAssertEqual(config.insecure, .loopbackOnly)
+        XCTAssertEqual(config.trust, .web)
         XCTAssertEqual(config.appKey.reveal, "hush-hush-key")
         let options = ClientOptions(storeKey: "hush-hush-store")
         let signature = OperationSignature(

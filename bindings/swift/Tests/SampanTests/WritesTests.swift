@@ -28,8 +28,15 @@ final class WritesTests: XCTestCase {
             try await theirs.shows { $0.items.contains { $0.message?.content.isRecalled == true } }
             try await until { try await pair.ann.outbox().isEmpty }
             let stored = try await pair.talk.message(key: first.key)
-            XCTAssertEqual(stored?.content.words, "one, mended")
-            XCTAssertNil(stored?.change)
+            XCTAssertEqual(stored.message?.content.words, "one, mended")
+            XCTAssertNil(stored.message?.change)
+            let answer = try await pair.talk.sendText(text: "three", replyTo: first.key)
+            XCTAssertEqual(answer.message.replyTo?.message, first.key)
+            let info = try await pair.talk.info()
+            XCTAssertGreaterThanOrEqual(info.seq, answer.seq)
+            XCTAssertGreaterThanOrEqual(pair.ann.state().seq, answer.seq)
+            let read = try await pair.talk.message(key: answer.message.key)
+            XCTAssertGreaterThanOrEqual(read.seq, answer.seq)
         }
     }
 
@@ -101,7 +108,7 @@ final class WritesTests: XCTestCase {
             let again = try await pair.talk.send(message: once)
             XCTAssertEqual(sent.message.localId, again.message.localId)
             let stored = try await pair.talk.message(key: sent.message.key)
-            XCTAssertEqual(stored?.content.words, "once")
+            XCTAssertEqual(stored.message?.content.words, "once")
             let wave = NewMessage(
                 content: .plain(text: "wave"), options: SendOptions(transient: true, priority: .high))
             let waved = try await pair.talk.send(message: wave)
@@ -127,7 +134,7 @@ final class WritesTests: XCTestCase {
             try await pair.talk.remove(message: failed.key)
             try await mine.shows { state in !state.items.contains { $0.message?.key == failed.key } }
             let gone = try await pair.talk.message(key: failed.key)
-            XCTAssertNil(gone)
+            XCTAssertNil(gone.message)
         }
     }
 
@@ -269,6 +276,37 @@ final class WritesTests: XCTestCase {
         try await engine.shutdown()
     }
 
+    /// S171, S316: a registered kind comes to its handlers as its own value, everything else to those of others.
+    func testAKindThatTheAppRegistersComesToItsHandlersAsItsOwnValue() async throws {
+        try await pair { pair in
+            let heard = Heard()
+            var handlers = MessageHandlers()
+            handlers.on(Dish.self) { dish, message in
+                await heard.note("\(message.sender) cooks \(dish.name)")
+            }
+            handlers.on(Dish.self) { dish, _ in await heard.note("again \(dish.name)") }
+            let text = try XCTUnwrap(MessageContent.text(text: "", details: Details()).number)
+            handlers.on(number: text) { await heard.note("says \($0.content.words ?? "")") }
+            handlers.otherwise { await heard.note("other \($0.content.number ?? 0)") }
+            let feed = pair.ben.feed(only: [.messageAdded])
+            try await pair.talk.send(message: NewMessage(content: MessageContent(Dish(name: "soup"))))
+            try await pair.talk.sendText(text: "tea")
+            try await pair.talk.send(message: NewMessage(content: .custom(kind: 8, envelope: "{}")))
+            try await pair.talk.send(message: NewMessage(content: .plain(text: "plain")))
+            var last = 0
+            while await heard.notes.count < 5 {
+                let next = try await feed.next(after: last)
+                let batch = try XCTUnwrap(next)
+                last = batch.last
+                for case .messageAdded(_, _, let message) in batch.events {
+                    try await handlers.handle(message)
+                }
+            }
+            let notes = await heard.notes
+            XCTAssertEqual(notes, ["ann cooks soup", "again soup", "says tea", "other 8", "other 0"])
+        }
+    }
+
     private func pair(_ test: @escaping @Sendable (Pair) async throws -> Void) async throws {
         let scratch = try Scratch()
         let service = try ServiceProcess(data: scratch.folder.appendingPathComponent("service"))
@@ -309,4 +347,17 @@ extension Timeline {
 private func XCTUnwrapAsync<Value>(_ value: @autoclosure () async throws -> Value?) async throws -> Value {
     let found = try await value()
     return try XCTUnwrap(found)
+}
+
+/// A kind of message of this app's own.
+private struct Dish: MessageKind {
+    static let number: Int32 = 7
+    let name: String
+}
+
+/// The notes of handlers.
+private actor Heard {
+    private(set) var notes: [String] = []
+
+    func note(_ text: String) { notes.append(text) }
 }

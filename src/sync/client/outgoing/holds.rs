@@ -1,10 +1,10 @@
 //! The work that the machine keeps back by itself, and until when: for a caller that asks why something is not
 //! sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::ServiceRefusal;
+use crate::model::{OutboxEntryId, ServiceRefusal};
 use crate::store::ConversationNumber;
 use crate::sync::client::Client;
 
@@ -17,6 +17,8 @@ pub struct Holds {
     pub others: Option<Duration>,
     /// Conversations to which nothing is sent for now, because the service refused the last try.
     pub refused: BTreeMap<ConversationNumber, RefusedLane>,
+    /// Entries that the app's server is asked to sign.
+    pub signing: BTreeSet<OutboxEntryId>,
 }
 
 /// The content lane of a conversation, after the service refused for the time being.
@@ -40,6 +42,7 @@ impl Client {
             sends: later(self.paces.sends.ready_at()),
             others: later(self.paces.others.ready_at()),
             refused: self.sender.refused(now),
+            signing: self.sender.unsigned(),
         }
     }
 }

@@ -200,6 +200,13 @@ impl Sender {
         found.map(|(id, _)| *id)
     }
 
+    /// The entries that wait for a signature.
+    pub(in crate::sync::client) fn unsigned(&self) -> BTreeSet<OutboxEntryId> {
+        let flights = self.in_flight.iter();
+        let unsigned = flights.filter(|(_, flight)| matches!(flight.step, FlightStep::Signing(_)));
+        unsigned.map(|(id, _)| *id).collect()
+    }
+
     /// True if this request is the one that carries the entry now.
     pub(in crate::sync::client) fn carries(&self, tag: RequestTag, id: OutboxEntryId) -> bool {
         let flight = self.in_flight.get(&id);

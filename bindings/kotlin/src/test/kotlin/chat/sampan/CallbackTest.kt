@@ -201,14 +201,14 @@ private class Office(failures: Int) : Signer {
     val asked: MutableList<SigningRequest> = Collections.synchronizedList(mutableListOf())
     private val failures = AtomicInteger(failures)
 
-    override suspend fun sign(operation: SigningRequest): OperationSignature {
-        asked.add(operation)
+    override suspend fun sign(request: SigningRequest): OperationSignature {
+        asked.add(request)
         check(failures.getAndDecrement() <= 0) { "the office is closed" }
         val now = Instant.now().toEpochMilli()
-        val text = when (operation) {
-            is SigningRequest.SignIn -> "kotlin:${operation.client}::$now:n"
+        val text = when (request) {
+            is SigningRequest.SignIn -> "kotlin:${request.client}::$now:n"
             is SigningRequest.StartConversation ->
-                "kotlin:${operation.client}:${operation.members.sorted().joinToString(":")}:$now:n"
+                "kotlin:${request.client}:${request.members.sorted().joinToString(":")}:$now:n"
             else -> error("the engine asks for nothing else yet")
         }
         return OperationSignature(HiddenText(hmac("kotlin-master", text)), now, "n")

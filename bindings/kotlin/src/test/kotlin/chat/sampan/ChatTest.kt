@@ -118,8 +118,8 @@ class ChatTest {
         Engine.open(config).use { engine ->
             val ann = engine.client("ann")
             assertEquals(listOf(localId), ann.outbox().map { it.localId })
-            assertEquals(1L, ann.inboxReport().imported)
-            assertEquals(0L, ann.importInbox().imported)
+            assertEquals(1, ann.inboxReport().imported)
+            assertEquals(0, ann.importInbox().imported)
             ann.compact()
             val usage = ann.storageUsage()
             assertEquals(1L, usage.unsent)
@@ -155,7 +155,11 @@ class ChatTest {
     fun `a configuration has defaults and shows no secret`() = chat {
         val server = ServerAddress.Router("http://x.invalid")
         val config = Config("kotlin", HiddenText("hush-hush-key"), server, File("x"))
-        assertEquals(defaultConfig("kotlin", HiddenText("hush-hush-key"), server, File("x")), config)
+        assertEquals(hostedLimits(), config.limits)
+        assertEquals(OfflineMode.UNREAD to PayloadEncoding.BINARY, config.offlineMode to config.payload)
+        assertEquals(InsecureConnections.LOOPBACK_ONLY to TrustedRoots.Web, config.insecure to config.trust)
+        assertEquals(listOf(16L shl 20, 256L shl 20), listOf(config.cacheBytes, config.fileCacheBytes).map { it.toLong() })
+        assertEquals(listOf(null, null, null), listOf(config.inboxFolder, config.diskBudget, config.apiUrl))
         assertEquals("hush-hush-key", config.appKey.reveal)
         val options = ClientOptions(storeKey = HiddenText("hush-hush-store"))
         val signature = OperationSignature(HiddenText("hush-hush-signature"), 0, "n")

@@ -28,7 +28,7 @@ class PhoneTest {
         val (ann, ben) = Pair(phone.online("ann"), laptop.online("ben"))
         val talk = ben.createConversation("ann").conversation
         talk.sendText("one")
-        ann.states.first { it.unread.all.messages == 1L }
+        ann.states.first { it.unread.all.messages == 1 }
         until { ben.outbox().isEmpty() }
         phone.pause()
         ExtensionInbox.open(inbox, "kotlin", "ann", null).use { extension ->

@@ -38,8 +38,13 @@ class WritesTest {
         talk.recall(second.key)
         theirs.states.first { state -> state.items.any { it.message?.content?.isRecalled == true } }
         until { ann.outbox().isEmpty() }
-        assertEquals("one, mended", talk.message(first.key)?.content?.words)
-        assertNull(talk.message(first.key)?.change)
+        assertEquals("one, mended", talk.message(first.key).message?.content?.words)
+        assertNull(talk.message(first.key).message?.change)
+        val answer = talk.sendText("three", replyTo = first.key)
+        assertEquals(first.key, answer.message.replyTo?.message)
+        assertTrue(talk.info().seq >= answer.seq)
+        assertTrue(ann.state().seq >= answer.seq)
+        assertTrue(talk.message(answer.message.key).seq >= answer.seq)
     }
 
     @Test
@@ -102,7 +107,7 @@ class WritesTest {
         assertEquals(1, added.next(0, 10)?.events?.size)
         assertTrue(ann.commitSeq() >= sent.seq)
         assertEquals(sent.message.localId, talk.send(once).message.localId)
-        assertEquals("once", talk.message(sent.message.key)?.content?.words)
+        assertEquals("once", talk.message(sent.message.key).message?.content?.words)
         bens.timeline().shows("once")
         val feed = ben.feed()
         val wave = NewMessage(
@@ -132,7 +137,7 @@ class WritesTest {
         assertEquals(failed.key, sent.key)
         talk.remove(sent.key)
         mine.states.first { state -> state.items.none { it.message?.key == sent.key } }
-        assertNull(talk.message(sent.key))
+        assertNull(talk.message(sent.key).message)
 
         talk.keepFailed(NewMessage(MessageContent.Text("never mind", Details())), "no")
         assertEquals(Discarded.NEVER_SENT, talk.discard(mine.shows("never mind").key).discarded)
@@ -180,6 +185,31 @@ class WritesTest {
         until { talk.draft() == null }
     }
 
+    /** S171, S317: a registered kind comes to its handlers as its own value, everything else to those of others. */
+    @Test
+    fun `a kind that the app registers comes to its handlers as its own value`() = pair {
+        val dishes = MessageKind(7, { Dish(it.substringAfter("\"name\":\"").substringBefore('"')) }) { """{"name":"${it.name}"}""" }
+        val heard = mutableListOf<String>()
+        val handlers = MessageHandlers()
+        handlers.on(dishes) { dish, message -> heard.add("${message.sender} cooks ${dish.name}") }
+        handlers.on(dishes) { dish, _ -> heard.add("again ${dish.name}") }
+        handlers.on(MessageContent.Text("", Details()).number!!) { heard.add("says ${it.content.words}") }
+        handlers.otherwise { heard.add("other ${it.content.number} ${it.content.words}") }
+        val feed = ben.feed(listOf(EventKind.MESSAGE_ADDED))
+        talk.send(NewMessage(dishes.content(Dish("soup"))))
+        talk.sendText("tea")
+        talk.send(NewMessage(MessageContent.Custom(8, "{}")))
+        talk.send(NewMessage(MessageContent.Plain("plain")))
+        var last = 0L
+        while (heard.size < 5) {
+            val batch = feed.next(last)!!
+            last = batch.last
+            batch.events.filterIsInstance<Event.MessageAdded>().forEach { handlers.handle(it.message) }
+        }
+        assertEquals(listOf("ann cooks soup", "again soup", "says tea", "other 8 null", "other null plain"), heard)
+        assertNull(dishes.valueOf(MessageContent.Custom(8, "{}")))
+    }
+
     /** The newest message with these words, as soon as the timeline has one. */
     private suspend fun Timeline.shows(words: String): Message = states
         .mapNotNull { state -> state.items.mapNotNull { it.message }.lastOrNull { it.content.words == words } }
@@ -203,6 +233,9 @@ class WritesTest {
         }
     }
 }
+
+/** A kind of message of this app's own. */
+private data class Dish(val name: String)
 
 /** Ann on one device, Ben on another, and a conversation that both have. */
 class WritesScope(

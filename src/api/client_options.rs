@@ -1,0 +1,98 @@
+//! How a client is opened: its tag, its device, its signer, the key of its store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::DeviceTag;
+use crate::runtime::OpenOptions;
+use crate::store::StoreKey;
+use crate::{SampanError, Secret};
+
+use super::observer::{Signer, signer_of};
+
+/// The most characters of a device id.
+const DEVICE_ID_MAX: usize = 64;
+
+/// How a client is opened.
+#[derive(Clone, Default, uniffi::Record)]
+pub struct ClientOptions {
+    /// A tag: of the devices of this client that share it, one is signed in at a time.
+    #[uniffi(default)]
+    pub tag: Option<DeviceTag>,
+    /// The id of this device, 1 to 64 characters, where the app has one of its own: the service tells a device that
+    /// comes back from another one by it. The service sees it at the next sign-in. None for an id that is made at
+    /// the first sign-in and kept.
+    #[uniffi(default)]
+    pub device_id: Option<String>,
+    /// Signs what the service wants signed; none where it wants nothing signed.
+    #[uniffi(default)]
+    pub signer: Option<Arc<dyn Signer>>,
+    /// The key of the store on this device: 64 hexadecimal digits, from the Keychain or Keystore.
+    /// None for a store that is not encrypted.
+    #[uniffi(default)]
+    pub store_key: Option<Secret>,
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions")
+            .field("tag", &self.tag)
+            .field("own_device_id", &self.device_id.is_some())
+            .field("signed", &self.signer.is_some())
+            .field("encrypted", &self.store_key.is_some())
+            .finish()
+    }
+}
+
+impl ClientOptions {
+    pub(super) fn checked(self) -> Result<OpenOptions, SampanError> {
+        let key = match &self.store_key {
+            Some(digits) => Some(store_key(digits.reveal())?),
+            None => None,
+        };
+        let length = self.device_id.as_ref().map(|id| id.chars().count());
+        if length.is_some_and(|length| !(1..=DEVICE_ID_MAX).contains(&length)) {
+            let reason = "device_id: 1 to 64 characters".to_owned();
+            return Err(SampanError::InvalidArgument { reason });
+        }
+        Ok(OpenOptions {
+            tag: self.tag,
+            device_id: self.device_id,
+            key,
+            signer: self.signer.map(signer_of),
+        })
+    }
+}
+
+pub(super) fn store_key(digits: &str) -> Result<StoreKey, SampanError> {
+    let wrong = || SampanError::InvalidArgument {
+        reason: "a store key is 64 hexadecimal digits".to_owned(),
+    };
+    if digits.len() != 64 {
+        return Err(wrong());
+    }
+    let mut key = [0; 32];
+    for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+    }
+    Ok(StoreKey::new(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_key_has_64_hexadecimal_digits_and_nothing_else() {
+        assert!(store_key(&"0aF9".repeat(16)).is_ok());
+        for wrong in [
+            String::new(),
+            "0a".repeat(31),
+            "0g".repeat(32),
+            "é".repeat(32),
+        ] {
+            assert!(store_key(&wrong).is_err(), "{wrong}");
+        }
+    }
+}
