@@ -157,7 +157,7 @@ impl Written {
         let notes = with_members("Notes", &["ann"]);
         let notes = ben.client.create_conversation(notes).await.unwrap();
         let notes = notes.conversation;
-        notes.send_text("read me".into()).await.unwrap();
+        notes.send_text("read me".into(), None).await.unwrap();
         let notes = ben.service_id(&notes).await;
         ben.has_sent_everything().await;
         let ann = place.online("phone", "ann").await;
