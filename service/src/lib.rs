@@ -32,8 +32,8 @@ use self::core::app::{Apps, Credentials};
 #[cfg(unix)]
 pub use self::shell::{BackupRequest, socket_in};
 pub use self::shell::{
-    InspectorOptions, Network, NotANetwork, RunningService, ServiceError, ServiceOptions,
-    StorageChoice, TlsError, TlsFiles,
+    FilesChoice, InspectorOptions, Network, NotANetwork, RunningService, S3Error, S3Options,
+    ServiceError, ServiceOptions, StorageChoice, TlsError, TlsFiles,
 };
 
 /// Starts services.
@@ -66,6 +66,7 @@ impl ServiceOptions {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             storage,
+            files: FilesChoice::WithData,
             // One app cannot be given twice, and there are no settings to be unknown.
             apps: Apps::new([app], std::collections::BTreeMap::new()).unwrap_or_default(),
             public_url: None,

@@ -75,6 +75,7 @@ fn run(arguments: Serve) -> Result<Ended, String> {
     let options = ServiceOptions {
         listen: arguments.listen,
         storage: StorageChoice::Folder(folder.clone()),
+        files: arguments.files_s3.choice(),
         apps: sources.read()?,
         public_url: arguments.public_url,
         tls: tls.map(|(cert, key)| TlsFiles { cert, key }),

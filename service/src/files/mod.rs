@@ -26,7 +26,7 @@ mod name;
 mod record;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ticket;
 mod usage;
 

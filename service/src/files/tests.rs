@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::core::Entropy;
 
-const NO_BOUNDS: Bounds = Bounds {
+pub(crate) const NO_BOUNDS: Bounds = Bounds {
     file: u64::MAX,
     app: u64::MAX,
 };
@@ -58,7 +58,7 @@ async fn read(store: &dyn FileStore, name: BlobName, range: Range<u64>) -> Optio
 }
 
 /// The rules that each store must keep.
-async fn holds(store: &dyn FileStore) {
+pub(crate) async fn holds(store: &dyn FileStore) {
     let bytes = name(1, Part::Bytes(7));
     let long: Vec<u8> = (0..600_000_u32).map(|it| it.to_le_bytes()[0]).collect();
     let (head, tail) = long.split_at(300_001);
@@ -183,7 +183,7 @@ fn library() -> Files {
     Files::new(Box::<MemoryFiles>::default(), Box::new(Counting(0)))
 }
 
-fn record(id: FileId) -> FileRecord {
+pub(crate) fn record(id: FileId) -> FileRecord {
     FileRecord {
         id,
         name: "a.png".to_owned(),
@@ -219,7 +219,11 @@ async fn keep(
 
 #[tokio::test]
 async fn the_first_upload_is_the_file_and_the_same_bytes_again_change_nothing() {
-    let files = library();
+    keeps(library()).await;
+}
+
+/// The rules above a store.
+pub(crate) async fn keeps(files: Files) {
     let id = files.new_id();
     let kept = keep(&files, id, NO_BOUNDS, b"hello").await.unwrap();
     assert_eq!(kept.size, 5);

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use sampan_service::Network;
+use sampan_service::core::app::Secret;
+use sampan_service::{FilesChoice, Network, S3Options};
 
 use super::log::{Format, Level};
 
@@ -205,6 +206,77 @@ pub(crate) struct AppFlags {
     pub(crate) app_file: Option<PathBuf>,
 }
 
+/// Where the files are that clients upload, if not in the data folder.
+#[derive(Args, Debug)]
+pub(crate) struct S3Flags {
+    /// URL of a storage that speaks S3, such as https://s3.eu-central-1.amazonaws.com: the files that
+    /// clients upload go there, and not into the data folder.
+    #[arg(
+        long,
+        env = "SAMPAN_FILES_S3",
+        value_name = "URL",
+        requires_all = ["files_s3_bucket", "files_s3_key_id", "files_s3_key"]
+    )]
+    pub(crate) files_s3: Option<String>,
+
+    /// The bucket, which must be there.
+    #[arg(
+        long,
+        env = "SAMPAN_FILES_S3_BUCKET",
+        value_name = "NAME",
+        requires = "files_s3"
+    )]
+    pub(crate) files_s3_bucket: Option<String>,
+
+    /// The region of the bucket.
+    #[arg(
+        long,
+        env = "SAMPAN_FILES_S3_REGION",
+        value_name = "REGION",
+        default_value = "us-east-1"
+    )]
+    pub(crate) files_s3_region: String,
+
+    /// The id of the key by which the service signs.
+    #[arg(
+        long,
+        env = "SAMPAN_FILES_S3_KEY_ID",
+        value_name = "ID",
+        requires = "files_s3"
+    )]
+    pub(crate) files_s3_key_id: Option<String>,
+
+    /// The key by which the service signs.
+    #[arg(
+        long,
+        env = "SAMPAN_FILES_S3_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        requires = "files_s3"
+    )]
+    pub(crate) files_s3_key: Option<String>,
+
+    /// Name the bucket in the host of URLs, as some storages want it, and not in their path.
+    #[arg(long, env = "SAMPAN_FILES_S3_BUCKET_IN_HOST", requires = "files_s3")]
+    pub(crate) files_s3_bucket_in_host: bool,
+}
+
+impl S3Flags {
+    pub(crate) fn choice(self) -> FilesChoice {
+        match self.files_s3 {
+            None => FilesChoice::WithData,
+            Some(endpoint) => FilesChoice::S3(S3Options {
+                endpoint,
+                bucket: self.files_s3_bucket.unwrap_or_default(),
+                region: self.files_s3_region,
+                key_id: self.files_s3_key_id.unwrap_or_default(),
+                key: Secret::new(&self.files_s3_key.unwrap_or_default()),
+                bucket_in_host: self.files_s3_bucket_in_host,
+            }),
+        }
+    }
+}
+
 /// Of serving, which the program does when it is given no subcommand.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
@@ -223,6 +295,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub(crate) apps: AppFlags,
+
+    #[command(flatten)]
+    pub(crate) files_s3: S3Flags,
 
     /// JSON file with settings for each app: signatures, features, limits, retention. Read again on
     /// SIGHUP.

@@ -9,6 +9,7 @@
 //! | `gate.rs` | the gate of each route: who has shown what it has to, and who asks too often |
 //! | `inspector.rs`, `feed.rs` | a page that shows the service at work, and what it tells of |
 //! | `files.rs`, `files/` | the routes of files: asking for an upload, uploading, reading |
+//! | `s3.rs`, `s3/` | files in a storage that speaks S3 |
 //! | `records.rs` | the routes by which an app's own servers read what is kept |
 //! | `servers.rs` | the routes by which an app's own servers work with conversations and clients |
 //! | `hooks.rs` | calling the functions of an app's own server |
@@ -53,6 +54,7 @@ mod push;
 mod records;
 mod report;
 mod routers;
+mod s3;
 mod servers;
 mod service;
 mod socket;
@@ -63,8 +65,9 @@ mod turns;
 #[cfg(unix)]
 pub use self::control::{BackupRequest, socket_in};
 pub use self::proxy::{Network, NotANetwork};
+pub use self::s3::{S3Error, S3Options};
 pub(crate) use self::service::start;
 pub use self::service::{
-    InspectorOptions, RunningService, ServiceError, ServiceOptions, StorageChoice,
+    FilesChoice, InspectorOptions, RunningService, ServiceError, ServiceOptions, StorageChoice,
 };
 pub use self::tls::{TlsError, TlsFiles};

@@ -29,6 +29,7 @@ use super::operator;
 use super::proxy::Network;
 use super::push::Pusher;
 use super::report::report;
+use super::s3::{S3Error, S3Files, S3Options};
 use super::socket::Reach;
 use super::tls::{Certificate, TlsError, TlsFiles};
 use crate::core::Core;
@@ -54,22 +55,37 @@ impl StorageChoice {
         }
     }
 
-    /// The files that clients upload.
-    fn files(&self) -> Result<Files, ServiceError> {
-        let store: Box<dyn FileStore> = match self {
-            Self::Memory => Box::<MemoryFiles>::default(),
-            Self::Folder(folder) => {
+    /// The file of the data, where there is one.
+    fn file(&self) -> Option<PathBuf> {
+        self.folder().map(|folder| RedbStorage::file_in(folder))
+    }
+}
+
+/// Where the files are that clients upload.
+#[derive(Clone, Debug)]
+pub enum FilesChoice {
+    /// With the other data: in a folder of theirs, or in memory.
+    WithData,
+    /// In a storage that speaks S3.
+    S3(S3Options),
+}
+
+impl FilesChoice {
+    async fn open(&self, storage: &StorageChoice, clock: &Clock) -> Result<Files, ServiceError> {
+        let store: Box<dyn FileStore> = match (self, storage) {
+            (Self::S3(options), _) => {
+                let store = S3Files::new(options, clock.clone())?;
+                store.check().await?;
+                Box::new(store)
+            }
+            (Self::WithData, StorageChoice::Memory) => Box::<MemoryFiles>::default(),
+            (Self::WithData, StorageChoice::Folder(folder)) => {
                 let folder = folder.join("files");
                 let opened = DiskFiles::open(&folder);
                 Box::new(opened.map_err(|reason| ServiceError::Files { folder, reason })?)
             }
         };
         Ok(Files::new(store, Box::new(SystemEntropy)))
-    }
-
-    /// The file of the data, where there is one.
-    fn file(&self) -> Option<PathBuf> {
-        self.folder().map(|folder| RedbStorage::file_in(folder))
     }
 }
 
@@ -89,6 +105,8 @@ pub struct ServiceOptions {
     pub listen: SocketAddr,
     /// Where its data are.
     pub storage: StorageChoice,
+    /// Where the files are that clients upload.
+    pub files: FilesChoice,
     /// The apps it serves.
     pub apps: Apps,
     /// Under which URL clients reach it, where that is not the address they ask; with `https` when
@@ -125,6 +143,9 @@ pub enum ServiceError {
         /// The error of the system.
         reason: std::io::Error,
     },
+    /// The storage of the clients' files cannot be used.
+    #[error("the storage of the files cannot be used: {0}")]
+    S3(#[from] S3Error),
     /// The address cannot be listened on.
     #[error("{addr} cannot be listened on: {reason}")]
     Listen {
@@ -299,7 +320,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
     let storage = &options.storage;
     let actor = start.on_storage(storage, options.forget_clock).await?;
     // After the storage, which lets one process in: opening takes away the uploads that are under way.
-    let files = storage.files()?;
+    let files = options.files.open(storage, &clock).await?;
     let reach = Reach {
         mailbox: sender.clone(),
         outlets: Arc::clone(&outlets),

@@ -13,7 +13,7 @@ use crate::client::{PATIENCE, service};
 use crate::http::{Answer, request};
 
 const KEY: &str = "X-LC-Id: myApp\r\nX-LC-Key: myKey\r\n";
-const MASTER: &str = "X-LC-Id: myApp\r\nX-LC-Key: 0123456789abcdef01234567,master\r\n";
+pub(crate) const MASTER: &str = "X-LC-Id: myApp\r\nX-LC-Key: 0123456789abcdef01234567,master\r\n";
 const SCRIPT: &str = "<script>alert(1)</script>";
 
 fn json_of(answer: &Answer) -> Value {
@@ -21,19 +21,19 @@ fn json_of(answer: &Answer) -> Value {
 }
 
 /// The path of a URL of this service.
-fn path_of(url: &Value) -> String {
+pub(crate) fn path_of(url: &Value) -> String {
     let url = url.as_str().unwrap();
     url.strip_prefix("http://here").unwrap().to_owned()
 }
 
-async fn asked(address: SocketAddr, body: &Value) -> Value {
+pub(crate) async fn asked(address: SocketAddr, body: &Value) -> Value {
     let answer = request(address, "POST", "/1.1/fileTokens", KEY, &body.to_string()).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     json_of(&answer)
 }
 
 /// Uploads a text, and answers the service's reply to the request for the upload.
-async fn uploaded(address: SocketAddr, about: &Value, text: &str) -> Value {
+pub(crate) async fn uploaded(address: SocketAddr, about: &Value, text: &str) -> Value {
     let asked = asked(address, about).await;
     let put = path_of(asked.get("upload_url").unwrap());
     let answer = request(address, "PUT", &put, "", text).await;

@@ -9,6 +9,7 @@ mod backup;
 mod client;
 mod conversations;
 mod files;
+mod files_s3;
 mod hooks;
 mod http;
 mod inspector;
