@@ -45,7 +45,7 @@ mod world;
 pub use checks::Violation;
 pub use devices::actions::Action;
 pub use dice::Dice;
-pub use faults::kinds::{CommitPart, Fault, Moment, RouterTrouble};
+pub use faults::kinds::{CommitPart, Fault, Moment, RouterTrouble, StorageTrouble};
 pub use faults::planted::Mutation;
 pub use plan::Plan;
 pub use shape::{At, Limiter, Offline, Pace, Shape, Sharing, Signer, Tags};

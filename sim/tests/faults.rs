@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sampan::sync::link::NetworkChange;
-use sampan_sim::{Action, CommitPart, Fault, Moment, Plan, RouterTrouble, Telling, run};
+use sampan_sim::{
+    Action, CommitPart, Fault, Moment, Plan, RouterTrouble, StorageTrouble, Telling, run,
+};
 
 /// The device that the faults strike.
 const ANN: usize = 0;
@@ -44,6 +46,14 @@ fn everyday() -> Plan {
         plan = plan.act(seconds(at), fetch);
     }
     plan.until(seconds(90))
+}
+
+/// The same, and every two seconds one of them sends a file.
+fn with_files() -> Plan {
+    (4..80).step_by(2).fold(everyday(), |plan, at| {
+        let (device, pick) = (ANN, 0);
+        plan.act(seconds(at), Action::SendFile { device, pick })
+    })
 }
 
 /// The lines of a run, with the time in front.
@@ -308,6 +318,28 @@ fn of_the_service() -> Vec<Case> {
     ]
 }
 
+/// Faults of the storage of files.
+fn of_the_storage() -> Vec<Case> {
+    let lasting = seconds(30);
+    let storage = |trouble, words| {
+        let fault = Fault::Storage { trouble, lasting };
+        (fault, None, More(20, 50, words))
+    };
+    vec![
+        storage(
+            StorageTrouble::Down,
+            &["upload", "bytes", "nobody is there"],
+        ),
+        storage(
+            StorageTrouble::Mute,
+            &["upload", "bytes", "the answer is lost"],
+        ),
+        storage(StorageTrouble::RefusesTickets, &["upload", "ticket of"]),
+        storage(StorageTrouble::Full, &["upload", "bytes", "507"]),
+        storage(StorageTrouble::RefusesFiles, &["upload", "bytes", "413"]),
+    ]
+}
+
 #[test]
 fn every_kind_of_fault_does_something_that_can_be_seen() {
     let cases: Vec<Case> = [
@@ -316,6 +348,7 @@ fn every_kind_of_fault_does_something_that_can_be_seen() {
         of_the_way(),
         of_the_device(),
         of_the_service(),
+        of_the_storage(),
     ]
     .into_iter()
     .flatten()
@@ -324,8 +357,10 @@ fn every_kind_of_fault_does_something_that_can_be_seen() {
     assert_eq!(kinds.len(), Fault::KINDS, "a script for each kind");
     let mut unseen = Vec::new();
     for (fault, beside, sign) in cases {
-        let mut without = everyday();
-        let mut with = everyday();
+        let (mut without, mut with) = match fault {
+            Fault::Storage { .. } => (with_files(), with_files()),
+            _ => (everyday(), everyday()),
+        };
         // A backup comes before what it is good for, everything else before what shows it.
         if matches!(fault, Fault::Restore { .. }) {
             (without, with) = (strike(without, beside), strike(with, beside));

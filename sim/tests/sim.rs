@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sampan_sim::{Action, Fault, Mutation, Plan, Telling, Violation, run, shrink};
+use sampan_sim::{
+    Action, Dice, Fault, Mutation, Plan, StorageTrouble, Telling, Violation, run, shrink,
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -24,6 +26,80 @@ fn the_first_seeds_keep_every_promise() {
     for seed in 0..10 {
         let outcome = run(&Plan::of_seed(seed), Telling::Silent);
         assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+    }
+}
+
+/// Three devices of two users: each goes offline and online, sends, edits, recalls and reads, in any order.
+fn at_random(seed: u64) -> Plan {
+    let mut dice = Dice::stream(seed, "three devices");
+    let plan = Plan::calm(seed, 2, 3).act(seconds(2), Action::CreateUnique { device: 0, pick: 0 });
+    let plan = (0..3).fold(plan, |plan, device| {
+        plan.act(seconds(1), Action::Connect { device })
+    });
+    (0..60).fold(plan, |plan, _| {
+        let at = seconds(4) + dice.millis(0, 120_000);
+        let device = usize::try_from(dice.below(3)).unwrap_or(0);
+        let pick = dice.number();
+        let (many, calling) = (1, false);
+        let what = match dice.below(10) {
+            0..3 => Action::Send {
+                device,
+                pick,
+                many,
+                calling,
+            },
+            3 => Action::SendFile { device, pick },
+            4 => Action::Edit { device, pick },
+            5 => Action::Recall { device, pick },
+            6 => Action::MarkRead { device, pick },
+            7 => Action::FetchReceipts { device, pick },
+            8 => Action::Disconnect { device },
+            _ => Action::Connect { device },
+        };
+        plan.act(at, what)
+    })
+}
+
+#[test]
+fn three_devices_that_send_edit_recall_read_and_reconnect_at_random_converge() {
+    let mut messages = 0;
+    for seed in 0..30 {
+        let outcome = run(&at_random(seed), Telling::Silent);
+        assert!(
+            outcome.violations.is_empty(),
+            "seed {seed}: {:#?}",
+            outcome.violations
+        );
+        messages += outcome.counts.messages;
+    }
+    assert!(messages > 300, "{messages} messages in all");
+}
+
+/// A file that is sent while the storage is down, and a crash in the middle of its upload.
+#[test]
+fn a_file_whose_upload_is_cut_off_arrives_once() {
+    let (device, pick) = (0, 0);
+    let storage = Fault::Storage {
+        trouble: StorageTrouble::Mute,
+        lasting: seconds(40),
+    };
+    for crash in 0..20 {
+        let plan = Plan::calm(5, 2, 2)
+            .act(seconds(1), Action::Connect { device })
+            .act(seconds(2), Action::CreateUnique { device, pick })
+            .strike(seconds(3), storage)
+            .act(seconds(4), Action::SendFile { device, pick })
+            .strike(
+                seconds(4) + Duration::from_millis(500 * crash),
+                Fault::Crash { device },
+            );
+        let outcome = run(&plan, Telling::Silent);
+        assert!(
+            outcome.violations.is_empty(),
+            "{crash}: {:#?}",
+            outcome.violations
+        );
+        assert_eq!(outcome.counts.messages, 1, "{crash}");
     }
 }
 

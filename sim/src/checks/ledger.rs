@@ -12,6 +12,12 @@ pub(crate) enum Call {
     Send { words: String, number: u64 },
     /// A message with these words, which is kept as failed until the app has it sent.
     Keep { words: String, number: u64 },
+    /// A message with these words and a file, whose copy has a name that no other has.
+    SendFile {
+        words: String,
+        number: u64,
+        copy: String,
+    },
     /// A conversation with this name, which no other has.
     Create { name: String },
     /// The one conversation of some users.
@@ -86,11 +92,13 @@ pub(crate) struct Promise {
     pub(crate) entry: Option<OutboxEntryId>,
     pub(crate) fate: Fate,
     /// True if the message may stand behind messages that were asked for later: it was left in the inbox, or
-    /// retried.
+    /// retried, or it has a file.
     pub(crate) loose: bool,
     /// True if the app had the message sent again after a failure: a retried ambiguous message may arrive
     /// twice.
     pub(crate) retried: bool,
+    /// The name of the copy of the message's file.
+    pub(crate) file: Option<String>,
 }
 
 /// A conversation that the app was promised.
@@ -135,10 +143,17 @@ impl Ledger {
         answer: Result<Reply, SampanError>,
     ) {
         self.answers += 1;
-        let is_kept_as_failed = matches!(call, Call::Keep { .. });
+        // A message with a file takes its place when its file is uploaded.
+        let loose = matches!(call, Call::Keep { .. } | Call::SendFile { .. });
+        let file = match &call {
+            Call::SendFile { copy, .. } => Some(copy.clone()),
+            _ => None,
+        };
         match (call, answer) {
             (
-                Call::Keep { words, number } | Call::Send { words, number },
+                Call::Keep { words, number }
+                | Call::Send { words, number }
+                | Call::SendFile { words, number, .. },
                 Ok(Reply::Enqueued(Enqueued {
                     entry,
                     local_id,
@@ -153,8 +168,9 @@ impl Ledger {
                 local_id,
                 entry,
                 fate: Fate::Due,
-                loose: is_kept_as_failed,
+                loose,
                 retried: false,
+                file,
             }),
             (
                 call @ (Call::Create { .. } | Call::CreateUnique),
@@ -214,6 +230,7 @@ impl Ledger {
             fate: Fate::Due,
             loose: true,
             retried: false,
+            file: None,
         });
     }
 
@@ -248,6 +265,7 @@ impl Ledger {
             }
             Call::Change { .. }
             | Call::Send { .. }
+            | Call::SendFile { .. }
             | Call::Keep { .. }
             | Call::Create { .. }
             | Call::CreateUnique

@@ -42,6 +42,13 @@ pub enum Action {
         /// True if the messages call everybody.
         calling: bool,
     },
+    /// Sends a file.
+    SendFile {
+        /// The device.
+        device: usize,
+        /// The conversation.
+        pick: u64,
+    },
     /// Marks a conversation read.
     MarkRead {
         /// The device.
@@ -272,6 +279,7 @@ impl Action {
             | Self::CreateUnique { device, .. }
             | Self::CreateSeparate { device }
             | Self::Send { device, .. }
+            | Self::SendFile { device, .. }
             | Self::MarkRead { device, .. }
             | Self::FetchHistory { device, .. }
             | Self::Focus { device, .. }
@@ -326,6 +334,7 @@ pub(crate) fn actions(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     }
     actions.extend(absences(seed, shape));
     actions.extend(rare_writes(seed, shape));
+    actions.extend(files(seed, shape));
     actions.retain(|action| action.at < shape.chaos);
     actions.sort_by_key(|action| action.at);
     actions
@@ -351,6 +360,22 @@ fn rare_writes(seed: u64, shape: &Shape) -> Vec<At<Action>> {
         actions.push(At { at, what });
     }
     actions
+}
+
+/// Files that apps send. They have a stream of their own: all other draws stay as they are.
+fn files(seed: u64, shape: &Shape) -> Vec<At<Action>> {
+    let mut dice = Dice::stream(seed, "files");
+    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
+    let file = |_| {
+        let at = Duration::from_millis(dice.below(millis));
+        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
+        let pick = dice.number();
+        let what = Action::SendFile { device, pick };
+        At { at, what }
+    };
+    (0..Dice::stream(seed, "many files").below(9))
+        .map(file)
+        .collect()
 }
 
 /// Users are removed from a conversation and added again; meanwhile something is said there, and

@@ -24,6 +24,7 @@ use sampan::wire::generated::AckCommand;
 use crate::checks::ledger::{Call, Place};
 use crate::checks::mirror::Mirror;
 use crate::checks::screens::Screens;
+use crate::devices::spool::Spool;
 use crate::devices::wants::{Out, Wants};
 use crate::faults::planted::Mutation;
 
@@ -32,6 +33,7 @@ use crate::faults::planted::Mutation;
 pub(crate) struct Backup {
     pub(crate) disk: MemoryDisk,
     pub(crate) left: Vec<Dropped>,
+    pub(crate) spool: Spool,
     pub(crate) place: Place,
 }
 
@@ -90,6 +92,10 @@ pub(crate) struct Device {
     pub(crate) backup: Option<Backup>,
     /// The messages that another process of the app left for the engine.
     pub(crate) inbox: Inbox,
+    /// The copies of files that messages wait for.
+    pub(crate) spool: Spool,
+    /// True if its files were replaced by older ones.
+    pub(crate) restored: bool,
     /// Of the present life.
     store: Option<Store>,
     /// Messages that the service was told to be safe here, since the last power cut.
@@ -122,6 +128,8 @@ impl Device {
             disk,
             backup: None,
             inbox: Inbox::default(),
+            spool: Spool::default(),
+            restored: false,
             store: None,
             acknowledged: BTreeSet::new(),
             mirror: Mirror::default(),
@@ -234,6 +242,7 @@ impl Device {
         self.close();
         self.held_back = None;
         self.session = SessionState::Closed;
+        self.spool.crash();
         self.disk.crash();
     }
 

@@ -15,7 +15,8 @@ use sampan::runtime::{InboxRemainder, Ports, Progress, Touched, TurnLoop};
 use sampan::store::Dropped;
 use sampan::sync::link::{ClientSlot, LinkEffect, LinkInput, LinkOptions};
 use sampan::sync::{
-    EffectId, Imported, OperationSignature, Randomness, Reply, Request, RequestError, RequestId,
+    EffectId, Imported, MediaEffect, OperationSignature, Randomness, Reply, Request, RequestError,
+    RequestId, UploadError, Uploaded,
 };
 use sampan::wire::{OfflineMode, Subprotocol};
 use sampan::{Limits, SampanError, ServerAddress};
@@ -232,6 +233,17 @@ impl Engine {
         self.take(now, |turns| turns.signed(slot, effect, outcome));
     }
 
+    /// A step of an upload is over.
+    pub(crate) fn uploaded(
+        &mut self,
+        now: Now,
+        slot: ClientSlot,
+        effect: EffectId,
+        outcome: Result<Uploaded, UploadError>,
+    ) {
+        self.take(now, |turns| turns.uploaded(slot, effect, outcome));
+    }
+
     /// Everything is brought to disk, as when the app goes to the background.
     pub(crate) fn flush(&mut self, now: Now) {
         self.take(now, |turns| {
@@ -368,6 +380,10 @@ impl Ports for EnginePorts {
         _operation: SigningRequest,
     ) {
         self.want(Out::Sign(slot, effect));
+    }
+
+    fn media(&mut self, slot: ClientSlot, client: &ClientId, effect: MediaEffect) {
+        self.want(Out::Media(self.device(client), slot, effect));
     }
 
     fn fetch_inbox(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {

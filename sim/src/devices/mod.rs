@@ -5,9 +5,11 @@
 //! | `actions.rs` | what apps can do, and which of it a seed draws |
 //! | `device.rs` | one client of a device over all its lives: disk, writer, observer |
 //! | `engine.rs` | an engine: the real turn loop, with a power switch |
+//! | `spool.rs` | the copies of files that messages wait for |
 //! | `wants.rs` | what engines want done in the world |
 
 pub(crate) mod actions;
 pub(crate) mod device;
 pub(crate) mod engine;
+pub(crate) mod spool;
 pub(crate) mod wants;

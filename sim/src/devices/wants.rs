@@ -7,7 +7,7 @@ use sampan::SampanError;
 use sampan::model::{CommitSeq, Event, LocalId, SessionState};
 use sampan::runtime::Touched;
 use sampan::sync::link::{ClientSlot, ConnectionNumber, LookUpNumber};
-use sampan::sync::{EffectId, Reply};
+use sampan::sync::{EffectId, MediaEffect, Reply};
 use sampan::wire::Frame;
 
 use crate::checks::ledger::Call;
@@ -28,6 +28,7 @@ pub(crate) enum Out {
     Disconnect(ConnectionNumber),
     Send(ConnectionNumber, Frame<'static>),
     Sign(ClientSlot, EffectId),
+    Media(usize, ClientSlot, MediaEffect),
     Answer {
         device: usize,
         call: Call,

@@ -200,6 +200,28 @@ pub enum Fault {
         /// The seconds of the jump.
         seconds: i32,
     },
+    /// The storage of files does not help.
+    Storage {
+        /// The trouble.
+        trouble: StorageTrouble,
+        /// The duration.
+        lasting: Duration,
+    },
+}
+
+/// The trouble with the storage of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageTrouble {
+    /// The storage can't be reached.
+    Down,
+    /// The storage does what it is asked, and some of its answers are lost.
+    Mute,
+    /// The storage takes no ticket that was given before.
+    RefusesTickets,
+    /// The disk of the storage is full.
+    Full,
+    /// The storage refuses every file for good.
+    RefusesFiles,
 }
 
 /// The trouble with a router.
@@ -239,7 +261,7 @@ pub enum CommitPart {
 
 impl Fault {
     /// The number of kinds.
-    pub const KINDS: usize = RATES.len() + 3;
+    pub const KINDS: usize = RATES.len() + 3 + 4;
 
     /// The name of its kind, for shrinking and for people.
     #[must_use]
@@ -279,6 +301,13 @@ impl Fault {
             Self::ServiceCrashAtCommit { .. } => "service-crash-at-commit",
             Self::ServiceDiskFull => "service-disk-full",
             Self::ServiceClockJump { .. } => "service-clock-jump",
+            Self::Storage { trouble, .. } => match trouble {
+                StorageTrouble::Down => "storage-down",
+                StorageTrouble::Mute => "storage-mute",
+                StorageTrouble::RefusesTickets => "storage-refuses-tickets",
+                StorageTrouble::Full => "storage-full",
+                StorageTrouble::RefusesFiles => "storage-refuses-files",
+            },
         }
     }
 }
@@ -315,7 +344,8 @@ impl Fault {
             | Self::ServiceCrash { .. }
             | Self::ServiceCrashAtCommit { .. }
             | Self::ServiceDiskFull
-            | Self::ServiceClockJump { .. } => None,
+            | Self::ServiceClockJump { .. }
+            | Self::Storage { .. } => None,
         }
     }
 }
@@ -336,7 +366,7 @@ const fn rate(runs_in_thousand: u64, at_most: u64, draw: fn(&mut Dice, usize) ->
     }
 }
 
-/// Every kind by its rate; of the router there are four kinds in one.
+/// Every kind by its rate; of the router there are four kinds in one, of the storage five.
 #[rustfmt::skip] // a table: one kind a line
 const RATES: &[Rate] = &[
     rate(500, 3, |dice, device| Fault::Split { device, lasting: dice.millis(500, 90_000) }),
@@ -368,6 +398,7 @@ const RATES: &[Rate] = &[
     rate(250, 2, |dice, _| Fault::ServiceCrashAtCommit { part: part(dice), lasting: dice.millis(10, 20_000) }),
     rate(150, 2, |_, _| Fault::ServiceDiskFull),
     rate(150, 2, |dice, _| Fault::ServiceClockJump { seconds: shift(dice) }),
+    rate(500, 3, |dice, _| Fault::Storage { trouble: storage(dice), lasting: dice.millis(1_000, 120_000) }),
 ];
 
 /// Any number that the service is known to answer with; now and then one that nobody knows.
@@ -394,6 +425,16 @@ fn trouble(dice: &mut Dice) -> RouterTrouble {
         1 => RouterTrouble::Slow,
         2 => RouterTrouble::Nonsense,
         _ => RouterTrouble::Elsewhere,
+    }
+}
+
+fn storage(dice: &mut Dice) -> StorageTrouble {
+    match dice.below(5) {
+        0 => StorageTrouble::Down,
+        1 => StorageTrouble::Mute,
+        2 => StorageTrouble::RefusesTickets,
+        3 => StorageTrouble::Full,
+        _ => StorageTrouble::RefusesFiles,
     }
 }
 

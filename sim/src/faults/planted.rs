@@ -68,6 +68,14 @@ pub enum Mutation {
     WrongMember,
     /// A mark up to a message leaves with a time before it.
     ShortMark,
+    /// A file that was sent stays in the spool.
+    ForgottenFile,
+    /// Files that were left over by a power cut stay in the spool.
+    UnsweptSpool,
+    /// An upload is told to be done before its bytes have left.
+    UploadBelieved,
+    /// Now and then an upload asks for another ticket although it has one.
+    SecondTicket,
 }
 
 impl Mutation {
@@ -104,6 +112,10 @@ impl Mutation {
         Self::WrongMute,
         Self::WrongMember,
         Self::ShortMark,
+        Self::ForgottenFile,
+        Self::UnsweptSpool,
+        Self::UploadBelieved,
+        Self::SecondTicket,
     ];
 
     /// The number of seeds, from seed 0, within which [`Mutation::check`] must notice, and the name of
@@ -135,6 +147,9 @@ impl Mutation {
             Self::WrongMute => (120, "muted"),
             Self::WrongMember => (60, "members"),
             Self::ShortMark => (4, "unread"),
+            Self::ForgottenFile => (12, "spool"),
+            Self::UnsweptSpool => (40, "spool"),
+            Self::UploadBelieved | Self::SecondTicket => (12, "file"),
         }
     }
 

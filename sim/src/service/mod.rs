@@ -1,5 +1,7 @@
 //! The service: its real rules over its storage in memory, and a shell that never waits.
 
+pub(crate) mod files;
+
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

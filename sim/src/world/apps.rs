@@ -45,6 +45,7 @@ impl World {
                 many,
                 calling,
             } => self.send(device, pick, many, calling),
+            Action::SendFile { device, pick } => self.send_file(device, pick),
             Action::MarkRead { device, pick } => {
                 let until = None;
                 self.on_conversation(device, pick, |conversation| MarkRead {

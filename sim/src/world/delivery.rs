@@ -86,6 +86,28 @@ impl World {
                 }
                 self.with_engine(engine, |it, now| it.signed(now, slot, effect, outcome))
             }
+            Happening::Upload {
+                device,
+                boot,
+                slot,
+                effect,
+                upload,
+            } => {
+                self.upload(device, boot, (slot, effect), &upload);
+                Ok(())
+            }
+            Happening::Uploaded {
+                engine,
+                boot,
+                slot,
+                effect,
+                outcome,
+            } => {
+                if !self.is_boot(engine, boot) {
+                    return Ok(());
+                }
+                self.with_engine(engine, |it, now| it.uploaded(now, slot, effect, outcome))
+            }
             Happening::Boot(engine) => self.boot(engine),
             Happening::Ask(device) => {
                 let mode = SignIn::TakeOver;
@@ -119,7 +141,7 @@ impl World {
         }
     }
 
-    fn is_boot(&self, engine: usize, boot: u32) -> bool {
+    pub(crate) fn is_boot(&self, engine: usize, boot: u32) -> bool {
         self.engines
             .get(engine)
             .is_some_and(|it| it.boot == boot && it.is_on())

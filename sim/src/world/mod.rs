@@ -7,12 +7,14 @@
 //! | `apps.rs` | apps do what the plan says |
 //! | `other_programs.rs` | users at other programs, who speak to the service without an engine |
 //! | `strike.rs` | faults strike as the plan says |
+//! | `files.rs` | apps send files, uploads reach the storage, spools are emptied |
 //! | `power.rs` | engines are booted, handed calls, and lose their power |
 //! | `delivery.rs` | frames, answers and closes arrive |
 //! | `verdict.rs` | the promises, as checks |
 
 mod apps;
 mod delivery;
+mod files;
 mod other_programs;
 mod power;
 mod rare_writes;
@@ -37,6 +39,7 @@ use crate::devices::engine::{Engine, Setup};
 use crate::dice::Dice;
 use crate::network::Network;
 use crate::plan::Plan;
+use crate::service::files::Files;
 use crate::service::{Broken, Server, app};
 use crate::shape::{Offline, Pace, Shape, Signer, Tags};
 use crate::trace::{Telling, Trace};
@@ -139,6 +142,7 @@ pub(crate) struct World {
     /// An engine that was handed something and has not acted on it: more waits for it.
     pub(crate) unsettled: Option<usize>,
     pub(crate) server: Server,
+    pub(crate) files: Files,
     pub(crate) network: Network,
     pub(crate) record: Record,
     /// The time of the last happening that was not a heartbeat.
@@ -186,6 +190,7 @@ impl World {
             engines: engines.map(engine).collect(),
             unsettled: None,
             server: Server::new(plan.seed, shape)?,
+            files: Files::new(plan.seed, plan.mutation),
             network: Network::new(plan.seed, shape.engines(), shape.limiter),
             record: Record {
                 ledger: Ledger::default(),
@@ -399,6 +404,7 @@ impl World {
             *weather = crate::network::Weather::default();
         }
         self.network.router_trouble = None;
+        self.files.trouble = None;
         self.server.crash_at_commit = None;
         self.server.refuse_until = Duration::ZERO;
         self.server.disk_full = false;

@@ -194,8 +194,15 @@ impl World {
                 device,
                 call,
                 answer,
-            } => self.answered(device, call, *answer),
-            Out::Unheard { device, call } => self.record.ledger.unheard(device, &call),
+            } => {
+                self.file_answered(device, &call, answer.is_ok());
+                self.answered(device, call, *answer);
+            }
+            Out::Unheard { device, call } => {
+                self.file_answered(device, &call, false);
+                self.record.ledger.unheard(device, &call);
+            }
+            Out::Media(device, slot, effect) => self.media(device, boot, slot, effect),
             Out::Committed { device, changes } => self.committed(index, device, changes),
             Out::Taken(device, tokens) => {
                 if let Some(device) = self.devices.get(device) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sampan::sync::EffectId;
+use sampan::store::Upload;
 use sampan::sync::link::{ClientSlot, ConnectionNumber, LookUpNumber};
+use sampan::sync::{EffectId, UploadError, Uploaded};
 use sampan::wire::{CloseCode, Frame};
 use sampan_service::core::ConnectionId;
 
@@ -51,6 +52,22 @@ pub(crate) enum Happening {
         slot: ClientSlot,
         effect: EffectId,
     },
+    /// A step of an upload reaches the storage, or nobody.
+    Upload {
+        device: usize,
+        boot: u32,
+        slot: ClientSlot,
+        effect: EffectId,
+        upload: Box<Upload>,
+    },
+    /// The engine hears what a step of an upload came to.
+    Uploaded {
+        engine: usize,
+        boot: u32,
+        slot: ClientSlot,
+        effect: EffectId,
+        outcome: Result<Uploaded, UploadError>,
+    },
     Boot(usize),
     /// The user of a device asks to be online.
     Ask(usize),
@@ -65,7 +82,8 @@ impl Happening {
         match self {
             Self::Routed { engine, .. }
             | Self::Handshake { engine, .. }
-            | Self::Signed { engine, .. } => Some(*engine),
+            | Self::Signed { engine, .. }
+            | Self::Uploaded { engine, .. } => Some(*engine),
             Self::Down { to, .. } | Self::DownClosed { to, .. } => Some(to.engine),
             _ => None,
         }

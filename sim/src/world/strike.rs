@@ -62,6 +62,9 @@ impl World {
             }
             Fault::ServiceDiskFull => self.server.disk_full = true,
             Fault::ServiceClockJump { seconds } => self.server.skew += i64::from(seconds),
+            Fault::Storage { trouble, lasting } => {
+                self.files.trouble = Some((trouble, self.now + lasting));
+            }
             other => return self.strike_device(other),
         }
         Ok(())
@@ -154,6 +157,7 @@ impl World {
                     it.backup = Some(Backup {
                         disk: it.disk.duplicate(),
                         left: it.inbox.all(),
+                        spool: it.spool.clone(),
                         place,
                     });
                 }
@@ -215,6 +219,8 @@ impl World {
         if let Some(it) = self.devices.get_mut(device) {
             it.disk = copy.disk.duplicate();
             it.inbox.replace(copy.left);
+            it.spool = copy.spool.of_backup();
+            it.restored = true;
             it.forget_acknowledged();
         }
         self.record.ledger.overwritten(device, copy.place);

@@ -15,7 +15,7 @@ use crate::checks::mirror::whole_timeline;
 use crate::devices::device::Device;
 use crate::service::{Broken, Held, Truth};
 use crate::shape::Offline;
-use crate::world::World;
+use crate::world::{World, files};
 
 /// The number of commits between two comparisons of an observer with its store.
 const COMPARE_EVERY: u64 = 64;
@@ -57,10 +57,12 @@ impl World {
         attributes_kept(world, &truth);
         nothing_twice(world, &truth);
         order_kept(world, &truth);
+        files::kept(world, &truth);
         for index in 0..world.devices.len() {
             told_equals_held(world, index);
             shown_equals_held(world, index);
             outbox_settled(world, index);
+            files::spool_is_right(world, index);
             disk_is_small(world, index);
             if let Err(error) = device_equals_truth(world, index, &truth) {
                 world.violate("readable", format!("device {index}: {error}"));
@@ -95,7 +97,7 @@ fn disk_is_small(world: &mut World, index: usize) {
 }
 
 /// The messages with a promise's token, in the truth.
-fn with_token<'a>(truth: &'a Truth, promise: &Promise) -> Vec<&'a Message> {
+pub(super) fn with_token<'a>(truth: &'a Truth, promise: &Promise) -> Vec<&'a Message> {
     let messages = truth.conversations.values().flat_map(|it| &it.messages);
     messages
         .filter(|message| message.token.as_deref() == Some(promise.local_id.as_str()))
