@@ -2,7 +2,7 @@
 //! standard output. The tests of the Java SDK use it as the other side, as they use the JavaScript SDK.
 //!
 //! `{"do": "login", "url": …, "appId": …, "appKey": …, "clientId": …}` comes first; then `start`, `say`,
-//! `sends` and `gets` (a payload), `hears`, `shows`, `read`, `unread`, `import` (the cache of an older SDK), `add`,
+//! `sends` and `gets` (a payload), `sendsFile` and `seesFile`, `hears`, `shows`, `read`, `unread`, `import` (the cache of an older SDK), `add`,
 //! `remove`, `join`, `quit`, `told` and `order` (what events told of members), `leave` (go offline) and `return`
 //! (go online again).
 
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use sampan::model::{
-    AppId, ClientId, ConversationId, Event, MembersNotice, Message, NewConversation, NewMessage,
-    Uniqueness,
+    AppId, ClientId, ConversationId, Event, MediaSource, MembersNotice, Message, NewConversation,
+    NewMedia, NewMessage, Uniqueness,
 };
 use sampan::wire::content;
 use sampan::wire::payload::Payload;
@@ -119,6 +119,8 @@ impl Device {
             "say" => self.say(details).await,
             "sends" => self.sends(details).await,
             "gets" => self.gets(details).await,
+            "sendsFile" => self.sends_file(details).await,
+            "seesFile" => self.sees_file(text(details, "text")?).await,
             "hears" => self.hears(text(details, "text")?).await,
             "shows" => self.shows(details).await,
             "read" => {
@@ -214,6 +216,31 @@ impl Device {
         Ok(described(&message.await?))
     }
 
+    /// Sends a file of this machine.
+    async fn sends_file(&self, details: &Value) -> Outcome<Value> {
+        let talk = self.conversation(details).await?;
+        let path = text(details, "path")?.into();
+        let media = NewMedia {
+            caption: Some(text(details, "text")?.to_owned()),
+            ..NewMedia::new(MediaSource::Path { path })
+        };
+        let sent = talk.send_media(media).await?;
+        let message = self.until(async || {
+            let message = talk.message_by_local_id(sent.local_id.clone()).await.ok()?;
+            message.id.is_some().then_some(message)
+        });
+        Ok(described(&message.await?))
+    }
+
+    /// Waits for a message with a file and these words, and tells where the file is on this machine then.
+    async fn sees_file(&self, words: &str) -> Outcome<Value> {
+        let heard = self.newest_of_others(words).await?;
+        let file = heard.content.media().ok_or("a message without a file")?;
+        let download = self.client.download(file.clone())?;
+        let path = timeout(PATIENCE, download.file()).await??;
+        Ok(json!({ "path": path, "name": file.name, "size": file.size }))
+    }
+
     /// Waits for a message of an id, and tells its payload.
     async fn gets(&self, details: &Value) -> Outcome<Value> {
         let talk = self.conversation(details).await?;
@@ -240,8 +267,12 @@ impl Device {
 
     /// Waits until some conversation's newest message is another's with these words.
     async fn hears(&self, words: &str) -> Outcome<Value> {
+        Ok(described(&self.newest_of_others(words).await?))
+    }
+
+    async fn newest_of_others(&self, words: &str) -> Outcome<Message> {
         let me = self.client.client_id();
-        let heard = self.until(async || {
+        self.until(async || {
             let list = self
                 .client
                 .conversations(None, 100)
@@ -250,8 +281,8 @@ impl Device {
                 .conversations;
             let mut newest = list.into_iter().filter_map(|info| info.last_message);
             newest.find(|message| message.sender != me && message.content.words() == Some(words))
-        });
-        Ok(described(&heard.await?))
+        })
+        .await
     }
 
     /// Waits until the timeline says exactly these words; a recalled message says `(recalled)`.

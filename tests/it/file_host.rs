@@ -44,7 +44,7 @@ pub(crate) struct HostFile {
 
 #[derive(Debug, Default)]
 pub(crate) struct HostState {
-    /// By their names in the storage: a second ticket for a name is for the same file.
+    /// By the tokens of their tickets: each ticket is for a file of its own.
     pub(crate) files: BTreeMap<String, HostFile>,
     /// By the beginning of a path.
     pub(crate) troubles: BTreeMap<&'static str, VecDeque<Trouble>>,
@@ -52,6 +52,8 @@ pub(crate) struct HostState {
     pub(crate) requests: Vec<(String, Option<String>)>,
     /// The installations that devices announced.
     pub(crate) installations: Vec<Value>,
+    /// The bodies that were posted to `/push`.
+    pub(crate) pushes: Vec<Value>,
     /// The storage's way of uploading.
     pub(crate) provider: Option<&'static str>,
 }
@@ -62,6 +64,7 @@ pub(crate) struct FileHost {
     state: Arc<Mutex<HostState>>,
     may_go_on: watch::Sender<bool>,
     asked: watch::Receiver<usize>,
+    moved: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
 
@@ -79,6 +82,8 @@ impl FileHost {
         let (may_go_on, stalled) = watch::channel(false);
         let (count, asked) = watch::channel(0);
         let count = Arc::new(count);
+        let (moves, moved) = watch::channel(0);
+        let moves = Arc::new(moves);
         let (kept, base) = (Arc::clone(&state), format!("http://{address}"));
         let task = tokio::spawn(async move {
             loop {
@@ -88,6 +93,7 @@ impl FileHost {
                     base: base.clone(),
                     stalled: stalled.clone(),
                     count: Arc::clone(&count),
+                    moves: Arc::clone(&moves),
                 };
                 tokio::spawn(exchange.serve(socket));
             }
@@ -97,6 +103,7 @@ impl FileHost {
             state,
             may_go_on,
             asked,
+            moved,
             task,
         }
     }
@@ -120,6 +127,31 @@ impl FileHost {
     pub(crate) async fn is_asked(&self, requests: usize) {
         let mut asked = self.asked.clone();
         asked.wait_for(|count| *count >= requests).await.unwrap();
+    }
+
+    /// Requests, pieces of bodies and answers so far.
+    pub(crate) fn moves(&self) -> usize {
+        *self.moved.borrow()
+    }
+
+    /// Waits until there were so many requests, pieces of bodies and answers in all.
+    pub(crate) async fn has_moved(&self, moves: usize) {
+        let mut moved = self.moved.clone();
+        moved.wait_for(|count| *count >= moves).await.unwrap();
+    }
+
+    /// Waits until so many pushes came in all, and gives them.
+    pub(crate) async fn pushed(&self, pushes: usize) -> Vec<Value> {
+        let mut moved = self.moved.clone();
+        let came = |_: &usize| self.state().pushes.len() >= pushes;
+        moved.wait_for(came).await.unwrap();
+        self.state().pushes.clone()
+    }
+
+    /// The files of which all bytes arrived, told to be there or not.
+    pub(crate) fn arrived(&self) -> usize {
+        let state = self.state();
+        state.files.values().filter(|it| it.bytes.is_some()).count()
     }
 
     /// Lets stalled requests go on.
@@ -150,6 +182,7 @@ struct Exchange {
     base: String,
     stalled: watch::Receiver<bool>,
     count: Arc<watch::Sender<usize>>,
+    moves: Arc<watch::Sender<usize>>,
 }
 
 /// A request as it came.
@@ -164,6 +197,7 @@ impl Exchange {
         let Some((line, headers, rest)) = head(&mut socket).await else {
             return;
         };
+        self.moves.send_modify(|moves| *moves += 1);
         let trouble = self.note(&line, headers.get("range").cloned());
         if trouble == Some(Trouble::Breaks) {
             return;
@@ -181,6 +215,7 @@ impl Exchange {
                 Ok(0) | Err(_) => return,
                 Ok(read) => body.extend_from_slice(&piece[..read]),
             }
+            self.moves.send_modify(|moves| *moves += 1);
         }
         let asked = Asked {
             line,
@@ -193,6 +228,7 @@ impl Exchange {
             }
             _ => self.answer(&asked),
         };
+        self.moves.send_modify(|moves| *moves += 1);
         if trouble == Some(Trouble::AnswerLost) {
             return;
         }
@@ -238,16 +274,18 @@ impl Exchange {
             let said: Value = serde_json::from_slice(&asked.body).unwrap();
             let text = |key: &str| said[key].as_str().unwrap().to_owned();
             let key = text("key");
-            let file = state.files.entry(key.clone()).or_default();
+            let number = state.files.len();
+            let token = format!("{number}-{key}");
+            let file = state.files.entry(token.clone()).or_default();
             (file.name, file.mime) = (text("name"), text("mime_type"));
             let base = &self.base;
             return json(json!({
-                "objectId": format!("{:024x}", key.len()),
+                "objectId": format!("{number:024x}"),
                 "provider": state.provider.unwrap_or("s3"),
-                "upload_url": format!("{base}/up/{key}"),
-                "token": key,
+                "upload_url": format!("{base}/up/{token}"),
+                "token": token,
                 "key": key,
-                "url": format!("{base}/get/{key}"),
+                "url": format!("{base}/get/{token}"),
             }));
         }
         if (method, path) == ("POST", "/1.1/fileCallback") {
@@ -265,6 +303,11 @@ impl Exchange {
                 .installations
                 .push(serde_json::from_slice(&asked.body).unwrap());
             return json(json!({"objectId": "1"}));
+        }
+        if (method, path) == ("POST", "/push") {
+            let said = serde_json::from_slice(&asked.body).unwrap();
+            state.pushes.push(said);
+            return json(json!({}));
         }
         if let Some(key) = path.strip_prefix("/up/") {
             let bytes = match method {

@@ -163,7 +163,7 @@ async fn trouble_on_the_way_ends_with_one_file_and_one_message() {
     talk.send_media(file_of(bytes(200_000))).await.unwrap();
     let message = sent(&ann, &talk).await;
     assert_eq!(host.stored(), [bytes(200_000)]);
-    assert_eq!(host.state().files.len(), 1);
+    assert_eq!(host.arrived(), 1);
     assert_eq!(ann.messages(&message.conversation).await.len(), 1);
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use sampan::model::{MediaSource, NewMedia};
+use sampan::sync::Randomness;
 
 use crate::file_host::FileHost;
 use crate::place::{Device, Place, config, in_time};
@@ -22,6 +23,9 @@ const KILLS: &str = "SAMPAN_IT_MEDIA_KILLS";
 
 /// The child's word when a file was accepted.
 const SENT: &str = "sent:";
+
+/// A child's two files take at least so many requests, pieces of bodies and answers.
+const MOVES: u64 = 14;
 
 /// As many bytes as take some pieces.
 const BYTES: usize = 300_000;
@@ -86,16 +90,18 @@ async fn uploads_that_are_killed_end_as_one_file_and_one_message_each() {
     let service = format!("http://{}", place.service.addr());
     let kills = std::env::var(KILLS).map_or(5, |kills| kills.parse().unwrap());
     let mut promised = BTreeSet::new();
+    let mut chance = Randomness::seeded(1);
     for kill in 0..kills {
+        let before = host.moves();
         let mut child = child(&store, &service, &host.url());
         let said = BufReader::new(child.stdout.take().unwrap()).lines();
-        // After so many words a child has begun to upload the files that earlier ones left.
         let own = said
             .map(Result::unwrap)
             .filter_map(|line| Some(line.strip_prefix(SENT)?.to_owned()));
         promised.extend(own.take(1 + kill % 2));
-        let before = host.state().requests.len();
-        in_time("some requests", host.is_asked(before + kill % 3)).await;
+        // Between any two requests, pieces of a file and answers: the two files of a child make more than these.
+        let moves = usize::try_from(chance.below(MOVES)).unwrap();
+        in_time("its uploads", host.has_moved(before + moves)).await;
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -132,7 +138,8 @@ async fn uploads_that_are_killed_end_as_one_file_and_one_message_each() {
     stored.sort();
     assert_eq!(
         stored,
-        once.into_iter().collect::<Vec<_>>(),
+        once.iter().cloned().collect::<Vec<_>>(),
         "one file each"
     );
+    assert_eq!(host.arrived(), stored.len(), "no file beside them");
 }

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use sampan::model::{ConversationId, Json, PushDevice, PushPlatform, Timestamp, Unread};
+use sampan::model::{
+    ConversationId, Json, NewMessage, PushDevice, PushPlatform, Timestamp, Unread,
+};
 use sampan::store::{GlanceBook, GlanceRow, Inbox};
 use sampan::{Config, ExtensionInbox, SampanError, read_push};
+
+use serde_json::json;
 
 use crate::file_host::{FileHost, Trouble};
 use crate::place::{Device, Place, id, in_time};
@@ -88,6 +92,59 @@ async fn an_extension_shows_a_push_without_a_store_and_the_engine_agrees_later()
     ann.engine.pause().await.unwrap();
     assert_eq!(extension.unread().unwrap().unmuted.messages, 0);
     ann.engine.shutdown().await.unwrap();
+}
+
+/// S187, S246, S249: an app says with a message what is pushed for it. The device that its receiver announced gets that,
+/// and an extension of the receiver's app reads what it is about; a message that says nothing is pushed by the template.
+#[tokio::test]
+async fn the_push_data_of_a_message_reach_the_device_of_a_receiver_who_is_away() {
+    let host = FileHost::start().await;
+    let push = json!({"push": {
+        "enabled": true,
+        "webhook": format!("{}/push", host.url()),
+        "template": {"alert": "something new"},
+    }});
+    let place = Place::with_settings(&push.to_string()).await;
+    let ann = place.online("ann", "ann").await;
+    let ben = place.online("ben", "ben").await;
+    let device = PushDevice::new(PushPlatform::Android, "token-of-ben");
+    in_time("a registration", ben.client.register_push(device))
+        .await
+        .unwrap();
+    let talk = ann.talk_to("ben").await;
+    let conversation = ann.service_id(&talk).await;
+    ben.engine.pause().await.unwrap();
+    ann.until("the service to know", || async {
+        let online = ann.client.online_of(vec![id("ben")]).await;
+        online.ok()?.is_empty().then_some(())
+    })
+    .await;
+    let own = json!({"alert": "tea?", "badge": "Increment", "own": 1});
+    let message = NewMessage {
+        push: Some(Json::from_value(&own)),
+        ..NewMessage::text("with words of its own")
+    };
+    talk.send(message).await.unwrap();
+    let pushed = in_time("a push", host.pushed(1)).await;
+    let [pushed] = &pushed[..] else {
+        panic!("one push: {pushed:?}");
+    };
+    assert_eq!(pushed["client"], "ben");
+    assert_eq!(pushed["deviceToken"], "token-of-ben");
+    let payload = &pushed["payload"];
+    assert_eq!(
+        (&payload["alert"], &payload["own"]),
+        (&own["alert"], &own["own"])
+    );
+    let hint = read_push(Json::from_value(payload)).unwrap().unwrap();
+    assert_eq!(hint.conversation, conversation);
+    assert_eq!(hint.sender, Some(id("ann")));
+    let sent = ann.messages(&conversation).await.pop().unwrap();
+    assert_eq!((hint.message, hint.sent_at), (sent.id, Some(sent.sent_at)));
+    talk.send_text("without".into()).await.unwrap();
+    let pushed = in_time("another push", host.pushed(2)).await;
+    assert_eq!(pushed.last().unwrap()["payload"]["alert"], "something new");
+    ben.engine.shutdown().await.unwrap();
 }
 
 /// Registration: a device announces itself with the id of its sessions, for its client; the app is told the service's

@@ -4,7 +4,9 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use sampan::Client;
-use sampan::model::{ClientId, MediaFile, MessageContent, NewMessage, Timestamp};
+use sampan::model::{
+    ClientId, MediaFile, MediaSource, MessageContent, NewMedia, NewMessage, Timestamp,
+};
 use std::sync::Arc;
 
 use crate::place::{Device, Place, id, in_time};
@@ -301,4 +303,36 @@ async fn a_picture_is_a_line_with_its_name_and_size() {
         .shows("[image boat.png, 640×480, 19 kB] our boat")
         .await;
     screen.shows("[audio 12 s]").await;
+}
+
+/// A file of a message is downloaded and saved under the name that its sender gave it, beside what is there.
+#[tokio::test]
+async fn a_picture_on_the_screen_is_saved() {
+    let place = Place::new().await;
+    let (ann, ben) = (
+        place.online("phone", "ann").await,
+        place.online("laptop", "ben").await,
+    );
+    let talk = ann.talk_to("ben").await;
+    let picture = NewMedia {
+        name: Some("../boat.png".to_owned()),
+        caption: Some("our boat".to_owned()),
+        ..NewMedia::new(MediaSource::Bytes {
+            data: vec![7; 3000],
+        })
+    };
+    talk.send_media(picture).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut screen = Screen::open(&ben.client).await;
+    screen.app.folder = folder.path().to_owned();
+    screen.shows("›ann").await;
+    screen.press(&[KeyCode::Enter]).await;
+    screen.shows("boat.png, 3 kB] our boat").await;
+    for name in ["boat.png", "boat (1).png"] {
+        screen.press(&[KeyCode::F(6)]).await;
+        screen.shows("saved as").await;
+        let saved = std::fs::read(folder.path().join(name)).unwrap();
+        assert_eq!(saved, [7; 3000], "{name}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 }

@@ -1,15 +1,17 @@
 //! The views that are followed, and what the keys do.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use sampan::model::{ClientId, ConversationKey, Count, Timestamp};
 use sampan::views::{ListState, OutboxListState};
 use sampan::{
-    Client, ClientState, ConversationList, ConversationRow, Delivery, LinkState, ListUpdate,
-    OutboxList, OutboxUpdate, SampanError, TimelineStart, TimelineUpdate,
+    Client, ClientState, ConversationList, ConversationRow, Delivery, DownloadState, LinkState,
+    ListUpdate, OutboxList, OutboxUpdate, SampanError, TimelineStart, TimelineUpdate,
 };
 
+use super::save::{Saved, Saving};
 use super::talk::{Scroll, Talk};
 
 /// Makes a name of a client's id.
@@ -31,6 +33,11 @@ pub(crate) struct App {
     pub(super) shows_outbox: bool,
     /// The last call that failed.
     pub(super) trouble: Option<String>,
+    /// Where files are saved.
+    pub(crate) folder: PathBuf,
+    saving: Option<Saving>,
+    /// How far the file is that is being saved, or where it is.
+    pub(super) saved: Option<String>,
     /// The time that the clock shows.
     pub(super) now: Timestamp,
 }
@@ -48,6 +55,7 @@ enum News {
     Outbox(OutboxUpdate),
     State(ClientState),
     Timeline(TimelineUpdate),
+    File(Option<DownloadState>),
 }
 
 impl App {
@@ -68,6 +76,9 @@ impl App {
             talk: None,
             shows_outbox: false,
             trouble: None,
+            folder: PathBuf::new(),
+            saving: None,
+            saved: None,
             now: Timestamp::ZERO,
         };
         // The first rows are read already.
@@ -84,11 +95,18 @@ impl App {
                 None => std::future::pending().await,
             }
         };
+        let file = async {
+            match &self.saving {
+                Some(saving) => saving.next().await,
+                None => std::future::pending().await,
+            }
+        };
         let news = tokio::select! {
             update = self.list.next(self.rows.version) => update?.map(News::List),
             update = self.outbox.next(self.unsent.version) => update?.map(News::Outbox),
             state = self.client.next_state(self.state.version) => state?.map(News::State),
             update = timeline => update?.map(News::Timeline),
+            state = file => Some(News::File(state?)),
         };
         let Some(news) = news else {
             return Ok(false);
@@ -102,12 +120,36 @@ impl App {
             News::List(update) => self.rows.apply(update),
             News::Outbox(update) => self.unsent.apply(update),
             News::State(state) => self.state = state,
+            News::File(state) => self.save_on(state),
             News::Timeline(update) => {
                 if let Some(talk) = &mut self.talk {
                     talk.apply(update);
                 }
             }
         }
+    }
+
+    fn save_on(&mut self, state: Option<DownloadState>) {
+        let saved = self.saving.as_mut().zip(state);
+        match saved.map(|(saving, state)| saving.take(state)) {
+            Some(Saved::Running(told)) => self.saved = Some(told),
+            Some(Saved::Ended(told)) => {
+                self.saved = Some(told);
+                self.saving = None;
+            }
+            None => self.saving = None,
+        }
+    }
+
+    /// Saves the newest file on the screen.
+    fn save(&mut self) -> Result<(), SampanError> {
+        let file = self.talk.as_ref().and_then(Talk::file);
+        let Some(file) = file.cloned() else {
+            self.saved = Some("no file is on the screen".to_owned());
+            return Ok(());
+        };
+        self.saving = Some(Saving::begin(&self.client, file, &self.folder)?);
+        Ok(())
     }
 
     /// Notes the time that the clock shows.
@@ -130,6 +172,9 @@ impl App {
     /// Does what a key says. A call that fails is shown, and the program goes on.
     pub(crate) async fn key(&mut self, key: KeyEvent) -> Flow {
         self.trouble = None;
+        if self.saving.is_none() {
+            self.saved = None;
+        }
         match self.act(key).await {
             Ok(flow) => flow,
             Err(error) => {
@@ -148,6 +193,7 @@ impl App {
             KeyCode::F(3) => self.shows_outbox = !self.shows_outbox,
             KeyCode::F(4) => self.toggle_link()?,
             KeyCode::F(5) => self.retry().await?,
+            KeyCode::F(6) => self.save()?,
             KeyCode::F(8) => self.discard().await?,
             KeyCode::Up => self.select(-1),
             KeyCode::Down => self.select(1),

@@ -103,8 +103,11 @@ fn help(app: &App) -> Paragraph<'static> {
     if let Some(trouble) = &app.trouble {
         return Paragraph::new(format!(" {trouble}")).style(Style::new().fg(Color::Red));
     }
+    if let Some(saved) = &app.saved {
+        return Paragraph::new(format!(" {saved}"));
+    }
     let keys = if app.talk.is_some() {
-        " ↑↓ choose  Tab open  PgUp PgDn scroll  F2 unread  End newest  F3 outbox  F4 link  Esc close"
+        " ↑↓ choose  Tab open  PgUp PgDn scroll  F2 unread  End newest  F3 outbox  F4 link  F6 save file  Esc close"
     } else {
         " ↑↓ choose  Enter open  End more  F3 outbox  F4 link  Esc quit"
     };

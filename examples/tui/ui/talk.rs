@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use ratatui::crossterm::event::KeyCode;
-use sampan::model::{ConversationKey, Count, Draft, ItemKey};
+use sampan::model::{ConversationKey, Count, Draft, ItemKey, MediaFile};
 use sampan::views::TimelineState;
 use sampan::{
-    Anchor, Conversation, SampanError, Timeline, TimelineEdge, TimelineOptions, TimelineStart,
-    TimelineUpdate,
+    Anchor, Conversation, SampanError, Timeline, TimelineEdge, TimelineItem, TimelineOptions,
+    TimelineStart, TimelineUpdate,
 };
 
 use super::draw::Shown;
@@ -102,6 +102,16 @@ impl Talk {
             }
         }
         self.shown = Some(shown);
+    }
+
+    /// The newest file on the screen.
+    pub(super) fn file(&self) -> Option<&MediaFile> {
+        let shown = self.shown.as_ref()?;
+        let place = |key| self.state.find(key).map(|(place, _)| place);
+        let (first, last) = (place(&shown.first)?, place(&shown.last)?);
+        let items = self.state.items.get(first..=last)?;
+        let mut messages = items.iter().rev().filter_map(TimelineItem::message);
+        messages.find_map(|message| message.content.media())
     }
 
     /// Loads beside the screen: its update comes by itself, and says if something is missing.

@@ -1,13 +1,22 @@
 /** Sampan, the Java SDK and the JavaScript SDK in one conversation. */
 package dev.sampan.interop;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 
 import cn.leancloud.im.v2.AVIMConversation;
 import cn.leancloud.im.v2.AVIMMessage;
+import cn.leancloud.im.v2.messages.AVIMFileMessage;
+import cn.leancloud.im.v2.messages.AVIMImageMessage;
 import com.alibaba.fastjson.JSONObject;
+import java.io.InputStream;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -34,6 +43,42 @@ final class SampanTest {
       js.ask("edit", Map.of("cid", cid, "id", script.getString("id"), "timestamp", script.getLong("timestamp"), "text", "edited"));
       alice.recall(conversation, java);
       sampan.ask("shows", Map.of("cid", cid, "texts", List.of("(recalled)", "edited", "from Sampan")));
+    }
+  }
+
+  @Test
+  @DisplayName("S156 S160 S165 S168 files go from Java to Sampan and pictures back, byte by byte")
+  void files() throws Exception {
+    Sdk sdk = Sdk.shared();
+    Person alice = sdk.login(Sdk.name("alice"));
+    String cleo = Sdk.name("cleo");
+    Path folder = Files.createTempDirectory("sampan-interop-");
+    try (SampanPeer sampan = new SampanPeer(sdk.service, cleo)) {
+      AVIMConversation conversation = alice.startWith(cleo);
+      byte[] bytes = new byte[200_000];
+      new Random(6).nextBytes(bytes);
+      Path notes = Files.write(folder.resolve("notes.bin"), bytes);
+      AVIMFileMessage sent = new AVIMFileMessage(notes.toFile());
+      sent.setText("from Java");
+      alice.send(conversation, sent, null);
+      JSONObject seen = sampan.ask("seesFile", Map.of("text", "from Java"));
+      assertArrayEquals(bytes, Files.readAllBytes(Path.of(seen.getString("path"))));
+      assertEquals(bytes.length, seen.getIntValue("size"));
+
+      Path picture = Files.write(folder.resolve("picture.png"), bytes);
+      String cid = conversation.getConversationId();
+      JSONObject back = sampan.ask("sendsFile", Map.of("cid", cid, "path", picture.toString(), "text", "from Sampan"));
+      AVIMMessage came = alice.event("message", event -> event.detail() instanceof AVIMImageMessage).message();
+      AVIMImageMessage image = assertInstanceOf(AVIMImageMessage.class, came);
+      assertEquals(back.getString("id"), image.getMessageId());
+      assertEquals("from Sampan", image.getText());
+      assertEquals(bytes.length, image.getSize());
+      try (InputStream read = URI.create(image.getFileUrl()).toURL().openStream()) {
+        assertArrayEquals(bytes, read.readAllBytes());
+      }
+    } finally {
+      for (String name : List.of("notes.bin", "picture.png")) Files.deleteIfExists(folder.resolve(name));
+      Files.delete(folder);
     }
   }
 
