@@ -36,7 +36,7 @@ async fn said(device: &Device, talk: &Conversation) -> Vec<String> {
     lines.into_iter().filter(|line| line != "(gap)").collect()
 }
 
-/// S301: files, locks included, are released: nothing is open, and another opener gets the store.
+/// S301, D09: files, locks included, are released: nothing is open, and another opener gets the store.
 #[tokio::test]
 async fn a_paused_engine_has_no_file_open_and_another_one_may_have_the_store() {
     let place = Place::new().await;

@@ -139,6 +139,8 @@ async fn the_push_data_of_a_message_reach_the_device_of_a_receiver_who_is_away()
     let hint = read_push(Json::from_value(payload)).unwrap().unwrap();
     assert_eq!(hint.conversation, conversation);
     assert_eq!(hint.sender, Some(id("ann")));
+    // The push may come before the answer.
+    ann.has_sent_everything().await;
     let sent = ann.messages(&conversation).await.pop().unwrap();
     assert_eq!((hint.message, hint.sent_at), (sent.id, Some(sent.sent_at)));
     talk.send_text("without".into()).await.unwrap();
