@@ -330,10 +330,7 @@ fn of_the_storage() -> Vec<Case> {
             StorageTrouble::Down,
             &["upload", "bytes", "nobody is there"],
         ),
-        storage(
-            StorageTrouble::Mute,
-            &["upload", "bytes", "the answer is lost"],
-        ),
+        storage(StorageTrouble::Mute, &["upload", "the answer is lost"]),
         storage(StorageTrouble::RefusesTickets, &["upload", "ticket of"]),
         storage(StorageTrouble::Full, &["upload", "bytes", "507"]),
         storage(StorageTrouble::RefusesFiles, &["upload", "bytes", "413"]),
