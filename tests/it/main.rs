@@ -11,7 +11,7 @@
 //! | `file_host.rs` | a file service that fails on demand |
 //! | `downloads.rs` | files of messages on their way to this device |
 //! | `push.rs` | what an extension shows of a push without a store |
-//! | `peers_messages.rs` | what is sent to peers: files, receipts, pushes |
+//! | `peers_messages.rs` | messages to peers: files, receipts, pushes |
 //! | `media_kill.rs` | a process that is killed while it uploads |
 //! | `members.rs` | members as a live view, roles, block and silence lists, notices |
 //! | `messages.rs` | every kind of content, mentions, marks; limits of members and ids |

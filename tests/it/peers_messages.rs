@@ -1,4 +1,4 @@
-//! What is sent to peers of the first generation: to one or several, files as links, receipts, pushes.
+//! Messages to peers of the first generation: to one or several, files as links, receipts, pushes.
 
 use std::sync::Arc;
 

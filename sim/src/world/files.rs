@@ -222,10 +222,20 @@ impl World {
         }
         (outcome, soon)
     }
+
+    /// Everything about files that must hold when the world is at rest.
+    pub(super) fn check_files(&mut self) -> Result<(), Broken> {
+        let truth = self.server.truth()?;
+        kept(self, &truth);
+        for index in 0..self.devices.len() {
+            spool_is_right(self, index);
+        }
+        Ok(())
+    }
 }
 
 /// A message with a file names one that is in the storage, and the file was stored once.
-pub(super) fn kept(world: &mut World, truth: &Truth) {
+fn kept(world: &mut World, truth: &Truth) {
     let mut wrong = Vec::new();
     let promises = world.record.ledger.messages.iter();
     for promise in promises.filter(|it| it.fate == Fate::Due) {
@@ -260,7 +270,7 @@ pub(super) fn kept(world: &mut World, truth: &Truth) {
 }
 
 /// The spool holds the copies that entries wait for, and no other.
-pub(super) fn spool_is_right(world: &mut World, index: usize) {
+fn spool_is_right(world: &mut World, index: usize) {
     let Some((device, store)) = world
         .devices
         .get(index)

@@ -236,6 +236,7 @@ impl World {
         self.heal()?;
         self.come_to_rest()?;
         self.check_everything()?;
+        self.check_files()?;
         if !self.record.violations.is_empty() {
             return Ok(());
         }
@@ -247,6 +248,7 @@ impl World {
         self.connect_all()?;
         self.come_to_rest()?;
         self.check_everything()?;
+        self.check_files()?;
         for (device, before) in self.devices.iter().zip(before) {
             let pushed = self.plan.shape.offline == Offline::Push;
             let shared = self.shares_client(device);

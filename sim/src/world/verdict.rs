@@ -15,7 +15,7 @@ use crate::checks::mirror::whole_timeline;
 use crate::devices::device::Device;
 use crate::service::{Broken, Held, Truth};
 use crate::shape::Offline;
-use crate::world::{World, files};
+use crate::world::World;
 
 /// The number of commits between two comparisons of an observer with its store.
 const COMPARE_EVERY: u64 = 64;
@@ -57,12 +57,10 @@ impl World {
         attributes_kept(world, &truth);
         nothing_twice(world, &truth);
         order_kept(world, &truth);
-        files::kept(world, &truth);
         for index in 0..world.devices.len() {
             told_equals_held(world, index);
             shown_equals_held(world, index);
             outbox_settled(world, index);
-            files::spool_is_right(world, index);
             disk_is_small(world, index);
             if let Err(error) = device_equals_truth(world, index, &truth) {
                 world.violate("readable", format!("device {index}: {error}"));

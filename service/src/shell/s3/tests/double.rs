@@ -17,6 +17,9 @@ use tokio::time::timeout;
 pub(super) const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 pub(super) const KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
+/// The names of elements are of this place, and nobody asks there.
+const NAMESPACE: &str = "s3.amazonaws.com/doc/2006-03-01/";
+
 /// Names on a page of a list: few, so that there are more pages.
 const PAGE: usize = 2;
 
@@ -368,7 +371,7 @@ impl Inner {
 
 fn in_s3(element: &str, body: &str) -> String {
     format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><{element} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{body}</{element}>"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><{element} xmlns=\"http://{NAMESPACE}\">{body}</{element}>"
     )
 }
 
