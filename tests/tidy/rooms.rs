@@ -27,7 +27,7 @@ pub(crate) const HELD: [&str; 10] = [
 const COMPOSED: [&str; 1] = ["src/sync/client"];
 
 /// Imports that point up and stay: from which file, to which, and why.
-const UPWARD: [(&str, &str, &str); 7] = [
+const UPWARD: [(&str, &str, &str); 8] = [
     (
         "src/api/client.rs",
         "src/api/plugin.rs",
@@ -63,6 +63,12 @@ const UPWARD: [(&str, &str, &str); 7] = [
         "service/src/core/job.rs",
         "the core keeps the commands that are not finished; their states belong to the rooms that \
      carry them out",
+    ),
+    (
+        "service/src/core/machine.rs",
+        "service/src/core/http/reading.rs",
+        "the core keeps the requests for records that are not answered; their state belongs to the room \
+     that answers them",
     ),
 ];
 

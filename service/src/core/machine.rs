@@ -10,10 +10,13 @@ use sampan::wire::{CloseCode, Command, Envelope, Op, ServiceCode};
 use super::access::{Operation, Who};
 use super::apps::app::Apps;
 use super::exchange::decision::{Caller, Decision};
-use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId};
+use super::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId, Ticket};
 use super::exchange::refusal::{Failure, Refusal};
 use super::exchange::reply::address_device;
+use super::exchange::request::RestCall;
+use super::http::reading::RecordsReading;
 use super::job::{Job, refuse};
+use super::state::badges::Badges;
 use super::state::clock::Stamps;
 use super::state::cost::Meter;
 use super::state::entropy::{Entropy, Names};
@@ -41,6 +44,8 @@ pub struct Core<S> {
     pub(super) used: UsedSignatures,
     pub(super) pace: Pace,
     pub(super) retention: RetentionPass,
+    /// The numbers on icons that are not kept yet.
+    pub(super) badges: Badges,
     /// How far the last sweep of notifications came.
     pub(super) swept: Swept,
     /// The questions and answers of hooks for the command at hand.
@@ -51,6 +56,8 @@ pub struct Core<S> {
     pub(super) part_began: u64,
     /// The commands that are not finished, each the only one of its connection.
     pub(super) jobs: BTreeMap<ConnectionId, Job>,
+    /// The requests for records that are not answered yet.
+    pub(super) readings: BTreeMap<Ticket, RecordsReading>,
     sweep_at: Duration,
     /// Numbers notifications of one time.
     pub(super) sequence: u32,
@@ -68,11 +75,13 @@ impl<S: Storage> Core<S> {
             stamps: Stamps::default(),
             used: UsedSignatures::default(),
             pace: Pace::default(),
+            badges: Badges::default(),
             swept: Swept::default(),
             hook_turn: HookTurn::default(),
             meter: Meter::default(),
             part_began: 0,
             jobs: BTreeMap::new(),
+            readings: BTreeMap::new(),
             sweep_at: Duration::ZERO,
             sequence: 0,
         }
@@ -81,11 +90,15 @@ impl<S: Storage> Core<S> {
     /// Handles one input to its end. Its writes join the current batch; its effects wait for the
     /// commit.
     pub async fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
-        let connection = match &input {
-            Input::Received { connection, .. } => Some(*connection),
-            _ => None,
+        let (connection, ticket) = match &input {
+            Input::Received { connection, .. } => (Some(*connection), None),
+            Input::Asked { ticket, .. } => (None, Some(*ticket)),
+            _ => (None, None),
         };
         let mut effects = self.begin(now, input).await;
+        while let Some(ticket) = ticket.filter(|it| self.is_reading(*it)) {
+            effects.extend(self.read_on(now, ticket).await);
+        }
         if let Some(connection) = connection {
             while self.is_busy(connection) && !self.is_asking(connection) {
                 effects.extend(self.go_on(now, connection).await);
@@ -96,7 +109,8 @@ impl<S: Storage> Core<S> {
 
     /// Handles one input, or a bounded part of it: where [`Core::is_busy`] says afterwards that
     /// the connection's command is not finished, [`Core::go_on`] takes it further, and no other
-    /// input of that connection may come before its end.
+    /// input of that connection may come before its end. Where [`Core::is_reading`] says that a request is not
+    /// answered, [`Core::read_on`] takes it further.
     pub async fn begin(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         let now = self.begin_turn(now, &mut effects).await;
@@ -116,12 +130,23 @@ impl<S: Storage> Core<S> {
                 self.lose(now, connection, &mut effects).await;
             }
             Input::Asked { ticket, request } => {
+                if let RestCall::Records(call) = &request.call {
+                    self.begin_reading(now, ticket, &request.app, call, &mut effects)
+                        .await;
+                    self.meter.storage(self.storage.work());
+                    return effects;
+                }
                 let answer = self.answer_rest(now, &request, &mut effects).await;
                 let answer = Box::new(answer);
                 effects.push(Effect::Answer { ticket, answer });
             }
             Input::Woke => self.wake(now, &mut effects).await,
-            Input::Leaving => effects.extend(self.farewells(now)),
+            Input::Leaving => {
+                if let Err(error) = self.keep_badges().await {
+                    effects.push(Effect::Report(error.to_string()));
+                }
+                effects.extend(self.farewells(now));
+            }
         }
         self.tell_presence(now, &mut effects);
         self.tell_hooks(&mut effects);
@@ -222,12 +247,12 @@ impl<S: Storage> Core<S> {
     pub fn abandon(&mut self) -> Vec<Effect> {
         self.storage.rollback();
         self.jobs.clear();
+        let mut effects = self.give_up_readings();
         let connections = std::mem::take(&mut self.registry).connections();
         let code = CloseCode::READ_TIMEOUT;
-        connections
-            .into_iter()
-            .map(|connection| Effect::Close { connection, code })
-            .collect()
+        let closes = connections.into_iter();
+        effects.extend(closes.map(|connection| Effect::Close { connection, code }));
+        effects
     }
 
     /// When [`Input::Woke`] is due, in elapsed time.

@@ -20,7 +20,7 @@ pub(crate) fn run(flags: Admin) -> Result<String, String> {
     };
     let mut meant = apps.iter().filter(is_meant);
     let service = match (meant.next(), meant.next()) {
-        (Some(app), None) => Asked::new(&flags.data, app),
+        (Some(app), None) => Asked::new(&flags.folder.data, app),
         (Some(_), Some(_)) => return Err("several apps are given: say which by --of ID".to_owned()),
         (None, _) => return Err("no such app is given, by --app or --app-file".to_owned()),
     };

@@ -79,12 +79,19 @@ pub(crate) struct CheckSettings {
     pub(crate) apps: AppFlags,
 }
 
-/// Of `backup`.
+/// Which service, for the tools that reach one that runs.
 #[derive(Args, Debug)]
-pub(crate) struct Backup {
+pub(crate) struct DataFlag {
     /// The data folder of the service.
     #[arg(long, env = "SAMPAN_DATA", value_name = "DIR")]
     pub(crate) data: PathBuf,
+}
+
+/// Of `backup`.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    pub(crate) folder: DataFlag,
 
     /// A new folder for the copy; made if it is not there.
     #[arg(value_name = "TO")]
@@ -95,9 +102,8 @@ pub(crate) struct Backup {
 #[cfg(unix)]
 #[derive(Args, Debug)]
 pub(crate) struct Admin {
-    /// The data folder of the service.
-    #[arg(long, env = "SAMPAN_DATA", value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) folder: DataFlag,
 
     #[command(flatten)]
     pub(crate) apps: AppFlags,

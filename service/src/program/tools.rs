@@ -13,7 +13,7 @@ pub(crate) fn run(tool: Tool) -> Result<String, String> {
         Tool::CheckSettings(flags) => check_settings(flags),
         Tool::Backup(flags) => {
             let to = std::path::absolute(&flags.to).map_err(|error| error.to_string())?;
-            let backup = back_up(&flags.data, &to)?;
+            let backup = back_up(&flags.folder.data, &to)?;
             let (rows, bytes) = (backup.rows, backup.bytes);
             Ok(format!(
                 "{rows} rows with {bytes} bytes are in {}",

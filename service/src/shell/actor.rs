@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use sampan::model::AppId;
 use sampan::wire::CloseCode;
 
+use super::asking::AskerNumber;
 use super::clock::Clock;
 use super::fanout::{FanOut, LocalFanOut, Outbound, Outgoing};
 use super::hooks::HookCaller;
@@ -22,7 +23,7 @@ use super::report::report;
 use super::turns::{Lane, Turn, Turns};
 use crate::core::app::Apps;
 use crate::core::{
-    ConnectionId, Core, Effect, HookAnswer, Input, PushQuestion, PushTarget, RestAnswer,
+    ConnectionId, Core, Effect, HookAnswer, Input, PushQuestion, PushTarget, RestAnswer, Ticket,
 };
 use crate::storage::{Snapshot, Storage, StorageError};
 
@@ -177,6 +178,8 @@ pub(super) struct Actor<S> {
     pusher: Pusher,
     /// Connections whose command waits for the answer of a hook.
     asking: BTreeSet<ConnectionId>,
+    /// The request of each asker that is answered in parts.
+    reading: BTreeMap<AskerNumber, Ticket>,
 }
 
 impl<S: Storage> Actor<S> {
@@ -201,6 +204,7 @@ impl<S: Storage> Actor<S> {
             hooks,
             pusher,
             asking: BTreeSet::new(),
+            reading: BTreeMap::new(),
         }
     }
 
@@ -324,7 +328,9 @@ impl<S: Storage> Actor<S> {
     /// The storage failed: nobody is served until it works again, and everybody is told to come
     /// back later. From time to time it is opened anew.
     async fn stand_still(&mut self) {
-        let mut effects = Vec::new();
+        let given_up = self.core.give_up_readings().into_iter();
+        let mut effects: Vec<Outbound> = given_up.map(Outbound::from).collect();
+        self.reading.clear();
         while let Some((lane, turn)) = self.turns.take(|_| true) {
             if let Turn::Next(waiting) = turn {
                 effects.extend(turned_away(&waiting.input));
@@ -375,11 +381,15 @@ impl<S: Storage> Actor<S> {
     /// Handles one input, or a part of it.
     async fn turn(&mut self, lane: Lane, turn: Turn<Waiting>, batch: &mut Batch) {
         let now = self.clock.now();
-        let mut lost = false;
+        let (mut lost, mut asked) = (false, None);
         let effects = match turn {
             // It waits no more at the end of this arm, when it is begun at least.
             Turn::Next(waiting) => {
-                lost = matches!(waiting.input, Input::Lost { .. });
+                match &waiting.input {
+                    Input::Lost { .. } => lost = true,
+                    Input::Asked { ticket, .. } => asked = Some(*ticket),
+                    _ => {}
+                }
                 self.observer.begins(&waiting.input, waiting.came_at);
                 let effects = self.core.begin(now, waiting.input).await;
                 drop(waiting.waits);
@@ -387,7 +397,13 @@ impl<S: Storage> Actor<S> {
             }
             Turn::GoOn => match lane {
                 Lane::Connection(connection) => self.core.go_on(now, connection).await,
-                Lane::Http(_) => Vec::new(),
+                Lane::Http(asker) => {
+                    asked = self.reading.remove(&asker);
+                    match asked {
+                        Some(ticket) => self.core.read_on(now, ticket).await,
+                        None => Vec::new(),
+                    }
+                }
             },
         };
         if let Lane::Connection(connection) = lane {
@@ -409,7 +425,12 @@ impl<S: Storage> Actor<S> {
                 let unfinished = self.core.is_busy(connection);
                 self.turns.charge(lane, cost, unfinished);
             }
-            Lane::Http(_) => self.turns.charge(lane, cost, false),
+            Lane::Http(asker) => {
+                let unfinished = asked.filter(|ticket| self.core.is_reading(*ticket));
+                self.reading
+                    .extend(unfinished.map(|ticket| (asker, ticket)));
+                self.turns.charge(lane, cost, unfinished.is_some());
+            }
         }
     }
 
@@ -474,6 +495,7 @@ impl<S: Storage> Actor<S> {
                 let mut effects = vec![Outbound::Report(report)];
                 effects.extend(batch.effects.into_iter().filter_map(undone));
                 self.asking.clear();
+                self.reading.clear();
                 effects.extend(self.core.abandon().into_iter().map(Outbound::from));
                 self.outlets.deliver(effects);
             }

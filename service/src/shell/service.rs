@@ -485,3 +485,26 @@ async fn serve(listener: PatientListener, shared: Arc<Shared>, mut stopped: watc
         report(format_args!("listening ended: {error}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The program ends with code 3 then.
+    #[tokio::test]
+    async fn a_core_that_panics_has_failed_and_lets_its_clients_go() {
+        let options = ServiceOptions::in_memory("myApp:myKey:myMasterKey".parse().unwrap());
+        let mut service = start(options).await.unwrap();
+        let (tell_end, ended) = watch::channel(false);
+        service.ended = ended;
+        let outlets = Arc::clone(&service.outlets);
+        let core = std::thread::spawn(move || {
+            let _tells = TellsEnd(tell_end, outlets);
+            panic!("as the database does over a damaged page");
+        });
+        let failed = tokio::time::timeout(Duration::from_secs(60), service.failed());
+        failed.await.expect("it is told");
+        core.join().unwrap_err();
+        service.stop().await;
+    }
+}

@@ -28,6 +28,8 @@
 //! | `y` | app, object id | a device that can be pushed to |
 //! | `j` | app, token or own id | the object id of a device |
 //! | `z` | app, client, object id | nothing; finds the devices of a client |
+//! | `Z` | app, object id, client | nothing; a client that signed in on a device |
+//! | `Y` | app, object id | the number on the icon of a device, four bytes |
 //!
 //! Texts carry their length in front, so one text is never another's prefix; the last one of a key
 //! may go without, and then sorts by its bytes. Times are big-endian with the sign bit turned, so
@@ -342,6 +344,20 @@ pub(super) fn devices(app: &AppId, client: &str) -> Key {
 
 pub(super) fn device(app: &AppId, client: &str, id: &str) -> Key {
     devices(app, client).rest(id)
+}
+
+/// The clients that signed in on a device.
+pub(super) fn device_clients(app: &AppId, id: &str) -> Key {
+    Key::tagged(b'Z').text(app.as_str()).text(id)
+}
+
+pub(super) fn device_client(app: &AppId, id: &str, client: &str) -> Key {
+    device_clients(app, id).rest(client)
+}
+
+/// The number on the icon of a device.
+pub(super) fn badge(app: &AppId, id: &str) -> Key {
+    Key::tagged(b'Y').text(app.as_str()).rest(id)
 }
 
 pub(super) fn all_bans(app: &AppId, conversation: &ConversationId) -> Key {

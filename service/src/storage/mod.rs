@@ -45,6 +45,7 @@ use std::future::Future;
 use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
 pub use self::backup::{Backup, BackupError, Snapshot};
+pub(crate) use self::installation::DEVICE_CLIENTS_MAX;
 pub use self::memory::MemoryStorage;
 pub(crate) use self::missed::NOTICES_KEPT_MAX;
 pub use self::record::{

@@ -304,7 +304,7 @@ impl<M: Map> Storage for Keyed<M> {
         app: &AppId,
         id: &str,
     ) -> Result<Option<Installation>, StorageError> {
-        self.record(&key::installation(app, id))
+        self.device_row(app, id)
     }
 
     async fn installation_named(

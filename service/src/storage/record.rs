@@ -298,9 +298,11 @@ pub struct Installation {
     pub time_zone: Option<String>,
     /// The channels that it subscribed to by name.
     pub channels: BTreeSet<String>,
-    /// The clients that signed in on it and have not closed their session.
+    /// The clients that signed in on it and have not closed their session; each has a row of its own.
+    #[serde(default, skip_serializing)]
     pub clients: BTreeSet<String>,
-    /// The number on its icon.
+    /// The number on its icon, which has a row of its own.
+    #[serde(default, skip_serializing)]
     pub badge: u32,
     /// When it announced itself.
     #[serde(with = "millis")]
@@ -413,6 +415,8 @@ pub enum Write {
     BindInstallation(AppId, String, ClientId),
     /// A client signed out on it.
     UnbindInstallation(AppId, String, ClientId),
+    /// Sets the number on a device's icon.
+    PutBadge(AppId, String, u32),
     /// Removes a device.
     DropInstallation(AppId, String),
     /// Keeps how far the service's clock came.

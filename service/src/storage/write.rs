@@ -87,11 +87,12 @@ impl<M: Map> Keyed<M> {
             }
             Write::PutInstallation(app, row) => self.put_installation(&app, &row)?,
             Write::BindInstallation(app, name, client) => {
-                self.bind(&app, &name, |clients| clients.insert(client.to_string()))?;
+                self.bind(&app, &name, client.as_str())?;
             }
             Write::UnbindInstallation(app, name, client) => {
-                self.bind(&app, &name, |clients| clients.remove(client.as_str()))?;
+                self.unbind(&app, &name, client.as_str())?;
             }
+            Write::PutBadge(app, id, badge) => self.set_badge(&app, &id, badge)?,
             Write::DropInstallation(app, id) => self.drop_installation(&app, &id)?,
             Write::DropBan(app, conversation, ban, client) => {
                 self.drop_row(key::ban(&app, &conversation, ban, &client));

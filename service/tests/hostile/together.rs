@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,6 +25,9 @@ const RESIDENT_MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Messages between two clients that behave, in each round.
 const SAID_A_ROUND: usize = 40;
+
+/// How often an attack is tried that never came to its end: a busy machine may cut it off.
+const TRIES_MAX: usize = 20;
 
 /// How long an attacker tries to write to a service that does not read it; then it comes again.
 const INSISTENCE: Duration = Duration::from_millis(500);
@@ -75,7 +79,7 @@ struct Ground {
     cid: String,
 }
 
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 14] = [
     "patterns",
     "pings",
     "histories",
@@ -85,7 +89,16 @@ const KINDS: [&str; 9] = [
     "junk",
     "http",
     "marks and logins",
+    "files",
+    "devices",
+    "chat rooms",
+    "temporary conversations",
+    "watched peers",
 ];
+
+/// An app that takes files, and pushes to devices by its log.
+const SETTINGS: &str =
+    r#"{"myApp":{"push":{"enabled":true,"template":{"alert":"x","badge":"Increment"}}}}"#;
 
 /// One go of an attack.
 #[expect(clippy::too_many_lines, reason = "a table: one arm an attack")]
@@ -173,7 +186,7 @@ async fn attack(kind: &str, ground: &Ground, go: usize) -> Option<()> {
                 stream.read_to_end(&mut answer).await.ok()?;
             }
         }
-        _ => {
+        "marks and logins" => {
             let mut raw = opened(address, &spike).await?;
             let read = ReadCommand {
                 cids: vec![cid.to_owned(); 500],
@@ -189,21 +202,154 @@ async fn attack(kind: &str, ground: &Ground, go: usize) -> Option<()> {
             };
             push(&mut raw, (0..300).map(both)).await;
         }
+        _ => return attack_by_newer_ways(kind, ground, go).await,
     }
     Some(())
 }
 
-/// Comes again and again until it is to stop; answers how often.
+/// One go of an attack by files, pushes, rooms or peers.
+async fn attack_by_newer_ways(kind: &str, ground: &Ground, go: usize) -> Option<()> {
+    let address = ground.address;
+    let spike = format!("spike-{}", kind.len() * 10 + go % 3);
+    match kind {
+        "files" => {
+            let ask = asking("POST", "/1.1/fileTokens", r#"{"name":"a.bin"}"#);
+            let asked = over_http(address, ask.as_bytes()).await?;
+            let (_, url) = asked.split_once("\"upload_url\":\"http://x")?;
+            let (path, _) = url.split_once('"')?;
+            // Every other upload breaks off.
+            let length = if go.is_multiple_of(2) {
+                1 << 20
+            } else {
+                1 << 24
+            };
+            let head = format!(
+                "PUT {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+            );
+            let upload = [head.as_bytes(), &vec![7; 1 << 20]].concat();
+            if go.is_multiple_of(2) {
+                over_http(address, &upload).await?;
+            } else {
+                let mut stream = TcpStream::connect(address).await.ok()?;
+                stream.write_all(&upload).await.ok()?;
+            }
+        }
+        "devices" => {
+            for n in 0..5_usize {
+                let n = go * 5 + n;
+                let channels: Vec<String> = (10..40)
+                    .map(|c| format!("{n}-{c}{}", "c".repeat(50)))
+                    .collect();
+                let body = serde_json::json!({"deviceToken": format!("t{}", n % 7), "deviceType": "ios", "channels": channels});
+                let announce = asking("POST", "/1.1/installations", &body.to_string());
+                over_http(address, announce.as_bytes()).await?;
+                let mut raw = RawClient::connect(address, "lc.protobuf2.3").await.ok()?;
+                let body = SessionCommand {
+                    device_id: Some(format!("t{}", n % 7)),
+                    ..SessionCommand::default()
+                };
+                raw.sign_in(APP, &format!("{spike}-{go}-{n}"), body).await;
+            }
+        }
+        "chat rooms" => {
+            let mut raw = opened(address, &spike).await?;
+            let room = ConvCommand {
+                transient: Some(true),
+                ..ConvCommand::default()
+            };
+            let Command::Conv { body, .. } = raw.request(Command::conv(Op::Start, room)).await
+            else {
+                return None;
+            };
+            let cid = body.cid?;
+            let body = ConvCommand {
+                cid: Some(cid.clone()),
+                m: vec![spike],
+                ..ConvCommand::default()
+            };
+            let text = "x".repeat(4_000);
+            let one = |n: usize| match n % 4 {
+                0 => Command::conv(Op::Add, body.clone()),
+                1 => message(&cid, &text),
+                2 => Command::conv(Op::Members, body.clone()),
+                _ => Command::conv(Op::Remove, body.clone()),
+            };
+            push(&mut raw, (0..400).map(one)).await;
+        }
+        "temporary conversations" => {
+            let mut raw = opened(address, &spike).await?;
+            let start = |n: usize| {
+                let body = ConvCommand {
+                    m: names(n * 3, 40),
+                    temp_conv: Some(true),
+                    ..ConvCommand::default()
+                };
+                Command::conv(Op::Start, body)
+            };
+            push(&mut raw, (0..100).map(start)).await;
+        }
+        _ => {
+            let mut raw = opened(address, &spike).await?;
+            let watch = |n: usize| {
+                let session_peer_ids = names(n % 90, 60);
+                let op = if n.is_multiple_of(3) {
+                    Op::Remove
+                } else {
+                    Op::Add
+                };
+                let body = SessionCommand {
+                    session_peer_ids,
+                    ..SessionCommand::default()
+                };
+                Command::session(op, body)
+            };
+            push(&mut raw, (0..200).map(watch)).await;
+            let say = |n: usize| {
+                Command::direct(DirectCommand {
+                    to_peer_ids: names(n % 90, 20),
+                    msg: Some("x".repeat(3_000)),
+                    push_data: Some(r#"{"badge":"Increment"}"#.to_owned()),
+                    ..DirectCommand::default()
+                })
+            };
+            push(&mut raw, (0..100).map(say)).await;
+        }
+    }
+    Some(())
+}
+
+/// A request with the app's key.
+fn asking(method: &str, path: &str, body: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nX-LC-Id: myApp\r\nX-LC-Key: myKey\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// The answer to a request; none when the service does not answer.
+async fn over_http(address: SocketAddr, request: &[u8]) -> Option<String> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let asked = async {
+        stream.write_all(request).await.ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.ok()?;
+        Some(String::from_utf8_lossy(&answer).into_owned())
+    };
+    tokio::time::timeout(INSISTENCE * 20, asked).await.ok()?
+}
+
+/// Comes again and again until it is to stop; answers how often it came to its end.
 async fn keep_attacking(kind: &'static str, ground: Ground, stop: Arc<AtomicBool>) -> usize {
-    let mut goes = 0;
-    while !stop.load(Ordering::Relaxed) {
+    let (mut goes, mut whole) = (0, 0);
+    while !stop.load(Ordering::Relaxed) || whole == 0 && goes < TRIES_MAX {
         let ground = ground.clone();
         // A go that the service ends in the middle fails as a task of its own.
         let go = tokio::spawn(async move { attack(kind, &ground, goes).await });
-        let _ = go.await;
+        whole += usize::from(matches!(go.await, Ok(Some(()))));
         goes += 1;
     }
-    goes
+    whole
 }
 
 /// A service with something to attack.
@@ -233,7 +379,10 @@ async fn ground(address: SocketAddr) -> Ground {
 /// Runs all attacks while two talk; answers the most memory that was seen, and how often each kind of
 /// attack came.
 async fn all_at_once(folder: &Path, rounds: usize) -> (u64, Vec<usize>) {
-    let program = Program::start(folder);
+    let settings = folder.join("settings.json");
+    std::fs::write(&settings, SETTINGS).unwrap();
+    let flags = ["--settings", settings.to_str().unwrap(), "--log", "error"];
+    let program = Program::start_with(folder, &flags, Stdio::inherit());
     let ground = ground(program.address).await;
     let stop = Arc::new(AtomicBool::new(false));
     let attackers: Vec<_> = KINDS
@@ -276,7 +425,7 @@ async fn all_attacks_at_once_leave_memory_bounded_and_others_served() {
         counted.join(", ")
     );
     for (kind, goes) in KINDS.iter().zip(&goes) {
-        assert!(*goes > 0, "there was no attack by {kind}");
+        assert!(*goes > 0, "no attack by {kind} came to its end");
     }
     if cfg!(target_os = "linux") {
         assert!(most > 0, "the memory of the program is not told");

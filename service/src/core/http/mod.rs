@@ -1,5 +1,6 @@
 //! The answers to requests over HTTP.
 
 mod answer;
+pub(super) mod reading;
 mod records;
 mod servers;

@@ -13,13 +13,19 @@ use serde_json::{Map, Value, json};
 use crate::core::exchange::refusal::Failure;
 use crate::core::exchange::request::{InstallationCall, RestAnswer};
 use crate::core::machine::Core;
-use crate::storage::{Installation, Storage, Write};
+use crate::storage::{DEVICE_CLIENTS_MAX, Installation, Storage, Write};
 
-/// Characters of a text of an installation.
-const TEXT_MAX: usize = 512;
+/// Bytes of a name of an installation: its token, or an id of its own.
+const NAME_MAX: usize = 512;
+
+/// Bytes of another text of an installation.
+const TEXT_MAX: usize = 255;
 
 /// Channels of an installation.
 const CHANNELS_MAX: usize = 64;
+
+/// Bytes of the names of all channels of an installation: a change writes them all.
+const CHANNELS_BYTES_MAX: usize = 2_048;
 
 /// Characters of a channel's name: it stands for a client.
 const CHANNEL_MAX: usize = 64;
@@ -39,8 +45,11 @@ impl<S: Storage> Core<S> {
             InstallationCall::Announce { body } => self.announce(now, app, body).await,
             InstallationCall::Change { id, body } => self.change_device(now, app, id, body).await,
             InstallationCall::Show { id } => {
-                let found = self.storage.installation(app, id).await?;
-                Ok(found.map_or_else(missing, |it| RestAnswer::ok(shown(&it))))
+                let Some(mut found) = self.storage.installation(app, id).await? else {
+                    return Ok(missing());
+                };
+                found.badge = self.badges.of(app, &found);
+                Ok(RestAnswer::ok(shown(&found)))
             }
         }
     }
@@ -68,7 +77,7 @@ impl<S: Storage> Core<S> {
         let mut named = None;
         for key in ["deviceToken", "installationId"] {
             let name = body.get(key).and_then(Value::as_str);
-            if let (None, Some(name)) = (&named, name.filter(|it| it.len() <= TEXT_MAX)) {
+            if let (None, Some(name)) = (&named, name.filter(|it| it.len() <= NAME_MAX)) {
                 named = self.storage.installation_named(app, name).await?;
             }
         }
@@ -77,6 +86,7 @@ impl<S: Storage> Core<S> {
             created_at: now.wall,
             ..Installation::default()
         });
+        row.badge = self.badges.of(app, &row);
         if let Err(refused) = change(&mut row, body) {
             return Ok(refused);
         }
@@ -98,6 +108,7 @@ impl<S: Storage> Core<S> {
         let Some(mut row) = self.storage.installation(app, id).await? else {
             return Ok(missing());
         };
+        row.badge = self.badges.of(app, &row);
         if let Err(refused) = change(&mut row, body) {
             return Ok(refused);
         }
@@ -113,7 +124,12 @@ impl<S: Storage> Core<S> {
         app: &AppId,
         mut row: Installation,
     ) -> Result<(), Failure> {
-        for id in self.registry.sessions_of_app(app) {
+        let sessions = self.registry.sessions_of_app(app);
+        self.meter.looked(sessions.len());
+        for id in sessions {
+            if row.clients.len() >= DEVICE_CLIENTS_MAX {
+                break;
+            }
             let device = self
                 .registry
                 .session(&id)
@@ -123,6 +139,7 @@ impl<S: Storage> Core<S> {
             }
         }
         row.updated_at = now.wall;
+        self.badges.forget(app, &row.id);
         let write = Write::PutInstallation(app.clone(), Box::new(row));
         self.storage.apply(vec![write]).await?;
         Ok(())
@@ -165,21 +182,21 @@ fn change(row: &mut Installation, body: &Value) -> Result<(), RestAnswer> {
     let Value::Object(body) = body else {
         return Err(bad("the body is not a JSON object"));
     };
-    for (key, field) in [
-        ("deviceToken", &mut row.token),
-        ("installationId", &mut row.device_id),
-        ("apnsTopic", &mut row.topic),
-        ("apnsTeamId", &mut row.team),
-        ("deviceProfile", &mut row.profile),
-        ("vendor", &mut row.vendor),
-        ("timeZone", &mut row.time_zone),
+    for (key, field, max) in [
+        ("deviceToken", &mut row.token, NAME_MAX),
+        ("installationId", &mut row.device_id, NAME_MAX),
+        ("apnsTopic", &mut row.topic, TEXT_MAX),
+        ("apnsTeamId", &mut row.team, TEXT_MAX),
+        ("deviceProfile", &mut row.profile, TEXT_MAX),
+        ("vendor", &mut row.vendor, TEXT_MAX),
+        ("timeZone", &mut row.time_zone, TEXT_MAX),
     ] {
         if let Some(value) = body.get(key) {
-            *field = text(key, value)?;
+            *field = text(key, value, max)?;
         }
     }
     if let Some(value) = body.get("deviceType") {
-        row.device_type = text("deviceType", value)?.unwrap_or_default();
+        row.device_type = text("deviceType", value, TEXT_MAX)?.unwrap_or_default();
     }
     if let Some(badge) = body.get("badge") {
         let badge = badge.as_u64().and_then(|it| u32::try_from(it).ok());
@@ -191,13 +208,13 @@ fn change(row: &mut Installation, body: &Value) -> Result<(), RestAnswer> {
     Ok(())
 }
 
-fn text(key: &str, value: &Value) -> Result<Option<String>, RestAnswer> {
+fn text(key: &str, value: &Value, max: usize) -> Result<Option<String>, RestAnswer> {
     match value {
         Value::Null => Ok(None),
         Value::Object(operation) if is_delete(operation) => Ok(None),
         Value::String(text) if text.is_empty() => Ok(None),
-        Value::String(text) if text.len() <= TEXT_MAX => Ok(Some(text.clone())),
-        _ => Err(bad(&format!("{key} is a text of at most {TEXT_MAX} bytes"))),
+        Value::String(text) if text.len() <= max => Ok(Some(text.clone())),
+        _ => Err(bad(&format!("{key} is a text of at most {max} bytes"))),
     }
 }
 
@@ -207,7 +224,7 @@ fn is_delete(operation: &Map<String, Value>) -> bool {
 
 /// The channels after a value or an operation.
 fn changed(before: &BTreeSet<String>, value: &Value) -> Result<BTreeSet<String>, RestAnswer> {
-    let why = "channels are at most 64 texts of at most 64 characters";
+    let why = "channels are at most 64 texts of at most 64 characters, and of 2048 bytes together";
     let texts = |list: &Value| -> Result<BTreeSet<String>, RestAnswer> {
         let list = list.as_array().ok_or_else(|| bad(why))?;
         let text = |it: &Value| it.as_str().map(str::to_owned).ok_or_else(|| bad(why));
@@ -227,7 +244,9 @@ fn changed(before: &BTreeSet<String>, value: &Value) -> Result<BTreeSet<String>,
         list => texts(list)?,
     };
     let fits = |name: &String| !name.is_empty() && name.chars().count() <= CHANNEL_MAX;
-    match channels.len() <= CHANNELS_MAX && channels.iter().all(fits) {
+    let bytes: usize = channels.iter().map(String::len).sum();
+    let are_few = channels.len() <= CHANNELS_MAX && bytes <= CHANNELS_BYTES_MAX;
+    match are_few && channels.iter().all(fits) {
         true => Ok(channels),
         false => Err(bad(why)),
     }

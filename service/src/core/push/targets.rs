@@ -11,7 +11,22 @@ use crate::storage::{Installation, Storage, StorageError, Write};
 /// Devices of one client that are pushed to.
 const DEVICES_MAX: usize = 32;
 
+/// Numbers on icons that are kept at a time.
+const BADGES_AT_ONCE: usize = 1_000;
+
 impl<S: Storage> Core<S> {
+    /// Keeps the numbers on icons that grew since the last time; answers whether there are more of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when the data cannot be written.
+    pub(in crate::core) async fn keep_badges(&mut self) -> Result<bool, StorageError> {
+        let grown = self.badges.take(BADGES_AT_ONCE);
+        let writes = grown.map(|((app, id), badge)| Write::PutBadge(app, id, badge));
+        self.storage.apply(writes.collect()).await?;
+        Ok(!self.badges.is_empty())
+    }
+
     /// The devices of clients that are offline and have not muted the conversation, each device once. The numbers
     /// on their icons grow where the question says so.
     ///
@@ -48,11 +63,10 @@ impl<S: Storage> Core<S> {
                 if !seen.insert(token.clone()) {
                     continue;
                 }
-                if question.counts {
-                    row.badge = row.badge.saturating_add(1);
-                    let write = Write::PutInstallation(app.clone(), Box::new(row.clone()));
-                    self.storage.apply(vec![write]).await?;
-                }
+                row.badge = match question.counts {
+                    true => self.badges.grow(app, &row),
+                    false => self.badges.of(app, &row),
+                };
                 targets.push(PushTarget {
                     client: client.clone(),
                     installation: row.id,
@@ -82,6 +96,7 @@ impl<S: Storage> Core<S> {
         let found: Option<Installation> = self.storage.installation(app, installation).await?;
         let is_same = found.is_some_and(|it| it.token.as_deref() == Some(token));
         if is_same {
+            self.badges.forget(app, installation);
             let write = Write::DropInstallation(app.clone(), installation.to_owned());
             self.storage.apply(vec![write]).await?;
         }

@@ -15,6 +15,9 @@ const BYTES_READ: u64 = 256;
 /// Bytes that are written for one unit: they are encoded, sorted, and go to the disk.
 const BYTES_WRITTEN: u64 = 64;
 
+/// Entries in memory that are looked at for one unit.
+const ENTRIES: u64 = 4;
+
 /// Steps of a pattern's matcher for one unit.
 const STEPS: u64 = 100;
 
@@ -38,6 +41,12 @@ impl Meter {
         let written = work.written_bytes.saturating_sub(self.seen.written_bytes);
         self.seen = work;
         let units = rows.saturating_mul(ROW) + read / BYTES_READ + written / BYTES_WRITTEN;
+        self.units = self.units.saturating_add(units);
+    }
+
+    /// So many entries of what is in memory were looked at.
+    pub(in crate::core) fn looked(&mut self, entries: usize) {
+        let units = u64::try_from(entries).unwrap_or(u64::MAX) / ENTRIES;
         self.units = self.units.saturating_add(units);
     }
 

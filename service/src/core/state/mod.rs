@@ -1,5 +1,6 @@
 //! The memory of the core: connections and sessions, the clock, ids, and notifications that can be read again.
 
+pub(in crate::core) mod badges;
 pub(in crate::core) mod clock;
 pub(in crate::core) mod cost;
 pub(in crate::core) mod entropy;

@@ -45,6 +45,7 @@ impl<S: Storage> Core<S> {
             .map(|(app, digest)| Write::DropToken(app, digest));
         self.storage.apply(tokens.collect()).await?;
         let more = self.sweep_conversations().await?;
+        let more = self.keep_badges().await? || more;
         self.sweep_notifications(now).await?;
         Ok(match many || more {
             true => SWEEP_ON,
