@@ -133,6 +133,7 @@ async fn plug_ins_are_told_of_what_is_made_and_change_what_others_say_in_order()
         text: "plain tea".into(),
     };
     talk.send(NewMessage::new(plain)).await.unwrap();
+    ben.has_sent_everything().await;
     let anns = ann.handle(&cid);
     anns.send_text("my tea".into(), None).await.unwrap();
     ann.has_sent_everything().await;
