@@ -143,7 +143,7 @@ async fn the_push_data_of_a_message_reach_the_device_of_a_receiver_who_is_away()
     ann.has_sent_everything().await;
     let sent = ann.messages(&conversation).await.pop().unwrap();
     assert_eq!((hint.message, hint.sent_at), (sent.id, Some(sent.sent_at)));
-    talk.send_text("without".into()).await.unwrap();
+    talk.send_text("without".into(), None).await.unwrap();
     let pushed = in_time("another push", host.pushed(2)).await;
     assert_eq!(pushed.last().unwrap()["payload"]["alert"], "something new");
     ben.engine.shutdown().await.unwrap();
