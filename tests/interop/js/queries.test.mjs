@@ -153,3 +153,29 @@ check('S283 a broken regular expression is refused and harms nobody', async () =
   await assert.rejects(query()._addCondition('name', '$regex', '([').find(), error => error.code === 4310);
   assert.deepEqual(await numbers(query().equalTo('attr.n', 1)), [1]);
 });
+
+check('S281 S284 S371 dates, keys deep in attributes, and what is not there', async () => {
+  const [alice] = await world.people('alice');
+  const [mark] = world.names('mark');
+  const when = new Date(5_000);
+  const { id } = await alice.startWith(['bob'], { mark, when, nested: { deep: { x: 3, when } } });
+  const finds = async build => (await build(alice.client.getQuery().equalTo('mark', mark)).find()).map(found => found.id);
+  for (const key of ['when', 'nested.deep.when']) {
+    assert.deepEqual(await finds(query => query.equalTo(key, when)), [id], key);
+    assert.deepEqual(await finds(query => query.lessThan(key, new Date(5_001))), [id], key);
+    assert.deepEqual(await finds(query => query.greaterThan(key, when)), [], key);
+  }
+  assert.deepEqual(await finds(query => query.greaterThanOrEqualTo('nested.deep.x', 3)), [id]);
+  assert.deepEqual(await finds(query => query.equalTo('nowhere', null)), [id]);
+  const read = await alice.client.getConversation(id, true);
+  assert.deepEqual(read.get('when'), when, 'a date comes back as one');
+});
+
+check('S082 many conversations are fetched by their ids in one call, and those that are not there are none', async () => {
+  const [alice] = await world.people('alice');
+  const made = [];
+  for (let n = 0; n < 30; n += 1) made.push((await alice.startWith(['bob'])).id);
+  const reader = await alice.again(world);
+  const found = await reader.client.getConversations([...made, 'f'.repeat(24)]);
+  assert.deepEqual(found.map(conversation => conversation?.id), [...made, undefined]);
+});

@@ -190,3 +190,15 @@ check('S004 an app that the service does not know is refused with 4100', async (
   const device = await world.device({ appId: 'some-other-app-012345678' });
   await refusedWith(4100, device.login('alice'));
 });
+
+check('S030 what was sent before a log-out is acknowledged, and the same device logs in again', async () => {
+  const [alice, bob] = await world.people('alice', 'bob');
+  const conversation = await alice.startWith([bob]);
+  const texts = ['one', 'two', 'three', 'four', 'five'];
+  const sends = texts.map(text => conversation.send(new alice.sdk.TextMessage(text)));
+  const closed = alice.client.close();
+  await within(Promise.all([...sends, closed]), 'all is answered');
+  for (const text of texts) await bob.hears(text);
+  const again = await alice.device.login(alice.id);
+  assert.equal((await again.say(conversation, 'back')).text, 'back');
+});
