@@ -399,7 +399,10 @@ impl<S: Storage> Core<S> {
                 _ if body.cid.is_none() && body.room_id.is_some() => {
                     self.send_to_group(now, caller, body).await?
                 }
-                _ => self.send(now, caller, body).await?,
+                _ => {
+                    let decision = self.send(now, caller, body).await?;
+                    decision.with_priority(envelope.priority)
+                }
             },
             Command::Ack(body) => self.acknowledge(now, caller, body).await?,
             Command::Room { op, body } => self.group(now, caller, operation, *op, body).await?,

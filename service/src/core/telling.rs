@@ -1,6 +1,6 @@
 //! Notices on their way: to the sessions they are for, and to the storage for those who miss them.
 
-use sampan::model::{AppId, ClientId, ConversationId, Now, Timestamp};
+use sampan::model::{AppId, ClientId, ConversationId, Now, Priority, Timestamp};
 use sampan::wire::{Command, Envelope, OfflineMode};
 
 use super::exchange::decision::{Audience, Keeping, Notice};
@@ -52,6 +52,7 @@ impl<S: Storage> Core<S> {
                 self.note_if_pushed(now, app, &session, &notice.command);
                 envelope.notification_type =
                     notice.keeping.is_kept().then_some(Envelope::PERMANENT);
+                envelope.priority = notice.spare.then_some(Priority::Low.number());
                 let connection = session.connection;
                 let envelope = Box::new(envelope);
                 effects.push(Effect::Send {

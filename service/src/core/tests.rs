@@ -351,6 +351,31 @@ fn a_chat_room_is_heard_by_those_inside_and_kept_for_a_broken_connection() {
     assert_eq!(body.count, Some(2));
 }
 
+// S355
+#[test]
+fn a_place_in_a_chat_room_is_kept_for_half_an_hour() {
+    for (minutes, heard) in [(29, 1), (31, 0)] {
+        let mut world = World::with("{}");
+        world.open(1, "Tom", OfflineMode::Unread);
+        world.open(2, "Jerry", OfflineMode::Unread);
+        let room = ConvCommand {
+            transient: Some(true),
+            ..ConvCommand::default()
+        };
+        let cid = world.start(1, room);
+        world.ask(2, Command::conv(Op::Add, about(&cid, &["Jerry"])));
+        let effects = world.input(Input::Lost {
+            connection: ConnectionId(2),
+        });
+        world.take(effects);
+        world.wait(Duration::from_secs(minutes * 60));
+        world.open(3, "Jerry", OfflineMode::Unread);
+        world.sent.clear();
+        world.say(1, &cid);
+        assert_eq!(world.messages(3), heard, "away for {minutes} minutes");
+    }
+}
+
 #[test]
 fn a_blocked_member_is_gone_and_cannot_come_back() {
     let mut world = World::with("{}");

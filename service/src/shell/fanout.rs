@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sampan::model::Priority;
 use sampan::wire::CloseCode;
 use tokio::sync::{Notify, oneshot};
 
@@ -62,11 +63,13 @@ impl From<Effect> for Outbound {
         match effect {
             Effect::Send {
                 connection,
-                envelope,
+                mut envelope,
                 gap,
             } => {
+                // The priority is for this process; clients have no use for it.
+                let spare = envelope.priority.take() == Some(Priority::Low.number());
                 let bytes = envelope.to_bytes();
-                Self::To(connection, Outgoing::Write { bytes, gap })
+                Self::To(connection, Outgoing::Write { bytes, gap, spare })
             }
             Effect::Close { connection, code } => Self::To(connection, Outgoing::Close(code)),
             Effect::Answer { ticket, answer } => Self::Answer(ticket, answer),
@@ -82,7 +85,12 @@ impl From<Effect> for Outbound {
 #[derive(Debug)]
 pub(super) enum Outgoing {
     /// Write a command, already serialized.
-    Write { bytes: Vec<u8>, gap: Gap },
+    Write {
+        bytes: Vec<u8>,
+        gap: Gap,
+        /// True for a message that is not written to a connection on which too much waits.
+        spare: bool,
+    },
     /// Close with a code.
     Close(CloseCode),
 }
@@ -205,6 +213,10 @@ impl Outlets {
         let Some(outlet) = self.map.get_mut(&connection) else {
             return;
         };
+        if matches!(next, Outgoing::Write { spare: true, .. }) && self.held.contains(&connection) {
+            // The more urgent messages of the chat room come through meanwhile.
+            return;
+        }
         if outlet.weight > QUEUE_BYTES_MAX {
             self.cut(connection);
             return;
@@ -420,13 +432,56 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use sampan::wire::{Command, Envelope};
+
     use super::*;
 
     fn write(bytes: usize) -> Outgoing {
         Outgoing::Write {
             bytes: vec![0; bytes],
             gap: Gap::None,
+            spare: false,
         }
+    }
+
+    /// Hands a message of a chat room to a connection; `low` is its priority.
+    fn say(outlets: &LocalFanOut, to: u64, low: bool) {
+        let mut envelope = Envelope::new(Command::Echo);
+        envelope.priority = low.then_some(Priority::Low.number());
+        let effect = Effect::Send {
+            connection: ConnectionId(to),
+            envelope: Box::new(envelope),
+            gap: Gap::None,
+        };
+        outlets.deliver(vec![effect.into()]);
+    }
+
+    // S119
+    #[test]
+    fn a_connection_that_is_behind_is_spared_messages_of_low_priority_alone() {
+        let outlets = Arc::new(LocalFanOut::default());
+        let mut queue = outlets.open(ConnectionId(1));
+        let waiting = || lock(&outlets.outlets).map[&ConnectionId(1)].waiting.len();
+        say(&outlets, 1, true);
+        assert_eq!(waiting(), 1, "a connection that keeps up gets all");
+        send(&outlets, 1, HOLD_BYTES + 1);
+        assert!(queue.is_held());
+        say(&outlets, 1, true);
+        assert_eq!(waiting(), 2);
+        say(&outlets, 1, false);
+        assert_eq!(waiting(), 3);
+        while let Some(taken) = queue.next_waiting() {
+            if let Outgoing::Write { bytes, .. } = &taken {
+                let same = Envelope::new(Command::Echo).to_bytes();
+                assert!(
+                    bytes.len() > HOLD_BYTES || *bytes == same,
+                    "no client sees priorities"
+                );
+            }
+            queue.taken(taken.weight());
+        }
+        say(&outlets, 1, true);
+        assert_eq!(waiting(), 1);
     }
 
     fn send(outlets: &LocalFanOut, to: u64, bytes: usize) {

@@ -387,7 +387,7 @@ impl Link {
             weight += outgoing.weight();
             match outgoing {
                 Outgoing::Close(code) => return Err(End::With(code)),
-                Outgoing::Write { bytes, gap } => {
+                Outgoing::Write { bytes, gap, .. } => {
                     if gap == Gap::Moment {
                         self.unless_cut_off(queue, flush(socket)).await?;
                         sleep(MOMENT).await;

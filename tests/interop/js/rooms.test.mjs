@@ -118,3 +118,13 @@ check('S113 after a broken connection one is inside again without entering', asy
   await alice.say(made, 'welcome back');
   await bob.hears('welcome back');
 });
+
+check('S119 messages of every priority reach those inside while they keep up', async () => {
+  const { alice, bob, made } = await room();
+  const { MessagePriority, TextMessage } = alice.sdk;
+  const own = await alice.find(made);
+  for (const [name, priority] of Object.entries(MessagePriority)) {
+    await own.send(new TextMessage(name), { priority });
+    await bob.hears(name);
+  }
+});

@@ -1,10 +1,10 @@
 //! The outcome of a decision: changes to keep, a reply, and notices with those who hear them.
 
-use sampan::model::{AppId, ClientId, ConversationId};
+use sampan::model::{AppId, ClientId, ConversationId, Priority};
 use sampan::wire::Command;
 
 use super::input::{ConnectionId, Gap, SessionId};
-use crate::storage::Write;
+use crate::storage::{Kind, Write};
 
 /// The client id that stands where the app's own server did something and named no client. Nobody signs
 /// in with it.
@@ -32,6 +32,8 @@ pub(in crate::core) struct Notice {
     pub(in crate::core) command: Command,
     pub(in crate::core) keeping: Keeping,
     pub(in crate::core) gap: Gap,
+    /// True for a message that a client which is behind does not get: it can read the message in history.
+    pub(in crate::core) spare: bool,
 }
 
 /// The way in which a notification is kept for clients that missed it; they read it again over HTTP.
@@ -63,6 +65,7 @@ impl Notice {
             command,
             keeping: Keeping::Once,
             gap: Gap::None,
+            spare: false,
         }
     }
 
@@ -72,7 +75,17 @@ impl Notice {
             command,
             keeping,
             gap: Gap::None,
+            spare: false,
         }
+    }
+
+    /// The notice of a message with this priority. Priorities count in chat rooms alone.
+    pub(in crate::core) fn with_priority(mut self, priority: Option<i32>) -> Self {
+        let is_low = priority.and_then(Priority::from_number) == Some(Priority::Low);
+        self.spare = is_low
+            && matches!(&self.command, Command::Direct(body)
+                if body.conv_type == Some(Kind::Room.number()));
+        self
     }
 
     pub(in crate::core) fn apart(mut self) -> Self {
@@ -95,6 +108,13 @@ pub(in crate::core) struct Decision {
 impl Decision {
     pub(in crate::core) fn silent() -> Self {
         Self::default()
+    }
+
+    /// The decision about a message with this priority.
+    pub(in crate::core) fn with_priority(mut self, priority: Option<i32>) -> Self {
+        let notices = self.notices.into_iter();
+        self.notices = notices.map(|it| it.with_priority(priority)).collect();
+        self
     }
 
     /// True if the command leads to nothing.

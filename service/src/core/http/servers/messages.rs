@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sampan::model::{AppId, ClientId, Now};
+use sampan::model::{AppId, ClientId, Now, Priority};
 use sampan::wire::generated::PatchCommand;
 use sampan::wire::{Command, Op, ServiceCode};
 use serde_json::{Value, json};
@@ -109,11 +109,8 @@ impl<S: Storage> Core<S> {
     ) -> Answered {
         let text = request.text("message")?.filter(|text| !text.is_empty());
         let text = text.ok_or_else(|| bad("message is missing"))?;
-        let push = request
-            .body
-            .get("push_data")
-            .map_or(0, |it| it.to_string().len());
-        if text.len() + push > MESSAGE_BYTES_MAX {
+        let push = push_of(request);
+        if text.len() + push.map_or(0, |it| it.to_string().len()) > MESSAGE_BYTES_MAX {
             return Err(ServiceCode::FRAME_TOO_LONG.into());
         }
         let transient = request.flag("transient")?;
@@ -142,7 +139,7 @@ impl<S: Storage> Core<S> {
             self.storage.apply(vec![put]).await?;
         }
         if !transient && conversation.kind != Kind::Room {
-            let push_data = request.body.get("push_data").map(|it| match it {
+            let push_data = push.map(|it| match it {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             });
@@ -159,8 +156,8 @@ impl<S: Storage> Core<S> {
             }
         }
         let to = Audience::Sessions(receivers.sessions);
-        let notices = vec![Notice::once(to, Command::direct(down))];
-        self.tell_all(now, app, notices, effects).await?;
+        let notice = Notice::once(to, Command::direct(down)).with_priority(priority_of(request));
+        self.tell_all(now, app, vec![notice], effects).await?;
         Ok(json!({ "msg-id": place.id.as_str(), "timestamp": place.sent_at.as_millis() }))
     }
 
@@ -374,4 +371,24 @@ impl<S: Storage> Core<S> {
         self.storage.apply(vec![write]).await?;
         Ok(json!({}))
     }
+}
+
+/// What is pushed instead of the app's template. Messages to all subscribers name the field otherwise.
+fn push_of(request: &ServerRequest) -> Option<&Value> {
+    let push = request
+        .body
+        .get("push_data")
+        .or_else(|| request.body.get("push"));
+    push.filter(|it| !it.is_null())
+}
+
+/// The priority of a message, as its number on the wire.
+fn priority_of(request: &ServerRequest) -> Option<i32> {
+    let priority = match request.body.get("priority")?.as_str()? {
+        "high" => Priority::High,
+        "normal" => Priority::Normal,
+        "low" => Priority::Low,
+        _ => return None,
+    };
+    Some(priority.number())
 }
