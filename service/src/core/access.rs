@@ -11,7 +11,7 @@ use sampan::wire::generated::{BlacklistCommand, ConvCommand, DirectCommand, Room
 use sampan::wire::{Command, Op, ServiceCode};
 
 use super::exchange::refusal::Refusal;
-use super::exchange::server_call::ServerCall;
+use super::exchange::server_call::{OlderCall, ServerCall};
 use crate::storage::{Conversation, Kind, Member, Role};
 
 /// The callers that may do something.
@@ -541,6 +541,21 @@ impl ServerCall {
             Self::Bar | Self::Unbar => Operation::BarClient,
             Self::Erase => Operation::EraseClient,
             Self::CountUnread => Operation::CountUnread,
+            Self::Older(call) => call.operation(),
+        }
+    }
+}
+
+impl OlderCall {
+    /// The operation that a request of the older interface is for.
+    const fn operation(self) -> Operation {
+        match self {
+            Self::Send | Self::SendToSubscribers | Self::Broadcast | Self::Patch => {
+                Operation::SendAsClient
+            }
+            Self::MakeRow | Self::FindRows | Self::ReadRow | Self::ChangeRow | Self::DeleteRow => {
+                Operation::ManageConversations
+            }
         }
     }
 }

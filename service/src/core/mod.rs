@@ -65,9 +65,9 @@ pub use self::exchange::input::{ConnectionId, Effect, Gap, Input, SessionId, Tic
 pub use self::exchange::push::{PushOrder, PushQuestion, PushTarget};
 pub use self::exchange::refusal::Refusal;
 pub use self::exchange::request::{
-    Dialect, InstallationCall, RecordsCall, RestAnswer, RestCall, RestRequest,
+    Dialect, InstallationCall, RecordsCall, RestAnswer, RestCall, RestRequest, Vouched,
 };
-pub use self::exchange::server_call::{ServerCall, ServerRequest};
+pub use self::exchange::server_call::{OlderCall, ServerCall, ServerRequest};
 pub use self::machine::Core;
 pub use self::state::entropy::Entropy;
 

@@ -21,13 +21,15 @@ use sampan::wire::Subprotocol;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::accounts;
 use super::actor::Letter;
 use super::addresses::Addresses;
-use super::asking::{Asker, Asking};
+use super::asking::{Asker, Asking, Place};
 use super::clock::Clock;
 use super::files::{self, FileDesk};
 use super::gate::{self, Gate};
 use super::health;
+use super::hooks::HookCaller;
 use super::listener::Peer;
 use super::proxy::{self, Network};
 use super::records;
@@ -64,6 +66,8 @@ pub(super) struct Shared {
     pub(super) trusted: Vec<Network>,
     pub(super) addresses: Addresses,
     pub(super) files: FileDesk,
+    /// The functions of the apps' own servers.
+    pub(super) hooks: HookCaller,
     /// Numbers connections and requests; none is used twice.
     pub(super) numbers: AtomicU64,
 }
@@ -80,6 +84,7 @@ impl Shared {
             trusted: options.trusted,
             addresses: Addresses::new(options.address_rate),
             files: FileDesk::new(options.files),
+            hooks: options.hooks,
             numbers: AtomicU64::new(1),
         }
     }
@@ -109,6 +114,11 @@ impl Shared {
         self.asking.asker(app, IpAddr::from([0; 4]))
     }
 
+    /// A place among the requests that wait, if there is one for this asker.
+    pub(super) fn waiting_place(&self, asker: &Asker) -> Option<Place> {
+        self.asking.place(asker.number)
+    }
+
     fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
@@ -121,13 +131,14 @@ pub(super) struct Options {
     /// Requests a minute and address.
     pub(super) address_rate: Option<u32>,
     pub(super) files: Files,
+    pub(super) hooks: HookCaller,
 }
 
-type Parameters = Query<BTreeMap<String, String>>;
+pub(super) type Parameters = Query<BTreeMap<String, String>>;
 
 /// All routes, each with the operation that its path is for: the table of operations decides on the caller's
 /// right before a handler runs.
-fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 14] {
+fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 12] {
     [
         ("/", Operation::Discover, get(connect)),
         ("/health", Operation::Discover, get(health::ready)),
@@ -135,12 +146,6 @@ fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 14] {
         ("/health/live", Operation::Discover, get(health::live)),
         ("/v1/route", Operation::Discover, get(routers::route)),
         ("/2/route", Operation::Discover, get(routers::app_route)),
-        ("/1.1/rtm/sign", Operation::SignAccount, post(sign)),
-        (
-            "/1.2/rtm/clients/sign",
-            Operation::SignAccount,
-            get(sign_by_query),
-        ),
         (
             "/1.2/rtm/clients/{id}/kick",
             Operation::KickClient,
@@ -178,6 +183,7 @@ fn routes() -> [(&'static str, Operation, MethodRouter<Arc<Shared>>); 14] {
 fn all_routes() -> impl Iterator<Item = (&'static str, Operation, MethodRouter<Arc<Shared>>)> {
     routes()
         .into_iter()
+        .chain(accounts::routes())
         .chain(records::routes())
         .chain(servers::routes())
         .chain(files::routes())
@@ -296,32 +302,6 @@ async fn connect(
             let (reach, address) = (shared.reach.clone(), caller.address);
             socket::serve(socket, (connection, address), (subprotocol, origin), reach)
         })
-}
-
-async fn sign(
-    State(shared): State<Arc<Shared>>,
-    Extension(app): Extension<Asker>,
-    body: Bytes,
-) -> Response {
-    let body: Option<Value> = serde_json::from_slice(&body).ok();
-    let token = body
-        .as_ref()
-        .and_then(|body| body.get("session_token")?.as_str());
-    let Some(session_token) = token.map(str::to_owned) else {
-        return answer(RestAnswer::refused(400, 1, "session_token is missing"));
-    };
-    ask(&shared, app, RestCall::Sign { session_token }).await
-}
-
-async fn sign_by_query(
-    State(shared): State<Arc<Shared>>,
-    Extension(app): Extension<Asker>,
-    Query(parameters): Parameters,
-) -> Response {
-    let Some(session_token) = parameters.get("session_token").cloned() else {
-        return answer(RestAnswer::refused(400, 1, "session_token is missing"));
-    };
-    ask(&shared, app, RestCall::Sign { session_token }).await
 }
 
 /// Ends a client's sessions and tokens; the body may give a reason.
@@ -457,7 +437,7 @@ pub(super) async fn ask(shared: &Shared, asker: Asker, call: RestCall) -> Respon
 
 /// The same, with the answer as the core gave it.
 pub(super) async fn ask_core(shared: &Shared, asker: Asker, call: RestCall) -> RestAnswer {
-    let Some(_place) = shared.asking.place(asker.number) else {
+    let Some(_place) = shared.waiting_place(&asker) else {
         return RestAnswer::refused(503, 1, "too many requests at a time");
     };
     let outlets = &shared.reach.outlets;

@@ -30,6 +30,7 @@
 //! The actor has a thread of its own, for a commit waits for the disk; connections and requests
 //! share the runtime. Nothing the actor does waits for a client.
 
+mod accounts;
 mod actor;
 mod addresses;
 mod asking;

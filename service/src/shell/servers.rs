@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::asking::Asker;
 use super::http::{Shared, answer, ask};
 use crate::core::access::Operation;
-use crate::core::{RestAnswer, RestCall, ServerCall, ServerRequest};
+use crate::core::{OlderCall, RestAnswer, RestCall, ServerCall, ServerRequest};
 use crate::storage::Kind;
 
 type Texts = BTreeMap<String, String>;
@@ -25,7 +25,8 @@ pub(super) fn routes() -> Vec<(&'static str, Operation, MethodRouter<Arc<Shared>
         .into_iter()
         .chain(of_chat_rooms())
         .chain(of_services())
-        .chain(of_clients());
+        .chain(of_clients())
+        .chain(of_older());
     all.map(|(path, method, call)| (path, call.operation(), route(method, call)))
         .collect()
 }
@@ -116,6 +117,22 @@ fn of_clients() -> Vec<Row> {
         ("/1.2/rtm/clients/{id}/unread-count", GET, Call::CountUnread),
         ("/1.2/rtm/clients/{id}/service-conversations", GET, Call::ListSubscriptions),
         ("/1.2/rtm/stats", GET, Call::Count),
+    ]
+}
+
+#[rustfmt::skip]
+fn of_older() -> Vec<Row> {
+    use ServerCall::Older;
+    vec![
+        ("/1.1/rtm/messages", POST, Older(OlderCall::Send)),
+        ("/1.1/rtm/patch/message", PUT, Older(OlderCall::Patch)),
+        ("/1.1/rtm/broadcast", POST, Older(OlderCall::Broadcast)),
+        ("/1.1/rtm/broadcast/subscriber", POST, Older(OlderCall::SendToSubscribers)),
+        ("/1.1/classes/_Conversation", POST, Older(OlderCall::MakeRow)),
+        ("/1.1/classes/_Conversation", GET, Older(OlderCall::FindRows)),
+        ("/1.1/classes/_Conversation/{id}", GET, Older(OlderCall::ReadRow)),
+        ("/1.1/classes/_Conversation/{id}", PUT, Older(OlderCall::ChangeRow)),
+        ("/1.1/classes/_Conversation/{id}", DELETE, Older(OlderCall::DeleteRow)),
     ]
 }
 

@@ -302,6 +302,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         sender.downgrade(),
         (metrics.clone(), feed.clone()),
     );
+    let asked_over_http = hooks.clone();
     let start = Start {
         apps: options.apps.clone(),
         mailbox,
@@ -332,6 +333,7 @@ pub(crate) async fn start(options: ServiceOptions) -> Result<RunningService, Ser
         trusted: options.trusted_proxies,
         address_rate: options.address_rate,
         files,
+        hooks: asked_over_http,
     };
     let shared = Arc::new(Shared::new(options.apps, clock.clone(), reach, of_http));
     let (stop, stopped) = watch::channel(false);

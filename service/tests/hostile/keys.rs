@@ -163,6 +163,60 @@ const PATHS: &[(&str, &str, &str, [u16; 5])] = &[
         "",
         [401, 401, 401, 401, 404],
     ),
+    (
+        "POST",
+        "/1.1/rtm/messages",
+        r#"{"from_peer":"x"}"#,
+        [401, 401, 401, 401, 404],
+    ),
+    (
+        "PUT",
+        "/1.1/rtm/patch/message",
+        "{}",
+        [401, 401, 401, 401, 404],
+    ),
+    (
+        "POST",
+        "/1.1/rtm/broadcast",
+        "{}",
+        [401, 401, 401, 401, 404],
+    ),
+    (
+        "POST",
+        "/1.1/rtm/broadcast/subscriber",
+        "{}",
+        [401, 401, 401, 401, 404],
+    ),
+    (
+        "POST",
+        "/1.1/classes/_Conversation",
+        "{}",
+        [401, 401, 401, 401, 200],
+    ),
+    (
+        "GET",
+        "/1.1/classes/_Conversation",
+        "",
+        [401, 401, 401, 401, 200],
+    ),
+    (
+        "GET",
+        "/1.1/classes/_Conversation/none",
+        "",
+        [401, 401, 401, 401, 404],
+    ),
+    (
+        "PUT",
+        "/1.1/classes/_Conversation/none",
+        r#"{"name":"x"}"#,
+        [401, 401, 401, 401, 404],
+    ),
+    (
+        "DELETE",
+        "/1.1/classes/_Conversation/none",
+        "",
+        [401, 401, 401, 401, 404],
+    ),
     // No key stands for the token of a client.
     (
         "GET",

@@ -40,6 +40,9 @@ pub enum HookName {
     /// Asked before attributes are changed, and before a member mutes a conversation.
     #[serde(rename = "_conversationUpdate")]
     ConversationUpdate,
+    /// Asked whose an account session is, before a log-in with it is signed.
+    #[serde(rename = "_rtmClientSign")]
+    ClientSign,
     /// Told of a client that signed in.
     #[serde(rename = "_clientOnline")]
     ClientOnline,
@@ -64,6 +67,7 @@ impl HookName {
             Self::ConversationRemove => "_conversationRemove",
             Self::ConversationRemoved => "_conversationRemoved",
             Self::ConversationUpdate => "_conversationUpdate",
+            Self::ClientSign => "_rtmClientSign",
             Self::ClientOnline => "_clientOnline",
             Self::ClientOffline => "_clientOffline",
         }

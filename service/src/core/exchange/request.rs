@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sampan::model::{AppId, Timestamp};
+use sampan::model::{AppId, ClientId, Timestamp};
 use serde_json::{Value, json};
 
 use super::server_call::ServerRequest;
@@ -54,16 +54,22 @@ pub enum RestCall {
         until: Option<Timestamp>,
     },
     /// A signature for a login with an account session.
-    Sign {
-        /// The account session; whose it is, only the app's own account service knows.
-        session_token: String,
-    },
+    Sign(Vouched),
     /// A device that announces itself for push, or is asked for.
     Installation(InstallationCall),
     /// The stored records, for the app's own servers.
     Records(RecordsCall),
     /// An operation that an app's own server asks for.
     Server(Box<ServerRequest>),
+}
+
+/// Who says which client an account session is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vouched {
+    /// The app's own server.
+    ByApp(ClientId),
+    /// Nobody: the app has no function that is asked. The account session comes as it was shown.
+    ByNobody(String),
 }
 
 /// A question about a device.

@@ -91,4 +91,30 @@ pub enum ServerCall {
     ListBroadcasts,
     /// Ends a broadcast and deletes its message.
     DeleteBroadcast,
+    /// A request of the older interface.
+    Older(OlderCall),
+}
+
+/// The requests of the older interface: the conversation of a message is in the body, and conversations are rows of
+/// the class `_Conversation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OlderCall {
+    /// Sends a message in the name of a client.
+    Send,
+    /// Sends a message to all subscribers of a service conversation.
+    SendToSubscribers,
+    /// Sends a message to all clients of the app.
+    Broadcast,
+    /// Edits a message, or recalls it.
+    Patch,
+    /// Makes a conversation.
+    MakeRow,
+    /// Finds conversations of all kinds.
+    FindRows,
+    /// Reads a conversation.
+    ReadRow,
+    /// Changes columns and members of a conversation.
+    ChangeRow,
+    /// Deletes a conversation.
+    DeleteRow,
 }

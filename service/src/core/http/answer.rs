@@ -10,7 +10,8 @@ use crate::core::access::Operation;
 use crate::core::conversations::role::{info_id, role_name};
 use crate::core::exchange::input::Effect;
 use crate::core::exchange::refusal::{Failure, Refusal};
-use crate::core::exchange::request::{Dialect, RestAnswer, RestCall, RestRequest};
+use crate::core::exchange::request::{Dialect, RestAnswer, RestCall, RestRequest, Vouched};
+use crate::core::http::servers::older::NO_SUCH_ROW;
 use crate::core::machine::Core;
 use crate::core::state::replay;
 use crate::core::upkeep::sweep::NOTIFICATIONS_KEPT_MAX;
@@ -49,7 +50,7 @@ impl<S: Storage> Core<S> {
                 self.member_info(now, app, client, token.as_deref(), conversation.as_deref())
                     .await
             }
-            RestCall::Sign { session_token } => Ok(self.sign(now, app, session_token)),
+            RestCall::Sign(vouched) => Ok(self.sign(now, app, vouched)),
             RestCall::Kick { client, reason } => {
                 self.kick_client(now, app, client, reason, effects).await
             }
@@ -217,26 +218,32 @@ impl<S: Storage> Core<S> {
         Ok(RestAnswer::ok(json!({ "sessions": ended })))
     }
 
-    /// Without accounts of its own, this service takes the account session for the id of the
-    /// account. An app that relies on signatures has a server of its own that signs.
+    /// Signs the log-in of a client that the app's own server named.
     ///
-    /// The signature is made with a key of its own, so that no check accepts it: it has only to
+    /// Where the app has no function that is asked, the service takes the account session for the id of the account.
+    /// That signature is made with a key of its own, so that no check accepts it: it has only to
     /// look like one for SDKs that ask for it, and opens nothing when the app wants signatures
     /// later.
-    fn sign(&mut self, now: Now, app: &AppId, session_token: &str) -> RestAnswer {
-        let (Some(served), Ok(client)) =
-            (self.apps.find(app.as_str()), ClientId::new(session_token))
-        else {
+    fn sign(&mut self, now: Now, app: &AppId, vouched: &Vouched) -> RestAnswer {
+        let Some(served) = self.apps.find(app.as_str()) else {
             return unauthorized();
         };
+        let master_key = served.credentials.master_key.expose();
+        let (client, key) = match vouched {
+            Vouched::ByApp(client) => (client.clone(), master_key.to_owned()),
+            Vouched::ByNobody(_) if served.settings.signatures.login => {
+                // The caller shows nothing that the app's own server would have checked.
+                return RestAnswer::refused(403, 403, "this service has no accounts to sign for");
+            }
+            Vouched::ByNobody(session_token) => match ClientId::new(session_token) {
+                Ok(client) => (client, hmac_sha1_hex(master_key, ACCOUNT_KEY)),
+                Err(_) => return unauthorized(),
+            },
+        };
         if client.as_str().contains(':') {
-            return RestAnswer::refused(400, 1, "session_token has a colon");
+            // It would read as another text that is signed.
+            return RestAnswer::refused(400, 1, "the client's id has a colon");
         }
-        if served.settings.signatures.login {
-            // The caller shows nothing that the app's own server would have checked.
-            return RestAnswer::refused(403, 403, "this service has no accounts to sign for");
-        }
-        let key = hmac_sha1_hex(served.credentials.master_key.expose(), ACCOUNT_KEY);
         let nonce = self.names.object();
         let timestamp = now.wall.as_millis();
         let operation = SignedOperation {
@@ -261,7 +268,8 @@ fn status(refusal: &Refusal) -> u16 {
         ServiceCode::CONVERSATION_MEMBERSHIP_REQUIRED
         | ServiceCode::CONVERSATION_OPERATION_UNAUTHORIZED
         | ServiceCode::BLOCKED_BY_CONV => 403,
-        ServiceCode::CONVERSATION_NOT_FOUND
+        NO_SUCH_ROW
+        | ServiceCode::CONVERSATION_NOT_FOUND
         | ServiceCode::INVALID_MESSAGING_TARGET
         | ServiceCode::MESSAGE_NOT_FOUND => 404,
         ServiceCode::MESSAGE_SENT_QUOTA_EXCEEDED => 429,

@@ -478,7 +478,7 @@ fn s340_pages_of_other_web_origins_are_refused_and_other_programs_are_not_asked(
 /// The answer of `/1.1/rtm/sign`.
 fn signed_for(world: &mut World, session_token: &str) -> RestAnswer {
     let session_token = session_token.to_owned();
-    world.http(RestCall::Sign { session_token })
+    world.http(RestCall::Sign(Vouched::ByNobody(session_token)))
 }
 
 #[test]
@@ -507,6 +507,31 @@ fn nothing_that_is_signed_for_who_has_the_apps_key_opens_anything() {
     let answer = signed_for(&mut world, "Tom");
     assert_eq!(answer.status, 403);
     assert!(answer.body.get("signature").is_none(), "{}", answer.body);
+}
+
+#[test]
+fn a_log_in_that_the_apps_server_vouched_for_is_signed_for_that_client_alone() {
+    let mut world = World::with(SIGNED);
+    let tom = || Vouched::ByApp(client("Tom"));
+    let signed = |world: &mut World| {
+        let answer = world.http(RestCall::Sign(tom()));
+        assert_eq!(
+            (answer.status, answer.body["client_id"].as_str()),
+            (200, Some("Tom"))
+        );
+        let text = |key: &str| answer.body[key].as_str().map(str::to_owned);
+        SessionCommand {
+            t: answer.body["timestamp"].as_i64(),
+            n: text("nonce"),
+            s: text("signature"),
+            ..SessionCommand::default()
+        }
+    };
+    let body = signed(&mut world);
+    assert_eq!(world.enter(1, "Jerry", body.clone()), 4102);
+    assert_eq!(world.enter(2, "Tom", body), 0);
+    let odd = RestCall::Sign(Vouched::ByApp(client("Tom:Jerry")));
+    assert_eq!(world.http(odd).status, 400);
 }
 
 /// Tom opens a session with a device on a connection.

@@ -62,8 +62,8 @@ export class Service {
   }
 
   /** Asks over REST as the app's own server does, and returns the body of the answer; a refusal throws. */
-  async rest(method, path, body, { key = `${this.masterKey},master` } = {}) {
-    const answer = await fetch(`${this.url}/1.2/rtm${path}`, {
+  async rest(method, path, body, { key = `${this.masterKey},master`, version = '1.2' } = {}) {
+    const answer = await fetch(`${this.url}/${version}/rtm${path}`, {
       method,
       headers: { 'X-LC-Id': this.appId, 'X-LC-Key': key, 'Content-Type': 'application/json' },
       body: body && JSON.stringify(body),

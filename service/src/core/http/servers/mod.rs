@@ -7,6 +7,7 @@ mod conversations;
 mod fields;
 mod members;
 mod messages;
+pub(in crate::core) mod older;
 mod operating;
 mod subscribers;
 
@@ -109,6 +110,7 @@ impl<S: Storage> Core<S> {
             ServerCall::Broadcast => self.broadcast(now, app, request, effects).await,
             ServerCall::ListBroadcasts => self.list_broadcasts(now, app, request).await,
             ServerCall::DeleteBroadcast => self.delete_broadcast(now, app, request).await,
+            ServerCall::Older(call) => self.serve_older(now, app, call, request, effects).await,
         }
     }
 
