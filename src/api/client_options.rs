@@ -24,6 +24,15 @@ pub struct ClientOptions {
     /// the first sign-in and kept.
     #[uniffi(default)]
     pub device_id: Option<String>,
+    /// The session of the user's account, where accounts of the app's own stand behind the client ids. The service
+    /// asks the app's own server whose session it is, and signs this client in if it is this client's. The session
+    /// is shown to the service at each sign-in that needs a new signature, and is not stored on this device.
+    /// `SessionEnd.Refused` tells that the session is not good, with the number of the app's server or else the
+    /// HTTP status. Opening the client again with another session replaces it from the next sign-in on. It needs
+    /// the address of the service's router or REST interface. A signer that is given too signs everything else.
+    /// None where clients sign in otherwise.
+    #[uniffi(default)]
+    pub account_session: Option<Secret>,
     /// Signs what the service wants signed; none where it wants nothing signed.
     #[uniffi(default)]
     pub signer: Option<Arc<dyn Signer>>,
@@ -38,6 +47,7 @@ impl fmt::Debug for ClientOptions {
         f.debug_struct("ClientOptions")
             .field("tag", &self.tag)
             .field("own_device_id", &self.device_id.is_some())
+            .field("with_account", &self.account_session.is_some())
             .field("signed", &self.signer.is_some())
             .field("encrypted", &self.store_key.is_some())
             .finish()
@@ -60,6 +70,7 @@ impl ClientOptions {
             device_id: self.device_id,
             key,
             signer: self.signer.map(signer_of),
+            account: self.account_session,
         })
     }
 }

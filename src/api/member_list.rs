@@ -54,7 +54,9 @@ impl MemberList {
     }
 
     /// Asks the service for all clients that the list shows, and stores them: the list follows. Of a list of
-    /// members the members are asked for, of the others the whole list of silenced or blocked clients.
+    /// members the members and their roles are asked for, of the others the whole list of silenced or blocked clients.
+    /// Roles come over the service's REST interface: without its address they are known as far as this device heard of
+    /// changes.
     ///
     /// # Errors
     ///

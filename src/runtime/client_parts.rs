@@ -1,6 +1,6 @@
 //! [`ClientCore`], a client as the API holds it, and [`ClientParts`], a client without its store.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 
@@ -11,11 +11,11 @@ use super::downloads::Downloads;
 use super::drafts::Drafts;
 use super::inbox::Imports;
 use super::store_handle::{OpenStore, StoreHandle};
-use crate::SampanError;
 use crate::model::{ClientId, DeviceTag, SigningRequest};
 use crate::store::{FileCache, Inbox, Spool, StoreKey};
-use crate::sync::OperationSignature;
+use crate::sync::{OperationSignature, Signing};
 use crate::views::ClientState;
+use crate::{SampanError, Secret};
 
 /// How a client is opened.
 #[derive(Clone, Default)]
@@ -24,6 +24,7 @@ pub(crate) struct OpenOptions {
     pub(crate) device_id: Option<String>,
     pub(crate) key: Option<StoreKey>,
     pub(crate) signer: Option<Signer>,
+    pub(crate) account: Option<Secret>,
 }
 
 /// Asks the app's own server for a signature; the text of a failure goes back to the caller.
@@ -65,6 +66,8 @@ pub(crate) struct ClientCore {
     pub(crate) store: Arc<StoreHandle>,
     pub(super) tag: Option<DeviceTag>,
     pub(super) device_id: Option<String>,
+    /// The session of an account with which the client signs in, as it is by now.
+    pub(super) account: Mutex<Option<Secret>>,
     /// The state that was told last.
     pub(super) told: ToldState,
     /// The drafts, until the store has them.
@@ -76,6 +79,20 @@ pub(crate) struct ClientCore {
     /// Files that were downloaded.
     pub(super) cache: FileCache,
     pub(super) downloads: Downloads,
+}
+
+impl ClientCore {
+    /// The session of an account with which the client signs in, if it does.
+    pub(super) fn account(&self) -> Option<Secret> {
+        let account = self.account.lock();
+        account.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From the next sign-in on, the client signs in with this session.
+    pub(super) fn set_account(&self, session: Secret) {
+        let account = self.account.lock();
+        *account.unwrap_or_else(PoisonError::into_inner) = Some(session);
+    }
 }
 
 /// The state that was told last: a newer version is another one.
@@ -95,6 +112,15 @@ pub(super) struct ClientParts {
 }
 
 impl ClientParts {
+    /// The operations of the client that are signed.
+    pub(super) fn signing(&self) -> Signing {
+        match (self.signer.get(), self.core.account()) {
+            (Some(_), _) => Signing::Signed,
+            (None, Some(_)) => Signing::SignIns,
+            (None, None) => Signing::Unsigned,
+        }
+    }
+
     /// Answers the calls that wait for a compaction.
     pub(super) fn tell_compacted(&mut self, outcome: &Result<(), SampanError>) {
         for done in self.compactions.drain(..) {
@@ -129,6 +155,7 @@ impl OpenedClient {
                 store,
                 tag: None,
                 device_id: None,
+                account: Mutex::default(),
                 told: ToldState::default(),
                 drafts: Drafts::default(),
                 inbox: None,

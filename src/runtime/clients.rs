@@ -138,6 +138,7 @@ impl Clients {
             store: StoreHandle::new(self.opener(&id, Arc::clone(&key))),
             tag: options.tag,
             device_id: options.device_id,
+            account: Mutex::new(options.account),
             told: ToldState::default(),
             drafts: Drafts::default(),
             inbox: inbox.clone().map(|inbox| Arc::new(Mutex::new(inbox))),
@@ -416,11 +417,14 @@ impl Clients {
 
 /// The open client, if it was opened in this way.
 fn same(core: &Arc<ClientCore>, options: &OpenOptions) -> Result<Arc<ClientCore>, SampanError> {
-    if core.tag == options.tag {
-        Ok(Arc::clone(core))
-    } else {
-        Err(SampanError::TagMismatch)
+    if core.tag != options.tag {
+        return Err(SampanError::TagMismatch);
     }
+    // A client that signs in otherwise goes on as it was opened.
+    if let (Some(_), Some(session)) = (core.account(), &options.account) {
+        core.set_account(session.clone());
+    }
+    Ok(Arc::clone(core))
 }
 
 /// A caller that left is not told.

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::accounts::{AccountService, Unsigned};
 use super::attach::{ClientSetup, DetachedClient};
 use super::background::{AfterReopen, BackgroundClients, LINGER, Reopened};
 use super::callers::Answer;
@@ -36,7 +37,6 @@ use super::uploads::{FinishedStep, Uploads};
 use crate::model::{ClientId, Event, UnsentWork};
 use crate::net::Transport;
 use crate::store::StoreKey;
-use crate::sync::Signing;
 use crate::sync::link::{LinkInput, LinkOptions};
 use crate::threads::Threads;
 use crate::wire::{self, Encoding, Subprotocol};
@@ -112,6 +112,7 @@ impl Driver {
         let ports = EnginePorts {
             clock: Clock::start(),
             uploads: Uploads::new(&config, Arc::clone(&transport)),
+            accounts: AccountService::new(&config, Arc::clone(&transport)),
             sockets: Sockets::new(
                 transport,
                 config.app_id.clone(),
@@ -258,7 +259,13 @@ impl Driver {
         match input {
             Input::Command(command) => return self.obey(command),
             Input::Link(input) => self.turns.link(input),
-            Input::Signed((slot, effect, outcome)) => self.turns.signed(slot, effect, outcome),
+            Input::Signed((slot, effect, outcome)) => match outcome {
+                Ok(signature) => self.turns.signed(slot, effect, Ok(signature)),
+                Err(Unsigned::Later(reason)) => self.turns.signed(slot, effect, Err(reason)),
+                Err(Unsigned::Refused(code, reason)) => {
+                    self.turns.account_refused(slot, effect, (code, reason));
+                }
+            },
             Input::Uploaded((slot, effect, outcome)) => self.turns.uploaded(slot, effect, outcome),
             Input::Reopened(reopened) => self.reopened(*reopened),
             Input::Client(finished) => self.finished(finished),
@@ -556,10 +563,7 @@ impl Driver {
             client: parts.core.id.clone(),
             tag: parts.core.tag.clone(),
             device_id: parts.core.device_id.clone(),
-            signing: match parts.signer.get() {
-                Some(_) => Signing::Signed,
-                None => Signing::Unsigned,
-            },
+            signing: parts.signing(),
             limits: self.config.limits.clone(),
             wishes: parts.wishes.clone(),
             store,

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::accounts::{AccountService, Unsigned};
 use super::attach::StoreWriter;
 use super::board::EngineBoard;
 use super::callers::Callers;
@@ -41,12 +42,13 @@ use crate::views::{Holds, SyncState, Typing};
 const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A signer's answer, and whose it is.
-pub(super) type Signed = (ClientSlot, EffectId, Result<OperationSignature, String>);
+pub(super) type Signed = (ClientSlot, EffectId, Result<OperationSignature, Unsigned>);
 
 /// The world around the turn loop: clocks, sockets, signers, and those who wait or watch.
 pub(super) struct EnginePorts {
     pub(super) clock: Clock,
     pub(super) sockets: Sockets,
+    pub(super) accounts: AccountService,
     pub(super) signing: JoinSet<Signed>,
     pub(super) uploads: Uploads,
     pub(super) callers: Callers,
@@ -204,7 +206,8 @@ impl Ports for EnginePorts {
         let _ = call.send(answer.map(|reply| (reply, seq)));
     }
 
-    /// Asks the app's signer, on caller threads.
+    /// Asks the app's signer, on caller threads; or the service, where the client signs in with the session of an
+    /// account.
     fn sign(
         &mut self,
         slot: ClientSlot,
@@ -214,11 +217,17 @@ impl Ports for EnginePorts {
     ) {
         let parts = self.clients.get(client);
         let signer = parts.and_then(|parts| parts.signer.get());
-        let callers = self.callers.clone();
+        let account = parts.and_then(|parts| parts.core.account());
+        let account = account.filter(|_| matches!(operation, SigningRequest::SignIn { .. }));
+        let (callers, accounts) = (self.callers.clone(), self.accounts.clone());
         self.signing.spawn(async move {
-            let outcome = match signer {
-                Some(signer) => ask(&callers, signer, operation).await,
-                None => Err("the app gave no signer".to_owned()),
+            let outcome = match (account, signer) {
+                (Some(session), _) => accounts.sign(&session).await,
+                (None, Some(signer)) => {
+                    let outcome = ask(&callers, signer, operation).await;
+                    outcome.map_err(Unsigned::Later)
+                }
+                (None, None) => Err(Unsigned::Later("the app gave no signer".to_owned())),
             };
             (slot, effect, outcome)
         });

@@ -186,12 +186,21 @@ impl Live {
         runtime.read_if_open(&client, read).await
     }
 
+    /// The engine and the client.
+    ///
+    /// # Errors
+    ///
+    /// [`SampanError::ViewEnded`] when one of them is gone.
+    pub(super) fn owners(&self) -> Result<(Arc<Runtime>, Arc<ClientCore>), SampanError> {
+        match (self.runtime.upgrade(), self.client.upgrade()) {
+            (Some(runtime), Some(client)) => Ok((runtime, client)),
+            _ => Err(SampanError::ViewEnded),
+        }
+    }
+
     /// Asks the client's machine.
     pub(super) async fn request<C: Call>(&self, call: C) -> Result<C::Answer, SampanError> {
-        let both = (self.runtime.upgrade(), self.client.upgrade());
-        let (Some(runtime), Some(client)) = both else {
-            return Err(SampanError::ViewEnded);
-        };
+        let (runtime, client) = self.owners()?;
         runtime.mailbox.request(&client.id, call).await
     }
 }

@@ -102,9 +102,11 @@ impl LiveMembers {
             MemberGroup::Silenced => self.live.request(ban(MemberBan::Silenced)).await.map(drop),
             MemberGroup::Blocked => self.live.request(ban(MemberBan::Blocked)).await.map(drop),
             MemberGroup::Members | MemberGroup::Managers => {
-                let conversations = vec![conversation];
+                let conversations = vec![conversation.clone()];
                 let call = FetchConversations { conversations };
-                self.live.request(call).await.map(drop)
+                self.live.request(call).await?;
+                let (runtime, client) = self.live.owners()?;
+                runtime.ask_roles(&client, conversation).await
             }
         }
     }

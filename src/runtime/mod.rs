@@ -35,6 +35,8 @@
 //! | `inbox.rs` | what other processes of the app left |
 //! | `publish.rs` | events to subscribers |
 //! | `refreshes.rs` | how many refreshes are under way, and who woke the engine |
+//! | `roles.rs` | the roles of members, over HTTP |
+//! | `accounts.rs` | signing in with the session of an account |
 //! | `unsent.rs` | the unsent work that signing out counts |
 //! | `refresh.rs` | [`Refreshed`]: connect, send, catch up, and leave everything as it was |
 //! | `events.rs` | changes of the store, as events |
@@ -57,6 +59,7 @@
 //! the last handle ends the loop, from whatever thread that happens: nothing waits for it then, and
 //! what was promised is on disk already. `Runtime::shutdown` waits.
 
+mod accounts;
 mod after_commit;
 mod attach;
 mod background;
@@ -95,6 +98,7 @@ mod publish;
 mod push;
 mod refresh;
 mod refreshes;
+mod roles;
 mod running;
 mod sockets;
 mod spooling;

@@ -224,6 +224,23 @@ impl<P: Ports> TurnLoop<P> {
         });
     }
 
+    /// Hands in the service's refusal of the session of an account.
+    pub fn account_refused(
+        &mut self,
+        slot: ClientSlot,
+        effect: EffectId,
+        (code, reason): (i32, String),
+    ) {
+        self.tell_client(slot, |client, now| {
+            let input = ClientInput::AccountRefused {
+                effect,
+                code,
+                reason,
+            };
+            client.handle(now, input)
+        });
+    }
+
     /// Hands in what a step of an upload brought.
     pub fn uploaded(
         &mut self,

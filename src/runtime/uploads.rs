@@ -179,7 +179,7 @@ impl Uploads {
     }
 }
 
-/// The service's REST interface, as far as files go.
+/// The service's REST interface: for files, and all else that goes over HTTP.
 #[derive(Clone)]
 pub(super) struct FileService {
     transport: Arc<dyn Transport>,
@@ -216,17 +216,37 @@ impl FileService {
         path: &str,
         body: String,
     ) -> Result<(u16, String), UploadError> {
+        let headers = vec![("Content-Type", "application/json".to_owned())];
+        self.ask(HttpMethod::Post, path, headers, body).await
+    }
+
+    /// Gets something from the REST interface with the token of a session; any status is an answer.
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        token: &Secret,
+    ) -> Result<(u16, String), UploadError> {
+        let headers = vec![("X-LC-IM-Session-Token", token.reveal().to_owned())];
+        self.ask(HttpMethod::Get, path, headers, String::new())
+            .await
+    }
+
+    async fn ask(
+        &self,
+        method: HttpMethod,
+        path: &str,
+        mut headers: Vec<(&'static str, String)>,
+        body: String,
+    ) -> Result<(u16, String), UploadError> {
         let Some(base) = &self.base else {
             return Err(later("no address of the REST interface is configured"));
         };
+        headers.push(("X-LC-Id", self.app_id.as_str().to_owned()));
+        headers.push(("X-LC-Key", self.app_key.reveal().to_owned()));
         let request = HttpRequest {
-            method: HttpMethod::Post,
+            method,
             url: format!("{base}{path}"),
-            headers: vec![
-                ("Content-Type", "application/json".to_owned()),
-                ("X-LC-Id", self.app_id.as_str().to_owned()),
-                ("X-LC-Key", self.app_key.reveal().to_owned()),
-            ],
+            headers,
             body: HttpBody::whole(body.into_bytes()),
             connect_timeout: self.connect_timeout,
         };
@@ -507,7 +527,7 @@ async fn words(answer: &mut HttpAnswer) -> String {
 }
 
 /// True if a status is of a trouble that passes.
-const fn is_passing(status: u16) -> bool {
+pub(super) const fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..)
 }
 

@@ -56,7 +56,7 @@ pub use request::{
     MarkAllRead, MarkRead, MarkReadMessage, MemberBan, MessagesFound, Note, QueryHistory,
     RecallMessage, RefreshBan, RemoveMessage, Reply, Request, RequestError, RequestId, RetryEntry,
     RetryMessage, SendMedia, SendMessage, SetAttributes, SetMuted, SetName, SetTyping, SignIn,
-    Token,
+    TakeRoles, Token,
 };
 pub use step::{ClientInput, Effect, EffectId, MediaEffect, OperationSignature, Step};
 pub use upload::{UploadError, Uploaded};

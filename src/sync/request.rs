@@ -145,6 +145,7 @@ calls! {
     CountConversations -> Counted,
     CountMembers -> Counted,
     RefreshBan -> Done,
+    TakeRoles -> Done,
     ListInside -> ClientsFound,
     FindRooms -> ConversationsFetched,
     WhoIsOnline -> ClientsFound,
@@ -486,6 +487,15 @@ pub struct RefreshBan {
     pub conversation: ConversationId,
     /// The list.
     pub list: MemberBan,
+}
+
+/// Store the roles of a conversation, as the service told them over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakeRoles {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// All members with the role of a manager.
+    pub managers: Vec<ClientId>,
 }
 
 /// The two lists of clients that may not do something.

@@ -33,6 +33,15 @@ pub enum ClientInput {
         /// The signature, or what the signer said.
         outcome: Result<OperationSignature, String>,
     },
+    /// The service refused the session of the account with which the client signs in.
+    AccountRefused {
+        /// The effect that asked.
+        effect: EffectId,
+        /// The number of the app's own server, or else the HTTP status.
+        code: i32,
+        /// The words that came with it.
+        reason: String,
+    },
     /// A step of an upload is over.
     Uploaded {
         /// The effect that asked.

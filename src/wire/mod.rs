@@ -15,9 +15,11 @@
 //! | [`payload`], [`content`] | what a message carries, and the typed-message envelope |
 //! | [`payloads`] | the payloads of all messages that a command carries |
 //! | [`convert`] | messages, edits and conversations, to and from the model |
+//! | [`roles`] | the roles of members, over HTTP |
 //! | [`row`] | a conversation in the answer of a query |
 //! | [`notification`] | notifications that were missed, over HTTP |
 //! | [`route`] | answers of the routers |
+//! | [`account`] | the signature of a log-in with the session of an account |
 //! | [`files`] | files over HTTP: tickets, the forms of the storages |
 //! | [`installation`] | a device that announces itself for pushes |
 //! | [`signature`] | the texts that are signed, and how |
@@ -48,6 +50,7 @@
 //! # Ok::<(), sampan::wire::WireError>(())
 //! ```
 
+pub mod account;
 pub mod code;
 pub mod command;
 pub mod content;
@@ -66,6 +69,7 @@ pub mod payloads;
 pub mod peers;
 mod redact;
 pub mod request;
+pub mod roles;
 pub mod route;
 pub mod row;
 mod scan;

@@ -2,6 +2,7 @@
 //!
 //! | module | what it proves |
 //! |---|---|
+//! | `account_sessions.rs` | signing in with the session of an account |
 //! | `attributes.rs` | attributes: any JSON, and changes by their present value |
 //! | `calls.rs` | every asynchronous call: where its caller is woken, what a cancelled one leaves |
 //! | `chat.rs` | two devices talk, offline and back; unread counts, read marks, receipts |
@@ -78,6 +79,7 @@ mod support;
 mod tui_screen;
 
 mod account;
+mod account_sessions;
 mod attributes;
 mod away;
 mod budget;

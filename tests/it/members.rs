@@ -199,6 +199,58 @@ async fn roles_are_given_shown_and_rolled_back() {
     assert!(matches!(owner, Err(SampanError::InvalidArgument { .. })));
 }
 
+/// Roles that were given before this device heard of the conversation come when its list of members is asked for, and
+/// so does their end.
+#[tokio::test]
+async fn roles_that_were_given_before_are_asked_for_with_the_members() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to_all(&["ben", "cat"]).await;
+    let talk_id = ann.service_id(&talk).await;
+    talk.set_role(id("ben"), MemberRole::Manager).await.unwrap();
+    ann.has_sent_everything().await;
+    let cat = place.online("laptop", "cat").await;
+    let hers = cat.client.fetch_conversation(talk_id).await.unwrap();
+    let mut list = Panel::open(&hers, MemberGroup::Members).await;
+    list.shows(&["ann: Owner", "ben: Member", "cat: Member"])
+        .await;
+    in_time("the roles", list.list.refresh()).await.unwrap();
+    list.shows(&["ann: Owner", "ben: Manager", "cat: Member"])
+        .await;
+    cat.client.go_offline().unwrap();
+    let offline = list.list.refresh().await;
+    assert_eq!(offline, Err(SampanError::NotConnected));
+    talk.set_role(id("ben"), MemberRole::Member).await.unwrap();
+    ann.has_sent_everything().await;
+    cat.go_online().await;
+    in_time("the roles", list.list.refresh()).await.unwrap();
+    list.shows(&["ann: Owner", "ben: Member", "cat: Member"])
+        .await;
+}
+
+/// S372: to join by id needs a conversation that exists, and waits for a connection.
+#[tokio::test]
+async fn joining_waits_for_a_connection_and_fails_where_there_is_no_conversation() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let talk = ann.talk_to_all(&["ben"]).await;
+    let talk_id = ann.service_id(&talk).await;
+    let cat = place.device("laptop", "cat").await;
+    cat.client.join(talk_id.clone()).await.unwrap();
+    assert_eq!(cat.client.outbox().await.unwrap().len(), 1, "it waits");
+    let mut told = ann.client.events();
+    cat.go_online().await;
+    cat.has_sent_everything().await;
+    assert_eq!(next_notice(&mut told, &talk_id).await, "Joined cat by cat");
+    let nowhere = ConversationId::new("5f0000000000000000000000").unwrap();
+    cat.client.join(nowhere).await.unwrap();
+    let refused = failure(&cat).await;
+    assert!(
+        matches!(refused, SendFailure::Refused { code: 4303, .. }),
+        "{refused:?}"
+    );
+}
+
 /// Silenced members read on and cannot send; blocked ones are out and cannot come in. Both lists are live, are told,
 /// and come whole from the service.
 #[tokio::test]

@@ -99,6 +99,8 @@ pub enum Signing {
     /// Operations are not signed; the app has no signer.
     #[default]
     Unsigned,
+    /// Signing in alone is signed: with the session of an account.
+    SignIns,
     /// The app has a signer: it is asked whenever an operation that needs it is sent.
     Signed,
 }
@@ -287,6 +289,11 @@ impl Client {
             ClientInput::Requested { id, request } => self.requested(turn, id, request)?,
             ClientInput::Delivered(delivery) => self.delivered(turn, delivery)?,
             ClientInput::Signed { effect, outcome } => self.signed(turn, effect, outcome)?,
+            ClientInput::AccountRefused {
+                effect,
+                code,
+                reason,
+            } => self.account_refused(turn, effect, code, reason)?,
             ClientInput::Uploaded { effect, outcome } => self.uploaded(turn, effect, outcome)?,
             ClientInput::Woke => {}
         }
@@ -333,6 +340,7 @@ impl Client {
             }
             Request::CountMembers(call) => self.count_members(turn, Caller::of(&call, id), call)?,
             Request::RefreshBan(call) => self.refresh_ban(turn, Caller::of(&call, id), call)?,
+            Request::TakeRoles(call) => self.write(turn, id, call, Self::take_roles)?,
             Request::ListInside(call) => self.list_inside(turn, Caller::of(&call, id), call)?,
             Request::CreateConversation(call) => {
                 self.write(turn, id, call, Self::create_conversation)?;

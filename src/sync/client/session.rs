@@ -233,7 +233,7 @@ impl Client {
     /// Opens the session: with the token if it is good, else with a signature if the app signs.
     fn begin_open(&mut self, turn: &mut Turn<'_, '_>) {
         let token = self.usable_token(turn);
-        if token.is_none() && self.settings.signing == Signing::Signed {
+        if token.is_none() && self.settings.signing != Signing::Unsigned {
             let effect = self.fresh_effect();
             let client = self.me().clone();
             turn.step.effects.push(Effect::Sign {
@@ -265,6 +265,20 @@ impl Client {
             Err(_) => self.wait_and_reopen(turn),
         }
         Ok(())
+    }
+
+    /// The session of the account is not good: only the app can bring another.
+    pub(super) fn account_refused(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        effect: EffectId,
+        code: i32,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        match self.session.awaits(effect) {
+            true => self.end_as(turn, SessionEnd::Refused { code, reason }),
+            false => Ok(()),
+        }
     }
 
     fn send_open(
@@ -396,11 +410,6 @@ impl Client {
         code: ServiceCode,
         reason: String,
     ) -> Result<(), StoreError> {
-        if let SessionPhase::Closed | SessionPhase::Closing | SessionPhase::Ended(_) =
-            self.session.phase
-        {
-            return Ok(());
-        }
         let end = match code {
             ServiceCode::SESSION_CONFLICT => SessionEnd::Conflict,
             ServiceCode::KICKED_BY_APP => SessionEnd::Kicked { reason },
@@ -409,6 +418,15 @@ impl Client {
                 reason,
             },
         };
+        self.end_as(turn, end)
+    }
+
+    fn end_as(&mut self, turn: &mut Turn<'_, '_>, end: SessionEnd) -> Result<(), StoreError> {
+        if let SessionPhase::Closed | SessionPhase::Closing | SessionPhase::Ended(_) =
+            self.session.phase
+        {
+            return Ok(());
+        }
         self.forget_connection(turn)?;
         self.room_closes(turn)?;
         self.leave_link(turn, SessionPhase::Ended(end));

@@ -1,12 +1,15 @@
-//! The app's questions to the service about members: how many there are, who is silenced, who is blocked.
+//! The app's questions to the service about members: how many there are, who is silenced, who is blocked, and which
+//! roles were given.
 
 use std::collections::BTreeSet;
 
 use crate::model::{ClientId, ConversationId};
 use crate::store::{ConversationNumber, MemberLists, StoreError, put_on};
 use crate::sync::client::answer::Answer;
-use crate::sync::client::{Client, Purpose, Turn};
-use crate::sync::{Caller, CountMembers, Counted, Done, MemberBan, RefreshBan, RequestError};
+use crate::sync::client::{Answered, Client, Purpose, Turn};
+use crate::sync::{
+    Caller, CountMembers, Counted, Done, MemberBan, RefreshBan, RequestError, TakeRoles,
+};
 use crate::wire::generated::{BlacklistCommand, ConvCommand};
 use crate::wire::{Command, Envelope, Op};
 
@@ -67,6 +70,26 @@ impl Client {
             Err(error) => turn.step.reply(caller, Err(error)),
         }
         Ok(())
+    }
+
+    /// Stores the roles that the service told over HTTP.
+    pub(in crate::sync::client) fn take_roles(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        call: TakeRoles,
+    ) -> Answered<Done> {
+        let found = turn
+            .overlay
+            .snapshot()
+            .conversation_by_id(&call.conversation)?;
+        let Some((number, _)) = found else {
+            return Ok(Err(RequestError::UnknownConversation));
+        };
+        let mut managers = BTreeSet::new();
+        put_on(&mut managers, &call.managers, true);
+        turn.overlay
+            .update_conversation(number, |row| row.lists.managers = managers)?;
+        Ok(Ok(Done))
     }
 
     /// The conversation that a question is about, if it can be asked now.

@@ -53,7 +53,7 @@ impl Client {
         };
         let signature = match self.settings.signing {
             Signing::Signed => SIGNATURE_BYTES,
-            Signing::Unsigned => 0,
+            Signing::Unsigned | Signing::SignIns => 0,
         };
         let intent = MembersIntent { change, members };
         let size = self.size_of(command(&row.id, &intent, None));

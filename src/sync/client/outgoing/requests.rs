@@ -118,7 +118,7 @@ impl Client {
         let command = self.start_command(&intent, &measure);
         let extra = match self.settings.signing {
             Signing::Signed => SIGNATURE_BYTES,
-            Signing::Unsigned => 0,
+            Signing::Unsigned | Signing::SignIns => 0,
         };
         self.check_size(command, extra)?;
         Ok(intent)
