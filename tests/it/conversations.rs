@@ -1,6 +1,7 @@
 //! Conversations as their members see them: properties, lists, unread counts.
 
-use sampan::model::{Event, Json, NewConversation, Uniqueness};
+use sampan::model::{ConversationKind, Event, Json, NewConversation, Uniqueness};
+use sampan::{ConversationQuery, QueryCondition};
 
 use crate::place::{Device, Place, id};
 
@@ -36,13 +37,58 @@ async fn every_property_of_a_conversation_reaches_its_members() {
     assert_eq!(info.name.as_deref(), Some("Tea"));
     assert_eq!(info.creator, Some(id("ann")));
     assert!(info.members.contains(&id("cem")));
-    assert!(info.created_at.is_some());
+    assert!(info.created_at.is_some() && info.updated_at >= info.created_at);
+    assert!(info.last_message_at >= info.created_at);
+    let last = info.last_message.expect("the last message came");
+    assert_eq!(last.content.words(), Some("welcome"));
+    assert_eq!(info.kind, ConversationKind::Normal);
+    assert!(!info.unique && !info.muted);
     let attributes = info.attributes.expect("the attributes came").to_value();
     assert_eq!(attributes["topic"], "kettles");
     let list = ben.client.conversations(None, 10).await.unwrap();
     let listed: Vec<_> = list.conversations.iter().map(|info| &info.id).collect();
     assert_eq!(listed, [&service_id]);
     assert!(list.next.is_none());
+    let his = ben.handle(&service_id);
+    his.set_muted(true).await.unwrap();
+    ben.has_sent_everything().await;
+    assert!(his.info().await.unwrap().muted);
+    let hers = made.conversation.info().await.unwrap();
+    assert!(!hers.muted, "each member mutes for itself");
+}
+
+/// S085: two clients have one private conversation: the unique one of the pair, or the one that an attribute names.
+#[tokio::test]
+async fn a_pair_finds_its_one_private_conversation_by_unique_or_by_attribute() {
+    let place = Place::new().await;
+    let ann = place.online("phone", "ann").await;
+    let ben = place.online("laptop", "ben").await;
+    let unique = |other: &str| NewConversation {
+        members: vec![id(other)],
+        ..NewConversation::default()
+    };
+    let anns = ann.client.create_conversation(unique("ben")).await.unwrap();
+    let pair = ann.service_id(&anns.conversation).await;
+    let bens = ben.client.create_conversation(unique("ann")).await.unwrap();
+    assert_eq!(ben.service_id(&bens.conversation).await, pair);
+    let marked = NewConversation {
+        members: vec![id("ben")],
+        attributes: Some(Json::parse(r#"{"pair":"ann+ben"}"#).unwrap()),
+        uniqueness: Uniqueness::Separate,
+        ..NewConversation::default()
+    };
+    let marked = ann.client.create_conversation(marked).await.unwrap();
+    let marked = ann.service_id(&marked.conversation).await;
+    assert_ne!(marked, pair);
+    let by_attribute = ConversationQuery {
+        condition: Some(QueryCondition::Service {
+            condition: Json::parse(r#"{"attr.pair":"ann+ben"}"#).unwrap(),
+        }),
+        ..ConversationQuery::default()
+    };
+    let found = ben.client.query_conversations(by_attribute).await.unwrap();
+    let found: Vec<_> = found.into_iter().map(|info| info.id).collect();
+    assert_eq!(found, [marked]);
 }
 
 /// S082, S086: a conversation is fetched by its id, and known from then on.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sampan::model::{
-    ClientId, ConversationId, MessageContent, NewMessage, Presence, SendOptions, WatchedClient,
+    ClientId, ConversationId, MessageContent, NewMessage, OutboxState, Presence, SendFailure,
+    SendOptions, WatchedClient,
 };
 use sampan::wire::signature::{SignedAction, SignedOperation};
 use sampan::{
@@ -484,4 +485,43 @@ async fn the_apps_server_signs_what_is_watched_and_trims_the_list() {
     };
     let asked = bens_office.asked.lock().unwrap();
     assert!(!asked.iter().any(of_group), "to leave needs no signature");
+}
+
+/// S048: whatever fails in a session reaches the app: as the typed error of the call, or as the failure of what waits in
+/// the outbox.
+#[tokio::test]
+async fn whatever_fails_in_a_session_reaches_the_app() {
+    let place = Place::new().await;
+    let ann = place.device("phone", "ann").await;
+    let anns = session(&ann);
+    let unknown = ConversationId::new("5f0000000000000000000000").unwrap();
+    let offline = anns.status(vec![id("ben")]).await;
+    assert_eq!(offline, Err(SampanError::NotConnected));
+    let offline = anns.group(unknown.clone()).await.err();
+    assert_eq!(offline, Some(SampanError::NotConnected));
+    let stranger = anns.send(NewMessage::text("hi"), vec![id("eve")]).await;
+    let obstacle = Obstacle::NotWatched;
+    assert_eq!(stranger.err(), Some(SampanError::NotPossible { obstacle }));
+    ann.go_online().await;
+    let absent = anns.group(unknown.clone()).await.err();
+    assert!(
+        matches!(absent, Some(SampanError::NotFound { .. })),
+        "{absent:?}"
+    );
+    anns.join_group(unknown).await.unwrap();
+    let failed = ann.until("a failed entry", || async {
+        let entries = ann.client.outbox().await.ok()?;
+        entries.into_iter().find_map(|entry| match entry.state {
+            OutboxState::Failed { failure } => Some(failure),
+            _ => None,
+        })
+    });
+    let failed = failed.await;
+    assert!(
+        matches!(failed, SendFailure::Refused { code: 4303, .. }),
+        "{failed:?}"
+    );
+    ann.engine.shutdown().await.unwrap();
+    let over = anns.watch(vec![id("ben")]).await;
+    assert_eq!(over, Err(SampanError::ShutDown));
 }

@@ -123,7 +123,7 @@ async fn a_chat_room_is_entered_left_and_counted_and_another_one_takes_its_place
     assert_eq!(nobody, SampanError::NotPossible { obstacle });
 }
 
-/// S113: after a broken connection the room is entered again by itself, within the time that the service keeps
+/// S113, S355: after a broken connection the room is entered again by itself, within the time that the service keeps
 /// the place; after it the app has to enter again, and is shown as outside.
 #[tokio::test]
 async fn after_a_broken_connection_a_client_is_inside_again_unless_it_was_away_too_long() {

@@ -159,12 +159,15 @@ async fn what_is_unread_is_each_members_own() {
         member.sees(&talk, &["ann: hello"]).await;
     }
     ben.handle(&talk).mark_read(None).await.unwrap();
-    ben.has_sent_everything().await;
+    cem.handle(&talk).set_muted(true).await.unwrap();
+    for member in [&ben, &cem] {
+        member.has_sent_everything().await;
+    }
     for (member, count) in [(&ann, 0), (&ben, 0), (&cem, 1)] {
         let info = member.handle(&talk).info().await.unwrap();
         assert_eq!(info.unread.count, count, "{}", member.client.client_id());
         let last = info.last_message.expect("there is one");
         assert_eq!(last.content.words(), Some("hello"));
-        assert!(!info.muted);
+        assert_eq!(info.muted, count == 1, "who muted it is told so alone");
     }
 }
