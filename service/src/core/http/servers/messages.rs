@@ -373,7 +373,8 @@ impl<S: Storage> Core<S> {
     }
 }
 
-/// What is pushed instead of the app's template. Messages to all subscribers name the field otherwise.
+/// The push of a message, which stands instead of the template of the app. A message to all subscribers names the field
+/// otherwise.
 fn push_of(request: &ServerRequest) -> Option<&Value> {
     let push = request
         .body

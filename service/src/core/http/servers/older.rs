@@ -182,8 +182,8 @@ impl<S: Storage> Core<S> {
         Ok(row.ok_or_else(no_such_row)?)
     }
 
-    /// Changes the lists of clients of a conversation, then its other columns. What cannot be is refused
-    /// before anything is changed.
+    /// Changes the lists of clients of a conversation, then its other columns. Columns that cannot be so are
+    /// refused before anything is changed.
     async fn change_row(
         &mut self,
         now: Now,
