@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use md5::{Digest, Md5};
 
@@ -17,6 +19,7 @@ use crate::model::{
 };
 use crate::store::{Spool, Store, StoreError, Upload, UploadStage};
 use crate::sync::{Enqueued, SendMedia, SendMessage};
+use crate::threads::Threads;
 
 /// How a copy in the spool is named in a message until its file is uploaded.
 pub(crate) const SPOOL_SCHEME: &str = "sampan-spool:";
@@ -70,19 +73,29 @@ impl Runtime {
         let file = clock::randomness().local_id().as_str().to_owned();
         // Until the message names the copy, nothing else keeps it from being swept.
         let adding = core.spool.begin(&file);
-        let call = self.spool(core, conversation, media, file.clone()).await?;
-        let sent = self.mailbox.write(&core.id, call).await;
-        if sent.is_err() {
-            let spool = core.spool.clone();
-            // A file that stays is swept when the store is opened next.
-            let removed = move || {
-                drop(spool.remove(&file));
-                Ok(())
-            };
-            let _ = blocking(&self.media, removed).await;
-        }
-        drop(adding);
-        sent
+        let mut copying = Copying {
+            threads: self.media.clone(),
+            spool: core.spool.clone(),
+            file: file.clone(),
+            given_up: Arc::default(),
+            is_kept: false,
+        };
+        let given_up = Arc::clone(&copying.given_up);
+        let call = self
+            .spool(core, conversation, media, file, given_up)
+            .await?;
+        // From here on the message is sent, though the caller may leave: its entry may be written already.
+        let (mailbox, client) = (self.mailbox.clone(), core.id.clone());
+        copying.is_kept = true;
+        let sending = self.tasks.spawn(async move {
+            let sent = mailbox.write(&client, call).await;
+            copying.is_kept = sent.is_ok() || sent.as_ref().is_err_and(leaves_open);
+            drop(copying);
+            drop(adding);
+            sent
+        });
+        let sent = self.callers.outside(sending).await;
+        sent.unwrap_or(Err(SampanError::ShutDown))
     }
 
     /// Copies the source into the spool. A store that is shut is opened for it.
@@ -92,6 +105,7 @@ impl Runtime {
         conversation: ConversationId,
         media: NewMedia,
         file: String,
+        given_up: Arc<AtomicBool>,
     ) -> Result<SendMedia, SampanError> {
         let access = loop {
             match core.store.read() {
@@ -103,7 +117,12 @@ impl Runtime {
         let spool = core.spool.clone();
         let bytes_max = self.config.upload_max;
         let work = move || {
-            let (bytes, traits) = copy(access.store(), &spool, &file, &media, bytes_max)?;
+            let copied = copy(access.store(), &spool, &file, &media, bytes_max, &given_up);
+            if given_up.load(Ordering::SeqCst) {
+                // The caller left, perhaps after the last piece. A file that stays is swept at the next opening.
+                let _ = spool.remove(&file);
+            }
+            let (bytes, traits) = copied?;
             let name = name_of(&media);
             let upload = Upload {
                 file: file.clone(),
@@ -124,6 +143,38 @@ impl Runtime {
     }
 }
 
+/// A copy in the spool that no message names yet. Dropped before it is kept, it is removed.
+struct Copying {
+    threads: Threads,
+    spool: Spool,
+    file: String,
+    /// True if the caller has left: the copying ends.
+    given_up: Arc<AtomicBool>,
+    is_kept: bool,
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        self.given_up.store(true, Ordering::SeqCst);
+        let (spool, file) = (self.spool.clone(), std::mem::take(&mut self.file));
+        // A file that stays is swept when the store is opened next.
+        let _ = self.threads.run(Box::new(move || {
+            let _ = spool.remove(&file);
+        }));
+    }
+}
+
+/// True if the message may be enqueued all the same: the engine ended before it could tell.
+const fn leaves_open(error: &SampanError) -> bool {
+    matches!(
+        error,
+        SampanError::ShutDown | SampanError::SignedOut | SampanError::Internal { .. }
+    )
+}
+
 /// Copies a file into the spool; gives its length and its traits.
 fn copy(
     store: &Store,
@@ -131,6 +182,7 @@ fn copy(
     file: &str,
     media: &NewMedia,
     bytes_max: u64,
+    given_up: &AtomicBool,
 ) -> Result<(u64, Traits), SampanError> {
     let mut source: Box<dyn Source> = match &media.source {
         MediaSource::Bytes { data } => Box::new(Cursor::new(data)),
@@ -148,6 +200,9 @@ fn copy(
     let added = spool.add(file, key.as_ref(), |copy| {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
+            if given_up.load(Ordering::SeqCst) {
+                return Err(io::Error::other("the caller has left"));
+            }
             let length = match source.read(&mut piece) {
                 Ok(0) => return Ok(()),
                 Ok(length) => length,

@@ -110,7 +110,7 @@ impl Wake for Wakes {
 
 /// Polls a call so many times, waiting for its wake in between, and gives it up; true if the call had not come to its
 /// end before.
-fn give_up_after(polls: u32, mut call: Call) -> bool {
+pub(crate) fn give_up_after(polls: u32, mut call: Call) -> bool {
     let (woken, wakes) = channel();
     let waker = Waker::from(Arc::new(Wakes(std::sync::Mutex::new(woken))));
     for poll in 0..polls {
@@ -129,7 +129,12 @@ fn give_up_after(polls: u32, mut call: Call) -> bool {
 /// every other one, works.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_given_up_half_way_can_be_made_again() {
-    let ends = ["sign_out", "pause", "resume", "shutdown"];
+    let ends = [
+        "Client.sign_out",
+        "Engine.pause",
+        "Engine.resume",
+        "Engine.shutdown",
+    ];
     let place = Place::new().await;
     let stage = Stage::set(&place).await;
     for (name, make) in all() {
@@ -158,7 +163,7 @@ async fn a_call_that_is_given_up_half_way_can_be_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_ends_something_is_carried_to_its_end_when_it_is_given_up() {
     for (name, make) in all() {
-        if !["sign_out", "pause", "shutdown"].contains(&name) {
+        if !["Client.sign_out", "Engine.pause", "Engine.shutdown"].contains(&name) {
             continue;
         }
         for polls in 1.. {
@@ -172,7 +177,7 @@ async fn a_call_that_ends_something_is_carried_to_its_end_when_it_is_given_up() 
             let again = timeout(PATIENCE, make(stage.clone())).await;
             assert!(again.is_ok(), "{name} again");
             let engine = match name {
-                "shutdown" => Engine::open(place.config("phone")).unwrap(),
+                "Engine.shutdown" => Engine::open(place.config("phone")).unwrap(),
                 _ => stage.engine,
             };
             let ann = timeout(PATIENCE, engine.client(id("ann"), ClientOptions::default()));

@@ -10,6 +10,8 @@ use sampan::{
     Blocker, ClientOptions, Config, Delivery, Engine, SampanError, Secret, ServerAddress,
 };
 
+use crate::calls::Call;
+use crate::endings::give_up_after;
 use crate::file_host::{FileHost, Trouble};
 use crate::place::{Device, Place, id, in_time};
 
@@ -326,6 +328,33 @@ async fn a_source_that_is_none_is_refused_and_leaves_nothing() {
         matches!(error, SampanError::InvalidArgument { .. }),
         "{error}"
     );
+}
+
+/// The caller of the call may leave at each await point: the message is enqueued with its copy, or neither stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_call_is_given_up_is_sent_whole_or_leaves_nothing() {
+    let place = Place::new().await;
+    let host = FileHost::start().await;
+    let ann = Device::open(config(&place, &host, "ann"), "ann").await;
+    let talk = ann.talk_to("ben").await;
+    for polls in 1.. {
+        let talk = std::sync::Arc::clone(&talk);
+        let call: Call = Box::pin(async move {
+            let _ = talk.send_media(file_of(bytes(2_000_000))).await;
+        });
+        let begun = tokio::task::spawn_blocking(move || give_up_after(polls, call));
+        if !begun.await.unwrap() {
+            break;
+        }
+    }
+    // The same call once more, to its end: it does what it would have done before.
+    talk.send_media(file_of(bytes(2_000_000))).await.unwrap();
+    ann.until("a copy for each message and none beside them", || async {
+        let page = talk.page(None, 100).await.unwrap();
+        let messages = page.items.iter().filter_map(|item| item.message());
+        (messages.count() == spooled(&place, "ann").len()).then_some(())
+    })
+    .await;
 }
 
 /// A path is copied: the original may go at once. The same local id sends once.
