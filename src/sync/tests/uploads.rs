@@ -292,3 +292,64 @@ fn the_same_local_id_again_sends_one_file_and_drops_the_other_copy() {
     assert_eq!(world.said(ann, &room).len(), 1);
     assert_eq!(world.service.files.stored(), 1);
 }
+
+#[test]
+fn two_files_are_on_their_way_at_a_time_and_all_arrive() {
+    let mut world = World::seeded(78);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    for file in ["a", "b", "c", "d", "e"] {
+        world.send_file(ann, &room, file, None);
+    }
+    let mut most = world.uploads_under_way();
+    while world.said(ann, &room).len() < 5 {
+        assert!(world.step(), "all of them arrive");
+        most = most.max(world.uploads_under_way());
+    }
+    assert_eq!(most, 2);
+}
+
+/// A message that was taken at the call is not too long once its file has an address.
+#[test]
+fn the_longest_words_beside_a_file_that_a_call_takes_are_sent() {
+    let mut world = World::seeded(80);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    world.service.files.url_bytes = 256;
+    let mut send = |length: usize| {
+        let file = format!("file{length}");
+        world.put_into_spool(ann, &file);
+        let call = SendMedia {
+            conversation: room.clone(),
+            message: NewMessage::new(picture(&"w".repeat(length))),
+            upload: Box::new(Upload {
+                file,
+                name: "x.png".to_owned(),
+                mime: "image/png".to_owned(),
+                bytes: 5,
+                stage: UploadStage::Waiting,
+            }),
+        };
+        world.ask(ann, call).is_ok()
+    };
+    let (mut fits, mut does_not) = (1, 5_200);
+    assert!(!send(does_not));
+    while does_not - fits > 1 {
+        let length = fits.midpoint(does_not);
+        match send(length) {
+            true => fits = length,
+            false => does_not = length,
+        }
+    }
+    world.settle();
+    assert!(world.outbox(ann).is_empty(), "{:?}", world.outbox(ann));
+    let longest = "w".repeat(fits);
+    assert!(
+        world
+            .said(ann, &room)
+            .iter()
+            .any(|it| it.contains(&longest))
+    );
+}

@@ -147,3 +147,26 @@ fn more_than_a_thousand_are_not_watched_and_many_go_in_parts() {
     assert_eq!(list.len(), 120);
     assert!(list.iter().all(|(_, it)| *it == Presence::Offline));
 }
+
+#[test]
+fn who_is_taken_off_the_list_while_it_waits_for_another_try_is_not_asked_for() {
+    let mut world = World::seeded(96);
+    let [ann] = world.devices(["ann"]);
+    world.service.refuses = Some((CommandType::Session, ServiceCode::APP_QUOTA_EXCEEDED));
+    watch(&mut world, ann, &["ben", "cat"]);
+    world.pass(Duration::from_secs(1));
+    let clients = ids(&["ben"]);
+    assert_eq!(world.ask(ann, Unwatch { clients }), Ok(Done));
+    world.pass(Duration::from_secs(1));
+    world.service.refuses = None;
+    world.pass(Duration::from_secs(300));
+    assert!(
+        world.service.watched.iter().eq(["cat"]),
+        "{:?}",
+        world.service.watched
+    );
+    assert_eq!(
+        watched(&mut world, ann),
+        told(&[("cat", Presence::Offline)])
+    );
+}

@@ -14,6 +14,8 @@ pub(in crate::sync::tests) struct Files {
     pub(in crate::sync::tests) troubles: VecDeque<UploadError>,
     /// True if the storage takes no ticket.
     pub(in crate::sync::tests) refuses_tickets: bool,
+    /// How long the addresses of files are at least.
+    pub(in crate::sync::tests) url_bytes: usize,
 }
 
 /// A file, from its ticket on.
@@ -49,13 +51,14 @@ impl Files {
         match &upload.stage {
             UploadStage::Waiting => {
                 let index = self.files.len();
+                let width = self.url_bytes.saturating_sub("https://files/".len());
                 self.files.push(StoredFile::default());
                 Ok(Uploaded::Ticket(UploadTicket {
                     provider: "s3".to_owned(),
                     upload_url: format!("https://up/{index}"),
                     token: index.to_string(),
                     object_id: format!("{index:024x}"),
-                    url: format!("https://files/{index}"),
+                    url: format!("https://files/{index:0>width$}"),
                     key: String::new(),
                 }))
             }

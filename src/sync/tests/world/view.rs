@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::service::RECALLED;
-use super::{Device, World};
+use super::{Device, Happening, World};
 use crate::model::{
     ConversationId, ConversationInfo, MessageState, OutboxState, PendingChange, SessionState,
 };
@@ -165,12 +165,19 @@ impl World {
         }
     }
 
-    /// The unsent entries: their kinds and states.
+    /// How many steps of uploads are on their way to the storage.
+    pub(in crate::sync::tests) fn uploads_under_way(&self) -> usize {
+        let events = self.events.values();
+        let uploads = events.filter(|it| matches!(it, Happening::Uploaded(..)));
+        uploads.count()
+    }
+
     /// The files in a device's spool.
     pub(in crate::sync::tests) fn spool(&self, device: Device) -> Vec<String> {
         self.machines[device.0].spool.iter().cloned().collect()
     }
 
+    /// The unsent entries: their kinds and states.
     pub(in crate::sync::tests) fn outbox(&self, device: Device) -> Vec<String> {
         let entries = self.store(device).snapshot().outbox();
         let line = |state: &OutboxState| match state {
