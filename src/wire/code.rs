@@ -309,6 +309,7 @@ mod tests {
         }
     }
 
+    // S363
     #[test]
     fn a_fatal_close_code_has_a_service_code_that_forbids_reconnecting() {
         for code in [4100, 4103, 4110].map(CloseCode) {
@@ -318,6 +319,7 @@ mod tests {
         assert!(CloseCode::READ_TIMEOUT.allows_reconnect());
     }
 
+    // S363
     #[test]
     fn the_documented_table_has_exactly_these_rows() {
         let page = include_str!("../../docs/wire.md");

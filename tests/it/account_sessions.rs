@@ -143,7 +143,7 @@ async fn a_client_signs_in_with_the_session_of_its_account_and_talks() {
     ben.go_online().await;
     ann.go_online().await;
     let talk = ann.talk_to("ben").await;
-    talk.send_text("hello".into()).await.unwrap();
+    talk.send_text("hello".into(), None).await.unwrap();
     let service_id = ann.service_id(&talk).await;
     ben.sees(&service_id, &["ann: hello"]).await;
     assert_eq!(server.asked(), ["session of ben", "session of ann"]);

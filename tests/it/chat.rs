@@ -5,7 +5,7 @@ use sampan::{OfflineMode, PayloadEncoding};
 
 use crate::place::{Device, Place};
 
-/// S003, S020, S026, S060, S061: sign in with an id alone, make a conversation, send, receive, in both directions.
+/// S003, S004, S020, S026, S060, S061: sign in with an id alone, make a conversation, send, receive, in both directions.
 #[tokio::test]
 async fn two_devices_chat_and_both_timelines_are_the_same() {
     let place = Place::new().await;

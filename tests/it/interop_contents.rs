@@ -127,7 +127,7 @@ async fn by_id(device: &Device, talk: &ConversationId, id: &Value) -> Message {
         .await
 }
 
-/// S155–S160, S163, S164, S168, S231–S233, S235, S236, S238, S313: the SDK reads each kind that the engine sends, live
+/// S019, S155–S160, S163, S164, S168, S231–S233, S235, S236, S238, S313: the SDK reads each kind that the engine sends, live
 /// and in history: its class, words, attributes, file, place and bytes, and whom it calls.
 #[tokio::test]
 async fn the_javascript_sdk_reads_every_kind_that_sampan_sends() {
@@ -164,7 +164,7 @@ async fn the_javascript_sdk_reads_every_kind_that_sampan_sends() {
     }
 }
 
-/// S155–S160, S163, S164, S168, S231–S233, S235, S236, S238: the engine reads each kind that the SDK sends, live and
+/// S019, S155–S160, S163, S164, S168, S231–S233, S235, S236, S238: the engine reads each kind that the SDK sends, live and
 /// in history, with everything that the SDK said.
 #[tokio::test]
 async fn sampan_reads_every_kind_that_the_javascript_sdk_sends() {
@@ -237,7 +237,7 @@ fn envelope(message: &Message) -> (i32, Value) {
     }
 }
 
-/// S170, S182, S313, S314, S376: a type that the SDK's app registered arrives as its class with its fields, kept and
+/// S170, S182, S313, S314, S319, S376: a type that the SDK's app registered arrives as its class with its fields, kept and
 /// transient, both ways; one that nobody registered is passed on with all its keys.
 #[tokio::test]
 async fn types_of_an_apps_own_cross_both_ways_registered_or_not() {

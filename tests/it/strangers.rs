@@ -116,7 +116,7 @@ async fn a_service_that_never_answers_leaves_calls_typed_errors_and_writes_accep
     );
 }
 
-/// S047: a close code that says "never again" is told and not fought.
+/// S047, S363: a close code that says "never again" is told and not fought.
 #[tokio::test]
 async fn a_fatal_close_code_ends_the_session_and_is_not_retried() {
     for fatal in [4100, 4103, 4110] {

@@ -45,6 +45,7 @@ async function pushTo(deviceToken) {
   return pushed.splice(pushed.findIndex(it => it.deviceToken === deviceToken), 1)[0];
 }
 
+// S354
 check('S244 S245 S251 S255 who is offline is pushed what the template says, and who is online is not', async () => {
   const [alice, bob] = await world.people('alice', 'bob');
   const [carol] = world.names('carol');

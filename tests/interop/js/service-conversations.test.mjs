@@ -128,3 +128,21 @@ check('an app\'s own server adds and removes members, and everybody is told', as
   assert.deepEqual(await service.rest('GET', `/conversations/${conversation.id}/members`), { result: [alice.id] });
   assert.deepEqual(await service.rest('POST', '/clients/check-online', { client_ids: [alice.id, 'nobody'] }), { results: [alice.id] });
 });
+
+check('S366 the server of an app reads the history of a conversation, of a client and of the whole app', async () => {
+  const [alice, bob] = await world.people('alice', 'bob');
+  const [one, other] = [await alice.startWith([bob]), await bob.startWith([alice])];
+  await alice.say(one, 'first');
+  await bob.say(other, 'second');
+  await alice.say(other, 'third');
+  const texts = rows => rows.map(row => JSON.parse(row.data)._lctext);
+  const read = path => service.rest('GET', path);
+  assert.deepEqual(texts(await read(`/conversations/${other.id}/messages`)), ['third', 'second']);
+  assert.deepEqual(texts(await read(`/clients/${alice.id}/messages`)), ['third', 'first']);
+  assert.deepEqual(texts(await read('/messages?limit=3')), ['third', 'second', 'first']);
+  const [newest] = await read('/messages?limit=1');
+  assert.deepEqual([newest['conv-id'], newest.from], [other.id, alice.id]);
+  const place = `timestamp=${newest.timestamp}&msgid=${newest['msg-id']}`;
+  assert.deepEqual(texts(await read(`/messages?limit=2&${place}`)), ['second', 'first'], 'the next page follows');
+  await assert.rejects(service.rest('GET', '/messages', undefined, { key: service.appKey }), { status: 401 });
+});
