@@ -103,7 +103,7 @@ async fn an_address_that_asks_too_often_is_refused_and_one_behind_a_proxy_counts
         refused.head
     );
     assert!(refused.body.contains(r#""code":429"#), "{}", refused.body);
-    let headers = "X-Forwarded-For: 1.2.3.4\r\n";
+    let headers = "X-Forwarded-For: 192.0.2.7\r\n";
     assert_eq!(
         request(service.addr(), "GET", path, headers, "")
             .await

@@ -19,6 +19,7 @@ mod observe;
 #[allow(dead_code, reason = "the hostile tests use the rest")]
 mod program;
 mod push;
+mod readme;
 mod records;
 mod reload;
 mod sessions;

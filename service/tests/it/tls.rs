@@ -166,7 +166,7 @@ async fn a_proxy_that_is_trusted_says_that_it_encrypts_and_another_one_does_not(
             ..ServiceOptions::on_loopback(app, StorageChoice::Memory)
         };
         let service = Service::start(options).await.unwrap();
-        let headers = "X-Forwarded-Proto: https\r\nX-Forwarded-For: 1.2.3.4\r\n";
+        let headers = "X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n";
         let path = "/v1/route?appId=myApp";
         let answer = request(service.addr(), "GET", path, headers, "").await;
         let url = format!(r#""{scheme}://here/""#);
