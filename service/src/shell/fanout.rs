@@ -1,6 +1,7 @@
 //! Carrying effects out: to the queues of connections and to waiting HTTP requests.
 //!
-//! Behind a trait, so that a service of several processes can put a bus in its place.
+//! Behind a trait, so that a service of several processes can put a bus in its place; `fanout/suite.rs` is the suite
+//! that the bus has to pass then.
 //!
 //! All queues together have a bound. A connection counts with everything that was handed to it and
 //! that its socket has not taken. Where the sum is too large, the connection that has taken nothing
@@ -191,14 +192,20 @@ struct Outlets {
 }
 
 impl Outlets {
-    /// Forgets a queue with all that waits in it; its connection ends.
+    /// Forgets a queue with all that waits in it; its connection ends. Answers whether there was one.
+    fn forget(&mut self, connection: ConnectionId) -> bool {
+        let Some(outlet) = self.map.remove(&connection) else {
+            return false;
+        };
+        self.total = self.total.saturating_sub(outlet.weight);
+        self.held.remove(&connection);
+        outlet.told.notify_one();
+        true
+    }
+
+    /// Ends a connection that takes too little.
     fn cut(&mut self, connection: ConnectionId) {
-        if let Some(outlet) = self.map.remove(&connection) {
-            self.total = self.total.saturating_sub(outlet.weight);
-            self.held.remove(&connection);
-            outlet.told.notify_one();
-            self.cut += 1;
-        }
+        self.cut += u64::from(self.forget(connection));
     }
 
     /// The connection that has taken nothing for longest, of those on which anything waits.
@@ -296,7 +303,7 @@ impl LocalFanOut {
     /// Forgets a connection.
     pub(super) fn close(&self, connection: ConnectionId) {
         let mut outlets = lock(&self.outlets);
-        outlets.cut(connection);
+        outlets.forget(connection);
         if outlets.map.is_empty() {
             self.emptied.notify_waiters();
         }
@@ -431,6 +438,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+mod suite;
+
+#[cfg(test)]
 mod tests {
     use sampan::wire::{Command, Envelope};
 
@@ -505,6 +515,12 @@ mod tests {
             assert!(sent <= QUEUE_BYTES_MAX + 10_000, "{sent} bytes wait");
         }
         assert_eq!(lock(&outlets.outlets).total, 0);
+        assert_eq!(outlets.levels().queues_cut, 1);
+        // A connection that ends by itself is not cut off.
+        let _other = outlets.open(ConnectionId(2));
+        outlets.close(ConnectionId(1));
+        outlets.close(ConnectionId(2));
+        assert_eq!(outlets.levels().queues_cut, 1);
     }
 
     #[test]
