@@ -199,6 +199,30 @@ impl<S: Storage> Core<S> {
         Ok(found.filter(|found| found.expires_at.is_none_or(|ends| ends > now.wall)))
     }
 
+    /// The clients who hear of a message now: of a conversation with more members than clients are online, those
+    /// members who are online. All members where the app wants to be told of the others. So a message costs no more than
+    /// the smaller of both numbers.
+    pub(super) async fn hearers(
+        &self,
+        app: &AppId,
+        conversation: &Conversation,
+    ) -> Result<Crowd, Failure> {
+        let is_listed = matches!(conversation.kind, Kind::Normal | Kind::Temporary);
+        if !is_listed || self.settings_of(app).wants_receivers() {
+            return self.crowd(app, conversation).await;
+        }
+        let (id, online) = (&conversation.id, self.registry.clients_online(app));
+        let members = self.storage.members(app, id, online + 1).await?;
+        if members.len() <= online {
+            return Ok(Crowd::Members(members));
+        }
+        let mut hearers = Vec::new();
+        for client in self.registry.online_of(app) {
+            hearers.extend(self.storage.member(app, id, client).await?);
+        }
+        Ok(Crowd::Members(hearers))
+    }
+
     /// The clients in a conversation. The subscribers of a service conversation are too many to list.
     pub(super) async fn crowd(
         &self,

@@ -19,6 +19,7 @@ mod commands;
 mod devices;
 mod first_generation;
 mod forgetting;
+mod hearers;
 mod hooks;
 mod operating;
 mod parts;

@@ -27,6 +27,7 @@ use super::hook_settings::{Hooks, MaskedWords};
 use super::push_settings::PushSettings;
 use super::range::{Range, range};
 use super::rates::Rates;
+use crate::core::exchange::hook_call::HookName;
 
 const SECONDS_A_DAY: u64 = 86_400;
 const YEAR: u64 = 365 * SECONDS_A_DAY;
@@ -81,6 +82,18 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// True if the app is asked or told about messages with the names of all receivers, or devices are pushed to.
+    #[must_use]
+    pub fn wants_receivers(&self) -> bool {
+        let hooks = [
+            HookName::MessageReceived,
+            HookName::MessageUpdate,
+            HookName::MessageSent,
+            HookName::ReceiversOffline,
+        ];
+        self.push.enabled || hooks.into_iter().any(|hook| self.hooks.has(hook))
+    }
+
     /// True if a connection of this web origin may open a session. A program that is no browser names no
     /// origin.
     #[must_use]

@@ -81,7 +81,7 @@ impl<S: Storage> Core<S> {
             .await?;
         let message = message.ok_or(ServiceCode::MESSAGE_NOT_FOUND)?;
         let mut patched = decide_patch(caller.client(), app, item, message, at)?;
-        let crowd = self.crowd(&caller.app, &conversation).await?;
+        let crowd = self.hearers(&caller.app, &conversation).await?;
         let altered = self.review_patch(caller, &conversation, &crowd, &mut patched)?;
         let audience = crowd.audience_without(&caller.session);
         let told = PatchCommand {

@@ -80,7 +80,7 @@ impl<S: Storage> Core<S> {
             .await?;
         let conversation = admitted.conversation;
         let id = &conversation.id.clone();
-        let crowd = self.crowd(app, &conversation).await?;
+        let crowd = self.hearers(app, &conversation).await?;
         let place = self.next_place(app, &conversation).await?;
         let sent_at = place.sent_at;
         let (transient, is_will) = (body.transient == Some(true), body.will == Some(true));

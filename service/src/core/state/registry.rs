@@ -254,6 +254,11 @@ impl Registry {
         self.online.get(app).map_or(0, BTreeMap::len)
     }
 
+    /// The clients of an app that are signed in, in the order of their ids.
+    pub(in crate::core) fn online_of(&self, app: &AppId) -> impl Iterator<Item = &ClientId> {
+        self.online.get(app).into_iter().flat_map(BTreeMap::keys)
+    }
+
     /// The sessions of a client, on whatever connections.
     pub(in crate::core) fn sessions_of(&self, app: &AppId, client: &ClientId) -> Vec<SessionId> {
         let connections = self.online.get(app).and_then(|clients| clients.get(client));
