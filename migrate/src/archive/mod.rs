@@ -22,7 +22,7 @@ pub use self::folder::{Archive, Recovered};
 pub use self::manifest::{
     CheckedKind, Content, FORMAT, Manifest, Pass, PassKind, Segment, TableScan, VERSION,
 };
-pub use self::read::{Group, Reading, Readings, segment_readings, table_rows};
+pub use self::read::{Group, Reading, Readings, segment_readings, table_rows, table_rows_while};
 pub use self::segment::{Damage, Digest, Header, PAGES_MAX, Page, SegmentWriter, read_segment};
 
 /// The reason why an archive cannot be used.

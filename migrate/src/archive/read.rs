@@ -1,5 +1,6 @@
 //! Reading an archive: the rows of tables, and all readings of all messages in the order of time.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::ArchiveError;
@@ -139,11 +140,30 @@ pub fn table_rows(
     class: &str,
     mut each: impl FnMut(&str, i64),
 ) -> Result<(), ArchiveError> {
+    table_rows_while(root, manifest, class, |row, as_of| {
+        each(row, as_of);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The same, until `each` breaks off.
+///
+/// # Errors
+///
+/// As [`table_rows`].
+pub fn table_rows_while(
+    root: &Path,
+    manifest: &Manifest,
+    class: &str,
+    mut each: impl FnMut(&str, i64) -> ControlFlow<()>,
+) -> Result<(), ArchiveError> {
     let of_class = |one: &&Segment| matches!(&one.content, Content::Table { class: name, .. } if name == class);
     for segment in manifest.segments.iter().filter(of_class) {
         for page in read_segment(root, segment)? {
             for row in page::rows(&page.body).unwrap_or_default() {
-                each(row.get(), page.as_of());
+                if each(row.get(), page.as_of()).is_break() {
+                    return Ok(());
+                }
             }
         }
     }

@@ -4,20 +4,18 @@ use std::process::ExitCode;
 
 use tokio::sync::watch;
 
+use super::key::master_key;
 use super::{CrawlArguments, LEFT};
 use crate::core::pace::Limits;
 use crate::core::slice::DAY_MS;
 use crate::crawl::{self, CrawlError, Options, Progress, Report};
-use crate::http::{MasterKey, Server, ServerOptions};
-
-/// The variable that holds the master key.
-const KEY_VARIABLE: &str = "SAMPAN_MASTER_KEY";
+use crate::http::{Server, ServerOptions};
 
 pub(super) fn run(arguments: &CrawlArguments) -> Result<ExitCode, String> {
     let server = Server::new(ServerOptions {
         url: arguments.server.clone(),
         app: arguments.app.clone(),
-        key: key(arguments)?,
+        key: master_key(arguments.master_key_file.as_deref())?,
         timeout: arguments.pace.timeout,
         may_be_clear: arguments.pace.insecure,
     });
@@ -29,29 +27,6 @@ pub(super) fn run(arguments: &CrawlArguments) -> Result<ExitCode, String> {
         Ok(report) => Ok(tell(&report)),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// The master key, from the file or the environment.
-fn key(arguments: &CrawlArguments) -> Result<MasterKey, String> {
-    let (text, home) = match &arguments.master_key_file {
-        Some(file) => {
-            let text = std::fs::read_to_string(file);
-            (
-                text.map_err(|error| format!("{}: {error}", file.display()))?,
-                file.display().to_string(),
-            )
-        }
-        None => {
-            let text = std::env::var(KEY_VARIABLE);
-            let missing = |_| {
-                format!("no master key: set {KEY_VARIABLE}, or name a file with --master-key-file")
-            };
-            (text.map_err(missing)?, KEY_VARIABLE.to_owned())
-        }
-    };
-    // Some consoles show the key with the mark that makes it a master key.
-    let text = text.trim().trim_end_matches(",master");
-    MasterKey::new(text).ok_or_else(|| format!("{home} does not hold a master key"))
 }
 
 fn options(arguments: &CrawlArguments) -> Options {

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::LEFT;
 use crate::archive::{Archive, ArchiveError, Manifest, read_segment};
 use crate::core::compare::{Change, Merged};
+use crate::crawl::{Attachment, damaged_attachments, forget_attachments};
 use crate::merged::Messages;
 
 pub(super) fn status(root: &Path) -> Result<ExitCode, String> {
@@ -94,26 +95,38 @@ pub(super) fn verify(root: &Path, is_repairing: bool) -> Result<ExitCode, String
             Err(error) => return Err(error.to_string()),
         }
     }
+    let (lost, read) = damaged_attachments(root).map_err(|error| error.to_string())?;
+    for line in &lost {
+        println!("the file of {} is missing or damaged", line.url);
+    }
     println!(
         "{} files checked, {} damaged",
-        manifest.segments.len(),
-        damaged.len()
+        manifest.segments.len() as u64 + read,
+        damaged.len() + lost.len()
     );
-    if damaged.is_empty() {
+    if damaged.is_empty() && lost.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     if is_repairing {
-        repair(root, &manifest, &damaged)?;
+        repair(root, &manifest, &damaged, &lost)?;
     }
     Ok(ExitCode::from(LEFT))
 }
 
-fn repair(root: &Path, manifest: &Manifest, damaged: &[u32]) -> Result<(), String> {
+fn repair(
+    root: &Path,
+    manifest: &Manifest,
+    damaged: &[u32],
+    lost: &[Attachment],
+) -> Result<(), String> {
     let (mut archive, _) = Archive::open(root, manifest).map_err(|error| error.to_string())?;
     for number in damaged {
         archive
             .read_again(*number)
             .map_err(|error| error.to_string())?;
+    }
+    if !lost.is_empty() {
+        forget_attachments(root, lost).map_err(|error| error.to_string())?;
     }
     println!(
         "set aside in {}; the next crawl asks for what they held",

@@ -1,25 +1,51 @@
 //! `sampan-migrate load`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::LoadArguments;
-use crate::load::{self, Fate, Options, Report};
+use super::key::master_key;
+use crate::http::{Server, ServerOptions};
+use crate::load::{self, Destination, Fate, Options, Report};
+
+/// How long a service may take for one batch: a machine under load takes a while.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(arguments: &LoadArguments) -> Result<ExitCode, String> {
     let options = Options {
-        data: arguments.data.clone(),
+        into: destination(arguments)?,
         app: arguments.app.clone(),
         archives: arguments.archive.clone(),
         exports: arguments.export.clone(),
         report: arguments.report.clone(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let report = runtime
         .block_on(load::run(&options))
         .map_err(|error| error.to_string())?;
     tell(&report, options.report.is_some());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The service at the address, or else the folder.
+fn destination(arguments: &LoadArguments) -> Result<Destination, String> {
+    let Some(url) = &arguments.server else {
+        let data = arguments.data.clone();
+        let data = data.ok_or("--data or --server says where to load into")?;
+        return Ok(Destination::Folder(data));
+    };
+    let server = Server::new(ServerOptions {
+        url: url.clone(),
+        app: arguments.app.clone(),
+        key: master_key(arguments.master_key_file.as_deref())?,
+        timeout: TIMEOUT,
+        may_be_clear: arguments.insecure,
+    });
+    let server = server.map_err(|error| error.to_string())?;
+    Ok(Destination::Service(Box::new(server)))
 }
 
 fn tell(report: &Report, is_listed: bool) {

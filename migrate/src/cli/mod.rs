@@ -2,6 +2,7 @@
 
 mod crawl;
 mod inspect;
+mod key;
 mod load;
 
 use std::path::PathBuf;
@@ -28,12 +29,11 @@ enum Command {
     /// then adds what is new. In the last days run it with --again: only a second reading shows what was edited,
     /// recalled or deleted since.
     Crawl(Box<CrawlArguments>),
-    /// Loads archives and exports of tables into the data folder of a sampan-service.
+    /// Loads archives and exports of tables into a sampan-service: into its data folder, or while it runs.
     ///
     /// Ids, times, order, content, members, roles and columns stay as they were. Load in any order, and again: what
-    /// is there already stays, and what a later reading knows better replaces it. No service may be running on the
-    /// folder meanwhile.
-    Load(LoadArguments),
+    /// is there already stays, and what a later reading knows better replaces it.
+    Load(Box<LoadArguments>),
     /// Tells what an archive holds and what is left to read.
     Status(ArchiveArgument),
     /// Reads every page of an archive and checks its hashes.
@@ -131,9 +131,18 @@ struct PaceArguments {
 
 #[derive(Args, Debug)]
 struct LoadArguments {
-    /// Data folder of the service; made if it is not there.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    /// Data folder of the service; made if it is not there. No service may be running on it.
+    #[arg(long, value_name = "DIR", required_unless_present = "server")]
+    data: Option<PathBuf>,
+    /// Address of a service that runs, such as https://chat.example.com; slower than a folder.
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    server: Option<String>,
+    /// File that holds the app's master key at that service. Without it the key is taken from SAMPAN_MASTER_KEY.
+    #[arg(long, value_name = "FILE", requires = "server")]
+    master_key_file: Option<PathBuf>,
+    /// Lets the master key travel to another machine without encryption.
+    #[arg(long, requires = "server")]
+    insecure: bool,
     /// The id of the app.
     #[arg(long, value_name = "ID")]
     app: String,

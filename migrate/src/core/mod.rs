@@ -7,10 +7,8 @@
 //! | `pace.rs` | how fast requests may follow each other |
 //! | `row.rs` | one message as a page has it |
 //! | `compare.rs` | several readings of the same time: edits, recalls, deletions |
-//! | `join.rs` | several sources of one message or conversation: which field counts |
 
 pub mod compare;
-pub mod join;
 pub mod pace;
 pub mod page;
 pub mod row;

@@ -1,5 +1,9 @@
 //! One message as a page of history has it.
 
+use std::collections::BTreeSet;
+
+use sampan::model::ClientId;
+use sampan::wire::peers;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -20,8 +24,8 @@ pub struct Row {
     pub data: Option<String>,
     /// True if the content is binary.
     pub is_binary: bool,
-    /// True if the row is of the first generation of conversations.
-    pub is_legacy: bool,
+    /// The receivers that the row itself names: those of a message to peers, in the first generation.
+    pub receivers: Vec<String>,
     /// The time at which the message first reached somebody.
     pub delivered_at: Option<i64>,
     /// The only client who sees the message, besides its sender: a message between a service conversation and a
@@ -59,17 +63,28 @@ impl Row {
         };
         let at = typed::<i64>(find("timestamp")).ok_or(RowError::Field("timestamp"))?;
         let id = text(find("msg-id")).ok_or(RowError::Field("msg-id"))?;
+        let from = text(find("from"));
+        // In the first generation a message goes to peers, or to a group (`is-room`), whose id is the conversation's.
+        let is_to_peers = typed::<bool>(find("is-conv")) == Some(false)
+            && typed::<bool>(find("is-room")) != Some(true);
+        let receivers = match is_to_peers {
+            true => names(find("to")),
+            false => Vec::new(),
+        };
         // `to` is the id that clients use; `conv-id` may be a form of the service's own.
-        let is_modern = typed::<bool>(find("is-conv")) != Some(false);
-        let conversation = text(find("to")).or_else(|| text(find("conv-id")).filter(|_| is_modern));
+        let conversation = match is_to_peers {
+            true => of_peers(from.as_deref(), &receivers),
+            false => text(find("to")),
+        };
+        let conversation = conversation.or_else(|| text(find("conv-id")));
         Ok(Self {
             at,
             id,
             conversation: conversation.ok_or(RowError::Field("to"))?,
-            from: text(find("from")),
+            from,
             data: typed(find("data")),
             is_binary: typed(find("bin")).unwrap_or(false),
-            is_legacy: !is_modern,
+            receivers,
             delivered_at: typed(find("ack-at")).filter(|at| *at > 0),
             reader: None,
             raw: raw.to_owned(),
@@ -107,7 +122,7 @@ impl Row {
             from: Some(from),
             data: row.data,
             is_binary: row.bin.unwrap_or(false),
-            is_legacy: false,
+            receivers: Vec::new(),
             delivered_at: row.ack_at.filter(|at| *at > 0),
             raw: raw.to_owned(),
         })
@@ -158,6 +173,22 @@ fn typed<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
     serde_json::from_str(value?.get()).ok()
 }
 
+/// One name, or a list of them.
+fn names(value: Option<&RawValue>) -> Vec<String> {
+    match text(value) {
+        Some(name) => vec![name],
+        None => typed(value).unwrap_or_default(),
+    }
+}
+
+/// The conversation in which `sampan-service` keeps the messages of these peers.
+fn of_peers(from: Option<&str>, receivers: &[String]) -> Option<String> {
+    let all = receivers.iter().map(String::as_str).chain([from?]);
+    let all: Result<BTreeSet<ClientId>, _> = all.map(ClientId::new).collect();
+    let id = peers::conversation_of(&all.ok()?)?;
+    (!receivers.is_empty()).then(|| id.to_string())
+}
+
 fn text(value: Option<&RawValue>) -> Option<String> {
     typed::<String>(value).filter(|text| !text.is_empty())
 }
@@ -176,6 +207,32 @@ mod tests {
         assert_eq!(row.unwrap().conversation, "c");
         let row = Row::read(r#"{"timestamp":1,"msg-id":"m","conv-id":"c"}"#).unwrap();
         assert_eq!((row.conversation.as_str(), row.data), ("c", None));
+    }
+
+    #[test]
+    fn messages_of_the_first_generation_lie_where_the_service_looks_for_them() {
+        let read = |rest: &str| {
+            let row =
+                format!(r#"{{"timestamp":1,"msg-id":"m","from":"Tom","is-conv":false,{rest}}}"#);
+            Row::read(&row).map(|row| (row.conversation, row.receivers))
+        };
+        let of = |id: &str, names: &[&str]| {
+            let names = names.iter().map(ToString::to_string).collect();
+            Ok((id.to_owned(), names))
+        };
+        // The digest of `Jerry:Tom`, and of `Jerry:Spike:Tom`.
+        let two = "c0a42b25e09d3689a27f346a9b498ea1";
+        assert_eq!(read(r#""to":"Jerry","conv-id":"x""#), of(two, &["Jerry"]));
+        assert_eq!(
+            read(r#""to":["Jerry"],"is-room":false"#),
+            of(two, &["Jerry"])
+        );
+        let three = read(r#""to":["Spike","Jerry"]"#).unwrap().0;
+        assert!(three != two && three.len() == 32, "{three}");
+        assert_eq!(read(r#""to":"group","is-room":true"#), of("group", &[]));
+        // Ids with a colon have no conversation of peers: the old service's own id is left.
+        assert_eq!(read(r#""to":"a:b","conv-id":"x""#), of("x", &["a:b"]));
+        assert_eq!(read(r#""to":"a:b""#), Err(RowError::Field("to")));
     }
 
     #[test]

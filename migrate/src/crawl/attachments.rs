@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
@@ -126,16 +126,13 @@ async fn fetch_one(
 
 /// Writes a file under its hash: beside its place first, made durable, then moved into its place.
 fn keep(folder: &Path, file: &Digest, bytes: &[u8]) -> Result<(), ArchiveError> {
-    let (shelf, _) = file.sha256.split_at_checked(2).unwrap_or_default();
-    let shelf = folder.join(shelf);
-    let (path, part) = (
-        shelf.join(&file.sha256),
-        shelf.join(format!("{}.part", file.sha256)),
-    );
+    let path = path_of(folder, file);
+    let part = path.with_extension("part");
     if path.exists() {
         return Ok(());
     }
-    let written = fs::create_dir_all(&shelf).and_then(|()| {
+    let shelf = path.parent().unwrap_or(folder);
+    let written = fs::create_dir_all(shelf).and_then(|()| {
         let mut target = File::create(&part)?;
         target.write_all(bytes)?;
         target.sync_all()?;
@@ -191,6 +188,71 @@ pub fn index_lines(archive: &Path) -> Result<Vec<Attachment>, ArchiveError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(ArchiveError::io(&path)(error)),
     }
+}
+
+/// The path of a file by its hash.
+fn path_of(folder: &Path, file: &Digest) -> PathBuf {
+    let (shelf, _) = file.sha256.split_at_checked(2).unwrap_or_default();
+    folder.join(shelf).join(&file.sha256)
+}
+
+/// The attachments whose file is missing, or is not what the index says, and the number of files that were read.
+///
+/// # Errors
+///
+/// [`ArchiveError::Io`] when the index or a file cannot be read.
+pub fn damaged_attachments(archive: &Path) -> Result<(Vec<Attachment>, u64), ArchiveError> {
+    let folder = archive.join("attachments");
+    let (mut damaged, mut read) = (Vec::new(), 0);
+    for line in index_lines(archive)? {
+        let Some(file) = &line.file else { continue };
+        let path = path_of(&folder, file);
+        read += 1;
+        let is_whole = match fs::read(&path) {
+            Ok(bytes) => Digest::of(&bytes) == *file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(ArchiveError::io(&path)(error)),
+        };
+        if !is_whole {
+            damaged.push(line);
+        }
+    }
+    Ok((damaged, read))
+}
+
+/// Sets the files of attachments aside and takes them out of the index, so that the next crawl asks for them.
+///
+/// # Errors
+///
+/// [`ArchiveError`] when a file cannot be moved or the index not be written.
+pub fn forget_attachments(archive: &Path, damaged: &[Attachment]) -> Result<(), ArchiveError> {
+    let (folder, aside) = (archive.join("attachments"), archive.join("damaged"));
+    fs::create_dir_all(&aside).map_err(ArchiveError::io(&aside))?;
+    let mut text = Vec::new();
+    for line in index_lines(archive)? {
+        if !damaged.contains(&line) {
+            serde_json::to_writer(&mut text, &line)
+                .map_err(std::io::Error::from)
+                .map_err(ArchiveError::io(&folder))?;
+            text.push(b'\n');
+        }
+    }
+    for file in damaged.iter().filter_map(|line| line.file.as_ref()) {
+        let path = path_of(&folder, file);
+        match fs::rename(&path, aside.join(&file.sha256)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ArchiveError::io(&path)(error));
+            }
+            _ => {}
+        }
+    }
+    let (index, part) = (folder.join("index.jsonl"), folder.join("index.part"));
+    let written = File::create(&part).and_then(|mut file| {
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&part, &index)
+    });
+    written.map_err(ArchiveError::io(&index))
 }
 
 /// The addresses of all files that messages and the table of files name.

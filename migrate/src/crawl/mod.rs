@@ -23,7 +23,7 @@ mod tail;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use self::attachments::index_lines;
+pub use self::attachments::{Attachment, damaged_attachments, forget_attachments, index_lines};
 pub use self::progress::Progress;
 pub use self::run::{Report, run};
 

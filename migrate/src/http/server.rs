@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, Uri};
@@ -63,8 +63,18 @@ pub struct ServerOptions {
 pub struct Server {
     options: ServerOptions,
     base: String,
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     headers: HeaderMap,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Server");
+        let shown = shown.field("address", &self.base);
+        shown
+            .field("app", &self.options.app)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The reason why no answer came.
@@ -190,15 +200,41 @@ impl Server {
         self.get(url, &HeaderMap::new(), limit).await
     }
 
+    /// Sends JSON to a path of the service, with the master key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::ask`].
+    pub async fn send(
+        &self,
+        target: &str,
+        body: String,
+        limit: usize,
+    ) -> Result<Answer, HttpError> {
+        let url = format!("{}{target}", self.base);
+        let request = Request::post(&url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)));
+        self.answered(&url, request, &self.headers, limit).await
+    }
+
     async fn get(&self, url: &str, headers: &HeaderMap, limit: usize) -> Result<Answer, HttpError> {
-        let mut request = Request::get(url)
-            .header(
-                header::USER_AGENT,
-                concat!("sampan-migrate/", env!("CARGO_PKG_VERSION")),
-            )
-            .body(Empty::<Bytes>::new())
-            .map_err(|_| HttpError::Address(url.to_owned()))?;
-        request.headers_mut().extend(headers.clone());
+        let request = Request::get(url).body(Full::default());
+        self.answered(url, request, headers, limit).await
+    }
+
+    async fn answered(
+        &self,
+        url: &str,
+        request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+        headers: &HeaderMap,
+        limit: usize,
+    ) -> Result<Answer, HttpError> {
+        let mut request = request.map_err(|_| HttpError::Address(url.to_owned()))?;
+        let agent = concat!("sampan-migrate/", env!("CARGO_PKG_VERSION"));
+        let own = request.headers_mut();
+        own.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        own.extend(headers.clone());
         let answered =
             tokio::time::timeout(self.options.timeout, self.exchange(request, limit)).await;
         answered.map_err(|_| HttpError::Timeout(self.options.timeout))?
@@ -206,7 +242,7 @@ impl Server {
 
     async fn exchange(
         &self,
-        request: Request<Empty<Bytes>>,
+        request: Request<Full<Bytes>>,
         limit: usize,
     ) -> Result<Answer, HttpError> {
         let response = self

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -33,8 +34,9 @@ pub enum ExportError {
     },
 }
 
-/// Called with the class and each row, or with a text that could not be understood and the reason.
-type Each<'a> = &'a mut dyn FnMut(&str, Result<String, (String, String)>);
+/// Called with the class and each row, or with a text that could not be understood and the reason. Breaks
+/// off when no more rows are wanted.
+type Each<'a> = &'a mut dyn FnMut(&str, Result<String, (String, String)>) -> ControlFlow<()>;
 
 /// Reads an export: `.jsonl`, `.json`, `.bson`, each also as `.gz`, or a `.tar.gz` of them.
 ///
@@ -56,7 +58,7 @@ pub fn read_export(path: &Path, each: Each<'_>) -> Result<(), ExportError> {
     let head = reader.fill_buf().map_err(fail)?;
     let is_tar = head.get(257..262) == Some(b"ustar");
     if !is_tar {
-        return content(path, &name, reader, each);
+        return content(path, &name, reader, each).map(|_| ());
     }
     let mut archive = tar::Archive::new(reader);
     for entry in archive.entries().map_err(fail)? {
@@ -76,7 +78,9 @@ pub fn read_export(path: &Path, each: Each<'_>) -> Result<(), ExportError> {
             continue;
         }
         let entry = unpacked(Box::new(BufReader::new(entry))).map_err(fail)?;
-        content(path, &name, entry, each)?;
+        if content(path, &name, entry, each)?.is_break() {
+            break;
+        }
     }
     Ok(())
 }
@@ -101,7 +105,7 @@ fn content(
     name: &str,
     mut reader: Box<dyn BufRead + '_>,
     each: Each<'_>,
-) -> Result<(), ExportError> {
+) -> Result<ControlFlow<()>, ExportError> {
     let fail = |source| ExportError::Io {
         path: path.to_owned(),
         source,
@@ -125,7 +129,7 @@ fn content(
             .read_until(b'\n', &mut line)
             .map_err(fail)?;
         if length == 0 {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim();
@@ -142,12 +146,12 @@ fn content(
             return whole_rows(path, &class, &whole, each);
         }
         is_first = false;
-        match is_row(text) && str::from_utf8(&line).is_ok() {
-            true => each(&class, Ok(text.to_owned())),
-            false => each(
-                &class,
-                Err(("the line is no JSON object".to_owned(), text.to_owned())),
-            ),
+        let row = match is_row(text) && str::from_utf8(&line).is_ok() {
+            true => Ok(text.to_owned()),
+            false => Err(("the line is no JSON object".to_owned(), text.to_owned())),
+        };
+        if each(&class, row).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
     }
 }
@@ -165,21 +169,27 @@ fn is_row(line: &str) -> bool {
     object.is_ok_and(|object| !object.get("results").is_some_and(Value::is_array))
 }
 
-fn whole_rows(path: &Path, class: &str, whole: &str, each: Each<'_>) -> Result<(), ExportError> {
+fn whole_rows(
+    path: &Path,
+    class: &str,
+    whole: &str,
+    each: Each<'_>,
+) -> Result<ControlFlow<()>, ExportError> {
     let rows = page::rows(whole).map_err(|error| ExportError::Form {
         path: path.to_owned(),
         what: error.to_string(),
     })?;
     for row in rows {
-        match is_row(row.get()) {
-            true => each(class, Ok(row.get().to_owned())),
-            false => each(
-                class,
-                Err(("the row is no JSON object".to_owned(), row.get().to_owned())),
-            ),
+        let text = row.get().to_owned();
+        let row = match is_row(&text) {
+            true => Ok(text),
+            false => Err(("the row is no JSON object".to_owned(), text)),
+        };
+        if each(class, row).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 fn bson_rows(
@@ -187,7 +197,7 @@ fn bson_rows(
     class: &str,
     mut reader: Box<dyn BufRead + '_>,
     each: Each<'_>,
-) -> Result<(), ExportError> {
+) -> Result<ControlFlow<()>, ExportError> {
     let fail = |source| ExportError::Io {
         path: path.to_owned(),
         source,
@@ -212,9 +222,11 @@ fn bson_rows(
         let document = bson::Document::from_reader(bytes.as_slice());
         let document = document.map_err(|error| form(format!("a document is damaged: {error}")))?;
         let row = plain(bson::Bson::Document(document).into_relaxed_extjson(), "");
-        each(class, Ok(row.to_string()));
+        if each(class, Ok(row.to_string())).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 /// A value of a backup, as exports write it: ids as text, dates as typed objects or, where tables

@@ -1,39 +1,51 @@
-//! Loading: archives and exports into the data folder of a `sampan-service`.
+//! Loading: archives and exports into the data folder of a `sampan-service`, or into one that runs.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `export.rs` | exports of tables: JSON Lines, arrays, `results`, BSON; gz and tar around them |
-//! | `rows.rs` | what a row of a table means |
-//! | `ledger.rs` | what was loaded before, and as of when |
-//! | `target.rs` | the service's storage: messages as they come, conversations from what is known of them |
+//! | `rows.rs` | what a row of a table about clients means |
+//! | `target.rs` | messages in batches as they come, conversations at the end |
+//! | `into.rs` | a folder or a running service, which joins what comes with what is there |
 //! | `report.rs` | what became of every row |
 //!
-//! Loading is a join: see [`crate::core::join`]. Sources may come in any order, and again.
+//! Loading is a join: see [`sampan_service::core::loading`]. Sources may come in any order, and again.
 
 mod export;
-mod ledger;
+mod into;
 mod report;
 mod rows;
 mod target;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use sampan::model::AppId;
+use sampan::model::{AppId, Timestamp};
 use sampan_service::storage::StorageError;
 
 pub use self::export::{ExportError, read_export};
 pub use self::report::{Fate, Report};
 
+use self::into::Into;
 use self::target::Target;
-use crate::archive::{Archive, ArchiveError, Manifest, table_rows};
+use crate::archive::{Archive, ArchiveError, Manifest, table_rows_while};
 use crate::core::compare::Change;
+use crate::http::{Fatal, Server};
 use crate::merged::Messages;
+
+/// The place to load into.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// The data folder of a service that does not run; made if it is not there.
+    Folder(PathBuf),
+    /// A service that runs, with its master key.
+    Service(Box<Server>),
+}
 
 /// The sources of a load, and its target.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The data folder of the service. No service may be running on it.
-    pub data: PathBuf,
+    /// The place to load into.
+    pub into: Destination,
     /// The app, as the service knows it.
     pub app: String,
     /// Folders of archives.
@@ -55,14 +67,36 @@ pub enum LoadError {
     Export(#[from] ExportError),
     /// The service's data cannot be used.
     #[error("the service's data: {0}")]
-    Storage(#[from] StorageError),
-    /// The ledger of what was loaded cannot be used.
-    #[error("the ledger of what was loaded ({path}): {reason}")]
-    Ledger {
-        /// The file.
-        path: PathBuf,
-        /// Why.
+    Storage(StorageError),
+    /// The disk has no room for the service's data.
+    #[error(
+        "the disk is full. Nothing that was loaded before is lost; make room and run the same command again"
+    )]
+    DiskFull,
+    /// The service refuses to load.
+    #[error(transparent)]
+    Refused(#[from] Fatal),
+    /// The service does not know how to load.
+    #[error("{0} takes no history: it is no sampan-service, or one of an older version")]
+    TakesNone(String),
+    /// The answer of the service says nothing of the rows that it was sent.
+    #[error("{0} answers as no sampan-service does")]
+    Answer(String),
+    /// The service did not load in spite of many tries.
+    #[error("the service does not load ({reason}), after {tries} tries")]
+    GivenUp {
+        /// The last reason.
         reason: String,
+        /// The number of tries.
+        tries: u32,
+    },
+    /// Loading stopped at a row; the row or one of those right before it is the cause.
+    #[error("{error}. Loading stopped at {place}. Rows before it stay loaded; run it again")]
+    Stopped {
+        /// The source, and the row in it.
+        place: String,
+        /// Why.
+        error: Box<LoadError>,
     },
     /// An archive is of another app.
     #[error("{path} is an archive of app {found}, not of {wanted}; nothing of it was loaded")]
@@ -80,6 +114,15 @@ pub enum LoadError {
     /// The report cannot be written.
     #[error("the report cannot be written: {0}")]
     Report(std::io::Error),
+}
+
+impl From<StorageError> for LoadError {
+    fn from(error: StorageError) -> Self {
+        match error.is_disk_full() {
+            true => Self::DiskFull,
+            false => Self::Storage(error),
+        }
+    }
 }
 
 /// Loads everything that is named, tables before messages.
@@ -103,36 +146,49 @@ pub async fn run(options: &Options) -> Result<Report, LoadError> {
         manifests.push((path, manifest));
     }
     let report = Report::to(options.report.as_deref()).map_err(LoadError::Report)?;
-    let mut target = Target::open(&options.data, app, report)?;
-    for path in &options.exports {
-        let path = path.clone();
-        let read = table(&mut target, move |each| read_export(&path, each)).await?;
-        if let Err(error) = read {
-            // The rows before the damage count; the others come in another run.
+    let mut target = Target::new(Into::open(&options.into, app)?, report);
+    match sources(&mut target, options, &manifests).await {
+        // The rows before the damage count; the others come in another run.
+        Err(error @ (LoadError::Archive(_) | LoadError::Export(_))) => {
             target.finish().await?;
-            return Err(error.into());
+            Err(error)
         }
+        Err(error) => Err(error),
+        Ok(()) => target.finish().await,
     }
-    for (path, manifest) in &manifests {
+}
+
+async fn sources(
+    target: &mut Target,
+    options: &Options,
+    manifests: &[(&PathBuf, Manifest)],
+) -> Result<(), LoadError> {
+    for path in &options.exports {
+        let (path, name) = (path.clone(), path.display().to_string());
+        table(target, &name, move |each| read_export(&path, each)).await??;
+    }
+    for (path, manifest) in manifests {
         for class in TABLES {
+            let name = format!("table {class} of {}", path.display());
             let (path, manifest) = (path.to_path_buf(), manifest.clone());
-            let read = move |each: &mut dyn FnMut(&str, TableRow)| {
-                table_rows(&path, &manifest, class, |row, _| {
-                    each(class, Ok(row.to_owned()));
+            let read = move |each: &mut dyn FnMut(&str, TableRow) -> ControlFlow<()>| {
+                table_rows_while(&path, &manifest, class, |row, _| {
+                    each(class, Ok(row.to_owned()))
                 })
             };
-            table(&mut target, read).await??;
+            table(target, &name, read).await??;
         }
     }
-    for (path, manifest) in &manifests {
-        messages(&mut target, path, manifest).await?;
+    for (path, manifest) in manifests {
+        messages(target, path, manifest).await?;
     }
-    target.finish().await
+    Ok(())
 }
 
 /// The tables of an archive that are loaded, conversations first.
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "_Conversation",
+    "AVOSRealtimeGroups",
     "_ConversationMemberInfo",
     "subscribers",
     "_SysMessage",
@@ -145,25 +201,37 @@ const ROWS_AHEAD: usize = 1_000;
 /// A row of a table, or the reason why it cannot be read, with its text.
 type TableRow = Result<String, (String, String)>;
 
-/// Reads rows on a thread of its own, and loads each. The inner result is that of the reading.
+/// Reads rows on a thread of its own, and loads each. The inner result is that of the reading, which stops when
+/// loading fails.
 async fn table<E: Send + 'static>(
     target: &mut Target,
-    read: impl FnOnce(&mut dyn FnMut(&str, TableRow)) -> Result<(), E> + Send + 'static,
+    name: &str,
+    read: impl FnOnce(&mut dyn FnMut(&str, TableRow) -> ControlFlow<()>) -> Result<(), E>
+    + Send
+    + 'static,
 ) -> Result<Result<(), E>, LoadError> {
     let (sender, mut rows) = tokio::sync::mpsc::channel(ROWS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
         read(&mut |class, row| {
-            // When loading failed, no row is taken any more, and the reading runs out.
-            let _ = sender.blocking_send((class.to_owned(), row));
+            let sent = sender.blocking_send((class.to_owned(), row));
+            sent.map_or(ControlFlow::Break(()), ControlFlow::Continue)
         })
     });
+    let mut number = 0_u64;
     while let Some((class, row)) = rows.recv().await {
-        target.table_row(&class, row).await?;
+        number += 1;
+        let loaded = target.table_row(&class, row).await;
+        loaded.map_err(|error| stopped(format!("row {number} of {name}"), error))?;
     }
     match reading.await {
         Ok(read) => Ok(read),
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
+}
+
+fn stopped(place: String, error: LoadError) -> LoadError {
+    let error = Box::new(error);
+    LoadError::Stopped { place, error }
 }
 
 async fn messages(
@@ -192,7 +260,12 @@ async fn messages(
             } else {
                 message.latest.as_of
             };
-            target.message(&message.latest.row, as_of, is_gone).await?;
+            let at = message.latest.row.at;
+            let loaded = target.message(message.latest.row, as_of, is_gone).await;
+            loaded.map_err(|error| {
+                let at = sampan::wire::iso::format(Timestamp::from_millis(at));
+                stopped(format!("the messages of {at} of {}", path.display()), error)
+            })?;
         }
     }
     Ok(())

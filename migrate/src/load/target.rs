@@ -1,55 +1,44 @@
-//! The service's storage as a target: messages are written as they come; conversations and members are
-//! made at the end, out of everything that is known of them.
+//! What sources say, on its way to a service: messages in batches as they come; conversations at the end,
+//! with everything that the sources tell of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
-use sampan_service::core::unique_id;
-use sampan_service::storage::{
-    Body, Conversation, Kind, Member, Message, Place, RedbStorage, Role, Storage as _, Write,
-};
-use sha2::{Digest as _, Sha256};
+use sampan_service::core::loading::{ConversationRow, Loaded, LoadedMessage, NOT_SAID_WHOSE};
+use sampan_service::storage::{Kind, Known};
 
 use super::LoadError;
-use super::ledger::Ledger;
+use super::into::Into;
 use super::report::{Fate, Report};
-use super::rows::{ConversationRow, RoleRow, SubscriberRow};
-use crate::core::join::{Claim, ContentRank, Known};
+use super::rows::{RoleRow, SubscriberRow};
 use crate::core::row::Row;
 
-/// Writes that are made durable together.
-const BATCH: usize = 50_000;
+/// Messages in a batch.
+const BATCH_ROWS: usize = 500;
+
+/// Bytes of text in a batch, unless one row alone has more. Proxies take requests of this length.
+const BATCH_BYTES: usize = 256 * 1024;
 
 pub(super) struct Target {
-    app: AppId,
-    storage: RedbStorage,
-    ledger: Ledger,
+    into: Into,
     pub(super) report: Report,
     /// The facts about conversations that this run learned.
     learned: BTreeMap<String, Known>,
     /// Service conversations, as far as tables tell.
     services: BTreeSet<String>,
-    writes: Vec<Write>,
-    uncommitted: usize,
+    waiting: Vec<(LoadedMessage, Row)>,
+    waiting_bytes: usize,
 }
 
 impl Target {
-    pub(super) fn open(data: &Path, app: AppId, report: Report) -> Result<Self, LoadError> {
-        let storage = RedbStorage::open_folder(data)?;
-        let ledger = Ledger::open(data)?;
-        Ok(Self {
-            app,
-            storage,
-            ledger,
+    pub(super) fn new(into: Into, report: Report) -> Self {
+        Self {
+            into,
             report,
             learned: BTreeMap::new(),
             services: BTreeSet::new(),
-            writes: Vec::new(),
-            uncommitted: 0,
-        })
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+        }
     }
 
     /// Takes a row of a table, or the reason why it cannot be read.
@@ -69,7 +58,7 @@ impl Target {
             return self.said_to_service(&row).await;
         }
         let learned = match class {
-            "_Conversation" => self.conversation_row(&row),
+            "_Conversation" | "AVOSRealtimeGroups" => self.conversation_row(class, &row),
             "_ConversationMemberInfo" => self.role_row(&row),
             "subscribers" => self.subscriber_row(&row),
             _ => Err("the service keeps no such table; the row stays in the archive"),
@@ -84,8 +73,11 @@ impl Target {
     /// Takes a row of `_SysMessage`.
     async fn said_to_service(&mut self, raw: &str) -> Result<(), LoadError> {
         match Row::read_said_to_service(raw) {
-            // Nobody edits what was said to a service: it is as of the time when it was said.
-            Ok(row) => self.message(&row, row.at, false).await,
+            Ok(row) => {
+                // Nobody edits what was said to a service: it is as of the time when it was said.
+                let as_of = row.at;
+                self.message(row, as_of, false).await
+            }
             Err(error) => {
                 let fate = Fate::Quarantined(error.to_string());
                 self.report.note(fate, "_SysMessage", raw);
@@ -104,7 +96,7 @@ impl Target {
         Ok(())
     }
 
-    fn conversation_row(&mut self, row: &str) -> Result<(), &'static str> {
+    fn conversation_row(&mut self, class: &str, row: &str) -> Result<(), &'static str> {
         let read = ConversationRow::read(row)?;
         let id = read.id.as_str().to_owned();
         if read.kind == Kind::System {
@@ -114,21 +106,18 @@ impl Target {
             row: Some((read.updated_at.as_millis(), row.to_owned())),
             ..Known::default()
         };
-        self.learn("_Conversation", id, known);
+        self.learn(class, id, known);
         Ok(())
     }
 
     fn role_row(&mut self, row: &str) -> Result<(), &'static str> {
         let read = RoleRow::read(row)?;
         let roles = BTreeMap::from([(read.client, (read.updated_at, read.role))]);
-        self.learn(
-            "_ConversationMemberInfo",
-            read.conversation,
-            Known {
-                roles,
-                ..Known::default()
-            },
-        );
+        let known = Known {
+            roles,
+            ..Known::default()
+        };
+        self.learn("_ConversationMemberInfo", read.conversation, known);
         Ok(())
     }
 
@@ -148,451 +137,185 @@ impl Target {
     /// Takes a message as it was at a time.
     pub(super) async fn message(
         &mut self,
-        row: &Row,
+        row: Row,
         as_of: i64,
         is_gone: bool,
     ) -> Result<(), LoadError> {
-        match self.storable(row) {
-            Err(reason) => {
-                self.report
-                    .note(Fate::Quarantined(reason.to_owned()), "message", &row.raw)
-            }
-            Ok((conversation, message)) => {
-                let fate = self
-                    .join(row, &conversation, message, as_of, is_gone)
-                    .await?;
-                self.report.note(fate, "message", &row.raw);
-            }
+        if row.reader.is_none() && self.services.contains(&row.conversation) {
+            let fate = Fate::Quarantined(NOT_SAID_WHOSE.to_owned());
+            self.report.note(fate, "message", &row.raw);
+            return Ok(());
         }
-        if self.writes.len() >= 1000 {
+        let message = LoadedMessage {
+            conversation: row.conversation.clone(),
+            id: row.id.clone(),
+            at: row.at,
+            from: row.from.clone(),
+            data: row.data.clone(),
+            is_binary: row.is_binary,
+            is_recalled: row.is_recalled(),
+            delivered_at: row.delivered_at,
+            reader: row.reader.clone(),
+            as_of,
+            is_gone,
+        };
+        let bytes = row.raw.len();
+        if self.waiting_bytes + bytes > BATCH_BYTES {
+            self.flush().await?;
+        }
+        self.waiting.push((message, row));
+        self.waiting_bytes += bytes;
+        if self.waiting.len() >= BATCH_ROWS {
             self.flush().await?;
         }
         Ok(())
     }
 
-    /// The message as the service keeps it, or why it cannot be kept.
-    fn storable(&self, row: &Row) -> Result<(ConversationId, Message), &'static str> {
-        if row.is_legacy {
-            return Err("the message is of the first generation of conversations");
+    /// Loads the messages that wait, and notes what became of each.
+    async fn flush(&mut self) -> Result<(), LoadError> {
+        let (messages, rows): (Vec<_>, Vec<_>) = self.waiting.drain(..).unzip();
+        self.waiting_bytes = 0;
+        for (loaded, row) in self.into.messages(messages).await?.into_iter().zip(rows) {
+            let fate = match loaded {
+                Loaded::Stored => Fate::Stored,
+                Loaded::Merged => Fate::Merged,
+                Loaded::Known => Fate::Known,
+                Loaded::Deleted => {
+                    Fate::Quarantined("the message was deleted in the old service".to_owned())
+                }
+                Loaded::Refused(reason) => {
+                    self.report
+                        .note(Fate::Quarantined(reason), "message", &row.raw);
+                    continue;
+                }
+            };
+            self.note_in_conversation(&row);
+            self.report.note(fate, "message", &row.raw);
         }
-        if row.reader.is_none() && self.services.contains(&row.conversation) {
-            return Err("the message is a service conversation's, and the row does not say whose");
-        }
-        let conversation =
-            ConversationId::new(&row.conversation).map_err(|_| "the conversation's id is none")?;
-        let from = row.from.as_deref().ok_or("the message has no sender")?;
-        let data = row.data.as_deref().ok_or("the message has no content")?;
-        let is_recalled = row.is_recalled();
-        let body = match row.is_binary {
-            false => Body::Text(data.to_owned()),
-            true => Body::Binary(
-                STANDARD
-                    .decode(data)
-                    .map_err(|_| "the binary content is no base64")?,
-            ),
-        };
-        let message = Message {
-            id: MessageId::new(&row.id).map_err(|_| "the message's id is none")?,
-            sent_at: Timestamp::from_millis(row.at),
-            from: ClientId::new(from).map_err(|_| "the sender's id is none")?,
-            body,
-            wants_receipt: false,
-            mention_all: false,
-            mentions: Vec::new(),
-            patched_at: None,
-            recalled: is_recalled,
-            delivered_at: row.delivered_at.map(Timestamp::from_millis),
-            read_at: None,
-            token: None,
-            // The readers of all sources are put in when they are joined.
-            only_for: Vec::new(),
-        };
-        Ok((conversation, message))
+        Ok(())
     }
 
-    async fn join(
-        &mut self,
-        row: &Row,
-        conversation: &ConversationId,
-        mut message: Message,
-        as_of: i64,
-        is_gone: bool,
-    ) -> Result<Fate, LoadError> {
-        let content = ContentRank {
-            as_of,
-            is_gone,
-            digest: digest(row),
-        };
-        let claim = Claim {
-            at: row.at,
-            content,
-            delivered_at: row.delivered_at,
-        };
-        let (id, from) = (row.id.as_str(), message.from.as_str());
-        let before = self.ledger.claim(&self.app, &row.conversation, id)?;
-        let joined = before
-            .as_ref()
-            .map_or_else(|| claim.clone(), |before| before.join(&claim));
+    /// Notes the facts of a message about its conversation: those of this source alone, so that the order of the
+    /// sources makes no difference.
+    fn note_in_conversation(&mut self, row: &Row) {
         if !self.learned.contains_key(&row.conversation) {
             self.learned
                 .insert(row.conversation.clone(), Known::default());
         }
         if let Some(known) = self.learned.get_mut(&row.conversation) {
-            known.note(joined.at, id, from);
+            known.note(row.at, &row.id, row.from.as_deref().unwrap_or_default());
+            known.senders.extend(row.receivers.iter().cloned());
             known.readers.extend(row.reader.clone());
         }
-        let is_new_reader = self.add_reader(row, &mut message)?;
-        if before.as_ref() == Some(&joined) && !is_new_reader {
-            return Ok(Fate::Known);
-        }
-        self.ledger
-            .put_claim(&self.app, &row.conversation, id, &joined);
-        self.uncommitted += 1;
-        message.sent_at = Timestamp::from_millis(joined.at);
-        message.delivered_at = joined.delivered_at.map(Timestamp::from_millis);
-        let Some(before) = before else {
-            if is_gone {
-                return Ok(Fate::Quarantined(
-                    "the message was deleted in the old service".to_owned(),
-                ));
-            }
-            self.writes.push(Write::PutMessage(
-                self.app.clone(),
-                conversation.clone(),
-                message,
-            ));
-            return Ok(Fate::Stored);
-        };
-        // The waiting writes are applied first: the message may be among them.
-        self.flush().await?;
-        let place = Place {
-            sent_at: Timestamp::from_millis(before.at),
-            id: message.id.clone(),
-        };
-        self.replace(conversation, &place, message, &before, &joined)
-            .await?;
-        Ok(Fate::Merged)
     }
 
-    /// Writes down who sees a message, if not every member does. True if a new client sees the message.
-    fn add_reader(&mut self, row: &Row, message: &mut Message) -> Result<bool, LoadError> {
-        let Some(reader) = &row.reader else {
-            return Ok(false);
-        };
-        let mut readers = self.ledger.readers(&self.app, &row.conversation, &row.id)?;
-        let is_new = readers.insert(reader.clone());
-        message.only_for = readers
-            .iter()
-            .filter_map(|client| ClientId::new(client).ok())
-            .collect();
-        if is_new {
-            self.ledger
-                .put_readers(&self.app, &row.conversation, &row.id, &readers)?;
-        }
-        Ok(is_new)
-    }
-
-    async fn replace(
-        &mut self,
-        conversation: &ConversationId,
-        place: &Place,
-        mut message: Message,
-        before: &Claim,
-        joined: &Claim,
-    ) -> Result<(), LoadError> {
-        let there = self.storage.message(&self.app, conversation, place).await?;
-        let is_new_content = joined.content != before.content;
-        match &there {
-            // The message was deleted in the new service since, and stays deleted.
-            None if !before.content.is_gone => return Ok(()),
-            // The message was edited or recalled in the new service since: that counts more.
-            Some(there) if there.patched_at.is_some() => {
-                if there.only_for != message.only_for {
-                    let only_for = message.only_for;
-                    let message = Message {
-                        only_for,
-                        ..there.clone()
-                    };
-                    let (app, conversation) = (self.app.clone(), conversation.clone());
-                    self.writes
-                        .push(Write::PutMessage(app, conversation, message));
-                }
-                return Ok(());
-            }
-            Some(there) if !is_new_content => {
-                message.body = there.body.clone();
-                message.recalled = there.recalled;
-            }
-            _ => {}
-        }
-        let (app, conversation) = (self.app.clone(), conversation.clone());
-        if there.is_some() && (joined.content.is_gone || *place != message.place()) {
-            self.writes.push(Write::DropMessage(
-                app.clone(),
-                conversation.clone(),
-                place.clone(),
-            ));
-        }
-        if !joined.content.is_gone {
-            self.writes
-                .push(Write::PutMessage(app, conversation, message));
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), LoadError> {
-        self.storage.apply(std::mem::take(&mut self.writes)).await?;
-        if self.uncommitted >= BATCH {
-            self.commit().await?;
-        }
-        Ok(())
-    }
-
-    async fn commit(&mut self) -> Result<(), LoadError> {
-        self.storage.apply(std::mem::take(&mut self.writes)).await?;
-        self.storage.commit().await?;
-        self.ledger.commit()?;
-        self.uncommitted = 0;
-        Ok(())
-    }
-
-    /// Makes conversations and members out of what is known, and everything durable.
+    /// Loads the conversations, and makes everything durable.
     pub(super) async fn finish(mut self) -> Result<Report, LoadError> {
-        for (id, learned) in std::mem::take(&mut self.learned) {
-            let before = self.ledger.known(&self.app, &id)?;
-            let after = before.clone().unwrap_or_default().join(learned);
-            if before.as_ref() == Some(&after) {
-                continue;
+        self.flush().await?;
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for (id, known) in std::mem::take(&mut self.learned) {
+            for part in parts(known) {
+                let length = length(&part);
+                if !batch.is_empty() && (bytes + length > BATCH_BYTES || batch.len() >= BATCH_ROWS)
+                {
+                    self.conversations(std::mem::take(&mut batch)).await?;
+                    bytes = 0;
+                }
+                bytes += length;
+                batch.push((id.clone(), part));
             }
-            self.ledger.put_known(&self.app, &id, &after)?;
-            self.conversation(&id, before.as_ref(), &after).await?;
-            self.uncommitted += 1;
-            self.flush().await?;
         }
-        self.commit().await?;
+        self.conversations(batch).await?;
+        self.into.finish().await?;
         self.report.close().map_err(LoadError::Report)?;
         Ok(self.report)
     }
 
-    async fn conversation(
-        &mut self,
-        id: &str,
-        before: Option<&Known>,
-        known: &Known,
-    ) -> Result<(), LoadError> {
-        let Ok(id) = ConversationId::new(id) else {
-            return Ok(());
-        };
-        let Some(wanted) = wanted(&id, known) else {
-            let reason =
-                "roles of a conversation that no source describes; they count when one does";
-            self.report.note(
-                Fate::Quarantined(reason.to_owned()),
-                "_ConversationMemberInfo",
-                id.as_str(),
-            );
-            return Ok(());
-        };
-        let there = self.storage.conversation(&self.app, &id).await?;
-        // The conversation was changed in the new service since it was loaded: that counts more.
-        let is_live = match (&there, before) {
-            (Some(there), before) => {
-                let loaded = before.and_then(|before| self::wanted(&id, before));
-                loaded.is_none_or(|loaded| there.updated_at > loaded.conversation.updated_at)
+    async fn conversations(&mut self, batch: Vec<(String, Known)>) -> Result<(), LoadError> {
+        let ids: Vec<String> = batch.iter().map(|(id, _)| id.clone()).collect();
+        for (lacking, id) in self.into.conversations(batch).await?.into_iter().zip(ids) {
+            if let Some(reason) = lacking {
+                let fate = Fate::Quarantined(reason);
+                self.report.note(fate, "_ConversationMemberInfo", &id);
             }
-            (None, _) => false,
-        };
-        if !is_live {
-            let unique = self.unique(&wanted).await?;
-            let conversation = Conversation {
-                unique_id: unique,
-                ..wanted.conversation.clone()
-            };
-            self.writes
-                .push(Write::PutConversation(self.app.clone(), conversation));
-            self.members(&id, before, &wanted).await?;
         }
-        self.storage.apply(std::mem::take(&mut self.writes)).await?;
         Ok(())
     }
+}
 
-    /// The unique id, if this conversation has it: of several with the same members, the oldest.
-    async fn unique(&mut self, wanted: &Wanted) -> Result<Option<String>, LoadError> {
-        let Some(unique) = wanted.conversation.unique_id.clone() else {
-            return Ok(None);
-        };
-        let holder = self.storage.unique_conversation(&self.app, &unique).await?;
-        let Some(holder) = holder.filter(|holder| *holder != wanted.conversation.id) else {
-            return Ok(Some(unique));
-        };
-        let Some(mut holder) = self.storage.conversation(&self.app, &holder).await? else {
-            return Ok(Some(unique));
-        };
-        let age = |one: &Conversation| (one.created_at, one.id.clone());
-        if age(&holder) < age(&wanted.conversation) {
-            return Ok(None);
-        }
-        holder.unique_id = None;
-        self.writes
-            .push(Write::PutConversation(self.app.clone(), holder));
-        Ok(Some(unique))
-    }
+/// Names of clients in a part of the facts about a conversation.
+const PART_NAMES: usize = 2_000;
 
-    async fn members(
-        &mut self,
-        id: &ConversationId,
-        before: Option<&Known>,
-        wanted: &Wanted,
-    ) -> Result<(), LoadError> {
-        let loaded = before.and_then(|before| self::wanted(id, before));
-        let loaded: BTreeSet<&ClientId> = loaded
-            .iter()
-            .flat_map(|loaded| loaded.members.keys())
-            .collect();
-        for gone in loaded
-            .iter()
-            .filter(|client| !wanted.members.contains_key(**client))
+/// The facts in parts that a request can hold. The first part has the row, so that the others meet it.
+fn parts(mut known: Known) -> Vec<Known> {
+    let mut parts = Vec::new();
+    loop {
+        let mut part = Known {
+            row: known.row.take(),
+            newest: known.newest,
+            first: known.first.clone(),
+            ..Known::default()
+        };
+        part.senders = front(&mut known.senders);
+        part.subscribers = front(&mut known.subscribers);
+        part.readers = front(&mut known.readers);
+        while part.roles.len() < PART_NAMES
+            && let Some((client, role)) = known.roles.pop_first()
         {
-            self.writes.push(Write::DropMember(
-                self.app.clone(),
-                id.clone(),
-                (*gone).clone(),
-            ));
+            part.roles.insert(client, role);
         }
-        for (client, one) in &wanted.members {
-            let there = self.storage.member(&self.app, id, client).await?;
-            let at = wanted.conversation.created_at;
-            let mut member = there.unwrap_or_else(|| Member {
-                guest: one.is_guest,
-                ..Member::joined(client, at)
-            });
-            if loaded.contains(client) {
-                // A conversation that was made of its messages alone began later than its row says.
-                member.joined_at = at;
-            }
-            // Everything that was loaded counts as received and read.
-            let read = wanted.newest.map_or(at, |newest| newest.max(at));
-            if member.read_marked_at <= read {
-                member.role = one.role;
-                member.muted = one.is_muted;
-                member.guest &= one.is_guest;
-                member.read_until = member.read_until.max(read);
-                member.read_marked_at = member.read_marked_at.max(read);
-                // A client whose messages are pushed must not be pushed all of its history.
-                member.received_until = member.received_until.max(read);
-            }
-            self.writes
-                .push(Write::PutMember(self.app.clone(), id.clone(), member));
+        parts.push(part);
+        let is_empty = known.senders.is_empty()
+            && known.subscribers.is_empty()
+            && known.readers.is_empty()
+            && known.roles.is_empty();
+        if is_empty {
+            return parts;
         }
-        Ok(())
     }
 }
 
-/// A conversation with its members, as everything that is known makes it.
-struct Wanted {
-    conversation: Conversation,
-    members: BTreeMap<ClientId, WantedMember>,
-    newest: Option<Timestamp>,
+fn front(names: &mut BTreeSet<String>) -> BTreeSet<String> {
+    let mut front = BTreeSet::new();
+    while front.len() < PART_NAMES
+        && let Some(name) = names.pop_first()
+    {
+        front.insert(name);
+    }
+    front
 }
 
-#[derive(Clone, Copy)]
-struct WantedMember {
-    role: Role,
-    is_muted: bool,
-    /// True if the client did not subscribe, and sees only messages for this client alone.
-    is_guest: bool,
+/// About how long the facts are as text.
+fn length(known: &Known) -> usize {
+    let names = [&known.senders, &known.subscribers, &known.readers];
+    let names = names.into_iter().flatten().map(|name| name.len() + 3);
+    let roles = known.roles.keys().map(|client| client.len() + 40);
+    let row = known.row.as_ref().map_or(0, |(_, row)| row.len());
+    row + names.sum::<usize>() + roles.sum::<usize>() + 200
 }
 
-/// None if only roles are known.
-fn wanted(id: &ConversationId, known: &Known) -> Option<Wanted> {
-    let row = known
-        .row
-        .as_ref()
-        .and_then(|(_, row)| ConversationRow::read(row).ok());
-    let first = known.first.as_ref();
-    let first_sender = first.and_then(|(_, _, from)| ClientId::new(from).ok());
-    let created = first.map(|(at, _, _)| Timestamp::from_millis(*at));
-    let is_temporary = id.as_str().starts_with(ConversationId::TEMPORARY_PREFIX);
-    let row = match row {
-        Some(row) => row,
-        // No source describes the conversation: its row is made of the facts that its messages tell.
-        None => ConversationRow {
-            id: id.clone(),
-            kind: match (is_temporary, known.readers.is_empty()) {
-                (true, _) => Kind::Temporary,
-                // Only service conversations have messages that one client alone sees.
-                (false, false) => Kind::System,
-                (false, true) => Kind::Normal,
-            },
-            creator: first_sender.clone(),
-            members: known
-                .senders
-                .iter()
-                .filter_map(|sender| ClientId::new(sender).ok())
-                .collect(),
-            muted: Vec::new(),
-            unique_id: None,
-            created_at: created?,
-            updated_at: created?,
-            columns: serde_json::Map::new(),
-        },
-    };
-    let named = |clients: &BTreeSet<String>| -> Vec<ClientId> {
-        let ids = clients.iter().map(ClientId::new);
-        ids.filter_map(Result::ok).collect()
-    };
-    // The row of a room or a service conversation does not list its members.
-    let members = match row.kind {
-        Kind::Room => Vec::new(),
-        Kind::System => [named(&known.subscribers), named(&known.readers)].concat(),
-        _ => row.members,
-    };
-    let members: BTreeSet<ClientId> = members.into_iter().collect();
-    let is_service = row.kind == Kind::System;
-    let is_guest = |client: &ClientId| is_service && !known.subscribers.contains(client.as_str());
-    let role = |client: &ClientId| match known.roles.get(client.as_str()) {
-        Some((_, role)) if role == "Manager" => Role::Manager,
-        _ => Role::Member,
-    };
-    // A client that asks for the conversation of these members must find this one.
-    let unique = row.unique_id.map(|_| unique_id(row.kind, &members));
-    Some(Wanted {
-        conversation: Conversation {
-            id: id.clone(),
-            kind: row.kind,
-            creator: row
-                .creator
-                .or(first_sender)
-                .or_else(|| members.first().cloned())
-                .or_else(|| ClientId::new("system").ok())?,
-            columns: row.columns,
-            unique_id: unique,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            expires_at: None,
-        },
-        members: members
-            .iter()
-            .map(|one| {
-                let member = WantedMember {
-                    role: role(one),
-                    is_muted: row.muted.contains(one),
-                    is_guest: is_guest(one),
-                };
-                (one.clone(), member)
-            })
-            .collect(),
-        newest: known.newest.map(Timestamp::from_millis),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The start of the hash of everything that a message's content is made of.
-fn digest(row: &Row) -> [u8; 16] {
-    let mut hash = Sha256::new();
-    hash.update([u8::from(row.is_binary)]);
-    hash.update(row.data.as_deref().unwrap_or_default());
-    let whole: [u8; 32] = hash.finalize().into();
-    let mut start = [0; 16];
-    start.copy_from_slice(whole.first_chunk::<16>().unwrap_or(&[0; 16]));
-    start
+    #[test]
+    fn the_parts_of_facts_are_the_facts() {
+        let names = |count: usize| (0..count).map(|it| format!("client{it}")).collect();
+        let roles = (0..4_500).map(|it| (format!("client{it}"), (it, "Manager".to_owned())));
+        let known = Known {
+            row: Some((5, "{}".to_owned())),
+            newest: Some(9),
+            senders: names(2_001),
+            subscribers: names(7),
+            readers: names(6_000),
+            roles: roles.collect(),
+            ..Known::default()
+        };
+        let parts = parts(known.clone());
+        assert_eq!(parts.len(), 3);
+        assert!(parts.iter().all(|part| part.readers.len() <= PART_NAMES));
+        let joined = parts.into_iter().fold(Known::default(), Known::join);
+        assert_eq!(joined, known);
+        assert_eq!(super::parts(Known::default()).len(), 1);
+    }
 }

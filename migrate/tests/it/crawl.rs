@@ -16,6 +16,7 @@ fn row(at: i64, id: &str, conversation: &str) -> FakeRow {
         from: "alice".to_owned(),
         data: "hello".to_owned(),
         subscriber: None,
+        fields: None,
     }
 }
 

@@ -24,12 +24,16 @@ pub(crate) struct FakeRow {
     pub(crate) data: String,
     /// For a message of a service conversation: to whom.
     pub(crate) subscriber: Option<String>,
+    /// Fields in the place of those that rows have today.
+    pub(crate) fields: Option<Value>,
 }
 
 /// The trouble of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Status(u16),
+    /// Too many requests; the answer says for how many seconds nothing is to be asked.
+    RetryAfter(u64),
     /// The body ends in the middle, and so does the connection.
     Truncated,
     /// The body is complete as HTTP, but cut off as JSON.
@@ -127,12 +131,27 @@ impl Fake {
             };
             let head: Vec<u8> = buffer.drain(..end).collect();
             let head = String::from_utf8(head).unwrap();
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = length.map_or(0, |it| it.parse().unwrap());
+            while buffer.len() < length {
+                match stream.read_buf(&mut buffer).await {
+                    Ok(count) if count > 0 => {}
+                    _ => return,
+                }
+            }
+            buffer.drain(..length);
             let (fault, status, body) = self.answer(&head);
             let date = httpdate::fmt_http_date(
                 std::time::UNIX_EPOCH + Duration::from_millis(self.world().now.unsigned_abs()),
             );
+            let wait = match fault {
+                Some(Fault::RetryAfter(seconds)) => format!("retry-after: {seconds}\r\n"),
+                _ => String::new(),
+            };
             let mut text = format!(
-                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\ndate: {date}\r\n\r\n",
+                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\ndate: {date}\r\n{wait}\r\n",
                 body.len()
             )
             .into_bytes();
@@ -175,6 +194,9 @@ impl Fake {
         }
         if target.starts_with("/files/") {
             return (fault, 404, b"gone".to_vec());
+        }
+        if let Some(Fault::RetryAfter(_)) = fault {
+            return (fault, 429, b"{}".to_vec());
         }
         if let Some(Fault::Status(status)) = fault {
             return (fault, status, b"<html>not well</html>".to_vec());
@@ -420,11 +442,15 @@ impl World {
 
 /// A row as the documents show it.
 pub(crate) fn json_of(row: &FakeRow) -> Value {
-    json!({
+    let mut found = json!({
         "timestamp": row.at, "conv-id": row.conversation, "data": row.data, "from": row.from,
         "msg-id": row.id, "is-conv": true, "is-room": false, "to": row.conversation, "bin": false,
         "from-ip": "203.0.113.7",
-    })
+    });
+    for (name, value) in row.fields.iter().filter_map(Value::as_object).flatten() {
+        found[name] = value.clone();
+    }
+    found
 }
 
 /// A small generator: the same numbers for the same seed.
@@ -459,6 +485,7 @@ pub(crate) fn history(seed: u64, count: usize, days: i64) -> Vec<FakeRow> {
             data: json!({ "_lctype": -1, "_lctext": format!("é\n{index} \"from-ip\"") })
                 .to_string(),
             subscriber: None,
+            fields: None,
         });
     }
     rows

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use sampan::model::{AppId, Timestamp};
-use sampan_migrate::load::{self, Fate, LoadError, Report};
+use sampan_migrate::load::{self, Destination, Fate, LoadError, Report};
 use sampan_service::storage::{Body, Message, Order, RedbStorage, Span, Storage as _, Write};
 use serde_json::{Value, json};
 
@@ -12,9 +12,9 @@ use crate::fake::{APP, DAY, Fake, FakeRow, NOW, history};
 use crate::{options, run, server};
 use sampan_migrate::crawl::{Options, Progress};
 
-fn sources(data: &Path, archives: &[&Path], exports: &[&Path]) -> load::Options {
+pub(crate) fn sources(data: &Path, archives: &[&Path], exports: &[&Path]) -> load::Options {
     load::Options {
-        data: data.to_owned(),
+        into: Destination::Folder(data.to_owned()),
         app: APP.to_owned(),
         archives: archives.iter().map(|path| path.to_path_buf()).collect(),
         exports: exports.iter().map(|path| path.to_path_buf()).collect(),
@@ -22,7 +22,7 @@ fn sources(data: &Path, archives: &[&Path], exports: &[&Path]) -> load::Options 
     }
 }
 
-async fn load_into(data: &Path, archives: &[&Path], exports: &[&Path]) -> Report {
+pub(crate) async fn load_into(data: &Path, archives: &[&Path], exports: &[&Path]) -> Report {
     load::run(&sources(data, archives, exports)).await.unwrap()
 }
 
@@ -59,12 +59,12 @@ async fn messages(storage: &RedbStorage, conversation: &str) -> Vec<Message> {
     all.await.unwrap()
 }
 
-fn iso(at: i64) -> String {
+pub(crate) fn iso(at: i64) -> String {
     sampan::wire::iso::format(Timestamp::from_millis(at))
 }
 
 /// A table of the conversations of [`history`], as it was at a time.
-fn table(at: i64, extra: &str) -> Vec<Value> {
+pub(crate) fn table(at: i64, extra: &str) -> Vec<Value> {
     (0..9)
         .map(|index| {
             json!({
@@ -78,7 +78,7 @@ fn table(at: i64, extra: &str) -> Vec<Value> {
         .collect()
 }
 
-fn lines(rows: &[Value]) -> String {
+pub(crate) fn lines(rows: &[Value]) -> String {
     let mut text =
         "#filetype:JSON-streaming {\"type\":\"Class\",\"class\":\"_Conversation\"}\n".to_owned();
     for row in rows {
@@ -87,13 +87,13 @@ fn lines(rows: &[Value]) -> String {
     text
 }
 
-fn file(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+pub(crate) fn file(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
     path
 }
 
-fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(bytes.as_ref()).unwrap();
     packer.finish().unwrap()

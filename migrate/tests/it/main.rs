@@ -3,9 +3,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `fake.rs` | the double |
+//! | `archive.rs` | the format: archives of earlier builds, damage |
 //! | `crawl.rs` | what is saved |
 //! | `trouble.rs` | services that fail, damaged archives, full disks |
 //! | `kill.rs` | the program killed at any request |
+//! | `hostile.rs` | exports that are cut off or damaged, sources at odds with each other |
 //! | `load.rs` | what is loaded into a service |
 //! | `service.rs` | from one service of our own into another |
 
@@ -16,8 +18,10 @@
     reason = "a panic in a test is a failing test"
 )]
 
+mod archive;
 mod crawl;
 mod fake;
+mod hostile;
 mod kill;
 mod load;
 mod service;

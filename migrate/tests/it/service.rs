@@ -1,27 +1,35 @@
 //! A whole move between two services of our own: loaded into one, crawled out of it, loaded into the
 //! other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sampan_migrate::crawl::{Options, Progress};
-use sampan_migrate::http::{MasterKey, Server, ServerOptions};
-use sampan_migrate::load;
-use sampan_service::{Service, ServiceOptions, StorageChoice};
+use sampan_migrate::http::{Fatal, MasterKey, Server, ServerOptions};
+use sampan_migrate::load::{self, Destination, LoadError, Report};
+use sampan_service::{RunningService, Service, ServiceOptions, StorageChoice};
 use serde_json::json;
 
 use crate::fake::{APP, Fake, FakeRow, KEY, NOW, history};
-use crate::load::dump;
+use crate::load::{dump, iso, lines, table};
 use crate::{options, run};
 
 async fn load_into(data: &Path, archive: &Path) {
     let sources = load::Options {
-        data: data.to_owned(),
+        into: Destination::Folder(data.to_owned()),
         app: APP.to_owned(),
         archives: vec![archive.to_owned()],
         exports: Vec::new(),
         report: None,
     };
     load::run(&sources).await.unwrap();
+}
+
+pub(crate) async fn service_on(data: &Path) -> (RunningService, String) {
+    let app = format!("{APP}:theAppKey:{KEY}").parse().unwrap();
+    let options = ServiceOptions::on_loopback(app, StorageChoice::Folder(data.to_owned()));
+    let service = Service::start(options).await.unwrap();
+    let url = format!("http://{}", service.addr());
+    (service, url)
 }
 
 fn server(url: &str, key: &str) -> Server {
@@ -76,14 +84,7 @@ async fn a_service_of_our_own_is_crawled_and_its_twin_holds_the_same() {
     let (one, other) = (folder.path().join("one"), folder.path().join("other"));
     load_into(&one, &first).await;
 
-    let app = format!("{APP}:theAppKey:{KEY}").parse().unwrap();
-    let service = Service::start(ServiceOptions::on_loopback(
-        app,
-        StorageChoice::Folder(one.clone()),
-    ))
-    .await
-    .unwrap();
-    let url = format!("http://{}", service.addr());
+    let (service, url) = service_on(&one).await;
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let (options, progress) = (with_tables(&second), Progress::hidden());
     let by_app_key = sampan_migrate::crawl::run(
@@ -116,6 +117,117 @@ async fn a_service_of_our_own_is_crawled_and_its_twin_holds_the_same() {
     for (one, other) in one.lines().zip(other.lines()) {
         assert_eq!(without_last(one), without_last(other));
     }
+}
+
+/// An archive with every kind of trouble, and an export of its tables.
+async fn troubled(folder: &Path) -> (PathBuf, PathBuf) {
+    let mut rows = history(31, 1_700, 9);
+    rows[1].from = "x".repeat(65);
+    rows[2].conversation = "unknown to every table".to_owned();
+    rows[3].conversation = "news".to_owned();
+    rows[4].data = json!({ "_lctype": -127 }).to_string();
+    rows[5].data = "\u{1F30A}".repeat(90_000);
+    let fake = Fake::start(rows).await;
+    let roles = json!({ "objectId": "r", "cid": "conv1", "clientId": "client1", "role": "Manager", "updatedAt": iso(NOW) });
+    let lost = json!({ "objectId": "r", "cid": "nowhere", "clientId": "client1", "role": "Manager", "updatedAt": iso(NOW) });
+    let news = json!({ "objectId": "news", "sys": true, "c": "paper", "createdAt": iso(0), "updatedAt": iso(0) });
+    let said = json!({ "objectId": "x1", "msgId": "asked", "timestamp": NOW - 9_000, "from": "cleo", "data": "when?", "conv": "news" });
+    let tables = [
+        ("_ConversationMemberInfo", vec![roles, lost]),
+        ("_Conversation", vec![news]),
+        ("_SysMessage", vec![said]),
+    ];
+    let names = tables.iter().map(|(name, _)| (*name).to_owned()).collect();
+    for (name, rows) in tables {
+        fake.world().tables.insert(name.to_owned(), rows);
+    }
+    let archive = folder.join("archive");
+    let crawl = Options {
+        tables: names,
+        ..options(&archive)
+    };
+    run(&fake, &crawl).await.unwrap();
+    let export = folder.join("_Conversation.0.jsonl");
+    let text = format!("{}{{cut off\n", lines(&table(NOW, "")));
+    std::fs::write(&export, text).unwrap();
+    (archive, export)
+}
+
+async fn load_all(
+    into: Destination,
+    archive: &Path,
+    export: &Path,
+) -> Result<(Report, String), LoadError> {
+    let list = archive.with_extension("report");
+    let sources = load::Options {
+        into,
+        app: APP.to_owned(),
+        archives: vec![archive.to_owned()],
+        exports: vec![export.to_owned()],
+        report: Some(list.clone()),
+    };
+    let loading = load::run(&sources);
+    let loaded = tokio::time::timeout(std::time::Duration::from_secs(120), loading).await;
+    let report = loaded.expect("loading ends")?;
+    Ok((report, std::fs::read_to_string(list).unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_runs_takes_the_same_as_its_folder_with_the_same_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, export) = troubled(folder.path()).await;
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    let (by_folder, listed) = load_all(Destination::Folder(one.clone()), &archive, &export)
+        .await
+        .unwrap();
+    let (again_by_folder, _) = load_all(Destination::Folder(one.clone()), &archive, &export)
+        .await
+        .unwrap();
+
+    let (service, url) = service_on(&other).await;
+    let by_key = |key: &str| Destination::Service(Box::new(server(&url, key)));
+    for wrong in ["theAppKey", "another"] {
+        let refused = load_all(by_key(wrong), &archive, &export)
+            .await
+            .unwrap_err();
+        assert!(refused.to_string().contains("master"), "{refused}");
+        assert!(!refused.to_string().contains("theAppKey"), "{refused}");
+        let is_wrong_key =
+            |error: &LoadError| matches!(error, LoadError::Refused(Fatal::WrongKey(_)));
+        match &refused {
+            LoadError::Stopped { error, .. } => assert!(is_wrong_key(error), "{refused}"),
+            other => assert!(is_wrong_key(other), "{refused}"),
+        }
+    }
+    let (by_service, told) = load_all(by_key(KEY), &archive, &export).await.unwrap();
+    assert_eq!(by_service.counts, by_folder.counts);
+    assert_eq!(told, listed);
+    let (again, _) = load_all(by_key(KEY), &archive, &export).await.unwrap();
+    assert_eq!(again.counts, again_by_folder.counts);
+    assert_eq!(again.count("message", &load::Fate::Stored), 0);
+    service.stop().await;
+    assert_eq!(dump(&other).await, dump(&one).await);
+
+    // Behind the service's back the folder knows what the service loaded.
+    let (by_folder, _) = load_all(Destination::Folder(other.clone()), &archive, &export)
+        .await
+        .unwrap();
+    assert_eq!(by_folder.counts, again.counts);
+    assert_eq!(dump(&other).await, dump(&one).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_does_not_load_is_told_from_one_that_is_unwell() {
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, export) = troubled(folder.path()).await;
+    // The double is a hosted service: it has no such path.
+    let fake = Fake::start(Vec::new()).await;
+    let hosted = Destination::Service(Box::new(server(&fake.url, KEY)));
+    let refused = load_all(hosted, &archive, &export).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("no sampan-service"),
+        "{refused}"
+    );
 }
 
 /// A conversation without the time of its last message, which the service makes itself.

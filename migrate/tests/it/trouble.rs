@@ -103,6 +103,35 @@ async fn a_limit_is_found_and_kept_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_asked_for_as_long_as_the_service_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(15, 400, 3);
+    let fake = Fake::start(history.clone()).await;
+    fake.world().page_cap = 40;
+    let refused = std::sync::Arc::new(std::sync::Mutex::new((None, 0)));
+    let noted = std::sync::Arc::clone(&refused);
+    fake.world().faults = Box::new(move |number| {
+        let mut noted = noted.lock().unwrap();
+        if number == 3 {
+            noted.0 = Some(std::time::Instant::now());
+            return Some(Fault::RetryAfter(1));
+        }
+        // Requests that were on their way already are no sign of impatience.
+        let is_early = noted
+            .0
+            .is_some_and(|at| at.elapsed() < Duration::from_millis(950));
+        noted.1 += u32::from(is_early && number > 3 + 4);
+        None
+    });
+    let report = run(&fake, &options(folder.path())).await.unwrap();
+    assert_eq!(report.left, 0);
+    let (at, early) = *refused.lock().unwrap();
+    assert!(at.unwrap().elapsed() >= Duration::from_millis(950));
+    assert_eq!(early, 0, "asked before the second was over");
+    assert_eq!(rows(folder.path()), expected(&history));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_never_comes_is_left_for_the_next_run_and_all_others_are_saved() {
     let folder = tempfile::tempdir().unwrap();
     let history = history(21, 800, 6);
@@ -203,7 +232,7 @@ fn segment_paths(archive: &Path) -> Vec<std::path::PathBuf> {
     paths
 }
 
-fn verify(archive: &Path, flags: &[&str]) -> (i32, String) {
+pub(crate) fn verify(archive: &Path, flags: &[&str]) -> (i32, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sampan-migrate"));
     let output = command
         .arg("verify")

@@ -280,6 +280,8 @@ operations! {
     SubscribeClient => AppKey;
     /// Asking which clients are online, to what they are subscribed, and how many there are.
     AskClients => MasterKey;
+    /// Loading history of another service, with its ids and times.
+    LoadHistory => MasterKey;
     /// Asking how many messages a client has not read. Where a login needs a signature, this needs the
     /// master key.
     CountUnread => AppKey;
@@ -541,6 +543,7 @@ impl ServerCall {
             Self::Bar | Self::Unbar => Operation::BarClient,
             Self::Erase => Operation::EraseClient,
             Self::CountUnread => Operation::CountUnread,
+            Self::Load => Operation::LoadHistory,
             Self::Older(call) => call.operation(),
         }
     }

@@ -24,6 +24,7 @@
 //! | `sessions/` | signing in and out, tags and conflicts |
 //! | `push/` | the devices that announced themselves, and which of them a message is pushed to |
 //! | `upkeep/` | forgetting what has ended, and messages past their retention |
+//! | `loading/` | history of another service, joined with what is here |
 //! | `http/` | what is asked over HTTP |
 //!
 //! A room imports only from rooms above it in this table (`tests/tidy/rooms.rs` checks). One import points
@@ -44,6 +45,7 @@ mod gate;
 mod hooks;
 mod http;
 mod job;
+pub mod loading;
 mod machine;
 mod messages;
 mod pacing;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use sampan::wire::signature::KeyKind;
@@ -16,6 +16,9 @@ use super::http::{Shared, answer, ask};
 use crate::core::access::Operation;
 use crate::core::{OlderCall, RestAnswer, RestCall, ServerCall, ServerRequest};
 use crate::storage::Kind;
+
+/// Bytes of a request that loads history. All other bodies are far smaller.
+const LOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 type Texts = BTreeMap<String, String>;
 
@@ -117,6 +120,7 @@ fn of_clients() -> Vec<Row> {
         ("/1.2/rtm/clients/{id}/unread-count", GET, Call::CountUnread),
         ("/1.2/rtm/clients/{id}/service-conversations", GET, Call::ListSubscriptions),
         ("/1.2/rtm/stats", GET, Call::Count),
+        ("/1.2/rtm/loads", POST, Call::Load),
     ]
 }
 
@@ -159,7 +163,11 @@ fn route(method: MethodFilter, call: ServerCall) -> MethodRouter<Arc<Shared>> {
         };
         ask_for(&shared, app, request).await
     };
-    on(method, handler)
+    let route = on(method, handler);
+    match call {
+        ServerCall::Load => route.layer(DefaultBodyLimit::max(LOAD_BYTES_MAX)),
+        _ => route,
+    }
 }
 
 async fn ask_for(shared: &Shared, app: Asker, request: ServerRequest) -> Response {

@@ -30,6 +30,8 @@
 //! | `z` | app, client, object id | nothing; finds the devices of a client |
 //! | `Z` | app, object id, client | nothing; a client that signed in on a device |
 //! | `Y` | app, object id | the number on the icon of a device, four bytes |
+//! | `C` | app, conversation, message | the claims about a message that was loaded |
+//! | `K` | app, conversation | the claims about a conversation that was loaded |
 //!
 //! Texts carry their length in front, so one text is never another's prefix; the last one of a key
 //! may go without, and then sorts by its bytes. Times are big-endian with the sign bit turned, so
@@ -178,6 +180,19 @@ pub(super) fn messages_at(app: &AppId, conversation: &ConversationId, at: Timest
 
 pub(super) fn message(app: &AppId, conversation: &ConversationId, place: &Place) -> Key {
     messages_at(app, conversation, place.sent_at).rest(place.id.as_str())
+}
+
+pub(super) fn claim(app: &AppId, conversation: &ConversationId, id: &MessageId) -> Key {
+    Key::tagged(b'C')
+        .text(app.as_str())
+        .text(conversation.as_str())
+        .rest(id.as_str())
+}
+
+pub(super) fn known(app: &AppId, conversation: &ConversationId) -> Key {
+    Key::tagged(b'K')
+        .text(app.as_str())
+        .rest(conversation.as_str())
 }
 
 pub(super) fn message_ids(app: &AppId, conversation: &ConversationId) -> Key {

@@ -5,6 +5,7 @@
 //! | `record.rs` | the facts that are kept, and [`Write`], the one way to change them |
 //! | `keyed.rs` | an ordered map of bytes, with the batch as an overlay |
 //! | `question.rs`, `write.rs` | [`Storage`] over such a map |
+//! | `claim.rs` | what loads of older history know of a message or a conversation |
 //! | `installation.rs` | the rows of devices that can be pushed to |
 //! | `key.rs`, `codec.rs` | how rows are found and written |
 //! | `backup.rs` | a copy of a committed state, and the proof that it is whole |
@@ -22,6 +23,7 @@
 //! service's own terms and not as keys and values, so that a relational database can answer them.
 
 mod backup;
+mod claim;
 mod codec;
 mod columns;
 mod conversation;
@@ -45,6 +47,7 @@ use std::future::Future;
 use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 
 pub use self::backup::{Backup, BackupError, Snapshot};
+pub use self::claim::{Claim, ContentRank, Known};
 pub(crate) use self::installation::DEVICE_CLIENTS_MAX;
 pub use self::memory::MemoryStorage;
 pub(crate) use self::missed::NOTICES_KEPT_MAX;
@@ -90,6 +93,26 @@ pub enum StorageError {
         /// The newest schema this build reads.
         known: u8,
     },
+}
+
+impl StorageError {
+    /// True if the disk has no room left.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind;
+        let cause = match self {
+            Self::Database(error) => match &**error {
+                ::redb::Error::Io(cause) => cause,
+                _ => return false,
+            },
+            Self::Folder(cause) => cause,
+            _ => return false,
+        };
+        matches!(
+            cause.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        )
+    }
 }
 
 /// The work of a storage since it was opened, counted and not timed.
@@ -229,6 +252,21 @@ pub trait Storage {
         conversation: &ConversationId,
         place: &Place,
     ) -> impl Future<Output = Result<Option<Message>, StorageError>>;
+
+    /// The claims about a message that was loaded; they outlive the message.
+    fn claim(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        id: &MessageId,
+    ) -> impl Future<Output = Result<Option<Claim>, StorageError>>;
+
+    /// The claims about a conversation that was loaded; they outlive the conversation.
+    fn known(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+    ) -> impl Future<Output = Result<Option<Known>, StorageError>>;
 
     /// Where the message with this id stands.
     fn message_place(

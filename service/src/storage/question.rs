@@ -3,6 +3,7 @@
 use sampan::model::{AppId, ClientId, ConversationId, MessageId, Timestamp};
 use serde::de::DeserializeOwned;
 
+use super::claim::{Claim, Known};
 use super::codec::decode;
 use super::key::{self, Key, Parts};
 use super::keyed::{DAMAGED_ID, Keyed, Map, Row};
@@ -148,6 +149,23 @@ impl<M: Map> Storage for Keyed<M> {
         place: &Place,
     ) -> Result<Option<Message>, StorageError> {
         self.record(&key::message(app, conversation, place))
+    }
+
+    async fn claim(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+        id: &MessageId,
+    ) -> Result<Option<Claim>, StorageError> {
+        self.record(&key::claim(app, conversation, id))
+    }
+
+    async fn known(
+        &self,
+        app: &AppId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Known>, StorageError> {
+        self.record(&key::known(app, conversation))
     }
 
     async fn message_place(

@@ -10,6 +10,7 @@ use sampan::model::{AppId, ClientId, ConversationId, DeviceTag, MessageId, Times
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::claim::{Claim, Known};
 use super::codec::{bytes, millis, millis_opt, text, text_list, text_opt};
 
 /// The kinds of conversations, numbered as on the wire (`convType`).
@@ -445,6 +446,10 @@ pub enum Write {
     PutMessage(AppId, ConversationId, Message),
     /// Forgets a message, its token and its patch.
     DropMessage(AppId, ConversationId, Place),
+    /// Keeps what loads know of a message.
+    PutClaim(AppId, ConversationId, MessageId, Claim),
+    /// Keeps what loads know of a conversation.
+    PutKnown(AppId, ConversationId, Box<Known>),
     /// Keeps a notification for one client.
     PutNotification(AppId, Notification),
     /// Forgets the notifications of a client up to and including a time.

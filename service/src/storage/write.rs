@@ -55,6 +55,12 @@ impl<M: Map> Keyed<M> {
             Write::DropMessage(app, conversation, place) => {
                 self.drop_message(&app, &conversation, &place)?;
             }
+            Write::PutClaim(app, conversation, id, claim) => {
+                self.put(key::claim(&app, &conversation, &id), encode(&claim)?);
+            }
+            Write::PutKnown(app, conversation, known) => {
+                self.put(key::known(&app, &conversation), encode(&known)?);
+            }
             Write::PutNotification(app, row) => {
                 let key = key::notification(&app, &row.client, row.at, row.sequence);
                 self.put(key, encode(&row)?);

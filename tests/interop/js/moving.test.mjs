@@ -104,6 +104,9 @@ check('D05 D06 an app moves to another service in an afternoon, and goes on with
   assert.deepEqual([found.mutedMembers, found.unreadMessagesCount], [[carl.id], 0], 'mutes are kept; what was loaded is read');
   const carl2 = await again(carl);
 
+  // A later load goes into the service while its clients go on.
+  const intoRunning = ['--server', there.url, '--archive', archive, '--app', world.service.appId];
+  assert.match(await migrate('load', ...intoRunning), new RegExp(`${count} message: known already`));
   await alice2.say(tea, 'here we are');
   assert.equal((await bob2.hears('here we are')).from, alice.id);
   await bob2.say(tea, 'it is the same');

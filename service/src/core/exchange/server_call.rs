@@ -91,6 +91,8 @@ pub enum ServerCall {
     ListBroadcasts,
     /// Ends a broadcast and deletes its message.
     DeleteBroadcast,
+    /// Loads history of another service.
+    Load,
     /// A request of the older interface.
     Older(OlderCall),
 }

@@ -5,6 +5,7 @@ mod broadcasts;
 mod clients;
 mod conversations;
 mod fields;
+mod loads;
 mod members;
 mod messages;
 pub(in crate::core) mod older;
@@ -110,6 +111,7 @@ impl<S: Storage> Core<S> {
             ServerCall::Broadcast => self.broadcast(now, app, request, effects).await,
             ServerCall::ListBroadcasts => self.list_broadcasts(now, app, request).await,
             ServerCall::DeleteBroadcast => self.delete_broadcast(now, app, request).await,
+            ServerCall::Load => self.load(app, request).await,
             ServerCall::Older(call) => self.serve_older(now, app, call, request, effects).await,
         }
     }

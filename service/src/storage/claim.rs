@@ -1,13 +1,17 @@
-//! Joining the claims of several sources about one message or conversation. Each field is a maximum or a
+//! The claims of several sources about one loaded message or conversation. Each field is a maximum or a
 //! minimum over a total order, so the order of the sources does not matter, and a source that comes twice
 //! changes nothing.
+//!
+//! The claims are kept beside the message, whose own row has no place for them. They outlive the message: a
+//! message that was deleted here since stays deleted when its source is loaded again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 /// The claims of sources about a message, without the content, which is stored with the message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Packed", from = "Packed")]
 pub struct Claim {
     /// The time at which the service took the message: the smallest time that a source has.
     pub at: i64,
@@ -15,6 +19,38 @@ pub struct Claim {
     pub content: ContentRank,
     /// The time at which the message first reached somebody: the smallest time that a source has.
     pub delivered_at: Option<i64>,
+    /// The clients who alone see the message, besides its sender; empty: every member sees it.
+    pub readers: BTreeSet<String>,
+}
+
+/// A claim as it is written: without the names of its fields, because there is one for each loaded message.
+type Packed = (i64, i64, bool, u64, u64, Option<i64>, BTreeSet<String>);
+
+impl From<Claim> for Packed {
+    fn from(claim: Claim) -> Self {
+        let digest = u128::from_be_bytes(claim.content.digest);
+        let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
+        let (high, low) = (half(digest >> 64), half(digest));
+        let ContentRank { as_of, is_gone, .. } = claim.content;
+        let (at, delivered_at) = (claim.at, claim.delivered_at);
+        (at, as_of, is_gone, high, low, delivered_at, claim.readers)
+    }
+}
+
+impl From<Packed> for Claim {
+    fn from((at, as_of, is_gone, high, low, delivered_at, readers): Packed) -> Self {
+        let digest = (u128::from(high) << 64) | u128::from(low);
+        Self {
+            at,
+            content: ContentRank {
+                as_of,
+                is_gone,
+                digest: digest.to_be_bytes(),
+            },
+            delivered_at,
+            readers,
+        }
+    }
 }
 
 /// The criteria between two contents of one message, the most important first.
@@ -39,6 +75,7 @@ impl Claim {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             },
+            readers: self.readers.union(&other.readers).cloned().collect(),
         }
     }
 }
@@ -106,12 +143,14 @@ impl Known {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::codec::{decode, encode};
     use super::*;
 
     fn claim() -> impl Strategy<Value = Claim> {
-        let content = (0_i64..4, any::<bool>(), 0_u8..3);
-        (0_i64..4, content, proptest::option::of(1_i64..4)).prop_map(
-            |(at, (as_of, is_gone, digest), delivered_at)| Claim {
+        let content = (0_i64..4, any::<bool>(), any::<u8>());
+        let readers = proptest::collection::btree_set("[xyz]", 0..3);
+        (0_i64..4, content, proptest::option::of(1_i64..4), readers).prop_map(
+            |(at, (as_of, is_gone, digest), delivered_at, readers)| Claim {
                 at,
                 content: ContentRank {
                     as_of,
@@ -119,6 +158,7 @@ mod tests {
                     digest: [digest; 16],
                 },
                 delivered_at,
+                readers,
             },
         )
     }
@@ -127,17 +167,22 @@ mod tests {
         let row = proptest::option::of((0_i64..3, "[ab]"));
         let messages = proptest::collection::vec((0_i64..5, "[ab]", "[xyz]"), 0..4);
         let roles = proptest::collection::btree_map("[xy]", (0_i64..3, "[MO]"), 0..3);
-        (row, messages, roles).prop_map(|(row, messages, roles)| {
-            let mut known = Known {
-                row,
-                roles,
-                ..Known::default()
-            };
-            for (at, id, from) in messages {
-                known.note(at, &id, &from);
-            }
-            known
-        })
+        let names = || proptest::collection::btree_set("[xyz]", 0..3);
+        (row, messages, roles, names(), names()).prop_map(
+            |(row, messages, roles, subscribers, readers)| {
+                let mut known = Known {
+                    row,
+                    roles,
+                    subscribers,
+                    readers,
+                    ..Known::default()
+                };
+                for (at, id, from) in messages {
+                    known.note(at, &id, &from);
+                }
+                known
+            },
+        )
     }
 
     proptest! {
@@ -146,6 +191,12 @@ mod tests {
             prop_assert_eq!(a.join(&b), b.join(&a));
             prop_assert_eq!(a.join(&b).join(&c), a.join(&b.join(&c)));
             prop_assert_eq!(a.join(&a), a);
+        }
+
+        #[test]
+        fn a_claim_comes_back_as_it_was_written(claim in claim()) {
+            let written = encode(&claim).unwrap();
+            prop_assert_eq!(decode::<Claim>(&written).unwrap(), claim);
         }
 
         #[test]

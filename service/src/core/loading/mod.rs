@@ -1,0 +1,93 @@
+//! Loading: messages and conversations that another service had, with their own ids and times.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `row.rs` | what a row of the table of conversations means |
+//! | `wanted.rs` | a conversation with its members, out of everything that is known of it; pure |
+//! | `message.rs` | one message, joined with what is there |
+//! | `conversation.rs` | one conversation, joined with what is there |
+//!
+//! Loading is a join: sources may come in any order, and again, and give the same data. So each fact is kept with
+//! the reading that it comes from, as a [`Claim`](crate::storage::Claim) or as
+//! [`Known`](crate::storage::Known). Where the conversation or the message was changed or deleted in this service
+//! since it was loaded, that counts more.
+//!
+//! Nobody is told of what is loaded: it counts as received and read.
+
+mod conversation;
+mod message;
+mod row;
+mod wanted;
+
+use std::collections::BTreeMap;
+
+use sampan::model::{AppId, ConversationId};
+use serde::{Deserialize, Serialize};
+
+use crate::storage::{Kind, Storage, StorageError};
+
+pub use self::message::LoadedMessage;
+pub use self::row::{ConversationRow, time};
+
+/// The reason why a message of a service conversation is not kept where the source does not say who sees it.
+pub const NOT_SAID_WHOSE: &str =
+    "the message is a service conversation's, and the row does not say whose";
+
+/// The outcome for a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loaded {
+    /// The message is new here.
+    Stored,
+    /// The message changed what is here.
+    Merged,
+    /// The message, or a later state of it, is here.
+    Known,
+    /// The message was deleted in the old service, and was never here. The deletion is noted.
+    Deleted,
+    /// The message cannot be kept, for this reason.
+    Refused(String),
+}
+
+/// Loads into the data of one app. Writes join the current batch; the caller commits.
+#[derive(Debug)]
+pub struct Loader<'a, S> {
+    storage: &'a mut S,
+    app: AppId,
+    /// The conversations of the messages that were looked at.
+    standings: BTreeMap<ConversationId, Standing>,
+}
+
+/// What matters of a conversation to the messages that are loaded into it.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    is_service: bool,
+    /// True if the conversation was loaded before, and was deleted here since.
+    is_deleted: bool,
+}
+
+impl<'a, S: Storage> Loader<'a, S> {
+    /// A loader for one app.
+    pub const fn new(storage: &'a mut S, app: AppId) -> Self {
+        Self {
+            storage,
+            app,
+            standings: BTreeMap::new(),
+        }
+    }
+
+    async fn standing(&mut self, id: &ConversationId) -> Result<Standing, StorageError> {
+        if let Some(found) = self.standings.get(id) {
+            return Ok(*found);
+        }
+        let there = self.storage.conversation(&self.app, id).await?;
+        let known = self.storage.known(&self.app, id).await?;
+        let was_loaded = known.is_some_and(|known| wanted::wanted(id, &known).is_some());
+        let standing = Standing {
+            is_service: there.as_ref().is_some_and(|it| it.kind == Kind::System),
+            is_deleted: there.is_none() && was_loaded,
+        };
+        self.standings.insert(id.clone(), standing);
+        Ok(standing)
+    }
+}
