@@ -135,3 +135,21 @@ check('S087 S224 4.3.1 is refused like everybody else', async () => {
   await refusedWith(4312, seen.queryMessages());
   await refusedWith(4401, seen.recall({ id: sent.id, timestamp: sent.timestamp }));
 });
+
+check('S212 clients in either mode get what they missed in one conversation', async () => {
+  const [alice] = await world.people('alice');
+  const [bob, carol] = world.names('bob', 'carol');
+  const inPush = { sdk: 4, push: true };
+  const both = [await world.login(bob), await world.login(carol, inPush)];
+  const conversation = await alice.startWith([bob, carol]);
+  await Promise.all(both.map(person => person.events.next('membersjoined')));
+  await Promise.all(both.map(person => person.client.close()));
+  await alice.seesGone(bob, carol);
+  await alice.say(conversation, 'missed');
+  const counted = await world.login(bob);
+  const [[own]] = await counted.events.next('unreadmessagescountupdate');
+  assert.deepEqual([own.id, own.unreadMessagesCount], [conversation.id, 1]);
+  const pushed = await world.login(carol, inPush);
+  await pushed.hears('missed');
+  assert.deepEqual(counted.events.seen('message'), [], 'who counts is sent nothing');
+});
