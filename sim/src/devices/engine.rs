@@ -383,7 +383,7 @@ impl Ports for EnginePorts {
     }
 
     fn media(&mut self, slot: ClientSlot, client: &ClientId, effect: MediaEffect) {
-        self.want(Out::Media(self.device(client), slot, effect));
+        self.want(Out::Media(self.device(client), slot, Box::new(effect)));
     }
 
     fn fetch_inbox(&mut self, client: &ClientId, id: RequestId) -> Option<Vec<Dropped>> {

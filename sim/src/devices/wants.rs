@@ -28,7 +28,7 @@ pub(crate) enum Out {
     Disconnect(ConnectionNumber),
     Send(ConnectionNumber, Frame<'static>),
     Sign(ClientSlot, EffectId),
-    Media(usize, ClientSlot, MediaEffect),
+    Media(usize, ClientSlot, Box<MediaEffect>),
     Answer {
         device: usize,
         call: Call,

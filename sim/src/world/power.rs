@@ -202,7 +202,7 @@ impl World {
                 self.file_answered(device, &call, false);
                 self.record.ledger.unheard(device, &call);
             }
-            Out::Media(device, slot, effect) => self.media(device, boot, slot, effect),
+            Out::Media(device, slot, effect) => self.media(device, boot, slot, *effect),
             Out::Committed { device, changes } => self.committed(index, device, changes),
             Out::Taken(device, tokens) => {
                 if let Some(device) = self.devices.get(device) {
