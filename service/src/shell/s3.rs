@@ -108,17 +108,26 @@ impl Desk {
     async fn put(&self, key: &str, bytes: Bytes, only_if_new: bool) -> Result<Answer, StoreError> {
         let url = self.signed(&self.bucket.put_object(Some(&self.credentials), key));
         let condition = ("if-none-match", "*".to_owned());
-        let headers = only_if_new.then_some(condition);
-        self.caller
-            .call(Method::PUT, &url, headers.into_iter().collect(), bytes)
-            .await
+        match only_if_new {
+            // Made twice, the second would find what the first has written.
+            true => {
+                self.caller
+                    .call(Method::PUT, &url, vec![condition], bytes)
+                    .await
+            }
+            false => {
+                self.caller
+                    .call_again(Method::PUT, &url, Vec::new(), bytes)
+                    .await
+            }
+        }
     }
 
     async fn is_there(&self, key: &str) -> Result<bool, StoreError> {
         let url = self.signed(&self.bucket.head_object(Some(&self.credentials), key));
         let answer = self
             .caller
-            .call(Method::HEAD, &url, Vec::new(), Bytes::new())
+            .call_again(Method::HEAD, &url, Vec::new(), Bytes::new())
             .await?;
         match answer.status {
             StatusCode::OK => Ok(true),
@@ -132,7 +141,7 @@ impl Desk {
         let range = range.map(|it| format!("bytes={}-{}", it.start, it.end.saturating_sub(1)));
         let headers = range.map(|range| ("range", range)).into_iter().collect();
         self.caller
-            .call(Method::GET, &url, headers, Bytes::new())
+            .call_again(Method::GET, &url, headers, Bytes::new())
             .await
     }
 
@@ -155,7 +164,7 @@ impl Desk {
         let url = self.signed(&self.bucket.delete_object(Some(&self.credentials), key));
         let answer = self
             .caller
-            .call(Method::DELETE, &url, Vec::new(), Bytes::new())
+            .call_again(Method::DELETE, &url, Vec::new(), Bytes::new())
             .await?;
         match answer.status {
             status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
@@ -177,7 +186,7 @@ impl Desk {
         let url = self.signed(&list);
         let answer = self
             .caller
-            .call(Method::GET, &url, Vec::new(), Bytes::new())
+            .call_again(Method::GET, &url, Vec::new(), Bytes::new())
             .await?;
         if answer.status != StatusCode::OK {
             return Err(answer.refused().await);

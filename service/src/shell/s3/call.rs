@@ -12,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
@@ -27,6 +27,9 @@ const NEXT_BYTES_IN: Duration = Duration::from_secs(30);
 
 /// Bytes of an answer that is read whole: a page of a thousand names is far below.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// The pauses before a request is made again that met trouble which passes: a busy storage says so now and then.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
 
 /// Characters of a refusal that the log shows.
 const REASON_CHARS_MAX: usize = 200;
@@ -78,6 +81,27 @@ impl Caller {
         }
     }
 
+    /// Makes a request that may be made twice, and makes it again after trouble that passes.
+    pub(super) async fn call_again(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: Vec<(&'static str, String)>,
+        body: Bytes,
+    ) -> Result<Answer, StoreError> {
+        for pause in PAUSES {
+            let tried = self.call(method.clone(), url, headers.clone(), body.clone());
+            match tried.await {
+                Ok(answer) if is_passing(answer.status) => {}
+                Err(StoreError::Io(error)) if error.kind() != ErrorKind::TimedOut => {}
+                answered => return answered,
+            }
+            sleep(pause).await;
+        }
+        self.call(method, url, headers, body).await
+    }
+
+    /// Makes a request once.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -124,6 +148,11 @@ fn request(
         request = request.header(HeaderName::from_static(name), value);
     }
     request.body(Full::new(body)).map_err(io::Error::other)
+}
+
+/// True if a status is of a trouble that passes.
+const fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 500 | 502..=504)
 }
 
 fn slow() -> io::Error {

@@ -73,7 +73,9 @@ impl S3Incoming {
         } = &*self.desk;
         let part = bucket.upload_part(Some(credentials), &self.key, number, &upload);
         let url = self.desk.signed(&part);
-        let answer = caller.call(Method::PUT, &url, Vec::new(), bytes).await?;
+        let answer = caller
+            .call_again(Method::PUT, &url, Vec::new(), bytes)
+            .await?;
         match (answer.status, answer.etag()) {
             (StatusCode::OK, Some(etag)) => {
                 self.etags.push(etag);

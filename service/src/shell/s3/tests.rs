@@ -164,6 +164,36 @@ async fn trouble_of_the_storage_is_an_error_and_never_an_absent_or_shorter_file(
 }
 
 #[tokio::test]
+async fn a_storage_that_is_busy_once_is_asked_again_and_a_claim_is_made_once() {
+    let double = Double::start().await;
+    let store = store(&double);
+    let (bytes, record) = (name(1, Part::Bytes(1)), name(1, Part::Record));
+    let busy = || double.lock().trouble = Some(Trouble::BusyOnce);
+    busy();
+    write(&store, bytes, b"0123456789").await.unwrap();
+    busy();
+    assert!(read(&store, bytes, 0..10).await.unwrap().is_some());
+    busy();
+    assert!(
+        store
+            .claim(record, Bytes::from_static(b"{}"))
+            .await
+            .is_err()
+    );
+    assert!(
+        store
+            .claim(record, Bytes::from_static(b"{}"))
+            .await
+            .unwrap()
+    );
+    busy();
+    assert_eq!(store.usage(app()).await.unwrap(), 12);
+    busy();
+    assert!(store.remove(record).await.unwrap());
+    assert_eq!(double.lock().objects.len(), 1);
+}
+
+#[tokio::test]
 async fn a_record_that_was_written_though_its_answer_was_lost_is_taken_back() {
     let double = Double::start().await;
     let files = Files::new(Box::new(store(&double)), Box::new(SystemEntropy));

@@ -30,6 +30,8 @@ const OLD: &str = "2020-01-01T00:00:00.000Z";
 pub(super) enum Trouble {
     /// Answers 503.
     Busy,
+    /// Answers 503 once.
+    BusyOnce,
     /// Ends the connection without an answer.
     Hangs,
     /// Ends bodies before their end.
@@ -206,6 +208,10 @@ async fn answer(
     }
     match inner.trouble {
         Some(Trouble::Busy) => return refusal(503, "SlowDown"),
+        Some(Trouble::BusyOnce) => {
+            inner.trouble = None;
+            return refusal(503, "SlowDown");
+        }
         Some(Trouble::Hangs) => return hang_up(),
         _ => {}
     }
