@@ -101,7 +101,7 @@ fn tell(report: &Report) -> ExitCode {
         println!("set aside, for it could not be read: {}", path.display());
     }
     println!(
-        "{} messages on {} pages; {} answers had to be asked for again",
+        "{} rows of messages on {} pages; {} answers had to be asked for again",
         report.rows, report.pages, report.troubles
     );
     for check in &report.checks {

@@ -46,7 +46,7 @@ pub(super) async fn read_tables(
         progress.step(&format!("table {class}"));
         match read_table(archive, source, progress, class).await {
             Ok(()) => {}
-            Err(error) if error.is_of_one_page() => notes.push(format!("table {class}: {error}")),
+            Err(error) if error.is_of_one_page() => notes.push(error.to_string()),
             // A key that may not read a table may still read the history.
             Err(CrawlError::Fatal(error @ (Fatal::Refused(_) | Fatal::NoHistory(_)))) => {
                 notes.push(format!("table {class}: {error}"));
