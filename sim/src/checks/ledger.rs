@@ -27,6 +27,11 @@ pub(crate) enum Call {
         entry: OutboxEntryId,
         message: Option<LocalId>,
     },
+    /// Taking an unsent message out.
+    Remove {
+        entry: OutboxEntryId,
+        message: LocalId,
+    },
     /// Changing a message that the device sent.
     Change { message: LocalId, change: Change },
     /// Setting the device's own attribute of a conversation to a value that is set once.
@@ -77,6 +82,7 @@ pub(crate) struct Place {
     conversations: usize,
     changes: usize,
     attributes: usize,
+    removed: usize,
 }
 
 /// A message that the app was promised.
@@ -99,6 +105,8 @@ pub(crate) struct Promise {
     pub(crate) retried: bool,
     /// The name of the copy of the message's file.
     pub(crate) file: Option<String>,
+    /// True if the app kept the message as failed: it must not be sent before the app retries it.
+    pub(crate) kept: bool,
 }
 
 /// A conversation that the app was promised.
@@ -131,6 +139,8 @@ pub(crate) struct Ledger {
     pub(crate) conversations: Vec<Made>,
     pub(crate) changes: Vec<Changed>,
     pub(crate) attributes: Vec<Attribute>,
+    /// The unsent messages that a device was told to be out.
+    pub(crate) removed: Vec<(usize, LocalId)>,
     pub(crate) answers: u64,
 }
 
@@ -143,8 +153,9 @@ impl Ledger {
         answer: Result<Reply, SampanError>,
     ) {
         self.answers += 1;
+        let kept = matches!(call, Call::Keep { .. });
         // A message with a file takes its place when its file is uploaded.
-        let loose = matches!(call, Call::Keep { .. } | Call::SendFile { .. });
+        let loose = kept || matches!(call, Call::SendFile { .. });
         let file = match &call {
             Call::SendFile { copy, .. } => Some(copy.clone()),
             _ => None,
@@ -171,6 +182,7 @@ impl Ledger {
                 loose,
                 retried: false,
                 file,
+                kept,
             }),
             (
                 call @ (Call::Create { .. } | Call::CreateUnique),
@@ -200,6 +212,7 @@ impl Ledger {
                         change,
                         fate,
                     }),
+                    Call::Remove { message, .. } => self.removed.push((device, message)),
                     Call::SetAttribute {
                         conversation,
                         unnamed,
@@ -231,6 +244,7 @@ impl Ledger {
             loose: true,
             retried: false,
             file: None,
+            kept: false,
         });
     }
 
@@ -239,6 +253,7 @@ impl Ledger {
     pub(crate) fn unheard(&mut self, device: usize, call: &Call) {
         match call {
             Call::Discard { entry, message } => self.taken_back(device, *entry, message.as_ref()),
+            Call::Remove { entry, message } => self.taken_back(device, *entry, Some(message)),
             Call::Retry { entry } => {
                 let due = self.due(device);
                 due.filter(|promise| promise.entry == Some(*entry))
@@ -319,6 +334,11 @@ impl Ledger {
         messages
             .filter(|promise| promise.device == device && promise.fate == Fate::Due)
             .for_each(|promise| promise.fate = Fate::Overwritten);
+        let mut number = 0;
+        self.removed.retain(|(of, _)| {
+            number += 1;
+            number <= since.removed || *of != device
+        });
         let made = self.conversations.iter_mut().skip(since.conversations);
         made.filter(|made| made.device == device && made.fate == Fate::Due)
             .for_each(|made| made.fate = Fate::Overwritten);
@@ -331,6 +351,7 @@ impl Ledger {
             conversations: self.conversations.len(),
             changes: self.changes.len(),
             attributes: self.attributes.len(),
+            removed: self.removed.len(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::devices::streams;
 use crate::dice::Dice;
 use crate::shape::{At, Shape};
 
@@ -165,6 +166,13 @@ pub enum Action {
         /// One of all messages.
         pick: u64,
     },
+    /// Sends a message again under its local id, as an app does that does not know if its first call came through.
+    SendAgain {
+        /// The device.
+        device: usize,
+        /// The conversation and the message.
+        pick: u64,
+    },
     /// Takes out an unsent message.
     Remove {
         /// The device.
@@ -296,6 +304,7 @@ impl Action {
             | Self::ReadUntil { device, .. }
             | Self::KeepFailed { device, .. }
             | Self::KeepForeign { device, .. }
+            | Self::SendAgain { device, .. }
             | Self::Remove { device, .. }
             | Self::Leave { device, .. }
             | Self::Import { device }
@@ -332,83 +341,9 @@ pub(crate) fn actions(seed: u64, shape: &Shape) -> Vec<At<Action>> {
         let what = action(&mut dice, shape);
         actions.push(At { at, what });
     }
-    actions.extend(absences(seed, shape));
-    actions.extend(rare_writes(seed, shape));
-    actions.extend(files(seed, shape));
+    actions.extend(streams::all(seed, shape));
     actions.retain(|action| action.at < shape.chaos);
     actions.sort_by_key(|action| action.at);
-    actions
-}
-
-/// Writes that apps make now and then. They have a stream of their own: all other draws stay as they are.
-fn rare_writes(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "rare writes");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    let many = dice.below(10);
-    let mut actions = Vec::new();
-    for _ in 0..many {
-        let at = Duration::from_millis(dice.below(millis));
-        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
-        let pick = dice.number();
-        let what = match dice.below(10) {
-            0 => Action::Quit { device, pick },
-            1..6 => Action::ReadUntil { device, pick },
-            6..8 => Action::KeepFailed { device, pick },
-            8 => Action::KeepForeign { device, pick },
-            _ => Action::Remove { device, pick },
-        };
-        actions.push(At { at, what });
-    }
-    actions
-}
-
-/// Files that apps send. They have a stream of their own: all other draws stay as they are.
-fn files(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "files");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    let file = |_| {
-        let at = Duration::from_millis(dice.below(millis));
-        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
-        let pick = dice.number();
-        let what = Action::SendFile { device, pick };
-        At { at, what }
-    };
-    (0..Dice::stream(seed, "many files").below(9))
-        .map(file)
-        .collect()
-}
-
-/// Users are removed from a conversation and added again; meanwhile something is said there, and
-/// right after too. Half of those who are removed are offline when they are added, and are spoken to
-/// in the moment in which they come online.
-fn absences(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "absences");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    let mut actions = Vec::new();
-    for _ in 0..dice.below(4) {
-        let mut at = Duration::from_millis(dice.below(millis));
-        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
-        let whom = device % shape.users;
-        let user = (whom + 1) % shape.users;
-        let pick = dice.number();
-        let offline = dice.chance(500);
-        let mut then = |what, dice: &mut Dice, latest| {
-            at += dice.millis(1, latest);
-            actions.push(At { at, what });
-        };
-        then(Action::OtherRemoves { user, pick, whom }, &mut dice, 1);
-        if offline {
-            then(Action::Disconnect { device }, &mut dice, 3_000);
-        }
-        for _ in 0..dice.below(3) {
-            then(Action::OtherSpeaks { user, pick }, &mut dice, 3_000);
-        }
-        then(Action::OtherAdds { user, pick, whom }, &mut dice, 3_000);
-        if offline {
-            then(Action::Connect { device }, &mut dice, 3_000);
-        }
-        then(Action::OtherSpeaks { user, pick }, &mut dice, 300);
-    }
     actions
 }
 

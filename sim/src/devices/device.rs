@@ -27,6 +27,7 @@ use crate::checks::screens::Screens;
 use crate::devices::spool::Spool;
 use crate::devices::wants::{Out, Wants};
 use crate::faults::planted::Mutation;
+use crate::faults::planted_calls;
 
 /// A copy of a device's files, and how far the ledger was written then.
 #[derive(Clone, Debug)]
@@ -262,6 +263,7 @@ impl Device {
 
     /// The calls that are to be handed in now, in order: the planted fault holds some back.
     pub(crate) fn calls(&mut self, request: Request, call: Call) -> Vec<(Request, Call)> {
+        let request = planted_calls::taken(self.identity.mutation, request);
         let swapped = self.identity.mutation == Some(Mutation::SwappedCalls)
             && matches!(request, Request::SendMessage(_));
         if swapped && self.held_back.is_none() {

@@ -6,10 +6,12 @@
 //! | `device.rs` | one client of a device over all its lives: disk, writer, observer |
 //! | `engine.rs` | an engine: the real turn loop, with a power switch |
 //! | `spool.rs` | the copies of files that messages wait for |
+//! | `streams.rs` | actions with a stream of chance of their own |
 //! | `wants.rs` | what engines want done in the world |
 
 pub(crate) mod actions;
 pub(crate) mod device;
 pub(crate) mod engine;
 pub(crate) mod spool;
+pub(crate) mod streams;
 pub(crate) mod wants;

@@ -5,8 +5,10 @@
 //! |---|---|
 //! | `kinds.rs` | the faults of the world, and which of them a seed draws |
 //! | `planted.rs` | the planted faults, with the limit of each |
+//! | `planted_calls.rs` | those that are planted in calls |
 //! | `planted_frames.rs` | those that are planted in frames |
 
 pub(crate) mod kinds;
 pub(crate) mod planted;
+pub(crate) mod planted_calls;
 pub(crate) mod planted_frames;

@@ -76,6 +76,20 @@ pub enum Mutation {
     UploadBelieved,
     /// Now and then an upload asks for another ticket although it has one.
     SecondTicket,
+    /// Messages lose the local id that the app gave them before they are enqueued.
+    FreshLocalId,
+    /// A message that the app wants kept as failed is sent.
+    KeptIsSent,
+    /// The removal of an unsent message is answered and forgotten.
+    LostRemoval,
+    /// A message that came by another way is kept with other words.
+    WrongForeign,
+    /// Clients of the hosted service keep no pace.
+    HastyPace,
+    /// A refusal that will pass arrives as one for good.
+    HarshVerdict,
+    /// A client that leaves a conversation asks to join it.
+    WrongQuit,
 }
 
 impl Mutation {
@@ -116,6 +130,13 @@ impl Mutation {
         Self::UnsweptSpool,
         Self::UploadBelieved,
         Self::SecondTicket,
+        Self::FreshLocalId,
+        Self::KeptIsSent,
+        Self::LostRemoval,
+        Self::WrongForeign,
+        Self::HastyPace,
+        Self::HarshVerdict,
+        Self::WrongQuit,
     ];
 
     /// The number of seeds, from seed 0, within which [`Mutation::check`] must notice, and the name of
@@ -145,11 +166,17 @@ impl Mutation {
             Self::WrongEdit => (12, "timeline"),
             Self::LostRecall | Self::WrongAttribute => (24, "lost change"),
             Self::WrongMute => (120, "muted"),
-            Self::WrongMember => (60, "members"),
+            Self::WrongMember | Self::WrongQuit => (60, "members"),
             Self::ShortMark => (4, "unread"),
             Self::ForgottenFile => (12, "spool"),
             Self::UnsweptSpool => (40, "spool"),
             Self::UploadBelieved | Self::SecondTicket => (12, "file"),
+            Self::FreshLocalId => (40, "twice"),
+            Self::KeptIsSent => (12, "kept"),
+            Self::LostRemoval => (24, "removed"),
+            Self::WrongForeign => (120, "timeline"),
+            Self::HastyPace => (40, "paced"),
+            Self::HarshVerdict => (40, "verdict"),
         }
     }
 

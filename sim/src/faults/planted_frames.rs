@@ -1,12 +1,15 @@
 //! The planted faults of the frames: the frames of a broken client, or frames that it fails to understand.
 
 use sampan::wire::generated::PatchItem;
-use sampan::wire::{Command, Envelope, Op};
+use sampan::wire::{Command, Envelope, Op, Retry, ServiceCode};
 
 use crate::faults::planted::Mutation;
 
 /// Farther than any run goes: about twelve days of milliseconds.
 const AHEAD_MILLIS: i64 = 1_000_000_000;
+
+/// The number of a refusal after which no client tries again: a hook of the app refused.
+const FOR_GOOD: i32 = 4402;
 
 /// The words of a planted edit.
 const WRONG: &[u8] = br#"{"_lctype":-1,"_lctext":"wrong"}"#;
@@ -27,6 +30,7 @@ pub(crate) fn again(mutation: Mutation, count: u64, envelope: &Envelope) -> Opti
 
 /// Changes a command on its way to the service. None if the command never arrives.
 pub(crate) fn up(mutation: Mutation, mut envelope: Envelope) -> Option<Envelope> {
+    let peer = envelope.peer_id.clone();
     match (mutation, &mut envelope.command) {
         (Mutation::LostToken, Command::Direct(body)) => body.dt = None,
         (Mutation::UnreadCursorAhead, Command::Session { op: Op::Open, body }) => {
@@ -69,6 +73,13 @@ pub(crate) fn up(mutation: Mutation, mut envelope: Envelope) -> Option<Envelope>
                 op: op @ Op::Mute, ..
             },
         ) => *op = Op::Unmute,
+        (
+            Mutation::WrongQuit,
+            Command::Conv {
+                op: op @ Op::Remove,
+                body,
+            },
+        ) if body.m.first() == peer.as_ref() => *op = Op::Add,
         (
             Mutation::WrongMember,
             Command::Conv {
@@ -128,12 +139,24 @@ pub(crate) fn down(mutation: Mutation, count: u64, mut envelope: Envelope) -> Op
         | (Mutation::LostUnread, Command::Unread(_)) => {
             return None;
         }
+        (Mutation::HarshVerdict, Command::Error(body)) if is_answer && passes(body.code) => {
+            body.code = FOR_GOOD;
+        }
+        (Mutation::HarshVerdict, Command::Ack(body)) if body.code.is_some_and(passes) => {
+            body.code = Some(FOR_GOOD);
+        }
         (Mutation::WrongSender, Command::Direct(body)) => {
             body.from_peer_id = Some("u0".to_owned());
         }
         _ => {}
     }
     Some(envelope)
+}
+
+/// True for the number of a refusal after which the same command may succeed.
+fn passes(code: i32) -> bool {
+    let entry = ServiceCode::new(code).entry();
+    entry.is_some_and(|entry| entry.retry == Retry::Later)
 }
 
 fn ahead(cursor: &mut Option<i64>) {

@@ -10,14 +10,14 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// The kinds of request that the hosted service counts, each by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
+pub(crate) enum Class {
     Send,
     History,
     Other,
 }
 
 impl Class {
-    pub(super) const fn of(command: &Command) -> Self {
+    pub(crate) const fn of(command: &Command) -> Self {
         match command {
             Command::Direct(_) => Self::Send,
             Command::Logs(_) => Self::History,
@@ -48,7 +48,7 @@ pub(crate) struct Counters(BTreeMap<(usize, String, Class), VecDeque<Duration>>)
 
 impl Counters {
     /// Counts a request; false when it is one too many.
-    pub(super) fn admit(&mut self, now: Duration, engine: usize, peer: &str, class: Class) -> bool {
+    pub(crate) fn admit(&mut self, now: Duration, engine: usize, peer: &str, class: Class) -> bool {
         let asked = self.0.entry((engine, peer.to_owned(), class)).or_default();
         while asked.front().is_some_and(|at| *at + WINDOW <= now) {
             asked.pop_front();
@@ -58,6 +58,11 @@ impl Counters {
         }
         asked.push_back(now);
         true
+    }
+
+    /// An engine lost its power, and with it the memory of its requests.
+    pub(crate) fn forget(&mut self, engine: usize) {
+        self.0.retain(|(of, _, _), _| *of != engine);
     }
 }
 

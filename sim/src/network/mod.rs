@@ -7,10 +7,10 @@
 //! | `counters.rs` | how often each client asks |
 //! | `refusals.rs` | requests that are refused, ignored or throttled before the service sees them |
 
-mod counters;
+pub(crate) mod counters;
 pub(crate) mod refusals;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sampan::sync::link::ConnectionNumber;
@@ -70,6 +70,10 @@ pub(crate) struct Network {
     pub(crate) weather: Vec<Weather>,
     pub(crate) limiter: Limiter,
     pub(crate) counters: Counters,
+    /// The requests that each client sent, whatever came of them.
+    pub(crate) asked: Counters,
+    /// The numbers of refusals that each engine was given.
+    pub(crate) refused: BTreeMap<usize, BTreeSet<i32>>,
     /// The trouble of the router, and the time until which it lasts.
     pub(crate) router_trouble: Option<(RouterTrouble, Duration)>,
     /// The connections of users at other programs.
@@ -88,6 +92,8 @@ impl Network {
             weather: vec![Weather::default(); engines],
             limiter,
             counters: Counters::default(),
+            asked: Counters::default(),
+            refused: BTreeMap::new(),
             router_trouble: None,
             others: BTreeMap::new(),
             downs: 0,
@@ -141,6 +147,18 @@ impl Network {
     pub(crate) fn all_of(&self, engine: usize) -> Vec<ConnectionId> {
         let found = self.sockets.iter().filter(|(_, it)| it.engine == engine);
         found.map(|(id, _)| *id).collect()
+    }
+
+    /// Writes down the numbers with which a command to an engine refuses something.
+    pub(crate) fn note_refusals(&mut self, engine: usize, command: &Command) {
+        let codes = self.refused.entry(engine).or_default();
+        match command {
+            Command::Error(body) => codes.extend([body.code]),
+            Command::Ack(body) => codes.extend(body.code),
+            Command::Session { body, .. } => codes.extend(body.code),
+            Command::Conv { body, .. } => codes.extend(body.failed_pids.iter().map(|it| it.code)),
+            _ => {}
+        }
     }
 
     pub(crate) fn is_split(&self, now: Duration, engine: usize) -> bool {

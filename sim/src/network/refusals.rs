@@ -42,9 +42,7 @@ impl Network {
             }
             return Meddling::None;
         }
-        let counted = envelope.serial.is_some()
-            && !matches!(envelope.command, Command::Echo | Command::Session { .. });
-        if !counted {
+        if !is_counted(envelope) {
             return Meddling::None;
         }
         if self.strikes(now, engine, weather.ignore_until) {
@@ -68,6 +66,12 @@ impl Network {
             Limiter::Told => Meddling::Answered(Box::new(refusal(envelope, class.code()))),
         }
     }
+}
+
+/// True if the hosted service counts a request.
+pub(crate) fn is_counted(envelope: &Envelope) -> bool {
+    let is_free = matches!(envelope.command, Command::Echo | Command::Session { .. });
+    envelope.serial.is_some() && !is_free
 }
 
 /// True if an honest service could answer a command with a code. A code that will pass may come up anywhere. A

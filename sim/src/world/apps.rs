@@ -94,6 +94,7 @@ impl World {
             Action::ReadUntil { device, pick } => self.read_until(device, pick),
             Action::KeepFailed { device, pick } => self.keep_failed(device, pick),
             Action::KeepForeign { device, pick } => self.keep_foreign(device, pick),
+            Action::SendAgain { device, pick } => self.send_again(device, pick),
             Action::Remove { device, pick } => self.remove(device, pick),
             Action::Leave { device, pick, many } => {
                 self.leave(device, pick, many);

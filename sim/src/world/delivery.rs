@@ -370,6 +370,7 @@ impl World {
     pub(crate) fn send_down(&mut self, id: ConnectionId, envelope: Envelope) {
         let Some(to) = self.address(id) else { return };
         self.network.downs += 1;
+        self.network.note_refusals(to.engine, &envelope.command);
         let envelope = match self.plan.mutation {
             Some(mutation) => planted_frames::down(mutation, self.network.downs, envelope),
             None => Some(envelope),

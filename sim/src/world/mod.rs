@@ -11,6 +11,7 @@
 //! | `power.rs` | engines are booted, handed calls, and lose their power |
 //! | `delivery.rs` | frames, answers and closes arrive |
 //! | `verdict.rs` | the promises, as checks |
+//! | `unsent.rs` | the promises about unsent messages, as checks |
 
 mod apps;
 mod delivery;
@@ -20,6 +21,7 @@ mod power;
 mod rare_writes;
 mod schedule;
 mod strike;
+mod unsent;
 mod verdict;
 
 use std::time::Duration;
@@ -37,6 +39,7 @@ use crate::checks::mirror::Mirror;
 use crate::devices::device::{Device, Identity};
 use crate::devices::engine::{Engine, Setup};
 use crate::dice::Dice;
+use crate::faults::planted::Mutation;
 use crate::network::Network;
 use crate::plan::Plan;
 use crate::service::files::Files;
@@ -177,7 +180,7 @@ impl World {
         }
         let setup = Setup {
             app: app()?,
-            limits: limits(shape),
+            limits: limits(shape, plan.mutation),
             mode: shape.offline_mode(),
             mutation: plan.mutation,
         };
@@ -469,8 +472,12 @@ fn snapshot_of(device: &Device) -> Option<Mirror> {
         .map(|store| Mirror::of(store).without_times())
 }
 
-fn limits(shape: &Shape) -> Limits {
+pub(crate) fn limits(shape: &Shape, mutation: Option<Mutation>) -> Limits {
     let limits = match shape.pace {
+        Pace::Hosted if mutation == Some(Mutation::HastyPace) => Limits {
+            token_memory: Limits::default().token_memory,
+            ..Limits::unthrottled()
+        },
         Pace::Hosted => Limits::default(),
         Pace::Unthrottled => Limits::unthrottled(),
     };
@@ -494,7 +501,7 @@ fn identity(plan: &Plan, index: usize) -> Result<Identity, Broken> {
             Signer::None => Signing::Unsigned,
             Signer::Slow => Signing::Signed,
         },
-        limits: limits(shape),
+        limits: limits(shape, plan.mutation),
         mutation: plan.mutation,
     })
 }

@@ -7,13 +7,16 @@ use sampan::SampanError;
 use sampan::model::{Now, SessionState};
 use sampan::sync::link::LinkInput;
 use sampan::sync::{Connect, Reply, Request, SignIn};
-use sampan::wire::{Command, Direction, Encoding, Frame};
+use sampan::wire::{Command, Direction, Encoding, Envelope, Frame};
 
 use crate::checks::ledger::Call;
 use crate::devices::engine::Engine;
 use crate::devices::wants::Out;
 use crate::faults::kinds::RouterTrouble;
+use crate::network::counters::Class;
+use crate::network::refusals::is_counted;
 use crate::service::Broken;
+use crate::shape::Pace;
 use crate::world::{Happening, World};
 
 /// The time for which a device is off after a power cut.
@@ -86,6 +89,7 @@ impl World {
         self.record
             .trace
             .note(self.now, "crash", index, &[], || format!("engine {index}"));
+        self.network.asked.forget(index);
         let left = self.engines.get_mut(index).map(Engine::cut_power);
         for device in self.devices_of(index) {
             if let Some(device) = self.devices.get_mut(device) {
@@ -285,7 +289,7 @@ impl World {
                 }
             }
             Out::Send(number, frame) => {
-                self.note_acknowledgement(engine, &frame);
+                self.note_frame(engine, &frame);
                 if let Some(socket) = self.network.of(engine, boot, number)
                     && let Some(at) = self.network.up(from, socket)
                 {
@@ -318,11 +322,12 @@ impl World {
         }
     }
 
-    /// From now on the service believes that messages are safe on a device.
-    fn note_acknowledgement(&mut self, engine: usize, frame: &Frame<'static>) {
+    /// A frame leaves an engine: the client keeps its pace, and the service will believe the acknowledgement.
+    fn note_frame(&mut self, engine: usize, frame: &Frame<'static>) {
         let Ok(envelope) = frame.decode(Encoding::Binary, Direction::ToService) else {
             return;
         };
+        self.check_pace(engine, &envelope);
         let (Command::Ack(body), Some(peer)) = (&envelope.command, &envelope.peer_id) else {
             return;
         };
@@ -331,6 +336,19 @@ impl World {
         let device = devices.find(|it| here.contains(&it.index) && it.client().as_str() == peer);
         if let Some(device) = device {
             device.acknowledges(body);
+        }
+    }
+
+    /// A client of the hosted service asks no more often than that service allows.
+    fn check_pace(&mut self, engine: usize, envelope: &Envelope) {
+        if self.plan.shape.pace != Pace::Hosted || !is_counted(envelope) {
+            return;
+        }
+        let class = Class::of(&envelope.command);
+        let peer = envelope.peer_id.as_deref().unwrap_or_default();
+        if !self.network.asked.admit(self.now, engine, peer, class) {
+            let what = format!("engine {engine}: {peer} sends too many of {class:?} in a minute");
+            self.violate("paced", what);
         }
     }
 

@@ -1,13 +1,16 @@
-//! Writes that apps make now and then: joining and leaving, marks up to a message, messages that they keep and
-//! take out themselves.
+//! Writes that apps make now and then: joining and leaving, marks up to a message, messages that they send again,
+//! and messages that they keep and take out themselves.
 
 use sampan::model::{
     ConversationState, ForeignMessage, Mentions, MessageContent, MessageKey, NewMessage,
+    SendOptions,
 };
 use sampan::store::{Intent, MembersChange};
-use sampan::sync::{ChangeMembers, KeepFailed, KeepForeign, MarkReadMessage, RemoveMessage};
+use sampan::sync::{
+    ChangeMembers, KeepFailed, KeepForeign, MarkReadMessage, RemoveMessage, SendMessage,
+};
 
-use crate::checks::ledger::Call;
+use crate::checks::ledger::{Call, Fate};
 use crate::devices::device::Device;
 use crate::dice::nth;
 use crate::service::Broken;
@@ -124,6 +127,36 @@ impl World {
         self.call(device, KeepForeign { message }, Call::Other)
     }
 
+    /// The app sends a message of before again, under its local id.
+    pub(super) fn send_again(&mut self, device: usize, pick: u64) -> Result<(), Broken> {
+        let conversations = self.conversations(device);
+        let Some(info) = nth(&conversations, pick) else {
+            return Ok(());
+        };
+        let own = self.own_messages(device, &info.id);
+        let Some(local_id) = nth(&own, pick / 7).cloned() else {
+            return Ok(());
+        };
+        let mut due = self.record.ledger.messages.iter();
+        let said =
+            due.find(|it| it.device == device && it.fate == Fate::Due && it.local_id == local_id);
+        let Some(words) = said.map(|promise| promise.words.clone()) else {
+            return Ok(());
+        };
+        let message = NewMessage {
+            options: SendOptions {
+                local_id: Some(local_id),
+                ..SendOptions::default()
+            },
+            ..NewMessage::new(MessageContent::text(words))
+        };
+        let request = SendMessage {
+            conversation: info.id.clone(),
+            message,
+        };
+        self.call(device, request, Call::Other)
+    }
+
     /// The app takes out a message that was not sent.
     pub(super) fn remove(&mut self, device: usize, pick: u64) -> Result<(), Broken> {
         let Some(store) = self.devices.get(device).and_then(Device::store) else {
@@ -142,9 +175,9 @@ impl World {
             conversation: row.id.clone(),
             message: MessageKey::local(entry.token.clone()),
         };
-        let call = Call::Discard {
+        let call = Call::Remove {
             entry: entry.id,
-            message: Some(entry.token.clone()),
+            message: entry.token.clone(),
         };
         self.call(device, request, call)
     }

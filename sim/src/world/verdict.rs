@@ -16,6 +16,7 @@ use crate::devices::device::Device;
 use crate::service::{Broken, Held, Truth};
 use crate::shape::Offline;
 use crate::world::World;
+use crate::world::unsent::{failed_with_reason, kept_back, removed_is_out};
 
 /// The number of commits between two comparisons of an observer with its store.
 const COMPARE_EVERY: u64 = 64;
@@ -53,6 +54,7 @@ impl World {
             world.record.counts.messages += many;
         }
         promises_kept(world, &truth);
+        kept_back(world, &truth);
         changes_kept(world, &truth);
         attributes_kept(world, &truth);
         nothing_twice(world, &truth);
@@ -61,6 +63,8 @@ impl World {
             told_equals_held(world, index);
             shown_equals_held(world, index);
             outbox_settled(world, index);
+            removed_is_out(world, index);
+            failed_with_reason(world, index);
             disk_is_small(world, index);
             if let Err(error) = device_equals_truth(world, index, &truth) {
                 world.violate("readable", format!("device {index}: {error}"));
