@@ -255,8 +255,10 @@ impl Ledger {
             Call::Discard { entry, message } => self.taken_back(device, *entry, message.as_ref()),
             Call::Remove { entry, message } => self.taken_back(device, *entry, Some(message)),
             Call::Retry { entry } => {
-                let due = self.due(device);
-                due.filter(|promise| promise.entry == Some(*entry))
+                // A message that was perhaps taken out is retried too, if it is still there.
+                let messages = self.messages.iter_mut();
+                messages
+                    .filter(|promise| promise.device == device && promise.entry == Some(*entry))
                     .for_each(|promise| {
                         promise.loose = true;
                         promise.retried = true;

@@ -245,6 +245,8 @@ fn forget_times(message: &mut Message) {
         MessageState::Delivered { at } | MessageState::Read { at } => *at = message.sent_at,
         MessageState::Pending | MessageState::Sent | MessageState::Failed { .. } => {}
     }
+    // A change that was sent twice has the time of the second at the service.
+    message.edited_at = message.edited_at.map(|_| message.sent_at);
 }
 
 fn name(local_id: Option<LocalId>, id: Option<MessageId>) -> Option<Name> {

@@ -4,11 +4,19 @@ use std::time::Duration;
 
 use crate::devices::actions::Action;
 use crate::dice::Dice;
-use crate::shape::{At, Shape};
+use crate::shape::{At, Pace, Shape};
 
 /// The actions of all streams, in no order.
 pub(super) fn all(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let streams = [absences, rare_writes, joins, repeats, removals, files];
+    let streams = [
+        absences,
+        rare_writes,
+        joins,
+        repeats,
+        removals,
+        bursts,
+        files,
+    ];
     streams.map(|stream| stream(seed, shape)).concat()
 }
 
@@ -134,4 +142,22 @@ fn files(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     (0..Dice::stream(seed, "many files").below(9))
         .map(file)
         .collect()
+}
+
+/// In one of ten plans an app sends more messages at once than the hosted service takes in a minute.
+fn bursts(seed: u64, shape: &Shape) -> Vec<At<Action>> {
+    let mut dice = Dice::stream(seed, "bursts");
+    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
+    if shape.pace != Pace::Hosted || !dice.chance(200) {
+        return Vec::new();
+    }
+    let at = Duration::from_millis(dice.below(millis));
+    let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
+    let what = Action::Send {
+        device,
+        pick: dice.number(),
+        many: 70,
+        calling: false,
+    };
+    vec![At { at, what }]
 }

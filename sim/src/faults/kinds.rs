@@ -501,8 +501,27 @@ pub(crate) fn faults(seed: u64, shape: &Shape) -> Vec<At<Fault>> {
             }
         }
     }
+    faults.extend(passing_refusals(seed, shape));
     faults.sort_by_key(|fault| fault.at);
     faults
+}
+
+/// In three of ten plans the service refuses writes of a device for a while, and will take them later. They have a
+/// stream of their own: all other draws stay as they are.
+fn passing_refusals(seed: u64, shape: &Shape) -> Option<At<Fault>> {
+    const CODES: [i32; 4] = [4200, 4201, 4300, 4301];
+    let mut dice = Dice::stream(seed, "passing refusals");
+    if !dice.chance(300) {
+        return None;
+    }
+    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
+    let at = Duration::from_millis(dice.below(millis));
+    let what = Fault::Refuse {
+        device: usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1),
+        code: nth(&CODES, dice.number()).copied().unwrap_or(4200),
+        lasting: dice.millis(5_000, 40_000),
+    };
+    Some(At { at, what })
 }
 
 #[cfg(test)]

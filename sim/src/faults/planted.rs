@@ -175,8 +175,8 @@ impl Mutation {
             Self::KeptIsSent => (12, "kept"),
             Self::LostRemoval => (24, "removed"),
             Self::WrongForeign => (120, "timeline"),
-            Self::HastyPace => (40, "paced"),
-            Self::HarshVerdict => (40, "verdict"),
+            Self::HastyPace => (160, "paced"),
+            Self::HarshVerdict => (120, "verdict"),
         }
     }
 

@@ -384,7 +384,7 @@ fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result
         match snapshot.conversation_by_id(id)? {
             Some((number, row)) => {
                 let info = row.info(None);
-                timeline_equals(&snapshot, number, held, &mut found)?;
+                timeline_equals(&snapshot, number, held, &client, &mut found)?;
                 if tells {
                     counts_equal(&info, held, &client, cap, &mut found);
                 }
@@ -454,9 +454,12 @@ fn timeline_equals(
     snapshot: &Snapshot<'_>,
     number: ConversationNumber,
     held: &Held,
+    client: &ClientId,
     found: &mut Vec<(&'static str, String)>,
 ) -> Result<(), StoreError> {
     let id = &held.conversation.id;
+    // A client is not told of changes of the time in which it was out.
+    let joined_at = held.members.get(client).map(|member| member.joined_at);
     let mut sorted: Vec<&Message> = held.messages.iter().collect();
     sorted.sort_by_key(|message| (message.sent_at, message.id.clone()));
     let mut expected = sorted.into_iter().peekable();
@@ -493,7 +496,8 @@ fn timeline_equals(
                 if message.sender != truth.from {
                     found.push(("timeline", format!("{id}: {position:?} is another's")));
                 }
-                if message.content != content {
+                let untold = truth.patched_at.is_some() && truth.patched_at <= joined_at;
+                if message.content != content && !untold {
                     let recalled = truth.recalled;
                     let what = format!("{id}: {position:?} (recalled: {recalled}) says otherwise");
                     found.push(("timeline", what));
