@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use sampan::model::{ConnectionState, Event, SessionState};
+use sampan::model::{ConnectionState, Event, ForeignMessage, SessionState};
 use sampan::{EventStream, NetworkChange, ServerAddress};
 use tokio::time::timeout;
 
@@ -276,4 +276,34 @@ async fn what_is_sent_while_the_cable_breaks_again_and_again_arrives_once_and_in
     let said: Vec<_> = said.iter().map(String::as_str).collect();
     ben.sees(&service_id, &said).await;
     scene.ann.sees(&service_id, &said).await;
+}
+
+/// S203, S367: a message that a push brought ahead of a silent connection stands behind a gap: what lies between is
+/// not taken for held.
+#[tokio::test]
+async fn a_message_that_a_push_brought_ahead_of_the_connection_hides_nothing() {
+    let scene = Scene::new(Duration::from_millis(10)).await;
+    let Scene { place, cable, ann } = &scene;
+    let ben = place.online("laptop", "ben").await;
+    let theirs = ben.talk_to("ann").await;
+    theirs.send_text("one".into(), None).await.unwrap();
+    let talk = ben.service_id(&theirs).await;
+    ann.sees(&talk, &["ben: one"]).await;
+    cable.deafen();
+    for words in ["two", "three"] {
+        theirs.send_text(words.into(), None).await.unwrap();
+    }
+    ben.has_sent_everything().await;
+    let pushed = ben.messages(&talk).await.pop().expect("the third message");
+    let pushed = ForeignMessage {
+        conversation: talk.clone(),
+        id: pushed.id.expect("an id of the service"),
+        sender: pushed.sender,
+        sent_at: pushed.sent_at,
+        content: pushed.content,
+        mentions: pushed.mentions,
+    };
+    ann.handle(&talk).keep(pushed).await.unwrap();
+    ann.sees(&talk, &["ben: one", "(gap)", "ben: three", "(gap)"])
+        .await;
 }

@@ -210,7 +210,7 @@ impl Client {
 
     /// Leaves a message that nothing is proved of without neighbours, and asks for the history
     /// around it unless a recorded gap is around it anyway.
-    fn stand_alone(
+    pub(in crate::sync::client) fn stand_alone(
         &mut self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,

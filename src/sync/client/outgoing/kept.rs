@@ -5,7 +5,6 @@
 
 use crate::model::{ConversationKind, LocalId, Message, MessageState, Named, SendFailure};
 use crate::store::{ConversationNumber, Position, StoreError};
-use crate::sync::client::history::join::Taken;
 use crate::sync::client::{Answered, Client, Turn};
 use crate::sync::request::{
     DiscardMessage, Done, Enqueued, KeepFailed, KeepForeign, RemoveMessage, RequestError,
@@ -80,7 +79,8 @@ impl Client {
         };
         let source = self.history_source(number);
         if let Some((position, _)) = self.keep(turn, number, &message, source)? {
-            self.join(turn, number, &position, Taken::Sometime)?;
+            // The way on which it came may be ahead of the connection, so that it continues no tail either.
+            self.stand_alone(turn, number, &position)?;
         }
         turn.overlay.intend();
         Ok(Ok(Done))
