@@ -165,3 +165,25 @@ async fn a_transient_message_may_be_of_the_apps_own_kind() {
         device.sees(&talk_id, &["ann: hello"]).await;
     }
 }
+
+/// S091: a conversation that is the only one of its members is so no more when one of them has left: each device shows
+/// that, and the next call for these members makes another one.
+#[tokio::test]
+async fn a_conversation_that_a_member_left_is_not_the_only_one_of_its_members_any_more() {
+    let place = Place::with_settings(r#"{"features": {"roles": false}}"#).await;
+    let ann = place.online("ann", "ann").await;
+    let ben = place.online("ben", "ben").await;
+    let made = ann.talk_to("ben").await;
+    let first = ann.service_id(&made).await;
+    made.send_text("hello".into(), None).await.unwrap();
+    ben.sees(&first, &["ann: hello"]).await;
+    assert!(made.info().await.unwrap().unique);
+    ben.handle(&first).quit().await.unwrap();
+    has_members(&ann, &first, &["ann"]).await;
+    ann.until("a conversation that is one of several", || async {
+        (!made.info().await.ok()?.unique).then_some(())
+    })
+    .await;
+    let again = ann.talk_to("ben").await;
+    assert_ne!(ann.service_id(&again).await, first);
+}

@@ -190,9 +190,18 @@ impl Client {
         if members.contains(self.me()) {
             self.left(turn, number, changed_at)?;
         }
+        let mut was_unique = false;
         members_changed(turn, number, changed_at, |row| {
             row.members.retain(|member| !members.contains(member));
+            was_unique = row.unique;
+            if was_unique {
+                row.freshness = Freshness::Stale;
+            }
         })?;
+        if was_unique {
+            // It may be the one conversation of its members no more: only its row says so.
+            self.directory.want(number);
+        }
         Ok(())
     }
 
