@@ -20,6 +20,7 @@ use crate::sync::client::history::pages::fall_behind;
 use crate::sync::client::history::refusals::Refusals;
 use crate::sync::client::notices::Difference;
 use crate::sync::client::{Client, Purpose, Turn};
+use crate::sync::link::Unanswered;
 use crate::sync::{Caller, ConversationsFetched, FetchConversations, RequestError};
 use crate::wire::request::{self, ListOrder, TOKEN_COLUMN, rows};
 use crate::wire::{Command, convert, row};
@@ -269,6 +270,8 @@ impl Client {
                 self.paces.others.answered();
                 self.directory.refusals = Refusals::default();
             }
+            // A connection that broke says nothing about the pace.
+            Answer::Unanswered(Unanswered::ConnectionLost) => {}
             Answer::Unanswered(_) => self.paces.others.throttled(turn.elapsed()),
             Answer::Refused { code, .. } if code.is_rate_limit() => {
                 self.paces.others.throttled(turn.elapsed());
