@@ -30,6 +30,8 @@ final class WritesTests: XCTestCase {
             let stored = try await pair.talk.message(key: first.key)
             XCTAssertEqual(stored.message?.content.words, "one, mended")
             XCTAssertNil(stored.message?.change)
+            let reference = try XCTUnwrap(stored.message?.reference)
+            XCTAssertEqual(try parseMessageLink(link: reference.link()), reference)
             let answer = try await pair.talk.sendText(text: "three", replyTo: first.key)
             XCTAssertEqual(answer.message.replyTo?.message, first.key)
             let info = try await pair.talk.info()

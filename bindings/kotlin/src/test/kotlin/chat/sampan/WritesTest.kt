@@ -40,6 +40,8 @@ class WritesTest {
         until { ann.outbox().isEmpty() }
         assertEquals("one, mended", talk.message(first.key).message?.content?.words)
         assertNull(talk.message(first.key).message?.change)
+        val reference = talk.message(first.key).message!!.reference!!
+        assertEquals(reference, parseMessageLink(reference.link()))
         val answer = talk.sendText("three", replyTo = first.key)
         assertEquals(first.key, answer.message.replyTo?.message)
         assertTrue(talk.info().seq >= answer.seq)
