@@ -1,4 +1,4 @@
-//! What a client's loop does about its disk: bringing what was committed to it, and keeping the store small.
+//! The upkeep of a client's disk by its loop: what was committed is brought to it, and the store is kept small.
 
 use std::time::Duration;
 
