@@ -244,13 +244,18 @@ struct RareRecord<'a> {
     silenced: Vec<&'a str>,
     #[serde(borrow)]
     blocked: Vec<&'a str>,
+    /// The newest message that was held when the history fell behind.
+    #[serde(borrow)]
+    behind_since: Option<(i64, &'a str)>,
 }
 
 impl<'a> RareRecord<'a> {
     fn of(row: &'a ConversationRow) -> Option<Self> {
         let claimed = row.history.claimed();
         let told_by = row.told_by.map(Teller::number);
-        if told_by.is_none() && claimed.is_empty() && row.lists.is_empty() {
+        let behind_since = row.history.behind_since();
+        let is_usual = told_by.is_none() && claimed.is_empty() && row.lists.is_empty();
+        if is_usual && behind_since.is_none() {
             return None;
         }
         let names = |list: &'a BTreeSet<ClientId>| list.iter().map(ClientId::as_str).collect();
@@ -260,6 +265,7 @@ impl<'a> RareRecord<'a> {
             managers: names(&row.lists.managers),
             silenced: names(&row.lists.silenced),
             blocked: names(&row.lists.blocked),
+            behind_since: behind_since.map(|at| (at.sent_at.as_millis(), at.id.as_str())),
         })
     }
 
@@ -409,6 +415,8 @@ impl<'a> ConversationRecord<'a> {
         let (count, at_least, mentioned) = self.unread;
         let rare = self.rare.unwrap_or_default();
         let lists = rare.lists()?;
+        let behind_since = rare.behind_since.map(|(ms, id)| position(ms, id));
+        let behind_since = behind_since.transpose()?;
         Ok(ConversationRow {
             id: ConversationId::new(self.id)?,
             local_id: self.local_id.map(ConversationId::new).transpose()?,
@@ -451,7 +459,8 @@ impl<'a> ConversationRecord<'a> {
                 (&self.spans, rare.claimed),
                 self.history_start_reached,
                 self.history_behind,
-            )?,
+            )?
+            .with_behind_since(behind_since),
             freshness: if self.stale {
                 Freshness::Stale
             } else {

@@ -56,6 +56,9 @@ pub struct History {
     start: HistoryStart,
     /// The end of the history: the service may have messages newer than the newest span.
     end: HistoryEnd,
+    /// The newest message that was held when the history fell behind: the catch-up goes back to it, however often
+    /// it is interrupted. None where nothing was held, and where the history is current.
+    behind_since: Option<Position>,
     /// Stretches between which nothing is missing, as caches of older SDKs claim; oldest first. No cache
     /// proves it.
     claimed: Vec<Span>,
@@ -93,6 +96,7 @@ impl History {
             spans: Vec::new(),
             start,
             end,
+            behind_since: None,
             claimed: Vec::new(),
         };
         for span in spans {
@@ -124,9 +128,30 @@ impl History {
         self.start = start;
     }
 
-    /// Says whether there is newer history.
-    pub const fn set_end(&mut self, end: HistoryEnd) {
+    /// Says whether there is newer history. Where some was missing before, the place that the catch-up goes back to
+    /// stays.
+    pub fn set_end(&mut self, end: HistoryEnd) {
+        match (self.end, end) {
+            (HistoryEnd::Current, HistoryEnd::Behind) => {
+                self.behind_since = self.newest().map(|span| span.to.clone());
+            }
+            (HistoryEnd::Behind, HistoryEnd::Behind) => {}
+            (_, HistoryEnd::Current) => self.behind_since = None,
+        }
         self.end = end;
+    }
+
+    /// The newest message that was held when the history fell behind.
+    #[must_use]
+    pub const fn behind_since(&self) -> Option<&Position> {
+        self.behind_since.as_ref()
+    }
+
+    /// The same history, which fell behind after this message.
+    #[must_use]
+    pub fn with_behind_since(mut self, since: Option<Position>) -> Self {
+        self.behind_since = since.filter(|_| self.end == HistoryEnd::Behind);
+        self
     }
 
     /// Records that every message between the two is held, both included; merges what touches.
@@ -167,7 +192,9 @@ impl History {
             self.start = HistoryStart::Unknown;
         }
         if newer.is_none() {
-            self.end = HistoryEnd::Behind;
+            self.set_end(HistoryEnd::Behind);
+            let since = self.behind_since.take();
+            self.behind_since = since.min(older.cloned());
         }
         let mut kept = Vec::with_capacity(self.spans.len().saturating_add(1));
         for Span { from, to } in std::mem::take(&mut self.spans) {
@@ -307,6 +334,24 @@ mod tests {
         history.forget(Some(&at(36)), None);
         assert_eq!(history.spans(), held(&[(9, 10), (35, 36)]));
         assert_eq!(history.end(), HistoryEnd::Behind);
+    }
+
+    #[test]
+    fn the_place_to_catch_up_from_is_where_history_first_fell_behind() {
+        let mut history = History::default();
+        history.hold(at(1), at(5));
+        history.set_end(HistoryEnd::Behind);
+        history.hold(at(8), at(9));
+        history.set_end(HistoryEnd::Behind);
+        assert_eq!(history.behind_since(), Some(&at(5)));
+        history.forget(Some(&at(7)), None);
+        assert_eq!(history.behind_since(), Some(&at(5)));
+        history.forget(Some(&at(3)), None);
+        assert_eq!(history.behind_since(), Some(&at(3)));
+        history.set_end(HistoryEnd::Current);
+        assert_eq!(history.behind_since(), None);
+        history.forget(Some(&at(2)), None);
+        assert_eq!(history.behind_since(), Some(&at(2)));
     }
 
     #[test]

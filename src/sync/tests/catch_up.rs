@@ -344,6 +344,45 @@ fn a_catch_up_that_a_crash_interrupts_is_finished_after_the_restart() {
     assert_eq!(world.unread(ann, &room), (11, false));
 }
 
+/// Steps on until a session has ended and the next one is open.
+fn open_again(world: &mut World, device: Device) {
+    while world.step_until_open(device) {}
+    while !world.step_until_open(device) {}
+}
+
+/// A message that came live stands behind the gap of the absence. A catch-up that begins after it goes back to
+/// where the absence began all the same.
+#[test]
+fn a_catch_up_that_ends_with_its_connection_is_finished_by_the_next_one() {
+    let limits = Limits {
+        catch_up_max: 1000,
+        ..Limits::default()
+    };
+    let (mut world, ann, room) = ann_with_a_room(51, limits);
+    world.post(&room, "ben", "first");
+    world.moment();
+    world.partition(ann);
+    for n in 0..350 {
+        world.post(&room, "ben", &n.to_string());
+    }
+    for last in ["live", "live again"] {
+        world.repair(ann);
+        open_again(&mut world, ann);
+        world.post(&room, "ben", last);
+        let line = format!("ben: {last}");
+        while !world.timeline(ann, &room).contains(&line) {
+            world.pass(Duration::from_millis(1));
+        }
+        let gap = world.timeline(ann, &room);
+        assert!(gap.contains(&"~".to_owned()), "the catch-up goes on still");
+        world.partition(ann);
+    }
+    world.repair(ann);
+    world.settle();
+    assert_eq!(world.timeline(ann, &room), world.truth(&room));
+    assert_eq!(world.unread(ann, &room), (353, false));
+}
+
 #[test]
 fn many_conversations_are_all_listed_and_caught_up_with() {
     let mut world = World::seeded(48);

@@ -395,12 +395,18 @@ impl Client {
         &message.sender == self.me() && message.local_id.is_some() && message.id.is_some()
     }
 
-    /// The newest stretch that was held before anything of this session came.
+    /// The newest stretch that was held before anything of this session came. Where history is behind, it is the
+    /// stretch that was the newest when it fell behind: sessions that ended before the catch-up did may have left
+    /// newer ones.
     fn span_before_tail(&self, number: ConversationNumber, row: &ConversationRow) -> Option<Span> {
         let tail = self.tails.of(number);
+        let since = match row.history.end() {
+            HistoryEnd::Current => row.history.newest().map(|span| &span.to),
+            HistoryEnd::Behind => row.history.behind_since(),
+        }?;
         let mut spans = row.history.spans().iter().rev();
         spans
-            .find(|span| tail.is_none_or(|tail| span.to < *tail))
+            .find(|span| span.from <= *since && tail.is_none_or(|tail| span.to < *tail))
             .cloned()
     }
 }

@@ -455,11 +455,17 @@ impl Client {
         let present = self.reaches_the_present(&query);
         let from_newest = matches!(query.start, PageStart::Newest);
         let next = gained.furthest.clone().filter(|_| end == PageEnd::More);
-        let next = next.map(|furthest| query.start.next(furthest));
         match query.goal {
             Goal::CatchUp { fetched, joins } => {
                 let fetched = fetched.saturating_add(gained.beyond);
                 let row = turn.overlay.snapshot().conversation(query.number)?;
+                // An earlier catch-up that was interrupted may have been here: what it brought is not asked for again.
+                let next = next.map(|furthest| {
+                    let span = row.as_ref().and_then(|row| row.history.span_of(&furthest));
+                    query
+                        .start
+                        .next(span.map_or(furthest, |span| span.from.clone()))
+                });
                 let joined = match (&row, &joins, &gained.furthest) {
                     (Some(row), Some(joins), Some(oldest)) => row.history.joins(joins, oldest),
                     _ => false,
@@ -488,6 +494,7 @@ impl Client {
             } => {
                 let added = added.saturating_add(gained.added);
                 let wanted = wanted.saturating_sub(gained.beyond);
+                let next = next.map(|furthest| query.start.next(furthest));
                 if let Some(start) = next.filter(|_| wanted > 0 && present) {
                     let goal = Goal::Page {
                         caller,
