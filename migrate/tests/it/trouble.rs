@@ -113,7 +113,7 @@ async fn nothing_is_asked_for_as_long_as_the_service_says() {
     fake.world().faults = Box::new(move |number| {
         let mut noted = noted.lock().unwrap();
         if number == 3 {
-            noted.0 = Some(std::time::Instant::now());
+            noted.0 = Some(tokio::time::Instant::now());
             return Some(Fault::RetryAfter(1));
         }
         // Requests that were on their way already are no sign of impatience.

@@ -379,12 +379,16 @@ fn device_equals_truth(world: &mut World, index: usize, truth: &Truth) -> Result
     let cap = world.plan.shape.unread_cap;
     // In push mode the service counts for nobody: a device counts what it saw.
     let tells = world.plan.shape.offline == Offline::Unread;
+    let fits = usize::try_from(world.plan.shape.catch_up_max).unwrap_or(usize::MAX);
     for held in truth.of(&client) {
         let id = &held.conversation.id;
         match snapshot.conversation_by_id(id)? {
             Some((number, row)) => {
                 let info = row.info(None);
                 timeline_equals(&snapshot, number, held, &client, &mut found)?;
+                if held.messages.len() < fits {
+                    no_gap_stays(&snapshot, number, held, &mut found)?;
+                }
                 if tells {
                     counts_equal(&info, held, &client, cap, &mut found);
                 }
@@ -511,6 +515,23 @@ fn timeline_equals(
             "hole",
             format!("{id}: the newest {missing} are missing and no gap"),
         ));
+    }
+    Ok(())
+}
+
+/// A conversation that fits into a catch-up has no gap, however often the catch-up was interrupted.
+fn no_gap_stays(
+    snapshot: &Snapshot<'_>,
+    number: ConversationNumber,
+    held: &Held,
+    found: &mut Vec<(&'static str, String)>,
+) -> Result<(), StoreError> {
+    let timeline = whole_timeline(snapshot, number)?;
+    let mut items = timeline.iter();
+    if items.any(|item| matches!(item, TimelineItem::Gap(_))) {
+        let id = &held.conversation.id;
+        let what = format!("{id}: a gap among {} messages", held.messages.len());
+        found.push(("gap", what));
     }
     Ok(())
 }

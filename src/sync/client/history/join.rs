@@ -396,8 +396,8 @@ impl Client {
     }
 
     /// The newest stretch that was held before anything of this session came. Where history is behind, it is the
-    /// stretch that was the newest when it fell behind: sessions that ended before the catch-up did may have left
-    /// newer ones.
+    /// stretch that was the newest when it fell behind, as far as it went then: sessions that ended before the
+    /// catch-up did may have left newer ones.
     fn span_before_tail(&self, number: ConversationNumber, row: &ConversationRow) -> Option<Span> {
         let tail = self.tails.of(number);
         let since = match row.history.end() {
@@ -405,9 +405,12 @@ impl Client {
             HistoryEnd::Behind => row.history.behind_since(),
         }?;
         let mut spans = row.history.spans().iter().rev();
-        spans
-            .find(|span| span.from <= *since && tail.is_none_or(|tail| span.to < *tail))
-            .cloned()
+        let span =
+            spans.find(|span| span.from <= *since && tail.is_none_or(|tail| span.to < *tail))?;
+        Some(Span {
+            from: span.from.clone(),
+            to: span.to.clone().min(since.clone()),
+        })
     }
 }
 
