@@ -102,7 +102,7 @@ impl<S: Storage> Core<S> {
     ) -> Result<Conversation, Failure> {
         let id = request.path.get("id").map(String::as_str);
         let found = self.live(now, app, id).await?;
-        Ok(found.ok_or_else(no_such_row)?)
+        found.ok_or_else(no_such_row)
     }
 
     /// Makes a conversation of the kind that the columns `tr` and `sys` tell.
@@ -179,7 +179,7 @@ impl<S: Storage> Core<S> {
         query.query.insert("where".to_owned(), conditions);
         let page = self.find_conversations(now, app, None, &query).await?;
         let row = page.get("results").and_then(|rows| rows.get(0)).cloned();
-        Ok(row.ok_or_else(no_such_row)?)
+        row.ok_or_else(no_such_row)
     }
 
     /// Changes the lists of clients of a conversation, then its other columns. Columns that cannot be so are
