@@ -37,7 +37,9 @@ fn help(tool: &[&str]) -> String {
 fn options(help: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut flags, mut variables) = (BTreeSet::new(), BTreeSet::new());
     for line in help.lines().map(str::trim) {
-        let flag = line.strip_prefix("-h, ").or(line.strip_prefix("-V, "));
+        let flag = line
+            .strip_prefix("-h, ")
+            .or_else(|| line.strip_prefix("-V, "));
         let flag = flag.unwrap_or(line).split([' ', '=']).next();
         flags.extend(
             flag.filter(|flag| flag.starts_with("--"))
