@@ -40,7 +40,10 @@ impl AccountService {
             400..=499 if !is_passing(status) => {
                 let (code, reason) = files::refusal(&body);
                 let reason = reason.unwrap_or_else(|| "it said no more".to_owned());
-                Err(Unsigned::Refused(code.unwrap_or_else(|| status.into()), reason))
+                Err(Unsigned::Refused(
+                    code.unwrap_or_else(|| status.into()),
+                    reason,
+                ))
             }
             status => Err(Unsigned::Later(format!("HTTP status {status}"))),
         }
