@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::World;
-use crate::sync::Holds;
+use crate::sync::ElapsedHolds;
 use crate::wire::ServiceCode;
 use crate::wire::generated::CommandType;
 
@@ -13,7 +13,7 @@ fn a_refusal_for_the_time_being_says_until_when_and_what_the_service_said() {
     let [ann] = world.devices(["ann"]);
     let room = world.create(ann, &["ben"]);
     world.settle();
-    assert_eq!(world.holds(ann), Holds::default());
+    assert_eq!(world.holds(ann), ElapsedHolds::default());
     let code = ServiceCode::INTERNAL_ERROR;
     world.service.refuses = Some((CommandType::Direct, code));
     world.say(ann, &room, "patience");
@@ -32,7 +32,7 @@ fn a_refusal_for_the_time_being_says_until_when_and_what_the_service_said() {
     );
     world.service.refuses = None;
     world.settle();
-    assert_eq!(world.holds(ann), Holds::default(), "nothing waits");
+    assert_eq!(world.holds(ann), ElapsedHolds::default(), "nothing waits");
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl CatchUp {
         active_at: Option<Timestamp>,
     ) {
         if self.wanted.insert(number, active_at).is_none() {
-            self.ever_wanted = self.ever_wanted.saturating_add(1);
+            self.ever_wanted += 1;
         }
     }
 

@@ -283,7 +283,7 @@ impl Client {
         let tails = std::mem::take(&mut self.tails);
         self.tails.past = tails.past;
         // From here on the store says by itself where something may have been overtaken.
-        settle(turn, tails.unsettled.map(|(newest, _)| newest));
+        trust_until(turn, tails.unsettled.map(|(newest, _)| newest));
         for (number, at) in tails.acknowledged {
             let known = turn.overlay.snapshot().conversation(number)?.is_some();
             if at >= since && known {
@@ -301,7 +301,7 @@ impl Client {
     pub(in crate::sync::client) fn pump_tails(&mut self, turn: &mut Turn<'_, '_>) {
         let now = turn.elapsed();
         let settled = self.tails.unsettled.take_if(|(_, due)| *due <= now);
-        settle(turn, settled.map(|(newest, _)| newest));
+        trust_until(turn, settled.map(|(newest, _)| newest));
     }
 
     /// The first session since the machine was built: the process before may have been killed right
@@ -331,7 +331,7 @@ impl Client {
                     .update_conversation(number, |row| fall_behind(&mut row.history))?;
             }
         }
-        settle(turn, life);
+        trust_until(turn, life);
         Ok(())
     }
 
@@ -386,7 +386,7 @@ impl Client {
             if age > OVERTAKING || !self.was_acknowledged_here(&message) {
                 return Ok((run, Some(position)));
             }
-            run = run.saturating_add(1);
+            run += 1;
         }
         Ok((run, None))
     }
@@ -415,7 +415,7 @@ impl Client {
 }
 
 /// Own messages up to this time need not be suspected any more.
-fn settle(turn: &mut Turn<'_, '_>, newest: Option<Timestamp>) {
+fn trust_until(turn: &mut Turn<'_, '_>, newest: Option<Timestamp>) {
     if newest > turn.overlay.snapshot().session().settled_until {
         turn.overlay
             .update_session(|row| row.settled_until = newest);

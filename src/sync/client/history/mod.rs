@@ -9,6 +9,7 @@
 //! | `start.rs` | where a page starts, and in which direction it goes |
 //! | `forward.rs` | pages that go forward in time |
 //! | `conversation_list.rs` | asking for conversations: those that changed, those unknown |
+//! | `told_row.rs` | what a row that the service tells changes here |
 //! | `queries.rs` | queries of the app, answered by the service |
 //! | `refusals.rs` | how often a refused question is asked again |
 
@@ -21,3 +22,4 @@ pub(super) mod queries;
 pub(super) mod question;
 pub(super) mod refusals;
 mod start;
+pub(super) mod told_row;

@@ -341,7 +341,7 @@ impl Client {
             let Some((position, put)) = self.keep(turn, query.number, &message, source)? else {
                 continue;
             };
-            added = added.saturating_add(u32::from(put == Put::Added));
+            added += u32::from(put == Put::Added);
             self.note_history(turn, query, &message, put)?;
             positions.insert(position);
         }
@@ -513,7 +513,7 @@ impl Client {
                 if from_newest && present {
                     return self.caught_up(turn, query.number);
                 }
-                self.settle_lower_bound(turn, query.number)
+                self.make_count_exact(turn, query.number)
             }
         }
     }
@@ -527,7 +527,7 @@ impl Client {
         self.catch_up.end(number);
         turn.overlay
             .update_conversation(number, |row| row.history.set_end(HistoryEnd::Current))?;
-        self.settle_lower_bound(turn, number)
+        self.make_count_exact(turn, number)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::query::{ConversationQuery, QuerySelection};
 use crate::model::{ConversationKind, ConversationState};
 use crate::store::StoreError;
 use crate::sync::client::answer::Answer;
-use crate::sync::client::history::conversation_list::without_token;
+use crate::sync::client::history::told_row::without_token;
 use crate::sync::client::{Client, Purpose, Turn};
 use crate::sync::{
     Caller, ConversationsFound, CountConversations, Counted, FindConversations, RequestError,

@@ -28,11 +28,11 @@ impl Refusals {
         self.not_before = now.saturating_add(pause);
         match code.retry() {
             Retry::Later | Retry::AfterOpen => {
-                self.for_now = self.for_now.saturating_add(1);
+                self.for_now += 1;
                 true
             }
             Retry::DropToken | Retry::Never | Retry::DoNotReconnect => {
-                self.for_good = self.for_good.saturating_add(1);
+                self.for_good += 1;
                 self.for_good < BORNE_MAX
             }
         }

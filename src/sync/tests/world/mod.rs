@@ -4,8 +4,10 @@
 //! A device does what the runtime does: drain, commit, send. A frame is lost only with its
 //! connection, as over TCP.
 
+mod acts;
 mod device;
 mod outside;
+mod troubles;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,21 +15,13 @@ use std::time::Duration;
 
 use super::service::{Outgoing, Service, Socket};
 use crate::model::{
-    AppId, ClientId, ConversationId, DeviceTag, LocalId, MessageContent, MessageKey, MessageState,
-    NewConversation, NewMessage, Now, OutboxEntryId, SessionState, Timestamp, Uniqueness,
+    AppId, ClientId, ConversationId, DeviceTag, MessageState, Now, SessionState, Timestamp,
 };
-use crate::store::{
-    Dropped, Intent, MemoryDisk, Opened, Position, ReadIntent, Store, Tended, TimelineItem, Upload,
-    Writer,
-};
-use crate::sync::link::{
-    ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions, NetworkChange,
-};
+use crate::store::{MemoryDisk, Opened, Store, TimelineItem, Upload, Writer};
+use crate::sync::link::{ClientSlot, ConnectionNumber, Link, LinkInput, LinkOptions};
 use crate::sync::{
-    Call, Caller, Client, ClientInput, ClientSettings, Connect, CreateConversation, Done,
-    EditMessage, EffectId, FetchHistory, HistoryFetched, Import, MarkRead, OperationSignature,
-    Randomness, RecallMessage, Reply, Request, RequestError, RequestId, SendMessage, SignIn,
-    Signing,
+    Client, ClientInput, ClientSettings, EffectId, OperationSignature, Randomness, Reply,
+    RequestError, RequestId, Signing,
 };
 use crate::wire::{Direction, Encoding, Envelope, Frame, Subprotocol};
 use crate::{Limits, Secret, ServerAddress};
@@ -215,202 +209,6 @@ impl World {
         machine.ended_uploads.clear();
         machine.life += 1;
         self.link(device, LinkInput::Attach { slot: SLOT, client });
-    }
-
-    // The apps' acts.
-
-    /// A call that is answered at once, later, or never.
-    pub(super) fn call<C: Call>(&mut self, device: Device, call: C) -> Caller<C::Answer> {
-        let machine = &mut self.machines[device.0];
-        machine.last_request += 1;
-        let id = RequestId(machine.last_request);
-        let caller = Caller::of(&call, id);
-        let request = call.into();
-        self.client(device, vec![ClientInput::Requested { id, request }]);
-        caller
-    }
-
-    pub(super) fn answer<A: TryFrom<Reply, Error = Reply>>(
-        &self,
-        device: Device,
-        caller: Caller<A>,
-    ) -> Option<Result<A, RequestError>> {
-        let answer = self.machines[device.0].answers.get(&caller.id())?.clone();
-        Some(answer.map(|reply| A::try_from(reply).expect("an answer to this call")))
-    }
-
-    /// A call that is answered at once.
-    pub(super) fn ask<C: Call>(
-        &mut self,
-        device: Device,
-        call: C,
-    ) -> Result<C::Answer, RequestError> {
-        let caller = self.call(device, call);
-        self.answer(device, caller).expect("an answer at once")
-    }
-
-    pub(super) fn connect(&mut self, device: Device) {
-        let mode = SignIn::TakeOver;
-        self.ask(device, Connect { mode }).unwrap();
-    }
-
-    pub(super) fn create(&mut self, device: Device, members: &[&str]) -> ConversationId {
-        let conversation = NewConversation {
-            members: members
-                .iter()
-                .map(|it| ClientId::new(it).unwrap())
-                .collect(),
-            uniqueness: Uniqueness::Separate,
-            ..NewConversation::default()
-        };
-        self.create_as(device, conversation)
-    }
-
-    pub(super) fn create_as(
-        &mut self,
-        device: Device,
-        conversation: NewConversation,
-    ) -> ConversationId {
-        let created = self.ask(device, CreateConversation { conversation });
-        created.unwrap().conversation
-    }
-
-    pub(super) fn say(
-        &mut self,
-        device: Device,
-        conversation: &ConversationId,
-        text: &str,
-    ) -> (OutboxEntryId, LocalId) {
-        let call = SendMessage {
-            conversation: conversation.clone(),
-            message: NewMessage::new(MessageContent::Plain { text: text.into() }),
-        };
-        let enqueued = self.ask(device, call).unwrap();
-        (enqueued.entry.unwrap(), enqueued.local_id)
-    }
-
-    /// Edits a message that the device sent.
-    pub(super) fn rewrite(
-        &mut self,
-        device: Device,
-        conversation: &ConversationId,
-        message: &LocalId,
-        text: &str,
-    ) -> Result<Done, RequestError> {
-        let request = EditMessage {
-            conversation: conversation.clone(),
-            message: MessageKey::local(message.clone()),
-            content: MessageContent::Plain { text: text.into() },
-        };
-        self.ask(device, request)
-    }
-
-    /// Recalls a message that the device sent.
-    pub(super) fn take_back(
-        &mut self,
-        device: Device,
-        conversation: &ConversationId,
-        message: &LocalId,
-    ) -> Result<Done, RequestError> {
-        let request = RecallMessage {
-            conversation: conversation.clone(),
-            message: MessageKey::local(message.clone()),
-        };
-        self.ask(device, request)
-    }
-
-    pub(super) fn mark_read(&mut self, device: Device, conversation: &ConversationId) {
-        let request = MarkRead {
-            conversation: conversation.clone(),
-            until: None,
-        };
-        self.ask(device, request).unwrap();
-    }
-
-    // The devices' troubles.
-
-    /// The device loses the network; it is told at once.
-    pub(super) fn partition(&mut self, device: Device) {
-        self.machines[device.0].network = Reach::Unreachable;
-        self.cut(device);
-    }
-
-    /// The network is back, and the operating system says so.
-    pub(super) fn repair(&mut self, device: Device) {
-        self.machines[device.0].network = Reach::Reachable;
-        self.link(device, LinkInput::Network(NetworkChange::Back));
-    }
-
-    /// Breaks the device's connection; frames under way are lost.
-    pub(super) fn cut(&mut self, device: Device) {
-        let machine = &mut self.machines[device.0];
-        if let Some((connection, ..)) = machine.socket.take() {
-            self.service.disconnect(socket(device, connection));
-            self.schedule(self.now, Happening::Disconnected(device, connection));
-        }
-    }
-
-    /// The connection breaks when the service next answers: it acts, and the answer is lost.
-    pub(super) fn lose_next_answer(&mut self, device: Device) {
-        self.machines[device.0].network = Reach::LosesAnswers;
-    }
-
-    /// Frames from the service are that late for a while.
-    pub(super) fn slow_answers(&mut self, device: Device, by: Duration) {
-        if let Some((_, _, down)) = &mut self.machines[device.0].socket {
-            *down = self.now + by;
-        }
-    }
-
-    /// Kills the app, loses what was not synced, and starts it again, offline.
-    pub(super) fn crash(&mut self, device: Device) {
-        self.cut(device);
-        let machine = &mut self.machines[device.0];
-        machine.opened = None;
-        machine.client = None;
-        machine.disk.crash();
-        self.boot(device);
-    }
-
-    /// A copy of the device's files, as a backup holds them.
-    pub(super) fn copy_of_disk(&self, device: Device) -> MemoryDisk {
-        self.machines[device.0].disk.duplicate()
-    }
-
-    /// Starts the app anew with files from a backup.
-    pub(super) fn restore(&mut self, device: Device, copy: &MemoryDisk) {
-        self.cut(device);
-        let machine = &mut self.machines[device.0];
-        machine.opened = None;
-        machine.client = None;
-        machine.disk = copy.duplicate();
-        machine.disk.crash();
-        self.boot(device);
-    }
-
-    /// Has all messages evicted from a device that may go, as under a budget that nothing can keep.
-    pub(super) fn evict(&mut self, device: Device) {
-        let (_, writer) = self.machines[device.0].opened.as_mut().unwrap();
-        writer.set_disk_budget(Some(1));
-        while writer.tend(&[]).unwrap() == Tended::More {}
-        writer.set_disk_budget(None);
-    }
-
-    /// The oldest message that a device holds without a hole up to the newest.
-    pub(super) fn held_from(&self, device: Device, id: &ConversationId) -> Option<Position> {
-        let (store, _) = self.machines[device.0].opened.as_ref().unwrap();
-        let (_, row) = store.snapshot().conversation_by_id(id).unwrap()?;
-        row.history.newest().map(|span| span.from.clone())
-    }
-
-    /// Kills the app in the moment after a commit and before what follows from it, then starts it.
-    pub(super) fn kill_after_commit_of(&mut self, device: Device, call: impl Into<Request>) {
-        let machine = &mut self.machines[device.0];
-        machine.last_request += 1;
-        let id = RequestId(machine.last_request);
-        let request = call.into();
-        self.commit(device, vec![ClientInput::Requested { id, request }]);
-        self.crash(device);
     }
 
     // Time.
@@ -604,65 +402,6 @@ impl World {
             MessageState::Read { .. } => "read".to_owned(),
             other => format!("{other:?}"),
         }
-    }
-
-    /// Hands in the intent that an extension of the app left: a read mark.
-    pub(super) fn import_mark(&mut self, device: Device, id: &ConversationId, until: i64) {
-        let dropped = Dropped {
-            token: self.randomness.local_id(),
-            conversation: id.clone(),
-            intent: Intent::Read(ReadIntent {
-                until: Timestamp::from_millis(until),
-                message: None,
-            }),
-            dropped_at: Timestamp::from_millis(self.wall()),
-        };
-        let dropped = vec![dropped];
-        self.ask(device, Import { dropped }).unwrap();
-    }
-
-    /// Takes the frames for a device that are on their way off it; they come when they are released.
-    pub(super) fn hold_back_frames(&mut self, device: Device) -> Vec<Held> {
-        let held: Vec<_> = self
-            .events
-            .extract_if(
-                ..,
-                |_, it| matches!(it, Happening::ToDevice(to, ..) if *to == device),
-            )
-            .collect();
-        held.into_iter().map(|(_, it)| Held(it)).collect()
-    }
-
-    pub(super) fn release_frames(&mut self, held: Vec<Held>) {
-        for Held(happening) in held {
-            self.schedule(self.now, happening);
-        }
-    }
-
-    pub(super) fn history_request(&self, id: &ConversationId, limit: u32) -> FetchHistory {
-        FetchHistory {
-            conversation: id.clone(),
-            before: None,
-            limit,
-        }
-    }
-
-    /// Asks for a page of history and lets it come.
-    pub(super) fn fetch(
-        &mut self,
-        device: Device,
-        id: &ConversationId,
-        before: Option<Position>,
-        limit: u32,
-    ) -> Result<HistoryFetched, RequestError> {
-        let call = FetchHistory {
-            conversation: id.clone(),
-            before,
-            limit,
-        };
-        let caller = self.call(device, call);
-        self.pass(Duration::from_secs(10));
-        self.answer(device, caller).expect("an answer")
     }
 }
 

@@ -8,7 +8,7 @@ use crate::model::{
     ConversationId, ConversationInfo, MessageState, OutboxState, PendingChange, SessionState,
 };
 use crate::store::{ConversationRow, Gap, Position, Store, TimelineItem};
-use crate::sync::Holds;
+use crate::sync::ElapsedHolds;
 
 impl World {
     pub(in crate::sync::tests) fn store(&self, device: Device) -> &Store {
@@ -24,7 +24,7 @@ impl World {
     }
 
     /// The entries that a device keeps back now.
-    pub(in crate::sync::tests) fn holds(&self, device: Device) -> Holds {
+    pub(in crate::sync::tests) fn holds(&self, device: Device) -> ElapsedHolds {
         let client = self.machines[device.0].client.as_ref();
         client.unwrap().holds(self.now)
     }
