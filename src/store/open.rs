@@ -73,23 +73,15 @@ impl Store {
         } = identify(location.disk.as_ref(), options, &mut report)?;
         let codec = identity.codec(options.key.as_ref())?;
         let refused = unwritable.map(|error| StoreError::io("locking the folder", &error));
-        if let Some(error) = refused.or(unwritten) {
-            return degraded(
-                options.owner.clone(),
-                location,
-                identity,
-                codec,
-                hold,
-                &error,
-                report,
-            );
-        }
         let foundation = Foundation {
             location,
             identity,
             codec,
             hold,
         };
+        if let Some(error) = refused.or(unwritten) {
+            return foundation.degraded(options.owner.clone(), &error, report);
+        }
         let mut opened = foundation.open(options.owner.clone(), options.now, report)?;
         opened.writer.set_disk_budget(options.disk_budget);
         Ok(opened)
@@ -138,87 +130,64 @@ struct Foundation {
 
 impl Foundation {
     fn open(
-        self,
+        mut self,
         owner: ClientId,
         now: Timestamp,
         mut report: OpenReport,
     ) -> Result<Opened, StoreError> {
-        let Self {
-            location,
-            mut identity,
-            codec,
-            hold,
-        } = self;
-        match location.open(&codec, Check::Quick, now, &mut report) {
+        let opened = self
+            .location
+            .open(&self.codec, Check::Quick, now, &mut report);
+        match opened {
             Ok((tables, journal)) => {
-                if identity.schema < SCHEMA {
-                    identity.schema = SCHEMA;
+                if self.identity.schema < SCHEMA {
+                    self.identity.schema = SCHEMA;
                     // Should this fail, the next open does it: the tree itself is brought forward.
-                    let _ = identity.write(location.disk.as_ref());
+                    let _ = self.identity.write(self.location.disk.as_ref());
                 }
                 let error = journal.as_ref().err();
                 report.health = error.map(StoreError::health).unwrap_or_default();
-                Ok(assemble(
-                    owner,
-                    location,
-                    identity,
-                    codec,
-                    hold,
-                    tables,
-                    journal.ok(),
-                    report,
-                ))
+                Ok(self.assemble(owner, tables, journal.ok(), report))
             }
             Err(error @ (StoreError::TooNew { .. } | StoreError::InUse { .. })) => Err(error),
-            Err(error) => degraded(owner, location, identity, codec, hold, &error, report),
+            Err(error) => self.degraded(owner, &error, report),
         }
     }
-}
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of a store meet here and nowhere else"
-)]
-fn assemble(
-    owner: ClientId,
-    location: Location,
-    identity: Identity,
-    codec: Codec,
-    hold: FolderRight,
-    tables: Tables,
-    journal: Option<Journal>,
-    report: OpenReport,
-) -> Opened {
-    let health = report.health.clone();
-    let disk = Arc::clone(&location.disk);
-    let shared = Arc::new(Shared::new(owner, codec, tables, health, disk, hold));
-    let store = Store {
-        shared: Arc::clone(&shared),
-    };
-    let writer = Writer::new(shared, location, identity, journal);
-    Opened {
-        store,
-        writer,
-        report,
+    fn assemble(
+        self,
+        owner: ClientId,
+        tables: Tables,
+        journal: Option<Journal>,
+        report: OpenReport,
+    ) -> Opened {
+        let health = report.health.clone();
+        let disk = Arc::clone(&self.location.disk);
+        let shared = Shared::new(owner, self.codec, tables, health, disk, self.hold);
+        let shared = Arc::new(shared);
+        let store = Store {
+            shared: Arc::clone(&shared),
+        };
+        let writer = Writer::new(shared, self.location, self.identity, journal);
+        Opened {
+            store,
+            writer,
+            report,
+        }
     }
-}
 
-/// A store that can only be read, because the folder cannot be written: its readable content is held in
-/// memory.
-fn degraded(
-    owner: ClientId,
-    location: Location,
-    identity: Identity,
-    codec: Codec,
-    hold: FolderRight,
-    error: &StoreError,
-    mut report: OpenReport,
-) -> Result<Opened, StoreError> {
-    report.health = error.health();
-    let tables = location.readable(&codec)?;
-    Ok(assemble(
-        owner, location, identity, codec, hold, tables, None, report,
-    ))
+    /// A store that can only be read, because the folder cannot be written: its readable content is held in
+    /// memory.
+    fn degraded(
+        self,
+        owner: ClientId,
+        error: &StoreError,
+        mut report: OpenReport,
+    ) -> Result<Opened, StoreError> {
+        report.health = error.health();
+        let tables = self.location.readable(&self.codec)?;
+        Ok(self.assemble(owner, tables, None, report))
+    }
 }
 
 /// A store's folder, looked at without opening the store.

@@ -6,7 +6,7 @@ use crate::model::{ClientId, CommitSeq, StoreHealth};
 use crate::store::error::StoreError;
 use crate::store::files::FileKey;
 use crate::store::read::snapshot::Snapshot;
-use crate::store::state::{Shared, Tables};
+use crate::store::state::Shared;
 
 /// A client's store, to read. Clones are cheap and share it; any thread may read at any time.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Store {
     /// The last commit.
     #[must_use]
     pub fn seq(&self) -> CommitSeq {
-        self.seq_of(&self.shared.read())
+        self.shared.read().seq()
     }
 
     /// The health of the store: only a good store takes writes.
@@ -72,10 +72,5 @@ impl Store {
         let key = cipher.file_key();
         let key = key.ok_or_else(|| StoreError::damaged("no key for files"))?;
         Ok(Some(FileKey::new(key)))
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as a question to the store")]
-    pub(in crate::store) fn seq_of(&self, tables: &Tables) -> CommitSeq {
-        CommitSeq(tables.meta.seq)
     }
 }

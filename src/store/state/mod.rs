@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::model::{ClientId, StoreHealth};
+use crate::model::{ClientId, CommitSeq, StoreHealth};
 use crate::store::disk::Disk;
 use crate::store::disk::lock::{FolderRight, LockRefusal};
 use crate::store::error::StoreError;
@@ -50,6 +50,11 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
+    /// The number of the last commit.
+    pub(crate) const fn seq(&self) -> CommitSeq {
+        CommitSeq(self.meta.seq)
+    }
+
     /// The value of a key.
     pub(crate) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.pending.value(self.kv.as_ref(), key)

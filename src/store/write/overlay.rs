@@ -61,7 +61,7 @@ impl<'s> Overlay<'s> {
     pub fn new(store: &'s Store) -> Self {
         let tables = store.shared.read();
         let batch = Batch::new(
-            store.seq_of(&tables),
+            tables.seq(),
             tables.meta.next_number,
             tables.meta.next_entry,
         );
