@@ -11,7 +11,7 @@ use sampan::InsecureConnections;
 use sampan::model::{
     AppId, ClientId, ConversationId, Mentions, MessageContent, MessageId, MessageRef, Timestamp,
 };
-use sampan::net::{Connection, Frame, Incoming, SocketTransport, Target, Tls, Transport};
+use sampan::net::{Connection, Frame, Incoming, SocketTarget, SocketTransport, Tls, Transport};
 use sampan::wire::generated::{
     ConvCommand, JsonObjectMessage, PatchCommand, PatchItem, SessionCommand,
 };
@@ -79,7 +79,7 @@ impl RawConnection {
     /// Opens a connection to a WebSocket's URL.
     pub(crate) async fn open(url: &str, app: AppId) -> Outcome<Self> {
         let transport = SocketTransport::new(Tls::web()?, InsecureConnections::LoopbackOnly);
-        let target = Target {
+        let target = SocketTarget {
             url: url.to_owned(),
             subprotocol: Subprotocol::DEFAULT.name().to_owned(),
             timeout: ANSWER_TIMEOUT,

@@ -66,6 +66,7 @@
 //! | `groups.rs` | who comes into a group and goes, and what each of them sees |
 //! | `counters.rs` | unread counts and mentions, exact on all devices |
 //! | `away.rs` | a device that was away while an official SDK and another device did everything |
+//! | `notices.rs` | waiting for the notices of a session |
 //! | `kill.rs` | a process that is killed right after a send returned loses nothing |
 
 #![expect(
@@ -114,6 +115,7 @@ mod media_kill;
 mod members;
 mod messages;
 mod moving;
+mod notices;
 mod offline;
 mod paging;
 mod patches;

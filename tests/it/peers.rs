@@ -15,35 +15,11 @@ use sampan::{
 };
 
 use crate::cable::Cable;
-use crate::place::{Device, Place, app, config, id, in_time};
+use crate::notices::{hears, told};
+use crate::place::{Device, Place, app, config, id};
 
 fn session(device: &Device) -> Arc<PeerSession> {
     PeerSession::new(Arc::clone(&device.client))
-}
-
-/// Waits for the first notice that `pick` makes something of.
-async fn told<T>(
-    feed: &NoticeFeed,
-    what: &str,
-    mut pick: impl FnMut(SessionNotice) -> Option<T>,
-) -> T {
-    let told = async {
-        loop {
-            let notice = feed.next().await.unwrap().expect("the engine runs");
-            if let Some(found) = pick(notice) {
-                return found;
-            }
-        }
-    };
-    in_time(what, told).await
-}
-
-/// Waits for a notice.
-async fn hears(feed: &NoticeFeed, wanted: &SessionNotice) {
-    told(feed, &format!("{wanted:?}"), |notice| {
-        (notice == *wanted).then_some(())
-    })
-    .await;
 }
 
 async fn hears_words(feed: &NoticeFeed, from: &str, words: &str) -> ConversationId {

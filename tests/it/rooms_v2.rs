@@ -7,33 +7,11 @@ use sampan::{
     NoticeFeed, Room, RoomLog, RoomOptions, RoomQuery, Rooms, SampanError, SessionNotice,
 };
 
-use crate::place::{Device, Place, id, in_time};
+use crate::notices::{hears, told};
+use crate::place::{Device, Place, id};
 
 fn rooms(device: &Device) -> Arc<Rooms> {
     Rooms::new(Arc::clone(&device.client))
-}
-
-async fn told<T>(
-    feed: &NoticeFeed,
-    what: &str,
-    mut pick: impl FnMut(SessionNotice) -> Option<T>,
-) -> T {
-    let told = async {
-        loop {
-            let notice = feed.next().await.unwrap().expect("the engine runs");
-            if let Some(found) = pick(notice) {
-                return found;
-            }
-        }
-    };
-    in_time(what, told).await
-}
-
-async fn hears(feed: &NoticeFeed, wanted: &SessionNotice) {
-    told(feed, &format!("{wanted:?}"), |notice| {
-        (notice == *wanted).then_some(())
-    })
-    .await;
 }
 
 /// The next message that the feed tells.
