@@ -1,4 +1,4 @@
-//! The traits of a file: its kind, its MIME type, its size and duration; and the place where it was taken, which is
+//! The properties of a file: its kind, its MIME type, its size and duration; and the place where it was taken, which is
 //! erased. Pure functions over names and bytes.
 //!
 //! | file | what it holds |
@@ -15,7 +15,7 @@ pub(crate) use names::{is_mime, kind_of, mime_of};
 pub(crate) use position::{erase, erasures};
 pub(crate) use probe::{Probed, probe};
 
-/// The traits of a file that is sent, as far as they are known.
+/// The known properties of a file that is sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Traits {
     /// The MIME type.

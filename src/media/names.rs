@@ -2,10 +2,10 @@
 
 use crate::model::MediaKind;
 
-/// The type of bytes of which nothing is known.
+/// The MIME type of a file of unknown content.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// Endings, and the type of each.
+/// The endings of names, each with its MIME type.
 const TYPES: [(&str, &str); 44] = [
     ("jpg", "image/jpeg"),
     ("jpeg", "image/jpeg"),
@@ -62,7 +62,7 @@ const TYPES: [(&str, &str); 44] = [
     ("apk", "application/vnd.android.package-archive"),
 ];
 
-/// The MIME type that a name's ending says.
+/// The MIME type that belongs to the ending of a name.
 pub(crate) fn mime_of(name: &str) -> &'static str {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     let found = TYPES
@@ -71,7 +71,7 @@ pub(crate) fn mime_of(name: &str) -> &'static str {
     found.map_or(UNKNOWN, |(_, mime)| mime)
 }
 
-/// Whether a text may stand as a MIME type in a header.
+/// True if a text may be sent as a MIME type in an HTTP header.
 pub(crate) fn is_mime(text: &str) -> bool {
     let graphic = text
         .bytes()

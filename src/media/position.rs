@@ -1,23 +1,23 @@
 //! The place where a picture or film was taken: found in a file, and erased without moving a byte.
 //!
-//! Cameras write it as EXIF (a TIFF inside JPEG, PNG, WebP, HEIC), as XMP (text), or as a box of a film. Erasing
-//! overwrites in place: lengths stay, everything else of the picture stays. A file of another kind is left alone.
+//! Cameras write the place as EXIF (a TIFF inside JPEG, PNG, WebP, HEIC), as XMP (text), or as a box of a film. Erasing
+//! overwrites bytes in place, so the file keeps its length and its picture. A file of another kind is not changed.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// The most bytes of a piece that is looked into.
+/// The most bytes of one piece that are read.
 const PIECE_MAX: u64 = 4 * 1024 * 1024;
 
-/// The most pieces of a file that are walked over.
+/// The most pieces of a file that are read.
 const PIECES_MAX: usize = 10_000;
 
-/// The most entries of a directory that are looked at; and the most places in bytes that are not parsed further.
+/// The most entries of a directory that are read, and the most matches of a search through bytes that are not parsed.
 const ENTRIES_MAX: usize = 512;
 
 /// The most bytes of a name, and of a value, in XMP.
 const WORD_MAX: usize = 512;
 
-/// The most bytes that are erased from a file: those of a camera's file are some hundred.
+/// The most bytes that are erased from a file. A file of a camera needs some hundred.
 const ERASED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The most pieces that are erased.
@@ -35,7 +35,7 @@ const XMP: &[u8] = concat!("http:", "//ns.adobe.com/xap/1.0/\0").as_bytes();
 /// The key of the position in films of some phones.
 const FILM_KEY: &[u8] = b"com.apple.quicktime.location.ISO6709";
 
-/// Bytes that take the place of others.
+/// New bytes for a place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Erasure {
     /// The place in the file.
@@ -105,9 +105,9 @@ impl<S: Read + Seek> Pieces<'_, S> {
         Ok(bytes)
     }
 
-    /// A file that names more places than any camera's was made to waste memory, and is not sent as it is.
+    /// Notes bytes to overwrite. A file with more positions than any camera writes was made to waste memory, and is refused.
     fn erase(&mut self, at: u64, bytes: Vec<u8>) -> io::Result<()> {
-        self.erased = self.erased.saturating_add(bytes.len());
+        self.erased += bytes.len();
         if self.erased > ERASED_BYTES_MAX || self.found.len() >= ERASURES_MAX {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -257,7 +257,7 @@ impl<S: Read + Seek> Pieces<'_, S> {
         // Pieces overlap, so that nothing lies across their border.
         let step = PIECE_MAX - 128 * 1024;
         let mut at = from;
-        // The EXIF of a HEIC picture stands before or right behind it; the bytes of a long film hold none.
+        // A HEIC picture has its EXIF right before or right after the picture. The middle of a long film has none.
         for _ in 0..16 {
             if at >= to {
                 return Ok(());
@@ -321,7 +321,7 @@ impl<S: Read + Seek> Pieces<'_, S> {
         self.erase(at + as_u64(gps), vec![0; end.saturating_sub(gps)])
     }
 
-    /// The values of positions in XMP: blank from then on.
+    /// Replaces the values of positions in XMP by blanks.
     fn xmp(&mut self, at: u64, text: &[u8]) -> io::Result<()> {
         for name in places(text, b"exif:GPS") {
             let rest = text.get(name..).unwrap_or_default();
@@ -351,7 +351,7 @@ impl<S: Read + Seek> Pieces<'_, S> {
         Ok(())
     }
 
-    /// The position of a film stands as text, such as `+48.8577+002.2950+035.0/`: its digits become zeros.
+    /// Replaces the digits of a film's position by zeros. The position is text, such as `+48.8577+002.2950+035.0/`.
     fn film_position(&mut self, at: u64, piece: &[u8]) -> io::Result<()> {
         let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
         let mut place = 0;
@@ -374,7 +374,7 @@ impl<S: Read + Seek> Pieces<'_, S> {
     }
 }
 
-/// The numbers in a TIFF. A place beyond its end has none.
+/// Reads the numbers of a TIFF. A place beyond the end gives none.
 struct Tiff<'a> {
     bytes: &'a [u8],
     is_little: bool,
@@ -397,13 +397,13 @@ impl Tiff<'_> {
         } else {
             u32::from_be_bytes(bytes)
         };
-        // A place that no file of this device has is none; sums of it never overflow.
+        // A larger place is beyond every picture. Sums of smaller ones never overflow.
         usize::try_from(number)
             .ok()
             .filter(|number| *number < 1 << 31)
     }
 
-    /// Where the entry of a tag is, in the directory at a place.
+    /// The place of the entry with a tag, in the directory at `at`.
     fn entry(&self, directory: usize, tag: u16) -> Option<usize> {
         let count = usize::from(self.short(directory)?);
         let mut entries = (0..count.min(ENTRIES_MAX)).map(|number| directory + 2 + number * 12);
@@ -411,7 +411,7 @@ impl Tiff<'_> {
     }
 }
 
-/// Where a text occurs.
+/// The places at which a text occurs.
 fn places<'a>(bytes: &'a [u8], text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
     let first = text.first().copied();
     let starts = bytes

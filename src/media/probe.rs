@@ -5,13 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use imagesize::ImageType;
 
-/// The most boxes of a film that are walked over.
+/// The most boxes of a film that are read.
 const BOXES_MAX: usize = 1000;
 
 /// The most bytes that are read for a duration.
 const PIECE_MAX: u64 = 256 * 1024;
 
-/// The findings in a file.
+/// The facts that were found in a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Probed {
     /// The MIME type and the usual ending, of a format that is known.
@@ -27,7 +27,7 @@ pub(crate) fn probe<S: Read + Seek>(source: &mut S) -> Probed {
     // A file can be sent, whatever is wrong with it.
     let found = catch_unwind(AssertUnwindSafe(|| look(source)));
     let found = found.ok().flatten().unwrap_or_default();
-    // A source that can't go back fails when it is copied.
+    // If the source can't go back to its beginning, copying it fails later.
     let _ = source.seek(SeekFrom::Start(0));
     found
 }
@@ -86,7 +86,7 @@ fn picture(start: &[u8]) -> Option<(&'static str, &'static str)> {
         ImageType::Webp => ("image/webp", "webp"),
         ImageType::Bmp => ("image/bmp", "bmp"),
         ImageType::Tiff => ("image/tiff", "tiff"),
-        // A film begins in the same way; the brand tells them apart.
+        // HEIC pictures and films begin in the same way, and differ in the brand.
         ImageType::Heif(_) => match start.get(8..12)? {
             b"avif" | b"avis" => ("image/avif", "avif"),
             b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1" => {
@@ -107,7 +107,7 @@ fn film(brand: &[u8]) -> (&'static str, &'static str) {
     }
 }
 
-/// At most so many bytes from a place on; none where nothing can be read.
+/// Reads at most so many bytes from a place on; gives none if they can't be read.
 fn read<S: Read + Seek>(source: &mut S, at: u64, length: u64) -> Option<Vec<u8>> {
     source.seek(SeekFrom::Start(at)).ok()?;
     let mut bytes = Vec::new();
@@ -164,7 +164,7 @@ fn find_box<S: Read + Seek>(
     None
 }
 
-/// Bytes of sound by bytes a second.
+/// The duration of a WAV file: the bytes of sound divided by the bytes a second.
 fn wave_duration<S: Read + Seek>(source: &mut S) -> Option<f64> {
     let mut at = 12;
     let mut rate = None;
@@ -184,7 +184,7 @@ fn wave_duration<S: Read + Seek>(source: &mut S) -> Option<f64> {
     None
 }
 
-/// Frames of 20 ms, each as long as its mode says.
+/// The duration of an AMR file: its frames are 20 ms each, and the mode of a frame tells how many bytes it has.
 fn amr_duration<S: Read + Seek>(source: &mut S) -> Option<f64> {
     const LENGTHS: [usize; 16] = [13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1];
     let length = source.seek(SeekFrom::End(0)).ok()?;
@@ -194,12 +194,12 @@ fn amr_duration<S: Read + Seek>(source: &mut S) -> Option<f64> {
         at += LENGTHS.get(usize::from(head >> 3 & 15))?;
         frames += 1;
     }
-    // A long recording goes on as it began.
+    // The rest of a long recording is taken to be like its beginning.
     let whole = length.saturating_sub(6) as f64 / bytes.len().max(1) as f64;
     Some(f64::from(frames) * 0.02 * whole.max(1.0))
 }
 
-/// Samples by samples a second, out of the first block.
+/// The duration of a FLAC file: the samples divided by the samples a second, from the first block.
 fn flac_duration(start: &[u8]) -> Option<f64> {
     let numbers = u64::from_be_bytes(*start.get(18..)?.first_chunk::<8>()?);
     let rate = numbers >> 44;

@@ -36,25 +36,25 @@ use crate::store::{CacheEntry, ClearCopy, FileKey, FileWriter};
 use crate::threads::Threads;
 use crate::views::{DownloadFailure, DownloadPhase, DownloadState, Version};
 
-/// How often a download is tried that brings nothing.
+/// How many tries in a row may bring nothing.
 const TRIES_MAX: u32 = 5;
 
 /// The first pause between two tries; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A download of which nothing comes for so long is tried again.
+/// A download that brings no byte for so long is tried again.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// How often it is told how far a download is.
+/// The pause between two reports of the progress of a download.
 const TOLD_EVERY: Duration = Duration::from_millis(250);
 
 /// How many pieces may wait for the disk.
 const PIECES_MAX: usize = 4;
 
-/// How often a host may send us elsewhere.
+/// How many redirects of a host are followed.
 const REDIRECTS_MAX: usize = 5;
 
-/// A download that somebody waits for, or watches.
+/// A download that an app holds: it waits for the file or watches the progress.
 pub(crate) struct LiveDownload {
     gear: Gear,
     client: Weak<ClientCore>,
@@ -83,19 +83,19 @@ impl fmt::Debug for LiveDownload {
     }
 }
 
-/// The downloads of a client that somebody holds, by URL: the same one is done once.
+/// The downloads of a client that an app holds, by URL. One URL is downloaded once, however many hold it.
 #[derive(Debug, Default)]
 pub(super) struct Downloads(Mutex<BTreeMap<String, Weak<LiveDownload>>>);
 
-/// The outcome of a try.
+/// The outcome of one try.
 enum Try {
     Done(PathBuf),
-    /// Trouble that passes, and whether anything came before it.
+    /// Trouble that passes, and whether bytes came before it.
     Again {
         reason: String,
         moved: bool,
     },
-    /// The app went to the background: it goes on when the app is back.
+    /// The app went to the background: the download goes on when the app is back.
     Away,
     Cancelled,
     Failed(DownloadFailure),
@@ -104,7 +104,7 @@ enum Try {
 /// The outcome of a look into the cache.
 enum Looked {
     Whole(PathBuf),
-    /// So many bytes are there, of this version.
+    /// The first bytes of this version of the file are there: so many.
     Part(u64, Option<String>),
 }
 
@@ -170,7 +170,7 @@ impl LiveDownload {
         let newer = async {
             tokio::select! {
                 state = states.wait_for(|it| it.version != have) => state.ok().map(|it| it.clone()),
-                // The client is closed: nobody works on it any more.
+                // The client is closed, so no task works on the download.
                 _ = closed.wait_for(|it| *it) => None,
             }
         };
@@ -250,7 +250,7 @@ impl LiveDownload {
         }
     }
 
-    /// Access to the client's files; or what it means that there is none.
+    /// Access to the files of the client; else the outcome of the try.
     fn access(&self) -> Result<(ReadAccess, Arc<ClientCore>), Try> {
         let client = self.client.upgrade().ok_or(Try::Cancelled)?;
         match client.store.read() {
@@ -260,7 +260,7 @@ impl LiveDownload {
         }
     }
 
-    /// Looks into the cache; a file that is in the spool still is taken from there.
+    /// Looks into the cache. A file that still waits to be uploaded is taken from the spool.
     fn look(
         &self,
         client: &ClientCore,
@@ -291,7 +291,7 @@ impl LiveDownload {
         }
     }
 
-    /// Asks for what is missing, and goes where the host sends us.
+    /// Asks the host for the missing bytes, and follows its redirects.
     async fn ask(&self, have: u64, version: Option<&str>) -> Result<HttpAnswer, NetError> {
         let mut url = self.file.url.clone();
         for _ in 0..REDIRECTS_MAX {
@@ -325,7 +325,7 @@ impl LiveDownload {
         })
     }
 
-    /// From which byte on the answer brings the file; or what the answer means instead.
+    /// The byte from which on the answer brings the file; else the outcome of the try.
     fn judge(&self, answer: &HttpAnswer, have: u64, version: Option<&str>) -> Result<u64, Try> {
         match answer.status {
             200 => Ok(0),
@@ -357,7 +357,7 @@ impl LiveDownload {
         }
     }
 
-    /// Writes what comes, tells how much it is, and verifies the whole.
+    /// Writes the bytes as they come, reports the progress, and verifies the whole file.
     async fn receive(
         &self,
         access: ReadAccess,
@@ -385,7 +385,7 @@ impl LiveDownload {
             limit,
         };
         let started = self.gear.threads.run(Box::new(move || {
-            // A download that was given up is not told.
+            // The app dropped the download and is told nothing.
             let _ = done.send(writing.write(received));
         }));
         if let Err(error) = started {
@@ -412,7 +412,7 @@ impl LiveDownload {
         }
     }
 
-    /// Hands the answer's pieces to the disk; gives why that ended early.
+    /// Hands the pieces of the answer to the disk; gives the reason if that ends early.
     async fn hand_over(
         &self,
         answer: &mut HttpAnswer,
@@ -434,13 +434,13 @@ impl LiveDownload {
                 piece = timeout(IDLE_MAX, answer.body.recv()) => piece,
                 _ = cancelled.wait_for(|it| *it) => return Some(Try::Cancelled),
                 _ = away.wait_for(|it| *it) => return Some(Try::Away),
-                // The client is closed: nobody wants it any more.
+                // The client is closed, so the bytes are not wanted.
                 _ = closed.wait_for(|it| *it) => return Some(Try::Cancelled),
             };
             match piece {
                 Ok(Some(Ok(piece))) => {
-                    bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-                    // The disk gave up: it says why.
+                    bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+                    // The writing thread ended, and its result says why.
                     if pieces.send(Some(piece)).await.is_err() {
                         return None;
                     }
@@ -451,7 +451,7 @@ impl LiveDownload {
                 }
                 Ok(Some(Err(error))) => return Some(again(error.to_string(), false)),
                 Ok(None) => {
-                    // The disk gave up: it says why.
+                    // The writing thread ended, and its result says why.
                     let _ = pieces.send(None).await;
                     return None;
                 }
@@ -460,7 +460,7 @@ impl LiveDownload {
         }
     }
 
-    /// The file is there: of a sealed one the app gets a clear copy, for as long as it holds the download.
+    /// Opens the finished file. If the cache is encrypted, the app gets a copy in the clear, until it drops the download.
     async fn open(&self, key: Option<FileKey>, path: PathBuf) -> Try {
         let Some(key) = key else {
             return Try::Done(path);
@@ -468,7 +468,7 @@ impl LiveDownload {
         let entry = self.entry.again();
         let copied = blocking(&self.gear.threads, move || {
             let copied = match entry.clear_copy(&path, &key) {
-                // It is of another key, or damaged: it is downloaded again.
+                // The file is encrypted with another key or damaged, so it is downloaded again.
                 Err(error) if is_damage(&error) && path == entry.path() => {
                     entry.discard().map(|()| None)
                 }
@@ -488,7 +488,7 @@ impl LiveDownload {
     }
 }
 
-/// Downloads until the file is there, or for good not.
+/// Tries until the file is there or can't be had.
 async fn work(download: Weak<LiveDownload>) {
     let mut tries = 0;
     loop {
@@ -516,7 +516,7 @@ async fn work(download: Weak<LiveDownload>) {
         drop(this);
         let pause = PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(8));
         let go_on = async {
-            // The engine ended: the next look at it says so.
+            // The engine ended: the next call of the app says so.
             let _ = away.wait_for(|away| !*away).await;
             sleep(pause).await;
         };
@@ -548,7 +548,7 @@ fn disk(reason: &str) -> DownloadFailure {
     DownloadFailure::Disk { reason }
 }
 
-/// True if the bytes on this device are none of ours, as far as we can tell.
+/// True if the bytes on this device are encrypted with another key or damaged.
 fn is_damage(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
 }

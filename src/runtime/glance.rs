@@ -12,7 +12,7 @@ use crate::SampanError;
 use crate::model::ConversationInfo;
 use crate::store::{GLANCE_ROWS_MAX, GlanceBook, GlanceRow, Snapshot, Store, StoreError};
 
-/// How long a glance stands, whatever changes.
+/// The pause between two writings of the glance.
 const PAUSE: Duration = Duration::from_secs(30);
 
 impl Runtime {
@@ -41,13 +41,13 @@ impl Runtime {
         }
     }
 
-    /// A glance that can't be written stays what it was.
+    /// Writes the glance. If that fails, the old one stays.
     async fn write_glance(&self, core: &ClientCore) {
         let Some(inbox) = core.inbox.clone() else {
             return;
         };
         let written = self.read_if_open(core, move |store: &Store| {
-            // Read under the lock: of two glances at the same time the newer one is written last.
+            // Reading under the lock makes sure that the newer of two glances is written last.
             let inbox = inbox
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -59,7 +59,7 @@ impl Runtime {
     }
 }
 
-/// Everything that a notification may show.
+/// Everything that a notification may show of the conversations.
 fn book_of(snapshot: &Snapshot<'_>) -> Result<GlanceBook, SampanError> {
     let mut rows = Vec::new();
     let mut after = None;
@@ -106,7 +106,7 @@ fn row_of(
     })
 }
 
-/// Writes after each change, and rests in between.
+/// Writes after a change, then waits for the pause to end.
 async fn keep(live: Live, runtime: Weak<Runtime>, core: Weak<ClientCore>) {
     loop {
         let Some(changes) = live.changes(None) else {

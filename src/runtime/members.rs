@@ -1,4 +1,4 @@
-//! The driver of a list of members: the list is read when somebody asks.
+//! A list of members that an app watches: the list is read when the app asks for the changes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,12 +10,12 @@ use crate::sync::{FetchConversations, MemberBan, RefreshBan};
 use crate::views::{MemberGroup, MemberListOptions, MemberUpdate, MemberView, Version};
 use crate::{SampanError, Subject};
 
-/// A list of members that is being watched.
+/// A list of members that an app watches.
 #[derive(Debug)]
 pub(crate) struct LiveMembers {
     live: Live,
     conversation: ConversationId,
-    /// The number under which the conversation was read last: one that was made offline may become another one.
+    /// The number under which the conversation was read last. A conversation that was made offline may become another one.
     number: Mutex<ConversationNumber>,
     view: Mutex<MemberView>,
 }
@@ -77,7 +77,7 @@ impl LiveMembers {
         live::next(self, have).await
     }
 
-    /// Makes the window larger; answers how many rows came.
+    /// Makes the window larger; gives the number of new rows.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl LiveMembers {
         }
     }
 
-    /// Ends the view: those who wait are told.
+    /// Ends the view. Calls that wait for changes end.
     pub(crate) fn end(&self) {
         self.live.end();
     }

@@ -15,13 +15,13 @@ pub(crate) struct OnlineWish {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Said {
-    /// Online, and how; none for offline.
+    /// The way to sign in; none for offline.
     online: Option<SignIn>,
     /// The part of the wish that the loop has not read yet.
     unread: NotRead,
-    /// How many refreshes visit now.
+    /// The number of refreshes that are under way.
     visits: usize,
-    /// True if the client is online for visits alone: the app has said nothing since.
+    /// True if the client is online for refreshes alone, and the app has not said anything since.
     is_visit: bool,
 }
 
@@ -51,7 +51,7 @@ impl OnlineWish {
     /// A refresh begins; true when the client goes online for it.
     pub(super) fn begin_visit(&self) -> bool {
         let mut said = self.said();
-        said.visits = said.visits.saturating_add(1);
+        said.visits += 1;
         let begins = said.online.is_none();
         if begins {
             said.say(Some(SignIn::Yield));
@@ -63,6 +63,7 @@ impl OnlineWish {
     /// A refresh ends; true when the client goes offline with it: it was the last one, and the app has said nothing.
     pub(super) fn end_visit(&self) -> bool {
         let mut said = self.said();
+        debug_assert!(said.visits > 0, "a visit that ends has begun");
         said.visits = said.visits.saturating_sub(1);
         let ends = said.visits == 0 && said.is_visit;
         if ends {
@@ -89,7 +90,7 @@ impl OnlineWish {
         offline.into_iter().chain(online).collect()
     }
 
-    /// The sections under this lock move a value and run no code of the app.
+    /// The code under this lock moves a value and runs no code of the app.
     fn said(&self) -> MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }

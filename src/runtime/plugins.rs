@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Hooks run on caller threads, one at a time for a connection. A hook that fails, panics, or takes longer than
-//! [`PATIENCE`] is logged with the plug-in's name, and its input goes on unchanged. Until one that took longer ends,
-//! its plug-in is passed over, so a hook that never ends keeps one caller thread and holds back one message. The loop
+//! [`PATIENCE`] is logged with the plug-in's name, and its input goes on unchanged. A plug-in is
+//! passed over until its slow hook ends, so a hook that never ends keeps one caller thread and delays one message. The loop
 //! waits for nothing; frames behind a slow hook come later.
 
 use std::panic::AssertUnwindSafe;
@@ -27,7 +27,7 @@ use super::callers::Callers;
 use crate::model::{Json, MessageContent, ParsedMessage};
 use crate::net::{
     Connection, Frame, HttpAnswer, HttpRequest, INCOMING_FRAMES_MAX, Incoming, NetError, NetFuture,
-    Response, Target, Transport,
+    Response, SocketTarget, Transport,
 };
 use crate::wire::payloads::{self, Carried};
 use crate::wire::subprotocol::Encoding;
@@ -86,10 +86,10 @@ struct Hooks {
     callers: Callers,
 }
 
-/// A plug-in, and the hook of it that took too long.
+/// A plug-in, and whether a hook of it is overdue.
 struct Plugin {
     hooks: Arc<dyn MessageHooks>,
-    /// There as long as that hook runs.
+    /// Alive while a hook that took too long still runs.
     overdue: Mutex<Weak<()>>,
 }
 
@@ -101,7 +101,7 @@ impl Plugin {
         }
     }
 
-    /// The section under this lock moves a value.
+    /// The code under this lock moves a value and runs no code of the app.
     fn overdue(&self) -> MutexGuard<'_, Weak<()>> {
         self.overdue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,7 +114,7 @@ impl std::fmt::Debug for PluggedTransport {
 }
 
 impl Transport for PluggedTransport {
-    fn connect(&self, target: Target) -> NetFuture<Connection> {
+    fn connect(&self, target: SocketTarget) -> NetFuture<Connection> {
         let (connecting, hooks) = (self.inner.connect(target), self.hooks.clone());
         Box::pin(async move {
             let Connection {
@@ -236,7 +236,7 @@ impl Hooks {
         payload
     }
 
-    /// Runs a hook on a caller thread; none where it failed, and while an earlier one is overdue.
+    /// Runs a hook on a caller thread. Gives none if the hook fails or an earlier hook of the plug-in is overdue.
     async fn run<T: Send + 'static>(
         &self,
         plugin: &Plugin,
@@ -252,7 +252,7 @@ impl Hooks {
         let work = async move {
             let outcome = AssertUnwindSafe(hook).catch_unwind().await;
             drop(runs);
-            // Nobody waits any more for one that was too slow.
+            // The pump no longer waits for a hook that was too slow.
             let _ = done.send(outcome.unwrap_or_else(|_| Err("it panicked".to_owned())));
         };
         self.callers.spawn(&Handle::current(), Box::pin(work));

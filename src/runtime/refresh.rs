@@ -1,7 +1,7 @@
 //! A refresh in the background: connect, send, catch up, and leave everything as it was.
 //!
-//! An engine that is paused is woken for it. When the last refresh ends, it is paused again, unless the app came
-//! back meanwhile; the same holds for a client that was to be offline. A refresh whose caller leaves ends early.
+//! A refresh wakes an engine that is paused. When the last refresh ends, the engine is paused again, unless the app came
+//! back meanwhile. In the same way a client that was offline is offline again. A refresh whose caller leaves ends early.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::views::{LinkState, Message, Reach, SyncState, UnreadSummary};
 /// The most messages that a refresh names.
 const ARRIVED_MAX: usize = 20;
 
-/// The most events that are looked through at once.
+/// The most events that are read at once.
 const EVENTS: usize = 1024;
 
 /// The outcome of a refresh.
@@ -91,7 +91,7 @@ impl Runtime {
             Err(error) => Err(error),
         };
         if self.refreshes.end() {
-            // An engine that was shut down meanwhile holds no file either.
+            // An engine that was shut down meanwhile has no file open.
             let _ = self.mailbox.pause().await;
         }
         let _ = done.send(outcome);
@@ -116,7 +116,7 @@ impl Runtime {
         Ok(Before { waiting, events })
     }
 
-    /// Waits until nothing is missing and nothing waits; false when that can't come.
+    /// Waits until no message is missing and no work is unsent; false if that can't happen now.
     async fn is_in_sync(&self, core: &ClientCore) -> bool {
         let mut state = self.client_state(core);
         loop {
@@ -172,7 +172,7 @@ fn waiting(snapshot: &Snapshot<'_>) -> BTreeSet<OutboxEntryId> {
     waiting.map(|entry| entry.id).collect()
 }
 
-/// The messages that a feed told of.
+/// The messages that the events of a feed name.
 fn messages(events: &Feed) -> Vec<model::Message> {
     let mut messages = Vec::new();
     let mut after = 0;
@@ -186,7 +186,7 @@ fn messages(events: &Feed) -> Vec<model::Message> {
     messages
 }
 
-/// Those that a user would want to be told of, as they are now.
+/// The messages of which a user would want a notification, as they are now.
 fn arrived(
     snapshot: &Snapshot<'_>,
     told: Vec<model::Message>,

@@ -15,19 +15,19 @@ struct Running {
 
 impl Refreshes {
     fn running(&self) -> MutexGuard<'_, Running> {
-        // The sections under this lock move values and nothing else.
+        // The code under this lock moves values and nothing else.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes one more; true when it is to wake the engine.
+    /// Notes that a refresh begins; true if it is to wake the engine.
     pub(super) fn begin(&self, is_away: bool) -> bool {
         let mut running = self.running();
-        running.count = running.count.saturating_add(1);
+        running.count += 1;
         running.was_woken |= is_away;
         is_away
     }
 
-    /// Notes one less; true when the engine is to be paused again.
+    /// Notes that a refresh ends; true if the engine is to be paused again.
     pub(super) fn end(&self) -> bool {
         let mut running = self.running();
         debug_assert!(running.count > 0, "it began");
@@ -35,7 +35,7 @@ impl Refreshes {
         running.count == 0 && std::mem::take(&mut running.was_woken)
     }
 
-    /// The app itself paused the engine, or came back: the app's word holds.
+    /// The app itself paused the engine or came back, so no refresh pauses it again.
     pub(super) fn overruled(&self) {
         self.running().was_woken = false;
     }

@@ -31,13 +31,13 @@ const THREADS_MAX: usize = 4;
 /// How many pieces of a file may wait for the socket: some hundred kilobytes of memory in all.
 const PIECES_MAX: usize = 2;
 
-/// How often it is told how far an upload is.
+/// The pause between two reports of the progress of an upload.
 const TOLD_EVERY: Duration = Duration::from_millis(250);
 
-/// An upload of which nothing moves for so long is given up, and tried again.
+/// An upload that moves no byte for so long is broken off and tried again.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// The most of an answer that is read.
+/// The most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// The outcome of a step of an upload, and the client whose step it was.
@@ -46,7 +46,7 @@ pub(super) type FinishedStep = (ClientSlot, EffectId, Result<Uploaded, UploadErr
 /// The steps that run.
 pub(super) struct Uploads {
     service: FileService,
-    /// The most bytes in the cache of a client, where its own files go too.
+    /// The most bytes in the cache of a client. The files that the client sends go into the same cache.
     cache_bytes: u64,
     threads: Threads,
     tasks: JoinSet<FinishedStep>,
@@ -96,14 +96,14 @@ impl Uploads {
                 file,
                 stored_at: Some(url),
             } => {
-                // The own file is shown without downloading it again.
+                // A file that was uploaded from here goes into the cache, so that showing it needs no download.
                 let (entry, bytes_max) = (core.cache.entry(&url, &url), self.cache_bytes);
                 self.with_spool(core, move |spool| {
                     if entry.adopt(&spool.path(&file)?).is_err() {
                         return spool.remove(&file);
                     }
                     let cache = entry.cache();
-                    // The file itself goes too, if it is more than the cache may hold.
+                    // A file that is larger than the cache may be is removed at once.
                     drop(entry);
                     cache.evict(bytes_max)
                 });
@@ -130,19 +130,19 @@ impl Uploads {
         ended.for_each(|(_, task)| task.abort());
     }
 
-    /// Waits for the next step that is over. It may be dropped while it waits.
+    /// Waits for the next step that ends. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> FinishedStep {
         loop {
             match self.tasks.join_next().await {
                 Some(Ok(finished)) => return self.finished(finished),
-                // One that was aborted has nothing to say.
+                // An aborted step has no outcome.
                 Some(Err(_)) => {}
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// The next step that is over already.
+    /// The next step that has ended already; none if none has.
     pub(super) fn try_next(&mut self) -> Option<FinishedStep> {
         loop {
             if let Ok(finished) = self.tasks.try_join_next()? {
@@ -291,7 +291,7 @@ impl Step {
         let (status, body) = self.service.post(files::TICKET_PATH, body).await?;
         match status {
             200..=299 => {
-                // The answer of a network's sign-in page is no ticket either.
+                // The sign-in page of a public network answers too, and is no ticket.
                 let ticket = files::ticket(&body).map_err(|error| later(error.to_string()))?;
                 Ok(Uploaded::Ticket(ticket))
             }
@@ -300,7 +300,7 @@ impl Step {
         }
     }
 
-    /// The storage has the bytes: a service that does not want to hear it again knows.
+    /// Tells the service that the storage has the bytes. A service that refuses a second report knows of the first.
     async fn confirm(&self, ticket: &UploadTicket) -> Result<Uploaded, UploadError> {
         let body = files::confirmation(&ticket.token, true);
         let (status, _) = self.service.post(files::CONFIRM_PATH, body).await?;
@@ -456,7 +456,7 @@ struct FileReading {
 }
 
 impl FileReading {
-    /// Sends the whole body; it ends early when nobody wants it any more.
+    /// Sends the whole body. Ends early when the request was dropped.
     fn send(self, pieces: &mpsc::Sender<Bytes>) -> io::Result<()> {
         let mut reader = self.spool.open(&self.file, self.key.as_ref())?;
         if reader.bytes() != self.bytes {
@@ -474,14 +474,14 @@ impl FileReading {
             self.through.fetch_add(length, Ordering::Relaxed);
         }
         if !self.after.is_empty() {
-            // Nobody may want it any more.
+            // The request may have been dropped.
             let _ = pieces.blocking_send(self.after.into());
         }
         Ok(())
     }
 }
 
-/// How far an upload is, on the board as long as this lives.
+/// The progress of an upload. It stands on the board until this value is dropped.
 struct ShownProgress<'a> {
     core: &'a ClientCore,
     entry: OutboxEntryId,
@@ -520,13 +520,13 @@ fn storage_key(file: &str, name: &str) -> String {
     }
 }
 
-/// The words of an answer, as far as they come in time: without them the status says enough.
+/// The text of an answer, if it comes in time. The status alone is enough to go on.
 async fn words(answer: &mut HttpAnswer) -> String {
     let words = tokio::time::timeout(IDLE_MAX, answer.text(ANSWER_BYTES_MAX));
     words.await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
-/// True if a status is of a trouble that passes.
+/// True if a status stands for trouble that passes.
 pub(super) const fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..)
 }

@@ -25,10 +25,10 @@ const WRITE_BYTES: usize = 256 * 1024;
 /// Bytes that are read at a time.
 const READ_BYTES: u64 = 128 * 1024;
 
-/// How old bytes must be that no record names before they are taken away: an upload may be on its way.
+/// The age after which bytes that no record names are removed. Younger ones may belong to an upload under way.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The folder of bytes that are not whole yet.
+/// The folder of uploads that are not whole yet.
 const INCOMING: &str = "incoming";
 
 /// Files in a folder.
@@ -72,12 +72,12 @@ impl DiskFiles {
     }
 }
 
-/// A file that is taken away when this is dropped.
+/// A file that is removed when this value is dropped.
 struct PartPath(PathBuf);
 
 impl Drop for PartPath {
     fn drop(&mut self) {
-        // Where it stays, the next start takes it away.
+        // If the removal fails, the next start removes the file.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -198,7 +198,7 @@ struct DiskIncoming {
     file: Arc<File>,
     part: PartPath,
     path: PathBuf,
-    /// Copied together: each piece would hold on to all that came over the socket with it.
+    /// Copies the pieces into one buffer. A piece by itself would keep the whole buffer of the socket in memory.
     waiting: Vec<u8>,
 }
 
@@ -254,13 +254,13 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Elsewhere folders can't be synced.
+/// Other systems can't sync a folder.
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// None where the file or folder is not there.
+/// None if the file or folder is not there.
 fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -293,7 +293,7 @@ fn usage_of(folder: &Path) -> io::Result<u64> {
             .strip_suffix(".bytes")
             .and_then(|it| it.split_once('-'));
         let is_named = of_bytes.is_none_or(|(file, _)| records.contains(file));
-        // A clock that was set back makes an age unknown: then the bytes stay.
+        // If the clock was set back, the age is unknown and the bytes stay.
         let age = about.modified()?.elapsed().unwrap_or_default();
         match is_named || age < ORPHAN_AGE {
             true => bytes += about.len(),

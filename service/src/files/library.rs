@@ -15,7 +15,7 @@ use super::record::FileRecord;
 use super::store::{ByteStream, FileStore, Incoming, StoreError};
 use super::usage::{Reserved, Usage, give_back};
 
-/// How much may be uploaded.
+/// The limits of uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Bytes of the file.
@@ -97,7 +97,7 @@ impl Files {
         record_in(&*self.store, app, id).await
     }
 
-    /// Keeps the bytes of a file, and answers its record then: durable, with its length and digest.
+    /// Keeps the bytes of a file. When this returns, the bytes and the record with their length and digest are durable.
     /// Bytes that are there already are kept once.
     ///
     /// # Errors
@@ -134,7 +134,7 @@ impl Files {
                 }
                 Ok(false) => {
                     store.remove(name).await?;
-                    // Another upload of the same file ended first.
+                    // Another upload of the same file has ended before this one.
                     let there = record_in(&*store, app, record.id).await?;
                     there
                         .filter(|there| there.digest == record.digest)
@@ -230,7 +230,7 @@ impl Files {
     }
 }
 
-/// Does work that must not end in its middle, where a caller that goes away drops what waits for it: bytes would stay
+/// Does work that must be finished although the caller is dropped. Else bytes would stay
 /// that nobody counts.
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, FileError>> + Send + 'static,
@@ -259,7 +259,7 @@ async fn receive<E>(
     let (mut size, mut digest) = (0_u64, Sha256::new());
     while let Some(piece) = bytes.next().await {
         let piece = piece.map_err(|_| FileError::Cut)?;
-        size = size.saturating_add(length(&piece));
+        size += length(&piece);
         if size > bounds.file {
             return Err(FileError::TooLarge(bounds.file));
         }
@@ -287,7 +287,7 @@ async fn put_record(
     Ok(store.claim(record_of(app, record.id), json).await?)
 }
 
-/// Takes away an upload that failed at its end. Its record may be there all the same, and goes first: a record whose
+/// Removes an upload that failed at its end. If the record was written, it is removed first: a record whose
 /// bytes are gone would answer the next try as if the file were kept.
 async fn undo(store: &dyn FileStore, app: AppFolder, record: &FileRecord) -> Result<(), FileError> {
     let there = record_in(store, app, record.id).await?;
@@ -300,7 +300,7 @@ async fn undo(store: &dyn FileStore, app: AppFolder, record: &FileRecord) -> Res
     Ok(())
 }
 
-/// The file that is there, if these are its bytes.
+/// The record of a file that is there, if it has these bytes.
 async fn same_bytes<E>(
     there: FileRecord,
     bounds: Bounds,
@@ -309,7 +309,7 @@ async fn same_bytes<E>(
     let (mut size, mut digest) = (0_u64, Sha256::new());
     while let Some(piece) = bytes.next().await {
         let piece = piece.map_err(|_| FileError::Cut)?;
-        size = size.saturating_add(length(&piece));
+        size += length(&piece);
         if size > bounds.file.max(there.size) {
             return Err(FileError::Taken);
         }

@@ -106,11 +106,11 @@ impl TryFrom<String> for AppFolder {
 /// Something stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobName {
-    /// Whose it is.
+    /// The app.
     pub app: AppFolder,
-    /// Of which file.
+    /// The file.
     pub file: FileId,
-    /// Which part.
+    /// The part of the file.
     pub part: Part,
 }
 

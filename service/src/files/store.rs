@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 
 use super::name::{AppFolder, BlobName};
 
-/// Why a store did not do something.
+/// The error of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Reading or writing failed.
@@ -20,12 +20,12 @@ pub enum StoreError {
 /// Bytes that are read a piece at a time.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
-/// An answer that comes later.
+/// The future of an answer.
 pub type Later<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// A place for bytes under names. `files/tests.rs` has the suite that each of them must pass.
 pub trait FileStore: Send + Sync {
-    /// Begins to take bytes for a name that nothing has.
+    /// Begins an upload under a new name.
     fn create(&self, name: BlobName) -> Later<'_, Box<dyn Incoming>>;
 
     /// Keeps a few bytes under a name, whole and durable when this answers true. Answers false, and changes
@@ -41,11 +41,11 @@ pub trait FileStore: Send + Sync {
     /// Takes away the bytes of the name, durably; answers whether there were any.
     fn remove(&self, name: BlobName) -> Later<'_, bool>;
 
-    /// How many bytes an app has. May take away bytes that no record names and that are a day old.
+    /// The number of bytes that an app has. May remove bytes that no record names and that are a day old.
     fn usage(&self, app: AppFolder) -> Later<'_, u64>;
 }
 
-/// Bytes on their way into a store. Of bytes that are dropped before `finish` nothing is left.
+/// An upload into a store. If it is dropped before `finish`, nothing of it is left.
 pub trait Incoming: Send {
     /// Takes the next bytes.
     fn write(&mut self, bytes: Bytes) -> Later<'_, ()>;

@@ -14,16 +14,16 @@ use subtle::ConstantTimeEq as _;
 use super::name::{AppFolder, FileId};
 use crate::core::app::{App, Secret};
 
-/// From this and the master key comes the key of tickets.
+/// The key that signs tickets is made of this text and the master key.
 const TICKET_KEY: &str = "uploads of files";
 
-/// How long a ticket holds, in milliseconds: a large file over a slow line begins in time.
+/// The time within which an upload must begin, in milliseconds.
 const LIFE_MILLIS: i64 = 6 * 60 * 60 * 1000;
 
 /// The permission to upload one file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ticket {
-    /// Of which app.
+    /// The folder of the app.
     pub app: AppFolder,
     /// The id of the file.
     pub id: FileId,
@@ -39,7 +39,7 @@ pub struct Ticket {
     pub at: i64,
 }
 
-/// Why a ticket is not taken.
+/// The reason for which a ticket is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {
     /// It was not made here, or with another master key.
@@ -65,7 +65,7 @@ impl Ticket {
     ///
     /// # Errors
     ///
-    /// [`TicketError`] says why it is not taken.
+    /// [`TicketError`] tells why the ticket is refused.
     pub fn open<'a>(
         text: &str,
         now: Timestamp,

@@ -1,4 +1,4 @@
-//! How many bytes each app has, counted once and then kept up.
+//! The number of bytes of each app: counted in the store once, then changed with each upload and removal.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::name::AppFolder;
 use super::store::{FileStore, StoreError};
 
-/// The bytes of all apps that were asked for.
+/// The numbers of bytes of the apps that were asked for.
 #[derive(Debug, Default)]
 pub(super) struct Usage(Mutex<HashMap<AppFolder, Arc<OnceCell<Arc<AtomicU64>>>>>);
 
@@ -34,7 +34,7 @@ impl Usage {
     }
 }
 
-/// Bytes that an upload takes; given back when it fails.
+/// Bytes that are counted for an upload, and given back if the upload fails.
 #[derive(Debug)]
 pub(super) struct Reserved {
     used: Arc<AtomicU64>,
@@ -46,7 +46,7 @@ impl Reserved {
         Self { used, bytes: 0 }
     }
 
-    /// Takes more bytes, where the app has then no more than `max`.
+    /// Counts more bytes, if the app has no more than `max` then.
     pub(super) fn take(&mut self, more: u64, max: u64) -> bool {
         let fits = |used: u64| used.checked_add(more).filter(|sum| *sum <= max);
         let order = Ordering::Relaxed;
@@ -57,7 +57,7 @@ impl Reserved {
         taken
     }
 
-    /// The bytes stay.
+    /// The upload succeeded: the bytes stay counted.
     pub(super) fn keep(mut self) {
         self.bytes = 0;
     }
@@ -69,9 +69,9 @@ impl Drop for Reserved {
     }
 }
 
-/// Bytes that are gone.
+/// Subtracts bytes that were removed.
 pub(super) fn give_back(used: &AtomicU64, bytes: u64) {
     let less = |used: u64| Some(used.saturating_sub(bytes));
-    // Some number always comes out of it.
+    // The function always gives a number, so the update never fails.
     let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
 }

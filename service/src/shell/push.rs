@@ -144,7 +144,7 @@ impl Pusher {
         answered.await.unwrap_or_default()
     }
 
-    /// The senders of an app, made anew when its settings changed.
+    /// The senders of an app. They are made anew when the settings of the app change.
     fn senders_of(&self, app: &App) -> Arc<Senders> {
         let mut all = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
         let id = &app.credentials.id;
@@ -158,7 +158,7 @@ impl Pusher {
         }
     }
 
-    /// The settings are read anew: so are the keys that they name, which may be others under the same names.
+    /// The settings were read again. The senders are made anew, because the key files may have new content.
     pub(super) fn forget_senders(&self) {
         let mut all = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
         all.clear();
@@ -198,7 +198,7 @@ impl Pusher {
                 installation,
                 token,
             };
-            // A core that has ended keeps the device until the vendor refuses it again.
+            // If the core has ended, the device is removed when the vendor refuses it the next time.
             let _ = mailbox.send(letter).await;
             return;
         }

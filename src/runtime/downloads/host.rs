@@ -1,8 +1,8 @@
-//! The words of a host about a file: its version, its length, the part that comes, and where else it is.
+//! The headers of a host about a file: its version, its length, the range of the answer, and redirects.
 
 use crate::net::HttpAnswer;
 
-/// The version of a file at its host: only a strong tag tells that two parts fit.
+/// The version of a file at its host. Only a strong tag proves that two ranges are of one file.
 pub(super) fn version_of(answer: &HttpAnswer) -> Option<String> {
     let tag = answer
         .headers
@@ -11,7 +11,7 @@ pub(super) fn version_of(answer: &HttpAnswer) -> Option<String> {
     tag.or_else(|| answer.headers.get("last-modified")).cloned()
 }
 
-/// First byte and length of the whole, out of `bytes 5-9/10`.
+/// The first byte of the range and the length of the whole file, from a header such as `bytes 5-9/10`.
 pub(super) fn range_of(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (from, _) = range.split_once('-')?;
@@ -30,10 +30,10 @@ pub(super) fn total_of(answer: &HttpAnswer, from: u64) -> Option<u64> {
     Some(from.saturating_add(length))
 }
 
-/// Where a host sends us: a whole URL, or a path on the same host.
+/// The target of a redirect: a whole URL, or a path on the same host.
 pub(super) fn elsewhere(from: &str, location: &str) -> Option<String> {
     if location.starts_with("https://") || location.starts_with("http://") {
-        // Never from a safe place to an open one.
+        // A redirect from HTTPS to HTTP is not followed.
         let is_safe = location.starts_with("https://") || from.starts_with("http://");
         return is_safe.then(|| location.to_owned());
     }

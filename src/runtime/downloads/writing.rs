@@ -1,4 +1,4 @@
-//! The disk's end of a download: bytes into the part of a file, until the file is whole.
+//! The writing of a download: bytes are added to the unfinished file until it is whole.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,20 +13,20 @@ use crate::runtime::store_handle::ReadAccess;
 use crate::store::{CacheEntry, FileKey, FileReader, FileWriter};
 use crate::views::DownloadFailure;
 
-/// Bytes of a file on their way to the disk; none at the end of the answer. A queue that ends without it was cut.
+/// Bytes on their way to the disk; `None` marks the end of the answer. A queue that ends without this mark was cut off.
 pub(super) type Piece = Option<Bytes>;
 
 /// A file that is being written, on a thread for it.
 pub(super) struct Writing {
-    /// The store counts as used, so that a caller that waits for free files waits for this.
+    /// Counts the store as used, so that a caller that waits until the files are free waits for the writing too.
     pub(super) _access: ReadAccess,
     pub(super) entry: CacheEntry,
     pub(super) key: Option<FileKey>,
     pub(super) version: Option<String>,
     pub(super) from: u64,
-    /// How many bytes there will be, as the host says.
+    /// The length of the file, as the host says.
     pub(super) size: Option<u64>,
-    /// The same, as the message says.
+    /// The length of the file, as the message says.
     pub(super) stated: Option<u64>,
     pub(super) checksum: Option<String>,
     pub(super) limit: u64,
@@ -35,7 +35,7 @@ pub(super) struct Writing {
 /// The outcome of writing.
 pub(super) enum Written {
     Whole(PathBuf),
-    /// The file is not whole; true if anything came.
+    /// The file is not whole; true if bytes came in this try.
     Part(bool),
     Failed(DownloadFailure),
 }
@@ -43,7 +43,7 @@ pub(super) enum Written {
 impl Writing {
     pub(super) fn write(self, mut pieces: mpsc::Receiver<Piece>) -> Written {
         let written = match self.receive(&mut pieces) {
-            // The part is of another key, or damaged: the next try begins anew.
+            // The unfinished file is encrypted with another key or damaged, so the next try begins anew.
             Err(error) if is_damage(&error) => self.entry.discard().map(|()| Written::Part(false)),
             written => written,
         };
@@ -76,7 +76,7 @@ impl Writing {
             }
         }
         let bytes = writer.bytes();
-        // Where nobody says how long the file is, only the answer's end tells that it is whole.
+        // If neither the host nor the message tells the length, only the end of the answer tells that the file is whole.
         if self.size.map_or(!has_ended, |size| bytes < size) {
             return Ok(Written::Part(bytes > self.from));
         }

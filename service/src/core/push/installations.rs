@@ -15,19 +15,19 @@ use crate::core::exchange::request::{InstallationCall, RestAnswer};
 use crate::core::machine::Core;
 use crate::storage::{DEVICE_CLIENTS_MAX, Installation, Storage, Write};
 
-/// Bytes of a name of an installation: its token, or an id of its own.
+/// The most bytes of a name of an installation: a token, or an id of its own.
 const NAME_MAX: usize = 512;
 
-/// Bytes of another text of an installation.
+/// The most bytes of another text of an installation.
 const TEXT_MAX: usize = 255;
 
-/// Channels of an installation.
+/// The most channels of an installation.
 const CHANNELS_MAX: usize = 64;
 
-/// Bytes of the names of all channels of an installation: a change writes them all.
+/// The most bytes of the names of all channels of an installation: a change writes them all.
 const CHANNELS_BYTES_MAX: usize = 2_048;
 
-/// Characters of a channel's name: it stands for a client.
+/// The most characters of a channel's name, which stands for a client.
 const CHANNEL_MAX: usize = 64;
 
 impl<S: Storage> Core<S> {
@@ -145,7 +145,7 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// A client that is kept out, or erased, is no device's any more.
+    /// Takes a client that is kept out or erased away from its devices.
     pub(in crate::core) async fn unbind_client(
         &mut self,
         app: &AppId,
@@ -161,7 +161,7 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// A client signed in on a device, which may have announced itself.
+    /// Notes that a client signed in on a device. The device may have announced itself before.
     pub(in crate::core) fn bound(
         &self,
         app: &AppId,
@@ -222,7 +222,7 @@ fn is_delete(operation: &Map<String, Value>) -> bool {
     operation.get("__op").and_then(Value::as_str) == Some("Delete")
 }
 
-/// The channels after a value or an operation.
+/// The channels of a device after a request set them, or added or removed some.
 fn changed(before: &BTreeSet<String>, value: &Value) -> Result<BTreeSet<String>, RestAnswer> {
     let why = "channels are at most 64 texts of at most 64 characters, and of 2048 bytes together";
     let texts = |list: &Value| -> Result<BTreeSet<String>, RestAnswer> {

@@ -8,7 +8,7 @@ use crate::core::exchange::push::{PushQuestion, PushTarget};
 use crate::core::machine::Core;
 use crate::storage::{Installation, Storage, StorageError, Write};
 
-/// Devices of one client that are pushed to.
+/// The most devices of one client that are pushed to.
 const DEVICES_MAX: usize = 32;
 
 /// Numbers on icons that are kept at a time.
@@ -46,7 +46,7 @@ impl<S: Storage> Core<S> {
                 .member(app, &question.conversation, client)
                 .await?;
             let is_muted = member.is_some_and(|it| it.muted) && !question.force;
-            // A client that came back meanwhile has the message.
+            // A client that came back meanwhile has received the message.
             if is_muted || self.registry.is_online(app, client) {
                 continue;
             }
@@ -55,7 +55,7 @@ impl<S: Storage> Core<S> {
                 .installations_of(app, client, DEVICES_MAX)
                 .await?
             {
-                // A channel is anybody's to name: it counts where a login is too.
+                // Anybody may name a channel, so channels count only where a login needs no signature either.
                 let is_own = row.clients.contains(client.as_str()) || !settings.signatures.login;
                 let Some(token) = row.token.clone().filter(|_| is_own) else {
                     continue;
@@ -82,7 +82,7 @@ impl<S: Storage> Core<S> {
         Ok(targets)
     }
 
-    /// A vendor says that a device has this token no more.
+    /// Forgets a token: a vendor says that no device has it any more.
     ///
     /// # Errors
     ///

@@ -20,14 +20,14 @@ use crate::shell::asking::Place;
 use crate::shell::http::{Shared, answer};
 use crate::shell::listener::{Peer, Transfer};
 
-/// Nothing in a file runs, wherever a browser shows it.
+/// The policy under which a browser runs nothing that is in a file.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'; sandbox";
 
 /// A file never changes under its URL.
 const CACHE: &str = "public, max-age=31536000, immutable";
 
-/// Gives the bytes of a file, or the part that the caller wants.
+/// Answers with the bytes of a file, or with the range that the request wants.
 pub(super) async fn fetch(
     State(shared): State<Arc<Shared>>,
     Path((app, file, key)): Path<(String, String, String)>,
@@ -109,7 +109,7 @@ fn unsatisfiable(record: &FileRecord) -> Response {
     response
 }
 
-/// An answer with the headers that go with every file.
+/// An answer with the headers that every file has.
 fn dressed(status: StatusCode, body: Body, record: &FileRecord, tag: &str) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -138,7 +138,7 @@ fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     }
 }
 
-/// The bytes of a file on their way out, with the place and the transfer mark that they hold.
+/// The bytes of an answer. Until they are sent, they hold a place among the transfers.
 struct Outgoing {
     bytes: ByteStream,
     _place: Place,

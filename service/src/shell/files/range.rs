@@ -1,19 +1,19 @@
-//! Which bytes of a file a request wants.
+//! The range of a file that a request wants.
 
 use std::ops::Range;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// Which bytes of a file a request wants.
+/// The bytes of a file that a request wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// None: the caller has the file.
+    /// No bytes: the caller has the file.
     Nothing,
-    /// All.
+    /// All bytes.
     Whole,
-    /// These.
+    /// A range of bytes.
     Part(Range<u64>),
-    /// Some that the file does not have.
+    /// A range that the file does not have.
     Unsatisfiable,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn wanted(headers: &HeaderMap, size: u64, etag: &str) -> Wanted {
     {
         return Wanted::Nothing;
     }
-    // A tag, for no dates are told here.
+    // Only tags are compared: answers carry no date.
     let is_same = text(header::IF_RANGE).is_none_or(|tag| tag == etag);
     let Some(range) = text(header::RANGE).filter(|_| is_same) else {
         return Wanted::Whole;

@@ -19,10 +19,10 @@ use crate::core::push_settings::{ApnsSettings, PushSettings};
 /// younger than 20 minutes replaced.
 const TOKEN_MILLIS: i64 = 40 * 60 * 1000;
 
-/// Teams whose tokens are remembered at a time: a message names whichever team its sender likes.
+/// The most teams whose tokens are kept. A sender may name any team in a message, so their number needs a limit.
 const TEAMS_MAX: usize = 64;
 
-/// Bytes of a payload.
+/// The most bytes of a payload.
 const PAYLOAD_BYTES_MAX: usize = 4096;
 
 /// Apple's push service, over HTTP/2 with a token.
@@ -31,7 +31,7 @@ pub(super) struct Apns {
     key: SigningKey,
     production: Vendor,
     development: Vendor,
-    /// By team: a token, and when it was made.
+    /// The token of each team, and the time at which it was made.
     tokens: Mutex<HashMap<String, (i64, String)>>,
 }
 
@@ -58,7 +58,7 @@ impl Apns {
         let made = self.key.token(&self.settings.key_id, &claims);
         let token = made.map_err(|error| PushError::Settings(error.to_string()))?;
         if tokens.len() >= TEAMS_MAX {
-            // Apple wants the token of the app's own team kept.
+            // The token of the app's own team stays: Apple refuses tokens that are replaced too often.
             tokens.retain(|team, _| *team == self.settings.team_id);
         }
         tokens.insert(team.to_owned(), (now, token.clone()));

@@ -16,13 +16,13 @@ use crate::core::app::App;
 use crate::core::push_settings::{FcmSettings, PushSettings};
 use crate::shell::outgoing::{self, tls};
 
-/// The rights of the service's token.
+/// The scope that the service's token is asked for.
 const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 
-/// How long before its end a token is replaced, in milliseconds.
+/// The time before its end at which a token is replaced, in milliseconds.
 const MARGIN_MILLIS: i64 = 5 * 60 * 1000;
 
-/// Bytes of a payload.
+/// The most bytes of a payload.
 const PAYLOAD_BYTES_MAX: usize = 4096;
 
 /// A service account, as Google gives it out.
@@ -41,7 +41,7 @@ pub(super) struct Fcm {
     key: SigningKey,
     vendor: Vendor,
     tls: TlsConnector,
-    /// The token, and until when it is used.
+    /// The token, and the time until which it is used.
     token: Mutex<Option<(i64, String)>>,
 }
 

@@ -39,7 +39,7 @@ pub(super) enum PushError {
 }
 
 impl PushError {
-    /// A word for each, as the numbers have it.
+    /// The word for this error in the metrics.
     pub(super) const fn word(&self) -> &'static str {
         match self {
             Self::Unregistered => "unregistered",
@@ -62,9 +62,9 @@ impl From<CallError> for PushError {
     }
 }
 
-/// Hands a push to somebody who brings it to the device.
+/// Sends pushes to devices, through a vendor or the app's own server.
 pub(super) trait PushSender: Send + Sync {
-    /// A word for the numbers.
+    /// The word for this sender in the metrics.
     fn name(&self) -> &'static str;
 
     /// Hands a push on; when this answers, the vendor has taken it.
@@ -116,7 +116,7 @@ impl Senders {
         }
     }
 
-    /// The word for the sender that takes pushes of a device.
+    /// The word in the metrics for the sender that serves a device.
     pub(super) fn name_for(&self, target: &PushTarget) -> &'static str {
         self.sender_for(target).name()
     }
@@ -169,7 +169,7 @@ impl PushSender for Unusable {
     }
 }
 
-/// Writes to the log that there would be a push: its device, and nothing of what it says.
+/// Writes into the log that a push would be sent: the device, and nothing of the content.
 struct Log;
 
 impl PushSender for Log {

@@ -39,7 +39,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
     std::fs::read(path).map_err(|error| SettingsError::File(path.display().to_string(), error))
 }
 
-/// The certificates by which senders are believed.
+/// The root certificates by which a vendor is believed.
 pub(super) fn roots(settings: &PushSettings) -> Result<RootCertStore, SettingsError> {
     let Some(path) = &settings.ca_file else {
         return Ok(outgoing::web_roots());
@@ -57,9 +57,8 @@ pub(super) fn roots(settings: &PushSettings) -> Result<RootCertStore, SettingsEr
     }
 }
 
-/// How long a vendor that is asked something may be silent before it is asked whether it is there, and how long its
-/// word then takes at most: together less than a push may take, so that a push that finds a dead connection is tried
-/// again on a new one.
+/// The silence after which a vendor that owes an answer gets a ping, and the most time for the answer to the ping. Both
+/// together are less than a push may take, so a push that finds a dead connection is tried again on a new one.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// A vendor's answer.
@@ -159,7 +158,7 @@ mod tests {
             timeout(PUSH, answer).await.expect("a word in time")
         };
         let serves = async {
-            // As behind a router that forgot the connection: nothing is read, and nothing ends.
+            // Plays a router that forgot the connection: no byte is read, and the connection does not end.
             let _silent = listener.accept().await.unwrap();
             let (socket, _) = listener.accept().await.unwrap();
             let answer =
