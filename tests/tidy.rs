@@ -6,6 +6,8 @@
 //! | `tidy/exports.rs` | what other languages see: how asynchronous calls end |
 //! | `tidy/rooms.rs` | how the rooms of one floor name each other, and its types |
 //! | `tidy/files.rs` | what each file keeps: its opening line, length, names, reasons |
+//! | `tidy/sums.rs` | running sums that must never be wrong: asserted, not held back |
+//! | `tidy/names.rs` | one name for one type, across the floors of the engine |
 //! | `tidy/pages.rs` | what manifests and documents keep: a word on each dependency, links, the map |
 //! | `tidy/code.rs` | reads Rust as far as the rules need it |
 //!
@@ -19,11 +21,15 @@ mod exports;
 mod files;
 #[path = "tidy/floors.rs"]
 mod floors;
+#[path = "tidy/names.rs"]
+mod names;
 #[path = "tidy/pages.rs"]
 mod pages;
 mod repository;
 #[path = "tidy/rooms.rs"]
 mod rooms;
+#[path = "tidy/sums.rs"]
+mod sums;
 
 use pages::Named;
 use repository::{root, sources};
@@ -66,6 +72,16 @@ fn rust_files_keep_the_rules_of_the_house() {
         .flat_map(files::rust_complaints)
         .collect();
     assert_none(&found);
+}
+
+#[test]
+fn two_floors_never_give_one_name_to_two_types() {
+    assert_none(&names::complaints(&sources(&[".rs"])));
+}
+
+#[test]
+fn a_sum_that_can_never_be_wrong_is_asserted() {
+    assert_none(&sums::complaints(&sources(&[".rs"])));
 }
 
 #[test]

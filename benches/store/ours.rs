@@ -58,7 +58,7 @@ pub(crate) fn deliver(overlay: &mut Overlay<'_>, batch: &[Delivered]) -> Outcome
     for (place, messages) in arrived {
         let positions: Vec<_> = messages.iter().filter_map(|it| position(it)).collect();
         overlay.update_conversation(number(place)?, |row| {
-            row.unread.count = row.unread.count.saturating_add(positions.len() as u32);
+            row.unread.count += positions.len() as u32;
             let newest = row.history.newest().map(|span| span.to.clone());
             let last = positions.iter().max().cloned();
             if let Some((from, to)) = newest.or_else(|| positions.first().cloned()).zip(last) {

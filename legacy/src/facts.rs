@@ -240,7 +240,7 @@ impl Cache {
             let key = (message.conversation.clone(), message.place.id.clone());
             let joined = match known.remove(&key) {
                 Some(other) => {
-                    self.repeated = self.repeated.saturating_add(1);
+                    self.repeated += 1;
                     other.joined(message)
                 }
                 None => message,

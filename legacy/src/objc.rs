@@ -164,6 +164,6 @@ fn name_drafts(cache: &mut Cache) {
         let name = digits(&hash.finalize());
         let count = equal.entry(name.clone()).or_default();
         draft.token = format!("{name}-{count}");
-        *count = count.saturating_add(1);
+        *count += 1;
     }
 }

@@ -244,7 +244,7 @@ impl<'a> Progress<'a> {
         if self.rows.is_multiple_of(WATCH_EVERY) && (self.watch)(self.rows, self.all).is_break() {
             return Err(LegacyError::Stopped);
         }
-        self.rows = self.rows.saturating_add(1);
+        self.rows += 1;
         Ok(())
     }
 }

@@ -90,6 +90,22 @@ pub enum MessageContent {
     },
 }
 
+/// The details of a content, borrowed as the content is: none of the kinds that have no place for them.
+macro_rules! details_of {
+    ($content:expr) => {
+        match $content {
+            Self::Text { details, .. }
+            | Self::Image { details, .. }
+            | Self::Audio { details, .. }
+            | Self::Video { details, .. }
+            | Self::Location { details, .. }
+            | Self::File { details, .. }
+            | Self::Recalled { details, .. } => Some(details),
+            Self::Custom { .. } | Self::Plain { .. } | Self::Binary { .. } => None,
+        }
+    };
+}
+
 impl MessageContent {
     /// Text with nothing attached: the commonest content.
     #[must_use]
@@ -198,30 +214,12 @@ impl MessageContent {
     /// The app's attributes and extra keys; none of custom, plain and binary content.
     #[must_use]
     pub const fn details(&self) -> Option<&Details> {
-        match self {
-            Self::Text { details, .. }
-            | Self::Image { details, .. }
-            | Self::Audio { details, .. }
-            | Self::Video { details, .. }
-            | Self::Location { details, .. }
-            | Self::File { details, .. }
-            | Self::Recalled { details, .. } => Some(details),
-            Self::Custom { .. } | Self::Plain { .. } | Self::Binary { .. } => None,
-        }
+        details_of!(self)
     }
 
     /// The app's attributes and extra keys, to be changed.
     pub const fn details_mut(&mut self) -> Option<&mut Details> {
-        match self {
-            Self::Text { details, .. }
-            | Self::Image { details, .. }
-            | Self::Audio { details, .. }
-            | Self::Video { details, .. }
-            | Self::Location { details, .. }
-            | Self::File { details, .. }
-            | Self::Recalled { details, .. } => Some(details),
-            Self::Custom { .. } | Self::Plain { .. } | Self::Binary { .. } => None,
-        }
+        details_of!(self)
     }
 
     /// The file that the message points to: of pictures, sounds, films and files.

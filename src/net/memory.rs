@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Connection, Frame, INCOMING_FRAMES_MAX, Incoming, NetError, NetFuture, OUTGOING_FRAMES_MAX,
-    Response, Target, Transport,
+    Response, SocketTarget, Transport,
 };
 
 /// How many connections may wait for the peer to accept them.
@@ -31,7 +31,7 @@ pub struct MemoryPeer {
 #[derive(Debug)]
 pub struct PeerConnection {
     /// The target that the engine asked for.
-    pub target: Target,
+    pub target: SocketTarget,
     /// The frames that the engine sends; the channel ends when the engine closes the connection.
     pub from_engine: mpsc::Receiver<Frame>,
     /// The frames for the engine.
@@ -71,7 +71,7 @@ impl MemoryPeer {
 }
 
 impl Transport for MemoryTransport {
-    fn connect(&self, target: Target) -> NetFuture<Connection> {
+    fn connect(&self, target: SocketTarget) -> NetFuture<Connection> {
         let opened = self.opened.clone();
         Box::pin(async move {
             let (outgoing, from_engine) = mpsc::channel(OUTGOING_FRAMES_MAX);
@@ -110,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn what_one_end_sends_the_other_receives_until_the_engine_closes() {
         let (transport, mut peer) = MemoryTransport::pair();
-        let target = Target {
+        let target = SocketTarget {
             url: "ws://memory/".to_owned(),
             subprotocol: "lc.protobuf2.3".to_owned(),
             timeout: Duration::from_secs(1),

@@ -43,7 +43,7 @@ pub use memory::{MemoryPeer, MemoryTransport};
 pub use stream::Tls;
 pub use transport::{
     BODY_BYTES_MAX, Closed, Connection, FRAME_BYTES_MAX, Frame, HttpAnswer, HttpBody, HttpMethod,
-    HttpRequest, INCOMING_FRAMES_MAX, Incoming, NetFuture, OUTGOING_FRAMES_MAX, Response, Target,
-    Transport,
+    HttpRequest, INCOMING_FRAMES_MAX, Incoming, NetFuture, OUTGOING_FRAMES_MAX, Response,
+    SocketTarget, Transport,
 };
 pub use websocket::SocketTransport;

@@ -29,7 +29,7 @@ pub type NetFuture<T> = Pin<Box<dyn Future<Output = Result<T, NetError>> + Send>
 /// An opener of connections: the real one, or one in memory.
 pub trait Transport: Send + Sync + 'static {
     /// Opens a WebSocket.
-    fn connect(&self, target: Target) -> NetFuture<Connection>;
+    fn connect(&self, target: SocketTarget) -> NetFuture<Connection>;
 
     /// Asks for `url` by HTTP. It follows no redirects; any status is an answer.
     fn get(&self, url: String, timeout: Duration) -> NetFuture<Response>;
@@ -126,7 +126,7 @@ impl HttpAnswer {
 
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct SocketTarget {
     /// The WebSocket's URL, with scheme.
     pub url: String,
     /// The one subprotocol that is proposed; a peer that does not echo it is not our service.

@@ -21,8 +21,8 @@ use super::names::Names;
 use super::stream::{Opener, Stream, Tls};
 use super::{
     Closed, Connection, FRAME_BYTES_MAX, Frame, HttpAnswer, HttpRequest, INCOMING_FRAMES_MAX,
-    Incoming, NetError, NetFuture, OUTGOING_FRAMES_MAX, Response, Target, Transport, exchange,
-    http,
+    Incoming, NetError, NetFuture, OUTGOING_FRAMES_MAX, Response, SocketTarget, Transport,
+    exchange, http,
 };
 use crate::InsecureConnections;
 
@@ -59,7 +59,7 @@ impl SocketTransport {
         Self { opener }
     }
 
-    async fn open(self, target: Target) -> Result<Connection, NetError> {
+    async fn open(self, target: SocketTarget) -> Result<Connection, NetError> {
         let address = Address::websocket(&target.url)?;
         let request = request(&target)?;
         let stream = self.opener.open(&address, target.timeout).await?;
@@ -86,7 +86,7 @@ impl SocketTransport {
 }
 
 impl Transport for SocketTransport {
-    fn connect(&self, target: Target) -> NetFuture<Connection> {
+    fn connect(&self, target: SocketTarget) -> NetFuture<Connection> {
         let limit = target.timeout;
         let work = self.clone().open(target);
         Box::pin(async move { timeout(limit, work).await.map_err(|_| NetError::TimedOut)? })
@@ -110,7 +110,7 @@ impl Transport for SocketTransport {
 }
 
 /// The handshake's request: exactly one subprotocol, and no extensions.
-fn request(target: &Target) -> Result<Request, NetError> {
+fn request(target: &SocketTarget) -> Result<Request, NetError> {
     let mut request = target
         .url
         .as_str()
@@ -257,8 +257,8 @@ mod tests {
         SocketTransport::new(Tls::web().unwrap(), InsecureConnections::LoopbackOnly)
     }
 
-    fn target(port: u16) -> Target {
-        Target {
+    fn target(port: u16) -> SocketTarget {
+        SocketTarget {
             url: format!("ws://127.0.0.1:{port}/"),
             subprotocol: SUBPROTOCOL.to_owned(),
             timeout: LONG,

@@ -25,8 +25,8 @@ use crate::model::{ClientId, DeviceTag, Event, Now, SessionState, StoreHealth};
 use crate::store::{Batch, Overlay, Store, StoreError};
 use crate::sync::link::LinkRequest;
 use crate::sync::{
-    Backoff, Client as Machine, ClientInput, ClientSettings, Connect, Disconnect, Focus, Progress,
-    Randomness, Reply, Request, RequestError, RequestId, Signing, Step,
+    Backoff, CatchUpProgress, Client as Machine, ClientInput, ClientSettings, Connect, Disconnect,
+    Focus, Randomness, Reply, Request, RequestError, RequestId, Signing, Step,
 };
 use crate::{Limits, SampanError, sync};
 
@@ -361,9 +361,9 @@ impl<C, W: StoreWriter> ClientLoop<C, W> {
         let reason = SampanError::from(error.clone());
         let calls = std::mem::take(&mut self.calls).into_values();
         let mut after = AfterCommit {
-            sync: self.telling.note(now, Progress::Unknown),
-            holds: self.telling.hold(now, sync::Holds::default()),
-            typing: Some(sync::Typing::new()),
+            sync: self.telling.note(now, CatchUpProgress::Unknown),
+            holds: self.telling.hold(now, sync::ElapsedHolds::default()),
+            typing: Some(sync::TypingClients::new()),
             answers: calls.map(|call| (call, Err(reason.clone()))).collect(),
             not_imported: Some(reason.clone()),
             compacted: Some(Err(reason.clone())),

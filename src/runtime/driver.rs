@@ -31,7 +31,7 @@ use super::outward::Outward;
 use super::ports::Ports;
 use super::sockets::{Failures, Sockets};
 use super::store_handle::OpenStore;
-use super::turn_loop::{Progress, TurnLoop};
+use super::turn_loop::{TurnLoop, TurnProgress};
 use super::unsent::none_unsent;
 use super::uploads::{FinishedStep, Uploads};
 use crate::model::{ClientId, Event, UnsentWork};
@@ -152,14 +152,14 @@ impl Driver {
                 input = if full { None } else { self.next_waiting() };
             }
             self.background.retry_due(self.turns.ports().now());
-            flow = self.settle(flow);
+            flow = self.work_until_idle(flow);
             self.shut_if_due();
             if let Flow::Stop(done) = flow {
                 break done;
             }
         };
         self.turns.flush_all();
-        self.turns.settle();
+        self.turns.work_until_idle();
         let sockets = &mut self.turns.ports_mut().sockets;
         sockets.disconnect_any();
         sockets.goodbye().await;
@@ -183,10 +183,10 @@ impl Driver {
     }
 
     /// Carries out all that follows. Calls that come meanwhile are taken up between two commits.
-    fn settle(&mut self, mut flow: Flow) -> Flow {
+    fn work_until_idle(&mut self, mut flow: Flow) -> Flow {
         self.turns.fire_timers();
         let mut left = INPUTS_MAX;
-        while self.turns.turn() == Progress::Made {
+        while self.turns.turn() == TurnProgress::Made {
             let takes_more = left > 0 && matches!(flow, Flow::Continue);
             if takes_more && let Ok(command) = self.mailbox.try_recv() {
                 flow = self.obey(command);
@@ -354,7 +354,7 @@ impl Driver {
     /// Unsent work may have come after the app's call had looked. A store that is shut holds what it held then.
     fn may_sign_out(&mut self, core: &ClientCore, unsent: UnsentWork) -> Result<(), SampanError> {
         if unsent == UnsentWork::Refuse {
-            self.turns.settle();
+            self.turns.work_until_idle();
             if let Ok(access) = core.store.read() {
                 return none_unsent(&access.store().snapshot());
             }
@@ -451,7 +451,7 @@ impl Driver {
     /// Closes the socket and shuts every store; the caller hears when no file is open.
     fn pause(&mut self, done: Answer<()>) {
         self.turns.link(LinkInput::Pause);
-        self.turns.settle();
+        self.turns.work_until_idle();
         self.lifecycle = Lifecycle::Background { shut_at: None };
         self.turns.ports().board.is_away.send_replace(true);
         self.shut_all();

@@ -185,7 +185,7 @@ impl FeedState {
             self.events.pop_front();
         }
         self.events.push_back(event);
-        self.last = self.last.saturating_add(1);
+        self.last += 1;
     }
 
     /// The answer to a call, where it has not to wait: a batch, or none at the end.

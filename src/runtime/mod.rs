@@ -140,4 +140,4 @@ pub use refresh::Refreshed;
 pub(crate) use running::Runtime;
 pub(crate) use timeline::LiveTimeline;
 #[doc(hidden)]
-pub use turn_loop::{Progress, TurnLoop};
+pub use turn_loop::{TurnLoop, TurnProgress};

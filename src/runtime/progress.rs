@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{Count, Now, Timestamp};
-use crate::sync::{Holds, Progress};
+use crate::sync::{CatchUpProgress, ElapsedHolds};
 use crate::views::{self, Refused, SyncState};
 
 /// A count that goes up is told at most four times a second.
@@ -17,7 +17,7 @@ pub(super) struct Telling {
     /// When something that was held back is to be told.
     due_at: Option<Duration>,
     /// The last report of the entries that are kept back.
-    holds: Holds,
+    holds: ElapsedHolds,
 }
 
 impl Telling {
@@ -27,7 +27,7 @@ impl Telling {
     }
 
     /// Takes how far the machine has come; answers what is to be told of it now.
-    pub(super) fn note(&mut self, now: Now, progress: Progress) -> Option<SyncState> {
+    pub(super) fn note(&mut self, now: Now, progress: CatchUpProgress) -> Option<SyncState> {
         let next = self.state(now.wall, progress);
         self.due_at = None;
         if next == self.told {
@@ -46,7 +46,7 @@ impl Telling {
 
     /// Takes what the machine keeps back; answers it by the device's clock, if it is not the same as
     /// before.
-    pub(super) fn hold(&mut self, now: Now, holds: Holds) -> Option<views::Holds> {
+    pub(super) fn hold(&mut self, now: Now, holds: ElapsedHolds) -> Option<views::Holds> {
         if holds == self.holds {
             return None;
         }
@@ -66,12 +66,12 @@ impl Telling {
     }
 
     /// A client that is up to date stays so until the session ends: later messages come by themselves.
-    fn state(&self, wall: Timestamp, progress: Progress) -> SyncState {
+    fn state(&self, wall: Timestamp, progress: CatchUpProgress) -> SyncState {
         match (progress, self.told) {
-            (Progress::Unknown, _) => SyncState::Unknown,
+            (CatchUpProgress::Unknown, _) => SyncState::Unknown,
             (_, current @ SyncState::Current { .. }) => current,
-            (Progress::Current, _) => SyncState::Current { since: wall },
-            (Progress::CatchingUp { done, total }, _) => SyncState::CatchingUp {
+            (CatchUpProgress::Current, _) => SyncState::Current { since: wall },
+            (CatchUpProgress::CatchingUp { done, total }, _) => SyncState::CatchingUp {
                 done: Count::from(done),
                 total: Count::from(total),
             },
@@ -90,8 +90,8 @@ mod tests {
         }
     }
 
-    fn behind(done: u32) -> Progress {
-        Progress::CatchingUp { done, total: 9 }
+    fn behind(done: u32) -> CatchUpProgress {
+        CatchUpProgress::CatchingUp { done, total: 9 }
     }
 
     #[test]
@@ -106,16 +106,19 @@ mod tests {
         let current = SyncState::Current {
             since: Timestamp::from_millis(801),
         };
-        assert_eq!(telling.note(at(801), Progress::Current), Some(current));
+        assert_eq!(
+            telling.note(at(801), CatchUpProgress::Current),
+            Some(current)
+        );
         assert_eq!(telling.due_at(), None);
     }
 
     #[test]
     fn current_lasts_until_the_session_ends() {
         let mut telling = Telling::default();
-        telling.note(at(1), Progress::Current);
+        telling.note(at(1), CatchUpProgress::Current);
         assert_eq!(telling.note(at(2), behind(1)), None);
-        let ended = telling.note(at(3), Progress::Unknown);
+        let ended = telling.note(at(3), CatchUpProgress::Unknown);
         assert_eq!(ended, Some(SyncState::Unknown));
         assert!(telling.note(at(4), behind(1)).is_some());
     }

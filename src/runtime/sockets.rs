@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::board::EngineBoard;
 use super::publish::Publisher;
 use crate::model::{AppId, ConnectionFailure, Event};
-use crate::net::{self, Closed, Connection, Incoming, NetError, Response, Target, Transport};
+use crate::net::{self, Closed, Connection, Incoming, NetError, Response, SocketTarget, Transport};
 use crate::sync::link::{ConnectionNumber, LinkEffect, LinkInput, LookUpNumber};
 use crate::wire::route::Route;
 use crate::wire::{CloseCode, Frame};
@@ -101,7 +101,7 @@ impl Sockets {
                 url,
                 subprotocol,
             } => {
-                let target = Target {
+                let target = SocketTarget {
                     url,
                     subprotocol: subprotocol.name().to_owned(),
                     timeout: self.limits.connect_timeout,
@@ -183,7 +183,7 @@ impl Sockets {
         });
     }
 
-    fn connect(&mut self, number: ConnectionNumber, target: Target) {
+    fn connect(&mut self, number: ConnectionNumber, target: SocketTarget) {
         let work = self.transport.connect(target);
         let task = self
             .tasks

@@ -21,7 +21,7 @@ use crate::model::{
 };
 use crate::model::{LocalData, UnsentWork};
 use crate::net::{
-    Connection, Incoming, MemoryPeer, MemoryTransport, NetFuture, Response, Target, Transport,
+    Connection, Incoming, MemoryPeer, MemoryTransport, NetFuture, Response, SocketTarget, Transport,
 };
 use crate::store::{Fault, Inbox, Intent, MemoryDisk, SendIntent, Store};
 use crate::sync::{
@@ -337,7 +337,7 @@ async fn without_a_thread_to_be_had_work_on_the_store_is_a_typed_error() {
 struct Faulty;
 
 impl Transport for Faulty {
-    fn connect(&self, _: Target) -> NetFuture<Connection> {
+    fn connect(&self, _: SocketTarget) -> NetFuture<Connection> {
         panic!("a fault in the loop");
     }
 

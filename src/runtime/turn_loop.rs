@@ -33,7 +33,7 @@ use crate::sync::{
 
 /// The work that a turn left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum TurnProgress {
     /// Something was done, and more may follow from it.
     Made,
     /// Nothing is left to do without waiting.
@@ -132,11 +132,11 @@ impl<P: Ports> TurnLoop<P> {
         let Some(slot) = self.slot_of(client) else {
             return;
         };
-        self.settle();
+        self.work_until_idle();
         self.tell_client(slot, ClientLoop::say_goodbye);
-        self.settle();
+        self.work_until_idle();
         self.work(slot, |client, _| client.flush());
-        self.settle();
+        self.work_until_idle();
         self.clients.remove(&slot);
         self.ports.end_media(slot);
         self.share_disk();
@@ -147,7 +147,7 @@ impl<P: Ports> TurnLoop<P> {
     /// service hear that it won't come.
     pub fn detach_all(&mut self) -> Vec<DetachedClient<P::Writer>> {
         self.flush_all();
-        self.settle();
+        self.work_until_idle();
         let mut detached = Vec::new();
         for (slot, client) in std::mem::take(&mut self.clients) {
             let (client, calls) = client.detach();
@@ -281,15 +281,15 @@ impl<P: Ports> TurnLoop<P> {
     }
 
     /// Takes turns until nothing is left to do without waiting.
-    pub fn settle(&mut self) {
+    pub fn work_until_idle(&mut self) {
         self.fire_timers();
-        while self.turn() == Progress::Made {}
+        while self.turn() == TurnProgress::Made {}
     }
 
     /// One turn: hands over some of the link's deliveries, unless writes wait to be committed already;
     /// then commits the writes, sends, tells. So a call of the app waits for no more than one commit
     /// of deliveries, and is no part of that commit.
-    pub fn turn(&mut self) -> Progress {
+    pub fn turn(&mut self) -> TurnProgress {
         let mut is_full = self.clients.values().any(ClientLoop::is_touched);
         while !is_full && let Some((slot, delivery)) = self.deliveries.pop_front() {
             self.tell_client(slot, |client, now| {
@@ -306,9 +306,9 @@ impl<P: Ports> TurnLoop<P> {
             self.work(*slot, |client, now| client.commit(now));
         }
         if touched.is_empty() && self.deliveries.is_empty() {
-            Progress::None
+            TurnProgress::None
         } else {
-            Progress::Made
+            TurnProgress::Made
         }
     }
 
@@ -384,22 +384,22 @@ impl<P: Ports> TurnLoop<P> {
         if let Some(client) = self.clients.get_mut(&slot) {
             client.import_soon(now);
         }
-        while self.import_if_due(slot) == Progress::Made {
+        while self.import_if_due(slot) == TurnProgress::Made {
             self.work(slot, |client, now| client.commit(now));
         }
     }
 
-    fn import_if_due(&mut self, slot: ClientSlot) -> Progress {
+    fn import_if_due(&mut self, slot: ClientSlot) -> TurnProgress {
         let now = self.ports.now();
         if !self
             .clients
             .get(&slot)
             .is_some_and(|it| it.imports_now(now))
         {
-            return Progress::None;
+            return TurnProgress::None;
         }
         self.import_inbox(slot);
-        Progress::Made
+        TurnProgress::Made
     }
 
     fn import_inbox(&mut self, slot: ClientSlot) {

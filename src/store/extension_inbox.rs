@@ -204,14 +204,14 @@ impl Inbox {
             }
             match self.read_file(&name, cipher.as_ref()) {
                 InboxFile::Whole(dropped) => content.dropped.push((name, *dropped)),
-                InboxFile::Locked => content.locked = content.locked.saturating_add(1),
+                InboxFile::Locked => content.locked += 1,
                 // A file that still can't be removed is met again, and is still taken.
                 InboxFile::Taken => {
                     let _ = disk.remove(&name);
                 }
                 InboxFile::Gone => {}
                 InboxFile::Damaged => {
-                    content.damaged = content.damaged.saturating_add(1);
+                    content.damaged += 1;
                     // Kept for whoever looks for it; where it can't be renamed it is met again.
                     let _ = disk.rename(&name, &format!("{name}{DAMAGED}"));
                 }

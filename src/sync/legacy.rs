@@ -78,7 +78,7 @@ impl LegacyTally {
             Put::Changed => &mut self.merged,
             Put::Unchanged => &mut self.unchanged,
         };
-        *count = count.saturating_add(1);
+        *count += 1;
     }
 
     /// Both together.

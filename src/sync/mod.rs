@@ -40,7 +40,7 @@ mod step;
 mod upload;
 
 pub use backoff::{Backoff, Jitter};
-pub use client::{Client, ClientSettings, Holds, Progress, Signing, Typing};
+pub use client::{CatchUpProgress, Client, ClientSettings, ElapsedHolds, Signing, TypingClients};
 pub use legacy::{LegacyConversation, LegacyDraft, LegacyPart, LegacyTaken, LegacyTally};
 pub use online_calls::{
     ClientsFound, FindRooms, ListInside, OpenPeers, Unwatch, Watch, WatchList, Watched, WhoIsOnline,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::client::Typing;
+use super::client::TypingClients;
 use super::link::{Delivery, LinkRequest, LinkWish};
 use super::request::{Caller, Reply, Request, RequestError, RequestId};
 use super::upload::{UploadError, Uploaded};
@@ -77,7 +77,7 @@ pub struct Step {
     /// Clients that are watched and what the service told of them: told and not kept.
     pub presence: Vec<WatchedClient>,
     /// The clients that write, by conversation, if that changed.
-    pub typing: Option<Typing>,
+    pub typing: Option<TypingClients>,
     /// When to wake the machine, counted from the `now` of this step; none for never. A later
     /// step's answer replaces an earlier one's.
     pub wake_after: Option<Duration>,

@@ -220,12 +220,12 @@ impl<'a, T: Keyed + Clone + PartialEq> Middle<'a, T> {
                         item: item.clone(),
                     });
                 }
-                at = at.saturating_add(1);
+                at += 1;
             } else if self.is_in_the_way(at) {
                 self.move_down(at, edits);
             } else {
                 self.move_here(at, item, edits);
-                at = at.saturating_add(1);
+                at += 1;
             }
         }
     }

@@ -9,7 +9,7 @@ use super::content;
 use super::error::WireError;
 use super::generated::{DirectCommand, LogItem, PatchItem, UnreadTuple};
 use super::payload::Payload;
-use super::row::{ConversationRow, LastMessage, Subscription};
+use super::row::{Subscription, WireConversation, WireLastMessage};
 use crate::model::{
     ClientId, CommitSeq, ConversationId, ConversationInfo, ConversationState, Details, Json,
     Mentions, Message, MessageContent, MessageId, MessageRef, MessageState, Timestamp, Unread,
@@ -17,7 +17,7 @@ use crate::model::{
 
 /// An edit or a recall, as a notification tells it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Edit {
+pub struct PatchedMessage {
     /// The message that was changed.
     pub message: MessageRef,
     /// The sender; none where the service left it out.
@@ -108,7 +108,7 @@ pub fn message_from_unread(tuple: UnreadTuple) -> Option<Message> {
 
 /// The last message of a conversation row.
 #[must_use]
-pub fn message_from_row(conversation: &ConversationId, last: LastMessage) -> Message {
+pub fn message_from_row(conversation: &ConversationId, last: WireLastMessage) -> Message {
     Message {
         conversation: conversation.clone(),
         id: Some(last.id),
@@ -132,7 +132,7 @@ pub fn message_from_row(conversation: &ConversationId, last: LastMessage) -> Mes
 /// # Errors
 ///
 /// As [`message_from_direct`].
-pub fn edit_from_patch(item: PatchItem) -> Result<Edit, WireError> {
+pub fn edit_from_patch(item: PatchItem) -> Result<PatchedMessage, WireError> {
     let content = match Payload::from_patch(item.data, item.binary_msg) {
         Some(payload) => content::decode(payload),
         None if item.recall == Some(true) => MessageContent::Recalled {
@@ -141,7 +141,7 @@ pub fn edit_from_patch(item: PatchItem) -> Result<Edit, WireError> {
         },
         None => return Err(missing("PatchItem.data")),
     };
-    Ok(Edit {
+    Ok(PatchedMessage {
         message: MessageRef {
             conversation: conversation(item.cid, "PatchItem.cid")?,
             sent_at: time(item.timestamp, "PatchItem.timestamp")?,
@@ -176,7 +176,7 @@ pub fn direct(
 /// A conversation as its row tells `me` about it. Unread counts and marks are told elsewhere; a row tells how many
 /// seconds a temporary conversation has left, and not until when it lives.
 #[must_use]
-pub fn conversation_info(row: ConversationRow, me: &ClientId) -> ConversationInfo {
+pub fn conversation_info(row: WireConversation, me: &ClientId) -> ConversationInfo {
     let muted = match row.subscription {
         Some(Subscription::Joined { muted, .. }) => muted,
         _ => row.muted_by.is_some_and(|muted_by| muted_by.contains(me)),
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_conversation_is_muted_for_those_in_its_list_alone() {
-        let mut row = ConversationRow::new(here(), ConversationKind::Normal);
+        let mut row = WireConversation::new(here(), ConversationKind::Normal);
         row.muted_by = Some(vec![me()]);
         assert!(conversation_info(row.clone(), &me()).muted);
         let jerry = ClientId::new("Jerry").unwrap();

@@ -85,7 +85,7 @@ pub use error::WireError;
 pub use frame::{Direction, Frame};
 pub use generated::OpType as Op;
 pub use payload::Payload;
-pub use row::ConversationRow;
+pub use row::WireConversation;
 pub use scan::FIELDS_MAX;
 pub use serial::Serial;
 pub use subprotocol::{Encoding, OfflineMode, Subprotocol};

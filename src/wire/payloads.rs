@@ -5,7 +5,7 @@
 
 use super::command::Command;
 use super::payload::Payload;
-use super::row::ConversationRow;
+use super::row::WireConversation;
 use crate::model::{ClientId, ConversationId};
 
 /// The payload of one message, with what the command says about the message.
@@ -64,8 +64,8 @@ pub fn carried(command: &Command) -> Vec<Carried> {
         }
         Command::Conv { body, .. } => {
             let text = body.results.as_ref().map(|results| results.data.as_str());
-            let rows = text.and_then(|text| ConversationRow::decode_results(text).ok());
-            let one = |row: ConversationRow| {
+            let rows = text.and_then(|text| WireConversation::decode_results(text).ok());
+            let one = |row: WireConversation| {
                 let last = row.last_message?;
                 Some(Carried {
                     payload: last.payload,
@@ -126,14 +126,14 @@ pub fn put(command: &mut Command, payloads: Vec<Payload>) {
             let Some(results) = &mut body.results else {
                 return;
             };
-            let Ok(mut rows) = ConversationRow::decode_results(&results.data) else {
+            let Ok(mut rows) = WireConversation::decode_results(&results.data) else {
                 return;
             };
             let lasts = rows.iter_mut().filter_map(|row| row.last_message.as_mut());
             for (last, payload) in lasts.zip(payloads) {
                 last.payload = payload;
             }
-            results.data = ConversationRow::encode_results(&rows);
+            results.data = WireConversation::encode_results(&rows);
         }
         _ => {}
     }

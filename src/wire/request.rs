@@ -310,12 +310,12 @@ pub fn by_token(token: &str, creator: &str, chat_room: bool, limit: i32) -> Comm
 
 /// The conversations that a query was answered with; none for an answer that cannot be read.
 #[must_use]
-pub fn rows(answer: &Envelope) -> Vec<row::ConversationRow> {
+pub fn rows(answer: &Envelope) -> Vec<row::WireConversation> {
     let Command::Conv { body, .. } = &answer.command else {
         return Vec::new();
     };
     let text = body.results.as_ref().map(|results| results.data.as_str());
-    text.and_then(|text| row::ConversationRow::decode_results(text).ok())
+    text.and_then(|text| row::WireConversation::decode_results(text).ok())
         .unwrap_or_default()
 }
 

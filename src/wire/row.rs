@@ -16,7 +16,7 @@ const PART: &str = "conversation row";
 
 /// A conversation, as a query answers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ConversationRow {
+pub struct WireConversation {
     /// `objectId`.
     pub id: ConversationId,
     /// `conv_type`, and the flags `tr`, `sys` and `temp`.
@@ -46,7 +46,7 @@ pub struct ConversationRow {
     /// The subscription of the client that asked; service conversations alone tell it.
     pub subscription: Option<Subscription>,
     /// The last message; only where the query asked for it.
-    pub last_message: Option<LastMessage>,
+    pub last_message: Option<WireLastMessage>,
     /// All other keys: columns of the app's own.
     pub columns: Map<String, Value>,
 }
@@ -67,7 +67,7 @@ pub enum Subscription {
 
 /// The last message of a conversation, flat in its row.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LastMessage {
+pub struct WireLastMessage {
     /// `msg` and `bin`.
     pub payload: Payload,
     /// `msg_mid`.
@@ -84,7 +84,7 @@ pub struct LastMessage {
     pub mentions: Vec<ClientId>,
 }
 
-impl ConversationRow {
+impl WireConversation {
     /// A row with nothing but its id and kind.
     #[must_use]
     pub fn new(id: ConversationId, kind: ConversationKind) -> Self {
@@ -244,7 +244,7 @@ impl ConversationRow {
     }
 }
 
-impl LastMessage {
+impl WireLastMessage {
     fn encode(&self, mut put: impl FnMut(&str, Value) -> Option<Value>) {
         let (data, binary) = self.payload.to_data();
         put("msg", json!(data));
@@ -295,7 +295,7 @@ fn take_subscription(map: &mut Map<String, Value>) -> Option<Subscription> {
 }
 
 /// The last message, if all is there that makes one.
-fn take_last_message(map: &mut Map<String, Value>) -> Option<LastMessage> {
+fn take_last_message(map: &mut Map<String, Value>) -> Option<WireLastMessage> {
     let data = take_text(map, "msg");
     let binary = take_flag(map, "bin");
     let id = take_text(map, "msg_mid").and_then(|id| MessageId::new(id).ok());
@@ -304,7 +304,7 @@ fn take_last_message(map: &mut Map<String, Value>) -> Option<LastMessage> {
     let edited_at = take_if(map, "patch_timestamp", date);
     let mention_all = take_flag(map, "mention_all");
     let mentions = take_if(map, "mention_pids", clients).unwrap_or_default();
-    Some(LastMessage {
+    Some(WireLastMessage {
         payload: Payload::from_data(data?, binary),
         id: id?,
         sender: sender?,
@@ -356,11 +356,11 @@ mod tests {
     #[test]
     fn a_row_is_written_as_the_official_sdks_read_it() {
         let id = ConversationId::new("5f0c0e3a9d1f2b0006a1b2c3").unwrap();
-        let mut row = ConversationRow::new(id, ConversationKind::Normal);
+        let mut row = WireConversation::new(id, ConversationKind::Normal);
         row.members = Some(Vec::new());
         row.last_message_at = Some(Timestamp::from_millis(1_579_616_568_642));
         row.created_at = Some(Timestamp::ZERO);
-        row.last_message = Some(LastMessage {
+        row.last_message = Some(WireLastMessage {
             payload: Payload::Binary(vec![1, 2]),
             id: MessageId::new("m").unwrap(),
             sender: ClientId::new("Tom").unwrap(),
@@ -382,14 +382,14 @@ mod tests {
             "msg_timestamp": 5,
         });
         assert_eq!(row.encode(), expected);
-        assert_eq!(ConversationRow::decode(expected), Ok(row));
+        assert_eq!(WireConversation::decode(expected), Ok(row));
     }
 
     #[test]
     fn a_date_is_read_in_each_form_the_service_has_used() {
         let at = |lm: Value| {
             let row = json!({"objectId": "c", "lm": lm});
-            ConversationRow::decode(row).unwrap().last_message_at
+            WireConversation::decode(row).unwrap().last_message_at
         };
         let expected = Some(Timestamp::from_millis(642));
         assert_eq!(at(json!("1970-01-01T00:00:00.642Z")), expected);
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn the_kind_is_told_by_number_then_flag_then_id() {
-        let kind = |row: Value| ConversationRow::decode(row).unwrap().kind;
+        let kind = |row: Value| WireConversation::decode(row).unwrap().kind;
         assert_eq!(
             kind(json!({"objectId": "c", "tr": true})),
             ConversationKind::ChatRoom
@@ -426,17 +426,17 @@ mod tests {
     #[test]
     fn a_row_without_an_id_is_left_out_and_the_others_stay() {
         let rows =
-            ConversationRow::decode_results(r#"[{"name":"a"},7,{"objectId":"c","x":1}]"#).unwrap();
+            WireConversation::decode_results(r#"[{"name":"a"},7,{"objectId":"c","x":1}]"#).unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows.first().unwrap().columns.get("x"), Some(&json!(1)));
-        assert!(ConversationRow::decode_results("{}").is_err());
-        assert_eq!(ConversationRow::encode_results(&[]), "[]");
+        assert!(WireConversation::decode_results("{}").is_err());
+        assert_eq!(WireConversation::encode_results(&[]), "[]");
     }
 
     #[test]
     fn a_service_conversation_says_joined_also_when_it_is_false() {
         let id = ConversationId::new("c").unwrap();
-        let mut row = ConversationRow::new(id, ConversationKind::Service);
+        let mut row = WireConversation::new(id, ConversationKind::Service);
         for subscription in [
             Subscription::None,
             Subscription::Joined {
@@ -446,11 +446,11 @@ mod tests {
         ] {
             row.subscription = Some(subscription);
             assert!(row.encode().get("joined").is_some());
-            assert_eq!(ConversationRow::decode(row.encode()).unwrap(), row);
+            assert_eq!(WireConversation::decode(row.encode()).unwrap(), row);
         }
     }
 
-    fn any_row() -> impl Strategy<Value = ConversationRow> {
+    fn any_row() -> impl Strategy<Value = WireConversation> {
         let client = || "[a-z船]{1,8}".prop_map(|id| ClientId::new(id).unwrap());
         let time = || (0_i64..253_402_300_799_999).prop_map(Timestamp::from_millis);
         let payload = prop_oneof![
@@ -464,8 +464,8 @@ mod tests {
             prop::option::of(time()),
             any::<bool>(),
         )
-            .prop_map(
-                |(payload, sender, sent_at, edited_at, mention_all)| LastMessage {
+            .prop_map(|(payload, sender, sent_at, edited_at, mention_all)| {
+                WireLastMessage {
                     payload,
                     id: MessageId::new("m").unwrap(),
                     mentions: if mention_all {
@@ -477,8 +477,8 @@ mod tests {
                     sent_at,
                     edited_at,
                     mention_all,
-                },
-            );
+                }
+            });
         let columns = prop::collection::btree_map("x[a-z]{0,3}", any::<i64>(), 0..3);
         (
             1_i32..5,
@@ -489,7 +489,7 @@ mod tests {
             columns,
         )
             .prop_map(
-                |(kind, members, at, last_message, ttl, columns)| ConversationRow {
+                |(kind, members, at, last_message, ttl, columns)| WireConversation {
                     members: members.clone(),
                     muted_by: members,
                     created_at: at,
@@ -500,7 +500,7 @@ mod tests {
                         .into_iter()
                         .map(|(key, value)| (key, json!(value)))
                         .collect(),
-                    ..ConversationRow::new(
+                    ..WireConversation::new(
                         ConversationId::new("c").unwrap(),
                         ConversationKind::from_number(kind).unwrap(),
                     )
@@ -511,8 +511,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_row_comes_back(row in any_row()) {
-            let text = ConversationRow::encode_results(std::slice::from_ref(&row));
-            prop_assert_eq!(ConversationRow::decode_results(&text), Ok(vec![row]));
+            let text = WireConversation::encode_results(std::slice::from_ref(&row));
+            prop_assert_eq!(WireConversation::decode_results(&text), Ok(vec![row]));
         }
     }
 }

@@ -233,7 +233,7 @@ impl<S: Storage> Actor<S> {
                 continue;
             }
             let batch = self.work(&self.held()).await;
-            self.settle(batch).await;
+            self.commit_and_tell(batch).await;
             if ended && self.turns.is_empty() {
                 return;
             }
@@ -462,7 +462,7 @@ impl<S: Storage> Actor<S> {
     }
 
     /// Commits the batch, and lets everybody know.
-    async fn settle(&mut self, batch: Batch) {
+    async fn commit_and_tell(&mut self, batch: Batch) {
         let began = Instant::now();
         let committed = self.core.commit().await;
         let metrics = self.observer.metrics();

@@ -70,7 +70,7 @@ impl<K: Eq + Hash> PerMinute<K> {
         if is_over(*since) {
             (*since, *count) = (now, 0);
         }
-        *count = count.saturating_add(1);
+        *count += 1;
         *count <= rate
     }
 }

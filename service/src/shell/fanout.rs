@@ -197,6 +197,7 @@ impl Outlets {
         let Some(outlet) = self.map.remove(&connection) else {
             return false;
         };
+        debug_assert!(outlet.weight <= self.total, "the sum holds each queue");
         self.total = self.total.saturating_sub(outlet.weight);
         self.held.remove(&connection);
         outlet.told.notify_one();
@@ -404,8 +405,10 @@ impl LocalFanOut {
         let Some(outlet) = outlets.map.get_mut(&connection) else {
             return;
         };
+        debug_assert!(weight <= outlet.weight, "it was in the queue");
         outlet.weight = outlet.weight.saturating_sub(weight);
         outlet.took_at = deliveries;
+        debug_assert!(weight <= outlets.total, "the sum holds each queue");
         outlets.total = outlets.total.saturating_sub(weight);
         if outlets.judge(connection) {
             self.released.notify_one();

@@ -159,13 +159,13 @@ impl<M: Map> Keyed<M> {
 
     fn count_read(&self, rows: usize, bytes: usize) {
         let mut read = self.read.get();
-        read.rows = read.rows.saturating_add(rows as u64);
-        read.bytes = read.bytes.saturating_add(bytes as u64);
+        read.rows += rows as u64;
+        read.bytes += bytes as u64;
         self.read.set(read);
     }
 
     fn count_written(&mut self, bytes: usize) {
-        self.written = self.written.saturating_add(bytes as u64);
+        self.written += bytes as u64;
     }
 
     pub(super) fn record<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StorageError> {

@@ -11,7 +11,7 @@ use sampan::model::{
     AppId, ClientId, CommitSeq, ConnectionState, Event, LocalId, Now, SessionState, SigningRequest,
     StoreHealth,
 };
-use sampan::runtime::{InboxRemainder, Ports, Progress, Touched, TurnLoop};
+use sampan::runtime::{InboxRemainder, Ports, Touched, TurnLoop, TurnProgress};
 use sampan::store::Dropped;
 use sampan::sync::link::{ClientSlot, LinkEffect, LinkInput, LinkOptions};
 use sampan::sync::{
@@ -100,8 +100,8 @@ impl Engine {
         if !out.is(*moment) {
             return false;
         }
-        *left = left.saturating_sub(1);
-        let dies = *left == 0;
+        let dies = *left <= 1;
+        *left -= u32::from(!dies);
         if dies {
             self.crash_at = None;
         }
@@ -247,7 +247,7 @@ impl Engine {
     /// Everything is brought to disk, as when the app goes to the background.
     pub(crate) fn flush(&mut self, now: Now) {
         self.take(now, |turns| {
-            turns.settle();
+            turns.work_until_idle();
             turns.flush_all();
         });
     }
@@ -262,14 +262,14 @@ impl Engine {
     }
 
     /// Works on everything that was handed in, and returns the effects that are wanted in the world.
-    pub(crate) fn settle(&mut self, now: Now) -> Vec<Out> {
+    pub(crate) fn work(&mut self, now: Now) -> Vec<Out> {
         let rings = self.setup.mutation != Some(Mutation::LostTimer);
         let mut left = TURNS_MAX;
         self.take(now, |turns| {
             if rings {
                 turns.fire_timers();
             }
-            while left > 0 && turns.turn() == Progress::Made {
+            while left > 0 && turns.turn() == TurnProgress::Made {
                 left -= 1;
             }
         });

@@ -143,7 +143,7 @@ pub(crate) struct World {
     pub(crate) devices: Vec<Device>,
     pub(crate) engines: Vec<Engine>,
     /// An engine that was handed something and has not acted on it: more waits for it.
-    pub(crate) unsettled: Option<usize>,
+    pub(crate) handed: Option<usize>,
     pub(crate) server: Server,
     pub(crate) files: Files,
     pub(crate) network: Network,
@@ -191,7 +191,7 @@ impl World {
             schedule: Schedule::default(),
             devices,
             engines: engines.map(engine).collect(),
-            unsettled: None,
+            handed: None,
             server: Server::new(plan.seed, shape)?,
             files: Files::new(plan.seed, plan.mutation),
             network: Network::new(plan.seed, shape.engines(), shape.limiter),
@@ -339,8 +339,8 @@ impl World {
         }
         if let Some(happening) = self.schedule.take_due(self.now) {
             self.happen(happening)?;
-            if let Some(index) = self.unsettled.filter(|index| !self.next_is_for(*index)) {
-                self.settle(index)?;
+            if let Some(index) = self.handed.filter(|index| !self.next_is_for(*index)) {
+                self.run_engine(index)?;
             }
             return Ok(self.record.violations.len() < 10);
         }
@@ -354,7 +354,7 @@ impl World {
             if let Some(engine) = self.engines.get_mut(index) {
                 engine.rang(busy_at);
             }
-            self.settle(index)?;
+            self.run_engine(index)?;
         }
         Ok(self.record.violations.len() < 10)
     }

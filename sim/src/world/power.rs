@@ -80,7 +80,7 @@ impl World {
                 self.call(device, Connect { mode }, Call::Other)?;
             }
         }
-        self.settle(index)
+        self.run_engine(index)
     }
 
     /// Cuts an engine's power: its sockets break.
@@ -121,7 +121,7 @@ impl World {
             engine.busy_until = engine.busy_until.min(self.now);
             engine.call(now, device, request.into(), call);
         }
-        self.settle_unless_more(index)
+        self.run_engine_unless_more(index)
     }
 
     /// Hands something to an engine and carries out the effects.
@@ -134,26 +134,26 @@ impl World {
         if let Some(engine) = self.engines.get_mut(index) {
             work(engine, now);
         }
-        self.settle_unless_more(index)
+        self.run_engine_unless_more(index)
     }
 
     /// Settles the engine, unless more waits for it: waiting inputs are drained before anything is committed.
-    fn settle_unless_more(&mut self, index: usize) -> Result<(), Broken> {
+    fn run_engine_unless_more(&mut self, index: usize) -> Result<(), Broken> {
         if self.next_is_for(index) {
-            self.unsettled = Some(index);
+            self.handed = Some(index);
             return Ok(());
         }
-        self.settle(index)
+        self.run_engine(index)
     }
 
     /// An engine works until nothing is left to do without waiting.
-    pub(crate) fn settle(&mut self, index: usize) -> Result<(), Broken> {
-        self.unsettled.take_if(|unsettled| *unsettled == index);
+    pub(crate) fn run_engine(&mut self, index: usize) -> Result<(), Broken> {
+        self.handed.take_if(|handed| *handed == index);
         let now = self.engine_now(index);
         let Some(engine) = self.engines.get_mut(index) else {
             return Ok(());
         };
-        let out = engine.settle(now);
+        let out = engine.work(now);
         let boot = engine.boot;
         self.carry_out_all(index, boot, out)
     }

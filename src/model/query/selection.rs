@@ -203,7 +203,7 @@ impl QuerySelection {
         if choice.best.len() > self.skip.saturating_add(self.limit)
             && let Some(((last, _), _)) = choice.best.pop_last()
         {
-            choice.bytes = choice.bytes.saturating_sub(last.weight());
+            choice.bytes -= last.weight();
         }
         match choice.bytes > MAX_ORDER_BYTES {
             true => Err(QueryError::TooLarge),

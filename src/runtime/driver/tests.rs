@@ -31,7 +31,7 @@ async fn an_idle_loop_without_a_connection_wants_no_wake() {
         request: Box::new(CreateConversation { conversation }.into()),
         done,
     }));
-    driver.turns.settle();
+    driver.turns.work_until_idle();
     answer.await.unwrap().unwrap();
     driver.turns.flush_all();
     assert_eq!(

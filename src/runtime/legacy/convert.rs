@@ -14,7 +14,7 @@ use crate::model::{
 use crate::store::{ImportedMessage, Origin, Position, Span, Teller, Word};
 use crate::sync::{LegacyConversation, LegacyDraft, LegacyPart};
 use crate::wire::payload::Payload;
-use crate::wire::row::ConversationRow;
+use crate::wire::row::WireConversation;
 use crate::wire::{content, convert};
 
 /// The most messages of a part: a commit of more keeps readers waiting.
@@ -212,9 +212,9 @@ fn members(
     members.into_iter().collect()
 }
 
-fn bare_row(id: &ConversationId) -> ConversationRow {
-    let kind = crate::store::ConversationRow::unknown(id.clone()).kind;
-    ConversationRow::new(id.clone(), kind)
+fn bare_row(id: &ConversationId) -> WireConversation {
+    let kind = crate::store::WireConversation::unknown(id.clone()).kind;
+    WireConversation::new(id.clone(), kind)
 }
 
 /// A conversation as the cache knew it. Members that may be out of date are not taken over.
@@ -226,7 +226,7 @@ fn info_of(
 ) -> Option<ConversationInfo> {
     let mut columns: Map<String, Value> = conversation.columns;
     columns.insert("objectId".to_owned(), id.as_str().into());
-    let row = ConversationRow::decode(Value::Object(columns)).ok()?;
+    let row = WireConversation::decode(Value::Object(columns)).ok()?;
     let has_members = row.members.is_some() && !conversation.is_outdated;
     let mut info = convert::conversation_info(row, me);
     if !has_members && info.kind == crate::model::ConversationKind::Normal {

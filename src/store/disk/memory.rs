@@ -259,7 +259,7 @@ impl fmt::Debug for MemoryDisk {
 impl State {
     /// Counts an operation, and fails it if it is to fail.
     fn begin(&mut self) -> io::Result<()> {
-        self.operations = self.operations.saturating_add(1);
+        self.operations += 1;
         let fails = match self.fault {
             Some(Fault::Once { operation }) => self.operations == operation,
             Some(Fault::From { operation }) => self.operations >= operation,
@@ -273,7 +273,7 @@ impl State {
 
     /// Counts an access, and fails it if it is to fail.
     fn access(&mut self) -> io::Result<()> {
-        self.accesses = self.accesses.saturating_add(1);
+        self.accesses += 1;
         let fails = match self.fault {
             Some(Fault::AnyOnce { access }) => self.accesses == access,
             Some(Fault::AnyFrom { access }) => self.accesses >= access,

@@ -154,7 +154,7 @@ fn size_of(path: &Path) -> io::Result<u64> {
     match fs::read_dir(path) {
         Ok(entries) => {
             for entry in entries {
-                bytes = bytes.saturating_add(size_of(&entry?.path())?);
+                bytes += size_of(&entry?.path())?;
             }
         }
         Err(error) if is_gone(&error) => {}

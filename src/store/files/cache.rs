@@ -108,7 +108,7 @@ impl FileCache {
             if found.is_dir() {
                 continue;
             }
-            bytes = bytes.saturating_add(found.len());
+            bytes += found.len();
             files.push((found.modified().ok(), found.len(), entry.path()));
         }
         files.sort();
@@ -122,7 +122,7 @@ impl FileCache {
                 continue;
             }
             match fs::remove_file(&path) {
-                Ok(()) => bytes = bytes.saturating_sub(length),
+                Ok(()) => bytes -= length,
                 Err(error) => outcome = Err(error),
             }
         }

@@ -178,7 +178,7 @@ impl FileWriter {
     /// Those of the operating system.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let length = u64::try_from(bytes.len()).map_err(io::Error::other)?;
-        self.bytes = self.bytes.saturating_add(length);
+        self.bytes += length;
         let Some(sealer) = &self.sealer else {
             return self.file.write_all(bytes);
         };

@@ -265,14 +265,14 @@ pub(crate) fn find_magic(bytes: &[u8]) -> Option<usize> {
         let mut rest = bytes.get(from..)?;
         // Files are made of zeros mostly: a look at many bytes at once passes over them.
         let strides = rest.chunks(STRIDE).take_while(|it| !it.contains(&first));
-        from = from.saturating_add(strides.map(<[u8]>::len).sum());
+        from += strides.map(<[u8]>::len).sum::<usize>();
         rest = bytes.get(from..)?;
         let at = rest.iter().position(|byte| *byte == first)?;
-        from = from.saturating_add(at);
+        from += at;
         if bytes.get(from..)?.starts_with(&MAGIC) {
             return Some(from);
         }
-        from = from.saturating_add(1);
+        from += 1;
     }
 }
 

@@ -81,7 +81,7 @@ fn heat(slots: Vec<Slot>, mut older: Option<u32>, packs: &mut Vec<Shaped>) {
         let mut slots: Vec<Slot> = Vec::with_capacity(HOT_COUNT.min(rest.len()));
         let mut bytes = 0_usize;
         while let Some(slot) = rest.next_if(|slot| {
-            bytes = bytes.saturating_add(slot.size());
+            bytes += slot.size();
             slots.is_empty() || (slots.len() < HOT_COUNT && bytes <= HOT_BYTES)
         }) {
             slots.push(slot);

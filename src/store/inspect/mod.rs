@@ -165,12 +165,12 @@ impl Inspection {
                         whole.length()
                     }
                     Err(_) => {
-                        found.broken = found.broken.saturating_add(1);
+                        found.broken += 1;
                         1
                     }
                 })
             });
-            found.broken = found.broken.saturating_add(unreadable);
+            found.broken += unreadable;
         }
         let generations = heads.iter().map(|(_, generation, _)| *generation);
         found.generation = generations.max().unwrap_or(0);
@@ -179,12 +179,12 @@ impl Inspection {
                 continue;
             }
             let count = found.records.entry(kind.name()).or_default();
-            *count = count.saturating_add(1);
+            *count += 1;
             found.seq = found.seq.max(seq);
             if matches!(kind, RecordKind::Intent | RecordKind::Apart)
                 && self.tree.seq.is_some_and(|tree| seq > tree)
             {
-                found.not_in_tree = found.not_in_tree.saturating_add(1);
+                found.not_in_tree += 1;
             }
         }
         if self.identity.is_readable {

@@ -90,7 +90,7 @@ pub(crate) fn look_at(folder: &Path, codec: &Codec) -> TreeFound {
     let mut newest = BTreeMap::new();
     for path in files(folder).unwrap_or_default() {
         let length = fs::metadata(&path).map_or(0, |meta| meta.len());
-        found.file_bytes = found.file_bytes.saturating_add(length);
+        found.file_bytes += length;
         if let Ok(mut file) = File::open(&path) {
             scan(&mut file, codec, &mut found, &mut newest);
         }
@@ -123,10 +123,10 @@ fn scan(
             .ok()
             .filter(|whole| whole.store == codec.store)
         else {
-            found.broken = found.broken.saturating_add(1);
+            found.broken += 1;
             return Ok(frame::MAGIC.len());
         };
-        found.frames = found.frames.saturating_add(1);
+        found.frames += 1;
         let length = whole.length();
         let (form, one) = One::of(whole.key, rest.get(..length).unwrap_or_default(), codec);
         let rank = (whole.seq, form);
@@ -136,7 +136,7 @@ fn scan(
         }
         Ok(length)
     });
-    found.broken = found.broken.saturating_add(unreadable);
+    found.broken += unreadable;
 }
 
 /// Opens a copy of the tree and counts what is in it.
@@ -171,7 +171,7 @@ impl Copied {
             match private_folder(&path) {
                 Ok(()) => break Self(path),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    number = number.saturating_add(1);
+                    number += 1;
                 }
                 Err(error) => return Err(error),
             }
@@ -290,14 +290,14 @@ impl Tally {
         let found = &mut self.found;
         let kind = found.kinds.entry(tag.map_or("unknown", Tag::name));
         let kind = kind.or_default();
-        kind.records = kind.records.saturating_add(1);
-        kind.bytes = kind.bytes.saturating_add(one.bytes);
-        found.live_bytes = found.live_bytes.saturating_add(one.bytes);
-        found.damaged = found.damaged.saturating_add(u64::from(one.is_damaged));
+        kind.records += 1;
+        kind.bytes += one.bytes;
+        found.live_bytes += one.bytes;
+        found.damaged += u64::from(one.is_damaged);
         found.seq = found.seq.max(Some(one.seq));
         found.schema = found.schema.or(one.schema);
         let messages = one.messages.unwrap_or(0);
-        self.messages = self.messages.saturating_add(messages);
+        self.messages += messages;
         self.unread_packs |= one.messages.is_none();
         let number = match tag {
             Some(Tag::Pack | Tag::Hot) => key::parse_pack(key).ok(),
@@ -308,9 +308,9 @@ impl Tally {
         if let Some(number) = number {
             let of = self.conversations.entry(number.0).or_default();
             of.number = number.0;
-            of.packs = of.packs.saturating_add(1);
-            of.messages = of.messages.saturating_add(messages);
-            of.bytes = of.bytes.saturating_add(one.bytes);
+            of.packs += 1;
+            of.messages += messages;
+            of.bytes += one.bytes;
         }
     }
 

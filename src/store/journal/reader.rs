@@ -129,12 +129,12 @@ impl JournalContent {
                 Ok((opened, length)) => {
                     match parse(&opened) {
                         Some(record) => self.records.push(record),
-                        None => self.broken = self.broken.saturating_add(1),
+                        None => self.broken += 1,
                     }
                     length
                 }
                 Err(_) => {
-                    self.broken = self.broken.saturating_add(1);
+                    self.broken += 1;
                     MAGIC.len()
                 }
             };

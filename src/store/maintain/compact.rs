@@ -89,9 +89,9 @@ impl Compaction {
     pub(crate) fn step(&mut self, location: &Location) -> Result<CompactionStep, StoreError> {
         match &self.phase {
             Phase::Copying => match self.copied.copy_some()? {
-                CopyStep::More(bytes) => self.live = self.live.saturating_add(bytes),
+                CopyStep::More(bytes) => self.live += bytes,
                 CopyStep::Last(bytes) => {
-                    self.live = self.live.saturating_add(bytes);
+                    self.live += bytes;
                     self.phase = Phase::Copied;
                 }
             },

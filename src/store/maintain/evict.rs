@@ -292,8 +292,8 @@ impl EvictionStep<'_, '_> {
             row.history.set_end(end);
         })?;
         let value = u64::try_from(value).unwrap_or(u64::MAX);
-        self.bytes = self.bytes.saturating_add(value);
-        self.packs = self.packs.saturating_add(1);
+        self.bytes += value;
+        self.packs += 1;
         Ok(next(front.before))
     }
 }
@@ -329,7 +329,7 @@ fn run(
     let from = Bound::Included(key);
     stored.visit_packs(number, from, Direction::Forward, &mut |keyed| {
         if !run.is_empty() {
-            newer = newer.saturating_add(count(&keyed));
+            newer += count(&keyed);
         }
         run.push(keyed);
         if newer < KEPT {

@@ -61,8 +61,8 @@ impl Count {
                 ended = false;
                 return ControlFlow::Break(());
             }
-            keys = keys.saturating_add(1);
-            bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
+            keys += 1;
+            bytes += key.len() + value.len();
             self.from = key.to_vec();
             seen.push(key.to_vec());
             if Tag::of(key) == Some(Tag::Conversation) {
@@ -72,7 +72,7 @@ impl Count {
         })?;
         tables.kv.let_go(&mut seen.iter().map(Vec::as_slice))?;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.live = self.live.saturating_add(bytes);
+        self.live += bytes;
         Ok(ended)
     }
 
@@ -80,8 +80,8 @@ impl Count {
     fn conversation(&mut self, key: &[u8], value: &[u8], codec: &Codec) {
         let payload = codec.open(key, value).unwrap_or_default();
         if let Ok(row) = Parts::of(&payload).and_then(|parts| parts.row()) {
-            self.conversations = self.conversations.saturating_add(1);
-            self.messages = self.messages.saturating_add(row.held_count().into());
+            self.conversations += 1;
+            self.messages += u64::from(row.held_count());
         }
     }
 }

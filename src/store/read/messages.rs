@@ -233,7 +233,7 @@ impl Snapshot<'_> {
                             ..unread
                         });
                     }
-                    unread.count = unread.count.saturating_add(1);
+                    unread.count += 1;
                     unread.mentioned |= record.is_some_and(|record| record.mentions(self.owner()));
                 }
             }
@@ -271,9 +271,9 @@ impl Snapshot<'_> {
                 let Some(record) = record.filter(|it| is_told && it.sender != *self.owner()) else {
                     continue;
                 };
-                count.all = count.all.saturating_add(1);
+                count.all += 1;
                 let recalled = record.content.is_recalled();
-                count.recalled = count.recalled.saturating_add(u32::from(recalled));
+                count.recalled += u32::from(recalled);
             }
             match last {
                 Some(position) => before = Some(position),

@@ -86,7 +86,7 @@ impl Snapshot<'_> {
             Direction::Backward,
             &mut |key, value| {
                 run.packs.push((key.to_vec(), value.to_vec()));
-                bytes = bytes.saturating_add(value.len());
+                bytes += value.len();
                 if run.packs.len() >= count || bytes >= BYTES_MAX {
                     run.ended = false;
                     return ControlFlow::Break(());

@@ -262,7 +262,7 @@ impl Location {
             };
             for source in std::iter::once(tree).chain(aside) {
                 let scanned = scan_folder(&source, codec, &mut |opened, frame| {
-                    bytes = bytes.saturating_add(frame.len());
+                    bytes += frame.len();
                     if bytes > PEEK_MAX {
                         return Err(StoreError::damaged("too large to hold in memory"));
                     }
@@ -331,7 +331,7 @@ fn restore_outbox(
     }
     for (key, value) in image {
         let Some((id, mut record)) = entry_record(&key, &value, codec) else {
-            report.entries_lost = report.entries_lost.saturating_add(1);
+            report.entries_lost += 1;
             continue;
         };
         if !knows {
@@ -341,7 +341,7 @@ fn restore_outbox(
         find_conversation(tables, codec, &mut record, &mut batch)?;
         tables.meta.next_entry = tables.meta.next_entry.max(id.0.saturating_add(1));
         put(&mut batch, codec, key, &encode(&record)?, seq)?;
-        report.entries_recovered = report.entries_recovered.saturating_add(1);
+        report.entries_recovered += 1;
     }
     put(&mut batch, codec, key::meta(), &encode(&tables.meta)?, seq)?;
     tables.kv.apply(&batch)
@@ -423,7 +423,7 @@ fn replay(
                 if record.seq == whole.saturating_add(1) {
                     whole = record.seq;
                 }
-                report.intents_replayed = report.intents_replayed.saturating_add(1);
+                report.intents_replayed += 1;
             }
             // Seen already; or part of a commit that was to be durable only soon, and is lost: its
             // settlements are undone and will be done again.
@@ -472,7 +472,7 @@ fn verify(kv: &dyn Kv, codec: &Codec) -> Result<(), StoreError> {
     let all = (Bound::Unbounded, Bound::Unbounded);
     kv.scan(all, Direction::Forward, &mut |key, value| {
         if frame::open(key, value, codec.frame_context()).is_err() {
-            damaged = damaged.saturating_add(1);
+            damaged += 1;
         }
         ControlFlow::Continue(())
     })?;

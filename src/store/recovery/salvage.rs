@@ -172,13 +172,13 @@ impl<'a> Salvage<'a> {
             let held = held.remove(&number).unwrap_or_default();
             row.held.hot = 0;
             if row.held != held {
-                saved.torn_histories = saved.torn_histories.saturating_add(1);
+                saved.torn_histories += 1;
                 row.history.set_end(HistoryEnd::Behind);
                 row.held.count = held.count;
             }
             row.freshness = Freshness::Stale;
             totals.replace(None, Some(&row));
-            saved.conversations = saved.conversations.saturating_add(1);
+            saved.conversations += 1;
             self.meta.next_number = self.meta.next_number.max(number.0.saturating_add(1));
             self.write_row(number, &row)?;
         }
@@ -243,7 +243,7 @@ impl<'a> Salvage<'a> {
         let known = rows.keys().copied().collect();
         let repacked = repack(self.tree.as_ref(), self.codec, self.meta.seq, &known)?;
         for (number, held) in &repacked.held {
-            saved.messages = saved.messages.saturating_add(held.count.into());
+            saved.messages += u64::from(held.count);
             if let Some(row) = rows.get_mut(number) {
                 let newest = held.newest.as_ref().map(|newest| newest.sent_at);
                 row.last_message_at = row.last_message_at.max(newest);

@@ -177,7 +177,7 @@ impl Shelf<'_> {
         let many = waiting.len();
         if !self.known.contains(&number) {
             let many = u64::try_from(many).unwrap_or(u64::MAX);
-            self.repacked.orphans = self.repacked.orphans.saturating_add(many);
+            self.repacked.orphans += many;
             return Ok(());
         }
         let held = self.repacked.held.entry(number).or_default();

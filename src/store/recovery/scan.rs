@@ -76,7 +76,7 @@ pub(crate) fn store_of_folder(folder: &Path) -> io::Result<Option<u64>> {
             rest = rest.get(start..).unwrap_or_default();
             if let Some(store) = frame::store_of(rest) {
                 let votes = votes.entry(store).or_default();
-                *votes = votes.saturating_add(1);
+                *votes += 1;
             }
             rest = rest.get(1..).unwrap_or_default();
         }
@@ -125,7 +125,7 @@ fn scan(
     let walked = walk(file, &mut unreadable, &mut |rest| {
         take(rest, codec, scanned, found)
     });
-    scanned.unreadable = scanned.unreadable.saturating_add(unreadable);
+    scanned.unreadable += unreadable;
     walked
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn walk(
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => {
-                *unreadable = unreadable.saturating_add(1);
+                *unreadable += 1;
                 0
             }
         };
@@ -160,12 +160,12 @@ pub(crate) fn walk(
                     .max(from);
                 break;
             };
-            from = from.saturating_add(start);
+            from += start;
             let rest = window.get(from..).unwrap_or_default();
             if rest.len() < FRAME_MAX && !ended {
                 break;
             }
-            from = from.saturating_add(visit(rest)?);
+            from += visit(rest)?;
         }
         window.drain(..from.min(window.len()));
         if ended {
@@ -183,12 +183,12 @@ fn take(
 ) -> Result<usize, StoreError> {
     match frame::open_first(rest, codec.frame_context()) {
         Ok((opened, length)) => {
-            scanned.frames = scanned.frames.saturating_add(1);
+            scanned.frames += 1;
             found(&opened, rest.get(..length).unwrap_or_default())?;
             Ok(length)
         }
         Err(BadFrame::Damaged | BadFrame::Foreign | BadFrame::Locked) => {
-            scanned.broken = scanned.broken.saturating_add(1);
+            scanned.broken += 1;
             Ok(frame::MAGIC.len())
         }
     }

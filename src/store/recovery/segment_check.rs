@@ -167,7 +167,7 @@ fn look_at_blobs(folder: &Path, durable: i64) -> Result<Vec<(i64, Vec<u8>)>, Sto
         if !whole && place < durable {
             return Err(StoreError::damaged("a page of the database"));
         }
-        size = size.saturating_add(bytes.len());
+        size += bytes.len();
         if whole && size <= BLOBS_MAX {
             kept.push((place, bytes));
         }

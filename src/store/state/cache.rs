@@ -72,6 +72,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     {
         let mut generations = self.lock();
         if let Some((_, cost)) = generations.young.remove(key) {
+            debug_assert!(cost <= generations.bytes, "the sum holds each young value");
             generations.bytes = generations.bytes.saturating_sub(cost);
         }
         generations.old.remove(key);
@@ -90,8 +91,9 @@ impl<K: Hash + Eq, V> Generations<K, V> {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
-        self.bytes = self.bytes.saturating_add(cost);
+        self.bytes += cost;
         if let Some((_, before)) = self.young.insert(key, (value, cost)) {
+            debug_assert!(before <= self.bytes, "the sum holds each young value");
             self.bytes = self.bytes.saturating_sub(before);
         }
     }

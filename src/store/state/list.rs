@@ -146,11 +146,11 @@ impl List {
         let mut sum = self.sum;
         for (number, after) in &moves.0 {
             if let Some(before) = self.activities.get(number) {
-                count = count.saturating_sub(1);
+                count -= 1;
                 sum = sum.wrapping_sub(hash(*number, *before));
             }
             if let Some(after) = after {
-                count = count.saturating_add(1);
+                count += 1;
                 sum = sum.wrapping_add(hash(*number, *after));
             }
         }

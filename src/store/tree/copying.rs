@@ -360,7 +360,7 @@ impl Part {
                 part.ended = false;
                 return ControlFlow::Break(());
             }
-            bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
+            bytes += key.len() + value.len();
             part.pairs.push((key.to_vec(), value.to_vec()));
             ControlFlow::Continue(())
         })?;

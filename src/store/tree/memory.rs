@@ -99,7 +99,7 @@ impl LogKv {
             .and_then(|log| log.map_or(Ok(()), |mut f| f.write_at(end, &bytes)));
         written.map_err(|e| StoreError::io("the commit", &e))?;
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        state.end = state.end.saturating_add(length);
+        state.end += length;
         apply(&mut state.tree, batch);
         Ok(())
     }

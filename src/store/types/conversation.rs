@@ -319,11 +319,12 @@ impl UnreadTotals {
         let placed = |row: &ConversationRow| u32::from(row.pinned || row.hidden_until.is_some());
         if let Some(row) = old {
             self.each(row, UnreadTotal::subtract);
+            debug_assert!(placed(row) <= self.placed, "the row was counted");
             self.placed = self.placed.saturating_sub(placed(row));
         }
         if let Some(row) = new {
             self.each(row, UnreadTotal::add);
-            self.placed = self.placed.saturating_add(placed(row));
+            self.placed += placed(row);
         }
     }
 
@@ -337,21 +338,26 @@ impl UnreadTotals {
 
 impl UnreadTotal {
     fn add(&mut self, unread: Unread) {
-        self.messages = self.messages.saturating_add(unread.count.into());
-        self.conversations = self
-            .conversations
-            .saturating_add(u32::from(!unread.is_none()));
-        self.mentioning = self.mentioning.saturating_add(u32::from(unread.mentioned));
-        self.at_least = self.at_least.saturating_add(u32::from(unread.at_least));
+        self.messages += u64::from(unread.count);
+        self.conversations += u32::from(!unread.is_none());
+        self.mentioning += u32::from(unread.mentioned);
+        self.at_least += u32::from(unread.at_least);
     }
 
     fn subtract(&mut self, unread: Unread) {
-        self.messages = self.messages.saturating_sub(unread.count.into());
-        self.conversations = self
-            .conversations
-            .saturating_sub(u32::from(!unread.is_none()));
-        self.mentioning = self.mentioning.saturating_sub(u32::from(unread.mentioned));
-        self.at_least = self.at_least.saturating_sub(u32::from(unread.at_least));
+        let mut part = Self::default();
+        part.add(unread);
+        debug_assert!(
+            part.messages <= self.messages
+                && part.conversations <= self.conversations
+                && part.mentioning <= self.mentioning
+                && part.at_least <= self.at_least,
+            "the row was counted"
+        );
+        self.messages = self.messages.saturating_sub(part.messages);
+        self.conversations = self.conversations.saturating_sub(part.conversations);
+        self.mentioning = self.mentioning.saturating_sub(part.mentioning);
+        self.at_least = self.at_least.saturating_sub(part.at_least);
     }
 }
 

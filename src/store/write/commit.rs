@@ -56,7 +56,7 @@ pub(crate) struct WrittenSinceOpen(pub(crate) usize);
 impl WrittenSinceOpen {
     /// Adds so many bytes of keys and values.
     pub(crate) const fn add(&mut self, bytes: usize) {
-        self.0 = self.0.saturating_add(bytes);
+        self.0 += bytes;
     }
 
     /// True if it is worth opening the tree anew.

@@ -113,7 +113,7 @@ impl Durability {
 
     /// Notes an intent, which the journal has and which lies over the tree.
     pub(crate) fn promised(&mut self, meta: &MetaRecord, size: usize) {
-        self.intent_bytes = self.intent_bytes.saturating_add(size);
+        self.intent_bytes += size;
         if !self.may_lose() {
             // The conversations that the intent made are durable with the intent.
             self.durable.next_number = ConversationNumber(meta.next_number);

@@ -32,8 +32,11 @@ pub(crate) fn held(
         let mut newest_removed = false;
         for (position, change) in messages {
             match (change.before.is_some(), change.after.is_some()) {
-                (false, true) => held.count = held.count.saturating_add(1),
-                (true, false) => held.count = held.count.saturating_sub(1),
+                (false, true) => held.count += 1,
+                (true, false) => {
+                    debug_assert!(held.count > 0, "a held message was counted");
+                    held.count = held.count.saturating_sub(1);
+                }
                 (true, true) | (false, false) => {}
             }
             if change.after.is_some() {

@@ -390,9 +390,8 @@ impl<'a, 's> Packer<'a, 's> {
 
     fn count_hot(&mut self, after: usize, before: usize) {
         let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        let more = signed(after).saturating_sub(signed(before));
         let hot = self.changes.hot.entry(self.number).or_default();
-        *hot = hot.saturating_add(more);
+        *hot += signed(after) - signed(before);
     }
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn oldest_hot(
     let end = tail.map_or(Bound::Unbounded, |tail| Bound::Excluded(&tail.key[..]));
     let (range, direction) = ((Bound::Unbounded, end), Direction::Forward);
     let flow = stored.visit_section(Form::Hot, number, range, direction, &mut |keyed| {
-        many = many.saturating_add(hot_of(&keyed));
+        many += hot_of(&keyed);
         packs.push(keyed);
         if many < messages {
             ControlFlow::Continue(())
@@ -157,10 +157,10 @@ fn run(packs: &[KeyedPack], limit: usize) -> &[KeyedPack] {
         };
         let joined = count == 0 || pack.older == behind;
         behind = pack.last().map(link);
-        count = count.saturating_add(pack.slots.len());
+        count += pack.slots.len();
         let size = pack.slots.iter().map(Slot::size);
         let size = size.fold(0, usize::saturating_add);
-        bytes = bytes.saturating_add(size);
+        bytes += size;
         joined && count <= limit && (bytes <= SEALED_RAW || bytes == size)
     });
     let many = fits.count();

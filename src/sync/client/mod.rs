@@ -49,14 +49,14 @@ use self::history::question::HistoryQuestion;
 use self::incoming::asked_members::MembersQuestion;
 use self::incoming::edits::EarlyEdits;
 use self::incoming::messages::Receiver;
-pub use self::incoming::typing::Typing;
+pub use self::incoming::typing::TypingClients;
 use self::incoming::typing::Writers;
 use self::incoming::unread::Told;
 use self::notices::Notices;
 use self::online::inquiry::Inquiry;
 use self::online::watches::Watches;
 use self::outgoing::attribute::AttributeAsked;
-pub use self::outgoing::holds::Holds;
+pub use self::outgoing::holds::ElapsedHolds;
 use self::outgoing::in_doubt::Search;
 use self::outgoing::pace::Pace;
 use self::outgoing::read_marks::Reads;
@@ -65,7 +65,7 @@ use self::outgoing::typing::OwnTyping;
 use self::outgoing::unkept::{TransientSend, Wills};
 use self::outgoing::uploads::Uploads;
 use self::outgoing::verdict::Verdict;
-pub use self::progress::Progress;
+pub use self::progress::CatchUpProgress;
 use self::session::Session;
 use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
 use super::request::{Call, Caller, Done, Request, RequestError, RequestId};
@@ -548,7 +548,7 @@ impl Client {
     /// The connection or the session is gone: nothing is in flight any more, and nothing that was
     /// learnt about being up to date holds.
     fn forget_connection(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), StoreError> {
-        self.epoch = self.epoch.saturating_add(1);
+        self.epoch += 1;
         self.requeue_in_flight(turn);
         self.reads.forget_connection();
         self.forget_tails(turn)?;
@@ -586,7 +586,7 @@ impl Client {
         envelope: Envelope,
         purpose: Purpose,
     ) -> RequestTag {
-        self.last_tag = self.last_tag.saturating_add(1);
+        self.last_tag += 1;
         let tag = RequestTag(self.last_tag);
         self.pending.insert(tag, purpose);
         turn.step.requests.push(LinkRequest {
@@ -597,7 +597,7 @@ impl Client {
     }
 
     fn fresh_effect(&mut self) -> EffectId {
-        self.last_effect = self.last_effect.saturating_add(1);
+        self.last_effect += 1;
         EffectId(self.last_effect)
     }
 

@@ -4,7 +4,7 @@ use super::Client;
 
 /// How far a client has come with what it missed while it had no session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Progress {
+pub enum CatchUpProgress {
     /// There is no session, or the service does not tell which conversations changed.
     #[default]
     Unknown,
@@ -22,16 +22,16 @@ pub enum Progress {
 impl Client {
     /// How far it has come with what it missed, as the last step left it.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> CatchUpProgress {
         if !self.session.is_open() || self.directory.is_given_up() {
-            return Progress::Unknown;
+            return CatchUpProgress::Unknown;
         }
         let (done, left) = self.catch_up.counts();
         let left = left.saturating_add(self.directory.unknown());
         if left == 0 && self.directory.is_listed() {
-            return Progress::Current;
+            return CatchUpProgress::Current;
         }
-        Progress::CatchingUp {
+        CatchUpProgress::CatchingUp {
             done,
             total: done.saturating_add(left),
         }

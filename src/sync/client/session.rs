@@ -473,7 +473,7 @@ impl Client {
         let limits = &self.settings.limits;
         let backoff = Backoff::spread(limits.backoff_first, limits.backoff_max);
         let pause = backoff.pause(self.session.failures, &mut self.randomness);
-        self.session.failures = self.session.failures.saturating_add(1);
+        self.session.failures += 1;
         self.session.phase = SessionPhase::Waiting {
             until: turn.elapsed().saturating_add(pause),
         };

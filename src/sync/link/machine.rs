@@ -282,7 +282,7 @@ impl Link {
     }
 
     fn connect(&mut self, now: Duration, url: String, step: &mut LinkStep) {
-        self.last_connection = self.last_connection.saturating_add(1);
+        self.last_connection += 1;
         let connection = ConnectionNumber(self.last_connection);
         let deadline = now.saturating_add(self.options.limits.connect_timeout);
         self.phase = LinkPhase::Connecting {
@@ -382,7 +382,7 @@ impl Link {
         let limits = &self.options.limits;
         let backoff = Backoff::spread(limits.backoff_first, limits.backoff_max);
         let delay = backoff.pause(self.failures, &mut self.randomness);
-        self.failures = self.failures.saturating_add(1);
+        self.failures += 1;
         self.phase = LinkPhase::Waiting {
             until: now.saturating_add(delay),
             delay,
@@ -517,7 +517,7 @@ impl Link {
         match self.addresses.way(now) {
             Way::Try(url) => self.connect(now, url, step),
             Way::Ask(base) => {
-                self.last_lookup = self.last_lookup.saturating_add(1);
+                self.last_lookup += 1;
                 let lookup = LookUpNumber(self.last_lookup);
                 let deadline = now.saturating_add(self.options.limits.connect_timeout);
                 self.phase = LinkPhase::LookingUp { lookup, deadline };

@@ -101,7 +101,7 @@ impl Addresses {
         } = self
         {
             std::mem::swap(&mut told.next, &mut told.other);
-            told.failures = told.failures.saturating_add(1);
+            told.failures += 1;
             told.doubted |= told.failures >= FAILURES_MAX;
         }
     }

@@ -36,7 +36,7 @@ impl GapKeys {
 
     /// A key that no gap had.
     pub(super) const fn fresh(&mut self) -> u64 {
-        self.last = self.last.saturating_add(1);
+        self.last += 1;
         self.last
     }
 }

@@ -121,7 +121,7 @@ impl Loads {
         let Some(wanted) = self.0.get_mut(&side).and_then(|it| it.wanted.as_mut()) else {
             return false;
         };
-        wanted.pages = wanted.pages.saturating_add(1);
+        wanted.pages += 1;
         wanted.is_asked = wanted.pages <= PAGES_MAX;
         wanted.is_asked
     }
@@ -151,7 +151,7 @@ impl Loads {
         if let Some(loading) = self.0.get_mut(&side)
             && let Some(wanted) = &mut loading.wanted
         {
-            loading.ended = loading.ended.saturating_add(1);
+            loading.ended += 1;
             loading.added = wanted.added;
             *wanted = Wanted {
                 is_postponed: true,
@@ -192,7 +192,7 @@ impl Loads {
         if let Some(loading) = self.0.get_mut(&side)
             && let Some(wanted) = loading.wanted.take()
         {
-            loading.ended = loading.ended.saturating_add(1);
+            loading.ended += 1;
             loading.added = wanted.added;
             loading.failure = failure;
         }
@@ -234,7 +234,7 @@ impl Loads {
         for (side, loading) in &mut self.0 {
             let is_gone = matches!(side, Side::Gap(key) if !is_there(*key));
             if is_gone && let Some(wanted) = loading.wanted.take() {
-                loading.ended = loading.ended.saturating_add(1);
+                loading.ended += 1;
                 loading.added = wanted.added;
             }
         }

@@ -140,7 +140,7 @@ impl Gathered {
             let limit = wanted.clamp(1, Snapshot::PAGE_MAX);
             let page = snapshot.page_before(number, before.as_ref(), limit)?;
             self.more = page.more;
-            count = count.saturating_add(count_messages(page.items.iter()));
+            count += count_messages(page.items.iter());
             let oldest = page.items.iter().find_map(TimelineItem::place);
             for item in page.items.into_iter().rev() {
                 self.items.push_front(item);

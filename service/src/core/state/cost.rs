@@ -31,7 +31,7 @@ pub(in crate::core) struct Meter {
 impl Meter {
     /// An input begins or goes on.
     pub(in crate::core) fn input(&mut self) {
-        self.units = self.units.saturating_add(INPUT);
+        self.units += INPUT;
     }
 
     /// The storage has done so much by now.
@@ -41,7 +41,7 @@ impl Meter {
         let written = work.written_bytes.saturating_sub(self.seen.written_bytes);
         self.seen = work;
         let units = rows.saturating_mul(ROW) + read / BYTES_READ + written / BYTES_WRITTEN;
-        self.units = self.units.saturating_add(units);
+        self.units += units;
     }
 
     /// So many entries of what is in memory were looked at.
@@ -52,7 +52,7 @@ impl Meter {
 
     /// A pattern was matched in so many steps.
     pub(in crate::core) fn steps(&mut self, steps: u64) {
-        self.units = self.units.saturating_add(steps / STEPS);
+        self.units += steps / STEPS;
     }
 
     /// The sum since it was taken last.

@@ -56,7 +56,7 @@ impl<S: Storage> Core<S> {
         let mut left = MESSAGES_A_STEP;
         for conversation in conversations {
             let forgotten = self.forget_in(&app, &conversation.id, until, left).await?;
-            left = left.saturating_sub(forgotten);
+            left -= forgotten;
             if left == 0 {
                 // There may be more here: the next step begins with this conversation again.
                 return Ok(());
@@ -88,6 +88,7 @@ impl<S: Storage> Core<S> {
             .messages(app, conversation, &span, Order::OldestFirst, limit)
             .await?;
         let found = old.len();
+        debug_assert!(found <= limit, "{found} messages of at most {limit}");
         let writes = old
             .iter()
             .map(|message| Write::DropMessage(app.clone(), conversation.clone(), message.place()));

@@ -65,7 +65,7 @@ impl<S: Storage> Core<S> {
         let mut left = MESSAGES_AT_ONCE;
         for (app, id) in over {
             let all = Timestamp::from_millis(i64::MAX);
-            left = left.saturating_sub(self.forget_in(&app, &id, all, left).await?);
+            left -= self.forget_in(&app, &id, all, left).await?;
             if left == 0 {
                 return Ok(true);
             }

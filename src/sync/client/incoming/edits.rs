@@ -11,7 +11,7 @@ use crate::model::{Message, MessageId, Timestamp};
 use crate::store::{ConversationNumber, Intent, StoreError};
 use crate::sync::client::incoming::unread::Source;
 use crate::sync::client::{Client, Turn};
-use crate::wire::convert::{self, Edit};
+use crate::wire::convert::{self, PatchedMessage};
 use crate::wire::generated::PatchCommand;
 
 /// The most edits without their message that are remembered: at 5 KiB each a little over 1 MB.
@@ -19,14 +19,16 @@ const EARLY_MAX: usize = 256;
 
 /// The edits whose message is not here.
 #[derive(Debug, Default)]
-pub(in crate::sync::client) struct EarlyEdits(BTreeMap<MessageId, (ConversationNumber, Edit)>);
+pub(in crate::sync::client) struct EarlyEdits(
+    BTreeMap<MessageId, (ConversationNumber, PatchedMessage)>,
+);
 
 impl EarlyEdits {
     pub(in crate::sync::client) fn forget_connection(&mut self) {
         self.0.clear();
     }
 
-    fn add(&mut self, number: ConversationNumber, edit: Edit) {
+    fn add(&mut self, number: ConversationNumber, edit: PatchedMessage) {
         let known = self.0.get(&edit.message.id);
         let older = known.is_some_and(|(_, known)| known.edited_at > edit.edited_at);
         if !older && self.0.len() < EARLY_MAX {
@@ -66,7 +68,11 @@ impl Client {
         Ok(())
     }
 
-    fn edit_came(&mut self, turn: &mut Turn<'_, '_>, edit: Edit) -> Result<(), StoreError> {
+    fn edit_came(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        edit: PatchedMessage,
+    ) -> Result<(), StoreError> {
         let at = &edit.message;
         let snapshot = turn.overlay.snapshot();
         let number = snapshot.number(&at.conversation)?;
@@ -77,7 +83,7 @@ impl Client {
                 let recalls = edit.content.is_recalled();
                 self.keep(turn, number, &edited(held, edit), Source::Live)?;
                 if recalls {
-                    self.settle_lower_bound(turn, number)?;
+                    self.make_count_exact(turn, number)?;
                 }
             }
             (Some(number), None) => self.early_edits.add(number, edit),
@@ -101,7 +107,7 @@ impl Client {
     }
 }
 
-fn edited(message: Message, edit: Edit) -> Message {
+fn edited(message: Message, edit: PatchedMessage) -> Message {
     Message {
         content: edit.content,
         mentions: edit.mentions,

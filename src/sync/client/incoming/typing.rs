@@ -11,7 +11,7 @@ use crate::store::{ConversationNumber, StoreError};
 use crate::sync::client::{Client, Turn};
 
 /// The clients that write, by conversation.
-pub type Typing = BTreeMap<ConversationNumber, Vec<ClientId>>;
+pub type TypingClients = BTreeMap<ConversationNumber, Vec<ClientId>>;
 
 /// Somebody who is not heard of again for so long does not write any more.
 pub(in crate::sync::client) const EXPIRES_AFTER: Duration = Duration::from_secs(6);
@@ -72,9 +72,9 @@ impl Writers {
     }
 
     /// The clients that write, if they changed since the last call.
-    pub(in crate::sync::client) fn news(&mut self) -> Option<Typing> {
+    pub(in crate::sync::client) fn news(&mut self) -> Option<TypingClients> {
         std::mem::take(&mut self.has_changed).then(|| {
-            let mut typing = Typing::new();
+            let mut typing = TypingClients::new();
             for (number, client) in self.until.keys() {
                 typing.entry(*number).or_default().push(client.clone());
             }

@@ -254,7 +254,7 @@ impl Client {
 
     /// Makes a lower bound exact once all unread messages are here, or the service has said more. The service
     /// counts recalled messages too: the messages held here decide once nothing is missing.
-    pub(in crate::sync::client) fn settle_lower_bound(
+    pub(in crate::sync::client) fn make_count_exact(
         &self,
         turn: &mut Turn<'_, '_>,
         number: ConversationNumber,

@@ -258,7 +258,7 @@ impl Client {
     fn watch_later(&mut self, turn: &Turn<'_, '_>, peers: Vec<ClientId>) {
         self.watches.waiting.extend(peers);
         let pause = PAUSES.longest(self.watches.failures);
-        self.watches.failures = self.watches.failures.saturating_add(1);
+        self.watches.failures += 1;
         self.watches.not_before = turn.elapsed().saturating_add(pause);
     }
 

@@ -7,7 +7,7 @@ use crate::sync::client::outgoing::flight::{Doubt, FlightStep, Found};
 use crate::sync::client::{Client, Purpose, Signing, Turn};
 use crate::sync::link::RequestTag;
 use crate::sync::step::{Effect, OperationSignature};
-use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
+use crate::wire::{Command, Envelope, Op, iso};
 
 impl Client {
     /// Starts a creation: looked for if in doubt, signed if the app signs, else sent.
@@ -63,11 +63,7 @@ impl Client {
                 self.send_creation(turn, entry, intent, Some(signature));
                 Ok(())
             }
-            Err(reason) => {
-                self.sender.release(entry);
-                let code = ServiceCode::INTERNAL_ERROR;
-                self.refused(turn, entry, code, reason)
-            }
+            Err(reason) => self.not_signed(turn, entry, reason),
         }
     }
 
@@ -104,11 +100,7 @@ impl Client {
             let number = turn.overlay.snapshot().number(&cid)?;
             return number.map_or(Ok(()), |number| self.entered(turn, number));
         }
-        if self.sender.carries(tag, id) {
-            self.not_sent(turn, tag, &entry, answer)
-        } else {
-            Ok(())
-        }
+        self.not_done(turn, tag, &entry, answer)
     }
 
     /// The service has the conversation: its id takes over, and what waited for it goes on.

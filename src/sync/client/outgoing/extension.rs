@@ -33,7 +33,7 @@ impl Client {
         for work in call.dropped {
             let token = work.token.clone();
             match self.import_one(turn, work)? {
-                ImportOutcome::Taken => imported = imported.saturating_add(1),
+                ImportOutcome::Taken => imported += 1,
                 ImportOutcome::Known => {}
                 ImportOutcome::NoRoom => left.push(token),
             }

@@ -10,7 +10,7 @@ use crate::sync::client::Client;
 
 /// The work that is kept back although there is a session. Times are elapsed ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holds {
+pub struct ElapsedHolds {
     /// Until when no message is sent: the service allows so many in a minute, or left one unanswered.
     pub sends: Option<Duration>,
     /// The same of all other commands.
@@ -33,12 +33,12 @@ pub struct RefusedLane {
 impl Client {
     /// The work that is kept back now, as the last step left it; nothing where nothing waits.
     #[must_use]
-    pub fn holds(&self, now: Duration) -> Holds {
+    pub fn holds(&self, now: Duration) -> ElapsedHolds {
         if !self.session.is_open() || self.sender.is_empty() {
-            return Holds::default();
+            return ElapsedHolds::default();
         }
         let later = |at: Duration| (at > now).then_some(at);
-        Holds {
+        ElapsedHolds {
             sends: later(self.paces.sends.ready_at()),
             others: later(self.paces.others.ready_at()),
             refused: self.sender.refused(now),

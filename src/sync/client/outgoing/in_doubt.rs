@@ -247,7 +247,7 @@ impl Client {
                 search.altered |= is_altered_at_once(&message);
             }
         }
-        search.pages = search.pages.saturating_add(1);
+        search.pages += 1;
         match newest {
             // Only an answer without anything new is the end.
             None => self.judge(turn, entry, search),

@@ -119,7 +119,7 @@ impl Client {
     ) {
         let now = self.service_now(turn.now);
         turn.overlay.update_entry(entry.id, |it| {
-            it.tries = it.tries.saturating_add(1);
+            it.tries += 1;
             it.in_doubt_since = it.in_doubt_since.or(Some(now));
             it.state = OutboxState::InFlight;
         });
@@ -165,11 +165,7 @@ impl Client {
             };
             return self.settle_send(turn, &entry, message_id, sent_at, taken);
         }
-        if self.sender.carries(tag, id) {
-            self.not_sent(turn, tag, &entry, answer)
-        } else {
-            Ok(())
-        }
+        self.not_done(turn, tag, &entry, answer)
     }
 
     /// A late acknowledgement settles its entry like one in time; anything else late is nothing.
@@ -246,6 +242,32 @@ impl Client {
         Ok(())
     }
 
+    /// The answer does not say that the entry is done. It counts if it answers the sending that is under way.
+    pub(in crate::sync::client) fn not_done(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        tag: RequestTag,
+        entry: &Entry,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        if self.sender.carries(tag, entry.id) {
+            self.not_sent(turn, tag, entry, answer)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The app's signer failed: the entry waits for another try, as after trouble of the service.
+    pub(in crate::sync::client) fn not_signed(
+        &mut self,
+        turn: &mut Turn<'_, '_>,
+        entry: &Entry,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        self.sender.release(entry);
+        self.refused(turn, entry, ServiceCode::INTERNAL_ERROR, reason)
+    }
+
     /// The entry was refused or is not answered: it waits for another try, or fails.
     pub(in crate::sync::client) fn not_sent(
         &mut self,
@@ -269,7 +291,7 @@ impl Client {
             Answer::Unanswered(Unanswered::NotConnected) => {
                 // It did not leave: there is no more doubt than before.
                 turn.overlay.update_entry(entry.id, |it| {
-                    it.tries = it.tries.saturating_sub(1);
+                    take_try_back(it);
                     it.in_doubt_since = doubted_before;
                 });
                 requeue(turn, entry.id);
@@ -277,8 +299,7 @@ impl Client {
             }
             Answer::Unanswered(Unanswered::ConnectionLost) => {
                 // A broken connection is not the entry's fault.
-                turn.overlay
-                    .update_entry(entry.id, |it| it.tries = it.tries.saturating_sub(1));
+                turn.overlay.update_entry(entry.id, take_try_back);
                 requeue(turn, entry.id);
                 Ok(())
             }
@@ -363,8 +384,7 @@ impl Client {
         self.sender.postpone(entry, until, refusal);
         // Counted even where nothing was sent, so that a signer that fails for ever ends.
         if entry.state == OutboxState::Queued {
-            turn.overlay
-                .update_entry(entry.id, |it| it.tries = it.tries.saturating_add(1));
+            turn.overlay.update_entry(entry.id, |it| it.tries += 1);
         }
         requeue(turn, entry.id);
         Ok(())
@@ -387,7 +407,7 @@ impl Client {
             it.in_doubt_since = doubted_before;
             // A search for an entry does not send the entry, and is counted all the same.
             if it.state == OutboxState::Queued {
-                it.tries = it.tries.saturating_add(1);
+                it.tries += 1;
             }
         });
         if entry.tries < self.settings.limits.send_tries_max {
@@ -410,6 +430,12 @@ impl Client {
             requeue(turn, id);
         }
     }
+}
+
+/// The sending counts for none: it did not leave, or its connection broke.
+fn take_try_back(entry: &mut Entry) {
+    debug_assert!(entry.tries > 0, "a sent entry was tried");
+    entry.tries = entry.tries.saturating_sub(1);
 }
 
 /// The id and time that an acknowledgement gives a message.

@@ -67,7 +67,7 @@ impl Client {
         }
         if part.is_last {
             turn.overlay.update_session(|session| {
-                session.imports = session.imports.saturating_add(1);
+                session.imports += 1;
             });
             turn.overlay.intend();
         }

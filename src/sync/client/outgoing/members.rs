@@ -22,8 +22,8 @@ use crate::sync::client::{Answered, Client, Purpose, Signing, Turn};
 use crate::sync::link::RequestTag;
 use crate::sync::request::{ChangeMembers, Done, RequestError};
 use crate::sync::step::{Effect, OperationSignature};
+use crate::wire::Envelope;
 use crate::wire::request::{self, rows};
-use crate::wire::{Envelope, ServiceCode};
 
 impl Client {
     /// Enqueues a change of members. Joining may name a conversation that this device has not heard of.
@@ -177,10 +177,7 @@ impl Client {
                 Ok(())
             }
             (Ok(_), None) => Ok(()),
-            (Err(reason), _) => {
-                self.sender.release(entry);
-                self.refused(turn, entry, ServiceCode::INTERNAL_ERROR, reason)
-            }
+            (Err(reason), _) => self.not_signed(turn, entry, reason),
         }
     }
 
@@ -201,11 +198,7 @@ impl Client {
             self.paces.others.answered();
             return self.settle_members(turn, &entry, intent, told);
         }
-        if self.sender.carries(tag, id) {
-            self.not_sent(turn, tag, &entry, answer)
-        } else {
-            Ok(())
-        }
+        self.not_done(turn, tag, &entry, answer)
     }
 
     /// The service did it, for some or for all.

@@ -60,7 +60,7 @@ impl Pace {
     /// A command was not answered on a live link: the service throttles us.
     pub(in crate::sync::client) fn throttled(&mut self, now: Duration) {
         self.hold_until = now.saturating_add(SLOW.longest(self.timeouts));
-        self.timeouts = self.timeouts.saturating_add(1);
+        self.timeouts += 1;
     }
 
     /// A command was answered: the service keeps up.

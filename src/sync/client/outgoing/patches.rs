@@ -287,11 +287,7 @@ impl Client {
             let edited_at = edited_at.unwrap_or_else(|| self.service_now(turn.now));
             return self.settle_patch(turn, &entry, intent, edited_at);
         }
-        if self.sender.carries(tag, id) {
-            self.not_sent(turn, tag, &entry, answer)
-        } else {
-            Ok(())
-        }
+        self.not_done(turn, tag, &entry, answer)
     }
 
     /// The service has the change: the message keeps it.

@@ -151,7 +151,7 @@ impl Client {
                 return Ok(Err(RequestError::UnknownConversation));
             };
             let is_new = waiting_mark(turn, number).is_none();
-            new_marks = new_marks.saturating_add(usize::from(is_new));
+            new_marks += usize::from(is_new);
         }
         let entries = turn
             .overlay
@@ -221,8 +221,7 @@ impl Client {
     ) -> Result<(), StoreError> {
         let mut most = 0;
         for (id, _) in marks {
-            turn.overlay
-                .update_entry(*id, |entry| entry.tries = entry.tries.saturating_add(1));
+            turn.overlay.update_entry(*id, |entry| entry.tries += 1);
             let Some(entry) = turn.overlay.snapshot().entry(*id) else {
                 continue;
             };
@@ -339,7 +338,7 @@ impl Client {
                 turn.overlay.settle(id);
                 self.reads.remove(id);
                 // The service has told by now what is unread behind the mark.
-                self.settle_lower_bound(turn, entry.conversation)?;
+                self.make_count_exact(turn, entry.conversation)?;
             } else {
                 requeue(turn, id);
             }
