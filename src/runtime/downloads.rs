@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use host::{elsewhere, range_of, total_of, version_of};
-use writing::{Piece, Writing, Written, checksum_of};
+use writing::{Piece, Writing, Written, checksum_of, disk, is_damage};
 
 use super::blocking::blocking;
 use super::board::EngineBoard;
@@ -541,16 +541,6 @@ const fn running(done: u64, total: Option<u64>) -> DownloadPhase {
 
 const fn again(reason: String, moved: bool) -> Try {
     Try::Again { reason, moved }
-}
-
-fn disk(reason: &str) -> DownloadFailure {
-    let reason = reason.to_owned();
-    DownloadFailure::Disk { reason }
-}
-
-/// True if the bytes on this device are encrypted with another key or damaged.
-fn is_damage(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::InvalidData
 }
 
 fn disk_error(error: &io::Error) -> SampanError {

@@ -1,3 +1,5 @@
+//! Positions are found in every container, and erased without moving a byte.
+
 use std::io::Cursor;
 
 use super::*;

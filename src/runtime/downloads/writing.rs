@@ -7,7 +7,6 @@ use hyper::body::Bytes;
 use md5::{Digest, Md5};
 use tokio::sync::mpsc;
 
-use super::{disk, is_damage};
 use crate::model::{Count, MediaFile};
 use crate::runtime::store_handle::ReadAccess;
 use crate::store::{CacheEntry, FileKey, FileReader, FileWriter};
@@ -108,6 +107,16 @@ impl Writing {
             .map(|byte| format!("{byte:02x}"))
             .collect())
     }
+}
+
+pub(super) fn disk(reason: &str) -> DownloadFailure {
+    let reason = reason.to_owned();
+    DownloadFailure::Disk { reason }
+}
+
+/// True if the bytes on this device are encrypted with another key or damaged.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// The checksum that a file's sender wrote beside its size.
