@@ -3,6 +3,7 @@
 mod change;
 mod conversation;
 mod files;
+mod messages;
 mod outside;
 mod patch;
 mod session;
@@ -14,10 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::model::Timestamp;
-use crate::wire::generated::{
-    AckCommand, ConvCommand, DirectCommand, ErrorCommand, JsonObjectMessage, LogsCommand,
-    PatchCommand, RcpCommand, ReadCommand, SessionCommand, UnreadCommand,
-};
+use crate::wire::generated::{ConvCommand, ErrorCommand, JsonObjectMessage, SessionCommand};
 use crate::wire::{Command, Envelope, Op, ServiceCode, iso};
 
 /// The number of a socket at the service.
@@ -290,260 +288,12 @@ impl Service {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of message")]
-    fn direct(
-        &mut self,
-        now: i64,
-        socket: Socket,
-        client: &str,
-        request: &Envelope,
-        body: &DirectCommand,
-    ) -> Outgoing {
-        if self.ignores > 0 {
-            self.ignores -= 1;
-            return Vec::new();
-        }
-        let cid = body.cid.clone().unwrap();
-        let ack = |id: &str, at: i64| AckCommand {
-            uid: Some(id.to_owned()),
-            t: Some(at),
-            cid: Some(cid.clone()),
-            ..AckCommand::default()
-        };
-        if body.transient == Some(true) {
-            let id = self.fresh("t");
-            let answer = (socket, request.reply(Command::ack(ack(&id, now))));
-            let told = Stored {
-                at: now,
-                id,
-                from: client.to_owned(),
-                text: body.msg.clone().unwrap(),
-                edited_at: None,
-                receipt: false,
-            };
-            let told = Command::direct(DirectCommand {
-                transient: Some(true),
-                ..told.direct(&cid)
-            });
-            let others = self.conversations.get(&cid).map(|it| it.members.clone());
-            let mut others = others.unwrap_or_default();
-            others.retain(|other| other != client);
-            let mut out = vec![answer];
-            out.extend(self.tell(now, &others, &told));
-            return out;
-        }
-        let token = (cid.clone(), client.to_owned(), body.dt.clone().unwrap());
-        if let Some((id, at)) = self.tokens.get(&token).filter(|_| !self.forgets_tokens) {
-            return vec![(socket, request.reply(Command::ack(ack(id, *at))))];
-        }
-        if let Some((most, answers)) = self.allowed_a_minute {
-            self.sent_at.retain(|at| *at > now - 60_000);
-            if self.sent_at.len() >= most {
-                self.refused_a_minute += 1;
-                let code = ServiceCode::MESSAGE_SENT_QUOTA_EXCEEDED;
-                let refusal = AckCommand {
-                    code: Some(code.number()),
-                    reason: Some(code.name().to_owned()),
-                    ..AckCommand::default()
-                };
-                let refused = vec![(socket, request.reply(Command::ack(refusal)))];
-                return if answers { refused } else { Vec::new() };
-            }
-            self.sent_at.push(now);
-        }
-        if let Some((words, code, times)) = &mut self.refuses_words
-            && *times > 0
-            && body.msg.as_ref() == Some(&*words)
-        {
-            *times -= 1;
-            let refusal = AckCommand {
-                code: Some(code.number()),
-                reason: Some(code.name().to_owned()),
-                ..AckCommand::default()
-            };
-            return vec![(socket, request.reply(Command::ack(refusal)))];
-        }
-        let id = self.fresh("m");
-        let granularity = self.granularity;
-        let Some(conversation) = self.conversations.get_mut(&cid).filter(|it| it.has(client))
-        else {
-            let code = ServiceCode::INVALID_MESSAGING_TARGET;
-            let refusal = AckCommand {
-                code: Some(code.number()),
-                reason: Some(code.name().to_owned()),
-                ..AckCommand::default()
-            };
-            return vec![(socket, request.reply(Command::ack(refusal)))];
-        };
-        let words = body.msg.clone().unwrap();
-        self.priorities.extend(request.priority);
-        if body.will == Some(true) {
-            self.wills.push((client.to_owned(), words));
-            return vec![(socket, request.reply(Command::ack(ack(&id, now))))];
-        }
-        if body.transient == Some(true) {
-            let told = DirectCommand {
-                id: Some(id.clone()),
-                from_peer_id: Some(client.to_owned()),
-                timestamp: Some(now),
-                ..body.clone()
-            };
-            let members = conversation.members.clone();
-            let mut out = self.tell(now, &members, &Command::direct(told));
-            out.retain(|(to, _)| *to != socket);
-            out.insert(0, (socket, request.reply(Command::ack(ack(&id, now)))));
-            return out;
-        }
-        let at = conversation.next_time(now, granularity);
-        let text = match self.masks {
-            Some(words) => body.msg.clone().unwrap().replace(words, "***"),
-            None => body.msg.clone().unwrap(),
-        };
-        let message = Stored {
-            at,
-            id: id.clone(),
-            from: client.to_owned(),
-            edited_at: (Some(&text) != body.msg.as_ref()).then_some(at),
-            text,
-            receipt: body.r == Some(true),
-        };
-        conversation.insert(message.clone());
-        let members = conversation.members.clone();
-        self.tokens.insert(token, (id.clone(), at));
-        let mut out = vec![(socket, request.reply(Command::ack(ack(&id, at))))];
-        if message.edited_at.is_some() {
-            let told = PatchCommand {
-                patches: vec![message.patch(&cid)],
-                last_patch_time: None,
-            };
-            let told = Command::patch(Op::Modify, told);
-            out.push((socket, notification(client, now, told)));
-        }
-        if self.forgets_answers > 0 {
-            self.forgets_answers -= 1;
-            out.clear();
-        }
-        let copies = if self.delivers_twice { 2 } else { 1 };
-        for (other, session) in &self.sessions {
-            if *other != socket && members.contains(&session.client) {
-                let command = Command::direct(message.direct(&cid));
-                let envelope = notification(&session.client, now, command);
-                out.extend((0..copies).map(|_| (*other, envelope.clone())));
-            }
-        }
-        out
-    }
-
     fn tell(&self, now: i64, members: &[String], command: &Command) -> Outgoing {
         let online = self.sessions.iter();
         online
             .filter(|(_, session)| members.contains(&session.client))
             .map(|(socket, it)| (*socket, notification(&it.client, now, command.clone())))
             .collect()
-    }
-
-    fn received(&self, now: i64, client: &str, body: &AckCommand) -> Outgoing {
-        let (from, to) = (body.fromts.unwrap_or(0), body.tots.unwrap_or(i64::MAX));
-        self.receipts(now, client, body.cid.as_ref().unwrap(), from, to, None)
-    }
-
-    fn receipts(
-        &self,
-        now: i64,
-        client: &str,
-        cid: &str,
-        from: i64,
-        to: i64,
-        read: Option<bool>,
-    ) -> Outgoing {
-        let Some(conversation) = self.conversations.get(cid) else {
-            return Vec::new();
-        };
-        let covered = conversation
-            .messages
-            .iter()
-            .filter(|it| it.receipt && it.from != client && (from..=to).contains(&it.at));
-        let mut out = Vec::new();
-        for message in covered {
-            let body = RcpCommand {
-                id: Some(message.id.clone()),
-                cid: Some(cid.to_owned()),
-                t: Some(now),
-                read,
-                from: Some(client.to_owned()),
-            };
-            out.extend(self.tell(
-                now,
-                std::slice::from_ref(&message.from),
-                &Command::Rcp(body),
-            ));
-        }
-        out
-    }
-
-    fn read(&mut self, now: i64, client: &str, body: &ReadCommand) -> Outgoing {
-        let mut out = Vec::new();
-        for mark in &body.convs {
-            let cap = self.unread_cap;
-            let Some(conversation) = self.conversations.get_mut(&mark.cid) else {
-                continue;
-            };
-            let until = mark.timestamp.unwrap_or(i64::MAX);
-            let before = conversation.read.insert(client.to_owned(), until);
-            let until = until.max(before.unwrap_or(0));
-            conversation.read.insert(client.to_owned(), until);
-            conversation.marked_at.insert(client.to_owned(), now);
-            let body = UnreadCommand {
-                convs: vec![conversation.tuple(&mark.cid, client, cap)],
-                notif_time: Some(now),
-            };
-            let me = [client.to_owned()];
-            out.extend(self.tell(now, &me, &Command::Unread(body)));
-            out.extend(self.receipts(now, client, &mark.cid, 0, until, Some(true)));
-        }
-        out
-    }
-
-    fn logs(&self, client: &str, body: &LogsCommand) -> Command {
-        let conversation = self.conversations.get(body.cid.as_ref().unwrap());
-        let Some(conversation) = conversation.filter(|it| it.has(client)) else {
-            let code = ServiceCode::CONVERSATION_LOG_REJECTED;
-            return Command::Error(ErrorCommand {
-                code: code.number(),
-                reason: code.name().to_owned(),
-                ..ErrorCommand::default()
-            });
-        };
-        let limit = usize::try_from(body.limit.unwrap()).unwrap();
-        let included = body.t_included == Some(true);
-        let compare = |message: &&Stored| {
-            let mid = body.mid.as_ref().filter(|_| !self.pages_by_time);
-            let start = body.t.map(|t| match mid {
-                Some(mid) => (message.at, &message.id).cmp(&(t, mid)),
-                None => message.at.cmp(&t),
-            });
-            (start, included)
-        };
-        let newer = body.direction == Some(2);
-        let mut page: Vec<&Stored> = conversation
-            .messages
-            .iter()
-            .filter(|message| match (compare(message), newer) {
-                ((None, _), _) => true,
-                ((Some(order), included), _) if order.is_eq() => included,
-                ((Some(order), _), true) => order.is_gt(),
-                ((Some(order), _), false) => order.is_lt(),
-            })
-            .collect();
-        if newer {
-            page.truncate(limit);
-        } else {
-            page.drain(..page.len().saturating_sub(limit));
-        }
-        Command::logs(LogsCommand {
-            logs: page.into_iter().map(Stored::item).collect(),
-            ..LogsCommand::default()
-        })
     }
 
     fn conv(
