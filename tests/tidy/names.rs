@@ -41,10 +41,6 @@ const SHARED: [(&str, &str); 8] = [
         "TimelineItem",
         "a line of a screen, and an item of the stored history",
     ),
-    (
-        "Edit",
-        "one step of a difference of two windows, for any kind of item",
-    ),
 ];
 
 /// The floors of the engine.
@@ -100,6 +96,7 @@ fn public_types(text: &str) -> BTreeSet<String> {
         if let [visible, kind, name] = three
             && visible.text == "pub"
             && matches!(kind.text, "struct" | "enum" | "trait" | "type" | "union")
+            && name.text.starts_with(char::is_uppercase)
         {
             found.insert(name.text.to_owned());
         }

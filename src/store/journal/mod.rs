@@ -257,9 +257,7 @@ impl Journal {
 
     fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         self.file.write_at(self.end, frame)?;
-        self.end = self
-            .end
-            .saturating_add(u64::try_from(frame.len()).unwrap_or(u64::MAX));
+        self.end += u64::try_from(frame.len()).unwrap_or(u64::MAX);
         Ok(())
     }
 

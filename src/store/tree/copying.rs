@@ -148,9 +148,7 @@ impl CopiedTree {
     fn fill(&self, copy: &Copy, mut stretch: Stretch) -> Result<(Stage, u64), StoreError> {
         let part = Part::read(self.tree.as_ref(), &stretch.upto)?;
         let bytes = part.bytes;
-        stretch.bytes = stretch
-            .bytes
-            .saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
+        stretch.bytes += usize::try_from(bytes).unwrap_or(usize::MAX);
         stretch.ended = part.ended;
         stretch.upto = part.last().cloned().unwrap_or(stretch.upto);
         let pairs = part.pairs.into_iter().map(|(key, value)| {

@@ -89,9 +89,7 @@ impl Stamps {
         // While it is ahead it goes half as fast; whole milliseconds, so that no reading is lost.
         let steps = now.elapsed.saturating_sub(self.at).as_millis() / 2;
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
-        self.at = self
-            .at
-            .saturating_add(Duration::from_millis(steps.saturating_mul(2)));
+        self.at += Duration::from_millis(steps.saturating_mul(2));
         let slewed = self.base.saturating_add(Duration::from_millis(steps));
         if now.wall >= slewed {
             self.at = now.elapsed;
