@@ -185,7 +185,7 @@ impl MessageContent {
         custom.check().map(|()| custom)
     }
 
-    /// The same with words beside it: a caption, or the words of a text. Custom, plain and binary content
+    /// The content with words beside it: a caption, or the words of a text. Custom, plain and binary content
     /// has no caption and stays as it is.
     #[must_use]
     pub fn with_caption(mut self, words: impl Into<String>) -> Self {
@@ -202,7 +202,7 @@ impl MessageContent {
         self
     }
 
-    /// The same with attributes of the app's own. Custom, plain and binary content has none and stays as it is.
+    /// The content with attributes of the app's own. Custom, plain and binary content has none and stays as it is.
     #[must_use]
     pub fn with_attributes(mut self, attributes: Json) -> Self {
         if let Some(details) = self.details_mut() {

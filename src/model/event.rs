@@ -267,10 +267,10 @@ impl EventKind {
 /// Whether a store takes writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum StoreHealth {
-    /// It does.
+    /// The store takes writes.
     #[default]
     Good,
-    /// It can only be read: the disk is full, the folder is not writable, or the device failed.
+    /// The store can only be read: the disk is full, the folder is not writable, or the device failed.
     /// Sampan probes with growing pauses and goes on by itself when writing works again.
     ReadOnly {
         /// The sort of trouble.

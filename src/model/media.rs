@@ -34,7 +34,7 @@ pub struct NewMedia {
     /// The app's attributes and extra keys of the message.
     #[uniffi(default)]
     pub details: Details,
-    /// Those who are called by name.
+    /// The clients that are mentioned by name.
     #[uniffi(default)]
     pub mentions: Mentions,
     /// The push for members that are offline: a JSON object, or none for the service's default.

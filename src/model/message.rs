@@ -21,7 +21,7 @@ pub struct Message {
     pub sent_at: Timestamp,
     /// The content.
     pub content: MessageContent,
-    /// Those who are called by name.
+    /// The clients that are mentioned by name.
     pub mentions: Mentions,
     /// How far it got.
     pub state: MessageState,
@@ -165,7 +165,7 @@ pub struct Mentions {
     /// Everybody.
     #[uniffi(default)]
     pub all: bool,
-    /// These clients.
+    /// The clients of a list.
     #[uniffi(default)]
     pub clients: Vec<ClientId>,
 }

@@ -52,7 +52,7 @@ pub struct ForeignMessage {
     pub sent_at: Timestamp,
     /// The content.
     pub content: MessageContent,
-    /// Those who are called by name.
+    /// The clients that are mentioned by name.
     #[uniffi(default)]
     pub mentions: Mentions,
 }
@@ -76,7 +76,7 @@ pub struct NewMessage {
     /// must be of a kind with attributes: the reply is one of them (`docs/wire.md`). None for a message of its own.
     #[uniffi(default)]
     pub reply_to: Option<MessageKey>,
-    /// Those who are called by name.
+    /// The clients that are mentioned by name.
     #[uniffi(default)]
     pub mentions: Mentions,
     /// The push for members that are offline: a JSON object, or none for the service's default.
@@ -181,7 +181,7 @@ impl NewMessage {
         Self::new(MessageContent::text(text))
     }
 
-    /// The same as an answer to another message of the conversation.
+    /// The message as a reply to another message of the conversation.
     #[must_use]
     pub fn answering(self, message: MessageKey) -> Self {
         Self {
@@ -203,7 +203,7 @@ pub struct Draft {
     /// The message that it is a new version of.
     #[uniffi(default)]
     pub edits: Option<MessageKey>,
-    /// Those who are called by name.
+    /// The clients that are mentioned by name.
     #[uniffi(default)]
     pub mentions: Mentions,
 }

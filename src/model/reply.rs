@@ -39,14 +39,14 @@ pub struct Reply {
 /// The message that a reply answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// One that the service has.
+    /// A message that the service has.
     Sent {
         /// The service's id.
         id: MessageId,
         /// The service's time.
         sent_at: Timestamp,
     },
-    /// One that this device has not sent yet. No command says it.
+    /// A message that this device has not sent yet. No command names it.
     Unsent(LocalId),
 }
 

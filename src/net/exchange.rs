@@ -85,7 +85,7 @@ pub(super) async fn exchange(
         tokio::select! {
             () = hand_over(body, &pieces) => {}
             () = driven => {}
-            // Nobody wants the rest.
+            // The reader is gone, so the rest is not read.
             () = pieces.closed() => {}
         }
     });

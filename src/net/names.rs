@@ -119,7 +119,7 @@ impl Names {
 struct Ended<'a>(&'a Names, &'a str);
 
 impl Ended<'_> {
-    /// Those who are told: an address answers everybody, a failure only if nobody else looks.
+    /// The callers that wait: an address answers all of them; a failure does so only if no other look-up runs.
     fn waiting_for(&self, found: &Found) -> Vec<oneshot::Sender<Found>> {
         let mut under_way = self.0.under_way();
         match under_way.get_mut(self.1) {

@@ -87,7 +87,7 @@ impl HttpBody {
         let bytes = bytes.into();
         let (sender, pieces) = mpsc::channel(1);
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        // It has room for one.
+        // The queue has room for one piece.
         let _ = sender.try_send(bytes);
         Self {
             bytes: length,
@@ -166,7 +166,7 @@ pub enum Closed {
         /// The close code.
         code: Option<u16>,
     },
-    /// It broke.
+    /// The connection broke.
     Broken(NetError),
 }
 

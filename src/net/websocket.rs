@@ -148,7 +148,7 @@ async fn pump(socket: Socket, to_send: mpsc::Receiver<Frame>, received: mpsc::Se
         closed = write(sink, to_send) => closed,
     };
     if let Some(closed) = closed {
-        // Nobody listening any more is as good as told.
+        // If the receiver is gone, there is no one to tell.
         let _ = received.send(Incoming::Closed(closed)).await;
     }
 }
@@ -215,7 +215,7 @@ fn message(frame: Frame) -> Message {
 
 fn handshake_failed(error: WsError) -> NetError {
     match error {
-        // Somebody took the connection and did not want to talk.
+        // The peer took the connection and closed it at once.
         WsError::Io(error) => NetError::Handshake {
             reason: error.to_string(),
         },

@@ -217,7 +217,7 @@ struct Task {
 }
 
 enum TaskPhase {
-    /// It waits to be woken.
+    /// The future waits to be woken.
     Waiting(BoxFuture<'static, ()>),
     /// A caller thread will poll it.
     Queued(BoxFuture<'static, ()>),

@@ -81,7 +81,7 @@ fn account(entry: &fs::DirEntry, app: &AppId) -> Option<Account> {
     };
     let found = match (found, &client) {
         (Some(found), _) => found,
-        // Its store is damaged, and it says whose it is.
+        // The store is damaged, and the folder still says whose store it is.
         (None, Some(_)) => StoreFolder {
             is_encrypted: false,
             bytes: 0,

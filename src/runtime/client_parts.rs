@@ -159,7 +159,7 @@ impl OpenedClient {
                 told: ToldState::default(),
                 drafts: Drafts::default(),
                 inbox: None,
-                // Nothing is put there: a store in memory has no folder.
+                // A store in memory has no folder, so nothing is written there.
                 spool: Spool::new(std::path::PathBuf::new()),
                 cache: FileCache::new(std::path::PathBuf::new()),
                 downloads: Downloads::default(),

@@ -69,7 +69,7 @@ struct Closing {
     core: Arc<ClientCore>,
     wipe: Wipe,
     waiting: Vec<SignOutAnswer>,
-    /// Those who want the client opened anew when it is closed.
+    /// The callers that want the client opened anew when it is closed.
     next: Vec<(OpenOptions, OpenAnswer)>,
 }
 
@@ -88,7 +88,7 @@ enum Wipe {
 pub(super) enum FinishedTask {
     /// A store was opened, or was not.
     Opened(Box<(ClientParts, Result<OpenStore, SampanError>)>),
-    /// Nobody uses a client's files any more, and the data that were to be wiped are gone.
+    /// The files of a client are free, and the data that were to be removed are gone.
     Closed(ClientId, Result<(), SampanError>),
     /// The folders of a client that was not open are gone, or not; the caller was told.
     Wiped,
@@ -98,7 +98,7 @@ pub(super) enum FinishedTask {
 pub(super) enum Next {
     /// A client takes part now; then those who wait for it are told.
     Attach(Box<OpenedClient>, Arc<ClientCore>, Vec<OpenAnswer>),
-    /// Nothing.
+    /// There is nothing to do.
     Nothing,
 }
 
@@ -354,7 +354,7 @@ impl Clients {
         let folder = root.join(name);
         let app = &self.config.app_id;
         let mut open = self.states.keys();
-        // One that is shut because the app is in the background holds no lock.
+        // A store that is shut because the app is in the background holds no lock.
         if open.any(|id| client_folders::folder(root, app, id) == folder) {
             let holder = Some(i64::from(std::process::id()));
             return tell(done, Err(SampanError::StoreInUse { holder }));
@@ -397,7 +397,7 @@ impl Clients {
         }
         while let Some(finished) = self.tasks.join_next().await {
             match finished {
-                // It has no one to serve any more.
+                // No caller is left that the client would serve.
                 Ok(FinishedTask::Opened(opened)) => drop(opened),
                 Ok(FinishedTask::Wiped) => {}
                 Ok(FinishedTask::Closed(id, outcome)) => self.closed_at_the_end(id, &outcome),
@@ -408,7 +408,7 @@ impl Clients {
 
     fn closed_at_the_end(&mut self, id: ClientId, outcome: &Result<(), SampanError>) {
         if let Some(ClientStage::Closing(closing)) = self.states.get_mut(&id) {
-            // Nobody is served any more who wants it opened.
+            // No caller is left that wants the client opened.
             closing.next.clear();
             self.closed(id, outcome);
         }

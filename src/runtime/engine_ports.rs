@@ -127,10 +127,10 @@ async fn ask(
         let asked = AssertUnwindSafe(async move { signer(operation).await });
         let outcome = tokio::select! {
             outcome = asked.catch_unwind() => outcome,
-            // Nobody waits any more: the app's future is dropped here, not on the loop.
+            // The caller left. The app's future is dropped here, not on the loop.
             () = done.closed() => return,
         };
-        // One that came too late is not wanted.
+        // An outcome that comes too late is dropped.
         let _ = done.send(outcome.unwrap_or_else(|_| Err("the signer panicked".to_owned())));
     };
     callers.spawn(&Handle::current(), Box::pin(work));

@@ -42,7 +42,7 @@ pub(crate) struct Feed {
 /// Which of the client's events are wanted.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
-    /// These sorts; none for all.
+    /// The wanted sorts of events; none for all.
     only: Option<Vec<EventKind>>,
     /// Those of the conversation with one of these ids; none for all.
     conversation: Option<Mutex<BTreeSet<ConversationId>>>,
@@ -57,7 +57,7 @@ impl Wanted {
         }
     }
 
-    /// The same in one conversation, by all ids that it has.
+    /// The wanted events of one conversation, by all ids that the conversation has.
     pub(crate) fn within(mut self, ids: impl IntoIterator<Item = ConversationId>) -> Self {
         self.conversation = Some(Mutex::new(ids.into_iter().collect()));
         self

@@ -59,7 +59,7 @@ pub(crate) fn leave(
     leave_as(inbox, conversation, clock::randomness().local_id(), intent)
 }
 
-/// The same, under a token that the app chose: the engine takes it once.
+/// Leaves a message under a token that the app chose. The engine takes one message for a token.
 pub(crate) fn leave_as(
     inbox: &Inbox,
     conversation: ConversationId,

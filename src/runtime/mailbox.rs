@@ -147,7 +147,7 @@ impl Command {
             Self::Wake { done, .. } | Self::Compact { done, .. } | Self::ChangeKey { done, .. } => {
                 drop(done.send(Err(error.clone())));
             }
-            // Nobody waits for an answer of these.
+            // These commands have no caller that waits.
             Self::Open { .. }
             | Self::Wish { .. }
             | Self::SignOut { .. }

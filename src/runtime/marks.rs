@@ -18,7 +18,7 @@ pub enum Touched {
     /// None: the store did not change.
     #[default]
     Nothing,
-    /// These conversations, and the sums over all.
+    /// The conversations that changed, and the sums over all.
     These(BTreeSet<ConversationNumber>),
     /// Any of them.
     Everything,
@@ -47,7 +47,7 @@ impl Marks {
             list.is_some_and(|list| list.note(seq, touched))
         });
         let mut flags = self.flags();
-        // Nobody watches these any more.
+        // These views were dropped.
         flags.retain(|_, flag| flag.receiver_count() > 0);
         match touched {
             Touched::Nothing => return,

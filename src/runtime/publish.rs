@@ -105,7 +105,7 @@ pub(super) trait Subscriber: std::fmt::Debug + Send + Sync {
     /// Takes events.
     fn push(&self, events: &[Event]);
 
-    /// Nothing more will happen.
+    /// No more events will come.
     fn end(&self);
 }
 
@@ -235,7 +235,7 @@ pub(crate) fn notify(
 
 /// Events as a stream: it ends when the engine does. Dropping it unsubscribes.
 ///
-/// It may be polled on any executor. One that is polled too rarely gets [`Event::Lagged`].
+/// The stream may be polled on any executor. A stream that is polled too rarely gets [`Event::Lagged`].
 #[derive(Debug)]
 pub struct EventStream {
     queue: Arc<Queue>,

@@ -185,7 +185,7 @@ impl Runtime {
                 for entry in entries.await? {
                     match self.mailbox.request(&core.id, DiscardEntry { entry }).await {
                         Ok(Done) => {}
-                        // It went out, or with a conversation that was given up, or is on its way.
+                        // The entry was sent, is on its way, or went with a conversation that was given up.
                         Err(SampanError::NotFound { .. } | SampanError::NotPossible { .. }) => {}
                         Err(error) => return Err(error),
                     }

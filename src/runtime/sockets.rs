@@ -231,7 +231,7 @@ impl Sockets {
                 Some(LinkInput::Routed { lookup, answer })
             }
             FinishedSocketTask::Opened(number, outcome) => {
-                // One that is not wanted any more is dropped, and thereby closed.
+                // A connection that is not wanted any more is dropped, and thereby closed.
                 self.opening.take_if(|(opening, _)| *opening == number)?;
                 Some(self.opened(number, outcome))
             }

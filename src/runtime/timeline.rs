@@ -295,7 +295,7 @@ impl LiveTimeline {
     }
 
     async fn focus(&self, conversation: Option<ConversationId>) {
-        // Nothing depends on it: it is a preference.
+        // If this fails, nothing is lost: the focus is a preference.
         let _ = self.live.request(Focus { conversation }).await;
     }
 
@@ -383,7 +383,7 @@ impl WatchedView for LiveTimeline {
         });
         match reading.await {
             Some(Err(error)) => log::warn!("a timeline can't be read: {error}"),
-            // It may want more now.
+            // The view may want more pages now.
             Some(Ok(())) if self.view().wish().is_some() => self.work.notify_one(),
             Some(Ok(())) | None => {}
         }

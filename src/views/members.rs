@@ -18,11 +18,11 @@ pub enum MemberGroup {
     /// All members: the owner, then managers, then the others.
     #[default]
     Members,
-    /// Those who may remove and silence others: the owner and the managers.
+    /// The members that may remove and silence others: the owner and the managers.
     Managers,
-    /// Those who may read and not send, as far as the service told; `MemberList.refresh` asks it for all.
+    /// The members that may read and not send, as far as the service told; `MemberList.refresh` asks it for all.
     Silenced,
-    /// Those who cannot come in, as far as the service told; `MemberList.refresh` asks it for all.
+    /// The clients that cannot come in, as far as the service told; `MemberList.refresh` asks it for all.
     Blocked,
 }
 

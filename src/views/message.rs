@@ -30,7 +30,7 @@ pub struct Message {
     pub content: MessageContent,
     /// The message that it answers; none of one that is no reply.
     pub reply_to: Option<Quote>,
-    /// Those who are called by name.
+    /// The clients that are mentioned by name.
     pub mentions: Mentions,
     /// Whether somebody else calls this client by name.
     pub mentions_me: bool,

@@ -193,7 +193,7 @@ pub enum QueryCondition {
         /// The clients.
         clients: Vec<ClientId>,
     },
-    /// These are the members, and nobody else.
+    /// The members are exactly these clients.
     OnlyMembers {
         /// The clients.
         clients: Vec<ClientId>,

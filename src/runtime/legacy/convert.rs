@@ -199,7 +199,7 @@ fn senders(cache: &Cache) -> BTreeMap<String, BTreeSet<String>> {
     senders
 }
 
-/// Those who wrote, and the owner of the cache: the members as far as messages tell.
+/// The senders of messages and the owner of the cache: the members, as far as messages tell.
 fn members(
     senders: &BTreeMap<String, BTreeSet<String>>,
     id: &ConversationId,
@@ -353,7 +353,7 @@ fn drafts_of(
     (taken, rows)
 }
 
-/// The same token each time the cache is read, and of no other message.
+/// The token of a message: the same each time the cache is read, and no other message has it.
 fn token_of(kind: Kind, me: &ClientId, draft: &sampan_legacy::Draft) -> String {
     let mut hash = Md5::new();
     for part in [

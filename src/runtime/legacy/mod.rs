@@ -97,7 +97,7 @@ impl Runtime {
         core: &Arc<ClientCore>,
         import: Import,
     ) -> Result<LegacyReport, SampanError> {
-        // Nothing is read for a client that is gone.
+        // The client is gone, so its cache is not read.
         self.read(core, |_| Ok(())).await?;
         let watched = &import.watched;
         let Some(cache) = self.cache(core, &import).await? else {

@@ -8,58 +8,58 @@ use crate::views::query::QueryTest;
 /// Which conversations a list shows.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 pub enum ConversationFilter {
-    /// Those with something unread.
+    /// Conversations with something unread.
     Unread,
-    /// Those whose unread messages mention the client.
+    /// Conversations whose unread messages mention the client.
     Mentioned,
-    /// Those that are muted.
+    /// Conversations that are muted.
     Muted,
-    /// Those that were hidden on this device, as long as nothing newer happens in them. A list whose filter
+    /// Conversations that were hidden on this device, as long as nothing newer happens in them. A list whose filter
     /// does not name them leaves them out.
     Hidden,
-    /// Those that are pinned on this device.
+    /// Conversations that are pinned on this device.
     Pinned,
-    /// Those with unsent messages, failed ones included.
+    /// Conversations with unsent messages, failed ones included.
     Unsent,
-    /// Those of a kind.
+    /// Conversations of a kind.
     Kind {
         /// The kind.
         kind: ConversationKind,
     },
-    /// Those with a member.
+    /// Conversations with a member.
     Member {
         /// The member.
         client: ClientId,
     },
-    /// Those whose name has a text in it, without regard to upper and lower case.
+    /// Conversations whose name has a text in it, without regard to upper and lower case.
     Name {
         /// The text.
         contains: String,
     },
-    /// Those of which an attribute has a value.
+    /// Conversations of which an attribute has a value.
     Attribute {
         /// The attribute's name; names with dots between them lead into objects.
         path: String,
         /// The value.
         equals: Json,
     },
-    /// Those that fit a condition of a query, as the service would find them; see `QueryCondition`. A conversation of
+    /// Conversations that fit a condition of a query, as the service would find them; see `QueryCondition`. A conversation of
     /// which an expression (`QueryCondition.Matches`) would have to look at too much does not fit.
     Query {
         /// The condition.
         condition: QueryCondition,
     },
-    /// Those that fit all parts.
+    /// Conversations that fit all parts.
     All {
         /// The parts.
         parts: Vec<ConversationFilter>,
     },
-    /// Those that fit at least one part.
+    /// Conversations that fit at least one part.
     Any {
         /// The parts.
         parts: Vec<ConversationFilter>,
     },
-    /// Those that do not fit a part.
+    /// Conversations that do not fit a part.
     Not {
         /// The part.
         part: Box<ConversationFilter>,

@@ -65,7 +65,7 @@ pub enum ConversationOrder {
     /// The newest activity first.
     #[default]
     Activity,
-    /// Those with something unread first.
+    /// Conversations with something unread come first.
     UnreadFirst,
     /// By name, without regard to upper and lower case; those without a name last.
     Name,

@@ -22,7 +22,7 @@ const PAGE_MAX: u32 = 500;
 /// Which conversations changed since a view was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Dirty {
-    /// These.
+    /// These conversations.
     These(BTreeSet<ConversationNumber>),
     /// Any of them.
     #[default]

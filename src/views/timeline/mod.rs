@@ -132,12 +132,12 @@ pub enum TimelineItemKind {
 /// Whether missing history is being fetched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum FillState {
-    /// Nobody asked for it.
+    /// The gap was not asked for.
     #[default]
     Idle,
-    /// It is wanted, and will be fetched when the client is online.
+    /// The gap is wanted, and will be fetched when the client is online.
     Waiting,
-    /// It is being fetched.
+    /// The gap is being fetched.
     Loading,
     /// Fetching it failed: `fill` tries again, and so does the next session.
     Failed {
@@ -197,7 +197,7 @@ pub enum Anchor {
         /// Counts the jumps: the same key with another number is to be scrolled to again.
         jump: Count,
     },
-    /// It is looked for at the service.
+    /// The message is looked for at the service.
     Searching,
     /// There is no such message.
     Absent,
@@ -227,7 +227,7 @@ pub struct TimelineUpdate {
     /// How many messages are newer than the newest that was seen; beyond the window at most 100 are
     /// counted.
     pub below: Count,
-    /// Those who write just now. Somebody who is not heard of for six seconds does not write any more.
+    /// The clients that write just now. A client that is not heard of for six seconds does not write any more.
     pub typing: Vec<ClientId>,
 }
 
@@ -255,7 +255,7 @@ pub struct TimelineState {
     pub anchor: Anchor,
     /// How many messages are newer than the newest that was seen.
     pub below: Count,
-    /// Those who write just now.
+    /// The clients that write just now.
     pub typing: Vec<ClientId>,
 }
 
