@@ -10,7 +10,7 @@ use crate::repository::Source;
 type Excuse = (&'static str, &'static str, &'static str);
 
 /// The running sums over numbers that come from outside, or that are estimates.
-const EXCUSED: [Excuse; 19] = [
+const EXCUSED: [Excuse; 20] = [
     (
         "service/src/core/push/targets.rs",
         "row.badge",
@@ -90,6 +90,11 @@ const EXCUSED: [Excuse; 19] = [
         "src/store/write/overlay.rs",
         "self.batch.next_number",
         "a number read from the disk",
+    ),
+    (
+        "src/store/write/links.rs",
+        "held.count",
+        "a damaged row is begun anew over packs that stay",
     ),
     (
         "src/sync/client/incoming/unread.rs",

@@ -33,10 +33,8 @@ pub(crate) fn held(
         for (position, change) in messages {
             match (change.before.is_some(), change.after.is_some()) {
                 (false, true) => held.count += 1,
-                (true, false) => {
-                    debug_assert!(held.count > 0, "a held message was counted");
-                    held.count = held.count.saturating_sub(1);
-                }
+                // A row that was damaged is begun anew, and its packs stay uncounted.
+                (true, false) => held.count = held.count.saturating_sub(1),
                 (true, true) | (false, false) => {}
             }
             if change.after.is_some() {
