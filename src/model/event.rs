@@ -1,17 +1,11 @@
 //! Events: everything that an observer can be told.
 
 use super::{
-    ClientId, ConnectionFailure, ConnectionState, ConversationId, ConversationInfo, LocalId,
-    MembersNotice, Message, MessageId, OutboxEntry, OutboxEntryId, Presence, SessionState,
+    ClientId, CommitSeq, ConnectionFailure, ConnectionState, ConversationId, ConversationInfo,
+    LocalId, MembersNotice, Message, MessageId, OutboxEntry, OutboxEntryId, Presence, SessionState,
 };
 
 use crate::StoreTrouble;
-
-/// The number of a commit in one client's store: it grows by one with each commit.
-///
-/// Events name the commit they come from; a read that shows a later number shows their effect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommitSeq(pub u64);
 
 /// One thing that happened. Events of one client come in the order of its commits.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]

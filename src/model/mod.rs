@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `account.rs` | the data of a client, seen without opening it |
 //! | `attribute.rs` | changes of an attribute by its present value |
+//! | `commit.rs` | the numbers of commits |
 //! | `id.rs` | the names of things |
 //! | `key.rs` | the keys of what views show |
 //! | `count.rs` | how many |
@@ -34,6 +35,7 @@
 
 mod account;
 mod attribute;
+mod commit;
 mod content;
 mod conversation;
 mod count;
@@ -63,10 +65,11 @@ mod upload;
 
 pub use account::Account;
 pub use attribute::AttributeChange;
+pub use commit::CommitSeq;
 pub use content::{ContentFault, Details, MediaFile, MessageContent};
 pub use conversation::{ConversationInfo, ConversationKind, ConversationState};
 pub use count::Count;
-pub use event::{CommitSeq, Event, EventKind, StoreHealth};
+pub use event::{Event, EventKind, StoreHealth};
 pub use history_query::HistoryQuery;
 pub use id::{
     AppId, ClientId, ConversationId, DeviceTag, InvalidId, LocalId, MessageId, MessageRef,

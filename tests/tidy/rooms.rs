@@ -60,6 +60,11 @@ const UPWARD: [(&str, &str, &str); 8] = [
     ),
     (
         "service/src/core/machine.rs",
+        "service/src/core/http/reading.rs",
+        "the core keeps the pages that are half read; their states belong to the room that reads them",
+    ),
+    (
+        "service/src/core/machine.rs",
         "service/src/core/job.rs",
         "the core keeps the commands that are not finished; their states belong to the rooms that \
      carry them out",

@@ -27,8 +27,9 @@
 //! | `loading/` | history of another service, joined with what is here |
 //! | `http/` | what is asked over HTTP |
 //!
-//! A room imports only from rooms above it in this table (`tests/tidy/rooms.rs` checks). One import points
-//! the other way: `machine.rs` keeps the jobs of `job.rs`, whose states belong to the rooms below.
+//! A room imports only from rooms above it in this table (`tests/tidy/rooms.rs` checks). Two imports point
+//! the other way: `machine.rs` keeps the jobs of `job.rs` and the half read pages of `http/reading.rs`, whose states
+//! belong to the rooms below.
 //!
 //! Three rules hold everywhere. The reply to a command goes out before every notification that the
 //! command causes. A message is either delivered live to a session or counted in what the session

@@ -311,7 +311,7 @@ impl Messages {
         if is_full && self.found.last().is_none_or(is_last) {
             return true;
         }
-        self.bytes = self.bytes.saturating_add(size(&message.body));
+        self.bytes += size(&message.body);
         self.found.push((run.conversation.clone(), message));
         match run.next.front() {
             Some(first) => {
@@ -417,7 +417,7 @@ impl Table {
         };
         for row in rows {
             let members = row.get("m").and_then(Value::as_array).map_or(0, Vec::len);
-            self.bytes = self.bytes.saturating_add((members + 32) * MEMBER_BYTES);
+            self.bytes += (members + 32) * MEMBER_BYTES;
             self.rows.push(row);
         }
         Ok(())

@@ -47,7 +47,7 @@ impl Meter {
     /// So many entries of what is in memory were looked at.
     pub(in crate::core) fn looked(&mut self, entries: usize) {
         let units = u64::try_from(entries).unwrap_or(u64::MAX) / ENTRIES;
-        self.units = self.units.saturating_add(units);
+        self.units += units;
     }
 
     /// A pattern was matched in so many steps.
