@@ -159,7 +159,7 @@ fn library(surface: &str) -> Library {
     library
 }
 
-/// What an app may call: the surface, and what the layer by hand adds to it.
+/// The calls that an app has: the surface, and the additions of the layer by hand.
 fn surface() -> String {
     let mut surface = text("bindings/surface/swift.txt");
     let layer = Path::new(env!("CARGO_MANIFEST_DIR")).join("bindings/swift/Sources/Sampan");

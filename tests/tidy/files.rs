@@ -25,7 +25,7 @@ const HOMES: [&str; 5] = [
     concat!("/wo", "rk/"),
 ];
 /// Files and folders that may sleep.
-const MAY_SLEEP: [&str; 14] = [
+const MAY_SLEEP: [&str; 15] = [
     // Pauses before a push is tried again.
     "service/src/shell/push.rs",
     // Gathers what is typed for half a second, before it is written.
@@ -50,6 +50,8 @@ const MAY_SLEEP: [&str; 14] = [
     "xtask/src/step.rs",
     // Keeps to the pace that it was given, until it is asked to end.
     "migrate/src/crawl/source.rs",
+    // Waits before it asks a service again that had no time.
+    "migrate/src/load/into.rs",
     // Measure what happens in a span of time.
     "benches/",
     "service/benches/",

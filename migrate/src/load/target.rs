@@ -1,5 +1,5 @@
-//! What sources say, on its way to a service: messages in batches as they come; conversations at the end,
-//! with everything that the sources tell of them.
+//! The way of the sources' facts to a service: messages in batches as they come; conversations at the end, with
+//! everything that the sources tell of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -185,7 +185,7 @@ async fn messages_and_groups_of_the_first_generation_are_loaded() {
     assert_eq!(dump(&data).await, found);
 }
 
-/// What was deleted in the new service stays deleted: the conversation, and messages that are loaded later.
+/// A conversation that was deleted in the new service stays deleted, and so do messages that are loaded later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_that_was_deleted_here_is_not_revived() {
     use sampan_service::storage::{RedbStorage, Storage as _, Write};

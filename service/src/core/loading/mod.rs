@@ -55,12 +55,12 @@ pub struct Loader<'a, S> {
     storage: &'a mut S,
     app: AppId,
     /// The conversations of the messages that were looked at.
-    standings: BTreeMap<ConversationId, Standing>,
+    standings: BTreeMap<ConversationId, ConversationFacts>,
 }
 
-/// What matters of a conversation to the messages that are loaded into it.
+/// The facts about a conversation that matter to the messages that are loaded into it.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
+struct ConversationFacts {
     is_service: bool,
     /// True if the conversation was loaded before, and was deleted here since.
     is_deleted: bool,
@@ -76,14 +76,14 @@ impl<'a, S: Storage> Loader<'a, S> {
         }
     }
 
-    async fn standing(&mut self, id: &ConversationId) -> Result<Standing, StorageError> {
+    async fn standing(&mut self, id: &ConversationId) -> Result<ConversationFacts, StorageError> {
         if let Some(found) = self.standings.get(id) {
             return Ok(*found);
         }
         let there = self.storage.conversation(&self.app, id).await?;
         let known = self.storage.known(&self.app, id).await?;
         let was_loaded = known.is_some_and(|known| wanted::wanted(id, &known).is_some());
-        let standing = Standing {
+        let standing = ConversationFacts {
             is_service: there.as_ref().is_some_and(|it| it.kind == Kind::System),
             is_deleted: there.is_none() && was_loaded,
         };

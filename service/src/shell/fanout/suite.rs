@@ -136,7 +136,7 @@ fn commands_come_once_and_in_their_order_to_their_connection_alone(mut backend: 
         let effects = some.map(|(connection, n)| to(connection, write(number(n), 0)));
         backend.bus().deliver(effects.into());
         if round == 20 {
-            // What was read in between does not come again.
+            // Messages that were read in between do not come again.
             assert_eq!(drain(&mut backend, 1).0.len(), 63);
         }
     }
