@@ -21,9 +21,13 @@ const PATH: &str = "/1.2/rtm/loads";
 /// Bytes of an answer: a reason for each row.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// Tries of one request, and the first wait between two; it doubles each time, up to the longest.
+/// Tries of one request.
 const TRIES: u32 = 10;
+
+/// The first wait before a request is sent again; it doubles each time.
 const WAIT: Duration = Duration::from_millis(200);
+
+/// The longest wait before a request is sent again.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 pub(super) enum Into {
