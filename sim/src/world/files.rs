@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sampan::model::{
     ConversationState, Details, MediaFile, MessageContent, NewMessage, OutboxState, SendFailure,
-    StoreHealth, UploadFailure,
+    SessionState, StoreHealth, UploadFailure,
 };
 use sampan::store::{Store, Upload, UploadStage};
 use sampan::sync::link::ClientSlot;
@@ -299,7 +299,9 @@ fn spool_is_right(world: &mut World, index: usize) {
                 ..
             }
         );
-        if !device.spool.holds(&upload.file) && (is_promised || !says_so) {
+        // One that is not online has not looked yet.
+        let has_looked = world.session_of(index) == SessionState::Open;
+        if !device.spool.holds(&upload.file) && (is_promised || (has_looked && !says_so)) {
             wrong.push(format!("device {index}: {} is gone", upload.file));
         }
     }
