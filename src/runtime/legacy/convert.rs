@@ -213,7 +213,7 @@ fn members(
 }
 
 fn bare_row(id: &ConversationId) -> WireConversation {
-    let kind = crate::store::WireConversation::unknown(id.clone()).kind;
+    let kind = crate::store::ConversationRow::unknown(id.clone()).kind;
     WireConversation::new(id.clone(), kind)
 }
 
