@@ -55,6 +55,9 @@ pub(crate) struct Engine {
     pub(crate) skew: i64,
     /// The time until which its disk keeps it from doing anything else.
     pub(crate) busy_until: Duration,
+    /// The time until which frames and answers wait that came while the disk was slow: a call is not held up by them,
+    /// and none that comes later overtakes them.
+    pub(crate) waiting_until: Duration,
     /// True if a failing disk is a power cut.
     pub(crate) crash_on_failure: bool,
     /// The kind and the number of effects after which the power fails.
@@ -73,6 +76,7 @@ impl Engine {
             dice: Dice::stream(seed, &format!("device {index}")),
             skew: 0,
             busy_until: Duration::ZERO,
+            waiting_until: Duration::ZERO,
             crash_on_failure: false,
             crash_at: None,
             rings: (Duration::ZERO, 0),

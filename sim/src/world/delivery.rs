@@ -1,5 +1,7 @@
 //! Carrying out the effects of devices, service and network.
 
+use std::time::Duration;
+
 use sampan::Secret;
 use sampan::sync::link::{ConnectionNumber, LinkInput};
 use sampan::sync::{Connect, OperationSignature, SignIn};
@@ -26,10 +28,19 @@ const UNANSWERED_MAX: usize = 500;
 const NOWHERE: &str = "wss://nowhere";
 
 impl World {
+    /// The time until which a happening has to wait for an engine: its disk is slow, or others wait already.
+    fn waits_until(&mut self, engine: usize) -> Option<Duration> {
+        let now = self.now;
+        let engine = self.engines.get_mut(engine)?;
+        let until = engine.busy_until.max(engine.waiting_until);
+        engine.waiting_until = until;
+        Some(until).filter(|until| *until > now)
+    }
+
     /// Something planned happens.
     pub(crate) fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
         let engine = happening.engine();
-        if let Some(until) = engine.and_then(|engine| self.busy(engine)) {
+        if let Some(until) = engine.and_then(|engine| self.waits_until(engine)) {
             self.plan_for(until, happening);
             return Ok(());
         }
