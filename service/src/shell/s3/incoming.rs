@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use futures_util::FutureExt as _;
 use hyper::{Method, StatusCode};
-use rusty_s3::actions::{CompleteMultipartUploadResponse, CreateMultipartUpload};
+use rusty_s3::actions::CreateMultipartUpload;
 
 use super::call::Refused;
 use super::{Desk, unreadable};
@@ -106,9 +106,9 @@ impl S3Incoming {
         }
         // The storage answers 200 before it is sure; the body says how it ended.
         let text = answer.text().await?;
-        match CompleteMultipartUploadResponse::parse(&text) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Refused::of(status, &text)),
+        match root(&text) {
+            Some(name) if name.starts_with("CompleteMultipartUpload") => Ok(()),
+            _ => Err(Refused::of(status, &text)),
         }
     }
 
@@ -125,6 +125,13 @@ impl S3Incoming {
             false => Err(answer.refused().await),
         }
     }
+}
+
+/// The name of the outermost element. Storages differ in the elements within it.
+fn root(xml: &str) -> Option<&str> {
+    let mut elements = xml.split('<').skip(1);
+    let root = elements.find(|it| it.starts_with(|first: char| first.is_ascii_alphabetic()))?;
+    root.split(|one: char| !one.is_ascii_alphanumeric()).next()
 }
 
 impl Incoming for S3Incoming {
@@ -164,5 +171,23 @@ impl Drop for S3Incoming {
                 tracing::warn!(%error, "parts of an upload that broke off stay in the storage of files");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outermost_element_tells_how_an_upload_in_parts_ended() {
+        let result =
+            "<?xml version=\"1.0\"?>\n<CompleteMultipartUploadResult xmlns=\"x\"><Key>k</Key>";
+        assert_eq!(root(result), Some("CompleteMultipartUploadResult"));
+        assert_eq!(
+            root("<!-- a --><Error><Code>InternalError</Code></Error>"),
+            Some("Error")
+        );
+        assert_eq!(root(""), None);
+        assert_eq!(root("it works"), None);
     }
 }
