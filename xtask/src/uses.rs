@@ -249,8 +249,8 @@ mod tests {
     /// The names of the events, in lower case.
     fn events(surface: &str) -> BTreeSet<String> {
         let lines = surface.lines();
-        let own =
-            lines.skip_while(|line| !line.contains("class Event") && !line.contains("enum Event:"));
+        let own = lines
+            .skip_while(|line| !line.ends_with("class Event") && !line.contains("enum Event:"));
         own.skip(1)
             .take_while(|line| line.starts_with(' '))
             .filter_map(|line| {
