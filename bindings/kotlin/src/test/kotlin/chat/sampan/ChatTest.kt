@@ -47,9 +47,9 @@ class ChatTest {
             ben.conversation(info.conversation).use { talk ->
                 val items = talk.timeline().states.first().items
                 assertEquals(listOf("hello from Kotlin"), items.mapNotNull { it.words() })
-                assertEquals(1L, ben.unreadTotals().all.messages)
+                assertEquals(1, ben.unreadTotals().all.messages)
                 talk.markRead()
-                assertEquals(0L, ben.unreadTotals().all.messages)
+                assertEquals(0, ben.unreadTotals().all.messages)
             }
             phone.shutdown()
             laptop.shutdown()

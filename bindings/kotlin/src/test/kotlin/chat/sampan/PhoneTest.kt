@@ -32,7 +32,7 @@ class PhoneTest {
         until { ben.outbox().isEmpty() }
         phone.pause()
         ExtensionInbox.open(inbox, "kotlin", "ann", null).use { extension ->
-            assertEquals(1L, extension.unread().unmuted.messages)
+            assertEquals(1, extension.unread().unmuted.messages)
             val id = talk.info().id
             val glance = checkNotNull(extension.glance(id))
             assertEquals("ben", glance.peer)
@@ -40,8 +40,8 @@ class PhoneTest {
             val payload = """{"convId":"$id","fromClientId":"ben","timestamp":${System.currentTimeMillis() + 60_000},"messageId":"m2"}"""
             val hint = checkNotNull(readPush(payload))
             assertEquals("ben", hint.sender)
-            assertEquals(2L, extension.arrived(hint).unmuted.messages)
-            assertEquals(2L, extension.arrived(hint).unmuted.messages, "the same push again")
+            assertEquals(2, extension.arrived(hint).unmuted.messages)
+            assertEquals(2, extension.arrived(hint).unmuted.messages, "the same push again")
             assertNull(readPush("""{"aps":{"alert":"another app's"}}"""))
         }
         phone.shutdown()
