@@ -170,6 +170,32 @@ async fn a_load_into_a_service_killed_at_any_request_ends_with_the_same_data() {
     assert_eq!(dump(&data).await, dump(&straight).await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_into_a_folder_killed_at_any_moment_ends_with_the_same_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = sources(folder.path()).await;
+    let straight = folder.path().join("straight");
+    succeeds(load(&flags, ["--data", straight.to_str().unwrap()])).await;
+    let wanted = dump(&straight).await;
+    for polls in [0, 50, 500, 5_000] {
+        let data = folder.path().join(format!("data{polls}"));
+        let mut program = load(&flags, ["--data", data.to_str().unwrap()])
+            .spawn()
+            .unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !data.join("sampan-service.redb").exists() {
+            assert!(std::time::Instant::now() < deadline, "the file is made");
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..polls {
+            let _ = std::fs::metadata(data.join("sampan-service.redb"));
+        }
+        program.kill().await.unwrap();
+        succeeds(load(&flags, ["--data", data.to_str().unwrap()])).await;
+        assert_eq!(dump(&data).await, wanted, "killed after {polls} looks");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_onto_a_full_disk_is_told_and_the_next_run_goes_on() {

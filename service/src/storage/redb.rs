@@ -14,6 +14,7 @@ use ::redb::{
     TableDefinition, TableError,
 };
 
+use super::backup::sync_folder;
 use super::keyed::{Changes, Frozen, Keyed, Map, Row, TakeRow};
 use super::seal::{seal, unseal};
 use super::{Order, StorageError};
@@ -182,6 +183,10 @@ pub(super) fn open_backend(file: impl ::redb::StorageBackend) -> Result<RedbStor
 
 impl Open {
     fn file(file: &Path) -> Result<Self, StorageError> {
+        let is_new = !file.exists();
+        if is_new {
+            Self::make(file)?;
+        }
         for_owner_only(file)?;
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
@@ -190,7 +195,29 @@ impl Open {
                 ::redb::DatabaseError::DatabaseAlreadyOpen => StorageError::InUse,
                 other => other.into(),
             })?;
-        Self::over(database)
+        let open = Self::over(database)?;
+        if is_new {
+            remove_unfinished(file);
+        }
+        Ok(open)
+    }
+
+    /// Makes an empty database beside its place, and puts it there when it is whole: redb does not open a file
+    /// whose making was interrupted.
+    fn make(file: &Path) -> Result<(), StorageError> {
+        let new = unfinished(file, &std::process::id().to_string());
+        // A process of this number may have been killed right here.
+        let _ = std::fs::remove_file(&new);
+        for_owner_only(&new)?;
+        drop(Self::over(Database::create(&new)?)?);
+        // A link never takes the place of a database that another process made meanwhile. Where the file system
+        // has no links, the database is made in its place.
+        let linked = std::fs::hard_link(&new, file);
+        let _ = std::fs::remove_file(&new);
+        if let (Ok(()), Some(folder)) = (linked, file.parent()) {
+            sync_folder(folder)?;
+        }
+        Ok(())
     }
 
     fn over(database: Database) -> Result<Self, StorageError> {
@@ -239,6 +266,26 @@ impl Open {
         self.commit = commit;
         self.rows = self.database.begin_read()?.open_table(self.form.table())?;
         Ok(())
+    }
+}
+
+/// The name of a database that is being made.
+fn unfinished(file: &Path, process: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".new-{process}"));
+    PathBuf::from(name)
+}
+
+/// Removes databases whose making was interrupted.
+fn remove_unfinished(file: &Path) {
+    let begin = unfinished(file, "");
+    let begin = begin.file_name().unwrap_or_default().to_string_lossy();
+    let entries = file.parent().map(std::fs::read_dir);
+    for entry in entries.into_iter().flatten().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&*begin) {
+            // A process that still makes one finds the database in its place.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

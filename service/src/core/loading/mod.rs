@@ -91,3 +91,6 @@ impl<'a, S: Storage> Loader<'a, S> {
         Ok(standing)
     }
 }
+
+#[cfg(test)]
+mod tests;
