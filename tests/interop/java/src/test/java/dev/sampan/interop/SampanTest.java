@@ -57,7 +57,8 @@ final class SampanTest {
       AVIMConversation conversation = alice.startWith(cleo);
       byte[] bytes = new byte[200_000];
       new Random(6).nextBytes(bytes);
-      Path notes = Files.write(folder.resolve("notes.bin"), bytes);
+      // The SDK uploads no file whose name tells no type.
+      Path notes = Files.write(folder.resolve("notes.txt"), bytes);
       AVIMFileMessage sent = new AVIMFileMessage(notes.toFile());
       sent.setText("from Java");
       alice.send(conversation, sent, null);
@@ -77,7 +78,7 @@ final class SampanTest {
         assertArrayEquals(bytes, read.readAllBytes());
       }
     } finally {
-      for (String name : List.of("notes.bin", "picture.png")) Files.deleteIfExists(folder.resolve(name));
+      for (String name : List.of("notes.txt", "picture.png")) Files.deleteIfExists(folder.resolve(name));
       Files.delete(folder);
     }
   }
