@@ -182,9 +182,9 @@ async fn a_load_into_a_folder_killed_at_any_moment_ends_with_the_same_data() {
         let mut program = load(&flags, ["--data", data.to_str().unwrap()])
             .spawn()
             .unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
         while !data.join("sampan-service.redb").exists() {
-            assert!(std::time::Instant::now() < deadline, "the file is made");
+            assert!(tokio::time::Instant::now() < deadline, "the file is made");
             tokio::task::yield_now().await;
         }
         for _ in 0..polls {

@@ -8,7 +8,7 @@ use serde_json::json;
 use sampan::model::AppId;
 
 use super::*;
-use crate::storage::{Known, MemoryStorage, Order, Span, Storage as _};
+use crate::storage::{Known, MemoryStorage, Order, Span};
 
 /// One fact of a source.
 #[derive(Clone, Debug)]
