@@ -23,6 +23,29 @@ async fn open(device: &Device, watched: &[&str]) -> Arc<PeerSession> {
     session
 }
 
+/// Tom, who watches Jerry and Spike, and both, who watch Tom.
+struct Three {
+    tom: Device,
+    toms: Arc<PeerSession>,
+    jerry: Device,
+    spike: Device,
+}
+
+async fn three(place: &Place) -> Three {
+    let tom = place.device("phone", "Tom").await;
+    let jerry = place.device("laptop", "Jerry").await;
+    let spike = place.device("tablet", "Spike").await;
+    let toms = open(&tom, &["Jerry", "Spike"]).await;
+    open(&jerry, &["Tom"]).await;
+    open(&spike, &["Tom"]).await;
+    Three {
+        tom,
+        toms,
+        jerry,
+        spike,
+    }
+}
+
 /// The newest message of a conversation, once it says these words.
 async fn newest(device: &Device, conversation: &ConversationId, words: &str) -> Message {
     device
@@ -44,14 +67,12 @@ async fn with_peers(device: &Device, peers: &[ClientId]) -> (Arc<Conversation>, 
 #[tokio::test]
 async fn a_message_goes_to_one_or_several_peers_and_a_file_as_a_link() {
     let place = Place::new().await;
-    let tom = place.device("phone", "Tom").await;
-    let (jerry, spike) = (
-        place.device("laptop", "Jerry").await,
-        place.device("tablet", "Spike").await,
-    );
-    let toms = open(&tom, &["Jerry", "Spike"]).await;
-    open(&jerry, &["Tom"]).await;
-    open(&spike, &["Tom"]).await;
+    let Three {
+        tom,
+        toms,
+        jerry,
+        spike,
+    } = three(&place).await;
     let both = [id("Jerry"), id("Spike")];
     toms.send(NewMessage::text("to both"), both.to_vec())
         .await
@@ -92,14 +113,12 @@ async fn a_message_goes_to_one_or_several_peers_and_a_file_as_a_link() {
 #[tokio::test]
 async fn a_receipt_in_the_first_generation_has_one_receiver() {
     let place = Place::new().await;
-    let tom = place.device("phone", "Tom").await;
-    let (jerry, spike) = (
-        place.device("laptop", "Jerry").await,
-        place.device("tablet", "Spike").await,
-    );
-    let toms = open(&tom, &["Jerry", "Spike"]).await;
-    open(&jerry, &["Tom"]).await;
-    open(&spike, &["Tom"]).await;
+    let Three {
+        tom,
+        toms,
+        jerry,
+        spike,
+    } = three(&place).await;
     let both = vec![id("Jerry"), id("Spike")];
     toms.send(NewMessage::text("to both"), both.clone())
         .await
