@@ -16,7 +16,7 @@ use crate::sync::{
     KeepForeign, LocalNote, MarkRead, MarkReadMessage, Note, RecallMessage, RemoveMessage,
     RetryMessage, SendMessage, SetTyping,
 };
-use crate::views::{MemberListOptions, Message, TimelineOptions};
+use crate::views::{MemberListOptions, Message, Quote, TimelineOptions};
 use crate::{SampanError, Subject};
 
 use super::event_feed::EventFeed;
@@ -129,11 +129,11 @@ impl Conversation {
         call: C,
     ) -> Result<SentMessage, SampanError> {
         let enqueued = self.written(call).await?;
-        self.shown(enqueued)
+        self.shown(enqueued).await
     }
 
     /// A message that was accepted, as an app sees it.
-    pub(super) fn shown(
+    pub(super) async fn shown(
         &self,
         (enqueued, seq): (Enqueued, CommitSeq),
     ) -> Result<SentMessage, SampanError> {
@@ -143,8 +143,9 @@ impl Conversation {
             message,
             tries,
         } = enqueued;
+        let quote = self.quote(&message.content).await;
         let (me, reach) = (&self.core.id, self.core.reach());
-        let message = Message::enqueued(message, me, entry, tries, reach);
+        let message = Message::enqueued(message, me, entry, tries, reach, quote);
         let message = message.ok_or_else(|| SampanError::Internal {
             reason: "a message without an id".to_owned(),
         })?;
@@ -154,6 +155,18 @@ impl Conversation {
             message,
             seq,
         })
+    }
+
+    /// The message that a message answers, by the key that this device has for it. Where the store can't be read now,
+    /// the content alone tells it.
+    async fn quote(&self, content: &MessageContent) -> Option<Quote> {
+        let told = Quote::told(content)?;
+        let content = content.clone();
+        let held = self.read(move |snapshot, number| {
+            let row = snapshot.conversation(number)?.ok_or_else(gone)?;
+            Ok(Quote::of(snapshot, &row, &content))
+        });
+        held.await.ok().flatten().or(Some(told))
     }
 
     async fn written<C: Call>(&self, call: C) -> Result<(C::Answer, CommitSeq), SampanError> {

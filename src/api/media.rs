@@ -26,6 +26,6 @@ impl Conversation {
     /// `StoreUnavailable` when the disk has no room for the copy.
     pub async fn send_media(&self, media: NewMedia) -> Result<SentMessage, SampanError> {
         let sent = self.runtime.send_media(&self.core, self.name(), media);
-        self.shown(sent.await?)
+        self.shown(sent.await?).await
     }
 }

@@ -115,8 +115,8 @@ impl Message {
         entry: Option<OutboxEntryId>,
         tries: u32,
         reach: Reach,
+        quote: Option<Quote>,
     ) -> Option<Self> {
-        let quote = Quote::told(&message.content);
         let blocker = match reach {
             Reach::Offline => Blocker::Offline,
             Reach::ReadOnly => Blocker::Store,

@@ -22,7 +22,7 @@ pub struct Quote {
 
 impl Quote {
     /// The answered message as the content of a reply tells it; none for content that is no reply.
-    pub(super) fn told(content: &MessageContent) -> Option<Self> {
+    pub(crate) fn told(content: &MessageContent) -> Option<Self> {
         let Reply {
             target,
             sender,
@@ -41,7 +41,7 @@ impl Quote {
     }
 
     /// The message that a message of a conversation answers; none for a message that is no reply.
-    pub(super) fn of(
+    pub(crate) fn of(
         snapshot: &Snapshot<'_>,
         row: &ConversationRow,
         content: &MessageContent,

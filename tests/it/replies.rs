@@ -60,6 +60,13 @@ async fn a_reply_quotes_what_it_answers_as_that_is_now() {
     ann.has_sent_everything().await;
     let quote = quoted(&talk, "I ask because", says("is the kettle on?")).await;
     assert_eq!(quote.message, Some(first.clone()), "the key of before");
+    let again = talk.send(answer("once more", &first)).await.unwrap();
+    let quote = again.message.reply_to.unwrap();
+    assert_eq!(
+        quote.message,
+        Some(first.clone()),
+        "in the answer of a call too"
+    );
     let theirs = ben.handle(&service_id);
     let quote = quoted(&theirs, "I ask because", says("is the kettle on?")).await;
     let asked = talk.message(first.clone()).await.unwrap().message.unwrap();
