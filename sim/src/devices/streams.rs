@@ -20,144 +20,155 @@ pub(super) fn all(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     streams.map(|stream| stream(seed, shape)).concat()
 }
 
+/// A stream's chance, and the conditions of its plan.
+struct Stream<'a> {
+    dice: Dice,
+    shape: &'a Shape,
+    millis: u64,
+    actions: Vec<At<Action>>,
+}
+
+/// A time, a device and a choice of what it works on.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: Duration,
+    device: usize,
+    pick: u64,
+}
+
+impl<'a> Stream<'a> {
+    fn new(seed: u64, name: &str, shape: &'a Shape) -> Self {
+        Self {
+            dice: Dice::stream(seed, name),
+            shape,
+            millis: u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX),
+            actions: Vec::new(),
+        }
+    }
+
+    fn moment(&mut self) -> Moment {
+        Moment {
+            at: Duration::from_millis(self.dice.below(self.millis)),
+            device: usize::try_from(self.dice.number()).unwrap_or(0) % self.shape.devices.max(1),
+            pick: self.dice.number(),
+        }
+    }
+
+    fn add(&mut self, at: Duration, what: Action) {
+        self.actions.push(At { at, what });
+    }
+
+    /// Each of the next moments has one action.
+    fn each(mut self, many: u64, action: impl Fn(&mut Dice, Moment) -> Action) -> Vec<At<Action>> {
+        for _ in 0..many {
+            let moment = self.moment();
+            let what = action(&mut self.dice, moment);
+            self.add(moment.at, what);
+        }
+        self.actions
+    }
+}
+
 /// Writes that apps make now and then.
 fn rare_writes(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "rare writes");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    let many = dice.below(10);
-    let mut actions = Vec::new();
-    for _ in 0..many {
-        let at = Duration::from_millis(dice.below(millis));
-        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
-        let pick = dice.number();
-        let what = match dice.below(10) {
+    let mut stream = Stream::new(seed, "rare writes", shape);
+    let many = stream.dice.below(10);
+    stream.each(many, |dice, Moment { device, pick, .. }| {
+        match dice.below(10) {
             0 => Action::Quit { device, pick },
             1..6 => Action::ReadUntil { device, pick },
             6..8 => Action::KeepFailed { device, pick },
             8 => Action::KeepForeign { device, pick },
             _ => Action::Remove { device, pick },
-        };
-        actions.push(At { at, what });
-    }
-    actions
+        }
+    })
 }
 
 /// Clients join conversations, most of which they have left or were removed from.
 fn joins(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "joins");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    let mut actions = Vec::new();
-    for _ in 0..dice.below(4) {
-        let at = Duration::from_millis(dice.below(millis));
-        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
-        let pick = dice.number();
-        let what = Action::Join { device, pick };
-        actions.push(At { at, what });
-    }
-    actions
+    let mut stream = Stream::new(seed, "joins", shape);
+    let many = stream.dice.below(4);
+    stream.each(many, |_, Moment { device, pick, .. }| Action::Join {
+        device,
+        pick,
+    })
 }
 
 /// Users are removed from a conversation and added again; meanwhile something is said there, and
 /// right after too. Half of those who are removed are offline when they are added, and are spoken to
 /// in the moment in which they come online.
 fn absences(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "absences");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    let mut actions = Vec::new();
-    for _ in 0..dice.below(4) {
-        let mut at = Duration::from_millis(dice.below(millis));
-        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
+    let mut stream = Stream::new(seed, "absences", shape);
+    for _ in 0..stream.dice.below(4) {
+        let Moment {
+            mut at,
+            device,
+            pick,
+        } = stream.moment();
         let whom = device % shape.users;
         let user = (whom + 1) % shape.users;
-        let pick = dice.number();
-        let offline = dice.chance(500);
-        let mut then = |what, dice: &mut Dice, latest| {
-            at += dice.millis(1, latest);
-            actions.push(At { at, what });
+        let offline = stream.dice.chance(500);
+        let mut then = |stream: &mut Stream<'_>, what, latest| {
+            at += stream.dice.millis(1, latest);
+            stream.add(at, what);
         };
-        then(Action::OtherRemoves { user, pick, whom }, &mut dice, 1);
+        then(&mut stream, Action::OtherRemoves { user, pick, whom }, 1);
         if offline {
-            then(Action::Disconnect { device }, &mut dice, 3_000);
+            then(&mut stream, Action::Disconnect { device }, 3_000);
         }
-        for _ in 0..dice.below(3) {
-            then(Action::OtherSpeaks { user, pick }, &mut dice, 3_000);
+        for _ in 0..stream.dice.below(3) {
+            then(&mut stream, Action::OtherSpeaks { user, pick }, 3_000);
         }
-        then(Action::OtherAdds { user, pick, whom }, &mut dice, 3_000);
+        then(&mut stream, Action::OtherAdds { user, pick, whom }, 3_000);
         if offline {
-            then(Action::Connect { device }, &mut dice, 3_000);
+            then(&mut stream, Action::Connect { device }, 3_000);
         }
-        then(Action::OtherSpeaks { user, pick }, &mut dice, 300);
+        then(&mut stream, Action::OtherSpeaks { user, pick }, 300);
     }
-    actions
+    stream.actions
 }
 
 /// Apps send messages again under the local id of before.
 fn repeats(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "repeats");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    let mut actions = Vec::new();
-    for _ in 0..dice.below(4) {
-        let at = Duration::from_millis(dice.below(millis));
-        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
-        let pick = dice.number();
-        let what = Action::SendAgain { device, pick };
-        actions.push(At { at, what });
-    }
-    actions
+    let mut stream = Stream::new(seed, "repeats", shape);
+    let many = stream.dice.below(4);
+    stream.each(many, |_, Moment { device, pick, .. }| Action::SendAgain {
+        device,
+        pick,
+    })
 }
 
 /// Apps keep a message as failed and take out an unsent message soon after.
 fn removals(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "removals");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    let mut actions = Vec::new();
-    for _ in 0..dice.below(3) {
-        let at = Duration::from_millis(dice.below(millis));
-        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
-        let pick = dice.number();
-        let kept = Action::KeepFailed { device, pick };
-        actions.push(At { at, what: kept });
-        let at = at + dice.millis(1, 20_000);
-        let pick = dice.number();
-        let taken_out = Action::Remove { device, pick };
-        actions.push(At {
-            at,
-            what: taken_out,
-        });
+    let mut stream = Stream::new(seed, "removals", shape);
+    for _ in 0..stream.dice.below(3) {
+        let Moment { at, device, pick } = stream.moment();
+        stream.add(at, Action::KeepFailed { device, pick });
+        let at = at + stream.dice.millis(1, 20_000);
+        let pick = stream.dice.number();
+        stream.add(at, Action::Remove { device, pick });
     }
-    actions
+    stream.actions
 }
 
 /// Files that apps send.
 fn files(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "files");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    let file = |_| {
-        let at = Duration::from_millis(dice.below(millis));
-        let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
-        let pick = dice.number();
-        let what = Action::SendFile { device, pick };
-        At { at, what }
-    };
-    (0..Dice::stream(seed, "many files").below(9))
-        .map(file)
-        .collect()
+    let many = Dice::stream(seed, "many files").below(9);
+    let stream = Stream::new(seed, "files", shape);
+    stream.each(many, |_, Moment { device, pick, .. }| Action::SendFile {
+        device,
+        pick,
+    })
 }
 
 /// In one of ten plans an app sends more messages at once than the hosted service takes in a minute.
 fn bursts(seed: u64, shape: &Shape) -> Vec<At<Action>> {
-    let mut dice = Dice::stream(seed, "bursts");
-    let millis = u64::try_from(shape.chaos.as_millis()).unwrap_or(u64::MAX);
-    if shape.pace != Pace::Hosted || !dice.chance(200) {
-        return Vec::new();
-    }
-    let at = Duration::from_millis(dice.below(millis));
-    let device = usize::try_from(dice.number()).unwrap_or(0) % shape.devices.max(1);
-    let what = Action::Send {
+    let mut stream = Stream::new(seed, "bursts", shape);
+    let many = u64::from(shape.pace == Pace::Hosted && stream.dice.chance(200));
+    stream.each(many, |_, Moment { device, pick, .. }| Action::Send {
         device,
-        pick: dice.number(),
+        pick,
         many: 70,
         calling: false,
-    };
-    vec![At { at, what }]
+    })
 }
