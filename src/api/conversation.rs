@@ -143,7 +143,19 @@ impl Conversation {
             message,
             tries,
         } = enqueued;
-        let quote = self.quote(&message.content).await;
+        let quote = match Quote::told(&message.content) {
+            Some(told) => {
+                // The key that this device has for the answered message. Where the store can't be read now, the content
+                // alone tells the quote.
+                let content = message.content.clone();
+                let held = self.read(move |snapshot, number| {
+                    let row = snapshot.conversation(number)?.ok_or_else(gone)?;
+                    Ok(Quote::of(snapshot, &row, &content))
+                });
+                held.await.ok().flatten().or(Some(told))
+            }
+            None => None,
+        };
         let (me, reach) = (&self.core.id, self.core.reach());
         let message = Message::enqueued(message, me, entry, tries, reach, quote);
         let message = message.ok_or_else(|| SampanError::Internal {
@@ -155,18 +167,6 @@ impl Conversation {
             message,
             seq,
         })
-    }
-
-    /// The message that a message answers, by the key that this device has for it. Where the store can't be read now,
-    /// the content alone tells it.
-    async fn quote(&self, content: &MessageContent) -> Option<Quote> {
-        let told = Quote::told(content)?;
-        let content = content.clone();
-        let held = self.read(move |snapshot, number| {
-            let row = snapshot.conversation(number)?.ok_or_else(gone)?;
-            Ok(Quote::of(snapshot, &row, &content))
-        });
-        held.await.ok().flatten().or(Some(told))
     }
 
     async fn written<C: Call>(&self, call: C) -> Result<(C::Answer, CommitSeq), SampanError> {

@@ -30,7 +30,7 @@ struct Stream<'a> {
 
 /// A time, a device and a choice of what it works on.
 #[derive(Clone, Copy)]
-struct Moment {
+struct Draw {
     at: Duration,
     device: usize,
     pick: u64,
@@ -46,8 +46,8 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn moment(&mut self) -> Moment {
-        Moment {
+    fn draw(&mut self) -> Draw {
+        Draw {
             at: Duration::from_millis(self.dice.below(self.millis)),
             device: usize::try_from(self.dice.number()).unwrap_or(0) % self.shape.devices.max(1),
             pick: self.dice.number(),
@@ -58,12 +58,12 @@ impl<'a> Stream<'a> {
         self.actions.push(At { at, what });
     }
 
-    /// Each of the next moments has one action.
-    fn each(mut self, many: u64, action: impl Fn(&mut Dice, Moment) -> Action) -> Vec<At<Action>> {
+    /// Each of the next draws has one action.
+    fn each(mut self, many: u64, action: impl Fn(&mut Dice, Draw) -> Action) -> Vec<At<Action>> {
         for _ in 0..many {
-            let moment = self.moment();
-            let what = action(&mut self.dice, moment);
-            self.add(moment.at, what);
+            let drawn = self.draw();
+            let what = action(&mut self.dice, drawn);
+            self.add(drawn.at, what);
         }
         self.actions
     }
@@ -73,7 +73,7 @@ impl<'a> Stream<'a> {
 fn rare_writes(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let mut stream = Stream::new(seed, "rare writes", shape);
     let many = stream.dice.below(10);
-    stream.each(many, |dice, Moment { device, pick, .. }| {
+    stream.each(many, |dice, Draw { device, pick, .. }| {
         match dice.below(10) {
             0 => Action::Quit { device, pick },
             1..6 => Action::ReadUntil { device, pick },
@@ -88,7 +88,7 @@ fn rare_writes(seed: u64, shape: &Shape) -> Vec<At<Action>> {
 fn joins(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let mut stream = Stream::new(seed, "joins", shape);
     let many = stream.dice.below(4);
-    stream.each(many, |_, Moment { device, pick, .. }| Action::Join {
+    stream.each(many, |_, Draw { device, pick, .. }| Action::Join {
         device,
         pick,
     })
@@ -100,11 +100,11 @@ fn joins(seed: u64, shape: &Shape) -> Vec<At<Action>> {
 fn absences(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let mut stream = Stream::new(seed, "absences", shape);
     for _ in 0..stream.dice.below(4) {
-        let Moment {
+        let Draw {
             mut at,
             device,
             pick,
-        } = stream.moment();
+        } = stream.draw();
         let whom = device % shape.users;
         let user = (whom + 1) % shape.users;
         let offline = stream.dice.chance(500);
@@ -132,7 +132,7 @@ fn absences(seed: u64, shape: &Shape) -> Vec<At<Action>> {
 fn repeats(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let mut stream = Stream::new(seed, "repeats", shape);
     let many = stream.dice.below(4);
-    stream.each(many, |_, Moment { device, pick, .. }| Action::SendAgain {
+    stream.each(many, |_, Draw { device, pick, .. }| Action::SendAgain {
         device,
         pick,
     })
@@ -142,7 +142,7 @@ fn repeats(seed: u64, shape: &Shape) -> Vec<At<Action>> {
 fn removals(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let mut stream = Stream::new(seed, "removals", shape);
     for _ in 0..stream.dice.below(3) {
-        let Moment { at, device, pick } = stream.moment();
+        let Draw { at, device, pick } = stream.draw();
         stream.add(at, Action::KeepFailed { device, pick });
         let at = at + stream.dice.millis(1, 20_000);
         let pick = stream.dice.number();
@@ -155,7 +155,7 @@ fn removals(seed: u64, shape: &Shape) -> Vec<At<Action>> {
 fn files(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let many = Dice::stream(seed, "many files").below(9);
     let stream = Stream::new(seed, "files", shape);
-    stream.each(many, |_, Moment { device, pick, .. }| Action::SendFile {
+    stream.each(many, |_, Draw { device, pick, .. }| Action::SendFile {
         device,
         pick,
     })
@@ -165,7 +165,7 @@ fn files(seed: u64, shape: &Shape) -> Vec<At<Action>> {
 fn bursts(seed: u64, shape: &Shape) -> Vec<At<Action>> {
     let mut stream = Stream::new(seed, "bursts", shape);
     let many = u64::from(shape.pace == Pace::Hosted && stream.dice.chance(200));
-    stream.each(many, |_, Moment { device, pick, .. }| Action::Send {
+    stream.each(many, |_, Draw { device, pick, .. }| Action::Send {
         device,
         pick,
         many: 70,
