@@ -8,29 +8,34 @@
 //! A new call is added in three places:
 //!
 //! 1. here: a struct, and its row in the list of calls; calls about who is online and inside have their
-//!    structs in `online_calls.rs`. An answer of a new type is a struct too, with its
-//!    row in the list of answers;
+//!    structs in `online_calls.rs`. An answer of a new type is a struct in
+//!    `request/answers.rs`, with its row in the list of answers here;
 //! 2. in `client/mod.rs`: an arm of `Client::requested`. The compiler asks for the arm. A call that only
 //!    writes is a function that gives `Answered<TheAnswer>`, in the room of its rule; a call that waits for
 //!    the service keeps its [`Caller`] until the service has answered;
 //! 3. in `api`: `mailbox.request(&client, TheCall { .. })` gives the answer.
 
+mod answers;
+mod error;
+
 use std::marker::PhantomData;
 
-use crate::error::{Obstacle, SampanError, Subject};
 use crate::model::query::ConversationQuery;
 use crate::model::{
-    AttributeChange, ClientId, ConversationId, ConversationInfo, Discarded, Draft, ForeignMessage,
-    HistoryQuery, Json, LocalId, Message, MessageContent, MessageKey, NewConversation, NewMessage,
-    OutboxEntryId, Timestamp,
+    AttributeChange, ClientId, ConversationId, Draft, ForeignMessage, HistoryQuery, Json,
+    MessageContent, MessageKey, NewConversation, NewMessage, OutboxEntryId, Timestamp,
 };
 use crate::store::{Dropped, MembersChange, Position, Upload};
 use crate::sync::legacy::{LegacyPart, LegacyTaken};
 use crate::sync::online_calls::{
     ClientsFound, FindRooms, ListInside, OpenPeers, Unwatch, Watch, WatchList, Watched, WhoIsOnline,
 };
-use crate::wire::ServiceCode;
-use crate::{Secret, wire};
+
+pub use answers::{
+    AttributeChanged, ConversationsFetched, ConversationsFound, Counted, Created, DiscardedMessage,
+    Done, Enqueued, HistoryFetched, Imported, MessagesFound, Token,
+};
+pub use error::RequestError;
 
 /// A call of an app on one client.
 pub trait Call: Into<Request> {
@@ -522,99 +527,6 @@ pub enum SignIn {
     Yield,
 }
 
-/// The call is done, or will be done without further word.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Done;
-
-/// The creation is durable in the outbox, or there was such a conversation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Created {
-    /// Its id: a local one that keeps resolving when the service's takes over.
-    pub conversation: ConversationId,
-    /// The outbox entry; none when the conversation existed on this device.
-    pub entry: Option<OutboxEntryId>,
-}
-
-/// The message is durable in the outbox; or it is transient, and the service has taken it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Enqueued {
-    /// Its outbox entry; none of one that was sent before, and of a transient one.
-    pub entry: Option<OutboxEntryId>,
-    /// Its local id.
-    pub local_id: LocalId,
-    /// The local echo.
-    pub message: Message,
-    /// How often it was tried, while it is unsent.
-    pub tries: u32,
-}
-
-/// Unsent work is given up, as far as that can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiscardedMessage {
-    /// The possible arrival of the message at others.
-    pub discarded: Discarded,
-}
-
-/// The imported intents are durable in the outbox, or were before.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Imported {
-    /// How many intents were not known before.
-    pub imported: u32,
-    /// The tokens of the intents that the outbox has no room for.
-    pub left: Vec<LocalId>,
-}
-
-/// The page is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistoryFetched {
-    /// How many of its messages were not on this device before.
-    pub added: u32,
-    /// True if the conversation has nothing older.
-    pub start_reached: bool,
-}
-
-/// The messages that were found, oldest first.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MessagesFound {
-    /// The messages.
-    pub messages: Vec<Message>,
-}
-
-/// The conversations are stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConversationsFetched {
-    /// Those the service knows.
-    pub found: Vec<ConversationId>,
-}
-
-/// The attribute is changed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttributeChanged {
-    /// Its value after the change, as the service told it; none where the service did not.
-    pub value: Option<Json>,
-}
-
-/// The conversations, in the order of the query.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConversationsFound {
-    /// The conversations, as the service told of them.
-    pub conversations: Vec<ConversationInfo>,
-}
-
-/// How many there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
-    /// The number.
-    pub count: u32,
-}
-
-/// The session token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Token {
-    /// The token.
-    pub token: Secret,
-}
-
 /// The number of an API call; the caller chooses it and finds the answer by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
@@ -645,121 +557,3 @@ impl<A> Clone for Caller<A> {
 }
 
 impl<A> Copy for Caller<A> {}
-
-/// Why an API call failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// There is no open session and the call needs one.
-    #[error("there is no open session")]
-    NotConnected,
-    /// The service did not answer in time, or the connection broke before it did.
-    #[error("the service did not answer")]
-    Unanswered,
-    /// The service refused.
-    #[error("the service refused with {code}: {reason}")]
-    Refused {
-        /// Its number.
-        code: ServiceCode,
-        /// Its name of the number.
-        reason: String,
-    },
-    /// The conversation is not on this device.
-    #[error("the conversation is not on this device")]
-    UnknownConversation,
-    /// The outbox has no such entry.
-    #[error("the outbox has no such entry")]
-    UnknownEntry,
-    /// The message is not on this device.
-    #[error("the message is not on this device")]
-    UnknownMessage,
-    /// As things are, it can't be done.
-    #[error("not possible now: {obstacle}")]
-    NotPossible {
-        /// The obstacle.
-        obstacle: Obstacle,
-    },
-    /// The message is larger than a command may be.
-    #[error("the message needs {actual} bytes and {limit} are allowed")]
-    TooLarge {
-        /// The most bytes of a command.
-        limit: usize,
-        /// How many it needs, the rest of the command included.
-        actual: usize,
-    },
-    /// The outbox is full.
-    #[error("the outbox holds {max} entries already")]
-    OutboxFull {
-        /// The configured limit.
-        max: u32,
-    },
-    /// An argument is not legal.
-    #[error("{reason}")]
-    InvalidArgument {
-        /// The argument, and the rule for it.
-        reason: String,
-    },
-    /// The app's signer failed.
-    #[error("the signer failed: {reason}")]
-    Signer {
-        /// The signer's words.
-        reason: String,
-    },
-    /// Another request took this one's place, or the client went offline meanwhile.
-    #[error("the client went offline")]
-    Cancelled,
-}
-
-impl From<RequestError> for SampanError {
-    fn from(error: RequestError) -> Self {
-        match error {
-            RequestError::NotConnected | RequestError::Cancelled => Self::NotConnected,
-            RequestError::Unanswered => Self::TimedOut,
-            RequestError::Refused { code, reason } => Self::refused(code.number(), reason),
-            RequestError::UnknownConversation => Self::NotFound {
-                what: Subject::Conversation,
-            },
-            RequestError::UnknownEntry => Self::NotFound {
-                what: Subject::OutboxEntry,
-            },
-            RequestError::UnknownMessage => Self::NotFound {
-                what: Subject::Message,
-            },
-            RequestError::NotPossible { obstacle } => Self::NotPossible { obstacle },
-            RequestError::TooLarge { limit, actual } => Self::TooLarge {
-                limit: limit.into(),
-                actual: actual.into(),
-            },
-            RequestError::OutboxFull { max } => Self::OutboxFull { max: max.into() },
-            RequestError::InvalidArgument { reason } => Self::InvalidArgument { reason },
-            RequestError::Signer { reason } => Self::Callback { reason },
-        }
-    }
-}
-
-impl From<wire::WireError> for RequestError {
-    /// An argument that the wire cannot carry is not legal.
-    fn from(error: wire::WireError) -> Self {
-        match error {
-            wire::WireError::TooLong { limit, actual } => Self::TooLarge { limit, actual },
-            other => Self::InvalidArgument {
-                reason: other.to_string(),
-            },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_that_never_came_may_be_asked_for_again_and_a_refusal_not() {
-        let unanswered = SampanError::from(RequestError::Unanswered);
-        assert!(unanswered.is_retryable());
-        let refused = SampanError::from(RequestError::Refused {
-            code: ServiceCode::CONVERSATION_NOT_FOUND,
-            reason: "CONVERSATION_NOT_FOUND".into(),
-        });
-        assert!(!refused.is_retryable());
-    }
-}
