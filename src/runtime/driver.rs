@@ -9,6 +9,8 @@
 //! Every queue that the driver reads is bounded, and it takes a bounded number of inputs before they
 //! are committed. `turn_loop.rs` holds everything that follows from an input.
 
+mod away;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,8 +20,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::accounts::{AccountService, Unsigned};
-use super::attach::{ClientSetup, DetachedClient};
-use super::background::{AfterReopen, BackgroundClients, LINGER, Reopened};
+use super::attach::ClientSetup;
+use super::background::{BackgroundClients, LINGER, Reopened};
 use super::callers::Answer;
 use super::client_parts::{ClientCore, OpenedClient};
 use super::clients::{Clients, FinishedTask, Next};
@@ -34,13 +36,13 @@ use super::store_handle::OpenStore;
 use super::turn_loop::{TurnLoop, TurnProgress};
 use super::unsent::none_unsent;
 use super::uploads::{FinishedStep, Uploads};
-use crate::model::{ClientId, Event, UnsentWork};
+use crate::model::{ClientId, UnsentWork};
 use crate::net::Transport;
 use crate::store::StoreKey;
 use crate::sync::link::{LinkInput, LinkOptions};
 use crate::threads::Threads;
 use crate::wire::{self, Encoding, Subprotocol};
-use crate::{Config, OfflineMode, PayloadEncoding, SampanError, StoreTrouble};
+use crate::{Config, OfflineMode, PayloadEncoding, SampanError};
 
 /// How many inputs are taken before all that follows from them is carried out, and how many calls
 /// meanwhile.
@@ -446,97 +448,6 @@ impl Driver {
             *key = Some(new.clone());
         }
         Ok(())
-    }
-
-    /// Closes the socket and shuts every store; the caller hears when no file is open.
-    fn pause(&mut self, done: Answer<()>) {
-        self.turns.link(LinkInput::Pause);
-        self.turns.work_until_idle();
-        self.lifecycle = Lifecycle::Background { shut_at: None };
-        self.turns.ports().board.is_away.send_replace(true);
-        self.shut_all();
-        self.background.stop_retrying();
-        let goodbye = self.turns.ports_mut().sockets.goodbye();
-        let stores: Vec<_> = self.background.stores().map(Arc::clone).collect();
-        tokio::spawn(async move {
-            goodbye.await;
-            for store in stores {
-                store.freed().await;
-            }
-            // A caller that left is not told.
-            let _ = done.send(());
-        });
-    }
-
-    fn resume(&mut self) {
-        self.lifecycle = Lifecycle::Foreground;
-        self.turns.ports().board.is_away.send_replace(false);
-        self.turns.link(LinkInput::Resume);
-        self.turns.import_soon();
-        self.background.wake_all();
-    }
-
-    /// Shuts the stores that were opened in the background, if it is time.
-    fn shut_if_due(&mut self) {
-        let now = self.turns.ports().now();
-        if let Lifecycle::Background { shut_at } = &mut self.lifecycle
-            && shut_at.take_if(|at| *at <= now.elapsed).is_some()
-        {
-            self.shut_all();
-        }
-    }
-
-    /// Brings everything to disk and shuts the stores.
-    fn shut_all(&mut self) {
-        for departure in self.turns.detach_all() {
-            let DetachedClient {
-                client,
-                wishes,
-                store,
-                writer,
-            } = departure;
-            if let Some(mut parts) = self.turns.ports_mut().clients.remove(&client) {
-                parts.wishes = wishes;
-                parts.tell_compacted(&Err(SampanError::StoreUnavailable {
-                    trouble: StoreTrouble::Device,
-                    reason: "the app went to the background".to_owned(),
-                }));
-                parts.core.store.shut();
-                self.background.add(parts);
-            }
-            // Closing the files blocks. Without a thread for it they are closed here.
-            let _ = self.files.run(Box::new(move || {
-                drop(store);
-                writer.close();
-            }));
-        }
-    }
-
-    /// Takes a client whose store was opened again, and carries out the calls that waited for it.
-    fn reopened(&mut self, reopened: Reopened) {
-        let now = self.turns.ports().now();
-        let reopened = match self.background.opened(now, reopened) {
-            AfterReopen::Opened(client) => *client,
-            AfterReopen::Refused(event) => return self.turns.ports_mut().publish(vec![*event]),
-            AfterReopen::Nothing => return,
-        };
-        let core = Arc::clone(&reopened.client.parts.core);
-        let before = core.board.health();
-        self.attach(reopened.client);
-        let health = core.board.health();
-        if health != before {
-            let client = core.id.clone();
-            let changed = Event::StoreHealthChanged { client, health };
-            self.turns.ports_mut().publish(vec![changed]);
-        }
-        for command in reopened.commands {
-            // A command that needs a store never stops the loop.
-            let _ = self.obey(command);
-        }
-        for done in reopened.reads {
-            // A caller that left is not told.
-            let _ = done.send(Ok(()));
-        }
     }
 
     /// Lets a client take part that was opened in memory.

@@ -34,7 +34,9 @@ mod notices;
 mod online;
 mod outgoing;
 mod progress;
+mod service_clock;
 mod session;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -66,44 +68,16 @@ use self::outgoing::unkept::{TransientSend, Wills};
 use self::outgoing::uploads::Uploads;
 use self::outgoing::verdict::Verdict;
 pub use self::progress::CatchUpProgress;
+use self::service_clock::ServiceClock;
 use self::session::Session;
+pub use self::settings::{ClientSettings, Signing};
 use super::link::{Delivery, LinkRequest, RequestTag, Unanswered};
 use super::request::{Call, Caller, Done, Request, RequestError, RequestId};
 use super::step::{ClientInput, EffectId, Step};
 use super::{OperationSignature, Randomness};
-use crate::Limits;
-use crate::model::{ClientId, DeviceTag, Now, OutboxEntryId, OutboxState, SessionState, Timestamp};
+use crate::model::{ClientId, Now, OutboxEntryId, OutboxState, SessionState};
 use crate::store::{Intent, Overlay, Store, StoreError};
 use crate::wire::{Command, Envelope, ServiceCode};
-
-/// The settings of a client's machine.
-#[derive(Clone, Debug)]
-pub struct ClientSettings {
-    /// The identity.
-    pub client: ClientId,
-    /// The device's tag: of the devices that share a tag, one is signed in at a time.
-    pub tag: Option<DeviceTag>,
-    /// The id of this device that the app chose; none for one that is made once and kept.
-    pub device_id: Option<String>,
-    /// Name and version, as the service's statistics see it, such as `sampan/0.1.0`.
-    pub user_agent: String,
-    /// The signing of operations.
-    pub signing: Signing,
-    /// Paces and limits.
-    pub limits: Limits,
-}
-
-/// The signing of operations: by the app's server, or none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Signing {
-    /// Operations are not signed; the app has no signer.
-    #[default]
-    Unsigned,
-    /// Signing in alone is signed: with the session of an account.
-    SignIns,
-    /// The app has a signer: it is asked whenever an operation that needs it is sent.
-    Signed,
-}
 
 /// The machine of one client.
 #[derive(Debug)]
@@ -131,7 +105,7 @@ pub struct Client {
     last_effect: u64,
     /// Counts lost sessions: a request of an earlier session says nothing about the present.
     epoch: u64,
-    clock: Option<ServiceClock>,
+    clock: ServiceClock,
     /// Entries that the store has as in flight and no connection knows: a crash came between.
     interrupted: Vec<OutboxEntryId>,
 }
@@ -142,13 +116,6 @@ struct Paces {
     sends: Pace,
     history: Pace,
     others: Pace,
-}
-
-/// The service's clock at a moment of ours.
-#[derive(Clone, Copy, Debug)]
-struct ServiceClock {
-    shown: Timestamp,
-    at: Duration,
 }
 
 /// Why a request was sent.
@@ -251,7 +218,7 @@ impl Client {
             last_tag: 0,
             last_effect: 0,
             epoch: 0,
-            clock: None,
+            clock: ServiceClock::default(),
             settings,
             randomness,
             paces,
@@ -411,7 +378,7 @@ impl Client {
             }
             Delivery::Reply { tag, outcome } => self.answered(turn, tag, outcome),
             Delivery::Notified(envelope) => {
-                self.observe_clock(turn.now, &envelope);
+                self.clock.observe(turn.now, envelope.server_ts);
                 self.notified(turn, envelope)
             }
         }
@@ -424,7 +391,7 @@ impl Client {
         outcome: Result<Envelope, Unanswered>,
     ) -> Result<(), StoreError> {
         if let Ok(envelope) = &outcome {
-            self.observe_clock(turn.now, envelope);
+            self.clock.observe(turn.now, envelope.server_ts);
         }
         let answer = Answer::of(outcome);
         let Some(purpose) = self.pending.remove(&tag) else {
@@ -601,21 +568,6 @@ impl Client {
         EffectId(self.last_effect)
     }
 
-    fn observe_clock(&mut self, now: Now, envelope: &Envelope) {
-        if let Some(shown) = envelope.server_ts {
-            let at = now.elapsed;
-            self.clock = Some(ServiceClock { shown, at });
-        }
-    }
-
-    /// The time by the service's clock, as far as it is known; else by the device's.
-    fn service_now(&self, now: Now) -> Timestamp {
-        self.clock.map_or(now.wall, |clock| {
-            let since = now.elapsed.saturating_sub(clock.at);
-            clock.shown.saturating_add(since)
-        })
-    }
-
     fn me(&self) -> &ClientId {
         &self.settings.client
     }
@@ -630,10 +582,10 @@ impl Turn<'_, '_> {
 
 /// Puts an entry that was in flight back into the queue.
 fn requeue(turn: &mut Turn<'_, '_>, entry: OutboxEntryId) {
-    let changed = turn.overlay.update_entry(entry, |entry| {
+    // An entry that ended meanwhile is not there any more.
+    let _ = turn.overlay.update_entry(entry, |entry| {
         if entry.state == OutboxState::InFlight {
             entry.state = OutboxState::Queued;
         }
     });
-    if changed {}
 }

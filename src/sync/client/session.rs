@@ -349,7 +349,7 @@ impl Client {
         self.session.token_use = TokenUse::Allowed;
         self.session.failures = 0;
         self.store_token(turn, body);
-        let opened_at = at.unwrap_or_else(|| self.service_now(turn.now));
+        let opened_at = at.unwrap_or_else(|| self.clock.now(turn.now));
         turn.overlay.update_session(|row| {
             // Edits are told from the first opening on; older ones come with history.
             row.last_patch_at = row.last_patch_at.or(Some(opened_at));

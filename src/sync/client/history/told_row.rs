@@ -36,7 +36,7 @@ impl Client {
         let newest = info.last_message_at;
         let last = info.last_message.clone();
         let me = self.settings.client.clone();
-        let now = self.service_now(turn.now);
+        let now = self.clock.now(turn.now);
         let (mut before, mut after) = Default::default();
         let mut is_entered = false;
         turn.overlay.update_conversation(number, |row| {

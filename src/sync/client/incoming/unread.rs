@@ -192,7 +192,7 @@ impl Client {
             count: u32::try_from(tuple.unread).unwrap_or(0),
             mentioned: tuple.mentioned.unwrap_or(false),
             newest: tuple.timestamp.map(Timestamp::from_millis),
-            told_at: told_at.unwrap_or_else(|| self.service_now(turn.now)),
+            told_at: told_at.unwrap_or_else(|| self.clock.now(turn.now)),
         };
         self.tail_reaches(turn, number, told.newest)?;
         self.apply_told(turn, number, told)

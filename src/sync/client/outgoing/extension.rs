@@ -56,7 +56,7 @@ impl Client {
             Intent::Read(mark) => {
                 // A push may have told of messages that this device has not received yet. None of
                 // them is newer than the present.
-                let present = self.service_now(turn.now);
+                let present = self.clock.now(turn.now);
                 let mark = MarkRead {
                     conversation: work.conversation.clone(),
                     until: Some(mark.until),

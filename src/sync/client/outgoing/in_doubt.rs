@@ -103,7 +103,7 @@ impl Client {
         let Some(memory) = self.settings.limits.token_memory else {
             return true;
         };
-        let now = self.service_now(turn.now);
+        let now = self.clock.now(turn.now);
         let age = now.saturating_since(since);
         // A message that is sent now may arrive as late as its time-out. A clock that went back says nothing.
         let usable = memory.saturating_sub(self.settings.limits.request_timeout);

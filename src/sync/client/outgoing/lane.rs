@@ -117,7 +117,7 @@ impl Client {
         command: Command,
         purpose: Purpose,
     ) {
-        let now = self.service_now(turn.now);
+        let now = self.clock.now(turn.now);
         turn.overlay.update_entry(entry.id, |it| {
             it.tries += 1;
             it.in_doubt_since = it.in_doubt_since.or(Some(now));

@@ -284,7 +284,7 @@ impl Client {
         {
             self.paces.others.answered();
             let edited_at = body.last_patch_time.map(Timestamp::from_millis);
-            let edited_at = edited_at.unwrap_or_else(|| self.service_now(turn.now));
+            let edited_at = edited_at.unwrap_or_else(|| self.clock.now(turn.now));
             return self.settle_patch(turn, &entry, intent, edited_at);
         }
         self.not_done(turn, tag, &entry, answer)
