@@ -1,6 +1,6 @@
 //! Records that an app's own servers read over HTTP: a page that is read in parts is one answer.
 
-use sampan::wire::generated::ConvCommand;
+use sampan::wire::generated::{ConvCommand, JsonObjectMessage};
 use sampan::wire::{Command, Op};
 use serde_json::Value;
 
@@ -58,4 +58,27 @@ async fn pages_of_everything_come_whole_while_others_are_served() {
     let table = rows(address, "/1.1/scan/classes/_Conversation?limit=1000").await;
     assert_eq!(table.len(), CONVERSATIONS);
     service.stop().await;
+}
+
+/// Conversations whose rows are larger together than one answer may be are all counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_do_not_fit_into_one_answer_are_all_counted() {
+    const LARGE: usize = 950;
+    let service = service().await;
+    let mut tom = Client::open(&service, "Tom").await;
+    for number in 0..LARGE {
+        let attributes = serde_json::json!({ "text": "x".repeat(4_700) });
+        let body = ConvCommand {
+            m: vec![format!("other-{number}")],
+            attr: Some(JsonObjectMessage {
+                data: attributes.to_string(),
+            }),
+            ..ConvCommand::default()
+        };
+        tom.conv(Op::Start, body).await.cid.unwrap();
+    }
+    let path = "/1.1/classes/_Conversation?limit=0&count=1";
+    let answer = request(service.addr(), "GET", path, MASTER, "").await;
+    let table: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(table.get("count"), Some(&LARGE.into()), "{}", answer.body);
 }

@@ -150,6 +150,7 @@ impl<S: Storage> Core<S> {
         Ok(page)
     }
 
+    /// The number of conversations that fit the conditions of a request.
     async fn count_rows(
         &mut self,
         now: Now,
@@ -164,10 +165,10 @@ impl<S: Storage> Core<S> {
                 .insert("limit".to_owned(), COUNTED_AT_ONCE.to_string());
             let page = self.find_conversations(now, app, None, &part).await?;
             let rows = page.get("results").and_then(Value::as_array);
-            let rows = rows.map_or(0, Vec::len);
-            counted += rows;
-            if rows < COUNTED_AT_ONCE {
-                return Ok(counted);
+            // A page of large rows is shorter than it may be, and is not the last one for that.
+            match rows.map_or(0, Vec::len) {
+                0 => return Ok(counted),
+                rows => counted += rows,
             }
         }
     }
