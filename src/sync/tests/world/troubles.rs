@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Device, Happening, Held, Reach, World, socket};
 use crate::model::ConversationId;
-use crate::store::{MemoryDisk, Position, Tended};
+use crate::store::{Fault, MemoryDisk, Position, Tended};
 use crate::sync::link::{LinkInput, NetworkChange};
 use crate::sync::{ClientInput, Request, RequestId};
 
@@ -46,6 +46,8 @@ impl World {
     pub(in crate::sync::tests) fn crash(&mut self, device: Device) {
         self.cut(device);
         let machine = &mut self.machines[device.0];
+        // A writer that is let go would sync, and one that is killed does not.
+        machine.disk.set_fault(Some(Fault::From { operation: 0 }));
         machine.opened = None;
         machine.client = None;
         machine.disk.crash();
