@@ -20,9 +20,10 @@ use std::time::{Duration, Instant};
 
 use sampan::wire::generated::{
     AckCommand, BlacklistCommand, ConvCommand, ConvMemberInfo, DirectCommand, JsonObjectMessage,
-    LogsCommand, PatchCommand, PatchItem, ReadCommand, RoomCommand, SessionCommand,
+    LogsCommand, PatchCommand, PatchItem, ReadCommand, ReportCommand, RoomCommand, SessionCommand,
 };
 use sampan::wire::{Command, Op};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/hostile/raw.rs"]
@@ -93,6 +94,21 @@ const TABLE: &[(&str, Worst)] = &[
         };
         Command::session(Op::Query, body)
     }),
+    ("session/remove", |_, n| {
+        let body = SessionCommand {
+            session_peer_ids: names(n % 900),
+            ..SessionCommand::default()
+        };
+        Command::session(Op::Remove, body)
+    }),
+    ("session/close and open", |_, n| {
+        let op = [Op::Close, Op::Open][n % 2];
+        Command::session(op, SessionCommand::default())
+    }),
+    ("report", |_, _| Command::Report {
+        op: Op::Upload,
+        body: ReportCommand::default(),
+    }),
     ("session/add", |_, n| {
         let body = SessionCommand {
             session_peer_ids: names(n % 900),
@@ -104,6 +120,34 @@ const TABLE: &[(&str, Worst)] = &[
         let mut members = names(490);
         members.push(format!("one more {n}"));
         conv(Op::Start, "", members)
+    }),
+    ("conv/start of a temporary one", |_, n| {
+        let mut members = names(48);
+        members.push(format!("one more {n}"));
+        let body = ConvCommand {
+            m: members,
+            temp_conv: Some(true),
+            ..ConvCommand::default()
+        };
+        Command::conv(Op::Start, body)
+    }),
+    ("conv/add and remove oneself of a room", |it, n| {
+        let op = [Op::Remove, Op::Add][n % 2];
+        conv(op, &it.room, vec!["Spike".to_owned()])
+    }),
+    ("conv/query of all columns", |_, n| {
+        let conditions: Vec<String> = (0..16)
+            .map(|it| format!(r#"{{"attr.text":{{"$regex":"{n}{it}[ab]+$"}}}}"#))
+            .collect();
+        let condition = format!(r#"{{"$or":[{}]}}"#, conditions[..8].join(","));
+        let body = ConvCommand {
+            r#where: json(condition),
+            sort: Some("-lm,name".to_owned()),
+            skip: Some(1_000),
+            limit: Some(1_000),
+            ..ConvCommand::default()
+        };
+        Command::conv(Op::Query, body)
     }),
     ("conv/query by pattern", |_, _| {
         let tail = "(a|aa|b?)+".repeat(20);
@@ -176,6 +220,17 @@ const TABLE: &[(&str, Worst)] = &[
             names(100),
         )
     }),
+    ("conv/check_shutup", |it, _| {
+        conv(Op::CheckShutup, &it.cid, names(100))
+    }),
+    ("blacklist/query", |it, _| {
+        let body = BlacklistCommand {
+            src_cid: Some(it.cid.clone()),
+            limit: Some(1_000),
+            ..BlacklistCommand::default()
+        };
+        Command::blacklist(Op::Query, body)
+    }),
     ("conv/query_shutup", |it, _| {
         conv(Op::QueryShutup, &it.cid, Vec::new())
     }),
@@ -243,6 +298,16 @@ const TABLE: &[(&str, Worst)] = &[
             },
         )
     }),
+    ("room/join of a new group", |_, n| {
+        let body = RoomCommand {
+            room_peer_ids: names(1 + n % 200),
+            ..RoomCommand::default()
+        };
+        Command::Room {
+            op: Op::Join,
+            body: Box::new(body),
+        }
+    }),
     ("room", |it, n| {
         let body = RoomCommand {
             room_id: Some(it.cid.clone()),
@@ -256,10 +321,56 @@ const TABLE: &[(&str, Worst)] = &[
     }),
 ];
 
+/// A request over HTTP in the form that costs most, by the number of the try.
+type WorstRequest = fn(&Ground, usize) -> String;
+
+/// Requests over HTTP: of clients, and of the app's own servers.
+const REQUESTS: &[(&str, WorstRequest)] = &[
+    ("POST /1.1/installations", |_, n| {
+        let channels: Vec<String> = (10..40)
+            .map(|c| format!("{n}-{c}-{}", "c".repeat(40)))
+            .collect();
+        let body = serde_json::json!({"deviceToken": n.to_string(), "channels": channels});
+        request("POST", "/1.1/installations", "myKey", &body.to_string())
+    }),
+    ("POST /1.1/fileTokens", |_, _| {
+        request("POST", "/1.1/fileTokens", "myKey", r#"{"name":"a.bin"}"#)
+    }),
+    ("GET /1.2/rtm/messages", |_, _| {
+        let path = "/1.2/rtm/messages?limit=1000";
+        request("GET", path, "myMasterKey,master", "")
+    }),
+    ("GET /1.1/scan/classes/_Conversation", |_, _| {
+        let path = "/1.1/scan/classes/_Conversation?limit=1000";
+        request("GET", path, "myMasterKey,master", "")
+    }),
+];
+
+/// Requests over HTTP that wait for an answer at a time.
+const REQUESTS_AT_ONCE: usize = 4;
+
+fn request(method: &str, path: &str, key: &str, body: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nX-LC-Id: myApp\r\nX-LC-Key: {key}\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[derive(Clone, Copy)]
+enum Attack {
+    Command(Worst),
+    Request(WorstRequest),
+}
+
 async fn bench(echoes: usize) -> Outcome<()> {
     let mut rows = Vec::new();
-    for (name, worst) in TABLE {
-        let (p99, done) = row(*worst, echoes).await?;
+    let commands = TABLE.iter().map(|(name, it)| (*name, Attack::Command(*it)));
+    let requests = REQUESTS
+        .iter()
+        .map(|(name, it)| (*name, Attack::Request(*it)));
+    for (name, worst) in commands.chain(requests) {
+        let (p99, done) = row(worst, echoes).await?;
         eprintln!("{name}: p99 {p99:?} while {done} of them were sent");
         rows.push(serde_json::json!({
             "name": format!("another one's echo, p99, during {name}"),
@@ -272,33 +383,28 @@ async fn bench(echoes: usize) -> Outcome<()> {
 }
 
 /// The victim's p99 while one client sends this, and how many it sent.
-async fn row(worst: Worst, echoes: usize) -> Outcome<(Duration, usize)> {
+async fn row(attack: Attack, echoes: usize) -> Outcome<(Duration, usize)> {
     let folder = tempfile::tempdir()?;
     let server = Server::start(folder.path())?;
-    let (mut attacker, ground) = prepare(server.address).await?;
+    let (attacker, ground) = prepare(server.address).await?;
     let (stop, sent) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicUsize::new(0)),
     );
-    let (is_stopped, count) = (Arc::clone(&stop), Arc::clone(&sent));
-    let attack = tokio::spawn(async move {
-        while !is_stopped.load(Ordering::Relaxed) {
-            for _ in 0..AT_ONCE {
-                let number = count.fetch_add(1, Ordering::Relaxed);
-                if !attacker.send_or_end(worst(&ground, number)).await {
-                    return;
-                }
-            }
-            // Some commands are never answered: an echo behind them is.
-            if !attacker.send_or_end(Command::Echo).await {
-                return;
-            }
-            attacker.wait_for(|command| *command == Command::Echo).await;
+    let until = (Arc::clone(&stop), Arc::clone(&sent));
+    let (attack, enough) = match attack {
+        Attack::Command(worst) => {
+            let attack = tokio::spawn(send_worst(worst, attacker, ground, until));
+            (attack, AT_ONCE)
         }
-    });
+        Attack::Request(worst) => {
+            let asked = ask_worst(worst, server.address, ground, until);
+            (tokio::spawn(asked), REQUESTS_AT_ONCE)
+        }
+    };
     let mut victim = RawClient::open(server.address, "Victim").await;
     // The attack is under way.
-    while sent.load(Ordering::Relaxed) < AT_ONCE && !attack.is_finished() {
+    while sent.load(Ordering::Relaxed) < enough && !attack.is_finished() {
         victim.request(Command::Echo).await;
     }
     let mut times = Vec::new();
@@ -312,6 +418,48 @@ async fn row(worst: Worst, echoes: usize) -> Outcome<(Duration, usize)> {
     times.sort_unstable();
     let p99 = times.get(times.len() * 99 / 100).copied();
     Ok((p99.unwrap_or_default(), sent.load(Ordering::Relaxed)))
+}
+
+/// When to stop, and how many were sent.
+type Until = (Arc<AtomicBool>, Arc<AtomicUsize>);
+
+async fn send_worst(worst: Worst, mut attacker: RawClient, ground: Ground, (stop, sent): Until) {
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..AT_ONCE {
+            let number = sent.fetch_add(1, Ordering::Relaxed);
+            if !attacker.send_or_end(worst(&ground, number)).await {
+                return;
+            }
+        }
+        // Some commands are never answered: an echo behind them is.
+        if !attacker.send_or_end(Command::Echo).await {
+            return;
+        }
+        attacker.wait_for(|command| *command == Command::Echo).await;
+    }
+}
+
+async fn ask_worst(worst: WorstRequest, address: SocketAddr, ground: Ground, until: Until) {
+    let mut askers = tokio::task::JoinSet::new();
+    for _ in 0..REQUESTS_AT_ONCE {
+        let (ground, (stop, sent)) = (ground.clone(), until.clone());
+        askers.spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let number = sent.fetch_add(1, Ordering::Relaxed);
+                let asked = ask(address, &worst(&ground, number)).await;
+                asked.expect("the service answers");
+            }
+        });
+    }
+    askers.join_all().await;
+}
+
+async fn ask(address: SocketAddr, request: &str) -> std::io::Result<()> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(())
 }
 
 /// Signs the attacker in and makes what it works on.
