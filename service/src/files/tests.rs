@@ -293,6 +293,25 @@ async fn what_is_too_large_leaves_nothing_and_takes_no_room() {
 }
 
 #[tokio::test]
+async fn failed_uploads_and_removed_files_give_all_their_room_back() {
+    let files = library();
+    let bounds = Bounds {
+        file: 1_000,
+        app: 1_000,
+    };
+    for _ in 0..20 {
+        let cut = stream::iter([Ok(Bytes::from_static(&[7; 300])), Err("gone")]);
+        let kept = files.keep(app(), record(files.new_id()), bounds, cut).await;
+        assert!(matches!(kept, Err(FileError::Cut)), "{kept:?}");
+        let id = files.new_id();
+        keep(&files, id, bounds, &[7; 600]).await.unwrap();
+        let more = keep(&files, files.new_id(), bounds, &[7; 600]).await;
+        assert!(matches!(more, Err(FileError::Full(1_000))), "{more:?}");
+        assert!(files.remove(app(), id).await.unwrap());
+    }
+}
+
+#[tokio::test]
 async fn an_upload_that_breaks_off_leaves_nothing() {
     let files = library();
     let id = files.new_id();

@@ -58,6 +58,9 @@ async fn a_file_is_asked_for_uploaded_read_and_taken_away() {
     assert!(url.ends_with(&format!("/{id}/0a1b.png")), "{url}");
     let whole = request(address, "GET", &url, "", "").await;
     assert_eq!((whole.status, whole.body.as_str()), (200, "0123456789"));
+    // The last part of its address is as much a secret as the rest.
+    let another = url.replace("0a1b.png", "0a1c.png");
+    assert_eq!(request(address, "GET", &another, "", "").await.status, 404);
     for line in [
         "content-type: image/png",
         "content-length: 10",

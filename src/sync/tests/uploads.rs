@@ -149,6 +149,7 @@ fn a_file_that_is_given_up_stops_its_upload_and_leaves_nothing() {
     world.settle();
     assert!(world.said(ann, &room).is_empty());
     assert_eq!(world.service.files.stored(), 0);
+    assert_eq!(world.stopped_uploads(ann), 2);
     assert!(world.spool(ann).is_empty() && world.outbox(ann).is_empty());
 }
 
@@ -352,4 +353,31 @@ fn the_longest_words_beside_a_file_that_a_call_takes_are_sent() {
             .iter()
             .any(|it| it.contains(&longest))
     );
+}
+
+#[test]
+fn an_edit_to_a_file_that_is_elsewhere_stops_the_upload_and_keeps_its_address() {
+    let mut world = World::seeded(81);
+    let [ann] = world.devices(["ann"]);
+    let room = world.create(ann, &["ben"]);
+    world.settle();
+    let (_, message) = world.send_file(ann, &room, "one", None);
+    assert_eq!(world.uploads_under_way(), 1);
+    let mut content = picture("see");
+    content.media_mut().unwrap().url = "https://elsewhere/x.png".to_owned();
+    let conversation = room.clone();
+    let edit = EditMessage {
+        conversation,
+        message,
+        content,
+    };
+    world.ask(ann, edit).unwrap();
+    assert_eq!(world.stopped_uploads(ann), 1);
+    world.settle();
+    let said = world.said(ann, &room);
+    assert!(
+        said.len() == 1 && said[0].contains("https://elsewhere/x.png"),
+        "{said:?}"
+    );
+    assert!(world.spool(ann).is_empty() && world.outbox(ann).is_empty());
 }

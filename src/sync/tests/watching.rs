@@ -170,3 +170,15 @@ fn who_is_taken_off_the_list_while_it_waits_for_another_try_is_not_asked_for() {
         told(&[("cat", Presence::Offline)])
     );
 }
+
+#[test]
+fn a_refusal_for_now_is_followed_by_pauses_that_grow() {
+    let mut world = World::seeded(97);
+    let [ann] = world.devices(["ann"]);
+    world.service.refuses = Some((CommandType::Session, ServiceCode::APP_QUOTA_EXCEEDED));
+    let before = world.sent_frames(ann);
+    watch(&mut world, ann, &["ben"]);
+    world.pass(Duration::from_secs(60));
+    let tries = world.sent_frames(ann) - before;
+    assert!((3..=8).contains(&tries), "{tries} tries in a minute");
+}

@@ -184,6 +184,23 @@ fn s050_s056_who_watches_a_peer_is_told_when_it_comes_and_when_it_goes() {
 }
 
 #[test]
+fn of_more_than_twenty_ids_the_first_twenty_are_looked_at() {
+    let mut world = World::with("{}");
+    let names: Vec<String> = (10..35).map(|number| format!("p{number}")).collect();
+    for (connection, name) in (1..).zip(&names) {
+        world.open(connection, name, OfflineMode::Unread);
+    }
+    let body = SessionCommand {
+        session_peer_ids: names.clone(),
+        ..SessionCommand::default()
+    };
+    let Command::Session { body, .. } = world.ask(1, Command::session(Op::Query, body)) else {
+        panic!("no answer")
+    };
+    assert_eq!(body.online_session_peer_ids, names[..20]);
+}
+
+#[test]
 fn a_session_that_moves_to_another_connection_neither_goes_nor_comes() {
     let mut world = World::with("{}");
     let phone = |r| SessionCommand {

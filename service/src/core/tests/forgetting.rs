@@ -159,7 +159,8 @@ fn a_unique_conversation_that_grew_is_no_longer_that_of_the_pair() {
 
 #[test]
 fn each_app_forgets_messages_by_its_own_retention() {
-    let settings = r#"{"brief":{"retention":{"messages_days":1}},"long":{}}"#;
+    let settings =
+        r#"{"brief":{"retention":{"messages_days":1}},"long":{"retention":{"messages_days":30}}}"#;
     let credentials = ["brief:k:m", "long:k2:m2"].map(|app| app.parse::<Credentials>().unwrap());
     let apps = Apps::new(credentials, settings::parse_file(settings).unwrap()).unwrap();
     let core = Core::new(MemoryStorage::empty().unwrap(), apps, Box::new(Counting(0)));

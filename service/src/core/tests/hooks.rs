@@ -182,6 +182,31 @@ fn a_hook_changes_what_a_message_says_and_who_gets_it() {
 }
 
 #[test]
+fn a_message_is_pushed_to_those_only_whom_the_hook_lets_it_go_to() {
+    let hooks = json!({ "url": "http://127.0.0.1:1", "functions": ["_messageReceived"] });
+    let push = json!({ "enabled": true, "template": { "alert": "x" } });
+    let mut world = World::with(&json!({ "hooks": hooks, "push": push }).to_string());
+    world.open(1, "Tom", OfflineMode::Unread);
+    let cid = world.start(1, with_members(&["Jerry", "Spike"]));
+    let said = Envelope::new(say(&cid, "hi")).with_serial(Serial(7));
+    world.receive(1, said);
+    let connection = ConnectionId(1);
+    let answer = json!({ "toPeers": ["Spike"] }).as_object().cloned();
+    world.core.hook_answered(connection, answer);
+    let time = Now {
+        elapsed: world.at,
+        wall: Timestamp::from_millis(i64::try_from(world.at.as_millis()).unwrap()),
+    };
+    let effects = now(world.core.go_on(time, connection)).into_iter();
+    let pushed = effects.filter_map(|effect| match effect {
+        Effect::Push(order) => Some(order.offline),
+        _ => None,
+    });
+    let spike = sampan::model::ClientId::new("Spike").unwrap();
+    assert_eq!(pushed.collect::<Vec<_>>(), [[spike]]);
+}
+
+#[test]
 fn a_hook_that_fails_is_passed_over_unless_the_app_is_strict() {
     for (strict, code) in [(false, None), (true, Some(4402))] {
         let mut world = World::with(&with_hooks(

@@ -55,6 +55,30 @@ fn sends_over_the_rate_are_refused_until_the_minute_ends() {
 }
 
 #[test]
+fn messages_to_peers_count_as_those_to_conversations() {
+    let mut world = World::with(r#"{"rates":{"sends":2}}"#);
+    world.open(1, "Tom", OfflineMode::Unread);
+    let peers = || vec!["Jerry".to_owned()];
+    let watch = SessionCommand {
+        session_peer_ids: peers(),
+        ..SessionCommand::default()
+    };
+    world.ask(1, Command::session(Op::Add, watch));
+    let mut say = || {
+        let body = DirectCommand {
+            to_peer_ids: peers(),
+            msg: Some("hi".to_owned()),
+            ..DirectCommand::default()
+        };
+        match world.ask(1, Command::direct(body)) {
+            Command::Ack(ack) => ack.code,
+            other => panic!("not acknowledged: {other:?}"),
+        }
+    };
+    assert_eq!([say(), say(), say()], [None, None, Some(4116)]);
+}
+
+#[test]
 fn the_preset_has_the_rates_of_the_hosted_service() {
     let mut world = World::with(r#"{"rates":{"preset":"hosted"}}"#);
     world.open(1, "Tom", OfflineMode::Unread);

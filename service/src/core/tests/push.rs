@@ -180,6 +180,22 @@ fn channels_change_by_operations_and_what_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_field_of_a_device_is_taken_away_in_each_way_that_sdks_write() {
+    let mut world = World::with(ON);
+    let id = world
+        .announce(json!({"deviceToken": "t1", "apnsTopic": "a", "vendor": "b", "timeZone": "c"}));
+    for (key, gone) in [
+        ("apnsTopic", json!({"__op": "Delete"})),
+        ("vendor", json!(null)),
+        ("timeZone", json!("")),
+    ] {
+        assert_ne!(world.device(&id)[key], json!(null));
+        assert_eq!(world.change_device(&id, json!({ key: gone })).status, 200);
+        assert_eq!(world.device(&id)[key], json!(null), "{key}");
+    }
+}
+
+#[test]
 fn a_message_is_ordered_to_be_pushed_once_for_all_who_are_offline() {
     let mut world = World::with(ON);
     world.open(1, "Tom", OfflineMode::Unread);

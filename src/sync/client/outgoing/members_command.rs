@@ -221,4 +221,18 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn of_a_refused_member_the_apps_word_goes_before_the_services() {
+        let error = |app_msg: Option<&str>| ErrorCommand {
+            code: 4325,
+            reason: "FORBIDDEN".to_owned(),
+            app_msg: app_msg.map(str::to_owned),
+            pids: vec!["ben".to_owned()],
+            ..ErrorCommand::default()
+        };
+        let refused = refused_members(&[error(Some("not today")), error(None)]);
+        let reasons: Vec<&str> = refused.iter().map(|it| it.reason.as_str()).collect();
+        assert_eq!(reasons, ["not today", "FORBIDDEN"]);
+    }
 }

@@ -172,6 +172,11 @@ impl World {
         uploads.count()
     }
 
+    /// How many uploads of a device were stopped on their way.
+    pub(in crate::sync::tests) fn stopped_uploads(&self, device: Device) -> usize {
+        self.machines[device.0].ended_uploads.len()
+    }
+
     /// The files in a device's spool.
     pub(in crate::sync::tests) fn spool(&self, device: Device) -> Vec<String> {
         self.machines[device.0].spool.iter().cloned().collect()
