@@ -108,6 +108,8 @@ fn shared(archive: &Path, folder: &Path, calls: &[String]) -> Result<PathBuf, Pr
     link.arg(format!("@{}", roots.display()));
     link.arg(format!("-Wl,--version-script={}", script.display()));
     link.args(["-Wl,--gc-sections", "-Wl,-O1", "-Wl,-z,relro,-z,now"]);
+    // Addresses that the loader mends take a bit each. Android has this form since version 9.
+    link.arg("-Wl,-z,pack-relative-relocs");
     // Pages of 16 kB, which new Android devices have.
     link.arg("-Wl,-z,max-page-size=16384");
     link.arg(archive)

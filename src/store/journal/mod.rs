@@ -29,9 +29,6 @@ use crate::store::tree::KvBatch;
 /// How large a file is made at first, in bytes: some hundred unsent messages.
 const CAPACITY_FIRST: usize = 256 * 1024;
 
-/// The bytes that a new file is filled with.
-static ZEROS: [u8; CAPACITY_FIRST] = [0; CAPACITY_FIRST];
-
 /// The file whose turn it is with a generation.
 const fn file_of(generation: u64) -> &'static str {
     let [even, odd] = JOURNAL_FILES;
@@ -269,17 +266,9 @@ impl Journal {
             .next_power_of_two();
         let length = usize::try_from(self.file.length()?).unwrap_or(usize::MAX);
         if length < wanted {
-            let missing = wanted.saturating_sub(length);
-            let more;
-            let zeros = match ZEROS.get(..missing) {
-                Some(zeros) => zeros,
-                None => {
-                    more = vec![0; missing];
-                    more.as_slice()
-                }
-            };
+            let zeros = vec![0; wanted.saturating_sub(length)];
             self.file
-                .write_at(u64::try_from(length).unwrap_or(u64::MAX), zeros)?;
+                .write_at(u64::try_from(length).unwrap_or(u64::MAX), &zeros)?;
         }
         self.capacity = u64::try_from(length.max(wanted)).unwrap_or(u64::MAX);
         Ok(())
