@@ -1,11 +1,8 @@
 //! The facts of a cache, as plain values: nothing here knows SQLite or how an SDK encodes its rows.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
-
-use crate::{drafts, runs};
 
 /// The SDKs that kept a cache, in the order in which they are believed where nothing else decides: the
 /// later one more. Java is the first, for it wrote messages of history anew, not as they came.
@@ -230,83 +227,5 @@ impl Cache {
             id,
             reason,
         });
-    }
-
-    /// Makes one message of the rows that repeat it, finds the runs, and leaves drafts that were sent.
-    pub(crate) fn tidy(&mut self, client: &str) {
-        let mut known: BTreeMap<(String, String), Message> = BTreeMap::new();
-        let messages = std::mem::take(&mut self.messages);
-        for message in messages {
-            let key = (message.conversation.clone(), message.place.id.clone());
-            let joined = match known.remove(&key) {
-                Some(other) => {
-                    self.repeated += 1;
-                    other.joined(message)
-                }
-                None => message,
-            };
-            known.insert(key, joined);
-        }
-        self.messages = known.into_values().collect();
-        self.messages
-            .sort_by(|a, b| (&a.conversation, &a.place).cmp(&(&b.conversation, &b.place)));
-        self.conversations
-            .sort_by(|a, b| (&a.id, a.row).cmp(&(&b.id, b.row)));
-        self.runs = runs::of(&self.messages);
-        drafts::leave_sent(self, client);
-    }
-}
-
-impl Message {
-    /// Joins two rows of one message, in either order. A time of the service counts more than a device's, then
-    /// the smaller time counts.
-    fn joined(self, other: Self) -> Self {
-        let rank = |message: &Self| {
-            let payload = match &message.payload {
-                None => (false, Vec::new()),
-                Some(Payload::Text(text)) => (false, text.clone().into_bytes()),
-                Some(Payload::Bytes(bytes)) => (true, bytes.clone()),
-            };
-            let edited = message.edited_at.unwrap_or(0);
-            (message.payload.is_some(), edited, payload)
-        };
-        let (mut best, rest) = match rank(&self) >= rank(&other) {
-            true => (self, other),
-            false => (other, self),
-        };
-        let time = |message: &Self| (message.is_device_time, message.place.at);
-        if time(&rest) < time(&best) {
-            best.place.at = rest.place.at;
-            best.is_device_time = rest.is_device_time;
-        }
-        best.row = best.row.min(rest.row);
-        best.sender = best.sender.or(rest.sender);
-        best.edited_at = best.edited_at.max(rest.edited_at);
-        best.is_recalled |= rest.is_recalled;
-        best.delivered_at = least(best.delivered_at, rest.delivered_at);
-        best.read_at = least(best.read_at, rest.read_at);
-        best.mentions = best.mentions.or(rest.mentions);
-        best.before = best.before.joined(rest.before);
-        best
-    }
-}
-
-impl Before {
-    /// Joins two claims: a row that knows its neighbours counts more than one that stands alone, a hole more
-    /// than none.
-    fn joined(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Alone, one) | (one, Self::Alone) => one,
-            (Self::Hole, _) | (_, Self::Hole) => Self::Hole,
-            (Self::End, _) | (_, Self::End) => Self::End,
-            (Self::Joined, Self::Joined) => Self::Joined,
-        }
-    }
-}
-
-fn least(one: Option<i64>, other: Option<i64>) -> Option<i64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }

@@ -6,7 +6,7 @@
 //! | `row` | one row of a table, whose cells may be of any type |
 //! | `keyed` | archives of NSKeyedArchiver, as JSON |
 //! | `swift`, `objc`, `java` | rows of one SDK's tables to facts, purely |
-//! | `runs`, `drafts` | where a cache claims to be without a hole; drafts that were sent after all |
+//! | `repeats`, `runs`, `drafts` | one message of the rows that repeat it; where a cache claims to be without a hole; drafts that were sent after all |
 //! | `sqlite` | a copy of the file with its journals, and the rows in it, damaged or not |
 //!
 //! [`read`] ties them together. A cache is known by its tables, not by its name or version: the versions in
@@ -18,6 +18,7 @@ mod java;
 mod keyed;
 mod objc;
 mod owner;
+mod repeats;
 mod row;
 mod runs;
 mod sqlite;
@@ -97,6 +98,13 @@ pub fn read(source: &Source<'_>, watch: Watch<'_>) -> Result<Cache, LegacyError>
         Some(Kind::Java) => java::read(&database, &mut cache, &mut progress)?,
     }
     cache.rows = progress.rows();
-    cache.tidy(source.client);
+    let (messages, repeated) = repeats::joined(std::mem::take(&mut cache.messages));
+    cache.messages = messages;
+    cache.repeated += repeated;
+    cache
+        .conversations
+        .sort_by(|a, b| (&a.id, a.row).cmp(&(&b.id, b.row)));
+    cache.runs = runs::of(&cache.messages);
+    drafts::leave_sent(&mut cache, source.client);
     Ok(cache)
 }
